@@ -1,0 +1,48 @@
+"""SI units: plain numbers inside, prefixes only when printing or parsing."""
+
+from __future__ import annotations
+
+import re
+
+_PREFIXES = (
+    (1e15, "P"),
+    (1e12, "T"),
+    (1e9, "G"),
+    (1e6, "M"),
+    (1e3, "k"),
+    (1.0, ""),
+    (1e-3, "m"),
+    (1e-6, "µ"),
+    (1e-9, "n"),
+    (1e-12, "p"),
+    (1e-15, "f"),
+)
+_FACTORS = {prefix: factor for factor, prefix in _PREFIXES} | {"K": 1e3, "u": 1e-6}
+_QUANTITY = re.compile(r"\s*([-+]?[0-9][0-9_]*\.?[0-9]*(?:[eE][-+]?[0-9]+)?)\s*([PTGMKkmµunpf]?)\s*(.*?)\s*")
+
+
+def si(value: float, unit: str = "", digits: int = 3) -> str:
+    """`si(1_736_640)` is "1.74M"; `si(2.5e-6, "s")` is "2.5 µs". At most `digits` significant digits."""
+    space = " " if unit else ""
+    if value == 0 or value != value or value in (float("inf"), float("-inf")):
+        return f"{value:g}{space}{unit}"
+    for factor, prefix in _PREFIXES:
+        # 0.9995 would round up to 1000 of the prefix below.
+        if abs(value) >= factor * (1 - 0.5 * 10.0**-digits):
+            return f"{value / factor:.{digits}g}{space}{prefix}{unit}".replace("e+03", "000")
+    return f"{value:.{digits}g}{space}{unit}"
+
+
+def thousands(value: float) -> str:
+    """`thousands(2612592)` is "2,612,592"; fractions keep at most two digits."""
+    if float(value).is_integer():
+        return f"{int(value):,}"
+    return f"{value:,.2f}"
+
+
+def parse_quantity(text: str, unit: str = "") -> float:
+    """`parse_quantity("1.5G")` is 1.5e9; `parse_quantity("4 GHz", "Hz")` is 4e9. ValueError if it is not one."""
+    match = _QUANTITY.fullmatch(text)
+    if not match or match[3] not in ("", unit):
+        raise ValueError(f"not a quantity{f' in {unit}' if unit else ''}: {text!r}")
+    return float(match[1].replace("_", "")) * _FACTORS[match[2]]
