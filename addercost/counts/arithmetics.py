@@ -36,7 +36,7 @@ def exact_counts(sites: Sites) -> OpCounts:
     ADDER        bias - Σ|x - w|: K subtractions, K absolute values, K further additions. The first term
                  saves none, because it is subtracted from the bias, or negated where there is none.
     XNOR         one comparison an input for its sign; K xnor and K popcounts; then α·(2p - K) + bias: a
-                 doubling (shift) and a subtraction on integers, a multiplication, and the bias if there is one.
+                 doubling (shift) and a subtraction on integers, a multiplication, and the bias if any.
     """
     number_format, accumulator = sites.number_format, sites.accumulator_format
     first_terms = min(sites.outputs, sites.count)

@@ -81,7 +81,7 @@ def count(
     """Counts a trace by a convention.
 
     arithmetic: what if every convolution and linear layer used this one instead; products of two activations
-    (attention) stay. keep_first_last: the first and the last of those layers stay as they are, as in the paper.
+    (attention) stay. keep_first_last: the first and last of those layers stay as they are, as in the paper.
     Raises ArgumentError for an unknown convention.
     """
     rule = convention_named(convention) if isinstance(convention, str) else convention

@@ -11,7 +11,7 @@ from addercost.arithmetic import Arithmetic
 def conv_bn(
     arithmetic: Arithmetic, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1
 ) -> nn.Sequential:
-    """A convolution that keeps the size (at stride 1), without bias, and the batch norm that makes up for it."""
+    """A convolution that keeps the size (at stride 1), and the batch norm that stands in for its bias."""
     return nn.Sequential(
         layers.conv2d(
             arithmetic,

@@ -11,9 +11,9 @@ from addercost.arithmetic import Arithmetic
 class LeNet5BN(nn.Module):
     """x: [N, 1, 32, 32] → [N, classes].
 
-    Every layer takes the arithmetic, the fully connected ones too. Adder layers put out sums far from zero and
-    do not train without a normalisation after them, so there the linear layers get one as well; the paper's
-    counts leave it out. Source: LeCun et al., 1998; Chen et al., CVPR 2020, section 4.1.
+    Every layer takes the arithmetic, the fully connected ones too. Adder layers put out sums far from zero
+    and do not train without a normalisation after them, so there the linear layers get one as well; the
+    paper's counts leave it out. Source: LeCun et al., 1998; Chen et al., CVPR 2020, section 4.1.
     """
 
     def __init__(self, arithmetic: Arithmetic = Arithmetic.MAC, classes: int = 10) -> None:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedTensorMixin
 
 _PATHS_PER_MODULE = 4096
 """Nested sharing can give one module exponentially many paths; past this many the first ones serve."""
@@ -176,8 +175,3 @@ def replace_tensors(
             names[id(new)] = (name, role, new)
         holder[key] = new
     return names
-
-
-def is_uninitialized(tensor: Tensor) -> bool:
-    """True for the parameter of a lazy module before its first forward: it has no shape yet."""
-    return isinstance(tensor, UninitializedTensorMixin)

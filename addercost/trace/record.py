@@ -66,7 +66,7 @@ class TensorSpec:
         return (self.numel * bits + 7) // 8
 
 
-ArgValue: TypeAlias = "None | bool | int | float | complex | str | TensorSpec | tuple[ArgValue, ...]"
+ArgValue: TypeAlias = "bool | int | float | complex | str | TensorSpec | tuple[ArgValue, ...] | None"
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ class Recorder(TorchDispatchMode):
         names: Mapping[int, tuple[str, str, Tensor]],
         inputs: list[Tensor],
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._stack = stack
         self._meta = tracer == "meta"
         self._deferred = tracer != "real"
@@ -123,7 +123,7 @@ class Recorder(TorchDispatchMode):
         try:
             return func(*args, **kwargs)
         except (RuntimeError, NotImplementedError):
-            # Constants made in the forward keep their values on the CPU; beside data-free tensors they lose them.
+            # Constants made in the forward keep their values on the CPU until they meet data-free tensors.
             moved, changed = _to_meta((args, kwargs))
             if not changed:
                 raise
@@ -159,7 +159,7 @@ class Recorder(TorchDispatchMode):
         return OpCall(info.op, path, values, specs, len(self._calls), info.tags)
 
     def _output_role(self, info: OpInfo, values: Mapping[str, ArgValue]) -> tuple[str, str]:
-        """A view of a parameter is that parameter; what is computed from parameters alone is derived from them."""
+        """A view of a parameter is that parameter; what is computed from parameters alone is derived."""
         source: TensorSpec | None = None
         for value in values.values():
             for spec in value if isinstance(value, tuple) else (value,):

@@ -265,7 +265,7 @@ def _max_pool2d(
         min(kernel) < 1
         or min(move) < 1
         or min(step) < 1
-        or any(not 0 <= p <= k // 2 for p, k in zip(pad, kernel))
+        or any(not 0 <= p <= k // 2 for p, k in zip(pad, kernel, strict=True))
     ):
         return NotImplemented
     out = [

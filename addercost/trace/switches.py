@@ -34,7 +34,7 @@ def countable_operators() -> Iterator[None]:
 def _random_states_kept() -> Iterator[None]:
     torch_state = torch.get_rng_state()
     python_state = random.getstate()
-    # Only a generator that already exists can be advanced; creating a CUDA context to look would cost seconds.
+    # Only a generator that exists can be advanced; creating a CUDA context to look would cost seconds.
     cuda_states = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     numpy = sys.modules.get("numpy")
     numpy_state = numpy.random.get_state() if numpy is not None else None

@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_flatten, tree_map
 
 from addercost.errors import AddercostError, TraceError
-from addercost.trace.modules import ModuleTree, is_uninitialized, replace_tensors, tracked, unchanged
+from addercost.trace.modules import ModuleTree, replace_tensors, tracked, unchanged
 from addercost.trace.record import TensorSpec, Trace
 from addercost.trace.recorder import Recorder
 from addercost.trace.switches import countable_operators
@@ -52,7 +53,7 @@ def trace(
 
 def _trace_meta(model: nn.Module, args: Any, kwargs: Any, name: str) -> Trace:
     def substitute(tensor: Tensor) -> Tensor:
-        if is_uninitialized(tensor):
+        if is_lazy(tensor):
             return type(tensor)(device="meta")
         if tensor.device.type == "meta":
             return tensor
@@ -75,7 +76,7 @@ def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str) -> Trace:
             return torch.empty_like(tensor, device="cpu").detach()
 
     def substitute(tensor: Tensor) -> Tensor:
-        if is_uninitialized(tensor):
+        if is_lazy(tensor):
             return type(tensor)(device="cpu")
         data = fake(tensor)
         return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
@@ -97,7 +98,7 @@ def _trace_real(model: nn.Module, args: Any, kwargs: Any, name: str) -> Trace:
         )
 
     def substitute(tensor: Tensor) -> Tensor:
-        if is_uninitialized(tensor):
+        if is_lazy(tensor):
             return type(tensor)(device="cpu")
         data = _values(tensor)
         return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
@@ -118,7 +119,7 @@ def _values(tensor: Tensor) -> Tensor:
 
 
 def _tensors_of(model: nn.Module) -> list[Tensor]:
-    found = [tensor for _, _, _, tensor, _ in ModuleTree(model).tensors() if not is_uninitialized(tensor)]
+    found = [tensor for _, _, _, tensor, _ in ModuleTree(model).tensors() if not is_lazy(tensor)]
     return list({id(tensor): tensor for tensor in found}.values())
 
 
@@ -154,7 +155,7 @@ def _run(
         parameters = {
             n: tensor.numel()
             for n, role, tensor in _named_now(tree, names)
-            if role == "parameter" and not is_uninitialized(tensor)
+            if role == "parameter" and not is_lazy(tensor)
         }
         return Trace(
             model=name,

@@ -10,7 +10,7 @@ from addercost.trace.record import OpCall, TensorSpec
 
 
 def moments_counts(rows: int, n: int, number_format: str) -> OpCounts:
-    """Mean and variance of `rows` of n: a sum and a division; n subtractions; n squares, a sum, a division."""
+    """Mean and variance of rows of n: a sum, a division; n subtractions; n squares, a sum, a division."""
     if n == 0:
         return OpCounts()
     return OpCounts.of(number_format, add=rows * (3 * n - 2), mul=rows * n, divide=2 * rows)
@@ -96,7 +96,7 @@ def group_norm(call: OpCall) -> Work:
 
 @rule("aten._fused_rms_norm", "aten.rms_norm")
 def rms_norm(call: OpCall) -> Work:
-    """x·r·γ, r = 1 / √(mean(x²) + ε): n squares, their sum, a division; then n products, and n more with γ."""
+    """x·r·γ, r = 1 / √(mean(x²) + ε): n squares, their sum, a division; n products, n more with γ."""
     x, normalized = call.tensor("input"), call.args["normalized_shape"]
     assert isinstance(normalized, tuple)
     n = math.prod(size for size in normalized if isinstance(size, int))

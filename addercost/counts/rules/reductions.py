@@ -56,7 +56,7 @@ def truth(call: OpCall) -> Work:
 
 @rule("aten.var", "aten.std", "aten.var_mean", "aten.std_mean")
 def variance(call: OpCall) -> Work:
-    """Mean (n - 1 additions, a division); n differences, n squares, n - 1 additions, a division; std: a root."""
+    """A mean; n differences, n squares, their n - 1 additions and a division; for std a root."""
     n, results, number_format = _joins(call)
     roots = results if "std" in call.name else 0
     return Work(

@@ -1,0 +1,68 @@
+"""torchvision's models by name, also beside a torch without torchvision's compiled operators."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from addercost.errors import ModelError
+
+_OPERATORS = {
+    "nms": "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms": "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+}
+_KEPT: list[Any] = []
+
+
+@functools.cache
+def _models() -> ModuleType:
+    try:
+        # A torchvision built for CUDA beside a CPU torch fails on import for want of these two schemas.
+        missing = [schema for name, schema in _OPERATORS.items() if not hasattr(torch.ops.torchvision, name)]
+        try:
+            import torchvision.models as models
+        except RuntimeError:
+            library = torch.library.Library("torchvision", "DEF")
+            for schema in missing:
+                library.define(schema)
+            _KEPT.append(library)
+            import torchvision.models as models
+    except ImportError as error:
+        raise ModelError("torchvision is not installed", "pip install 'addercost[vision]'") from error
+    return models
+
+
+@functools.cache
+def list_models() -> tuple[str, ...]:
+    """Every model torchvision can build."""
+    return tuple(_models().list_models())
+
+
+def make_model(name: str) -> nn.Module:
+    """A torchvision model without pretrained weights."""
+    builder = _models().get_model_builder(name)
+    options: dict[str, Any] = {"weights": None}
+    if "weights_backbone" in inspect.signature(builder).parameters:
+        options["weights_backbone"] = None
+    if "segmentation" in builder.__module__:
+        # The published operation counts are those of the pretrained configuration, which has this head.
+        options["aux_loss"] = True
+    model: nn.Module = builder(**options)
+    return model
+
+
+def image_shape(name: str) -> tuple[int, ...]:
+    """The input of the pretrained configuration, batch of one: the crop its weights were evaluated on."""
+    weights = _models().get_model_weights(name)
+    best = getattr(weights, "DEFAULT", None)
+    transforms = best.transforms() if best is not None else None
+    size = getattr(transforms, "crop_size", None) or getattr(transforms, "resize_size", None) or [224]
+    height, width = (size[0], size[-1]) if isinstance(size, list | tuple) else (size, size)
+    if "video" in _models().get_model_builder(name).__module__:
+        return (1, 3, 16, height, width)
+    return (1, 3, height, width)
