@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,11 +53,10 @@ _OWN_FAULT = (SyntaxError, ImportError, NameError, AddercostError)
 def build(make: Callable[[], T], what: str) -> T:
     """`make()` without weights; once more with real ones where a constructor turns out to need values.
 
-    What the user's code prints goes to stderr, since stdout carries our result. Raises ModelError for anything
-    the code raises, SystemExit included.
+    Raises ModelError for anything the user's code raises, SystemExit included.
     """
     try:
-        with redirect_stdout(sys.stderr):
+        with user_output():
             try:
                 with DataFree():
                     return make()
@@ -78,8 +77,13 @@ def build(make: Callable[[], T], what: str) -> T:
 
 def build_real(make: Callable[[], T]) -> T:
     """`make()` with real weights, its prints on stderr."""
-    with redirect_stdout(sys.stderr):
+    with user_output():
         return make()
+
+
+def user_output() -> AbstractContextManager[object]:
+    """What the user's code prints goes to stderr: stdout carries our result."""
+    return redirect_stdout(sys.stderr)
 
 
 @contextmanager

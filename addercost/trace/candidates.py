@@ -50,7 +50,9 @@ def _attribute(module: ModuleType, name: str, where: str) -> Any:
     value: Any = module
     for part in name.split("."):
         if not hasattr(value, part):
-            raise ModelError(str(unknown_name("name", name, [key for key, _ in _own(module)])) + f" in {where}")
+            raise ModelError(
+                str(unknown_name("name", name, [key for key, _ in _own(module)])) + f" in {where}"
+            )
         value = getattr(value, part)
     return value
 
@@ -60,7 +62,7 @@ def _own(module: ModuleType) -> list[tuple[str, Any]]:
 
 
 def _makes_models(value: Any, module: ModuleType) -> bool:
-    """A model class, or a function that says by annotation or name that it makes one, written in this file."""
+    """A model class, or a function that by annotation or name makes one, written in this file."""
     if getattr(value, "__module__", None) != module.__name__:
         return False
     if inspect.isclass(value):
@@ -71,9 +73,11 @@ def _makes_models(value: Any, module: ModuleType) -> bool:
     if inspect.isclass(annotation):
         return issubclass(annotation, nn.Module)
     if isinstance(annotation, str):
-        returned = getattr(module, annotation.removeprefix("nn."), getattr(nn, annotation.split(".")[-1], None))
+        returned = getattr(
+            module, annotation.removeprefix("nn."), getattr(nn, annotation.split(".")[-1], None)
+        )
         return inspect.isclass(returned) and issubclass(returned, nn.Module)
-    # A function without annotation is called only if its name promises a model: it could be train() or main().
+    # Without an annotation a function is called only if its name promises a model: it could be train().
     return annotation is None and bool(_FACTORY_NAME.fullmatch(value.__name__))
 
 

@@ -1,4 +1,4 @@
-"""Inputs without data: parsed from `--input`, taken from the file, or asked for by name of the first layer."""
+"""Inputs without data: parsed from `--input`, taken from the file, or asked for."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from addercost.errors import ArgumentError, ModelError, unknown_name
 _DTYPES: Mapping[str, torch.dtype] = {
     name: getattr(torch, name)
     for name in (
-        "float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "complex64", "complex128",
-        "int64", "int32", "int16", "int8", "uint8", "bool",
+        "float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "complex64",
+        "complex128", "int64", "int32", "int16", "int8", "uint8", "bool",
     )
 } | {
     "fp64": torch.float64,
@@ -73,7 +73,7 @@ def parse_inputs(texts: Sequence[str]) -> ModelInputs:
 
 
 def as_inputs(value: Any, where: str) -> ModelInputs:
-    """`example_inputs` of a file: a tensor, a sequence of arguments, a mapping of keywords, or a function of these."""
+    """`example_inputs` of a file: a tensor, a sequence of arguments, keywords, or a function of these."""
     if callable(value) and not isinstance(value, Tensor):
         value = value()
     if isinstance(value, ModelInputs):

@@ -29,13 +29,15 @@ SPEC_FORMS = (
 class LoadedModel:
     """A model ready to trace.
 
-    inputs: those it came with, if any. rebuild: makes it again with real weights.
+    inputs: those it came with, if any. rebuild: makes it again with real weights. folder: where its code is,
+    from which its forward may import more.
     """
 
     name: str
     model: nn.Module
     inputs: ModelInputs | None = None
     rebuild: Callable[[], nn.Module] | None = None
+    folder: Path = Path()
 
 
 def load_model(spec: str) -> LoadedModel:
@@ -101,7 +103,7 @@ def _from_file(file: Path, name: str) -> LoadedModel:
 
     model, inputs = build(make, str(file))
     title = f"{file.stem}:{name}" if name else file.stem
-    return LoadedModel(title, model, inputs, lambda: build_real(make)[0])
+    return LoadedModel(title, model, inputs, lambda: build_real(make)[0], file.resolve().parent)
 
 
 def _execute(file: Path) -> ModuleType:

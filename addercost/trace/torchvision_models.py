@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
-from types import ModuleType
+import sys
 from typing import Any
 
 import torch
@@ -12,29 +13,28 @@ from torch import nn
 
 from addercost.errors import ModelError
 
-_OPERATORS = {
-    "nms": "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-    "qnms": "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-}
+_OPERATORS = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
 _KEPT: list[Any] = []
 
 
 @functools.cache
-def _models() -> ModuleType:
+def _models() -> Any:
     try:
-        # A torchvision built for CUDA beside a CPU torch fails on import for want of these two schemas.
-        missing = [schema for name, schema in _OPERATORS.items() if not hasattr(torch.ops.torchvision, name)]
-        try:
-            import torchvision.models as models
-        except RuntimeError:
-            library = torch.library.Library("torchvision", "DEF")
-            for schema in missing:
-                library.define(schema)
-            _KEPT.append(library)
-            import torchvision.models as models
+        return importlib.import_module("torchvision.models")
     except ImportError as error:
         raise ModelError("torchvision is not installed", "pip install 'addercost[vision]'") from error
-    return models
+    except RuntimeError:
+        # A torchvision built for CUDA beside a CPU torch misses these two schemas when it is imported.
+        library = torch.library.Library("torchvision", "DEF")
+        for schema in _OPERATORS:
+            library.define(schema)
+        _KEPT.append(library)
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        return importlib.import_module("torchvision.models")
 
 
 @functools.cache

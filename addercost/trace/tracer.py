@@ -54,7 +54,7 @@ def trace(
 def _trace_meta(model: nn.Module, args: Any, kwargs: Any, name: str) -> Trace:
     def substitute(tensor: Tensor) -> Tensor:
         if is_lazy(tensor):
-            return type(tensor)(device="meta")
+            return _without_shape(tensor, "meta")
         if tensor.device.type == "meta":
             return tensor
         data = tensor.detach().to("meta")
@@ -77,7 +77,7 @@ def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str) -> Trace:
 
     def substitute(tensor: Tensor) -> Tensor:
         if is_lazy(tensor):
-            return type(tensor)(device="cpu")
+            return _without_shape(tensor, "cpu")
         data = fake(tensor)
         return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
 
@@ -99,7 +99,7 @@ def _trace_real(model: nn.Module, args: Any, kwargs: Any, name: str) -> Trace:
 
     def substitute(tensor: Tensor) -> Tensor:
         if is_lazy(tensor):
-            return type(tensor)(device="cpu")
+            return _without_shape(tensor, "cpu")
         data = _values(tensor)
         return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
 
@@ -107,6 +107,12 @@ def _trace_real(model: nn.Module, args: Any, kwargs: Any, name: str) -> Trace:
         return _values(value) if isinstance(value, Tensor) else value
 
     return _run(model, tree_map(convert, args), tree_map(convert, kwargs), name, "real", substitute)
+
+
+def _without_shape(tensor: Tensor, device: str) -> Tensor:
+    """A lazy module's parameter gets its shape in its first forward; until then there is nothing to copy."""
+    made: Tensor = type(tensor)(device=device)
+    return made
 
 
 def _values(tensor: Tensor) -> Tensor:
