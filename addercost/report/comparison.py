@@ -40,7 +40,7 @@ class Comparison:
         return next(p for p in self.profiles if p.counts.model == profile.counts.model)
 
     def to_table(self) -> Table:
-        """One row a model and arithmetic. A ratio is the baseline's cycles by this row's: above 1 is faster."""
+        """A row for each model and arithmetic; a ratio above 1 means fewer cycles than the first arithmetic."""
         first = self.profiles[0]
         occurring = {c for p in self.profiles for c, _, _ in p.counts.total} | {OpClass.MUL, OpClass.ADD}
         costs = first.costs
@@ -89,7 +89,7 @@ class Comparison:
 
 
 def compare(profiles: Sequence[Profile]) -> Comparison:
-    """Puts profiles side by side. Raises ArgumentError where their conventions, inputs or processors differ."""
+    """Profiles side by side. Raises ArgumentError where their conventions, inputs or processors differ."""
     if not profiles:
         raise ArgumentError("nothing to compare")
     return Comparison(tuple(profiles))

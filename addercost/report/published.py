@@ -13,7 +13,7 @@ from dataclasses import dataclass
 class PublishedCount:
     """#Mul (= #Add) of one network as printed, and the zoo model that should have it.
 
-    convention: the counting rule that comes closest to the paper's. remark: what is known about the difference.
+    convention: the counting rule that comes closest to the paper's. remark: what is known of the difference.
     """
 
     network: str
@@ -30,7 +30,7 @@ PUBLISHED_COUNTS = (
         "435K",
         "lenet5-bn",
         "thop",
-        "with convolution bias and 2 per batch-norm element; that the authors used this tool is circumstantial",
+        "adds convolution bias and 2 per batch-norm element; that the authors did so is circumstantial",
     ),
     PublishedCount(
         "VGG-small", "0.65G", "vgg-small", "macs", "no counting rule known to us gives the printed value"

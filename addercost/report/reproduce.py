@@ -26,7 +26,7 @@ def reproduces(printed: str, computed: float) -> bool:
 
 
 def counts_table(trace_zoo: TraceZoo) -> Table:
-    """Every network of the paper's tables: #Mul printed, #Mul computed by the closest rule, and whether it is it."""
+    """Every network of the paper's tables: #Mul printed, #Mul computed by the closest rule, and a verdict."""
     rows: list[dict[str, Any]] = []
     for entry in PUBLISHED_COUNTS:
         trace = trace_zoo(entry.zoo)
@@ -58,8 +58,8 @@ def counts_table(trace_zoo: TraceZoo) -> Table:
         rows=rows,
         title="Operation counts of Chen et al., CVPR 2020, tables 1 to 3, and ours",
         notes=(
-            "The paper prints #Add = #Mul for a CNN, #Add = 2·#Mul and no #Mul for its AdderNet, although the first",
-            "and the last layer of the CIFAR and ImageNet networks stay convolutions there.",
+            "The paper prints #Add = #Mul for a CNN, and #Add = 2·#Mul and no #Mul for its AdderNet, although the "
+            "first and the last layer of the CIFAR and ImageNet networks stay convolutions there.",
         ),
     )
 
@@ -70,7 +70,7 @@ def latency_table(trace_zoo: TraceZoo, cpu: Cpu) -> Table:
     sites = count(trace_zoo("lenet5-bn"), "macs").mac_sites
     for label, figures in _sse(cpu):
         rows += _pair(f"plain MACs, {label}", _mac(sites), _adder(sites), figures=figures, published=False)
-    mul, add = _latency(cpu, "x87_mul", Form.X87), _latency(cpu, "x87_add", Form.X87)
+    mul, add = _latency(cpu, "fp80_mul", Form.X87), _latency(cpu, "fp80_add", Form.X87)
     sse_mul, sse_add = _latency(cpu, "fp32_mul", Form.SCALAR), _latency(cpu, "fp32_add", Form.SCALAR)
     low, high = sse_add.latency_range_cycles or (0.0, 0.0)
     return Table(
@@ -92,8 +92,8 @@ def latency_table(trace_zoo: TraceZoo, cpu: Cpu) -> Table:
             f"{add.text} {add.latency_cycles:g} cycles. Single-precision SSE is {sse_mul.text} "
             f"{sse_mul.latency_cycles:g} and {sse_add.text} {low:g} to {high:g},",
             f"which shrinks the ratio to between 1.25 and 1.00. Source: {cpu.sources[mul.source].title}.",
-            "The ratio is 1.5 for any count when every multiplication becomes an addition: (4 + 2) / (2 + 2).",
-            "The thop row converts batch norm and bias too, as the paper's 870K does; the row below it leaves them.",
+            "The ratio is 1.5 for any count if every multiplication becomes an addition: (4 + 2) / (2 + 2).",
+            "The thop row converts batch norm and bias too, as the paper's 870K does; the next row leaves them.",
         ),
     )
 
@@ -149,7 +149,7 @@ def _latency(cpu: Cpu, op: str, form: Form) -> Instruction:
 
 
 def _x87(cpu: Cpu) -> tuple[float, float]:
-    mul, add = _latency(cpu, "x87_mul", Form.X87), _latency(cpu, "x87_add", Form.X87)
+    mul, add = _latency(cpu, "fp80_mul", Form.X87), _latency(cpu, "fp80_add", Form.X87)
     assert mul.latency_cycles is not None and add.latency_cycles is not None
     return mul.latency_cycles, add.latency_cycles
 
