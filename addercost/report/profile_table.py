@@ -128,7 +128,7 @@ def _folded(rows: list[LayerRow], depth: int | None) -> list[LayerRow]:
 def _columns(profile: Profile) -> tuple[Column, ...]:
     occurring = {op_class for op_class, _, _ in profile.counts.total} | {OpClass.MUL, OpClass.ADD}
     return (
-        Column("path", "layer"),
+        Column("path", "layer", Kind.PATH),
         Column("type", "type", optional=True),
         Column("output_shape", "output", optional=True),
         Column("parameters", "parameters", Kind.COUNT, optional=True),

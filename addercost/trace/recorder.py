@@ -94,6 +94,11 @@ class Recorder(TorchDispatchMode):
             self._specs[id(tensor)] = _spec(tensor, role, name)
         self._held = (names, inputs)
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # torch would wrap the method below so that its first call imports the compiler, for most of a second.
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
