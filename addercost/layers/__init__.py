@@ -1,0 +1,17 @@
+"""Adder, binary and shift layers as torch modules, each one custom operator in `torch.ops.addercost`."""
+
+from addercost.layers.adder import AdderConv2d, AdderLinear
+from addercost.layers.binary import BinaryConv2d, BinaryLinear
+from addercost.layers.factory import conv2d, linear
+from addercost.layers.shift import ShiftConv2d, ShiftLinear
+
+__all__ = [
+    "AdderConv2d",
+    "AdderLinear",
+    "BinaryConv2d",
+    "BinaryLinear",
+    "ShiftConv2d",
+    "ShiftLinear",
+    "conv2d",
+    "linear",
+]

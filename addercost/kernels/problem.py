@@ -1,0 +1,132 @@
+"""One convolution-shaped problem: how tensors and a geometry fit together, checked once for every kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from addercost.errors import ShapeError
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Stride, padding and dilation as (height, width), and the number of groups."""
+
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+
+    @classmethod
+    def of(cls, stride: list[int], padding: list[int], dilation: list[int], groups: int) -> Geometry:
+        """From an op's arguments. Raises ShapeError for a stride, dilation or group count below 1, or a
+        negative padding."""
+        for name, value, least in (
+            ("stride", stride, 1),
+            ("padding", padding, 0),
+            ("dilation", dilation, 1),
+            ("groups", [groups, groups], 1),
+        ):
+            if len(value) != 2 or min(value) < least:
+                shown = groups if name == "groups" else tuple(value)
+                raise ShapeError(f"{name} must be at least {least}, got {shown}")
+        return cls((stride[0], stride[1]), (padding[0], padding[1]), (dilation[0], dilation[1]), groups)
+
+    def output_size(self, input_size: Pair, filter_size: Pair) -> Pair:
+        """(P, Q) for an (H, W) input and an (R, S) filter; below 1 where the filter does not fit."""
+        height, width = (
+            (x + 2 * pad - dilation * (f - 1) - 1) // stride + 1
+            for x, f, stride, pad, dilation in zip(
+                input_size, filter_size, self.stride, self.padding, self.dilation, strict=True
+            )
+        )
+        return height, width
+
+
+def convolution_shape(input: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> list[int]:
+    """The output shape [N, K, P, Q] of input [N, C, H, W] and weight [K, C/G, R, S].
+
+    Raises ShapeError when ranks, channels, groups, dtypes or devices do not fit or no output is left.
+    """
+    if input.dim() != 4 or weight.dim() != 4:
+        raise ShapeError(
+            f"expected input [N, C, H, W] and weight [K, C/groups, R, S], "
+            f"got {_shape(input)} and {_shape(weight)}"
+        )
+    k, group_channels, r, s = weight.shape
+    n, c, h, w = input.shape
+    if c != group_channels * geometry.groups:
+        raise ShapeError(
+            f"input has {c} channels, weight {_shape(weight)} with groups={geometry.groups} "
+            f"takes {group_channels * geometry.groups}"
+        )
+    if k % geometry.groups:
+        raise ShapeError(f"{k} output channels do not divide into groups={geometry.groups}")
+    _check_tensors(input, weight, bias, k)
+    p, q = geometry.output_size((h, w), (r, s))
+    if p < 1 or q < 1:
+        raise ShapeError(
+            f"the output would be empty ({p}×{q}): input {h}×{w}, filter {r}×{s}, {geometry}",
+            "use a larger input or more padding",
+        )
+    return [n, k, p, q]
+
+
+def linear_shape(input: Tensor, weight: Tensor, bias: Tensor | None) -> list[int]:
+    """The output shape [..., out] of input [..., in] and weight [out, in]. Raises ShapeError as above."""
+    if input.dim() < 1 or weight.dim() != 2 or input.shape[-1] != weight.shape[1]:
+        raise ShapeError(
+            f"expected input [..., in] and weight [out, in], got {_shape(input)} and {_shape(weight)}"
+        )
+    _check_tensors(input, weight, bias, weight.shape[0])
+    return [*input.shape[:-1], weight.shape[0]]
+
+
+def _check_tensors(input: Tensor, weight: Tensor, bias: Tensor | None, outputs: int) -> None:
+    if not input.is_floating_point():
+        raise ShapeError(
+            f"the layer computes in floating point, the input is {_name(input.dtype)}",
+            "convert it with .float(), or use quantize_adder for an 8-bit layer",
+        )
+    for name, tensor in (("weight", weight), ("bias", bias)):
+        if tensor is None:
+            continue
+        if tensor.dtype != input.dtype:
+            raise ShapeError(f"input is {_name(input.dtype)} and {name} is {_name(tensor.dtype)}")
+        if tensor.device != input.device:
+            raise ShapeError(f"input is on {input.device} and {name} is on {tensor.device}")
+    if bias is not None and (bias.dim() != 1 or bias.shape[0] != outputs):
+        raise ShapeError(f"bias must have shape ({outputs},), got {_shape(bias)}")
+
+
+def empty_output(input: Tensor, shape: list[int], dtype: torch.dtype | None = None) -> Tensor:
+    """An uninitialised [N, K, P, Q] tensor, channels-last exactly when `input` is and NCHW would not do."""
+    channels_last = input.is_contiguous(memory_format=torch.channels_last) and not input.is_contiguous()
+    return torch.empty(
+        shape,
+        dtype=dtype or input.dtype,
+        device=input.device,
+        memory_format=torch.channels_last if channels_last else torch.contiguous_format,
+    )
+
+
+def accumulator(dtype: torch.dtype) -> torch.dtype:
+    """Half precision accumulates in fp32; everything else in itself."""
+    return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
+
+
+def rows_as_image(rows: Tensor) -> Tensor:
+    """[M, C] seen as the image [1, C, 1, M], so that a linear layer is a 1×1 convolution without a copy."""
+    return rows.t()[None, :, None, :]
+
+
+def _shape(tensor: Tensor) -> str:
+    return str(tuple(tensor.shape))
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -1,0 +1,178 @@
+"""The oracle: every kernel in a few lines of torch, on any device, in memory bounded by chunking.
+
+Each walks the filter taps (r, s). At one tap the convolution is an L1 distance between two sets of
+channel vectors, so a temporary is [n, k, C/G, P, Q] for as few n and k as the budget asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from addercost.kernels.problem import Geometry, accumulator, convolution_shape, empty_output
+
+CHUNK_ELEMENTS = 1 << 22
+"""Elements of the largest temporary, 16 MiB in fp32; one image against one filter is the least it can be."""
+
+
+def adder_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    """out[n,k,p,q] = -Σ_{c,r,s} |x[n,c,p·u+r,q·v+s] - w[k,c,r,s]|.
+
+    input: [N, C, H, W]; weight: [K, C/G, R, S]; returns [N, K, P, Q]. A padded tap contributes -|w|.
+    Half precision accumulates in fp32. Source: Chen et al., CVPR 2020, eq. 2.
+    """
+    shape = convolution_shape(input, weight, None, geometry)
+    wide = accumulator(input.dtype)
+    total = torch.zeros(shape, dtype=wide, device=input.device)
+    padded = _pad(input, geometry, 0.0)
+    for tap in _taps(weight, geometry, (shape[2], shape[3])):
+        for n, k, channels in _chunks(padded, weight, geometry, shape):
+            x = padded[n, channels, tap.rows, tap.columns].to(wide)
+            w = weight[k, :, tap.r, tap.s].to(wide)
+            total[n, k] -= (x[:, None] - w[None, :, :, None, None]).abs_().sum(2)
+    return empty_output(input, shape).copy_(total)
+
+
+def adder_input_gradient(
+    grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, gradient: str
+) -> Tensor:
+    """Σ_{k,r,s} g · HT(w - x), HT clipping to [-1, 1]; with `gradient="sign"`, Σ g · sign(w - x).
+
+    grad: [N, K, P, Q]; returns [N, C, H, W] like `input`. Source: Chen et al., CVPR 2020, eq. 5 and 6.
+    """
+    shape = convolution_shape(input, weight, None, geometry)
+    wide = accumulator(input.dtype)
+    padded = _pad(input, geometry, 0.0)
+    total = torch.zeros_like(padded, dtype=wide, memory_format=torch.contiguous_format)
+    clip: Callable[[Tensor], Tensor] = torch.sign if gradient == "sign" else _hard_tanh
+    for tap in _taps(weight, geometry, (shape[2], shape[3])):
+        for n, k, channels in _chunks(padded, weight, geometry, shape):
+            x = padded[n, channels, tap.rows, tap.columns].to(wide)
+            w = weight[k, :, tap.r, tap.s].to(wide)
+            slope = clip(w[None, :, :, None, None] - x[:, None])
+            total[n, channels, tap.rows, tap.columns] += slope.mul_(grad[n, k, None].to(wide)).sum(1)
+    (top, left), (h, w_) = geometry.padding, input.shape[2:]
+    inside = total[:, :, top : top + h, left : left + w_]
+    return empty_output(input, list(input.shape)).copy_(inside)
+
+
+def adder_weight_gradient(
+    grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, gradient: str
+) -> Tensor:
+    """Σ_{n,p,q} g · (x - w): the full-precision gradient; with `gradient="sign"`, Σ g · sign(x - w).
+
+    The first is a matrix product, gᵀx - w·Σg, and runs as the weight gradient of an ordinary convolution.
+    grad: [N, K, P, Q]; returns [K, C/G, R, S]. Source: Chen et al., CVPR 2020, eq. 4 and 5.
+    """
+    shape = convolution_shape(input, weight, None, geometry)
+    wide = accumulator(input.dtype)
+    if gradient == "full":
+        _, product, _ = torch.ops.aten.convolution_backward(
+            grad,
+            input,
+            weight,
+            None,
+            list(geometry.stride),
+            list(geometry.padding),
+            list(geometry.dilation),
+            False,
+            [0, 0],
+            geometry.groups,
+            [False, True, False],
+        )
+        pull = grad.sum((0, 2, 3), dtype=wide)[:, None, None, None]
+        result = (product.to(wide) - weight.to(wide) * pull).to(weight.dtype)
+        return torch.empty_like(weight, memory_format=torch.contiguous_format).copy_(result)
+    padded = _pad(input, geometry, 0.0)
+    total = torch.zeros(weight.shape, dtype=wide, device=weight.device)
+    for tap in _taps(weight, geometry, (shape[2], shape[3])):
+        for n, k, channels in _chunks(padded, weight, geometry, shape):
+            x = padded[n, channels, tap.rows, tap.columns].to(wide)
+            w = weight[k, :, tap.r, tap.s].to(wide)
+            slope = torch.sign(x[:, None] - w[None, :, :, None, None])
+            total[k, :, tap.r, tap.s] += slope.mul_(grad[n, k, None].to(wide)).sum((0, 3, 4))
+    return total.to(weight.dtype)
+
+
+def mac_forward(input: Tensor, weight: Tensor, geometry: Geometry, pad_value: float = 0.0) -> Tensor:
+    """Σ_{c,r,s} x[n,c,p·u+r,q·v+s] · w[k,c,r,s]: torch's own convolution, padded with `pad_value`.
+
+    The binary and shift layers are this sum over ±1 and over powers of two.
+    """
+    shape = convolution_shape(input, weight, None, geometry)
+    wide = accumulator(input.dtype)
+    padding = list(geometry.padding) if pad_value == 0 else [0, 0]
+    source = input if pad_value == 0 else _pad(input, geometry, pad_value)
+    result = F.conv2d(
+        source.to(wide),
+        weight.to(wide),
+        None,
+        list(geometry.stride),
+        padding,
+        list(geometry.dilation),
+        geometry.groups,
+    )
+    return empty_output(input, shape).copy_(result)
+
+
+def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    """out[n,k,p,q] = Σ_{c,r,s} sign(x)·sign(w), an exact integer in `input`'s dtype; a padded tap is +1."""
+    return mac_forward(binary_sign(input), binary_sign(weight), geometry, pad_value=1.0)
+
+
+def binary_sign(x: Tensor) -> Tensor:
+    """-1 below zero, +1 elsewhere, zero and -0 included; NaN stays NaN."""
+    return torch.where(x.isnan(), x, torch.where(x < 0, -1.0, 1.0).to(x.dtype))
+
+
+class _Tap:
+    """One filter position (r, s) and the slices of the padded input it meets."""
+
+    __slots__ = ("columns", "r", "rows", "s")
+
+    def __init__(self, r: int, s: int, geometry: Geometry, output_size: tuple[int, int]) -> None:
+        self.r, self.s = r, s
+        self.rows, self.columns = (
+            slice(index * dilation, index * dilation + (size - 1) * stride + 1, stride)
+            for index, dilation, size, stride in zip(
+                (r, s), geometry.dilation, output_size, geometry.stride, strict=True
+            )
+        )
+
+
+def _taps(weight: Tensor, geometry: Geometry, output_size: tuple[int, int]) -> Iterator[_Tap]:
+    for r in range(weight.shape[2]):
+        for s in range(weight.shape[3]):
+            yield _Tap(r, s, geometry, output_size)
+
+
+def _chunks(
+    padded: Tensor, weight: Tensor, geometry: Geometry, shape: list[int]
+) -> Iterator[tuple[slice, slice, slice]]:
+    """Slices (images, filters, channels) that stay within one group and the memory budget."""
+    n, k, p, q = shape
+    group_filters, group_channels = k // geometry.groups, weight.shape[1]
+    one = max(1, group_channels * p * q)
+    k_step = min(group_filters, max(1, CHUNK_ELEMENTS // one))
+    n_step = max(1, CHUNK_ELEMENTS // (one * k_step))
+    for group in range(geometry.groups):
+        channels = slice(group * group_channels, (group + 1) * group_channels)
+        for k_start in range(group * group_filters, (group + 1) * group_filters, k_step):
+            filters = slice(k_start, min(k_start + k_step, (group + 1) * group_filters))
+            for n_start in range(0, n, n_step):
+                yield slice(n_start, n_start + n_step), filters, channels
+
+
+def _pad(input: Tensor, geometry: Geometry, value: float) -> Tensor:
+    """The input with its border; a copy only where there is one."""
+    vertical, horizontal = geometry.padding
+    if vertical == 0 and horizontal == 0:
+        return input
+    return F.pad(input, (horizontal, horizontal, vertical, vertical), value=value)
+
+
+def _hard_tanh(x: Tensor) -> Tensor:
+    return x.clamp_(-1.0, 1.0)

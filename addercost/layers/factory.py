@@ -1,0 +1,57 @@
+"""A layer by its arithmetic, so that a model is written once."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from addercost.arithmetic import Arithmetic
+from addercost.layers.adder import AdderConv2d, AdderLinear
+from addercost.layers.binary import BinaryConv2d, BinaryLinear
+from addercost.layers.module import IntOrPair, KernelConv2d, KernelLinear
+from addercost.layers.shift import ShiftConv2d, ShiftLinear
+
+CONVOLUTIONS: dict[Arithmetic, type[KernelConv2d]] = {
+    Arithmetic.ADDER: AdderConv2d,
+    Arithmetic.XNOR: BinaryConv2d,
+    Arithmetic.SHIFT: ShiftConv2d,
+}
+LINEARS: dict[Arithmetic, type[KernelLinear]] = {
+    Arithmetic.ADDER: AdderLinear,
+    Arithmetic.XNOR: BinaryLinear,
+    Arithmetic.SHIFT: ShiftLinear,
+}
+
+
+def conv2d(
+    arithmetic: Arithmetic,
+    in_channels: int,
+    out_channels: int,
+    kernel_size: IntOrPair,
+    stride: IntOrPair = 1,
+    padding: IntOrPair = 0,
+    groups: int = 1,
+    bias: bool = False,
+    dilation: IntOrPair = 1,
+) -> nn.Module:
+    """A convolution [N, C, H, W] to [N, K, P, Q] of the given arithmetic; MAC gives `nn.Conv2d`."""
+    if arithmetic is Arithmetic.MAC:
+        return nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+            bias=bias,
+        )
+    return CONVOLUTIONS[arithmetic](
+        in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias
+    )
+
+
+def linear(arithmetic: Arithmetic, in_features: int, out_features: int, bias: bool = True) -> nn.Module:
+    """A linear layer of the given arithmetic, [..., in] to [..., out]; MAC gives `nn.Linear`."""
+    if arithmetic is Arithmetic.MAC:
+        return nn.Linear(in_features, out_features, bias=bias)
+    return LINEARS[arithmetic](in_features, out_features, bias)

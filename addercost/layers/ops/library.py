@@ -1,0 +1,47 @@
+"""Registers an operator with its fake, autograd, autocast and vmap rules.
+
+`torch.library.custom_op` would do the same; the registration below it is used because the wrapper imports
+`torch._dynamo` on the first call, over a second before the first layer runs, and costs more on each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_LIBRARY = torch.library.Library("addercost", "FRAGMENT")
+
+GEOMETRY = "int[2] stride, int[2] padding, int[2] dilation, int groups"
+
+
+def define(
+    name: str,
+    arguments: str,
+    kernel: Callable[..., Tensor],
+    fake: Callable[..., Tensor],
+    *,
+    save: Callable[[Any, tuple[Any, ...], Tensor], None] | None = None,
+    backward: Callable[..., Any] | None = None,
+) -> Any:
+    """Defines `addercost::name(arguments) -> Tensor` and returns its overload.
+
+    `save(ctx, inputs, output)` keeps what `backward(ctx, grad)` needs. Under autocast the operator runs in
+    fp32, as torch runs `cdist`: an L1 sum of a few hundred terms leaves fp16's precision.
+    """
+    qualified = f"addercost::{name}"
+    _LIBRARY.define(f"{name}({arguments}) -> Tensor", tags=(torch.Tag.pt2_compliant_tag,))
+    _LIBRARY.impl(name, kernel, "CompositeExplicitAutograd")
+    torch.library.register_fake(qualified, fake, lib=_LIBRARY)
+    if backward is not None:
+
+        def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+            if save is not None:
+                save(ctx, inputs, output)
+
+        torch.library.register_autograd(qualified, backward, setup_context=setup_context, lib=_LIBRARY)
+        for device in ("cpu", "cuda", "xpu"):
+            torch.library.register_autocast(qualified, device, torch.float32, lib=_LIBRARY)
+    return getattr(torch.ops.addercost, name).default
