@@ -14,7 +14,7 @@ from addercost.trace.record import Trace
 if TYPE_CHECKING:
     from torch import nn
 
-    from addercost.cost.model import ModelCost
+    from addercost.cost.estimate import ModelCost
     from addercost.counts.model import ModelCounts
     from addercost.trace.inputs import ModelInputs
 
@@ -47,7 +47,7 @@ def profile(
 def _estimates(counts: ModelCounts, cpus: Sequence[str], cost_model: str) -> tuple[ModelCost, ...]:
     if not cpus:
         return ()
-    from addercost.cost.model import estimate
+    from addercost.cost.estimate import estimate
     from addercost.hardware import load_cpu
 
     return tuple(estimate(counts, load_cpu(name), cost_model) for name in cpus)

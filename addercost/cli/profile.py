@@ -103,5 +103,5 @@ def _require_complete(result: object) -> None:
         raise CheckFailedError(f"--strict: no counting rule for {listed}")
     for cost in result.costs:
         if not cost.complete:
-            missing = ", ".join(str(item) for item in cost.missing)
-            raise CheckFailedError(f"--strict: {cost.hardware} has no figure for {missing}")
+            missing = "; ".join(str(item) for item in cost.missing)
+            raise CheckFailedError(f"--strict: {missing}")

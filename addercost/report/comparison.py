@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from addercost.arithmetic import OpClass
 from addercost.errors import ArgumentError
 from addercost.report.profile import Profile
-from addercost.report.profile_table import describe_cost
+from addercost.report.profile_table import class_columns
 from addercost.report.tables import Column, Kind, Table
 
 
@@ -42,21 +42,17 @@ class Comparison:
     def to_table(self) -> Table:
         """A row for each model and arithmetic; a ratio above 1 is fewer cycles than the first takes."""
         first = self.profiles[0]
-        occurring = {c for p in self.profiles for c, _, _ in p.counts.total} | {OpClass.MUL, OpClass.ADD}
         costs = first.costs
         columns = [
             Column("model", "model"),
             Column("arithmetic", "arithmetic"),
-            *(Column(c.value, c.value, Kind.COUNT) for c in OpClass if c in occurring),
+            *class_columns(*(profile.counts.total for profile in self.profiles)),
         ]
         for cost in costs:
             columns += [
-                Column(f"cycles@{cost.hardware}", f"cycles@{cost.hardware}", Kind.COUNT),
+                Column(f"cycles@{cost.hardware}", f"cycles on\n{cost.hardware}", Kind.COUNT),
                 Column(f"ratio@{cost.hardware}", "ratio", Kind.RATIO),
             ]
-        incomplete = {
-            describe_cost(cost) for profile in self.profiles for cost in profile.costs if not cost.complete
-        }
         base = first.counts.arithmetic or "as it is"
         return Table(
             columns=tuple(columns),
@@ -68,9 +64,21 @@ class Comparison:
                     if costs
                     else ()
                 ),
-                *(f"LOWER BOUND: {text}" for text in sorted(incomplete)),
+                *self._remarks(),
             ),
         )
+
+    def _remarks(self) -> Iterator[str]:
+        """What the estimates lack and what they assume, once for each processor."""
+        costs = [cost for profile in self.profiles for cost in profile.costs]
+        for hardware in dict.fromkeys(cost.hardware for cost in costs):
+            own = [cost for cost in costs if cost.hardware == hardware]
+            lacking = dict.fromkeys(item.figure for cost in own for item in cost.missing)
+            assumed = dict.fromkeys(text for cost in own for text in cost.assumptions)
+            if lacking:
+                yield f"LOWER BOUND on {hardware}: no figure for {', '.join(lacking)}"
+            if assumed:
+                yield f"{hardware} assumes: {'; '.join(assumed)}"
 
     def _row(self, profile: Profile) -> dict[str, Any]:
         counts = profile.counts

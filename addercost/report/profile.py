@@ -14,7 +14,7 @@ from addercost.report.tables import Table, TableFormat, render
 if TYPE_CHECKING:
     import pandas
 
-    from addercost.cost.model import ModelCost
+    from addercost.cost.estimate import ModelCost
 
 SCHEMA = "addercost/profile/1"
 
@@ -114,6 +114,9 @@ def _cost(cost: ModelCost) -> dict[str, Any]:
         "cycles": cost.cycles,
         "seconds": cost.seconds,
         "complete": cost.complete,
-        "missing": [str(item) for item in cost.missing],
-        "layers": [{"path": layer.path, "cycles": layer.cycles} for layer in cost.layers],
+        "missing": [{"figure": item.figure, "count": item.count} for item in cost.missing],
+        "assumptions": list(cost.assumptions),
+        "layers": [
+            {"path": layer.path, "cycles": layer.cycles, "bound": layer.bound} for layer in cost.layers
+        ],
     }

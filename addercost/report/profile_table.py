@@ -11,7 +11,7 @@ from addercost.report.tables import Column, Kind, Table
 from addercost.units import si
 
 if TYPE_CHECKING:
-    from addercost.cost.model import ModelCost
+    from addercost.cost.estimate import ModelCost
     from addercost.report.profile import Profile
 
 
@@ -92,7 +92,10 @@ def describe_cost(cost: ModelCost) -> str:
     if cost.seconds is not None:
         text += f", {si(cost.seconds, 's')}"
     if cost.missing:
-        text += "; its table has no figure for " + ", ".join(str(item) for item in cost.missing)
+        listed = ", ".join(f"{item.figure} ({item.count:,})" for item in cost.missing)
+        text += f"; no figure in its table, so not charged: {listed}"
+    if cost.assumptions:
+        text += f"; assumed: {'; '.join(cost.assumptions)}"
     return text
 
 
@@ -125,26 +128,34 @@ def _folded(rows: list[LayerRow], depth: int | None) -> list[LayerRow]:
     ]
 
 
+def class_columns(*totals: OpCounts) -> list[Column]:
+    """A column for multiplications, for additions, and for every other class that occurs."""
+    always = (OpClass.MUL, OpClass.ADD)
+    occurring = {op_class for counts in totals for op_class, _, _ in counts}
+    return [
+        Column(c.value, c.value, Kind.COUNT, optional=c not in always)
+        for c in OpClass
+        if c in always or c in occurring
+    ]
+
+
 def _columns(profile: Profile) -> tuple[Column, ...]:
-    occurring = {op_class for op_class, _, _ in profile.counts.total} | {OpClass.MUL, OpClass.ADD}
     return (
         Column("path", "layer", Kind.PATH),
         Column("type", "type", optional=True),
         Column("output_shape", "output", optional=True),
         Column("parameters", "parameters", Kind.COUNT, optional=True),
-        *(Column(c.value, c.value, Kind.COUNT) for c in OpClass if c in occurring),
+        *class_columns(profile.counts.total),
         *(
-            Column(f"cycles@{cost.hardware}", f"{'' if cost.complete else '≥ '}cycles", Kind.COUNT)
-            if len(profile.costs) == 1
-            else Column(
-                f"cycles@{cost.hardware}",
-                f"{'' if cost.complete else '≥ '}cycles@{cost.hardware}",
-                Kind.COUNT,
-            )
+            Column(f"cycles@{cost.hardware}", _cycles_title(cost, len(profile.costs) > 1), Kind.COUNT)
             for cost in profile.costs
         ),
         Column("share", "share", Kind.SHARE),
     )
+
+
+def _cycles_title(cost: ModelCost, named: bool) -> str:
+    return f"{'' if cost.complete else '≥ '}cycles" + (f" on\n{cost.hardware}" if named else "")
 
 
 def _title(profile: Profile) -> str:
