@@ -36,6 +36,11 @@ class Geometry:
                 raise ShapeError(f"{name} must be at least {least}, got {shown}")
         return cls((stride[0], stride[1]), (padding[0], padding[1]), (dilation[0], dilation[1]), groups)
 
+    def transposed(self) -> Geometry:
+        """The same with height and width exchanged."""
+        (sy, sx), (py, px), (dy, dx) = self.stride, self.padding, self.dilation
+        return Geometry((sx, sy), (px, py), (dx, dy), self.groups)
+
     def output_size(self, input_size: Pair, filter_size: Pair) -> Pair:
         """(P, Q) for an (H, W) input and an (R, S) filter; below 1 where the filter does not fit."""
         height, width = (
