@@ -1,0 +1,171 @@
+"""From traces and profiles to what a report holds: other arithmetics, cost models, energy, roofline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from addercost.arithmetic import Arithmetic, OpCounts
+from addercost.cost.energy import estimate_energy
+from addercost.cost.estimate import COST_MODELS, bandwidth_bytes_per_s, estimate
+from addercost.counts.arithmetics import site_counts
+from addercost.counts.model import ModelCounts, count
+from addercost.counts.work import Sites
+from addercost.errors import ArgumentError
+from addercost.hardware import Cpu, load_cpu, load_energy
+from addercost.report.document import (
+    EnergyEstimated,
+    Estimated,
+    Roofline,
+    RooflinePoint,
+    Subject,
+    arithmetic_of,
+    network_name,
+)
+from addercost.report.profile import Profile
+from addercost.trace.record import Trace
+
+COMPARED = (Arithmetic.MAC, Arithmetic.ADDER, Arithmetic.XNOR)
+ENERGY_TABLES = ("45nm", "7nm")
+_PEAK_SITES = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a report is asked to estimate. cpus and energy: names of hardware tables."""
+
+    convention: str = "full"
+    arithmetics: tuple[Arithmetic, ...] = COMPARED
+    keep_first_last: bool = False
+    cpus: tuple[str, ...] = ()
+    energy: tuple[str, ...] = ENERGY_TABLES
+
+
+def subject_from_trace(spec: str, trace: Trace, wanted: Wanted) -> Subject:
+    """The model as it is and as every other arithmetic asked for."""
+    own = Profile(count(trace, wanted.convention))
+    others = [arithmetic for arithmetic in wanted.arithmetics if arithmetic is not arithmetic_of(own)]
+    counted = [
+        Profile(
+            count(trace, wanted.convention, arithmetic=arithmetic, keep_first_last=wanted.keep_first_last),
+            keep_first_last=wanted.keep_first_last,
+        )
+        for arithmetic in others
+    ]
+    # Without a weighted layer there is nothing to replace.
+    has_sites = any(layer.mac_sites and layer.arithmetic for layer in own.counts.layers)
+    return subject_from_profiles(spec, [own, *(counted if has_sites else [])], wanted)
+
+
+def subject_from_profiles(spec: str, profiles: Sequence[Profile], wanted: Wanted) -> Subject:
+    """Estimates for profiles of one model that are already counted; costs they carry are kept."""
+    if not profiles or not profiles[0].counts.layers:
+        raise ArgumentError(f"{spec} has no layers", "profile a model whose forward computes something")
+    cpus = [load_cpu(name) for name in wanted.cpus]
+    costed = [
+        Profile(
+            profile.counts,
+            profile.costs or tuple(estimate(profile.counts, cpu) for cpu in cpus),
+            profile.keep_first_last,
+        )
+        for profile in profiles
+    ]
+    return Subject(
+        spec=spec,
+        profiles=tuple(costed),
+        estimates=tuple(_estimates(costed, cpus)),
+        energies=tuple(_energies(costed, wanted.energy)),
+        rooflines=tuple(roofline(costed, cpu) for cpu in cpus if has_roofline(cpu)),
+    )
+
+
+def _estimates(profiles: Sequence[Profile], cpus: Sequence[Cpu]) -> Iterator[Estimated]:
+    for cpu in cpus:
+        models = [model for model in COST_MODELS if model != "roofline" or has_roofline(cpu)]
+        for model in models:
+            for profile in profiles:
+                cost = estimate(profile.counts, cpu, model)
+                yield Estimated(
+                    arithmetic=network_name(profile),
+                    hardware=cpu.name,
+                    model=model,
+                    cycles=cost.cycles,
+                    seconds=cost.seconds,
+                    complete=cost.complete and profile.counts.complete,
+                    missing=tuple(map(str, cost.missing)),
+                    assumptions=cost.assumptions,
+                )
+
+
+def _energies(profiles: Sequence[Profile], names: Sequence[str]) -> Iterator[EnergyEstimated]:
+    for name in names:
+        table = load_energy(name)
+        for profile in profiles:
+            energy = estimate_energy(profile.counts, table)
+            yield EnergyEstimated(
+                arithmetic=network_name(profile),
+                table=name,
+                joules=energy.total_j,
+                complete=energy.complete and profile.counts.complete,
+                missing=tuple(map(str, energy.missing)),
+                assumptions=energy.assumptions,
+            )
+
+
+def has_roofline(cpu: Cpu) -> bool:
+    """Whether the table knows the clock and the memory bandwidth, without which there is no roof."""
+    return bandwidth_bytes_per_s(cpu) is not None and cpu.clock_hz is not None
+
+
+def roofline(profiles: Sequence[Profile], cpu: Cpu) -> Roofline:
+    """Every layer with sites under the roof of its arithmetic, predicted.
+
+    Raises ArgumentError where the table has no bandwidth or no clock.
+    """
+    bandwidth, clock = bandwidth_bytes_per_s(cpu), cpu.clock_hz
+    if bandwidth is None or clock is None:
+        raise ArgumentError(
+            f"{cpu.name} has no memory bandwidth or no clock in its table",
+            "choose another processor for a roofline",
+        )
+    peaks: dict[str, float] = {}
+    points: list[RooflinePoint] = []
+    for profile in profiles:
+        name = network_name(profile)
+        cost = estimate(profile.counts, cpu, "roofline")
+        for layer, estimated in zip(profile.counts.layers, cost.layers, strict=True):
+            moved = layer.bytes_read + layer.bytes_written
+            if layer.mac_sites and layer.arithmetic and moved and estimated.cycles:
+                rate = layer.mac_sites / estimated.cycles * clock
+                points.append(
+                    RooflinePoint(
+                        layer.path, name, layer.mac_sites, layer.mac_sites / moved, rate, estimated.bound
+                    )
+                )
+        arithmetic = arithmetic_of(profile)
+        if arithmetic is not None:
+            peaks[name] = _peak_sites_per_s(profile.counts, arithmetic, cpu, clock)
+    assumptions = estimate(profiles[0].counts, cpu, "roofline").assumptions
+    return Roofline(cpu.name, bandwidth, peaks, tuple(points), assumptions)
+
+
+@dataclass(frozen=True, slots=True)
+class _InnerLoop:
+    """A layer of sites alone, whose data never leaves the registers."""
+
+    counts: OpCounts
+    arithmetic: Arithmetic
+    path: str = ""
+    mac_sites: int = _PEAK_SITES
+    bytes: float = 0
+
+
+def _peak_sites_per_s(counts: ModelCounts, arithmetic: Arithmetic, cpu: Cpu, clock_hz: float) -> float:
+    """What the inner loop of `arithmetic` reaches at the model's number format, by the throughput model."""
+    formats = [f for layer in counts.layers for _, f, _ in layer.counts if layer.mac_sites and f != "bit"]
+    number_format = max(set(formats), key=lambda f: (formats.count(f), f), default="fp32")
+    sites = Sites(
+        _PEAK_SITES, 1, number_format=number_format, accumulator_format=number_format, arithmetic=arithmetic
+    )
+    cost = estimate([_InnerLoop(site_counts(sites), arithmetic)], cpu, "throughput")
+    return _PEAK_SITES / cost.cycles * clock_hz if cost.cycles else float("inf")
