@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 from addercost.arithmetic import Arithmetic, OpCounts
 from addercost.cost.energy import estimate_energy
-from addercost.cost.estimate import COST_MODELS, bandwidth_bytes_per_s, estimate
+from addercost.cost.estimate import COST_MODELS, MissingFigure, bandwidth_bytes_per_s, estimate
 from addercost.counts.arithmetics import site_counts
 from addercost.counts.model import ModelCounts, count
 from addercost.counts.work import Sites
 from addercost.errors import ArgumentError
-from addercost.hardware import Cpu, load_cpu, load_energy
+from addercost.hardware import Cpu, EnergyTable, load_cpu, load_energy
 from addercost.report.document import (
     EnergyEstimated,
     Estimated,
+    HardwareNote,
     Roofline,
     RooflinePoint,
     Subject,
@@ -73,6 +74,7 @@ def subject_from_profiles(spec: str, profiles: Sequence[Profile], wanted: Wanted
     return Subject(
         spec=spec,
         profiles=tuple(costed),
+        hardware=tuple(_notes(cpus, wanted.energy)),
         estimates=tuple(_estimates(costed, cpus)),
         energies=tuple(_energies(costed, wanted.energy)),
         rooflines=tuple(roofline(costed, cpu) for cpu in cpus if has_roofline(cpu)),
@@ -92,9 +94,25 @@ def _estimates(profiles: Sequence[Profile], cpus: Sequence[Cpu]) -> Iterator[Est
                     cycles=cost.cycles,
                     seconds=cost.seconds,
                     complete=cost.complete and profile.counts.complete,
+                    charged=_charged(profile, cost.missing),
                     missing=tuple(map(str, cost.missing)),
                     assumptions=cost.assumptions,
                 )
+
+
+def _charged(profile: Profile, missing: Sequence[MissingFigure]) -> float:
+    """The share of the operations that a table has figures for; bytes without a bandwidth are none."""
+    operations = profile.counts.total.total
+    lacking = sum(item.count for item in missing if not item.figure.startswith("bytes"))
+    return max(1 - lacking / operations, 0.0) if operations else 1.0
+
+
+def _notes(cpus: Sequence[Cpu], energy: Sequence[str]) -> Iterator[HardwareNote]:
+    tables: list[Cpu | EnergyTable] = [*cpus, *map(load_energy, energy)]
+    for table in tables:
+        clock = table.clock_hz if isinstance(table, Cpu) else None
+        sources = tuple(source.title for source in table.sources.values())
+        yield HardwareNote(table.name, table.title, clock, sources)
 
 
 def _energies(profiles: Sequence[Profile], names: Sequence[str]) -> Iterator[EnergyEstimated]:
@@ -107,6 +125,7 @@ def _energies(profiles: Sequence[Profile], names: Sequence[str]) -> Iterator[Ene
                 table=name,
                 joules=energy.total_j,
                 complete=energy.complete and profile.counts.complete,
+                charged=_charged(profile, energy.missing),
                 missing=tuple(map(str, energy.missing)),
                 assumptions=energy.assumptions,
             )

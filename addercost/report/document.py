@@ -29,7 +29,10 @@ SCHEMA = "addercost/report/1"
 
 @dataclass(frozen=True, slots=True)
 class Estimated:
-    """The predicted cycles of the whole model as one arithmetic; a lower bound where not `complete`."""
+    """The predicted cycles of the whole model as one arithmetic; a lower bound where not `complete`.
+
+    charged: the share of the operations for which the table has a figure.
+    """
 
     arithmetic: str
     hardware: str
@@ -37,20 +40,36 @@ class Estimated:
     cycles: float
     seconds: float | None
     complete: bool
+    charged: float = 1.0
     missing: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class EnergyEstimated:
-    """The predicted arithmetic energy of the whole model, memory traffic left out."""
+    """The predicted arithmetic energy of the whole model, memory traffic left out. charged: as above."""
 
     arithmetic: str
     table: str
     joules: float
     complete: bool
+    charged: float = 1.0
     missing: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
+
+
+LEAST_CHARGED = 0.9
+"""An estimate that charges less of the operations than this is a lower bound too weak to be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class HardwareNote:
+    """A processor or energy table that was used: its title, clock and the titles of its sources."""
+
+    name: str
+    title: str
+    clock_hz: float | None = None
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +137,7 @@ class Subject:
 
     spec: str
     profiles: tuple[Profile, ...]
+    hardware: tuple[HardwareNote, ...] = ()
     estimates: tuple[Estimated, ...] = ()
     energies: tuple[EnergyEstimated, ...] = ()
     rooflines: tuple[Roofline, ...] = ()
@@ -176,6 +196,7 @@ class _SubjectParts:
     """A subject's fields that carry their own shape in their annotations."""
 
     spec: str
+    hardware: tuple[HardwareNote, ...] = ()
     estimates: tuple[Estimated, ...] = ()
     energies: tuple[EnergyEstimated, ...] = ()
     rooflines: tuple[Roofline, ...] = ()

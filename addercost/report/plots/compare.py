@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from addercost.report.document import Subject
+from addercost.report.document import LEAST_CHARGED, Subject
 from addercost.report.plots.palette import INK, SERIES
 from addercost.report.plots.style import (
     Drawn,
@@ -23,8 +23,10 @@ from addercost.units import si
 
 @dataclass(frozen=True, slots=True)
 class _Bar:
+    """value: None where too few of the operations have a figure."""
+
     arithmetic: str
-    value: float
+    value: float | None
     complete: bool
 
 
@@ -43,6 +45,9 @@ def draw(subject: Subject, options: PlotOptions) -> Drawn:
     for axes, (title, unit, own) in zip(flat, panels, strict=False):
         for i, bar in enumerate(own):
             colour, hatch = SERIES[i % len(SERIES)]
+            if bar.value is None:
+                axes.annotate(" no figures in the table", (0, i), va="center", fontsize=6.5)
+                continue
             axes.barh(i, bar.value, height=0.7, color=colour, hatch=hatch, edgecolor=INK, linewidth=0.3)
             axes.annotate(
                 f"{'' if bar.complete else '≥ '}{si(bar.value, unit if unit == 'J' else '')}",
@@ -54,9 +59,9 @@ def draw(subject: Subject, options: PlotOptions) -> Drawn:
             )
         axes.set_yticks(range(len(own)), [printable(bar.arithmetic) for bar in own])
         axes.tick_params(axis="y", length=0)
-        axes.invert_yaxis()
+        axes.set_ylim(len(own) - 0.5, -0.5)
         axes.set_title(title, loc="left")
-        axes.set_xlim(0, max((bar.value for bar in own), default=1) * 1.25 or 1)
+        axes.set_xlim(0, max((bar.value or 0 for bar in own), default=1) * 1.25 or 1)
         axes.xaxis.set_major_locator(_few_ticks())
         si_axis(axes.xaxis, "J" if unit == "J" else "")
         axes.set_xlabel("energy" if unit == "J" else unit)
@@ -99,10 +104,12 @@ def draw(subject: Subject, options: PlotOptions) -> Drawn:
 def _panels(subject: Subject) -> list[tuple[str, str, list[_Bar]]]:
     found: dict[tuple[str, str], list[_Bar]] = {}
     for e in subject.estimates:
-        bar = _Bar(e.arithmetic, e.cycles, e.complete)
+        known = e.cycles if e.charged >= LEAST_CHARGED else None
+        bar = _Bar(e.arithmetic, known, e.complete)
         found.setdefault((f"{e.hardware}, {e.model}", "cycles"), []).append(bar)
     for energy in subject.energies:
-        bar = _Bar(energy.arithmetic, energy.joules, energy.complete)
+        known = energy.joules if energy.charged >= LEAST_CHARGED else None
+        bar = _Bar(energy.arithmetic, known, energy.complete)
         found.setdefault((f"arithmetic energy, {energy.table}", "J"), []).append(bar)
     return [(title, unit, bars) for (title, unit), bars in found.items()]
 
