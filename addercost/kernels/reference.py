@@ -36,6 +36,13 @@ def adder_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
     return empty_output(input, shape).copy_(total)
 
 
+def adder_u8_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    """-Σ|x - w| of uint8 tensors, exact in int32; a padded tap has x = 0. Returns [N, K, P, Q] int32."""
+    # An fp64 sum of integers is exact far beyond int32.
+    total = adder_forward(input.double(), weight.double(), geometry)
+    return empty_output(input, list(total.shape), torch.int32).copy_(total)
+
+
 def adder_input_gradient(
     grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, gradient: str
 ) -> Tensor:
@@ -121,6 +128,11 @@ def mac_forward(input: Tensor, weight: Tensor, geometry: Geometry, pad_value: fl
 def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
     """out[n,k,p,q] = Σ_{c,r,s} sign(x)·sign(w), an exact integer in `input`'s dtype; a padded tap is +1."""
     return mac_forward(binary_sign(input), binary_sign(weight), geometry, pad_value=1.0)
+
+
+def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    """out[n,k,p,q] = Σ_{c,r,s} x·w over weights that are powers of two already."""
+    return mac_forward(input, weight, geometry)
 
 
 def binary_sign(x: Tensor) -> Tensor:

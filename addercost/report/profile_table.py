@@ -92,7 +92,7 @@ def describe_cost(cost: ModelCost) -> str:
     if cost.seconds is not None:
         text += f", {si(cost.seconds, 's')}"
     if cost.missing:
-        listed = ", ".join(f"{item.figure} ({item.count:,})" for item in cost.missing)
+        listed = ", ".join(f"{item.count:,} {item.figure}" for item in cost.missing)
         text += f"; no figure in its table, so not charged: {listed}"
     if cost.assumptions:
         text += f"; assumed: {'; '.join(cost.assumptions)}"
