@@ -14,10 +14,17 @@ def _joins(call: OpCall) -> tuple[int, int, str]:
     return x.numel, results, x.number_format
 
 
-@rule("aten.sum", "aten.nansum", "aten.trace")
+@rule("aten.sum", "aten.nansum")
 def total(call: OpCall) -> Work:
     n, results, number_format = _joins(call)
-    return Work(other=OpCounts.of(number_format, add=max(n - results, 0)))
+    return Work(other=OpCounts.of(number_format, add=n - results))
+
+
+@rule("aten.trace")
+def trace(call: OpCall) -> Work:
+    """x: [n, m]: the min(n, m) elements of the diagonal."""
+    x = call.tensor("self")
+    return Work(other=OpCounts.of(x.number_format, add=max(min(x.shape) - 1, 0)))
 
 
 @rule("aten.mean")
