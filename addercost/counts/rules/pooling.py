@@ -10,7 +10,7 @@ from addercost.trace.record import OpCall
 
 
 def _window(call: OpCall) -> int:
-    """Elements of a window. A single size holds for every axis, of which the operator's name has the number."""
+    """Elements of a window. A single size holds for every axis, whose number is in the operator's name."""
     kernel = call.args["kernel_size"]
     sizes = kernel if isinstance(kernel, tuple) else (kernel,)
     whole = [size for size in sizes if isinstance(size, int)]
