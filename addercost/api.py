@@ -14,6 +14,8 @@ from addercost.trace.record import Trace
 if TYPE_CHECKING:
     from torch import nn
 
+    from addercost.cost.model import ModelCost
+    from addercost.counts.model import ModelCounts
     from addercost.trace.inputs import ModelInputs
 
 DEFAULT_CPU = "via-nano-2000"
@@ -35,14 +37,20 @@ def profile(
     model: a module, a trace, or a SPEC of the command line. args, kwargs: the forward's inputs, on any
     device, meta included; a SPEC that comes with inputs needs none. Nothing is computed.
     """
-    from addercost.cost.model import estimate
     from addercost.counts.model import count
-    from addercost.hardware import load_cpu
 
     made = model if isinstance(model, Trace) else trace_model(model, *args, kwargs=kwargs)
     counts = count(made, convention, arithmetic=arithmetic, keep_first_last=keep_first_last)
-    costs = tuple(estimate(counts, load_cpu(name), cost_model) for name in cpus)
-    return Profile(counts, costs, keep_first_last)
+    return Profile(counts, _estimates(counts, cpus, cost_model), keep_first_last)
+
+
+def _estimates(counts: ModelCounts, cpus: Sequence[str], cost_model: str) -> tuple[ModelCost, ...]:
+    if not cpus:
+        return ()
+    from addercost.cost.model import estimate
+    from addercost.hardware import load_cpu
+
+    return tuple(estimate(counts, load_cpu(name), cost_model) for name in cpus)
 
 
 def trace_model(model: nn.Module | str, *args: Any, kwargs: Mapping[str, Any] | None = None) -> Trace:

@@ -36,7 +36,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         if debug:
             raise
-        error.show(file=sys.stderr)
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context is not None else "addercost"
+        print(
+            f"addercost: {printable(error.format_message().rstrip('.'))}; see {path} --help", file=sys.stderr
+        )
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)

@@ -19,16 +19,21 @@ def terminal_width() -> int | None:
     return None
 
 
-def emit(text: Callable[[int | None], str], output: Path | None, force: bool) -> None:
-    """Writes `text(width)` to the file, or prints it fitted to the terminal."""
+def _styled() -> bool:
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not plain
+
+
+def emit(text: Callable[[int | None, bool], str], output: Path | None, force: bool) -> None:
+    """Writes `text(width, styled)` to the file, or prints it fitted to the terminal."""
     if output is None:
-        write_stdout(text(terminal_width()))
+        write_stdout(text(terminal_width(), _styled()))
     else:
-        write_file(output, text(None), force)
+        write_file(output, text(None, False), force)
 
 
 def emit_table(table: Table, table_format: str, output: Path | None, force: bool) -> None:
-    emit(lambda width: render(table, TableFormat(table_format), width), output, force)
+    emit(lambda width, styled: render(table, TableFormat(table_format), width, styled), output, force)
 
 
 def check_output(output: Path | None, force: bool) -> None:

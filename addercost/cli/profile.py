@@ -87,7 +87,7 @@ def profile(
             trace, convention=convention, arithmetic=arithmetic, keep_first_last=keep_first_last, cpus=names
         )
     chosen = TableFormat(table_format)
-    emit(lambda width: render_profile(result, chosen, width, depth, sort, top), output, force)
+    emit(lambda width, styled: render_profile(result, chosen, width, styled, depth, sort, top), output, force)
     if save_trace is not None:
         write_file(save_trace, trace_to_json(trace), force)
     if strict:

@@ -40,7 +40,7 @@ class Comparison:
         return next(p for p in self.profiles if p.counts.model == profile.counts.model)
 
     def to_table(self) -> Table:
-        """A row for each model and arithmetic; a ratio above 1 means fewer cycles than the first arithmetic."""
+        """A row for each model and arithmetic; a ratio above 1 is fewer cycles than the first takes."""
         first = self.profiles[0]
         occurring = {c for p in self.profiles for c, _, _ in p.counts.total} | {OpClass.MUL, OpClass.ADD}
         costs = first.costs

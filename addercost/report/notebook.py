@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from addercost.report.tables import Column, Kind, Table, shown
+from addercost.report.tables import Column, Table, heading, shown
 
 
 def to_html(table: Table) -> str:
     """A bare <table> with title and notes, numbers right-aligned; no script, no style sheet."""
-    head = _row("th", ((column.title, column) for column in table.columns))
+    head = _row("th", ((heading(column), column) for column in table.columns))
     rows = [*table.rows, *([table.total] if table.total else [])]
     body = "".join(
         _row("td", ((shown(row.get(column.name), column), column) for column in table.columns))
@@ -23,7 +23,7 @@ def to_html(table: Table) -> str:
 
 def _row(tag: str, cells: Iterable[tuple[str, Column]]) -> str:
     aligned = (
-        f'<{tag} style="text-align:{"left" if column.kind is Kind.TEXT else "right"}">{escape(text)}</{tag}>'
+        f'<{tag} style="text-align:{"left" if column.is_text else "right"}">{escape(text)}</{tag}>'
         for text, column in cells
     )
     return f"<tr>{''.join(aligned)}</tr>"

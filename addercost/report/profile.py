@@ -79,13 +79,14 @@ def render_profile(
     profile: Profile,
     output: TableFormat,
     width: int | None = None,
+    styled: bool = False,
     depth: int | None = None,
     sort: str | None = None,
     top: int | None = None,
 ) -> str:
     """A profile in any table format; JSON is the whole document, with every layer."""
     table = profile.to_table(depth, sort, top)
-    return profile.to_json() if output is TableFormat.JSON else render(table, output, width)
+    return profile.to_json() if output is TableFormat.JSON else render(table, output, width, styled)
 
 
 def _layer(layer: LayerCounts) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from addercost.arithmetic import OpClass, OpCounts
@@ -118,8 +118,8 @@ def _folded(rows: list[LayerRow], depth: int | None) -> list[LayerRow]:
     for row in rows:
         groups.setdefault(".".join(row.path.split(".")[:depth]), []).append(row)
     return [
-        group[0]
-        if len(group) == 1 and group[0].path == path
+        replace(group[0], path=path)
+        if len(group) == 1
         else LayerRow.merged(group, path, f"{len(group)} layers", group[-1].output_shape)
         for path, group in groups.items()
     ]
@@ -128,7 +128,7 @@ def _folded(rows: list[LayerRow], depth: int | None) -> list[LayerRow]:
 def _columns(profile: Profile) -> tuple[Column, ...]:
     occurring = {op_class for op_class, _, _ in profile.counts.total} | {OpClass.MUL, OpClass.ADD}
     return (
-        Column("path", "layer"),
+        Column("path", "layer", Kind.PATH),
         Column("type", "type", optional=True),
         Column("output_shape", "output", optional=True),
         Column("parameters", "parameters", Kind.COUNT, optional=True),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from addercost.arithmetic import Arithmetic, OpCounts
+from addercost.arithmetic import Arithmetic, OpClass, OpCounts
 from addercost.counts.model import count
 from addercost.hardware import Cpu, Form, Instruction
 from addercost.report.published import LATENCY_CYCLES, LATENCY_SITES, PUBLISHED_COUNTS
@@ -40,7 +41,7 @@ def counts_table(trace_zoo: TraceZoo) -> Table:
                 "published_mul": entry.printed,
                 "computed_mul": computed,
                 "difference": computed / published - 1,
-                "verdict": "reproduces" if reproduces(entry.printed, computed) else "does not reproduce",
+                "verdict": "reproduces" if reproduces(entry.printed, computed) else "does not",
                 "remark": entry.remark,
             }
         )
@@ -48,57 +49,87 @@ def counts_table(trace_zoo: TraceZoo) -> Table:
         columns=(
             Column("network", "network"),
             Column("model", "model"),
-            Column("convention", "convention"),
-            Column("published_mul", "published #Mul"),
-            Column("computed_mul", "computed", Kind.COUNT),
-            Column("difference", "difference", Kind.SHARE),
+            Column("convention", "rule"),
+            Column("published_mul", "#Mul\npublished"),
+            Column("computed_mul", "#Mul\ncomputed", Kind.COUNT),
+            Column("difference", "differs", Kind.SHARE),
             Column("verdict", "verdict"),
             Column("remark", "remark", optional=True),
         ),
         rows=rows,
         title="Operation counts of Chen et al., CVPR 2020, tables 1 to 3, and ours",
         notes=(
-            "The paper prints #Add = #Mul for a CNN, and #Add = 2·#Mul and no #Mul for its AdderNet, although the "
-            "first and the last layer of the CIFAR and ImageNet networks stay convolutions there.",
+            "The paper prints #Add = #Mul for a CNN, and #Add = 2·#Mul and no #Mul for its AdderNet, "
+            "though the first and the last layer of its CIFAR and ImageNet networks stay convolutions.",
         ),
     )
 
 
 def latency_table(trace_zoo: TraceZoo, cpu: Cpu) -> Table:
     """LeNet-5-BN as CNN and as AdderNet on the VIA Nano: the published counts, and the traced model's."""
-    rows = [row for way in _ways(trace_zoo) for row in _pair(*way, figures=_x87(cpu))]
-    sites = count(trace_zoo("lenet5-bn"), "macs").mac_sites
-    for label, figures in _sse(cpu):
-        rows += _pair(f"plain MACs, {label}", _mac(sites), _adder(sites), figures=figures, published=False)
-    mul, add = _latency(cpu, "fp80_mul", Form.X87), _latency(cpu, "fp80_add", Form.X87)
-    sse_mul, sse_add = _latency(cpu, "fp32_mul", Form.SCALAR), _latency(cpu, "fp32_add", Form.SCALAR)
-    low, high = sse_add.latency_range_cycles or (0.0, 0.0)
+    x87 = _figures(cpu, "fp80_mul", "fp80_add", Form.X87)
+    sse = _figures(cpu, "fp32_mul", "fp32_add", Form.SCALAR)
+    trace = trace_zoo("lenet5-bn")
+    thop, macs = count(trace, "thop").total, count(trace, "macs").total
+    low, high = sse.add_range_cycles
+    rows = [
+        _row("published counts", _mac(LATENCY_SITES), _adder(LATENCY_SITES), x87.cycles, True),
+        _row("thop rule", thop, _adder(thop[OpClass.MUL]), x87.cycles, True),
+        _row("thop rule, layers only", thop, _as_adder(trace, "thop"), x87.cycles, True),
+        _row("plain MACs", macs, _as_adder(trace, "macs"), x87.cycles, True),
+        _row(f"plain MACs, SSE add {low:g}", macs, _as_adder(trace, "macs"), (sse.cycles[0], low), False),
+        _row(f"plain MACs, SSE add {high:g}", macs, _as_adder(trace, "macs"), (sse.cycles[0], high), False),
+    ]
     return Table(
         columns=(
             Column("way", "counted by"),
-            Column("network", "network"),
             Column("mul_cycles", "mul", Kind.NUMBER),
             Column("add_cycles", "add", Kind.NUMBER),
-            Column("published_cycles", "published"),
-            Column("mul", "#mul", Kind.COUNT),
-            Column("add", "#add", Kind.COUNT),
-            Column("cycles", "computed", Kind.COUNT),
-            Column("ratio", "CNN / AdderNet", Kind.RATIO),
+            Column("cnn_mul", "CNN\n#mul", Kind.COUNT, optional=True),
+            Column("cnn_add", "CNN\n#add", Kind.COUNT, optional=True),
+            Column("adder_mul", "AdderNet\n#mul", Kind.COUNT, optional=True),
+            Column("adder_add", "AdderNet\n#add", Kind.COUNT, optional=True),
+            Column("cnn_published", "CNN\npublished"),
+            Column("cnn_cycles", "CNN\ncomputed", Kind.COUNT),
+            Column("adder_published", "AdderNet\npublished"),
+            Column("adder_cycles", "AdderNet\ncomputed", Kind.COUNT),
+            Column("ratio", "ratio", Kind.RATIO),
+            Column("verdict", "verdict"),
         ),
         rows=rows,
-        title=f"LeNet-5-BN on the {cpu.title}: the latency-sum model (estimate, in cycles)",
+        title=f"LeNet-5-BN on the {cpu.title}, latency-sum model: estimates in cycles",
         notes=(
-            f"4 and 2 are the x87 figures of the table: {mul.text} {mul.latency_cycles:g}, "
-            f"{add.text} {add.latency_cycles:g} cycles. Single-precision SSE is {sse_mul.text} "
-            f"{sse_mul.latency_cycles:g} and {sse_add.text} {low:g} to {high:g},",
-            f"which shrinks the ratio to between 1.25 and 1.00. Source: {cpu.sources[mul.source].title}.",
-            "The ratio is 1.5 for any count if every multiplication becomes an addition: (4 + 2) / (2 + 2).",
-            "The thop row converts batch norm and bias too, as the paper's 870K does; the next row leaves them.",
+            f"mul and add: cycles each. 4 and 2 are x87 figures ({x87.text}); single-precision SSE is "
+            f"{sse.text}, which makes the ratio {rows[-2]['ratio']:.2f} to {rows[-1]['ratio']:.2f}. "
+            f"Source: {x87.source}.",
+            "ratio: CNN by AdderNet. It is (4 + 2) / (2 + 2) for any count if every multiplication becomes "
+            "an addition. The thop row converts batch norm and bias, as the paper does (870K); the next row "
+            "leaves them as they are.",
         ),
     )
 
 
-Pair = tuple[str, OpCounts, OpCounts]
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """Latencies of a multiplication and an addition in one form, and how the table names them."""
+
+    cycles: tuple[float, float]
+    add_range_cycles: tuple[float, float]
+    text: str
+    source: str
+
+
+def _figures(cpu: Cpu, mul_op: str, add_op: str, form: Form) -> _Figures:
+    mul, add = _latency(cpu, mul_op, form), _latency(cpu, add_op, form)
+    assert mul.latency_cycles is not None and add.latency_cycles is not None
+    low, high = add.latency_range_cycles or (add.latency_cycles, add.latency_cycles)
+    spread = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    return _Figures(
+        cycles=(mul.latency_cycles, add.latency_cycles),
+        add_range_cycles=(low, high),
+        text=f"{mul.text.split()[0]} {mul.latency_cycles:g}, {add.text.split()[0]} {spread}",
+        source=cpu.sources[mul.source].title,
+    )
 
 
 def _mac(n: int) -> OpCounts:
@@ -109,54 +140,30 @@ def _adder(n: int) -> OpCounts:
     return OpCounts.of(add=2 * n)
 
 
-def _ways(trace_zoo: TraceZoo) -> Iterator[Pair]:
-    trace = trace_zoo("lenet5-bn")
-    yield "published counts", _mac(LATENCY_SITES), _adder(LATENCY_SITES)
-    thop = count(trace, "thop").total
-    units = thop.by_class()["mul"]
-    yield "thop rule", thop, _adder(units)
-    layers_only = count(trace, "thop", arithmetic=Arithmetic.ADDER).total
-    yield "thop rule, layers only", thop, layers_only
-    macs = count(trace, "macs").total
-    yield "plain MACs", macs, count(trace, "macs", arithmetic=Arithmetic.ADDER).total
+def _as_adder(trace: Trace, convention: str) -> OpCounts:
+    return count(trace, convention, arithmetic=Arithmetic.ADDER).total
 
 
-def _pair(
-    way: str, cnn: OpCounts, adder: OpCounts, figures: tuple[float, float], published: bool = True
-) -> list[dict[str, Any]]:
+def _row(
+    way: str, cnn: OpCounts, adder: OpCounts, figures: tuple[float, float], published: bool
+) -> dict[str, Any]:
     mul_cycles, add_cycles = figures
-    rows = []
-    for network, counts in (("CNN", cnn), ("AdderNet", adder)):
-        by_class = counts.by_class()
-        rows.append(
-            {
-                "way": way,
-                "network": network,
-                "mul_cycles": mul_cycles,
-                "add_cycles": add_cycles,
-                "published_cycles": LATENCY_CYCLES[network] if published else None,
-                "mul": by_class["mul"],
-                "add": by_class["add"],
-                "cycles": by_class["mul"] * mul_cycles + by_class["add"] * add_cycles,
-            }
-        )
-    rows[1]["ratio"] = rows[0]["cycles"] / rows[1]["cycles"]
-    return rows
+    row: dict[str, Any] = {"way": way, "mul_cycles": mul_cycles, "add_cycles": add_cycles}
+    agrees = True
+    for key, network, counts in (("cnn", "CNN", cnn), ("adder", "AdderNet", adder)):
+        cycles = counts[OpClass.MUL] * mul_cycles + counts[OpClass.ADD] * add_cycles
+        printed = LATENCY_CYCLES[network] if published else None
+        row |= {
+            f"{key}_mul": counts[OpClass.MUL],
+            f"{key}_add": counts[OpClass.ADD],
+            f"{key}_cycles": cycles,
+            f"{key}_published": printed,
+        }
+        agrees = agrees and printed is not None and reproduces(printed, cycles)
+    row["ratio"] = row["cnn_cycles"] / row["adder_cycles"]
+    row["verdict"] = ("reproduces" if agrees else "does not") if published else None
+    return row
 
 
 def _latency(cpu: Cpu, op: str, form: Form) -> Instruction:
     return next(row for row in cpu.rows(op, (form,)) if row.latency_cycles is not None)
-
-
-def _x87(cpu: Cpu) -> tuple[float, float]:
-    mul, add = _latency(cpu, "fp80_mul", Form.X87), _latency(cpu, "fp80_add", Form.X87)
-    assert mul.latency_cycles is not None and add.latency_cycles is not None
-    return mul.latency_cycles, add.latency_cycles
-
-
-def _sse(cpu: Cpu) -> Iterator[tuple[str, tuple[float, float]]]:
-    mul, add = _latency(cpu, "fp32_mul", Form.SCALAR), _latency(cpu, "fp32_add", Form.SCALAR)
-    assert mul.latency_cycles is not None and add.latency_range_cycles is not None
-    low, high = add.latency_range_cycles
-    yield f"SSE, add {low:g}", (mul.latency_cycles, low)
-    yield f"SSE, add {high:g}", (mul.latency_cycles, high)

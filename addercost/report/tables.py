@@ -26,6 +26,8 @@ class Kind(StrEnum):
     """What a column holds, which decides how it is printed. Files always get the plain value."""
 
     TEXT = "text"
+    PATH = "path"
+    """A text whose middle gives way where space is short; other texts wrap."""
     COUNT = "count"
     """A whole number of something, printed with thousands separators or an SI prefix."""
     NUMBER = "number"
@@ -40,13 +42,20 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """name: the key in rows and files. title: the heading. optional: dropped first where space is short."""
+    """name: the key in rows and files. optional: dropped first where space is short.
+
+    title: the heading; a terminal breaks it at its line breaks.
+    """
 
     name: str
     title: str
     kind: Kind = Kind.TEXT
     unit: str = ""
     optional: bool = False
+
+    @property
+    def is_text(self) -> bool:
+        return self.kind in (Kind.TEXT, Kind.PATH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +80,14 @@ class Table:
         column = self.column(name)
         present = [row for row in self.rows if row.get(column.name) is not None]
         absent = [row for row in self.rows if row.get(column.name) is None]
-        return (
-            sorted(present, key=lambda row: row[column.name], reverse=column.kind is not Kind.TEXT) + absent
-        )
+        return sorted(present, key=lambda row: row[column.name], reverse=not column.is_text) + absent
 
 
-def render(table: Table, output: TableFormat, width: int | None = None) -> str:
+def render(table: Table, output: TableFormat, width: int | None = None, styled: bool = False) -> str:
     """The table as text that ends with a newline.
 
-    width: columns of the terminal; None where there is none, and then nothing is shortened.
+    width: columns of the terminal; None where there is none, and then nothing is shortened. styled: bold text
+    for a terminal that shows it.
     """
     match output:
         case TableFormat.CSV:
@@ -91,7 +99,7 @@ def render(table: Table, output: TableFormat, width: int | None = None) -> str:
         case TableFormat.TABLE:
             from addercost.report.terminal import to_terminal
 
-            return to_terminal(table, width)
+            return to_terminal(table, width, styled)
 
 
 def to_csv(table: Table) -> str:
@@ -108,8 +116,8 @@ def to_csv(table: Table) -> str:
 def to_markdown(table: Table) -> str:
     """A table that GitHub renders, numbers right-aligned, the total in bold."""
     lines = [f"**{markdown_cell(table.title)}**", ""] if table.title else []
-    lines.append(_markdown_row(markdown_cell(column.title) for column in table.columns))
-    lines.append(_markdown_row("---" if column.kind is Kind.TEXT else "---:" for column in table.columns))
+    lines.append(_markdown_row(markdown_cell(heading(column)) for column in table.columns))
+    lines.append(_markdown_row("---" if column.is_text else "---:" for column in table.columns))
     for row in table.rows:
         lines.append(_markdown_row(markdown_cell(shown(row.get(c.name), c)) for c in table.columns))
     if table.total:
@@ -118,6 +126,11 @@ def to_markdown(table: Table) -> str:
     for note in table.notes:
         lines += ["", markdown_cell(note)]
     return "\n".join(lines) + "\n"
+
+
+def heading(column: Column) -> str:
+    """The title on one line."""
+    return column.title.replace("\n", " ")
 
 
 def _markdown_row(cells: Any) -> str:
@@ -129,7 +142,7 @@ def shown(value: Any, column: Column, short: bool = False) -> str:
     if value is None:
         return ""
     match column.kind:
-        case Kind.TEXT:
+        case Kind.TEXT | Kind.PATH:
             return printable("x".join(map(str, value)) if isinstance(value, tuple | list) else str(value))
         case Kind.COUNT:
             return si(value) if short else thousands(value)
@@ -147,7 +160,7 @@ def _plain(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
     values = {}
     for column in table.columns:
         value = row.get(column.name)
-        if column.kind is Kind.TEXT and isinstance(value, tuple | list):
+        if column.is_text and isinstance(value, tuple | list):
             value = "x".join(map(str, value))
         values[column.name] = value
     return values

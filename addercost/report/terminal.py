@@ -1,20 +1,27 @@
-"""A table for a terminal, fitted to its width: first short numbers, then fewer columns, then short texts."""
+"""A table for a terminal, fitted to its width: first short numbers, then fewer columns, then short paths."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from addercost.report.tables import Column, Kind, Table, shown
 from addercost.report.text import printable, shortened
 
+if TYPE_CHECKING:
+    from rich.console import JustifyMethod
+
 _UNLIMITED = 100_000
 _GAP = 2
-_SHORTEST_TEXT = 14
+_SHORTEST_PATH = 14
 
 
-def to_terminal(table: Table, width: int | None = None) -> str:
-    """The table, its title above and its notes below. Colours only where rich finds a terminal."""
+def to_terminal(table: Table, width: int | None = None, styled: bool = False) -> str:
+    """The table, its title above and its notes below, at most `width` columns wide.
+
+    styled: with the escape sequences for bold text.
+    """
     import rich.box
     from rich.console import Console
     from rich.table import Table as RichTable
@@ -22,32 +29,29 @@ def to_terminal(table: Table, width: int | None = None) -> str:
 
     limit = width or _UNLIMITED
     columns, cells, total = _fitted(table, limit)
-    drawn = RichTable(box=rich.box.SIMPLE_HEAD, padding=(0, _GAP, 0, 0), pad_edge=False, show_edge=False)
+    # The box draws one space between columns; the padding is the other.
+    drawn = RichTable(box=rich.box.SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), pad_edge=False, show_edge=False)
     for column in columns:
-        drawn.add_column(
-            Text(column.title),
-            justify="left" if column.kind is Kind.TEXT else "right",
-            no_wrap=True,
-        )
+        justify: JustifyMethod = "left" if column.is_text else "right"
+        if column.kind is Kind.TEXT:
+            words = [word for row in cells for word in row[len(drawn.columns)].split()]
+            longest = min(max(map(len, words), default=0), _SHORTEST_PATH)
+            drawn.add_column(Text(column.title), justify=justify, overflow="fold", min_width=longest)
+        else:
+            drawn.add_column(Text(column.title), justify=justify, no_wrap=True)
     for row in cells:
         drawn.add_row(*(Text(cell) for cell in row))
     if total:
         drawn.add_section()
         drawn.add_row(*(Text(cell, style="bold") for cell in total))
     buffer = io.StringIO()
-    console = Console(file=buffer, width=limit, force_terminal=_coloured(width), highlight=False)
+    console = Console(file=buffer, width=limit, force_terminal=styled, highlight=False)
     if table.title:
         console.print(Text(printable(table.title), style="bold"))
     console.print(drawn)
     for note in table.notes:
         console.print(Text(printable(note)), soft_wrap=width is None)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
-
-
-def _coloured(width: int | None) -> bool:
-    import os
-
-    return width is not None and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _fitted(table: Table, limit: int) -> tuple[list[Column], list[list[str]], list[str]]:
@@ -61,15 +65,12 @@ def _fitted(table: Table, limit: int) -> tuple[list[Column], list[list[str]], li
         cells, total = _cells(table, columns, short=True)
         if _needed(columns, cells, total) <= limit:
             return columns, cells, total
-    texts = [i for i, column in enumerate(columns) if column.kind is Kind.TEXT]
-    for i in reversed(texts):
-        excess = _needed(columns, cells, total) - limit
-        if excess <= 0:
-            break
-        widest = max((len(row[i]) for row in cells), default=0)
-        room = max(widest - excess, _SHORTEST_TEXT)
-        for row in cells:
-            row[i] = shortened(row[i], room)
+    for i, column in enumerate(columns):
+        if column.kind is Kind.PATH:
+            widest = max((len(row[i]) for row in cells), default=0)
+            room = max(widest - (_needed(columns, cells, total) - limit), _SHORTEST_PATH)
+            for row in cells:
+                row[i] = shortened(row[i], room)
     return columns, cells, total
 
 
@@ -82,6 +83,6 @@ def _cells(table: Table, columns: Sequence[Column], short: bool) -> tuple[list[l
 def _needed(columns: Sequence[Column], cells: Sequence[Sequence[str]], total: Sequence[str]) -> int:
     width = 0
     for i, column in enumerate(columns):
-        texts = [column.title, *(row[i] for row in cells), *(total[i : i + 1])]
+        texts = [*column.title.split("\n"), *(row[i] for row in cells), *(total[i : i + 1])]
         width += max(len(text) for text in texts) + _GAP
     return width - _GAP

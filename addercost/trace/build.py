@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from addercost.errors import AddercostError, ModelError
+from addercost.trace.torchvision_models import make_importable
 
 T = TypeVar("T")
 
@@ -55,6 +56,7 @@ def build(make: Callable[[], T], what: str) -> T:
 
     Raises ModelError for anything the user's code raises, SystemExit included.
     """
+    make_importable()
     try:
         with user_output():
             try:

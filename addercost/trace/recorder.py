@@ -88,11 +88,16 @@ class Recorder(TorchDispatchMode):
         self._watched: dict[int, weakref.ref[Tensor]] = {}
         self._alive: list[Tensor] = []
         self._calls: list[OpCall] = []
-        for tensor in inputs:
-            self._specs[id(tensor)] = _spec(tensor, "input")
-        for name, role, tensor in names.values():
-            self._specs[id(tensor)] = _spec(tensor, role, name)
+        # Described when first used: a lazy module's parameters have no shape until then.
+        self._known = {id(tensor): ("", "input") for tensor in inputs} | {
+            key: (name, role) for key, (name, role, _) in names.items()
+        }
         self._held = (names, inputs)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # torch would wrap the method below so that its first call imports the compiler, for most of a second.
+        return False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -176,7 +181,10 @@ class Recorder(TorchDispatchMode):
     def _value(self, value: Any) -> ArgValue:
         if isinstance(value, Tensor):
             known = self._specs.get(id(value))
-            return known if known is not None else self._remember(value, "constant", "")
+            if known is not None:
+                return known
+            name, role = self._known.get(id(value), ("", "constant"))
+            return self._remember(value, role, name)
         if value is None or isinstance(value, bool | int | float | str | complex):
             return value
         if isinstance(value, list | tuple):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
 import inspect
 import sys
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,23 +20,34 @@ _OPERATORS = (
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
 _KEPT: list[Any] = []
+"""A library's definitions go away with the object."""
 
 
 @functools.cache
-def _models() -> Any:
-    try:
-        return importlib.import_module("torchvision.models")
-    except ImportError as error:
-        raise ModelError("torchvision is not installed", "pip install 'addercost[vision]'") from error
-    except RuntimeError:
-        # A torchvision built for CUDA beside a CPU torch misses these two schemas when it is imported.
+def make_importable() -> None:
+    """Lets a torchvision built for CUDA be imported beside a CPU-only torch, by us or by the user's code.
+
+    Its compiled operators cannot load there, and its import fails for want of two of their schemas. Found by
+    reading its version file, since importing it to see would take seconds and fail.
+    """
+    spec = importlib.util.find_spec("torchvision")
+    if spec is None or spec.origin is None or "torchvision" in sys.modules:
+        return
+    version = Path(spec.origin).with_name("version.py")
+    if torch.version.cuda is None and version.is_file() and "+cu" in version.read_text(encoding="utf-8"):
         library = torch.library.Library("torchvision", "DEF")
         for schema in _OPERATORS:
             library.define(schema)
         _KEPT.append(library)
-        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-            del sys.modules[name]
+
+
+@functools.cache
+def _models() -> Any:
+    make_importable()
+    try:
         return importlib.import_module("torchvision.models")
+    except ImportError as error:
+        raise ModelError("torchvision is not installed", "pip install 'addercost[vision]'") from error
 
 
 @functools.cache

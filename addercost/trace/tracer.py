@@ -157,10 +157,11 @@ def _run(
         except AddercostError:
             raise
         except Exception as error:
-            raise _forward_error(name, calls.failed, tree, error) from error
+            raise _forward_error(name, calls.failed, error) from error
+        # After the forward, since a lazy module's parameters have their shape only now.
         parameters = {
             n: tensor.numel()
-            for n, role, tensor in _named_now(tree, names)
+            for n, role, tensor in names.values()
             if role == "parameter" and not is_lazy(tensor)
         }
         return Trace(
@@ -177,16 +178,11 @@ def _run(
         )
 
 
-def _named_now(tree: ModuleTree, names: Mapping[int, tuple[str, str, Tensor]]) -> Any:
-    """(name, role, tensor) after the forward: a lazy module's parameters have their shape only now."""
-    return names.values()
-
-
 def _input_specs(inputs: list[Tensor]) -> list[TensorSpec]:
     return [TensorSpec(tuple(t.shape), str(t.dtype).removeprefix("torch."), "input") for t in inputs]
 
 
-def _forward_error(name: str, path: str | None, tree: ModuleTree, error: Exception) -> TraceError:
+def _forward_error(name: str, path: str | None, error: Exception) -> TraceError:
     text = " ".join(str(error).split()) or type(error).__name__
     if len(text) > 400:
         text = text[:400] + " …"
