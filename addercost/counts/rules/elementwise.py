@@ -101,6 +101,7 @@ ELEMENTWISE: Mapping[str, Row] = {
     "sigmoid": _row("1 / (1 + exp(-a))", add=2, transcendental=1, divide=1),
     "silu": _row("a / (1 + exp(-a))", add=2, transcendental=1, divide=1),
     "log_sigmoid_forward": _row("min(a, 0) - log1p(exp(-abs(a)))", compare=1, abs=1, add=2, transcendental=2),
+    "log_sigmoid": _row("min(a, 0) - log1p(exp(-abs(a)))", compare=1, abs=1, add=2, transcendental=2),
     "softplus": _row("max(a, 0) + log1p(exp(-abs(a)))", compare=1, abs=1, add=2, transcendental=2),
     "mish": _row(
         "a * tanh(max(a, 0) + log1p(exp(-abs(a))))", compare=1, abs=1, add=2, transcendental=3, mul=1

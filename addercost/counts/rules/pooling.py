@@ -30,6 +30,8 @@ def _window(call: OpCall) -> int:
     "aten.quantized_max_pool1d",
     "aten.quantized_max_pool2d",
     "aten.quantized_max_pool3d",
+    "aten.fractional_max_pool2d",
+    "aten.fractional_max_pool3d",
 )
 def max_pool(call: OpCall) -> Work:
     """out windows of k, padding included: k - 1 compares each."""
