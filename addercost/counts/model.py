@@ -144,6 +144,14 @@ def work_of(call: OpCall) -> Work | None:
     if rule is None:
         return None
     work = rule(call)
+    if "binary" in call.tags:
+        # A product of signs in plain torch: taking the signs and scaling the result are calls of their own.
+        work = replace(
+            work,
+            sites=tuple(
+                replace(site, arithmetic=Arithmetic.XNOR, inputs=0, scaled=False) for site in work.sites
+            ),
+        )
     return in_real_numbers(call, work) if any(spec.is_complex for spec in call.tensors()) else work
 
 

@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from addercost.counts.model import rule_for
 from addercost.trace.modules import CallStack
+from addercost.trace.patterns import recognised
 from addercost.trace.record import DECOMPOSED, ArgValue, OpCall, TensorSpec
 from addercost.trace.shapes import FAST_SHAPES
 
@@ -182,7 +183,7 @@ class Recorder(TorchDispatchMode):
     def calls(self) -> tuple[OpCall, ...]:
         """Every call so far, as plain data."""
         self._flush()
-        return tuple(self._calls)
+        return recognised(self._calls)
 
     def _flush(self) -> None:
         for func, args, kwargs, out, path, inside in self._raw:
