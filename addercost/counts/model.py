@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from addercost.arithmetic import Arithmetic, OpCounts
 from addercost.counts import rules as _rules  # noqa: F401  (registers every rule)
+from addercost.counts.complex_numbers import in_real_numbers
 from addercost.counts.conventions import CountingConvention, convention_named
-from addercost.counts.work import ARITHMETIC_TAG, RULES, Work
+from addercost.counts.rules.elementwise import special_function
+from addercost.counts.rules.movement import nothing
+from addercost.counts.work import ARITHMETIC_TAG, RULES, Rule, Work
 from addercost.trace.record import OpCall, TensorSpec, Trace
 
-__all__ = ["LayerCounts", "ModelCounts", "UncountedOp", "count", "work_of"]
+__all__ = ["LayerCounts", "ModelCounts", "UncountedOp", "count", "rule_for", "work_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +132,35 @@ def count(
     )
 
 
-def work_of(call: OpCall) -> Work | None:
-    """The call's work: by the operator's rule, else nothing for a view, else None for unknown."""
-    rule = RULES.get(call.name)
+def rule_for(name: str, tags: Collection[str]) -> Rule | None:
+    """How an operator is counted: by its rule, else nothing for a view, else by torch's element-wise tag.
+
+    None for an operator that none of these fits. name: without overload, "aten.mm".
+    """
+    rule = RULES.get(name)
     if rule is not None:
-        return _in_arithmetic(call, rule(call))
-    if "view" in call.tags:
-        return Work()
-    return None
+        return rule
+    if "view" in tags:
+        return nothing
+    return special_function if "pointwise" in tags else None
+
+
+def work_of(call: OpCall) -> Work | None:
+    """The call's work in real numbers, or None where nothing is known about the operator."""
+    rule = rule_for(call.name, call.tags)
+    if rule is None:
+        return None
+    work = rule(call)
+    if "binary" in call.tags:
+        # A product of signs in plain torch: taking the signs and scaling the result are calls of their own.
+        work = replace(
+            work,
+            sites=tuple(
+                replace(site, arithmetic=Arithmetic.XNOR, inputs=0, scaled=False) for site in work.sites
+            ),
+        )
+    work = _in_arithmetic(call, work)
+    return in_real_numbers(call, work) if any(spec.is_complex for spec in call.tensors()) else work
 
 
 def _in_arithmetic(call: OpCall, work: Work) -> Work:
