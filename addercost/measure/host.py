@@ -30,7 +30,8 @@ from addercost.measure.chains import (
 from addercost.measure.host_instructions import Probe, x86_probes
 
 SAMPLES = 15
-MOST_STRETCHES = 8
+MOST_STRETCHES = 10
+PAUSE_S = 0.03
 SAMPLE_S = 0.8e-3
 WIDEST_SPREAD = 0.05
 """Quartiles further apart than this, relative to the median, are noise: the machine is busy or its clock
@@ -157,7 +158,9 @@ def believed(sample: Callable[[], float], what: str) -> Sampled:
 
     Raises CheckFailedError where none of `MOST_STRETCHES` is calm.
     """
-    for _ in range(MOST_STRETCHES):
+    for stretch in range(MOST_STRETCHES):
+        # Another program's burst lasts longer than one stretch of samples.
+        time.sleep(PAUSE_S * stretch)
         figure = Sampled(tuple(sample() for _ in range(SAMPLES)))
         if figure.spread <= WIDEST_SPREAD:
             return figure

@@ -14,6 +14,12 @@ from addercost.measure.host import Calibration, ProbeResult, Sampled, believed, 
 from addercost.measure.host_instructions import x86_probes
 from addercost.measure.host_table import calibration_toml
 
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    monkeypatch.setattr(host, "PAUSE_S", 0)
+
+
 AVX2 = {"avx2", "fma", "popcnt", "bmi2"}
 AVX512 = AVX2 | {"avx512f", "avx512bw", "avx512dq", "avx512vnni", "avx512vpopcntdq"}
 
