@@ -28,6 +28,7 @@ def profile(
     kwargs: Mapping[str, Any] | None = None,
     convention: str = "full",
     arithmetic: Arithmetic | str | None = None,
+    what_if: Sequence[str] = (),
     keep_first_last: bool = False,
     cpus: Sequence[str] = (DEFAULT_CPU,),
     cost_model: str = "latency-sum",
@@ -40,7 +41,7 @@ def profile(
     from addercost.counts.model import count
 
     made = model if isinstance(model, Trace) else trace_model(model, *args, kwargs=kwargs)
-    counts = count(made, convention, arithmetic=arithmetic, keep_first_last=keep_first_last)
+    counts = count(made, convention, arithmetic=arithmetic, what_if=what_if, keep_first_last=keep_first_last)
     return Profile(counts, _estimates(counts, cpus, cost_model), keep_first_last)
 
 

@@ -34,6 +34,13 @@ from addercost.errors import unknown_name
     metavar="LIST",
     help="Arithmetics to compare, from mac, adder, xnor, shift; ratios are to the first.",
 )
+@click.option(
+    "--what-if",
+    "what_ifs",
+    multiple=True,
+    metavar="CHANGE",
+    help="One more row: prune=0.5, lowrank=0.25, separable, int8, shift-add, or several joined by +.",
+)
 @keep_first_last_option
 @cpu_option
 @output_options
@@ -43,6 +50,7 @@ def compare(
     inputs: tuple[str, ...],
     convention: str,
     arithmetics: str,
+    what_ifs: tuple[str, ...],
     keep_first_last: bool,
     cpus: tuple[str, ...],
     table_format: str,
@@ -71,11 +79,18 @@ def compare(
     for spec in specs:
         with progress(f"tracing {spec}", quiet):
             trace = trace_spec(spec, parsed_inputs(inputs))
+        rows: list[tuple[Arithmetic | None, tuple[str, ...]]] = [(item, ()) for item in dict.fromkeys(chosen)]
+        rows += [(None, tuple(text.split("+"))) for text in dict.fromkeys(what_ifs)]
         profiles += [
             profile(
-                trace, convention=convention, arithmetic=item, keep_first_last=keep_first_last, cpus=names
+                trace,
+                convention=convention,
+                arithmetic=arithmetic,
+                what_if=changes,
+                keep_first_last=keep_first_last,
+                cpus=names,
             )
-            for item in dict.fromkeys(chosen)
+            for arithmetic, changes in rows
         ]
     emit_table(compare_profiles(profiles).to_table(), table_format, output, force)
 

@@ -92,10 +92,10 @@ def check(
         except AddercostError as error:
             rows.append({"kind": "", "name": path.name, "result": "malformed", "problem": str(error)})
     columns = (
-        Column("kind", "Kind"),
-        Column("name", "Name"),
-        Column("result", "Result"),
-        Column("problem", "Problem"),
+        Column("kind", "kind"),
+        Column("name", "name"),
+        Column("result", "result"),
+        Column("problem", "problem"),
     )
     emit_table(Table(columns, rows), table_format, output, force)
     malformed = [row for row in rows if row["problem"]]

@@ -74,7 +74,18 @@ def parsed_inputs(texts: tuple[str, ...]) -> ModelInputs | None:
 
 def keep_first_last_option(function: F) -> F:
     return click.option(
-        "--keep-first-last", is_flag=True, help="With --as: leave the first and the last layer as they are."
+        "--keep-first-last", is_flag=True, help="What-ifs leave the first and the last layer as they are."
+    )(function)
+
+
+def what_if_option(function: F) -> F:
+    return click.option(
+        "--what-if",
+        "what_if",
+        multiple=True,
+        metavar="CHANGE",
+        help="What if the network were changed: prune=0.5, lowrank=0.25, separable, int8, shift-add, adder, "
+        "xnor, shift; repeatable, in order.",
     )(function)
 
 

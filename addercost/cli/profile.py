@@ -17,6 +17,7 @@ from addercost.cli.options import (
     output_options,
     parsed_inputs,
     quiet_option,
+    what_if_option,
 )
 from addercost.cli.progress import progress
 from addercost.errors import CheckFailedError
@@ -32,6 +33,7 @@ from addercost.errors import CheckFailedError
     type=click.Choice([item.value for item in Arithmetic]),
     help="What if every convolution and linear layer used this arithmetic.",
 )
+@what_if_option
 @keep_first_last_option
 @cpu_option
 @click.option("--depth", type=click.IntRange(min=0), help="Sum layers below this depth of the module tree.")
@@ -46,6 +48,7 @@ def profile(
     inputs: tuple[str, ...],
     convention: str,
     arithmetic: str | None,
+    what_if: tuple[str, ...],
     keep_first_last: bool,
     cpus: tuple[str, ...],
     depth: int | None,
@@ -84,7 +87,12 @@ def profile(
     with progress(f"tracing {spec}", quiet):
         trace = trace_spec(spec, parsed_inputs(inputs))
         result = profile_model(
-            trace, convention=convention, arithmetic=arithmetic, keep_first_last=keep_first_last, cpus=names
+            trace,
+            convention=convention,
+            arithmetic=arithmetic,
+            what_if=what_if,
+            keep_first_last=keep_first_last,
+            cpus=names,
         )
     chosen = TableFormat(table_format)
     emit(lambda width, styled: render_profile(result, chosen, width, styled, depth, sort, top), output, force)

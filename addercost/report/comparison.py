@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from addercost.arithmetic import OpClass
+from addercost.counts.model import ModelCounts
 from addercost.errors import ArgumentError
 from addercost.report.profile import Profile
 from addercost.report.profile_table import class_columns
@@ -45,7 +46,7 @@ class Comparison:
         costs = first.costs
         columns = [
             Column("model", "model"),
-            Column("arithmetic", "arithmetic"),
+            Column("arithmetic", "layers as"),
             *class_columns(*(profile.counts.total for profile in self.profiles)),
         ]
         for cost in costs:
@@ -53,7 +54,7 @@ class Comparison:
                 Column(f"cycles@{cost.hardware}", f"cycles on\n{cost.hardware}", Kind.COUNT),
                 Column(f"ratio@{cost.hardware}", "ratio", Kind.RATIO),
             ]
-        base = first.counts.arithmetic or "as it is"
+        base = _change(first.counts)
         return Table(
             columns=tuple(columns),
             rows=[self._row(profile) for profile in self.profiles],
@@ -84,7 +85,7 @@ class Comparison:
         counts = profile.counts
         row: dict[str, Any] = {
             "model": counts.model,
-            "arithmetic": counts.arithmetic.value if counts.arithmetic else "as it is",
+            "arithmetic": _change(counts),
             **{c.value: 0 for c in OpClass},
             **counts.total.by_class(),
         }
@@ -94,6 +95,12 @@ class Comparison:
             known = cost.complete and base.complete and cost.cycles
             row[f"ratio@{cost.hardware}"] = base.cycles / cost.cycles if known else None
         return row
+
+
+def _change(counts: ModelCounts) -> str:
+    """How a row differs from the model as it was traced."""
+    changes = (*counts.what_if, *((counts.arithmetic.value,) if counts.arithmetic else ()))
+    return "+".join(changes) or "as it is"
 
 
 def compare(profiles: Sequence[Profile]) -> Comparison:

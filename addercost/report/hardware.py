@@ -26,15 +26,15 @@ SITE_FORMATS = (
 def list_table(files: Sequence[tuple[HardwareFile, Hardware]]) -> Table:
     """One row for each table that can be loaded."""
     columns = (
-        Column("kind", "Kind"),
-        Column("name", "Name"),
-        Column("title", "Title"),
-        Column("architecture", "Architecture"),
-        Column("vector_bits", "Vector\nbits", Kind.COUNT),
-        Column("clock_hz", "Clock", Kind.QUANTITY, "Hz"),
-        Column("figures", "Figures", Kind.COUNT),
-        Column("quality", "Quality", optional=True),
-        Column("origin", "Origin", optional=True),
+        Column("kind", "kind"),
+        Column("name", "name"),
+        Column("title", "title"),
+        Column("architecture", "architecture"),
+        Column("vector_bits", "vector\nbits", Kind.COUNT, optional=True),
+        Column("clock_hz", "clock", Kind.QUANTITY, "Hz"),
+        Column("figures", "figures", Kind.COUNT, optional=True),
+        Column("quality", "quality", optional=True),
+        Column("origin", "origin", optional=True),
     )
     return Table(columns, [_list_row(file, hardware) for file, hardware in files])
 
@@ -66,27 +66,27 @@ def figures_table(hardware: Hardware) -> Table:
     """Every figure of one table with its unit, quality and source. The notes carry caveats and sources."""
     if isinstance(hardware, Cpu):
         columns: tuple[Column, ...] = (
-            Column("op", "Op"),
-            Column("form", "Form"),
-            Column("vector_bits", "Bits", Kind.COUNT),
-            Column("lanes", "Lanes", Kind.COUNT, optional=True),
-            Column("latency_cycles", "Latency\ncycles", Kind.NUMBER),
+            Column("op", "op"),
+            Column("form", "form"),
+            Column("vector_bits", "bits", Kind.COUNT),
+            Column("lanes", "lanes", Kind.COUNT, optional=True),
+            Column("latency_cycles", "latency\ncycles", Kind.NUMBER),
             Column("latency_low_cycles", "low", Kind.NUMBER, optional=True),
             Column("latency_high_cycles", "high", Kind.NUMBER, optional=True),
-            Column("reciprocal_throughput_cycles", "Reciprocal\nthroughput\ncycles", Kind.NUMBER),
-            Column("ports", "Ports", optional=True),
-            Column("quality", "Quality"),
-            Column("source", "Source", optional=True),
-            Column("instruction", "Instruction", Kind.PATH),
+            Column("reciprocal_throughput_cycles", "reciprocal\nthroughput\ncycles", Kind.NUMBER),
+            Column("ports", "ports", optional=True),
+            Column("quality", "quality"),
+            Column("source", "source", optional=True),
+            Column("instruction", "instruction", Kind.PATH),
         )
     else:
         columns = (
-            Column("figure", "Figure"),
-            Column("value", "Value", Kind.NUMBER),
+            Column("figure", "figure"),
+            Column("value", "value", Kind.NUMBER),
             Column("high", "to", Kind.NUMBER, optional=True),
-            Column("unit", "Unit"),
-            Column("quality", "Quality"),
-            Column("source", "Source"),
+            Column("unit", "unit"),
+            Column("quality", "quality"),
+            Column("source", "source"),
         )
     notes = [f"caveat: {caveat}" for caveat in hardware.caveats]
     if isinstance(hardware, Cpu):
@@ -100,15 +100,15 @@ def figures_table(hardware: Hardware) -> Table:
 def sites_table(cpu: Cpu) -> Table:
     """The instruction sequence chosen for one inner-loop step of each arithmetic, and what limits it."""
     columns = (
-        Column("arithmetic", "Arithmetic"),
-        Column("format", "Format"),
-        Column("way", "Way"),
-        Column("instructions", "Instructions"),
-        Column("sites", "Sites", Kind.COUNT),
-        Column("cycles", "Cycles", Kind.NUMBER),
-        Column("sites_per_cycle", "Sites\nper cycle", Kind.NUMBER),
-        Column("bound", "Bound"),
-        Column("assumption", "Assumes", optional=True),
+        Column("arithmetic", "arithmetic"),
+        Column("format", "format"),
+        Column("way", "way"),
+        Column("instructions", "instructions"),
+        Column("sites", "sites", Kind.COUNT),
+        Column("cycles", "cycles", Kind.NUMBER),
+        Column("sites_per_cycle", "sites\nper cycle", Kind.NUMBER),
+        Column("bound", "bound"),
+        Column("assumption", "assumes", optional=True),
     )
     return Table(columns, list(_site_rows(cpu)), title=_title(cpu))
 
@@ -149,11 +149,11 @@ def diff_table(a: Hardware, b: Hardware) -> Table:
         if one != other:
             rows.append({"figure": key[0], "unit": key[1], "a": one, "b": other, "ratio": ratio})
     columns = (
-        Column("figure", "Figure"),
-        Column("unit", "Unit"),
+        Column("figure", "figure"),
+        Column("unit", "unit"),
         Column("a", a.name, Kind.NUMBER),
         Column("b", b.name, Kind.NUMBER),
-        Column("ratio", "Ratio", Kind.RATIO),
+        Column("ratio", "ratio", Kind.RATIO),
     )
     same = sum(left[key] == right[key] for key in left.keys() & right.keys())
     return Table(

@@ -36,6 +36,7 @@ class Profile:
             "convention": counts.convention.name,
             "mac_sites": counts.mac_sites,
             "arithmetic": counts.arithmetic.value if counts.arithmetic else None,
+            "what_if": list(counts.what_if),
             "keep_first_last": self.keep_first_last,
             "tracer": counts.tracer,
             "complete": counts.complete,

@@ -161,9 +161,10 @@ def _cycles_title(cost: ModelCost, named: bool) -> str:
 def _title(profile: Profile) -> str:
     counts = profile.counts
     inputs = ", ".join("x".join(map(str, spec.shape)) or "scalar" for spec in counts.inputs)
-    layers = f", layers as {counts.arithmetic.value}" if counts.arithmetic else ""
-    if counts.arithmetic and profile.keep_first_last:
-        layers += " but the first and the last"
+    changes = (*counts.what_if, *((counts.arithmetic.value,) if counts.arithmetic else ()))
+    layers = f", what if {' and '.join(changes)}" if changes else ""
+    if changes and profile.keep_first_last:
+        layers += " but in the first and last layer"
     on = f", on {', '.join(cost.hardware for cost in profile.costs)}" if profile.costs else ""
     return f"{counts.model}{layers}, input {inputs or 'none'}, convention {counts.convention.name}{on}"
 

@@ -178,14 +178,23 @@ def test_strict(addercost: Run, tmp_path: Path) -> None:
     """The VIA Nano's table has no square root; counts alone are complete."""
     addercost("profile", EXAMPLE, "--strict", exit_code=1)
     addercost("profile", EXAMPLE, "--strict", "--cpu", "none")
-    sort = tmp_path / "unknown.py"
-    sort.write_text(
+    mystery = tmp_path / "mystery.py"
+    mystery.write_text(
         "import torch\nfrom torch import nn\n"
-        "class Sorter(nn.Module):\n    def forward(self, x): return torch.msort(x)\n"
+        "library = torch.library.Library('addercost_test', 'FRAGMENT')\n"
+        "library.define('mystery(Tensor x) -> Tensor')\n"
+        "library.impl('mystery', lambda x: x.clone(), 'CompositeExplicitAutograd')\n"
+        "class Net(nn.Module):\n    def forward(self, x): return torch.ops.addercost_test.mystery(x) + 1\n"
         "example_inputs = torch.empty(4, 4)\n"
     )
-    assert "LOWER BOUND" in addercost("profile", sort, "--cpu", "none")
-    addercost("profile", sort, "--cpu", "none", "--strict", exit_code=1)
+    saved = tmp_path / "mystery.json"
+    options = ("--cpu", "none", "--format", "json", "--save-trace", saved)
+    data = as_json(addercost("profile", mystery, *options))
+    assert data["complete"] is False
+    assert data["uncounted"] == [{"op": "addercost_test.mystery", "calls": 1, "paths": [""]}]
+    assert data["totals"]["add"] == 16
+    assert "LOWER BOUND" in addercost("profile", saved, "--cpu", "none")
+    addercost("profile", saved, "--cpu", "none", "--strict", exit_code=1)
 
 
 def test_compare(addercost: Run) -> None:

@@ -9,55 +9,41 @@ from addercost.counts.work import Work, rule
 from addercost.trace.record import OpCall
 
 
-def _window(call: OpCall, axes: int) -> int:
+def _window(call: OpCall) -> int:
+    """Elements of a window. A single size holds for every axis, whose number is in the operator's name."""
     kernel = call.args["kernel_size"]
     sizes = kernel if isinstance(kernel, tuple) else (kernel,)
     whole = [size for size in sizes if isinstance(size, int)]
+    axes = next(int(character) for character in call.name if character.isdigit())
     return whole[0] ** axes if len(whole) == 1 else math.prod(whole)
 
 
 @rule(
-    "aten.max_pool2d_with_indices", "aten.max_pool2d", "aten.mkldnn_max_pool2d", "aten.quantized_max_pool2d"
+    "aten.max_pool1d",
+    "aten.max_pool2d",
+    "aten.max_pool3d",
+    "aten.max_pool1d_with_indices",
+    "aten.max_pool2d_with_indices",
+    "aten.max_pool3d_with_indices",
+    "aten.mkldnn_max_pool2d",
+    "aten.mkldnn_max_pool3d",
+    "aten.quantized_max_pool1d",
+    "aten.quantized_max_pool2d",
+    "aten.quantized_max_pool3d",
+    "aten.fractional_max_pool2d",
+    "aten.fractional_max_pool3d",
 )
-def max_pool2d(call: OpCall) -> Work:
-    return _max_pool(call, 2)
-
-
-@rule("aten.max_pool3d_with_indices", "aten.max_pool3d")
-def max_pool3d(call: OpCall) -> Work:
-    return _max_pool(call, 3)
-
-
-@rule("aten.max_pool1d", "aten.max_pool1d_with_indices")
-def max_pool1d(call: OpCall) -> Work:
-    return _max_pool(call, 1)
-
-
-def _max_pool(call: OpCall, axes: int) -> Work:
+def max_pool(call: OpCall) -> Work:
     """out windows of k, padding included: k - 1 compares each."""
     out = call.output
-    return Work(other=OpCounts.of(out.number_format, compare=out.numel * max(_window(call, axes) - 1, 0)))
+    return Work(other=OpCounts.of(out.number_format, compare=out.numel * max(_window(call) - 1, 0)))
 
 
-@rule("aten.avg_pool2d")
-def avg_pool2d(call: OpCall) -> Work:
-    return _avg_pool(call, 2)
-
-
-@rule("aten.avg_pool3d")
-def avg_pool3d(call: OpCall) -> Work:
-    return _avg_pool(call, 3)
-
-
-@rule("aten.avg_pool1d")
-def avg_pool1d(call: OpCall) -> Work:
-    return _avg_pool(call, 1)
-
-
-def _avg_pool(call: OpCall, axes: int) -> Work:
+@rule("aten.avg_pool1d", "aten.avg_pool2d", "aten.avg_pool3d")
+def avg_pool(call: OpCall) -> Work:
     """out windows of k, padding included: k - 1 additions and a division each."""
     out = call.output
-    k = _window(call, axes)
+    k = _window(call)
     return Work(other=OpCounts.of(out.number_format, add=out.numel * max(k - 1, 0), divide=out.numel))
 
 
