@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from addercost.arithmetic import Arithmetic, OpCounts
 from addercost.cost.energy import estimate_energy
@@ -13,12 +13,15 @@ from addercost.counts.model import ModelCounts, count
 from addercost.counts.work import Sites
 from addercost.errors import ArgumentError
 from addercost.hardware import Cpu, EnergyTable, load_cpu, load_energy
+from addercost.report.advantage import compared_counts, ranked, sensitivities
 from addercost.report.document import (
     EnergyEstimated,
     Estimated,
     HardwareNote,
+    Ranked,
     Roofline,
     RooflinePoint,
+    Sensitivity,
     Subject,
     arithmetic_of,
     network_name,
@@ -33,13 +36,17 @@ _PEAK_SITES = 2**30
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a report is asked to estimate. cpus and energy: names of hardware tables."""
+    """What a report is asked to estimate. cpus and energy: names of hardware tables.
+
+    ranked: those of `arithmetics` for which all processors are ordered.
+    """
 
     convention: str = "full"
     arithmetics: tuple[Arithmetic, ...] = COMPARED
     keep_first_last: bool = False
     cpus: tuple[str, ...] = ()
     energy: tuple[str, ...] = ENERGY_TABLES
+    ranked: tuple[Arithmetic, ...] = (Arithmetic.ADDER,)
 
 
 def subject_from_trace(spec: str, trace: Trace, wanted: Wanted) -> Subject:
@@ -55,7 +62,16 @@ def subject_from_trace(spec: str, trace: Trace, wanted: Wanted) -> Subject:
     ]
     # Without a weighted layer there is nothing to replace.
     has_sites = any(layer.mac_sites and layer.arithmetic for layer in own.counts.layers)
-    return subject_from_profiles(spec, [own, *(counted if has_sites else [])], wanted)
+    subject = subject_from_profiles(spec, [own, *(counted if has_sites else [])], wanted)
+    if not has_sites:
+        return subject
+    rankings: list[Ranked] = []
+    swings: list[Sensitivity] = []
+    for arithmetic in (a for a in wanted.arithmetics if a in wanted.ranked):
+        sites = compared_counts(trace, arithmetic, wanted.keep_first_last)
+        rankings += ranked(sites, arithmetic)
+        swings += sensitivities(sites, arithmetic, [load_cpu(name) for name in wanted.cpus])
+    return replace(subject, ranked=tuple(rankings), sensitivities=tuple(swings))
 
 
 def subject_from_profiles(spec: str, profiles: Sequence[Profile], wanted: Wanted) -> Subject:

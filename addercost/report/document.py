@@ -103,7 +103,7 @@ class Ranked:
     model: str
     arithmetic: str
     ratio: float
-    complete: bool = True
+    caveat: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +115,14 @@ class Swing:
     high: float
     ratio_at_low: float
     ratio_at_high: float
-    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """Swings around `ratio`, largest first. break_even: the mul/add cost ratio where both sides are equal."""
+    """Swings around `ratio`, largest first. break_even: the mul/add cost ratio where both sides are equal.
+
+    ratio_low, ratio_high: what 95 % of draws of all figures at once fall between.
+    """
 
     hardware: str
     model: str
@@ -129,6 +131,8 @@ class Sensitivity:
     swings: tuple[Swing, ...]
     break_even: float | None = None
     mul_add_ratio: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ def _profile(data: Mapping[str, Any]) -> Profile:
             for spec in data["inputs"]
         ),
         notes=tuple(map(str, data["notes"])),
+        what_if=tuple(map(str, data["what_if"])),
     )
     if counts.total.by_format() != data["totals_by_format"]:
         raise ValueError("the layers do not sum to its totals")

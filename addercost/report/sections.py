@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from addercost.report.advantage_tables import rank_table, sensitivity_table
 from addercost.report.document import Report, Subject, network_name
 from addercost.report.measured import measured_table
 from addercost.report.side_by_side import side_by_side
-from addercost.report.tables import AtLeast, Column, Kind, Table
+from addercost.report.tables import Column, Table
 from addercost.units import si
 
 
@@ -55,10 +55,15 @@ def subject_sections(subject: Subject) -> list[Section]:
         Section("layers", "Layers", tables=(subject.first.to_table(),)),
     ]
     if subject.ranked:
-        sections.append(Section("rank", "Processors by advantage", tables=(rank_table(subject),)))
+        lead = (
+            "Estimated cycles as multiply-add by cycles as another arithmetic, MAC sites only. The two cost "
+            "models are the two extremes: latency-sum overlaps nothing, throughput everything."
+        )
+        sections.append(Section("rank", "Processors by advantage", lead, (rank_table(subject),)))
     if subject.sensitivities:
-        tables = tuple(sensitivity_table(subject, i) for i in range(len(subject.sensitivities)))
-        sections.append(Section("sensitivity", "Break-even and sensitivity", tables=tables))
+        tables = tuple(sensitivity_table(item) for item in subject.sensitivities)
+        lead = "Each latency moved over its range, the others kept; MAC sites only. Estimates."
+        sections.append(Section("sensitivity", "Break-even and sensitivity", lead, tables))
     sections.append(
         Section("notes", "Notes: what was not counted or was assumed", notes=tuple(notes(subject)))
     )
@@ -76,6 +81,8 @@ def asked(subject: Subject) -> Table:
         ("convention of", counts.convention.source),
         ("arithmetics", ", ".join(network_name(profile) for profile in subject.profiles)),
     ]
+    if counts.what_if:
+        rows.append(("what if", " and ".join(counts.what_if)))
     if any(profile.keep_first_last for profile in subject.profiles[1:]):
         rows.append(("first and last layer", "left as they are in the other arithmetics"))
     for note in subject.hardware:
@@ -112,63 +119,6 @@ def headline(subject: Subject) -> list[tuple[str, str, str]]:
             at_least = "" if energy.complete else "≥ "
             rows.append((f"{at_least}{si(energy.joules, 'J')}", f"arithmetic at {energy.table}", "estimate"))
     return rows
-
-
-def rank_table(subject: Subject) -> Table:
-    """Every processor and cost model, largest advantage first."""
-    rows: list[dict[str, Any]] = [
-        {
-            "hardware": r.hardware,
-            "model": r.model,
-            "arithmetic": r.arithmetic,
-            "ratio": r.ratio if r.complete else AtLeast(r.ratio),
-        }
-        for r in sorted(subject.ranked, key=lambda r: (r.model, r.arithmetic, -r.ratio, r.hardware))
-    ]
-    return Table(
-        columns=(
-            Column("hardware", "processor"),
-            Column("model", "cost model"),
-            Column("arithmetic", "arithmetic"),
-            Column("ratio", "advantage", Kind.RATIO),
-        ),
-        rows=rows,
-        title=f"{subject.name}: estimated cycles as MAC by cycles as the arithmetic",
-    )
-
-
-def sensitivity_table(subject: Subject, index: int = 0) -> Table:
-    """Each figure's range and the ratios at its ends, widest first."""
-    data = subject.sensitivities[index]
-    notes = []
-    if data.break_even is not None:
-        at = f"; the table says {data.mul_add_ratio:.3g}" if data.mul_add_ratio is not None else ""
-        notes.append(
-            f"Break-even: the two are equal where a multiplication costs {data.break_even:.3g} additions{at}."
-        )
-    return Table(
-        columns=(
-            Column("figure", "figure"),
-            Column("low", "low", Kind.NUMBER),
-            Column("high", "high", Kind.NUMBER),
-            Column("ratio_at_low", "ratio at low", Kind.RATIO),
-            Column("ratio_at_high", "ratio at high", Kind.RATIO),
-            Column("source", "source"),
-        ),
-        rows=[
-            {
-                "figure": s.figure,
-                "low": s.low,
-                "high": s.high,
-                "ratio_at_low": s.ratio_at_low,
-                "ratio_at_high": s.ratio_at_high,
-                "source": s.source,
-            }
-            for s in data.swings
-        ],
-        title=f"{data.hardware}, {data.model}: MAC / {data.arithmetic} is {data.ratio:.3f} (estimate)",
-        notes=tuple(notes),
-    )
 
 
 def notes(subject: Subject) -> Iterator[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from addercost.report.advantage_tables import rank_table
 from addercost.report.document import Ranked, Subject
 from addercost.report.plots.palette import BLUE, GREY, INK, VERMILLION
 from addercost.report.plots.style import (
@@ -12,7 +15,6 @@ from addercost.report.plots.style import (
     new_figure,
     nothing_to_show,
 )
-from addercost.report.sections import rank_table
 from addercost.report.text import printable
 
 _ROW_INCHES = 0.14
@@ -44,7 +46,7 @@ def draw(subject: Subject, options: PlotOptions) -> Drawn:
                 color=colour,
                 edgecolor=INK,
                 linewidth=0.2,
-                hatch="" if row.complete else "///",
+                hatch="" if row.ratio > 1 else "///",
             )
         axes.axvline(1, color=INK, linewidth=0.8)
         axes.set_yticks(range(len(rows)), [printable(row.hardware) for row in rows], fontsize=6)
@@ -58,13 +60,18 @@ def draw(subject: Subject, options: PlotOptions) -> Drawn:
             remarks.append(f"{model}, {arithmetic}: {left_out} between the best and the worst left out")
     for axes in flat[len(panels) :]:
         axes.set_axis_off()
-    hatched = "hatched: bounds" if any(not row.complete for row in subject.ranked) else ""
-    caption(figure, options, f"{subject.name}; estimates; right of 1 the arithmetic gains", hatched, *remarks)
+    caption(
+        figure,
+        options,
+        f"{subject.name}; estimates; MAC sites only; right of 1 the arithmetic gains",
+        *remarks,
+    )
     table = rank_table(subject)
+    table = replace(table, notes=(*table.notes, *remarks))
     return Drawn(
         figure,
         table,
-        "ratio",
+        subject.ranked[0].model if subject.ranked else "hardware",
         f"Advantage over multiply-add of {len(subject.ranked)} pairs of processor and cost model.",
     )
 

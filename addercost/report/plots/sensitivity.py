@@ -59,7 +59,7 @@ def draw(data: Sensitivity, options: PlotOptions, model: str = "") -> Drawn:
     if still:
         remarks.append(f"{still} figures without effect left out")
     if data.break_even is not None:
-        remarks.append(f"break-even where a multiplication costs {data.break_even:.3g} additions")
+        remarks.append(f"break-even where a multiplication costs {data.break_even:.3g} × an addition")
     caption(figure, options, model, f"{data.hardware}, {data.model} model (estimate)", *remarks)
     return Drawn(
         figure=figure,
