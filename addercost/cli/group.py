@@ -17,6 +17,9 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "compare": "models × arithmetics × processors side by side",
         "reproduce": "the published AdderNet numbers beside ours",
     },
+    "Report": {
+        "report": "one page, or tables for a paper, about models and measurements",
+    },
     "Hardware": {
         "hardware": "the processors and energy tables that estimates use",
     },

@@ -20,7 +20,7 @@ from addercost.cli.options import (
     what_if_option,
 )
 from addercost.cli.progress import progress
-from addercost.errors import CheckFailedError
+from addercost.errors import ArgumentError, CheckFailedError
 
 
 @click.command()
@@ -64,7 +64,8 @@ def profile(
     """Count what each layer of a model computes and estimate what it costs.
 
     SPEC is model.py, model.py:name, package.module:name, zoo:lenet5-bn[:adder], torchvision:resnet50, a
-    torch.export archive .pt2, or a trace .json saved before. Nothing is computed and no weight is allocated.
+    torch.export archive .pt2, or a trace .json saved before. A saved profile .json, or a report .html, is
+    printed as it was counted. Nothing is computed and no weight is allocated.
     """
     from addercost.counts.conventions import convention_named
     from addercost.hardware import load_cpu
@@ -81,25 +82,45 @@ def profile(
     from addercost.api import trace_spec
     from addercost.report.files import write_file
     from addercost.report.profile import render_profile
+    from addercost.report.reopened import holds_profile, reopen_profile
     from addercost.report.tables import TableFormat
     from addercost.trace.serialize import trace_to_json
 
-    with progress(f"tracing {spec}", quiet):
-        trace = trace_spec(spec, parsed_inputs(inputs))
-        result = profile_model(
-            trace,
-            convention=convention,
-            arithmetic=arithmetic,
-            what_if=what_if,
-            keep_first_last=keep_first_last,
-            cpus=names,
-        )
+    trace = None
+    if holds_profile(spec):
+        _refuse_for_profiles(spec, ("inputs", "what_if", "keep_first_last", "save_trace"))
+        counted_by = convention if _given("convention") else None
+        result = reopen_profile(spec, counted_by, arithmetic, names if cpus else None)
+    else:
+        with progress(f"tracing {spec}", quiet):
+            trace = trace_spec(spec, parsed_inputs(inputs))
+            result = profile_model(
+                trace,
+                convention=convention,
+                arithmetic=arithmetic,
+                what_if=what_if,
+                keep_first_last=keep_first_last,
+                cpus=names,
+            )
     chosen = TableFormat(table_format)
     emit(lambda width, styled: render_profile(result, chosen, width, styled, depth, sort, top), output, force)
-    if save_trace is not None:
+    if save_trace is not None and trace is not None:
         write_file(save_trace, trace_to_json(trace), force)
     if strict:
         _require_complete(result)
+
+
+def _given(option: str) -> bool:
+    source = click.get_current_context().get_parameter_source(option)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
+def _refuse_for_profiles(spec: str, options: tuple[str, ...]) -> None:
+    given = [f"--{option.removesuffix('s').replace('_', '-')}" for option in options if _given(option)]
+    if given:
+        raise ArgumentError(
+            f"{spec} is counted already: {', '.join(given)} cannot change it", "name the model"
+        )
 
 
 def _require_complete(result: object) -> None:

@@ -9,6 +9,7 @@ from addercost.arithmetic import Arithmetic, OpCounts
 from addercost.cost.energy import estimate_energy
 from addercost.cost.estimate import COST_MODELS, MissingFigure, bandwidth_bytes_per_s, estimate
 from addercost.counts.arithmetics import site_counts
+from addercost.counts.conventions import convention_named
 from addercost.counts.model import ModelCounts, count
 from addercost.counts.work import Sites
 from addercost.errors import ArgumentError
@@ -30,6 +31,8 @@ from addercost.report.profile import Profile
 from addercost.trace.record import Trace
 
 COMPARED = (Arithmetic.MAC, Arithmetic.ADDER, Arithmetic.XNOR)
+CPUS = ("via-nano-2000", "intel-skylake-x")
+"""The paper's processor, and one with vectors and a memory bandwidth, for a roofline."""
 ENERGY_TABLES = ("45nm", "7nm")
 _PEAK_SITES = 2**30
 
@@ -47,6 +50,28 @@ class Wanted:
     cpus: tuple[str, ...] = ()
     energy: tuple[str, ...] = ENERGY_TABLES
     ranked: tuple[Arithmetic, ...] = (Arithmetic.ADDER,)
+
+    @classmethod
+    def checked(
+        cls,
+        convention: str,
+        arithmetics: tuple[Arithmetic, ...],
+        keep_first_last: bool,
+        cpus: tuple[str, ...],
+        energy: tuple[str, ...],
+    ) -> Wanted:
+        """What a command line says, with defaults for what it leaves out; `none` alone means none.
+
+        Raises ArgumentError for an unknown convention, processor or table, before any model is traced.
+        """
+        convention_named(convention)
+        chosen = tuple(dict.fromkeys(name for name in cpus or CPUS if name != "none"))
+        tables = tuple(dict.fromkeys(name for name in energy or ENERGY_TABLES if name != "none"))
+        for name in chosen:
+            load_cpu(name)
+        for name in tables:
+            load_energy(name)
+        return cls(convention, arithmetics, keep_first_last, chosen, tables)
 
 
 def subject_from_trace(spec: str, trace: Trace, wanted: Wanted) -> Subject:
