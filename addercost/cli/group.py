@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     },
     "Report": {
         "report": "one page, or tables for a paper, about models and measurements",
+        "plot": "one figure for a paper",
     },
     "Hardware": {
         "hardware": "the processors and energy tables that estimates use",

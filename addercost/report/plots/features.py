@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from addercost.errors import ArgumentError
-from addercost.report.plots.palette import GREY, SERIES, YELLOW
+from addercost.report.plots.palette import GREY, INK, SERIES, YELLOW
 from addercost.report.plots.style import Drawn, PlotOptions, caption, in_style, new_figure
 from addercost.report.tables import Column, Kind, Table
 from addercost.report.text import printable
@@ -41,7 +41,8 @@ def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
                 linestyle="none",
                 marker=_MARKS[k % len(_MARKS)],
                 markersize=2.2,
-                markeredgewidth=0,
+                markeredgewidth=0.15,
+                markeredgecolor=INK,
                 color=_COLOURS[k % len(_COLOURS)],
                 label=str(label) if i == 0 else None,
             )

@@ -29,8 +29,8 @@ def draw(data: Sensitivity, options: PlotOptions, model: str = "") -> Drawn:
     else:
         for i, swing in enumerate(shown):
             for ratio, colour, hatch, end in (
-                (swing.ratio_at_low, BLUE, "", "low end of the range"),
-                (swing.ratio_at_high, ORANGE, "///", "high end of the range"),
+                (swing.ratio_at_low, BLUE, "", "low end"),
+                (swing.ratio_at_high, ORANGE, "///", "high end"),
             ):
                 axes.barh(
                     i,
