@@ -47,10 +47,12 @@ def training(name: str = "adder", model: str = "zoo:lenet5-bn:adder", seed: int 
         "dataset": "MNIST",
         "accuracy_percent": 98.0 + draw.random(),
         "curves": {
-            "test accuracy (%)": [90 + 9 * (1 - math.exp(-e / 4)) + draw.gauss(0, 0.2) for e in range(epochs)],
+            "test accuracy (%)": [
+                90 + 9 * (1 - math.exp(-e / 4)) + draw.gauss(0, 0.2) for e in range(epochs)
+            ],
             "train loss": [math.exp(-e / 5) + 0.05 * draw.random() for e in range(epochs)],
         },
-        "filters": {"conv1": [[[draw.gauss(0, 1) for _ in range(5)] for _ in range(5)] for _ in range(20)]},
+        "filters": {"conv1": [[[draw.gauss(0, 1) for _ in range(5)] for _ in range(5)] for _ in range(6)]},
         "weights": {
             "conv1": [draw.gauss(0, 1) for _ in range(600)],
             "conv2": [draw.choice((-1, 1)) * draw.expovariate(1) for _ in range(900)],
