@@ -108,7 +108,7 @@ def _subject_sections(subject: Subject, sections: list[Section], prefix: str) ->
     from addercost.report.plots import breakdown, compare, rank, roofline, sensitivity
 
     def figure(drawn: Drawn, key: str) -> PageFigure:
-        return _figure(drawn, f"{prefix}-{key}")
+        return page_figure(drawn, f"{prefix}-{key}")
 
     for section in sections:
         match section.key:
@@ -177,7 +177,7 @@ def _icicle(subject: Subject, prefix: str) -> PageSection:
     return _section(
         Section("where", "Where it goes", lead),
         prefix,
-        figures=(_figure(icicle.draw(subject.first, _ON_PAGE), f"{prefix}-icicle"),),
+        figures=(page_figure(icicle.draw(subject.first, _ON_PAGE), f"{prefix}-icicle"),),
         icicle=embedded(data),
         bases=tuple(data["bases"]),
     )
@@ -188,11 +188,12 @@ def _measured_figures(measurements: Measurements, prefix: str) -> Iterator[PageF
 
     if any(row.predicted for row in measurements.rows):
         drawn = predicted_vs_measured.draw(measurements, _ON_PAGE)
-        yield _figure(drawn, f"{prefix}-predicted")
-    yield _figure(distribution.draw(measurements, _ON_PAGE), f"{prefix}-distribution")
+        yield page_figure(drawn, f"{prefix}-predicted")
+    yield page_figure(distribution.draw(measurements, _ON_PAGE), f"{prefix}-distribution")
 
 
-def _figure(drawn: Drawn, prefix: str) -> PageFigure:
+def page_figure(drawn: Drawn, prefix: str) -> PageFigure:
+    """The figure as inline SVG. prefix: unique on the page."""
     from markupsafe import Markup
 
     notes = "; ".join(drawn.table.notes)
