@@ -1,6 +1,6 @@
 """Costing is array work: a Monte Carlo over every table figure, and a deep model on every processor.
 
-    python benchmarks/costing.py > benchmarks/results/costing.txt
+    python -m benchmarks.costing > benchmarks/results/costing.txt
 
 Targets: 1,000 draws × 82 processors × LeNet to ResNet-50 in under 1 s; tables already loaded, models counted.
 """
