@@ -39,7 +39,7 @@ def test_adder_forward_is_the_references(image, filters, geometry, layout) -> No
     assert out.stride() == expected.stride()
 
 
-# The other arithmetics share the algorithm and the schedule: for them the two layouts take turns, so that each
+# The other arithmetics share algorithm and schedule: for them the two layouts take turns, so that each
 # class is compiled once and both are met.
 TURNS = [
     pytest.param(*case.values, LAYOUTS[index % 2], id=f"{case.id}-{LAYOUT_IDS[index % 2]}")
