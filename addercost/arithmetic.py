@@ -91,7 +91,7 @@ class OpCounts:
         return sum(n for _, _, n in self.items)
 
     def by_class(self) -> dict[str, int]:
-        """`{"mul": …, "add": …}` plus the other classes that occur, in column order. Mul and add always stand."""
+        """`{"mul": …, "add": …}`, which always stand, then the other classes that occur in column order."""
         counts = {OpClass.MUL.value: 0, OpClass.ADD.value: 0}
         for op_class, _, n in self.items:
             counts[op_class.value] = counts.get(op_class.value, 0) + n

@@ -41,7 +41,7 @@ def thousands(value: float) -> str:
 
 
 def parse_quantity(text: str, unit: str = "") -> float:
-    """`parse_quantity("1.5G")` is 1.5e9; `parse_quantity("4 GHz", "Hz")` is 4e9. ValueError if it is not one."""
+    """`parse_quantity("1.5G")` is 1.5e9; `parse_quantity("4 GHz", "Hz")` is 4e9. Else ValueError."""
     match = _QUANTITY.fullmatch(text)
     if not match or match[3] not in ("", unit):
         raise ValueError(f"not a quantity{f' in {unit}' if unit else ''}: {text!r}")

@@ -1,0 +1,61 @@
+"""The command line: one command a file, imported when it is called; errors become exit codes here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+EXIT_CODES = (
+    "0 done; 1 a check you asked for failed (--strict); 2 wrong arguments or an unknown name; 3 the model "
+    "cannot be loaded; 4 its forward does not run; 5 the output cannot be written; 6 a data file is damaged "
+    "or of another version; 70 a fault of ours; 130 interrupted"
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line and exits with its code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code. Errors are one line on stderr."""
+    import click
+
+    from addercost.cli.group import cli
+    from addercost.errors import INTERRUPTED, AddercostError
+    from addercost.report.text import printable
+
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    try:
+        result = cli.main(given, prog_name="addercost", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return 2
+    except click.ClickException as error:
+        if debug:
+            raise
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context is not None else "addercost"
+        print(
+            f"addercost: {printable(error.format_message().rstrip('.'))}; see {path} --help", file=sys.stderr
+        )
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except AddercostError as error:
+        if debug:
+            raise
+        print(f"addercost: {printable(str(error))}", file=sys.stderr)
+        return error.exit_code
+    except MemoryError:
+        print("addercost: out of memory; try a smaller input", file=sys.stderr)
+        return 4
+    except Exception as error:
+        if debug:
+            raise
+        text = printable(f"{type(error).__name__}: {error}")
+        print(f"addercost: a fault of ours: {text}; run again with --debug and report it", file=sys.stderr)
+        return 70

@@ -1,0 +1,31 @@
+"""Hardware tables: CPUs, GPUs and process nodes as data files, their schema, and the loader. No torch."""
+
+from addercost.hardware.loader import (
+    HardwareFile,
+    list_hardware,
+    load_cpu,
+    load_energy,
+    load_file,
+    load_gpu,
+    load_hardware,
+)
+from addercost.hardware.schema import Cpu, EnergyTable, Gpu, Hardware, Instruction, Source
+from addercost.hardware.vocabulary import Form, Quality
+
+__all__ = [
+    "Cpu",
+    "EnergyTable",
+    "Form",
+    "Gpu",
+    "Hardware",
+    "HardwareFile",
+    "Instruction",
+    "Quality",
+    "Source",
+    "list_hardware",
+    "load_cpu",
+    "load_energy",
+    "load_file",
+    "load_gpu",
+    "load_hardware",
+]

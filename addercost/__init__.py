@@ -1,0 +1,60 @@
+"""What a neural network costs, operation by operation, on real processors.
+
+    import addercost
+    addercost.profile("zoo:lenet5-bn", convention="macs", cpus=["via-nano-2000"])
+
+Names are imported when first used, so that `import addercost` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from addercost.api import load_model, profile, trace_model
+    from addercost.arithmetic import Arithmetic, OpClass, OpCounts
+    from addercost.cost.estimate import estimate
+    from addercost.counts.model import count
+    from addercost.errors import AddercostError
+    from addercost.report.comparison import compare
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AddercostError": "addercost.errors",
+    "Arithmetic": "addercost.arithmetic",
+    "OpClass": "addercost.arithmetic",
+    "OpCounts": "addercost.arithmetic",
+    "compare": "addercost.report.comparison",
+    "count": "addercost.counts.model",
+    "estimate": "addercost.cost.estimate",
+    "load_model": "addercost.api",
+    "profile": "addercost.api",
+    "trace_model": "addercost.api",
+}
+
+__all__ = [
+    "AddercostError",
+    "Arithmetic",
+    "OpClass",
+    "OpCounts",
+    "compare",
+    "count",
+    "estimate",
+    "load_model",
+    "profile",
+    "trace_model",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'addercost' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

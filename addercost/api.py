@@ -1,0 +1,124 @@
+"""The public functions, one call each; `addercost.__init__` hands them out without importing torch first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from addercost.arithmetic import Arithmetic
+from addercost.errors import ArgumentError, DataError
+from addercost.report.profile import Profile
+from addercost.trace.record import Trace
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from addercost.cost.estimate import ModelCost
+    from addercost.counts.model import ModelCounts
+    from addercost.trace.inputs import ModelInputs
+
+DEFAULT_CPU = "via-nano-2000"
+"""The paper's processor."""
+
+
+def profile(
+    model: nn.Module | Trace | str,
+    *args: Any,
+    kwargs: Mapping[str, Any] | None = None,
+    convention: str = "full",
+    arithmetic: Arithmetic | str | None = None,
+    what_if: Sequence[str] = (),
+    keep_first_last: bool = False,
+    cpus: Sequence[str] = (DEFAULT_CPU,),
+    cost_model: str = "latency-sum",
+) -> Profile:
+    """Counts every layer of one forward and estimates it on each processor of `cpus`.
+
+    model: a module, a trace, or a SPEC of the command line. args, kwargs: the forward's inputs, on any
+    device, meta included; a SPEC that comes with inputs needs none. Nothing is computed.
+    """
+    from addercost.counts.model import count
+
+    made = model if isinstance(model, Trace) else trace_model(model, *args, kwargs=kwargs)
+    counts = count(made, convention, arithmetic=arithmetic, what_if=what_if, keep_first_last=keep_first_last)
+    return Profile(counts, _estimates(counts, cpus, cost_model), keep_first_last)
+
+
+def _estimates(counts: ModelCounts, cpus: Sequence[str], cost_model: str) -> tuple[ModelCost, ...]:
+    if not cpus:
+        return ()
+    from addercost.cost.estimate import estimate
+    from addercost.hardware import load_cpu
+
+    return tuple(estimate(counts, load_cpu(name), cost_model) for name in cpus)
+
+
+def trace_model(model: nn.Module | str, *args: Any, kwargs: Mapping[str, Any] | None = None) -> Trace:
+    """One forward of a module or SPEC as plain data. See `addercost.trace.tracer.trace`."""
+    if isinstance(model, str):
+        from addercost.trace.inputs import ModelInputs
+
+        return trace_spec(model, ModelInputs(args, kwargs or {}) if args or kwargs else None)
+    from addercost.trace.tracer import trace
+
+    return trace(model, *args, kwargs=kwargs)
+
+
+def trace_spec(spec: str, inputs: ModelInputs | None = None) -> Trace:
+    """The trace of a SPEC: read if it is a saved one, else made. `inputs` replace those it comes with."""
+    if spec.endswith(".json"):
+        if inputs is not None:
+            raise ArgumentError(f"{spec} is a trace: its inputs are fixed", "leave --input out")
+        return load_trace(Path(spec))
+    from addercost.trace.build import import_path, user_output
+    from addercost.trace.inputs import ModelInputs, missing_inputs
+    from addercost.trace.specs import load_model
+    from addercost.trace.tracer import trace
+
+    loaded = load_model(spec)
+    chosen = inputs or loaded.inputs
+    if chosen is None and _takes_arguments(loaded.model):
+        raise missing_inputs(spec, loaded.model)
+    chosen = chosen or ModelInputs()
+    # A forward may import more of the user's files, and print.
+    with import_path(loaded.folder), user_output():
+        return trace(
+            loaded.model, *chosen.args, kwargs=chosen.kwargs, name=loaded.name, rebuild=loaded.rebuild
+        )
+
+
+def load_trace(path: Path) -> Trace:
+    """Reads what `--save-trace` wrote. Raises DataError."""
+    from addercost.trace.serialize import trace_from_json
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DataError(
+            f"{path} does not exist", "save a trace with `addercost profile … --save-trace`"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {path}: {error}") from None
+    return trace_from_json(text, str(path))
+
+
+def load_model(spec: str) -> nn.Module:
+    """The model a SPEC names, its weights on the meta device."""
+    from addercost.trace.specs import load_model as load
+
+    return load(spec).model
+
+
+def _takes_arguments(model: nn.Module) -> bool:
+    import inspect
+
+    try:
+        signature = inspect.signature(model.forward)
+    except (TypeError, ValueError):
+        return True
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return any(
+        parameter.default is inspect.Parameter.empty and parameter.kind not in kinds
+        for parameter in signature.parameters.values()
+    )

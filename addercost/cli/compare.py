@@ -1,0 +1,101 @@
+"""`addercost compare SPEC…`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from addercost.arithmetic import Arithmetic
+from addercost.cli.emit import check_output, emit_table
+from addercost.cli.options import (
+    chosen_cpus,
+    convention_option,
+    cpu_option,
+    input_option,
+    keep_first_last_option,
+    output_options,
+    parsed_inputs,
+    quiet_option,
+)
+from addercost.cli.progress import progress
+from addercost.errors import unknown_name
+
+
+@click.command()
+@click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+@input_option
+@convention_option
+@click.option(
+    "--as",
+    "arithmetics",
+    default="mac,adder,xnor",
+    show_default=True,
+    metavar="LIST",
+    help="Arithmetics to compare, from mac, adder, xnor, shift; ratios are to the first.",
+)
+@click.option(
+    "--what-if",
+    "what_ifs",
+    multiple=True,
+    metavar="CHANGE",
+    help="One more row: prune=0.5, lowrank=0.25, separable, int8, shift-add, or several joined by +.",
+)
+@keep_first_last_option
+@cpu_option
+@output_options
+@quiet_option
+def compare(
+    specs: tuple[str, ...],
+    inputs: tuple[str, ...],
+    convention: str,
+    arithmetics: str,
+    what_ifs: tuple[str, ...],
+    keep_first_last: bool,
+    cpus: tuple[str, ...],
+    table_format: str,
+    output: Path | None,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Print models × arithmetics × processors side by side, with ratios.
+
+    Every SPEC is traced once and counted again for each arithmetic. --input goes to all of them.
+    """
+    from addercost.counts.conventions import convention_named
+    from addercost.hardware import load_cpu
+
+    check_output(output, force)
+    convention_named(convention)
+    chosen = [_arithmetic(name.strip()) for name in arithmetics.split(",")]
+    names = chosen_cpus(cpus)
+    for name in names:
+        load_cpu(name)
+
+    from addercost.api import profile, trace_spec
+    from addercost.report.comparison import compare as compare_profiles
+
+    profiles = []
+    for spec in specs:
+        with progress(f"tracing {spec}", quiet):
+            trace = trace_spec(spec, parsed_inputs(inputs))
+        rows: list[tuple[Arithmetic | None, tuple[str, ...]]] = [(item, ()) for item in dict.fromkeys(chosen)]
+        rows += [(None, tuple(text.split("+"))) for text in dict.fromkeys(what_ifs)]
+        profiles += [
+            profile(
+                trace,
+                convention=convention,
+                arithmetic=arithmetic,
+                what_if=changes,
+                keep_first_last=keep_first_last,
+                cpus=names,
+            )
+            for arithmetic, changes in rows
+        ]
+    emit_table(compare_profiles(profiles).to_table(), table_format, output, force)
+
+
+def _arithmetic(name: str) -> Arithmetic:
+    if name not in list(Arithmetic):
+        raise unknown_name("arithmetic", name, Arithmetic)
+    return Arithmetic(name)

@@ -1,0 +1,42 @@
+"""From a result to the terminal or a file, the same way for every command."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from addercost.report.files import check_target, write_file, write_stdout
+from addercost.report.tables import Table, TableFormat, render
+
+
+def terminal_width() -> int | None:
+    """Columns to fit a table into: COLUMNS if set, else the terminal's; None where output is no terminal."""
+    if os.environ.get("COLUMNS", "").isdigit() or sys.stdout.isatty():
+        return max(shutil.get_terminal_size().columns, 40)
+    return None
+
+
+def _styled() -> bool:
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not plain
+
+
+def emit(text: Callable[[int | None, bool], str], output: Path | None, force: bool) -> None:
+    """Writes `text(width, styled)` to the file, or prints it fitted to the terminal."""
+    if output is None:
+        write_stdout(text(terminal_width(), _styled()))
+    else:
+        write_file(output, text(None, False), force)
+
+
+def emit_table(table: Table, table_format: str, output: Path | None, force: bool) -> None:
+    emit(lambda width, styled: render(table, TableFormat(table_format), width, styled), output, force)
+
+
+def check_output(output: Path | None, force: bool) -> None:
+    """Fails before the work, not after it."""
+    if output is not None:
+        check_target(output, force)

@@ -1,0 +1,58 @@
+"""The command group: its help lists commands by what they are for; only the one called is imported."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+
+import click
+
+from addercost import __version__
+from addercost.cli import EXIT_CODES
+from addercost.errors import unknown_name
+
+COMMANDS: Mapping[str, Mapping[str, str]] = {
+    "Analyse": {
+        "profile": "what each layer of a model computes and is estimated to cost",
+        "compare": "models × arithmetics × processors side by side",
+        "reproduce": "the published AdderNet numbers beside ours",
+    },
+    "Hardware": {
+        "hardware": "the processors and energy tables that estimates use",
+    },
+}
+"""Command names by group, in the order of the help, with the line it shows. One file of that name each."""
+
+SUMMARIES = {name: summary for group in COMMANDS.values() for name, summary in group.items()}
+
+
+class LazyGroup(click.Group):
+    """Imports `addercost.cli.<command>` when the command is looked up."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(SUMMARIES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in SUMMARIES:
+            raise unknown_name("command", cmd_name, SUMMARIES)
+        module = importlib.import_module(f"addercost.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for group, commands in COMMANDS.items():
+            with formatter.section(group):
+                formatter.write_dl(list(commands.items()))
+        with formatter.section("Exit codes"):
+            formatter.write_text(EXIT_CODES)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
+@click.version_option(__version__, prog_name="addercost")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """What a neural network costs, operation by operation, on real processors: as it is, and with adder (L1),
+    binary or shift layers in place of its multiplications.
+
+    Start with: addercost profile torchvision:resnet50 --cpu via-nano-2000
+    """

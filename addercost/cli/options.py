@@ -1,0 +1,102 @@
+"""Options that several commands share, each declared once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from addercost.report.tables import TableFormat
+
+if TYPE_CHECKING:
+    from addercost.trace.inputs import ModelInputs
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def output_options(function: F) -> F:
+    """--format, -o and --force of every command that prints a table, and --debug."""
+    decorators = (
+        click.option(
+            "--format",
+            "table_format",
+            type=click.Choice([item.value for item in TableFormat]),
+            default=TableFormat.TABLE.value,
+            help="How to print the result.",
+        ),
+        click.option(
+            "-o", "--output", type=click.Path(path_type=Path), help="Write to a file instead of the terminal."
+        ),
+        click.option("--force", is_flag=True, help="Replace the file if it exists."),
+        click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error."),
+    )
+    for decorator in reversed(decorators):
+        function = decorator(function)
+    return function
+
+
+def convention_option(function: F) -> F:
+    return click.option(
+        "--convention", default="full", show_default=True, help="full, macs, thop or fvcore: what is counted."
+    )(function)
+
+
+def cpu_option(function: F) -> F:
+    return click.option(
+        "--cpu",
+        "cpus",
+        multiple=True,
+        metavar="NAME",
+        help="Processor to estimate on; repeatable. Default: the paper's via-nano-2000; `none` counts only.",
+    )(function)
+
+
+def input_option(function: F) -> F:
+    return click.option(
+        "--input",
+        "inputs",
+        multiple=True,
+        metavar="SHAPE",
+        help="1x3x224x224, 1x128:int64 or name=1x128:bool; repeatable.",
+    )(function)
+
+
+def parsed_inputs(texts: tuple[str, ...]) -> ModelInputs | None:
+    """What --input says, or None where it was not given. Imports torch."""
+    if not texts:
+        return None
+    from addercost.trace.inputs import parse_inputs
+
+    return parse_inputs(texts)
+
+
+def keep_first_last_option(function: F) -> F:
+    return click.option(
+        "--keep-first-last", is_flag=True, help="What-ifs leave the first and the last layer as they are."
+    )(function)
+
+
+def what_if_option(function: F) -> F:
+    return click.option(
+        "--what-if",
+        "what_if",
+        multiple=True,
+        metavar="CHANGE",
+        help="What if the network were changed: prune=0.5, lowrank=0.25, separable, int8, shift-add, adder, "
+        "xnor, shift; repeatable, in order.",
+    )(function)
+
+
+def quiet_option(function: F) -> F:
+    return click.option("-q", "--quiet", is_flag=True, help="No progress, no remarks on stderr.")(function)
+
+
+def chosen_cpus(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The processors a command works on: those given, else the default; `none` alone for none."""
+    from addercost.api import DEFAULT_CPU
+
+    if not names:
+        return (DEFAULT_CPU,)
+    return tuple(dict.fromkeys(name for name in names if name != "none"))

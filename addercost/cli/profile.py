@@ -1,0 +1,115 @@
+"""`addercost profile SPEC`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from addercost.arithmetic import Arithmetic
+from addercost.cli.emit import check_output, emit
+from addercost.cli.options import (
+    chosen_cpus,
+    convention_option,
+    cpu_option,
+    input_option,
+    keep_first_last_option,
+    output_options,
+    parsed_inputs,
+    quiet_option,
+    what_if_option,
+)
+from addercost.cli.progress import progress
+from addercost.errors import CheckFailedError
+
+
+@click.command()
+@click.argument("spec")
+@input_option
+@convention_option
+@click.option(
+    "--as",
+    "arithmetic",
+    type=click.Choice([item.value for item in Arithmetic]),
+    help="What if every convolution and linear layer used this arithmetic.",
+)
+@what_if_option
+@keep_first_last_option
+@cpu_option
+@click.option("--depth", type=click.IntRange(min=0), help="Sum layers below this depth of the module tree.")
+@click.option("--sort", metavar="COLUMN", help="Order by a column, largest first.")
+@click.option("--top", type=click.IntRange(min=1), help="Only so many rows; the rest in one.")
+@output_options
+@click.option("--strict", is_flag=True, help="Exit with 1 if anything could not be counted or estimated.")
+@click.option("--save-trace", type=click.Path(path_type=Path), metavar="FILE", help="Keep the trace as JSON.")
+@quiet_option
+def profile(
+    spec: str,
+    inputs: tuple[str, ...],
+    convention: str,
+    arithmetic: str | None,
+    what_if: tuple[str, ...],
+    keep_first_last: bool,
+    cpus: tuple[str, ...],
+    depth: int | None,
+    sort: str | None,
+    top: int | None,
+    table_format: str,
+    output: Path | None,
+    force: bool,
+    strict: bool,
+    save_trace: Path | None,
+    quiet: bool,
+) -> None:
+    """Count what each layer of a model computes and estimate what it costs.
+
+    SPEC is model.py, model.py:name, package.module:name, zoo:lenet5-bn[:adder], torchvision:resnet50, a
+    torch.export archive .pt2, or a trace .json saved before. Nothing is computed and no weight is allocated.
+    """
+    from addercost.counts.conventions import convention_named
+    from addercost.hardware import load_cpu
+
+    # Wrong names and unwritable files are reported before torch is imported.
+    check_output(output, force)
+    check_output(save_trace, force)
+    convention_named(convention)
+    names = chosen_cpus(cpus)
+    for name in names:
+        load_cpu(name)
+
+    from addercost.api import profile as profile_model
+    from addercost.api import trace_spec
+    from addercost.report.files import write_file
+    from addercost.report.profile import render_profile
+    from addercost.report.tables import TableFormat
+    from addercost.trace.serialize import trace_to_json
+
+    with progress(f"tracing {spec}", quiet):
+        trace = trace_spec(spec, parsed_inputs(inputs))
+        result = profile_model(
+            trace,
+            convention=convention,
+            arithmetic=arithmetic,
+            what_if=what_if,
+            keep_first_last=keep_first_last,
+            cpus=names,
+        )
+    chosen = TableFormat(table_format)
+    emit(lambda width, styled: render_profile(result, chosen, width, styled, depth, sort, top), output, force)
+    if save_trace is not None:
+        write_file(save_trace, trace_to_json(trace), force)
+    if strict:
+        _require_complete(result)
+
+
+def _require_complete(result: object) -> None:
+    from addercost.report.profile import Profile
+
+    assert isinstance(result, Profile)
+    if not result.counts.complete:
+        listed = ", ".join(item.op for item in result.counts.uncounted)
+        raise CheckFailedError(f"--strict: no counting rule for {listed}")
+    for cost in result.costs:
+        if not cost.complete:
+            missing = "; ".join(str(item) for item in cost.missing)
+            raise CheckFailedError(f"--strict: {missing}")

@@ -1,0 +1,164 @@
+"""One operation of one number format on one CPU: which instruction of its table does it, and what that
+assumes.
+
+A table rarely has every figure. The order in which others may stand in is written here and nowhere else;
+what stood in is reported with every estimate, and where nothing sensible stands in the operation is
+missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from addercost.arithmetic import OpClass
+from addercost.hardware.schema import Cpu, Instruction
+from addercost.hardware.vocabulary import Form
+
+VECTOR_FORMS = (Form.SVE, Form.VECTOR, Form.RVV)
+
+# Formats a table may lack are computed in the registers of the next.
+_FLOATS = {"fp64": ("fp64",), "fp32": ("fp32",), "fp16": ("fp16", "fp32"), "bf16": ("bf16", "fp32")}
+_INTEGERS = {
+    "bool": ("int8", "int32"),
+    "int8": ("int8", "int32"),
+    "uint8": ("uint8", "int8", "int32"),
+    "int16": ("int16", "int32"),
+    "uint16": ("uint16", "int16", "int32"),
+    "int32": ("int32",),
+    "uint32": ("uint32", "int32"),
+    "int64": ("int64", "int32"),
+    "uint64": ("int64", "int32"),
+}
+# General registers are 32 or 64 bits wide: a narrow integer costs what a 32-bit one does.
+_GENERAL_REGISTER = {"int64": ("int64", "int32"), "uint64": ("int64", "int32")}
+
+# What may do an operation, best first: (name after the format, or a whole name for bit operations; the
+# assumption).
+_FLOAT_CHOICES: dict[OpClass, tuple[tuple[str, str], ...]] = {
+    OpClass.MUL: (("mul", ""),),
+    OpClass.ADD: (("add", ""),),
+    OpClass.COMPARE: (("max", ""), ("cmp", ""), ("add", "a comparison costs a subtraction")),
+    OpClass.ABS: (("abs", ""), ("=xor", "|x| costs a bit mask"), ("=and", "|x| costs a bit mask")),
+    OpClass.DIVIDE: (("div", ""),),
+    OpClass.SQRT: (("sqrt", ""), ("div", "a square root costs a division")),
+    OpClass.SHIFT: (("=shift_var", "a shift of a float costs an integer shift"),),
+}
+_INTEGER_CHOICES: dict[OpClass, tuple[tuple[str, str], ...]] = {
+    OpClass.MUL: (("mul", ""),),
+    OpClass.ADD: (("add", ""),),
+    OpClass.COMPARE: (("max", ""), ("add", "a comparison costs a subtraction")),
+    OpClass.ABS: (("abs", ""), ("max", "|x| costs a maximum"), ("add", "|x| costs an addition")),
+    OpClass.SHIFT: (("=shift_var", ""), ("=shift_imm", "a shift by a variable costs one by a constant")),
+}
+_BIT_CHOICES: dict[OpClass, tuple[tuple[str, str], ...]] = {
+    OpClass.XNOR: (("=xor", ""),),
+    OpClass.LOGIC: (("=and", ""), ("=xor", "")),
+    OpClass.POPCOUNT: (("=int32_add", ""),),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """The instruction that does an operation, how many operations it does at once, and what had to be
+    assumed.
+    """
+
+    instruction: Instruction
+    ops_per_instruction: int
+    assumption: str = ""
+
+
+def one_at_a_time(
+    cpu: Cpu, op_class: OpClass, number_format: str, prefer: Form = Form.SCALAR
+) -> Charge | None:
+    """One operation is one instruction: the row with a latency, in the preferred form where the table has it.
+
+    Floats are looked for in form `prefer` first (x87 computes every format in its 80-bit one), integers and
+    bits in the general registers. None where neither the operation nor a stand-in has a latency.
+    """
+    is_float = number_format in _FLOATS
+    forms = (prefer, Form.SCALAR, *VECTOR_FORMS) if is_float else (Form.SCALAR, *VECTOR_FORMS)
+    for suffix, assumption in _choices(op_class, number_format):
+        if is_float and prefer is Form.X87 and not suffix.startswith("="):
+            row = _with_latency(cpu.rows(f"fp80_{suffix}", (Form.X87,)))
+            if row:
+                return Charge(row, 1, assumption)
+        if is_float:
+            formats = _FLOATS[number_format]
+        else:
+            formats = _GENERAL_REGISTER.get(number_format, ("int32",)) + _INTEGERS.get(number_format, ())
+        for table_format in formats:
+            row = _with_latency(cpu.rows(_op(suffix, table_format), forms))
+            if row:
+                wanted = prefer if is_float else Form.SCALAR
+                # Arm and RISC-V keep floats in one register file; there vector and scalar forms cost the
+                # same.
+                notes = [assumption] if assumption else []
+                if row.form is not wanted:
+                    notes.append(f"taken from the {row.form.value} form")
+                if is_float and table_format != number_format:
+                    notes.append(f"computed in {table_format}")
+                return Charge(row, 1, ", ".join(notes))
+    return None
+
+
+def many_at_once(cpu: Cpu, op_class: OpClass, number_format: str) -> Charge | None:
+    """The widest-throughput instruction for independent operations, or the scalar one where no vector form
+    exists.
+    """
+    formats = _FLOATS.get(number_format) or _INTEGERS.get(number_format) or ("int32",)
+    for suffix, assumption in _choices(op_class, number_format):
+        for table_format in formats:
+            rows = best_per_width(cpu.rows(_op(suffix, table_format), VECTOR_FORMS))
+            if rows:
+                row = min(rows, key=_cycles_per_lane)
+                lanes = row.lanes
+                if suffix.startswith("="):
+                    lanes = max(1, row.vector_bits // _bits(number_format))
+                notes = [assumption] if assumption else []
+                if table_format != number_format and not suffix.startswith("="):
+                    notes.append(f"computed in {table_format}")
+                return Charge(row, lanes, ", ".join(notes))
+    scalar = one_at_a_time(cpu, op_class, number_format)
+    if scalar is None or scalar.instruction.form is not Form.SCALAR:
+        return None
+    note = "no vector form: one at a time"
+    assumption = f"{scalar.assumption}, {note}" if scalar.assumption else note
+    return Charge(scalar.instruction, 1, assumption)
+
+
+def best_per_width(rows: Iterable[Instruction]) -> list[Instruction]:
+    """One row per (form, width): the measured one where there is one. Keeps the order."""
+    kept: dict[tuple[Form, int], Instruction] = {}
+    for row in rows:
+        kept.setdefault((row.form, row.vector_bits), row)
+    return list(kept.values())
+
+
+def _cycles_per_lane(row: Instruction) -> tuple[float, int]:
+    # At equal speed the wider register: fewer instructions to issue.
+    return (row.reciprocal_throughput_cycles / row.lanes, -row.vector_bits)
+
+
+def _choices(op_class: OpClass, number_format: str) -> tuple[tuple[str, str], ...]:
+    bits = _BIT_CHOICES.get(op_class)
+    if bits is not None:
+        return bits
+    if number_format in _FLOATS:
+        return _FLOAT_CHOICES.get(op_class, ())
+    if number_format in _INTEGERS:
+        return _INTEGER_CHOICES.get(op_class, ())
+    return ()
+
+
+def _op(suffix: str, table_format: str) -> str:
+    return suffix[1:] if suffix.startswith("=") else f"{table_format}_{suffix}"
+
+
+def _with_latency(rows: tuple[Instruction, ...]) -> Instruction | None:
+    return next((row for row in rows if row.latency_cycles is not None), None)
+
+
+def _bits(number_format: str) -> int:
+    return 8 if number_format == "bool" else int("".join(c for c in number_format if c.isdigit()) or 32)

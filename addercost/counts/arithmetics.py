@@ -1,0 +1,72 @@
+"""What each arithmetic does at a site, exactly and by the papers' rule."""
+
+from __future__ import annotations
+
+from addercost.arithmetic import Arithmetic, OpClass, OpCounts
+from addercost.counts.work import Sites
+
+PER_SITE = {
+    Arithmetic.MAC: (OpClass.MUL, OpClass.ADD),
+    Arithmetic.ADDER: (OpClass.ADD, OpClass.ADD),
+    Arithmetic.XNOR: (OpClass.XNOR, OpClass.POPCOUNT),
+    Arithmetic.SHIFT: (OpClass.SHIFT, OpClass.ADD),
+}
+"""The two operations the literature counts at every site: combine, accumulate.
+
+An adder site is a subtraction and an addition; its absolute value is counted apart, as the papers leave it
+out. Source: Chen et al., CVPR 2020, tables 2 and 3 (#Mul, #Add, #XNOR).
+"""
+
+
+def site_counts(sites: Sites) -> OpCounts:
+    """K combinations and K accumulations for an output with K taps: what the papers' tables count."""
+    combine, accumulate = PER_SITE[sites.arithmetic]
+    return OpCounts.sum(
+        (
+            OpCounts.from_mapping({(combine, _combine_format(sites)): sites.count}),
+            OpCounts.from_mapping({(accumulate, _accumulate_format(sites)): sites.count}),
+        )
+    )
+
+
+def exact_counts(sites: Sites) -> OpCounts:
+    """Every operation, the bias and the absolute value included, and the first term of a sum not added.
+
+    MAC, SHIFT   K combinations, K-1 additions, one more for a bias.
+    ADDER        bias - Σ|x - w|: K subtractions, K absolute values, K further additions. The first term
+                 saves none, because it is subtracted from the bias, or negated where there is none.
+    XNOR         one comparison an input for its sign; K xnor and K popcounts; then α·(2p - K) + bias: a
+                 doubling (shift) and a subtraction on integers, a multiplication, and the bias if any.
+    """
+    number_format, accumulator = sites.number_format, sites.accumulator_format
+    first_terms = min(sites.outputs, sites.count)
+    match sites.arithmetic:
+        case Arithmetic.ADDER:
+            extra = OpCounts.of(number_format, abs=sites.count)
+            unbiased = 0 if sites.negated else first_terms
+        case Arithmetic.XNOR:
+            extra = OpCounts.of("int32", shift=sites.outputs, add=sites.outputs) + OpCounts.of(
+                number_format,
+                compare=sites.inputs,
+                mul=sites.outputs if sites.scaled else 0,
+                add=sites.biased,
+            )
+            unbiased = 0
+        case Arithmetic.MAC | Arithmetic.SHIFT:
+            extra = OpCounts.of(accumulator, add=sites.biased)
+            unbiased = first_terms
+    combine, accumulate = PER_SITE[sites.arithmetic]
+    return extra + OpCounts.sum(
+        (
+            OpCounts.from_mapping({(combine, _combine_format(sites)): sites.count}),
+            OpCounts.from_mapping({(accumulate, _accumulate_format(sites)): sites.count - unbiased}),
+        )
+    )
+
+
+def _combine_format(sites: Sites) -> str:
+    return "bit" if sites.arithmetic is Arithmetic.XNOR else sites.number_format
+
+
+def _accumulate_format(sites: Sites) -> str:
+    return "bit" if sites.arithmetic is Arithmetic.XNOR else sites.accumulator_format

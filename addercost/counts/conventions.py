@@ -1,0 +1,122 @@
+"""Counting conventions: what of a call's work is counted. The same trace, counted again in microseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from addercost.arithmetic import Arithmetic, OpCounts
+from addercost.counts.arithmetics import exact_counts, site_counts
+from addercost.counts.work import Sites, Work
+from addercost.errors import unknown_name
+from addercost.trace.record import OpCall
+
+
+@dataclass(frozen=True, slots=True)
+class CountingConvention:
+    """A named rule from a call and its work to operation counts.
+
+    counts: the rule. title: one line for headers. source: who counts so.
+    """
+
+    name: str
+    title: str
+    source: str
+    counts: Callable[[OpCall, Work], OpCounts]
+
+
+def _full(call: OpCall, work: Work) -> OpCounts:
+    return OpCounts.sum((work.other, *(exact_counts(sites) for sites in work.sites)))
+
+
+def _macs(call: OpCall, work: Work) -> OpCounts:
+    return OpCounts.sum(site_counts(sites) for sites in work.sites)
+
+
+_BATCH_NORMS = frozenset(
+    f"aten.{name}"
+    for name in (
+        "native_batch_norm",
+        "_native_batch_norm_legit",
+        "_native_batch_norm_legit_no_training",
+        "cudnn_batch_norm",
+        "miopen_batch_norm",
+    )
+)
+_ROW_NORMS = frozenset(
+    ("aten.native_layer_norm", "aten.layer_norm", "aten.native_group_norm", "aten.group_norm")
+)
+
+
+def _tool_units(call: OpCall, work: Work, per_norm_element: int, biased: bool) -> OpCounts:
+    """A tool's single number n, shown as n multiplications and n additions, as those who quote it do.
+
+    Sites of another arithmetic take their own two operations in place of the pair.
+    """
+    counts = [
+        site_counts(replace(sites, count=sites.count + (sites.biased if biased else 0)))
+        for sites in work.sites
+    ]
+    if per_norm_element:
+        x = next(call.tensors())
+        as_sites = Sites(
+            per_norm_element * x.numel, 0, number_format=x.number_format, arithmetic=Arithmetic.MAC
+        )
+        counts.append(site_counts(as_sites))
+    return OpCounts.sum(counts)
+
+
+def _thop(call: OpCall, work: Work) -> OpCounts:
+    """Convolution: K + bias an output. Batch norm: 2 an element. Linear: K an output, its bias left out."""
+    is_convolution = "conv" in call.name
+    return _tool_units(call, work, 2 if call.name in _BATCH_NORMS else 0, biased=is_convolution)
+
+
+def _fvcore(call: OpCall, work: Work) -> OpCounts:
+    """Batch norm in evaluation: 2 an element, 1 without scale and shift; other norms 5, 4 without."""
+    affine = call.optional_tensor("weight") is not None
+    if call.name in _BATCH_NORMS and not call.args.get("training", False):
+        units = 2 if affine else 1
+    elif call.name in _BATCH_NORMS or call.name in _ROW_NORMS:
+        units = 5 if affine else 4
+    else:
+        units = 0
+    return _tool_units(call, work, units, biased=False)
+
+
+CONVENTIONS: Mapping[str, CountingConvention] = {
+    convention.name: convention
+    for convention in (
+        CountingConvention(
+            "full",
+            "every operation: K mul and K-1 add an output, bias, norms, activations",
+            "addercost",
+            _full,
+        ),
+        CountingConvention(
+            "macs",
+            "convolution and matrix-product sites only: K mul and K add an output",
+            "the ResNet rows of Chen et al., CVPR 2020, tables 2 and 3",
+            _macs,
+        ),
+        CountingConvention(
+            "thop",
+            "thop's number as both mul and add: sites, convolution bias, 2 per batch-norm element",
+            "thop, April 2020 to June 2022; gives the 435K of Chen et al., CVPR 2020, table 1",
+            _thop,
+        ),
+        CountingConvention(
+            "fvcore",
+            "fvcore's number as both mul and add: sites, 2 per batch-norm and 5 per layer-norm element",
+            "fvcore 0.1.5; what timm publishes",
+            _fvcore,
+        ),
+    )
+}
+
+
+def convention_named(name: str) -> CountingConvention:
+    """Raises ArgumentError, with the nearest names, for an unknown one."""
+    if name not in CONVENTIONS:
+        raise unknown_name("convention", name, CONVENTIONS)
+    return CONVENTIONS[name]

@@ -1,0 +1,219 @@
+"""Trace → ModelCounts: one row a layer, every call in exactly one row, nothing silently left out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from addercost.arithmetic import Arithmetic, OpCounts
+from addercost.counts import rules as _rules  # noqa: F401  (registers every rule)
+from addercost.counts.complex_numbers import in_real_numbers
+from addercost.counts.conventions import CountingConvention, convention_named
+from addercost.counts.rules.elementwise import special_function
+from addercost.counts.rules.movement import nothing
+from addercost.counts.work import ARITHMETIC_TAG, RULES, Rule, Work
+from addercost.trace.record import OpCall, TensorSpec, Trace
+
+__all__ = ["LayerCounts", "ModelCounts", "UncountedOp", "count", "rule_for", "work_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCounts:
+    """What the calls made directly by one module cost.
+
+    op: the operator that does most of it; ops: how many calls of each operator.
+    parameters: elements of the parameters first used here, so that rows sum to the model's.
+    bytes_read, bytes_written: every tensor argument and output once a call, views excepted.
+    """
+
+    path: str
+    type: str
+    op: str
+    ops: Mapping[str, int]
+    output_shape: tuple[int, ...]
+    parameters: int
+    counts: OpCounts
+    mac_sites: int
+    arithmetic: Arithmetic | None = None
+    bytes_read: int = 0
+    bytes_written: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UncountedOp:
+    """An operator without a rule: where it ran and how often. With one of these a total is a lower bound."""
+
+    op: str
+    calls: int
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCounts:
+    """The rows and what they mean: `total` is their sum, `complete` says whether nothing is missing."""
+
+    model: str
+    convention: CountingConvention
+    arithmetic: Arithmetic | None
+    layers: tuple[LayerCounts, ...]
+    uncounted: tuple[UncountedOp, ...] = ()
+    parameters: int = 0
+    unused_parameters: int = 0
+    what_if: tuple[str, ...] = ()
+    tracer: str = "meta"
+    inputs: tuple[TensorSpec, ...] = ()
+    notes: tuple[str, ...] = ()
+    total: OpCounts = field(init=False)
+    mac_sites: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "total", OpCounts.sum(layer.counts for layer in self.layers))
+        object.__setattr__(self, "mac_sites", sum(layer.mac_sites for layer in self.layers))
+
+    @property
+    def complete(self) -> bool:
+        return not self.uncounted
+
+
+def count(
+    trace: Trace,
+    convention: str | CountingConvention = "full",
+    *,
+    arithmetic: Arithmetic | str | None = None,
+    what_if: Sequence[str] = (),
+    keep_first_last: bool = False,
+) -> ModelCounts:
+    """Counts a trace by a convention.
+
+    arithmetic: what if every convolution and linear layer used this one instead; products of two activations
+    (attention) stay. what_if: other changes of the network, applied before that and in order; see
+    `addercost.counts.what_if`. keep_first_last: the first and last of those layers stay as they are, as in
+    the paper. Raises ArgumentError for an unknown convention or what-if.
+    """
+    rule = convention_named(convention) if isinstance(convention, str) else convention
+    from addercost.counts.what_if import apply
+
+    wanted = Arithmetic(arithmetic) if arithmetic is not None else None
+    changes = (*what_if, *((wanted.value,) if wanted else ()))
+    for change in changes:
+        trace = apply(trace, change, keep_first_last)
+    rows: dict[str, _Row] = {}
+    uncounted: dict[str, list[OpCall]] = {}
+    first_use: set[str] = set()
+    for call in trace.calls:
+        work = work_of(call)
+        row = rows.get(call.module)
+        if row is None:
+            row = rows[call.module] = _Row(call.module, trace.modules.get(call.module, ""))
+        if work is None:
+            uncounted.setdefault(call.name, []).append(call)
+        counts = rule.counts(call, work) if work is not None else OpCounts()
+        row.add(call, work, counts)
+        for spec in call.tensors():
+            if spec.role == "parameter" and spec.name not in first_use:
+                first_use.add(spec.name)
+                row.parameters += trace.parameters.get(spec.name, spec.numel)
+    used = sum(trace.parameters.get(name, 0) for name in first_use)
+    return ModelCounts(
+        model=trace.model,
+        convention=rule,
+        arithmetic=wanted,
+        what_if=tuple(what_if),
+        layers=tuple(row.layer() for row in rows.values()),
+        uncounted=tuple(
+            UncountedOp(op, len(calls), tuple(dict.fromkeys(call.module for call in calls)))
+            for op, calls in uncounted.items()
+        ),
+        parameters=trace.parameter_count,
+        unused_parameters=trace.parameter_count - used,
+        tracer=trace.tracer,
+        inputs=trace.inputs,
+        notes=trace.notes,
+    )
+
+
+def rule_for(name: str, tags: Collection[str]) -> Rule | None:
+    """How an operator is counted: by its rule, else nothing for a view, else by torch's element-wise tag.
+
+    None for an operator that none of these fits. name: without overload, "aten.mm".
+    """
+    rule = RULES.get(name)
+    if rule is not None:
+        return rule
+    if "view" in tags:
+        return nothing
+    return special_function if "pointwise" in tags else None
+
+
+def work_of(call: OpCall) -> Work | None:
+    """The call's work in real numbers, or None where nothing is known about the operator."""
+    rule = rule_for(call.name, call.tags)
+    if rule is None:
+        return None
+    work = rule(call)
+    if "binary" in call.tags:
+        # A product of signs in plain torch: taking the signs and scaling the result are calls of their own.
+        work = replace(
+            work,
+            sites=tuple(
+                replace(site, arithmetic=Arithmetic.XNOR, inputs=0, scaled=False) for site in work.sites
+            ),
+        )
+    work = _in_arithmetic(call, work)
+    return in_real_numbers(call, work) if any(spec.is_complex for spec in call.tensors()) else work
+
+
+def _in_arithmetic(call: OpCall, work: Work) -> Work:
+    """The work with its weighted sites in the arithmetic the call is tagged with."""
+    for tag in call.tags:
+        if tag.startswith(ARITHMETIC_TAG):
+            arithmetic = Arithmetic(tag.removeprefix(ARITHMETIC_TAG))
+            sites = tuple(replace(s, arithmetic=arithmetic) if s.weighted else s for s in work.sites)
+            return replace(work, sites=sites)
+    return work
+
+
+class _Row:
+    """One layer's row while it is being added up."""
+
+    def __init__(self, path: str, kind: str) -> None:
+        self.path = path
+        self.type = kind
+        self.parameters = 0
+        self.ops: dict[str, int] = {}
+        self.parts: list[OpCounts] = []
+        self.weights: dict[str, int] = {}
+        self.mac_sites = 0
+        self.arithmetics: set[Arithmetic] = set()
+        self.output_shape: tuple[int, ...] = ()
+        self.bytes_read = 0
+        self.bytes_written = 0
+
+    def add(self, call: OpCall, work: Work | None, counts: OpCounts) -> None:
+        name = call.name.rpartition(".")[2]
+        self.ops[name] = self.ops.get(name, 0) + 1
+        self.weights[name] = self.weights.get(name, 0) + counts.total + (work.mac_sites if work else 0)
+        self.parts.append(counts)
+        if call.outputs:
+            self.output_shape = call.output.shape
+        if work is not None:
+            self.mac_sites += work.mac_sites
+            self.arithmetics.update(sites.arithmetic for sites in work.sites if sites.weighted)
+        if "view" not in call.tags:
+            self.bytes_read += sum(spec.n_bytes for spec in call.tensors())
+            self.bytes_written += sum(spec.n_bytes for spec in call.outputs)
+
+    def layer(self) -> LayerCounts:
+        return LayerCounts(
+            path=self.path,
+            type=self.type,
+            op=max(self.ops, key=lambda name: self.weights[name]),
+            ops=self.ops,
+            output_shape=self.output_shape,
+            parameters=self.parameters,
+            counts=OpCounts.sum(self.parts),
+            mac_sites=self.mac_sites,
+            arithmetic=next(iter(self.arithmetics)) if len(self.arithmetics) == 1 else None,
+            bytes_read=self.bytes_read,
+            bytes_written=self.bytes_written,
+        )

@@ -1,0 +1,84 @@
+"""Our own layers: adder, binary and shift, convolutional and linear."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from addercost.arithmetic import Arithmetic
+from addercost.counts.rules.convolution import convolution
+from addercost.counts.work import Sites, Work, accumulator_of, rule
+from addercost.trace.record import OpCall
+
+
+def _convolution_as(arithmetic: Arithmetic, call: OpCall) -> Work:
+    (sites,) = convolution(call).sites
+    return Work((replace(sites, arithmetic=arithmetic, weighted=True),))
+
+
+def _linear_as(arithmetic: Arithmetic, call: OpCall) -> Work:
+    """x: […, C], w: [K, C], out: […, K]."""
+    x, out = call.tensor("input"), call.output
+    features = math.prod(call.shape("weight")[1:])
+    sites = Sites(
+        count=out.numel * features,
+        outputs=out.numel if features else 0,
+        biased=out.numel if call.optional_tensor("bias") else 0,
+        inputs=x.numel,
+        number_format=x.number_format,
+        accumulator_format=accumulator_of(x.number_format),
+        arithmetic=arithmetic,
+        weighted=True,
+    )
+    return Work((sites,))
+
+
+@rule("addercost.adder_conv2d")
+def adder_conv2d(call: OpCall) -> Work:
+    return _convolution_as(Arithmetic.ADDER, call)
+
+
+@rule("addercost.adder_linear")
+def adder_linear(call: OpCall) -> Work:
+    return _linear_as(Arithmetic.ADDER, call)
+
+
+@rule("addercost.adder_pairs")
+def adder_pairs(call: OpCall) -> Work:
+    """A layer recognised in plain torch: `sites` differences, their magnitudes, summed into the output."""
+    x, out, sites = call.tensor("input"), call.output, call.args["sites"]
+    assert isinstance(sites, int)
+    return Work(
+        (
+            Sites(
+                count=sites,
+                outputs=out.numel if sites else 0,
+                inputs=x.numel,
+                number_format=x.number_format,
+                accumulator_format=accumulator_of(x.number_format),
+                arithmetic=Arithmetic.ADDER,
+                weighted=True,
+                negated=bool(call.args.get("negated", True)),
+            ),
+        )
+    )
+
+
+@rule("addercost.binary_conv2d")
+def binary_conv2d(call: OpCall) -> Work:
+    return _convolution_as(Arithmetic.XNOR, call)
+
+
+@rule("addercost.binary_linear")
+def binary_linear(call: OpCall) -> Work:
+    return _linear_as(Arithmetic.XNOR, call)
+
+
+@rule("addercost.shift_conv2d")
+def shift_conv2d(call: OpCall) -> Work:
+    return _convolution_as(Arithmetic.SHIFT, call)
+
+
+@rule("addercost.shift_linear")
+def shift_linear(call: OpCall) -> Work:
+    return _linear_as(Arithmetic.SHIFT, call)

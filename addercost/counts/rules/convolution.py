@@ -1,0 +1,57 @@
+"""Convolutions of any dimension: plain, grouped, depthwise, dilated, transposed."""
+
+from __future__ import annotations
+
+import math
+
+from addercost.counts.work import Sites, Work, accumulator_of, rule
+from addercost.trace.record import OpCall
+
+
+@rule("aten.convolution", "aten._convolution", "aten.convolution_overrideable")
+def convolution(call: OpCall) -> Work:
+    """x: [N, C, *H], w: [K, C/G, *R], out: [N, K, *P]: N·K·|P| sums of C/G·|R| products.
+
+    Transposed, w: [C, K/G, *R]: every one of N·C·|H| inputs meets K/G·|R| weights.
+    """
+    x, w, out = call.tensor("input"), call.tensor("weight"), call.output
+    if call.args.get("transposed"):
+        sites = x.numel * math.prod(w.shape[1:])
+        outputs = _reached(call) if sites else 0
+    else:
+        sites = out.numel * math.prod(w.shape[1:])
+        outputs = out.numel if sites else 0
+    return Work(
+        sites=(
+            Sites(
+                count=sites,
+                outputs=outputs,
+                biased=out.numel if call.optional_tensor("bias") else 0,
+                inputs=x.numel,
+                number_format=x.number_format,
+                accumulator_format=accumulator_of(x.number_format),
+                weighted=w.role in ("parameter", "derived"),
+            ),
+        )
+    )
+
+
+def _reached(call: OpCall) -> int:
+    """Sums of a transposed convolution before cropping: positions that at least one tap reaches.
+
+    Along one axis input i and tap r meet at i·stride + r·dilation; a stride beyond the kernel leaves gaps.
+    """
+    (n, _, *h), (_, k_per_group, *r) = call.shape("input"), call.shape("weight")
+    stride, dilation, groups = call.args["stride"], call.args["dilation"], call.args["groups"]
+    assert isinstance(stride, tuple) and isinstance(dilation, tuple) and isinstance(groups, int)
+    reached = n * k_per_group * groups
+    for axis, (size, taps) in enumerate(zip(h, r, strict=True)):
+        step, spread = _along(stride, axis), _along(dilation, axis)
+        reached *= len({i * step + tap * spread for i in range(size) for tap in range(taps)})
+    return reached
+
+
+def _along(values: tuple[object, ...], axis: int) -> int:
+    value = values[axis if len(values) > 1 else 0]
+    assert isinstance(value, int)
+    return value

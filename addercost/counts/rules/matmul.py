@@ -1,0 +1,118 @@
+"""Matrix products: each output is a sum of k products."""
+
+from __future__ import annotations
+
+from addercost.arithmetic import OpCounts
+from addercost.counts.work import Sites, Work, accumulator_of, rule
+from addercost.trace.record import OpCall, TensorSpec
+
+
+def product(
+    a: TensorSpec, b: TensorSpec, sites: int, outputs: int, biased: int = 0, other: OpCounts | None = None
+) -> Work:
+    """`sites` products of elements of a and b summed into `outputs`."""
+    weighted = "parameter" in (a.role, b.role) or "derived" in (a.role, b.role)
+    activations = b if a.role in ("parameter", "derived") else a
+    site = Sites(
+        count=sites,
+        outputs=outputs if sites else 0,
+        biased=biased,
+        inputs=activations.numel,
+        number_format=a.number_format,
+        accumulator_format=accumulator_of(a.number_format),
+        weighted=weighted,
+    )
+    return Work((site,), other or OpCounts())
+
+
+@rule("aten.mm")
+def mm(call: OpCall) -> Work:
+    """a: [n, k], b: [k, m]: n·m sums of k products."""
+    a, b = call.tensor("self"), call.tensor("mat2")
+    (n, k), (_, m) = a.shape, b.shape
+    return product(a, b, n * k * m, n * m)
+
+
+@rule("aten.bmm")
+def bmm(call: OpCall) -> Work:
+    """a: [B, n, k], b: [B, k, m]: B·n·m sums of k products."""
+    a, b = call.tensor("self"), call.tensor("mat2")
+    (batch, n, k), (_, _, m) = a.shape, b.shape
+    return product(a, b, batch * n * k * m, batch * n * m)
+
+
+@rule("aten.addmm", "aten.addmm_", "aten._addmm_activation")
+def addmm(call: OpCall) -> Work:
+    """β·c + α·(a: [n, k] · b: [k, m])."""
+    a, b = call.tensor("mat1"), call.tensor("mat2")
+    (n, k), (_, m) = a.shape, b.shape
+    return _added(call, a, b, n * k * m, n * m)
+
+
+@rule("aten.baddbmm", "aten.baddbmm_")
+def baddbmm(call: OpCall) -> Work:
+    """β·c + α·(a: [B, n, k] · b: [B, k, m])."""
+    a, b = call.tensor("batch1"), call.tensor("batch2")
+    (batch, n, k), (_, _, m) = a.shape, b.shape
+    return _added(call, a, b, batch * n * k * m, batch * n * m)
+
+
+@rule("aten.addbmm", "aten.addbmm_")
+def addbmm(call: OpCall) -> Work:
+    """β·c + α·Σ_B a: [B, n, k] · b: [B, k, m]: n·m sums of B·k products."""
+    a, b = call.tensor("batch1"), call.tensor("batch2")
+    (batch, n, k), (_, _, m) = a.shape, b.shape
+    return _added(call, a, b, batch * n * k * m, n * m)
+
+
+@rule("aten.addmv", "aten.addmv_")
+def addmv(call: OpCall) -> Work:
+    """β·c + α·(a: [n, k] · v: [k])."""
+    a, v = call.tensor("mat"), call.tensor("vec")
+    n, k = a.shape
+    return _added(call, a, v, n * k, n)
+
+
+@rule("aten.mv")
+def mv(call: OpCall) -> Work:
+    """a: [n, k] · v: [k]."""
+    a, v = call.tensor("self"), call.tensor("vec")
+    n, k = a.shape
+    return product(a, v, n * k, n)
+
+
+@rule("aten.dot", "aten.vdot")
+def dot(call: OpCall) -> Work:
+    """a: [k], b: [k]: one sum of k products."""
+    a = call.tensor("self")
+    b = call.tensor("tensor" if "tensor" in call.args else "other")
+    return product(a, b, a.numel, 1)
+
+
+@rule("aten.addr", "aten.addr_")
+def addr(call: OpCall) -> Work:
+    """β·c + α·(a: [n] ⊗ b: [m]): n·m products, each a sum of one."""
+    a, b = call.tensor("vec1"), call.tensor("vec2")
+    return _added(call, a, b, a.numel * b.numel, a.numel * b.numel)
+
+
+@rule("aten.linear")
+def linear(call: OpCall) -> Work:
+    """x: […, k], w: [m, k], out: […, m]: where a tracer keeps it whole."""
+    x, w, out = call.tensor("input"), call.tensor("weight"), call.output
+    biased = out.numel if call.optional_tensor("bias") else 0
+    return product(x, w, out.numel * w.shape[-1], out.numel, biased)
+
+
+@rule("aten.matmul")
+def matmul(call: OpCall) -> Work:
+    """a: […, n, k], b: […, k, m], out: […, n, m], where a tracer keeps it whole. A vector has no n or m."""
+    a, b, out = call.tensor("self"), call.tensor("other"), call.output
+    return product(a, b, out.numel * a.shape[-1], out.numel)
+
+
+def _added(call: OpCall, a: TensorSpec, b: TensorSpec, sites: int, outputs: int) -> Work:
+    beta, alpha = call.args.get("beta", 1), call.args.get("alpha", 1)
+    scalings = (beta not in (0, 1)) + (alpha != 1)
+    scaled = OpCounts.of(accumulator_of(a.number_format), mul=scalings * outputs)
+    return product(a, b, sites, outputs, 0 if beta == 0 else outputs, scaled)

@@ -1,0 +1,46 @@
+"""Operators that compute nothing: they move, select, copy or make data. Their zero is explicit.
+
+Views are recognised by their schema and need no row here.
+"""
+
+from __future__ import annotations
+
+from addercost.counts.work import Work, rule
+from addercost.trace.record import OpCall
+
+MOVEMENT = (
+    # copies and casts
+    "_to_copy", "clone", "copy", "copy_", "contiguous", "lift_fresh_copy", "_unsafe_view", "_reshape_copy",
+    "detach_", "resize_", "set_", "_assert_async", "_assert_tensor_metadata",
+    # joining, cutting, rearranging
+    "cat", "stack", "roll", "flip", "rot90", "repeat", "repeat_interleave", "tril", "triu", "tril_",
+    "triu_", "constant_pad_nd", "reflection_pad1d", "reflection_pad2d", "reflection_pad3d",
+    "replication_pad1d", "replication_pad2d", "replication_pad3d", "pixel_shuffle", "pixel_unshuffle",
+    "channel_shuffle", "native_channel_shuffle", "im2col", "_chunk_cat", "split_with_sizes_copy",
+    "unfold_copy", "block_diag", "diag_embed", "unsafe_split", "unsafe_split_with_sizes", "unsafe_chunk",
+    # selection by an index or a mask
+    "index", "index_select", "_unsafe_index", "gather",
+    "masked_fill", "masked_fill_", "masked_select", "masked_scatter", "where",
+    "embedding", "take", "index_copy", "index_copy_", "index_fill", "index_fill_", "slice_scatter",
+    "put_copy", "lu_unpack", "max_unpool2d", "max_unpool3d", "resize_as_", "complex", "view_as_complex_copy",
+    "view_as_real_copy", "alias_copy", "as_strided_copy", "diagonal_copy", "expand_copy", "narrow_copy",
+    "permute_copy", "squeeze_copy", "t_copy", "transpose_copy", "unbind_copy", "unsqueeze_copy", "view_copy",
+    "select_copy", "slice_copy", "split_copy", "detach_copy", "_unsafe_masked_index", "conj", "real",
+    "imag", "atleast_1d", "atleast_2d", "atleast_3d",
+    "_linalg_check_errors", "select_scatter", "diagonal_scatter", "as_strided_scatter",
+    "upsample_nearest1d", "upsample_nearest2d",
+    "upsample_nearest3d", "_upsample_nearest_exact1d", "_upsample_nearest_exact2d",
+    "_upsample_nearest_exact3d", "t_", "transpose_", "squeeze_", "unsqueeze_", "as_strided_", "swapaxes_",
+    "swapdims_",
+    # constants
+    "empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided", "zeros",
+    "zeros_like", "new_zeros", "ones", "ones_like", "new_ones", "full", "full_like", "new_full", "fill",
+    "fill_", "zero", "zero_", "scalar_tensor", "eye", "arange", "linspace", "logspace", "tril_indices",
+    "triu_indices", "lift_fresh", "_local_scalar_dense", "item", "is_same_size", "sym_size", "sym_numel",
+    "sym_stride", "sym_storage_offset",
+)  # fmt: skip
+
+
+@rule(*(f"aten.{name}" for name in MOVEMENT), "prim.device")
+def nothing(call: OpCall) -> Work:
+    return Work()

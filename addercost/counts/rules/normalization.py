@@ -1,0 +1,110 @@
+"""Batch, layer, group and RMS normalisation."""
+
+from __future__ import annotations
+
+import math
+
+from addercost.arithmetic import OpCounts
+from addercost.counts.work import Work, rule
+from addercost.trace.record import OpCall, TensorSpec
+
+
+def moments_counts(rows: int, n: int, number_format: str) -> OpCounts:
+    """Mean and variance of rows of n: a sum, a division; n subtractions; n squares, a sum, a division."""
+    if n == 0:
+        return OpCounts()
+    return OpCounts.of(number_format, add=rows * (3 * n - 2), mul=rows * n, divide=2 * rows)
+
+
+def _inverse_deviation(rows: int, number_format: str) -> OpCounts:
+    """1 / √(variance + ε)."""
+    return OpCounts.of(number_format, add=rows, sqrt=rows, divide=rows)
+
+
+@rule(
+    "aten.native_batch_norm",
+    "aten._native_batch_norm_legit",
+    "aten._native_batch_norm_legit_no_training",
+    "aten._batch_norm_with_update",
+    "aten._batch_norm_no_update",
+    "aten.cudnn_batch_norm",
+    "aten.miopen_batch_norm",
+)
+def batch_norm(call: OpCall) -> Work:
+    """x: [N, C, …]. With running statistics x·a + b, where a channel's a = γ / √(var + ε) and b = β - mean·a.
+
+    Training first finds each channel's moments over the other elements, and moves the running ones:
+    two multiplications and an addition each.
+    """
+    x = call.tensor("self" if "self" in call.args else "input")
+    number_format = x.number_format
+    channels = x.shape[1] if len(x.shape) > 1 else 1
+    affine_mul = channels if call.optional_tensor("weight") else 0
+    affine_add = channels if call.optional_tensor("bias") else 0
+    counts = _inverse_deviation(channels, number_format) + OpCounts.of(
+        # a = γ·r; b = β - mean·a (a negation where there is no β)
+        number_format,
+        mul=affine_mul + channels + x.numel,
+        add=max(affine_add, channels) + x.numel,
+    )
+    if _trains(call):
+        counts += moments_counts(channels, x.numel // max(channels, 1), number_format)
+        if call.optional_tensor("running_mean"):
+            counts += OpCounts.of(number_format, mul=4 * channels, add=2 * channels)
+    return Work(other=counts)
+
+
+def _trains(call: OpCall) -> bool:
+    if call.name.endswith(("_no_training", "_no_update")):
+        return False
+    return bool(call.args.get("training", True))
+
+
+def _normalized(x: TensorSpec, rows: int, scale: TensorSpec | None, shift: TensorSpec | None) -> Work:
+    """(x - mean)·r over `rows` equal rows, then γ and β element by element."""
+    n = x.numel // max(rows, 1)
+    number_format = x.number_format
+    return Work(
+        other=moments_counts(rows, n, number_format)
+        + _inverse_deviation(rows, number_format)
+        + OpCounts.of(
+            number_format,
+            mul=x.numel * (2 if scale else 1),
+            add=x.numel if shift else 0,
+        )
+    )
+
+
+@rule("aten.native_layer_norm", "aten.layer_norm")
+def layer_norm(call: OpCall) -> Work:
+    """x: [rows…, *normalized_shape]. The difference from the mean is computed once, with the variance."""
+    x, normalized = call.tensor("input"), call.args["normalized_shape"]
+    assert isinstance(normalized, tuple)
+    n = math.prod(size for size in normalized if isinstance(size, int))
+    return _normalized(x, x.numel // max(n, 1), call.optional_tensor("weight"), call.optional_tensor("bias"))
+
+
+@rule("aten.native_group_norm", "aten.group_norm")
+def group_norm(call: OpCall) -> Work:
+    """x: [N, C, …] in G groups: N·G rows."""
+    x = call.tensor("input")
+    groups = call.args.get("group", call.args.get("num_groups"))
+    assert isinstance(groups, int)
+    rows = x.shape[0] * groups if x.numel else 0
+    return _normalized(x, rows, call.optional_tensor("weight"), call.optional_tensor("bias"))
+
+
+@rule("aten._fused_rms_norm", "aten.rms_norm")
+def rms_norm(call: OpCall) -> Work:
+    """x·r·γ, r = 1 / √(mean(x²) + ε): n squares, their sum, a division; n products, n more with γ."""
+    x, normalized = call.tensor("input"), call.args["normalized_shape"]
+    assert isinstance(normalized, tuple)
+    n = math.prod(size for size in normalized if isinstance(size, int))
+    rows = x.numel // max(n, 1)
+    if n == 0:
+        return Work()
+    scaled = 2 if call.optional_tensor("weight") else 1
+    return Work(
+        other=OpCounts.of(x.number_format, mul=x.numel * (1 + scaled), add=rows * (n - 1), divide=rows)
+        + _inverse_deviation(rows, x.number_format)
+    )

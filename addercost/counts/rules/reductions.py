@@ -1,0 +1,143 @@
+"""Reductions: joining n numbers into one takes n - 1 operations."""
+
+from __future__ import annotations
+
+from addercost.arithmetic import OpCounts
+from addercost.counts.work import Work, rule
+from addercost.trace.record import OpCall
+
+
+def _joins(call: OpCall) -> tuple[int, int, str]:
+    """(inputs, results, number format) of a reduction. An empty one joins nothing."""
+    x = call.tensor("self")
+    results = call.output.numel if x.numel else 0
+    return x.numel, results, x.number_format
+
+
+@rule("aten.sum", "aten.nansum")
+def total(call: OpCall) -> Work:
+    n, results, number_format = _joins(call)
+    return Work(other=OpCounts.of(number_format, add=n - results))
+
+
+@rule("aten.trace")
+def trace(call: OpCall) -> Work:
+    """x: [n, m]: the min(n, m) elements of the diagonal."""
+    x = call.tensor("self")
+    return Work(other=OpCounts.of(x.number_format, add=max(min(x.shape) - 1, 0)))
+
+
+@rule("aten.mean")
+def mean(call: OpCall) -> Work:
+    """A sum and a division."""
+    n, results, number_format = _joins(call)
+    return Work(other=OpCounts.of(number_format, add=n - results, divide=results))
+
+
+@rule("aten.prod")
+def product(call: OpCall) -> Work:
+    n, results, number_format = _joins(call)
+    return Work(other=OpCounts.of(number_format, mul=n - results))
+
+
+@rule("aten.amax", "aten.amin", "aten.max", "aten.min", "aten.argmax", "aten.argmin")
+def extremum(call: OpCall) -> Work:
+    """n - 1 compares a result. With a second tensor `max` is element-wise: one compare an element."""
+    if call.optional_tensor("other"):
+        return Work(other=OpCounts.of(call.tensor("self").number_format, compare=call.output.numel))
+    n, results, number_format = _joins(call)
+    return Work(other=OpCounts.of(number_format, compare=n - results))
+
+
+@rule("aten.aminmax")
+def both_extrema(call: OpCall) -> Work:
+    n, results, number_format = _joins(call)
+    return Work(other=OpCounts.of(number_format, compare=2 * (n - results)))
+
+
+@rule("aten.hash_tensor")
+def hashed(call: OpCall) -> Work:
+    """The exclusive or of all bit patterns."""
+    n, results, _ = _joins(call)
+    return Work(other=OpCounts.of("uint64", logic=max(n - results, 0)))
+
+
+@rule("aten.all", "aten.any")
+def truth(call: OpCall) -> Work:
+    n, results, number_format = _joins(call)
+    return Work(other=OpCounts.of(number_format, logic=n - results))
+
+
+@rule("aten.var", "aten.std", "aten.var_mean", "aten.std_mean")
+def variance(call: OpCall) -> Work:
+    """A mean; n differences, n squares, their n - 1 additions and a division; for std a root."""
+    n, results, number_format = _joins(call)
+    roots = results if "std" in call.name else 0
+    return Work(
+        other=OpCounts.of(number_format, add=3 * n - 2 * results, mul=n, divide=2 * results, sqrt=roots)
+    )
+
+
+@rule("aten.cumsum", "aten.cumsum_")
+def running_sum(call: OpCall) -> Work:
+    return Work(other=OpCounts.of(call.tensor("self").number_format, add=_running_joins(call)))
+
+
+@rule("aten.cumprod", "aten.cumprod_")
+def running_product(call: OpCall) -> Work:
+    return Work(other=OpCounts.of(call.tensor("self").number_format, mul=_running_joins(call)))
+
+
+def _running_joins(call: OpCall) -> int:
+    """Rows of n along `dim`: n - 1 operations each."""
+    x, dim = call.tensor("self"), call.args["dim"]
+    assert isinstance(dim, int)
+    n = x.shape[dim] if x.shape else 1
+    return x.numel - x.numel // n if n else 0
+
+
+@rule("aten.logsumexp")
+def logsumexp(call: OpCall) -> Work:
+    """Maximum (n - 1 compares), subtract it, exp, sum (n - 1), log, add it back."""
+    n, results, number_format = _joins(call)
+    return Work(
+        other=OpCounts.of(
+            number_format, compare=n - results, add=n + (n - results) + results, transcendental=n + results
+        )
+    )
+
+
+@rule("aten.logcumsumexp", "aten._logcumsumexp")
+def running_logsumexp(call: OpCall) -> Work:
+    """Each step joins two as max(a, b) + log1p(exp(-|a - b|))."""
+    joins = _running_joins(call)
+    return Work(
+        other=OpCounts.of(
+            call.tensor("self").number_format,
+            compare=joins,
+            abs=joins,
+            add=3 * joins,
+            transcendental=2 * joins,
+        )
+    )
+
+
+@rule("aten.equal")
+def equal(call: OpCall) -> Work:
+    """n compares and the conjunction of their results."""
+    n = call.tensor("self").numel
+    return Work(
+        other=OpCounts.of(call.tensor("self").number_format, compare=n)
+        + OpCounts.of("bool", logic=max(n - 1, 0))
+    )
+
+
+@rule("aten.allclose")
+def allclose(call: OpCall) -> Work:
+    """|a - b| ≤ atol + rtol·|b| for every element, and the conjunction."""
+    x = call.tensor("self")
+    n = x.numel
+    return Work(
+        other=OpCounts.of(x.number_format, add=2 * n, abs=2 * n, mul=n, compare=n)
+        + OpCounts.of("bool", logic=max(n - 1, 0))
+    )

@@ -1,0 +1,190 @@
+"""Finding and reading hardware tables by name. Loading one reads one file.
+
+A table's name is its file's name without `.toml`. A user's folder, given as an argument or in
+`ADDERCOST_HARDWARE`, is searched first: its files add to the built-in ones and override those of the same
+name. It may be laid out like the built-in folder (`cpus/`, `gpus/`, `energy/`) or be flat.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from addercost.errors import ArgumentError, DataError, unknown_name
+from addercost.hardware.parse import parse_hardware
+from addercost.hardware.schema import Cpu, EnergyTable, Gpu, Hardware
+
+ENVIRONMENT_VARIABLE = "ADDERCOST_HARDWARE"
+BUILT_IN = Path(__file__).parent
+FOLDERS = {"cpu": "cpus", "gpu": "gpus", "energy": "energy"}
+LARGEST_FILE_BYTES = 1 << 20
+"""The largest built-in file is about 15 kB; a megabyte leaves room for every instruction of an ISA."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class HardwareFile:
+    """A table that can be loaded: `origin` is `built-in` or `user`."""
+
+    kind: str
+    name: str
+    path: Path
+    origin: str
+
+
+def load_cpu(name: str, hardware_path: str | Path | None = None) -> Cpu:
+    """The CPU table `name`, for example `via-nano-2000`; or the path of a file ending in `.toml`.
+
+    Raises ArgumentError for an unknown name (the nearest are offered), DataError for a malformed file.
+    """
+    hardware = _load("cpu", name, hardware_path)
+    assert isinstance(hardware, Cpu)
+    return hardware
+
+
+def load_gpu(name: str, hardware_path: str | Path | None = None) -> Gpu:
+    """The GPU table `name`, for example `a100-sxm-80gb`. Raises as `load_cpu` does."""
+    hardware = _load("gpu", name, hardware_path)
+    assert isinstance(hardware, Gpu)
+    return hardware
+
+
+def load_energy(name: str, hardware_path: str | Path | None = None) -> EnergyTable:
+    """The energy table `name`, for example `45nm`. Raises as `load_cpu` does."""
+    hardware = _load("energy", name, hardware_path)
+    assert isinstance(hardware, EnergyTable)
+    return hardware
+
+
+def load_hardware(name: str, hardware_path: str | Path | None = None) -> Hardware:
+    """The table `name` of whatever kind. Raises as `load_cpu` does."""
+    for kind in FOLDERS:
+        path = _find(kind, name, hardware_path)
+        if path is not None:
+            return load_file(path)
+    raise unknown_name("hardware", name, (f.name for f in list_hardware(hardware_path)))
+
+
+def load_file(path: str | Path) -> Hardware:
+    """Reads and validates one file. Raises DataError naming what is wrong with it."""
+    path = Path(path)
+    try:
+        document = tomllib.loads(_read(path).decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text (byte {error.start})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise DataError(f"{path}: not TOML: {error}") from None
+    except RecursionError:
+        raise DataError(f"{path}: not a hardware table: nested too deeply") from None
+    return parse_hardware(document, path.stem, str(path))
+
+
+def list_hardware(hardware_path: str | Path | None = None, kind: str | None = None) -> list[HardwareFile]:
+    """Every table that can be loaded, by kind and then name, without reading the built-in ones."""
+    found: dict[tuple[str, str], HardwareFile] = {}
+    folder = user_folder(hardware_path)
+    for a_kind, subfolder in FOLDERS.items():
+        for path in _toml_files(BUILT_IN / subfolder):
+            found[a_kind, path.stem] = HardwareFile(a_kind, path.stem, path, "built-in")
+        for path in _toml_files(folder / subfolder) if folder else ():
+            found[a_kind, path.stem] = HardwareFile(a_kind, path.stem, path, "user")
+    # A flat file says its kind only inside.
+    for path in _toml_files(folder) if folder else ():
+        a_kind = load_file(path).kind
+        found[a_kind, path.stem] = HardwareFile(a_kind, path.stem, path, "user")
+    order = list(FOLDERS)
+    files = sorted(found.values(), key=lambda f: (order.index(f.kind), f.name))
+    return [f for f in files if kind in (None, f.kind)]
+
+
+def user_folder(hardware_path: str | Path | None) -> Path | None:
+    """The user's folder: the argument, else the environment variable, else None. ArgumentError where it is
+    no folder.
+    """
+    named = hardware_path or os.environ.get(ENVIRONMENT_VARIABLE)
+    if not named:
+        return None
+    folder = Path(named).expanduser()
+    try:
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+    except OSError as error:
+        raise ArgumentError(
+            f"cannot use the hardware folder {folder}: {error.strerror}",
+            f"check --hardware-path and {ENVIRONMENT_VARIABLE}",
+        ) from None
+    if not is_folder:
+        raise ArgumentError(
+            f"the hardware folder {folder} is not a folder", "name the folder that holds the .toml files"
+        )
+    return folder
+
+
+def _load(kind: str, name: str, hardware_path: str | Path | None) -> Hardware:
+    path = Path(name) if name.endswith(".toml") else _find(kind, name, hardware_path)
+    if path is None:
+        raise unknown_name(
+            kind.upper() if kind != "energy" else "energy table", name, _names(kind, hardware_path)
+        )
+    hardware = load_file(path)
+    if hardware.kind != kind:
+        raise ArgumentError(
+            f"{path} describes a {hardware.kind}, not a {kind}", "see `addercost hardware list`"
+        )
+    return hardware
+
+
+def _names(kind: str, hardware_path: str | Path | None) -> list[str]:
+    return [f.name for f in list_hardware(hardware_path, kind)]
+
+
+def _find(kind: str, name: str, hardware_path: str | Path | None) -> Path | None:
+    # The pattern also keeps a name from climbing out of the folder.
+    if not _NAME.fullmatch(name):
+        return None
+    folder = user_folder(hardware_path)
+    if folder is not None:
+        nested = folder / FOLDERS[kind] / f"{name}.toml"
+        if _exists(nested):
+            return nested
+        flat = folder / f"{name}.toml"
+        if _exists(flat) and load_file(flat).kind == kind:
+            return flat
+    path = BUILT_IN / FOLDERS[kind] / f"{name}.toml"
+    return path if _exists(path) else None
+
+
+def _exists(path: Path) -> bool:
+    """Whether there is something of that name; a broken or looping link counts, so that reading it can say
+    why.
+    """
+    return os.path.lexists(path)
+
+
+def _toml_files(folder: Path) -> list[Path]:
+    try:
+        entries = list(os.scandir(folder))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be listed: {error.strerror}", "check its permissions") from None
+    return sorted(Path(e.path) for e in entries if e.name.endswith(".toml") and not e.name.startswith("."))
+
+
+def _read(path: Path) -> bytes:
+    """The file's bytes. Refuses what is no regular file (a pipe would block) and what is too large to be a
+    table.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise DataError(f"{path}: not a regular file: expected a TOML hardware table")
+        if status.st_size > LARGEST_FILE_BYTES:
+            raise DataError(f"{path}: {status.st_size:,} bytes: expected at most {LARGEST_FILE_BYTES:,}")
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None

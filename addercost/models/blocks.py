@@ -1,0 +1,26 @@
+"""The pieces every model of the zoo is made of."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from addercost import layers
+from addercost.arithmetic import Arithmetic
+
+
+def conv_bn(
+    arithmetic: Arithmetic, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1
+) -> nn.Sequential:
+    """A convolution that keeps the size (at stride 1), and the batch norm that stands in for its bias."""
+    return nn.Sequential(
+        layers.conv2d(
+            arithmetic,
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=kernel_size // 2,
+            bias=False,
+        ),
+        nn.BatchNorm2d(out_channels),
+    )

@@ -1,0 +1,32 @@
+"""VGG-small, the CIFAR network that binary-network papers compare on."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from addercost.arithmetic import Arithmetic
+from addercost.models.blocks import conv_bn
+
+
+class VggSmall(nn.Module):
+    """x: [N, 3, 32, 32] → [N, classes]: 128-128-pool-256-256-pool-512-512-pool and one linear layer.
+
+    The first and the last layer stay convolutional, as in Chen et al., CVPR 2020, section 4.2.
+    """
+
+    def __init__(self, arithmetic: Arithmetic = Arithmetic.MAC, classes: int = 10) -> None:
+        super().__init__()
+        blocks: list[nn.Module] = []
+        channels = 3
+        for width in (128, 256, 512):
+            for _ in range(2):
+                chosen = arithmetic if blocks else Arithmetic.MAC
+                blocks += [conv_bn(chosen, channels, width, 3), nn.ReLU()]
+                channels = width
+            blocks.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*blocks)
+        self.classifier = nn.Linear(512 * 4 * 4, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.features(x).flatten(1))
+        return logits

@@ -1,0 +1,110 @@
+"""Models × arithmetics × processors side by side, each with its ratio to the first arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from addercost.arithmetic import OpClass
+from addercost.counts.model import ModelCounts
+from addercost.errors import ArgumentError
+from addercost.report.profile import Profile
+from addercost.report.profile_table import class_columns
+from addercost.report.tables import Column, Kind, Table
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Profiles that may be compared: one convention, and for one model the same inputs and processors."""
+
+    profiles: tuple[Profile, ...]
+
+    def __post_init__(self) -> None:
+        conventions = {profile.counts.convention.name for profile in self.profiles}
+        if len(conventions) > 1:
+            raise ArgumentError(
+                f"profiles of different conventions cannot be compared: {' and '.join(sorted(conventions))}",
+                "count them by the same one",
+            )
+        inputs: dict[str, Any] = {}
+        for profile in self.profiles:
+            counts = profile.counts
+            if inputs.setdefault(counts.model, counts.inputs) != counts.inputs:
+                raise ArgumentError(f"{counts.model} is given with different inputs", "use the same ones")
+        processors = {tuple((c.hardware, c.model) for c in profile.costs) for profile in self.profiles}
+        if len(processors) > 1:
+            raise ArgumentError("profiles of different processors or cost models cannot be compared")
+
+    def baseline(self, profile: Profile) -> Profile:
+        """The first profile of the same model: what ratios are to."""
+        return next(p for p in self.profiles if p.counts.model == profile.counts.model)
+
+    def to_table(self) -> Table:
+        """A row for each model and arithmetic; a ratio above 1 is fewer cycles than the first takes."""
+        first = self.profiles[0]
+        costs = first.costs
+        columns = [
+            Column("model", "model"),
+            Column("arithmetic", "layers as"),
+            *class_columns(*(profile.counts.total for profile in self.profiles)),
+        ]
+        for cost in costs:
+            columns += [
+                Column(f"cycles@{cost.hardware}", f"cycles on\n{cost.hardware}", Kind.COUNT),
+                Column(f"ratio@{cost.hardware}", "ratio", Kind.RATIO),
+            ]
+        base = _change(first.counts)
+        return Table(
+            columns=tuple(columns),
+            rows=[self._row(profile) for profile in self.profiles],
+            title=f"convention {first.counts.convention.name} ({first.counts.convention.title})",
+            notes=(
+                *(
+                    (f"ratio: cycles as {base} by cycles of this row, {costs[0].model} model",)
+                    if costs
+                    else ()
+                ),
+                *self._remarks(),
+            ),
+        )
+
+    def _remarks(self) -> Iterator[str]:
+        """What the estimates lack and what they assume, once for each processor."""
+        costs = [cost for profile in self.profiles for cost in profile.costs]
+        for hardware in dict.fromkeys(cost.hardware for cost in costs):
+            own = [cost for cost in costs if cost.hardware == hardware]
+            lacking = dict.fromkeys(item.figure for cost in own for item in cost.missing)
+            assumed = dict.fromkeys(text for cost in own for text in cost.assumptions)
+            if lacking:
+                yield f"LOWER BOUND on {hardware}: no figure for {', '.join(lacking)}"
+            if assumed:
+                yield f"{hardware} assumes: {'; '.join(assumed)}"
+
+    def _row(self, profile: Profile) -> dict[str, Any]:
+        counts = profile.counts
+        row: dict[str, Any] = {
+            "model": counts.model,
+            "arithmetic": _change(counts),
+            **{c.value: 0 for c in OpClass},
+            **counts.total.by_class(),
+        }
+        for cost, base in zip(profile.costs, self.baseline(profile).costs, strict=True):
+            row[f"cycles@{cost.hardware}"] = cost.cycles
+            # A ratio of two lower bounds bounds nothing.
+            known = cost.complete and base.complete and cost.cycles
+            row[f"ratio@{cost.hardware}"] = base.cycles / cost.cycles if known else None
+        return row
+
+
+def _change(counts: ModelCounts) -> str:
+    """How a row differs from the model as it was traced."""
+    changes = (*counts.what_if, *((counts.arithmetic.value,) if counts.arithmetic else ()))
+    return "+".join(changes) or "as it is"
+
+
+def compare(profiles: Sequence[Profile]) -> Comparison:
+    """Profiles side by side. Raises ArgumentError where their conventions, inputs or processors differ."""
+    if not profiles:
+        raise ArgumentError("nothing to compare")
+    return Comparison(tuple(profiles))

@@ -1,0 +1,191 @@
+"""The layer table of a profile: columns that occur, rows folded by module, sorted and cut as asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from addercost.arithmetic import OpClass, OpCounts
+from addercost.report.tables import Column, Kind, Table
+from addercost.units import si
+
+if TYPE_CHECKING:
+    from addercost.cost.estimate import ModelCost
+    from addercost.report.profile import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRow:
+    """One row, and the sum of several: `merged`."""
+
+    path: str
+    type: str
+    output_shape: tuple[int, ...] | None
+    parameters: int
+    counts: OpCounts
+    cycles: Mapping[str, float]
+
+    @classmethod
+    def merged(
+        cls, rows: Sequence[LayerRow], path: str, kind: str = "", output_shape: tuple[int, ...] | None = None
+    ) -> LayerRow:
+        names = dict.fromkeys(name for row in rows for name in row.cycles)
+        return cls(
+            path=path,
+            type=kind,
+            output_shape=output_shape,
+            parameters=sum(row.parameters for row in rows),
+            counts=OpCounts.sum(row.counts for row in rows),
+            cycles={name: sum(row.cycles[name] for row in rows) for name in names},
+        )
+
+    def weight(self, basis: str | None) -> float:
+        """What this row's share is of: cycles on the processor `basis`, or operations."""
+        return self.cycles[basis] if basis else self.counts.total
+
+    def cells(self, basis: str | None, whole: float) -> dict[str, Any]:
+        """Values by column name. The root module's path is empty and shown as (model)."""
+        return {
+            "path": self.path or "(model)",
+            "type": self.type,
+            "output_shape": self.output_shape,
+            "parameters": self.parameters,
+            **{c.value: 0 for c in OpClass},
+            **self.counts.by_class(),
+            **{f"cycles@{name}": value for name, value in self.cycles.items()},
+            "share": self.weight(basis) / whole if whole else 0.0,
+        }
+
+
+def profile_table(
+    profile: Profile, depth: int | None = None, sort: str | None = None, top: int | None = None
+) -> Table:
+    """See `Profile.to_table`."""
+    rows = _folded(_layer_rows(profile), depth)
+    total = LayerRow.merged(rows, "total")
+    first = profile.costs[0].hardware if profile.costs else None
+    basis = first if first and total.cycles.get(first) else None
+    whole = total.weight(basis)
+    table = Table(
+        columns=_columns(profile),
+        rows=[row.cells(basis, whole) for row in rows],
+        title=_title(profile),
+        notes=_notes(profile, basis),
+        total=total.cells(basis, whole),
+    )
+    order = list(range(len(rows)))
+    if sort:
+        position = {id(cells): i for i, cells in enumerate(table.rows)}
+        order = [position[id(cells)] for cells in table.sorted_by(sort)]
+    shown = [table.rows[i] for i in order[:top]]
+    rest = [rows[i] for i in order[top:]] if top is not None else []
+    if rest:
+        shown.append(LayerRow.merged(rest, f"{len(rest)} more layers").cells(basis, whole))
+    return Table(table.columns, shown, table.title, table.notes, table.total)
+
+
+def describe_cost(cost: ModelCost) -> str:
+    """One line about an estimate: the model, the processor, the sum, and what is missing from it."""
+    at_least = "" if cost.complete else "at least "
+    text = f"{cost.hardware}, {cost.model} model (estimate): {at_least}{cost.cycles:,.0f} cycles"
+    if cost.seconds is not None:
+        text += f", {si(cost.seconds, 's')}"
+    if cost.missing:
+        listed = ", ".join(f"{item.count:,} {item.figure}" for item in cost.missing)
+        text += f"; no figure in its table, so not charged: {listed}"
+    if cost.assumptions:
+        text += f"; assumed: {'; '.join(cost.assumptions)}"
+    return text
+
+
+def _layer_rows(profile: Profile) -> list[LayerRow]:
+    return [
+        LayerRow(
+            path=layer.path,
+            type=layer.type,
+            output_shape=layer.output_shape,
+            parameters=layer.parameters,
+            counts=layer.counts,
+            cycles={cost.hardware: cost.layers[index].cycles for cost in profile.costs},
+        )
+        for index, layer in enumerate(profile.counts.layers)
+    ]
+
+
+def _folded(rows: list[LayerRow], depth: int | None) -> list[LayerRow]:
+    """Rows whose paths agree in the first `depth` components, summed; a row alone in its place stays."""
+    if depth is None:
+        return rows
+    groups: dict[str, list[LayerRow]] = {}
+    for row in rows:
+        groups.setdefault(".".join(row.path.split(".")[:depth]), []).append(row)
+    return [
+        replace(group[0], path=path)
+        if len(group) == 1
+        else LayerRow.merged(group, path, f"{len(group)} layers", group[-1].output_shape)
+        for path, group in groups.items()
+    ]
+
+
+def class_columns(*totals: OpCounts) -> list[Column]:
+    """A column for multiplications, for additions, and for every other class that occurs."""
+    always = (OpClass.MUL, OpClass.ADD)
+    occurring = {op_class for counts in totals for op_class, _, _ in counts}
+    return [
+        Column(c.value, c.value, Kind.COUNT, optional=c not in always)
+        for c in OpClass
+        if c in always or c in occurring
+    ]
+
+
+def _columns(profile: Profile) -> tuple[Column, ...]:
+    return (
+        Column("path", "layer", Kind.PATH),
+        Column("type", "type", optional=True),
+        Column("output_shape", "output", optional=True),
+        Column("parameters", "parameters", Kind.COUNT, optional=True),
+        *class_columns(profile.counts.total),
+        *(
+            Column(f"cycles@{cost.hardware}", _cycles_title(cost, len(profile.costs) > 1), Kind.COUNT)
+            for cost in profile.costs
+        ),
+        Column("share", "share", Kind.SHARE),
+    )
+
+
+def _cycles_title(cost: ModelCost, named: bool) -> str:
+    return f"{'' if cost.complete else '≥ '}cycles" + (f" on\n{cost.hardware}" if named else "")
+
+
+def _title(profile: Profile) -> str:
+    counts = profile.counts
+    inputs = ", ".join("x".join(map(str, spec.shape)) or "scalar" for spec in counts.inputs)
+    changes = (*counts.what_if, *((counts.arithmetic.value,) if counts.arithmetic else ()))
+    layers = f", what if {' and '.join(changes)}" if changes else ""
+    if changes and profile.keep_first_last:
+        layers += " but in the first and last layer"
+    on = f", on {', '.join(cost.hardware for cost in profile.costs)}" if profile.costs else ""
+    return f"{counts.model}{layers}, input {inputs or 'none'}, convention {counts.convention.name}{on}"
+
+
+def _notes(profile: Profile, basis: str | None) -> tuple[str, ...]:
+    counts = profile.counts
+    unused = counts.unused_parameters
+    notes = [
+        f"{counts.mac_sites:,} MAC sites; {counts.parameters:,} parameters"
+        + (f", {unused:,} of them not used by this forward" if unused else "")
+        + f"; share of {f'cycles on {basis}' if basis else 'operations'}",
+        f"convention {counts.convention.name}: {counts.convention.title}",
+        *(describe_cost(cost) for cost in profile.costs),
+    ]
+    if counts.uncounted:
+        listed = ", ".join(f"{item.op} ({item.calls} calls)" for item in counts.uncounted[:8])
+        more = len(counts.uncounted) - 8
+        notes.append(
+            f"LOWER BOUND: no counting rule for {listed}"
+            + (f" and {more} more operators" if more > 0 else "")
+        )
+    if counts.tracer != "meta":
+        notes.append(f"traced by a {counts.tracer} run")
+    return (*notes, *counts.notes)

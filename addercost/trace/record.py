@@ -1,0 +1,147 @@
+"""The trace: what one forward did, as plain data. No torch here, so a saved trace is read anywhere.
+
+A `Trace` is every operator call of one forward in order, each with the module that made it and its
+arguments by their schema names. Counting rules read `call.shape("weight")`, never a position.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+SCHEMA = "addercost/trace/1"
+
+NUMBER_FORMATS = {
+    "float64": "fp64",
+    "float32": "fp32",
+    "float16": "fp16",
+    "bfloat16": "bf16",
+    "complex32": "fp16",
+    "complex64": "fp32",
+    "complex128": "fp64",
+    "bool": "bool",
+    "quint8": "uint8",
+    "qint8": "int8",
+    "qint32": "int32",
+}
+"""Short names of dtypes for columns and tables. A complex number's parts are counted one by one."""
+
+_ITEM_BITS = {"float64": 64, "float32": 32, "float16": 16, "bfloat16": 16, "bool": 8, "complex32": 32}
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Shape, dtype and role of a tensor; never its values.
+
+    role: "input", "parameter", "buffer", "constant" (a tensor the model holds otherwise) or "activation".
+    name: the qualified name, for parameters and buffers.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    role: str = "activation"
+    name: str = ""
+
+    @property
+    def numel(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def number_format(self) -> str:
+        """`fp32`, `int8`, ...: the format its arithmetic is counted in."""
+        return NUMBER_FORMATS.get(self.dtype, self.dtype)
+
+    @property
+    def is_complex(self) -> bool:
+        return self.dtype.startswith("complex")
+
+    @property
+    def n_bytes(self) -> int:
+        bits = _ITEM_BITS.get(self.dtype)
+        if bits is None:
+            digits = "".join(c for c in self.dtype.split("_")[0] if c.isdigit())
+            bits = int(digits) if digits else 8
+        return (self.numel * bits + 7) // 8
+
+
+DECOMPOSED = "decomposed:"
+"""Start of the tag naming the operator a call was taken out of: "decomposed:aten.mse_loss.default"."""
+
+ArgValue: TypeAlias = "bool | int | float | complex | str | TensorSpec | tuple[ArgValue, ...] | None"
+
+
+@dataclass(frozen=True, slots=True)
+class OpCall:
+    """One operator call. `op` is `namespace.name.overload`, e.g. "aten.convolution.default"."""
+
+    op: str
+    module: str
+    args: Mapping[str, ArgValue]
+    outputs: tuple[TensorSpec, ...]
+    index: int
+    tags: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The operator without its overload: "aten.convolution"."""
+        return self.op.rpartition(".")[0]
+
+    def tensor(self, name: str) -> TensorSpec:
+        """The tensor argument of that name. KeyError or TypeError if there is none."""
+        value = self.args[name]
+        if not isinstance(value, TensorSpec):
+            raise TypeError(f"{self.op}: argument {name} is {value!r}, not a tensor")
+        return value
+
+    def optional_tensor(self, name: str) -> TensorSpec | None:
+        value = self.args.get(name)
+        return value if isinstance(value, TensorSpec) else None
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self.tensor(name).shape
+
+    @property
+    def output(self) -> TensorSpec:
+        """The first output. A call without outputs has an empty one."""
+        return self.outputs[0] if self.outputs else TensorSpec((0,), "float32")
+
+    def tensors(self) -> Iterator[TensorSpec]:
+        """Every tensor among the arguments, in schema order, also inside lists."""
+        for value in self.args.values():
+            yield from _tensors(value)
+
+    def parameters(self) -> Iterator[TensorSpec]:
+        return (spec for spec in self.tensors() if spec.role == "parameter")
+
+
+def _tensors(value: ArgValue) -> Iterator[TensorSpec]:
+    if isinstance(value, TensorSpec):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _tensors(item)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One forward of one model.
+
+    modules: class name by module path, for every module that ran; the root's path is "".
+    parameters: number of elements by qualified name, each tensor once, also those the forward never used.
+    tracer: how the forward was run: "meta" (no data), "fake" (no data, device kept) or "real" (computed).
+    """
+
+    model: str
+    calls: tuple[OpCall, ...]
+    modules: Mapping[str, str]
+    parameters: Mapping[str, int]
+    inputs: tuple[TensorSpec, ...] = ()
+    tracer: str = "meta"
+    versions: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def parameter_count(self) -> int:
+        return sum(self.parameters.values())

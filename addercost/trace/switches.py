@@ -1,0 +1,52 @@
+"""torch's global state around a trace: set so that every operator can be seen, restored whatever happens."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+
+@contextmanager
+def countable_operators() -> Iterator[None]:
+    """Attention and recurrent layers run as operators that can be counted, not as one opaque fused call.
+
+    Restores the MHA fast path, the oneDNN switch, the attention backends and every random state on leaving,
+    after an exception too.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(_random_states_kept())
+        fastpath = torch.backends.mha.get_fastpath_enabled()
+        stack.callback(torch.backends.mha.set_fastpath_enabled, fastpath)
+        torch.backends.mha.set_fastpath_enabled(False)
+        # torch.backends.mkldnn.flags would also touch the TF32 switch, and warns where there is no Intel GPU.
+        stack.callback(torch._C._set_mkldnn_enabled, torch._C._get_mkldnn_enabled())
+        torch._C._set_mkldnn_enabled(False)
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        if "torch._dynamo" in sys.modules:
+            # Parts of the model that torch.compile wrapped run as they were written.
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        yield
+
+
+@contextmanager
+def _random_states_kept() -> Iterator[None]:
+    torch_state = torch.get_rng_state()
+    python_state = random.getstate()
+    # Only a generator that exists can be advanced; creating a CUDA context to look would cost seconds.
+    cuda_states = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    numpy = sys.modules.get("numpy")
+    numpy_state = numpy.random.get_state() if numpy is not None else None
+    try:
+        yield
+    finally:
+        torch.set_rng_state(torch_state)
+        random.setstate(python_state)
+        if cuda_states is not None:
+            torch.cuda.set_rng_state_all(cuda_states)
+        if numpy is not None and numpy_state is not None:
+            numpy.random.set_state(numpy_state)

@@ -1,0 +1,81 @@
+"""torchvision's models by name, also beside a torch without torchvision's compiled operators."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from addercost.errors import ModelError
+
+_OPERATORS = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
+_KEPT: list[Any] = []
+"""A library's definitions go away with the object."""
+
+
+@functools.cache
+def make_importable() -> None:
+    """Lets a torchvision built for CUDA be imported beside a CPU-only torch, by us or by the user's code.
+
+    Its compiled operators cannot load there, and its import fails for want of two of their schemas. Found by
+    reading its version file, since importing it to see would take seconds and fail.
+    """
+    spec = importlib.util.find_spec("torchvision")
+    if spec is None or spec.origin is None or "torchvision" in sys.modules:
+        return
+    version = Path(spec.origin).with_name("version.py")
+    if torch.version.cuda is None and version.is_file() and "+cu" in version.read_text(encoding="utf-8"):
+        library = torch.library.Library("torchvision", "DEF")
+        for schema in _OPERATORS:
+            library.define(schema)
+        _KEPT.append(library)
+
+
+@functools.cache
+def _models() -> Any:
+    make_importable()
+    try:
+        return importlib.import_module("torchvision.models")
+    except ImportError as error:
+        raise ModelError("torchvision is not installed", "pip install 'addercost[vision]'") from error
+
+
+@functools.cache
+def list_models() -> tuple[str, ...]:
+    """Every model torchvision can build."""
+    return tuple(_models().list_models())
+
+
+def make_model(name: str, **overrides: Any) -> nn.Module:
+    """A torchvision model without pretrained weights. overrides: arguments of its builder."""
+    builder = _models().get_model_builder(name)
+    options: dict[str, Any] = {"weights": None}
+    if "weights_backbone" in inspect.signature(builder).parameters:
+        options["weights_backbone"] = None
+    if "segmentation" in builder.__module__ and not name.startswith("lraspp"):
+        # The published operation counts are those of the pretrained configuration, which has this head.
+        options["aux_loss"] = True
+    model: nn.Module = builder(**options | overrides)
+    return model
+
+
+def image_shape(name: str) -> tuple[int, ...]:
+    """The input of the pretrained configuration, batch of one: the crop its weights were evaluated on."""
+    weights = _models().get_model_weights(name)
+    best = getattr(weights, "DEFAULT", None)
+    transforms = best.transforms() if best is not None else None
+    size = getattr(transforms, "crop_size", None) or getattr(transforms, "resize_size", None) or [224]
+    height, width = (size[0], size[-1]) if isinstance(size, list | tuple) else (size, size)
+    if "video" in _models().get_model_builder(name).__module__:
+        return (1, 3, 16, height, width)
+    return (1, 3, height, width)

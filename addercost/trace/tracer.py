@@ -1,0 +1,233 @@
+"""Runs a model once, without data where possible, and returns what it did as a `Trace`."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.utils._pytree import tree_flatten, tree_map
+
+from addercost.errors import AddercostError, TraceError
+from addercost.trace.modules import ModuleTree, replace_tensors, tracked, unchanged
+from addercost.trace.record import TensorSpec, Trace
+from addercost.trace.recorder import Recorder
+from addercost.trace.switches import countable_operators
+
+
+def trace(
+    model: nn.Module,
+    *args: Any,
+    kwargs: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    rebuild: Callable[[], nn.Module] | None = None,
+) -> Trace:
+    """Traces one forward of `model` in evaluation mode; nothing is computed and no weight is read.
+
+    args, kwargs: the forward's inputs, tensors anywhere inside them, on any device including meta.
+    name: what to call the model; its class name by default.
+    rebuild: makes the model again with real weights, for the rare model whose control flow needs values.
+
+    Tries the meta device, then fake tensors, then a real run on the CPU, and says in `Trace.tracer` which one
+    served. The model, the random states and torch's switches are left as they were, also when it raises.
+    Raises TraceError, with the path of the layer that failed.
+    """
+    kwargs = dict(kwargs or {})
+    title = name or type(model).__name__
+    failures: list[TraceError] = []
+    for tracer, attempt in (("meta", _trace_meta), ("fake", _trace_fake)):
+        try:
+            return attempt(model, args, kwargs, title)
+        except TraceError as error:
+            failures.append(error)
+            if tracer == "meta" and not _wants_values(error) and not _about_devices(error):
+                raise
+    if not any(_wants_values(error) for error in failures):
+        raise failures[0]
+    return _trace_real(rebuild() if rebuild is not None else model, args, kwargs, title)
+
+
+def _trace_meta(model: nn.Module, args: Any, kwargs: Any, name: str) -> Trace:
+    def substitute(tensor: Tensor) -> Tensor:
+        if is_lazy(tensor):
+            return _without_shape(tensor, "meta")
+        if tensor.device.type == "meta":
+            return tensor
+        data = tensor.detach().to("meta")
+        return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
+
+    def convert(value: Any) -> Any:
+        return value.detach().to("meta") if isinstance(value, Tensor) else value
+
+    return _run(model, tree_map(convert, args), tree_map(convert, kwargs), name, "meta", substitute)
+
+
+def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str) -> Trace:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+
+    def fake(tensor: Tensor) -> Tensor:
+        with mode:
+            return torch.empty_like(tensor, device="cpu").detach()
+
+    def substitute(tensor: Tensor) -> Tensor:
+        if is_lazy(tensor):
+            return _without_shape(tensor, "cpu")
+        data = fake(tensor)
+        return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
+
+    def convert(value: Any) -> Any:
+        return fake(value) if isinstance(value, Tensor) else value
+
+    return _run(model, tree_map(convert, args), tree_map(convert, kwargs), name, "fake", substitute, mode)
+
+
+def _trace_real(model: nn.Module, args: Any, kwargs: Any, name: str) -> Trace:
+    needed = sum(tensor.numel() * tensor.element_size() for tensor in _tensors_of(model))
+    available = _available_memory_bytes()
+    if available is not None and needed > available // 2:
+        raise TraceError(
+            f"{name} needs values to run, and its weights take {needed / 2**30:.1f} GiB "
+            f"of the {available / 2**30:.1f} GiB that are free",
+            "trace a smaller configuration of it, or make its control flow independent of tensor values",
+        )
+
+    def substitute(tensor: Tensor) -> Tensor:
+        if is_lazy(tensor):
+            return _without_shape(tensor, "cpu")
+        data = _values(tensor)
+        return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
+
+    def convert(value: Any) -> Any:
+        return _values(value) if isinstance(value, Tensor) else value
+
+    return _run(model, tree_map(convert, args), tree_map(convert, kwargs), name, "real", substitute)
+
+
+def _without_shape(tensor: Tensor, device: str) -> Tensor:
+    """A lazy module's parameter gets its shape in its first forward; until then there is nothing to copy."""
+    made: Tensor = type(tensor)(device=device)
+    return made
+
+
+def _values(tensor: Tensor) -> Tensor:
+    """A copy on the CPU; what has no data gets random numbers, or zeros (a valid index) for integers."""
+    if tensor.device.type != "meta":
+        return tensor.detach().to("cpu", copy=True)
+    if tensor.is_floating_point() or tensor.is_complex():
+        return torch.randn(tensor.shape, dtype=tensor.dtype, device="cpu")
+    return torch.zeros(tensor.shape, dtype=tensor.dtype, device="cpu")
+
+
+def _tensors_of(model: nn.Module) -> list[Tensor]:
+    found = [tensor for _, _, _, tensor, _ in ModuleTree(model).tensors() if not is_lazy(tensor)]
+    return list({id(tensor): tensor for tensor in found}.values())
+
+
+def _run(
+    model: nn.Module,
+    args: Any,
+    kwargs: Any,
+    name: str,
+    tracer: str,
+    substitute: Callable[[Tensor], Tensor],
+    mode: Any = None,
+) -> Trace:
+    tree = ModuleTree(model)
+    inputs = [value for value in tree_flatten((args, kwargs))[0] if isinstance(value, Tensor)]
+    with ExitStack() as stack:
+        stack.enter_context(countable_operators())
+        stack.enter_context(unchanged(tree))
+        names = replace_tensors(tree, substitute)
+        for module in tree.modules:
+            module.__dict__["training"] = False
+        calls = stack.enter_context(tracked(tree))
+        recorder = Recorder(calls, tracer, names, inputs)
+        stack.enter_context(torch.no_grad())
+        if mode is not None:
+            stack.enter_context(mode)
+        try:
+            with recorder:
+                model(*args, **kwargs)
+        except AddercostError:
+            raise
+        except Exception as error:
+            raise _forward_error(name, calls.failed, error) from error
+        # After the forward, since a lazy module's parameters have their shape only now.
+        parameters = {
+            n: tensor.numel()
+            for n, role, tensor in names.values()
+            if role == "parameter" and not is_lazy(tensor)
+        }
+        return Trace(
+            model=name,
+            calls=recorder.calls(),
+            modules=dict(calls.types),
+            parameters=parameters,
+            inputs=tuple(_input_specs(inputs)),
+            tracer=tracer,
+            versions={"torch": torch.__version__, "python": platform.python_version()},
+            notes=()
+            if tracer != "real"
+            else ("computed with real values: the model's control flow needs them",),
+        )
+
+
+def _input_specs(inputs: list[Tensor]) -> list[TensorSpec]:
+    return [TensorSpec(tuple(t.shape), str(t.dtype).removeprefix("torch."), "input") for t in inputs]
+
+
+def _forward_error(name: str, failed: tuple[str, str] | None, error: Exception) -> TraceError:
+    text = " ".join(str(error).split()) or type(error).__name__
+    if len(text) > 400:
+        text = text[:400] + " …"
+    path, given = failed or ("", "")
+    where = (f"layer {path}" if path else "its forward") + (f", given {given}," if given else "")
+    return TraceError(
+        f"{name} does not run on these inputs: {where} raised {type(error).__name__}: {text}",
+        "check the shape and dtype given with --input",
+    )
+
+
+_NEEDS_VALUES = (
+    "meta tensor",
+    "on meta",
+    "no data",
+    "data-dependent",
+    "datadependent",
+    "dynamic output shape",
+    "dynamicoutputshape",
+    "'meta' backend",
+    "fake tensor",
+    "faketensor",
+    "unsupported fake",
+    "'meta' device",
+    "device meta",
+)
+
+
+def _wants_values(error: TraceError) -> bool:
+    """Whether the forward failed because it asked for a value that a run without data cannot give."""
+    cause = error.__cause__
+    text = f"{type(cause).__name__} {cause}".lower()
+    return isinstance(cause, NotImplementedError) or any(sign in text for sign in _NEEDS_VALUES)
+
+
+def _about_devices(error: TraceError) -> bool:
+    return "device" in str(error.__cause__).lower()
+
+
+def _available_memory_bytes() -> int | None:
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        return None
+    return None
