@@ -144,6 +144,9 @@ def work_of(call: OpCall) -> Work | None:
     if rule is None:
         return None
     work = rule(call)
+    if "backward" in call.tags and any(site.weighted for site in work.sites):
+        # A gradient is a product whatever the layer's arithmetic: what-if questions leave it alone.
+        work = replace(work, sites=tuple(replace(site, weighted=False) for site in work.sites))
     if "binary" in call.tags:
         # A product of signs in plain torch: taking the signs and scaling the result are calls of their own.
         work = replace(
