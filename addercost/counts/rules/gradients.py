@@ -65,8 +65,8 @@ def _reached(call: OpCall, x: TensorSpec, w: TensorSpec) -> int:
     "addercost.adder_conv2d_weight_gradient",
 )
 def adder_gradient(call: OpCall) -> Work:
-    """Σ g·(x - w) for the weight, Σ g·HardTanh(w - x) for the input: a difference and a MAC a site, and for the
-    input two compares. With `gradient` "sign" both take the sign of the difference, by two compares and a
+    """Σ g·(x - w) for the weight, Σ g·HardTanh(w - x) for the input: a difference and a MAC a site, for the
+    input also two compares. With `gradient` "sign" both take the sign of the difference: two compares, a
     subtraction."""
     g, x, w = call.tensor("grad"), call.tensor("input"), call.tensor("weight")
     count = g.numel * math.prod(w.shape[1:])
