@@ -52,7 +52,7 @@ class GradientPaths:
         variable = getattr(node, "variable", None)
         if variable is not None:
             return self._owners.get(id(variable), "")
-        at = bisect_right(self._numbers, node._sequence_nr()) - 1  # type: ignore[attr-defined]
+        at = bisect_right(self._numbers, node._sequence_nr()) - 1
         return self._paths[at] if at >= 0 else ""
 
 
