@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from addercost.counts.model import rule_for
 from addercost.trace.backward import BACKWARD, GradientPaths, Idle, start_backward
@@ -268,9 +268,17 @@ class Recorder(TorchDispatchMode):
             return tuple([self._value(item) for item in value])
         if isinstance(value, torch.dtype):
             return str(value).removeprefix("torch.")
+        if isinstance(value, torch.ScriptObject) and hasattr(value, "unpack"):
+            return self._unpacked(value)
         if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
             return str(value)
         return str(value)
+
+    def _unpacked(self, packed: Any) -> ArgValue:
+        """The tensors inside a quantised layer's packed parameters: they are its parameters."""
+        with _disable_current_modes():
+            tensors = [item for item in packed.unpack() if isinstance(item, Tensor)]
+        return tuple([_spec(item, "parameter", f"packed.{i}") for i, item in enumerate(tensors)])
 
     def _remember(self, tensor: Tensor, role: str, name: str) -> TensorSpec:
         key = id(tensor)
