@@ -56,9 +56,8 @@ def main() -> None:
     deepest = max((count(trace) for trace in traces.values()), key=lambda counts: len(counts.layers))
     for name in COST_MODELS:
         seconds = median_seconds(lambda: [estimate(deepest, cpu, name) for cpu in cpus])  # noqa: B023
-        print(
-            f"{name}: {deepest.model}, {len(deepest.layers)} layers on {len(cpus)} processors: {seconds:.2f} s"
-        )
+        rows = f"{deepest.model}, {len(deepest.layers)} layers"
+        print(f"{name}: {rows} on {len(cpus)} processors: {seconds:.2f} s")
 
 
 if __name__ == "__main__":
