@@ -28,6 +28,7 @@ def profile(
     arithmetic: Arithmetic | str | None = None,
     what_if: Sequence[str] = (),
     keep_first_last: bool = False,
+    backward: bool = False,
     cpus: Sequence[str] = (DEFAULT_CPU,),
     cost_models: Sequence[str] = ("latency-sum",),
     energy: Sequence[str] = (),
@@ -37,7 +38,8 @@ def profile(
     """Counts every layer of one forward and estimates it on each processor by each cost model.
 
     model: a module, a trace, or a SPEC of the command line. args, kwargs: the forward's inputs, on any
-    device, meta included; a SPEC that comes with inputs needs none. Nothing is computed. energy: names of
+    device, meta included; a SPEC that comes with inputs needs none. Nothing is computed. backward: a training
+    step instead of a forward. energy: names of
     energy tables; memories: levels of their memory to charge for every byte. hardware_path: a folder of
     tables that add to and override the built-in ones.
     """
@@ -46,7 +48,7 @@ def profile(
     from addercost.counts.model import count
     from addercost.hardware import load_cpu, load_energy
 
-    made = model if isinstance(model, Trace) else trace_model(model, *args, kwargs=kwargs)
+    made = model if isinstance(model, Trace) else trace_model(model, *args, kwargs=kwargs, backward=backward)
     counts = count(made, convention, arithmetic=arithmetic, what_if=what_if, keep_first_last=keep_first_last)
     costs = (
         estimate(counts, load_cpu(name, hardware_path), cost_model)
@@ -57,22 +59,32 @@ def profile(
     return Profile(counts, tuple(costs), keep_first_last, tuple(energies))
 
 
-def trace_model(model: nn.Module | str, *args: Any, kwargs: Mapping[str, Any] | None = None) -> Trace:
-    """One forward of a module or SPEC as plain data. See `addercost.trace.tracer.trace`."""
+def trace_model(
+    model: nn.Module | str,
+    *args: Any,
+    kwargs: Mapping[str, Any] | None = None,
+    backward: bool = False,
+) -> Trace:
+    """One forward, or training step, of a module or SPEC. See `addercost.trace.tracer.trace`."""
     if isinstance(model, str):
         from addercost.trace.inputs import ModelInputs
 
-        return trace_spec(model, ModelInputs(args, kwargs or {}) if args or kwargs else None)
+        return trace_spec(model, ModelInputs(args, kwargs or {}) if args or kwargs else None, backward)
     from addercost.trace.tracer import trace
 
-    return trace(model, *args, kwargs=kwargs)
+    return trace(model, *args, kwargs=kwargs, backward=backward)
 
 
-def trace_spec(spec: str, inputs: ModelInputs | None = None) -> Trace:
-    """The trace of a SPEC: read if it is a saved one, else made. `inputs` replace those it comes with."""
+def trace_spec(spec: str, inputs: ModelInputs | None = None, backward: bool = False) -> Trace:
+    """The trace of a SPEC: read if it is a saved one, else made. `inputs` replace those it comes with.
+
+    backward: of a training step instead of a forward.
+    """
     if spec.endswith(".json"):
-        if inputs is not None:
-            raise ArgumentError(f"{spec} is a trace: its inputs are fixed", "leave --input out")
+        if inputs is not None or backward:
+            raise ArgumentError(
+                f"{spec} is a trace: what it traced is fixed", "leave --input and --backward out"
+            )
         return load_trace(Path(spec))
     from addercost.trace.build import import_path, user_output
     from addercost.trace.inputs import ModelInputs, missing_inputs
@@ -87,7 +99,12 @@ def trace_spec(spec: str, inputs: ModelInputs | None = None) -> Trace:
     # A forward may import more of the user's files, and print.
     with import_path(loaded.folder), user_output():
         return trace(
-            loaded.model, *chosen.args, kwargs=chosen.kwargs, name=loaded.name, rebuild=loaded.rebuild
+            loaded.model,
+            *chosen.args,
+            kwargs=chosen.kwargs,
+            name=loaded.name,
+            rebuild=loaded.rebuild,
+            backward=backward,
         )
 
 

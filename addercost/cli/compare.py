@@ -9,6 +9,7 @@ import click
 from addercost.arithmetic import Arithmetic
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.options import (
+    backward_option,
     check_hardware,
     chosen_cpus,
     convention_option,
@@ -29,6 +30,7 @@ from addercost.errors import unknown_name
 @click.command()
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
 @input_option
+@backward_option
 @convention_option
 @click.option(
     "--as",
@@ -55,6 +57,7 @@ from addercost.errors import unknown_name
 def compare(
     specs: tuple[str, ...],
     inputs: tuple[str, ...],
+    backward: bool,
     convention: str,
     arithmetics: str,
     what_ifs: tuple[str, ...],
@@ -87,7 +90,7 @@ def compare(
     profiles = []
     for spec in specs:
         with progress(f"tracing {spec}", quiet):
-            trace = trace_spec(spec, parsed_inputs(inputs))
+            trace = trace_spec(spec, parsed_inputs(inputs), backward)
         rows: list[tuple[Arithmetic | None, tuple[str, ...]]] = [(item, ()) for item in dict.fromkeys(chosen)]
         rows += [(None, tuple(text.split("+"))) for text in dict.fromkeys(what_ifs)]
         profiles += [

@@ -131,6 +131,12 @@ def keep_first_last_option(function: F) -> F:
     )(function)
 
 
+def backward_option(function: F) -> F:
+    return click.option(
+        "--backward", is_flag=True, help="Trace a training step: the forward and the gradients of its layers."
+    )(function)
+
+
 def what_if_option(function: F) -> F:
     return click.option(
         "--what-if",

@@ -9,6 +9,7 @@ import click
 from addercost.arithmetic import Arithmetic
 from addercost.cli.emit import check_output, emit
 from addercost.cli.options import (
+    backward_option,
     check_hardware,
     chosen_cpus,
     convention_option,
@@ -30,6 +31,7 @@ from addercost.errors import CheckFailedError
 @click.command()
 @click.argument("spec")
 @input_option
+@backward_option
 @convention_option
 @click.option(
     "--as",
@@ -53,6 +55,7 @@ from addercost.errors import CheckFailedError
 def profile(
     spec: str,
     inputs: tuple[str, ...],
+    backward: bool,
     convention: str,
     arithmetic: str | None,
     what_if: tuple[str, ...],
@@ -94,7 +97,7 @@ def profile(
     from addercost.trace.serialize import trace_to_json
 
     with progress(f"tracing {spec}", quiet):
-        trace = trace_spec(spec, parsed_inputs(inputs))
+        trace = trace_spec(spec, parsed_inputs(inputs), backward)
         result = profile_model(
             trace,
             convention=convention,

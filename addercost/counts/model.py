@@ -198,7 +198,7 @@ class _Row:
         self.ops[name] = self.ops.get(name, 0) + 1
         self.weights[name] = self.weights.get(name, 0) + counts.total + (work.mac_sites if work else 0)
         self.parts.append(counts)
-        if call.outputs:
+        if call.outputs and "backward" not in call.tags:
             self.output_shape = call.output.shape
         if work is not None:
             self.mac_sites += work.mac_sites

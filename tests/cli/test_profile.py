@@ -209,6 +209,15 @@ def test_compare(addercost: Run) -> None:
     assert int(rows["xnor"]["xnor"]) == 416_520
 
 
+def test_a_training_step(addercost: Run) -> None:
+    """Forward, input gradient and weight gradient are the same sites: 3 times the forward's."""
+    data = as_json(
+        addercost("profile", "torchvision:resnet18", "--backward", "--convention", "macs", "--format", "json")
+    )
+    assert data["mac_sites"] == 3 * 1_814_073_344 == 10_884_440_064 // 2
+    assert data["layers"][0]["path"] == "conv1" and data["layers"][0]["output_shape"] == [1, 64, 112, 112]
+
+
 def test_cost_models_and_energy(addercost: Run) -> None:
     """On the VIA Nano a vector of four products takes a cycle, four differences and sums three (port MB).
 
