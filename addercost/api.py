@@ -14,8 +14,6 @@ from addercost.trace.record import Trace
 if TYPE_CHECKING:
     from torch import nn
 
-    from addercost.cost.estimate import ModelCost
-    from addercost.counts.model import ModelCounts
     from addercost.trace.inputs import ModelInputs
 
 DEFAULT_CPU = "via-nano-2000"
@@ -31,27 +29,32 @@ def profile(
     what_if: Sequence[str] = (),
     keep_first_last: bool = False,
     cpus: Sequence[str] = (DEFAULT_CPU,),
-    cost_model: str = "latency-sum",
+    cost_models: Sequence[str] = ("latency-sum",),
+    energy: Sequence[str] = (),
+    memories: Sequence[str] = (),
+    hardware_path: Path | None = None,
 ) -> Profile:
-    """Counts every layer of one forward and estimates it on each processor of `cpus`.
+    """Counts every layer of one forward and estimates it on each processor by each cost model.
 
     model: a module, a trace, or a SPEC of the command line. args, kwargs: the forward's inputs, on any
-    device, meta included; a SPEC that comes with inputs needs none. Nothing is computed.
+    device, meta included; a SPEC that comes with inputs needs none. Nothing is computed. energy: names of
+    energy tables; memories: levels of their memory to charge for every byte. hardware_path: a folder of
+    tables that add to and override the built-in ones.
     """
+    from addercost.cost.energy import estimate_energy
+    from addercost.cost.estimate import estimate
     from addercost.counts.model import count
+    from addercost.hardware import load_cpu, load_energy
 
     made = model if isinstance(model, Trace) else trace_model(model, *args, kwargs=kwargs)
     counts = count(made, convention, arithmetic=arithmetic, what_if=what_if, keep_first_last=keep_first_last)
-    return Profile(counts, _estimates(counts, cpus, cost_model), keep_first_last)
-
-
-def _estimates(counts: ModelCounts, cpus: Sequence[str], cost_model: str) -> tuple[ModelCost, ...]:
-    if not cpus:
-        return ()
-    from addercost.cost.estimate import estimate
-    from addercost.hardware import load_cpu
-
-    return tuple(estimate(counts, load_cpu(name), cost_model) for name in cpus)
+    costs = (
+        estimate(counts, load_cpu(name, hardware_path), cost_model)
+        for name in cpus
+        for cost_model in cost_models
+    )
+    energies = (estimate_energy(counts, load_energy(name, hardware_path), memories) for name in energy)
+    return Profile(counts, tuple(costs), keep_first_last, tuple(energies))
 
 
 def trace_model(model: nn.Module | str, *args: Any, kwargs: Mapping[str, Any] | None = None) -> Trace:

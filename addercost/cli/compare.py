@@ -9,9 +9,13 @@ import click
 from addercost.arithmetic import Arithmetic
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.options import (
+    check_hardware,
     chosen_cpus,
     convention_option,
+    cost_model_option,
     cpu_option,
+    energy_options,
+    hardware_path_option,
     input_option,
     keep_first_last_option,
     output_options,
@@ -43,6 +47,9 @@ from addercost.errors import unknown_name
 )
 @keep_first_last_option
 @cpu_option
+@cost_model_option
+@energy_options
+@hardware_path_option
 @output_options
 @quiet_option
 def compare(
@@ -53,6 +60,10 @@ def compare(
     what_ifs: tuple[str, ...],
     keep_first_last: bool,
     cpus: tuple[str, ...],
+    cost_models: tuple[str, ...],
+    energy: tuple[str, ...],
+    memories: tuple[str, ...],
+    hardware_path: Path | None,
     table_format: str,
     output: Path | None,
     force: bool,
@@ -63,14 +74,12 @@ def compare(
     Every SPEC is traced once and counted again for each arithmetic. --input goes to all of them.
     """
     from addercost.counts.conventions import convention_named
-    from addercost.hardware import load_cpu
 
     check_output(output, force)
     convention_named(convention)
     chosen = [_arithmetic(name.strip()) for name in arithmetics.split(",")]
     names = chosen_cpus(cpus)
-    for name in names:
-        load_cpu(name)
+    check_hardware(names, cost_models, energy, hardware_path)
 
     from addercost.api import profile, trace_spec
     from addercost.report.comparison import compare as compare_profiles
@@ -89,6 +98,10 @@ def compare(
                 what_if=changes,
                 keep_first_last=keep_first_last,
                 cpus=names,
+                cost_models=cost_models or ("latency-sum",),
+                energy=energy,
+                memories=memories,
+                hardware_path=hardware_path,
             )
             for arithmetic, changes in rows
         ]

@@ -9,9 +9,13 @@ import click
 from addercost.arithmetic import Arithmetic
 from addercost.cli.emit import check_output, emit
 from addercost.cli.options import (
+    check_hardware,
     chosen_cpus,
     convention_option,
+    cost_model_option,
     cpu_option,
+    energy_options,
+    hardware_path_option,
     input_option,
     keep_first_last_option,
     output_options,
@@ -36,6 +40,9 @@ from addercost.errors import CheckFailedError
 @what_if_option
 @keep_first_last_option
 @cpu_option
+@cost_model_option
+@energy_options
+@hardware_path_option
 @click.option("--depth", type=click.IntRange(min=0), help="Sum layers below this depth of the module tree.")
 @click.option("--sort", metavar="COLUMN", help="Order by a column, largest first.")
 @click.option("--top", type=click.IntRange(min=1), help="Only so many rows; the rest in one.")
@@ -51,6 +58,10 @@ def profile(
     what_if: tuple[str, ...],
     keep_first_last: bool,
     cpus: tuple[str, ...],
+    cost_models: tuple[str, ...],
+    energy: tuple[str, ...],
+    memories: tuple[str, ...],
+    hardware_path: Path | None,
     depth: int | None,
     sort: str | None,
     top: int | None,
@@ -67,15 +78,13 @@ def profile(
     torch.export archive .pt2, or a trace .json saved before. Nothing is computed and no weight is allocated.
     """
     from addercost.counts.conventions import convention_named
-    from addercost.hardware import load_cpu
 
     # Wrong names and unwritable files are reported before torch is imported.
     check_output(output, force)
     check_output(save_trace, force)
     convention_named(convention)
     names = chosen_cpus(cpus)
-    for name in names:
-        load_cpu(name)
+    check_hardware(names, cost_models, energy, hardware_path)
 
     from addercost.api import profile as profile_model
     from addercost.api import trace_spec
@@ -93,6 +102,10 @@ def profile(
             what_if=what_if,
             keep_first_last=keep_first_last,
             cpus=names,
+            cost_models=cost_models or ("latency-sum",),
+            energy=energy,
+            memories=memories,
+            hardware_path=hardware_path,
         )
     chosen = TableFormat(table_format)
     emit(lambda width, styled: render_profile(result, chosen, width, styled, depth, sort, top), output, force)
@@ -109,7 +122,7 @@ def _require_complete(result: object) -> None:
     if not result.counts.complete:
         listed = ", ".join(item.op for item in result.counts.uncounted)
         raise CheckFailedError(f"--strict: no counting rule for {listed}")
-    for cost in result.costs:
+    for cost in result.estimates:
         if not cost.complete:
             missing = "; ".join(str(item) for item in cost.missing)
             raise CheckFailedError(f"--strict: {missing}")

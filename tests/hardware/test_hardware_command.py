@@ -25,7 +25,7 @@ def test_list_starts_with_kind_and_name():
     listed = rows("list")
     assert list(listed[0])[:2] == ["kind", "name"]
     kinds = [row["kind"] for row in listed]
-    assert {kind: kinds.count(kind) for kind in kinds} == {"cpu": 82, "gpu": 11, "energy": 4}
+    assert {kind: kinds.count(kind) for kind in kinds} == {"cpu": 83, "gpu": 11, "energy": 4}
     assert ("cpu", "via-nano-2000") in {(row["kind"], row["name"]) for row in listed}
 
 
