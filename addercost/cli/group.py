@@ -19,6 +19,10 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "rank": "on which processors additions pay, all of them in order",
         "sensitivity": "which table figure decides, and where the two break even",
     },
+    "Report": {
+        "report": "one page, or tables for a paper, about models and measurements",
+        "plot": "one figure for a paper",
+    },
     "Hardware": {
         "hardware": "the processors and energy tables that estimates use",
         "calibrate": "measure this machine into a table: then --cpu host works",

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from addercost.arithmetic import Arithmetic
+from addercost.errors import unknown_name
 from addercost.report.tables import TableFormat
 
 if TYPE_CHECKING:
@@ -106,6 +108,15 @@ def check_hardware(
         load_energy(name, hardware_path)
 
 
+def energy_option(function: F) -> F:
+    return click.option(
+        "--energy",
+        multiple=True,
+        metavar="NAME",
+        help="Energy table to estimate by; repeatable. Default: 45nm and 7nm; `none` for no energy.",
+    )(function)
+
+
 def input_option(function: F) -> F:
     return click.option(
         "--input",
@@ -123,6 +134,15 @@ def parsed_inputs(texts: tuple[str, ...]) -> ModelInputs | None:
     from addercost.trace.inputs import parse_inputs
 
     return parse_inputs(texts)
+
+
+def parsed_arithmetics(text: str) -> tuple[Arithmetic, ...]:
+    """A comma-separated list. Raises ArgumentError with the nearest names."""
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in list(Arithmetic):
+            raise unknown_name("arithmetic", name, Arithmetic)
+    return tuple(Arithmetic(name) for name in dict.fromkeys(names))
 
 
 def keep_first_last_option(function: F) -> F:

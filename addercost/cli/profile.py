@@ -25,7 +25,7 @@ from addercost.cli.options import (
     what_if_option,
 )
 from addercost.cli.progress import progress
-from addercost.errors import CheckFailedError
+from addercost.errors import ArgumentError, CheckFailedError
 
 
 @click.command()
@@ -78,7 +78,8 @@ def profile(
     """Count what each layer of a model computes and estimate what it costs.
 
     SPEC is model.py, model.py:name, package.module:name, zoo:lenet5-bn[:adder], torchvision:resnet50, a
-    torch.export archive .pt2, or a trace .json saved before. Nothing is computed and no weight is allocated.
+    torch.export archive .pt2, or a trace .json saved before. A saved profile .json, or a report .html, is
+    printed as it was counted. Nothing is computed and no weight is allocated.
     """
     from addercost.counts.conventions import convention_named
 
@@ -93,29 +94,63 @@ def profile(
     from addercost.api import trace_spec
     from addercost.report.files import write_file
     from addercost.report.profile import render_profile
+    from addercost.report.reopened import holds_profile, reopen_profile
     from addercost.report.tables import TableFormat
     from addercost.trace.serialize import trace_to_json
 
-    with progress(f"tracing {spec}", quiet):
-        trace = trace_spec(spec, parsed_inputs(inputs), backward)
-        result = profile_model(
-            trace,
-            convention=convention,
-            arithmetic=arithmetic,
-            what_if=what_if,
-            keep_first_last=keep_first_last,
-            cpus=names,
-            cost_models=cost_models or ("latency-sum",),
-            energy=energy,
-            memories=memories,
-            hardware_path=hardware_path,
-        )
+    trace = None
+    if holds_profile(spec):
+        _refuse_for_profiles(spec)
+        counted_by = convention if _given("convention") else None
+        result = reopen_profile(spec, counted_by, arithmetic, names if cpus else None)
+    else:
+        with progress(f"tracing {spec}", quiet):
+            trace = trace_spec(spec, parsed_inputs(inputs), backward)
+            result = profile_model(
+                trace,
+                convention=convention,
+                arithmetic=arithmetic,
+                what_if=what_if,
+                keep_first_last=keep_first_last,
+                cpus=names,
+                cost_models=cost_models or ("latency-sum",),
+                energy=energy,
+                memories=memories,
+                hardware_path=hardware_path,
+            )
     chosen = TableFormat(table_format)
     emit(lambda width, styled: render_profile(result, chosen, width, styled, depth, sort, top), output, force)
-    if save_trace is not None:
+    if save_trace is not None and trace is not None:
         write_file(save_trace, trace_to_json(trace), force)
     if strict:
         _require_complete(result)
+
+
+def _given(option: str) -> bool:
+    source = click.get_current_context().get_parameter_source(option)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
+_NEEDS_A_MODEL = (
+    "inputs",
+    "backward",
+    "what_if",
+    "keep_first_last",
+    "save_trace",
+    "cost_models",
+    "energy",
+    "memories",
+    "hardware_path",
+)
+
+
+def _refuse_for_profiles(spec: str) -> None:
+    command = click.get_current_context().command
+    given = [p.opts[0] for p in command.params if p.name in _NEEDS_A_MODEL and _given(p.name)]
+    if given:
+        raise ArgumentError(
+            f"{spec} is counted already: {', '.join(given)} cannot change it", "name the model"
+        )
 
 
 def _require_complete(result: object) -> None:

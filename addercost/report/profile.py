@@ -140,6 +140,7 @@ def _cost(cost: ModelCost) -> dict[str, Any]:
         "missing": [{"figure": item.figure, "count": item.count} for item in cost.missing],
         "assumptions": list(cost.assumptions),
         "layers": [
-            {"path": layer.path, "cycles": layer.cycles, "bound": layer.bound} for layer in cost.layers
+            {"path": layer.path, "cycles": layer.cycles, "bound": layer.bound, "complete": layer.complete}
+            for layer in cost.layers
         ],
     }

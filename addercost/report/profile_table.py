@@ -77,7 +77,7 @@ def profile_table(
     profile: Profile, depth: int | None = None, sort: str | None = None, top: int | None = None
 ) -> Table:
     """See `Profile.to_table`."""
-    rows = _folded(_layer_rows(profile), depth)
+    rows = folded(layer_rows(profile), depth)
     total = LayerRow.merged(rows, "total")
     first = next(iter(labels(profile)), None)
     basis = first if first and total.cycles.get(first) else None
@@ -137,7 +137,7 @@ def _reservations(estimate: ModelCost | ModelEnergy) -> str:
     return text
 
 
-def _layer_rows(profile: Profile) -> list[LayerRow]:
+def layer_rows(profile: Profile) -> list[LayerRow]:
     return [
         LayerRow(
             path=layer.path,
@@ -152,7 +152,7 @@ def _layer_rows(profile: Profile) -> list[LayerRow]:
     ]
 
 
-def _folded(rows: list[LayerRow], depth: int | None) -> list[LayerRow]:
+def folded(rows: list[LayerRow], depth: int | None) -> list[LayerRow]:
     """Rows whose paths agree in the first `depth` components, summed; a row alone in its place stays."""
     if depth is None:
         return rows

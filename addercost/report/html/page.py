@@ -1,0 +1,68 @@
+"""A report as one HTML file: nothing is fetched, and without scripts every table and figure is still there.
+
+Everything from a model is escaped by the template engine; the data island escapes `<`, `>` and `&`, so that
+no text in it can end the element. The page's policy allows this one script, by its hash, and no request.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib.resources import files
+
+from addercost import __version__
+from addercost.errors import AddercostError
+from addercost.report.document import Report
+from addercost.report.html.island import embedded
+from addercost.report.html.parts import page_parts
+from addercost.report.saved import DATA_ID
+from addercost.report.text import printable
+
+
+def to_page(report: Report) -> str:
+    """The whole file. Raises AddercostError where jinja2 is not installed."""
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+        from markupsafe import Markup
+    except ImportError:
+        raise AddercostError(
+            "the HTML report needs jinja2", "install it: pip install 'addercost[report]'"
+        ) from None
+    folder = files("addercost.report.html")
+    libraries = [
+        folder.joinpath("vendor", f"{name}.min.js").read_text("utf-8")
+        for name in ("d3-selection", "d3-hierarchy")
+    ]
+    script = "\n".join([*libraries, folder.joinpath("report.js").read_text("utf-8")])
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    environment = Environment(
+        loader=PackageLoader("addercost.report", "html"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
+    return environment.get_template("page.html.j2").render(
+        title=printable(report.title),
+        summary=_summary(report),
+        parts=list(page_parts(report)),
+        made_by=f"Made by addercost{f' with {versions}' if versions else ''}.",
+        version=__version__,
+        css=Markup(folder.joinpath("report.css").read_text("utf-8")),
+        script=Markup(script),
+        script_hash=f"sha256-{digest}",
+        licence=Markup(
+            folder.joinpath("vendor", "d3-selection.LICENSE").read_text("utf-8").replace("--", "- -")
+        ),
+        data=embedded(report.to_dict()),
+        data_id=DATA_ID,
+    )
+
+
+def _summary(report: Report) -> str:
+    conventions = dict.fromkeys(
+        f"{s.first.counts.convention.name} ({s.first.counts.convention.title})" for s in report.subjects
+    )
+    counted = f"Counted by the convention {', '.join(conventions)}. " if conventions else ""
+    return f"{counted}Nothing here was run, except what is called measured."
