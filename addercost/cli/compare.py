@@ -8,15 +8,10 @@ import click
 
 from addercost.arithmetic import Arithmetic
 from addercost.cli.emit import check_output, emit_table
+from addercost.cli.estimates import Estimates, estimate_options
 from addercost.cli.options import (
     backward_option,
-    check_hardware,
-    chosen_cpus,
     convention_option,
-    cost_model_option,
-    cpu_option,
-    energy_options,
-    hardware_path_option,
     input_option,
     keep_first_last_option,
     output_options,
@@ -48,10 +43,7 @@ from addercost.errors import unknown_name
     help="One more row: prune=0.5, lowrank=0.25, separable, int8, shift-add, or several joined by +.",
 )
 @keep_first_last_option
-@cpu_option
-@cost_model_option
-@energy_options
-@hardware_path_option
+@estimate_options
 @output_options
 @quiet_option
 def compare(
@@ -62,11 +54,7 @@ def compare(
     arithmetics: str,
     what_ifs: tuple[str, ...],
     keep_first_last: bool,
-    cpus: tuple[str, ...],
-    cost_models: tuple[str, ...],
-    energy: tuple[str, ...],
-    memories: tuple[str, ...],
-    hardware_path: Path | None,
+    estimates: Estimates,
     table_format: str,
     output: Path | None,
     force: bool,
@@ -81,8 +69,7 @@ def compare(
     check_output(output, force)
     convention_named(convention)
     chosen = [_arithmetic(name.strip()) for name in arithmetics.split(",")]
-    names = chosen_cpus(cpus)
-    check_hardware(names, cost_models, energy, hardware_path)
+    estimates.check()
 
     from addercost.api import profile, trace_spec
     from addercost.report.comparison import compare as compare_profiles
@@ -100,11 +87,7 @@ def compare(
                 arithmetic=arithmetic,
                 what_if=changes,
                 keep_first_last=keep_first_last,
-                cpus=names,
-                cost_models=cost_models or ("latency-sum",),
-                energy=energy,
-                memories=memories,
-                hardware_path=hardware_path,
+                **estimates.arguments(),
             )
             for arithmetic, changes in rows
         ]

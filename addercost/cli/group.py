@@ -19,7 +19,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "rank": "on which processors additions pay, all of them in order",
         "sensitivity": "which table figure decides, and where the two break even",
     },
-    "Report": {
+    "Show": {
         "report": "one page, or tables for a paper, about models and measurements",
         "plot": "one figure for a paper",
     },

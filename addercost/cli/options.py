@@ -55,57 +55,12 @@ def cpu_option(function: F) -> F:
     )(function)
 
 
-def cost_model_option(function: F) -> F:
-    return click.option(
-        "--cost-model",
-        "cost_models",
-        multiple=True,
-        metavar="NAME",
-        help="latency-sum (the paper's, default), throughput or roofline; repeatable.",
-    )(function)
-
-
-def energy_options(function: F) -> F:
-    """--energy and --memory."""
-    energy = click.option(
-        "--energy", "energy", multiple=True, metavar="NAME", help="Energy table, such as 45nm; repeatable."
-    )
-    memory = click.option(
-        "--memory",
-        "memories",
-        multiple=True,
-        metavar="LEVEL",
-        help="With --energy: charge a memory level of its table for every byte, such as dram; repeatable.",
-    )
-    return energy(memory(function))
-
-
 def hardware_path_option(function: F) -> F:
     return click.option(
         "--hardware-path",
         type=click.Path(path_type=Path),
         help="A folder of tables that add to and override the built-in ones [env: ADDERCOST_HARDWARE].",
     )(function)
-
-
-def check_hardware(
-    cpus: tuple[str, ...],
-    cost_models: tuple[str, ...],
-    energy: tuple[str, ...],
-    hardware_path: Path | None,
-) -> None:
-    """Wrong names fail before torch is imported."""
-    from addercost.cost.estimate import COST_MODELS
-    from addercost.errors import unknown_name
-    from addercost.hardware import load_cpu, load_energy
-
-    for name in cost_models:
-        if name not in COST_MODELS:
-            raise unknown_name("cost model", name, COST_MODELS)
-    for name in cpus:
-        load_cpu(name, hardware_path)
-    for name in energy:
-        load_energy(name, hardware_path)
 
 
 def energy_option(function: F) -> F:

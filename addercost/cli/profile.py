@@ -8,15 +8,10 @@ import click
 
 from addercost.arithmetic import Arithmetic
 from addercost.cli.emit import check_output, emit
+from addercost.cli.estimates import Estimates, estimate_options
 from addercost.cli.options import (
     backward_option,
-    check_hardware,
-    chosen_cpus,
     convention_option,
-    cost_model_option,
-    cpu_option,
-    energy_options,
-    hardware_path_option,
     input_option,
     keep_first_last_option,
     output_options,
@@ -41,10 +36,7 @@ from addercost.errors import ArgumentError, CheckFailedError
 )
 @what_if_option
 @keep_first_last_option
-@cpu_option
-@cost_model_option
-@energy_options
-@hardware_path_option
+@estimate_options
 @click.option("--depth", type=click.IntRange(min=0), help="Sum layers below this depth of the module tree.")
 @click.option("--sort", metavar="COLUMN", help="Order by a column, largest first.")
 @click.option("--top", type=click.IntRange(min=1), help="Only so many rows; the rest in one.")
@@ -60,11 +52,7 @@ def profile(
     arithmetic: str | None,
     what_if: tuple[str, ...],
     keep_first_last: bool,
-    cpus: tuple[str, ...],
-    cost_models: tuple[str, ...],
-    energy: tuple[str, ...],
-    memories: tuple[str, ...],
-    hardware_path: Path | None,
+    estimates: Estimates,
     depth: int | None,
     sort: str | None,
     top: int | None,
@@ -87,8 +75,7 @@ def profile(
     check_output(output, force)
     check_output(save_trace, force)
     convention_named(convention)
-    names = chosen_cpus(cpus)
-    check_hardware(names, cost_models, energy, hardware_path)
+    estimates.check()
 
     from addercost.api import profile as profile_model
     from addercost.api import trace_spec
@@ -102,7 +89,7 @@ def profile(
     if holds_profile(spec):
         _refuse_for_profiles(spec)
         counted_by = convention if _given("convention") else None
-        result = reopen_profile(spec, counted_by, arithmetic, names if cpus else None)
+        result = reopen_profile(spec, counted_by, arithmetic, estimates.cpus if _given("cpus") else None)
     else:
         with progress(f"tracing {spec}", quiet):
             trace = trace_spec(spec, parsed_inputs(inputs), backward)
@@ -112,11 +99,7 @@ def profile(
                 arithmetic=arithmetic,
                 what_if=what_if,
                 keep_first_last=keep_first_last,
-                cpus=names,
-                cost_models=cost_models or ("latency-sum",),
-                energy=energy,
-                memories=memories,
-                hardware_path=hardware_path,
+                **estimates.arguments(),
             )
     chosen = TableFormat(table_format)
     emit(lambda width, styled: render_profile(result, chosen, width, styled, depth, sort, top), output, force)
