@@ -23,6 +23,9 @@ from addercost.trace.record import ArgValue, OpCall, TensorSpec, Trace
 from addercost.trace.recorder import op_info
 from addercost.trace.switches import countable_operators
 
+_SHAPE = "shape"
+"""Role of the numbers that jit makes of tensor sizes: arithmetic with them is none of the model's."""
+
 _KINDS = ("aten::", "addercost::", "quantized::")
 
 
@@ -81,11 +84,14 @@ def _with_data(value: Any) -> Any:
     """Zeros for what has no data, since jit runs what it traces; memory is taken only where it is written."""
     if not isinstance(value, Tensor):
         return value
-    if value.is_meta:
-        data = torch.zeros(value.shape, dtype=value.dtype)
-    else:
-        data = value.detach()
+    data = torch.zeros(value.shape, dtype=value.dtype) if value.is_meta else value.detach()
     return nn.Parameter(data, value.requires_grad) if isinstance(value, nn.Parameter) else data
+
+
+def _of_sizes(operands: list[TensorSpec]) -> bool:
+    """Whether an operator only joins tensor sizes with each other and with constants."""
+    sizes = [spec for spec in operands if spec.role == _SHAPE]
+    return bool(sizes) and all(spec.role == _SHAPE or spec.shape == () for spec in operands)
 
 
 class _EveryKind(dict[str, Callable[..., Any]]):
@@ -120,7 +126,7 @@ class _Reader:
     def handle(self, inputs: list[Any], outputs: list[Any]) -> Counter[str]:
         node = outputs[0].node() if outputs else inputs[0].node()
         if not self._specs:
-            self._read_graph_inputs(node.owningGraph() if hasattr(node, "owningGraph") else None, inputs)
+            self._read_inputs(list(node.owningBlock().inputs()))
         schema = torch._C.parse_schema(node.schema())
         namespace, _, name = schema.name.partition("::")
         packet = getattr(getattr(torch.ops, namespace), name, None)
@@ -131,6 +137,10 @@ class _Reader:
             for argument, value in zip(schema.arguments, node.inputs(), strict=False)
         }
         parameters = [v for v in values.values() if isinstance(v, TensorSpec)]
+        if name in ("size", "numel") or _of_sizes(parameters):
+            for output in outputs:
+                self._tensor(output, _SHAPE)
+            return Counter()
         fixed = bool(parameters) and all(spec.role in ("parameter", "derived") for spec in parameters)
         role = "derived" if fixed else "activation"
         specs = []
@@ -146,27 +156,21 @@ class _Reader:
         self.calls.append(OpCall(op, path, values, tuple(specs), len(self.calls), tags))
         return Counter()
 
-    def _read_graph_inputs(self, graph: Any, inputs: list[Any]) -> None:
-        """The last graph inputs are the model's tensors."""
-        node = inputs[0].node() if inputs else None
-        if graph is None and node is not None:
-            while node.kind() != "prim::Param":
-                node = next(iter(node.inputs())).node()
-            values = list(node.outputs())
-        else:
-            values = list(graph.inputs()) if graph is not None else []
-        for value, (name, role) in zip(
-            values[-len(self._held) :] if self._held else [], self._held, strict=False
-        ):
+    def _read_inputs(self, values: list[Any]) -> None:
+        """The last inputs of the graph are the model's tensors, the others the forward's."""
+        split = len(values) - len(self._held)
+        for value in values[:split]:
+            self._tensor(value, "input")
+        for value, (name, role) in zip(values[split:], self._held, strict=True):
             self._tensor(value, role, name)
-        for value in values[: len(values) - len(self._held)]:
-            self._tensor(value, "input", "")
 
     def _tensor(self, value: Any, role: str = "activation", name: str = "") -> TensorSpec | None:
         key = value.debugName()
         known = self._specs.get(key)
         if known is not None:
             return known
+        if value.node().kind() == "prim::NumToTensor":
+            role = _SHAPE
         kind = value.type()
         if kind.kind() == "ListType":
             return None
