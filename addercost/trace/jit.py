@@ -113,7 +113,7 @@ class _Reader:
 
     def __init__(self, names: dict[int, tuple[str, str]], model: nn.Module, inputs: tuple[Any, ...]) -> None:
         self.calls: list[OpCall] = []
-        tensors = torch.jit._unique_state_dict(model, keep_vars=True)  # type: ignore[no-untyped-call]
+        tensors = torch.jit._unique_state_dict(model, keep_vars=True)  # type: ignore[attr-defined, no-untyped-call]
         # jit appends the model's tensors to the graph's inputs in this order.
         self._held = [names.get(id(tensor), (key, "constant")) for key, tensor in tensors.items()]
         self._specs: dict[str, TensorSpec] = {}
