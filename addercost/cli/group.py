@@ -22,6 +22,8 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     "Show": {
         "report": "one page, or tables for a paper, about models and measurements",
         "plot": "one figure for a paper",
+        "diff": "what differs between two profiles",
+        "check": "hold a model to budgets; exits with 1 when one is exceeded",
     },
     "Hardware": {
         "hardware": "the processors and energy tables that estimates use",
