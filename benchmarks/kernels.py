@@ -12,6 +12,7 @@ alone, and `share` is a rate over the limit of the cores in use.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import platform
 import statistics
@@ -187,17 +188,30 @@ def bench_rivals(layer: Layer, rounds: int) -> dict[str, object]:
 
 
 def peak_bytes(call: Callable[[], object]) -> int:
-    """How far the resident set rises above where it stood. Linux only."""
+    """How far the resident set rises during the second call above where it stood. Linux with glibc only."""
     status = Path("/proc/self/status")
 
     def field(name: str) -> int:
         line = next(row for row in status.read_text().splitlines() if row.startswith(name))
         return int(line.split()[1]) * 1024
 
+    call()
+    # Freed memory still in the process would hide what the call needs.
+    ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
     before = field("VmRSS")
     call()
     return max(0, field("VmHWM") - before)
+
+
+def keep_freed_memory() -> None:
+    """Lets glibc hand a freed output to the next call, for every contender alike: faulting in fresh pages
+    for each output says nothing about a kernel. `peak_bytes` runs before."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        mmap_threshold, trim_threshold = -3, -1
+        libc.mallopt(mmap_threshold, 32 << 20)
+        libc.mallopt(trim_threshold, 1 << 30)
 
 
 def environment() -> dict[str, object]:
@@ -235,6 +249,15 @@ def main() -> None:
     )
     layers = {"resnet": RESNET, "small": SMALL, "all": RESNET + SMALL}[options.layers]
     results: list[dict[str, object]] = []
+    if options.rivals:
+        print(
+            "\nours against what users run: how many times faster, and memory over inputs + outputs + weights"
+        )
+        for layer in (RESNET[0], SMALL[0], SMALL[2]):
+            result = bench_rivals(layer, 3)
+            results.append(result)
+            print(json.dumps(result))
+    keep_freed_memory()
     for channels_last in (True, False):
         for layer in layers:
             result = bench_layer(layer, channels_last, options.rounds)
@@ -244,14 +267,6 @@ def main() -> None:
                 row = result[part]
                 assert isinstance(row, dict)
                 print(f"  {part:6}", "  ".join(f"{name} {value:.2f}" for name, value in row.items()))
-    if options.rivals:
-        print(
-            "\nours against what users run: how many times faster, and memory over inputs + outputs + weights"
-        )
-        for layer in (RESNET[0], SMALL[0], SMALL[2]):
-            result = bench_rivals(layer, 3)
-            results.append(result)
-            print(json.dumps(result))
     print("kernels run:", dict(dispatch.runs))
     if options.json:
         options.json.write_text(

@@ -1,6 +1,6 @@
 """Start-up: `--help`, and a whole `profile` beside a bare `import torch`, as whole processes run in turn.
 
-    python benchmarks/startup.py [--runs 9] > benchmarks/results/startup.txt
+    python -m benchmarks.startup [--runs 9] > benchmarks/results/startup.txt
 
 Targets: `--help` under 150 ms; `profile examples/lenet5_bn.py` within 500 ms of `import torch`.
 """

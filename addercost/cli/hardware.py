@@ -9,17 +9,9 @@ from typing import Any, TypeVar
 import click
 
 from addercost.cli.emit import check_output, emit_table
-from addercost.cli.options import output_options
+from addercost.cli.options import hardware_path_option, output_options
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-def hardware_path_option(function: F) -> F:
-    return click.option(
-        "--hardware-path",
-        type=click.Path(path_type=Path),
-        help="A folder of tables that add to and override the built-in ones [env: ADDERCOST_HARDWARE].",
-    )(function)
 
 
 @click.group()

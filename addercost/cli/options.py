@@ -55,6 +55,14 @@ def cpu_option(function: F) -> F:
     )(function)
 
 
+def hardware_path_option(function: F) -> F:
+    return click.option(
+        "--hardware-path",
+        type=click.Path(path_type=Path),
+        help="A folder of tables that add to and override the built-in ones [env: ADDERCOST_HARDWARE].",
+    )(function)
+
+
 def energy_option(function: F) -> F:
     return click.option(
         "--energy",
@@ -95,6 +103,12 @@ def parsed_arithmetics(text: str) -> tuple[Arithmetic, ...]:
 def keep_first_last_option(function: F) -> F:
     return click.option(
         "--keep-first-last", is_flag=True, help="What-ifs leave the first and the last layer as they are."
+    )(function)
+
+
+def backward_option(function: F) -> F:
+    return click.option(
+        "--backward", is_flag=True, help="Trace a training step: the forward and the gradients of its layers."
     )(function)
 
 

@@ -8,8 +8,8 @@ import click
 
 from addercost.arithmetic import Arithmetic
 from addercost.cli.emit import check_output, emit_table
-from addercost.cli.hardware import hardware_path_option
 from addercost.cli.options import (
+    hardware_path_option,
     input_option,
     keep_first_last_option,
     output_options,
@@ -36,7 +36,7 @@ from addercost.cli.progress import progress
 @keep_first_last_option
 @click.option("--int8", is_flag=True, help="Add int8 forms of the convolution and of the adder layer.")
 @click.option(
-    "--model", "models", multiple=True, help="Cost model; repeatable. Default: latency-sum, throughput."
+    "--cost-model", "models", multiple=True, help="Cost model; repeatable. Default: latency-sum, throughput."
 )
 @click.option("--top", type=click.IntRange(min=1), help="Only so many processors of each cost model.")
 @hardware_path_option

@@ -8,8 +8,8 @@ import click
 
 from addercost.arithmetic import Arithmetic
 from addercost.cli.emit import check_output, emit_table
-from addercost.cli.hardware import hardware_path_option
 from addercost.cli.options import (
+    hardware_path_option,
     input_option,
     keep_first_last_option,
     output_options,

@@ -9,6 +9,7 @@ from addercost.arithmetic import Arithmetic, OpCounts
 from addercost.counts import rules as _rules  # noqa: F401  (registers every rule)
 from addercost.counts.complex_numbers import in_real_numbers
 from addercost.counts.conventions import CountingConvention, convention_named
+from addercost.counts.memory import traffic
 from addercost.counts.rules.elementwise import special_function
 from addercost.counts.rules.movement import nothing
 from addercost.counts.work import ARITHMETIC_TAG, RULES, Rule, Work
@@ -23,7 +24,7 @@ class LayerCounts:
 
     op: the operator that does most of it; ops: how many calls of each operator.
     parameters: elements of the parameters first used here, so that rows sum to the model's.
-    bytes_read, bytes_written: every tensor argument and output once a call, views excepted.
+    bytes_read, bytes_written: what its calls must move, by `addercost.counts.memory.traffic`.
     """
 
     path: str
@@ -151,6 +152,9 @@ def work_of(call: OpCall) -> Work | None:
     if rule is None:
         return None
     work = rule(call)
+    if "backward" in call.tags and any(site.weighted for site in work.sites):
+        # A gradient is a product whatever the layer's arithmetic: what-if questions leave it alone.
+        work = replace(work, sites=tuple(replace(site, weighted=False) for site in work.sites))
     if "binary" in call.tags:
         # A product of signs in plain torch: taking the signs and scaling the result are calls of their own.
         work = replace(
@@ -194,14 +198,14 @@ class _Row:
         self.ops[name] = self.ops.get(name, 0) + 1
         self.weights[name] = self.weights.get(name, 0) + counts.total + (work.mac_sites if work else 0)
         self.parts.append(counts)
-        if call.outputs:
+        if call.outputs and "backward" not in call.tags:
             self.output_shape = call.output.shape
         if work is not None:
             self.mac_sites += work.mac_sites
             self.arithmetics.update(sites.arithmetic for sites in work.sites if sites.weighted)
-        if "view" not in call.tags:
-            self.bytes_read += sum(spec.n_bytes for spec in call.tensors())
-            self.bytes_written += sum(spec.n_bytes for spec in call.outputs)
+        read, written = traffic(call)
+        self.bytes_read += read
+        self.bytes_written += written
 
     def layer(self) -> LayerCounts:
         return LayerCounts(

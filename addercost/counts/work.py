@@ -67,5 +67,7 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 
 def accumulator_of(number_format: str) -> str:
-    """Eight- and sixteen-bit integers are summed in 32 bits; floating point in its own format."""
-    return "int32" if number_format in ("int8", "uint8", "int16", "uint16") else number_format
+    """Narrow integers are summed in 32 bits, eight-bit floating point in fp32, the rest in its own format."""
+    if number_format.startswith(("float8", "float4")):
+        return "fp32"
+    return "int32" if number_format in ("int4", "int8", "uint8", "int16", "uint16") else number_format

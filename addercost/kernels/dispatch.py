@@ -13,6 +13,7 @@ from collections import Counter
 from functools import cache
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from addercost.errors import AddercostError, unknown_name
@@ -31,6 +32,10 @@ _DEVICES = {"cpu": "halide", "cuda": "triton"}
 
 class KernelUnavailableError(AddercostError):
     """The kernel that was forced cannot run here."""
+
+
+class KernelMemoryError(AddercostError, MemoryError):
+    """A layer's output does not fit into memory."""
 
 
 def adder_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
@@ -72,6 +77,36 @@ def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
 
 
 def _run(operation: str, *arguments: Any) -> Tensor:
+    try:
+        return _choose(operation, *arguments)
+    except RuntimeError as error:
+        # torch.OutOfMemoryError is one; the CPU's allocator has none of its own.
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        raise _memory_error(operation, arguments) from error
+
+
+def _memory_error(operation: str, arguments: tuple[Any, ...]) -> KernelMemoryError:
+    """Says what was asked for and which batch would fit into the memory that is free now."""
+    first = arguments[0]
+    geometry = next(a for a in arguments if isinstance(a, Geometry))
+    weight = next(a for a in reversed(arguments) if isinstance(a, Tensor))
+    p, q = geometry.output_size((first.shape[2], first.shape[3]), (weight.shape[2], weight.shape[3]))
+    # An input and an output of the wider of both, which holds for a gradient's too.
+    per_image = first.element_size() * (first[0].numel() + max(weight.shape[0] * p * q, first[0].numel()))
+    if first.device.type == "cuda":
+        free = torch.cuda.mem_get_info(first.device)[0]
+    else:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    need = per_image * first.shape[0]
+    return KernelMemoryError(
+        f"out of memory: {operation} on a batch of {first.shape[0]} takes about {need / 2**30:.1f} GiB "
+        f"and {free / 2**30:.1f} GiB are free",
+        f"a batch of {free // per_image} would fit",
+    )
+
+
+def _choose(operation: str, *arguments: Any) -> Tensor:
     forced = os.environ.get(VARIABLE, "")
     if forced and forced not in (*_MODULES, "reference"):
         raise unknown_name(VARIABLE, forced, (*_MODULES, "reference"))

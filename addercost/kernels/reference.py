@@ -91,8 +91,9 @@ def adder_weight_gradient(
             [False, True, False],
         )
         pull = grad.sum((0, 2, 3), dtype=wide)[:, None, None, None]
-        result = (product.to(wide) - weight.to(wide) * pull).to(weight.dtype)
-        return torch.empty_like(weight, memory_format=torch.contiguous_format).copy_(result)
+        # In place where the dtype allows it: the gradient is as large as the weights.
+        result: Tensor = product.to(wide).addcmul_(weight.to(wide), pull, value=-1)
+        return result.to(weight.dtype).contiguous()
     padded = _pad(input, geometry, 0.0)
     total = torch.zeros(weight.shape, dtype=wide, device=weight.device)
     for tap in _taps(weight, geometry, (shape[2], shape[3])):

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from addercost.counts.model import rule_for
+from addercost.trace.backward import BACKWARD, GradientPaths, Idle, start_backward
 from addercost.trace.modules import CallStack
 from addercost.trace.patterns import recognised
 from addercost.trace.record import DECOMPOSED, ArgValue, OpCall, TensorSpec
@@ -95,13 +96,15 @@ class Recorder(TorchDispatchMode):
         tracer: str,
         names: Mapping[int, tuple[str, str, Tensor]],
         inputs: list[Tensor],
+        gradients: GradientPaths | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._stack = stack
         self._meta = tracer == "meta"
         self._deferred = tracer != "real"
-        self._raw: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any, str, str]] = []
-        self._inside = ""
+        self._raw: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any, str, tuple[str, ...]]] = []
+        self._gradients = gradients
+        self._more_tags: tuple[str, ...] = ()
         self._specs: dict[int, TensorSpec] = {}
         self._watched: dict[int, weakref.ref[Tensor]] = {}
         self._alive: list[Tensor] = []
@@ -121,6 +124,9 @@ class Recorder(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        path = self._stack.path
+        if self._gradients is not None:
+            path = self._gradients.path(path)
         if self._meta:
             fast = FAST_SHAPES.get(func)
             out = fast(*args, **kwargs) if fast is not None else NotImplemented
@@ -138,7 +144,7 @@ class Recorder(TorchDispatchMode):
                 if out is not NotImplemented:
                     return out
             out = func(*args, **kwargs)
-        self._raw.append((func, args, kwargs, out, self._stack.path, self._inside))
+        self._raw.append((func, args, kwargs, out, path, self._more_tags))
         if not self._deferred:
             self._flush()
         return out
@@ -148,14 +154,16 @@ class Recorder(TorchDispatchMode):
         assert info.decomposition is not None
         self._flush()
         known = len(self._calls)
-        outer, self._inside = self._inside, self._inside or info.op
+        tags = self._more_tags
+        if not any(tag.startswith(DECOMPOSED) for tag in tags):
+            self._more_tags = (*tags, DECOMPOSED + info.op)
         try:
             with self:
                 out = info.decomposition(*args, **kwargs)
         except (RuntimeError, NotImplementedError, TypeError, ValueError, AssertionError):
             out = NotImplemented
         finally:
-            self._inside = outer
+            self._more_tags = tags
         if out is NotImplemented:
             self._raw.clear()
             del self._calls[known:]
@@ -180,18 +188,38 @@ class Recorder(TorchDispatchMode):
                 raise
         return func(*moved[0], **moved[1])
 
+    def run_backward(self, output: Any, name: str) -> None:
+        """The backward pass of what was recorded so far; its calls are tagged and belong to their forward's
+        modules."""
+        assert self._gradients is not None
+        self._gradients.running = True
+        self._more_tags = (BACKWARD,)
+        self._stack.path = Idle()
+        try:
+            start_backward(output, name)
+        finally:
+            self._stack.path = ""
+            self._more_tags = ()
+            self._gradients.running = False
+
     def calls(self) -> tuple[OpCall, ...]:
         """Every call so far, as plain data."""
         self._flush()
         return recognised(self._calls)
 
     def _flush(self) -> None:
-        for func, args, kwargs, out, path, inside in self._raw:
-            self._calls.append(self._plain(func, args, kwargs, out, path, inside))
+        for func, args, kwargs, out, path, tags in self._raw:
+            self._calls.append(self._plain(func, args, kwargs, out, path, tags))
         self._raw.clear()
 
     def _plain(
-        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, path: str, inside: str
+        self,
+        func: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        out: Any,
+        path: str,
+        more_tags: tuple[str, ...],
     ) -> OpCall:
         info = _info(func)
         values: dict[str, ArgValue] = {}
@@ -209,7 +237,7 @@ class Recorder(TorchDispatchMode):
         specs = tuple(
             self._remember(value, role, source) for value in _flat(outputs) if isinstance(value, Tensor)
         )
-        tags = (*info.tags, f"{DECOMPOSED}{inside}") if inside else info.tags
+        tags = (*info.tags, *more_tags) if more_tags else info.tags
         return OpCall(info.op, path, values, specs, len(self._calls), tags)
 
     def _output_role(self, info: OpInfo, values: Mapping[str, ArgValue]) -> tuple[str, str]:
@@ -240,9 +268,17 @@ class Recorder(TorchDispatchMode):
             return tuple([self._value(item) for item in value])
         if isinstance(value, torch.dtype):
             return str(value).removeprefix("torch.")
+        if isinstance(value, torch.ScriptObject) and hasattr(value, "unpack"):
+            return self._unpacked(value)
         if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
             return str(value)
         return str(value)
+
+    def _unpacked(self, packed: Any) -> ArgValue:
+        """The tensors inside a quantised layer's packed parameters: they are its parameters."""
+        with _disable_current_modes():
+            tensors = [item for item in packed.unpack() if isinstance(item, Tensor)]
+        return tuple([_spec(item, "parameter", f"packed.{i}") for i, item in enumerate(tensors)])
 
     def _remember(self, tensor: Tensor, role: str, name: str) -> TensorSpec:
         key = id(tensor)

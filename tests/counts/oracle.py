@@ -26,6 +26,7 @@ class Case:
     """function(*tensors) is what torch runs; loop(*arrays) does the same one scalar at a time.
 
     loop returns an array of the first output's shape, or None where only the count is compared.
+    reference: computes the expected value where the function itself only runs on a GPU.
     whole: the call as another tracer writes it, for an operator that torch takes apart before we see it.
     """
 
@@ -34,6 +35,7 @@ class Case:
     loop: Callable[..., Array]
     tolerance: float = 1e-9
     whole: OpCall | None = None
+    reference: Callable[..., Tensor] | None = None
 
 
 class Function(nn.Module):
@@ -74,7 +76,7 @@ def check(case: Case) -> set[str]:
     assert for_sites.total == 2 * sites
     if result is not None:
         with torch.no_grad():
-            expected = case.function(*case.tensors)
+            expected = (case.reference or case.function)(*case.tensors)
         expected = expected[0] if isinstance(expected, tuple | list) else expected
         found = values(result, expected.dtype)
         torch.testing.assert_close(found, expected, rtol=case.tolerance, atol=case.tolerance, equal_nan=True)

@@ -56,7 +56,7 @@ def test_sensitivity_says_where_the_two_break_even():
 
 @pytest.mark.parametrize(
     ("command", "arguments"),
-    [(rank, ("--model", "latency")), (rank, ("--convention", "mac")), (sensitivity, ("--cpu", "via"))],
+    [(rank, ("--cost-model", "latency")), (rank, ("--convention", "mac")), (sensitivity, ("--cpu", "via"))],
     ids=["model", "convention", "cpu"],
 )
 def test_unknown_names(command, arguments):

@@ -113,3 +113,12 @@ def test_half_precision_accumulates_in_fp32(dtype: torch.dtype) -> None:
     expected = reference.adder_forward(x.double(), w.double(), Geometry()).to(dtype)
     for forced in (dispatch.adder_forward, reference.adder_forward):
         torch.testing.assert_close(forced(x, w, Geometry()), expected, rtol=torch.finfo(dtype).eps, atol=0)
+
+
+def test_out_of_memory_names_the_batch_that_would_fit() -> None:
+    # A view of one image repeated beyond any memory: the output has no such trick.
+    images = torch.randn(1, 4, 64, 64).expand(1 << 34, -1, -1, -1)
+    with pytest.raises(MemoryError, match=r"a batch of \d+ would fit") as caught:
+        dispatch.adder_forward(images, W, Geometry())
+    batch = int(str(caught.value).rsplit("a batch of ", 1)[1].split()[0])
+    assert 0 < batch < 1 << 34

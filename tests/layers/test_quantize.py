@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from addercost.errors import ArgumentError, ShapeError
 from addercost.layers import AdderConv2d, AdderLinear, BinaryConv2d, quantize_adder
 from addercost.layers.quantize import quantize
 from tests.layers import oracle
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Many small operations: threads would mostly wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(
@@ -85,3 +96,36 @@ def test_bad_input() -> None:
         torch.ops.addercost.adder_conv2d_u8(
             torch.ones(1, 1, 1, 1), torch.ones(1, 1, 1, 1), 0, [1, 1], [0, 0], [1, 1], 1
         )
+
+
+def test_accuracy_on_digits_changes_by_less_than_two_points(one_thread: None) -> None:
+    datasets = pytest.importorskip("sklearn.datasets", reason="the digits come with scikit-learn")
+    torch.manual_seed(0)
+    pixels, labels = datasets.load_digits(return_X_y=True)
+    images = torch.tensor(pixels, dtype=torch.float32).view(-1, 1, 8, 8) / 8 - 1
+    labels = torch.tensor(labels)
+    order = torch.randperm(len(images))
+    train, test = order[:1000], order[1000:]
+    first = nn.Sequential(nn.Conv2d(1, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU())
+    adder = AdderConv2d(8, 16, 3, stride=2)
+    last = nn.Sequential(nn.BatchNorm2d(16), nn.ReLU(), nn.Flatten(), nn.Linear(64, 10))
+    parameters = [*first.parameters(), *adder.parameters(), *last.parameters()]
+    optimizer = torch.optim.SGD(parameters, lr=0.05, momentum=0.9)
+    for _ in range(5):
+        for batch in torch.randperm(len(train)).split(50):
+            optimizer.zero_grad()
+            out = last(adder(first(images[train[batch]])))
+            nn.functional.cross_entropy(out, labels[train[batch]]).backward()
+            assert adder.weight.grad is not None
+            # AdderNet's adaptive rate, Chen et al., CVPR 2020, eq. 13, with η = 0.2.
+            adder.weight.grad *= 0.2 * adder.weight.numel() ** 0.5 / adder.weight.grad.norm()
+            optimizer.step()
+    first.eval(), last.eval()
+    quantized = quantize_adder(adder, first(images[train]))
+
+    def accuracy(layer: nn.Module) -> float:
+        with torch.no_grad():
+            return float((last(layer(first(images[test]))).argmax(1) == labels[test]).float().mean())
+
+    assert accuracy(adder) > 0.85
+    assert abs(accuracy(quantized) - accuracy(adder)) < 0.02

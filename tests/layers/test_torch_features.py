@@ -166,3 +166,10 @@ def test_a_training_step_lowers_the_loss() -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.8 * losses[0]
+
+
+def test_second_derivatives_are_refused() -> None:
+    x = torch.randn(1, 3, 5, 5, requires_grad=True)
+    (first,) = torch.autograd.grad(AdderConv2d(3, 2, 3)(x).sum(), x, create_graph=True)
+    with pytest.raises(NotImplementedError, match="has no derivative"):
+        first.sum().backward()

@@ -14,10 +14,14 @@ def _joins(call: OpCall) -> tuple[int, int, str]:
     return x.numel, results, x.number_format
 
 
+def sum_counts(n: int, results: int, number_format: str) -> OpCounts:
+    """n numbers summed into `results`."""
+    return OpCounts.of(number_format, add=n - results)
+
+
 @rule("aten.sum", "aten.nansum")
 def total(call: OpCall) -> Work:
-    n, results, number_format = _joins(call)
-    return Work(other=OpCounts.of(number_format, add=n - results))
+    return Work(other=sum_counts(*_joins(call)))
 
 
 @rule("aten.trace")

@@ -184,6 +184,7 @@ class _Algorithm:
         if kernel.channels_last_output:
             buffer.dim(0).set_stride(1)
             output.reorder(ki, qi, qo, pi, sj, kj, strips, blocks, self.g).vectorize(ki, kernel.lanes)
+            output.unroll(ki)
         else:
             buffer.dim(0).set_stride(hl.Expr())
             buffer.dim(2).set_stride(1)

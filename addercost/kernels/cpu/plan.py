@@ -97,6 +97,10 @@ def partition(kernel: KernelClass, extents: Extents, threads: int) -> Partition:
         if blocks >= threads:
             return Partition(strip, extents.images * rows, -(-blocks // threads))
         strip = max(1, -(-rows // threads))
+    else:
+        # Strips of equal height, and as many for each thread.
+        number = -(-rows // strip)
+        strip = -(-rows // (_rounded(number, threads) if extents.images % threads else number))
     strips = extents.images * -(-rows // strip)
     return Partition(strip, -(-strips // threads), blocks)
 

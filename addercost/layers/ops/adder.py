@@ -203,6 +203,8 @@ conv2d_weight_gradient = library.define(
     _conv2d_weight_gradient,
     lambda grad, input, weight, *_: torch.empty_like(weight, memory_format=torch.contiguous_format),
 )
+for _name in ("adder_conv2d_input_gradient", "adder_conv2d_weight_gradient"):
+    library.refuse_second_derivative(_name)
 conv2d = library.define(
     "adder_conv2d",
     f'Tensor input, Tensor weight, Tensor? bias, {library.GEOMETRY}, str gradient="full"',

@@ -52,6 +52,17 @@ def define(
     return operator
 
 
+def refuse_second_derivative(name: str) -> None:
+    """Makes differentiating `addercost::name`, itself a gradient, an error instead of a silent zero."""
+
+    def backward(ctx: Any, grad: Tensor) -> None:
+        raise NotImplementedError(
+            f"addercost::{name} has no derivative: the adder layer's gradients are not those of a function"
+        )
+
+    torch.library.register_autograd(f"addercost::{name}", backward, lib=_LIBRARY)
+
+
 def _batching_rule(operator: Any, rows: bool) -> Callable[..., tuple[Tensor, int]]:
     """vmap over inputs joins the mapped dimension to the batch; over weights it is a loop."""
 

@@ -144,6 +144,13 @@ def running(draw: Draw) -> Case:
     return Case(lambda x: function(x, axis), (normal(*shape),), loop)
 
 
+def running_joins(x: Array, join: Callable[[Any, Any], Any]) -> Array:
+    result = x.copy()
+    for i in range(1, len(result)):
+        result[i] = join(result[i - 1], result[i])
+    return result
+
+
 @case("aten.logsumexp")
 def logsumexp(draw: Draw) -> Case:
     def over(values: Any) -> Any:
