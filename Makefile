@@ -25,7 +25,7 @@ test: $(VENV)/.installed-dev
 test-browser: $(VENV)/.installed-browser
 	command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } || true
-	$(BIN)/python -m pytest -n 2 tests/browser
+	$(BIN)/python -m pytest tests/browser
 
 reports: $(VENV)/.installed-dev
 	$(BIN)/python tools/make_reports.py

@@ -106,11 +106,7 @@ def subject_from_profiles(spec: str, profiles: Sequence[Profile], wanted: Wanted
         raise ArgumentError(f"{spec} has no layers", "profile a model whose forward computes something")
     cpus = [load_cpu(name) for name in wanted.cpus]
     costed = [
-        Profile(
-            profile.counts,
-            profile.costs or tuple(estimate(profile.counts, cpu) for cpu in cpus),
-            profile.keep_first_last,
-        )
+        replace(profile, costs=profile.costs or tuple(estimate(profile.counts, cpu) for cpu in cpus))
         for profile in profiles
     ]
     return Subject(

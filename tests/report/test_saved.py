@@ -12,11 +12,15 @@ import sample_data
 
 from addercost.arithmetic import Arithmetic
 from addercost.cli import run
+from addercost.cost.energy import estimate_energy
+from addercost.cost.estimate import COST_MODELS, estimate
 from addercost.errors import ArgumentError, DataError
+from addercost.hardware import load_cpu, load_energy
 from addercost.report.document import report_from_data
 from addercost.report.html.page import to_page
 from addercost.report.measurements import measurements_from_data, measurements_to_data
 from addercost.report.plain import to_plain
+from addercost.report.profile import Profile
 from addercost.report.reopened import reopen_profile
 from addercost.report.saved import read_saved, saved_from_text
 from addercost.report.saved_profile import profile_from_data
@@ -27,6 +31,16 @@ def test_profile_round_trip() -> None:
     for made in made_models.subject(["a", "b.c", *made_models.HOSTILE]).profiles:
         assert made.costs, "a profile with costs is what is read back"
         assert profile_from_data(json.loads(made.to_json())) == made
+
+
+def test_profile_with_several_models_and_energy() -> None:
+    counts = made_models.counts(["a", "b.c"])
+    made = Profile(
+        counts,
+        tuple(estimate(counts, load_cpu("intel-skylake-x"), model) for model in COST_MODELS),
+        energies=(estimate_energy(counts, load_energy("45nm"), ["dram"]),),
+    )
+    assert profile_from_data(json.loads(made.to_json())) == made
 
 
 def test_report_round_trip_through_json_and_the_page(tmp_path: Path) -> None:

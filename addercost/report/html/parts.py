@@ -12,7 +12,7 @@ from addercost.report.html.icicle import icicle_data
 from addercost.report.html.views import View, view_of
 from addercost.report.measurements import Measurements
 from addercost.report.plots.style import Drawn, PlotOptions
-from addercost.report.profile_table import profile_table
+from addercost.report.profile_table import labels, profile_table
 from addercost.report.sections import Section, headline, report_sections
 from addercost.report.text import printable
 
@@ -155,7 +155,7 @@ def _layers(subject: Subject, section: Section, prefix: str) -> PageSection:
     lead = f"As {network_name(subject.first)}, in the order they first run."
     table = section.tables[0]
     if n > MOST_ROWS:
-        basis = f"cycles@{subject.first.costs[0].hardware}" if subject.first.costs else "share"
+        basis = f"cycles@{next(iter(labels(subject.first)))}" if subject.first.costs else "share"
         table = profile_table(subject.first, sort=basis, top=MOST_ROWS)
         lead = f"The {MOST_ROWS:,} largest of {n:,} layers, the others in one row; the data has them all."
     deepest = max(layer.path.count(".") + 1 for layer in subject.first.counts.layers)
