@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from addercost.api import load_model, profile, trace_model
     from addercost.arithmetic import Arithmetic, OpClass, OpCounts
-    from addercost.cost.model import estimate
+    from addercost.cost.estimate import estimate
     from addercost.counts.model import count
     from addercost.errors import AddercostError
     from addercost.report.comparison import compare
@@ -28,7 +28,7 @@ _HOMES = {
     "OpCounts": "addercost.arithmetic",
     "compare": "addercost.report.comparison",
     "count": "addercost.counts.model",
-    "estimate": "addercost.cost.model",
+    "estimate": "addercost.cost.estimate",
     "load_model": "addercost.api",
     "profile": "addercost.api",
     "trace_model": "addercost.api",

@@ -10,10 +10,13 @@ from pathlib import Path
 Value = str | int | float
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of one CSV file as dictionaries. ValueError where a row is not as wide as its header."""
+def read_rows(path: Path, ragged: bool = False) -> list[dict[str, str]]:
+    """The rows of one CSV file as dictionaries. ValueError where a row is wider or narrower than its header.
+
+    `ragged` allows narrower ones: gpu_instructions.csv holds three tables under one header.
+    """
     with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(file, restval="" if ragged else None))
     if any(None in row or None in row.values() for row in rows):
         raise ValueError(f"{path}: a row is not as wide as the header")
     return rows

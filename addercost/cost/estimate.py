@@ -19,7 +19,7 @@ from addercost.cost.bounds import Bound, ThroughputLimits, Work
 from addercost.cost.lowering import Lowerer, Lowering
 from addercost.errors import CheckFailedError, unknown_name
 from addercost.hardware.schema import Cpu, Instruction
-from addercost.hardware.vocabulary import Form
+from addercost.hardware.vocabulary import Form, Quality
 from addercost.units import si
 
 
@@ -95,7 +95,7 @@ def _roofline(limits: ThroughputLimits, work: Work, layer: CountedLayer) -> Boun
     bandwidth = bandwidth_bytes_per_s(cpu)
     if bandwidth is None or cpu.clock_hz is None:
         return compute
-    memory = Bound("memory bandwidth", _bytes(layer) / bandwidth * cpu.clock_hz)
+    memory = Bound("memory bandwidth", bytes_moved(layer) / bandwidth * cpu.clock_hz)
     return memory if memory.cycles > compute.cycles else compute
 
 
@@ -118,7 +118,7 @@ def _missing_latencies(cpu: Cpu, work: Work, layer: CountedLayer) -> dict[str, f
 def _missing_bandwidth(cpu: Cpu, work: Work, layer: CountedLayer) -> dict[str, float]:
     if bandwidth_bytes_per_s(cpu) is not None and cpu.clock_hz is not None:
         return {}
-    return {"bytes through memory (bandwidth or clock)": _bytes(layer)}
+    return {"bytes through memory (bandwidth or clock)": bytes_moved(layer)}
 
 
 _Rule = Callable[[ThroughputLimits, Work, CountedLayer], Bound]
@@ -207,7 +207,10 @@ def bandwidth_bytes_per_s(cpu: Cpu) -> float | None:
     return cpu.part.core_memory_bandwidth_bytes_per_s or cpu.part.memory_bandwidth_bytes_per_s
 
 
-def _bytes(layer: CountedLayer) -> float:
+def bytes_moved(layer: CountedLayer) -> float:
+    """Bytes a layer reads and writes: its `bytes`, or `bytes_read` + `bytes_written`, or 0 where it has
+    neither.
+    """
     moved = getattr(layer, "bytes", None)
     if moved is None:
         moved = getattr(layer, "bytes_read", 0) + getattr(layer, "bytes_written", 0)
@@ -217,6 +220,7 @@ def _bytes(layer: CountedLayer) -> float:
 def _model_assumptions(cpu: Cpu, model: str, lowering: Lowering) -> Iterator[str]:
     if cpu.part is not None and cpu.clock_hz is not None:
         which = "base" if cpu.part.base_clock_hz else "boost"
+        which = "measured" if cpu.part.quality is Quality.MEASURED else which
         yield f"clock: {si(cpu.clock_hz, 'Hz')}, the {which} clock of {cpu.part.name}"
     if lowering is Lowering.PAPER and cpu.preferred_float_form is not Form.SCALAR:
         yield f"floating point in the {cpu.preferred_float_form} form, which the table prefers"

@@ -12,7 +12,7 @@ from addercost.counts.conventions import CountingConvention, convention_named
 from addercost.counts.memory import traffic
 from addercost.counts.rules.elementwise import special_function
 from addercost.counts.rules.movement import nothing
-from addercost.counts.work import RULES, Rule, Sites, Work
+from addercost.counts.work import ARITHMETIC_TAG, RULES, Rule, Work
 from addercost.trace.record import OpCall, TensorSpec, Trace
 
 __all__ = ["LayerCounts", "ModelCounts", "UncountedOp", "count", "rule_for", "work_of"]
@@ -60,6 +60,7 @@ class ModelCounts:
     uncounted: tuple[UncountedOp, ...] = ()
     parameters: int = 0
     unused_parameters: int = 0
+    what_if: tuple[str, ...] = ()
     tracer: str = "meta"
     inputs: tuple[TensorSpec, ...] = ()
     notes: tuple[str, ...] = ()
@@ -80,23 +81,28 @@ def count(
     convention: str | CountingConvention = "full",
     *,
     arithmetic: Arithmetic | str | None = None,
+    what_if: Sequence[str] = (),
     keep_first_last: bool = False,
 ) -> ModelCounts:
     """Counts a trace by a convention.
 
     arithmetic: what if every convolution and linear layer used this one instead; products of two activations
-    (attention) stay. keep_first_last: the first and last of those layers stay as they are, as in the paper.
-    Raises ArgumentError for an unknown convention.
+    (attention) stay. what_if: other changes of the network, applied before that and in order; see
+    `addercost.counts.what_if`. keep_first_last: the first and last of those layers stay as they are, as in
+    the paper. Raises ArgumentError for an unknown convention or what-if.
     """
     rule = convention_named(convention) if isinstance(convention, str) else convention
+    from addercost.counts.what_if import apply
+
     wanted = Arithmetic(arithmetic) if arithmetic is not None else None
-    works = [work_of(call) for call in trace.calls]
-    if wanted is not None:
-        works = _with_arithmetic(works, wanted, keep_first_last)
+    changes = (*what_if, *((wanted.value,) if wanted else ()))
+    for change in changes:
+        trace = apply(trace, change, keep_first_last)
     rows: dict[str, _Row] = {}
     uncounted: dict[str, list[OpCall]] = {}
     first_use: set[str] = set()
-    for call, work in zip(trace.calls, works, strict=True):
+    for call in trace.calls:
+        work = work_of(call)
         row = rows.get(call.module)
         if row is None:
             row = rows[call.module] = _Row(call.module, trace.modules.get(call.module, ""))
@@ -113,6 +119,7 @@ def count(
         model=trace.model,
         convention=rule,
         arithmetic=wanted,
+        what_if=tuple(what_if),
         layers=tuple(row.layer() for row in rows.values()),
         uncounted=tuple(
             UncountedOp(op, len(calls), tuple(dict.fromkeys(call.module for call in calls)))
@@ -156,25 +163,18 @@ def work_of(call: OpCall) -> Work | None:
                 replace(site, arithmetic=Arithmetic.XNOR, inputs=0, scaled=False) for site in work.sites
             ),
         )
+    work = _in_arithmetic(call, work)
     return in_real_numbers(call, work) if any(spec.is_complex for spec in call.tensors()) else work
 
 
-def _with_arithmetic(
-    works: Sequence[Work | None], arithmetic: Arithmetic, keep_first_last: bool
-) -> list[Work | None]:
-    layers = [i for i, work in enumerate(works) if work and any(sites.weighted for sites in work.sites)]
-    if keep_first_last:
-        layers = layers[1:-1]
-    replaced = list(works)
-    for i in layers:
-        work = works[i]
-        assert work is not None
-        replaced[i] = replace(work, sites=tuple(_replaced(sites, arithmetic) for sites in work.sites))
-    return replaced
-
-
-def _replaced(sites: Sites, arithmetic: Arithmetic) -> Sites:
-    return replace(sites, arithmetic=arithmetic) if sites.weighted else sites
+def _in_arithmetic(call: OpCall, work: Work) -> Work:
+    """The work with its weighted sites in the arithmetic the call is tagged with."""
+    for tag in call.tags:
+        if tag.startswith(ARITHMETIC_TAG):
+            arithmetic = Arithmetic(tag.removeprefix(ARITHMETIC_TAG))
+            sites = tuple(replace(s, arithmetic=arithmetic) if s.weighted else s for s in work.sites)
+            return replace(work, sites=sites)
+    return work
 
 
 class _Row:
@@ -198,7 +198,7 @@ class _Row:
         self.ops[name] = self.ops.get(name, 0) + 1
         self.weights[name] = self.weights.get(name, 0) + counts.total + (work.mac_sites if work else 0)
         self.parts.append(counts)
-        if call.outputs:
+        if call.outputs and "backward" not in call.tags:
             self.output_shape = call.output.shape
         if work is not None:
             self.mac_sites += work.mac_sites

@@ -46,6 +46,9 @@ class Work:
         return sum(site.count for site in self.sites)
 
 
+ARITHMETIC_TAG = "arithmetic:"
+"""Start of the tag that says in which arithmetic a layer is counted, whatever its operator."""
+
 Rule = Callable[[OpCall], Work]
 RULES: dict[str, Rule] = {}
 

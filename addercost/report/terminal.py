@@ -1,4 +1,7 @@
-"""A table for a terminal, fitted to its width: first short numbers, then fewer columns, then short paths."""
+"""A table for a terminal, fitted to its width: first short numbers, then fewer columns, then short paths.
+
+Texts wrap. Numbers are never cut: a table that cannot be made narrower is printed wider than the terminal.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from addercost.report.tables import Column, Kind, Table, shown
+from addercost.report.tables import Column, Kind, Table, heading, shown
 from addercost.report.text import printable, shortened
 
 if TYPE_CHECKING:
@@ -15,10 +18,13 @@ if TYPE_CHECKING:
 _UNLIMITED = 100_000
 _GAP = 2
 _SHORTEST_PATH = 14
+_LONGEST_WORD = 24
+
+Cells = list[list[str]]
 
 
 def to_terminal(table: Table, width: int | None = None, styled: bool = False) -> str:
-    """The table, its title above and its notes below, at most `width` columns wide.
+    """The table, its title above and its notes below, at most `width` columns wide if that can be.
 
     styled: with the escape sequences for bold text.
     """
@@ -28,61 +34,85 @@ def to_terminal(table: Table, width: int | None = None, styled: bool = False) ->
     from rich.text import Text
 
     limit = width or _UNLIMITED
-    columns, cells, total = _fitted(table, limit)
+    columns, cells = _fitted(table, limit)
     # The box draws one space between columns; the padding is the other.
     drawn = RichTable(box=rich.box.SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), pad_edge=False, show_edge=False)
-    for column in columns:
+    widths = _widths(columns, cells, limit)
+    for column, column_width in zip(columns, widths, strict=True):
         justify: JustifyMethod = "left" if column.is_text else "right"
-        if column.kind is Kind.TEXT:
-            words = [word for row in cells for word in row[len(drawn.columns)].split()]
-            longest = min(max(map(len, words), default=0), _SHORTEST_PATH)
-            drawn.add_column(Text(column.title), justify=justify, overflow="fold", min_width=longest)
-        else:
-            drawn.add_column(Text(column.title), justify=justify, no_wrap=True)
-    for row in cells:
+        drawn.add_column(Text(column.title), justify=justify, width=column_width, overflow="fold")
+    body = cells[: len(table.rows)]
+    for row in body:
         drawn.add_row(*(Text(cell) for cell in row))
-    if total:
+    for row in cells[len(body) :]:
         drawn.add_section()
-        drawn.add_row(*(Text(cell, style="bold") for cell in total))
+        drawn.add_row(*(Text(cell, style="bold") for cell in row))
     buffer = io.StringIO()
-    console = Console(file=buffer, width=limit, force_terminal=styled, highlight=False)
+    needed = sum(widths) + _GAP * len(widths)
+    console = Console(file=buffer, width=max(limit, needed), force_terminal=styled, highlight=False)
     if table.title:
         console.print(Text(printable(table.title), style="bold"))
     console.print(drawn)
-    for note in table.notes:
-        console.print(Text(printable(note)), soft_wrap=width is None)
+    hidden = [heading(column) for column in table.columns if column not in columns]
+    remarks = [f"hidden to fit {limit} columns: {', '.join(hidden)}"] if hidden else []
+    for note in (*remarks, *table.notes):
+        console.print(Text(printable(note)))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
-def _fitted(table: Table, limit: int) -> tuple[list[Column], list[list[str]], list[str]]:
+def _fitted(table: Table, limit: int) -> tuple[list[Column], Cells]:
+    """The columns that are shown, and the texts of all rows with the total last."""
     columns = list(table.columns)
-    for short in (False, True):
-        cells, total = _cells(table, columns, short)
-        if _needed(columns, cells, total) <= limit:
-            return columns, cells, total
+    cells = _cells(table, columns, short=False)
+    if _needed(columns, cells) <= limit:
+        return columns, cells
+    cells = _cells(table, columns, short=True)
     for column in [column for column in reversed(columns) if column.optional]:
+        if _needed(columns, cells) <= limit:
+            return columns, cells
         columns.remove(column)
-        cells, total = _cells(table, columns, short=True)
-        if _needed(columns, cells, total) <= limit:
-            return columns, cells, total
+        cells = _cells(table, columns, short=True)
     for i, column in enumerate(columns):
-        if column.kind is Kind.PATH:
-            widest = max((len(row[i]) for row in cells), default=0)
-            room = max(widest - (_needed(columns, cells, total) - limit), _SHORTEST_PATH)
+        excess = _needed(columns, cells) - limit
+        if column.kind is Kind.PATH and excess > 0:
+            room = max(max(len(row[i]) for row in cells) - excess, _SHORTEST_PATH)
             for row in cells:
                 row[i] = shortened(row[i], room)
-    return columns, cells, total
+    return columns, cells
 
 
-def _cells(table: Table, columns: Sequence[Column], short: bool) -> tuple[list[list[str]], list[str]]:
-    rows = [[shown(row.get(column.name), column, short) for column in columns] for row in table.rows]
-    total = [shown(table.total.get(column.name), column, short) for column in columns] if table.total else []
-    return rows, total
+def _cells(table: Table, columns: Sequence[Column], short: bool) -> Cells:
+    rows = [*table.rows, *([table.total] if table.total else [])]
+    return [[shown(row.get(column.name), column, short) for column in columns] for row in rows]
 
 
-def _needed(columns: Sequence[Column], cells: Sequence[Sequence[str]], total: Sequence[str]) -> int:
-    width = 0
-    for i, column in enumerate(columns):
-        texts = [*column.title.split("\n"), *(row[i] for row in cells), *(total[i : i + 1])]
-        width += max(len(text) for text in texts) + _GAP
-    return width - _GAP
+def _needed(columns: Sequence[Column], cells: Cells) -> int:
+    """The width at which nothing wraps."""
+    return sum(_natural_width(column, i, cells) for i, column in enumerate(columns)) + _GAP * (
+        len(columns) - 1
+    )
+
+
+def _natural_width(column: Column, i: int, cells: Cells) -> int:
+    return max(len(text) for text in (*column.title.split("\n"), *(row[i] for row in cells)))
+
+
+def _widths(columns: Sequence[Column], cells: Cells, limit: int) -> list[int]:
+    """Natural widths; where they exceed the limit the widest texts give way, down to their longest word."""
+    widths = [_natural_width(column, i, cells) for i, column in enumerate(columns)]
+    least = [
+        _longest_word(column, i, cells) if column.kind is Kind.TEXT else widths[i]
+        for i, column in enumerate(columns)
+    ]
+    for _ in range(sum(widths) + _GAP * (len(widths) - 1) - limit):
+        shrinkable = [i for i, width in enumerate(widths) if width > least[i]]
+        if not shrinkable:
+            break
+        widths[max(shrinkable, key=lambda i: widths[i])] -= 1
+    return widths
+
+
+def _longest_word(column: Column, i: int, cells: Cells) -> int:
+    texts = (*column.title.split("\n"), *(row[i] for row in cells))
+    longest = max((len(word) for text in texts for word in text.split()), default=1)
+    return min(longest, _LONGEST_WORD)

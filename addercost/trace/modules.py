@@ -71,7 +71,8 @@ class CallStack:
         self.tree = tree
         self.path = ""
         self.types: dict[str, str] = {}
-        self.failed: str | None = None
+        self.failed: tuple[str, str] | None = None
+        """The innermost module that raised, and what it was given."""
         self._resolved: dict[tuple[int, str], str] = {}
 
     def enter(self, module: nn.Module) -> str:
@@ -112,7 +113,8 @@ def _tracking(module: nn.Module, forward: Callable[..., Any], stack: CallStack) 
             return forward(*args, **kwargs)
         except BaseException:
             if stack.failed is None:
-                stack.failed = stack.path
+                shapes = ["x".join(map(str, value.shape)) for value in args if isinstance(value, Tensor)]
+                stack.failed = (stack.path, ", ".join(shapes))
             raise
         finally:
             stack.path = caller

@@ -214,11 +214,12 @@ def _input_specs(inputs: list[Tensor]) -> list[TensorSpec]:
     return [TensorSpec(tuple(t.shape), str(t.dtype).removeprefix("torch."), "input") for t in inputs]
 
 
-def _forward_error(name: str, path: str | None, error: Exception) -> TraceError:
+def _forward_error(name: str, failed: tuple[str, str] | None, error: Exception) -> TraceError:
     text = " ".join(str(error).split()) or type(error).__name__
     if len(text) > 400:
         text = text[:400] + " …"
-    where = f"layer {path}" if path else "its forward"
+    path, given = failed or ("", "")
+    where = (f"layer {path}" if path else "its forward") + (f", given {given}," if given else "")
     return TraceError(
         f"{name} does not run on these inputs: {where} raised {type(error).__name__}: {text}",
         "check the shape and dtype given with --input",

@@ -1,0 +1,5 @@
+"""`python -m addercost`."""
+
+from addercost.cli import main
+
+main()

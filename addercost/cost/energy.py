@@ -1,0 +1,217 @@
+"""Joules of a counted model on a process node: arithmetic and memory traffic, each term apart.
+
+Arithmetic is charged operation by operation at the width it was counted at; `accumulator_format` moves the
+accumulating additions to another width, as a chip that sums bytes in 32 bits does. Memory is charged per
+byte for each level that is switched on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from addercost.arithmetic import Arithmetic, OpClass, OpCounts
+from addercost.cost.estimate import CountedLayer, CountedModel, MissingFigure, bytes_moved
+from addercost.errors import ArgumentError, CheckFailedError, unknown_name
+from addercost.hardware.schema import EnergyFigure, EnergyTable, MemoryEnergy
+
+PJ = 1e-12
+
+# What an energy table calls an operation class, best first, and what that assumes.
+_OPERATIONS: dict[OpClass, tuple[tuple[str, str], ...]] = {
+    OpClass.MUL: (("mul", ""),),
+    OpClass.ADD: (("add", ""),),
+    OpClass.COMPARE: (("compare", ""), ("add", "a comparison costs a subtraction")),
+    OpClass.SHIFT: (("shift", ""),),
+    OpClass.XNOR: (("bitwise", ""),),
+    OpClass.LOGIC: (("bitwise", ""),),
+    OpClass.ABS: (("bitwise", "|x| costs a mask"), ("add", "|x| costs an addition")),
+}
+_INTEGER_BITS = {"bool": 1, "int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int32": 32, "int64": 64}
+
+
+@dataclass(frozen=True, slots=True)
+class LayerEnergy:
+    """Joules of one layer, term by term. `memory_j` has one entry for each level that was switched on."""
+
+    path: str
+    arithmetic_j: float
+    memory_j: tuple[tuple[str, float], ...] = ()
+    complete: bool = True
+
+    @property
+    def total_j(self) -> float:
+        return self.arithmetic_j + sum(joules for _, joules in self.memory_j)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEnergy:
+    """An energy estimate. `total_j` is the sum over `layers`; a lower bound where `complete` is False."""
+
+    hardware: str
+    total_j: float
+    arithmetic_j: float
+    complete: bool
+    missing: tuple[MissingFigure, ...]
+    assumptions: tuple[str, ...]
+    layers: tuple[LayerEnergy, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyCharge:
+    """One operation's energy (pJ), and what had to be assumed."""
+
+    energy_pj: float
+    assumption: str = ""
+
+
+def operation_energy(
+    table: EnergyTable, op_class: OpClass, number_format: str, clock_period_ns: float | None = None
+) -> EnergyCharge | None:
+    """Energy of one operation, from the table's figure, else its fit, else None.
+
+    Where a block has a figure for each clock period, the one of `clock_period_ns`, or the slowest.
+    """
+    for op, assumption in _OPERATIONS.get(op_class, ()):
+        figure = _figure(table, op, number_format, clock_period_ns)
+        if figure is not None and figure.energy_pj is not None:
+            return EnergyCharge(figure.energy_pj, assumption)
+        bits = _INTEGER_BITS.get(number_format)
+        for fit in table.fits:
+            if fit.op == op and bits is not None:
+                fitted = f"{number_format} {op} from the fit over bits"
+                return EnergyCharge(fit.energy_pj(bits), f"{assumption}, {fitted}" if assumption else fitted)
+    return None
+
+
+def site_energy_pj(
+    table: EnergyTable,
+    arithmetic: Arithmetic,
+    number_format: str,
+    accumulator_format: str | None = None,
+    difference_format: str | None = None,
+) -> float:
+    """Energy of one input-weight pair: mul + add, or subtract + add, or shift + add (|·| apart).
+
+    The accumulating addition is charged at `accumulator_format`, the subtraction at `difference_format`,
+    both at the operands' format when None. Raises ArgumentError where the table lacks a figure.
+    """
+    first = {Arithmetic.MAC: OpClass.MUL, Arithmetic.ADDER: OpClass.ADD, Arithmetic.SHIFT: OpClass.SHIFT}
+    if arithmetic not in first:
+        raise ArgumentError(f"no energy rule for {arithmetic} sites", f"known: {', '.join(first)}")
+    operand = difference_format or number_format if arithmetic is Arithmetic.ADDER else number_format
+    total = 0.0
+    for op_class, f in ((first[arithmetic], operand), (OpClass.ADD, accumulator_format or number_format)):
+        charge = operation_energy(table, op_class, f)
+        if charge is None:
+            raise ArgumentError(
+                f"{table.name} has no energy of {op_class} ({f})", "choose another energy table"
+            )
+        total += charge.energy_pj
+    return total
+
+
+def estimate_energy(
+    model_counts: CountedModel | Iterable[CountedLayer],
+    table: EnergyTable,
+    memories: Sequence[str] = (),
+    arithmetic: bool = True,
+    accumulator_format: str | None = None,
+    clock_period_ns: float | None = None,
+    strict: bool = False,
+) -> ModelEnergy:
+    """Joules of counted layers on `table`'s node.
+
+    `memories` switches on levels of `table.memories` by name: each is charged for every byte a layer reads
+    and writes. `arithmetic=False` switches the arithmetic term off. Raises ArgumentError for an unknown
+    memory, CheckFailedError for a missing figure when `strict`.
+    """
+    levels = [_memory(table, name) for name in memories]
+    charges: dict[tuple[OpClass, str], EnergyCharge | None] = {}
+    missing: dict[str, int] = {}
+    assumptions: dict[str, None] = {}
+    layers = []
+    for layer in model_counts if isinstance(model_counts, Iterable) else model_counts.layers:
+        complete, picojoules = True, 0.0
+        counts = _widened(layer, accumulator_format) if arithmetic else OpCounts()
+        for op_class, number_format, n in counts:
+            key = (op_class, number_format)
+            if key not in charges:
+                charges[key] = operation_energy(table, op_class, number_format, clock_period_ns)
+            charge = charges[key]
+            if charge is None:
+                figure = f"the energy of {op_class} ({number_format})"
+                missing[figure] = missing.get(figure, 0) + n
+                complete = False
+                continue
+            picojoules += n * charge.energy_pj
+            if charge.assumption:
+                assumptions[f"{op_class} ({number_format}): {charge.assumption}"] = None
+        moved = bytes_moved(layer)
+        memory_j = tuple((m.memory, moved * m.energy_pj_per_byte * PJ) for m in levels)
+        layers.append(LayerEnergy(layer.path, picojoules * PJ, memory_j, complete))
+    for level in levels:
+        if level.energy_low_pj != level.energy_high_pj:
+            assumptions[
+                f"{level.memory}: the middle of {level.energy_low_pj} to {level.energy_high_pj} pJ"
+            ] = None
+    figures = tuple(MissingFigure(figure, table.name, n) for figure, n in missing.items())
+    if strict and figures:
+        raise CheckFailedError(
+            "; ".join(map(str, figures)), "leave --strict out to take the rest as a lower bound"
+        )
+    return ModelEnergy(
+        hardware=table.name,
+        total_j=sum(layer.total_j for layer in layers),
+        arithmetic_j=sum(layer.arithmetic_j for layer in layers),
+        complete=not figures,
+        missing=figures,
+        assumptions=tuple(assumptions),
+        layers=tuple(layers),
+    )
+
+
+def area_um2(table: EnergyTable, operations: Mapping[tuple[str, str], int]) -> float | None:
+    """Area of so many units of each (op, number format), or None where the table lacks one of them."""
+    total = 0.0
+    for (op, number_format), units in operations.items():
+        figures = [
+            f for f in table.operations if (f.op, f.number_format) == (op, number_format) and f.area_um2
+        ]
+        if not figures:
+            return None
+        slowest = max(figures, key=lambda f: f.clock_period_ns or 0)
+        total += units * (slowest.area_um2 or 0)
+    return total
+
+
+def _figure(
+    table: EnergyTable, op: str, number_format: str, clock_period_ns: float | None
+) -> EnergyFigure | None:
+    found = [f for f in table.operations if (f.op, f.number_format) == (op, number_format)]
+    if clock_period_ns is not None:
+        found = [f for f in found if f.clock_period_ns in (None, clock_period_ns)]
+    return max(found, key=lambda f: f.clock_period_ns or 0, default=None)
+
+
+def _memory(table: EnergyTable, name: str) -> MemoryEnergy:
+    for memory in table.memories:
+        if memory.memory == name:
+            return memory
+    raise unknown_name(f"memory of {table.name}", name, (m.memory for m in table.memories))
+
+
+def _widened(layer: CountedLayer, accumulator_format: str | None) -> OpCounts:
+    """The counts with one addition for each site moved to the accumulator's format."""
+    sites = getattr(layer, "mac_sites", 0)
+    if accumulator_format is None or not sites:
+        return layer.counts
+    counts = {(c, f): n for c, f, n in layer.counts}
+    for (op_class, f), n in list(counts.items()):
+        if op_class is OpClass.ADD and f != accumulator_format and sites:
+            moved = min(n, sites)
+            counts[op_class, f] -= moved
+            key = (op_class, accumulator_format)
+            counts[key] = counts.get(key, 0) + moved
+            sites -= moved
+    return OpCounts.from_mapping(counts)

@@ -1,0 +1,372 @@
+"""`addercost profile`, `compare` and `reproduce` as a user runs them. Needs torch, some cases torchvision."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from addercost.cli import run
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "lenet5_bn.py"
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def addercost(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command in this process and returns its stdout; the exit code must be as said."""
+
+    def call(*arguments: str | Path, exit_code: int = 0) -> str:
+        code = run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        assert code == exit_code, captured.err
+        return captured.out
+
+    return call
+
+
+def as_json(text: str) -> Any:
+    return json.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("spec", "sites"),
+    [
+        # 6·28²·25 + 16·10²·150 + 400·120 + 120·84 + 84·10
+        pytest.param("zoo:lenet5-bn", 416_520, id="lenet5-bn"),
+        pytest.param("torchvision:resnet50", 4_089_184_256, id="torchvision resnet50"),
+        pytest.param("zoo:resnet50", 4_089_184_256, id="the zoo's resnet50 is torchvision's"),
+        pytest.param("zoo:resnet50-v1", 3_857_973_248, id="resnet50-v1"),
+        pytest.param("zoo:resnet32-cifar", 69_124_736, id="resnet32-cifar"),
+    ],
+)
+def test_macs(addercost: Run, spec: str, sites: int) -> None:
+    data = as_json(addercost("profile", spec, "--convention", "macs", "--format", "json"))
+    assert data["totals"] == {"mul": sites, "add": sites}
+    assert data["mac_sites"] == sites
+    assert data["complete"] is True and data["uncounted"] == []
+
+
+def test_json_document(addercost: Run) -> None:
+    data = as_json(addercost("profile", EXAMPLE, "--format", "json", "--cpu", "via-nano-2000"))
+    assert data["schema"] == "addercost/profile/1"
+    assert data["convention"] == "full" and data["tracer"] == "meta" and data["arithmetic"] is None
+    conv = data["layers"][0]
+    assert (conv["path"], conv["type"], conv["op"]) == ("conv1", "Conv2d", "convolution")
+    assert conv["output_shape"] == [1, 6, 28, 28]
+    assert conv["parameters"] == 6 * 25 + 6
+    # 25 products an output; 24 additions and the bias.
+    assert conv["counts"] == {"mul": 6 * 28 * 28 * 25, "add": 6 * 28 * 28 * 25}
+    for op_class, total in data["totals"].items():
+        assert total == sum(layer["counts"].get(op_class, 0) for layer in data["layers"])
+    (cost,) = data["cost"]
+    assert (cost["hardware"], cost["model"]) == ("via-nano-2000", "latency-sum")
+    assert cost["cycles"] == sum(layer["cycles"] for layer in cost["layers"])
+    assert [layer["path"] for layer in cost["layers"]] == [layer["path"] for layer in data["layers"]]
+
+
+def test_the_papers_cycles(addercost: Run) -> None:
+    """416,520 sites: mul 4 and add 2 as a CNN, two additions as an adder network."""
+    options = ("--convention", "macs", "--format", "json")
+    cnn = as_json(addercost("profile", "zoo:lenet5-bn", *options))
+    adder = as_json(addercost("profile", "zoo:lenet5-bn", "--as", "adder", *options))
+    assert cnn["cost"][0]["cycles"] == 416_520 * (4 + 2)
+    assert adder["totals"] == {"mul": 0, "add": 2 * 416_520}
+    assert adder["cost"][0]["cycles"] == 416_520 * (2 + 2)
+
+
+def test_keep_first_last(addercost: Run) -> None:
+    """conv1 (117,600) and fc3 (840) stay multiplications."""
+    data = as_json(
+        addercost(
+            "profile",
+            EXAMPLE,
+            "--as",
+            "adder",
+            "--keep-first-last",
+            "--convention",
+            "macs",
+            "--format",
+            "json",
+        )
+    )
+    kept = 117_600 + 840
+    assert data["totals"] == {"mul": kept, "add": kept + 2 * (416_520 - kept)}
+    assert data["keep_first_last"] is True
+
+
+@pytest.mark.parametrize(
+    ("suffix", "totals"),
+    [
+        pytest.param("adder", {"mul": 0, "add": 833_040}, id="adder"),
+        pytest.param("xnor", {"mul": 0, "add": 0, "xnor": 416_520, "popcount": 416_520}, id="xnor"),
+        pytest.param("shift", {"mul": 0, "add": 416_520, "shift": 416_520}, id="shift"),
+    ],
+)
+def test_a_zoo_model_in_another_arithmetic_traces_as_such(
+    addercost: Run, suffix: str, totals: dict[str, int]
+) -> None:
+    data = as_json(
+        addercost("profile", f"zoo:lenet5-bn:{suffix}", "--convention", "macs", "--format", "json")
+    )
+    assert data["totals"] == totals
+    layers = [layer for layer in data["layers"] if layer["arithmetic"]]
+    assert len(layers) == 5 and {layer["arithmetic"] for layer in layers} == {suffix}
+
+
+def test_csv_has_the_columns_of_the_table(addercost: Run) -> None:
+    rows = list(csv.DictReader(io.StringIO(addercost("profile", EXAMPLE, "--format", "csv"))))
+    assert list(rows[0])[:6] == ["path", "type", "output_shape", "parameters", "mul", "add"]
+    assert list(rows[0])[-2:] == ["cycles@via-nano-2000", "share"]
+    assert rows[0]["output_shape"] == "1x6x28x28"
+    assert sum(int(row["mul"]) for row in rows) == 422_868
+    assert sum(float(row["share"]) for row in rows) == pytest.approx(1)
+
+
+def test_markdown_aligns_numbers_right(addercost: Run) -> None:
+    text = addercost("profile", EXAMPLE, "--format", "markdown")
+    assert "| layer | type | output | parameters |" in text
+    assert "| --- | --- | --- | ---: | ---: |" in text
+
+
+@pytest.mark.parametrize("width", [48, 80, 200])
+def test_the_table_fits_the_terminal(addercost: Run, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    text = addercost("profile", EXAMPLE)
+    assert max(map(len, text.splitlines())) <= width
+    total = next(line for line in text.splitlines() if line.startswith("total"))
+    assert ("422,868" if width == 200 else "423k") in total and "…" not in total
+    assert ("hidden to fit" in text) == (width < 200)
+
+
+def test_sort_top_and_depth(addercost: Run) -> None:
+    text = addercost("profile", EXAMPLE, "--sort", "mul", "--top", "2", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["path"] for row in rows] == ["conv2", "conv1", "8 more layers"]
+    assert sum(int(row["mul"]) for row in rows) == 422_868
+    folded = addercost("profile", "zoo:lenet5-bn", "--depth", "1", "--format", "csv")
+    assert [row["path"] for row in csv.DictReader(io.StringIO(folded))] == ["features", "classifier"]
+
+
+def test_a_saved_trace_is_profiled_like_the_model(addercost: Run, tmp_path: Path) -> None:
+    saved = tmp_path / "trace.json"
+    first = addercost("profile", EXAMPLE, "--format", "json", "--save-trace", saved)
+    assert as_json(addercost("profile", saved, "--format", "json")) == as_json(first)
+
+
+def test_output_file_and_force(addercost: Run, tmp_path: Path) -> None:
+    file = tmp_path / "out.csv"
+    assert addercost("profile", EXAMPLE, "--format", "csv", "-o", file) == ""
+    first = file.read_text()
+    addercost("profile", EXAMPLE, "--format", "csv", "-o", file, exit_code=5)
+    assert file.read_text() == first
+    addercost("profile", "zoo:lenet5-bn:adder", "--format", "csv", "-o", file, "--force")
+    assert file.read_text() != first
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_strict(addercost: Run, tmp_path: Path) -> None:
+    """The VIA Nano's table has no square root; counts alone are complete."""
+    addercost("profile", EXAMPLE, "--strict", exit_code=1)
+    addercost("profile", EXAMPLE, "--strict", "--cpu", "none")
+    mystery = tmp_path / "mystery.py"
+    mystery.write_text(
+        "import torch\nfrom torch import nn\n"
+        "library = torch.library.Library('addercost_test', 'FRAGMENT')\n"
+        "library.define('mystery(Tensor x) -> Tensor')\n"
+        "library.impl('mystery', lambda x: x.clone(), 'CompositeExplicitAutograd')\n"
+        "class Net(nn.Module):\n    def forward(self, x): return torch.ops.addercost_test.mystery(x) + 1\n"
+        "example_inputs = torch.empty(4, 4)\n"
+    )
+    saved = tmp_path / "mystery.json"
+    options = ("--cpu", "none", "--format", "json", "--save-trace", saved)
+    data = as_json(addercost("profile", mystery, *options))
+    assert data["complete"] is False
+    assert data["uncounted"] == [{"op": "addercost_test.mystery", "calls": 1, "paths": [""]}]
+    assert data["totals"]["add"] == 16
+    assert "LOWER BOUND" in addercost("profile", saved, "--cpu", "none")
+    addercost("profile", saved, "--cpu", "none", "--strict", exit_code=1)
+
+
+def test_compare(addercost: Run) -> None:
+    text = addercost(
+        "compare", "zoo:lenet5-bn", "--convention", "macs", "--as", "mac,adder,xnor",
+        "--cpu", "via-nano-2000", "--cpu", "amd-zen4", "--format", "csv",
+    )  # fmt: skip
+    rows = {row["arithmetic"]: row for row in csv.DictReader(io.StringIO(text))}
+    assert float(rows["adder"]["ratio@via-nano-2000"]) == 1.5
+    # Zen 4 takes 3 cycles for either (LLVM 22.1.8 scheduling model), so nothing is gained.
+    assert float(rows["adder"]["ratio@amd-zen4"]) == 1.0
+    assert int(rows["xnor"]["xnor"]) == 416_520
+
+
+def test_a_training_step(addercost: Run) -> None:
+    """Forward, input gradient and weight gradient are the same sites: 3 times the forward's."""
+    data = as_json(
+        addercost("profile", "torchvision:resnet18", "--backward", "--convention", "macs", "--format", "json")
+    )
+    assert data["mac_sites"] == 3 * 1_814_073_344 == 10_884_440_064 // 2
+    assert data["layers"][0]["path"] == "conv1" and data["layers"][0]["output_shape"] == [1, 64, 112, 112]
+
+
+@pytest.mark.parametrize("spec", ["zoo:lenet5-bn", "zoo:lenet5-bn:adder"])
+def test_the_second_tracer_agrees(addercost: Run, spec: str) -> None:
+    first, second = (
+        as_json(addercost("profile", spec, "--cpu", "none", "--tracer", tracer, "--format", "json"))
+        for tracer in ("dispatch", "fvcore")
+    )
+    assert first["totals"] == second["totals"] and second["tracer"] == "fvcore"
+    assert {layer["path"]: layer["counts"] for layer in first["layers"] if layer["mac_sites"]} == {
+        layer["path"]: layer["counts"] for layer in second["layers"] if layer["mac_sites"]
+    }
+
+
+def test_cost_models_and_energy(addercost: Run) -> None:
+    """On the VIA Nano a vector of four products takes a cycle, four differences and sums three (port MB).
+
+    At 45 nm (Horowitz, ISSCC 2014) a pair is 3.7 + 0.9 pJ as MAC and 0.9 + 0.9 pJ as two additions.
+    """
+    options = ("--convention", "macs", "--cost-model", "throughput", "--energy", "45nm", "--format", "json")
+    cnn = as_json(addercost("profile", "zoo:lenet5-bn", *options))
+    adder = as_json(addercost("profile", "zoo:lenet5-bn", "--as", "adder", *options))
+    assert [data["cost"][0]["cycles"] for data in (cnn, adder)] == [416_520 / 4, 416_520 / 4 * 3]
+    assert adder["cost"][0]["layers"][0]["bound"] == "port MB"
+    assert cnn["energy"][0]["total_j"] == pytest.approx(416_520 * 4.6e-12)
+    assert adder["energy"][0]["total_j"] == pytest.approx(416_520 * 1.8e-12)
+
+
+def test_several_cost_models_have_columns_of_their_own(addercost: Run) -> None:
+    text = addercost(
+        "profile", EXAMPLE, "--cost-model", "latency-sum", "--cost-model", "throughput", "--energy", "45nm",
+        "--memory", "dram", "--format", "csv",
+    )  # fmt: skip
+    assert text.splitlines()[0].endswith(
+        "cycles@via-nano-2000:latency-sum,cycles@via-nano-2000:throughput,energy_j@45nm,share"
+    )
+
+
+def test_a_table_of_ones_own(addercost: Run, tmp_path: Path) -> None:
+    text = addercost("hardware", "show", "via-nano-2000", "--format", "json")
+    assert "fp80_mul" in text
+    source = Path(__file__).parents[2] / "addercost" / "hardware" / "cpus" / "via-nano-2000.toml"
+    (tmp_path / "mine.toml").write_text(source.read_text())
+    options = ("--convention", "macs", "--hardware-path", tmp_path, "--format", "json")
+    data = as_json(addercost("profile", EXAMPLE, "--cpu", "mine", *options))
+    assert data["cost"][0]["hardware"] == "mine" and data["cost"][0]["cycles"] == 416_520 * 6
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        pytest.param(("--cost-model", "latency"), "did you mean latency-sum", id="cost model"),
+        pytest.param(("--energy", "45"), "45nm", id="energy table"),
+        pytest.param(("--energy", "45nm", "--memory", "dran"), "dram", id="memory"),
+        pytest.param(("--what-if", "prun=0.5"), "did you mean prune", id="what-if"),
+        pytest.param(("--tracer", "fvcor"), "did you mean fvcore", id="tracer"),
+        pytest.param(("--tracer", "fvcore", "--backward"), "--tracer dispatch", id="fvcore and backward"),
+        pytest.param(("--hardware-path", "/nowhere"), "/nowhere", id="hardware path"),
+    ],
+)
+def test_unknown_names(option: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["profile", str(EXAMPLE), *option]) in (2, 6)
+    err = capsys.readouterr().err
+    assert words in err and len(err.splitlines()) == 1
+
+
+def test_reproduce_latency(addercost: Run) -> None:
+    rows = as_json(addercost("reproduce", "latency", "--format", "json"))
+    by_way = {row["way"]: row for row in rows}
+    assert by_way["published counts"]["cnn_cycles"] == 435_000 * 6
+    assert by_way["published counts"]["adder_cycles"] == 870_000 * 2
+    assert by_way["thop rule"]["cnn_mul"] == 435_432
+    assert by_way["plain MACs"]["cnn_cycles"] == 416_520 * 6
+    assert by_way["plain MACs"]["adder_cycles"] == 416_520 * 4
+    assert [by_way[way]["ratio"] for way in ("published counts", "thop rule", "plain MACs")] == [1.5] * 3
+    # SSE: MULSS 3, ADDSS 2 to 3 (the same sheet): (3 + 2) / 4 and (3 + 3) / 6.
+    assert [by_way[f"plain MACs, SSE add {add}"]["ratio"] for add in (2, 3)] == [1.25, 1.0]
+    assert by_way["published counts"]["cnn_published"] == "2.6M"
+
+
+def test_reproduce_counts(addercost: Run) -> None:
+    rows = as_json(addercost("reproduce", "counts", "--format", "json"))
+    verdicts = {(row["model"], row["convention"]): (row["computed_mul"], row["verdict"]) for row in rows}
+    assert verdicts == {
+        ("zoo:lenet5-bn", "macs"): (416_520, "does not"),
+        ("zoo:lenet5-bn", "thop"): (435_432, "reproduces"),
+        ("zoo:vgg-small", "macs"): (607_600_640, "does not"),
+        ("zoo:resnet20-cifar", "macs"): (40_813_184, "does not"),
+        ("zoo:resnet32-cifar", "macs"): (69_124_736, "reproduces"),
+        ("zoo:resnet18", "macs"): (1_814_073_344, "reproduces"),
+        ("zoo:resnet50-v1", "macs"): (3_857_973_248, "reproduces"),
+        ("zoo:resnet50", "macs"): (4_089_184_256, "does not"),
+    }
+
+
+def test_python_api_gives_the_same(addercost: Run) -> None:
+    import addercost as package
+
+    profile = package.profile("zoo:lenet5-bn", convention="macs")
+    assert as_json(profile.to_json()) == as_json(
+        addercost("profile", "zoo:lenet5-bn", "--convention", "macs", "--format", "json")
+    )
+    frame = profile.to_frame()
+    assert frame["mul"].sum() == 416_520 and len(frame) == 14
+    assert "416,520" in profile._repr_html_()
+
+
+def test_python_api_takes_modules_on_any_device() -> None:
+    import torch
+    from torch import nn
+
+    import addercost as package
+
+    for device in ("cpu", "meta"):
+        model = nn.Linear(3, 4, device=device)
+        x = torch.empty(2, 3, device=device)
+        assert package.profile(model, x, convention="macs", cpus=()).counts.total.by_class() == {
+            "mul": 24,
+            "add": 24,
+        }
+
+
+def process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "addercost", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+def test_help_fits_one_screen_and_names_the_first_commands_first() -> None:
+    done = process("--help", COLUMNS="80")
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0 and len(lines) <= 50
+    commands = [line.split()[0] for line in lines if line.startswith("  ") and "  " in line.strip()]
+    assert [c for c in commands if not c.startswith("-")][:3] == ["profile", "compare", "reproduce"]
+
+
+def test_a_checkout_runs_without_being_installed(tmp_path: Path) -> None:
+    script = Path(__file__).parents[2] / "cli.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--version"], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert done.stdout.startswith("addercost")
+
+
+def test_a_reader_that_stops_early_is_no_error() -> None:
+    command = f"{sys.executable} -m addercost profile {EXAMPLE} | head -n 1"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == "" and done.returncode == 0

@@ -1,0 +1,127 @@
+"""Energy from the published figures; ratios derived from them."""
+
+import pytest
+from counted_layers import Layer, adder_layer, mac_layer
+
+from addercost.arithmetic import Arithmetic, OpClass, OpCounts
+from addercost.cost.energy import area_um2, estimate_energy, operation_energy, site_energy_pj
+from addercost.errors import ArgumentError, CheckFailedError
+from addercost.hardware import list_hardware, load_energy
+
+NM45 = load_energy("45nm")
+NM7 = load_energy("7nm")
+
+
+@pytest.mark.parametrize(
+    ("table", "number_format", "wider", "ratio"),
+    [
+        # Horowitz, ISSCC 2014: fp32 mul 3.7, add 0.9; int8 mul 0.2, add 0.03; int32 add 0.1 pJ.
+        pytest.param(NM45, "fp32", {}, (3.7 + 0.9) / (0.9 + 0.9), id="fp32-45nm-2.56"),
+        pytest.param(NM45, "int8", {}, (0.2 + 0.03) / (0.03 + 0.03), id="int8-8-bit-sums-3.83"),
+        pytest.param(
+            NM45,
+            "int8",
+            {"accumulator_format": "int32"},
+            (0.2 + 0.1) / (0.03 + 0.1),
+            id="int8-32-bit-sums-2.31",
+        ),
+        # The published 1.5 needs the subtraction at 32 bits too.
+        pytest.param(
+            NM45,
+            "int8",
+            {"accumulator_format": "int32", "difference_format": "int32"},
+            (0.2 + 0.1) / (0.1 + 0.1),
+            id="int8-all-additions-32-bit-1.5",
+        ),
+        # Jouppi et al., ISCA 2021: fp32 mul 1.31, add 0.38 pJ.
+        pytest.param(NM7, "fp32", {}, (1.31 + 0.38) / (0.38 + 0.38), id="fp32-7nm-2.22"),
+    ],
+)
+def test_energy_of_a_convolution_tap_over_an_adder_tap(table, number_format, wider, ratio):
+    mac = site_energy_pj(table, Arithmetic.MAC, number_format, **wider)
+    adder = site_energy_pj(table, Arithmetic.ADDER, number_format, **wider)
+    assert mac / adder == pytest.approx(ratio)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "rounded"),
+    [(4.6 / 1.8, 2.56), (0.23 / 0.06, 3.83), (0.3 / 0.2, 1.5), (1.69 / 0.76, 2.22)],
+    ids=["fp32-45nm", "int8", "int8-int32", "fp32-7nm"],
+)
+def test_the_derivations_above_round_to_the_published_ratios(ratio, rounded):
+    assert round(ratio, 2) == rounded
+
+
+def test_layers_and_their_total():
+    energy = estimate_energy([mac_layer(1000), adder_layer(1000)], NM45)
+    assert [layer.arithmetic_j for layer in energy.layers] == pytest.approx([4600e-12, 1800e-12])
+    assert energy.total_j == pytest.approx(6400e-12)
+    assert energy.complete
+
+
+def test_accumulation_at_the_accumulators_width():
+    mac = estimate_energy([mac_layer(1000, "int8")], NM45, accumulator_format="int32")
+    adder = estimate_energy([adder_layer(1000, "int8")], NM45, accumulator_format="int32")
+    assert mac.total_j == pytest.approx(1000 * (0.2 + 0.1) * 1e-12)
+    assert adder.total_j == pytest.approx(1000 * (0.03 + 0.1) * 1e-12)
+
+
+def test_memory_terms_are_apart_and_off_unless_asked_for():
+    layer = Layer(OpCounts.of(add=10), bytes_read=600, bytes_written=200)
+    assert estimate_energy([layer], NM45).layers[0].memory_j == ()
+    energy = estimate_energy([layer], NM45, memories=["sram 32 KiB", "dram"])
+    # 800 bytes are 100 accesses of 64 bits: 20 pJ each, and 1300 to 2600 pJ each.
+    assert dict(energy.layers[0].memory_j) == pytest.approx({"sram 32 KiB": 2000e-12, "dram": 195_000e-12})
+    assert energy.arithmetic_j == pytest.approx(9e-12)
+    assert energy.total_j == pytest.approx(197_009e-12)
+    assert any("1300 to 2600" in assumption for assumption in energy.assumptions)
+    without = estimate_energy([layer], NM45, memories=["dram"], arithmetic=False)
+    assert without.total_j == pytest.approx(195_000e-12)
+
+
+def test_an_unknown_memory_is_refused():
+    with pytest.raises(ArgumentError, match="unknown memory of 45nm"):
+        estimate_energy([], NM45, memories=["dramm"])
+
+
+def test_a_missing_energy_makes_a_lower_bound():
+    energy = estimate_energy([mac_layer(1000, "int8")], NM7)
+    assert not energy.complete
+    assert energy.total_j == pytest.approx(70e-12)
+    assert [str(m) for m in energy.missing] == [
+        "7nm has no figure for the energy of add (int8): 1,000 not charged"
+    ]
+    with pytest.raises(CheckFailedError):
+        estimate_energy([mac_layer(1000, "int8")], NM7, strict=True)
+
+
+def test_int16_comes_from_the_fit_and_says_so():
+    charge = operation_energy(NM45, OpClass.ADD, "int16")
+    # qkeras: 0.003125 pJ a bit.
+    assert charge.energy_pj == pytest.approx(0.05)
+    assert "fit" in charge.assumption
+
+
+def test_a_table_with_a_figure_for_each_clock_period():
+    nm40 = load_energy("40nm")
+    assert operation_energy(nm40, OpClass.ADD, "int32").energy_pj == 0.0853
+    assert operation_energy(nm40, OpClass.ADD, "int32", clock_period_ns=1).energy_pj == 0.21
+
+
+def test_area():
+    # Horowitz: fp32 multiplier 7700 and adder 4184 µm²; an adder tap needs two adders.
+    assert area_um2(NM45, {("mul", "fp32"): 1, ("add", "fp32"): 1}) == 11_884
+    assert area_um2(NM45, {("add", "fp32"): 2}) == 8368
+    assert area_um2(NM45, {("add", "int8"): 1}) is None
+
+
+@pytest.mark.parametrize("name", [file.name for file in list_hardware(kind="energy")])
+def test_every_energy_figure_has_a_source(name):
+    table = load_energy(name)
+    figures = [*table.operations, *table.memories, *table.fits, *table.relative]
+    assert figures
+    assert all(figure.source in table.sources for figure in figures)
+
+
+def test_the_fpga_table_has_no_absolute_figure_to_sum():
+    assert not estimate_energy([mac_layer(1)], load_energy("fpga")).complete

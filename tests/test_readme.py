@@ -1,0 +1,56 @@
+"""The README's commands print what it shows. Needs torch."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from addercost.cli import run
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SHOWN = [
+    (command, output.strip())
+    for block in re.findall(r"```\n(\$ addercost .*?)```", README, flags=re.S)
+    for command, output in re.findall(r"\$ addercost (.*?)\n(.*?)(?=\n\$ |\Z)", block, flags=re.S)
+]
+
+
+def test_there_are_examples() -> None:
+    assert len(SHOWN) >= 2
+
+
+@pytest.mark.parametrize(("command", "output"), SHOWN, ids=[command for command, _ in SHOWN])
+def test_prints_what_is_shown(
+    command: str, output: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("COLUMNS", "100")
+    assert run(command.split()) == 0
+    assert capsys.readouterr().out.strip() == output
+
+
+def test_the_three_line_hugging_face_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("transformers", reason="needs transformers")
+    lines = [line.strip() for line in README.splitlines() if line.startswith("    ")]
+    start = next(i for i, line in enumerate(lines) if line.startswith("from transformers"))
+    (tmp_path / "llama.py").write_text("\n".join(lines[start : start + 3]))
+    assert run(["profile", str(tmp_path / "llama.py"), "--convention", "macs", "--format", "json"]) == 0
+    # Llama-2-7B: 32 layers of 4·4096² + 3·4096·11008 weights and the 32000·4096 head over 128 tokens; and two
+    # attention products of 128·128·4096 a layer.
+    weights = 32 * (4 * 4096**2 + 3 * 4096 * 11008) + 32000 * 4096
+    expected = 128 * weights + 32 * 2 * 128 * 128 * 4096
+    assert f'"mac_sites": {expected}' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_and_paths_exist(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
+    paths = re.findall(r"`((?:addercost|tests|tools|examples|benchmarks)/[\w./]*)`", text)
+    for target in [*links, *paths]:
+        assert (ROOT / target).exists(), target
