@@ -17,6 +17,10 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "compare": "models × arithmetics × processors side by side",
         "reproduce": "the published AdderNet numbers beside ours",
     },
+    "Sweep": {
+        "sweep": "many architectures × processors × batch sizes, on all cores or a cluster",
+        "query": "SQL over what a sweep made",
+    },
     "Hardware": {
         "hardware": "the processors and energy tables that estimates use",
     },

@@ -52,18 +52,22 @@ def trace(
 
 
 def _trace_meta(model: nn.Module, args: Any, kwargs: Any, name: str) -> Trace:
-    def substitute(tensor: Tensor) -> Tensor:
-        if is_lazy(tensor):
-            return _without_shape(tensor, "meta")
-        if tensor.device.type == "meta":
-            return tensor
-        data = tensor.detach().to("meta")
-        return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
+    args, kwargs = tree_map(without_data, (args, kwargs))
+    return _run(model, args, kwargs, name, "meta", meta_substitute)
 
-    def convert(value: Any) -> Any:
-        return value.detach().to("meta") if isinstance(value, Tensor) else value
 
-    return _run(model, tree_map(convert, args), tree_map(convert, kwargs), name, "meta", substitute)
+def meta_substitute(tensor: Tensor) -> Tensor:
+    """What stands in the place of a parameter or buffer on a run on the meta device."""
+    if is_lazy(tensor):
+        return _without_shape(tensor, "meta")
+    if tensor.device.type == "meta":
+        return tensor
+    data = tensor.detach().to("meta")
+    return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
+
+
+def without_data(value: Any) -> Any:
+    return value.detach().to("meta") if isinstance(value, Tensor) else value
 
 
 def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str) -> Trace:
@@ -157,7 +161,7 @@ def _run(
         except AddercostError:
             raise
         except Exception as error:
-            raise _forward_error(name, calls.failed, error) from error
+            raise forward_error(name, calls.failed, error) from error
         # After the forward, since a lazy module's parameters have their shape only now.
         parameters = {
             n: tensor.numel()
@@ -169,20 +173,24 @@ def _run(
             calls=recorder.calls(),
             modules=dict(calls.types),
             parameters=parameters,
-            inputs=tuple(_input_specs(inputs)),
+            inputs=input_specs(inputs),
             tracer=tracer,
-            versions={"torch": torch.__version__, "python": platform.python_version()},
+            versions=versions(),
             notes=()
             if tracer != "real"
             else ("computed with real values: the model's control flow needs them",),
         )
 
 
-def _input_specs(inputs: list[Tensor]) -> list[TensorSpec]:
-    return [TensorSpec(tuple(t.shape), str(t.dtype).removeprefix("torch."), "input") for t in inputs]
+def versions() -> dict[str, str]:
+    return {"torch": torch.__version__, "python": platform.python_version()}
 
 
-def _forward_error(name: str, failed: tuple[str, str] | None, error: Exception) -> TraceError:
+def input_specs(inputs: list[Tensor]) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(tuple(t.shape), str(t.dtype).removeprefix("torch."), "input") for t in inputs)
+
+
+def forward_error(name: str, failed: tuple[str, str] | None, error: Exception) -> TraceError:
     text = " ".join(str(error).split()) or type(error).__name__
     if len(text) > 400:
         text = text[:400] + " …"
