@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from addercost.units import si
-
 if TYPE_CHECKING:
     from addercost.sweep.forecast import Forecast
     from addercost.sweep.run import SweepReport
@@ -14,8 +12,8 @@ if TYPE_CHECKING:
 def forecast_text(what: Forecast) -> str:
     text = (
         f"{what.architectures:,} architectures, {what.rows:,} rows in {_shards(what.chunks)}\n"
-        f"about {duration(what.seconds)} on {what.workers} worker{'' if what.workers == 1 else 's'} "
-        f"and {si(what.n_bytes, 'B')}, going by {what.sampled} architectures traced here"
+        f"about {duration(what.seconds)} on {what.workers} worker{'' if what.workers == 1 else 's'}, "
+        f"going by {what.sampled} architectures traced here"
     )
     return text + (f", of which {what.failed} failed\n" if what.failed else "\n")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from addercost.sweep.run import Plan
 from addercost.sweep.space import Space
-from addercost.sweep.worker import Task, run_chunk
+from addercost.sweep.worker import Task, examined
 
 _SAMPLE = 24
 _SAMPLE_S = 20.0
@@ -17,7 +17,7 @@ _SAMPLE_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """seconds: on so many workers, None where every sampled architecture failed. bytes: of all shards."""
+    """seconds: on so many workers, by the sampled architectures, of which some failed."""
 
     architectures: int
     rows: int
@@ -26,7 +26,6 @@ class Forecast:
     sampled: int
     failed: int
     seconds: float
-    n_bytes: int
 
 
 def forecast(what: Plan, workers: int, timeout_s: float = 0.0, memory_limit_bytes: int = 0) -> Forecast:
@@ -42,15 +41,14 @@ def forecast(what: Plan, workers: int, timeout_s: float = 0.0, memory_limit_byte
     def task(index: int) -> Task:
         return Task(what.source, settings, "", 0, index, (names[index],), {}, timeout_s, memory_limit_bytes)
 
-    run_chunk(task(picks[0]))
-    seconds, n_bytes, failed, done = 0.0, 0, 0, 0
+    # The first also starts a process and imports torch, which a sweep does once.
+    list(examined(task(picks[0]), {}))
+    seconds, failed, done = 0.0, 0, 0
     for index in picks:
         start = time.perf_counter()
-        result = run_chunk(task(index))
+        failed += sum(tally.error is not None for tally in examined(task(index), {}))
         seconds += time.perf_counter() - start
         done += 1
-        failed += result.failed
-        n_bytes += len(result.data)
         if seconds > _SAMPLE_S:
             break
     workers = max(workers, 1)
@@ -62,7 +60,6 @@ def forecast(what: Plan, workers: int, timeout_s: float = 0.0, memory_limit_byte
         sampled=done,
         failed=failed,
         seconds=seconds / done * total / min(workers, what.manifest.chunks),
-        n_bytes=n_bytes // done * total,
     )
 
 

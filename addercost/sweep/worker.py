@@ -51,13 +51,13 @@ def run_chunk(task: Task) -> ChunkResult:
     from addercost.sweep.shard import shard_bytes
 
     kinds: dict[LayerKind, int] = {}
-    found = sorted([*_examined(task, kinds), *_duplicates(task)], key=lambda item: item.index)
+    found = sorted([*examined(task, kinds), *_duplicates(task)], key=lambda item: item.index)
     failed = sum(item.error is not None for item in found)
     return ChunkResult(task.number, len(found), failed, shard_bytes(task, found, list(kinds)))
 
 
-def _examined(task: Task, kinds: dict[LayerKind, int]) -> Iterator[ArchitectureTally]:
-    """Tallies whose kinds are numbered by `kinds`, which is filled: a child numbers them in its own way."""
+def examined(task: Task, kinds: dict[LayerKind, int]) -> Iterator[ArchitectureTally]:
+    """Tallies of a chunk but for its duplicates. Their kinds are numbered by `kinds`, which this fills."""
     deaths: dict[int, int] = {}
     start, stop = task.start, task.start + len(task.names)
     while start < stop:
