@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from typing import Any
 
-from addercost.errors import AddercostError, ArgumentError, WorkersLostError
+from addercost.errors import ArgumentError, WorkersLostError
 from addercost.sweep.worker import ChunkResult, Task, run_chunk
 
 _CONNECT_S = 20.0
@@ -52,7 +52,7 @@ def _cluster(address: str) -> tuple[Any, Any]:
     cluster = LocalCluster(
         n_workers=int(rest),
         threads_per_worker=1,
-        dashboard_address=None,
+        dashboard_address=":0",
         memory_limit=0,
         silence_logs="ERROR",
     )
@@ -84,7 +84,8 @@ def _run(
             if not running:
                 return
             try:
-                done = wait(list(running), timeout=_POLL_S, return_when="FIRST_COMPLETED").done
+                with client.as_current():
+                    done = wait(list(running), timeout=_POLL_S, return_when="FIRST_COMPLETED").done
             except TimeoutError:
                 if client.status != "running":
                     raise CommClosedError("the connection is closed") from None
@@ -92,7 +93,7 @@ def _run(
             for future in done:
                 task = running.pop(future)
                 try:
-                    yield future.result()
+                    result = future.result()
                 except KilledWorker:
                     lost[task.number] = lost.get(task.number, 0) + 1
                     if lost[task.number] >= attempts:
@@ -101,14 +102,17 @@ def _run(
                         ) from None
                     again.append(task)
                     ended = False
-        except (CommClosedError, CancelledError, FutureCancelledError, OSError) as error:
-            if isinstance(error, AddercostError):
-                raise
+                    continue
+                except (CommClosedError, CancelledError, FutureCancelledError):
+                    raise
+                except Exception as error:
+                    raise WorkersLostError(
+                        f"a Dask worker cannot run a chunk: {type(error).__name__}: {error}",
+                        "install addercost[sweep] where the workers run",
+                    ) from None
+                yield result
+        except (CommClosedError, CancelledError, FutureCancelledError):
             raise WorkersLostError(f"the Dask scheduler at {address} has gone away", _KEPT) from None
-        except ImportError as error:
-            raise WorkersLostError(
-                f"a Dask worker cannot run a chunk: {error}", "install addercost[sweep] where the workers run"
-            ) from None
 
 
 def _wait_for_workers(client: Any, address: str) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -72,16 +75,24 @@ def _submitted(pool: ProcessPoolExecutor, task: Task) -> Future[ChunkResult]:
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
-    import multiprocessing
-
     # Fork would copy the threads' locks of whatever the caller has imported.
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupts)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_settle)
 
 
-def _ignore_interrupts() -> None:
-    """Ctrl-C reaches every process of the terminal; the sweep itself decides what ends."""
+def _settle() -> None:
+    """In a new worker. Ctrl-C reaches every process of the terminal, but the sweep decides what ends;
+    and a worker ends with the sweep, also where that was killed.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_sweep, daemon=True).start()
+
+
+def _end_with_the_sweep() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _stop(pool: ProcessPoolExecutor) -> None:

@@ -92,11 +92,7 @@ def _difference(found: Manifest, wanted: Manifest) -> str:
     for name, value in asdict(wanted.settings).items():
         there = getattr(found.settings, name)
         if there != value:
-            return (
-                f"its {name} are {there}, not {value}"
-                if isinstance(value, tuple)
-                else f"its {name} is {there}"
-            )
+            return f"its {name} {'are' if isinstance(value, tuple) else 'is'} {there}, not {value}"
     if found.architectures != wanted.architectures:
         return f"it has {found.architectures:,} architectures, not {wanted.architectures:,}"
     return "made with another version of the space, of a hardware table, of torch or of addercost"
