@@ -14,8 +14,6 @@ from addercost.trace.record import Trace
 if TYPE_CHECKING:
     from torch import nn
 
-    from addercost.cost.estimate import ModelCost
-    from addercost.counts.model import ModelCounts
     from addercost.trace.inputs import ModelInputs
 
 DEFAULT_CPU = "via-nano-2000"
@@ -28,47 +26,65 @@ def profile(
     kwargs: Mapping[str, Any] | None = None,
     convention: str = "full",
     arithmetic: Arithmetic | str | None = None,
+    what_if: Sequence[str] = (),
     keep_first_last: bool = False,
+    backward: bool = False,
     cpus: Sequence[str] = (DEFAULT_CPU,),
-    cost_model: str = "latency-sum",
+    cost_models: Sequence[str] = ("latency-sum",),
+    energy: Sequence[str] = (),
+    memories: Sequence[str] = (),
+    hardware_path: Path | None = None,
 ) -> Profile:
-    """Counts every layer of one forward and estimates it on each processor of `cpus`.
+    """Counts every layer of one forward and estimates it on each processor by each cost model.
 
     model: a module, a trace, or a SPEC of the command line. args, kwargs: the forward's inputs, on any
-    device, meta included; a SPEC that comes with inputs needs none. Nothing is computed.
+    device, meta included; a SPEC that comes with inputs needs none. Nothing is computed. backward: a training
+    step instead of a forward. energy: names of
+    energy tables; memories: levels of their memory to charge for every byte. hardware_path: a folder of
+    tables that add to and override the built-in ones.
     """
-    from addercost.counts.model import count
-
-    made = model if isinstance(model, Trace) else trace_model(model, *args, kwargs=kwargs)
-    counts = count(made, convention, arithmetic=arithmetic, keep_first_last=keep_first_last)
-    return Profile(counts, _estimates(counts, cpus, cost_model), keep_first_last)
-
-
-def _estimates(counts: ModelCounts, cpus: Sequence[str], cost_model: str) -> tuple[ModelCost, ...]:
-    if not cpus:
-        return ()
+    from addercost.cost.energy import estimate_energy
     from addercost.cost.estimate import estimate
-    from addercost.hardware import load_cpu
+    from addercost.counts.model import count
+    from addercost.hardware import load_cpu, load_energy
 
-    return tuple(estimate(counts, load_cpu(name), cost_model) for name in cpus)
+    made = model if isinstance(model, Trace) else trace_model(model, *args, kwargs=kwargs, backward=backward)
+    counts = count(made, convention, arithmetic=arithmetic, what_if=what_if, keep_first_last=keep_first_last)
+    costs = (
+        estimate(counts, load_cpu(name, hardware_path), cost_model)
+        for name in cpus
+        for cost_model in cost_models
+    )
+    energies = (estimate_energy(counts, load_energy(name, hardware_path), memories) for name in energy)
+    return Profile(counts, tuple(costs), keep_first_last, tuple(energies))
 
 
-def trace_model(model: nn.Module | str, *args: Any, kwargs: Mapping[str, Any] | None = None) -> Trace:
-    """One forward of a module or SPEC as plain data. See `addercost.trace.tracer.trace`."""
+def trace_model(
+    model: nn.Module | str,
+    *args: Any,
+    kwargs: Mapping[str, Any] | None = None,
+    backward: bool = False,
+) -> Trace:
+    """One forward, or training step, of a module or SPEC. See `addercost.trace.tracer.trace`."""
     if isinstance(model, str):
         from addercost.trace.inputs import ModelInputs
 
-        return trace_spec(model, ModelInputs(args, kwargs or {}) if args or kwargs else None)
+        return trace_spec(model, ModelInputs(args, kwargs or {}) if args or kwargs else None, backward)
     from addercost.trace.tracer import trace
 
-    return trace(model, *args, kwargs=kwargs)
+    return trace(model, *args, kwargs=kwargs, backward=backward)
 
 
-def trace_spec(spec: str, inputs: ModelInputs | None = None) -> Trace:
-    """The trace of a SPEC: read if it is a saved one, else made. `inputs` replace those it comes with."""
+def trace_spec(spec: str, inputs: ModelInputs | None = None, backward: bool = False) -> Trace:
+    """The trace of a SPEC: read if it is a saved one, else made. `inputs` replace those it comes with.
+
+    backward: of a training step instead of a forward.
+    """
     if spec.endswith(".json"):
-        if inputs is not None:
-            raise ArgumentError(f"{spec} is a trace: its inputs are fixed", "leave --input out")
+        if inputs is not None or backward:
+            raise ArgumentError(
+                f"{spec} is a trace: what it traced is fixed", "leave --input and --backward out"
+            )
         return load_trace(Path(spec))
     from addercost.trace.build import import_path, user_output
     from addercost.trace.inputs import ModelInputs, missing_inputs
@@ -83,7 +99,12 @@ def trace_spec(spec: str, inputs: ModelInputs | None = None) -> Trace:
     # A forward may import more of the user's files, and print.
     with import_path(loaded.folder), user_output():
         return trace(
-            loaded.model, *chosen.args, kwargs=chosen.kwargs, name=loaded.name, rebuild=loaded.rebuild
+            loaded.model,
+            *chosen.args,
+            kwargs=chosen.kwargs,
+            name=loaded.name,
+            rebuild=loaded.rebuild,
+            backward=backward,
         )
 
 

@@ -89,14 +89,18 @@ def _run(command: list[str], triple: str, texts: list[str]) -> dict:  # type: ig
 
 
 def _groups(region: dict, resources: list[str]) -> list[tuple[float, tuple[str, ...]]]:  # type: ignore[type-arg]
-    by_pressure: dict[float, list[str]] = {}
+    by_pressure: dict[float, dict[str, float]] = {}
     for entry in region["ResourcePressureView"]["ResourcePressureInfo"]:
         index = entry["ResourceIndex"]
         # The row after the instructions repeats their sum.
         if entry["InstructionIndex"] == 0 and index < len(resources):
             # Units of one resource are told apart by a raw byte.
             name = re.sub("[\0-\x1f]", lambda unit: str(ord(unit[0])), resources[index]).replace(" ", "")
-            by_pressure.setdefault(round(entry["ResourceUsage"], 2), []).append(name)
+            usage = entry["ResourceUsage"]
+            # The simulation ends in the middle of a round, so equal shares differ in the third digit.
+            by_pressure.setdefault(round(usage, 2), {})[name] = usage
     return [
-        (p * len(ports), tuple(sorted(ports))) for p, ports in sorted(by_pressure.items(), reverse=True) if p
+        (round(sum(usages.values()), 2), tuple(sorted(usages)))
+        for pressure, usages in sorted(by_pressure.items(), reverse=True)
+        if pressure
     ]

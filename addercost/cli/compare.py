@@ -8,10 +8,10 @@ import click
 
 from addercost.arithmetic import Arithmetic
 from addercost.cli.emit import check_output, emit_table
+from addercost.cli.estimates import Estimates, estimate_options
 from addercost.cli.options import (
-    chosen_cpus,
+    backward_option,
     convention_option,
-    cpu_option,
     input_option,
     keep_first_last_option,
     output_options,
@@ -25,6 +25,7 @@ from addercost.errors import unknown_name
 @click.command()
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
 @input_option
+@backward_option
 @convention_option
 @click.option(
     "--as",
@@ -34,17 +35,26 @@ from addercost.errors import unknown_name
     metavar="LIST",
     help="Arithmetics to compare, from mac, adder, xnor, shift; ratios are to the first.",
 )
+@click.option(
+    "--what-if",
+    "what_ifs",
+    multiple=True,
+    metavar="CHANGE",
+    help="One more row: prune=0.5, lowrank=0.25, separable, int8, shift-add, or several joined by +.",
+)
 @keep_first_last_option
-@cpu_option
+@estimate_options
 @output_options
 @quiet_option
 def compare(
     specs: tuple[str, ...],
     inputs: tuple[str, ...],
+    backward: bool,
     convention: str,
     arithmetics: str,
+    what_ifs: tuple[str, ...],
     keep_first_last: bool,
-    cpus: tuple[str, ...],
+    estimates: Estimates,
     table_format: str,
     output: Path | None,
     force: bool,
@@ -55,14 +65,11 @@ def compare(
     Every SPEC is traced once and counted again for each arithmetic. --input goes to all of them.
     """
     from addercost.counts.conventions import convention_named
-    from addercost.hardware import load_cpu
 
     check_output(output, force)
     convention_named(convention)
     chosen = [_arithmetic(name.strip()) for name in arithmetics.split(",")]
-    names = chosen_cpus(cpus)
-    for name in names:
-        load_cpu(name)
+    estimates.check()
 
     from addercost.api import profile, trace_spec
     from addercost.report.comparison import compare as compare_profiles
@@ -70,12 +77,19 @@ def compare(
     profiles = []
     for spec in specs:
         with progress(f"tracing {spec}", quiet):
-            trace = trace_spec(spec, parsed_inputs(inputs))
+            trace = trace_spec(spec, parsed_inputs(inputs), backward)
+        rows: list[tuple[Arithmetic | None, tuple[str, ...]]] = [(item, ()) for item in dict.fromkeys(chosen)]
+        rows += [(None, tuple(text.split("+"))) for text in dict.fromkeys(what_ifs)]
         profiles += [
             profile(
-                trace, convention=convention, arithmetic=item, keep_first_last=keep_first_last, cpus=names
+                trace,
+                convention=convention,
+                arithmetic=arithmetic,
+                what_if=changes,
+                keep_first_last=keep_first_last,
+                **estimates.arguments(),
             )
-            for item in dict.fromkeys(chosen)
+            for arithmetic, changes in rows
         ]
     emit_table(compare_profiles(profiles).to_table(), table_format, output, force)
 

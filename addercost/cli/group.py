@@ -16,6 +16,14 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "profile": "what each layer of a model computes and is estimated to cost",
         "compare": "models × arithmetics × processors side by side",
         "reproduce": "the published AdderNet numbers beside ours",
+        "rank": "on which processors additions pay, all of them in order",
+        "sensitivity": "which table figure decides, and where the two break even",
+    },
+    "Show": {
+        "report": "one page, or tables for a paper, about models and measurements",
+        "plot": "one figure for a paper",
+        "diff": "what differs between two profiles",
+        "check": "hold a model to budgets; exits with 1 when one is exceeded",
     },
     "Sweep": {
         "sweep": "many architectures × processors × batch sizes, on all cores or a cluster",
@@ -23,6 +31,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     },
     "Hardware": {
         "hardware": "the processors and energy tables that estimates use",
+        "calibrate": "measure this machine into a table: then --cpu host works",
     },
 }
 """Command names by group, in the order of the help, with the line it shows. One file of that name each."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from addercost.arithmetic import Arithmetic
+from addercost.errors import unknown_name
 from addercost.report.tables import TableFormat
 
 if TYPE_CHECKING:
@@ -53,6 +55,23 @@ def cpu_option(function: F) -> F:
     )(function)
 
 
+def hardware_path_option(function: F) -> F:
+    return click.option(
+        "--hardware-path",
+        type=click.Path(path_type=Path),
+        help="A folder of tables that add to and override the built-in ones [env: ADDERCOST_HARDWARE].",
+    )(function)
+
+
+def energy_option(function: F) -> F:
+    return click.option(
+        "--energy",
+        multiple=True,
+        metavar="NAME",
+        help="Energy table to estimate by; repeatable. Default: 45nm and 7nm; `none` for no energy.",
+    )(function)
+
+
 def input_option(function: F) -> F:
     return click.option(
         "--input",
@@ -72,9 +91,35 @@ def parsed_inputs(texts: tuple[str, ...]) -> ModelInputs | None:
     return parse_inputs(texts)
 
 
+def parsed_arithmetics(text: str) -> tuple[Arithmetic, ...]:
+    """A comma-separated list. Raises ArgumentError with the nearest names."""
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in list(Arithmetic):
+            raise unknown_name("arithmetic", name, Arithmetic)
+    return tuple(Arithmetic(name) for name in dict.fromkeys(names))
+
+
 def keep_first_last_option(function: F) -> F:
     return click.option(
-        "--keep-first-last", is_flag=True, help="With --as: leave the first and the last layer as they are."
+        "--keep-first-last", is_flag=True, help="What-ifs leave the first and the last layer as they are."
+    )(function)
+
+
+def backward_option(function: F) -> F:
+    return click.option(
+        "--backward", is_flag=True, help="Trace a training step: the forward and the gradients of its layers."
+    )(function)
+
+
+def what_if_option(function: F) -> F:
+    return click.option(
+        "--what-if",
+        "what_if",
+        multiple=True,
+        metavar="CHANGE",
+        help="What if the network were changed: prune=0.5, lowrank=0.25, separable, int8, shift-add, adder, "
+        "xnor, shift; repeatable, in order.",
     )(function)
 
 

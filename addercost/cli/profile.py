@@ -8,23 +8,25 @@ import click
 
 from addercost.arithmetic import Arithmetic
 from addercost.cli.emit import check_output, emit
+from addercost.cli.estimates import Estimates, estimate_options
 from addercost.cli.options import (
-    chosen_cpus,
+    backward_option,
     convention_option,
-    cpu_option,
     input_option,
     keep_first_last_option,
     output_options,
     parsed_inputs,
     quiet_option,
+    what_if_option,
 )
 from addercost.cli.progress import progress
-from addercost.errors import CheckFailedError
+from addercost.errors import ArgumentError, CheckFailedError
 
 
 @click.command()
 @click.argument("spec")
 @input_option
+@backward_option
 @convention_option
 @click.option(
     "--as",
@@ -32,8 +34,9 @@ from addercost.errors import CheckFailedError
     type=click.Choice([item.value for item in Arithmetic]),
     help="What if every convolution and linear layer used this arithmetic.",
 )
+@what_if_option
 @keep_first_last_option
-@cpu_option
+@estimate_options
 @click.option("--depth", type=click.IntRange(min=0), help="Sum layers below this depth of the module tree.")
 @click.option("--sort", metavar="COLUMN", help="Order by a column, largest first.")
 @click.option("--top", type=click.IntRange(min=1), help="Only so many rows; the rest in one.")
@@ -44,10 +47,12 @@ from addercost.errors import CheckFailedError
 def profile(
     spec: str,
     inputs: tuple[str, ...],
+    backward: bool,
     convention: str,
     arithmetic: str | None,
+    what_if: tuple[str, ...],
     keep_first_last: bool,
-    cpus: tuple[str, ...],
+    estimates: Estimates,
     depth: int | None,
     sort: str | None,
     top: int | None,
@@ -61,37 +66,74 @@ def profile(
     """Count what each layer of a model computes and estimate what it costs.
 
     SPEC is model.py, model.py:name, package.module:name, zoo:lenet5-bn[:adder], torchvision:resnet50, a
-    torch.export archive .pt2, or a trace .json saved before. Nothing is computed and no weight is allocated.
+    torch.export archive .pt2, or a trace .json saved before. A saved profile .json, or a report .html, is
+    printed as it was counted. Nothing is computed and no weight is allocated.
     """
     from addercost.counts.conventions import convention_named
-    from addercost.hardware import load_cpu
 
     # Wrong names and unwritable files are reported before torch is imported.
     check_output(output, force)
     check_output(save_trace, force)
     convention_named(convention)
-    names = chosen_cpus(cpus)
-    for name in names:
-        load_cpu(name)
+    estimates.check()
 
     from addercost.api import profile as profile_model
     from addercost.api import trace_spec
     from addercost.report.files import write_file
     from addercost.report.profile import render_profile
+    from addercost.report.reopened import holds_profile, reopen_profile
     from addercost.report.tables import TableFormat
     from addercost.trace.serialize import trace_to_json
 
-    with progress(f"tracing {spec}", quiet):
-        trace = trace_spec(spec, parsed_inputs(inputs))
-        result = profile_model(
-            trace, convention=convention, arithmetic=arithmetic, keep_first_last=keep_first_last, cpus=names
-        )
+    trace = None
+    if holds_profile(spec):
+        _refuse_for_profiles(spec)
+        counted_by = convention if _given("convention") else None
+        result = reopen_profile(spec, counted_by, arithmetic, estimates.cpus if _given("cpus") else None)
+    else:
+        with progress(f"tracing {spec}", quiet):
+            trace = trace_spec(spec, parsed_inputs(inputs), backward)
+            result = profile_model(
+                trace,
+                convention=convention,
+                arithmetic=arithmetic,
+                what_if=what_if,
+                keep_first_last=keep_first_last,
+                **estimates.arguments(),
+            )
     chosen = TableFormat(table_format)
     emit(lambda width, styled: render_profile(result, chosen, width, styled, depth, sort, top), output, force)
-    if save_trace is not None:
+    if save_trace is not None and trace is not None:
         write_file(save_trace, trace_to_json(trace), force)
     if strict:
         _require_complete(result)
+
+
+def _given(option: str) -> bool:
+    source = click.get_current_context().get_parameter_source(option)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
+_NEEDS_A_MODEL = (
+    "inputs",
+    "backward",
+    "what_if",
+    "keep_first_last",
+    "save_trace",
+    "cost_models",
+    "energy",
+    "memories",
+    "hardware_path",
+)
+
+
+def _refuse_for_profiles(spec: str) -> None:
+    command = click.get_current_context().command
+    given = [p.opts[0] for p in command.params if p.name in _NEEDS_A_MODEL and _given(p.name)]
+    if given:
+        raise ArgumentError(
+            f"{spec} is counted already: {', '.join(given)} cannot change it", "name the model"
+        )
 
 
 def _require_complete(result: object) -> None:
@@ -101,7 +143,7 @@ def _require_complete(result: object) -> None:
     if not result.counts.complete:
         listed = ", ".join(item.op for item in result.counts.uncounted)
         raise CheckFailedError(f"--strict: no counting rule for {listed}")
-    for cost in result.costs:
+    for cost in result.estimates:
         if not cost.complete:
             missing = "; ".join(str(item) for item in cost.missing)
             raise CheckFailedError(f"--strict: {missing}")

@@ -19,7 +19,7 @@ from addercost.cost.bounds import Bound, ThroughputLimits, Work
 from addercost.cost.lowering import Lowerer, Lowering
 from addercost.errors import CheckFailedError, unknown_name
 from addercost.hardware.schema import Cpu, Instruction
-from addercost.hardware.vocabulary import Form
+from addercost.hardware.vocabulary import Form, Quality
 from addercost.units import si
 
 
@@ -220,6 +220,7 @@ def bytes_moved(layer: CountedLayer) -> float:
 def _model_assumptions(cpu: Cpu, model: str, lowering: Lowering) -> Iterator[str]:
     if cpu.part is not None and cpu.clock_hz is not None:
         which = "base" if cpu.part.base_clock_hz else "boost"
+        which = "measured" if cpu.part.quality is Quality.MEASURED else which
         yield f"clock: {si(cpu.clock_hz, 'Hz')}, the {which} clock of {cpu.part.name}"
     if lowering is Lowering.PAPER and cpu.preferred_float_form is not Form.SCALAR:
         yield f"floating point in the {cpu.preferred_float_form} form, which the table prefers"

@@ -43,10 +43,13 @@ def exact_counts(sites: Sites) -> OpCounts:
     match sites.arithmetic:
         case Arithmetic.ADDER:
             extra = OpCounts.of(number_format, abs=sites.count)
-            unbiased = 0
+            unbiased = 0 if sites.negated else first_terms
         case Arithmetic.XNOR:
             extra = OpCounts.of("int32", shift=sites.outputs, add=sites.outputs) + OpCounts.of(
-                number_format, compare=sites.inputs, mul=sites.outputs, add=sites.biased
+                number_format,
+                compare=sites.inputs,
+                mul=sites.outputs if sites.scaled else 0,
+                add=sites.biased,
             )
             unbiased = 0
         case Arithmetic.MAC | Arithmetic.SHIFT:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from addercost.arithmetic import Arithmetic, OpCounts
 from addercost.counts import rules as _rules  # noqa: F401  (registers every rule)
+from addercost.counts.complex_numbers import in_real_numbers
 from addercost.counts.conventions import CountingConvention, convention_named
-from addercost.counts.work import RULES, Sites, Work
+from addercost.counts.memory import traffic
+from addercost.counts.rules.elementwise import special_function
+from addercost.counts.rules.movement import nothing
+from addercost.counts.work import ARITHMETIC_TAG, RULES, Rule, Work
 from addercost.trace.record import OpCall, TensorSpec, Trace
 
-__all__ = ["LayerCounts", "ModelCounts", "UncountedOp", "count", "work_of"]
+__all__ = ["LayerCounts", "ModelCounts", "UncountedOp", "count", "rule_for", "work_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,7 @@ class LayerCounts:
 
     op: the operator that does most of it; ops: how many calls of each operator.
     parameters: elements of the parameters first used here, so that rows sum to the model's.
-    bytes_read, bytes_written: every tensor argument and output once a call, views excepted.
+    bytes_read, bytes_written: what its calls must move, by `addercost.counts.memory.traffic`.
     """
 
     path: str
@@ -56,6 +60,7 @@ class ModelCounts:
     uncounted: tuple[UncountedOp, ...] = ()
     parameters: int = 0
     unused_parameters: int = 0
+    what_if: tuple[str, ...] = ()
     tracer: str = "meta"
     inputs: tuple[TensorSpec, ...] = ()
     notes: tuple[str, ...] = ()
@@ -76,23 +81,28 @@ def count(
     convention: str | CountingConvention = "full",
     *,
     arithmetic: Arithmetic | str | None = None,
+    what_if: Sequence[str] = (),
     keep_first_last: bool = False,
 ) -> ModelCounts:
     """Counts a trace by a convention.
 
     arithmetic: what if every convolution and linear layer used this one instead; products of two activations
-    (attention) stay. keep_first_last: the first and last of those layers stay as they are, as in the paper.
-    Raises ArgumentError for an unknown convention.
+    (attention) stay. what_if: other changes of the network, applied before that and in order; see
+    `addercost.counts.what_if`. keep_first_last: the first and last of those layers stay as they are, as in
+    the paper. Raises ArgumentError for an unknown convention or what-if.
     """
     rule = convention_named(convention) if isinstance(convention, str) else convention
+    from addercost.counts.what_if import apply
+
     wanted = Arithmetic(arithmetic) if arithmetic is not None else None
-    works = [work_of(call) for call in trace.calls]
-    if wanted is not None:
-        works = _with_arithmetic(works, wanted, keep_first_last)
+    changes = (*what_if, *((wanted.value,) if wanted else ()))
+    for change in changes:
+        trace = apply(trace, change, keep_first_last)
     rows: dict[str, _Row] = {}
     uncounted: dict[str, list[OpCall]] = {}
     first_use: set[str] = set()
-    for call, work in zip(trace.calls, works, strict=True):
+    for call in trace.calls:
+        work = work_of(call)
         row = rows.get(call.module)
         if row is None:
             row = rows[call.module] = _Row(call.module, trace.modules.get(call.module, ""))
@@ -109,6 +119,7 @@ def count(
         model=trace.model,
         convention=rule,
         arithmetic=wanted,
+        what_if=tuple(what_if),
         layers=tuple(row.layer() for row in rows.values()),
         uncounted=tuple(
             UncountedOp(op, len(calls), tuple(dict.fromkeys(call.module for call in calls)))
@@ -122,32 +133,48 @@ def count(
     )
 
 
-def work_of(call: OpCall) -> Work | None:
-    """The call's work: by the operator's rule, else nothing for a view, else None for unknown."""
-    rule = RULES.get(call.name)
+def rule_for(name: str, tags: Collection[str]) -> Rule | None:
+    """How an operator is counted: by its rule, else nothing for a view, else by torch's element-wise tag.
+
+    None for an operator that none of these fits. name: without overload, "aten.mm".
+    """
+    rule = RULES.get(name)
     if rule is not None:
-        return rule(call)
-    if "view" in call.tags:
-        return Work()
-    return None
+        return rule
+    if "view" in tags:
+        return nothing
+    return special_function if "pointwise" in tags else None
 
 
-def _with_arithmetic(
-    works: Sequence[Work | None], arithmetic: Arithmetic, keep_first_last: bool
-) -> list[Work | None]:
-    layers = [i for i, work in enumerate(works) if work and any(sites.weighted for sites in work.sites)]
-    if keep_first_last:
-        layers = layers[1:-1]
-    replaced = list(works)
-    for i in layers:
-        work = works[i]
-        assert work is not None
-        replaced[i] = replace(work, sites=tuple(_replaced(sites, arithmetic) for sites in work.sites))
-    return replaced
+def work_of(call: OpCall) -> Work | None:
+    """The call's work in real numbers, or None where nothing is known about the operator."""
+    rule = rule_for(call.name, call.tags)
+    if rule is None:
+        return None
+    work = rule(call)
+    if "backward" in call.tags and any(site.weighted for site in work.sites):
+        # A gradient is a product whatever the layer's arithmetic: what-if questions leave it alone.
+        work = replace(work, sites=tuple(replace(site, weighted=False) for site in work.sites))
+    if "binary" in call.tags:
+        # A product of signs in plain torch: taking the signs and scaling the result are calls of their own.
+        work = replace(
+            work,
+            sites=tuple(
+                replace(site, arithmetic=Arithmetic.XNOR, inputs=0, scaled=False) for site in work.sites
+            ),
+        )
+    work = _in_arithmetic(call, work)
+    return in_real_numbers(call, work) if any(spec.is_complex for spec in call.tensors()) else work
 
 
-def _replaced(sites: Sites, arithmetic: Arithmetic) -> Sites:
-    return replace(sites, arithmetic=arithmetic) if sites.weighted else sites
+def _in_arithmetic(call: OpCall, work: Work) -> Work:
+    """The work with its weighted sites in the arithmetic the call is tagged with."""
+    for tag in call.tags:
+        if tag.startswith(ARITHMETIC_TAG):
+            arithmetic = Arithmetic(tag.removeprefix(ARITHMETIC_TAG))
+            sites = tuple(replace(s, arithmetic=arithmetic) if s.weighted else s for s in work.sites)
+            return replace(work, sites=sites)
+    return work
 
 
 class _Row:
@@ -171,14 +198,14 @@ class _Row:
         self.ops[name] = self.ops.get(name, 0) + 1
         self.weights[name] = self.weights.get(name, 0) + counts.total + (work.mac_sites if work else 0)
         self.parts.append(counts)
-        if call.outputs:
+        if call.outputs and "backward" not in call.tags:
             self.output_shape = call.output.shape
         if work is not None:
             self.mac_sites += work.mac_sites
             self.arithmetics.update(sites.arithmetic for sites in work.sites if sites.weighted)
-        if "view" not in call.tags:
-            self.bytes_read += sum(spec.n_bytes for spec in call.tensors())
-            self.bytes_written += sum(spec.n_bytes for spec in call.outputs)
+        read, written = traffic(call)
+        self.bytes_read += read
+        self.bytes_written += written
 
     def layer(self) -> LayerCounts:
         return LayerCounts(

@@ -18,6 +18,8 @@ class Sites:
     biased: outputs to which a bias is added.
     inputs: elements of the input, which a binary layer turns into signs.
     weighted: one side is a parameter, so this is a layer and not a product of two activations.
+    negated: an adder layer's sum is negated, so its first term saves no addition.
+    scaled: a binary layer multiplies each output by a factor.
     """
 
     count: int
@@ -28,6 +30,8 @@ class Sites:
     accumulator_format: str = "fp32"
     arithmetic: Arithmetic = Arithmetic.MAC
     weighted: bool = False
+    negated: bool = True
+    scaled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,9 @@ class Work:
     def mac_sites(self) -> int:
         return sum(site.count for site in self.sites)
 
+
+ARITHMETIC_TAG = "arithmetic:"
+"""Start of the tag that says in which arithmetic a layer is counted, whatever its operator."""
 
 Rule = Callable[[OpCall], Work]
 RULES: dict[str, Rule] = {}
@@ -60,5 +67,7 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 
 def accumulator_of(number_format: str) -> str:
-    """Eight- and sixteen-bit integers are summed in 32 bits; floating point in its own format."""
-    return "int32" if number_format in ("int8", "uint8", "int16", "uint16") else number_format
+    """Narrow integers are summed in 32 bits, eight-bit floating point in fp32, the rest in its own format."""
+    if number_format.startswith(("float8", "float4")):
+        return "fp32"
+    return "int32" if number_format in ("int4", "int8", "uint8", "int16", "uint16") else number_format

@@ -24,12 +24,15 @@ FOLDERS = {"cpu": "cpus", "gpu": "gpus", "energy": "energy"}
 LARGEST_FILE_BYTES = 1 << 20
 """The largest built-in file is about 15 kB; a megabyte leaves room for every instruction of an ISA."""
 
+HOST = "host"
+"""The name of the table `addercost calibrate` writes about this machine."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class HardwareFile:
-    """A table that can be loaded: `origin` is `built-in` or `user`."""
+    """A table that can be loaded: `origin` is `built-in`, `user` or `calibrated`."""
 
     kind: str
     name: str
@@ -67,7 +70,7 @@ def load_hardware(name: str, hardware_path: str | Path | None = None) -> Hardwar
         path = _find(kind, name, hardware_path)
         if path is not None:
             return load_file(path)
-    raise unknown_name("hardware", name, (f.name for f in list_hardware(hardware_path)))
+    raise _not_found("hardware", name, [f.name for f in list_hardware(hardware_path)])
 
 
 def load_file(path: str | Path) -> Hardware:
@@ -88,6 +91,8 @@ def list_hardware(hardware_path: str | Path | None = None, kind: str | None = No
     """Every table that can be loaded, by kind and then name, without reading the built-in ones."""
     found: dict[tuple[str, str], HardwareFile] = {}
     folder = user_folder(hardware_path)
+    if _exists(host_file()):
+        found["cpu", HOST] = HardwareFile("cpu", HOST, host_file(), "calibrated")
     for a_kind, subfolder in FOLDERS.items():
         for path in _toml_files(BUILT_IN / subfolder):
             found[a_kind, path.stem] = HardwareFile(a_kind, path.stem, path, "built-in")
@@ -100,6 +105,12 @@ def list_hardware(hardware_path: str | Path | None = None, kind: str | None = No
     order = list(FOLDERS)
     files = sorted(found.values(), key=lambda f: (order.index(f.kind), f.name))
     return [f for f in files if kind in (None, f.kind)]
+
+
+def host_file() -> Path:
+    """Where the calibrated table of this machine is kept: the user's cache folder."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "addercost" / f"{HOST}.toml"
 
 
 def user_folder(hardware_path: str | Path | None) -> Path | None:
@@ -127,9 +138,8 @@ def user_folder(hardware_path: str | Path | None) -> Path | None:
 def _load(kind: str, name: str, hardware_path: str | Path | None) -> Hardware:
     path = Path(name) if name.endswith(".toml") else _find(kind, name, hardware_path)
     if path is None:
-        raise unknown_name(
-            kind.upper() if kind != "energy" else "energy table", name, _names(kind, hardware_path)
-        )
+        what = kind.upper() if kind != "energy" else "energy table"
+        raise _not_found(what, name, [f.name for f in list_hardware(hardware_path, kind)])
     hardware = load_file(path)
     if hardware.kind != kind:
         raise ArgumentError(
@@ -138,8 +148,10 @@ def _load(kind: str, name: str, hardware_path: str | Path | None) -> Hardware:
     return hardware
 
 
-def _names(kind: str, hardware_path: str | Path | None) -> list[str]:
-    return [f.name for f in list_hardware(hardware_path, kind)]
+def _not_found(what: str, name: str, known: list[str]) -> ArgumentError:
+    if name == HOST:
+        return ArgumentError("this machine has not been measured yet", "run `addercost calibrate` first")
+    return unknown_name(what, name, known)
 
 
 def _find(kind: str, name: str, hardware_path: str | Path | None) -> Path | None:
@@ -154,7 +166,7 @@ def _find(kind: str, name: str, hardware_path: str | Path | None) -> Path | None
         flat = folder / f"{name}.toml"
         if _exists(flat) and load_file(flat).kind == kind:
             return flat
-    path = BUILT_IN / FOLDERS[kind] / f"{name}.toml"
+    path = host_file() if (kind, name) == ("cpu", HOST) else BUILT_IN / FOLDERS[kind] / f"{name}.toml"
     return path if _exists(path) else None
 
 

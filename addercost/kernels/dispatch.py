@@ -1,44 +1,163 @@
-"""Which kernel runs: one function per operation, each recording the implementation that did the work."""
+"""Which kernel runs: Halide on a CPU, Triton on a GPU, else the reference; and the record of which one did.
+
+`ADDERCOST_KERNEL=halide|triton|reference` forces one. Unforced, a package that is missing or fails costs one
+warning and the reference does the work; forced, it is an error.
+"""
 
 from __future__ import annotations
 
+import importlib
+import os
+import warnings
 from collections import Counter
+from functools import cache
+from typing import Any
 
+import torch
 from torch import Tensor
 
+from addercost.errors import AddercostError, unknown_name
 from addercost.kernels import reference
 from addercost.kernels.problem import Geometry
+
+VARIABLE = "ADDERCOST_KERNEL"
 
 runs: Counter[tuple[str, str]] = Counter()
 """How often each (operation, implementation) ran in this process; tests and benchmarks read it."""
 
+_MODULES = {"halide": "addercost.kernels.cpu.operations", "triton": "addercost.kernels.gpu.operations"}
+_EXTRAS = {"halide": "cpu", "triton": "gpu"}
+_DEVICES = {"cpu": "halide", "cuda": "triton"}
+
+
+class KernelUnavailableError(AddercostError):
+    """The kernel that was forced cannot run here."""
+
+
+class KernelMemoryError(AddercostError, MemoryError):
+    """A layer's output does not fit into memory."""
+
 
 def adder_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
-    runs["adder_forward", "reference"] += 1
-    return reference.adder_forward(input, weight, geometry)
+    """-Σ|x - w|; see `reference.adder_forward`."""
+    return _run("adder_forward", input, weight, geometry)
 
 
 def adder_input_gradient(
     grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, gradient: str
 ) -> Tensor:
-    runs["adder_input_gradient", "reference"] += 1
-    return reference.adder_input_gradient(grad, input, weight, geometry, gradient)
+    """Σ g · HardTanh(w - x), or of the sign; see `reference.adder_input_gradient`."""
+    return _run("adder_input_gradient", grad, input, weight, geometry, gradient)
 
 
 def adder_weight_gradient(
     grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, gradient: str
 ) -> Tensor:
+    """Σ g · (x - w), or of the sign; see `reference.adder_weight_gradient`.
+
+    The first is a matrix product, for which torch has the best kernel already; the second serves an ablation.
+    """
     runs["adder_weight_gradient", "reference"] += 1
     return reference.adder_weight_gradient(grad, input, weight, geometry, gradient)
 
 
+def adder_u8_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    """-Σ|x - w| of bytes, in int32; see `reference.adder_u8_forward`."""
+    return _run("adder_u8_forward", input, weight, geometry)
+
+
 def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
-    """Σ sign(x)·sign(w); a padded tap is +1."""
-    runs["binary_forward", "reference"] += 1
-    return reference.binary_forward(input, weight, geometry)
+    """Σ sign(x)·sign(w); see `reference.binary_forward`."""
+    return _run("binary_forward", input, weight, geometry)
 
 
 def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
-    """Σ x·w over weights that are already powers of two."""
-    runs["shift_forward", "reference"] += 1
-    return reference.mac_forward(input, weight, geometry)
+    """Σ x·w over weights that are powers of two; see `reference.shift_forward`."""
+    return _run("shift_forward", input, weight, geometry)
+
+
+def _run(operation: str, *arguments: Any) -> Tensor:
+    try:
+        return _choose(operation, *arguments)
+    except RuntimeError as error:
+        # torch.OutOfMemoryError is one; the CPU's allocator has none of its own.
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        raise _memory_error(operation, arguments) from error
+
+
+def _memory_error(operation: str, arguments: tuple[Any, ...]) -> KernelMemoryError:
+    """Says what was asked for and which batch would fit into the memory that is free now."""
+    first = arguments[0]
+    geometry = next(a for a in arguments if isinstance(a, Geometry))
+    weight = next(a for a in reversed(arguments) if isinstance(a, Tensor))
+    p, q = geometry.output_size((first.shape[2], first.shape[3]), (weight.shape[2], weight.shape[3]))
+    # An input and an output of the wider of both, which holds for a gradient's too.
+    per_image = first.element_size() * (first[0].numel() + max(weight.shape[0] * p * q, first[0].numel()))
+    if first.device.type == "cuda":
+        free = torch.cuda.mem_get_info(first.device)[0]
+    else:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    need = per_image * first.shape[0]
+    return KernelMemoryError(
+        f"out of memory: {operation} on a batch of {first.shape[0]} takes about {need / 2**30:.1f} GiB "
+        f"and {free / 2**30:.1f} GiB are free",
+        f"a batch of {free // per_image} would fit",
+    )
+
+
+def _choose(operation: str, *arguments: Any) -> Tensor:
+    forced = os.environ.get(VARIABLE, "")
+    if forced and forced not in (*_MODULES, "reference"):
+        raise unknown_name(VARIABLE, forced, (*_MODULES, "reference"))
+    name = forced or _DEVICES.get(arguments[0].device.type, "reference")
+    if name != "reference" and (result := _attempt(name, operation, arguments, bool(forced))) is not None:
+        runs[operation, name] += 1
+        return result
+    runs[operation, "reference"] += 1
+    result = getattr(reference, operation)(*arguments)
+    assert isinstance(result, Tensor)
+    return result
+
+
+def _attempt(name: str, operation: str, arguments: tuple[Any, ...], forced: bool) -> Tensor | None:
+    """The result, or None where the reference has to do it."""
+    module = _load(name)
+    if isinstance(module, str):
+        if forced:
+            raise KernelUnavailableError(f"{VARIABLE}={name}, but {module}", _advice(name))
+        _warn_once(f"{module}; the slower reference kernels run instead: {_advice(name)}")
+        return None
+    try:
+        result: Tensor | None = getattr(module, operation)(*arguments)
+    except module.FAILURES as error:
+        first_line = str(error).partition("\n")[0]
+        if forced:
+            raise KernelUnavailableError(f"the {name} kernel failed: {first_line}") from error
+        _warn_once(f"the {name} kernel failed, the slower reference runs instead: {first_line}")
+        return None
+    if result is None and forced:
+        tensors = [f"{tuple(t.shape)} {t.dtype} on {t.device}" for t in arguments if isinstance(t, Tensor)]
+        raise KernelUnavailableError(
+            f"{VARIABLE}={name}, but its {operation} does not take {', '.join(tensors)}",
+            f"unset {VARIABLE} to let the reference do it",
+        )
+    return result
+
+
+@cache
+def _load(name: str) -> Any:
+    """The module of kernels, or the reason why there is none."""
+    try:
+        return importlib.import_module(_MODULES[name])
+    except Exception as error:  # a broken package may raise anything
+        return f"{name} cannot be imported ({type(error).__name__}: {error})"
+
+
+def _advice(name: str) -> str:
+    return f'pip install "addercost[{_EXTRAS[name]}]"'
+
+
+@cache
+def _warn_once(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=4)

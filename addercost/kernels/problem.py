@@ -36,6 +36,11 @@ class Geometry:
                 raise ShapeError(f"{name} must be at least {least}, got {shown}")
         return cls((stride[0], stride[1]), (padding[0], padding[1]), (dilation[0], dilation[1]), groups)
 
+    def transposed(self) -> Geometry:
+        """The same with height and width exchanged."""
+        (sy, sx), (py, px), (dy, dx) = self.stride, self.padding, self.dilation
+        return Geometry((sx, sy), (px, py), (dx, dy), self.groups)
+
     def output_size(self, input_size: Pair, filter_size: Pair) -> Pair:
         """(P, Q) for an (H, W) input and an (R, S) filter; below 1 where the filter does not fit."""
         height, width = (
@@ -47,8 +52,16 @@ class Geometry:
         return height, width
 
 
-def convolution_shape(input: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> list[int]:
+def convolution_shape(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    geometry: Geometry,
+    dtype: torch.dtype | None = None,
+) -> list[int]:
     """The output shape [N, K, P, Q] of input [N, C, H, W] and weight [K, C/G, R, S].
+
+    `dtype` is the one that both must have; without one, any floating point.
 
     Raises ShapeError when ranks, channels, groups, dtypes or devices do not fit or no output is left.
     """
@@ -66,7 +79,7 @@ def convolution_shape(input: Tensor, weight: Tensor, bias: Tensor | None, geomet
         )
     if k % geometry.groups:
         raise ShapeError(f"{k} output channels do not divide into groups={geometry.groups}")
-    _check_tensors(input, weight, bias, k)
+    _check_tensors(input, weight, bias, k, dtype)
     p, q = geometry.output_size((h, w), (r, s))
     if p < 1 or q < 1:
         raise ShapeError(
@@ -82,12 +95,16 @@ def linear_shape(input: Tensor, weight: Tensor, bias: Tensor | None) -> list[int
         raise ShapeError(
             f"expected input [..., in] and weight [out, in], got {_shape(input)} and {_shape(weight)}"
         )
-    _check_tensors(input, weight, bias, weight.shape[0])
+    _check_tensors(input, weight, bias, weight.shape[0], None)
     return [*input.shape[:-1], weight.shape[0]]
 
 
-def _check_tensors(input: Tensor, weight: Tensor, bias: Tensor | None, outputs: int) -> None:
-    if not input.is_floating_point():
+def _check_tensors(
+    input: Tensor, weight: Tensor, bias: Tensor | None, outputs: int, dtype: torch.dtype | None
+) -> None:
+    if dtype is not None and input.dtype != dtype:
+        raise ShapeError(f"the operator takes {_name(dtype)}, the input is {_name(input.dtype)}")
+    if dtype is None and not input.is_floating_point():
         raise ShapeError(
             f"the layer computes in floating point, the input is {_name(input.dtype)}",
             "convert it with .float(), or use quantize_adder for an 8-bit layer",

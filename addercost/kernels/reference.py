@@ -36,6 +36,13 @@ def adder_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
     return empty_output(input, shape).copy_(total)
 
 
+def adder_u8_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    """-Σ|x - w| of uint8 tensors, exact in int32; a padded tap has x = 0. Returns [N, K, P, Q] int32."""
+    # An fp64 sum of integers is exact far beyond int32.
+    total = adder_forward(input.double(), weight.double(), geometry)
+    return empty_output(input, list(total.shape), torch.int32).copy_(total)
+
+
 def adder_input_gradient(
     grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, gradient: str
 ) -> Tensor:
@@ -84,8 +91,9 @@ def adder_weight_gradient(
             [False, True, False],
         )
         pull = grad.sum((0, 2, 3), dtype=wide)[:, None, None, None]
-        result = (product.to(wide) - weight.to(wide) * pull).to(weight.dtype)
-        return torch.empty_like(weight, memory_format=torch.contiguous_format).copy_(result)
+        # In place where the dtype allows it: the gradient is as large as the weights.
+        result: Tensor = product.to(wide).addcmul_(weight.to(wide), pull, value=-1)
+        return result.to(weight.dtype).contiguous()
     padded = _pad(input, geometry, 0.0)
     total = torch.zeros(weight.shape, dtype=wide, device=weight.device)
     for tap in _taps(weight, geometry, (shape[2], shape[3])):
@@ -121,6 +129,11 @@ def mac_forward(input: Tensor, weight: Tensor, geometry: Geometry, pad_value: fl
 def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
     """out[n,k,p,q] = Σ_{c,r,s} sign(x)·sign(w), an exact integer in `input`'s dtype; a padded tap is +1."""
     return mac_forward(binary_sign(input), binary_sign(weight), geometry, pad_value=1.0)
+
+
+def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    """out[n,k,p,q] = Σ_{c,r,s} x·w over weights that are powers of two already."""
+    return mac_forward(input, weight, geometry)
 
 
 def binary_sign(x: Tensor) -> Tensor:

@@ -2,7 +2,9 @@
 
 from addercost.layers.adder import AdderConv2d, AdderLinear
 from addercost.layers.binary import BinaryConv2d, BinaryLinear
+from addercost.layers.convert import convert
 from addercost.layers.factory import conv2d, linear
+from addercost.layers.quantize import QuantizedAdder, quantize_adder
 from addercost.layers.shift import ShiftConv2d, ShiftLinear
 
 __all__ = [
@@ -10,8 +12,11 @@ __all__ = [
     "AdderLinear",
     "BinaryConv2d",
     "BinaryLinear",
+    "QuantizedAdder",
     "ShiftConv2d",
     "ShiftLinear",
     "conv2d",
+    "convert",
     "linear",
+    "quantize_adder",
 ]

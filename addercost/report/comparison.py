@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from addercost.arithmetic import OpClass
+from addercost.counts.model import ModelCounts
 from addercost.errors import ArgumentError
 from addercost.report.profile import Profile
-from addercost.report.profile_table import class_columns
+from addercost.report.profile_table import class_columns, labels
 from addercost.report.tables import Column, Kind, Table
 
 
@@ -42,35 +43,40 @@ class Comparison:
     def to_table(self) -> Table:
         """A row for each model and arithmetic; a ratio above 1 is fewer cycles than the first takes."""
         first = self.profiles[0]
-        costs = first.costs
         columns = [
             Column("model", "model"),
-            Column("arithmetic", "arithmetic"),
+            Column("arithmetic", "layers as"),
             *class_columns(*(profile.counts.total for profile in self.profiles)),
         ]
-        for cost in costs:
+        for name in labels(first):
+            title = name.replace(":", "\n")
             columns += [
-                Column(f"cycles@{cost.hardware}", f"cycles on\n{cost.hardware}", Kind.COUNT),
-                Column(f"ratio@{cost.hardware}", "ratio", Kind.RATIO),
+                Column(f"cycles@{name}", f"cycles on\n{title}", Kind.COUNT),
+                Column(f"ratio@{name}", "ratio", Kind.RATIO),
             ]
-        base = first.counts.arithmetic or "as it is"
+        for energy in first.energies:
+            columns += [
+                Column(f"energy_j@{energy.hardware}", f"energy on\n{energy.hardware}", Kind.QUANTITY, "J"),
+                Column(f"energy_ratio@{energy.hardware}", "ratio", Kind.RATIO),
+            ]
         return Table(
             columns=tuple(columns),
             rows=[self._row(profile) for profile in self.profiles],
             title=f"convention {first.counts.convention.name} ({first.counts.convention.title})",
             notes=(
-                *(
-                    (f"ratio: cycles as {base} by cycles of this row, {costs[0].model} model",)
-                    if costs
-                    else ()
-                ),
+                *self._ratio_note(_change(first.counts)),
                 *self._remarks(),
             ),
         )
 
+    def _ratio_note(self, base: str) -> Iterator[str]:
+        models = dict.fromkeys(cost.model for cost in self.profiles[0].costs)
+        if models:
+            yield f"ratio: as {base} by this row, above 1 is less; {' and '.join(models)} model"
+
     def _remarks(self) -> Iterator[str]:
         """What the estimates lack and what they assume, once for each processor."""
-        costs = [cost for profile in self.profiles for cost in profile.costs]
+        costs = [cost for profile in self.profiles for cost in profile.estimates]
         for hardware in dict.fromkeys(cost.hardware for cost in costs):
             own = [cost for cost in costs if cost.hardware == hardware]
             lacking = dict.fromkeys(item.figure for cost in own for item in cost.missing)
@@ -84,16 +90,28 @@ class Comparison:
         counts = profile.counts
         row: dict[str, Any] = {
             "model": counts.model,
-            "arithmetic": counts.arithmetic.value if counts.arithmetic else "as it is",
+            "arithmetic": _change(counts),
             **{c.value: 0 for c in OpClass},
             **counts.total.by_class(),
         }
-        for cost, base in zip(profile.costs, self.baseline(profile).costs, strict=True):
-            row[f"cycles@{cost.hardware}"] = cost.cycles
+        baseline = self.baseline(profile)
+        for (name, cost), base in zip(labels(profile).items(), baseline.costs, strict=True):
+            row[f"cycles@{name}"] = cost.cycles
             # A ratio of two lower bounds bounds nothing.
             known = cost.complete and base.complete and cost.cycles
-            row[f"ratio@{cost.hardware}"] = base.cycles / cost.cycles if known else None
+            row[f"ratio@{name}"] = base.cycles / cost.cycles if known else None
+        for energy, base_energy in zip(profile.energies, baseline.energies, strict=True):
+            name = energy.hardware
+            row[f"energy_j@{name}"] = energy.total_j
+            known = energy.complete and base_energy.complete and energy.total_j
+            row[f"energy_ratio@{name}"] = base_energy.total_j / energy.total_j if known else None
         return row
+
+
+def _change(counts: ModelCounts) -> str:
+    """How a row differs from the model as it was traced."""
+    changes = (*counts.what_if, *((counts.arithmetic.value,) if counts.arithmetic else ()))
+    return "+".join(changes) or "as it is"
 
 
 def compare(profiles: Sequence[Profile]) -> Comparison:

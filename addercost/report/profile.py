@@ -14,6 +14,7 @@ from addercost.report.tables import Table, TableFormat, render
 if TYPE_CHECKING:
     import pandas
 
+    from addercost.cost.energy import ModelEnergy
     from addercost.cost.estimate import ModelCost
 
 SCHEMA = "addercost/profile/1"
@@ -21,11 +22,16 @@ SCHEMA = "addercost/profile/1"
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Counts and, for each processor asked for, an estimate of the same layers in the same order."""
+    """Counts and estimates of the same layers in order: a cost per processor and model, energies."""
 
     counts: ModelCounts
     costs: tuple[ModelCost, ...] = ()
     keep_first_last: bool = False
+    energies: tuple[ModelEnergy, ...] = ()
+
+    @property
+    def estimates(self) -> tuple[ModelCost | ModelEnergy, ...]:
+        return (*self.costs, *self.energies)
 
     def to_dict(self) -> dict[str, Any]:
         """The documented JSON document as plain data."""
@@ -36,6 +42,7 @@ class Profile:
             "convention": counts.convention.name,
             "mac_sites": counts.mac_sites,
             "arithmetic": counts.arithmetic.value if counts.arithmetic else None,
+            "what_if": list(counts.what_if),
             "keep_first_last": self.keep_first_last,
             "tracer": counts.tracer,
             "complete": counts.complete,
@@ -50,6 +57,7 @@ class Profile:
             "totals_by_format": counts.total.by_format(),
             "layers": [_layer(layer) for layer in counts.layers],
             "cost": [_cost(cost) for cost in self.costs],
+            "energy": [_energy(energy) for energy in self.energies],
         }
 
     def to_json(self) -> str:
@@ -106,6 +114,21 @@ def _layer(layer: LayerCounts) -> dict[str, Any]:
     }
 
 
+def _energy(energy: ModelEnergy) -> dict[str, Any]:
+    return {
+        "hardware": energy.hardware,
+        "total_j": energy.total_j,
+        "arithmetic_j": energy.arithmetic_j,
+        "complete": energy.complete,
+        "missing": [{"figure": item.figure, "count": item.count} for item in energy.missing],
+        "assumptions": list(energy.assumptions),
+        "layers": [
+            {"path": layer.path, "arithmetic_j": layer.arithmetic_j, "memory_j": dict(layer.memory_j)}
+            for layer in energy.layers
+        ],
+    }
+
+
 def _cost(cost: ModelCost) -> dict[str, Any]:
     return {
         "hardware": cost.hardware,
@@ -117,6 +140,7 @@ def _cost(cost: ModelCost) -> dict[str, Any]:
         "missing": [{"figure": item.figure, "count": item.count} for item in cost.missing],
         "assumptions": list(cost.assumptions),
         "layers": [
-            {"path": layer.path, "cycles": layer.cycles, "bound": layer.bound} for layer in cost.layers
+            {"path": layer.path, "cycles": layer.cycles, "bound": layer.bound, "complete": layer.complete}
+            for layer in cost.layers
         ],
     }

@@ -11,6 +11,7 @@ from addercost.report.tables import Column, Kind, Table
 from addercost.units import si
 
 if TYPE_CHECKING:
+    from addercost.cost.energy import ModelEnergy
     from addercost.cost.estimate import ModelCost
     from addercost.report.profile import Profile
 
@@ -25,23 +26,25 @@ class LayerRow:
     parameters: int
     counts: OpCounts
     cycles: Mapping[str, float]
+    """By the label of the estimate; see `labels`."""
+    joules: Mapping[str, float]
 
     @classmethod
     def merged(
         cls, rows: Sequence[LayerRow], path: str, kind: str = "", output_shape: tuple[int, ...] | None = None
     ) -> LayerRow:
-        names = dict.fromkeys(name for row in rows for name in row.cycles)
         return cls(
             path=path,
             type=kind,
             output_shape=output_shape,
             parameters=sum(row.parameters for row in rows),
             counts=OpCounts.sum(row.counts for row in rows),
-            cycles={name: sum(row.cycles[name] for row in rows) for name in names},
+            cycles=_sums([row.cycles for row in rows]),
+            joules=_sums([row.joules for row in rows]),
         )
 
     def weight(self, basis: str | None) -> float:
-        """What this row's share is of: cycles on the processor `basis`, or operations."""
+        """What this row's share is of: the cycles of the estimate `basis`, or operations."""
         return self.cycles[basis] if basis else self.counts.total
 
     def cells(self, basis: str | None, whole: float) -> dict[str, Any]:
@@ -54,17 +57,29 @@ class LayerRow:
             **{c.value: 0 for c in OpClass},
             **self.counts.by_class(),
             **{f"cycles@{name}": value for name, value in self.cycles.items()},
+            **{f"energy_j@{name}": value for name, value in self.joules.items()},
             "share": self.weight(basis) / whole if whole else 0.0,
         }
+
+
+def _sums(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: sum(part[name] for part in parts) for name in names}
+
+
+def labels(profile: Profile) -> dict[str, ModelCost]:
+    """The estimates by a short name: the processor, and the cost model where there are several."""
+    several = len({cost.model for cost in profile.costs}) > 1
+    return {f"{cost.hardware}:{cost.model}" if several else cost.hardware: cost for cost in profile.costs}
 
 
 def profile_table(
     profile: Profile, depth: int | None = None, sort: str | None = None, top: int | None = None
 ) -> Table:
     """See `Profile.to_table`."""
-    rows = _folded(_layer_rows(profile), depth)
+    rows = folded(layer_rows(profile), depth)
     total = LayerRow.merged(rows, "total")
-    first = profile.costs[0].hardware if profile.costs else None
+    first = next(iter(labels(profile)), None)
     basis = first if first and total.cycles.get(first) else None
     whole = total.weight(basis)
     table = Table(
@@ -86,20 +101,43 @@ def profile_table(
 
 
 def describe_cost(cost: ModelCost) -> str:
-    """One line about an estimate: the model, the processor, the sum, and what is missing from it."""
+    """One line about an estimate: the model, the processor, the sum, what limits it and what is missing."""
     at_least = "" if cost.complete else "at least "
     text = f"{cost.hardware}, {cost.model} model (estimate): {at_least}{cost.cycles:,.0f} cycles"
     if cost.seconds is not None:
         text += f", {si(cost.seconds, 's')}"
-    if cost.missing:
-        listed = ", ".join(f"{item.count:,} {item.figure}" for item in cost.missing)
+    if cost.model != "latency-sum":
+        text += f"; mostly bound by {_main_bound(cost)}"
+    return text + _reservations(cost)
+
+
+def describe_energy(energy: ModelEnergy) -> str:
+    """One line about an energy estimate."""
+    at_least = "" if energy.complete else "at least "
+    memory = energy.total_j - energy.arithmetic_j
+    text = f"{energy.hardware}, energy (estimate): {at_least}{si(energy.total_j, 'J')}"
+    text += f", {si(memory, 'J')} of it memory traffic" if memory else ", arithmetic only"
+    return text + _reservations(energy)
+
+
+def _main_bound(cost: ModelCost) -> str:
+    cycles: dict[str, float] = {}
+    for layer in cost.layers:
+        cycles[layer.bound] = cycles.get(layer.bound, 0) + layer.cycles
+    return max(cycles, key=lambda bound: cycles[bound], default="nothing")
+
+
+def _reservations(estimate: ModelCost | ModelEnergy) -> str:
+    text = ""
+    if estimate.missing:
+        listed = ", ".join(f"{item.count:,} {item.figure}" for item in estimate.missing)
         text += f"; no figure in its table, so not charged: {listed}"
-    if cost.assumptions:
-        text += f"; assumed: {'; '.join(cost.assumptions)}"
+    if estimate.assumptions:
+        text += f"; assumed: {'; '.join(estimate.assumptions)}"
     return text
 
 
-def _layer_rows(profile: Profile) -> list[LayerRow]:
+def layer_rows(profile: Profile) -> list[LayerRow]:
     return [
         LayerRow(
             path=layer.path,
@@ -107,13 +145,14 @@ def _layer_rows(profile: Profile) -> list[LayerRow]:
             output_shape=layer.output_shape,
             parameters=layer.parameters,
             counts=layer.counts,
-            cycles={cost.hardware: cost.layers[index].cycles for cost in profile.costs},
+            cycles={name: cost.layers[index].cycles for name, cost in labels(profile).items()},
+            joules={energy.hardware: energy.layers[index].total_j for energy in profile.energies},
         )
         for index, layer in enumerate(profile.counts.layers)
     ]
 
 
-def _folded(rows: list[LayerRow], depth: int | None) -> list[LayerRow]:
+def folded(rows: list[LayerRow], depth: int | None) -> list[LayerRow]:
     """Rows whose paths agree in the first `depth` components, summed; a row alone in its place stays."""
     if depth is None:
         return rows
@@ -140,6 +179,7 @@ def class_columns(*totals: OpCounts) -> list[Column]:
 
 
 def _columns(profile: Profile) -> tuple[Column, ...]:
+    named = len(profile.costs) > 1
     return (
         Column("path", "layer", Kind.PATH),
         Column("type", "type", optional=True),
@@ -147,24 +187,34 @@ def _columns(profile: Profile) -> tuple[Column, ...]:
         Column("parameters", "parameters", Kind.COUNT, optional=True),
         *class_columns(profile.counts.total),
         *(
-            Column(f"cycles@{cost.hardware}", _cycles_title(cost, len(profile.costs) > 1), Kind.COUNT)
-            for cost in profile.costs
+            Column(f"cycles@{name}", _title_of("cycles", name, cost.complete, named), Kind.COUNT)
+            for name, cost in labels(profile).items()
+        ),
+        *(
+            Column(
+                f"energy_j@{energy.hardware}",
+                _title_of("energy", energy.hardware, energy.complete, named=True),
+                Kind.QUANTITY,
+                "J",
+            )
+            for energy in profile.energies
         ),
         Column("share", "share", Kind.SHARE),
     )
 
 
-def _cycles_title(cost: ModelCost, named: bool) -> str:
-    return f"{'' if cost.complete else '≥ '}cycles" + (f" on\n{cost.hardware}" if named else "")
+def _title_of(what: str, name: str, complete: bool, named: bool) -> str:
+    return f"{'' if complete else '≥ '}{what}" + (" on\n" + name.replace(":", "\n") if named else "")
 
 
 def _title(profile: Profile) -> str:
     counts = profile.counts
     inputs = ", ".join("x".join(map(str, spec.shape)) or "scalar" for spec in counts.inputs)
-    layers = f", layers as {counts.arithmetic.value}" if counts.arithmetic else ""
-    if counts.arithmetic and profile.keep_first_last:
-        layers += " but the first and the last"
-    on = f", on {', '.join(cost.hardware for cost in profile.costs)}" if profile.costs else ""
+    changes = (*counts.what_if, *((counts.arithmetic.value,) if counts.arithmetic else ()))
+    layers = f", what if {' and '.join(changes)}" if changes else ""
+    if changes and profile.keep_first_last:
+        layers += " but in the first and last layer"
+    on = f", on {', '.join(labels(profile))}" if profile.costs else ""
     return f"{counts.model}{layers}, input {inputs or 'none'}, convention {counts.convention.name}{on}"
 
 
@@ -177,6 +227,7 @@ def _notes(profile: Profile, basis: str | None) -> tuple[str, ...]:
         + f"; share of {f'cycles on {basis}' if basis else 'operations'}",
         f"convention {counts.convention.name}: {counts.convention.title}",
         *(describe_cost(cost) for cost in profile.costs),
+        *(describe_energy(energy) for energy in profile.energies),
     ]
     if counts.uncounted:
         listed = ", ".join(f"{item.op} ({item.calls} calls)" for item in counts.uncounted[:8])

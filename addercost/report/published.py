@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from addercost.arithmetic import Arithmetic
+
 
 @dataclass(frozen=True, slots=True)
 class PublishedCount:
@@ -55,3 +57,39 @@ LATENCY_SITES = 435_000
 
 LATENCY_CYCLES = {"CNN": "2.6M", "AdderNet": "1.7M"}
 """Cycles on a VIA Nano 2000 at 4 a multiplication and 2 an addition."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedAccuracy:
+    """Top-1 accuracy of one network as printed, and the zoo model that stands for it."""
+
+    network: str
+    dataset: str
+    arithmetic: Arithmetic
+    accuracy_percent: float
+    zoo: str
+    keep_first_last: bool = True
+
+
+def _accuracies(
+    network: str, dataset: str, zoo: str, *accuracies: float, keep_first_last: bool = True
+) -> tuple[PublishedAccuracy, ...]:
+    order = (Arithmetic.MAC, Arithmetic.ADDER, Arithmetic.XNOR)
+    return tuple(
+        PublishedAccuracy(network, dataset, arithmetic, accuracy, zoo, keep_first_last)
+        for arithmetic, accuracy in zip(order, accuracies, strict=False)
+    )
+
+
+PUBLISHED_ACCURACIES = (
+    *_accuracies("LeNet-5-BN", "MNIST", "lenet5-bn", 99.40, 99.40, keep_first_last=False),
+    *_accuracies("VGG-small", "CIFAR-10", "vgg-small", 93.80, 93.72, 89.80),
+    *_accuracies("ResNet-20", "CIFAR-10", "resnet20-cifar", 92.25, 91.84, 84.87),
+    *_accuracies("ResNet-32", "CIFAR-10", "resnet32-cifar", 93.29, 93.01, 86.74),
+    *_accuracies("VGG-small", "CIFAR-100", "vgg-small", 72.73, 72.64, 65.41),
+    *_accuracies("ResNet-20", "CIFAR-100", "resnet20-cifar", 68.14, 67.60, 54.14),
+    *_accuracies("ResNet-32", "CIFAR-100", "resnet32-cifar", 69.74, 69.01, 56.21),
+    *_accuracies("ResNet-18", "ImageNet", "resnet18", 69.8, 67.0, 51.2),
+    *_accuracies("ResNet-50", "ImageNet", "resnet50-v1", 76.2, 74.9, 55.8),
+)
+"""CNN, AdderNet and BNN. Convolutions stay in the first and last layer but in LeNet-5-BN."""

@@ -40,6 +40,14 @@ class Kind(StrEnum):
     """A physical quantity in the column's unit, printed with an SI prefix."""
 
 
+class AtLeast(float):
+    """A number that is a lower bound: printed with ≥, plain in files."""
+
+
+class AtMost(float):
+    """A number that is an upper bound: printed with ≤, plain in files."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """name: the key in rows and files. optional: dropped first where space is short.
@@ -141,6 +149,9 @@ def shown(value: Any, column: Column, short: bool = False) -> str:
     """A cell as a reader sees it; `short` prefers SI prefixes over digits. Missing values are empty."""
     if value is None:
         return ""
+    if isinstance(value, AtLeast | AtMost):
+        mark = "≥" if isinstance(value, AtLeast) else "≤"
+        return f"{mark} {shown(float(value), column, short)}"
     match column.kind:
         case Kind.TEXT | Kind.PATH:
             return printable("x".join(map(str, value)) if isinstance(value, tuple | list) else str(value))

@@ -37,22 +37,19 @@ def to_terminal(table: Table, width: int | None = None, styled: bool = False) ->
     columns, cells = _fitted(table, limit)
     # The box draws one space between columns; the padding is the other.
     drawn = RichTable(box=rich.box.SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), pad_edge=False, show_edge=False)
-    for i, column in enumerate(columns):
+    widths = _widths(columns, cells, limit)
+    for column, column_width in zip(columns, widths, strict=True):
         justify: JustifyMethod = "left" if column.is_text else "right"
-        if column.kind is Kind.TEXT:
-            least = _least_width(column, i, cells)
-            drawn.add_column(Text(column.title), justify=justify, overflow="fold", min_width=least)
-        else:
-            drawn.add_column(Text(column.title), justify=justify, no_wrap=True)
+        drawn.add_column(Text(column.title), justify=justify, width=column_width, overflow="fold")
     body = cells[: len(table.rows)]
     for row in body:
         drawn.add_row(*(Text(cell) for cell in row))
     for row in cells[len(body) :]:
         drawn.add_section()
         drawn.add_row(*(Text(cell, style="bold") for cell in row))
-    least = sum(_least_width(column, i, cells) + _GAP for i, column in enumerate(columns))
     buffer = io.StringIO()
-    console = Console(file=buffer, width=max(limit, least), force_terminal=styled, highlight=False)
+    needed = sum(widths) + _GAP * len(widths)
+    console = Console(file=buffer, width=max(limit, needed), force_terminal=styled, highlight=False)
     if table.title:
         console.print(Text(printable(table.title), style="bold"))
     console.print(drawn)
@@ -91,16 +88,31 @@ def _cells(table: Table, columns: Sequence[Column], short: bool) -> Cells:
 
 def _needed(columns: Sequence[Column], cells: Cells) -> int:
     """The width at which nothing wraps."""
-    widths = (
-        max(len(text) for text in (*column.title.split("\n"), *(row[i] for row in cells)))
-        for i, column in enumerate(columns)
+    return sum(_natural_width(column, i, cells) for i, column in enumerate(columns)) + _GAP * (
+        len(columns) - 1
     )
-    return sum(widths) + _GAP * (len(columns) - 1)
 
 
-def _least_width(column: Column, i: int, cells: Cells) -> int:
-    """The narrowest a column can be: a number or path whole, a text down to its longest word."""
-    texts = [*column.title.split("\n"), *(row[i] for row in cells)]
-    if column.kind is Kind.TEXT:
-        return min(max(len(word) for text in texts for word in (text.split() or [""])), _LONGEST_WORD)
-    return max(len(text) for text in texts)
+def _natural_width(column: Column, i: int, cells: Cells) -> int:
+    return max(len(text) for text in (*column.title.split("\n"), *(row[i] for row in cells)))
+
+
+def _widths(columns: Sequence[Column], cells: Cells, limit: int) -> list[int]:
+    """Natural widths; where they exceed the limit the widest texts give way, down to their longest word."""
+    widths = [_natural_width(column, i, cells) for i, column in enumerate(columns)]
+    least = [
+        _longest_word(column, i, cells) if column.kind is Kind.TEXT else widths[i]
+        for i, column in enumerate(columns)
+    ]
+    for _ in range(sum(widths) + _GAP * (len(widths) - 1) - limit):
+        shrinkable = [i for i, width in enumerate(widths) if width > least[i]]
+        if not shrinkable:
+            break
+        widths[max(shrinkable, key=lambda i: widths[i])] -= 1
+    return widths
+
+
+def _longest_word(column: Column, i: int, cells: Cells) -> int:
+    texts = (*column.title.split("\n"), *(row[i] for row in cells))
+    longest = max((len(word) for text in texts for word in text.split()), default=1)
+    return min(longest, _LONGEST_WORD)

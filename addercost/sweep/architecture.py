@@ -62,7 +62,7 @@ class Examiner:
                 )
                 return found[0].parameter_count, [made.items for made in found]
             except TraceError:
-                # It may need values, or not run at all: the tracer that computes knows.
+                # It may need values, or to be seen whole, or not run at all: this one knows.
                 whole = [
                     trace(model, *args, kwargs=kwargs, name=architecture.name, rebuild=architecture.make)
                     for args, kwargs in inputs

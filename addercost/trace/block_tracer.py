@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_flatten, tree_map
 
-from addercost.errors import AddercostError
+from addercost.errors import AddercostError, TraceError
 from addercost.trace.blocks import Item, expanded, types_of
 from addercost.trace.fingerprint import Fingerprints
 from addercost.trace.modules import ModuleTree, replace_tensors, tracked, unchanged
@@ -53,6 +53,10 @@ class BlockTrace:
         )
 
 
+class NeedsWholeError(TraceError):
+    """The model can only be traced as a whole, by `trace.tracer.trace`."""
+
+
 def trace_blocks(
     model: nn.Module,
     inputs: Sequence[Inputs],
@@ -63,8 +67,9 @@ def trace_blocks(
 ) -> list[BlockTrace]:
     """One `BlockTrace` for each of `inputs`. The model is left as it was.
 
-    cache: blocks of models traced before. stand_ins: see `Fingerprints`.
-    Raises TraceError; a model that needs values has to be traced by `trace.tracer.trace`.
+    cache: blocks of models traced before. stand_ins: see `Fingerprints`. Raises TraceError; a model that
+    needs values, or has layers to be recognised in what it computes, has to be traced by
+    `trace.tracer.trace`.
     """
     cache = BlockCache() if cache is None else cache
     cache.trim()
@@ -102,6 +107,8 @@ def _run(
                 raise
             except Exception as error:
                 raise forward_error(name, calls.failed, error) from error
+            if recorder.recognisable:
+                raise NeedsWholeError(f"{name} has what may be layers that nobody registered")
             items, types = recorder.result()
             # After the forward, since a lazy module's parameters have their shape only now.
             parameters = {

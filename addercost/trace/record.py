@@ -66,6 +66,9 @@ class TensorSpec:
         return (self.numel * bits + 7) // 8
 
 
+DECOMPOSED = "decomposed:"
+"""Start of the tag naming the operator a call was taken out of: "decomposed:aten.mse_loss.default"."""
+
 ArgValue: TypeAlias = "bool | int | float | complex | str | TensorSpec | tuple[ArgValue, ...] | None"
 
 

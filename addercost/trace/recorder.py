@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
+from addercost.counts.model import rule_for
+from addercost.trace.backward import BACKWARD, GradientPaths, Idle, start_backward
 from addercost.trace.modules import CallStack
-from addercost.trace.record import ArgValue, OpCall, TensorSpec
+from addercost.trace.patterns import recognised
+from addercost.trace.record import DECOMPOSED, ArgValue, OpCall, TensorSpec
 from addercost.trace.shapes import FAST_SHAPES
 
 _LARGE_CONSTANT = 1 << 20
@@ -36,6 +39,7 @@ class OpInfo(NamedTuple):
     tags: tuple[str, ...]
     keeps_role: bool
     changes_shape: bool
+    decomposition: Callable[..., Any] | None = None
 
 
 def op_info(func: Any) -> OpInfo:
@@ -62,7 +66,21 @@ def op_info(func: Any) -> OpInfo:
         tags=tuple(tags),
         keeps_role=is_view or name in _SAME_VALUES,
         changes_shape=_WRITES_SHAPE in func.tags,
+        decomposition=_decomposition(func, f"{namespace}.{name}", tags),
     )
+
+
+def _decomposition(func: Any, name: str, tags: list[str]) -> Callable[..., Any] | None:
+    """torch's own definition of an operator in terms of others, for one that no rule counts.
+
+    For coverage, not for counting: it may do work that the operator need not. Random numbers stay whole.
+    """
+    if rule_for(name, tags) is not None or torch.Tag.nondeterministic_seeded in func.tags:
+        return None
+    from torch._decomp import decomposition_table
+
+    found: Callable[..., Any] | None = decomposition_table.get(func)
+    return found
 
 
 class Recorder(TorchDispatchMode):
@@ -78,12 +96,15 @@ class Recorder(TorchDispatchMode):
         tracer: str,
         names: Mapping[int, tuple[str, str, Tensor]],
         inputs: list[Tensor],
+        gradients: GradientPaths | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._stack = stack
         self._meta = tracer == "meta"
         self._deferred = tracer != "real"
-        self._raw: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any, str]] = []
+        self._raw: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any, str, tuple[str, ...]]] = []
+        self._gradients = gradients
+        self._more_tags: tuple[str, ...] = ()
         self._specs: dict[int, TensorSpec] = {}
         self._watched: dict[int, weakref.ref[Tensor]] = {}
         self._alive: list[Tensor] = []
@@ -103,16 +124,49 @@ class Recorder(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        path = self._stack.path
+        if self._gradients is not None:
+            path = self._gradients.path(path)
         if self._meta:
             fast = FAST_SHAPES.get(func)
             out = fast(*args, **kwargs) if fast is not None else NotImplemented
             if out is NotImplemented:
+                info = _info(func)
+                if info.decomposition is not None:
+                    out = self._taken_apart(info, args, kwargs)
+                    if out is not NotImplemented:
+                        return out
                 out = self._on_meta(func, args, kwargs)
         else:
+            info = _info(func)
+            if info.decomposition is not None:
+                out = self._taken_apart(info, args, kwargs)
+                if out is not NotImplemented:
+                    return out
             out = func(*args, **kwargs)
-        self._raw.append((func, args, kwargs, out, self._stack.path))
+        self._raw.append((func, args, kwargs, out, path, self._more_tags))
         if not self._deferred:
             self._flush()
+        return out
+
+    def _taken_apart(self, info: OpInfo, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Records a decomposition in an operator's place; NotImplemented and nothing recorded if it fails."""
+        assert info.decomposition is not None
+        self._flush()
+        known = len(self._calls)
+        tags = self._more_tags
+        if not any(tag.startswith(DECOMPOSED) for tag in tags):
+            self._more_tags = (*tags, DECOMPOSED + info.op)
+        try:
+            with self:
+                out = info.decomposition(*args, **kwargs)
+        except (RuntimeError, NotImplementedError, TypeError, ValueError, AssertionError):
+            out = NotImplemented
+        finally:
+            self._more_tags = tags
+        if out is NotImplemented:
+            self._raw.clear()
+            del self._calls[known:]
         return out
 
     def _on_meta(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -134,17 +188,39 @@ class Recorder(TorchDispatchMode):
                 raise
         return func(*moved[0], **moved[1])
 
+    def run_backward(self, output: Any, name: str) -> None:
+        """The backward pass of what was recorded so far; its calls are tagged and belong to their forward's
+        modules."""
+        assert self._gradients is not None
+        self._gradients.running = True
+        self._more_tags = (BACKWARD,)
+        self._stack.path = Idle()
+        try:
+            start_backward(output, name)
+        finally:
+            self._stack.path = ""
+            self._more_tags = ()
+            self._gradients.running = False
+
     def calls(self) -> tuple[OpCall, ...]:
         """Every call so far, as plain data."""
         self._flush()
-        return tuple(self._calls)
+        return recognised(self._calls)
 
     def _flush(self) -> None:
-        for func, args, kwargs, out, path in self._raw:
-            self._calls.append(self._plain(func, args, kwargs, out, path))
+        for func, args, kwargs, out, path, tags in self._raw:
+            self._calls.append(self._plain(func, args, kwargs, out, path, tags))
         self._raw.clear()
 
-    def _plain(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, path: str) -> OpCall:
+    def _plain(
+        self,
+        func: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        out: Any,
+        path: str,
+        more_tags: tuple[str, ...],
+    ) -> OpCall:
         info = _info(func)
         values: dict[str, ArgValue] = {}
         given = len(args)
@@ -161,7 +237,8 @@ class Recorder(TorchDispatchMode):
         specs = tuple(
             self._remember(value, role, source) for value in _flat(outputs) if isinstance(value, Tensor)
         )
-        return OpCall(info.op, path, values, specs, len(self._calls), info.tags)
+        tags = (*info.tags, *more_tags) if more_tags else info.tags
+        return OpCall(info.op, path, values, specs, len(self._calls), tags)
 
     def _output_role(self, info: OpInfo, values: Mapping[str, ArgValue]) -> tuple[str, str]:
         """A view of a parameter is that parameter; what is computed from parameters alone is derived."""
@@ -191,9 +268,17 @@ class Recorder(TorchDispatchMode):
             return tuple([self._value(item) for item in value])
         if isinstance(value, torch.dtype):
             return str(value).removeprefix("torch.")
+        if isinstance(value, torch.ScriptObject) and hasattr(value, "unpack"):
+            return self._unpacked(value)
         if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
             return str(value)
         return str(value)
+
+    def _unpacked(self, packed: Any) -> ArgValue:
+        """The tensors inside a quantised layer's packed parameters: they are its parameters."""
+        with _disable_current_modes():
+            tensors = [item for item in packed.unpack() if isinstance(item, Tensor)]
+        return tuple([_spec(item, "parameter", f"packed.{i}") for i, item in enumerate(tensors)])
 
     def _remember(self, tensor: Tensor, role: str, name: str) -> TensorSpec:
         key = id(tensor)

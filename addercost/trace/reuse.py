@@ -25,8 +25,9 @@ from addercost.trace.fingerprint import (
     tensor_state,
 )
 from addercost.trace.modules import ModuleTree, type_name
+from addercost.trace.patterns import may_be_recognised
 from addercost.trace.record import ArgValue, OpCall, TensorSpec
-from addercost.trace.recorder import Recorder
+from addercost.trace.recorder import OpInfo, Recorder
 
 _MOST_BLOCKS = 20_000
 """Blocks kept between models. Past it all are forgotten, so that memory does not grow with a sweep."""
@@ -98,6 +99,8 @@ class BlockRecorder(Recorder):
         self._states: dict[int, Hashable] = {}
         self._frames = [_Frame("", "", -1, frozenset())]
         self._modes = -1
+        self.recognisable = False
+        """Whether some calls may stand for one layer together, which only the whole trace shows."""
 
     def result(self) -> tuple[tuple[Item, ...], dict[str, str]]:
         """The items of the whole model, and the class names of the modules that are not among its blocks."""
@@ -297,8 +300,21 @@ class BlockRecorder(Recorder):
                     self._spoil()
         return super()._value(value)
 
-    def _plain(self, func: Any, args: Any, kwargs: Any, out: Any, path: str) -> OpCall:
-        call = super()._plain(func, args, kwargs, out, path)
+    def _taken_apart(self, info: OpInfo, args: Any, kwargs: Any) -> Any:
+        self._flush()
+        items = self._frames[-1].items
+        known = len(items)
+        out = super()._taken_apart(info, args, kwargs)
+        if out is NotImplemented:
+            del items[known:]
+        return out
+
+    def _plain(self, *raw: Any) -> OpCall:
+        call = super()._plain(*raw)
+        func = raw[0]
+        if may_be_recognised(call.name):
+            self.recognisable = True
+            self._spoil()
         if func.__class__ is torch._ops.OpOverload and torch.Tag.inplace_view in func.tags:
             self._spoil()
             self._states.clear()

@@ -56,16 +56,16 @@ def list_models() -> tuple[str, ...]:
     return tuple(_models().list_models())
 
 
-def make_model(name: str) -> nn.Module:
-    """A torchvision model without pretrained weights."""
+def make_model(name: str, **overrides: Any) -> nn.Module:
+    """A torchvision model without pretrained weights. overrides: arguments of its builder."""
     builder = _models().get_model_builder(name)
     options: dict[str, Any] = {"weights": None}
     if "weights_backbone" in inspect.signature(builder).parameters:
         options["weights_backbone"] = None
-    if "segmentation" in builder.__module__:
+    if "segmentation" in builder.__module__ and not name.startswith("lraspp"):
         # The published operation counts are those of the pretrained configuration, which has this head.
         options["aux_loss"] = True
-    model: nn.Module = builder(**options)
+    model: nn.Module = builder(**options | overrides)
     return model
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_flatten, tree_map
 
 from addercost.errors import AddercostError, TraceError
+from addercost.trace.backward import GradientPaths
 from addercost.trace.modules import ModuleTree, replace_tensors, tracked, unchanged
 from addercost.trace.record import TensorSpec, Trace
 from addercost.trace.recorder import Recorder
@@ -25,12 +27,18 @@ def trace(
     kwargs: Mapping[str, Any] | None = None,
     name: str | None = None,
     rebuild: Callable[[], nn.Module] | None = None,
+    backward: bool = False,
+    input_gradients: bool = True,
 ) -> Trace:
     """Traces one forward of `model` in evaluation mode; nothing is computed and no weight is read.
 
     args, kwargs: the forward's inputs, tensors anywhere inside them, on any device including meta.
     name: what to call the model; its class name by default.
     rebuild: makes the model again with real weights, for the rare model whose control flow needs values.
+    backward: traces a training step instead: the forward in training mode, then the gradients of its loss, or
+    of all its outputs, for every parameter that is not frozen. Each gradient's calls belong to the module
+    whose forward made it necessary, and are tagged "backward".
+    input_gradients: with `backward`, also the gradients of the floating-point inputs.
 
     Tries the meta device, then fake tensors, then a real run on the CPU, and says in `Trace.tracer` which one
     served. The model, the random states and torch's switches are left as they were, also when it raises.
@@ -39,28 +47,41 @@ def trace(
     kwargs = dict(kwargs or {})
     title = name or type(model).__name__
     failures: list[TraceError] = []
+    step = _Step(backward, input_gradients)
     for tracer, attempt in (("meta", _trace_meta), ("fake", _trace_fake)):
         try:
-            return attempt(model, args, kwargs, title)
+            return attempt(model, args, kwargs, title, step)
         except TraceError as error:
             failures.append(error)
             if tracer == "meta" and not _wants_values(error) and not _about_devices(error):
                 raise
     if not any(_wants_values(error) for error in failures):
         raise failures[0]
-    return _trace_real(rebuild() if rebuild is not None else model, args, kwargs, title)
+    return _trace_real(rebuild() if rebuild is not None else model, args, kwargs, title, step)
 
 
-def _trace_meta(model: nn.Module, args: Any, kwargs: Any, name: str) -> Trace:
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What is traced: a forward in evaluation mode, or a training step."""
+
+    backward: bool = False
+    input_gradients: bool = True
+
+
+def _trace_meta(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Step) -> Trace:
+    def substitute(tensor: Tensor) -> Tensor:
+        # A backward would leave its gradient on the model's own.
+        return meta_substitute(tensor, always=step.backward)
+
     args, kwargs = tree_map(without_data, (args, kwargs))
-    return _run(model, args, kwargs, name, "meta", meta_substitute)
+    return _run(model, args, kwargs, name, "meta", substitute, step)
 
 
-def meta_substitute(tensor: Tensor) -> Tensor:
-    """What stands in the place of a parameter or buffer on a run on the meta device."""
+def meta_substitute(tensor: Tensor, always: bool = False) -> Tensor:
+    """What stands in the place of a parameter or buffer on the meta device: itself, if it is there."""
     if is_lazy(tensor):
         return _without_shape(tensor, "meta")
-    if tensor.device.type == "meta":
+    if tensor.device.type == "meta" and not always:
         return tensor
     data = tensor.detach().to("meta")
     return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
@@ -70,7 +91,7 @@ def without_data(value: Any) -> Any:
     return value.detach().to("meta") if isinstance(value, Tensor) else value
 
 
-def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str) -> Trace:
+def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Step) -> Trace:
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     mode = FakeTensorMode(allow_non_fake_inputs=True)
@@ -88,10 +109,11 @@ def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str) -> Trace:
     def convert(value: Any) -> Any:
         return fake(value) if isinstance(value, Tensor) else value
 
-    return _run(model, tree_map(convert, args), tree_map(convert, kwargs), name, "fake", substitute, mode)
+    made = tree_map(convert, args), tree_map(convert, kwargs)
+    return _run(model, *made, name, "fake", substitute, step, mode)
 
 
-def _trace_real(model: nn.Module, args: Any, kwargs: Any, name: str) -> Trace:
+def _trace_real(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Step) -> Trace:
     needed = sum(tensor.numel() * tensor.element_size() for tensor in _tensors_of(model))
     available = _available_memory_bytes()
     if available is not None and needed > available // 2:
@@ -110,7 +132,7 @@ def _trace_real(model: nn.Module, args: Any, kwargs: Any, name: str) -> Trace:
     def convert(value: Any) -> Any:
         return _values(value) if isinstance(value, Tensor) else value
 
-    return _run(model, tree_map(convert, args), tree_map(convert, kwargs), name, "real", substitute)
+    return _run(model, tree_map(convert, args), tree_map(convert, kwargs), name, "real", substitute, step)
 
 
 def _without_shape(tensor: Tensor, device: str) -> Tensor:
@@ -140,6 +162,7 @@ def _run(
     name: str,
     tracer: str,
     substitute: Callable[[Tensor], Tensor],
+    step: _Step,
     mode: Any = None,
 ) -> Trace:
     tree = ModuleTree(model)
@@ -149,15 +172,20 @@ def _run(
         stack.enter_context(unchanged(tree))
         names = replace_tensors(tree, substitute)
         for module in tree.modules:
-            module.__dict__["training"] = False
+            module.__dict__["training"] = step.backward
         calls = stack.enter_context(tracked(tree))
-        recorder = Recorder(calls, tracer, names, inputs)
-        stack.enter_context(torch.no_grad())
+        recorder = Recorder(calls, tracer, names, inputs, GradientPaths(names) if step.backward else None)
+        stack.enter_context(torch.set_grad_enabled(step.backward))
+        if step.backward and step.input_gradients:
+            for tensor in inputs:
+                tensor.requires_grad_(tensor.is_floating_point() or tensor.is_complex())
         if mode is not None:
             stack.enter_context(mode)
         try:
             with recorder:
-                model(*args, **kwargs)
+                output = model(*args, **kwargs)
+                if step.backward:
+                    recorder.run_backward(output, name)
         except AddercostError:
             raise
         except Exception as error:
@@ -176,10 +204,18 @@ def _run(
             inputs=input_specs(inputs),
             tracer=tracer,
             versions=versions(),
-            notes=()
-            if tracer != "real"
-            else ("computed with real values: the model's control flow needs them",),
+            notes=_notes(tracer, step),
         )
+
+
+def _notes(tracer: str, step: _Step) -> tuple[str, ...]:
+    notes = []
+    if tracer == "real":
+        notes.append("computed with real values: the model's control flow needs them")
+    if step.backward:
+        whose = "parameters and inputs" if step.input_gradients else "parameters"
+        notes.append(f"a training step: forward in training mode, then the gradients of {whose}")
+    return tuple(notes)
 
 
 def versions() -> dict[str, str]:

@@ -178,14 +178,23 @@ def test_strict(addercost: Run, tmp_path: Path) -> None:
     """The VIA Nano's table has no square root; counts alone are complete."""
     addercost("profile", EXAMPLE, "--strict", exit_code=1)
     addercost("profile", EXAMPLE, "--strict", "--cpu", "none")
-    sort = tmp_path / "unknown.py"
-    sort.write_text(
+    mystery = tmp_path / "mystery.py"
+    mystery.write_text(
         "import torch\nfrom torch import nn\n"
-        "class Sorter(nn.Module):\n    def forward(self, x): return torch.msort(x)\n"
+        "library = torch.library.Library('addercost_test', 'FRAGMENT')\n"
+        "library.define('mystery(Tensor x) -> Tensor')\n"
+        "library.impl('mystery', lambda x: x.clone(), 'CompositeExplicitAutograd')\n"
+        "class Net(nn.Module):\n    def forward(self, x): return torch.ops.addercost_test.mystery(x) + 1\n"
         "example_inputs = torch.empty(4, 4)\n"
     )
-    assert "LOWER BOUND" in addercost("profile", sort, "--cpu", "none")
-    addercost("profile", sort, "--cpu", "none", "--strict", exit_code=1)
+    saved = tmp_path / "mystery.json"
+    options = ("--cpu", "none", "--format", "json", "--save-trace", saved)
+    data = as_json(addercost("profile", mystery, *options))
+    assert data["complete"] is False
+    assert data["uncounted"] == [{"op": "addercost_test.mystery", "calls": 1, "paths": [""]}]
+    assert data["totals"]["add"] == 16
+    assert "LOWER BOUND" in addercost("profile", saved, "--cpu", "none")
+    addercost("profile", saved, "--cpu", "none", "--strict", exit_code=1)
 
 
 def test_compare(addercost: Run) -> None:
@@ -198,6 +207,65 @@ def test_compare(addercost: Run) -> None:
     # Zen 4 takes 3 cycles for either (LLVM 22.1.8 scheduling model), so nothing is gained.
     assert float(rows["adder"]["ratio@amd-zen4"]) == 1.0
     assert int(rows["xnor"]["xnor"]) == 416_520
+
+
+def test_a_training_step(addercost: Run) -> None:
+    """Forward, input gradient and weight gradient are the same sites: 3 times the forward's."""
+    data = as_json(
+        addercost("profile", "torchvision:resnet18", "--backward", "--convention", "macs", "--format", "json")
+    )
+    assert data["mac_sites"] == 3 * 1_814_073_344 == 10_884_440_064 // 2
+    assert data["layers"][0]["path"] == "conv1" and data["layers"][0]["output_shape"] == [1, 64, 112, 112]
+
+
+def test_cost_models_and_energy(addercost: Run) -> None:
+    """On the VIA Nano a vector of four products takes a cycle, four differences and sums three (port MB).
+
+    At 45 nm (Horowitz, ISSCC 2014) a pair is 3.7 + 0.9 pJ as MAC and 0.9 + 0.9 pJ as two additions.
+    """
+    options = ("--convention", "macs", "--cost-model", "throughput", "--energy", "45nm", "--format", "json")
+    cnn = as_json(addercost("profile", "zoo:lenet5-bn", *options))
+    adder = as_json(addercost("profile", "zoo:lenet5-bn", "--as", "adder", *options))
+    assert [data["cost"][0]["cycles"] for data in (cnn, adder)] == [416_520 / 4, 416_520 / 4 * 3]
+    assert adder["cost"][0]["layers"][0]["bound"] == "port MB"
+    assert cnn["energy"][0]["total_j"] == pytest.approx(416_520 * 4.6e-12)
+    assert adder["energy"][0]["total_j"] == pytest.approx(416_520 * 1.8e-12)
+
+
+def test_several_cost_models_have_columns_of_their_own(addercost: Run) -> None:
+    text = addercost(
+        "profile", EXAMPLE, "--cost-model", "latency-sum", "--cost-model", "throughput", "--energy", "45nm",
+        "--memory", "dram", "--format", "csv",
+    )  # fmt: skip
+    assert text.splitlines()[0].endswith(
+        "cycles@via-nano-2000:latency-sum,cycles@via-nano-2000:throughput,energy_j@45nm,share"
+    )
+
+
+def test_a_table_of_ones_own(addercost: Run, tmp_path: Path) -> None:
+    text = addercost("hardware", "show", "via-nano-2000", "--format", "json")
+    assert "fp80_mul" in text
+    source = Path(__file__).parents[2] / "addercost" / "hardware" / "cpus" / "via-nano-2000.toml"
+    (tmp_path / "mine.toml").write_text(source.read_text())
+    options = ("--convention", "macs", "--hardware-path", tmp_path, "--format", "json")
+    data = as_json(addercost("profile", EXAMPLE, "--cpu", "mine", *options))
+    assert data["cost"][0]["hardware"] == "mine" and data["cost"][0]["cycles"] == 416_520 * 6
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        pytest.param(("--cost-model", "latency"), "did you mean latency-sum", id="cost model"),
+        pytest.param(("--energy", "45"), "45nm", id="energy table"),
+        pytest.param(("--energy", "45nm", "--memory", "dran"), "dram", id="memory"),
+        pytest.param(("--what-if", "prun=0.5"), "did you mean prune", id="what-if"),
+        pytest.param(("--hardware-path", "/nowhere"), "/nowhere", id="hardware path"),
+    ],
+)
+def test_unknown_names(option: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["profile", str(EXAMPLE), *option]) in (2, 6)
+    err = capsys.readouterr().err
+    assert words in err and len(err.splitlines()) == 1
 
 
 def test_reproduce_latency(addercost: Run) -> None:

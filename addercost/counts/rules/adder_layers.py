@@ -43,6 +43,27 @@ def adder_linear(call: OpCall) -> Work:
     return _linear_as(Arithmetic.ADDER, call)
 
 
+@rule("addercost.adder_pairs")
+def adder_pairs(call: OpCall) -> Work:
+    """A layer recognised in plain torch: `sites` differences, their magnitudes, summed into the output."""
+    x, out, sites = call.tensor("input"), call.output, call.args["sites"]
+    assert isinstance(sites, int)
+    return Work(
+        (
+            Sites(
+                count=sites,
+                outputs=out.numel if sites else 0,
+                inputs=x.numel,
+                number_format=x.number_format,
+                accumulator_format=accumulator_of(x.number_format),
+                arithmetic=Arithmetic.ADDER,
+                weighted=True,
+                negated=bool(call.args.get("negated", True)),
+            ),
+        )
+    )
+
+
 @rule("addercost.binary_conv2d")
 def binary_conv2d(call: OpCall) -> Work:
     return _convolution_as(Arithmetic.XNOR, call)

@@ -27,11 +27,21 @@ def attention(call: OpCall) -> Work:
     """
     q, k, v = call.tensor("query"), call.tensor("key"), call.tensor("value")
     *batch, rows, width = q.shape
-    columns, depth = k.shape[-2], v.shape[-1]
-    heads = math.prod(batch)
-    number_format = q.number_format
+    return _attention(call, math.prod(batch), rows, k.shape[-2], width, v.shape[-1])
+
+
+@rule("aten._flash_attention_forward", "aten._efficient_attention_forward")
+def heads_last_attention(call: OpCall) -> Work:
+    """q: [B, L, heads, E], k: [B, S, heads, E], v: [B, S, heads, D]: the same, laid out differently."""
+    q, k, v = call.tensor("query"), call.tensor("key"), call.tensor("value")
+    batch, rows, heads, width = q.shape
+    return _attention(call, batch * heads, rows, k.shape[1], width, v.shape[-1])
+
+
+def _attention(call: OpCall, heads: int, rows: int, columns: int, width: int, depth: int) -> Work:
+    number_format = call.tensor("query").number_format
     scores = heads * rows * columns
-    masked = any(call.optional_tensor(name) for name in ("attn_mask", "attn_bias", "mask"))
+    masked = any(call.optional_tensor(name) for name in ("attn_mask", "attn_bias", "mask", "bias"))
     return Work(
         sites=(
             Sites(scores * width, scores, number_format=number_format, accumulator_format=number_format),

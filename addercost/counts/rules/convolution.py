@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from addercost.counts.work import Sites, Work, accumulator_of, rule
-from addercost.trace.record import OpCall
+from addercost.trace.record import OpCall, TensorSpec
 
 
 @rule("aten.convolution", "aten._convolution", "aten.convolution_overrideable")
@@ -15,17 +15,13 @@ def convolution(call: OpCall) -> Work:
     Transposed, w: [C, K/G, *R]: every one of N·C·|H| inputs meets K/G·|R| weights.
     """
     x, w, out = call.tensor("input"), call.tensor("weight"), call.output
-    if call.args.get("transposed"):
-        sites = x.numel * math.prod(w.shape[1:])
-        outputs = _reached(call) if sites else 0
-    else:
-        sites = out.numel * math.prod(w.shape[1:])
-        outputs = out.numel if sites else 0
+    sites = convolution_sites(call, x, w, out)
+    outputs = _reached(call) if call.args.get("transposed") else out.numel
     return Work(
         sites=(
             Sites(
                 count=sites,
-                outputs=outputs,
+                outputs=outputs if sites else 0,
                 biased=out.numel if call.optional_tensor("bias") else 0,
                 inputs=x.numel,
                 number_format=x.number_format,
@@ -34,6 +30,11 @@ def convolution(call: OpCall) -> Work:
             ),
         )
     )
+
+
+def convolution_sites(call: OpCall, x: TensorSpec, w: TensorSpec, out: TensorSpec) -> int:
+    """Pairings of an input with a weight, by the shape line of `convolution`."""
+    return (x if call.args.get("transposed") else out).numel * math.prod(w.shape[1:])
 
 
 def _reached(call: OpCall) -> int:

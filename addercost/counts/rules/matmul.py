@@ -41,7 +41,7 @@ def bmm(call: OpCall) -> Work:
     return product(a, b, batch * n * k * m, batch * n * m)
 
 
-@rule("aten.addmm", "aten._addmm_activation")
+@rule("aten.addmm", "aten.addmm_", "aten._addmm_activation")
 def addmm(call: OpCall) -> Work:
     """β·c + α·(a: [n, k] · b: [k, m])."""
     a, b = call.tensor("mat1"), call.tensor("mat2")
@@ -49,7 +49,7 @@ def addmm(call: OpCall) -> Work:
     return _added(call, a, b, n * k * m, n * m)
 
 
-@rule("aten.baddbmm")
+@rule("aten.baddbmm", "aten.baddbmm_")
 def baddbmm(call: OpCall) -> Work:
     """β·c + α·(a: [B, n, k] · b: [B, k, m])."""
     a, b = call.tensor("batch1"), call.tensor("batch2")
@@ -57,7 +57,7 @@ def baddbmm(call: OpCall) -> Work:
     return _added(call, a, b, batch * n * k * m, batch * n * m)
 
 
-@rule("aten.addbmm")
+@rule("aten.addbmm", "aten.addbmm_")
 def addbmm(call: OpCall) -> Work:
     """β·c + α·Σ_B a: [B, n, k] · b: [B, k, m]: n·m sums of B·k products."""
     a, b = call.tensor("batch1"), call.tensor("batch2")
@@ -65,7 +65,7 @@ def addbmm(call: OpCall) -> Work:
     return _added(call, a, b, batch * n * k * m, n * m)
 
 
-@rule("aten.addmv")
+@rule("aten.addmv", "aten.addmv_")
 def addmv(call: OpCall) -> Work:
     """β·c + α·(a: [n, k] · v: [k])."""
     a, v = call.tensor("mat"), call.tensor("vec")
@@ -87,6 +87,28 @@ def dot(call: OpCall) -> Work:
     a = call.tensor("self")
     b = call.tensor("tensor" if "tensor" in call.args else "other")
     return product(a, b, a.numel, 1)
+
+
+@rule("aten.addr", "aten.addr_")
+def addr(call: OpCall) -> Work:
+    """β·c + α·(a: [n] ⊗ b: [m]): n·m products, each a sum of one."""
+    a, b = call.tensor("vec1"), call.tensor("vec2")
+    return _added(call, a, b, a.numel * b.numel, a.numel * b.numel)
+
+
+@rule("aten.linear")
+def linear(call: OpCall) -> Work:
+    """x: […, k], w: [m, k], out: […, m]: where a tracer keeps it whole."""
+    x, w, out = call.tensor("input"), call.tensor("weight"), call.output
+    biased = out.numel if call.optional_tensor("bias") else 0
+    return product(x, w, out.numel * w.shape[-1], out.numel, biased)
+
+
+@rule("aten.matmul")
+def matmul(call: OpCall) -> Work:
+    """a: […, n, k], b: […, k, m], out: […, n, m], where a tracer keeps it whole. A vector has no n or m."""
+    a, b, out = call.tensor("self"), call.tensor("other"), call.output
+    return product(a, b, out.numel * a.shape[-1], out.numel)
 
 
 def _added(call: OpCall, a: TensorSpec, b: TensorSpec, sites: int, outputs: int) -> Work:

@@ -60,7 +60,7 @@ def _trains(call: OpCall) -> bool:
     return bool(call.args.get("training", True))
 
 
-def _normalized(x: TensorSpec, rows: int, scale: TensorSpec | None, shift: TensorSpec | None) -> Work:
+def rows_normalized(x: TensorSpec, rows: int, scale: TensorSpec | None, shift: TensorSpec | None) -> Work:
     """(x - mean)·r over `rows` equal rows, then γ and β element by element."""
     n = x.numel // max(rows, 1)
     number_format = x.number_format
@@ -81,7 +81,9 @@ def layer_norm(call: OpCall) -> Work:
     x, normalized = call.tensor("input"), call.args["normalized_shape"]
     assert isinstance(normalized, tuple)
     n = math.prod(size for size in normalized if isinstance(size, int))
-    return _normalized(x, x.numel // max(n, 1), call.optional_tensor("weight"), call.optional_tensor("bias"))
+    return rows_normalized(
+        x, x.numel // max(n, 1), call.optional_tensor("weight"), call.optional_tensor("bias")
+    )
 
 
 @rule("aten.native_group_norm", "aten.group_norm")
@@ -91,7 +93,7 @@ def group_norm(call: OpCall) -> Work:
     groups = call.args.get("group", call.args.get("num_groups"))
     assert isinstance(groups, int)
     rows = x.shape[0] * groups if x.numel else 0
-    return _normalized(x, rows, call.optional_tensor("weight"), call.optional_tensor("bias"))
+    return rows_normalized(x, rows, call.optional_tensor("weight"), call.optional_tensor("bias"))
 
 
 @rule("aten._fused_rms_norm", "aten.rms_norm")

@@ -9,76 +9,65 @@ from addercost.counts.work import Work, rule
 from addercost.trace.record import OpCall
 
 
-def _window(call: OpCall, axes: int) -> int:
+def window_size(call: OpCall) -> int:
+    """Elements of a window. A single size holds for every axis, whose number is in the operator's name."""
     kernel = call.args["kernel_size"]
     sizes = kernel if isinstance(kernel, tuple) else (kernel,)
     whole = [size for size in sizes if isinstance(size, int)]
+    axes = next(int(character) for character in call.name if character.isdigit())
     return whole[0] ** axes if len(whole) == 1 else math.prod(whole)
 
 
 @rule(
-    "aten.max_pool2d_with_indices", "aten.max_pool2d", "aten.mkldnn_max_pool2d", "aten.quantized_max_pool2d"
+    "aten.max_pool1d",
+    "aten.max_pool2d",
+    "aten.max_pool3d",
+    "aten.max_pool1d_with_indices",
+    "aten.max_pool2d_with_indices",
+    "aten.max_pool3d_with_indices",
+    "aten.mkldnn_max_pool2d",
+    "aten.mkldnn_max_pool3d",
+    "aten.quantized_max_pool1d",
+    "aten.quantized_max_pool2d",
+    "aten.quantized_max_pool3d",
+    "aten.fractional_max_pool2d",
+    "aten.fractional_max_pool3d",
 )
-def max_pool2d(call: OpCall) -> Work:
-    return _max_pool(call, 2)
-
-
-@rule("aten.max_pool3d_with_indices", "aten.max_pool3d")
-def max_pool3d(call: OpCall) -> Work:
-    return _max_pool(call, 3)
-
-
-@rule("aten.max_pool1d", "aten.max_pool1d_with_indices")
-def max_pool1d(call: OpCall) -> Work:
-    return _max_pool(call, 1)
-
-
-def _max_pool(call: OpCall, axes: int) -> Work:
+def max_pool(call: OpCall) -> Work:
     """out windows of k, padding included: k - 1 compares each."""
     out = call.output
-    return Work(other=OpCounts.of(out.number_format, compare=out.numel * max(_window(call, axes) - 1, 0)))
+    return Work(other=OpCounts.of(out.number_format, compare=out.numel * max(window_size(call) - 1, 0)))
 
 
-@rule("aten.avg_pool2d")
-def avg_pool2d(call: OpCall) -> Work:
-    return _avg_pool(call, 2)
-
-
-@rule("aten.avg_pool3d")
-def avg_pool3d(call: OpCall) -> Work:
-    return _avg_pool(call, 3)
-
-
-@rule("aten.avg_pool1d")
-def avg_pool1d(call: OpCall) -> Work:
-    return _avg_pool(call, 1)
-
-
-def _avg_pool(call: OpCall, axes: int) -> Work:
+@rule("aten.avg_pool1d", "aten.avg_pool2d", "aten.avg_pool3d")
+def avg_pool(call: OpCall) -> Work:
     """out windows of k, padding included: k - 1 additions and a division each."""
     out = call.output
-    k = _window(call, axes)
+    k = window_size(call)
     return Work(other=OpCounts.of(out.number_format, add=out.numel * max(k - 1, 0), divide=out.numel))
 
 
 @rule("aten._adaptive_avg_pool2d", "aten._adaptive_avg_pool3d", "aten.adaptive_avg_pool1d")
 def adaptive_avg_pool(call: OpCall) -> Work:
-    windows, elements = _adaptive_windows(call)
+    windows, elements = call.output.numel, _elements(call)
     return Work(other=OpCounts.of(call.output.number_format, add=elements - windows, divide=windows))
 
 
 @rule("aten.adaptive_max_pool2d", "aten.adaptive_max_pool3d", "aten.adaptive_max_pool1d")
 def adaptive_max_pool(call: OpCall) -> Work:
-    windows, elements = _adaptive_windows(call)
-    return Work(other=OpCounts.of(call.output.number_format, compare=elements - windows))
+    elements = _elements(call)
+    return Work(other=OpCounts.of(call.output.number_format, compare=elements - call.output.numel))
 
 
-def _adaptive_windows(call: OpCall) -> tuple[int, int]:
-    """(outputs, elements in all their windows): output i of P covers ⌊i·H/P⌋ to ⌈(i+1)·H/P⌉."""
+def _elements(call: OpCall) -> int:
     size = call.args["output_size"]
     axes = len(size) if isinstance(size, tuple) else 1
-    x, out = call.shape("self"), call.output.shape
+    return adaptive_windows(call.shape("self"), call.output.shape, axes)
+
+
+def adaptive_windows(x: tuple[int, ...], out: tuple[int, ...], axes: int) -> int:
+    """Elements in all windows together: output i of P covers ⌊i·H/P⌋ to ⌈(i+1)·H/P⌉ along each axis."""
     elements = math.prod(out[:-axes])
     for h, p in zip(x[-axes:], out[-axes:], strict=True):
         elements *= sum(-(-(i + 1) * h // p) - i * h // p for i in range(p))
-    return call.output.numel, elements
+    return elements

@@ -14,10 +14,21 @@ def _joins(call: OpCall) -> tuple[int, int, str]:
     return x.numel, results, x.number_format
 
 
-@rule("aten.sum", "aten.nansum", "aten.trace")
+def sum_counts(n: int, results: int, number_format: str) -> OpCounts:
+    """n numbers summed into `results`."""
+    return OpCounts.of(number_format, add=n - results)
+
+
+@rule("aten.sum", "aten.nansum")
 def total(call: OpCall) -> Work:
-    n, results, number_format = _joins(call)
-    return Work(other=OpCounts.of(number_format, add=max(n - results, 0)))
+    return Work(other=sum_counts(*_joins(call)))
+
+
+@rule("aten.trace")
+def trace(call: OpCall) -> Work:
+    """x: [n, m]: the min(n, m) elements of the diagonal."""
+    x = call.tensor("self")
+    return Work(other=OpCounts.of(x.number_format, add=max(min(x.shape) - 1, 0)))
 
 
 @rule("aten.mean")
@@ -46,6 +57,13 @@ def extremum(call: OpCall) -> Work:
 def both_extrema(call: OpCall) -> Work:
     n, results, number_format = _joins(call)
     return Work(other=OpCounts.of(number_format, compare=2 * (n - results)))
+
+
+@rule("aten.hash_tensor")
+def hashed(call: OpCall) -> Work:
+    """The exclusive or of all bit patterns."""
+    n, results, _ = _joins(call)
+    return Work(other=OpCounts.of("uint64", logic=max(n - results, 0)))
 
 
 @rule("aten.all", "aten.any")
@@ -93,21 +111,37 @@ def logsumexp(call: OpCall) -> Work:
     )
 
 
-@rule("aten.linalg_vector_norm")
-def vector_norm(call: OpCall) -> Work:
-    """2: squares, their sum, a root; 1: absolute values, their sum; ±inf: absolute values, compares.
+@rule("aten.logcumsumexp", "aten._logcumsumexp")
+def running_logsumexp(call: OpCall) -> Work:
+    """Each step joins two as max(a, b) + log1p(exp(-|a - b|))."""
+    joins = _running_joins(call)
+    return Work(
+        other=OpCounts.of(
+            call.tensor("self").number_format,
+            compare=joins,
+            abs=joins,
+            add=3 * joins,
+            transcendental=2 * joins,
+        )
+    )
 
-    Any other order p: absolute values, n powers, a sum and one power more.
-    """
-    n, results, number_format = _joins(call)
-    order = call.args.get("ord", 2)
-    joins = n - results
-    if order == 2:
-        return Work(other=OpCounts.of(number_format, mul=n, add=joins, sqrt=results))
-    if order == 1:
-        return Work(other=OpCounts.of(number_format, abs=n, add=joins))
-    if order in (float("inf"), float("-inf")):
-        return Work(other=OpCounts.of(number_format, abs=n, compare=joins))
-    if order == 0:
-        return Work(other=OpCounts.of(number_format, compare=n, add=joins))
-    return Work(other=OpCounts.of(number_format, abs=n, transcendental=n + results, add=joins))
+
+@rule("aten.equal")
+def equal(call: OpCall) -> Work:
+    """n compares and the conjunction of their results."""
+    n = call.tensor("self").numel
+    return Work(
+        other=OpCounts.of(call.tensor("self").number_format, compare=n)
+        + OpCounts.of("bool", logic=max(n - 1, 0))
+    )
+
+
+@rule("aten.allclose")
+def allclose(call: OpCall) -> Work:
+    """|a - b| ≤ atol + rtol·|b| for every element, and the conjunction."""
+    x = call.tensor("self")
+    n = x.numel
+    return Work(
+        other=OpCounts.of(x.number_format, add=2 * n, abs=2 * n, mul=n, compare=n)
+        + OpCounts.of("bool", logic=max(n - 1, 0))
+    )

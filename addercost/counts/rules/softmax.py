@@ -27,22 +27,23 @@ def softmax(call: OpCall) -> Work:
     return Work(other=softmax_counts(x.numel // max(n, 1), n, x.number_format))
 
 
+def log_softmax_counts(rows: int, n: int, number_format: str) -> OpCounts:
+    """As softmax up to the sum; then its logarithm, added to the maximum, subtracted from every element."""
+    if n == 0:
+        return OpCounts()
+    return OpCounts.of(
+        number_format,
+        compare=rows * (n - 1),
+        add=rows * (n + (n - 1) + 1 + n),
+        transcendental=rows * (n + 1),
+    )
+
+
 @rule("aten._log_softmax", "aten.log_softmax")
 def log_softmax(call: OpCall) -> Work:
-    """As softmax up to the sum; then its logarithm, added to the maximum, subtracted from every element."""
     x = call.tensor("self")
     n = _row_length(call)
-    rows = x.numel // max(n, 1)
-    if n == 0:
-        return Work()
-    return Work(
-        other=OpCounts.of(
-            x.number_format,
-            compare=rows * (n - 1),
-            add=rows * (n + (n - 1) + 1 + n),
-            transcendental=rows * (n + 1),
-        )
-    )
+    return Work(other=log_softmax_counts(x.numel // max(n, 1), n, x.number_format))
 
 
 def _row_length(call: OpCall) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from addercost.errors import ArgumentError
@@ -111,6 +113,8 @@ def _conv2d_weight_gradient(
 def _linear(input: Tensor, weight: Tensor, bias: Tensor | None, gradient: str = "full") -> Tensor:
     _check_gradient(gradient)
     shape = linear_shape(input, weight, bias)
+    if input.numel() == 0:
+        return input.new_zeros(shape)
     image = rows_as_image(input.reshape(-1, input.shape[-1]))
     output = dispatch.adder_forward(image, weight[:, :, None, None], Geometry())
     rows = _add_bias(output, bias)[0, :, 0].t()
@@ -132,6 +136,8 @@ def _linear_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     input, weight = ctx.saved_tensors
     for_input, for_weight, for_bias = ctx.needs_input_grad[:3]
     rows = grad.reshape(-1, grad.shape[-1])
+    if rows.shape[0] == 0:
+        return torch.zeros_like(input), torch.zeros_like(weight), rows.sum(0), None
     image = rows_as_image(input.reshape(-1, input.shape[-1]))
     filters = weight[:, :, None, None]
     arguments = (rows_as_image(rows), image, filters, [1, 1], [0, 0], [1, 1], 1, ctx.gradient)
@@ -142,6 +148,46 @@ def _linear_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         grad_weight = conv2d_weight_gradient(*arguments)[:, :, 0, 0]
     return grad_input, grad_weight, rows.sum(0) if for_bias and ctx.has_bias else None, None
 
+
+def _conv2d_u8(
+    input: Tensor,
+    weight: Tensor,
+    pad_value: int,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    groups: int,
+) -> Tensor:
+    """-Σ|x - w| over bytes in int32, a padded tap having x = pad_value."""
+    geometry = Geometry.of(stride, padding, dilation, groups)
+    convolution_shape(input, weight, None, geometry, torch.uint8)
+    if pad_value and padding != [0, 0]:
+        (vertical, horizontal) = padding
+        input = F.pad(input, (horizontal, horizontal, vertical, vertical), value=pad_value)
+        geometry = replace(geometry, padding=(0, 0))
+    return dispatch.adder_u8_forward(input, weight, geometry)
+
+
+def _conv2d_u8_fake(
+    input: Tensor,
+    weight: Tensor,
+    pad_value: int,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    groups: int,
+) -> Tensor:
+    geometry = Geometry.of(stride, padding, dilation, groups)
+    shape = convolution_shape(input, weight, None, geometry, torch.uint8)
+    return empty_output(input, shape, torch.int32)
+
+
+conv2d_u8 = library.define(
+    "adder_conv2d_u8",
+    f"Tensor input, Tensor weight, int pad_value, {library.GEOMETRY}",
+    _conv2d_u8,
+    _conv2d_u8_fake,
+)
 
 _GRADIENT_ARGUMENTS = f"Tensor grad, Tensor input, Tensor weight, {library.GEOMETRY}, str gradient"
 
@@ -157,6 +203,8 @@ conv2d_weight_gradient = library.define(
     _conv2d_weight_gradient,
     lambda grad, input, weight, *_: torch.empty_like(weight, memory_format=torch.contiguous_format),
 )
+for _name in ("adder_conv2d_input_gradient", "adder_conv2d_weight_gradient"):
+    library.refuse_second_derivative(_name)
 conv2d = library.define(
     "adder_conv2d",
     f'Tensor input, Tensor weight, Tensor? bias, {library.GEOMETRY}, str gradient="full"',
@@ -172,4 +220,5 @@ linear = library.define(
     _linear_fake,
     save=_linear_save,
     backward=_linear_backward,
+    rows=True,
 )

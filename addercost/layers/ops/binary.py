@@ -110,6 +110,8 @@ def _weight_gradient(grad_scaled: Tensor, weight: Tensor) -> Tensor:
 
 def _linear(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     shape = linear_shape(input, weight, bias)
+    if input.numel() == 0:
+        return input.new_zeros(shape)
     image = rows_as_image(input.reshape(-1, input.shape[-1]))
     output = dispatch.binary_forward(image, weight[:, :, None, None], Geometry())
     return _scale_and_bias(output, weight, bias)[0, :, 0].t().reshape(shape).contiguous()
@@ -154,4 +156,5 @@ linear = library.define(
     _linear_fake,
     save=_linear_save,
     backward=_linear_backward,
+    rows=True,
 )

@@ -25,11 +25,13 @@ def define(
     *,
     save: Callable[[Any, tuple[Any, ...], Tensor], None] | None = None,
     backward: Callable[..., Any] | None = None,
+    rows: bool = False,
 ) -> Any:
     """Defines `addercost::name(arguments) -> Tensor` and returns its overload.
 
-    `save(ctx, inputs, output)` keeps what `backward(ctx, grad)` needs. Under autocast the operator runs in
-    fp32, as torch runs `cdist`: an L1 sum of a few hundred terms leaves fp16's precision.
+    `save(ctx, inputs, output)` keeps what `backward(ctx, grad)` needs. `rows` says that the input may have
+    any leading dimensions, as a linear layer's; otherwise its first is the batch. Under autocast the operator
+    runs in fp32, as torch runs `cdist`: an L1 sum of a few hundred terms leaves fp16's precision.
     """
     qualified = f"addercost::{name}"
     _LIBRARY.define(f"{name}({arguments}) -> Tensor", tags=(torch.Tag.pt2_compliant_tag,))
@@ -44,4 +46,41 @@ def define(
         torch.library.register_autograd(qualified, backward, setup_context=setup_context, lib=_LIBRARY)
         for device in ("cpu", "cuda", "xpu"):
             torch.library.register_autocast(qualified, device, torch.float32, lib=_LIBRARY)
-    return getattr(torch.ops.addercost, name).default
+    operator = getattr(torch.ops.addercost, name).default
+    if backward is not None:
+        torch.library.register_vmap(qualified, _batching_rule(operator, rows), lib=_LIBRARY)
+    return operator
+
+
+def refuse_second_derivative(name: str) -> None:
+    """Makes differentiating `addercost::name`, itself a gradient, an error instead of a silent zero."""
+
+    def backward(ctx: Any, grad: Tensor) -> None:
+        raise NotImplementedError(
+            f"addercost::{name} has no derivative: the adder layer's gradients are not those of a function"
+        )
+
+    torch.library.register_autograd(f"addercost::{name}", backward, lib=_LIBRARY)
+
+
+def _batching_rule(operator: Any, rows: bool) -> Callable[..., tuple[Tensor, int]]:
+    """vmap over inputs joins the mapped dimension to the batch; over weights it is a loop."""
+
+    def rule(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> tuple[Tensor, int]:
+        # A list among the arguments has a list of None for its dimension.
+        mapped = [i for i, dim in enumerate(in_dims) if isinstance(dim, int)]
+        if mapped == [0]:
+            input = arguments[0].movedim(in_dims[0], 0)
+            if rows:
+                return operator(input, *arguments[1:]), 0
+            output = operator(input.flatten(0, 1), *arguments[1:])
+            return output.unflatten(0, (info.batch_size, -1)), 0
+        results = []
+        for index in range(info.batch_size):
+            one = list(arguments)
+            for i in mapped:
+                one[i] = arguments[i].select(in_dims[i], index)
+            results.append(operator(*one))
+        return torch.stack(results), 0
+
+    return rule

@@ -14,6 +14,7 @@ from torch import Tensor
 from addercost.kernels import dispatch
 from addercost.kernels.problem import (
     Geometry,
+    accumulator,
     convolution_shape,
     empty_output,
     linear_shape,
@@ -27,8 +28,10 @@ LARGEST_SHIFT = 15
 
 def power_of_two(weight: Tensor) -> Tensor:
     """Each weight as sign(w)·2^e, e the nearest within ±LARGEST_SHIFT; 0 stays 0 and NaN stays NaN."""
-    exponent = weight.abs().log2().round().clamp_(-LARGEST_SHIFT, LARGEST_SHIFT)
-    return exponent.exp2().mul_(torch.sign(weight)).masked_fill_(weight.isnan(), float("nan"))
+    # Half precision would round the logarithm before it is rounded to an integer.
+    exponent = weight.abs().to(accumulator(weight.dtype)).log2().round()
+    power = exponent.clamp_(-LARGEST_SHIFT, LARGEST_SHIFT).exp2().to(weight.dtype)
+    return power.mul_(torch.sign(weight)).masked_fill_(weight.isnan(), float("nan"))
 
 
 def _conv2d(
@@ -88,6 +91,8 @@ def _conv2d_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
 
 def _linear(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     shape = linear_shape(input, weight, bias)
+    if input.numel() == 0:
+        return input.new_zeros(shape)
     image = rows_as_image(input.reshape(-1, input.shape[-1]))
     output = dispatch.shift_forward(image, power_of_two(weight)[:, :, None, None], Geometry())
     if bias is not None:
@@ -131,4 +136,5 @@ linear = library.define(
     _linear_fake,
     save=_linear_save,
     backward=_linear_backward,
+    rows=True,
 )

@@ -1,0 +1,56 @@
+"""`addercost calibrate`."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import click
+
+from addercost.cli.emit import check_output, emit_table
+from addercost.cli.options import output_options, quiet_option
+from addercost.cli.progress import progress
+
+
+@click.command()
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the table here instead of the user's cache folder, where `--cpu host` finds it.",
+)
+@output_options
+@quiet_option
+def calibrate(save: Path | None, table_format: str, output: Path | None, force: bool, quiet: bool) -> None:
+    """Measure this machine in under 30 s and keep it as a table named `host`.
+
+    Latency and throughput of each kind of instruction, the clock, caches and memory bandwidth. Run it on an
+    idle machine: noise is refused, not averaged.
+    """
+    from addercost.errors import OutputError
+    from addercost.hardware import load_file
+    from addercost.hardware.loader import host_file
+    from addercost.measure.host import calibrate as measure
+    from addercost.measure.host_table import calibration_toml
+    from addercost.report.files import write_file
+    from addercost.report.hardware import figures_table
+
+    check_output(output, force)
+    check_output(save, force)
+    with progress("measuring this machine", quiet):
+        text = calibration_toml(measure(), datetime.date.today().isoformat())
+    if save is None:
+        path = host_file()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"cannot make {path.parent}: {error.strerror}", "name a file with --save"
+            ) from None
+        write_file(path, text, force=True)
+    else:
+        path = save
+        write_file(path, text, force)
+    emit_table(figures_table(load_file(path)), table_format, output, force)
+    if not quiet:
+        click.echo(f"written to {path}", err=True)

@@ -1,0 +1,121 @@
+"""`addercost check SPEC --max QUANTITY=AMOUNT`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from addercost.arithmetic import Arithmetic
+from addercost.cli.emit import emit
+from addercost.cli.options import (
+    convention_option,
+    input_option,
+    keep_first_last_option,
+    parsed_inputs,
+    quiet_option,
+)
+from addercost.cli.progress import progress
+from addercost.errors import ArgumentError, CheckFailedError
+
+if TYPE_CHECKING:
+    from addercost.report.profile import Profile
+
+
+class CheckFormat(StrEnum):
+    TABLE = "table"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    JSON = "json"
+    GITHUB = "github"
+
+
+@click.command()
+@click.argument("spec")
+@click.option(
+    "--max",
+    "limits",
+    multiple=True,
+    metavar="QUANTITY=AMOUNT",
+    help="mul, add, … (operation classes), operations, macs, parameters or cycles@CPU; repeatable. "
+    "Amounts like 1G, 2.5M, 300_000.",
+)
+@input_option
+@convention_option
+@click.option("--as", "arithmetic", type=click.Choice([item.value for item in Arithmetic]))
+@keep_first_last_option
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice([item.value for item in CheckFormat]),
+    default=CheckFormat.TABLE.value,
+    help="github: annotations for a workflow.",
+)
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@quiet_option
+def check(
+    spec: str,
+    limits: tuple[str, ...],
+    inputs: tuple[str, ...],
+    convention: str,
+    arithmetic: str | None,
+    keep_first_last: bool,
+    format_name: str,
+    quiet: bool,
+) -> None:
+    """Hold a model to budgets; exit with 1 if one is exceeded, and name the layers that spend most.
+
+    Counts and estimates have no noise, so this gate does not fail by chance. SPEC is a model as for
+    `profile`, or a saved profile or report. A total that is only a lower bound meets no budget.
+    """
+    from addercost.hardware import load_cpu
+    from addercost.report.budget import check as check_budgets
+    from addercost.report.budget import findings_table, github_annotations, parse_limit
+    from addercost.report.tables import TableFormat, render
+
+    if not limits:
+        raise ArgumentError("no budget given", "give --max, for example --max mul=1G")
+    parsed = [parse_limit(text) for text in limits]
+    cpus = tuple(dict.fromkeys(limit.cpu for limit in parsed if limit.cpu is not None))
+    for name in cpus:
+        load_cpu(name)
+    profile = _profile(spec, inputs, convention, arithmetic, keep_first_last, cpus, quiet)
+    findings = check_budgets(profile, parsed)
+    chosen = CheckFormat(format_name)
+
+    def text(width: int | None, styled: bool) -> str:
+        if chosen is CheckFormat.GITHUB:
+            file = spec.partition(":")[0]
+            return github_annotations(profile, findings, file if Path(file).is_file() else None)
+        return render(findings_table(profile, findings), TableFormat(chosen.value), width, styled)
+
+    emit(text, None, False)
+    failed = [finding.limit.quantity for finding in findings if not finding.is_met]
+    if failed:
+        raise CheckFailedError(f"{len(failed)} of {len(findings)} budgets not met: {', '.join(failed)}")
+
+
+def _profile(
+    spec: str,
+    inputs: tuple[str, ...],
+    convention: str,
+    arithmetic: str | None,
+    keep_first_last: bool,
+    cpus: tuple[str, ...],
+    quiet: bool,
+) -> Profile:
+    from addercost.report.reopened import holds_profile, reopen_profile
+
+    if holds_profile(spec):
+        given = click.get_current_context().get_parameter_source("convention")
+        wanted = convention if given is click.core.ParameterSource.COMMANDLINE else None
+        return reopen_profile(spec, wanted, arithmetic, cpus)
+    from addercost.api import profile, trace_spec
+
+    with progress(f"tracing {spec}", quiet):
+        trace = trace_spec(spec, parsed_inputs(inputs))
+        return profile(
+            trace, convention=convention, arithmetic=arithmetic, keep_first_last=keep_first_last, cpus=cpus
+        )

@@ -1,0 +1,90 @@
+"""What a command estimates on: processors, cost models, energy tables; declared and checked once."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from addercost.cli.options import chosen_cpus, cpu_option, hardware_path_option
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """The names a user gave, defaults filled in; the fields are keyword arguments of `addercost.profile`."""
+
+    cpus: tuple[str, ...]
+    cost_models: tuple[str, ...]
+    energy: tuple[str, ...]
+    memories: tuple[str, ...]
+    hardware_path: Path | None
+
+    def check(self) -> None:
+        """Wrong names fail here, before torch is imported. Raises ArgumentError or DataError."""
+        from addercost.cost.estimate import COST_MODELS
+        from addercost.errors import unknown_name
+        from addercost.hardware import load_cpu, load_energy
+
+        for name in self.cost_models:
+            if name not in COST_MODELS:
+                raise unknown_name("cost model", name, COST_MODELS)
+        for name in self.cpus:
+            load_cpu(name, self.hardware_path)
+        for name in self.energy:
+            load_energy(name, self.hardware_path)
+
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments of `addercost.profile`."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def estimate_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--cpu, --cost-model, --energy, --memory and --hardware-path, handed over as one `estimates`."""
+
+    @functools.wraps(function)
+    def gathered(
+        *,
+        cpus: tuple[str, ...],
+        cost_models: tuple[str, ...],
+        energy: tuple[str, ...],
+        memories: tuple[str, ...],
+        hardware_path: Path | None,
+        **others: Any,
+    ) -> Any:
+        models = tuple(dict.fromkeys(cost_models)) or ("latency-sum",)
+        estimates = Estimates(chosen_cpus(cpus), models, energy, memories, hardware_path)
+        return function(estimates=estimates, **others)
+
+    decorators = (
+        cpu_option,
+        click.option(
+            "--cost-model",
+            "cost_models",
+            multiple=True,
+            metavar="NAME",
+            help="latency-sum (the paper's, default), throughput or roofline; repeatable.",
+        ),
+        click.option(
+            "--energy",
+            "energy",
+            multiple=True,
+            metavar="NAME",
+            help="Energy table, such as 45nm; repeatable.",
+        ),
+        click.option(
+            "--memory",
+            "memories",
+            multiple=True,
+            metavar="LEVEL",
+            help="With --energy: charge a memory level of its table, such as dram, per byte; repeatable.",
+        ),
+        hardware_path_option,
+    )
+    decorated: Callable[..., Any] = gathered
+    for decorator in reversed(decorators):
+        decorated = decorator(decorated)
+    return decorated

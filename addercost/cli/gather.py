@@ -1,0 +1,118 @@
+"""From the arguments of `report` and `plot` to what they show: models are traced, files of ours read back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from addercost import __version__
+from addercost.cli.options import parsed_inputs
+from addercost.cli.progress import progress
+from addercost.errors import AddercostError, ArgumentError
+from addercost.report.assemble import Wanted, subject_from_profiles, subject_from_trace
+from addercost.report.document import Report, Subject
+from addercost.report.measurements import Measurements
+from addercost.report.profile import Profile
+from addercost.report.saved import is_saved, read_saved
+from addercost.report.training import TrainingRun
+from addercost.trace.record import Trace
+
+
+@dataclass(slots=True)
+class Gathered:
+    """Subjects hold predictions, measurements timings. versions: of what traced the models."""
+
+    subjects: list[Subject] = field(default_factory=list)
+    measurements: list[Measurements] = field(default_factory=list)
+    runs: list[TrainingRun] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def report(self, title: str | None) -> Report:
+        """Raises ArgumentError where there is nothing to report."""
+        if not self.subjects and not self.measurements:
+            raise ArgumentError("nothing to report", "name a model, a profile, a report or measurements")
+        names = dict.fromkeys(item.name for item in self.subjects)
+        names |= dict.fromkeys(item.model for item in self.measurements)
+        return Report(
+            title=title or ", ".join(names),
+            subjects=tuple(self.subjects),
+            measurements=tuple(self.measurements),
+            versions={"addercost": __version__, **self.versions},
+        )
+
+
+def gather(
+    arguments: Sequence[str],
+    wanted: Wanted,
+    inputs: tuple[str, ...] = (),
+    convention_given: bool = False,
+    cpus_given: bool = False,
+    quiet: bool = False,
+) -> Gathered:
+    """Everything the arguments name.
+
+    convention_given, cpus_given: the user said so, which a file that is already counted may contradict.
+    Raises ArgumentError where conventions differ, DataError for a damaged file.
+    """
+    found = Gathered()
+    profiles: dict[str, list[Profile]] = {}
+    for argument in arguments:
+        if not is_saved(argument):
+            from addercost.api import trace_spec
+
+            with progress(f"tracing {argument}", quiet):
+                trace = trace_spec(argument, parsed_inputs(inputs))
+                found.versions |= trace.versions
+                found.subjects.append(subject_from_trace(argument, trace, wanted))
+            continue
+        match read_saved(Path(argument)):
+            case Trace() as trace:
+                found.versions |= trace.versions
+                found.subjects.append(subject_from_trace(trace.model, trace, wanted))
+            case Profile() as profile:
+                profiles.setdefault(profile.counts.model, []).append(profile)
+            case Report() as report:
+                found.subjects += report.subjects
+                found.measurements += report.measurements
+                found.versions |= report.versions
+            case Measurements() as measurements:
+                found.measurements.append(measurements)
+            case TrainingRun() as run:
+                found.runs.append(run)
+    for model, counted in profiles.items():
+        _same_convention([profile.counts.convention.name for profile in counted])
+        found.subjects.append(_from_profiles(model, counted, wanted, cpus_given))
+    names = [subject.first.counts.convention.name for subject in found.subjects]
+    if convention_given:
+        names.append(wanted.convention)
+    _same_convention(names)
+    return found
+
+
+def _from_profiles(model: str, profiles: list[Profile], wanted: Wanted, cpus_given: bool) -> Subject:
+    """A subject on the processors asked for, else on those the profile was made for."""
+    if cpus_given:
+        return subject_from_profiles(model, [replace(profile, costs=()) for profile in profiles], wanted)
+    own = dict.fromkeys(cost.hardware for profile in profiles for cost in profile.costs)
+    return subject_from_profiles(model, profiles, replace(wanted, cpus=tuple(filter(_is_known, own))))
+
+
+def _is_known(cpu: str) -> bool:
+    from addercost.hardware import load_cpu
+
+    try:
+        load_cpu(cpu)
+    except AddercostError:
+        # A profile made with a table of the user's own keeps its costs; it gets no new ones.
+        return False
+    return True
+
+
+def _same_convention(names: Sequence[str]) -> None:
+    different = sorted(set(names))
+    if len(different) > 1:
+        raise ArgumentError(
+            f"these are counted by different conventions: {' and '.join(different)}",
+            "count them by the same one, with --convention where they are traced",
+        )

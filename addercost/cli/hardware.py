@@ -1,0 +1,116 @@
+"""`addercost hardware list | show | check | diff`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from addercost.cli.emit import check_output, emit_table
+from addercost.cli.options import hardware_path_option, output_options
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@click.group()
+def hardware() -> None:
+    """The processors and energy tables that estimates use: each figure with its source.
+
+    A table of your own is one TOML file; `hardware show` on a built-in one is the example to follow.
+    """
+
+
+@hardware.command("list")
+@click.option("--kind", type=click.Choice(["cpu", "gpu", "energy"]), help="Only tables of one kind.")
+@hardware_path_option
+@output_options
+def list_command(
+    kind: str | None, hardware_path: Path | None, table_format: str, output: Path | None, force: bool
+) -> None:
+    """Print every table that can be named."""
+    from addercost.hardware import list_hardware, load_file
+    from addercost.report.hardware import list_table
+
+    check_output(output, force)
+    files = [(file, load_file(file.path)) for file in list_hardware(hardware_path, kind)]
+    emit_table(list_table(files), table_format, output, force)
+
+
+@hardware.command()
+@click.argument("name")
+@click.option(
+    "--sites", is_flag=True, help="The instructions chosen for one step of each arithmetic instead."
+)
+@hardware_path_option
+@output_options
+def show(
+    name: str, sites: bool, hardware_path: Path | None, table_format: str, output: Path | None, force: bool
+) -> None:
+    """Print the figures of one table, with units, quality and sources. NAME can be a .toml file."""
+    from addercost.errors import ArgumentError
+    from addercost.hardware import Cpu
+    from addercost.report.hardware import figures_table, sites_table
+
+    check_output(output, force)
+    table = _load(name, hardware_path)
+    if not sites:
+        emit_table(figures_table(table), table_format, output, force)
+    elif isinstance(table, Cpu):
+        emit_table(sites_table(table), table_format, output, force)
+    else:
+        raise ArgumentError(f"{name} is a {table.kind}: --sites needs a CPU", "leave --sites out")
+
+
+@hardware.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
+@hardware_path_option
+@output_options
+def check(
+    files: tuple[Path, ...], hardware_path: Path | None, table_format: str, output: Path | None, force: bool
+) -> None:
+    """Validate tables: the files given, or all that can be named. Exit code 6 if one is malformed."""
+    from addercost.errors import AddercostError, DataError
+    from addercost.hardware import list_hardware, load_file
+    from addercost.report.tables import Column, Table
+
+    check_output(output, force)
+    rows = []
+    for path in files or tuple(file.path for file in list_hardware(hardware_path)):
+        try:
+            table = load_file(path)
+            rows.append({"kind": table.kind, "name": table.name, "result": "valid", "problem": ""})
+        except AddercostError as error:
+            rows.append({"kind": "", "name": path.name, "result": "malformed", "problem": str(error)})
+    columns = (
+        Column("kind", "kind"),
+        Column("name", "name"),
+        Column("result", "result"),
+        Column("problem", "problem"),
+    )
+    emit_table(Table(columns, rows), table_format, output, force)
+    malformed = [row for row in rows if row["problem"]]
+    if malformed:
+        raise DataError(f"{len(malformed)} of {len(rows)} tables malformed: {malformed[0]['problem']}")
+
+
+@hardware.command()
+@click.argument("a")
+@click.argument("b")
+@hardware_path_option
+@output_options
+def diff(
+    a: str, b: str, hardware_path: Path | None, table_format: str, output: Path | None, force: bool
+) -> None:
+    """Print the figures in which two tables differ, with B over A."""
+    from addercost.report.hardware import diff_table
+
+    check_output(output, force)
+    emit_table(diff_table(_load(a, hardware_path), _load(b, hardware_path)), table_format, output, force)
+
+
+def _load(name: str, hardware_path: Path | None) -> Any:
+    from addercost.hardware import load_file, load_hardware
+
+    return load_file(name) if name.endswith(".toml") else load_hardware(name, hardware_path)

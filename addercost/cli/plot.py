@@ -1,0 +1,176 @@
+"""`addercost plot KIND INPUT… -o FILE`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.core import ParameterSource
+
+from addercost.cli.emit import check_output, emit_table
+from addercost.cli.options import (
+    convention_option,
+    cpu_option,
+    energy_option,
+    input_option,
+    keep_first_last_option,
+    parsed_arithmetics,
+    quiet_option,
+)
+from addercost.errors import ArgumentError
+from addercost.report.plots.kinds import KINDS, PlotKind, Takes, plot_kind
+
+if TYPE_CHECKING:
+    from addercost.cli.gather import Gathered
+    from addercost.report.plots.style import Drawn, FigureFormat, PlotOptions
+
+_KINDS_HELP = "\n".join(f"  {name:22}{kind.summary}" for name, kind in KINDS.items())
+
+
+@click.command(epilog=f"\b\nKinds:\n{_KINDS_HELP}")
+@click.argument("kind")
+@click.argument("inputs_of_plot", nargs=-1, metavar="SPEC|FILE...")
+@input_option
+@convention_option
+@click.option("--as", "arithmetics", default="mac,adder,xnor", show_default=True, metavar="LIST")
+@keep_first_last_option
+@cpu_option
+@energy_option
+@click.option("--width", type=click.Choice(["single", "double"]), default="double", help="Column of a paper.")
+@click.option(
+    "--top", type=click.IntRange(min=2), default=40, show_default=True, help="Rows or bars at most."
+)
+@click.option("--share", is_flag=True, help="breakdown: shares of each layer in place of counts.")
+@click.option(
+    "--by", metavar="BASIS", help="icicle, pareto: operations, cycles@CPU; energy@TABLE for pareto."
+)
+@click.option("--dataset", metavar="NAME", help="pareto: MNIST, CIFAR-10, CIFAR-100, ImageNet or a record's.")
+@click.option("--no-caption", is_flag=True, help="Leave out the line below the figure.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="FILE.svg, FILE.pdf or FILE.png.")
+@click.option("--show", is_flag=True, help="Open a window, or print a chart where there is no display.")
+@click.option("--force", is_flag=True, help="Replace the file if it exists.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@quiet_option
+def plot(
+    kind: str,
+    inputs_of_plot: tuple[str, ...],
+    inputs: tuple[str, ...],
+    convention: str,
+    arithmetics: str,
+    keep_first_last: bool,
+    cpus: tuple[str, ...],
+    energy: tuple[str, ...],
+    width: str,
+    top: int,
+    share: bool,
+    by: str | None,
+    dataset: str | None,
+    no_caption: bool,
+    output: Path | None,
+    show: bool,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Draw one figure for a paper: vector output, embedded fonts, the same bytes for the same input.
+
+    SPEC is a model as for `profile`; FILE is a trace, profile, report, measurements or training record.
+    """
+    chosen = plot_kind(kind)
+    check_output(output, force)
+    file_format = _figure_format(output)
+    if output is None and not show:
+        raise ArgumentError("nowhere to draw to", "give -o FILE.svg, or --show")
+
+    from addercost.cli.gather import gather
+    from addercost.report.assemble import Wanted
+    from addercost.report.plots.style import PlotOptions, figure_bytes
+
+    source = click.get_current_context().get_parameter_source
+    wanted = Wanted.checked(convention, parsed_arithmetics(arithmetics), keep_first_last, cpus, energy)
+    given = source("convention") is ParameterSource.COMMANDLINE
+    found = gather(inputs_of_plot, wanted, inputs, given, bool(cpus), quiet)
+    options = PlotOptions(width, top, share, by, not no_caption)
+    drawn = _drawn(kind, chosen, found, options, cpus[0] if cpus else None, dataset)
+    if output is not None and file_format is not None:
+        from addercost.report.files import write_file
+
+        write_file(output, figure_bytes(drawn, file_format), force)
+    if show and not _window(drawn):
+        from addercost.report.plots.terminal_chart import with_bars
+
+        emit_table(with_bars(drawn), "table", None, force)
+
+
+def _figure_format(output: Path | None) -> FigureFormat | None:
+    from addercost.report.plots.style import FigureFormat
+
+    if output is None:
+        return None
+    suffix = output.suffix.lower().removeprefix(".")
+    if suffix not in list(FigureFormat):
+        raise ArgumentError(f"{output.name} names no figure format", f"end it in .{', .'.join(FigureFormat)}")
+    return FigureFormat(suffix)
+
+
+def _drawn(
+    name: str, kind: PlotKind, found: Gathered, options: PlotOptions, cpu: str | None, dataset: str | None
+) -> Drawn:
+    from addercost.report.plots.kinds import draw_measured, draw_model, draw_training
+
+    match kind.takes:
+        case Takes.MODEL:
+            _only(name, kind, found.subjects, len(found.measurements) + len(found.runs))
+            return draw_model(name, found.subjects[0], options, cpu)
+        case Takes.MEASUREMENTS:
+            # A report may hold both; its models are not what is asked for then.
+            _only(name, kind, found.measurements, len(found.runs))
+            return draw_measured(name, found.measurements[0], options)
+        case Takes.TRAINING:
+            _refuse_others(name, kind, len(found.subjects) + len(found.measurements))
+            if not found.runs:
+                raise ArgumentError(f"{name} needs {kind.takes}", "name at least one")
+            return draw_training(name, found.runs, options)
+        case Takes.ACCURACIES:
+            from addercost.api import trace_spec
+            from addercost.report.pareto import pareto
+            from addercost.report.plots import pareto as figure
+
+            _refuse_others(name, kind, len(found.subjects) + len(found.measurements))
+            return figure.draw(pareto(found.runs, trace_spec, options.basis, dataset), options)
+
+
+def _only(name: str, kind: PlotKind, fitting: Sequence[object], others: int) -> None:
+    _refuse_others(name, kind, others)
+    if len(fitting) != 1:
+        raise ArgumentError(f"{name} shows one thing, {len(fitting)} fit", f"give it {kind.takes}")
+
+
+def _refuse_others(name: str, kind: PlotKind, others: int) -> None:
+    if others:
+        raise ArgumentError(f"{name} is drawn from {kind.takes}; {others} of the inputs are something else")
+
+
+def _window(drawn: Drawn) -> bool:
+    """Shows the figure in a window and waits until it is closed; False where there is no display for one."""
+    has_display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if sys.platform.startswith("linux") and not has_display:
+        return False
+    try:
+        from matplotlib import pyplot
+
+        holder = pyplot.figure(figsize=drawn.figure.get_size_inches())
+        manager = holder.canvas.manager
+        if manager is None or pyplot.get_backend().lower() == "agg":
+            return False
+        # Only pyplot makes windows, and it fills them with figures of its own: ours takes that one's place.
+        manager.canvas.figure = drawn.figure
+        drawn.figure.set_canvas(manager.canvas)
+        drawn.figure.set_facecolor("white")
+        pyplot.show()
+    except (ImportError, RuntimeError):
+        return False
+    return True

@@ -1,0 +1,99 @@
+"""`addercost rank SPEC`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from addercost.arithmetic import Arithmetic
+from addercost.cli.emit import check_output, emit_table
+from addercost.cli.options import (
+    hardware_path_option,
+    input_option,
+    keep_first_last_option,
+    output_options,
+    parsed_inputs,
+    quiet_option,
+)
+from addercost.cli.progress import progress
+
+
+@click.command()
+@click.argument("spec")
+@input_option
+@click.option(
+    "--convention", default="macs", show_default=True, help="full, macs, thop or fvcore: what is counted."
+)
+@click.option(
+    "--as",
+    "arithmetic",
+    type=click.Choice([item.value for item in Arithmetic if item is not Arithmetic.MAC]),
+    default=Arithmetic.ADDER.value,
+    show_default=True,
+    help="The arithmetic to order by.",
+)
+@keep_first_last_option
+@click.option("--int8", is_flag=True, help="Add int8 forms of the convolution and of the adder layer.")
+@click.option(
+    "--cost-model", "models", multiple=True, help="Cost model; repeatable. Default: latency-sum, throughput."
+)
+@click.option("--top", type=click.IntRange(min=1), help="Only so many processors of each cost model.")
+@hardware_path_option
+@output_options
+@quiet_option
+def rank(
+    spec: str,
+    inputs: tuple[str, ...],
+    convention: str,
+    arithmetic: str,
+    keep_first_last: bool,
+    int8: bool,
+    models: tuple[str, ...],
+    top: int | None,
+    hardware_path: Path | None,
+    table_format: str,
+    output: Path | None,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Order all processors by what another arithmetic would gain over multiply-add.
+
+    The default convention counts MAC sites only: most tables have no latency for exp or a division.
+    """
+    from addercost.cost.estimate import COST_MODELS
+    from addercost.cost.formats import as_int8
+    from addercost.cost.rank import rank_processors
+    from addercost.counts.conventions import convention_named
+    from addercost.errors import unknown_name
+    from addercost.hardware import list_hardware, load_cpu
+    from addercost.report.rank import rank_table
+
+    check_output(output, force)
+    convention_named(convention)
+    chosen = tuple(dict.fromkeys(models)) or ("latency-sum", "throughput")
+    for name in chosen:
+        if name not in COST_MODELS:
+            raise unknown_name("cost model", name, COST_MODELS)
+    cpus = [load_cpu(f.name, hardware_path) for f in list_hardware(hardware_path, "cpu")]
+
+    from addercost.api import trace_spec
+    from addercost.counts.model import count
+
+    with progress(f"tracing {spec}", quiet):
+        trace = trace_spec(spec, parsed_inputs(inputs))
+    # What is compared with must be multiply-add throughout, whatever the model was built with.
+    names = list(dict.fromkeys(("mac", arithmetic, "adder", "xnor")))
+    counts = {
+        name: count(trace, convention, arithmetic=name, keep_first_last=keep_first_last) for name in names
+    }
+    counted: dict[str, object] = dict(counts)
+    if int8:
+        counted |= {f"int8-{name}": as_int8(counts[name]) for name in ("mac", "adder")}
+    rows = rank_processors(counted, cpus, alternative=arithmetic, models=chosen)  # type: ignore[arg-type]
+    if top is not None:
+        rows = [row for model in chosen for row in [r for r in rows if r.model == model][:top]]
+    alternatives = [name for name in counted if name != "mac"]
+    title = f"{trace.model}: {arithmetic} against mac on {len(cpus)} processors, {convention} convention"
+    caveats = {cpu.name: "; ".join(cpu.caveats) for cpu in cpus}
+    emit_table(rank_table(rows, alternatives, title, caveats), table_format, output, force)

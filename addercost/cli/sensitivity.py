@@ -1,0 +1,85 @@
+"""`addercost sensitivity SPEC`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from addercost.arithmetic import Arithmetic
+from addercost.cli.emit import check_output, emit_table
+from addercost.cli.options import (
+    hardware_path_option,
+    input_option,
+    keep_first_last_option,
+    output_options,
+    parsed_inputs,
+    quiet_option,
+)
+from addercost.cli.progress import progress
+
+
+@click.command()
+@click.argument("spec")
+@input_option
+@click.option(
+    "--convention", default="macs", show_default=True, help="full, macs, thop or fvcore: what is counted."
+)
+@click.option(
+    "--as",
+    "arithmetic",
+    type=click.Choice([item.value for item in Arithmetic if item is not Arithmetic.MAC]),
+    default=Arithmetic.ADDER.value,
+    show_default=True,
+    help="What multiply-add is compared with.",
+)
+@keep_first_last_option
+@click.option("--cpu", default="via-nano-2000", show_default=True, metavar="NAME", help="Processor.")
+@click.option(
+    "--spread",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.2,
+    show_default=True,
+    help="Half-width of a figure's range, relative to it, where its source gives none.",
+)
+@click.option("--draws", type=click.IntRange(1, 1_000_000), default=1000, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@hardware_path_option
+@output_options
+@quiet_option
+def sensitivity(
+    spec: str,
+    inputs: tuple[str, ...],
+    convention: str,
+    arithmetic: str,
+    keep_first_last: bool,
+    cpu: str,
+    spread: float,
+    draws: int,
+    seed: int,
+    hardware_path: Path | None,
+    table_format: str,
+    output: Path | None,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Move every latency over its range and print what that does to the advantage of another arithmetic."""
+    from addercost.counts.conventions import convention_named
+    from addercost.hardware import load_cpu
+    from addercost.report.rank import sensitivity_table
+
+    check_output(output, force)
+    convention_named(convention)
+    processor = load_cpu(cpu, hardware_path)
+
+    from addercost.api import trace_spec
+    from addercost.counts.model import count
+
+    with progress(f"tracing {spec}", quiet):
+        trace = trace_spec(spec, parsed_inputs(inputs))
+    one, other = (
+        count(trace, convention, arithmetic=name, keep_first_last=keep_first_last).total
+        for name in ("mac", arithmetic)
+    )
+    table = sensitivity_table(processor, one, other, ("mac", arithmetic), spread, draws, seed)
+    emit_table(table, table_format, output, force)

@@ -1,0 +1,48 @@
+"""The same network in another number format, at the level of counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from addercost.arithmetic import Arithmetic, OpClass, OpCounts
+from addercost.cost.estimate import CountedLayer, CountedModel, bytes_moved
+
+_FLOATS = ("fp16", "bf16", "fp32", "fp64")
+_REQUANTISED = (OpClass.MUL, OpClass.ADD, OpClass.ABS)
+
+
+@dataclass(frozen=True, slots=True)
+class ReformattedLayer:
+    """What costing needs of a layer whose counts were rewritten."""
+
+    path: str
+    counts: OpCounts
+    arithmetic: Arithmetic | None
+    mac_sites: int
+    bytes: float
+
+
+def as_int8(model_counts: CountedModel | Iterable[CountedLayer]) -> list[ReformattedLayer]:
+    """Layers with MAC sites multiply, add and take |·| in int8 and move a quarter of their fp32 bytes.
+
+    Layers without sites stay as they are: a quantised network keeps its normalisations and activations in
+    floating point or folds them away, which counts cannot tell. Rescaling between layers is left out.
+    """
+    layers = model_counts if isinstance(model_counts, Iterable) else model_counts.layers
+    return [_int8(layer) for layer in layers]
+
+
+def _int8(layer: CountedLayer) -> ReformattedLayer:
+    sites = getattr(layer, "mac_sites", 0)
+    arithmetic = getattr(layer, "arithmetic", None)
+    if not sites:
+        return ReformattedLayer(layer.path, layer.counts, arithmetic, 0, bytes_moved(layer))
+    counts: dict[tuple[OpClass, str], int] = {}
+    for op_class, number_format, n in layer.counts:
+        quantised = op_class in _REQUANTISED and number_format in _FLOATS
+        key = (op_class, "int8" if quantised else number_format)
+        counts[key] = counts.get(key, 0) + n
+    return ReformattedLayer(
+        layer.path, OpCounts.from_mapping(counts), arithmetic, sites, bytes_moved(layer) / 4
+    )

@@ -1,0 +1,63 @@
+"""Bytes an operator must read and write: each operand once, however often a kernel comes back to it."""
+
+from __future__ import annotations
+
+from addercost.trace.record import OpCall, TensorSpec
+
+_GATHERS = frozenset(
+    f"aten.{name}"
+    for name in (
+        "embedding", "index_select", "gather", "index", "_unsafe_index", "take", "masked_select",
+        "_embedding_bag", "_embedding_bag_forward_only",
+    )
+)  # fmt: skip
+"""They read as many elements of their table as they take, and the indices."""
+
+_OVERWRITES = frozenset(
+    f"aten.{name}"
+    for name in (
+        "empty_like", "zeros_like", "ones_like", "full_like", "new_empty", "new_zeros", "new_ones",
+        "new_full", "new_empty_strided", "rand_like", "randn_like", "randint_like", "fill_", "zero_", "fill",
+        "zero",
+        "uniform_", "normal_", "bernoulli_", "exponential_", "geometric_", "cauchy_", "log_normal_",
+        "random_", "resize_", "resize_as_",
+    )
+)  # fmt: skip
+"""They take a shape from their tensor argument, not its contents."""
+
+_ALLOCATE = frozenset(
+    ("aten.empty", "aten.empty_like", "aten.empty_strided", "aten.new_empty", "aten.new_empty_strided",
+     "aten.empty_permuted", "aten.resize_", "aten.resize_as_")
+)  # fmt: skip
+
+
+def traffic(call: OpCall) -> tuple[int, int]:
+    """(bytes read, bytes written) by one call; a view moves nothing.
+
+    A tensor that is broadcast counts with its shape before, one that was expanded by a view with its shape
+    after. What a kernel reads again because its caches are small is not in here.
+    """
+    if "view" in call.tags:
+        return 0, 0
+    outputs = 0 if call.name in _ALLOCATE else sum(spec.n_bytes for spec in call.outputs)
+    if call.name in _OVERWRITES:
+        return 0, outputs
+    tensors = list(call.tensors())
+    if call.name in _GATHERS:
+        return _gathered(call, tensors), outputs
+    if call.name == "aten.copy_":
+        tensors = [call.tensor("src")]
+    return sum(spec.n_bytes for spec in tensors), outputs
+
+
+def _gathered(call: OpCall, tensors: list[TensorSpec]) -> int:
+    table = tensors[0]
+    for name in ("weight", "self"):
+        table = call.optional_tensor(name) or table
+    indices = [spec for spec in tensors if spec is not table]
+    if "embedding_bag" in call.name:
+        rows = call.tensor("indices").numel * (table.shape[-1] if table.shape else 1)
+    else:
+        rows = call.output.numel
+    taken = TensorSpec((rows,), table.dtype).n_bytes
+    return min(taken, table.n_bytes) + sum(spec.n_bytes for spec in indices)

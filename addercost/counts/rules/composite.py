@@ -1,0 +1,121 @@
+"""Operators that torch takes apart before the dispatch tracer sees them, for traces that kept them whole."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+from addercost.arithmetic import OpCounts
+from addercost.counts.rules.matmul import product
+from addercost.counts.rules.normalization import batch_norm, rows_normalized
+from addercost.counts.rules.pooling import adaptive_avg_pool, adaptive_max_pool
+from addercost.counts.rules.random_numbers import dropout
+from addercost.counts.work import RULES, Sites, Work, accumulator_of, rule
+from addercost.trace.record import OpCall, TensorSpec
+
+rule("aten.batch_norm", "aten.sync_batch_norm")(batch_norm)
+rule("aten.adaptive_avg_pool2d", "aten.adaptive_avg_pool3d")(adaptive_avg_pool)
+rule("aten._adaptive_max_pool1d")(adaptive_max_pool)
+rule("aten.dropout", "aten.dropout_", "aten.feature_dropout", "aten.alpha_dropout")(dropout)
+for _axes in (1, 2, 3):
+    rule(f"aten.conv{_axes}d")(RULES["aten.convolution"])
+
+
+@rule("aten.instance_norm")
+def instance_norm(call: OpCall) -> Work:
+    """x: [N, C, …]: N·C rows."""
+    x = call.tensor("input")
+    rows = x.shape[0] * x.shape[1]
+    return rows_normalized(x, rows, call.optional_tensor("weight"), call.optional_tensor("bias"))
+
+
+@rule("aten.einsum")
+def einsum(call: OpCall) -> Work:
+    """Factors joined from the left. Two of them: one product for every place of their joint indices, summed
+    over those that nothing later has; where none is summed the products stand alone and are no MAC sites."""
+    equation, tensors = str(call.args["equation"]), call.args["tensors"]
+    assert isinstance(tensors, tuple)
+    factors = [spec for spec in tensors if isinstance(spec, TensorSpec)]
+    left, _, out = equation.replace(" ", "").partition("->")
+    terms = [_letters(term, spec) for term, spec in zip(left.split(","), factors, strict=True)]
+    if not _:
+        once = [c for c in sorted("".join(left)) if left.count(c) == 1 and c.isalpha()]
+        out = "".join(once)
+    kept_letters = set(out.replace("...", "")) | {c for term in terms for c in term if c.isdigit()}
+    sizes: dict[str, int] = {}
+    for term, spec in zip(terms, factors, strict=True):
+        for letter, size in zip(term, spec.shape, strict=True):
+            sizes[letter] = max(size, sizes.get(letter, 1))
+    sites: list[Sites] = []
+    other = OpCounts()
+    have, first = set(terms[0]), factors[0]
+    for position, (term, spec) in enumerate(itertools.islice(zip(terms, factors, strict=True), 1, None), 1):
+        joint = have | set(term)
+        later = kept_letters.union(*terms[position + 1 :])
+        places = math.prod(sizes[c] for c in joint)
+        if joint <= later:
+            other += OpCounts.of(spec.number_format, mul=places)
+        else:
+            outputs = math.prod(sizes[c] for c in joint & later)
+            sites.extend(product(first, spec, places, outputs).sites)
+        have = joint & later
+        first = spec if first.role == "activation" else first
+    if len(terms) == 1:
+        places = math.prod(sizes[c] for c in have)
+        results = math.prod(sizes[c] for c in have & kept_letters)
+        other += OpCounts.of(factors[0].number_format, add=places - results if places else 0)
+    return Work(tuple(sites), other)
+
+
+def _letters(term: str, spec: TensorSpec) -> list[str]:
+    """The term's index letters; an ellipsis becomes digits, counted from its last axis."""
+    if "..." not in term:
+        return list(term)
+    before, _, after = term.partition("...")
+    hidden = len(spec.shape) - len(before) - len(after)
+    return [*before, *(str(i) for i in reversed(range(hidden))), *after]
+
+
+_GATES = {"aten.lstm": 4, "aten.gru": 3, "aten.rnn_tanh": 1, "aten.rnn_relu": 1}
+
+
+@rule(*_GATES)
+def recurrent(call: OpCall) -> Work:
+    """x: [T, N, C], every layer and direction with w: [G·H, C'], u: [G·H, H'], biases and a projection.
+
+    A step has G·H sums of C' and of H' products. Its element-wise part is that of the cell:
+    LSTM c' = σ(f)·c + σ(i)·tanh(g), h = σ(o)·tanh(c'); GRU n = tanh(x + σ(r)·y), h = n + σ(z)·(h - n).
+    """
+    x, params = call.tensor("input" if "input" in call.args else "data"), call.args["params"]
+    assert isinstance(params, tuple)
+    steps = math.prod(x.shape[:-1])
+    gates = _GATES[call.name]
+    weights = [spec for spec in params if isinstance(spec, TensorSpec)]
+    matrices = [spec for spec in weights if len(spec.shape) == 2]
+    biases = sum(spec.numel for spec in weights if len(spec.shape) == 1)
+    number_format = x.number_format
+    sums = sum(spec.shape[0] for spec in matrices)
+    sites = Sites(
+        count=steps * sum(spec.numel for spec in matrices),
+        outputs=steps * sums,
+        biased=steps * biases,
+        inputs=x.numel,
+        number_format=number_format,
+        accumulator_format=accumulator_of(number_format),
+        weighted=True,
+    )
+    directions = 2 if call.args.get("bidirectional") else 1
+    layers = call.args.get("num_layers", 1)
+    assert isinstance(layers, int)
+    cells = layers * directions
+    recurrent_rows = [spec.shape[0] for spec in matrices if spec.shape[0] % gates == 0]
+    hidden = recurrent_rows[0] // gates if recurrent_rows else 0
+    element = {
+        "aten.lstm": OpCounts.of(number_format, transcendental=5, add=1 + 6, mul=3, divide=3),
+        "aten.gru": OpCounts.of(number_format, transcendental=3, add=3 + 4, mul=2, divide=2),
+        "aten.rnn_tanh": OpCounts.of(number_format, transcendental=1),
+        "aten.rnn_relu": OpCounts.of(number_format, compare=1),
+    }[call.name]
+    joined = gates - (1 if call.name == "aten.gru" else 0)
+    element += OpCounts.of(number_format, add=joined)  # the two sums of a gate
+    return Work((sites,), element * (steps * cells * hidden))

@@ -1,0 +1,106 @@
+"""Sorting and selection, by the comparisons of the textbook algorithm in its worst case.
+
+How many comparisons a given input takes depends on its values; the worst case depends on its size alone.
+Sources: Knuth, The Art of Computer Programming 3, sections 5.2.4 (merge sort) and 5.3.3 (selection).
+"""
+
+from __future__ import annotations
+
+from addercost.arithmetic import OpCounts
+from addercost.counts.work import Work, rule
+from addercost.trace.record import OpCall
+
+
+def merge_sort_compares(n: int) -> int:
+    """n·⌈lg n⌉ - 2^⌈lg n⌉ + 1: what top-down merge sort needs at most."""
+    if n < 2:
+        return 0
+    levels = (n - 1).bit_length()
+    return n * levels - (1 << levels) + 1
+
+
+def selection_compares(n: int, t: int) -> int:
+    """n - t + Σ ⌈lg j⌉ for n+1-t < j ≤ n: a tournament finds the t largest of n, in order."""
+    t = max(min(t, n), 0)
+    return n - t + sum((j - 1).bit_length() for j in range(n + 2 - t, n + 1)) if t else 0
+
+
+def _rows(call: OpCall) -> tuple[int, int]:
+    """(rows, their length) along `dim`, or one row of everything."""
+    x = call.tensor("self")
+    dim = call.args.get("dim")
+    if not isinstance(dim, int):
+        return 1, x.numel
+    n = x.shape[dim] if x.shape else 1
+    return (x.numel // n if n else 0), n
+
+
+def _compares(call: OpCall, n: int) -> Work:
+    return Work(other=OpCounts.of(call.tensor("self").number_format, compare=n))
+
+
+@rule("aten.sort", "aten.argsort", "aten.msort")
+def sort(call: OpCall) -> Work:
+    rows, n = _rows(call)
+    return _compares(call, rows * merge_sort_compares(n))
+
+
+@rule("aten.topk")
+def topk(call: OpCall) -> Work:
+    rows, n = _rows(call)
+    k = call.args["k"]
+    assert isinstance(k, int)
+    return _compares(call, rows * selection_compares(n, k))
+
+
+@rule("aten.kthvalue")
+def kth_value(call: OpCall) -> Work:
+    """The k smallest, or the n + 1 - k largest, whichever are fewer."""
+    rows, n = _rows(call)
+    k = call.args["k"]
+    assert isinstance(k, int)
+    return _compares(call, rows * selection_compares(n, min(k, n + 1 - k)))
+
+
+@rule("aten.median", "aten.nanmedian")
+def median(call: OpCall) -> Work:
+    rows, n = _rows(call)
+    return _compares(call, rows * selection_compares(n, (n + 1) // 2))
+
+
+@rule("aten.mode", "aten._unique2", "aten.unique_dim", "aten._unique")
+def runs(call: OpCall) -> Work:
+    """Sorted, then every neighbour compared."""
+    rows, n = _rows(call)
+    return _compares(call, rows * (merge_sort_compares(n) + max(n - 1, 0)))
+
+
+@rule("aten.unique_consecutive", "aten.unique_dim_consecutive")
+def neighbours(call: OpCall) -> Work:
+    return _compares(call, max(call.tensor("self").numel - 1, 0))
+
+
+@rule("aten.searchsorted", "aten.bucketize")
+def binary_search(call: OpCall) -> Work:
+    """⌈lg(n + 1)⌉ compares for each value's place among n."""
+    edges = call.tensor("sorted_sequence" if "sorted_sequence" in call.args else "boundaries")
+    n = edges.shape[-1] if edges.shape else 1
+    return Work(other=OpCounts.of(edges.number_format, compare=call.output.numel * n.bit_length()))
+
+
+@rule("aten.cummax", "aten.cummin", "aten._cummax_helper", "aten._cummin_helper")
+def running_extremum(call: OpCall) -> Work:
+    rows, n = _rows(call)
+    return _compares(call, rows * max(n - 1, 0))
+
+
+@rule("aten.isin")
+def membership(call: OpCall) -> Work:
+    """The test elements sorted, then each element searched for among them."""
+    for_each, among = call.optional_tensor("elements"), call.optional_tensor("test_elements")
+    tests = among.numel if among else 1
+    n = for_each.numel if for_each else 1
+    number_format = (for_each or among or call.output).number_format
+    return Work(
+        other=OpCounts.of(number_format, compare=merge_sort_compares(tests) + n * (tests.bit_length() + 1))
+    )

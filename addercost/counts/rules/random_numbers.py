@@ -1,0 +1,142 @@
+"""Random numbers from the counter-based generator Philox 4x32-10, which torch uses on GPUs.
+
+Ten rounds make four 32-bit numbers; a round has two wide multiplications, four exclusive ors and, but for
+the first, two additions to the key.
+Source: Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011.
+"""
+
+from __future__ import annotations
+
+from addercost.arithmetic import OpCounts
+from addercost.counts.rules.ordering import selection_compares
+from addercost.counts.work import Work, rule
+from addercost.trace.record import OpCall
+
+
+def philox_counts(numbers: int) -> OpCounts:
+    """Blocks of four; what is left of the last block is thrown away."""
+    blocks = -(-numbers // 4)
+    return OpCounts.of("uint32", mul=20 * blocks, logic=40 * blocks, add=18 * blocks)
+
+
+def uniform_counts(n: int, number_format: str) -> OpCounts:
+    """bits·2^-32, in [0, 1)."""
+    return philox_counts(n) + OpCounts.of(number_format, mul=n)
+
+
+def normal_counts(n: int, number_format: str) -> OpCounts:
+    """Box and Muller: √(-2·log u)·cos(2π·v) and its sine, a pair from a pair."""
+    pairs = -(-n // 2)
+    return uniform_counts(2 * pairs, number_format) + OpCounts.of(
+        number_format, transcendental=3 * pairs, sqrt=pairs, mul=4 * pairs
+    )
+
+
+def _of_output(call: OpCall, **further: int) -> Work:
+    """A uniform number for every element of the output, and `further` operations with it."""
+    out = call.output
+    return Work(
+        other=uniform_counts(out.numel, out.number_format)
+        + OpCounts.of(out.number_format, **further) * out.numel
+    )
+
+
+@rule("aten.rand", "aten.rand_like")
+def rand(call: OpCall) -> Work:
+    return _of_output(call)
+
+
+@rule("aten.uniform", "aten.uniform_", "aten.randint", "aten.randint_like", "aten.random_", "aten.random")
+def between(call: OpCall) -> Work:
+    """low + (high - low)·u."""
+    return _of_output(call, mul=1, add=1)
+
+
+@rule("aten.randn", "aten.randn_like")
+def randn(call: OpCall) -> Work:
+    return Work(other=normal_counts(call.output.numel, call.output.number_format))
+
+
+@rule("aten.normal", "aten.normal_", "aten.normal_functional")
+def normal(call: OpCall) -> Work:
+    """mean + std·z."""
+    out = call.output
+    return Work(
+        other=normal_counts(out.numel, out.number_format)
+        + OpCounts.of(out.number_format, mul=out.numel, add=out.numel)
+    )
+
+
+@rule("aten.log_normal_", "aten.log_normal")
+def log_normal(call: OpCall) -> Work:
+    out = call.output
+    return Work(other=normal(call).other + OpCounts.of(out.number_format, transcendental=out.numel))
+
+
+@rule("aten.bernoulli", "aten.bernoulli_")
+def bernoulli(call: OpCall) -> Work:
+    """u < p."""
+    return _of_output(call, compare=1)
+
+
+@rule("aten.exponential_", "aten.exponential")
+def exponential(call: OpCall) -> Work:
+    """-log(u)/λ."""
+    return _of_output(call, transcendental=1, add=1, divide=1)
+
+
+@rule("aten.geometric_", "aten.geometric")
+def geometric(call: OpCall) -> Work:
+    """⌈log(u)/log(1 - p)⌉: the divisor is known beforehand, rounding is an addition."""
+    return _of_output(call, transcendental=1, divide=1, add=1)
+
+
+@rule("aten.cauchy_", "aten.cauchy")
+def cauchy(call: OpCall) -> Work:
+    """median + σ·tan(π·(u - ½))."""
+    return _of_output(call, transcendental=1, mul=2, add=2)
+
+
+@rule("aten.native_dropout")
+def dropout(call: OpCall) -> Work:
+    """x·mask·1/(1 - p), the mask from u < 1 - p; nothing outside training."""
+    if call.args.get("train") is False:
+        return Work()
+    return _of_output(call, compare=1, mul=2)
+
+
+@rule("aten.randperm")
+def permutation(call: OpCall) -> Work:
+    """A swap with a random place for every element but the first."""
+    out = call.output
+    return Work(other=uniform_counts(max(out.numel - 1, 0), "fp32"))
+
+
+@rule("aten.multinomial")
+def multinomial(call: OpCall) -> Work:
+    """Rows of n weights: with replacement their running sums and a binary search for each sample; without,
+    the largest of w/-log(u) (Efraimidis and Spirakis, 2006)."""
+    x, samples = call.tensor("self"), call.args["num_samples"]
+    assert isinstance(samples, int)
+    n = x.shape[-1]
+    rows = x.numel // n if n else 0
+    number_format = x.number_format
+    if call.args.get("replacement"):
+        drawn = rows * samples
+        return Work(
+            other=uniform_counts(drawn, number_format)
+            + OpCounts.of(number_format, add=rows * (n - 1), mul=drawn, compare=drawn * n.bit_length())
+        )
+    keys = OpCounts.of(number_format, transcendental=1, add=1, divide=1) * x.numel
+    chosen = OpCounts.of(number_format, compare=rows * selection_compares(n, samples))
+    return Work(other=uniform_counts(x.numel, number_format) + keys + chosen)
+
+
+@rule("aten.rrelu_with_noise", "aten.rrelu_with_noise_", "aten.rrelu_with_noise_functional")
+def random_leaky_relu(call: OpCall) -> Work:
+    """A slope for every element, random in training."""
+    out = call.output
+    element = OpCounts.of(out.number_format, compare=1, mul=1) * out.numel
+    if not call.args.get("training"):
+        return Work(other=element)
+    return Work(other=_of_output(call, mul=1, add=1).other + element)

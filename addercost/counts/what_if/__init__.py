@@ -1,0 +1,17 @@
+"""What if the network were another one: pure functions from trace to trace, each with its formula and source.
+
+`apply(trace, "prune=0.5")` gives the trace of the changed network, which is counted like any other. Accuracy
+is not predicted. One file each; a new one registers itself with `alternative`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from addercost.counts.what_if.registry import ALTERNATIVES, Alternative, apply, parse
+
+__all__ = ["ALTERNATIVES", "Alternative", "apply", "parse"]
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")

@@ -1,0 +1,244 @@
+"""One direct convolution and one schedule for every arithmetic; sizes are parameters of the compiled code.
+
+A register tile of `pixels` outputs × `vectors` vectors of filters runs through the whole reduction. Around
+it, from the inside out: tiles along a row, rows of a strip, strips of a task, blocks of filters of a task.
+A block's weights are copied once into filter-innermost order, a strip's input once into a bordered scratch
+image, so that the inner loop loads weight vectors densely, broadcasts inputs, and meets no edge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import halide as hl
+
+from addercost.kernels.cpu.sites import SITES, Site
+
+Guard = hl.TailStrategy.GuardWithIf
+
+PARAMETERS = (
+    "stride_y",
+    "stride_x",
+    "padding_y",
+    "padding_x",
+    "dilation_y",
+    "dilation_x",
+    "filter_y",
+    "filter_x",
+    "spread_y",
+    "spread_x",
+    "strip_rows",
+    "task_strips",
+    "task_blocks",
+)
+"""Of a compiled kernel, in order, after its input and weight and before its output."""
+
+
+@dataclass(frozen=True, slots=True)
+class KernelClass:
+    """What is fixed when a kernel is compiled."""
+
+    site: str
+    lanes: int
+    """Filters in a vector."""
+    vectors: int
+    pixels: int
+    channels_last_input: bool
+    channels_last_output: bool
+    direct: bool
+    """1×1 without padding: read the input in place, no scratch image."""
+    narrow: bool
+    """Fewer channels than filter columns: the inner loop runs along the filter's row instead."""
+    spread: bool = False
+    """Input pixels lie `spread` apart with zeros between: the gradient of a strided convolution."""
+
+    @property
+    def block(self) -> int:
+        """Filters in a tile."""
+        return self.lanes * self.vectors
+
+
+def compile_kernel(kernel: KernelClass) -> Any:
+    """The callable (input [c,g,x,y,n], weight [c·r·s,k,g], *PARAMETERS, output [k,g,q,p,n]), innermost first.
+
+    A site with a held operand takes it after the weight, shaped as the output.
+    """
+    algorithm = _Algorithm(kernel, SITES[kernel.site])
+    algorithm.schedule()
+    images = [algorithm.input, algorithm.weight, *([algorithm.held] if algorithm.site.held else [])]
+    arguments = [*images, *algorithm.parameters.values()]
+    return algorithm.output.compile_to_callable(arguments, hl.get_jit_target_from_environment())
+
+
+class _Algorithm:
+    def __init__(self, kernel: KernelClass, site: Site) -> None:
+        self.kernel, self.site = kernel, site
+        self.parameters = {name: hl.Param(hl.Int(32), name) for name in PARAMETERS}
+        self.input = hl.ImageParam(site.element, 5, "input")
+        self.weight = hl.ImageParam(site.element, 3, "weight")
+        self.held = hl.ImageParam(site.element, 5, "held")
+        for axis in range(5):
+            self.input.dim(axis).set_min(0)
+            self.held.dim(axis).set_min(0)
+        for axis in range(3):
+            self.weight.dim(axis).set_min(0)
+        taps = [(0, self.input.dim(0).extent() // site.packed), (0, self["filter_x"]), (0, self["filter_y"])]
+        if kernel.narrow:
+            taps[0], taps[1] = taps[1], taps[0]
+        self.reduction = hl.RDom(taps if site.packed == 1 else [(0, site.packed), *taps], "tap")
+        self.lane, self.pixel, self.block, self.tile = (hl.Var(n) for n in ("lane", "pixel", "block", "tile"))
+        self.k, self.g, self.q, self.p, self.n = (hl.Var(n) for n in "kgqpn")
+        self.scratch, self.packed = self._scratch(), self._packed_weight()
+        self.sum, self.stored, self.output = self._sum(), hl.Func("stored"), hl.Func("output")
+        at = [self.lane, self.pixel, self.block, self.tile, self.g, self.p, self.n]
+        self.stored[tuple(at)] = hl.cast(site.result, self.sum[tuple(at)])
+        size, pixels = kernel.block, kernel.pixels
+        self.output[self.k, self.g, self.q, self.p, self.n] = self.stored[
+            self.k % size, self.q % pixels, self.k // size, self.q // pixels, self.g, self.p, self.n
+        ]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.parameters[name]
+
+    def _scratch(self) -> Any:
+        """The input with its zero border, as far as the strip at hand needs it."""
+        self.c, self.x, self.y = hl.Var("c"), hl.Var("x"), hl.Var("y")
+        c, x, y = self.c, self.x, self.y
+        width, height = self.input.dim(2).extent(), self.input.dim(3).extent()
+        column, row = x - self["padding_x"], y - self["padding_y"]
+        inside = (column >= 0) & (row >= 0)
+        if self.kernel.spread:
+            inside = inside & (column % self["spread_x"] == 0) & (row % self["spread_y"] == 0)
+            column, row = column / self["spread_x"], row / self["spread_y"]
+        inside = inside & (column < width) & (row < height)
+        value = self.input[c, self.g, hl.clamp(column, 0, width - 1), hl.clamp(row, 0, height - 1), self.n]
+        scratch = hl.Func("scratch")
+        scratch[c, self.g, x, y, self.n] = hl.select(inside, value, hl.cast(self.site.element, 0))
+        return scratch
+
+    def _packed_weight(self) -> Any:
+        """A block's weights, filter innermost; filters beyond K repeat the last and are dropped."""
+        self.j, self.part = hl.Var("j"), hl.Var("part")
+        filter_ = hl.min(self.block * self.kernel.block + self.lane, self.weight.dim(1).extent() - 1)
+        packed = hl.Func("packed")
+        if self.site.packed == 1:
+            packed[self.lane, self.j, self.block, self.g] = self.weight[self.j, filter_, self.g]
+            return packed
+        # Here the weights lie channel-innermost, so that the channels of a lane are neighbours.
+        packed[self.part, self.lane, self.j, self.block, self.g] = self.weight[
+            self.j * self.site.packed + self.part, filter_, self.g
+        ]
+        return packed
+
+    def _sum(self) -> Any:
+        taps = [self.reduction[axis] for axis in range(self.reduction.dimensions())]
+        part, (c, s, r) = taps[:-3], taps[-3:]
+        if self.kernel.narrow:
+            c, s = s, c
+        q = self.tile * self.kernel.pixels + self.pixel
+        if self.kernel.direct:
+            # Pixels beyond Q repeat the last and are dropped.
+            source, q = self.input, hl.min(q, self.input.dim(2).extent() - 1)
+            x, y = q, self.p
+        else:
+            source = self.scratch
+            x = q * self["stride_x"] + s * self["dilation_x"]
+            y = self.p * self["stride_y"] + r * self["dilation_y"]
+        channel = c * self.site.packed + part[0] if part else c
+        if part:
+            j = (r * self["filter_x"] + s) * (self.input.dim(0).extent() // self.site.packed) + c
+        else:
+            j = (c * self["filter_y"] + r) * self["filter_x"] + s
+        value = source[channel, self.g, x, y, self.n]
+        weight = self.packed[(*part, self.lane, j, self.block, self.g)]
+        total = hl.Func("total")
+        at = (self.lane, self.pixel, self.block, self.tile, self.g, self.p, self.n)
+        total[at] = hl.cast(self.site.accumulator, 0)
+        if self.site.held:
+            own = hl.Func("own")
+            k = hl.min(self.block * self.kernel.block + self.lane, self.held.dim(0).extent() - 1)
+            across = hl.min(self.tile * self.kernel.pixels + self.pixel, self.held.dim(2).extent() - 1)
+            own[at] = self.held[k, self.g, across, self.p, self.n]
+            self.own = own
+            total[at] += self.site.combine(value, weight, own[at])
+        else:
+            total[at] += self.site.combine(value, weight)
+        return total
+
+    def schedule(self) -> None:
+        self._schedule_output()
+        self._schedule_tile()
+        self._schedule_copies()
+
+    def _schedule_output(self) -> None:
+        kernel, output, buffer = self.kernel, self.output, self.output.output_buffer()
+        for axis in range(5):
+            buffer.dim(axis).set_min(0)
+        names = ("ko", "ki", "qo", "qi", "po", "pi", "strip", "blocks", "kj", "strips", "sj", "task")
+        ko, ki, qo, qi, po, pi, strip, blocks, kj, strips, sj, task = (hl.Var(name) for name in names)
+        output.split(self.k, ko, ki, kernel.block, Guard).split(self.q, qo, qi, kernel.pixels, Guard)
+        output.split(self.p, po, pi, self["strip_rows"], Guard).fuse(po, self.n, strip)
+        output.split(ko, blocks, kj, self["task_blocks"], Guard)
+        output.split(strip, strips, sj, self["task_strips"], Guard)
+        if kernel.channels_last_output:
+            buffer.dim(0).set_stride(1)
+            output.reorder(ki, qi, qo, pi, sj, kj, strips, blocks, self.g).vectorize(ki, kernel.lanes)
+            output.unroll(ki)
+        else:
+            buffer.dim(0).set_stride(hl.Expr())
+            buffer.dim(2).set_stride(1)
+            output.reorder(qi, ki, qo, pi, sj, kj, strips, blocks, self.g).vectorize(qi)
+        output.fuse(strips, blocks, task).parallel(task).never_partition_all()
+        self.tile_loop, self.strip_loop, self.block_loop = qo, sj, kj
+
+    def _schedule_tile(self) -> None:
+        kernel, reduction = self.kernel, self.reduction
+        # The stored tile may be addressed in a loop; the sum may not, or it would leave the registers.
+        self.stored.compute_at(self.output, self.tile_loop).store_in(hl.MemoryType.Stack)
+        self.sum.compute_at(self.stored, self.block).store_in(hl.MemoryType.Register)
+        tiles = [self.stored, self.sum]
+        if self.site.held:
+            self.held.dim(0).set_stride(hl.Expr())
+            tiles.append(self.own.compute_at(self.stored, self.block).store_in(hl.MemoryType.Stack))
+        for stage in tiles:
+            stage.bound(self.lane, 0, kernel.block).bound(self.pixel, 0, kernel.pixels)
+            stage.vectorize(self.lane, kernel.lanes).unroll(self.lane).unroll(self.pixel)
+        self.sum.never_partition_all()
+        taps = [reduction[axis] for axis in range(reduction.dimensions())]
+        update = self.sum.update()
+        if self.site.packed == 1:
+            update.reorder(self.lane, self.pixel, *taps)
+        else:
+            update.reorder(taps[0], self.lane, self.pixel, *taps[1:]).atomic().vectorize(taps[0])
+        update.vectorize(self.lane, kernel.lanes).unroll(self.lane).unroll(self.pixel)
+
+    def _schedule_copies(self) -> None:
+        kernel = self.kernel
+        packed = self.packed.compute_at(self.output, self.block_loop).bound(self.lane, 0, kernel.block)
+        if self.site.packed == 1:
+            # Dense loads along j and scattered stores: half the time of gathering along the filters.
+            jo, ji = hl.Var("jo"), hl.Var("ji")
+            packed.split(self.j, jo, ji, 16, Guard).reorder(ji, self.lane, jo, self.block, self.g)
+            packed.vectorize(ji)
+        else:
+            packed.bound(self.part, 0, self.site.packed).vectorize(self.part)
+        packed.never_partition_all()
+        source = self.input
+        if kernel.channels_last_input:
+            source.dim(0).set_stride(1)
+        else:
+            source.dim(0).set_stride(hl.Expr())
+            if not kernel.direct:
+                source.dim(2).set_stride(1)
+        if kernel.direct:
+            return
+        scratch = self.scratch.compute_at(self.output, self.strip_loop)
+        if kernel.channels_last_input:
+            width = self.site.packed if self.site.packed > 1 else 16
+            scratch.vectorize(self.c, width, Guard).never_partition_all()
+        else:
+            # x stays innermost, as in the input, and the loop is cut where the border begins.
+            order = (self.x, self.c, self.g, self.y, self.n)
+            scratch.reorder_storage(*order).reorder(*order)
+            scratch.vectorize(self.x, 16, hl.TailStrategy.RoundUp)

@@ -1,0 +1,109 @@
+"""Which compiled class a problem uses, and the run-time parameters that fit it to caches and threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+import halide as hl
+
+from addercost.kernels.cpu.pipeline import KernelClass
+from addercost.kernels.cpu.sites import SITES
+
+SCRATCH_BYTES = 256 << 10
+"""Aim for one strip of input: with a block of weights it should stay in a core's second-level cache."""
+
+_PIXELS_WIDE = {1: (8, 10, 14, 16, 1, 4), 2: (7, 8, 10, 14, 1, 4), 3: (7, 8, 1, 4)}
+_PIXELS_NARROW = {1: (6, 8, 10, 1, 4), 2: (4, 5, 6, 1), 3: (4, 1)}
+"""Tile widths by the number of vectors, for 32 and for 16 vector registers; the first of equals is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extents:
+    """The sizes of one run; channels, filters and weights are per group."""
+
+    images: int
+    channels: int
+    filters: int
+    rows: int
+    columns: int
+    filter_y: int
+    filter_x: int
+    stride_y: int
+    dilation_y: int
+    scratch_columns: int
+
+
+class Partition(NamedTuple):
+    """How the output is cut into tasks: the last parameters of a compiled kernel."""
+
+    strip_rows: int
+    task_strips: int
+    task_blocks: int
+
+
+@cache
+def vector_bytes() -> int:
+    """Bytes in this machine's vector register."""
+    return int(hl.get_host_target().natural_vector_size(hl.UInt(8)))
+
+
+def choose_class(
+    site: str,
+    extents: Extents,
+    channels_last_input: bool,
+    channels_last_output: bool,
+    direct: bool,
+    spread: bool = False,
+) -> KernelClass:
+    """The class whose tile wastes least of `extents`."""
+    # A u8 lane is the eight bytes whose differences one SAD lane sums.
+    lanes = vector_bytes() // (8 if SITES[site].packed > 1 else 4)
+    while lanes > 4 and extents.filters <= lanes // 2:
+        lanes //= 2
+    vectors = 1
+    held = SITES[site].held
+    if extents.filters > lanes:
+        # A held operand needs a second tile of registers.
+        vectors = min(
+            (2,) if held else (2, 3), key=lambda count: (_rounded(extents.filters, lanes * count), count)
+        )
+    pixels = (_PIXELS_WIDE if vector_bytes() >= 64 else _PIXELS_NARROW)[vectors]
+    if held:
+        pixels = tuple(p for p in pixels if p * vectors <= 16)
+    # A tile of one or four pixels is too short to hide the latency of the sums: only where little is there.
+    pixels = tuple(p for p in pixels if p > 4 or extents.columns <= 4)
+    best = min(pixels, key=lambda count: _rounded(extents.columns, count))
+    narrow = extents.channels < extents.filter_x
+    return KernelClass(
+        site, lanes, vectors, best, channels_last_input, channels_last_output, direct, narrow, spread
+    )
+
+
+def partition(kernel: KernelClass, extents: Extents, threads: int) -> Partition:
+    """Strips that fit the cache, shared out over `threads`: by strips of the output if there are enough,
+    else by blocks of filters."""
+    rows = extents.rows
+    if kernel.direct:
+        strip = rows
+    else:
+        row_bytes = extents.scratch_columns * extents.channels * SITES[kernel.site].element.bytes()
+        filter_rows = extents.dilation_y * (extents.filter_y - 1) + 1
+        fitting = (SCRATCH_BYTES // max(1, row_bytes) - filter_rows) // extents.stride_y + 1
+        strip = max(1, min(rows, fitting))
+    blocks = -(-extents.filters // kernel.block)
+    if extents.images * -(-rows // strip) < threads:
+        if blocks >= threads:
+            return Partition(strip, extents.images * rows, -(-blocks // threads))
+        strip = max(1, -(-rows // threads))
+    else:
+        # Strips of equal height, and as many for each thread.
+        number = -(-rows // strip)
+        strip = -(-rows // (_rounded(number, threads) if extents.images % threads else number))
+    strips = extents.images * -(-rows // strip)
+    return Partition(strip, -(-strips // threads), blocks)
+
+
+def _rounded(size: int, step: int) -> int:
+    return -(-size // step) * step

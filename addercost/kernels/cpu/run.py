@@ -1,0 +1,170 @@
+"""Torch tensors in and out of the compiled kernels, without copying them."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from addercost.kernels.cpu.buffers import halide_buffer
+from addercost.kernels.cpu.pipeline import KernelClass, compile_kernel
+from addercost.kernels.cpu.plan import Extents, choose_class, partition
+from addercost.kernels.cpu.sites import SITES
+from addercost.kernels.problem import Geometry, empty_output
+
+LARGEST_BYTES = (1 << 31) - 1
+"""Halide's index arithmetic is 32-bit; larger tensors are left to the reference."""
+
+
+@cache
+def compiled(kernel: KernelClass) -> Any:
+    """The kernel of a class, compiled on first use."""
+    return compile_kernel(kernel)
+
+
+def supports(site: str, input: Tensor, weight: Tensor) -> bool:
+    """Whether the CPU kernels take these tensors."""
+    return (
+        input.device.type == "cpu"
+        and input.dtype == SITES[site].dtype
+        and 0 < input.numel() * input.element_size() <= LARGEST_BYTES
+        and weight.numel() * weight.element_size() <= LARGEST_BYTES
+    )
+
+
+def convolve(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    """The `site`'s sum for input [N, C, H, W] and weight [K, C/G, R, S], checked already.
+
+    Returns [N, K, P, Q], channels-last like the input.
+    Raises halide.HalideError when the kernel cannot be compiled or run.
+    """
+    n, _, h, w = input.shape
+    k, _, r, s = weight.shape
+    shape = [n, k, *geometry.output_size((h, w), (r, s))]
+    output = target = empty_output(input, shape, SITES[site].output)
+    groups, direct = geometry.groups, _is_direct(weight, geometry)
+    if shape[3] == 1 and shape[2] > 1:
+        # A column of outputs is turned into a row: the schedule tiles rows.
+        input, weight, target = input.transpose(2, 3), weight.transpose(2, 3), output.transpose(2, 3)
+        geometry = geometry.transposed()
+    filter_size = (weight.shape[2], weight.shape[3])
+    if SITES[site].packed > 1:
+        input, weight = _whole_lanes(input, weight, groups, SITES[site].packed)
+    step_y, step_x = geometry.stride
+    input = input[:, :, ::step_y, ::step_x] if direct else _readable(input)
+    source, sink = _grouped(input, groups), _grouped(target, groups)
+    if direct:
+        source, sink = _flattened(source, sink)
+    extents = _extents(source, sink, filter_size, geometry)
+    kernel = choose_class(site, extents, _is_channels_last(input), _is_channels_last(target), direct)
+    flat = weight.reshape(groups, weight.shape[0] // groups, -1).contiguous()
+    _call(kernel, extents, [source, flat], geometry, filter_size, (1, 1), sink)
+    return output
+
+
+def adder_input_gradient(grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    """Σ_{k,r,s} g · HardTanh(w - x): the convolution of `grad` [N, K, P, Q] with the filters turned round, at
+    stride 1 over a gradient spread out by the layer's stride. Returns [N, C, H, W] like `input`."""
+    k, group_channels, r, s = weight.shape
+    groups = geometry.groups
+    output = target = empty_output(input, list(input.shape))
+    if input.shape[3] == 1 and input.shape[2] > 1:
+        grad, input, weight, target = (t.transpose(2, 3) for t in (grad, input, weight, target))
+        geometry, (r, s) = geometry.transposed(), (s, r)
+    turned = weight.unflatten(0, (groups, k // groups)).flip(3, 4).transpose(1, 2)
+    grad = _readable(grad)
+    (dy, dx), (py, px) = geometry.dilation, geometry.padding
+    backward = Geometry((1, 1), (dy * (r - 1) - py, dx * (s - 1) - px), geometry.dilation, groups)
+    source, sink = _grouped(grad, groups), _grouped(target, groups)
+    extents = _extents(source, sink, (r, s), backward)
+    spread = geometry.stride != (1, 1)
+    layouts = _is_channels_last(grad), _is_channels_last(target)
+    kernel = choose_class("adder_gradient", extents, *layouts, False, spread)
+    flat = turned.reshape(groups, group_channels, -1).contiguous()
+    _call(kernel, extents, [source, flat, _grouped(input, groups)], backward, (r, s), geometry.stride, sink)
+    return output
+
+
+def _is_direct(weight: Tensor, geometry: Geometry) -> bool:
+    return tuple(weight.shape[2:]) == (1, 1) and geometry.padding == (0, 0)
+
+
+def _is_channels_last(image: Tensor) -> bool:
+    return (image.shape[1] == 1 and image.stride(3) != 1) or image.stride(1) == 1
+
+
+def _readable(image: Tensor) -> Tensor:
+    """The image itself where a row or a pixel's channels lie densely, else a copy where they do."""
+    if image.stride(1) == 1 or (image.stride(3) == 1 and image.shape[3] > 1):
+        return image
+    return image.contiguous(memory_format=torch.channels_last)
+
+
+def _whole_lanes(input: Tensor, weight: Tensor, groups: int, packed: int) -> tuple[Tensor, Tensor]:
+    """Channels-last bytes, with zero channels on both sides up to a multiple of `packed`.
+
+    The weight comes back as [K, R, S, C]. Copies only what is not in this form already.
+    """
+    missing = -weight.shape[1] % packed
+    if missing:
+        grouped: Tensor = input.unflatten(1, (groups, -1))
+        input = F.pad(grouped, (0, 0, 0, 0, 0, missing)).flatten(1, 2)
+        weight = F.pad(weight, (0, 0, 0, 0, 0, missing))
+    return input.contiguous(memory_format=torch.channels_last), weight.permute(0, 2, 3, 1)
+
+
+def _grouped(image: Tensor, groups: int) -> Tensor:
+    """[N, C, H, W] seen as [N, H, W, G, C/G]: Halide's order, its innermost last."""
+    grouped: Tensor = image.unflatten(1, (groups, -1))
+    return grouped.permute(0, 3, 4, 1, 2)
+
+
+def _flattened(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows joined into one where both sides allow it, so that a tile wastes pixels only at the very end."""
+    joined = []
+    for image in (source, target):
+        n, y, x, g, c = image.stride()
+        if image.shape[1] > 1 and y != x * image.shape[2]:
+            return source, target
+        size = (image.shape[0], 1, image.shape[1] * image.shape[2], *image.shape[3:])
+        joined.append(image.as_strided(size, (n, y, x, g, c)))
+    return joined[0], joined[1]
+
+
+def _extents(source: Tensor, target: Tensor, filter_size: tuple[int, int], geometry: Geometry) -> Extents:
+    return Extents(
+        images=target.shape[0],
+        channels=source.shape[4],
+        filters=target.shape[4],
+        rows=target.shape[1],
+        columns=target.shape[2],
+        filter_y=filter_size[0],
+        filter_x=filter_size[1],
+        stride_y=geometry.stride[0],
+        dilation_y=geometry.dilation[0],
+        scratch_columns=source.shape[2] + 2 * geometry.padding[1],
+    )
+
+
+def _call(
+    kernel: KernelClass,
+    extents: Extents,
+    operands: list[Tensor],
+    geometry: Geometry,
+    filter_size: tuple[int, int],
+    spread: tuple[int, int],
+    target: Tensor,
+) -> None:
+    compiled(kernel)(
+        *(halide_buffer(operand) for operand in operands),
+        *geometry.stride,
+        *geometry.padding,
+        *geometry.dilation,
+        *filter_size,
+        *spread,
+        *partition(kernel, extents, torch.get_num_threads()),
+        halide_buffer(target),
+    )

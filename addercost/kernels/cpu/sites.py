@@ -1,0 +1,74 @@
+"""The arithmetics: how one input and one weight enter the sum. Everything else is shared by all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import halide as hl
+import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One arithmetic on one number format."""
+
+    name: str
+    dtype: torch.dtype
+    """Of input and weight."""
+    output: torch.dtype
+    combine: Callable[..., Any]
+    """(input, weight) to the term that is added; with `held`, (input, weight, held)."""
+    packed: int = 1
+    """Channels that one step of the inner loop consumes in a lane."""
+    held: bool = False
+    """There is a third operand, of the output's shape, that stays in registers."""
+
+    @property
+    def element(self) -> Any:
+        return _HALIDE_TYPES[self.dtype]()
+
+    @property
+    def result(self) -> Any:
+        return _HALIDE_TYPES[self.output]()
+
+    @property
+    def accumulator(self) -> Any:
+        """The type of the running sum. The SAD instruction leaves 64-bit lanes; for narrower ones Halide 21
+        emits code that forgets the sum so far."""
+        return hl.UInt(64) if self.packed > 1 else self.result
+
+
+_HALIDE_TYPES: dict[torch.dtype, Callable[[], Any]] = {
+    torch.float32: lambda: hl.Float(32),
+    torch.int32: lambda: hl.Int(32),
+    torch.uint8: lambda: hl.UInt(8),
+}
+
+
+def _shifted(x: Any, w: Any) -> Any:
+    # An fp32 number times ±2^e in one integer addition: e moves the exponent, a carry out flips the sign.
+    return hl.reinterpret(hl.Float(32), hl.reinterpret(hl.Int(32), x) + hl.reinterpret(hl.Int(32), w))
+
+
+SITES = {
+    site.name: site
+    for site in (
+        Site("mac", torch.float32, torch.float32, lambda x, w: x * w),
+        Site("adder", torch.float32, torch.float32, lambda x, w: -hl.abs(x - w)),
+        # The input gradient: a convolution of the output's gradient whose weights meet the layer's input.
+        Site(
+            "adder_gradient",
+            torch.float32,
+            torch.float32,
+            lambda g, w, x: g * hl.clamp(w - x, hl.f32(-1), hl.f32(1)),
+            held=True,
+        ),
+        Site("shift", torch.float32, torch.float32, _shifted),
+        # popcount of the differing bits; 32 channels in a word
+        Site("xnor", torch.int32, torch.int32, lambda x, w: hl.popcount(x ^ w)),
+        # a lane sums eight absolute differences: the SAD instruction
+        Site("adder_u8", torch.uint8, torch.int32, lambda x, w: hl.cast(hl.UInt(64), hl.absd(x, w)), 8),
+    )
+}

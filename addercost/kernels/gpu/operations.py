@@ -1,0 +1,64 @@
+"""The operations that `dispatch` offers, by Triton; None where the reference has to do it."""
+
+from __future__ import annotations
+
+import torch
+import triton
+from torch import Tensor
+
+from addercost.kernels.gpu import launch
+from addercost.kernels.problem import Geometry, empty_output
+
+FAILURES = (triton.TritonError,)
+
+_FLOATS = (torch.float32, torch.float16, torch.bfloat16)
+
+
+def adder_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
+    if not _supported(input, weight):
+        return None
+    return launch.convolve("adder", input, weight, geometry, _output(input, weight, geometry))
+
+
+def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
+    # Times ±2^e is exact in floating point and an FFMA does it in one instruction.
+    if not _supported(input, weight):
+        return None
+    return launch.convolve("mac", input, weight, geometry, _output(input, weight, geometry))
+
+
+def adder_input_gradient(
+    grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, gradient: str
+) -> Tensor | None:
+    if gradient != "full" or not _supported(input, weight):
+        return None
+    return launch.input_gradient(grad, input, weight, geometry)
+
+
+def adder_u8_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
+    if input.device.type != "cuda" or input.numel() == 0:
+        return None
+    output = _output(input, weight, geometry, torch.int32)
+    words, weight_words = launch.pack_bytes(input, geometry.groups), launch.pack_bytes(weight, 1)
+    return launch.convolve("adder_u8", words, weight_words, geometry, output)
+
+
+def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
+    if not _supported(input, weight) or not torch.isfinite(input.sum() + weight.sum()):
+        # A NaN has no sign bit to pack; the reference keeps it.
+        return None
+    words, weight_words = launch.pack_signs(input, geometry.groups), launch.pack_signs(weight, 1)
+    differing = _output(input, weight, geometry, torch.int32)
+    launch.convolve("xnor", words, weight_words, geometry, differing)
+    result = empty_output(input, list(differing.shape))
+    return result.copy_(differing.mul_(-2).add_(weight[0].numel()))
+
+
+def _supported(input: Tensor, weight: Tensor) -> bool:
+    return input.device.type == "cuda" and input.dtype in _FLOATS and input.numel() > 0
+
+
+def _output(input: Tensor, weight: Tensor, geometry: Geometry, dtype: torch.dtype | None = None) -> Tensor:
+    n, _, h, w = input.shape
+    k, _, r, s = weight.shape
+    return empty_output(input, [n, k, *geometry.output_size((h, w), (r, s))], dtype)

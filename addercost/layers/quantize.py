@@ -1,0 +1,89 @@
+"""8-bit inference of a trained adder layer: one scale for input and weight keeps |x - w| an integer."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from addercost.errors import ArgumentError, ShapeError
+from addercost.kernels.problem import rows_as_image
+from addercost.layers.adder import AdderConv2d, AdderLinear
+from addercost.layers.ops import adder as ops
+
+LEVELS = 255
+
+
+class QuantizedAdder(nn.Module):
+    """An adder layer on bytes: out = -scale · Σ|q(x) - q(w)| (+ bias), q as in `quantize`.
+
+    x: [N, C, H, W], or [..., in] for a linear layer, in floating point. `zero` is the byte that stands for 0,
+    so a padded tap is exact. For inference: it has no gradient.
+    """
+
+    scale: Tensor
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(self, layer: AdderConv2d | AdderLinear, low: float, high: float) -> None:
+        super().__init__()
+        if not low < high or not (torch.isfinite(torch.tensor([low, high])).all()):
+            raise ArgumentError(f"the range to quantise is empty or not finite: {low} to {high}")
+        low, high = min(low, 0.0), max(high, 0.0)
+        scale = (high - low) / LEVELS
+        self.zero = round(-low / scale)
+        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
+        weight = quantize(layer.weight.detach().float(), scale, self.zero)
+        self.is_linear = isinstance(layer, AdderLinear)
+        if isinstance(layer, AdderLinear):
+            weight, geometry = weight[:, :, None, None], ([1, 1], [0, 0], [1, 1], 1)
+        else:
+            geometry = layer.geometry_arguments()
+        self.geometry = geometry
+        self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last))
+        self.register_buffer("bias", None if layer.bias is None else layer.bias.detach().clone())
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not input.is_floating_point():
+            raise ShapeError(f"the layer quantises its input itself, it takes floats, not {input.dtype}")
+        codes = quantize(input, self.scale, self.zero)
+        output: Tensor
+        if self.is_linear:
+            rows = codes.reshape(-1, codes.shape[-1])
+            sums = ops.conv2d_u8(rows_as_image(rows), self.weight, self.zero, *self.geometry)
+            output = (sums[0, :, 0].t() * self.scale).reshape(*input.shape[:-1], self.weight.shape[0])
+            if self.bias is not None:
+                output += self.bias
+        else:
+            output = ops.conv2d_u8(codes, self.weight, self.zero, *self.geometry) * self.scale
+            if self.bias is not None:
+                output += self.bias[:, None, None]
+        return output.to(input.dtype)
+
+    def get_extra_state(self) -> int:
+        return self.zero
+
+    def set_extra_state(self, state: int) -> None:
+        self.zero = state
+
+    def extra_repr(self) -> str:
+        k, c, r, s = self.weight.shape
+        return f"{c}, {k}, kernel_size=({r}, {s}), scale={self.scale.item():.4g}, zero={self.zero}"
+
+
+def quantize(values: Tensor, scale: float | Tensor, zero: int) -> Tensor:
+    """The byte codes clamp(round(v / scale) + zero, 0, 255) of any tensor; NaN, which has none, becomes 0."""
+    return (values / scale).round_().add_(zero).clamp_(0, LEVELS).nan_to_num_(nan=0.0).to(torch.uint8)
+
+
+def quantize_adder(layer: AdderConv2d | AdderLinear, calibration: Tensor | None = None) -> QuantizedAdder:
+    """`layer` for 8-bit inference. The range covers its weights and `calibration`, a typical input to it;
+    without one, the weights alone, and inputs beyond them are clipped.
+
+    Raises ArgumentError for another kind of layer or an empty range.
+    """
+    if not isinstance(layer, AdderConv2d | AdderLinear):
+        raise ArgumentError(f"quantize_adder takes an adder layer, not {type(layer).__name__}")
+    tensors = [layer.weight.detach()] + ([] if calibration is None else [calibration.detach()])
+    low = min(float(t.min()) for t in tensors)
+    high = max(float(t.max()) for t in tensors)
+    return QuantizedAdder(layer, low, high)

@@ -1,0 +1,85 @@
+"""Where additions pay: the ranking of all processors and the sensitivity of the first ones, for a report.
+
+Both count MAC sites only, whatever the rest of the report counts: most tables have no latency for a division.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from addercost.arithmetic import Arithmetic, OpClass
+from addercost.cost.rank import rank_processors
+from addercost.cost.sensitivity import (
+    break_even_ratio,
+    count_matrix,
+    latencies,
+    monte_carlo,
+    operation_keys,
+    tornado,
+)
+from addercost.counts.model import ModelCounts, count
+from addercost.hardware import Cpu, list_hardware, load_cpu
+from addercost.report.document import Ranked, Sensitivity, Swing
+from addercost.trace.record import Trace
+
+CONVENTION = "macs"
+RANKED_MODELS = ("latency-sum", "throughput")
+
+
+def compared_counts(trace: Trace, arithmetic: Arithmetic, keep_first_last: bool) -> dict[str, ModelCounts]:
+    """The trace as multiply-add throughout and as `arithmetic`, sites only."""
+    return {
+        name: count(trace, CONVENTION, arithmetic=name, keep_first_last=keep_first_last)
+        for name in (Arithmetic.MAC.value, arithmetic.value)
+    }
+
+
+def ranked(counted: dict[str, ModelCounts], arithmetic: Arithmetic) -> tuple[Ranked, ...]:
+    """Every processor there is a table for. Those without a figure for the arithmetic are not ranked."""
+    cpus = [load_cpu(file.name) for file in list_hardware(kind="cpu")]
+    rows = rank_processors(counted, cpus, arithmetic.value, models=RANKED_MODELS)
+    caveats = {cpu.name: "; ".join(cpu.caveats) for cpu in cpus}
+    return tuple(
+        Ranked(row.hardware, row.model, arithmetic.value, advantage, caveats[row.hardware])
+        for row in rows
+        if (advantage := row.advantage(arithmetic.value)) is not None
+    )
+
+
+def sensitivities(
+    counted: dict[str, ModelCounts], arithmetic: Arithmetic, cpus: Sequence[Cpu]
+) -> Iterator[Sensitivity]:
+    """One for each processor that has all the latencies, by the latency-sum model."""
+    import numpy as np
+
+    one, other = (counts.total for counts in counted.values())
+    if not one or not other:
+        return
+    keys = operation_keys([one, other])
+    for cpu in cpus:
+        table = latencies([cpu], keys)
+        if not table.known.all():
+            continue
+        matrix = count_matrix([one, other], keys)
+        nominal = table.nominal[0] @ matrix.T
+        drawn = monte_carlo(table, matrix)[:, 0, :]
+        ratios = drawn[:, 0] / drawn[:, 1]
+        low, high = np.percentile(ratios, (2.5, 97.5))
+        latency = {op_class: float(table.nominal[0, k]) for k, (op_class, _) in enumerate(keys)}
+        mul, add = latency.get(OpClass.MUL), latency.get(OpClass.ADD)
+        yield Sensitivity(
+            hardware=cpu.name,
+            model="latency-sum",
+            arithmetic=arithmetic.value,
+            ratio=float(nominal[0] / nominal[1]),
+            swings=tuple(
+                Swing(
+                    bar.figure, bar.low_cycles, bar.high_cycles, bar.advantage_at_low, bar.advantage_at_high
+                )
+                for bar in tornado(table, cpu.name, one, other)
+            ),
+            break_even=break_even_ratio(one, other) if arithmetic is Arithmetic.ADDER else None,
+            mul_add_ratio=mul / add if mul and add else None,
+            ratio_low=float(low),
+            ratio_high=float(high),
+        )

@@ -1,0 +1,231 @@
+"""From traces and profiles to what a report holds: other arithmetics, cost models, energy, roofline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from addercost.arithmetic import Arithmetic, OpCounts
+from addercost.cost.energy import estimate_energy
+from addercost.cost.estimate import COST_MODELS, MissingFigure, bandwidth_bytes_per_s, estimate
+from addercost.counts.arithmetics import site_counts
+from addercost.counts.conventions import convention_named
+from addercost.counts.model import ModelCounts, count
+from addercost.counts.work import Sites
+from addercost.errors import ArgumentError
+from addercost.hardware import Cpu, EnergyTable, load_cpu, load_energy
+from addercost.report.advantage import compared_counts, ranked, sensitivities
+from addercost.report.document import (
+    EnergyEstimated,
+    Estimated,
+    HardwareNote,
+    Ranked,
+    Roofline,
+    RooflinePoint,
+    Sensitivity,
+    Subject,
+    arithmetic_of,
+    network_name,
+)
+from addercost.report.profile import Profile
+from addercost.trace.record import Trace
+
+COMPARED = (Arithmetic.MAC, Arithmetic.ADDER, Arithmetic.XNOR)
+CPUS = ("via-nano-2000", "intel-skylake-x")
+"""The paper's processor, and one with vectors and a memory bandwidth, for a roofline."""
+ENERGY_TABLES = ("45nm", "7nm")
+_PEAK_SITES = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a report is asked to estimate. cpus and energy: names of hardware tables.
+
+    ranked: those of `arithmetics` for which all processors are ordered.
+    """
+
+    convention: str = "full"
+    arithmetics: tuple[Arithmetic, ...] = COMPARED
+    keep_first_last: bool = False
+    cpus: tuple[str, ...] = ()
+    energy: tuple[str, ...] = ENERGY_TABLES
+    ranked: tuple[Arithmetic, ...] = (Arithmetic.ADDER,)
+
+    @classmethod
+    def checked(
+        cls,
+        convention: str,
+        arithmetics: tuple[Arithmetic, ...],
+        keep_first_last: bool,
+        cpus: tuple[str, ...],
+        energy: tuple[str, ...],
+    ) -> Wanted:
+        """What a command line says, with defaults for what it leaves out; `none` alone means none.
+
+        Raises ArgumentError for an unknown convention, processor or table, before any model is traced.
+        """
+        convention_named(convention)
+        chosen = tuple(dict.fromkeys(name for name in cpus or CPUS if name != "none"))
+        tables = tuple(dict.fromkeys(name for name in energy or ENERGY_TABLES if name != "none"))
+        for name in chosen:
+            load_cpu(name)
+        for name in tables:
+            load_energy(name)
+        return cls(convention, arithmetics, keep_first_last, chosen, tables)
+
+
+def subject_from_trace(spec: str, trace: Trace, wanted: Wanted) -> Subject:
+    """The model as it is and as every other arithmetic asked for."""
+    own = Profile(count(trace, wanted.convention))
+    others = [arithmetic for arithmetic in wanted.arithmetics if arithmetic is not arithmetic_of(own)]
+    counted = [
+        Profile(
+            count(trace, wanted.convention, arithmetic=arithmetic, keep_first_last=wanted.keep_first_last),
+            keep_first_last=wanted.keep_first_last,
+        )
+        for arithmetic in others
+    ]
+    # Without a weighted layer there is nothing to replace.
+    has_sites = any(layer.mac_sites and layer.arithmetic for layer in own.counts.layers)
+    subject = subject_from_profiles(spec, [own, *(counted if has_sites else [])], wanted)
+    if not has_sites:
+        return subject
+    rankings: list[Ranked] = []
+    swings: list[Sensitivity] = []
+    for arithmetic in (a for a in wanted.arithmetics if a in wanted.ranked):
+        sites = compared_counts(trace, arithmetic, wanted.keep_first_last)
+        rankings += ranked(sites, arithmetic)
+        swings += sensitivities(sites, arithmetic, [load_cpu(name) for name in wanted.cpus])
+    return replace(subject, ranked=tuple(rankings), sensitivities=tuple(swings))
+
+
+def subject_from_profiles(spec: str, profiles: Sequence[Profile], wanted: Wanted) -> Subject:
+    """Estimates for profiles of one model that are already counted; costs they carry are kept."""
+    if not profiles or not profiles[0].counts.layers:
+        raise ArgumentError(f"{spec} has no layers", "profile a model whose forward computes something")
+    cpus = [load_cpu(name) for name in wanted.cpus]
+    costed = [
+        Profile(
+            profile.counts,
+            profile.costs or tuple(estimate(profile.counts, cpu) for cpu in cpus),
+            profile.keep_first_last,
+        )
+        for profile in profiles
+    ]
+    return Subject(
+        spec=spec,
+        profiles=tuple(costed),
+        hardware=tuple(_notes(cpus, wanted.energy)),
+        estimates=tuple(_estimates(costed, cpus)),
+        energies=tuple(_energies(costed, wanted.energy)),
+        rooflines=tuple(roofline(costed, cpu) for cpu in cpus if has_roofline(cpu)),
+    )
+
+
+def _estimates(profiles: Sequence[Profile], cpus: Sequence[Cpu]) -> Iterator[Estimated]:
+    for cpu in cpus:
+        models = [model for model in COST_MODELS if model != "roofline" or has_roofline(cpu)]
+        for model in models:
+            for profile in profiles:
+                cost = estimate(profile.counts, cpu, model)
+                yield Estimated(
+                    arithmetic=network_name(profile),
+                    hardware=cpu.name,
+                    model=model,
+                    cycles=cost.cycles,
+                    seconds=cost.seconds,
+                    complete=cost.complete and profile.counts.complete,
+                    charged=_charged(profile, cost.missing),
+                    missing=tuple(map(str, cost.missing)),
+                    assumptions=cost.assumptions,
+                )
+
+
+def _charged(profile: Profile, missing: Sequence[MissingFigure]) -> float:
+    """The share of the operations that a table has figures for; bytes without a bandwidth are none."""
+    operations = profile.counts.total.total
+    lacking = sum(item.count for item in missing if not item.figure.startswith("bytes"))
+    return max(1 - lacking / operations, 0.0) if operations else 1.0
+
+
+def _notes(cpus: Sequence[Cpu], energy: Sequence[str]) -> Iterator[HardwareNote]:
+    tables: list[Cpu | EnergyTable] = [*cpus, *map(load_energy, energy)]
+    for table in tables:
+        clock = table.clock_hz if isinstance(table, Cpu) else None
+        sources = tuple(source.title for source in table.sources.values())
+        yield HardwareNote(table.name, table.title, clock, sources)
+
+
+def _energies(profiles: Sequence[Profile], names: Sequence[str]) -> Iterator[EnergyEstimated]:
+    for name in names:
+        table = load_energy(name)
+        for profile in profiles:
+            energy = estimate_energy(profile.counts, table)
+            yield EnergyEstimated(
+                arithmetic=network_name(profile),
+                table=name,
+                joules=energy.total_j,
+                complete=energy.complete and profile.counts.complete,
+                charged=_charged(profile, energy.missing),
+                missing=tuple(map(str, energy.missing)),
+                assumptions=energy.assumptions,
+            )
+
+
+def has_roofline(cpu: Cpu) -> bool:
+    """Whether the table knows the clock and the memory bandwidth, without which there is no roof."""
+    return bandwidth_bytes_per_s(cpu) is not None and cpu.clock_hz is not None
+
+
+def roofline(profiles: Sequence[Profile], cpu: Cpu) -> Roofline:
+    """Every layer with sites under the roof of its arithmetic, predicted.
+
+    Raises ArgumentError where the table has no bandwidth or no clock.
+    """
+    bandwidth, clock = bandwidth_bytes_per_s(cpu), cpu.clock_hz
+    if bandwidth is None or clock is None:
+        raise ArgumentError(
+            f"{cpu.name} has no memory bandwidth or no clock in its table",
+            "choose another processor for a roofline",
+        )
+    peaks: dict[str, float] = {}
+    points: list[RooflinePoint] = []
+    for profile in profiles:
+        name = network_name(profile)
+        cost = estimate(profile.counts, cpu, "roofline")
+        for layer, estimated in zip(profile.counts.layers, cost.layers, strict=True):
+            moved = layer.bytes_read + layer.bytes_written
+            if layer.mac_sites and layer.arithmetic and moved and estimated.cycles:
+                rate = layer.mac_sites / estimated.cycles * clock
+                points.append(
+                    RooflinePoint(
+                        layer.path, name, layer.mac_sites, layer.mac_sites / moved, rate, estimated.bound
+                    )
+                )
+        arithmetic = arithmetic_of(profile)
+        if arithmetic is not None:
+            peaks[name] = _peak_sites_per_s(profile.counts, arithmetic, cpu, clock)
+    assumptions = estimate(profiles[0].counts, cpu, "roofline").assumptions
+    return Roofline(cpu.name, bandwidth, peaks, tuple(points), assumptions)
+
+
+@dataclass(frozen=True, slots=True)
+class _InnerLoop:
+    """A layer of sites alone, whose data never leaves the registers."""
+
+    counts: OpCounts
+    arithmetic: Arithmetic
+    path: str = ""
+    mac_sites: int = _PEAK_SITES
+    bytes: float = 0
+
+
+def _peak_sites_per_s(counts: ModelCounts, arithmetic: Arithmetic, cpu: Cpu, clock_hz: float) -> float:
+    """What the inner loop of `arithmetic` reaches at the model's number format, by the throughput model."""
+    formats = [f for layer in counts.layers for _, f, _ in layer.counts if layer.mac_sites and f != "bit"]
+    number_format = max(set(formats), key=lambda f: (formats.count(f), f), default="fp32")
+    sites = Sites(
+        _PEAK_SITES, 1, number_format=number_format, accumulator_format=number_format, arithmetic=arithmetic
+    )
+    cost = estimate([_InnerLoop(site_counts(sites), arithmetic)], cpu, "throughput")
+    return _PEAK_SITES / cost.cycles * clock_hz if cost.cycles else float("inf")

@@ -1,0 +1,259 @@
+"""What a report holds, before anyone decides how it looks; written as JSON and read back from it.
+
+The document:
+
+    {"schema": "addercost/report/1", "title", "versions": {…},
+     "subjects": [{"spec", "profiles": [a profile document each], "estimates", "energies", "rooflines", …}],
+     "measurements": [a measurements document each]}
+
+Predictions sit in subjects, timings in measurements: nothing is ever both.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from addercost.arithmetic import Arithmetic
+from addercost.errors import DataError
+from addercost.report.measurements import Measurements, measurements_from_data, measurements_to_data
+from addercost.report.plain import from_plain, to_plain
+from addercost.report.profile import Profile
+from addercost.report.saved_profile import profile_from_data
+from addercost.trace.serialize import check_schema
+
+SCHEMA = "addercost/report/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """The predicted cycles of the whole model as one arithmetic; a lower bound where not `complete`.
+
+    charged: the share of the operations for which the table has a figure.
+    """
+
+    arithmetic: str
+    hardware: str
+    model: str
+    cycles: float
+    seconds: float | None
+    complete: bool
+    charged: float = 1.0
+    missing: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyEstimated:
+    """The predicted arithmetic energy of the whole model, memory traffic left out. charged: as above."""
+
+    arithmetic: str
+    table: str
+    joules: float
+    complete: bool
+    charged: float = 1.0
+    missing: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
+
+
+LEAST_CHARGED = 0.9
+"""An estimate that charges less of the operations than this is a lower bound too weak to be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class HardwareNote:
+    """A processor or energy table that was used: its title, clock and the titles of its sources."""
+
+    name: str
+    title: str
+    clock_hz: float | None = None
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RooflinePoint:
+    """One layer: input-weight sites per byte moved, and the predicted sites per second."""
+
+    path: str
+    arithmetic: str
+    sites: int
+    sites_per_byte: float
+    sites_per_s: float
+    bound: str
+
+
+@dataclass(frozen=True, slots=True)
+class Roofline:
+    """One core of one processor. peaks_sites_per_s: by arithmetic, what its inner loop can reach."""
+
+    hardware: str
+    bandwidth_bytes_per_s: float
+    peaks_sites_per_s: Mapping[str, float]
+    points: tuple[RooflinePoint, ...]
+    assumptions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """One processor under one cost model. ratio: estimated cycles as MAC by those as `arithmetic`."""
+
+    hardware: str
+    model: str
+    arithmetic: str
+    ratio: float
+    caveat: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Swing:
+    """What one table figure, moved over its range, does to the ratio MAC / adder."""
+
+    figure: str
+    low: float
+    high: float
+    ratio_at_low: float
+    ratio_at_high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """Swings around `ratio`, largest first. break_even: the mul/add cost ratio where both sides are equal.
+
+    ratio_low, ratio_high: what 95 % of draws of all figures at once fall between.
+    """
+
+    hardware: str
+    model: str
+    arithmetic: str
+    ratio: float
+    swings: tuple[Swing, ...]
+    break_even: float | None = None
+    mul_add_ratio: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One model: the profile asked for first, then the same trace counted as other arithmetics."""
+
+    spec: str
+    profiles: tuple[Profile, ...]
+    hardware: tuple[HardwareNote, ...] = ()
+    estimates: tuple[Estimated, ...] = ()
+    energies: tuple[EnergyEstimated, ...] = ()
+    rooflines: tuple[Roofline, ...] = ()
+    ranked: tuple[Ranked, ...] = ()
+    sensitivities: tuple[Sensitivity, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.profiles:
+            raise DataError(f"{self.spec} has no profile")
+        if len({profile.counts.convention.name for profile in self.profiles}) > 1:
+            raise DataError(f"{self.spec} mixes counting conventions")
+
+    @property
+    def first(self) -> Profile:
+        return self.profiles[0]
+
+    @property
+    def name(self) -> str:
+        return self.first.counts.model
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything on one page. versions: of what made it."""
+
+    title: str
+    subjects: tuple[Subject, ...]
+    measurements: tuple[Measurements, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "title": self.title,
+            "versions": dict(self.versions),
+            "subjects": [
+                {
+                    **{
+                        f.name: to_plain(getattr(subject, f.name))
+                        for f in fields(Subject)
+                        if f.name != "profiles"
+                    },
+                    "profiles": [profile.to_dict() for profile in subject.profiles],
+                }
+                for subject in self.subjects
+            ],
+            "measurements": [measurements_to_data(item) for item in self.measurements],
+        }
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _SubjectParts:
+    """A subject's fields that carry their own shape in their annotations."""
+
+    spec: str
+    hardware: tuple[HardwareNote, ...] = ()
+    estimates: tuple[Estimated, ...] = ()
+    energies: tuple[EnergyEstimated, ...] = ()
+    rooflines: tuple[Roofline, ...] = ()
+    ranked: tuple[Ranked, ...] = ()
+    sensitivities: tuple[Sensitivity, ...] = ()
+
+
+def report_from_data(data: Any, source: str = "report") -> Report:
+    """Reads what `Report.to_dict` made. Raises DataError naming `source` and what is wrong."""
+    check_schema(data, SCHEMA, source)
+    subjects, measurements = data.get("subjects"), data.get("measurements", [])
+    if not isinstance(subjects, list) or not isinstance(measurements, list):
+        raise DataError(f"{source}: subjects and measurements are not lists")
+    return Report(
+        title=str(data.get("title", "")),
+        subjects=tuple(_subject(item, f"{source}, subject {i}") for i, item in enumerate(subjects, 1)),
+        measurements=tuple(measurements_from_data(item, source) for item in measurements),
+        versions=from_plain(_Versions, {"versions": data.get("versions", {})}, source).versions,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Versions:
+    versions: Mapping[str, str]
+
+
+def _subject(data: Any, source: str) -> Subject:
+    parts = from_plain(_SubjectParts, data, source)
+    profiles = data.get("profiles")
+    if not isinstance(profiles, list):
+        raise DataError(f"{source}: profiles is not a list")
+    return Subject(
+        profiles=tuple(profile_from_data(item, source) for item in profiles),
+        **{f.name: getattr(parts, f.name) for f in fields(_SubjectParts)},
+    )
+
+
+def arithmetic_of(profile: Profile) -> Arithmetic | None:
+    """What the profile's layers use: the one put in, or the one all of them share, or None if mixed."""
+    if profile.counts.arithmetic is not None:
+        return profile.counts.arithmetic
+    found = {layer.arithmetic for layer in profile.counts.layers if layer.mac_sites and layer.arithmetic}
+    return next(iter(found)) if len(found) == 1 else None
+
+
+def network_name(profile: Profile) -> str:
+    """What headings call a network of the profile's arithmetic: CNN, MAC, adder, binary, shift."""
+    arithmetic = arithmetic_of(profile)
+    match arithmetic:
+        case None:
+            return "as it is"
+        case Arithmetic.MAC:
+            return "CNN" if any("conv" in layer.op for layer in profile.counts.layers) else "MAC"
+        case Arithmetic.XNOR:
+            return "binary"
+    return arithmetic.value

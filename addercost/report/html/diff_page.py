@@ -1,0 +1,25 @@
+"""A diff of two profiles as a page of its own."""
+
+from __future__ import annotations
+
+from addercost.report.diff import ProfileDiff, diff_tables
+from addercost.report.html.page import render_page
+from addercost.report.html.parts import PageSection, Part
+from addercost.report.html.views import view_of
+
+
+def to_diff_page(diff: ProfileDiff) -> str:
+    """Totals, then the layers that differ, which sort and filter. Raises AddercostError without jinja2."""
+    totals, layers = diff_tables(diff)
+    sections = (
+        PageSection("totals", "Totals", "Totals", views=(view_of(totals),)),
+        PageSection("layers", layers.title, "Layers", views=(view_of(layers),), tools=True),
+    )
+    return render_page(
+        title=totals.title,
+        summary="Counts have no noise: every difference is a real one. Cycles are estimates.",
+        parts=[Part("diff", totals.title, sections)],
+        made_by="Made by addercost diff.",
+        data=None,
+        remark="",
+    )

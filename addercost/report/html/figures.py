@@ -1,0 +1,33 @@
+"""Figures as SVG inside a page: text stays text, ids do not clash, and ink takes the page's text colour."""
+
+from __future__ import annotations
+
+import io
+import re
+
+from addercost.report.plots.palette import INK
+from addercost.report.plots.style import Drawn, look
+
+_ID = re.compile(r'\bid="([^"]+)"')
+_REFERENCE = re.compile(r'(url\(#|href="#)([^")]+)')
+_HEAD = re.compile(r"^.*?(?=<svg)", re.DOTALL)
+_METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
+_FONT = re.compile(r"font: (?:(\w+) )?([\d.]+)px [^;\"]+")
+
+
+def inline_svg(drawn: Drawn, prefix: str) -> str:
+    """An <svg> element without a fixed size. prefix: makes its ids unique on the page."""
+    import matplotlib
+
+    buffer = io.BytesIO()
+    with look(), matplotlib.rc_context({"svg.fonttype": "none"}):
+        drawn.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = _METADATA.sub("", _HEAD.sub("", buffer.getvalue().decode("utf-8")))
+    head, rest = text.split(">", 1)
+    head = re.sub(r' (width|height|version|xmlns|xmlns:xlink)="[^"]*"', "", head)
+    width = re.search(r'viewBox="0 0 ([\d.]+)', head)
+    size = f' style="max-width: {float(width[1]) * 1.75:.0f}px"' if width else ""
+    body = _REFERENCE.sub(rf"\g<1>{prefix}-\g<2>", _ID.sub(rf'id="{prefix}-\g<1>"', rest))
+    body = body.replace("xlink:href", "href").replace(INK, "currentColor")
+    body = _FONT.sub(lambda m: f"font-size: {m[2]}px", body)
+    return f'{head}{size} focusable="false">{body}'

@@ -1,0 +1,57 @@
+"""Timing samples as they are: every run a dot, the median and its 95 % interval beside them."""
+
+from __future__ import annotations
+
+from addercost.report.measured import measured_table
+from addercost.report.measurements import Measurements
+from addercost.report.plots.palette import BLUE, INK, VERMILLION
+from addercost.report.plots.style import Drawn, PlotOptions, caption, in_style, new_figure, si_axis
+from addercost.report.text import printable, shortened
+
+_MOST_DOTS = 400
+_LOG_FROM = 30
+
+
+@in_style
+def draw(measurements: Measurements, options: PlotOptions) -> Drawn:
+    """One line a timed thing, the slowest kept where there are more than fit; log axis over decades."""
+    kept = sorted(range(len(measurements.rows)), key=lambda i: -measurements.rows[i].median_s)[: options.top]
+    rows = [measurements.rows[i] for i in sorted(kept)]
+    figure = new_figure(options, 0.9 + 0.24 * max(len(rows), 3))
+    axes = figure.subplots()
+    for i, row in enumerate(rows):
+        n = len(row.samples_s)
+        step = max(n // _MOST_DOTS, 1)
+        samples = row.samples_s[::step]
+        # A fixed zigzag spreads the dots; random jitter would differ from run to run.
+        heights = [i + 0.3 * ((k * 7) % 11 / 10 - 0.5) for k in range(len(samples))]
+        axes.plot(samples, heights, linestyle="none", marker=".", markersize=2.5, color=BLUE, alpha=0.55)
+        interval = row.interval_s
+        if interval is not None:
+            axes.plot(interval, (i, i), color=VERMILLION, linewidth=2.2, solid_capstyle="butt")
+        axes.plot([row.median_s], [i], marker="|", markersize=9, markeredgewidth=1.4, color=INK)
+    everything = [sample for row in rows for sample in row.samples_s]
+    if max(everything) / min(everything) > _LOG_FROM:
+        axes.set_xscale("log")
+    room = 26 if options.width == "single" else 46
+    axes.set_yticks(range(len(rows)), [shortened(printable(row.label), room) for row in rows])
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.grid(axis="x")
+    si_axis(axes.xaxis, "s")
+    axes.tick_params(axis="x", which="minor", labelbottom=False)
+    axes.set_xlabel("measured time a run")
+    left_out = len(measurements.rows) - len(rows)
+    caption(
+        figure,
+        options,
+        f"{measurements.model}; dots: runs; line: median; red: its 95 % interval",
+        f"{left_out} faster rows left out" if left_out else "",
+        f"{len(measurements.left_out)} rows could not be used" if measurements.left_out else "",
+    )
+    return Drawn(
+        figure,
+        measured_table(measurements),
+        "median_s",
+        f"Timing samples of {len(rows)} rows of {measurements.model}, with medians.",
+    )

@@ -1,0 +1,67 @@
+"""Filters of one layer as pictures, light for large values; every run on its own rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from addercost.errors import ArgumentError
+from addercost.report.plots.style import Drawn, PlotOptions, caption, in_style, new_figure
+from addercost.report.tables import Column, Kind, Table
+from addercost.report.text import printable
+from addercost.report.training import TrainingRun
+
+
+@in_style
+def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
+    """The first layer that has filters. Each run has its own scale, since adder weights are larger."""
+    with_filters = [run for run in runs if run.filters]
+    if not with_filters:
+        raise ArgumentError("none of the training records has filters")
+    layer = next(iter(with_filters[0].filters))
+    chosen = [run for run in with_filters if run.filters.get(layer)]
+    most = 8 if options.width == "single" else 16
+    shown = [run.filters[layer][: options.top] for run in chosen]
+    downs = [-(-len(kernels) // most) for kernels in shown]
+    cell = options.inches / most
+    figure = new_figure(options, 0.6 + sum(0.3 + cell * down for down in downs))
+    parts = figure.subfigures(len(chosen), 1, squeeze=False, height_ratios=downs)
+    for (part,), run, kernels, down in zip(parts, chosen, shown, downs, strict=True):
+        values = [value for kernel in kernels for row in kernel for value in row]
+        grid = part.subplots(down, most, squeeze=False)
+        for i, axes in enumerate(axes for row in grid for axes in row):
+            axes.set_axis_off()
+            if i < len(kernels):
+                axes.imshow(
+                    kernels[i], cmap="gray", vmin=min(values), vmax=max(values), interpolation="nearest"
+                )
+        part.suptitle(
+            f"{printable(run.name)}: black {min(values):.3g}, white {max(values):.3g}",
+            fontsize=7,
+            x=0.01,
+            ha="left",
+        )
+    left_out = max(len(run.filters[layer]) for run in chosen) - max(len(kernels) for kernels in shown)
+    caption(figure, options, f"filters of {layer}", f"{left_out} more left out" if left_out > 0 else "")
+    return Drawn(
+        figure=figure,
+        table=Table(
+            columns=(
+                Column("run", "run"),
+                Column("filters", "filters", Kind.COUNT),
+                Column("smallest", "smallest", Kind.NUMBER),
+                Column("largest", "largest", Kind.NUMBER),
+            ),
+            rows=[
+                {
+                    "run": run.name,
+                    "filters": len(kernels),
+                    "smallest": min(v for kernel in kernels for row in kernel for v in row),
+                    "largest": max(v for kernel in kernels for row in kernel for v in row),
+                }
+                for run, kernels in zip(chosen, shown, strict=True)
+            ],
+            title=f"Filters of {layer}",
+        ),
+        bar="largest",
+        alt=f"Filters of {layer} of {len(chosen)} networks.",
+    )

@@ -1,0 +1,148 @@
+"""Cost by module, nested: each box as wide as its share, its parts below it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from addercost.errors import unknown_name
+from addercost.report.plots.palette import INK, LAYER_KINDS, layer_kind
+from addercost.report.plots.style import (
+    Drawn,
+    PlotOptions,
+    caption,
+    in_style,
+    new_figure,
+    nothing_to_show,
+    percent_axis,
+)
+from addercost.report.profile import Profile
+from addercost.report.tables import Column, Kind, Table
+from addercost.report.text import printable, shortened
+from addercost.report.tree import Node, bases, module_tree
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_INNER = "#d9d9da"
+_DEEPEST = 8
+_LEAST_SHARE = 0.0005
+_CHARACTER_INCHES = 0.062
+_ROW_INCHES = 0.3
+
+
+@in_style
+def draw(profile: Profile, options: PlotOptions) -> Drawn:
+    """The module tree by cycles on the first processor, or by what `options.basis` names."""
+    known = bases(profile)
+    basis = options.basis or known[0]
+    if basis not in known:
+        raise unknown_name("basis", basis, known)
+    root = module_tree(profile, options.top, basis)
+    whole = root.values[basis]
+    boxes = _boxes(root, basis, whole) if whole else []
+    depth = max((level for _, level, _, _ in boxes), default=0) + 1
+    figure = new_figure(options, 0.95 + _ROW_INCHES * max(depth, 3))
+    axes = figure.subplots()
+    if not boxes:
+        nothing_to_show(axes, f"nothing to show by {basis}")
+    else:
+        _draw_boxes(axes, boxes, options)
+        axes.set_xlim(0, 1)
+        axes.set_ylim(depth, 0)
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        percent_axis(axes.xaxis)
+        axes.set_xlabel(f"share of {_words(basis)}")
+        _legend(figure, boxes, options)
+    estimate = "; cycles are estimates" if basis.startswith("cycles@") else ""
+    counts = profile.counts
+    caption(figure, options, f"{counts.model}, convention {counts.convention.name}{estimate}")
+    return Drawn(
+        figure=figure,
+        table=Table(
+            columns=(
+                Column("path", "module", Kind.PATH),
+                Column("depth", "depth", Kind.COUNT),
+                Column("value", _words(basis), Kind.COUNT),
+                Column("share", "share", Kind.SHARE),
+            ),
+            rows=[
+                {
+                    "path": node.path or "(model)",
+                    "depth": level,
+                    "value": node.values[basis],
+                    "share": node.values[basis] / whole,
+                }
+                for node, level, _, _ in boxes
+            ],
+            title=f"{counts.model}: {_words(basis)} by module",
+        ),
+        bar="share",
+        alt=f"Icicle chart of {_words(basis)} by module of {counts.model}.",
+    )
+
+
+def _words(basis: str) -> str:
+    return basis.replace("cycles@", "estimated cycles on ")
+
+
+def _boxes(root: Node, basis: str, whole: float) -> list[tuple[Node, int, float, float]]:
+    """(node, depth, left, width) as shares of the whole, what is too thin to see left out."""
+    boxes: list[tuple[Node, int, float, float]] = []
+    stack = [(root, 0, 0.0)]
+    while stack:
+        node, depth, left = stack.pop()
+        width = node.values[basis] / whole
+        if width < _LEAST_SHARE or depth > _DEEPEST:
+            continue
+        boxes.append((node, depth, left, width))
+        for child in node.children:
+            stack.append((child, depth + 1, left))
+            left += child.values[basis] / whole
+    return sorted(boxes, key=lambda box: (box[1], box[2]))
+
+
+def _draw_boxes(axes: Axes, boxes: list[tuple[Node, int, float, float]], options: PlotOptions) -> None:
+    from matplotlib.patches import Rectangle
+
+    for node, depth, left, width in boxes:
+        kind = _kind(node)
+        colour = LAYER_KINDS[kind] if kind else _INNER
+        axes.add_patch(
+            Rectangle((left, depth + 0.04), width, 0.92, facecolor=colour, edgecolor="white", linewidth=0.4)
+        )
+        room = int(width * options.inches / _CHARACTER_INCHES) - 1
+        if room >= 3:
+            # White on the dark fills, near-black on the light ones: both have a contrast above 4.5.
+            dark = kind in ("convolution",)
+            axes.text(
+                left + width / 2,
+                depth + 0.5,
+                shortened(printable(node.name), room),
+                ha="center",
+                va="center",
+                fontsize=6,
+                color="white" if dark else "#000000",
+                clip_on=True,
+            )
+
+
+def _kind(node: Node) -> str:
+    """The layer kind of a leaf; nothing for a module with parts, whose own work is the gap beside them."""
+    return layer_kind(node.op) if node.op and not node.children else ""
+
+
+def _legend(figure: object, boxes: list[tuple[Node, int, float, float]], options: PlotOptions) -> None:
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    assert isinstance(figure, Figure)
+    shown = {_kind(node) for node, *_ in boxes}
+    handles = [
+        Patch(facecolor=colour, edgecolor=INK, linewidth=0.3, label=kind)
+        for kind, colour in LAYER_KINDS.items()
+        if kind in shown
+    ]
+    if "" in shown:
+        handles.append(Patch(facecolor=_INNER, edgecolor=INK, linewidth=0.3, label="module"))
+    figure.legend(handles=handles, loc="outside upper left", ncols=3 if options.width == "single" else 7)

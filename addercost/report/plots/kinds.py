@@ -1,0 +1,110 @@
+"""The kinds of plot by name, and what each is drawn from. Light to import: drawing imports its own module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from addercost.errors import ArgumentError, unknown_name
+from addercost.report.document import Subject
+from addercost.report.measurements import Measurements
+from addercost.report.training import TrainingRun
+
+if TYPE_CHECKING:
+    from addercost.report.plots.style import Drawn, PlotOptions
+
+
+class Takes(StrEnum):
+    MODEL = "a model, a profile or a report"
+    MEASUREMENTS = "measurements, or a report with measurements"
+    TRAINING = "training records"
+    ACCURACIES = "training records, or nothing for the paper's own"
+
+
+@dataclass(frozen=True, slots=True)
+class PlotKind:
+    takes: Takes
+    summary: str
+
+
+KINDS = {
+    "breakdown": PlotKind(Takes.MODEL, "operations of each layer, stacked by class"),
+    "icicle": PlotKind(Takes.MODEL, "cost by module, nested"),
+    "roofline": PlotKind(Takes.MODEL, "predicted rate against sites per byte"),
+    "compare": PlotKind(Takes.MODEL, "arithmetics × processors"),
+    "rank": PlotKind(Takes.MODEL, "processors by the advantage of an arithmetic"),
+    "sensitivity": PlotKind(Takes.MODEL, "what each table figure does to the advantage, with break-even"),
+    "pareto": PlotKind(Takes.ACCURACIES, "accuracy against estimated cost"),
+    "predicted-vs-measured": PlotKind(Takes.MEASUREMENTS, "predicted against measured seconds"),
+    "distribution": PlotKind(Takes.MEASUREMENTS, "timing samples"),
+    "curves": PlotKind(Takes.TRAINING, "training curves"),
+    "filters": PlotKind(Takes.TRAINING, "filters as pictures"),
+    "histogram": PlotKind(Takes.TRAINING, "distributions of weights"),
+    "features": PlotKind(Takes.TRAINING, "two-dimensional features by class"),
+}
+
+
+def plot_kind(name: str) -> PlotKind:
+    """Raises ArgumentError that lists them all."""
+    if name not in KINDS:
+        error = unknown_name("kind of plot", name, KINDS)
+        raise ArgumentError(error.message, f"known: {', '.join(KINDS)}")
+    return KINDS[name]
+
+
+def draw_model(name: str, subject: Subject, options: PlotOptions, cpu: str | None = None) -> Drawn:
+    """A kind that takes a model. cpu: which of the subject's processors, where the plot shows one.
+
+    Raises ArgumentError where the subject has no data for it.
+    """
+    from addercost.report.plots import breakdown, compare, icicle, rank, roofline, sensitivity
+
+    match name:
+        case "breakdown":
+            return breakdown.draw(subject.first, options)
+        case "icicle":
+            return icicle.draw(subject.first, options)
+        case "roofline":
+            lines = [item for item in subject.rooflines if cpu in (None, item.hardware)]
+            if not lines:
+                raise ArgumentError(
+                    "no processor asked for has a memory bandwidth and a clock in its table",
+                    "try --cpu intel-skylake-x",
+                )
+            return roofline.draw(lines[0], options, subject.name)
+        case "compare":
+            return compare.draw(subject, options)
+        case "rank":
+            if not subject.ranked:
+                raise ArgumentError(f"{subject.spec} carries no ranking", "name the model or its trace")
+            return rank.draw(subject, options)
+        case "sensitivity":
+            swings = [item for item in subject.sensitivities if cpu in (None, item.hardware)]
+            if not swings:
+                raise ArgumentError(
+                    f"{subject.spec} carries no sensitivity", "name the model, and a processor with latencies"
+                )
+            return sensitivity.draw(swings[0], options, subject.name)
+    raise ArgumentError(f"{name} is not drawn from a model")
+
+
+def draw_measured(name: str, measurements: Measurements, options: PlotOptions) -> Drawn:
+    from addercost.report.plots import distribution, predicted_vs_measured
+
+    if name == "distribution":
+        return distribution.draw(measurements, options)
+    return predicted_vs_measured.draw(measurements, options)
+
+
+def draw_training(name: str, runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
+    from addercost.report.plots import curves, features, filters, histogram
+
+    draw = {
+        "curves": curves.draw,
+        "filters": filters.draw,
+        "histogram": histogram.draw,
+        "features": features.draw,
+    }[name]
+    return draw(runs, options)

@@ -1,0 +1,106 @@
+"""Accuracy against estimated cost: hollow marks are printed in the paper, full ones were trained."""
+
+from __future__ import annotations
+
+from addercost.report.pareto import CONVENTION, Pareto, front
+from addercost.report.plots.palette import INK, MARKERS, SERIES
+from addercost.report.plots.style import (
+    Drawn,
+    PlotOptions,
+    caption,
+    in_style,
+    new_figure,
+    nothing_to_show,
+    si_axis,
+)
+from addercost.report.tables import Column, Kind, Table
+from addercost.report.text import printable
+
+_SIDES = ((6, 3), (-6, 3), (7, -3), (0, -11))
+
+
+@in_style
+def draw(data: Pareto, options: PlotOptions) -> Drawn:
+    """One colour an arithmetic; the line joins what nothing else beats in both."""
+    shown = [p for p in data.points if p.cost is not None]
+    figure = new_figure(options, 2.8 if options.width == "single" else 3.6)
+    axes = figure.subplots()
+    names = list(dict.fromkeys(p.arithmetic for p in data.points))
+    if not shown:
+        nothing_to_show(axes, "no network has both an accuracy and a cost")
+    else:
+        best = front(shown)
+        axes.step(
+            [p.cost or 0 for p in best],
+            [p.accuracy_percent for p in best],
+            where="post",
+            color=INK,
+            linewidth=0.7,
+            linestyle=":",
+        )
+        for i, name in enumerate(names):
+            for published in (True, False):
+                own = [p for p in shown if p.arithmetic == name and p.published is published]
+                if own:
+                    axes.plot(
+                        [p.cost or 0 for p in own],
+                        [p.accuracy_percent for p in own],
+                        linestyle="none",
+                        marker=MARKERS[i % len(MARKERS)],
+                        markersize=6,
+                        markerfacecolor="none" if published else SERIES[i % len(SERIES)][0],
+                        markeredgecolor=SERIES[i % len(SERIES)][0],
+                        markeredgewidth=1.3,
+                        label=f"{name}, {'published' if published else 'trained'}",
+                    )
+        for p in shown:
+            # Networks of one size lie close together: each arithmetic has a side of its own.
+            across, up = _SIDES[names.index(p.arithmetic) % len(_SIDES)]
+            axes.annotate(
+                printable(p.label),
+                (p.cost or 0, p.accuracy_percent),
+                xytext=(across, up),
+                textcoords="offset points",
+                ha="center" if not across else "left" if across > 0 else "right",
+                fontsize=6.5,
+            )
+        axes.set_xscale("log")
+        axes.margins(x=0.2, y=0.12)
+        axes.grid()
+        si_axis(axes.xaxis, data.unit)
+        axes.xaxis.set_minor_formatter(lambda value, position: "")
+        axes.set_xlabel(data.quantity)
+        axes.set_ylabel(f"top-1 accuracy on {printable(data.dataset)} (%)")
+        figure.legend(loc="outside upper left", ncols=2 if options.width == "single" else 3)
+    unknown = [p for p in data.points if p.cost is None]
+    caption(
+        figure,
+        options,
+        f"published: Chen et al., CVPR 2020; costs are estimates, convention {CONVENTION}",
+        f"{len(unknown)} networks left out: the table lacks a figure for them" if unknown else "",
+    )
+    return Drawn(
+        figure=figure,
+        table=Table(
+            columns=(
+                Column("label", "network"),
+                Column("arithmetic", "arithmetic"),
+                Column("origin", "accuracy is"),
+                Column("accuracy", "accuracy (%)", Kind.NUMBER),
+                Column("cost", data.quantity, Kind.QUANTITY, data.unit),
+            ),
+            rows=[
+                {
+                    "label": p.label,
+                    "arithmetic": p.arithmetic,
+                    "origin": "published" if p.published else "trained",
+                    "accuracy": p.accuracy_percent,
+                    "cost": p.cost,
+                }
+                for p in data.points
+            ],
+            title=f"{data.dataset}: accuracy against {data.quantity}",
+        ),
+        bar="accuracy",
+        alt=f"Accuracy of {len(shown)} networks on {data.dataset} against {data.quantity}.",
+    )

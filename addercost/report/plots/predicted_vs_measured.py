@@ -1,0 +1,68 @@
+"""Predicted against measured seconds, one point a timed layer: on the diagonal they agree."""
+
+from __future__ import annotations
+
+from addercost.report.measured import measured_table
+from addercost.report.measurements import Measurements
+from addercost.report.plots.palette import INK, MARKERS, SERIES
+from addercost.report.plots.style import (
+    Drawn,
+    PlotOptions,
+    caption,
+    in_style,
+    new_figure,
+    nothing_to_show,
+    si_axis,
+)
+
+
+@in_style
+def draw(measurements: Measurements, options: PlotOptions) -> Drawn:
+    """One marker for each cost model; the dotted lines are a factor of two off."""
+    series: dict[str, list[tuple[float, float]]] = {}
+    for row in measurements.rows:
+        for p in row.predicted:
+            if p.seconds > 0:
+                series.setdefault(f"{p.model} on {p.hardware}", []).append((row.median_s, p.seconds))
+    figure = new_figure(options, 3.3 if options.width == "single" else 4.2)
+    axes = figure.subplots()
+    if not series:
+        nothing_to_show(axes, "the measurements carry no predictions")
+    else:
+        values = [value for points in series.values() for point in points for value in point]
+        low, high = min(values) / 1.6, max(values) * 1.6
+        for factor, style, width in ((1.0, "-", 0.9), (2.0, ":", 0.7), (0.5, ":", 0.7)):
+            axes.plot([low, high], [low * factor, high * factor], style, color=INK, linewidth=width)
+        for i, (name, points) in enumerate(series.items()):
+            axes.plot(
+                [x for x, _ in points],
+                [y for _, y in points],
+                linestyle="none",
+                marker=MARKERS[i % len(MARKERS)],
+                markerfacecolor=SERIES[i % len(SERIES)][0],
+                markeredgecolor=INK,
+                markeredgewidth=0.3,
+                label=f"{name}, mean error {_mape(points):.0%}",
+            )
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlim(low, high)
+        axes.set_ylim(low, high)
+        axes.grid()
+        si_axis(axes.xaxis, "s")
+        si_axis(axes.yaxis, "s")
+        axes.set_xlabel("measured (median)")
+        axes.set_ylabel("predicted")
+        figure.legend(loc="outside upper left", ncols=1 if options.width == "single" else 2)
+    left_out = f"{len(measurements.left_out)} rows left out" if measurements.left_out else ""
+    caption(figure, options, measurements.model, "dotted: a factor of two", left_out)
+    return Drawn(
+        figure,
+        measured_table(measurements),
+        "median_s",
+        f"Predicted against measured seconds of {len(measurements.rows)} timings of {measurements.model}.",
+    )
+
+
+def _mape(points: list[tuple[float, float]]) -> float:
+    return sum(abs(predicted / measured - 1) for measured, predicted in points) / len(points)

@@ -1,0 +1,45 @@
+"""Which rows of a large model a figure shows: modules summed until they fit, else the largest ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from addercost.report.profile import Profile
+from addercost.report.profile_table import LayerRow, folded, layer_rows
+
+_TOO_FEW = 4
+
+
+def fitting_rows(
+    profile: Profile, limit: int, weight: Callable[[LayerRow], float]
+) -> tuple[list[LayerRow], str]:
+    """At most `limit` rows in the order they run, and a remark on what was summed; rows of no weight go.
+
+    The finest module level that fits is taken. Where that would leave less than a quarter of `limit`, the
+    next finer level is shown by its largest rows, with the rest in one.
+    """
+    rows = layer_rows(profile)
+    deepest = max((row.path.count(".") + 1 for row in rows), default=1)
+    levels: list[tuple[int | None, list[LayerRow]]] = [(None, rows)] if len(rows) <= limit else []
+    levels += [(depth, folded(rows, depth)) for depth in range(deepest, 0, -1)]
+    fits = next((i for i, (_, level) in enumerate(levels) if len(level) <= limit), None)
+    if fits is None:
+        chosen, remark = levels[0][1], ""
+    elif fits > 0 and len(levels[fits][1]) < limit / _TOO_FEW:
+        chosen, remark = levels[fits - 1][1], ""
+    else:
+        depth, chosen = levels[fits]
+        remark = (
+            f"{len(rows)} layers summed to module depth {depth}" if depth and len(chosen) < len(rows) else ""
+        )
+    heavy = [row for row in chosen if weight(row) > 0]
+    if len(heavy) < len(chosen):
+        left_out = len(chosen) - len(heavy)
+        remark += f"{'; ' if remark else ''}{left_out} without operations left out"
+    if len(heavy) > limit:
+        kept = set(sorted(range(len(heavy)), key=lambda i: -weight(heavy[i]))[: limit - 1])
+        rest = [row for i, row in enumerate(heavy) if i not in kept]
+        remark += f"{'; ' if remark else ''}the {limit - 1} largest, the other {len(rest)} in one"
+        heavy = [row for i, row in enumerate(heavy) if i in kept]
+        heavy.append(LayerRow.merged(rest, f"{len(rest)} more"))
+    return heavy, remark

@@ -1,0 +1,172 @@
+"""The look of every figure, and figures as bytes that are the same for the same input.
+
+Widths are those of a printed column; text is text in SVG for a page, and embedded glyphs in files.
+"""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, cast
+
+from addercost.report.plots.palette import INK
+from addercost.report.tables import Table
+from addercost.report.text import printable
+from addercost.units import si
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMN_INCHES = {"single": 3.5, "double": 7.2}
+"""89 mm and 183 mm, the columns of most journals."""
+
+_STYLE: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 7.5,
+    "axes.titlesize": 8,
+    "axes.labelsize": 7.5,
+    "legend.fontsize": 7,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.axisbelow": True,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "grid.linewidth": 0.4,
+    "grid.color": "#9a9a9b",
+    "grid.alpha": 0.5,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4,
+    "hatch.linewidth": 0.5,
+    "legend.frameon": False,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "text.parse_math": False,
+    "axes.unicode_minus": True,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "addercost",
+}
+
+
+class FigureFormat(StrEnum):
+    SVG = "svg"
+    PDF = "pdf"
+    PNG = "png"
+
+
+@dataclass(frozen=True, slots=True)
+class PlotOptions:
+    """width: a key of COLUMN_INCHES. top: bars or rows at most; what is left out is summed and said.
+
+    share: fractions in place of absolute values. basis: the processor whose cycles are shown, or "ops".
+    """
+
+    width: str = "double"
+    top: int = 40
+    share: bool = False
+    basis: str | None = None
+    caption: bool = True
+
+    @property
+    def inches(self) -> float:
+        return COLUMN_INCHES[self.width]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A figure and the numbers it shows. bar: the column that a terminal draws as bars. alt: one sentence."""
+
+    figure: Figure
+    table: Table
+    bar: str
+    alt: str
+
+
+@contextmanager
+def look() -> Iterator[None]:
+    """Figures made and saved inside have the project's look, whatever the user's matplotlibrc says."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(cast("Any", _STYLE))
+        yield
+
+
+def new_figure(options: PlotOptions, height_inches: float) -> Figure:
+    """An empty figure of the asked width, laid out so that nothing overlaps or is cut."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(options.inches, height_inches), layout="constrained")
+
+
+def figure_bytes(drawn: Drawn, output: FigureFormat) -> bytes:
+    """The figure as a file with nothing in it that changes from run to run. PNG gets a white ground."""
+    import matplotlib
+
+    buffer = io.BytesIO()
+    with look(), matplotlib.rc_context({"svg.fonttype": "path"}):
+        match output:
+            case FigureFormat.SVG:
+                drawn.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "addercost"})
+            case FigureFormat.PDF:
+                fixed = {"CreationDate": None, "Producer": "matplotlib", "Creator": "addercost"}
+                drawn.figure.savefig(buffer, format="pdf", metadata=fixed)
+            case FigureFormat.PNG:
+                drawn.figure.savefig(
+                    buffer, format="png", dpi=300, facecolor="white", metadata={"Software": "addercost"}
+                )
+    return buffer.getvalue()
+
+
+def si_axis(axis: Any, unit: str = "") -> None:
+    """Ticks with SI prefixes."""
+    from matplotlib.ticker import FuncFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: si(value, unit)))
+
+
+def percent_axis(axis: Any) -> None:
+    from matplotlib.ticker import FuncFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+
+
+def nothing_to_show(axes: Axes, text: str) -> None:
+    """Says why a plot is empty, in its middle."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
+
+
+def caption(figure: Figure, options: PlotOptions, *parts: str) -> None:
+    """What the figure shows and how it was counted, below it; left out where a page says so itself."""
+    text = "; ".join(printable(part) for part in parts if part)
+    if options.caption and text:
+        figure.supxlabel(textwrap.fill(text, round(options.inches * 19)), fontsize=6.5)
+
+
+def in_style(draw: Callable[..., Drawn]) -> Callable[..., Drawn]:
+    """Decorates a drawing function so that its figure is made inside `look`."""
+    from functools import wraps
+
+    @wraps(draw)
+    def wrapped(*args: Any, **kwargs: Any) -> Drawn:
+        with look():
+            return draw(*args, **kwargs)
+
+    return wrapped

@@ -1,0 +1,112 @@
+"""A profile read back from the JSON it was saved as: the round trip is the identity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from addercost.arithmetic import Arithmetic, OpClass, OpCounts
+from addercost.cost.estimate import LayerEstimate, MissingFigure, ModelCost
+from addercost.counts.conventions import convention_named
+from addercost.counts.model import LayerCounts, ModelCounts, UncountedOp
+from addercost.errors import AddercostError, DataError
+from addercost.report.profile import SCHEMA, Profile
+from addercost.trace.record import TensorSpec
+from addercost.trace.serialize import check_schema
+
+
+def profile_from_data(data: Any, source: str = "profile") -> Profile:
+    """Reads what `Profile.to_dict` made. Raises DataError naming `source` for anything else."""
+    check_schema(data, SCHEMA, source)
+    try:
+        return _profile(data)
+    except (KeyError, TypeError, ValueError, AttributeError, AddercostError) as error:
+        raise DataError(
+            f"{source} is a damaged profile: {type(error).__name__}: {error}",
+            "make it again with `addercost profile … --format json`",
+        ) from None
+
+
+def _profile(data: Mapping[str, Any]) -> Profile:
+    counts = ModelCounts(
+        model=str(data["model"]),
+        convention=convention_named(data["convention"]),
+        arithmetic=_arithmetic(data["arithmetic"]),
+        layers=tuple(_layer(layer) for layer in data["layers"]),
+        uncounted=tuple(
+            UncountedOp(str(item["op"]), _whole(item["calls"]), tuple(map(str, item["paths"])))
+            for item in data["uncounted"]
+        ),
+        parameters=_whole(data["parameters"]),
+        unused_parameters=_whole(data["unused_parameters"]),
+        tracer=str(data["tracer"]),
+        inputs=tuple(
+            TensorSpec(tuple(map(_whole, spec["shape"])), str(spec["dtype"]), "input")
+            for spec in data["inputs"]
+        ),
+        notes=tuple(map(str, data["notes"])),
+        what_if=tuple(map(str, data["what_if"])),
+    )
+    if counts.total.by_format() != data["totals_by_format"]:
+        raise ValueError("the layers do not sum to its totals")
+    return Profile(counts, tuple(_cost(cost) for cost in data["cost"]), bool(data["keep_first_last"]))
+
+
+def _layer(data: Mapping[str, Any]) -> LayerCounts:
+    return LayerCounts(
+        path=str(data["path"]),
+        type=str(data["type"]),
+        op=str(data["op"]),
+        ops={str(op): _whole(calls) for op, calls in data["ops"].items()},
+        output_shape=tuple(map(_whole, data["output_shape"])),
+        parameters=_whole(data["parameters"]),
+        counts=OpCounts.from_mapping(
+            {
+                (OpClass(name), str(number_format)): _whole(n)
+                for number_format, by_class in data["counts_by_format"].items()
+                for name, n in by_class.items()
+            }
+        ),
+        mac_sites=_whole(data["mac_sites"]),
+        arithmetic=_arithmetic(data["arithmetic"]),
+        bytes_read=_whole(data["bytes_read"]),
+        bytes_written=_whole(data["bytes_written"]),
+    )
+
+
+def _cost(data: Mapping[str, Any]) -> ModelCost:
+    hardware = str(data["hardware"])
+    return ModelCost(
+        hardware=hardware,
+        model=str(data["model"]),
+        lowering=str(data["lowering"]),
+        cycles=_number(data["cycles"]),
+        seconds=None if data["seconds"] is None else _number(data["seconds"]),
+        complete=bool(data["complete"]),
+        missing=tuple(
+            MissingFigure(str(item["figure"]), hardware, _whole(item["count"])) for item in data["missing"]
+        ),
+        assumptions=tuple(map(str, data["assumptions"])),
+        layers=tuple(
+            LayerEstimate(
+                str(layer["path"]), _number(layer["cycles"]), str(layer["bound"]), bool(layer["complete"])
+            )
+            for layer in data["layers"]
+        ),
+    )
+
+
+def _arithmetic(name: Any) -> Arithmetic | None:
+    return None if name is None else Arithmetic(name)
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"not a count: {value!r}")
+    return value
+
+
+def _number(value: Any) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < float("inf"):
+        raise ValueError(f"not a cost: {value!r}")
+    return value

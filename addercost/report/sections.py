@@ -1,0 +1,153 @@
+"""The parts of a report as tables and sentences, in reading order; every output format prints these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from addercost.report.advantage_tables import rank_table, sensitivity_table
+from addercost.report.document import Report, Subject, network_name
+from addercost.report.measured import measured_table
+from addercost.report.side_by_side import side_by_side
+from addercost.report.tables import Column, Table
+from addercost.units import si
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """key: stable, for anchors and sheet names. lead: what the reader is looking at."""
+
+    key: str
+    title: str
+    lead: str = ""
+    tables: tuple[Table, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def report_sections(report: Report) -> Iterator[tuple[str, list[Section]]]:
+    """(name of the subject or of the measurements, its sections)."""
+    for subject in report.subjects:
+        yield subject.name, subject_sections(subject)
+    for measurements in report.measurements:
+        yield (
+            f"{measurements.model}, measured",
+            [
+                Section(
+                    "measured",
+                    "Predicted against measured",
+                    "Timings from one environment. Predictions stand beside them, in their own columns.",
+                    (measured_table(measurements),),
+                )
+            ],
+        )
+
+
+def subject_sections(subject: Subject) -> list[Section]:
+    """Only what there is data for."""
+    sections = [
+        Section("asked", "What was asked", tables=(asked(subject),)),
+        Section(
+            "arithmetics",
+            "Arithmetics side by side",
+            "The same trace, counted as each arithmetic.",
+            (side_by_side(subject),),
+        ),
+        Section("layers", "Layers", tables=(subject.first.to_table(),)),
+    ]
+    if subject.ranked:
+        lead = (
+            "Estimated cycles as multiply-add by cycles as another arithmetic, MAC sites only. The two cost "
+            "models are the two extremes: latency-sum overlaps nothing, throughput everything."
+        )
+        sections.append(Section("rank", "Processors by advantage", lead, (rank_table(subject),)))
+    if subject.sensitivities:
+        tables = tuple(sensitivity_table(item) for item in subject.sensitivities)
+        lead = "Each latency moved over its range, the others kept; MAC sites only. Estimates."
+        sections.append(Section("sensitivity", "Break-even and sensitivity", lead, tables))
+    sections.append(
+        Section("notes", "Notes: what was not counted or was assumed", notes=tuple(notes(subject)))
+    )
+    return sections
+
+
+def asked(subject: Subject) -> Table:
+    """Model, inputs, convention, hardware and where its figures come from."""
+    counts = subject.first.counts
+    inputs = ", ".join(f"{'x'.join(map(str, spec.shape)) or 'scalar'} {spec.dtype}" for spec in counts.inputs)
+    rows = [
+        ("model", f"{counts.model} ({subject.spec})" if subject.spec != counts.model else counts.model),
+        ("inputs", inputs or "none"),
+        ("counting convention", f"{counts.convention.name}: {counts.convention.title}"),
+        ("convention of", counts.convention.source),
+        ("arithmetics", ", ".join(network_name(profile) for profile in subject.profiles)),
+    ]
+    if counts.what_if:
+        rows.append(("what if", " and ".join(counts.what_if)))
+    if any(profile.keep_first_last for profile in subject.profiles[1:]):
+        rows.append(("first and last layer", "left as they are in the other arithmetics"))
+    for note in subject.hardware:
+        clock = f", {si(note.clock_hz, 'Hz')}" if note.clock_hz else ""
+        rows.append((note.name, f"{note.title}{clock}; figures from {'; '.join(note.sources)}"))
+    return Table(
+        columns=(Column("what", "asked"), Column("answer", "for")),
+        rows=[{"what": what, "answer": answer} for what, answer in rows],
+    )
+
+
+def headline(subject: Subject) -> list[tuple[str, str, str]]:
+    """(figure, its name, a remark) of the few numbers that answer first."""
+    counts = subject.first.counts
+    by_class = counts.total.by_class()
+    others = counts.total.total - by_class["mul"] - by_class["add"]
+    mark = "" if counts.complete else "≥ "
+    rows = [
+        (f"{mark}{si(by_class['mul'], digits=4)}", "multiplications", f"{by_class['mul']:,}"),
+        (f"{mark}{si(by_class['add'], digits=4)}", "additions", f"{by_class['add']:,}"),
+        (f"{mark}{si(others, digits=4)}", "other operations", f"{others:,}"),
+        (si(counts.parameters, digits=4), "parameters", f"{counts.parameters:,}"),
+    ]
+    own = network_name(subject.first)
+    for e in subject.estimates:
+        if e.arithmetic == own and e.model == "latency-sum":
+            seconds = f", {si(e.seconds, 's')}" if e.seconds is not None else ""
+            at_least = "" if e.complete else "≥ "
+            rows.append(
+                (f"{at_least}{si(e.cycles)}", f"cycles on {e.hardware}", f"{e.model} estimate{seconds}")
+            )
+    for energy in subject.energies:
+        if energy.arithmetic == own:
+            at_least = "" if energy.complete else "≥ "
+            rows.append((f"{at_least}{si(energy.joules, 'J')}", f"arithmetic at {energy.table}", "estimate"))
+    return rows
+
+
+def notes(subject: Subject) -> Iterator[str]:
+    """What totals leave out, and what estimates stand on, each said once."""
+    counts = subject.first.counts
+    for item in counts.uncounted:
+        places = ", ".join(item.paths[:5])
+        yield f"LOWER BOUND: no counting rule for {item.op} ({item.calls} calls, in {places})"
+    if counts.complete:
+        yield "Every operator has a counting rule."
+    if counts.unused_parameters:
+        yield f"{counts.unused_parameters:,} parameters are not used by this forward."
+    if counts.tracer != "meta":
+        yield f"Traced by a {counts.tracer} run."
+    yield from counts.notes
+    said: dict[str, list[str]] = {}
+    for e in subject.estimates:
+        for text in e.missing:
+            said.setdefault(text, []).append(f"{e.model} as {e.arithmetic}")
+        for text in e.assumptions:
+            said.setdefault(f"{e.hardware} assumes: {text}", []).append(e.model)
+    for energy in subject.energies:
+        for text in energy.missing:
+            said.setdefault(text, []).append(f"as {energy.arithmetic}")
+        for text in energy.assumptions:
+            said.setdefault(f"{energy.table} assumes: {text}", []).append("energy")
+    for text, where in said.items():
+        yield f"{text} ({', '.join(dict.fromkeys(where))})"
+    if subject.energies:
+        yield "Energy is that of the arithmetic alone: memory traffic is left out."
+    if subject.estimates and not subject.rooflines:
+        yield "No roofline: no processor asked for has a memory bandwidth and a clock in its table."

@@ -1,0 +1,68 @@
+"""Training records as plain data, for the `curves`, `filters`, `histogram`, `features` and `pareto` plots.
+
+The document; every field but the first four may be left out:
+
+    {"schema": "addercost/training/1", "name": "adder, seed 0", "model": "zoo:lenet5-bn:adder",
+     "dataset": "MNIST", "accuracy_percent": 99.4, "curves": {"test accuracy (%)": [97.1, …]},
+     "filters": {"conv1": [[[…], …], …]}, "weights": {"conv1": [0.1, …]},
+     "features": {"x": […], "y": […], "label": […]}}
+
+curves: one value an epoch, the name with its unit. filters: [K][R][S], one input channel. features: the two
+activations before the classifier, and the class, of each sample.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from addercost.errors import DataError
+from addercost.report.plain import from_plain
+from addercost.trace.serialize import check_schema
+
+SCHEMA = "addercost/training/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Two activations and the class of each sample; three lists of one length."""
+
+    x: tuple[float, ...] = ()
+    y: tuple[float, ...] = ()
+    label: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRun:
+    """One trained network. NaN in a curve is a gap; elsewhere it is refused."""
+
+    name: str
+    model: str
+    dataset: str
+    accuracy_percent: float | None = None
+    curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict, metadata={"allow_nan": True})
+    filters: Mapping[str, tuple[tuple[tuple[float, ...], ...], ...]] = field(default_factory=dict)
+    weights: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    features: Features = Features()
+
+    def __post_init__(self) -> None:
+        points = {len(self.features.x), len(self.features.y), len(self.features.label)}
+        if len(points) > 1:
+            raise DataError(f"{self.name}: features have {sorted(points)} values in x, y and label")
+        if self.accuracy_percent is not None and not 0 <= self.accuracy_percent <= 100:
+            raise DataError(f"{self.name}: {self.accuracy_percent} is no accuracy in percent")
+        for layer, kernels in self.filters.items():
+            if len({(len(kernel), *map(len, kernel)) for kernel in kernels}) > 1:
+                raise DataError(f"{self.name}: the filters of {layer} differ in size")
+
+    def finite_curve(self, name: str) -> list[tuple[int, float]]:
+        """(epoch from 1, value) of what is a number."""
+        return [(i, v) for i, v in enumerate(self.curves[name], 1) if math.isfinite(v)]
+
+
+def training_from_data(data: Any, source: str = "training record") -> TrainingRun:
+    """Reads the document above. Raises DataError naming `source` and the field."""
+    check_schema(data, SCHEMA, source)
+    return from_plain(TrainingRun, data, source)

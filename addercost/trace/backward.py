@@ -1,0 +1,73 @@
+"""The backward half of a training step: which module each gradient belongs to, and where it starts."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_flatten
+
+from addercost.errors import TraceError
+
+BACKWARD = "backward"
+"""Tag of a call made by the backward pass, forwards that it repeats (checkpointing) included."""
+
+
+class Idle(str):
+    """The path while no module runs: equal to the root's "", and told apart from it by its type."""
+
+    __slots__ = ()
+
+
+class GradientPaths:
+    """Module path by autograd node.
+
+    Nodes are numbered in the order in which the forward made them, just before the operator they belong to
+    is dispatched. So the path at the first dispatch that finds a new node says whose it is; a node that no
+    dispatch follows belongs with the one before.
+    """
+
+    def __init__(self, names: Mapping[int, tuple[str, str, Tensor]]) -> None:
+        self.running = False
+        self._newest = -1
+        self._numbers: list[int] = []
+        self._paths: list[str] = []
+        self._owners = {key: name.rpartition(".")[0] for key, (name, _, _) in names.items()}
+
+    def path(self, path: str) -> str:
+        """The module a call belongs to, given the path on the stack."""
+        node = torch._C._current_autograd_node() if self.running else None
+        if node is None or type(path) is not Idle:
+            # Forward, or a forward repeated during the backward.
+            newest = torch.autograd._get_sequence_nr() - 1  # type: ignore[attr-defined]
+            if newest > self._newest:
+                self._newest = newest
+                if not self._paths or self._paths[-1] != path:
+                    self._numbers.append(newest)
+                    self._paths.append(path)
+            return path
+        variable = getattr(node, "variable", None)
+        if variable is not None:
+            return self._owners.get(id(variable), "")
+        at = bisect_right(self._numbers, node._sequence_nr()) - 1
+        return self._paths[at] if at >= 0 else ""
+
+
+def start_backward(output: Any, name: str) -> None:
+    """Gradients of a model's output, all ones, back to every parameter and input that needs one.
+
+    A `loss` among the outputs is differentiated alone; otherwise everything that depends on a parameter is.
+    Raises TraceError if nothing does.
+    """
+    loss = output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", None)
+    found = [loss] if isinstance(loss, Tensor) else tree_flatten(output)[0]
+    ends = [value for value in found if isinstance(value, Tensor) and value.requires_grad]
+    if not ends:
+        raise TraceError(
+            f"{name} has no gradient to compute: no output depends on a parameter or an input",
+            "leave --backward out, or unfreeze the model",
+        )
+    torch.autograd.backward(ends, [torch.ones_like(end) for end in ends])

@@ -1,0 +1,194 @@
+"""A second, independent tracer: fvcore walks torch's jit graph, and every node becomes a call.
+
+The dispatch tracer sees operators below autograd, where a linear layer is an `addmm`; this one sees them as
+the model calls them. The same rules count both, so that agreement is evidence for each. It takes positional
+inputs only, and data-dependent shapes as they were in the example.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
+
+from addercost.errors import ArgumentError, TraceError
+from addercost.trace.modules import ModuleTree, replace_tensors, type_name, unchanged
+from addercost.trace.record import ArgValue, OpCall, TensorSpec, Trace
+from addercost.trace.recorder import op_info
+from addercost.trace.switches import countable_operators
+
+_SHAPE = "shape"
+"""Role of the numbers that jit makes of tensor sizes: arithmetic with them is none of the model's."""
+
+_KINDS = ("aten::", "addercost::", "quantized::")
+
+
+def trace_with_fvcore(model: nn.Module, *args: Any, name: str | None = None) -> Trace:
+    """One forward in evaluation mode, through fvcore's analysis of the jit graph. jit computes as it traces.
+
+    args: the forward's positional inputs. Raises TraceError where jit cannot trace the model, ArgumentError
+    where fvcore is not installed.
+    """
+    try:
+        from fvcore.nn.jit_analysis import JitModelAnalysis
+    except ImportError as error:
+        raise ArgumentError("the fvcore tracer needs fvcore", "pip install fvcore") from error
+    title = name or type(model).__name__
+    tree = ModuleTree(model)
+
+    inputs = tuple(tree_map(_with_data, args))
+    with ExitStack() as stack:
+        stack.enter_context(countable_operators())
+        stack.enter_context(unchanged(tree))
+        # jit keeps a node for each operator whatever computes it, so the fast kernels may.
+        torch._C._set_mkldnn_enabled(True)
+        names = replace_tensors(tree, _with_data)
+        for module in tree.modules:
+            module.__dict__["training"] = False
+        stack.enter_context(torch.no_grad())
+        reader = _Reader({id(t): (n, role) for n, role, t in names.values()}, model, inputs)
+        analysis = JitModelAnalysis(model, inputs)
+        analysis._op_handles = _EveryKind(reader)
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+        try:
+            analysis.total()
+        except Exception as error:
+            text = " ".join(str(error).split())[:400]
+            raise TraceError(
+                f"{title} cannot be traced by jit: {type(error).__name__}: {text}",
+                "use the dispatch tracer, which is the default",
+            ) from error
+        missed = analysis.unsupported_ops()
+        parameters = {n: t.numel() for n, role, t in names.values() if role == "parameter"}
+    known = {path: type_name(module) for module in tree.modules for path in tree.paths[id(module)]}
+    calls = tuple(reader.calls)
+    return Trace(
+        model=title,
+        calls=calls,
+        modules={call.module: known.get(call.module, "") for call in calls},
+        parameters=parameters,
+        inputs=tuple(reader.input_specs),
+        tracer="fvcore",
+        versions={"torch": torch.__version__, "python": platform.python_version()},
+        notes=("traced by fvcore through torch.jit", *(f"jit node left out: {kind}" for kind in missed)),
+    )
+
+
+def _with_data(value: Any) -> Any:
+    """Zeros for what has no data, since jit runs what it traces; memory is taken only where it is written."""
+    if not isinstance(value, Tensor):
+        return value
+    data = torch.zeros(value.shape, dtype=value.dtype) if value.is_meta else value.detach()
+    return nn.Parameter(data, value.requires_grad) if isinstance(value, nn.Parameter) else data
+
+
+def _of_sizes(operands: list[TensorSpec]) -> bool:
+    """Whether an operator only joins tensor sizes with each other and with constants."""
+    sizes = [spec for spec in operands if spec.role == _SHAPE]
+    return bool(sizes) and all(spec.role == _SHAPE or spec.shape == () for spec in operands)
+
+
+class _EveryKind(dict[str, Callable[..., Any]]):
+    """fvcore looks handlers up by node kind; this has one for every operator."""
+
+    def __init__(self, reader: _Reader) -> None:
+        super().__init__()
+        self.reader = reader
+
+    def __contains__(self, kind: object) -> bool:
+        return str(kind).startswith(_KINDS)
+
+    def __getitem__(self, kind: str) -> Callable[..., Any]:
+        return self.reader.handle
+
+
+class _Reader:
+    """Turns jit nodes into calls."""
+
+    def __init__(self, names: dict[int, tuple[str, str]], model: nn.Module, inputs: tuple[Any, ...]) -> None:
+        self.calls: list[OpCall] = []
+        tensors = torch.jit._unique_state_dict(model, keep_vars=True)  # type: ignore[attr-defined, no-untyped-call]
+        # jit appends the model's tensors to the graph's inputs in this order.
+        self._held = [names.get(id(tensor), (key, "constant")) for key, tensor in tensors.items()]
+        self._specs: dict[str, TensorSpec] = {}
+        self.input_specs = [
+            TensorSpec(tuple(t.shape), str(t.dtype).removeprefix("torch."), "input")
+            for t in inputs
+            if isinstance(t, Tensor)
+        ]
+
+    def handle(self, inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+        node = outputs[0].node() if outputs else inputs[0].node()
+        if not self._specs:
+            self._read_inputs(list(node.owningBlock().inputs()))
+        schema = torch._C.parse_schema(node.schema())
+        namespace, _, name = schema.name.partition("::")
+        packet = getattr(getattr(torch.ops, namespace), name, None)
+        overload = getattr(packet, schema.overload_name or "default", None) if packet is not None else None
+        info = op_info(overload) if overload is not None else None
+        values = {
+            argument.name: self._value(value)
+            for argument, value in zip(schema.arguments, node.inputs(), strict=False)
+        }
+        parameters = [v for v in values.values() if isinstance(v, TensorSpec)]
+        if name in ("size", "numel") or _of_sizes(parameters):
+            for output in outputs:
+                self._tensor(output, _SHAPE)
+            return Counter()
+        fixed = bool(parameters) and all(spec.role in ("parameter", "derived") for spec in parameters)
+        role = "derived" if fixed else "activation"
+        specs = []
+        for output in outputs:
+            spec = self._tensor(output, role, parameters[0].name if fixed else "")
+            if spec is not None:
+                specs.append(spec)
+        if not specs and not info:
+            return Counter()
+        op = f"{namespace}.{name}.{schema.overload_name or 'default'}"
+        path = node.scopeName().split("/")[-1]
+        tags = info.tags if info is not None else ()
+        self.calls.append(OpCall(op, path, values, tuple(specs), len(self.calls), tags))
+        return Counter()
+
+    def _read_inputs(self, values: list[Any]) -> None:
+        """The last inputs of the graph are the model's tensors, the others the forward's."""
+        split = len(values) - len(self._held)
+        for value in values[:split]:
+            self._tensor(value, "input")
+        for value, (name, role) in zip(values[split:], self._held, strict=True):
+            self._tensor(value, role, name)
+
+    def _tensor(self, value: Any, role: str = "activation", name: str = "") -> TensorSpec | None:
+        key = value.debugName()
+        known = self._specs.get(key)
+        if known is not None:
+            return known
+        if value.node().kind() == "prim::NumToTensor":
+            role = _SHAPE
+        kind = value.type()
+        if kind.kind() == "ListType":
+            return None
+        if kind.kind() != "TensorType" or kind.sizes() is None:
+            return None
+        dtype = str(kind.dtype()).removeprefix("torch.") if kind.dtype() is not None else "float32"
+        spec = self._specs[key] = TensorSpec(tuple(kind.sizes()), dtype, role, name)
+        return spec
+
+    def _value(self, value: Any) -> ArgValue:
+        node = value.node()
+        if node.kind() in ("prim::ListConstruct", "prim::TupleConstruct"):
+            return tuple(self._value(item) for item in node.inputs())
+        if value.type().kind() == "TensorType":
+            return self._tensor(value)
+        constant = value.toIValue() if node.kind() == "prim::Constant" else None
+        if isinstance(constant, Tensor):
+            return TensorSpec(tuple(constant.shape), str(constant.dtype).removeprefix("torch."), "constant")
+        if isinstance(constant, list):
+            return tuple(constant)
+        return constant if isinstance(constant, bool | int | float | str) else None

@@ -1,0 +1,83 @@
+"""Every rule against a loop over counting numbers, on shapes that Hypothesis draws."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from addercost.counts.rules.elementwise import ELEMENTWISE
+from addercost.counts.rules.movement import nothing
+from addercost.counts.work import RULES
+from tests.counts import cases
+from tests.counts.oracle import CASES, check
+
+for _module in pkgutil.iter_modules(cases.__path__):
+    importlib.import_module(f"{cases.__name__}.{_module.name}")
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_rule_counts_what_the_loop_does(name: str) -> None:
+    make, operators = CASES[name]
+    met: set[str] = set()
+
+    @settings(max_examples=25, deadline=None, database=None, derandomize=True)
+    @given(st.data())
+    def run(data: Any) -> None:
+        torch.manual_seed(0)
+        met.update(check(make(data.draw)))
+
+    run()
+    assert set(operators) <= met, "the case never reached the operator it stands for"
+
+
+NOT_LOOPED = {
+    "spectral methods iterate until they converge: flop estimates of the textbook": (
+        "aten._linalg_eigh", "aten.linalg_eig", "aten._linalg_svd", "aten.linalg_pinv",
+        "aten.linalg_matrix_exp", "aten.linalg_ldl_factor_ex", "aten.linalg_ldl_solve",
+    ),
+    "worst case of a sort or a selection, which depends on values": (
+        "aten.sort", "aten.topk", "aten.kthvalue", "aten.median", "aten.mode", "aten.unique_consecutive",
+        "aten.isin",
+    ),
+    "random numbers": (
+        "aten.rand", "aten.uniform_", "aten.randn", "aten.normal_", "aten.log_normal_", "aten.bernoulli_",
+        "aten.exponential_", "aten.geometric_", "aten.cauchy_", "aten.native_dropout", "aten.randperm",
+        "aten.multinomial", "aten.rrelu_with_noise",
+    ),
+    "put together from rules that are looped": (
+        "aten.linalg_lstsq", "aten.linalg_householder_product", "aten.ormqr", "aten.cholesky_inverse",
+        "aten._embedding_bag", "aten._fft_r2c", "aten._fft_c2r", "aten._euclidean_dist",
+        "aten.embedding_renorm_", "aten._flash_attention_forward",
+        "torch_nn._linear_cross_entropy_batch_chunked",
+    ),
+    "no kernel on a CPU, or packed weights": (
+        "aten._scaled_mm", "aten._grouped_mm", "aten._weight_int8pack_mm", "aten._weight_int4pack_mm",
+        "aten._dyn_quant_matmul_4bit", "quantized.linear", "quantized.conv2d", "quantized.add",
+        "aten.quantize_per_tensor", "aten.dequantize",
+    ),
+    "element-wise: test_elementwise.py": (
+        "aten.gelu", "aten.gelu_backward", "aten.elu", "aten.round", "aten.mvlgamma", "aten.frexp",
+        "aten.pow", "aten.clamp", "aten.lerp",
+    ),
+    "layers in plain torch: test_recognised_layers.py": ("addercost.adder_pairs",),
+    "a count by its definition": (
+        "aten.affine_grid_generator", "aten.bincount", "aten.histc", "aten._histogramdd_from_bin_tensors",
+        "aten._histogramdd_bin_edges", "aten.nonzero", "aten.segment_reduce", "aten._ctc_loss",
+        "aten.hash_tensor", "aten.avg_pool2d",
+    ),
+}  # fmt: skip
+"""Rules without a loop of their own, and why. A name stands for its whole rule."""
+
+
+def test_every_rule_has_a_loop_or_a_reason() -> None:
+    looped = {RULES[name] for _, names in CASES.values() for name in names}
+    excused = {RULES[name] for names in NOT_LOOPED.values() for name in names}
+    elementwise = {RULES[f"aten.{name}"] for name in ELEMENTWISE}
+    missing = [n for n, rule in RULES.items() if rule not in looped | excused | elementwise | {nothing}]
+    assert not missing

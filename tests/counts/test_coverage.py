@@ -1,0 +1,32 @@
+"""Every entry of torch's operator database is counted, but for a few that are named with their reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytest.importorskip("expecttest", reason="torch's operator database imports it")
+
+from benchmarks.coverage import REMAINDER, Kind, cover, entries, entry_name
+
+ENTRIES = entries()
+ALLOWED = 0.03
+SAMPLES = 12
+"""Of each entry. `python -m benchmarks.coverage` takes all of them, for the same figure."""
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=entry_name)
+def test_every_call_is_counted(entry: Any) -> None:
+    coverage = cover(entry, SAMPLES)
+    if coverage.name in REMAINDER:
+        assert coverage.kind is Kind.UNCOUNTED, "it is counted now: take it off the list"
+    else:
+        assert coverage.kind is not Kind.UNCOUNTED, coverage.uncounted or coverage.problem
+
+
+def test_the_remainder_is_small() -> None:
+    names = {entry_name(entry) for entry in ENTRIES}
+    assert set(REMAINDER) <= names
+    assert len(ENTRIES) > 600
+    assert len(REMAINDER) / len(ENTRIES) < ALLOWED

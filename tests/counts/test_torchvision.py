@@ -1,0 +1,63 @@
+"""torchvision publishes one operation count a model, in billions of MACs to three decimals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from addercost.counts.model import count
+from addercost.trace import torchvision_models
+from addercost.trace.build import DataFree
+from addercost.trace.tracer import trace
+
+
+def published() -> list[tuple[str, Any]]:
+    """(model, weights entry) for every set of weights that states its operations and whose input is known."""
+    found = []
+    models = torchvision_models._models()
+    for name in torchvision_models.list_models():
+        module = models.get_model_builder(name).__module__
+        # A detector's count depends on the boxes it finds, optical flow's on its iterations.
+        if any(task in module for task in ("detection", "optical_flow", "quantization")):
+            continue
+        for weights in models.get_model_weights(name):
+            if "_ops" in weights.meta:
+                found.append((name, weights))
+    return found
+
+
+def built(name: str, weights: Any) -> nn.Module:
+    options = {}
+    if "min_size" in weights.meta and name.startswith("vit"):
+        options["image_size"] = weights.meta["min_size"][0]
+    with DataFree():
+        return torchvision_models.make_model(name, **options)
+
+
+def image(name: str, weights: Any) -> torch.Tensor:
+    transforms = weights.transforms()
+    size = getattr(transforms, "crop_size", None) or transforms.resize_size
+    height, width = (size[0], size[-1]) if isinstance(size, list | tuple) else (size, size)
+    module = torchvision_models._models().get_model_builder(name).__module__
+    if "video" in module:
+        return torch.empty(1, 3, 16, height, width, device="meta")
+    if "segmentation" in module:
+        height = width = 520
+    return torch.empty(1, 3, height, width, device="meta")
+
+
+@pytest.mark.parametrize(("name", "weights"), published(), ids=lambda value: str(value))
+def test_sites_are_the_published_operations(name: str, weights: Any) -> None:
+    counts = count(trace(built(name, weights), image(name, weights)), "macs")
+    assert counts.complete
+    assert round(counts.mac_sites / 1e9, 3) == weights.meta["_ops"]
+
+
+def test_every_group_of_models_is_present() -> None:
+    """Were torchvision to rename what is read above, the test would shrink to nothing unnoticed."""
+    modules = {torchvision_models._models().get_model_builder(name).__module__ for name, _ in published()}
+    assert {"torchvision.models.video.resnet", "torchvision.models.segmentation.fcn"} <= modules
+    assert len(published()) >= 100

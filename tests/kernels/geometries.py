@@ -1,0 +1,26 @@
+"""The shapes at which kernels go wrong: (N, C, H, W), (K, R, S), geometry."""
+
+from __future__ import annotations
+
+import pytest
+
+from addercost.kernels.problem import Geometry
+
+GEOMETRIES = [
+    pytest.param((1, 3, 1, 1), (1, 1, 1), Geometry(), id="one-pixel"),
+    pytest.param((1, 1, 5, 4), (3, 3, 3), Geometry(padding=(1, 1)), id="one-channel"),
+    pytest.param((2, 1, 12, 12), (6, 5, 5), Geometry(), id="lenet-first"),
+    pytest.param((3, 5, 6, 7), (4, 3, 3), Geometry(padding=(1, 1)), id="odd-batch-crs-45"),
+    pytest.param((2, 3, 9, 8), (5, 3, 3), Geometry((2, 2), (1, 1)), id="stride-2"),
+    pytest.param((1, 2, 10, 8), (3, 2, 2), Geometry((3, 3)), id="stride-3"),
+    pytest.param((2, 7, 9, 9), (20, 1, 1), Geometry((2, 2)), id="1x1-stride-2"),
+    pytest.param((2, 2, 8, 8), (3, 3, 1), Geometry((1, 2), (2, 0)), id="unequal-pairs"),
+    pytest.param((1, 2, 8, 9), (3, 3, 3), Geometry(padding=(2, 2), dilation=(2, 2)), id="dilation"),
+    pytest.param((2, 4, 5, 5), (6, 3, 3), Geometry(padding=(1, 1), groups=2), id="groups"),
+    pytest.param((1, 4, 5, 5), (4, 3, 3), Geometry((2, 2), groups=4), id="depthwise"),
+    pytest.param((2, 16, 4, 4), (17, 1, 1), Geometry(), id="17-filters"),
+    pytest.param((1, 8, 14, 14), (33, 3, 3), Geometry(padding=(1, 1)), id="33-filters"),
+    pytest.param((1, 4, 7, 1), (40, 3, 1), Geometry(padding=(1, 0)), id="one-column"),
+    pytest.param((2, 4, 1, 9), (5, 1, 3), Geometry(), id="one-row"),
+    pytest.param((1, 3, 4, 4), (2, 1, 1), Geometry(padding=(2, 1)), id="1x1-padded"),
+]

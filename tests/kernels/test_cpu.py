@@ -1,0 +1,191 @@
+"""The Halide kernels against the reference."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from addercost.kernels import dispatch, reference
+from addercost.kernels.problem import Geometry
+from tests.kernels.geometries import GEOMETRIES
+
+pytest.importorskip("halide", reason="the CPU kernels need halide")
+run = pytest.importorskip("addercost.kernels.cpu.run")
+
+LAYOUTS = [torch.contiguous_format, torch.channels_last]
+LAYOUT_IDS = ["nchw", "nhwc"]
+
+
+def operands(
+    image: tuple[int, int, int, int],
+    filters: tuple[int, int, int],
+    geometry: Geometry,
+    layout: torch.memory_format,
+) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(sum(image) + sum(filters))
+    k, r, s = filters
+    x = torch.randn(image, generator=generator).contiguous(memory_format=layout)
+    return x, torch.randn(k, image[1] // geometry.groups, r, s, generator=generator)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
+@pytest.mark.parametrize(("image", "filters", "geometry"), GEOMETRIES)
+def test_adder_forward_is_the_references(image, filters, geometry, layout) -> None:  # type: ignore[no-untyped-def]
+    x, w = operands(image, filters, geometry, layout)
+    expected = reference.adder_forward(x, w, geometry)
+    out = run.convolve("adder", x, w, geometry)
+    torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-4)
+    assert out.stride() == expected.stride()
+
+
+# The other arithmetics share algorithm and schedule: for them the two layouts take turns, so that each
+# class is compiled once and both are met.
+TURNS = [
+    pytest.param(*case.values, LAYOUTS[index % 2], id=f"{case.id}-{LAYOUT_IDS[index % 2]}")
+    for index, case in enumerate(GEOMETRIES)
+]
+
+
+@pytest.mark.parametrize(("image", "filters", "geometry", "layout"), TURNS)
+def test_mac_forward_is_the_references(image, filters, geometry, layout) -> None:  # type: ignore[no-untyped-def]
+    x, w = operands(image, filters, geometry, layout)
+    expected = reference.mac_forward(x, w, geometry)
+    torch.testing.assert_close(run.convolve("mac", x, w, geometry), expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize(("image", "filters", "geometry", "layout"), TURNS)
+def test_input_gradient_is_the_references(image, filters, geometry, layout) -> None:  # type: ignore[no-untyped-def]
+    x, w = operands(image, filters, geometry, layout)
+    g = torch.randn_like(reference.mac_forward(x, w, geometry))
+    expected = reference.adder_input_gradient(g, x, w, geometry, "full")
+    torch.testing.assert_close(run.adder_input_gradient(g, x, w, geometry), expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize(("image", "filters", "geometry", "layout"), TURNS)
+def test_u8_adder_is_exact(image, filters, geometry, layout) -> None:  # type: ignore[no-untyped-def]
+    x, w = (t.mul(60).add(128).clamp(0, 255).byte() for t in operands(image, filters, geometry, layout))
+    expected = reference.adder_forward(x.double(), w.double(), geometry)
+    out = run.convolve("adder_u8", x, w, geometry)
+    assert out.dtype == torch.int32
+    assert torch.equal(out.double(), -expected)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
+def test_xnor_words_count_differing_bits(layout: torch.memory_format) -> None:
+    x = torch.randint(-(2**31), 2**31 - 1, (2, 2, 5, 6), dtype=torch.int32).contiguous(memory_format=layout)
+    w = torch.randint(-(2**31), 2**31 - 1, (3, 2, 3, 3), dtype=torch.int32)
+    bits_x, bits_w = (
+        (t[:, :, None] >> torch.arange(32)[:, None, None] & 1).flatten(1, 2).double() for t in (x, w)
+    )
+    expected = -reference.adder_forward(bits_x, bits_w, Geometry(padding=(1, 1)))
+    assert torch.equal(run.convolve("xnor", x, w, Geometry(padding=(1, 1))).double(), expected)
+
+
+@pytest.mark.parametrize(("image", "filters", "geometry", "layout"), TURNS)
+def test_binary_is_the_references(image, filters, geometry, layout, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv(dispatch.VARIABLE, "halide")
+    x, w = operands(image, filters, geometry, layout)
+    x[..., 0], x[..., -1] = 0.0, -0.0
+    expected = reference.binary_forward(x, w, geometry)
+    out = dispatch.binary_forward(x, w, geometry)
+    assert torch.equal(out, expected)
+    assert out.stride() == expected.stride()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
+@pytest.mark.parametrize("channels", [31, 32, 33, 64, 100])
+def test_binary_at_and_around_whole_words(channels: int, layout: torch.memory_format) -> None:
+    x, w = operands((2, channels, 5, 5), (9, 3, 3), Geometry(), layout)
+    out = dispatch.binary_forward(x, w, Geometry())
+    assert torch.equal(out, reference.binary_forward(x, w, Geometry()))
+
+
+def test_shift_adds_exponents() -> None:
+    x = torch.randn(2, 5, 6, 7)
+    exponent = torch.randint(-15, 16, (9, 5, 3, 3))
+    negative = torch.randint(0, 2, (9, 5, 3, 3))
+    power = torch.ldexp(1.0 - 2.0 * negative, exponent)
+    # Both in one word: e in the exponent field, the sign in the highest bit.
+    word = ((exponent << 23) + (negative << 31)).to(torch.int64)
+    word = torch.where(word >= 2**31, word - 2**32, word).to(torch.int32).view(torch.float32)
+    expected = reference.mac_forward(x.double(), power.double(), Geometry()).float()
+    torch.testing.assert_close(run.convolve("shift", x, word, Geometry()), expected, rtol=1e-4, atol=1.0)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_result_does_not_depend_on_the_threads(threads: int) -> None:
+    before = torch.get_num_threads()
+    image, filters, geometry = (3, 8, 9, 11), (70, 3, 3), Geometry(padding=(1, 1))
+    x, w = operands(image, filters, geometry, torch.contiguous_format)
+    try:
+        torch.set_num_threads(threads)
+        many, one = run.convolve("adder", x, w, geometry), run.convolve("adder", x[:1], w, geometry)
+    finally:
+        torch.set_num_threads(before)
+    expected = reference.adder_forward(x, w, geometry)
+    torch.testing.assert_close(many, expected, rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(one, expected[:1], rtol=1e-5, atol=1e-4)
+
+
+VIEWS = {
+    "every-second-column": lambda t: t[..., ::2],
+    "transposed": lambda t: t.transpose(2, 3),
+    "expanded-batch": lambda t: t[:1].expand(3, -1, -1, -1),
+    "expanded-channels": lambda t: t[:, :1].expand(-1, 4, -1, -1),
+    "overlapping-windows": lambda t: t[0, 0].unfold(1, 6, 1).unfold(0, 4, 1).permute(0, 1, 3, 2)[:, :4],
+    "flipped": lambda t: t.flip(3),
+    "offset": lambda t: t[1:, :, 2:, 1:],
+}
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS.keys())
+@pytest.mark.parametrize("filter_size", [1, 3])
+def test_views_give_the_answer_of_their_copies(view, filter_size: int) -> None:  # type: ignore[no-untyped-def]
+    x = view(torch.randn(2, 4, 8, 12))
+    w = torch.randn(5, 4, 3, 3).transpose(2, 3)[:, :, :filter_size, :filter_size]
+    out = run.convolve("adder", x, w, Geometry())
+    expected = reference.adder_forward(x.clone(), w.clone(), Geometry())
+    torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_nan_and_infinity_propagate(value: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(dispatch.VARIABLE, "halide")
+    x, w = torch.randn(1, 3, 5, 5), torch.randn(4, 3, 3, 3)
+    for poisoned in (x, w):
+        kept = poisoned[0, 1, 1, 1].item()
+        poisoned[0, 1, 1, 1] = value
+        expected = reference.adder_forward(x, w, Geometry())
+        torch.testing.assert_close(
+            dispatch.adder_forward(x, w, Geometry()), expected, equal_nan=True, rtol=1e-5, atol=1e-4
+        )
+        monkeypatch.delenv(dispatch.VARIABLE, raising=False)
+        g = torch.ones_like(expected)
+        expected = reference.adder_input_gradient(g, x, w, Geometry(), "full")
+        torch.testing.assert_close(
+            dispatch.adder_input_gradient(g, x, w, Geometry(), "full"), expected, equal_nan=True
+        )
+        poisoned[0, 1, 1, 1] = kept
+
+
+def test_resnet_50_needs_few_compilations() -> None:
+    # (channels, filters, size, filter, stride) of its distinct convolutions, on a meta-sized batch of one.
+    shapes = [(3, 64, 224, 7, 2)]
+    for width, inner, size in ((256, 64, 56), (512, 128, 28), (1024, 256, 14), (2048, 512, 7)):
+        before = width // 2 if inner > 64 else 64
+        shapes += [(before, inner, size, 1, 1), (inner, inner, size, 3, 1), (inner, width, size, 1, 1)]
+        shapes += [
+            (width, inner, size, 1, 1),
+            (inner, inner, 2 * size, 3, 2),
+            (before, width, 2 * size, 1, 2),
+        ]
+    from addercost.kernels.cpu.plan import Extents, choose_class
+
+    classes = set()
+    for c, k, size, f, stride in shapes:
+        direct, out = f == 1, size // stride
+        rows, columns = (1, out * out) if direct and stride == 1 else (out, out)
+        extents = Extents(1, c, k, rows, columns, f, f, stride, 1, size + f - 1)
+        classes.add(choose_class("adder", extents, True, True, direct))
+    assert len(classes) <= 8
