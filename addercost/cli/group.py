@@ -25,6 +25,10 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "diff": "what differs between two profiles",
         "check": "hold a model to budgets; exits with 1 when one is exceeded",
     },
+    "Sweep": {
+        "sweep": "many architectures × processors × batch sizes, on all cores or a cluster",
+        "query": "SQL over what a sweep made",
+    },
     "Hardware": {
         "hardware": "the processors and energy tables that estimates use",
         "calibrate": "measure this machine into a table: then --cpu host works",
