@@ -170,9 +170,12 @@ def test_measured_is_never_shown_without_measurements() -> None:
     assert "Predicted against measured" not in page
     import sample_data
 
-    measurements = measurements_from_data(sample_data.measurements())
+    data = sample_data.measurements()
+    data["rows"][0]["path"] = ""
+    measurements = measurements_from_data(data)
     page = to_page(Report("m", (), (measurements,)))
     assert "Predicted against measured" in page and "measured median" in page
+    assert "<span>measured, mac made up fp32</span>" in page
     assert "environment: cpu none: made-up samples" in page
 
 
