@@ -65,6 +65,12 @@ class ShapeError(AddercostError, ValueError):
     exit_code = 4
 
 
+class WorkersLostError(AddercostError):
+    """The workers or the cluster that a sweep runs on are gone."""
+
+    exit_code = 7
+
+
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells report it."""
 

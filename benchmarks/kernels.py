@@ -1,6 +1,6 @@
 """Each CPU kernel beside the limit of the core's arithmetic and beside what users run today.
 
-    python benchmarks/kernels.py [--threads N] [--rounds N] [--layers resnet|small|all] [--json FILE]
+    python -m benchmarks.kernels [--threads N] [--rounds N] [--layers resnet|small|all] [--json FILE]
 
 In every round each contender runs once to warm the caches and then three times, and the limits are measured
 again. A rate is the best of all rounds, as the limit is, and a ratio is one of best rates: on a shared

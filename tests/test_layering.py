@@ -15,7 +15,7 @@ PACKAGE = Path(addercost.__file__).parent
 LAYERS = (
     ("errors", "units"),
     ("arithmetic",),
-    ("trace.record", "trace.serialize"),
+    ("trace.record", "trace.serialize", "trace.blocks"),
     ("counts",),
     ("hardware",),
     ("cost",),
@@ -23,7 +23,7 @@ LAYERS = (
     ("cli",),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-MAY_IMPORT_TORCH = ("trace", "layers", "kernels", "models", "train", "measure")
+MAY_IMPORT_TORCH = ("trace", "layers", "kernels", "models", "train", "measure", "sweep")
 HEAVY = (
     "torch",
     "torchvision",
@@ -103,6 +103,7 @@ def test_torch_stays_at_the_edge(file: Path) -> None:
         "import addercost.counts.model, addercost.trace.serialize",
         "import addercost.report.profile, addercost.report.comparison",
         "import addercost.hardware",
+        "import addercost.cli.sweep, addercost.cli.query, addercost.sweep.supervise",
     ],
 )
 def test_importing_is_light(statement: str) -> None:

@@ -42,7 +42,7 @@ class Lowered:
 
 
 # Where the additions of an accumulation may be counted: at the operands' format or a wider one.
-_ACCUMULATORS = {
+ACCUMULATORS = {
     "int8": ("int8", "int32", "int16", "int64"),
     "uint8": ("uint8", "int32", "int16", "int64", "int8"),
     "int16": ("int16", "int32", "int64"),
@@ -145,7 +145,7 @@ class Lowerer:
 
 
 def _accumulators(number_format: str) -> tuple[str, ...]:
-    return _ACCUMULATORS.get(number_format, (number_format,))
+    return ACCUMULATORS.get(number_format, (number_format,))
 
 
 def _total(left: dict[Key, int], op_class: OpClass) -> int:

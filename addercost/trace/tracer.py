@@ -70,17 +70,25 @@ class _Step:
 
 def _trace_meta(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Step) -> Trace:
     def substitute(tensor: Tensor) -> Tensor:
-        if is_lazy(tensor):
-            return _without_shape(tensor, "meta")
-        if tensor.device.type == "meta" and not step.backward:
-            return tensor  # a backward would leave its gradient on it
-        data = tensor.detach().to("meta")
-        return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
+        # A backward would leave its gradient on the model's own.
+        return meta_substitute(tensor, always=step.backward)
 
-    def convert(value: Any) -> Any:
-        return value.detach().to("meta") if isinstance(value, Tensor) else value
+    args, kwargs = tree_map(without_data, (args, kwargs))
+    return _run(model, args, kwargs, name, "meta", substitute, step)
 
-    return _run(model, tree_map(convert, args), tree_map(convert, kwargs), name, "meta", substitute, step)
+
+def meta_substitute(tensor: Tensor, always: bool = False) -> Tensor:
+    """What stands in the place of a parameter or buffer on the meta device: itself, if it is there."""
+    if is_lazy(tensor):
+        return _without_shape(tensor, "meta")
+    if tensor.device.type == "meta" and not always:
+        return tensor
+    data = tensor.detach().to("meta")
+    return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
+
+
+def without_data(value: Any) -> Any:
+    return value.detach().to("meta") if isinstance(value, Tensor) else value
 
 
 def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Step) -> Trace:
@@ -181,7 +189,7 @@ def _run(
         except AddercostError:
             raise
         except Exception as error:
-            raise _forward_error(name, calls.failed, error) from error
+            raise forward_error(name, calls.failed, error) from error
         # After the forward, since a lazy module's parameters have their shape only now.
         parameters = {
             n: tensor.numel()
@@ -193,9 +201,9 @@ def _run(
             calls=recorder.calls(),
             modules=dict(calls.types),
             parameters=parameters,
-            inputs=tuple(_input_specs(inputs)),
+            inputs=input_specs(inputs),
             tracer=tracer,
-            versions={"torch": torch.__version__, "python": platform.python_version()},
+            versions=versions(),
             notes=_notes(tracer, step),
         )
 
@@ -210,11 +218,15 @@ def _notes(tracer: str, step: _Step) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _input_specs(inputs: list[Tensor]) -> list[TensorSpec]:
-    return [TensorSpec(tuple(t.shape), str(t.dtype).removeprefix("torch."), "input") for t in inputs]
+def versions() -> dict[str, str]:
+    return {"torch": torch.__version__, "python": platform.python_version()}
 
 
-def _forward_error(name: str, failed: tuple[str, str] | None, error: Exception) -> TraceError:
+def input_specs(inputs: list[Tensor]) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(tuple(t.shape), str(t.dtype).removeprefix("torch."), "input") for t in inputs)
+
+
+def forward_error(name: str, failed: tuple[str, str] | None, error: Exception) -> TraceError:
     text = " ".join(str(error).split()) or type(error).__name__
     if len(text) > 400:
         text = text[:400] + " …"

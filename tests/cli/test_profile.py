@@ -311,6 +311,18 @@ def test_reproduce_counts(addercost: Run) -> None:
     }
 
 
+def test_reconcile(addercost: Run) -> None:
+    """thop's 435,432 for LeNet-5-BN, and torchvision's published 17.564 for vit_b_16."""
+    rows = {row["tool"]: row for row in as_json(addercost("reconcile", "zoo:lenet5-bn", "--format", "json"))}
+    assert rows["thop, April 2020 to June 2022"]["reported"] == 435_432
+    rows = {
+        row["tool"]: row
+        for row in as_json(addercost("reconcile", "torchvision:vit_b_16", "--format", "json"))
+    }
+    assert rows["torchvision, published"]["reported"] == 17.564e9
+    assert round(rows["torchvision _ops"]["reported"] / 1e9, 3) == 17.564
+
+
 def test_python_api_gives_the_same(addercost: Run) -> None:
     import addercost as package
 

@@ -1,0 +1,168 @@
+"""`addercost sweep SPACE -o DIR`, and `addercost sweep top` and `pareto` over what it made."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from addercost.cli.options import chosen_cpus, convention_option, cpu_option, quiet_option
+from addercost.errors import ArgumentError
+
+
+class _SpaceOrCommand(click.Group):
+    """The first word is a subcommand if there is one of that name, else the SPACE to sweep."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.commands:
+            args = ["run", *args]
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # Options may stand before SPACE; the group has none of its own but --help.
+        if args and args[0].startswith("-") and args[0] not in ("-h", "--help"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_SpaceOrCommand, no_args_is_help=True)
+def sweep() -> None:
+    """Cost many architectures on many processors: `addercost sweep SPACE -o DIR`.
+
+    SPACE is a Python file that defines `architectures`, zoo:* or torchvision:* (or another pattern), or
+    nasbench201. `addercost sweep run --help` lists the options. Ask the result with `addercost query DIR
+    SQL`.
+    """
+
+
+@sweep.command()
+@click.argument("space", metavar="SPACE")
+@click.option(
+    "-o", "--output", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Where shards go."
+)
+@cpu_option
+@click.option("--energy", "energies", multiple=True, metavar="NAME", help="Energy table; repeatable.")
+@click.option(
+    "--as", "arithmetics", default="mac", show_default=True, metavar="LIST", help="mac,adder,xnor,shift"
+)
+@convention_option
+@click.option(
+    "--batch", "batches", default="1", show_default=True, metavar="LIST", help="Batch sizes: 1,8,64."
+)
+@click.option(
+    "--cost-model", default="latency-sum", show_default=True, help="latency-sum, throughput or roofline."
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Processes of this machine. Default: one a core.")
+@click.option(
+    "--dask", metavar="ADDRESS", help="tcp://HOST:PORT of a Dask scheduler, or local:N to start one."
+)
+@click.option(
+    "--chunk", type=click.IntRange(min=1), help="Architectures a task and a shard; at most 500 by default."
+)
+@click.option("--first", type=click.IntRange(min=1), metavar="N", help="Only the first N architectures.")
+@click.option("--timeout", metavar="SECONDS", default=0.0, help="For one architecture; then it has failed.")
+@click.option("--memory-limit", metavar="SIZE", help="Of a worker's tracing process, such as 2G.")
+@click.option("--retry-failed", is_flag=True, help="Run chunks with failed architectures again.")
+@click.option("--dry-run", is_flag=True, help="Say how many rows and about how long, and stop.")
+@quiet_option
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+def run(
+    space: str,
+    folder: Path | None,
+    cpus: tuple[str, ...],
+    energies: tuple[str, ...],
+    arithmetics: str,
+    convention: str,
+    batches: str,
+    cost_model: str,
+    workers: int | None,
+    dask: str | None,
+    chunk: int | None,
+    first: int | None,
+    timeout: float,
+    memory_limit: str | None,
+    retry_failed: bool,
+    dry_run: bool,
+    quiet: bool,
+) -> None:
+    """Cost every architecture of SPACE on every processor given; what is done in DIR is not done again.
+
+    --convention may list several, as may --as and --batch. A batch multiplies the first dimension of the
+    inputs a space gives. Killed at any moment, the same command finishes the sweep.
+    """
+    from addercost.report.sweep import forecast_text, report_text
+    from addercost.sweep.engines import dask_cluster, process_pool
+    from addercost.sweep.run import plan
+    from addercost.sweep.run import sweep as run_sweep
+    from addercost.sweep.settings import SweepSettings
+
+    if folder is None and not dry_run:
+        raise ArgumentError("nowhere to put the result", "name a folder with -o DIR, or give --dry-run")
+    settings = SweepSettings(
+        cpus=chosen_cpus(cpus),
+        energies=tuple(dict.fromkeys(energies)),
+        arithmetics=_list(arithmetics),
+        conventions=_list(convention),
+        batches=_numbers(batches),
+        cost_model=cost_model,
+        chunk=chunk or 0,
+    )
+    count = workers or _cores()
+    engine = dask_cluster(dask) if dask else process_pool(count)
+    what = plan(space, settings, first)
+    if dry_run:
+        from addercost.sweep.forecast import forecast
+
+        expected = forecast(what, _dask_workers(dask) or count, timeout, _bytes(memory_limit))
+        click.echo(forecast_text(expected), nl=False)
+        return
+    assert folder is not None
+    from addercost.cli.sweep_progress import sweep_progress
+
+    with sweep_progress(what.walk.architectures, quiet) as on_chunk:
+        report = run_sweep(
+            what,
+            folder,
+            engine=engine,
+            timeout_s=timeout,
+            memory_limit_bytes=_bytes(memory_limit),
+            retry_failed=retry_failed,
+            on_chunk=on_chunk,
+        )
+    if not quiet:
+        print(report_text(report), end="", file=sys.stderr)
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(item.strip() for item in text.split(",") if item.strip()))
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(dict.fromkeys(int(item) for item in _list(text)))
+    except ValueError:
+        raise ArgumentError(f"--batch {text!r} is not a list of numbers", "write it as 1,8,64") from None
+
+
+def _bytes(text: str | None) -> int:
+    from addercost.units import parse_quantity
+
+    if not text:
+        return 0
+    try:
+        return int(parse_quantity(text.removesuffix("iB").removesuffix("B")))
+    except ValueError:
+        raise ArgumentError(f"--memory-limit {text!r} is not a size", "write it as 2G") from None
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _dask_workers(address: str | None) -> int:
+    kind, _, number = (address or "").partition(":")
+    return int(number) if kind == "local" and number.isdigit() else 0

@@ -1,0 +1,62 @@
+"""How far a sweep is: a bar with rate and time left on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_EVERY_S = 30.0
+
+
+@contextmanager
+def sweep_progress(architectures: int, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Yields what to call with (architectures, failed) of each finished chunk."""
+    if quiet:
+        yield lambda done, failed: None
+    elif sys.stderr.isatty():
+        yield from _bar(architectures)
+    else:
+        yield _lines(architectures)
+
+
+def _bar(architectures: int) -> Iterator[Callable[[int, int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}{task.fields[failed]}"),
+        TimeRemainingColumn(),
+    )
+    start, total_failed, seen = time.monotonic(), 0, 0
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("", total=architectures, rate="", failed="")
+
+        def on_chunk(done: int, failed: int) -> None:
+            nonlocal total_failed, seen
+            seen, total_failed = seen + done, total_failed + failed
+            rate = seen / max(time.monotonic() - start, 1e-9)
+            text = f", {total_failed:,} failed" if total_failed else ""
+            progress.update(task, advance=done, rate=f"{rate:,.0f}/s", failed=text)
+
+        yield on_chunk
+
+
+def _lines(architectures: int) -> Callable[[int, int], None]:
+    start = last = time.monotonic()
+    seen = 0
+
+    def on_chunk(done: int, failed: int) -> None:
+        nonlocal last, seen
+        seen += done
+        now = time.monotonic()
+        if now - last >= _EVERY_S:
+            last = now
+            rate = seen / (now - start)
+            left = (architectures - seen) / rate
+            print(f"{seen:,} of {architectures:,}, {rate:,.0f}/s, {left:,.0f} s left", file=sys.stderr)
+
+    return on_chunk

@@ -1,0 +1,167 @@
+"""The networks of NAS-Bench-201, from their published description: Dong and Yang, ICLR 2020, section 2.1.
+
+A cell has four nodes; each of its six edges i → j, i < j, is one of five operations, and a node is the sum of
+what reaches it: 5⁶ = 15,625 cells. A network is a 3×3 stem of 16 channels, three stages of five equal cells
+with 16, 32 and 64 channels, a residual block that halves the size between stages, and global average pooling
+before the classifier, on 32×32 images.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+"""`none` drops the edge: it computes nothing."""
+EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+"""(from, to), in the order in which a cell is written."""
+CELLS = len(OPERATIONS) ** len(EDGES)
+CELLS_PER_STAGE = 5
+WIDTHS = (16, 32, 64)
+
+_WRITTEN = re.compile(r"\|(.+?)~0\|\+\|(.+?)~0\|(.+?)~1\|\+\|(.+?)~0\|(.+?)~1\|(.+?)~2\|")
+
+
+def cell_text(operations: Sequence[str]) -> str:
+    """`|a~0|+|b~0|c~1|+|d~0|e~1|f~2|`: the published way to write a cell; ~i is the edge's start."""
+    nodes = (
+        "".join(f"|{op}~{start}" for op, (start, end) in zip(operations, EDGES, strict=True) if end == node)
+        for node in (1, 2, 3)
+    )
+    return "+".join(f"{node}|" for node in nodes)
+
+
+def parse_cell(text: str) -> tuple[str, ...]:
+    """The six operations of a written cell. Raises ValueError for any other text."""
+    match = _WRITTEN.fullmatch(text)
+    operations = match.groups() if match else ()
+    if not operations or not set(operations) <= set(OPERATIONS):
+        raise ValueError(f"not a cell of NAS-Bench-201: {text!r}")
+    return operations
+
+
+def cell_at(index: int) -> tuple[str, ...]:
+    """The operations of cell `index` of `CELLS`; the last edge changes fastest."""
+    digits = []
+    for _ in EDGES:
+        index, digit = divmod(index, len(OPERATIONS))
+        digits.append(OPERATIONS[digit])
+    return tuple(reversed(digits))
+
+
+def _relu_conv_bn(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Sequential:
+    padding = kernel_size // 2
+    return nn.Sequential(
+        nn.ReLU(),
+        nn.Conv2d(in_channels, out_channels, kernel_size, stride=stride, padding=padding, bias=False),
+        nn.BatchNorm2d(out_channels),
+    )
+
+
+def _edge(operation: str, channels: int, edge: int) -> nn.Module:
+    match operation:
+        case "skip_connect":
+            return nn.Identity()
+        case "nor_conv_1x1":
+            return _relu_conv_bn(channels, channels, 1)
+        case "nor_conv_3x3":
+            return _relu_conv_bn(channels, channels, 3)
+        case "avg_pool_3x3":
+            return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
+    raise ValueError(f"unknown operation {operation!r}")
+
+
+_stand_in_edge = functools.cache(_edge)
+"""Edges that many networks hold at once; `edge` tells apart those of one cell. Their weights stand for each
+network's own, which is enough where only shapes matter."""
+
+
+class Cell(nn.Module):
+    """x: [N, C, H, W] → [N, C, H, W]."""
+
+    def __init__(
+        self, operations: Sequence[str], channels: int, edge: Callable[..., nn.Module] = _edge
+    ) -> None:
+        super().__init__()
+        for number, (operation, (start, end)) in enumerate(zip(operations, EDGES, strict=True)):
+            if operation != "none":
+                self.add_module(f"edge{start}{end}", edge(operation, channels, number))
+
+    def forward(self, x: Tensor) -> Tensor:
+        nodes = [x]
+        edges = self._modules
+        for end in (1, 2, 3):
+            total: Tensor | None = None
+            for start in range(end):
+                edge = edges.get(f"edge{start}{end}")
+                if edge is not None:
+                    value = edge(nodes[start])
+                    total = value if total is None else total + value
+            # A node that nothing reaches is zero, and convolutions of it are still computed.
+            nodes.append(x.new_zeros(x.shape) if total is None else total)
+        return nodes[3]
+
+
+class Reduction(nn.Module):
+    """x: [N, C, H, W] → [N, 2C, H/2, W/2]: two 3×3 layers beside average pooling and a 1×1."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layer1 = _relu_conv_bn(channels, 2 * channels, 3, stride=2)
+        self.layer2 = _relu_conv_bn(2 * channels, 2 * channels, 3)
+        self.shortcut = nn.Sequential(
+            nn.AvgPool2d(2, stride=2), nn.Conv2d(channels, 2 * channels, 1, bias=False)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.layer2(self.layer1(x)) + self.shortcut(x)
+        return out
+
+
+def _stem() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, WIDTHS[0], 3, padding=1, bias=False), nn.BatchNorm2d(WIDTHS[0]))
+
+
+def _head(classes: int) -> nn.Module:
+    channels = WIDTHS[-1]
+    return nn.Sequential(
+        nn.BatchNorm2d(channels),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(channels, classes),
+    )
+
+
+_stand_in_stem = functools.cache(_stem)
+_stand_in_reduction = functools.cache(Reduction)
+_stand_in_head = functools.cache(_head)
+
+
+class NasBench201(nn.Module):
+    """x: [N, 3, 32, 32] → [N, classes], with the same cell throughout.
+
+    stand_ins: everything but the cells themselves is shared with every other such network, so that thousands
+    are made in the time of one. For tracing only: training one would train them all.
+    """
+
+    def __init__(self, operations: Sequence[str], classes: int = 10, stand_ins: bool = False) -> None:
+        super().__init__()
+        edge = _stand_in_edge if stand_ins else _edge
+        self.stem = _stand_in_stem() if stand_ins else _stem()
+        for stage, channels in enumerate(WIDTHS):
+            if stage:
+                reduction = _stand_in_reduction if stand_ins else Reduction
+                self.add_module(f"reduction{stage}", reduction(channels // 2))
+            for number in range(CELLS_PER_STAGE):
+                self.add_module(f"cell{stage}{number}", Cell(operations, channels, edge))
+        self.head = _stand_in_head(classes) if stand_ins else _head(classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for part in self._modules.values():
+            assert part is not None
+            x = part(x)
+        return x

@@ -1,0 +1,3 @@
+"""Many architectures × processors × batch sizes: traced in worker processes, costed as arrays, kept as
+Parquet.
+"""

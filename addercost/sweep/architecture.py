@@ -1,0 +1,85 @@
+"""One architecture in a worker: made, traced at every batch size, counted every way that was asked for."""
+
+from __future__ import annotations
+
+from addercost.errors import AddercostError, TraceError
+from addercost.sweep.block_counts import BlockCounters
+from addercost.sweep.settings import SweepSettings
+from addercost.sweep.space import Architecture
+from addercost.sweep.tally import ArchitectureTally, Tally
+from addercost.trace.block_tracer import trace_blocks
+from addercost.trace.blocks import Item
+from addercost.trace.build import build, user_output
+from addercost.trace.reuse import BlockCache
+from addercost.trace.tracer import trace
+
+_LARGEST = 1 << 62
+"""Counts are summed in 64 bits."""
+
+
+class Examiner:
+    """Remembers blocks and their counts from one architecture to the next."""
+
+    def __init__(self) -> None:
+        self._cache = BlockCache()
+        self._counters = BlockCounters()
+
+    def new_chunk(self) -> None:
+        self._counters.trim()
+        self._counters.kinds.nothing_told()
+
+    def examine(self, architecture: Architecture, index: int, settings: SweepSettings) -> ArchitectureTally:
+        """Its tallies; or, whatever its code raises, what was raised."""
+        name = architecture.name
+        try:
+            parameters, traced = self._traced(architecture, settings.batches)
+            tallies = tuple(
+                self._counters.of(convention, arithmetic).tally(items)
+                for items in traced
+                for convention in settings.conventions
+                for arithmetic in settings.arithmetics
+            )
+            self._check(tallies)
+            new = self._counters.kinds.to_tell(tallies)
+            return ArchitectureTally(index, name, architecture.facts, parameters, tallies, new)
+        except (Exception, SystemExit) as error:
+            return ArchitectureTally(index, name, architecture.facts, error=described(error))
+
+    def _traced(
+        self, architecture: Architecture, batches: tuple[int, ...]
+    ) -> tuple[int, list[tuple[Item, ...]]]:
+        """(number of parameters, what a forward did at each batch size)."""
+        model = build(architecture.make, architecture.name)
+        inputs = [architecture.inputs(batch) for batch in batches]
+        with user_output():
+            try:
+                found = trace_blocks(
+                    model,
+                    inputs,
+                    name=architecture.name,
+                    cache=self._cache,
+                    stand_ins=architecture.stand_ins,
+                )
+                return found[0].parameter_count, [made.items for made in found]
+            except TraceError:
+                # It may need values, or to be seen whole, or not run at all: this one knows.
+                whole = [
+                    trace(model, *args, kwargs=kwargs, name=architecture.name, rebuild=architecture.make)
+                    for args, kwargs in inputs
+                ]
+                return whole[0].parameter_count, [made.calls for made in whole]
+
+    def _check(self, tallies: tuple[Tally, ...]) -> None:
+        for tally in tallies:
+            kinds = [self._counters.kinds[number] for number in tally.kinds]
+            largest = max(
+                (max([n for _, _, n in k.counts] + [k.n_bytes, k.mac_sites]) for k in kinds), default=0
+            )
+            if largest * sum(tally.times) > _LARGEST:
+                raise OverflowError("its counts do not fit into 64 bits")
+
+
+def described(error: BaseException) -> str:
+    """One line, without the hint: `ModelError: …`."""
+    text = error.message if isinstance(error, AddercostError) else str(error)
+    return f"{type(error).__name__}: {' '.join(text.split())}"[:1000].rstrip(": ")

@@ -1,0 +1,137 @@
+"""Counts of a trace of blocks: each block is counted once, each use of it added up. Equal to counting every
+call.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Hashable, Sequence
+
+from addercost.arithmetic import Arithmetic
+from addercost.counts.model import count
+from addercost.sweep.tally import LayerKind, Tally, kind_of
+from addercost.trace.blocks import Block, BlockUse, Item, expanded
+from addercost.trace.record import OpCall, Trace
+
+_MOST_BLOCKS = 100_000
+"""Counts of blocks kept. Past it all are forgotten, so that memory does not grow with a sweep."""
+
+
+class Kinds:
+    """Numbers for kinds of layers, and which of them have been told to the parent process."""
+
+    def __init__(self) -> None:
+        self._number: dict[LayerKind, int] = {}
+        self._kind: list[LayerKind] = []
+        self._told: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._kind)
+
+    def __getitem__(self, number: int) -> LayerKind:
+        return self._kind[number]
+
+    def number(self, kind: LayerKind) -> int:
+        number = self._number.get(kind)
+        if number is None:
+            number = self._number[kind] = len(self._kind)
+            self._kind.append(kind)
+        return number
+
+    def nothing_told(self) -> None:
+        """A new chunk begins: the other side starts from nothing."""
+        self._told.clear()
+
+    def to_tell(self, tallies: Sequence[Tally]) -> tuple[tuple[int, LayerKind], ...]:
+        new = {number: None for tally in tallies for number in tally.kinds if number not in self._told}
+        self._told.update(new)
+        return tuple((number, self._kind[number]) for number in new)
+
+
+class BlockCounter:
+    """Tallies by one convention and arithmetic."""
+
+    def __init__(self, convention: str, arithmetic: str, kinds: Kinds) -> None:
+        self._convention = convention
+        self._arithmetic = Arithmetic(arithmetic)
+        self._kinds = kinds
+        self._of_block: dict[Block, Tally] = {}
+        self._of_calls: dict[Hashable, Tally] = {}
+
+    def __len__(self) -> int:
+        return len(self._of_block) + len(self._of_calls)
+
+    def tally(self, items: Sequence[Item]) -> Tally:
+        """One row a module path, as `count` makes them, alike ones together in order of appearance."""
+        uses = [item for item in items if isinstance(item, BlockUse)]
+        calls = [item for item in items if not isinstance(item, BlockUse)]
+        if not _apart([use.path for use in uses], {call.module for call in calls}):
+            # A module that is called twice has one row, which is not the sum of two costs under every model.
+            return self._of(expanded(tuple(items)))
+        parts = [self._block(use.block) for use in uses]
+        if calls:
+            parts.insert(0, self._memorised(calls))
+        times: dict[int, int] = {}
+        for part in parts:
+            for kind, n in zip(part.kinds, part.times, strict=True):
+                times[kind] = times.get(kind, 0) + n
+        return Tally(tuple(times), tuple(times.values()), sum(part.uncounted_calls for part in parts))
+
+    def _block(self, block: Block) -> Tally:
+        found = self._of_block.get(block)
+        if found is None:
+            found = self._of_block[block] = self.tally(block.items)
+        return found
+
+    def _memorised(self, calls: Sequence[OpCall]) -> Tally:
+        key = tuple([(call.op, call.module, tuple(call.args.values()), call.outputs) for call in calls])
+        found = self._of_calls.get(key)
+        if found is None:
+            found = self._of_calls[key] = self._of(calls)
+        return found
+
+    def _of(self, calls: Sequence[OpCall]) -> Tally:
+        trace = Trace("", tuple(calls), {}, {})
+        counted = count(trace, self._convention, arithmetic=self._arithmetic)
+        times: dict[int, int] = {}
+        for layer in counted.layers:
+            number = self._kinds.number(kind_of(layer))
+            times[number] = times.get(number, 0) + 1
+        return Tally(tuple(times), tuple(times.values()), sum(item.calls for item in counted.uncounted))
+
+
+class BlockCounters:
+    """A counter for every convention and arithmetic, sharing their kinds."""
+
+    def __init__(self) -> None:
+        self.kinds = Kinds()
+        self._counters: dict[tuple[str, str], BlockCounter] = {}
+
+    def of(self, convention: str, arithmetic: str) -> BlockCounter:
+        key = convention, arithmetic
+        if key not in self._counters:
+            self._counters[key] = BlockCounter(convention, arithmetic, self.kinds)
+        return self._counters[key]
+
+    def trim(self) -> None:
+        """Forgets everything when it has become much. Only between chunks."""
+        if max(len(self.kinds), *map(len, self._counters.values()), 0) > _MOST_BLOCKS:
+            self.kinds = Kinds()
+            self._counters.clear()
+
+
+def _apart(uses: Sequence[str], modules: set[str]) -> bool:
+    """Whether no row belongs to two of these blocks, or to a block and to the calls beside it."""
+    if not uses:
+        return True
+    paths = sorted([f"{path}." for path in uses])
+    if any(later.startswith(earlier) for earlier, later in itertools.pairwise(paths)):
+        return False
+    places = set(paths)
+    for module in modules:
+        place = ""
+        for part in module.split(".") if module else ():
+            place += f"{part}."
+            if place in places:
+                return False
+    return True

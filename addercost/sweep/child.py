@@ -1,0 +1,142 @@
+"""The process that runs the users' factories and forwards, driven through its pipes by `sweep.worker`.
+
+It stands alone so that it can be killed: whatever hangs, crashes or eats memory in it costs one architecture.
+Frames are pickles preceded by their length. In: (source, settings, start, names, skip): the space, and what
+the architectures from `start` on are called. Out: for each an `ArchitectureTally` that says it begins and one
+that says what was found; None at the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import struct
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from typing import IO, TYPE_CHECKING, Any
+
+from addercost.sweep.settings import SweepSettings
+from addercost.sweep.space import Space
+from addercost.sweep.tally import ArchitectureTally
+
+if TYPE_CHECKING:
+    from addercost.sweep.architecture import Examiner
+
+_LENGTH = struct.Struct("<Q")
+_PR_SET_PDEATHSIG = 1
+
+
+def write_frame(stream: IO[bytes], message: Any) -> None:
+    data = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+    left = memoryview(_LENGTH.pack(len(data)) + data)
+    while left:
+        left = left[stream.write(left) :]
+    stream.flush()
+
+
+def read_frame(stream: IO[bytes]) -> Any:
+    """The next message. Raises EOFError where the other side has gone."""
+    (length,) = _LENGTH.unpack(_exactly(stream, _LENGTH.size))
+    return pickle.loads(_exactly(stream, length))
+
+
+def _exactly(stream: IO[bytes], length: int) -> bytes:
+    parts = []
+    while length:
+        part = stream.read(length)
+        if not part:
+            raise EOFError
+        parts.append(part)
+        length -= len(part)
+    return b"".join(parts)
+
+
+def main(memory_limit_bytes: int) -> None:
+    """Serves requests until its standard input ends."""
+    _end_with_the_parent()
+    inbox, outbox = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    # What users' code prints must not get between the frames.
+    os.dup2(2, 1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    import torch
+
+    # Tracing computes nothing, and idle threads of many workers would only take turns.
+    torch.set_num_threads(1)
+    if memory_limit_bytes:
+        _limit_memory(memory_limit_bytes)
+    from addercost.sweep.architecture import Examiner
+
+    examiner = Examiner()
+    spaces: dict[Any, Space] = {}
+    while True:
+        try:
+            source, settings, start, names, skip = read_frame(inbox)
+        except EOFError:
+            return
+        if source not in spaces:
+            spaces = {source: Space(source)}
+        examiner.new_chunk()
+        for tally in _walk(examiner, spaces[source], settings, start, names, skip):
+            write_frame(outbox, tally)
+        write_frame(outbox, None)
+
+
+def _walk(
+    examiner: Examiner,
+    space: Space,
+    settings: SweepSettings,
+    start: int,
+    names: Sequence[str],
+    skip: Collection[int],
+) -> Iterator[ArchitectureTally]:
+    """For each architecture not in `skip` a tally that says it begins, and one that says what was found."""
+    from addercost.sweep.architecture import described
+
+    members = space.slice(start, start + len(names))
+    for index, name in enumerate(names, start):
+        try:
+            architecture = next(members, None)
+        except Exception as error:
+            yield ArchitectureTally(index, name, {}, error=described(error))
+            # A generator that raised has ended; the rest of the chunk needs a new one.
+            members = space.slice(index + 1, start + len(names))
+            continue
+        if architecture is None or architecture.name != name:
+            found = "has ended" if architecture is None else f"yields {architecture.name!r}"
+            text = f"the space {found} here in a worker: it must be the same every time it is walked"
+            yield ArchitectureTally(index, name, {}, error=text)
+        elif index not in skip:
+            yield ArchitectureTally(index, name, architecture.facts)
+            yield examiner.examine(architecture, index, settings)
+
+
+def _end_with_the_parent() -> None:
+    """Asks Linux to kill this process with its parent; elsewhere the end of its input has to do."""
+    if sys.platform == "linux":
+        import ctypes
+
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _limit_memory(limit_bytes: int) -> None:
+    """Lets private memory grow to about `limit_bytes` resident: beyond it allocations raise MemoryError."""
+    import resource
+
+    private, resident = 0, 0
+    with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123
+        for line in status:
+            if line.startswith("VmData:"):
+                private = int(line.split()[1]) * 1024
+            elif line.startswith("VmRSS:"):
+                resident = int(line.split()[1]) * 1024
+    # What is mapped but not yet touched, such as the stacks of threads, is not charged to the user.
+    soft = max(limit_bytes + private - resident, private + (64 << 20))
+    resource.setrlimit(resource.RLIMIT_DATA, (soft, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

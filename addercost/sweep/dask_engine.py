@@ -1,0 +1,124 @@
+"""Chunks as tasks of a Dask cluster. Shards come back as bytes, so that workers need no folder in common."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import Any
+
+from addercost.errors import ArgumentError, WorkersLostError
+from addercost.sweep.worker import ChunkResult, Task, run_chunk
+
+_CONNECT_S = 20.0
+_POLL_S = 1.0
+_KEPT = "what is done is kept, and the same command goes on from there"
+
+
+def run_on_dask(
+    address: str, tasks: Iterator[Task], in_flight: int, attempts: int
+) -> Generator[ChunkResult, None, None]:
+    """Keeps `in_flight` chunks a worker thread on the cluster. Raises WorkersLostError when it goes away."""
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ArgumentError("--dask needs Dask", "pip install 'addercost[sweep]'") from None
+    cluster, where = _cluster(address)
+    try:
+        try:
+            client = Client(where, timeout=_CONNECT_S, set_as_default=False)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise WorkersLostError(
+                f"no Dask scheduler answers at {address}: {type(error).__name__}",
+                "start one: `dask scheduler`",
+            ) from None
+        try:
+            yield from _run(client, address, tasks, in_flight, attempts)
+        finally:
+            client.close(timeout=2)
+    finally:
+        if cluster is not None:
+            cluster.close(timeout=10)
+
+
+def _cluster(address: str) -> tuple[Any, Any]:
+    """(a cluster of our own to close, what to connect to)."""
+    kind, _, rest = address.partition(":")
+    if kind != "local":
+        return None, address
+    from distributed import LocalCluster
+
+    if not rest.isdigit() or int(rest) < 1:
+        raise ArgumentError(f"--dask {address!r} is not a number of workers", "write it as local:4")
+    # The tracing processes are children of the workers, so the workers' own limit would not see them.
+    cluster = LocalCluster(
+        n_workers=int(rest),
+        threads_per_worker=1,
+        dashboard_address=":0",
+        memory_limit=0,
+        silence_logs="ERROR",
+    )
+    return cluster, cluster
+
+
+def _run(
+    client: Any, address: str, tasks: Iterator[Task], in_flight: int, attempts: int
+) -> Generator[ChunkResult, None, None]:
+    from concurrent.futures import CancelledError
+
+    from distributed import KilledWorker, wait
+    from distributed.client import FutureCancelledError
+    from distributed.comm.core import CommClosedError
+
+    _wait_for_workers(client, address)
+    running: dict[Any, Task] = {}
+    lost: dict[int, int] = {}
+    again: list[Task] = []
+    ended = False
+    while True:
+        try:
+            room = in_flight * max(sum(client.nthreads().values()), 1)
+            while not ended and len(running) < room:
+                task = again.pop() if again else next(tasks, None)
+                ended = task is None
+                if task is not None:
+                    running[client.submit(run_chunk, task, pure=False)] = task
+            if not running:
+                return
+            try:
+                with client.as_current():
+                    done = wait(list(running), timeout=_POLL_S, return_when="FIRST_COMPLETED").done
+            except TimeoutError:
+                if client.status != "running":
+                    raise CommClosedError("the connection is closed") from None
+                continue
+            for future in done:
+                task = running.pop(future)
+                try:
+                    result = future.result()
+                except KilledWorker:
+                    lost[task.number] = lost.get(task.number, 0) + 1
+                    if lost[task.number] >= attempts:
+                        raise WorkersLostError(
+                            f"chunk {task.number} lost its workers again and again", _KEPT
+                        ) from None
+                    again.append(task)
+                    ended = False
+                    continue
+                except (CommClosedError, CancelledError, FutureCancelledError):
+                    raise
+                except Exception as error:
+                    raise WorkersLostError(
+                        f"a Dask worker cannot run a chunk: {type(error).__name__}: {error}",
+                        "install addercost[sweep] where the workers run",
+                    ) from None
+                yield result
+        except (CommClosedError, CancelledError, FutureCancelledError):
+            raise WorkersLostError(f"the Dask scheduler at {address} has gone away", _KEPT) from None
+
+
+def _wait_for_workers(client: Any, address: str) -> None:
+    try:
+        client.wait_for_workers(1, timeout=_CONNECT_S)
+    except TimeoutError:
+        raise WorkersLostError(
+            f"the Dask scheduler at {address} has no workers", f"start some: `dask worker {address}`"
+        ) from None

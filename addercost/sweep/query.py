@@ -1,0 +1,96 @@
+"""SQL over a folder of shards, with DuckDB."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from addercost.errors import ArgumentError, DataError
+from addercost.report.tables import Column, Kind, Table
+from addercost.sweep.store import Manifest, read_manifest, shard_path, shards
+
+_KINDS = {"cycles": (Kind.COUNT, ""), "seconds": (Kind.QUANTITY, "s"), "energy_j": (Kind.QUANTITY, "J")}
+
+
+@dataclass(frozen=True)
+class SweepData:
+    """An open sweep: the view `sweep` of a DuckDB connection, and what is amiss with the folder."""
+
+    connection: Any
+    manifest: Manifest
+    remarks: tuple[str, ...]
+
+    def table(self, sql: str, parameters: Sequence[Any] = (), title: str = "") -> Table:
+        """The result of a query. Raises ArgumentError with DuckDB's words where it cannot be answered."""
+        found = self._answer(sql, parameters)
+        columns = [(entry[0], str(entry[1])) for entry in found.description]
+        names = [name for name, _ in columns]
+        rows = [dict(zip(names, values, strict=True)) for values in found.fetchall()]
+        return Table(tuple(_column(name, kind) for name, kind in columns), rows, title, self.remarks)
+
+    def to_parquet(self, sql: str) -> bytes:
+        """The result as one Parquet file."""
+        import io
+
+        import pyarrow.parquet as pq
+
+        buffer = io.BytesIO()
+        result = self._answer(sql, ())
+        pq.write_table(result.to_arrow_table(), buffer, compression="zstd")
+        return buffer.getvalue()
+
+    def _answer(self, sql: str, parameters: Sequence[Any]) -> Any:
+        import duckdb
+
+        try:
+            found = self.connection.execute(sql, parameters or None)
+        except duckdb.Error as error:
+            text = " ".join(str(error).split())
+            raise ArgumentError(
+                f"the query fails: {text}", "the table is called sweep; try DESCRIBE sweep"
+            ) from None
+        if found.description is None:
+            raise ArgumentError("the query returns nothing", "write a SELECT … FROM sweep")
+        return found
+
+
+def open_sweep(folder: Path) -> SweepData:
+    """Opens the finished shards of a folder. Raises DataError where there are none."""
+    try:
+        import duckdb
+    except ImportError:
+        raise ArgumentError("queries need DuckDB", "pip install 'addercost[sweep]'") from None
+    manifest = read_manifest(folder)
+    states = list(shards(folder, manifest, thorough=False))
+    files = [str(state.path) for state in states if not state.problem]
+    remarks = [f"{state.path.name} {state.problem}: left out" for state in states if state.problem]
+    if not files:
+        raise DataError(f"{folder} holds no finished shard", "run the sweep first")
+    if len(files) < manifest.chunks:
+        remarks.append(
+            f"{len(files):,} of {manifest.chunks:,} chunks are done: the rest is missing from what is "
+            f"said here"
+        )
+    failed = sum(state.failed for state in states if not state.problem)
+    if failed:
+        remarks.append(f"{failed:,} of {manifest.architectures:,} architectures failed: see the column error")
+    connection = duckdb.connect(
+        config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    )
+    # Facts may be missing from some shards.
+    relation = connection.read_parquet(files, union_by_name=True)
+    relation.create_view("sweep")
+    return SweepData(connection, manifest, tuple(remarks))
+
+
+def _column(name: str, kind: str) -> Column:
+    numeric = any(word in kind.upper() for word in ("INT", "DOUBLE", "FLOAT", "DECIMAL", "NUMBER"))
+    if not numeric:
+        return Column(name, name)
+    shown, unit = _KINDS.get(name, (Kind.COUNT if "INT" in kind.upper() else Kind.NUMBER, ""))
+    return Column(name, name, shown, unit)
+
+
+__all__ = ["SweepData", "open_sweep", "shard_path"]

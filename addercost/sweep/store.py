@@ -1,0 +1,147 @@
+"""DIR: a manifest and one Parquet file a chunk. A shard that exists and is whole is done."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from addercost.errors import ArgumentError, DataError, OutputError
+from addercost.report.files import write_file
+from addercost.sweep.settings import SCHEMA, SweepSettings
+from addercost.sweep.shard import read_metadata
+
+MANIFEST = "sweep.json"
+_ASIDE = ".rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a folder holds: the space, the settings, how many architectures, and the key of its shards."""
+
+    key: str
+    space: str
+    architectures: int
+    settings: SweepSettings
+
+    @property
+    def chunks(self) -> int:
+        return -(-self.architectures // self.settings.chunk)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardState:
+    """A shard on disk: whole and ours, or why not."""
+
+    number: int
+    path: Path
+    failed: int = 0
+    problem: str = ""
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    return folder / f"shard-{number:06d}.parquet"
+
+
+def open_folder(folder: Path, manifest: Manifest) -> None:
+    """Makes the folder, or checks that it holds this very sweep.
+
+    Raises ArgumentError where it holds another one, OutputError where it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make {folder}: {error.strerror}", "name another folder") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"the folder {folder} cannot be written to", "choose another one")
+    path = folder / MANIFEST
+    if path.exists():
+        found = read_manifest(folder)
+        if found.key != manifest.key:
+            raise ArgumentError(
+                f"{folder} holds another sweep: {_difference(found, manifest)}", "name another folder with -o"
+            )
+        return
+    content = {"schema": SCHEMA, **asdict(manifest)}
+    write_file(path, json.dumps(content, indent=1) + "\n")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Raises DataError where there is none, or it is not of this version."""
+    path = folder / MANIFEST
+    try:
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if data["schema"] != SCHEMA:
+            raise DataError(f"{path} has schema {data['schema']}, this version reads {SCHEMA}")
+        settings: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in data["settings"].items()
+        }
+        return Manifest(data["key"], data["space"], data["architectures"], SweepSettings(**settings))
+    except FileNotFoundError:
+        raise DataError(f"{folder} holds no sweep", "make one with `addercost sweep SPACE -o DIR`") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} is damaged: {type(error).__name__}: {error}") from None
+
+
+def _difference(found: Manifest, wanted: Manifest) -> str:
+    if found.space != wanted.space:
+        return f"of {found.space}"
+    for name, value in asdict(wanted.settings).items():
+        there = getattr(found.settings, name)
+        if there != value:
+            return f"its {name} {'are' if isinstance(value, tuple) else 'is'} {there}, not {value}"
+    if found.architectures != wanted.architectures:
+        return f"it has {found.architectures:,} architectures, not {wanted.architectures:,}"
+    return "made with another version of the space, of a hardware table, of torch or of addercost"
+
+
+def shards(folder: Path, manifest: Manifest, thorough: bool) -> Iterator[ShardState]:
+    """Every shard on disk that bears a shard's name, and what is wrong with it if anything.
+
+    thorough: also reads its pages and checks their checksums, not only the footer.
+    """
+    for number in range(manifest.chunks):
+        path = shard_path(folder, number)
+        if path.exists():
+            yield _state(path, number, manifest, thorough)
+
+
+def _state(path: Path, number: int, manifest: Manifest, thorough: bool) -> ShardState:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=thorough) as file:
+            ours = read_metadata(file.schema_arrow.metadata)
+            if ours is None:
+                return ShardState(number, path, problem="is no shard of addercost")
+            key, own_number, architectures, failed = ours
+            expected = min(manifest.settings.chunk, manifest.architectures - number * manifest.settings.chunk)
+            if key != manifest.key:
+                return ShardState(number, path, problem="belongs to another sweep")
+            if own_number != number or architectures != expected:
+                return ShardState(
+                    number, path, problem=f"is shard {own_number} of {architectures} architectures"
+                )
+            if thorough:
+                for _ in file.iter_batches():
+                    pass
+            return ShardState(number, path, failed)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        return ShardState(number, path, problem=f"is damaged: {' '.join(str(error).split())[:200]}")
+
+
+def set_aside(shard: ShardState) -> Path:
+    """Renames a shard that is not ours, so that nothing of anybody's is lost, and its place is free."""
+    target = shard.path.with_name(shard.path.name + _ASIDE)
+    os.replace(shard.path, target)  # noqa: PTH105
+    return target
+
+
+def strangers(folder: Path, manifest: Manifest) -> list[Path]:
+    """Parquet files that bear no name of a shard of this sweep; they are left alone and not read."""
+    expected = {shard_path(folder, number).name for number in range(manifest.chunks)}
+    return sorted(path for path in folder.glob("*.parquet") if path.name not in expected)

@@ -1,0 +1,67 @@
+"""The sweep's own walk through a space, before any work: how many there are, and which names come twice."""
+
+from __future__ import annotations
+
+import array
+import hashlib
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from addercost.errors import AddercostError, ArgumentError, ModelError
+from addercost.sweep.space import Space, SpaceSource
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """duplicates: the index of an architecture whose name came before → where it came first."""
+
+    architectures: int
+    duplicates: dict[int, int]
+    digest: str
+
+
+def walk(source: SpaceSource, first: int | None = None) -> Walk:
+    """Walks the names once, holding eight bytes of each. Raises ModelError for a space that cannot be
+    walked.
+    """
+    import numpy as np
+
+    hashes = array.array("Q")
+    content = hashlib.sha256(source.digest.encode())
+    for name in names(source, first):
+        digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        hashes.append(int.from_bytes(digest, "little"))
+        content.update(digest)
+    if not hashes:
+        raise ArgumentError(f"{source.spec} is an empty space")
+    values = np.frombuffer(hashes, dtype=np.uint64)
+    order = np.argsort(values, kind="stable")
+    again = np.flatnonzero(values[order][1:] == values[order][:-1]) + 1
+    suspects = {int(i) for position in again for i in (order[position - 1], order[position])}
+    return Walk(len(hashes), _duplicates(source, suspects) if suspects else {}, content.hexdigest())
+
+
+def names(source: SpaceSource, first: int | None = None) -> Iterator[str]:
+    """The names in order. Raises ModelError for whatever the user's code raises."""
+    try:
+        yield from itertools.islice(Space(source).names(), first)
+    except AddercostError:
+        raise
+    except Exception as error:
+        raise ModelError(f"walking {source.spec} raised {type(error).__name__}: {error}") from error
+
+
+def _duplicates(source: SpaceSource, suspects: set[int]) -> dict[int, int]:
+    """Equal digests are not yet equal names."""
+    seen: dict[str, int] = {}
+    found = {}
+    for index, name in enumerate(names(source)):
+        if index in suspects:
+            if name in seen:
+                found[index] = seen[name]
+            else:
+                seen[name] = index
+        if index >= max(suspects):
+            break
+    return found

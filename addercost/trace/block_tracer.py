@@ -1,0 +1,157 @@
+"""Traces a model as blocks: like `trace.tracer` on the meta device, but equal modules are run once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.utils._pytree import tree_flatten, tree_map
+
+from addercost.errors import AddercostError, TraceError
+from addercost.trace.blocks import Item, expanded, types_of
+from addercost.trace.fingerprint import Fingerprints
+from addercost.trace.modules import ModuleTree, replace_tensors, tracked, unchanged
+from addercost.trace.record import TensorSpec, Trace
+from addercost.trace.reuse import BlockCache, BlockRecorder
+from addercost.trace.switches import countable_operators
+from addercost.trace.tracer import forward_error, input_specs, meta_substitute, versions, without_data
+
+Inputs = tuple[tuple[Any, ...], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockTrace:
+    """One forward as items. parameters: elements by name; of stand-ins once by the name they are first found
+    under.
+
+    parameter_count: elements of the model, stand-ins counted at each of their places. types: class names of
+    the modules that are not in blocks.
+    """
+
+    model: str
+    items: tuple[Item, ...]
+    types: Mapping[str, str]
+    parameters: Mapping[str, int]
+    parameter_count: int
+    inputs: tuple[TensorSpec, ...]
+
+    def trace(self) -> Trace:
+        """The same as `trace.tracer.trace` gives, call by call."""
+        return Trace(
+            model=self.model,
+            calls=expanded(self.items),
+            modules=dict(types_of(self.items)) | dict(self.types),
+            parameters=self.parameters,
+            inputs=self.inputs,
+            tracer="meta",
+            versions=versions(),
+        )
+
+
+class NeedsWholeError(TraceError):
+    """The model can only be traced as a whole, by `trace.tracer.trace`."""
+
+
+def trace_blocks(
+    model: nn.Module,
+    inputs: Sequence[Inputs],
+    *,
+    name: str | None = None,
+    cache: BlockCache | None = None,
+    stand_ins: bool = False,
+) -> list[BlockTrace]:
+    """One `BlockTrace` for each of `inputs`. The model is left as it was.
+
+    cache: blocks of models traced before. stand_ins: see `Fingerprints`. Raises TraceError; a model that
+    needs values, or has layers to be recognised in what it computes, has to be traced by
+    `trace.tracer.trace`.
+    """
+    cache = BlockCache() if cache is None else cache
+    cache.trim()
+    title = name or type(model).__name__
+    # A forward may leave something behind in its model, so each has a model of its own, unless it is of
+    # stand-ins.
+    groups = [inputs] if stand_ins else [[item] for item in inputs]
+    return [made for group in groups for made in _run(model, group, title, cache, stand_ins)]
+
+
+def _run(
+    model: nn.Module, inputs: Sequence[Inputs], name: str, cache: BlockCache, stand_ins: bool
+) -> list[BlockTrace]:
+    tree = ModuleTree(model)
+    found = []
+    elements = _elements(tree) if stand_ins else 0
+    with ExitStack() as stack:
+        stack.enter_context(countable_operators())
+        stack.enter_context(_as_found(tree) if stand_ins else unchanged(tree))
+        names = replace_tensors(tree, meta_substitute)
+        for module in tree.modules:
+            module.__dict__["training"] = False
+        fingerprints = Fingerprints(tree, cache.numbers, stand_ins)
+        calls = stack.enter_context(tracked(tree))
+        stack.enter_context(torch.no_grad())
+        for given_args, given_kwargs in inputs:
+            args, kwargs = tree_map(without_data, (given_args, dict(given_kwargs)))
+            tensors = [value for value in tree_flatten((args, kwargs))[0] if isinstance(value, Tensor)]
+            recorder = BlockRecorder(tree, cache, fingerprints, stand_ins, calls, "meta", names, tensors)
+            calls.intercept = recorder.intercept
+            try:
+                with nullcontext() if stand_ins else _attribute_writes(recorder.forget), recorder:
+                    model(*args, **kwargs)
+            except AddercostError:
+                raise
+            except Exception as error:
+                raise forward_error(name, calls.failed, error) from error
+            if recorder.recognisable:
+                raise NeedsWholeError(f"{name} has what may be layers that nobody registered")
+            items, types = recorder.result()
+            # After the forward, since a lazy module's parameters have their shape only now.
+            parameters = {
+                n: tensor.numel()
+                for n, role, tensor in names.values()
+                if role == "parameter" and not is_lazy(tensor)
+            }
+            count = elements if stand_ins else sum(parameters.values())
+            found.append(BlockTrace(name, items, types, parameters, count, input_specs(tensors)))
+    return found
+
+
+def _elements(tree: ModuleTree) -> int:
+    """Elements of all parameters, those of a module at several places at each of them."""
+    return sum(
+        len(tree.paths[id(module)]) * sum(p.numel() for p in module._parameters.values() if p is not None)
+        for module in tree.modules
+    )
+
+
+@contextmanager
+def _as_found(tree: ModuleTree) -> Iterator[None]:
+    """Takes the wrapped forwards off again. Stand-ins have no data and do not change, so that nothing else
+    can.
+    """
+    try:
+        yield
+    finally:
+        for module in tree.modules:
+            module.__dict__.pop("forward", None)
+
+
+@contextmanager
+def _attribute_writes(seen: Callable[[], None]) -> Iterator[None]:
+    """Calls `seen` whenever an attribute of any module is set."""
+    original = nn.Module.__setattr__
+
+    def noticed(self: nn.Module, name: str, value: Any) -> None:
+        seen()
+        original(self, name, value)
+
+    nn.Module.__setattr__ = noticed  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        nn.Module.__setattr__ = original  # type: ignore[method-assign]

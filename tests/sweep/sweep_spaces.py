@@ -1,0 +1,103 @@
+"""Small spaces for the tests, as the files a user would write, and what a sweep of them left."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+from addercost.sweep.query import open_sweep
+from addercost.sweep.worker import ChunkResult, Task, run_chunk
+
+LINEAR = """
+import torch
+from torch import nn
+
+def architectures():
+    for width in range(1, {n} + 1):
+        make = lambda width=width: nn.Linear(width, 3)
+        yield f"linear-{{width}}", make, torch.empty(2, width), {{"width": width}}
+"""
+
+TROUBLE = """
+import os, signal, sys, time
+import torch
+from torch import nn
+
+x = torch.empty(1, 4)
+
+class Hangs(nn.Module):
+    def forward(self, x):
+        time.sleep(1000)
+
+class Needs(nn.Module):
+    # A forward whose control flow reads a value cannot run without data.
+    def forward(self, x):
+        return x + 1 if x.sum() > 0 else x - 1
+
+def raises():
+    raise KeyError("no such layer")
+
+def leaves():
+    sys.exit(3)
+
+def dies():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def talks():
+    print("hello from the factory")
+    os.write(1, b"and from C")
+    return nn.Linear(4, 1)
+
+def eats():
+    return nn.Linear(4, 1), bytearray(3 << 30)
+
+def large():
+    return nn.Linear(1 << 20, 1 << 20)
+
+architectures = [
+    ("good", lambda: nn.Linear(4, 2), x),
+    ("raises", raises, x),
+    ("leaves", leaves, x),
+    ("hangs", Hangs, x),
+    ("dies", dies, x),
+    ("talks", talks, x),
+    ("eats", eats, x),
+    ("wrong input", lambda: nn.Linear(5, 2), x),
+    ("good", lambda: nn.Linear(4, 8), x),
+    ("needs values", Needs, x),
+    ("large", large, torch.empty(1, 1 << 20)),
+    ("not a module", lambda: 3, x),
+]
+"""
+
+
+def space_file(folder: Path, text: str, name: str = "space.py") -> str:
+    path = folder / name
+    path.write_text(text)
+    return str(path)
+
+
+def here(tasks: Iterator[Task]) -> Generator[ChunkResult, None, None]:
+    """An engine without workers: every chunk in this process, whose one tracing process lives on."""
+    for task in tasks:
+        yield run_chunk(task)
+
+
+def contents(folder: Path) -> str:
+    """A digest of every shard's bytes."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.parquet")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def rows(folder: Path, sql: str = "SELECT * FROM sweep") -> list[dict[str, Any]]:
+    return [dict(row) for row in open_sweep(folder).table(sql).rows]
+
+
+def dies(task: Task) -> None:
+    """What a worker does that is killed before it can say anything."""
+    os._exit(1)

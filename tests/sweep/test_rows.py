@@ -1,0 +1,176 @@
+"""What the rows of a sweep say, and what becomes of architectures that do not behave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sweep_spaces import LINEAR, TROUBLE, here, rows, space_file
+
+from addercost.api import trace_spec
+from addercost.cost.energy import estimate_energy
+from addercost.cost.estimate import COST_MODELS, estimate
+from addercost.counts.model import count
+from addercost.errors import ArgumentError, ModelError
+from addercost.hardware import load_cpu, load_energy
+from addercost.sweep.run import plan, sweep
+from addercost.sweep.settings import SweepSettings
+
+pytest.importorskip("pyarrow")
+pytest.importorskip("duckdb")
+
+CPUS = ("via-nano-2000", "amd-zen4")
+
+
+@pytest.mark.parametrize("model", COST_MODELS)
+def test_rows_are_those_of_count_and_estimate(model: str, tmp_path: Path) -> None:
+    settings = SweepSettings(
+        cpus=CPUS,
+        energies=("45nm", "7nm"),
+        arithmetics=("mac", "adder"),
+        conventions=("full", "macs"),
+        cost_model=model,
+    )
+    sweep(plan("zoo:*", settings), tmp_path / "zoo", engine=here)
+    found = rows(tmp_path / "zoo")
+    assert len(found) == 7 * 2 * 2 * 2 * 2
+    for row in found:
+        counts = count(trace_spec(f"zoo:{row['name']}"), row["convention"], arithmetic=row["arithmetic"])
+        cost = estimate(counts, load_cpu(row["cpu"]), model)
+        energy = estimate_energy(counts, load_energy(row["energy"]))
+        by_class = counts.total.by_class()
+        assert {key: row[key] for key in by_class} == by_class
+        assert (row["mac_sites"], row["parameters"]) == (counts.mac_sites, counts.parameters)
+        assert row["bytes"] == sum(layer.bytes_read + layer.bytes_written for layer in counts.layers)
+        assert row["cycles"] == pytest.approx(cost.cycles, rel=1e-12)
+        assert row["seconds"] == pytest.approx(cost.seconds, rel=1e-12)
+        assert (row["cycles_complete"], row["energy_complete"]) == (cost.complete, energy.complete)
+        assert row["energy_j"] == pytest.approx(energy.total_j, rel=1e-12)
+        assert row["error"] is None
+
+
+def test_a_batch_is_the_batch(tmp_path: Path) -> None:
+    """Sites are proportional to the batch; parameters are not."""
+    sweep(plan("zoo:resnet20*", SweepSettings(batches=(1, 8))), tmp_path / "zoo", engine=here)
+    one, eight = rows(tmp_path / "zoo")
+    assert eight["mac_sites"] == 8 * one["mac_sites"] == 8 * 40_813_184
+    assert eight["parameters"] == one["parameters"]
+
+
+def test_no_hardware_counts_only(tmp_path: Path) -> None:
+    sweep(plan("zoo:lenet*", SweepSettings()), tmp_path / "zoo", engine=here)
+    (row,) = rows(tmp_path / "zoo")
+    assert (row["cpu"], row["cycles"], row["energy"], row["energy_j"]) == (None, None, None, None)
+
+
+def test_facts_are_columns(tmp_path: Path) -> None:
+    text = """
+import torch
+from torch import nn
+x = torch.empty(1, 2)
+architectures = [
+    ("a", lambda: nn.Linear(2, 2), x, {"accuracy": 91.5, "cycles": 3}),
+    ("b", lambda: nn.Linear(2, 3), x, {"family": "=cmd"}),
+    ("c", lambda: 1 / 0, x, {"accuracy": 12}),
+]
+"""
+    sweep(plan(space_file(tmp_path, text), SweepSettings()), tmp_path / "out", engine=here)
+    a, b, c = rows(tmp_path / "out", "SELECT name, accuracy, fact_cycles, family FROM sweep ORDER BY name")
+    assert (a["accuracy"], a["fact_cycles"], a["family"]) == (91.5, 3, None)
+    assert (b["accuracy"], b["family"]) == (None, "=cmd")
+    assert c["accuracy"] == 12
+
+
+def test_every_trouble_is_a_row_of_its_own(tmp_path: Path) -> None:
+    """One hangs, one kills its process, one eats memory: the others are none the worse."""
+    what = plan(space_file(tmp_path, TROUBLE), SweepSettings())
+    report = sweep(what, tmp_path / "out", engine=here, timeout_s=3, memory_limit_bytes=1 << 30)
+    found = {(row["name"], row["error"] is None): row for row in rows(tmp_path / "out")}
+    errors = {name: row["error"] for (name, whole), row in found.items() if not whole}
+    assert {name for name, whole in found if whole} == {"good", "talks", "large", "needs values"}
+    assert found["good", True]["mac_sites"] == 8
+    assert found["large", True]["parameters"] == (1 << 40) + (1 << 20)
+    assert "KeyError" in errors["raises"] and "no such layer" in errors["raises"]
+    assert "SystemExit" in errors["leaves"]
+    assert errors["hangs"] == "took longer than 3 s and was stopped"
+    assert "SIGKILL" in errors["dies"]
+    assert "MemoryError" in errors["eats"]
+    assert "wrong input does not run" in errors["wrong input"]
+    assert errors["good"] == "duplicate name: architecture 0 is called so too"
+    assert "wrong input" in errors and "not a module" in errors
+    assert report.failed == 8
+
+
+def test_a_space_that_differs_from_walk_to_walk_is_said_to(tmp_path: Path) -> None:
+    text = """
+import os, torch
+from torch import nn
+def architectures():
+    for i in range(3):
+        yield f"{i}-{os.getpid()}", lambda: nn.Linear(2, 2), torch.empty(1, 2)
+"""
+    sweep(plan(space_file(tmp_path, text), SweepSettings()), tmp_path / "out", engine=here)
+    assert all("must be the same every time" in row["error"] for row in rows(tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        pytest.param("", "has no `architectures`", id="nothing"),
+        pytest.param("architectures = 3", "has no `architectures`", id="a number"),
+        pytest.param("architectures = []", "is an empty space", id="empty"),
+        pytest.param("architectures = iter([])", "can be walked only once", id="iterator"),
+        pytest.param("architectures = [3]", "architecture 0 of", id="a number in it"),
+        pytest.param("architectures = [('a', 3, None)]", "architecture 0 of", id="no factory"),
+        pytest.param("architectures = [('a', int, 3, {'f': []})]", "fact 'f' of a", id="a list as a fact"),
+        pytest.param("def architectures():\n yield 1 / 0", "ZeroDivisionError", id="raises while walked"),
+        pytest.param("import nowhere", "ModuleNotFoundError", id="raises while loaded"),
+        pytest.param("(", "SyntaxError", id="no Python"),
+    ],
+)
+def test_a_file_that_is_no_space(text: str, error: str, tmp_path: Path) -> None:
+    with pytest.raises((ModelError, ArgumentError), match=error):
+        plan(space_file(tmp_path, text), SweepSettings())
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        pytest.param({"cpus": ("via-nano",)}, "unknown CPU", id="processor"),
+        pytest.param({"energies": ("45",)}, "unknown energy table", id="energy table"),
+        pytest.param({"arithmetics": ("adders",)}, "unknown arithmetic", id="arithmetic"),
+        pytest.param({"conventions": ("mac",)}, "unknown convention", id="convention"),
+        pytest.param({"cost_model": "latency"}, "unknown cost model", id="cost model"),
+        pytest.param({"batches": (0,)}, "a batch of 0", id="batch"),
+        pytest.param({"batches": ()}, "at least one of its batches", id="no batch"),
+    ],
+)
+def test_a_wrong_name_is_said_before_any_work(settings: dict[str, Any], error: str) -> None:
+    with pytest.raises(ArgumentError, match=error):
+        plan("zoo:*", SweepSettings(**settings))
+
+
+@pytest.mark.parametrize("space", ["zoo", "zoo:", "nasbench301", "zoo:nothing*", "model.json"])
+def test_what_is_no_space(space: str) -> None:
+    with pytest.raises(ArgumentError):
+        plan(space, SweepSettings())
+
+
+def test_names_of_any_kind_keep(tmp_path: Path) -> None:
+    names = ["", "a,b\n", "ü/../x", "=1+1"]
+    text = f"""
+import torch
+from torch import nn
+architectures = [(name, lambda: nn.Linear(2, 2), torch.empty(1, 2)) for name in {names}]
+"""
+    sweep(plan(space_file(tmp_path, text), SweepSettings()), tmp_path / "out", engine=here)
+    assert [row["name"] for row in rows(tmp_path / "out")] == names
+
+
+def test_a_generator_is_entered_at_any_chunk(tmp_path: Path) -> None:
+    """Linear(w, 3) on a batch of two: 2·3·w sites."""
+    space = space_file(tmp_path, LINEAR.format(n=11))
+    sweep(plan(space, SweepSettings(chunk=3)), tmp_path / "out", engine=here)
+    found = rows(tmp_path / "out", "SELECT width, mac_sites FROM sweep ORDER BY width")
+    assert [(row["width"], row["mac_sites"]) for row in found] == [(w, 6 * w) for w in range(1, 12)]
