@@ -194,7 +194,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             ["p.json", "--convention", "full", "-o", "x.html"], 2, "full and macs", id="not as asked"
         ),
         pytest.param(["empty.json", "-o", "x.html"], 2, "has no layers", id="empty profile"),
-        pytest.param(["t.json", "-o", "x.html"], 2, "nothing to report", id="only training"),
+        pytest.param(["p.json", "t.json", "-o", "x.html"], 2, "is a training record", id="mixed kinds"),
         pytest.param(["p.json", "-o", "r.html"], 5, "--force", id="exists"),
         pytest.param(["p.json", "-o", "no/r.html"], 5, "mkdir -p", id="no folder"),
         pytest.param(["p.json", "-o", "/proc/r.html"], 5, "/proc", id="read-only folder"),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from html.parser import HTMLParser
 from importlib.resources import files
+from pathlib import Path
 
 import made_models
 import pytest
@@ -110,6 +112,20 @@ def test_ids_are_unique_and_links_lead_somewhere(hostile: str) -> None:
             assert value in ids
 
 
+def test_several_models_and_measurements_on_one_page() -> None:
+    import sample_data
+
+    subjects = (made_models.subject(["a"]), made_models.subject(["b.c", "b.d"]))
+    measurements = measurements_from_data(sample_data.measurements())
+    page = Page(to_page(Report("several", subjects, (measurements,))))
+    ids = [value for _, name, value in page.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    assert {"p1-layers-table", "p2-layers-table", "p3-measured"} <= set(ids)
+    for _, name, value in page.attributes:
+        for target in re.findall(r"url\(#([^)]*)\)", value) if name in ("style", "clip-path") else ():
+            assert target in ids
+
+
 def test_everything_is_there_without_scripts(hostile: str) -> None:
     page = Page(hostile)
     assert page.tags.count("table") >= 3
@@ -170,10 +186,46 @@ def test_measured_is_never_shown_without_measurements() -> None:
     assert "Predicted against measured" not in page
     import sample_data
 
-    measurements = measurements_from_data(sample_data.measurements())
+    data = sample_data.measurements()
+    data["rows"][0]["path"] = ""
+    measurements = measurements_from_data(data)
     page = to_page(Report("m", (), (measurements,)))
     assert "Predicted against measured" in page and "measured median" in page
+    assert "<span>measured, mac made up fp32</span>" in page
     assert "environment: cpu none: made-up samples" in page
+
+
+def test_vendored_libraries_are_as_published() -> None:
+    import hashlib
+
+    vendor = files("addercost.report.html").joinpath("vendor")
+    listed = re.findall(r"`([\w.-]+\.js)` \|.*\| `(\w{64})`", vendor.joinpath("README.md").read_text("utf-8"))
+    assert len(listed) == 2
+    for name, digest in listed:
+        assert hashlib.sha256(vendor.joinpath(name).read_bytes()).hexdigest() == digest
+        assert "Permission to use, copy" in vendor.joinpath(name.replace(".min.js", ".LICENSE")).read_text()
+    page = to_page(made_models.report(["a"]))
+    assert "Copyright 2010" in page and "Permission to use, copy" in page
+
+
+@pytest.mark.parametrize(("library", "name"), [("jinja2", "r.html"), ("openpyxl", "r.xlsx")])
+def test_a_library_that_is_not_installed_is_named(
+    library: str,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from addercost.cli import run
+
+    (tmp_path / "p.json").write_text(made_models.profile(["a"]).to_json())
+    monkeypatch.setitem(sys.modules, library, None)
+    assert run(["report", str(tmp_path / "p.json"), "-o", str(tmp_path / name)]) == 1
+    assert (
+        f"needs {library}" in (err := capsys.readouterr().err).replace("need ", "needs ")
+        and "[report]" in err
+    )
+    assert not (tmp_path / name).exists()
 
 
 def luminance(colour: str) -> float:

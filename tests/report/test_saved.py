@@ -16,7 +16,7 @@ from addercost.cost.energy import estimate_energy
 from addercost.cost.estimate import COST_MODELS, estimate
 from addercost.errors import ArgumentError, DataError
 from addercost.hardware import load_cpu, load_energy
-from addercost.report.document import report_from_data
+from addercost.report.document import Report, report_from_data
 from addercost.report.html.page import to_page
 from addercost.report.measurements import measurements_from_data, measurements_to_data
 from addercost.report.plain import to_plain
@@ -86,6 +86,14 @@ def test_reopening_checks_what_is_asked(tmp_path: Path) -> None:
     # 1000 multiplications at 4 cycles and 1000 additions at 2, the x87 figures of the VIA Nano 2000.
     (cost,) = reopen_profile(str(file), cpus=("via-nano-2000",)).costs
     assert cost.cycles == 1000 * 4 + 1000 * 2
+
+
+def test_a_report_of_several_models_is_not_one_profile(tmp_path: Path) -> None:
+    one, two = made_models.subject(["a"]), made_models.subject(["b"])
+    file = tmp_path / "r.json"
+    file.write_text(Report("two", (one, two)).to_json())
+    with pytest.raises(ArgumentError, match="several models"):
+        reopen_profile(str(file))
 
 
 def damaged(change: Any) -> dict[str, Any]:

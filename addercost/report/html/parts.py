@@ -10,6 +10,7 @@ from addercost.report.document import Report, Subject, network_name
 from addercost.report.html.figures import inline_svg
 from addercost.report.html.icicle import icicle_data
 from addercost.report.html.views import View, view_of
+from addercost.report.measured import measured_headline
 from addercost.report.measurements import Measurements
 from addercost.report.plots.style import Drawn, PlotOptions
 from addercost.report.profile_table import labels, profile_table
@@ -79,7 +80,7 @@ def page_parts(report: Report) -> Iterator[Part]:
         if isinstance(item, Measurements):
             figures = tuple(_measured_figures(item, prefix))
             made = tuple(_section(section, prefix, figures=figures) for section in sections)
-            yield Part(prefix, printable(name), made)
+            yield Part(prefix, printable(name), made, tuple(measured_headline(item)))
             continue
         counts = item.first.counts
         yield Part(
