@@ -122,7 +122,7 @@ def contenders(layer: Layer, channels_last: bool) -> dict[str, Callable[[], obje
         "torch conv2d": lambda: F.conv2d(x, w, None, layer.stride, layer.padding),
         "shift": lambda: run.convolve("shift", x, w, geometry),
         "adder u8": lambda: run.convolve("adder_u8", codes, weight_codes, geometry),
-        "xnor words": lambda: run.convolve("xnor", words, weight_words, geometry),
+        "xnor words": lambda: run.convolve("xnor", words, weight_words, geometry, w[0].numel()),
         "binary layer": lambda: operations.binary_forward(x, w, geometry),
         "adder layer": lambda: adder_ops.conv2d(x, w, None, *arguments, "full"),
     }

@@ -124,14 +124,17 @@ def _check_tensors(
 
 
 def empty_output(input: Tensor, shape: list[int], dtype: torch.dtype | None = None) -> Tensor:
-    """An uninitialised [N, K, P, Q] tensor, channels-last exactly when `input` is and NCHW would not do."""
-    channels_last = input.is_contiguous(memory_format=torch.channels_last) and not input.is_contiguous()
+    """An uninitialised [N, K, P, Q] tensor in the layout that `output_layout` gives."""
     return torch.empty(
-        shape,
-        dtype=dtype or input.dtype,
-        device=input.device,
-        memory_format=torch.channels_last if channels_last else torch.contiguous_format,
+        shape, dtype=dtype or input.dtype, device=input.device, memory_format=output_layout(input)
     )
+
+
+def output_layout(input: Tensor) -> torch.memory_format:
+    """Channels-last exactly when `input` is and NCHW would not do."""
+    if input.is_contiguous() or not input.is_contiguous(memory_format=torch.channels_last):
+        return torch.contiguous_format
+    return torch.channels_last
 
 
 def accumulator(dtype: torch.dtype) -> torch.dtype:

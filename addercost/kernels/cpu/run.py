@@ -14,7 +14,7 @@ from addercost.kernels.cpu.buffers import View, halide_buffer
 from addercost.kernels.cpu.pipeline import KernelClass, compile_kernel
 from addercost.kernels.cpu.plan import Extents, choose_class, partition
 from addercost.kernels.cpu.sites import SITES
-from addercost.kernels.problem import Geometry, empty_output
+from addercost.kernels.problem import Geometry, empty_output, output_layout
 
 LARGEST_BYTES = (1 << 31) - 1
 """Halide's index arithmetic is 32-bit; larger tensors are left to the reference."""
@@ -36,17 +36,26 @@ def supports(site: str, input: Tensor, weight: Tensor) -> bool:
     )
 
 
-def convolve(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+def convolve(
+    site: str,
+    input: Tensor,
+    weight: Tensor,
+    geometry: Geometry,
+    terms: int = 0,
+    layout: torch.memory_format | None = None,
+) -> Tensor:
     """The `site`'s sum for input [N, C, H, W] and weight [K, C/G, R, S], checked already.
 
-    Returns [N, K, P, Q], channels-last like the input.
+    `terms`, those of one sum, is for a site whose elements hold several of them.
+    Returns [N, K, P, Q] in `layout`, by default channels-last like the input.
     Raises halide.HalideError when the kernel cannot be compiled or run.
     """
     place = (input.shape, input.stride(), weight.shape, weight.stride())
-    plan = _plan(site, *place, geometry, torch.get_num_threads())
+    layout = layout or output_layout(input)
+    plan = _plan(site, *place, geometry, terms, layout, torch.get_num_threads())
     if plan.copied:
         input, weight = _prepared(site, input, weight, geometry, plan.transposed)
-    output = torch.empty(plan.shape, dtype=SITES[site].output, memory_format=plan.layout)
+    output = torch.empty(plan.shape, dtype=SITES[site].output, memory_format=layout)
     compiled(plan.kernel)(
         halide_buffer(input, plan.source),
         halide_buffer(weight, plan.weight),
@@ -63,7 +72,6 @@ class _Plan:
     kernel: KernelClass
     parameters: tuple[int, ...]
     shape: list[int]
-    layout: torch.memory_format
     transposed: bool
     copied: bool
     """The kernel cannot read input and weight where they lie."""
@@ -80,14 +88,15 @@ def _plan(
     weight_size: tuple[int, ...],
     weight_stride: tuple[int, ...],
     geometry: Geometry,
+    terms: int,
+    layout: torch.memory_format,
     threads: int,
 ) -> _Plan:
     given = torch.empty_strided(input_size, input_stride, dtype=SITES[site].dtype, device="meta")
     given_weight = torch.empty_strided(weight_size, weight_stride, dtype=SITES[site].dtype, device="meta")
     (n, _, h, w), (k, _, r, s) = input_size, weight_size
     shape = [n, k, *geometry.output_size((h, w), (r, s))]
-    output = target = empty_output(given, shape, SITES[site].output)
-    channels_last = not output.is_contiguous()
+    output = target = torch.empty(shape, dtype=SITES[site].output, device="meta", memory_format=layout)
     groups, direct = geometry.groups, _is_direct(given_weight, geometry)
     # A column of outputs is turned into a row: the schedule tiles rows.
     transposed = shape[3] == 1 and shape[2] > 1
@@ -106,9 +115,8 @@ def _plan(
     kernel = choose_class(site, extents, _is_channels_last(input), _is_channels_last(target), direct)
     return _Plan(
         kernel,
-        _parameters(kernel, extents, geometry, (r, s), (1, 1), threads),
+        _parameters(kernel, extents, geometry, (r, s), (1, 1), threads, terms),
         shape,
-        torch.channels_last if channels_last else torch.contiguous_format,
         transposed,
         copied,
         View.of(source),
@@ -224,6 +232,7 @@ def _parameters(
     filter_size: tuple[int, int],
     spread: tuple[int, int],
     threads: int,
+    terms: int = 0,
 ) -> tuple[int, ...]:
     """The compiled kernel's `PARAMETERS`."""
     return (
@@ -233,4 +242,5 @@ def _parameters(
         *filter_size,
         *spread,
         *partition(kernel, extents, threads),
+        terms,
     )
