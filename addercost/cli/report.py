@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -32,6 +33,14 @@ from addercost.report.formats import ReportFormat
     metavar="LIST",
     help="Arithmetics beside the model as it is, from mac, adder, xnor, shift.",
 )
+@click.option(
+    "--what-if",
+    "what_ifs",
+    multiple=True,
+    metavar="CHANGE",
+    help="One more network beside them: prune=0.5, lowrank=0.25, separable, int8, shift-add, or several "
+    "joined by +.",
+)
 @keep_first_last_option
 @cpu_option
 @energy_option
@@ -51,6 +60,7 @@ def report(
     inputs: tuple[str, ...],
     convention: str,
     arithmetics: str,
+    what_ifs: tuple[str, ...],
     keep_first_last: bool,
     cpus: tuple[str, ...],
     energy: tuple[str, ...],
@@ -73,6 +83,7 @@ def report(
     chosen = report_format(format_name, output)
     given = click.get_current_context().get_parameter_source
     wanted = Wanted.checked(convention, parsed_arithmetics(arithmetics), keep_first_last, cpus, energy)
+    wanted = replace(wanted, what_ifs=tuple(dict.fromkeys(what_ifs)))
     found = gather(
         specs,
         wanted,

@@ -42,7 +42,8 @@ _MOST_POINTS = 1000
 class Wanted:
     """What a report is asked to estimate. cpus and energy: names of hardware tables.
 
-    ranked: those of `arithmetics` for which all processors are ordered.
+    ranked: those of `arithmetics` for which all processors are ordered. what_ifs: changed networks, each one
+    change or several joined by +.
     """
 
     convention: str = "full"
@@ -51,6 +52,7 @@ class Wanted:
     cpus: tuple[str, ...] = ()
     energy: tuple[str, ...] = ENERGY_TABLES
     ranked: tuple[Arithmetic, ...] = (Arithmetic.ADDER,)
+    what_ifs: tuple[str, ...] = ()
 
     @classmethod
     def checked(
@@ -86,6 +88,11 @@ def subject_from_trace(spec: str, trace: Trace, wanted: Wanted) -> Subject:
         )
         for arithmetic in others
     ]
+    for changes in wanted.what_ifs:
+        counts = count(
+            trace, wanted.convention, what_if=changes.split("+"), keep_first_last=wanted.keep_first_last
+        )
+        counted.append(Profile(counts, keep_first_last=wanted.keep_first_last))
     # Without a weighted layer there is nothing to replace.
     has_sites = any(layer.mac_sites and layer.arithmetic for layer in own.counts.layers)
     subject = subject_from_profiles(spec, [own, *(counted if has_sites else [])], wanted)

@@ -251,13 +251,16 @@ def arithmetic_of(profile: Profile) -> Arithmetic | None:
 
 
 def network_name(profile: Profile) -> str:
-    """What headings call a network of the profile's arithmetic: CNN, MAC, adder, binary, shift."""
+    """What headings call the profile's network: CNN, MAC, adder, binary, shift, or what was changed in it."""
+    if profile.counts.what_if:
+        return " + ".join(profile.counts.what_if)
     arithmetic = arithmetic_of(profile)
     match arithmetic:
         case None:
             return "as it is"
         case Arithmetic.MAC:
-            return "CNN" if any("conv" in layer.op for layer in profile.counts.layers) else "MAC"
+            convolved = sum(layer.mac_sites for layer in profile.counts.layers if "conv" in layer.op)
+            return "CNN" if 2 * convolved >= profile.counts.mac_sites else "MAC"
         case Arithmetic.XNOR:
             return "binary"
     return arithmetic.value

@@ -147,6 +147,8 @@ def notes(subject: Subject) -> Iterator[str]:
             said.setdefault(f"{energy.table} assumes: {text}", []).append("energy")
     for text, where in said.items():
         yield f"{text} ({', '.join(dict.fromkeys(where))})"
+    if any(profile.counts.what_if for profile in subject.profiles):
+        yield "Changed networks cost less because they are other networks: their accuracy is not predicted."
     if subject.energies:
         yield "Energy is that of the arithmetic alone: memory traffic is left out."
     if subject.estimates and not subject.rooflines:

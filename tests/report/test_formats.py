@@ -222,3 +222,27 @@ def test_two_profiles_of_one_model_become_one_subject(folder: Path) -> None:
     assert run(["report", "p.json", "adder.json", "--cpu", "via-nano-2000", "-o", "x.json"]) == 0
     (subject,) = json.loads((folder / "x.json").read_text())["subjects"]
     assert [e["cycles"] for e in subject["estimates"] if e["model"] == "latency-sum"] == [6000, 4000]
+
+
+def test_changed_networks_stand_beside_the_arithmetics(tmp_path: Path) -> None:
+    """Half the channels kept: a convolution between two others keeps a quarter of its sites. Needs torch."""
+    file = tmp_path / "r.json"
+    options = ["--what-if", "prune=0.5", "--as", "adder", "--convention", "macs", "--energy", "none"]
+    assert run(["report", "zoo:vgg-small", *options, "-o", str(file)]) == 0
+    (subject,) = json.loads(file.read_text())["subjects"]
+    assert {e["arithmetic"] for e in subject["estimates"]} == {"CNN", "adder", "prune=0.5"}
+    whole, pruned = subject["profiles"][0], subject["profiles"][-1]
+    middle = {layer["path"]: layer["mac_sites"] for layer in whole["layers"]}
+    quarters = [layer for layer in pruned["layers"] if layer["mac_sites"] * 4 == middle[layer["path"]] > 0]
+    assert len(quarters) >= 4
+
+
+def test_a_network_of_matrix_products_is_no_cnn() -> None:
+    from dataclasses import replace
+
+    from addercost.report.document import network_name
+
+    made = made_models.profile(["stem", "a", "b"])
+    layers = (made.counts.layers[0], *(replace(layer, op="addmm") for layer in made.counts.layers[1:]))
+    assert network_name(made) == "CNN"
+    assert network_name(replace(made, counts=replace(made.counts, layers=layers))) == "MAC"
