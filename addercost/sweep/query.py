@@ -9,7 +9,7 @@ from typing import Any
 
 from addercost.errors import ArgumentError, DataError
 from addercost.report.tables import Column, Kind, Table
-from addercost.sweep.store import Manifest, read_manifest, shard_path, shards
+from addercost.sweep.store import Manifest, read_manifest, shards
 
 _KINDS = {"cycles": (Kind.COUNT, ""), "seconds": (Kind.QUANTITY, "s"), "energy_j": (Kind.QUANTITY, "J")}
 
@@ -30,6 +30,16 @@ class SweepData:
         rows = [dict(zip(names, values, strict=True)) for values in found.fetchall()]
         return Table(tuple(_column(name, kind) for name, kind in columns), rows, title, self.remarks)
 
+    def columns(self, sql: str, parameters: Sequence[Any] = ()) -> dict[str, Any]:
+        """The result as arrays by column."""
+        found: dict[str, Any] = self._answer(sql, parameters).fetchnumpy()
+        return found
+
+    def numeric_columns(self) -> list[str]:
+        """Columns that can be compared: everything that is a number."""
+        described = self.connection.execute("DESCRIBE sweep").fetchall()
+        return [name for name, kind, *_ in described if kind in ("BIGINT", "DOUBLE")]
+
     def to_parquet(self, sql: str) -> bytes:
         """The result as one Parquet file."""
         import io
@@ -37,8 +47,8 @@ class SweepData:
         import pyarrow.parquet as pq
 
         buffer = io.BytesIO()
-        result = self._answer(sql, ())
-        pq.write_table(result.to_arrow_table(), buffer, compression="zstd")
+        self._answer(sql, ())
+        pq.write_table(self.connection.sql(sql).to_arrow_table(), buffer, compression="zstd")
         return buffer.getvalue()
 
     def _answer(self, sql: str, parameters: Sequence[Any]) -> Any:
@@ -85,12 +95,22 @@ def open_sweep(folder: Path) -> SweepData:
     return SweepData(connection, manifest, tuple(remarks))
 
 
+def table_to_parquet(table: Table) -> bytes:
+    """A table as one Parquet file, plain values under its column names."""
+    import io
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {column.name: [row.get(column.name) for row in table.rows] for column in table.columns}
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
 def _column(name: str, kind: str) -> Column:
     numeric = any(word in kind.upper() for word in ("INT", "DOUBLE", "FLOAT", "DECIMAL", "NUMBER"))
     if not numeric:
         return Column(name, name)
     shown, unit = _KINDS.get(name, (Kind.COUNT if "INT" in kind.upper() else Kind.NUMBER, ""))
     return Column(name, name, shown, unit)
-
-
-__all__ = ["SweepData", "open_sweep", "shard_path"]
