@@ -14,6 +14,14 @@ from addercost.sweep.store import Manifest, read_manifest, shards
 _KINDS = {"cycles": (Kind.COUNT, ""), "seconds": (Kind.QUANTITY, "s"), "energy_j": (Kind.QUANTITY, "J")}
 
 
+_NOTHING = ArgumentError("the query returns nothing", "write a SELECT … FROM sweep")
+
+
+def _failed(error: Exception) -> ArgumentError:
+    text = " ".join(str(error).split())
+    return ArgumentError(f"the query fails: {text}", "the table is called sweep; try DESCRIBE sweep")
+
+
 @dataclass(frozen=True)
 class SweepData:
     """An open sweep: the view `sweep` of a DuckDB connection, and what is amiss with the folder."""
@@ -44,11 +52,18 @@ class SweepData:
         """The result as one Parquet file."""
         import io
 
+        import duckdb
         import pyarrow.parquet as pq
 
         buffer = io.BytesIO()
-        self._answer(sql, ())
-        pq.write_table(self.connection.sql(sql).to_arrow_table(), buffer, compression="zstd")
+        try:
+            found = self.connection.sql(sql)
+            table = found.to_arrow_table() if found is not None else None
+        except duckdb.Error as error:
+            raise _failed(error) from None
+        if table is None:
+            raise _NOTHING
+        pq.write_table(table, buffer, compression="zstd")
         return buffer.getvalue()
 
     def _answer(self, sql: str, parameters: Sequence[Any]) -> Any:
@@ -57,12 +72,9 @@ class SweepData:
         try:
             found = self.connection.execute(sql, parameters or None)
         except duckdb.Error as error:
-            text = " ".join(str(error).split())
-            raise ArgumentError(
-                f"the query fails: {text}", "the table is called sweep; try DESCRIBE sweep"
-            ) from None
+            raise _failed(error) from None
         if found.description is None:
-            raise ArgumentError("the query returns nothing", "write a SELECT … FROM sweep")
+            raise _NOTHING
         return found
 
 

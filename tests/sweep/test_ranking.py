@@ -78,9 +78,7 @@ architectures = [
 ]
 """
     (where / "space.py").write_text(text)
-    settings = SweepSettings(
-        cpus=("via-nano-2000", "amd-zen4"), energies=("45nm",), arithmetics=("mac", "adder")
-    )
+    axes = SweepSettings(cpus=("via-nano-2000", "amd-zen4"), energies=("45nm",), arithmetics=("mac", "adder"))
     sweep(plan(str(where / "space.py"), axes), where / "out", engine=here)
     return where / "out"
 
