@@ -35,10 +35,18 @@ GIB = 1 << 30
 
 
 class Peak:
-    """The most memory this process and all below it held at one time, shared pages counted once (PSS)."""
+    """The most memory this process and all below it held at one time, shared pages counted once (PSS), and the
+    processor time of all of them, which other work on the machine lengthens less than the wall time.
+    """
 
     def __init__(self) -> None:
         self.n_bytes = 0
+        self._cpu_s: dict[int, float] = {}
+        self._before_s = sum(psutil.Process().cpu_times()[:2])
+
+    @property
+    def cpu_s(self) -> float:
+        return sum(self._cpu_s.values()) - self._before_s
 
     def sample(self) -> None:
         process = psutil.Process()
@@ -46,6 +54,7 @@ class Peak:
         for member in (process, *process.children(recursive=True)):
             try:
                 total += member.memory_full_info().pss
+                self._cpu_s[member.pid] = sum(member.cpu_times()[:2])
             except (psutil.Error, AttributeError):
                 continue
         self.n_bytes = max(self.n_bytes, total)
@@ -68,13 +77,13 @@ def peak_memory() -> Iterator[Peak]:
         thread.join()
 
 
-def timed_sweep(settings: SweepSettings, engine: Engine, first: int | None = None) -> tuple[float, int]:
-    """(seconds, peak bytes) of a sweep of NAS-Bench-201 from nothing, workers' start included."""
+def timed_sweep(settings: SweepSettings, engine: Engine, first: int | None = None) -> tuple[float, Peak]:
+    """(seconds, peak memory and processor time) of a sweep of NAS-Bench-201 from nothing, workers' start included."""
     with tempfile.TemporaryDirectory() as folder, peak_memory() as peak:
         start = time.perf_counter()
         sweep(plan("nasbench201", settings, first), Path(folder) / "out", engine=engine)
         seconds = time.perf_counter() - start
-    return seconds, peak.n_bytes
+    return seconds, peak
 
 
 def verdict(name: str, text: str, met: bool) -> bool:
@@ -88,9 +97,10 @@ def verdict(name: str, text: str, met: bool) -> bool:
 
 def nasbench201() -> bool:
     settings = SweepSettings(cpus=CPUS[:10], batches=(1, 8, 32, 128))
-    seconds, memory = timed_sweep(settings, process_pool(2))
-    text = f"{seconds:.1f} s of 60 s, {memory / GIB:.2f} GiB of 1.50 GiB, 625,000 rows"
-    return verdict("nasbench201", text, seconds < 60 and memory < 1.5 * GIB)
+    seconds, peak = timed_sweep(settings, process_pool(2))
+    used = f"{seconds:.1f} s of 60 s ({peak.cpu_s:.0f} s of processor time)"
+    text = f"{used}, {peak.n_bytes / GIB:.2f} GiB of 1.50 GiB, 625,000 rows"
+    return verdict("nasbench201", text, seconds < 60 and peak.n_bytes < 1.5 * GIB)
 
 
 def costing() -> bool:
@@ -135,8 +145,9 @@ def memory() -> bool:
     settings = SweepSettings(cpus=CPUS[:10], chunk=500)
     _, small = timed_sweep(settings, process_pool(1), 3_000)
     _, large = timed_sweep(settings, process_pool(1), 12_000)
-    text = f"{small / GIB:.2f} GiB for 3,000 and {large / GIB:.2f} GiB for 12,000 architectures, of 1.1 ×"
-    return verdict("memory", text, large < 1.1 * small)
+    sizes = f"{small.n_bytes / GIB:.2f} GiB for 3,000 and {large.n_bytes / GIB:.2f} GiB for 12,000"
+    text = f"{sizes} architectures, of 1.1 ×"
+    return verdict("memory", text, large.n_bytes < 1.1 * small.n_bytes)
 
 
 def reuse() -> bool:
