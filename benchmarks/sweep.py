@@ -35,7 +35,7 @@ GIB = 1 << 30
 
 
 class Peak:
-    """The most memory this process and all below it held at one time, shared pages counted once (PSS), and the
+    """The most memory this process and all below it held at one time, shared pages counted once, and the
     processor time of all of them, which other work on the machine lengthens less than the wall time.
     """
 
@@ -78,7 +78,7 @@ def peak_memory() -> Iterator[Peak]:
 
 
 def timed_sweep(settings: SweepSettings, engine: Engine, first: int | None = None) -> tuple[float, Peak]:
-    """(seconds, peak memory and processor time) of a sweep of NAS-Bench-201 from nothing, workers' start included."""
+    """(seconds, memory and processor time) of a sweep of NAS-Bench-201, the workers' start included."""
     with tempfile.TemporaryDirectory() as folder, peak_memory() as peak:
         start = time.perf_counter()
         sweep(plan("nasbench201", settings, first), Path(folder) / "out", engine=engine)
