@@ -4,13 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check check-static lint types format clean help
+.PHONY: demo test test-browser reports check check-static lint types format clean help
 
 help:
-	@echo "make demo    profile LeNet-5-BN and print the paper's comparison"
-	@echo "make test    run the tests"
-	@echo "make check   tests, lint and types"
-	@echo "make format  let ruff format the code"
+	@echo "make demo          profile LeNet-5-BN and print the paper's comparison"
+	@echo "make test          run the tests"
+	@echo "make test-browser  the HTML report in a real browser"
+	@echo "make reports       write reports/ again"
+	@echo "make check         tests, lint and types"
+	@echo "make format        let ruff format the code"
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/addercost profile examples/lenet5_bn.py
@@ -18,6 +20,15 @@ demo: $(VENV)/.installed-demo
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2
+
+# Chromium comes from Debian where it is not there yet; without it the tests skip and say so.
+test-browser: $(VENV)/.installed-browser
+	command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } || true
+	$(BIN)/python -m pytest tests/browser
+
+reports: $(VENV)/.installed-dev
+	$(BIN)/python tools/make_reports.py
 
 check: test check-static
 
@@ -44,6 +55,10 @@ $(VENV)/.installed-demo: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) --editable ".[dev]"
 	touch $@ $(VENV)/.installed-demo
+
+$(VENV)/.installed-browser: $(VENV)/.installed-dev
+	$(INSTALL) --editable ".[dev,browser]"
+	touch $@
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

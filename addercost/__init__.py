@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from addercost.cost.estimate import estimate
     from addercost.counts.model import count
     from addercost.errors import AddercostError
+    from addercost.layers.convert import convert
     from addercost.report.comparison import compare
 
 __version__ = "0.1.0"
@@ -27,6 +28,7 @@ _HOMES = {
     "OpClass": "addercost.arithmetic",
     "OpCounts": "addercost.arithmetic",
     "compare": "addercost.report.comparison",
+    "convert": "addercost.layers.convert",
     "count": "addercost.counts.model",
     "estimate": "addercost.cost.estimate",
     "load_model": "addercost.api",
@@ -40,6 +42,7 @@ __all__ = [
     "OpClass",
     "OpCounts",
     "compare",
+    "convert",
     "count",
     "estimate",
     "load_model",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from addercost.arithmetic import Arithmetic
-from addercost.errors import ArgumentError, DataError
+from addercost.errors import ArgumentError, DataError, unknown_name
 from addercost.report.profile import Profile
 from addercost.trace.record import Trace
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from addercost.trace.inputs import ModelInputs
+    from addercost.trace.specs import LoadedModel
+
+TRACERS = ("dispatch", "fvcore")
+"""How a model is traced: torch's dispatcher on data-free tensors, or fvcore's walk over the jit graph."""
 
 DEFAULT_CPU = "via-nano-2000"
 """The paper's processor."""
@@ -75,21 +79,25 @@ def trace_model(
     return trace(model, *args, kwargs=kwargs, backward=backward)
 
 
-def trace_spec(spec: str, inputs: ModelInputs | None = None, backward: bool = False) -> Trace:
+def trace_spec(
+    spec: str, inputs: ModelInputs | None = None, backward: bool = False, tracer: str = "dispatch"
+) -> Trace:
     """The trace of a SPEC: read if it is a saved one, else made. `inputs` replace those it comes with.
 
-    backward: of a training step instead of a forward.
+    backward: of a training step instead of a forward. tracer: one of `TRACERS`; fvcore's computes, so the
+    model is built with real weights for it.
     """
+    if tracer not in TRACERS:
+        raise unknown_name("tracer", tracer, TRACERS)
     if spec.endswith(".json"):
-        if inputs is not None or backward:
+        if inputs is not None or backward or tracer != "dispatch":
             raise ArgumentError(
-                f"{spec} is a trace: what it traced is fixed", "leave --input and --backward out"
+                f"{spec} is a trace: what it traced is fixed", "leave --input, --backward and --tracer out"
             )
         return load_trace(Path(spec))
     from addercost.trace.build import import_path, user_output
     from addercost.trace.inputs import ModelInputs, missing_inputs
     from addercost.trace.specs import load_model
-    from addercost.trace.tracer import trace
 
     loaded = load_model(spec)
     chosen = inputs or loaded.inputs
@@ -98,14 +106,29 @@ def trace_spec(spec: str, inputs: ModelInputs | None = None, backward: bool = Fa
     chosen = chosen or ModelInputs()
     # A forward may import more of the user's files, and print.
     with import_path(loaded.folder), user_output():
+        return _traced(loaded, chosen, backward, tracer)
+
+
+def _traced(loaded: LoadedModel, inputs: ModelInputs, backward: bool, tracer: str) -> Trace:
+    if tracer == "dispatch":
+        from addercost.trace.tracer import trace
+
         return trace(
             loaded.model,
-            *chosen.args,
-            kwargs=chosen.kwargs,
+            *inputs.args,
+            kwargs=inputs.kwargs,
             name=loaded.name,
             rebuild=loaded.rebuild,
             backward=backward,
         )
+    if backward or inputs.kwargs:
+        raise ArgumentError(
+            "the fvcore tracer takes neither --backward nor inputs by name", "use --tracer dispatch"
+        )
+    from addercost.trace.jit import trace_with_fvcore
+
+    model = loaded.rebuild() if loaded.rebuild is not None else loaded.model
+    return trace_with_fvcore(model, *inputs.args, name=loaded.name)
 
 
 def load_trace(path: Path) -> Trace:

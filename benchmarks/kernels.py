@@ -1,6 +1,6 @@
 """Each CPU kernel beside the limit of the core's arithmetic and beside what users run today.
 
-    python benchmarks/kernels.py [--threads N] [--rounds N] [--layers resnet|small|all] [--json FILE]
+    python -m benchmarks.kernels [--threads N] [--rounds N] [--layers resnet|small|all] [--json FILE]
 
 In every round each contender runs once to warm the caches and then three times, and the limits are measured
 again. A rate is the best of all rounds, as the limit is, and a ratio is one of best rates: on a shared
@@ -122,7 +122,7 @@ def contenders(layer: Layer, channels_last: bool) -> dict[str, Callable[[], obje
         "torch conv2d": lambda: F.conv2d(x, w, None, layer.stride, layer.padding),
         "shift": lambda: run.convolve("shift", x, w, geometry),
         "adder u8": lambda: run.convolve("adder_u8", codes, weight_codes, geometry),
-        "xnor words": lambda: run.convolve("xnor", words, weight_words, geometry),
+        "xnor words": lambda: run.convolve("xnor", words, weight_words, geometry, w[0].numel()),
         "binary layer": lambda: operations.binary_forward(x, w, geometry),
         "adder layer": lambda: adder_ops.conv2d(x, w, None, *arguments, "full"),
     }

@@ -29,7 +29,12 @@ class Gathered:
     versions: dict[str, str] = field(default_factory=dict)
 
     def report(self, title: str | None) -> Report:
-        """Raises ArgumentError where there is nothing to report."""
+        """Raises ArgumentError where there is nothing to report, or something that is no part of one."""
+        if self.runs:
+            raise ArgumentError(
+                f"{self.runs[0].name} is a training record, which is no part of a report",
+                "draw it: addercost plot curves",
+            )
         if not self.subjects and not self.measurements:
             raise ArgumentError("nothing to report", "name a model, a profile, a report or measurements")
         names = dict.fromkeys(item.name for item in self.subjects)

@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "profile": "what each layer of a model computes and is estimated to cost",
         "compare": "models × arithmetics × processors side by side",
         "reproduce": "the published AdderNet numbers beside ours",
+        "reconcile": "what other tools report for a model, and why it differs",
         "rank": "on which processors additions pay, all of them in order",
         "sensitivity": "which table figure decides, and where the two break even",
     },
@@ -25,8 +26,8 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "diff": "what differs between two profiles",
         "check": "hold a model to budgets; exits with 1 when one is exceeded",
     },
-    "Sweep": {
-        "sweep": "many architectures × processors × batch sizes, on all cores or a cluster",
+    "Scale": {
+        "sweep": "many architectures × processors, on all cores or a cluster",
         "query": "SQL over what a sweep made",
     },
     "Hardware": {

@@ -27,6 +27,13 @@ from addercost.errors import ArgumentError, CheckFailedError
 @click.argument("spec")
 @input_option
 @backward_option
+@click.option(
+    "--tracer",
+    default="dispatch",
+    show_default=True,
+    metavar="NAME",
+    help="dispatch, or fvcore: an independent second opinion through torch.jit, which computes.",
+)
 @convention_option
 @click.option(
     "--as",
@@ -48,6 +55,7 @@ def profile(
     spec: str,
     inputs: tuple[str, ...],
     backward: bool,
+    tracer: str,
     convention: str,
     arithmetic: str | None,
     what_if: tuple[str, ...],
@@ -92,7 +100,7 @@ def profile(
         result = reopen_profile(spec, counted_by, arithmetic, estimates.cpus if _given("cpus") else None)
     else:
         with progress(f"tracing {spec}", quiet):
-            trace = trace_spec(spec, parsed_inputs(inputs), backward)
+            trace = trace_spec(spec, parsed_inputs(inputs), backward, tracer)
             result = profile_model(
                 trace,
                 convention=convention,
@@ -117,6 +125,7 @@ def _given(option: str) -> bool:
 _NEEDS_A_MODEL = (
     "inputs",
     "backward",
+    "tracer",
     "what_if",
     "keep_first_last",
     "save_trace",

@@ -33,7 +33,7 @@ def _macs(call: OpCall, work: Work) -> OpCounts:
     return OpCounts.sum(site_counts(sites) for sites in work.sites)
 
 
-_BATCH_NORMS = frozenset(
+BATCH_NORMS = frozenset(
     f"aten.{name}"
     for name in (
         "native_batch_norm",
@@ -43,7 +43,7 @@ _BATCH_NORMS = frozenset(
         "miopen_batch_norm",
     )
 )
-_ROW_NORMS = frozenset(
+ROW_NORMS = frozenset(
     ("aten.native_layer_norm", "aten.layer_norm", "aten.native_group_norm", "aten.group_norm")
 )
 
@@ -69,15 +69,15 @@ def _tool_units(call: OpCall, work: Work, per_norm_element: int, biased: bool) -
 def _thop(call: OpCall, work: Work) -> OpCounts:
     """Convolution: K + bias an output. Batch norm: 2 an element. Linear: K an output, its bias left out."""
     is_convolution = "conv" in call.name
-    return _tool_units(call, work, 2 if call.name in _BATCH_NORMS else 0, biased=is_convolution)
+    return _tool_units(call, work, 2 if call.name in BATCH_NORMS else 0, biased=is_convolution)
 
 
 def _fvcore(call: OpCall, work: Work) -> OpCounts:
     """Batch norm in evaluation: 2 an element, 1 without scale and shift; other norms 5, 4 without."""
     affine = call.optional_tensor("weight") is not None
-    if call.name in _BATCH_NORMS and not call.args.get("training", False):
+    if call.name in BATCH_NORMS and not call.args.get("training", False):
         units = 2 if affine else 1
-    elif call.name in _BATCH_NORMS or call.name in _ROW_NORMS:
+    elif call.name in BATCH_NORMS or call.name in ROW_NORMS:
         units = 5 if affine else 4
     else:
         units = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -25,16 +26,7 @@ class Geometry:
     def of(cls, stride: list[int], padding: list[int], dilation: list[int], groups: int) -> Geometry:
         """From an op's arguments. Raises ShapeError for a stride, dilation or group count below 1, or a
         negative padding."""
-        for name, value, least in (
-            ("stride", stride, 1),
-            ("padding", padding, 0),
-            ("dilation", dilation, 1),
-            ("groups", [groups, groups], 1),
-        ):
-            if len(value) != 2 or min(value) < least:
-                shown = groups if name == "groups" else tuple(value)
-                raise ShapeError(f"{name} must be at least {least}, got {shown}")
-        return cls((stride[0], stride[1]), (padding[0], padding[1]), (dilation[0], dilation[1]), groups)
+        return _geometry(tuple(stride), tuple(padding), tuple(dilation), groups)
 
     def transposed(self) -> Geometry:
         """The same with height and width exchanged."""
@@ -43,13 +35,24 @@ class Geometry:
 
     def output_size(self, input_size: Pair, filter_size: Pair) -> Pair:
         """(P, Q) for an (H, W) input and an (R, S) filter; below 1 where the filter does not fit."""
-        height, width = (
-            (x + 2 * pad - dilation * (f - 1) - 1) // stride + 1
-            for x, f, stride, pad, dilation in zip(
-                input_size, filter_size, self.stride, self.padding, self.dilation, strict=True
-            )
-        )
-        return height, width
+        (h, w), (r, s) = input_size, filter_size
+        (u, v), (top, left), (dy, dx) = self.stride, self.padding, self.dilation
+        return (h + 2 * top - dy * (r - 1) - 1) // u + 1, (w + 2 * left - dx * (s - 1) - 1) // v + 1
+
+
+@lru_cache(maxsize=1024)
+def _geometry(
+    stride: tuple[int, ...], padding: tuple[int, ...], dilation: tuple[int, ...], groups: int
+) -> Geometry:
+    for name, value, least in (
+        ("stride", stride, 1),
+        ("padding", padding, 0),
+        ("dilation", dilation, 1),
+        ("groups", (groups, groups), 1),
+    ):
+        if len(value) != 2 or min(value) < least:
+            raise ShapeError(f"{name} must be at least {least}, got {groups if name == 'groups' else value}")
+    return Geometry((stride[0], stride[1]), (padding[0], padding[1]), (dilation[0], dilation[1]), groups)
 
 
 def convolution_shape(
@@ -121,14 +124,17 @@ def _check_tensors(
 
 
 def empty_output(input: Tensor, shape: list[int], dtype: torch.dtype | None = None) -> Tensor:
-    """An uninitialised [N, K, P, Q] tensor, channels-last exactly when `input` is and NCHW would not do."""
-    channels_last = input.is_contiguous(memory_format=torch.channels_last) and not input.is_contiguous()
+    """An uninitialised [N, K, P, Q] tensor in the layout that `output_layout` gives."""
     return torch.empty(
-        shape,
-        dtype=dtype or input.dtype,
-        device=input.device,
-        memory_format=torch.channels_last if channels_last else torch.contiguous_format,
+        shape, dtype=dtype or input.dtype, device=input.device, memory_format=output_layout(input)
     )
+
+
+def output_layout(input: Tensor) -> torch.memory_format:
+    """Channels-last exactly when `input` is and NCHW would not do."""
+    if input.is_contiguous() or not input.is_contiguous(memory_format=torch.channels_last):
+        return torch.contiguous_format
+    return torch.channels_last
 
 
 def accumulator(dtype: torch.dtype) -> torch.dtype:

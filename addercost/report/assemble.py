@@ -35,6 +35,7 @@ CPUS = ("via-nano-2000", "intel-skylake-x")
 """The paper's processor, and one with vectors and a memory bandwidth, for a roofline."""
 ENERGY_TABLES = ("45nm", "7nm")
 _PEAK_SITES = 2**30
+_MOST_POINTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +106,7 @@ def subject_from_profiles(spec: str, profiles: Sequence[Profile], wanted: Wanted
         raise ArgumentError(f"{spec} has no layers", "profile a model whose forward computes something")
     cpus = [load_cpu(name) for name in wanted.cpus]
     costed = [
-        Profile(
-            profile.counts,
-            profile.costs or tuple(estimate(profile.counts, cpu) for cpu in cpus),
-            profile.keep_first_last,
-        )
+        replace(profile, costs=profile.costs or tuple(estimate(profile.counts, cpu) for cpu in cpus))
         for profile in profiles
     ]
     return Subject(
@@ -190,23 +187,28 @@ def roofline(profiles: Sequence[Profile], cpu: Cpu) -> Roofline:
         )
     peaks: dict[str, float] = {}
     points: list[RooflinePoint] = []
+    left_out = 0
     for profile in profiles:
         name = network_name(profile)
         cost = estimate(profile.counts, cpu, "roofline")
+        own: list[RooflinePoint] = []
         for layer, estimated in zip(profile.counts.layers, cost.layers, strict=True):
             moved = layer.bytes_read + layer.bytes_written
             if layer.mac_sites and layer.arithmetic and moved and estimated.cycles:
                 rate = layer.mac_sites / estimated.cycles * clock
-                points.append(
+                own.append(
                     RooflinePoint(
                         layer.path, name, layer.mac_sites, layer.mac_sites / moved, rate, estimated.bound
                     )
                 )
+        least = sorted((point.sites for point in own), reverse=True)[:_MOST_POINTS][-1] if own else 0
+        points += [point for point in own if point.sites >= least][:_MOST_POINTS]
+        left_out = max(len(own) - _MOST_POINTS, 0)
         arithmetic = arithmetic_of(profile)
         if arithmetic is not None:
             peaks[name] = _peak_sites_per_s(profile.counts, arithmetic, cpu, clock)
     assumptions = estimate(profiles[0].counts, cpu, "roofline").assumptions
-    return Roofline(cpu.name, bandwidth, peaks, tuple(points), assumptions)
+    return Roofline(cpu.name, bandwidth, peaks, tuple(points), assumptions, left_out)
 
 
 @dataclass(frozen=True, slots=True)

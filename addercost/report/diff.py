@@ -13,7 +13,7 @@ from typing import Any
 from addercost.arithmetic import OpClass
 from addercost.errors import ArgumentError
 from addercost.report.profile import Profile
-from addercost.report.profile_table import LayerRow, class_columns, layer_rows
+from addercost.report.profile_table import LayerRow, class_columns, labels, layer_rows
 from addercost.report.tables import AtLeast, Column, Kind, Table
 
 
@@ -75,8 +75,8 @@ def diff_tables(diff: ProfileDiff) -> tuple[Table, Table]:
 
 def _processors(before: Profile, after: Profile) -> list[str]:
     """Those that both were estimated on by the same cost model; only they can be compared."""
-    models = {cost.hardware: cost.model for cost in before.costs}
-    return [cost.hardware for cost in after.costs if models.get(cost.hardware) == cost.model]
+    known = labels(before)
+    return [name for name, cost in labels(after).items() if name in known and known[name].model == cost.model]
 
 
 def _content(row: LayerRow, processors: list[str]) -> tuple[Any, ...]:
@@ -115,12 +115,11 @@ def _total_rows(diff: ProfileDiff) -> Iterator[dict[str, Any]]:
                 "after": b if after.complete else AtLeast(b),
             }
     yield {"quantity": "parameters", "before": before.parameters, "after": after.parameters}
-    costs = {cost.hardware: cost for cost in diff.before.costs}
+    costs, other_costs = labels(diff.before), labels(diff.after)
     for name in _processors(diff.before, diff.after):
-        a_cost = costs[name]
-        b_cost = next(cost for cost in diff.after.costs if cost.hardware == name)
+        a_cost, b_cost = costs[name], other_costs[name]
         yield {
-            "quantity": f"estimated cycles on {name}, {b_cost.model}",
+            "quantity": f"estimated cycles on {b_cost.hardware}, {b_cost.model}",
             "before": a_cost.cycles if a_cost.complete else AtLeast(a_cost.cycles),
             "after": b_cost.cycles if b_cost.complete else AtLeast(b_cost.cycles),
             # Two lower bounds differ as the truth does only where they leave out the same.
@@ -195,8 +194,6 @@ def _remarks(diff: ProfileDiff) -> Iterator[str]:
     one, two = diff.before.counts, diff.after.counts
     if one.inputs != two.inputs:
         yield "the inputs differ, so the counts differ for that reason too"
-    left_out = {cost.hardware for cost in (*diff.before.costs, *diff.after.costs)} - set(
-        _processors(diff.before, diff.after)
-    )
+    left_out = {*labels(diff.before), *labels(diff.after)} - set(_processors(diff.before, diff.after))
     if left_out:
         yield f"estimated in only one of them, or by different cost models: {', '.join(sorted(left_out))}"

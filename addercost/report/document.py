@@ -86,13 +86,17 @@ class RooflinePoint:
 
 @dataclass(frozen=True, slots=True)
 class Roofline:
-    """One core of one processor. peaks_sites_per_s: by arithmetic, what its inner loop can reach."""
+    """One core of one processor. peaks_sites_per_s: by arithmetic, what its inner loop can reach.
+
+    left_out: layers of fewer sites than those that have a point.
+    """
 
     hardware: str
     bandwidth_bytes_per_s: float
     peaks_sites_per_s: Mapping[str, float]
     points: tuple[RooflinePoint, ...]
     assumptions: tuple[str, ...] = ()
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)

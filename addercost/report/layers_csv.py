@@ -6,14 +6,14 @@ from typing import Any
 
 from addercost.arithmetic import OpClass
 from addercost.report.document import Report, network_name
-from addercost.report.profile_table import class_columns, layer_rows
+from addercost.report.profile_table import class_columns, labels, layer_rows
 from addercost.report.tables import Column, Kind, Table, to_csv
 
 
 def to_layers_csv(report: Report) -> str:
     """Plain numbers; cycles are estimates of the latency-sum model."""
     profiles = [(subject, profile) for subject in report.subjects for profile in subject.profiles]
-    processors = dict.fromkeys(cost.hardware for _, profile in profiles for cost in profile.costs)
+    processors = dict.fromkeys(name for _, profile in profiles for name in labels(profile))
     columns = (
         Column("model", "model"),
         Column("arithmetic", "arithmetic"),

@@ -6,6 +6,19 @@ from typing import Any
 
 from addercost.report.measurements import Measurements
 from addercost.report.tables import Column, Kind, Table
+from addercost.units import si
+
+
+def measured_headline(measurements: Measurements) -> list[tuple[str, str, str]]:
+    """(figure, its name, a remark) of whole models that were timed."""
+    cards = []
+    for row in measurements.rows:
+        if not row.path:
+            interval = row.interval_s
+            spread = f", 95 % within {si(interval[0], 's')} to {si(interval[1], 's')}" if interval else ""
+            what = " ".join(part for part in (row.arithmetic, row.implementation, row.dtype) if part)
+            cards.append((si(row.median_s, "s"), f"measured, {what}", f"{len(row.samples_s)} runs{spread}"))
+    return cards
 
 
 def measured_table(measurements: Measurements) -> Table:

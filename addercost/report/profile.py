@@ -123,7 +123,12 @@ def _energy(energy: ModelEnergy) -> dict[str, Any]:
         "missing": [{"figure": item.figure, "count": item.count} for item in energy.missing],
         "assumptions": list(energy.assumptions),
         "layers": [
-            {"path": layer.path, "arithmetic_j": layer.arithmetic_j, "memory_j": dict(layer.memory_j)}
+            {
+                "path": layer.path,
+                "arithmetic_j": layer.arithmetic_j,
+                "memory_j": dict(layer.memory_j),
+                "complete": layer.complete,
+            }
             for layer in energy.layers
         ],
     }

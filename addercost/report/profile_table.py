@@ -236,6 +236,6 @@ def _notes(profile: Profile, basis: str | None) -> tuple[str, ...]:
             f"LOWER BOUND: no counting rule for {listed}"
             + (f" and {more} more operators" if more > 0 else "")
         )
-    if counts.tracer != "meta":
+    if counts.tracer in ("fake", "real"):
         notes.append(f"traced by a {counts.tracer} run")
     return (*notes, *counts.notes)

@@ -42,6 +42,9 @@ def reopen_profile(
     Raises ArgumentError where the file was counted otherwise, DataError where it is damaged or holds none.
     """
     saved = read_saved(Path(spec))
+    if isinstance(saved, Report) and len(saved.subjects) > 1:
+        names = ", ".join(subject.name for subject in saved.subjects)
+        raise ArgumentError(f"{spec} is about several models: {names}", "make a report of one of them")
     if isinstance(saved, Report) and saved.subjects:
         profiles = saved.subjects[0].profiles
     elif isinstance(saved, Profile):

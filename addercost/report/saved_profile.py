@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from addercost.arithmetic import Arithmetic, OpClass, OpCounts
+from addercost.cost.energy import LayerEnergy, ModelEnergy
 from addercost.cost.estimate import LayerEstimate, MissingFigure, ModelCost
 from addercost.counts.conventions import convention_named
 from addercost.counts.model import LayerCounts, ModelCounts, UncountedOp
@@ -49,7 +50,12 @@ def _profile(data: Mapping[str, Any]) -> Profile:
     )
     if counts.total.by_format() != data["totals_by_format"]:
         raise ValueError("the layers do not sum to its totals")
-    return Profile(counts, tuple(_cost(cost) for cost in data["cost"]), bool(data["keep_first_last"]))
+    return Profile(
+        counts,
+        tuple(_cost(cost) for cost in data["cost"]),
+        bool(data["keep_first_last"]),
+        tuple(_energy(energy) for energy in data["energy"]),
+    )
 
 
 def _layer(data: Mapping[str, Any]) -> LayerCounts:
@@ -83,9 +89,7 @@ def _cost(data: Mapping[str, Any]) -> ModelCost:
         cycles=_number(data["cycles"]),
         seconds=None if data["seconds"] is None else _number(data["seconds"]),
         complete=bool(data["complete"]),
-        missing=tuple(
-            MissingFigure(str(item["figure"]), hardware, _whole(item["count"])) for item in data["missing"]
-        ),
+        missing=_missing(data, hardware),
         assumptions=tuple(map(str, data["assumptions"])),
         layers=tuple(
             LayerEstimate(
@@ -93,6 +97,33 @@ def _cost(data: Mapping[str, Any]) -> ModelCost:
             )
             for layer in data["layers"]
         ),
+    )
+
+
+def _energy(data: Mapping[str, Any]) -> ModelEnergy:
+    hardware = str(data["hardware"])
+    return ModelEnergy(
+        hardware=hardware,
+        total_j=_number(data["total_j"]),
+        arithmetic_j=_number(data["arithmetic_j"]),
+        complete=bool(data["complete"]),
+        missing=_missing(data, hardware),
+        assumptions=tuple(map(str, data["assumptions"])),
+        layers=tuple(
+            LayerEnergy(
+                str(layer["path"]),
+                _number(layer["arithmetic_j"]),
+                tuple((str(level), _number(joules)) for level, joules in layer["memory_j"].items()),
+                bool(layer["complete"]),
+            )
+            for layer in data["layers"]
+        ),
+    )
+
+
+def _missing(data: Mapping[str, Any], hardware: str) -> tuple[MissingFigure, ...]:
+    return tuple(
+        MissingFigure(str(item["figure"]), hardware, _whole(item["count"])) for item in data["missing"]
     )
 
 

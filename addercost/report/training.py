@@ -54,7 +54,7 @@ class TrainingRun:
         if self.accuracy_percent is not None and not 0 <= self.accuracy_percent <= 100:
             raise DataError(f"{self.name}: {self.accuracy_percent} is no accuracy in percent")
         for layer, kernels in self.filters.items():
-            if len({(len(kernel), *map(len, kernel)) for kernel in kernels}) > 1:
+            if len({(len(kernel), len(row)) for kernel in kernels for row in kernel}) > 1:
                 raise DataError(f"{self.name}: the filters of {layer} differ in size")
 
     def finite_curve(self, name: str) -> list[tuple[int, float]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from addercost.report.profile import Profile
+from addercost.report.profile_table import labels
 
 OPERATIONS = "operations"
 
@@ -25,7 +26,9 @@ class Node:
 def bases(profile: Profile) -> tuple[str, ...]:
     """What a node's size can mean: cycles on each processor, operations, parameters, bytes moved."""
     cycles = tuple(
-        f"cycles@{cost.hardware}" for cost in profile.costs if any(layer.cycles for layer in cost.layers)
+        f"cycles@{name}"
+        for name, cost in labels(profile).items()
+        if any(layer.cycles for layer in cost.layers)
     )
     return (*cycles, OPERATIONS, "parameters", "bytes")
 
@@ -35,7 +38,7 @@ def module_tree(profile: Profile, widest: int, basis: str) -> Node:
 
     Of more than `widest` children the largest by `basis` stay; the others become one node that says so.
     """
-    names = bases(profile)
+    names, costs = bases(profile), labels(profile)
     root = Node(profile.counts.model, "")
     index = {"": root}
     for i, layer in enumerate(profile.counts.layers):
@@ -50,7 +53,7 @@ def module_tree(profile: Profile, widest: int, basis: str) -> Node:
             node = child
         node.op = layer.op
         node.own = {
-            **{f"cycles@{cost.hardware}": cost.layers[i].cycles for cost in profile.costs},
+            **{f"cycles@{name}": cost.layers[i].cycles for name, cost in costs.items()},
             OPERATIONS: layer.counts.total,
             "parameters": layer.parameters,
             "bytes": layer.bytes_read + layer.bytes_written,

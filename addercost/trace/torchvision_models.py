@@ -79,3 +79,10 @@ def image_shape(name: str) -> tuple[int, ...]:
     if "video" in _models().get_model_builder(name).__module__:
         return (1, 3, 16, height, width)
     return (1, 3, height, width)
+
+
+def published_operations(name: str) -> float | None:
+    """Multiply-adds in G that torchvision publishes for the default weights (it calls them GFLOPS)."""
+    weights = getattr(_models().get_model_weights(name), "DEFAULT", None)
+    found = weights.meta.get("_ops") if weights is not None else None
+    return float(found) if found is not None else None

@@ -218,6 +218,18 @@ def test_a_training_step(addercost: Run) -> None:
     assert data["layers"][0]["path"] == "conv1" and data["layers"][0]["output_shape"] == [1, 64, 112, 112]
 
 
+@pytest.mark.parametrize("spec", ["zoo:lenet5-bn", "zoo:lenet5-bn:adder"])
+def test_the_second_tracer_agrees(addercost: Run, spec: str) -> None:
+    first, second = (
+        as_json(addercost("profile", spec, "--cpu", "none", "--tracer", tracer, "--format", "json"))
+        for tracer in ("dispatch", "fvcore")
+    )
+    assert first["totals"] == second["totals"] and second["tracer"] == "fvcore"
+    assert {layer["path"]: layer["counts"] for layer in first["layers"] if layer["mac_sites"]} == {
+        layer["path"]: layer["counts"] for layer in second["layers"] if layer["mac_sites"]
+    }
+
+
 def test_cost_models_and_energy(addercost: Run) -> None:
     """On the VIA Nano a vector of four products takes a cycle, four differences and sums three (port MB).
 
@@ -259,6 +271,8 @@ def test_a_table_of_ones_own(addercost: Run, tmp_path: Path) -> None:
         pytest.param(("--energy", "45"), "45nm", id="energy table"),
         pytest.param(("--energy", "45nm", "--memory", "dran"), "dram", id="memory"),
         pytest.param(("--what-if", "prun=0.5"), "did you mean prune", id="what-if"),
+        pytest.param(("--tracer", "fvcor"), "did you mean fvcore", id="tracer"),
+        pytest.param(("--tracer", "fvcore", "--backward"), "--tracer dispatch", id="fvcore and backward"),
         pytest.param(("--hardware-path", "/nowhere"), "/nowhere", id="hardware path"),
     ],
 )
@@ -295,6 +309,18 @@ def test_reproduce_counts(addercost: Run) -> None:
         ("zoo:resnet50-v1", "macs"): (3_857_973_248, "reproduces"),
         ("zoo:resnet50", "macs"): (4_089_184_256, "does not"),
     }
+
+
+def test_reconcile(addercost: Run) -> None:
+    """thop's 435,432 for LeNet-5-BN, and torchvision's published 17.564 for vit_b_16."""
+    rows = {row["tool"]: row for row in as_json(addercost("reconcile", "zoo:lenet5-bn", "--format", "json"))}
+    assert rows["thop, April 2020 to June 2022"]["reported"] == 435_432
+    rows = {
+        row["tool"]: row
+        for row in as_json(addercost("reconcile", "torchvision:vit_b_16", "--format", "json"))
+    }
+    assert rows["torchvision, published"]["reported"] == 17.564e9
+    assert round(rows["torchvision _ops"]["reported"] / 1e9, 3) == 17.564
 
 
 def test_python_api_gives_the_same(addercost: Run) -> None:

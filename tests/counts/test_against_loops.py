@@ -26,7 +26,7 @@ def test_rule_counts_what_the_loop_does(name: str) -> None:
     make, operators = CASES[name]
     met: set[str] = set()
 
-    @settings(max_examples=25, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=15, deadline=None, database=None, derandomize=True)
     @given(st.data())
     def run(data: Any) -> None:
         torch.manual_seed(0)
@@ -64,6 +64,9 @@ NOT_LOOPED = {
     "element-wise: test_elementwise.py": (
         "aten.gelu", "aten.gelu_backward", "aten.elu", "aten.round", "aten.mvlgamma", "aten.frexp",
         "aten.pow", "aten.clamp", "aten.lerp",
+    ),
+    "composites that a dispatch trace takes apart: test_second_tracer.py holds both equal": (
+        "aten.instance_norm", "aten.einsum", "aten.lstm", "aten.gru", "aten.rnn_tanh", "aten.rnn_relu",
     ),
     "layers in plain torch: test_recognised_layers.py": ("addercost.adder_pairs",),
     "a count by its definition": (

@@ -12,7 +12,7 @@ from benchmarks.coverage import REMAINDER, Kind, cover, entries, entry_name
 
 ENTRIES = entries()
 ALLOWED = 0.03
-SAMPLES = 12
+SAMPLES = 8
 """Of each entry. `python -m benchmarks.coverage` takes all of them, for the same figure."""
 
 

@@ -72,14 +72,15 @@ def test_u8_adder_is_exact(image, filters, geometry, layout) -> None:  # type: i
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
-def test_xnor_words_count_differing_bits(layout: torch.memory_format) -> None:
+def test_xnor_words_give_the_sum_of_signs(layout: torch.memory_format) -> None:
     x = torch.randint(-(2**31), 2**31 - 1, (2, 2, 5, 6), dtype=torch.int32).contiguous(memory_format=layout)
     w = torch.randint(-(2**31), 2**31 - 1, (3, 2, 3, 3), dtype=torch.int32)
     bits_x, bits_w = (
         (t[:, :, None] >> torch.arange(32)[:, None, None] & 1).flatten(1, 2).double() for t in (x, w)
     )
-    expected = -reference.adder_forward(bits_x, bits_w, Geometry(padding=(1, 1)))
-    assert torch.equal(run.convolve("xnor", x, w, Geometry(padding=(1, 1))).double(), expected)
+    expected = reference.binary_forward(-bits_x, -bits_w, Geometry(padding=(1, 1)))
+    out = run.convolve("xnor", x, w, Geometry(padding=(1, 1)), bits_w[0].numel())
+    assert torch.equal(out.double(), expected)
 
 
 @pytest.mark.parametrize(("image", "filters", "geometry", "layout"), TURNS)

@@ -52,7 +52,7 @@ def training(name: str = "adder", model: str = "zoo:lenet5-bn:adder", seed: int 
             ],
             "train loss": [math.exp(-e / 5) + 0.05 * draw.random() for e in range(epochs)],
         },
-        "filters": {"conv1": [[[draw.gauss(0, 1) for _ in range(5)] for _ in range(5)] for _ in range(20)]},
+        "filters": {"conv1": [[[draw.gauss(0, 1) for _ in range(5)] for _ in range(5)] for _ in range(6)]},
         "weights": {
             "conv1": [draw.gauss(0, 1) for _ in range(600)],
             "conv2": [draw.choice((-1, 1)) * draw.expovariate(1) for _ in range(900)],

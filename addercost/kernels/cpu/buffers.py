@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import halide as hl
 from torch import Tensor
 
 
-def halide_buffer(tensor: Tensor) -> Any:
-    """A Halide buffer on the tensor's memory. The compiled code demands stride 1 of some axes, which torch
-    leaves arbitrary where there is only one element."""
-    if 1 in tensor.shape:
-        strides = [1 if size == 1 else step for size, step in zip(tensor.shape, tensor.stride(), strict=True)]
-        tensor = tensor.as_strided(tensor.shape, strides)
-    return hl.Buffer(tensor.detach().numpy())
+class View(NamedTuple):
+    """How a buffer lies in the memory of the tensor at whose first element it begins."""
+
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> View:
+        """The compiled code demands stride 1 of some axes, which torch leaves arbitrary where there is only
+        one element."""
+        size = tuple(tensor.shape)
+        return cls(size, tuple(1 if n == 1 else s for n, s in zip(size, tensor.stride(), strict=True)))
+
+
+def halide_buffer(tensor: Tensor, view: View | None = None) -> Any:
+    """A Halide buffer on the tensor's memory, laid out as `view` says or as the tensor is."""
+    image = tensor.as_strided(*(view or View.of(tensor)))
+    return hl.Buffer((image.detach() if image.requires_grad else image).numpy())

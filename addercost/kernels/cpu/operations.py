@@ -8,7 +8,7 @@ from torch import Tensor
 
 from addercost.kernels.cpu import run
 from addercost.kernels.cpu.signs import pack_signs
-from addercost.kernels.problem import Geometry, empty_output
+from addercost.kernels.problem import Geometry, output_layout
 
 FAILURES = (hl.HalideError,)
 
@@ -49,10 +49,8 @@ def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor 
     if not run.supports("mac", x, w) or not torch.isfinite(x.sum() + w.sum()):
         # A NaN has no sign bit to pack; the reference keeps it.
         return None
-    differing = run.convolve("xnor", pack_signs(x, geometry.groups), pack_signs(w, 1), geometry)
-    sites = weight[0].numel()
-    result = empty_output(input, list(differing.shape))
-    return result.copy_(differing.mul_(-2).add_(sites))
+    packed = (pack_signs(x, geometry.groups), pack_signs(w, 1))
+    return run.convolve("xnor", *packed, geometry, w[0].numel(), output_layout(input)).to(input.dtype)
 
 
 def _convolve(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:

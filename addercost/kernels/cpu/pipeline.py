@@ -31,6 +31,7 @@ PARAMETERS = (
     "strip_rows",
     "task_strips",
     "task_blocks",
+    "terms",
 )
 """Of a compiled kernel, in order, after its input and weight and before its output."""
 
@@ -92,7 +93,7 @@ class _Algorithm:
         self.scratch, self.packed = self._scratch(), self._packed_weight()
         self.sum, self.stored, self.output = self._sum(), hl.Func("stored"), hl.Func("output")
         at = [self.lane, self.pixel, self.block, self.tile, self.g, self.p, self.n]
-        self.stored[tuple(at)] = hl.cast(site.result, self.sum[tuple(at)])
+        self.stored[tuple(at)] = hl.cast(site.result, site.finish(self.sum[tuple(at)], self["terms"]))
         size, pixels = kernel.block, kernel.pixels
         self.output[self.k, self.g, self.q, self.p, self.n] = self.stored[
             self.k % size, self.q % pixels, self.k // size, self.q // pixels, self.g, self.p, self.n

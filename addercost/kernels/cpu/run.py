@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from addercost.kernels.cpu.buffers import halide_buffer
+from addercost.kernels.cpu.buffers import View, halide_buffer
 from addercost.kernels.cpu.pipeline import KernelClass, compile_kernel
 from addercost.kernels.cpu.plan import Extents, choose_class, partition
 from addercost.kernels.cpu.sites import SITES
-from addercost.kernels.problem import Geometry, empty_output
+from addercost.kernels.problem import Geometry, empty_output, output_layout
 
 LARGEST_BYTES = (1 << 31) - 1
 """Halide's index arithmetic is 32-bit; larger tensors are left to the reference."""
@@ -35,34 +36,107 @@ def supports(site: str, input: Tensor, weight: Tensor) -> bool:
     )
 
 
-def convolve(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+def convolve(
+    site: str,
+    input: Tensor,
+    weight: Tensor,
+    geometry: Geometry,
+    terms: int = 0,
+    layout: torch.memory_format | None = None,
+) -> Tensor:
     """The `site`'s sum for input [N, C, H, W] and weight [K, C/G, R, S], checked already.
 
-    Returns [N, K, P, Q], channels-last like the input.
+    `terms`, those of one sum, is for a site whose elements hold several of them.
+    Returns [N, K, P, Q] in `layout`, by default channels-last like the input.
     Raises halide.HalideError when the kernel cannot be compiled or run.
     """
-    n, _, h, w = input.shape
-    k, _, r, s = weight.shape
+    place = (input.shape, input.stride(), weight.shape, weight.stride())
+    layout = layout or output_layout(input)
+    plan = _plan(site, *place, geometry, terms, layout, torch.get_num_threads())
+    if plan.copied:
+        input, weight = _prepared(site, input, weight, geometry, plan.transposed)
+    output = torch.empty(plan.shape, dtype=SITES[site].output, memory_format=layout)
+    compiled(plan.kernel)(
+        halide_buffer(input, plan.source),
+        halide_buffer(weight, plan.weight),
+        *plan.parameters,
+        halide_buffer(output, plan.sink),
+    )
+    return output
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What depends on sizes and strides only, worked out once for each."""
+
+    kernel: KernelClass
+    parameters: tuple[int, ...]
+    shape: list[int]
+    transposed: bool
+    copied: bool
+    """The kernel cannot read input and weight where they lie."""
+    source: View
+    weight: View
+    sink: View
+
+
+@lru_cache(maxsize=4096)
+def _plan(
+    site: str,
+    input_size: tuple[int, ...],
+    input_stride: tuple[int, ...],
+    weight_size: tuple[int, ...],
+    weight_stride: tuple[int, ...],
+    geometry: Geometry,
+    terms: int,
+    layout: torch.memory_format,
+    threads: int,
+) -> _Plan:
+    given = torch.empty_strided(input_size, input_stride, dtype=SITES[site].dtype, device="meta")
+    given_weight = torch.empty_strided(weight_size, weight_stride, dtype=SITES[site].dtype, device="meta")
+    (n, _, h, w), (k, _, r, s) = input_size, weight_size
     shape = [n, k, *geometry.output_size((h, w), (r, s))]
-    output = target = empty_output(input, shape, SITES[site].output)
-    groups, direct = geometry.groups, _is_direct(weight, geometry)
-    if shape[3] == 1 and shape[2] > 1:
-        # A column of outputs is turned into a row: the schedule tiles rows.
-        input, weight, target = input.transpose(2, 3), weight.transpose(2, 3), output.transpose(2, 3)
-        geometry = geometry.transposed()
-    filter_size = (weight.shape[2], weight.shape[3])
-    if SITES[site].packed > 1:
-        input, weight = _whole_lanes(input, weight, groups, SITES[site].packed)
+    output = target = torch.empty(shape, dtype=SITES[site].output, device="meta", memory_format=layout)
+    groups, direct = geometry.groups, _is_direct(given_weight, geometry)
+    # A column of outputs is turned into a row: the schedule tiles rows.
+    transposed = shape[3] == 1 and shape[2] > 1
+    input, weight = _prepared(site, given, given_weight, geometry, transposed)
+    copied = not all(
+        now is before or now._base is before for now, before in ((input, given), (weight, given_weight))
+    )
+    if transposed:
+        target, geometry, (r, s) = output.transpose(2, 3), geometry.transposed(), (s, r)
     step_y, step_x = geometry.stride
-    input = input[:, :, ::step_y, ::step_x] if direct else _readable(input)
-    source, sink = _grouped(input, groups), _grouped(target, groups)
+    source = input[:, :, ::step_y, ::step_x] if direct else input
+    source, sink = _grouped(source, groups), _grouped(target, groups)
     if direct:
         source, sink = _flattened(source, sink)
-    extents = _extents(source, sink, filter_size, geometry)
+    extents = _extents(source, sink, (r, s), geometry)
     kernel = choose_class(site, extents, _is_channels_last(input), _is_channels_last(target), direct)
-    flat = weight.reshape(groups, weight.shape[0] // groups, -1).contiguous()
-    _call(kernel, extents, [source, flat], geometry, filter_size, (1, 1), sink)
-    return output
+    return _Plan(
+        kernel,
+        _parameters(kernel, extents, geometry, (r, s), (1, 1), threads, terms),
+        shape,
+        transposed,
+        copied,
+        View.of(source),
+        View.of(weight),
+        View.of(sink),
+    )
+
+
+def _prepared(
+    site: str, input: Tensor, weight: Tensor, geometry: Geometry, transposed: bool
+) -> tuple[Tensor, Tensor]:
+    """The image as a kernel can read it, and the weight as [G, K/G, C·R·S]."""
+    if transposed:
+        input, weight = input.transpose(2, 3), weight.transpose(2, 3)
+    if SITES[site].packed > 1:
+        input, weight = _whole_lanes(input, weight, geometry.groups, SITES[site].packed)
+    elif not _is_direct(weight, geometry):
+        input = _readable(input)
+    groups = geometry.groups
+    return input, weight.reshape(groups, weight.shape[0] // groups, -1).contiguous()
 
 
 def adder_input_gradient(grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
@@ -84,7 +158,9 @@ def adder_input_gradient(grad: Tensor, input: Tensor, weight: Tensor, geometry: 
     layouts = _is_channels_last(grad), _is_channels_last(target)
     kernel = choose_class("adder_gradient", extents, *layouts, False, spread)
     flat = turned.reshape(groups, group_channels, -1).contiguous()
-    _call(kernel, extents, [source, flat, _grouped(input, groups)], backward, (r, s), geometry.stride, sink)
+    parameters = _parameters(kernel, extents, backward, (r, s), geometry.stride, torch.get_num_threads())
+    operands = (halide_buffer(t) for t in (source, flat, _grouped(input, groups)))
+    compiled(kernel)(*operands, *parameters, halide_buffer(sink))
     return output
 
 
@@ -149,22 +225,22 @@ def _extents(source: Tensor, target: Tensor, filter_size: tuple[int, int], geome
     )
 
 
-def _call(
+def _parameters(
     kernel: KernelClass,
     extents: Extents,
-    operands: list[Tensor],
     geometry: Geometry,
     filter_size: tuple[int, int],
     spread: tuple[int, int],
-    target: Tensor,
-) -> None:
-    compiled(kernel)(
-        *(halide_buffer(operand) for operand in operands),
+    threads: int,
+    terms: int = 0,
+) -> tuple[int, ...]:
+    """The compiled kernel's `PARAMETERS`."""
+    return (
         *geometry.stride,
         *geometry.padding,
         *geometry.dilation,
         *filter_size,
         *spread,
-        *partition(kernel, extents, torch.get_num_threads()),
-        halide_buffer(target),
+        *partition(kernel, extents, threads),
+        terms,
     )

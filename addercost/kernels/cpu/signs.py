@@ -52,10 +52,10 @@ def _compiled(pixels_last: bool, whole_words: bool) -> Any:
         source.dim(0).set_stride(hl.Expr())
         source.dim(2).set_stride(1)
         mo, mi = hl.Var("mo"), hl.Var("mi")
-        guard = hl.TailStrategy.GuardWithIf
-        output.split(m, mo, mi, 16, guard).reorder(mi, mo, j, g, n).vectorize(mi)
-        word.compute_at(output, mo).vectorize(m, 16, guard)
-        word.update().reorder(m, bit.x).vectorize(m, 16, guard)
+        output.split(m, mo, mi, 16, hl.TailStrategy.GuardWithIf).reorder(mi, mo, j, g, n).vectorize(mi)
+        # The nine taps of a filter are most of a vector: masked loads, where a guard would go one by one.
+        word.compute_at(output, mo).vectorize(m, 16, hl.TailStrategy.RoundUp)
+        word.update().reorder(m, bit.x).vectorize(m, 16, hl.TailStrategy.PredicateLoads).unroll(bit.x)
     else:
         word.compute_at(output, j).update().atomic().vectorize(bit.x)
     return output.compile_to_callable([source], hl.get_jit_target_from_environment())

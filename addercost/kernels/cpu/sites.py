@@ -22,6 +22,8 @@ class Site:
     """(input, weight) to the term that is added; with `held`, (input, weight, held)."""
     packed: int = 1
     """Channels that one step of the inner loop consumes in a lane."""
+    finish: Callable[[Any, Any], Any] = lambda total, terms: total
+    """(the sum, the number of its terms) to the output."""
     held: bool = False
     """There is a third operand, of the output's shape, that stays in registers."""
 
@@ -37,7 +39,7 @@ class Site:
     def accumulator(self) -> Any:
         """The type of the running sum. The SAD instruction leaves 64-bit lanes; for narrower ones Halide 21
         emits code that forgets the sum so far."""
-        return hl.UInt(64) if self.packed > 1 else self.result
+        return hl.UInt(64) if self.packed > 1 else self.element
 
 
 _HALIDE_TYPES: dict[torch.dtype, Callable[[], Any]] = {
@@ -66,8 +68,14 @@ SITES = {
             held=True,
         ),
         Site("shift", torch.float32, torch.float32, _shifted),
-        # popcount of the differing bits; 32 channels in a word
-        Site("xnor", torch.int32, torch.int32, lambda x, w: hl.popcount(x ^ w)),
+        # Of ±1 as bits, 32 channels in a word: the sum of products is the terms less twice those that differ.
+        Site(
+            "xnor",
+            torch.int32,
+            torch.float32,
+            lambda x, w: hl.popcount(x ^ w),
+            finish=lambda differing, terms: terms - 2 * differing,
+        ),
         # a lane sums eight absolute differences: the SAD instruction
         Site("adder_u8", torch.uint8, torch.int32, lambda x, w: hl.cast(hl.UInt(64), hl.absd(x, w)), 8),
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from importlib.resources import files
-from importlib.util import find_spec
 from typing import Any
 
 from addercost import __version__
@@ -72,8 +71,12 @@ def render_page(title: str, summary: str, parts: list[Part], made_by: str, data:
 
 
 def _require_jinja2() -> None:
-    if find_spec("jinja2") is None:
-        raise AddercostError("the HTML report needs jinja2", "install it: pip install 'addercost[report]'")
+    try:
+        import jinja2  # noqa: F401
+    except ImportError:
+        raise AddercostError(
+            "the HTML report needs jinja2", "install it: pip install 'addercost[report]'"
+        ) from None
 
 
 def _summary(report: Report) -> str:

@@ -10,9 +10,10 @@ from addercost.report.document import Report, Subject, network_name
 from addercost.report.html.figures import inline_svg
 from addercost.report.html.icicle import icicle_data
 from addercost.report.html.views import View, view_of
+from addercost.report.measured import measured_headline
 from addercost.report.measurements import Measurements
 from addercost.report.plots.style import Drawn, PlotOptions
-from addercost.report.profile_table import profile_table
+from addercost.report.profile_table import labels, profile_table
 from addercost.report.sections import Section, headline, report_sections
 from addercost.report.text import printable
 
@@ -79,7 +80,7 @@ def page_parts(report: Report) -> Iterator[Part]:
         if isinstance(item, Measurements):
             figures = tuple(_measured_figures(item, prefix))
             made = tuple(_section(section, prefix, figures=figures) for section in sections)
-            yield Part(prefix, printable(name), made)
+            yield Part(prefix, printable(name), made, tuple(measured_headline(item)))
             continue
         counts = item.first.counts
         yield Part(
@@ -108,7 +109,7 @@ def _subject_sections(subject: Subject, sections: list[Section], prefix: str) ->
     from addercost.report.plots import breakdown, compare, rank, roofline, sensitivity
 
     def figure(drawn: Drawn, key: str) -> PageFigure:
-        return _figure(drawn, f"{prefix}-{key}")
+        return page_figure(drawn, f"{prefix}-{key}")
 
     for section in sections:
         match section.key:
@@ -155,7 +156,7 @@ def _layers(subject: Subject, section: Section, prefix: str) -> PageSection:
     lead = f"As {network_name(subject.first)}, in the order they first run."
     table = section.tables[0]
     if n > MOST_ROWS:
-        basis = f"cycles@{subject.first.costs[0].hardware}" if subject.first.costs else "share"
+        basis = f"cycles@{next(iter(labels(subject.first)))}" if subject.first.costs else "share"
         table = profile_table(subject.first, sort=basis, top=MOST_ROWS)
         lead = f"The {MOST_ROWS:,} largest of {n:,} layers, the others in one row; the data has them all."
     deepest = max(layer.path.count(".") + 1 for layer in subject.first.counts.layers)
@@ -177,7 +178,7 @@ def _icicle(subject: Subject, prefix: str) -> PageSection:
     return _section(
         Section("where", "Where it goes", lead),
         prefix,
-        figures=(_figure(icicle.draw(subject.first, _ON_PAGE), f"{prefix}-icicle"),),
+        figures=(page_figure(icicle.draw(subject.first, _ON_PAGE), f"{prefix}-icicle"),),
         icicle=embedded(data),
         bases=tuple(data["bases"]),
     )
@@ -188,11 +189,12 @@ def _measured_figures(measurements: Measurements, prefix: str) -> Iterator[PageF
 
     if any(row.predicted for row in measurements.rows):
         drawn = predicted_vs_measured.draw(measurements, _ON_PAGE)
-        yield _figure(drawn, f"{prefix}-predicted")
-    yield _figure(distribution.draw(measurements, _ON_PAGE), f"{prefix}-distribution")
+        yield page_figure(drawn, f"{prefix}-predicted")
+    yield page_figure(distribution.draw(measurements, _ON_PAGE), f"{prefix}-distribution")
 
 
-def _figure(drawn: Drawn, prefix: str) -> PageFigure:
+def page_figure(drawn: Drawn, prefix: str) -> PageFigure:
+    """The figure as inline SVG. prefix: unique on the page."""
     from markupsafe import Markup
 
     notes = "; ".join(drawn.table.notes)

@@ -162,6 +162,7 @@
     const svg = d3.select(holder).append("svg").attr("role", "group").attr("aria-label", "Cost by module");
     let focus = tree;
     let active = tree;
+    let drawn = new Set();
 
     const draw = (takeFocus) => {
       const basis = Number(chosen.value);
@@ -174,7 +175,8 @@
       const nodes = focus.descendants().filter((n) =>
         n.depth < focus.depth + LEVELS && (n === focus || (n.x1 - n.x0) * scale >= 1.5));
       const bottom = nodes.reduce((deepest, n) => Math.max(deepest, n.depth), 0);
-      if (!nodes.includes(active) && !above.includes(active)) active = focus;
+      drawn = new Set([...above, ...nodes]);
+      if (!drawn.has(active)) active = focus;
       const boxes = [
         ...above.map((n) => ({ n, x: 0, w: width - 2 })),
         ...nodes.map((n) => ({
@@ -216,11 +218,12 @@
       draw(takeFocus);
     };
     const key = (event, node) => {
-      const siblings = node.parent ? node.parent.children : [node];
+      // Boxes too thin to be drawn are passed over.
+      const siblings = (node.parent ? node.parent.children : [node]).filter((n) => drawn.has(n));
       const beside = (step) => siblings[siblings.indexOf(node) + step];
       const moves = {
         ArrowUp: node.parent,
-        ArrowDown: node.children?.find((child) => child.value > 0),
+        ArrowDown: node.children?.find((child) => drawn.has(child)),
         ArrowLeft: beside(-1),
         ArrowRight: beside(1),
       };

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _INNER = "#d9d9da"
 _DEEPEST = 8
+_WIDEST = 300
 _LEAST_SHARE = 0.0005
 _CHARACTER_INCHES = 0.062
 _ROW_INCHES = 0.3
@@ -37,7 +38,7 @@ def draw(profile: Profile, options: PlotOptions) -> Drawn:
     basis = options.basis or known[0]
     if basis not in known:
         raise unknown_name("basis", basis, known)
-    root = module_tree(profile, options.top, basis)
+    root = module_tree(profile, _WIDEST, basis)
     whole = root.values[basis]
     boxes = _boxes(root, basis, whole) if whole else []
     depth = max((level for _, level, _, _ in boxes), default=0) + 1

@@ -73,7 +73,8 @@ def draw(roofline: Roofline, options: PlotOptions, model: str = "") -> Drawn:
         axes.set_xlabel("operational intensity (sites/byte)")
         axes.set_ylabel("predicted rate (sites/s)")
         figure.legend(loc="outside upper left", ncols=2 if options.width == "single" else 4)
-    caption(figure, options, model, f"roofline model (estimate), one core of {roofline.hardware}")
+    left_out = f"{roofline.left_out:,} smaller layers left out" if roofline.left_out else ""
+    caption(figure, options, model, f"roofline model (estimate), one core of {roofline.hardware}", left_out)
     return Drawn(
         figure=figure,
         table=Table(
@@ -97,7 +98,7 @@ def draw(roofline: Roofline, options: PlotOptions, model: str = "") -> Drawn:
                 for p in points
             ],
             title=f"{model + ': ' if model else ''}roofline of {roofline.hardware}, estimates",
-            notes=tuple(roofline.assumptions),
+            notes=(*roofline.assumptions, *([left_out] if left_out else [])),
         ),
         bar="sites_per_s",
         alt=f"Predicted rate of {len(points)} layers against operational intensity on {roofline.hardware}.",

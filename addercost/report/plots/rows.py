@@ -16,7 +16,8 @@ def fitting_rows(
     """At most `limit` rows in the order they run, and a remark on what was summed; rows of no weight go.
 
     The finest module level that fits is taken. Where that would leave less than a quarter of `limit`, the
-    next finer level is shown by its largest rows, with the rest in one.
+    next finer level is shown by its largest rows, with the rest in one; or, where the rest would be more than
+    half of all, in runs of neighbours.
     """
     rows = layer_rows(profile)
     deepest = max((row.path.count(".") + 1 for row in rows), default=1)
@@ -39,7 +40,23 @@ def fitting_rows(
     if len(heavy) > limit:
         kept = set(sorted(range(len(heavy)), key=lambda i: -weight(heavy[i]))[: limit - 1])
         rest = [row for i, row in enumerate(heavy) if i not in kept]
+        if sum(map(weight, rest)) > sum(map(weight, heavy)) / 2:
+            runs, said = _runs(heavy, limit)
+            return runs, f"{remark}{'; ' if remark else ''}{said}"
         remark += f"{'; ' if remark else ''}the {limit - 1} largest, the other {len(rest)} in one"
         heavy = [row for i, row in enumerate(heavy) if i in kept]
         heavy.append(LayerRow.merged(rest, f"{len(rest)} more"))
     return heavy, remark
+
+
+def _runs(rows: list[LayerRow], limit: int) -> tuple[list[LayerRow], str]:
+    """At most `limit` rows, each the sum of as many neighbours."""
+    length = -(-len(rows) // limit)
+    chunks = [rows[i : i + length] for i in range(0, len(rows), length)]
+    merged = [
+        LayerRow.merged(chunk, f"{chunk[0].path or '(model)'} … {chunk[-1].path}")
+        if len(chunk) > 1
+        else chunk[0]
+        for chunk in chunks
+    ]
+    return merged, f"{len(rows)} rows summed in runs of {length} neighbours"

@@ -1,0 +1,47 @@
+"""`addercost reconcile SPEC`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from addercost.cli.emit import check_output, emit_table
+from addercost.cli.options import input_option, output_options, parsed_inputs, quiet_option
+from addercost.cli.progress import progress
+
+
+@click.command()
+@click.argument("spec")
+@input_option
+@output_options
+@quiet_option
+def reconcile(
+    spec: str,
+    inputs: tuple[str, ...],
+    table_format: str,
+    output: Path | None,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Explain what other tools report for a model: one row each, by its rules, and why it differs.
+
+    thop, fvcore, ptflops, torchinfo, torch's FlopCounterMode, and what torchvision publishes.
+    """
+    from addercost.api import trace_spec
+    from addercost.report.reconcile import reconcile_table
+
+    check_output(output, force)
+    with progress(f"tracing {spec}", quiet):
+        trace = trace_spec(spec, parsed_inputs(inputs))
+    emit_table(reconcile_table(trace, _published(spec)), table_format, output, force)
+
+
+def _published(spec: str) -> float | None:
+    """torchvision's figure for its own configuration of the model."""
+    kind, _, name = spec.partition(":")
+    if kind != "torchvision":
+        return None
+    from addercost.trace.torchvision_models import published_operations
+
+    return published_operations(name)

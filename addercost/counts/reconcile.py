@@ -1,0 +1,233 @@
+"""What other tools would report for a trace, by their rules, and where each differs from the MAC sites.
+
+Every rule is stated from the tool's documented behaviour on a CPU in evaluation mode; `benchmarks/tracing.py`
+runs the tools themselves beside it. Tools that watch modules see only what a module class of theirs does:
+functional calls, and products inside an attention module, are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from addercost.counts.conventions import BATCH_NORMS, ROW_NORMS
+from addercost.counts.model import work_of
+from addercost.counts.work import Work
+from addercost.trace.record import OpCall, Trace
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCount:
+    """One tool's number and its way there.
+
+    reported: what it prints, in `unit`. per_site: 1 for tools that count MACs, 2 for those that count FLOPs.
+    differences: by cause, in MACs (`reported / per_site` = MAC sites + their sum).
+    """
+
+    tool: str
+    unit: str
+    per_site: int
+    reported: int
+    mac_sites: int
+    differences: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One call as a tool sees it: its module's class and parameters, and the module's last output shape."""
+
+    call: OpCall
+    work: Work
+    type: str
+    module_shape: tuple[int, ...]
+
+
+Differences = Iterable[tuple[str, int]]
+_LEFT_OUT = "products outside the layers it knows"
+_ATTENTION = "attention, fused on a CPU"
+
+
+def reconcile(trace: Trace) -> tuple[ToolCount, ...]:
+    """One entry a tool. Operators that cannot be counted are left out here as everywhere."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for call in trace.calls:
+        if call.outputs:
+            shapes[call.module] = call.output.shape
+    seen = [
+        _Seen(call, work, trace.modules.get(call.module, ""), shapes.get(call.module, ()))
+        for call in trace.calls
+        if (work := work_of(call)) is not None
+    ]
+    sites = sum(one.work.mac_sites for one in seen)
+    counts = []
+    for tool, (unit, per_site, rule) in TOOLS.items():
+        differences: dict[str, int] = {}
+        for one in seen:
+            for cause, amount in rule(one):
+                if amount:
+                    differences[cause] = differences.get(cause, 0) + amount
+        reported = per_site * (sites + sum(differences.values()))
+        counts.append(ToolCount(tool, unit, per_site, reported, sites, differences))
+    return tuple(counts)
+
+
+def _elements(one: _Seen) -> int:
+    return next((spec.numel for spec in one.call.tensors()), 0)
+
+
+def _biases(one: _Seen) -> int:
+    return sum(site.biased for site in one.work.sites)
+
+
+def _is_convolution(one: _Seen) -> bool:
+    return "conv" in one.call.name
+
+
+def _is(one: _Seen, *names: str) -> bool:
+    return one.call.name.removeprefix("aten.") in names
+
+
+def _linear_or_convolution(one: _Seen) -> bool:
+    """The call is the product of a convolution or linear module."""
+    return one.type.startswith(("Conv", "Linear", "LazyConv", "LazyLinear"))
+
+
+def _in_attention(one: _Seen) -> bool:
+    return one.type == "MultiheadAttention"
+
+
+def _without_functional(one: _Seen) -> Differences:
+    if one.work.mac_sites and not _linear_or_convolution(one):
+        yield _LEFT_OUT, -one.work.mac_sites
+
+
+def _thop_old(one: _Seen) -> Differences:
+    yield from _without_functional(one)
+    if one.type.startswith("Conv"):
+        yield "convolution bias: 1 an output", _biases(one)
+    if one.call.name in BATCH_NORMS and one.type.startswith("BatchNorm"):
+        yield "batch norm: 2 an element", 2 * _elements(one)
+    yield from _thop_pooling(one, window_extra=1)
+
+
+def _thop_pooling(one: _Seen, window_extra: int) -> Differences:
+    out = one.call.output.numel
+    if one.type.startswith("AdaptiveAvgPool") and (_is_average(one)):
+        yield "adaptive pooling: its window and 1 an output", _elements(one) + out
+    elif one.type.startswith("AvgPool") and _is_average(one):
+        window = (one.work.other.total // out) if out else 0
+        yield "average pooling", out * (window + 1 if window_extra else 1)
+
+
+def _is_average(one: _Seen) -> bool:
+    return "avg_pool" in one.call.name or one.call.name == "aten.mean"
+
+
+def _thop_new(one: _Seen) -> Differences:
+    yield from _without_functional(one)
+    if one.call.name in BATCH_NORMS | ROW_NORMS and one.type.startswith(
+        ("BatchNorm", "LayerNorm", "Instance")
+    ):
+        scaled = one.call.optional_tensor("weight") is not None
+        yield "norms: 4 an element", (4 if scaled else 2) * _elements(one)
+    if one.type == "PReLU" and _is(one, "_prelu_kernel"):
+        yield "PReLU: 1 an element", _elements(one)
+    if one.type == "Softmax" and _is(one, "_softmax"):
+        x = _elements(one)
+        dim = one.call.args.get("dim")
+        rows = x // max(one.call.shape("self")[dim], 1) if isinstance(dim, int) and x else 0
+        yield "softmax: 3 an element less 1 a row", 3 * x - rows
+    yield from _thop_pooling(one, window_extra=0)
+
+
+def _fvcore(one: _Seen) -> Differences:
+    if _in_attention(one):
+        yield _ATTENTION, -one.work.mac_sites
+        return
+    scaled = one.call.optional_tensor("weight") is not None
+    if one.call.name in BATCH_NORMS:
+        yield "batch norm: 2 an element", (2 if scaled else 1) * _elements(one)
+    elif one.call.name in ROW_NORMS:
+        yield "layer and group norm: 5 an element", (5 if scaled else 4) * _elements(one)
+    elif _is(one, "_adaptive_avg_pool2d", "_adaptive_avg_pool3d") or (
+        one.type.startswith("AdaptiveAvgPool") and _is(one, "mean")
+    ):
+        yield "adaptive pooling: 1 an input", _elements(one)
+    elif _is(one, "upsample_bilinear2d"):
+        yield "bilinear interpolation: 4 an output", 4 * one.call.output.numel
+    elif _is(one, "upsample_nearest2d"):
+        yield "nearest interpolation: 1 an output", one.call.output.numel
+
+
+_PTFLOPS_ACTIVATIONS = ("ReLU", "PReLU", "ELU", "LeakyReLU", "ReLU6", "GELU")
+_PTFLOPS_POOLS = ("MaxPool", "AvgPool", "AdaptiveMaxPool", "AdaptiveAvgPool")
+
+
+def _ptflops(one: _Seen) -> Differences:
+    """Module hooks and patched functions: an activation or pooling module calls such a function, so it counts
+    twice. Products and softmax called as functions count, linear layers called as functions do not."""
+    arithmetic = bool(one.work.mac_sites or one.work.other)
+    if _in_attention(one):
+        yield "bias: 1 an output", _biases(one)
+        if _is(one, "_softmax", "_safe_softmax"):
+            yield "softmax: 1 an element", _elements(one)
+        elif _is(one, "mul"):
+            # The query is scaled once; below autograd query and key are, by half the factor each.
+            yield "scaling of the query", one.call.output.numel // 2
+        return
+    if _linear_or_convolution(one):
+        yield "bias: 1 an output", _biases(one)
+    elif one.work.mac_sites and any(site.weighted for site in one.work.sites):
+        yield _LEFT_OUT, -one.work.mac_sites
+    elif _is(one, "_softmax", "_safe_softmax"):
+        yield "softmax: 1 an element", _elements(one)
+    elif one.call.name in BATCH_NORMS | ROW_NORMS:
+        scaled = one.call.optional_tensor("weight") is not None and one.type != "LayerNorm"
+        yield "norms: 2 an element, layer norm 1", (2 if scaled else 1) * _elements(one)
+    elif one.type in _PTFLOPS_ACTIVATIONS and arithmetic:
+        yield "activations: 2 an element", 2 * _elements(one)
+    elif one.type.startswith(_PTFLOPS_POOLS) and arithmetic:
+        yield "pooling: 2 an input", 2 * _elements(one)
+
+
+def _torchinfo(one: _Seen) -> Differences:
+    """Parameters times the batch, for convolutions times the image too. A sequence in the middle of a linear
+    layer's input is not seen, nor is anything without `weight` or `bias`."""
+    held = {
+        spec.name: spec.numel
+        for spec in one.call.tensors()
+        if spec.name.rpartition(".")[0] == one.call.module and spec.name.endswith(("weight", "bias"))
+    }
+    yield "products left out", -one.work.mac_sites
+    if not held or "view" in one.call.tags or not one.module_shape:
+        return
+    times = one.module_shape[0]
+    if "Conv" in one.type:
+        times *= math.prod(one.module_shape[2:])
+    names = {name.rpartition(".")[2]: n for name, n in held.items()}
+    if set(names) <= {"weight", "bias"}:
+        yield "parameters times the batch", times * sum(names.values())
+
+
+def _flop_counter_on_cpu(one: _Seen) -> Differences:
+    if _in_attention(one):
+        yield _ATTENTION, -one.work.mac_sites
+
+
+def _sites(one: _Seen) -> Differences:
+    return ()
+
+
+Rule = Callable[[_Seen], Differences]
+TOOLS: Mapping[str, tuple[str, int, Rule]] = {
+    "thop, April 2020 to June 2022": ("MACs", 1, _thop_old),
+    "thop 0.1.1": ("MACs", 1, _thop_new),
+    "fvcore 0.1.5, timm": ("FLOPs", 1, _fvcore),
+    "ptflops 0.7": ("MACs", 1, _ptflops),
+    "torchinfo 1.8": ("mult-adds", 1, _torchinfo),
+    "torch FlopCounterMode on the CPU": ("FLOPs", 2, _flop_counter_on_cpu),
+    "torch FlopCounterMode on meta": ("FLOPs", 2, _sites),
+    "torchvision _ops": ("GFLOPS", 1, _sites),
+}
+"""Name: (the word it uses for its unit, units a MAC, differences of one call)."""

@@ -1,0 +1,44 @@
+"""Tables and figures as one page, with the themes and printing of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from addercost.report.html.page import render_page
+from addercost.report.html.parts import PageFigure, PageSection, Part, page_figure
+from addercost.report.html.views import view_of
+from addercost.report.plots.style import Drawn
+from addercost.report.tables import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One heading of the page; short: its name in the navigation."""
+
+    title: str
+    short: str
+    lead: str = ""
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Drawn, ...] = ()
+
+
+def to_tables_page(title: str, summary: str, topics: Sequence[Topic]) -> str:
+    """Raises AddercostError where jinja2 is not installed."""
+    sections = []
+    for i, topic in enumerate(topics, 1):
+        figures: list[PageFigure] = [
+            page_figure(drawn, f"t{i}-figure{k}") for k, drawn in enumerate(topic.figures)
+        ]
+        sections.append(
+            PageSection(
+                id=f"t{i}",
+                title=topic.title,
+                short=topic.short,
+                lead=topic.lead,
+                views=tuple(view_of(table) for table in topic.tables),
+                figures=tuple(figures),
+            )
+        )
+    part = Part("tables", title, tuple(sections))
+    return render_page(title, summary, [part], "Made by addercost.", None, "")

@@ -1,0 +1,164 @@
+"""What `diff` and `check` say. Counts have no noise, so every expectation is exact. No torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import made_models
+import pytest
+
+from addercost.arithmetic import Arithmetic
+from addercost.cli import run
+from addercost.counts.model import UncountedOp
+from addercost.errors import ArgumentError
+from addercost.report.budget import check, github_annotations, parse_limit, verdict
+from addercost.report.diff import Change, diff_profiles, diff_tables
+from addercost.report.profile import Profile
+from addercost.report.tables import AtLeast
+
+
+def test_added_removed_changed() -> None:
+    """Layer i has 1000 + i sites: `a` stays, `b` gets another count by its new place, `c` goes, `d` comes."""
+    found = diff_profiles(made_models.profile(["a", "c", "b"]), made_models.profile(["a", "b", "d"]))
+    assert [(change.path, change.change) for change in found.layers] == [
+        ("b", Change.CHANGED),
+        ("d", Change.ADDED),
+        ("c", Change.REMOVED),
+    ]
+    assert found.unchanged == 1
+    totals, layers = diff_tables(found)
+    assert [row["mul"] for row in layers.rows] == [1001 - 1002, 1002, -1001]
+    assert sum(row["mul"] for row in layers.rows) == totals.rows[0]["difference"]
+
+
+def test_same_profiles() -> None:
+    made = made_models.subject(["a", "b"]).first
+    found = diff_profiles(made, made)
+    assert found.layers == () and found.unchanged == 2
+    assert all(row["difference"] == 0 for row in diff_tables(found)[0].rows)
+
+
+def test_ratios() -> None:
+    """n sites as multiply-add are n mul and n add; as adder 2n add. On the VIA Nano 6n cycles against 4n."""
+    cnn, adder, _ = made_models.subject(["a"], cpus=("via-nano-2000",)).profiles
+    totals = {row["quantity"]: row for row in diff_tables(diff_profiles(cnn, adder))[0].rows}
+    assert totals["mul"]["ratio"] == 0 and totals["add"]["ratio"] == 2
+    assert totals["estimated cycles on via-nano-2000, latency-sum"]["ratio"] == 4 / 6
+
+
+def test_lower_bounds_have_no_ratio() -> None:
+    made = made_models.profile(["a"])
+    partial = replace(made, counts=replace(made.counts, uncounted=(UncountedOp("aten.x", 1, ("a",)),)))
+    row = diff_tables(diff_profiles(made, partial))[0].rows[0]
+    assert isinstance(row["after"], AtLeast) and row["ratio"] is None
+
+
+def test_other_conventions_are_refused_by_name() -> None:
+    full = Profile(made_models.counts(["a"], convention="full"))
+    with pytest.raises(ArgumentError, match="full and macs"):
+        diff_profiles(full, made_models.profile(["a"]))
+
+
+@pytest.mark.parametrize("name", ["table", "markdown", "html", "csv", "json"])
+def test_diff_formats(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, two = tmp_path / "one.json", tmp_path / "two.json"
+    one.write_text(made_models.profile(["a", *made_models.HOSTILE]).to_json())
+    two.write_text(made_models.profile(["a"], 5, Arithmetic.ADDER).to_json())
+    assert run(["diff", str(one), str(two), "--format", name]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    if name == "html":
+        assert "<script>alert" not in out and "&lt;script&gt;alert(1)" in out
+    if name == "json":
+        assert len(json.loads(out)) == 1 + len(made_models.HOSTILE)
+
+
+@pytest.mark.parametrize(
+    ("text", "quantity", "most"),
+    [
+        ("mul=1G", "mul", 1e9),
+        ("cycles@via-nano-2000=3M", "cycles@via-nano-2000", 3e6),
+        ("macs = 300_000", "macs", 3e5),
+        ("parameters=0", "parameters", 0),
+    ],
+)
+def test_limits(text: str, quantity: str, most: float) -> None:
+    limit = parse_limit(text)
+    assert (limit.quantity, limit.most) == (quantity, most)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("mul", "is no limit"),
+        ("nul=1", "did you mean mul"),
+        ("mul=many", "is no amount"),
+        ("mul=-1", "not negative"),
+        ("cycles@=1", "unknown quantity"),
+        ("mul=1 GB", "is no amount"),
+    ],
+)
+def test_what_is_no_limit(text: str, words: str) -> None:
+    with pytest.raises(ArgumentError, match=words):
+        parse_limit(text)
+
+
+@pytest.mark.parametrize(
+    ("limit", "spent", "met"),
+    [
+        # Two layers of 1000 and 1001 sites with 10 parameters each.
+        ("mul=2001", 2001, True),
+        ("mul=2000", 2001, False),
+        ("operations=4002", 4002, True),
+        ("macs=2001", 2001, True),
+        ("parameters=19", 20, False),
+        ("abs=0", 0, True),
+        ("cycles@via-nano-2000=12006", 12_006, True),
+        ("cycles@via-nano-2000=12005", 12_006, False),
+    ],
+)
+def test_spending(limit: str, spent: float, met: bool) -> None:
+    made = made_models.subject(["a", "b"], cpus=("via-nano-2000",)).first
+    (finding,) = check(made, [parse_limit(limit)])
+    assert finding.spent == spent and finding.is_met is met
+    assert bool(finding.layers) is not met
+
+
+def test_the_layers_named_make_up_the_excess() -> None:
+    """Of 1000, 1001, 1002: without the largest 2001 are left, so one layer explains going over 2500."""
+    made = made_models.profile(["a", "b", "c"])
+    assert check(made, [parse_limit("mul=2500")])[0].layers == (("c", 1002),)
+    assert [path for path, _ in check(made, [parse_limit("mul=1500")])[0].layers] == ["c", "b"]
+
+
+def test_a_lower_bound_meets_no_budget() -> None:
+    made = made_models.profile(["a"])
+    partial = replace(made, counts=replace(made.counts, uncounted=(UncountedOp("aten.x", 1, ("a",)),)))
+    (finding,) = check(partial, [parse_limit("mul=1G")])
+    assert not finding.is_met and verdict(finding).startswith("unknown")
+
+
+def test_github_annotations_are_one_line_each() -> None:
+    made = made_models.profile(["a", "line\nbreak,::error::", "50%"])
+    findings = check(made, [parse_limit("mul=1"), parse_limit("add=1G")])
+    text = github_annotations(made, findings, "models/net,1.py")
+    (line,) = text.splitlines()
+    assert line.startswith("::error file=models/net%2C1.py,title=budget mul::made-up: mul 3,003, at most 1")
+    assert "50%25" in line and "line\\nbreak" in line
+    assert github_annotations(made, findings[1:]).startswith("::notice title=budget::made-up: add met")
+
+
+@pytest.mark.parametrize("name", ["table", "markdown", "csv", "json", "github"])
+def test_exit_codes(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "p.json"
+    file.write_text(made_models.profile(["a"]).to_json())
+    command = ["check", str(file), "--format", name]
+    assert run([*command, "--max", "mul=1000", "--max", "cycles@via-nano-2000=6k"]) == 0
+    assert capsys.readouterr().out
+    assert run([*command, "--max", "mul=999"]) == 1
+    captured = capsys.readouterr()
+    assert "1 of 1 budgets not met: mul" in captured.err and captured.out
+    assert run(command) == 2
+    assert run([*command, "--max", "cycles@via-nano=1"]) == 2

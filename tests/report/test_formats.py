@@ -1,0 +1,224 @@
+"""A report in every format, opened again by what reads that format."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import made_models
+import pytest
+import sample_data
+
+from addercost.cli import run
+from addercost.errors import ArgumentError
+from addercost.report.document import Report
+from addercost.report.formats import ReportFormat, render_report, report_format
+from addercost.report.latex import PACKAGES, latex_text
+from addercost.report.measurements import measurements_from_data
+from addercost.report.side_by_side import ratio, side_by_side
+from addercost.report.tables import AtMost, Column, Kind, shown
+
+PATHS = ["a", "blocks.0.conv", *made_models.HOSTILE]
+
+
+def report() -> Report:
+    measured = measurements_from_data(sample_data.measurements())
+    return Report("made-up <title>", made_models.report(PATHS).subjects, (measured,))
+
+
+def text_in(chosen: ReportFormat) -> str:
+    return render_report(report(), chosen).decode("utf-8")
+
+
+@pytest.mark.parametrize("chosen", ReportFormat)
+def test_same_input_same_bytes(chosen: ReportFormat) -> None:
+    if chosen is ReportFormat.XLSX:
+        pytest.importorskip("openpyxl", reason="needs openpyxl")
+    assert render_report(report(), chosen) == render_report(report(), chosen)
+
+
+def test_csv_has_every_layer_of_every_arithmetic() -> None:
+    rows = list(csv.DictReader(io.StringIO(text_in(ReportFormat.CSV))))
+    assert len(rows) == 3 * len(PATHS)
+    assert sum(int(row["mul"]) for row in rows if row["arithmetic"] == "CNN") == sum(
+        1000 + i for i in range(len(PATHS))
+    )
+    assert all(not row["path"].startswith(("=", "+", "@")) for row in rows)
+
+
+def test_json_is_the_document() -> None:
+    assert json.loads(text_in(ReportFormat.JSON)) == report().to_dict()
+
+
+def test_markdown_tables_are_even_and_hostile_names_stay_text() -> None:
+    text = text_in(ReportFormat.MARKDOWN)
+    tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+    assert len(tables) >= 4
+    for lines in tables:
+        # An escaped bar is no border.
+        borders = {len(re.findall(r"(?<!\\)\|", line)) for line in lines}
+        assert len(borders) == 1, lines[0]
+    assert "<script>" not in text.replace("\\<script\\>", "")
+    assert "---:" in text
+
+
+def test_latex_compiles(tmp_path: Path) -> None:
+    """With pdfLaTeX, booktabs and siunitx, every hostile name included."""
+    if shutil.which("pdflatex") is None or not _has_package("siunitx"):
+        pytest.skip("needs pdflatex with siunitx (Debian: texlive-science)")
+    (tmp_path / "tables.tex").write_text(text_in(ReportFormat.LATEX), encoding="utf-8")
+    (tmp_path / "paper.tex").write_text(
+        f"\\documentclass{{article}}\\usepackage{{{PACKAGES}}}\n"
+        "\\begin{document}\\tiny\\input{tables}\\end{document}\n"
+    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False
+    )
+    assert done.returncode == 0, done.stdout[-1500:]
+    assert (tmp_path / "paper.pdf").exists()
+
+
+def _has_package(name: str) -> bool:
+    found = subprocess.run(["kpsewhich", f"{name}.sty"], capture_output=True, text=True, check=False)
+    return bool(found.stdout.strip())
+
+
+def test_latex_is_booktabs_and_siunitx() -> None:
+    text = text_in(ReportFormat.LATEX)
+    assert text.count(r"\toprule") == text.count(r"\bottomrule") >= 3
+    assert "S[table-format=" in text and "|" not in re.sub(r"%.*", "", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a_b", r"a\_b"),
+        ("50 % & #1 {x} $", r"50 \% \& \#1 \{x\} \$"),
+        ("\\input{x}", r"\textbackslash{}input\{x\}"),
+        ("größer", "größer"),
+        ("层", "[U+5C42]"),
+        ("≥ 1.5×", r"$\geq$ 1.5$\times$"),
+    ],
+)
+def test_latex_text(text: str, expected: str) -> None:
+    assert latex_text(text) == expected
+
+
+def test_workbook() -> None:
+    openpyxl = pytest.importorskip("openpyxl", reason="needs openpyxl")
+    book = openpyxl.load_workbook(io.BytesIO(render_report(report(), ReportFormat.XLSX)))
+    assert any("layers" in name for name in book.sheetnames)
+    assert all(len(name) <= 31 for name in book.sheetnames)
+    cells = [cell for sheet in book for row in sheet.iter_rows() for cell in row]
+    assert not [cell.value for cell in cells if cell.data_type == "f"], "no formula came of a name"
+    assert "=1+1" in [cell.value for cell in cells]
+    sheet = next(book[name] for name in book.sheetnames if name.endswith("layers"))
+    header = next(row for row in sheet.iter_rows(values_only=True) if row[0] == "layer")
+    first = next(row for row in sheet.iter_rows(values_only=True) if row[0] == "a")
+    assert first[header.index("mul")] == 1000
+
+
+def test_side_by_side_of_the_papers_processor() -> None:
+    """n sites: 4n + 2n cycles as CNN, 2n + 2n as adder: 1.5, and no other convention's bound."""
+    table = side_by_side(made_models.subject(["a"], cpus=("via-nano-2000",)))
+    row = next(row for row in table.rows if row["quantity"].startswith("via-nano-2000, latency-sum"))
+    assert row["CNN"] == 6000 and row["adder"] == 4000 and row["CNN/adder"] == 1.5
+
+
+def test_ratio_of_two_lower_bounds() -> None:
+    """(a + x) / (b + x) for the same unknown x ≥ 0 lies between a / b and 1."""
+    from addercost.report.document import Estimated
+
+    def made(cycles: float, missing: str = "x", charged: float = 0.99) -> Estimated:
+        return Estimated("CNN", "cpu", "latency-sum", cycles, None, not missing, charged, (missing,))
+
+    one, two = made(30), made(20)
+    bound = ratio(30, one, 20, two)
+    assert isinstance(bound, AtMost) and bound == 1.5
+    assert shown(bound, Column("r", "r", Kind.RATIO)) == "≤ 1.500×"
+    assert ratio(30, one, 20, made(20, "y")) is None
+    assert ratio(30, one, 20, made(20, charged=0.5)) is None
+
+
+@pytest.mark.parametrize(
+    ("named", "file", "expected"),
+    [
+        (None, "r.html", ReportFormat.HTML),
+        (None, "r.MD", ReportFormat.MARKDOWN),
+        (None, "r.tex", ReportFormat.LATEX),
+        ("csv", "r.txt", ReportFormat.CSV),
+        ("json", None, ReportFormat.JSON),
+    ],
+)
+def test_format_by_suffix(named: str | None, file: str | None, expected: ReportFormat) -> None:
+    assert report_format(named, Path(file) if file else None) is expected
+
+
+@pytest.mark.parametrize(
+    ("named", "file", "words"),
+    [
+        (None, None, "no file and no format"),
+        (None, "r.doc", "'.doc' is no format"),
+        ("html", None, "goes into a file"),
+        ("xlsx", None, "goes into a file"),
+    ],
+)
+def test_no_format(named: str | None, file: str | None, words: str) -> None:
+    with pytest.raises(ArgumentError, match=words):
+        report_format(named, Path(file) if file else None)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "p.json").write_text(made_models.profile(["a"]).to_json())
+    full = made_models.Profile(made_models.counts(["a"], convention="full", model="other"))
+    (tmp_path / "full.json").write_text(full.to_json())
+    (tmp_path / "empty.json").write_text(made_models.profile([]).to_json())
+    (tmp_path / "t.json").write_text(json.dumps(sample_data.training()))
+    (tmp_path / "r.html").write_text("there already")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        pytest.param(["p.json", "full.json", "-o", "x.html"], 2, "full and macs", id="conventions differ"),
+        pytest.param(
+            ["p.json", "--convention", "full", "-o", "x.html"], 2, "full and macs", id="not as asked"
+        ),
+        pytest.param(["empty.json", "-o", "x.html"], 2, "has no layers", id="empty profile"),
+        pytest.param(["p.json", "t.json", "-o", "x.html"], 2, "is a training record", id="mixed kinds"),
+        pytest.param(["p.json", "-o", "r.html"], 5, "--force", id="exists"),
+        pytest.param(["p.json", "-o", "no/r.html"], 5, "mkdir -p", id="no folder"),
+        pytest.param(["p.json", "-o", "/proc/r.html"], 5, "/proc", id="read-only folder"),
+        pytest.param(["p.json", "-o", "x.doc"], 2, "no format of a report", id="unknown suffix"),
+        pytest.param(["gone.json", "-o", "x.html"], 6, "does not exist", id="no such file"),
+        pytest.param(["gone.html", "-o", "x.html"], 6, "does not exist", id="no such page"),
+        pytest.param(["p.json", "--as", "ader", "-o", "x.html"], 2, "did you mean adder", id="arithmetic"),
+        pytest.param(["p.json", "--energy", "4nm", "-o", "x.html"], 2, "unknown energy table", id="energy"),
+        pytest.param(["p.json", "--cpu", "vianano", "-o", "x.html"], 2, "did you mean via-nano", id="CPU"),
+    ],
+)
+def test_bad_input(
+    arguments: list[str], code: int, words: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(folder.iterdir())
+    assert run(["report", *arguments]) == code
+    err = capsys.readouterr().err
+    assert words in err and len(err.strip().splitlines()) == 1
+    assert sorted(folder.iterdir()) == before
+
+
+def test_two_profiles_of_one_model_become_one_subject(folder: Path) -> None:
+    adder = made_models.profile(["a"], 1000, made_models.Arithmetic.ADDER)
+    (folder / "adder.json").write_text(adder.to_json())
+    assert run(["report", "p.json", "adder.json", "--cpu", "via-nano-2000", "-o", "x.json"]) == 0
+    (subject,) = json.loads((folder / "x.json").read_text())["subjects"]
+    assert [e["cycles"] for e in subject["estimates"] if e["model"] == "latency-sum"] == [6000, 4000]

@@ -1,0 +1,246 @@
+"""Figures: every kind, with units, the same bytes for the same input, readable for large models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import made_models
+import pytest
+import sample_data
+
+from addercost.cli import run
+from addercost.errors import ArgumentError
+from addercost.report.document import Sensitivity, Swing
+from addercost.report.measurements import measurements_from_data
+from addercost.report.pareto import Pareto, Point, front
+from addercost.report.plots.kinds import KINDS, Takes, draw_measured, draw_model, draw_training, plot_kind
+from addercost.report.plots.rows import fitting_rows
+from addercost.report.plots.style import Drawn, FigureFormat, PlotOptions, figure_bytes
+from addercost.report.plots.terminal_chart import with_bars
+from addercost.report.training import training_from_data
+from addercost.report.tree import module_tree
+
+OPTIONS = PlotOptions()
+
+
+def subject_with_everything() -> Any:
+    from dataclasses import replace
+
+    from addercost.report.document import Ranked
+
+    made = made_models.subject(["stem", "blocks.0.conv", "blocks.1.conv"])
+    ranked = tuple(
+        Ranked(f"cpu{i}", model, "adder", 0.5 + i / 40)
+        for i in range(50)
+        for model in ("latency-sum", "throughput")
+    )
+    swings = (Swing("mul (fp32)", 3, 5, 1.25, 1.75), Swing("add (fp32)", 2, 2, 1.5, 1.5))
+    sensitivity = Sensitivity("via-nano-2000", "latency-sum", "adder", 1.5, swings, 1.0, 2.0, 1.2, 1.8)
+    return replace(made, ranked=ranked, sensitivities=(sensitivity,))
+
+
+def drawn(kind: str, options: PlotOptions = OPTIONS) -> Drawn:
+    match KINDS[kind].takes:
+        case Takes.MODEL:
+            return draw_model(kind, subject_with_everything(), options)
+        case Takes.MEASUREMENTS:
+            return draw_measured(kind, measurements_from_data(sample_data.measurements()), options)
+        case Takes.TRAINING:
+            runs = [training_from_data(sample_data.training(name)) for name in ("one", "two")]
+            return draw_training(kind, runs, options)
+    from addercost.report.plots import pareto
+
+    points = (
+        Point("a", "CNN", 93.0, 4e8, True),
+        Point("b", "adder", 92.0, 2e8, True),
+        Point("c", "binary", 85.0, None, True),
+        Point("mine", "adder", 92.5, 3e8, False),
+    )
+    return pareto.draw(Pareto("CIFAR-10", "estimated cycles", "", points), options)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_same_input_same_bytes(kind: str) -> None:
+    first, second = (figure_bytes(drawn(kind), FigureFormat.SVG) for _ in range(2))
+    assert first == second and first.startswith(b"<?xml")
+
+
+@pytest.mark.parametrize(
+    ("file_format", "start"), [(FigureFormat.PDF, b"%PDF"), (FigureFormat.PNG, b"\x89PNG")]
+)
+def test_same_bytes_in_other_formats(file_format: FigureFormat, start: bytes) -> None:
+    first, second = (figure_bytes(drawn("roofline"), file_format) for _ in range(2))
+    assert first == second and first.startswith(start)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_axis_says_what_it_shows(kind: str) -> None:
+    for axes in drawn(kind).figure.axes:
+        if axes.axison:
+            assert axes.get_xlabel(), kind
+            named = (
+                axes.get_ylabel()
+                or not len(axes.get_yticks())
+                or any(t.get_text() for t in axes.get_yticklabels())
+            )
+            assert named, kind
+
+
+@pytest.mark.parametrize(("width", "inches"), [("single", 3.5), ("double", 7.2)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_fits_the_column(kind: str, width: str, inches: float) -> None:
+    """The figure is as wide as the column, and nothing drawn leaves it."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = drawn(kind, PlotOptions(width=width)).figure
+    assert figure.get_figwidth() == inches
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    box = figure.get_tightbbox(canvas.get_renderer())
+    room = 0.03
+    assert box.x0 >= -room and box.x1 <= inches + room, box
+    assert box.y0 >= -room and box.y1 <= figure.get_figheight() + room, box
+
+
+def test_fonts_are_embedded() -> None:
+    pdf = figure_bytes(drawn("breakdown"), FigureFormat.PDF)
+    assert b"/FontFile2" in pdf and b"/Type3" not in pdf
+    svg = figure_bytes(drawn("breakdown"), FigureFormat.SVG).decode()
+    assert "<text" not in svg and "font-family" not in svg
+
+
+def test_no_dates_in_files() -> None:
+    assert b"CreationDate" not in figure_bytes(drawn("breakdown"), FigureFormat.PDF)
+    assert b"<dc:date>" not in figure_bytes(drawn("breakdown"), FigureFormat.SVG)
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        pytest.param(made_models.nested(300), id="300 layers in modules"),
+        pytest.param([f"layer{i}" for i in range(300)], id="300 layers in a row"),
+        pytest.param([f"backbone.layer{i}" for i in range(300)], id="300 layers in one module"),
+        pytest.param(made_models.nested(10_000), id="10,000 layers"),
+    ],
+)
+def test_large_models_are_summed_and_it_is_said(paths: list[str]) -> None:
+    profile = made_models.profile(paths)
+    rows, remark = fitting_rows(profile, 40, lambda row: row.counts.total)
+    assert 10 <= len(rows) <= 40 and remark
+    assert sum(row.counts.total for row in rows) == profile.counts.total.total
+    figure = draw_model("breakdown", made_models.subject(paths[:300]), OPTIONS).figure
+    assert figure.get_figheight() < 10
+
+
+def test_rows_without_operations_are_left_out_and_counted() -> None:
+    from dataclasses import replace
+
+    made = made_models.profile(["a", "b", "c"])
+    layers = (made.counts.layers[0], *(made_models.layer(path, 0) for path in ("b", "c")))
+    profile = replace(made, counts=replace(made.counts, layers=layers))
+    rows, remark = fitting_rows(profile, 40, lambda row: row.counts.total)
+    assert [row.path for row in rows] == ["a"]
+    assert remark == "2 without operations left out"
+
+
+def test_tree_sums_and_prunes() -> None:
+    profile = made_models.profile([f"m.l{i}" for i in range(100)])
+    root = module_tree(profile, 10, "operations")
+    (module,) = root.children
+    assert len(module.children) == 10 and module.children[-1].name == "91 more"
+    assert sum(child.values["operations"] for child in module.children) == profile.counts.total.total
+
+
+def test_tree_of_a_very_deep_model() -> None:
+    profile = made_models.profile([".".join(["m"] * 3000)])
+    assert module_tree(profile, 10, "operations").values["operations"] == 2000
+
+
+@pytest.mark.parametrize("kind", ["breakdown", "icicle", "roofline", "compare"])
+@pytest.mark.parametrize(
+    "paths",
+    [
+        pytest.param(["only"], id="one layer"),
+        pytest.param([*made_models.HOSTILE], id="hostile names"),
+        pytest.param([f"layer{i}" for i in range(2000)], id="2,000 layers"),
+    ],
+)
+def test_unusual_models(kind: str, paths: list[str]) -> None:
+    assert figure_bytes(draw_model(kind, made_models.subject(paths), OPTIONS), FigureFormat.SVG)
+
+
+def test_front() -> None:
+    """What costs more and is worse, or as good, is not on it."""
+    points = [Point(str(i), "x", a, c, True) for i, (c, a) in enumerate([(1, 80), (2, 90), (3, 85), (4, 90)])]
+    assert [point.label for point in front(points)] == ["0", "1"]
+
+
+def test_unknown_kind_lists_them_all() -> None:
+    with pytest.raises(ArgumentError) as raised:
+        plot_kind("breakdwon")
+    for kind in KINDS:
+        assert kind in str(raised.value)
+
+
+def test_unknown_icicle_basis() -> None:
+    with pytest.raises(ArgumentError, match=r"did you mean cycles@via-nano-2000"):
+        draw_model("icicle", made_models.subject(["a"]), PlotOptions(basis="cycles@via-nano"))
+
+
+def test_terminal_chart() -> None:
+    """The longest bar is 24 columns; 2000 of 2002 is 191.8 eighths, so 192 of them."""
+    table = with_bars(draw_model("breakdown", made_models.subject(["a", "b"]), OPTIONS))
+    shares = [row["operations"] for row in table.rows]
+    assert shares == [2000, 2002]
+    assert table.rows[1]["_bar"] == "█" * 24
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    import json
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    (tmp_path / "p.json").write_text(made_models.subject(["a", "b"]).first.to_json())
+    (tmp_path / "m.json").write_text(json.dumps(sample_data.measurements()))
+    (tmp_path / "t.json").write_text(json.dumps(sample_data.training()))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param(["nope", "p.json", "-o", "x.svg"], "known: breakdown", id="unknown kind"),
+        pytest.param(["breakdown", "m.json", "-o", "x.svg"], "is drawn from a model", id="wrong kind"),
+        pytest.param(["breakdown", "p.json", "m.json", "-o", "x.svg"], "something else", id="mixed kinds"),
+        pytest.param(["curves", "t.json", "p.json", "-o", "x.svg"], "something else", id="mixed training"),
+        pytest.param(["distribution", "-o", "x.svg"], "measurements", id="nothing given"),
+        pytest.param(["breakdown", "p.json", "-o", "x.gif"], ".svg, .pdf, .png", id="unknown format"),
+        pytest.param(["breakdown", "p.json"], "-o FILE.svg", id="nowhere to draw to"),
+        pytest.param(["rank", "p.json", "-o", "x.svg"], "carries no ranking", id="nothing to rank"),
+        pytest.param(["breakdown", "p.json", "-o", "no/x.svg"], "mkdir", id="no such folder"),
+        pytest.param(["pareto", "--dataset", "CIFAR", "-o", "x.svg"], "did you mean CIFAR-10", id="data set"),
+        pytest.param(["pareto", "--by", "cost", "-o", "x.svg"], "unknown cost", id="unknown cost"),
+    ],
+)
+def test_bad_arguments(
+    arguments: list[str], words: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(folder.iterdir())
+    assert run(["plot", *arguments]) in (2, 5)
+    err = capsys.readouterr().err
+    assert words in err and len(err.strip().splitlines()) == 1
+    assert sorted(folder.iterdir()) == before
+
+
+def test_show_prints_a_chart_without_a_display(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plot", "breakdown", "p.json", "--show"]) == 0
+    assert "█" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("suffix", ["svg", "pdf", "png"])
+def test_writes_what_the_suffix_says(suffix: str, folder: Path) -> None:
+    assert run(["plot", "distribution", "m.json", "-o", f"x.{suffix}"]) == 0
+    assert (folder / f"x.{suffix}").stat().st_size > 1000

@@ -1,0 +1,207 @@
+"""What was written is read back as it was, and anything else is refused with a reason. No torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import made_models
+import pytest
+import sample_data
+
+from addercost.arithmetic import Arithmetic
+from addercost.cli import run
+from addercost.cost.energy import estimate_energy
+from addercost.cost.estimate import COST_MODELS, estimate
+from addercost.errors import ArgumentError, DataError
+from addercost.hardware import load_cpu, load_energy
+from addercost.report.document import Report, report_from_data
+from addercost.report.html.page import to_page
+from addercost.report.measurements import measurements_from_data, measurements_to_data
+from addercost.report.plain import to_plain
+from addercost.report.profile import Profile
+from addercost.report.reopened import reopen_profile
+from addercost.report.saved import read_saved, saved_from_text
+from addercost.report.saved_profile import profile_from_data
+from addercost.report.training import training_from_data
+
+
+def test_profile_round_trip() -> None:
+    for made in made_models.subject(["a", "b.c", *made_models.HOSTILE]).profiles:
+        assert made.costs, "a profile with costs is what is read back"
+        assert profile_from_data(json.loads(made.to_json())) == made
+
+
+def test_profile_with_several_models_and_energy() -> None:
+    counts = made_models.counts(["a", "b.c"])
+    made = Profile(
+        counts,
+        tuple(estimate(counts, load_cpu("intel-skylake-x"), model) for model in COST_MODELS),
+        energies=(estimate_energy(counts, load_energy("45nm"), ["dram"]),),
+    )
+    assert profile_from_data(json.loads(made.to_json())) == made
+
+
+def test_report_round_trip_through_json_and_the_page(tmp_path: Path) -> None:
+    made = made_models.report(["a", "b.c", *made_models.HOSTILE])
+    assert report_from_data(json.loads(made.to_json())) == made
+    page = tmp_path / "r.html"
+    page.write_text(to_page(made), encoding="utf-8")
+    assert read_saved(page) == made
+
+
+def test_report_and_profile_commands_read_the_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = made_models.report(["a", "b.c"])
+    page = tmp_path / "r.html"
+    page.write_text(to_page(made), encoding="utf-8")
+    again = tmp_path / "again.html"
+    assert run(["report", str(page), "-o", str(again)]) == 0
+    assert read_saved(again).subjects == made.subjects  # type: ignore[union-attr]
+    capsys.readouterr()
+    assert run(["profile", str(page), "--format", "json"]) == 0
+    assert capsys.readouterr().out == made.subjects[0].first.to_json()
+    assert run(["profile", str(page), "--as", "adder", "--format", "json"]) == 0
+    assert capsys.readouterr().out == made.subjects[0].profiles[1].to_json()
+
+
+def test_a_page_read_again_is_the_same_page(tmp_path: Path) -> None:
+    first = tmp_path / "first.html"
+    first.write_text(to_page(made_models.report(["a", "b.c"])), encoding="utf-8")
+    second, third = tmp_path / "second.html", tmp_path / "third.html"
+    assert run(["report", str(first), "-o", str(second)]) == 0
+    assert run(["report", str(second), "-o", str(third)]) == 0
+    assert second.read_bytes() == third.read_bytes()
+
+
+def test_reopening_checks_what_is_asked(tmp_path: Path) -> None:
+    file = tmp_path / "p.json"
+    file.write_text(made_models.profile(["a"]).to_json())
+    with pytest.raises(ArgumentError, match="convention macs, not full"):
+        reopen_profile(str(file), convention="full")
+    with pytest.raises(ArgumentError, match="not counted as adder"):
+        reopen_profile(str(file), arithmetic=Arithmetic.ADDER)
+    # 1000 multiplications at 4 cycles and 1000 additions at 2, the x87 figures of the VIA Nano 2000.
+    (cost,) = reopen_profile(str(file), cpus=("via-nano-2000",)).costs
+    assert cost.cycles == 1000 * 4 + 1000 * 2
+
+
+def test_a_report_of_several_models_is_not_one_profile(tmp_path: Path) -> None:
+    one, two = made_models.subject(["a"]), made_models.subject(["b"])
+    file = tmp_path / "r.json"
+    file.write_text(Report("two", (one, two)).to_json())
+    with pytest.raises(ArgumentError, match="several models"):
+        reopen_profile(str(file))
+
+
+def damaged(change: Any) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(made_models.subject(["a", "b"]).first.to_json())
+    change(data)
+    return data
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda d: d.pop("layers"), id="no layers"),
+        pytest.param(lambda d: d["layers"][0]["counts_by_format"]["fp32"].update(mul=-1), id="negative"),
+        pytest.param(lambda d: d["layers"][0]["counts_by_format"]["fp32"].update(mul=1.5), id="a fraction"),
+        pytest.param(lambda d: d["layers"][0]["counts_by_format"]["fp32"].update(mul=7), id="wrong sum"),
+        pytest.param(lambda d: d["layers"].__setitem__(0, None), id="a layer is null"),
+        pytest.param(lambda d: d["cost"][0].update(cycles=float("nan")), id="NaN cycles"),
+        pytest.param(lambda d: d["cost"][0].update(cycles="many"), id="cycles in words"),
+        pytest.param(lambda d: d.update(convention="none-such"), id="unknown convention"),
+        pytest.param(lambda d: d.update(arithmetic="none-such"), id="unknown arithmetic"),
+    ],
+)
+def test_a_damaged_profile(change: Any) -> None:
+    with pytest.raises(DataError, match="damaged profile"):
+        profile_from_data(damaged(change), "p.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param("", "not JSON", id="empty"),
+        pytest.param("[]", "no schema", id="a list"),
+        pytest.param("{}", "no schema", id="no schema"),
+        pytest.param('{"schema": "addercost/report/99"}', "this version reads", id="another version"),
+        pytest.param('{"schema": "other/1"}', "no file of addercost", id="another tool's"),
+        pytest.param('{"schema": "addercost/report/1"}', "not lists", id="report without subjects"),
+        pytest.param('{"schema": "addercost/measurements/1"}', "model is missing", id="no model"),
+        pytest.param("[" * 100_000, "not JSON", id="nested without end"),
+    ],
+)
+def test_what_is_none_of_ours(text: str, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        saved_from_text(text, "f.json")
+
+
+def test_an_html_file_of_someone_else(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("<p>hello")
+    with pytest.raises(DataError, match="not a report of addercost"):
+        read_saved(page)
+
+
+def test_measurements_round_trip() -> None:
+    made = measurements_from_data(sample_data.measurements())
+    assert measurements_from_data(measurements_to_data(made)) == made
+
+
+def test_nan_in_measurements_leaves_the_row_out_and_says_so() -> None:
+    data = sample_data.measurements(rows=2)
+    data["rows"][1]["samples_s"][3] = float("nan")
+    data["rows"][2]["samples_s"] = []
+    made = measurements_from_data(data)
+    assert len(made.rows) == 2
+    assert made.left_out == (
+        "layer0.conv adder made up: 1 of 60 samples are no positive number",
+        "layer1.conv mac made up: no samples",
+    )
+
+
+def test_nan_in_a_prediction_is_refused() -> None:
+    data = sample_data.measurements(rows=1)
+    data["rows"][0]["predicted"][0]["seconds"] = float("nan")
+    with pytest.raises(DataError, match=r"rows\[0\], predicted\[0\], seconds: nan is not a finite number"):
+        measurements_from_data(data, "m.json")
+
+
+def test_measurements_without_a_usable_row() -> None:
+    data = sample_data.measurements(rows=1)
+    for row in data["rows"]:
+        row["samples_s"] = [-1.0]
+    with pytest.raises(DataError, match="no usable row"):
+        measurements_from_data(data)
+
+
+def test_interval_of_the_median() -> None:
+    """100 samples 1…100: ranks 100/2 - 9.8 = 40.2 and 100/2 + 1 + 9.8 = 60.8, so the 41st and the 61st."""
+    data = sample_data.measurements(rows=1)
+    data["rows"][0]["samples_s"] = [float(i) for i in range(100, 0, -1)]
+    row = measurements_from_data(data).rows[0]
+    assert row.median_s == 50.5
+    assert row.interval_s == (41.0, 61.0)
+
+
+def test_training_round_trip() -> None:
+    made = training_from_data(sample_data.training())
+    assert training_from_data({"schema": "addercost/training/1", **to_plain(made)}) == made
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        pytest.param({"accuracy_percent": 101}, "no accuracy", id="accuracy above 100"),
+        pytest.param({"features": {"x": [1.0], "y": [], "label": []}}, "features", id="lengths differ"),
+        pytest.param({"filters": {"c": [[[1.0, 2.0], [3.0]]]}}, "differ in size", id="ragged filters"),
+        pytest.param({"weights": {"c": [float("inf")]}}, "not a finite number", id="infinite weight"),
+        pytest.param({"name": 3}, "expected a text", id="a number for a name"),
+    ],
+)
+def test_a_damaged_training_record(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        training_from_data(sample_data.training() | change, "t.json")
