@@ -5,11 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from addercost.cli.options import chosen_cpus, convention_option, cpu_option, quiet_option
+from addercost.cli.emit import check_output, emit_table
+from addercost.cli.options import chosen_cpus, convention_option, cpu_option, output_options, quiet_option
 from addercost.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from addercost.report.tables import Table
+    from addercost.sweep.query import SweepData
+    from addercost.sweep.ranking import Variant
 
 
 class _SpaceOrCommand(click.Group):
@@ -135,6 +142,105 @@ def run(
         )
     if not quiet:
         print(report_text(report), end="", file=sys.stderr)
+
+
+def _variant_options(function: Any) -> Any:
+    for option in (
+        click.option("--as", "arithmetic", help="Of which arithmetic; the sweep's first by default."),
+        click.option("--convention", help="By which convention; the sweep's first by default."),
+        click.option("--batch", type=int, help="At which batch size; the sweep's first by default."),
+        click.option("--limit", "limits", multiple=True, metavar="LIMIT", help="accuracy>90; repeatable."),
+    ):
+        function = option(function)
+    return function
+
+
+@sweep.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--by", required=True, metavar="METRIC", help="cycles@PROCESSOR, energy_j@TABLE, or a column.")
+@click.option("-n", "--rows", type=click.IntRange(min=1), default=10, show_default=True)
+@click.option("--largest", is_flag=True, help="The largest first; else the smallest.")
+@click.option(
+    "--show", "shown", multiple=True, metavar="METRIC", help="Further metrics to print; repeatable."
+)
+@_variant_options
+@output_options
+def top(
+    folder: Path,
+    by: str,
+    rows: int,
+    largest: bool,
+    shown: tuple[str, ...],
+    arithmetic: str | None,
+    convention: str | None,
+    batch: int | None,
+    limits: tuple[str, ...],
+    table_format: str,
+    output: Path | None,
+    force: bool,
+) -> None:
+    """Print the best architectures of a sweep by a metric: --by cycles@via-nano-2000 --limit accuracy>90."""
+    check_output(output, force)
+    from addercost.sweep.query import open_sweep
+    from addercost.sweep.ranking import top as ranked
+
+    data = open_sweep(folder)
+    table = ranked(data, by, _variant(data, arithmetic, convention, batch), limits, rows, largest, shown)
+    _emit(table, table_format, output, force)
+
+
+@sweep.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--min", "smallest", multiple=True, metavar="METRIC", help="Smaller is better; repeatable.")
+@click.option("--max", "largest", multiple=True, metavar="METRIC", help="Larger is better; repeatable.")
+@_variant_options
+@output_options
+def pareto(
+    folder: Path,
+    smallest: tuple[str, ...],
+    largest: tuple[str, ...],
+    arithmetic: str | None,
+    convention: str | None,
+    batch: int | None,
+    limits: tuple[str, ...],
+    table_format: str,
+    output: Path | None,
+    force: bool,
+) -> None:
+    """Print the architectures that no other beats in every metric: --min cycles@amd-zen4 --max accuracy."""
+    check_output(output, force)
+    from addercost.sweep.query import open_sweep
+    from addercost.sweep.ranking import pareto as front
+
+    data = open_sweep(folder)
+    table = front(data, smallest, largest, _variant(data, arithmetic, convention, batch), limits)
+    _emit(table, table_format, output, force)
+
+
+def _variant(data: SweepData, arithmetic: str | None, convention: str | None, batch: int | None) -> Variant:
+    from addercost.sweep.ranking import Variant
+
+    has = data.manifest.settings
+    variant = Variant(
+        arithmetic or has.arithmetics[0], convention or has.conventions[0], batch or has.batches[0]
+    )
+    if (variant.batch, variant.convention, variant.arithmetic) not in has.combinations:
+        choices = ", ".join(" ".join(map(str, item)) for item in has.combinations)
+        raise ArgumentError(
+            f"the sweep has no batch {variant.batch}, {variant.convention}, {variant.arithmetic}",
+            f"it has {choices}",
+        )
+    return variant
+
+
+def _emit(table: Table, table_format: str, output: Path | None, force: bool) -> None:
+    if output is not None and output.suffix == ".parquet":
+        from addercost.report.files import write_file
+        from addercost.sweep.query import table_to_parquet
+
+        write_file(output, table_to_parquet(table), force)
+        return
+    emit_table(table, table_format, output, force)
 
 
 def _list(text: str) -> tuple[str, ...]:

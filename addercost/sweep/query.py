@@ -9,9 +9,17 @@ from typing import Any
 
 from addercost.errors import ArgumentError, DataError
 from addercost.report.tables import Column, Kind, Table
-from addercost.sweep.store import Manifest, read_manifest, shard_path, shards
+from addercost.sweep.store import Manifest, read_manifest, shards
 
 _KINDS = {"cycles": (Kind.COUNT, ""), "seconds": (Kind.QUANTITY, "s"), "energy_j": (Kind.QUANTITY, "J")}
+
+
+_NOTHING = ArgumentError("the query returns nothing", "write a SELECT … FROM sweep")
+
+
+def _failed(error: Exception) -> ArgumentError:
+    text = " ".join(str(error).split())
+    return ArgumentError(f"the query fails: {text}", "the table is called sweep; try DESCRIBE sweep")
 
 
 @dataclass(frozen=True)
@@ -30,15 +38,32 @@ class SweepData:
         rows = [dict(zip(names, values, strict=True)) for values in found.fetchall()]
         return Table(tuple(_column(name, kind) for name, kind in columns), rows, title, self.remarks)
 
+    def columns(self, sql: str, parameters: Sequence[Any] = ()) -> dict[str, Any]:
+        """The result as arrays by column."""
+        found: dict[str, Any] = self._answer(sql, parameters).fetchnumpy()
+        return found
+
+    def numeric_columns(self) -> list[str]:
+        """Columns that can be compared: everything that is a number."""
+        described = self.connection.execute("DESCRIBE sweep").fetchall()
+        return [name for name, kind, *_ in described if kind in ("BIGINT", "DOUBLE")]
+
     def to_parquet(self, sql: str) -> bytes:
         """The result as one Parquet file."""
         import io
 
+        import duckdb
         import pyarrow.parquet as pq
 
         buffer = io.BytesIO()
-        result = self._answer(sql, ())
-        pq.write_table(result.to_arrow_table(), buffer, compression="zstd")
+        try:
+            found = self.connection.sql(sql)
+            table = found.to_arrow_table() if found is not None else None
+        except duckdb.Error as error:
+            raise _failed(error) from None
+        if table is None:
+            raise _NOTHING
+        pq.write_table(table, buffer, compression="zstd")
         return buffer.getvalue()
 
     def _answer(self, sql: str, parameters: Sequence[Any]) -> Any:
@@ -47,12 +72,9 @@ class SweepData:
         try:
             found = self.connection.execute(sql, parameters or None)
         except duckdb.Error as error:
-            text = " ".join(str(error).split())
-            raise ArgumentError(
-                f"the query fails: {text}", "the table is called sweep; try DESCRIBE sweep"
-            ) from None
+            raise _failed(error) from None
         if found.description is None:
-            raise ArgumentError("the query returns nothing", "write a SELECT … FROM sweep")
+            raise _NOTHING
         return found
 
 
@@ -85,12 +107,22 @@ def open_sweep(folder: Path) -> SweepData:
     return SweepData(connection, manifest, tuple(remarks))
 
 
+def table_to_parquet(table: Table) -> bytes:
+    """A table as one Parquet file, plain values under its column names."""
+    import io
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {column.name: [row.get(column.name) for row in table.rows] for column in table.columns}
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
 def _column(name: str, kind: str) -> Column:
     numeric = any(word in kind.upper() for word in ("INT", "DOUBLE", "FLOAT", "DECIMAL", "NUMBER"))
     if not numeric:
         return Column(name, name)
     shown, unit = _KINDS.get(name, (Kind.COUNT if "INT" in kind.upper() else Kind.NUMBER, ""))
     return Column(name, name, shown, unit)
-
-
-__all__ = ["SweepData", "open_sweep", "shard_path"]

@@ -17,7 +17,7 @@ from addercost.trace.blocks import Item, expanded, types_of
 from addercost.trace.fingerprint import Fingerprints
 from addercost.trace.modules import ModuleTree, replace_tensors, tracked, unchanged
 from addercost.trace.record import TensorSpec, Trace
-from addercost.trace.reuse import BlockCache, BlockRecorder
+from addercost.trace.reuse import BlockCache, BlockRecorder, ClosedError
 from addercost.trace.switches import countable_operators
 from addercost.trace.tracer import forward_error, input_specs, meta_substitute, versions, without_data
 
@@ -77,13 +77,24 @@ def trace_blocks(
     # A forward may leave something behind in its model, so each has a model of its own, unless it is of
     # stand-ins.
     groups = [inputs] if stand_ins else [[item] for item in inputs]
+    if stand_ins:
+        try:
+            return _run(model, inputs, title, cache, True, closed=cache.numbers.is_known_stand_in)
+        except ClosedError:
+            # Rare: a stand-in meets a shape it has not met before.
+            pass
     return [made for group in groups for made in _run(model, group, title, cache, stand_ins)]
 
 
 def _run(
-    model: nn.Module, inputs: Sequence[Inputs], name: str, cache: BlockCache, stand_ins: bool
+    model: nn.Module,
+    inputs: Sequence[Inputs],
+    name: str,
+    cache: BlockCache,
+    stand_ins: bool,
+    closed: Callable[[nn.Module], bool] | None = None,
 ) -> list[BlockTrace]:
-    tree = ModuleTree(model)
+    tree = ModuleTree(model, closed)
     found = []
     elements = _elements(tree) if stand_ins else 0
     with ExitStack() as stack:
@@ -103,7 +114,7 @@ def _run(
             try:
                 with nullcontext() if stand_ins else _attribute_writes(recorder.forget), recorder:
                     model(*args, **kwargs)
-            except AddercostError:
+            except (AddercostError, ClosedError):
                 raise
             except Exception as error:
                 raise forward_error(name, calls.failed, error) from error
@@ -123,10 +134,11 @@ def _run(
 
 def _elements(tree: ModuleTree) -> int:
     """Elements of all parameters, those of a module at several places at each of them."""
-    return sum(
-        len(tree.paths[id(module)]) * sum(p.numel() for p in module._parameters.values() if p is not None)
-        for module in tree.modules
-    )
+    total = 0
+    for module in tree.modules:
+        held = module.parameters() if id(module) in tree.closed else module._parameters.values()
+        total += len(tree.paths[id(module)]) * sum(p.numel() for p in held if p is not None)
+    return total
 
 
 @contextmanager

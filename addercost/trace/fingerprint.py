@@ -153,6 +153,9 @@ class Fingerprints:
         key = id(module)
         if key in self._of:
             return self._of[key]
+        if key in self._tree.closed:
+            number = self._of[key] = self._numbers.of_stand_ins[module]
+            return number
         # A module that holds itself ends here.
         self._of[key] = None
         children = [
@@ -200,6 +203,9 @@ class Numbers:
             self._last += 1
             number = self._known[state] = self._last
         return number
+
+    def is_known_stand_in(self, module: nn.Module) -> bool:
+        return self.of_stand_ins.get(module) is not None
 
     def clear(self) -> None:
         self._known.clear()

@@ -14,12 +14,17 @@ _PATHS_PER_MODULE = 4096
 
 
 class ModuleTree:
-    """Every module reachable from `root`, with all the paths under which it is registered."""
+    """Every module reachable from `root`, with all the paths under which it is registered.
 
-    def __init__(self, root: nn.Module) -> None:
+    closed: modules whose children are left out; those that were are in `closed`.
+    """
+
+    def __init__(self, root: nn.Module, closed: Callable[[nn.Module], bool] | None = None) -> None:
         self.root = root
         self.modules: list[nn.Module] = []
         self.paths: dict[int, list[str]] = {}
+        self.closed: set[int] = set()
+        self._is_closed = closed
         self._walk(root, "", set())
 
     def _walk(self, module: nn.Module, path: str, ancestors: set[int]) -> None:
@@ -31,6 +36,13 @@ class ModuleTree:
         elif len(known) < _PATHS_PER_MODULE:
             known.append(path)
         else:
+            return
+        if (
+            self._is_closed is not None
+            and module._modules
+            and (key in self.closed or self._is_closed(module))
+        ):
+            self.closed.add(key)
             return
         # A module can hold its own parent; following that edge would never end.
         if key in ancestors:

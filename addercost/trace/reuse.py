@@ -33,6 +33,10 @@ _MOST_BLOCKS = 20_000
 """Blocks kept between models. Past it all are forgotten, so that memory does not grow with a sweep."""
 
 
+class ClosedError(Exception):
+    """A module whose children are not in the tree has to be run after all."""
+
+
 class _SameAsInput(NamedTuple):
     """An output that is the input of that number."""
 
@@ -124,9 +128,11 @@ class BlockRecorder(Recorder):
                 key = (number, self._given(args, tensors), self._given(kwargs, tensors) if kwargs else None)
             except (UnreadableError, TypeError):
                 key = None
+        known = self._cache.blocks.get(key) if key is not None else None
+        if known is None and id(module) in self._tree.closed:
+            raise ClosedError
         if key is None:
             return self._unkeyed(module, forward, args, kwargs, path)
-        known = self._cache.blocks.get(key)
         if known is not None:
             use = BlockUse(known.block, path, self._names(module, path))
             self._frames[-1].items.append(use)
