@@ -18,6 +18,8 @@ GEOMETRIES = [
     pytest.param((1, 2, 8, 9), (3, 3, 3), Geometry(padding=(2, 2), dilation=(2, 2)), id="dilation"),
     pytest.param((2, 4, 5, 5), (6, 3, 3), Geometry(padding=(1, 1), groups=2), id="groups"),
     pytest.param((1, 4, 5, 5), (4, 3, 3), Geometry((2, 2), groups=4), id="depthwise"),
+    pytest.param((2, 3, 6, 37), (3, 3, 3), Geometry(padding=(1, 1), groups=3), id="depthwise-long-rows"),
+    pytest.param((1, 2, 7, 40), (7, 3, 5), Geometry((2, 1), (1, 2), (1, 2)), id="few-filters-long-rows"),
     pytest.param((2, 16, 4, 4), (17, 1, 1), Geometry(), id="17-filters"),
     pytest.param((1, 8, 14, 14), (33, 3, 3), Geometry(padding=(1, 1)), id="33-filters"),
     pytest.param((1, 4, 7, 1), (40, 3, 1), Geometry(padding=(1, 0)), id="one-column"),

@@ -220,6 +220,7 @@ def _extents(source: Tensor, target: Tensor, filter_size: tuple[int, int], geome
         filter_y=filter_size[0],
         filter_x=filter_size[1],
         stride_y=geometry.stride[0],
+        stride_x=geometry.stride[1],
         dilation_y=geometry.dilation[0],
         scratch_columns=source.shape[2] + 2 * geometry.padding[1],
     )
