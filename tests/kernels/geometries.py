@@ -13,6 +13,8 @@ GEOMETRIES = [
     pytest.param((3, 5, 6, 7), (4, 3, 3), Geometry(padding=(1, 1)), id="odd-batch-crs-45"),
     pytest.param((2, 3, 9, 8), (5, 3, 3), Geometry((2, 2), (1, 1)), id="stride-2"),
     pytest.param((1, 2, 10, 8), (3, 2, 2), Geometry((3, 3)), id="stride-3"),
+    pytest.param((2, 2, 11, 13), (5, 4, 3), Geometry((3, 2), (2, 1), (2, 2)), id="stride-and-dilation"),
+    pytest.param((1, 4, 12, 19), (6, 7, 7), Geometry((4, 2), (3, 3), (2, 3)), id="stride-4-dilation-2"),
     pytest.param((2, 7, 9, 9), (20, 1, 1), Geometry((2, 2)), id="1x1-stride-2"),
     pytest.param((2, 2, 8, 8), (3, 3, 1), Geometry((1, 2), (2, 0)), id="unequal-pairs"),
     pytest.param((1, 2, 8, 9), (3, 3, 3), Geometry(padding=(2, 2), dilation=(2, 2)), id="dilation"),

@@ -27,8 +27,6 @@ PARAMETERS = (
     "dilation_x",
     "filter_y",
     "filter_x",
-    "spread_y",
-    "spread_x",
     "strip_rows",
     "task_strips",
     "task_blocks",
@@ -53,8 +51,6 @@ class KernelClass:
     """1×1 without padding: read the input in place, no scratch image."""
     narrow: bool
     """Fewer channels than filter columns: the inner loop runs along the filter's row instead."""
-    spread: bool = False
-    """Input pixels lie `spread` apart with zeros between: the gradient of a strided convolution."""
     across: bool = False
     """Vectors lie across a row of outputs, at stride 1."""
 
@@ -119,9 +115,6 @@ class _Algorithm:
         width, height = self.input.dim(2).extent(), self.input.dim(3).extent()
         column, row = x - self["padding_x"], y - self["padding_y"]
         inside = (column >= 0) & (row >= 0)
-        if self.kernel.spread:
-            inside = inside & (column % self["spread_x"] == 0) & (row % self["spread_y"] == 0)
-            column, row = column / self["spread_x"], row / self["spread_y"]
         inside = inside & (column < width) & (row < height)
         value = self.input[c, self.g, hl.clamp(column, 0, width - 1), hl.clamp(row, 0, height - 1), self.n]
         scratch = hl.Func("scratch")

@@ -58,7 +58,6 @@ def choose_class(
     channels_last_input: bool,
     channels_last_output: bool,
     direct: bool,
-    spread: bool = False,
 ) -> KernelClass:
     """The class whose tile wastes least of `extents`."""
     layouts = channels_last_input, channels_last_output
@@ -82,7 +81,7 @@ def choose_class(
     # A tile of one or four pixels is too short to hide the latency of the sums: only where little is there.
     pixels = tuple(p for p in pixels if p > 4 or extents.columns <= 4)
     best = min(pixels, key=lambda count: _rounded(extents.columns, count))
-    return KernelClass(site, lanes, vectors, best, *layouts, direct, narrow, spread)
+    return KernelClass(site, lanes, vectors, best, *layouts, direct, narrow)
 
 
 def _across(site: str, extents: Extents) -> tuple[int, int, int] | None:
