@@ -1,10 +1,12 @@
 """Each CPU kernel beside the limit of the core's arithmetic and beside what users run today.
 
-    python -m benchmarks.kernels [--threads N] [--rounds N] [--layers resnet|small|all] [--json FILE]
+    python -m benchmarks.kernels --rivals > benchmarks/results/kernels-cpu.txt
 
 In every round each contender runs once to warm the caches and then three times, and the limits are measured
 again. A rate is the best of all rounds, as the limit is, and a ratio is one of best rates: on a shared
 machine the best is what the code can do, the median what the neighbours let it do; `median` stands beside it.
+On one thread the clock is the process's own, which stops while a neighbour has the core; on several it is the
+wall's.
 Data is random. Rates are in G sites/s (one site: one input meets one weight). The limit is the inner loop
 alone, and `share` is a rate over the limit of the cores in use.
 """
@@ -31,6 +33,7 @@ from addercost.kernels.cpu.limits import limit_sites_per_second
 from addercost.kernels.cpu.signs import pack_signs
 from addercost.kernels.problem import Geometry
 from addercost.layers.ops import adder as adder_ops
+from addercost.layers.ops import binary as binary_ops
 
 BROADCAST_LIMIT_BYTES = 4 << 30
 
@@ -95,12 +98,13 @@ def broadcast(x: Tensor, w: Tensor, layer: Layer) -> Tensor:
 
 def timed(call: Callable[[], object]) -> float:
     """Seconds of the fastest of three calls after one to warm up."""
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     call()
     best = float("inf")
     for _ in range(3):
-        start = time.perf_counter()
+        start = clock()
         call()
-        best = min(best, time.perf_counter() - start)
+        best = min(best, clock() - start)
     return best
 
 
@@ -116,6 +120,7 @@ def contenders(layer: Layer, channels_last: bool) -> dict[str, Callable[[], obje
     words, weight_words = pack_signs(x, 1), pack_signs(w, 1)
     geometry = layer.geometry
     arguments = ([layer.stride] * 2, [layer.padding] * 2, [1, 1], 1)
+    grad = torch.randn_like(F.conv2d(x, w, None, layer.stride, layer.padding))
     return {
         "adder": lambda: run.convolve("adder", x, w, geometry),
         "mac": lambda: run.convolve("mac", x, w, geometry),
@@ -123,8 +128,10 @@ def contenders(layer: Layer, channels_last: bool) -> dict[str, Callable[[], obje
         "shift": lambda: run.convolve("shift", x, w, geometry),
         "adder u8": lambda: run.convolve("adder_u8", codes, weight_codes, geometry),
         "xnor words": lambda: run.convolve("xnor", words, weight_words, geometry, w[0].numel()),
-        "binary layer": lambda: operations.binary_forward(x, w, geometry),
+        "binary packed each call": lambda: operations.binary_forward(x, w, geometry),
         "adder layer": lambda: adder_ops.conv2d(x, w, None, *arguments, "full"),
+        "binary layer": lambda: binary_ops.conv2d(x, w, None, *arguments),
+        "adder gradient": lambda: run.adder_input_gradient(grad, x, w, geometry),
     }
 
 
@@ -152,6 +159,7 @@ def bench_layer(layer: Layer, channels_last: bool, rounds: int) -> dict[str, obj
             "mac / torch": rate["mac"] / rate["torch conv2d"],
             "u8 / adder": rate["adder u8"] / rate["adder"],
             "xnor / adder": rate["xnor words"] / rate["adder"],
+            "binary layer / adder": rate["binary layer"] / rate["adder"],
         },
     }
 

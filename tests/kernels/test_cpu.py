@@ -187,6 +187,6 @@ def test_resnet_50_needs_few_compilations() -> None:
     for c, k, size, f, stride in shapes:
         direct, out = f == 1, size // stride
         rows, columns = (1, out * out) if direct and stride == 1 else (out, out)
-        extents = Extents(1, c, k, rows, columns, f, f, stride, 1, size + f - 1)
+        extents = Extents(1, c, k, rows, columns, f, f, stride, stride, 1, size + f - 1)
         classes.add(choose_class("adder", extents, True, True, direct))
     assert len(classes) <= 8

@@ -3,7 +3,8 @@
 A register tile of `pixels` outputs × `vectors` vectors of filters runs through the whole reduction. Around
 it, from the inside out: tiles along a row, rows of a strip, strips of a task, blocks of filters of a task.
 A block's weights are copied once into filter-innermost order, a strip's input once into a bordered scratch
-image, so that the inner loop loads weight vectors densely, broadcasts inputs, and meets no edge.
+image, so that the inner loop loads weight vectors densely, broadcasts inputs, and meets no edge. Where a
+layer has few filters the two change places: vectors lie across a row, weights are broadcast.
 """
 
 from __future__ import annotations
@@ -26,8 +27,6 @@ PARAMETERS = (
     "dilation_x",
     "filter_y",
     "filter_x",
-    "spread_y",
-    "spread_x",
     "strip_rows",
     "task_strips",
     "task_blocks",
@@ -42,21 +41,27 @@ class KernelClass:
 
     site: str
     lanes: int
-    """Filters in a vector."""
+    """Filters in a vector; with `across`, pixels."""
     vectors: int
     pixels: int
+    """Of a tile; with `across`, filters."""
     channels_last_input: bool
     channels_last_output: bool
     direct: bool
     """1×1 without padding: read the input in place, no scratch image."""
     narrow: bool
     """Fewer channels than filter columns: the inner loop runs along the filter's row instead."""
-    spread: bool = False
-    """Input pixels lie `spread` apart with zeros between: the gradient of a strided convolution."""
+    across: bool = False
+    """Vectors lie across a row of outputs, at stride 1."""
 
     @property
     def block(self) -> int:
         """Filters in a tile."""
+        return self.pixels if self.across else self.vector_run
+
+    @property
+    def vector_run(self) -> int:
+        """Elements of a tile along its vectors."""
         return self.lanes * self.vectors
 
 
@@ -94,9 +99,10 @@ class _Algorithm:
         self.sum, self.stored, self.output = self._sum(), hl.Func("stored"), hl.Func("output")
         at = [self.lane, self.pixel, self.block, self.tile, self.g, self.p, self.n]
         self.stored[tuple(at)] = hl.cast(site.result, site.finish(self.sum[tuple(at)], self["terms"]))
-        size, pixels = kernel.block, kernel.pixels
+        size, pixels = kernel.vector_run, kernel.pixels
+        along, other = (self.q, self.k) if kernel.across else (self.k, self.q)
         self.output[self.k, self.g, self.q, self.p, self.n] = self.stored[
-            self.k % size, self.q % pixels, self.k // size, self.q // pixels, self.g, self.p, self.n
+            along % size, other % pixels, along // size, other // pixels, self.g, self.p, self.n
         ]
 
     def __getitem__(self, name: str) -> Any:
@@ -109,9 +115,6 @@ class _Algorithm:
         width, height = self.input.dim(2).extent(), self.input.dim(3).extent()
         column, row = x - self["padding_x"], y - self["padding_y"]
         inside = (column >= 0) & (row >= 0)
-        if self.kernel.spread:
-            inside = inside & (column % self["spread_x"] == 0) & (row % self["spread_y"] == 0)
-            column, row = column / self["spread_x"], row / self["spread_y"]
         inside = inside & (column < width) & (row < height)
         value = self.input[c, self.g, hl.clamp(column, 0, width - 1), hl.clamp(row, 0, height - 1), self.n]
         scratch = hl.Func("scratch")
@@ -121,8 +124,12 @@ class _Algorithm:
     def _packed_weight(self) -> Any:
         """A block's weights, filter innermost; filters beyond K repeat the last and are dropped."""
         self.j, self.part = hl.Var("j"), hl.Var("part")
-        filter_ = hl.min(self.block * self.kernel.block + self.lane, self.weight.dim(1).extent() - 1)
+        filter_ = hl.min(self.block * self.kernel.vector_run + self.lane, self.weight.dim(1).extent() - 1)
         packed = hl.Func("packed")
+        if self.kernel.across:
+            filter_ = hl.min(self.tile * self.kernel.pixels + self.pixel, self.weight.dim(1).extent() - 1)
+            packed[self.pixel, self.j, self.tile, self.g] = self.weight[self.j, filter_, self.g]
+            return packed
         if self.site.packed == 1:
             packed[self.lane, self.j, self.block, self.g] = self.weight[self.j, filter_, self.g]
             return packed
@@ -138,7 +145,11 @@ class _Algorithm:
         if self.kernel.narrow:
             c, s = s, c
         q = self.tile * self.kernel.pixels + self.pixel
-        if self.kernel.direct:
+        if self.kernel.across:
+            source, q = self.scratch, self.block * self.kernel.vector_run + self.lane
+            x = q + s * self["dilation_x"]
+            y = self.p * self["stride_y"] + r * self["dilation_y"]
+        elif self.kernel.direct:
             # Pixels beyond Q repeat the last and are dropped.
             source, q = self.input, hl.min(q, self.input.dim(2).extent() - 1)
             x, y = q, self.p
@@ -152,7 +163,10 @@ class _Algorithm:
         else:
             j = (c * self["filter_y"] + r) * self["filter_x"] + s
         value = source[channel, self.g, x, y, self.n]
-        weight = self.packed[(*part, self.lane, j, self.block, self.g)]
+        if self.kernel.across:
+            weight = self.packed[self.pixel, j, self.tile, self.g]
+        else:
+            weight = self.packed[(*part, self.lane, j, self.block, self.g)]
         total = hl.Func("total")
         at = (self.lane, self.pixel, self.block, self.tile, self.g, self.p, self.n)
         total[at] = hl.cast(self.site.accumulator, 0)
@@ -178,18 +192,21 @@ class _Algorithm:
             buffer.dim(axis).set_min(0)
         names = ("ko", "ki", "qo", "qi", "po", "pi", "strip", "blocks", "kj", "strips", "sj", "task")
         ko, ki, qo, qi, po, pi, strip, blocks, kj, strips, sj, task = (hl.Var(name) for name in names)
-        output.split(self.k, ko, ki, kernel.block, Guard).split(self.q, qo, qi, kernel.pixels, Guard)
+        columns = kernel.vector_run if kernel.across else kernel.pixels
+        output.split(self.k, ko, ki, kernel.block, Guard).split(self.q, qo, qi, columns, Guard)
         output.split(self.p, po, pi, self["strip_rows"], Guard).fuse(po, self.n, strip)
         output.split(ko, blocks, kj, self["task_blocks"], Guard)
         output.split(strip, strips, sj, self["task_strips"], Guard)
         if kernel.channels_last_output:
             buffer.dim(0).set_stride(1)
-            output.reorder(ki, qi, qo, pi, sj, kj, strips, blocks, self.g).vectorize(ki, kernel.lanes)
-            output.unroll(ki)
+            output.reorder(ki, qi, qo, pi, sj, kj, strips, blocks, self.g)
+            if not kernel.across:
+                output.vectorize(ki, kernel.lanes).unroll(ki)
         else:
             buffer.dim(0).set_stride(hl.Expr())
             buffer.dim(2).set_stride(1)
-            output.reorder(qi, ki, qo, pi, sj, kj, strips, blocks, self.g).vectorize(qi)
+            output.reorder(qi, ki, qo, pi, sj, kj, strips, blocks, self.g)
+            output.vectorize(qi, kernel.lanes if kernel.across else kernel.pixels)
         output.fuse(strips, blocks, task).parallel(task).never_partition_all()
         self.tile_loop, self.strip_loop, self.block_loop = qo, sj, kj
 
@@ -203,7 +220,7 @@ class _Algorithm:
             self.held.dim(0).set_stride(hl.Expr())
             tiles.append(self.own.compute_at(self.stored, self.block).store_in(hl.MemoryType.Stack))
         for stage in tiles:
-            stage.bound(self.lane, 0, kernel.block).bound(self.pixel, 0, kernel.pixels)
+            stage.bound(self.lane, 0, kernel.vector_run).bound(self.pixel, 0, kernel.pixels)
             stage.vectorize(self.lane, kernel.lanes).unroll(self.lane).unroll(self.pixel)
         self.sum.never_partition_all()
         taps = [reduction[axis] for axis in range(reduction.dimensions())]
@@ -216,13 +233,17 @@ class _Algorithm:
 
     def _schedule_copies(self) -> None:
         kernel = self.kernel
-        packed = self.packed.compute_at(self.output, self.block_loop).bound(self.lane, 0, kernel.block)
-        if self.site.packed == 1:
+        packed = self.packed.compute_at(self.output, self.block_loop)
+        if kernel.across:
+            # A few filters: copied as they come.
+            packed.bound(self.pixel, 0, kernel.pixels)
+        elif self.site.packed == 1:
             # Dense loads along j and scattered stores: half the time of gathering along the filters.
             jo, ji = hl.Var("jo"), hl.Var("ji")
-            packed.split(self.j, jo, ji, 16, Guard).reorder(ji, self.lane, jo, self.block, self.g)
-            packed.vectorize(ji)
+            packed.bound(self.lane, 0, kernel.block).split(self.j, jo, ji, 16, Guard)
+            packed.reorder(ji, self.lane, jo, self.block, self.g).vectorize(ji)
         else:
+            packed.bound(self.lane, 0, kernel.block)
             packed.bound(self.part, 0, self.site.packed).vectorize(self.part)
         packed.never_partition_all()
         source = self.input
@@ -235,7 +256,7 @@ class _Algorithm:
         if kernel.direct:
             return
         scratch = self.scratch.compute_at(self.output, self.strip_loop)
-        if kernel.channels_last_input:
+        if kernel.channels_last_input and not kernel.across:
             width = self.site.packed if self.site.packed > 1 else 16
             scratch.vectorize(self.c, width, Guard).never_partition_all()
         else:

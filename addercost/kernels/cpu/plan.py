@@ -17,6 +17,8 @@ SCRATCH_BYTES = 256 << 10
 _PIXELS_WIDE = {1: (8, 10, 14, 16, 1, 4), 2: (7, 8, 10, 14, 1, 4), 3: (7, 8, 1, 4)}
 _PIXELS_NARROW = {1: (6, 8, 10, 1, 4), 2: (4, 5, 6, 1), 3: (4, 1)}
 """Tile widths by the number of vectors, for 32 and for 16 vector registers; the first of equals is taken."""
+_FEW_FILTERS = 8
+_TILE_FILTERS = (1, 2, 4, 6, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Extents:
     filter_y: int
     filter_x: int
     stride_y: int
+    stride_x: int
     dilation_y: int
     scratch_columns: int
 
@@ -55,9 +58,12 @@ def choose_class(
     channels_last_input: bool,
     channels_last_output: bool,
     direct: bool,
-    spread: bool = False,
 ) -> KernelClass:
     """The class whose tile wastes least of `extents`."""
+    layouts = channels_last_input, channels_last_output
+    narrow = extents.channels < extents.filter_x
+    if not direct and (across := _across(site, extents)) is not None:
+        return KernelClass(site, *across, *layouts, direct=False, narrow=narrow, across=True)
     # A u8 lane is the eight bytes whose differences one SAD lane sums.
     lanes = vector_bytes() // (8 if SITES[site].packed > 1 else 4)
     while lanes > 4 and extents.filters <= lanes // 2:
@@ -75,10 +81,22 @@ def choose_class(
     # A tile of one or four pixels is too short to hide the latency of the sums: only where little is there.
     pixels = tuple(p for p in pixels if p > 4 or extents.columns <= 4)
     best = min(pixels, key=lambda count: _rounded(extents.columns, count))
-    narrow = extents.channels < extents.filter_x
-    return KernelClass(
-        site, lanes, vectors, best, channels_last_input, channels_last_output, direct, narrow, spread
-    )
+    return KernelClass(site, lanes, vectors, best, *layouts, direct, narrow)
+
+
+def _across(site: str, extents: Extents) -> tuple[int, int, int] | None:
+    """(lanes, vectors, filters) of a tile with vectors across a row, where filters fill too few lanes."""
+    if SITES[site].held or SITES[site].packed > 1 or extents.stride_x > 1:
+        return None
+    if extents.filters > _FEW_FILTERS or extents.columns < 2 * extents.filters:
+        return None
+    lanes = vector_bytes() // 4
+    while lanes > 4 and extents.columns <= lanes // 2:
+        lanes //= 2
+    filters = next(count for count in _TILE_FILTERS if count >= extents.filters)
+    most = 4 if filters <= 4 else 2
+    vectors = min(range(1, most + 1), key=lambda count: (_rounded(extents.columns, lanes * count), -count))
+    return lanes, vectors, filters
 
 
 def partition(kernel: KernelClass, extents: Extents, threads: int) -> Partition:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any
+from itertools import product
+from math import gcd
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -115,7 +117,7 @@ def _plan(
     kernel = choose_class(site, extents, _is_channels_last(input), _is_channels_last(target), direct)
     return _Plan(
         kernel,
-        _parameters(kernel, extents, geometry, (r, s), (1, 1), threads, terms),
+        _parameters(kernel, extents, geometry, (r, s), threads, terms),
         shape,
         transposed,
         copied,
@@ -140,28 +142,70 @@ def _prepared(
 
 
 def adder_input_gradient(grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
-    """Σ_{k,r,s} g · HardTanh(w - x): the convolution of `grad` [N, K, P, Q] with the filters turned round, at
-    stride 1 over a gradient spread out by the layer's stride. Returns [N, C, H, W] like `input`."""
-    k, group_channels, r, s = weight.shape
-    groups = geometry.groups
+    """Σ_{k,r,s} g · HardTanh(w - x), a convolution of `grad` [N, K, P, Q] at stride 1 with the filters turned
+    round: one for each of the stride's phases, with those taps that ever meet it.
+    Returns [N, C, H, W] like `input`."""
     output = target = empty_output(input, list(input.shape))
     if input.shape[3] == 1 and input.shape[2] > 1:
         grad, input, weight, target = (t.transpose(2, 3) for t in (grad, input, weight, target))
-        geometry, (r, s) = geometry.transposed(), (s, r)
-    turned = weight.unflatten(0, (groups, k // groups)).flip(3, 4).transpose(1, 2)
-    grad = _readable(grad)
-    (dy, dx), (py, px) = geometry.dilation, geometry.padding
-    backward = Geometry((1, 1), (dy * (r - 1) - py, dx * (s - 1) - px), geometry.dilation, groups)
+        geometry = geometry.transposed()
+    grad, groups = _readable(grad), geometry.groups
+    filters = weight.unflatten(0, (groups, weight.shape[0] // groups)).transpose(1, 2)
+    rows, columns = (
+        [_phase(index, input.shape[axis], weight.shape[axis], geometry, axis - 2) for index in range(stride)]
+        for axis, stride in ((2, geometry.stride[0]), (3, geometry.stride[1]))
+    )
+    for row, column in product(rows, columns):
+        x, out = (t[:, :, row.pixels, column.pixels] for t in (input, target))
+        taps = filters[..., row.taps, column.taps]
+        if out.numel() == 0:
+            continue
+        if taps.numel() == 0:
+            out.zero_()
+            continue
+        place = Geometry((1, 1), (row.padding, column.padding), (row.dilation, column.dilation), groups)
+        if out.stride(1) == 1 or out.stride(3) == 1 or out.shape[3] == 1:
+            _gradient_phase(grad, x, taps.flip(3, 4), place, out)
+        else:
+            dense = torch.empty(out.shape)
+            _gradient_phase(grad, x, taps.flip(3, 4), place, dense)
+            out.copy_(dense)
+    return output
+
+
+class _Phase(NamedTuple):
+    """Along one axis: every stride-th pixel, and the filter taps that meet those."""
+
+    pixels: slice
+    taps: slice
+    padding: int
+    dilation: int
+
+
+def _phase(index: int, size: int, filter_size: int, geometry: Geometry, axis: int) -> _Phase:
+    """Pixel y and tap r meet output (y + padding - dilation·r) / stride where that is whole."""
+    stride, padding, dilation = geometry.stride[axis], geometry.padding[axis], geometry.dilation[axis]
+    common = gcd(stride, dilation)
+    meeting = (r for r in range(filter_size) if (index + padding - dilation * r) % stride == 0)
+    first = next(meeting, filter_size)
+    count = len(range(first, filter_size, stride // common))
+    start = (index + padding - dilation * first) // stride
+    step = dilation // common
+    taps = slice(first, filter_size, stride // common)
+    return _Phase(slice(index, size, stride), taps, step * (count - 1) - start, step)
+
+
+def _gradient_phase(grad: Tensor, input: Tensor, turned: Tensor, geometry: Geometry, target: Tensor) -> None:
+    """The convolution of `grad` with `turned` [G, C/G, K/G, R, S], each term clipped at `input`."""
+    groups, filter_size = geometry.groups, (turned.shape[3], turned.shape[4])
     source, sink = _grouped(grad, groups), _grouped(target, groups)
-    extents = _extents(source, sink, (r, s), backward)
-    spread = geometry.stride != (1, 1)
+    extents = _extents(source, sink, filter_size, geometry)
     layouts = _is_channels_last(grad), _is_channels_last(target)
-    kernel = choose_class("adder_gradient", extents, *layouts, False, spread)
-    flat = turned.reshape(groups, group_channels, -1).contiguous()
-    parameters = _parameters(kernel, extents, backward, (r, s), geometry.stride, torch.get_num_threads())
+    kernel = choose_class("adder_gradient", extents, *layouts, False)
+    flat = turned.reshape(groups, turned.shape[1], -1).contiguous()
+    parameters = _parameters(kernel, extents, geometry, filter_size, torch.get_num_threads())
     operands = (halide_buffer(t) for t in (source, flat, _grouped(input, groups)))
     compiled(kernel)(*operands, *parameters, halide_buffer(sink))
-    return output
 
 
 def _is_direct(weight: Tensor, geometry: Geometry) -> bool:
@@ -220,6 +264,7 @@ def _extents(source: Tensor, target: Tensor, filter_size: tuple[int, int], geome
         filter_y=filter_size[0],
         filter_x=filter_size[1],
         stride_y=geometry.stride[0],
+        stride_x=geometry.stride[1],
         dilation_y=geometry.dilation[0],
         scratch_columns=source.shape[2] + 2 * geometry.padding[1],
     )
@@ -230,7 +275,6 @@ def _parameters(
     extents: Extents,
     geometry: Geometry,
     filter_size: tuple[int, int],
-    spread: tuple[int, int],
     threads: int,
     terms: int = 0,
 ) -> tuple[int, ...]:
@@ -240,7 +284,6 @@ def _parameters(
         *geometry.padding,
         *geometry.dilation,
         *filter_size,
-        *spread,
         *partition(kernel, extents, threads),
         terms,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -44,32 +44,13 @@ def _gradients(
     )
 
 
-def _conv2d_input_gradient(
-    grad: Tensor,
-    input: Tensor,
-    weight: Tensor,
-    stride: list[int],
-    padding: list[int],
-    dilation: list[int],
-    groups: int,
-    gradient: str,
-) -> Tensor:
-    geometry = Geometry.of(stride, padding, dilation, groups)
-    return dispatch.adder_input_gradient(grad, input, weight, geometry, gradient)
+def _with_geometry(kernel: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The gradient `kernel` with an operator's arguments in place of a geometry."""
 
+    def run(grad: Tensor, input: Tensor, weight: Tensor, *rest: Any) -> Tensor:
+        return kernel(grad, input, weight, Geometry.of(*rest[:4]), rest[4])
 
-def _conv2d_weight_gradient(
-    grad: Tensor,
-    input: Tensor,
-    weight: Tensor,
-    stride: list[int],
-    padding: list[int],
-    dilation: list[int],
-    groups: int,
-    gradient: str,
-) -> Tensor:
-    geometry = Geometry.of(stride, padding, dilation, groups)
-    return dispatch.adder_weight_gradient(grad, input, weight, geometry, gradient)
+    return run
 
 
 def _conv2d_u8(
@@ -117,13 +98,13 @@ _GRADIENT_ARGUMENTS = f"Tensor grad, Tensor input, Tensor weight, {library.GEOME
 conv2d_input_gradient = library.define(
     "adder_conv2d_input_gradient",
     _GRADIENT_ARGUMENTS,
-    _conv2d_input_gradient,
+    _with_geometry(dispatch.adder_input_gradient),
     lambda grad, input, weight, *_: empty_output(input, list(input.shape)),
 )
 conv2d_weight_gradient = library.define(
     "adder_conv2d_weight_gradient",
     _GRADIENT_ARGUMENTS,
-    _conv2d_weight_gradient,
+    _with_geometry(dispatch.adder_weight_gradient),
     lambda grad, input, weight, *_: torch.empty_like(weight, memory_format=torch.contiguous_format),
 )
 for _name in ("adder_conv2d_input_gradient", "adder_conv2d_weight_gradient"):
