@@ -101,6 +101,14 @@ def test_hostile_names_stay_text(hostile: str) -> None:
     assert paths == ["plain", *made_models.HOSTILE]
 
 
+def test_islands_hold_no_markup(hostile: str) -> None:
+    """Not even `<!--`, after which a browser would take `<script` for the start of another script."""
+    islands = [text for attrs, text in Page(hostile).scripts if attrs.get("type") == "application/json"]
+    assert len(islands) == 2
+    for text in islands:
+        assert not set("<>&") & set(text)
+
+
 def test_ids_are_unique_and_links_lead_somewhere(hostile: str) -> None:
     page = Page(hostile)
     ids = [value for _, name, value in page.attributes if name == "id"]
