@@ -9,6 +9,7 @@ that says what was found; None at the end.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import pickle
 import signal
@@ -70,6 +71,10 @@ def main(memory_limit_bytes: int) -> None:
     from addercost.sweep.architecture import Examiner
 
     examiner = Examiner()
+    # Blocks are kept by the ten thousand and hold no cycles: looking through them for some takes long.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
     spaces: dict[Any, Space] = {}
     while True:
         try:

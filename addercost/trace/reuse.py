@@ -44,10 +44,10 @@ class _SameAsInput(NamedTuple):
 
 
 class _Output(NamedTuple):
-    """An output to make again. spec: what calls say of it; state: what a fingerprint says of it."""
+    """An output to make again. spec: what calls say of it; state: number of all that can be told of it."""
 
     spec: TensorSpec
-    state: Hashable
+    state: int
     stride: tuple[int, ...]
     dtype: torch.dtype
     offset: int
@@ -100,7 +100,7 @@ class BlockRecorder(Recorder):
         self._fingerprints = fingerprints
         self._stand_ins = stand_ins
         self._born: dict[int, int] = {}
-        self._states: dict[int, Hashable] = {}
+        self._states: dict[int, int] = {}
         self._frames = [_Frame("", "", -1, frozenset())]
         self._modes = -1
         self.recognisable = False
@@ -167,7 +167,8 @@ class BlockRecorder(Recorder):
         names = self._tree.paths[id(module)][0]
         frame = _Frame(path, names, len(self._born), frozenset(map(id, tensors)))
         frame.types[path] = type_name(module)
-        before = own_state(module)
+        # Stand-ins do not change, by their contract, nor does what they are given.
+        before = own_state(module) if not self._stand_ins else None
         self._frames.append(frame)
         try:
             out = forward(*args, **kwargs)
@@ -178,9 +179,7 @@ class BlockRecorder(Recorder):
         known: _Known | None = None
         if not frame.spoilt:
             try:
-                again: list[Tensor] = []
-                given = (self._given(args, again), self._given(kwargs, again) if kwargs else None)
-                if own_state(module) == before and (key[0], *given) == key:  # type: ignore[index]
+                if self._stand_ins or self._unchanged(module, before, args, kwargs, key):
                     uses = path if self._stand_ins else names
                     block = Block(
                         tuple([_relative(item, path, names, uses) for item in frame.items]),
@@ -197,6 +196,11 @@ class BlockRecorder(Recorder):
             self._cache.blocks[key] = known
             outer.items.append(BlockUse(known.block, path, self._names(module, path)))
         return out
+
+    def _unchanged(self, module: nn.Module, before: Hashable, args: Any, kwargs: Any, key: Any) -> bool:
+        again: list[Tensor] = []
+        given = (self._given(args, again), self._given(kwargs, again) if kwargs else None)
+        return own_state(module) == before and (key[0], *given) == key
 
     def _names(self, module: nn.Module, path: str) -> str:
         return path if self._stand_ins else self._tree.paths[id(module)][0]
@@ -230,7 +234,7 @@ class BlockRecorder(Recorder):
                 self._spoil()
             state = self._states.get(key)
             if state is None:
-                state = self._states[key] = tensor_state(value)
+                state = self._states[key] = self._cache.numbers.of(tensor_state(value))
             tensors.append(value)
             return role, state
         kind = type(value)
@@ -254,7 +258,7 @@ class BlockRecorder(Recorder):
             spec = self._specs.get(key)
             if spec is None or spec.name or spec.role != "activation" or self._born[key] < frame.since:
                 raise UnreadableError
-            state = tensor_state(value)
+            state = self._cache.numbers.of(tensor_state(value))
             if value.requires_grad or type(value) is not Tensor:
                 raise UnreadableError
             return _Output(spec, state, value.stride(), value.dtype, int(value.storage_offset()))
