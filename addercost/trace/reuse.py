@@ -29,7 +29,7 @@ from addercost.trace.patterns import may_be_recognised
 from addercost.trace.record import ArgValue, OpCall, TensorSpec
 from addercost.trace.recorder import OpInfo, Recorder
 
-_MOST_BLOCKS = 20_000
+_MOST_BLOCKS = 8_000
 """Blocks kept between models. Past it all are forgotten, so that memory does not grow with a sweep."""
 
 
