@@ -141,6 +141,13 @@ def _thop_new(one: _Seen) -> Differences:
     yield from _thop_pooling(one, window_extra=0)
 
 
+def _is_global_average(one: _Seen) -> bool:
+    """Adaptive pooling to one element arrives as a mean over the last two axes that keeps them."""
+    args = one.call.args
+    as_pooling = args.get("dim") == (-1, -2) and bool(args.get("keepdim"))
+    return _is(one, "mean") and (as_pooling or one.type.startswith("AdaptiveAvgPool"))
+
+
 def _fvcore(one: _Seen) -> Differences:
     if _in_attention(one):
         yield _ATTENTION, -one.work.mac_sites
@@ -150,9 +157,7 @@ def _fvcore(one: _Seen) -> Differences:
         yield "batch norm: 2 an element", (2 if scaled else 1) * _elements(one)
     elif one.call.name in ROW_NORMS:
         yield "layer and group norm: 5 an element", (5 if scaled else 4) * _elements(one)
-    elif _is(one, "_adaptive_avg_pool2d", "_adaptive_avg_pool3d") or (
-        one.type.startswith("AdaptiveAvgPool") and _is(one, "mean")
-    ):
+    elif _is(one, "_adaptive_avg_pool2d", "_adaptive_avg_pool3d") or _is_global_average(one):
         yield "adaptive pooling: 1 an input", _elements(one)
     elif _is(one, "upsample_bilinear2d"):
         yield "bilinear interpolation: 4 an output", 4 * one.call.output.numel

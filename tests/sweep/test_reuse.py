@@ -26,7 +26,7 @@ TORCHVISION = (
     "mobilenet_v3_small", "mvit_v1_b", "regnet_x_400mf", "resnet18", "resnet50", "s3d", "shufflenet_v2_x1_0",
     "squeezenet1_1", "swin3d_t", "swin_t", "vgg11_bn", "vit_b_16",
 )  # fmt: skip
-"""One of each family; all of torchvision's take minutes and are in `benchmarks/sweep.py --reuse`."""
+"""One of each family: all of torchvision takes minutes."""
 
 
 def both(model: nn.Module, *args: Any, **kwargs: Any) -> tuple[Trace, Trace]:
