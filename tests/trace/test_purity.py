@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import random
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from addercost.arithmetic import Arithmetic
 from addercost.errors import TraceError
+from addercost.models.zoo import ZOO
+from addercost.trace.block_tracer import trace_blocks
+from addercost.trace.jit import trace_with_fvcore
 from addercost.trace.tracer import trace
 
 
@@ -46,14 +51,15 @@ class Restless(nn.Module):
         return self.linear(x)
 
 
-def state_of(model: Restless) -> dict[str, Any]:
+def state_of(model: nn.Module) -> dict[str, Any]:
     return {
         "tensors": {
             name: (id(t), t.clone()) for name, t in (*model.named_parameters(), *model.named_buffers())
         },
         "training": [m.training for m in model.modules()],
         "attributes": [sorted(m.__dict__) for m in model.modules()],
-        "lists": (list(model.seen), dict(model.cache), model.last),
+        "lists": (list(model.seen), dict(model.cache), model.last) if isinstance(model, Restless) else (),
+        "gradients": [parameter.grad for parameter in model.parameters()],
         "torch": torch.get_rng_state(),
         "python": random.getstate(),
         "numpy": np.random.get_state()[1].tolist(),
@@ -151,3 +157,23 @@ def test_the_model_still_computes_the_same() -> None:
     expected = copy.deepcopy(model)(x)
     trace(model, x)
     assert torch.equal(model(x), expected)
+
+
+TRACERS: dict[str, Callable[..., Any]] = {
+    "forward": trace,
+    "training step": functools.partial(trace, backward=True),
+    "blocks": lambda model, x: trace_blocks(model, [((x,), {})]),
+    "fvcore": trace_with_fvcore,
+}
+
+
+@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("arithmetic", list(Arithmetic))
+@pytest.mark.parametrize("name", ["lenet5-bn", "resnet20-cifar"])
+def test_every_tracer_leaves_every_arithmetic_alone(name: str, arithmetic: Arithmetic, tracer: str) -> None:
+    model = ZOO[name].build(arithmetic).train()
+    x = torch.ones((2, *ZOO[name].input_shape[1:]))
+    before = state_of(model)
+    TRACERS[tracer](model, x)
+    assert_same(before, state_of(model))
+    assert x.grad is None and not x.requires_grad
