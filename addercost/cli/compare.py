@@ -15,11 +15,11 @@ from addercost.cli.options import (
     input_option,
     keep_first_last_option,
     output_options,
+    parsed_arithmetics,
     parsed_inputs,
     quiet_option,
 )
 from addercost.cli.progress import progress
-from addercost.errors import unknown_name
 
 
 @click.command()
@@ -68,7 +68,7 @@ def compare(
 
     check_output(output, force)
     convention_named(convention)
-    chosen = [_arithmetic(name.strip()) for name in arithmetics.split(",")]
+    chosen = parsed_arithmetics(arithmetics)
     estimates.check()
 
     from addercost.api import profile, trace_spec
@@ -78,7 +78,7 @@ def compare(
     for spec in specs:
         with progress(f"tracing {spec}", quiet):
             trace = trace_spec(spec, parsed_inputs(inputs), backward)
-        rows: list[tuple[Arithmetic | None, tuple[str, ...]]] = [(item, ()) for item in dict.fromkeys(chosen)]
+        rows: list[tuple[Arithmetic | None, tuple[str, ...]]] = [(item, ()) for item in chosen]
         rows += [(None, tuple(text.split("+"))) for text in dict.fromkeys(what_ifs)]
         profiles += [
             profile(
@@ -92,9 +92,3 @@ def compare(
             for arithmetic, changes in rows
         ]
     emit_table(compare_profiles(profiles).to_table(), table_format, output, force)
-
-
-def _arithmetic(name: str) -> Arithmetic:
-    if name not in list(Arithmetic):
-        raise unknown_name("arithmetic", name, Arithmetic)
-    return Arithmetic(name)

@@ -39,10 +39,16 @@ def output_options(function: F) -> F:
     return function
 
 
-def convention_option(function: F) -> F:
+def convention_option_with(default: str) -> Callable[[F], F]:
     return click.option(
-        "--convention", default="full", show_default=True, help="full, macs, thop or fvcore: what is counted."
-    )(function)
+        "--convention",
+        default=default,
+        show_default=True,
+        help="full, macs, thop or fvcore: what is counted.",
+    )
+
+
+convention_option = convention_option_with("full")
 
 
 def cpu_option(function: F) -> F:
@@ -89,6 +95,18 @@ def parsed_inputs(texts: tuple[str, ...]) -> ModelInputs | None:
     from addercost.trace.inputs import parse_inputs
 
     return parse_inputs(texts)
+
+
+def alternative_option(help_text: str) -> Callable[[F], F]:
+    """--as for commands that set one other arithmetic against multiply-add."""
+    return click.option(
+        "--as",
+        "arithmetic",
+        type=click.Choice([item.value for item in Arithmetic if item is not Arithmetic.MAC]),
+        default=Arithmetic.ADDER.value,
+        show_default=True,
+        help=help_text,
+    )
 
 
 def parsed_arithmetics(text: str) -> tuple[Arithmetic, ...]:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from addercost.arithmetic import Arithmetic
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.options import (
+    alternative_option,
+    convention_option_with,
     hardware_path_option,
     input_option,
     keep_first_last_option,
@@ -22,17 +23,8 @@ from addercost.cli.progress import progress
 @click.command()
 @click.argument("spec")
 @input_option
-@click.option(
-    "--convention", default="macs", show_default=True, help="full, macs, thop or fvcore: what is counted."
-)
-@click.option(
-    "--as",
-    "arithmetic",
-    type=click.Choice([item.value for item in Arithmetic if item is not Arithmetic.MAC]),
-    default=Arithmetic.ADDER.value,
-    show_default=True,
-    help="The arithmetic to order by.",
-)
+@convention_option_with("macs")
+@alternative_option("The arithmetic to order by.")
 @keep_first_last_option
 @click.option("--int8", is_flag=True, help="Add int8 forms of the convolution and of the adder layer.")
 @click.option(

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from addercost.arithmetic import Arithmetic
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.options import (
+    alternative_option,
+    convention_option_with,
     hardware_path_option,
     input_option,
     keep_first_last_option,
@@ -22,17 +23,8 @@ from addercost.cli.progress import progress
 @click.command()
 @click.argument("spec")
 @input_option
-@click.option(
-    "--convention", default="macs", show_default=True, help="full, macs, thop or fvcore: what is counted."
-)
-@click.option(
-    "--as",
-    "arithmetic",
-    type=click.Choice([item.value for item in Arithmetic if item is not Arithmetic.MAC]),
-    default=Arithmetic.ADDER.value,
-    show_default=True,
-    help="What multiply-add is compared with.",
-)
+@convention_option_with("macs")
+@alternative_option("What multiply-add is compared with.")
 @keep_first_last_option
 @click.option("--cpu", default="via-nano-2000", show_default=True, metavar="NAME", help="Processor.")
 @click.option(

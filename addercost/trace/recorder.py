@@ -127,23 +127,15 @@ class Recorder(TorchDispatchMode):
         path = self._stack.path
         if self._gradients is not None:
             path = self._gradients.path(path)
-        if self._meta:
-            fast = FAST_SHAPES.get(func)
-            out = fast(*args, **kwargs) if fast is not None else NotImplemented
-            if out is NotImplemented:
-                info = _info(func)
-                if info.decomposition is not None:
-                    out = self._taken_apart(info, args, kwargs)
-                    if out is not NotImplemented:
-                        return out
-                out = self._on_meta(func, args, kwargs)
-        else:
+        fast = FAST_SHAPES.get(func) if self._meta else None
+        out = fast(*args, **kwargs) if fast is not None else NotImplemented
+        if out is NotImplemented:
             info = _info(func)
             if info.decomposition is not None:
                 out = self._taken_apart(info, args, kwargs)
                 if out is not NotImplemented:
                     return out
-            out = func(*args, **kwargs)
+            out = self._on_meta(func, args, kwargs) if self._meta else func(*args, **kwargs)
         self._raw.append((func, args, kwargs, out, path, self._more_tags))
         if not self._deferred:
             self._flush()
