@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from addercost.trace.inputs import ModelInputs
     from addercost.trace.specs import LoadedModel
 
-TRACERS = ("dispatch", "fvcore")
-"""How a model is traced: torch's dispatcher on data-free tensors, or fvcore's walk over the jit graph."""
+TRACERS = ("dispatch", "blocks", "fvcore")
+"""How a model is traced: torch's dispatcher on data-free tensors; the same with equal blocks run once, which
+pays for deep stacks; or fvcore's walk over the jit graph.
+"""
 
 DEFAULT_CPU = "via-nano-2000"
 """The paper's processor."""
@@ -111,24 +113,37 @@ def trace_spec(
 
 def _traced(loaded: LoadedModel, inputs: ModelInputs, backward: bool, tracer: str) -> Trace:
     if tracer == "dispatch":
-        from addercost.trace.tracer import trace
+        return _dispatched(loaded, inputs, backward)
+    if backward:
+        raise ArgumentError(f"the {tracer} tracer takes no --backward", "use --tracer dispatch")
+    if tracer == "blocks":
+        from addercost.errors import TraceError
+        from addercost.trace.block_tracer import trace_blocks
 
-        return trace(
-            loaded.model,
-            *inputs.args,
-            kwargs=inputs.kwargs,
-            name=loaded.name,
-            rebuild=loaded.rebuild,
-            backward=backward,
-        )
-    if backward or inputs.kwargs:
-        raise ArgumentError(
-            "the fvcore tracer takes neither --backward nor inputs by name", "use --tracer dispatch"
-        )
+        try:
+            return trace_blocks(loaded.model, [(inputs.args, inputs.kwargs)], name=loaded.name)[0].trace()
+        except TraceError:
+            # It may need values, or to be seen whole, or not run at all: the whole trace knows.
+            return _dispatched(loaded, inputs, backward)
+    if inputs.kwargs:
+        raise ArgumentError("the fvcore tracer takes no inputs by name", "use --tracer dispatch")
     from addercost.trace.jit import trace_with_fvcore
 
     model = loaded.rebuild() if loaded.rebuild is not None else loaded.model
     return trace_with_fvcore(model, *inputs.args, name=loaded.name)
+
+
+def _dispatched(loaded: LoadedModel, inputs: ModelInputs, backward: bool) -> Trace:
+    from addercost.trace.tracer import trace
+
+    return trace(
+        loaded.model,
+        *inputs.args,
+        kwargs=inputs.kwargs,
+        name=loaded.name,
+        rebuild=loaded.rebuild,
+        backward=backward,
+    )
 
 
 def load_trace(path: Path) -> Trace:
