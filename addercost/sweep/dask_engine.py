@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 from addercost.errors import ArgumentError, WorkersLostError
-from addercost.sweep.worker import ChunkResult, Task, run_chunk
+from addercost.sweep.chunk import Chunk, ChunkResult, run_chunk
 
 _CONNECT_S = 20.0
 _POLL_S = 1.0
@@ -14,7 +14,7 @@ _KEPT = "what is done is kept, and the same command goes on from there"
 
 
 def run_on_dask(
-    address: str, tasks: Iterator[Task], in_flight: int, attempts: int
+    address: str, chunks: Iterator[Chunk], in_flight: int, attempts: int
 ) -> Generator[ChunkResult, None, None]:
     """Keeps `in_flight` chunks a worker thread on the cluster. Raises WorkersLostError when it goes away."""
     try:
@@ -31,7 +31,7 @@ def run_on_dask(
                 "start one: `dask scheduler`",
             ) from None
         try:
-            yield from _run(client, address, tasks, in_flight, attempts)
+            yield from _run(client, address, chunks, in_flight, attempts)
         finally:
             client.close(timeout=2)
     finally:
@@ -60,7 +60,7 @@ def _cluster(address: str) -> tuple[Any, Any]:
 
 
 def _run(
-    client: Any, address: str, tasks: Iterator[Task], in_flight: int, attempts: int
+    client: Any, address: str, chunks: Iterator[Chunk], in_flight: int, attempts: int
 ) -> Generator[ChunkResult, None, None]:
     from concurrent.futures import CancelledError
 
@@ -69,18 +69,18 @@ def _run(
     from distributed.comm.core import CommClosedError
 
     _wait_for_workers(client, address)
-    running: dict[Any, Task] = {}
+    running: dict[Any, Chunk] = {}
     lost: dict[int, int] = {}
-    again: list[Task] = []
+    again: list[Chunk] = []
     ended = False
     while True:
         try:
             room = in_flight * max(sum(client.nthreads().values()), 1)
             while not ended and len(running) < room:
-                task = again.pop() if again else next(tasks, None)
-                ended = task is None
-                if task is not None:
-                    running[client.submit(run_chunk, task, pure=False)] = task
+                chunk = again.pop() if again else next(chunks, None)
+                ended = chunk is None
+                if chunk is not None:
+                    running[client.submit(run_chunk, chunk, pure=False)] = chunk
             if not running:
                 return
             try:
@@ -91,16 +91,16 @@ def _run(
                     raise CommClosedError("the connection is closed") from None
                 continue
             for future in done:
-                task = running.pop(future)
+                chunk = running.pop(future)
                 try:
                     result = future.result()
                 except KilledWorker:
-                    lost[task.number] = lost.get(task.number, 0) + 1
-                    if lost[task.number] >= attempts:
+                    lost[chunk.number] = lost.get(chunk.number, 0) + 1
+                    if lost[chunk.number] >= attempts:
                         raise WorkersLostError(
-                            f"chunk {task.number} lost its workers again and again", _KEPT
+                            f"chunk {chunk.number} lost its workers again and again", _KEPT
                         ) from None
-                    again.append(task)
+                    again.append(chunk)
                     ended = False
                     continue
                 except (CommClosedError, CancelledError, FutureCancelledError):

@@ -1,12 +1,11 @@
-"""One chunk of a sweep in a worker: drives a child process over it and outlives whatever happens to the
-child.
-"""
+"""A chunk to trace, in a worker: drives a child process over it and outlives whatever happens to it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from addercost.sweep.chunk import ChunkResult
 from addercost.sweep.settings import SweepSettings
 from addercost.sweep.space import SpaceSource
 from addercost.sweep.supervise import Child, ChildDied
@@ -33,27 +32,20 @@ class Task:
     timeout_s: float = 0.0
     memory_limit_bytes: int = 0
 
+    @property
+    def exclusive(self) -> bool:
+        return False
 
-@dataclass(frozen=True, slots=True)
-class ChunkResult:
-    """A finished shard: the bytes of its Parquet file."""
+    def run(self) -> ChunkResult:
+        """Traces, counts and costs the chunk. What an architecture does wrong becomes its row, not an
+        exception.
+        """
+        from addercost.sweep.shard import shard_bytes
 
-    number: int
-    architectures: int
-    failed: int
-    data: bytes
-
-
-def run_chunk(task: Task) -> ChunkResult:
-    """Traces, counts and costs one chunk. What an architecture does wrong becomes its row, not an
-    exception.
-    """
-    from addercost.sweep.shard import shard_bytes
-
-    kinds: dict[LayerKind, int] = {}
-    found = sorted([*examined(task, kinds), *_duplicates(task)], key=lambda item: item.index)
-    failed = sum(item.error is not None for item in found)
-    return ChunkResult(task.number, len(found), failed, shard_bytes(task, found, list(kinds)))
+        kinds: dict[LayerKind, int] = {}
+        found = sorted([*examined(self, kinds), *_duplicates(self)], key=lambda item: item.index)
+        failed = sum(item.error is not None for item in found)
+        return ChunkResult(self.number, len(found), failed, shard_bytes(self, found, list(kinds)))
 
 
 def examined(task: Task, kinds: dict[LayerKind, int]) -> Iterator[ArchitectureTally]:
