@@ -1,9 +1,8 @@
 """The process that runs the users' factories and forwards, driven through its pipes by `sweep.worker`.
 
 It stands alone so that it can be killed: whatever hangs, crashes or eats memory in it costs one architecture.
-Frames are pickles preceded by their length. In: (source, settings, start, names, skip): the space, and what
-the architectures from `start` on are called. Out: for each an `ArchitectureTally` that says it begins and one
-that says what was found; None at the end.
+Frames are pickles preceded by their length. In: a request, which says what the architectures from `start` on
+are called. Out: for each a finding that says it begins and one that says what was found; None at the end.
 """
 
 from __future__ import annotations
@@ -15,15 +14,16 @@ import pickle
 import signal
 import struct
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
-from addercost.sweep.settings import SweepSettings
-from addercost.sweep.space import Space
+from addercost.sweep.requests import Examine
+from addercost.sweep.space import Architecture, Space
 from addercost.sweep.tally import ArchitectureTally
 
 if TYPE_CHECKING:
     from addercost.sweep.architecture import Examiner
+
 
 _LENGTH = struct.Struct("<Q")
 _PR_SET_PDEATHSIG = 1
@@ -78,26 +78,28 @@ def main(memory_limit_bytes: int) -> None:
     spaces: dict[Any, Space] = {}
     while True:
         try:
-            source, settings, start, names, skip = read_frame(inbox)
+            request: Examine = read_frame(inbox)
         except EOFError:
             return
-        if source not in spaces:
-            spaces = {source: Space(source)}
+        if request.source not in spaces:
+            spaces = {request.source: Space(request.source)}
         examiner.new_chunk()
-        for tally in _walk(examiner, spaces[source], settings, start, names, skip):
+        for tally in _examined(examiner, spaces[request.source], request):
             write_frame(outbox, tally)
         write_frame(outbox, None)
 
 
-def _walk(
-    examiner: Examiner,
-    space: Space,
-    settings: SweepSettings,
-    start: int,
-    names: Sequence[str],
-    skip: Collection[int],
-) -> Iterator[ArchitectureTally]:
-    """For each architecture not in `skip` a tally that says it begins, and one that says what was found."""
+def _examined(examiner: Examiner, space: Space, request: Examine) -> Iterator[ArchitectureTally]:
+    for index, name, member in _members(space, request.start, request.names):
+        if isinstance(member, str):
+            yield ArchitectureTally(index, name, {}, error=member)
+        elif index not in request.skip:
+            yield ArchitectureTally(index, name, member.facts)
+            yield examiner.examine(member, index, request.settings)
+
+
+def _members(space: Space, start: int, names: Sequence[str]) -> Iterator[tuple[int, str, Architecture | str]]:
+    """(index, name, the architecture, or why there is none of that name)."""
     from addercost.sweep.architecture import described
 
     members = space.slice(start, start + len(names))
@@ -105,17 +107,16 @@ def _walk(
         try:
             architecture = next(members, None)
         except Exception as error:
-            yield ArchitectureTally(index, name, {}, error=described(error))
+            yield index, name, described(error)
             # A generator that raised has ended; the rest of the chunk needs a new one.
             members = space.slice(index + 1, start + len(names))
             continue
         if architecture is None or architecture.name != name:
             found = "has ended" if architecture is None else f"yields {architecture.name!r}"
             text = f"the space {found} here in a worker: it must be the same every time it is walked"
-            yield ArchitectureTally(index, name, {}, error=text)
-        elif index not in skip:
-            yield ArchitectureTally(index, name, architecture.facts)
-            yield examiner.examine(architecture, index, settings)
+            yield index, name, text
+        else:
+            yield index, name, architecture
 
 
 def _end_with_the_parent() -> None:

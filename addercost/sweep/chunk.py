@@ -17,13 +17,10 @@ class ChunkResult:
 
 
 class Chunk(Protocol):
-    """Travels to a worker as it is. exclusive: needs the machine's device for itself while it runs."""
+    """Travels to a worker as it is."""
 
     @property
     def number(self) -> int: ...
-
-    @property
-    def exclusive(self) -> bool: ...
 
     def run(self) -> ChunkResult: ...
 

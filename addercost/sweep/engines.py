@@ -104,12 +104,15 @@ def _stop(pool: ProcessPoolExecutor) -> None:
         process.join()
 
 
-def dask_cluster(address: str) -> Engine:
-    """A Dask scheduler at `address` (`tcp://…`), or, for `local:N`, one of our own with N workers."""
+def dask_cluster(address: str, resource: str = "") -> Engine:
+    """A Dask scheduler at `address` (`tcp://…`), or, for `local:N`, one of our own with N workers.
+
+    resource: chunks run only on workers that offer this Dask resource, one at a time for each unit of it.
+    """
 
     def run(chunks: Iterator[Chunk]) -> Results:
         from addercost.sweep.dask_engine import run_on_dask
 
-        return run_on_dask(address, chunks, _IN_FLIGHT, _ATTEMPTS)
+        return run_on_dask(address, chunks, _IN_FLIGHT, _ATTEMPTS, resource)
 
     return run

@@ -6,13 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from addercost.sweep.chunk import ChunkResult
+from addercost.sweep.requests import Examine
 from addercost.sweep.settings import SweepSettings
 from addercost.sweep.space import SpaceSource
-from addercost.sweep.supervise import Child, ChildDied
+from addercost.sweep.supervise import findings
 from addercost.sweep.tally import ArchitectureTally, LayerKind
-
-_DEATHS = 2
-"""An architecture being traced when its child died is tried once more: somebody else may have killed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +30,6 @@ class Task:
     timeout_s: float = 0.0
     memory_limit_bytes: int = 0
 
-    @property
-    def exclusive(self) -> bool:
-        return False
-
     def run(self) -> ChunkResult:
         """Traces, counts and costs the chunk. What an architecture does wrong becomes its row, not an
         exception.
@@ -50,34 +44,28 @@ class Task:
 
 def examined(task: Task, kinds: dict[LayerKind, int]) -> Iterator[ArchitectureTally]:
     """Tallies of a chunk but for its duplicates. Their kinds are numbered by `kinds`, which this fills."""
-    deaths: dict[int, int] = {}
-    start, stop = task.start, task.start + len(task.names)
-    while start < stop:
-        child = Child.of_this_thread(task.memory_limit_bytes)
-        current: ArchitectureTally | None = None
-        numbers: dict[int, int] = {}
-        try:
-            child.send((task.source, task.settings, start, task.names[start - task.start :], task.duplicates))
-            while True:
-                tally = child.receive(task.timeout_s if current is not None else 0.0)
-                if tally is None:
-                    return
-                if tally.begins:
-                    current = tally
-                    continue
-                current = None
-                start = tally.index + 1
-                for number, kind in tally.new_kinds:
-                    numbers[number] = kinds.setdefault(kind, len(kinds))
-                yield _renumbered(tally, numbers)
-        except ChildDied as death:
-            # Death between two architectures, or before the first, is charged to the next.
-            index = current.index if current is not None else start
-            deaths[index] = deaths.get(index, 0) + 1
-            if death.timed_out or deaths[index] >= _DEATHS:
-                failed = current or ArchitectureTally(index, task.names[index - task.start], {})
-                yield replace(failed, error=str(death))
-                start = index + 1
+    numbers: dict[int, int] = {}
+
+    def request(start: int) -> Examine:
+        # A child that has died took its numbers with it.
+        numbers.clear()
+        return Examine(task.source, task.settings, start, task.names[start - task.start :], task.duplicates)
+
+    def failed(index: int, begun: ArchitectureTally | None, why: str) -> ArchitectureTally:
+        blank = begun or ArchitectureTally(index, task.names[index - task.start], {})
+        return replace(blank, error=why)
+
+    for tally in findings(
+        request,
+        task.names,
+        task.start,
+        failed,
+        timeout_s=task.timeout_s,
+        memory_limit_bytes=task.memory_limit_bytes,
+    ):
+        for number, kind in tally.new_kinds:
+            numbers[number] = kinds.setdefault(kind, len(kinds))
+        yield _renumbered(tally, numbers)
 
 
 def _renumbered(tally: ArchitectureTally, numbers: Mapping[int, int]) -> ArchitectureTally:
