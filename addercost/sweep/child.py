@@ -14,15 +14,19 @@ import pickle
 import signal
 import struct
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Any
 
-from addercost.sweep.requests import Examine
+from addercost.errors import AddercostError
+from addercost.sweep.measured import ArchitectureTimes
+from addercost.sweep.requests import Examine, Time
 from addercost.sweep.space import Architecture, Space
+from addercost.sweep.supervise import Finding
 from addercost.sweep.tally import ArchitectureTally
 
 if TYPE_CHECKING:
     from addercost.sweep.architecture import Examiner
+    from addercost.sweep.timing import Stopwatch
 
 
 _LENGTH = struct.Struct("<Q")
@@ -76,21 +80,34 @@ def main(memory_limit_bytes: int) -> None:
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     spaces: dict[Any, Space] = {}
+    stopwatch: Stopwatch | None = None
     while True:
         try:
-            request: Examine = read_frame(inbox)
+            request: Examine | Time = read_frame(inbox)
         except EOFError:
             return
         if request.source not in spaces:
             spaces = {request.source: Space(request.source)}
-        examiner.new_chunk()
-        for tally in _examined(examiner, spaces[request.source], request):
-            write_frame(outbox, tally)
+        space = spaces[request.source]
+        found: Iterator[Finding]
+        if isinstance(request, Time):
+            try:
+                if stopwatch is None or stopwatch.settings != request.settings:
+                    stopwatch = _opened(request)
+            except AddercostError as error:
+                write_frame(outbox, error)
+                continue
+            found = _timed(stopwatch, space, request)
+        else:
+            examiner.new_chunk()
+            found = _examined(examiner, space, request)
+        for finding in found:
+            write_frame(outbox, finding)
         write_frame(outbox, None)
 
 
 def _examined(examiner: Examiner, space: Space, request: Examine) -> Iterator[ArchitectureTally]:
-    for index, name, member in _members(space, request.start, request.names):
+    for index, name, member in _members(space, enumerate(request.names, request.start)):
         if isinstance(member, str):
             yield ArchitectureTally(index, name, {}, error=member)
         elif index not in request.skip:
@@ -98,18 +115,32 @@ def _examined(examiner: Examiner, space: Space, request: Examine) -> Iterator[Ar
             yield examiner.examine(member, index, request.settings)
 
 
-def _members(space: Space, start: int, names: Sequence[str]) -> Iterator[tuple[int, str, Architecture | str]]:
-    """(index, name, the architecture, or why there is none of that name)."""
+def _timed(stopwatch: Stopwatch, space: Space, request: Time) -> Iterator[ArchitectureTimes]:
+    for index, name, member in _members(space, request.members):
+        if isinstance(member, str):
+            yield ArchitectureTimes(index, name, error=member)
+        else:
+            yield ArchitectureTimes(index, name)
+            yield stopwatch.time(member, index)
+
+
+def _opened(request: Time) -> Stopwatch:
+    from addercost.sweep.timing import Stopwatch, open_device
+
+    return Stopwatch(request.settings, open_device(request.settings))
+
+
+def _members(
+    space: Space, wanted: Iterable[tuple[int, str]]
+) -> Iterator[tuple[int, str, Architecture | str]]:
+    """(index, name, the architecture, or why there is none of that name), for rising indices."""
     from addercost.sweep.architecture import described
 
-    members = space.slice(start, start + len(names))
-    for index, name in enumerate(names, start):
+    for index, name in wanted:
         try:
-            architecture = next(members, None)
+            architecture = next(space.slice(index, index + 1), None)
         except Exception as error:
             yield index, name, described(error)
-            # A generator that raised has ended; the rest of the chunk needs a new one.
-            members = space.slice(index + 1, start + len(names))
             continue
         if architecture is None or architecture.name != name:
             found = "has ended" if architecture is None else f"yields {architecture.name!r}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from addercost.sweep.measured import MeasureSettings
 from addercost.sweep.settings import SweepSettings
 from addercost.sweep.space import SpaceSource
 
@@ -18,3 +19,12 @@ class Examine:
     start: int
     names: Sequence[str]
     skip: Collection[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """Time forwards of the architectures with these indices and names, in rising order."""
+
+    source: SpaceSource
+    settings: MeasureSettings
+    members: Sequence[tuple[int, str]]

@@ -11,9 +11,11 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
+from addercost.errors import AddercostError
 from addercost.sweep.child import read_frame, write_frame
 
 _OF_THREAD = threading.local()
@@ -116,39 +118,46 @@ class Child:
 
 def findings(
     request: Callable[[int], Any],
-    names: Sequence[str],
-    start: int,
+    indices: Sequence[int],
     failed: Callable[[int, F | None, str], F],
     *,
     timeout_s: float = 0.0,
     memory_limit_bytes: int = 0,
 ) -> Iterator[F]:
-    """What the child finds of the architectures from `start` on, whatever happens to it on the way.
+    """What the child finds of the architectures of rising `indices`, whatever happens to it on the way.
 
     request: what to send it to begin at an index. failed: the finding of one that ended the child, from its
     index, what the child said when it began, and why it ended. timeout_s: for one, 0 for ever.
+    Raises the AddercostError of a child that cannot do what was asked at all.
     """
     deaths: dict[int, int] = {}
-    end = start + len(names)
-    while start < end:
+    left = deque(indices)
+    while left:
         child = Child.of_this_thread(memory_limit_bytes)
         current: F | None = None
         try:
-            child.send(request(start))
+            child.send(request(left[0]))
             while True:
-                found: F | None = child.receive(timeout_s if current is not None else 0.0)
+                found: F | AddercostError | None = child.receive(timeout_s if current else 0.0)
                 if found is None:
                     return
+                if isinstance(found, AddercostError):
+                    raise found
                 if found.begins:
                     current = found
                     continue
                 current = None
-                start = found.index + 1
+                _drop(left, found.index)
                 yield found
         except ChildDied as death:
             # Death between two architectures, or before the first, is charged to the next.
-            index = current.index if current is not None else start
+            index = current.index if current is not None else left[0] if left else indices[-1]
             deaths[index] = deaths.get(index, 0) + 1
             if death.timed_out or deaths[index] >= _DEATHS:
                 yield failed(index, current, str(death))
-                start = index + 1
+                _drop(left, index)
+
+
+def _drop(left: deque[int], index: int) -> None:
+    while left and left[0] <= index:
+        left.popleft()

@@ -11,6 +11,7 @@ from addercost.sweep.settings import SweepSettings
 from addercost.sweep.space import SpaceSource
 from addercost.sweep.supervise import findings
 from addercost.sweep.tally import ArchitectureTally, LayerKind
+from addercost.sweep.walk import duplicate_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,7 @@ def examined(task: Task, kinds: dict[LayerKind, int]) -> Iterator[ArchitectureTa
 
     for tally in findings(
         request,
-        task.names,
-        task.start,
+        range(task.start, task.start + len(task.names)),
         failed,
         timeout_s=task.timeout_s,
         memory_limit_bytes=task.memory_limit_bytes,
@@ -77,5 +77,4 @@ def _renumbered(tally: ArchitectureTally, numbers: Mapping[int, int]) -> Archite
 
 def _duplicates(task: Task) -> Iterator[ArchitectureTally]:
     for index, first in task.duplicates.items():
-        text = f"duplicate name: architecture {first} is called so too"
-        yield ArchitectureTally(index, task.names[index - task.start], {}, error=text)
+        yield ArchitectureTally(index, task.names[index - task.start], {}, error=duplicate_of(first))
