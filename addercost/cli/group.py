@@ -30,6 +30,9 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "sweep": "many architectures × processors, on all cores or a cluster",
         "query": "SQL over what a sweep made",
     },
+    "Measure": {
+        "bench": "time every layer here, multiplied and added, beside the estimates",
+    },
     "Hardware": {
         "hardware": "the processors and energy tables that estimates use",
         "calibrate": "measure this machine into a table: then --cpu host works",
