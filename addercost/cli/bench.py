@@ -17,6 +17,7 @@ from addercost.cli.options import (
     keep_first_last_option,
     parsed_arithmetics,
     parsed_inputs,
+    parsed_precision,
     quiet_option,
 )
 from addercost.cli.progress import progress
@@ -185,7 +186,7 @@ def run(
         cold=cold,
         batch=batch,
         layout=layout,
-        precision=_share(precision),
+        precision=parsed_precision(precision),
         time_limit_s=time_limit,
         end_to_end=end_to_end,
         training=training,
@@ -244,16 +245,6 @@ def _said(planned: list[RowPlan], quiet: bool) -> Callable[[int, RowPlan, Entry 
             print(f"[{number}/{len(planned)}] {row_line(entry)}", file=sys.stderr)
 
     return said
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1:
-        raise ArgumentError(f"--precision {text!r} is no share between 0 and 1", "write it as 1% or 0.01")
-    return value
 
 
 def _document(outputs: tuple[Path, ...]) -> Path | None:

@@ -11,7 +11,14 @@ import click
 
 from addercost.cli.default_command import DefaultCommandGroup
 from addercost.cli.emit import check_output, emit_table
-from addercost.cli.options import chosen_cpus, convention_option, cpu_option, output_options, quiet_option
+from addercost.cli.options import (
+    chosen_cpus,
+    convention_option,
+    cpu_option,
+    output_options,
+    parsed_precision,
+    quiet_option,
+)
 from addercost.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -179,7 +186,7 @@ def measure(
         threads=threads,
         arithmetics=_list(arithmetics) if arithmetics else swept.arithmetics,
         batches=_numbers(batches) if batches else swept.batches,
-        precision=parse_share(precision, "--precision"),
+        precision=parsed_precision(precision),
         time_limit_s=time_limit,
         sample=sample or 0,
         chunk=chunk,
