@@ -58,6 +58,7 @@ def test_each_architecture_arithmetic_and_batch_is_a_row(swept: Path) -> None:
     settings = replace(QUICK, arithmetics=("mac", "adder"), batches=(1, 4))
     report = measure(measure_plan(swept, settings), swept, engine=here)
     assert (report.architectures, report.rows, report.chunks, report.failed) == (5, 20, 3, 0)
+    assert not report.remarks
     rows = measured(swept, "name, arithmetic, batch, samples, samples_s, median_s, machine, environment")
     names = [f"linear-{width}" for width in range(1, 6)]
     assert [(row["name"], row["arithmetic"], row["batch"]) for row in rows] == [
