@@ -26,6 +26,9 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "diff": "what differs between two profiles",
         "check": "hold a model to budgets; exits with 1 when one is exceeded",
     },
+    "Train": {
+        "train": "train a network, adder networks as their paper does, into a folder",
+    },
     "Scale": {
         "sweep": "many architectures × processors, on all cores or a cluster",
         "query": "SQL over what a sweep made",
