@@ -62,6 +62,11 @@ class KernelClass:
         return self.pixels if self.across else self.vector_run
 
     @property
+    def whole_pixels(self) -> bool:
+        """The scratch image keeps a pixel's channels together, otherwise a row's pixels."""
+        return self.channels_last_input and not self.across
+
+    @property
     def turned_output(self) -> bool:
         """Pixels are neighbours in the output and filters in the tile."""
         return not (self.channels_last_output or self.across)
@@ -129,7 +134,16 @@ class _Algorithm:
         inside = inside & (column < width) & (row < height)
         value = self.input[c, self.g, hl.clamp(column, 0, width - 1), hl.clamp(row, 0, height - 1), self.n]
         scratch = hl.Func("scratch")
-        scratch[c, self.g, x, y, self.n] = hl.select(inside, value, hl.cast(self.site.element, 0))
+        if self.kernel.whole_pixels:
+            scratch[c, self.g, x, y, self.n] = hl.select(inside, value, hl.cast(self.site.element, 0))
+            return scratch
+        # Zeros first, then the rows: a vector that reaches over an edge is a masked one, not a gathered one.
+        scratch[c, self.g, x, y, self.n] = hl.cast(self.site.element, 0)
+        self.inner = hl.RDom([(0, width)], "inner")
+        self.inner.where((row >= 0) & (row < height))
+        scratch[c, self.g, self.inner.x + self["padding_x"], y, self.n] = self.input[
+            c, self.g, self.inner.x, hl.clamp(row, 0, height - 1), self.n
+        ]
         return scratch
 
     def _packed_weight(self) -> Any:
@@ -325,14 +339,15 @@ class _Algorithm:
         if kernel.direct:
             return
         scratch = self.scratch.compute_at(self.output, self.strip_loop)
-        if kernel.channels_last_input and not kernel.across:
+        if kernel.whole_pixels:
             width = self.site.packed if self.site.packed > 1 else 16
             scratch.vectorize(self.c, width, Guard).never_partition_all()
         else:
-            # x stays innermost, as in the input, and the loop is cut where the border begins.
             order = (self.x, self.c, self.g, self.y, self.n)
             scratch.reorder_storage(*order).reorder(*order)
             scratch.vectorize(self.x, 16, hl.TailStrategy.RoundUp)
+            rows = scratch.update().reorder(self.inner.x, *order[1:])
+            rows.vectorize(self.inner.x, 16, hl.TailStrategy.Predicate)
 
 
 def _interleaved(rows: Any, at: tuple[Any, ...], number: int, length: int) -> list[Any]:
