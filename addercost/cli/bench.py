@@ -14,7 +14,6 @@ from addercost.cli.emit import check_output, emit
 from addercost.cli.options import (
     hardware_path_option,
     input_option,
-    keep_first_last_option,
     parsed_arithmetics,
     parsed_inputs,
     quiet_option,
@@ -115,7 +114,18 @@ def _result_options(function: Any) -> Any:
 )
 @click.option("--end-to-end", is_flag=True, help="Also whole models, eager and through torch.compile.")
 @click.option("--training", is_flag=True, help="Also one training step of whole models.")
-@keep_first_last_option
+@click.option(
+    "--keep-first-last", is_flag=True, help="Whole models leave their first and last layer as they are."
+)
+@click.option(
+    "--self-check",
+    "check_pairs",
+    is_flag=False,
+    flag_value=200,
+    type=click.IntRange(min=1),
+    metavar="[PAIRS]",
+    help="Instead of timing a model: whether comparisons made here can be believed. Exits with 1 if not.",
+)
 @click.option(
     "--precision",
     default="1%",
@@ -126,7 +136,7 @@ def _result_options(function: Any) -> Any:
 @click.option(
     "--time-limit",
     type=click.FloatRange(min=0, min_open=True),
-    default=5.0,
+    default=3.0,
     show_default=True,
     metavar="SECONDS",
     help="Then a row is unconverged.",
@@ -157,6 +167,7 @@ def run(
     end_to_end: bool,
     training: bool,
     keep_first_last: bool,
+    check_pairs: int | None,
     precision: str,
     time_limit: float,
     cpus: tuple[str, ...],
@@ -174,7 +185,7 @@ def run(
     """
     from addercost.measure.session import BenchSettings
 
-    if (spec is None) == (not convs):
+    if check_pairs is None and (spec is None) == (not convs):
         raise ArgumentError("nothing to time" if spec is None else "SPEC and --conv", "give one of the two")
     settings = BenchSettings(
         arithmetics=parsed_arithmetics(arithmetics),
@@ -194,6 +205,11 @@ def run(
         cost_models=cost_models,
         hardware_path=hardware_path,
     )
+    if check_pairs is not None:
+        if spec is not None or convs or outputs or chrome_trace is not None:
+            raise ArgumentError("--self-check times nothing else", "leave out SPEC, --conv and files")
+        _self_check(settings, check_pairs, quiet)
+        return
     document = _document(outputs)
     _check_outputs(outputs, document, chrome_trace, force)
     result = _measured(spec, convs, inputs, settings, document, quiet)
@@ -214,11 +230,14 @@ def _measured(
     quiet: bool,
 ) -> Measurements:
     from addercost.measure.case import parse_case
-    from addercost.measure.session import case_uses, measure, model_uses, open_device
+    from addercost.measure.session import case_uses, measure, model_uses, open_device, whole_model_rows
 
     planned: list[RowPlan] = []
+    whole: list[RowPlan] = []
     notes: tuple[str, ...]
     if spec is None:
+        if settings.end_to_end or settings.training:
+            raise ArgumentError("--conv names no model to run whole", "name a model")
         uses, notes = case_uses([parse_case(text) for text in convs], settings.batch), ()
         model = uses[0].case.text if len(uses) == 1 else f"{len(uses)} convolutions"
     else:
@@ -228,10 +247,24 @@ def _measured(
             trace = trace_spec(spec, parsed_inputs(inputs))
         model = trace.model
         uses, notes = model_uses(trace, settings)
+        whole = whole_model_rows(spec, parsed_inputs(inputs), settings, trace)
     device = open_device(settings)
     return measure(
-        model, uses, settings, device, document, notes=notes, said=_said(planned, quiet), planned=planned
+        model, uses, settings, device, document, whole, notes, said=_said(planned, quiet), planned=planned
     )
+
+
+def _self_check(settings: BenchSettings, pairs: int, quiet: bool) -> None:
+    from addercost.measure.self_check import self_check
+    from addercost.measure.session import open_device
+
+    def said(done: int) -> None:
+        if not quiet and done % 20 == 0:
+            print(f"{done} of {pairs} pairs", file=sys.stderr)
+
+    found = self_check(open_device(settings), pairs, said)
+    click.echo(found.text, nl=False)
+    found.require()
 
 
 def _said(planned: list[RowPlan], quiet: bool) -> Callable[[int, RowPlan, Entry | None], None]:

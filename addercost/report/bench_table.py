@@ -31,15 +31,20 @@ def bench_table(measurements: Measurements) -> Table:
         Column("reference", "reference", optional=True),
         Column("gsites_per_s", "G sites\n/s", Kind.NUMBER, optional=True),
         Column("share_of_limit", "of its\nlimit", Kind.SHARE, optional=True),
+    ]
+    columns += [
+        Column(f"error:{model}@{hardware}", f"predicted\n/ measured\n{model}", Kind.RATIO, optional=True)
+        for hardware, model in models
+    ]
+    columns += [
         Column("bandwidth_share", "of memory\nbandwidth", Kind.SHARE, optional=True),
         Column("intensity", "ops/byte", Kind.NUMBER, optional=True),
-    ]
-    for hardware, model in models:
-        columns += [
-            Column(f"{model}@{hardware}", f"predicted\n{model}", Kind.QUANTITY, "s", optional=True),
-            Column(f"error:{model}@{hardware}", f"{model}\n/ measured", Kind.RATIO, optional=True),
-        ]
-    columns += [
+        *(
+            Column(
+                f"{model}@{hardware}", f"predicted\n{model}\n{hardware}", Kind.QUANTITY, "s", optional=True
+            )
+            for hardware, model in models
+        ),
         Column("samples", "samples", Kind.COUNT, optional=True),
         Column("low_s", "median\nfrom", Kind.QUANTITY, "s", optional=True),
         Column("high_s", "to", Kind.QUANTITY, "s", optional=True),
