@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from addercost.cli.default_command import DefaultCommandGroup
-from addercost.cli.emit import check_output, emit
+from addercost.cli.emit import check_output, emit, emit_table
 from addercost.cli.options import (
     hardware_path_option,
     input_option,
+    output_options,
     parsed_arithmetics,
     parsed_inputs,
     quiet_option,
 )
 from addercost.cli.progress import progress
-from addercost.errors import ArgumentError
+from addercost.errors import ArgumentError, CheckFailedError
 from addercost.report.tables import Table, TableFormat, render
 
 if TYPE_CHECKING:
@@ -279,13 +280,13 @@ def _said(planned: list[RowPlan], quiet: bool) -> Callable[[int, RowPlan, Entry 
     return said
 
 
-def _share(text: str) -> float:
+def _share(text: str, option: str = "--precision") -> float:
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         value = 0.0
     if not 0 < value < 1:
-        raise ArgumentError(f"--precision {text!r} is no share between 0 and 1", "write it as 1% or 0.01")
+        raise ArgumentError(f"{option} {text!r} is no share between 0 and 1", "write it as 1% or 0.01")
     return value
 
 
@@ -360,3 +361,38 @@ def show(
     result = read_measurements(file)
     _write(result, outputs, chrome_trace)
     _print(result, table_format)
+
+
+@bench.command()
+@click.argument("before", metavar="A.json", type=click.Path(path_type=Path))
+@click.argument("after", metavar="B.json", type=click.Path(path_type=Path))
+@click.option(
+    "--across-machines", is_flag=True, help="Environments may differ: compare ratios to references only."
+)
+@click.option("--fail-on", type=click.Choice(["slower"]), help="Exit with 1 if a row of B is slower.")
+@click.option(
+    "--margin", default="5%", show_default=True, metavar="SHARE", help="Smaller changes are not told."
+)
+@output_options
+def diff(
+    before: Path,
+    after: Path,
+    across_machines: bool,
+    fail_on: str | None,
+    margin: str,
+    table_format: str,
+    output: Path | None,
+    force: bool,
+) -> None:
+    """Print for every row of two benchmarks whether B is faster, slower, or one cannot tell."""
+    from addercost.measure.intervals import Verdict
+    from addercost.measure.store import read_measurements
+    from addercost.report.bench_diff import bench_diff_table, diff_benchmarks
+
+    check_output(output, force)
+    one, two = read_measurements(before), read_measurements(after)
+    found = diff_benchmarks(one, two, across_machines, _share(margin, "--margin"))
+    emit_table(bench_diff_table(found), table_format, output, force)
+    slower = found.count(Verdict.SLOWER)
+    if fail_on and slower:
+        raise CheckFailedError(f"--fail-on slower: {slower} of {len(found.rows)} rows are slower")
