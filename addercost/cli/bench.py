@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from addercost.cli.default_command import DefaultCommandGroup
-from addercost.cli.emit import check_output, emit
+from addercost.cli.emit import check_output, emit, emit_table
 from addercost.cli.options import (
     hardware_path_option,
     input_option,
-    keep_first_last_option,
+    output_options,
     parsed_arithmetics,
     parsed_inputs,
-    parsed_precision,
+    parsed_share,
     quiet_option,
 )
 from addercost.cli.progress import progress
-from addercost.errors import ArgumentError
+from addercost.errors import ArgumentError, CheckFailedError
 from addercost.report.tables import Table, TableFormat, render
 
 if TYPE_CHECKING:
@@ -116,7 +116,18 @@ def _result_options(function: Any) -> Any:
 )
 @click.option("--end-to-end", is_flag=True, help="Also whole models, eager and through torch.compile.")
 @click.option("--training", is_flag=True, help="Also one training step of whole models.")
-@keep_first_last_option
+@click.option(
+    "--keep-first-last", is_flag=True, help="Whole models leave their first and last layer as they are."
+)
+@click.option(
+    "--self-check",
+    "check_pairs",
+    is_flag=False,
+    flag_value=200,
+    type=click.IntRange(min=1),
+    metavar="[PAIRS]",
+    help="Instead of timing a model: whether comparisons made here can be believed. Exits with 1 if not.",
+)
 @click.option(
     "--precision",
     default="1%",
@@ -127,7 +138,7 @@ def _result_options(function: Any) -> Any:
 @click.option(
     "--time-limit",
     type=click.FloatRange(min=0, min_open=True),
-    default=5.0,
+    default=3.0,
     show_default=True,
     metavar="SECONDS",
     help="Then a row is unconverged.",
@@ -158,6 +169,7 @@ def run(
     end_to_end: bool,
     training: bool,
     keep_first_last: bool,
+    check_pairs: int | None,
     precision: str,
     time_limit: float,
     cpus: tuple[str, ...],
@@ -175,7 +187,7 @@ def run(
     """
     from addercost.measure.session import BenchSettings
 
-    if (spec is None) == (not convs):
+    if check_pairs is None and (spec is None) == (not convs):
         raise ArgumentError("nothing to time" if spec is None else "SPEC and --conv", "give one of the two")
     settings = BenchSettings(
         arithmetics=parsed_arithmetics(arithmetics),
@@ -186,7 +198,7 @@ def run(
         cold=cold,
         batch=batch,
         layout=layout,
-        precision=parsed_precision(precision),
+        precision=parsed_share(precision),
         time_limit_s=time_limit,
         end_to_end=end_to_end,
         training=training,
@@ -195,6 +207,11 @@ def run(
         cost_models=cost_models,
         hardware_path=hardware_path,
     )
+    if check_pairs is not None:
+        if spec is not None or convs or outputs or chrome_trace is not None:
+            raise ArgumentError("--self-check times nothing else", "leave out SPEC, --conv and files")
+        _self_check(settings, check_pairs, quiet)
+        return
     document = _document(outputs)
     _check_outputs(outputs, document, chrome_trace, force)
     result = _measured(spec, convs, inputs, settings, document, quiet)
@@ -215,11 +232,14 @@ def _measured(
     quiet: bool,
 ) -> Measurements:
     from addercost.measure.case import parse_case
-    from addercost.measure.session import case_uses, measure, model_uses, open_device
+    from addercost.measure.session import case_uses, measure, model_uses, open_device, whole_model_rows
 
     planned: list[RowPlan] = []
+    whole: list[RowPlan] = []
     notes: tuple[str, ...]
     if spec is None:
+        if settings.end_to_end or settings.training:
+            raise ArgumentError("--conv names no model to run whole", "name a model")
         uses, notes = case_uses([parse_case(text) for text in convs], settings.batch), ()
         model = uses[0].case.text if len(uses) == 1 else f"{len(uses)} convolutions"
     else:
@@ -229,10 +249,24 @@ def _measured(
             trace = trace_spec(spec, parsed_inputs(inputs))
         model = trace.model
         uses, notes = model_uses(trace, settings)
+        whole = whole_model_rows(spec, parsed_inputs(inputs), settings, trace)
     device = open_device(settings)
     return measure(
-        model, uses, settings, device, document, notes=notes, said=_said(planned, quiet), planned=planned
+        model, uses, settings, device, document, whole, notes, said=_said(planned, quiet), planned=planned
     )
+
+
+def _self_check(settings: BenchSettings, pairs: int, quiet: bool) -> None:
+    from addercost.measure.self_check import self_check
+    from addercost.measure.session import open_device
+
+    def said(done: int) -> None:
+        if not quiet and done % 20 == 0:
+            print(f"{done} of {pairs} pairs", file=sys.stderr)
+
+    found = self_check(open_device(settings), pairs, said)
+    click.echo(found.text, nl=False)
+    found.require()
 
 
 def _said(planned: list[RowPlan], quiet: bool) -> Callable[[int, RowPlan, Entry | None], None]:
@@ -318,3 +352,38 @@ def show(
     result = read_measurements(file)
     _write(result, outputs, chrome_trace)
     _print(result, table_format)
+
+
+@bench.command()
+@click.argument("before", metavar="A.json", type=click.Path(path_type=Path))
+@click.argument("after", metavar="B.json", type=click.Path(path_type=Path))
+@click.option(
+    "--across-machines", is_flag=True, help="Environments may differ: compare ratios to references only."
+)
+@click.option("--fail-on", type=click.Choice(["slower"]), help="Exit with 1 if a row of B is slower.")
+@click.option(
+    "--margin", default="5%", show_default=True, metavar="SHARE", help="Smaller changes are not told."
+)
+@output_options
+def diff(
+    before: Path,
+    after: Path,
+    across_machines: bool,
+    fail_on: str | None,
+    margin: str,
+    table_format: str,
+    output: Path | None,
+    force: bool,
+) -> None:
+    """Print for every row of two benchmarks whether B is faster, slower, or one cannot tell."""
+    from addercost.measure.intervals import Verdict
+    from addercost.measure.store import read_measurements
+    from addercost.report.bench_diff import bench_diff_table, diff_benchmarks
+
+    check_output(output, force)
+    one, two = read_measurements(before), read_measurements(after)
+    found = diff_benchmarks(one, two, across_machines, parsed_share(margin, "--margin"))
+    emit_table(bench_diff_table(found), table_format, output, force)
+    slower = found.count(Verdict.SLOWER)
+    if fail_on and slower:
+        raise CheckFailedError(f"--fail-on slower: {slower} of {len(found.rows)} rows are slower")

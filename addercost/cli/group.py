@@ -34,7 +34,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "query": "SQL over what a sweep made",
     },
     "Measure": {
-        "bench": "time every layer here, multiplied and added, beside the estimates",
+        "bench": "time every layer on this machine in each arithmetic, beside the estimates",
     },
     "Hardware": {
         "hardware": "the processors and energy tables that estimates use",

@@ -109,14 +109,14 @@ def alternative_option(help_text: str) -> Callable[[F], F]:
     )
 
 
-def parsed_precision(text: str) -> float:
-    """The share that `--precision 1%` or 0.01 is. Raises ArgumentError."""
+def parsed_share(text: str, option: str = "--precision") -> float:
+    """The share between 0 and 1 that 1% or 0.01 is. Raises ArgumentError."""
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         value = 0.0
     if not 0 < value < 1:
-        raise ArgumentError(f"--precision {text!r} is no share between 0 and 1", "write it as 1% or 0.01")
+        raise ArgumentError(f"{option} {text!r} is no share between 0 and 1", "write it as 1% or 0.01")
     return value
 
 

@@ -16,7 +16,7 @@ from addercost.cli.options import (
     convention_option,
     cpu_option,
     output_options,
-    parsed_precision,
+    parsed_share,
     quiet_option,
 )
 from addercost.errors import ArgumentError
@@ -186,7 +186,7 @@ def measure(
         threads=threads,
         arithmetics=_list(arithmetics) if arithmetics else swept.arithmetics,
         batches=_numbers(batches) if batches else swept.batches,
-        precision=parsed_precision(precision),
+        precision=parsed_share(precision),
         time_limit_s=time_limit,
         sample=sample or 0,
         chunk=chunk,

@@ -42,7 +42,8 @@ class Contender:
     build: tensors of random data and the call on them; raises UnsupportedError. includes: what a run consists
     of. limit: the arithmetic's limit on this device. claims: the kernel of `dispatch` that has to run.
     item_bits: of an element of input, weight and output. scratch_bytes: what it allocates on the way.
-    estimated: whether the cost models' estimates are of the same work.
+    estimated: whether the cost models' estimates are of the same work. linear: whether it is a way to compute
+    linear layers too.
     """
 
     arithmetic: Arithmetic
@@ -55,6 +56,7 @@ class Contender:
     item_bits: tuple[float, float, float] = (32, 32, 32)
     scratch_bytes: Callable[[LayerCase], float] = lambda case: 0
     estimated: bool = True
+    linear: bool = True
 
     @property
     def label(self) -> str:

@@ -6,6 +6,7 @@ import ctypes
 import gc
 import os
 import platform
+import resource
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -19,10 +20,11 @@ from addercost.measure.chains import DEPENDENT, UNROLL, Compiled, loop_ir
 from addercost.measure.device import Call, Condition, DeviceFacts, Energy, KernelTime
 from addercost.measure.host import CLOCK, cache_sizes, cpu_model, memory_bandwidth
 
-WARM_UP_S = 0.05
+WARM_UP_S = 0.03
 LOOK_S = 0.1
 LIMIT_S = 0.02
 FLUSHED_CACHES = 2
+MOST_TRIES = 8
 SMALLEST_FLUSH_BYTES = 16 << 20
 
 
@@ -31,7 +33,9 @@ class CpuDevice:
 
     clock: "cpu" counts the processor time of this process, so that time another program had the core does not
     count; "wall" counts all time. By default "cpu" on one thread, where the two agree on an idle machine.
-    Threads are pinned to the idlest cores where the system lets us. `close` undoes that.
+    A sample during which another program took a core is taken again, up to `MOST_TRIES` times: it is left out
+    for that reason and never for its value. Threads are pinned to the idlest cores where the system lets us.
+    `close` undoes that.
     Raises ArgumentError for more threads than there are cores.
     """
 
@@ -87,24 +91,32 @@ class CpuDevice:
         return call
 
     def sample(self, call: Call, calls: int, cold: bool) -> float:
-        now, took = self._now, 0
         collected = gc.isenabled()
         gc.disable()
         try:
-            if cold:
-                for _ in range(calls):
-                    self._flush()
-                    start = now()
-                    call()
-                    took += now() - start
-            else:
-                start = now()
-                for _ in range(calls):
-                    call()
-                took = now() - start
+            for _ in range(MOST_TRIES):
+                before = _interruptions()
+                seconds = self._once(call, calls, cold)
+                if _interruptions() == before:
+                    break
         finally:
             if collected:
                 gc.enable()
+        return seconds
+
+    def _once(self, call: Call, calls: int, cold: bool) -> float:
+        now, took = self._now, 0
+        if cold:
+            for _ in range(calls):
+                self._flush()
+                start = now()
+                call()
+                took += now() - start
+        else:
+            start = now()
+            for _ in range(calls):
+                call()
+            took = now() - start
         return took * 1e-9 / calls
 
     def _flush(self) -> None:
@@ -150,6 +162,11 @@ class CpuDevice:
 
     def energy(self, call: Call, seconds: float) -> Energy | None:
         return None
+
+
+def _interruptions() -> int:
+    """How often a thread of this process had to give up its core before its time."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
 def allowed_cores() -> tuple[int, ...]:

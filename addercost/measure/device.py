@@ -78,6 +78,9 @@ class Device(Protocol):
     def free_bytes(self) -> int | None:
         """Memory that can still be had, or None where it cannot be told."""
 
+    def close(self) -> None:
+        """Puts back what was changed for timing."""
+
     def peak_bytes(self, call: Call) -> int | None:
         """The most memory the call needs above what is held before it, or None where it cannot be told."""
 

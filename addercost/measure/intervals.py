@@ -63,14 +63,15 @@ def dependence(values: Sequence[float]) -> float:
 
 
 def block_log_ratios(own: Sequence[float], other: Sequence[float]) -> list[float]:
-    """log(own / other) of each block A B B A, whose samples are neighbours on both sides.
+    """log(own / other) of each block A B B A, of each side the shorter of its two samples.
 
-    A drift that is linear over a block has no part in it. Raises ValueError where the sides do not pair up.
+    Noise only lengthens a run, so the shorter one says more (Chen and Revels, Robust benchmarking in noisy
+    environments, 2016); both sides have two chances in the same few milliseconds. Raises ValueError where the
+    sides do not pair up.
     """
     if len(own) != len(other) or len(own) % 2:
         raise ValueError(f"{len(own)} and {len(other)} samples are no blocks of A B B A")
-    logs, other_logs = [math.log(v) for v in own], [math.log(v) for v in other]
-    return [(logs[i] + logs[i + 1] - other_logs[i] - other_logs[i + 1]) / 2 for i in range(0, len(logs), 2)]
+    return [math.log(min(own[i], own[i + 1]) / min(other[i], other[i + 1])) for i in range(0, len(own), 2)]
 
 
 def interleaved_ratio(

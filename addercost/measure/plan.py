@@ -42,6 +42,8 @@ def layer_rows(
     predicted = layer_predictor(predict) if predict is not None else None
     for use in uses:
         for contender in chosen:
+            if use.case.linear and not contender.linear:
+                continue
             reference = reference_of(contender, place.device)
             row = MeasuredRow(
                 path=use.paths[0],

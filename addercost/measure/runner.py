@@ -1,4 +1,8 @@
-"""One row: a call and its reference sampled in turn, A B B A, until the intervals are narrow enough."""
+"""One row: a call and its reference sampled in turn, A B B A, until the intervals are narrow enough.
+
+Every other block is B A A B: the side whose two samples lie further apart would otherwise have the better
+chance of a good moment.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +20,24 @@ at a lucky moment."""
 FEWEST_BLOCKS = 3
 PATIENCE = 4
 """Even a row of long calls is given up after so many time limits."""
-SAMPLE_S = 1e-3
-"""Short calls are repeated until one sample takes about this long."""
-SHORT_S = 20e-3
-"""A call that takes less runs once untimed before a warm sample: the other side had the caches."""
+SAMPLE_S = 0.3e-3
+"""Short calls are repeated until one sample takes about this long: far more than reading the clock does, far
+less than the time another program gets when it takes the core."""
 
 MOST_STEAL, MOST_WAITED, MOST_DRIFT = 0.01, 0.05, 0.03
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """When a row is done: both intervals within ±precision, or the time is up. cold: caches are flushed."""
+    """When a row is done: the intervals within ±precision, or the time is up.
+
+    cold: caches are flushed before every run. ratio_only: the interval of the median need not be narrow.
+    """
 
     precision: float = 0.01
-    time_limit_s: float = 5.0
+    time_limit_s: float = 3.0
     cold: bool = False
+    ratio_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +62,19 @@ def time_call(
     own, other = sides[0], sides[-1] if reference is not None else None
     before, start = device.condition(), now()
     _block(own, other)
-    own.samples.clear()
-    if other is not None:
-        other.samples.clear()
-    look, converged = FIRST_LOOK, False
+    for side in sides:
+        side.samples.clear()
+    look, blocks = FIRST_LOOK, 0
     while True:
-        _block(own, other)
-        blocks, took = len(own.samples) // 2, now() - start
+        if other is not None and blocks % 2:
+            _block(other, own)
+        else:
+            _block(own, other)
+        blocks, took = blocks + 1, now() - start
         up = took > effort.time_limit_s and (blocks >= FEWEST_BLOCKS or took > PATIENCE * effort.time_limit_s)
         if blocks < look and not up:
             continue
-        converged = _converged(own.samples, other.samples if other else None, effort.precision)
+        converged = _converged(own.samples, other.samples if other else None, effort)
         if converged or up:
             break
         look = math.ceil(1.25 * blocks)
@@ -80,34 +89,31 @@ class _Side:
         self.device, self.cold = device, cold
         self.call = device.prepare(call)
         self.samples: list[float] = []
-        once = device.sample(self.call, 1, cold)
-        self.short = once < SHORT_S
+        once = min(device.sample(self.call, 1, cold) for _ in range(2))
         self.calls = 1 if cold else max(1, round(SAMPLE_S / max(once, 1e-9)))
 
     def sample(self) -> None:
-        if self.short and not self.cold:
-            self.call()
         self.samples.append(self.device.sample(self.call, self.calls, self.cold))
 
 
-def _block(own: _Side, other: _Side | None) -> None:
+def _block(outer: _Side, inner: _Side | None) -> None:
     """A B B A; alone, A A."""
-    own.sample()
-    if other is not None:
-        other.sample()
-        other.sample()
-    own.sample()
+    outer.sample()
+    if inner is not None:
+        inner.sample()
+        inner.sample()
+    outer.sample()
 
 
-def _converged(samples: list[float], reference: list[float] | None, precision: float) -> bool:
+def _converged(samples: list[float], reference: list[float] | None, effort: Effort) -> bool:
     ordered = sorted(samples)
     middle = ordered[len(ordered) // 2]
-    if half_width(median_interval(samples), middle) > precision:
+    if not effort.ratio_only and half_width(median_interval(samples), middle) > effort.precision:
         return False
     if reference is None:
         return True
     ratio, interval = interleaved_ratio(samples, reference)
-    return half_width(interval, ratio) <= precision
+    return half_width(interval, ratio) <= effort.precision
 
 
 def condition_warnings(before: Condition, after: Condition, seconds: float) -> Iterator[str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from addercost.arithmetic import Arithmetic
 from addercost.errors import ArgumentError, unknown_name
@@ -22,6 +25,7 @@ from addercost.measure.predictions import Predict, checked_models, default_cpus,
 from addercost.measure.runner import Effort
 from addercost.measure.store import Heading, open_journal
 from addercost.report.measurements import Measurements
+from addercost.trace.inputs import ModelInputs
 from addercost.trace.record import Trace
 
 LAYOUTS = {"channels-last": torch.channels_last, "contiguous": torch.contiguous_format}
@@ -46,7 +50,7 @@ class BenchSettings:
     batch: int = 1
     layout: str = "channels-last"
     precision: float = 0.01
-    time_limit_s: float = 5.0
+    time_limit_s: float = 3.0
     end_to_end: bool = False
     training: bool = False
     keep_first_last: bool = False
@@ -128,6 +132,58 @@ def case_uses(cases: Sequence[LayerCase], batch: int = 1) -> tuple[CaseUse, ...]
     return tuple(
         CaseUse(case.with_batch(batch), (case.text,), (i,)) for i, case in enumerate(dict.fromkeys(cases))
     )
+
+
+def whole_model_rows(
+    model: nn.Module | str, inputs: ModelInputs | None, settings: BenchSettings, trace: Trace
+) -> list[RowPlan]:
+    """Rows of the whole model, if the settings ask for any. inputs: None for those a SPEC comes with.
+
+    Raises ArgumentError for a saved trace, which has no model in it.
+    """
+    from addercost.measure.whole_model import COMPILED, EAGER, TRAINING, model_rows
+
+    modes = (*((EAGER, COMPILED) if settings.end_to_end else ()), *((TRAINING,) if settings.training else ()))
+    if not modes:
+        return []
+    rebuild, given = _rebuilding(model, inputs)
+    if given is None or given.kwargs or not all(isinstance(x, Tensor) for x in given.args):
+        raise ArgumentError(
+            "whole models are timed on tensors given in order", "name each with --input, without a name"
+        )
+    batched = [_batched(x, settings.batch) for x in given.args]
+    return list(
+        model_rows(
+            rebuild,
+            batched,
+            settings.arithmetics,
+            settings.dtypes,
+            modes,
+            torch.device(settings.device),
+            settings.cache,
+            settings.keep_first_last,
+            predict_for(settings) if settings.batch == 1 else None,
+            trace,
+        )
+    )
+
+
+def _batched(x: Tensor, batch: int) -> Tensor:
+    return x.repeat(batch, *(1,) * (x.dim() - 1)) if x.dim() else x
+
+
+def _rebuilding(
+    model: nn.Module | str, inputs: ModelInputs | None
+) -> tuple[Callable[[], nn.Module], ModelInputs | None]:
+    """How to make the model with its weights, and the inputs of its forward."""
+    if isinstance(model, nn.Module):
+        return partial(copy.deepcopy, model), inputs
+    if model.endswith(".json"):
+        raise ArgumentError(f"{model} is a trace: there is no model in it to run", "name the model")
+    from addercost.trace.specs import load_model
+
+    loaded = load_model(model)
+    return loaded.rebuild or partial(copy.deepcopy, loaded.model), inputs or loaded.inputs
 
 
 def measure(

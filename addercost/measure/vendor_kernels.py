@@ -56,6 +56,7 @@ def contenders(device: torch.device) -> Iterator[Contender]:
             "mkldnn::_convolution_pointwise, weights packed beforehand",
             _packed_convolution,
             limit="mac",
+            linear=False,
         )
         yield Contender(
             Arithmetic.MAC,
@@ -119,8 +120,6 @@ def _with_tf32(allowed: bool, layer: torch.nn.Module, x: Tensor) -> object:
 
 def _packed_convolution(case: LayerCase, place: Place) -> Call:
     """As torch.compile runs it with frozen weights."""
-    if case.linear:
-        raise UnsupportedError("oneDNN's packed linear layer is not offered to eager code")
     x = random_tensor(case.input_shape, place, torch.float32)
     w = random_tensor(case.weight_shape, place, torch.float32)
     padding, stride, dilation = list(case.padding), list(case.stride), list(case.dilation)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from addercost.measure.intervals import MARGIN, verdict
@@ -31,15 +32,20 @@ def bench_table(measurements: Measurements) -> Table:
         Column("reference", "reference", optional=True),
         Column("gsites_per_s", "G sites\n/s", Kind.NUMBER, optional=True),
         Column("share_of_limit", "of its\nlimit", Kind.SHARE, optional=True),
+    ]
+    columns += [
+        Column(f"error:{model}@{hardware}", f"predicted\n/ measured\n{model}", Kind.RATIO, optional=True)
+        for hardware, model in models
+    ]
+    columns += [
         Column("bandwidth_share", "of memory\nbandwidth", Kind.SHARE, optional=True),
         Column("intensity", "ops/byte", Kind.NUMBER, optional=True),
-    ]
-    for hardware, model in models:
-        columns += [
-            Column(f"{model}@{hardware}", f"predicted\n{model}", Kind.QUANTITY, "s", optional=True),
-            Column(f"error:{model}@{hardware}", f"{model}\n/ measured", Kind.RATIO, optional=True),
-        ]
-    columns += [
+        *(
+            Column(
+                f"{model}@{hardware}", f"predicted\n{model}\n{hardware}", Kind.QUANTITY, "s", optional=True
+            )
+            for hardware, model in models
+        ),
         Column("samples", "samples", Kind.COUNT, optional=True),
         Column("low_s", "median\nfrom", Kind.QUANTITY, "s", optional=True),
         Column("high_s", "to", Kind.QUANTITY, "s", optional=True),
@@ -101,7 +107,7 @@ def _verdict(row: MeasuredRow) -> str:
 def _failed_cells(row: FailedRow) -> dict[str, Any]:
     return {
         "path": row.path or "(model)",
-        "times": max(len(row.paths), 1),
+        "times": row.times,
         "arithmetic": row.arithmetic,
         "implementation": row.implementation,
         "dtype": row.dtype,
@@ -110,50 +116,62 @@ def _failed_cells(row: FailedRow) -> dict[str, Any]:
     }
 
 
-def sum_table(measurements: Measurements) -> Table | None:
-    """Medians of all layers added up, for each way to compute them; None where there is one layer."""
+@dataclass(frozen=True, slots=True)
+class LayerSum:
+    """All layers of a model computed in one way, timed one by one and added up. complete: none is missing."""
+
+    arithmetic: str
+    implementation: str
+    dtype: str
+    seconds: float
+    complete: bool
+
+    @property
+    def label(self) -> str:
+        return f"{self.implementation} {self.dtype}"
+
+
+def layer_sums(measurements: Measurements) -> tuple[LayerSum, ...]:
+    """Medians times how often each shape occurs, for each way to compute them."""
     layers = [row for row in measurements.rows if row.case]
-    everywhere = {row.case: row.times for row in (*layers, *_failed_layers(measurements.failed))}
-    if sum(everywhere.values()) < 2:
-        return None
-    sums: dict[tuple[str, str, str], dict[str, float]] = {}
+    everywhere = {row.case for row in layers} | {row.case for row in measurements.failed if row.case}
+    found: dict[tuple[str, str, str], dict[str, float]] = {}
     for row in layers:
-        sums.setdefault((row.arithmetic, row.implementation, row.dtype), {})[row.case] = (
-            row.times * row.median_s
-        )
-    whole = {key: sum(parts.values()) for key, parts in sums.items() if parts.keys() == everywhere.keys()}
-    first = next(iter(whole.values()), None)
-    rows = [
-        {
-            "arithmetic": key[0],
-            "implementation": key[1],
-            "dtype": key[2],
-            "seconds": seconds,
-            "ratio": seconds / first if first else None,
-        }
-        for key, seconds in whole.items()
-    ]
-    if not rows:
-        return None
-    name = " ".join((rows[0]["implementation"], rows[0]["dtype"]))  # type: ignore[arg-type]
-    return Table(
-        columns=(
-            Column("arithmetic", "arithmetic"),
-            Column("implementation", "implementation"),
-            Column("dtype", "format"),
-            Column("seconds", "sum of medians", Kind.QUANTITY, "s"),
-            Column("ratio", f"/ {name}", Kind.RATIO),
-        ),
-        rows=rows,
-        title=f"{measurements.model}: all {sum(everywhere.values())} layers together",
-        notes=("Layers timed one by one and added up, which is no run of the model (--end-to-end is).",),
+        parts = found.setdefault((row.arithmetic, row.implementation, row.dtype), {})
+        parts[row.case] = row.times * row.median_s
+    return tuple(
+        LayerSum(*key, sum(parts.values()), parts.keys() == everywhere) for key, parts in found.items()
     )
 
 
-def _failed_layers(failed: Sequence[FailedRow]) -> Iterator[Any]:
-    for row in failed:
-        if row.case:
-            yield MeasuredRow(row.path, row.arithmetic, (), paths=row.paths, case=row.case)
+def sum_table(measurements: Measurements) -> Table | None:
+    """The sums that leave no layer out, against the first of them; None where there is one layer."""
+    times = {row.case: row.times for row in measurements.rows if row.case}
+    times |= {row.case: row.times for row in measurements.failed if row.case}
+    sums = [item for item in layer_sums(measurements) if item.complete]
+    if sum(times.values()) < 2 or not sums:
+        return None
+    return Table(
+        columns=(
+            Column("arithmetic", "as"),
+            Column("implementation", "by"),
+            Column("dtype", "in"),
+            Column("seconds", "sum of medians", Kind.QUANTITY, "s"),
+            Column("ratio", f"/ {sums[0].label}", Kind.RATIO),
+        ),
+        rows=[
+            {
+                "arithmetic": item.arithmetic,
+                "implementation": item.implementation,
+                "dtype": item.dtype,
+                "seconds": item.seconds,
+                "ratio": item.seconds / sums[0].seconds,
+            }
+            for item in sums
+        ],
+        title=f"{measurements.model}: all {sum(times.values())} layers together",
+        notes=("Layers timed one by one and added up, which is no run of the model (--end-to-end is).",),
+    )
 
 
 def _title(measurements: Measurements) -> str:

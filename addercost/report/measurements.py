@@ -145,6 +145,10 @@ class FailedRow:
     paths: tuple[str, ...] = ()
 
     @property
+    def times(self) -> int:
+        return max(len(self.paths), 1)
+
+    @property
     def label(self) -> str:
         return " ".join(
             part
