@@ -14,6 +14,8 @@ from addercost.trace.record import Trace
 if TYPE_CHECKING:
     from torch import nn
 
+    from addercost.measure.session import BenchSettings
+    from addercost.report.measurements import Measurements
     from addercost.trace.inputs import ModelInputs
     from addercost.trace.specs import LoadedModel
 
@@ -63,6 +65,35 @@ def profile(
     )
     energies = (estimate_energy(counts, load_energy(name, hardware_path), memories) for name in energy)
     return Profile(counts, tuple(costs), keep_first_last, tuple(energies))
+
+
+def measure_model(
+    model: nn.Module | Trace | str,
+    *args: Any,
+    kwargs: Mapping[str, Any] | None = None,
+    settings: BenchSettings | None = None,
+    output: Path | None = None,
+) -> Measurements:
+    """Times every convolution and linear layer of a model on this machine, as `addercost bench` does.
+
+    model, args, kwargs: as for `profile`. settings: what to time and how; `BenchSettings()` by default.
+    output: rows are kept beside it as they are made, and a killed call goes on from them; the result is not
+    written there. Raises ArgumentError where the device is not there, DataError where the rows beside
+    `output` belong to another run.
+    """
+    from addercost.measure.session import BenchSettings, measure, model_uses, open_device, whole_model_rows
+    from addercost.trace.inputs import ModelInputs
+
+    chosen = settings or BenchSettings()
+    made = model if isinstance(model, Trace) else trace_model(model, *args, kwargs=kwargs)
+    inputs = ModelInputs(args, kwargs or {}) if args or kwargs else None
+    whole = whole_model_rows(model, inputs, chosen, made) if not isinstance(model, Trace) else []
+    uses, notes = model_uses(made, chosen)
+    device = open_device(chosen)
+    try:
+        return measure(made.model, uses, chosen, device, output, whole, notes)
+    finally:
+        device.close()
 
 
 def trace_model(

@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from addercost.cli.default_command import DefaultCommandGroup
 from addercost.cli.emit import check_output, emit_table
-from addercost.cli.options import chosen_cpus, convention_option, cpu_option, output_options, quiet_option
+from addercost.cli.options import (
+    chosen_cpus,
+    convention_option,
+    cpu_option,
+    output_options,
+    parsed_share,
+    quiet_option,
+)
 from addercost.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -19,24 +27,7 @@ if TYPE_CHECKING:
     from addercost.sweep.ranking import Variant
 
 
-class _SpaceOrCommand(click.Group):
-    """The first word is a subcommand if there is one of that name, else the SPACE to sweep."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in self.commands:
-            args = ["run", *args]
-        return super().resolve_command(ctx, args)
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        # Options may stand before SPACE; the group has none of its own but --help.
-        if args and args[0].startswith("-") and args[0] not in ("-h", "--help"):
-            args = ["run", *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group(cls=_SpaceOrCommand, no_args_is_help=True)
+@click.group(cls=DefaultCommandGroup, no_args_is_help=True)
 def sweep() -> None:
     """Cost many architectures on many processors: `addercost sweep SPACE -o DIR`.
 
@@ -195,7 +186,7 @@ def measure(
         threads=threads,
         arithmetics=_list(arithmetics) if arithmetics else swept.arithmetics,
         batches=_numbers(batches) if batches else swept.batches,
-        precision=parse_share(precision, "--precision"),
+        precision=parsed_share(precision),
         time_limit_s=time_limit,
         sample=sample or 0,
         chunk=chunk,

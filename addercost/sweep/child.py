@@ -21,13 +21,12 @@ from addercost.errors import AddercostError
 from addercost.sweep.measured import ArchitectureTimes
 from addercost.sweep.requests import Examine, Time
 from addercost.sweep.space import Architecture, Space
-from addercost.sweep.supervise import Finding
 from addercost.sweep.tally import ArchitectureTally
 
 if TYPE_CHECKING:
     from addercost.sweep.architecture import Examiner
+    from addercost.sweep.supervise import Finding
     from addercost.sweep.timing import Stopwatch
-
 
 _LENGTH = struct.Struct("<Q")
 _PR_SET_PDEATHSIG = 1
@@ -93,7 +92,9 @@ def main(memory_limit_bytes: int) -> None:
         if isinstance(request, Time):
             try:
                 if stopwatch is None or stopwatch.settings != request.settings:
-                    stopwatch = _opened(request)
+                    from addercost.sweep.timing import open_stopwatch
+
+                    stopwatch = open_stopwatch(request.settings)
             except AddercostError as error:
                 write_frame(outbox, error)
                 continue
@@ -122,12 +123,6 @@ def _timed(stopwatch: Stopwatch, space: Space, request: Time) -> Iterator[Archit
         else:
             yield ArchitectureTimes(index, name)
             yield stopwatch.time(member, index)
-
-
-def _opened(request: Time) -> Stopwatch:
-    from addercost.sweep.timing import Stopwatch, open_device
-
-    return Stopwatch(request.settings, open_device(request.settings))
 
 
 def _members(

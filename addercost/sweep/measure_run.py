@@ -110,9 +110,10 @@ def _read_settings(path: Path) -> MeasureSettings:
         data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if data.pop("schema") != SCHEMA:
             raise DataError(f"{path} was written by another version", "measure again in another folder")
-        return MeasureSettings(
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-        ).checked()
+        settings: dict[str, Any] = {}
+        for name, value in data.items():
+            settings[name] = tuple(value) if isinstance(value, list) else value
+        return MeasureSettings(**settings).checked()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is damaged: {type(error).__name__}: {error}") from None
 

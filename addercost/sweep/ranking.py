@@ -24,13 +24,9 @@ from addercost.sweep.query import SweepData
 _AT = {"cycles": "cpu", "seconds": "cpu", "energy_j": "energy"}
 _MEASURED = "measured_s"
 _LIMIT = re.compile(r"(.+?)(<=|>=|<|>|=)\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)")
-_KINDS = {
-    "cycles": Kind.COUNT,
-    _MEASURED: Kind.QUANTITY,
-    "parameters": Kind.COUNT,
-    "mac_sites": Kind.COUNT,
-    "bytes": Kind.COUNT,
-}
+_KINDS = dict.fromkeys(("cycles", "parameters", "mac_sites", "bytes"), (Kind.COUNT, ""))
+_KINDS |= dict.fromkeys(("seconds", _MEASURED), (Kind.QUANTITY, "s"))
+_KINDS["energy_j"] = (Kind.QUANTITY, "J")
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,10 +199,8 @@ def _limit(text: str) -> tuple[str, str, float]:
 
 
 def _columns(metrics: Sequence[str]) -> list[Column]:
-    kinds = [_KINDS.get(metric.partition("@")[0], Kind.NUMBER) for metric in metrics]
-    return [
-        Column("name", "name"), *(Column(m, m, kind) for m, kind in zip(metrics, kinds, strict=True))
-    ]  # fmt: skip
+    kinds = [_KINDS.get(metric.partition("@")[0], (Kind.NUMBER, "")) for metric in metrics]
+    return [Column("name", "name"), *(Column(m, m, *kind) for m, kind in zip(metrics, kinds, strict=True))]
 
 
 def _plain(values: NDArray[np.float64]) -> list[float]:

@@ -184,5 +184,8 @@ def done_and_remarks(
 def _strangers(folder: Path, layout: Layout) -> list[Path]:
     """Parquet files that bear no name of a shard of this sweep; they are left alone and not read."""
     expected = {layout.path(folder, number).name for number in range(layout.chunks)}
-    found = (path for path in folder.glob("*.parquet") if path.name not in expected)
-    return sorted(path for path in found if not path.name.startswith(f"{MEASURED}-"))
+    if layout.prefix.startswith(MEASURED):
+        others = list(folder.glob(f"{layout.prefix}-*.parquet"))
+    else:
+        others = [path for path in folder.glob("*.parquet") if not path.name.startswith(f"{MEASURED}-")]
+    return sorted(path for path in others if path.name not in expected)

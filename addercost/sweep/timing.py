@@ -74,12 +74,8 @@ class Stopwatch:
         )
 
 
-def open_device(settings: MeasureSettings) -> Device:
-    """Raises AddercostError where there is no such device."""
-    if settings.device == "cuda":
-        from addercost.measure.cuda import CudaDevice
+def open_stopwatch(settings: MeasureSettings) -> Stopwatch:
+    """Raises ArgumentError where there is no such device."""
+    from addercost.measure.session import BenchSettings, open_device
 
-        return CudaDevice()
-    from addercost.measure.cpu import CpuDevice
-
-    return CpuDevice(settings.threads)
+    return Stopwatch(settings, open_device(BenchSettings(device=settings.device, threads=settings.threads)))

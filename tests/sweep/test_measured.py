@@ -58,6 +58,7 @@ def test_each_architecture_arithmetic_and_batch_is_a_row(swept: Path) -> None:
     settings = replace(QUICK, arithmetics=("mac", "adder"), batches=(1, 4))
     report = measure(measure_plan(swept, settings), swept, engine=here)
     assert (report.architectures, report.rows, report.chunks, report.failed) == (5, 20, 3, 0)
+    assert not report.remarks
     rows = measured(swept, "name, arithmetic, batch, samples, samples_s, median_s, machine, environment")
     names = [f"linear-{width}" for width in range(1, 6)]
     assert [(row["name"], row["arithmetic"], row["batch"]) for row in rows] == [
@@ -99,14 +100,13 @@ def test_trouble_is_rows(tmp_path: Path) -> None:
     sweep(plan(spec, SweepSettings(chunk=6)), folder, engine=here, timeout_s=6, memory_limit_bytes=1 << 30)
     what = measure_plan(folder, replace(QUICK, chunk=20))
     report = measure(what, folder, engine=here, timeout_s=6, memory_limit_bytes=1 << 30)
-    rows = {
-        row["name"]: row["error"] for row in measured(folder, "name, max(error) AS error", "GROUP BY name")
-    }
+    rows = {row["name"]: row["error"] for row in measured(folder) if "duplicate" not in (row["error"] or "")}
     assert rows["good"] is None and rows["talks"] is None
     assert (
         "no such layer" in rows["raises"] and "SIGKILL" in rows["dies"] and "longer than 6 s" in rows["hangs"]
     )
-    assert report.failed == sum(error is not None for error in rows.values()) > 3
+    # And one whose name came before.
+    assert report.failed == sum(error is not None for error in rows.values()) + 1 > 5
 
 
 def test_other_settings_are_refused(swept: Path) -> None:
@@ -126,8 +126,8 @@ def test_ranks_by_what_was_measured(swept: Path) -> None:
     table = top(open_sweep(swept), "measured_s@cpu", VARIANT, shown=["cycles@via-nano-2000"])
     medians = {row["name"]: row["median_s"] for row in measured(swept, "name, median_s")}
     assert [row["name"] for row in table.rows] == sorted(medians, key=lambda name: medians[name])
-    # A linear layer from w to 3 features is 3·w multiplications of 4 cycles and 3·(w - 1) + 3 additions of 2.
-    assert {row["name"]: row["cycles@via-nano-2000"] for row in table.rows}["linear-2"] == 3 * 2 * 6
+    # From w to 3 features: 3·w multiplications of 4 cycles and 3·(w - 1) + 3 additions of 2, in 2 rows.
+    assert {row["name"]: row["cycles@via-nano-2000"] for row in table.rows}["linear-2"] == 2 * 3 * 2 * 6
 
 
 def test_nothing_measured_is_said(swept: Path) -> None:
@@ -149,7 +149,7 @@ def test_two_machines_are_not_ranked_together(swept: Path) -> None:
             yield ChunkResult(chunk.number, len(found), 0, data)
 
     measure(what, swept, engine=two_machines)
-    with pytest.raises(ArgumentError, match="cpu: machine 0, machine 1"):
+    with pytest.raises(ArgumentError, match=r"cpu: machine \d, machine \d"):
         top(open_sweep(swept), "measured_s@cpu", VARIANT)
 
 
@@ -160,7 +160,7 @@ def _hold(device: str, held: Any, let_go: Any) -> None:
 
 
 def test_one_measurement_at_a_time_on_a_device() -> None:
-    """While a process holds the device the lock cannot be had, and afterwards, even if it was killed, it can."""
+    """While a process holds the device the lock cannot be had; when that was killed, it can."""
     fcntl = pytest.importorskip("fcntl", reason="no file locks on this system")
     context = multiprocessing.get_context("spawn")
     held, let_go = context.Event(), context.Event()
@@ -225,5 +225,5 @@ def test_a_cluster_without_the_resource_is_refused(swept: Path) -> None:
         n_workers=1, threads_per_worker=1, dashboard_address=":0", memory_limit=0, silence_logs="CRITICAL"
     ) as cluster:
         engine = dask_cluster(cluster.scheduler_address, RESOURCE)
-        with pytest.raises(ArgumentError, match="no worker .* offers the Dask resource 'addercost-device'"):
+        with pytest.raises(ArgumentError, match=r"no worker .* offers the Dask resource 'addercost-device'"):
             measure(measure_plan(swept, QUICK), swept, engine=engine)
