@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     },
     "Measure": {
         "bench": "time every layer on this machine in each arithmetic, beside the estimates",
+        "verdict": "who wins on this machine: by the paper's rule, by throughput, measured, by energy",
     },
     "Hardware": {
         "hardware": "the processors and energy tables that estimates use",

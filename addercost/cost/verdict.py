@@ -1,8 +1,8 @@
 """What the cost models and energy tables say of a network of convolutions against one of additions.
 
-Every figure is a ratio: the convolutional network's cost by the other's, so that above 1 the other is cheaper.
-Convolution and linear layers only, counted as K multiply-adds an output: batch norms and activations are the
-same on both sides.
+Every figure is a ratio: the convolutional network's cost by the other's, so that above 1 the other is
+cheaper. Convolution and linear layers only, counted as K multiply-adds an output: batch norms and activations
+are the same on both sides.
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ class NetworkRatio:
     """Time of the reference's layers by that of the row's, summed over a network; above 1 the row is faster.
 
     low, high: the 95 % interval. own, reference: what was run. left_out: layers that could not be timed, on
-    either side. unconverged: layers whose own intervals were wider than asked for.
+    either side. unconverged: layers whose own intervals were wider than asked for. share_of_limit: the row's
+    rate over that of its bare arithmetic, measured in the same run.
     """
 
     ratio: float
@@ -31,6 +32,7 @@ class NetworkRatio:
     layers: int
     left_out: tuple[str, ...] = ()
     unconverged: int = 0
+    share_of_limit: float | None = None
 
 
 def network_ratio(
@@ -82,7 +84,16 @@ def network_ratio(
         layers=sum(row.times for row in rows),
         left_out=tuple(failed),
         unconverged=sum(row.times for row in rows if row.converged is False),
+        share_of_limit=_share_of_limit(rows),
     )
+
+
+def _share_of_limit(rows: Sequence[MeasuredRow]) -> float | None:
+    """The least time all rows could take over what they took."""
+    if not all(row.sites and row.limit_sites_per_s for row in rows):
+        return None
+    least = sum(row.times * row.sites / (row.limit_sites_per_s or 1) for row in rows)
+    return least / sum(row.times * row.median_s for row in rows)
 
 
 def _draws(row: MeasuredRow, random: np.random.Generator) -> tuple[Any, Any]:

@@ -11,6 +11,7 @@ from addercost.report.network_ratio import NetworkRatio
 from addercost.report.tables import Column, Kind, Table
 
 _OTHER = {"adder": "additions", "xnor": "binary layers", "shift": "shifts"}
+_TIE = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ class Verdict:
             title=f"{self.model}{f', timed on {self.device}' if self.device else ''}: "
             "cost of convolutions by that of the other",
             notes=(
-                "above 1 the other is cheaper; convolution and linear layers only; all but `measured` are estimates",
+                "above 1 the other is cheaper; convolution and linear layers only; all but the measured "
+                "columns are estimates",
                 *(sentence(row, self.device) for row in self.rows),
                 *dict.fromkeys(note for row in self.rows for note in _gaps(row)),
                 *self.remarks,
@@ -84,19 +86,18 @@ def _cells(row: VerdictRow) -> dict[str, Any]:
 def sentence(row: VerdictRow, device: str) -> str:
     """Who wins, by how much, limited by what."""
     parts = [f"{row.contest.name}: {_measured_words(row, device)}"]
-    if row.here is not None and row.here.ratio is not None:
+    here = row.here
+    if here is not None and here.ratio is not None:
         parts.append(
-            f"throughput on {row.here.hardware} predicts {_winner(row, row.here.ratio)}{_limits(row.here.bounds)}"
+            f"{here.model} on {here.hardware} predicts: {_winner(row, here.ratio)}{_limits(here.bounds)}"
         )
     if row.paper.ratio is not None:
-        parts.append(f"the paper's rule says {_winner(row, row.paper.ratio)}")
-    energies = [
-        f"{_winner(row, energy.ratio, 'less energy')} at {energy.hardware}"
+        parts.append(f"the paper's rule says: {_winner(row, row.paper.ratio)}")
+    parts += [
+        f"energy at {energy.hardware}: {_energy_words(row, energy.ratio)}"
         for energy in row.energies
         if energy.ratio is not None
     ]
-    if energies:
-        parts.append(", ".join(energies))
     return "; ".join(parts)
 
 
@@ -104,23 +105,30 @@ def _measured_words(row: VerdictRow, device: str) -> str:
     measured = row.measured
     if measured is None:
         return f"not measured{f' ({row.why_not})' if row.why_not else ''}"
+    at = ""
+    if measured.share_of_limit is not None:
+        at = (
+            f", {_OTHER[row.contest.arithmetic]} running at {measured.share_of_limit:.0%} of their limit here"
+        )
     if measured.low <= 1 <= measured.high:
-        return f"measured on {device}, neither wins: {measured.low:.2f}× to {measured.high:.2f}×"
-    return (
-        f"measured on {device}, {_winner(row, measured.ratio)} "
-        f"(95 % from {min(_as_won(measured.low), _as_won(measured.high)):.2f}× "
-        f"to {max(_as_won(measured.low), _as_won(measured.high)):.2f}×)"
-    )
+        return f"measured on {device}: cannot tell, {measured.low:.2f}× to {measured.high:.2f}×{at}"
+    low, high = sorted((_as_won(measured.low), _as_won(measured.high)))
+    won = f"{_winner(row, measured.ratio)} (95 % {low:.2f}× to {high:.2f}×)"
+    return f"measured on {device}: {won}{at}"
 
 
-def _winner(row: VerdictRow, ratio: float, what: str = "") -> str:
+def _winner(row: VerdictRow, ratio: float) -> str:
     other = _OTHER[row.contest.arithmetic]
-    name = other if ratio > 1 else "convolutions"
-    if abs(ratio - 1) < 0.005:
-        return f"a tie of convolutions and {other}" if not what else "equal energy"
-    if what:
-        return f"{name} take {_as_won(ratio):.2f}× {what}"
-    return f"{name} win by {_as_won(ratio):.2f}×"
+    if abs(ratio - 1) < _TIE:
+        return f"convolutions and {other} tie"
+    return f"{other if ratio > 1 else 'convolutions'} win by {_as_won(ratio):.2f}×"
+
+
+def _energy_words(row: VerdictRow, ratio: float) -> str:
+    other = _OTHER[row.contest.arithmetic]
+    if abs(ratio - 1) < _TIE:
+        return "equal"
+    return f"{'convolutions' if ratio > 1 else other} need {_as_won(ratio):.2f}× as much"
 
 
 def _as_won(ratio: float) -> float:
@@ -143,8 +151,8 @@ def _gaps(row: VerdictRow) -> Iterator[str]:
     measured = row.measured
     if measured is None:
         return
-    yield f"{row.contest.name}, measured: {measured.own} against {measured.reference}, {measured.layers} layers"
+    what = f"{row.contest.name}, measured"
+    unconverged = f", {measured.unconverged} of them unconverged" if measured.unconverged else ""
+    yield f"{what}: {measured.own} against {measured.reference}, {measured.layers} layers{unconverged}"
     if measured.left_out:
-        yield f"{row.contest.name}, measured: without {', '.join(measured.left_out)}"
-    if measured.unconverged:
-        yield f"{row.contest.name}, measured: {measured.unconverged} layers unconverged, their samples count as they are"
+        yield f"{what}: without {', '.join(measured.left_out)}"
