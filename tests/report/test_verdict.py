@@ -46,7 +46,7 @@ def test_energy(lenet: Trace, contest: object, table: str, expected: float | Non
 
 
 def test_the_papers_rule(lenet: Trace) -> None:
-    """(4 + 2) / (2 + 2) whatever the counts; the first and last layer, where kept, add 6 a site on both sides."""
+    """(4 + 2) / (2 + 2) whatever the counts; a layer that is kept adds 6 a site on both sides."""
     nano = load_cpu("via-nano-2000")
     assert cycle_ratio(lenet, FP32, nano, "latency-sum", False).ratio == pytest.approx(1.5)
     kept, others = 117_600 + 840, 416_520 - 117_600 - 840
@@ -69,8 +69,9 @@ def row(path: str, own_s: float, reference_s: float, *, times: int = 1, first: i
 
     return MeasuredRow(
         path=path, arithmetic="adder", samples_s=samples(own_s), implementation="addercost layer",
-        dtype="fp32", paths=tuple(f"{path}.{i}" for i in range(times)), positions=tuple(range(first, first + times)),
-        reference="torch fp32", reference_samples_s=samples(reference_s), sites=1000, limit_sites_per_s=limit,
+        dtype="fp32", paths=tuple(f"{path}.{i}" for i in range(times)),
+        positions=tuple(range(first, first + times)), reference="torch fp32",
+        reference_samples_s=samples(reference_s), sites=1000, limit_sites_per_s=limit,
         converged=True,
     )  # fmt: skip
 
