@@ -32,7 +32,10 @@ class Verdict(StrEnum):
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """The 95 % interval of the median, or None with fewer than `FEWEST` values. values: in order of time."""
+    """The 95 % interval of the median, or None with fewer than `FEWEST` values. values: in order of time.
+
+    Too narrow still where a disturbance lasts for a large part of the run, which no single run can show.
+    """
     n = len(values)
     if n < FEWEST:
         return None
