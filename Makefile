@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-browser reports check check-static lint types format clean help
+.PHONY: demo test test-browser reports training-report check check-static lint types format clean help
 
 help:
 	@echo "make demo          profile LeNet-5-BN and print the paper's comparison"
 	@echo "make test          run the tests"
 	@echo "make test-browser  the HTML report in a real browser"
 	@echo "make reports       write reports/ again"
+	@echo "make training-report  train on the digits and write reports/training-digits"
 	@echo "make check         tests, lint and types"
 	@echo "make format        let ruff format the code"
 
@@ -29,6 +30,10 @@ test-browser: $(VENV)/.installed-browser
 
 reports: $(VENV)/.installed-dev
 	$(BIN)/python tools/make_reports.py
+
+# Trains for minutes; what is done is kept under output/ and not done again.
+training-report: $(VENV)/.installed-dev
+	$(BIN)/python tools/train_digits.py
 
 check: test check-static
 

@@ -12,12 +12,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from addercost.api import load_model, profile, trace_model
+    from addercost.api import load_model, measure_model, profile, trace_model
     from addercost.arithmetic import Arithmetic, OpClass, OpCounts
     from addercost.cost.estimate import estimate
     from addercost.counts.model import count
     from addercost.errors import AddercostError
     from addercost.layers.convert import convert
+    from addercost.measure.session import BenchSettings
     from addercost.report.comparison import compare
 
 __version__ = "0.1.0"
@@ -32,6 +33,8 @@ _HOMES = {
     "count": "addercost.counts.model",
     "estimate": "addercost.cost.estimate",
     "load_model": "addercost.api",
+    "measure_model": "addercost.api",
+    "BenchSettings": "addercost.measure.session",
     "profile": "addercost.api",
     "trace_model": "addercost.api",
 }
@@ -39,6 +42,7 @@ _HOMES = {
 __all__ = [
     "AddercostError",
     "Arithmetic",
+    "BenchSettings",
     "OpClass",
     "OpCounts",
     "compare",
@@ -46,6 +50,7 @@ __all__ = [
     "count",
     "estimate",
     "load_model",
+    "measure_model",
     "profile",
     "trace_model",
 ]

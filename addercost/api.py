@@ -14,11 +14,15 @@ from addercost.trace.record import Trace
 if TYPE_CHECKING:
     from torch import nn
 
+    from addercost.measure.session import BenchSettings
+    from addercost.report.measurements import Measurements
     from addercost.trace.inputs import ModelInputs
     from addercost.trace.specs import LoadedModel
 
-TRACERS = ("dispatch", "fvcore")
-"""How a model is traced: torch's dispatcher on data-free tensors, or fvcore's walk over the jit graph."""
+TRACERS = ("dispatch", "blocks", "fvcore")
+"""How a model is traced: torch's dispatcher on data-free tensors; the same with equal blocks run once, which
+pays for deep stacks; or fvcore's walk over the jit graph.
+"""
 
 DEFAULT_CPU = "via-nano-2000"
 """The paper's processor."""
@@ -61,6 +65,35 @@ def profile(
     )
     energies = (estimate_energy(counts, load_energy(name, hardware_path), memories) for name in energy)
     return Profile(counts, tuple(costs), keep_first_last, tuple(energies))
+
+
+def measure_model(
+    model: nn.Module | Trace | str,
+    *args: Any,
+    kwargs: Mapping[str, Any] | None = None,
+    settings: BenchSettings | None = None,
+    output: Path | None = None,
+) -> Measurements:
+    """Times every convolution and linear layer of a model on this machine, as `addercost bench` does.
+
+    model, args, kwargs: as for `profile`. settings: what to time and how; `BenchSettings()` by default.
+    output: rows are kept beside it as they are made, and a killed call goes on from them; the result is not
+    written there. Raises ArgumentError where the device is not there, DataError where the rows beside
+    `output` belong to another run.
+    """
+    from addercost.measure.session import BenchSettings, measure, model_uses, open_device, whole_model_rows
+    from addercost.trace.inputs import ModelInputs
+
+    chosen = settings or BenchSettings()
+    made = model if isinstance(model, Trace) else trace_model(model, *args, kwargs=kwargs)
+    inputs = ModelInputs(args, kwargs or {}) if args or kwargs else None
+    whole = whole_model_rows(model, inputs, chosen, made) if not isinstance(model, Trace) else []
+    uses, notes = model_uses(made, chosen)
+    device = open_device(chosen)
+    try:
+        return measure(made.model, uses, chosen, device, output, whole, notes)
+    finally:
+        device.close()
 
 
 def trace_model(
@@ -111,24 +144,37 @@ def trace_spec(
 
 def _traced(loaded: LoadedModel, inputs: ModelInputs, backward: bool, tracer: str) -> Trace:
     if tracer == "dispatch":
-        from addercost.trace.tracer import trace
+        return _dispatched(loaded, inputs, backward)
+    if backward:
+        raise ArgumentError(f"the {tracer} tracer takes no --backward", "use --tracer dispatch")
+    if tracer == "blocks":
+        from addercost.errors import TraceError
+        from addercost.trace.block_tracer import trace_blocks
 
-        return trace(
-            loaded.model,
-            *inputs.args,
-            kwargs=inputs.kwargs,
-            name=loaded.name,
-            rebuild=loaded.rebuild,
-            backward=backward,
-        )
-    if backward or inputs.kwargs:
-        raise ArgumentError(
-            "the fvcore tracer takes neither --backward nor inputs by name", "use --tracer dispatch"
-        )
+        try:
+            return trace_blocks(loaded.model, [(inputs.args, inputs.kwargs)], name=loaded.name)[0].trace()
+        except TraceError:
+            # It may need values, or to be seen whole, or not run at all: the whole trace knows.
+            return _dispatched(loaded, inputs, backward)
+    if inputs.kwargs:
+        raise ArgumentError("the fvcore tracer takes no inputs by name", "use --tracer dispatch")
     from addercost.trace.jit import trace_with_fvcore
 
     model = loaded.rebuild() if loaded.rebuild is not None else loaded.model
     return trace_with_fvcore(model, *inputs.args, name=loaded.name)
+
+
+def _dispatched(loaded: LoadedModel, inputs: ModelInputs, backward: bool) -> Trace:
+    from addercost.trace.tracer import trace
+
+    return trace(
+        loaded.model,
+        *inputs.args,
+        kwargs=inputs.kwargs,
+        name=loaded.name,
+        rebuild=loaded.rebuild,
+        backward=backward,
+    )
 
 
 def load_trace(path: Path) -> Trace:

@@ -14,14 +14,16 @@ Call = Callable[[], object]
 class Condition:
     """The state of the device at one moment; None and empty where the machine does not tell.
 
-    clock_hz: of the compute units. steal_s: time a hypervisor has taken since boot. throttle_reasons: why the
-    clock is held down, in the driver's words.
+    clock_hz: of the compute units. steal_s: time a hypervisor has taken since boot. waited_s: time this
+    thread could have run and another program had the core. throttle_reasons: why the clock is held down, in
+    the driver's words.
     """
 
     clock_hz: float | None = None
     temperature_c: float | None = None
     power_w: float | None = None
     steal_s: float | None = None
+    waited_s: float | None = None
     throttle_reasons: tuple[str, ...] = ()
 
 
@@ -68,6 +70,16 @@ class Device(Protocol):
         """Seconds a call: `calls` of them in one timed region, after a flush of the caches where cold."""
 
     def condition(self) -> Condition: ...
+
+    def limit(self, name: str) -> float | None:
+        """The best rate of the device now, by the bare inner loop: sites a second for "mac", "adder",
+        "adder_u8", "mac_u8", "xnor" …, bytes a second for "memory"; None where it cannot be measured."""
+
+    def free_bytes(self) -> int | None:
+        """Memory that can still be had, or None where it cannot be told."""
+
+    def close(self) -> None:
+        """Puts back what was changed for timing."""
 
     def peak_bytes(self, call: Call) -> int | None:
         """The most memory the call needs above what is held before it, or None where it cannot be told."""

@@ -212,6 +212,17 @@ def _bandwidths(
         )
 
 
+def memory_bandwidth(threads: int) -> float | None:
+    """Bytes per second that `threads` cores read in order, the best of a few passes; None where it cannot be
+    measured."""
+    try:
+        compiled = Compiled(READ_IR)
+    except (ImportError, RuntimeError):
+        return None
+    alone, together = _bandwidths(compiled.reader(), cache_sizes(), threads)
+    return max((together if threads > 1 else alone).samples)
+
+
 @contextmanager
 def _touched_buffer(size: int) -> Iterator[int]:
     """The address of `size` bytes, every page present, aligned to a page."""

@@ -63,6 +63,7 @@ def measured_table(measurements: Measurements) -> Table:
         title=f"{measurements.model}, measured",
         notes=(
             f"environment: {environment or 'not recorded'}",
+            *(f"not timed: {row.label}: {row.reason}" for row in measurements.failed),
             *(f"left out: {text}" for text in measurements.left_out),
         ),
     )

@@ -1,6 +1,6 @@
-"""Timings as plain data: what `report` and `plot` need of a benchmark, whoever made it.
+"""Timings as plain data: what `bench` makes, and what `report` and `plot` need of any benchmark.
 
-The document, all times in seconds:
+The document, all times in seconds; fields of a row after `samples_s` may be left out:
 
     {"schema": "addercost/measurements/1", "model": "lenet5_bn",
      "environment": {"cpu": "…", "threads": "1"},
@@ -8,12 +8,13 @@ The document, all times in seconds:
                "samples_s": [1.2e-5, …],
                "predicted": [{"hardware": "…", "model": "throughput", "seconds": 9e-6}]}]}
 
-Samples are kept raw; the median and its interval are derived. A row with a sample that is no positive number
-is left out and listed.
+Samples are kept raw, in order of time; medians, intervals and ratios are derived. A row with a sample that is
+no positive number is left out and listed.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
 from collections.abc import Mapping
@@ -21,11 +22,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from addercost.errors import DataError
+from addercost.measure.intervals import half_width, interleaved_ratio, median_interval
 from addercost.report.plain import from_plain, to_plain
 from addercost.trace.serialize import check_schema
 
 SCHEMA = "addercost/measurements/1"
-_FEWEST_FOR_INTERVAL = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,24 @@ class PredictedTime:
 
 
 @dataclass(frozen=True, slots=True)
+class MeasuredKernel:
+    """One kernel of a device inside a row's call."""
+
+    name: str
+    seconds: float
+    launches: float = 1
+
+
+@dataclass(frozen=True, slots=True)
 class MeasuredRow:
-    """Timings of one layer, or of the whole model where `path` is empty. samples_s: seconds a run."""
+    """Timings of one layer, or of the whole model where `path` is empty. samples_s: seconds a run.
+
+    paths: every layer of this shape; positions: where they stand among the timed layers of the model.
+    case: the shape, as `bench --conv` takes it. cache: "warm" or "cold". sites: input-weight pairings.
+    bytes_moved: each operand once. limit: the arithmetic's limit, limit_sites_per_s its rate beside the row.
+    reference: what ran interleaved with it, A B B A; reference_samples_s stand as samples_s do.
+    converged: whether the intervals came within the precision asked for. includes: what a run consists of.
+    """
 
     path: str
     arithmetic: str
@@ -47,6 +64,23 @@ class MeasuredRow:
     implementation: str = ""
     dtype: str = "fp32"
     predicted: tuple[PredictedTime, ...] = ()
+    paths: tuple[str, ...] = ()
+    positions: tuple[int, ...] = ()
+    case: str = ""
+    cache: str = ""
+    includes: str = ""
+    sites: int = 0
+    bytes_moved: int = 0
+    limit: str = ""
+    limit_sites_per_s: float | None = None
+    reference: str = ""
+    reference_samples_s: tuple[float, ...] = field(default=(), metadata={"allow_nan": True})
+    converged: bool | None = None
+    warnings: tuple[str, ...] = ()
+    kernels: tuple[MeasuredKernel, ...] = ()
+    peak_bytes: int | None = None
+    energy_j: float | None = None
+    energy_resolution_j: float | None = None
 
     @property
     def label(self) -> str:
@@ -55,33 +89,90 @@ class MeasuredRow:
         )
 
     @property
+    def times(self) -> int:
+        """How many layers of the model have this shape."""
+        return max(len(self.paths), 1)
+
+    @property
     def median_s(self) -> float:
         return statistics.median(self.samples_s)
 
     @property
     def interval_s(self) -> tuple[float, float] | None:
-        """The 95 % interval of the median by order statistics, or None with fewer than six samples.
+        """The 95 % interval of the median, or None with fewer than six samples. See `median_interval`."""
+        return median_interval(self.samples_s)
 
-        Ranks: n/2 ∓ 0.98·√n, the normal approximation of the binomial (Conover, Practical Nonparametric
-        Statistics, 3.2).
-        """
-        n = len(self.samples_s)
-        if n < _FEWEST_FOR_INTERVAL:
+    @property
+    def spread(self) -> float | None:
+        """Half the interval, relative to the median."""
+        interval = self.interval_s
+        return None if interval is None else half_width(interval, self.median_s)
+
+    @property
+    def ratio(self) -> tuple[float, tuple[float, float] | None] | None:
+        """How many times as long as the reference a run takes, with the 95 % interval; None without one."""
+        if not self.reference_samples_s:
             return None
-        ordered = sorted(self.samples_s)
-        low = max(math.floor(n / 2 - 0.98 * math.sqrt(n)), 0)
-        high = min(math.ceil(n / 2 + 1 + 0.98 * math.sqrt(n)), n) - 1
-        return ordered[low], ordered[high]
+        return interleaved_ratio(self.samples_s, self.reference_samples_s)
+
+    @property
+    def sites_per_s(self) -> float | None:
+        return self.sites / self.median_s if self.sites else None
+
+    @property
+    def share_of_limit(self) -> float | None:
+        """The rate over that of the bare arithmetic, measured beside it."""
+        if not self.sites or not self.limit_sites_per_s:
+            return None
+        return self.sites / self.median_s / self.limit_sites_per_s
+
+    @property
+    def intensity(self) -> float | None:
+        """Operations a byte, two a site."""
+        return 2 * self.sites / self.bytes_moved if self.bytes_moved else None
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRow:
+    """What could not be timed, and why."""
+
+    path: str
+    arithmetic: str
+    implementation: str
+    dtype: str
+    reason: str
+    case: str = ""
+    paths: tuple[str, ...] = ()
+
+    @property
+    def times(self) -> int:
+        return max(len(self.paths), 1)
+
+    @property
+    def label(self) -> str:
+        return " ".join(
+            part
+            for part in (self.path or "(model)", self.arithmetic, self.implementation, self.dtype)
+            if part
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """Timings made in one environment. left_out: rows that could not be used, with the reason."""
+    """Timings made in one environment. left_out: rows that could not be used, with the reason.
+
+    settings: what the run was asked for. limits: rates of the device measured in the same run, "memory" in
+    bytes a second.
+    """
 
     model: str
     environment: Mapping[str, str]
     rows: tuple[MeasuredRow, ...]
     left_out: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
+    failed: tuple[FailedRow, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def measurements_from_data(data: Any, source: str = "measurements") -> Measurements:
@@ -90,16 +181,42 @@ def measurements_from_data(data: Any, source: str = "measurements") -> Measureme
     read = from_plain(Measurements, data, source)
     usable, left_out = [], list(read.left_out)
     for row in read.rows:
-        bad = sum(not (math.isfinite(sample) and sample > 0) for sample in row.samples_s)
-        if bad or not row.samples_s:
-            why = f"{bad} of {len(row.samples_s)} samples are no positive number" if bad else "no samples"
+        why = _unusable(row)
+        if why:
             left_out.append(f"{row.label}: {why}")
         else:
             usable.append(row)
-    if not usable:
+    if not usable and not read.failed:
         raise DataError(f"{source} has no usable row", "; ".join(left_out[:3]) or "measure again")
     return replace(read, rows=tuple(usable), left_out=tuple(left_out))
 
 
+def _unusable(row: MeasuredRow) -> str:
+    """Why a row cannot be shown; "" where it can."""
+    for samples in (row.samples_s, row.reference_samples_s):
+        bad = sum(not (math.isfinite(sample) and sample > 0) for sample in samples)
+        if bad:
+            return f"{bad} of {len(samples)} samples are no positive number"
+    if not row.samples_s:
+        return "no samples"
+    if row.reference_samples_s and (
+        len(row.samples_s) != len(row.reference_samples_s) or len(row.samples_s) % 2
+    ):
+        return "its samples do not pair up with those of its reference"
+    return ""
+
+
+def row_from_data(data: Any, source: str) -> MeasuredRow:
+    """One row of the document. Raises DataError."""
+    return from_plain(MeasuredRow, data, source)
+
+
 def measurements_to_data(measurements: Measurements) -> dict[str, Any]:
     return {"schema": SCHEMA, **to_plain(measurements)}
+
+
+def measurements_to_json(measurements: Measurements) -> str:
+    """The document, one row a line so that files diff well."""
+    data = measurements_to_data(measurements)
+    rows = ",\n".join(f"  {json.dumps(row, allow_nan=False)}" for row in data.pop("rows"))
+    return f'{json.dumps(data, indent=1, allow_nan=False)[:-2]},\n "rows": [\n{rows}\n ]\n}}\n'

@@ -181,7 +181,7 @@ def test_measurements_without_a_usable_row() -> None:
 def test_interval_of_the_median() -> None:
     """100 samples 1…100: ranks 100/2 - 9.8 = 40.2 and 100/2 + 1 + 9.8 = 60.8, so the 41st and the 61st."""
     data = sample_data.measurements(rows=1)
-    data["rows"][0]["samples_s"] = [float(i) for i in range(100, 0, -1)]
+    data["rows"][0]["samples_s"] = [float(i * 37 % 101) for i in range(1, 101)]
     row = measurements_from_data(data).rows[0]
     assert row.median_s == 50.5
     assert row.interval_s == (41.0, 61.0)

@@ -53,11 +53,23 @@ class KernelClass:
     """Fewer channels than filter columns: the inner loop runs along the filter's row instead."""
     across: bool = False
     """Vectors lie across a row of outputs, at stride 1."""
+    whole_squares: bool = False
+    """A filter's taps divide into whole vectors: weights are turned round in registers."""
 
     @property
     def block(self) -> int:
         """Filters in a tile."""
         return self.pixels if self.across else self.vector_run
+
+    @property
+    def whole_pixels(self) -> bool:
+        """The scratch image keeps a pixel's channels together, otherwise a row's pixels."""
+        return self.channels_last_input and not self.across
+
+    @property
+    def turned_output(self) -> bool:
+        """Pixels are neighbours in the output and filters in the tile."""
+        return not (self.channels_last_output or self.across)
 
     @property
     def vector_run(self) -> int:
@@ -101,9 +113,13 @@ class _Algorithm:
         self.stored[tuple(at)] = hl.cast(site.result, site.finish(self.sum[tuple(at)], self["terms"]))
         size, pixels = kernel.vector_run, kernel.pixels
         along, other = (self.q, self.k) if kernel.across else (self.k, self.q)
-        self.output[self.k, self.g, self.q, self.p, self.n] = self.stored[
-            along % size, other % pixels, along // size, other // pixels, self.g, self.p, self.n
-        ]
+        place = (along // size, other // pixels, self.g, self.p, self.n)
+        if kernel.turned_output:
+            within = (along % size) % kernel.lanes * self.rows + other % pixels
+            value = self._turned()[(within, along % size // kernel.lanes, *place)]
+        else:
+            value = self.stored[(along % size, other % pixels, *place)]
+        self.output[self.k, self.g, self.q, self.p, self.n] = value
 
     def __getitem__(self, name: str) -> Any:
         return self.parameters[name]
@@ -118,7 +134,16 @@ class _Algorithm:
         inside = inside & (column < width) & (row < height)
         value = self.input[c, self.g, hl.clamp(column, 0, width - 1), hl.clamp(row, 0, height - 1), self.n]
         scratch = hl.Func("scratch")
-        scratch[c, self.g, x, y, self.n] = hl.select(inside, value, hl.cast(self.site.element, 0))
+        if self.kernel.whole_pixels:
+            scratch[c, self.g, x, y, self.n] = hl.select(inside, value, hl.cast(self.site.element, 0))
+            return scratch
+        # Zeros first, then the rows: a vector that reaches over an edge is a masked one, not a gathered one.
+        scratch[c, self.g, x, y, self.n] = hl.cast(self.site.element, 0)
+        self.inner = hl.RDom([(0, width)], "inner")
+        self.inner.where((row >= 0) & (row < height))
+        scratch[c, self.g, self.inner.x + self["padding_x"], y, self.n] = self.input[
+            c, self.g, self.inner.x, hl.clamp(row, 0, height - 1), self.n
+        ]
         return scratch
 
     def _packed_weight(self) -> Any:
@@ -130,6 +155,13 @@ class _Algorithm:
             filter_ = hl.min(self.tile * self.kernel.pixels + self.pixel, self.weight.dim(1).extent() - 1)
             packed[self.pixel, self.j, self.tile, self.g] = self.weight[self.j, filter_, self.g]
             return packed
+        if self.kernel.whole_squares:
+            side, squares = self.kernel.lanes, self._squares()
+            at = (self.j % side) * side + self.lane % side
+            packed[self.lane, self.j, self.block, self.g] = squares[
+                at, self.lane // side, self.j // side, self.block, self.g
+            ]
+            return packed
         if self.site.packed == 1:
             packed[self.lane, self.j, self.block, self.g] = self.weight[self.j, filter_, self.g]
             return packed
@@ -138,6 +170,34 @@ class _Algorithm:
             self.j * self.site.packed + self.part, filter_, self.g
         ]
         return packed
+
+    def _squares(self) -> Any:
+        """Squares of weights, as many filters as taps, with the filters innermost."""
+        side = self.kernel.lanes
+        m, group, jo = self.square_index = tuple(hl.Var(name) for name in ("m", "group", "jo"))
+        filter_ = self.block * self.kernel.vector_run + group * side + m // side
+        rows = hl.Func("rows")
+        rows[m, group, jo, self.block, self.g] = self.weight[
+            jo * side + m % side, hl.min(filter_, self.weight.dim(1).extent() - 1), self.g
+        ]
+        self.weight_stages = _interleaved(rows, (m, group, jo, self.block, self.g), side, side)
+        return self.weight_stages[-1]
+
+    def _turned(self) -> Any:
+        """The stored tile with the pixels innermost, each vector of filters for itself."""
+        m, group = self.turned_index = tuple(hl.Var(name) for name in ("m", "group"))
+        lane = group * self.kernel.lanes + m % self.kernel.lanes
+        place = (self.block, self.tile, self.g, self.p, self.n)
+        rows = hl.Func("tile_rows")
+        pixel = hl.min(m // self.kernel.lanes, self.kernel.pixels - 1)
+        rows[(m, group, *place)] = self.stored[(lane, pixel, *place)]
+        self.output_stages = _interleaved(rows, (m, group, *place), self.rows, self.kernel.lanes)
+        return self.output_stages[-1]
+
+    @property
+    def rows(self) -> int:
+        """Of the turned tile: its pixels rounded up to a power of two."""
+        return int(1 << (self.kernel.pixels - 1).bit_length())
 
     def _sum(self) -> Any:
         taps = [self.reduction[axis] for axis in range(self.reduction.dimensions())]
@@ -214,6 +274,8 @@ class _Algorithm:
         kernel, reduction = self.kernel, self.reduction
         # The stored tile may be addressed in a loop; the sum may not, or it would leave the registers.
         self.stored.compute_at(self.output, self.tile_loop).store_in(hl.MemoryType.Stack)
+        if kernel.turned_output:
+            self._schedule_turned()
         self.sum.compute_at(self.stored, self.block).store_in(hl.MemoryType.Register)
         tiles = [self.stored, self.sum]
         if self.site.held:
@@ -231,12 +293,33 @@ class _Algorithm:
             update.reorder(taps[0], self.lane, self.pixel, *taps[1:]).atomic().vectorize(taps[0])
         update.vectorize(self.lane, kernel.lanes).unroll(self.lane).unroll(self.pixel)
 
+    def _schedule_squares(self, packed: Any) -> None:
+        side, (m, group, jo) = self.kernel.lanes, self.square_index
+        column = hl.Var("column")
+        packed.bound(self.lane, 0, self.kernel.block).align_bounds(self.j, side)
+        packed.split(self.j, jo, column, side).split(self.lane, group, self.lane, side)
+        # Along the filters' rows first: few streams of memory at a time.
+        packed.reorder(self.lane, column, jo, group, self.block, self.g).vectorize(self.lane).unroll(column)
+        for stage in self.weight_stages:
+            stage.compute_at(packed, jo)
+        _schedule_interleaved(self.weight_stages, m, side, side)
+
+    def _schedule_turned(self) -> None:
+        m, group = self.turned_index
+        last = self.output_stages[-1]
+        last.compute_at(self.output, self.tile_loop).bound(group, 0, self.kernel.vectors).unroll(group)
+        for stage in self.output_stages[:-1]:
+            stage.compute_at(last, group)
+        _schedule_interleaved(self.output_stages, m, self.rows, self.kernel.lanes)
+
     def _schedule_copies(self) -> None:
         kernel = self.kernel
         packed = self.packed.compute_at(self.output, self.block_loop)
         if kernel.across:
             # A few filters: copied as they come.
             packed.bound(self.pixel, 0, kernel.pixels)
+        elif kernel.whole_squares:
+            self._schedule_squares(packed)
         elif self.site.packed == 1:
             # Dense loads along j and scattered stores: half the time of gathering along the filters.
             jo, ji = hl.Var("jo"), hl.Var("ji")
@@ -256,11 +339,37 @@ class _Algorithm:
         if kernel.direct:
             return
         scratch = self.scratch.compute_at(self.output, self.strip_loop)
-        if kernel.channels_last_input and not kernel.across:
+        if kernel.whole_pixels:
             width = self.site.packed if self.site.packed > 1 else 16
             scratch.vectorize(self.c, width, Guard).never_partition_all()
         else:
-            # x stays innermost, as in the input, and the loop is cut where the border begins.
             order = (self.x, self.c, self.g, self.y, self.n)
             scratch.reorder_storage(*order).reorder(*order)
             scratch.vectorize(self.x, 16, hl.TailStrategy.RoundUp)
+            rows = scratch.update().reorder(self.inner.x, *order[1:])
+            rows.vectorize(self.inner.x, 16, hl.TailStrategy.Predicate)
+
+
+def _interleaved(rows: Any, at: tuple[Any, ...], number: int, length: int) -> list[Any]:
+    """`rows`, `number` (a power of two) vectors of `length` one after the other in its first axis, and after
+    it each stage of their transposition: one interleaves the first half of what is before it with the second.
+    """
+    m, rest = at[0], at[1:]
+    stages = [rows]
+    for _ in range(1, number.bit_length()):
+        stage = hl.Func(f"interleaved{len(stages)}")
+        stage[at] = stages[-1][(m // 2 + m % 2 * (number * length // 2), *rest)]
+        stages.append(stage)
+    return stages
+
+
+def _schedule_interleaved(stages: list[Any], m: Any, number: int, length: int) -> None:
+    half, pair = hl.Var("half"), hl.Var("pair")
+    for stage in stages:
+        stage.store_in(hl.MemoryType.Stack).bound(m, 0, number * length)
+        if stage is stages[0]:
+            stage.split(m, pair, m, length).vectorize(m).unroll(pair)
+        else:
+            # Two stores, of every second element each, become one of an interleaved vector.
+            stage.split(m, m, half, 2).split(m, pair, m, length)
+            stage.reorder(m, half, pair).vectorize(m).unroll(half).unroll(pair)

@@ -1,0 +1,88 @@
+"""A benchmark from its plan to measurements: row after row, each kept as soon as it is there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import torch
+
+from addercost.errors import AddercostError
+from addercost.measure.device import Device
+from addercost.measure.plan import RowPlan
+from addercost.measure.runner import Effort, time_call
+from addercost.measure.store import Entry, Journal
+from addercost.report.measurements import FailedRow, MeasuredKernel, MeasuredRow
+
+ENERGY_S = 0.5
+
+Said = Callable[[int, RowPlan, Entry | None], None]
+"""(number of the row, its plan, what came of it or None before it starts)."""
+
+
+def run(
+    plans: Iterable[RowPlan],
+    device: Device,
+    journal: Journal,
+    effort: Effort,
+    said: Said = lambda number, plan, entry: None,
+    now: Callable[[], float] = time.monotonic,
+) -> None:
+    """Times every row that the journal has not yet. A row that fails is marked and the others go on."""
+    for number, plan in enumerate(plans, 1):
+        if plan.key in journal.entries:
+            continue
+        said(number, plan, None)
+        entry = timed_row(plan, device, effort, now)
+        journal.add(plan.key, entry)
+        said(number, plan, entry)
+
+
+def timed_row(
+    plan: RowPlan, device: Device, effort: Effort, now: Callable[[], float] = time.monotonic
+) -> Entry:
+    """One row, or why there is none."""
+    try:
+        with torch.no_grad():
+            return _measured(plan, device, effort, now)
+    except AddercostError as error:
+        return _failed(plan, str(error))
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        return _failed(plan, f"out of memory: {_first_line(error)}; {_fitting(plan, device)}")
+    except Exception as error:  # torch and its compilers raise anything; the other rows are worth having
+        return _failed(plan, f"{type(error).__name__}: {_first_line(error)}")
+
+
+def _measured(plan: RowPlan, device: Device, effort: Effort, now: Callable[[], float]) -> MeasuredRow:
+    call, reference = plan.make(device.free_bytes())
+    timed = time_call(device, call, reference, effort, now)
+    energy = device.energy(call, ENERGY_S)
+    return replace(
+        plan.row,
+        samples_s=timed.samples_s,
+        reference_samples_s=timed.reference_samples_s,
+        converged=timed.converged,
+        warnings=timed.warnings,
+        limit_sites_per_s=device.limit(plan.row.limit) if plan.row.limit else None,
+        kernels=tuple(MeasuredKernel(k.name, k.seconds, k.launches) for k in device.kernels(call)),
+        peak_bytes=device.peak_bytes(call),
+        energy_j=energy.joules if energy is not None else None,
+        energy_resolution_j=energy.resolution_j if energy is not None else None,
+    )
+
+
+def _failed(plan: RowPlan, reason: str) -> FailedRow:
+    row = plan.row
+    return FailedRow(row.path, row.arithmetic, row.implementation, row.dtype, reason, row.case, row.paths)
+
+
+def _fitting(plan: RowPlan, device: Device) -> str:
+    free, need = device.free_bytes(), plan.row.bytes_moved
+    if not free or not need:
+        return "try a smaller batch"
+    return f"its tensors take {need / 2**30:.2f} GiB and {free / 2**30:.2f} GiB are free, try a smaller batch"
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0][:300]

@@ -1,0 +1,66 @@
+"""Where and with what a measurement was made."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import subprocess
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import addercost
+from addercost.measure.device import DeviceFacts
+
+LIBRARIES = ("torch", "halide", "triton", "llvmlite", "numpy")
+
+MAY_DIFFER = ("date", "addercost", "commit")
+"""Lines that say when and by which version of ours; all others are the environment."""
+
+
+def environment(facts: DeviceFacts, today: str | None = None) -> dict[str, str]:
+    """One line a fact, for people and for `comparable`."""
+    lines = {facts.kind: facts.name, **facts.environment}
+    lines["system"] = f"{platform.system()} {platform.release()} {platform.machine()}"
+    lines["python"] = platform.python_version()
+    lines |= {name: found for name in LIBRARIES if (found := _version(name))}
+    lines["addercost"] = addercost.__version__
+    commit = git_commit(Path(addercost.__file__).parent)
+    if commit:
+        lines["commit"] = commit
+    lines["date"] = today or datetime.datetime.now(datetime.UTC).date().isoformat()
+    return lines
+
+
+def differences(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
+    """`name: this, that` of every line of two environments that makes their timings incomparable."""
+    names = [name for name in dict.fromkeys((*one, *other)) if name not in MAY_DIFFER]
+    return [
+        f"{name}: {one.get(name, 'not recorded')}, {other.get(name, 'not recorded')}"
+        for name in names
+        if one.get(name) != other.get(name)
+    ]
+
+
+def git_commit(folder: Path) -> str:
+    """The commit that is checked out there, with `+` where tracked files are changed; "" for no checkout."""
+    try:
+        commit = _git(folder, "rev-parse", "--short=12", "HEAD")
+        tracked = _git(folder, "ls-files", "--error-unmatch", "__init__.py")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return f"{commit}{'+' if changed else ''}" if tracked else ""
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    return done.stdout.strip()
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""

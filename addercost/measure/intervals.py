@@ -1,0 +1,101 @@
+"""Medians with intervals, and ratios of interleaved sides: what a timing says, and when it says nothing.
+
+Timings are not independent: a busy spell or a slow clock lasts longer than one of them. Intervals are those
+of order statistics, which assume no distribution, widened by the long-run variance of the signs about the
+median. Sources: Conover, Practical Nonparametric Statistics, 3.2 (ranks); Sen, Ann. Math. Statist. 39 (1968)
+(the median of dependent data depends on the covariances of these signs); Newey and West, Econometrica 55
+(1987) (their weighted sum).
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from enum import StrEnum
+
+FEWEST = 6
+"""With fewer samples not even their whole range covers the median 95 times in 100."""
+
+MARGIN = 0.01
+"""Ratios closer to 1 than this are not called different: where code and data happen to lie in memory moves a
+timing by as much. Source: Mytkowicz et al., Producing Wrong Data Without Doing Anything Obviously Wrong,
+ASPLOS 2009."""
+
+
+class Verdict(StrEnum):
+    """What an interval of a ratio of times says."""
+
+    FASTER = "faster"
+    SLOWER = "slower"
+    CANNOT_TELL = "cannot tell"
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """The 95 % interval of the median, or None with fewer than `FEWEST` values. values: in order of time.
+
+    Too narrow still where a disturbance lasts for a large part of the run, which no single run can show.
+    """
+    n = len(values)
+    if n < FEWEST:
+        return None
+    reach = 0.98 * math.sqrt(n * dependence(values))
+    ordered = sorted(values)
+    low = max(math.floor(n / 2 - reach), 0)
+    high = min(math.ceil(n / 2 + 1 + reach), n) - 1
+    return ordered[low], ordered[high]
+
+
+def dependence(values: Sequence[float]) -> float:
+    """By how much neighbours in time being alike inflates the variance of the median; 1 where they are not.
+
+    1 + 2·Σ_k (1 - k/(K+1))·ρ_k over the autocorrelations ρ_k of the signs of value - median, K = ⌈√n⌉.
+    """
+    n = len(values)
+    middle = statistics.median(values)
+    signs = [(v > middle) - (v < middle) for v in values]
+    own = sum(s * s for s in signs)
+    if own == 0:
+        return 1.0
+    reach = min(math.ceil(math.sqrt(n)), n - 1)
+    total = 1.0
+    for k in range(1, reach + 1):
+        shared = sum(a * b for a, b in zip(signs, signs[k:], strict=False))
+        total += 2 * (1 - k / (reach + 1)) * shared / own
+    return max(total, 1.0)
+
+
+def block_log_ratios(own: Sequence[float], other: Sequence[float]) -> list[float]:
+    """log(own / other) of each block A B B A, of each side the shorter of its two samples.
+
+    Noise only lengthens a run, so the shorter one says more (Chen and Revels, Robust benchmarking in noisy
+    environments, 2016); both sides have two chances in the same few milliseconds. Raises ValueError where the
+    sides do not pair up.
+    """
+    if len(own) != len(other) or len(own) % 2:
+        raise ValueError(f"{len(own)} and {len(other)} samples are no blocks of A B B A")
+    return [math.log(min(own[i], own[i + 1]) / min(other[i], other[i + 1])) for i in range(0, len(own), 2)]
+
+
+def interleaved_ratio(
+    own: Sequence[float], other: Sequence[float]
+) -> tuple[float, tuple[float, float] | None]:
+    """How many times as long `own` takes as `other`: the median over the blocks, and its 95 % interval."""
+    ratios = block_log_ratios(own, other)
+    interval = median_interval(ratios)
+    middle = math.exp(statistics.median(ratios))
+    return middle, None if interval is None else (math.exp(interval[0]), math.exp(interval[1]))
+
+
+def verdict(interval: tuple[float, float] | None, margin: float = MARGIN) -> Verdict:
+    """Slower or faster only where the whole interval of the ratio lies beyond 1 by more than the margin."""
+    if interval is not None and interval[0] > 1 + margin:
+        return Verdict.SLOWER
+    if interval is not None and interval[1] < 1 / (1 + margin):
+        return Verdict.FASTER
+    return Verdict.CANNOT_TELL
+
+
+def half_width(interval: tuple[float, float] | None, middle: float) -> float:
+    """Half of an interval relative to its middle value; infinite where there is none."""
+    return math.inf if interval is None else (interval[1] - interval[0]) / (2 * middle)

@@ -1,0 +1,188 @@
+"""Contenders of ours: the layers of `addercost.layers`, and the bare kernels below them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from addercost.arithmetic import Arithmetic
+from addercost.kernels import dispatch
+from addercost.kernels.problem import Geometry, rows_as_image
+from addercost.layers.adder import AdderConv2d, AdderLinear
+from addercost.layers.ops.shift import power_of_two
+from addercost.layers.quantize import quantize_adder
+from addercost.measure.case import LayerCase
+from addercost.measure.contenders import (
+    TENSOR_DTYPES,
+    Build,
+    Contender,
+    Place,
+    UnsupportedError,
+    random_codes,
+    random_tensor,
+)
+from addercost.measure.device import Call
+from addercost.measure.vendor_kernels import layer_with
+
+LAYER = "addercost layer"
+KERNEL = "addercost kernel"
+
+Operation = Callable[[Tensor, Tensor, Geometry], Tensor]
+
+
+def contenders(device: torch.device) -> Iterator[Contender]:
+    """Ours on `device`: Halide's on "cpu", Triton's on "cuda"."""
+    kernel = "triton" if device.type == "cuda" else "halide"
+    if kernel == "halide":
+        yield Contender(
+            Arithmetic.MAC,
+            KERNEL,
+            "fp32",
+            "the adder kernel's schedule with a multiplication: the arithmetic is the only difference",
+            _halide_mac,
+            limit="mac",
+        )
+    for dtype, bits in (("fp32", 32), ("bf16", 16), ("fp16", 16)):
+        wide = "" if dtype == "fp32" or kernel == "triton" else "; computed in fp32, converted each run"
+        yield Contender(
+            Arithmetic.ADDER,
+            LAYER,
+            dtype,
+            f"AdderConv2d or AdderLinear{wide}",
+            _layer(Arithmetic.ADDER, dtype),
+            limit="adder" if dtype == "fp32" or kernel == "halide" else f"adder_{dtype}",
+            claims=("adder_forward", kernel),
+            item_bits=(bits,) * 3,
+        )
+    yield Contender(
+        Arithmetic.ADDER,
+        KERNEL,
+        "int8",
+        "sums of absolute differences of u8 inputs and weights, int32 outputs",
+        _adder_u8,
+        limit="adder_u8",
+        claims=("adder_u8_forward", kernel),
+        item_bits=(8, 8, 32),
+    )
+    yield Contender(
+        Arithmetic.ADDER,
+        "quantized layer",
+        "int8",
+        "QuantizedAdder: quantises its fp32 input, the u8 kernel, scales to fp32",
+        _quantized,
+        limit="adder_u8",
+        claims=("adder_u8_forward", kernel),
+        item_bits=(32, 8, 32),
+        estimated=False,
+    )
+    yield Contender(
+        Arithmetic.XNOR,
+        KERNEL,
+        "fp32",
+        "xor and popcount of signs packed beforehand, 32 to a word; without packing and scaling",
+        _xnor_words,
+        limit="xnor",
+        item_bits=(1, 1, 32),
+        estimated=False,
+    )
+    yield Contender(
+        Arithmetic.XNOR,
+        LAYER,
+        "fp32",
+        "BinaryConv2d or BinaryLinear: packs the signs of input and weight, kernel, scales by α",
+        _layer(Arithmetic.XNOR, "fp32"),
+        limit="xnor",
+        claims=("binary_forward", kernel),
+    )
+    yield Contender(
+        Arithmetic.SHIFT,
+        LAYER,
+        "fp32",
+        "ShiftConv2d or ShiftLinear: rounds its weights to powers of two, then the kernel",
+        _layer(Arithmetic.SHIFT, "fp32"),
+        limit="mac",
+        claims=("shift_forward", kernel),
+    )
+    yield Contender(
+        Arithmetic.SHIFT,
+        KERNEL,
+        "fp32",
+        "the kernel on weights that are powers of two already",
+        _shift_kernel,
+        limit="mac",
+        claims=("shift_forward", kernel),
+    )
+
+
+def _layer(arithmetic: Arithmetic, dtype: str) -> Build:
+    def build(case: LayerCase, place: Place) -> Call:
+        x, w = tensors(case, place, TENSOR_DTYPES[dtype])
+        return partial(layer_with(arithmetic, case, w), x)
+
+    return build
+
+
+def tensors(case: LayerCase, place: Place, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Input, and weight as a layer holds it: densely, filter after filter."""
+    weight_place = Place(place.device, torch.contiguous_format)
+    return random_tensor(case.input_shape, place, dtype), random_tensor(
+        case.weight_shape, weight_place, dtype
+    )
+
+
+def images(case: LayerCase, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor, Geometry]:
+    """Tensors and geometry as kernels take them: a linear layer is a 1×1 convolution over its rows."""
+    if case.linear:
+        return rows_as_image(x), w[:, :, None, None], Geometry()
+    return x, w, Geometry(case.stride, case.padding, case.dilation, case.groups)
+
+
+def _halide_mac(case: LayerCase, place: Place) -> Call:
+    try:
+        from addercost.kernels.cpu import run
+    except ImportError as error:
+        raise UnsupportedError(f"no halide kernel here: {error}") from None
+    x, w, geometry = images(case, *tensors(case, place, torch.float32))
+    if not run.supports("mac", x, w):
+        raise UnsupportedError("a tensor is larger than the kernel can address")
+    return partial(run.convolve, "mac", x, w, geometry)
+
+
+def _adder_u8(case: LayerCase, place: Place) -> Call:
+    x = random_codes(case.input_shape, place, 0, 256, torch.uint8)
+    w = random_codes(case.weight_shape, place, 0, 256, torch.uint8)
+    return partial(dispatch.adder_u8_forward, *images(case, x, w))
+
+
+def _quantized(case: LayerCase, place: Place) -> Call:
+    x, w = tensors(case, place, torch.float32)
+    layer = layer_with(Arithmetic.ADDER, case, w)
+    assert isinstance(layer, AdderConv2d | AdderLinear)
+    return partial(quantize_adder(layer, x).to(place.device).eval(), x)
+
+
+def _xnor_words(case: LayerCase, place: Place) -> Call:
+    x, w, geometry = images(case, *tensors(case, place, torch.float32))
+    terms = w[0].numel()
+    if place.device.type == "cuda":
+        from addercost.kernels.gpu import launch
+
+        words, weight_words = launch.pack_signs(x, geometry.groups), launch.pack_signs(w, 1)
+        p, q = case.output_size
+        out = torch.empty((x.shape[0], w.shape[0], p, q), dtype=torch.int32, device=place.device)
+        return partial(launch.convolve, "xnor", words, weight_words, geometry, out)
+    try:
+        from addercost.kernels.cpu import run
+        from addercost.kernels.cpu.signs import pack_signs
+    except ImportError as error:
+        raise UnsupportedError(f"no halide kernel here: {error}") from None
+    packed = pack_signs(x, geometry.groups), pack_signs(w, 1)
+    return partial(run.convolve, "xnor", *packed, geometry, terms)
+
+
+def _shift_kernel(case: LayerCase, place: Place) -> Call:
+    x, w, geometry = images(case, *tensors(case, place, torch.float32))
+    return partial(dispatch.shift_forward, x, power_of_two(w), geometry)

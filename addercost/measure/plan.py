@@ -1,0 +1,75 @@
+"""Which rows a benchmark has, in order, and how each is made ready."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from addercost.arithmetic import Arithmetic
+from addercost.measure.case import CaseUse
+from addercost.measure.contenders import Contender, Place, contenders, reference_of
+from addercost.measure.device import Call
+from addercost.measure.predictions import Predict, layer_predictor
+from addercost.report.measurements import MeasuredRow
+
+Make = Callable[[int | None], tuple[Call, Call | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class RowPlan:
+    """A row before it is timed. make: (bytes that are free) to the call and its reference, each run once."""
+
+    row: MeasuredRow
+    make: Make
+
+    @property
+    def key(self) -> str:
+        """What tells the row from all others of a run."""
+        row = self.row
+        return " | ".join((row.case or row.path or "model", row.arithmetic, row.implementation, row.dtype))
+
+
+def layer_rows(
+    uses: Sequence[CaseUse],
+    arithmetics: Sequence[Arithmetic],
+    dtypes: Sequence[str],
+    place: Place,
+    cache: str,
+    predict: Predict | None = None,
+) -> Iterator[RowPlan]:
+    """Every contender on every shape. Raises ArgumentError for an unknown number format."""
+    chosen = list(contenders(place.device, arithmetics, dtypes))
+    predicted = layer_predictor(predict) if predict is not None else None
+    for use in uses:
+        for contender in chosen:
+            if use.case.linear and not contender.linear:
+                continue
+            reference = reference_of(contender, place.device)
+            row = MeasuredRow(
+                path=use.paths[0],
+                arithmetic=contender.arithmetic.value,
+                samples_s=(),
+                implementation=contender.implementation,
+                dtype=contender.dtype,
+                predicted=predicted(use.case, contender.dtype, contender.arithmetic)
+                if predicted is not None and contender.estimated
+                else (),
+                paths=use.paths,
+                positions=use.positions,
+                case=use.case.text,
+                cache=cache,
+                includes=contender.includes,
+                sites=use.case.sites,
+                bytes_moved=contender.bytes_moved(use.case),
+                limit=contender.limit,
+                reference=reference.label if reference is not None else "",
+            )
+            yield RowPlan(row, _making(contender, reference, use, place))
+
+
+def _making(contender: Contender, reference: Contender | None, use: CaseUse, place: Place) -> Make:
+    def make(free_bytes: int | None) -> tuple[Call, Call | None]:
+        call = contender.made(use.case, place, free_bytes)
+        return call, None if reference is None else reference.made(use.case, place, free_bytes)
+
+    return make

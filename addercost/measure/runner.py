@@ -1,0 +1,139 @@
+"""One row: a call and its reference sampled in turn, A B B A, until the intervals are narrow enough.
+
+Every other block is B A A B: the side whose two samples lie further apart would otherwise have the better
+chance of a good moment.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from addercost.measure.device import Call, Condition, Device
+from addercost.measure.intervals import half_width, interleaved_ratio, median_interval
+
+FIRST_LOOK = 12
+"""Blocks before intervals are looked at; then after every quarter more, since each look is a chance to stop
+at a lucky moment."""
+FEWEST_BLOCKS = 3
+PATIENCE = 4
+"""Even a row of long calls is given up after so many time limits."""
+SAMPLE_S = 0.3e-3
+"""Short calls are repeated until one sample takes about this long: far more than reading the clock does, far
+less than the time another program gets when it takes the core."""
+
+MOST_STEAL, MOST_WAITED, MOST_DRIFT = 0.01, 0.05, 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """When a row is done: the intervals within ±precision, or the time is up.
+
+    cold: caches are flushed before every run. ratio_only: the interval of the median need not be narrow.
+    """
+
+    precision: float = 0.01
+    time_limit_s: float = 3.0
+    cold: bool = False
+    ratio_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """samples_s and reference_samples_s: two of each a block, in order; the latter empty without one."""
+
+    samples_s: tuple[float, ...]
+    reference_samples_s: tuple[float, ...]
+    converged: bool
+    warnings: tuple[str, ...] = ()
+
+
+def time_call(
+    device: Device,
+    call: Call,
+    reference: Call | None,
+    effort: Effort,
+    now: Callable[[], float] = time.monotonic,
+) -> Timed:
+    """Samples `call`, interleaved with `reference` if there is one. The first block is not kept."""
+    sides = [_Side(device, side, effort.cold) for side in (call, reference) if side is not None]
+    own, other = sides[0], sides[-1] if reference is not None else None
+    before, start = device.condition(), now()
+    _block(own, other)
+    for side in sides:
+        side.samples.clear()
+    look, blocks = FIRST_LOOK, 0
+    while True:
+        if other is not None and blocks % 2:
+            _block(other, own)
+        else:
+            _block(own, other)
+        blocks, took = blocks + 1, now() - start
+        up = took > effort.time_limit_s and (blocks >= FEWEST_BLOCKS or took > PATIENCE * effort.time_limit_s)
+        if blocks < look and not up:
+            continue
+        converged = _converged(own.samples, other.samples if other else None, effort)
+        if converged or up:
+            break
+        look = math.ceil(1.25 * blocks)
+    warnings = tuple(condition_warnings(before, device.condition(), now() - start))
+    return Timed(tuple(own.samples), tuple(other.samples) if other else (), converged, warnings)
+
+
+class _Side:
+    """One call, made ready, with as many repetitions as a sample takes."""
+
+    def __init__(self, device: Device, call: Call, cold: bool) -> None:
+        self.device, self.cold = device, cold
+        self.call = device.prepare(call)
+        self.samples: list[float] = []
+        once = min(device.sample(self.call, 1, cold) for _ in range(2))
+        self.calls = 1 if cold else max(1, round(SAMPLE_S / max(once, 1e-9)))
+
+    def sample(self) -> None:
+        self.samples.append(self.device.sample(self.call, self.calls, self.cold))
+
+
+def _block(outer: _Side, inner: _Side | None) -> None:
+    """A B B A; alone, A A."""
+    outer.sample()
+    if inner is not None:
+        inner.sample()
+        inner.sample()
+    outer.sample()
+
+
+def _converged(samples: list[float], reference: list[float] | None, effort: Effort) -> bool:
+    ordered = sorted(samples)
+    middle = ordered[len(ordered) // 2]
+    if not effort.ratio_only and half_width(median_interval(samples), middle) > effort.precision:
+        return False
+    if reference is None:
+        return True
+    ratio, interval = interleaved_ratio(samples, reference)
+    return half_width(interval, ratio) <= effort.precision
+
+
+def condition_warnings(before: Condition, after: Condition, seconds: float) -> Iterator[str]:
+    """What happened to the machine meanwhile that a reader of the figures should know."""
+    for share, most, what in (
+        (
+            _share(before.steal_s, after.steal_s, seconds),
+            MOST_STEAL,
+            "the hypervisor gave time to others ({})",
+        ),
+        (_share(before.waited_s, after.waited_s, seconds), MOST_WAITED, "other programs had the core ({})"),
+    ):
+        if share > most:
+            yield what.format(f"{share:.0%} of the time")
+    if before.clock_hz and after.clock_hz and abs(after.clock_hz / before.clock_hz - 1) > MOST_DRIFT:
+        yield f"the clock moved ({before.clock_hz / 1e9:.2f} to {after.clock_hz / 1e9:.2f} GHz)"
+    reasons = dict.fromkeys((*before.throttle_reasons, *after.throttle_reasons))
+    if reasons:
+        yield f"the clock was held down: {', '.join(reasons)}"
+
+
+def _share(before: float | None, after: float | None, seconds: float) -> float:
+    return 0.0 if before is None or after is None or seconds <= 0 else (after - before) / seconds

@@ -1,0 +1,152 @@
+"""Whether comparisons made here can be believed: equal things must not differ, a slowdown must be found."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from addercost.arithmetic import Arithmetic
+from addercost.errors import AddercostError, CheckFailedError
+from addercost.measure.case import parse_case
+from addercost.measure.chains import DEPENDENT, Compiled, loop_ir
+from addercost.measure.contenders import Contender, Place, contenders
+from addercost.measure.device import Call, Device
+from addercost.measure.host import CLOCK
+from addercost.measure.intervals import Verdict, interleaved_ratio, verdict
+from addercost.measure.runner import Effort, Timed, time_call
+
+SHAPE = "1,64,28,28,64,3,1,1"
+"""A ResNet layer that takes a millisecond or less everywhere."""
+
+SLOWDOWN = 0.03
+PROBE_ROUNDS = 500
+LEAST_EQUAL, LEAST_FOUND = 0.99, 0.95
+EFFORT = Effort(precision=0.01, time_limit_s=0.6, ratio_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class SelfCheck:
+    """pairs: of each kind. equal: pairs of one thing with itself that came out "cannot tell".
+    found: pairs with the injected slowdown that came out "slower". unconverged: of both kinds together.
+    """
+
+    pairs: int
+    equal: int
+    found: int
+    unconverged: int
+    slowdown: float = SLOWDOWN
+
+    @property
+    def passed(self) -> bool:
+        return self.equal >= LEAST_EQUAL * self.pairs and self.found >= LEAST_FOUND * self.pairs
+
+    @property
+    def text(self) -> str:
+        n = self.pairs
+        return (
+            f"equal things: cannot tell in {self.equal} of {n} pairs ({self.equal / n:.1%}, at least "
+            f"{LEAST_EQUAL:.0%} are needed)\n"
+            f"slowdown of {self.slowdown:.0%}: found in {self.found} of {n} pairs ({self.found / n:.1%}, at "
+            f"least {LEAST_FOUND:.0%} are needed)\n"
+            f"unconverged: {self.unconverged} of {2 * n} pairs\n"
+        )
+
+    def require(self) -> None:
+        """Raises CheckFailedError where either rate is too low."""
+        if not self.passed:
+            raise CheckFailedError(
+                "comparisons on this machine are not to be trusted",
+                "stop other programs, or fix the clock, and check again",
+            )
+
+
+def self_check(
+    device: Device,
+    pairs: int = 200,
+    said: Callable[[int], None] = lambda done: None,
+    now: Callable[[], float] = time.monotonic,
+) -> SelfCheck:
+    """Times `pairs` pairs of one contender with itself, tensors allocated anew for each side, and as many
+    with a slowdown on one side; takes a few minutes at most. said: after each pair of both kinds.
+    """
+    place = Place(torch.device(device.facts.kind))
+    works = _workloads(place)
+    slow = _slower(device)
+    equal = found = unconverged = 0
+    with torch.no_grad():
+        for i in range(pairs):
+            contender = works[i % len(works)]
+            case = parse_case(SHAPE)
+            one, other = (contender.made(case, place, device.free_bytes()) for _ in range(2))
+            same = time_call(device, one, other, EFFORT, now)
+            slowed = time_call(device, slow(one, other, SLOWDOWN), other, EFFORT, now)
+            equal += _verdict(same) is Verdict.CANNOT_TELL
+            found += _verdict(slowed) is Verdict.SLOWER
+            unconverged += (not same.converged) + (not slowed.converged)
+            said(i + 1)
+    return SelfCheck(pairs, equal, found, unconverged)
+
+
+def _verdict(timed: Timed) -> Verdict:
+    return verdict(interleaved_ratio(timed.samples_s, timed.reference_samples_s)[1])
+
+
+def _workloads(place: Place) -> list[Contender]:
+    """Those that run here and are neither so short nor so long as to prove nothing."""
+    case, works = parse_case(SHAPE), []
+    for contender in contenders(place.device, (Arithmetic.MAC, Arithmetic.ADDER), ("fp32",)):
+        if "cdist" in contender.implementation:
+            continue
+        try:
+            with torch.no_grad():
+                contender.made(case, place, None)
+        except AddercostError:
+            continue
+        works.append(contender)
+    return works
+
+
+def _slower(device: Device) -> Callable[[Call, Call, float], Call]:
+    """(a call, one like it, share) to the call followed by idle work of that share of its time."""
+    idle = _idle_on_gpu if device.facts.kind == "cuda" else _idle_on_cpu()
+
+    def slowed(call: Call, like: Call, share: float) -> Call:
+        goal = share * _best(device, like)
+        # The cost of the call itself is part of each, so it takes two lengths to find that of a round.
+        few = _best(device, lambda: idle(PROBE_ROUNDS))
+        many = _best(device, lambda: idle(2 * PROBE_ROUNDS))
+        rounds = max(1, round(PROBE_ROUNDS * (1 + (goal - few) / (many - few))))
+
+        def both() -> object:
+            result = call()
+            idle(rounds)
+            return result
+
+        return both
+
+    return slowed
+
+
+def _best(device: Device, call: Call) -> float:
+    call()
+    return min(device.sample(call, 1, False) for _ in range(20))
+
+
+def _idle_on_gpu(rounds: int) -> None:
+    torch.cuda._sleep(64 * rounds)
+
+
+def _idle_on_cpu() -> Callable[[int], None]:
+    """Dependent additions, which take the same cycles whatever the caches hold."""
+    try:
+        return Compiled(loop_ir("idle", CLOCK, DEPENDENT)).loop("idle")
+    except (ImportError, RuntimeError):
+        return _count
+
+
+def _count(rounds: int) -> None:
+    for _ in range(rounds):
+        pass

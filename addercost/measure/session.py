@@ -1,0 +1,238 @@
+"""A whole benchmark by its settings: what `addercost bench`, `verdict` and `addercost.measure_model` run."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from addercost.arithmetic import Arithmetic
+from addercost.errors import ArgumentError, unknown_name
+from addercost.measure.bench import Said, run
+from addercost.measure.case import CaseUse, LayerCase, cases_of
+from addercost.measure.contenders import DTYPES, Place
+from addercost.measure.device import Device
+from addercost.measure.environment import environment
+from addercost.measure.plan import RowPlan, layer_rows
+from addercost.measure.predictions import Predict, checked_models, default_cpus, predictor
+from addercost.measure.runner import Effort
+from addercost.measure.store import Heading, open_journal
+from addercost.report.measurements import Measurements
+from addercost.trace.inputs import ModelInputs
+from addercost.trace.record import Trace
+
+LAYOUTS = {"channels-last": torch.channels_last, "contiguous": torch.contiguous_format}
+DEVICES = {"cpu": "addercost.measure.cpu:CpuDevice", "cuda": "addercost.measure.cuda:CudaDevice"}
+
+
+@dataclass(frozen=True, slots=True)
+class BenchSettings:
+    """What decides the rows of a benchmark and how they are timed.
+
+    threads and clock are of a CPU; see `CpuDevice`. precision: half of a 95 % interval, relative, at which a
+    row is done. cpus: tables to estimate by; None for this machine's own if it was calibrated.
+    Raises ArgumentError for names that do not exist.
+    """
+
+    arithmetics: tuple[Arithmetic, ...] = tuple(Arithmetic)
+    dtypes: tuple[str, ...] = ("fp32",)
+    device: str = "cpu"
+    threads: int = 1
+    clock: str | None = None
+    cold: bool = False
+    batch: int = 1
+    layout: str = "channels-last"
+    precision: float = 0.01
+    time_limit_s: float = 3.0
+    end_to_end: bool = False
+    training: bool = False
+    keep_first_last: bool = False
+    cpus: tuple[str, ...] | None = None
+    cost_models: tuple[str, ...] = ()
+    hardware_path: Path | None = None
+
+    def __post_init__(self) -> None:
+        for names, known, kind in (
+            (self.dtypes, DTYPES, "number format"),
+            ((self.device,), DEVICES, "device"),
+            ((self.layout,), LAYOUTS, "layout"),
+            (() if self.clock is None else (self.clock,), ("cpu", "wall"), "clock"),
+        ):
+            for name in names:
+                if name not in known:
+                    raise unknown_name(kind, name, known)
+        checked_models(self.cost_models)
+        if self.batch < 1 or self.precision <= 0 or self.time_limit_s <= 0:
+            raise ArgumentError("batch, precision and time limit must be positive")
+
+    def lines(self) -> dict[str, str]:
+        """As texts, for a file and for telling two runs apart."""
+        return {
+            "arithmetics": ",".join(self.arithmetics),
+            "dtypes": ",".join(self.dtypes),
+            "device": self.device,
+            "cache": self.cache,
+            "batch": str(self.batch),
+            "layout": self.layout,
+            "precision": f"{self.precision:g}",
+            "time_limit_s": f"{self.time_limit_s:g}",
+            "end_to_end": str(self.end_to_end),
+            "training": str(self.training),
+            "keep_first_last": str(self.keep_first_last),
+            "cpus": ",".join(self.estimate_cpus) or "none",
+        }
+
+    @property
+    def cache(self) -> str:
+        return "cold" if self.cold else "warm"
+
+    @property
+    def estimate_cpus(self) -> tuple[str, ...]:
+        """The estimates are of one core of a CPU, so they stand beside nothing else."""
+        if self.device != "cpu" or self.threads != 1:
+            return ()
+        return default_cpus(self.hardware_path) if self.cpus is None else self.cpus
+
+
+def open_device(settings: BenchSettings) -> Device:
+    """The device to time on. Raises ArgumentError where there is none, with the driver's own words."""
+    module, _, name = DEVICES[settings.device].partition(":")
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise ArgumentError(f"no GPU to time on: {_why_no_gpu()}", "leave --device out to time on the CPU")
+    made: Any = getattr(importlib.import_module(module), name)
+    device: Device = made(settings.threads, settings.clock) if settings.device == "cpu" else made()
+    return device
+
+
+def _why_no_gpu() -> str:
+    if torch.version.cuda is None and getattr(torch.version, "hip", None) is None:
+        return f"torch {torch.__version__} is built without GPU support"
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        return str(error).strip().partition("\n")[0]
+    return "torch finds no device"
+
+
+def model_uses(trace: Trace, settings: BenchSettings) -> tuple[tuple[CaseUse, ...], tuple[str, ...]]:
+    """The shapes of a traced model, and a remark for every layer that has none."""
+    cases = cases_of(trace, settings.batch)
+    return cases.uses, tuple(f"not timed: {path or '(model)'}: {why}" for path, why in cases.skipped)
+
+
+def case_uses(cases: Sequence[LayerCase], batch: int = 1) -> tuple[CaseUse, ...]:
+    """Shapes that were named, as if they were layers of a model."""
+    return tuple(
+        CaseUse(case.with_batch(batch), (case.text,), (i,)) for i, case in enumerate(dict.fromkeys(cases))
+    )
+
+
+def whole_model_rows(
+    model: nn.Module | str, inputs: ModelInputs | None, settings: BenchSettings, trace: Trace
+) -> list[RowPlan]:
+    """Rows of the whole model, if the settings ask for any. inputs: None for those a SPEC comes with.
+
+    Raises ArgumentError for a saved trace, which has no model in it.
+    """
+    from addercost.measure.whole_model import COMPILED, EAGER, TRAINING, model_rows
+
+    modes = (*((EAGER, COMPILED) if settings.end_to_end else ()), *((TRAINING,) if settings.training else ()))
+    if not modes:
+        return []
+    rebuild, given = _rebuilding(model, inputs)
+    if given is None or given.kwargs or not all(isinstance(x, Tensor) for x in given.args):
+        raise ArgumentError(
+            "whole models are timed on tensors given in order", "name each with --input, without a name"
+        )
+    batched = [_batched(x, settings.batch) for x in given.args]
+    return list(
+        model_rows(
+            rebuild,
+            batched,
+            settings.arithmetics,
+            settings.dtypes,
+            modes,
+            torch.device(settings.device),
+            settings.cache,
+            settings.keep_first_last,
+            predict_for(settings) if settings.batch == 1 else None,
+            trace,
+        )
+    )
+
+
+def _batched(x: Tensor, batch: int) -> Tensor:
+    return x.repeat(batch, *(1,) * (x.dim() - 1)) if x.dim() else x
+
+
+def _rebuilding(
+    model: nn.Module | str, inputs: ModelInputs | None
+) -> tuple[Callable[[], nn.Module], ModelInputs | None]:
+    """How to make the model with its weights, and the inputs of its forward."""
+    if isinstance(model, nn.Module):
+        return partial(copy.deepcopy, model), inputs
+    if model.endswith(".json"):
+        raise ArgumentError(f"{model} is a trace: there is no model in it to run", "name the model")
+    from addercost.trace.specs import load_model
+
+    loaded = load_model(model)
+    return loaded.rebuild or partial(copy.deepcopy, loaded.model), inputs or loaded.inputs
+
+
+def measure(
+    model: str,
+    uses: Sequence[CaseUse],
+    settings: BenchSettings,
+    device: Device,
+    output: Path | None = None,
+    extra: Sequence[RowPlan] = (),
+    notes: Sequence[str] = (),
+    said: Said = lambda number, plan, entry: None,
+    planned: list[RowPlan] | None = None,
+) -> Measurements:
+    """Times every way to compute the `uses`, and `extra` rows. Rows are kept beside `output` as they are
+    made, and those of a killed run with the same settings are not timed again.
+
+    planned: filled with the rows before the first is timed.
+    Raises DataError where the rows beside `output` belong to another run.
+    """
+    place = Place(torch.device(settings.device), LAYOUTS[settings.layout])
+    predict = predict_for(settings)
+    plans = [
+        *layer_rows(uses, settings.arithmetics, settings.dtypes, place, settings.cache, predict),
+        *extra,
+    ]
+    if planned is not None:
+        planned += plans
+    bandwidth = device.limit("memory")
+    heading = Heading(
+        model,
+        {**settings.lines(), "rows": str(len(plans))},
+        environment(device.facts),
+        {} if bandwidth is None else {"memory": bandwidth},
+        (*notes, *_estimate_notes(settings)),
+    )
+    journal = open_journal(heading, output)
+    effort = Effort(settings.precision, settings.time_limit_s, settings.cold)
+    run(plans, device, journal, effort, said)
+    return journal.measurements()
+
+
+def predict_for(settings: BenchSettings) -> Predict | None:
+    cpus = settings.estimate_cpus
+    return predictor(cpus, checked_models(settings.cost_models), settings.hardware_path) if cpus else None
+
+
+def _estimate_notes(settings: BenchSettings) -> tuple[str, ...]:
+    if settings.device == "cpu" and settings.threads > 1:
+        return ("no estimates beside the timings: they are of one core",)
+    if settings.device == "cpu" and not settings.estimate_cpus and settings.cpus is None:
+        return ("no estimates beside the timings: run `addercost calibrate` first, or name a --cpu",)
+    return ()

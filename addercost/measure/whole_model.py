@@ -1,0 +1,140 @@
+"""Whole models: a forward eager and through torch.compile, and a training step, in each arithmetic."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from addercost.arithmetic import Arithmetic
+from addercost.layers.convert import convert
+from addercost.measure.contenders import TENSOR_DTYPES, UnsupportedError
+from addercost.measure.device import Call
+from addercost.measure.plan import RowPlan
+from addercost.measure.predictions import Predict
+from addercost.report.measurements import MeasuredRow, PredictedTime
+from addercost.trace.record import Trace
+
+EAGER, COMPILED, TRAINING = "eager", "torch.compile", "training step"
+
+_INCLUDES = {
+    EAGER: "a forward of the whole model, as it is called",
+    COMPILED: "a forward of the whole model through torch.compile with inductor",
+    TRAINING: "forward, mean of the squared outputs, backward, a step of plain SGD; eager",
+}
+
+Rebuild = Callable[[], nn.Module]
+
+
+def model_rows(
+    rebuild: Rebuild,
+    inputs: Sequence[Tensor],
+    arithmetics: Sequence[Arithmetic],
+    dtypes: Sequence[str],
+    modes: Sequence[str],
+    device: torch.device,
+    cache: str,
+    keep_first_last: bool = False,
+    predict: Predict | None = None,
+    trace: Trace | None = None,
+) -> Iterator[RowPlan]:
+    """Rows with an empty path. rebuild: the model with real weights. inputs: of one forward, of any device,
+    meta included; they are filled with random data. modes: of `EAGER`, `COMPILED`, `TRAINING`.
+
+    Each row stands against the multiplying model in the same mode and number format.
+    """
+    for mode in modes:
+        for dtype in dtypes:
+            for arithmetic in arithmetics:
+                reference = f"mac {mode} {dtype}" if arithmetic is not Arithmetic.MAC else ""
+                predicted: tuple[PredictedTime, ...] = ()
+                if predict is not None and trace is not None and mode == EAGER and dtype == "fp32":
+                    predicted = predict(trace, arithmetic)
+                row = MeasuredRow(
+                    path="",
+                    arithmetic=arithmetic.value,
+                    samples_s=(),
+                    implementation=mode,
+                    dtype=dtype,
+                    predicted=predicted,
+                    cache=cache,
+                    includes=_INCLUDES[mode],
+                    reference=reference,
+                )
+                make = partial(_make, rebuild, inputs, arithmetic, dtype, mode, device, keep_first_last)
+                yield RowPlan(row, make)
+
+
+def _make(
+    rebuild: Rebuild,
+    inputs: Sequence[Tensor],
+    arithmetic: Arithmetic,
+    dtype: str,
+    mode: str,
+    device: torch.device,
+    keep_first_last: bool,
+    free_bytes: int | None,
+) -> tuple[Call, Call | None]:
+    if dtype not in TENSOR_DTYPES:
+        raise UnsupportedError(f"whole models run in floating point, not in {dtype}")
+    torch.manual_seed(0)
+    if mode == COMPILED:
+        # What was compiled for earlier rows counts against a limit on variants of one piece of code.
+        torch.compiler.reset()
+    model = rebuild()
+    data = [_filled(x, TENSOR_DTYPES[dtype], device) for x in inputs]
+
+    def call_of(wanted: Arithmetic) -> Call:
+        made = convert(copy.deepcopy(model), wanted, keep_first_last).to(device, TENSOR_DTYPES[dtype])
+        call = _call(made, data, mode)
+        call()
+        return call
+
+    call = call_of(arithmetic)
+    return call, None if arithmetic is Arithmetic.MAC else call_of(Arithmetic.MAC)
+
+
+def _call(model: nn.Module, data: Sequence[Tensor], mode: str) -> Call:
+    if mode == TRAINING:
+        return _training_step(model.train(), data)
+    model.eval()
+    if mode == COMPILED:
+        return partial(torch.compile(model), *data)
+    return partial(model, *data)
+
+
+def _training_step(model: nn.Module, data: Sequence[Tensor]) -> Call:
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)
+
+    def step() -> None:
+        with torch.enable_grad():
+            optimizer.zero_grad()
+            output = model(*data)
+            loss = sum(o.square().mean() for o in _tensors(output))
+            assert isinstance(loss, Tensor)
+            loss.backward()
+            optimizer.step()
+
+    return step
+
+
+def _tensors(output: object) -> Iterator[Tensor]:
+    if isinstance(output, Tensor):
+        yield output
+    elif isinstance(output, dict):
+        for value in output.values():
+            yield from _tensors(value)
+    elif isinstance(output, list | tuple):
+        for value in output:
+            yield from _tensors(value)
+
+
+def _filled(like: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
+    if not like.is_floating_point():
+        if like.is_meta:
+            raise UnsupportedError("the model takes whole numbers, whose range is not known")
+        return like.to(device)
+    return torch.randn(like.shape, generator=torch.Generator().manual_seed(0)).to(device, dtype)

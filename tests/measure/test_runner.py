@@ -1,0 +1,141 @@
+"""How a row is sampled and when it stops, on a device whose clock is a script."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+from scripted_device import ScriptedDevice, Work, independent
+
+from addercost.measure.device import Condition
+from addercost.measure.runner import FIRST_LOOK, SAMPLE_S, Effort, condition_warnings, time_call
+
+
+def test_sides_take_turns() -> None:
+    """Two single runs each to see how long they take, a first block that is not kept, then A B B A and
+    B A A B in turn."""
+    device = ScriptedDevice()
+    timed = time_call(device, Work(1e-3, "A"), Work(1e-3, "B"), Effort(), device.now)
+    assert "".join(device.order[:8]) == "AABB" + "ABBA"
+    assert "".join(device.order[8:24]) == "ABBABAABABBABAAB"
+    assert len(device.order) == 8 + 4 * FIRST_LOOK
+    assert len(timed.samples_s) == len(timed.reference_samples_s) == 2 * FIRST_LOOK
+    assert timed.converged
+
+
+def test_alone_there_is_no_other_side() -> None:
+    device = ScriptedDevice()
+    timed = time_call(device, Work(1e-3, "A"), None, Effort(), device.now)
+    assert set(device.order) == {"A"}
+    assert timed.reference_samples_s == () and timed.converged
+
+
+@pytest.mark.parametrize(
+    ("seconds", "calls"),
+    [
+        pytest.param(1e-6, round(SAMPLE_S / 1e-6), id="short"),
+        pytest.param(SAMPLE_S, 1, id="as long as a sample"),
+        pytest.param(0.1, 1, id="long"),
+    ],
+)
+def test_short_calls_are_repeated(seconds: float, calls: int) -> None:
+    device, asked = ScriptedDevice(), []
+    plain = device.sample
+
+    def sample(call, number, cold):
+        asked.append(number)
+        return plain(call, number, cold)
+
+    device.sample = sample
+    time_call(device, Work(seconds), None, Effort(time_limit_s=1.0), device.now)
+    assert asked[:2] == [1, 1] and set(asked[2:]) == {calls}
+
+
+def test_cold_runs_are_single() -> None:
+    device, asked = ScriptedDevice(), []
+    plain = device.sample
+
+    def sample(call, number, cold):
+        asked.append((number, cold))
+        return plain(call, number, cold)
+
+    device.sample = sample
+    time_call(device, Work(1e-6), None, Effort(cold=True), device.now)
+    assert set(asked) == {(1, True)}
+
+
+def test_noise_goes_on_until_the_interval_is_narrow() -> None:
+    device = ScriptedDevice(independent(random.Random(1)))
+    timed = time_call(device, Work(1e-3), Work(1e-3), Effort(time_limit_s=60), device.now)
+    assert timed.converged
+    assert len(timed.samples_s) > 2 * FIRST_LOOK
+
+
+def test_what_does_not_converge_says_so_at_its_time_limit() -> None:
+    device = ScriptedDevice(itertools.cycle([0.0, 0.5, 1.0]))
+    timed = time_call(device, Work(1e-3), Work(1e-3), Effort(time_limit_s=0.5), device.now)
+    assert not timed.converged
+    assert 0.5 < device.elapsed < 0.6
+
+
+def test_a_very_long_call_is_given_up_after_a_few_time_limits() -> None:
+    """Calls of 10 s at a limit of 1 s: no three blocks, but one that is kept."""
+    device = ScriptedDevice()
+    timed = time_call(device, Work(10.0), None, Effort(time_limit_s=1.0), device.now)
+    assert not timed.converged and len(timed.samples_s) == 2
+
+
+def test_only_the_ratio_need_be_narrow_where_that_is_asked() -> None:
+    """Both sides are slow together, block by block: the ratio is exact, the median is not."""
+    blocks = itertools.cycle([0.0] * 8 + [0.4] * 8)
+    device = ScriptedDevice(itertools.chain([0.0] * 8, blocks))
+    effort = Effort(time_limit_s=1.0, ratio_only=True)
+    assert time_call(device, Work(1e-3), Work(1e-3), effort, device.now).converged
+    device = ScriptedDevice(itertools.chain([0.0] * 8, blocks))
+    assert not time_call(device, Work(1e-3), Work(1e-3), Effort(time_limit_s=1.0), device.now).converged
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        pytest.param(Condition(), Condition(), [], id="a machine that tells nothing"),
+        pytest.param(Condition(steal_s=1.0), Condition(steal_s=1.05), [], id="little steal"),
+        pytest.param(
+            Condition(steal_s=1.0),
+            Condition(steal_s=2.0),
+            ["the hypervisor gave time to others (10%"],
+            id="steal",
+        ),
+        pytest.param(
+            Condition(waited_s=0.0),
+            Condition(waited_s=3.0),
+            ["other programs had the core (30%"],
+            id="waited",
+        ),
+        pytest.param(Condition(clock_hz=3e9), Condition(clock_hz=3.05e9), [], id="a steady clock"),
+        pytest.param(
+            Condition(clock_hz=4e9),
+            Condition(clock_hz=3e9),
+            ["the clock moved (4.00 to 3.00 GHz)"],
+            id="clock",
+        ),
+        pytest.param(
+            Condition(throttle_reasons=("heat",)),
+            Condition(throttle_reasons=("heat", "power")),
+            ["the clock was held down: heat, power"],
+            id="throttled",
+        ),
+    ],
+)
+def test_warnings(before: Condition, after: Condition, words: list[str]) -> None:
+    found = list(condition_warnings(before, after, 10.0))
+    assert len(found) == len(words)
+    assert all(text.startswith(word) for text, word in zip(found, words, strict=True))
+
+
+def test_conditions_are_those_before_and_after() -> None:
+    device = ScriptedDevice(conditions=[Condition(clock_hz=4e9), Condition(clock_hz=3e9)])
+    assert time_call(device, Work(1e-3), None, Effort(), device.now).warnings == (
+        "the clock moved (4.00 to 3.00 GHz)",
+    )
