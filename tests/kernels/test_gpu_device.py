@@ -11,7 +11,10 @@ from addercost.kernels import dispatch, precision, reference
 from addercost.kernels.problem import Geometry
 from tests.kernels.geometries import GEOMETRIES
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
 pytest.importorskip("triton", reason="the GPU kernels need triton")
 
 HALVES_AND_FLOAT = pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)

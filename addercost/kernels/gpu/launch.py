@@ -176,7 +176,7 @@ def pack_halves(image: Tensor) -> Tensor:
 def _tiled(weight: Tensor, block: int) -> Tensor:
     """[G, K, C, R, S] to [G, tiles of K, R·S·C, block], zero beyond K: a step's weights are neighbours."""
     groups, k = weight.shape[:2]
-    padded = F.pad(weight, (0, 0, 0, 0, 0, 0, 0, -k % block))
+    padded = F.pad(weight, (0, 0, 0, 0, 0, 0, 0, -k % block)) if k % block else weight
     tiles = padded.unflatten(1, (-1, block)).permute(0, 1, 4, 5, 3, 2)
     dense: Tensor = tiles.reshape(groups, tiles.shape[1], -1, block).contiguous()
     return dense
