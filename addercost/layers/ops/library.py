@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -45,7 +46,8 @@ def define(
 
         torch.library.register_autograd(qualified, backward, setup_context=setup_context, lib=_LIBRARY)
         for device in ("cpu", "cuda", "xpu"):
-            torch.library.register_autocast(qualified, device, torch.float32, lib=_LIBRARY)
+            with suppress(ValueError):  # torch 2.11 has no rules for xpu
+                torch.library.register_autocast(qualified, device, torch.float32, lib=_LIBRARY)
     operator = getattr(torch.ops.addercost, name).default
     if backward is not None:
         torch.library.register_vmap(qualified, _batching_rule(operator, rows), lib=_LIBRARY)
