@@ -52,18 +52,18 @@ def test_idle_ticks(tmp_path: Path) -> None:
 
 def test_an_interrupted_sample_is_taken_again_whatever_its_value(device: CpuDevice, monkeypatch) -> None:
     """The first two are cut into, by the count of interruptions; the third is kept."""
-    values = iter([1.0, 9.0, 5.0, 2.0])
+    values = iter([1e-3, 4e-3, 3e-3, 2e-3])
     counts = iter([0, 1, 1, 2, 2, 2])
     monkeypatch.setattr(device, "_once", lambda call, calls, cold: next(values))
     monkeypatch.setattr(cpu, "_interruptions", lambda: next(counts))
-    assert device.sample(lambda: None, 1, False) == 5.0
+    assert device.sample(lambda: None, 1, False) == 3e-3
 
 
 def test_a_machine_that_always_interrupts_still_gives_a_sample(device: CpuDevice, monkeypatch) -> None:
-    values, counts = iter(range(100)), iter(range(100))
+    values, counts = iter(n * 1e-4 for n in range(100)), iter(range(100))
     monkeypatch.setattr(device, "_once", lambda call, calls, cold: next(values))
     monkeypatch.setattr(cpu, "_interruptions", lambda: next(counts))
-    assert device.sample(lambda: None, 1, False) == cpu.MOST_TRIES - 1
+    assert device.sample(lambda: None, 1, False) == pytest.approx((cpu.MOST_TRIES - 1) * 1e-4)
 
 
 @pytest.mark.parametrize(("cold", "flushes"), [(True, 3), (False, 0)], ids=["cold", "warm"])
@@ -142,3 +142,10 @@ def test_limits_are_of_all_threads(device: CpuDevice, name: str) -> None:
 
 def test_an_unknown_limit_is_none(device: CpuDevice) -> None:
     assert device.limit("mac_bf16") is None
+
+
+def test_a_long_sample_is_not_taken_again(device: CpuDevice, monkeypatch) -> None:
+    values, counts = iter([0.1, 0.2]), iter(range(100))
+    monkeypatch.setattr(device, "_once", lambda call, calls, cold: next(values))
+    monkeypatch.setattr(cpu, "_interruptions", lambda: next(counts))
+    assert device.sample(lambda: None, 1, False) == 0.1
