@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from addercost.api import load_model, profile, trace_model
+    from addercost.api import load_model, profile, trace_model, train_model
     from addercost.arithmetic import Arithmetic, OpClass, OpCounts
     from addercost.cost.estimate import estimate
     from addercost.counts.model import count
@@ -34,6 +34,7 @@ _HOMES = {
     "load_model": "addercost.api",
     "profile": "addercost.api",
     "trace_model": "addercost.api",
+    "train_model": "addercost.api",
 }
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "load_model",
     "profile",
     "trace_model",
+    "train_model",
 ]
 
 

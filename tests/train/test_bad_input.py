@@ -212,11 +212,3 @@ def test_a_checkpoint_cut_off_anywhere(here: Path, capsys: pytest.CaptureFixture
         file.write_bytes(whole[:length])
         code, _ = one_line(["other.py", "-o", "run", "--epochs", "1", "--batch", "300", "--resume"], capsys)
         assert code == 6
-
-
-def test_the_result_is_printed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["train", "other.py", "-o", "run", "--epochs", "2", "--batch", "300"]) == 0
-    captured = capsys.readouterr()
-    rows = json.loads((here / "run" / "log.json").read_text())
-    assert captured.out.startswith(f"{rows[-1]['test_accuracy_percent']:.2f} % of 600 test images")
-    assert "epoch 2 of 2: loss " in captured.err
