@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import llvmlite.binding as llvm
 import torch
 
 from addercost.kernels.cpu.native import native_function
