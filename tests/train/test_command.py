@@ -80,19 +80,8 @@ def test_every_option_changes_the_result(
 def test_progress_on_a_terminal(small_net: str) -> None:
     """A bar on stderr, the result on stdout."""
     mine, its = pty.openpty()
-    command = [
-        sys.executable,
-        "-m",
-        "addercost",
-        "train",
-        small_net,
-        "-o",
-        "run",
-        "--epochs",
-        "2",
-        "--batch",
-        "300",
-    ]
+    arguments = ["train", small_net, "-o", "run", "--epochs", "2", "--batch", "300"]
+    command = [sys.executable, "-m", "addercost", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=its, text=True) as process:
         os.close(its)
         shown = b""
