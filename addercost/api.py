@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from addercost.report.measurements import Measurements
     from addercost.trace.inputs import ModelInputs
     from addercost.trace.specs import LoadedModel
+    from addercost.train.run import TrainingReport
 
 TRACERS = ("dispatch", "blocks", "fvcore")
 """How a model is traced: torch's dispatcher on data-free tensors; the same with equal blocks run once, which
@@ -174,6 +175,42 @@ def _dispatched(loaded: LoadedModel, inputs: ModelInputs, backward: bool) -> Tra
         name=loaded.name,
         rebuild=loaded.rebuild,
         backward=backward,
+    )
+
+
+def train_model(
+    model: nn.Module | str,
+    data: str,
+    folder: Path | str,
+    *,
+    device: str = "cpu",
+    resume: bool = False,
+    checkpoint_every: int = 0,
+    workers: int = 0,
+    **settings: Any,
+) -> TrainingReport:
+    """Trains a module (in place) or a SPEC on `data`, and keeps the run in `folder`: `addercost train`.
+
+    settings: fields of `addercost.train.settings.TrainSettings` such as epochs=30, rate="increased". The
+    report has the accuracy, the log and the model. See `addercost.train.run.train`.
+    """
+    from addercost.train.run import train
+    from addercost.train.settings import TrainSettings
+
+    known = [name for name in TrainSettings.__dataclass_fields__ if name not in ("model", "data")]
+    for name in settings:
+        if name not in known:
+            raise unknown_name("setting", name, known)
+    module = None if isinstance(model, str) else model
+    name = model if isinstance(model, str) else type(model).__name__
+    return train(
+        TrainSettings(model=name, data=data, **settings),
+        Path(folder),
+        module=module,
+        device=device,
+        resume=resume,
+        checkpoint_every=checkpoint_every,
+        workers=workers,
     )
 
 

@@ -251,9 +251,14 @@ def _measured(
         uses, notes = model_uses(trace, settings)
         whole = whole_model_rows(spec, parsed_inputs(inputs), settings, trace)
     device = open_device(settings)
-    return measure(
-        model, uses, settings, device, document, whole, notes, said=_said(planned, quiet), planned=planned
-    )
+    try:
+        return measure(model, uses, settings, device, document, whole, notes, _said(planned, quiet), planned)
+    except KeyboardInterrupt:
+        if document is not None and not quiet:
+            print(f"the rows so far are kept beside {document}: the same command goes on", file=sys.stderr)
+        raise
+    finally:
+        device.close()
 
 
 def _self_check(settings: BenchSettings, pairs: int, quiet: bool) -> None:
@@ -264,7 +269,11 @@ def _self_check(settings: BenchSettings, pairs: int, quiet: bool) -> None:
         if not quiet and done % 20 == 0:
             print(f"{done} of {pairs} pairs", file=sys.stderr)
 
-    found = self_check(open_device(settings), pairs, said)
+    device = open_device(settings)
+    try:
+        found = self_check(device, pairs, said)
+    finally:
+        device.close()
     click.echo(found.text, nl=False)
     found.require()
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from addercost.cli.options import quiet_option
 from addercost.cli.train_progress import train_progress
 from addercost.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from addercost.train.settings import TrainSettings
 
 
 @click.command()
@@ -62,6 +66,7 @@ from addercost.errors import ArgumentError
 @click.option(
     "--workers", type=click.IntRange(min=0), default=0, help="Processes that read image files. Default: none."
 )
+@click.option("--dry-run", is_flag=True, help="Say what would be trained on what, and stop.")
 @quiet_option
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 def train(
@@ -87,6 +92,7 @@ def train(
     device: str,
     checkpoint_every: int,
     workers: int,
+    dry_run: bool,
     quiet: bool,
 ) -> None:
     """Train SPEC, such as zoo:lenet5-bn:adder, and keep log, checkpoint and record in DIR.
@@ -96,7 +102,7 @@ def train(
     addercost train …` trains on N processes. `addercost plot curves DIR` (gradients, filters, histogram,
     features) draws the run.
     """
-    if folder is None:
+    if folder is None and not dry_run:
         raise ArgumentError("nowhere to keep the run", "name a folder with -o DIR")
     from addercost.train.run import train as run_training
     from addercost.train.settings import (
@@ -126,6 +132,10 @@ def train(
         augment=augment,
         image_size=image_size,
     ).checked()
+    if dry_run:
+        click.echo(_plan(settings))
+        return
+    assert folder is not None
     with train_progress(quiet) as watch:
         report = run_training(
             settings,
@@ -145,3 +155,28 @@ def train(
             f"{report.accuracy_percent:.2f} % of {report.tested:,} test images "
             f"(standard error {error:.2f}) after {len(report.rows)} epochs; in {printable(str(folder))}"
         )
+
+
+def _plan(settings: TrainSettings) -> str:
+    """What a run would do, from the model and the data themselves."""
+    from addercost.report.text import printable
+    from addercost.train.prepare import prepare
+    from addercost.train.rates import adder_weights, layer_weights
+
+    made = prepare(settings)
+    learn = sum(p.numel() for p in made.model.parameters() if p.requires_grad)
+    layers, adders = len(layer_weights(made.model)), len(adder_weights(made.model))
+    train_images, test_images = len(made.data.train.labels), len(made.data.test.labels)
+    steps = train_images // settings.batch
+    shape = "x".join(map(str, made.data.shape))
+    rate = {"adaptive": f"η {settings.eta:g}", "increased": f"γ × {settings.increase:g}", "plain": "γ"}
+    lines = (
+        f"model: {printable(settings.model)}, {learn:,} parameters, {layers} layers, {adders} of them adder",
+        f"data: {printable(made.data.title)}, {train_images:,} images to train with, {test_images:,} to "
+        f"test with, {len(made.data.classes)} classes, {shape}",
+        f"steps: {settings.epochs} epochs of {steps:,} with {settings.batch} images, "
+        f"{train_images - steps * settings.batch} images of an epoch left out",
+        f"learning rate: γ {settings.learning_rate:g}, {settings.schedule}, {settings.optimizer}; adder "
+        f"layers {settings.rate}, {rate[settings.rate]}, {settings.adder_gradient} gradients",
+    )
+    return "\n".join(lines)

@@ -74,6 +74,13 @@ def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
     return _run("binary_forward", input, weight, geometry)
 
 
+def binary_packed_forward(
+    input: Tensor, words: Tensor, factors: Tensor, shape: tuple[int, int, int, int], geometry: Geometry
+) -> Tensor:
+    """factor_k · Σ sign(x)·sign(w) + addend_k; see `reference.binary_packed_forward`."""
+    return _run("binary_packed_forward", input, words, factors, shape, geometry)
+
+
 def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
     """Σ x·w over weights that are powers of two; see `reference.shift_forward`."""
     return _run("shift_forward", input, weight, geometry)
@@ -93,10 +100,13 @@ def _memory_error(operation: str, arguments: tuple[Any, ...]) -> KernelMemoryErr
     """Says what was asked for and which batch would fit into the memory that is free now."""
     first = arguments[0]
     geometry = next(a for a in arguments if isinstance(a, Geometry))
-    weight = next(a for a in reversed(arguments) if isinstance(a, Tensor))
-    p, q = geometry.output_size((first.shape[2], first.shape[3]), (weight.shape[2], weight.shape[3]))
+    k, _, r, s = next(
+        (a for a in arguments if isinstance(a, tuple)),
+        next(a.shape for a in reversed(arguments) if isinstance(a, Tensor)),
+    )
+    p, q = geometry.output_size((first.shape[2], first.shape[3]), (r, s))
     # An input and an output of the wider of both, which holds for a gradient's too.
-    per_image = first.element_size() * (first[0].numel() + max(weight.shape[0] * p * q, first[0].numel()))
+    per_image = first.element_size() * (first[0].numel() + max(k * p * q, first[0].numel()))
     if first.device.type == "cuda":
         free = torch.cuda.mem_get_info(first.device)[0]
     else:

@@ -25,6 +25,10 @@ LOOK_S = 0.1
 LIMIT_S = 0.02
 FLUSHED_CACHES = 2
 MOST_TRIES = 8
+LONGEST_RETAKEN_S = 5e-3
+"""A sample longer than another program's turn is cut into whenever there is another program."""
+SETTLE_S = 2e-3
+"""Threads of a pool spin for about a millisecond after their work, on the cores that the other side needs."""
 SMALLEST_FLUSH_BYTES = 16 << 20
 
 
@@ -33,9 +37,9 @@ class CpuDevice:
 
     clock: "cpu" counts the processor time of this process, so that time another program had the core does not
     count; "wall" counts all time. By default "cpu" on one thread, where the two agree on an idle machine.
-    A sample during which another program took a core is taken again, up to `MOST_TRIES` times: it is left out
-    for that reason and never for its value. Threads are pinned to the idlest cores where the system lets us.
-    `close` undoes that.
+    A short sample during which another program took a core is taken again, up to `MOST_TRIES` times: it is
+    left out for that reason and never for its value. Threads are pinned to the idlest cores where the system
+    lets us; `close` undoes that.
     Raises ArgumentError for more threads than there are cores.
     """
 
@@ -72,6 +76,7 @@ class CpuDevice:
                 "allocator": "freed memory is kept" if kept else "the system's",
                 "isa": torch.backends.cpu.get_cpu_capability(),
             },
+            counts_waiting=self.clock == "wall",
         )
 
     @property
@@ -97,7 +102,7 @@ class CpuDevice:
             for _ in range(MOST_TRIES):
                 before = _interruptions()
                 seconds = self._once(call, calls, cold)
-                if _interruptions() == before:
+                if _interruptions() == before or seconds > LONGEST_RETAKEN_S:
                     break
         finally:
             if collected:
@@ -106,6 +111,9 @@ class CpuDevice:
 
     def _once(self, call: Call, calls: int, cold: bool) -> float:
         now, took = self._now, 0
+        if self.threads > 1:
+            time.sleep(SETTLE_S)
+            call()
         if cold:
             for _ in range(calls):
                 self._flush()

@@ -49,12 +49,14 @@ class DeviceFacts:
     """What stays the same during a run. kind: "cpu" or "cuda". cache_bytes: the last-level cache.
 
     environment: the device's own lines of the environment record (driver, clocks, threads, …).
+    counts_waiting: whether a sample holds the time that other programs had the processor.
     """
 
     kind: str
     name: str
     cache_bytes: int
     environment: Mapping[str, str] = field(default_factory=dict)
+    counts_waiting: bool = False
 
 
 class Device(Protocol):

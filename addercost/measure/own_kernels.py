@@ -206,8 +206,10 @@ def _xnor_words(case: LayerCase, place: Place) -> Call:
         from addercost.kernels.cpu.signs import pack_signs
     except ImportError as error:
         raise UnsupportedError(f"no halide kernel here: {error}") from None
-    packed = pack_signs(x, geometry.groups), pack_signs(w, 1)
-    return partial(run.convolve, "xnor", *packed, geometry, terms)
+    signs, weight_signs = pack_signs(x, geometry.groups), pack_signs(w, 1)
+    if signs is None or weight_signs is None:
+        raise UnsupportedError("a NaN has no sign to pack")
+    return partial(run.convolve, "xnor", signs, weight_signs, geometry, terms)
 
 
 def _shift_kernel(case: LayerCase, place: Place) -> Call:

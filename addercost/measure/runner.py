@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from addercost.measure.device import Call, Condition, Device
-from addercost.measure.intervals import half_width, interleaved_ratio, median_interval
+from addercost.measure.intervals import FEWEST, half_width, interleaved_ratio, median_interval
 
 FIRST_LOOK = 12
 """Blocks before intervals are looked at; then after every quarter more, since each look is a chance to stop
 at a lucky moment."""
-FEWEST_BLOCKS = 3
+FEWEST_BLOCKS = FEWEST
+"""Fewer have no interval."""
 PATIENCE = 4
 """Even a row of long calls is given up after so many time limits."""
 SAMPLE_S = 0.3e-3
@@ -78,7 +79,11 @@ def time_call(
         if converged or up:
             break
         look = math.ceil(1.25 * blocks)
-    warnings = tuple(condition_warnings(before, device.condition(), now() - start))
+    after, took = device.condition(), now() - start
+    if device.facts.counts_waiting and _share(before.waited_s, after.waited_s, took) > MOST_WAITED:
+        # The figures may agree and yet be those of the other programs.
+        converged = False
+    warnings = tuple(condition_warnings(before, after, took))
     return Timed(tuple(own.samples), tuple(other.samples) if other else (), converged, warnings)
 
 

@@ -20,6 +20,7 @@ from addercost.measure.case import CaseUse, LayerCase, cases_of
 from addercost.measure.contenders import DTYPES, Place
 from addercost.measure.device import Device
 from addercost.measure.environment import environment
+from addercost.measure.exclusive import exclusive
 from addercost.measure.plan import RowPlan, layer_rows
 from addercost.measure.predictions import Predict, checked_models, default_cpus, predictor
 from addercost.measure.runner import Effort
@@ -213,7 +214,8 @@ def measure(
     )
     journal = open_journal(heading, output)
     effort = Effort(settings.precision, settings.time_limit_s, settings.cold)
-    run(plans, device, journal, effort, said)
+    with exclusive(settings.device):
+        run(plans, device, journal, effort, said)
     return journal.measurements()
 
 

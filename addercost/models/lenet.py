@@ -12,12 +12,16 @@ from addercost.models.blocks import activation, conv_bn
 class LeNet5BN(nn.Module):
     """x: [N, 1, 32, 32] → [N, classes].
 
+    normalized: a batch norm after the linear layers, too; by default in every arithmetic but MAC.
+
     Every layer takes the arithmetic, the fully connected ones too. Adder layers put out sums far from zero
     and do not train without a normalisation after them, so there the linear layers get one as well; the
     paper's counts leave it out. Source: LeCun et al., 1998; Chen et al., CVPR 2020, section 4.1.
     """
 
-    def __init__(self, arithmetic: Arithmetic = Arithmetic.MAC, classes: int = 10) -> None:
+    def __init__(
+        self, arithmetic: Arithmetic = Arithmetic.MAC, classes: int = 10, normalized: bool | None = None
+    ) -> None:
         super().__init__()
         self.features = nn.Sequential(
             layers.conv2d(arithmetic, 1, 6, 5, bias=True),
@@ -29,7 +33,8 @@ class LeNet5BN(nn.Module):
             activation(arithmetic),
             nn.MaxPool2d(2),
         )
-        normalized = arithmetic is not Arithmetic.MAC
+        if normalized is None:
+            normalized = arithmetic is not Arithmetic.MAC
         self.classifier = nn.Sequential(
             nn.Flatten(),
             *_linear(arithmetic, 400, 120, normalized),

@@ -29,6 +29,7 @@ RESULTS = Path(__file__).with_name("digits_accuracies.json")
 
 METHODS = {
     "cnn": "CNN",
+    "cnn-norms": "CNN, batch norm after linear layers, too",
     "full-alr": "adder, full-precision gradient, adaptive rate",
     "full-ilr": "adder, full-precision gradient, increased rate",
     "sign-alr": "adder, sign gradient, adaptive rate",

@@ -188,6 +188,7 @@ def _notes(measurements: Measurements) -> Iterator[str]:
         f"± and 95 %: intervals of the median. Faster or slower: the interval of the ratio lies beyond 1 ± "
         f"{MARGIN:.0%}."
     )
+    yield "Ratios are to the reference as it ran in turn with the row, not to its own row."
     yield "Of its limit: the rate over that of the arithmetic's bare inner loop, measured beside the row."
     if any(row.predicted for row in measurements.rows):
         yield "Predicted columns are estimates of cost models, not measurements."

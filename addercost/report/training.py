@@ -16,8 +16,8 @@ of each sample.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from addercost.errors import DataError
@@ -67,6 +67,16 @@ class TrainingRun:
     def finite_curve(self, name: str) -> list[tuple[int, float]]:
         """(epoch from 1, value) of what is a number."""
         return [(i, v) for i, v in enumerate(self.curves[name], 1) if math.isfinite(v)]
+
+
+def told_apart(runs: Sequence[TrainingRun]) -> list[TrainingRun]:
+    """The runs, numbered where several have one name: figures tell them apart by it."""
+    seen: dict[str, int] = {}
+    made = []
+    for run in runs:
+        seen[run.name] = seen.get(run.name, 0) + 1
+        made.append(run if seen[run.name] == 1 else replace(run, name=f"{run.name} ({seen[run.name]})"))
+    return made
 
 
 def training_from_data(data: Any, source: str = "training record") -> TrainingRun:

@@ -127,19 +127,20 @@ class Trainer:
     def _stopped(self, epoch: int, step: int, what: str, where: str) -> TrainingError:
         return TrainingError(
             f"training stopped in epoch {epoch + 1}, step {step + 1}: {what} is not finite, {where}",
-            f"lower --lr or --eta; the checkpoint {f'of epoch {epoch}' if epoch else 'before it'} is kept",
+            f"lower --lr or --eta{self._kept(epoch)}",
         )
 
+    def _kept(self, epoch: int) -> str:
+        return f"; the checkpoint of epoch {epoch} is kept" if epoch else ""
+
     def finish(self, epoch: int, rate: float, sums: Sums) -> EpochRow:
-        """The log's line for a finished epoch. Raises TrainingError for a layer that never had a gradient."""
+        """The log's line for a finished epoch. Raises TrainingError where no layer ever had a gradient."""
         loss, correct, count = self.together.summed(sums.totals.clone()).tolist()
         zeros = {name: int(n) for name, n in zip(self.weights, sums.zeros.tolist(), strict=True) if n}
-        dead = [name for name, steps in zeros.items() if steps == self.steps_per_epoch]
-        if dead:
+        if zeros and len(zeros) == len(self.weights) and min(zeros.values()) == self.steps_per_epoch:
             raise TrainingError(
-                f"training stopped: the gradient of layer {', '.join(dead[:3])} was zero in every step "
-                f"of epoch {epoch + 1}, so it does not learn",
-                "look at what follows it, or freeze it with requires_grad = False",
+                f"training stopped: the gradient of every layer was zero in every step of epoch {epoch + 1}",
+                f"nothing learns: lower --lr{self._kept(epoch)}",
             )
         test_loss, predicted = self.test(self.data.test)
         right = int((predicted == self.data.test.labels).sum())

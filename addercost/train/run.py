@@ -84,6 +84,7 @@ def train(
     settings = settings.checked()
     watch = watch or Watch()
     remarks: list[str] = []
+    dead: set[str] = set()
 
     def remark(text: str) -> None:
         remarks.append(text)
@@ -119,7 +120,9 @@ def train(
                     write_log(folder, position.rows)
                     write_record(folder, record_of(title, settings, data, position.rows, model))
                 for layer, steps in row.zero_gradients.items():
-                    remark(f"epoch {row.epoch}: the gradient of layer {layer} was zero in {steps} steps")
+                    if together.first and steps == trainer.steps_per_epoch and layer not in dead:
+                        dead.add(layer)
+                        remark(f"the gradient of layer {layer} was zero in every step of epoch {row.epoch}")
                 watch.row(row, settings.epochs)
             _, predicted = trainer.test(data.test)
             if together.first:

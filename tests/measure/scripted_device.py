@@ -33,10 +33,11 @@ class ScriptedDevice:
     elapsed: float = 0.0
     order: list[str] = field(default_factory=list)
     default_s: float = 1e-3
+    counts_waiting: bool = False
 
     @property
     def facts(self) -> DeviceFacts:
-        return DeviceFacts(self.kind, "Scripted", 1 << 20, {"threads": "1", "governor": "none"})
+        return DeviceFacts(self.kind, "Scripted", 1 << 20, {"threads": "1"}, self.counts_waiting)
 
     def now(self) -> float:
         return self.elapsed

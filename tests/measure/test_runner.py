@@ -80,7 +80,7 @@ def test_what_does_not_converge_says_so_at_its_time_limit() -> None:
 
 
 def test_a_very_long_call_is_given_up_after_a_few_time_limits() -> None:
-    """Calls of 10 s at a limit of 1 s: no three blocks, but one that is kept."""
+    """Calls of 10 s at a limit of 1 s: no six blocks, but one that is kept."""
     device = ScriptedDevice()
     timed = time_call(device, Work(10.0), None, Effort(time_limit_s=1.0), device.now)
     assert not timed.converged and len(timed.samples_s) == 2
@@ -139,3 +139,11 @@ def test_conditions_are_those_before_and_after() -> None:
     assert time_call(device, Work(1e-3), None, Effort(), device.now).warnings == (
         "the clock moved (4.00 to 3.00 GHz)",
     )
+
+
+@pytest.mark.parametrize("counts", [True, False], ids=["wall clock", "processor time"])
+def test_wall_clock_beside_other_programs_never_converges(counts: bool) -> None:
+    """All samples agree, and a third of the time was theirs."""
+    busy = [Condition(waited_s=0.0), Condition(waited_s=1.0)]
+    device = ScriptedDevice(conditions=busy, counts_waiting=counts)
+    assert time_call(device, Work(0.1), None, Effort(), device.now).converged is not counts

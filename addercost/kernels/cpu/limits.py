@@ -15,6 +15,7 @@ from typing import Any
 import llvmlite.binding as llvm
 import torch
 
+from addercost.kernels.cpu.native import native_function
 from addercost.kernels.cpu.plan import vector_bytes
 
 _OPERANDS, _VECTORS, _LINES = 8, 2, 32
@@ -30,9 +31,10 @@ class _Loop:
 
 
 def limit_sites_per_second(site: str, seconds: float = 0.05) -> float:
-    """The best rate of `site` ("mac", "adder", "adder_u8", "xnor") on one core, in sites per second.
+    """Sites a second of `site` ("mac", "adder", "adder_u8", "mac_u8", "xnor") on one core, at best.
 
-    The best of several runs, `seconds` in all: a limit is not an average.
+    The best of several runs, `seconds` in all: a limit is not an average. Raises KeyError for a site that
+    this machine has no instruction for.
     """
     function, loop = _compiled(site)
     memory = torch.randint(0, 100, (_LINES + _OPERANDS + _OPERANDS * _VECTORS, vector_bytes() // 4)).float()
@@ -66,6 +68,15 @@ def _loop(site: str) -> _Loop:
             %t2 = call {ints} @llvm.ctpop.v{lanes}i32({ints} %t1)
             %r = add {ints} %a, %t2"""
         return _Loop(ints, term, lanes * 32)
+    if site == "mac_u8":
+        words = f"<{size // 4} x i32>"
+        # Four products of bytes into each 32-bit sum; without the instruction there is no such limit.
+        if "avx512vnni" not in _features() or size != 64:
+            raise KeyError(site)
+        term = f"""%t1 = bitcast {ints} %x to {bytes_}
+            %t2 = bitcast {ints} %w to {bytes_}
+            %r = call {words} @llvm.x86.avx512.vpdpbusd.512({words} %a, {bytes_} %t1, {bytes_} %t2)"""
+        return _Loop(ints, term, size)
     if site == "adder_u8":
         sad = "avx512.psad.bw.512" if size == 64 else "avx2.psad.bw"
         term = f"""%t1 = bitcast {longs} %x to {bytes_}
@@ -74,6 +85,10 @@ def _loop(site: str) -> _Loop:
             %r = add {longs} %a, %t3"""
         return _Loop(longs, term, size)
     raise KeyError(site)
+
+
+def _features() -> set[str]:
+    return {name for name, present in llvm.get_host_cpu_features().items() if present}
 
 
 def _ir(site: str, loop: _Loop) -> str:
@@ -104,6 +119,9 @@ def _ir(site: str, loop: _Loop) -> str:
         declare <8 x i64> @llvm.x86.avx512.psad.bw.512(<64 x i8>, <64 x i8>)
         declare <4 x i64> @llvm.x86.avx2.psad.bw(<32 x i8>, <32 x i8>)
     """
+    if "vpdpbusd" in loop.term:
+        # Its operands' types depend on the version of LLVM, which then refuses the whole module.
+        declared += "declare <16 x i32> @llvm.x86.avx512.vpdpbusd.512(<16 x i32>, <64 x i8>, <64 x i8>)"
     lines = [
         declared,
         "define void @limit(ptr noalias %lines, ptr noalias %operands, ptr noalias %sums, i64 %steps) {",
@@ -129,23 +147,7 @@ def _ir(site: str, loop: _Loop) -> str:
 
 @cache
 def _compiled(site: str) -> tuple[Any, _Loop]:
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    loop = _loop(site)
-    module = llvm.parse_assembly(_ir(site, loop))
-    module.verify()
-    machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3
-    )
-    engine = llvm.create_mcjit_compiler(module, machine)
-    engine.finalize_object()
-    pointer = ctypes.c_void_p
-    function = ctypes.CFUNCTYPE(None, pointer, pointer, pointer, ctypes.c_int64)(
-        engine.get_function_address("limit")
-    )
-    # The engine owns the code; it must live as long as the function.
-    _engines.append(engine)
-    return function, loop
-
-
-_engines: list[Any] = []
+    loop, pointer = _loop(site), ctypes.c_void_p
+    return native_function(
+        _ir(site, loop), "limit", None, pointer, pointer, pointer, ctypes.c_int64, as_written=True
+    ), loop

@@ -48,13 +48,17 @@ class KernelClass:
     channels_last_input: bool
     channels_last_output: bool
     direct: bool
-    """1×1 without padding: read the input in place, no scratch image."""
+    """The input has what border it needs and is read in place, without a scratch image."""
     narrow: bool
     """Fewer channels than filter columns: the inner loop runs along the filter's row instead."""
     across: bool = False
     """Vectors lie across a row of outputs, at stride 1."""
     whole_squares: bool = False
     """A filter's taps divide into whole vectors: weights are turned round in registers."""
+    filters_innermost: bool = False
+    """Of the weights, which hold whole blocks of filters."""
+    slack: bool = False
+    """The input goes on to the end of the last tile of a row, so that no pixel's place is clamped."""
 
     @property
     def block(self) -> int:
@@ -80,11 +84,16 @@ class KernelClass:
 def compile_kernel(kernel: KernelClass) -> Any:
     """The callable (input [c,g,x,y,n], weight [c·r·s,k,g], *PARAMETERS, output [k,g,q,p,n]), innermost first.
 
-    A site with a held operand takes it after the weight, shaped as the output.
+    A site with a held operand takes it after the weight, shaped as the output; a scaled one factors
+    and addends there, [k,g,2] of whole blocks.
     """
     algorithm = _Algorithm(kernel, SITES[kernel.site])
     algorithm.schedule()
-    images = [algorithm.input, algorithm.weight, *([algorithm.held] if algorithm.site.held else [])]
+    images = [algorithm.input, algorithm.weight]
+    if algorithm.site.held:
+        images.append(algorithm.held)
+    if algorithm.site.scaled:
+        images.append(algorithm.factors)
     arguments = [*images, *algorithm.parameters.values()]
     return algorithm.output.compile_to_callable(arguments, hl.get_jit_target_from_environment())
 
@@ -96,6 +105,7 @@ class _Algorithm:
         self.input = hl.ImageParam(site.element, 5, "input")
         self.weight = hl.ImageParam(site.element, 3, "weight")
         self.held = hl.ImageParam(site.element, 5, "held")
+        self.factors = hl.ImageParam(hl.Float(32), 3, "factors")
         for axis in range(5):
             self.input.dim(axis).set_min(0)
             self.held.dim(axis).set_min(0)
@@ -110,7 +120,13 @@ class _Algorithm:
         self.scratch, self.packed = self._scratch(), self._packed_weight()
         self.sum, self.stored, self.output = self._sum(), hl.Func("stored"), hl.Func("output")
         at = [self.lane, self.pixel, self.block, self.tile, self.g, self.p, self.n]
-        self.stored[tuple(at)] = hl.cast(site.result, site.finish(self.sum[tuple(at)], self["terms"]))
+        value = hl.cast(site.result, site.finish(self.sum[tuple(at)], self["terms"]))
+        if site.scaled:
+            filter_ = self.block * kernel.vector_run + self.lane
+            # Two roundings, as of the scale and the bias that it stands for.
+            factor, addend = (self.factors[filter_, self.g, row] for row in (0, 1))
+            value = hl.strict_float(hl.strict_float(value * factor) + addend)
+        self.stored[tuple(at)] = value
         size, pixels = kernel.vector_run, kernel.pixels
         along, other = (self.q, self.k) if kernel.across else (self.k, self.q)
         place = (along // size, other // pixels, self.g, self.p, self.n)
@@ -149,8 +165,12 @@ class _Algorithm:
     def _packed_weight(self) -> Any:
         """A block's weights, filter innermost; filters beyond K repeat the last and are dropped."""
         self.j, self.part = hl.Var("j"), hl.Var("part")
-        filter_ = hl.min(self.block * self.kernel.vector_run + self.lane, self.weight.dim(1).extent() - 1)
+        filter_ = self.block * self.kernel.vector_run + self.lane
         packed = hl.Func("packed")
+        if self.kernel.filters_innermost:
+            packed[self.lane, self.j, self.block, self.g] = self.weight[self.j, filter_, self.g]
+            return packed
+        filter_ = hl.min(filter_, self.weight.dim(1).extent() - 1)
         if self.kernel.across:
             filter_ = hl.min(self.tile * self.kernel.pixels + self.pixel, self.weight.dim(1).extent() - 1)
             packed[self.pixel, self.j, self.tile, self.g] = self.weight[self.j, filter_, self.g]
@@ -210,9 +230,12 @@ class _Algorithm:
             x = q + s * self["dilation_x"]
             y = self.p * self["stride_y"] + r * self["dilation_y"]
         elif self.kernel.direct:
-            # Pixels beyond Q repeat the last and are dropped.
-            source, q = self.input, hl.min(q, self.input.dim(2).extent() - 1)
-            x, y = q, self.p
+            # Pixels beyond Q are dropped; here stride and filter are 1, or there is slack.
+            source = self.input
+            if not self.kernel.slack:
+                q = hl.min(q, self.input.dim(2).extent() - 1)
+            x = q * self["stride_x"] + s * self["dilation_x"]
+            y = self.p * self["stride_y"] + r * self["dilation_y"]
         else:
             source = self.scratch
             x = q * self["stride_x"] + s * self["dilation_x"]
@@ -220,6 +243,8 @@ class _Algorithm:
         channel = c * self.site.packed + part[0] if part else c
         if part:
             j = (r * self["filter_x"] + s) * (self.input.dim(0).extent() // self.site.packed) + c
+        elif self.kernel.filters_innermost:
+            j = (r * self["filter_x"] + s) * self.input.dim(0).extent() + c
         else:
             j = (c * self["filter_y"] + r) * self["filter_x"] + s
         value = source[channel, self.g, x, y, self.n]
@@ -318,6 +343,10 @@ class _Algorithm:
         if kernel.across:
             # A few filters: copied as they come.
             packed.bound(self.pixel, 0, kernel.pixels)
+        elif kernel.filters_innermost:
+            self.weight.dim(0).set_stride(hl.Expr())
+            self.weight.dim(1).set_stride(1)
+            packed.bound(self.lane, 0, kernel.block).vectorize(self.lane, kernel.lanes)
         elif kernel.whole_squares:
             self._schedule_squares(packed)
         elif self.site.packed == 1:

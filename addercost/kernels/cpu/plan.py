@@ -60,11 +60,12 @@ def choose_class(
     channels_last_input: bool,
     channels_last_output: bool,
     direct: bool,
+    filters_innermost: bool = False,
 ) -> KernelClass:
     """The class whose tile wastes least of `extents`."""
     layouts = channels_last_input, channels_last_output
     narrow = extents.channels < extents.filter_x
-    if not direct and (across := _across(site, extents)) is not None:
+    if not (direct or filters_innermost) and (across := _across(site, extents)) is not None:
         return KernelClass(site, *across, *layouts, direct=False, narrow=narrow, across=True)
     # A u8 lane is the eight bytes whose differences one SAD lane sums.
     lanes = vector_bytes() // (8 if SITES[site].packed > 1 else 4)
@@ -75,7 +76,8 @@ def choose_class(
     if extents.filters > lanes:
         # A held operand needs a second tile of registers.
         vectors = min(
-            (2,) if held else (2, 3), key=lambda count: (_rounded(extents.filters, lanes * count), count)
+            (2,) if held or filters_innermost else (2, 3),
+            key=lambda count: (_rounded(extents.filters, lanes * count), count),
         )
     pixels = (_PIXELS_WIDE if vector_bytes() >= 64 else _PIXELS_NARROW)[vectors]
     if held:
@@ -84,8 +86,19 @@ def choose_class(
     pixels = tuple(p for p in pixels if p > 4 or extents.columns <= 4)
     best = min(pixels, key=lambda count: _rounded(extents.columns, count))
     taps = extents.channels * extents.filter_y * extents.filter_x
-    squares = SITES[site].packed == 1 and taps % lanes == 0
-    return KernelClass(site, lanes, vectors, best, *layouts, direct, narrow, whole_squares=squares)
+    squares = SITES[site].packed == 1 and taps % lanes == 0 and not filters_innermost
+    return KernelClass(
+        site,
+        lanes,
+        vectors,
+        best,
+        *layouts,
+        direct,
+        narrow,
+        whole_squares=squares,
+        filters_innermost=filters_innermost,
+        slack=SITES[site].scaled,
+    )
 
 
 def _across(site: str, extents: Extents) -> tuple[int, int, int] | None:

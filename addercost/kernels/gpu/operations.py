@@ -13,6 +13,7 @@ from torch import Tensor
 from addercost.kernels import dispatch, precision
 from addercost.kernels.gpu import launch
 from addercost.kernels.problem import Geometry, empty_output
+from addercost.kernels.signs import unpack_factors
 
 FAILURES = (triton.TritonError, subprocess.CalledProcessError)
 """The second: the C compiler that builds Triton's launchers fails, where Python's headers are missing."""
@@ -76,6 +77,22 @@ def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor 
     launch.convolve("xnor", words, weight_words, geometry, differing, _EMULATE)
     result = empty_output(input, list(differing.shape))
     return result.copy_(differing.mul_(-2).add_(weight[0].numel()))
+
+
+def binary_packed_forward(
+    input: Tensor, words: Tensor, factors: Tensor, shape: tuple[int, int, int, int], geometry: Geometry
+) -> Tensor | None:
+    if not _supported(input, factors) or not torch.isfinite(input.sum()):
+        return None
+    k, c, r, s = shape
+    n, _, h, w = input.shape
+    size = [n, k, *geometry.output_size((h, w), (r, s))]
+    differing = empty_output(input, size, torch.int32)
+    packed = launch.pack_signs(input, geometry.groups), launch.filter_words(words, shape)
+    launch.convolve("xnor", *packed, geometry, differing, _EMULATE)
+    scale, addend = (row[:, None, None].to(input.dtype) for row in unpack_factors(factors, k))
+    sums = empty_output(input, size).copy_(differing.mul_(-2).add_(c * r * s))
+    return sums.mul_(scale).add_(addend)
 
 
 def _supported(input: Tensor, weight: Tensor) -> bool:

@@ -17,6 +17,8 @@ from addercost.report.training import TrainingRun
 @in_style
 def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
     """A norm of zero has no place on the logarithmic axis and leaves a gap."""
+    from matplotlib.ticker import FuncFormatter
+
     chosen = [run for run in runs if run.gradient_norms]
     if not chosen:
         raise ArgumentError("none of the training records has gradient norms")
@@ -56,6 +58,7 @@ def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
                     }
                 )
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_title(printable(run.name), loc="left")
         axes.set_xlabel("epoch")
         axes.set_ylabel("ℓ2 norm of the gradient")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from addercost.errors import ArgumentError, unknown_name
 from addercost.report.document import Subject
 from addercost.report.measurements import Measurements
-from addercost.report.training import TrainingRun
+from addercost.report.training import TrainingRun, told_apart
 
 if TYPE_CHECKING:
     from addercost.report.plots.style import Drawn, PlotOptions
@@ -109,4 +109,4 @@ def draw_training(name: str, runs: Sequence[TrainingRun], options: PlotOptions) 
         "histogram": histogram.draw,
         "features": features.draw,
     }[name]
-    return draw(runs, options)
+    return draw(told_apart(runs), options)
