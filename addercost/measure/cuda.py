@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import warnings
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -24,7 +24,7 @@ FLUSHED_CACHES = 2
 LEAST_FLUSH_BYTES = 64 << 20
 UNKNOWN_CACHE_BYTES = 64 << 20
 LONGEST_LAUNCH_S = 300e-6
-"""Calls that take the host longer are whole models, whose launches are part of how they are called."""
+"""Calls that take the host longer, training steps say, are timed with their launches."""
 LAUNCH_BOUND = 0.5
 """Recorded where launching takes more than this share of the device's time."""
 PROFILED_CALLS = 3
@@ -75,7 +75,11 @@ class CudaDevice:
             self._cuda.synchronize()
             if time.perf_counter() > end:
                 break
-        if launch_s > LONGEST_LAUNCH_S or launch_s < LAUNCH_BOUND * self.sample(call, 5, cold=False):
+        if (
+            is_whole_model(call)
+            or launch_s > LONGEST_LAUNCH_S
+            or launch_s < LAUNCH_BOUND * self.sample(call, 5, cold=False)
+        ):
             return call
         return self._recorded(call) or call
 
@@ -197,6 +201,12 @@ class CudaDevice:
     def _read_energy(self) -> float:
         assert self._nvml is not None
         return self._nvml.energy_j() or 0.0
+
+
+def is_whole_model(call: Call) -> bool:
+    """Whether it is a module with modules inside: its launches are part of how a user calls it."""
+    module = call.func if isinstance(call, partial) else call
+    return isinstance(module, torch.nn.Module) and next(module.children(), None) is not None
 
 
 def usable_device(cuda: Any = torch.cuda) -> torch.device:
