@@ -33,12 +33,14 @@ class Effort:
     """When a row is done: the intervals within ±precision, or the time is up.
 
     cold: caches are flushed before every run. ratio_only: the interval of the median need not be narrow.
+    least_s: a shorter run may lie within one disturbance and not see it, however well its samples agree.
     """
 
     precision: float = 0.01
     time_limit_s: float = 3.0
     cold: bool = False
     ratio_only: bool = False
+    least_s: float = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ def time_call(
         up = took > effort.time_limit_s and (blocks >= FEWEST_BLOCKS or took > PATIENCE * effort.time_limit_s)
         if blocks < look and not up:
             continue
-        converged = _converged(own.samples, other.samples if other else None, effort)
+        agree = _agree(own.samples, other.samples if other else None, effort)
+        converged = agree and took >= effort.least_s
         if converged or up:
             break
         look = math.ceil(1.25 * blocks)
@@ -110,7 +113,7 @@ def _block(outer: _Side, inner: _Side | None) -> None:
     outer.sample()
 
 
-def _converged(samples: list[float], reference: list[float] | None, effort: Effort) -> bool:
+def _agree(samples: list[float], reference: list[float] | None, effort: Effort) -> bool:
     ordered = sorted(samples)
     middle = ordered[len(ordered) // 2]
     if not effort.ratio_only and half_width(median_interval(samples), middle) > effort.precision:

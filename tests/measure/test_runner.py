@@ -16,7 +16,7 @@ def test_sides_take_turns() -> None:
     """Two single runs each to see how long they take, a first block that is not kept, then A B B A and
     B A A B in turn."""
     device = ScriptedDevice()
-    timed = time_call(device, Work(1e-3, "A"), Work(1e-3, "B"), Effort(), device.now)
+    timed = time_call(device, Work(1e-3, "A"), Work(1e-3, "B"), Effort(least_s=0), device.now)
     assert "".join(device.order[:8]) == "AABB" + "ABBA"
     assert "".join(device.order[8:24]) == "ABBABAABABBABAAB"
     assert len(device.order) == 8 + 4 * FIRST_LOOK
@@ -147,3 +147,10 @@ def test_wall_clock_beside_other_programs_never_converges(counts: bool) -> None:
     busy = [Condition(waited_s=0.0), Condition(waited_s=1.0)]
     device = ScriptedDevice(conditions=busy, counts_waiting=counts)
     assert time_call(device, Work(0.1), None, Effort(), device.now).converged is not counts
+
+
+def test_a_run_shorter_than_disturbances_is_not_believed() -> None:
+    """Blocks of 4 ms that agree to the last digit still go on for 0.2 s."""
+    device = ScriptedDevice()
+    timed = time_call(device, Work(1e-3), Work(1e-3), Effort(least_s=0.2), device.now)
+    assert timed.converged and 0.2 <= device.elapsed < 0.3
