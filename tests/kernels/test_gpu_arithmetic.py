@@ -17,6 +17,7 @@ from torch import Tensor
 
 from addercost.kernels import reference
 from addercost.kernels.problem import Geometry, empty_output
+from addercost.kernels.signs import pack_filters, words_by_filter
 from tests.kernels.geometries import GEOMETRIES
 
 pytest.importorskip("triton", reason="the GPU kernels need triton")
@@ -213,6 +214,15 @@ def test_signs(launch: Any, image: Any, filters: Any, geometry: Geometry) -> Non
     words = launch.pack_signs(x, geometry.groups), launch.pack_signs(w, 1)
     out = launch.convolve("xnor", *words, geometry, output_for(expected, torch.int32), emulate=True)
     assert torch.equal(w[0].numel() - 2.0 * out, expected)
+
+
+@pytest.mark.parametrize(("image", "filters", "geometry"), GEOMETRIES)
+def test_packed_filters_are_the_words_of_the_kernel(
+    launch: Any, image: Any, filters: Any, geometry: Geometry
+) -> None:
+    _, w = operands(image, filters, geometry)
+    words = words_by_filter(pack_filters(w, geometry.groups), tuple(w.shape))  # type: ignore[arg-type]
+    assert torch.equal(words, launch.pack_signs(w, 1))
 
 
 @pytest.mark.parametrize("site", ["adder", "mac"])

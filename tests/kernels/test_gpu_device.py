@@ -9,6 +9,7 @@ import torch
 
 from addercost.kernels import dispatch, precision, reference
 from addercost.kernels.problem import Geometry
+from addercost.kernels.signs import pack_factors, pack_filters
 from tests.kernels.geometries import GEOMETRIES
 
 pytestmark = [
@@ -86,6 +87,16 @@ def test_bytes_and_signs_are_exact(image: Any, filters: Any, geometry: Geometry)
     x, w = (t.mul(60).add(128).clamp(0, 255).byte() for t in (x, w))
     assert torch.equal(dispatch.adder_u8_forward(x, w, geometry), reference.adder_u8_forward(x, w, geometry))
     assert set(dispatch.runs) == {("binary_forward", "triton"), ("adder_u8_forward", "triton")}
+
+
+@pytest.mark.parametrize(("image", "filters", "geometry"), GEOMETRIES + LARGER)
+def test_signs_packed_beforehand(image: Any, filters: Any, geometry: Geometry) -> None:
+    x, w = operands(image, filters, geometry, torch.float32, torch.contiguous_format)
+    factors = pack_factors(torch.rand(w.shape[0], device="cuda"), None, geometry.groups)
+    arguments = (x, pack_filters(w, geometry.groups), factors, tuple(w.shape), geometry)
+    ours = dispatch.binary_packed_forward(*arguments)  # type: ignore[arg-type]
+    torch.testing.assert_close(ours, reference.binary_packed_forward(*arguments))  # type: ignore[arg-type]
+    assert dispatch.runs["binary_packed_forward", "triton"] == 1
 
 
 @pytest.mark.parametrize(
