@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from addercost.api import load_model, measure_model, profile, trace_model
+    from addercost.api import load_model, measure_model, profile, trace_model, train_model
     from addercost.arithmetic import Arithmetic, OpClass, OpCounts
     from addercost.cost.estimate import estimate
     from addercost.counts.model import count
@@ -37,6 +37,7 @@ _HOMES = {
     "BenchSettings": "addercost.measure.session",
     "profile": "addercost.api",
     "trace_model": "addercost.api",
+    "train_model": "addercost.api",
 }
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "measure_model",
     "profile",
     "trace_model",
+    "train_model",
 ]
 
 

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from addercost.report.measurements import Measurements
     from addercost.trace.inputs import ModelInputs
     from addercost.trace.specs import LoadedModel
+    from addercost.train.run import TrainingReport
 
-TRACERS = ("dispatch", "fvcore")
-"""How a model is traced: torch's dispatcher on data-free tensors, or fvcore's walk over the jit graph."""
+TRACERS = ("dispatch", "blocks", "fvcore")
+"""How a model is traced: torch's dispatcher on data-free tensors; the same with equal blocks run once, which
+pays for deep stacks; or fvcore's walk over the jit graph.
+"""
 
 DEFAULT_CPU = "via-nano-2000"
 """The paper's processor."""
@@ -142,24 +145,73 @@ def trace_spec(
 
 def _traced(loaded: LoadedModel, inputs: ModelInputs, backward: bool, tracer: str) -> Trace:
     if tracer == "dispatch":
-        from addercost.trace.tracer import trace
+        return _dispatched(loaded, inputs, backward)
+    if backward:
+        raise ArgumentError(f"the {tracer} tracer takes no --backward", "use --tracer dispatch")
+    if tracer == "blocks":
+        from addercost.errors import TraceError
+        from addercost.trace.block_tracer import trace_blocks
 
-        return trace(
-            loaded.model,
-            *inputs.args,
-            kwargs=inputs.kwargs,
-            name=loaded.name,
-            rebuild=loaded.rebuild,
-            backward=backward,
-        )
-    if backward or inputs.kwargs:
-        raise ArgumentError(
-            "the fvcore tracer takes neither --backward nor inputs by name", "use --tracer dispatch"
-        )
+        try:
+            return trace_blocks(loaded.model, [(inputs.args, inputs.kwargs)], name=loaded.name)[0].trace()
+        except TraceError:
+            # It may need values, or to be seen whole, or not run at all: the whole trace knows.
+            return _dispatched(loaded, inputs, backward)
+    if inputs.kwargs:
+        raise ArgumentError("the fvcore tracer takes no inputs by name", "use --tracer dispatch")
     from addercost.trace.jit import trace_with_fvcore
 
     model = loaded.rebuild() if loaded.rebuild is not None else loaded.model
     return trace_with_fvcore(model, *inputs.args, name=loaded.name)
+
+
+def _dispatched(loaded: LoadedModel, inputs: ModelInputs, backward: bool) -> Trace:
+    from addercost.trace.tracer import trace
+
+    return trace(
+        loaded.model,
+        *inputs.args,
+        kwargs=inputs.kwargs,
+        name=loaded.name,
+        rebuild=loaded.rebuild,
+        backward=backward,
+    )
+
+
+def train_model(
+    model: nn.Module | str,
+    data: str,
+    folder: Path | str,
+    *,
+    device: str = "cpu",
+    resume: bool = False,
+    checkpoint_every: int = 0,
+    workers: int = 0,
+    **settings: Any,
+) -> TrainingReport:
+    """Trains a module (in place) or a SPEC on `data`, and keeps the run in `folder`: `addercost train`.
+
+    settings: fields of `addercost.train.settings.TrainSettings` such as epochs=30, rate="increased". The
+    report has the accuracy, the log and the model. See `addercost.train.run.train`.
+    """
+    from addercost.train.run import train
+    from addercost.train.settings import TrainSettings
+
+    known = [name for name in TrainSettings.__dataclass_fields__ if name not in ("model", "data")]
+    for name in settings:
+        if name not in known:
+            raise unknown_name("setting", name, known)
+    module = None if isinstance(model, str) else model
+    name = model if isinstance(model, str) else type(model).__name__
+    return train(
+        TrainSettings(model=name, data=data, **settings),
+        Path(folder),
+        module=module,
+        device=device,
+        resume=resume,
+        checkpoint_every=checkpoint_every,
+        workers=workers,
+    )
 
 
 def load_trace(path: Path) -> Trace:

@@ -71,6 +71,12 @@ class WorkersLostError(AddercostError):
     exit_code = 7
 
 
+class TrainingError(AddercostError):
+    """Training cannot go on: a loss or gradient that is no number, a layer without a gradient."""
+
+    exit_code = 8
+
+
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells report it."""
 

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from addercost.counts.model import work_of
+from addercost.counts.call_work import work_of
 from addercost.counts.work import RULES
 from addercost.errors import TraceError
 from addercost.trace.record import DECOMPOSED, OpCall

@@ -1,6 +1,6 @@
 """Each CPU kernel beside the limit of the core's arithmetic and beside what users run today.
 
-    python -m benchmarks.kernels --rivals > benchmarks/results/kernels-cpu.txt
+    python -m benchmarks.kernels --rivals --start --cores > benchmarks/results/kernels-cpu.txt
 
 In every round each contender runs once to warm the caches and then three times, and the limits are measured
 again. A rate is the best of all rounds, as the limit is, and a ratio is one of best rates: on a shared
@@ -8,7 +8,7 @@ machine the best is what the code can do, the median what the neighbours let it 
 On one thread the clock is the process's own, which stops while a neighbour has the core; on several it is the
 wall's.
 Data is random. Rates are in G sites/s (one site: one input meets one weight). The limit is the inner loop
-alone, and `share` is a rate over the limit of the cores in use.
+alone, and `share` is a rate over the limit of the cores in use. At the end stands which targets were met.
 """
 
 from __future__ import annotations
@@ -20,85 +20,36 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from addercost.arithmetic import Arithmetic
 from addercost.kernels import dispatch
-from addercost.kernels.cpu import operations, run
+from addercost.kernels.cpu import run
 from addercost.kernels.cpu.limits import limit_sites_per_second
-from addercost.kernels.cpu.signs import pack_signs
 from addercost.kernels.problem import Geometry
+from addercost.kernels.signs import pack_factors, pack_filters
+from addercost.layers import AdderConv2d
 from addercost.layers.ops import adder as adder_ops
 from addercost.layers.ops import binary as binary_ops
+from addercost.models.zoo import ZOO
+from benchmarks.kernel_layers import DEPTHWISE, RESNET, SMALL, Layer, broadcast, unfold_cdist
+from benchmarks.kernel_targets import Row, summary
 
 BROADCAST_LIMIT_BYTES = 4 << 30
+KINDS = {"resnet": RESNET, "small": SMALL, "depthwise": DEPTHWISE}
+RIVALS = (RESNET[0], SMALL[0], SMALL[2])
+CORES = (RESNET[0], RESNET[2], RESNET[5], RESNET[10])
 
 
-@dataclass(frozen=True)
-class Layer:
-    """A convolution of a known network."""
-
-    name: str
-    batch: int
-    channels: int
-    filters: int
-    size: int
-    filter_size: int
-    stride: int = 1
-    padding: int = 0
-
-    @property
-    def geometry(self) -> Geometry:
-        return Geometry((self.stride, self.stride), (self.padding, self.padding))
-
-    @property
-    def sites(self) -> int:
-        out = (self.size + 2 * self.padding - self.filter_size) // self.stride + 1
-        return self.batch * self.filters * out * out * self.channels * self.filter_size**2
-
-
-RESNET = [
-    Layer("resnet18 3x3 64", 1, 64, 64, 56, 3, 1, 1),
-    Layer("resnet18 3x3 64-128 /2", 1, 64, 128, 56, 3, 2, 1),
-    Layer("resnet18 3x3 128", 1, 128, 128, 28, 3, 1, 1),
-    Layer("resnet18 3x3 256", 1, 256, 256, 14, 3, 1, 1),
-    Layer("resnet18 3x3 512", 1, 512, 512, 7, 3, 1, 1),
-    Layer("resnet18 3x3 512, batch 8", 8, 512, 512, 7, 3, 1, 1),
-    Layer("resnet50 1x1 64", 1, 64, 64, 56, 1),
-    Layer("resnet50 1x1 64-256", 1, 64, 256, 56, 1),
-    Layer("resnet50 1x1 256-64", 1, 256, 64, 56, 1),
-    Layer("resnet50 1x1 256-512 /2", 1, 256, 512, 56, 1, 2),
-    Layer("resnet50 1x1 1024-256", 1, 1024, 256, 14, 1),
-    Layer("resnet50 1x1 2048-512", 1, 2048, 512, 7, 1),
-]
-SMALL = [
-    Layer("resnet20 3x3 16", 16, 16, 16, 32, 3, 1, 1),
-    Layer("resnet20 3x3 32", 16, 32, 32, 16, 3, 1, 1),
-    Layer("resnet20 3x3 64", 16, 64, 64, 8, 3, 1, 1),
-    Layer("lenet5 5x5 1-6", 32, 1, 6, 32, 5),
-    Layer("lenet5 5x5 6-16", 32, 6, 16, 14, 5),
-]
-
-
-def unfold_cdist(x: Tensor, w: Tensor, layer: Layer) -> Tensor:
-    """What adder users run: im2col, then the L1 distance of its columns to the filters."""
-    columns = F.unfold(x, layer.filter_size, padding=layer.padding, stride=layer.stride)
-    return -torch.cdist(columns.transpose(1, 2), w.flatten(1)[None], p=1).transpose(1, 2)
-
-
-def broadcast(x: Tensor, w: Tensor, layer: Layer) -> Tensor:
-    """The public pure-torch form: every difference in memory at once."""
-    columns = F.unfold(x, layer.filter_size, padding=layer.padding, stride=layer.stride)
-    return -(columns[:, None] - w.flatten(1)[None, :, :, None]).abs().sum(2)
-
-
-def timed(call: Callable[[], object]) -> float:
+def timed(call: Callable[[], object], clock: Callable[[], float] | None = None) -> float:
     """Seconds of the fastest of three calls after one to warm up."""
-    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    clock = clock or (time.process_time if torch.get_num_threads() == 1 else time.perf_counter)
     call()
     best = float("inf")
     for _ in range(3):
@@ -109,36 +60,38 @@ def timed(call: Callable[[], object]) -> float:
 
 
 def contenders(layer: Layer, channels_last: bool) -> dict[str, Callable[[], object]]:
-    """Name to a call that computes the layer once."""
-    shape = (layer.batch, layer.channels, layer.size, layer.size)
-    weight_shape = (layer.filters, layer.channels, layer.filter_size, layer.filter_size)
-    x, w = torch.randn(shape), torch.randn(weight_shape)
-    codes, weight_codes = (torch.randint(0, 256, s, dtype=torch.uint8) for s in (shape, weight_shape))
+    """Name to a call that computes the layer once; "memory" only moves as many bytes as go in and out."""
+    x, w = torch.randn(layer.input_shape), torch.randn(layer.weight_shape)
+    codes, weight_codes = (
+        torch.randint(0, 256, s, dtype=torch.uint8) for s in (layer.input_shape, layer.weight_shape)
+    )
     if channels_last:
         x, codes = (t.contiguous(memory_format=torch.channels_last) for t in (x, codes))
     weight_codes = weight_codes.contiguous(memory_format=torch.channels_last)
-    words, weight_words = pack_signs(x, 1), pack_signs(w, 1)
-    geometry = layer.geometry
-    arguments = ([layer.stride] * 2, [layer.padding] * 2, [1, 1], 1)
-    grad = torch.randn_like(F.conv2d(x, w, None, layer.stride, layer.padding))
+    geometry, groups = layer.geometry, layer.groups
+    arguments = ([layer.stride] * 2, [layer.padding] * 2, [1, 1], groups)
+    words, factors = pack_filters(w, groups), pack_factors(binary_ops.filter_scale(w), None, groups)
+    packed = (words, factors, list(layer.weight_shape), *arguments)
+    grad = torch.randn_like(F.conv2d(x, w, None, layer.stride, layer.padding, 1, groups))
+    moved = torch.randn((x.numel() + grad.numel()) // 2)
+    target = torch.empty_like(moved)
     return {
         "adder": lambda: run.convolve("adder", x, w, geometry),
         "mac": lambda: run.convolve("mac", x, w, geometry),
-        "torch conv2d": lambda: F.conv2d(x, w, None, layer.stride, layer.padding),
-        "shift": lambda: run.convolve("shift", x, w, geometry),
+        "torch conv2d": lambda: F.conv2d(x, w, None, layer.stride, layer.padding, 1, groups),
         "adder u8": lambda: run.convolve("adder_u8", codes, weight_codes, geometry),
-        "xnor words": lambda: run.convolve("xnor", words, weight_words, geometry, w[0].numel()),
-        "binary packed each call": lambda: operations.binary_forward(x, w, geometry),
+        "binary packed": lambda: binary_ops.conv2d_packed(x, *packed),
         "adder layer": lambda: adder_ops.conv2d(x, w, None, *arguments, "full"),
         "binary layer": lambda: binary_ops.conv2d(x, w, None, *arguments),
         "adder gradient": lambda: run.adder_input_gradient(grad, x, w, geometry),
+        "memory": lambda: target.copy_(moved),
     }
 
 
-LIMITS = {"adder": "adder", "mac": "mac", "adder u8": "adder_u8", "xnor words": "xnor"}
+LIMITS = {"adder": "adder", "mac": "mac", "adder u8": "adder_u8", "binary packed": "xnor"}
 
 
-def bench_layer(layer: Layer, channels_last: bool, rounds: int) -> dict[str, object]:
+def bench_layer(kind: str, layer: Layer, channels_last: bool, rounds: int) -> Row:
     """Best and median rates in G sites/s, shares of the limit, and ratios between contenders."""
     calls = contenders(layer, channels_last)
     seconds: dict[str, list[float]] = {name: [] for name in calls}
@@ -150,6 +103,7 @@ def bench_layer(layer: Layer, channels_last: bool, rounds: int) -> dict[str, obj
             seconds[name].append(timed(call))
     rate = {name: layer.sites / min(s) / 1e9 for name, s in seconds.items()}
     return {
+        "kind": kind,
         "layer": layer.name,
         "layout": "nhwc" if channels_last else "nchw",
         "rate": rate,
@@ -158,16 +112,17 @@ def bench_layer(layer: Layer, channels_last: bool, rounds: int) -> dict[str, obj
         "ratio": {
             "mac / torch": rate["mac"] / rate["torch conv2d"],
             "u8 / adder": rate["adder u8"] / rate["adder"],
-            "xnor / adder": rate["xnor words"] / rate["adder"],
-            "binary layer / adder": rate["binary layer"] / rate["adder"],
+            "packed / adder": rate["binary packed"] / rate["adder layer"],
+            "binary layer / adder": rate["binary layer"] / rate["adder layer"],
+            "memory / adder": rate["memory"] / rate["adder layer"],
         },
     }
 
 
-def bench_rivals(layer: Layer, rounds: int) -> dict[str, object]:
+def bench_rivals(layer: Layer, rounds: int) -> Row:
     """Forward and training step against what is used today, and the peak memory of each forward."""
-    x = torch.randn(layer.batch, layer.channels, layer.size, layer.size, requires_grad=True)
-    w = torch.randn(layer.filters, layer.channels, layer.filter_size, layer.filter_size, requires_grad=True)
+    x = torch.randn(layer.input_shape, requires_grad=True)
+    w = torch.randn(layer.weight_shape, requires_grad=True)
     arguments = ([layer.stride] * 2, [layer.padding] * 2, [1, 1], 1)
     forms: dict[str, Callable[[], Tensor]] = {
         "ours": lambda: adder_ops.conv2d(x, w, None, *arguments, "full"),
@@ -183,16 +138,74 @@ def bench_rivals(layer: Layer, rounds: int) -> dict[str, object]:
     def step(form: Callable[[], Tensor]) -> None:
         torch.autograd.grad(form().sum(), (x, w))
 
-    out: dict[str, object] = {"layer": layer.name}
+    out: Row = {"kind": "rivals", "layer": layer.name}
+    limit = 0.0
     for kind, act in (("forward", forward), ("training step", step)):
         seconds: dict[str, list[float]] = {name: [] for name in forms}
         for _ in range(rounds):
+            limit = max(limit, limit_sites_per_second("adder", 0.01))
             for name, form in forms.items():
                 seconds[name].append(timed(lambda act=act, form=form: act(form)))  # type: ignore[misc]
         out[kind] = {name: min(seconds[name]) / min(seconds["ours"]) for name in forms if name != "ours"}
+        if kind == "forward":
+            out["at the limit"] = min(seconds["cdist"]) * limit / layer.sites
     own = 4 * (x.numel() + w.numel() + forms["ours"]().numel())
     out["memory"] = {name: peak_bytes(lambda form=form: forward(form)) / own for name, form in forms.items()}  # type: ignore[misc]
     return out
+
+
+def bench_start() -> Row:
+    """Seconds of processor time to compile each class that ResNet-50's adder layers need, batch 1, 224 × 224,
+    and microseconds that a call of a one-element layer costs."""
+    spent: list[float] = []
+    compile_kernel = run.compile_kernel
+
+    def timed_compile(kernel: Any) -> Any:
+        start = time.process_time()
+        result = compile_kernel(kernel)
+        spent.append(time.process_time() - start)
+        return result
+
+    resnet = ZOO["resnet50"]
+    model = resnet.build(Arithmetic.ADDER).eval()
+    run.compiled.cache_clear()
+    run.compile_kernel = timed_compile
+    try:
+        with torch.no_grad():
+            model(torch.randn(resnet.input_shape))
+    finally:
+        run.compile_kernel = compile_kernel
+    x, w = torch.randn(1, 1, 1, 1), torch.randn(1, 1, 1, 1)
+    layer = AdderConv2d(1, 1, 1)
+
+    def microseconds(call: Callable[[], object]) -> float:
+        return min(timed(lambda: [call() for _ in range(100)]) for _ in range(10)) * 1e4
+
+    with torch.no_grad():
+        calls = {
+            "torch conv2d": microseconds(lambda: F.conv2d(x, w)),
+            "kernel": microseconds(lambda: run.convolve("adder", x, w, Geometry())),
+            "layer": microseconds(lambda: layer(x)),
+        }
+    return {"seconds": spent, "call_us": calls}
+
+
+def bench_cores(layer: Layer, rounds: int) -> Row:
+    """How many times faster two threads are than one, by the wall's clock."""
+    x, w = torch.randn(layer.input_shape), torch.randn(layer.weight_shape)
+    x, before = x.contiguous(memory_format=torch.channels_last), torch.get_num_threads()
+    best = {1: float("inf"), 2: float("inf")}
+    try:
+        for _ in range(rounds):
+            for threads in best:
+                torch.set_num_threads(threads)
+                best[threads] = min(
+                    best[threads],
+                    timed(lambda: run.convolve("adder", x, w, layer.geometry), time.perf_counter),
+                )
+    finally:
+        torch.set_num_threads(before)
+    return {"kind": "cores", "layer": layer.name, "ratio": best[1] / best[2]}
 
 
 def peak_bytes(call: Callable[[], object]) -> int:
@@ -243,10 +256,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--layers", choices=("resnet", "small", "all"), default="all")
+    parser.add_argument("--layers", choices=(*KINDS, "all", "none"), default="all")
+    parser.add_argument("--only", default="", metavar="TEXT", help="layers whose name holds TEXT")
     parser.add_argument(
         "--rivals", action="store_true", help="also the forms users run today: slow, much memory"
     )
+    parser.add_argument("--start", action="store_true", help="also compile times and the cost of a call")
+    parser.add_argument("--cores", action="store_true", help="also two threads against one")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -255,30 +271,43 @@ def main() -> None:
         "limits, one core, G sites/s:",
         {s: round(limit_sites_per_second(s, 0.2) / 1e9, 1) for s in LIMITS.values()},
     )
-    layers = {"resnet": RESNET, "small": SMALL, "all": RESNET + SMALL}[options.layers]
-    results: list[dict[str, object]] = []
+    chosen = list(KINDS) if options.layers == "all" else [options.layers]
+    layers = [(kind, layer) for kind in chosen for layer in KINDS.get(kind, []) if options.only in layer.name]
+    rivals: list[Row] = []
     if options.rivals:
         print(
             "\nours against what users run: how many times faster, and memory over inputs + outputs + weights"
         )
-        for layer in (RESNET[0], SMALL[0], SMALL[2]):
-            result = bench_rivals(layer, 3)
-            results.append(result)
-            print(json.dumps(result))
+        for layer in RIVALS:
+            rivals.append(bench_rivals(layer, 3))
+            print(json.dumps(rivals[-1]), flush=True)
     keep_freed_memory()
+    start = bench_start() if options.start else {}
+    if start:
+        print("\ncompiling ResNet-50's adder layers, s:", [round(s, 2) for s in start["seconds"]])
+        print("one call, µs:", {name: round(us, 1) for name, us in start["call_us"].items()})
+    cores = [bench_cores(layer, options.rounds) for layer in CORES] if options.cores else []
+    for row in cores:
+        print(f"two threads over one, {row['layer']}: {row['ratio']:.2f}")
+    results: list[Row] = []
     for channels_last in (True, False):
-        for layer in layers:
-            result = bench_layer(layer, channels_last, options.rounds)
+        for kind, layer in layers:
+            result = bench_layer(kind, layer, channels_last, options.rounds)
             results.append(result)
             print(f"\n{layer.name} ({result['layout']})")
             for part in ("rate", "median", "share", "ratio"):
                 row = result[part]
-                assert isinstance(row, dict)
-                print(f"  {part:6}", "  ".join(f"{name} {value:.2f}" for name, value in row.items()))
-    print("kernels run:", dict(dispatch.runs))
+                print(
+                    f"  {part:6}", "  ".join(f"{name} {value:.2f}" for name, value in row.items()), flush=True
+                )
+    print("\nkernels run:", dict(dispatch.runs))
+    print("\ntargets", *summary(results, rivals, start, cores), sep="\n")
     if options.json:
         options.json.write_text(
-            json.dumps([environment(), [asdict(layer) for layer in layers], results], indent=1)
+            json.dumps(
+                [environment(), [asdict(layer) for _, layer in layers], results, rivals, start, cores],
+                indent=1,
+            )
         )
 
 

@@ -103,6 +103,7 @@ def test_torch_stays_at_the_edge(file: Path) -> None:
         "import addercost.counts.model, addercost.trace.serialize",
         "import addercost.report.profile, addercost.report.comparison",
         "import addercost.hardware",
+        "import addercost.cli.train, addercost.report.accuracy_tables, addercost.train.settings",
         "import addercost.cli.sweep, addercost.cli.query, addercost.sweep.supervise",
         "import addercost.cli.bench, addercost.report.bench_table, addercost.report.bench_diff",
         "import addercost.report.chrome_trace, addercost.measure.store",

@@ -17,6 +17,7 @@ from addercost.cli.options import (
     output_options,
     parsed_arithmetics,
     parsed_inputs,
+    parsed_share,
     quiet_option,
 )
 from addercost.cli.progress import progress
@@ -197,7 +198,7 @@ def run(
         cold=cold,
         batch=batch,
         layout=layout,
-        precision=_share(precision),
+        precision=parsed_share(precision),
         time_limit_s=time_limit,
         end_to_end=end_to_end,
         training=training,
@@ -287,16 +288,6 @@ def _said(planned: list[RowPlan], quiet: bool) -> Callable[[int, RowPlan, Entry 
             print(f"[{number}/{len(planned)}] {row_line(entry)}", file=sys.stderr)
 
     return said
-
-
-def _share(text: str, option: str = "--precision") -> float:
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1:
-        raise ArgumentError(f"{option} {text!r} is no share between 0 and 1", "write it as 1% or 0.01")
-    return value
 
 
 def _document(outputs: tuple[Path, ...]) -> Path | None:
@@ -400,7 +391,7 @@ def diff(
 
     check_output(output, force)
     one, two = read_measurements(before), read_measurements(after)
-    found = diff_benchmarks(one, two, across_machines, _share(margin, "--margin"))
+    found = diff_benchmarks(one, two, across_machines, parsed_share(margin, "--margin"))
     emit_table(bench_diff_table(found), table_format, output, force)
     slower = found.count(Verdict.SLOWER)
     if fail_on and slower:

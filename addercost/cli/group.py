@@ -26,12 +26,16 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "diff": "what differs between two profiles",
         "check": "hold a model to budgets; exits with 1 when one is exceeded",
     },
+    "Train": {
+        "train": "train a network, adder networks as their paper does, into a folder",
+    },
     "Scale": {
         "sweep": "many architectures × processors, on all cores or a cluster",
         "query": "SQL over what a sweep made",
     },
     "Measure": {
         "bench": "time every layer on this machine in each arithmetic, beside the estimates",
+        "verdict": "who wins on this machine: by the paper's rule, by throughput, measured, by energy",
     },
     "Hardware": {
         "hardware": "the processors and energy tables that estimates use",

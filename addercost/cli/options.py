@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from addercost.arithmetic import Arithmetic
-from addercost.errors import unknown_name
+from addercost.errors import ArgumentError, unknown_name
 from addercost.report.tables import TableFormat
 
 if TYPE_CHECKING:
@@ -107,6 +107,17 @@ def alternative_option(help_text: str) -> Callable[[F], F]:
         show_default=True,
         help=help_text,
     )
+
+
+def parsed_share(text: str, option: str = "--precision") -> float:
+    """The share between 0 and 1 that 1% or 0.01 is. Raises ArgumentError."""
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise ArgumentError(f"{option} {text!r} is no share between 0 and 1", "write it as 1% or 0.01")
+    return value
 
 
 def parsed_arithmetics(text: str) -> tuple[Arithmetic, ...]:

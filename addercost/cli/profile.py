@@ -32,7 +32,8 @@ from addercost.errors import ArgumentError, CheckFailedError
     default="dispatch",
     show_default=True,
     metavar="NAME",
-    help="dispatch, or fvcore: an independent second opinion through torch.jit, which computes.",
+    help="dispatch; blocks: the same, equal layers of a deep stack traced once; or fvcore: an independent "
+    "second opinion through torch.jit, which computes.",
 )
 @convention_option
 @click.option(

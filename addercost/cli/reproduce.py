@@ -1,4 +1,4 @@
-"""`addercost reproduce latency | counts`."""
+"""`addercost reproduce latency | counts | accuracy`."""
 
 from __future__ import annotations
 
@@ -43,6 +43,33 @@ def counts(table_format: str, output: Path | None, force: bool, quiet: bool) -> 
     with progress("tracing the networks of the paper", quiet):
         table = counts_table(_trace_zoo)
     emit_table(table, table_format, output, force)
+
+
+@reproduce.command()
+@click.argument("runs", nargs=-1, metavar="[RUN...]", type=click.Path(path_type=Path))
+@output_options
+@quiet_option
+def accuracy(
+    runs: tuple[Path, ...], table_format: str, output: Path | None, force: bool, quiet: bool
+) -> None:
+    """The accuracies of the paper's tables, and ours on scikit-learn's digits. Nothing is trained.
+
+    RUN is a folder of `addercost train`, or the record in it; its accuracy is listed below.
+    """
+    from addercost.errors import ArgumentError
+    from addercost.report.accuracy import digits_accuracies
+    from addercost.report.accuracy_tables import reproduced_table
+    from addercost.report.saved import read_saved
+    from addercost.report.training import TrainingRun
+
+    check_output(output, force)
+    own = []
+    for path in runs:
+        read = read_saved(path)
+        if not isinstance(read, TrainingRun):
+            raise ArgumentError(f"{path} is no training record", "name the folder of a run")
+        own.append(read)
+    emit_table(reproduced_table(digits_accuracies(), own), table_format, output, force)
 
 
 def _trace_zoo(name: str) -> Trace:

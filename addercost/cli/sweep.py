@@ -11,7 +11,14 @@ import click
 
 from addercost.cli.default_command import DefaultCommandGroup
 from addercost.cli.emit import check_output, emit_table
-from addercost.cli.options import chosen_cpus, convention_option, cpu_option, output_options, quiet_option
+from addercost.cli.options import (
+    chosen_cpus,
+    convention_option,
+    cpu_option,
+    output_options,
+    parsed_share,
+    quiet_option,
+)
 from addercost.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -119,6 +126,79 @@ def run(
             what,
             folder,
             engine=engine,
+            timeout_s=timeout,
+            memory_limit_bytes=_bytes(memory_limit),
+            retry_failed=retry_failed,
+            on_chunk=on_chunk,
+        )
+    if not quiet:
+        print(report_text(report), end="", file=sys.stderr)
+
+
+@sweep.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--device", default="cpu", show_default=True, help="cpu, or cuda.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of a CPU.")
+@click.option("--as", "arithmetics", metavar="LIST", help="mac,adder,xnor,shift; the sweep's by default.")
+@click.option("--batch", "batches", metavar="LIST", help="Batch sizes; the sweep's by default.")
+@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="N architectures spread evenly.")
+@click.option("--precision", default="2%", show_default=True, help="Of the 95 % interval of each median.")
+@click.option("--time-limit", default=2.0, show_default=True, metavar="SECONDS", help="For one timing.")
+@click.option("--dask", metavar="ADDRESS", help="As for a sweep: one worker a machine measures at a time.")
+@click.option("--chunk", type=click.IntRange(min=1), default=20, show_default=True, help="Of a shard.")
+@click.option("--timeout", metavar="SECONDS", default=0.0, help="For one architecture; then it has failed.")
+@click.option("--memory-limit", metavar="SIZE", help="Of a worker's measuring process, such as 2G.")
+@click.option("--retry-failed", is_flag=True, help="Run chunks with failed architectures again.")
+@quiet_option
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+def measure(
+    folder: Path,
+    device: str,
+    threads: int,
+    arithmetics: str | None,
+    batches: str | None,
+    sample: int | None,
+    precision: str,
+    time_limit: float,
+    dask: str | None,
+    chunk: int,
+    timeout: float,
+    memory_limit: str | None,
+    retry_failed: bool,
+    quiet: bool,
+) -> None:
+    """Time forwards of what DIR has swept; killed at any moment, the same command goes on.
+
+    Results are the table `measured` of `addercost query DIR`, and the metric measured_s@DEVICE of `top` and
+    `pareto`. One measurement runs at a time on a machine. Workers of a Dask cluster take part if they offer
+    the resource addercost-device: `dask worker ADDRESS --nthreads 1 --resources addercost-device=1`.
+    """
+    from addercost.report.sweep import report_text
+    from addercost.sweep.engines import dask_cluster
+    from addercost.sweep.measure_run import measure as run_measure
+    from addercost.sweep.measure_run import measure_plan
+    from addercost.sweep.measured import RESOURCE, MeasureSettings
+    from addercost.sweep.store import read_manifest
+
+    swept = read_manifest(folder).settings
+    settings = MeasureSettings(
+        device=device,
+        threads=threads,
+        arithmetics=_list(arithmetics) if arithmetics else swept.arithmetics,
+        batches=_numbers(batches) if batches else swept.batches,
+        precision=parsed_share(precision),
+        time_limit_s=time_limit,
+        sample=sample or 0,
+        chunk=chunk,
+    )
+    what = measure_plan(folder, settings)
+    from addercost.cli.sweep_progress import sweep_progress
+
+    with sweep_progress(what.layout.architectures, quiet) as on_chunk:
+        report = run_measure(
+            what,
+            folder,
+            engine=dask_cluster(dask, RESOURCE) if dask else None,
             timeout_s=timeout,
             memory_limit_bytes=_bytes(memory_limit),
             retry_failed=retry_failed,

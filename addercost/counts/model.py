@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from addercost.arithmetic import Arithmetic, OpCounts
-from addercost.counts import rules as _rules  # noqa: F401  (registers every rule)
-from addercost.counts.complex_numbers import in_real_numbers
+from addercost.counts.call_work import work_of
 from addercost.counts.conventions import CountingConvention, convention_named
 from addercost.counts.memory import traffic
-from addercost.counts.rules.elementwise import special_function
-from addercost.counts.rules.movement import nothing
-from addercost.counts.work import ARITHMETIC_TAG, RULES, Rule, Work
+from addercost.counts.what_if import apply
+from addercost.counts.work import Work
 from addercost.trace.record import OpCall, TensorSpec, Trace
-
-__all__ = ["LayerCounts", "ModelCounts", "UncountedOp", "count", "rule_for", "work_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +88,6 @@ def count(
     the paper. Raises ArgumentError for an unknown convention or what-if.
     """
     rule = convention_named(convention) if isinstance(convention, str) else convention
-    from addercost.counts.what_if import apply
-
     wanted = Arithmetic(arithmetic) if arithmetic is not None else None
     changes = (*what_if, *((wanted.value,) if wanted else ()))
     for change in changes:
@@ -131,50 +125,6 @@ def count(
         inputs=trace.inputs,
         notes=trace.notes,
     )
-
-
-def rule_for(name: str, tags: Collection[str]) -> Rule | None:
-    """How an operator is counted: by its rule, else nothing for a view, else by torch's element-wise tag.
-
-    None for an operator that none of these fits. name: without overload, "aten.mm".
-    """
-    rule = RULES.get(name)
-    if rule is not None:
-        return rule
-    if "view" in tags:
-        return nothing
-    return special_function if "pointwise" in tags else None
-
-
-def work_of(call: OpCall) -> Work | None:
-    """The call's work in real numbers, or None where nothing is known about the operator."""
-    rule = rule_for(call.name, call.tags)
-    if rule is None:
-        return None
-    work = rule(call)
-    if "backward" in call.tags and any(site.weighted for site in work.sites):
-        # A gradient is a product whatever the layer's arithmetic: what-if questions leave it alone.
-        work = replace(work, sites=tuple(replace(site, weighted=False) for site in work.sites))
-    if "binary" in call.tags:
-        # A product of signs in plain torch: taking the signs and scaling the result are calls of their own.
-        work = replace(
-            work,
-            sites=tuple(
-                replace(site, arithmetic=Arithmetic.XNOR, inputs=0, scaled=False) for site in work.sites
-            ),
-        )
-    work = _in_arithmetic(call, work)
-    return in_real_numbers(call, work) if any(spec.is_complex for spec in call.tensors()) else work
-
-
-def _in_arithmetic(call: OpCall, work: Work) -> Work:
-    """The work with its weighted sites in the arithmetic the call is tagged with."""
-    for tag in call.tags:
-        if tag.startswith(ARITHMETIC_TAG):
-            arithmetic = Arithmetic(tag.removeprefix(ARITHMETIC_TAG))
-            sites = tuple(replace(s, arithmetic=arithmetic) if s.weighted else s for s in work.sites)
-            return replace(work, sites=sites)
-    return work
 
 
 class _Row:

@@ -11,8 +11,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from addercost.counts.call_work import work_of
 from addercost.counts.conventions import BATCH_NORMS, ROW_NORMS
-from addercost.counts.model import work_of
 from addercost.counts.work import Work
 from addercost.trace.record import OpCall, Trace
 

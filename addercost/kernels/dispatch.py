@@ -56,7 +56,10 @@ def adder_weight_gradient(
     """Σ g · (x - w), or of the sign; see `reference.adder_weight_gradient`.
 
     The first is a matrix product, for which torch has the best kernel already; the second serves an ablation.
+    On a GPU, Triton does the second, and the first where it is insisted on.
     """
+    if grad.device.type == "cuda":
+        return _run("adder_weight_gradient", grad, input, weight, geometry, gradient)
     runs["adder_weight_gradient", "reference"] += 1
     return reference.adder_weight_gradient(grad, input, weight, geometry, gradient)
 
@@ -69,6 +72,13 @@ def adder_u8_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tenso
 def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
     """Σ sign(x)·sign(w); see `reference.binary_forward`."""
     return _run("binary_forward", input, weight, geometry)
+
+
+def binary_packed_forward(
+    input: Tensor, words: Tensor, factors: Tensor, shape: tuple[int, int, int, int], geometry: Geometry
+) -> Tensor:
+    """factor_k · Σ sign(x)·sign(w) + addend_k; see `reference.binary_packed_forward`."""
+    return _run("binary_packed_forward", input, words, factors, shape, geometry)
 
 
 def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
@@ -90,10 +100,13 @@ def _memory_error(operation: str, arguments: tuple[Any, ...]) -> KernelMemoryErr
     """Says what was asked for and which batch would fit into the memory that is free now."""
     first = arguments[0]
     geometry = next(a for a in arguments if isinstance(a, Geometry))
-    weight = next(a for a in reversed(arguments) if isinstance(a, Tensor))
-    p, q = geometry.output_size((first.shape[2], first.shape[3]), (weight.shape[2], weight.shape[3]))
+    k, _, r, s = next(
+        (a for a in arguments if isinstance(a, tuple)),
+        next(a.shape for a in reversed(arguments) if isinstance(a, Tensor)),
+    )
+    p, q = geometry.output_size((first.shape[2], first.shape[3]), (r, s))
     # An input and an output of the wider of both, which holds for a gradient's too.
-    per_image = first.element_size() * (first[0].numel() + max(weight.shape[0] * p * q, first[0].numel()))
+    per_image = first.element_size() * (first[0].numel() + max(k * p * q, first[0].numel()))
     if first.device.type == "cuda":
         free = torch.cuda.mem_get_info(first.device)[0]
     else:
@@ -129,7 +142,8 @@ def _attempt(name: str, operation: str, arguments: tuple[Any, ...], forced: bool
         _warn_once(f"{module}; the slower reference kernels run instead: {_advice(name)}")
         return None
     try:
-        result: Tensor | None = getattr(module, operation)(*arguments)
+        kernel = getattr(module, operation, None)
+        result: Tensor | None = None if kernel is None else kernel(*arguments)
     except module.FAILURES as error:
         first_line = str(error).partition("\n")[0]
         if forced:

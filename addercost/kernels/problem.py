@@ -68,21 +68,27 @@ def convolution_shape(
 
     Raises ShapeError when ranks, channels, groups, dtypes or devices do not fit or no output is left.
     """
-    if input.dim() != 4 or weight.dim() != 4:
+    shape = output_shape(input, tuple(weight.shape), geometry)
+    _check_tensors(input, weight, bias, weight.shape[0], dtype)
+    return shape
+
+
+def output_shape(input: Tensor, weight_shape: tuple[int, ...], geometry: Geometry) -> list[int]:
+    """As `convolution_shape`, of a weight that is known by its shape only."""
+    if input.dim() != 4 or len(weight_shape) != 4:
         raise ShapeError(
             f"expected input [N, C, H, W] and weight [K, C/groups, R, S], "
-            f"got {_shape(input)} and {_shape(weight)}"
+            f"got {_shape(input)} and {weight_shape}"
         )
-    k, group_channels, r, s = weight.shape
+    k, group_channels, r, s = weight_shape
     n, c, h, w = input.shape
     if c != group_channels * geometry.groups:
         raise ShapeError(
-            f"input has {c} channels, weight {_shape(weight)} with groups={geometry.groups} "
+            f"input has {c} channels, weight {weight_shape} with groups={geometry.groups} "
             f"takes {group_channels * geometry.groups}"
         )
     if k % geometry.groups:
         raise ShapeError(f"{k} output channels do not divide into groups={geometry.groups}")
-    _check_tensors(input, weight, bias, k, dtype)
     p, q = geometry.output_size((h, w), (r, s))
     if p < 1 or q < 1:
         raise ShapeError(

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from addercost.kernels.problem import Geometry, accumulator, convolution_shape, empty_output
+from addercost.kernels.signs import unpack_factors, unpack_filters
 
 CHUNK_ELEMENTS = 1 << 22
 """Elements of the largest temporary, 16 MiB in fp32; one image against one filter is the least it can be."""
@@ -129,6 +130,16 @@ def mac_forward(input: Tensor, weight: Tensor, geometry: Geometry, pad_value: fl
 def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
     """out[n,k,p,q] = Σ_{c,r,s} sign(x)·sign(w), an exact integer in `input`'s dtype; a padded tap is +1."""
     return mac_forward(binary_sign(input), binary_sign(weight), geometry, pad_value=1.0)
+
+
+def binary_packed_forward(
+    input: Tensor, words: Tensor, factors: Tensor, shape: tuple[int, int, int, int], geometry: Geometry
+) -> Tensor:
+    """factor_k · Σ sign(x)·sign(w) + addend_k of `words` and `factors` as `kernels.signs` packs them; `shape`
+    is the weight's. Rounded after each step, as the layer that was packed does."""
+    scale, addend = (row[:, None, None].to(input.dtype) for row in unpack_factors(factors, shape[0]))
+    sums = binary_forward(input, unpack_filters(words, shape, input.dtype), geometry)
+    return sums.mul_(scale).add_(addend)
 
 
 def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:

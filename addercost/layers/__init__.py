@@ -4,6 +4,7 @@ from addercost.layers.adder import AdderConv2d, AdderLinear
 from addercost.layers.binary import BinaryConv2d, BinaryLinear
 from addercost.layers.convert import convert
 from addercost.layers.factory import conv2d, linear
+from addercost.layers.packed import PackedBinary, pack_binary
 from addercost.layers.quantize import QuantizedAdder, quantize_adder
 from addercost.layers.shift import ShiftConv2d, ShiftLinear
 
@@ -12,11 +13,13 @@ __all__ = [
     "AdderLinear",
     "BinaryConv2d",
     "BinaryLinear",
+    "PackedBinary",
     "QuantizedAdder",
     "ShiftConv2d",
     "ShiftLinear",
     "conv2d",
     "convert",
     "linear",
+    "pack_binary",
     "quantize_adder",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -29,15 +30,19 @@ def convert(model: nn.Module, arithmetic: Arithmetic | str, keep_first_last: boo
         kept = list(sites)
         for key in {*kept[:1], *kept[-1:]}:
             del sites[key]
-    new = {key: _converted(module, wanted) for key, module in sites.items()}
-    if id(converted) in new:
-        return new[id(converted)]
-    for parent in converted.modules():
+    return with_replaced(converted, {key: _converted(module, wanted) for key, module in sites.items()})
+
+
+def with_replaced(model: nn.Module, new: Mapping[int, nn.Module]) -> nn.Module:
+    """`model` with modules exchanged in place for those under their id, or the one for `model` itself."""
+    if id(model) in new:
+        return new[id(model)]
+    for parent in model.modules():
         # Not named_children(), which reports a module only once when it stands under two names.
         for name, child in parent._modules.items():
             if child is not None and id(child) in new:
                 setattr(parent, name, new[id(child)])
-    return converted
+    return model
 
 
 def _is_site(module: nn.Module) -> bool:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from addercost.counts.model import work_of
+from addercost.counts.call_work import work_of
 from addercost.counts.what_if.layer_calls import PRODUCTS
 from addercost.errors import ArgumentError
 from addercost.trace.record import OpCall, TensorSpec, Trace

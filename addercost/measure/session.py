@@ -20,6 +20,7 @@ from addercost.measure.case import CaseUse, LayerCase, cases_of
 from addercost.measure.contenders import DTYPES, Place
 from addercost.measure.device import Device
 from addercost.measure.environment import environment
+from addercost.measure.exclusive import exclusive
 from addercost.measure.plan import RowPlan, layer_rows
 from addercost.measure.predictions import Predict, checked_models, default_cpus, predictor
 from addercost.measure.runner import Effort
@@ -105,20 +106,12 @@ def open_device(settings: BenchSettings) -> Device:
     """The device to time on. Raises ArgumentError where there is none, with the driver's own words."""
     module, _, name = DEVICES[settings.device].partition(":")
     if settings.device == "cuda" and not torch.cuda.is_available():
-        raise ArgumentError(f"no GPU to time on: {_why_no_gpu()}", "leave --device out to time on the CPU")
+        from addercost.measure.cuda import why_no_gpu
+
+        raise ArgumentError(f"no GPU to time on: {why_no_gpu()}", "leave --device out to time on the CPU")
     made: Any = getattr(importlib.import_module(module), name)
     device: Device = made(settings.threads, settings.clock) if settings.device == "cpu" else made()
     return device
-
-
-def _why_no_gpu() -> str:
-    if torch.version.cuda is None and getattr(torch.version, "hip", None) is None:
-        return f"torch {torch.__version__} is built without GPU support"
-    try:
-        torch.cuda.init()
-    except (RuntimeError, AssertionError) as error:
-        return str(error).strip().partition("\n")[0]
-    return "torch finds no device"
 
 
 def model_uses(trace: Trace, settings: BenchSettings) -> tuple[tuple[CaseUse, ...], tuple[str, ...]]:
@@ -221,7 +214,8 @@ def measure(
     )
     journal = open_journal(heading, output)
     effort = Effort(settings.precision, settings.time_limit_s, settings.cold)
-    run(plans, device, journal, effort, said)
+    with exclusive(settings.device):
+        run(plans, device, journal, effort, said)
     return journal.measurements()
 
 

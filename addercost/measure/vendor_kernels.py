@@ -67,6 +67,17 @@ def contenders(device: torch.device) -> Iterator[Contender]:
             limit="mac_u8",
             item_bits=(8, 8, 8),
         )
+    if cuda:
+        yield Contender(
+            Arithmetic.MAC,
+            "torch._int_mm",
+            "int8",
+            "s8 matrix product, int32 outputs, of columns unfolded beforehand; torch has no s8 convolution",
+            _int8_product,
+            limit="mac_int8",
+            item_bits=(8, 8, 32),
+            scratch_bytes=lambda case: _unfolded_bytes(case) / 4,
+        )
     yield Contender(
         Arithmetic.ADDER,
         "unfold + cdist",
@@ -159,6 +170,24 @@ def _int8(case: LayerCase, place: Place) -> Call:
         call()
     except (RuntimeError, AttributeError) as error:
         raise UnsupportedError(f"oneDNN refuses it: {first_line(error)}") from None
+    return call
+
+
+def _int8_product(case: LayerCase, place: Place) -> Call:
+    """Padded to what the matrix product takes: over 16 rows, multiples of 8 otherwise."""
+    if case.groups > 1:
+        raise UnsupportedError("torch._int_mm has no groups")
+    terms = math.prod(case.weight_shape[1:])
+    rows = case.images * (1 if case.linear else math.prod(case.output_size))
+    plain = Place(place.device, torch.contiguous_format)
+    depth, width = -(-terms // 8) * 8, -(-case.filters // 8) * 8
+    columns = random_codes((max(rows, 17), depth), plain, -127, 128, torch.int8)
+    weight = random_codes((width, depth), plain, -127, 128, torch.int8)
+    call = partial(torch._int_mm, columns, weight.t())
+    try:
+        call()
+    except RuntimeError as error:
+        raise UnsupportedError(f"cuBLAS refuses it: {first_line(error)}") from None
     return call
 
 

@@ -24,3 +24,11 @@ def conv_bn(
         ),
         nn.BatchNorm2d(out_channels),
     )
+
+
+def activation(arithmetic: Arithmetic) -> nn.Module:
+    """ReLU; before a binary layer, HardTanh: every sign of a ReLU's output is +1, which says nothing.
+
+    Source: Hubara et al., Binarized Neural Networks, NeurIPS 2016, which clips to [-1, 1] before the sign.
+    """
+    return nn.Hardtanh() if arithmetic is Arithmetic.XNOR else nn.ReLU()

@@ -1,4 +1,4 @@
-"""LeNet-5 with batch normalisation, the network of the paper's MNIST and latency comparison."""
+"""LeNet-5 with batch normalisation, of the paper's MNIST and latency comparison; LeNet++, of its pictures."""
 
 from __future__ import annotations
 
@@ -6,40 +6,80 @@ from torch import Tensor, nn
 
 from addercost import layers
 from addercost.arithmetic import Arithmetic
+from addercost.models.blocks import activation, conv_bn
 
 
 class LeNet5BN(nn.Module):
     """x: [N, 1, 32, 32] → [N, classes].
+
+    normalized: a batch norm after the linear layers, too; by default in every arithmetic but MAC.
 
     Every layer takes the arithmetic, the fully connected ones too. Adder layers put out sums far from zero
     and do not train without a normalisation after them, so there the linear layers get one as well; the
     paper's counts leave it out. Source: LeCun et al., 1998; Chen et al., CVPR 2020, section 4.1.
     """
 
-    def __init__(self, arithmetic: Arithmetic = Arithmetic.MAC, classes: int = 10) -> None:
+    def __init__(
+        self, arithmetic: Arithmetic = Arithmetic.MAC, classes: int = 10, normalized: bool | None = None
+    ) -> None:
         super().__init__()
         self.features = nn.Sequential(
             layers.conv2d(arithmetic, 1, 6, 5, bias=True),
             nn.BatchNorm2d(6),
-            nn.ReLU(),
+            activation(arithmetic),
             nn.MaxPool2d(2),
             layers.conv2d(arithmetic, 6, 16, 5, bias=True),
             nn.BatchNorm2d(16),
-            nn.ReLU(),
+            activation(arithmetic),
             nn.MaxPool2d(2),
         )
-        normalized = arithmetic is not Arithmetic.MAC
+        if normalized is None:
+            normalized = arithmetic is not Arithmetic.MAC
         self.classifier = nn.Sequential(
             nn.Flatten(),
             *_linear(arithmetic, 400, 120, normalized),
-            nn.ReLU(),
+            activation(arithmetic),
             *_linear(arithmetic, 120, 84, normalized),
-            nn.ReLU(),
+            activation(arithmetic),
             *_linear(arithmetic, 84, classes, normalized),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.features(x))
+        return logits
+
+
+class LeNetPlusPlus(nn.Module):
+    """x: [N, 1, 32, 32] → [N, classes], through two features that can be drawn.
+
+    Six layers of 5×5 filters, 32, 32, 64, 64, 128 and 128 wide, pooled after every second; a linear layer to
+    two values, `embed`; and the classifier. Every layer takes the arithmetic and, but in the CNN's last two,
+    is normalised. In an adder network the class is the template nearest to the features, so that they gather
+    around centres; in a CNN classes differ in direction.
+    Source: Wen et al., ECCV 2016 (the filter size and pooling); Chen et al., CVPR 2020 (the widths).
+    """
+
+    def __init__(self, arithmetic: Arithmetic = Arithmetic.MAC, classes: int = 10) -> None:
+        super().__init__()
+        blocks: list[nn.Module] = []
+        channels = 1
+        for width in (32, 64, 128):
+            for _ in range(2):
+                blocks += [conv_bn(arithmetic, channels, width, 5), activation(arithmetic)]
+                channels = width
+            blocks.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*blocks)
+        normalized = arithmetic is not Arithmetic.MAC
+        self.narrow = nn.Sequential(nn.Flatten(), *_linear(arithmetic, 128 * 4 * 4, 2, normalized))
+        self.classifier = nn.Sequential(*_linear(arithmetic, 2, classes, normalized))
+
+    def embed(self, x: Tensor) -> Tensor:
+        """The two features: [N, 2]."""
+        features: Tensor = self.narrow(self.features(x))
+        return features
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.embed(x))
         return logits
 
 

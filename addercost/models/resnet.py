@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from addercost.arithmetic import Arithmetic
-from addercost.models.blocks import conv_bn
+from addercost.models.blocks import activation, conv_bn
 
 
 class BasicBlock(nn.Module):
@@ -23,7 +23,7 @@ class BasicBlock(nn.Module):
         super().__init__()
         self.layer1 = conv_bn(arithmetic, in_channels, width, 3, stride)
         self.layer2 = conv_bn(arithmetic, width, width, 3)
-        self.relu = nn.ReLU()
+        self.relu = activation(arithmetic)
         self.shortcut = _shortcut(arithmetic, in_channels, width, stride)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -43,7 +43,7 @@ class Bottleneck(nn.Module):
         self.layer1 = conv_bn(arithmetic, in_channels, width, 1, stride if v1 else 1)
         self.layer2 = conv_bn(arithmetic, width, width, 3, 1 if v1 else stride)
         self.layer3 = conv_bn(arithmetic, width, out_channels, 1)
-        self.relu = nn.ReLU()
+        self.relu = activation(arithmetic)
         self.shortcut = _shortcut(arithmetic, in_channels, out_channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -85,7 +85,7 @@ class CifarResNet(nn.Module):
     def __init__(self, depth: int, arithmetic: Arithmetic = Arithmetic.MAC, classes: int = 10) -> None:
         super().__init__()
         self.stem = conv_bn(Arithmetic.MAC, 3, 16, 3)
-        self.relu = nn.ReLU()
+        self.relu = activation(arithmetic)
         self.stages, channels = _stages(arithmetic, BasicBlock, 16, 16, [(depth - 2) // 6] * 3, v1=False)
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Linear(channels, classes)
@@ -109,7 +109,7 @@ class ResNet(nn.Module):
     ) -> None:
         super().__init__()
         self.stem = conv_bn(Arithmetic.MAC, 3, 64, 7, 2)
-        self.relu = nn.ReLU()
+        self.relu = activation(arithmetic)
         self.shrink = nn.MaxPool2d(3, stride=2, padding=1)
         self.stages, channels = _stages(arithmetic, block, 64, 64, depths, v1)
         self.pool = nn.AdaptiveAvgPool2d(1)

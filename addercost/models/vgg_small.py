@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from addercost.arithmetic import Arithmetic
-from addercost.models.blocks import conv_bn
+from addercost.models.blocks import activation, conv_bn
 
 
 class VggSmall(nn.Module):
@@ -21,7 +21,7 @@ class VggSmall(nn.Module):
         for width in (128, 256, 512):
             for _ in range(2):
                 chosen = arithmetic if blocks else Arithmetic.MAC
-                blocks += [conv_bn(chosen, channels, width, 3), nn.ReLU()]
+                blocks += [conv_bn(chosen, channels, width, 3), activation(arithmetic)]
                 channels = width
             blocks.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*blocks)

@@ -70,6 +70,10 @@ class PublishedAccuracy:
     zoo: str
     keep_first_last: bool = True
 
+    @property
+    def title(self) -> str:
+        return {Arithmetic.MAC: "CNN", Arithmetic.ADDER: "AdderNet", Arithmetic.XNOR: "BNN"}[self.arithmetic]
+
 
 def _accuracies(
     network: str, dataset: str, zoo: str, *accuracies: float, keep_first_last: bool = True
@@ -93,3 +97,12 @@ PUBLISHED_ACCURACIES = (
     *_accuracies("ResNet-50", "ImageNet", "resnet50-v1", 76.2, 74.9, 55.8),
 )
 """CNN, AdderNet and BNN. Convolutions stay in the first and last layer but in LeNet-5-BN."""
+
+PUBLISHED_ABLATION = {
+    "cnn": 99.40,
+    "full-alr": 99.40,
+    "full-ilr": 98.99,
+    "sign-alr": 97.99,
+    "sign-ilr": 97.72,
+}
+"""LeNet-5-BN on MNIST, in percent: full-precision or sign gradients, adaptive or increased rate."""

@@ -1,4 +1,7 @@
-"""Reads back any file of ours: trace, profile, report (as JSON or as the page), measurements, training."""
+"""Reads back any file of ours: trace, profile, report (as JSON or as the page), measurements, training.
+
+The folder of a training run stands for the record in it.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,8 @@ from addercost.report.measurements import Measurements, measurements_from_data
 from addercost.report.profile import SCHEMA as PROFILE
 from addercost.report.profile import Profile
 from addercost.report.saved_profile import profile_from_data
+from addercost.report.training import RECORD, TrainingRun, training_from_data
 from addercost.report.training import SCHEMA as TRAINING
-from addercost.report.training import TrainingRun, training_from_data
 from addercost.trace.record import SCHEMA as TRACE
 from addercost.trace.record import Trace
 from addercost.trace.serialize import trace_from_data
@@ -47,12 +50,14 @@ _ISLAND = re.compile(rf'<script type="application/json" id="{DATA_ID}">(.*?)</sc
 
 
 def is_saved(name: str) -> bool:
-    """Whether a command's argument names a file of ours rather than a model."""
-    return name.endswith((".json", ".html", ".htm"))
+    """Whether a command's argument names a file of ours, or a training run's folder, rather than a model."""
+    return name.endswith((".json", ".html", ".htm")) or (Path(name) / RECORD).is_file()
 
 
 def read_saved(path: Path) -> Saved:
     """Raises DataError where the file is missing, damaged, or none of ours."""
+    if path.is_dir():
+        path /= RECORD
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -36,6 +36,8 @@ class Kind(StrEnum):
     """1.5 is printed as 1.500×."""
     SHARE = "share"
     """0.25 is printed as 25.0 %."""
+    PERCENT = "percent"
+    """A number of percent, or of points of it, printed with two decimals; the heading says so."""
     QUANTITY = "quantity"
     """A physical quantity in the column's unit, printed with an SI prefix."""
 
@@ -163,6 +165,8 @@ def shown(value: Any, column: Column, short: bool = False) -> str:
             return f"{value:.3f}×"
         case Kind.SHARE:
             return f"{100 * value:.1f} %"
+        case Kind.PERCENT:
+            return f"{value:.2f}"
         case Kind.QUANTITY:
             return si(value, column.unit, 3 if short else 4)
 

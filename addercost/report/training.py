@@ -1,21 +1,23 @@
-"""Training records as plain data, for the `curves`, `filters`, `histogram`, `features` and `pareto` plots.
+"""Training records as plain data, for the `curves`, `gradients`, `filters`, `histogram`, `features` and
+`pareto` plots. `addercost train` writes one into the folder of its run.
 
 The document; every field but the first four may be left out:
 
     {"schema": "addercost/training/1", "name": "adder, seed 0", "model": "zoo:lenet5-bn:adder",
      "dataset": "MNIST", "accuracy_percent": 99.4, "curves": {"test accuracy (%)": [97.1, …]},
      "filters": {"conv1": [[[…], …], …]}, "weights": {"conv1": [0.1, …]},
-     "features": {"x": […], "y": […], "label": […]}}
+     "gradient_norms": {"conv1": [0.2, …]}, "features": {"x": […], "y": […], "label": […]}}
 
-curves: one value an epoch, the name with its unit. filters: [K][R][S], one input channel. features: the two
-activations before the classifier, and the class, of each sample.
+curves: one value an epoch, the name with its unit. gradient_norms: of each layer's weights, likewise.
+filters: [K][R][S], one input channel. features: the two activations before the classifier, and the class,
+of each sample.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from addercost.errors import DataError
@@ -23,6 +25,8 @@ from addercost.report.plain import from_plain
 from addercost.trace.serialize import check_schema
 
 SCHEMA = "addercost/training/1"
+RECORD = "training.json"
+"""The record's name in the folder of a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,9 @@ class TrainingRun:
     dataset: str
     accuracy_percent: float | None = None
     curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict, metadata={"allow_nan": True})
+    gradient_norms: Mapping[str, tuple[float, ...]] = field(
+        default_factory=dict, metadata={"allow_nan": True}
+    )
     filters: Mapping[str, tuple[tuple[tuple[float, ...], ...], ...]] = field(default_factory=dict)
     weights: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     features: Features = Features()
@@ -60,6 +67,16 @@ class TrainingRun:
     def finite_curve(self, name: str) -> list[tuple[int, float]]:
         """(epoch from 1, value) of what is a number."""
         return [(i, v) for i, v in enumerate(self.curves[name], 1) if math.isfinite(v)]
+
+
+def told_apart(runs: Sequence[TrainingRun]) -> list[TrainingRun]:
+    """The runs, numbered where several have one name: figures tell them apart by it."""
+    seen: dict[str, int] = {}
+    made = []
+    for run in runs:
+        seen[run.name] = seen.get(run.name, 0) + 1
+        made.append(run if seen[run.name] == 1 else replace(run, name=f"{run.name} ({seen[run.name]})"))
+    return made
 
 
 def training_from_data(data: Any, source: str = "training record") -> TrainingRun:

@@ -17,7 +17,13 @@ from addercost.report.text import printable
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
 
-_FORMATS = {Kind.COUNT: "#,##0", Kind.NUMBER: "General", Kind.RATIO: '0.000"×"', Kind.SHARE: "0.0%"}
+_FORMATS = {
+    Kind.COUNT: "#,##0",
+    Kind.NUMBER: "General",
+    Kind.RATIO: '0.000"×"',
+    Kind.SHARE: "0.0%",
+    Kind.PERCENT: "0.00",
+}
 _FORBIDDEN = re.compile(r"[\[\]:*?/\\']")
 _LONGEST_TITLE = 31
 _WIDEST_COLUMN = 60

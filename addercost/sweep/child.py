@@ -1,9 +1,8 @@
 """The process that runs the users' factories and forwards, driven through its pipes by `sweep.worker`.
 
 It stands alone so that it can be killed: whatever hangs, crashes or eats memory in it costs one architecture.
-Frames are pickles preceded by their length. In: (source, settings, start, names, skip): the space, and what
-the architectures from `start` on are called. Out: for each an `ArchitectureTally` that says it begins and one
-that says what was found; None at the end.
+Frames are pickles preceded by their length. In: a request, which says what the architectures from `start` on
+are called. Out: for each a finding that says it begins and one that says what was found; None at the end.
 """
 
 from __future__ import annotations
@@ -15,15 +14,19 @@ import pickle
 import signal
 import struct
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Any
 
-from addercost.sweep.settings import SweepSettings
-from addercost.sweep.space import Space
+from addercost.errors import AddercostError
+from addercost.sweep.measured import ArchitectureTimes
+from addercost.sweep.requests import Examine, Time
+from addercost.sweep.space import Architecture, Space
 from addercost.sweep.tally import ArchitectureTally
 
 if TYPE_CHECKING:
     from addercost.sweep.architecture import Examiner
+    from addercost.sweep.supervise import Finding
+    from addercost.sweep.timing import Stopwatch
 
 _LENGTH = struct.Struct("<Q")
 _PR_SET_PDEATHSIG = 1
@@ -76,46 +79,70 @@ def main(memory_limit_bytes: int) -> None:
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     spaces: dict[Any, Space] = {}
+    stopwatch: Stopwatch | None = None
     while True:
         try:
-            source, settings, start, names, skip = read_frame(inbox)
+            request: Examine | Time = read_frame(inbox)
         except EOFError:
             return
-        if source not in spaces:
-            spaces = {source: Space(source)}
-        examiner.new_chunk()
-        for tally in _walk(examiner, spaces[source], settings, start, names, skip):
-            write_frame(outbox, tally)
+        if request.source not in spaces:
+            spaces = {request.source: Space(request.source)}
+        space = spaces[request.source]
+        found: Iterator[Finding]
+        if isinstance(request, Time):
+            try:
+                if stopwatch is None or stopwatch.settings != request.settings:
+                    from addercost.sweep.timing import open_stopwatch
+
+                    stopwatch = open_stopwatch(request.settings)
+            except AddercostError as error:
+                write_frame(outbox, error)
+                continue
+            found = _timed(stopwatch, space, request)
+        else:
+            examiner.new_chunk()
+            found = _examined(examiner, space, request)
+        for finding in found:
+            write_frame(outbox, finding)
         write_frame(outbox, None)
 
 
-def _walk(
-    examiner: Examiner,
-    space: Space,
-    settings: SweepSettings,
-    start: int,
-    names: Sequence[str],
-    skip: Collection[int],
-) -> Iterator[ArchitectureTally]:
-    """For each architecture not in `skip` a tally that says it begins, and one that says what was found."""
+def _examined(examiner: Examiner, space: Space, request: Examine) -> Iterator[ArchitectureTally]:
+    for index, name, member in _members(space, enumerate(request.names, request.start)):
+        if isinstance(member, str):
+            yield ArchitectureTally(index, name, {}, error=member)
+        elif index not in request.skip:
+            yield ArchitectureTally(index, name, member.facts)
+            yield examiner.examine(member, index, request.settings)
+
+
+def _timed(stopwatch: Stopwatch, space: Space, request: Time) -> Iterator[ArchitectureTimes]:
+    for index, name, member in _members(space, request.members):
+        if isinstance(member, str):
+            yield ArchitectureTimes(index, name, error=member)
+        else:
+            yield ArchitectureTimes(index, name)
+            yield stopwatch.time(member, index)
+
+
+def _members(
+    space: Space, wanted: Iterable[tuple[int, str]]
+) -> Iterator[tuple[int, str, Architecture | str]]:
+    """(index, name, the architecture, or why there is none of that name), for rising indices."""
     from addercost.sweep.architecture import described
 
-    members = space.slice(start, start + len(names))
-    for index, name in enumerate(names, start):
+    for index, name in wanted:
         try:
-            architecture = next(members, None)
+            architecture = next(space.slice(index, index + 1), None)
         except Exception as error:
-            yield ArchitectureTally(index, name, {}, error=described(error))
-            # A generator that raised has ended; the rest of the chunk needs a new one.
-            members = space.slice(index + 1, start + len(names))
+            yield index, name, described(error)
             continue
         if architecture is None or architecture.name != name:
             found = "has ended" if architecture is None else f"yields {architecture.name!r}"
             text = f"the space {found} here in a worker: it must be the same every time it is walked"
-            yield ArchitectureTally(index, name, {}, error=text)
-        elif index not in skip:
-            yield ArchitectureTally(index, name, architecture.facts)
-            yield examiner.examine(architecture, index, settings)
+            yield index, name, text
+        else:
+            yield index, name, architecture
 
 
 def _end_with_the_parent() -> None:

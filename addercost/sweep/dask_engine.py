@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 from addercost.errors import ArgumentError, WorkersLostError
-from addercost.sweep.worker import ChunkResult, Task, run_chunk
+from addercost.sweep.chunk import Chunk, ChunkResult, run_chunk
 
 _CONNECT_S = 20.0
 _POLL_S = 1.0
@@ -14,14 +14,17 @@ _KEPT = "what is done is kept, and the same command goes on from there"
 
 
 def run_on_dask(
-    address: str, tasks: Iterator[Task], in_flight: int, attempts: int
+    address: str, chunks: Iterator[Chunk], in_flight: int, attempts: int, resource: str = ""
 ) -> Generator[ChunkResult, None, None]:
-    """Keeps `in_flight` chunks a worker thread on the cluster. Raises WorkersLostError when it goes away."""
+    """Keeps `in_flight` chunks a worker thread, or a unit of `resource`, on the cluster.
+
+    Raises WorkersLostError when it goes away, ArgumentError where nobody offers the resource.
+    """
     try:
         from distributed import Client
     except ImportError:
         raise ArgumentError("--dask needs Dask", "pip install 'addercost[sweep]'") from None
-    cluster, where = _cluster(address)
+    cluster, where = _cluster(address, resource)
     try:
         try:
             client = Client(where, timeout=_CONNECT_S, set_as_default=False)
@@ -31,7 +34,7 @@ def run_on_dask(
                 "start one: `dask scheduler`",
             ) from None
         try:
-            yield from _run(client, address, tasks, in_flight, attempts)
+            yield from _run(client, address, chunks, in_flight, attempts, resource)
         finally:
             client.close(timeout=2)
     finally:
@@ -39,7 +42,7 @@ def run_on_dask(
             cluster.close(timeout=10)
 
 
-def _cluster(address: str) -> tuple[Any, Any]:
+def _cluster(address: str, resource: str) -> tuple[Any, Any]:
     """(a cluster of our own to close, what to connect to)."""
     kind, _, rest = address.partition(":")
     if kind != "local":
@@ -50,7 +53,9 @@ def _cluster(address: str) -> tuple[Any, Any]:
         raise ArgumentError(f"--dask {address!r} is not a number of workers", "write it as local:4")
     # The tracing processes are children of the workers, so the workers' own limit would not see them.
     cluster = LocalCluster(
-        n_workers=int(rest),
+        # One machine has one unit of what is exclusive.
+        n_workers=1 if resource else int(rest),
+        resources={resource: 1} if resource else None,
         threads_per_worker=1,
         dashboard_address=":0",
         memory_limit=0,
@@ -60,7 +65,7 @@ def _cluster(address: str) -> tuple[Any, Any]:
 
 
 def _run(
-    client: Any, address: str, tasks: Iterator[Task], in_flight: int, attempts: int
+    client: Any, address: str, chunks: Iterator[Chunk], in_flight: int, attempts: int, resource: str
 ) -> Generator[ChunkResult, None, None]:
     from concurrent.futures import CancelledError
 
@@ -69,18 +74,24 @@ def _run(
     from distributed.comm.core import CommClosedError
 
     _wait_for_workers(client, address)
-    running: dict[Any, Task] = {}
+    if resource and not _places(client, resource):
+        raise ArgumentError(
+            f"no worker of {address} offers the Dask resource {resource!r}",
+            f"start one a machine: `dask worker {address} --nthreads 1 --resources {resource}=1`",
+        )
+    needed = {resource: 1} if resource else None
+    running: dict[Any, Chunk] = {}
     lost: dict[int, int] = {}
-    again: list[Task] = []
+    again: list[Chunk] = []
     ended = False
     while True:
         try:
-            room = in_flight * max(sum(client.nthreads().values()), 1)
+            room = in_flight * max(_places(client, resource), 1)
             while not ended and len(running) < room:
-                task = again.pop() if again else next(tasks, None)
-                ended = task is None
-                if task is not None:
-                    running[client.submit(run_chunk, task, pure=False)] = task
+                chunk = again.pop() if again else next(chunks, None)
+                ended = chunk is None
+                if chunk is not None:
+                    running[client.submit(run_chunk, chunk, pure=False, resources=needed)] = chunk
             if not running:
                 return
             try:
@@ -91,16 +102,16 @@ def _run(
                     raise CommClosedError("the connection is closed") from None
                 continue
             for future in done:
-                task = running.pop(future)
+                chunk = running.pop(future)
                 try:
                     result = future.result()
                 except KilledWorker:
-                    lost[task.number] = lost.get(task.number, 0) + 1
-                    if lost[task.number] >= attempts:
+                    lost[chunk.number] = lost.get(chunk.number, 0) + 1
+                    if lost[chunk.number] >= attempts:
                         raise WorkersLostError(
-                            f"chunk {task.number} lost its workers again and again", _KEPT
+                            f"chunk {chunk.number} lost its workers again and again", _KEPT
                         ) from None
-                    again.append(task)
+                    again.append(chunk)
                     ended = False
                     continue
                 except (CommClosedError, CancelledError, FutureCancelledError):
@@ -113,6 +124,14 @@ def _run(
                 yield result
         except (CommClosedError, CancelledError, FutureCancelledError):
             raise WorkersLostError(f"the Dask scheduler at {address} has gone away", _KEPT) from None
+
+
+def _places(client: Any, resource: str) -> int:
+    """How many chunks can run at once."""
+    workers = client.scheduler_info()["workers"].values()
+    return int(
+        sum(worker["resources"].get(resource, 0) if resource else worker["nthreads"] for worker in workers)
+    )
 
 
 def _wait_for_workers(client: Any, address: str) -> None:

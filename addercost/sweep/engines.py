@@ -11,10 +11,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 
 from addercost.errors import WorkersLostError
-from addercost.sweep.worker import ChunkResult, Task, run_chunk
+from addercost.sweep.chunk import Chunk, ChunkResult, run_chunk
 
 Results = Generator[ChunkResult, None, None]
-Engine = Callable[[Iterator[Task]], Results]
+Engine = Callable[[Iterator[Chunk]], Results]
 
 _IN_FLIGHT = 2
 """Chunks a worker: one it works on, one that waits, so that memory does not grow with the sweep."""
@@ -27,20 +27,20 @@ def process_pool(workers: int) -> Engine:
     again.
     """
 
-    def run(tasks: Iterator[Task]) -> Results:
+    def run(chunks: Iterator[Chunk]) -> Results:
         attempts: dict[int, int] = {}
-        again: list[Task] = []
-        source = iter(tasks)
+        again: list[Chunk] = []
+        source = iter(chunks)
         while True:
             pool = _pool(workers)
-            running: dict[Future[ChunkResult], Task] = {}
+            running: dict[Future[ChunkResult], Chunk] = {}
             try:
                 while True:
                     while len(running) < workers * _IN_FLIGHT:
-                        task = again.pop() if again else next(source, None)
-                        if task is None:
+                        chunk = again.pop() if again else next(source, None)
+                        if chunk is None:
                             break
-                        running[_submitted(pool, task)] = task
+                        running[_submitted(pool, chunk)] = chunk
                     if not running:
                         return
                     done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -49,11 +49,11 @@ def process_pool(workers: int) -> Engine:
                         del running[future]
                         yield result
             except BrokenProcessPool:
-                for task in running.values():
-                    attempts[task.number] = attempts.get(task.number, 0) + 1
-                    if attempts[task.number] >= _ATTEMPTS:
+                for chunk in running.values():
+                    attempts[chunk.number] = attempts.get(chunk.number, 0) + 1
+                    if attempts[chunk.number] >= _ATTEMPTS:
                         raise WorkersLostError(
-                            f"the worker of chunk {task.number} was killed {_ATTEMPTS} times",
+                            f"the worker of chunk {chunk.number} was killed {_ATTEMPTS} times",
                             "see what kills it; what is done is kept, and the same command goes on from "
                             "there",
                         ) from None
@@ -64,11 +64,11 @@ def process_pool(workers: int) -> Engine:
     return run
 
 
-def _submitted(pool: ProcessPoolExecutor, task: Task) -> Future[ChunkResult]:
+def _submitted(pool: ProcessPoolExecutor, chunk: Chunk) -> Future[ChunkResult]:
     try:
-        return pool.submit(run_chunk, task)
+        return pool.submit(run_chunk, chunk)
     except BrokenProcessPool as error:
-        # So that a task that could not even be handed over is among those that run again.
+        # So that a chunk that could not even be handed over is among those that run again.
         failed: Future[ChunkResult] = Future()
         failed.set_exception(error)
         return failed
@@ -104,12 +104,15 @@ def _stop(pool: ProcessPoolExecutor) -> None:
         process.join()
 
 
-def dask_cluster(address: str) -> Engine:
-    """A Dask scheduler at `address` (`tcp://…`), or, for `local:N`, one of our own with N workers."""
+def dask_cluster(address: str, resource: str = "") -> Engine:
+    """A Dask scheduler at `address` (`tcp://…`), or, for `local:N`, one of our own with N workers.
 
-    def run(tasks: Iterator[Task]) -> Results:
+    resource: chunks run only on workers that offer this Dask resource, one at a time for each unit of it.
+    """
+
+    def run(chunks: Iterator[Chunk]) -> Results:
         from addercost.sweep.dask_engine import run_on_dask
 
-        return run_on_dask(address, tasks, _IN_FLIGHT, _ATTEMPTS)
+        return run_on_dask(address, chunks, _IN_FLIGHT, _ATTEMPTS, resource)
 
     return run

@@ -55,11 +55,11 @@ def forecast(what: Plan, workers: int, timeout_s: float = 0.0, memory_limit_byte
     return Forecast(
         architectures=total,
         rows=what.rows,
-        chunks=what.manifest.chunks,
+        chunks=what.manifest.layout.chunks,
         workers=workers,
         sampled=done,
         failed=failed,
-        seconds=seconds / done * total / min(workers, what.manifest.chunks),
+        seconds=seconds / done * total / min(workers, what.manifest.layout.chunks),
     )
 
 

@@ -9,9 +9,11 @@ from typing import Any
 
 from addercost.errors import ArgumentError, DataError
 from addercost.report.tables import Column, Kind, Table
+from addercost.sweep.measure_run import measured_layouts
 from addercost.sweep.store import Manifest, read_manifest, shards
 
 _KINDS = {"cycles": (Kind.COUNT, ""), "seconds": (Kind.QUANTITY, "s"), "energy_j": (Kind.QUANTITY, "J")}
+_KINDS |= dict.fromkeys(("median_s", "low_s", "high_s", "measured_s"), (Kind.QUANTITY, "s"))
 
 
 _NOTHING = ArgumentError("the query returns nothing", "write a SELECT … FROM sweep")
@@ -19,16 +21,22 @@ _NOTHING = ArgumentError("the query returns nothing", "write a SELECT … FROM s
 
 def _failed(error: Exception) -> ArgumentError:
     text = " ".join(str(error).split())
-    return ArgumentError(f"the query fails: {text}", "the table is called sweep; try DESCRIBE sweep")
+    return ArgumentError(
+        f"the query fails: {text}", "the tables are sweep and, where measured, measured; try DESCRIBE sweep"
+    )
 
 
 @dataclass(frozen=True)
 class SweepData:
-    """An open sweep: the view `sweep` of a DuckDB connection, and what is amiss with the folder."""
+    """An open sweep: the views `sweep` and, where something was timed, `measured` of a DuckDB connection.
+
+    remarks: what is amiss with the folder. devices: that something was timed on.
+    """
 
     connection: Any
     manifest: Manifest
     remarks: tuple[str, ...]
+    devices: tuple[str, ...] = ()
 
     def table(self, sql: str, parameters: Sequence[Any] = (), title: str = "") -> Table:
         """The result of a query. Raises ArgumentError with DuckDB's words where it cannot be answered."""
@@ -85,14 +93,14 @@ def open_sweep(folder: Path) -> SweepData:
     except ImportError:
         raise ArgumentError("queries need DuckDB", "pip install 'addercost[sweep]'") from None
     manifest = read_manifest(folder)
-    states = list(shards(folder, manifest, thorough=False))
+    states = list(shards(folder, manifest.layout, thorough=False))
     files = [str(state.path) for state in states if not state.problem]
     remarks = [f"{state.path.name} {state.problem}: left out" for state in states if state.problem]
     if not files:
         raise DataError(f"{folder} holds no finished shard", "run the sweep first")
-    if len(files) < manifest.chunks:
+    if len(files) < manifest.layout.chunks:
         remarks.append(
-            f"{len(files):,} of {manifest.chunks:,} chunks are done: the rest is missing from what is "
+            f"{len(files):,} of {manifest.layout.chunks:,} chunks are done: the rest is missing from what is "
             f"said here"
         )
     failed = sum(state.failed for state in states if not state.problem)
@@ -104,7 +112,15 @@ def open_sweep(folder: Path) -> SweepData:
     # Facts may be missing from some shards.
     relation = connection.read_parquet(files, union_by_name=True)
     relation.create_view("sweep")
-    return SweepData(connection, manifest, tuple(remarks))
+    timed, devices = [], []
+    for layout, settings in measured_layouts(folder, manifest):
+        made = list(shards(folder, layout, thorough=False))
+        timed += [str(state.path) for state in made if not state.problem]
+        devices += [settings.device] * any(not state.problem for state in made)
+        remarks += [f"{state.path.name} {state.problem}: left out" for state in made if state.problem]
+    if timed:
+        connection.read_parquet(timed).create_view("measured")
+    return SweepData(connection, manifest, tuple(remarks), tuple(devices))
 
 
 def table_to_parquet(table: Table) -> bytes:

@@ -1,10 +1,12 @@
 """The best architectures of a sweep by a metric, the Pareto front of several, and how far such ranks reach.
 
-A metric is a column, or `cycles@PROCESSOR`, `seconds@PROCESSOR`, `energy_j@TABLE`.
+A metric is a column, or `cycles@PROCESSOR`, `seconds@PROCESSOR`, `energy_j@TABLE`, which are estimates, or
+`measured_s@DEVICE`, the median of what was timed.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Sequence
@@ -15,12 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from addercost.errors import ArgumentError, unknown_name
+from addercost.measure.environment import differences
 from addercost.report.tables import Column, Kind, Table
 from addercost.sweep.query import SweepData
 
 _AT = {"cycles": "cpu", "seconds": "cpu", "energy_j": "energy"}
+_MEASURED = "measured_s"
 _LIMIT = re.compile(r"(.+?)(<=|>=|<|>|=)\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)")
-_KINDS = {"cycles": Kind.COUNT, "parameters": Kind.COUNT, "mac_sites": Kind.COUNT, "bytes": Kind.COUNT}
+_KINDS = dict.fromkeys(("cycles", "parameters", "mac_sites", "bytes"), (Kind.COUNT, ""))
+_KINDS |= dict.fromkeys(("seconds", _MEASURED), (Kind.QUANTITY, "s"))
+_KINDS["energy_j"] = (Kind.QUANTITY, "J")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +152,9 @@ def _selected(
 
 def _expression(data: SweepData, metric: str) -> str:
     name, at, hardware = metric.partition("@")
-    known = data.numeric_columns()
+    if name == _MEASURED:
+        return _measured(data, hardware)
+    known = [*data.numeric_columns(), *([_MEASURED] if data.devices else [])]
     if name not in known:
         raise unknown_name("metric", name, known)
     quoted = '"' + name.replace('"', '""') + '"'
@@ -163,6 +171,26 @@ def _expression(data: SweepData, metric: str) -> str:
     return f"max(CASE WHEN {_AT[name]} = '{hardware}' THEN {quoted} END)"
 
 
+def _measured(data: SweepData, device: str) -> str:
+    """The median on one device. Raises ArgumentError where there is none, or it is of several machines."""
+    if device not in data.devices:
+        if not data.devices:
+            raise ArgumentError("nothing was measured here", "measure with `addercost sweep measure DIR`")
+        raise unknown_name("measured device", device, data.devices)
+    sql = "SELECT DISTINCT environment FROM measured WHERE device = ? AND error IS NULL"
+    first, *others = (json.loads(text) for text in data.columns(sql, (device,))["environment"])
+    for other in others:
+        if unlike := differences(first, other):
+            raise ArgumentError(
+                f"{device} was measured in environments that cannot be ranked together: {unlike[0]}",
+                "ask for one of them with `addercost query`, column environment of measured",
+            )
+    return (
+        "max((SELECT median_s FROM measured AS m WHERE m.error IS NULL AND m.name = sweep.name "
+        f"AND m.arithmetic = sweep.arithmetic AND m.batch = sweep.batch AND m.device = '{device}'))"
+    )
+
+
 def _limit(text: str) -> tuple[str, str, float]:
     match = _LIMIT.fullmatch(text.strip())
     if match is None:
@@ -171,10 +199,8 @@ def _limit(text: str) -> tuple[str, str, float]:
 
 
 def _columns(metrics: Sequence[str]) -> list[Column]:
-    kinds = [_KINDS.get(metric.partition("@")[0], Kind.NUMBER) for metric in metrics]
-    return [
-        Column("name", "name"), *(Column(m, m, kind) for m, kind in zip(metrics, kinds, strict=True))
-    ]  # fmt: skip
+    kinds = [_KINDS.get(metric.partition("@")[0], (Kind.NUMBER, "")) for metric in metrics]
+    return [Column("name", "name"), *(Column(m, m, *kind) for m, kind in zip(metrics, kinds, strict=True))]
 
 
 def _plain(values: NDArray[np.float64]) -> list[float]:

@@ -14,7 +14,7 @@ from addercost.report.files import write_file
 from addercost.sweep.engines import Engine, process_pool
 from addercost.sweep.settings import SweepSettings, sweep_key
 from addercost.sweep.space import SpaceSource, space_source
-from addercost.sweep.store import Manifest, open_folder, set_aside, shard_path, shards, strangers
+from addercost.sweep.store import Manifest, done_and_remarks, open_folder
 from addercost.sweep.walk import Walk, names, walk
 from addercost.sweep.worker import Task
 
@@ -78,45 +78,33 @@ def sweep(
     what was kept by then is done.
     """
     open_folder(folder, what.manifest)
-    remarks = [
-        f"{path.name} is no shard of this sweep and is left alone"
-        for path in strangers(folder, what.manifest)
-    ]
-    done: dict[int, int] = {}
-    for shard in shards(folder, what.manifest, thorough=True):
-        if shard.problem:
-            kept = set_aside(shard)
-            remarks.append(f"{shard.path.name} {shard.problem}: kept as {kept.name}, and made again")
-        elif not (retry_failed and shard.failed):
-            done[shard.number] = shard.failed
-            on_chunk(_length(what, shard.number), shard.failed)
+    layout = what.manifest.layout
+    done, remarks = done_and_remarks(folder, layout, retry_failed)
+    for number, broken in done.items():
+        on_chunk(layout.length(number), broken)
     failed = sum(done.values())
     tasks = _tasks(what, done, timeout_s, memory_limit_bytes)
     # Closed, so that workers end with whatever ends the loop.
     with contextlib.closing((engine or process_pool(workers))(tasks)) as results:
         for result in results:
-            write_file(shard_path(folder, result.number), result.data, force=True)
+            write_file(layout.path(folder, result.number), result.data, force=True)
             failed += result.failed
             on_chunk(result.architectures, result.failed)
     return SweepReport(
         folder,
         what.walk.architectures,
         what.rows,
-        what.manifest.chunks,
+        layout.chunks,
         len(done),
         failed,
-        tuple(remarks),
+        remarks,
     )
-
-
-def _length(what: Plan, number: int) -> int:
-    return min(what.settings.chunk, what.walk.architectures - number * what.settings.chunk)
 
 
 def _tasks(what: Plan, done: dict[int, int], timeout_s: float, memory_limit_bytes: int) -> Iterator[Task]:
     walked = names(what.source, what.walk.architectures)
-    for number in range(what.manifest.chunks):
-        chunk = tuple(itertools.islice(walked, _length(what, number)))
+    for number in range(what.manifest.layout.chunks):
+        chunk = tuple(itertools.islice(walked, what.manifest.layout.length(number)))
         if number in done:
             continue
         start = number * what.settings.chunk

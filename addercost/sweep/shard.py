@@ -38,10 +38,7 @@ def shard_metadata(key: str, number: int, architectures: int, failed: int) -> di
 
 
 def shard_bytes(task: Task, found: Sequence[ArchitectureTally], kinds: Sequence[LayerKind]) -> bytes:
-    """The
-    shard of `found`, which is in the order of the space. Equal contents are equal bytes.
-
-    """
+    """The shard of `found`, which is in the order of the space. Equal contents are equal bytes."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -88,11 +85,7 @@ def _fields() -> list[Any]:
 def _rows(
     found: Sequence[ArchitectureTally], kinds: Sequence[LayerKind], settings: SweepSettings
 ) -> dict[str, Any]:
-    """Columns,
-    ordered by architecture, then combination,
-    then processor, then energy table.
-
-    """
+    """Columns, ordered by architecture, then combination, then processor, then energy table."""
     import pyarrow as pa
 
     variants: list[tuple[int, tuple[int, str, str], Tally]] = [
@@ -160,10 +153,7 @@ def _rows(
 
 
 def _dictionary(indices: Any, choices: Sequence[str]) -> Any:
-    """A column of
-    few different texts; null throughout where there is no choice.
-
-    """
+    """A column of few different texts; null throughout where there is no choice."""
     import pyarrow as pa
 
     if not choices:
@@ -172,9 +162,7 @@ def _dictionary(indices: Any, choices: Sequence[str]) -> Any:
 
 
 def _failures(failed: Sequence[ArchitectureTally]) -> pa.Table:
-    """One row each, with its name and
-    error and nothing else.
-    """
+    """One row each, with its name and error and nothing else."""
     import pyarrow as pa
 
     schema = pa.schema(_fields())
@@ -190,9 +178,7 @@ def _with_facts(
     failed: Sequence[ArchitectureTally],
     settings: SweepSettings,
 ) -> pa.Table:
-    """The facts a space gave with its
-    architectures, one column each: numbers where all are, else texts.
-    """
+    """The facts a space gave with its architectures, one column each: numbers where all are, else texts."""
     import pyarrow as pa
 
     repeats = [settings.rows_per_architecture] * len(whole) + [1] * len(failed)

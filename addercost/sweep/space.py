@@ -36,7 +36,8 @@ class Architecture:
     """One member of a space. `make` builds it; `inputs(batch)` are its forward's positional and keyword
     arguments.
 
-    stand_ins: a submodule may appear at several places, each standing for one of its own weights.
+    stand_ins: a submodule may appear at several places, each standing for one of its own weights;
+    make_whole then builds it with all of its own, as it runs.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Architecture:
     inputs: Callable[[int], tuple[tuple[Any, ...], Mapping[str, Any]]]
     facts: Mapping[str, Fact] = field(default_factory=dict)
     stand_ins: bool = False
+    make_whole: Callable[[], nn.Module] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,8 @@ class _NasBench201(Sequence[Architecture]):
             raise IndexError(index)
         operations = cell_at(index)
         make = functools.partial(NasBench201, operations, stand_ins=True)
-        return Architecture(cell_text(operations), make, _cifar_images, stand_ins=True)
+        whole = functools.partial(NasBench201, operations)
+        return Architecture(cell_text(operations), make, _cifar_images, stand_ins=True, make_whole=whole)
 
 
 def _cifar_images(batch: int) -> tuple[tuple[Any, ...], Mapping[str, Any]]:

@@ -15,7 +15,32 @@ from addercost.sweep.settings import SCHEMA, SweepSettings
 from addercost.sweep.shard import read_metadata
 
 MANIFEST = "sweep.json"
+MEASURED = "measured"
 _ASIDE = ".rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which files of a folder belong together: `PREFIX-000000.parquet` and on, one a chunk of architectures.
+
+    key: what their footers carry, so that another sweep's shard is never taken for one of these.
+    """
+
+    prefix: str
+    key: str
+    architectures: int
+    chunk: int
+
+    @property
+    def chunks(self) -> int:
+        return -(-self.architectures // self.chunk)
+
+    def length(self, number: int) -> int:
+        """Architectures in a chunk; the last may be shorter."""
+        return min(self.chunk, self.architectures - number * self.chunk)
+
+    def path(self, folder: Path, number: int) -> Path:
+        return folder / f"{self.prefix}-{number:06d}.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +53,8 @@ class Manifest:
     settings: SweepSettings
 
     @property
-    def chunks(self) -> int:
-        return -(-self.architectures // self.settings.chunk)
+    def layout(self) -> Layout:
+        return Layout("shard", self.key, self.architectures, self.settings.chunk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +65,6 @@ class ShardState:
     path: Path
     failed: int = 0
     problem: str = ""
-
-
-def shard_path(folder: Path, number: int) -> Path:
-    return folder / f"shard-{number:06d}.parquet"
 
 
 def open_folder(folder: Path, manifest: Manifest) -> None:
@@ -98,18 +119,18 @@ def _difference(found: Manifest, wanted: Manifest) -> str:
     return "made with another version of the space, of a hardware table, of torch or of addercost"
 
 
-def shards(folder: Path, manifest: Manifest, thorough: bool) -> Iterator[ShardState]:
+def shards(folder: Path, layout: Layout, thorough: bool) -> Iterator[ShardState]:
     """Every shard on disk that bears a shard's name, and what is wrong with it if anything.
 
     thorough: also reads its pages and checks their checksums, not only the footer.
     """
-    for number in range(manifest.chunks):
-        path = shard_path(folder, number)
+    for number in range(layout.chunks):
+        path = layout.path(folder, number)
         if path.exists():
-            yield _state(path, number, manifest, thorough)
+            yield _state(path, number, layout, thorough)
 
 
-def _state(path: Path, number: int, manifest: Manifest, thorough: bool) -> ShardState:
+def _state(path: Path, number: int, layout: Layout, thorough: bool) -> ShardState:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -119,10 +140,9 @@ def _state(path: Path, number: int, manifest: Manifest, thorough: bool) -> Shard
             if ours is None:
                 return ShardState(number, path, problem="is no shard of addercost")
             key, own_number, architectures, failed = ours
-            expected = min(manifest.settings.chunk, manifest.architectures - number * manifest.settings.chunk)
-            if key != manifest.key:
+            if key != layout.key:
                 return ShardState(number, path, problem="belongs to another sweep")
-            if own_number != number or architectures != expected:
+            if own_number != number or architectures != layout.length(number):
                 return ShardState(
                     number, path, problem=f"is shard {own_number} of {architectures} architectures"
                 )
@@ -141,7 +161,31 @@ def set_aside(shard: ShardState) -> Path:
     return target
 
 
-def strangers(folder: Path, manifest: Manifest) -> list[Path]:
+def done_and_remarks(
+    folder: Path, layout: Layout, retry_failed: bool
+) -> tuple[dict[int, int], tuple[str, ...]]:
+    """(failed architectures of each finished chunk by number, what a user should know of the others).
+
+    A damaged shard is set aside, to be made again.
+    """
+    remarks = [
+        f"{path.name} is no shard of this sweep and is left alone" for path in _strangers(folder, layout)
+    ]
+    done: dict[int, int] = {}
+    for shard in shards(folder, layout, thorough=True):
+        if shard.problem:
+            kept = set_aside(shard)
+            remarks.append(f"{shard.path.name} {shard.problem}: kept as {kept.name}, and made again")
+        elif not (retry_failed and shard.failed):
+            done[shard.number] = shard.failed
+    return done, tuple(remarks)
+
+
+def _strangers(folder: Path, layout: Layout) -> list[Path]:
     """Parquet files that bear no name of a shard of this sweep; they are left alone and not read."""
-    expected = {shard_path(folder, number).name for number in range(manifest.chunks)}
-    return sorted(path for path in folder.glob("*.parquet") if path.name not in expected)
+    expected = {layout.path(folder, number).name for number in range(layout.chunks)}
+    if layout.prefix.startswith(MEASURED):
+        others = list(folder.glob(f"{layout.prefix}-*.parquet"))
+    else:
+        others = [path for path in folder.glob("*.parquet") if not path.name.startswith(f"{MEASURED}-")]
+    return sorted(path for path in others if path.name not in expected)

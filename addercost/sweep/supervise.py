@@ -11,11 +11,29 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
 
+from addercost.errors import AddercostError
 from addercost.sweep.child import read_frame, write_frame
 
 _OF_THREAD = threading.local()
+_DEATHS = 2
+"""An architecture being looked at when its child died is tried once more: others may have killed it."""
+
+
+class Finding(Protocol):
+    """What a child says of one architecture. begins: only that it is now being looked at."""
+
+    @property
+    def index(self) -> int: ...
+
+    @property
+    def begins(self) -> bool: ...
+
+
+F = TypeVar("F", bound=Finding)
 
 
 class ChildDied(Exception):  # noqa: N818  (it is news, and becomes a row)
@@ -96,3 +114,50 @@ class Child:
             hint = " (out of memory?)" if name == "SIGKILL" else ""
             return ChildDied(f"its process was ended by {name}{hint}")
         return ChildDied(f"its process exited with {status}")
+
+
+def findings(
+    request: Callable[[int], Any],
+    indices: Sequence[int],
+    failed: Callable[[int, F | None, str], F],
+    *,
+    timeout_s: float = 0.0,
+    memory_limit_bytes: int = 0,
+) -> Iterator[F]:
+    """What the child finds of the architectures of rising `indices`, whatever happens to it on the way.
+
+    request: what to send it to begin at an index. failed: the finding of one that ended the child, from its
+    index, what the child said when it began, and why it ended. timeout_s: for one, 0 for ever.
+    Raises the AddercostError of a child that cannot do what was asked at all.
+    """
+    deaths: dict[int, int] = {}
+    left = deque(indices)
+    while left:
+        child = Child.of_this_thread(memory_limit_bytes)
+        current: F | None = None
+        try:
+            child.send(request(left[0]))
+            while True:
+                found: F | AddercostError | None = child.receive(timeout_s if current else 0.0)
+                if found is None:
+                    return
+                if isinstance(found, AddercostError):
+                    raise found
+                if found.begins:
+                    current = found
+                    continue
+                current = None
+                _drop(left, found.index)
+                yield found
+        except ChildDied as death:
+            # Death between two architectures, or before the first, is charged to the next.
+            index = current.index if current is not None else left[0] if left else indices[-1]
+            deaths[index] = deaths.get(index, 0) + 1
+            if death.timed_out or deaths[index] >= _DEATHS:
+                yield failed(index, current, str(death))
+                _drop(left, index)
+
+
+def _drop(left: deque[int], index: int) -> None:
+    while left and left[0] <= index:
+        left.popleft()

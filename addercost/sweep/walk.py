@@ -52,6 +52,11 @@ def names(source: SpaceSource, first: int | None = None) -> Iterator[str]:
         raise ModelError(f"walking {source.spec} raised {type(error).__name__}: {error}") from error
 
 
+def duplicate_of(first: int) -> str:
+    """What is said of an architecture whose name came before."""
+    return f"duplicate name: architecture {first} is called so too"
+
+
 def _duplicates(source: SpaceSource, suspects: set[int]) -> dict[int, int]:
     """Equal digests are not yet equal names."""
     seen: dict[str, int] = {}

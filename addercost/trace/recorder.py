@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
-from addercost.counts.model import rule_for
+from addercost.counts.call_work import rule_for
 from addercost.trace.backward import BACKWARD, GradientPaths, Idle, start_backward
 from addercost.trace.modules import CallStack
 from addercost.trace.patterns import recognised

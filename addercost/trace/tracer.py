@@ -126,11 +126,11 @@ def _trace_real(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Step
     def substitute(tensor: Tensor) -> Tensor:
         if is_lazy(tensor):
             return _without_shape(tensor, "cpu")
-        data = _values(tensor)
+        data = with_values(tensor)
         return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
 
     def convert(value: Any) -> Any:
-        return _values(value) if isinstance(value, Tensor) else value
+        return with_values(value) if isinstance(value, Tensor) else value
 
     return _run(model, tree_map(convert, args), tree_map(convert, kwargs), name, "real", substitute, step)
 
@@ -141,7 +141,7 @@ def _without_shape(tensor: Tensor, device: str) -> Tensor:
     return made
 
 
-def _values(tensor: Tensor) -> Tensor:
+def with_values(tensor: Tensor) -> Tensor:
     """A copy on the CPU; what has no data gets random numbers, or zeros (a valid index) for integers."""
     if tensor.device.type != "meta":
         return tensor.detach().to("cpu", copy=True)

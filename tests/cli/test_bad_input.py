@@ -78,7 +78,7 @@ CASES: dict[str, tuple[str | bytes | None, list[str], int, str]] = {
     "not a shape": (MODEL + "model = nn.ReLU()", ["model.py", "--input", "1xa"], 2, "1x3x224x224"),
     "huge shape": (MODEL + "model = nn.ReLU()", ["model.py", "--input", "9" * 30], 2, "elements"),
     "input twice": (CONV, ["model.py", "--input", "input=1", "--input", "input=2"], 2, "twice"),
-    "unknown zoo model": (None, ["zoo:lenet"], 2, "did you mean lenet5-bn"),
+    "unknown zoo model": (None, ["zoo:lenet5"], 2, "did you mean lenet5-bn"),
     "unknown arithmetic": (None, ["zoo:lenet5-bn:ader"], 2, "did you mean adder"),
     "unknown CPU": (None, ["zoo:lenet5-bn", "--cpu", "via-nano"], 2, "did you mean via-nano-"),
     "unknown convention": (None, ["zoo:lenet5-bn", "--convention", "mac"], 2, "did you mean macs"),

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from addercost.api import load_trace
 from addercost.cli import run
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "lenet5_bn.py"
@@ -230,6 +231,42 @@ def test_the_second_tracer_agrees(addercost: Run, spec: str) -> None:
     }
 
 
+STACKS = """
+import torch
+from torch import nn
+
+class NeedsValues(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(*[nn.Linear(4, 4) for _ in range(3)])
+
+    def forward(self, x):
+        return self.layers(x) if x.sum() > -1e9 else x
+
+deep = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, batch_first=True), 5)
+values = NeedsValues()
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        pytest.param("deep", "1x3x8", id="equal layers"),
+        pytest.param("values", "2x4", id="needs values, so it is traced whole"),
+    ],
+)
+def test_blocks_traced_once_are_the_same_trace(
+    addercost: Run, tmp_path: Path, name: str, option: str
+) -> None:
+    (tmp_path / "stacks.py").write_text(STACKS)
+    saved = []
+    for tracer in ("dispatch", "blocks"):
+        saved.append(tmp_path / f"{tracer}.json")
+        options = ("--input", option, "--tracer", tracer, "--cpu", "none", "--save-trace", saved[-1])
+        addercost("profile", f"{tmp_path / 'stacks.py'}:{name}", *options)
+    assert load_trace(saved[0]) == load_trace(saved[1])
+
+
 def test_cost_models_and_energy(addercost: Run) -> None:
     """On the VIA Nano a vector of four products takes a cycle, four differences and sums three (port MB).
 
@@ -273,6 +310,7 @@ def test_a_table_of_ones_own(addercost: Run, tmp_path: Path) -> None:
         pytest.param(("--what-if", "prun=0.5"), "did you mean prune", id="what-if"),
         pytest.param(("--tracer", "fvcor"), "did you mean fvcore", id="tracer"),
         pytest.param(("--tracer", "fvcore", "--backward"), "--tracer dispatch", id="fvcore and backward"),
+        pytest.param(("--tracer", "blocks", "--backward"), "--tracer dispatch", id="blocks and backward"),
         pytest.param(("--hardware-path", "/nowhere"), "/nowhere", id="hardware path"),
     ],
 )

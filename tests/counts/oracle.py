@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from addercost.arithmetic import OpCounts
+from addercost.counts.call_work import work_of
 from addercost.counts.conventions import CONVENTIONS
-from addercost.counts.model import work_of
 from addercost.trace.record import OpCall, Trace
 from addercost.trace.tracer import trace
 from tests.counts.scalar import SITES, Array, numbers, values

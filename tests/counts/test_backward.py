@@ -12,7 +12,8 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
 from addercost.arithmetic import OpCounts
-from addercost.counts.model import count, work_of
+from addercost.counts.call_work import work_of
+from addercost.counts.model import count
 from addercost.errors import TraceError
 from addercost.layers import AdderConv2d
 from addercost.trace.build import DataFree

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from addercost.counts.model import rule_for
+from addercost.counts.call_work import rule_for
 from addercost.counts.rules.elementwise import ELEMENTWISE, GELU, GELU_BACKWARD
 from addercost.counts.work import RULES
 from tests.counts.oracle import counted, traced

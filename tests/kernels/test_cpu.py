@@ -6,12 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from addercost.kernels import dispatch, reference
+from addercost.kernels import dispatch, reference, signs
 from addercost.kernels.problem import Geometry
 from tests.kernels.geometries import GEOMETRIES
 
 pytest.importorskip("halide", reason="the CPU kernels need halide")
 run = pytest.importorskip("addercost.kernels.cpu.run")
+cpu_binary = pytest.importorskip("addercost.kernels.cpu.binary")
+pack_signs = pytest.importorskip("addercost.kernels.cpu.signs").pack_signs
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 LAYOUT_IDS = ["nchw", "nhwc"]
@@ -71,18 +73,6 @@ def test_u8_adder_is_exact(image, filters, geometry, layout) -> None:  # type: i
     assert torch.equal(out.double(), -expected)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
-def test_xnor_words_give_the_sum_of_signs(layout: torch.memory_format) -> None:
-    x = torch.randint(-(2**31), 2**31 - 1, (2, 2, 5, 6), dtype=torch.int32).contiguous(memory_format=layout)
-    w = torch.randint(-(2**31), 2**31 - 1, (3, 2, 3, 3), dtype=torch.int32)
-    bits_x, bits_w = (
-        (t[:, :, None] >> torch.arange(32)[:, None, None] & 1).flatten(1, 2).double() for t in (x, w)
-    )
-    expected = reference.binary_forward(-bits_x, -bits_w, Geometry(padding=(1, 1)))
-    out = run.convolve("xnor", x, w, Geometry(padding=(1, 1)), bits_w[0].numel())
-    assert torch.equal(out.double(), expected)
-
-
 @pytest.mark.parametrize(("image", "filters", "geometry", "layout"), TURNS)
 def test_binary_is_the_references(image, filters, geometry, layout, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setenv(dispatch.VARIABLE, "halide")
@@ -92,6 +82,58 @@ def test_binary_is_the_references(image, filters, geometry, layout, monkeypatch)
     out = dispatch.binary_forward(x, w, geometry)
     assert torch.equal(out, expected)
     assert out.stride() == expected.stride()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
+@pytest.mark.parametrize(("image", "filters", "geometry"), GEOMETRIES)
+def test_packed_binary_is_the_references(image, filters, geometry, layout, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv(dispatch.VARIABLE, "halide")
+    x, w = operands(image, filters, geometry, layout)
+    words = signs.pack_filters(w, geometry.groups)
+    factors = signs.pack_factors(torch.rand(filters[0]), torch.randn(filters[0]), geometry.groups)
+    arguments = (x, words, factors, tuple(w.shape), geometry)
+    expected = reference.binary_packed_forward(*arguments)
+    out = dispatch.binary_packed_forward(*arguments)
+    assert torch.equal(out, expected)
+    assert out.stride() == expected.stride()
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize("filters", [3, 33, 96])
+def test_filters_pack_alike_by_torch_and_by_the_kernel(filters: int, groups: int) -> None:
+    w = torch.randn(filters, 37, 3, 2)
+    packed = signs.pack_filters(w, groups)
+    assert torch.equal(cpu_binary.pack_filters(w, groups), packed)
+    unpacked = signs.unpack_filters(packed, tuple(w.shape), torch.float32)
+    assert torch.equal(unpacked, reference.binary_sign(w))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
+@pytest.mark.parametrize("width", [1, 15, 16, 17, 40])
+@pytest.mark.parametrize("channels", [1, 32, 33, 70])
+def test_packed_words_hold_the_signs(channels: int, width: int, layout: torch.memory_format) -> None:
+    x = torch.randn(2, 2 * channels, 3, width).contiguous(memory_format=layout)
+    x[..., 0], x[..., -1] = 0.0, -0.0
+    packed = pack_signs(x, 2, (1, 2))
+    words = -(-channels // 32)
+    bits = packed.unflatten(1, (2, words))[:, :, :, None] >> torch.arange(32)[:, None, None] & 1
+    bits = bits.flatten(2, 3)
+    assert bits[:, :, channels:].sum() == 0
+    inside = bits[:, :, :channels, 1:-1, 2:-2]
+    assert torch.equal(inside.flatten(1, 2).bool(), x < 0)
+    assert bits.sum() == inside.sum()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
+def test_nan_is_found_wherever_it_is_and_infinity_has_a_sign(layout: torch.memory_format) -> None:
+    for at in ((0, 0, 0, 0), (1, 36, 2, 18), (0, 33, 1, 16)):
+        x = torch.randn(2, 37, 3, 19).contiguous(memory_format=layout)
+        x[at] = float("nan")
+        assert pack_signs(x, 1) is None
+        x[at] = -float("inf")
+        w = torch.randn(4, 37, 1, 1)
+        out = dispatch.binary_forward(x, w, Geometry())
+        assert torch.equal(out, reference.binary_forward(x, w, Geometry()))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)

@@ -52,6 +52,10 @@ def training(name: str = "adder", model: str = "zoo:lenet5-bn:adder", seed: int 
             ],
             "train loss": [math.exp(-e / 5) + 0.05 * draw.random() for e in range(epochs)],
         },
+        "gradient_norms": {
+            name: [scale * math.exp(draw.gauss(0, 0.1)) for _ in range(epochs)]
+            for name, scale in (("conv1", 1e-3), ("conv2", 1e-2), ("fc", 0.3))
+        },
         "filters": {"conv1": [[[draw.gauss(0, 1) for _ in range(5)] for _ in range(5)] for _ in range(6)]},
         "weights": {
             "conv1": [draw.gauss(0, 1) for _ in range(600)],

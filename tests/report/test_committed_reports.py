@@ -36,7 +36,7 @@ def test_same_files(made: dict[str, bytes]) -> None:
 def test_same_data(made: dict[str, bytes]) -> None:
     kept = files(ROOT / "reports")
     different = [name for name in made if not name.endswith(FIGURES) and kept.get(name) != made[name]]
-    assert not different, "run `make reports` and look at what changed"
+    assert not different, "run `make predicted-reports` and look at what changed"
 
 
 def test_same_figures(made: dict[str, bytes]) -> None:
@@ -46,7 +46,7 @@ def test_same_figures(made: dict[str, bytes]) -> None:
         pytest.skip(f"figures were drawn with matplotlib {pinned[1]}, this is {matplotlib.__version__}")
     kept = files(ROOT / "reports")
     different = [name for name in made if name.endswith(FIGURES) and kept.get(name) != made[name]]
-    assert not different, "run `make reports` and look at what changed"
+    assert not different, "run `make predicted-reports` and look at what changed"
 
 
 def test_nothing_is_called_measured() -> None:

@@ -8,8 +8,8 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+from addercost.sweep.chunk import Chunk, ChunkResult, run_chunk
 from addercost.sweep.query import open_sweep
-from addercost.sweep.worker import ChunkResult, Task, run_chunk
 
 LINEAR = """
 import torch
@@ -74,7 +74,7 @@ def space_file(folder: Path, text: str, name: str = "space.py") -> str:
     return str(path)
 
 
-def here(tasks: Iterator[Task]) -> Generator[ChunkResult, None, None]:
+def here(tasks: Iterator[Chunk]) -> Generator[ChunkResult, None, None]:
     """An engine without workers: every chunk in this process, whose one tracing process lives on."""
     for task in tasks:
         yield run_chunk(task)
@@ -92,6 +92,6 @@ def rows(folder: Path, sql: str = "SELECT * FROM sweep") -> list[dict[str, Any]]
     return [dict(row) for row in open_sweep(folder).table(sql).rows]
 
 
-def dies(task: Task) -> None:
+def dies(task: Chunk) -> None:
     """What a worker does that is killed before it can say anything."""
     os._exit(1)

@@ -15,10 +15,10 @@ import pytest
 from sweep_spaces import LINEAR, contents, dies, here, rows, space_file
 
 from addercost.errors import ArgumentError, DataError, OutputError, WorkersLostError
+from addercost.sweep.chunk import Chunk, ChunkResult, run_chunk
 from addercost.sweep.engines import process_pool
 from addercost.sweep.run import plan, sweep
 from addercost.sweep.settings import SweepSettings
-from addercost.sweep.worker import ChunkResult, Task, run_chunk
 
 pq = pytest.importorskip("pyarrow.parquet")
 pytest.importorskip("duckdb")
@@ -32,7 +32,7 @@ def space(tmp_path: Path) -> str:
     return space_file(tmp_path, LINEAR.format(n=9))
 
 
-def counted(tasks: Iterator[Task], into: list[int]) -> Generator[ChunkResult, None, None]:
+def counted(tasks: Iterator[Chunk], into: list[int]) -> Generator[ChunkResult, None, None]:
     for result in here(tasks):
         into.append(result.number)
         yield result
@@ -188,7 +188,7 @@ def test_a_tracing_process_killed_from_outside_costs_no_row(space: str, tmp_path
     what = plan(space, SETTINGS)
     sweep(what, tmp_path / "expected", engine=here)
 
-    def engine(tasks: Iterator[Task]) -> Generator[ChunkResult, None, None]:
+    def engine(tasks: Iterator[Chunk]) -> Generator[ChunkResult, None, None]:
         for task in tasks:
             if task.number == 2:
                 for child in psutil.Process().children():

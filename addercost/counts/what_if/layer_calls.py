@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from addercost.counts.model import work_of
+from addercost.counts.call_work import work_of
 from addercost.trace.record import ArgValue, OpCall, TensorSpec, Trace
 
 CONVOLUTION = "aten.convolution"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from addercost.counts.model import work_of
+from addercost.counts.call_work import work_of
 from addercost.counts.what_if.layer_calls import map_tensors
 from addercost.counts.what_if.registry import alternative
 from addercost.errors import ArgumentError

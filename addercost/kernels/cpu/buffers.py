@@ -16,10 +16,14 @@ class View(NamedTuple):
 
     @classmethod
     def of(cls, tensor: Tensor) -> View:
+        """As torch has it."""
+        return cls.laid(tuple(tensor.shape), tensor.stride())
+
+    @classmethod
+    def laid(cls, size: tuple[int, ...], stride: tuple[int, ...]) -> View:
         """The compiled code demands stride 1 of some axes, which torch leaves arbitrary where there is only
         one element."""
-        size = tuple(tensor.shape)
-        return cls(size, tuple(1 if n == 1 else s for n, s in zip(size, tensor.stride(), strict=True)))
+        return cls(size, tuple(1 if n == 1 else s for n, s in zip(size, stride, strict=True)))
 
 
 def halide_buffer(tensor: Tensor, view: View | None = None) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 import llvmlite.binding as llvm
 import torch
 
+from addercost.kernels.cpu.native import native_function
 from addercost.kernels.cpu.plan import vector_bytes
 
 _OPERANDS, _VECTORS, _LINES = 8, 2, 32
@@ -146,23 +147,7 @@ def _ir(site: str, loop: _Loop) -> str:
 
 @cache
 def _compiled(site: str) -> tuple[Any, _Loop]:
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    loop = _loop(site)
-    module = llvm.parse_assembly(_ir(site, loop))
-    module.verify()
-    machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3
-    )
-    engine = llvm.create_mcjit_compiler(module, machine)
-    engine.finalize_object()
-    pointer = ctypes.c_void_p
-    function = ctypes.CFUNCTYPE(None, pointer, pointer, pointer, ctypes.c_int64)(
-        engine.get_function_address("limit")
-    )
-    # The engine owns the code; it must live as long as the function.
-    _engines.append(engine)
-    return function, loop
-
-
-_engines: list[Any] = []
+    loop, pointer = _loop(site), ctypes.c_void_p
+    return native_function(
+        _ir(site, loop), "limit", None, pointer, pointer, pointer, ctypes.c_int64, as_written=True
+    ), loop

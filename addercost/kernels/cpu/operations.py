@@ -6,9 +6,9 @@ import halide as hl
 import torch
 from torch import Tensor
 
-from addercost.kernels.cpu import run
-from addercost.kernels.cpu.signs import pack_signs
+from addercost.kernels.cpu import binary, run
 from addercost.kernels.problem import Geometry, output_layout
+from addercost.kernels.signs import pack_factors
 
 FAILURES = (hl.HalideError,)
 
@@ -46,11 +46,20 @@ def adder_u8_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tenso
 
 def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
     x, w = (t.float() if t.dtype in _HALF else t for t in (input, weight))
-    if not run.supports("mac", x, w) or not torch.isfinite(x.sum() + w.sum()):
-        # A NaN has no sign bit to pack; the reference keeps it.
+    if not run.supports("mac", x, w) or (words := binary.pack_filters(w, geometry.groups)) is None:
         return None
-    packed = (pack_signs(x, geometry.groups), pack_signs(w, 1))
-    return run.convolve("xnor", *packed, geometry, w[0].numel(), output_layout(input)).to(input.dtype)
+    factors = pack_factors(torch.ones(w.shape[0]), None, geometry.groups)
+    k, c, r, s = w.shape
+    sums = binary.convolve(x, words, factors, (k, c, r, s), geometry, output_layout(input))
+    return None if sums is None else sums.to(input.dtype)
+
+
+def binary_packed_forward(
+    input: Tensor, words: Tensor, factors: Tensor, shape: tuple[int, int, int, int], geometry: Geometry
+) -> Tensor | None:
+    if not (run.supports("mac", input, factors) and words.is_contiguous() and factors.is_contiguous()):
+        return None
+    return binary.convolve(input, words, factors, shape, geometry, output_layout(input))
 
 
 def _convolve(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:

@@ -48,16 +48,32 @@ class KernelClass:
     channels_last_input: bool
     channels_last_output: bool
     direct: bool
-    """1×1 without padding: read the input in place, no scratch image."""
+    """The input has what border it needs and is read in place, without a scratch image."""
     narrow: bool
     """Fewer channels than filter columns: the inner loop runs along the filter's row instead."""
     across: bool = False
     """Vectors lie across a row of outputs, at stride 1."""
+    whole_squares: bool = False
+    """A filter's taps divide into whole vectors: weights are turned round in registers."""
+    filters_innermost: bool = False
+    """Of the weights, which hold whole blocks of filters."""
+    slack: bool = False
+    """The input goes on to the end of the last tile of a row, so that no pixel's place is clamped."""
 
     @property
     def block(self) -> int:
         """Filters in a tile."""
         return self.pixels if self.across else self.vector_run
+
+    @property
+    def whole_pixels(self) -> bool:
+        """The scratch image keeps a pixel's channels together, otherwise a row's pixels."""
+        return self.channels_last_input and not self.across
+
+    @property
+    def turned_output(self) -> bool:
+        """Pixels are neighbours in the output and filters in the tile."""
+        return not (self.channels_last_output or self.across)
 
     @property
     def vector_run(self) -> int:
@@ -68,11 +84,16 @@ class KernelClass:
 def compile_kernel(kernel: KernelClass) -> Any:
     """The callable (input [c,g,x,y,n], weight [c·r·s,k,g], *PARAMETERS, output [k,g,q,p,n]), innermost first.
 
-    A site with a held operand takes it after the weight, shaped as the output.
+    A site with a held operand takes it after the weight, shaped as the output; a scaled one factors
+    and addends there, [k,g,2] of whole blocks.
     """
     algorithm = _Algorithm(kernel, SITES[kernel.site])
     algorithm.schedule()
-    images = [algorithm.input, algorithm.weight, *([algorithm.held] if algorithm.site.held else [])]
+    images = [algorithm.input, algorithm.weight]
+    if algorithm.site.held:
+        images.append(algorithm.held)
+    if algorithm.site.scaled:
+        images.append(algorithm.factors)
     arguments = [*images, *algorithm.parameters.values()]
     return algorithm.output.compile_to_callable(arguments, hl.get_jit_target_from_environment())
 
@@ -84,6 +105,7 @@ class _Algorithm:
         self.input = hl.ImageParam(site.element, 5, "input")
         self.weight = hl.ImageParam(site.element, 3, "weight")
         self.held = hl.ImageParam(site.element, 5, "held")
+        self.factors = hl.ImageParam(hl.Float(32), 3, "factors")
         for axis in range(5):
             self.input.dim(axis).set_min(0)
             self.held.dim(axis).set_min(0)
@@ -98,12 +120,22 @@ class _Algorithm:
         self.scratch, self.packed = self._scratch(), self._packed_weight()
         self.sum, self.stored, self.output = self._sum(), hl.Func("stored"), hl.Func("output")
         at = [self.lane, self.pixel, self.block, self.tile, self.g, self.p, self.n]
-        self.stored[tuple(at)] = hl.cast(site.result, site.finish(self.sum[tuple(at)], self["terms"]))
+        value = hl.cast(site.result, site.finish(self.sum[tuple(at)], self["terms"]))
+        if site.scaled:
+            filter_ = self.block * kernel.vector_run + self.lane
+            # Two roundings, as of the scale and the bias that it stands for.
+            factor, addend = (self.factors[filter_, self.g, row] for row in (0, 1))
+            value = hl.strict_float(hl.strict_float(value * factor) + addend)
+        self.stored[tuple(at)] = value
         size, pixels = kernel.vector_run, kernel.pixels
         along, other = (self.q, self.k) if kernel.across else (self.k, self.q)
-        self.output[self.k, self.g, self.q, self.p, self.n] = self.stored[
-            along % size, other % pixels, along // size, other // pixels, self.g, self.p, self.n
-        ]
+        place = (along // size, other // pixels, self.g, self.p, self.n)
+        if kernel.turned_output:
+            within = (along % size) % kernel.lanes * self.rows + other % pixels
+            value = self._turned()[(within, along % size // kernel.lanes, *place)]
+        else:
+            value = self.stored[(along % size, other % pixels, *place)]
+        self.output[self.k, self.g, self.q, self.p, self.n] = value
 
     def __getitem__(self, name: str) -> Any:
         return self.parameters[name]
@@ -118,17 +150,37 @@ class _Algorithm:
         inside = inside & (column < width) & (row < height)
         value = self.input[c, self.g, hl.clamp(column, 0, width - 1), hl.clamp(row, 0, height - 1), self.n]
         scratch = hl.Func("scratch")
-        scratch[c, self.g, x, y, self.n] = hl.select(inside, value, hl.cast(self.site.element, 0))
+        if self.kernel.whole_pixels:
+            scratch[c, self.g, x, y, self.n] = hl.select(inside, value, hl.cast(self.site.element, 0))
+            return scratch
+        # Zeros first, then the rows: a vector that reaches over an edge is a masked one, not a gathered one.
+        scratch[c, self.g, x, y, self.n] = hl.cast(self.site.element, 0)
+        self.inner = hl.RDom([(0, width)], "inner")
+        self.inner.where((row >= 0) & (row < height))
+        scratch[c, self.g, self.inner.x + self["padding_x"], y, self.n] = self.input[
+            c, self.g, self.inner.x, hl.clamp(row, 0, height - 1), self.n
+        ]
         return scratch
 
     def _packed_weight(self) -> Any:
         """A block's weights, filter innermost; filters beyond K repeat the last and are dropped."""
         self.j, self.part = hl.Var("j"), hl.Var("part")
-        filter_ = hl.min(self.block * self.kernel.vector_run + self.lane, self.weight.dim(1).extent() - 1)
+        filter_ = self.block * self.kernel.vector_run + self.lane
         packed = hl.Func("packed")
+        if self.kernel.filters_innermost:
+            packed[self.lane, self.j, self.block, self.g] = self.weight[self.j, filter_, self.g]
+            return packed
+        filter_ = hl.min(filter_, self.weight.dim(1).extent() - 1)
         if self.kernel.across:
             filter_ = hl.min(self.tile * self.kernel.pixels + self.pixel, self.weight.dim(1).extent() - 1)
             packed[self.pixel, self.j, self.tile, self.g] = self.weight[self.j, filter_, self.g]
+            return packed
+        if self.kernel.whole_squares:
+            side, squares = self.kernel.lanes, self._squares()
+            at = (self.j % side) * side + self.lane % side
+            packed[self.lane, self.j, self.block, self.g] = squares[
+                at, self.lane // side, self.j // side, self.block, self.g
+            ]
             return packed
         if self.site.packed == 1:
             packed[self.lane, self.j, self.block, self.g] = self.weight[self.j, filter_, self.g]
@@ -138,6 +190,34 @@ class _Algorithm:
             self.j * self.site.packed + self.part, filter_, self.g
         ]
         return packed
+
+    def _squares(self) -> Any:
+        """Squares of weights, as many filters as taps, with the filters innermost."""
+        side = self.kernel.lanes
+        m, group, jo = self.square_index = tuple(hl.Var(name) for name in ("m", "group", "jo"))
+        filter_ = self.block * self.kernel.vector_run + group * side + m // side
+        rows = hl.Func("rows")
+        rows[m, group, jo, self.block, self.g] = self.weight[
+            jo * side + m % side, hl.min(filter_, self.weight.dim(1).extent() - 1), self.g
+        ]
+        self.weight_stages = _interleaved(rows, (m, group, jo, self.block, self.g), side, side)
+        return self.weight_stages[-1]
+
+    def _turned(self) -> Any:
+        """The stored tile with the pixels innermost, each vector of filters for itself."""
+        m, group = self.turned_index = tuple(hl.Var(name) for name in ("m", "group"))
+        lane = group * self.kernel.lanes + m % self.kernel.lanes
+        place = (self.block, self.tile, self.g, self.p, self.n)
+        rows = hl.Func("tile_rows")
+        pixel = hl.min(m // self.kernel.lanes, self.kernel.pixels - 1)
+        rows[(m, group, *place)] = self.stored[(lane, pixel, *place)]
+        self.output_stages = _interleaved(rows, (m, group, *place), self.rows, self.kernel.lanes)
+        return self.output_stages[-1]
+
+    @property
+    def rows(self) -> int:
+        """Of the turned tile: its pixels rounded up to a power of two."""
+        return int(1 << (self.kernel.pixels - 1).bit_length())
 
     def _sum(self) -> Any:
         taps = [self.reduction[axis] for axis in range(self.reduction.dimensions())]
@@ -150,9 +230,12 @@ class _Algorithm:
             x = q + s * self["dilation_x"]
             y = self.p * self["stride_y"] + r * self["dilation_y"]
         elif self.kernel.direct:
-            # Pixels beyond Q repeat the last and are dropped.
-            source, q = self.input, hl.min(q, self.input.dim(2).extent() - 1)
-            x, y = q, self.p
+            # Pixels beyond Q are dropped; here stride and filter are 1, or there is slack.
+            source = self.input
+            if not self.kernel.slack:
+                q = hl.min(q, self.input.dim(2).extent() - 1)
+            x = q * self["stride_x"] + s * self["dilation_x"]
+            y = self.p * self["stride_y"] + r * self["dilation_y"]
         else:
             source = self.scratch
             x = q * self["stride_x"] + s * self["dilation_x"]
@@ -160,6 +243,8 @@ class _Algorithm:
         channel = c * self.site.packed + part[0] if part else c
         if part:
             j = (r * self["filter_x"] + s) * (self.input.dim(0).extent() // self.site.packed) + c
+        elif self.kernel.filters_innermost:
+            j = (r * self["filter_x"] + s) * self.input.dim(0).extent() + c
         else:
             j = (c * self["filter_y"] + r) * self["filter_x"] + s
         value = source[channel, self.g, x, y, self.n]
@@ -214,6 +299,8 @@ class _Algorithm:
         kernel, reduction = self.kernel, self.reduction
         # The stored tile may be addressed in a loop; the sum may not, or it would leave the registers.
         self.stored.compute_at(self.output, self.tile_loop).store_in(hl.MemoryType.Stack)
+        if kernel.turned_output:
+            self._schedule_turned()
         self.sum.compute_at(self.stored, self.block).store_in(hl.MemoryType.Register)
         tiles = [self.stored, self.sum]
         if self.site.held:
@@ -231,12 +318,37 @@ class _Algorithm:
             update.reorder(taps[0], self.lane, self.pixel, *taps[1:]).atomic().vectorize(taps[0])
         update.vectorize(self.lane, kernel.lanes).unroll(self.lane).unroll(self.pixel)
 
+    def _schedule_squares(self, packed: Any) -> None:
+        side, (m, group, jo) = self.kernel.lanes, self.square_index
+        column = hl.Var("column")
+        packed.bound(self.lane, 0, self.kernel.block).align_bounds(self.j, side)
+        packed.split(self.j, jo, column, side).split(self.lane, group, self.lane, side)
+        # Along the filters' rows first: few streams of memory at a time.
+        packed.reorder(self.lane, column, jo, group, self.block, self.g).vectorize(self.lane).unroll(column)
+        for stage in self.weight_stages:
+            stage.compute_at(packed, jo)
+        _schedule_interleaved(self.weight_stages, m, side, side)
+
+    def _schedule_turned(self) -> None:
+        m, group = self.turned_index
+        last = self.output_stages[-1]
+        last.compute_at(self.output, self.tile_loop).bound(group, 0, self.kernel.vectors).unroll(group)
+        for stage in self.output_stages[:-1]:
+            stage.compute_at(last, group)
+        _schedule_interleaved(self.output_stages, m, self.rows, self.kernel.lanes)
+
     def _schedule_copies(self) -> None:
         kernel = self.kernel
         packed = self.packed.compute_at(self.output, self.block_loop)
         if kernel.across:
             # A few filters: copied as they come.
             packed.bound(self.pixel, 0, kernel.pixels)
+        elif kernel.filters_innermost:
+            self.weight.dim(0).set_stride(hl.Expr())
+            self.weight.dim(1).set_stride(1)
+            packed.bound(self.lane, 0, kernel.block).vectorize(self.lane, kernel.lanes)
+        elif kernel.whole_squares:
+            self._schedule_squares(packed)
         elif self.site.packed == 1:
             # Dense loads along j and scattered stores: half the time of gathering along the filters.
             jo, ji = hl.Var("jo"), hl.Var("ji")
@@ -256,11 +368,37 @@ class _Algorithm:
         if kernel.direct:
             return
         scratch = self.scratch.compute_at(self.output, self.strip_loop)
-        if kernel.channels_last_input and not kernel.across:
+        if kernel.whole_pixels:
             width = self.site.packed if self.site.packed > 1 else 16
             scratch.vectorize(self.c, width, Guard).never_partition_all()
         else:
-            # x stays innermost, as in the input, and the loop is cut where the border begins.
             order = (self.x, self.c, self.g, self.y, self.n)
             scratch.reorder_storage(*order).reorder(*order)
             scratch.vectorize(self.x, 16, hl.TailStrategy.RoundUp)
+            rows = scratch.update().reorder(self.inner.x, *order[1:])
+            rows.vectorize(self.inner.x, 16, hl.TailStrategy.Predicate)
+
+
+def _interleaved(rows: Any, at: tuple[Any, ...], number: int, length: int) -> list[Any]:
+    """`rows`, `number` (a power of two) vectors of `length` one after the other in its first axis, and after
+    it each stage of their transposition: one interleaves the first half of what is before it with the second.
+    """
+    m, rest = at[0], at[1:]
+    stages = [rows]
+    for _ in range(1, number.bit_length()):
+        stage = hl.Func(f"interleaved{len(stages)}")
+        stage[at] = stages[-1][(m // 2 + m % 2 * (number * length // 2), *rest)]
+        stages.append(stage)
+    return stages
+
+
+def _schedule_interleaved(stages: list[Any], m: Any, number: int, length: int) -> None:
+    half, pair = hl.Var("half"), hl.Var("pair")
+    for stage in stages:
+        stage.store_in(hl.MemoryType.Stack).bound(m, 0, number * length)
+        if stage is stages[0]:
+            stage.split(m, pair, m, length).vectorize(m).unroll(pair)
+        else:
+            # Two stores, of every second element each, become one of an interleaved vector.
+            stage.split(m, m, half, 2).split(m, pair, m, length)
+            stage.reorder(m, half, pair).vectorize(m).unroll(half).unroll(pair)

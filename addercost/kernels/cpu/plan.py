@@ -14,9 +14,11 @@ from addercost.kernels.cpu.sites import SITES
 SCRATCH_BYTES = 256 << 10
 """Aim for one strip of input: with a block of weights it should stay in a core's second-level cache."""
 
-_PIXELS_WIDE = {1: (8, 10, 14, 16, 1, 4), 2: (7, 8, 10, 14, 1, 4), 3: (7, 8, 1, 4)}
+_PIXELS_WIDE = {1: (8, 10, 14, 16, 1, 4), 2: (8, 7, 10, 12, 1, 4), 3: (8, 7, 1, 4)}
 _PIXELS_NARROW = {1: (6, 8, 10, 1, 4), 2: (4, 5, 6, 1), 3: (4, 1)}
-"""Tile widths by the number of vectors, for 32 and for 16 vector registers; the first of equals is taken."""
+"""Tile widths by the number of vectors, for 32 and for 16 vector registers; the first of equals is taken.
+Weights, broadcast inputs, differences and the sign mask need registers as well: 28 sums of 32 were 5 % slower
+than 24."""
 _FEW_FILTERS = 8
 _TILE_FILTERS = (1, 2, 4, 6, 8)
 
@@ -58,11 +60,12 @@ def choose_class(
     channels_last_input: bool,
     channels_last_output: bool,
     direct: bool,
+    filters_innermost: bool = False,
 ) -> KernelClass:
     """The class whose tile wastes least of `extents`."""
     layouts = channels_last_input, channels_last_output
     narrow = extents.channels < extents.filter_x
-    if not direct and (across := _across(site, extents)) is not None:
+    if not (direct or filters_innermost) and (across := _across(site, extents)) is not None:
         return KernelClass(site, *across, *layouts, direct=False, narrow=narrow, across=True)
     # A u8 lane is the eight bytes whose differences one SAD lane sums.
     lanes = vector_bytes() // (8 if SITES[site].packed > 1 else 4)
@@ -73,7 +76,8 @@ def choose_class(
     if extents.filters > lanes:
         # A held operand needs a second tile of registers.
         vectors = min(
-            (2,) if held else (2, 3), key=lambda count: (_rounded(extents.filters, lanes * count), count)
+            (2,) if held or filters_innermost else (2, 3),
+            key=lambda count: (_rounded(extents.filters, lanes * count), count),
         )
     pixels = (_PIXELS_WIDE if vector_bytes() >= 64 else _PIXELS_NARROW)[vectors]
     if held:
@@ -81,7 +85,20 @@ def choose_class(
     # A tile of one or four pixels is too short to hide the latency of the sums: only where little is there.
     pixels = tuple(p for p in pixels if p > 4 or extents.columns <= 4)
     best = min(pixels, key=lambda count: _rounded(extents.columns, count))
-    return KernelClass(site, lanes, vectors, best, *layouts, direct, narrow)
+    taps = extents.channels * extents.filter_y * extents.filter_x
+    squares = SITES[site].packed == 1 and taps % lanes == 0 and not filters_innermost
+    return KernelClass(
+        site,
+        lanes,
+        vectors,
+        best,
+        *layouts,
+        direct,
+        narrow,
+        whole_squares=squares,
+        filters_innermost=filters_innermost,
+        slack=SITES[site].scaled,
+    )
 
 
 def _across(site: str, extents: Extents) -> tuple[int, int, int] | None:

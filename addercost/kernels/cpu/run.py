@@ -112,12 +112,14 @@ def _plan(
     source = input[:, :, ::step_y, ::step_x] if direct else input
     source, sink = _grouped(source, groups), _grouped(target, groups)
     if direct:
+        # The view has the stride already.
+        geometry = Geometry(groups=groups)
         source, sink = _flattened(source, sink)
     extents = _extents(source, sink, (r, s), geometry)
     kernel = choose_class(site, extents, _is_channels_last(input), _is_channels_last(target), direct)
     return _Plan(
         kernel,
-        _parameters(kernel, extents, geometry, (r, s), threads, terms),
+        parameters_of(kernel, extents, geometry, (r, s), threads, terms),
         shape,
         transposed,
         copied,
@@ -203,7 +205,7 @@ def _gradient_phase(grad: Tensor, input: Tensor, turned: Tensor, geometry: Geome
     layouts = _is_channels_last(grad), _is_channels_last(target)
     kernel = choose_class("adder_gradient", extents, *layouts, False)
     flat = turned.reshape(groups, turned.shape[1], -1).contiguous()
-    parameters = _parameters(kernel, extents, geometry, filter_size, torch.get_num_threads())
+    parameters = parameters_of(kernel, extents, geometry, filter_size, torch.get_num_threads())
     operands = (halide_buffer(t) for t in (source, flat, _grouped(input, groups)))
     compiled(kernel)(*operands, *parameters, halide_buffer(sink))
 
@@ -270,7 +272,7 @@ def _extents(source: Tensor, target: Tensor, filter_size: tuple[int, int], geome
     )
 
 
-def _parameters(
+def parameters_of(
     kernel: KernelClass,
     extents: Extents,
     geometry: Geometry,

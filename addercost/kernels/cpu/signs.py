@@ -1,61 +1,207 @@
-"""Packs the signs of fp32 channels into words: bit i of word j is set where channel 32·j + i is negative."""
+"""Packs the signs of fp32 channels into words: bit i of word j is set where channel 32·j + i is negative.
+
+In LLVM IR, where comparing two vectors gives a word of bits at once: Halide has no such type.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import math
 from functools import cache
 from typing import Any
 
-import halide as hl
 import torch
 from torch import Tensor
 
-from addercost.kernels.cpu.buffers import halide_buffer
+from addercost.kernels.cpu.native import native_function
+from addercost.kernels.signs import words_of
 
-WORD = 32
 
+def pack_signs(
+    image: Tensor, groups: int, padding: tuple[int, int] = (0, 0), slack_pixels: int = 0
+) -> Tensor | None:
+    """[N, C, H, W] fp32 to [N, G·⌈C/G/32⌉, H + 2·padding, W + 2·padding] int32, channels-last.
 
-def pack_signs(image: Tensor, groups: int) -> Tensor:
-    """[N, C, H, W] fp32 to [N, G·⌈C/G/32⌉, H, W] int32, channels-last; bits beyond the channels are clear."""
-    n, c, h, w = image.shape
-    if not (image.is_contiguous() or image.is_contiguous(memory_format=torch.channels_last)):
+    Bits of the border and beyond the channels are clear; behind the last lie `slack_pixels` more.
+    None where there is a NaN, which has no sign.
+    """
+    channels_last = image.stride(1) == 1 or image.shape[1] == 1
+    if not channels_last and image.stride(3) != 1 and image.shape[3] > 1:
         image = image.contiguous()
-    words = -(-c // groups // WORD)
-    packed = torch.empty((n, h, w, groups, words), dtype=torch.int32)
-    grouped = image.unflatten(1, (groups, -1))
-    pixels_last = image.is_contiguous() and h * w > 1
-    if pixels_last:
-        source = grouped.reshape(n, groups, c // groups, h * w).permute(0, 3, 1, 2)
-    else:
-        source = image.permute(0, 2, 3, 1).reshape(n, h * w, groups, c // groups)
-    kernel = _compiled(pixels_last, c // groups % WORD == 0)
-    kernel(halide_buffer(source), halide_buffer(packed.view(n, h * w, groups, words)))
-    return packed.flatten(3).permute(0, 3, 1, 2)
+    n, c, h, w = image.shape
+    (top, left), words = padding, words_of(c // groups)
+    size = (n, h + 2 * top, w + 2 * left, groups * words)
+    # Beyond the last pixel a kernel may read, but not use, a tile of them.
+    slack = slack_pixels * groups * words
+    memory = (torch.zeros if top or left else torch.empty)(math.prod(size) + slack, dtype=torch.int32)
+    packed = memory[: math.prod(size)].view(size)
+    inside = packed[:, top : top + h, left : left + w]
+    numbers = (n, h, w, groups, words, c // groups, *image.stride(), *inside.stride()[:3])
+    array = (ctypes.c_int64 * len(_NUMBERS))(*numbers)
+    nan = _compiled(channels_last)(image.data_ptr(), inside.data_ptr(), array)
+    return None if nan else packed.permute(0, 3, 1, 2)
+
+
+_NUMBERS = ("n", "h", "w", "groups", "words", "channels", "sn", "sc", "sy", "sx", "tn", "ty", "tx")
+"""Extents, then the strides of source and target in elements."""
 
 
 @cache
-def _compiled(pixels_last: bool, whole_words: bool) -> Any:
-    """The callable (input [c, g, pixel, n], words [j, g, pixel, n]), innermost first."""
-    source = hl.ImageParam(hl.Float(32), 4, "source")
-    j, g, m, n = (hl.Var(name) for name in "jgmn")
-    bit = hl.RDom([(0, WORD)], "bit")
-    channels = source.dim(0).extent()
-    channel = j * WORD + bit.x
-    negative = source[channel if whole_words else hl.min(channel, channels - 1), g, m, n] < 0
-    if not whole_words:
-        negative = negative & (channel < channels)
-    shifted = hl.cast(hl.UInt(32), 1) << hl.cast(hl.UInt(32), bit.x)
-    word, output = hl.Func("word"), hl.Func("words")
-    word[j, g, m, n] = hl.cast(hl.UInt(32), 0)
-    word[j, g, m, n] += hl.select(negative, shifted, hl.cast(hl.UInt(32), 0))
-    output[j, g, m, n] = hl.cast(hl.Int(32), word[j, g, m, n])
-    if pixels_last:
-        source.dim(0).set_stride(hl.Expr())
-        source.dim(2).set_stride(1)
-        mo, mi = hl.Var("mo"), hl.Var("mi")
-        output.split(m, mo, mi, 16, hl.TailStrategy.GuardWithIf).reorder(mi, mo, j, g, n).vectorize(mi)
-        # The nine taps of a filter are most of a vector: masked loads, where a guard would go one by one.
-        word.compute_at(output, mo).vectorize(m, 16, hl.TailStrategy.RoundUp)
-        word.update().reorder(m, bit.x).vectorize(m, 16, hl.TailStrategy.PredicateLoads).unroll(bit.x)
-    else:
-        word.compute_at(output, j).update().atomic().vectorize(bit.x)
-    return output.compile_to_callable([source], hl.get_jit_target_from_environment())
+def _compiled(channels_last: bool) -> Any:
+    """i32 pack(source, target, the numbers above): whether a NaN was met."""
+    counts = {"image": "%n", "y": "%h", "i": "%groups", "j": "%words", "p": "%w"}
+    word = _pixel_word() if channels_last else _pixels_words()
+    for name in ("j", "i", "p", "y", "image") if channels_last else ("y", "j", "i", "image"):
+        word = _loop(name, counts[name], word)
+    loads = "\n".join(
+        f"%{name}.at = getelementptr i64, ptr %numbers, i64 {index}\n%{name} = load i64, ptr %{name}.at"
+        for index, name in enumerate(_NUMBERS)
+    )
+    body = (
+        f"%nan = alloca i32\nstore i32 0, ptr %nan\n{loads}\n{word}\n%met = load i32, ptr %nan\nret i32 %met"
+    )
+    ir = f"{_DECLARED}\ndefine i32 @pack(ptr %source, ptr %target, ptr %numbers) {{\nentry:\n{body}\n}}\n"
+    pointer = ctypes.c_void_p
+    return native_function(ir, "pack", ctypes.c_int32, pointer, pointer, pointer)
+
+
+_DECLARED = """
+declare <32 x float> @llvm.masked.load.v32f32.p0(ptr, i32, <32 x i1>, <32 x float>)
+declare <16 x float> @llvm.masked.load.v16f32.p0(ptr, i32, <16 x i1>, <16 x float>)
+declare void @llvm.masked.scatter.v16i32.v16p0(<16 x i32>, <16 x ptr>, i32, <16 x i1>)
+declare i64 @llvm.smin.i64(i64, i64)
+"""
+
+
+def _pixel_word() -> str:
+    """One word of one pixel: 32 neighbouring channels."""
+    return f"""
+        %group = mul i64 %i, %channels
+        %first = mul i64 %j, 32
+        {_at("from", "%source", "%image*%sn", "%y*%sy", "%p*%sx", "%group*1", "%first*1")}
+        {_at("to", "%target", *_WORD)}
+        %left = sub i64 %channels, %first
+        {_lanes_below("mask", "%left", 32)}
+        {_masked_load("%from", 32)}
+        %below = fcmp olt <32 x float> %x, zeroinitializer
+        %word = bitcast <32 x i1> %below to i32
+        store i32 %word, ptr %to, align 4
+        {_note_nan("x", 32)}"""
+
+
+def _pixels_words() -> str:
+    """One word of each of 16 neighbouring pixels, channel after channel."""
+    return _loop(
+        "p",
+        "%w",
+        f"""
+        {_at("from", "%source", "%image*%sn", "%y*%sy", "%p*1")}
+        {_at("to", "%target", *_WORD)}
+        %right = sub i64 %w, %p
+        {_lanes_below("mask", "%right", 16)}
+        %group = mul i64 %i, %channels
+        %first = mul i64 %j, 32
+        %left = sub i64 %channels, %first
+        %bits = call i64 @llvm.smin.i64(i64 %left, i64 32)
+        br label %channel.head
+        channel.head:
+        %bit = phi i64 [ 0, %p.body ], [ %bit.next, %channel.tail ]
+        %word = phi <16 x i32> [ zeroinitializer, %p.body ], [ %word.next, %channel.tail ]
+        %c.0 = add i64 %group, %first
+        %c = add i64 %c.0, %bit
+        %plane = mul i64 %c, %sc
+        %row = getelementptr float, ptr %from, i64 %plane
+        {_masked_load("%row", 16)}
+        %below = fcmp olt <16 x float> %x, zeroinitializer
+        %bit.32 = trunc i64 %bit to i32
+        %one = shl i32 1, %bit.32
+        {_splat("ones", "%one", 16)}
+        %set = select <16 x i1> %below, <16 x i32> %ones, <16 x i32> zeroinitializer
+        %word.next = or <16 x i32> %word, %set
+        {_note_nan("x", 16)}
+        br label %channel.tail
+        channel.tail:
+        %bit.next = add i64 %bit, 1
+        %channel.more = icmp slt i64 %bit.next, %bits
+        br i1 %channel.more, label %channel.head, label %channel.exit
+        channel.exit:
+        {_splat("step", "%tx.32", 16, "%tx.32 = trunc i64 %tx to i32")}
+        %places = mul <16 x i32> %step, {_iota(16)}
+        %pointers = getelementptr i32, ptr %to, <16 x i32> %places
+        call void @llvm.masked.scatter.v16i32.v16p0(
+            <16 x i32> %word.next, <16 x ptr> %pointers, i32 4, <16 x i1> %mask)
+        """,
+        16,
+    )
+
+
+def _loop(name: str, count: str, body: str, step: int = 1) -> str:
+    """`body` for %name from 0 below `count`."""
+    return f"""
+        br label %{name}.enter
+        {name}.enter:
+        br label %{name}.head
+        {name}.head:
+        %{name} = phi i64 [ 0, %{name}.enter ], [ %{name}.next, %{name}.tail ]
+        %{name}.more = icmp slt i64 %{name}, {count}
+        br i1 %{name}.more, label %{name}.body, label %{name}.exit
+        {name}.body:
+        {body}
+        br label %{name}.tail
+        {name}.tail:
+        %{name}.next = add i64 %{name}, {step}
+        br label %{name}.head
+        {name}.exit:"""
+
+
+def _note_nan(vector: str, lanes: int) -> str:
+    # A branch that is never taken costs less than a sum that each word waits for.
+    return f"""
+        %unordered = fcmp uno <{lanes} x float> %{vector}, zeroinitializer
+        %unordered.bits = bitcast <{lanes} x i1> %unordered to i{lanes}
+        %any = icmp ne i{lanes} %unordered.bits, 0
+        br i1 %any, label %found, label %ordered
+        found:
+        store i32 1, ptr %nan
+        br label %ordered
+        ordered:"""
+
+
+_WORD = ("%image*%tn", "%y*%ty", "%p*%tx", "%i*%words", "%j*1")
+"""Where a word goes."""
+
+
+def _at(name: str, start: str, *terms: str) -> str:
+    """%name = start + Σ index · stride, of elements of four bytes."""
+    lines, last = [], start
+    for index, term in enumerate(terms):
+        here = f"%{name}" if index == len(terms) - 1 else f"%{name}.{index}"
+        lines.append(f"%{name}.by{index} = mul i64 {', '.join(term.split('*'))}")
+        lines.append(f"{here} = getelementptr i32, ptr {last}, i64 %{name}.by{index}")
+        last = here
+    return "\n".join(lines)
+
+
+def _masked_load(pointer: str, lanes: int) -> str:
+    vector = f"<{lanes} x float>"
+    arguments = f"ptr {pointer}, i32 4, <{lanes} x i1> %mask, {vector} zeroinitializer"
+    return f"%x = call {vector} @llvm.masked.load.v{lanes}f32.p0({arguments})"
+
+
+def _splat(name: str, value: str, lanes: int, before: str = "") -> str:
+    vector = f"<{lanes} x i32>"
+    return f"""{before}
+        %{name}.first = insertelement {vector} poison, i32 {value}, i64 0
+        %{name} = shufflevector {vector} %{name}.first, {vector} poison, {vector} zeroinitializer"""
+
+
+def _lanes_below(name: str, limit: str, lanes: int) -> str:
+    """A mask of the lanes whose number is below an i64."""
+    narrow = f"%{name}.limit = trunc i64 {limit} to i32"
+    vector = f"<{lanes} x i32>"
+    return f"""{_splat(f"{name}.all", f"%{name}.limit", lanes, narrow)}
+        %{name} = icmp slt {vector} {_iota(lanes)}, %{name}.all"""
+
+
+def _iota(lanes: int) -> str:
+    return "<" + ", ".join(f"i32 {lane}" for lane in range(lanes)) + ">"

@@ -26,6 +26,8 @@ class Site:
     """(the sum, the number of its terms) to the output."""
     held: bool = False
     """There is a third operand, of the output's shape, that stays in registers."""
+    scaled: bool = False
+    """The output is multiplied by one factor for each filter, and one addend is added."""
 
     @property
     def element(self) -> Any:
@@ -75,6 +77,7 @@ SITES = {
             torch.float32,
             lambda x, w: hl.popcount(x ^ w),
             finish=lambda differing, terms: terms - 2 * differing,
+            scaled=True,
         ),
         # a lane sums eight absolute differences: the SAD instruction
         Site("adder_u8", torch.uint8, torch.int32, lambda x, w: hl.cast(hl.UInt(64), hl.absd(x, w)), 8),

@@ -1,4 +1,7 @@
-"""Torch tensors to kernel launches: layouts, tiles, grids."""
+"""Torch tensors to kernel launches: layouts, tiles, grids.
+
+`emulate` replaces PTX by plain Triton, for the interpreter and for GPUs of another vendor.
+"""
 
 from __future__ import annotations
 
@@ -8,28 +11,38 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from addercost.kernels.gpu import kernels
+from addercost.kernels.gpu import kernels, weight_gradient
+from addercost.kernels.gpu.tiles import (
+    HELD_TILES,
+    MOST_REGISTERS,
+    RUN_TILES,
+    SUM_TILES,
+    UNROLL,
+    WARPS,
+    Tile,
+    choose,
+    processors,
+)
 from addercost.kernels.problem import Geometry, empty_output
 
-LANES_M = LANES_N = 16
-WARPS = 8
-"""LANES_M × LANES_N threads: each holds a tile of its own."""
-
-ROWS, MOST_COLUMNS = 8, 8
-GRADIENT_ROWS = 4
-"""The gradient also holds the input's tile in registers."""
-
-UNROLL = 8
 WORD = 32
+_LOAD_BYTES = 16
+_LARGEST_SPLIT_BYTES = 64 << 20
 
 
 def convolve(
-    site: str, input: Tensor, weight: Tensor, geometry: Geometry, output: Tensor, emulate: bool = False
+    site: str,
+    input: Tensor,
+    weight: Tensor,
+    geometry: Geometry,
+    output: Tensor,
+    emulate: bool = False,
+    tile: Tile | None = None,
 ) -> Tensor:
     """Fills `output` [N, K, P, Q] with the site's sum of input [N, C, H, W] and weight [K, C/G, R, S].
 
-    Inputs are floating point for "adder" and "mac", int32 words of 32 signs for "xnor" and of four bytes for
-    "adder_u8". `emulate` replaces the instructions that an interpreter lacks.
+    Inputs are floating point for "adder" and "mac", int32 words of 32 signs for "xnor", of four bytes for
+    "adder_u8" and of two fp16 channels for "adder_half2". `tile` is chosen where not given.
     """
     n, _, h, w = input.shape
     k, c, r, s = weight.shape
@@ -37,46 +50,99 @@ def convolve(
     p, q = output.shape[2:]
     if input.stride(1) != 1:
         input = input.contiguous(memory_format=torch.channels_last)
-    columns = tile_columns(group_filters)
-    tiles = _tiled(weight.unflatten(0, (groups, group_filters)), columns * LANES_N)
-    zeros = torch.zeros(UNROLL, dtype=input.dtype, device=input.device)
-    grid = (-(-n * p * q // (ROWS * LANES_M)), tiles.shape[1], groups)
+    tiles = RUN_TILES if site == "adder_half2" else SUM_TILES
+    tile = tile or choose(tiles, n * p * q, group_filters, groups, processors(input.device))
+    tiled = _tiled(_words(weight).unflatten(0, (groups, group_filters)), tile.block_n)
+    zeros = _zeros(input)
+    grid = (-(-n * p * q // tile.block_m), tiled.shape[1], groups)
     _kernel(kernels.convolution_kernel)[grid](
-        input, tiles, output, zeros,
+        input, tiled, output, zeros,
         n * p * q, c, h, w, group_filters, p, q,
         input.stride(0), input.stride(2), input.stride(3), *output.stride(),
         *geometry.stride, *geometry.padding, *geometry.dilation,
         r, s,
-        SITE=site, EMULATE=emulate,
-        ROWS=ROWS, COLUMNS=columns, LANES_M=LANES_M, LANES_N=LANES_N, UNROLL=UNROLL,
-        num_warps=WARPS,
+        SITE=site, EMULATE=emulate, ALIGNED=_aligned(input, c), DENSE=_dense(output, group_filters),
+        **tile.constants(), **_options(),
     )  # fmt: skip
     return output
 
 
-def input_gradient(grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
-    """Σ g · HardTanh(w - x): [N, C, H, W] like `input`, for grad [N, K, P, Q] and weight [K, C/G, R, S]."""
+def input_gradient(
+    grad: Tensor,
+    input: Tensor,
+    weight: Tensor,
+    geometry: Geometry,
+    gradient: str = "full",
+    emulate: bool = False,
+    tile: Tile | None = None,
+) -> Tensor:
+    """Σ g · HardTanh(w - x), or Σ g · sign(w - x): [N, C, H, W] like `input`.
+
+    grad: [N, K, P, Q]; weight: [K, C/G, R, S].
+    """
     n, _, h, w = input.shape
     k, c, r, s = weight.shape
     groups, group_filters = geometry.groups, k // geometry.groups
     output = empty_output(input, list(input.shape))
     if grad.stride(1) != 1:
         grad = grad.contiguous(memory_format=torch.channels_last)
-    columns = tile_columns(c)
-    turned = weight.unflatten(0, (groups, group_filters)).transpose(1, 2)
-    tiles = _tiled(turned, columns * LANES_N)
-    zeros = torch.zeros(UNROLL, dtype=grad.dtype, device=grad.device)
-    grid = (-(-n * h * w // (GRADIENT_ROWS * LANES_M)), tiles.shape[1], groups)
+    (stride_h, stride_w) = geometry.stride
+    phases, pixels = stride_h * stride_w, n * -(-h // stride_h) * -(-w // stride_w)
+    tile = tile or choose(HELD_TILES, pixels, c, groups * phases, processors(input.device))
+    turned = _words(weight).unflatten(0, (groups, group_filters)).transpose(1, 2)
+    tiled = _tiled(turned, tile.block_n)
+    zeros = _zeros(grad)
+    grid = (-(-pixels // tile.block_m) * phases, tiled.shape[1], groups)
     _kernel(kernels.input_gradient_kernel)[grid](
-        grad, input, tiles, output, zeros,
-        n * h * w, c, h, w, group_filters, *grad.shape[2:],
+        grad, input, tiled, output, zeros,
+        pixels, c, h, w, group_filters, *grad.shape[2:],
         grad.stride(0), grad.stride(2), grad.stride(3), *input.stride(), *output.stride(),
         *geometry.stride, *geometry.padding, *geometry.dilation,
         r, s,
-        ROWS=GRADIENT_ROWS, COLUMNS=columns, LANES_M=LANES_M, LANES_N=LANES_N, UNROLL=UNROLL,
-        num_warps=WARPS,
+        SITE="clip" if gradient == "full" else "sign", EMULATE=emulate, ALIGNED=_aligned(grad, group_filters),
+        **tile.constants(), **_options(),
     )  # fmt: skip
     return output
+
+
+def weight_gradient_of(
+    grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, gradient: str
+) -> Tensor:
+    """Σ g · (x - w) as gᵀx - w·Σg, or Σ g · sign(x - w): [K, C/G, R, S] like `weight`, summed in fp32."""
+    n, _, h, w = input.shape
+    k, c, r, s = weight.shape
+    groups, group_filters = geometry.groups, k // geometry.groups
+    p, q = grad.shape[2:]
+    if input.stride(1) != 1:
+        input = input.contiguous(memory_format=torch.channels_last)
+    if grad.stride(1) != 1:
+        grad = grad.contiguous(memory_format=torch.channels_last)
+    pixels, least = n * p * q, 32
+    block_k, block_c = _block(group_filters), _block(c)
+    tiles = -(-group_filters // block_k) * -(-c // block_c)
+    wanted = -(-4 * processors(input.device) // (tiles * r * s * groups))
+    room = max(1, _LARGEST_SPLIT_BYTES // (4 * weight.numel()))
+    each = -(-pixels // max(1, min(wanted, room, -(-pixels // (8 * least)))))
+    each += -each % least
+    splits = -(-pixels // each)
+    part = torch.empty((splits, *weight.shape), dtype=torch.float32, device=weight.device)
+    common = (
+        pixels, each, c, h, w, group_filters, p, q,
+        grad.stride(0), grad.stride(2), grad.stride(3),
+        input.stride(0), input.stride(2), input.stride(3),
+        *geometry.stride, *geometry.padding, *geometry.dilation,
+        s, r * s, groups,
+    )  # fmt: skip
+    grid = (tiles, r * s, splits * groups)
+    blocks = {"BLOCK_K": block_k, "BLOCK_C": block_c, "num_warps": WARPS}
+    if gradient == "sign":
+        _kernel(weight_gradient.weight_sign_kernel)[grid](
+            grad, input, weight.contiguous(), part, *common, **blocks
+        )
+        return part.sum(0).to(weight.dtype)
+    _kernel(weight_gradient.weight_product_kernel)[grid](grad, input, part, *common, BLOCK_P=least, **blocks)
+    pull = grad.sum((0, 2, 3), dtype=torch.float32)[:, None, None, None]
+    return part.sum(0).addcmul_(weight.float(), pull, value=-1).to(weight.dtype)
 
 
 def pack_signs(image: Tensor, groups: int) -> Tensor:
@@ -101,21 +167,57 @@ def pack_bytes(image: Tensor, groups: int) -> Tensor:
     return words.permute(0, 3, 1, 2)
 
 
-def tile_columns(filters: int) -> int:
-    """Filters per thread: the power of two that just covers them, at most MOST_COLUMNS."""
-    columns = 1
-    while columns < MOST_COLUMNS and columns * LANES_N < filters:
-        columns *= 2
-    return columns
+def pack_halves(image: Tensor) -> Tensor:
+    """[N, C, H, W] fp16 to [N, C/2, H, W] int32 words of two channels, channels-last. C is even."""
+    words: Tensor = image.permute(0, 2, 3, 1).contiguous().view(torch.int32)
+    return words.permute(0, 3, 1, 2)
 
 
 def _tiled(weight: Tensor, block: int) -> Tensor:
     """[G, K, C, R, S] to [G, tiles of K, R·S·C, block], zero beyond K: a step's weights are neighbours."""
     groups, k = weight.shape[:2]
-    padded = F.pad(weight, (0, 0, 0, 0, 0, 0, 0, -k % block))
+    padded = F.pad(weight, (0, 0, 0, 0, 0, 0, 0, -k % block)) if k % block else weight
     tiles = padded.unflatten(1, (-1, block)).permute(0, 1, 4, 5, 3, 2)
     dense: Tensor = tiles.reshape(groups, tiles.shape[1], -1, block).contiguous()
     return dense
+
+
+def _words(weight: Tensor) -> Tensor:
+    """Half precision widened once, not in the inner loop."""
+    return weight if weight.element_size() == 4 else weight.float()
+
+
+def _zeros(like: Tensor) -> Tensor:
+    return torch.zeros(UNROLL, dtype=like.dtype, device=like.device)
+
+
+def _aligned(channels_last: Tensor, group_channels: int) -> bool:
+    """Whether each group's channels of every pixel start at a multiple of 16 bytes."""
+    size = channels_last.element_size()
+    strides = (channels_last.stride(i) for i in (0, 2, 3) if channels_last.shape[i] > 1)
+    numbers = (*strides, group_channels if channels_last.shape[1] > group_channels else 0)
+    return channels_last.data_ptr() % _LOAD_BYTES == 0 and all(n * size % _LOAD_BYTES == 0 for n in numbers)
+
+
+def _dense(output: Tensor, group_filters: int) -> bool:
+    """Whether four neighbouring filters can be written at once."""
+    return (
+        output.element_size() == 4
+        and output.stride(1) == 1
+        and group_filters % 4 == 0
+        and all(stride % 4 == 0 for stride in (output.stride(0), output.stride(2), output.stride(3)))
+        and output.data_ptr() % _LOAD_BYTES == 0
+    )
+
+
+def _block(size: int) -> int:
+    """The power of two that covers `size`, from 16, the least of a matrix product, to 64."""
+    return min(64, max(16, 1 << (size - 1).bit_length()))
+
+
+def _options() -> dict[str, int]:
+    """Compiler options; AMD's compiler has no limit of registers to set."""
+    return {"num_warps": WARPS} | ({} if torch.version.hip else {"maxnreg": MOST_REGISTERS})
 
 
 def _kernel(function: Any) -> Any:

@@ -2,37 +2,62 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+
 import torch
 import triton
 from torch import Tensor
 
+from addercost.kernels import dispatch, precision
 from addercost.kernels.gpu import launch
 from addercost.kernels.problem import Geometry, empty_output
+from addercost.kernels.signs import unpack_factors, words_by_filter
 
-FAILURES = (triton.TritonError,)
+FAILURES = (triton.TritonError, subprocess.CalledProcessError)
+"""The second: the C compiler that builds Triton's launchers fails, where Python's headers are missing."""
+
+if torch.cuda.is_available() and not (os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")):
+    raise ImportError("it needs a C compiler for its launchers: install gcc or set CC")
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16)
+_EMULATE = torch.version.hip is not None
 
 
 def adder_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
     if not _supported(input, weight):
         return None
-    return launch.convolve("adder", input, weight, geometry, _output(input, weight, geometry))
+    output = _output(input, weight, geometry)
+    if precision.allow_half_runs and input.dtype == torch.float16 and weight.shape[1] % 2 == 0:
+        words, weight_words = launch.pack_halves(input), launch.pack_halves(weight)
+        return launch.convolve("adder_half2", words, weight_words, geometry, output, _EMULATE)
+    return launch.convolve("adder", input, weight, geometry, output, _EMULATE)
 
 
 def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
     # Times ±2^e is exact in floating point and an FFMA does it in one instruction.
     if not _supported(input, weight):
         return None
-    return launch.convolve("mac", input, weight, geometry, _output(input, weight, geometry))
+    return launch.convolve("mac", input, weight, geometry, _output(input, weight, geometry), _EMULATE)
 
 
 def adder_input_gradient(
     grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, gradient: str
 ) -> Tensor | None:
-    if gradient != "full" or not _supported(input, weight):
+    if not _supported(input, weight):
         return None
-    return launch.input_gradient(grad, input, weight, geometry)
+    return launch.input_gradient(grad, input, weight, geometry, gradient, _EMULATE)
+
+
+def adder_weight_gradient(
+    grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, gradient: str
+) -> Tensor | None:
+    # The full gradient is a matrix product, for which there is cuDNN; ours runs where it is insisted on.
+    insisted = os.environ.get(dispatch.VARIABLE) == "triton"
+    if not _supported(input, weight) or (gradient == "full" and not insisted):
+        return None
+    return launch.weight_gradient_of(grad, input, weight, geometry, gradient)
 
 
 def adder_u8_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
@@ -40,18 +65,36 @@ def adder_u8_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tenso
         return None
     output = _output(input, weight, geometry, torch.int32)
     words, weight_words = launch.pack_bytes(input, geometry.groups), launch.pack_bytes(weight, 1)
-    return launch.convolve("adder_u8", words, weight_words, geometry, output)
+    return launch.convolve("adder_u8", words, weight_words, geometry, output, _EMULATE)
 
 
 def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
     if not _supported(input, weight) or not torch.isfinite(input.sum() + weight.sum()):
         # A NaN has no sign bit to pack; the reference keeps it.
         return None
-    words, weight_words = launch.pack_signs(input, geometry.groups), launch.pack_signs(weight, 1)
-    differing = _output(input, weight, geometry, torch.int32)
-    launch.convolve("xnor", words, weight_words, geometry, differing)
-    result = empty_output(input, list(differing.shape))
-    return result.copy_(differing.mul_(-2).add_(weight[0].numel()))
+    weight_words = launch.pack_signs(weight, 1)
+    differing = _differing(input, weight_words, tuple(weight.shape), geometry)
+    return empty_output(input, list(differing.shape)).copy_(differing.mul_(-2).add_(weight[0].numel()))
+
+
+def binary_packed_forward(
+    input: Tensor, words: Tensor, factors: Tensor, shape: tuple[int, int, int, int], geometry: Geometry
+) -> Tensor | None:
+    if not _supported(input, words) or not torch.isfinite(input.sum()):
+        return None
+    differing = _differing(input, words_by_filter(words, shape), shape, geometry)
+    sums = differing.mul_(-2).add_(shape[1] * shape[2] * shape[3]).to(input.dtype)
+    scale, addend = (row[:, None, None].to(input.dtype) for row in unpack_factors(factors, shape[0]))
+    return empty_output(input, list(sums.shape)).copy_(sums.mul_(scale).add_(addend))
+
+
+def _differing(input: Tensor, weight_words: Tensor, shape: tuple[int, ...], geometry: Geometry) -> Tensor:
+    """[N, K, P, Q] int32: how many signs of input and filter differ."""
+    n, _, h, w = input.shape
+    k, _, r, s = shape
+    output = empty_output(input, [n, k, *geometry.output_size((h, w), (r, s))], torch.int32)
+    words = launch.pack_signs(input, geometry.groups)
+    return launch.convolve("xnor", words, weight_words, geometry, output, _EMULATE)
 
 
 def _supported(input: Tensor, weight: Tensor) -> bool:

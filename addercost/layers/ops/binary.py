@@ -13,9 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from addercost.errors import ShapeError
 from addercost.kernels import dispatch
-from addercost.kernels.problem import Geometry
+from addercost.kernels.problem import Geometry, empty_output, output_shape
 from addercost.kernels.reference import binary_sign
+from addercost.layers.ops import library
 from addercost.layers.ops.pair import Gradients, define_pair, product_gradients
 
 
@@ -56,4 +58,33 @@ def _weight_gradient(grad_scaled: Tensor, weight: Tensor) -> Tensor:
     return _straight_through(grad_scaled, weight) * scale + through_scale * torch.sign(weight)
 
 
+def _packed_geometry(
+    input: Tensor, words: Tensor, shape: Sequence[int], place: Sequence[Any]
+) -> tuple[Geometry, list[int]]:
+    geometry = Geometry.of(*place)
+    output = output_shape(input, tuple(shape), geometry)
+    if not input.is_floating_point():
+        raise ShapeError(f"the layer computes in floating point, the input is {input.dtype}")
+    if words.device != input.device:
+        raise ShapeError(f"input is on {input.device} and the packed weight is on {words.device}")
+    return geometry, output
+
+
+def _packed(input: Tensor, words: Tensor, factors: Tensor, shape: list[int], *place: Any) -> Tensor:
+    geometry, _ = _packed_geometry(input, words, shape, place)
+    k, c, r, s = shape
+    return dispatch.binary_packed_forward(input, words, factors, (k, c, r, s), geometry)
+
+
+def _packed_fake(input: Tensor, words: Tensor, factors: Tensor, shape: list[int], *place: Any) -> Tensor:
+    return empty_output(input, _packed_geometry(input, words, shape, place)[1])
+
+
+conv2d_packed = library.define(
+    "binary_conv2d_packed",
+    f"Tensor input, Tensor words, Tensor factors, int[] weight_shape, {library.GEOMETRY}",
+    _packed,
+    _packed_fake,
+    layer=True,
+)
 conv2d, linear = define_pair("binary", _convolve, _gradients)

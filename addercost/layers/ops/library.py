@@ -26,12 +26,14 @@ def define(
     save: Callable[[Any, tuple[Any, ...], Tensor], None] | None = None,
     backward: Callable[..., Any] | None = None,
     rows: bool = False,
+    layer: bool | None = None,
 ) -> Any:
     """Defines `addercost::name(arguments) -> Tensor` and returns its overload.
 
     `save(ctx, inputs, output)` keeps what `backward(ctx, grad)` needs. `rows` says that the input may have
-    any leading dimensions, as a linear layer's; otherwise its first is the batch. Under autocast the operator
-    runs in fp32, as torch runs `cdist`: an L1 sum of a few hundred terms leaves fp16's precision.
+    any leading dimensions, as a linear layer's; otherwise its first is the batch. `layer`, by default whether
+    there is a backward, gives it rules for vmap and autocast. Under autocast the operator runs in fp32, as
+    torch runs `cdist`: an L1 sum of a few hundred terms leaves fp16's precision.
     """
     qualified = f"addercost::{name}"
     _LIBRARY.define(f"{name}({arguments}) -> Tensor", tags=(torch.Tag.pt2_compliant_tag,))
@@ -44,10 +46,10 @@ def define(
                 save(ctx, inputs, output)
 
         torch.library.register_autograd(qualified, backward, setup_context=setup_context, lib=_LIBRARY)
+    operator = getattr(torch.ops.addercost, name).default
+    if layer if layer is not None else backward is not None:
         for device in ("cpu", "cuda", "xpu"):
             torch.library.register_autocast(qualified, device, torch.float32, lib=_LIBRARY)
-    operator = getattr(torch.ops.addercost, name).default
-    if backward is not None:
         torch.library.register_vmap(qualified, _batching_rule(operator, rows), lib=_LIBRARY)
     return operator
 

@@ -21,13 +21,17 @@ def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
     chosen = [run for run in with_filters if run.filters.get(layer)]
     most = 8 if options.width == "single" else 16
     shown = [run.filters[layer][: options.top] for run in chosen]
-    downs = [-(-len(kernels) // most) for kernels in shown]
-    cell = options.inches / most
-    figure = new_figure(options, 0.6 + sum(0.3 + cell * down for down in downs))
-    parts = figure.subfigures(len(chosen), 1, squeeze=False, height_ratios=downs)
-    for (part,), run, kernels, down in zip(parts, chosen, shown, downs, strict=True):
+    longest = max(len(kernels) for kernels in shown)
+    # Runs of few filters stand side by side.
+    across = min(max(most // longest, 1), len(chosen))
+    wide = min(longest, most // across)
+    down = -(-longest // wide)
+    lines = -(-len(chosen) // across)
+    figure = new_figure(options, 0.3 + lines * (0.3 + 0.9 * options.inches / across / wide * down))
+    parts = [part for line in figure.subfigures(lines, across, squeeze=False) for part in line]
+    for part, run, kernels in zip(parts, chosen, shown, strict=False):
         values = [value for kernel in kernels for row in kernel for value in row]
-        grid = part.subplots(down, most, squeeze=False)
+        grid = part.subplots(down, wide, squeeze=False)
         for i, axes in enumerate(axes for row in grid for axes in row):
             axes.set_axis_off()
             if i < len(kernels):

@@ -52,7 +52,14 @@ def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
         axes.set_xlabel("weight")
         axes.set_ylabel("density")
         rows.append(
-            {"run": run.name, "layer": layer, "weights": len(weights), "mean": mean, "deviation": deviation}
+            {
+                "run": run.name,
+                "layer": layer,
+                "weights": len(weights),
+                "mean": mean,
+                "deviation": deviation,
+                "closer": _closer(deviation, distance),
+            }
         )
     for axes in flat[len(panels) :]:
         axes.set_axis_off()
@@ -67,10 +74,21 @@ def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
                 Column("weights", "weights", Kind.COUNT),
                 Column("mean", "mean", Kind.NUMBER),
                 Column("deviation", "standard deviation", Kind.NUMBER),
+                Column("closer", "closer to"),
             ),
             rows=rows,
             title="Weights",
+            notes=("closer to: under which of the two, fitted, the weights are likelier.",),
         ),
         bar="deviation",
         alt=f"Histograms of the weights of {len(panels)} layers.",
     )
+
+
+def _closer(deviation: float, distance: float) -> str | None:
+    """Which fit has the larger likelihood: mean log density -ln(σ√(2πe)) against -ln(2be)."""
+    if deviation <= 0 or distance <= 0:
+        return None
+    gaussian = -math.log(deviation * math.sqrt(2 * math.pi * math.e))
+    laplacian = -math.log(2 * distance * math.e)
+    return "Gaussian" if gaussian > laplacian else "Laplacian"

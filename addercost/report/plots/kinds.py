@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from addercost.errors import ArgumentError, unknown_name
 from addercost.report.document import Subject
 from addercost.report.measurements import Measurements
-from addercost.report.training import TrainingRun
+from addercost.report.training import TrainingRun, told_apart
 
 if TYPE_CHECKING:
     from addercost.report.plots.style import Drawn, PlotOptions
@@ -40,6 +40,7 @@ KINDS = {
     "predicted-vs-measured": PlotKind(Takes.MEASUREMENTS, "predicted against measured seconds"),
     "distribution": PlotKind(Takes.MEASUREMENTS, "timing samples"),
     "curves": PlotKind(Takes.TRAINING, "training curves"),
+    "gradients": PlotKind(Takes.TRAINING, "gradient norms by layer"),
     "filters": PlotKind(Takes.TRAINING, "filters as pictures"),
     "histogram": PlotKind(Takes.TRAINING, "distributions of weights"),
     "features": PlotKind(Takes.TRAINING, "two-dimensional features by class"),
@@ -99,12 +100,13 @@ def draw_measured(name: str, measurements: Measurements, options: PlotOptions) -
 
 
 def draw_training(name: str, runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
-    from addercost.report.plots import curves, features, filters, histogram
+    from addercost.report.plots import curves, features, filters, gradients, histogram
 
     draw = {
         "curves": curves.draw,
+        "gradients": gradients.draw,
         "filters": filters.draw,
         "histogram": histogram.draw,
         "features": features.draw,
     }[name]
-    return draw(runs, options)
+    return draw(told_apart(runs), options)

@@ -1,0 +1,168 @@
+"""`addercost verdict SPEC`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from addercost.cli.emit import check_output, emit_table
+from addercost.cli.options import (
+    hardware_path_option,
+    input_option,
+    keep_first_last_option,
+    output_options,
+    parsed_inputs,
+    parsed_share,
+    quiet_option,
+)
+from addercost.cli.progress import progress
+from addercost.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from addercost.hardware.schema import Cpu
+    from addercost.report.measurements import Measurements
+    from addercost.trace.record import Trace
+
+ENERGY_TABLES = ("45nm", "7nm")
+
+
+@click.command()
+@click.argument("spec")
+@input_option
+@click.option("--batch", type=click.IntRange(min=1), default=1, help="Multiplies the first dimension.")
+@keep_first_last_option
+@click.option(
+    "--cpu", metavar="NAME", help="Table to predict by. Default: host, if this machine is calibrated."
+)
+@hardware_path_option
+@click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu or cuda, to time on.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the CPU.")
+@click.option(
+    "--precision", default="2%", show_default=True, metavar="SHARE", help="Of each layer's interval."
+)
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="For one layer.",
+)
+@click.option(
+    "--measurements",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Timings that `bench SPEC --dtype fp32,int8 -o FILE` made; nothing is timed then.",
+)
+@click.option("--no-measure", is_flag=True, help="Predictions alone; nothing is timed.")
+@output_options
+@quiet_option
+def verdict(
+    spec: str,
+    inputs: tuple[str, ...],
+    batch: int,
+    keep_first_last: bool,
+    cpu: str | None,
+    hardware_path: Path | None,
+    device: str,
+    threads: int,
+    precision: str,
+    time_limit: float,
+    measurements: Path | None,
+    no_measure: bool,
+    table_format: str,
+    output: Path | None,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Say who wins, convolutions or additions: by the paper's rule, by throughput, by the clock, by energy.
+
+    For fp32, int8 and binary layers of SPEC: the paper's latency sum on the VIA Nano, the throughput model
+    for this machine, what its layers really take here, and the energy of the arithmetic at 45 nm and 7 nm.
+    """
+    check_output(output, force)
+    share = parsed_share(precision)
+    if no_measure and measurements is not None:
+        raise ArgumentError("--no-measure and --measurements", "give one of the two")
+
+    from addercost.api import DEFAULT_CPU, trace_spec
+    from addercost.cost.verdict import CONTESTS, cycle_ratio, energy_ratio
+    from addercost.hardware import load_cpu, load_energy
+    from addercost.measure.contests import IMPLEMENTATIONS
+    from addercost.report.network_ratio import network_ratio
+    from addercost.report.verdict import Verdict, VerdictRow
+
+    here, remarks = _table_of_this_machine(cpu, hardware_path)
+    with progress(f"tracing {spec}", quiet):
+        trace = trace_spec(spec, parsed_inputs(inputs))
+    if no_measure:
+        timed = None
+    elif measurements is not None:
+        timed = _read(measurements, trace)
+    else:
+        timed = _timed(trace, device, threads, batch, share, time_limit, quiet)
+    rows = []
+    for contest in CONTESTS:
+        measured = None
+        if timed is not None:
+            wanted = contest.arithmetic.value, IMPLEMENTATIONS[contest.name], contest.number_format
+            measured = network_ratio(timed, *wanted, keep_first_last)
+        rows.append(
+            VerdictRow(
+                contest=contest,
+                paper=cycle_ratio(trace, contest, load_cpu(DEFAULT_CPU), "latency-sum", keep_first_last),
+                here=cycle_ratio(trace, contest, here, "throughput", keep_first_last) if here else None,
+                measured=measured,
+                energies=tuple(
+                    energy_ratio(trace, contest, load_energy(name), keep_first_last) for name in ENERGY_TABLES
+                ),
+                why_not="" if timed is None else "no layer of it could be timed",
+            )
+        )
+    where = timed.environment.get("cpu") or timed.environment.get("cuda", "") if timed else ""
+    result = Verdict(trace.model, where, tuple(rows), (*remarks, *(timed.notes if timed else ())))
+    emit_table(result.to_table(), table_format, output, force)
+
+
+def _table_of_this_machine(cpu: str | None, hardware_path: Path | None) -> tuple[Cpu | None, tuple[str, ...]]:
+    """The table to predict by, and a remark where there is none."""
+    from addercost.hardware import load_cpu
+    from addercost.hardware.loader import HOST
+
+    if cpu is not None:
+        return load_cpu(cpu, hardware_path), ()
+    try:
+        return load_cpu(HOST, hardware_path), ()
+    except ArgumentError:
+        return None, ("no prediction for this machine: run `addercost calibrate` first, or name a --cpu",)
+
+
+def _read(path: Path, trace: Trace) -> Measurements:
+    from addercost.measure.store import read_measurements
+
+    found = read_measurements(path)
+    if found.model != trace.model:
+        raise ArgumentError(f"{path} times {found.model}, not {trace.model}", "time this model")
+    return found
+
+
+def _timed(
+    trace: Trace, device: str, threads: int, batch: int, precision: float, time_limit: float, quiet: bool
+) -> Measurements:
+    from addercost.measure.contests import contest_rows, settings_for
+    from addercost.measure.session import BenchSettings, measure, open_device
+
+    settings = settings_for(
+        BenchSettings(
+            device=device, threads=threads, batch=batch, precision=precision, time_limit_s=time_limit
+        )
+    )
+    plans, remarks = contest_rows(trace, settings)
+    opened = open_device(settings)
+    try:
+        with progress(f"timing {len(plans)} layers, up to {len(plans) * time_limit:.0f} s", quiet):
+            return measure(trace.model, (), settings, opened, extra=plans, notes=remarks)
+    finally:
+        opened.close()

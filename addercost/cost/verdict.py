@@ -1,0 +1,87 @@
+"""What the cost models and energy tables say of a network of convolutions against one of additions.
+
+Every figure is a ratio: the convolutional network's cost by the other's, so that above 1 the other is
+cheaper. Convolution and linear layers only, counted as K multiply-adds an output: batch norms and activations
+are the same on both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from addercost.arithmetic import Arithmetic
+from addercost.cost.energy import estimate_energy
+from addercost.cost.estimate import CountedLayer, estimate
+from addercost.cost.formats import as_int8
+from addercost.counts.model import count
+from addercost.hardware.schema import Cpu, EnergyTable
+from addercost.trace.record import Trace
+
+CONVENTION = "macs"
+ACCUMULATOR = {"int8": "int32"}
+"""At which width sums of products or differences of a format are charged for energy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """A network of convolutions against one of `arithmetic`. name: as it is printed."""
+
+    name: str
+    number_format: str
+    arithmetic: Arithmetic
+
+
+CONTESTS = (
+    Contest("fp32", "fp32", Arithmetic.ADDER),
+    Contest("int8", "int8", Arithmetic.ADDER),
+    Contest("binary", "fp32", Arithmetic.XNOR),
+)
+"""A binary network stands in for one in fp32."""
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedRatio:
+    """ratio: None where a figure is missing, which `missing` then names.
+
+    bounds: what limits the convolutions and what limits the others in the layers that cost most.
+    """
+
+    hardware: str
+    model: str
+    ratio: float | None
+    missing: str = ""
+    bounds: tuple[str, str] = ("", "")
+
+
+def cycle_ratio(
+    trace: Trace, contest: Contest, cpu: Cpu, model: str, keep_first_last: bool
+) -> PredictedRatio:
+    """By cost model `model` on `cpu`."""
+    costs = [estimate(layers, cpu, model) for layers in _sides(trace, contest, keep_first_last)]
+    missing = next((str(figure) for cost in costs for figure in cost.missing), "")
+    first, other = (cost.cycles for cost in costs)
+    bounds = [max(cost.layers, key=lambda layer: layer.cycles).bound if cost.layers else "" for cost in costs]
+    whole = all(cost.complete for cost in costs) and other > 0
+    return PredictedRatio(cpu.name, model, first / other if whole else None, missing, (bounds[0], bounds[1]))
+
+
+def energy_ratio(trace: Trace, contest: Contest, table: EnergyTable, keep_first_last: bool) -> PredictedRatio:
+    """Of the arithmetic alone, without memory."""
+    width = ACCUMULATOR.get(contest.number_format)
+    sides = _sides(trace, contest, keep_first_last)
+    energies = [estimate_energy(layers, table, accumulator_format=width) for layers in sides]
+    missing = next((str(figure) for energy in energies for figure in energy.missing), "")
+    first, other = (energy.total_j for energy in energies)
+    whole = all(energy.complete for energy in energies) and other > 0
+    return PredictedRatio(table.name, "energy", first / other if whole else None, missing)
+
+
+def _sides(trace: Trace, contest: Contest, keep_first_last: bool) -> list[Sequence[CountedLayer]]:
+    """The layers as convolutions and as the contest's arithmetic, both in its number format."""
+    sides: list[Sequence[CountedLayer]] = []
+    for arithmetic in (Arithmetic.MAC, contest.arithmetic):
+        counts = count(trace, CONVENTION, arithmetic=arithmetic, keep_first_last=keep_first_last)
+        layers: Sequence[CountedLayer] = counts.layers
+        sides.append(as_int8(layers) if contest.number_format == "int8" else layers)
+    return sides

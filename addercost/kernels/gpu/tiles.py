@@ -1,0 +1,80 @@
+"""Which tile a program makes: the one with least work on the busiest processor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+
+WARPS = 4
+WARP_ROWS, WARP_COLUMNS = 8, 4
+"""A warp's threads; `kernels.LANES_N` is the second."""
+
+MOST_REGISTERS = 168
+"""For three programs on a processor: the warps of two compute while one waits for memory."""
+
+RESIDENT = 3
+UNROLL = 8
+"""Channels of a step; 16 bytes are four words or eight halves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A thread's sums, and how many of the program's warps stand side by side across the filters."""
+
+    rows: int
+    columns: int
+    warps_n: int
+
+    @property
+    def lanes_m(self) -> int:
+        return WARP_ROWS * WARPS // self.warps_n
+
+    @property
+    def block_m(self) -> int:
+        return self.rows * self.lanes_m
+
+    @property
+    def block_n(self) -> int:
+        return self.columns * self.warps_n * WARP_COLUMNS
+
+    def constants(self) -> dict[str, int]:
+        """The kernel's arguments."""
+        return {
+            "ROWS": self.rows,
+            "COLUMNS": self.columns,
+            "LANES_M": self.lanes_m,
+            "WARPS_N": self.warps_n,
+            "UNROLL": UNROLL,
+        }
+
+    @property
+    def step_instructions(self) -> float:
+        """Of a thread at one channel: two a site, and what loads and addresses cost by the disassembly."""
+        return 2 * self.rows * self.columns + 0.75 * self.rows + 0.25 * self.columns + 1
+
+
+SUM_TILES = tuple(Tile(r, c, w) for r, c in ((8, 8), (8, 4), (4, 4)) for w in (1, 2, 4))
+HELD_TILES = tuple(Tile(r, c, w) for r, c in ((4, 8), (4, 4)) for w in (1, 2, 4))
+"""For the gradient, which keeps the input's tile in registers too."""
+
+RUN_TILES = tuple(Tile(r, c, w) for r, c in ((8, 4), (4, 4)) for w in (1, 2, 4))
+"""For sums in halves, which keep a tile of runs beside the tile of totals."""
+
+
+@lru_cache(maxsize=4096)
+def choose(tiles: tuple[Tile, ...], rows: int, columns: int, groups: int, processors: int) -> Tile:
+    """For `groups` products of rows × columns. Programs that an edge leaves half empty cost as full ones, and
+    fewer than RESIDENT on a processor leave it waiting."""
+
+    def cost(tile: Tile) -> float:
+        programs = -(-rows // tile.block_m) * -(-columns // tile.block_n) * groups
+        return max(-(-programs // processors), RESIDENT) * tile.step_instructions
+
+    return min(tiles, key=cost)
+
+
+def processors(device: torch.device) -> int:
+    """Streaming multiprocessors of a GPU; 1 elsewhere, where kernels are only interpreted."""
+    return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1

@@ -1,0 +1,66 @@
+"""Signs of filters as words of bits, the form in which a packed binary layer keeps its weights."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from addercost.errors import ArgumentError
+
+WORD = 32
+FILTER_BLOCK = 32
+"""Filters of a group are rounded up to a multiple of this, so that a kernel's block is always whole."""
+
+
+def words_of(channels: int) -> int:
+    """Words that hold the signs of so many channels."""
+    return -(-channels // WORD)
+
+
+def pack_filters(weight: Tensor, groups: int) -> Tensor:
+    """[K, C/G, R, S] to [G, R·S·⌈C/G/32⌉, K/G rounded up] int32: bit i of the j-th word at a tap is set where
+    channel 32·j + i is negative. Filters are innermost. Raises ArgumentError for a NaN, which has no sign."""
+    if weight.isnan().any():
+        raise ArgumentError("a weight is NaN, which has no sign to pack")
+    k, c, r, s = weight.shape
+    words = words_of(c)
+    bits = torch.zeros(k, words * WORD, r, s, dtype=torch.int64, device=weight.device)
+    bits[:, :c] = weight < 0
+    shifts = torch.arange(WORD, device=weight.device)[:, None, None]
+    values = (bits.unflatten(1, (words, WORD)) << shifts).sum(2)
+    # The highest bit is the sign of an int32.
+    values = values.where(values < 1 << 31, values - (1 << 32)).to(torch.int32)
+    grouped = values.unflatten(0, (groups, k // groups)).permute(0, 3, 4, 2, 1).flatten(1, 3)
+    return F.pad(grouped, (0, -(k // groups) % FILTER_BLOCK))
+
+
+def words_by_filter(words: Tensor, shape: tuple[int, int, int, int]) -> Tensor:
+    """[K, ⌈C/G/32⌉, R, S]: the same words of filters of `shape` [K, C/G, R, S], filter after filter."""
+    k, c, r, s = shape
+    taps = words[..., : k // words.shape[0]].unflatten(1, (r, s, words_of(c)))
+    filters: Tensor = taps.permute(0, 4, 3, 1, 2).flatten(0, 1)
+    return filters
+
+
+def unpack_filters(words: Tensor, shape: tuple[int, int, int, int], dtype: torch.dtype) -> Tensor:
+    """The ±1 weights of `shape` [K, C/G, R, S] that `words` hold."""
+    filters = words_by_filter(words, shape)
+    bits = filters[:, :, None] >> torch.arange(WORD, device=words.device)[:, None, None] & 1
+    signs: Tensor = bits.flatten(1, 2)[:, : shape[1]].to(dtype)
+    return signs.mul_(-2).add_(1)
+
+
+def pack_factors(scale: Tensor, bias: Tensor | None, groups: int) -> Tensor:
+    """A factor and an addend for each filter as [2, G, K/G rounded up]; without a bias the addends are 0."""
+    k = scale.shape[0]
+    rows = torch.stack([scale, torch.zeros_like(scale) if bias is None else bias]).view(
+        2, groups, k // groups
+    )
+    return torch.nn.functional.pad(rows, (0, -(k // groups) % FILTER_BLOCK))
+
+
+def unpack_factors(factors: Tensor, filters: int) -> tuple[Tensor, Tensor]:
+    """The factors and the addends, [K] each."""
+    scale, bias = factors[..., : filters // factors.shape[1]].flatten(1)
+    return scale, bias

@@ -1,0 +1,89 @@
+"""Binary layers for inference: signs of the weights packed once, 32 in a word."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from addercost.errors import ArgumentError, ShapeError
+from addercost.kernels.problem import rows_as_image
+from addercost.kernels.signs import pack_factors, pack_filters
+from addercost.layers.binary import BinaryConv2d, BinaryLinear
+from addercost.layers.convert import with_replaced
+from addercost.layers.ops import binary as ops
+
+
+class PackedBinary(nn.Module):
+    """A binary layer whose weights are words of sign bits, and α and bias a pair of factors for each filter.
+
+    The result is the layer's own, bit for bit. x: [N, C, H, W], or [..., in] for a linear layer. The weights
+    take a 32nd of the memory, and no call packs them again. For inference: it has no gradient.
+    """
+
+    words: Tensor
+    factors: Tensor
+
+    def __init__(self, layer: BinaryConv2d | BinaryLinear) -> None:
+        super().__init__()
+        weight = layer.weight.detach()
+        self.is_linear = isinstance(layer, BinaryLinear)
+        if isinstance(layer, BinaryLinear):
+            weight, self.geometry = weight[:, :, None, None], ([1, 1], [0, 0], [1, 1], 1)
+        else:
+            self.geometry = layer.geometry_arguments()
+        self.weight_shape, groups = list(weight.shape), self.geometry[3]
+        scale, bias = ops.filter_scale(weight), None if layer.bias is None else layer.bias.detach()
+        # Half precision is exact in fp32, which the kernels compute in.
+        wide = torch.promote_types(weight.dtype, torch.float32)
+        self.register_buffer("words", pack_filters(weight, groups))
+        self.register_buffer(
+            "factors", pack_factors(scale.to(wide), None if bias is None else bias.to(wide), groups)
+        )
+        self.train(layer.training)
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.is_linear:
+            return self._convolve(input)
+        features = self.weight_shape[1]
+        if input.dim() < 1 or input.shape[-1] != features:
+            raise ShapeError(f"expected input [..., {features}], got {tuple(input.shape)}")
+        shape = (*input.shape[:-1], self.weight_shape[0])
+        if input.numel() == 0:
+            return input.new_zeros(shape)
+        rows = self._convolve(rows_as_image(input.reshape(-1, features)))
+        return rows[0, :, 0].t().reshape(shape).contiguous()
+
+    def _convolve(self, image: Tensor) -> Tensor:
+        output: Tensor = ops.conv2d_packed(image, self.words, self.factors, self.weight_shape, *self.geometry)
+        return output
+
+    def extra_repr(self) -> str:
+        k, c, r, s = self.weight_shape
+        (stride, padding, dilation, groups) = self.geometry
+        if self.is_linear:
+            return f"{c}, {k}"
+        return (
+            f"{c * groups}, {k}, kernel_size=({r}, {s}), stride={tuple(stride)}, padding={tuple(padding)}"
+            + (f", dilation={tuple(dilation)}, groups={groups}" if (dilation, groups) != ([1, 1], 1) else "")
+        )
+
+
+def pack_binary(model: nn.Module) -> nn.Module:
+    """A copy of `model` whose binary layers are packed for inference; a binary layer alone gives a
+    `PackedBinary`. A module used in several places stays one module.
+
+    Raises ArgumentError where there is no binary layer, or a weight is NaN.
+    """
+    packed = copy.deepcopy(model)
+    new = {
+        id(module): PackedBinary(module)
+        for module in packed.modules()
+        if isinstance(module, BinaryConv2d | BinaryLinear)
+    }
+    if not new:
+        raise ArgumentError(
+            f"{type(model).__name__} has no binary layer to pack", 'convert(model, "xnor") makes them'
+        )
+    return with_replaced(packed, new)

@@ -1,0 +1,41 @@
+"""The rows a verdict needs: each contest's layers against the vendor's convolutions, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+
+from addercost.cost.verdict import CONTESTS, Contest
+from addercost.measure.case import CaseUse
+from addercost.measure.contenders import Place
+from addercost.measure.own_kernels import KERNEL, LAYER, PACKED
+from addercost.measure.plan import RowPlan, layer_rows
+from addercost.measure.session import LAYOUTS, BenchSettings, model_uses
+from addercost.trace.record import Trace
+
+IMPLEMENTATIONS: Mapping[str, str] = {"fp32": LAYER, "int8": KERNEL, "binary": PACKED}
+"""What stands for each contest: layers as a model would call them for inference; for bytes the kernel alone,
+since what it is compared with has its input quantised beforehand too."""
+
+
+def contest_rows(
+    trace: Trace, settings: BenchSettings, contests: Sequence[Contest] = CONTESTS
+) -> tuple[list[RowPlan], tuple[str, ...]]:
+    """Plans of all layers for all contests, and a remark for each layer that cannot be timed."""
+    uses, remarks = model_uses(trace, settings)
+    return [row for contest in contests for row in _rows(uses, settings, contest)], remarks
+
+
+def _rows(uses: Sequence[CaseUse], settings: BenchSettings, contest: Contest) -> list[RowPlan]:
+    place = Place(torch.device(settings.device), LAYOUTS[settings.layout])
+    rows = layer_rows(uses, (contest.arithmetic,), (contest.number_format,), place, settings.cache)
+    return [row for row in rows if row.row.implementation == IMPLEMENTATIONS[contest.name]]
+
+
+def settings_for(settings: BenchSettings) -> BenchSettings:
+    """The same, named by what is run, so that rows are not taken for those of another benchmark."""
+    arithmetics = tuple(dict.fromkeys(contest.arithmetic for contest in CONTESTS))
+    formats = tuple(dict.fromkeys(contest.number_format for contest in CONTESTS))
+    return replace(settings, arithmetics=arithmetics, dtypes=formats, cpus=())

@@ -1,0 +1,291 @@
+"""A GPU as a device to time on: device events, flushed L2, recorded launches, the driver's counters.
+
+Works on what torch calls "cuda": NVIDIA's GPUs, and AMD's with a ROCm build of torch, which tells no clocks,
+energy or reasons for throttling.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from contextlib import suppress
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import torch
+
+from addercost.errors import ArgumentError
+from addercost.measure.device import Call, Condition, DeviceFacts, Energy, KernelTime
+from addercost.measure.nvml import Nvml
+
+WARM_UP_S = 0.03
+FLUSHED_CACHES = 2
+LEAST_FLUSH_BYTES = 64 << 20
+UNKNOWN_CACHE_BYTES = 64 << 20
+LONGEST_LAUNCH_S = 300e-6
+"""Calls that take the host longer are whole models, whose launches are part of how they are called."""
+LAUNCH_BOUND = 0.5
+"""Recorded where launching takes more than this share of the device's time."""
+PROFILED_CALLS = 3
+ENERGY_CHUNK_S = 0.01
+
+
+class CudaDevice:
+    """Times calls on the current CUDA device.
+
+    A call whose launches take the host about as long as the device takes is recorded as a CUDA graph and
+    replayed; where recording fails, the call itself is timed. Settings of torch, TF32 among them,
+    stay as they are. Raises ArgumentError where there is no GPU, or none that this torch can use.
+    """
+
+    def __init__(self, cuda: Any = torch.cuda, nvml: Nvml | None = None) -> None:
+        self._cuda = cuda
+        self._device = usable_device(cuda)
+        properties = cuda.get_device_properties(self._device)
+        self._nvml = nvml if nvml is not None else _nvml(properties)
+        self._cache_bytes = int(getattr(properties, "L2_cache_size", 0)) or UNKNOWN_CACHE_BYTES
+        self._flushed: torch.Tensor | None = None
+        self._facts = DeviceFacts(
+            "cuda",
+            cuda.get_device_name(self._device),
+            self._cache_bytes,
+            _environment(properties, self._nvml),
+        )
+
+    @property
+    def facts(self) -> DeviceFacts:
+        return self._facts
+
+    def close(self) -> None:
+        self._flushed = None
+        self._cuda.empty_cache()
+
+    def prepare(self, call: Call) -> Call:
+        self._cuda.synchronize()
+        call()
+        self._cuda.synchronize()
+        end = time.perf_counter() + WARM_UP_S
+        launch_s = float("inf")
+        while True:
+            start = time.perf_counter()
+            call()
+            launch_s = min(launch_s, time.perf_counter() - start)
+            self._cuda.synchronize()
+            if time.perf_counter() > end:
+                break
+        if launch_s > LONGEST_LAUNCH_S or launch_s < LAUNCH_BOUND * self.sample(call, 5, cold=False):
+            return call
+        return self._recorded(call) or call
+
+    def _recorded(self, call: Call) -> Call | None:
+        """A graph that does what the call does, or None where it cannot be one."""
+        before = self._cuda.get_sync_debug_mode()
+        try:
+            # A call that waits for the device cannot be recorded, and an attempt may leave the allocator in
+            # a state that outlives it; so it is found out beforehand.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that the mode is a prototype
+                self._cuda.set_sync_debug_mode("error")
+            call()
+        except RuntimeError:
+            return None
+        finally:
+            self._cuda.set_sync_debug_mode(before)
+            self._cuda.synchronize()
+        graph = self._cuda.CUDAGraph()
+        try:
+            side = self._cuda.Stream()
+            side.wait_stream(self._cuda.current_stream())
+            with self._cuda.stream(side):
+                call()
+            self._cuda.current_stream().wait_stream(side)
+            with self._cuda.graph(graph):
+                call()
+            graph.replay()
+            self._cuda.synchronize()
+        except RuntimeError:
+            with suppress(RuntimeError):
+                self._cuda.synchronize()
+            return None
+        replay: Call = graph.replay
+        return replay
+
+    def sample(self, call: Call, calls: int, cold: bool) -> float:
+        pairs = []
+        for _ in range(calls if cold else 1):
+            if cold:
+                self._flush()
+            start, end = (self._cuda.Event(enable_timing=True) for _ in range(2))
+            start.record()
+            for _ in range(1 if cold else calls):
+                call()
+            end.record()
+            pairs.append((start, end))
+        self._cuda.synchronize()
+        return sum(float(start.elapsed_time(end)) for start, end in pairs) * 1e-3 / calls
+
+    def _flush(self) -> None:
+        """Writes twice what the L2 holds."""
+        if self._flushed is None:
+            size = max(FLUSHED_CACHES * self._cache_bytes, LEAST_FLUSH_BYTES)
+            self._flushed = torch.empty(size // 4, dtype=torch.int32, device=self._device)
+        self._flushed.zero_()
+
+    def condition(self) -> Condition:
+        if self._nvml is None:
+            return Condition()
+        return Condition(
+            clock_hz=self._nvml.clock_hz(),
+            temperature_c=self._nvml.temperature_c(),
+            power_w=self._nvml.power_w(),
+            throttle_reasons=self._nvml.throttle_reasons(),
+        )
+
+    def limit(self, name: str) -> float | None:
+        return _limit(name)
+
+    def free_bytes(self) -> int | None:
+        """What the driver has, and what torch's allocator holds unused."""
+        free: int = self._cuda.mem_get_info(self._device)[0]
+        unused: int = self._cuda.memory_reserved(self._device) - self._cuda.memory_allocated(self._device)
+        return free + max(0, unused)
+
+    def peak_bytes(self, call: Call) -> int | None:
+        self._cuda.synchronize()
+        self._cuda.reset_peak_memory_stats(self._device)
+        before: int = self._cuda.memory_allocated(self._device)
+        result = call()
+        self._cuda.synchronize()
+        peak: int = self._cuda.max_memory_allocated(self._device)
+        del result
+        return peak - before
+
+    def kernels(self, call: Call) -> tuple[KernelTime, ...]:
+        from torch.profiler import ProfilerActivity, profile
+
+        try:
+            with profile(activities=[ProfilerActivity.CUDA], acc_events=True) as profiled:
+                for _ in range(PROFILED_CALLS):
+                    call()
+                self._cuda.synchronize()
+        except (RuntimeError, TypeError):  # no permission to use the counters, or a build without them
+            return ()
+        return kernel_times(profiled.events() or (), PROFILED_CALLS)
+
+    def energy(self, call: Call, seconds: float) -> Energy | None:
+        """Of the whole GPU, what it takes when idle included. The counter is read after every few calls; its
+        resolution is the largest step seen between two readings that differ."""
+        if self._nvml is None or self._nvml.energy_j() is None:
+            return None
+        self._cuda.synchronize()
+        each = max(1, round(ENERGY_CHUNK_S / max(self.sample(call, 1, cold=False), 1e-7)))
+        readings, calls = [self._read_energy()], 0
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            for _ in range(each):
+                call()
+            self._cuda.synchronize()
+            calls += each
+            readings.append(self._read_energy())
+        steps = [b - a for a, b in pairwise(readings) if b > a]
+        if not steps or not calls:
+            return None
+        return Energy((readings[-1] - readings[0]) / calls, max(steps) / calls)
+
+    def _read_energy(self) -> float:
+        assert self._nvml is not None
+        return self._nvml.energy_j() or 0.0
+
+
+def usable_device(cuda: Any = torch.cuda) -> torch.device:
+    """The current device, after an addition on it. Raises ArgumentError in the driver's words."""
+    hint = "addercost doctor says what this machine lacks"
+    if not cuda.is_available():
+        raise ArgumentError(f"no GPU to time on: {why_no_gpu(cuda)}", hint)
+    device = torch.device("cuda", cuda.current_device())
+    try:
+        first_operation(cuda, device)
+    except RuntimeError as error:
+        major, minor = cuda.get_device_capability(device)
+        words = str(error).strip().partition("\n")[0]
+        raise ArgumentError(
+            f"torch {torch.__version__} cannot use the {cuda.get_device_name(device)} "
+            f"(compute capability {major}.{minor}): {words}",
+            hint,
+        ) from None
+    return device
+
+
+def first_operation(cuda: Any, device: torch.device) -> None:
+    """Fails where the driver is too old or torch was built for other GPUs."""
+    torch.ones(8, device=device).add_(1)
+    cuda.synchronize()
+
+
+def why_no_gpu(cuda: Any = torch.cuda) -> str:
+    """In torch's words, or the driver's."""
+    if torch.version.cuda is None and torch.version.hip is None:
+        return f"torch {torch.__version__} is built without GPU support"
+    try:
+        cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        return str(error).strip().partition("\n")[0]
+    return "torch finds no device"
+
+
+def kernel_times(events: Any, calls: int) -> tuple[KernelTime, ...]:
+    """Kernels of a profile by name, longest first. Durations are microseconds."""
+    seconds: dict[str, float] = {}
+    launches: dict[str, int] = {}
+    for event in events:
+        if "CUDA" not in str(event.device_type) or event.name.startswith(("cuda", "hip", "Activity Buffer")):
+            continue
+        seconds[event.name] = seconds.get(event.name, 0.0) + event.time_range.elapsed_us() * 1e-6
+        launches[event.name] = launches.get(event.name, 0) + 1
+    ranked = sorted(seconds, key=lambda name: -seconds[name])
+    return tuple(KernelTime(name, seconds[name] / calls, launches[name] / calls) for name in ranked)
+
+
+@cache
+def _limit(name: str) -> float | None:
+    # Kept for the run: a GPU's clock under this load moves little, and rows record the clock they ran at.
+    try:
+        from addercost.kernels.gpu.limits import limit_per_second
+
+        return limit_per_second(name)
+    except (ImportError, KeyError, RuntimeError):
+        return None
+
+
+def _nvml(properties: Any) -> Nvml | None:
+    if torch.version.hip is not None:
+        return None
+    with suppress(OSError, AttributeError):
+        return Nvml(str(properties.uuid))
+    return None
+
+
+def _environment(properties: Any, nvml: Nvml | None) -> dict[str, str]:
+    lines = {
+        "compute capability": f"{properties.major}.{properties.minor}",
+        "multiprocessors": str(properties.multi_processor_count),
+        "memory": f"{properties.total_memory / 2**30:.0f} GiB",
+        "L2": f"{int(getattr(properties, 'L2_cache_size', 0)) >> 20} MiB",
+        "runtime": f"CUDA {torch.version.cuda}" if torch.version.cuda else f"ROCm {torch.version.hip}",
+        "clock": "device events",
+        "graphs": f"calls launched in under {LONGEST_LAUNCH_S * 1e6:.0f} µs are replayed if launch-bound",
+        "TF32": f"cuDNN {torch.backends.cudnn.allow_tf32}, matmul {torch.backends.cuda.matmul.allow_tf32}",
+    }
+    with suppress(Exception):  # a build without cuDNN
+        lines["cuDNN"] = str(torch.backends.cudnn.version())
+    if nvml is None:
+        return lines | {"counters": "none: the driver's library is missing, or it is not NVIDIA's"}
+    lines["driver"] = nvml.driver() or "not told"
+    for name, value, unit, scale in (
+        ("highest clock", nvml.most_clock_hz(), "MHz", 1e-6),
+        ("power limit", nvml.power_limit_w(), "W", 1.0),
+    ):
+        if value is not None:
+            lines[name] = f"{value * scale:.0f} {unit}"
+    return lines

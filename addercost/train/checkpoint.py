@@ -1,0 +1,118 @@
+"""A training run on disk, whole or not at all: what a resumed run goes on from."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from addercost.errors import DataError
+from addercost.report.files import write_file
+from addercost.report.plain import from_plain
+from addercost.train.epochs import EpochRow, Sums
+from addercost.train.settings import TrainSettings, settings_as_data
+
+SCHEMA = "addercost/checkpoint/1"
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """epoch: how many are finished. step: how many of the next one are, with `sums` over them. rows: the log
+    so far. There is no state of a random generator: every choice follows from the seed and the position.
+    """
+
+    epoch: int
+    step: int
+    sums: Sums
+    rows: tuple[EpochRow, ...]
+
+
+def save_checkpoint(
+    path: Path,
+    settings: TrainSettings,
+    position: Position,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """Replaces the checkpoint at `path`; a kill leaves the old or the new one. Raises OutputError."""
+    buffer = io.BytesIO()
+    torch.save(
+        {
+            "schema": SCHEMA,
+            "settings": settings_as_data(settings),
+            "epoch": position.epoch,
+            "step": position.step,
+            "sums": [position.sums.totals, position.sums.norms, position.sums.zeros],
+            "rows": [asdict(row) for row in position.rows],
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+        },
+        buffer,
+    )
+    write_file(path, buffer.getvalue(), force=True)
+
+
+def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """What `save_checkpoint` wrote; tensors and plain values only, no code in the file is run.
+
+    Raises DataError for a missing, damaged or foreign file.
+    """
+    try:
+        content: Any = torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist", "name the folder of a training run") from None
+    except (
+        OSError,
+        EOFError,
+        RuntimeError,
+        ValueError,
+        pickle.UnpicklingError,
+        KeyError,
+        TypeError,
+    ) as error:
+        said = " ".join(str(error).split())[:120] or type(error).__name__
+        raise DataError(f"{path} is damaged or no checkpoint: {said}", "remove it to start over") from None
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if schema != SCHEMA:
+        raise DataError(
+            f"{path} has schema {schema!r}, this version reads {SCHEMA}", "remove it to start over"
+        )
+    return dict(content)
+
+
+def restore(
+    content: Mapping[str, Any], path: Path, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> Position:
+    """Puts weights and momentum into place. Raises DataError where they are of another model."""
+    load_weights(content, path, model)
+    try:
+        optimizer.load_state_dict(content["optimizer"])
+        rows = tuple(from_plain(EpochRow, row, f"{path}, rows") for row in content["rows"])
+        totals, norms, zeros = content["sums"]
+        return Position(int(content["epoch"]), int(content["step"]), Sums(totals, norms, zeros), rows)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"{path} does not fit the run: {' '.join(str(error).split())[:120]}", "remove it to start over"
+        ) from None
+
+
+def load_weights(content: Mapping[str, Any], path: Path, model: nn.Module) -> None:
+    """Weights and running statistics of a checkpoint. Raises DataError where they are of another model."""
+    own, there = model.state_dict(), content.get("model")
+    if not isinstance(there, Mapping):
+        raise DataError(f"{path} holds no weights", "remove it to start over")
+    for name in dict.fromkeys([*own, *there]):
+        shapes = [list(part[name].shape) if name in part else "none" for part in (there, own)]
+        if shapes[0] != shapes[1]:
+            raise DataError(
+                f"{path} is of another model: {name} has shape {shapes[0]} there and {shapes[1]} here",
+                "train it into another folder",
+            )
+    model.load_state_dict(there)

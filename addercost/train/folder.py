@@ -1,0 +1,132 @@
+"""The folder of a run: its settings, its checkpoint, its log as CSV and JSON, its record for pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from addercost import __version__
+from addercost.errors import ArgumentError, DataError, OutputError
+from addercost.report.files import write_file
+from addercost.report.plain import to_plain
+from addercost.report.text import spreadsheet_cell
+from addercost.report.training import RECORD, TrainingRun
+from addercost.report.training import SCHEMA as RECORD_SCHEMA
+from addercost.train.checkpoint import CHECKPOINT
+from addercost.train.epochs import EpochRow
+from addercost.train.processes import Processes
+from addercost.train.settings import TrainSettings, difference, settings_as_data, settings_from_data
+
+SCHEMA = "addercost/run/1"
+RUN, LOG_CSV, LOG_JSON, PREDICTIONS = "run.json", "log.csv", "log.json", "predictions.csv"
+
+
+def environment(together: Processes) -> dict[str, str | int]:
+    """What may change the last bits of a result without being a setting."""
+    device = together.device
+    return {
+        "addercost": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
+        "threads": torch.get_num_threads(),
+        "processes": together.count,
+    }
+
+
+def check_run(folder: Path, settings: TrainSettings, resume: bool) -> None:
+    """Raises ArgumentError where the folder holds a run and none is to be resumed, or another one."""
+    if not (folder / RUN).exists():
+        if (folder / CHECKPOINT).exists():
+            raise DataError(f"{folder} holds a checkpoint but no {RUN}", "name another folder")
+        return
+    if not resume:
+        raise ArgumentError(
+            f"{folder} holds a training run", "give --resume to go on with it, or name another folder with -o"
+        )
+    found, _ = read_run(folder)
+    if different := difference(found, settings):
+        raise ArgumentError(f"{folder} holds another run: {different}", "name another folder with -o")
+
+
+def open_run(folder: Path, settings: TrainSettings, here: Mapping[str, str | int]) -> list[str]:
+    """Makes the folder, or goes on in it; what a user should know, one line each.
+
+    Raises OutputError where it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make {folder}: {error.strerror}", "name another folder") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"the folder {folder} cannot be written to", "choose another one")
+    path = folder / RUN
+    if not path.exists():
+        content = {"schema": SCHEMA, "settings": settings_as_data(settings), "environment": here}
+        write_file(path, json.dumps(content, indent=1) + "\n")
+        return []
+    _, there = read_run(folder)
+    return [
+        f"{name} was {there.get(name)} when the run began and is {value}: the last bits may differ"
+        for name, value in here.items()
+        if there.get(name) != value
+    ]
+
+
+def read_run(folder: Path) -> tuple[TrainSettings, Mapping[str, Any]]:
+    """Settings and environment of the run in `folder`. Raises DataError where there is none."""
+    path = folder / RUN
+    try:
+        data: Any = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{folder} holds no training run", "make one with addercost train") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path} is damaged: {error}") from None
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        raise DataError(f"{path} is no {SCHEMA}", "make the run again with this version of addercost")
+    there = data.get("environment")
+    return settings_from_data(data.get("settings"), str(path)), there if isinstance(there, dict) else {}
+
+
+def write_log(folder: Path, rows: Sequence[EpochRow]) -> None:
+    """Both logs, whole, so that they never say more or less than the checkpoint."""
+    plain = [_finite(asdict(row)) for row in rows]
+    write_file(folder / LOG_JSON, json.dumps(plain, indent=1) + "\n", force=True)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    names = [item.name for item in fields(EpochRow) if item.name not in ("gradient_norms", "zero_gradients")]
+    layers = list(rows[-1].gradient_norms) if rows else []
+    writer.writerow([*names, *(spreadsheet_cell(f"gradient_norm of {layer}") for layer in layers)])
+    for row in plain:
+        norms = row["gradient_norms"]
+        writer.writerow([*(row[name] for name in names), *(norms[layer] for layer in layers)])
+    write_file(folder / LOG_CSV, buffer.getvalue(), force=True)
+
+
+def write_record(folder: Path, record: TrainingRun) -> None:
+    """The record that `addercost plot` draws from."""
+    content = {"schema": RECORD_SCHEMA, **to_plain(record)}
+    write_file(folder / RECORD, json.dumps(content, separators=(",", ":")) + "\n", force=True)
+
+
+def write_predictions(folder: Path, labels: Sequence[int], predicted: Sequence[int]) -> None:
+    """One line a test image, in the order of the data: its class, and the one the network says."""
+    lines = [f"{i},{label},{said}" for i, (label, said) in enumerate(zip(labels, predicted, strict=True))]
+    write_file(folder / PREDICTIONS, "\n".join(["image,class,predicted", *lines]) + "\n", force=True)
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN; a loss that is none becomes null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

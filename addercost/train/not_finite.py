@@ -1,0 +1,48 @@
+"""Where a number stopped being one: the first layer to put out something that is not finite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@torch.no_grad()
+def first_not_finite(model: nn.Module, images: Tensor) -> str:
+    """Says which layer's weights or output are the first, in the order of the forward; runs it once more."""
+    if not bool(torch.isfinite(images).all()):
+        return "an input image is not finite"
+    found: list[str] = []
+
+    def look(name: str, module: nn.Module, output: Any) -> None:
+        if found or not isinstance(output, Tensor) or bool(torch.isfinite(output).all()):
+            return
+        for own, tensor in module.named_parameters(recurse=False):
+            if not bool(torch.isfinite(tensor).all()):
+                found.append(f"{own} of layer {name} is not finite")
+                return
+        found.append(f"the output of layer {name} is the first that is not finite")
+
+    handles = [
+        module.register_forward_hook(lambda m, _, output, name=name: look(name, m, output))
+        for name, module in model.named_modules()
+        if not any(True for _ in module.children())
+    ]
+    try:
+        model(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found[0] if found else "every layer's output is finite, their loss is not"
+
+
+def first_bad_gradient(weights: Mapping[str, Tensor], norms: Tensor) -> str:
+    """Of the last layer, in the order of the forward, whose gradient is not finite: where it came from."""
+    names = [
+        name
+        for name, norm in zip(weights, norms.tolist(), strict=True)
+        if norm != norm or norm == float("inf")
+    ]
+    return f"the gradient of layer {names[-1]} is the first, going back, that is not finite"

@@ -1,0 +1,119 @@
+"""A model and its data, built to fit each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from addercost.errors import AddercostError, ModelError, TraceError
+from addercost.train.data import open_data
+from addercost.train.images import Data
+from addercost.train.randomness import derived_seed
+from addercost.train.rates import set_adder_gradient
+from addercost.train.settings import TrainSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """folder: where the model's code is, from which its forward may import more."""
+
+    model: nn.Module
+    data: Data
+    folder: Path
+
+
+def prepare(settings: TrainSettings, module: nn.Module | None = None, workers: int = 0) -> Prepared:
+    """The data, and the model with its first weights, drawn from the seed; or `module`, as it is.
+
+    A zoo model gets as many classes as the data has; the data is brought to the size and the channels that
+    the model comes with. Raises ModelError where classes do not fit, TraceError where images do not.
+    """
+    channels: int | None = None
+    size: int | None = None
+    make: Callable[[Data], nn.Module]
+    folder = Path()
+    if module is not None:
+        given = module
+        make = lambda _: given  # noqa: E731
+    else:
+        channels, size, make, folder = _from_spec(settings.model)
+    data = open_data(settings.data, channels, settings.image_size or size, settings.augment, workers)
+    if not len(data.train.labels) or not len(data.test.labels):
+        raise ModelError(f"{data.title} has no image to train or to test with", "choose other data")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed("weights", settings.seed))
+        model = make(data)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ModelError(f"{settings.model} has no parameter that learns", "there is nothing to train")
+    set_adder_gradient(model, settings.adder_gradient)
+    return Prepared(model, data, folder)
+
+
+def _from_spec(spec: str) -> tuple[int | None, int | None, Callable[[Data], nn.Module], Path]:
+    """Channels and size of its images where known, how to make the model, and the folder of its code."""
+    from addercost.models.zoo import ZOO
+    from addercost.trace.specs import load_model
+
+    if spec.endswith((".json", ".pt2")):
+        raise ModelError(f"{spec} cannot be trained", "name the model it was made from")
+    loaded = load_model(spec)
+    if loaded.rebuild is None:
+        raise ModelError(f"{spec} cannot be trained", "name a model that can be built anew")
+    channels, size = _image_shape(loaded.inputs.args if loaded.inputs else ())
+    kind, _, name = spec.partition(":")
+    if kind == "zoo":
+        from addercost.arithmetic import Arithmetic
+
+        zoo_name, _, suffix = name.partition(":")
+        entry, arithmetic = ZOO[zoo_name], Arithmetic(suffix or Arithmetic.MAC)
+        return channels, size, lambda data: entry.build(arithmetic, len(data.classes)), loaded.folder
+    rebuild = loaded.rebuild
+    return channels, size, lambda _: rebuild(), loaded.folder
+
+
+def _image_shape(inputs: tuple[Any, ...]) -> tuple[int | None, int | None]:
+    """(channels, size) of square images, if that is what a model comes with."""
+    if len(inputs) == 1 and isinstance(inputs[0], Tensor) and inputs[0].dim() == 4:
+        _, channels, height, width = inputs[0].shape
+        if height == width:
+            return channels, height
+    return None, None
+
+
+@torch.no_grad()
+def check_fit(model: nn.Module, data: Data, device: torch.device, spec: str) -> None:
+    """Runs two images through the model in evaluation mode, which changes nothing in it.
+
+    Raises TraceError where its forward fails, ModelError where it has not one output a class.
+    """
+    images, _ = next(data.test.batches([torch.arange(min(2, len(data.test.labels)))]))
+    shape = "x".join(str(n) for n in images.shape)
+    was_training = model.training
+    model.eval()
+    try:
+        output = model(images.to(device))
+    except AddercostError:
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split())[:200]
+        raise TraceError(
+            f"the forward of {spec} does not take {data.title}'s images, {shape}: {said}",
+            "give it another --image-size, or the file an example_inputs of the right shape",
+        ) from error
+    finally:
+        model.train(was_training)
+    if not isinstance(output, Tensor) or output.dim() != 2 or output.shape[0] != images.shape[0]:
+        found = "x".join(map(str, output.shape)) if isinstance(output, Tensor) else type(output).__name__
+        raise ModelError(
+            f"{spec} makes {found} of {shape} images", "it must put out one row of scores an image"
+        )
+    if output.shape[1] != len(data.classes):
+        raise ModelError(
+            f"{spec} tells {output.shape[1]} classes apart, {data.title} has {len(data.classes)}",
+            "build the model with as many classes as the data",
+        )

@@ -1,0 +1,185 @@
+"""A training run from beginning to end, or from its checkpoint on."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from addercost.train.checkpoint import CHECKPOINT, Position, read_checkpoint, restore, save_checkpoint
+from addercost.train.epochs import EpochRow, Trainer
+from addercost.train.folder import (
+    check_run,
+    environment,
+    open_run,
+    write_log,
+    write_predictions,
+    write_record,
+)
+from addercost.train.prepare import check_fit, prepare
+from addercost.train.processes import Processes, processes
+from addercost.train.rates import make_optimizer, set_learning_rate
+from addercost.train.record import record_of
+from addercost.train.schedules import learning_rate
+from addercost.train.settings import TrainSettings
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingReport:
+    """rows: the log. correct, tested: test images of the last epoch. remarks: one line each."""
+
+    folder: Path
+    rows: tuple[EpochRow, ...]
+    correct: int
+    tested: int
+    began_at_epoch: int
+    first_process: bool
+    remarks: tuple[str, ...]
+    model: nn.Module
+
+    @property
+    def accuracy_percent(self) -> float:
+        return 100 * self.correct / self.tested
+
+    @property
+    def standard_error_percent(self) -> float:
+        """Of the accuracy, from the number of test images alone: 100·√(p(1 - p)/n)."""
+        share = self.correct / self.tested
+        return float(100 * (share * (1 - share) / self.tested) ** 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who is told: of each step (epoch, steps done, steps an epoch), of each row, and of remarks at once."""
+
+    step: Callable[[int, int, int], None] = lambda epoch, done, steps: None
+    row: Callable[[EpochRow, int], None] = lambda row, epochs: None
+    remark: Callable[[str], None] = lambda text: None
+
+
+def train(
+    settings: TrainSettings,
+    folder: Path,
+    *,
+    name: str | None = None,
+    module: nn.Module | None = None,
+    device: str = "cpu",
+    resume: bool = False,
+    checkpoint_every: int = 0,
+    workers: int = 0,
+    watch: Watch | None = None,
+) -> TrainingReport:
+    """Trains by `settings` and keeps everything in `folder`.
+
+    name: what pictures call the run, the folder's name by default. module: a model to train in place of the
+    one the settings name. resume: go on from the folder's checkpoint, or begin where there is none.
+    checkpoint_every: steps between checkpoints within an epoch; there is one at the end of each anyway.
+    workers: processes that read image files. On a CPU equal settings, versions and threads give the same
+    bits, resumed or not. Raises TrainingError where it cannot go on; the last checkpoint is kept then.
+    """
+    settings = settings.checked()
+    watch = watch or Watch()
+    remarks: list[str] = []
+    dead: set[str] = set()
+
+    def remark(text: str) -> None:
+        remarks.append(text)
+        watch.remark(text)
+
+    with _own_generator(), processes(device) as together:
+        if together.first:
+            check_run(folder, settings, resume)
+        prepared = prepare(settings, module, workers)
+        model, data = prepared.model.to(together.device), prepared.data
+        with _imports_from(prepared.folder):
+            check_fit(model, data, together.device, settings.model)
+            optimizer = make_optimizer(model, settings)
+            trainer = Trainer(model, optimizer, settings, data, together)
+            if together.first:
+                for text in open_run(folder, settings, environment(together)):
+                    remark(text)
+            together.wait()
+            position = Position(0, 0, trainer.empty_sums(), ())
+            path = folder / CHECKPOINT
+            if resume and path.exists():
+                position = restore(read_checkpoint(path, together.device), path, model, optimizer)
+                if not together.first:
+                    # The first process has the sums of all.
+                    position.sums.totals.zero_()
+            began = position.epoch
+            title = name or folder.resolve().name
+            while position.epoch < settings.epochs:
+                position = _epoch(trainer, position, path, checkpoint_every, watch)
+                row = position.rows[-1]
+                if together.first:
+                    save_checkpoint(path, settings, position, model, optimizer)
+                    write_log(folder, position.rows)
+                    write_record(folder, record_of(title, settings, data, position.rows, model))
+                for layer, steps in row.zero_gradients.items():
+                    if together.first and steps == trainer.steps_per_epoch and layer not in dead:
+                        dead.add(layer)
+                        remark(f"the gradient of layer {layer} was zero in every step of epoch {row.epoch}")
+                watch.row(row, settings.epochs)
+            _, predicted = trainer.test(data.test)
+            if together.first:
+                # Once more where a kill came between the checkpoint and these.
+                write_log(folder, position.rows)
+                write_record(folder, record_of(title, settings, data, position.rows, model))
+                write_predictions(folder, data.test.labels.tolist(), predicted.tolist())
+    return TrainingReport(
+        folder,
+        position.rows,
+        int((predicted == data.test.labels).sum()),
+        len(predicted),
+        began,
+        together.first,
+        tuple(remarks),
+        model,
+    )
+
+
+def _epoch(trainer: Trainer, position: Position, path: Path, every: int, watch: Watch) -> Position:
+    """The rest of the epoch after `position`."""
+    settings, epoch, sums = trainer.settings, position.epoch, position.sums
+    rate = learning_rate(settings.schedule, settings.learning_rate, epoch, settings.epochs)
+    set_learning_rate(trainer.optimizer, rate)
+
+    def after(done: int) -> None:
+        watch.step(epoch, done, trainer.steps_per_epoch)
+        if every and done % every == 0 and done < trainer.steps_per_epoch:
+            _save_within(trainer, Position(epoch, done, sums, position.rows), path)
+
+    trainer.run_steps(epoch, position.step, sums, after)
+    row = trainer.finish(epoch, rate, sums)
+    return Position(epoch + 1, 0, trainer.empty_sums(), (*position.rows, row))
+
+
+def _save_within(trainer: Trainer, position: Position, path: Path) -> None:
+    together: Processes = trainer.together
+    if together.count > 1:
+        # Its sums are of this process only; those of the others would be lost.
+        totals = together.summed(position.sums.totals.clone())
+        position.sums.totals.copy_(totals if together.first else torch.zeros_like(totals))
+    if together.first:
+        save_checkpoint(path, trainer.settings, position, trainer.model, trainer.optimizer)
+
+
+@contextlib.contextmanager
+def _own_generator() -> Iterator[None]:
+    """Leaves the caller's global random state as it was."""
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices=devices):
+        yield
+
+
+@contextlib.contextmanager
+def _imports_from(folder: Path) -> Iterator[None]:
+    """A forward may import more of the user's files, and print; stdout carries our result."""
+    from addercost.trace.build import import_path, user_output
+
+    with import_path(folder), user_output():
+        yield

@@ -1,0 +1,24 @@
+"""The learning rate of each epoch."""
+
+from __future__ import annotations
+
+import math
+
+from addercost.train.settings import Schedule
+
+POLY_POWER = 0.9
+
+
+def learning_rate(schedule: Schedule, base: float, epoch: int, epochs: int) -> float:
+    """Of `epoch`, from 0. cosine: base·(1 + cos(π·epoch/epochs))/2; poly: base·(1 - epoch/epochs)^0.9.
+
+    Source: both are named for AdderNet, the polynomial in Chen et al., CVPR 2020, the cosine in their code.
+    """
+    progress = epoch / epochs
+    match schedule:
+        case Schedule.COSINE:
+            return base * (1 + math.cos(math.pi * progress)) / 2
+        case Schedule.POLY:
+            return float(base * (1 - progress) ** POLY_POWER)
+        case Schedule.CONSTANT:
+            return base

@@ -1,0 +1,148 @@
+"""What decides the result of a training run, and nothing else: equal settings give equal weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from addercost.errors import ArgumentError, DataError, unknown_name
+
+E = TypeVar("E", bound=StrEnum)
+
+
+class Optimizer(StrEnum):
+    SGD = "sgd"
+    """Stochastic gradient descent with momentum."""
+    NAG = "nag"
+    """The same with Nesterov's momentum."""
+
+
+class Schedule(StrEnum):
+    """How the learning rate falls from epoch to epoch."""
+
+    COSINE = "cosine"
+    POLY = "poly"
+    CONSTANT = "constant"
+
+
+class Rate(StrEnum):
+    """What the weights of adder layers learn at."""
+
+    ADAPTIVE = "adaptive"
+    """γ·α_l, α_l = η√k / ‖ΔL(F_l)‖₂: AdderNet's."""
+    INCREASED = "increased"
+    """γ times one factor for every adder layer: the ablation's."""
+    PLAIN = "plain"
+    """γ, as every other parameter."""
+
+
+class AdderGradient(StrEnum):
+    FULL = "full"
+    SIGN = "sign"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """model: a SPEC. data: a data SPEC. batch: of one step, over all processes.
+
+    eta: η of the adaptive rate. increase: the factor of the increased rate. augment: random crops and flips,
+    None for what the data set is usually trained with. image_size: of the square images the model gets, None
+    for what it takes, or else for what the data has. Learning rate, momentum, weight decay and epochs default
+    to what the paper trains LeNet-5-BN with (Chen et al., CVPR 2020, section 4.1, and the authors' code).
+    """
+
+    model: str
+    data: str
+    epochs: int = 50
+    batch: int = 64
+    seed: int = 0
+    optimizer: Optimizer = Optimizer.SGD
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: Schedule = Schedule.COSINE
+    rate: Rate = Rate.ADAPTIVE
+    eta: float = 0.2
+    increase: float = 100.0
+    adder_gradient: AdderGradient = AdderGradient.FULL
+    augment: bool | None = None
+    image_size: int | None = None
+
+    def __post_init__(self) -> None:
+        # A name will do in place of a member; a string that stayed one would be compared in vain.
+        for name, known in _CHOICES.items():
+            object.__setattr__(self, name, chosen(name, getattr(self, name), known))
+
+    def checked(self) -> TrainSettings:
+        """These settings, if they can be trained with. Raises ArgumentError naming the one that cannot."""
+        for name, value, least, included in (
+            ("epochs", self.epochs, 1, True),
+            ("batch", self.batch, 1, True),
+            ("image-size", self.image_size or 1, 1, True),
+            ("lr", self.learning_rate, 0, False),
+            ("eta", self.eta, 0, False),
+            ("increase", self.increase, 0, False),
+            ("momentum", self.momentum, 0, True),
+            ("weight-decay", self.weight_decay, 0, True),
+        ):
+            if not math.isfinite(value) or value < least or (value == least and not included):
+                bound = f"at least {least}" if included else f"above {least}"
+                raise ArgumentError(f"{name} is {value:g}", f"it must be a number {bound}")
+        if self.momentum >= 1:
+            raise ArgumentError(f"momentum is {self.momentum:g}", "it must be below 1")
+        if self.optimizer is Optimizer.NAG and self.momentum == 0:
+            raise ArgumentError("Nesterov's method needs a momentum", "give --momentum 0.9")
+        return self
+
+
+_CHOICES: Mapping[str, type[StrEnum]] = {
+    "optimizer": Optimizer,
+    "schedule": Schedule,
+    "rate": Rate,
+    "adder_gradient": AdderGradient,
+}
+
+
+def chosen(name: str, text: str, known: type[E]) -> E:
+    """The member that `text` names. Raises ArgumentError with the nearest names."""
+    if text not in list(known):
+        raise unknown_name(name, text, known)
+    return known(text)
+
+
+def difference(there: TrainSettings, wanted: TrainSettings) -> str:
+    """The first setting in which two differ, in words; empty where they are equal."""
+    wanted_values = asdict(wanted)
+    for name, value in asdict(there).items():
+        if value != wanted_values[name]:
+            return f"its {name} is {_shown(value)}, not {_shown(wanted_values[name])}"
+    return ""
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def settings_as_data(settings: TrainSettings) -> dict[str, str | int | float | bool | None]:
+    """Plain values by name, for JSON and checkpoints; `settings_from_data` reads them back."""
+    return {
+        name: str(value) if isinstance(value, StrEnum) else value for name, value in asdict(settings).items()
+    }
+
+
+def settings_from_data(data: Any, source: str) -> TrainSettings:
+    """Raises DataError for anything that `settings_as_data` did not make."""
+    if not isinstance(data, Mapping):
+        raise DataError(f"{source} holds no settings of a training run")
+    known = {item.name for item in fields(TrainSettings)}
+    if set(data) != known:
+        odd = ", ".join(sorted(known ^ set(data))[:3])
+        raise DataError(f"{source} has other settings than this version: {odd}", "train it anew")
+    try:
+        made = TrainSettings(**data)
+        return made.checked()
+    except (TypeError, ValueError, ArgumentError) as error:
+        raise DataError(f"{source} is damaged: {error}", "train it anew") from None

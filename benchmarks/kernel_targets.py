@@ -1,0 +1,73 @@
+"""Which targets a run of `benchmarks.kernels` met, by class of layers, and what is in the way where not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Row = dict[str, Any]
+
+
+def summary(layers: list[Row], rivals: list[Row], start: Row, cores: list[Row]) -> Iterator[str]:
+    """Lines: the target, its class of layers, met or NOT MET, the smallest figure, and every layer below."""
+    for kind, minimum in (("resnet", 0.9), ("small", 0.6)):
+        yield from _target(
+            f"adder ≥ {minimum} of the add limit", kind, layers, minimum, lambda r: r["share"]["adder"]
+        )
+    for kind in ("resnet", "small"):
+        yield from _target("mac ≥ 0.9 of torch", kind, layers, 0.9, lambda r: r["ratio"]["mac / torch"])
+        yield from _target("u8 ≥ 4 × adder", kind, layers, 4, lambda r: r["ratio"]["u8 / adder"])
+        yield from _target(
+            "packed binary ≥ 20 × adder",
+            kind,
+            layers,
+            20,
+            lambda r: r["ratio"]["packed / adder"],
+            lambda r: f"moving its input and output alone allows {r['ratio']['memory / adder']:.0f}",
+        )
+    for what, minimum in (("forward", 20), ("training step", 10)):
+        yield from _target(
+            f"{what} ≥ {minimum} × unfold + cdist",
+            "rivals",
+            rivals,
+            minimum,
+            lambda r, what=what: r[what]["cdist"],
+            lambda r, what=what: (
+                f"at the add limit it would be {r['at the limit']:.1f}" if what == "forward" else ""
+            ),
+        )
+    yield from _target(
+        "memory ≤ 2 × inputs + outputs + weights", "rivals", rivals, -2, lambda r: -r["memory"]["ours"]
+    )
+    yield from _target("two cores ≥ 1.8 × one", "cores", cores, 1.8, lambda r: r["ratio"])
+    if start:
+        slowest, total = max(start["seconds"]), sum(start["seconds"])
+        yield _line("compile < 1 s a class", "", slowest < 1, f"slowest {slowest:.2f} s")
+        detail = f"{len(start['seconds'])} classes, {total:.2f} s"
+        yield _line("ResNet-50 compiles in < 5 s", "", total < 5, detail)
+
+
+def _target(
+    title: str,
+    kind: str,
+    rows: list[Row],
+    minimum: float,
+    figure: Callable[[Row], float],
+    reason: Callable[[Row], str] = lambda row: "",
+) -> Iterator[str]:
+    """One line for the target and one for each row below it. A negative minimum stands for a maximum."""
+    of_kind = [row for row in rows if row["kind"] == kind]
+    if not of_kind:
+        return
+    below = [row for row in of_kind if figure(row) < minimum]
+    worst = min(figure(row) for row in of_kind)
+    detail = f"{len(of_kind) - len(below)} of {len(of_kind)}, worst {abs(worst):.2f}"
+    yield _line(title, kind, not below, detail)
+    for row in below:
+        because = reason(row)
+        name = f"{row['layer']} ({row['layout']})" if "layout" in row else row["layer"]
+        yield f"      {name}: {abs(figure(row)):.2f}{'; ' + because if because else ''}"
+
+
+def _line(title: str, kind: str, met: bool, detail: str) -> str:
+    return f"{'met    ' if met else 'NOT MET'}  {title}{', ' + kind if kind else ''}: {detail}"

@@ -1,0 +1,277 @@
+"""The GPU as a device to time on: its logic on a stand-in for torch.cuda, and on a GPU where there is one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from addercost.errors import ArgumentError
+from addercost.measure import cuda as module
+from addercost.measure.cuda import CudaDevice, kernel_times, usable_device
+from addercost.measure.device import Device, Energy, KernelTime
+from addercost.measure.nvml import Nvml
+from tests.measure.fake_cuda import FakeCuda, FakeNvmlLibrary
+
+NUMBERS = {
+    "nvmlDeviceGetClockInfo": 1755,
+    "nvmlDeviceGetMaxClockInfo": 1980,
+    "nvmlDeviceGetTemperature": 41,
+    "nvmlDeviceGetPowerUsage": 312_500,
+    "nvmlDeviceGetEnforcedPowerLimit": 700_000,
+    "nvmlDeviceGetCurrentClocksThrottleReasons": 0x1 | 0x4 | 0x20,
+    "nvmlDeviceGetTotalEnergyConsumption": 1_000_000,
+}
+
+
+@pytest.fixture
+def cuda(monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
+    monkeypatch.setattr(module, "first_operation", lambda cuda, device: None)
+    monkeypatch.setattr(module, "WARM_UP_S", 0.0)
+    # Sleeping stands for launching; the limit leaves room for a busy machine.
+    monkeypatch.setattr(module, "LONGEST_LAUNCH_S", 0.5)
+    return FakeCuda()
+
+
+@pytest.fixture
+def device(cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    made = CudaDevice(cuda, Nvml("00-fake", FakeNvmlLibrary(dict(NUMBERS))))
+
+    def flush() -> None:
+        cuda.flushes += 1
+        cuda.clock_s += 1.0
+
+    monkeypatch.setattr(made, "_flush", flush)
+    yield made
+
+
+def test_it_is_a_device_and_says_what_it_is(device: Any) -> None:
+    checked: Device = device
+    facts = checked.facts
+    assert (facts.kind, facts.name, facts.cache_bytes) == ("cuda", "Fake H200", 60 << 20)
+    assert facts.environment["compute capability"] == "9.0"
+    assert facts.environment["driver"] == "580.1"
+    assert facts.environment["highest clock"] == "1980 MHz"
+    assert facts.environment["power limit"] == "700 W"
+
+
+def test_a_warm_sample_is_one_region_of_many_calls(cuda: FakeCuda, device: Any) -> None:
+    assert device.sample(lambda: cuda.run(2e-6), 10, cold=False) == pytest.approx(2e-6)
+    assert cuda.flushes == 0
+
+
+def test_a_cold_sample_flushes_before_every_call_and_outside_of_its_time(cuda: FakeCuda, device: Any) -> None:
+    assert device.sample(lambda: cuda.run(2e-6), 3, cold=True) == pytest.approx(2e-6)
+    assert cuda.flushes == 3
+
+
+def test_the_flush_is_twice_the_l2(cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = CudaDevice(cuda, Nvml("00-fake", FakeNvmlLibrary({})))
+    asked = []
+    monkeypatch.setattr(
+        module.torch,
+        "empty",
+        lambda size, **kw: (asked.append(4 * size), SimpleNamespace(zero_=lambda: None))[1],
+    )
+    made._flush()
+    made._flush()
+    assert asked == [2 * (60 << 20)]
+
+
+def test_a_launch_bound_call_is_recorded_and_replayed(cuda: FakeCuda, device: Any) -> None:
+    def call() -> None:
+        time.sleep(20e-6)  # the host's share
+        cuda.run(10e-6)
+
+    made = device.prepare(call)
+    assert cuda.captures == 1
+    before = cuda.replays
+    assert device.sample(made, 4, cold=False) == pytest.approx(10e-6)
+    assert cuda.replays == before + 4
+
+
+@pytest.mark.parametrize(
+    ("host_s", "device_s"),
+    [
+        pytest.param(0.0, 10.0, id="the device is busy"),
+        pytest.param(0.6, 1e-4, id="launches of a whole model"),
+    ],
+)
+def test_other_calls_are_timed_as_they_are(
+    cuda: FakeCuda, device: Any, host_s: float, device_s: float
+) -> None:
+    def call() -> None:
+        if host_s:
+            time.sleep(host_s)
+        cuda.run(device_s)
+
+    assert device.prepare(call) is call
+    assert cuda.captures == 0
+
+
+def test_a_call_that_waits_for_the_device_is_not_recorded(cuda: FakeCuda, device: Any) -> None:
+    def call() -> None:
+        time.sleep(20e-6)
+        cuda.run(10e-6, waits=True)
+
+    assert device.prepare(call) is call
+    assert cuda.captures == 0
+    assert cuda.sync_debug_mode == "default"
+
+
+def test_a_failed_recording_falls_back_to_the_call(cuda: FakeCuda, device: Any) -> None:
+    cuda.capture_fails = True
+
+    def call() -> None:
+        time.sleep(20e-6)
+        cuda.run(10e-6)
+
+    assert device.prepare(call) is call
+    assert cuda.captures == 1
+
+
+def test_conditions_come_from_the_driver(device: Any) -> None:
+    condition = device.condition()
+    assert condition.clock_hz == 1755e6
+    assert (condition.temperature_c, condition.power_w) == (41, 312.5)
+    # Bit 1 says that the GPU is idle, which holds no clock down.
+    assert condition.throttle_reasons == ("power cap", "software thermal slowdown")
+
+
+def test_an_old_driver_and_an_unknown_gpu_tell_nothing(cuda: FakeCuda) -> None:
+    bare = Nvml("GPU-00-fake", FakeNvmlLibrary({}, missing=("nvmlDeviceGetTotalEnergyConsumption",)))
+    assert bare.energy_j() is bare.clock_hz() is None
+    assert bare.throttle_reasons() == ()
+    with pytest.raises(OSError, match="NVML reports error 6"):
+        Nvml("GPU-other", FakeNvmlLibrary({}))
+    assert CudaDevice(cuda, bare).energy(lambda: cuda.run(1e-3), 0.01) is None
+
+
+def test_energy_is_the_counters_difference_and_its_step(
+    cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = FakeNvmlLibrary(dict(NUMBERS))
+    made = CudaDevice(cuda, Nvml("00-fake", library))
+    moments = iter([0.0, 0.1, 0.2, 0.3, 9.0])
+    monkeypatch.setattr(module.time, "perf_counter", lambda: next(moments))
+    calls = 0
+
+    def call() -> None:
+        """10 ms at 500 W: 5 J, shown by a counter that moves every other call."""
+        nonlocal calls
+        cuda.run(10e-3)
+        calls += 1
+        library.numbers["nvmlDeviceGetTotalEnergyConsumption"] = 1_000_000 + calls // 2 * 10_000
+
+    # One call to size the chunks (one call each), then three chunks: the counter moves by 20 J at most.
+    found = made.energy(call, 1.0)
+    assert calls == 4
+    assert found == Energy(20 / 3, 10 / 3)
+
+
+def test_peak_is_what_the_call_adds(cuda: FakeCuda, device: Any) -> None:
+    cuda.peak = 10**9
+
+    def call() -> None:
+        cuda.peak = cuda.allocated + 4321
+
+    assert device.peak_bytes(call) == 4321
+
+
+def test_free_memory_counts_what_the_allocator_holds_unused(device: Any) -> None:
+    assert device.free_bytes() == 70_000 + (5000 - 1000)
+
+
+def test_kernels_by_name_per_call() -> None:
+    def event(name: str, us: float, kind: str = "DeviceType.CUDA") -> Any:
+        return SimpleNamespace(name=name, device_type=kind, time_range=SimpleNamespace(elapsed_us=lambda: us))
+
+    events = [event("conv", 5.0), event("conv", 7.0), event("fill", 2.0), event("fill", 2.0)]
+    events += [event("aten::conv2d", 99.0, "DeviceType.CPU"), event("cudaLaunchKernel", 9.0)]
+    assert kernel_times(events, 2) == (KernelTime("conv", 6e-6, 1.0), KernelTime("fill", 2e-6, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [
+        pytest.param(
+            "The NVIDIA driver on your system is too old", "driver on your system is too old", id="old"
+        ),
+        pytest.param("Found no NVIDIA driver on your system", "no NVIDIA driver", id="none"),
+    ],
+)
+def test_without_a_gpu_the_drivers_words_are_passed_on(
+    why: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def init() -> None:
+        raise RuntimeError(f"{why}\nmore lines")
+
+    monkeypatch.setattr(module.torch.version, "cuda", "13.0")
+    absent = SimpleNamespace(is_available=lambda: False, init=init)
+    with pytest.raises(ArgumentError, match=said) as caught:
+        usable_device(absent)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_gpu_that_torch_was_not_built_for(cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(cuda: Any, device: Any) -> None:
+        raise RuntimeError("no kernel image is available for execution on the device")
+
+    monkeypatch.setattr(module, "first_operation", fails)
+    with pytest.raises(
+        ArgumentError, match=r"cannot use the Fake H200 \(compute capability 9.0\): no kernel"
+    ):
+        CudaDevice(cuda)
+
+
+def test_the_profiler_takes_the_arguments_it_is_given() -> None:
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU], acc_events=True) as profiled:
+        torch.ones(3).add(1)
+    assert kernel_times(profiled.events(), 1) == ()
+
+
+ON_A_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+@pytest.mark.gpu
+@ON_A_GPU
+def test_on_a_gpu() -> None:
+    made = CudaDevice()
+    x = torch.randn(512, 512, device="cuda")
+    before = (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)
+
+    def call() -> torch.Tensor:
+        return torch.relu(x + 1) * 2
+
+    recorded = made.prepare(call)
+    assert recorded is not call, "three small kernels are launch-bound"
+    assert 0 < made.sample(recorded, 20, cold=False) < 1e-3
+    assert 0 < made.sample(recorded, 3, cold=True) < 1e-3
+    assert made.prepare(lambda: x.sum().item()) is not None
+    assert made.peak_bytes(call) >= x.numel() * 4
+    names = [kernel.name for kernel in made.kernels(call)]
+    assert sum(kernel.launches for kernel in made.kernels(call)) == 3, names
+    condition = made.condition()
+    assert condition.clock_hz is None or 1e8 < condition.clock_hz < 5e9
+    assert made.free_bytes() > 0
+    energy = made.energy(call, 0.3)
+    assert energy is None or 0 < energy.joules < 1
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == before
+    made.close()
+
+
+@pytest.mark.gpu
+@ON_A_GPU
+@pytest.mark.parametrize(
+    "name", ["mac", "adder", "adder_fp16", "adder_u8", "xnor", "mac_tf32", "mac_bf16", "mac_int8", "memory"]
+)
+def test_every_limit_is_measured_on_a_gpu(name: str) -> None:
+    found = CudaDevice().limit(name)
+    assert found is not None
+    assert 1e11 < found < 1e17

@@ -1,0 +1,92 @@
+"""tools/machine_report.py: its figures are those of the timings beside them, made up and as committed."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+pytest.importorskip("torch")
+
+from addercost.measure.store import Heading, journal_path, open_journal, read_measurements
+from addercost.report.measurements import MeasuredRow, Measurements
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "tools" / "machine_report.py"
+
+
+@pytest.fixture(scope="module")
+def report() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("machine_report", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def row(path: str, arithmetic: str, implementation: str, own_s: float, reference_s: float) -> MeasuredRow:
+    return MeasuredRow(
+        path, arithmetic, (own_s,) * 24, implementation, "fp32", paths=(path,) if path else (),
+        positions=(0,), reference="torch fp32", reference_samples_s=(reference_s,) * 24,
+    )  # fmt: skip
+
+
+def table(text: str) -> list[list[str]]:
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_ratios_of_layers_and_of_whole_models(report: ModuleType) -> None:
+    """A layer of 4 ms against 1 ms is 0.25 of the CNN's speed; a step of 2 ms against 6 ms three times it."""
+    rows = (
+        row("conv1", "adder", "addercost layer", 4e-3, 1e-3),
+        row("", "xnor", "training step", 2e-3, 6e-3),
+    )
+    timings = Measurements("net", {"cpu": "c|pu"}, rows, settings={"batch": "8"})
+    text = "\n".join(report.index("cpu", {"cpu": "c|pu"}, {"net": timings}, ["bench other: stopped"]))
+    first, second = table(text.partition("\n## ")[0])
+    assert first[0] == "net, batch 8" and first[3].startswith("0.250") and first[4] == "slower"
+    assert second[1] == "fp32: xnor, whole model" and second[3].startswith("3.000") and second[4] == "faster"
+    assert "c\\|pu" in text and "- bench other: stopped" in text
+
+
+def test_rows_of_a_stopped_run_are_kept(report: ModuleType, tmp_path: Path) -> None:
+    document = tmp_path / "net.json"
+    assert not report._rescued(document)
+    heading = Heading("net", {}, {"cpu": "c"}, {})
+    open_journal(heading, document).add("key", row("conv1", "adder", "addercost layer", 4e-3, 1e-3))
+    assert report._rescued(document) and not journal_path(document).exists()
+    assert [item.path for item in read_measurements(document).rows] == ["conv1"]
+
+
+def test_a_dry_run_measures_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, SCRIPT, "--dry-run", "--device", "cuda"], capture_output=True, text=True, cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""}, check=True,
+    )  # fmt: skip
+    assert done.stdout.count("batch") == 5 and "resnet50" in done.stdout
+
+
+COMMITTED = sorted(
+    path.parent
+    for path in (ROOT / "reports").glob("*/README.md")
+    if "machine_report.py" in path.read_text("utf-8")
+)
+
+
+@pytest.mark.parametrize("folder", COMMITTED, ids=[path.name for path in COMMITTED])
+def test_committed_figures_are_those_of_the_committed_samples(report: ModuleType, folder: Path) -> None:
+    text = (folder / "README.md").read_text("utf-8")
+    device = "cuda" if "--device cuda" in text else "cpu"
+    found = {
+        name: read_measurements(folder / f"{name}.json")
+        for name in report.BATCHES
+        if (folder / f"{name}.json").exists()
+    }
+    again = "\n".join(report.index(device, {device: folder.name}, found, []))
+    assert table(again.partition("\n## ")[0]) == table(text.partition("\n## ")[0])

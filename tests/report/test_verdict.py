@@ -1,0 +1,196 @@
+"""The verdict: predicted ratios against hand derivations, measured ones against timings made up for it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from addercost.api import trace_spec
+from addercost.cli import run
+from addercost.cost.verdict import CONTESTS, PredictedRatio, cycle_ratio, energy_ratio
+from addercost.hardware import load_cpu, load_energy
+from addercost.report.measurements import FailedRow, MeasuredRow, Measurements, measurements_to_json
+from addercost.report.network_ratio import NetworkRatio, network_ratio
+from addercost.report.verdict import Verdict, VerdictRow, sentence
+from addercost.trace.record import Trace
+
+np = pytest.importorskip("numpy")
+FP32, INT8, BINARY = CONTESTS
+ADDER_LAYER = ("adder", "addercost layer", "fp32")
+
+
+@pytest.fixture(scope="module")
+def lenet() -> Trace:
+    pytest.importorskip("torch")
+    return trace_spec("zoo:lenet5-bn")
+
+
+@pytest.mark.parametrize(
+    ("contest", "table", "expected"),
+    [
+        # Horowitz, ISSCC 2014: fp32 mul 3.7, add 0.9; int8 mul 0.2, add 0.03, int32 add 0.1 pJ.
+        pytest.param(FP32, "45nm", (3.7 + 0.9) / (0.9 + 0.9), id="fp32, 45 nm"),
+        pytest.param(INT8, "45nm", (0.2 + 0.1) / (0.03 + 0.1), id="int8 summed in int32, 45 nm"),
+        pytest.param(BINARY, "45nm", None, id="no figure for xnor"),
+        # Jouppi et al., ISCA 2021: fp32 mul 1.31, add 0.38 pJ.
+        pytest.param(FP32, "7nm", (1.31 + 0.38) / (0.38 + 0.38), id="fp32, 7 nm"),
+        pytest.param(INT8, "7nm", None, id="no figure for an int8 addition"),
+    ],
+)
+def test_energy(lenet: Trace, contest: object, table: str, expected: float | None) -> None:
+    found = energy_ratio(lenet, contest, load_energy(table), False)  # type: ignore[arg-type]
+    assert found.ratio == (None if expected is None else pytest.approx(expected))
+    assert bool(found.missing) == (expected is None)
+
+
+def test_the_papers_rule(lenet: Trace) -> None:
+    """(4 + 2) / (2 + 2) whatever the counts; a layer that is kept adds 6 a site on both sides."""
+    nano = load_cpu("via-nano-2000")
+    assert cycle_ratio(lenet, FP32, nano, "latency-sum", False).ratio == pytest.approx(1.5)
+    kept, others = 117_600 + 840, 416_520 - 117_600 - 840
+    expected = 416_520 * 6 / (kept * 6 + others * 4)
+    assert cycle_ratio(lenet, FP32, nano, "latency-sum", True).ratio == pytest.approx(expected)
+
+
+def test_throughput_here_names_its_bounds(lenet: Trace) -> None:
+    """Port MB of the VIA Nano takes sub, and, add of the adder: three cycles a vector against one."""
+    found = cycle_ratio(lenet, FP32, load_cpu("via-nano-2000"), "throughput", False)
+    assert found.ratio == pytest.approx(1 / 3) and found.bounds[1] == "port MB"
+
+
+def row(path: str, own_s: float, reference_s: float, *, times: int = 1, first: int = 0, blocks: int = 40,
+        noise: float = 0.0, seed: int = 0, limit: float | None = None) -> MeasuredRow:  # fmt: skip
+    random = np.random.default_rng(seed)
+
+    def samples(center: float) -> tuple[float, ...]:
+        return tuple(float(v) for v in center * np.exp(noise * random.standard_normal(2 * blocks)))
+
+    return MeasuredRow(
+        path=path, arithmetic="adder", samples_s=samples(own_s), implementation="addercost layer",
+        dtype="fp32", paths=tuple(f"{path}.{i}" for i in range(times)),
+        positions=tuple(range(first, first + times)), reference="torch fp32",
+        reference_samples_s=samples(reference_s), sites=1000, limit_sites_per_s=limit,
+        converged=True,
+    )  # fmt: skip
+
+
+def made(*rows: MeasuredRow, failed: tuple[FailedRow, ...] = ()) -> Measurements:
+    return Measurements("net", {"cpu": "a processor"}, rows, failed=failed)
+
+
+def test_a_network_is_the_sum_of_its_layers() -> None:
+    """Σ occurrences × time on each side: (3·2 + 4) / (3·6 + 5)."""
+    found = network_ratio(made(row("a", 6e-3, 2e-3, times=3), row("b", 5e-3, 4e-3, first=3)), *ADDER_LAYER)
+    assert found is not None
+    assert found.ratio == pytest.approx(10 / 23) and found.low == pytest.approx(found.high)
+    assert (found.layers, found.reference) == (4, "torch fp32")
+
+
+def test_first_and_last_kept_count_by_their_reference() -> None:
+    """Of a's three layers the first stays, and b is the last: (3·2 + 4) / (2 + 2·6 + 4)."""
+    rows = made(row("a", 6e-3, 2e-3, times=3), row("b", 5e-3, 4e-3, first=3))
+    found = network_ratio(rows, *ADDER_LAYER, keep_first_last=True)
+    assert found is not None and found.ratio == pytest.approx(10 / 18)
+
+
+def test_layers_that_failed_are_named() -> None:
+    failed = FailedRow("c", *ADDER_LAYER, "no kernel", paths=("c.0", "c.1"))
+    found = network_ratio(made(row("a", 1e-3, 1e-3), failed=(failed,)), *ADDER_LAYER)
+    assert found is not None and found.left_out == ("c.0", "c.1")
+
+
+def test_nothing_timed_is_none() -> None:
+    assert network_ratio(made(row("a", 1e-3, 1e-3)), "xnor", "addercost layer", "fp32") is None
+
+
+def test_the_share_of_the_limit() -> None:
+    """1,000 sites at 10⁶ a second take 1 ms at least; they took 4 ms."""
+    found = network_ratio(made(row("a", 4e-3, 1e-3, limit=1e6)), *ADDER_LAYER)
+    assert found is not None and found.share_of_limit == pytest.approx(0.25)
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
+    """Lognormal noise of 5 %, 120 networks of two layers: 95 % intervals miss about 6; 14 is 3 σ more."""
+    missed = 0
+    for seed in range(120):
+        rows = (row("a", 2e-3, 1e-3, times=4, noise=0.05, seed=2 * seed, blocks=25),
+                row("b", 3e-3, 3e-3, first=4, noise=0.05, seed=2 * seed + 1, blocks=25))  # fmt: skip
+        found = network_ratio(made(*rows), *ADDER_LAYER)
+        assert found is not None and found.low < found.high
+        missed += not found.low <= 7 / 11 <= found.high
+    assert missed <= 14
+
+
+def verdict_row(ratio: float, low: float, high: float, share: float | None = None) -> VerdictRow:
+    paper = PredictedRatio("via-nano-2000", "latency-sum", 1.5)
+    measured = NetworkRatio(ratio, low, high, "addercost layer fp32", "torch fp32", 5, share_of_limit=share)
+    return VerdictRow(FP32, paper, None, measured, (PredictedRatio("45nm", "energy", 2.5),))
+
+
+@pytest.mark.parametrize(
+    ("ratio", "low", "high", "words"),
+    [
+        pytest.param(0.5, 0.4, 0.625, "convolutions win by 2.00× (95 % 1.60× to 2.50×)", id="convolutions"),
+        pytest.param(2.0, 1.6, 2.5, "additions win by 2.00× (95 % 1.60× to 2.50×)", id="additions"),
+        pytest.param(1.01, 0.9, 1.1, "cannot tell, 0.90× to 1.10×", id="cannot tell"),
+    ],
+)
+def test_the_sentence_says_who_wins(ratio: float, low: float, high: float, words: str) -> None:
+    text = sentence(verdict_row(ratio, low, high, share=0.5), "a processor")
+    assert f"measured on a processor: {words}, additions running at 50% of their limit here" in text
+    assert "the paper's rule says: additions win by 1.50×" in text
+    assert "energy at 45nm: convolutions need 2.50× as much" in text
+
+
+def test_a_table_without_measurements_holds_none() -> None:
+    unmeasured = VerdictRow(FP32, PredictedRatio("via-nano-2000", "latency-sum", 1.5), None, None, ())
+    table = Verdict("net", "", (unmeasured,)).to_table()
+    assert "measured" not in table.rows[0] and "fp32: not measured" in " ".join(table.notes)
+
+
+def test_from_a_file_of_timings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch")
+    timings = Measurements("lenet5-bn", {"cpu": "a processor"}, (row("conv1", 6e-3, 2e-3),))
+    (tmp_path / "bench.json").write_text(measurements_to_json(timings))
+    options = ["--measurements", str(tmp_path / "bench.json"), "--cpu", "amd-zen4", "--format", "json"]
+    assert run(["verdict", "zoo:lenet5-bn", *options]) == 0
+    rows = {item["network"]: item for item in json.loads(capsys.readouterr().out)}
+    fp32 = rows["fp32 additions"]
+    assert (fp32["paper"], fp32["measured"], fp32["predicted"]) == (1.5, pytest.approx(1 / 3), 0.5)
+    assert rows["int8 additions"].get("measured") is None
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        pytest.param(
+            ("--measurements", "{other}"), "times another, not lenet5-bn", id="another model's timings"
+        ),
+        pytest.param(("--no-measure", "--measurements", "{other}"), "give one of the two", id="both"),
+        pytest.param(("--cpu", "amd-zen44"), "did you mean amd-zen4", id="processor"),
+        pytest.param(("--precision", "0"), "--precision", id="precision"),
+    ],
+)
+def test_bad_input(
+    options: tuple[str, ...], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch")
+    other = tmp_path / "other.json"
+    other.write_text(measurements_to_json(Measurements("another", {"cpu": "x"}, (row("a", 1e-3, 1e-3),))))
+    assert run(["verdict", "zoo:lenet5-bn", *(text.format(other=other) for text in options)]) == 2
+    err = capsys.readouterr().err
+    assert words in err and len(err.splitlines()) == 1
+
+
+def test_timed_here(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each contest has a measured ratio with its interval, whatever it is."""
+    pytest.importorskip("halide", reason="needs addercost[cpu]")
+    options = ["--time-limit", "0.02", "--precision", "50%", "--cpu", "amd-zen4", "--format", "json", "-q"]
+    assert run(["verdict", "zoo:lenet5-bn", *options]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [item["network"] for item in rows] == ["fp32 additions", "int8 additions", "binary layers"]
+    for item in rows:
+        if item["network"] != "int8 additions" or item.get("measured") is not None:
+            assert 0 < item["low"] <= item["measured"] <= item["high"]

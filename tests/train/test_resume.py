@@ -1,0 +1,190 @@
+"""A run killed and resumed ends in the same bits as one that was not. Needs torch and scikit-learn."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+pytest.importorskip("sklearn", reason="the digits are scikit-learn's")
+
+from addercost.errors import ArgumentError, DataError
+from addercost.train.checkpoint import read_checkpoint
+from addercost.train.run import TrainingReport, Watch, train
+from addercost.train.settings import Optimizer, TrainSettings
+
+FILES = ("log.csv", "log.json", "training.json", "predictions.csv")
+SCRIPT = """
+import os, signal, sys
+from pathlib import Path
+from addercost.report import files
+from addercost.train.run import Watch, train
+from addercost.train.settings import Optimizer, TrainSettings
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+when, every = sys.argv[1], int(sys.argv[2])
+steps, watch = 0, Watch()
+if when == "step":
+    def count(epoch, done, of):
+        if (epoch, done) == (1, 4):
+            die()
+    watch = Watch(step=count)
+elif when == "rename":
+    replace, renamed = os.replace, []
+    def limited(source, target):
+        renamed.append(target)
+        die() if Path(target).name == "checkpoint.pt" and len(renamed) > 3 else replace(source, target)
+    os.replace = limited
+elif when == "log":
+    import addercost.train.run as module
+    written, write_log = [], module.write_log
+    def limited(*arguments):
+        written.append(1)
+        die() if len(written) == 2 else write_log(*arguments)
+    module.write_log = limited
+settings = TrainSettings("net.py:Net", "digits", **eval(sys.argv[3]))
+train(settings, Path("killed/run"), checkpoint_every=every, watch=watch)
+"""
+SETTINGS: dict[str, Any] = {"epochs": 3, "batch": 200, "augment": True, "seed": 5, "image_size": 8}
+
+
+def state(folder: Path) -> dict[str, Any]:
+    content = read_checkpoint(folder / "checkpoint.pt")
+    return {
+        "weights": content["model"],
+        "momentum": {k: v["momentum_buffer"] for k, v in content["optimizer"]["state"].items()},
+        "rows": content["rows"],
+        "position": (content["epoch"], content["step"]),
+    }
+
+
+def same(one: Any, other: Any) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other) and one.dtype == other.dtype
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(same(one[k], other[k]) for k in one)
+    return bool(one == other)
+
+
+def unbroken(folder: str = "whole/run", **changes: Any) -> TrainingReport:
+    """Its folder has the same name as the other's, which records keep."""
+    return train(TrainSettings("net.py:Net", "digits", **{**SETTINGS, **changes}), Path(folder))
+
+
+@pytest.mark.parametrize(
+    ("when", "checkpoint_every", "position"),
+    [
+        pytest.param("step", 0, (1, 0), id="in a step"),
+        pytest.param("step", 3, (1, 3), id="in a step, with checkpoints within the epoch"),
+        pytest.param("rename", 0, (1, 0), id="while a checkpoint is written"),
+        pytest.param("log", 0, (2, 0), id="between checkpoint and log"),
+    ],
+)
+def test_killed_and_resumed(
+    when: str, checkpoint_every: int, position: tuple[int, int], small_net: str
+) -> None:
+    """By SIGKILL, in the second epoch."""
+    settings = {**SETTINGS, "optimizer": Optimizer.NAG.value}
+    Path("killed").mkdir()
+    arguments = [sys.executable, "-c", SCRIPT, when, str(checkpoint_every), repr(settings)]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=100)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    killed = Path("killed/run")
+    assert state(killed)["position"] == position
+    wanted = TrainSettings("net.py:Net", "digits", **{**settings, "optimizer": Optimizer.NAG})
+    resumed = train(wanted, killed, resume=True)
+    whole = unbroken(optimizer=Optimizer.NAG)
+    assert not resumed.remarks
+    assert same(state(whole.folder), state(killed))
+    for name in FILES:
+        assert (whole.folder / name).read_bytes() == (killed / name).read_bytes()
+    assert not [path for path in killed.iterdir() if path.suffix == ".tmp"] or when == "rename"
+
+
+def test_same_seed_same_bits_and_another_seed_others(small_net: str) -> None:
+    torch.rand(3)
+    one = unbroken("one/run")
+    torch.manual_seed(99)
+    before = torch.get_rng_state()
+    two = unbroken("two/run")
+    assert torch.equal(torch.get_rng_state(), before), "the caller's generator is left alone"
+    assert same(state(one.folder), state(two.folder))
+    assert (one.folder / "training.json").read_bytes() == (two.folder / "training.json").read_bytes()
+    assert not same(state(unbroken("three/run", seed=6).folder)["weights"], state(one.folder)["weights"])
+
+
+def test_a_finished_run_resumes_to_itself(small_net: str) -> None:
+    first = unbroken(epochs=1)
+    before = {path.name: path.read_bytes() for path in first.folder.iterdir()}
+    (first.folder / "predictions.csv").unlink()
+    again = train(
+        TrainSettings("net.py:Net", "digits", **{**SETTINGS, "epochs": 1}), first.folder, resume=True
+    )
+    assert again.began_at_epoch == 1 and again.correct == first.correct
+    assert {path.name: path.read_bytes() for path in first.folder.iterdir()} == before
+
+
+def test_resume_begins_where_there_is_nothing(small_net: str) -> None:
+    settings = TrainSettings("net.py:Net", "digits", **{**SETTINGS, "epochs": 1})
+    assert len(train(settings, Path("new/folder"), resume=True).rows) == 1
+
+
+def test_interrupted_and_resumed(small_net: str) -> None:
+    """Ctrl-C, as the step's callback, and the same process once more."""
+
+    def interrupt(epoch: int, done: int, steps: int) -> None:
+        if (epoch, done) == (2, 2):
+            raise KeyboardInterrupt
+
+    settings = TrainSettings("net.py:Net", "digits", **SETTINGS)
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, Path("killed/run"), watch=Watch(step=interrupt))
+    train(settings, Path("killed/run"), resume=True)
+    assert same(state(unbroken().folder), state(Path("killed/run")))
+
+
+def test_what_a_run_leaves(small_net: str) -> None:
+    report = unbroken()
+    rows = json.loads((report.folder / "log.json").read_text())
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    lines = (report.folder / "log.csv").read_text().splitlines()
+    assert len(lines) == 4 and lines[0].startswith("epoch,learning_rate,train_loss,")
+    assert "gradient_norm of 5" in lines[0]
+    predictions = (report.folder / "predictions.csv").read_text().splitlines()[1:]
+    right = sum(line.split(",")[1] == line.split(",")[2] for line in predictions)
+    assert (right, len(predictions)) == (report.correct, 600)
+    assert rows[-1]["test_accuracy_percent"] == report.accuracy_percent == pytest.approx(right / 6)
+    share = right / 600
+    assert report.standard_error_percent == pytest.approx(100 * (share * (1 - share) / 600) ** 0.5)
+    assert not [path for path in report.folder.iterdir() if path.name.startswith(".")]
+
+
+def test_code_in_a_checkpoint_is_not_run(small_net: str) -> None:
+    class Payload:
+        def __reduce__(self) -> Any:
+            return os.mkdir, ("harmed",)
+
+    report = unbroken(epochs=1)
+    torch.save({"schema": "addercost/checkpoint/1", "model": Payload()}, report.folder / "checkpoint.pt")
+    with pytest.raises(DataError, match="damaged or no checkpoint"):
+        train(TrainSettings("net.py:Net", "digits", **{**SETTINGS, "epochs": 1}), report.folder, resume=True)
+    assert not Path("harmed").exists()
+
+
+def test_a_run_is_not_begun_over_another(small_net: str) -> None:
+    folder = unbroken(epochs=1).folder
+    with pytest.raises(ArgumentError, match="--resume"):
+        unbroken(epochs=1)
+    with pytest.raises(ArgumentError, match=r"its eta is 0\.2, not 0\.3"):
+        train(
+            TrainSettings("net.py:Net", "digits", **{**SETTINGS, "epochs": 1}, eta=0.3), folder, resume=True
+        )

@@ -1,0 +1,239 @@
+"""Measures this machine into one folder of reports/: `python tools/machine_report.py [--device cuda]`.
+
+Every model is timed by `addercost bench` in a process of its own, layer by layer and whole, and a training
+step of it; `addercost verdict` reads the timings. Raw samples are kept. What the time limit stops keeps its
+finished rows and is named in README.md, as is a part that fails; the others go on. Given again, the command
+goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from addercost.cost.verdict import CONTESTS
+from addercost.measure.contests import IMPLEMENTATIONS
+from addercost.measure.environment import environment
+from addercost.measure.intervals import Verdict, verdict
+from addercost.measure.session import BenchSettings, open_device
+from addercost.measure.store import journal_path, read_measurements
+from addercost.report.measurements import Measurements, measurements_to_json
+from addercost.report.network_ratio import network_ratio
+from addercost.report.text import markdown_cell
+
+BATCHES = {
+    "lenet5-bn": {"cpu": 32, "cuda": 256},
+    "resnet20-cifar": {"cpu": 16, "cuda": 256},
+    "vgg-small": {"cpu": 4, "cuda": 128},
+    "resnet18": {"cpu": 1, "cuda": 32},
+    "resnet50": {"cpu": 1, "cuda": 32},
+}
+DTYPES = {"cpu": "fp32,bf16,int8", "cuda": "fp32,fp16,bf16,int8"}
+ARITHMETICS = "mac,adder,xnor"
+
+METHOD = """\
+Made by `python tools/machine_report.py --device {device}`; every figure here was measured on that machine. A
+ratio is the convolutional network's time by the other's: above 1 the other is faster. Layers are timed one by
+one, each in turn with the vendor's convolution, in the same number format where it has one, and added up.
+Whole models and training steps are runs of the model, in turn with the same model of convolutions. Brackets
+hold the 95 % interval."""
+FILES = """\
+Files of a model: `.json` has every sample, `.md` the rows, `.trace.json` tracks for a trace viewer;
+`-verdict.md` says what the paper's rule, the throughput model, the measurement and energy tables say; `.svg`
+shows predicted against measured."""
+
+
+@dataclass
+class Progress:
+    """What was made, what was not, and when it has to end."""
+
+    end: float
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def left_s(self) -> float:
+        return self.end - time.monotonic()
+
+    def run(self, arguments: Sequence[str], what: str, limit_s: float) -> bool:
+        """Whether the command succeeded within the limit. Its last line of stderr says why not."""
+        print(f"{what} (up to {limit_s:.0f} s)", flush=True)
+        command = [sys.executable, "-m", "addercost", *arguments]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=max(limit_s, 1), check=False
+            )
+        except subprocess.TimeoutExpired:
+            self.problems.append(f"{what}: stopped after {limit_s:.0f} s; finished rows are kept")
+            return False
+        if done.returncode:
+            lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            self.problems.append(f"{what}: {lines[-1]}")
+        return done.returncode == 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--output", type=Path, help="Default: reports/NAME-OF-THE-DEVICE.")
+    parser.add_argument("--minutes", type=float, default=20.0, help="For everything. Default: 20.")
+    parser.add_argument("--time-limit", type=float, default=0.4, help="Seconds for one timing. Default: 0.4.")
+    parser.add_argument("--model", action="append", choices=tuple(BATCHES), help="Default: all; repeatable.")
+    parser.add_argument("--dry-run", action="store_true", help="Print what would be measured.")
+    options = parser.parse_args()
+    models = options.model or list(BATCHES)
+    if options.dry_run:
+        for model in models:
+            print(f"{model}: batch {BATCHES[model][options.device]}, {DTYPES[options.device]}, {ARITHMETICS}")
+        return
+    settings = BenchSettings(device=options.device)
+    device = open_device(settings)
+    facts = environment(device.facts)
+    device.close()
+    folder = options.output or Path("reports") / slug(facts[options.device])
+    folder.mkdir(parents=True, exist_ok=True)
+    progress = Progress(time.monotonic() + 60 * options.minutes)
+    tables = host_table(folder, progress) if options.device == "cpu" else ()
+    for number, model in enumerate(models):
+        share_s = progress.left_s / (len(models) - number)
+        if share_s < 5:
+            progress.problems.append(f"{model}: no time left")
+            continue
+        measure(model, options.device, folder, tables, options.time_limit, share_s, progress)
+    found = {
+        model: read_measurements(folder / f"{model}.json")
+        for model in BATCHES
+        if (folder / f"{model}.json").exists()
+    }
+    (folder / "README.md").write_text(
+        "\n".join(index(options.device, facts, found, progress.problems)) + "\n", encoding="utf-8"
+    )
+    print(f"written to {folder}", *progress.problems, sep="\n")
+
+
+def slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def host_table(folder: Path, progress: Progress) -> tuple[str, ...]:
+    """Options that estimate by this machine's own table, once it could be calibrated."""
+    table = folder / "host.toml"
+    made = table.exists() or progress.run(["calibrate", "--save", str(table), "-q"], "calibrate", 60)
+    return ("--cpu", "host", "--hardware-path", str(folder)) if made else ()
+
+
+def measure(
+    model: str,
+    device: str,
+    folder: Path,
+    tables: Sequence[str],
+    time_limit_s: float,
+    limit_s: float,
+    progress: Progress,
+) -> None:
+    """The files of one model: timings, their table, tracks for a trace viewer, verdict and figure."""
+    document, began = folder / f"{model}.json", time.monotonic()
+    files = [str(document.with_suffix(suffix)) for suffix in (".md", ".trace.json")]
+    if not document.exists():
+        timed = progress.run(
+            [
+                "bench", f"zoo:{model}", "--device", device, "--batch", str(BATCHES[model][device]),
+                "--arithmetic", ARITHMETICS, "--dtype", DTYPES[device], "--end-to-end", "--training",
+                "--precision", "2%", "--time-limit", f"{time_limit_s:g}", *tables, "-q", "-o", str(document),
+            ],
+            f"bench {model}",
+            limit_s,
+        )  # fmt: skip
+        if not timed and not _rescued(document):
+            return
+    left_s = max(limit_s - (time.monotonic() - began), 30.0)
+    show = ["bench", "show", str(document), "--force", "-o", files[0], "--chrome-trace", files[1]]
+    progress.run(show, f"tables of {model}", left_s)
+    ask = ["verdict", f"zoo:{model}", "--measurements", str(document), *tables, "-q", "--force"]
+    target = str(folder / f"{model}-verdict.md")
+    progress.run([*ask, "--format", "markdown", "-o", target], f"verdict on {model}", left_s)
+    if tables:
+        plot = ["plot", "predicted-vs-measured", str(document), "-o", str(folder / f"{model}.svg"), "--force"]
+        progress.run(plot, f"figure of {model}", left_s)
+
+
+def _rescued(document: Path) -> bool:
+    """Whether rows of a run that was stopped could be kept as its document."""
+    journal = journal_path(document)
+    if not journal.exists():
+        return False
+    document.write_text(measurements_to_json(read_measurements(journal)), encoding="utf-8")
+    journal.unlink()
+    return True
+
+
+def index(
+    device: str, facts: dict[str, str], found: dict[str, Measurements], problems: Sequence[str]
+) -> Iterator[str]:
+    """README.md: ratios of networks, where and with what they were measured, and what is missing."""
+    yield f"# Measured on {markdown_cell(facts[device])}"
+    yield ""
+    yield from METHOD.format(device=device).splitlines()
+    yield ""
+    yield "| model | compared | by | CNN time / its time | than the CNN |"
+    yield "| --- | --- | --- | --- | --- |"
+    for model, timings in found.items():
+        for cells in (*_layer_ratios(timings), *_whole_ratios(timings)):
+            batch = timings.settings.get("batch", "")
+            yield f"| {' | '.join(map(markdown_cell, (f'{model}, batch {batch}', *cells)))} |"
+    yield ""
+    yield from FILES.splitlines()
+    yield ""
+    yield "## Machine"
+    yield ""
+    yield from (f"- {markdown_cell(name)}: {markdown_cell(value)}" for name, value in facts.items())
+    if problems:
+        yield ""
+        yield "## Not measured"
+        yield ""
+        yield from (f"- {markdown_cell(problem)}" for problem in problems)
+
+
+def _layer_ratios(timings: Measurements) -> Iterator[tuple[str, str, str, str]]:
+    for contest in CONTESTS:
+        by = IMPLEMENTATIONS[contest.name]
+        found = network_ratio(timings, contest.arithmetic.value, by, contest.number_format)
+        if found is not None:
+            interval = found.low, found.high
+            missing = f", without {len(found.left_out)} layers" if found.left_out else ""
+            what = f"{contest.name}: {contest.arithmetic} layers"
+            yield (
+                what,
+                f"{found.own} / {found.reference}",
+                _ratio(found.ratio, interval),
+                f"{_told(interval)}{missing}",
+            )
+
+
+def _whole_ratios(timings: Measurements) -> Iterator[tuple[str, str, str, str]]:
+    for row in timings.rows:
+        if row.path or row.ratio is None or row.arithmetic == "mac":
+            continue
+        time_ratio, interval = row.ratio
+        inverse = (1 / interval[1], 1 / interval[0]) if interval else None
+        what = f"{row.dtype}: {row.arithmetic}, whole model"
+        unconverged = ", unconverged" if row.converged is False else ""
+        yield what, row.implementation, _ratio(1 / time_ratio, inverse), f"{_told(inverse)}{unconverged}"
+
+
+def _told(advantage: tuple[float, float] | None) -> Verdict:
+    """Of the interval of CNN time by the other's."""
+    return verdict(None if advantage is None else (1 / advantage[1], 1 / advantage[0]))
+
+
+def _ratio(value: float, interval: tuple[float, float] | None) -> str:
+    return f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else f"{value:.3f}"
+
+
+if __name__ == "__main__":
+    main()
