@@ -7,8 +7,7 @@ chance of a good moment.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from addercost.measure.device import Call, Condition, Device
@@ -53,17 +52,11 @@ class Timed:
     warnings: tuple[str, ...] = ()
 
 
-def time_call(
-    device: Device,
-    call: Call,
-    reference: Call | None,
-    effort: Effort,
-    now: Callable[[], float] = time.monotonic,
-) -> Timed:
+def time_call(device: Device, call: Call, reference: Call | None, effort: Effort) -> Timed:
     """Samples `call`, interleaved with `reference` if there is one. The first block is not kept."""
     sides = [_Side(device, side, effort.cold) for side in (call, reference) if side is not None]
     own, other = sides[0], sides[-1] if reference is not None else None
-    before, start = device.condition(), now()
+    before, start = device.condition(), device.now()
     _block(own, other)
     for side in sides:
         side.samples.clear()
@@ -73,7 +66,7 @@ def time_call(
             _block(other, own)
         else:
             _block(own, other)
-        blocks, took = blocks + 1, now() - start
+        blocks, took = blocks + 1, device.now() - start
         up = took > effort.time_limit_s and (blocks >= FEWEST_BLOCKS or took > PATIENCE * effort.time_limit_s)
         if blocks < look and not up:
             continue
@@ -82,7 +75,7 @@ def time_call(
         if converged or up:
             break
         look = math.ceil(1.25 * blocks)
-    after, took = device.condition(), now() - start
+    after, took = device.condition(), device.now() - start
     if device.facts.counts_waiting and _share(before.waited_s, after.waited_s, took) > MOST_WAITED:
         # The figures may agree and yet be those of the other programs.
         converged = False

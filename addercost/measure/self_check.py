@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -67,7 +66,6 @@ def self_check(
     device: Device,
     pairs: int = 200,
     said: Callable[[int], None] = lambda done: None,
-    now: Callable[[], float] = time.monotonic,
 ) -> SelfCheck:
     """Times `pairs` pairs of one contender with itself, tensors allocated anew for each side, and as many
     with a slowdown on one side; takes a few minutes at most. said: after each pair of both kinds.
@@ -81,8 +79,8 @@ def self_check(
             contender = works[i % len(works)]
             case = parse_case(SHAPE)
             one, other = (contender.made(case, place, device.free_bytes()) for _ in range(2))
-            same = time_call(device, one, other, EFFORT, now)
-            slowed = time_call(device, slow(one, other, SLOWDOWN), other, EFFORT, now)
+            same = time_call(device, one, other, EFFORT)
+            slowed = time_call(device, slow(one, other, SLOWDOWN), other, EFFORT)
             equal += _verdict(same) is Verdict.CANNOT_TELL
             found += _verdict(slowed) is Verdict.SLOWER
             unconverged += (not same.converged) + (not slowed.converged)

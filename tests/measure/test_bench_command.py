@@ -87,7 +87,7 @@ def test_report_and_plot_read_it(device: ScriptedDevice, command: str, tmp_path:
 def test_a_killed_run_goes_on(device: ScriptedDevice, tmp_path: Path, monkeypatch, capsys) -> None:
     out = tmp_path / "out.json"
     arguments = ("--conv", SHAPE, "--arithmetic", "mac,adder", "-o", str(out))
-    plain, left = device.sample, [150]
+    plain, left = device.sample, [300]
 
     def sample(*given):
         left[0] -= 1
