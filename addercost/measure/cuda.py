@@ -39,7 +39,8 @@ class CudaDevice:
     stay as they are. Raises ArgumentError where there is no GPU, or none that this torch can use.
     """
 
-    def __init__(self, cuda: Any = torch.cuda, nvml: Nvml | None = None) -> None:
+    def __init__(self, cuda: Any = torch.cuda, nvml: Nvml | None = None, counts_energy: bool = True) -> None:
+        self._counts_energy = counts_energy
         self._cuda = cuda
         self._device = usable_device(cuda)
         properties = cuda.get_device_properties(self._device)
@@ -179,7 +180,7 @@ class CudaDevice:
     def energy(self, call: Call, seconds: float) -> Energy | None:
         """Of the whole GPU, what it takes when idle included. The counter is read after every few calls; its
         resolution is the largest step seen between two readings that differ."""
-        if self._nvml is None or self._nvml.energy_j() is None:
+        if not self._counts_energy or self._nvml is None or self._nvml.energy_j() is None:
             return None
         self._cuda.synchronize()
         each = max(1, round(ENERGY_CHUNK_S / max(self.sample(call, 1, cold=False), 1e-7)))

@@ -212,17 +212,9 @@ def test_signs(launch: Any, image: Any, filters: Any, geometry: Geometry) -> Non
     x[..., 0], x[..., -1] = 0.0, -0.0
     expected = reference.binary_forward(x, w, geometry)
     words = launch.pack_signs(x, geometry.groups), launch.pack_signs(w, 1)
+    assert torch.equal(words_by_filter(pack_filters(w, geometry.groups), tuple(w.shape)), words[1])
     out = launch.convolve("xnor", *words, geometry, output_for(expected, torch.int32), emulate=True)
     assert torch.equal(w[0].numel() - 2.0 * out, expected)
-
-
-@pytest.mark.parametrize(("image", "filters", "geometry"), GEOMETRIES)
-def test_packed_filters_are_the_words_of_the_kernel(
-    launch: Any, image: Any, filters: Any, geometry: Geometry
-) -> None:
-    _, w = operands(image, filters, geometry)
-    words = words_by_filter(pack_filters(w, geometry.groups), tuple(w.shape))  # type: ignore[arg-type]
-    assert torch.equal(words, launch.pack_signs(w, 1))
 
 
 @pytest.mark.parametrize("site", ["adder", "mac"])

@@ -84,9 +84,17 @@ def test_bytes_and_signs_are_exact(image: Any, filters: Any, geometry: Geometry)
     x, w = operands(image, filters, geometry, torch.float32, torch.contiguous_format)
     exact = reference.binary_forward(x.double(), w.double(), geometry)
     assert torch.equal(dispatch.binary_forward(x, w, geometry).double(), exact)
+    words, factors = (
+        pack_filters(w, geometry.groups),
+        pack_factors(torch.rand(len(w)).cuda(), None, geometry.groups),
+    )
+    arguments = (words, factors, tuple(w.shape), geometry)
+    packed = dispatch.binary_packed_forward(x, *arguments)
+    torch.testing.assert_close(packed, reference.binary_packed_forward(x, *arguments), rtol=1e-6, atol=1e-6)
     x, w = (t.mul(60).add(128).clamp(0, 255).byte() for t in (x, w))
     assert torch.equal(dispatch.adder_u8_forward(x, w, geometry), reference.adder_u8_forward(x, w, geometry))
-    assert set(dispatch.runs) == {("binary_forward", "triton"), ("adder_u8_forward", "triton")}
+    operations = ("binary_forward", "binary_packed_forward", "adder_u8_forward")
+    assert set(dispatch.runs) == {(name, "triton") for name in operations}
 
 
 @pytest.mark.parametrize(("image", "filters", "geometry"), GEOMETRIES + LARGER)
