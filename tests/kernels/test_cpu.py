@@ -56,12 +56,27 @@ def test_mac_forward_is_the_references(image, filters, geometry, layout) -> None
     torch.testing.assert_close(run.convolve("mac", x, w, geometry), expected, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("scale", [1.0, 100.0], ids=["near", "far"])
 @pytest.mark.parametrize(("image", "filters", "geometry", "layout"), TURNS)
-def test_input_gradient_is_the_references(image, filters, geometry, layout) -> None:  # type: ignore[no-untyped-def]
-    x, w = operands(image, filters, geometry, layout)
+def test_input_gradient_is_the_references(image, filters, geometry, layout, scale, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv(dispatch.VARIABLE, "halide")
+    x, w = (t * scale for t in operands(image, filters, geometry, layout))
     g = torch.randn_like(reference.mac_forward(x, w, geometry))
     expected = reference.adder_input_gradient(g, x, w, geometry, "full")
-    torch.testing.assert_close(run.adder_input_gradient(g, x, w, geometry), expected, rtol=1e-5, atol=1e-4)
+    out = dispatch.adder_input_gradient(g, x, w, geometry, "full")
+    torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-4)
+    assert out.stride() == expected.stride()
+
+
+@pytest.mark.parametrize(("image", "filters", "geometry", "layout"), TURNS)
+def test_sign_gradients_are_the_references(image, filters, geometry, layout, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv(dispatch.VARIABLE, "halide")
+    # Few values, so that many inputs equal a weight and the sign is 0.
+    x, w = (t.round() for t in operands(image, filters, geometry, layout))
+    g = torch.randn_like(reference.mac_forward(x, w, geometry))
+    for gradient in (dispatch.adder_input_gradient, dispatch.adder_weight_gradient):
+        expected = getattr(reference, gradient.__name__)(g, x, w, geometry, "sign")
+        torch.testing.assert_close(gradient(g, x, w, geometry, "sign"), expected, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize(("image", "filters", "geometry", "layout"), TURNS)

@@ -252,16 +252,18 @@ class _Algorithm:
             weight = self.packed[self.pixel, j, self.tile, self.g]
         else:
             weight = self.packed[(*part, self.lane, j, self.block, self.g)]
+        self.owned: list[Any] = []
         total = hl.Func("total")
         at = (self.lane, self.pixel, self.block, self.tile, self.g, self.p, self.n)
         total[at] = hl.cast(self.site.accumulator, 0)
         if self.site.held:
-            own = hl.Func("own")
             k = hl.min(self.block * self.kernel.block + self.lane, self.held.dim(0).extent() - 1)
             across = hl.min(self.tile * self.kernel.pixels + self.pixel, self.held.dim(2).extent() - 1)
-            own[at] = self.held[k, self.g, across, self.p, self.n]
-            self.own = own
-            total[at] += self.site.combine(value, weight, own[at])
+            for index, make in enumerate(self.site.held):
+                own = hl.Func(f"own{index}")
+                own[at] = make(self.held[k, self.g, across, self.p, self.n])
+                self.owned.append(own)
+            total[at] += self.site.combine(value, weight, *(own[at] for own in self.owned))
         else:
             total[at] += self.site.combine(value, weight)
         return total
@@ -305,7 +307,8 @@ class _Algorithm:
         tiles = [self.stored, self.sum]
         if self.site.held:
             self.held.dim(0).set_stride(hl.Expr())
-            tiles.append(self.own.compute_at(self.stored, self.block).store_in(hl.MemoryType.Stack))
+            for own in self.owned:
+                tiles.append(own.compute_at(self.stored, self.block).store_in(hl.MemoryType.Stack))
         for stage in tiles:
             stage.bound(self.lane, 0, kernel.vector_run).bound(self.pixel, 0, kernel.pixels)
             stage.vectorize(self.lane, kernel.lanes).unroll(self.lane).unroll(self.pixel)
