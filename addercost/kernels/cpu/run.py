@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from addercost.kernels.cpu.buffers import View, halide_buffer
+from addercost.kernels.cpu.interleave import channels_last_bytes
 from addercost.kernels.cpu.pipeline import KernelClass, compile_kernel
 from addercost.kernels.cpu.plan import Extents, choose_class, partition
 from addercost.kernels.cpu.sites import SITES
@@ -239,7 +240,7 @@ def _whole_lanes(input: Tensor, weight: Tensor, groups: int, packed: int) -> tup
         grouped: Tensor = input.unflatten(1, (groups, -1))
         input = F.pad(grouped, (0, 0, 0, 0, 0, missing)).flatten(1, 2)
         weight = F.pad(weight, (0, 0, 0, 0, 0, missing))
-    return input.contiguous(memory_format=torch.channels_last), weight.permute(0, 2, 3, 1)
+    return channels_last_bytes(input), weight.permute(0, 2, 3, 1)
 
 
 def _grouped(image: Tensor, groups: int) -> Tensor:
