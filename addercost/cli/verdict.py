@@ -127,7 +127,7 @@ def verdict(
 
 
 def _table_of_this_machine(cpu: str | None, hardware_path: Path | None) -> tuple[Cpu | None, tuple[str, ...]]:
-    """The table to predict by: as named, this machine's own, or the built-in one of its core; and a remark."""
+    """The table to predict by: the named one, this machine's own, or its core's; and a remark."""
     from addercost.hardware import load_cpu
     from addercost.hardware.loader import HOST
     from addercost.hardware.matching import core_name, matching_tables
