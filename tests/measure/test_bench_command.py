@@ -150,7 +150,7 @@ def test_whole_models(device: ScriptedDevice, tmp_path: Path, monkeypatch, capsy
     monkeypatch.setattr(whole_model.torch, "compile", refuses)
     out = tmp_path / "out.json"
     assert bench(
-        "zoo:lenet5-bn", "--arithmetic", "mac,adder", "--end-to-end", "--training", "-o", str(out), "-q"
+        "zoo:lenet5-bn", "--arithmetic", "mac,adder", "--dtype", "fp32,int8", "--end-to-end", "--training", "-o", str(out), "-q"
     ) == 0  # fmt: skip
     found = read_measurements(out)
     whole = [(row.arithmetic, row.implementation) for row in found.rows if not row.path]
