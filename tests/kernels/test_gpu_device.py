@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -32,13 +33,18 @@ LARGER = [
 
 
 @pytest.fixture(autouse=True)
-def _forced(monkeypatch: pytest.MonkeyPatch) -> None:
+def _forced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv(dispatch.VARIABLE, "triton")
-    # The reference multiplies in fp32 too: TF32 would be the larger error of the two.
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
     torch.manual_seed(0)
     dispatch.runs.clear()
+    # The reference multiplies in fp32 too: TF32 would be the larger error of the two.
+    switches = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [switch.allow_tf32 for switch in switches]
+    for switch in switches:
+        switch.allow_tf32 = False
+    yield
+    for switch, value in zip(switches, before, strict=True):
+        switch.allow_tf32 = value
 
 
 def operands(image: Any, filters: Any, geometry: Geometry, dtype: torch.dtype, layout: Any) -> Any:
