@@ -35,13 +35,19 @@ def pack_filters(weight: Tensor, groups: int) -> Tensor:
     return F.pad(grouped, (0, -(k // groups) % FILTER_BLOCK))
 
 
+def words_by_filter(words: Tensor, shape: tuple[int, int, int, int]) -> Tensor:
+    """[K, ⌈C/G/32⌉, R, S]: the same words of filters of `shape` [K, C/G, R, S], filter after filter."""
+    k, c, r, s = shape
+    taps = words[..., : k // words.shape[0]].unflatten(1, (r, s, words_of(c)))
+    filters: Tensor = taps.permute(0, 4, 3, 1, 2).flatten(0, 1)
+    return filters
+
+
 def unpack_filters(words: Tensor, shape: tuple[int, int, int, int], dtype: torch.dtype) -> Tensor:
     """The ±1 weights of `shape` [K, C/G, R, S] that `words` hold."""
-    k, c, r, s = shape
-    groups = words.shape[0]
-    taps = words[..., : k // groups].unflatten(1, (r, s, words_of(c))).permute(0, 4, 3, 1, 2).flatten(0, 1)
-    bits = taps[:, :, None] >> torch.arange(WORD, device=words.device)[:, None, None] & 1
-    signs: Tensor = bits.flatten(1, 2)[:, :c].to(dtype)
+    filters = words_by_filter(words, shape)
+    bits = filters[:, :, None] >> torch.arange(WORD, device=words.device)[:, None, None] & 1
+    signs: Tensor = bits.flatten(1, 2)[:, : shape[1]].to(dtype)
     return signs.mul_(-2).add_(1)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -27,25 +26,22 @@ def run(
     journal: Journal,
     effort: Effort,
     said: Said = lambda number, plan, entry: None,
-    now: Callable[[], float] = time.monotonic,
 ) -> None:
     """Times every row that the journal has not yet. A row that fails is marked and the others go on."""
     for number, plan in enumerate(plans, 1):
         if plan.key in journal.entries:
             continue
         said(number, plan, None)
-        entry = timed_row(plan, device, effort, now)
+        entry = timed_row(plan, device, effort)
         journal.add(plan.key, entry)
         said(number, plan, entry)
 
 
-def timed_row(
-    plan: RowPlan, device: Device, effort: Effort, now: Callable[[], float] = time.monotonic
-) -> Entry:
+def timed_row(plan: RowPlan, device: Device, effort: Effort) -> Entry:
     """One row, or why there is none."""
     try:
         with torch.no_grad():
-            return _measured(plan, device, effort, now)
+            return _measured(plan, device, effort)
     except AddercostError as error:
         return _failed(plan, str(error))
     except (MemoryError, torch.OutOfMemoryError) as error:
@@ -54,9 +50,9 @@ def timed_row(
         return _failed(plan, f"{type(error).__name__}: {_first_line(error)}")
 
 
-def _measured(plan: RowPlan, device: Device, effort: Effort, now: Callable[[], float]) -> MeasuredRow:
+def _measured(plan: RowPlan, device: Device, effort: Effort) -> MeasuredRow:
     call, reference = plan.make(device.free_bytes())
-    timed = time_call(device, call, reference, effort, now)
+    timed = time_call(device, call, reference, effort)
     energy = device.energy(call, ENERGY_S)
     return replace(
         plan.row,

@@ -10,14 +10,14 @@ import torch
 from addercost.cost.verdict import CONTESTS, Contest
 from addercost.measure.case import CaseUse
 from addercost.measure.contenders import Place
-from addercost.measure.own_kernels import KERNEL, LAYER
+from addercost.measure.own_kernels import KERNEL, LAYER, PACKED
 from addercost.measure.plan import RowPlan, layer_rows
 from addercost.measure.session import LAYOUTS, BenchSettings, model_uses
 from addercost.trace.record import Trace
 
-IMPLEMENTATIONS: Mapping[str, str] = {"fp32": LAYER, "int8": KERNEL, "binary": LAYER}
-"""What stands for each contest: layers as a model would call them; for bytes the kernel alone, since what it
-is compared with has its input quantised beforehand too."""
+IMPLEMENTATIONS: Mapping[str, str] = {"fp32": LAYER, "int8": KERNEL, "binary": PACKED}
+"""What stands for each contest: layers as a model would call them for inference; for bytes the kernel alone,
+since what it is compared with has its input quantised beforehand too."""
 
 
 def contest_rows(

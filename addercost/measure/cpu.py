@@ -88,6 +88,9 @@ class CpuDevice:
             _pin(self._allowed)
         torch.set_num_threads(self._threads_before)
 
+    def now(self) -> float:
+        return time.monotonic()
+
     def prepare(self, call: Call) -> Call:
         end = time.perf_counter() + WARM_UP_S
         call()

@@ -62,6 +62,9 @@ class CudaDevice:
         self._flushed = None
         self._cuda.empty_cache()
 
+    def now(self) -> float:
+        return time.monotonic()
+
     def prepare(self, call: Call) -> Call:
         self._cuda.synchronize()
         call()

@@ -65,6 +65,9 @@ class Device(Protocol):
     @property
     def facts(self) -> DeviceFacts: ...
 
+    def now(self) -> float:
+        """Seconds of a clock that never stops, which time limits go by."""
+
     def prepare(self, call: Call) -> Call:
         """Warms up and returns what is to be sampled: the call, or a recording of it that launches faster."""
 

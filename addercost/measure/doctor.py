@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import addercost
+from addercost.hardware.matching import core_name, matching_tables
 from addercost.measure.host import CLOCK, cpu_model, governor
 
 CLOCK_SAMPLES, CLOCK_ROUNDS, CLOCK_PAUSE_S = 12, 2000, 0.02
@@ -30,7 +31,6 @@ _REQUIREMENT = re.compile(
     r"([A-Za-z0-9._-]+)\s*(?:>=\s*([0-9.]+))?[^;]*"
     r"(?:;\s*extra\s*==\s*['\"](\w+)['\"])?"
 )
-_MCPU = re.compile(r"-mcpu=([\w.-]+)")
 _IMPORTED = ("torch", "halide", "llvmlite", "triton")
 """Loaded to see whether they work, since kernels and timings need them; others are looked up only."""
 _MODULES = {"scikit-learn": "sklearn"}
@@ -85,7 +85,7 @@ def _processor() -> Iterator[Finding]:
     from addercost.hardware.loader import host_file
 
     part = "processor"
-    core = _core_name()
+    core = core_name()
     yield Finding(part, "model", State.OK, cpu_model() + (f" ({core})" if core else ""))
     tables = matching_tables(core)
     if tables:
@@ -101,26 +101,6 @@ def _processor() -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     pinning = "can be pinned" if hasattr(os, "sched_setaffinity") else "cannot be pinned here"
     yield Finding(part, "cores", State.OK, f"{cores} of {os.cpu_count()} may be used, threads {pinning}")
-
-
-def _core_name() -> str:
-    try:
-        import llvmlite.binding as llvm
-
-        return str(llvm.get_host_cpu_name())
-    except Exception:
-        return ""
-
-
-def matching_tables(core: str) -> tuple[str, ...]:
-    """Built-in tables whose figures are LLVM's for this core."""
-    from addercost.hardware.loader import list_hardware
-
-    return tuple(
-        file.name
-        for file in list_hardware(kind="cpu")
-        if file.origin == "built-in" and core and core in _MCPU.findall(file.path.read_text("utf-8"))
-    )
 
 
 def _clock() -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from addercost.kernels import dispatch, precision
 from addercost.kernels.problem import Geometry, rows_as_image
 from addercost.layers.adder import AdderConv2d, AdderLinear
 from addercost.layers.ops.shift import power_of_two
+from addercost.layers.packed import pack_binary
 from addercost.layers.quantize import quantize_adder
 from addercost.measure.case import LayerCase
 from addercost.measure.contenders import (
@@ -29,6 +30,7 @@ from addercost.measure.vendor_kernels import layer_with
 
 LAYER = "addercost layer"
 KERNEL = "addercost kernel"
+PACKED = "packed layer"
 RUNS = "layer, runs of halves"
 
 Operation = Callable[[Tensor, Tensor, Geometry], Tensor]
@@ -92,13 +94,13 @@ def contenders(device: torch.device) -> Iterator[Contender]:
     )
     yield Contender(
         Arithmetic.XNOR,
-        KERNEL,
+        PACKED,
         "fp32",
-        "xor and popcount of signs packed beforehand, 32 to a word; without packing and scaling",
-        _xnor_words,
+        "pack_binary of the layer, signs packed beforehand: packs the input, kernel, scales by α",
+        _packed_binary,
         limit="xnor",
-        item_bits=(1, 1, 32),
-        estimated=False,
+        claims=("binary_packed_forward", kernel),
+        item_bits=(32, 1, 32),
     )
     yield Contender(
         Arithmetic.XNOR,
@@ -191,25 +193,9 @@ def _quantized(case: LayerCase, place: Place) -> Call:
     return partial(quantize_adder(layer, x).to(place.device).eval(), x)
 
 
-def _xnor_words(case: LayerCase, place: Place) -> Call:
-    x, w, geometry = images(case, *tensors(case, place, torch.float32))
-    terms = w[0].numel()
-    if place.device.type == "cuda":
-        from addercost.kernels.gpu import launch
-
-        words, weight_words = launch.pack_signs(x, geometry.groups), launch.pack_signs(w, 1)
-        p, q = case.output_size
-        out = torch.empty((x.shape[0], w.shape[0], p, q), dtype=torch.int32, device=place.device)
-        return partial(launch.convolve, "xnor", words, weight_words, geometry, out)
-    try:
-        from addercost.kernels.cpu import run
-        from addercost.kernels.cpu.signs import pack_signs
-    except ImportError as error:
-        raise UnsupportedError(f"no halide kernel here: {error}") from None
-    signs, weight_signs = pack_signs(x, geometry.groups), pack_signs(w, 1)
-    if signs is None or weight_signs is None:
-        raise UnsupportedError("a NaN has no sign to pack")
-    return partial(run.convolve, "xnor", signs, weight_signs, geometry, terms)
+def _packed_binary(case: LayerCase, place: Place) -> Call:
+    x, w = tensors(case, place, torch.float32)
+    return partial(pack_binary(layer_with(Arithmetic.XNOR, case, w)), x)
 
 
 def _shift_kernel(case: LayerCase, place: Place) -> Call:

@@ -7,8 +7,7 @@ chance of a good moment.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from addercost.measure.device import Call, Condition, Device
@@ -33,12 +32,14 @@ class Effort:
     """When a row is done: the intervals within ±precision, or the time is up.
 
     cold: caches are flushed before every run. ratio_only: the interval of the median need not be narrow.
+    least_s: a shorter run may lie within one disturbance and not see it, however well its samples agree.
     """
 
     precision: float = 0.01
     time_limit_s: float = 3.0
     cold: bool = False
     ratio_only: bool = False
+    least_s: float = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +52,11 @@ class Timed:
     warnings: tuple[str, ...] = ()
 
 
-def time_call(
-    device: Device,
-    call: Call,
-    reference: Call | None,
-    effort: Effort,
-    now: Callable[[], float] = time.monotonic,
-) -> Timed:
+def time_call(device: Device, call: Call, reference: Call | None, effort: Effort) -> Timed:
     """Samples `call`, interleaved with `reference` if there is one. The first block is not kept."""
     sides = [_Side(device, side, effort.cold) for side in (call, reference) if side is not None]
     own, other = sides[0], sides[-1] if reference is not None else None
-    before, start = device.condition(), now()
+    before, start = device.condition(), device.now()
     _block(own, other)
     for side in sides:
         side.samples.clear()
@@ -71,15 +66,16 @@ def time_call(
             _block(other, own)
         else:
             _block(own, other)
-        blocks, took = blocks + 1, now() - start
+        blocks, took = blocks + 1, device.now() - start
         up = took > effort.time_limit_s and (blocks >= FEWEST_BLOCKS or took > PATIENCE * effort.time_limit_s)
         if blocks < look and not up:
             continue
-        converged = _converged(own.samples, other.samples if other else None, effort)
+        agree = _agree(own.samples, other.samples if other else None, effort)
+        converged = agree and took >= effort.least_s
         if converged or up:
             break
         look = math.ceil(1.25 * blocks)
-    after, took = device.condition(), now() - start
+    after, took = device.condition(), device.now() - start
     if device.facts.counts_waiting and _share(before.waited_s, after.waited_s, took) > MOST_WAITED:
         # The figures may agree and yet be those of the other programs.
         converged = False
@@ -110,7 +106,7 @@ def _block(outer: _Side, inner: _Side | None) -> None:
     outer.sample()
 
 
-def _converged(samples: list[float], reference: list[float] | None, effort: Effort) -> bool:
+def _agree(samples: list[float], reference: list[float] | None, effort: Effort) -> bool:
     ordered = sorted(samples)
     middle = ordered[len(ordered) // 2]
     if not effort.ratio_only and half_width(median_interval(samples), middle) > effort.precision:

@@ -85,6 +85,7 @@ def contenders(device: torch.device) -> Iterator[Contender]:
         "F.unfold, then torch.cdist(p=1): how adder layers are run today",
         unfold_cdist,
         limit="adder",
+        estimated=False,
         scratch_bytes=_unfolded_bytes,
     )
 

@@ -44,10 +44,12 @@ def model_rows(
     """Rows with an empty path. rebuild: the model with real weights. inputs: of one forward, of any device,
     meta included; they are filled with random data. modes: of `EAGER`, `COMPILED`, `TRAINING`.
 
-    Each row stands against the multiplying model in the same mode and number format.
+    Each row stands against the multiplying model in the same mode and number format. Models run in floating
+    point: where other formats are asked for beside it they are left out.
     """
+    floating = [dtype for dtype in dtypes if dtype in TENSOR_DTYPES]
     for mode in modes:
-        for dtype in dtypes:
+        for dtype in floating or dtypes:
             for arithmetic in arithmetics:
                 reference = f"mac {mode} {dtype}" if arithmetic is not Arithmetic.MAC else ""
                 predicted: tuple[PredictedTime, ...] = ()

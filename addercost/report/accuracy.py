@@ -29,11 +29,11 @@ RESULTS = Path(__file__).with_name("digits_accuracies.json")
 
 METHODS = {
     "cnn": "CNN",
-    "cnn-norms": "CNN, batch norm after linear layers, too",
-    "full-alr": "adder, full-precision gradient, adaptive rate",
-    "full-ilr": "adder, full-precision gradient, increased rate",
-    "sign-alr": "adder, sign gradient, adaptive rate",
-    "sign-ilr": "adder, sign gradient, increased rate",
+    "cnn-norms": "CNN, norms",
+    "full-alr": "adder, full, ALR",
+    "full-ilr": "adder, full, ILR",
+    "sign-alr": "adder, sign, ALR",
+    "sign-ilr": "adder, sign, ILR",
     "bnn": "BNN",
 }
 """What is trained, in the order of the paper's claims."""

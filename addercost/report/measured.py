@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from addercost.measure.intervals import verdict
 from addercost.report.measurements import Measurements
 from addercost.report.tables import Column, Kind, Table
 from addercost.units import si
@@ -34,6 +35,14 @@ def measured_table(measurements: Measurements) -> Table:
         Column("low_s", "95 % from", Kind.QUANTITY, "s"),
         Column("high_s", "to", Kind.QUANTITY, "s"),
     ]
+    if any(row.reference for row in measurements.rows):
+        columns += [
+            Column("reference", "reference"),
+            Column("ratio", "time / reference", Kind.RATIO),
+            Column("ratio_low", "95 % from ", Kind.RATIO),
+            Column("ratio_high", "to ", Kind.RATIO),
+            Column("verdict", "than the reference"),
+        ]
     for hardware, model in models:
         columns += [
             Column(f"{model}@{hardware}", f"predicted, {model} on {hardware}", Kind.QUANTITY, "s"),
@@ -52,6 +61,10 @@ def measured_table(measurements: Measurements) -> Table:
             "low_s": low,
             "high_s": high,
         }
+        if row.ratio is not None:
+            ratio, within = row.ratio
+            cells |= {"reference": row.reference, "ratio": ratio, "verdict": verdict(within).value}
+            cells |= dict(zip(("ratio_low", "ratio_high"), within or (None, None), strict=True))
         for p in row.predicted:
             cells[f"{p.model}@{p.hardware}"] = p.seconds
             cells[f"error:{p.model}@{p.hardware}"] = p.seconds / row.median_s

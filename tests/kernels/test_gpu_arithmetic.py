@@ -17,7 +17,7 @@ from torch import Tensor
 
 from addercost.kernels import reference
 from addercost.kernels.problem import Geometry, empty_output
-from addercost.kernels.signs import pack_filters
+from addercost.kernels.signs import pack_filters, words_by_filter
 from tests.kernels.geometries import GEOMETRIES
 
 pytest.importorskip("triton", reason="the GPU kernels need triton")
@@ -225,7 +225,7 @@ def test_signs(launch: Any, image: Any, filters: Any, geometry: Geometry) -> Non
     x[..., 0], x[..., -1] = 0.0, -0.0
     expected = reference.binary_forward(x, w, geometry)
     words = launch.pack_signs(x, geometry.groups), launch.pack_signs(w, 1)
-    assert torch.equal(launch.filter_words(pack_filters(w, geometry.groups), tuple(w.shape)), words[1])
+    assert torch.equal(words_by_filter(pack_filters(w, geometry.groups), tuple(w.shape)), words[1])
     out = launch.convolve("xnor", *words, geometry, output_for(expected, torch.int32), emulate=True)
     assert torch.equal(w[0].numel() - 2.0 * out, expected)
 

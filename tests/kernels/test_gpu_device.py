@@ -103,6 +103,16 @@ def test_bytes_and_signs_are_exact(image: Any, filters: Any, geometry: Geometry)
     assert set(dispatch.runs) == {(name, "triton") for name in operations}
 
 
+@pytest.mark.parametrize(("image", "filters", "geometry"), GEOMETRIES + LARGER)
+def test_signs_packed_beforehand(image: Any, filters: Any, geometry: Geometry) -> None:
+    x, w = operands(image, filters, geometry, torch.float32, torch.contiguous_format)
+    factors = pack_factors(torch.rand(w.shape[0], device="cuda"), None, geometry.groups)
+    arguments = (x, pack_filters(w, geometry.groups), factors, tuple(w.shape), geometry)
+    ours = dispatch.binary_packed_forward(*arguments)  # type: ignore[arg-type]
+    torch.testing.assert_close(ours, reference.binary_packed_forward(*arguments))  # type: ignore[arg-type]
+    assert dispatch.runs["binary_packed_forward", "triton"] == 1
+
+
 @pytest.mark.parametrize(
     ("image", "filters", "geometry"), [g for g in GEOMETRIES + LARGER if g.values[0][1] % 2 == 0]
 )

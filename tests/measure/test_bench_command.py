@@ -87,7 +87,7 @@ def test_report_and_plot_read_it(device: ScriptedDevice, command: str, tmp_path:
 def test_a_killed_run_goes_on(device: ScriptedDevice, tmp_path: Path, monkeypatch, capsys) -> None:
     out = tmp_path / "out.json"
     arguments = ("--conv", SHAPE, "--arithmetic", "mac,adder", "-o", str(out))
-    plain, left = device.sample, [150]
+    plain, left = device.sample, [300]
 
     def sample(*given):
         left[0] -= 1
@@ -150,7 +150,7 @@ def test_whole_models(device: ScriptedDevice, tmp_path: Path, monkeypatch, capsy
     monkeypatch.setattr(whole_model.torch, "compile", refuses)
     out = tmp_path / "out.json"
     assert bench(
-        "zoo:lenet5-bn", "--arithmetic", "mac,adder", "--end-to-end", "--training", "-o", str(out), "-q"
+        "zoo:lenet5-bn", "--arithmetic", "mac,adder", "--dtype", "fp32,int8", "--end-to-end", "--training", "-o", str(out), "-q"
     ) == 0  # fmt: skip
     found = read_measurements(out)
     whole = [(row.arithmetic, row.implementation) for row in found.rows if not row.path]

@@ -64,7 +64,7 @@ def expected(contender: Contender, case: LayerCase) -> torch.Tensor:
             out = reference.adder_forward(x, w, geometry)
         case Arithmetic.XNOR:
             out = reference.binary_forward(x, w, geometry)
-            if contender.implementation == "addercost layer":
+            if contender.implementation in ("addercost layer", "packed layer"):
                 out = out * filter_scale(w)[:, None, None]
         case Arithmetic.SHIFT:
             out = reference.mac_forward(x, power_of_two(w), geometry)

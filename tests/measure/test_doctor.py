@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from addercost.cli.group import cli
 from addercost.hardware.loader import list_hardware
+from addercost.hardware.matching import matching_tables
 from addercost.measure import doctor
 from addercost.measure.doctor import Finding, State, package
 
@@ -96,9 +97,9 @@ def test_requirements_are_those_of_the_project(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_built_in_table_of_a_core() -> None:
-    assert doctor.matching_tables("znver4") == ("amd-zen4",)
-    assert doctor.matching_tables("neoverse-v1") == ("neoverse-v1",)
-    assert doctor.matching_tables("znver") == doctor.matching_tables("") == ()
+    assert matching_tables("znver4") == ("amd-zen4",)
+    assert matching_tables("neoverse-v1") == ("neoverse-v1",)
+    assert matching_tables("znver") == matching_tables("") == ()
 
 
 @pytest.mark.parametrize(

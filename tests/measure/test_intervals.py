@@ -114,12 +114,12 @@ def test_the_decision_rule_under_noise(make) -> None:
     equal = found = 0
     for seed in range(PAIRS):
         device = ScriptedDevice(make(random.Random(seed)))
-        timed = time_call(device, Work(1e-3), Work(1e-3), effort, device.now)
+        timed = time_call(device, Work(1e-3), Work(1e-3), effort)
         equal += (
             verdict(interleaved_ratio(timed.samples_s, timed.reference_samples_s)[1]) is Verdict.CANNOT_TELL
         )
         device = ScriptedDevice(make(random.Random(5000 + seed)))
-        timed = time_call(device, Work(1.03e-3), Work(1e-3), effort, device.now)
+        timed = time_call(device, Work(1.03e-3), Work(1e-3), effort)
         found += verdict(interleaved_ratio(timed.samples_s, timed.reference_samples_s)[1]) is Verdict.SLOWER
     assert equal >= 0.99 * PAIRS
     assert found >= 0.95 * PAIRS

@@ -45,7 +45,7 @@ def plan(name: str, work: Work | Exception) -> RowPlan:
 def done(output: Path | None, plans: list[RowPlan]) -> tuple[Journal, ScriptedDevice]:
     device = ScriptedDevice()
     journal = open_journal(HEADING, output)
-    run(plans, device, journal, Effort(), now=device.now)
+    run(plans, device, journal, Effort())
     return journal, device
 
 
@@ -58,7 +58,7 @@ def test_rows_are_there_as_soon_as_they_are_made(tmp_path: Path) -> None:
 
     device = ScriptedDevice()
     plans = [plan(name, Work(2e-3)) for name in "abc"]
-    run(plans, device, open_journal(HEADING, output), Effort(), said, device.now)
+    run(plans, device, open_journal(HEADING, output), Effort(), said)
     assert seen == [1, 2, 3]
 
 

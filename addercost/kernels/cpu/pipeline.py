@@ -14,6 +14,7 @@ from typing import Any
 
 import halide as hl
 
+from addercost.kernels.cpu.interleave import interleaved, schedule_interleaved
 from addercost.kernels.cpu.sites import SITES, Site
 
 Guard = hl.TailStrategy.GuardWithIf
@@ -200,7 +201,7 @@ class _Algorithm:
         rows[m, group, jo, self.block, self.g] = self.weight[
             jo * side + m % side, hl.min(filter_, self.weight.dim(1).extent() - 1), self.g
         ]
-        self.weight_stages = _interleaved(rows, (m, group, jo, self.block, self.g), side, side)
+        self.weight_stages = interleaved(rows, (m, group, jo, self.block, self.g), side, side)
         return self.weight_stages[-1]
 
     def _turned(self) -> Any:
@@ -211,7 +212,7 @@ class _Algorithm:
         rows = hl.Func("tile_rows")
         pixel = hl.min(m // self.kernel.lanes, self.kernel.pixels - 1)
         rows[(m, group, *place)] = self.stored[(lane, pixel, *place)]
-        self.output_stages = _interleaved(rows, (m, group, *place), self.rows, self.kernel.lanes)
+        self.output_stages = interleaved(rows, (m, group, *place), self.rows, self.kernel.lanes)
         return self.output_stages[-1]
 
     @property
@@ -252,16 +253,18 @@ class _Algorithm:
             weight = self.packed[self.pixel, j, self.tile, self.g]
         else:
             weight = self.packed[(*part, self.lane, j, self.block, self.g)]
+        self.owned: list[Any] = []
         total = hl.Func("total")
         at = (self.lane, self.pixel, self.block, self.tile, self.g, self.p, self.n)
         total[at] = hl.cast(self.site.accumulator, 0)
         if self.site.held:
-            own = hl.Func("own")
             k = hl.min(self.block * self.kernel.block + self.lane, self.held.dim(0).extent() - 1)
             across = hl.min(self.tile * self.kernel.pixels + self.pixel, self.held.dim(2).extent() - 1)
-            own[at] = self.held[k, self.g, across, self.p, self.n]
-            self.own = own
-            total[at] += self.site.combine(value, weight, own[at])
+            for index, make in enumerate(self.site.held):
+                own = hl.Func(f"own{index}")
+                own[at] = make(self.held[k, self.g, across, self.p, self.n])
+                self.owned.append(own)
+            total[at] += self.site.combine(value, weight, *(own[at] for own in self.owned))
         else:
             total[at] += self.site.combine(value, weight)
         return total
@@ -305,7 +308,8 @@ class _Algorithm:
         tiles = [self.stored, self.sum]
         if self.site.held:
             self.held.dim(0).set_stride(hl.Expr())
-            tiles.append(self.own.compute_at(self.stored, self.block).store_in(hl.MemoryType.Stack))
+            for own in self.owned:
+                tiles.append(own.compute_at(self.stored, self.block).store_in(hl.MemoryType.Stack))
         for stage in tiles:
             stage.bound(self.lane, 0, kernel.vector_run).bound(self.pixel, 0, kernel.pixels)
             stage.vectorize(self.lane, kernel.lanes).unroll(self.lane).unroll(self.pixel)
@@ -327,7 +331,7 @@ class _Algorithm:
         packed.reorder(self.lane, column, jo, group, self.block, self.g).vectorize(self.lane).unroll(column)
         for stage in self.weight_stages:
             stage.compute_at(packed, jo)
-        _schedule_interleaved(self.weight_stages, m, side, side)
+        schedule_interleaved(self.weight_stages, m, side, side)
 
     def _schedule_turned(self) -> None:
         m, group = self.turned_index
@@ -335,7 +339,7 @@ class _Algorithm:
         last.compute_at(self.output, self.tile_loop).bound(group, 0, self.kernel.vectors).unroll(group)
         for stage in self.output_stages[:-1]:
             stage.compute_at(last, group)
-        _schedule_interleaved(self.output_stages, m, self.rows, self.kernel.lanes)
+        schedule_interleaved(self.output_stages, m, self.rows, self.kernel.lanes)
 
     def _schedule_copies(self) -> None:
         kernel = self.kernel
@@ -377,28 +381,3 @@ class _Algorithm:
             scratch.vectorize(self.x, 16, hl.TailStrategy.RoundUp)
             rows = scratch.update().reorder(self.inner.x, *order[1:])
             rows.vectorize(self.inner.x, 16, hl.TailStrategy.Predicate)
-
-
-def _interleaved(rows: Any, at: tuple[Any, ...], number: int, length: int) -> list[Any]:
-    """`rows`, `number` (a power of two) vectors of `length` one after the other in its first axis, and after
-    it each stage of their transposition: one interleaves the first half of what is before it with the second.
-    """
-    m, rest = at[0], at[1:]
-    stages = [rows]
-    for _ in range(1, number.bit_length()):
-        stage = hl.Func(f"interleaved{len(stages)}")
-        stage[at] = stages[-1][(m // 2 + m % 2 * (number * length // 2), *rest)]
-        stages.append(stage)
-    return stages
-
-
-def _schedule_interleaved(stages: list[Any], m: Any, number: int, length: int) -> None:
-    half, pair = hl.Var("half"), hl.Var("pair")
-    for stage in stages:
-        stage.store_in(hl.MemoryType.Stack).bound(m, 0, number * length)
-        if stage is stages[0]:
-            stage.split(m, pair, m, length).vectorize(m).unroll(pair)
-        else:
-            # Two stores, of every second element each, become one of an interleaved vector.
-            stage.split(m, m, half, 2).split(m, pair, m, length)
-            stage.reorder(m, half, pair).vectorize(m).unroll(half).unroll(pair)

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from addercost.kernels.cpu.buffers import View, halide_buffer
+from addercost.kernels.cpu.interleave import channels_last_bytes
 from addercost.kernels.cpu.pipeline import KernelClass, compile_kernel
 from addercost.kernels.cpu.plan import Extents, choose_class, partition
 from addercost.kernels.cpu.sites import SITES
@@ -143,15 +144,17 @@ def _prepared(
     return input, weight.reshape(groups, weight.shape[0] // groups, -1).contiguous()
 
 
-def adder_input_gradient(grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
-    """Σ_{k,r,s} g · HardTanh(w - x), a convolution of `grad` [N, K, P, Q] at stride 1 with the filters turned
-    round: one for each of the stride's phases, with those taps that ever meet it.
-    Returns [N, C, H, W] like `input`."""
+def adder_input_gradient(
+    grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, site: str = "adder_gradient"
+) -> Tensor:
+    """Σ_{k,r,s} g · HardTanh(w - x), or what `site` puts in the place of HardTanh: a convolution of `grad`
+    [N, K, P, Q] at stride 1 with the filters turned round, one for each of the stride's phases, with those
+    taps that ever meet it. Returns [N, C, H, W] like `input`."""
     output = target = empty_output(input, list(input.shape))
     if input.shape[3] == 1 and input.shape[2] > 1:
         grad, input, weight, target = (t.transpose(2, 3) for t in (grad, input, weight, target))
         geometry = geometry.transposed()
-    grad, groups = _readable(grad), geometry.groups
+    grad, groups = _readable(grad, output_layout(input)), geometry.groups
     filters = weight.unflatten(0, (groups, weight.shape[0] // groups)).transpose(1, 2)
     rows, columns = (
         [_phase(index, input.shape[axis], weight.shape[axis], geometry, axis - 2) for index in range(stride)]
@@ -167,10 +170,10 @@ def adder_input_gradient(grad: Tensor, input: Tensor, weight: Tensor, geometry: 
             continue
         place = Geometry((1, 1), (row.padding, column.padding), (row.dilation, column.dilation), groups)
         if out.stride(1) == 1 or out.stride(3) == 1 or out.shape[3] == 1:
-            _gradient_phase(grad, x, taps.flip(3, 4), place, out)
+            _gradient_phase(site, grad, x, taps.flip(3, 4), place, out)
         else:
             dense = torch.empty(out.shape)
-            _gradient_phase(grad, x, taps.flip(3, 4), place, dense)
+            _gradient_phase(site, grad, x, taps.flip(3, 4), place, dense)
             out.copy_(dense)
     return output
 
@@ -197,13 +200,15 @@ def _phase(index: int, size: int, filter_size: int, geometry: Geometry, axis: in
     return _Phase(slice(index, size, stride), taps, step * (count - 1) - start, step)
 
 
-def _gradient_phase(grad: Tensor, input: Tensor, turned: Tensor, geometry: Geometry, target: Tensor) -> None:
+def _gradient_phase(
+    site: str, grad: Tensor, input: Tensor, turned: Tensor, geometry: Geometry, target: Tensor
+) -> None:
     """The convolution of `grad` with `turned` [G, C/G, K/G, R, S], each term clipped at `input`."""
     groups, filter_size = geometry.groups, (turned.shape[3], turned.shape[4])
     source, sink = _grouped(grad, groups), _grouped(target, groups)
     extents = _extents(source, sink, filter_size, geometry)
     layouts = _is_channels_last(grad), _is_channels_last(target)
-    kernel = choose_class("adder_gradient", extents, *layouts, False)
+    kernel = choose_class(site, extents, *layouts, False)
     flat = turned.reshape(groups, turned.shape[1], -1).contiguous()
     parameters = parameters_of(kernel, extents, geometry, filter_size, torch.get_num_threads())
     operands = (halide_buffer(t) for t in (source, flat, _grouped(input, groups)))
@@ -218,11 +223,11 @@ def _is_channels_last(image: Tensor) -> bool:
     return (image.shape[1] == 1 and image.stride(3) != 1) or image.stride(1) == 1
 
 
-def _readable(image: Tensor) -> Tensor:
-    """The image itself where a row or a pixel's channels lie densely, else a copy where they do."""
+def _readable(image: Tensor, layout: torch.memory_format = torch.channels_last) -> Tensor:
+    """The image itself where a row or a pixel's channels lie densely, else a copy in `layout`."""
     if image.stride(1) == 1 or (image.stride(3) == 1 and image.shape[3] > 1):
         return image
-    return image.contiguous(memory_format=torch.channels_last)
+    return image.contiguous(memory_format=layout)
 
 
 def _whole_lanes(input: Tensor, weight: Tensor, groups: int, packed: int) -> tuple[Tensor, Tensor]:
@@ -235,7 +240,7 @@ def _whole_lanes(input: Tensor, weight: Tensor, groups: int, packed: int) -> tup
         grouped: Tensor = input.unflatten(1, (groups, -1))
         input = F.pad(grouped, (0, 0, 0, 0, 0, missing)).flatten(1, 2)
         weight = F.pad(weight, (0, 0, 0, 0, 0, missing))
-    return input.contiguous(memory_format=torch.channels_last), weight.permute(0, 2, 3, 1)
+    return channels_last_bytes(input), weight.permute(0, 2, 3, 1)
 
 
 def _grouped(image: Tensor, groups: int) -> Tensor:

@@ -167,14 +167,6 @@ def pack_bytes(image: Tensor, groups: int) -> Tensor:
     return _as_words(padded).view(n, h, w, groups * width // 4).permute(0, 3, 1, 2)
 
 
-def filter_words(words: Tensor, shape: tuple[int, int, int, int]) -> Tensor:
-    """Filters as `kernels.signs.pack_filters` lays them out to [K, ⌈C/G/32⌉, R, S], as `pack_signs` does."""
-    k, _, r, s = shape
-    taps = words[..., : k // words.shape[0]].unflatten(1, (r, s, -1))
-    weight: Tensor = taps.permute(0, 4, 3, 1, 2).flatten(0, 1)
-    return weight
-
-
 def pack_halves(image: Tensor) -> Tensor:
     """[N, C, H, W] fp16 to [N, C/2, H, W] int32 words of two channels, channels-last. C is even."""
     n, c, h, w = image.shape

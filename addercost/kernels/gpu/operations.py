@@ -13,7 +13,7 @@ from torch import Tensor
 from addercost.kernels import dispatch, precision
 from addercost.kernels.gpu import launch
 from addercost.kernels.problem import Geometry, empty_output
-from addercost.kernels.signs import unpack_factors
+from addercost.kernels.signs import unpack_factors, words_by_filter
 
 FAILURES = (triton.TritonError, subprocess.CalledProcessError)
 """The second: the C compiler that builds Triton's launchers fails, where Python's headers are missing."""
@@ -88,7 +88,7 @@ def binary_packed_forward(
     n, _, h, w = input.shape
     size = [n, k, *geometry.output_size((h, w), (r, s))]
     differing = empty_output(input, size, torch.int32)
-    packed = launch.pack_signs(input, geometry.groups), launch.filter_words(words, shape)
+    packed = launch.pack_signs(input, geometry.groups), words_by_filter(words, shape)
     launch.convolve("xnor", *packed, geometry, differing, _EMULATE)
     scale, addend = (row[:, None, None].to(input.dtype) for row in unpack_factors(factors, k))
     sums = empty_output(input, size).copy_(differing.mul_(-2).add_(c * r * s))
