@@ -122,8 +122,8 @@ def test_a_whole_model_is_timed_with_its_launches(cuda: FakeCuda, device: Any) -
 
     layer, model = Slow(), Slow()
     model.inner = torch.nn.ReLU()
-    for module, recorded in ((layer, True), (model, False)):
-        call = partial(module, 10e-6)
+    for called, recorded in ((layer, True), (model, False)):
+        call = partial(called, 10e-6)
         assert (device.prepare(call) is not call) == recorded
 
 
