@@ -150,7 +150,8 @@ def test_whole_models(device: ScriptedDevice, tmp_path: Path, monkeypatch, capsy
     monkeypatch.setattr(whole_model.torch, "compile", refuses)
     out = tmp_path / "out.json"
     assert bench(
-        "zoo:lenet5-bn", "--arithmetic", "mac,adder", "--dtype", "fp32,int8", "--end-to-end", "--training", "-o", str(out), "-q"
+        "zoo:lenet5-bn", "--arithmetic", "mac,adder", "--dtype", "fp32,int8", "--end-to-end", "--training",
+        "-o", str(out), "-q",
     ) == 0  # fmt: skip
     found = read_measurements(out)
     whole = [(row.arithmetic, row.implementation) for row in found.rows if not row.path]
@@ -301,7 +302,8 @@ def test_measure_model_in_python(device: ScriptedDevice) -> None:
     import addercost
 
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 16, 5))
-    settings = addercost.BenchSettings(arithmetics=(addercost.Arithmetic.MAC,))
+    settings = addercost.BenchSettings(arithmetics=(addercost.Arithmetic.MAC,), training=True)
     found = addercost.measure_model(model, torch.zeros(2, 3, 6, 6), settings=settings)
     assert isinstance(found, Measurements)
-    assert {row.case for row in found.rows} == {"2,3,6,6,4,3,1,0", "linear:2,64,5"}
+    assert {row.case for row in found.rows if row.path} == {"2,3,6,6,4,3,1,0", "linear:2,64,5"}
+    assert [row.implementation for row in found.rows if not row.path] == ["training step"]

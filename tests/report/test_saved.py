@@ -163,6 +163,33 @@ def test_nan_in_measurements_leaves_the_row_out_and_says_so() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("samples", "words"),
+    [
+        pytest.param([1.0] * 59 + [float("inf")], "1 of 60 samples are no positive number", id="infinite"),
+        pytest.param([1.0] * 58, "do not pair up", id="too few"),
+    ],
+)
+def test_a_reference_that_cannot_be_used_leaves_the_row_out(samples: list[float], words: str) -> None:
+    data = sample_data.measurements(rows=2)
+    data["rows"][0] |= {"reference": "other", "reference_samples_s": samples}
+    made = measurements_from_data(data)
+    assert len(made.left_out) == 1 and words in made.left_out[0]
+
+
+def test_a_row_against_its_reference_in_a_report() -> None:
+    """60 samples, each twice its reference: the ratio is 2 in every block, and its interval too."""
+    from addercost.report.measured import measured_table
+
+    data = sample_data.measurements(rows=1)
+    samples = data["rows"][0]["samples_s"]
+    data["rows"][0] |= {"reference": "other", "reference_samples_s": [s / 2 for s in samples]}
+    first, *rest = measured_table(measurements_from_data(data)).rows
+    assert (first["reference"], first["verdict"]) == ("other", "slower")
+    assert [first[name] for name in ("ratio", "ratio_low", "ratio_high")] == pytest.approx([2, 2, 2])
+    assert all("ratio" not in row for row in rest)
+
+
 def test_nan_in_a_prediction_is_refused() -> None:
     data = sample_data.measurements(rows=1)
     data["rows"][0]["predicted"][0]["seconds"] = float("nan")
