@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from addercost.kernels.cpu import depthwise
 from addercost.kernels.cpu.buffers import View, halide_buffer
 from addercost.kernels.cpu.interleave import channels_last_bytes
 from addercost.kernels.cpu.pipeline import KernelClass, compile_kernel
@@ -53,8 +54,14 @@ def convolve(
     Returns [N, K, P, Q] in `layout`, by default channels-last like the input.
     Raises halide.HalideError when the kernel cannot be compiled or run.
     """
-    place = (input.shape, input.stride(), weight.shape, weight.stride())
     layout = layout or output_layout(input)
+    if layout == torch.channels_last and depthwise.takes(site, weight, geometry.groups):
+        (h, w), (r, s) = input.shape[2:], weight.shape[2:]
+        size = [input.shape[0], weight.shape[0], *geometry.output_size((h, w), (r, s))]
+        output = torch.empty(size, dtype=SITES[site].output, memory_format=layout)
+        depthwise.convolve(site, input, weight, geometry, output)
+        return output
+    place = (input.shape, input.stride(), weight.shape, weight.stride())
     plan = _plan(site, *place, geometry, terms, layout, torch.get_num_threads())
     if plan.copied:
         input, weight = _prepared(site, input, weight, geometry, plan.transposed)
@@ -205,6 +212,9 @@ def _gradient_phase(
 ) -> None:
     """The convolution of `grad` with `turned` [G, C/G, K/G, R, S], each term clipped at `input`."""
     groups, filter_size = geometry.groups, (turned.shape[3], turned.shape[4])
+    if turned.shape[2] == 1 and depthwise.takes(site, turned[:, :, 0].flatten(0, 1)[:, None], groups):
+        depthwise.convolve(site, grad, turned[:, :, 0].flatten(0, 1)[:, None], geometry, target, input)
+        return
     source, sink = _grouped(grad, groups), _grouped(target, groups)
     extents = _extents(source, sink, filter_size, geometry)
     layouts = _is_channels_last(grad), _is_channels_last(target)
