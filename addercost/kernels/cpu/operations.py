@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from addercost.kernels.cpu import binary, run
+from addercost.kernels.cpu import gradient as gradients
 from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.signs import pack_factors
 
@@ -38,14 +39,14 @@ def adder_input_gradient(
         # Vector minima, maxima and comparisons drop a NaN; the reference keeps it.
         return None
     if gradient == "sign":
-        result = run.adder_input_gradient(g, x, w, geometry, "adder_gradient_sign")
+        result = gradients.input_gradient(g, x, w, geometry, "adder_gradient_sign")
     elif max(-least, most) <= NEAR:
-        result = run.adder_input_gradient(g, x, w, geometry, "adder_gradient_near")
+        result = gradients.input_gradient(g, x, w, geometry, "adder_gradient_near")
         groups = geometry.groups
         sums = _reached_sums(g, w, (x.shape[2], x.shape[3]), geometry)[:, :, None]
         result.unflatten(1, (groups, -1)).addcmul_(x.unflatten(1, (groups, -1)), sums, value=-1)
     else:
-        result = run.adder_input_gradient(g, x, w, geometry)
+        result = gradients.input_gradient(g, x, w, geometry)
     return result.to(input.dtype)
 
 

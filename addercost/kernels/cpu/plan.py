@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import halide as hl
 
-from addercost.kernels.cpu.pipeline import KernelClass
+from addercost.kernels.cpu.kernel_class import KernelClass
 from addercost.kernels.cpu.sites import SITES
 
 SCRATCH_BYTES = 256 << 10
