@@ -30,7 +30,7 @@ from torch import Tensor
 
 from addercost.arithmetic import Arithmetic
 from addercost.kernels import dispatch
-from addercost.kernels.cpu import gradient, run
+from addercost.kernels.cpu import run
 from addercost.kernels.cpu.limits import limit_sites_per_second
 from addercost.kernels.problem import Geometry
 from addercost.kernels.signs import pack_factors, pack_filters
@@ -83,7 +83,7 @@ def contenders(layer: Layer, channels_last: bool) -> dict[str, Callable[[], obje
         "binary packed": lambda: binary_ops.conv2d_packed(x, *packed),
         "adder layer": lambda: adder_ops.conv2d(x, w, None, *arguments, "full"),
         "binary layer": lambda: binary_ops.conv2d(x, w, None, *arguments),
-        "adder gradient": lambda: gradient.input_gradient(grad, x, w, geometry),
+        "adder gradient": lambda: dispatch.adder_input_gradient(grad, x, w, geometry, "full"),
         "memory": lambda: target.copy_(moved),
     }
 
