@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
+import math
 import platform
 import statistics
 import time
@@ -106,6 +107,8 @@ def bench_layer(kind: str, layer: Layer, channels_last: bool, rounds: int) -> Ro
         "kind": kind,
         "layer": layer.name,
         "layout": "nhwc" if channels_last else "nchw",
+        "weight_mb": 4e-6 * math.prod(layer.weight_shape),
+        "pixels": layer.output_elements // layer.filters,
         "rate": rate,
         "median": {name: layer.sites / statistics.median(s) / 1e9 for name, s in seconds.items()},
         "share": {name: rate[name] / limits[site] / torch.get_num_threads() for name, site in LIMITS.items()},
