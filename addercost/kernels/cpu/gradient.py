@@ -21,6 +21,7 @@ from addercost.kernels.cpu.run import (
     readable,
 )
 from addercost.kernels.problem import Geometry, empty_output, output_layout
+from addercost.kernels.signs import FILTER_BLOCK
 
 
 def input_gradient(
@@ -42,6 +43,8 @@ def input_gradient(
     for row, column in product(rows, columns):
         x, out = (t[:, :, row.pixels, column.pixels] for t in (input, target))
         taps = filters[..., row.taps, column.taps]
+        if taps.shape[3:] != (1, 1):
+            taps = taps.flip(3, 4)
         if out.numel() == 0:
             continue
         if taps.numel() == 0:
@@ -49,10 +52,10 @@ def input_gradient(
             continue
         place = Geometry((1, 1), (row.padding, column.padding), (row.dilation, column.dilation), groups)
         if out.stride(1) == 1 or out.stride(3) == 1 or out.shape[3] == 1:
-            _gradient_phase(site, grad, x, taps.flip(3, 4), place, out)
+            _gradient_phase(site, grad, x, taps, place, out)
         else:
             dense = torch.empty(out.shape)
-            _gradient_phase(site, grad, x, taps.flip(3, 4), place, dense)
+            _gradient_phase(site, grad, x, taps, place, dense)
             out.copy_(dense)
     return output
 
@@ -90,8 +93,10 @@ def _gradient_phase(
     source, sink = grouped(grad, groups), grouped(target, groups)
     extents = extents_of(source, sink, filter_size, geometry)
     layouts = is_channels_last(grad), is_channels_last(target)
-    kernel = choose_class(site, extents, *layouts, False)
-    flat = turned.reshape(groups, turned.shape[1], -1).contiguous()
+    # A 1×1 filter turned round has the input's channels innermost as it is.
+    innermost = filter_size == (1, 1) and turned.shape[1] % FILTER_BLOCK == 0 and turned.stride(1) == 1
+    kernel = choose_class(site, extents, *layouts, False, innermost)
+    flat = turned.flatten(2) if innermost else turned.reshape(groups, turned.shape[1], -1).contiguous()
     parameters = parameters_of(kernel, extents, geometry, filter_size, torch.get_num_threads())
     operands = (halide_buffer(t) for t in (source, flat, grouped(input, groups)))
     compiled(kernel)(*operands, *parameters, halide_buffer(sink))
