@@ -1,12 +1,15 @@
 """One row: a call and its reference sampled in turn, A B B A, until the intervals are narrow enough.
 
-Every other block is B A A B: the side whose two samples lie further apart would otherwise have the better
-chance of a good moment.
+Whether a block is A B B A or B A A B is drawn by lot: the side whose two samples lie further apart has the
+better chance of a good moment, and turns in a fixed rhythm would beat against that of another program's.
+Under random turns the sign of each block is a fair coin where the sides are equal, however the noise is
+ordered in time (Fisher, The Design of Experiments, 1935).
 """
 
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -23,6 +26,10 @@ PATIENCE = 4
 SAMPLE_S = 0.3e-3
 """Short calls are repeated until one sample takes about this long: far more than reading the clock does, far
 less than the time another program gets when it takes the core."""
+
+SINGLE_RUNS = 5
+ALIKE = 2.0
+"""Sides within this factor repeat their calls equally often in a sample."""
 
 MOST_STEAL, MOST_WAITED, MOST_DRIFT = 0.01, 0.05, 0.03
 
@@ -56,13 +63,18 @@ def time_call(device: Device, call: Call, reference: Call | None, effort: Effort
     """Samples `call`, interleaved with `reference` if there is one. The first block is not kept."""
     sides = [_Side(device, side, effort.cold) for side in (call, reference) if side is not None]
     own, other = sides[0], sides[-1] if reference is not None else None
+    if max(side.once_s for side in sides) < ALIKE * min(side.once_s for side in sides):
+        # The first run of a sample meets colder caches than the others: sides that are close must share that.
+        calls = max(side.calls for side in sides)
+        for side in sides:
+            side.calls = calls
     before, start = device.condition(), device.now()
     _block(own, other)
     for side in sides:
         side.samples.clear()
-    look, blocks = FIRST_LOOK, 0
+    look, blocks, turns = FIRST_LOOK, 0, random.Random(0)
     while True:
-        if other is not None and blocks % 2:
+        if other is not None and turns.random() < 0.5:
             _block(other, own)
         else:
             _block(own, other)
@@ -90,8 +102,8 @@ class _Side:
         self.device, self.cold = device, cold
         self.call = device.prepare(call)
         self.samples: list[float] = []
-        once = min(device.sample(self.call, 1, cold) for _ in range(2))
-        self.calls = 1 if cold else max(1, round(SAMPLE_S / max(once, 1e-9)))
+        self.once_s = min(device.sample(self.call, 1, cold) for _ in range(SINGLE_RUNS))
+        self.calls = 1 if cold else max(1, round(SAMPLE_S / max(self.once_s, 1e-9)))
 
     def sample(self) -> None:
         self.samples.append(self.device.sample(self.call, self.calls, self.cold))

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import itertools
 import random
+from itertools import pairwise
 
 import pytest
 from scripted_device import ScriptedDevice, Work, independent
 
 from addercost.measure.device import Condition
-from addercost.measure.runner import FIRST_LOOK, SAMPLE_S, Effort, condition_warnings, time_call
+from addercost.measure.runner import FIRST_LOOK, SAMPLE_S, SINGLE_RUNS, Effort, condition_warnings, time_call
 
 
 def test_sides_take_turns() -> None:
-    """Two single runs each to see how long they take, a first block that is not kept, then A B B A and
-    B A A B in turn."""
+    """Single runs of each to see how long they take, a first block that is not kept, then A B B A or B A A B
+    by lot."""
     device = ScriptedDevice()
     timed = time_call(device, Work(1e-3, "A"), Work(1e-3, "B"), Effort(least_s=0))
-    assert "".join(device.order[:8]) == "AABB" + "ABBA"
-    assert "".join(device.order[8:24]) == "ABBABAABABBABAAB"
-    assert len(device.order) == 8 + 4 * FIRST_LOOK
+    start = 2 * SINGLE_RUNS + 4
+    assert "".join(device.order[:start]) == "A" * SINGLE_RUNS + "B" * SINGLE_RUNS + "ABBA"
+    blocks = ["".join(device.order[i : i + 4]) for i in range(start, len(device.order), 4)]
+    assert set(blocks) == {"ABBA", "BAAB"}
+    assert 3 <= blocks.count("ABBA") <= FIRST_LOOK - 3 and len(blocks) == FIRST_LOOK
+    assert any(one == two for one, two in pairwise(blocks)), "turns in a fixed rhythm"
     assert len(timed.samples_s) == len(timed.reference_samples_s) == 2 * FIRST_LOOK
     assert timed.converged
 
@@ -49,7 +53,7 @@ def test_short_calls_are_repeated(seconds: float, calls: int) -> None:
 
     device.sample = sample
     time_call(device, Work(seconds), None, Effort(time_limit_s=1.0))
-    assert asked[:2] == [1, 1] and set(asked[2:]) == {calls}
+    assert set(asked[:SINGLE_RUNS]) == {1} and set(asked[SINGLE_RUNS:]) == {calls}
 
 
 def test_cold_runs_are_single() -> None:
@@ -152,3 +156,24 @@ def test_a_run_shorter_than_disturbances_is_not_believed() -> None:
     device = ScriptedDevice()
     timed = time_call(device, Work(1e-3), Work(1e-3), Effort(least_s=0.2))
     assert timed.converged and 0.2 <= device.elapsed < 0.3
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        pytest.param(0.19e-3, 0.21e-3, True, id="close: 2 and 1 calls become 2 and 2"),
+        pytest.param(0.05e-3, 0.3e-3, False, id="far apart"),
+    ],
+)
+def test_sides_that_are_close_repeat_equally_often(one: float, other: float, alike: bool) -> None:
+    """0.3 ms by 0.19 ms is 1.6, by 0.21 ms 1.4: rounding alone would tell two equal sides apart."""
+    device, asked = ScriptedDevice(), {"A": set(), "B": set()}
+    plain = device.sample
+
+    def sample(call, number, cold):
+        asked[call.name].add(number)
+        return plain(call, number, cold)
+
+    device.sample = sample
+    time_call(device, Work(one, "A"), Work(other, "B"), Effort(time_limit_s=1.0))
+    assert (asked["A"] == asked["B"] == {1, 2}) is alike
