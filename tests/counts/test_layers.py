@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from addercost import layers
 from addercost.counts.model import ModelCounts, count
 from addercost.trace.tracer import trace
 from tests.counts.oracle import Function
@@ -172,6 +173,24 @@ def test_a_quantised_model() -> None:
     assert counts.complete, counts.uncounted
     assert counts.mac_sites == 2 * 6 * 5
     assert counts.total.by_format()["int8"] == {"mul": 60}
+
+
+def test_a_packed_binary_layer() -> None:
+    """16·6·6 outputs of 8·3·3 pairings; each output takes a factor and an addend."""
+    x, model = torch.randn(1, 8, 6, 6), nn.Sequential(layers.BinaryConv2d(8, 16, 3, padding=1)).eval()
+    counts = count(trace(layers.pack_binary(model), x))
+    assert counts.complete and counts.mac_sites == 16 * 36 * 72
+    unpacked = count(trace(model, x)).total.by_class()
+    assert counts.total.by_class() == {**unpacked, "add": unpacked.get("add", 0) + 16 * 36}
+
+
+def test_a_quantised_adder_layer() -> None:
+    """16·6·6 outputs of 8·3·3 differences of bytes, summed in 32 bits."""
+    x, layer = torch.randn(1, 8, 6, 6), layers.AdderConv2d(8, 16, 3, padding=1).eval()
+    counts = count(trace(nn.Sequential(layers.quantize_adder(layer, x)), x))
+    formats = counts.total.by_format()
+    assert counts.complete and counts.mac_sites == 16 * 36 * 72
+    assert formats["uint8"]["add"] == 16 * 36 * 72 and formats["int32"]["add"] == 16 * 36 * 72
 
 
 def test_bytes_of_a_linear_layer() -> None:

@@ -33,7 +33,7 @@ def _linear_as(arithmetic: Arithmetic, call: OpCall) -> Work:
     return Work((sites,))
 
 
-@rule("addercost.adder_conv2d")
+@rule("addercost.adder_conv2d", "addercost.adder_conv2d_u8")
 def adder_conv2d(call: OpCall) -> Work:
     return _convolution_as(Arithmetic.ADDER, call)
 
@@ -67,6 +67,25 @@ def adder_pairs(call: OpCall) -> Work:
 @rule("addercost.binary_conv2d")
 def binary_conv2d(call: OpCall) -> Work:
     return _convolution_as(Arithmetic.XNOR, call)
+
+
+@rule("addercost.binary_conv2d_packed")
+def binary_conv2d_packed(call: OpCall) -> Work:
+    """x: [N, C, H, W], weight_shape: [K, C/G, R, S], out: [N, K, P, Q]; a sum takes a factor and an addend."""
+    x, out, shape = call.tensor("input"), call.output, call.args["weight_shape"]
+    assert isinstance(shape, tuple)
+    terms = math.prod(size for size in shape[1:] if isinstance(size, int))
+    sites = Sites(
+        count=out.numel * terms,
+        outputs=out.numel if terms else 0,
+        biased=out.numel,
+        inputs=x.numel,
+        number_format=x.number_format,
+        accumulator_format=accumulator_of(x.number_format),
+        arithmetic=Arithmetic.XNOR,
+        weighted=True,
+    )
+    return Work((sites,))
 
 
 @rule("addercost.binary_linear")
