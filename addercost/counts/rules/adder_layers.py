@@ -71,7 +71,7 @@ def binary_conv2d(call: OpCall) -> Work:
 
 @rule("addercost.binary_conv2d_packed")
 def binary_conv2d_packed(call: OpCall) -> Work:
-    """x: [N, C, H, W], weight_shape: [K, C/G, R, S], out: [N, K, P, Q]; a sum takes a factor and an addend."""
+    """x: [N, C, H, W], weight_shape: [K, C/G, R, S], out: [N, K, P, Q]; a sum has a factor and an addend."""
     x, out, shape = call.tensor("input"), call.output, call.args["weight_shape"]
     assert isinstance(shape, tuple)
     terms = math.prod(size for size in shape[1:] if isinstance(size, int))
