@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-browser reports predicted-reports machine-report training-report check check-static lint types format clean help
+.PHONY: demo test test-browser reports predicted-reports machine-report training-report gpu-check check \
+	check-static lint types format clean help
 
 help:
 	@echo "make demo          profile LeNet-5-BN and print the paper's comparison"
@@ -12,6 +13,7 @@ help:
 	@echo "make test-browser  the HTML report in a real browser"
 	@echo "make reports       write reports/ again, the predictions and this machine's measurements"
 	@echo "make predicted-reports  the predictions alone, in seconds"
+	@echo "make gpu-check     test and time the GPU kernels into reports/, on a machine with torch and Triton"
 	@echo "make training-report  train on the digits and write reports/training-digits"
 	@echo "make check         tests, lint and types"
 	@echo "make format        let ruff format the code"
@@ -41,6 +43,10 @@ machine-report: $(VENV)/.installed-dev
 # Trains for minutes; what is done is kept under output/ and not done again.
 training-report: $(VENV)/.installed-dev
 	$(BIN)/python tools/train_digits.py
+
+# Uses the Python there is: a machine with a GPU brings its own torch and Triton.
+gpu-check:
+	$(PYTHON) tools/gpu_check.py
 
 check: test check-static
 

@@ -12,7 +12,12 @@ def summary(layers: list[Row], rivals: list[Row], start: Row, cores: list[Row]) 
     """Lines: the target, its class of layers, met or NOT MET, the smallest figure, and every layer below."""
     for kind, minimum in (("resnet", 0.9), ("small", 0.6)):
         yield from _target(
-            f"adder ≥ {minimum} of the add limit", kind, layers, minimum, lambda r: r["share"]["adder"]
+            f"adder ≥ {minimum} of the add limit",
+            kind,
+            layers,
+            minimum,
+            lambda r: r["share"]["adder"],
+            lambda r: f"{r['weight_mb']:.1f} MB of weights, each meets {r['pixels']} outputs",
         )
     for kind in ("resnet", "small"):
         yield from _target("mac ≥ 0.9 of torch", kind, layers, 0.9, lambda r: r["ratio"]["mac / torch"])

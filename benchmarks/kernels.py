@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
+import math
 import platform
 import statistics
 import time
@@ -83,7 +84,7 @@ def contenders(layer: Layer, channels_last: bool) -> dict[str, Callable[[], obje
         "binary packed": lambda: binary_ops.conv2d_packed(x, *packed),
         "adder layer": lambda: adder_ops.conv2d(x, w, None, *arguments, "full"),
         "binary layer": lambda: binary_ops.conv2d(x, w, None, *arguments),
-        "adder gradient": lambda: run.adder_input_gradient(grad, x, w, geometry),
+        "adder gradient": lambda: dispatch.adder_input_gradient(grad, x, w, geometry, "full"),
         "memory": lambda: target.copy_(moved),
     }
 
@@ -106,6 +107,8 @@ def bench_layer(kind: str, layer: Layer, channels_last: bool, rounds: int) -> Ro
         "kind": kind,
         "layer": layer.name,
         "layout": "nhwc" if channels_last else "nchw",
+        "weight_mb": 4e-6 * math.prod(layer.weight_shape),
+        "pixels": layer.output_elements // layer.filters,
         "rate": rate,
         "median": {name: layer.sites / statistics.median(s) / 1e9 for name, s in seconds.items()},
         "share": {name: rate[name] / limits[site] / torch.get_num_threads() for name, site in LIMITS.items()},

@@ -1,4 +1,6 @@
-"""Measures this machine into one folder of reports/: `python tools/machine_report.py [--device cuda]`.
+"""Measures this machine's processor into one folder of reports/: `python tools/machine_report.py`.
+
+`gpu_check.py` does so for a GPU.
 
 Every model is timed by `addercost bench` in a process of its own, layer by layer and whole, and a training
 step of it; `addercost verdict` reads the timings. Raw samples are kept. What the time limit stops keeps its
@@ -27,18 +29,12 @@ from addercost.report.measurements import Measurements, measurements_to_json
 from addercost.report.network_ratio import network_ratio
 from addercost.report.text import markdown_cell
 
-BATCHES = {
-    "lenet5-bn": {"cpu": 32, "cuda": 256},
-    "resnet20-cifar": {"cpu": 16, "cuda": 256},
-    "vgg-small": {"cpu": 4, "cuda": 128},
-    "resnet18": {"cpu": 1, "cuda": 32},
-    "resnet50": {"cpu": 1, "cuda": 32},
-}
-DTYPES = {"cpu": "fp32,bf16,int8", "cuda": "fp32,fp16,bf16,int8"}
+BATCHES = {"lenet5-bn": 32, "resnet20-cifar": 16, "vgg-small": 4, "resnet18": 1, "resnet50": 1}
+DTYPES = "fp32,bf16,int8"
 ARITHMETICS = "mac,adder,xnor"
 
 METHOD = """\
-Made by `python tools/machine_report.py --device {device}`; every figure here was measured on that machine. A
+Made by `python tools/machine_report.py`; every figure here was measured on that machine, on one core. A
 ratio is the convolutional network's time by the other's: above 1 the other is faster. Layers are timed one by
 one, each in turn with the vendor's convolution, in the same number format where it has one, and added up.
 Whole models and training steps are runs of the model, in turn with the same model of convolutions. Brackets
@@ -79,7 +75,6 @@ class Progress:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--output", type=Path, help="Default: reports/NAME-OF-THE-DEVICE.")
     parser.add_argument("--minutes", type=float, default=20.0, help="For everything. Default: 20.")
     parser.add_argument("--time-limit", type=float, default=0.4, help="Seconds for one timing. Default: 0.4.")
@@ -89,29 +84,29 @@ def main() -> None:
     models = options.model or list(BATCHES)
     if options.dry_run:
         for model in models:
-            print(f"{model}: batch {BATCHES[model][options.device]}, {DTYPES[options.device]}, {ARITHMETICS}")
+            print(f"{model}: batch {BATCHES[model]}, {DTYPES}, {ARITHMETICS}")
         return
-    settings = BenchSettings(device=options.device)
+    settings = BenchSettings()
     device = open_device(settings)
     facts = environment(device.facts)
     device.close()
-    folder = options.output or Path("reports") / slug(facts[options.device])
+    folder = options.output or Path("reports") / slug(facts["cpu"])
     folder.mkdir(parents=True, exist_ok=True)
     progress = Progress(time.monotonic() + 60 * options.minutes)
-    tables = host_table(folder, progress) if options.device == "cpu" else ()
+    tables = host_table(folder, progress)
     for number, model in enumerate(models):
         share_s = progress.left_s / (len(models) - number)
         if share_s < 5:
             progress.problems.append(f"{model}: no time left")
             continue
-        measure(model, options.device, folder, tables, options.time_limit, share_s, progress)
+        measure(model, folder, tables, options.time_limit, share_s, progress)
     found = {
         model: read_measurements(folder / f"{model}.json")
         for model in BATCHES
         if (folder / f"{model}.json").exists()
     }
     (folder / "README.md").write_text(
-        "\n".join(index(options.device, facts, found, progress.problems)) + "\n", encoding="utf-8"
+        "\n".join(index(facts, found, progress.problems)) + "\n", encoding="utf-8"
     )
     print(f"written to {folder}", *progress.problems, sep="\n")
 
@@ -129,7 +124,6 @@ def host_table(folder: Path, progress: Progress) -> tuple[str, ...]:
 
 def measure(
     model: str,
-    device: str,
     folder: Path,
     tables: Sequence[str],
     time_limit_s: float,
@@ -142,8 +136,8 @@ def measure(
     if not document.exists():
         timed = progress.run(
             [
-                "bench", f"zoo:{model}", "--device", device, "--batch", str(BATCHES[model][device]),
-                "--arithmetic", ARITHMETICS, "--dtype", DTYPES[device], "--end-to-end", "--training",
+                "bench", f"zoo:{model}", "--batch", str(BATCHES[model]),
+                "--arithmetic", ARITHMETICS, "--dtype", DTYPES, "--end-to-end", "--training",
                 "--precision", "2%", "--time-limit", f"{time_limit_s:g}", *tables, "-q", "-o", str(document),
             ],
             f"bench {model}",
@@ -172,13 +166,11 @@ def _rescued(document: Path) -> bool:
     return True
 
 
-def index(
-    device: str, facts: dict[str, str], found: dict[str, Measurements], problems: Sequence[str]
-) -> Iterator[str]:
+def index(facts: dict[str, str], found: dict[str, Measurements], problems: Sequence[str]) -> Iterator[str]:
     """README.md: ratios of networks, where and with what they were measured, and what is missing."""
-    yield f"# Measured on {markdown_cell(facts[device])}"
+    yield f"# Measured on {markdown_cell(facts['cpu'])}"
     yield ""
-    yield from METHOD.format(device=device).splitlines()
+    yield from METHOD.splitlines()
     yield ""
     yield "| model | compared | by | CNN time / its time | than the CNN |"
     yield "| --- | --- | --- | --- | --- |"

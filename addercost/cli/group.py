@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     },
     "Measure": {
         "bench": "time every layer on this machine in each arithmetic, beside the estimates",
+        "doctor": "what this machine offers, what is missing, and what would mend it",
         "verdict": "who wins on this machine: by the paper's rule, by throughput, measured, by energy",
     },
     "Hardware": {

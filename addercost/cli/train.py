@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     help="Of adder layers: adaptive (γ·η√k/‖g‖), increased (γ × --increase) or plain.",
 )
 @click.option("--eta", type=float, default=0.2, show_default=True, help="η of the adaptive rate.")
-@click.option("--increase", type=float, default=100.0, show_default=True, help="Factor of --rate increased.")
+@click.option("--increase", type=float, default=3.0, show_default=True, help="Factor of --rate increased.")
 @click.option(
     "--gradient",
     default="full",

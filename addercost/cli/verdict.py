@@ -127,16 +127,22 @@ def verdict(
 
 
 def _table_of_this_machine(cpu: str | None, hardware_path: Path | None) -> tuple[Cpu | None, tuple[str, ...]]:
-    """The table to predict by, and a remark where there is none."""
+    """The table to predict by: the named one, this machine's own, or its core's; and a remark."""
     from addercost.hardware import load_cpu
     from addercost.hardware.loader import HOST
+    from addercost.hardware.matching import core_name, matching_tables
 
     if cpu is not None:
         return load_cpu(cpu, hardware_path), ()
     try:
         return load_cpu(HOST, hardware_path), ()
     except ArgumentError:
-        return None, ("no prediction for this machine: run `addercost calibrate` first, or name a --cpu",)
+        built_in = matching_tables(core_name())
+    if built_in:
+        return load_cpu(built_in[0]), (
+            "predicted by a built-in table: `addercost calibrate` makes one of this machine",
+        )
+    return None, ("no prediction for this machine: run `addercost calibrate` first, or name a --cpu",)
 
 
 def _read(path: Path, trace: Trace) -> Measurements:

@@ -32,7 +32,8 @@ def pack_filters(weight: Tensor, groups: int) -> Tensor:
     # The highest bit is the sign of an int32.
     values = values.where(values < 1 << 31, values - (1 << 32)).to(torch.int32)
     grouped = values.unflatten(0, (groups, k // groups)).permute(0, 3, 4, 2, 1).flatten(1, 3)
-    return F.pad(grouped, (0, -(k // groups) % FILTER_BLOCK))
+    # Kernels take it as it lies, which a pad by nothing would leave to the permutation.
+    return F.pad(grouped, (0, -(k // groups) % FILTER_BLOCK)).contiguous()
 
 
 def words_by_filter(words: Tensor, shape: tuple[int, int, int, int]) -> Tensor:

@@ -120,7 +120,7 @@ def reference_of(contender: Contender, device: torch.device) -> Contender | None
 
 def random_tensor(shape: tuple[int, ...], place: Place, dtype: torch.dtype) -> torch.Tensor:
     """Standard normal, the same for a shape in every run, in the place's layout where it is an image."""
-    made = torch.randn(shape, generator=torch.Generator().manual_seed(len(shape) * 1009 + shape[0]))
+    made = torch.randn(shape, generator=_generator(shape, place), device=place.device)
     return laid_out(made.to(dtype), place)
 
 
@@ -128,8 +128,15 @@ def random_codes(
     shape: tuple[int, ...], place: Place, low: int, high: int, dtype: torch.dtype
 ) -> torch.Tensor:
     """Uniform whole numbers from `low` up to `high` - 1."""
-    generator = torch.Generator().manual_seed(len(shape) * 1009 + shape[0])
-    return laid_out(torch.randint(low, high, shape, generator=generator, dtype=dtype), place)
+    made = torch.randint(
+        low, high, shape, generator=_generator(shape, place), dtype=dtype, device=place.device
+    )
+    return laid_out(made, place)
+
+
+def _generator(shape: tuple[int, ...], place: Place) -> torch.Generator:
+    """Of the device itself: a large batch would take longer to make and to copy than to time."""
+    return torch.Generator(place.device).manual_seed(len(shape) * 1009 + shape[0])
 
 
 def laid_out(tensor: torch.Tensor, place: Place) -> torch.Tensor:

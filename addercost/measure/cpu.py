@@ -18,7 +18,7 @@ import torch
 from addercost.errors import ArgumentError
 from addercost.measure.chains import DEPENDENT, UNROLL, Compiled, loop_ir
 from addercost.measure.device import Call, Condition, DeviceFacts, Energy, KernelTime
-from addercost.measure.host import CLOCK, cache_sizes, cpu_model, memory_bandwidth
+from addercost.measure.host import CLOCK, cache_sizes, cpu_model, governor, memory_bandwidth
 
 WARM_UP_S = 0.03
 LOOK_S = 0.1
@@ -231,14 +231,6 @@ def _keep_freed_memory() -> bool:
         return bool(libc.mallopt(mmap_threshold, 32 << 20) and libc.mallopt(trim_threshold, 1 << 30))
     except (OSError, AttributeError):
         return False
-
-
-def governor(folder: Path = Path("/sys/devices/system/cpu/cpu0/cpufreq")) -> str:
-    """How the system sets the clock."""
-    try:
-        return (folder / "scaling_governor").read_text().strip()
-    except OSError:
-        return "not told"
 
 
 @cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import warnings
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -24,7 +24,7 @@ FLUSHED_CACHES = 2
 LEAST_FLUSH_BYTES = 64 << 20
 UNKNOWN_CACHE_BYTES = 64 << 20
 LONGEST_LAUNCH_S = 300e-6
-"""Calls that take the host longer are whole models, whose launches are part of how they are called."""
+"""Calls that take the host longer, training steps say, are timed with their launches."""
 LAUNCH_BOUND = 0.5
 """Recorded where launching takes more than this share of the device's time."""
 PROFILED_CALLS = 3
@@ -39,7 +39,8 @@ class CudaDevice:
     stay as they are. Raises ArgumentError where there is no GPU, or none that this torch can use.
     """
 
-    def __init__(self, cuda: Any = torch.cuda, nvml: Nvml | None = None) -> None:
+    def __init__(self, cuda: Any = torch.cuda, nvml: Nvml | None = None, counts_energy: bool = True) -> None:
+        self._counts_energy = counts_energy
         self._cuda = cuda
         self._device = usable_device(cuda)
         properties = cuda.get_device_properties(self._device)
@@ -77,7 +78,11 @@ class CudaDevice:
             self._cuda.synchronize()
             if time.perf_counter() > end:
                 break
-        if launch_s > LONGEST_LAUNCH_S or launch_s < LAUNCH_BOUND * self.sample(call, 5, cold=False):
+        if (
+            is_whole_model(call)
+            or launch_s > LONGEST_LAUNCH_S
+            or launch_s < LAUNCH_BOUND * self.sample(call, 5, cold=False)
+        ):
             return call
         return self._recorded(call) or call
 
@@ -179,7 +184,7 @@ class CudaDevice:
     def energy(self, call: Call, seconds: float) -> Energy | None:
         """Of the whole GPU, what it takes when idle included. The counter is read after every few calls; its
         resolution is the largest step seen between two readings that differ."""
-        if self._nvml is None or self._nvml.energy_j() is None:
+        if not self._counts_energy or self._nvml is None or self._nvml.energy_j() is None:
             return None
         self._cuda.synchronize()
         each = max(1, round(ENERGY_CHUNK_S / max(self.sample(call, 1, cold=False), 1e-7)))
@@ -199,6 +204,12 @@ class CudaDevice:
     def _read_energy(self) -> float:
         assert self._nvml is not None
         return self._nvml.energy_j() or 0.0
+
+
+def is_whole_model(call: Call) -> bool:
+    """Whether it is a module with modules inside: its launches are part of how a user calls it."""
+    module = call.func if isinstance(call, partial) else call
+    return isinstance(module, torch.nn.Module) and next(module.children(), None) is not None
 
 
 def usable_device(cuda: Any = torch.cuda) -> torch.device:

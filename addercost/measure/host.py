@@ -261,3 +261,11 @@ def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def governor(folder: Path = Path("/sys/devices/system/cpu/cpu0/cpufreq")) -> str:
+    """How the system sets the clock."""
+    try:
+        return (folder / "scaling_governor").read_text().strip()
+    except OSError:
+        return "not told"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from addercost.arithmetic import Arithmetic
-from addercost.kernels import dispatch
+from addercost.kernels import dispatch, precision
 from addercost.kernels.problem import Geometry, rows_as_image
 from addercost.layers.adder import AdderConv2d, AdderLinear
 from addercost.layers.ops.shift import power_of_two
@@ -31,6 +31,7 @@ from addercost.measure.vendor_kernels import layer_with
 LAYER = "addercost layer"
 KERNEL = "addercost kernel"
 PACKED = "packed layer"
+RUNS = "layer, runs of halves"
 
 Operation = Callable[[Tensor, Tensor, Geometry], Tensor]
 
@@ -55,9 +56,20 @@ def contenders(device: torch.device) -> Iterator[Contender]:
             dtype,
             f"AdderConv2d or AdderLinear{wide}",
             _layer(Arithmetic.ADDER, dtype),
-            limit="adder" if dtype == "fp32" or kernel == "halide" else f"adder_{dtype}",
+            limit="adder",
             claims=("adder_forward", kernel),
             item_bits=(bits,) * 3,
+        )
+    if kernel == "triton":
+        yield Contender(
+            Arithmetic.ADDER,
+            RUNS,
+            "fp16",
+            "AdderConv2d or AdderLinear with precision.allow_half_runs: sums of 16 in fp16, those in fp32",
+            _half_runs,
+            limit="adder_fp16",
+            claims=("adder_forward", kernel),
+            item_bits=(16,) * 3,
         )
     yield Contender(
         Arithmetic.ADDER,
@@ -125,6 +137,21 @@ def _layer(arithmetic: Arithmetic, dtype: str) -> Build:
         return partial(layer_with(arithmetic, case, w), x)
 
     return build
+
+
+def _half_runs(case: LayerCase, place: Place) -> Call:
+    x, w = tensors(case, place, torch.float16)
+    if w.shape[1] % 2:
+        raise UnsupportedError("pairs of channels need an even number of them")
+    return partial(_with_half_runs, layer_with(Arithmetic.ADDER, case, w), x)
+
+
+def _with_half_runs(layer: torch.nn.Module, x: Tensor) -> object:
+    before, precision.allow_half_runs = precision.allow_half_runs, True
+    try:
+        return layer(x)
+    finally:
+        precision.allow_half_runs = before
 
 
 def tensors(case: LayerCase, place: Place, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

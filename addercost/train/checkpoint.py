@@ -16,7 +16,8 @@ from addercost.errors import DataError
 from addercost.report.files import write_file
 from addercost.report.plain import from_plain
 from addercost.train.epochs import EpochRow, Sums
-from addercost.train.settings import TrainSettings, settings_as_data
+from addercost.train.rates import layer_weights
+from addercost.train.settings import TrainSettings, difference, settings_as_data, settings_from_data
 
 SCHEMA = "addercost/checkpoint/1"
 CHECKPOINT = "checkpoint.pt"
@@ -88,14 +89,22 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
 
 
 def restore(
-    content: Mapping[str, Any], path: Path, model: nn.Module, optimizer: torch.optim.Optimizer
+    content: Mapping[str, Any],
+    path: Path,
+    settings: TrainSettings,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
 ) -> Position:
-    """Puts weights and momentum into place. Raises DataError where they are of another model."""
+    """Puts weights and momentum into place. Raises DataError where they are of another model or run."""
     load_weights(content, path, model)
     try:
+        if different := difference(settings_from_data(content["settings"], str(path)), settings):
+            raise DataError(f"{path} is of another run: {different}", "remove it to start over")
         optimizer.load_state_dict(content["optimizer"])
         rows = tuple(from_plain(EpochRow, row, f"{path}, rows") for row in content["rows"])
         totals, norms, zeros = content["sums"]
+        if totals.shape != (3,) or not norms.shape == zeros.shape == (len(layer_weights(model)),):
+            raise ValueError("its sums are of other layers")
         return Position(int(content["epoch"]), int(content["step"]), Sums(totals, norms, zeros), rows)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(

@@ -33,15 +33,7 @@ def prepare(settings: TrainSettings, module: nn.Module | None = None, workers: i
     A zoo model gets as many classes as the data has; the data is brought to the size and the channels that
     the model comes with. Raises ModelError where classes do not fit, TraceError where images do not.
     """
-    channels: int | None = None
-    size: int | None = None
-    make: Callable[[Data], nn.Module]
-    folder = Path()
-    if module is not None:
-        given = module
-        make = lambda _: given  # noqa: E731
-    else:
-        channels, size, make, folder = _from_spec(settings.model)
+    channels, size, make, folder = _given(module) if module is not None else _from_spec(settings.model)
     data = open_data(settings.data, channels, settings.image_size or size, settings.augment, workers)
     if not len(data.train.labels) or not len(data.test.labels):
         raise ModelError(f"{data.title} has no image to train or to test with", "choose other data")
@@ -54,8 +46,15 @@ def prepare(settings: TrainSettings, module: nn.Module | None = None, workers: i
     return Prepared(model, data, folder)
 
 
-def _from_spec(spec: str) -> tuple[int | None, int | None, Callable[[Data], nn.Module], Path]:
-    """Channels and size of its images where known, how to make the model, and the folder of its code."""
+Source = tuple[int | None, int | None, Callable[[Data], nn.Module], Path]
+"""Channels and size of a model's images where known, how to make it, and the folder of its code."""
+
+
+def _given(module: nn.Module) -> Source:
+    return None, None, lambda _: module, Path()
+
+
+def _from_spec(spec: str) -> Source:
     from addercost.models.zoo import ZOO
     from addercost.trace.specs import load_model
 

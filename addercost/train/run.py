@@ -106,7 +106,7 @@ def train(
             position = Position(0, 0, trainer.empty_sums(), ())
             path = folder / CHECKPOINT
             if resume and path.exists():
-                position = restore(read_checkpoint(path, together.device), path, model, optimizer)
+                position = restore(read_checkpoint(path, together.device), path, settings, model, optimizer)
                 if not together.first:
                     # The first process has the sums of all.
                     position.sums.totals.zero_()

@@ -20,6 +20,8 @@ GEOMETRIES = [
     pytest.param((1, 2, 8, 9), (3, 3, 3), Geometry(padding=(2, 2), dilation=(2, 2)), id="dilation"),
     pytest.param((2, 4, 5, 5), (6, 3, 3), Geometry(padding=(1, 1), groups=2), id="groups"),
     pytest.param((1, 4, 5, 5), (4, 3, 3), Geometry((2, 2), groups=4), id="depthwise"),
+    pytest.param((2, 64, 5, 4), (32, 1, 1), Geometry((2, 1)), id="1x1-64-channels-32-filters"),
+    pytest.param((1, 18, 7, 9), (18, 3, 2), Geometry((2, 1), (1, 1), (1, 2), 18), id="depthwise-18"),
     pytest.param((2, 3, 6, 37), (3, 3, 3), Geometry(padding=(1, 1), groups=3), id="depthwise-long-rows"),
     pytest.param((1, 2, 7, 40), (7, 3, 5), Geometry((2, 1), (1, 2), (1, 2)), id="few-filters-long-rows"),
     pytest.param((2, 16, 4, 4), (17, 1, 1), Geometry(), id="17-filters"),

@@ -12,7 +12,9 @@ from tests.kernels.geometries import GEOMETRIES
 
 pytest.importorskip("halide", reason="the CPU kernels need halide")
 run = pytest.importorskip("addercost.kernels.cpu.run")
+channels_last_bytes = pytest.importorskip("addercost.kernels.cpu.interleave").channels_last_bytes
 cpu_binary = pytest.importorskip("addercost.kernels.cpu.binary")
+depthwise = pytest.importorskip("addercost.kernels.cpu.depthwise")
 pack_signs = pytest.importorskip("addercost.kernels.cpu.signs").pack_signs
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
@@ -56,12 +58,38 @@ def test_mac_forward_is_the_references(image, filters, geometry, layout) -> None
     torch.testing.assert_close(run.convolve("mac", x, w, geometry), expected, rtol=1e-5, atol=1e-4)
 
 
+def test_depthwise_layers_run_the_depthwise_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+    convolve = depthwise.convolve
+    monkeypatch.setattr(depthwise, "convolve", lambda site, *rest: (ran.append(site), convolve(site, *rest)))
+    geometry = Geometry((2, 2), (1, 1), groups=20)
+    x, w = operands((1, 20, 7, 7), (20, 3, 3), geometry, torch.channels_last)
+    out = dispatch.adder_forward(x, w, geometry)
+    dispatch.adder_input_gradient(torch.ones_like(out), x, w, geometry, "full")
+    assert ran == ["adder"] + 4 * ["adder_gradient_near"]  # a gradient has a phase for each stride
+
+
+@pytest.mark.parametrize("scale", [1.0, 100.0], ids=["near", "far"])
 @pytest.mark.parametrize(("image", "filters", "geometry", "layout"), TURNS)
-def test_input_gradient_is_the_references(image, filters, geometry, layout) -> None:  # type: ignore[no-untyped-def]
-    x, w = operands(image, filters, geometry, layout)
+def test_input_gradient_is_the_references(image, filters, geometry, layout, scale, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv(dispatch.VARIABLE, "halide")
+    x, w = (t * scale for t in operands(image, filters, geometry, layout))
     g = torch.randn_like(reference.mac_forward(x, w, geometry))
     expected = reference.adder_input_gradient(g, x, w, geometry, "full")
-    torch.testing.assert_close(run.adder_input_gradient(g, x, w, geometry), expected, rtol=1e-5, atol=1e-4)
+    out = dispatch.adder_input_gradient(g, x, w, geometry, "full")
+    torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-4)
+    assert out.stride() == expected.stride()
+
+
+@pytest.mark.parametrize(("image", "filters", "geometry", "layout"), TURNS)
+def test_sign_gradients_are_the_references(image, filters, geometry, layout, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv(dispatch.VARIABLE, "halide")
+    # Few values, so that many inputs equal a weight and the sign is 0.
+    x, w = (t.round() for t in operands(image, filters, geometry, layout))
+    g = torch.randn_like(reference.mac_forward(x, w, geometry))
+    for gradient in (dispatch.adder_input_gradient, dispatch.adder_weight_gradient):
+        expected = getattr(reference, gradient.__name__)(g, x, w, geometry, "sign")
+        torch.testing.assert_close(gradient(g, x, w, geometry, "sign"), expected, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize(("image", "filters", "geometry", "layout"), TURNS)
@@ -232,3 +260,12 @@ def test_resnet_50_needs_few_compilations() -> None:
         extents = Extents(1, c, k, rows, columns, f, f, stride, stride, 1, size + f - 1)
         classes.add(choose_class("adder", extents, True, True, direct))
     assert len(classes) <= 8
+
+
+@pytest.mark.parametrize("channels", [1, 15, 16, 17, 40])
+@pytest.mark.parametrize("size", [(3, 5), (4, 4), (1, 17), (8, 8), (9, 11), (56, 3)], ids=str)
+def test_bytes_turned_channels_last_are_the_same_bytes(channels: int, size: tuple[int, int]) -> None:
+    image = torch.randint(0, 256, (3, channels, *size), dtype=torch.uint8)
+    turned = channels_last_bytes(image)
+    assert turned.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(turned, image)

@@ -184,6 +184,19 @@ def test_the_tile_fits_the_problem() -> None:
     assert small.rows * small.columns < 64
 
 
+@pytest.mark.parametrize(("image", "filters", "geometry"), GEOMETRIES)
+def test_halves_are_packed_as_they_lie(launch: Any, image: Any, filters: Any, geometry: Geometry) -> None:
+    """Of inputs and filters of every shape, 1 × 1 and views that start at odd places too."""
+    for tensor in (torch.randn(image), operands(image, filters, geometry)[1]):
+        half = torch.cat([tensor, tensor], 1).half()
+        shifted = torch.cat([torch.zeros(1).half(), half.flatten()])[1:].view(half.shape)
+        for one in (half, half.contiguous(memory_format=torch.channels_last), shifted):
+            words = launch.pack_halves(one)
+            low, high = words & 0xFFFF, words >> 16 & 0xFFFF
+            pairs = torch.stack([low, high], 2).to(torch.int16).view(torch.float16)
+            assert torch.equal(pairs.flatten(1, 2), half)
+
+
 @pytest.mark.parametrize("channels", [2, 14, 66])
 def test_runs_of_halves_keep_their_bound(launch: Any, channels: int) -> None:
     """8 roundings of 2⁻¹¹ a run at most and the output's own; a plain sum of 396 in halves may lose 19 %."""
@@ -212,17 +225,9 @@ def test_signs(launch: Any, image: Any, filters: Any, geometry: Geometry) -> Non
     x[..., 0], x[..., -1] = 0.0, -0.0
     expected = reference.binary_forward(x, w, geometry)
     words = launch.pack_signs(x, geometry.groups), launch.pack_signs(w, 1)
+    assert torch.equal(words_by_filter(pack_filters(w, geometry.groups), tuple(w.shape)), words[1])
     out = launch.convolve("xnor", *words, geometry, output_for(expected, torch.int32), emulate=True)
     assert torch.equal(w[0].numel() - 2.0 * out, expected)
-
-
-@pytest.mark.parametrize(("image", "filters", "geometry"), GEOMETRIES)
-def test_packed_filters_are_the_words_of_the_kernel(
-    launch: Any, image: Any, filters: Any, geometry: Geometry
-) -> None:
-    _, w = operands(image, filters, geometry)
-    words = words_by_filter(pack_filters(w, geometry.groups), tuple(w.shape))  # type: ignore[arg-type]
-    assert torch.equal(words, launch.pack_signs(w, 1))
 
 
 @pytest.mark.parametrize("site", ["adder", "mac"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -32,13 +33,18 @@ LARGER = [
 
 
 @pytest.fixture(autouse=True)
-def _forced(monkeypatch: pytest.MonkeyPatch) -> None:
+def _forced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv(dispatch.VARIABLE, "triton")
-    # The reference multiplies in fp32 too: TF32 would be the larger error of the two.
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
     torch.manual_seed(0)
     dispatch.runs.clear()
+    # The reference multiplies in fp32 too: TF32 would be the larger error of the two.
+    switches = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [switch.allow_tf32 for switch in switches]
+    for switch in switches:
+        switch.allow_tf32 = False
+    yield
+    for switch, value in zip(switches, before, strict=True):
+        switch.allow_tf32 = value
 
 
 def operands(image: Any, filters: Any, geometry: Geometry, dtype: torch.dtype, layout: Any) -> Any:
@@ -84,9 +90,17 @@ def test_bytes_and_signs_are_exact(image: Any, filters: Any, geometry: Geometry)
     x, w = operands(image, filters, geometry, torch.float32, torch.contiguous_format)
     exact = reference.binary_forward(x.double(), w.double(), geometry)
     assert torch.equal(dispatch.binary_forward(x, w, geometry).double(), exact)
+    words, factors = (
+        pack_filters(w, geometry.groups),
+        pack_factors(torch.rand(len(w)).cuda(), None, geometry.groups),
+    )
+    arguments = (words, factors, tuple(w.shape), geometry)
+    packed = dispatch.binary_packed_forward(x, *arguments)
+    torch.testing.assert_close(packed, reference.binary_packed_forward(x, *arguments), rtol=1e-6, atol=1e-6)
     x, w = (t.mul(60).add(128).clamp(0, 255).byte() for t in (x, w))
     assert torch.equal(dispatch.adder_u8_forward(x, w, geometry), reference.adder_u8_forward(x, w, geometry))
-    assert set(dispatch.runs) == {("binary_forward", "triton"), ("adder_u8_forward", "triton")}
+    operations = ("binary_forward", "binary_packed_forward", "adder_u8_forward")
+    assert set(dispatch.runs) == {(name, "triton") for name in operations}
 
 
 @pytest.mark.parametrize(("image", "filters", "geometry"), GEOMETRIES + LARGER)

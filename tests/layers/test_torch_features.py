@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,17 @@ def test_compile_keeps_the_graph_whole(conv: Any, linear: Any) -> None:
     ours = torch.autograd.grad(out.sum(), [x, *compiled.parameters()])
     for mine, theirs in zip(ours, torch.autograd.grad(expected.sum(), [x, *model.parameters()]), strict=True):
         torch.testing.assert_close(mine, theirs)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="the default backend of torch.compile needs g++")
+def test_the_default_compiler_gives_the_same_output_and_gradients() -> None:
+    model, x = network(AdderConv2d, AdderLinear), torch.randn(2, 3, 6, 6, requires_grad=True)
+    compiled = torch.compile(copy.deepcopy(model), fullgraph=True)
+    expected, out = model(x), compiled(x)
+    torch.testing.assert_close(out, expected)
+    ours = torch.autograd.grad(out.sum(), [x, *compiled.parameters()])
+    for mine, theirs in zip(ours, torch.autograd.grad(expected.sum(), [x, *model.parameters()]), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
 
 
 def test_dynamic_shapes_compile_once() -> None:

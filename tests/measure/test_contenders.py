@@ -192,9 +192,9 @@ def test_what_does_not_fit_is_refused_before_it_is_tried() -> None:
 
 
 def test_bytes_are_those_of_the_format() -> None:
-    """Input 2·16·9·8 and weight 24·16·9 as one bit each, output 2·24·9·8 as four bytes."""
-    words = next(c for c in ALL if c.arithmetic is Arithmetic.XNOR and c.implementation == "addercost kernel")
-    assert words.bytes_moved(CASES[0]) == (2 * 16 * 72 + 24 * 16 * 9) / 8 + 4 * 2 * 24 * 72
+    """Input 2·16·9·8 and output 2·24·9·8 as four bytes each, weight 24·16·9 as one bit."""
+    packed = next(c for c in ALL if c.implementation == "packed layer")
+    assert packed.bytes_moved(CASES[0]) == 24 * 16 * 9 / 8 + 4 * (2 * 16 + 2 * 24) * 72
 
 
 def test_random_data_is_never_zero_and_the_same_in_every_run() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -111,6 +112,19 @@ def test_other_calls_are_timed_as_they_are(
 
     assert device.prepare(call) is call
     assert cuda.captures == 0
+
+
+def test_a_whole_model_is_timed_with_its_launches(cuda: FakeCuda, device: Any) -> None:
+    class Slow(torch.nn.Module):
+        def forward(self, seconds: float) -> None:
+            time.sleep(20e-6)
+            cuda.run(seconds)
+
+    layer, model = Slow(), Slow()
+    model.inner = torch.nn.ReLU()
+    for called, recorded in ((layer, True), (model, False)):
+        call = partial(called, 10e-6)
+        assert (device.prepare(call) is not call) == recorded
 
 
 def test_a_call_that_waits_for_the_device_is_not_recorded(cuda: FakeCuda, device: Any) -> None:

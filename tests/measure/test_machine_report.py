@@ -48,7 +48,7 @@ def test_ratios_of_layers_and_of_whole_models(report: ModuleType) -> None:
         row("", "xnor", "training step", 2e-3, 6e-3),
     )
     timings = Measurements("net", {"cpu": "c|pu"}, rows, settings={"batch": "8"})
-    text = "\n".join(report.index("cpu", {"cpu": "c|pu"}, {"net": timings}, ["bench other: stopped"]))
+    text = "\n".join(report.index({"cpu": "c|pu"}, {"net": timings}, ["bench other: stopped"]))
     first, second = table(text.partition("\n## ")[0])
     assert first[0] == "net, batch 8" and first[3].startswith("0.250") and first[4] == "slower"
     assert second[1] == "fp32: xnor, whole model" and second[3].startswith("3.000") and second[4] == "faster"
@@ -66,7 +66,7 @@ def test_rows_of_a_stopped_run_are_kept(report: ModuleType, tmp_path: Path) -> N
 
 def test_a_dry_run_measures_nothing() -> None:
     done = subprocess.run(
-        [sys.executable, SCRIPT, "--dry-run", "--device", "cuda"], capture_output=True, text=True, cwd=ROOT,
+        [sys.executable, SCRIPT, "--dry-run"], capture_output=True, text=True, cwd=ROOT,
         env={"PYTHONPATH": str(ROOT), "PATH": ""}, check=True,
     )  # fmt: skip
     assert done.stdout.count("batch") == 5 and "resnet50" in done.stdout
@@ -82,11 +82,10 @@ COMMITTED = sorted(
 @pytest.mark.parametrize("folder", COMMITTED, ids=[path.name for path in COMMITTED])
 def test_committed_figures_are_those_of_the_committed_samples(report: ModuleType, folder: Path) -> None:
     text = (folder / "README.md").read_text("utf-8")
-    device = "cuda" if "--device cuda" in text else "cpu"
     found = {
         name: read_measurements(folder / f"{name}.json")
         for name in report.BATCHES
         if (folder / f"{name}.json").exists()
     }
-    again = "\n".join(report.index(device, {device: folder.name}, found, []))
+    again = "\n".join(report.index({"cpu": folder.name}, found, []))
     assert table(again.partition("\n## ")[0]) == table(text.partition("\n## ")[0])

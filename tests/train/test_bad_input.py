@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import data_files
 import pytest
@@ -167,6 +168,40 @@ def test_checkpoint_of_another_model(here: Path, capsys: pytest.CaptureFixture[s
     (here / "other.py").write_text((here / "other.py").read_text().replace("20", "30"))
     code, error = one_line(["other.py", "-o", "run", "--epochs", "1", "--batch", "300", "--resume"], capsys)
     assert code == 6 and "of another model: 1.weight has shape [20, 64] there and [30, 64] here" in error
+
+
+def test_checkpoint_of_another_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train("other.py", capsys)
+    common = ["other.py", "--epochs", "1", "--batch", "300"]
+    assert run(["train", "-q", *common, "-o", "second", "--seed", "1"]) == 0
+    capsys.readouterr()
+    (here / "run" / "checkpoint.pt").write_bytes((here / "second" / "checkpoint.pt").read_bytes())
+    code, error = one_line([*common, "-o", "run", "--resume"], capsys)
+    assert code == 6 and "of another run: its seed is 1, not 0" in error
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"optimizer": {"state": {}, "param_groups": []}},
+        {"rows": [{"epoch": "one"}]},
+        {"rows": 3},
+        {"sums": [torch.zeros(3)]},
+        {"sums": [torch.zeros(3), torch.zeros(9), torch.zeros(9)]},
+        {"epoch": None},
+        {"model": 3},
+        {"settings": {}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_checkpoint_with_something_else_in_it(
+    change: dict[str, Any], here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train("other.py", capsys)
+    file = here / "run" / "checkpoint.pt"
+    torch.save(torch.load(file, weights_only=True) | change, file)
+    code, error = one_line(["other.py", "-o", "run", "--epochs", "1", "--batch", "300", "--resume"], capsys)
+    assert code == 6 and "checkpoint.pt" in error
 
 
 @pytest.mark.parametrize(

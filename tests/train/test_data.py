@@ -183,6 +183,8 @@ def test_augmentation_is_per_image_and_for_training_only(
     assert not torch.equal(plain, drawn)
     some = next(data.train.batches([torch.tensor([7, 30])], Draw(0, 1)))[0]
     assert torch.equal(some, drawn[[7, 30]])
+    for other in (Draw(0, 2), Draw(1, 1)):
+        assert not torch.equal(all_of(data.train, other), drawn)
     assert torch.equal(all_of(data.test, Draw(0, 1)), all_of(data.test))
     without = open_data(f"cifar10:{tmp_path}", augment=False)
     assert torch.equal(all_of(without.train, Draw(0, 1)), plain)

@@ -98,8 +98,8 @@ def test_a_folder_that_is_no_run(folder: str, capsys: pytest.CaptureFixture[str]
 def test_reproduce_accuracy_lists_the_run(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["reproduce", "accuracy", folder, "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    own = [row for row in rows if row["difference"] == "a run of yours"]
-    assert [row["dataset"] for row in own] == ["digits"]
+    own = [row for row in rows if row["ours_on"] == "digits, your run"]
+    assert [row["network"] for row in own] == ["two.py:Net"]
     log = json.loads(Path(folder, "log.json").read_text())
     assert own[0]["ours_percent"] == log[-1]["test_accuracy_percent"]
     assert [row["published_percent"] for row in rows[:5]] == [99.40, 99.40, 98.99, 97.99, 97.72]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from addercost.kernels.cpu.buffers import View, halide_buffer
-from addercost.kernels.cpu.pipeline import KernelClass
+from addercost.kernels.cpu.kernel_class import KernelClass
 from addercost.kernels.cpu.plan import Extents, choose_class
 from addercost.kernels.cpu.run import compiled, parameters_of
 from addercost.kernels.cpu.signs import pack_signs

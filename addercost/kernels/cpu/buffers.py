@@ -28,5 +28,7 @@ class View(NamedTuple):
 
 def halide_buffer(tensor: Tensor, view: View | None = None) -> Any:
     """A Halide buffer on the tensor's memory, laid out as `view` says or as the tensor is."""
-    image = tensor.as_strided(*(view or View.of(tensor)))
-    return hl.Buffer((image.detach() if image.requires_grad else image).numpy())
+    size, stride = view or View.of(tensor)
+    if tensor.requires_grad:
+        tensor = tensor.detach()
+    return hl.Buffer(tensor.as_strided(size, stride).numpy())

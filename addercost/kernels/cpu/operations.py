@@ -7,12 +7,16 @@ import torch
 from torch import Tensor
 
 from addercost.kernels.cpu import binary, run
+from addercost.kernels.cpu import gradient as gradients
 from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.signs import pack_factors
 
 FAILURES = (hl.HalideError,)
 
 _HALF = (torch.float16, torch.bfloat16)
+NEAR = 16.0
+"""Up to this |x| the input gradient may take off Σ g · x at the end: the terms are larger than the result's
+by as much, and 16 times fp32's rounding is still 10⁻⁶."""
 
 
 def adder_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
@@ -27,15 +31,41 @@ def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor |
 def adder_input_gradient(
     grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, gradient: str
 ) -> Tensor | None:
-    if gradient != "full":
-        return None
     g, x, w = (t.float() if t.dtype in _HALF else t for t in (grad, input, weight))
     if not (run.supports("adder_gradient", x, w) and run.supports("adder_gradient", g, w)):
         return None
-    if not torch.isfinite(x.sum() + w.sum()):
-        # The vector minimum and maximum of the clipping drop a NaN; the reference keeps it.
+    least, most = torch.aminmax(x)
+    if not torch.isfinite(least + most + w.sum()):
+        # Vector minima, maxima and comparisons drop a NaN; the reference keeps it.
         return None
-    return run.adder_input_gradient(g, x, w, geometry).to(input.dtype)
+    if gradient == "sign":
+        result = gradients.input_gradient(g, x, w, geometry, "adder_gradient_sign")
+    elif max(-least, most) <= NEAR:
+        result = gradients.input_gradient(g, x, w, geometry, "adder_gradient_near")
+        groups = geometry.groups
+        sums = _reached_sums(g, w, (x.shape[2], x.shape[3]), geometry)[:, :, None]
+        result.unflatten(1, (groups, -1)).addcmul_(x.unflatten(1, (groups, -1)), sums, value=-1)
+    else:
+        result = gradients.input_gradient(g, x, w, geometry)
+    return result.to(input.dtype)
+
+
+def _reached_sums(grad: Tensor, weight: Tensor, size: tuple[int, int], geometry: Geometry) -> Tensor:
+    """Σ of `grad` over the filters and taps that meet each input pixel: [N, G, H, W]."""
+    sums: Tensor = grad.unflatten(1, (geometry.groups, -1)).sum(2)
+    for axis in (2, 3):
+        stride, padding, dilation = (
+            pair[axis - 2] for pair in (geometry.stride, geometry.padding, geometry.dilation)
+        )
+        places = list(sums.shape)
+        places[axis] = size[axis - 2] + 2 * padding
+        spread = sums.new_zeros(places)
+        for tap in range(weight.shape[axis]):
+            first = tap * dilation
+            reached = slice(first, first + stride * (sums.shape[axis] - 1) + 1, stride)
+            spread[(slice(None),) * axis + (reached,)] += sums
+        sums = spread.narrow(axis, padding, size[axis - 2])
+    return sums
 
 
 def adder_u8_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import halide as hl
 
-from addercost.kernels.cpu.pipeline import KernelClass
+from addercost.kernels.cpu.kernel_class import KernelClass
 from addercost.kernels.cpu.sites import SITES
 
 SCRATCH_BYTES = 256 << 10
 """Aim for one strip of input: with a block of weights it should stay in a core's second-level cache."""
 
-_PIXELS_WIDE = {1: (8, 10, 14, 16, 1, 4), 2: (8, 7, 10, 12, 1, 4), 3: (8, 7, 1, 4)}
+_PIXELS_WIDE = {1: (8, 7, 10, 14, 16, 1, 4), 2: (8, 7, 10, 12, 1, 4), 3: (8, 7, 1, 4)}
 _PIXELS_NARROW = {1: (6, 8, 10, 1, 4), 2: (4, 5, 6, 1), 3: (4, 1)}
 """Tile widths by the number of vectors, for 32 and for 16 vector registers; the first of equals is taken.
 Weights, broadcast inputs, differences and the sign mask need registers as well: 28 sums of 32 were 5 % slower
@@ -72,16 +72,16 @@ def choose_class(
     while lanes > 4 and extents.filters <= lanes // 2:
         lanes //= 2
     vectors = 1
-    held = SITES[site].held
-    if extents.filters > lanes:
-        # A held operand needs a second tile of registers.
+    held = len(SITES[site].held)
+    if extents.filters > lanes and held < 2:
         vectors = min(
             (2,) if held or filters_innermost else (2, 3),
             key=lambda count: (_rounded(extents.filters, lanes * count), count),
         )
     pixels = (_PIXELS_WIDE if vector_bytes() >= 64 else _PIXELS_NARROW)[vectors]
     if held:
-        pixels = tuple(p for p in pixels if p * vectors <= 16)
+        # What is held needs as many registers as the sums.
+        pixels = tuple(p for p in pixels if p * vectors <= 16 // held)
     # A tile of one or four pixels is too short to hide the latency of the sums: only where little is there.
     pixels = tuple(p for p in pixels if p > 4 or extents.columns <= 4)
     best = min(pixels, key=lambda count: _rounded(extents.columns, count))

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import product
-from math import gcd
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from addercost.kernels.cpu import depthwise
 from addercost.kernels.cpu.buffers import View, halide_buffer
-from addercost.kernels.cpu.pipeline import KernelClass, compile_kernel
+from addercost.kernels.cpu.interleave import channels_last_bytes
+from addercost.kernels.cpu.kernel_class import KernelClass
+from addercost.kernels.cpu.pipeline import compile_kernel
 from addercost.kernels.cpu.plan import Extents, choose_class, partition
 from addercost.kernels.cpu.sites import SITES
-from addercost.kernels.problem import Geometry, empty_output, output_layout
+from addercost.kernels.problem import Geometry, output_layout
 
 LARGEST_BYTES = (1 << 31) - 1
 """Halide's index arithmetic is 32-bit; larger tensors are left to the reference."""
@@ -38,23 +39,21 @@ def supports(site: str, input: Tensor, weight: Tensor) -> bool:
     )
 
 
-def convolve(
-    site: str,
-    input: Tensor,
-    weight: Tensor,
-    geometry: Geometry,
-    terms: int = 0,
-    layout: torch.memory_format | None = None,
-) -> Tensor:
+def convolve(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
     """The `site`'s sum for input [N, C, H, W] and weight [K, C/G, R, S], checked already.
 
-    `terms`, those of one sum, is for a site whose elements hold several of them.
-    Returns [N, K, P, Q] in `layout`, by default channels-last like the input.
+    Returns [N, K, P, Q], channels-last where the input is.
     Raises halide.HalideError when the kernel cannot be compiled or run.
     """
+    layout = output_layout(input)
+    if layout == torch.channels_last and depthwise.takes(site, weight, geometry.groups):
+        (h, w), (r, s) = input.shape[2:], weight.shape[2:]
+        size = [input.shape[0], weight.shape[0], *geometry.output_size((h, w), (r, s))]
+        output = torch.empty(size, dtype=SITES[site].output, memory_format=layout)
+        depthwise.convolve(site, input, weight, geometry, output)
+        return output
     place = (input.shape, input.stride(), weight.shape, weight.stride())
-    layout = layout or output_layout(input)
-    plan = _plan(site, *place, geometry, terms, layout, torch.get_num_threads())
+    plan = _plan(site, *place, geometry, layout, torch.get_num_threads())
     if plan.copied:
         input, weight = _prepared(site, input, weight, geometry, plan.transposed)
     output = torch.empty(plan.shape, dtype=SITES[site].output, memory_format=layout)
@@ -90,7 +89,6 @@ def _plan(
     weight_size: tuple[int, ...],
     weight_stride: tuple[int, ...],
     geometry: Geometry,
-    terms: int,
     layout: torch.memory_format,
     threads: int,
 ) -> _Plan:
@@ -110,16 +108,16 @@ def _plan(
         target, geometry, (r, s) = output.transpose(2, 3), geometry.transposed(), (s, r)
     step_y, step_x = geometry.stride
     source = input[:, :, ::step_y, ::step_x] if direct else input
-    source, sink = _grouped(source, groups), _grouped(target, groups)
+    source, sink = grouped(source, groups), grouped(target, groups)
     if direct:
         # The view has the stride already.
         geometry = Geometry(groups=groups)
         source, sink = _flattened(source, sink)
-    extents = _extents(source, sink, (r, s), geometry)
-    kernel = choose_class(site, extents, _is_channels_last(input), _is_channels_last(target), direct)
+    extents = extents_of(source, sink, (r, s), geometry)
+    kernel = choose_class(site, extents, is_channels_last(input), is_channels_last(target), direct)
     return _Plan(
         kernel,
-        parameters_of(kernel, extents, geometry, (r, s), threads, terms),
+        parameters_of(kernel, extents, geometry, (r, s), threads),
         shape,
         transposed,
         copied,
@@ -138,91 +136,24 @@ def _prepared(
     if SITES[site].packed > 1:
         input, weight = _whole_lanes(input, weight, geometry.groups, SITES[site].packed)
     elif not _is_direct(weight, geometry):
-        input = _readable(input)
+        input = readable(input)
     groups = geometry.groups
     return input, weight.reshape(groups, weight.shape[0] // groups, -1).contiguous()
-
-
-def adder_input_gradient(grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
-    """Σ_{k,r,s} g · HardTanh(w - x), a convolution of `grad` [N, K, P, Q] at stride 1 with the filters turned
-    round: one for each of the stride's phases, with those taps that ever meet it.
-    Returns [N, C, H, W] like `input`."""
-    output = target = empty_output(input, list(input.shape))
-    if input.shape[3] == 1 and input.shape[2] > 1:
-        grad, input, weight, target = (t.transpose(2, 3) for t in (grad, input, weight, target))
-        geometry = geometry.transposed()
-    grad, groups = _readable(grad), geometry.groups
-    filters = weight.unflatten(0, (groups, weight.shape[0] // groups)).transpose(1, 2)
-    rows, columns = (
-        [_phase(index, input.shape[axis], weight.shape[axis], geometry, axis - 2) for index in range(stride)]
-        for axis, stride in ((2, geometry.stride[0]), (3, geometry.stride[1]))
-    )
-    for row, column in product(rows, columns):
-        x, out = (t[:, :, row.pixels, column.pixels] for t in (input, target))
-        taps = filters[..., row.taps, column.taps]
-        if out.numel() == 0:
-            continue
-        if taps.numel() == 0:
-            out.zero_()
-            continue
-        place = Geometry((1, 1), (row.padding, column.padding), (row.dilation, column.dilation), groups)
-        if out.stride(1) == 1 or out.stride(3) == 1 or out.shape[3] == 1:
-            _gradient_phase(grad, x, taps.flip(3, 4), place, out)
-        else:
-            dense = torch.empty(out.shape)
-            _gradient_phase(grad, x, taps.flip(3, 4), place, dense)
-            out.copy_(dense)
-    return output
-
-
-class _Phase(NamedTuple):
-    """Along one axis: every stride-th pixel, and the filter taps that meet those."""
-
-    pixels: slice
-    taps: slice
-    padding: int
-    dilation: int
-
-
-def _phase(index: int, size: int, filter_size: int, geometry: Geometry, axis: int) -> _Phase:
-    """Pixel y and tap r meet output (y + padding - dilation·r) / stride where that is whole."""
-    stride, padding, dilation = geometry.stride[axis], geometry.padding[axis], geometry.dilation[axis]
-    common = gcd(stride, dilation)
-    meeting = (r for r in range(filter_size) if (index + padding - dilation * r) % stride == 0)
-    first = next(meeting, filter_size)
-    count = len(range(first, filter_size, stride // common))
-    start = (index + padding - dilation * first) // stride
-    step = dilation // common
-    taps = slice(first, filter_size, stride // common)
-    return _Phase(slice(index, size, stride), taps, step * (count - 1) - start, step)
-
-
-def _gradient_phase(grad: Tensor, input: Tensor, turned: Tensor, geometry: Geometry, target: Tensor) -> None:
-    """The convolution of `grad` with `turned` [G, C/G, K/G, R, S], each term clipped at `input`."""
-    groups, filter_size = geometry.groups, (turned.shape[3], turned.shape[4])
-    source, sink = _grouped(grad, groups), _grouped(target, groups)
-    extents = _extents(source, sink, filter_size, geometry)
-    layouts = _is_channels_last(grad), _is_channels_last(target)
-    kernel = choose_class("adder_gradient", extents, *layouts, False)
-    flat = turned.reshape(groups, turned.shape[1], -1).contiguous()
-    parameters = parameters_of(kernel, extents, geometry, filter_size, torch.get_num_threads())
-    operands = (halide_buffer(t) for t in (source, flat, _grouped(input, groups)))
-    compiled(kernel)(*operands, *parameters, halide_buffer(sink))
 
 
 def _is_direct(weight: Tensor, geometry: Geometry) -> bool:
     return tuple(weight.shape[2:]) == (1, 1) and geometry.padding == (0, 0)
 
 
-def _is_channels_last(image: Tensor) -> bool:
+def is_channels_last(image: Tensor) -> bool:
     return (image.shape[1] == 1 and image.stride(3) != 1) or image.stride(1) == 1
 
 
-def _readable(image: Tensor) -> Tensor:
-    """The image itself where a row or a pixel's channels lie densely, else a copy where they do."""
+def readable(image: Tensor, layout: torch.memory_format = torch.channels_last) -> Tensor:
+    """The image itself where a row or a pixel's channels lie densely, else a copy in `layout`."""
     if image.stride(1) == 1 or (image.stride(3) == 1 and image.shape[3] > 1):
         return image
-    return image.contiguous(memory_format=torch.channels_last)
+    return image.contiguous(memory_format=layout)
 
 
 def _whole_lanes(input: Tensor, weight: Tensor, groups: int, packed: int) -> tuple[Tensor, Tensor]:
@@ -235,10 +166,10 @@ def _whole_lanes(input: Tensor, weight: Tensor, groups: int, packed: int) -> tup
         grouped: Tensor = input.unflatten(1, (groups, -1))
         input = F.pad(grouped, (0, 0, 0, 0, 0, missing)).flatten(1, 2)
         weight = F.pad(weight, (0, 0, 0, 0, 0, missing))
-    return input.contiguous(memory_format=torch.channels_last), weight.permute(0, 2, 3, 1)
+    return channels_last_bytes(input), weight.permute(0, 2, 3, 1)
 
 
-def _grouped(image: Tensor, groups: int) -> Tensor:
+def grouped(image: Tensor, groups: int) -> Tensor:
     """[N, C, H, W] seen as [N, H, W, G, C/G]: Halide's order, its innermost last."""
     grouped: Tensor = image.unflatten(1, (groups, -1))
     return grouped.permute(0, 3, 4, 1, 2)
@@ -256,7 +187,7 @@ def _flattened(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return joined[0], joined[1]
 
 
-def _extents(source: Tensor, target: Tensor, filter_size: tuple[int, int], geometry: Geometry) -> Extents:
+def extents_of(source: Tensor, target: Tensor, filter_size: tuple[int, int], geometry: Geometry) -> Extents:
     return Extents(
         images=target.shape[0],
         channels=source.shape[4],

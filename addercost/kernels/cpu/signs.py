@@ -6,8 +6,8 @@ In LLVM IR, where comparing two vectors gives a word of bits at once: Halide has
 from __future__ import annotations
 
 import ctypes
-import math
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
@@ -25,21 +25,53 @@ def pack_signs(
     Bits of the border and beyond the channels are clear; behind the last lie `slack_pixels` more.
     None where there is a NaN, which has no sign.
     """
-    channels_last = image.stride(1) == 1 or image.shape[1] == 1
-    if not channels_last and image.stride(3) != 1 and image.shape[3] > 1:
+    if image.stride(1) != 1 and image.stride(3) != 1 and image.shape[1] > 1 and image.shape[3] > 1:
         image = image.contiguous()
-    n, c, h, w = image.shape
-    (top, left), words = padding, words_of(c // groups)
-    size = (n, h + 2 * top, w + 2 * left, groups * words)
-    # Beyond the last pixel a kernel may read, but not use, a tile of them.
-    slack = slack_pixels * groups * words
-    memory = (torch.zeros if top or left else torch.empty)(math.prod(size) + slack, dtype=torch.int32)
-    packed = memory[: math.prod(size)].view(size)
-    inside = packed[:, top : top + h, left : left + w]
-    numbers = (n, h, w, groups, words, c // groups, *image.stride(), *inside.stride()[:3])
-    array = (ctypes.c_int64 * len(_NUMBERS))(*numbers)
-    nan = _compiled(channels_last)(image.data_ptr(), inside.data_ptr(), array)
-    return None if nan else packed.permute(0, 3, 1, 2)
+    plan = _plan(image.shape, image.stride(), groups, padding, slack_pixels)
+    memory = (torch.zeros if plan.bordered else torch.empty)(plan.elements, dtype=torch.int32)
+    target = memory.data_ptr() + plan.first_byte
+    if _compiled(plan.channels_last)(image.data_ptr(), target, plan.numbers):
+        return None
+    return memory.as_strided(plan.size, plan.stride)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What depends on sizes and strides only."""
+
+    channels_last: bool
+    bordered: bool
+    elements: int
+    first_byte: int
+    numbers: Any
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
+@lru_cache(maxsize=4096)
+def _plan(
+    size: tuple[int, ...],
+    stride: tuple[int, ...],
+    groups: int,
+    padding: tuple[int, int],
+    slack_pixels: int,
+) -> _Plan:
+    (n, c, h, w), (top, left) = size, padding
+    words = words_of(c // groups)
+    pixel = groups * words
+    row = (w + 2 * left) * pixel
+    image = (h + 2 * top) * row
+    numbers = (n, h, w, groups, words, c // groups, *stride, image, row, pixel)
+    return _Plan(
+        stride[1] == 1 or c == 1,
+        bool(top or left),
+        # Beyond the last pixel a kernel may read, but not use, a tile of them.
+        n * image + slack_pixels * pixel,
+        4 * (top * row + left * pixel),
+        (ctypes.c_int64 * len(_NUMBERS))(*numbers),
+        (n, pixel, h + 2 * top, w + 2 * left),
+        (image, 1, row, pixel),
+    )
 
 
 _NUMBERS = ("n", "h", "w", "groups", "words", "channels", "sn", "sc", "sy", "sx", "tn", "ty", "tx")

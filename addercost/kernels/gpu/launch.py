@@ -162,15 +162,23 @@ def pack_signs(image: Tensor, groups: int) -> Tensor:
 def pack_bytes(image: Tensor, groups: int) -> Tensor:
     """[N, C, H, W] uint8 to [N, G·⌈C/G/4⌉, H, W] int32 words of four channels, channels-last, zero beyond."""
     grouped = image.permute(0, 2, 3, 1).unflatten(3, (groups, -1))
-    padded = F.pad(grouped, (0, -grouped.shape[4] % 4)).contiguous()
-    words: Tensor = padded.view(torch.int32).flatten(3)
-    return words.permute(0, 3, 1, 2)
+    padded = F.pad(grouped, (0, -grouped.shape[4] % 4))
+    n, h, w, _, width = padded.shape
+    return _as_words(padded).view(n, h, w, groups * width // 4).permute(0, 3, 1, 2)
 
 
 def pack_halves(image: Tensor) -> Tensor:
     """[N, C, H, W] fp16 to [N, C/2, H, W] int32 words of two channels, channels-last. C is even."""
-    words: Tensor = image.permute(0, 2, 3, 1).contiguous().view(torch.int32)
-    return words.permute(0, 3, 1, 2)
+    n, c, h, w = image.shape
+    return _as_words(image.permute(0, 2, 3, 1)).view(n, h, w, c // 2).permute(0, 3, 1, 2)
+
+
+def _as_words(tensor: Tensor) -> Tensor:
+    """Its elements in order as a row of int32. As a row, because a dimension of size 1 may have any stride,
+    which a view of wider elements refuses."""
+    row = tensor.reshape(-1)
+    row = row.clone() if row.storage_offset() % (4 // row.element_size()) else row
+    return row.view(torch.int32)
 
 
 def _tiled(weight: Tensor, block: int) -> Tensor:

@@ -26,12 +26,11 @@ CONSTANTS = TILE.constants() | {"UNROLL": 16}
 SITES = {
     "mac": ("mac", 1),
     "adder": ("adder", 1),
-    "adder_bf16": ("adder", 1),
     "adder_fp16": ("adder_half2", 2),
     "adder_u8": ("adder_u8", 4),
     "xnor": ("xnor", 32),
 }
-"""Name of the limit to the site and the sites in a word. bf16 is summed in fp32; fp16 could be in pairs."""
+"""Name of the limit to the site and the sites in a word."""
 
 PRODUCTS = {
     "mac_tf32": torch.float32,

@@ -72,29 +72,27 @@ def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor 
     if not _supported(input, weight) or not torch.isfinite(input.sum() + weight.sum()):
         # A NaN has no sign bit to pack; the reference keeps it.
         return None
-    weight_words = launch.pack_signs(weight, 1)
-    differing = _differing(input, weight_words, tuple(weight.shape), geometry)
-    return empty_output(input, list(differing.shape)).copy_(differing.mul_(-2).add_(weight[0].numel()))
+    words, weight_words = launch.pack_signs(input, geometry.groups), launch.pack_signs(weight, 1)
+    differing = _output(input, weight, geometry, torch.int32)
+    launch.convolve("xnor", words, weight_words, geometry, differing, _EMULATE)
+    result = empty_output(input, list(differing.shape))
+    return result.copy_(differing.mul_(-2).add_(weight[0].numel()))
 
 
 def binary_packed_forward(
     input: Tensor, words: Tensor, factors: Tensor, shape: tuple[int, int, int, int], geometry: Geometry
 ) -> Tensor | None:
-    if not _supported(input, words) or not torch.isfinite(input.sum()):
+    if not _supported(input, factors) or not torch.isfinite(input.sum()):
         return None
-    differing = _differing(input, words_by_filter(words, shape), shape, geometry)
-    sums = differing.mul_(-2).add_(shape[1] * shape[2] * shape[3]).to(input.dtype)
-    scale, addend = (row[:, None, None].to(input.dtype) for row in unpack_factors(factors, shape[0]))
-    return empty_output(input, list(sums.shape)).copy_(sums.mul_(scale).add_(addend))
-
-
-def _differing(input: Tensor, weight_words: Tensor, shape: tuple[int, ...], geometry: Geometry) -> Tensor:
-    """[N, K, P, Q] int32: how many signs of input and filter differ."""
+    k, c, r, s = shape
     n, _, h, w = input.shape
-    k, _, r, s = shape
-    output = empty_output(input, [n, k, *geometry.output_size((h, w), (r, s))], torch.int32)
-    words = launch.pack_signs(input, geometry.groups)
-    return launch.convolve("xnor", words, weight_words, geometry, output, _EMULATE)
+    size = [n, k, *geometry.output_size((h, w), (r, s))]
+    differing = empty_output(input, size, torch.int32)
+    packed = launch.pack_signs(input, geometry.groups), words_by_filter(words, shape)
+    launch.convolve("xnor", *packed, geometry, differing, _EMULATE)
+    scale, addend = (row[:, None, None].to(input.dtype) for row in unpack_factors(factors, k))
+    sums = empty_output(input, size).copy_(differing.mul_(-2).add_(c * r * s))
+    return sums.mul_(scale).add_(addend)
 
 
 def _supported(input: Tensor, weight: Tensor) -> bool:

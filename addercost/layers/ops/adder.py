@@ -37,6 +37,9 @@ def _gradients(
     needed: Sequence[bool],
     gradient: str = "full",
 ) -> Gradients:
+    if 0 in grad.stride():
+        # What a sum hands back is one number seen everywhere: copied once, not by each gradient.
+        grad = empty_output(input, list(grad.shape), grad.dtype).copy_(grad)
     arguments = (grad, input, weight, *place, gradient)
     return (
         conv2d_input_gradient(*arguments) if needed[0] else None,

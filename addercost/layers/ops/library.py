@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -49,7 +50,8 @@ def define(
     operator = getattr(torch.ops.addercost, name).default
     if layer if layer is not None else backward is not None:
         for device in ("cpu", "cuda", "xpu"):
-            torch.library.register_autocast(qualified, device, torch.float32, lib=_LIBRARY)
+            with suppress(ValueError):  # torch 2.11 has no rules for xpu
+                torch.library.register_autocast(qualified, device, torch.float32, lib=_LIBRARY)
         torch.library.register_vmap(qualified, _batching_rule(operator, rows), lib=_LIBRARY)
     return operator
 

@@ -30,8 +30,8 @@ def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
     down = -(-len(panels) // across)
     figure = new_figure(options, 0.6 + 1.7 * down)
     flat = [axes for row in figure.subplots(down, across, squeeze=False) for axes in row]
-    rows = []
-    for i, (axes, (run, layer, weights)) in enumerate(zip(flat, panels, strict=False)):
+    rows, labelled = [], False
+    for axes, (run, layer, weights) in zip(flat, panels, strict=False):
         mean, deviation = statistics.fmean(weights), statistics.pstdev(weights)
         middle = statistics.median(weights)
         distance = statistics.fmean(abs(w - middle) for w in weights)
@@ -46,8 +46,9 @@ def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
                 for x in xs
             ]
             laplace = [math.exp(-abs(x - middle) / distance) / (2 * distance) for x in xs]
-            axes.plot(xs, gauss, "-", color=INK, linewidth=0.9, label="Gaussian" if i == 0 else None)
-            axes.plot(xs, laplace, "--", color=INK, linewidth=0.9, label="Laplacian" if i == 0 else None)
+            axes.plot(xs, gauss, "-", color=INK, linewidth=0.9, label=None if labelled else "Gaussian")
+            axes.plot(xs, laplace, "--", color=INK, linewidth=0.9, label=None if labelled else "Laplacian")
+            labelled = True
         axes.set_title(f"{printable(run.name)}, {printable(layer)}", loc="left")
         axes.set_xlabel("weight")
         axes.set_ylabel("density")
@@ -63,7 +64,8 @@ def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
         )
     for axes in flat[len(panels) :]:
         axes.set_axis_off()
-    figure.legend(loc="outside upper left", ncols=2)
+    if labelled:
+        figure.legend(loc="outside upper left", ncols=2)
     caption(figure, options, f"{left_out} more layers left out" if left_out else "")
     return Drawn(
         figure=figure,

@@ -1,0 +1,28 @@
+"""Which built-in table is of the processor this runs on."""
+
+from __future__ import annotations
+
+import re
+
+from addercost.hardware.loader import list_hardware
+
+_MCPU = re.compile(r"-mcpu=([\w.-]+)")
+
+
+def core_name() -> str:
+    """LLVM's name of this machine's core, such as "znver4"; "" where it cannot be told."""
+    try:
+        import llvmlite.binding as llvm
+
+        return str(llvm.get_host_cpu_name())
+    except Exception:  # a broken package may raise anything
+        return ""
+
+
+def matching_tables(core: str) -> tuple[str, ...]:
+    """Built-in tables whose figures are LLVM's for this core."""
+    return tuple(
+        file.name
+        for file in list_hardware(kind="cpu")
+        if file.origin == "built-in" and core and core in _MCPU.findall(file.path.read_text("utf-8"))
+    )

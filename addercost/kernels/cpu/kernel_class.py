@@ -1,0 +1,51 @@
+"""What is fixed when a kernel is compiled; all sizes are its parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class KernelClass:
+    """What is fixed when a kernel is compiled."""
+
+    site: str
+    lanes: int
+    """Filters in a vector; with `across`, pixels."""
+    vectors: int
+    pixels: int
+    """Of a tile; with `across`, filters."""
+    channels_last_input: bool
+    channels_last_output: bool
+    direct: bool
+    """The input has what border it needs and is read in place, without a scratch image."""
+    narrow: bool
+    """Fewer channels than filter columns: the inner loop runs along the filter's row instead."""
+    across: bool = False
+    """Vectors lie across a row of outputs, at stride 1."""
+    whole_squares: bool = False
+    """A filter's taps divide into whole vectors: weights are turned round in registers."""
+    filters_innermost: bool = False
+    """Of the weights, which hold whole blocks of filters."""
+    slack: bool = False
+    """The input goes on to the end of the last tile of a row, so that no pixel's place is clamped."""
+
+    @property
+    def block(self) -> int:
+        """Filters in a tile."""
+        return self.pixels if self.across else self.vector_run
+
+    @property
+    def whole_pixels(self) -> bool:
+        """The scratch image keeps a pixel's channels together, otherwise a row's pixels."""
+        return self.channels_last_input and not self.across
+
+    @property
+    def turned_output(self) -> bool:
+        """Pixels are neighbours in the output and filters in the tile."""
+        return not (self.channels_last_output or self.across)
+
+    @property
+    def vector_run(self) -> int:
+        """Elements of a tile along its vectors."""
+        return self.lanes * self.vectors

@@ -1,0 +1,172 @@
+"""`addercost doctor`: what is there, what is missing, what is broken, and what would mend it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from addercost.cli.group import cli
+from addercost.hardware.loader import list_hardware
+from addercost.hardware.matching import matching_tables
+from addercost.measure import doctor
+from addercost.measure.doctor import Finding, State, package
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(cli, ["doctor", *arguments])
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes a package with this code and version that can be imported."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def make(name: str, code: str, version: str) -> None:
+        (tmp_path / f"{name}.py").write_text(code)
+        info = tmp_path / f"{name}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("code", "version", "state", "found"),
+    [
+        pytest.param("", "2.11.3", State.OK, "2.11.3", id="fine"),
+        pytest.param("", "2.11+cpu", State.OK, "2.11+cpu", id="local-version"),
+        pytest.param("", "2.9.1", State.BROKEN, "2.9.1, older than 2.11", id="old: 2.9 before 2.11"),
+        pytest.param("raise ImportError('no libfoo')", "3.0", State.BROKEN, "no libfoo", id="raises"),
+        pytest.param("raise SystemExit(3)", "3.0", State.BROKEN, "SystemExit: 3", id="exits"),
+        pytest.param("1 / 0", "3.0", State.BROKEN, "ZeroDivisionError", id="any-error"),
+    ],
+)
+def test_a_package(stand_in: Any, code: str, version: str, state: State, found: str) -> None:
+    stand_in("brittle", code, version)
+    finding = package("extra x", "brittle", "2.11", "pip install 'addercost[x]'", needed=False, load=True)
+    assert finding.state is state
+    assert found in finding.found
+    assert (finding.mend != "") == (state is State.BROKEN)
+
+
+@pytest.mark.parametrize(("needed", "state"), [(True, State.MISSING), (False, State.OPTIONAL)])
+def test_a_package_that_is_not_there(needed: bool, state: State) -> None:
+    finding = package("x", "surely-not-installed", "1", "pip install it", needed, load=True)
+    assert (finding.state, finding.mend, finding.fails) == (state, "pip install it", needed)
+
+
+def test_a_package_blocked_from_import_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "brittle", None)
+    assert package("x", "brittle", "", "", needed=True, load=True).state is State.BROKEN
+
+
+def test_an_examination_that_fails_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> Any:
+        yield Finding("part", "first", State.OK)
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(doctor, "_clock", fails)
+    findings = doctor.examine()
+    assert any("the disk is gone" in f.found and f.state is State.BROKEN for f in findings)
+    assert {"processor", "compilers"} <= {f.part for f in findings}
+
+
+def test_requirements_are_those_of_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same from an installed package and from a bare checkout."""
+    installed = doctor.requirements()
+
+    def absent(name: str) -> Any:
+        raise doctor.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor.metadata, "requires", absent)
+    checkout = doctor.requirements()
+    assert ("torch", "2.11") in checkout[""]
+    assert [name for name, _ in checkout["cpu"]] == ["halide", "llvmlite"]
+    assert "dev" not in checkout
+    for extra, packages in installed.items():
+        assert set(packages) == set(checkout[extra])
+
+
+def test_the_built_in_table_of_a_core() -> None:
+    assert matching_tables("znver4") == ("amd-zen4",)
+    assert matching_tables("neoverse-v1") == ("neoverse-v1",)
+    assert matching_tables("znver") == matching_tables("") == ()
+
+
+@pytest.mark.parametrize(
+    ("device", "table"),
+    [
+        ("NVIDIA H200", "h200-sxm"),
+        ("NVIDIA H100 80GB HBM3", "h100-sxm"),
+        ("NVIDIA A100-SXM4-80GB", "a100-sxm-80gb"),
+        ("Tesla T4", "t4"),
+        ("NVIDIA GeForce RTX 3090", "rtx-3090"),
+        ("NVIDIA L4", "l4"),
+        ("NVIDIA GeForce RTX 5090", ""),
+        ("NVIDIA L40S", ""),
+    ],
+)
+def test_the_built_in_table_of_a_gpu(device: str, table: str) -> None:
+    assert table == "" or table in {file.name for file in list_hardware(kind="gpu")}
+    assert doctor.gpu_table(device) == table
+
+
+def test_the_command_prints_json_and_exits_0() -> None:
+    result = run("--format", "json")
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)
+    parts = {"processor", "clock", "Python", "always needed", "kernels", "compilers"}
+    assert parts <= {r["part"] for r in rows}
+    assert set(rows[0]) == {"part", "thing", "state", "found", "mend"}
+
+
+def test_strict_fails_for_what_is_needed_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [Finding("extra x", "a", State.OPTIONAL, mend="pip install a"), Finding("GPU", "b", State.NOTE)]
+    monkeypatch.setattr(doctor, "examine", lambda deep: tuple(rows))
+    assert run("--strict").exit_code == 0
+    rows.append(Finding("kernels", "c", State.MISSING, mend="pip install c", needed=True))
+    assert run().exit_code == 0
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from addercost.measure import doctor as d; from addercost.cli import main\n"
+            "found = d.Finding('kernels', 'c', d.State.MISSING, '', 'pip install c', True)\n"
+            "d.examine = lambda deep: (found,)\n"
+            "sys.argv = ['addercost', 'doctor', '--strict']; sys.exit(main())",
+        ],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "pip install c" in done.stderr
+
+
+def test_without_torch_and_other_packages_it_still_answers() -> None:
+    """In a process where importing them fails, as on a machine that has none of them."""
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'halide', 'llvmlite', 'triton', 'fvcore', 'pydantic', 'pandas', 'jinja2'):\n"
+        "    sys.modules[name] = None\n"
+        "from addercost.cli import main\n"
+        "sys.argv = ['addercost', 'doctor', '--format', 'json']\n"
+        "sys.exit(main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    rows = {(r["part"], r["thing"]): r for r in json.loads(done.stdout)}
+    assert rows["always needed", "torch"]["state"] in ("missing", "broken")
+    assert rows["always needed", "torch"]["mend"].startswith("pip install")
+    assert rows["kernels", "layers"]["state"] == "missing"
+    assert ("processor", "model") in rows

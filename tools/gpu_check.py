@@ -1,0 +1,343 @@
+"""Tests, benchmarks and a report on a machine with a GPU, within eight minutes. Usage:
+
+    python3 tools/gpu_check.py [--folder reports] [--minutes 8] [--dry-run]
+
+Needs torch and Triton, and of other packages what `addercost bench` needs; builds and installs nothing. Each
+part runs in a process of its own with a time limit: one that fails or is late is a line of the report, what
+it had measured is kept, and the others go on. Writes reports/<name of the GPU>/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+LIMIT_S = 0.1
+"""Of a row: enough for 1 % on a calm GPU."""
+RESERVED_S = 20
+"""For the report."""
+RUN_PART = "--run-part"
+
+
+@dataclass(frozen=True)
+class Network:
+    name: str
+    batch: int
+    keep_first_last: bool
+    layers_s: float
+    """Time limit of its layers."""
+
+
+NETWORKS = (
+    Network("resnet18", 32, True, 80),
+    Network("resnet20-cifar", 128, True, 50),
+    Network("resnet50", 32, True, 120),
+    Network("vgg-small", 128, True, 50),
+    Network("lenet5-bn", 128, False, 40),
+)
+"""The paper's, those that say most first. First and last layers stay convolutions, but for LeNet."""
+LEFT_OUT = (("mac", "fp16"), ("adder", "bf16"))
+"""What another row tells already: tensor cores take both halves alike, and so does our layer."""
+
+
+@dataclass(frozen=True)
+class Part:
+    name: str
+    what: str
+    limit_s: float
+    command: tuple[str, ...]
+    results: str = ""
+    """The file it makes, relative to the folder."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    part: Part
+    state: str
+    took_s: float
+    said: str
+
+
+def parts(folder: Path) -> list[Part]:
+    """In the order of what would be missed most."""
+    python, this = sys.executable, str(Path(__file__).resolve())
+    doctor = str(folder / "doctor.json")
+    made = [
+        Part(
+            "doctor",
+            "what this machine offers",
+            40,
+            (python, "-m", "addercost", "doctor", "--format", "json", "-o", doctor, "--force"),
+            "doctor.json",
+        )
+    ]
+    if importlib.util.find_spec("pytest") is not None:
+        tests = ("tests/kernels/test_gpu_device.py", "tests/measure/test_cuda_device.py")
+        options = ("-q", "-p", "no:cacheprovider", "-m", "gpu")
+        made.append(
+            Part(
+                "tests",
+                "every GPU kernel against the reference",
+                110,
+                (python, "-m", "pytest", *options, *tests),
+                "tests.txt",
+            )
+        )
+    else:
+        said = "pytest is not installed, so no tests ran: pip install pytest"
+        made.append(Part("tests", said, 5, (python, "-c", f"import sys; sys.exit({said!r})")))
+    for kind, what, limit in (
+        ("whole", "whole models and training steps, CNN against adder", lambda n: 30.0),
+        ("layers", "every layer by every kernel", lambda n: n.layers_s),
+    ):
+        for network in NETWORKS:
+            name = f"{network.name}-{kind}"
+            command = (python, this, RUN_PART, f"{network.name}:{kind}", "--folder", str(folder))
+            made.append(Part(name, f"{network.name}, {what}", limit(network), command, f"{name}.json"))
+    return made
+
+
+def run_part(text: str, folder: Path) -> None:
+    """One network's layers, or the whole of it; the journal beside its file is what a killed run leaves."""
+    from addercost.api import trace_spec
+    from addercost.arithmetic import Arithmetic
+    from addercost.measure.cuda import CudaDevice
+    from addercost.measure.session import BenchSettings, measure, model_uses
+    from addercost.measure.store import journal_path
+    from addercost.report.files import write_file
+    from addercost.report.measurements import measurements_to_json
+
+    name, _, kind = text.partition(":")
+    network = next(n for n in NETWORKS if n.name == name)
+    whole = kind == "whole"
+    settings = BenchSettings(
+        arithmetics=(Arithmetic.MAC, Arithmetic.ADDER, Arithmetic.XNOR),
+        dtypes=("fp32", "bf16") if whole else ("fp32", "fp16", "bf16", "int8"),
+        device="cuda",
+        batch=network.batch,
+        time_limit_s=3 * LIMIT_S if whole else LIMIT_S,
+        keep_first_last=network.keep_first_last,
+        cpus=(),
+    )
+    trace = trace_spec(f"zoo:{name}")
+    # Energy takes half a second a row, for a counter that moves every few hundredths.
+    device = CudaDevice(counts_energy=whole)
+    file = folder / f"{name}-{kind}.json"
+    notes: tuple[str, ...] = (f"batch {network.batch}",)
+    if whole:
+        uses, extra = (), whole_rows(network, settings)
+        notes += (
+            "fp32 convolutions of whole models run as torch is set, with TF32 where the record says so",
+        )
+    else:
+        found, remarks = model_uses(trace, settings)
+        uses, extra, notes = (), layer_plans(found, settings), notes + remarks
+    result = measure(trace.model, uses, settings, device, file, extra, notes)
+    write_file(file, measurements_to_json(result), force=True)
+    journal_path(file).unlink(missing_ok=True)
+
+
+def layer_plans(uses, settings):  # type: ignore[no-untyped-def]
+    import torch
+
+    from addercost.measure.contenders import Place
+    from addercost.measure.plan import layer_rows
+
+    place = Place(torch.device(settings.device))
+    rows = layer_rows(uses, settings.arithmetics, settings.dtypes, place, settings.cache)
+    return [plan for plan in rows if (plan.row.arithmetic, plan.row.dtype) not in LEFT_OUT]
+
+
+def whole_rows(network: Network, settings):  # type: ignore[no-untyped-def]
+    """Forward and training step of the network, eager: compiling each would take longer than all the rest."""
+    import torch
+
+    from addercost.arithmetic import Arithmetic
+    from addercost.measure.whole_model import EAGER, TRAINING, model_rows
+    from addercost.trace.specs import load_model
+
+    loaded = load_model(f"zoo:{network.name}")
+    assert loaded.inputs is not None and loaded.rebuild is not None
+    inputs = [torch.empty((network.batch, *x.shape[1:]), device="meta") for x in loaded.inputs.args]
+
+    def rows(arithmetics, dtypes, mode):  # type: ignore[no-untyped-def]
+        device = torch.device("cuda")
+        return list(
+            model_rows(
+                loaded.rebuild, inputs, arithmetics, dtypes, (mode,), device, settings.cache,
+                settings.keep_first_last,
+            )
+        )  # fmt: skip
+
+    trained = (Arithmetic.MAC, Arithmetic.ADDER)
+    return [*rows(settings.arithmetics, settings.dtypes, EAGER), *rows(trained, ("fp32",), TRAINING)]
+
+
+def carry_out(part: Part, folder: Path, left_s: float) -> Outcome:
+    """Runs a part and says what came of it; its output goes to a file of its own."""
+    log = folder / ("tests.txt" if part.name == "tests" else f"{part.name}.log")
+    limit, start = min(part.limit_s, left_s), time.monotonic()
+    if limit < 1:
+        return Outcome(part, "not run", 0.0, "the time was used up")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            part.command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            code = process.wait(limit)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            code = None
+    took = time.monotonic() - start
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    last = lines[-1][:200] if lines else ""
+    if code == 0:
+        if part.name != "tests":
+            log.unlink()
+        return Outcome(part, "done", took, last if part.name == "tests" else "")
+    return Outcome(part, "failed" if code is not None else "late", took, last)
+
+
+def keep_what_was_measured(folder: Path) -> None:
+    """Documents out of the journals of parts that were killed."""
+    from addercost.errors import AddercostError
+    from addercost.measure.store import read_measurements
+    from addercost.report.files import write_file
+    from addercost.report.measurements import measurements_to_json
+
+    for journal in sorted(folder.glob("*.journal")):
+        try:
+            text = measurements_to_json(read_measurements(journal))
+        except AddercostError:
+            continue
+        write_file(journal.with_suffix(""), text, force=True)
+        journal.unlink()
+
+
+def write_tables(folder: Path) -> list[str]:
+    """Markdown and CSV of every document; returns the sums for the summary."""
+    from addercost.measure.store import read_measurements
+    from addercost.report.bench_table import bench_table, sum_table
+    from addercost.report.files import write_file
+    from addercost.report.tables import TableFormat, render
+
+    sums = []
+    for file in sorted(folder.glob("*-layers.json")) + sorted(folder.glob("*-whole.json")):
+        result = read_measurements(file)
+        table = bench_table(result)
+        write_file(file.with_suffix(".md"), render(table, TableFormat.MARKDOWN), force=True)
+        write_file(file.with_suffix(".csv"), render(table, TableFormat.CSV), force=True)
+        summed = sum_table(result)
+        shown = summed if summed is not None else table
+        sums.append(f"## {file.stem}\n\n{render(shown, TableFormat.MARKDOWN)}")
+    return sums
+
+
+def summary(device: str, outcomes: Sequence[Outcome], sums: Sequence[str], started: str) -> str:
+    rows = [
+        "| part | what | state | seconds | last line |",
+        "| --- | --- | --- | ---: | --- |",
+    ]
+    for o in outcomes:
+        said = o.said.replace("|", "\\|")
+        rows.append(f"| {o.part.name} | {o.part.what} | {o.state} | {o.took_s:.0f} | {said} |")
+    head = f"""# {device}
+
+Made by `make gpu-check` on {started}. Raw samples, environment and commit are in the JSON files; each table
+lies beside its file. A part that failed or was late is marked here, and what it had measured is kept.
+"""
+    return "\n".join([head, *rows, "", *(f"{text}\n" for text in sums)])
+
+
+def probe() -> tuple[str, str]:
+    """(name of the GPU, "") or ("", why there is none), asked in another process: a context takes memory."""
+    code = (
+        "import json, torch\n"
+        "from addercost.measure.cuda import usable_device\n"
+        "from addercost.errors import AddercostError\n"
+        "try:\n"
+        "    print(json.dumps([torch.cuda.get_device_name(usable_device()), '']))\n"
+        "except AddercostError as error:\n"
+        "    print(json.dumps(['', str(error)]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    if done.returncode:
+        last = done.stderr.strip().rpartition("\n")[2]
+        return "", f"torch cannot be used here: {last}"
+    name, why = json.loads(done.stdout.strip().rpartition("\n")[2])
+    return name, why
+
+
+def folder_name(device: str) -> str:
+    """`NVIDIA H200` as nvidia-h200."""
+    return re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-") or "gpu"
+
+
+def check(
+    reports: Path, minutes: float, device: str, chosen: str, carry: Callable[..., Outcome] = carry_out
+) -> list[Outcome]:
+    folder = (reports / folder_name(device)).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    # A journal of an earlier run, made elsewhere or by another version, would refuse this one's rows.
+    keep_what_was_measured(folder)
+    started = datetime.datetime.now(datetime.UTC).date().isoformat()
+    end = time.monotonic() + 60 * minutes - RESERVED_S
+    outcomes = []
+    for part in parts(folder):
+        if chosen and chosen not in part.name:
+            continue
+        outcomes.append(carry(part, folder, end - time.monotonic()))
+        o = outcomes[-1]
+        print(f"{o.part.name:24} {o.state:8} {o.took_s:4.0f} s  {o.said}", flush=True)
+    keep_what_was_measured(folder)
+    text = summary(device, outcomes, write_tables(folder), started)
+    (folder / "README.md").write_text(text)
+    print(f"written to {folder}")
+    return outcomes
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=ROOT / "reports")
+    parser.add_argument("--minutes", type=float, default=8.0)
+    parser.add_argument("--only", default="", metavar="TEXT", help="parts whose name holds it")
+    parser.add_argument("--dry-run", action="store_true", help="print the parts and their time limits")
+    parser.add_argument(RUN_PART, default="", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.run_part:
+        run_part(options.run_part, options.folder)
+        return 0
+    if options.dry_run:
+        for part in parts(options.folder / "<gpu>"):
+            if options.only in part.name:
+                print(f"{part.name:24} at most {part.limit_s:4.0f} s  {part.what}")
+        print(f"all together at most {options.minutes:g} minutes, {RESERVED_S} s of them for the report")
+        return 0
+    device, why = probe()
+    if not device:
+        print(f"gpu-check: {why}", file=sys.stderr)
+        return 1
+    outcomes = check(options.folder, options.minutes, device, options.only)
+    return 0 if all(o.state == "done" for o in outcomes) else 1
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    sys.exit(main())
