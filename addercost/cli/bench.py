@@ -12,6 +12,7 @@ import click
 from addercost.cli.default_command import DefaultCommandGroup
 from addercost.cli.emit import check_output, emit, emit_table
 from addercost.cli.options import (
+    format_option,
     hardware_path_option,
     input_option,
     output_options,
@@ -45,13 +46,7 @@ def bench() -> None:
 def _result_options(function: Any) -> Any:
     for option in reversed(
         (
-            click.option(
-                "--format",
-                "table_format",
-                type=click.Choice([item.value for item in TableFormat]),
-                default=TableFormat.TABLE.value,
-                help="How to print the result.",
-            ),
+            format_option,
             click.option(
                 "-o",
                 "--output",

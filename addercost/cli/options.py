@@ -18,16 +18,20 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def format_option(function: F) -> F:
+    return click.option(
+        "--format",
+        "table_format",
+        type=click.Choice([item.value for item in TableFormat]),
+        default=TableFormat.TABLE.value,
+        help="How to print the result.",
+    )(function)
+
+
 def output_options(function: F) -> F:
     """--format, -o and --force of every command that prints a table, and --debug."""
     decorators = (
-        click.option(
-            "--format",
-            "table_format",
-            type=click.Choice([item.value for item in TableFormat]),
-            default=TableFormat.TABLE.value,
-            help="How to print the result.",
-        ),
+        format_option,
         click.option(
             "-o", "--output", type=click.Path(path_type=Path), help="Write to a file instead of the terminal."
         ),

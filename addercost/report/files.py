@@ -48,6 +48,16 @@ def write_file(path: Path, content: str | bytes, force: bool = False) -> None:
             Path(temporary).unlink(missing_ok=True)
 
 
+def make_folder(folder: Path) -> None:
+    """Makes a folder that can be written to. Raises OutputError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make {folder}: {error.strerror}", "name another folder") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"the folder {folder} cannot be written to", "choose another one")
+
+
 def write_stdout(text: str) -> None:
     """Prints `text`. Raises OutputError when stdout is full; a reader that has gone away is no error."""
     try:

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from addercost.errors import ArgumentError, DataError, OutputError
-from addercost.report.files import write_file
+from addercost.errors import ArgumentError, DataError
+from addercost.report.files import make_folder, write_file
 from addercost.sweep.settings import SCHEMA, SweepSettings
 from addercost.sweep.shard import read_metadata
 
@@ -72,12 +72,7 @@ def open_folder(folder: Path, manifest: Manifest) -> None:
 
     Raises ArgumentError where it holds another one, OutputError where it cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make {folder}: {error.strerror}", "name another folder") from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"the folder {folder} cannot be written to", "choose another one")
+    make_folder(folder)
     path = folder / MANIFEST
     if path.exists():
         found = read_manifest(folder)

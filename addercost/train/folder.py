@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import math
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
@@ -16,8 +15,8 @@ from typing import Any
 import torch
 
 from addercost import __version__
-from addercost.errors import ArgumentError, DataError, OutputError
-from addercost.report.files import write_file
+from addercost.errors import ArgumentError, DataError
+from addercost.report.files import make_folder, write_file
 from addercost.report.plain import to_plain
 from addercost.report.text import spreadsheet_cell
 from addercost.report.training import RECORD, TrainingRun
@@ -64,12 +63,7 @@ def open_run(folder: Path, settings: TrainSettings, here: Mapping[str, str | int
 
     Raises OutputError where it cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make {folder}: {error.strerror}", "name another folder") from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"the folder {folder} cannot be written to", "choose another one")
+    make_folder(folder)
     path = folder / RUN
     if not path.exists():
         content = {"schema": SCHEMA, "settings": settings_as_data(settings), "environment": here}
