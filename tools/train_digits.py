@@ -224,7 +224,7 @@ def write_reports(folder: Path) -> None:
         ("gradients", "gradients", both),
         ("histogram", "weights", both),
         ("filters", "filters", both),
-        *((("features", "features", features),) if features else ()),
+        ("features", "features", features),
     ):
         drawn = draw_training(kind, records, PlotOptions())
         (folder / f"{name}.svg").write_bytes(figure_bytes(drawn, FigureFormat.SVG))

@@ -219,6 +219,7 @@ def report_files(results: Accuracies) -> Mapping[str, str]:
         ("gradients", "Norms of the weight gradients by layer, before any scaling"),
         ("weights", "Weights after training, with the fitted Gaussian and Laplacian"),
         ("filters", "Filters of the first layer"),
+        ("features", "The two features of LeNet++ on the test images, after 12 epochs"),
     )
     lines = ["# LeNet-5-BN on scikit-learn's digits", ""]
     lines += [f"{_lead(results)}", ""]

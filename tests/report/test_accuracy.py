@@ -185,7 +185,7 @@ def test_the_report_is_what_the_results_say() -> None:
     assert not different, "run tools/train_digits.py --only-report and look at what changed"
     assert not re.search(r"/home/|/root/|/tmp/|/work/", "".join(files.values()))
     pictures = {path.name for path in folder.glob("*.svg")}
-    assert all(f"({name})" in files["report.md"] for name in pictures) and len(pictures) == 5
+    assert all(f"({name})" in files["report.md"] for name in pictures) and len(pictures) == 6
 
 
 @pytest.mark.parametrize("width", [80, 200])
