@@ -34,9 +34,9 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "query": "SQL over what a sweep made",
     },
     "Measure": {
-        "bench": "time every layer on this machine in each arithmetic, beside the estimates",
+        "bench": "time every layer on this machine in each arithmetic",
         "doctor": "what this machine offers, what is missing, and what would mend it",
-        "verdict": "who wins on this machine: by the paper's rule, by throughput, measured, by energy",
+        "verdict": "who wins on this machine, and limited by what",
     },
     "Hardware": {
         "hardware": "the processors and energy tables that estimates use",
