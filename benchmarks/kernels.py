@@ -14,7 +14,6 @@ alone, and `share` is a rate over the limit of the cores in use. At the end stan
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import math
 import platform
@@ -38,6 +37,8 @@ from addercost.kernels.signs import pack_factors, pack_filters
 from addercost.layers import AdderConv2d
 from addercost.layers.ops import adder as adder_ops
 from addercost.layers.ops import binary as binary_ops
+from addercost.measure.host import cpu_model
+from addercost.measure.process_memory import keep_freed_memory, peak_bytes
 from addercost.models.zoo import ZOO
 from benchmarks.kernel_layers import DEPTHWISE, RESNET, SMALL, Layer, broadcast, unfold_cdist
 from benchmarks.kernel_targets import Row, summary
@@ -153,7 +154,7 @@ def bench_rivals(layer: Layer, rounds: int) -> Row:
         if kind == "forward":
             out["at the limit"] = min(seconds["cdist"]) * limit / layer.sites
     own = 4 * (x.numel() + w.numel() + forms["ours"]().numel())
-    out["memory"] = {name: peak_bytes(lambda form=form: forward(form)) / own for name, form in forms.items()}  # type: ignore[misc]
+    out["memory"] = {name: _peak(forward, form) / own for name, form in forms.items()}
     return out
 
 
@@ -211,44 +212,16 @@ def bench_cores(layer: Layer, rounds: int) -> Row:
     return {"kind": "cores", "layer": layer.name, "ratio": best[1] / best[2]}
 
 
-def peak_bytes(call: Callable[[], object]) -> int:
-    """How far the resident set rises during the second call above where it stood. Linux with glibc only."""
-    status = Path("/proc/self/status")
-
-    def field(name: str) -> int:
-        line = next(row for row in status.read_text().splitlines() if row.startswith(name))
-        return int(line.split()[1]) * 1024
-
-    call()
-    # Freed memory still in the process would hide what the call needs.
-    ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")
-    before = field("VmRSS")
-    call()
-    return max(0, field("VmHWM") - before)
-
-
-def keep_freed_memory() -> None:
-    """Lets glibc hand a freed output to the next call, for every contender alike: faulting in fresh pages
-    for each output says nothing about a kernel. `peak_bytes` runs before."""
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        mmap_threshold, trim_threshold = -3, -1
-        libc.mallopt(mmap_threshold, 32 << 20)
-        libc.mallopt(trim_threshold, 1 << 30)
+def _peak(forward: Callable[[Any], object], form: Callable[[], Tensor]) -> int:
+    found = peak_bytes(lambda: forward(form))
+    if found is None:
+        raise SystemExit("memory is measured on Linux with glibc only: leave --rivals out")
+    return found
 
 
 def environment() -> dict[str, object]:
-    model = next(
-        (
-            row.split(":")[1].strip()
-            for row in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in row
-        ),
-        platform.processor(),
-    )
     return {
-        "cpu": model,
+        "cpu": cpu_model(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "python": platform.python_version(),

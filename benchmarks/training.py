@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import argparse
 import copy
-import ctypes
 import json
+import math
 import os
 import platform
 import statistics
@@ -20,7 +20,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,6 +28,7 @@ from torch import Tensor, nn
 
 from addercost.arithmetic import Arithmetic
 from addercost.layers import AdderConv2d, AdderLinear
+from addercost.measure.process_memory import available_bytes, peak_bytes
 from addercost.models.zoo import ZOO
 from addercost.train.rates import adder_weights, make_optimizer, scale_adaptively
 from addercost.train.settings import TrainSettings
@@ -156,29 +156,6 @@ def largest_tensor_bytes(name: str, batch: int) -> int:
     return max(found)
 
 
-def available_bytes() -> int:
-    line = next(r for r in Path("/proc/meminfo").read_text().splitlines() if r.startswith("MemAvailable"))
-    return int(line.split()[1]) * 1024
-
-
-def peak_of_step(step: Callable[[], Tensor], warm: bool) -> int:
-    """How far a step raises the resident set above where it stood. warm: after one that compiles kernels."""
-    status = Path("/proc/self/status")
-
-    def field(name: str) -> int:
-        line = next(row for row in status.read_text().splitlines() if row.startswith(name))
-        return int(line.split()[1]) * 1024
-
-    if warm:
-        step()
-    # Freed memory still in the process would hide what the step needs.
-    ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")
-    before = field("VmRSS")
-    step()
-    return max(0, field("VmHWM") - before)
-
-
 def peak_of(name: str, form: str, batch: int, threads: int) -> int | None:
     """Peak bytes of a step above what stood before it, in a process of its own; None where it was killed."""
     command = [sys.executable, "-m", "benchmarks.training", "--peak", name, form, str(batch)]
@@ -226,19 +203,24 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     if options.peak:
         name, form, batch = options.peak
-        print(peak_of_step(pair(name, int(batch))[form], warm=form == "ours"))
+        # Ours compiles its kernels in the first step.
+        found = peak_bytes(pair(name, int(batch))[form], warm=form == "ours")
+        if found is None:
+            raise SystemExit("memory is measured on Linux with glibc only")
+        print(found)
         return
     print(json.dumps({**environment(), "platform": platform.machine(), "load": os.getloadavg()[0]}))
     for name in options.models.split(","):
         batch = wanted = options.batch or BATCHES[name]
         difference = check_equal(name)
-        while LIVE * largest_tensor_bytes(name, batch) > 0.9 * available_bytes() and batch > 1:
+        free = available_bytes() or math.inf
+        while LIVE * largest_tensor_bytes(name, batch) > 0.9 * free and batch > 1:
             batch //= 2
         if batch < wanted:
             print(
                 f"{name}: the broadcast form needs about "
                 f"{LIVE * largest_tensor_bytes(name, wanted) / 2**30:.1f} GiB at a batch of {wanted}, "
-                f"{available_bytes() / 2**30:.1f} GiB are free: compared at {batch}"
+                f"{free / 2**30:.1f} GiB are free: compared at {batch}"
             )
         result = compare(name, batch, options.rounds, options.threads)
         print(json.dumps({**result, "gradients_differ_by": float(f"{difference:.2g}")}))

@@ -10,6 +10,7 @@ it had measured is kept, and the others go on. Writes reports/<name of the GPU>/
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import importlib.util
 import json
@@ -215,17 +216,11 @@ def carry_out(part: Part, folder: Path, left_s: float) -> Outcome:
 def keep_what_was_measured(folder: Path) -> None:
     """Documents out of the journals of parts that were killed."""
     from addercost.errors import AddercostError
-    from addercost.measure.store import read_measurements
-    from addercost.report.files import write_file
-    from addercost.report.measurements import measurements_to_json
+    from addercost.measure.store import rescued
 
     for journal in sorted(folder.glob("*.journal")):
-        try:
-            text = measurements_to_json(read_measurements(journal))
-        except AddercostError:
-            continue
-        write_file(journal.with_suffix(""), text, force=True)
-        journal.unlink()
+        with contextlib.suppress(AddercostError):
+            rescued(journal.with_suffix(""))
 
 
 def write_tables(folder: Path) -> list[str]:

@@ -24,8 +24,8 @@ from addercost.measure.contests import IMPLEMENTATIONS
 from addercost.measure.environment import environment
 from addercost.measure.intervals import Verdict, verdict
 from addercost.measure.session import BenchSettings, open_device
-from addercost.measure.store import journal_path, read_measurements
-from addercost.report.measurements import Measurements, measurements_to_json
+from addercost.measure.store import read_measurements, rescued
+from addercost.report.measurements import Measurements
 from addercost.report.network_ratio import network_ratio
 from addercost.report.text import markdown_cell
 
@@ -143,7 +143,7 @@ def measure(
             f"bench {model}",
             limit_s,
         )  # fmt: skip
-        if not timed and not _rescued(document):
+        if not timed and not rescued(document):
             return
     left_s = max(limit_s - (time.monotonic() - began), 30.0)
     show = ["bench", "show", str(document), "--force", "-o", files[0], "--chrome-trace", files[1]]
@@ -154,16 +154,6 @@ def measure(
     if tables:
         plot = ["plot", "predicted-vs-measured", str(document), "-o", str(folder / f"{model}.svg"), "--force"]
         progress.run(plot, f"figure of {model}", left_s)
-
-
-def _rescued(document: Path) -> bool:
-    """Whether rows of a run that was stopped could be kept as its document."""
-    journal = journal_path(document)
-    if not journal.exists():
-        return False
-    document.write_text(measurements_to_json(read_measurements(journal)), encoding="utf-8")
-    journal.unlink()
-    return True
 
 
 def index(facts: dict[str, str], found: dict[str, Measurements], problems: Sequence[str]) -> Iterator[str]:

@@ -12,7 +12,6 @@ import argparse
 import csv
 import json
 import os
-import platform
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -158,6 +157,7 @@ def main() -> None:
 def write_results(
     folder: str, runs: list[dict[str, Any]], tried: list[dict[str, Any]], processor_s: float
 ) -> None:
+    from addercost.measure.host import cpu_model
     from addercost.report.accuracy import RESULTS, SCHEMA
     from addercost.train.folder import read_run
 
@@ -169,7 +169,7 @@ def write_results(
         "labels": columns(folder)[0],
         "environment": {
             **{key: str(value) for key, value in environment.items() if key != "device"},
-            "processor": processor(),
+            "processor": cpu_model(),
             "cores": str(os.cpu_count()),
             "processor seconds of all runs": f"{processor_s:.0f}",
         },
@@ -178,13 +178,6 @@ def write_results(
         "runs": runs,
     }
     RESULTS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-
-
-def processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 def write_reports(folder: Path) -> None:

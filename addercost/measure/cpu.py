@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import platform
@@ -19,6 +18,7 @@ from addercost.errors import ArgumentError
 from addercost.measure.chains import DEPENDENT, UNROLL, Compiled, loop_ir
 from addercost.measure.device import Call, Condition, DeviceFacts, Energy, KernelTime
 from addercost.measure.host import CLOCK, cache_sizes, cpu_model, governor, memory_bandwidth
+from addercost.measure.process_memory import available_bytes, keep_freed_memory, peak_bytes
 
 WARM_UP_S = 0.03
 LOOK_S = 0.1
@@ -55,7 +55,7 @@ class CpuDevice:
         self._allowed, self._threads_before = allowed, torch.get_num_threads()
         torch.set_num_threads(threads)
         self._pinned = _pin(idlest(allowed, threads)) if pin else ()
-        kept = _keep_freed_memory()
+        kept = keep_freed_memory()
         caches = cache_sizes()
         self._cache_bytes = max(caches.values(), default=32 << 20)
         self._flushed: torch.Tensor | None = None
@@ -155,18 +155,7 @@ class CpuDevice:
         return available_bytes()
 
     def peak_bytes(self, call: Call) -> int | None:
-        """How far the resident set rises during a call above where it stood. Linux only."""
-        resets = Path("/proc/self/clear_refs")
-        try:
-            call()
-            # Freed memory still in the process would hide what the call needs.
-            ctypes.CDLL(None).malloc_trim(0)
-            resets.write_text("5")
-            before = _status_bytes("VmRSS")
-            call()
-            return max(0, _status_bytes("VmHWM") - before)
-        except (OSError, AttributeError, StopIteration):
-            return None
+        return peak_bytes(call)
 
     def kernels(self, call: Call) -> tuple[KernelTime, ...]:
         return ()
@@ -222,17 +211,6 @@ def _pin(cores: Sequence[int]) -> tuple[int, ...]:
     return tuple(cores)
 
 
-def _keep_freed_memory() -> bool:
-    """Lets glibc hand a freed output to the next call, for every contender alike: faulting in fresh pages for
-    each output says nothing about a kernel."""
-    try:
-        libc = ctypes.CDLL(None)
-        mmap_threshold, trim_threshold = -3, -1
-        return bool(libc.mallopt(mmap_threshold, 32 << 20) and libc.mallopt(trim_threshold, 1 << 30))
-    except (OSError, AttributeError):
-        return False
-
-
 @cache
 def _clock_chain() -> Callable[[int], None] | None:
     try:
@@ -267,19 +245,3 @@ def _waited_s(schedstat: Path = Path("/proc/thread-self/schedstat")) -> float | 
         return int(schedstat.read_text().split()[1]) * 1e-9
     except (OSError, IndexError, ValueError):
         return None
-
-
-def available_bytes(meminfo: Path = Path("/proc/meminfo")) -> int | None:
-    try:
-        return _field(meminfo.read_text(), "MemAvailable")
-    except (OSError, StopIteration):
-        return None
-
-
-def _status_bytes(name: str) -> int:
-    return _field(Path("/proc/self/status").read_text(), name)
-
-
-def _field(text: str, name: str) -> int:
-    line = next(row for row in text.splitlines() if row.startswith(f"{name}:"))
-    return int(line.split()[1]) * 1024

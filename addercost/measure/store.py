@@ -15,7 +15,14 @@ from typing import Any
 
 from addercost.errors import DataError, OutputError
 from addercost.measure.environment import MAY_DIFFER, differences
-from addercost.report.measurements import FailedRow, MeasuredRow, Measurements, row_from_data
+from addercost.report.files import write_file
+from addercost.report.measurements import (
+    FailedRow,
+    MeasuredRow,
+    Measurements,
+    measurements_to_json,
+    row_from_data,
+)
 from addercost.report.plain import from_plain, to_plain
 from addercost.report.saved import KINDS, read_saved
 
@@ -67,6 +74,18 @@ class Journal:
     def remove(self) -> None:
         if self.path is not None:
             self.path.unlink(missing_ok=True)
+
+
+def rescued(document: Path) -> bool:
+    """Whether a stopped run's journal was there, whose rows are now its document. Raises DataError where no
+    row of it is whole, OutputError where the document cannot be written.
+    """
+    journal = journal_path(document)
+    if not journal.exists():
+        return False
+    write_file(document, measurements_to_json(read_measurements(journal)), force=True)
+    journal.unlink()
+    return True
 
 
 def read_measurements(path: Path) -> Measurements:
