@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
@@ -14,6 +17,7 @@ pytest.importorskip("halide", reason="the CPU kernels need halide")
 run = pytest.importorskip("addercost.kernels.cpu.run")
 channels_last_bytes = pytest.importorskip("addercost.kernels.cpu.interleave").channels_last_bytes
 cpu_binary = pytest.importorskip("addercost.kernels.cpu.binary")
+vector_bytes = pytest.importorskip("addercost.kernels.cpu.plan").vector_bytes
 depthwise = pytest.importorskip("addercost.kernels.cpu.depthwise")
 pack_signs = pytest.importorskip("addercost.kernels.cpu.signs").pack_signs
 
@@ -260,6 +264,19 @@ def test_resnet_50_needs_few_compilations() -> None:
         extents = Extents(1, c, k, rows, columns, f, f, stride, stride, 1, size + f - 1)
         classes.add(choose_class("adder", extents, True, True, direct))
     assert len(classes) <= 8
+
+
+@pytest.mark.skipif(vector_bytes() != 64, reason="reads AVX-512 instructions")
+def test_the_adder_adds_up_by_fused_multiply_adds(tmp_path: Path) -> None:
+    from addercost.kernels.cpu.kernel_class import KernelClass
+    from addercost.kernels.cpu.pipeline import assembly
+
+    kernel = KernelClass("adder", 16, 4, 4, True, True, False, False, whole_squares=True)
+    code = assembly(kernel, tmp_path)
+    # A tile's inner loop has one subtraction and one fused addition for each of its 4 × 4 sums.
+    loop = max(re.split(r"^\.L\w+:", code, flags=re.M), key=lambda block: block.count("vfmadd"))
+    assert loop.count("vsubps") == loop.count("vfmadd") == 16
+    assert loop.count("vaddps") == 0
 
 
 @pytest.mark.parametrize("channels", [1, 15, 16, 17, 40])

@@ -23,6 +23,7 @@ PARAMETERS = (
     "task_strips",
     "task_blocks",
     "terms",
+    "sign",
 )
 """Of a compiled kernel, in order, after its input and weight and before its output."""
 
@@ -192,7 +193,7 @@ class Algorithm:
                 own = hl.Func(f"own{index}")
                 own[at] = make(self.held[k, self.g, across, self.p, self.n])
                 self.owned.append(own)
-            total[at] += self.site.combine(value, weight, *(own[at] for own in self.owned))
-        else:
-            total[at] += self.site.combine(value, weight)
+        term = self.site.combine(value, weight, *(own[at] for own in self.owned))
+        # A constant sign the compiler would fold into a subtraction.
+        total[at] += term if self.site.sign > 0 else hl.cast(self.site.element, self["sign"]) * term
         return total

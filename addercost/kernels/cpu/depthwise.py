@@ -99,7 +99,7 @@ def _compiled(kernel: DepthwiseClass) -> Any:
     s, r = tap.x, tap.y
     own = [make(held[c, q, p, n]) for make in site.held]
     total[c, q, p, n] = hl.cast(site.accumulator, 0)
-    total[c, q, p, n] += site.combine(
+    total[c, q, p, n] += site.sign * site.combine(
         scratch[
             c,
             q * parameter["stride_x"] + s * parameter["dilation_x"],

@@ -9,6 +9,7 @@ layer has few filters the two change places: vectors lie across a row, weights a
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import halide as hl
@@ -27,6 +28,19 @@ def compile_kernel(kernel: KernelClass) -> Any:
     A site with a held operand takes it after the weight, shaped as the output; a scaled one factors
     and addends there, [k,g,2] of whole blocks.
     """
+    output, arguments = _scheduled(kernel)
+    return output.compile_to_callable(arguments, hl.get_jit_target_from_environment())
+
+
+def assembly(kernel: KernelClass, folder: Path) -> str:
+    """The instructions of a class; `folder` is for the compiler's file."""
+    output, arguments = _scheduled(kernel)
+    path = folder / "kernel.s"
+    output.compile_to_assembly(str(path), arguments, "kernel", hl.get_host_target())
+    return path.read_text()
+
+
+def _scheduled(kernel: KernelClass) -> tuple[Any, list[Any]]:
     algorithm = _Scheduled(kernel, SITES[kernel.site])
     algorithm.schedule()
     images = [algorithm.input, algorithm.weight]
@@ -34,8 +48,7 @@ def compile_kernel(kernel: KernelClass) -> Any:
         images.append(algorithm.held)
     if algorithm.site.scaled:
         images.append(algorithm.factors)
-    arguments = [*images, *algorithm.parameters.values()]
-    return algorithm.output.compile_to_callable(arguments, hl.get_jit_target_from_environment())
+    return algorithm.output, [*images, *algorithm.parameters.values()]
 
 
 class _Scheduled(Algorithm):

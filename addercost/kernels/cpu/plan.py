@@ -14,11 +14,14 @@ from addercost.kernels.cpu.sites import SITES
 SCRATCH_BYTES = 256 << 10
 """Aim for one strip of input: with a block of weights it should stay in a core's second-level cache."""
 
-_PIXELS_WIDE = {1: (8, 7, 10, 14, 16, 1, 4), 2: (8, 7, 10, 12, 1, 4), 3: (8, 7, 1, 4)}
-_PIXELS_NARROW = {1: (6, 8, 10, 1, 4), 2: (4, 5, 6, 1), 3: (4, 1)}
+_PIXELS_WIDE = {2: (8, 7, 10, 12, 1, 4), 3: (8, 7, 1, 4), 1: (8, 7, 10, 14, 16, 1, 4), 4: (4, 6, 5)}
+_PIXELS_NARROW = {2: (4, 5, 6, 1), 3: (4, 1), 1: (6, 8, 10, 1, 4)}
 """Tile widths by the number of vectors, for 32 and for 16 vector registers; the first of equals is taken.
 Weights, broadcast inputs, differences and the sign mask need registers as well: 28 sums of 32 were 5 % slower
 than 24."""
+_FOUR_VECTORS = 0.94
+"""The time of a site in a tile of four vectors over that in one of two (median over ResNet layers on Zen 4):
+each broadcast input serves twice as many filters."""
 _FEW_FILTERS = 8
 _TILE_FILTERS = (1, 2, 4, 6, 8)
 
@@ -71,27 +74,14 @@ def choose_class(
     lanes = vector_bytes() // (8 if SITES[site].packed > 1 else 4)
     while lanes > 4 and extents.filters <= lanes // 2:
         lanes //= 2
-    vectors = 1
-    held = len(SITES[site].held)
-    if extents.filters > lanes and held < 2:
-        vectors = min(
-            (2,) if held or filters_innermost else (2, 3),
-            key=lambda count: (_rounded(extents.filters, lanes * count), count),
-        )
-    pixels = (_PIXELS_WIDE if vector_bytes() >= 64 else _PIXELS_NARROW)[vectors]
-    if held:
-        # What is held needs as many registers as the sums.
-        pixels = tuple(p for p in pixels if p * vectors <= 16 // held)
-    # A tile of one or four pixels is too short to hide the latency of the sums: only where little is there.
-    pixels = tuple(p for p in pixels if p > 4 or extents.columns <= 4)
-    best = min(pixels, key=lambda count: _rounded(extents.columns, count))
+    vectors, pixels = _tile(site, extents, lanes, filters_innermost)
     taps = extents.channels * extents.filter_y * extents.filter_x
     squares = SITES[site].packed == 1 and taps % lanes == 0 and not filters_innermost
     return KernelClass(
         site,
         lanes,
         vectors,
-        best,
+        pixels,
         *layouts,
         direct,
         narrow,
@@ -99,6 +89,31 @@ def choose_class(
         filters_innermost=filters_innermost,
         slack=SITES[site].scaled,
     )
+
+
+def _tile(site: str, extents: Extents, lanes: int, filters_innermost: bool) -> tuple[int, int]:
+    """(vectors, pixels) of the tile that spends least time on `extents` and what it adds to fill itself."""
+    held = len(SITES[site].held)
+    counts: tuple[int, ...] = (1,)
+    if extents.filters > lanes and held < 2:
+        counts = (2,) if held or filters_innermost else (2, 3) if SITES[site].packed > 1 else (2, 3, 4)
+
+    def time(tile: tuple[int, int]) -> float:
+        vectors, pixels = tile
+        sites = _rounded(extents.filters, lanes * vectors) * _rounded(extents.columns, pixels)
+        return sites * (_FOUR_VECTORS if vectors == 4 else 1)
+
+    tiles = [
+        (vectors, pixels)
+        for vectors, widths in (_PIXELS_WIDE if vector_bytes() >= 64 else _PIXELS_NARROW).items()
+        for pixels in widths
+        if vectors in counts
+        # What is held needs as many registers as the sums.
+        and (not held or pixels * vectors <= 16 // held)
+        # Fewer sums than sixteen are too few to hide their latency: only where little is there.
+        and (pixels > 4 or vectors == 4 or extents.columns <= 4)
+    ]
+    return min(tiles, key=time)
 
 
 def _across(site: str, extents: Extents) -> tuple[int, int, int] | None:

@@ -219,4 +219,5 @@ def parameters_of(
         *filter_size,
         *partition(kernel, extents, threads),
         terms,
+        SITES[kernel.site].sign,
     )

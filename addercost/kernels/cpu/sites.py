@@ -28,6 +28,10 @@ class Site:
     """There is a third operand, of the output's shape: what is made of it once and stays in registers."""
     scaled: bool = False
     """The output is multiplied by one factor for each filter, and one addend is added."""
+    sign: int = 1
+    """±1 that a term enters the sum with. -1 is a run-time factor of a fused multiply-add, exact like the
+    subtraction it stands for: cores with two pipes for additions and two for multiplications (AMD's Zen) then
+    add up on the second two what they subtract on the first two, and no core has fewer of the latter."""
 
     @property
     def element(self) -> Any:
@@ -60,7 +64,7 @@ SITES = {
     site.name: site
     for site in (
         Site("mac", torch.float32, torch.float32, lambda x, w: x * w),
-        Site("adder", torch.float32, torch.float32, lambda x, w: -hl.abs(x - w)),
+        Site("adder", torch.float32, torch.float32, lambda x, w: hl.abs(x - w), sign=-1),
         # The input gradient: a convolution of the output's gradient whose weights meet the layer's input.
         Site(
             "adder_gradient",
