@@ -136,7 +136,7 @@ def _result_options(function: Any) -> Any:
     default=3.0,
     show_default=True,
     metavar="SECONDS",
-    help="Then a row is unconverged.",
+    help="Then a row is unconverged; a whole model gets 10 times as long.",
 )
 @click.option(
     "--cpu",

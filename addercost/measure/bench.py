@@ -52,6 +52,7 @@ def timed_row(plan: RowPlan, device: Device, effort: Effort) -> Entry:
 
 def _measured(plan: RowPlan, device: Device, effort: Effort) -> MeasuredRow:
     call, reference = plan.make(device.free_bytes())
+    effort = replace(effort, time_limit_s=effort.time_limit_s * plan.patience)
     timed = time_call(device, call, reference, effort)
     energy = device.energy(call, ENERGY_S)
     return replace(

@@ -17,10 +17,12 @@ Make = Callable[[int | None], tuple[Call, Call | None]]
 
 @dataclass(frozen=True, slots=True)
 class RowPlan:
-    """A row before it is timed. make: (bytes that are free) to the call and its reference, each run once."""
+    """A row before it is timed. make: (bytes that are free) to the call and its reference, each run once.
+    patience: how many times a layer's time limit it may take."""
 
     row: MeasuredRow
     make: Make
+    patience: float = 1.0
 
     @property
     def key(self) -> str:

@@ -18,6 +18,9 @@ from addercost.measure.predictions import Predict
 from addercost.report.measurements import MeasuredRow, PredictedTime
 from addercost.trace.record import Trace
 
+PATIENCE = 10.0
+"""A run of a model takes about as long as samples of its layers do together, and is one row."""
+
 EAGER, COMPILED, TRAINING = "eager", "torch.compile", "training step"
 
 _INCLUDES = {
@@ -67,7 +70,7 @@ def model_rows(
                     reference=reference,
                 )
                 make = partial(_make, rebuild, inputs, arithmetic, dtype, mode, device, keep_first_last)
-                yield RowPlan(row, make)
+                yield RowPlan(row, make, PATIENCE)
 
 
 def _make(

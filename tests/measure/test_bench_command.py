@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import random
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,9 +15,11 @@ from scripted_device import ScriptedDevice
 from addercost.cli import run as run_cli
 from addercost.errors import ArgumentError
 from addercost.measure import self_check, session, whole_model
+from addercost.measure.bench import timed_row
+from addercost.measure.runner import Effort
 from addercost.measure.session import BenchSettings, open_device
 from addercost.measure.store import journal_path, read_measurements
-from addercost.report.measurements import Measurements
+from addercost.report.measurements import MeasuredRow, Measurements
 
 SHAPE = "1,8,6,6,8,3,1,1"
 
@@ -183,6 +187,22 @@ def test_a_whole_model_is_converted(device: ScriptedDevice, monkeypatch) -> None
         reference()
         assert sum(dispatch.runs.values()) == used
         assert by_name["mac", mode].make(None)[1] is None
+
+
+def test_a_whole_model_has_ten_times_a_layers_time() -> None:
+    """On a device that never agrees with itself, a row takes its time limit and stops."""
+    noise = random.Random(0)
+    scripted = ScriptedDevice(iter(lambda: noise.gauss(0, 1), None))
+    settings = BenchSettings(end_to_end=True)
+    whole = session.whole_model_rows("zoo:lenet5-bn", None, settings, session_trace())[0]
+    effort = Effort(precision=1e-4, time_limit_s=1.0)
+    took = []
+    for plan in (whole, replace(whole, patience=1.0)):
+        start = scripted.now()
+        row = timed_row(plan, scripted, effort)
+        assert isinstance(row, MeasuredRow) and not row.converged
+        took.append(scripted.now() - start)
+    assert took[0] == pytest.approx(10 * took[1], rel=0.3)
 
 
 def session_trace():
