@@ -3,8 +3,9 @@
     python -m benchmarks.kernels --rivals --start --cores > benchmarks/results/kernels-cpu.txt
 
 In every round each contender runs once to warm the caches and then at least three times, and the limits are
-measured again. A rate is the best of all rounds, as the limit is, and a ratio is one of best rates: on a shared
-machine the best is what the code can do, the median what the neighbours let it do; `median` stands beside it.
+measured again. A rate is the best of all rounds, as the limit is, and a ratio is one of best rates: on a
+shared machine the best is what the code can do, the median what the neighbours let it do; `median` stands
+beside it.
 On one thread the clock is the process's own, which stops while a neighbour has the core; on several it is the
 wall's.
 Data is random. Rates are in G sites/s (one site: one input meets one weight). The limit is the inner loop

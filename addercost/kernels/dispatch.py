@@ -55,10 +55,10 @@ def adder_weight_gradient(
 ) -> Tensor:
     """Σ g · (x - w), or of the sign; see `reference.adder_weight_gradient`.
 
-    The first is a matrix product, for which torch has the best kernel already; the second serves an ablation.
-    On a GPU, Triton does the second, and the first where it is insisted on.
+    The first is a matrix product, for which torch has the best kernel already: on a GPU, Triton does it where
+    that is insisted on.
     """
-    if grad.device.type == "cuda":
+    if gradient == "sign" or grad.device.type == "cuda":
         return _run("adder_weight_gradient", grad, input, weight, geometry, gradient)
     runs["adder_weight_gradient", "reference"] += 1
     return reference.adder_weight_gradient(grad, input, weight, geometry, gradient)

@@ -203,6 +203,29 @@ def test_result_does_not_depend_on_the_threads(threads: int) -> None:
     torch.testing.assert_close(one, expected[:1], rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("batch", [1, 5, 64])
+def test_sign_gradient_of_a_linear_layer(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(dispatch.VARIABLE, "halide")
+    x, w = torch.randn(batch, 40, 1, 1).round(), torch.randn(33, 40, 1, 1).round()
+    g = torch.randn(batch, 33, 1, 1)
+    expected = torch.einsum("nk,nkc->kc", g[..., 0, 0], torch.sign(x[:, None, :, 0, 0] - w[None, ..., 0, 0]))
+    ours = dispatch.adder_weight_gradient(g, x, w, Geometry(), "sign")
+    torch.testing.assert_close(ours[..., 0, 0], expected, rtol=1e-5, atol=1e-4)
+
+
+def test_a_batch_of_sign_gradients_is_met_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = pytest.importorskip("addercost.kernels.cpu.weight_gradient")
+    x, w = torch.randn(7, 6, 9, 8), torch.randn(5, 6, 3, 3)
+    geometry = Geometry((2, 1), (1, 0))
+    g = torch.randn_like(reference.mac_forward(x, w, geometry))
+    monkeypatch.setattr(module, "CHUNK_PIXELS", 3 * g[0, 0].numel() + 1)
+    expected = reference.adder_weight_gradient(g, x, w, geometry, "sign")
+    before = dispatch.runs["adder_weight_gradient", "halide"]
+    ours = dispatch.adder_weight_gradient(g, x, w, geometry, "sign")
+    torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-4)
+    assert dispatch.runs["adder_weight_gradient", "halide"] == before + 1
+
+
 VIEWS = {
     "every-second-column": lambda t: t[..., ::2],
     "transposed": lambda t: t.transpose(2, 3),
@@ -240,6 +263,10 @@ def test_nan_and_infinity_propagate(value: float, monkeypatch: pytest.MonkeyPatc
         expected = reference.adder_input_gradient(g, x, w, Geometry(), "full")
         torch.testing.assert_close(
             dispatch.adder_input_gradient(g, x, w, Geometry(), "full"), expected, equal_nan=True
+        )
+        expected = reference.adder_weight_gradient(g, x, w, Geometry(), "sign")
+        torch.testing.assert_close(
+            dispatch.adder_weight_gradient(g, x, w, Geometry(), "sign"), expected, equal_nan=True
         )
         poisoned[0, 1, 1, 1] = kept
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from addercost.kernels.cpu import binary, run
 from addercost.kernels.cpu import gradient as gradients
+from addercost.kernels.cpu.weight_gradient import weight_sign_gradient
 from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.signs import pack_factors
 
@@ -48,6 +49,18 @@ def adder_input_gradient(
     else:
         result = gradients.input_gradient(g, x, w, geometry)
     return result.to(input.dtype)
+
+
+def adder_weight_gradient(
+    grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, gradient: str
+) -> Tensor | None:
+    g, x, w = (t.float() if t.dtype in _HALF else t for t in (grad, input, weight))
+    if gradient != "sign" or not (run.supports("adder", x, w) and run.supports("adder", g, w)):
+        return None
+    if not torch.isfinite(x.sum() + w.sum() + g.sum()):
+        # Comparisons drop a NaN, and what is multiplied by a sign of 0.
+        return None
+    return weight_sign_gradient(g, x, w, geometry).to(weight.dtype)
 
 
 def _reached_sums(grad: Tensor, weight: Tensor, size: tuple[int, int], geometry: Geometry) -> Tensor:

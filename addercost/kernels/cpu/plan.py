@@ -14,7 +14,12 @@ from addercost.kernels.cpu.sites import SITES
 SCRATCH_BYTES = 256 << 10
 """Aim for one strip of input: with a block of weights it should stay in a core's second-level cache."""
 
-_PIXELS_WIDE = {2: (8, 7, 10, 12, 1, 4), 3: (8, 7, 1, 4), 1: (8, 7, 10, 14, 16, 1, 4), 4: (4, 6, 5)}
+_PIXELS_WIDE = {
+    2: (8, 7, 10, 12, 5, 3, 1, 4),
+    3: (8, 7, 1, 4),
+    1: (8, 7, 10, 14, 16, 5, 3, 1, 4),
+    4: (4, 6, 5),
+}
 _PIXELS_NARROW = {2: (4, 5, 6, 1), 3: (4, 1), 1: (6, 8, 10, 1, 4)}
 """Tile widths by the number of vectors, for 32 and for 16 vector registers; the first of equals is taken.
 Weights, broadcast inputs, differences and the sign mask need registers as well: 28 sums of 32 were 5 % slower
@@ -111,7 +116,7 @@ def _tile(site: str, extents: Extents, lanes: int, filters_innermost: bool) -> t
         # What is held needs as many registers as the sums.
         and (not held or pixels * vectors <= 16 // held)
         # Fewer sums than sixteen are too few to hide their latency: only where little is there.
-        and (pixels > 4 or vectors == 4 or extents.columns <= 4)
+        and (pixels > 5 or vectors == 4 or extents.columns <= 5)
     ]
     return min(tiles, key=time)
 

@@ -90,6 +90,14 @@ SITES = {
             lambda g, w, x: hl.select(w > x, g, hl.select(w < x, -g, hl.f32(0))),
             held=(lambda x: x,),
         ),
+        # The weight's: inputs meet the output's gradient, and each output is a weight's own.
+        Site(
+            "adder_weight_gradient_sign",
+            torch.float32,
+            torch.float32,
+            lambda x, g, w: hl.select(x > w, g, hl.select(x < w, -g, hl.f32(0))),
+            held=(lambda w: w,),
+        ),
         Site("shift", torch.float32, torch.float32, _shifted),
         # Of ±1 as bits, 32 channels in a word: the sum of products is the terms less twice those that differ.
         Site(
