@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("expecttest", reason="torch's operator database imports it")
 
-from benchmarks.coverage import REMAINDER, Kind, cover, entries, entry_name
+from benchmarks.coverage import NEWER, REMAINDER, Kind, cover, entries, entry_name
 
 ENTRIES = entries()
 ALLOWED = 0.03
@@ -27,6 +27,6 @@ def test_every_call_is_counted(entry: Any) -> None:
 
 def test_the_remainder_is_small() -> None:
     names = {entry_name(entry) for entry in ENTRIES}
-    assert set(REMAINDER) <= names
+    assert {name for name, reason in REMAINDER.items() if reason is not NEWER} <= names
     assert len(ENTRIES) > 600
     assert len(REMAINDER) / len(ENTRIES) < ALLOWED

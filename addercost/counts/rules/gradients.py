@@ -276,7 +276,8 @@ def nll_loss_backward(call: OpCall) -> Work:
 def cdist_backward(call: OpCall) -> Work:
     """x1: [B…, n, k], x2: [B…, m, k]: Σ over m of g·d(|x1 - x2|)/dx1, for p = 1 the sign of the difference,
     otherwise its magnitude's power over the distance's."""
-    g, x = call.tensor("grad"), call.tensor("x1")
+    # torch 2.15 calls it grad_output.
+    g, x = call.tensor("grad" if "grad" in call.args else "grad_output"), call.tensor("x1")
     sites = g.numel * x.shape[-1]
     number_format = x.number_format
     gradient = OpCounts.of(number_format, mul=sites, add=2 * sites)
