@@ -228,5 +228,7 @@ def _estimate_notes(settings: BenchSettings) -> tuple[str, ...]:
     if settings.device == "cpu" and settings.threads > 1:
         return (f"{NO_ESTIMATES}: they are of one core",)
     if settings.device == "cpu" and not settings.estimate_cpus and settings.cpus is None:
-        return (f"{NO_ESTIMATES}: run `addercost calibrate` first, or name a --cpu",)
+        return (
+            f"{NO_ESTIMATES}: run `addercost calibrate` first, or name a --cpu; `bench show` adds them, too",
+        )
     return ()
