@@ -147,6 +147,8 @@ def measure(
             return
     left_s = max(limit_s - (time.monotonic() - began), 30.0)
     show = ["bench", "show", str(document), "--force", "-o", files[0], "--chrome-trace", files[1]]
+    # Timings may be from a run before the table was made: they get its estimates now.
+    show += [*tables, "-o", str(document)] if tables else []
     progress.run(show, f"tables of {model}", left_s)
     ask = ["verdict", f"zoo:{model}", "--measurements", str(document), *tables, "-q", "--force"]
     target = str(folder / f"{model}-verdict.md")

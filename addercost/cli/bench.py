@@ -43,6 +43,11 @@ def bench() -> None:
     """
 
 
+_cost_model_option = click.option(
+    "--cost-model", "cost_models", multiple=True, metavar="NAME", help="Default: all; repeatable."
+)
+
+
 def _result_options(function: Any) -> Any:
     for option in reversed(
         (
@@ -71,7 +76,7 @@ def _result_options(function: Any) -> Any:
     return function
 
 
-@bench.command()
+@bench.command(short_help="Time every layer of SPEC, or shapes named with --conv.")
 @click.argument("spec", required=False)
 @click.option(
     "--conv",
@@ -145,7 +150,7 @@ def _result_options(function: Any) -> Any:
     metavar="NAME",
     help="Table to estimate by; repeatable. Default: host, if this machine is calibrated.",
 )
-@click.option("--cost-model", "cost_models", multiple=True, metavar="NAME", help="Default: all; repeatable.")
+@_cost_model_option
 @hardware_path_option
 @_result_options
 @quiet_option
@@ -290,7 +295,7 @@ def _document(outputs: tuple[Path, ...]) -> Path | None:
     for path in outputs:
         if path.suffix not in _SUFFIXES:
             raise ArgumentError(
-                f"-o {path}: {path.suffix or 'no suffix'} is no format", "FILE.json, .csv or .md"
+                f"-o {path}: {path.suffix or 'no suffix'} is no format", "name FILE.json, .csv or .md"
             )
     documents = [path for path in outputs if path.suffix == ".json"]
     if len(documents) > 1:
@@ -342,23 +347,47 @@ def _text(result: Measurements, chosen: TableFormat, width: int | None, styled: 
     return "\n".join(render(table, chosen, width, styled) for table in tables if table is not None)
 
 
-@bench.command()
+@bench.command(short_help="Print measurements made before.")
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option(
+    "--cpu",
+    "cpus",
+    multiple=True,
+    metavar="NAME",
+    help="Estimate layers by this table, in place of what FILE has; repeatable.",
+)
+@_cost_model_option
+@hardware_path_option
 @_result_options
 def show(
-    file: Path, table_format: str, outputs: tuple[Path, ...], chrome_trace: Path | None, force: bool
+    file: Path,
+    cpus: tuple[str, ...],
+    cost_models: tuple[str, ...],
+    hardware_path: Path | None,
+    table_format: str,
+    outputs: tuple[Path, ...],
+    chrome_trace: Path | None,
+    force: bool,
 ) -> None:
     """Print measurements made before, or what a killed run left in FILE.json.journal."""
     from addercost.measure.store import read_measurements
 
     _document(outputs)
     _check_outputs(outputs, None, chrome_trace, force)
+    if (cost_models or hardware_path) and not cpus:
+        raise ArgumentError("--cost-model and --hardware-path estimate", "name a --cpu to estimate by")
     result = read_measurements(file)
+    if cpus:
+        from addercost.measure.estimates import with_estimates
+        from addercost.measure.predictions import checked_models, predictor
+
+        predict = predictor(cpus, checked_models(cost_models), hardware_path)
+        result = with_estimates(result, predict, cpus)
     _write(result, outputs, chrome_trace)
     _print(result, table_format)
 
 
-@bench.command()
+@bench.command(short_help="Say row by row whether B is faster or slower.")
 @click.argument("before", metavar="A.json", type=click.Path(path_type=Path))
 @click.argument("after", metavar="B.json", type=click.Path(path_type=Path))
 @click.option(

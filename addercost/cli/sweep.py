@@ -205,7 +205,7 @@ def measure(
             on_chunk=on_chunk,
         )
     if not quiet:
-        print(report_text(report), end="", file=sys.stderr)
+        print(report_text(report, "measured"), end="", file=sys.stderr)
 
 
 def _variant_options(function: Any) -> Any:

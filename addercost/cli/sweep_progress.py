@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from addercost.report.sweep import duration
+
 _EVERY_S = 30.0
 
 
@@ -40,7 +42,7 @@ def _bar(architectures: int) -> Iterator[Callable[[int, int], None]]:
             seen, total_failed = seen + done, total_failed + failed
             rate = seen / max(time.monotonic() - start, 1e-9)
             text = f", {total_failed:,} failed" if total_failed else ""
-            progress.update(task, advance=done, rate=f"{rate:,.0f}/s", failed=text)
+            progress.update(task, advance=done, rate=_per_time(rate), failed=text)
 
         yield on_chunk
 
@@ -57,6 +59,12 @@ def _lines(architectures: int) -> Callable[[int, int], None]:
             last = now
             rate = seen / (now - start)
             left = (architectures - seen) / rate
-            print(f"{seen:,} of {architectures:,}, {rate:,.0f}/s, {left:,.0f} s left", file=sys.stderr)
+            text = f"{seen:,} of {architectures:,}, {_per_time(rate)}, {duration(left)} left"
+            print(text, file=sys.stderr)
 
     return on_chunk
+
+
+def _per_time(rate_hz: float) -> str:
+    """`40/s`, or `7/min` of what takes longer than a second."""
+    return f"{rate_hz:,.0f}/s" if rate_hz >= 1 else f"{60 * rate_hz:.0f}/min"

@@ -79,8 +79,9 @@ def verdict(
 ) -> None:
     """Say who wins, convolutions or additions: by the paper's rule, by throughput, by the clock, by energy.
 
-    For fp32, int8 and binary layers of SPEC: the paper's latency sum on the VIA Nano, the throughput model
-    for this machine, what its layers really take here, and the energy of the arithmetic at 45 nm and 7 nm.
+    For fp32, int8 and binary layers of SPEC: the latency sum on the VIA Nano (the paper's rule, which the
+    paper has for fp32 and which is applied to the others here), the throughput model for this machine, what
+    its layers really take here, and the energy of the arithmetic at 45 nm and 7 nm.
     """
     check_output(output, force)
     share = parsed_share(precision)
@@ -91,6 +92,7 @@ def verdict(
     from addercost.cost.verdict import CONTESTS, cycle_ratio, energy_ratio
     from addercost.hardware import load_cpu, load_energy
     from addercost.measure.contests import IMPLEMENTATIONS
+    from addercost.report.measurements import NO_ESTIMATES
     from addercost.report.network_ratio import network_ratio
     from addercost.report.verdict import Verdict, VerdictRow
 
@@ -122,7 +124,9 @@ def verdict(
             )
         )
     where = timed.environment.get("cpu") or timed.environment.get("cuda", "") if timed else ""
-    result = Verdict(trace.model, where, tuple(rows), (*remarks, *(timed.notes if timed else ())))
+    # A verdict predicts by a table of its own, whether or not the timings came with estimates.
+    notes = [note for note in timed.notes if not note.startswith(NO_ESTIMATES)] if timed else []
+    result = Verdict(trace.model, where, tuple(rows), (*remarks, *notes))
     emit_table(result.to_table(), table_format, output, force)
 
 

@@ -14,6 +14,7 @@ from addercost.arithmetic import Arithmetic
 from addercost.cost.energy import estimate_energy
 from addercost.cost.estimate import CountedLayer, estimate
 from addercost.cost.formats import as_int8
+from addercost.cost.lowering import Lowerer, Lowering
 from addercost.counts.model import count
 from addercost.hardware.schema import Cpu, EnergyTable
 from addercost.trace.record import Trace
@@ -31,6 +32,11 @@ class Contest:
     number_format: str
     arithmetic: Arithmetic
 
+    @property
+    def is_the_papers(self) -> bool:
+        """Whether the paper itself applies its latency sum to it: it does so in floating point only."""
+        return self.number_format == "fp32" and self.arithmetic is Arithmetic.ADDER
+
 
 CONTESTS = (
     Contest("fp32", "fp32", Arithmetic.ADDER),
@@ -45,6 +51,7 @@ class PredictedRatio:
     """ratio: None where a figure is missing, which `missing` then names.
 
     bounds: what limits the convolutions and what limits the others in the layers that cost most.
+    site_cycles: of a latency sum, what a site takes on either side, as `(4 + 2) / (2 + 2)`.
     """
 
     hardware: str
@@ -52,18 +59,40 @@ class PredictedRatio:
     ratio: float | None
     missing: str = ""
     bounds: tuple[str, str] = ("", "")
+    site_cycles: str = ""
 
 
 def cycle_ratio(
     trace: Trace, contest: Contest, cpu: Cpu, model: str, keep_first_last: bool
 ) -> PredictedRatio:
     """By cost model `model` on `cpu`."""
-    costs = [estimate(layers, cpu, model) for layers in _sides(trace, contest, keep_first_last)]
+    sides = _sides(trace, contest, keep_first_last)
+    costs = [estimate(layers, cpu, model) for layers in sides]
     missing = next((str(figure) for cost in costs for figure in cost.missing), "")
     first, other = (cost.cycles for cost in costs)
     bounds = [max(cost.layers, key=lambda layer: layer.cycles).bound if cost.layers else "" for cost in costs]
     whole = all(cost.complete for cost in costs) and other > 0
-    return PredictedRatio(cpu.name, model, first / other if whole else None, missing, (bounds[0], bounds[1]))
+    ratio = first / other if whole else None
+    terms = _site_cycles(sides, contest, cpu) if whole and model == "latency-sum" else ""
+    return PredictedRatio(cpu.name, model, ratio, missing, (bounds[0], bounds[1]), terms)
+
+
+def _site_cycles(sides: Sequence[Sequence[CountedLayer]], contest: Contest, cpu: Cpu) -> str:
+    """The latencies that a site of the first layer in another arithmetic adds up; "" where none is."""
+    lowerer = Lowerer(cpu, Lowering.PAPER)
+    for layers in zip(*sides, strict=True):
+        if getattr(layers[1], "arithmetic", None) is contest.arithmetic:
+            sites = getattr(layers[1], "mac_sites", 0)
+            first, other = (
+                " + ".join(
+                    f"{instruction.latency_cycles or 0:g}"
+                    for instruction, n in lowerer.lower(layer.counts).work
+                    for _ in range(round(n / sites))
+                )
+                for layer in layers
+            )
+            return f"({first}) / ({other})"
+    return ""
 
 
 def energy_ratio(trace: Trace, contest: Contest, table: EnergyTable, keep_first_last: bool) -> PredictedRatio:

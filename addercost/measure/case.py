@@ -205,6 +205,20 @@ def parse_case(text: str) -> LayerCase:
     return checked(case, text)
 
 
+def read_case(text: str) -> LayerCase:
+    """A shape as `LayerCase.text` writes it. Raises ArgumentError."""
+    kind, colon, numbers = text.partition(":")
+    if not colon:
+        return parse_case(text)
+    fields = [first for first, _ in _fields(numbers)]
+    if kind != "linear" or len(fields) != 3:
+        raise ArgumentError(
+            f"{text!r} is no shape of a layer", f"a linear layer is linear:N,C,K, a convolution {FORM}"
+        )
+    images, channels, filters = fields
+    return checked(LayerCase(images, channels, filters, linear=True), text)
+
+
 def checked(case: LayerCase, text: str) -> LayerCase:
     """Raises ArgumentError for a shape that no layer has."""
     positive = (case.images, case.channels, case.filters, case.groups, *case.size, *case.filter_size)

@@ -25,7 +25,7 @@ from addercost.measure.plan import RowPlan, layer_rows
 from addercost.measure.predictions import Predict, checked_models, default_cpus, predictor
 from addercost.measure.runner import Effort
 from addercost.measure.store import Heading, open_journal
-from addercost.report.measurements import Measurements
+from addercost.report.measurements import NO_ESTIMATES, Measurements
 from addercost.trace.inputs import ModelInputs
 from addercost.trace.record import Trace
 
@@ -226,7 +226,9 @@ def predict_for(settings: BenchSettings) -> Predict | None:
 
 def _estimate_notes(settings: BenchSettings) -> tuple[str, ...]:
     if settings.device == "cpu" and settings.threads > 1:
-        return ("no estimates beside the timings: they are of one core",)
+        return (f"{NO_ESTIMATES}: they are of one core",)
     if settings.device == "cpu" and not settings.estimate_cpus and settings.cpus is None:
-        return ("no estimates beside the timings: run `addercost calibrate` first, or name a --cpu",)
+        return (
+            f"{NO_ESTIMATES}: run `addercost calibrate` first, or name a --cpu; `bench show` adds them, too",
+        )
     return ()

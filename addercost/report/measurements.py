@@ -27,6 +27,8 @@ from addercost.report.plain import from_plain, to_plain
 from addercost.trace.serialize import check_schema
 
 SCHEMA = "addercost/measurements/1"
+NO_ESTIMATES = "no estimates beside the timings"
+"""How the note begins that says why."""
 
 
 @dataclass(frozen=True, slots=True)

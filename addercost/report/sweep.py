@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,21 +12,29 @@ if TYPE_CHECKING:
 
 def forecast_text(what: Forecast) -> str:
     text = (
-        f"{what.architectures:,} architectures, {what.rows:,} rows in {_shards(what.chunks)}\n"
-        f"about {duration(what.seconds)} on {what.workers} worker{'' if what.workers == 1 else 's'}, "
-        f"going by {what.sampled} architectures traced here"
+        f"{_several(what.architectures, 'architecture')}, {_several(what.rows, 'row')} in "
+        f"{_several(what.chunks, 'shard')}\n"
+        f"about {duration(what.seconds)} on {_several(what.workers, 'worker')}, "
+        f"going by {_several(what.sampled, 'architecture')} traced here"
     )
     return text + (f", of which {what.failed} failed\n" if what.failed else "\n")
 
 
-def report_text(what: SweepReport) -> str:
-    """Remarks first, one a line."""
+def report_text(what: SweepReport, table: str = "sweep") -> str:
+    """Remarks first, one a line. table: where a query finds the rows."""
     before = f", {what.chunks_done_before:,} of them there before" if what.chunks_done_before else ""
-    failed = f"; {what.failed:,} architectures failed: see the column error" if what.failed else ""
-    return "".join(f"addercost: {remark}\n" for remark in what.remarks) + (
-        f"{what.architectures:,} architectures, {what.rows:,} rows in {_shards(what.chunks)}{before}, "
-        f"{what.folder}{failed}\n"
-    )
+    lines = [
+        *(f"addercost: {remark}" for remark in what.remarks),
+        f"{_several(what.architectures, 'architecture')}, {_several(what.rows, 'row')} in "
+        f"{_several(what.chunks, 'shard')}{before}, {what.folder}",
+    ]
+    if what.failed:
+        sql = f"SELECT name, error FROM {table} WHERE error IS NOT NULL"
+        lines.append(
+            f"{_several(what.failed, 'architecture')} failed; why: "
+            f'addercost query {shlex.quote(str(what.folder))} "{sql}"'
+        )
+    return "".join(f"{line}\n" for line in lines)
 
 
 def duration(seconds: float) -> str:
@@ -35,5 +44,5 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def _shards(number: int) -> str:
-    return f"{number:,} shard" + ("" if number == 1 else "s")
+def _several(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

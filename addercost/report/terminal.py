@@ -50,13 +50,14 @@ def to_terminal(table: Table, width: int | None = None, styled: bool = False) ->
     buffer = io.StringIO()
     needed = sum(widths) + _GAP * len(widths)
     console = Console(file=buffer, width=max(limit, needed), force_terminal=styled, highlight=False)
+    # Texts wrap at the terminal's edge even where the table needs more.
     if table.title:
-        console.print(Text(printable(table.title), style="bold"))
+        console.print(Text(printable(table.title), style="bold"), width=limit)
     console.print(drawn)
     hidden = [heading(column) for column in table.columns if column not in columns]
     remarks = [f"hidden to fit {limit} columns: {', '.join(hidden)}"] if hidden else []
     for note in (*remarks, *table.notes):
-        console.print(Text(printable(note)))
+        console.print(Text(printable(note)), width=limit)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 

@@ -12,6 +12,7 @@ from addercost.report.tables import Column, Kind, Table
 
 _OTHER = {"adder": "additions", "xnor": "binary layers", "shift": "shifts"}
 _TIE = 0.005
+_LITTLE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,41 +41,69 @@ class Verdict:
         first = self.rows[0]
         columns = [
             Column("network", "convolutions\nagainst"),
-            Column("paper", f"paper's rule:\nlatency sum,\n{first.paper.hardware}", Kind.RATIO),
+            Column("paper", f"predicted:\nlatency sum,\n{first.paper.hardware}", Kind.RATIO),
         ]
         if first.here is not None:
             columns.append(
                 Column("predicted", f"predicted:\n{first.here.model},\n{first.here.hardware}", Kind.RATIO)
             )
+        if any(row.measured is not None for row in self.rows):
+            columns += [
+                Column("measured", "measured", Kind.RATIO),
+                Column("low", "95 %\nfrom", Kind.RATIO),
+                Column("high", "to", Kind.RATIO),
+            ]
+        # The sentences below hold them, too.
         columns += [
-            Column("measured", "measured\nhere", Kind.RATIO),
-            Column("low", "95 %\nfrom", Kind.RATIO),
-            Column("high", "to", Kind.RATIO),
-        ]
-        columns += [
-            Column(f"energy@{energy.hardware}", f"energy,\n{energy.hardware}", Kind.RATIO)
+            Column(f"energy@{energy.hardware}", f"energy,\n{energy.hardware}", Kind.RATIO, optional=True)
             for energy in first.energies
         ]
         return Table(
             columns=tuple(columns),
             rows=[_cells(row) for row in self.rows],
             title=f"{self.model}{f', timed on {self.device}' if self.device else ''}: "
-            "cost of convolutions by that of the other",
+            "cost of convolutions / cost of the other",
             notes=(
                 "above 1 the other is cheaper; convolution and linear layers only; all but the measured "
                 "columns are estimates",
+                _papers_rule(first.paper.hardware),
                 *(sentence(row, self.device) for row in self.rows),
                 *dict.fromkeys(note for row in self.rows for note in _gaps(row)),
+                *_little_arithmetic(self.rows),
                 *self.remarks,
             ),
         )
 
 
+def _papers_rule(hardware: str) -> str:
+    return (
+        f"latency sum on {hardware}: the paper's rule, the latency of every operation added up. The paper "
+        "has it for fp32; for int8 and binary layers it is applied by us, with that table's figures for "
+        "integers and bits"
+    )
+
+
+def _little_arithmetic(rows: tuple[VerdictRow, ...]) -> Iterator[str]:
+    """A remark on what was timed where it was hardly the arithmetic."""
+    names = [
+        row.contest.name
+        for row in rows
+        if row.measured is not None
+        and row.measured.share_of_limit is not None
+        and row.measured.share_of_limit < _LITTLE
+    ]
+    if names:
+        yield (
+            f"{', '.join(names)}: under a tenth of what the arithmetic alone could do, so most of the time "
+            "goes elsewhere (calls, packing, memory); a larger batch gives the arithmetic more weight"
+        )
+
+
 def _cells(row: VerdictRow) -> dict[str, Any]:
     cells: dict[str, Any] = {
-        "network": f"{row.contest.name} {_OTHER[row.contest.arithmetic]}"
-        if row.contest.name != "binary"
-        else _OTHER[row.contest.arithmetic],
+        "network": _OTHER[row.contest.arithmetic]
+        if row.contest.name == "binary"
+        else f"{row.contest.name} {_OTHER[row.contest.arithmetic]}",
         "paper": row.paper.ratio,
         "predicted": row.here.ratio if row.here is not None else None,
     }
@@ -92,7 +121,9 @@ def sentence(row: VerdictRow, device: str) -> str:
             f"{here.model} on {here.hardware} predicts: {_winner(row, here.ratio)}{_limits(here.bounds)}"
         )
     if row.paper.ratio is not None:
-        parts.append(f"the paper's rule says: {_winner(row, row.paper.ratio)}")
+        who = "" if row.contest.is_the_papers else f", applied by us to {_what(row.contest)}"
+        at = f", {row.paper.site_cycles} cycles a site" if row.paper.site_cycles else ""
+        parts.append(f"the paper's rule{who}: {_winner(row, row.paper.ratio)}{at}")
     parts += [
         f"energy at {energy.hardware}: {_energy_words(row, energy.ratio)}"
         for energy in row.energies
@@ -101,14 +132,20 @@ def sentence(row: VerdictRow, device: str) -> str:
     return "; ".join(parts)
 
 
+def _what(contest: Contest) -> str:
+    return _OTHER[contest.arithmetic] if contest.name == "binary" else contest.name
+
+
 def _measured_words(row: VerdictRow, device: str) -> str:
     measured = row.measured
     if measured is None:
         return f"not measured{f' ({row.why_not})' if row.why_not else ''}"
     at = ""
     if measured.share_of_limit is not None:
+        share = 100 * measured.share_of_limit
         at = (
-            f", {_OTHER[row.contest.arithmetic]} running at {measured.share_of_limit:.0%} of their limit here"
+            f", {_OTHER[row.contest.arithmetic]} running at {f'{share:.0f}' if share >= 1 else 'under 1'} % "
+            "of their limit there"
         )
     if measured.low <= 1 <= measured.high:
         return f"measured on {device}: cannot tell, {measured.low:.2f}× to {measured.high:.2f}×{at}"
@@ -152,7 +189,10 @@ def _gaps(row: VerdictRow) -> Iterator[str]:
     if measured is None:
         return
     what = f"{row.contest.name}, measured"
-    unconverged = f", {measured.unconverged} of them unconverged" if measured.unconverged else ""
+    unconverged = ""
+    if measured.unconverged:
+        number = "all" if measured.unconverged == measured.layers else f"{measured.unconverged} of them"
+        unconverged = f", {number} unconverged: their own intervals are wider than was asked for"
     yield f"{what}: {measured.own} against {measured.reference}, {measured.layers} layers{unconverged}"
     if measured.left_out:
         yield f"{what}: without {', '.join(measured.left_out)}"

@@ -178,7 +178,13 @@ def _measured(data: SweepData, device: str) -> str:
             raise ArgumentError("nothing was measured here", "measure with `addercost sweep measure DIR`")
         raise unknown_name("measured device", device, data.devices)
     sql = "SELECT DISTINCT environment FROM measured WHERE device = ? AND error IS NULL"
-    first, *others = (json.loads(text) for text in data.columns(sql, (device,))["environment"])
+    environments = [json.loads(text) for text in data.columns(sql, (device,))["environment"]]
+    if not environments:
+        raise ArgumentError(
+            f"every measurement on {device} failed",
+            "`addercost query DIR 'SELECT name, error FROM measured'` says why",
+        )
+    first, *others = environments
     for other in others:
         if unlike := differences(first, other):
             raise ArgumentError(

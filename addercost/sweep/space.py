@@ -36,8 +36,8 @@ class Architecture:
     """One member of a space. `make` builds it; `inputs(batch)` are its forward's positional and keyword
     arguments.
 
-    stand_ins: a submodule may appear at several places, each standing for one of its own weights;
-    make_whole then builds it with all of its own, as it runs.
+    make_whole: builds it as it runs, with weights, where `make` does not: its weights may hold no data, or,
+    with stand_ins, a submodule may appear at several places, each standing for one of its own weights.
     """
 
     name: str
@@ -222,12 +222,18 @@ def _spec_architecture(spec: str) -> Architecture:
 
         return load_model(spec).model
 
+    def make_whole() -> nn.Module:
+        from addercost.trace.specs import load_model
+
+        loaded = load_model(spec)
+        return loaded.rebuild() if loaded.rebuild is not None else loaded.model
+
     def inputs(batch: int) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
         import torch
 
         return (torch.empty(_shape(spec, batch), device="meta"),), {}
 
-    return Architecture(spec.partition(":")[2], make, inputs)
+    return Architecture(spec.partition(":")[2], make, inputs, make_whole=make_whole)
 
 
 def _shape(spec: str, batch: int) -> tuple[int, ...]:

@@ -102,13 +102,18 @@ def read_manifest(folder: Path) -> Manifest:
         raise DataError(f"{path} is damaged: {type(error).__name__}: {error}") from None
 
 
+def _listed(value: object) -> str:
+    return (", ".join(map(str, value)) or "none") if isinstance(value, tuple) else str(value)
+
+
 def _difference(found: Manifest, wanted: Manifest) -> str:
     if found.space != wanted.space:
         return f"of {found.space}"
     for name, value in asdict(wanted.settings).items():
         there = getattr(found.settings, name)
         if there != value:
-            return f"its {name} {'are' if isinstance(value, tuple) else 'is'} {there}, not {value}"
+            verb = "are" if isinstance(value, tuple) else "is"
+            return f"its {name} {verb} {_listed(there)}, not {_listed(value)}"
     if found.architectures != wanted.architectures:
         return f"it has {found.architectures:,} architectures, not {wanted.architectures:,}"
     return "made with another version of the space, of a hardware table, of torch or of addercost"

@@ -19,7 +19,7 @@ from addercost.measure.bench import timed_row
 from addercost.measure.runner import Effort
 from addercost.measure.session import BenchSettings, open_device
 from addercost.measure.store import journal_path, read_measurements
-from addercost.report.measurements import MeasuredRow, Measurements
+from addercost.report.measurements import MeasuredRow, Measurements, measurements_to_json
 
 SHAPE = "1,8,6,6,8,3,1,1"
 
@@ -86,6 +86,41 @@ def test_report_and_plot_read_it(device: ScriptedDevice, command: str, tmp_path:
         target = tmp_path / "p.svg"
         assert run_cli(["plot", "predicted-vs-measured", str(out), "-o", str(target)]) == 0
         assert target.stat().st_size > 1000
+
+
+def test_estimates_added_later_are_those_of_a_run_with_them(device: ScriptedDevice, tmp_path: Path) -> None:
+    """Convolutions and linear layers, ways with estimates and without, in floating point and in integers."""
+    with_table, without, later = (tmp_path / f"{name}.json" for name in ("with", "without", "later"))
+    model = ("zoo:lenet5-bn", "--dtype", "fp32,int8", "-q")
+    assert bench(*model, "--cpu", "amd-zen4", "-o", str(with_table)) == 0
+    assert bench(*model, "--cpu", "none", "-o", str(without)) == 0
+    assert bench("show", str(without), "--cpu", "amd-zen4", "-o", str(later)) == 0
+    expected = [(row.case, row.implementation, row.predicted) for row in read_measurements(with_table).rows]
+    found = read_measurements(later)
+    assert [(row.case, row.implementation, row.predicted) for row in found.rows] == expected
+    assert any(predicted for _, _, predicted in expected) and not all(p for _, _, p in expected)
+    assert found.settings["cpus"] == "amd-zen4"
+
+
+def test_without_estimates_there_is_nothing_to_compare(
+    device: ScriptedDevice, tmp_path: Path, capsys
+) -> None:
+    out = tmp_path / "out.json"
+    assert bench("--conv", SHAPE, "--arithmetic", "mac", "--cpu", "none", "-o", str(out), "-q") == 0
+    figure = tmp_path / "p.svg"
+    assert run_cli(["plot", "predicted-vs-measured", str(out), "-o", str(figure)]) == 2
+    assert "carry no estimates" in capsys.readouterr().err and not figure.exists()
+
+
+def test_estimates_are_of_one_core(tmp_path: Path, capsys) -> None:
+    file = tmp_path / "two.json"
+    file.write_text(
+        measurements_to_json(Measurements("net", {"threads": "2"}, (MeasuredRow("a", "mac", (1.0,)),)))
+    )
+    assert bench("show", str(file), "--cpu", "amd-zen4") == 2
+    assert "2 threads; estimates are of one core" in capsys.readouterr().err
+    assert bench("show", str(file), "--cost-model", "throughput") == 2
+    assert "name a --cpu" in capsys.readouterr().err
 
 
 def test_a_killed_run_goes_on(device: ScriptedDevice, tmp_path: Path, monkeypatch, capsys) -> None:

@@ -64,6 +64,23 @@ def test_rows_of_a_stopped_run_are_kept(tmp_path: Path) -> None:
     assert [item.path for item in read_measurements(document).rows] == ["conv1"]
 
 
+def test_timings_that_are_there_get_the_tables_estimates(
+    report: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may be older than the table."""
+    asked: list[list[str]] = []
+    monkeypatch.setattr(
+        report.Progress, "run", lambda self, arguments, what, limit_s: asked.append(list(arguments)) or True
+    )
+    (tmp_path / "lenet5-bn.json").touch()
+    tables = ("--cpu", "host", "--hardware-path", str(tmp_path))
+    report.measure("lenet5-bn", tmp_path, tables, 0.1, 60.0, report.Progress(0.0))
+    show = asked[0]
+    assert show[:3] == ["bench", "show", str(tmp_path / "lenet5-bn.json")]
+    assert set(tables) < set(show) and show[-2:] == ["-o", str(tmp_path / "lenet5-bn.json")]
+    assert not any(arguments[:2] == ["bench", "zoo:lenet5-bn"] for arguments in asked)
+
+
 def test_a_dry_run_measures_nothing() -> None:
     done = subprocess.run(
         [sys.executable, SCRIPT, "--dry-run"], capture_output=True, text=True, cwd=ROOT,

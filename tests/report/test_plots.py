@@ -176,6 +176,13 @@ def test_front() -> None:
     assert [point.label for point in front(points)] == ["0", "1"]
 
 
+def test_rows_of_several_formats_are_told_apart() -> None:
+    rows = [{"path": "a", "arithmetic": "mac", "dtype": d, "samples_s": [1e-3] * 6} for d in ("fp32", "bf16")]
+    made = measurements_from_data({**sample_data.measurements(), "rows": rows})
+    axes = draw_measured("distribution", made, OPTIONS).figure.axes[0]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["a mac fp32", "a mac bf16"]
+
+
 def test_unknown_kind_lists_them_all() -> None:
     with pytest.raises(ArgumentError) as raised:
         plot_kind("breakdwon")

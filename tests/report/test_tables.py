@@ -59,6 +59,14 @@ def test_numbers_are_never_cut(width: int) -> None:
     assert "A note." in text
 
 
+@pytest.mark.parametrize("width", [20, 43, 44, 45])
+def test_notes_wrap_at_the_terminals_edge(width: int) -> None:
+    """Also where the numbers need a line or two more than there is, or all but that."""
+    made = Table(COLUMNS, table("a" * 30).rows, title="word " * 40, notes=("word " * 40,))
+    lines = render(made, TableFormat.TABLE, width).splitlines()
+    assert max(len(line) for line in lines if line.startswith("word")) <= width
+
+
 def test_without_a_terminal_nothing_is_shortened() -> None:
     path = "block." * 50 + "conv"
     assert path in render(table(path), TableFormat.TABLE, None)

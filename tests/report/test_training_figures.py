@@ -10,7 +10,7 @@ import pytest
 import sample_data
 
 from addercost.report.plots.kinds import draw_training
-from addercost.report.plots.style import PlotOptions
+from addercost.report.plots.style import FigureFormat, PlotOptions, figure_bytes
 from addercost.report.training import TrainingRun, told_apart, training_from_data
 
 
@@ -48,6 +48,15 @@ def test_gradient_norms() -> None:
     assert len(drawn.figure.axes[0].lines) == 3
     labels = [tick.get_text() for tick in drawn.figure.axes[0].get_yticklabels()]
     assert not any("$" in label for label in labels)
+
+
+def test_a_short_logarithmic_axis_is_written_without_tex() -> None:
+    """From 0.02 to 0.05 there is no power of ten: the ticks between are the only ones with a number."""
+    drawn = draw_training("gradients", [record(gradient_norms={"a": [0.02, 0.05]})], PlotOptions())
+    axes = drawn.figure.axes[0]
+    figure_bytes(drawn, FigureFormat.SVG)
+    labels = [tick.get_text() for which in ("major", "minor") for tick in axes.get_yticklabels(which=which)]
+    assert {"0.02", "0.03", "0.04"} <= set(labels) and not any("$" in label for label in labels)
 
 
 def test_records_without_gradient_norms() -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from addercost.api import trace_spec
 from addercost.cli import run
-from addercost.cost.verdict import CONTESTS, PredictedRatio, cycle_ratio, energy_ratio
+from addercost.cost.verdict import CONTESTS, Contest, PredictedRatio, cycle_ratio, energy_ratio
 from addercost.hardware import load_cpu, load_energy
 from addercost.report.measurements import FailedRow, MeasuredRow, Measurements, measurements_to_json
 from addercost.report.network_ratio import NetworkRatio, network_ratio
+from addercost.report.tables import TableFormat, render
 from addercost.report.verdict import Verdict, VerdictRow, sentence
 from addercost.trace.record import Trace
 
@@ -139,9 +141,55 @@ def verdict_row(ratio: float, low: float, high: float, share: float | None = Non
 )
 def test_the_sentence_says_who_wins(ratio: float, low: float, high: float, words: str) -> None:
     text = sentence(verdict_row(ratio, low, high, share=0.5), "a processor")
-    assert f"measured on a processor: {words}, additions running at 50% of their limit here" in text
-    assert "the paper's rule says: additions win by 1.50×" in text
+    assert f"measured on a processor: {words}, additions running at 50 % of their limit there" in text
+    assert "the paper's rule: additions win by 1.50×" in text
     assert "energy at 45nm: convolutions need 2.50× as much" in text
+
+
+@pytest.mark.parametrize(
+    ("contest", "whose", "outcome"),
+    [
+        # x87 FMUL 4, FADD 2; IMUL r32 5, ADD and PXOR 1: Agner Fog's sheet for the VIA Nano 2000.
+        pytest.param(FP32, "", "additions win by 1.50×, (4 + 2) / (2 + 2) cycles a site", id="fp32"),
+        pytest.param(
+            INT8,
+            ", applied by us to int8",
+            "additions win by 3.00×, (5 + 1) / (1 + 1) cycles a site",
+            id="int8",
+        ),
+        pytest.param(
+            BINARY,
+            ", applied by us to binary layers",
+            "binary layers win by 3.00×, (4 + 2) / (1 + 1) cycles a site",
+            id="binary",
+        ),
+    ],
+)
+def test_whose_rule_it_is_is_said(lenet: Trace, contest: Contest, whose: str, outcome: str) -> None:
+    paper = cycle_ratio(lenet, contest, load_cpu("via-nano-2000"), "latency-sum", False)
+    text = sentence(VerdictRow(contest, paper, None, None, ()), "")
+    assert text == f"{contest.name}: not measured; the paper's rule{whose}: {outcome}"
+
+
+def test_the_cycles_of_a_site_are_of_a_layer_that_changes(lenet: Trace) -> None:
+    """The first layer stays a convolution on both sides."""
+    paper = cycle_ratio(lenet, FP32, load_cpu("via-nano-2000"), "latency-sum", True)
+    assert paper.site_cycles == "(4 + 2) / (2 + 2)"
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.05, True), (0.5, False), (None, False)])
+def test_little_arithmetic_is_said(share: float | None, said: bool) -> None:
+    notes = Verdict("net", "a processor", (verdict_row(0.5, 0.4, 0.6, share),)).to_table().notes
+    assert any("under a tenth" in note for note in notes) == said
+
+
+def test_fits_80_columns() -> None:
+    """With intervals, and processors of long names."""
+    here = PredictedRatio("amd-epyc-zen4", "throughput", 21.333)
+    energies = tuple(PredictedRatio(name, "energy", 2.5) for name in ("45nm", "7nm"))
+    wide = replace(verdict_row(0.5, 0.4, 0.6), contest=INT8, here=here, energies=energies)
+    lines = render(Verdict("net", "a processor", (wide,)).to_table(), TableFormat.TABLE, 80).splitlines()
+    assert max(map(len, lines)) <= 80 and "hidden to fit 80 columns: energy, 7nm" in lines
 
 
 def test_a_table_without_measurements_holds_none() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import multiprocessing
 import os
@@ -16,6 +17,7 @@ from sweep_spaces import LINEAR, TROUBLE, here, space_file
 from addercost.cli import run as cli
 from addercost.errors import ArgumentError
 from addercost.measure.exclusive import exclusive
+from addercost.report.sweep import report_text
 from addercost.sweep.chunk import Chunk, ChunkResult, run_chunk
 from addercost.sweep.engines import dask_cluster
 from addercost.sweep.measure_run import measure, measure_plan
@@ -128,6 +130,39 @@ def test_ranks_by_what_was_measured(swept: Path) -> None:
     assert [row["name"] for row in table.rows] == sorted(medians, key=lambda name: medians[name])
     # From w to 3 features: 3·w multiplications of 4 cycles and 3·(w - 1) + 3 additions of 2, in 2 rows.
     assert {row["name"]: row["cycles@via-nano-2000"] for row in table.rows}["linear-2"] == 2 * 3 * 2 * 6
+
+
+@pytest.mark.parametrize("spec", ["zoo:lenet5-bn", "torchvision:squeezenet1_1"])
+def test_models_by_name_are_timed_with_weights(spec: str, tmp_path: Path) -> None:
+    """What is swept is made without data; what is timed must have some."""
+    if spec.startswith("torchvision") and importlib.util.find_spec("torchvision") is None:
+        pytest.skip("needs addercost[vision]")
+    folder = tmp_path / "named"
+    sweep(plan(spec, SweepSettings(cpus=("via-nano-2000",))), folder, engine=here)
+    report = measure(measure_plan(folder, replace(QUICK, arithmetics=("mac", "adder"))), folder, engine=here)
+    assert (report.rows, report.failed) == (2, 0)
+
+
+def test_measurements_that_all_failed_are_said(tmp_path: Path) -> None:
+    """A forward that only runs without data cannot be timed."""
+    text = """
+import torch
+from torch import nn
+
+class NeedsMeta(nn.Module):
+    def forward(self, x):
+        if not x.is_meta:
+            raise RuntimeError("has data")
+        return x
+
+architectures = [("one", NeedsMeta, torch.empty(1, 2))]
+"""
+    folder = tmp_path / "out"
+    sweep(plan(space_file(tmp_path, text), SweepSettings(cpus=("via-nano-2000",))), folder, engine=here)
+    report = measure(measure_plan(folder, QUICK), folder, engine=here)
+    assert report.failed == 1 and "FROM measured" in report_text(report, "measured")
+    with pytest.raises(ArgumentError, match="every measurement on cpu failed"):
+        top(open_sweep(folder), "measured_s@cpu", VARIANT)
 
 
 def test_nothing_measured_is_said(swept: Path) -> None:

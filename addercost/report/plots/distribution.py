@@ -33,8 +33,11 @@ def draw(measurements: Measurements, options: PlotOptions) -> Drawn:
     everything = [sample for row in rows for sample in row.samples_s]
     if max(everything) / min(everything) > _LOG_FROM:
         axes.set_xscale("log")
+    # Rows that differ in the format alone would have one name.
+    several = len({row.dtype for row in rows}) > 1
+    labels = [f"{row.label} {row.dtype}" if several else row.label for row in rows]
     room = 26 if options.width == "single" else 46
-    axes.set_yticks(range(len(rows)), [shortened(printable(row.label), room) for row in rows])
+    axes.set_yticks(range(len(rows)), [shortened(printable(label), room) for label in labels])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(axis="x")

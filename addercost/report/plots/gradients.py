@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from addercost.errors import ArgumentError
 from addercost.report.plots.palette import MARKERS, SERIES
-from addercost.report.plots.style import Drawn, PlotOptions, caption, in_style, new_figure
+from addercost.report.plots.style import Drawn, PlotOptions, caption, in_style, new_figure, number_axis
 from addercost.report.tables import Column, Kind, Table
 from addercost.report.text import printable
 from addercost.report.training import TrainingRun
@@ -17,7 +17,6 @@ from addercost.report.training import TrainingRun
 @in_style
 def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
     """A norm of zero has no place on the logarithmic axis and leaves a gap."""
-    from matplotlib.ticker import FuncFormatter
 
     chosen = [run for run in runs if run.gradient_norms]
     if not chosen:
@@ -58,7 +57,7 @@ def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
                     }
                 )
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        number_axis(axes.yaxis)
         axes.set_title(printable(run.name), loc="left")
         axes.set_xlabel("epoch")
         axes.set_ylabel("ℓ2 norm of the gradient")

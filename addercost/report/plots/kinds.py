@@ -96,6 +96,11 @@ def draw_measured(name: str, measurements: Measurements, options: PlotOptions) -
 
     if name == "distribution":
         return distribution.draw(measurements, options)
+    if not any(row.predicted for row in measurements.rows):
+        raise ArgumentError(
+            f"the timings of {measurements.model} carry no estimates",
+            "add them with `addercost bench show FILE.json --cpu NAME -o NEW.json`",
+        )
     return predicted_vs_measured.draw(measurements, options)
 
 

@@ -42,11 +42,12 @@ def draw(measurements: Measurements, options: PlotOptions) -> Drawn:
                 markerfacecolor=SERIES[i % len(SERIES)][0],
                 markeredgecolor=INK,
                 markeredgewidth=0.3,
-                label=f"{name}, mean error {_mape(points):.0%}",
+                label=f"{name}, mean error {100 * _mape(points):.0f} %",
             )
         axes.set_xscale("log")
         axes.set_yscale("log")
-        axes.set_xlim(low, high)
+        across = [measured for points in series.values() for measured, _ in points]
+        axes.set_xlim(min(across) / 1.6, max(across) * 1.6)
         axes.set_ylim(low, high)
         axes.grid()
         si_axis(axes.xaxis, "s")
@@ -55,7 +56,9 @@ def draw(measurements: Measurements, options: PlotOptions) -> Drawn:
         axes.set_ylabel("predicted")
         figure.legend(loc="outside upper left", ncols=1 if options.width == "single" else 2)
     left_out = f"{len(measurements.left_out)} rows left out" if measurements.left_out else ""
-    caption(figure, options, measurements.model, "dotted: a factor of two", left_out)
+    caption(
+        figure, options, measurements.model, "line: predicted = measured; dotted: a factor of two", left_out
+    )
     return Drawn(
         figure,
         measured_table(measurements),

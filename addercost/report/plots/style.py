@@ -138,10 +138,26 @@ def figure_bytes(drawn: Drawn, output: FigureFormat) -> bytes:
 
 
 def si_axis(axis: Any, unit: str = "") -> None:
-    """Ticks with SI prefixes."""
-    from matplotlib.ticker import FuncFormatter
+    """Ticks with SI prefixes; call it when the axis has its scale."""
+    _plain_axis(axis, lambda value: si(value, unit))
 
-    axis.set_major_formatter(FuncFormatter(lambda value, _: si(value, unit)))
+
+def number_axis(axis: Any) -> None:
+    """Ticks as plain numbers; call it when the axis has its scale."""
+    _plain_axis(axis, lambda value: f"{value:g}")
+
+
+def _plain_axis(axis: Any, write: Callable[[float], str]) -> None:
+    """Of a short logarithmic axis the minor ticks are written, too: matplotlib would write them in TeX."""
+    from matplotlib.ticker import FuncFormatter, LogFormatter
+
+    class MinorTicks(LogFormatter):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return write(x) if super().__call__(x, pos) else ""
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
+    if axis.get_scale() == "log":
+        axis.set_minor_formatter(MinorTicks())
 
 
 def percent_axis(axis: Any) -> None:

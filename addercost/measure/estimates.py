@@ -1,0 +1,48 @@
+"""Estimates put beside timings that were made without them, or by another table."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from addercost.arithmetic import Arithmetic
+from addercost.errors import ArgumentError
+from addercost.measure.case import read_case
+from addercost.measure.contenders import DTYPES, contenders
+from addercost.measure.predictions import Predict, layer_predictor
+from addercost.report.measurements import NO_ESTIMATES, MeasuredRow, Measurements
+
+
+def with_estimates(measurements: Measurements, predict: Predict, cpus: tuple[str, ...]) -> Measurements:
+    """Every row of a layer with what `predict` says of its shape, where cost models speak of the same work.
+
+    Rows of whole models stay as they are: their shapes are not in the document. cpus: what predicts, by name.
+    Raises ArgumentError for timings of anything but one core of a CPU, which is what estimates are of.
+    """
+    device = measurements.settings.get("device", "cpu")
+    threads = measurements.environment.get("threads", "1")
+    if device != "cpu" or threads != "1":
+        on = f"{threads} threads" if device == "cpu" else device
+        raise ArgumentError(f"these timings are of {on}", "estimates are of one core: leave --cpu out")
+    same_work = {
+        (made.arithmetic.value, made.implementation, made.dtype)
+        for made in contenders(torch.device("cpu"), tuple(Arithmetic), tuple(DTYPES))
+        if made.estimated
+    }
+    predicted = layer_predictor(predict)
+
+    def estimated(row: MeasuredRow) -> MeasuredRow:
+        if not row.case:
+            return row
+        if (row.arithmetic, row.implementation, row.dtype) not in same_work:
+            return replace(row, predicted=())
+        case = read_case(row.case)
+        return replace(row, predicted=predicted(case, row.dtype, Arithmetic(row.arithmetic)))
+
+    return replace(
+        measurements,
+        rows=tuple(map(estimated, measurements.rows)),
+        settings={**measurements.settings, "cpus": ",".join(cpus)},
+        notes=tuple(note for note in measurements.notes if not note.startswith(NO_ESTIMATES)),
+    )
