@@ -17,7 +17,7 @@ def reproduce() -> None:
     """Recompute what the AdderNet paper (CVPR 2020) prints, published and computed side by side."""
 
 
-@reproduce.command()
+@reproduce.command(short_help="LeNet-5-BN on the VIA Nano: 2.6M against 1.7M cycles.")
 @output_options
 @quiet_option
 def latency(table_format: str, output: Path | None, force: bool, quiet: bool) -> None:
@@ -32,7 +32,7 @@ def latency(table_format: str, output: Path | None, force: bool, quiet: bool) ->
     emit_table(table, table_format, output, force)
 
 
-@reproduce.command()
+@reproduce.command(short_help="Operation counts of every network of the tables.")
 @output_options
 @quiet_option
 def counts(table_format: str, output: Path | None, force: bool, quiet: bool) -> None:
@@ -45,7 +45,7 @@ def counts(table_format: str, output: Path | None, force: bool, quiet: bool) -> 
     emit_table(table, table_format, output, force)
 
 
-@reproduce.command()
+@reproduce.command(short_help="Accuracies of the tables, and ours on digits.")
 @click.argument("runs", nargs=-1, metavar="[RUN...]", type=click.Path(path_type=Path))
 @output_options
 @quiet_option

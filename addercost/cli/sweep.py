@@ -37,7 +37,7 @@ def sweep() -> None:
     """
 
 
-@sweep.command()
+@sweep.command(short_help="Cost every architecture of SPACE.")
 @click.argument("space", metavar="SPACE")
 @click.option(
     "-o", "--output", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Where shards go."
@@ -135,7 +135,7 @@ def run(
         print(report_text(report), end="", file=sys.stderr)
 
 
-@sweep.command()
+@sweep.command(short_help="Time forwards of what DIR has swept.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--device", default="cpu", show_default=True, help="cpu, or cuda.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of a CPU.")
@@ -219,7 +219,7 @@ def _variant_options(function: Any) -> Any:
     return function
 
 
-@sweep.command()
+@sweep.command(short_help="Print the best architectures by a metric.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--by", required=True, metavar="METRIC", help="cycles@PROCESSOR, energy_j@TABLE, or a column.")
 @click.option("-n", "--rows", type=click.IntRange(min=1), default=10, show_default=True)
@@ -253,7 +253,7 @@ def top(
     _emit(table, table_format, output, force)
 
 
-@sweep.command()
+@sweep.command(short_help="Print the architectures no other beats.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--min", "smallest", multiple=True, metavar="METRIC", help="Smaller is better; repeatable.")
 @click.option("--max", "largest", multiple=True, metavar="METRIC", help="Larger is better; repeatable.")

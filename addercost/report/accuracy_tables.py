@@ -160,7 +160,7 @@ def reproduced_table(results: Accuracies, own: Sequence[TrainingRun] = ()) -> Ta
     settings = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in results.settings.items())
     return Table(
         columns=(
-            Column("network", "network"),
+            Column("network", "network", Kind.PATH),
             Column("dataset", "published\non"),
             Column("method", "method"),
             Column("published_percent", "published\n(%)", Kind.PERCENT),

@@ -11,7 +11,7 @@ from addercost.counts.model import ModelCounts
 from addercost.errors import ArgumentError
 from addercost.report.profile import Profile
 from addercost.report.profile_table import class_columns, labels
-from addercost.report.tables import Column, Kind, Table
+from addercost.report.tables import AtLeast, Column, Kind, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,11 @@ class Comparison:
         models = dict.fromkeys(cost.model for cost in self.profiles[0].costs)
         if models:
             yield f"ratio: as {base} by this row, above 1 is less; {' and '.join(models)} model"
+        if not all(cost.complete for profile in self.profiles for cost in profile.estimates):
+            yield (
+                "no ratio where a side is a lower bound (≥), as the table lacks figures; --convention macs "
+                "counts the fewest kinds of operations"
+            )
 
     def _remarks(self) -> Iterator[str]:
         """What the estimates lack and what they assume, once for each processor."""
@@ -96,13 +101,13 @@ class Comparison:
         }
         baseline = self.baseline(profile)
         for (name, cost), base in zip(labels(profile).items(), baseline.costs, strict=True):
-            row[f"cycles@{name}"] = cost.cycles
+            row[f"cycles@{name}"] = cost.cycles if cost.complete else AtLeast(cost.cycles)
             # A ratio of two lower bounds bounds nothing.
             known = cost.complete and base.complete and cost.cycles
             row[f"ratio@{name}"] = base.cycles / cost.cycles if known else None
         for energy, base_energy in zip(profile.energies, baseline.energies, strict=True):
             name = energy.hardware
-            row[f"energy_j@{name}"] = energy.total_j
+            row[f"energy_j@{name}"] = energy.total_j if energy.complete else AtLeast(energy.total_j)
             known = energy.complete and base_energy.complete and energy.total_j
             row[f"energy_ratio@{name}"] = base_energy.total_j / energy.total_j if known else None
         return row

@@ -59,6 +59,7 @@ def counts_table(trace_zoo: TraceZoo) -> Table:
         rows=rows,
         title="Operation counts of Chen et al., CVPR 2020, tables 1 to 3, and ours",
         notes=(
+            "Reproduces: ours, rounded to the digits that the paper prints, is what it prints.",
             "The paper prints #Add = #Mul for a CNN, and #Add = 2·#Mul and no #Mul for its AdderNet, "
             "though the first and the last layer of its CIFAR and ImageNet networks stay convolutions.",
         ),

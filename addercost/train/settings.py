@@ -119,7 +119,7 @@ def difference(there: TrainSettings, wanted: TrainSettings) -> str:
     wanted_values = asdict(wanted)
     for name, value in asdict(there).items():
         if value != wanted_values[name]:
-            return f"its {name} is {_shown(value)}, not {_shown(wanted_values[name])}"
+            return f"it has {name} {_shown(value)}, not {_shown(wanted_values[name])}"
     return ""
 
 

@@ -210,6 +210,16 @@ def test_compare(addercost: Run) -> None:
     assert int(rows["xnor"]["xnor"]) == 416_520
 
 
+def test_compare_says_why_there_is_no_ratio(addercost: Run) -> None:
+    """The VIA Nano's table has no division; the plain figures of files stay numbers."""
+    text = addercost("compare", "zoo:lenet5-bn", "--as", "mac,adder")
+    assert "≥ 2,559,680" in text or "≥ 2.56M" in text
+    assert "no ratio where a side is a lower bound" in text and "×" not in text
+    (row, _) = as_json(addercost("compare", "zoo:lenet5-bn", "--as", "mac,adder", "--format", "json"))
+    assert row["cycles@via-nano-2000"] == 2_559_680 and row["ratio@via-nano-2000"] is None
+    assert "no ratio" not in addercost("compare", "zoo:lenet5-bn", "--convention", "macs")
+
+
 def test_a_training_step(addercost: Run) -> None:
     """Forward, input gradient and weight gradient are the same sites: 3 times the forward's."""
     data = as_json(
@@ -404,6 +414,13 @@ def test_help_fits_one_screen_and_names_the_first_commands_first() -> None:
     assert done.returncode == 0 and len(lines) <= 50
     commands = [line.split()[0] for line in lines if line.startswith("  ") and "  " in line.strip()]
     assert [c for c in commands if not c.startswith("-")][:3] == ["profile", "compare", "reproduce"]
+
+
+@pytest.mark.parametrize("group", ["", "bench", "hardware", "reproduce", "sweep"])
+def test_lists_of_commands_hold_whole_sentences(group: str) -> None:
+    """click ends a line that does not fit in three dots."""
+    lines = process(*group.split(), "--help", COLUMNS="80").stdout.splitlines()
+    assert lines and not [line for line in lines[1:] if line.endswith("...")]
 
 
 def test_a_checkout_runs_without_being_installed(tmp_path: Path) -> None:

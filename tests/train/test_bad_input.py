@@ -177,7 +177,7 @@ def test_checkpoint_of_another_run(here: Path, capsys: pytest.CaptureFixture[str
     capsys.readouterr()
     (here / "run" / "checkpoint.pt").write_bytes((here / "second" / "checkpoint.pt").read_bytes())
     code, error = one_line([*common, "-o", "run", "--resume"], capsys)
-    assert code == 6 and "of another run: its seed is 1, not 0" in error
+    assert code == 6 and "of another run: it has seed 1, not 0" in error
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_a_checkpoint_with_something_else_in_it(
 
 @pytest.mark.parametrize(
     ("option", "value", "words"),
-    [("--seed", "3", "its seed is 0, not 3"), ("--epochs", "2", "its epochs is 1, not 2")],
+    [("--seed", "3", "it has seed 0, not 3"), ("--epochs", "2", "it has epochs 1, not 2")],
 )
 def test_folder_of_another_run(
     option: str, value: str, words: str, here: Path, capsys: pytest.CaptureFixture[str]

@@ -184,7 +184,7 @@ def test_a_run_is_not_begun_over_another(small_net: str) -> None:
     folder = unbroken(epochs=1).folder
     with pytest.raises(ArgumentError, match="--resume"):
         unbroken(epochs=1)
-    with pytest.raises(ArgumentError, match=r"its eta is 0\.2, not 0\.3"):
+    with pytest.raises(ArgumentError, match=r"it has eta 0\.2, not 0\.3"):
         train(
             TrainSettings("net.py:Net", "digits", **{**SETTINGS, "epochs": 1}, eta=0.3), folder, resume=True
         )

@@ -20,7 +20,10 @@ def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
     """One square panel a run, so that angles and distances are not distorted."""
     chosen = [run for run in runs if run.features.x]
     if not chosen:
-        raise ArgumentError("none of the training records has features")
+        raise ArgumentError(
+            "none of the training records has features",
+            "they are the two activations before the classifier of a network such as zoo:lenet++",
+        )
     across = 1 if options.width == "single" else min(len(chosen), 2)
     down = -(-len(chosen) // across)
     figure = new_figure(options, 0.6 + options.inches / across * down * 0.95)

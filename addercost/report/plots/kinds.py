@@ -51,7 +51,8 @@ def plot_kind(name: str) -> PlotKind:
     """Raises ArgumentError that lists them all."""
     if name not in KINDS:
         error = unknown_name("kind of plot", name, KINDS)
-        raise ArgumentError(error.message, f"known: {', '.join(KINDS)}")
+        near = error.hint if error.hint.startswith("did") else ""
+        raise ArgumentError(error.message, "; ".join(filter(None, (near, f"known: {', '.join(KINDS)}"))))
     return KINDS[name]
 
 
