@@ -7,10 +7,10 @@ from addercost.sweep.block_counts import BlockCounters
 from addercost.sweep.settings import SweepSettings
 from addercost.sweep.space import Architecture
 from addercost.sweep.tally import ArchitectureTally, Tally
+from addercost.trace.block_cache import BlockCache
 from addercost.trace.block_tracer import trace_blocks
 from addercost.trace.blocks import Item
 from addercost.trace.build import build, user_output
-from addercost.trace.reuse import BlockCache
 from addercost.trace.tracer import trace
 
 _LARGEST = 1 << 62

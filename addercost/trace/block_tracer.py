@@ -13,11 +13,12 @@ from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_flatten, tree_map
 
 from addercost.errors import AddercostError, TraceError
+from addercost.trace.block_cache import BlockCache
 from addercost.trace.blocks import Item, expanded, types_of
 from addercost.trace.fingerprint import Fingerprints
 from addercost.trace.modules import ModuleTree, replace_tensors, tracked, unchanged
 from addercost.trace.record import TensorSpec, Trace
-from addercost.trace.reuse import BlockCache, BlockRecorder, ClosedError
+from addercost.trace.reuse import BlockRecorder, ClosedError
 from addercost.trace.switches import countable_operators
 from addercost.trace.tracer import forward_error, input_specs, meta_substitute, versions, without_data
 
@@ -118,9 +119,9 @@ def _run(
                 raise
             except Exception as error:
                 raise forward_error(name, calls.failed, error) from error
+            items, types = recorder.result()
             if recorder.recognisable:
                 raise NeedsWholeError(f"{name} has what may be layers that nobody registered")
-            items, types = recorder.result()
             # After the forward, since a lazy module's parameters have their shape only now.
             parameters = {
                 n: tensor.numel()

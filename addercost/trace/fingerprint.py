@@ -139,25 +139,23 @@ class Fingerprints:
         self._numbers = numbers
         self._stand_ins = stand_ins
         self._tied = frozenset() if stand_ins else _tied_tensors(tree)
-        self._of: dict[int, int | None] = {}
+        self.of: dict[int, int | None] = {}
+        """By the module's id."""
         self._number(tree.root)
-
-    def get(self, module: nn.Module) -> int | None:
-        return self._of.get(id(module))
 
     def forget(self) -> None:
         """From now on no module is known to equal another."""
-        self._of.clear()
+        self.of.clear()
 
     def _number(self, module: nn.Module) -> int | None:
         key = id(module)
-        if key in self._of:
-            return self._of[key]
+        if key in self.of:
+            return self.of[key]
         if key in self._tree.closed:
-            number = self._of[key] = self._numbers.of_stand_ins[module]
+            number = self.of[key] = self._numbers.of_stand_ins[module]
             return number
         # A module that holds itself ends here.
-        self._of[key] = None
+        self.of[key] = None
         children = [
             (name, None if child is None else self._number(child) or 0)
             for name, child in module._modules.items()
@@ -168,7 +166,7 @@ class Fingerprints:
             number = self._read(module, tuple(children))
             if self._stand_ins:
                 self._numbers.of_stand_ins[module] = number
-        self._of[key] = number
+        self.of[key] = number
         return number
 
     def _read(self, module: nn.Module, children: tuple[tuple[str, int | None], ...]) -> int | None:

@@ -130,7 +130,7 @@ class Recorder(TorchDispatchMode):
         fast = FAST_SHAPES.get(func) if self._meta else None
         out = fast(*args, **kwargs) if fast is not None else NotImplemented
         if out is NotImplemented:
-            info = _info(func)
+            info = known_op_info(func)
             if info.decomposition is not None:
                 out = self._taken_apart(info, args, kwargs)
                 if out is not NotImplemented:
@@ -162,7 +162,7 @@ class Recorder(TorchDispatchMode):
         return out
 
     def _on_meta(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        info = _info(func)
+        info = known_op_info(func)
         if info.changes_shape:
             # The recorded calls so far must see the shape this tensor had until now.
             self._flush()
@@ -213,7 +213,7 @@ class Recorder(TorchDispatchMode):
         path: str,
         more_tags: tuple[str, ...],
     ) -> OpCall:
-        info = _info(func)
+        info = known_op_info(func)
         values: dict[str, ArgValue] = {}
         given = len(args)
         for position, name in enumerate(info.arguments):
@@ -292,7 +292,7 @@ class Recorder(TorchDispatchMode):
 _INFOS: dict[Any, OpInfo] = {}
 
 
-def _info(func: Any) -> OpInfo:
+def known_op_info(func: Any) -> OpInfo:
     info = _INFOS.get(func)
     if info is None:
         info = _INFOS[func] = op_info(func)
