@@ -22,6 +22,11 @@ CELLS = len(OPERATIONS) ** len(EDGES)
 CELLS_PER_STAGE = 5
 WIDTHS = (16, 32, 64)
 
+_INTO = tuple(
+    tuple((start, f"edge{start}{end}") for start, end in EDGES if end == node) for node in (1, 2, 3)
+)
+"""For each node but the first: (from, name) of the edges that reach it."""
+
 _WRITTEN = re.compile(r"\|(.+?)~0\|\+\|(.+?)~0\|(.+?)~1\|\+\|(.+?)~0\|(.+?)~1\|(.+?)~2\|")
 
 
@@ -93,10 +98,10 @@ class Cell(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         nodes = [x]
         edges = self._modules
-        for end in (1, 2, 3):
+        for incoming in _INTO:
             total: Tensor | None = None
-            for start in range(end):
-                edge = edges.get(f"edge{start}{end}")
+            for start, name in incoming:
+                edge = edges.get(name)
                 if edge is not None:
                     value = edge(nodes[start])
                     total = value if total is None else total + value

@@ -9,7 +9,7 @@ tensor, or by how often it was called, counted outside of every module.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import torch
@@ -298,8 +298,8 @@ class BlockRecorder(Recorder):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         known = None
-        if not kwargs and not self._more_tags and id(func) in _FAST and not torch.is_grad_enabled():
-            key = self._call_key(func, args)
+        if not self._more_tags and id(func) in _FAST and not torch.is_grad_enabled():
+            key = self._call_key(func, args, kwargs)
             known = self._cache.calls.get(key) if key is not None else None
         if known is None:
             return super().__torch_dispatch__(func, types, args, kwargs)
@@ -313,22 +313,26 @@ class BlockRecorder(Recorder):
         frame.items.append(CallOf(known, self._stack.path))
         return self._made(known.output)
 
-    def _call_key(self, func: Any, args: tuple[Any, ...]) -> Hashable:
-        """The call as far as its output's shape depends on it; None where an argument was not looked at."""
+    def _call_key(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> Hashable:
+        """The call as far as its output depends on it without its values; None where that cannot be told."""
         key: list[Hashable] = [id(func)]
         for value in args:
-            if isinstance(value, Tensor):
-                seen = self._given.get(id(value))
-                if seen is None:
-                    return None
+            seen = self._given.get(id(value))
+            if seen is not None:
                 key.append(seen[0])
             elif value is None or isinstance(value, bool | int | float):
                 key.append((type(value), value))
+            elif type(value) is list and all(type(item) is int for item in value):
+                key.append(tuple(value))
             else:
                 return None
+        for name, value in kwargs.items() if kwargs else ():
+            if value is not None and not isinstance(value, bool | int | float | torch.dtype):
+                return None
+            key.append((name, type(value), value))
         return tuple(key)
 
-    def _learn(self, call: OpCall, func: Any, args: tuple[Any, ...], out: Any) -> None:
+    def _learn(self, call: OpCall, func: Any, args: Any, kwargs: Any, out: Any) -> None:
         """Keeps a call whose one output is new and decided by what can be told of its arguments."""
         info = known_op_info(func)
         if type(out) is not Tensor or info.keeps_role or "inplace" in info.tags:
@@ -337,7 +341,7 @@ class BlockRecorder(Recorder):
             for value in args:
                 if isinstance(value, Tensor):
                     self._looked_at(value)
-            key = self._call_key(func, args)
+            key = self._call_key(func, args, kwargs)
             if key is not None:
                 self._cache.calls[key] = KnownCall(call, self._output(out))
         except UnreadableError:
@@ -382,7 +386,7 @@ class BlockRecorder(Recorder):
         if func.__class__ is torch._ops.OpOverload and torch.Tag.inplace_view in func.tags:
             self._spoil()
             self._given.clear()
-        elif id(func) in _FAST and not kwargs and not self._more_tags:
-            self._learn(call, func, args, out)
+        elif id(func) in _FAST and not self._more_tags:
+            self._learn(call, func, args, kwargs, out)
         self._frames[-1].items.append(call)
         return call

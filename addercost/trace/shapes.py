@@ -214,6 +214,21 @@ def _broadcast(a: Sequence[int], b: Sequence[int]) -> list[int] | None:
     return shape
 
 
+@_fast(_aten.new_zeros.default)
+def _new_zeros(
+    input: Tensor,
+    size: Sequence[int],
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool | None = None,
+) -> Any:
+    if not input.is_meta or any((dtype, layout, device, pin_memory)) or min(size, default=0) < 0:
+        return NotImplemented
+    return _new(input, size)
+
+
 @_fast(_aten.mean.dim)
 def _mean(input: Tensor, dim: list[int] | None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     if not _plain(input) or not input.is_floating_point() or not dim or dtype is not None:
