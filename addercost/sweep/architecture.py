@@ -70,13 +70,8 @@ class Examiner:
                 return whole[0].parameter_count, [made.calls for made in whole]
 
     def _check(self, tallies: tuple[Tally, ...]) -> None:
-        for tally in tallies:
-            kinds = [self._counters.kinds[number] for number in tally.kinds]
-            largest = max(
-                (max([n for _, _, n in k.counts] + [k.n_bytes, k.mac_sites]) for k in kinds), default=0
-            )
-            if largest * sum(tally.times) > _LARGEST:
-                raise OverflowError("its counts do not fit into 64 bits")
+        if any(self._counters.kinds.largest(tally) > _LARGEST for tally in tallies):
+            raise OverflowError("its counts do not fit into 64 bits")
 
 
 def described(error: BaseException) -> str:
