@@ -149,8 +149,9 @@ _stand_in_head = functools.cache(_head)
 class NasBench201(nn.Module):
     """x: [N, 3, 32, 32] → [N, classes], with the same cell throughout.
 
-    stand_ins: everything but the cells themselves is shared with every other such network, so that thousands
-    are made in the time of one. For tracing only: training one would train them all.
+    stand_ins: everything but the cells themselves is shared with every other such network, and the five equal
+    cells of a stage are one, so that thousands are made in the time of one. For tracing only: training one
+    would train them all.
     """
 
     def __init__(self, operations: Sequence[str], classes: int = 10, stand_ins: bool = False) -> None:
@@ -161,8 +162,10 @@ class NasBench201(nn.Module):
             if stage:
                 reduction = _stand_in_reduction if stand_ins else Reduction
                 self.add_module(f"reduction{stage}", reduction(channels // 2))
+            cell = Cell(operations, channels, edge) if stand_ins else None
             for number in range(CELLS_PER_STAGE):
-                self.add_module(f"cell{stage}{number}", Cell(operations, channels, edge))
+                made = Cell(operations, channels, edge) if cell is None else cell
+                self.add_module(f"cell{stage}{number}", made)
         self.head = _stand_in_head(classes) if stand_ins else _head(classes)
 
     def forward(self, x: Tensor) -> Tensor:

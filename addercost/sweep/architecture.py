@@ -63,8 +63,11 @@ class Examiner:
                 return found[0].parameter_count, [made.items for made in found]
             except TraceError:
                 # It may need values, or to be seen whole, or not run at all: this one knows.
+                make = architecture.make_whole or architecture.make
+                if architecture.make_whole is not None:
+                    model = build(make, architecture.name)
                 whole = [
-                    trace(model, *args, kwargs=kwargs, name=architecture.name, rebuild=architecture.make)
+                    trace(model, *args, kwargs=kwargs, name=architecture.name, rebuild=make)
                     for args, kwargs in inputs
                 ]
                 return whole[0].parameter_count, [made.calls for made in whole]

@@ -36,8 +36,9 @@ class Architecture:
     """One member of a space. `make` builds it; `inputs(batch)` are its forward's positional and keyword
     arguments.
 
-    stand_ins: a submodule may appear at several places, each standing for one of its own weights;
-    make_whole then builds it with all of its own, as it runs.
+    stand_ins: a submodule may appear at several places, each standing for one of its own weights, and is
+    called at them in the order in which they are registered; make_whole then builds it with all of its own,
+    as it runs.
     """
 
     name: str

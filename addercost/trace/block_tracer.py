@@ -95,9 +95,8 @@ def _run(
     stand_ins: bool,
     closed: Callable[[nn.Module], bool] | None = None,
 ) -> list[BlockTrace]:
-    tree = ModuleTree(model, closed)
+    tree = ModuleTree(model, closed, stand_ins)
     found = []
-    elements = _elements(tree) if stand_ins else 0
     with ExitStack() as stack:
         stack.enter_context(countable_operators())
         stack.enter_context(_as_found(tree) if stand_ins else unchanged(tree))
@@ -105,6 +104,7 @@ def _run(
         for module in tree.modules:
             module.__dict__["training"] = False
         fingerprints = Fingerprints(tree, cache.numbers, stand_ins)
+        elements = fingerprints.elements(model) if stand_ins else 0
         calls = stack.enter_context(tracked(tree))
         stack.enter_context(torch.no_grad())
         for given_args, given_kwargs in inputs:
@@ -112,6 +112,7 @@ def _run(
             tensors = [value for value in tree_flatten((args, kwargs))[0] if isinstance(value, Tensor)]
             recorder = BlockRecorder(tree, cache, fingerprints, stand_ins, calls, "meta", names, tensors)
             calls.intercept = recorder.intercept
+            calls.rewind()
             try:
                 with nullcontext() if stand_ins else _attribute_writes(recorder.forget), recorder:
                     model(*args, **kwargs)
@@ -131,15 +132,6 @@ def _run(
             count = elements if stand_ins else sum(parameters.values())
             found.append(BlockTrace(name, items, types, parameters, count, input_specs(tensors)))
     return found
-
-
-def _elements(tree: ModuleTree) -> int:
-    """Elements of all parameters, those of a module at several places at each of them."""
-    total = 0
-    for module in tree.modules:
-        held = module.parameters() if id(module) in tree.closed else module._parameters.values()
-        total += len(tree.paths[id(module)]) * sum(p.numel() for p in held if p is not None)
-    return total
 
 
 @contextmanager

@@ -143,6 +143,21 @@ class Fingerprints:
         """By the module's id."""
         self._number(tree.root)
 
+    def elements(self, module: nn.Module, around: frozenset[int] = frozenset()) -> int:
+        """Elements of the parameters of a stand-in, at each of their places. around: what holds it."""
+        number = self.of.get(id(module))
+        known = self._numbers.elements.get(number) if number is not None else None
+        if known is None:
+            # A module that holds itself is not in itself another time.
+            around |= {id(module)}
+            known = sum([tensor.numel() for tensor in module._parameters.values() if tensor is not None])
+            for child in module._modules.values():
+                if child is not None and id(child) not in around:
+                    known += self.elements(child, around)
+            if number is not None:
+                self._numbers.elements[number] = known
+        return known
+
     def forget(self) -> None:
         """From now on no module is known to equal another."""
         self.of.clear()
@@ -189,6 +204,8 @@ class Numbers:
 
     def __init__(self) -> None:
         self.of_stand_ins: WeakKeyDictionary[nn.Module, int | None] = WeakKeyDictionary()
+        self.elements: dict[int, int] = {}
+        """Of the parameters of stand-ins."""
         self._known: dict[Hashable, int] = {}
         self._last = 0
 
@@ -207,6 +224,7 @@ class Numbers:
 
     def clear(self) -> None:
         self._known.clear()
+        self.elements.clear()
         self.of_stand_ins.clear()
 
 

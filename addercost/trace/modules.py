@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
+
+from addercost.trace.blocks import joined, stripped
 
 _PATHS_PER_MODULE = 4096
 """Nested sharing can give one module exponentially many paths; past this many the first ones serve."""
@@ -15,15 +18,24 @@ _PATHS_PER_MODULE = 4096
 class ModuleTree:
     """Every module reachable from `root`, with all the paths under which it is registered.
 
-    closed: modules whose children are left out; those that were are in `closed`.
+    closed: modules whose children are left out; those that were are in `closed`. stand_ins: a module at
+    several places stands for one of its own at each, and is called at them in the order of registration.
     """
 
-    def __init__(self, root: nn.Module, closed: Callable[[nn.Module], bool] | None = None) -> None:
+    def __init__(
+        self,
+        root: nn.Module,
+        closed: Callable[[nn.Module], bool] | None = None,
+        stand_ins: bool = False,
+    ) -> None:
         self.root = root
+        self.stand_ins = stand_ins
         self.modules: list[nn.Module] = []
         self.paths: dict[int, list[str]] = {}
         self.closed: set[int] = set()
         self._is_closed = closed
+        self._first_place: dict[str, str] = {}
+        """Of a stand-in's further places, below which the same is found as below its first."""
         self._walk(root, "", set())
 
     def _walk(self, module: nn.Module, path: str, ancestors: set[int]) -> None:
@@ -43,6 +55,10 @@ class ModuleTree:
         ):
             self.closed.add(key)
             return
+        if known is not None and self.stand_ins:
+            if module._modules:
+                self._first_place[path] = known[0]
+            return
         # A module can hold its own parent; following that edge would never end.
         if key in ancestors:
             return
@@ -52,18 +68,36 @@ class ModuleTree:
                 self._walk(child, f"{path}.{name}" if path else name, ancestors)
         ancestors.discard(key)
 
-    def path_for(self, module: nn.Module, caller: str) -> str:
-        """The module's path as seen from the module at path `caller`: shared modules belong to who calls."""
+    def places_for(self, module: nn.Module, caller: str) -> list[str]:
+        """The module's path as seen from the module at path `caller`: shared modules belong to who calls.
+        Of stand-ins, the paths that its calls from there take in turn.
+        """
         paths = self.paths[id(module)]
-        if len(paths) == 1 or not caller:
-            return paths[0]
-        scope = caller
-        while scope:
-            under = [path for path in paths if path == scope or path.startswith(scope + ".")]
+        if self.stand_ins:
+            return self._stand_in_places(paths, caller)
+        if len(paths) > 1:
+            for scope in _scopes(caller):
+                under = [path for path in paths if path == scope or path.startswith(scope + ".")]
+                if under:
+                    return [min(under, key=len)]
+        return paths[:1]
+
+    def _stand_in_places(self, paths: list[str], caller: str) -> list[str]:
+        for scope in (*_scopes(caller), ""):
+            first = self._below_first_places(scope)
+            under = [path for path in paths if not first or path == first or path.startswith(first + ".")]
             if under:
-                return min(under, key=len)
-            scope = scope.rpartition(".")[0]
-        return paths[0]
+                least = min(path.count(".") for path in under)
+                return [joined(scope, stripped(path, first)) for path in under if path.count(".") == least]
+        return paths[:1]
+
+    def _below_first_places(self, path: str) -> str:
+        """The path under which what is below `path` was found: that of the first place of each stand-in."""
+        found = ""
+        for name in path.split(".") if path else ():
+            found = joined(found, name)
+            found = self._first_place.get(found, found)
+        return found
 
     def tensors(self) -> Iterator[tuple[dict[str, Any], str, str, Tensor, str]]:
         """(holder, key, qualified name, tensor, role) for every parameter and buffer of every module."""
@@ -73,6 +107,13 @@ class ModuleTree:
                 for key, tensor in holder.items():
                     if tensor is not None:
                         yield holder, key, f"{prefix}.{key}" if prefix else key, tensor, role
+
+
+def _scopes(path: str) -> Iterator[str]:
+    """The path and those of the modules around it, but for the whole model's."""
+    while path:
+        yield path
+        path = path.rpartition(".")[0]
 
 
 class CallStack:
@@ -87,17 +128,31 @@ class CallStack:
         self.intercept: Callable[[nn.Module, Callable[..., Any], Any, Any], Any] | None = None
         """Called in the place of each forward, with the forward: block reuse answers without running it."""
         self._resolved: dict[tuple[int, str], str] = {}
+        self._turns: dict[tuple[int, str], Iterator[str]] = {}
+
+    def rewind(self) -> None:
+        """Another forward begins: stand-ins are called at their first place again."""
+        self._turns.clear()
 
     def enter(self, module: nn.Module) -> str:
         """Makes `module` the innermost one; returns the path to give back to `leave`."""
         caller = self.path
         key = (id(module), caller)
         path = self._resolved.get(key)
-        if path is None:
-            path = self._resolved[key] = self.tree.path_for(module, caller)
-            self.types.setdefault(path, type_name(module))
-        self.path = path
+        self.path = self._found(module, caller) if path is None else path
         return caller
+
+    def _found(self, module: nn.Module, caller: str) -> str:
+        key = (id(module), caller)
+        turns = self._turns.get(key)
+        if turns is None:
+            places = self.tree.places_for(module, caller)
+            if len(places) == 1:
+                self._resolved[key] = places[0]
+            turns = self._turns[key] = itertools.cycle(places)
+        path = next(turns)
+        self.types.setdefault(path, type_name(module))
+        return path
 
 
 def type_name(module: nn.Module) -> str:
