@@ -18,7 +18,9 @@ _LARGEST = 1 << 62
 
 
 class Examiner:
-    """Remembers blocks and their counts from one architecture to the next."""
+    """Remembers blocks and their counts from one architecture to the next. For a process of its own: random
+    states are not kept.
+    """
 
     def __init__(self) -> None:
         self._cache = BlockCache()
@@ -59,6 +61,7 @@ class Examiner:
                     name=architecture.name,
                     cache=self._cache,
                     stand_ins=architecture.stand_ins,
+                    keep_random=False,
                 )
                 return found[0].parameter_count, [made.items for made in found]
             except TraceError:

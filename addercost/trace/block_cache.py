@@ -105,7 +105,8 @@ def told(item: Recorded, path: str, names: str, uses: str) -> Item:
     kind = item.__class__
     if kind is UseOf:
         known, at, named = item  # type: ignore[misc]
-        return known.at(stripped(at, path), stripped(named, uses))
+        within = stripped(at, path)
+        return known.at(within, within if named is at and uses is path else stripped(named, uses))
     if kind is CallOf:
         known, at = item  # type: ignore[misc]
         return known.at(stripped(at, path))

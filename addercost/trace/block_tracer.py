@@ -65,12 +65,13 @@ def trace_blocks(
     name: str | None = None,
     cache: BlockCache | None = None,
     stand_ins: bool = False,
+    keep_random: bool = True,
 ) -> list[BlockTrace]:
     """One `BlockTrace` for each of `inputs`. The model is left as it was.
 
-    cache: blocks of models traced before. stand_ins: see `Fingerprints`. Raises TraceError; a model that
-    needs values, or has layers to be recognised in what it computes, has to be traced by
-    `trace.tracer.trace`.
+    cache: blocks of models traced before. stand_ins: see `Fingerprints`. keep_random: puts random states
+    back. Raises TraceError; a model that needs values, or has layers to be recognised in what it computes,
+    has to be traced by `trace.tracer.trace`.
     """
     cache = BlockCache() if cache is None else cache
     cache.trim()
@@ -80,11 +81,11 @@ def trace_blocks(
     groups = [inputs] if stand_ins else [[item] for item in inputs]
     if stand_ins:
         try:
-            return _run(model, inputs, title, cache, True, closed=cache.numbers.is_known_stand_in)
+            return _run(model, inputs, title, cache, True, keep_random, cache.numbers.is_known_stand_in)
         except ClosedError:
             # Rare: a stand-in meets a shape it has not met before.
             pass
-    return [made for group in groups for made in _run(model, group, title, cache, stand_ins)]
+    return [made for group in groups for made in _run(model, group, title, cache, stand_ins, keep_random)]
 
 
 def _run(
@@ -93,12 +94,13 @@ def _run(
     name: str,
     cache: BlockCache,
     stand_ins: bool,
+    keep_random: bool,
     closed: Callable[[nn.Module], bool] | None = None,
 ) -> list[BlockTrace]:
     tree = ModuleTree(model, closed, stand_ins)
     found = []
     with ExitStack() as stack:
-        stack.enter_context(countable_operators())
+        stack.enter_context(countable_operators(keep_random))
         stack.enter_context(_as_found(tree) if stand_ins else unchanged(tree))
         names = replace_tensors(tree, meta_substitute)
         for module in tree.modules:
@@ -108,8 +110,7 @@ def _run(
         calls = stack.enter_context(tracked(tree))
         stack.enter_context(torch.no_grad())
         for given_args, given_kwargs in inputs:
-            args, kwargs = tree_map(without_data, (given_args, dict(given_kwargs)))
-            tensors = [value for value in tree_flatten((args, kwargs))[0] if isinstance(value, Tensor)]
+            args, kwargs, tensors = _data_free(given_args, given_kwargs)
             recorder = BlockRecorder(tree, cache, fingerprints, stand_ins, calls, "meta", names, tensors)
             calls.intercept = recorder.intercept
             calls.rewind()
@@ -132,6 +133,15 @@ def _run(
             count = elements if stand_ins else sum(parameters.values())
             found.append(BlockTrace(name, items, types, parameters, count, input_specs(tensors)))
     return found
+
+
+def _data_free(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, dict[str, Any], list[Tensor]]:
+    """The arguments without data, and all tensors among them."""
+    if not kwargs and all(type(value) is Tensor for value in args):
+        made = tuple([without_data(value) for value in args])
+        return made, {}, list(made)
+    plain, named = tree_map(without_data, (args, dict(kwargs)))
+    return plain, named, [v for v in tree_flatten((plain, named))[0] if isinstance(v, Tensor)]
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -128,17 +127,18 @@ class CallStack:
         self.intercept: Callable[[nn.Module, Callable[..., Any], Any, Any], Any] | None = None
         """Called in the place of each forward, with the forward: block reuse answers without running it."""
         self._resolved: dict[tuple[int, str], str] = {}
-        self._turns: dict[tuple[int, str], Iterator[str]] = {}
+        self._turns: dict[tuple[int, str], tuple[list[str], list[str]]] = {}
+        """Of stand-ins with several places: all of them, and those yet to be called, last first."""
 
     def rewind(self) -> None:
         """Another forward begins: stand-ins are called at their first place again."""
-        self._turns.clear()
+        for _, left in self._turns.values():
+            left.clear()
 
     def enter(self, module: nn.Module) -> str:
         """Makes `module` the innermost one; returns the path to give back to `leave`."""
         caller = self.path
-        key = (id(module), caller)
-        path = self._resolved.get(key)
+        path = self._resolved.get((id(module), caller))
         self.path = self._found(module, caller) if path is None else path
         return caller
 
@@ -147,12 +147,16 @@ class CallStack:
         turns = self._turns.get(key)
         if turns is None:
             places = self.tree.places_for(module, caller)
+            for place in places:
+                self.types.setdefault(place, type_name(module))
             if len(places) == 1:
                 self._resolved[key] = places[0]
-            turns = self._turns[key] = itertools.cycle(places)
-        path = next(turns)
-        self.types.setdefault(path, type_name(module))
-        return path
+                return places[0]
+            turns = self._turns[key] = places[::-1], []
+        every, left = turns
+        if not left:
+            left += every
+        return left.pop()
 
 
 def type_name(module: nn.Module) -> str:
@@ -177,8 +181,9 @@ def _tracking(module: nn.Module, forward: Callable[..., Any], stack: CallStack) 
     def call(*args: Any, **kwargs: Any) -> Any:
         caller = stack.enter(module)
         try:
-            if stack.intercept is not None:
-                return stack.intercept(module, forward, args, kwargs)
+            intercept = stack.intercept
+            if intercept is not None:
+                return intercept(module, forward, args, kwargs)
             return forward(*args, **kwargs)
         except BaseException:
             if stack.failed is None:

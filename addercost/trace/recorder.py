@@ -270,14 +270,14 @@ class Recorder(TorchDispatchMode):
         """The tensors inside a quantised layer's packed parameters: they are its parameters."""
         with _disable_current_modes():
             tensors = [item for item in packed.unpack() if isinstance(item, Tensor)]
-        return tuple([_spec(item, "parameter", f"packed.{i}") for i, item in enumerate(tensors)])
+        return tuple([tensor_spec(item, "parameter", f"packed.{i}") for i, item in enumerate(tensors)])
 
     def _remember(self, tensor: Tensor, role: str, name: str) -> TensorSpec:
         key = id(tensor)
         known = self._specs.get(key)
         if known is not None and known.shape == tensor.shape:
             return known  # an in-place operator returns the tensor it was given
-        spec = self._specs[key] = _spec(tensor, role, name)
+        spec = self._specs[key] = tensor_spec(tensor, role, name)
         if self._deferred:
             self._alive.append(tensor)
         else:
@@ -302,7 +302,7 @@ def known_op_info(func: Any) -> OpInfo:
 _DTYPES: dict[torch.dtype, str] = {}
 
 
-def _spec(tensor: Tensor, role: str, name: str = "") -> TensorSpec:
+def tensor_spec(tensor: Tensor, role: str, name: str = "") -> TensorSpec:
     dtype = _DTYPES.get(tensor.dtype)
     if dtype is None:
         dtype = _DTYPES[tensor.dtype] = str(tensor.dtype).removeprefix("torch.")
