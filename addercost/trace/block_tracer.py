@@ -121,6 +121,9 @@ def _run(
                 raise
             except Exception as error:
                 raise forward_error(name, calls.failed, error) from error
+            finally:
+                # Each holds the other, and so the model: garbage that thousands of models would leave.
+                calls.intercept = None
             items, types = recorder.result()
             if recorder.recognisable:
                 raise NeedsWholeError(f"{name} has what may be layers that nobody registered")

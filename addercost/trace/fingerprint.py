@@ -175,12 +175,13 @@ class Fingerprints:
             (name, None if child is None else self._number(child) or 0)
             for name, child in module._modules.items()
         ]
-        if self._stand_ins and module in self._numbers.of_stand_ins:
-            number = self._numbers.of_stand_ins[module]
-        else:
+        if not self._stand_ins:
             number = self._read(module, tuple(children))
-            if self._stand_ins:
-                self._numbers.of_stand_ins[module] = number
+        else:
+            known = self._numbers.of_stand_ins
+            number = known.get(module, 0)
+            if number == 0:
+                number = known[module] = self._read(module, tuple(children))
         self.of[key] = number
         return number
 

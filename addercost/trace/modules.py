@@ -72,7 +72,7 @@ class ModuleTree:
         Of stand-ins, the paths that its calls from there take in turn.
         """
         paths = self.paths[id(module)]
-        if self.stand_ins:
+        if self.stand_ins and (len(paths) > 1 or self._below_first_places(caller) != caller):
             return self._stand_in_places(paths, caller)
         if len(paths) > 1:
             for scope in _scopes(caller):
