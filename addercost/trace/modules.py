@@ -126,7 +126,8 @@ class CallStack:
         """The innermost module that raised, and what it was given."""
         self.intercept: Callable[[nn.Module, Callable[..., Any], Any, Any], Any] | None = None
         """Called in the place of each forward, with the forward: block reuse answers without running it."""
-        self._resolved: dict[tuple[int, str], str] = {}
+        self.resolved: dict[tuple[int, str], str] = {}
+        """By a module's id and its caller's path, where that decides."""
         self._turns: dict[tuple[int, str], tuple[list[str], list[str]]] = {}
         """Of stand-ins with several places: all of them, and those yet to be called, last first."""
 
@@ -135,14 +136,8 @@ class CallStack:
         for _, left in self._turns.values():
             left.clear()
 
-    def enter(self, module: nn.Module) -> str:
-        """Makes `module` the innermost one; returns the path to give back to `leave`."""
-        caller = self.path
-        path = self._resolved.get((id(module), caller))
-        self.path = self._found(module, caller) if path is None else path
-        return caller
-
-    def _found(self, module: nn.Module, caller: str) -> str:
+    def found(self, module: nn.Module, caller: str) -> str:
+        """The path of a module that is called from the one at path `caller`, for this call of it."""
         key = (id(module), caller)
         turns = self._turns.get(key)
         if turns is None:
@@ -150,7 +145,7 @@ class CallStack:
             for place in places:
                 self.types.setdefault(place, type_name(module))
             if len(places) == 1:
-                self._resolved[key] = places[0]
+                self.resolved[key] = places[0]
                 return places[0]
             turns = self._turns[key] = places[::-1], []
         every, left = turns
@@ -178,8 +173,12 @@ def tracked(tree: ModuleTree) -> Iterator[CallStack]:
 
 
 def _tracking(module: nn.Module, forward: Callable[..., Any], stack: CallStack) -> Callable[..., Any]:
+    key, resolved = id(module), stack.resolved
+
     def call(*args: Any, **kwargs: Any) -> Any:
-        caller = stack.enter(module)
+        caller = stack.path
+        path = resolved.get((key, caller))
+        stack.path = stack.found(module, caller) if path is None else path
         try:
             intercept = stack.intercept
             if intercept is not None:

@@ -35,6 +35,13 @@ from addercost.trace.recorder import OpInfo, Recorder, known_op_info
 from addercost.trace.shapes import FAST_SHAPES
 
 _META = torch.device("meta")
+# Asked at every call of every module.
+_dispatch_modes = torch._C._len_torch_dispatch_stack
+_function_modes = torch._C._len_torch_function_stack
+_is_any_autocast = torch._C._is_any_autocast_enabled
+_is_grad_enabled = torch.is_grad_enabled
+_not_recorded = torch._C._DisableTorchDispatch
+_empty_strided = torch.empty_strided
 _FAST = frozenset(map(id, FAST_SHAPES))
 """Operators whose output is decided by shapes, and mostly new. Theirs `__hash__` is slow."""
 
@@ -189,12 +196,10 @@ class BlockRecorder(Recorder):
 
     def _ordinary_mode(self) -> bool:
         """Whether nothing is switched on that changes what operators do without showing in the arguments."""
-        modes = torch._C._len_torch_dispatch_stack() + torch._C._len_torch_function_stack()
+        modes = _dispatch_modes() + _function_modes()
         if self._modes < 0:
             self._modes = modes
-        return (
-            modes == self._modes and not torch._C._is_any_autocast_enabled() and not torch.is_grad_enabled()
-        )
+        return modes == self._modes and not _is_any_autocast() and not _is_grad_enabled()
 
     def _arguments(self, args: Any, kwargs: Any, tensors: list[Tensor]) -> int:
         """A number for the arguments as far as a forward can tell them from others. Their tensors are added
@@ -283,8 +288,8 @@ class BlockRecorder(Recorder):
 
     def _made(self, output: Output) -> Tensor:
         spec, state, alone, stride, dtype, offset = output
-        with torch._C._DisableTorchDispatch():
-            made = torch.empty_strided(spec.shape, stride, dtype=dtype, device=_META)
+        with _not_recorded():
+            made = _empty_strided(spec.shape, stride, dtype=dtype, device=_META)
             if offset:
                 made = made.as_strided(spec.shape, stride, offset)
         key = id(made)
@@ -298,7 +303,7 @@ class BlockRecorder(Recorder):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         known = None
-        if not self._more_tags and id(func) in _FAST and not torch.is_grad_enabled():
+        if not self._more_tags and id(func) in _FAST and not _is_grad_enabled():
             key = self._call_key(func, args, kwargs)
             known = self._cache.calls.get(key) if key is not None else None
         if known is None:
