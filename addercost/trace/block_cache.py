@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
+from torch import Tensor
 
 from addercost.trace.blocks import Block, BlockUse, Item, relative, stripped
 from addercost.trace.fingerprint import Numbers
@@ -27,7 +28,8 @@ class SameAsInput(NamedTuple):
 
 class Output(NamedTuple):
     """An output to make again. spec: what calls say of it; given: the number of all that can be told of it;
-    alone: the same as what a forward is given and nothing else.
+    alone: the same as what a forward is given and nothing else. spare: tensors made for such outputs, which
+    nobody has seen yet.
     """
 
     spec: TensorSpec
@@ -36,6 +38,7 @@ class Output(NamedTuple):
     stride: tuple[int, ...]
     dtype: torch.dtype
     offset: int
+    spare: list[Tensor]
 
 
 class KnownModule:
@@ -123,10 +126,16 @@ class BlockCache:
         self.numbers = Numbers()
         self.modules: dict[tuple[int, int], KnownModule] = {}
         self.calls: dict[Hashable, KnownCall] = {}
+        self._spare: dict[int, list[Tensor]] = {}
+
+    def spare(self, given: int) -> list[Tensor]:
+        """The spare tensors of all outputs of that number."""
+        return self._spare.setdefault(given, [])
 
     def trim(self) -> None:
         """Forgets everything when it has become much. Only between models."""
         if max(len(self.modules), len(self.numbers), len(self.calls)) > _MOST_BLOCKS:
             self.modules.clear()
             self.calls.clear()
+            self._spare.clear()
             self.numbers.clear()

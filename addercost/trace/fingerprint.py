@@ -117,6 +117,9 @@ def tensor_state(tensor: Tensor) -> Hashable:
     """Everything of a data-free tensor that an operator can depend on. Raises UnreadableError."""
     if type(tensor) not in (Tensor, nn.Parameter) or not tensor.is_meta or tensor.dtype.is_complex:
         raise UnreadableError
+    # Operators on such a tensor are not taken apart as they are on others.
+    if tensor.is_inference():
+        raise UnreadableError
     return (
         tensor.dtype,
         tuple(tensor.shape),

@@ -40,10 +40,22 @@ _dispatch_modes = torch._C._len_torch_dispatch_stack
 _function_modes = torch._C._len_torch_function_stack
 _is_any_autocast = torch._C._is_any_autocast_enabled
 _is_grad_enabled = torch.is_grad_enabled
-_not_recorded = torch._C._DisableTorchDispatch
-_empty_strided = torch.empty_strided
+_is_inference = torch.is_inference_mode_enabled
 _FAST = frozenset(map(id, FAST_SHAPES))
 """Operators whose output is decided by shapes, and mostly new. Theirs `__hash__` is slow."""
+
+
+_SPARE = 16
+"""Tensors made at a time: to step out of the dispatcher's way takes half as long as to make one."""
+
+
+def _make_spare(output: Output) -> None:
+    with torch._C._DisableTorchDispatch():
+        for _ in range(_SPARE):
+            made = torch.empty_strided(output.spec.shape, output.stride, dtype=output.dtype, device=_META)
+            if output.offset:
+                made = made.as_strided(output.spec.shape, output.stride, output.offset)
+            output.spare.append(made)
 
 
 class ClosedError(Exception):
@@ -78,8 +90,9 @@ class BlockRecorder(Recorder):
         self._fingerprints = fingerprints
         self._stand_ins = stand_ins
         self._born: dict[int, int] = {}
-        self._given: dict[int, tuple[int, int, int]] = {}
-        """By tensor: what can be told of it as a number, the same as a forward's only argument, when born."""
+        self._given: dict[int, tuple[int, int, int, Output | None]] = {}
+        """By tensor: all that can be told of it as a number, the same as a forward's only argument, when it
+        was born, and what it was made by."""
         self._frames = [_Frame("", "", -1, frozenset())]
         self._modes = -1
         self.recognisable = False
@@ -109,7 +122,7 @@ class BlockRecorder(Recorder):
         seen = self._given.get(id(args[0])) if len(args) == 1 and not kwargs else None
         if seen is not None:
             # By far the commonest: one tensor that was looked at before.
-            _, given, born = seen
+            _, given, born, _ = seen
             frame = self._frames[-1]
             if born < frame.since and id(args[0]) not in frame.inputs:
                 self._spoil()
@@ -199,7 +212,7 @@ class BlockRecorder(Recorder):
         modes = _dispatch_modes() + _function_modes()
         if self._modes < 0:
             self._modes = modes
-        return modes == self._modes and not _is_any_autocast() and not _is_grad_enabled()
+        return modes == self._modes and not (_is_any_autocast() or _is_grad_enabled() or _is_inference())
 
     def _arguments(self, args: Any, kwargs: Any, tensors: list[Tensor]) -> int:
         """A number for the arguments as far as a forward can tell them from others. Their tensors are added
@@ -214,7 +227,7 @@ class BlockRecorder(Recorder):
             for number, tensor in enumerate(tensors):
                 if tensor is value:
                     return number
-            state, _, born = self._looked_at(value)
+            state, _, born, _ = self._looked_at(value)
             frame = self._frames[-1]
             if born < frame.since and id(value) not in frame.inputs:
                 # From outside the block around this call, which therefore depends on more than it is given.
@@ -228,7 +241,7 @@ class BlockRecorder(Recorder):
             return kind, tuple([(frozen(k), self._argument(item, tensors)) for k, item in value.items()])
         return frozen(value, objects=False)
 
-    def _looked_at(self, tensor: Tensor) -> tuple[int, int, int]:
+    def _looked_at(self, tensor: Tensor) -> tuple[int, int, int, Output | None]:
         """What `_given` holds of a tensor that is no parameter. Raises UnreadableError."""
         key = id(tensor)
         seen = self._given.get(key)
@@ -238,7 +251,7 @@ class BlockRecorder(Recorder):
             if name or role not in ("activation", "input") or type(tensor) is not Tensor:
                 raise UnreadableError
             state, alone = self._numbered(tensor, role)
-            seen = self._given[key] = state, alone, self._born.get(key, -1)
+            seen = self._given[key] = state, alone, self._born.get(key, -1), None
         return seen
 
     def _numbered(self, tensor: Tensor, role: str) -> tuple[int, int]:
@@ -268,13 +281,17 @@ class BlockRecorder(Recorder):
         raise UnreadableError
 
     def _output(self, tensor: Tensor) -> Output:
+        if tensor.requires_grad or type(tensor) is not Tensor:
+            raise UnreadableError
+        seen = self._given.get(id(tensor))
+        if seen is not None and seen[3] is not None:
+            return seen[3]
         spec = self._specs.get(id(tensor))
         if spec is None or spec.name or spec.role != "activation":
             raise UnreadableError
-        if tensor.requires_grad or type(tensor) is not Tensor:
-            raise UnreadableError
         state, alone = self._numbered(tensor, "activation")
-        return Output(spec, state, alone, tensor.stride(), tensor.dtype, int(tensor.storage_offset()))
+        offset = int(tensor.storage_offset())
+        return Output(spec, state, alone, tensor.stride(), tensor.dtype, offset, self._cache.spare(state))
 
     def _remade(self, outputs: Any, inputs: Any) -> Any:
         kind = type(outputs)
@@ -287,15 +304,14 @@ class BlockRecorder(Recorder):
         return outputs
 
     def _made(self, output: Output) -> Tensor:
-        spec, state, alone, stride, dtype, offset = output
-        with _not_recorded():
-            made = _empty_strided(spec.shape, stride, dtype=dtype, device=_META)
-            if offset:
-                made = made.as_strided(spec.shape, stride, offset)
+        spec, state, alone, _, _, _, spare = output
+        if not spare:
+            _make_spare(output)
+        made = spare.pop()
         key = id(made)
         born = self._born[key] = len(self._born)
         self._specs[key] = spec
-        self._given[key] = state, alone, born
+        self._given[key] = state, alone, born, output
         self._alive.append(made)
         return made
 
@@ -303,7 +319,7 @@ class BlockRecorder(Recorder):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         known = None
-        if not self._more_tags and id(func) in _FAST and not _is_grad_enabled():
+        if not self._more_tags and id(func) in _FAST and not (_is_grad_enabled() or _is_inference()):
             key = self._call_key(func, args, kwargs)
             known = self._cache.calls.get(key) if key is not None else None
         if known is None:

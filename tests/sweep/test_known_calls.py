@@ -79,8 +79,17 @@ def lists(m: Forward, x: Tensor) -> Tensor:
     return y.mean([0]).sum() + y.mean([1]).sum() + y.mean([0, 1]) + y.mean([0], keepdim=True).sum()
 
 
+def inference(m: Forward, x: Tensor) -> Tensor:
+    """In which torch takes fewer operators apart, and what it makes is treated so afterwards."""
+    y = m.b(m.b(x))
+    before = y + y
+    with torch.inference_mode():
+        z, within = m.b(y) + m.b(y), y + y
+    return m.b(z) + m.b(within) + m.b(before)
+
+
 @pytest.mark.parametrize(
-    "forward", [same_twice, alpha, numbers, shapes, dtypes, strides, in_place, zeros, lists]
+    "forward", [same_twice, alpha, numbers, shapes, dtypes, strides, in_place, zeros, lists, inference]
 )
 def test_equal_to_a_whole_trace(forward: Callable[..., Tensor]) -> None:
     """Also the second time, when every call is known from another model."""
