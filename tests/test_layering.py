@@ -114,3 +114,15 @@ def test_importing_is_light(statement: str) -> None:
     code = f"import sys; {statement}; print([m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_planning_a_sweep_of_nasbench201_needs_no_torch() -> None:
+    """The sweep's own process walks 15,625 names and traces nothing."""
+    code = """
+import sys
+from addercost.sweep.run import plan
+from addercost.sweep.settings import SweepSettings
+print(plan("nasbench201", SweepSettings()).walk.architectures, "torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["15625", "False"]

@@ -1,55 +1,26 @@
 """The networks of NAS-Bench-201, from their published description: Dong and Yang, ICLR 2020, section 2.1.
 
-A cell has four nodes; each of its six edges i → j, i < j, is one of five operations, and a node is the sum of
-what reaches it: 5⁶ = 15,625 cells. A network is a 3×3 stem of 16 channels, three stages of five equal cells
-with 16, 32 and 64 channels, a residual block that halves the size between stages, and global average pooling
-before the classifier, on 32×32 images.
+Its cells are those of `nasbench201_cells`. A network is a 3×3 stem of 16 channels, three stages of five equal
+cells with 16, 32 and 64 channels, a residual block that halves the size between stages, and global average
+pooling before the classifier, on 32×32 images.
 """
 
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-"""`none` drops the edge: it computes nothing."""
-EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
-"""(from, to), in the order in which a cell is written."""
-CELLS = len(OPERATIONS) ** len(EDGES)
+from addercost.models.nasbench201_cells import EDGES
+
 CELLS_PER_STAGE = 5
 WIDTHS = (16, 32, 64)
 
-_WRITTEN = re.compile(r"\|(.+?)~0\|\+\|(.+?)~0\|(.+?)~1\|\+\|(.+?)~0\|(.+?)~1\|(.+?)~2\|")
-
-
-def cell_text(operations: Sequence[str]) -> str:
-    """`|a~0|+|b~0|c~1|+|d~0|e~1|f~2|`: the published way to write a cell; ~i is the edge's start."""
-    nodes = (
-        "".join(f"|{op}~{start}" for op, (start, end) in zip(operations, EDGES, strict=True) if end == node)
-        for node in (1, 2, 3)
-    )
-    return "+".join(f"{node}|" for node in nodes)
-
-
-def parse_cell(text: str) -> tuple[str, ...]:
-    """The six operations of a written cell. Raises ValueError for any other text."""
-    match = _WRITTEN.fullmatch(text)
-    operations = match.groups() if match else ()
-    if not operations or not set(operations) <= set(OPERATIONS):
-        raise ValueError(f"not a cell of NAS-Bench-201: {text!r}")
-    return operations
-
-
-def cell_at(index: int) -> tuple[str, ...]:
-    """The operations of cell `index` of `CELLS`; the last edge changes fastest."""
-    digits = []
-    for _ in EDGES:
-        index, digit = divmod(index, len(OPERATIONS))
-        digits.append(OPERATIONS[digit])
-    return tuple(reversed(digits))
+_INTO = tuple(
+    tuple((start, f"edge{start}{end}") for start, end in EDGES if end == node) for node in (1, 2, 3)
+)
+"""For each node but the first: (from, name) of the edges that reach it."""
 
 
 def _relu_conv_bn(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Sequential:
@@ -93,10 +64,10 @@ class Cell(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         nodes = [x]
         edges = self._modules
-        for end in (1, 2, 3):
+        for incoming in _INTO:
             total: Tensor | None = None
-            for start in range(end):
-                edge = edges.get(f"edge{start}{end}")
+            for start, name in incoming:
+                edge = edges.get(name)
                 if edge is not None:
                     value = edge(nodes[start])
                     total = value if total is None else total + value
@@ -144,8 +115,9 @@ _stand_in_head = functools.cache(_head)
 class NasBench201(nn.Module):
     """x: [N, 3, 32, 32] → [N, classes], with the same cell throughout.
 
-    stand_ins: everything but the cells themselves is shared with every other such network, so that thousands
-    are made in the time of one. For tracing only: training one would train them all.
+    stand_ins: everything but the cells themselves is shared with every other such network, and the five equal
+    cells of a stage are one, so that thousands are made in the time of one. For tracing only: training one
+    would train them all.
     """
 
     def __init__(self, operations: Sequence[str], classes: int = 10, stand_ins: bool = False) -> None:
@@ -156,8 +128,10 @@ class NasBench201(nn.Module):
             if stage:
                 reduction = _stand_in_reduction if stand_ins else Reduction
                 self.add_module(f"reduction{stage}", reduction(channels // 2))
+            cell = Cell(operations, channels, edge) if stand_ins else None
             for number in range(CELLS_PER_STAGE):
-                self.add_module(f"cell{stage}{number}", Cell(operations, channels, edge))
+                made = Cell(operations, channels, edge) if cell is None else cell
+                self.add_module(f"cell{stage}{number}", made)
         self.head = _stand_in_head(classes) if stand_ins else _head(classes)
 
     def forward(self, x: Tensor) -> Tensor:

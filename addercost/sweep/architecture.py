@@ -7,10 +7,10 @@ from addercost.sweep.block_counts import BlockCounters
 from addercost.sweep.settings import SweepSettings
 from addercost.sweep.space import Architecture
 from addercost.sweep.tally import ArchitectureTally, Tally
+from addercost.trace.block_cache import BlockCache
 from addercost.trace.block_tracer import trace_blocks
 from addercost.trace.blocks import Item
 from addercost.trace.build import build, user_output
-from addercost.trace.reuse import BlockCache
 from addercost.trace.tracer import trace
 
 _LARGEST = 1 << 62
@@ -18,7 +18,9 @@ _LARGEST = 1 << 62
 
 
 class Examiner:
-    """Remembers blocks and their counts from one architecture to the next."""
+    """Remembers blocks and their counts from one architecture to the next. For a process of its own: random
+    states are not kept.
+    """
 
     def __init__(self) -> None:
         self._cache = BlockCache()
@@ -59,24 +61,23 @@ class Examiner:
                     name=architecture.name,
                     cache=self._cache,
                     stand_ins=architecture.stand_ins,
+                    keep_random=False,
                 )
                 return found[0].parameter_count, [made.items for made in found]
             except TraceError:
                 # It may need values, or to be seen whole, or not run at all: this one knows.
+                make = architecture.make_whole or architecture.make
+                if architecture.make_whole is not None:
+                    model = build(make, architecture.name)
                 whole = [
-                    trace(model, *args, kwargs=kwargs, name=architecture.name, rebuild=architecture.make)
+                    trace(model, *args, kwargs=kwargs, name=architecture.name, rebuild=make)
                     for args, kwargs in inputs
                 ]
                 return whole[0].parameter_count, [made.calls for made in whole]
 
     def _check(self, tallies: tuple[Tally, ...]) -> None:
-        for tally in tallies:
-            kinds = [self._counters.kinds[number] for number in tally.kinds]
-            largest = max(
-                (max([n for _, _, n in k.counts] + [k.n_bytes, k.mac_sites]) for k in kinds), default=0
-            )
-            if largest * sum(tally.times) > _LARGEST:
-                raise OverflowError("its counts do not fit into 64 bits")
+        if any(self._counters.kinds.largest(tally) > _LARGEST for tally in tallies):
+            raise OverflowError("its counts do not fit into 64 bits")
 
 
 def described(error: BaseException) -> str:

@@ -4,6 +4,7 @@ call.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Hashable, Sequence
 
@@ -23,6 +24,7 @@ class Kinds:
     def __init__(self) -> None:
         self._number: dict[LayerKind, int] = {}
         self._kind: list[LayerKind] = []
+        self._largest: list[int] = []
         self._told: set[int] = set()
 
     def __len__(self) -> int:
@@ -36,7 +38,13 @@ class Kinds:
         if number is None:
             number = self._number[kind] = len(self._kind)
             self._kind.append(kind)
+            self._largest.append(max([n for _, _, n in kind.counts] + [kind.n_bytes, kind.mac_sites]))
         return number
+
+    def largest(self, tally: Tally) -> int:
+        """No sum over the layers of the tally is larger than this."""
+        largest = self._largest
+        return max([largest[number] for number in tally.kinds], default=0) * sum(tally.times)
 
     def nothing_told(self) -> None:
         """A new chunk begins: the other side starts from nothing."""
@@ -57,25 +65,35 @@ class BlockCounter:
         self._kinds = kinds
         self._of_block: dict[Block, Tally] = {}
         self._of_calls: dict[Hashable, Tally] = {}
+        self._of_objects: dict[tuple[int, ...], tuple[Tally, Sequence[OpCall]]] = {}
 
     def __len__(self) -> int:
-        return len(self._of_block) + len(self._of_calls)
+        return max(len(self._of_block) + len(self._of_calls), len(self._of_objects))
 
     def tally(self, items: Sequence[Item]) -> Tally:
         """One row a module path, as `count` makes them, alike ones together in order of appearance."""
-        uses = [item for item in items if isinstance(item, BlockUse)]
-        calls = [item for item in items if not isinstance(item, BlockUse)]
-        if not _apart([use.path for use in uses], {call.module for call in calls}):
+        paths: list[str] = []
+        blocks: dict[Block, int] = {}
+        calls: list[OpCall] = []
+        for item in items:
+            if isinstance(item, BlockUse):
+                paths.append(item.path)
+                blocks[item.block] = blocks.get(item.block, 0) + 1
+            else:
+                calls.append(item)
+        if not _apart(tuple(paths), frozenset([call.module for call in calls])):
             # A module that is called twice has one row, which is not the sum of two costs under every model.
             return self._of(expanded(tuple(items)))
-        parts = [self._block(use.block) for use in uses]
-        if calls:
-            parts.insert(0, self._memorised(calls))
         times: dict[int, int] = {}
-        for part in parts:
+        uncounted = 0
+        parts = [(self._block(block), n) for block, n in blocks.items()]
+        if calls:
+            parts.insert(0, (self._memorised(calls), 1))
+        for part, uses in parts:
+            uncounted += part.uncounted_calls * uses
             for kind, n in zip(part.kinds, part.times, strict=True):
-                times[kind] = times.get(kind, 0) + n
-        return Tally(tuple(times), tuple(times.values()), sum(part.uncounted_calls for part in parts))
+                times[kind] = times.get(kind, 0) + n * uses
+        return Tally(tuple(times), tuple(times.values()), uncounted)
 
     def _block(self, block: Block) -> Tally:
         found = self._of_block.get(block)
@@ -84,10 +102,16 @@ class BlockCounter:
         return found
 
     def _memorised(self, calls: Sequence[OpCall]) -> Tally:
+        # The tracer repeats a known call as the same object; what holds the objects keeps their ids theirs.
+        objects = tuple(map(id, calls))
+        known = self._of_objects.get(objects)
+        if known is not None:
+            return known[0]
         key = tuple([(call.op, call.module, tuple(call.args.values()), call.outputs) for call in calls])
         found = self._of_calls.get(key)
         if found is None:
             found = self._of_calls[key] = self._of(calls)
+        self._of_objects[objects] = found, calls
         return found
 
     def _of(self, calls: Sequence[OpCall]) -> Tally:
@@ -120,7 +144,8 @@ class BlockCounters:
             self._counters.clear()
 
 
-def _apart(uses: Sequence[str], modules: set[str]) -> bool:
+@functools.lru_cache(maxsize=1024)
+def _apart(uses: tuple[str, ...], modules: frozenset[str]) -> bool:
     """Whether no row belongs to two of these blocks, or to a block and to the calls beside it."""
     if not uses:
         return True

@@ -36,8 +36,9 @@ class Architecture:
     """One member of a space. `make` builds it; `inputs(batch)` are its forward's positional and keyword
     arguments.
 
-    make_whole: builds it as it runs, with weights, where `make` does not: its weights may hold no data, or,
-    with stand_ins, a submodule may appear at several places, each standing for one of its own weights.
+    stand_ins: a submodule may appear at several places, each standing for one of its own weights, and is
+    called at them in the order in which they are registered.
+    make_whole: builds it as it runs, with all of its own weights, where `make` does not.
     """
 
     name: str
@@ -178,19 +179,26 @@ class _NasBench201(Sequence[Architecture]):
     """All cells, named as they are published."""
 
     def __len__(self) -> int:
-        from addercost.models.nasbench201 import CELLS
+        from addercost.models.nasbench201_cells import CELLS
 
         return int(CELLS)
 
     def __getitem__(self, index: Any) -> Any:
-        from addercost.models.nasbench201 import NasBench201, cell_at, cell_text
+        from addercost.models.nasbench201_cells import cell_at, cell_text
 
         if not 0 <= index < len(self):
             raise IndexError(index)
         operations = cell_at(index)
-        make = functools.partial(NasBench201, operations, stand_ins=True)
-        whole = functools.partial(NasBench201, operations)
+        make = functools.partial(_nasbench201, operations, stand_ins=True)
+        whole = functools.partial(_nasbench201, operations, stand_ins=False)
         return Architecture(cell_text(operations), make, _cifar_images, stand_ins=True, make_whole=whole)
+
+
+def _nasbench201(operations: Sequence[str], stand_ins: bool) -> nn.Module:
+    # Imported when made: the names alone need no torch, which the sweep's own process would wait for.
+    from addercost.models.nasbench201 import NasBench201
+
+    return NasBench201(operations, stand_ins=stand_ins)
 
 
 def _cifar_images(batch: int) -> tuple[tuple[Any, ...], Mapping[str, Any]]:

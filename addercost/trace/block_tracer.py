@@ -13,11 +13,12 @@ from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_flatten, tree_map
 
 from addercost.errors import AddercostError, TraceError
+from addercost.trace.block_cache import BlockCache
 from addercost.trace.blocks import Item, expanded, types_of
 from addercost.trace.fingerprint import Fingerprints
 from addercost.trace.modules import ModuleTree, replace_tensors, tracked, unchanged
 from addercost.trace.record import TensorSpec, Trace
-from addercost.trace.reuse import BlockCache, BlockRecorder, ClosedError
+from addercost.trace.reuse import BlockRecorder, ClosedError
 from addercost.trace.switches import countable_operators
 from addercost.trace.tracer import forward_error, input_specs, meta_substitute, versions, without_data
 
@@ -64,12 +65,13 @@ def trace_blocks(
     name: str | None = None,
     cache: BlockCache | None = None,
     stand_ins: bool = False,
+    keep_random: bool = True,
 ) -> list[BlockTrace]:
     """One `BlockTrace` for each of `inputs`. The model is left as it was.
 
-    cache: blocks of models traced before. stand_ins: see `Fingerprints`. Raises TraceError; a model that
-    needs values, or has layers to be recognised in what it computes, has to be traced by
-    `trace.tracer.trace`.
+    cache: blocks of models traced before. stand_ins: see `Fingerprints`. keep_random: puts random states
+    back. Raises TraceError; a model that needs values, or has layers to be recognised in what it computes,
+    has to be traced by `trace.tracer.trace`.
     """
     cache = BlockCache() if cache is None else cache
     cache.trim()
@@ -79,11 +81,11 @@ def trace_blocks(
     groups = [inputs] if stand_ins else [[item] for item in inputs]
     if stand_ins:
         try:
-            return _run(model, inputs, title, cache, True, closed=cache.numbers.is_known_stand_in)
+            return _run(model, inputs, title, cache, True, keep_random, cache.numbers.is_known_stand_in)
         except ClosedError:
             # Rare: a stand-in meets a shape it has not met before.
             pass
-    return [made for group in groups for made in _run(model, group, title, cache, stand_ins)]
+    return [made for group in groups for made in _run(model, group, title, cache, stand_ins, keep_random)]
 
 
 def _run(
@@ -92,25 +94,26 @@ def _run(
     name: str,
     cache: BlockCache,
     stand_ins: bool,
+    keep_random: bool,
     closed: Callable[[nn.Module], bool] | None = None,
 ) -> list[BlockTrace]:
-    tree = ModuleTree(model, closed)
+    tree = ModuleTree(model, closed, stand_ins)
     found = []
-    elements = _elements(tree) if stand_ins else 0
     with ExitStack() as stack:
-        stack.enter_context(countable_operators())
+        stack.enter_context(countable_operators(keep_random))
         stack.enter_context(_as_found(tree) if stand_ins else unchanged(tree))
         names = replace_tensors(tree, meta_substitute)
         for module in tree.modules:
             module.__dict__["training"] = False
         fingerprints = Fingerprints(tree, cache.numbers, stand_ins)
+        elements = fingerprints.elements(model) if stand_ins else 0
         calls = stack.enter_context(tracked(tree))
         stack.enter_context(torch.no_grad())
         for given_args, given_kwargs in inputs:
-            args, kwargs = tree_map(without_data, (given_args, dict(given_kwargs)))
-            tensors = [value for value in tree_flatten((args, kwargs))[0] if isinstance(value, Tensor)]
+            args, kwargs, tensors = _data_free(given_args, given_kwargs)
             recorder = BlockRecorder(tree, cache, fingerprints, stand_ins, calls, "meta", names, tensors)
             calls.intercept = recorder.intercept
+            calls.rewind()
             try:
                 with nullcontext() if stand_ins else _attribute_writes(recorder.forget), recorder:
                     model(*args, **kwargs)
@@ -118,9 +121,12 @@ def _run(
                 raise
             except Exception as error:
                 raise forward_error(name, calls.failed, error) from error
+            finally:
+                # Each holds the other, and so the model: garbage that thousands of models would leave.
+                calls.intercept = None
+            items, types = recorder.result()
             if recorder.recognisable:
                 raise NeedsWholeError(f"{name} has what may be layers that nobody registered")
-            items, types = recorder.result()
             # After the forward, since a lazy module's parameters have their shape only now.
             parameters = {
                 n: tensor.numel()
@@ -132,13 +138,13 @@ def _run(
     return found
 
 
-def _elements(tree: ModuleTree) -> int:
-    """Elements of all parameters, those of a module at several places at each of them."""
-    total = 0
-    for module in tree.modules:
-        held = module.parameters() if id(module) in tree.closed else module._parameters.values()
-        total += len(tree.paths[id(module)]) * sum(p.numel() for p in held if p is not None)
-    return total
+def _data_free(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, dict[str, Any], list[Tensor]]:
+    """The arguments without data, and all tensors among them."""
+    if not kwargs and all(type(value) is Tensor for value in args):
+        made = tuple([without_data(value) for value in args])
+        return made, {}, list(made)
+    plain, named = tree_map(without_data, (args, dict(kwargs)))
+    return plain, named, [v for v in tree_flatten((plain, named))[0] if isinstance(v, Tensor)]
 
 
 @contextmanager

@@ -73,6 +73,49 @@ def types_of(items: Iterable[Item], path: str = "") -> Iterator[tuple[str, str]]
             yield from types_of(item.block.items, place)
 
 
+class OutsideError(ValueError):
+    """A name that is not within the block that is to tell it."""
+
+
+def relative(call: OpCall, path: str, names: str) -> OpCall:
+    """The call as told by the block of a module that is called at `path` and whose parameters are named from
+    `names` on. Raises OutsideError.
+    """
+    if not path and not names:
+        return call
+    return OpCall(
+        call.op,
+        stripped(call.module, path),
+        {name: _shortened(value, names) for name, value in call.args.items()},
+        tuple([_shortened_spec(spec, names) for spec in call.outputs]),
+        call.index,
+        call.tags,
+    )
+
+
+def stripped(name: str, prefix: str) -> str:
+    """The name from `prefix` on. Raises OutsideError where it does not begin so."""
+    if not prefix:
+        return name
+    if name == prefix:
+        return ""
+    if not name.startswith(prefix + "."):
+        raise OutsideError(name)
+    return name[len(prefix) + 1 :]
+
+
+def _shortened(value: ArgValue, names: str) -> ArgValue:
+    if isinstance(value, TensorSpec):
+        return _shortened_spec(value, names)
+    if isinstance(value, tuple):
+        return tuple([_shortened(item, names) for item in value])
+    return value
+
+
+def _shortened_spec(spec: TensorSpec, names: str) -> TensorSpec:
+    return TensorSpec(spec.shape, spec.dtype, spec.role, stripped(spec.name, names)) if spec.name else spec
+
+
 def joined(prefix: str, name: str) -> str:
     return f"{prefix}.{name}" if prefix and name else prefix or name
 

@@ -117,6 +117,9 @@ def tensor_state(tensor: Tensor) -> Hashable:
     """Everything of a data-free tensor that an operator can depend on. Raises UnreadableError."""
     if type(tensor) not in (Tensor, nn.Parameter) or not tensor.is_meta or tensor.dtype.is_complex:
         raise UnreadableError
+    # Operators on such a tensor are not taken apart as they are on others.
+    if tensor.is_inference():
+        raise UnreadableError
     return (
         tensor.dtype,
         tuple(tensor.shape),
@@ -139,36 +142,50 @@ class Fingerprints:
         self._numbers = numbers
         self._stand_ins = stand_ins
         self._tied = frozenset() if stand_ins else _tied_tensors(tree)
-        self._of: dict[int, int | None] = {}
+        self.of: dict[int, int | None] = {}
+        """By the module's id."""
         self._number(tree.root)
 
-    def get(self, module: nn.Module) -> int | None:
-        return self._of.get(id(module))
+    def elements(self, module: nn.Module, around: frozenset[int] = frozenset()) -> int:
+        """Elements of the parameters of a stand-in, at each of their places. around: what holds it."""
+        number = self.of.get(id(module))
+        known = self._numbers.elements.get(number) if number is not None else None
+        if known is None:
+            # A module that holds itself is not in itself another time.
+            around |= {id(module)}
+            known = sum([tensor.numel() for tensor in module._parameters.values() if tensor is not None])
+            for child in module._modules.values():
+                if child is not None and id(child) not in around:
+                    known += self.elements(child, around)
+            if number is not None:
+                self._numbers.elements[number] = known
+        return known
 
     def forget(self) -> None:
         """From now on no module is known to equal another."""
-        self._of.clear()
+        self.of.clear()
 
     def _number(self, module: nn.Module) -> int | None:
         key = id(module)
-        if key in self._of:
-            return self._of[key]
+        if key in self.of:
+            return self.of[key]
         if key in self._tree.closed:
-            number = self._of[key] = self._numbers.of_stand_ins[module]
+            number = self.of[key] = self._numbers.of_stand_ins[module]
             return number
         # A module that holds itself ends here.
-        self._of[key] = None
+        self.of[key] = None
         children = [
             (name, None if child is None else self._number(child) or 0)
             for name, child in module._modules.items()
         ]
-        if self._stand_ins and module in self._numbers.of_stand_ins:
-            number = self._numbers.of_stand_ins[module]
-        else:
+        if not self._stand_ins:
             number = self._read(module, tuple(children))
-            if self._stand_ins:
-                self._numbers.of_stand_ins[module] = number
-        self._of[key] = number
+        else:
+            known = self._numbers.of_stand_ins
+            number = known.get(module, 0)
+            if number == 0:
+                number = known[module] = self._read(module, tuple(children))
+        self.of[key] = number
         return number
 
     def _read(self, module: nn.Module, children: tuple[tuple[str, int | None], ...]) -> int | None:
@@ -191,6 +208,8 @@ class Numbers:
 
     def __init__(self) -> None:
         self.of_stand_ins: WeakKeyDictionary[nn.Module, int | None] = WeakKeyDictionary()
+        self.elements: dict[int, int] = {}
+        """Of the parameters of stand-ins."""
         self._known: dict[Hashable, int] = {}
         self._last = 0
 
@@ -209,6 +228,7 @@ class Numbers:
 
     def clear(self) -> None:
         self._known.clear()
+        self.elements.clear()
         self.of_stand_ins.clear()
 
 

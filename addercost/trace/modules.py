@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
+
+from addercost.trace.blocks import joined, stripped
 
 _PATHS_PER_MODULE = 4096
 """Nested sharing can give one module exponentially many paths; past this many the first ones serve."""
@@ -16,15 +17,24 @@ _PATHS_PER_MODULE = 4096
 class ModuleTree:
     """Every module reachable from `root`, with all the paths under which it is registered.
 
-    closed: modules whose children are left out; those that were are in `closed`.
+    closed: modules whose children are left out; those that were are in `closed`. stand_ins: a module at
+    several places stands for one of its own at each, and is called at them in the order of registration.
     """
 
-    def __init__(self, root: nn.Module, closed: Callable[[nn.Module], bool] | None = None) -> None:
+    def __init__(
+        self,
+        root: nn.Module,
+        closed: Callable[[nn.Module], bool] | None = None,
+        stand_ins: bool = False,
+    ) -> None:
         self.root = root
+        self.stand_ins = stand_ins
         self.modules: list[nn.Module] = []
         self.paths: dict[int, list[str]] = {}
         self.closed: set[int] = set()
         self._is_closed = closed
+        self._first_place: dict[str, str] = {}
+        """Of a stand-in's further places, below which the same is found as below its first."""
         self._walk(root, "", set())
 
     def _walk(self, module: nn.Module, path: str, ancestors: set[int]) -> None:
@@ -44,6 +54,10 @@ class ModuleTree:
         ):
             self.closed.add(key)
             return
+        if known is not None and self.stand_ins:
+            if module._modules:
+                self._first_place[path] = known[0]
+            return
         # A module can hold its own parent; following that edge would never end.
         if key in ancestors:
             return
@@ -53,18 +67,36 @@ class ModuleTree:
                 self._walk(child, f"{path}.{name}" if path else name, ancestors)
         ancestors.discard(key)
 
-    def path_for(self, module: nn.Module, caller: str) -> str:
-        """The module's path as seen from the module at path `caller`: shared modules belong to who calls."""
+    def places_for(self, module: nn.Module, caller: str) -> list[str]:
+        """The module's path as seen from the module at path `caller`: shared modules belong to who calls.
+        Of stand-ins, the paths that its calls from there take in turn.
+        """
         paths = self.paths[id(module)]
-        if len(paths) == 1 or not caller:
-            return paths[0]
-        scope = caller
-        while scope:
-            under = [path for path in paths if path == scope or path.startswith(scope + ".")]
+        if self.stand_ins and (len(paths) > 1 or self._below_first_places(caller) != caller):
+            return self._stand_in_places(paths, caller)
+        if len(paths) > 1:
+            for scope in _scopes(caller):
+                under = [path for path in paths if path == scope or path.startswith(scope + ".")]
+                if under:
+                    return [min(under, key=len)]
+        return paths[:1]
+
+    def _stand_in_places(self, paths: list[str], caller: str) -> list[str]:
+        for scope in (*_scopes(caller), ""):
+            first = self._below_first_places(scope)
+            under = [path for path in paths if not first or path == first or path.startswith(first + ".")]
             if under:
-                return min(under, key=len)
-            scope = scope.rpartition(".")[0]
-        return paths[0]
+                least = min(path.count(".") for path in under)
+                return [joined(scope, stripped(path, first)) for path in under if path.count(".") == least]
+        return paths[:1]
+
+    def _below_first_places(self, path: str) -> str:
+        """The path under which what is below `path` was found: that of the first place of each stand-in."""
+        found = ""
+        for name in path.split(".") if path else ():
+            found = joined(found, name)
+            found = self._first_place.get(found, found)
+        return found
 
     def tensors(self) -> Iterator[tuple[dict[str, Any], str, str, Tensor, str]]:
         """(holder, key, qualified name, tensor, role) for every parameter and buffer of every module."""
@@ -74,6 +106,13 @@ class ModuleTree:
                 for key, tensor in holder.items():
                     if tensor is not None:
                         yield holder, key, f"{prefix}.{key}" if prefix else key, tensor, role
+
+
+def _scopes(path: str) -> Iterator[str]:
+    """The path and those of the modules around it, but for the whole model's."""
+    while path:
+        yield path
+        path = path.rpartition(".")[0]
 
 
 class CallStack:
@@ -87,23 +126,37 @@ class CallStack:
         """The innermost module that raised, and what it was given."""
         self.intercept: Callable[[nn.Module, Callable[..., Any], Any, Any], Any] | None = None
         """Called in the place of each forward, with the forward: block reuse answers without running it."""
-        self._resolved: dict[tuple[int, str], str] = {}
+        self.resolved: dict[tuple[int, str], str] = {}
+        """By a module's id and its caller's path, where that decides."""
+        self._turns: dict[tuple[int, str], tuple[list[str], list[str]]] = {}
+        """Of stand-ins with several places: all of them, and those yet to be called, last first."""
 
-    def enter(self, module: nn.Module) -> str:
-        """Makes `module` the innermost one; returns the path to give back to `leave`."""
-        caller = self.path
+    def rewind(self) -> None:
+        """Another forward begins: stand-ins are called at their first place again."""
+        for _, left in self._turns.values():
+            left.clear()
+
+    def found(self, module: nn.Module, caller: str) -> str:
+        """The path of a module that is called from the one at path `caller`, for this call of it."""
         key = (id(module), caller)
-        path = self._resolved.get(key)
-        if path is None:
-            path = self._resolved[key] = self.tree.path_for(module, caller)
-            self.types.setdefault(path, type_name(module))
-        self.path = path
-        return caller
+        turns = self._turns.get(key)
+        if turns is None:
+            places = self.tree.places_for(module, caller)
+            for place in places:
+                self.types.setdefault(place, type_name(module))
+            if len(places) == 1:
+                self.resolved[key] = places[0]
+                return places[0]
+            turns = self._turns[key] = places[::-1], []
+        every, left = turns
+        if not left:
+            left += every
+        return left.pop()
 
 
 def type_name(module: nn.Module) -> str:
     # Modules unflattened from an exported program carry the class they were exported from.
-    exported = getattr(module, "_addercost_type", None)
+    exported = module.__dict__.get("_addercost_type")
     return str(exported) if exported else type(module).__name__
 
 
@@ -120,12 +173,16 @@ def tracked(tree: ModuleTree) -> Iterator[CallStack]:
 
 
 def _tracking(module: nn.Module, forward: Callable[..., Any], stack: CallStack) -> Callable[..., Any]:
-    @functools.wraps(forward)
+    key, resolved = id(module), stack.resolved
+
     def call(*args: Any, **kwargs: Any) -> Any:
-        caller = stack.enter(module)
+        caller = stack.path
+        path = resolved.get((key, caller))
+        stack.path = stack.found(module, caller) if path is None else path
         try:
-            if stack.intercept is not None:
-                return stack.intercept(module, forward, args, kwargs)
+            intercept = stack.intercept
+            if intercept is not None:
+                return intercept(module, forward, args, kwargs)
             return forward(*args, **kwargs)
         except BaseException:
             if stack.failed is None:
@@ -135,6 +192,8 @@ def _tracking(module: nn.Module, forward: Callable[..., Any], stack: CallStack) 
         finally:
             stack.path = caller
 
+    # All that inspect needs for the signature; functools.wraps copies more, at several times the cost.
+    call.__wrapped__ = forward  # type: ignore[attr-defined]
     return call
 
 

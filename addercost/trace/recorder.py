@@ -130,7 +130,7 @@ class Recorder(TorchDispatchMode):
         fast = FAST_SHAPES.get(func) if self._meta else None
         out = fast(*args, **kwargs) if fast is not None else NotImplemented
         if out is NotImplemented:
-            info = _info(func)
+            info = known_op_info(func)
             if info.decomposition is not None:
                 out = self._taken_apart(info, args, kwargs)
                 if out is not NotImplemented:
@@ -162,7 +162,7 @@ class Recorder(TorchDispatchMode):
         return out
 
     def _on_meta(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        info = _info(func)
+        info = known_op_info(func)
         if info.changes_shape:
             # The recorded calls so far must see the shape this tensor had until now.
             self._flush()
@@ -213,7 +213,7 @@ class Recorder(TorchDispatchMode):
         path: str,
         more_tags: tuple[str, ...],
     ) -> OpCall:
-        info = _info(func)
+        info = known_op_info(func)
         values: dict[str, ArgValue] = {}
         given = len(args)
         for position, name in enumerate(info.arguments):
@@ -270,14 +270,14 @@ class Recorder(TorchDispatchMode):
         """The tensors inside a quantised layer's packed parameters: they are its parameters."""
         with _disable_current_modes():
             tensors = [item for item in packed.unpack() if isinstance(item, Tensor)]
-        return tuple([_spec(item, "parameter", f"packed.{i}") for i, item in enumerate(tensors)])
+        return tuple([tensor_spec(item, "parameter", f"packed.{i}") for i, item in enumerate(tensors)])
 
     def _remember(self, tensor: Tensor, role: str, name: str) -> TensorSpec:
         key = id(tensor)
         known = self._specs.get(key)
         if known is not None and known.shape == tensor.shape:
             return known  # an in-place operator returns the tensor it was given
-        spec = self._specs[key] = _spec(tensor, role, name)
+        spec = self._specs[key] = tensor_spec(tensor, role, name)
         if self._deferred:
             self._alive.append(tensor)
         else:
@@ -292,7 +292,7 @@ class Recorder(TorchDispatchMode):
 _INFOS: dict[Any, OpInfo] = {}
 
 
-def _info(func: Any) -> OpInfo:
+def known_op_info(func: Any) -> OpInfo:
     info = _INFOS.get(func)
     if info is None:
         info = _INFOS[func] = op_info(func)
@@ -302,7 +302,7 @@ def _info(func: Any) -> OpInfo:
 _DTYPES: dict[torch.dtype, str] = {}
 
 
-def _spec(tensor: Tensor, role: str, name: str = "") -> TensorSpec:
+def tensor_spec(tensor: Tensor, role: str, name: str = "") -> TensorSpec:
     dtype = _DTYPES.get(tensor.dtype)
     if dtype is None:
         dtype = _DTYPES[tensor.dtype] = str(tensor.dtype).removeprefix("torch.")

@@ -9,67 +9,57 @@ tensor, or by how often it was called, counted outside of every module.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from addercost.trace.blocks import Block, BlockUse, Item
-from addercost.trace.fingerprint import (
-    Fingerprints,
-    Numbers,
-    UnreadableError,
-    frozen,
-    own_state,
-    tensor_state,
+from addercost.trace.block_cache import (
+    BlockCache,
+    CallOf,
+    KnownCall,
+    KnownModule,
+    Output,
+    Recorded,
+    SameAsInput,
+    UseOf,
+    told,
 )
+from addercost.trace.blocks import Block, Item, OutsideError, stripped
+from addercost.trace.fingerprint import Fingerprints, UnreadableError, frozen, own_state, tensor_state
 from addercost.trace.modules import ModuleTree, type_name
 from addercost.trace.patterns import may_be_recognised
 from addercost.trace.record import ArgValue, OpCall, TensorSpec
-from addercost.trace.recorder import OpInfo, Recorder
+from addercost.trace.recorder import OpInfo, Recorder, known_op_info
+from addercost.trace.shapes import FAST_SHAPES
 
-_MOST_BLOCKS = 8_000
-"""Blocks kept between models. Past it all are forgotten, so that memory does not grow with a sweep."""
+_META = torch.device("meta")
+# Asked at every call of every module.
+_dispatch_modes = torch._C._len_torch_dispatch_stack
+_function_modes = torch._C._len_torch_function_stack
+_is_any_autocast = torch._C._is_any_autocast_enabled
+_is_grad_enabled = torch.is_grad_enabled
+_is_inference = torch.is_inference_mode_enabled
+_FAST = frozenset(map(id, FAST_SHAPES))
+"""Operators whose output is decided by shapes, and mostly new. Theirs `__hash__` is slow."""
+
+
+_SPARE = 16
+"""Tensors made at a time: to step out of the dispatcher's way takes half as long as to make one."""
+
+
+def _make_spare(output: Output) -> None:
+    with torch._C._DisableTorchDispatch():
+        for _ in range(_SPARE):
+            made = torch.empty_strided(output.spec.shape, output.stride, dtype=output.dtype, device=_META)
+            if output.offset:
+                made = made.as_strided(output.spec.shape, output.stride, output.offset)
+            output.spare.append(made)
 
 
 class ClosedError(Exception):
     """A module whose children are not in the tree has to be run after all."""
-
-
-class _SameAsInput(NamedTuple):
-    """An output that is the input of that number."""
-
-    number: int
-
-
-class _Output(NamedTuple):
-    """An output to make again. spec: what calls say of it; state: number of all that can be told of it."""
-
-    spec: TensorSpec
-    state: int
-    stride: tuple[int, ...]
-    dtype: torch.dtype
-    offset: int
-
-
-class _Known(NamedTuple):
-    block: Block
-    outputs: Any
-
-
-class BlockCache:
-    """Blocks known so far, for one model or for a whole sweep."""
-
-    def __init__(self) -> None:
-        self.numbers = Numbers()
-        self.blocks: dict[Hashable, _Known] = {}
-
-    def trim(self) -> None:
-        """Forgets everything when it has become much. Only between models."""
-        if len(self.blocks) > _MOST_BLOCKS or len(self.numbers) > _MOST_BLOCKS:
-            self.blocks.clear()
-            self.numbers.clear()
 
 
 class _Frame:
@@ -80,7 +70,7 @@ class _Frame:
         self.names = names
         self.since = since
         self.inputs = inputs
-        self.items: list[Item] = []
+        self.items: list[Recorded] = []
         self.types: dict[str, str] = {}
         self.spoilt = False
 
@@ -100,7 +90,9 @@ class BlockRecorder(Recorder):
         self._fingerprints = fingerprints
         self._stand_ins = stand_ins
         self._born: dict[int, int] = {}
-        self._states: dict[int, int] = {}
+        self._given: dict[int, tuple[int, int, int, Output | None]] = {}
+        """By tensor: all that can be told of it as a number, the same as a forward's only argument, when it
+        was born, and what it was made by."""
         self._frames = [_Frame("", "", -1, frozenset())]
         self._modes = -1
         self.recognisable = False
@@ -109,7 +101,7 @@ class BlockRecorder(Recorder):
     def result(self) -> tuple[tuple[Item, ...], dict[str, str]]:
         """The items of the whole model, and the class names of the modules that are not among its blocks."""
         self._flush()
-        return tuple(self._frames[0].items), self._frames[0].types
+        return tuple([told(item, "", "", "") for item in self._frames[0].items]), self._frames[0].types
 
     def forget(self) -> None:
         """Something set a module's attribute while the model ran: nothing is known to be equal any more."""
@@ -117,32 +109,43 @@ class BlockRecorder(Recorder):
         self._spoil()
 
     def intercept(self, module: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """What `module` answers: made up from a known block, or by running it, which may become one."""
+        """What `module` answers: made up from what is known, or by running it, which may become known."""
         path = self._stack.path
-        number = self._fingerprints.get(module)
-        tensors: list[Tensor] = []
-        key: Hashable = None
-        if number is not None and self._ordinary_mode():
-            self._flush()
-            try:
-                key = (number, self._given(args, tensors), self._given(kwargs, tensors) if kwargs else None)
-            except (UnreadableError, TypeError):
-                key = None
-        known = self._cache.blocks.get(key) if key is not None else None
-        if known is None and id(module) in self._tree.closed:
-            raise ClosedError
-        if key is None:
+        number = self._fingerprints.of.get(id(module))
+        ordinary = self._ordinary_mode()
+        # The model as a whole is in no block: nothing could use it.
+        if number is None or not ordinary or module is self._tree.root:
             return self._unkeyed(module, forward, args, kwargs, path)
-        if known is not None:
-            use = BlockUse(known.block, path, self._names(module, path))
-            self._frames[-1].items.append(use)
-            return self._remade(known.outputs, tensors)
-        return self._recorded(module, forward, args, kwargs, path, key, tensors)
+        if self._raw:
+            self._flush()
+        tensors: Any = args
+        seen = self._given.get(id(args[0])) if len(args) == 1 and not kwargs else None
+        if seen is not None:
+            # By far the commonest: one tensor that was looked at before.
+            _, given, born, _ = seen
+            frame = self._frames[-1]
+            if born < frame.since and id(args[0]) not in frame.inputs:
+                self._spoil()
+        else:
+            tensors = []
+            try:
+                given = self._arguments(args, kwargs, tensors)
+            except (UnreadableError, TypeError):
+                return self._unkeyed(module, forward, args, kwargs, path)
+        known = self._cache.modules.get((number, given))
+        if known is None:
+            return self._recorded(module, forward, args, kwargs, path, (number, given), tensors)
+        names = path if self._stand_ins else self._tree.paths[id(module)][0]
+        self._frames[-1].items.append(UseOf(known, path, names))
+        outputs = known.outputs
+        return self._made(outputs) if outputs.__class__ is Output else self._remade(outputs, tensors)
 
     def _unkeyed(self, module: nn.Module, forward: Any, args: Any, kwargs: Any, path: str) -> Any:
         """A call that no other can equal. The block around it still can, if the module is left as it was."""
+        if id(module) in self._tree.closed:
+            raise ClosedError
         self._frames[-1].types.setdefault(path, type_name(module))
-        if len(self._frames) == 1 or self._frames[-1].spoilt or self._fingerprints.get(module) is None:
+        if len(self._frames) == 1 or self._frames[-1].spoilt or self._fingerprints.of.get(id(module)) is None:
             return forward(*args, **kwargs)
         before = own_state(module)
         out = forward(*args, **kwargs)
@@ -161,9 +164,11 @@ class BlockRecorder(Recorder):
         args: Any,
         kwargs: Any,
         path: str,
-        key: Hashable,
-        tensors: list[Tensor],
+        key: tuple[int, int],
+        tensors: Any,
     ) -> Any:
+        if id(module) in self._tree.closed:
+            raise ClosedError
         names = self._tree.paths[id(module)][0]
         frame = _Frame(path, names, len(self._born), frozenset(map(id, tensors)))
         frame.types[path] = type_name(module)
@@ -176,92 +181,98 @@ class BlockRecorder(Recorder):
         finally:
             self._frames.pop()
         outer = self._frames[-1]
-        known: _Known | None = None
+        known: KnownModule | None = None
+        uses = path if self._stand_ins else names
         if not frame.spoilt:
             try:
                 if self._stand_ins or self._unchanged(module, before, args, kwargs, key):
-                    uses = path if self._stand_ins else names
                     block = Block(
-                        tuple([_relative(item, path, names, uses) for item in frame.items]),
-                        {_stripped(inner, path): kind for inner, kind in frame.types.items()},
+                        tuple([told(item, path, names, uses) for item in frame.items]),
+                        {stripped(inner, path): kind for inner, kind in frame.types.items()},
                     )
-                    known = _Known(block, self._described(out, tensors, frame))
-            except (UnreadableError, TypeError):
+                    known = KnownModule(block, self._described(out, tensors, frame))
+            except (UnreadableError, OutsideError, TypeError):
                 known = None
         if known is None:
             outer.spoilt = True
             outer.items += frame.items
             outer.types |= {k: v for k, v in frame.types.items() if k not in outer.types}
         else:
-            self._cache.blocks[key] = known
-            outer.items.append(BlockUse(known.block, path, self._names(module, path)))
+            self._cache.modules[key] = known
+            outer.items.append(UseOf(known, path, uses))
         return out
 
-    def _unchanged(self, module: nn.Module, before: Hashable, args: Any, kwargs: Any, key: Any) -> bool:
-        again: list[Tensor] = []
-        given = (self._given(args, again), self._given(kwargs, again) if kwargs else None)
-        return own_state(module) == before and (key[0], *given) == key
-
-    def _names(self, module: nn.Module, path: str) -> str:
-        return path if self._stand_ins else self._tree.paths[id(module)][0]
+    def _unchanged(
+        self, module: nn.Module, before: Hashable, args: Any, kwargs: Any, key: tuple[int, int]
+    ) -> bool:
+        return own_state(module) == before and self._arguments(args, kwargs, []) == key[1]
 
     def _ordinary_mode(self) -> bool:
         """Whether nothing is switched on that changes what operators do without showing in the arguments."""
-        modes = torch._C._len_torch_dispatch_stack() + torch._C._len_torch_function_stack()
+        modes = _dispatch_modes() + _function_modes()
         if self._modes < 0:
             self._modes = modes
-        return (
-            modes == self._modes and not torch._C._is_any_autocast_enabled() and not torch.is_grad_enabled()
+        return modes == self._modes and not (_is_any_autocast() or _is_grad_enabled() or _is_inference())
+
+    def _arguments(self, args: Any, kwargs: Any, tensors: list[Tensor]) -> int:
+        """A number for the arguments as far as a forward can tell them from others. Their tensors are added
+        to `tensors`. Raises UnreadableError, and TypeError for what cannot be compared.
+        """
+        return self._cache.numbers.of(
+            (self._argument(args, tensors), self._argument(kwargs, tensors) if kwargs else None)
         )
 
-    def _given(self, value: Any, tensors: list[Tensor]) -> Hashable:
-        """An argument as far as a forward can tell it from another. Its tensors are added to `tensors`."""
+    def _argument(self, value: Any, tensors: list[Tensor]) -> Hashable:
         if isinstance(value, Tensor):
             for number, tensor in enumerate(tensors):
                 if tensor is value:
                     return number
-            key = id(value)
-            spec = self._specs.get(key)
-            if spec is None:
-                name, role = self._known.get(key, ("", "constant"))
-            else:
-                name, role = spec.name, spec.role
-            if name or role not in ("activation", "input") or type(value) is not Tensor:
-                raise UnreadableError
+            state, _, born, _ = self._looked_at(value)
             frame = self._frames[-1]
-            if self._born.get(key, -1) < frame.since and key not in frame.inputs:
+            if born < frame.since and id(value) not in frame.inputs:
                 # From outside the block around this call, which therefore depends on more than it is given.
                 self._spoil()
-            state = self._states.get(key)
-            if state is None:
-                state = self._states[key] = self._cache.numbers.of(tensor_state(value))
             tensors.append(value)
-            return role, state
+            return "tensor", state
         kind = type(value)
         if kind in (tuple, list):
-            return kind, tuple([self._given(item, tensors) for item in value])
+            return kind, tuple([self._argument(item, tensors) for item in value])
         if kind is dict:
-            return kind, tuple([(frozen(k), self._given(item, tensors)) for k, item in value.items()])
+            return kind, tuple([(frozen(k), self._argument(item, tensors)) for k, item in value.items()])
         return frozen(value, objects=False)
+
+    def _looked_at(self, tensor: Tensor) -> tuple[int, int, int, Output | None]:
+        """What `_given` holds of a tensor that is no parameter. Raises UnreadableError."""
+        key = id(tensor)
+        seen = self._given.get(key)
+        if seen is None:
+            spec = self._specs.get(key)
+            name, role = self._known.get(key, ("", "constant")) if spec is None else (spec.name, spec.role)
+            if name or role not in ("activation", "input") or type(tensor) is not Tensor:
+                raise UnreadableError
+            state, alone = self._numbered(tensor, role)
+            seen = self._given[key] = state, alone, self._born.get(key, -1), None
+        return seen
+
+    def _numbered(self, tensor: Tensor, role: str) -> tuple[int, int]:
+        """Numbers of all that can be told of a tensor, and of it as a forward's only argument."""
+        numbers = self._cache.numbers
+        state = numbers.of((role, tensor_state(tensor)))
+        return state, numbers.of(((tuple, (("tensor", state),)), None))
 
     def _spoil(self) -> None:
         for frame in self._frames[1:]:
             frame.spoilt = True
 
-    def _described(self, value: Any, inputs: list[Tensor], frame: _Frame) -> Any:
+    def _described(self, value: Any, inputs: Any, frame: _Frame) -> Any:
         """What a forward returned, so that it can be returned again. Raises UnreadableError."""
         if isinstance(value, Tensor):
             for number, tensor in enumerate(inputs):
                 if tensor is value:
-                    return _SameAsInput(number)
-            key = id(value)
-            spec = self._specs.get(key)
-            if spec is None or spec.name or spec.role != "activation" or self._born[key] < frame.since:
+                    return SameAsInput(number)
+            if self._born.get(id(value), -1) < frame.since:
                 raise UnreadableError
-            state = self._cache.numbers.of(tensor_state(value))
-            if value.requires_grad or type(value) is not Tensor:
-                raise UnreadableError
-            return _Output(spec, state, value.stride(), value.dtype, int(value.storage_offset()))
+            return self._output(value)
         kind = type(value)
         if kind in (tuple, list):
             return kind([self._described(item, inputs, frame) for item in value])
@@ -269,25 +280,93 @@ class BlockRecorder(Recorder):
             return value
         raise UnreadableError
 
-    def _remade(self, outputs: Any, inputs: list[Tensor]) -> Any:
+    def _output(self, tensor: Tensor) -> Output:
+        if tensor.requires_grad or type(tensor) is not Tensor:
+            raise UnreadableError
+        seen = self._given.get(id(tensor))
+        if seen is not None and seen[3] is not None:
+            return seen[3]
+        spec = self._specs.get(id(tensor))
+        if spec is None or spec.name or spec.role != "activation":
+            raise UnreadableError
+        state, alone = self._numbered(tensor, "activation")
+        offset = int(tensor.storage_offset())
+        return Output(spec, state, alone, tensor.stride(), tensor.dtype, offset, self._cache.spare(state))
+
+    def _remade(self, outputs: Any, inputs: Any) -> Any:
         kind = type(outputs)
-        if kind is _Output:
-            spec = outputs.spec
-            with torch._C._DisableTorchDispatch():
-                made = torch.empty_strided(spec.shape, outputs.stride, dtype=outputs.dtype, device="meta")
-                if outputs.offset:
-                    made = made.as_strided(spec.shape, outputs.stride, outputs.offset)
-            key = id(made)
-            self._specs[key] = spec
-            self._states[key] = outputs.state
-            self._born[key] = len(self._born)
-            self._alive.append(made)
-            return made
-        if kind is _SameAsInput:
+        if kind is Output:
+            return self._made(outputs)
+        if kind is SameAsInput:
             return inputs[outputs.number]
         if kind in (tuple, list):
             return kind([self._remade(item, inputs) for item in outputs])
         return outputs
+
+    def _made(self, output: Output) -> Tensor:
+        spec, state, alone, _, _, _, spare = output
+        if not spare:
+            _make_spare(output)
+        made = spare.pop()
+        key = id(made)
+        born = self._born[key] = len(self._born)
+        self._specs[key] = spec
+        self._given[key] = state, alone, born, output
+        self._alive.append(made)
+        return made
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        known = None
+        if not self._more_tags and id(func) in _FAST and not (_is_grad_enabled() or _is_inference()):
+            key = self._call_key(func, args, kwargs)
+            known = self._cache.calls.get(key) if key is not None else None
+        if known is None:
+            return super().__torch_dispatch__(func, types, args, kwargs)
+        if self._raw:
+            self._flush()
+        frame = self._frames[-1]
+        for value in args:
+            seen = self._given.get(id(value))
+            if seen is not None and seen[2] < frame.since and id(value) not in frame.inputs:
+                self._spoil()
+        frame.items.append(CallOf(known, self._stack.path))
+        return self._made(known.output)
+
+    def _call_key(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> Hashable:
+        """The call as far as its output depends on it without its values; None where that cannot be told."""
+        key: list[Hashable] = [id(func)]
+        for value in args:
+            seen = self._given.get(id(value))
+            if seen is not None:
+                key.append(seen[0])
+            elif value is None or isinstance(value, bool | int | float):
+                key.append((type(value), value))
+            elif type(value) is list and all(type(item) is int for item in value):
+                key.append(tuple(value))
+            else:
+                return None
+        for name, value in kwargs.items() if kwargs else ():
+            if value is not None and not isinstance(value, bool | int | float | torch.dtype):
+                return None
+            key.append((name, type(value), value))
+        return tuple(key)
+
+    def _learn(self, call: OpCall, func: Any, args: Any, kwargs: Any, out: Any) -> None:
+        """Keeps a call whose one output is new and decided by what can be told of its arguments."""
+        info = known_op_info(func)
+        if type(out) is not Tensor or info.keeps_role or "inplace" in info.tags:
+            return
+        try:
+            for value in args:
+                if isinstance(value, Tensor):
+                    self._looked_at(value)
+            key = self._call_key(func, args, kwargs)
+            if key is not None:
+                self._cache.calls[key] = KnownCall(call, self._output(out))
+        except UnreadableError:
+            return
 
     def _remember(self, tensor: Tensor, role: str, name: str) -> TensorSpec:
         key = id(tensor)
@@ -321,48 +400,14 @@ class BlockRecorder(Recorder):
 
     def _plain(self, *raw: Any) -> OpCall:
         call = super()._plain(*raw)
-        func = raw[0]
+        func, args, kwargs, out = raw[:4]
         if may_be_recognised(call.name):
             self.recognisable = True
             self._spoil()
         if func.__class__ is torch._ops.OpOverload and torch.Tag.inplace_view in func.tags:
             self._spoil()
-            self._states.clear()
+            self._given.clear()
+        elif id(func) in _FAST and not self._more_tags:
+            self._learn(call, func, args, kwargs, out)
         self._frames[-1].items.append(call)
         return call
-
-
-def _relative(item: Item, path: str, names: str, uses: str) -> Item:
-    """The item as its block tells it: its module from `path` on, its parameters from `names` on, and those of
-    a block within it from `uses` on. Raises UnreadableError for a parameter from outside the block.
-    """
-    if isinstance(item, BlockUse):
-        return BlockUse(item.block, _stripped(item.path, path), _stripped(item.names, uses))
-    return OpCall(
-        item.op,
-        _stripped(item.module, path),
-        {name: _renamed(value, names) for name, value in item.args.items()},
-        tuple([_renamed_spec(spec, names) for spec in item.outputs]),
-        item.index,
-        item.tags,
-    )
-
-
-def _stripped(name: str, prefix: str) -> str:
-    if name == prefix:
-        return ""
-    if not name.startswith(prefix + "."):
-        raise UnreadableError
-    return name[len(prefix) + 1 :]
-
-
-def _renamed(value: ArgValue, names: str) -> ArgValue:
-    if isinstance(value, TensorSpec):
-        return _renamed_spec(value, names)
-    if isinstance(value, tuple):
-        return tuple([_renamed(item, names) for item in value])
-    return value
-
-
-def _renamed_spec(spec: TensorSpec, names: str) -> TensorSpec:
-    return TensorSpec(spec.shape, spec.dtype, spec.role, _stripped(spec.name, names)) if spec.name else spec

@@ -214,6 +214,21 @@ def _broadcast(a: Sequence[int], b: Sequence[int]) -> list[int] | None:
     return shape
 
 
+@_fast(_aten.new_zeros.default)
+def _new_zeros(
+    input: Tensor,
+    size: Sequence[int],
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool | None = None,
+) -> Any:
+    if not input.is_meta or any((dtype, layout, device, pin_memory)) or min(size, default=0) < 0:
+        return NotImplemented
+    return _new(input, size)
+
+
 @_fast(_aten.mean.dim)
 def _mean(input: Tensor, dim: list[int] | None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     if not _plain(input) or not input.is_floating_point() or not dim or dtype is not None:
@@ -257,25 +272,53 @@ def _max_pool2d(
     dilation: Sequence[int] = (1, 1),
     ceil_mode: bool = False,
 ) -> Any:
+    shape = _pooled(input, kernel_size, stride, padding, dilation, ceil_mode)
+    if shape is None:
+        return NotImplemented
+    return _new(input, shape), torch.empty(shape, dtype=torch.int64, device="meta")
+
+
+@_fast(_aten.avg_pool2d.default)
+def _avg_pool2d(
+    input: Tensor,
+    kernel_size: list[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0, 0),
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Any:
+    if not input.is_floating_point() or divisor_override == 0:
+        return NotImplemented
+    shape = _pooled(input, kernel_size, stride, padding, (1, 1), ceil_mode)
+    return NotImplemented if shape is None else _new(input, shape)
+
+
+def _pooled(
+    input: Tensor,
+    kernel_size: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    ceil_mode: bool,
+) -> list[int] | None:
+    """[N, C, H, W] → [N, C, P, Q], or None for what is left to torch."""
     kernel, move = _pair(kernel_size), _pair(stride or kernel_size)
     pad, step = _pair(padding), _pair(dilation)
     if ceil_mode or not _plain(input) or input.dim() != 4 or math.prod(input.shape) == 0:
-        return NotImplemented
+        return None
     if (
         min(kernel) < 1
         or min(move) < 1
         or min(step) < 1
         or any(not 0 <= p <= k // 2 for p, k in zip(pad, kernel, strict=True))
     ):
-        return NotImplemented
+        return None
     out = [
         (size + 2 * p - s * (k - 1) - 1) // m + 1
         for size, p, s, k, m in zip(input.shape[2:], pad, step, kernel, move, strict=True)
     ]
-    if min(out) < 1:
-        return NotImplemented
-    shape = [*input.shape[:2], *out]
-    return _new(input, shape), torch.empty(shape, dtype=torch.int64, device="meta")
+    return None if min(out) < 1 else [*input.shape[:2], *out]
 
 
 def _pair(value: Sequence[int]) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from addercost.errors import AddercostError, TraceError
 from addercost.trace.backward import GradientPaths
 from addercost.trace.modules import ModuleTree, replace_tensors, tracked, unchanged
 from addercost.trace.record import TensorSpec, Trace
-from addercost.trace.recorder import Recorder
+from addercost.trace.recorder import Recorder, tensor_spec
 from addercost.trace.switches import countable_operators
 
 
@@ -223,7 +223,7 @@ def versions() -> dict[str, str]:
 
 
 def input_specs(inputs: list[Tensor]) -> tuple[TensorSpec, ...]:
-    return tuple(TensorSpec(tuple(t.shape), str(t.dtype).removeprefix("torch."), "input") for t in inputs)
+    return tuple([tensor_spec(tensor, "input") for tensor in inputs])
 
 
 def forward_error(name: str, failed: tuple[str, str] | None, error: Exception) -> TraceError:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sweep_spaces import here
 
 from addercost.cli import run
-from addercost.models.nasbench201 import CELLS, OPERATIONS, cell_at, cell_text, parse_cell
+from addercost.models.nasbench201_cells import CELLS, OPERATIONS, cell_at, cell_text, parse_cell
 from addercost.sweep.ranking import ceiling, front
 from addercost.sweep.run import plan, sweep
 from addercost.sweep.settings import SweepSettings

@@ -97,11 +97,28 @@ CASES: dict[str, tuple[Any, tuple[Any, ...], dict[str, Any], str]] = {
     "wrong add": (aten.add.Tensor, (meta(2, 3), meta(4, 3)), {}, "torch"),
     "promoting mul": (aten.mul.Tensor, (meta(2, dtype=torch.int32), 1.5), {}, "torch"),
     "add in place": (aten.add_.Tensor, (meta(2, 3), meta(2, 3)), {}, "ours"),
+    "new zeros": (aten.new_zeros.default, (meta(2, 3).t(), [3, 2]), {"pin_memory": False}, "ours"),
+    "new zeros of a dtype": (aten.new_zeros.default, (meta(2), [3]), {"dtype": torch.int64}, "torch"),
+    "new zeros of a wrong size": (aten.new_zeros.default, (meta(2), [-1]), {}, "torch"),
     "mean": (aten.mean.dim, (meta(2, 3, 4), [1, -1]), {}, "ours"),
     "mean kept": (aten.mean.dim, (meta(2, 3, 4), [2], True), {}, "ours"),
     "mean twice over a dimension": (aten.mean.dim, (meta(2, 3, 4), [2, -1]), {}, "torch"),
     "cat": (aten.cat.default, ([meta(2, 3), meta(2, 5)], 1), {}, "ours"),
     "wrong cat": (aten.cat.default, ([meta(2, 3), meta(2, 5)], 0), {}, "torch"),
+    "average pool": (aten.avg_pool2d.default, (meta(2, 3, 8, 9), [3], [2], [1]), {}, "ours"),
+    "average pool rounded up": (
+        aten.avg_pool2d.default,
+        (meta(2, 3, 8, 8), [3], [2], [1], True),
+        {},
+        "torch",
+    ),
+    "average pool of integers": (
+        aten.avg_pool2d.default,
+        (meta(2, 3, 8, 8, dtype=torch.int64), [2]),
+        {},
+        "torch",
+    ),
+    "average pool too large": (aten.avg_pool2d.default, (meta(2, 3, 2, 2), [3]), {}, "torch"),
     "cat with the empty tensor": (aten.cat.default, ([meta(0), meta(2, 5)], 0), {}, "torch"),
 }
 
@@ -133,6 +150,31 @@ def test_max_pool(
         [dilation],
         ceil_mode,
     )
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    h=st.integers(1, 12),
+    w=st.integers(1, 12),
+    kernel=st.lists(st.integers(1, 4), min_size=1, max_size=2),
+    stride=st.lists(st.integers(1, 3), min_size=0, max_size=2),
+    padding=st.integers(0, 2),
+    ceil_mode=st.booleans(),
+    include=st.booleans(),
+    divisor=st.sampled_from([None, 0, 3]),
+)
+def test_avg_pool(
+    h: int,
+    w: int,
+    kernel: list[int],
+    stride: list[int],
+    padding: int,
+    ceil_mode: bool,
+    include: bool,
+    divisor: int | None,
+) -> None:
+    x = meta(2, 3, h, w)
+    agrees(aten.avg_pool2d.default, x, kernel, stride, [padding], ceil_mode, include, divisor)
 
 
 def test_every_function_is_tried() -> None:

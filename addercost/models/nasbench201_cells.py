@@ -1,0 +1,45 @@
+"""The cells of NAS-Bench-201 as their published texts: Dong and Yang, ICLR 2020, section 2.1. No torch.
+
+A cell has four nodes; each of its six edges i → j, i < j, is one of five operations, and a node is the sum of
+what reaches it: 5⁶ = 15,625 cells.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+"""`none` drops the edge: it computes nothing."""
+EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+"""(from, to), in the order in which a cell is written."""
+CELLS = len(OPERATIONS) ** len(EDGES)
+
+_WRITTEN = re.compile(r"\|(.+?)~0\|\+\|(.+?)~0\|(.+?)~1\|\+\|(.+?)~0\|(.+?)~1\|(.+?)~2\|")
+
+
+def cell_text(operations: Sequence[str]) -> str:
+    """`|a~0|+|b~0|c~1|+|d~0|e~1|f~2|`: the published way to write a cell; ~i is the edge's start."""
+    nodes = (
+        "".join(f"|{op}~{start}" for op, (start, end) in zip(operations, EDGES, strict=True) if end == node)
+        for node in (1, 2, 3)
+    )
+    return "+".join(f"{node}|" for node in nodes)
+
+
+def parse_cell(text: str) -> tuple[str, ...]:
+    """The six operations of a written cell. Raises ValueError for any other text."""
+    match = _WRITTEN.fullmatch(text)
+    operations = match.groups() if match else ()
+    if not operations or not set(operations) <= set(OPERATIONS):
+        raise ValueError(f"not a cell of NAS-Bench-201: {text!r}")
+    return operations
+
+
+def cell_at(index: int) -> tuple[str, ...]:
+    """The operations of cell `index` of `CELLS`; the last edge changes fastest."""
+    digits = []
+    for _ in EDGES:
+        index, digit = divmod(index, len(OPERATIONS))
+        digits.append(OPERATIONS[digit])
+    return tuple(reversed(digits))
