@@ -20,6 +20,7 @@ _PIXELS_NARROW = {1: (6, 8, 10, 1, 4), 2: (4, 5, 6, 1), 3: (4, 1)}
 Weights, broadcast inputs, differences and the sign mask need registers as well: 28 sums of 32 were 5 % slower
 than 24."""
 _FEW_FILTERS = 8
+_FILTERS_ACROSS = 8
 _TILE_FILTERS = (1, 2, 4, 6, 8)
 
 
@@ -67,6 +68,24 @@ def choose_class(
     narrow = extents.channels < extents.filter_x
     if not (direct or filters_innermost) and (across := _across(site, extents)) is not None:
         return KernelClass(site, *across, *layouts, direct=False, narrow=narrow, across=True)
+    if filters_innermost and not channels_last_output and (vectors := _vectors_across(extents)):
+        lanes = vector_bytes() // 4
+        return KernelClass(
+            site,
+            lanes,
+            vectors,
+            _FILTERS_ACROSS,
+            channels_last_input=False,
+            channels_last_output=False,
+            direct=True,
+            narrow=False,
+            across=True,
+            filters_innermost=True,
+            slack=True,
+            filter_axes=0,
+            whole_filters=extents.filters % _FILTERS_ACROSS == 0,
+            whole_columns=extents.columns % (lanes * vectors) == 0,
+        )
     # A u8 lane is the eight bytes whose differences one SAD lane sums.
     lanes = vector_bytes() // (8 if SITES[site].packed > 1 else 4)
     while lanes > 4 and extents.filters <= lanes // 2:
@@ -86,6 +105,9 @@ def choose_class(
     pixels = tuple(p for p in pixels if p > 4 or extents.columns <= 4)
     best = min(pixels, key=lambda count: _rounded(extents.columns, count))
     taps = extents.channels * extents.filter_y * extents.filter_x
+    axes = 2
+    if filters_innermost and extents.filter_x == 1:
+        axes = 0 if extents.filter_y == 1 else 1
     squares = SITES[site].packed == 1 and taps % lanes == 0 and not filters_innermost
     return KernelClass(
         site,
@@ -98,6 +120,9 @@ def choose_class(
         whole_squares=squares,
         filters_innermost=filters_innermost,
         slack=SITES[site].scaled,
+        filter_axes=axes,
+        whole_filters=filters_innermost and extents.filters % (lanes * vectors) == 0,
+        whole_columns=filters_innermost and extents.columns % best == 0,
     )
 
 
@@ -114,6 +139,19 @@ def _across(site: str, extents: Extents) -> tuple[int, int, int] | None:
     most = 4 if filters <= 4 else 2
     vectors = min(range(1, most + 1), key=lambda count: (_rounded(extents.columns, lanes * count), -count))
     return lanes, vectors, filters
+
+
+def _vectors_across(extents: Extents) -> int:
+    """Vectors of a tile of words that lies along a row of pixels, in a 1×1 layer at stride 1 whose rows are
+    long; 0 where turning a tile of filters costs less."""
+    lanes = vector_bytes() // 4
+    if (extents.filter_y, extents.filter_x, extents.stride_y, extents.stride_x) != (1, 1, 1, 1):
+        return 0
+    vectors = min((2, 1), key=lambda count: _rounded(extents.columns, lanes * count))
+    # In operations for a vector of outputs, of which turning takes about four.
+    work = 1.5 * extents.channels + 2.5
+    wasted = (_rounded(extents.columns, lanes * vectors) / extents.columns - 1) * work
+    return vectors if wasted < 4 else 0
 
 
 def partition(kernel: KernelClass, extents: Extents, threads: int) -> Partition:
