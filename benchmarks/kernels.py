@@ -81,7 +81,7 @@ def contenders(layer: Layer, channels_last: bool) -> dict[str, Callable[[], obje
         "adder": lambda: run.convolve("adder", x, w, geometry),
         "mac": lambda: run.convolve("mac", x, w, geometry),
         "torch conv2d": lambda: F.conv2d(x, w, None, layer.stride, layer.padding, 1, groups),
-        "adder u8": lambda: run.convolve("adder_u8", codes, weight_codes, geometry),
+        "adder u8": lambda: dispatch.adder_u8_forward(codes, weight_codes, geometry),
         "binary packed": lambda: binary_ops.conv2d_packed(x, *packed),
         "adder layer": lambda: adder_ops.conv2d(x, w, None, *arguments, "full"),
         "binary layer": lambda: binary_ops.conv2d(x, w, None, *arguments),

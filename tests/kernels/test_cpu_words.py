@@ -54,7 +54,7 @@ def test_one_by_one_layers_are_the_references(image, filters, geometry, across, 
     assert torch.equal(out, expected)
     plan = cpu_binary._plan(x.shape, x.stride(), shape, geometry, layout, torch.get_num_threads())
     # Channels-first, with rows long enough, vectors lie along the pixels.
-    assert plan.kernel.across == (across and layout == torch.contiguous_format)
+    assert plan.kernel.kernel.across == (across and layout == torch.contiguous_format)
 
 
 @pytest.mark.parametrize("size", [(5, 7), (9, 64), (3, 130), (1, 1)], ids=str)

@@ -54,7 +54,7 @@ class KernelClass:
     @property
     def at_once(self) -> bool:
         """Sums go from their registers to the output, without a copy of the tile between."""
-        return self.filters_innermost and (self.channels_last_output or self.across)
+        return self.slack and (self.channels_last_output or self.across)
 
     @property
     def vector_run(self) -> int:

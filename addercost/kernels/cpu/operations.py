@@ -6,7 +6,7 @@ import halide as hl
 import torch
 from torch import Tensor
 
-from addercost.kernels.cpu import binary, run
+from addercost.kernels.cpu import binary, run, u8
 from addercost.kernels.cpu import gradient as gradients
 from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.signs import pack_factors
@@ -71,7 +71,7 @@ def _reached_sums(grad: Tensor, weight: Tensor, size: tuple[int, int], geometry:
 def adder_u8_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
     if not run.supports("adder_u8", input, weight):
         return None
-    return run.convolve("adder_u8", input, weight, geometry).neg_()
+    return u8.convolve(input, weight, geometry)
 
 
 def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:

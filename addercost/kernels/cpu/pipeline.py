@@ -161,8 +161,7 @@ class _Scheduled(Algorithm):
             return
         scratch = self.scratch.compute_at(self.output, self.strip_loop)
         if kernel.whole_pixels:
-            width = self.site.packed if self.site.packed > 1 else 16
-            scratch.vectorize(self.c, width, Guard).never_partition_all()
+            scratch.vectorize(self.c, 16, Guard).never_partition_all()
         else:
             order = (self.x, self.c, self.g, self.y, self.n)
             scratch.reorder_storage(*order).reorder(*order)

@@ -62,13 +62,17 @@ def choose_class(
     channels_last_output: bool,
     direct: bool,
     filters_innermost: bool = False,
+    bordered: bool = False,
 ) -> KernelClass:
-    """The class whose tile wastes least of `extents`."""
+    """The class whose tile wastes least of `extents`; `bordered` says that the input is laid out for the
+    kernel, with its border and slack."""
+    scaled = SITES[site].scaled
+    filters_innermost = filters_innermost or scaled
     layouts = channels_last_input, channels_last_output
     narrow = extents.channels < extents.filter_x
     if not (direct or filters_innermost) and (across := _across(site, extents)) is not None:
         return KernelClass(site, *across, *layouts, direct=False, narrow=narrow, across=True)
-    if filters_innermost and not channels_last_output and (vectors := _vectors_across(extents)):
+    if scaled and not channels_last_output and (vectors := _vectors_across(extents)):
         lanes = vector_bytes() // 4
         return KernelClass(
             site,
@@ -103,10 +107,13 @@ def choose_class(
         pixels = tuple(p for p in pixels if p * vectors <= 16 // held)
     # A tile of one or four pixels is too short to hide the latency of the sums: only where little is there.
     pixels = tuple(p for p in pixels if p > 4 or extents.columns <= 4)
+    if bordered and vectors == 1:
+        # A long tile hides the latency of short sums.
+        pixels = tuple(sorted(pixels, reverse=True))
     best = min(pixels, key=lambda count: _rounded(extents.columns, count))
     taps = extents.channels * extents.filter_y * extents.filter_x
     axes = 2
-    if filters_innermost and extents.filter_x == 1:
+    if bordered and extents.filter_x == 1:
         axes = 0 if extents.filter_y == 1 else 1
     squares = SITES[site].packed == 1 and taps % lanes == 0 and not filters_innermost
     return KernelClass(
@@ -119,10 +126,10 @@ def choose_class(
         narrow,
         whole_squares=squares,
         filters_innermost=filters_innermost,
-        slack=SITES[site].scaled,
+        slack=bordered,
         filter_axes=axes,
-        whole_filters=filters_innermost and extents.filters % (lanes * vectors) == 0,
-        whole_columns=filters_innermost and extents.columns % best == 0,
+        whole_filters=bordered and extents.filters % (lanes * vectors) == 0,
+        whole_columns=bordered and extents.columns % best == 0,
     )
 
 

@@ -10,7 +10,7 @@ import ctypes
 from functools import cache
 from typing import Any
 
-from addercost.kernels.cpu.native import native_function
+from addercost.kernels.cpu.native import at, counted_loop, iota, lanes_below, native_function, splat
 
 NUMBERS = (
     *("n", "h", "w", "groups", "words", "channels"),
@@ -25,14 +25,14 @@ def pack_runs() -> Any:
     """Whole words whose channels lie one after the other, and so do the words."""
     word = f"""
         %first = mul i64 %j, 32
-        {_at("from", "%source", "%image*%sn", "%y*%sy", "%p*%sx", "%first*1")}
-        {_at("to", "%target", "%image*%tn", "%y*%ty", "%p*%tx", "%j*1")}
+        {at("from", "%source", "%image*%sn", "%y*%sy", "%p*%sx", "%first*1")}
+        {at("to", "%target", "%image*%tn", "%y*%ty", "%p*%tx", "%j*1")}
         %second = getelementptr float, ptr %from, i64 16
         %x0 = load <16 x float>, ptr %from, align 4
         %x1 = load <16 x float>, ptr %second, align 4
         %below0 = fcmp olt <16 x float> %x0, zeroinitializer
         %below1 = fcmp olt <16 x float> %x1, zeroinitializer
-        %below = shufflevector <16 x i1> %below0, <16 x i1> %below1, <32 x i32> {_iota(32)}
+        %below = shufflevector <16 x i1> %below0, <16 x i1> %below1, <32 x i32> {iota(32)}
         %word = bitcast <32 x i1> %below to i32
         store i32 %word, ptr %to, align 4
         %unordered = fcmp uno <16 x float> %x0, %x1
@@ -46,10 +46,10 @@ def pack_pixels() -> Any:
     word = f"""
         %group = mul i64 %i, %channels
         %first = mul i64 %j, 32
-        {_at("from", "%source", "%image*%sn", "%y*%sy", "%p*%sx", "%group*1", "%first*1")}
-        {_at("to", "%target", *_WORD)}
+        {at("from", "%source", "%image*%sn", "%y*%sy", "%p*%sx", "%group*1", "%first*1")}
+        {at("to", "%target", *_WORD)}
         %left = sub i64 %channels, %first
-        {_lanes_below("mask", "%left", 32)}
+        {lanes_below("mask", "%left", 32)}
         {_masked_load("x", "%from", 32)}
         %below = fcmp olt <32 x float> %x, zeroinitializer
         %word = bitcast <32 x i1> %below to i32
@@ -65,11 +65,11 @@ def pack_rows(lanes: int, step: int, dense: bool) -> Any:
     (step 1) or every second one is left out (step 2), and with `dense` their words are neighbours."""
     reached = lanes if step == 1 else 2 * lanes
     load = _masked_load("x", "%row", lanes)
-    right, mask = "%right = sub i64 %w, %p", _lanes_below("mask", "%right", lanes)
+    right, mask = "%right = sub i64 %w, %p", lanes_below("mask", "%right", lanes)
     if step == 2:
         # The last that is read is the last pixel's, not the one after it.
         right = "%rest = sub i64 %w, %p\n%double = mul i64 %rest, 2\n%right = sub i64 %double, 1"
-        mask = f"{_lanes_below('mask2', '%right', reached)}\n{_lanes_below('mask', '%rest', lanes)}"
+        mask = f"{lanes_below('mask2', '%right', reached)}\n{lanes_below('mask', '%rest', lanes)}"
         even = "<" + ", ".join(f"i32 {2 * lane}" for lane in range(lanes)) + ">"
         load = f"""{_masked_load("both", "%row", reached, "mask2")}
             %x = shufflevector <{reached} x float> %both, <{reached} x float> poison,
@@ -80,14 +80,14 @@ def pack_rows(lanes: int, step: int, dense: bool) -> Any:
             f"call void @llvm.masked.store.v{lanes}i32.p0({words} %word.next, ptr %to, i32 4, {flags} %mask)"
         )
     else:
-        store = f"""{_splat("step", "%tx.32", lanes, "%tx.32 = trunc i64 %tx to i32")}
-            %places = mul {words} %step, {_iota(lanes)}
+        store = f"""{splat("step", "%tx.32", lanes, "%tx.32 = trunc i64 %tx to i32")}
+            %places = mul {words} %step, {iota(lanes)}
             %pointers = getelementptr i32, ptr %to, {words} %places
             call void @llvm.masked.scatter.v{lanes}i32.v{lanes}p0(
                 {words} %word.next, <{lanes} x ptr> %pointers, i32 4, {flags} %mask)"""
     body = f"""
-        {_at("from", "%source", "%image*%sn", "%y*%sy", "%p*%sx")}
-        {_at("to", "%target", *_WORD)}
+        {at("from", "%source", "%image*%sn", "%y*%sy", "%p*%sx")}
+        {at("to", "%target", *_WORD)}
         {right}
         {mask}
         %group = mul i64 %i, %channels
@@ -107,7 +107,7 @@ def pack_rows(lanes: int, step: int, dense: bool) -> Any:
         %below = fcmp olt <{lanes} x float> %x, zeroinitializer
         %bit.32 = trunc i64 %bit to i32
         %one = shl i32 1, %bit.32
-        {_splat("ones", "%one", lanes)}
+        {splat("ones", "%one", lanes)}
         %set = select {flags} %below, {words} %ones, {words} zeroinitializer
         %word.next = or {words} %word, %set
         %unordered = fcmp uno <{lanes} x float> %x, zeroinitializer
@@ -120,7 +120,7 @@ def pack_rows(lanes: int, step: int, dense: bool) -> Any:
         channel.exit:
         {_note_nan("%nans.next", lanes)}
         {store}"""
-    return _compiled(_loop("p", "%w", body, lanes), ("y", "j", "i", "image"))
+    return _compiled(counted_loop("p", "%w", body, lanes), ("y", "j", "i", "image"))
 
 
 _WORD = ("%image*%tn", "%y*%ty", "%p*%tx", "%i*%group.words", "%j*%tw")
@@ -131,7 +131,7 @@ def _compiled(body: str, loops: tuple[str, ...]) -> Any:
     """`body` in `loops`, innermost first."""
     counts = {"image": "%n", "y": "%h", "i": "%groups", "j": "%words", "p": "%w"}
     for name in loops:
-        body = _loop(name, counts[name], body)
+        body = counted_loop(name, counts[name], body)
     loads = "\n".join(
         f"%{name}.at = getelementptr i64, ptr %numbers, i64 {index}\n%{name} = load i64, ptr %{name}.at"
         for index, name in enumerate(NUMBERS)
@@ -163,25 +163,6 @@ def _declared() -> str:
     return "\n".join(lines)
 
 
-def _loop(name: str, count: str, body: str, step: int = 1) -> str:
-    """`body` for %name from 0 below `count`."""
-    return f"""
-        br label %{name}.enter
-        {name}.enter:
-        br label %{name}.head
-        {name}.head:
-        %{name} = phi i64 [ 0, %{name}.enter ], [ %{name}.next, %{name}.tail ]
-        %{name}.more = icmp slt i64 %{name}, {count}
-        br i1 %{name}.more, label %{name}.body, label %{name}.exit
-        {name}.body:
-        {body}
-        br label %{name}.tail
-        {name}.tail:
-        %{name}.next = add i64 %{name}, {step}
-        br label %{name}.head
-        {name}.exit:"""
-
-
 def _note_nan(unordered: str, lanes: int) -> str:
     # A branch that is never taken costs less than a sum that each word waits for.
     return f"""
@@ -194,37 +175,7 @@ def _note_nan(unordered: str, lanes: int) -> str:
         ordered:"""
 
 
-def _at(name: str, start: str, *terms: str) -> str:
-    """%name = start + Σ index · stride, of elements of four bytes."""
-    lines, last = [], start
-    for index, term in enumerate(terms):
-        here = f"%{name}" if index == len(terms) - 1 else f"%{name}.{index}"
-        lines.append(f"%{name}.by{index} = mul i64 {', '.join(term.split('*'))}")
-        lines.append(f"{here} = getelementptr i32, ptr {last}, i64 %{name}.by{index}")
-        last = here
-    return "\n".join(lines)
-
-
 def _masked_load(name: str, pointer: str, lanes: int, mask: str = "mask") -> str:
     vector = f"<{lanes} x float>"
     arguments = f"ptr {pointer}, i32 4, <{lanes} x i1> %{mask}, {vector} zeroinitializer"
     return f"%{name} = call {vector} @llvm.masked.load.v{lanes}f32.p0({arguments})"
-
-
-def _splat(name: str, value: str, lanes: int, before: str = "") -> str:
-    vector = f"<{lanes} x i32>"
-    return f"""{before}
-        %{name}.first = insertelement {vector} poison, i32 {value}, i64 0
-        %{name} = shufflevector {vector} %{name}.first, {vector} poison, {vector} zeroinitializer"""
-
-
-def _lanes_below(name: str, limit: str, lanes: int) -> str:
-    """A mask of the lanes whose number is below an i64."""
-    narrow = f"%{name}.limit = trunc i64 {limit} to i32"
-    vector = f"<{lanes} x i32>"
-    return f"""{_splat(f"{name}.all", f"%{name}.limit", lanes, narrow)}
-        %{name} = icmp slt {vector} {_iota(lanes)}, %{name}.all"""
-
-
-def _iota(lanes: int) -> str:
-    return "<" + ", ".join(f"i32 {lane}" for lane in range(lanes)) + ">"

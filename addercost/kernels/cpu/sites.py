@@ -99,7 +99,14 @@ SITES = {
             ),
             scaled=True,
         ),
-        # a lane sums eight absolute differences: the SAD instruction
-        Site("adder_u8", torch.uint8, torch.int32, lambda x, w: hl.cast(hl.UInt(64), hl.absd(x, w)), 8),
+        # A lane sums eight absolute differences: the SAD instruction.
+        Site(
+            "adder_u8",
+            torch.uint8,
+            torch.int32,
+            lambda x, w: hl.cast(hl.UInt(64), hl.absd(x, w)),
+            packed=8,
+            finish=lambda total, terms: -hl.cast(hl.Int(32), total),
+        ),
     )
 }
