@@ -60,7 +60,7 @@ def summary(layers: list[Row], rivals: list[Row], start: Row, cores: list[Row]) 
 
 
 def _bound(row: Row, name: str, minimum: float) -> str:
-    """What the slower of two things allows that every such layer does: moving input and output, and the sites."""
+    """What every such layer does, moving input and output and the sites, allows by the slower of both."""
     bound = row["ratio"][name]
     out_of_reach = ", so the target is out of reach" if bound < minimum else ""
     return f"memory and the inner loop's limit allow {bound:.1f}{out_of_reach}"

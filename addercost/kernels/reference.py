@@ -127,9 +127,12 @@ def mac_forward(input: Tensor, weight: Tensor, geometry: Geometry, pad_value: fl
     return empty_output(input, shape).copy_(result)
 
 
-def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
-    """out[n,k,p,q] = Σ_{c,r,s} sign(x)·sign(w), an exact integer in `input`'s dtype; a padded tap is +1."""
-    return mac_forward(binary_sign(input), binary_sign(weight), geometry, pad_value=1.0)
+def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry, scale: Tensor | None = None) -> Tensor:
+    """out[n,k,p,q] = Σ_{c,r,s} sign(x)·sign(w), an exact integer in `input`'s dtype; a padded tap is +1.
+
+    With `scale`, [K], its product with that."""
+    sums = mac_forward(binary_sign(input), binary_sign(weight), geometry, pad_value=1.0)
+    return sums if scale is None else sums.mul_(scale[:, None, None])
 
 
 def binary_packed_forward(

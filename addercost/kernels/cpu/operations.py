@@ -74,14 +74,21 @@ def adder_u8_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tenso
     return u8.convolve(input, weight, geometry)
 
 
-def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
+def binary_forward(
+    input: Tensor, weight: Tensor, geometry: Geometry, scale: Tensor | None = None
+) -> Tensor | None:
     x, w = (t.float() if t.dtype in _HALF else t for t in (input, weight))
     if not run.supports("mac", x, w) or (words := binary.pack_filters(w, geometry.groups)) is None:
         return None
-    factors = pack_factors(torch.ones(w.shape[0]), None, geometry.groups)
+    # Half precision rounds the sum before it is scaled.
+    inside = scale if input.dtype == torch.float32 else None
+    factors = pack_factors(torch.ones(w.shape[0]) if inside is None else inside, None, geometry.groups)
     k, c, r, s = w.shape
     sums = binary.convolve(x, words, factors, (k, c, r, s), geometry, output_layout(input))
-    return None if sums is None else sums.to(input.dtype)
+    if sums is None or inside is not None:
+        return sums
+    sums = sums.to(input.dtype)
+    return sums if scale is None else sums.mul_(scale[:, None, None])
 
 
 def binary_packed_forward(

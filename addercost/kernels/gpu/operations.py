@@ -68,7 +68,9 @@ def adder_u8_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tenso
     return launch.convolve("adder_u8", words, weight_words, geometry, output, _EMULATE)
 
 
-def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
+def binary_forward(
+    input: Tensor, weight: Tensor, geometry: Geometry, scale: Tensor | None = None
+) -> Tensor | None:
     if not _supported(input, weight) or not torch.isfinite(input.sum() + weight.sum()):
         # A NaN has no sign bit to pack; the reference keeps it.
         return None
@@ -76,7 +78,8 @@ def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor 
     differing = _output(input, weight, geometry, torch.int32)
     launch.convolve("xnor", words, weight_words, geometry, differing, _EMULATE)
     result = empty_output(input, list(differing.shape))
-    return result.copy_(differing.mul_(-2).add_(weight[0].numel()))
+    result.copy_(differing.mul_(-2).add_(weight[0].numel()))
+    return result if scale is None else result.mul_(scale[:, None, None])
 
 
 def binary_packed_forward(
