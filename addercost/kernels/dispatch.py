@@ -69,6 +69,13 @@ def adder_u8_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tenso
     return _run("adder_u8_forward", input, weight, geometry)
 
 
+def adder_quantized_forward(
+    input: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, zero: int, geometry: Geometry
+) -> Tensor:
+    """-scale · Σ|q(x) - w| + bias of a float input and bytes; see `reference.adder_quantized_forward`."""
+    return _run("adder_quantized_forward", input, weight, scale, bias, zero, geometry)
+
+
 def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry, scale: Tensor | None = None) -> Tensor:
     """scale_k · Σ sign(x)·sign(w); see `reference.binary_forward`."""
     return _run("binary_forward", input, weight, geometry, scale)

@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from addercost.kernels import dispatch, reference
+from addercost.kernels.codes import quantize
 from addercost.kernels.problem import Geometry
 
 pytest.importorskip("halide", reason="the CPU kernels need halide")
+byte_loops = pytest.importorskip("addercost.kernels.cpu.byte_loops")
 u8 = pytest.importorskip("addercost.kernels.cpu.u8")
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
@@ -77,7 +79,7 @@ def test_sums_are_exact(image, filters, geometry, weight_layout, layout, monkeyp
 )
 def test_bytes_are_laid_out_only_where_they_must(image, weight, geometry, layout, steps) -> None:  # type: ignore[no-untyped-def]
     x = torch.empty(image, dtype=torch.uint8, memory_format=layout)
-    assert len(u8._plan(x.shape, x.stride(), weight, geometry, layout, 1).steps) == steps
+    assert len(u8._plan("adder_u8", x.shape, x.stride(), weight, geometry, layout, 1).steps) == steps
 
 
 VIEWS = {
@@ -123,3 +125,60 @@ def test_changed_weights_are_seen() -> None:
     for _ in range(3):
         assert torch.equal(u8.convolve(x, w, Geometry()), reference.adder_u8_forward(x, w, Geometry()))
         w.data.copy_(codes(8, 16, 1, 1))
+
+
+QUANTISED = [
+    pytest.param((2, 16, 7, 9), (24, 16, 3, 3), Geometry(padding=(1, 1)), id="bordered"),
+    pytest.param((1, 64, 8, 8), (40, 64, 1, 1), Geometry(), id="1x1"),
+    pytest.param((2, 3, 9, 9), (6, 3, 5, 5), Geometry((2, 2), (2, 2)), id="three-channels"),
+    pytest.param((1, 10, 6, 7), (6, 5, 3, 3), Geometry(padding=(1, 0), groups=2), id="groups"),
+    pytest.param((1, 16, 5, 5), (122, 16, 1, 1), Geometry(), id="122-filters"),
+]
+
+
+@pytest.mark.parametrize("zero", [0, 7, 255])
+@pytest.mark.parametrize("biased", [False, True], ids=["plain", "bias"])
+@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
+@pytest.mark.parametrize(("image", "weight", "geometry"), QUANTISED)
+def test_a_quantised_layer_is_the_references(
+    image, weight, geometry, layout, biased, zero, monkeypatch
+) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv(dispatch.VARIABLE, "halide")
+    x = torch.randn(image).contiguous(memory_format=layout)
+    w, scale = codes(*weight), torch.tensor(0.0173)
+    arguments = (x, w, scale, torch.randn(weight[0]) if biased else None, zero, geometry)
+    expected = reference.adder_quantized_forward(*arguments)
+    before = dispatch.runs["adder_quantized_forward", "halide"]
+    out = dispatch.adder_quantized_forward(*arguments)
+    assert dispatch.runs["adder_quantized_forward", "halide"] == before + 1
+    assert torch.equal(out, expected)
+    assert out.stride() == expected.stride()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
+def test_other_inputs_take_the_kernel_for_their_sums(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(dispatch.VARIABLE, "halide")
+    arguments = (
+        torch.randn(1, 8, 5, 6).to(dtype),
+        codes(4, 8, 3, 3),
+        torch.tensor(0.02),
+        None,
+        9,
+        Geometry(),
+    )
+    out = dispatch.adder_quantized_forward(*arguments)
+    assert out.dtype == dtype
+    assert torch.equal(out, reference.adder_quantized_forward(*arguments))
+
+
+def test_codes_are_those_of_torch() -> None:
+    # Halves of a step, which round to even; a count that no vector divides; what has no code of its own.
+    x = torch.cat([torch.arange(-300, 301) * 0.25, torch.randn(1000) * 40])
+    x = torch.cat([x, torch.tensor([float("nan"), float("inf"), -float("inf"), -0.0, 1e38])])
+    for scale in (0.5, 0.3):
+        laid = torch.full((x.numel() + 1,), 99, dtype=torch.uint8)
+        byte_loops.quantize()(x.data_ptr(), laid.data_ptr(), x.numel(), torch.tensor(scale).item(), 128.0)
+        assert torch.equal(laid[:-1], quantize(x, torch.tensor(scale), 128))
+        assert laid[-1] == 99

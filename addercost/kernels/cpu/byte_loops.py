@@ -6,6 +6,7 @@ import ctypes
 from functools import cache
 from typing import Any
 
+from addercost.kernels.codes import LEVELS
 from addercost.kernels.cpu.native import at, counted_loop, iota, lanes_below, native_function
 
 RUN_NUMBERS = ("n", "h", "w", "run", "room", "sn", "sy", "sx", "tn", "ty", "tx")
@@ -18,7 +19,51 @@ WORD = 8
 TURNED_PIXELS = 16
 """Longer vectors take more steps in registers and are slower."""
 _CHUNK = 64
+_FLOATS = 16
 _STRETCH = 256
+
+
+@cache
+def quantize() -> Any:
+    """void quantize(source, target, count, scale, zero): fp32 values to byte codes, as `codes.quantize`."""
+    floats, flags = f"<{_FLOATS} x float>", f"<{_FLOATS} x i1>"
+    spread = "\n".join(
+        f"""%{name}.first = insertelement {floats} poison, float %{name}, i64 0
+        %{name}s = shufflevector {floats} %{name}.first, {floats} poison, <{_FLOATS} x i32> zeroinitializer"""
+        for name in ("scale", "zero", "most")
+    )
+    body = f"""
+        {at("from", "%source", "%i*1")}
+        {at("to", "%target", "%i*1", element="i8")}
+        %left = sub i64 %count, %i
+        {lanes_below("mask", "%left", _FLOATS)}
+        %x = call {floats} @llvm.masked.load.v{_FLOATS}f32.p0(
+            ptr %from, i32 4, {flags} %mask, {floats} zeroinitializer)
+        %divided = fdiv {floats} %x, %scales
+        %rounded = call {floats} @llvm.roundeven.v{_FLOATS}f32({floats} %divided)
+        %moved = fadd {floats} %rounded, %zeros
+        %positive = fcmp ogt {floats} %moved, zeroinitializer
+        %above = select {flags} %positive, {floats} %moved, {floats} zeroinitializer
+        %small = fcmp olt {floats} %above, %mosts
+        %inside = select {flags} %small, {floats} %above, {floats} %mosts
+        %codes = fptoui {floats} %inside to <{_FLOATS} x i8>
+        call void @llvm.masked.store.v{_FLOATS}i8.p0(
+            <{_FLOATS} x i8> %codes, ptr %to, i32 1, {flags} %mask)"""
+    body = counted_loop("i", "%count", body, _FLOATS)
+    ir = f"""
+        declare {floats} @llvm.masked.load.v{_FLOATS}f32.p0(ptr, i32, {flags}, {floats})
+        declare {floats} @llvm.roundeven.v{_FLOATS}f32({floats})
+        declare void @llvm.masked.store.v{_FLOATS}i8.p0(<{_FLOATS} x i8>, ptr, i32, {flags})
+        define void @quantize(
+            ptr noalias %source, ptr noalias %target, i64 %count, float %scale, float %zero) {{
+        entry:
+        %most = fadd float 0.0, {float(LEVELS)}
+        {spread}
+        {body}
+        ret void
+        }}"""
+    pointer, number = ctypes.c_void_p, ctypes.c_float
+    return native_function(ir, "quantize", None, pointer, pointer, ctypes.c_int64, number, number)
 
 
 @cache

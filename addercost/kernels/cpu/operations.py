@@ -6,6 +6,7 @@ import halide as hl
 import torch
 from torch import Tensor
 
+from addercost.kernels import reference
 from addercost.kernels.cpu import binary, run, u8
 from addercost.kernels.cpu import gradient as gradients
 from addercost.kernels.problem import Geometry, output_layout
@@ -72,6 +73,17 @@ def adder_u8_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tenso
     if not run.supports("adder_u8", input, weight):
         return None
     return u8.convolve(input, weight, geometry)
+
+
+def adder_quantized_forward(
+    input: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, zero: int, geometry: Geometry
+) -> Tensor | None:
+    if input.device.type != "cpu" or not 0 < input.numel() * input.element_size() <= run.LARGEST_BYTES:
+        return None
+    arguments = (input, weight, scale, bias, zero, geometry)
+    if input.dtype == torch.float32:
+        return u8.convolve_quantized(*arguments)
+    return reference.adder_quantized_forward(*arguments, u8.convolve)
 
 
 def binary_forward(

@@ -66,13 +66,14 @@ def choose_class(
 ) -> KernelClass:
     """The class whose tile wastes least of `extents`; `bordered` says that the input is laid out for the
     kernel, with its border and slack."""
-    scaled = SITES[site].scaled
-    filters_innermost = filters_innermost or scaled
+    # Words of signs, whose weights are laid out for the kernel as well.
+    words = SITES[site].element == hl.Int(32)
+    filters_innermost = filters_innermost or words
     layouts = channels_last_input, channels_last_output
     narrow = extents.channels < extents.filter_x
     if not (direct or filters_innermost) and (across := _across(site, extents)) is not None:
         return KernelClass(site, *across, *layouts, direct=False, narrow=narrow, across=True)
-    if scaled and not channels_last_output and (vectors := _vectors_across(extents)):
+    if words and not channels_last_output and (vectors := _vectors_across(extents)):
         lanes = vector_bytes() // 4
         return KernelClass(
             site,

@@ -108,5 +108,14 @@ SITES = {
             packed=8,
             finish=lambda total, terms: -hl.cast(hl.Int(32), total),
         ),
+        Site(
+            "adder_u8_scaled",
+            torch.uint8,
+            torch.float32,
+            lambda x, w: hl.cast(hl.UInt(64), hl.absd(x, w)),
+            packed=8,
+            finish=lambda total, terms: hl.cast(hl.Float(32), -hl.cast(hl.Int(32), total)),
+            scaled=True,
+        ),
     )
 }

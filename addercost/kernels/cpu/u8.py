@@ -21,18 +21,45 @@ from addercost.kernels.cpu.byte_loops import (
     WORD,
     copy_runs,
     copy_words,
+    quantize,
     turn,
 )
 from addercost.kernels.cpu.run import compiled
+from addercost.kernels.cpu.sites import SITES
 from addercost.kernels.problem import Geometry, output_layout
+from addercost.kernels.signs import pack_factors
 
 
-def convolve(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
-    """-Σ|x - w| of bytes [N, C, H, W] and [K, C/G, R, S] as [N, K, P, Q] int32, a padded tap having x = 0."""
-    layout = output_layout(input)
+def convolve_quantized(
+    input: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, zero: int, geometry: Geometry
+) -> Tensor:
+    """-scale · Σ|q(x) - w| + bias of an fp32 input, as `reference.adder_quantized_forward`."""
+    if not input.is_contiguous() and not input.is_contiguous(memory_format=torch.channels_last):
+        input = input.contiguous()
+    layout, codes = output_layout(input), torch.empty_like(input, dtype=torch.uint8)
+    quantize()(input.data_ptr(), codes.data_ptr(), input.numel(), float(scale), float(zero))
+    if zero and geometry.padding != (0, 0):
+        (top, left) = geometry.padding
+        codes = F.pad(codes, (left, left, top, top), value=zero)
+        geometry = replace(geometry, padding=(0, 0))
+    factors = pack_factors(scale.expand(weight.shape[0]), bias, geometry.groups)
+    return convolve(codes, weight, geometry, factors, layout)
+
+
+def convolve(
+    input: Tensor,
+    weight: Tensor,
+    geometry: Geometry,
+    factors: Tensor | None = None,
+    layout: torch.memory_format | None = None,
+) -> Tensor:
+    """-Σ|x - w| of bytes [N, C, H, W] and [K, C/G, R, S] as [N, K, P, Q] int32, a padded tap having x = 0;
+    with `factors` of `kernels.signs`, the fp32 factor_k · sum + addend_k."""
+    layout = layout or output_layout(input)
+    site = "adder_u8" if factors is None else "adder_u8_scaled"
     if not _readable(input, geometry.groups):
         input = input.contiguous()
-    plan = _plan(input.shape, input.stride(), weight.shape, geometry, layout, torch.get_num_threads())
+    plan = _plan(site, input.shape, input.stride(), weight.shape, geometry, layout, torch.get_num_threads())
     image = input
     for step in plan.steps:
         laid = (torch.zeros if step.bordered else torch.empty)(step.bytes, dtype=torch.uint8)
@@ -43,9 +70,13 @@ def convolve(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
     else:
         filters = halide_buffer(_laid_weight(weight, plan), plan.weight)
     kernel = plan.kernel
-    output = torch.empty(kernel.shape, dtype=torch.int32, memory_format=kernel.layout)
+    output = torch.empty(kernel.shape, dtype=SITES[site].output, memory_format=kernel.layout)
     compiled(kernel.kernel)(
-        halide_buffer(image, kernel.source), filters, *kernel.parameters, halide_buffer(output, kernel.sink)
+        halide_buffer(image, kernel.source),
+        filters,
+        *(() if factors is None else (halide_buffer(factors),)),
+        *kernel.parameters,
+        halide_buffer(output, kernel.sink),
     )
     return output if kernel.layout is layout else output.contiguous(memory_format=layout)
 
@@ -86,6 +117,7 @@ def _laid_weight(weight: Tensor, plan: _Plan) -> Tensor:
 
 @lru_cache(maxsize=4096)
 def _plan(
+    site: str,
     size: tuple[int, int, int, int],
     stride: tuple[int, int, int, int],
     weight_size: tuple[int, int, int, int],
@@ -114,7 +146,7 @@ def _plan(
         run, seen, filter_size = s * channels, (n, rows, columns), (r, 1)
         inside = Geometry((geometry.stride[0], 1), (0, 0), (geometry.dilation[0], 1))
     filters = k // groups
-    kernel = plan_bordered("adder_u8", seen, _whole(run), filters, filter_size, inside, layout, threads)
+    kernel = plan_bordered(site, seen, _whole(run), filters, filter_size, inside, layout, threads)
     image, steps = _Image((n, c, height, width), stride, groups), []
     pixel = channels if patched else groups * _whole(channels)
     if patched or (top, left) != (0, 0) or not image.lies(pixel, kernel.slack_pixels):

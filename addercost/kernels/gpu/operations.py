@@ -10,7 +10,7 @@ import torch
 import triton
 from torch import Tensor
 
-from addercost.kernels import dispatch, precision
+from addercost.kernels import dispatch, precision, reference
 from addercost.kernels.gpu import launch
 from addercost.kernels.problem import Geometry, empty_output
 from addercost.kernels.signs import unpack_factors, words_by_filter
@@ -66,6 +66,20 @@ def adder_u8_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tenso
     output = _output(input, weight, geometry, torch.int32)
     words, weight_words = launch.pack_bytes(input, geometry.groups), launch.pack_bytes(weight, 1)
     return launch.convolve("adder_u8", words, weight_words, geometry, output, _EMULATE)
+
+
+def adder_quantized_forward(
+    input: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, zero: int, geometry: Geometry
+) -> Tensor | None:
+    if input.device.type != "cuda" or input.numel() == 0:
+        return None
+
+    def convolve(codes: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+        sums = adder_u8_forward(codes, weight, geometry)
+        assert sums is not None, "it takes every image on a GPU that is not empty"
+        return sums
+
+    return reference.adder_quantized_forward(input, weight, scale, bias, zero, geometry, convolve)
 
 
 def binary_forward(
