@@ -130,6 +130,7 @@ def _plan(
             geometry.padding,
             kernel.slack_pixels,
             kernel.kernel.across,
+            threads,
         ),
         View.laid((groups, whole, taps), (taps * whole, 1, whole)),
         View.laid((2, groups, whole), (groups * whole, whole, 1)),

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.cpu.sign_loops import NUMBERS, pack_pixels, pack_rows, pack_runs
 from addercost.kernels.signs import WORD, words_of
 
@@ -43,11 +44,9 @@ def packable(size: tuple[int, ...], stride: tuple[int, ...]) -> bool:
 class Packing:
     """How images of one size and one set of strides are packed."""
 
-    loops: Any
-    numbers: Any
+    calls: tuple[NativeCall, ...]
     bordered: bool
     elements: int
-    first_byte: int
     size: tuple[int, ...]
     stride: tuple[int, ...]
 
@@ -57,7 +56,7 @@ class Packing:
 
     def met_nan(self, image: Tensor, memory: Tensor) -> bool:
         """Packs `image` into `memory`, whose border stays as it is; whether there was a NaN."""
-        return bool(self.loops(image.data_ptr(), memory.data_ptr() + self.first_byte, self.numbers))
+        return bool(run_shares(self.calls, image.data_ptr(), memory.data_ptr()))
 
 
 @lru_cache(maxsize=4096)
@@ -68,9 +67,10 @@ def plan_packing(
     padding: tuple[int, int] = (0, 0),
     slack_pixels: int = 0,
     planar: bool = False,
+    threads: int = 1,
 ) -> Packing:
     """The packing of [N, C, H, W] images of these strides that are `packable`, as `pack_signs` says; with
-    `planar` channels-first, each word's image for itself."""
+    `planar` channels-first, each word's image for itself. Large images are shared out over `threads`."""
     (n, c, h, w), (top, left) = size, padding
     words = words_of(c // groups)
     total = groups * words
@@ -78,14 +78,20 @@ def plan_packing(
     pixel = 1 if planar else total
     row, word = columns * pixel, rows * columns if planar else 1
     target = (rows * columns * total, row, pixel, word)
-    numbers = dict(zip(NUMBERS, (n, h, w, groups, words, c // groups, *stride, *target), strict=True))
+    calls = []
+    for share in shares(n, h, n * c * h * w, threads):
+        extents = (share.images, share.rows, w, groups, words, c // groups)
+        numbers = dict(zip(NUMBERS, (*extents, *stride, *target), strict=True))
+        loops = _loops(numbers, stride[1] == 1 or c == 1)
+        source = share.first_image * stride[0] + share.first_row * stride[2]
+        first = share.first_image * target[0] + (share.first_row + top) * row + left * pixel
+        values = (ctypes.c_int64 * len(NUMBERS))(*(numbers[name] for name in NUMBERS))
+        calls.append(NativeCall(loops, 4 * source, 4 * first, values))
     return Packing(
-        _loops(numbers, stride[1] == 1 or c == 1),
-        (ctypes.c_int64 * len(NUMBERS))(*(numbers[name] for name in NUMBERS)),
+        tuple(calls),
         bool(top or left),
         # Beyond the last pixel a kernel may read, but not use, a tile of them.
         n * target[0] + slack_pixels * pixel,
-        4 * (top * row + left * pixel),
         (n, total, rows, columns),
         (target[0], word, row, pixel),
     )

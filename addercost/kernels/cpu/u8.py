@@ -25,6 +25,7 @@ from addercost.kernels.cpu.byte_loops import (
     turn,
 )
 from addercost.kernels.cpu.run import compiled
+from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.cpu.sites import SITES
 from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.signs import pack_factors
@@ -63,7 +64,7 @@ def convolve(
     image = input
     for step in plan.steps:
         laid = (torch.zeros if step.bordered else torch.empty)(step.bytes, dtype=torch.uint8)
-        step.loops(image.data_ptr(), laid.data_ptr() + step.first_byte, step.numbers)
+        run_shares(step.calls, image.data_ptr(), laid.data_ptr())
         image = laid
     if weight.is_contiguous(memory_format=torch.channels_last) and plan.weight_as_it_lies:
         filters = kept_buffer(weight, plan.weight)
@@ -92,10 +93,8 @@ def _readable(image: Tensor, groups: int) -> bool:
 class _Step:
     """One laying out of bytes, into fresh memory."""
 
-    loops: Any
-    numbers: Any
+    calls: tuple[NativeCall, ...]
     bytes: int
-    first_byte: int
     bordered: bool
 
 
@@ -151,11 +150,12 @@ def _plan(
     pixel = channels if patched else groups * _whole(channels)
     if patched or (top, left) != (0, 0) or not image.lies(pixel, kernel.slack_pixels):
         # A kernel's tiles, and words where a pixel has less than one, reach beyond the last pixel.
-        steps.append(image.laid(pixel, (top, left), WORD if patched else kernel.slack_pixels * pixel))
+        slack_bytes = WORD if patched else kernel.slack_pixels * pixel
+        steps.append(image.laid(pixel, (top, left), slack_bytes, threads))
         row = (width + 2 * left) * pixel
         stride = (rows * row, 1, row, pixel)
     if patched:
-        steps.append(_patches(seen, stride, step_x * pixel, run, kernel))
+        steps.append(_patches(seen, stride, step_x * pixel, run, kernel, threads))
     taps = math.prod(filter_size) * _whole(run)
     return _Plan(
         kernel,
@@ -191,36 +191,57 @@ class _Image:
         matches = all(n == 1 or a == b for n, a, b in zip((self.size[0], h, w), given, dense, strict=True))
         return c == pixel and slack == 0 and matches
 
-    def laid(self, pixel: int, padding: tuple[int, int], slack_bytes: int) -> _Step:
+    def laid(self, pixel: int, padding: tuple[int, int], slack_bytes: int, threads: int) -> _Step:
         """Channels-last with a border of zeros, each group's channels rounded up to fill its pixel."""
         (n, c, h, w), (top, left) = self.size, padding
-        (sn, sc, sy, sx), channels = self.stride, c // self.groups
         row = (w + 2 * left) * pixel
         target = ((h + 2 * top) * row, row, pixel)
-        first, room = top * row + left * pixel, n * target[0] + slack_bytes
+        if pixel < WORD:
+            # Zeros behind a pixel are the next one's to overwrite, which goes in order only.
+            threads = 1
+        calls = []
+        for share in shares(n, h, n * c * h * w, threads):
+            source = share.first_image * self.stride[0] + share.first_row * self.stride[2]
+            first = share.first_image * target[0] + (share.first_row + top) * row + left * pixel
+            loops, numbers = self._loops(share.images, share.rows, target)
+            calls.append(NativeCall(loops, source, first, numbers))
+        return _Step(tuple(calls), n * target[0] + slack_bytes, bool(top or left))
+
+    def _loops(self, n: int, h: int, target: tuple[int, int, int]) -> tuple[Any, Any]:
+        """What lays out so many images and rows, and its numbers."""
+        (_, c, _, w), (sn, sc, sy, sx), (_, row, pixel) = self.size, self.stride, target
+        channels = c // self.groups
         if sy == w * sx and row == w * pixel:
             w, h = w * h, 1
         if self.channels_last:
             run, space = c, pixel
             if sx == c == pixel:
                 run, space, w = w * c, w * c, 1
-            numbers = _numbers(RUN_NUMBERS, (n, h, w, run, space, sn, sy, sx, *target))
-            return _Step(copy_runs(), numbers, room, first, bool(top or left))
+            return copy_runs(), _numbers(RUN_NUMBERS, (n, h, w, run, space, sn, sy, sx, *target))
         words = -(-channels // WORD)
         whole = channels % WORD == 0 and w >= TURNED_PIXELS
-        loops = turn(2 * WORD if whole and channels % (2 * WORD) == 0 else WORD, whole)
         numbers = _numbers(TURN_NUMBERS, (n, h, w, self.groups, words, channels, sn, sc, sy, sx, *target))
-        return _Step(loops, numbers, room, first, bool(top or left))
+        return turn(2 * WORD if whole and channels % (2 * WORD) == 0 else WORD, whole), numbers
 
 
 def _patches(
-    size: tuple[int, int, int], stride: tuple[int, ...], step: int, run: int, kernel: Bordered
+    size: tuple[int, int, int],
+    stride: tuple[int, ...],
+    step: int,
+    run: int,
+    kernel: Bordered,
+    threads: int,
 ) -> _Step:
     """The run of a filter's row for each of (N, rows, columns), rounded up."""
     (n, h, w), room = size, _whole(run)
-    values = (n, h, w, run, room, stride[0], stride[2], step, h * w * room, w * room, room)
-    bytes_ = (n * h * w + kernel.slack_pixels) * room
-    return _Step(copy_words(), _numbers(RUN_NUMBERS, values), bytes_, 0, False)
+    target = (h * w * room, w * room, room)
+    calls = []
+    for share in shares(n, h, n * h * w * room, threads):
+        numbers = (share.images, share.rows, w, run, room, stride[0], stride[2], step, *target)
+        source = share.first_image * stride[0] + share.first_row * stride[2]
+        first = share.first_image * target[0] + share.first_row * target[1]
+        calls.append(NativeCall(copy_words(), source, first, _numbers(RUN_NUMBERS, numbers)))
+    return _Step(tuple(calls), (n * h * w + kernel.slack_pixels) * room, False)
 
 
 def _numbers(names: tuple[str, ...], values: tuple[int, ...]) -> Any:
