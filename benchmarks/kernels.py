@@ -68,7 +68,8 @@ def timed(call: Callable[[], object], clock: Callable[[], float] | None = None) 
 
 
 def contenders(layer: Layer, channels_last: bool) -> dict[str, Callable[[], object]]:
-    """Name to a call that computes the layer once; "memory" only moves as many bytes as go in and out."""
+    """Name to a call that computes the layer once; "memory" and "memory u8" only move as many bytes as go in
+    and out."""
     x, w = torch.randn(layer.input_shape), torch.randn(layer.weight_shape)
     codes, weight_codes = (
         torch.randint(0, 256, s, dtype=torch.uint8) for s in (layer.input_shape, layer.weight_shape)
@@ -83,16 +84,19 @@ def contenders(layer: Layer, channels_last: bool) -> dict[str, Callable[[], obje
     grad = torch.randn_like(F.conv2d(x, w, None, layer.stride, layer.padding, 1, groups))
     moved = torch.randn((x.numel() + grad.numel()) // 2)
     target = torch.empty_like(moved)
+    moved_u8 = torch.randn((x.numel() + 4 * grad.numel()) // 8)
+    target_u8 = torch.empty_like(moved_u8)
     return {
         "adder": lambda: run.convolve("adder", x, w, geometry),
         "mac": lambda: run.convolve("mac", x, w, geometry),
         "torch conv2d": lambda: F.conv2d(x, w, None, layer.stride, layer.padding, 1, groups),
-        "adder u8": lambda: run.convolve("adder_u8", codes, weight_codes, geometry),
+        "adder u8": lambda: dispatch.adder_u8_forward(codes, weight_codes, geometry),
         "binary packed": lambda: binary_ops.conv2d_packed(x, *packed),
         "adder layer": lambda: adder_ops.conv2d(x, w, None, *arguments, "full"),
         "binary layer": lambda: binary_ops.conv2d(x, w, None, *arguments),
         "adder gradient": lambda: dispatch.adder_input_gradient(grad, x, w, geometry, "full"),
         "memory": lambda: target.copy_(moved),
+        "memory u8": lambda: target_u8.copy_(moved_u8),
     }
 
 
@@ -104,6 +108,8 @@ LIMITS = {
     "binary packed": ("binary packed", "xnor"),
 }
 """Share to (contender, limit)."""
+BOUNDS = {"adder u8": "memory u8", "binary packed": "memory"}
+"""What moves a narrow layer's input and output; nothing can be faster than that, nor than its limit."""
 
 
 def bench_layer(kind: str, layer: Layer, channels_last: bool, rounds: int) -> Row:
@@ -117,6 +123,8 @@ def bench_layer(kind: str, layer: Layer, channels_last: bool, rounds: int) -> Ro
         for name, call in calls.items():
             seconds[name].append(timed(call))
     rate = {name: layer.sites / min(s) / 1e9 for name, s in seconds.items()}
+    cores = torch.get_num_threads()
+    bound = {name: min(rate[moves], limits[LIMITS[name][1]] * cores) for name, moves in BOUNDS.items()}
     return {
         "kind": kind,
         "layer": layer.name,
@@ -125,16 +133,14 @@ def bench_layer(kind: str, layer: Layer, channels_last: bool, rounds: int) -> Ro
         "pixels": layer.output_elements // layer.filters,
         "rate": rate,
         "median": {name: layer.sites / statistics.median(s) / 1e9 for name, s in seconds.items()},
-        "share": {
-            share: rate[name] / limits[site] / torch.get_num_threads()
-            for share, (name, site) in LIMITS.items()
-        },
+        "share": {share: rate[name] / limits[site] / cores for share, (name, site) in LIMITS.items()},
         "ratio": {
             "mac / torch": rate["mac"] / rate["torch conv2d"],
             "u8 / adder": rate["adder u8"] / rate["adder"],
             "packed / adder": rate["binary packed"] / rate["adder layer"],
             "binary layer / adder": rate["binary layer"] / rate["adder layer"],
-            "memory / adder": rate["memory"] / rate["adder layer"],
+            "u8 bound / adder": bound["adder u8"] / rate["adder"],
+            "packed bound / adder": bound["binary packed"] / rate["adder layer"],
         },
     }
 

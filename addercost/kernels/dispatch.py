@@ -69,9 +69,16 @@ def adder_u8_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tenso
     return _run("adder_u8_forward", input, weight, geometry)
 
 
-def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
-    """Σ sign(x)·sign(w); see `reference.binary_forward`."""
-    return _run("binary_forward", input, weight, geometry)
+def adder_quantized_forward(
+    input: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, zero: int, geometry: Geometry
+) -> Tensor:
+    """-scale · Σ|q(x) - w| + bias of a float input and bytes; see `reference.adder_quantized_forward`."""
+    return _run("adder_quantized_forward", input, weight, scale, bias, zero, geometry)
+
+
+def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry, scale: Tensor | None = None) -> Tensor:
+    """scale_k · Σ sign(x)·sign(w); see `reference.binary_forward`."""
+    return _run("binary_forward", input, weight, geometry, scale)
 
 
 def binary_packed_forward(
@@ -102,7 +109,7 @@ def _memory_error(operation: str, arguments: tuple[Any, ...]) -> KernelMemoryErr
     geometry = next(a for a in arguments if isinstance(a, Geometry))
     k, _, r, s = next(
         (a for a in arguments if isinstance(a, tuple)),
-        next(a.shape for a in reversed(arguments) if isinstance(a, Tensor)),
+        next(a.shape for a in reversed(arguments) if isinstance(a, Tensor) and a.dim() == 4),
     )
     p, q = geometry.output_size((first.shape[2], first.shape[3]), (r, s))
     # An input and an output of the wider of both, which holds for a gradient's too.

@@ -7,11 +7,13 @@ channel vectors, so a temporary is [n, k, C/G, P, Q] for as few n and k as the b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from addercost.kernels.codes import quantize
 from addercost.kernels.problem import Geometry, accumulator, convolution_shape, empty_output
 from addercost.kernels.signs import unpack_factors, unpack_filters
 
@@ -42,6 +44,24 @@ def adder_u8_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tenso
     # An fp64 sum of integers is exact far beyond int32.
     total = adder_forward(input.double(), weight.double(), geometry)
     return empty_output(input, list(total.shape), torch.int32).copy_(total)
+
+
+def adder_quantized_forward(
+    input: Tensor,
+    weight: Tensor,
+    scale: Tensor,
+    bias: Tensor | None,
+    zero: int,
+    geometry: Geometry,
+    convolve: Callable[[Tensor, Tensor, Geometry], Tensor] = adder_u8_forward,
+) -> Tensor:
+    """-scale · Σ|q(x) - w| + bias_k of a float input and bytes, q as in `codes.quantize`; a padded tap has
+    the code `zero`. Returns [N, K, P, Q] in `input`'s dtype; `convolve` does the sums."""
+    codes = _pad(quantize(input, scale, zero), geometry, zero)
+    output = convolve(codes, weight, replace(geometry, padding=(0, 0))) * scale
+    if bias is not None:
+        output += bias[:, None, None]
+    return output.to(input.dtype)
 
 
 def adder_input_gradient(
@@ -127,9 +147,12 @@ def mac_forward(input: Tensor, weight: Tensor, geometry: Geometry, pad_value: fl
     return empty_output(input, shape).copy_(result)
 
 
-def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
-    """out[n,k,p,q] = Σ_{c,r,s} sign(x)·sign(w), an exact integer in `input`'s dtype; a padded tap is +1."""
-    return mac_forward(binary_sign(input), binary_sign(weight), geometry, pad_value=1.0)
+def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry, scale: Tensor | None = None) -> Tensor:
+    """out[n,k,p,q] = Σ_{c,r,s} sign(x)·sign(w), an exact integer in `input`'s dtype; a padded tap is +1.
+
+    With `scale`, [K], its product with that."""
+    sums = mac_forward(binary_sign(input), binary_sign(weight), geometry, pad_value=1.0)
+    return sums if scale is None else sums.mul_(scale[:, None, None])
 
 
 def binary_packed_forward(

@@ -54,11 +54,12 @@ def unpack_filters(words: Tensor, shape: tuple[int, int, int, int], dtype: torch
 
 def pack_factors(scale: Tensor, bias: Tensor | None, groups: int) -> Tensor:
     """A factor and an addend for each filter as [2, G, K/G rounded up]; without a bias the addends are 0."""
-    k = scale.shape[0]
-    rows = torch.stack([scale, torch.zeros_like(scale) if bias is None else bias]).view(
-        2, groups, k // groups
-    )
-    return torch.nn.functional.pad(rows, (0, -(k // groups) % FILTER_BLOCK))
+    filters = scale.shape[0] // groups
+    rows = scale.new_zeros(2, groups, -(-filters // FILTER_BLOCK) * FILTER_BLOCK)
+    for row, values in zip(rows, (scale, bias), strict=True):
+        if values is not None:
+            row[:, :filters] = values.view(groups, filters)
+    return rows
 
 
 def unpack_factors(factors: Tensor, filters: int) -> tuple[Tensor, Tensor]:

@@ -6,11 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from addercost.errors import ArgumentError, ShapeError
+from addercost.kernels.codes import LEVELS, quantize
 from addercost.kernels.problem import rows_as_image
 from addercost.layers.adder import AdderConv2d, AdderLinear
 from addercost.layers.ops import adder as ops
-
-LEVELS = 255
 
 
 class QuantizedAdder(nn.Module):
@@ -45,19 +44,15 @@ class QuantizedAdder(nn.Module):
     def forward(self, input: Tensor) -> Tensor:
         if not input.is_floating_point():
             raise ShapeError(f"the layer quantises its input itself, it takes floats, not {input.dtype}")
-        codes = quantize(input, self.scale, self.zero)
-        output: Tensor
-        if self.is_linear:
-            rows = codes.reshape(-1, codes.shape[-1])
-            sums = ops.conv2d_u8(rows_as_image(rows), self.weight, self.zero, *self.geometry)
-            output = (sums[0, :, 0].t() * self.scale).reshape(*input.shape[:-1], self.weight.shape[0])
-            if self.bias is not None:
-                output += self.bias
-        else:
-            output = ops.conv2d_u8(codes, self.weight, self.zero, *self.geometry) * self.scale
-            if self.bias is not None:
-                output += self.bias[:, None, None]
-        return output.to(input.dtype)
+        if not self.is_linear:
+            return self._convolve(input)
+        rows = self._convolve(rows_as_image(input.reshape(-1, input.shape[-1])))
+        return rows[0, :, 0].t().reshape(*input.shape[:-1], self.weight.shape[0]).contiguous()
+
+    def _convolve(self, image: Tensor) -> Tensor:
+        operands = (image, self.weight, self.scale, self.bias, self.zero)
+        output: Tensor = ops.conv2d_quantized(*operands, *self.geometry)
+        return output
 
     def get_extra_state(self) -> int:
         return self.zero
@@ -68,11 +63,6 @@ class QuantizedAdder(nn.Module):
     def extra_repr(self) -> str:
         k, c, r, s = self.weight.shape
         return f"{c}, {k}, kernel_size=({r}, {s}), scale={self.scale.item():.4g}, zero={self.zero}"
-
-
-def quantize(values: Tensor, scale: float | Tensor, zero: int) -> Tensor:
-    """The byte codes clamp(round(v / scale) + zero, 0, 255) of any tensor; NaN, which has none, becomes 0."""
-    return (values / scale).round_().add_(zero).clamp_(0, LEVELS).nan_to_num_(nan=0.0).to(torch.uint8)
 
 
 def quantize_adder(layer: AdderConv2d | AdderLinear, calibration: Tensor | None = None) -> QuantizedAdder:

@@ -88,7 +88,7 @@ def contenders(device: torch.device) -> Iterator[Contender]:
         "QuantizedAdder: quantises its fp32 input, the u8 kernel, scales to fp32",
         _quantized,
         limit="adder_u8",
-        claims=("adder_u8_forward", kernel),
+        claims=("adder_quantized_forward", kernel),
         item_bits=(32, 8, 32),
         estimated=False,
     )

@@ -60,7 +60,7 @@ NOT_LOOPED = {
         "aten._scaled_mm", "aten._grouped_mm", "aten._weight_int8pack_mm", "aten._weight_int4pack_mm",
         "aten._dyn_quant_matmul_4bit", "quantized.linear", "quantized.conv2d", "quantized.add",
         "aten.quantize_per_tensor", "aten.dequantize", "addercost.adder_conv2d_u8",
-        "addercost.binary_conv2d_packed",
+        "addercost.adder_conv2d_quantized", "addercost.binary_conv2d_packed",
     ),
     "element-wise: test_elementwise.py": (
         "aten.gelu", "aten.gelu_backward", "aten.elu", "aten.round", "aten.mvlgamma", "aten.frexp",

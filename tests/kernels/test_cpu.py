@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -15,10 +16,10 @@ from tests.kernels.geometries import GEOMETRIES
 
 pytest.importorskip("halide", reason="the CPU kernels need halide")
 run = pytest.importorskip("addercost.kernels.cpu.run")
-channels_last_bytes = pytest.importorskip("addercost.kernels.cpu.interleave").channels_last_bytes
 cpu_binary = pytest.importorskip("addercost.kernels.cpu.binary")
 vector_bytes = pytest.importorskip("addercost.kernels.cpu.plan").vector_bytes
 depthwise = pytest.importorskip("addercost.kernels.cpu.depthwise")
+u8 = pytest.importorskip("addercost.kernels.cpu.u8")
 pack_signs = pytest.importorskip("addercost.kernels.cpu.signs").pack_signs
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
@@ -100,9 +101,9 @@ def test_sign_gradients_are_the_references(image, filters, geometry, layout, mon
 def test_u8_adder_is_exact(image, filters, geometry, layout) -> None:  # type: ignore[no-untyped-def]
     x, w = (t.mul(60).add(128).clamp(0, 255).byte() for t in operands(image, filters, geometry, layout))
     expected = reference.adder_forward(x.double(), w.double(), geometry)
-    out = run.convolve("adder_u8", x, w, geometry)
+    out = u8.convolve(x, w, geometry)
     assert out.dtype == torch.int32
-    assert torch.equal(out.double(), -expected)
+    assert torch.equal(out.double(), expected)
 
 
 @pytest.mark.parametrize(("image", "filters", "geometry", "layout"), TURNS)
@@ -293,6 +294,20 @@ def test_resnet_50_needs_few_compilations() -> None:
     assert len(classes) <= 8
 
 
+@pytest.mark.parametrize("bytes_", [16, 32, 64], ids=["sse-or-neon", "avx2", "avx512"])
+@pytest.mark.parametrize("site", ["adder", "adder_u8", "adder_gradient", "adder_gradient_near", "xnor"])
+def test_every_size_has_a_tile_that_fits_the_registers(site: str, bytes_: int, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    from addercost.kernels.cpu import plan
+    from addercost.kernels.cpu.sites import SITES
+
+    monkeypatch.setattr(plan, "vector_bytes", lambda: bytes_)
+    registers, held = 32 if bytes_ == 64 else 16, len(SITES[site].held)
+    for filters, columns in itertools.product((*range(1, 70), 96, 256), (*range(1, 20), 56, 3136)):
+        extents = plan.Extents(1, 8, filters, 7, columns, 3, 3, 1, 1, 1, columns + 2)
+        kernel = plan.choose_class(site, extents, True, True, direct=site == "xnor")
+        assert kernel.vectors * kernel.pixels * (1 + held) <= registers
+
+
 @pytest.mark.skipif(vector_bytes() != 64, reason="reads AVX-512 instructions")
 def test_the_adder_adds_up_by_fused_multiply_adds(tmp_path: Path) -> None:
     from addercost.kernels.cpu.kernel_class import KernelClass
@@ -304,12 +319,3 @@ def test_the_adder_adds_up_by_fused_multiply_adds(tmp_path: Path) -> None:
     loop = max(re.split(r"^\.L\w+:", code, flags=re.M), key=lambda block: block.count("vfmadd"))
     assert loop.count("vsubps") == loop.count("vfmadd") == 16
     assert loop.count("vaddps") == 0
-
-
-@pytest.mark.parametrize("channels", [1, 15, 16, 17, 40])
-@pytest.mark.parametrize("size", [(3, 5), (4, 4), (1, 17), (8, 8), (9, 11), (56, 3)], ids=str)
-def test_bytes_turned_channels_last_are_the_same_bytes(channels: int, size: tuple[int, int]) -> None:
-    image = torch.randint(0, 256, (3, channels, *size), dtype=torch.uint8)
-    turned = channels_last_bytes(image)
-    assert turned.is_contiguous(memory_format=torch.channels_last)
-    assert torch.equal(turned, image)

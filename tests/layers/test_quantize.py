@@ -81,7 +81,21 @@ def test_state_survives_a_checkpoint_and_has_no_parameters() -> None:
 def test_operator_passes_opcheck() -> None:
     x = torch.randint(0, 256, (2, 4, 6, 5), dtype=torch.uint8)
     w = torch.randint(0, 256, (6, 2, 3, 3), dtype=torch.uint8)
-    torch.library.opcheck(torch.ops.addercost.adder_conv2d_u8.default, (x, w, 7, [2, 1], [1, 1], [1, 1], 2))
+    place = ([2, 1], [1, 1], [1, 1], 2)
+    torch.library.opcheck(torch.ops.addercost.adder_conv2d_u8.default, (x, w, 7, *place))
+    for bias in (None, torch.randn(6)):
+        arguments = (torch.randn(2, 4, 6, 5), w, torch.tensor(0.02), bias, 7, *place)
+        torch.library.opcheck(torch.ops.addercost.adder_conv2d_quantized.default, arguments)
+
+
+def test_bad_input_of_the_operator() -> None:
+    x, w, place = torch.randn(1, 3, 4, 4), torch.zeros(2, 3, 1, 1), ([1, 1], [0, 0], [1, 1], 1)
+    with pytest.raises(ShapeError, match="uint8 weight"):
+        torch.ops.addercost.adder_conv2d_quantized(x, w, torch.ones(()), None, 0, *place)
+    with pytest.raises(ShapeError, match=r"bias must have shape \(2,\)"):
+        torch.ops.addercost.adder_conv2d_quantized(x, w.byte(), torch.ones(()), torch.ones(3), 0, *place)
+    with pytest.raises(ShapeError, match="channels"):
+        torch.ops.addercost.adder_conv2d_quantized(x[:, :2], w.byte(), torch.ones(()), None, 0, *place)
 
 
 def test_bad_input() -> None:

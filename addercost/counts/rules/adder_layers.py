@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from addercost.arithmetic import Arithmetic
+from addercost.arithmetic import Arithmetic, OpCounts
 from addercost.counts.rules.convolution import convolution
 from addercost.counts.work import Sites, Work, accumulator_of, rule
 from addercost.trace.record import OpCall
@@ -36,6 +36,17 @@ def _linear_as(arithmetic: Arithmetic, call: OpCall) -> Work:
 @rule("addercost.adder_conv2d", "addercost.adder_conv2d_u8")
 def adder_conv2d(call: OpCall) -> Work:
     return _convolution_as(Arithmetic.ADDER, call)
+
+
+@rule("addercost.adder_conv2d_quantized")
+def adder_conv2d_quantized(call: OpCall) -> Work:
+    """x: [N, C, H, W] as codes round(x/scale) + zero, kept within the range (rounding is an addition);
+    out: [N, K, P, Q], each sum of bytes times the scale."""
+    x, out, byte = call.tensor("input"), call.output, call.tensor("weight").number_format
+    (sites,) = _convolution_as(Arithmetic.ADDER, call).sites
+    sites = replace(sites, number_format=byte, accumulator_format=accumulator_of(byte))
+    codes = OpCounts.of(x.number_format, divide=1, add=2, compare=2) * x.numel
+    return Work((sites,), codes + OpCounts.of(out.number_format, mul=out.numel))
 
 
 @rule("addercost.adder_linear")

@@ -44,28 +44,37 @@ class Algorithm:
         taps = [(0, self.input.dim(0).extent() // site.packed), (0, self["filter_x"]), (0, self["filter_y"])]
         if kernel.narrow:
             taps[0], taps[1] = taps[1], taps[0]
+        if kernel.filter_axes < 2:
+            taps = [taps[0], taps[2]][: kernel.filter_axes + 1]
         self.reduction = hl.RDom(taps if site.packed == 1 else [(0, site.packed), *taps], "tap")
         self.lane, self.pixel, self.block, self.tile = (hl.Var(n) for n in ("lane", "pixel", "block", "tile"))
         self.k, self.g, self.q, self.p, self.n = (hl.Var(n) for n in "kgqpn")
         self.scratch, self.packed = self._scratch(), self._packed_weight()
         self.sum, self.stored, self.output = self._sum(), hl.Func("stored"), hl.Func("output")
         at = [self.lane, self.pixel, self.block, self.tile, self.g, self.p, self.n]
-        value = hl.cast(site.result, site.finish(self.sum[tuple(at)], self["terms"]))
-        if site.scaled:
-            filter_ = self.block * kernel.vector_run + self.lane
-            # Two roundings, as of the scale and the bias that it stands for.
-            factor, addend = (self.factors[filter_, self.g, row] for row in (0, 1))
-            value = hl.strict_float(hl.strict_float(value * factor) + addend)
-        self.stored[tuple(at)] = value
         size, pixels = kernel.vector_run, kernel.pixels
         along, other = (self.q, self.k) if kernel.across else (self.k, self.q)
         place = (along // size, other // pixels, self.g, self.p, self.n)
+        if kernel.at_once:
+            self.output[self.k, self.g, self.q, self.p, self.n] = self._finished(
+                (along % size, other % pixels, *place), self.k
+            )
+            return
+        self.stored[tuple(at)] = self._finished(tuple(at), self.block * size + self.lane)
         if kernel.turned_output:
             within = (along % size) % kernel.lanes * self.rows + other % pixels
             value = self._turned()[(within, along % size // kernel.lanes, *place)]
         else:
             value = self.stored[(along % size, other % pixels, *place)]
         self.output[self.k, self.g, self.q, self.p, self.n] = value
+
+    def _finished(self, at: tuple[Any, ...], filter_: Any) -> Any:
+        value = hl.cast(self.site.result, self.site.finish(self.sum[at], self["terms"]))
+        if self.site.scaled:
+            # Two roundings, as of the scale and the bias that it stands for.
+            factor, addend = (self.factors[filter_, self.g, row] for row in (0, 1))
+            value = hl.strict_float(hl.strict_float(value * factor) + addend)
+        return value
 
     def __getitem__(self, name: str) -> Any:
         return self.parameters[name]
@@ -97,6 +106,10 @@ class Algorithm:
         self.j, self.part = hl.Var("j"), hl.Var("part")
         filter_ = self.block * self.kernel.vector_run + self.lane
         packed = hl.Func("packed")
+        if self.kernel.filters_innermost and self.kernel.across:
+            filter_ = self.tile * self.kernel.pixels + self.pixel
+            packed[self.pixel, self.j, self.tile, self.g] = self.weight[self.j, filter_, self.g]
+            return packed
         if self.kernel.filters_innermost:
             packed[self.lane, self.j, self.block, self.g] = self.weight[self.j, filter_, self.g]
             return packed
@@ -151,12 +164,15 @@ class Algorithm:
 
     def _sum(self) -> Any:
         taps = [self.reduction[axis] for axis in range(self.reduction.dimensions())]
-        part, (c, s, r) = taps[:-3], taps[-3:]
+        part, (c, *rest) = (taps[:1], taps[1:]) if self.site.packed > 1 else ([], taps)
+        axes = self.kernel.filter_axes
+        s, r = rest if axes == 2 else (0, *rest) if axes == 1 else (0, 0)
         if self.kernel.narrow:
             c, s = s, c
         q = self.tile * self.kernel.pixels + self.pixel
         if self.kernel.across:
-            source, q = self.scratch, self.block * self.kernel.vector_run + self.lane
+            source = self.input if self.kernel.direct else self.scratch
+            q = self.block * self.kernel.vector_run + self.lane
             x = q + s * self["dilation_x"]
             y = self.p * self["stride_y"] + r * self["dilation_y"]
         elif self.kernel.direct:
@@ -171,10 +187,10 @@ class Algorithm:
             x = q * self["stride_x"] + s * self["dilation_x"]
             y = self.p * self["stride_y"] + r * self["dilation_y"]
         channel = c * self.site.packed + part[0] if part else c
-        if part:
-            j = (r * self["filter_x"] + s) * (self.input.dim(0).extent() // self.site.packed) + c
-        elif self.kernel.filters_innermost:
+        if self.kernel.filters_innermost:
             j = (r * self["filter_x"] + s) * self.input.dim(0).extent() + c
+        elif part:
+            j = (r * self["filter_x"] + s) * (self.input.dim(0).extent() // self.site.packed) + c
         else:
             j = (c * self["filter_y"] + r) * self["filter_x"] + s
         value = source[channel, self.g, x, y, self.n]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any, NamedTuple
 
 import halide as hl
@@ -32,3 +33,26 @@ def halide_buffer(tensor: Tensor, view: View | None = None) -> Any:
     if tensor.requires_grad:
         tensor = tensor.detach()
     return hl.Buffer(tensor.as_strided(size, stride).numpy())
+
+
+_kept: dict[int, tuple[weakref.ref[Tensor], int, View, Any]] = {}
+
+
+def kept_buffer(tensor: Tensor, view: View) -> Any:
+    """As `halide_buffer`, of a tensor that comes back call after call, such as a weight.
+
+    What is kept is where the tensor lies, never what it holds, and goes with the tensor.
+    """
+    key = id(tensor)
+    found = _kept.get(key)
+    if found is not None and found[0]() is tensor and found[1] == tensor.data_ptr() and found[2] == view:
+        return found[3]
+    buffer = halide_buffer(tensor, view)
+
+    def forget(reference: weakref.ref[Tensor]) -> None:
+        # Another tensor may have the number by now.
+        if (now := _kept.get(key)) is not None and now[0] is reference:
+            del _kept[key]
+
+    _kept[key] = weakref.ref(tensor, forget), tensor.data_ptr(), view, buffer
+    return buffer

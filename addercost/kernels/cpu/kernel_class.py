@@ -29,6 +29,12 @@ class KernelClass:
     """Of the weights, which hold whole blocks of filters."""
     slack: bool = False
     """The input goes on to the end of the last tile of a row, so that no pixel's place is clamped."""
+    filter_axes: int = 2
+    """Of the filter that have a loop: 2, only its rows (1), or none, because it is 1×1 (0)."""
+    whole_filters: bool = False
+    """Filters divide into blocks."""
+    whole_columns: bool = False
+    """Columns of the output divide into tiles."""
 
     @property
     def block(self) -> int:
@@ -44,6 +50,11 @@ class KernelClass:
     def turned_output(self) -> bool:
         """Pixels are neighbours in the output and filters in the tile."""
         return not (self.channels_last_output or self.across)
+
+    @property
+    def at_once(self) -> bool:
+        """Sums go from their registers to the output, without a copy of the tile between."""
+        return self.slack and (self.channels_last_output or self.across)
 
     @property
     def vector_run(self) -> int:

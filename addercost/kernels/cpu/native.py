@@ -28,3 +28,53 @@ def native_function(ir: str, name: str, result: Any, *arguments: Any, as_written
     engine.finalize_object()
     _engines.append(engine)
     return ctypes.CFUNCTYPE(result, *arguments)(engine.get_function_address(name))
+
+
+def counted_loop(name: str, count: str, body: str, step: int = 1) -> str:
+    """`body` for %name from 0 below `count`."""
+    return f"""
+        br label %{name}.enter
+        {name}.enter:
+        br label %{name}.head
+        {name}.head:
+        %{name} = phi i64 [ 0, %{name}.enter ], [ %{name}.next, %{name}.tail ]
+        %{name}.more = icmp slt i64 %{name}, {count}
+        br i1 %{name}.more, label %{name}.body, label %{name}.exit
+        {name}.body:
+        {body}
+        br label %{name}.tail
+        {name}.tail:
+        %{name}.next = add i64 %{name}, {step}
+        br label %{name}.head
+        {name}.exit:"""
+
+
+def at(name: str, start: str, *terms: str, element: str = "i32") -> str:
+    """%name = start + Σ index · stride, of elements of that type."""
+    lines, last = [], start
+    for index, term in enumerate(terms):
+        here = f"%{name}" if index == len(terms) - 1 else f"%{name}.{index}"
+        lines.append(f"%{name}.by{index} = mul i64 {', '.join(term.split('*'))}")
+        lines.append(f"{here} = getelementptr {element}, ptr {last}, i64 %{name}.by{index}")
+        last = here
+    return "\n".join(lines)
+
+
+def splat(name: str, value: str, lanes: int, before: str = "") -> str:
+    vector = f"<{lanes} x i32>"
+    return f"""{before}
+        %{name}.first = insertelement {vector} poison, i32 {value}, i64 0
+        %{name} = shufflevector {vector} %{name}.first, {vector} poison, {vector} zeroinitializer"""
+
+
+def lanes_below(name: str, limit: str, lanes: int) -> str:
+    """A mask of the lanes whose number is below an i64."""
+    narrow = f"%{name}.limit = trunc i64 {limit} to i32"
+    vector = f"<{lanes} x i32>"
+    return f"""{splat(f"{name}.all", f"%{name}.limit", lanes, narrow)}
+        %{name} = icmp slt {vector} {iota(lanes)}, %{name}.all"""
+
+
+def iota(lanes: int, element: str = "i32") -> str:
+    """The lanes' numbers."""
+    return "<" + ", ".join(f"{element} {lane}" for lane in range(lanes)) + ">"

@@ -6,7 +6,8 @@ import halide as hl
 import torch
 from torch import Tensor
 
-from addercost.kernels.cpu import binary, run
+from addercost.kernels import reference
+from addercost.kernels.cpu import binary, run, u8
 from addercost.kernels.cpu import gradient as gradients
 from addercost.kernels.cpu.weight_gradient import weight_sign_gradient
 from addercost.kernels.problem import Geometry, output_layout
@@ -84,17 +85,35 @@ def _reached_sums(grad: Tensor, weight: Tensor, size: tuple[int, int], geometry:
 def adder_u8_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
     if not run.supports("adder_u8", input, weight):
         return None
-    return run.convolve("adder_u8", input, weight, geometry).neg_()
+    return u8.convolve(input, weight, geometry)
 
 
-def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
+def adder_quantized_forward(
+    input: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, zero: int, geometry: Geometry
+) -> Tensor | None:
+    if input.device.type != "cpu" or not 0 < input.numel() * input.element_size() <= run.LARGEST_BYTES:
+        return None
+    arguments = (input, weight, scale, bias, zero, geometry)
+    if input.dtype == torch.float32:
+        return u8.convolve_quantized(*arguments)
+    return reference.adder_quantized_forward(*arguments, u8.convolve)
+
+
+def binary_forward(
+    input: Tensor, weight: Tensor, geometry: Geometry, scale: Tensor | None = None
+) -> Tensor | None:
     x, w = (t.float() if t.dtype in _HALF else t for t in (input, weight))
     if not run.supports("mac", x, w) or (words := binary.pack_filters(w, geometry.groups)) is None:
         return None
-    factors = pack_factors(torch.ones(w.shape[0]), None, geometry.groups)
+    # Half precision rounds the sum before it is scaled.
+    inside = scale if input.dtype == torch.float32 else None
+    factors = pack_factors(torch.ones(w.shape[0]) if inside is None else inside, None, geometry.groups)
     k, c, r, s = w.shape
     sums = binary.convolve(x, words, factors, (k, c, r, s), geometry, output_layout(input))
-    return None if sums is None else sums.to(input.dtype)
+    if sums is None or inside is not None:
+        return sums
+    sums = sums.to(input.dtype)
+    return sums if scale is None else sums.mul_(scale[:, None, None])
 
 
 def binary_packed_forward(

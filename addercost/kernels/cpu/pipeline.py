@@ -19,7 +19,7 @@ from addercost.kernels.cpu.interleave import schedule_interleaved
 from addercost.kernels.cpu.kernel_class import KernelClass
 from addercost.kernels.cpu.sites import SITES
 
-Guard = hl.TailStrategy.GuardWithIf
+Guard, Whole = hl.TailStrategy.GuardWithIf, hl.TailStrategy.RoundUp
 
 
 def compile_kernel(kernel: KernelClass) -> Any:
@@ -64,7 +64,8 @@ class _Scheduled(Algorithm):
         names = ("ko", "ki", "qo", "qi", "po", "pi", "strip", "blocks", "kj", "strips", "sj", "task")
         ko, ki, qo, qi, po, pi, strip, blocks, kj, strips, sj, task = (hl.Var(name) for name in names)
         columns = kernel.vector_run if kernel.across else kernel.pixels
-        output.split(self.k, ko, ki, kernel.block, Guard).split(self.q, qo, qi, columns, Guard)
+        output.split(self.k, ko, ki, kernel.block, Whole if kernel.whole_filters else Guard)
+        output.split(self.q, qo, qi, columns, Whole if kernel.whole_columns else Guard)
         output.split(self.p, po, pi, self["strip_rows"], Guard).fuse(po, self.n, strip)
         output.split(ko, blocks, kj, self["task_blocks"], Guard)
         output.split(strip, strips, sj, self["task_strips"], Guard)
@@ -73,16 +74,25 @@ class _Scheduled(Algorithm):
             output.reorder(ki, qi, qo, pi, sj, kj, strips, blocks, self.g)
             if not kernel.across:
                 output.vectorize(ki, kernel.lanes).unroll(ki)
+                if kernel.at_once:
+                    output.unroll(qi)
         else:
             buffer.dim(0).set_stride(hl.Expr())
             buffer.dim(2).set_stride(1)
             output.reorder(qi, ki, qo, pi, sj, kj, strips, blocks, self.g)
             output.vectorize(qi, kernel.lanes if kernel.across else kernel.pixels)
+            if kernel.at_once:
+                output.unroll(qi).unroll(ki)
         output.fuse(strips, blocks, task).parallel(task).never_partition_all()
         self.tile_loop, self.strip_loop, self.block_loop = qo, sj, kj
 
     def _schedule_tile(self) -> None:
-        kernel, reduction = self.kernel, self.reduction
+        kernel = self.kernel
+        if kernel.at_once:
+            self.sum.compute_at(self.output, self.tile_loop).store_in(hl.MemoryType.Register)
+            self.sum.bound_extent(self.block, 1).bound_extent(self.tile, 1)
+            self._schedule_sums([self.sum])
+            return
         # The stored tile may be addressed in a loop; the sum may not, or it would leave the registers.
         self.stored.compute_at(self.output, self.tile_loop).store_in(hl.MemoryType.Stack)
         if kernel.turned_output:
@@ -93,6 +103,10 @@ class _Scheduled(Algorithm):
             self.held.dim(0).set_stride(hl.Expr())
             for own in self.owned:
                 tiles.append(own.compute_at(self.stored, self.block).store_in(hl.MemoryType.Stack))
+        self._schedule_sums(tiles)
+
+    def _schedule_sums(self, tiles: list[Any]) -> None:
+        kernel, reduction = self.kernel, self.reduction
         for stage in tiles:
             stage.bound(self.lane, 0, kernel.vector_run).bound(self.pixel, 0, kernel.pixels)
             stage.vectorize(self.lane, kernel.lanes).unroll(self.lane).unroll(self.pixel)
@@ -130,6 +144,10 @@ class _Scheduled(Algorithm):
         if kernel.across:
             # A few filters: copied as they come.
             packed.bound(self.pixel, 0, kernel.pixels)
+            if kernel.filters_innermost:
+                self.weight.dim(0).set_stride(hl.Expr())
+                self.weight.dim(1).set_stride(1)
+                packed.vectorize(self.pixel)
         elif kernel.filters_innermost:
             self.weight.dim(0).set_stride(hl.Expr())
             self.weight.dim(1).set_stride(1)
@@ -150,14 +168,13 @@ class _Scheduled(Algorithm):
             source.dim(0).set_stride(1)
         else:
             source.dim(0).set_stride(hl.Expr())
-            if not kernel.direct:
+            if kernel.across or not kernel.direct:
                 source.dim(2).set_stride(1)
         if kernel.direct:
             return
         scratch = self.scratch.compute_at(self.output, self.strip_loop)
         if kernel.whole_pixels:
-            width = self.site.packed if self.site.packed > 1 else 16
-            scratch.vectorize(self.c, width, Guard).never_partition_all()
+            scratch.vectorize(self.c, 16, Guard).never_partition_all()
         else:
             order = (self.x, self.c, self.g, self.y, self.n)
             scratch.reorder_storage(*order).reorder(*order)

@@ -28,6 +28,7 @@ _FOUR_VECTORS = 0.94
 """The time of a site in a tile of four vectors over that in one of two (median over ResNet layers on Zen 4):
 each broadcast input serves twice as many filters."""
 _FEW_FILTERS = 8
+_FILTERS_ACROSS = 8
 _TILE_FILTERS = (1, 2, 4, 6, 8)
 
 
@@ -69,18 +70,44 @@ def choose_class(
     channels_last_output: bool,
     direct: bool,
     filters_innermost: bool = False,
+    bordered: bool = False,
 ) -> KernelClass:
-    """The class whose tile wastes least of `extents`."""
+    """The class whose tile wastes least of `extents`; `bordered` says that the input is laid out for the
+    kernel, with its border and slack."""
+    # Words of signs, whose weights are laid out for the kernel as well.
+    words = SITES[site].element == hl.Int(32)
+    filters_innermost = filters_innermost or words
     layouts = channels_last_input, channels_last_output
     narrow = extents.channels < extents.filter_x
     if not (direct or filters_innermost) and (across := _across(site, extents)) is not None:
         return KernelClass(site, *across, *layouts, direct=False, narrow=narrow, across=True)
+    if words and not channels_last_output and (vectors := _vectors_across(extents)):
+        lanes = vector_bytes() // 4
+        return KernelClass(
+            site,
+            lanes,
+            vectors,
+            _FILTERS_ACROSS,
+            channels_last_input=False,
+            channels_last_output=False,
+            direct=True,
+            narrow=False,
+            across=True,
+            filters_innermost=True,
+            slack=True,
+            filter_axes=0,
+            whole_filters=extents.filters % _FILTERS_ACROSS == 0,
+            whole_columns=extents.columns % (lanes * vectors) == 0,
+        )
     # A u8 lane is the eight bytes whose differences one SAD lane sums.
     lanes = vector_bytes() // (8 if SITES[site].packed > 1 else 4)
     while lanes > 4 and extents.filters <= lanes // 2:
         lanes //= 2
-    vectors, pixels = _tile(site, extents, lanes, filters_innermost)
+    vectors, pixels = _tile(site, extents, lanes, filters_innermost, bordered)
     taps = extents.channels * extents.filter_y * extents.filter_x
+    axes = 2
+    if bordered and extents.filter_x == 1:
+        axes = 0 if extents.filter_y == 1 else 1
     squares = SITES[site].packed == 1 and taps % lanes == 0 and not filters_innermost
     return KernelClass(
         site,
@@ -92,11 +119,16 @@ def choose_class(
         narrow,
         whole_squares=squares,
         filters_innermost=filters_innermost,
-        slack=SITES[site].scaled,
+        slack=bordered,
+        filter_axes=axes,
+        whole_filters=bordered and extents.filters % (lanes * vectors) == 0,
+        whole_columns=bordered and extents.columns % pixels == 0,
     )
 
 
-def _tile(site: str, extents: Extents, lanes: int, filters_innermost: bool) -> tuple[int, int]:
+def _tile(
+    site: str, extents: Extents, lanes: int, filters_innermost: bool, bordered: bool
+) -> tuple[int, int]:
     """(vectors, pixels) of the tile that spends least time on `extents` and what it adds to fill itself."""
     held = len(SITES[site].held)
     counts: tuple[int, ...] = (1,)
@@ -108,16 +140,21 @@ def _tile(site: str, extents: Extents, lanes: int, filters_innermost: bool) -> t
         sites = _rounded(extents.filters, lanes * vectors) * _rounded(extents.columns, pixels)
         return sites * (_FOUR_VECTORS if vectors == 4 else 1)
 
+    wide = vector_bytes() >= 64
+    registers, short = (32, 5) if wide else (16, 3)
     tiles = [
         (vectors, pixels)
-        for vectors, widths in (_PIXELS_WIDE if vector_bytes() >= 64 else _PIXELS_NARROW).items()
+        for vectors, widths in (_PIXELS_WIDE if wide else _PIXELS_NARROW).items()
         for pixels in widths
         if vectors in counts
         # What is held needs as many registers as the sums.
-        and (not held or pixels * vectors <= 16 // held)
-        # Fewer sums than sixteen are too few to hide their latency: only where little is there.
-        and (pixels > 5 or vectors == 4 or extents.columns <= 5)
+        and (not held or pixels * vectors <= registers // 2 // held)
+        # A short tile has too few sums to hide their latency: only where little is there.
+        and (pixels > short or vectors == 4 or extents.columns <= short)
     ]
+    if bordered and counts == (1,):
+        # A long tile hides the latency of short sums.
+        tiles.sort(key=lambda tile: -tile[1])
     return min(tiles, key=time)
 
 
@@ -134,6 +171,19 @@ def _across(site: str, extents: Extents) -> tuple[int, int, int] | None:
     most = 4 if filters <= 4 else 2
     vectors = min(range(1, most + 1), key=lambda count: (_rounded(extents.columns, lanes * count), -count))
     return lanes, vectors, filters
+
+
+def _vectors_across(extents: Extents) -> int:
+    """Vectors of a tile of words that lies along a row of pixels, in a 1×1 layer at stride 1 whose rows are
+    long; 0 where turning a tile of filters costs less."""
+    lanes = vector_bytes() // 4
+    if (extents.filter_y, extents.filter_x, extents.stride_y, extents.stride_x) != (1, 1, 1, 1):
+        return 0
+    vectors = min((2, 1), key=lambda count: _rounded(extents.columns, lanes * count))
+    # In operations for a vector of outputs, of which turning takes about four.
+    work = 1.5 * extents.channels + 2.5
+    wasted = (_rounded(extents.columns, lanes * vectors) / extents.columns - 1) * work
+    return vectors if wasted < 4 else 0
 
 
 def partition(kernel: KernelClass, extents: Extents, threads: int) -> Partition:

@@ -7,12 +7,10 @@ from functools import cache, lru_cache
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from addercost.kernels.cpu import depthwise
 from addercost.kernels.cpu.buffers import View, halide_buffer
-from addercost.kernels.cpu.interleave import channels_last_bytes
 from addercost.kernels.cpu.kernel_class import KernelClass
 from addercost.kernels.cpu.pipeline import compile_kernel
 from addercost.kernels.cpu.plan import Extents, choose_class, partition
@@ -55,7 +53,7 @@ def convolve(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Te
     place = (input.shape, input.stride(), weight.shape, weight.stride())
     plan = _plan(site, *place, geometry, layout, torch.get_num_threads())
     if plan.copied:
-        input, weight = _prepared(site, input, weight, geometry, plan.transposed)
+        input, weight = _prepared(input, weight, geometry, plan.transposed)
     output = torch.empty(plan.shape, dtype=SITES[site].output, memory_format=layout)
     compiled(plan.kernel)(
         halide_buffer(input, plan.source),
@@ -100,7 +98,7 @@ def _plan(
     groups, direct = geometry.groups, _is_direct(given_weight, geometry)
     # A column of outputs is turned into a row: the schedule tiles rows.
     transposed = shape[3] == 1 and shape[2] > 1
-    input, weight = _prepared(site, given, given_weight, geometry, transposed)
+    input, weight = _prepared(given, given_weight, geometry, transposed)
     copied = not all(
         now is before or now._base is before for now, before in ((input, given), (weight, given_weight))
     )
@@ -127,15 +125,11 @@ def _plan(
     )
 
 
-def _prepared(
-    site: str, input: Tensor, weight: Tensor, geometry: Geometry, transposed: bool
-) -> tuple[Tensor, Tensor]:
+def _prepared(input: Tensor, weight: Tensor, geometry: Geometry, transposed: bool) -> tuple[Tensor, Tensor]:
     """The image as a kernel can read it, and the weight as [G, K/G, C·R·S]."""
     if transposed:
         input, weight = input.transpose(2, 3), weight.transpose(2, 3)
-    if SITES[site].packed > 1:
-        input, weight = _whole_lanes(input, weight, geometry.groups, SITES[site].packed)
-    elif not _is_direct(weight, geometry):
+    if not _is_direct(weight, geometry):
         input = readable(input)
     groups = geometry.groups
     return input, weight.reshape(groups, weight.shape[0] // groups, -1).contiguous()
@@ -154,19 +148,6 @@ def readable(image: Tensor, layout: torch.memory_format = torch.channels_last) -
     if image.stride(1) == 1 or (image.stride(3) == 1 and image.shape[3] > 1):
         return image
     return image.contiguous(memory_format=layout)
-
-
-def _whole_lanes(input: Tensor, weight: Tensor, groups: int, packed: int) -> tuple[Tensor, Tensor]:
-    """Channels-last bytes, with zero channels on both sides up to a multiple of `packed`.
-
-    The weight comes back as [K, R, S, C]. Copies only what is not in this form already.
-    """
-    missing = -weight.shape[1] % packed
-    if missing:
-        grouped: Tensor = input.unflatten(1, (groups, -1))
-        input = F.pad(grouped, (0, 0, 0, 0, 0, missing)).flatten(1, 2)
-        weight = F.pad(weight, (0, 0, 0, 0, 0, missing))
-    return channels_last_bytes(input), weight.permute(0, 2, 3, 1)
 
 
 def grouped(image: Tensor, groups: int) -> Tensor:

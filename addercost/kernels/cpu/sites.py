@@ -105,10 +105,29 @@ SITES = {
             torch.int32,
             torch.float32,
             lambda x, w: hl.popcount(x ^ w),
-            finish=lambda differing, terms: terms - 2 * differing,
+            # Exact: both are far below 2²⁴. In floats it is one operation instead of two.
+            finish=lambda differing, terms: (
+                hl.cast(hl.Float(32), terms) - hl.f32(2) * hl.cast(hl.Float(32), differing)
+            ),
             scaled=True,
         ),
-        # a lane sums eight absolute differences: the SAD instruction
-        Site("adder_u8", torch.uint8, torch.int32, lambda x, w: hl.cast(hl.UInt(64), hl.absd(x, w)), 8),
+        # A lane sums eight absolute differences: the SAD instruction.
+        Site(
+            "adder_u8",
+            torch.uint8,
+            torch.int32,
+            lambda x, w: hl.cast(hl.UInt(64), hl.absd(x, w)),
+            packed=8,
+            finish=lambda total, terms: -hl.cast(hl.Int(32), total),
+        ),
+        Site(
+            "adder_u8_scaled",
+            torch.uint8,
+            torch.float32,
+            lambda x, w: hl.cast(hl.UInt(64), hl.absd(x, w)),
+            packed=8,
+            finish=lambda total, terms: hl.cast(hl.Float(32), -hl.cast(hl.Int(32), total)),
+            scaled=True,
+        ),
     )
 }

@@ -10,7 +10,7 @@ import torch
 import triton
 from torch import Tensor
 
-from addercost.kernels import dispatch, precision
+from addercost.kernels import dispatch, precision, reference
 from addercost.kernels.gpu import launch
 from addercost.kernels.problem import Geometry, empty_output
 from addercost.kernels.signs import unpack_factors, words_by_filter
@@ -68,7 +68,23 @@ def adder_u8_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tenso
     return launch.convolve("adder_u8", words, weight_words, geometry, output, _EMULATE)
 
 
-def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
+def adder_quantized_forward(
+    input: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, zero: int, geometry: Geometry
+) -> Tensor | None:
+    if input.device.type != "cuda" or input.numel() == 0:
+        return None
+
+    def convolve(codes: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+        sums = adder_u8_forward(codes, weight, geometry)
+        assert sums is not None, "it takes every image on a GPU that is not empty"
+        return sums
+
+    return reference.adder_quantized_forward(input, weight, scale, bias, zero, geometry, convolve)
+
+
+def binary_forward(
+    input: Tensor, weight: Tensor, geometry: Geometry, scale: Tensor | None = None
+) -> Tensor | None:
     if not _supported(input, weight) or not torch.isfinite(input.sum() + weight.sum()):
         # A NaN has no sign bit to pack; the reference keeps it.
         return None
@@ -76,7 +92,8 @@ def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor 
     differing = _output(input, weight, geometry, torch.int32)
     launch.convolve("xnor", words, weight_words, geometry, differing, _EMULATE)
     result = empty_output(input, list(differing.shape))
-    return result.copy_(differing.mul_(-2).add_(weight[0].numel()))
+    result.copy_(differing.mul_(-2).add_(weight[0].numel()))
+    return result if scale is None else result.mul_(scale[:, None, None])
 
 
 def binary_packed_forward(

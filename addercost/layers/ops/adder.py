@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from addercost.errors import ArgumentError
+from addercost.errors import ArgumentError, ShapeError
 from addercost.kernels import dispatch
-from addercost.kernels.problem import Geometry, convolution_shape, empty_output
+from addercost.kernels.problem import Geometry, convolution_shape, empty_output, output_shape
 from addercost.layers.ops import library
 from addercost.layers.ops.pair import Gradients, define_pair
 
@@ -94,6 +94,42 @@ conv2d_u8 = library.define(
     f"Tensor input, Tensor weight, int pad_value, {library.GEOMETRY}",
     _conv2d_u8,
     _conv2d_u8_fake,
+)
+
+
+def _quantized_shape(
+    input: Tensor, weight: Tensor, bias: Tensor | None, place: Sequence[Any]
+) -> tuple[Geometry, list[int]]:
+    geometry = Geometry.of(*place)
+    shape = output_shape(input, tuple(weight.shape), geometry)
+    if not input.is_floating_point() or weight.dtype != torch.uint8:
+        raise ShapeError(f"expected a float input and a uint8 weight, got {input.dtype} and {weight.dtype}")
+    if bias is not None and bias.shape != (shape[1],):
+        raise ShapeError(f"bias must have shape ({shape[1]},), got {tuple(bias.shape)}")
+    return geometry, shape
+
+
+def _conv2d_quantized(
+    input: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, zero: int, *place: Any
+) -> Tensor:
+    """-scale · Σ|q(x) - w| (+ bias), q(x) the byte codes of a float input, a padded tap being `zero`."""
+    geometry, shape = _quantized_shape(input, weight, bias, place)
+    if input.numel() == 0:
+        return empty_output(input, shape)
+    return dispatch.adder_quantized_forward(input, weight, scale, bias, zero, geometry)
+
+
+def _conv2d_quantized_fake(
+    input: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, zero: int, *place: Any
+) -> Tensor:
+    return empty_output(input, _quantized_shape(input, weight, bias, place)[1])
+
+
+conv2d_quantized = library.define(
+    "adder_conv2d_quantized",
+    f"Tensor input, Tensor weight, Tensor scale, Tensor? bias, int zero, {library.GEOMETRY}",
+    _conv2d_quantized,
+    _conv2d_quantized_fake,
 )
 
 _GRADIENT_ARGUMENTS = f"Tensor grad, Tensor input, Tensor weight, {library.GEOMETRY}, str gradient"

@@ -27,7 +27,7 @@ def filter_scale(weight: Tensor) -> Tensor:
 
 
 def _convolve(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
-    return dispatch.binary_forward(input, weight, geometry).mul_(filter_scale(weight)[:, None, None])
+    return dispatch.binary_forward(input, weight, geometry, filter_scale(weight))
 
 
 def _gradients(
