@@ -34,7 +34,6 @@ from addercost.trace.record import ArgValue, OpCall, TensorSpec
 from addercost.trace.recorder import OpInfo, Recorder, known_op_info
 from addercost.trace.shapes import FAST_SHAPES
 
-_META = torch.device("meta")
 # Asked at every call of every module.
 _dispatch_modes = torch._C._len_torch_dispatch_stack
 _function_modes = torch._C._len_torch_function_stack
@@ -43,19 +42,6 @@ _is_grad_enabled = torch.is_grad_enabled
 _is_inference = torch.is_inference_mode_enabled
 _FAST = frozenset(map(id, FAST_SHAPES))
 """Operators whose output is decided by shapes, and mostly new. Theirs `__hash__` is slow."""
-
-
-_SPARE = 16
-"""Tensors made at a time: to step out of the dispatcher's way takes half as long as to make one."""
-
-
-def _make_spare(output: Output) -> None:
-    with torch._C._DisableTorchDispatch():
-        for _ in range(_SPARE):
-            made = torch.empty_strided(output.spec.shape, output.stride, dtype=output.dtype, device=_META)
-            if output.offset:
-                made = made.as_strided(output.spec.shape, output.stride, output.offset)
-            output.spare.append(made)
 
 
 class ClosedError(Exception):
@@ -304,10 +290,10 @@ class BlockRecorder(Recorder):
         return outputs
 
     def _made(self, output: Output) -> Tensor:
-        spec, state, alone, _, _, _, spare = output
-        if not spare:
-            _make_spare(output)
-        made = spare.pop()
+        spec, state, alone, stride, dtype, offset, spare = output
+        if not spare.tensors:
+            spare.fill(spec.shape, stride, dtype, offset)
+        made = spare.tensors.pop()
         key = id(made)
         born = self._born[key] = len(self._born)
         self._specs[key] = spec
@@ -319,7 +305,7 @@ class BlockRecorder(Recorder):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         known = None
-        if not self._more_tags and id(func) in _FAST and not (_is_grad_enabled() or _is_inference()):
+        if id(func) in _FAST and not (self._more_tags or _is_grad_enabled() or _is_inference()):
             key = self._call_key(func, args, kwargs)
             known = self._cache.calls.get(key) if key is not None else None
         if known is None:
@@ -404,7 +390,7 @@ class BlockRecorder(Recorder):
         if may_be_recognised(call.name):
             self.recognisable = True
             self._spoil()
-        if func.__class__ is torch._ops.OpOverload and torch.Tag.inplace_view in func.tags:
+        elif func.__class__ is torch._ops.OpOverload and torch.Tag.inplace_view in func.tags:
             self._spoil()
             self._given.clear()
         elif id(func) in _FAST and not self._more_tags:
