@@ -6,7 +6,7 @@ A file of one's own defines `architectures`: a sequence, or a function that retu
 
 factory: called without arguments, in a worker, it returns the module. inputs: a tensor, a tuple or a dict
 as a model file's `example_inputs`, or a function from a batch size to one. facts: further columns by name,
-such as `{"accuracy": 93.1}`: numbers, texts or None.
+such as `{"accuracy": 93.1}`: numbers, texts or None. An `Architecture` serves as well, and can promise more.
 """
 
 from __future__ import annotations

@@ -16,6 +16,8 @@ _MOST_BLOCKS = 8_000
 """Blocks kept between models. Past it all are forgotten, so that memory does not grow with a sweep."""
 
 
+_META = torch.device("meta")
+_MOST_SPARE = 16
 _MOST_PLACES = 256
 """Places kept of one block or call, likewise."""
 
@@ -26,10 +28,28 @@ class SameAsInput(NamedTuple):
     number: int
 
 
+class Spare:
+    """Tensors made for outputs that are alike, which nobody has seen yet: to step out of the dispatcher's way
+    takes half as long as to make one, so that more are made at a time the more are used.
+    """
+
+    __slots__ = ("_many", "tensors")
+
+    def __init__(self) -> None:
+        self.tensors: list[Tensor] = []
+        self._many = 1
+
+    def fill(self, shape: tuple[int, ...], stride: tuple[int, ...], dtype: torch.dtype, offset: int) -> None:
+        with torch._C._DisableTorchDispatch():
+            for _ in range(self._many):
+                made = torch.empty_strided(shape, stride, dtype=dtype, device=_META)
+                self.tensors.append(made.as_strided(shape, stride, offset) if offset else made)
+        self._many = min(2 * self._many, _MOST_SPARE)
+
+
 class Output(NamedTuple):
     """An output to make again. spec: what calls say of it; given: the number of all that can be told of it;
-    alone: the same as what a forward is given and nothing else. spare: tensors made for such outputs, which
-    nobody has seen yet.
+    alone: the same as what a forward is given and nothing else.
     """
 
     spec: TensorSpec
@@ -38,7 +58,7 @@ class Output(NamedTuple):
     stride: tuple[int, ...]
     dtype: torch.dtype
     offset: int
-    spare: list[Tensor]
+    spare: Spare
 
 
 class KnownModule:
@@ -126,11 +146,11 @@ class BlockCache:
         self.numbers = Numbers()
         self.modules: dict[tuple[int, int], KnownModule] = {}
         self.calls: dict[Hashable, KnownCall] = {}
-        self._spare: dict[int, list[Tensor]] = {}
+        self._spare: dict[int, Spare] = {}
 
-    def spare(self, given: int) -> list[Tensor]:
-        """The spare tensors of all outputs of that number."""
-        return self._spare.setdefault(given, [])
+    def spare(self, given: int) -> Spare:
+        """What all outputs of that number have in common."""
+        return self._spare.setdefault(given, Spare())
 
     def trim(self) -> None:
         """Forgets everything when it has become much. Only between models."""

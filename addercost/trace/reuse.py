@@ -9,7 +9,7 @@ tensor, or by how often it was called, counted outside of every module.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import torch
@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from addercost.trace.block_cache import (
     BlockCache,
     CallOf,
-    KnownCall,
     KnownModule,
     Output,
     Recorded,
@@ -27,14 +26,14 @@ from addercost.trace.block_cache import (
     told,
 )
 from addercost.trace.blocks import Block, Item, OutsideError, stripped
-from addercost.trace.fingerprint import Fingerprints, UnreadableError, frozen, own_state, tensor_state
+from addercost.trace.fingerprint import Fingerprints, UnreadableError, frozen, own_state
 from addercost.trace.modules import ModuleTree, type_name
 from addercost.trace.patterns import may_be_recognised
-from addercost.trace.record import ArgValue, OpCall, TensorSpec
-from addercost.trace.recorder import OpInfo, Recorder, known_op_info
+from addercost.trace.record import ArgValue, OpCall
+from addercost.trace.recorder import OpInfo
 from addercost.trace.shapes import FAST_SHAPES
+from addercost.trace.tensor_recorder import TensorRecorder
 
-_META = torch.device("meta")
 # Asked at every call of every module.
 _dispatch_modes = torch._C._len_torch_dispatch_stack
 _function_modes = torch._C._len_torch_function_stack
@@ -42,20 +41,7 @@ _is_any_autocast = torch._C._is_any_autocast_enabled
 _is_grad_enabled = torch.is_grad_enabled
 _is_inference = torch.is_inference_mode_enabled
 _FAST = frozenset(map(id, FAST_SHAPES))
-"""Operators whose output is decided by shapes, and mostly new. Theirs `__hash__` is slow."""
-
-
-_SPARE = 16
-"""Tensors made at a time: to step out of the dispatcher's way takes half as long as to make one."""
-
-
-def _make_spare(output: Output) -> None:
-    with torch._C._DisableTorchDispatch():
-        for _ in range(_SPARE):
-            made = torch.empty_strided(output.spec.shape, output.stride, dtype=output.dtype, device=_META)
-            if output.offset:
-                made = made.as_strided(output.spec.shape, output.stride, output.offset)
-            output.spare.append(made)
+"""Operators whose output is decided by shapes, and mostly new; by id, since their `__hash__` is slow."""
 
 
 class ClosedError(Exception):
@@ -75,7 +61,7 @@ class _Frame:
         self.spoilt = False
 
 
-class BlockRecorder(Recorder):
+class BlockRecorder(TensorRecorder):
     """Records items instead of calls; `intercept` stands between the module tree and each module's forward.
 
     stand_ins: a module at several places stands for one of its own at each.
@@ -84,15 +70,10 @@ class BlockRecorder(Recorder):
     def __init__(
         self, tree: ModuleTree, cache: BlockCache, fingerprints: Fingerprints, stand_ins: bool, *args: Any
     ) -> None:
-        super().__init__(*args)
+        super().__init__(cache, *args)
         self._tree = tree
-        self._cache = cache
         self._fingerprints = fingerprints
         self._stand_ins = stand_ins
-        self._born: dict[int, int] = {}
-        self._given: dict[int, tuple[int, int, int, Output | None]] = {}
-        """By tensor: all that can be told of it as a number, the same as a forward's only argument, when it
-        was born, and what it was made by."""
         self._frames = [_Frame("", "", -1, frozenset())]
         self._modes = -1
         self.recognisable = False
@@ -241,25 +222,6 @@ class BlockRecorder(Recorder):
             return kind, tuple([(frozen(k), self._argument(item, tensors)) for k, item in value.items()])
         return frozen(value, objects=False)
 
-    def _looked_at(self, tensor: Tensor) -> tuple[int, int, int, Output | None]:
-        """What `_given` holds of a tensor that is no parameter. Raises UnreadableError."""
-        key = id(tensor)
-        seen = self._given.get(key)
-        if seen is None:
-            spec = self._specs.get(key)
-            name, role = self._known.get(key, ("", "constant")) if spec is None else (spec.name, spec.role)
-            if name or role not in ("activation", "input") or type(tensor) is not Tensor:
-                raise UnreadableError
-            state, alone = self._numbered(tensor, role)
-            seen = self._given[key] = state, alone, self._born.get(key, -1), None
-        return seen
-
-    def _numbered(self, tensor: Tensor, role: str) -> tuple[int, int]:
-        """Numbers of all that can be told of a tensor, and of it as a forward's only argument."""
-        numbers = self._cache.numbers
-        state = numbers.of((role, tensor_state(tensor)))
-        return state, numbers.of(((tuple, (("tensor", state),)), None))
-
     def _spoil(self) -> None:
         for frame in self._frames[1:]:
             frame.spoilt = True
@@ -280,19 +242,6 @@ class BlockRecorder(Recorder):
             return value
         raise UnreadableError
 
-    def _output(self, tensor: Tensor) -> Output:
-        if tensor.requires_grad or type(tensor) is not Tensor:
-            raise UnreadableError
-        seen = self._given.get(id(tensor))
-        if seen is not None and seen[3] is not None:
-            return seen[3]
-        spec = self._specs.get(id(tensor))
-        if spec is None or spec.name or spec.role != "activation":
-            raise UnreadableError
-        state, alone = self._numbered(tensor, "activation")
-        offset = int(tensor.storage_offset())
-        return Output(spec, state, alone, tensor.stride(), tensor.dtype, offset, self._cache.spare(state))
-
     def _remade(self, outputs: Any, inputs: Any) -> Any:
         kind = type(outputs)
         if kind is Output:
@@ -303,23 +252,11 @@ class BlockRecorder(Recorder):
             return kind([self._remade(item, inputs) for item in outputs])
         return outputs
 
-    def _made(self, output: Output) -> Tensor:
-        spec, state, alone, _, _, _, spare = output
-        if not spare:
-            _make_spare(output)
-        made = spare.pop()
-        key = id(made)
-        born = self._born[key] = len(self._born)
-        self._specs[key] = spec
-        self._given[key] = state, alone, born, output
-        self._alive.append(made)
-        return made
-
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         known = None
-        if not self._more_tags and id(func) in _FAST and not (_is_grad_enabled() or _is_inference()):
+        if id(func) in _FAST and not (self._more_tags or _is_grad_enabled() or _is_inference()):
             key = self._call_key(func, args, kwargs)
             known = self._cache.calls.get(key) if key is not None else None
         if known is None:
@@ -333,48 +270,6 @@ class BlockRecorder(Recorder):
                 self._spoil()
         frame.items.append(CallOf(known, self._stack.path))
         return self._made(known.output)
-
-    def _call_key(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> Hashable:
-        """The call as far as its output depends on it without its values; None where that cannot be told."""
-        key: list[Hashable] = [id(func)]
-        for value in args:
-            seen = self._given.get(id(value))
-            if seen is not None:
-                key.append(seen[0])
-            elif value is None or isinstance(value, bool | int | float):
-                key.append((type(value), value))
-            elif type(value) is list and all(type(item) is int for item in value):
-                key.append(tuple(value))
-            else:
-                return None
-        for name, value in kwargs.items() if kwargs else ():
-            if value is not None and not isinstance(value, bool | int | float | torch.dtype):
-                return None
-            key.append((name, type(value), value))
-        return tuple(key)
-
-    def _learn(self, call: OpCall, func: Any, args: Any, kwargs: Any, out: Any) -> None:
-        """Keeps a call whose one output is new and decided by what can be told of its arguments."""
-        info = known_op_info(func)
-        if type(out) is not Tensor or info.keeps_role or "inplace" in info.tags:
-            return
-        try:
-            for value in args:
-                if isinstance(value, Tensor):
-                    self._looked_at(value)
-            key = self._call_key(func, args, kwargs)
-            if key is not None:
-                self._cache.calls[key] = KnownCall(call, self._output(out))
-        except UnreadableError:
-            return
-
-    def _remember(self, tensor: Tensor, role: str, name: str) -> TensorSpec:
-        key = id(tensor)
-        if key not in self._born:
-            # What is first seen as an argument was made before everything recorded.
-            made_here = role == "activation" or role == "derived"
-            self._born[key] = len(self._born) if made_here else -1
-        return super()._remember(tensor, role, name)
 
     def _value(self, value: Any) -> ArgValue:
         if isinstance(value, Tensor):
@@ -404,7 +299,7 @@ class BlockRecorder(Recorder):
         if may_be_recognised(call.name):
             self.recognisable = True
             self._spoil()
-        if func.__class__ is torch._ops.OpOverload and torch.Tag.inplace_view in func.tags:
+        elif func.__class__ is torch._ops.OpOverload and torch.Tag.inplace_view in func.tags:
             self._spoil()
             self._given.clear()
         elif id(func) in _FAST and not self._more_tags:
