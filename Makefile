@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 
 help:
 	@echo "make demo          profile LeNet-5-BN and print the paper's comparison"
-	@echo "make test          run the tests"
+	@echo "make test          run the tests, all but those in a browser"
 	@echo "make test-browser  the HTML report in a real browser"
 	@echo "make reports       write reports/ again, the predictions and this machine's measurements"
 	@echo "make predicted-reports  the predictions alone, in seconds"
@@ -22,8 +22,9 @@ demo: $(VENV)/.installed-demo
 	$(BIN)/addercost profile examples/lenet5_bn.py
 	$(BIN)/addercost reproduce latency
 
+# The pages in a browser are test-browser's: they would run twice where Chromium is installed.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --ignore=tests/browser
 
 # Chromium comes from Debian where it is not there yet; without it the tests skip and say so.
 test-browser: $(VENV)/.installed-browser

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from addercost.errors import unknown_name
+
 
 class OpClass(StrEnum):
     """A class of scalar operation on one number format. The order is the order of columns."""
@@ -116,3 +118,10 @@ class Arithmetic(StrEnum):
     """exclusive nor of signs, popcount (XNOR-Net)"""
     SHIFT = "shift"
     """shift by a power-of-two weight, add (DeepShift)"""
+
+
+def arithmetic_named(name: Arithmetic | str) -> Arithmetic:
+    """Raises ArgumentError with the nearest names."""
+    if name not in list(Arithmetic):
+        raise unknown_name("arithmetic", str(name), Arithmetic)
+    return Arithmetic(name)

@@ -73,5 +73,5 @@ def sensitivity(
         count(trace, convention, arithmetic=name, keep_first_last=keep_first_last).total
         for name in ("mac", arithmetic)
     )
-    table = sensitivity_table(processor, one, other, ("mac", arithmetic), spread, draws, seed)
+    table = sensitivity_table(trace.model, processor, one, other, ("mac", arithmetic), spread, draws, seed)
     emit_table(table, table_format, output, force)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from addercost.arithmetic import Arithmetic, OpCounts
+from addercost.arithmetic import Arithmetic, OpCounts, arithmetic_named
 from addercost.counts.call_work import work_of
 from addercost.counts.conventions import CountingConvention, convention_named
 from addercost.counts.memory import traffic
@@ -85,10 +85,10 @@ def count(
     arithmetic: what if every convolution and linear layer used this one instead; products of two activations
     (attention) stay. what_if: other changes of the network, applied before that and in order; see
     `addercost.counts.what_if`. keep_first_last: the first and last of those layers stay as they are, as in
-    the paper. Raises ArgumentError for an unknown convention or what-if.
+    the paper. Raises ArgumentError for an unknown convention, arithmetic or what-if.
     """
     rule = convention_named(convention) if isinstance(convention, str) else convention
-    wanted = Arithmetic(arithmetic) if arithmetic is not None else None
+    wanted = arithmetic_named(arithmetic) if arithmetic is not None else None
     changes = (*what_if, *((wanted.value,) if wanted else ()))
     for change in changes:
         trace = apply(trace, change, keep_first_last)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from addercost.arithmetic import Arithmetic
+from addercost.arithmetic import Arithmetic, arithmetic_named
 from addercost.errors import ModelError
 from addercost.layers.factory import CONVOLUTIONS, LINEARS, conv2d, linear
 from addercost.layers.module import IntOrPair, KernelConv2d, KernelLinear
@@ -21,9 +21,10 @@ def convert(model: nn.Module, arithmetic: Arithmetic | str, keep_first_last: boo
     the model one began with; a module used in several places stays one module. `keep_first_last` leaves the
     first and last of them (in the order of `model.modules()`) as they are, as the papers do.
     Subclasses of `nn.Conv2d` and `nn.Linear` are left alone: their forward is not ours to replace.
-    Raises ModelError for a convolution with string or non-zero-filled padding that has no such form.
+    Raises ModelError for a convolution with string or non-zero-filled padding that has no such form,
+    ArgumentError for an unknown arithmetic.
     """
-    wanted = Arithmetic(arithmetic)
+    wanted = arithmetic_named(arithmetic)
     converted = copy.deepcopy(model)
     sites = {id(module): module for module in converted.modules() if _is_site(module)}
     if keep_first_last:

@@ -89,7 +89,12 @@ def rescued(document: Path) -> bool:
 
 
 def read_measurements(path: Path) -> Measurements:
-    """A saved document, or every whole row of a journal. Raises DataError."""
+    """A saved document, or every whole row of a journal, which is also found by the document's name.
+
+    Raises DataError.
+    """
+    if not path.exists() and journal_path(path).exists():
+        path = journal_path(path)
     if path.suffix == ".journal":
         heading, entries, _ = read_journal(path)
         if heading is None:

@@ -21,6 +21,9 @@ from addercost.report.tables import Column, Kind, Table
 MARGIN = 0.05
 """Smaller changes between two runs are not told: each has its own layout of memory and its own neighbours."""
 
+_LISTED = 6
+"""So many rows that are not compared are named."""
+
 Change = tuple[float, tuple[float, float] | None]
 """A ratio after / before, and its 95 % interval."""
 
@@ -177,14 +180,16 @@ def _notes(diff: BenchDiff) -> Iterator[str]:
     else:
         yield "Changes are after / before, of the median and of the ratio to the reference beside it."
     yield (
-        f"Faster or slower: the 95 % interval of every change lies beyond 1 ± {diff.margin:.0%}, to the same "
-        "side."
+        f"Faster or slower: the 95 % interval of every change lies beyond 1 ± {100 * diff.margin:g} %, to "
+        "the same side."
     )
     for name in ("commit", "addercost"):
         one, two = (m.environment.get(name, "not recorded") for m in (diff.before, diff.after))
         if one != two:
             yield f"{name}: {one}, then {two}"
-    yield from diff.left_out
+    yield from diff.left_out[:_LISTED]
+    if len(diff.left_out) > _LISTED:
+        yield f"and {len(diff.left_out) - _LISTED} more rows that only one has or that cannot be compared"
 
 
 def _name(row: MeasuredRow) -> str:

@@ -13,6 +13,8 @@ from addercost.report.text import printable
 from addercost.units import si
 
 _GIGA = 1e9
+_NAMED = 4
+"""So many rows are named in a note; more are counted."""
 
 
 def bench_table(measurements: Measurements) -> Table:
@@ -29,6 +31,7 @@ def bench_table(measurements: Measurements) -> Table:
         Column("ratio", "time /\nreference", Kind.RATIO),
         Column("ratio_interval", "95 %", optional=True),
         Column("verdict", "than the\nreference"),
+        Column("converged", "con-\nverged", optional=True),
         Column("reference", "reference", optional=True),
         Column("gsites_per_s", "G sites\n/s", Kind.NUMBER, optional=True),
         Column("share_of_limit", "of its\nlimit", Kind.SHARE, optional=True),
@@ -77,7 +80,8 @@ def _cells(row: MeasuredRow, bandwidth: float | None) -> dict[str, Any]:
         "share_of_limit": row.share_of_limit,
         "ratio": ratio,
         "ratio_interval": None if interval is None else f"{interval[0]:.3f}–{interval[1]:.3f}",
-        "verdict": _verdict(row),
+        "verdict": None if row.ratio is None else verdict(row.ratio[1]).value,
+        "converged": None if row.converged is None else "yes" if row.converged else "no",
         "reference": row.reference or None,
         "bandwidth_share": row.bytes_moved / row.median_s / bandwidth
         if bandwidth and row.bytes_moved
@@ -95,13 +99,6 @@ def _cells(row: MeasuredRow, bandwidth: float | None) -> dict[str, Any]:
         cells[f"{p.model}@{p.hardware}"] = p.seconds
         cells[f"error:{p.model}@{p.hardware}"] = p.seconds / row.median_s
     return cells
-
-
-def _verdict(row: MeasuredRow) -> str:
-    words = [verdict(row.ratio[1]).value] if row.ratio is not None else []
-    if row.converged is False:
-        words.append("unconverged")
-    return ", ".join(words)
 
 
 def _failed_cells(row: FailedRow) -> dict[str, Any]:
@@ -186,10 +183,11 @@ def _title(measurements: Measurements) -> str:
 def _notes(measurements: Measurements) -> Iterator[str]:
     yield (
         f"± and 95 %: intervals of the median. Faster or slower: the interval of the ratio lies beyond 1 ± "
-        f"{MARGIN:.0%}."
+        f"{100 * MARGIN:g} %."
     )
     yield "Ratios are to the reference as it ran in turn with the row, not to its own row."
     yield "Of its limit: the rate over that of the arithmetic's bare inner loop, measured beside the row."
+    yield from _unconverged(measurements)
     if any(row.predicted for row in measurements.rows):
         yield "Predicted columns are estimates of cost models, not measurements."
     for row in measurements.failed:
@@ -216,6 +214,18 @@ def _notes(measurements: Measurements) -> Iterator[str]:
     )
     facts = (f"{name} {measurements.environment[name]}" for name in shown if name in measurements.environment)
     yield f"environment: {', '.join(facts)}"
+
+
+def _unconverged(measurements: Measurements) -> Iterator[str]:
+    names = [_name(row) for row in measurements.rows if row.converged is False]
+    if names:
+        which = f" ({', '.join(names)})" if len(names) <= _NAMED else ""
+        asked = measurements.settings.get("precision")
+        yield (
+            f"{len(names)} of {len(measurements.rows)} rows unconverged: when the time limit came, their "
+            f"intervals were wider than the precision asked for{f', {asked} of the median' if asked else ''}"
+            f"{which}"
+        )
 
 
 def _name(row: MeasuredRow | FailedRow) -> str:

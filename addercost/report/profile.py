@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,10 @@ class Profile:
     costs: tuple[ModelCost, ...] = ()
     keep_first_last: bool = False
     energies: tuple[ModelEnergy, ...] = ()
+
+    def __str__(self) -> str:
+        """The layer table, for `print`, as wide as the terminal."""
+        return render(self.to_table(), TableFormat.TABLE, shutil.get_terminal_size().columns).rstrip("\n")
 
     @property
     def estimates(self) -> tuple[ModelCost | ModelEnergy, ...]:

@@ -29,12 +29,12 @@ def rank_table(
     """
     baseline = rows[0].baseline if rows else "mac"
     columns = (
-        Column("model", "Cost model"),
-        Column("hardware", "Processor"),
+        Column("model", "cost model"),
+        Column("hardware", "processor"),
         Column(f"{baseline}_cycles", f"{baseline}\ncycles", Kind.COUNT),
         *(Column(f"{name}_cycles", f"{name}\ncycles", Kind.COUNT, optional=True) for name in alternatives),
         *(Column(f"{name}_advantage", f"{baseline} /\n{name}", Kind.RATIO) for name in alternatives),
-        Column("caveat", "Caveat", optional=True),
+        Column("caveat", "caveat", optional=True),
     )
     found: list[dict[str, Any]] = []
     for row in rows:
@@ -47,11 +47,21 @@ def rank_table(
     notes = ["estimates, not measurements: latency-sum overlaps nothing, throughput everything"]
     if unknown:
         notes.append(f"{unknown} rows have empty cells: the processor's table lacks a figure they need")
+    # The column seldom fits, and a rank by a doubtful figure must not stand without it.
+    doubtful = dict.fromkeys(row.hardware for row in rows if caveats.get(row.hardware))
+    notes += [f"{hardware}: {caveats[hardware]}" for hardware in doubtful]
     return Table(columns, found, title=title, notes=tuple(notes))
 
 
 def sensitivity_table(
-    cpu: Cpu, one: OpCounts, other: OpCounts, names: tuple[str, str], spread: float, draws: int, seed: int
+    model: str,
+    cpu: Cpu,
+    one: OpCounts,
+    other: OpCounts,
+    names: tuple[str, str],
+    spread: float,
+    draws: int,
+    seed: int,
 ) -> Table:
     """The tornado of cycles(one) / cycles(other) by latency-sum, Monte Carlo and break-even below it."""
     import numpy as np
@@ -60,12 +70,12 @@ def sensitivity_table(
     table = latencies([cpu], keys, spread)
     matrix = count_matrix([one, other], keys)
     columns = (
-        Column("figure", "Latency of"),
-        Column("low_cycles", "Low\ncycles", Kind.NUMBER),
-        Column("high_cycles", "High\ncycles", Kind.NUMBER),
+        Column("figure", "latency of"),
+        Column("low_cycles", "low\ncycles", Kind.NUMBER),
+        Column("high_cycles", "high\ncycles", Kind.NUMBER),
         Column("advantage_at_low", f"{names[0]} / {names[1]}\nat low", Kind.RATIO),
         Column("advantage_at_high", "at high", Kind.RATIO),
-        Column("swing", "Swing", Kind.NUMBER),
+        Column("swing", "swing", Kind.NUMBER),
     )
     nominal = cycles(table, matrix)[0]
     notes = [f"a figure without a range of its own moves by ±{100 * spread:g} %, an assumption"]
@@ -95,4 +105,6 @@ def sensitivity_table(
     else:
         if ratio is not None:
             notes.append(f"break-even: equal where a multiplication costs {ratio:.3f} additions")
-    return Table(columns, rows, title=f"Sensitivity on {cpu.title}, latency-sum model", notes=tuple(notes))
+    return Table(
+        columns, rows, title=f"{model}: sensitivity on {cpu.title}, latency-sum model", notes=tuple(notes)
+    )

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from addercost.arithmetic import Arithmetic
+from addercost.arithmetic import Arithmetic, arithmetic_named
 from addercost.errors import ArgumentError, ModelError, unknown_name
 from addercost.trace.build import build, build_real, import_path
 from addercost.trace.candidates import pick
@@ -63,9 +63,7 @@ def _from_zoo(text: str) -> LoadedModel:
     name, _, suffix = text.partition(":")
     if name not in ZOO:
         raise unknown_name("zoo model", name, ZOO)
-    if suffix and suffix not in list(Arithmetic):
-        raise unknown_name("arithmetic", suffix, Arithmetic)
-    arithmetic = Arithmetic(suffix) if suffix else Arithmetic.MAC
+    arithmetic = arithmetic_named(suffix) if suffix else Arithmetic.MAC
     entry = ZOO[name]
 
     def make() -> nn.Module:

@@ -381,6 +381,21 @@ def test_python_api_gives_the_same(addercost: Run) -> None:
     frame = profile.to_frame()
     assert frame["mul"].sum() == 416_520 and len(frame) == 14
     assert "416,520" in profile._repr_html_()
+    assert str(profile) + "\n" == addercost("profile", "zoo:lenet5-bn", "--convention", "macs")
+
+
+def test_python_api_names_the_nearest_arithmetic() -> None:
+    import torch
+
+    import addercost as package
+
+    model, x = torch.nn.Linear(3, 4), torch.zeros(1, 3)
+    for wrong in (
+        lambda: package.convert(model, "addr"),
+        lambda: package.profile(model, x, arithmetic="addr"),
+    ):
+        with pytest.raises(package.AddercostError, match="did you mean adder"):
+            wrong()
 
 
 def test_python_api_takes_modules_on_any_device() -> None:

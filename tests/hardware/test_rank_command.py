@@ -38,6 +38,13 @@ def test_int8_forms_and_xnor_have_columns(ranking):
     assert {"xnor_advantage", "int8-mac_advantage", "int8-adder_advantage", "caveat"} <= ranking[0].keys()
 
 
+def test_a_doubtful_figure_does_not_lead_unsaid():
+    """Lunar Lake leads by throughput, by a multiply-add of which its table says that it is doubtful."""
+    result = CliRunner().invoke(rank, ["zoo:lenet5-bn", "--cost-model", "throughput", "--top", "1"])
+    assert "2.000×" in result.output
+    assert "intel-lunarlake-p: the model's FMA throughput is doubtful" in result.output
+
+
 def test_top_keeps_the_first_of_each_model():
     found = rows(rank, "zoo:lenet5-bn", "--top", "2")
     assert [row["model"] for row in found] == ["latency-sum"] * 2 + ["throughput"] * 2

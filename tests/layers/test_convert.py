@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from addercost.arithmetic import Arithmetic
-from addercost.errors import ModelError
+from addercost.errors import ArgumentError, ModelError
 from addercost.layers import AdderConv2d, AdderLinear, BinaryConv2d, ShiftConv2d, convert
 
 
@@ -134,5 +134,5 @@ def test_other_padding_modes_are_refused() -> None:
 
 
 def test_unknown_arithmetic_is_an_error() -> None:
-    with pytest.raises(ValueError, match="multiply"):
+    with pytest.raises(ArgumentError, match="multiply"):
         convert(nn.Linear(1, 1), "multiply")

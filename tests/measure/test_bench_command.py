@@ -19,6 +19,7 @@ from addercost.measure.bench import timed_row
 from addercost.measure.runner import Effort
 from addercost.measure.session import BenchSettings, open_device
 from addercost.measure.store import journal_path, read_measurements
+from addercost.report.bench_table import bench_table
 from addercost.report.measurements import MeasuredRow, Measurements, measurements_to_json
 
 SHAPE = "1,8,6,6,8,3,1,1"
@@ -102,6 +103,23 @@ def test_estimates_added_later_are_those_of_a_run_with_them(device: ScriptedDevi
     assert found.settings["cpus"] == "amd-zen4"
 
 
+@pytest.mark.parametrize(("rows", "named"), [(2, True), (9, False)])
+def test_what_did_not_converge_is_counted_and_few_are_named(rows: int, named: bool) -> None:
+    """A verdict is one word, so that a script can compare it."""
+    made = [
+        MeasuredRow(
+            f"layer{i}", "adder", (2e-3,) * 24, "addercost layer", reference="torch fp32",
+            reference_samples_s=(1e-3,) * 24, converged=i == 0,
+        )
+        for i in range(rows)
+    ]  # fmt: skip
+    table = bench_table(Measurements("net", {"cpu": "c"}, tuple(made), settings={"precision": "0.01"}))
+    assert [row["verdict"] for row in table.rows] == ["slower"] * rows
+    assert [row["converged"] for row in table.rows] == ["yes"] + ["no"] * (rows - 1)
+    (note,) = (note for note in table.notes if "unconverged" in note)
+    assert note.startswith(f"{rows - 1} of {rows} rows") and ("layer1" in note) == named
+
+
 def test_without_estimates_there_is_nothing_to_compare(
     device: ScriptedDevice, tmp_path: Path, capsys
 ) -> None:
@@ -138,7 +156,8 @@ def test_a_killed_run_goes_on(device: ScriptedDevice, tmp_path: Path, monkeypatc
     assert bench(*arguments) == 130
     assert journal_path(out).exists() and not out.exists()
     before = len(read_measurements(journal_path(out)).rows)
-    assert before > 0
+    # The document's own name finds it, too.
+    assert before == len(read_measurements(out).rows) > 0
     capsys.readouterr()
     left[0] = 0
     assert bench(*arguments) == 0

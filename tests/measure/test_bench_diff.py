@@ -119,6 +119,13 @@ def test_rows_of_one_side_are_listed() -> None:
     )
 
 
+def test_many_rows_of_one_side_are_counted() -> None:
+    both = row("a", 1)
+    found = diff_benchmarks(run_of(both, *(row(f"b{i}", 1, case=f"b{i}") for i in range(20))), run_of(both))
+    notes = bench_diff_table(found).notes
+    assert sum(note.startswith("only in the first") for note in notes) == 6 and "14 more rows" in notes[-1]
+
+
 def test_warm_is_not_compared_with_cold() -> None:
     with pytest.raises(DataError, match="no row in common"):
         diff_benchmarks(run_of(row("a", 1)), run_of(row("a", 1, cache="cold")))
