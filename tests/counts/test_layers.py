@@ -185,12 +185,15 @@ def test_a_packed_binary_layer() -> None:
 
 
 def test_a_quantised_adder_layer() -> None:
-    """16·6·6 outputs of 8·3·3 differences of bytes, summed in 32 bits."""
+    """16·6·6 outputs of 8·3·3 differences of bytes, summed in 32 bits and times the scale; each of 8·6·6 inputs
+    is divided, rounded, moved and kept within two ends."""
     x, layer = torch.randn(1, 8, 6, 6), layers.AdderConv2d(8, 16, 3, padding=1).eval()
     counts = count(trace(nn.Sequential(layers.quantize_adder(layer, x)), x))
     formats = counts.total.by_format()
     assert counts.complete and counts.mac_sites == 16 * 36 * 72
     assert formats["uint8"]["add"] == 16 * 36 * 72 and formats["int32"]["add"] == 16 * 36 * 72
+    inputs, outputs = 8 * 36, 16 * 36
+    assert formats["fp32"] == {"divide": inputs, "add": 2 * inputs, "compare": 2 * inputs, "mul": outputs}
 
 
 def test_bytes_of_a_linear_layer() -> None:

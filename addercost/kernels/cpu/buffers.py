@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import weakref
 from typing import Any, NamedTuple
 
 import halide as hl
+import torch
 from torch import Tensor
 
 
@@ -33,6 +35,13 @@ def halide_buffer(tensor: Tensor, view: View | None = None) -> Any:
     if tensor.requires_grad:
         tensor = tensor.detach()
     return hl.Buffer(tensor.as_strided(size, stride).numpy())
+
+
+def cleared(elements: int, dtype: torch.dtype) -> Tensor:
+    """Zeros, by this thread alone: torch would have several meet, which takes longer than the zeros."""
+    memory = torch.empty(elements, dtype=dtype)
+    ctypes.memset(memory.data_ptr(), 0, elements * memory.element_size())
+    return memory
 
 
 _kept: dict[int, tuple[weakref.ref[Tensor], int, View, Any]] = {}

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from addercost.kernels.cpu.buffers import cleared
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.cpu.sign_loops import NUMBERS, pack_pixels, pack_rows, pack_runs
 from addercost.kernels.signs import WORD, words_of
@@ -52,7 +53,9 @@ class Packing:
 
     def fresh(self) -> Tensor:
         """Memory for the words, the border clear."""
-        return (torch.zeros if self.bordered else torch.empty)(self.elements, dtype=torch.int32)
+        if self.bordered:
+            return cleared(self.elements, torch.int32)
+        return torch.empty(self.elements, dtype=torch.int32)
 
     def met_nan(self, image: Tensor, memory: Tensor) -> bool:
         """Packs `image` into `memory`, whose border stays as it is; whether there was a NaN."""
@@ -78,11 +81,13 @@ def plan_packing(
     pixel = 1 if planar else total
     row, word = columns * pixel, rows * columns if planar else 1
     target = (rows * columns * total, row, pixel, word)
+    # One channel is a row of pixels as well, which takes more of them at a time.
+    pixels_lie = stride[1] == 1 if c > 1 else w > 1 and stride[3] not in (1, 2)
     calls = []
     for share in shares(n, h, n * c * h * w, threads):
         extents = (share.images, share.rows, w, groups, words, c // groups)
         numbers = dict(zip(NUMBERS, (*extents, *stride, *target), strict=True))
-        loops = _loops(numbers, stride[1] == 1 or c == 1)
+        loops = _loops(numbers, pixels_lie)
         source = share.first_image * stride[0] + share.first_row * stride[2]
         first = share.first_image * target[0] + (share.first_row + top) * row + left * pixel
         values = (ctypes.c_int64 * len(NUMBERS))(*(numbers[name] for name in NUMBERS))

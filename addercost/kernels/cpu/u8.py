@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from addercost.kernels.cpu.bordered import Bordered, plan_bordered
-from addercost.kernels.cpu.buffers import View, halide_buffer, kept_buffer
+from addercost.kernels.cpu.buffers import View, cleared, halide_buffer, kept_buffer
 from addercost.kernels.cpu.byte_loops import (
     RUN_NUMBERS,
     TURN_NUMBERS,
@@ -63,7 +63,7 @@ def convolve(
     plan = _plan(site, input.shape, input.stride(), weight.shape, geometry, layout, torch.get_num_threads())
     image = input
     for step in plan.steps:
-        laid = (torch.zeros if step.bordered else torch.empty)(step.bytes, dtype=torch.uint8)
+        laid = step.fresh()
         run_shares(step.calls, image.data_ptr(), laid.data_ptr())
         image = laid
     if weight.is_contiguous(memory_format=torch.channels_last) and plan.weight_as_it_lies:
@@ -96,6 +96,12 @@ class _Step:
     calls: tuple[NativeCall, ...]
     bytes: int
     bordered: bool
+
+    def fresh(self) -> Tensor:
+        """Memory for them, the border clear."""
+        if self.bordered:
+            return cleared(self.bytes, torch.uint8)
+        return torch.empty(self.bytes, dtype=torch.uint8)
 
 
 @dataclass(frozen=True, slots=True)
