@@ -33,7 +33,7 @@ from torch import Tensor
 
 from addercost.arithmetic import Arithmetic
 from addercost.kernels import dispatch
-from addercost.kernels.cpu import run
+from addercost.kernels.cpu import run, u8
 from addercost.kernels.cpu.limits import limit_sites_per_second
 from addercost.kernels.problem import Geometry
 from addercost.kernels.signs import pack_factors, pack_filters
@@ -90,7 +90,7 @@ def contenders(layer: Layer, channels_last: bool) -> dict[str, Callable[[], obje
         "adder": lambda: run.convolve("adder", x, w, geometry),
         "mac": lambda: run.convolve("mac", x, w, geometry),
         "torch conv2d": lambda: F.conv2d(x, w, None, layer.stride, layer.padding, 1, groups),
-        "adder u8": lambda: dispatch.adder_u8_forward(codes, weight_codes, geometry),
+        "adder u8": lambda: u8.convolve(codes, weight_codes, geometry),
         "binary packed": lambda: binary_ops.conv2d_packed(x, *packed),
         "adder layer": lambda: adder_ops.conv2d(x, w, None, *arguments, "full"),
         "binary layer": lambda: binary_ops.conv2d(x, w, None, *arguments),

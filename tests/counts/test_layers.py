@@ -185,8 +185,8 @@ def test_a_packed_binary_layer() -> None:
 
 
 def test_a_quantised_adder_layer() -> None:
-    """16·6·6 outputs of 8·3·3 differences of bytes, summed in 32 bits and times the scale; each of 8·6·6 inputs
-    is divided, rounded, moved and kept within two ends."""
+    """16·6·6 outputs of 8·3·3 differences of bytes, summed in 32 bits and times the scale; each of 8·6·6
+    inputs is divided, rounded, moved and kept within two ends."""
     x, layer = torch.randn(1, 8, 6, 6), layers.AdderConv2d(8, 16, 3, padding=1).eval()
     counts = count(trace(nn.Sequential(layers.quantize_adder(layer, x)), x))
     formats = counts.total.by_format()

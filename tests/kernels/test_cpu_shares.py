@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 
 import pytest
 import torch
@@ -92,7 +94,10 @@ def test_a_forked_process_has_threads_of_its_own(three_threads) -> None:  # type
     x = torch.zeros(3, 32, 9, 5)
     packing = cpu_signs.plan_packing(x.shape, x.stride(), 1, threads=3)
     memory = packing.fresh()
-    assert not packing.met_nan(x, memory)
+    # All three have started and wait for work, as far as the pool's own books go in the child too.
+    started = threading.Barrier(3)
+    list(shares._threads(os.getpid(), 3).map(lambda _: started.wait(), range(3)))
+    time.sleep(0.2)
     child = os.fork()
     if not child:
         signal.alarm(30)  # of which it would die if it waited for threads that it does not have
