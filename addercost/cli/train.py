@@ -153,7 +153,7 @@ def train(
         error = report.standard_error_percent
         click.echo(
             f"{report.accuracy_percent:.2f} % of {report.tested:,} test images "
-            f"(standard error {error:.2f}) after {len(report.rows)} epochs; in {printable(str(folder))}"
+            f"(standard error {error:.2f}) after {_epochs(len(report.rows))}; in {printable(str(folder))}"
         )
 
 
@@ -174,9 +174,13 @@ def _plan(settings: TrainSettings) -> str:
         f"model: {printable(settings.model)}, {learn:,} parameters, {layers} layers, {adders} of them adder",
         f"data: {printable(made.data.title)}, {train_images:,} images to train with, {test_images:,} to "
         f"test with, {len(made.data.classes)} classes, {shape}",
-        f"steps: {settings.epochs} epochs of {steps:,} with {settings.batch} images, "
+        f"steps: {_epochs(settings.epochs)} of {steps:,} with {settings.batch} images, "
         f"{train_images - steps * settings.batch} images of an epoch left out",
         f"learning rate: γ {settings.learning_rate:g}, {settings.schedule}, {settings.optimizer}; adder "
         f"layers {settings.rate}, {rate[settings.rate]}, {settings.adder_gradient} gradients",
     )
     return "\n".join(lines)
+
+
+def _epochs(number: int) -> str:
+    return f"{number} epoch" + "s" * (number != 1)

@@ -109,7 +109,8 @@ def _clock() -> Iterator[Finding]:
     slow = found in ("powersave", "ondemand", "conservative", "schedutil")
     mend = "sudo cpupower frequency-set -g performance" if slow else ""
     known = found != "not told" and not slow
-    yield Finding(part, "governor", State.OK if known else State.NOTE, found, mend)
+    text = found if found != "not told" else "the system does not tell it"
+    yield Finding(part, "governor", State.OK if known else State.NOTE, text, mend)
     samples = clock_samples_hz()
     if samples:
         low, high = min(samples), max(samples)
@@ -191,9 +192,18 @@ def package(part: str, name: str, least: str, mend: str, needed: bool, load: boo
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:
-        version = "version not told"
+        version = "of unknown version"
     if least and _numbers(version) and _numbers(version) < _numbers(least):
         return Finding(part, name, State.BROKEN, f"{version}, older than {least}", mend, needed)
+    if name == "torchvision" and _torch() is not None:
+        from addercost.trace.torchvision_models import is_built_for_cuda_only
+
+        if is_built_for_cuda_only():
+            found = (
+                f"{version}, built for CUDA beside a torch without: models work, its operators (nms) do not"
+            )
+            mend = "install the torchvision build made for this torch (pytorch.org, Get started)"
+            return Finding(part, name, State.NOTE, found, mend)
     if load:
         try:
             importlib.import_module(module)
@@ -280,7 +290,7 @@ def _counters(part: str, properties: Any) -> Iterator[Finding]:
         found = f"none ({_words(error)}): no clocks, no energy beside timings"
         yield Finding(part, "counters", State.NOTE, found)
         return
-    yield Finding(part, "driver", State.OK, nvml.driver() or "not told")
+    yield Finding(part, "driver", State.OK, nvml.driver() or "of unknown version")
     clock, most = nvml.clock_hz(), nvml.most_clock_hz()
     if clock and most:
         yield Finding(part, "clock", State.OK, f"{clock / 1e6:.0f} of {most / 1e6:.0f} MHz now")

@@ -182,7 +182,8 @@ def _measured(data: SweepData, device: str) -> str:
     if not environments:
         raise ArgumentError(
             f"every measurement on {device} failed",
-            "`addercost query DIR 'SELECT name, error FROM measured'` says why",
+            "`addercost query DIR 'SELECT name, error FROM measured'` says why; "
+            "`sweep measure --retry-failed` goes again",
         )
     first, *others = environments
     for other in others:

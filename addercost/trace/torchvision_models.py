@@ -23,18 +23,25 @@ _KEPT: list[Any] = []
 """A library's definitions go away with the object."""
 
 
+def is_built_for_cuda_only() -> bool:
+    """Whether a torchvision built for CUDA is beside a torch built without.
+
+    Found by reading its version file, since importing it to see would take seconds and fail.
+    """
+    spec = importlib.util.find_spec("torchvision")
+    if torch.version.cuda is not None or spec is None or spec.origin is None:
+        return False
+    version = Path(spec.origin).with_name("version.py")
+    return version.is_file() and "+cu" in version.read_text(encoding="utf-8")
+
+
 @functools.cache
 def make_importable() -> None:
     """Lets a torchvision built for CUDA be imported beside a CPU-only torch, by us or by the user's code.
 
-    Its compiled operators cannot load there, and its import fails for want of two of their schemas. Found by
-    reading its version file, since importing it to see would take seconds and fail.
+    Its compiled operators cannot load there, and its import fails for want of two of their schemas.
     """
-    spec = importlib.util.find_spec("torchvision")
-    if spec is None or spec.origin is None or "torchvision" in sys.modules:
-        return
-    version = Path(spec.origin).with_name("version.py")
-    if torch.version.cuda is None and version.is_file() and "+cu" in version.read_text(encoding="utf-8"):
+    if "torchvision" not in sys.modules and is_built_for_cuda_only():
         library = torch.library.Library("torchvision", "DEF")
         for schema in _OPERATORS:
             library.define(schema)

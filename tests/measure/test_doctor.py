@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -56,6 +57,18 @@ def test_a_package(stand_in: Any, code: str, version: str, state: State, found: 
     assert finding.state is state
     assert found in finding.found
     assert (finding.mend != "") == (state is State.BROKEN)
+
+
+@pytest.mark.parametrize("load", [False, True])
+def test_a_torchvision_for_another_torch_is_told(load: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its models work here, its own import fails: neither plainly fine nor broken."""
+    pytest.importorskip("torch")
+    from addercost.trace import torchvision_models
+
+    monkeypatch.setattr(torchvision_models, "is_built_for_cuda_only", lambda: True)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    found = package("extra vision", "torchvision", "", "pip install it", False, load)
+    assert found.state is State.NOTE and "made for this torch" in found.mend and not found.fails
 
 
 @pytest.mark.parametrize(("needed", "state"), [(True, State.MISSING), (False, State.OPTIONAL)])

@@ -176,6 +176,31 @@ def test_front() -> None:
     assert [point.label for point in front(points)] == ["0", "1"]
 
 
+def test_caveats_are_marked_in_a_ranking() -> None:
+    from dataclasses import replace
+
+    made = subject_with_everything()
+    ranked = tuple(replace(r, caveat="doubtful" if r.hardware == "cpu49" else "") for r in made.ranked)
+    figure = draw_model("rank", replace(made, ranked=ranked), OPTIONS).figure
+    for axes in figure.axes:
+        labels = [tick.get_text() for tick in axes.get_yticklabels()]
+        assert labels[0] == "cpu49*" and not any(label.endswith("*") for label in labels[1:])
+    assert "*: with a caveat" in figure._supxlabel.get_text()  # type: ignore[attr-defined]
+    plain = draw_model("rank", made, OPTIONS).figure
+    assert "*" not in plain._supxlabel.get_text()  # type: ignore[attr-defined]
+
+
+def test_an_accuracy_has_an_end_and_a_short_axis_of_cost_has_numbers() -> None:
+    from addercost.report.plots import pareto
+
+    points = (Point("a", "CNN", 99.4, 2.5e6, True), Point("b", "adder", 99.4, 1.7e6, True))
+    axes = pareto.draw(Pareto("MNIST", "estimated cycles", "", points), OPTIONS).figure.axes[0]
+    assert axes.get_ylim()[1] <= 100.5
+    axes.figure.canvas.draw()
+    labels = [t.get_text() for which in ("major", "minor") for t in axes.get_xticklabels(which=which)]
+    assert "2M" in labels and not any("$" in label for label in labels)
+
+
 def test_rows_of_several_formats_are_told_apart() -> None:
     rows = [{"path": "a", "arithmetic": "mac", "dtype": d, "samples_s": [1e-3] * 6} for d in ("fp32", "bf16")]
     made = measurements_from_data({**sample_data.measurements(), "rows": rows})

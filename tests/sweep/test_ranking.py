@@ -153,4 +153,4 @@ def test_queries(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_a_dry_run_says_how_many_rows(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["sweep", "zoo:lenet5*", "--dry-run", "--as", "mac,adder", "--cpu", "amd-zen4"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("1 architectures, 2 rows in 1 shard\nabout ")
+    assert out.startswith("1 architecture, 2 rows in 1 shard\nabout ")

@@ -68,7 +68,7 @@ def draw(data: Pareto, options: PlotOptions) -> Drawn:
         axes.margins(x=0.2, y=0.12)
         axes.grid()
         si_axis(axes.xaxis, data.unit)
-        axes.xaxis.set_minor_formatter(lambda value, position: "")
+        axes.set_ylim(top=min(axes.get_ylim()[1], 100.5))
         axes.set_xlabel(data.quantity)
         axes.set_ylabel(f"top-1 accuracy on {printable(data.dataset)} (%)")
         figure.legend(loc="outside upper left", ncols=2 if options.width == "single" else 3)

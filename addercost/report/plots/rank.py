@@ -49,7 +49,7 @@ def draw(subject: Subject, options: PlotOptions) -> Drawn:
                 hatch="" if row.ratio > 1 else "///",
             )
         axes.axvline(1, color=INK, linewidth=0.8)
-        axes.set_yticks(range(len(rows)), [printable(row.hardware) for row in rows], fontsize=6)
+        axes.set_yticks(range(len(rows)), [_name(row) for row in rows], fontsize=6)
         axes.tick_params(axis="y", length=0)
         axes.invert_yaxis()
         axes.margins(y=0.01)
@@ -58,6 +58,8 @@ def draw(subject: Subject, options: PlotOptions) -> Drawn:
         axes.set_xlabel(f"cycles as MAC / cycles as {arithmetic}")
         if left_out:
             remarks.append(f"{model}, {arithmetic}: {left_out} between the best and the worst left out")
+    if any(row.caveat for rows, _ in shown.values() for row in rows):
+        remarks.append("*: with a caveat in its table, which addercost hardware show prints")
     for axes in flat[len(panels) :]:
         axes.set_axis_off()
     caption(
@@ -74,6 +76,10 @@ def draw(subject: Subject, options: PlotOptions) -> Drawn:
         subject.ranked[0].model if subject.ranked else "hardware",
         f"Advantage over multiply-add of {len(subject.ranked)} pairs of processor and cost model.",
     )
+
+
+def _name(row: Ranked) -> str:
+    return printable(row.hardware) + ("*" if row.caveat else "")
 
 
 def _ends(rows: list[Ranked], top: int) -> tuple[list[Ranked], int]:
