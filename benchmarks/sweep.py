@@ -32,6 +32,7 @@ from addercost.sweep.settings import SweepSettings
 
 CPUS = tuple(file.name for file in list_hardware(kind="cpu"))
 GIB = 1 << 30
+CHUNK = 500
 
 
 class Peak:
@@ -135,8 +136,12 @@ def costing() -> bool:
 
 
 def dask() -> bool:
-    """Architectures a second of the second half: by then each worker has started and met most blocks."""
-    one, two = rate(1), rate(2)
+    """Architectures a second in the second half of the whole job, when each worker has met most blocks."""
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    # In turns, and the best of each: neighbours on a shared machine take up to a third for a minute.
+    for workers in (1, 2, 2, 1):
+        rates[workers].append(rate(workers))
+    one, two = max(rates[1]), max(rates[2])
     text = f"{two / one:.2f} × of 1.70 × ({one:.0f} and {two:.0f} architectures a second)"
     return verdict("dask", text, two / one >= 1.7)
 
@@ -144,7 +149,7 @@ def dask() -> bool:
 def rate(workers: int) -> float:
     ends: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
-        settings = SweepSettings(cpus=CPUS[:2], chunk=200)
+        settings = SweepSettings(cpus=CPUS[:10], batches=(1, 8, 32, 128), chunk=CHUNK)
         sweep(
             plan("nasbench201", settings),
             Path(folder) / "out",
@@ -153,11 +158,11 @@ def rate(workers: int) -> float:
         )
     half = len(ends) // 2
     # The last chunk is shorter and its worker may be alone.
-    return 200 * (len(ends) - 2 - half) / (ends[-2] - ends[half])
+    return CHUNK * (len(ends) - 2 - half) / (ends[-2] - ends[half])
 
 
 def memory() -> bool:
-    settings = SweepSettings(cpus=CPUS[:10], chunk=500)
+    settings = SweepSettings(cpus=CPUS[:10], chunk=CHUNK)
     _, small = timed_sweep(settings, process_pool(1), 3_000)
     _, large = timed_sweep(settings, process_pool(1), 12_000)
     sizes = f"{small.n_bytes / GIB:.2f} GiB for 3,000 and {large.n_bytes / GIB:.2f} GiB for 12,000"

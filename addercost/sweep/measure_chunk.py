@@ -37,7 +37,7 @@ class MeasureChunk:
         names = dict(self.members)
         members = [item for item in self.members if item[0] not in self.duplicates]
 
-        def request(start: int) -> Time:
+        def request(start: int, together: bool) -> Time:
             return Time(self.source, self.settings, tuple(item for item in members if item[0] >= start))
 
         def failed(index: int, begun: ArchitectureTimes | None, why: str) -> ArchitectureTimes:

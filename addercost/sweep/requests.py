@@ -12,13 +12,17 @@ from addercost.sweep.space import SpaceSource
 
 @dataclass(frozen=True, slots=True)
 class Examine:
-    """Trace and count the architectures of a space from `start` on, but for those in `skip`."""
+    """Trace and count the architectures of a space from `start` on, but for those in `skip`.
+
+    together: findings may come some milliseconds late, several at a time.
+    """
 
     source: SpaceSource
     settings: SweepSettings
     start: int
     names: Sequence[str]
     skip: Collection[int]
+    together: bool = False
 
 
 @dataclass(frozen=True, slots=True)

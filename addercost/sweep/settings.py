@@ -16,7 +16,7 @@ from addercost.errors import ArgumentError, unknown_name
 from addercost.hardware import load_cpu, load_energy
 
 SCHEMA = "addercost/sweep/1"
-_CHUNK, _CHUNKS = 500, 32
+_CHUNK, _CHUNKS = 500, 30
 
 
 @dataclass(frozen=True, slots=True)

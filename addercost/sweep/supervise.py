@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from addercost.errors import AddercostError
-from addercost.sweep.child import read_frame, write_frame
+from addercost.sweep.child import Frames, write_frame
 
 _OF_THREAD = threading.local()
 _DEATHS = 2
@@ -59,6 +59,9 @@ class Child:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
         )
 
+        assert self._process.stdout is not None
+        self._frames = Frames(self._process.stdout)
+
     @classmethod
     def of_this_thread(cls, memory_limit_bytes: int) -> Child:
         """The calling thread's child, which keeps what it has traced from one chunk to the next."""
@@ -87,14 +90,14 @@ class Child:
         """
         stream = self._process.stdout
         assert stream is not None
-        if timeout_s:
-            # The pipe is unbuffered on this side, so that select sees all there is.
-            ready, _, _ = select.select([stream], [], [], timeout_s)
-            if not ready:
+
+        def wait() -> None:
+            if timeout_s and not select.select([stream], [], [], timeout_s)[0]:
                 self.kill()
                 raise ChildDied(f"took longer than {timeout_s:g} s and was stopped", timed_out=True)
+
         try:
-            return read_frame(stream)
+            return self._frames.next(wait)
         except EOFError:
             raise self._died() from None
 
@@ -117,17 +120,20 @@ class Child:
 
 
 def findings(
-    request: Callable[[int], Any],
+    request: Callable[[int, bool], Any],
     indices: Sequence[int],
     failed: Callable[[int, F | None, str], F],
     *,
+    together: bool = False,
     timeout_s: float = 0.0,
     memory_limit_bytes: int = 0,
 ) -> Iterator[F]:
     """What the child finds of the architectures of rising `indices`, whatever happens to it on the way.
 
-    request: what to send it to begin at an index. failed: the finding of one that ended the child, from its
-    index, what the child said when it began, and why it ended. timeout_s: for one, 0 for ever.
+    request: what to send it to begin at an index, and whether it may send findings together, a little late.
+    failed: the finding of one that ended the child, from its index, what the child said when it began, and
+    why it ended. together: findings may come together until a child has died; the next one has to tell them
+    one by one, to show who did it. timeout_s: for one, 0 for ever.
     Raises the AddercostError of a child that cannot do what was asked at all.
     """
     deaths: dict[int, int] = {}
@@ -136,7 +142,7 @@ def findings(
         child = Child.of_this_thread(memory_limit_bytes)
         current: F | None = None
         try:
-            child.send(request(left[0]))
+            child.send(request(left[0], together))
             while True:
                 found: F | AddercostError | None = child.receive(timeout_s if current else 0.0)
                 if found is None:
@@ -150,6 +156,9 @@ def findings(
                 _drop(left, found.index)
                 yield found
         except ChildDied as death:
+            if together:
+                together = False
+                continue
             # Death between two architectures, or before the first, is charged to the next.
             index = current.index if current is not None else left[0] if left else indices[-1]
             deaths[index] = deaths.get(index, 0) + 1

@@ -32,6 +32,10 @@ class Tally:
     times: tuple[int, ...]
     uncounted_calls: int = 0
 
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        # Thousands cross a pipe; a dataclass's own way to be pickled asks for its fields every time.
+        return Tally, (self.kinds, self.times, self.uncounted_calls)
+
 
 @dataclass(frozen=True, slots=True)
 class ArchitectureTally:
@@ -48,6 +52,9 @@ class ArchitectureTally:
     tallies: tuple[Tally, ...] = ()
     new_kinds: tuple[tuple[int, LayerKind], ...] = ()
     error: str | None = None
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        return ArchitectureTally, tuple([getattr(self, name) for name in self.__slots__])
 
     @property
     def begins(self) -> bool:

@@ -10,7 +10,7 @@ from addercost.sweep.requests import Examine
 from addercost.sweep.settings import SweepSettings
 from addercost.sweep.space import SpaceSource
 from addercost.sweep.supervise import findings
-from addercost.sweep.tally import ArchitectureTally, LayerKind
+from addercost.sweep.tally import ArchitectureTally, LayerKind, Tally
 from addercost.sweep.walk import duplicate_of
 
 
@@ -47,10 +47,11 @@ def examined(task: Task, kinds: dict[LayerKind, int]) -> Iterator[ArchitectureTa
     """Tallies of a chunk but for its duplicates. Their kinds are numbered by `kinds`, which this fills."""
     numbers: dict[int, int] = {}
 
-    def request(start: int) -> Examine:
+    def request(start: int, together: bool) -> Examine:
         # A child that has died took its numbers with it.
         numbers.clear()
-        return Examine(task.source, task.settings, start, task.names[start - task.start :], task.duplicates)
+        names = task.names[start - task.start :]
+        return Examine(task.source, task.settings, start, names, task.duplicates, together)
 
     def failed(index: int, begun: ArchitectureTally | None, why: str) -> ArchitectureTally:
         blank = begun or ArchitectureTally(index, task.names[index - task.start], {})
@@ -60,6 +61,7 @@ def examined(task: Task, kinds: dict[LayerKind, int]) -> Iterator[ArchitectureTa
         request,
         range(task.start, task.start + len(task.names)),
         failed,
+        together=True,
         timeout_s=task.timeout_s,
         memory_limit_bytes=task.memory_limit_bytes,
     ):
@@ -70,7 +72,10 @@ def examined(task: Task, kinds: dict[LayerKind, int]) -> Iterator[ArchitectureTa
 
 def _renumbered(tally: ArchitectureTally, numbers: Mapping[int, int]) -> ArchitectureTally:
     tallies = tuple(
-        replace(item, kinds=tuple([numbers[number] for number in item.kinds])) for item in tally.tallies
+        [
+            Tally(tuple([numbers[number] for number in item.kinds]), item.times, item.uncounted_calls)
+            for item in tally.tallies
+        ]
     )
     return replace(tally, tallies=tallies, new_kinds=())
 
