@@ -83,9 +83,10 @@ architectures = [
     assert c["accuracy"] == 12
 
 
-def test_every_trouble_is_a_row_of_its_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize("chunk", [1, 100], ids=["alone", "together"])
+def test_every_trouble_is_a_row_of_its_own(tmp_path: Path, chunk: int) -> None:
     """One hangs, one kills its process, one eats memory: the others are none the worse."""
-    what = plan(space_file(tmp_path, TROUBLE), SweepSettings())
+    what = plan(space_file(tmp_path, TROUBLE), SweepSettings(chunk=chunk))
     report = sweep(what, tmp_path / "out", engine=here, timeout_s=6, memory_limit_bytes=1 << 30)
     found = {(row["name"], row["error"] is None): row for row in rows(tmp_path / "out")}
     errors = {name: row["error"] for (name, whole), row in found.items() if not whole}
