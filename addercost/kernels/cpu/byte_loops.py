@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from addercost.kernels.codes import LEVELS
-from addercost.kernels.cpu.native import at, counted_loop, iota, lanes_below, native_function
+from addercost.kernels.cpu.native import at, counted_loop, iota, lanes_below, loaded, native_function
 
 RUN_NUMBERS = ("n", "h", "w", "run", "room", "sn", "sy", "sx", "tn", "ty", "tx")
 """Pixels, the bytes that one has and those that are written for it, strides of source and target in bytes."""
@@ -209,14 +209,10 @@ def _interleaved(count: int, length: int) -> str:
 
 
 def _compiled(declared: str, body: str, numbers: tuple[str, ...]) -> Any:
-    loads = "\n".join(
-        f"%{name}.at = getelementptr i64, ptr %numbers, i64 {index}\n%{name} = load i64, ptr %{name}.at"
-        for index, name in enumerate(numbers)
-    )
     ir = f"""{declared}
         define void @lay(ptr noalias %source, ptr noalias %target, ptr noalias %numbers) {{
         entry:
-        {loads}
+        {loaded(numbers)}
         {body}
         ret void
         }}"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -47,6 +48,14 @@ def counted_loop(name: str, count: str, body: str, step: int = 1) -> str:
         %{name}.next = add i64 %{name}, {step}
         br label %{name}.head
         {name}.exit:"""
+
+
+def loaded(names: Sequence[str]) -> str:
+    """Each name as an i64 from %numbers, where they lie in this order."""
+    return "\n".join(
+        f"%{name}.at = getelementptr i64, ptr %numbers, i64 {index}\n%{name} = load i64, ptr %{name}.at"
+        for index, name in enumerate(names)
+    )
 
 
 def at(name: str, start: str, *terms: str, element: str = "i32") -> str:

@@ -10,7 +10,7 @@ import ctypes
 from functools import cache
 from typing import Any
 
-from addercost.kernels.cpu.native import at, counted_loop, iota, lanes_below, native_function, splat
+from addercost.kernels.cpu.native import at, counted_loop, iota, lanes_below, loaded, native_function, splat
 
 NUMBERS = (
     *("n", "h", "w", "groups", "words", "channels"),
@@ -132,16 +132,12 @@ def _compiled(body: str, loops: tuple[str, ...]) -> Any:
     counts = {"image": "%n", "y": "%h", "i": "%groups", "j": "%words", "p": "%w"}
     for name in loops:
         body = counted_loop(name, counts[name], body)
-    loads = "\n".join(
-        f"%{name}.at = getelementptr i64, ptr %numbers, i64 {index}\n%{name} = load i64, ptr %{name}.at"
-        for index, name in enumerate(NUMBERS)
-    )
     ir = f"""{_declared()}
         define i32 @pack(ptr noalias %source, ptr noalias %target, ptr noalias %numbers) {{
         entry:
         %nan = alloca i32
         store i32 0, ptr %nan
-        {loads}
+        {loaded(NUMBERS)}
         %group.words = mul i64 %words, %tw
         {body}
         %met = load i32, ptr %nan
