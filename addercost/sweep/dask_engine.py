@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -24,6 +25,8 @@ def run_on_dask(
         from distributed import Client
     except ImportError:
         raise ArgumentError("--dask needs Dask", "pip install 'addercost[sweep]'") from None
+    # It would log tracebacks of what is said here in a line: that the scheduler has gone.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     cluster, where = _cluster(address, resource)
     try:
         try:
