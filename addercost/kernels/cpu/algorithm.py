@@ -24,6 +24,8 @@ PARAMETERS = (
     "task_blocks",
     "terms",
     "sign",
+    "output_rows",
+    "output_columns",
 )
 """Of a compiled kernel, in order, after its input and weight and before its output."""
 
@@ -183,9 +185,15 @@ class Algorithm:
             x = q * self["stride_x"] + s * self["dilation_x"]
             y = self.p * self["stride_y"] + r * self["dilation_y"]
         else:
-            source = self.scratch
+            source, row = self.scratch, self.p
+            if self.kernel.joined:
+                # Pixels behind the last are dropped; the clamp keeps their reads inside.
+                row, q = (
+                    hl.clamp(q // self["output_columns"], 0, self["output_rows"] - 1),
+                    q % self["output_columns"],
+                )
             x = q * self["stride_x"] + s * self["dilation_x"]
-            y = self.p * self["stride_y"] + r * self["dilation_y"]
+            y = row * self["stride_y"] + r * self["dilation_y"]
         channel = c * self.site.packed + part[0] if part else c
         if self.kernel.filters_innermost:
             j = (r * self["filter_x"] + s) * self.input.dim(0).extent() + c

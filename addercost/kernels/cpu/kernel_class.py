@@ -31,6 +31,8 @@ class KernelClass:
     """The input goes on to the end of the last tile of a row, so that no pixel's place is clamped."""
     filter_axes: int = 2
     """Of the filter that have a loop: 2, only its rows (1), or none, because it is 1×1 (0)."""
+    joined: bool = False
+    """The output's rows are one, so that a tile goes on from one into the next."""
     whole_filters: bool = False
     """Filters divide into blocks."""
     whole_columns: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
 
@@ -24,9 +24,12 @@ _PIXELS_NARROW = {2: (4, 5, 6, 1), 3: (4, 1), 1: (6, 8, 10, 1, 4)}
 """Tile widths by the number of vectors, for 32 and for 16 vector registers; the first of equals is taken.
 Weights, broadcast inputs, differences and the sign mask need registers as well: 28 sums of 32 were 5 % slower
 than 24."""
-_FOUR_VECTORS = 0.94
-"""The time of a site in a tile of four vectors over that in one of two (median over ResNet layers on Zen 4):
-each broadcast input serves twice as many filters."""
+_FOUR_VECTORS = {"adder": 0.9}
+_FOUR_VECTORS_ELSE = 0.99
+"""The time of a site in a tile of four vectors over that in one of two (ResNet layers on Zen 4), where each
+broadcast input serves twice as many filters, and that of all other sites."""
+_WORTH_JOINING = 0.98
+"""Rows are joined where the tiles' time falls below this share."""
 _FEW_FILTERS = 8
 _FILTERS_ACROSS = 8
 _TILE_FILTERS = (1, 2, 4, 6, 8)
@@ -47,6 +50,10 @@ class Extents:
     stride_x: int
     dilation_y: int
     scratch_columns: int
+
+    def joined(self) -> Extents:
+        """All rows of an image as one."""
+        return replace(self, rows=1, columns=self.rows * self.columns)
 
 
 class Partition(NamedTuple):
@@ -71,9 +78,11 @@ def choose_class(
     direct: bool,
     filters_innermost: bool = False,
     bordered: bool = False,
+    threads: int | None = None,
 ) -> KernelClass:
     """The class whose tile wastes least of `extents`; `bordered` says that the input is laid out for the
-    kernel, with its border and slack."""
+    kernel, with its border and slack; with `threads` it may join the output's rows, if that leaves as many
+    a task."""
     # Words of signs, whose weights are laid out for the kernel as well.
     words = SITES[site].element == hl.Int(32)
     filters_innermost = filters_innermost or words
@@ -103,7 +112,13 @@ def choose_class(
     lanes = vector_bytes() // (8 if SITES[site].packed > 1 else 4)
     while lanes > 4 and extents.filters <= lanes // 2:
         lanes //= 2
-    vectors, pixels = _tile(site, extents, lanes, filters_innermost, bordered)
+    time, (vectors, pixels) = _tile(site, extents, lanes, filters_innermost, bordered)
+    joined = False
+    if threads is not None and not direct and _image_fits(site, extents):
+        in_one, tile = _tile(site, extents.joined(), lanes, filters_innermost, bordered)
+        tasks = max(extents.images, -(-extents.filters // (lanes * tile[0])))
+        if joined := in_one < _WORTH_JOINING * time and tasks >= threads:
+            vectors, pixels = tile
     taps = extents.channels * extents.filter_y * extents.filter_x
     axes = 2
     if bordered and extents.filter_x == 1:
@@ -121,6 +136,7 @@ def choose_class(
         filters_innermost=filters_innermost,
         slack=bordered,
         filter_axes=axes,
+        joined=joined,
         whole_filters=bordered and extents.filters % (lanes * vectors) == 0,
         whole_columns=bordered and extents.columns % pixels == 0,
     )
@@ -128,8 +144,9 @@ def choose_class(
 
 def _tile(
     site: str, extents: Extents, lanes: int, filters_innermost: bool, bordered: bool
-) -> tuple[int, int]:
-    """(vectors, pixels) of the tile that spends least time on `extents` and what it adds to fill itself."""
+) -> tuple[float, tuple[int, int]]:
+    """The least time that a tile spends on an image of `extents` and what it adds to fill itself, in some
+    unit, and that tile's (vectors, pixels)."""
     held = len(SITES[site].held)
     counts: tuple[int, ...] = (1,)
     if extents.filters > lanes and held < 2:
@@ -137,8 +154,8 @@ def _tile(
 
     def time(tile: tuple[int, int]) -> float:
         vectors, pixels = tile
-        sites = _rounded(extents.filters, lanes * vectors) * _rounded(extents.columns, pixels)
-        return sites * (_FOUR_VECTORS if vectors == 4 else 1)
+        sites = _rounded(extents.filters, lanes * vectors) * extents.rows * _rounded(extents.columns, pixels)
+        return sites * (_FOUR_VECTORS.get(site, _FOUR_VECTORS_ELSE) if vectors == 4 else 1)
 
     wide = vector_bytes() >= 64
     registers, short = (32, 5) if wide else (16, 3)
@@ -155,7 +172,15 @@ def _tile(
     if bordered and counts == (1,):
         # A long tile hides the latency of short sums.
         tiles.sort(key=lambda tile: -tile[1])
-    return min(tiles, key=time)
+    best = min(tiles, key=time)
+    return time(best), best
+
+
+def _image_fits(site: str, extents: Extents) -> bool:
+    """Whether an image of several rows, with its border, may be one strip."""
+    row_bytes = extents.scratch_columns * extents.channels * SITES[site].element.bytes()
+    rows = extents.stride_y * (extents.rows - 1) + extents.dilation_y * (extents.filter_y - 1) + 1
+    return extents.rows > 1 and rows * row_bytes <= 2 * SCRATCH_BYTES
 
 
 def _across(site: str, extents: Extents) -> tuple[int, int, int] | None:
@@ -189,8 +214,10 @@ def _vectors_across(extents: Extents) -> int:
 def partition(kernel: KernelClass, extents: Extents, threads: int) -> Partition:
     """Strips that fit the cache, shared out over `threads`: by strips of the output if there are enough,
     else by blocks of filters."""
+    if kernel.joined:
+        extents = extents.joined()
     rows = extents.rows
-    if kernel.direct:
+    if kernel.direct or kernel.joined:
         strip = rows
     else:
         row_bytes = extents.scratch_columns * extents.channels * SITES[kernel.site].element.bytes()

@@ -112,7 +112,17 @@ def _plan(
         geometry = Geometry(groups=groups)
         source, sink = _flattened(source, sink)
     extents = extents_of(source, sink, (r, s), geometry)
-    kernel = choose_class(site, extents, is_channels_last(input), is_channels_last(target), direct)
+    one_row = _joined(sink)
+    kernel = choose_class(
+        site,
+        extents,
+        is_channels_last(input),
+        is_channels_last(target),
+        direct,
+        threads=None if one_row is None else threads,
+    )
+    if kernel.joined and one_row is not None:
+        sink = one_row
     return _Plan(
         kernel,
         parameters_of(kernel, extents, geometry, (r, s), threads),
@@ -158,14 +168,17 @@ def grouped(image: Tensor, groups: int) -> Tensor:
 
 def _flattened(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Rows joined into one where both sides allow it, so that a tile wastes pixels only at the very end."""
-    joined = []
-    for image in (source, target):
-        n, y, x, g, c = image.stride()
-        if image.shape[1] > 1 and y != x * image.shape[2]:
-            return source, target
-        size = (image.shape[0], 1, image.shape[1] * image.shape[2], *image.shape[3:])
-        joined.append(image.as_strided(size, (n, y, x, g, c)))
-    return joined[0], joined[1]
+    both = _joined(source), _joined(target)
+    return (source, target) if both[0] is None or both[1] is None else (both[0], both[1])
+
+
+def _joined(image: Tensor) -> Tensor | None:
+    """The rows as one, None where something lies between them."""
+    n, y, x, g, c = image.stride()
+    if image.shape[1] > 1 and y != x * image.shape[2]:
+        return None
+    size = (image.shape[0], 1, image.shape[1] * image.shape[2], *image.shape[3:])
+    return image.as_strided(size, (n, y, x, g, c))
 
 
 def extents_of(source: Tensor, target: Tensor, filter_size: tuple[int, int], geometry: Geometry) -> Extents:
@@ -201,4 +214,6 @@ def parameters_of(
         *partition(kernel, extents, threads),
         terms,
         SITES[kernel.site].sign,
+        extents.rows,
+        extents.columns,
     )
