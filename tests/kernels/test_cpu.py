@@ -272,6 +272,18 @@ def test_nan_and_infinity_propagate(value: float, monkeypatch: pytest.MonkeyPatc
         poisoned[0, 1, 1, 1] = kept
 
 
+@pytest.mark.parametrize("gradient", ["full", "sign"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_comes_back_infinite_stays_so(value: float, gradient: str) -> None:
+    # Halves, so that some inputs equal a weight: zero times infinity is NaN.
+    x, w = torch.randn(1, 3, 5, 5).mul(2).round() / 2, torch.randn(4, 3, 3, 3).mul(2).round() / 2
+    g = torch.ones(1, 4, 3, 3)
+    g[0, 1, 1, 1] = value
+    expected = reference.adder_input_gradient(g, x, w, Geometry(), gradient)
+    out = dispatch.adder_input_gradient(g, x, w, Geometry(), gradient)
+    torch.testing.assert_close(out, expected, equal_nan=True, rtol=1e-5, atol=1e-4)
+
+
 def test_resnet_50_needs_few_compilations() -> None:
     # (channels, filters, size, filter, stride) of its distinct convolutions, on a meta-sized batch of one.
     shapes = [(3, 64, 224, 7, 2)]

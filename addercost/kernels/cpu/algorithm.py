@@ -22,6 +22,7 @@ PARAMETERS = (
     "strip_rows",
     "task_strips",
     "task_blocks",
+    "block_tiles",
     "terms",
     "sign",
     "output_rows",
@@ -217,7 +218,9 @@ class Algorithm:
                 own = hl.Func(f"own{index}")
                 own[at] = make(self.held[k, self.g, across, self.p, self.n])
                 self.owned.append(own)
-        term = self.site.combine(value, weight, *(own[at] for own in self.owned))
+        # What is broadcast comes first, which sites of two operands allow.
+        pair = (weight, value) if self.kernel.across else (value, weight)
+        term = self.site.combine(*pair, *(own[at] for own in self.owned))
         # A constant sign the compiler would fold into a subtraction.
         total[at] += term if self.site.sign > 0 else hl.cast(self.site.element, self["sign"]) * term
         return total

@@ -37,12 +37,13 @@ def adder_input_gradient(
     if not (run.supports("adder_gradient", x, w) and run.supports("adder_gradient", g, w)):
         return None
     least, most = torch.aminmax(x)
-    if not torch.isfinite(least + most + w.sum()):
-        # Vector minima, maxima and comparisons drop a NaN; the reference keeps it.
+    finite = bool(torch.isfinite(g.sum()))
+    if not torch.isfinite(least + most + w.sum()) or (gradient == "sign" and not finite):
+        # Vector minima, maxima and comparisons drop a NaN, and a sign of 0 an infinity; the reference does not.
         return None
     if gradient == "sign":
         result = gradients.input_gradient(g, x, w, geometry, "adder_gradient_sign")
-    elif max(-least, most) <= NEAR:
+    elif finite and max(-least, most) <= NEAR:
         result = gradients.input_gradient(g, x, w, geometry, "adder_gradient_near")
         groups = geometry.groups
         sums = _reached_sums(g, w, (x.shape[2], x.shape[3]), geometry)[:, :, None]

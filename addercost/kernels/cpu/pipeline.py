@@ -1,10 +1,11 @@
 """One direct convolution and one schedule for every arithmetic; sizes are parameters of the compiled code.
 
 A register tile of `pixels` outputs × `vectors` vectors of filters runs through the whole reduction. Around
-it, from the inside out: tiles along a row, rows of a strip, strips of a task, blocks of filters of a task.
-A block's weights are copied once into filter-innermost order, a strip's input once into a bordered scratch
-image, so that the inner loop loads weight vectors densely, broadcasts inputs, and meets no edge. Where a
-layer has few filters the two change places: vectors lie across a row, weights are broadcast.
+it, from the inside out: tiles of a block of filters, tiles along a row, rows of a strip, strips of a task,
+blocks of a task. A block's weights are copied once into filter-innermost order, a strip's input once for each
+block into a bordered scratch image, so that the inner loop loads weight vectors densely, broadcasts inputs,
+and meets no edge. Where a layer has few filters, or planes are read in place, the two change places: vectors
+lie across a row, weights are broadcast.
 """
 
 from __future__ import annotations
@@ -61,17 +62,17 @@ class _Scheduled(Algorithm):
         kernel, output, buffer = self.kernel, self.output, self.output.output_buffer()
         for axis in range(5):
             buffer.dim(axis).set_min(0)
-        names = ("ko", "ki", "qo", "qi", "po", "pi", "strip", "blocks", "kj", "strips", "sj", "task")
-        ko, ki, qo, qi, po, pi, strip, blocks, kj, strips, sj, task = (hl.Var(name) for name in names)
+        names = ("ko", "kt", "ki", "qo", "qi", "po", "pi", "strip", "blocks", "kj", "strips", "sj", "task")
+        ko, kt, ki, qo, qi, po, pi, strip, blocks, kj, strips, sj, task = (hl.Var(name) for name in names)
         columns = kernel.vector_run if kernel.across else kernel.pixels
         output.split(self.k, ko, ki, kernel.block, Whole if kernel.whole_filters else Guard)
         output.split(self.q, qo, qi, columns, Whole if kernel.whole_columns else Guard)
         output.split(self.p, po, pi, self["strip_rows"], Guard).fuse(po, self.n, strip)
-        output.split(ko, blocks, kj, self["task_blocks"], Guard)
+        output.split(ko, ko, kt, self["block_tiles"], Guard).split(ko, blocks, kj, self["task_blocks"], Guard)
         output.split(strip, strips, sj, self["task_strips"], Guard)
         if kernel.channels_last_output:
             buffer.dim(0).set_stride(1)
-            output.reorder(ki, qi, qo, pi, sj, kj, strips, blocks, self.g)
+            output.reorder(ki, qi, kt, qo, pi, sj, kj, strips, blocks, self.g)
             if not kernel.across:
                 output.vectorize(ki, kernel.lanes).unroll(ki)
                 if kernel.at_once:
@@ -79,12 +80,12 @@ class _Scheduled(Algorithm):
         else:
             buffer.dim(0).set_stride(hl.Expr())
             buffer.dim(2).set_stride(1)
-            output.reorder(qi, ki, qo, pi, sj, kj, strips, blocks, self.g)
+            output.reorder(qi, ki, kt, qo, pi, sj, kj, strips, blocks, self.g)
             output.vectorize(qi, kernel.lanes if kernel.across else kernel.pixels)
             if kernel.at_once:
                 output.unroll(qi).unroll(ki)
         output.fuse(strips, blocks, task).parallel(task).never_partition_all()
-        self.tile_loop, self.strip_loop, self.block_loop = qo, sj, kj
+        self.tile_loop, self.strip_loop, self.block_loop = kt, sj, kj
 
     def _schedule_tile(self) -> None:
         kernel = self.kernel

@@ -13,25 +13,20 @@ from addercost.kernels.cpu.sites import SITES
 
 SCRATCH_BYTES = 256 << 10
 """Aim for one strip of input: with a block of weights it should stay in a core's second-level cache."""
+BLOCK_BYTES = 1 << 20
+"""Aim for a block's weights."""
+_FEWEST_TILES = 4
+"""Vectors of filters in a block, however many taps they have: each block copies the input again."""
 
-_PIXELS_WIDE = {
-    2: (8, 7, 10, 12, 5, 3, 1, 4),
-    3: (8, 7, 1, 4),
-    1: (8, 7, 10, 14, 16, 5, 3, 1, 4),
-    4: (4, 6, 5),
-}
+_PIXELS_WIDE = {2: (8, 7, 10, 12, 5, 3, 1, 4), 3: (8, 7, 1, 4), 1: (8, 7, 10, 14, 12, 16, 6, 5, 3, 1, 4)}
 _PIXELS_NARROW = {2: (4, 5, 6, 1), 3: (4, 1), 1: (6, 8, 10, 1, 4)}
 """Tile widths by the number of vectors, for 32 and for 16 vector registers; the first of equals is taken.
-Weights, broadcast inputs, differences and the sign mask need registers as well: 28 sums of 32 were 5 % slower
-than 24."""
-_FOUR_VECTORS = {"adder": 0.9}
-_FOUR_VECTORS_ELSE = 0.99
-"""The time of a site in a tile of four vectors over that in one of two (ResNet layers on Zen 4), where each
-broadcast input serves twice as many filters, and that of all other sites."""
+Weights, broadcast inputs, differences and the sign mask need registers as well."""
 _WORTH_JOINING = 0.98
 """Rows are joined where the tiles' time falls below this share."""
 _FEW_FILTERS = 8
 _FILTERS_ACROSS = 8
+_FILTERS_ALONG_PLANES = (16, 12, 8)
 _TILE_FILTERS = (1, 2, 4, 6, 8)
 
 
@@ -62,6 +57,7 @@ class Partition(NamedTuple):
     strip_rows: int
     task_strips: int
     task_blocks: int
+    block_tiles: int
 
 
 @cache
@@ -79,10 +75,11 @@ def choose_class(
     filters_innermost: bool = False,
     bordered: bool = False,
     threads: int | None = None,
+    planes: bool = False,
 ) -> KernelClass:
     """The class whose tile wastes least of `extents`; `bordered` says that the input is laid out for the
     kernel, with its border and slack; with `threads` it may join the output's rows, if that leaves as many
-    a task."""
+    a task; `planes` says that pixels of a row are neighbours in the input and in the output."""
     # Words of signs, whose weights are laid out for the kernel as well.
     words = SITES[site].element == hl.Int(32)
     filters_innermost = filters_innermost or words
@@ -107,6 +104,23 @@ def choose_class(
             filter_axes=0,
             whole_filters=extents.filters % _FILTERS_ACROSS == 0,
             whole_columns=extents.columns % (lanes * vectors) == 0,
+        )
+    if direct and planes and not words and _along_planes(site, extents):
+        filters = min(_FILTERS_ALONG_PLANES, key=lambda count: _rounded(extents.filters, count))
+        return KernelClass(
+            site,
+            vector_bytes() // 4,
+            1,
+            filters,
+            channels_last_input=False,
+            channels_last_output=False,
+            direct=True,
+            narrow=False,
+            across=True,
+            slack=True,
+            filter_axes=0,
+            whole_filters=extents.filters % filters == 0,
+            whole_columns=True,
         )
     # A u8 lane is the eight bytes whose differences one SAD lane sums.
     lanes = vector_bytes() // (8 if SITES[site].packed > 1 else 4)
@@ -147,17 +161,18 @@ def _tile(
 ) -> tuple[float, tuple[int, int]]:
     """The least time that a tile spends on an image of `extents` and what it adds to fill itself, in some
     unit, and that tile's (vectors, pixels)."""
-    held = len(SITES[site].held)
+    held, packed = len(SITES[site].held), SITES[site].packed
+    wide = vector_bytes() >= 64
     counts: tuple[int, ...] = (1,)
-    if extents.filters > lanes and held < 2:
-        counts = (2,) if held or filters_innermost else (2, 3) if SITES[site].packed > 1 else (2, 3, 4)
+    # With 32 registers, a broadcast input comes from memory in the instruction that uses it: nothing is won
+    # by using it twice.
+    if extents.filters > lanes and held < 2 and (held or packed > 1 or not wide):
+        counts = (2,) if held or filters_innermost else (2, 3)
 
     def time(tile: tuple[int, int]) -> float:
         vectors, pixels = tile
-        sites = _rounded(extents.filters, lanes * vectors) * extents.rows * _rounded(extents.columns, pixels)
-        return sites * (_FOUR_VECTORS.get(site, _FOUR_VECTORS_ELSE) if vectors == 4 else 1)
+        return _rounded(extents.filters, lanes * vectors) * extents.rows * _rounded(extents.columns, pixels)
 
-    wide = vector_bytes() >= 64
     registers, short = (32, 5) if wide else (16, 3)
     tiles = [
         (vectors, pixels)
@@ -167,9 +182,9 @@ def _tile(
         # What is held needs as many registers as the sums.
         and (not held or pixels * vectors <= registers // 2 // held)
         # A short tile has too few sums to hide their latency: only where little is there.
-        and (pixels > short or vectors == 4 or extents.columns <= short)
+        and (pixels > short or extents.columns <= short)
     ]
-    if bordered and counts == (1,):
+    if bordered and extents.filters <= lanes:
         # A long tile hides the latency of short sums.
         tiles.sort(key=lambda tile: -tile[1])
     best = min(tiles, key=time)
@@ -198,6 +213,13 @@ def _across(site: str, extents: Extents) -> tuple[int, int, int] | None:
     return lanes, vectors, filters
 
 
+def _along_planes(site: str, extents: Extents) -> bool:
+    """Whether whole vectors lie along the planes of a 1×1 layer that is read in place."""
+    plain = not SITES[site].held and SITES[site].packed == 1
+    wide = vector_bytes() >= 64
+    return plain and wide and extents.filters >= 4 and extents.columns % (vector_bytes() // 4) == 0
+
+
 def _vectors_across(extents: Extents) -> int:
     """Vectors of a tile of words that lies along a row of pixels, in a 1×1 layer at stride 1 whose rows are
     long; 0 where turning a tile of filters costs less."""
@@ -224,17 +246,28 @@ def partition(kernel: KernelClass, extents: Extents, threads: int) -> Partition:
         filter_rows = extents.dilation_y * (extents.filter_y - 1) + 1
         fitting = (SCRATCH_BYTES // max(1, row_bytes) - filter_rows) // extents.stride_y + 1
         strip = max(1, min(rows, fitting))
-    blocks = -(-extents.filters // kernel.block)
+    tiles, most = -(-extents.filters // kernel.block), _block_tiles(kernel, extents)
+    if extents.images * -(-rows // strip) < threads <= tiles:
+        most = min(most, tiles // threads)
+    blocks = -(-tiles // most)
+    block_tiles = -(-tiles // blocks)
     if extents.images * -(-rows // strip) < threads:
         if blocks >= threads:
-            return Partition(strip, extents.images * rows, -(-blocks // threads))
+            return Partition(strip, extents.images * rows, -(-blocks // threads), block_tiles)
         strip = max(1, -(-rows // threads))
     else:
         # Strips of equal height, and as many for each thread.
         number = -(-rows // strip)
         strip = -(-rows // (_rounded(number, threads) if extents.images % threads else number))
     strips = extents.images * -(-rows // strip)
-    return Partition(strip, -(-strips // threads), blocks)
+    return Partition(strip, -(-strips // threads), blocks, block_tiles)
+
+
+def _block_tiles(kernel: KernelClass, extents: Extents) -> int:
+    """Tiles of filters that share a copy of the input, few enough that their weights stay in the cache."""
+    taps = extents.channels * extents.filter_y * extents.filter_x
+    tile_bytes = taps * kernel.block * int(SITES[kernel.site].element.bytes())
+    return max(_FEWEST_TILES // kernel.vectors, BLOCK_BYTES // tile_bytes)
 
 
 def _rounded(size: int, step: int) -> int:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from addercost.kernels.cpu import depthwise
-from addercost.kernels.cpu.buffers import View, halide_buffer
+from addercost.kernels.cpu.buffers import View, halide_buffer, kept_buffer
 from addercost.kernels.cpu.kernel_class import KernelClass
 from addercost.kernels.cpu.pipeline import compile_kernel
 from addercost.kernels.cpu.plan import Extents, choose_class, partition
@@ -57,7 +57,7 @@ def convolve(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Te
     output = torch.empty(plan.shape, dtype=SITES[site].output, memory_format=layout)
     compiled(plan.kernel)(
         halide_buffer(input, plan.source),
-        halide_buffer(weight, plan.weight),
+        halide_buffer(weight, plan.weight) if plan.copied else kept_buffer(weight, plan.weight),
         *plan.parameters,
         halide_buffer(output, plan.sink),
     )
@@ -120,6 +120,7 @@ def _plan(
         is_channels_last(target),
         direct,
         threads=None if one_row is None else threads,
+        planes=source.stride(2) == sink.stride(2) == 1 < source.shape[2],
     )
     if kernel.joined and one_row is not None:
         sink = one_row

@@ -19,7 +19,7 @@ class Site:
     """Of input and weight."""
     output: torch.dtype
     combine: Callable[..., Any]
-    """(input, weight) to the term that is added; with `held`, (input, weight, *held)."""
+    """(input, weight) to the term that is added, or (weight, input); with `held`, (input, weight, *held)."""
     packed: int = 1
     """Channels that one step of the inner loop consumes in a lane."""
     finish: Callable[[Any, Any], Any] = lambda total, terms: total
@@ -64,7 +64,9 @@ SITES = {
     site.name: site
     for site in (
         Site("mac", torch.float32, torch.float32, lambda x, w: x * w),
-        Site("adder", torch.float32, torch.float32, lambda x, w: hl.abs(x - w), sign=-1),
+        # The first, which is broadcast, is taken off: AVX-512 reads a subtrahend from memory and broadcasts
+        # it in one instruction, which made tiles of one vector 30 to 60 % faster than a broadcast minuend.
+        Site("adder", torch.float32, torch.float32, lambda x, w: hl.abs(w - x), sign=-1),
         # The input gradient: a convolution of the output's gradient whose weights meet the layer's input.
         Site(
             "adder_gradient",
