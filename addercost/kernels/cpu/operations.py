@@ -39,7 +39,7 @@ def adder_input_gradient(
     least, most = torch.aminmax(x)
     finite = bool(torch.isfinite(g.sum()))
     if not torch.isfinite(least + most + w.sum()) or (gradient == "sign" and not finite):
-        # Vector minima, maxima and comparisons drop a NaN, and a sign of 0 an infinity; the reference does not.
+        # Vector minima, maxima and comparisons drop a NaN, a sign of 0 an infinity; the reference keeps them.
         return None
     if gradient == "sign":
         result = gradients.input_gradient(g, x, w, geometry, "adder_gradient_sign")
