@@ -34,5 +34,8 @@ GEOMETRIES = [
     pytest.param((1, 70, 5, 9), (20, 3, 2), Geometry((2, 3), (1, 1), (1, 2), 2), id="groups-of-35-channels"),
     pytest.param((1, 4, 7, 1), (40, 3, 1), Geometry(padding=(1, 0)), id="one-column"),
     pytest.param((2, 4, 1, 9), (5, 1, 3), Geometry(), id="one-row"),
+    pytest.param((2, 9, 4, 16), (21, 1, 1), Geometry(), id="planes-of-whole-vectors"),
+    pytest.param((2, 6, 8, 4), (33, 3, 3), Geometry(padding=(1, 1)), id="joined-rows-of-4"),
+    pytest.param((1, 7, 6, 25), (40, 3, 2), Geometry((2, 2), (1, 1), groups=1), id="joined-rows-stride-2"),
     pytest.param((1, 3, 4, 4), (2, 1, 1), Geometry(padding=(2, 1)), id="1x1-padded"),
 ]

@@ -321,13 +321,41 @@ def test_every_size_has_a_tile_that_fits_the_registers(site: str, bytes_: int, m
 
 
 @pytest.mark.skipif(vector_bytes() != 64, reason="reads AVX-512 instructions")
-def test_the_adder_adds_up_by_fused_multiply_adds(tmp_path: Path) -> None:
+@pytest.mark.parametrize("across", [False, True], ids=["filters", "planes"])
+def test_the_adders_inner_loop_is_its_arithmetic(across: bool, tmp_path: Path) -> None:
     from addercost.kernels.cpu.kernel_class import KernelClass
     from addercost.kernels.cpu.pipeline import assembly
 
-    kernel = KernelClass("adder", 16, 4, 4, True, True, False, False, whole_squares=True)
+    kernel = KernelClass("adder", 16, 1, 8, True, True, False, False, whole_squares=True)
+    if across:
+        kernel = KernelClass(
+            "adder", 16, 1, 8, False, False, True, False, across=True, slack=True, filter_axes=0,
+            whole_filters=True, whole_columns=True,
+        )  # fmt: skip
     code = assembly(kernel, tmp_path)
-    # A tile's inner loop has one subtraction and one fused addition for each of its 4 × 4 sums.
+    # One subtraction of what memory broadcasts and one fused addition for each of the tile's 8 sums.
     loop = max(re.split(r"^\.L\w+:", code, flags=re.M), key=lambda block: block.count("vfmadd"))
-    assert loop.count("vsubps") == loop.count("vfmadd") == 16
-    assert loop.count("vaddps") == 0
+    assert loop.count("vsubps") == loop.count("vfmadd") == 8
+    assert loop.count("{1to16}") == 8
+    assert loop.count("vaddps") == loop.count("Spill") == 0
+
+
+@pytest.mark.skipif(vector_bytes() != 64, reason="tiles of 32 vector registers")
+@pytest.mark.parametrize(
+    ("image", "filters", "layout", "joined", "across"),
+    [
+        pytest.param((1, 64, 4, 4), (64, 3, 3), torch.channels_last, True, False, id="4x4"),
+        pytest.param((1, 64, 14, 14), (64, 3, 3), torch.channels_last, False, False, id="14x14"),
+        pytest.param((1, 64, 8, 8), (64, 1, 1), torch.contiguous_format, False, True, id="planes"),
+        pytest.param((1, 64, 7, 7), (64, 1, 1), torch.contiguous_format, False, False, id="planes-of-49"),
+        pytest.param((1, 64, 8, 8), (64, 1, 1), torch.channels_last, False, False, id="1x1-channels-last"),
+    ],
+)
+def test_rows_are_joined_and_planes_read_where_it_pays(image, filters, layout, joined, across) -> None:  # type: ignore[no-untyped-def]
+    geometry = Geometry(padding=(filters[1] // 2, filters[2] // 2))
+    x, w = operands(image, filters, geometry, layout)
+    place = (x.shape, x.stride(), w.shape, w.stride(), geometry, layout)
+    kernel = run._plan("adder", *place, 1).kernel
+    assert (kernel.joined, kernel.across) == (joined, across)
+    # One image has one row then, and its four blocks of filters are all that threads can share.
+    assert run._plan("adder", *place, 5).kernel.joined is False

@@ -22,6 +22,9 @@ _PIXELS_WIDE = {2: (8, 7, 10, 12, 5, 3, 1, 4), 3: (8, 7, 1, 4), 1: (8, 7, 10, 14
 _PIXELS_NARROW = {2: (4, 5, 6, 1), 3: (4, 1), 1: (6, 8, 10, 1, 4)}
 """Tile widths by the number of vectors, for 32 and for 16 vector registers; the first of equals is taken.
 Weights, broadcast inputs, differences and the sign mask need registers as well."""
+_FEW_SUMS = {1: 2.0, 2: 1.5, 3: 1.2, 4: 1.1}
+"""What a site takes in a tile of so few sums, which do not hide their latency, over its time in a large one:
+3 and 4 from layers of 3 × 3 and 4 × 4 pixels on Zen 4, the others by the latency itself."""
 _WORTH_JOINING = 0.98
 """Rows are joined where the tiles' time falls below this share."""
 _FEW_FILTERS = 8
@@ -171,9 +174,10 @@ def _tile(
 
     def time(tile: tuple[int, int]) -> float:
         vectors, pixels = tile
-        return _rounded(extents.filters, lanes * vectors) * extents.rows * _rounded(extents.columns, pixels)
+        sites = _rounded(extents.filters, lanes * vectors) * extents.rows * _rounded(extents.columns, pixels)
+        return sites * _FEW_SUMS.get(vectors * pixels, 1)
 
-    registers, short = (32, 5) if wide else (16, 3)
+    registers, short = (32, 4) if wide else (16, 3)
     tiles = [
         (vectors, pixels)
         for vectors, widths in (_PIXELS_WIDE if wide else _PIXELS_NARROW).items()
