@@ -81,8 +81,8 @@ def choose_class(
     planes: bool = False,
 ) -> KernelClass:
     """The class whose tile wastes least of `extents`; `bordered` says that the input is laid out for the
-    kernel, with its border and slack; with `threads` it may join the output's rows, if that leaves as many
-    a task; `planes` says that pixels of a row are neighbours in the input and in the output."""
+    kernel, with its border and slack; with `threads` it may join the output's rows, if that leaves a task
+    for each; `planes` says that pixels of a row are neighbours in the input and in the output."""
     # Words of signs, whose weights are laid out for the kernel as well.
     words = SITES[site].element == hl.Int(32)
     filters_innermost = filters_innermost or words
@@ -91,40 +91,10 @@ def choose_class(
     if not (direct or filters_innermost) and (across := _across(site, extents)) is not None:
         return KernelClass(site, *across, *layouts, direct=False, narrow=narrow, across=True)
     if words and not channels_last_output and (vectors := _vectors_across(extents)):
-        lanes = vector_bytes() // 4
-        return KernelClass(
-            site,
-            lanes,
-            vectors,
-            _FILTERS_ACROSS,
-            channels_last_input=False,
-            channels_last_output=False,
-            direct=True,
-            narrow=False,
-            across=True,
-            filters_innermost=True,
-            slack=True,
-            filter_axes=0,
-            whole_filters=extents.filters % _FILTERS_ACROSS == 0,
-            whole_columns=extents.columns % (lanes * vectors) == 0,
-        )
+        return _along_row(site, extents, vectors, _FILTERS_ACROSS, filters_innermost=True)
     if direct and planes and not words and _along_planes(site, extents):
         filters = min(_FILTERS_ALONG_PLANES, key=lambda count: _rounded(extents.filters, count))
-        return KernelClass(
-            site,
-            vector_bytes() // 4,
-            1,
-            filters,
-            channels_last_input=False,
-            channels_last_output=False,
-            direct=True,
-            narrow=False,
-            across=True,
-            slack=True,
-            filter_axes=0,
-            whole_filters=extents.filters % filters == 0,
-            whole_columns=True,
-        )
+        return _along_row(site, extents, 1, filters)
     # A u8 lane is the eight bytes whose differences one SAD lane sums.
     lanes = vector_bytes() // (8 if SITES[site].packed > 1 else 4)
     while lanes > 4 and extents.filters <= lanes // 2:
@@ -133,8 +103,9 @@ def choose_class(
     joined = False
     if threads is not None and not direct and _image_fits(site, extents):
         in_one, tile = _tile(site, extents.joined(), lanes, filters_innermost, bordered)
-        tasks = max(extents.images, -(-extents.filters // (lanes * tile[0])))
-        if joined := in_one < _WORTH_JOINING * time and tasks >= threads:
+        if joined := in_one < _WORTH_JOINING * time and enough_tasks(
+            extents.images, extents.filters, threads
+        ):
             vectors, pixels = tile
     taps = extents.channels * extents.filter_y * extents.filter_x
     axes = 2
@@ -217,6 +188,29 @@ def _across(site: str, extents: Extents) -> tuple[int, int, int] | None:
     return lanes, vectors, filters
 
 
+def _along_row(
+    site: str, extents: Extents, vectors: int, filters: int, filters_innermost: bool = False
+) -> KernelClass:
+    """Vectors across a row of a 1×1 layer whose planes are read and written where they lie."""
+    lanes = vector_bytes() // 4
+    return KernelClass(
+        site,
+        lanes,
+        vectors,
+        filters,
+        channels_last_input=False,
+        channels_last_output=False,
+        direct=True,
+        narrow=False,
+        across=True,
+        filters_innermost=filters_innermost,
+        slack=True,
+        filter_axes=0,
+        whole_filters=extents.filters % filters == 0,
+        whole_columns=extents.columns % (lanes * vectors) == 0,
+    )
+
+
 def _along_planes(site: str, extents: Extents) -> bool:
     """Whether whole vectors lie along the planes of a 1×1 layer that is read in place."""
     plain = not SITES[site].held and SITES[site].packed == 1
@@ -237,6 +231,11 @@ def _vectors_across(extents: Extents) -> int:
     return vectors if wasted < 4 else 0
 
 
+def enough_tasks(images: int, filters: int, threads: int) -> bool:
+    """Whether there is one for each thread where an image's rows are one."""
+    return images >= threads or filters // (vector_bytes() // 4) >= threads
+
+
 def partition(kernel: KernelClass, extents: Extents, threads: int) -> Partition:
     """Strips that fit the cache, shared out over `threads`: by strips of the output if there are enough,
     else by blocks of filters."""
@@ -251,20 +250,22 @@ def partition(kernel: KernelClass, extents: Extents, threads: int) -> Partition:
         fitting = (SCRATCH_BYTES // max(1, row_bytes) - filter_rows) // extents.stride_y + 1
         strip = max(1, min(rows, fitting))
     tiles, most = -(-extents.filters // kernel.block), _block_tiles(kernel, extents)
-    if extents.images * -(-rows // strip) < threads <= tiles:
+    few = extents.images * -(-rows // strip) < threads
+    if few and tiles >= threads:
         most = min(most, tiles // threads)
     blocks = -(-tiles // most)
     block_tiles = -(-tiles // blocks)
-    if extents.images * -(-rows // strip) < threads:
-        if blocks >= threads:
-            return Partition(strip, extents.images * rows, -(-blocks // threads), block_tiles)
+    if few and tiles >= threads:
+        return Partition(strip, extents.images * rows, -(-blocks // threads), block_tiles)
+    if few:
         strip = max(1, -(-rows // threads))
     else:
         # Strips of equal height, and as many for each thread.
         number = -(-rows // strip)
         strip = -(-rows // (_rounded(number, threads) if extents.images % threads else number))
     strips = extents.images * -(-rows // strip)
-    return Partition(strip, -(-strips // threads), blocks, block_tiles)
+    task_blocks = blocks if strips >= threads else max(1, blocks * strips // threads)
+    return Partition(strip, -(-strips // threads), task_blocks, block_tiles)
 
 
 def _block_tiles(kernel: KernelClass, extents: Extents) -> int:

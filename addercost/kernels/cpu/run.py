@@ -13,7 +13,7 @@ from addercost.kernels.cpu import depthwise
 from addercost.kernels.cpu.buffers import View, halide_buffer, kept_buffer
 from addercost.kernels.cpu.kernel_class import KernelClass
 from addercost.kernels.cpu.pipeline import compile_kernel
-from addercost.kernels.cpu.plan import Extents, choose_class, partition
+from addercost.kernels.cpu.plan import Extents, choose_class, enough_tasks, partition
 from addercost.kernels.cpu.sites import SITES
 from addercost.kernels.problem import Geometry, output_layout
 
@@ -110,7 +110,8 @@ def _plan(
     if direct:
         # The view has the stride already.
         geometry = Geometry(groups=groups)
-        source, sink = _flattened(source, sink)
+        if enough_tasks(n, k // groups, threads):
+            source, sink = _flattened(source, sink)
     extents = extents_of(source, sink, (r, s), geometry)
     one_row = _joined(sink)
     kernel = choose_class(
