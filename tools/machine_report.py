@@ -22,7 +22,7 @@ from pathlib import Path
 from addercost.cost.verdict import CONTESTS
 from addercost.measure.contests import IMPLEMENTATIONS
 from addercost.measure.environment import environment
-from addercost.measure.intervals import Verdict, verdict
+from addercost.measure.intervals import verdict
 from addercost.measure.session import BenchSettings, open_device
 from addercost.measure.store import read_measurements, rescued
 from addercost.report.measurements import Measurements
@@ -195,7 +195,7 @@ def _layer_ratios(timings: Measurements) -> Iterator[tuple[str, str, str, str]]:
                 what,
                 f"{found.own} / {found.reference}",
                 _ratio(found.ratio, interval),
-                f"{_told(interval)}{missing}",
+                f"{found.verdict}{missing}",
             )
 
 
@@ -207,12 +207,7 @@ def _whole_ratios(timings: Measurements) -> Iterator[tuple[str, str, str, str]]:
         inverse = (1 / interval[1], 1 / interval[0]) if interval else None
         what = f"{row.dtype}: {row.arithmetic}, whole model"
         unconverged = ", unconverged" if row.converged is False else ""
-        yield what, row.implementation, _ratio(1 / time_ratio, inverse), f"{_told(inverse)}{unconverged}"
-
-
-def _told(advantage: tuple[float, float] | None) -> Verdict:
-    """Of the interval of CNN time by the other's."""
-    return verdict(None if advantage is None else (1 / advantage[1], 1 / advantage[0]))
+        yield what, row.implementation, _ratio(1 / time_ratio, inverse), f"{verdict(interval)}{unconverged}"
 
 
 def _ratio(value: float, interval: tuple[float, float] | None) -> str:
