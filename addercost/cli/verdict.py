@@ -16,6 +16,7 @@ from addercost.cli.options import (
     parsed_inputs,
     parsed_share,
     quiet_option,
+    time_limit_option,
 )
 from addercost.cli.progress import progress
 from addercost.errors import ArgumentError
@@ -42,14 +43,7 @@ ENERGY_TABLES = ("45nm", "7nm")
 @click.option(
     "--precision", default="2%", show_default=True, metavar="SHARE", help="Of each layer's interval."
 )
-@click.option(
-    "--time-limit",
-    type=click.FloatRange(min=0, min_open=True),
-    default=1.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="For one layer.",
-)
+@time_limit_option(1.0, "For one layer.")
 @click.option(
     "--measurements",
     type=click.Path(path_type=Path),
@@ -69,7 +63,7 @@ def verdict(
     device: str,
     threads: int,
     precision: str,
-    time_limit: float,
+    time_limit_s: float,
     measurements: Path | None,
     no_measure: bool,
     table_format: str,
@@ -104,7 +98,7 @@ def verdict(
     elif measurements is not None:
         timed = _read(measurements, trace)
     else:
-        timed = _timed(trace, device, threads, batch, share, time_limit, quiet)
+        timed = _timed(trace, device, threads, batch, share, time_limit_s, quiet)
     rows = []
     for contest in CONTESTS:
         measured = None
@@ -159,20 +153,20 @@ def _read(path: Path, trace: Trace) -> Measurements:
 
 
 def _timed(
-    trace: Trace, device: str, threads: int, batch: int, precision: float, time_limit: float, quiet: bool
+    trace: Trace, device: str, threads: int, batch: int, precision: float, time_limit_s: float, quiet: bool
 ) -> Measurements:
     from addercost.measure.contests import contest_rows, settings_for
     from addercost.measure.session import BenchSettings, measure, open_device
 
     settings = settings_for(
         BenchSettings(
-            device=device, threads=threads, batch=batch, precision=precision, time_limit_s=time_limit
+            device=device, threads=threads, batch=batch, precision=precision, time_limit_s=time_limit_s
         )
     )
     plans, remarks = contest_rows(trace, settings)
     opened = open_device(settings)
     try:
-        with progress(f"timing {len(plans)} layers, up to {len(plans) * time_limit:.0f} s", quiet):
+        with progress(f"timing {len(plans)} layers, up to {len(plans) * time_limit_s:.0f} s", quiet):
             return measure(trace.model, (), settings, opened, extra=plans, notes=remarks)
     finally:
         opened.close()
