@@ -102,8 +102,8 @@ def verdict(
     rows = []
     for contest in CONTESTS:
         measured = None
+        wanted = contest.arithmetic.value, IMPLEMENTATIONS[contest.name], contest.number_format
         if timed is not None:
-            wanted = contest.arithmetic.value, IMPLEMENTATIONS[contest.name], contest.number_format
             measured = network_ratio(timed, *wanted, keep_first_last)
         rows.append(
             VerdictRow(
@@ -114,7 +114,7 @@ def verdict(
                 energies=tuple(
                     energy_ratio(trace, contest, load_energy(name), keep_first_last) for name in ENERGY_TABLES
                 ),
-                why_not="" if timed is None else "no layer of it could be timed",
+                why_not=_why_not(timed, wanted) if timed is not None else "",
             )
         )
     where = timed.environment.get("cpu") or timed.environment.get("cuda", "") if timed else ""
@@ -150,6 +150,14 @@ def _read(path: Path, trace: Trace) -> Measurements:
     if found.model != trace.model:
         raise ArgumentError(f"{path} times {found.model}, not {trace.model}", "time this model")
     return found
+
+
+def _why_not(timed: Measurements, wanted: tuple[str, str, str]) -> str:
+    """Where nothing was measured of (arithmetic, implementation, number format)."""
+    reasons = dict.fromkeys(
+        row.reason for row in timed.failed if (row.arithmetic, row.implementation, row.dtype) == wanted
+    )
+    return ": ".join(["no layer of it could be timed", *list(reasons)[:1]])
 
 
 def _timed(

@@ -244,6 +244,21 @@ def test_from_a_file_of_timings(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert rows["int8 additions"].get("measured") is None
 
 
+def test_why_nothing_was_measured_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch")
+    failed = tuple(
+        FailedRow(f"c{i}", *ADDER_LAYER, "halide is not installed; pip install it") for i in (1, 2)
+    )
+    timings = Measurements("lenet5-bn", {"cpu": "a processor"}, (), failed=failed)
+    (tmp_path / "bench.json").write_text(measurements_to_json(timings))
+    assert run(["verdict", "zoo:lenet5-bn", "--measurements", str(tmp_path / "bench.json")]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert (
+        "fp32: not measured (no layer of it could be timed: halide is not installed; pip install it)" in text
+    )
+    assert "binary: not measured (no layer of it could be timed); " in text
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
