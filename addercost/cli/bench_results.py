@@ -69,6 +69,8 @@ def document_among(outputs: tuple[Path, ...]) -> Path | None:
 def check_outputs(
     outputs: tuple[Path, ...], document: Path | None, chrome_trace: Path | None, force: bool
 ) -> None:
+    """Fails before the work where a file is there, but for the document of a run that goes on; with `force`
+    what that run left is dropped."""
     from addercost.measure.store import journal_path
 
     for path in (*outputs, *([chrome_trace] if chrome_trace is not None else [])):
@@ -79,6 +81,7 @@ def check_outputs(
 
 
 def write_results(result: Measurements, outputs: tuple[Path, ...], chrome_trace: Path | None) -> None:
+    """Writes each file in the format of its suffix, over what may be there."""
     from addercost.report.files import write_file
     from addercost.report.measurements import measurements_to_json
 
