@@ -23,6 +23,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from limited_run import run_limited
+
 ROOT = Path(__file__).parent.parent
 LIMIT_S = 0.1
 """Of a row: enough for 1 % on a calm GPU."""
@@ -188,24 +190,12 @@ def whole_rows(network: Network, settings):  # type: ignore[no-untyped-def]
 def carry_out(part: Part, folder: Path, left_s: float) -> Outcome:
     """Runs a part and says what came of it; its output goes to a file of its own."""
     log = folder / ("tests.txt" if part.name == "tests" else f"{part.name}.log")
-    limit, start = min(part.limit_s, left_s), time.monotonic()
-    if limit < 1:
+    limit_s = min(part.limit_s, left_s)
+    if limit_s < 1:
         return Outcome(part, "not run", 0.0, "the time was used up")
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            part.command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )  # fmt: skip
-        try:
-            code = process.wait(limit)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            code = None
-    took = time.monotonic() - start
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    last = lines[-1][:200] if lines else ""
+    with log.open("w+b") as output:
+        ended = run_limited(part.command, limit_s, output, ROOT, os.environ | {"PYTHONPATH": str(ROOT)})
+    code, took, last = ended.code, ended.took_s, ended.last_line[:200]
     if code == 0:
         if part.name != "tests":
             log.unlink()

@@ -12,17 +12,19 @@ from __future__ import annotations
 
 import argparse
 import re
-import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from limited_run import run_limited
+
 from addercost.cost.verdict import CONTESTS
 from addercost.measure.contests import IMPLEMENTATIONS
 from addercost.measure.environment import environment
-from addercost.measure.intervals import Verdict, verdict
+from addercost.measure.intervals import verdict
 from addercost.measure.session import BenchSettings, open_device
 from addercost.measure.store import read_measurements, rescued
 from addercost.report.measurements import Measurements
@@ -57,20 +59,16 @@ class Progress:
         return self.end - time.monotonic()
 
     def run(self, arguments: Sequence[str], what: str, limit_s: float) -> bool:
-        """Whether the command succeeded within the limit. Its last line of stderr says why not."""
+        """Whether the command succeeded within the limit. The last line it printed says why not."""
         print(f"{what} (up to {limit_s:.0f} s)", flush=True)
         command = [sys.executable, "-m", "addercost", *arguments]
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=max(limit_s, 1), check=False
-            )
-        except subprocess.TimeoutExpired:
+        with tempfile.TemporaryFile() as output:
+            ended = run_limited(command, max(limit_s, 1), output)
+        if ended.code is None:
             self.problems.append(f"{what}: stopped after {limit_s:.0f} s; finished rows are kept")
-            return False
-        if done.returncode:
-            lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-            self.problems.append(f"{what}: {lines[-1]}")
-        return done.returncode == 0
+        elif ended.code:
+            self.problems.append(f"{what}: {ended.last_line or f'exit code {ended.code}'}")
+        return ended.code == 0
 
 
 def main() -> None:
@@ -195,7 +193,7 @@ def _layer_ratios(timings: Measurements) -> Iterator[tuple[str, str, str, str]]:
                 what,
                 f"{found.own} / {found.reference}",
                 _ratio(found.ratio, interval),
-                f"{_told(interval)}{missing}",
+                f"{found.verdict}{missing}",
             )
 
 
@@ -207,12 +205,7 @@ def _whole_ratios(timings: Measurements) -> Iterator[tuple[str, str, str, str]]:
         inverse = (1 / interval[1], 1 / interval[0]) if interval else None
         what = f"{row.dtype}: {row.arithmetic}, whole model"
         unconverged = ", unconverged" if row.converged is False else ""
-        yield what, row.implementation, _ratio(1 / time_ratio, inverse), f"{_told(inverse)}{unconverged}"
-
-
-def _told(advantage: tuple[float, float] | None) -> Verdict:
-    """Of the interval of CNN time by the other's."""
-    return verdict(None if advantage is None else (1 / advantage[1], 1 / advantage[0]))
+        yield what, row.implementation, _ratio(1 / time_ratio, inverse), f"{verdict(interval)}{unconverged}"
 
 
 def _ratio(value: float, interval: tuple[float, float] | None) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 EXIT_CODES = (
     "0 done; 1 a check you asked for failed (--strict, a budget); 2 wrong arguments or an unknown name; 3 "
@@ -29,7 +32,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     try:
-        result = cli.main(given, prog_name="addercost", standalone_mode=False)
+        with short_warnings():
+            result = cli.main(given, prog_name="addercost", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
@@ -60,3 +64,25 @@ def run(arguments: Sequence[str] | None = None) -> int:
         text = printable(f"{type(error).__name__}: {error}")
         print(f"addercost: a fault of ours: {text}; run again with --debug and report it", file=sys.stderr)
         return 70
+
+
+@contextmanager
+def short_warnings() -> Iterator[None]:
+    """Warnings of ours are one line like every other message, without a line of the source."""
+    from addercost.report.text import printable
+
+    usual = warnings.formatwarning
+    package = Path(__file__).parents[1]
+
+    def formatted(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+    ) -> str:
+        if package in Path(filename).parents:
+            return f"addercost: {printable(str(message))}\n"
+        return usual(message, category, filename, lineno, line)
+
+    warnings.formatwarning = formatted
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual

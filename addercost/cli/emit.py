@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from addercost.report.files import check_target, write_file, write_stdout
 from addercost.report.tables import Table, TableFormat, render
-
-
-def terminal_width() -> int | None:
-    """Columns to fit a table into: COLUMNS if set, else the terminal's; None where output is no terminal."""
-    if os.environ.get("COLUMNS", "").isdigit() or sys.stdout.isatty():
-        return max(shutil.get_terminal_size().columns, 40)
-    return None
+from addercost.report.terminal import terminal_width
 
 
 def _styled() -> bool:

@@ -160,6 +160,19 @@ def quiet_option(function: F) -> F:
     return click.option("-q", "--quiet", is_flag=True, help="No progress, no remarks on stderr.")(function)
 
 
+def time_limit_option(default_s: float, help_text: str) -> Callable[[F], F]:
+    """--time-limit of commands that sample until an interval is narrow enough."""
+    return click.option(
+        "--time-limit",
+        "time_limit_s",
+        type=click.FloatRange(min=0, min_open=True),
+        default=default_s,
+        show_default=True,
+        metavar="SECONDS",
+        help=help_text,
+    )
+
+
 def chosen_cpus(names: tuple[str, ...]) -> tuple[str, ...]:
     """The processors a command works on: those given, else the default; `none` alone for none."""
     from addercost.api import DEFAULT_CPU

@@ -15,7 +15,7 @@ from addercost.cli.options import output_options
 @click.argument("sql", metavar="SQL")
 @output_options
 def query(folder: Path, sql: str, table_format: str, output: Path | None, force: bool) -> None:
-    """Ask a sweep a question in SQL: "SELECT name, cycles FROM sweep ORDER BY cycles LIMIT 10".
+    """Ask a sweep a question in SQL: "SELECT name, batch, cycles FROM sweep ORDER BY cycles LIMIT 10".
 
     One row is an architecture × processor × arithmetic × batch. Columns: name, cpu, arithmetic, batch,
     convention, cost_model, energy, parameters, mac_sites, bytes, mul, add and the other operations, cycles,

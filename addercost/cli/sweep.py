@@ -18,6 +18,7 @@ from addercost.cli.options import (
     output_options,
     parsed_share,
     quiet_option,
+    time_limit_option,
 )
 from addercost.errors import ArgumentError
 
@@ -143,7 +144,7 @@ def run(
 @click.option("--batch", "batches", metavar="LIST", help="Batch sizes; the sweep's by default.")
 @click.option("--sample", type=click.IntRange(min=1), metavar="N", help="N architectures spread evenly.")
 @click.option("--precision", default="2%", show_default=True, help="Of the 95 % interval of each median.")
-@click.option("--time-limit", default=2.0, show_default=True, metavar="SECONDS", help="For one timing.")
+@time_limit_option(2.0, "For one timing.")
 @click.option("--dask", metavar="ADDRESS", help="As for a sweep: one worker a machine measures at a time.")
 @click.option("--chunk", type=click.IntRange(min=1), default=20, show_default=True, help="Of a shard.")
 @click.option("--timeout", metavar="SECONDS", default=0.0, help="For one architecture; then it has failed.")
@@ -159,7 +160,7 @@ def measure(
     batches: str | None,
     sample: int | None,
     precision: str,
-    time_limit: float,
+    time_limit_s: float,
     dask: str | None,
     chunk: int,
     timeout: float,
@@ -187,7 +188,7 @@ def measure(
         arithmetics=_list(arithmetics) if arithmetics else swept.arithmetics,
         batches=_numbers(batches) if batches else swept.batches,
         precision=parsed_share(precision),
-        time_limit_s=time_limit,
+        time_limit_s=time_limit_s,
         sample=sample or 0,
         chunk=chunk,
     )

@@ -16,6 +16,7 @@ from addercost.cli.options import (
     parsed_inputs,
     parsed_share,
     quiet_option,
+    time_limit_option,
 )
 from addercost.cli.progress import progress
 from addercost.errors import ArgumentError
@@ -42,14 +43,7 @@ ENERGY_TABLES = ("45nm", "7nm")
 @click.option(
     "--precision", default="2%", show_default=True, metavar="SHARE", help="Of each layer's interval."
 )
-@click.option(
-    "--time-limit",
-    type=click.FloatRange(min=0, min_open=True),
-    default=1.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="For one layer.",
-)
+@time_limit_option(1.0, "For one layer.")
 @click.option(
     "--measurements",
     type=click.Path(path_type=Path),
@@ -69,7 +63,7 @@ def verdict(
     device: str,
     threads: int,
     precision: str,
-    time_limit: float,
+    time_limit_s: float,
     measurements: Path | None,
     no_measure: bool,
     table_format: str,
@@ -104,12 +98,12 @@ def verdict(
     elif measurements is not None:
         timed = _read(measurements, trace)
     else:
-        timed = _timed(trace, device, threads, batch, share, time_limit, quiet)
+        timed = _timed(trace, device, threads, batch, share, time_limit_s, quiet)
     rows = []
     for contest in CONTESTS:
         measured = None
+        wanted = contest.arithmetic.value, IMPLEMENTATIONS[contest.name], contest.number_format
         if timed is not None:
-            wanted = contest.arithmetic.value, IMPLEMENTATIONS[contest.name], contest.number_format
             measured = network_ratio(timed, *wanted, keep_first_last)
         rows.append(
             VerdictRow(
@@ -120,7 +114,7 @@ def verdict(
                 energies=tuple(
                     energy_ratio(trace, contest, load_energy(name), keep_first_last) for name in ENERGY_TABLES
                 ),
-                why_not="" if timed is None else "no layer of it could be timed",
+                why_not=_why_not(timed, wanted) if timed is not None else "",
             )
         )
     where = timed.environment.get("cpu") or timed.environment.get("cuda", "") if timed else ""
@@ -158,21 +152,29 @@ def _read(path: Path, trace: Trace) -> Measurements:
     return found
 
 
+def _why_not(timed: Measurements, wanted: tuple[str, str, str]) -> str:
+    """Where nothing was measured of (arithmetic, implementation, number format)."""
+    reasons = dict.fromkeys(
+        row.reason for row in timed.failed if (row.arithmetic, row.implementation, row.dtype) == wanted
+    )
+    return ": ".join(["no layer of it could be timed", *list(reasons)[:1]])
+
+
 def _timed(
-    trace: Trace, device: str, threads: int, batch: int, precision: float, time_limit: float, quiet: bool
+    trace: Trace, device: str, threads: int, batch: int, precision: float, time_limit_s: float, quiet: bool
 ) -> Measurements:
     from addercost.measure.contests import contest_rows, settings_for
     from addercost.measure.session import BenchSettings, measure, open_device
 
     settings = settings_for(
         BenchSettings(
-            device=device, threads=threads, batch=batch, precision=precision, time_limit_s=time_limit
+            device=device, threads=threads, batch=batch, precision=precision, time_limit_s=time_limit_s
         )
     )
     plans, remarks = contest_rows(trace, settings)
     opened = open_device(settings)
     try:
-        with progress(f"timing {len(plans)} layers, up to {len(plans) * time_limit:.0f} s", quiet):
+        with progress(f"timing {len(plans)} layers, up to {len(plans) * time_limit_s:.0f} s", quiet):
             return measure(trace.model, (), settings, opened, extra=plans, notes=remarks)
     finally:
         opened.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,13 @@ TENSOR_DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.flo
 
 class UnsupportedError(AddercostError):
     """This contender does not do this layer, or not here."""
+
+
+def require_kernels(name: str) -> None:
+    """Raises UnsupportedError where the package that kernels are written in is not installed."""
+    if importlib.util.find_spec(name) is None:
+        extra = {"halide": "cpu", "triton": "gpu"}[name]
+        raise UnsupportedError(f"{name} is not installed", f"pip install 'addercost[{extra}]'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,8 @@ class Contender:
         """The call, run once. Raises UnsupportedError where another kernel than the one claimed did the work,
         or memory would not do."""
         self._check_memory(case, free_bytes)
+        if self.claims is not None:
+            require_kernels(self.claims[1])
         call = self.build(case, place)
         before = dispatch.runs.copy()
         call()

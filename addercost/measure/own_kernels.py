@@ -24,6 +24,7 @@ from addercost.measure.contenders import (
     UnsupportedError,
     random_codes,
     random_tensor,
+    require_kernels,
 )
 from addercost.measure.device import Call
 from addercost.measure.vendor_kernels import layer_with
@@ -170,6 +171,7 @@ def images(case: LayerCase, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor, Geome
 
 
 def _halide_mac(case: LayerCase, place: Place) -> Call:
+    require_kernels("halide")
     try:
         from addercost.kernels.cpu import run
     except ImportError as error:

@@ -10,7 +10,7 @@ from addercost.cost.energy import estimate_energy
 from addercost.cost.estimate import COST_MODELS, MissingFigure, bandwidth_bytes_per_s, estimate
 from addercost.counts.arithmetics import site_counts
 from addercost.counts.conventions import convention_named
-from addercost.counts.model import ModelCounts, count
+from addercost.counts.model import LayerCounts, ModelCounts, count
 from addercost.counts.work import Sites
 from addercost.errors import ArgumentError
 from addercost.hardware import Cpu, EnergyTable, load_cpu, load_energy
@@ -130,8 +130,15 @@ def _estimates(profiles: Sequence[Profile], cpus: Sequence[Cpu]) -> Iterator[Est
     for cpu in cpus:
         models = [model for model in COST_MODELS if model != "roofline" or has_roofline(cpu)]
         for model in models:
+            first: list[LayerCounts] | None = None
             for profile in profiles:
                 cost = estimate(profile.counts, cpu, model)
+                gaps = [
+                    layer
+                    for layer, estimated in zip(profile.counts.layers, cost.layers, strict=True)
+                    if not estimated.complete
+                ]
+                first = gaps if first is None else first
                 yield Estimated(
                     arithmetic=network_name(profile),
                     hardware=cpu.name,
@@ -142,6 +149,7 @@ def _estimates(profiles: Sequence[Profile], cpus: Sequence[Cpu]) -> Iterator[Est
                     charged=_charged(profile, cost.missing),
                     missing=tuple(map(str, cost.missing)),
                     assumptions=cost.assumptions,
+                    same_gaps=profile.counts.complete and gaps == first,
                 )
 
 

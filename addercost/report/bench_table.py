@@ -190,8 +190,7 @@ def _notes(measurements: Measurements) -> Iterator[str]:
     yield from _unconverged(measurements)
     if any(row.predicted for row in measurements.rows):
         yield "Predicted columns are estimates of cost models, not measurements."
-    for row in measurements.failed:
-        yield f"not timed: {_name(row)}: {row.reason}"
+    yield from _not_timed(measurements)
     warned: dict[str, list[str]] = {}
     for timed in measurements.rows:
         for warning in timed.warnings:
@@ -216,6 +215,18 @@ def _notes(measurements: Measurements) -> Iterator[str]:
     yield f"environment: {', '.join(facts)}"
 
 
+def _not_timed(measurements: Measurements) -> Iterator[str]:
+    """Row by row where a reason is that of few; the table has the names of the others."""
+    by_reason: dict[str, list[str]] = {}
+    for row in measurements.failed:
+        by_reason.setdefault(row.reason, []).append(_name(row))
+    for reason, names in by_reason.items():
+        if len(names) <= _NAMED:
+            yield from (f"not timed: {name}: {reason}" for name in names)
+        else:
+            yield f"not timed: {len(names)} rows: {reason}"
+
+
 def _unconverged(measurements: Measurements) -> Iterator[str]:
     names = [_name(row) for row in measurements.rows if row.converged is False]
     if names:
@@ -223,9 +234,16 @@ def _unconverged(measurements: Measurements) -> Iterator[str]:
         asked = measurements.settings.get("precision")
         yield (
             f"{len(names)} of {len(measurements.rows)} rows unconverged: when the time limit came, their "
-            f"intervals were wider than the precision asked for{f', {asked} of the median' if asked else ''}"
+            f"intervals were wider than the precision asked for{_as_percent(asked)}"
             f"{which}"
         )
+
+
+def _as_percent(share: str | None) -> str:
+    try:
+        return f", {100 * float(share):g} % of the median" if share else ""
+    except ValueError:
+        return f", {share}"
 
 
 def _name(row: MeasuredRow | FailedRow) -> str:

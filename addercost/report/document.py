@@ -31,7 +31,8 @@ SCHEMA = "addercost/report/1"
 class Estimated:
     """The predicted cycles of the whole model as one arithmetic; a lower bound where not `complete`.
 
-    charged: the share of the operations for which the table has a figure.
+    charged: the share of the operations for which the table has a figure. same_gaps: the others are in layers
+    that are the same in the first network, so that both lack the same cycles, whatever these are.
     """
 
     arithmetic: str
@@ -43,6 +44,7 @@ class Estimated:
     charged: float = 1.0
     missing: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
+    same_gaps: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from addercost.measure.intervals import Verdict, verdict
 from addercost.report.measurements import MeasuredRow, Measurements
 
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ class NetworkRatio:
     left_out: tuple[str, ...] = ()
     unconverged: int = 0
     share_of_limit: float | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the row is faster or slower than the reference, by the rule of every comparison."""
+        return verdict((1 / self.high, 1 / self.low))
 
 
 def network_ratio(

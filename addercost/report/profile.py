@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from addercost.counts.model import LayerCounts, ModelCounts
 from addercost.report.notebook import to_html
 from addercost.report.profile_table import profile_table
 from addercost.report.tables import Table, TableFormat, render
+from addercost.report.terminal import terminal_width
 
 if TYPE_CHECKING:
     import pandas
@@ -31,8 +31,8 @@ class Profile:
     energies: tuple[ModelEnergy, ...] = ()
 
     def __str__(self) -> str:
-        """The layer table, for `print`, as wide as the terminal."""
-        return render(self.to_table(), TableFormat.TABLE, shutil.get_terminal_size().columns).rstrip("\n")
+        """The layer table as the command prints it: as wide as the terminal, if there is one."""
+        return render(self.to_table(), TableFormat.TABLE, terminal_width()).rstrip("\n")
 
     @property
     def estimates(self) -> tuple[ModelCost | ModelEnergy, ...]:

@@ -74,7 +74,7 @@ def latency_table(trace_zoo: TraceZoo, cpu: Cpu) -> Table:
     thop, macs = count(trace, "thop").total, count(trace, "macs").total
     low, high = sse.add_range_cycles
     rows = [
-        _row("published counts", _mac(LATENCY_SITES), _adder(LATENCY_SITES), x87.cycles, True),
+        _row("the paper", _mac(LATENCY_SITES), _adder(LATENCY_SITES), x87.cycles, True),
         _row("thop rule", thop, _adder(thop[OpClass.MUL]), x87.cycles, True),
         _row("thop rule, layers only", thop, _as_adder(trace, "thop"), x87.cycles, True),
         _row("plain MACs", macs, _as_adder(trace, "macs"), x87.cycles, True),

@@ -21,8 +21,10 @@ _PJ = 1e-12
 def side_by_side(subject: Subject) -> Table:
     """Rows are quantities, columns are arithmetics; ratios are the first column by the others.
 
-    Of two lower bounds that leave out the same operations, the larger over the smaller is an upper bound of
-    the ratio; where they leave out different ones there is no ratio.
+    Of two lower bounds that leave out the same cost, the larger over the smaller is an upper bound of the
+    ratio; where they leave out different ones there is no ratio. Sums that leave out the same operations
+    leave out the same. Throughput and roofline do so where these are in layers that both networks have;
+    elsewhere they may hide behind other work on one side only.
     """
     names = [network_name(profile) for profile in subject.profiles]
     first = names[0]
@@ -94,7 +96,8 @@ def ratio(
     if made.complete and by.complete:
         return value / other
     # (a + x) / (b + x) with the same unknown x ≥ 0 lies between a / b and 1.
-    if made.missing == by.missing:
+    same_unknown = isinstance(by, EnergyEstimated) or by.model == "latency-sum" or by.same_gaps
+    if made.missing == by.missing and same_unknown:
         return AtMost(value / other) if value >= other else AtLeast(value / other)
     return None
 
@@ -113,5 +116,6 @@ def _remarks(subject: Subject) -> Iterator[str]:
     if lacking:
         yield (
             "≥ and ≤ mark bounds: the tables lack figures for some operations (see the notes). Empty cells: "
-            f"fewer than {LEAST_CHARGED:.0%} of the operations have a figure."
+            f"fewer than {LEAST_CHARGED:.0%} of the operations have a figure. Empty ratios: what is left out "
+            "may cost one side more than the other."
         )

@@ -139,8 +139,8 @@ def to_markdown(table: Table) -> str:
 
 
 def heading(column: Column) -> str:
-    """The title on one line."""
-    return column.title.replace("\n", " ")
+    """The title on one line, without the hyphen of a word that was broken."""
+    return column.title.replace("-\n", "").replace("\n", " ")
 
 
 def _markdown_row(cells: Any) -> str:

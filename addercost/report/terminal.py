@@ -6,6 +6,9 @@ Texts wrap. Numbers are never cut: a table that cannot be made narrower is print
 from __future__ import annotations
 
 import io
+import os
+import shutil
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -21,6 +24,13 @@ _SHORTEST_PATH = 14
 _LONGEST_WORD = 24
 
 Cells = list[list[str]]
+
+
+def terminal_width() -> int | None:
+    """Columns to fit a table into: COLUMNS if set, else the terminal's; None where output is no terminal."""
+    if os.environ.get("COLUMNS", "").isdigit() or sys.stdout.isatty():
+        return max(shutil.get_terminal_size().columns, 40)
+    return None
 
 
 def to_terminal(table: Table, width: int | None = None, styled: bool = False) -> str:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from addercost.cost.verdict import Contest, PredictedRatio
+from addercost.measure import intervals
 from addercost.report.network_ratio import NetworkRatio
 from addercost.report.tables import Column, Kind, Table
 
 _OTHER = {"adder": "additions", "xnor": "binary layers", "shift": "shifts"}
-_TIE = 0.005
 _LITTLE = 0.1
 
 
@@ -66,6 +66,8 @@ class Verdict:
             notes=(
                 "above 1 the other is cheaper; convolution and linear layers only; all but the measured "
                 "columns are estimates",
+                f"a tie: a ratio within 1 ± {100 * intervals.MARGIN:g} %; cannot tell: a measured ratio "
+                "whose interval does not lie beyond that",
                 _papers_rule(first.paper.hardware),
                 *(sentence(row, self.device) for row in self.rows),
                 *dict.fromkeys(note for row in self.rows for note in _gaps(row)),
@@ -147,25 +149,34 @@ def _measured_words(row: VerdictRow, device: str) -> str:
             f", {_OTHER[row.contest.arithmetic]} running at {f'{share:.0f}' if share >= 1 else 'under 1'} % "
             "of their limit there"
         )
-    if measured.low <= 1 <= measured.high:
-        return f"measured on {device}: cannot tell, {measured.low:.2f}× to {measured.high:.2f}×{at}"
+    if measured.verdict is intervals.Verdict.CANNOT_TELL:
+        return f"measured on {device}: cannot tell (95 % {measured.low:.3f}× to {measured.high:.3f}×){at}"
     low, high = sorted((_as_won(measured.low), _as_won(measured.high)))
-    won = f"{_winner(row, measured.ratio)} (95 % {low:.2f}× to {high:.2f}×)"
+    won = f"{_won(row, measured.ratio)} (95 % {low:.2f}× to {high:.2f}×)"
     return f"measured on {device}: {won}{at}"
 
 
 def _winner(row: VerdictRow, ratio: float) -> str:
+    if _ties(ratio):
+        return f"convolutions and {_OTHER[row.contest.arithmetic]} tie"
+    return _won(row, ratio)
+
+
+def _won(row: VerdictRow, ratio: float) -> str:
     other = _OTHER[row.contest.arithmetic]
-    if abs(ratio - 1) < _TIE:
-        return f"convolutions and {other} tie"
     return f"{other if ratio > 1 else 'convolutions'} win by {_as_won(ratio):.2f}×"
 
 
 def _energy_words(row: VerdictRow, ratio: float) -> str:
     other = _OTHER[row.contest.arithmetic]
-    if abs(ratio - 1) < _TIE:
+    if _ties(ratio):
         return "equal"
     return f"{'convolutions' if ratio > 1 else other} need {_as_won(ratio):.2f}× as much"
+
+
+def _ties(ratio: float) -> bool:
+    """A prediction has no interval, so it is held to the rule of measured ratios as a point."""
+    return intervals.verdict((ratio, ratio)) is intervals.Verdict.CANNOT_TELL
 
 
 def _as_won(ratio: float) -> float:

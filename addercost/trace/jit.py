@@ -19,8 +19,8 @@ from torch.utils._pytree import tree_map
 
 from addercost.errors import ArgumentError, TraceError
 from addercost.trace.modules import ModuleTree, replace_tensors, type_name, unchanged
+from addercost.trace.op_info import op_info
 from addercost.trace.record import ArgValue, OpCall, TensorSpec, Trace
-from addercost.trace.recorder import op_info
 from addercost.trace.switches import countable_operators
 
 _SHAPE = "shape"

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from addercost.counts.call_work import rule_for
 from addercost.trace.backward import BACKWARD, GradientPaths, Idle, start_backward
 from addercost.trace.modules import CallStack
+from addercost.trace.op_info import OpInfo, known_op_info
 from addercost.trace.patterns import recognised
-from addercost.trace.record import DECOMPOSED, ArgValue, OpCall, TensorSpec
+from addercost.trace.plain_calls import PlainCalls
+from addercost.trace.record import DECOMPOSED, OpCall
 from addercost.trace.shapes import FAST_SHAPES
 
 _LARGE_CONSTANT = 1 << 20
@@ -23,67 +23,9 @@ _LARGE_CONSTANT = 1 << 20
 _FACTORIES = frozenset(
     {"empty", "zeros", "ones", "full", "rand", "randn", "empty_strided", "normal", "randint"}
 )
-_SAME_VALUES = frozenset({"_to_copy", "clone", "detach", "alias", "lift_fresh", "contiguous"})
-"""Operators whose output is still the parameter they were given."""
-
-_WRITES_SHAPE = torch.Tag.inplace_view
 
 
-class OpInfo(NamedTuple):
-    """What the schema says about an operator, read once per operator."""
-
-    op: str
-    name: str
-    arguments: tuple[str, ...]
-    defaults: tuple[Any, ...]
-    tags: tuple[str, ...]
-    keeps_role: bool
-    changes_shape: bool
-    decomposition: Callable[..., Any] | None = None
-
-
-def op_info(func: Any) -> OpInfo:
-    schema = getattr(func, "_schema", None)
-    if schema is None:  # a higher-order operator has no schema
-        name = str(getattr(func, "name", lambda: func)())
-        return OpInfo(f"higher_order.{name}.default", name, (), (), (), False, False)
-    tags = [tag.name for tag in func.tags if tag.name in ("pointwise", "data_dependent_output")]
-    aliases = [value.alias_info for value in schema.returns]
-    is_view = any(alias is not None and not alias.is_write for alias in aliases)
-    writes = any(a.alias_info is not None and a.alias_info.is_write for a in schema.arguments)
-    if is_view:
-        tags.append("view")
-    if writes:
-        tags.append("inplace")
-    namespace, _, name = schema.name.partition("::")
-    return OpInfo(
-        op=f"{namespace}.{name}.{schema.overload_name or 'default'}",
-        name=name,
-        arguments=tuple(argument.name for argument in schema.arguments),
-        defaults=tuple(
-            argument.default_value if argument.has_default_value() else None for argument in schema.arguments
-        ),
-        tags=tuple(tags),
-        keeps_role=is_view or name in _SAME_VALUES,
-        changes_shape=_WRITES_SHAPE in func.tags,
-        decomposition=_decomposition(func, f"{namespace}.{name}", tags),
-    )
-
-
-def _decomposition(func: Any, name: str, tags: list[str]) -> Callable[..., Any] | None:
-    """torch's own definition of an operator in terms of others, for one that no rule counts.
-
-    For coverage, not for counting: it may do work that the operator need not. Random numbers stay whole.
-    """
-    if rule_for(name, tags) is not None or torch.Tag.nondeterministic_seeded in func.tags:
-        return None
-    from torch._decomp import decomposition_table
-
-    found: Callable[..., Any] | None = decomposition_table.get(func)
-    return found
-
-
-class Recorder(TorchDispatchMode):
+class Recorder(PlainCalls, TorchDispatchMode):
     """Records calls in order. `tracer` is "meta", "fake" or "real" and decides how a call is carried out.
 
     On a data-free run the raw calls are kept and made plain afterwards, because every tensor can be held
@@ -98,22 +40,12 @@ class Recorder(TorchDispatchMode):
         inputs: list[Tensor],
         gradients: GradientPaths | None = None,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__(names, inputs, held=tracer != "real")
         self._stack = stack
         self._meta = tracer == "meta"
-        self._deferred = tracer != "real"
         self._raw: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any, str, tuple[str, ...]]] = []
         self._gradients = gradients
         self._more_tags: tuple[str, ...] = ()
-        self._specs: dict[int, TensorSpec] = {}
-        self._watched: dict[int, weakref.ref[Tensor]] = {}
-        self._alive: list[Tensor] = []
-        self._calls: list[OpCall] = []
-        # Described when first used: a lazy module's parameters have no shape until then.
-        self._known = {id(tensor): ("", "input") for tensor in inputs} | {
-            key: (name, role) for key, (name, role, _) in names.items()
-        }
-        self._held = (names, inputs)
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -137,7 +69,7 @@ class Recorder(TorchDispatchMode):
                     return out
             out = self._on_meta(func, args, kwargs) if self._meta else func(*args, **kwargs)
         self._raw.append((func, args, kwargs, out, path, self._more_tags))
-        if not self._deferred:
+        if not self._held:
             self._flush()
         return out
 
@@ -203,118 +135,6 @@ class Recorder(TorchDispatchMode):
         for func, args, kwargs, out, path, tags in self._raw:
             self._calls.append(self._plain(func, args, kwargs, out, path, tags))
         self._raw.clear()
-
-    def _plain(
-        self,
-        func: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        out: Any,
-        path: str,
-        more_tags: tuple[str, ...],
-    ) -> OpCall:
-        info = known_op_info(func)
-        values: dict[str, ArgValue] = {}
-        given = len(args)
-        for position, name in enumerate(info.arguments):
-            if position < given:
-                value = args[position]
-            elif name in kwargs:
-                value = kwargs[name]
-            else:
-                value = info.defaults[position]
-            values[name] = self._value(value)
-        role, source = self._output_role(info, values)
-        outputs = out if isinstance(out, tuple | list) else (out,)
-        specs = tuple(
-            self._remember(value, role, source) for value in _flat(outputs) if isinstance(value, Tensor)
-        )
-        tags = (*info.tags, *more_tags) if more_tags else info.tags
-        return OpCall(info.op, path, values, specs, len(self._calls), tags)
-
-    def _output_role(self, info: OpInfo, values: Mapping[str, ArgValue]) -> tuple[str, str]:
-        """A view of a parameter is that parameter; what is computed from parameters alone is derived."""
-        source: TensorSpec | None = None
-        for value in values.values():
-            for spec in value if isinstance(value, tuple) else (value,):
-                if not isinstance(spec, TensorSpec):
-                    continue
-                if spec.role in ("parameter", "derived"):
-                    source = source or spec
-                elif spec.role != "constant" and spec.role != "buffer":
-                    return "activation", ""
-        if source is None:
-            return "activation", ""
-        return (source.role, source.name) if info.keeps_role else ("derived", source.name)
-
-    def _value(self, value: Any) -> ArgValue:
-        if isinstance(value, Tensor):
-            known = self._specs.get(id(value))
-            if known is not None:
-                return known
-            name, role = self._known.get(id(value), ("", "constant"))
-            return self._remember(value, role, name)
-        if value is None or isinstance(value, bool | int | float | str | complex):
-            return value
-        if isinstance(value, list | tuple):
-            return tuple([self._value(item) for item in value])
-        if isinstance(value, torch.dtype):
-            return str(value).removeprefix("torch.")
-        if isinstance(value, torch.ScriptObject) and hasattr(value, "unpack"):
-            return self._unpacked(value)
-        if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
-            return str(value)
-        return str(value)
-
-    def _unpacked(self, packed: Any) -> ArgValue:
-        """The tensors inside a quantised layer's packed parameters: they are its parameters."""
-        with _disable_current_modes():
-            tensors = [item for item in packed.unpack() if isinstance(item, Tensor)]
-        return tuple([tensor_spec(item, "parameter", f"packed.{i}") for i, item in enumerate(tensors)])
-
-    def _remember(self, tensor: Tensor, role: str, name: str) -> TensorSpec:
-        key = id(tensor)
-        known = self._specs.get(key)
-        if known is not None and known.shape == tensor.shape:
-            return known  # an in-place operator returns the tensor it was given
-        spec = self._specs[key] = tensor_spec(tensor, role, name)
-        if self._deferred:
-            self._alive.append(tensor)
-        else:
-            self._watched[key] = weakref.ref(tensor, lambda _: self._forget(key))
-        return spec
-
-    def _forget(self, key: int) -> None:
-        self._specs.pop(key, None)
-        self._watched.pop(key, None)
-
-
-_INFOS: dict[Any, OpInfo] = {}
-
-
-def known_op_info(func: Any) -> OpInfo:
-    info = _INFOS.get(func)
-    if info is None:
-        info = _INFOS[func] = op_info(func)
-    return info
-
-
-_DTYPES: dict[torch.dtype, str] = {}
-
-
-def tensor_spec(tensor: Tensor, role: str, name: str = "") -> TensorSpec:
-    dtype = _DTYPES.get(tensor.dtype)
-    if dtype is None:
-        dtype = _DTYPES[tensor.dtype] = str(tensor.dtype).removeprefix("torch.")
-    return TensorSpec(tuple([int(size) for size in tensor.shape]), dtype, role, name)
-
-
-def _flat(values: Any) -> Any:
-    for value in values:
-        if isinstance(value, tuple | list):
-            yield from _flat(value)
-        else:
-            yield value
 
 
 def _to_meta(value: Any) -> tuple[Any, bool]:

@@ -28,9 +28,9 @@ from addercost.trace.block_cache import (
 from addercost.trace.blocks import Block, Item, OutsideError, stripped
 from addercost.trace.fingerprint import Fingerprints, UnreadableError, frozen, own_state
 from addercost.trace.modules import ModuleTree, type_name
+from addercost.trace.op_info import OpInfo
 from addercost.trace.patterns import may_be_recognised
 from addercost.trace.record import ArgValue, OpCall
-from addercost.trace.recorder import OpInfo
 from addercost.trace.shapes import FAST_SHAPES
 from addercost.trace.tensor_recorder import TensorRecorder
 

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from addercost.trace.block_cache import BlockCache, KnownCall, Output
 from addercost.trace.fingerprint import UnreadableError, tensor_state
+from addercost.trace.op_info import known_op_info
 from addercost.trace.record import OpCall, TensorSpec
-from addercost.trace.recorder import Recorder, known_op_info
+from addercost.trace.recorder import Recorder
 
 
 class TensorRecorder(Recorder):

@@ -16,8 +16,9 @@ from torch.utils._pytree import tree_flatten, tree_map
 from addercost.errors import AddercostError, TraceError
 from addercost.trace.backward import GradientPaths
 from addercost.trace.modules import ModuleTree, replace_tensors, tracked, unchanged
+from addercost.trace.plain_calls import tensor_spec
 from addercost.trace.record import TensorSpec, Trace
-from addercost.trace.recorder import Recorder, tensor_spec
+from addercost.trace.recorder import Recorder
 from addercost.trace.switches import countable_operators
 
 

@@ -333,15 +333,15 @@ def test_unknown_names(option: tuple[str, ...], words: str, capsys: pytest.Captu
 def test_reproduce_latency(addercost: Run) -> None:
     rows = as_json(addercost("reproduce", "latency", "--format", "json"))
     by_way = {row["way"]: row for row in rows}
-    assert by_way["published counts"]["cnn_cycles"] == 435_000 * 6
-    assert by_way["published counts"]["adder_cycles"] == 870_000 * 2
+    assert by_way["the paper"]["cnn_cycles"] == 435_000 * 6
+    assert by_way["the paper"]["adder_cycles"] == 870_000 * 2
     assert by_way["thop rule"]["cnn_mul"] == 435_432
     assert by_way["plain MACs"]["cnn_cycles"] == 416_520 * 6
     assert by_way["plain MACs"]["adder_cycles"] == 416_520 * 4
-    assert [by_way[way]["ratio"] for way in ("published counts", "thop rule", "plain MACs")] == [1.5] * 3
+    assert [by_way[way]["ratio"] for way in ("the paper", "thop rule", "plain MACs")] == [1.5] * 3
     # SSE: MULSS 3, ADDSS 2 to 3 (the same sheet): (3 + 2) / 4 and (3 + 3) / 6.
     assert [by_way[f"plain MACs, SSE add {add}"]["ratio"] for add in (2, 3)] == [1.25, 1.0]
-    assert by_way["published counts"]["cnn_published"] == "2.6M"
+    assert by_way["the paper"]["cnn_published"] == "2.6M"
 
 
 def test_reproduce_counts(addercost: Run) -> None:
@@ -381,6 +381,17 @@ def test_python_api_gives_the_same(addercost: Run) -> None:
     frame = profile.to_frame()
     assert frame["mul"].sum() == 416_520 and len(frame) == 14
     assert "416,520" in profile._repr_html_()
+    assert str(profile) + "\n" == addercost("profile", "zoo:lenet5-bn", "--convention", "macs")
+
+
+@pytest.mark.parametrize("columns", ["", "80"], ids=["no terminal", "80 columns"])
+def test_print_is_as_wide_as_the_command(
+    addercost: Run, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    import addercost as package
+
+    monkeypatch.setenv("COLUMNS", columns)
+    profile = package.profile("zoo:lenet5-bn", convention="macs")
     assert str(profile) + "\n" == addercost("profile", "zoo:lenet5-bn", "--convention", "macs")
 
 

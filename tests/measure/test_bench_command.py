@@ -20,7 +20,7 @@ from addercost.measure.runner import Effort
 from addercost.measure.session import BenchSettings, open_device
 from addercost.measure.store import journal_path, read_measurements
 from addercost.report.bench_table import bench_table
-from addercost.report.measurements import MeasuredRow, Measurements, measurements_to_json
+from addercost.report.measurements import FailedRow, MeasuredRow, Measurements, measurements_to_json
 
 SHAPE = "1,8,6,6,8,3,1,1"
 
@@ -187,6 +187,18 @@ def test_a_layer_that_no_kernel_takes_is_marked_and_the_rest_goes_on(
     assert "not timed: 1: no kernel for transposed convolutions" in text
     assert "not timed: 0 adder unfold + cdist fp32: unfold + cdist has no groups" in text
     assert "addercost layer" in text
+
+
+def test_a_reason_of_many_rows_is_said_once() -> None:
+    failed = [
+        FailedRow(f"conv{i}", "adder", "addercost layer", "fp32", "halide is not installed") for i in range(5)
+    ]
+    rare = FailedRow("conv9", "adder", "unfold + cdist", "fp32", "no groups")
+    notes = bench_table(Measurements("net", {}, (), failed=(*failed, rare))).notes
+    assert [note for note in notes if note.startswith("not timed")] == [
+        "not timed: 5 rows: halide is not installed",
+        "not timed: conv9 adder unfold + cdist fp32: no groups",
+    ]
 
 
 def test_out_of_memory_says_what_would_fit(device: ScriptedDevice, capsys) -> None:

@@ -15,6 +15,7 @@ from addercost.kernels import dispatch, reference
 from addercost.kernels.problem import Geometry
 from addercost.layers.ops.binary import filter_scale
 from addercost.layers.ops.shift import power_of_two
+from addercost.measure import own_kernels
 from addercost.measure.case import LayerCase, parse_case
 from addercost.measure.contenders import (
     DTYPES,
@@ -112,6 +113,18 @@ def test_numbers(contender: Contender, case: LayerCase) -> None:
         found = found[0, :, 0].t()
     assert found.shape == exact.shape
     assert float((found - exact).abs().max()) <= tolerance(contender, exact, case)
+
+
+def test_a_package_that_is_not_there_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing runs in its place."""
+    monkeypatch.setitem(sys.modules, "halide", None)
+    before = dispatch.runs.copy()
+    for contender in own_kernels.contenders(CPU):
+        with pytest.raises(
+            UnsupportedError, match=r"halide is not installed; pip install 'addercost\[cpu\]'"
+        ):
+            contender.made(CASES[0], PLACE, None)
+    assert dispatch.runs == before
 
 
 @needs_halide

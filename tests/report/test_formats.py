@@ -9,11 +9,13 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import made_models
 import pytest
 import sample_data
 
+from addercost.arithmetic import Arithmetic
 from addercost.cli import run
 from addercost.errors import ArgumentError
 from addercost.report.document import Report
@@ -21,7 +23,7 @@ from addercost.report.formats import ReportFormat, render_report, report_format
 from addercost.report.latex import PACKAGES, latex_text
 from addercost.report.measurements import measurements_from_data
 from addercost.report.side_by_side import ratio, side_by_side
-from addercost.report.tables import AtMost, Column, Kind, shown
+from addercost.report.tables import AtLeast, AtMost, Column, Kind, shown
 
 PATHS = ["a", "blocks.0.conv", *made_models.HOSTILE]
 
@@ -129,6 +131,63 @@ def test_side_by_side_of_the_papers_processor() -> None:
     table = side_by_side(made_models.subject(["a"], cpus=("via-nano-2000",)))
     row = next(row for row in table.rows if row["quantity"].startswith("via-nano-2000, latency-sum"))
     assert row["CNN"] == 6000 and row["adder"] == 4000 and row["CNN/adder"] == 1.5
+
+
+@pytest.mark.parametrize(
+    ("model", "same_gaps", "known"),
+    [
+        pytest.param("latency-sum", False, True, id="a sum"),
+        pytest.param("throughput", True, True, id="throughput, missing in layers of both"),
+        # Port p 30 and 0 cycles, port q 0 and 20: with 15 unknown ones on p it is 45 / 20, not ≤ 30 / 20.
+        pytest.param("throughput", False, False, id="throughput, missing beside what differs"),
+        pytest.param("roofline", False, False, id="roofline, missing beside what differs"),
+    ],
+)
+def test_where_what_is_missing_can_hide_there_is_no_bound(model: str, same_gaps: bool, known: bool) -> None:
+    from addercost.report.document import Estimated
+
+    one, two = (
+        Estimated("CNN", "cpu", model, cycles, None, False, 0.99, ("x",), same_gaps=same_gaps)
+        for cycles in (30, 20)
+    )
+    assert (ratio(30, one, 20, two) is not None) == known
+    assert ratio(30, one, 20, two) == (AtMost(1.5) if known else None)
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        pytest.param("other layer", True, id="divisions in a layer of both"),
+        pytest.param("same layer", False, id="divisions in a layer that changes"),
+    ],
+)
+def test_gaps_are_compared_layer_by_layer(change: str, same: bool) -> None:
+    """The VIA Nano's table has no division. Those of a norm of its own are the same whatever becomes of the
+    convolution; as part of the convolution's layer they are not."""
+    torch = pytest.importorskip("torch")
+    from addercost.report.assemble import Wanted, subject_from_trace
+    from addercost.trace.tracer import trace
+
+    class Normed(torch.nn.Conv2d):  # type: ignore[misc, name-defined]
+        def forward(self, x: Any) -> Any:
+            y = super().forward(x)
+            return y / y.abs() if change == "same layer" else y
+
+    class Norm(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def forward(self, x: Any) -> Any:
+            return x if change == "same layer" else x / x.abs()
+
+    model = torch.nn.Sequential(Normed(64, 64, 3), Norm())
+    traced = trace(model, torch.zeros(1, 64, 16, 16))
+    wanted = Wanted(arithmetics=(Arithmetic.ADDER,), cpus=("via-nano-2000",), energy=())
+    subject = subject_from_trace("a", traced, wanted)
+    found = {(e.model, e.arithmetic): e for e in subject.estimates}
+    assert not found["throughput", "adder"].complete
+    assert found["throughput", "adder"].same_gaps == same
+    rows = {row["quantity"]: row for row in side_by_side(subject).rows}
+    bound = rows["via-nano-2000, throughput (estimate)"]["CNN/adder"]
+    assert isinstance(bound, AtLeast) if same else bound is None
+    assert isinstance(rows["via-nano-2000, latency-sum (estimate)"]["CNN/adder"], AtMost)
 
 
 def test_ratio_of_two_lower_bounds() -> None:

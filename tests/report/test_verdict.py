@@ -12,6 +12,8 @@ from addercost.api import trace_spec
 from addercost.cli import run
 from addercost.cost.verdict import CONTESTS, Contest, PredictedRatio, cycle_ratio, energy_ratio
 from addercost.hardware import load_cpu, load_energy
+from addercost.measure.intervals import Verdict as Judged
+from addercost.measure.intervals import verdict as judged
 from addercost.report.measurements import FailedRow, MeasuredRow, Measurements, measurements_to_json
 from addercost.report.network_ratio import NetworkRatio, network_ratio
 from addercost.report.tables import TableFormat, render
@@ -136,7 +138,12 @@ def verdict_row(ratio: float, low: float, high: float, share: float | None = Non
     [
         pytest.param(0.5, 0.4, 0.625, "convolutions win by 2.00× (95 % 1.60× to 2.50×)", id="convolutions"),
         pytest.param(2.0, 1.6, 2.5, "additions win by 2.00× (95 % 1.60× to 2.50×)", id="additions"),
-        pytest.param(1.01, 0.9, 1.1, "cannot tell, 0.90× to 1.10×", id="cannot tell"),
+        pytest.param(1.01, 0.9, 1.1, "cannot tell (95 % 0.900× to 1.100×)", id="cannot tell"),
+        # As in every table of timings: beyond 1 ± 1 %, which is below 1 / 1.01 = 0.990099 or above 1.01.
+        pytest.param(1.009, 1.008, 1.02, "cannot tell (95 % 1.008× to 1.020×)", id="1 % above"),
+        pytest.param(0.991, 0.98, 0.992, "cannot tell (95 % 0.980× to 0.992×)", id="1 % below"),
+        pytest.param(1.03, 1.011, 1.05, "additions win by 1.03× (95 % 1.01× to 1.05×)", id="just above"),
+        pytest.param(0.98, 0.97, 0.989, "convolutions win by 1.02× (95 % 1.01× to 1.03×)", id="just below"),
     ],
 )
 def test_the_sentence_says_who_wins(ratio: float, low: float, high: float, words: str) -> None:
@@ -144,6 +151,33 @@ def test_the_sentence_says_who_wins(ratio: float, low: float, high: float, words
     assert f"measured on a processor: {words}, additions running at 50 % of their limit there" in text
     assert "the paper's rule: additions win by 1.50×" in text
     assert "energy at 45nm: convolutions need 2.50× as much" in text
+
+
+@pytest.mark.parametrize(
+    ("ratio", "cycles", "energy"),
+    [
+        pytest.param(0.989, "convolutions win by 1.01×", "additions need 1.01× as much", id="0.989"),
+        pytest.param(0.991, "convolutions and additions tie", "equal", id="0.991"),
+        pytest.param(1.0, "convolutions and additions tie", "equal", id="1"),
+        pytest.param(1.009, "convolutions and additions tie", "equal", id="1.009"),
+        pytest.param(1.011, "additions win by 1.01×", "convolutions need 1.01× as much", id="1.011"),
+    ],
+)
+def test_predictions_within_the_margin_tie(ratio: float, cycles: str, energy: str) -> None:
+    predicted = [PredictedRatio("x", model, ratio) for model in ("latency-sum", "throughput", "energy")]
+    text = sentence(VerdictRow(FP32, predicted[0], predicted[1], None, (predicted[2],)), "")
+    assert f"throughput on x predicts: {cycles}; the paper's rule: {cycles}; energy at x: {energy}" in text
+
+
+@pytest.mark.parametrize("low", [0.97, 0.989, 0.991, 1.0, 1.009, 1.011, 1.03])
+@pytest.mark.parametrize("width", [0.0, 0.001, 0.03])
+def test_a_verdict_is_that_of_the_benchmark(low: float, width: float) -> None:
+    """Networks here, rows there: of the same interval both say the same. Time ratios are inverse."""
+    found = NetworkRatio(low, low, low + width, "own", "other", 1)
+    assert found.verdict is judged((1 / (low + width), 1 / low))
+    text = sentence(verdict_row(low, low, low + width), "here").partition(";")[0]
+    assert ("cannot tell" in text) == (found.verdict is Judged.CANNOT_TELL)
+    assert ("additions win" in text) == (found.verdict is Judged.FASTER)
 
 
 @pytest.mark.parametrize(
@@ -208,6 +242,21 @@ def test_from_a_file_of_timings(tmp_path: Path, capsys: pytest.CaptureFixture[st
     fp32 = rows["fp32 additions"]
     assert (fp32["paper"], fp32["measured"], fp32["predicted"]) == (1.5, pytest.approx(1 / 3), 0.5)
     assert rows["int8 additions"].get("measured") is None
+
+
+def test_why_nothing_was_measured_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch")
+    failed = tuple(
+        FailedRow(f"c{i}", *ADDER_LAYER, "halide is not installed; pip install it") for i in (1, 2)
+    )
+    timings = Measurements("lenet5-bn", {"cpu": "a processor"}, (), failed=failed)
+    (tmp_path / "bench.json").write_text(measurements_to_json(timings))
+    assert run(["verdict", "zoo:lenet5-bn", "--measurements", str(tmp_path / "bench.json")]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert (
+        "fp32: not measured (no layer of it could be timed: halide is not installed; pip install it)" in text
+    )
+    assert "binary: not measured (no layer of it could be timed); " in text
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,113 @@
+"""The options and files that `addercost bench` and `addercost bench show` share: document, tables, tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from addercost.cli.emit import check_output, emit
+from addercost.cli.options import format_option
+from addercost.errors import ArgumentError
+from addercost.report.tables import Table, TableFormat, render
+
+if TYPE_CHECKING:
+    from addercost.report.measurements import Measurements
+
+F = TypeVar("F", bound=Callable[..., Any])
+_SUFFIXES = (".json", ".csv", ".md")
+
+cost_model_option = click.option(
+    "--cost-model", "cost_models", multiple=True, metavar="NAME", help="Default: all; repeatable."
+)
+
+
+def result_options(function: F) -> F:
+    """--format, -o, --chrome-trace and --force of commands that print measurements, and --debug."""
+    for option in reversed(
+        (
+            format_option,
+            click.option(
+                "-o",
+                "--output",
+                "outputs",
+                multiple=True,
+                type=click.Path(path_type=Path),
+                metavar="FILE",
+                help="FILE.json keeps everything, raw samples too, and a killed run goes on from it; "
+                "FILE.csv and FILE.md hold the table; repeatable.",
+            ),
+            click.option(
+                "--chrome-trace",
+                type=click.Path(path_type=Path),
+                metavar="FILE",
+                help="Measured and predicted layers as tracks for chrome://tracing or Perfetto.",
+            ),
+            click.option("--force", is_flag=True, help="Replace files, and time again what is in them."),
+            click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error."),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def document_among(outputs: tuple[Path, ...]) -> Path | None:
+    """The file that keeps everything. Raises ArgumentError for a suffix of no format, or two documents."""
+    for path in outputs:
+        if path.suffix not in _SUFFIXES:
+            raise ArgumentError(
+                f"-o {path}: {path.suffix or 'no suffix'} is no format", "name FILE.json, .csv or .md"
+            )
+    documents = [path for path in outputs if path.suffix == ".json"]
+    if len(documents) > 1:
+        raise ArgumentError(f"two documents: {documents[0]} and {documents[1]}", "give one -o FILE.json")
+    return documents[0] if documents else None
+
+
+def check_outputs(
+    outputs: tuple[Path, ...], document: Path | None, chrome_trace: Path | None, force: bool
+) -> None:
+    """Fails before the work where a file is there, but for the document of a run that goes on; with `force`
+    what that run left is dropped."""
+    from addercost.measure.store import journal_path
+
+    for path in (*outputs, *([chrome_trace] if chrome_trace is not None else [])):
+        going_on = path == document and not force and journal_path(path).exists()
+        check_output(path, force or going_on)
+    if document is not None and force:
+        journal_path(document).unlink(missing_ok=True)
+
+
+def write_results(result: Measurements, outputs: tuple[Path, ...], chrome_trace: Path | None) -> None:
+    """Writes each file in the format of its suffix, over what may be there."""
+    from addercost.report.files import write_file
+    from addercost.report.measurements import measurements_to_json
+
+    for path in outputs:
+        if path.suffix == ".json":
+            text = measurements_to_json(result)
+        else:
+            chosen = TableFormat.CSV if path.suffix == ".csv" else TableFormat.MARKDOWN
+            text = _text(result, chosen, None, False)
+        write_file(path, text, force=True)
+    if chrome_trace is not None:
+        from addercost.report.chrome_trace import to_chrome_trace
+
+        write_file(chrome_trace, to_chrome_trace(result), force=True)
+
+
+def print_results(result: Measurements, table_format: str) -> None:
+    chosen = TableFormat(table_format)
+    emit(lambda width, styled: _text(result, chosen, width, styled), None, False)
+
+
+def _text(result: Measurements, chosen: TableFormat, width: int | None, styled: bool) -> str:
+    """Machine-readable formats hold the rows; the others the sums too."""
+    from addercost.report.bench_table import bench_table, sum_table
+
+    tables: list[Table | None] = [bench_table(result)]
+    if chosen not in (TableFormat.CSV, TableFormat.JSON):
+        tables.append(sum_table(result))
+    return "\n".join(render(table, chosen, width, styled) for table in tables if table is not None)

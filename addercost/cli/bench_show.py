@@ -1,0 +1,58 @@
+"""`addercost bench show FILE`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from addercost.cli.bench_results import (
+    check_outputs,
+    cost_model_option,
+    document_among,
+    print_results,
+    result_options,
+    write_results,
+)
+from addercost.cli.options import hardware_path_option
+from addercost.errors import ArgumentError
+
+
+@click.command(short_help="Print measurements made before.")
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option(
+    "--cpu",
+    "cpus",
+    multiple=True,
+    metavar="NAME",
+    help="Estimate layers by this table, in place of what FILE has; repeatable.",
+)
+@cost_model_option
+@hardware_path_option
+@result_options
+def show(
+    file: Path,
+    cpus: tuple[str, ...],
+    cost_models: tuple[str, ...],
+    hardware_path: Path | None,
+    table_format: str,
+    outputs: tuple[Path, ...],
+    chrome_trace: Path | None,
+    force: bool,
+) -> None:
+    """Print measurements made before, or what a killed run left in FILE.json.journal."""
+    from addercost.measure.store import read_measurements
+
+    document_among(outputs)
+    check_outputs(outputs, None, chrome_trace, force)
+    if (cost_models or hardware_path) and not cpus:
+        raise ArgumentError("--cost-model and --hardware-path estimate", "name a --cpu to estimate by")
+    result = read_measurements(file)
+    if cpus:
+        from addercost.measure.estimates import with_estimates
+        from addercost.measure.predictions import checked_models, predictor
+
+        predict = predictor(cpus, checked_models(cost_models), hardware_path)
+        result = with_estimates(result, predict, cpus)
+    write_results(result, outputs, chrome_trace)
+    print_results(result, table_format)

@@ -1,0 +1,135 @@
+"""Operator calls as plain data: arguments by their names in the schema, tensors as shapes with roles."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
+
+from addercost.trace.op_info import OpInfo, known_op_info
+from addercost.trace.record import ArgValue, OpCall, TensorSpec
+
+
+class PlainCalls:
+    """Calls in order, each tensor described once. held: tensors are kept alive, so that an id names one."""
+
+    def __init__(
+        self, names: Mapping[int, tuple[str, str, Tensor]], inputs: list[Tensor], held: bool
+    ) -> None:
+        super().__init__()
+        self._specs: dict[int, TensorSpec] = {}
+        self._watched: dict[int, weakref.ref[Tensor]] = {}
+        self._alive: list[Tensor] = []
+        self._held = held
+        self._calls: list[OpCall] = []
+        # Described when first used: a lazy module's parameters have no shape until then.
+        self._known = {id(tensor): ("", "input") for tensor in inputs} | {
+            key: (name, role) for key, (name, role, _) in names.items()
+        }
+        self._named = (names, inputs)
+
+    def _plain(
+        self,
+        func: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        out: Any,
+        path: str,
+        more_tags: tuple[str, ...],
+    ) -> OpCall:
+        info = known_op_info(func)
+        values: dict[str, ArgValue] = {}
+        given = len(args)
+        for position, name in enumerate(info.arguments):
+            if position < given:
+                value = args[position]
+            elif name in kwargs:
+                value = kwargs[name]
+            else:
+                value = info.defaults[position]
+            values[name] = self._value(value)
+        role, source = self._output_role(info, values)
+        outputs = out if isinstance(out, tuple | list) else (out,)
+        specs = tuple(
+            self._remember(value, role, source) for value in _flat(outputs) if isinstance(value, Tensor)
+        )
+        tags = (*info.tags, *more_tags) if more_tags else info.tags
+        return OpCall(info.op, path, values, specs, len(self._calls), tags)
+
+    def _output_role(self, info: OpInfo, values: Mapping[str, ArgValue]) -> tuple[str, str]:
+        """A view of a parameter is that parameter; what is computed from parameters alone is derived."""
+        source: TensorSpec | None = None
+        for value in values.values():
+            for spec in value if isinstance(value, tuple) else (value,):
+                if not isinstance(spec, TensorSpec):
+                    continue
+                if spec.role in ("parameter", "derived"):
+                    source = source or spec
+                elif spec.role != "constant" and spec.role != "buffer":
+                    return "activation", ""
+        if source is None:
+            return "activation", ""
+        return (source.role, source.name) if info.keeps_role else ("derived", source.name)
+
+    def _value(self, value: Any) -> ArgValue:
+        if isinstance(value, Tensor):
+            known = self._specs.get(id(value))
+            if known is not None:
+                return known
+            name, role = self._known.get(id(value), ("", "constant"))
+            return self._remember(value, role, name)
+        if value is None or isinstance(value, bool | int | float | str | complex):
+            return value
+        if isinstance(value, list | tuple):
+            return tuple([self._value(item) for item in value])
+        if isinstance(value, torch.dtype):
+            return str(value).removeprefix("torch.")
+        if isinstance(value, torch.ScriptObject) and hasattr(value, "unpack"):
+            return self._unpacked(value)
+        if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
+            return str(value)
+        return str(value)
+
+    def _unpacked(self, packed: Any) -> ArgValue:
+        """The tensors inside a quantised layer's packed parameters: they are its parameters."""
+        with _disable_current_modes():
+            tensors = [item for item in packed.unpack() if isinstance(item, Tensor)]
+        return tuple([tensor_spec(item, "parameter", f"packed.{i}") for i, item in enumerate(tensors)])
+
+    def _remember(self, tensor: Tensor, role: str, name: str) -> TensorSpec:
+        key = id(tensor)
+        known = self._specs.get(key)
+        if known is not None and known.shape == tensor.shape:
+            return known  # an in-place operator returns the tensor it was given
+        spec = self._specs[key] = tensor_spec(tensor, role, name)
+        if self._held:
+            self._alive.append(tensor)
+        else:
+            self._watched[key] = weakref.ref(tensor, lambda _: self._forget(key))
+        return spec
+
+    def _forget(self, key: int) -> None:
+        self._specs.pop(key, None)
+        self._watched.pop(key, None)
+
+
+_DTYPES: dict[torch.dtype, str] = {}
+
+
+def tensor_spec(tensor: Tensor, role: str, name: str = "") -> TensorSpec:
+    dtype = _DTYPES.get(tensor.dtype)
+    if dtype is None:
+        dtype = _DTYPES[tensor.dtype] = str(tensor.dtype).removeprefix("torch.")
+    return TensorSpec(tuple([int(size) for size in tensor.shape]), dtype, role, name)
+
+
+def _flat(values: Any) -> Any:
+    for value in values:
+        if isinstance(value, tuple | list):
+            yield from _flat(value)
+        else:
+            yield value

@@ -1,0 +1,51 @@
+"""One command in a process of its own, which is ended with all it started when its time is up."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+
+@dataclass(frozen=True)
+class Ended:
+    """code: None where the time was up. last_line: of all that was printed, "" where nothing was."""
+
+    code: int | None
+    took_s: float
+    last_line: str
+
+
+def run_limited(
+    command: Sequence[str],
+    limit_s: float,
+    output: BinaryIO,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Ended:
+    """output: an empty file, open for writing and reading, for what the command prints."""
+    start = time.monotonic()
+    process = subprocess.Popen(
+        command, cwd=cwd, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    code = None
+    try:
+        code = process.wait(limit_s)
+    except BaseException as error:
+        # Its own processes, such as a compiler's, would disturb what is timed next. An interrupt at the
+        # terminal does not reach them either.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
+    took_s = time.monotonic() - start
+    output.seek(0)
+    lines = [line for line in output.read().decode(errors="replace").splitlines() if line.strip()]
+    return Ended(code, took_s, lines[-1] if lines else "")
