@@ -98,8 +98,13 @@ def test_one_compilation_serves_every_size_of_a_class(compiled: Compiled) -> Non
     for size in (9, 16, 33, 3):
         x, w = operands(torch.float32, size)
         tile = launch.Tile(8, 8, 4)
-        launch.convolve("adder", x, w, Geometry(), empty_output(x, [2, 24, size - 2, 5]), tile=tile)
-    assert len({kernel.hash for _, kernel in compiled}) == 1
+        out = empty_output(x, [2, 24, size - 2, 5])
+        launch.convolve("adder", x, w, Geometry(), out, tile=tile)
+        launch.weight_gradient_of(out, x, w, Geometry(), "sign")
+    for groups, channels in ((1, 32), (2, 16), (16, 3)):
+        launch.pack_signs(torch.randn(1, groups * channels, 3, 3), groups)
+    once = sorted({kernel.hash: name for name, kernel in compiled}.values())
+    assert once == ["convolution_kernel", "pack_signs_kernel", "weight_sign_kernel"]
 
 
 def test_limits(compiled: Compiled, monkeypatch: pytest.MonkeyPatch) -> None:

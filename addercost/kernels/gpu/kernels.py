@@ -216,7 +216,7 @@ def input_gradient_kernel(
     store_each(y_at, total, kept, EMULATE)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["pixels", "C", "words", "x_m", "x_g", "x_c"])
 def pack_signs_kernel(x_ptr, y_ptr, pixels, C, words, x_m, x_g, x_c, BLOCK_M: tl.constexpr):
     """Bit i of word j is set where channel 32·j + i is negative.
 

@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 
 SIZES = [
-    *("pixels", "each", "C", "H", "W", "K", "P", "Q", "S", "taps"),
+    *("pixels", "each", "C", "H", "W", "K", "P", "Q", "S", "taps", "GROUPS"),
     *("g_n", "g_p", "g_q", "x_n", "x_h", "x_w"),
     *("stride_h", "stride_w", "pad_h", "pad_w", "dilation_h", "dilation_w"),
 ]
