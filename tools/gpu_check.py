@@ -4,7 +4,8 @@
 
 Needs torch and Triton, and of other packages what `addercost bench` needs; builds and installs nothing. Each
 part runs in a process of its own with a time limit: one that fails or is late is a line of the report, what
-it had measured is kept, and the others go on. Writes reports/<name of the GPU>/.
+it had measured is kept, and the others go on. Writes reports/<name of the GPU>/, its README.md anew after
+every part.
 """
 
 from __future__ import annotations
@@ -30,6 +31,14 @@ LIMIT_S = 0.1
 """Of a row: enough for 1 % on a calm GPU."""
 RESERVED_S = 20
 """For the report."""
+WHOLE_S = 40.0
+"""Of a part with whole models."""
+GRACE_S = 5.0
+"""From an interrupt, upon which pytest says what it has found so far, to a kill."""
+PROBE_S = 90.0
+"""A first import of torch reads gigabytes."""
+LOST = 75
+"""Exit code of a part whose GPU refuses all work since a row's kernel failed: another process goes on."""
 RUN_PART = "--run-part"
 
 
@@ -101,7 +110,7 @@ def parts(folder: Path) -> list[Part]:
         said = "pytest is not installed, so no tests ran: pip install pytest"
         made.append(Part("tests", said, 5, (python, "-c", f"import sys; sys.exit({said!r})")))
     for kind, what, limit in (
-        ("whole", "whole models and training steps, CNN against adder", lambda n: 30.0),
+        ("whole", "whole models and training steps, CNN against adder", lambda n: WHOLE_S),
         ("layers", "every layer by every kernel", lambda n: n.layers_s),
     ):
         for network in NETWORKS:
@@ -112,7 +121,10 @@ def parts(folder: Path) -> list[Part]:
 
 
 def run_part(text: str, folder: Path) -> None:
-    """One network's layers, or the whole of it; the journal beside its file is what a killed run leaves."""
+    """One network's layers, or the whole of it; the journal beside its file is what a killed run leaves.
+
+    Exits with LOST where a row took the GPU with it; the journal has that row, and a second run the others.
+    """
     from addercost.api import trace_spec
     from addercost.arithmetic import Arithmetic
     from addercost.measure.cuda import CudaDevice
@@ -129,7 +141,7 @@ def run_part(text: str, folder: Path) -> None:
         dtypes=("fp32", "bf16") if whole else ("fp32", "fp16", "bf16", "int8"),
         device="cuda",
         batch=network.batch,
-        time_limit_s=3 * LIMIT_S if whole else LIMIT_S,
+        time_limit_s=LIMIT_S,
         keep_first_last=network.keep_first_last,
         cpus=(),
     )
@@ -146,9 +158,24 @@ def run_part(text: str, folder: Path) -> None:
     else:
         found, remarks = model_uses(trace, settings)
         uses, extra, notes = (), layer_plans(found, settings), notes + remarks
-    result = measure(trace.model, uses, settings, device, file, extra, notes)
+    result = measure(trace.model, uses, settings, device, file, extra, notes, leave_a_lost_gpu)
     write_file(file, measurements_to_json(result), force=True)
     journal_path(file).unlink(missing_ok=True)
+
+
+def leave_a_lost_gpu(number, plan, entry):  # type: ignore[no-untyped-def]
+    """After a row that failed: an illegal address, say, ends all work of the process on the GPU."""
+    import torch
+
+    from addercost.report.measurements import FailedRow
+
+    if not isinstance(entry, FailedRow):
+        return
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError as error:
+        print(f"{plan.key}: {str(error).strip().splitlines()[0]}", flush=True)
+        os._exit(LOST)  # no destructors, which would abort
 
 
 def layer_plans(uses, settings):  # type: ignore[no-untyped-def]
@@ -183,8 +210,14 @@ def whole_rows(network: Network, settings):  # type: ignore[no-untyped-def]
             )
         )  # fmt: skip
 
-    trained = (Arithmetic.MAC, Arithmetic.ADDER)
-    return [*rows(settings.arithmetics, settings.dtypes, EAGER), *rows(trained, ("fp32",), TRAINING)]
+    # A part that is late loses the last ones.
+    pair, others = (Arithmetic.MAC, Arithmetic.ADDER), settings.dtypes[1:]
+    return [
+        *rows(pair, ("fp32",), EAGER),
+        *rows(pair, ("fp32",), TRAINING),
+        *rows((Arithmetic.XNOR,), ("fp32",), EAGER),
+        *rows(settings.arithmetics, others, EAGER),
+    ]
 
 
 def carry_out(part: Part, folder: Path, left_s: float) -> Outcome:
@@ -193,28 +226,44 @@ def carry_out(part: Part, folder: Path, left_s: float) -> Outcome:
     limit_s = min(part.limit_s, left_s)
     if limit_s < 1:
         return Outcome(part, "not run", 0.0, "the time was used up")
-    with log.open("w+b") as output:
-        ended = run_limited(part.command, limit_s, output, ROOT, os.environ | {"PYTHONPATH": str(ROOT)})
-    code, took, last = ended.code, ended.took_s, ended.last_line[:200]
-    if code == 0:
-        if part.name != "tests":
-            log.unlink()
-        return Outcome(part, "done", took, last if part.name == "tests" else "")
-    return Outcome(part, "failed" if code is not None else "late", took, last)
+    start, lost = time.monotonic(), list[str]()
+    log.unlink(missing_ok=True)
+    while True:
+        with log.open("a+b") as output:
+            left = limit_s - (time.monotonic() - start)
+            ended = run_limited(
+                part.command, left, output, ROOT, os.environ | {"PYTHONPATH": str(ROOT)}, GRACE_S
+            )
+        last = ended.last_line[:200]
+        if ended.code != LOST or last in lost:
+            break
+        lost.append(last)
+    done = ended.code == 0
+    if done and part.name != "tests" and not lost:
+        log.unlink()
+    said = last if part.name == "tests" or not done else ""
+    if lost:
+        said = f"the GPU was lost {len(lost)} times, at {lost[-1]}"
+    state = "done" if done else "failed" if ended.code is not None else "late"
+    return Outcome(part, state, time.monotonic() - start, said)
 
 
 def keep_what_was_measured(folder: Path) -> None:
-    """Documents out of the journals of parts that were killed."""
+    """Documents out of the journals of parts that were killed, and no journals."""
     from addercost.errors import AddercostError
     from addercost.measure.store import rescued
 
     for journal in sorted(folder.glob("*.journal")):
         with contextlib.suppress(AddercostError):
             rescued(journal.with_suffix(""))
+        # Without a whole row there is nothing to keep, and the part's next run would be refused.
+        journal.unlink(missing_ok=True)
 
 
-def write_tables(folder: Path) -> list[str]:
-    """Markdown and CSV of every document; returns the sums for the summary."""
+def write_tables(folder: Path, since: float = 0.0) -> list[str]:
+    """Markdown and CSV of every document; returns the sums for the summary. since: seconds as of a file's
+    time, before which a document is an earlier run's, and said to be."""
+    from addercost.errors import AddercostError
     from addercost.measure.store import read_measurements
     from addercost.report.bench_table import bench_table, sum_table
     from addercost.report.files import write_file
@@ -222,13 +271,19 @@ def write_tables(folder: Path) -> list[str]:
 
     sums = []
     for file in sorted(folder.glob("*-layers.json")) + sorted(folder.glob("*-whole.json")):
-        result = read_measurements(file)
+        try:
+            result = read_measurements(file)
+        except AddercostError as error:
+            sums.append(f"## {file.stem}\n\nCannot be read: {error}")
+            continue
         table = bench_table(result)
         write_file(file.with_suffix(".md"), render(table, TableFormat.MARKDOWN), force=True)
         write_file(file.with_suffix(".csv"), render(table, TableFormat.CSV), force=True)
         summed = sum_table(result)
         shown = summed if summed is not None else table
-        sums.append(f"## {file.stem}\n\n{render(shown, TableFormat.MARKDOWN)}")
+        earlier = f" (of an earlier run, {result.environment.get('date', 'undated')})"
+        title = file.stem + (earlier if file.stat().st_mtime < since else "")
+        sums.append(f"## {title}\n\n{render(shown, TableFormat.MARKDOWN)}")
     return sums
 
 
@@ -259,10 +314,13 @@ def probe() -> tuple[str, str]:
         "except AddercostError as error:\n"
         "    print(json.dumps(['', str(error)]))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=PROBE_S,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return "", f"the GPU did not answer within {PROBE_S:.0f} s"
     if done.returncode:
         last = done.stderr.strip().rpartition("\n")[2]
         return "", f"torch cannot be used here: {last}"
@@ -276,24 +334,29 @@ def folder_name(device: str) -> str:
 
 
 def check(
-    reports: Path, minutes: float, device: str, chosen: str, carry: Callable[..., Outcome] = carry_out
+    reports: Path, end: float, device: str, chosen: str, carry: Callable[..., Outcome] = carry_out
 ) -> list[Outcome]:
+    """Every part that is `chosen`, until `end` of the monotonic clock but for the report."""
     folder = (reports / folder_name(device)).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     # A journal of an earlier run, made elsewhere or by another version, would refuse this one's rows.
     keep_what_was_measured(folder)
     started = datetime.datetime.now(datetime.UTC).date().isoformat()
-    end = time.monotonic() + 60 * minutes - RESERVED_S
-    outcomes = []
-    for part in parts(folder):
-        if chosen and chosen not in part.name:
-            continue
-        outcomes.append(carry(part, folder, end - time.monotonic()))
+    since = time.time()
+    outcomes: list[Outcome] = []
+
+    def report() -> None:
+        keep_what_was_measured(folder)
+        text = summary(device, outcomes, write_tables(folder, since), started)
+        (folder / "README.md").write_text(text)
+
+    wanted = [part for part in parts(folder) if chosen in part.name]
+    # Kept up to date, so that whatever ends this, the report of what there is lies there.
+    for part in wanted:
+        outcomes.append(carry(part, folder, end - RESERVED_S - time.monotonic()))
         o = outcomes[-1]
         print(f"{o.part.name:24} {o.state:8} {o.took_s:4.0f} s  {o.said}", flush=True)
-    keep_what_was_measured(folder)
-    text = summary(device, outcomes, write_tables(folder), started)
-    (folder / "README.md").write_text(text)
+        report()
     print(f"written to {folder}")
     return outcomes
 
@@ -306,6 +369,7 @@ def main() -> int:
     parser.add_argument("--dry-run", action="store_true", help="print the parts and their time limits")
     parser.add_argument(RUN_PART, default="", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    end = time.monotonic() + 60 * options.minutes
     if options.run_part:
         run_part(options.run_part, options.folder)
         return 0
@@ -319,7 +383,7 @@ def main() -> int:
     if not device:
         print(f"gpu-check: {why}", file=sys.stderr)
         return 1
-    outcomes = check(options.folder, options.minutes, device, options.only)
+    outcomes = check(options.folder, end, device, options.only)
     return 0 if all(o.state == "done" for o in outcomes) else 1
 
 

@@ -28,23 +28,28 @@ def run_limited(
     output: BinaryIO,
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    grace_s: float = 0.0,
 ) -> Ended:
-    """output: an empty file, open for writing and reading, for what the command prints."""
+    """output: a file, open for writing and reading, for what the command prints. grace_s: of the limit, for
+    the command to end by itself when it is interrupted, half of the limit at most."""
     start = time.monotonic()
     process = subprocess.Popen(
         command, cwd=cwd, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
     )
-    code = None
+    code, grace_s = None, min(grace_s, limit_s / 2)
     try:
-        code = process.wait(limit_s)
-    except BaseException as error:
+        code = process.wait(limit_s - grace_s)
+    except subprocess.TimeoutExpired:
+        if grace_s:
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(grace_s)
+    finally:
         # Its own processes, such as a compiler's, would disturb what is timed next. An interrupt at the
         # terminal does not reach them either.
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        if not isinstance(error, subprocess.TimeoutExpired):
-            raise
     took_s = time.monotonic() - start
     output.seek(0)
     lines = [line for line in output.read().decode(errors="replace").splitlines() if line.strip()]

@@ -40,6 +40,7 @@ Operation = Callable[[Tensor, Tensor, Geometry], Tensor]
 def contenders(device: torch.device) -> Iterator[Contender]:
     """Ours on `device`: Halide's on "cpu", Triton's on "cuda"."""
     kernel = "triton" if device.type == "cuda" else "halide"
+    waits = "; waits for the device, to see whether there is a NaN" if kernel == "triton" else ""
     if kernel == "halide":
         yield Contender(
             Arithmetic.MAC,
@@ -97,7 +98,7 @@ def contenders(device: torch.device) -> Iterator[Contender]:
         Arithmetic.XNOR,
         PACKED,
         "fp32",
-        "pack_binary of the layer, signs packed beforehand: packs the input, kernel, scales by α",
+        f"pack_binary of the layer, signs packed beforehand: packs the input, kernel, scales by α{waits}",
         _packed_binary,
         limit="xnor",
         claims=("binary_packed_forward", kernel),
@@ -107,7 +108,7 @@ def contenders(device: torch.device) -> Iterator[Contender]:
         Arithmetic.XNOR,
         LAYER,
         "fp32",
-        "BinaryConv2d or BinaryLinear: packs the signs of input and weight, kernel, scales by α",
+        f"BinaryConv2d or BinaryLinear: packs the signs of input and weight, kernel, scales by α{waits}",
         _layer(Arithmetic.XNOR, "fp32"),
         limit="xnor",
         claims=("binary_forward", kernel),

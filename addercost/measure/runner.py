@@ -39,7 +39,8 @@ class Effort:
     """When a row is done: the intervals within ±precision, or the time is up.
 
     cold: caches are flushed before every run. ratio_only: the interval of the median need not be narrow.
-    least_s: a shorter run may lie within one disturbance and not see it, however well its samples agree.
+    least_s: a shorter run may lie within one disturbance and not see it, however well its samples agree; a
+    shorter time limit takes that upon itself.
     """
 
     precision: float = 0.01
@@ -83,7 +84,7 @@ def time_call(device: Device, call: Call, reference: Call | None, effort: Effort
         if blocks < look and not up:
             continue
         agree = _agree(own.samples, other.samples if other else None, effort)
-        converged = agree and took >= effort.least_s
+        converged = agree and took >= min(effort.least_s, effort.time_limit_s)
         if converged or up:
             break
         look = math.ceil(1.25 * blocks)

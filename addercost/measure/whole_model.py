@@ -104,26 +104,21 @@ def _make(
 
 def _call(model: nn.Module, data: Sequence[Tensor], mode: str) -> Call:
     if mode == TRAINING:
-        return _training_step(model.train(), data)
+        return partial(_training_step, model.train(), torch.optim.SGD(model.parameters(), lr=1e-6), data)
     model.eval()
     if mode == COMPILED:
         return partial(torch.compile(model), *data)
     return partial(model, *data)
 
 
-def _training_step(model: nn.Module, data: Sequence[Tensor]) -> Call:
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)
-
-    def step() -> None:
-        with torch.enable_grad():
-            optimizer.zero_grad()
-            output = model(*data)
-            loss = sum(o.square().mean() for o in _tensors(output))
-            assert isinstance(loss, Tensor)
-            loss.backward()
-            optimizer.step()
-
-    return step
+def _training_step(model: nn.Module, optimizer: torch.optim.Optimizer, data: Sequence[Tensor]) -> None:
+    with torch.enable_grad():
+        optimizer.zero_grad()
+        output = model(*data)
+        loss = sum(o.square().mean() for o in _tensors(output))
+        assert isinstance(loss, Tensor)
+        loss.backward()
+        optimizer.step()
 
 
 def _tensors(output: object) -> Iterator[Tensor]:

@@ -138,6 +138,52 @@ def test_a_view_that_starts_between_16_bytes_is_not_loaded_wide(launch: Any) -> 
     torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-4)
 
 
+APART = 1 << 30
+"""Elements between two pixels: the third is further from the first than 31 bits tell."""
+
+
+@pytest.fixture(scope="module")
+def wide_storage() -> Tensor:
+    """Mostly never touched. An address that is wrong by 2³² elements still lies within it."""
+    try:
+        return torch.empty(4 * APART + 64, dtype=torch.float16)
+    except RuntimeError as error:
+        pytest.skip(f"no 8 GiB of addresses here: {error}")
+
+
+def far_apart(storage: Tensor, values: Tensor) -> Tensor:
+    """The same [1, C, 1, 3] with APART elements between pixels, as a batch of many rows has."""
+    _, c, _, w = values.shape
+    storage[:c] = 0
+    return storage.as_strided((1, c, 1, w), (c, 1, c, APART), 2 * APART).copy_(values)
+
+
+@pytest.mark.parametrize("far", ["input", "output", "gradient"])
+def test_pixels_may_lie_further_apart_than_31_bits(launch: Any, wide_storage: Tensor, far: str) -> None:
+    geometry = Geometry()
+    x, w = torch.randn(1, 8, 1, 3).half(), torch.randn(8, 8, 1, 1).half()
+    g = torch.randn(1, 8, 1, 3).half()
+    exact = reference.adder_forward(x, w, geometry)
+    gradients = [
+        (reference.adder_input_gradient(g, x, w, geometry, "full"), launch.input_gradient, {"emulate": True}),
+        (reference.adder_weight_gradient(g, x, w, geometry, "full"), launch.weight_gradient_of, {}),
+        (reference.adder_weight_gradient(g, x, w, geometry, "sign"), launch.weight_gradient_of, {}),
+    ]
+    out = empty_output(x, list(exact.shape))
+    if far == "input":
+        x = far_apart(wide_storage, x)
+    elif far == "output":
+        out = far_apart(wide_storage, out)
+    else:
+        g = far_apart(wide_storage, g)
+    launch.convolve("adder", x, w, geometry, out, emulate=True)
+    torch.testing.assert_close(out, exact, rtol=2e-3, atol=1e-2)
+    assert torch.equal(launch.pack_signs(x, 1), launch.pack_signs(x.clone(), 1))
+    for (expected, kernel, options), gradient in zip(gradients, ("full", "full", "sign"), strict=True):
+        ours = kernel(g, x, w, geometry, gradient, **options)
+        torch.testing.assert_close(ours, expected, rtol=2e-3, atol=1e-2)
+
+
 def _every_tile() -> list[Any]:
     from addercost.kernels.gpu import tiles
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,8 @@ triton = pytest.importorskip("triton", reason="the GPU kernels need triton")
 from triton.backends.compiler import GPUTarget  # noqa: E402
 from triton.runtime import driver  # noqa: E402
 
-from addercost.kernels.gpu import launch, limits  # noqa: E402
+from addercost.kernels import dispatch  # noqa: E402
+from addercost.kernels.gpu import launch, limits, operations  # noqa: E402
 from addercost.kernels.problem import Geometry, empty_output  # noqa: E402
 
 Compiled = list[tuple[str, Any]]
@@ -96,8 +98,13 @@ def test_one_compilation_serves_every_size_of_a_class(compiled: Compiled) -> Non
     for size in (9, 16, 33, 3):
         x, w = operands(torch.float32, size)
         tile = launch.Tile(8, 8, 4)
-        launch.convolve("adder", x, w, Geometry(), empty_output(x, [2, 24, size - 2, 5]), tile=tile)
-    assert len({kernel.hash for _, kernel in compiled}) == 1
+        out = empty_output(x, [2, 24, size - 2, 5])
+        launch.convolve("adder", x, w, Geometry(), out, tile=tile)
+        launch.weight_gradient_of(out, x, w, Geometry(), "sign")
+    for groups, channels in ((1, 32), (2, 16), (16, 3)):
+        launch.pack_signs(torch.randn(1, groups * channels, 3, 3), groups)
+    once = sorted({kernel.hash: name for name, kernel in compiled}.values())
+    assert once == ["convolution_kernel", "pack_signs_kernel", "weight_sign_kernel"]
 
 
 def test_limits(compiled: Compiled, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,3 +112,49 @@ def test_limits(compiled: Compiled, monkeypatch: pytest.MonkeyPatch) -> None:
     for site in dict.fromkeys(site for site, _ in limits.SITES.values()):
         limits.site_call(site, torch.device("cpu"), 2, 64, emulate=False)[0]()
     assert names(compiled) == ["limit_kernel"] * 5
+
+
+@pytest.mark.parametrize(
+    ("image", "weight", "geometry", "fits"),
+    [
+        pytest.param((128, 64, 56, 56), (64, 64, 3, 3), Geometry(padding=(1, 1)), True, id="resnet"),
+        pytest.param((1, 4096, 1, 1 << 24), (4096, 4096, 1, 1), Geometry(), True, id="a linear layer's rows"),
+        pytest.param((1 << 10, 1, 1 << 10, 1 << 11), (1, 1, 1, 1), Geometry(), False, id="2^31 pixels"),
+        pytest.param(
+            (1 << 10, 1, 1448, 1448), (1, 1, 3, 3), Geometry(padding=(1, 1)), False, id="by padding"
+        ),
+        pytest.param((1, 1, 8, 8), (1 << 21, 1, 1, 1), Geometry(), False, id="2^21 filters"),
+        pytest.param((1, 1 << 17, 1, 1), (1 << 17, 1, 1, 1), Geometry(groups=1 << 17), False, id="groups"),
+        pytest.param((1, 1 << 25, 1, 1), (1, 1 << 25, 1, 1), Geometry(), False, id="2^25 channels"),
+    ],
+)
+def test_what_the_kernels_cannot_number_is_left_to_the_reference(
+    image: Any, weight: Any, geometry: Geometry, fits: bool
+) -> None:
+    """Grids of CUDA have 65535 programs in their second and third dimension, tiles 16 columns at least."""
+    assert launch.addressable(image, weight, geometry) is fits
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_kernels_run_on_the_device_of_their_tensors(index: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Triton launches on the current device, 0 here, whatever its arguments lie on."""
+    entered: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext(entered.append(device)))
+    seen = operations.on_its_device(lambda tensor: tensor)(
+        SimpleNamespace(device=torch.device("cuda", index))  # type: ignore[arg-type]
+    )
+    assert seen is not None
+    assert entered == ([] if index == 0 else [torch.device("cuda", 1)])
+    names = [name for name in vars(dispatch) if name.startswith(("adder_", "binary_", "shift_"))]
+    kernels = [getattr(operations, name) for name in names]
+    assert len(kernels) == 8
+    assert all(hasattr(kernel, "__wrapped__") for kernel in kernels)
+
+
+def test_a_sum_of_halves_that_overflows_is_no_nan() -> None:
+    """A few million activations sum to more than 65504, and only a NaN sends signs to the slow reference."""
+    many = torch.full((4, 70_000), 30.0, dtype=torch.float16)
+    assert torch.isinf(many.sum())
+    assert operations._finite(many) and operations._finite(many, many)
+    assert not operations._finite(many, torch.tensor([1.0, float("nan")]))

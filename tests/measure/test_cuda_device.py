@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from functools import partial
 from types import SimpleNamespace
@@ -32,10 +31,9 @@ NUMBERS = {
 @pytest.fixture
 def cuda(monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
     monkeypatch.setattr(module, "first_operation", lambda cuda, device: None)
-    monkeypatch.setattr(module, "WARM_UP_S", 0.0)
-    # Sleeping stands for launching; the limit leaves room for a busy machine.
-    monkeypatch.setattr(module, "LONGEST_LAUNCH_S", 0.5)
-    return FakeCuda()
+    fake = FakeCuda()
+    monkeypatch.setattr(module, "time", fake.time)
+    return fake
 
 
 @pytest.fixture
@@ -44,7 +42,7 @@ def device(cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
     def flush() -> None:
         cuda.flushes += 1
-        cuda.clock_s += 1.0
+        cuda.run(1.0)
 
     monkeypatch.setattr(made, "_flush", flush)
     yield made
@@ -83,69 +81,100 @@ def test_the_flush_is_twice_the_l2(cuda: FakeCuda, monkeypatch: pytest.MonkeyPat
     assert asked == [2 * (60 << 20)]
 
 
-def test_a_launch_bound_call_is_recorded_and_replayed(cuda: FakeCuda, device: Any) -> None:
-    def call() -> None:
-        time.sleep(20e-6)  # the host's share
-        cuda.run(10e-6)
+@pytest.mark.parametrize("calls", [1, 10])
+@pytest.mark.parametrize("cold", [False, True], ids=["warm", "cold"])
+def test_launching_the_first_call_is_no_part_of_a_sample(
+    cuda: FakeCuda, device: Any, calls: int, cold: bool
+) -> None:
+    """The device has waited since the last sample: without a head start it waits on inside the region."""
+    cuda.synchronize()
+    assert device.sample(lambda: cuda.run(60e-6, launch_s=20e-6), calls, cold) == pytest.approx(60e-6)
 
-    made = device.prepare(call)
+
+@pytest.mark.parametrize("device_s", [10e-6, 1e-3], ids=["launch-bound", "long"])
+def test_a_call_is_recorded_and_replayed(cuda: FakeCuda, device: Any, device_s: float) -> None:
+    """Long ones too: of two sides, one recorded and one not, the second would be timed with its launch."""
+    made = device.prepare(lambda: cuda.run(device_s, launch_s=40e-6))
     assert cuda.captures == 1
     before = cuda.replays
-    assert device.sample(made, 4, cold=False) == pytest.approx(10e-6)
+    assert device.sample(made, 4, cold=False) == pytest.approx(device_s)
     assert cuda.replays == before + 4
+    assert cuda.now_on is cuda.default_stream
 
 
-@pytest.mark.parametrize(
-    ("host_s", "device_s"),
-    [
-        pytest.param(0.0, 10.0, id="the device is busy"),
-        pytest.param(0.6, 1e-4, id="launches of a whole model"),
-    ],
-)
-def test_other_calls_are_timed_as_they_are(
-    cuda: FakeCuda, device: Any, host_s: float, device_s: float
-) -> None:
-    def call() -> None:
-        if host_s:
-            time.sleep(host_s)
-        cuda.run(device_s)
+def test_launches_that_take_long_are_part_of_the_call(cuda: FakeCuda, device: Any) -> None:
+    def step() -> None:
+        cuda.run(1e-4, launch_s=2 * module.LONGEST_LAUNCH_S)
 
-    assert device.prepare(call) is call
+    assert device.prepare(step) is step
     assert cuda.captures == 0
 
 
+def run_twice(module: Any, seconds: float) -> None:
+    """As a training step does, which is a call on a model."""
+    module(seconds)
+    module(seconds)
+
+
 def test_a_whole_model_is_timed_with_its_launches(cuda: FakeCuda, device: Any) -> None:
-    class Slow(torch.nn.Module):
+    class Layer(torch.nn.Module):
         def forward(self, seconds: float) -> None:
-            time.sleep(20e-6)
             cuda.run(seconds)
 
-    layer, model = Slow(), Slow()
+    layer, model = Layer(), Layer()
     model.inner = torch.nn.ReLU()
     for called, recorded in ((layer, True), (model, False)):
-        call = partial(called, 10e-6)
-        assert (device.prepare(call) is not call) == recorded
+        for call in (partial(called, 10e-6), partial(run_twice, called, 10e-6)):
+            assert (device.prepare(call) is not call) == recorded
 
 
 def test_a_call_that_waits_for_the_device_is_not_recorded(cuda: FakeCuda, device: Any) -> None:
     def call() -> None:
-        time.sleep(20e-6)
         cuda.run(10e-6, waits=True)
 
     assert device.prepare(call) is call
     assert cuda.captures == 0
-    assert cuda.sync_debug_mode == "default"
+    assert cuda.sync_debug_mode == 0
 
 
-def test_a_failed_recording_falls_back_to_the_call(cuda: FakeCuda, device: Any) -> None:
-    cuda.capture_fails = True
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError], ids=["refused", "out of memory"])
+def test_a_failed_recording_falls_back_to_the_call(cuda: FakeCuda, device: Any, error: Any) -> None:
+    """torch leaves the recording's stream current then: what is timed next must not run there."""
+    cuda.capture_fails = error is RuntimeError
 
     def call() -> None:
-        time.sleep(20e-6)
         cuda.run(10e-6)
+        if cuda.capturing is not None:
+            raise error("out of memory")
 
     assert device.prepare(call) is call
     assert cuda.captures == 1
+    assert cuda.now_on is cuda.default_stream
+    assert device.sample(call, 2, cold=False) == pytest.approx(10e-6)
+
+
+def test_a_limit_that_cannot_be_measured_is_none(device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Triton's own errors are no RuntimeError, and a run without its first limit is worth having."""
+    pytest.importorskip("triton", reason="the GPU kernels need triton")
+    from triton import TritonError
+
+    from addercost.kernels.gpu import limits
+
+    def fails(name: str) -> float:
+        raise TritonError("out of resources")
+
+    monkeypatch.setattr(limits, "limit_per_second", fails)
+    module._limit.cache_clear()
+    assert device.limit("memory") is None
+    module._limit.cache_clear()
+
+
+def test_a_profiler_that_fails_costs_no_row(device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(**options: Any) -> None:
+        raise AssertionError("another profiler is at work")
+
+    monkeypatch.setattr(torch.profiler, "profile", fails)
+    assert device.kernels(lambda: None) == ()
 
 
 def test_conditions_come_from_the_driver(device: Any) -> None:
@@ -201,11 +230,13 @@ def test_free_memory_counts_what_the_allocator_holds_unused(device: Any) -> None
 
 
 def test_kernels_by_name_per_call() -> None:
-    def event(name: str, us: float, kind: str = "DeviceType.CUDA") -> Any:
-        return SimpleNamespace(name=name, device_type=kind, time_range=SimpleNamespace(elapsed_us=lambda: us))
+    def event(name: str, us: float, kind: str = "DeviceType.CUDA", span: bool = False) -> Any:
+        took = SimpleNamespace(elapsed_us=lambda: us)
+        return SimpleNamespace(name=name, device_type=kind, time_range=took, is_user_annotation=span)
 
     events = [event("conv", 5.0), event("conv", 7.0), event("fill", 2.0), event("fill", 2.0)]
     events += [event("aten::conv2d", 99.0, "DeviceType.CPU"), event("cudaLaunchKernel", 9.0)]
+    events += [event("Optimizer.step#SGD.step", 99.0, span=True)]
     assert kernel_times(events, 2) == (KernelTime("conv", 6e-6, 1.0), KernelTime("fill", 2e-6, 1.0))
 
 
@@ -264,7 +295,7 @@ def test_on_a_gpu() -> None:
         return torch.relu(x + 1) * 2
 
     recorded = made.prepare(call)
-    assert recorded is not call, "three small kernels are launch-bound"
+    assert recorded is not call, "three kernels that wait for nothing"
     assert 0 < made.sample(recorded, 20, cold=False) < 1e-3
     assert 0 < made.sample(recorded, 3, cold=True) < 1e-3
     assert made.prepare(lambda: x.sum().item()) is not None

@@ -158,6 +158,15 @@ def test_a_run_shorter_than_disturbances_is_not_believed() -> None:
     assert timed.converged and 0.2 <= device.elapsed < 0.3
 
 
+def test_a_time_limit_below_that_can_be_kept() -> None:
+    """`make gpu-check` gives a layer 0.1 s: samples that agree by then are not called unconverged."""
+    device = ScriptedDevice()
+    timed = time_call(device, Work(1e-4), Work(1e-4), Effort(time_limit_s=0.1, least_s=0.2))
+    assert timed.converged and 0.1 <= device.elapsed < 0.15
+    noisy = ScriptedDevice(noise=itertools.cycle([0.0, 0.3, -0.3, 0.2]))
+    assert not time_call(noisy, Work(1e-4), None, Effort(time_limit_s=0.1)).converged
+
+
 @pytest.mark.parametrize(
     ("one", "other", "alike"),
     [

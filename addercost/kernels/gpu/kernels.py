@@ -87,7 +87,7 @@ def convolution_kernel(
         inside = (m < pixels) & (h >= 0) & (h < H) & (w >= 0) & (w < W)
         # A padded tap stays on the zeros instead of being masked: no predicate in the inner loop. Addresses
         # are formed anew from scalars; carried round the loop they would pass through shared memory.
-        x_at = tl.where(inside, x_base + h * x_h + w * x_w, zero_ptr)
+        x_at = tl.where(inside, x_base + h.to(tl.int64) * x_h + w.to(tl.int64) * x_w, zero_ptr)
         moves = tl.where(inside, 1, 0)
         w_tap = w_tile + tap * C * BLOCK_N
         whole = C - C % UNROLL
@@ -101,7 +101,7 @@ def convolution_kernel(
             total = _steps(total, x_now, w_now, total, SITE, False, EMULATE, BLOCK_N, 1)
     if SITE == "adder" or SITE == "adder_u8" or SITE == "adder_half2":
         total = -total
-    y_at = y_ptr + n * y_n + p * y_p + q * y_q + (group * K + k).to(tl.int64) * y_k
+    y_at = y_ptr + n * y_n + p.to(tl.int64) * y_p + q.to(tl.int64) * y_q + (group * K + k).to(tl.int64) * y_k
     kept = (m < pixels) & (k < K)
     if DENSE:
         store_neighbours(y_at, total, kept, EMULATE)
@@ -183,7 +183,8 @@ def input_gradient_kernel(
     present = (m < pixels) & (down < H) & (across < W)
     kept = present & (c < C)
     channel = (group * C + c).to(tl.int64)
-    x_at = x_ptr + n * x_n + down * x_h + across * x_w + channel * x_c
+    down_far, across_far = down.to(tl.int64), across.to(tl.int64)
+    x_at = x_ptr + n * x_n + down_far * x_h + across_far * x_w + channel * x_c
     held = load_each(tl.where(kept, x_at, x_ptr), EMULATE).to(tl.float32)
     total = tl.full((ROWS, COLUMNS, WARPS_N, LANES_M, LANES_N), 0, dtype=tl.float32)
     g_base = g_ptr + n * g_n + group * K
@@ -199,7 +200,7 @@ def input_gradient_kernel(
             p = tl.maximum(h, 0) // stride_h
             q = tl.maximum(w, 0) // stride_w
             meets = present & (h >= 0) & (w >= 0) & (p < P) & (q < Q)
-            g_at = tl.where(meets, g_base + p * g_p + q * g_q, zero_ptr)
+            g_at = tl.where(meets, g_base + p.to(tl.int64) * g_p + q.to(tl.int64) * g_q, zero_ptr)
             moves = tl.where(meets, 1, 0)
             w_tap = w_tile + tap * K * BLOCK_N
             whole = K - K % UNROLL
@@ -211,24 +212,25 @@ def input_gradient_kernel(
                 g_now = g_at + k * moves
                 w_now = w_tap + k * BLOCK_N + column
                 total = _steps(total, g_now, w_now, held, SITE, False, EMULATE, BLOCK_N, 1)
-    y_at = y_ptr + n * y_n + down * y_h + across * y_w + channel * y_c
+    y_at = y_ptr + n * y_n + down_far * y_h + across_far * y_w + channel * y_c
     store_each(y_at, total, kept, EMULATE)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["pixels", "C", "words", "x_m", "x_g", "x_c"])
 def pack_signs_kernel(x_ptr, y_ptr, pixels, C, words, x_m, x_g, x_c, BLOCK_M: tl.constexpr):
     """Bit i of word j is set where channel 32·j + i is negative.
 
     x: [pixels, G, C] with its strides; y: [pixels, G, words] dense. Grid: (tiles of pixels, words, G).
     """
     word = tl.program_id(1)
-    group = tl.program_id(2)
+    group = tl.program_id(2).to(tl.int64)
     m = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
     packed = tl.full((BLOCK_M,), 0, dtype=tl.int32)
     for bit in tl.static_range(32):
         c = word * 32 + bit
         present = m < tl.where(c < C, pixels, 0)
-        x = tl.load(x_ptr + m.to(tl.int64) * x_m + group * x_g + c * x_c, mask=present, other=0)
+        x_at = x_ptr + m.to(tl.int64) * x_m + group * x_g + c.to(tl.int64) * x_c
+        x = tl.load(x_at, mask=present, other=0)
         packed |= (x < 0).to(tl.int32) << bit
     y_at = y_ptr + (m.to(tl.int64) * tl.num_programs(2) + group) * words + word
     tl.store(y_at, packed, mask=m < pixels)

@@ -28,6 +28,26 @@ from addercost.kernels.problem import Geometry, empty_output
 WORD = 32
 _LOAD_BYTES = 16
 _LARGEST_SPLIT_BYTES = 64 << 20
+_MOST_NUMBERED = (1 << 31) - (1 << 16)
+"""Pixels, and words of a tile's weights: kernels number them in 32 bits, up to the end of a tile."""
+_MOST_PROGRAMS = 65535
+"""Along a grid's second and third dimension. Source: CUDA programming guide, technical specifications."""
+_WIDTHS = [tile.block_n for tile in (*SUM_TILES, *HELD_TILES, *RUN_TILES)]
+_NARROWEST, _WIDEST = min(_WIDTHS), max(_WIDTHS)
+
+
+def addressable(input: tuple[int, ...], weight: tuple[int, ...], geometry: Geometry) -> bool:
+    """Whether a problem stays within the kernels' numbers and CUDA's grids, forward and backward, of an input
+    [N, C, H, W] and a weight [K, C/G, R, S]."""
+    (n, _, h, w), (k, c, r, s) = input, weight
+    padded = h + 2 * geometry.padding[0], w + 2 * geometry.padding[1]
+    longest = max(c, k // geometry.groups)
+    return (
+        n * padded[0] * padded[1] <= _MOST_NUMBERED
+        and longest * r * s * _WIDEST <= _MOST_NUMBERED
+        and -(-longest // _NARROWEST) <= _MOST_PROGRAMS
+        and max(geometry.groups, r * s) <= _MOST_PROGRAMS
+    )
 
 
 def convolve(

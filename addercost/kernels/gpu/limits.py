@@ -41,6 +41,8 @@ PRODUCTS = {
 _STEPS, _WAVES, _LINES, _RUNS = 4096, 4, 32, 5
 _PRODUCT_SIZE = 8192
 _BLOCK, _BLOCKS = 4096, 8
+_HEAD_START_CYCLES = 400_000
+"""Of the host, which takes tens of microseconds to launch by Triton: 200 µs at 2 GHz."""
 
 
 @triton.jit(do_not_specialize=["steps"])
@@ -96,12 +98,15 @@ def site_call(
     """The loop of `site`, ready to run, and how many pairs of words it meets."""
     floating = site in ("adder", "mac")
     shape = (TILE.block_m,), (_LINES, TILE.block_n)
+    random = _generator(device)
     if floating:
-        x, w = (torch.randn(s, device=device) for s in shape)
+        x, w = (torch.randn(s, device=device, generator=random) for s in shape)
     else:
         # As halves these words are numbers near 1, so that sums of pairs neither overflow nor vanish early.
         x, w = (
-            torch.randint(0, 512, s, device=device, dtype=torch.int32) * 0x10001 + 0x3C003C00 for s in shape
+            torch.randint(0, 512, s, device=device, dtype=torch.int32, generator=random) * 0x10001
+            + 0x3C003C00
+            for s in shape
         )
     y = torch.empty((programs, TILE.block_m * TILE.block_n), dtype=x.dtype, device=device)
     options: dict[str, Any] = {"num_warps": WARPS}
@@ -118,11 +123,14 @@ def site_call(
 
 
 def _product(name: str, device: torch.device) -> float:
-    size, dtype = _PRODUCT_SIZE, PRODUCTS[name]
+    size, dtype, random = _PRODUCT_SIZE, PRODUCTS[name], _generator(device)
     if dtype == torch.int8:
-        a, b = (torch.randint(-127, 128, (size, size), device=device, dtype=dtype) for _ in range(2))
+        a, b = (
+            torch.randint(-127, 128, (size, size), device=device, dtype=dtype, generator=random)
+            for _ in range(2)
+        )
         return size**3 / _best_s(lambda: torch._int_mm(a, b.t()))
-    a, b = (torch.randn((size, size), device=device, dtype=dtype) for _ in range(2))
+    a, b = (torch.randn((size, size), device=device, dtype=dtype, generator=random) for _ in range(2))
     matmul = torch.backends.cuda.matmul
     before = matmul.allow_tf32
     matmul.allow_tf32 = name == "mac_tf32"
@@ -139,7 +147,7 @@ def _memory(device: torch.device) -> float:
     wanted = max(8 * cache, 1 << 30)
     programs = max(1, min(wanted, torch.cuda.mem_get_info(device)[0] // 2) // each)
     x = torch.zeros(programs * each // 4, dtype=torch.int32, device=device)
-    x.random_()
+    x.random_(generator=_generator(device))
     y = torch.empty(programs, dtype=torch.int32, device=device)
     kernel: Any = read_kernel
     return (
@@ -149,12 +157,18 @@ def _memory(device: torch.device) -> float:
     )
 
 
+def _generator(device: torch.device) -> torch.Generator:
+    """Of its own: a failed recording of a CUDA graph leaves the device's default one unusable."""
+    return torch.Generator(device).manual_seed(0)
+
+
 def _best_s(call: Callable[[], object]) -> float:
     """Seconds of the fastest run after one that compiles and one that warms up."""
     call(), call()
     best = float("inf")
     for _ in range(_RUNS):
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        torch.cuda._sleep(_HEAD_START_CYCLES)
         start.record()
         call()
         end.record()

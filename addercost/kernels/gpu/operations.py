@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec
 
 import torch
 import triton
@@ -24,9 +27,27 @@ if torch.cuda.is_available() and not (os.environ.get("CC") or shutil.which("gcc"
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 _EMULATE = torch.version.hip is not None
 
+P = ParamSpec("P")
 
+
+def on_its_device(
+    operation: Callable[Concatenate[Tensor, P], Tensor | None],
+) -> Callable[Concatenate[Tensor, P], Tensor | None]:
+    """Triton launches on the current device and its stream, wherever the tensors lie."""
+
+    @wraps(operation)
+    def run(first: Tensor, /, *args: P.args, **kwargs: P.kwargs) -> Tensor | None:
+        if first.device.type != "cuda" or first.device.index == torch.cuda.current_device():
+            return operation(first, *args, **kwargs)
+        with torch.cuda.device(first.device):
+            return operation(first, *args, **kwargs)
+
+    return run
+
+
+@on_its_device
 def adder_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
-    if not _supported(input, weight):
+    if not _supported(input, tuple(weight.shape), geometry):
         return None
     output = _output(input, weight, geometry)
     if precision.allow_half_runs and input.dtype == torch.float16 and weight.shape[1] % 2 == 0:
@@ -35,58 +56,63 @@ def adder_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor |
     return launch.convolve("adder", input, weight, geometry, output, _EMULATE)
 
 
+@on_its_device
 def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
     # Times ±2^e is exact in floating point and an FFMA does it in one instruction.
-    if not _supported(input, weight):
+    if not _supported(input, tuple(weight.shape), geometry):
         return None
     return launch.convolve("mac", input, weight, geometry, _output(input, weight, geometry), _EMULATE)
 
 
+@on_its_device
 def adder_input_gradient(
     grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, gradient: str
 ) -> Tensor | None:
-    if not _supported(input, weight):
+    if not _supported(input, tuple(weight.shape), geometry):
         return None
     return launch.input_gradient(grad, input, weight, geometry, gradient, _EMULATE)
 
 
+@on_its_device
 def adder_weight_gradient(
     grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, gradient: str
 ) -> Tensor | None:
     # The full gradient is a matrix product, for which there is cuDNN; ours runs where it is insisted on.
     insisted = os.environ.get(dispatch.VARIABLE) == "triton"
-    if not _supported(input, weight) or (gradient == "full" and not insisted):
+    if not _supported(input, tuple(weight.shape), geometry) or (gradient == "full" and not insisted):
         return None
     return launch.weight_gradient_of(grad, input, weight, geometry, gradient)
 
 
+@on_its_device
 def adder_u8_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
-    if input.device.type != "cuda" or input.numel() == 0:
+    if not _supported(input, tuple(weight.shape), geometry, (torch.uint8,)):
         return None
     output = _output(input, weight, geometry, torch.int32)
     words, weight_words = launch.pack_bytes(input, geometry.groups), launch.pack_bytes(weight, 1)
     return launch.convolve("adder_u8", words, weight_words, geometry, output, _EMULATE)
 
 
+@on_its_device
 def adder_quantized_forward(
     input: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, zero: int, geometry: Geometry
 ) -> Tensor | None:
-    if input.device.type != "cuda" or input.numel() == 0:
+    if not _supported(input, tuple(weight.shape), geometry, (*_FLOATS, torch.float64)):
         return None
 
     def convolve(codes: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
         sums = adder_u8_forward(codes, weight, geometry)
-        assert sums is not None, "it takes every image on a GPU that is not empty"
+        assert sums is not None, "the check above counts the padding, which the codes have in them"
         return sums
 
     return reference.adder_quantized_forward(input, weight, scale, bias, zero, geometry, convolve)
 
 
+@on_its_device
 def binary_forward(
     input: Tensor, weight: Tensor, geometry: Geometry, scale: Tensor | None = None
 ) -> Tensor | None:
-    if not _supported(input, weight) or not torch.isfinite(input.sum() + weight.sum()):
-        # A NaN has no sign bit to pack; the reference keeps it.
+    if not _supported(input, tuple(weight.shape), geometry) or not _finite(input, weight):
         return None
     words, weight_words = launch.pack_signs(input, geometry.groups), launch.pack_signs(weight, 1)
     differing = _output(input, weight, geometry, torch.int32)
@@ -96,10 +122,11 @@ def binary_forward(
     return result if scale is None else result.mul_(scale[:, None, None])
 
 
+@on_its_device
 def binary_packed_forward(
     input: Tensor, words: Tensor, factors: Tensor, shape: tuple[int, int, int, int], geometry: Geometry
 ) -> Tensor | None:
-    if not _supported(input, factors) or not torch.isfinite(input.sum()):
+    if not _supported(input, shape, geometry) or not _finite(input):
         return None
     k, c, r, s = shape
     n, _, h, w = input.shape
@@ -112,8 +139,26 @@ def binary_packed_forward(
     return sums.mul_(scale).add_(addend)
 
 
-def _supported(input: Tensor, weight: Tensor) -> bool:
-    return input.device.type == "cuda" and input.dtype in _FLOATS and input.numel() > 0
+def _supported(
+    input: Tensor,
+    weight_shape: tuple[int, ...],
+    geometry: Geometry,
+    dtypes: tuple[torch.dtype, ...] = _FLOATS,
+) -> bool:
+    return (
+        input.device.type == "cuda"
+        and input.dtype in dtypes
+        and input.numel() > 0
+        and launch.addressable(tuple(input.shape), weight_shape, geometry)
+    )
+
+
+def _finite(input: Tensor, weight: Tensor | None = None) -> bool:
+    """A NaN has no sign bit to pack; the reference keeps it. In fp32, since a sum of halves overflows."""
+    total = input.sum(dtype=torch.float32)
+    if weight is not None:
+        total += weight.sum(dtype=torch.float32)
+    return bool(torch.isfinite(total))
 
 
 def _output(input: Tensor, weight: Tensor, geometry: Geometry, dtype: torch.dtype | None = None) -> Tensor:

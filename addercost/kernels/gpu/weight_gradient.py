@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 
 SIZES = [
-    *("pixels", "each", "C", "H", "W", "K", "P", "Q", "S", "taps"),
+    *("pixels", "each", "C", "H", "W", "K", "P", "Q", "S", "taps", "GROUPS"),
     *("g_n", "g_p", "g_q", "x_n", "x_h", "x_w"),
     *("stride_h", "stride_w", "pad_h", "pad_w", "dilation_h", "dilation_w"),
 ]
@@ -44,8 +44,10 @@ def weight_product_kernel(
         h = p * stride_h + (tap // S) * dilation_h - pad_h
         w = q * stride_w + (tap % S) * dilation_w - pad_w
         inside = (m < last) & (h >= 0) & (h < H) & (w >= 0) & (w < W)
-        g_at = g_ptr + (n * g_n + p * g_p + q * g_q)[:, None] + (group * K + k)[None, :]
-        x_at = x_ptr + (n * x_n + h * x_h + w * x_w)[:, None] + (group * C + c)[None, :]
+        g_pixel = n * g_n + p.to(tl.int64) * g_p + q.to(tl.int64) * g_q
+        x_pixel = n * x_n + h.to(tl.int64) * x_h + w.to(tl.int64) * x_w
+        g_at = g_ptr + g_pixel[:, None] + (group * K + k)[None, :]
+        x_at = x_ptr + x_pixel[:, None] + (group * C + c)[None, :]
         g = tl.load(g_at, mask=(m < last)[:, None] & (k < K)[None, :], other=0.0)
         x = tl.load(x_at, mask=inside[:, None] & (c < C)[None, :], other=0.0)
         total = tl.dot(tl.trans(g), x, total, input_precision="ieee")
@@ -85,8 +87,10 @@ def weight_sign_kernel(
         h = p * stride_h + (tap // S) * dilation_h - pad_h
         w = q * stride_w + (tap % S) * dilation_w - pad_w
         inside = (h >= 0) & (h < H) & (w >= 0) & (w < W)
-        g_at = g_ptr + n.to(tl.int64) * g_n + p * g_p + q * g_q + group * K + k
-        x_at = x_ptr + n.to(tl.int64) * x_n + h * x_h + w * x_w + group * C + c
+        g_pixel = n.to(tl.int64) * g_n + p.to(tl.int64) * g_p + q.to(tl.int64) * g_q
+        x_pixel = n.to(tl.int64) * x_n + h.to(tl.int64) * x_h + w.to(tl.int64) * x_w
+        g_at = g_ptr + g_pixel + group * K + k
+        x_at = x_ptr + x_pixel + group * C + c
         g = tl.load(g_at, mask=k < K, other=0.0).to(tl.float32)
         x = tl.load(x_at, mask=c < tl.where(inside, C, 0), other=0.0).to(tl.float32)
         slope = (x[None, :] > held).to(tl.float32) - (x[None, :] < held).to(tl.float32)
