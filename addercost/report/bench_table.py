@@ -128,16 +128,26 @@ class LayerSum:
         return f"{self.implementation} {self.dtype}"
 
 
+def rows_missing(measurements: Measurements) -> int:
+    """How many rows a run that was stopped had still before it."""
+    planned = measurements.settings.get("rows", "")
+    there = len(measurements.rows) + len(measurements.failed) + len(measurements.left_out)
+    return max(0, int(planned) - there) if planned.isdecimal() else 0
+
+
 def layer_sums(measurements: Measurements) -> tuple[LayerSum, ...]:
-    """Medians times how often each shape occurs, for each way to compute them."""
+    """Medians times how often each shape occurs, for each way to compute them. Of a run that was stopped none
+    is complete: it does not know the shapes it did not come to."""
     layers = [row for row in measurements.rows if row.case]
     everywhere = {row.case for row in layers} | {row.case for row in measurements.failed if row.case}
     found: dict[tuple[str, str, str], dict[str, float]] = {}
     for row in layers:
         parts = found.setdefault((row.arithmetic, row.implementation, row.dtype), {})
         parts[row.case] = row.times * row.median_s
+    whole = not rows_missing(measurements)
     return tuple(
-        LayerSum(*key, sum(parts.values()), parts.keys() == everywhere) for key, parts in found.items()
+        LayerSum(*key, sum(parts.values()), whole and parts.keys() == everywhere)
+        for key, parts in found.items()
     )
 
 
@@ -188,6 +198,8 @@ def _notes(measurements: Measurements) -> Iterator[str]:
     yield "Ratios are to the reference as it ran in turn with the row, not to its own row."
     yield "Of its limit: the rate over that of the arithmetic's bare inner loop, measured beside the row."
     yield from _unconverged(measurements)
+    if missing := rows_missing(measurements):
+        yield f"The run was stopped: {missing} of its {measurements.settings['rows']} rows are missing."
     if any(row.predicted for row in measurements.rows):
         yield "Predicted columns are estimates of cost models, not measurements."
     yield from _not_timed(measurements)

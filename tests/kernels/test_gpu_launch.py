@@ -152,6 +152,29 @@ def test_kernels_run_on_the_device_of_their_tensors(index: int, monkeypatch: pyt
     assert all(hasattr(kernel, "__wrapped__") for kernel in kernels)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(AssertionError("libcuda.so cannot found!"), id="no libcuda"),
+        pytest.param(FileNotFoundError("/sbin/ldconfig"), id="no ldconfig"),
+    ],
+)
+def test_what_triton_raises_at_its_first_launch_leaves_the_work_to_the_reference(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise error
+
+    stand_in = SimpleNamespace(FAILURES=operations.FAILURES, adder_forward=fails)
+    monkeypatch.delenv(dispatch.VARIABLE, raising=False)
+    monkeypatch.setattr(dispatch, "_load", lambda name: stand_in)
+    dispatch._warn_once.cache_clear()
+    x, w = operands(torch.float32)
+    with pytest.warns(RuntimeWarning, match="the slower reference runs instead"):
+        out = dispatch.adder_forward(x, w, Geometry())
+    assert out.shape == (2, 24, 7, 5)
+
+
 def test_a_sum_of_halves_that_overflows_is_no_nan() -> None:
     """A few million activations sum to more than 65504, and only a NaN sends signs to the slow reference."""
     many = torch.full((4, 70_000), 30.0, dtype=torch.float16)

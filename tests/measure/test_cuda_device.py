@@ -313,6 +313,32 @@ def test_on_a_gpu() -> None:
 
 @pytest.mark.gpu
 @ON_A_GPU
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
+def test_our_layers_are_recorded_on_a_gpu(dtype: torch.dtype) -> None:
+    """A replay leaves what the call returns, and a layer that waits for the device is left as it is."""
+    pytest.importorskip("triton", reason="the GPU kernels need triton")
+    from addercost.layers import AdderConv2d, BinaryConv2d
+
+    made, kept = CudaDevice(counts_energy=False), []
+    x = torch.randn(2, 16, 14, 14, device="cuda").to(dtype).contiguous(memory_format=torch.channels_last)
+    adder, binary = (kind(16, 24, 3, padding=1).cuda().to(dtype) for kind in (AdderConv2d, BinaryConv2d))
+
+    def call() -> None:
+        kept[:] = [adder(x)]
+
+    with torch.no_grad():
+        recorded = made.prepare(call)
+        assert recorded is not call
+        kept[0].zero_()
+        recorded()
+        torch.testing.assert_close(kept[0], adder(x))
+        waits = partial(binary, x)
+        assert made.prepare(waits) is waits
+    assert torch.randn(3, device="cuda").isfinite().all(), "the device's generator still works"
+
+
+@pytest.mark.gpu
+@ON_A_GPU
 @pytest.mark.parametrize(
     "name", ["mac", "adder", "adder_fp16", "adder_u8", "xnor", "mac_tf32", "mac_bf16", "mac_int8", "memory"]
 )

@@ -124,6 +124,20 @@ def document(folder: Path, name: str, date: str = "2026-01-02") -> Path:
     return file
 
 
+@pytest.mark.parametrize(("planned", "whole"), [(2, True), (24, False)], ids=["finished", "stopped"])
+def test_a_stopped_run_has_no_sums(tool: Any, tmp_path: Path, planned: int, whole: bool) -> None:
+    """It knows the two shapes it came to, not how many layers there are."""
+    rows = tuple(
+        MeasuredRow(f"conv{c}", "mac", (1e-5, 1.1e-5, 1.2e-5), "torch", case=f"1,{c},8,8,4,3,1,1", sites=9)
+        for c in (3, 4)
+    )
+    made = Measurements("resnet18", {"cuda": "Fake"}, rows, settings={"rows": str(planned)})
+    (tmp_path / "resnet18-layers.json").write_text(measurements_to_json(made))
+    (text,) = tool.write_tables(tmp_path)
+    assert ("sum of medians" in text) is whole
+    assert ("The run was stopped: 22 of its 24 rows are missing." in text) is not whole
+
+
 def test_the_report_is_there_whatever_ends_the_run(tool: Any, tmp_path: Path) -> None:
     def carry(one: Any, folder: Path, left_s: float) -> Any:
         if one.name == "resnet20-cifar-whole":
