@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ run = pytest.importorskip("addercost.kernels.cpu.run")
 cpu_binary = pytest.importorskip("addercost.kernels.cpu.binary")
 vector_bytes = pytest.importorskip("addercost.kernels.cpu.plan").vector_bytes
 depthwise = pytest.importorskip("addercost.kernels.cpu.depthwise")
+depthwise_gradient = pytest.importorskip("addercost.kernels.cpu.depthwise_gradient")
 u8 = pytest.importorskip("addercost.kernels.cpu.u8")
 pack_signs = pytest.importorskip("addercost.kernels.cpu.signs").pack_signs
 
@@ -65,8 +67,15 @@ def test_mac_forward_is_the_references(image, filters, geometry, layout) -> None
 
 def test_depthwise_layers_run_the_depthwise_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str] = []
-    convolve = depthwise.convolve
-    monkeypatch.setattr(depthwise, "convolve", lambda site, *rest: (ran.append(site), convolve(site, *rest)))
+
+    def recorded(module: Any) -> None:
+        convolve = module.convolve
+        monkeypatch.setattr(
+            module, "convolve", lambda site, *rest: (ran.append(site), convolve(site, *rest))[1]
+        )
+
+    recorded(depthwise)
+    recorded(depthwise_gradient)
     geometry = Geometry((2, 2), (1, 1), groups=20)
     x, w = operands((1, 20, 7, 7), (20, 3, 3), geometry, torch.channels_last)
     out = dispatch.adder_forward(x, w, geometry)

@@ -1,0 +1,126 @@
+"""What each arithmetic puts into the depthwise loop, in LLVM IR."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+_TYPES = {torch.float32: "float", torch.uint8: "i8", torch.int32: "i32"}
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """Of one site, for vectors of some lanes. Its temporaries are `%t` and a digit."""
+
+    input: torch.dtype
+    weight: torch.dtype
+    output: torch.dtype
+    sum: str
+    """The type that is added up in."""
+    add: Callable[[int], str]
+    """Lanes to lines from %x, %w and the sum %a to the new sum %r."""
+    finish: Callable[[int], str] | None = None
+    """Lanes to lines from %a to the output %o, where that is not the sum itself; of a filter's factor %f and
+    addend %b where `scaled`."""
+    scaled: bool = False
+
+    @property
+    def element(self) -> str:
+        return _TYPES[self.input]
+
+    @property
+    def result(self) -> str:
+        return _TYPES[self.output]
+
+
+SHORT_TAPS = ((1 << 16) - 1) // 255
+"""Differences of bytes of which 16 bits hold the sum."""
+
+
+def term(site: str, many_taps: bool = False) -> Term:
+    """That of "adder", "mac", "shift", "binary", "adder_u8" or "adder_u8_scaled"; `many_taps` are more than
+    `SHORT_TAPS`."""
+    if site.startswith("adder_u8"):
+        sum = "i32" if many_taps else "i16"
+        scaled = site == "adder_u8_scaled"
+        return Term(
+            torch.uint8,
+            torch.uint8,
+            torch.float32 if scaled else torch.int32,
+            sum,
+            lambda lanes: _absolute_difference(lanes, sum),
+            lambda lanes: _negated(lanes, sum, scaled),
+            scaled,
+        )
+    add = {"adder": _adder, "mac": _mac, "shift": _shift, "binary": _binary}[site]
+    scaled = site == "binary"
+    return Term(*(torch.float32,) * 3, "float", add, _scaled if scaled else None, scaled)
+
+
+def _adder(lanes: int) -> str:
+    # Added up by multiply-adds of -1, as `Site.sign` says.
+    floats = f"<{lanes} x float>"
+    return f"""%t1 = fsub {floats} %w, %x
+        %t2 = call {floats} @llvm.fabs.v{lanes}f32({floats} %t1)
+        %t3 = load {floats}, ptr @minus, align 4
+        %r = call {floats} @llvm.fma.v{lanes}f32({floats} %t2, {floats} %t3, {floats} %a)"""
+
+
+def _mac(lanes: int) -> str:
+    floats = f"<{lanes} x float>"
+    return f"%r = call {floats} @llvm.fma.v{lanes}f32({floats} %x, {floats} %w, {floats} %a)"
+
+
+def _shift(lanes: int) -> str:
+    floats, words = f"<{lanes} x float>", f"<{lanes} x i32>"
+    return f"""%t1 = bitcast {floats} %x to {words}
+        %t2 = bitcast {floats} %w to {words}
+        %t3 = add {words} %t1, %t2
+        %t4 = bitcast {words} %t3 to {floats}
+        %r = fadd {floats} %a, %t4"""
+
+
+def _binary(lanes: int) -> str:
+    # The weight is ±1. A zero is added because the sign of -0 is +1.
+    floats, words = f"<{lanes} x float>", f"<{lanes} x i32>"
+    return f"""%t1 = fadd {floats} %x, zeroinitializer
+        %t2 = bitcast {floats} %t1 to {words}
+        %t3 = and {words} %t2, {_splat("i32", 1 << 31, lanes)}
+        %t4 = bitcast {floats} %w to {words}
+        %t5 = xor {words} %t3, %t4
+        %t6 = bitcast {words} %t5 to {floats}
+        %r = fadd {floats} %a, %t6"""
+
+
+def _scaled(lanes: int) -> str:
+    floats = f"<{lanes} x float>"
+    return f"""%t1 = fmul {floats} %a, %f
+        %o = fadd {floats} %t1, %b"""
+
+
+def _absolute_difference(lanes: int, sum: str) -> str:
+    vector, bytes_ = f"<{lanes} x {sum}>", f"<{lanes} x i8>"
+    bits = sum.removeprefix("i")
+    return f"""%t1 = zext {bytes_} %x to {vector}
+        %t2 = zext {bytes_} %w to {vector}
+        %t3 = sub {vector} %t1, %t2
+        %t4 = call {vector} @llvm.abs.v{lanes}i{bits}({vector} %t3, i1 true)
+        %r = add {vector} %a, %t4"""
+
+
+def _negated(lanes: int, sum: str, scaled: bool) -> str:
+    words, floats = f"<{lanes} x i32>", f"<{lanes} x float>"
+    wide = f"zext <{lanes} x i16> %a to {words}" if sum == "i16" else f"add {words} %a, zeroinitializer"
+    lines = f"%t1 = {wide}\n%{'t2' if scaled else 'o'} = sub {words} zeroinitializer, %t1"
+    if scaled:
+        lines += f"""
+        %t3 = sitofp {words} %t2 to {floats}
+        %t4 = fmul {floats} %t3, %f
+        %o = fadd {floats} %t4, %b"""
+    return lines
+
+
+def _splat(element: str, value: int, lanes: int) -> str:
+    return "<" + ", ".join([f"{element} {value}"] * lanes) + ">"
