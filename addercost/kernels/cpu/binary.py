@@ -8,6 +8,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from addercost.kernels.cpu import depthwise
 from addercost.kernels.cpu.bordered import Bordered, plan_bordered
 from addercost.kernels.cpu.buffers import View, halide_buffer, kept_buffer
 from addercost.kernels.cpu.run import compiled
@@ -32,6 +33,9 @@ def convolve(
     `words` and `factors` are of `kernels.signs`, `shape` is that of the weight they stand for.
     Returns [N, K, P, Q] in `layout`, None where the input has a NaN.
     """
+    if depthwise.takes(shape, geometry.groups):
+        bits = words[..., 0].unflatten(1, (1, *shape[2:]))
+        return convolve_depthwise(input, bits, factors[..., 0], geometry, layout)
     if not packable(input.shape, input.stride()):
         input = input.contiguous()
     plan = _plan(input.shape, input.stride(), shape, geometry, layout, torch.get_num_threads())
@@ -53,6 +57,17 @@ def convolve(
     if plan.packing.elements <= _KEPT_WORDS:
         plan.spare.append(packed)
     return output if kernel.layout is layout else output.contiguous(memory_format=layout)
+
+
+def convolve_depthwise(
+    input: Tensor, weight: Tensor, factors: Tensor, geometry: Geometry, layout: torch.memory_format
+) -> Tensor | None:
+    """As `convolve`, of an image that is not packed, a `weight` that `depthwise.convolve` takes, and
+    `factors` [2, C]."""
+    # Infinities of both signs have a sum that is NaN as well.
+    if input.sum().isnan() and input.isnan().any():
+        return None
+    return depthwise.convolve("binary", input, weight, geometry, layout, factors.contiguous())
 
 
 def pack_filters(weight: Tensor, groups: int) -> Tensor | None:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from addercost.kernels.cpu.depthwise_loops import NUMBERS, Loop, across_channels, along_rows
-from addercost.kernels.cpu.depthwise_terms import SHORT_TAPS, term
+from addercost.kernels.cpu.depthwise_terms import SHORT_TAPS, Term, term
+from addercost.kernels.cpu.depthwise_weights import laid
 from addercost.kernels.cpu.plan import vector_bytes
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.problem import Geometry
@@ -20,9 +21,14 @@ _SITES_AN_ELEMENT = 2
 """Of the sites that `shares` counts as the work on one element."""
 
 
+_LONGEST_ROW = 32
+"""Of a filter: a longer one would be much code."""
+
+
 def takes(weight_size: tuple[int, ...], groups: int) -> bool:
-    """Whether there is one filter of one channel for each channel."""
-    return weight_size[1] == 1 and weight_size[0] == groups
+    """Whether there is one filter of one channel for each channel, of no unusual width."""
+    filters, channels, _, columns = weight_size
+    return channels == 1 and filters == groups and columns <= _LONGEST_ROW
 
 
 def convolve(
@@ -37,15 +43,15 @@ def convolve(
     """The sums of a `term` over input [N, C, H, W] and weight [C, 1, R, S] as [N, C, P, Q] in `layout`.
 
     `factors`, [2, C], holds each channel's factor and addend where the site has them. A padded tap has the
-    value `fill`, which floats have no other than 0 of.
+    value `fill`, which floats have no other than 0 of. "binary" takes signs as in `kernels.signs`, or floats
+    that have one.
     """
     if not _readable(input):
         input = input.contiguous()
     r, s = weight.shape[2:]
     plan = _plan(site, input.shape, input.stride(), (r, s), geometry, layout, torch.get_num_threads(), fill)
-    taps = weight.reshape(weight.shape[0], -1)
-    taps = (taps.t() if plan.across_channels else taps).contiguous()
-    output = torch.empty(plan.shape, dtype=plan.dtype, memory_format=plan.layout)
+    taps = laid(weight.reshape(weight.shape[0], -1), plan.across_channels, plan.term.weight)
+    output = torch.empty(plan.shape, dtype=plan.term.output, memory_format=plan.layout)
     others = taps.data_ptr(), 0 if factors is None else factors.data_ptr()
     calls = tuple(call._replace(function=partial(call.function, *others)) for call in plan.calls)
     run_shares(calls, input.data_ptr(), output.data_ptr())
@@ -62,7 +68,7 @@ class _Plan:
     calls: tuple[NativeCall, ...]
     across_channels: bool
     shape: tuple[int, int, int, int]
-    dtype: torch.dtype
+    term: Term
     layout: torch.memory_format
     blank: Tensor
     """A row, or pixel, of padded taps, which the calls hold the address of."""
@@ -117,7 +123,7 @@ def _plan(
                 (ctypes.c_int64 * len(NUMBERS))(*numbers),
             )
         )
-    return _Plan(tuple(calls), across, (n, c, p, q), made.output, kind, blank)
+    return _Plan(tuple(calls), across, (n, c, p, q), made, kind, blank)
 
 
 def _lanes(size: int, most: int, whole: bool) -> int:

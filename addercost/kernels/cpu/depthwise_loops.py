@@ -73,11 +73,11 @@ def across_channels(loop: Loop) -> Any:
         "%base = select i1 %row.there, ptr %row.start, ptr %blank.row",
         "%step = select i1 %row.there, i64 %sx, i64 0",
         at("pixel", "%base", "%x.first*%step", element=made.element),
-        at("tap", "%weights", "%row*%filter.row", "%b*1", element=made.element),
+        at("tap", "%weights", "%row*%filter.row", "%b*1", element=made.weight_element),
     ]
     for s in range(loop.filter_x):
-        row.append(at(f"tap{s}", "%tap", f"%c*{s}", element=made.element))
-        row.append(f"%weight{s} = load {vector}, ptr %tap{s}, align 1")
+        row.append(at(f"tap{s}", "%tap", f"%c*{s}", element=made.weight_element))
+        row.append(f"%weight{s} = load <{lanes} x {made.weight_element}>, ptr %tap{s}, align 1")
     last, before = "%pixel", 0
     for column, sites in sorted(met.items()):
         row += [
@@ -125,12 +125,12 @@ def along_rows(loop: Loop) -> Any:
 
     def taps(masked: bool) -> str:
         v = "border" if masked else "inner"
-        row = [at(f"{v}.tap", "%channel.weights", f"%{v}.row*{loop.filter_x}", element=made.element)]
+        row = [at(f"{v}.tap", "%channel.weights", f"%{v}.row*{loop.filter_x}", element=made.weight_element)]
         for s in range(loop.filter_x):
             row += [
-                f"%{v}.tap{s} = getelementptr {made.element}, ptr %{v}.tap, i64 {s}",
-                f"%{v}.one{s} = load {made.element}, ptr %{v}.tap{s}, align 1",
-                _splat(f"{v}.weight{s}", made.element, f"%{v}.one{s}", lanes),
+                f"%{v}.tap{s} = getelementptr {made.weight_element}, ptr %{v}.tap, i64 {s}",
+                f"%{v}.one{s} = load {made.weight_element}, ptr %{v}.tap{s}, align 1",
+                _splat(f"{v}.weight{s}", made.weight_element, f"%{v}.one{s}", lanes),
             ]
         for u in range(loop.tile):
             row += [
@@ -194,7 +194,7 @@ def along_rows(loop: Loop) -> Any:
     inner = counted_loop("rows", "%p", inner, loop.tile)
     inner = f"""
         %channel = add i64 %channel.number, %begin
-        {at("channel.weights", "%weights", "%channel*%filter.size", element=made.element)}
+        {at("channel.weights", "%weights", "%channel*%filter.size", element=made.weight_element)}
         {at("plane", "%image.source", "%channel*%sc", element=made.element)}
         {at("plane.target", "%image.target", "%channel*%tc", element=made.result)}
         {_factors(made, lanes, "%channel", of_one=True)}

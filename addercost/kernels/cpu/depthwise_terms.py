@@ -31,6 +31,10 @@ class Term:
         return _TYPES[self.input]
 
     @property
+    def weight_element(self) -> str:
+        return _TYPES[self.weight]
+
+    @property
     def result(self) -> str:
         return _TYPES[self.output]
 
@@ -54,9 +58,10 @@ def term(site: str, many_taps: bool = False) -> Term:
             lambda lanes: _negated(lanes, sum, scaled),
             scaled,
         )
-    add = {"adder": _adder, "mac": _mac, "shift": _shift, "binary": _binary}[site]
-    scaled = site == "binary"
-    return Term(*(torch.float32,) * 3, "float", add, _scaled if scaled else None, scaled)
+    if site == "binary":
+        return Term(torch.float32, torch.int32, torch.float32, "float", _binary, _scaled, scaled=True)
+    add = {"adder": _adder, "mac": _mac, "shift": _shift}[site]
+    return Term(torch.float32, torch.float32, torch.float32, "float", add)
 
 
 def _adder(lanes: int) -> str:
@@ -83,15 +88,16 @@ def _shift(lanes: int) -> str:
 
 
 def _binary(lanes: int) -> str:
-    # The weight is ±1. A zero is added because the sign of -0 is +1.
+    # ±1 by the weight's lowest bit and the sign of x, of which a zero is added because that of -0 is +1.
     floats, words = f"<{lanes} x float>", f"<{lanes} x i32>"
-    return f"""%t1 = fadd {floats} %x, zeroinitializer
-        %t2 = bitcast {floats} %t1 to {words}
-        %t3 = and {words} %t2, {_splat("i32", 1 << 31, lanes)}
-        %t4 = bitcast {floats} %w to {words}
-        %t5 = xor {words} %t3, %t4
-        %t6 = bitcast {words} %t5 to {floats}
-        %r = fadd {floats} %a, %t6"""
+    return f"""%t1 = shl {words} %w, {_splat("i32", 31, lanes)}
+        %t2 = or {words} %t1, {_splat("i32", 127 << 23, lanes)}
+        %t3 = fadd {floats} %x, zeroinitializer
+        %t4 = bitcast {floats} %t3 to {words}
+        %t5 = and {words} %t4, {_splat("i32", -(1 << 31), lanes)}
+        %t6 = xor {words} %t5, %t2
+        %t7 = bitcast {words} %t6 to {floats}
+        %r = fadd {floats} %a, %t7"""
 
 
 def _scaled(lanes: int) -> str:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from addercost.kernels import reference
-from addercost.kernels.cpu import binary, run, u8
+from addercost.kernels.cpu import binary, depthwise, run, u8
 from addercost.kernels.cpu import gradient as gradients
 from addercost.kernels.cpu.weight_gradient import weight_sign_gradient
 from addercost.kernels.problem import Geometry, output_layout
@@ -104,13 +104,22 @@ def binary_forward(
     input: Tensor, weight: Tensor, geometry: Geometry, scale: Tensor | None = None
 ) -> Tensor | None:
     x, w = (t.float() if t.dtype in _HALF else t for t in (input, weight))
-    if not run.supports("mac", x, w) or (words := binary.pack_filters(w, geometry.groups)) is None:
+    if not run.supports("mac", x, w):
         return None
     # Half precision rounds the sum before it is scaled.
     inside = scale if input.dtype == torch.float32 else None
-    factors = pack_factors(torch.ones(w.shape[0]) if inside is None else inside, None, geometry.groups)
-    k, c, r, s = w.shape
-    sums = binary.convolve(x, words, factors, (k, c, r, s), geometry, output_layout(input))
+    factor = torch.ones(w.shape[0]) if inside is None else inside
+    if depthwise.takes(w.shape, geometry.groups):
+        if w.sum().isnan() and w.isnan().any():
+            return None
+        each = torch.stack([factor, torch.zeros_like(factor)])
+        sums = binary.convolve_depthwise(x, w, each, geometry, output_layout(input))
+    else:
+        if (words := binary.pack_filters(w, geometry.groups)) is None:
+            return None
+        factors = pack_factors(factor, None, geometry.groups)
+        k, c, r, s = w.shape
+        sums = binary.convolve(x, words, factors, (k, c, r, s), geometry, output_layout(input))
     if sums is None or inside is not None:
         return sums
     sums = sums.to(input.dtype)
