@@ -21,6 +21,8 @@ _SITES_AN_ELEMENT = 2
 """Of the sites that `shares` counts as the work on one element."""
 
 
+_MOST_SITES = 400
+"""Written out for a tile: more are compiled for long."""
 _LONGEST_ROW = 32
 """Of a filter: a longer one would be much code."""
 
@@ -99,8 +101,10 @@ def _plan(
         lanes = _lanes(c, most, whole=True)
         function = across_channels(Loop(site, many, lanes, _tile(q), *row))
     else:
-        lanes = _lanes(q, most, whole=False)
-        function = along_rows(Loop(site, many, lanes, _tile(p), *row, whole=lanes <= q))
+        lanes, tile = _lanes(q, most, whole=False), _tile(p)
+        rows = r if r * s * tile <= _MOST_SITES else 1
+        column = rows, geometry.stride[0], geometry.dilation[0]
+        function = along_rows(Loop(site, many, lanes, tile, *row, *column, whole=lanes <= q))
     blank = torch.full((max(w, lanes),), fill, dtype=made.input)
     output = torch.empty((n, c, p, q), device="meta", memory_format=kind).stride()
     if across:

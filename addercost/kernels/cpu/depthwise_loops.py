@@ -52,6 +52,10 @@ class Loop(NamedTuple):
     filter_x: int
     stride_x: int
     dilation_x: int
+    filter_rows: int = 1
+    """Along rows: so many of the filter's rows, which divide it, are written out."""
+    stride_y: int = 1
+    dilation_y: int = 1
     whole: bool = True
     """Along rows: each has at least `lanes` outputs."""
 
@@ -68,7 +72,9 @@ def across_channels(loop: Loop) -> Any:
         for s in range(loop.filter_x):
             met.setdefault(u * loop.stride_x + s * loop.dilation_x, []).append((u, s))
     row = [
-        _row("row", "%y.first", "%row"),
+        "%row.down = mul i64 %row, %dilation_y",
+        "%row.y = add i64 %y.first, %row.down",
+        "%row.there = icmp ult i64 %row.y, %h",
         at("row.start", "%image.source", "%row.y*%sy", "%b*1", element=made.element),
         "%base = select i1 %row.there, ptr %row.start, ptr %blank.row",
         "%step = select i1 %row.there, i64 %sx, i64 0",
@@ -122,33 +128,45 @@ def along_rows(loop: Loop) -> Any:
     made, lanes = term(loop.site, loop.many_taps), loop.lanes
 
     offsets = sorted({_offset(loop, s) for s in range(loop.filter_x)})
+    # By the row, which is where the output's row u meets the filter's row r. It meets those in order.
+    met: dict[int, list[tuple[int, int]]] = {}
+    for u in range(loop.tile):
+        for r in range(loop.filter_rows):
+            met.setdefault(u * loop.stride_y + r * loop.dilation_y, []).append((u, r))
 
     def taps(masked: bool) -> str:
         v = "border" if masked else "inner"
-        row = [at(f"{v}.tap", "%channel.weights", f"%{v}.row*{loop.filter_x}", element=made.weight_element)]
-        for s in range(loop.filter_x):
-            row += [
-                f"%{v}.tap{s} = getelementptr {made.weight_element}, ptr %{v}.tap, i64 {s}",
-                f"%{v}.one{s} = load {made.weight_element}, ptr %{v}.tap{s}, align 1",
-                _splat(f"{v}.weight{s}", made.weight_element, f"%{v}.one{s}", lanes),
+        rows = [
+            at(f"{v}.tap", "%channel.weights", f"%{v}.row*{loop.filter_x}", element=made.weight_element),
+            f"%{v}.down = mul i64 %{v}.row, {loop.dilation_y}",
+            f"%{v}.top = add i64 %y.first, %{v}.down",
+        ]
+        for tap in range(loop.filter_rows * loop.filter_x):
+            rows += [
+                f"%{v}.tap{tap} = getelementptr {made.weight_element}, ptr %{v}.tap, i64 {tap}",
+                f"%{v}.one{tap} = load {made.weight_element}, ptr %{v}.tap{tap}, align 1",
+                _splat(f"{v}.weight{tap}", made.weight_element, f"%{v}.one{tap}", lanes),
             ]
-        for u in range(loop.tile):
-            row += [
-                _row(f"{v}.{u}", f"%y{u}.first", f"%{v}.row"),
-                at(f"{v}.start{u}", "%plane", f"%{v}.{u}.y*%sy", element=made.element),
-                f"%{v}.base{u} = select i1 %{v}.{u}.there, ptr %{v}.start{u}, ptr %blank.row",
-                at(f"{v}.from{u}", f"%{v}.base{u}", "%x.first*1", element=made.element),
+        for j, pairs in sorted(met.items()):
+            x = {s: f"%{v}.met{j}.{_offset(loop, s)}" for s in range(loop.filter_x)}
+            rows += [
+                f"%{v}.y{j} = add i64 %{v}.top, {j}",
+                f"%{v}.there{j} = icmp ult i64 %{v}.y{j}, %h",
+                at(f"{v}.start{j}", "%plane", f"%{v}.y{j}*%sy", element=made.element),
+                f"%{v}.base{j} = select i1 %{v}.there{j}, ptr %{v}.start{j}, ptr %blank.row",
+                at(f"{v}.from{j}", f"%{v}.base{j}", "%x.first*1", element=made.element),
                 *(
-                    _read(made, loop, f"{v}.met{u}.{offset}", f"{v}.from{u}", offset, masked)
+                    _read(made, loop, f"{v}.met{j}.{offset}", f"{v}.from{j}", offset, masked)
                     for offset in offsets
                 ),
             ]
-            for s in range(loop.filter_x):
-                met, name = f"%{v}.met{u}.{_offset(loop, s)}", f"%{v}.x{u}.{s}"
-                if loop.stride_x == 2:
-                    row.append(_every_second(made, name, met, lanes, s * loop.dilation_x % 2))
-                row.append(_added(made, lanes, name if loop.stride_x == 2 else met, u, s, f"{v}."))
-        return counted_loop(f"{v}.row", "%r", "\n".join(row))
+            if loop.stride_x == 2:
+                for s, both in x.items():
+                    x[s] = f"%{v}.x{j}.{s}"
+                    rows.append(_every_second(made, x[s], both, lanes, s * loop.dilation_x % 2))
+            for u, r in pairs:
+                rows += [_added(made, lanes, x[s], u, r * loop.filter_x + s, f"{v}.") for s in x]
+        return counted_loop(f"{v}.row", "%r", "\n".join(rows), loop.filter_rows)
 
     body = [
         f"%p.most = sub i64 %p, {loop.tile}",
@@ -156,11 +174,10 @@ def along_rows(loop: Loop) -> Any:
         f"%q.most = sub i64 %q, {lanes if loop.whole else 1}",
         "%q.first = call i64 @llvm.smin.i64(i64 %columns, i64 %q.most)",
         _first("x", "%q.first", str(loop.stride_x)),
+        _first("y", "%p.first", str(loop.stride_y)),
+        *(_mask(loop, offset) for offset in offsets),
+        _cleared(made, loop),
     ]
-    for u in range(loop.tile):
-        body += [f"%p.row{u} = add i64 %p.first, {u}", _first(f"y{u}", f"%p.row{u}", "%stride_y", "y")]
-    body += [_mask(loop, offset) for offset in offsets]
-    body.append(_cleared(made, loop))
     if loop.stride_x > 2:
         body.append(taps(True))
     else:
@@ -249,17 +266,10 @@ def _every_second(made: Term, name: str, both: str, lanes: int, first: int) -> s
     return f"{name} = shufflevector {vector} {both}, {vector} poison, <{lanes} x i32> <{order}>"
 
 
-def _first(axis: str, output: str, stride: str, of: str = "") -> str:
+def _first(axis: str, output: str, stride: str) -> str:
     """%<axis>.first, the input's row or column that an output's first tap meets."""
     return f"""%{axis}.strided = mul i64 {output}, {stride}
-        %{axis}.first = sub i64 %{axis}.strided, %padding_{of or axis}"""
-
-
-def _row(name: str, first: str, r: str) -> str:
-    """%<name>.y, the input's row that the filter's row `r` meets, and whether it is %<name>.there."""
-    return f"""%{name}.down = mul i64 {r}, %dilation_y
-        %{name}.y = add i64 {first}, %{name}.down
-        %{name}.there = icmp ult i64 %{name}.y, %h"""
+        %{axis}.first = sub i64 %{axis}.strided, %padding_{axis}"""
 
 
 def _cleared(made: Term, loop: Loop) -> str:
@@ -268,10 +278,10 @@ def _cleared(made: Term, loop: Loop) -> str:
     )
 
 
-def _added(made: Term, lanes: int, met: str, u: int, s: int, v: str = "") -> str:
-    """The term of what tap `s` meets, added to the sum `u`; LLVM keeps that in a register."""
-    vector, site = f"<{lanes} x {made.sum}>", f"{v}site{u}.{s}"
-    names = {"x": met, "w": f"%{v}weight{s}", "a": f"%{site}.before", "r": f"%{site}.after"}
+def _added(made: Term, lanes: int, met: str, u: int, tap: int, v: str = "") -> str:
+    """The term of what a tap meets, added to the sum `u`; LLVM keeps that in a register."""
+    vector, site = f"<{lanes} x {made.sum}>", f"{v}site{u}.{tap}"
+    names = {"x": met, "w": f"%{v}weight{tap}", "a": f"%{site}.before", "r": f"%{site}.after"}
     return f"""%{site}.before = load {vector}, ptr %sum{u}
         {_renamed(made.add(lanes), names, f"{site}.t")}
         store {vector} %{site}.after, ptr %sum{u}"""
