@@ -15,7 +15,6 @@ from addercost.kernels.problem import Geometry
 
 pytest.importorskip("halide", reason="the CPU kernels need halide")
 depthwise = pytest.importorskip("addercost.kernels.cpu.depthwise")
-loops = pytest.importorskip("addercost.kernels.cpu.depthwise_loops")
 native = pytest.importorskip("addercost.kernels.cpu.native")
 run = pytest.importorskip("addercost.kernels.cpu.run")
 shares = pytest.importorskip("addercost.kernels.cpu.shares")
@@ -285,7 +284,7 @@ def older_processor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(native.llvm, "get_host_cpu_name", lambda: name)
     monkeypatch.setattr(native.llvm, "get_host_cpu_features", lambda: native.llvm.FeatureMap())
     monkeypatch.setattr(depthwise, "vector_bytes", lambda: request.param)
-    caches = depthwise._plan, loops.across_channels, loops.along_rows
+    caches = depthwise._plan, depthwise.across_channels, depthwise.along_rows
     for cached in caches:
         cached.cache_clear()
     yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import isnan
 
 import torch
 from torch import Tensor
@@ -65,7 +66,7 @@ def convolve_depthwise(
     """As `convolve`, of an image that is not packed, a `weight` that `depthwise.convolve` takes, and
     `factors` [2, C]."""
     # Infinities of both signs have a sum that is NaN as well.
-    if input.sum().isnan() and input.isnan().any():
+    if isnan(input.sum().item()) and input.isnan().any():
         return None
     return depthwise.convolve("binary", input, weight, geometry, layout, factors.contiguous())
 

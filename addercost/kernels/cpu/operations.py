@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isnan
+
 import halide as hl
 import torch
 from torch import Tensor
@@ -110,7 +112,7 @@ def binary_forward(
     inside = scale if input.dtype == torch.float32 else None
     factor = torch.ones(w.shape[0]) if inside is None else inside
     if depthwise.takes(w.shape, geometry.groups):
-        if w.sum().isnan() and w.isnan().any():
+        if isnan(w.sum().item()) and w.isnan().any():
             return None
         each = torch.stack([factor, torch.zeros_like(factor)])
         sums = binary.convolve_depthwise(x, w, each, geometry, output_layout(input))
