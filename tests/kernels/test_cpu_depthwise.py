@@ -87,10 +87,13 @@ def insisted(monkeypatch: pytest.MonkeyPatch) -> None:
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The site of each call of the loop."""
     sites: list[str] = []
-    convolve = depthwise.convolve
-    monkeypatch.setattr(
-        depthwise, "convolve", lambda site, *rest: (sites.append(site), convolve(site, *rest))[1]
-    )
+    one = depthwise._run
+
+    def recorded(site: str, *rest: Any, **named: Any) -> None:
+        sites.append(site)
+        one(site, *rest, **named)
+
+    monkeypatch.setattr(depthwise, "_run", recorded)
     return sites
 
 
@@ -135,6 +138,28 @@ def test_every_arithmetic_is_the_references(
 ) -> None:  # type: ignore[no-untyped-def]
     check(kind, image, taps, Geometry(stride, padding, dilation, image[1]), layout)
     assert len(ran) == 1
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
+@pytest.mark.parametrize("gradient", ["full", "sign"])
+@pytest.mark.parametrize(("image", "taps", "stride", "padding", "dilation"), SHAPES)
+def test_input_gradients_are_the_references(
+    image, taps, stride, padding, dilation, gradient, layout, ran
+) -> None:  # type: ignore[no-untyped-def]
+    geometry = Geometry(stride, padding, dilation, image[1])
+    # Few values: some inputs equal a weight, others are far from it.
+    x, w = torch.randn(image).mul(2).round() / 2, torch.randn(image[1], 1, *taps).mul(2).round() / 2
+    x = x.contiguous(memory_format=layout)
+    g = torch.randn_like(reference.adder_forward(x, w, geometry))
+    expected = reference.adder_input_gradient(g, x, w, geometry, gradient)
+    out = dispatch.adder_input_gradient(g, x, w, geometry, gradient)
+    torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-4)
+    assert out.stride() == expected.stride()
+    # One for each phase of the stride that has pixels and taps.
+    site = "adder_gradient" if gradient == "full" else "adder_gradient_sign"
+    assert ran
+    assert set(ran) == {site}
+    assert len(ran) <= stride[0] * stride[1]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
@@ -255,6 +280,25 @@ def test_nan_and_infinity_propagate(
         poisoned[place] = kept
 
 
+@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("gradient", ["full", "sign"])
+@pytest.mark.parametrize("where", ["grad", "input", "weight"])
+def test_gradients_of_nan_and_infinity_are_the_references(
+    where: str, gradient: str, value: float, layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(dispatch.VARIABLE)
+    # Halves, so that some inputs equal a weight: a slope of zero times infinity is NaN.
+    x, w = (torch.randn(s).mul(2).round() / 2 for s in ((1, 18, 6, 9), (18, 1, 3, 3)))
+    geometry = Geometry(padding=(1, 1), groups=18)
+    g = torch.randn(1, 18, 6, 9)
+    {"grad": g, "input": x, "weight": w}[where].view(18, -1)[5, 4] = value
+    x, g = (t.contiguous(memory_format=layout) for t in (x, g))
+    expected = reference.adder_input_gradient(g, x, w, geometry, gradient)
+    out = dispatch.adder_input_gradient(g, x, w, geometry, gradient)
+    torch.testing.assert_close(out, expected, equal_nan=True, rtol=1e-5, atol=1e-4)
+
+
 def test_infinities_of_both_signs_are_no_nan(ran: list[str]) -> None:
     x, w = torch.randn(1, 4, 5, 5), torch.randn(4, 1, 3, 3)
     x[0, 0, 0, 0], x[0, 1, 1, 1], w[0, 0, 0, 0], w[1, 0, 0, 0] = (float(t) for t in ("inf", "-inf") * 2)
@@ -290,6 +334,17 @@ def older_processor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     yield
     for cached in caches:
         cached.cache_clear()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_older_processors_have_the_same_gradient(stride: int, layout, older_processor) -> None:  # type: ignore[no-untyped-def]
+    x, w = torch.randn(1, 19, 8, 21).contiguous(memory_format=layout), torch.randn(19, 1, 3, 3)
+    geometry = Geometry((stride, stride), (1, 1), groups=19)
+    g = torch.randn_like(reference.adder_forward(x, w, geometry))
+    expected = reference.adder_input_gradient(g, x, w, geometry, "full")
+    out = dispatch.adder_input_gradient(g, x, w, geometry, "full")
+    torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)

@@ -52,14 +52,56 @@ def convolve(
     """
     if not _readable(input):
         input = input.contiguous()
+    n, c, h, w = input.shape
     r, s = weight.shape[2:]
-    plan = _plan(site, input.shape, input.stride(), (r, s), geometry, layout, torch.get_num_threads(), fill)
-    taps = laid(weight.reshape(weight.shape[0], -1), plan.across_channels, plan.term.weight)
-    output = torch.empty(plan.shape, dtype=plan.term.output, memory_format=plan.layout)
-    others = taps.data_ptr(), 0 if factors is None else factors.data_ptr()
+    across = input.stride(1) == 1 and c > 1
+    kind = torch.channels_last if across else torch.contiguous_format
+    dtype = term(site).output
+    output = torch.empty((n, c, *geometry.output_size((h, w), (r, s))), dtype=dtype, memory_format=kind)
+    _run(site, input, weight, geometry, output, across, factors, fill)
+    return output if kind is layout else output.contiguous(memory_format=layout)
+
+
+def gradient(
+    site: str, grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, target: Tensor
+) -> None:
+    """Writes the sums over `grad` [N, C, P, Q], as the image, into `target` [N, C, H, W], at each of which
+    `input` is held; `weight` is [C, 1, R, S] and turned round. The target's rows or pixels lie densely."""
+    across = target.stride(1) == 1 and target.shape[1] > 1
+    grad, input = (_dense(image, across) for image in (grad, input))
+    _run(site, grad, weight, geometry, target, across, held=input)
+
+
+def _dense(image: Tensor, across: bool) -> Tensor:
+    if image.stride(1 if across else 3) == 1 or (image.shape[3] == 1 and not across):
+        return image
+    return image.contiguous(memory_format=torch.channels_last if across else torch.contiguous_format)
+
+
+def _run(
+    site: str,
+    input: Tensor,
+    weight: Tensor,
+    geometry: Geometry,
+    output: Tensor,
+    across: bool,
+    factors: Tensor | None = None,
+    fill: int = 0,
+    held: Tensor | None = None,
+) -> None:
+    r, s = weight.shape[2:]
+    views = (
+        input.shape,
+        input.stride(),
+        output.shape,
+        output.stride(),
+        None if held is None else held.stride(),
+    )
+    plan = _plan(site, *views, (r, s), geometry, across, torch.get_num_threads(), fill)
+    taps = laid(weight.reshape(weight.shape[0], -1), across, plan.weight)
+    others = [taps.data_ptr(), *(0 if other is None else other.data_ptr() for other in (factors, held))]
     calls = tuple(call._replace(function=partial(call.function, *others)) for call in plan.calls)
     run_shares(calls, input.data_ptr(), output.data_ptr())
-    return output if plan.layout is layout else output.contiguous(memory_format=layout)
 
 
 def _readable(image: Tensor) -> bool:
@@ -70,66 +112,60 @@ def _readable(image: Tensor) -> bool:
 @dataclass(frozen=True, slots=True)
 class _Plan:
     calls: tuple[NativeCall, ...]
-    across_channels: bool
-    shape: tuple[int, int, int, int]
-    term: Term
-    layout: torch.memory_format
+    weight: torch.dtype
     blank: Tensor
     """A row, or pixel, of padded taps, which the calls hold the address of."""
+
+
+_Four = tuple[int, int, int, int]
 
 
 @lru_cache(maxsize=4096)
 def _plan(
     site: str,
-    size: tuple[int, int, int, int],
-    stride: tuple[int, int, int, int],
+    size: _Four,
+    stride: _Four,
+    output_size: _Four,
+    output_stride: _Four,
+    held_stride: _Four | None,
     filter_size: tuple[int, int],
     geometry: Geometry,
-    layout: torch.memory_format,
+    across: bool,
     threads: int,
     fill: int,
 ) -> _Plan:
-    (n, c, h, w), (r, s) = size, filter_size
-    p, q = geometry.output_size((h, w), filter_size)
-    many_taps = r * s > SHORT_TAPS
+    (n, c, h, w), (p, q), (r, s) = size, output_size[2:], filter_size
+    many_taps = site.startswith("adder_u8") and r * s > SHORT_TAPS
     made = term(site, many_taps)
-    # A single column is a row as well, and a single channel has no other vectors.
-    across = stride[1] == 1 and c > 1
-    kind = torch.channels_last if across else torch.contiguous_format
     most = vector_bytes() // (2 if made.element == "i8" else 4)
     row = s, geometry.stride[1], geometry.dilation[1]
-    many = many_taps and made.sum == "i32"
     if across:
         lanes = _lanes(c, most, whole=True)
-        function = across_channels(Loop(site, many, lanes, _tile(q), *row))
+        function = across_channels(Loop(site, many_taps, lanes, _tile(q, made), *row))
     else:
-        lanes, tile = _lanes(q, most, whole=False), _tile(p)
+        lanes, tile = _lanes(q, most, whole=False), _tile(p, made)
         rows = r if r * s * tile <= _MOST_SITES else 1
         column = rows, geometry.stride[0], geometry.dilation[0]
-        function = along_rows(Loop(site, many, lanes, tile, *row, *column, whole=lanes <= q))
+        function = along_rows(Loop(site, many_taps, lanes, tile, *row, *column, whole=lanes <= q))
     blank = torch.full((max(w, lanes),), fill, dtype=made.input)
-    output = torch.empty((n, c, p, q), device="meta", memory_format=kind).stride()
-    if across:
-        # Torch leaves the strides of a single row or column open.
-        output = (p * q * c, 1, q * c, c)
-    element, out = made.input.itemsize, made.output.itemsize
+    held = held_stride or (0, 0, 0, 0)
     calls = []
-    sites = n * c * p * q * r * s
-    for share in shares(n, p if across else c, sites // _SITES_AN_ELEMENT, threads):
+    for share in shares(n, p if across else c, n * c * p * q * r * s // _SITES_AN_ELEMENT, threads):
         numbers = (
             *(share.images, share.first_row, share.rows, c, h, w, p, q, r),
             *(geometry.stride[0], geometry.dilation[0], *geometry.padding),
-            *(*stride, *output, blank.data_ptr(), fill),
+            *(*stride, *output_stride, blank.data_ptr(), fill),
+            *(*held, share.first_image * held[0]),
         )
         calls.append(
             NativeCall(
                 function,
-                share.first_image * stride[0] * element,
-                share.first_image * output[0] * out,
+                share.first_image * stride[0] * made.input.itemsize,
+                share.first_image * output_stride[0] * made.output.itemsize,
                 (ctypes.c_int64 * len(NUMBERS))(*numbers),
             )
         )
-    return _Plan(tuple(calls), across, (n, c, p, q), made, kind, blank)
+    return _Plan(tuple(calls), made.weight, blank)
 
 
 def _lanes(size: int, most: int, whole: bool) -> int:
@@ -140,6 +176,8 @@ def _lanes(size: int, most: int, whole: bool) -> int:
     return lanes
 
 
-def _tile(size: int) -> int:
+def _tile(size: int, made: Term) -> int:
     """How many a tile has: the last is moved back over the one before it."""
-    return next(count for count in _TILES if count <= size and (-size % count == 0 or count <= 4))
+    # What is held needs as many registers as the sums, and 32 are there with long vectors only.
+    most = 4 if made.held and vector_bytes() < 64 else _TILES[0]
+    return next(count for count in _TILES if count <= min(size, most) and (-size % count == 0 or count <= 4))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from addercost.kernels.cpu.depthwise_terms import term
+from addercost.kernels.cpu.depthwise_terms import Term, term
 from addercost.kernels.cpu.depthwise_tile import Loop, added, cleared, compiled, factors, finished, first
 from addercost.kernels.cpu.native import at, counted_loop
 
@@ -53,6 +53,7 @@ def across_channels(loop: Loop) -> Any:
         f"%b.most = sub i64 %c, {lanes}",
         "%b = call i64 @llvm.smin.i64(i64 %block, i64 %b.most)",
         cleared(made, loop),
+        *(_held(made, lanes, u) for u in range(loop.tile)),
         counted_loop("row", "%r", "\n".join(row)),
         factors(made, lanes, "%b"),
         at("out", "%image.target", "%row.out*%ty", "%q.first*%tx", "%b*1", element=made.result),
@@ -73,3 +74,14 @@ def across_channels(loop: Loop) -> Any:
     inner = counted_loop("pixels", "%q", inner, loop.tile)
     inner = f"%row.out = add i64 %row.number, %begin\n{first('y', '%row.out', '%stride_y')}\n{inner}"
     return compiled(made, loop, counted_loop("row.number", "%count", inner))
+
+
+def _held(made: Term, lanes: int, u: int) -> str:
+    """%held<u>, what is held for pixel u."""
+    if not made.held:
+        return ""
+    place = at(f"held{u}.at", "%image.held", "%row.out*%hy", f"%held.q{u}*%hx", "%b*1", element="float")
+    vector = f"<{lanes} x float>"
+    return f"""%held.q{u} = add i64 %q.first, {u}
+        {place}
+        %held{u} = load {vector}, ptr %held{u}.at, align 4"""

@@ -80,6 +80,9 @@ def along_rows(loop: Loop) -> Any:
         *(_mask(loop, offset) for offset in offsets),
         cleared(made, loop),
     ]
+    if not loop.whole:
+        body += ["%space = sub i64 %q, %q.first", lanes_below("kept", "%space", lanes)]
+    body += [_held(made, loop, u) for u in range(loop.tile)]
     if loop.stride_x > 2:
         body.append(taps(True))
     else:
@@ -99,8 +102,6 @@ def along_rows(loop: Loop) -> Any:
             br label %summed
             summed:""")
     body.append(at("out", "%plane.target", "%p.first*%ty", "%q.first*1", element=made.result))
-    if not loop.whole:
-        body += ["%space = sub i64 %q, %q.first", lanes_below("kept", "%space", lanes)]
     for u in range(loop.tile):
         body += [finished(made, lanes, u), at(f"out{u}", "%out", f"%ty*{u}", element=made.result)]
         values = f"<{lanes} x {made.result}> %o{u}, ptr %out{u}"
@@ -120,6 +121,19 @@ def along_rows(loop: Loop) -> Any:
         %fill.narrow = trunc i64 %fill to i8
         {inner}"""
     return compiled(made, loop, counted_loop("channel.number", "%count", inner))
+
+
+def _held(made: Term, loop: Loop, u: int) -> str:
+    """%held<u>, what is held for a row's outputs."""
+    if not made.held:
+        return ""
+    vector, lanes = f"<{loop.lanes} x float>", loop.lanes
+    load = f"load {vector}, ptr %held{u}.at, align 4"
+    if not loop.whole:
+        mask = f"i32 4, <{lanes} x i1> %kept, {vector} zeroinitializer"
+        load = f"call {vector} @llvm.masked.load.v{lanes}f32.p0(ptr %held{u}.at, {mask})"
+    place = at(f"held{u}.at", "%image.held", "%channel*%hc", f"%held.p{u}*%hy", "%q.first*1", element="float")
+    return f"%held.p{u} = add i64 %p.first, {u}\n{place}\n%held{u} = {load}"
 
 
 def _offset(loop: Loop, s: int) -> int:

@@ -20,11 +20,13 @@ class Term:
     sum: str
     """The type that is added up in."""
     add: Callable[[int], str]
-    """Lanes to lines from %x, %w and the sum %a to the new sum %r."""
+    """Lanes to lines from %x, %w and the sum %a to the new sum %r, and of %h where `held`."""
     finish: Callable[[int], str] | None = None
     """Lanes to lines from %a to the output %o, where that is not the sum itself; of a filter's factor %f and
     addend %b where `scaled`."""
     scaled: bool = False
+    held: bool = False
+    """There is a third operand, one element for each output."""
 
     @property
     def element(self) -> str:
@@ -44,8 +46,8 @@ SHORT_TAPS = ((1 << 16) - 1) // 255
 
 
 def term(site: str, many_taps: bool = False) -> Term:
-    """That of "adder", "mac", "shift", "binary", "adder_u8" or "adder_u8_scaled"; `many_taps` are more than
-    `SHORT_TAPS`."""
+    """That of "adder", "mac", "shift", "binary", "adder_u8", "adder_u8_scaled", "adder_gradient" or
+    "adder_gradient_sign"; `many_taps` are more than `SHORT_TAPS`."""
     if site.startswith("adder_u8"):
         sum = "i32" if many_taps else "i16"
         scaled = site == "adder_u8_scaled"
@@ -60,8 +62,15 @@ def term(site: str, many_taps: bool = False) -> Term:
         )
     if site == "binary":
         return Term(torch.float32, torch.int32, torch.float32, "float", _binary, _scaled, scaled=True)
-    add = {"adder": _adder, "mac": _mac, "shift": _shift}[site]
-    return Term(torch.float32, torch.float32, torch.float32, "float", add)
+    add = {
+        "adder": _adder,
+        "mac": _mac,
+        "shift": _shift,
+        "adder_gradient": _clipped,
+        "adder_gradient_sign": _sign,
+    }[site]
+    held = site.startswith("adder_gradient")
+    return Term(torch.float32, torch.float32, torch.float32, "float", add, held=held)
 
 
 def _adder(lanes: int) -> str:
@@ -100,6 +109,28 @@ def _binary(lanes: int) -> str:
         %r = fadd {floats} %a, %t7"""
 
 
+def _clipped(lanes: int) -> str:
+    # The output's gradient is the image, the layer's input is held.
+    floats, flags = f"<{lanes} x float>", f"<{lanes} x i1>"
+    one, minus = (_splat("float", value, lanes) for value in ("1.0", "-1.0"))
+    return f"""%t1 = fsub {floats} %w, %h
+        %t2 = fcmp olt {floats} %t1, {minus}
+        %t3 = select {flags} %t2, {floats} {minus}, {floats} %t1
+        %t4 = fcmp ogt {floats} %t3, {one}
+        %t5 = select {flags} %t4, {floats} {one}, {floats} %t3
+        %r = call {floats} @llvm.fma.v{lanes}f32({floats} %x, {floats} %t5, {floats} %a)"""
+
+
+def _sign(lanes: int) -> str:
+    floats, flags = f"<{lanes} x float>", f"<{lanes} x i1>"
+    return f"""%t1 = fcmp ogt {floats} %w, %h
+        %t2 = fcmp olt {floats} %w, %h
+        %t3 = fneg {floats} %x
+        %t4 = select {flags} %t2, {floats} %t3, {floats} zeroinitializer
+        %t5 = select {flags} %t1, {floats} %x, {floats} %t4
+        %r = fadd {floats} %a, %t5"""
+
+
 def _scaled(lanes: int) -> str:
     floats = f"<{lanes} x float>"
     return f"""%t1 = fmul {floats} %a, %f
@@ -128,5 +159,5 @@ def _negated(lanes: int, sum: str, scaled: bool) -> str:
     return lines
 
 
-def _splat(element: str, value: int, lanes: int) -> str:
+def _splat(element: str, value: int | str, lanes: int) -> str:
     return "<" + ", ".join([f"{element} {value}"] * lanes) + ">"

@@ -1,7 +1,7 @@
 """What the depthwise loops share, in LLVM IR: a tile of sums in registers, and the function around it.
 
-That is void convolve(weights, factors, source, target, numbers), the numbers being `NUMBERS`; `factors` holds
-a factor for each channel and then an addend for each, where the site has them.
+That is void convolve(weights, factors, held, source, target, numbers), the numbers being `NUMBERS`; `factors`
+holds a factor for each channel and then an addend for each, `held` what is held, where the site has them.
 """
 
 from __future__ import annotations
@@ -30,10 +30,12 @@ NUMBERS = (
         "padding_x",
     ),
     *("sn", "sc", "sy", "sx", "tn", "tc", "ty", "tx", "blank", "fill"),
+    *("hn", "hc", "hy", "hx", "held_first"),
 )
 """Images; the first of the output's rows (`across_channels`) or channels (`along_rows`) and how many; the
 extents; the geometry; strides in elements, of source and target; the address of what stands for a pixel, or
-a row, beyond the image; and the value of a padded tap. `source` and `target` begin with the first image."""
+a row, beyond the image; the value of a padded tap; strides of what is held, and where the first image's
+begins. `source` and `target` begin with the first image."""
 
 
 class Loop(NamedTuple):
@@ -71,7 +73,13 @@ def cleared(made: Term, loop: Loop) -> str:
 def added(made: Term, lanes: int, met: str, u: int, tap: int, v: str = "") -> str:
     """The term of what a tap meets, added to the sum `u`; LLVM keeps that in a register."""
     vector, site = f"<{lanes} x {made.sum}>", f"{v}site{u}.{tap}"
-    names = {"x": met, "w": f"%{v}weight{tap}", "a": f"%{site}.before", "r": f"%{site}.after"}
+    names = {
+        "x": met,
+        "w": f"%{v}weight{tap}",
+        "a": f"%{site}.before",
+        "r": f"%{site}.after",
+        "h": f"%held{u}",
+    }
     return f"""%{site}.before = load {vector}, ptr %sum{u}
         {_renamed(made.add(lanes), names, f"{site}.t")}
         store {vector} %{site}.after, ptr %sum{u}"""
@@ -121,6 +129,7 @@ def compiled(made: Term, loop: Loop, body: str) -> Any:
     sums = "\n".join(f"%sum{u} = alloca <{lanes} x {made.sum}>" for u in range(loop.tile))
     inner = f"""
         {at("image.source", "%source", "%image*%sn", element=element)}
+        {at("image.held", "%held", "%held_first*1", "%image*%hn", element="float")}
         {at("image.target", "%target", "%image*%tn", element=made.result)}
         {body}"""
     kinds = [(count, f"<{count} x {element}>", short(element)) for count in (lanes, 2 * lanes)]
@@ -140,8 +149,8 @@ def compiled(made: Term, loop: Loop, body: str) -> Any:
         declare <{lanes} x i32> @llvm.abs.v{lanes}i32(<{lanes} x i32>, i1)
         {loads}
         declare void @llvm.masked.store.v{lanes}{short(made.result)}.p0({stored}, ptr, i32, <{lanes} x i1>)
-        define void @convolve(ptr noalias %weights, ptr noalias %factors, ptr noalias %source,
-            ptr noalias %target, ptr noalias %numbers) {{
+        define void @convolve(ptr noalias %weights, ptr noalias %factors, ptr noalias %held,
+            ptr noalias %source, ptr noalias %target, ptr noalias %numbers) {{
         entry:
         {sums}
         {loaded(NUMBERS)}
@@ -152,4 +161,4 @@ def compiled(made: Term, loop: Loop, body: str) -> Any:
         ret void
         }}"""
     pointer = ctypes.c_void_p
-    return native_function(ir, "convolve", None, pointer, pointer, pointer, pointer, pointer)
+    return native_function(ir, "convolve", None, *[pointer] * 6)
