@@ -89,9 +89,9 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     sites: list[str] = []
     one = depthwise._run
 
-    def recorded(site: str, *rest: Any, **named: Any) -> None:
+    def recorded(site: str, *rest: Any, **named: Any) -> bool:
         sites.append(site)
-        one(site, *rest, **named)
+        return one(site, *rest, **named)
 
     monkeypatch.setattr(depthwise, "_run", recorded)
     return sites

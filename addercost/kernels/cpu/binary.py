@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from math import isnan
 
 import torch
 from torch import Tensor
@@ -36,7 +35,7 @@ def convolve(
     """
     if depthwise.takes(shape, geometry.groups):
         bits = words[..., 0].unflatten(1, (1, *shape[2:]))
-        return convolve_depthwise(input, bits, factors[..., 0], geometry, layout)
+        return depthwise.convolve_signs(input, bits, geometry, layout, factors[..., 0].contiguous())
     if not packable(input.shape, input.stride()):
         input = input.contiguous()
     plan = _plan(input.shape, input.stride(), shape, geometry, layout, torch.get_num_threads())
@@ -58,17 +57,6 @@ def convolve(
     if plan.packing.elements <= _KEPT_WORDS:
         plan.spare.append(packed)
     return output if kernel.layout is layout else output.contiguous(memory_format=layout)
-
-
-def convolve_depthwise(
-    input: Tensor, weight: Tensor, factors: Tensor, geometry: Geometry, layout: torch.memory_format
-) -> Tensor | None:
-    """As `convolve`, of an image that is not packed, a `weight` that `depthwise.convolve` takes, and
-    `factors` [2, C]."""
-    # Infinities of both signs have a sum that is NaN as well.
-    if isnan(input.sum().item()) and input.isnan().any():
-        return None
-    return depthwise.convolve("binary", input, weight, geometry, layout, factors.contiguous())
 
 
 def pack_filters(weight: Tensor, groups: int) -> Tensor | None:

@@ -47,9 +47,31 @@ def convolve(
     """The sums of a `term` over input [N, C, H, W] and weight [C, 1, R, S] as [N, C, P, Q] in `layout`.
 
     `factors`, [2, C], holds each channel's factor and addend where the site has them. A padded tap has the
-    value `fill`, which floats have no other than 0 of. "binary" takes signs as in `kernels.signs`, or floats
-    that have one.
+    value `fill`, which floats have no other than 0 of.
     """
+    return _convolved(site, input, weight, geometry, layout, factors, fill)[0]
+
+
+def convolve_signs(
+    input: Tensor, weight: Tensor, geometry: Geometry, layout: torch.memory_format, factors: Tensor
+) -> Tensor | None:
+    """factor · Σ sign(x)·sign(w) + addend; the weight is floats, or int32 of which the lowest bit is set
+    where one is negative. None where a NaN is met, which has no sign."""
+    output, odd = _convolved("binary", input, weight, geometry, layout, factors)
+    # It may have been an infinity.
+    return None if odd and input.isnan().any() else output
+
+
+def _convolved(
+    site: str,
+    input: Tensor,
+    weight: Tensor,
+    geometry: Geometry,
+    layout: torch.memory_format,
+    factors: Tensor | None = None,
+    fill: int = 0,
+) -> tuple[Tensor, bool]:
+    """The output, and whether an input that is watched was not finite."""
     if not _readable(input):
         input = input.contiguous()
     n, c, h, w = input.shape
@@ -58,8 +80,8 @@ def convolve(
     kind = torch.channels_last if across else torch.contiguous_format
     dtype = term(site).output
     output = torch.empty((n, c, *geometry.output_size((h, w), (r, s))), dtype=dtype, memory_format=kind)
-    _run(site, input, weight, geometry, output, across, factors, fill)
-    return output if kind is layout else output.contiguous(memory_format=layout)
+    odd = _run(site, input, weight, geometry, output, across, factors, fill)
+    return output if kind is layout else output.contiguous(memory_format=layout), odd
 
 
 def gradient(
@@ -88,7 +110,8 @@ def _run(
     factors: Tensor | None = None,
     fill: int = 0,
     held: Tensor | None = None,
-) -> None:
+) -> bool:
+    """Writes into `output`; whether an input that is watched was not finite."""
     r, s = weight.shape[2:]
     views = (
         input.shape,
@@ -101,7 +124,7 @@ def _run(
     taps = laid(weight.reshape(weight.shape[0], -1), across, plan.weight)
     others = [taps.data_ptr(), *(0 if other is None else other.data_ptr() for other in (factors, held))]
     calls = tuple(call._replace(function=partial(call.function, *others)) for call in plan.calls)
-    run_shares(calls, input.data_ptr(), output.data_ptr())
+    return bool(run_shares(calls, input.data_ptr(), output.data_ptr()))
 
 
 def _readable(image: Tensor) -> bool:

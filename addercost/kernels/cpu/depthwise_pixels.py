@@ -10,7 +10,16 @@ from functools import cache
 from typing import Any
 
 from addercost.kernels.cpu.depthwise_terms import Term, term
-from addercost.kernels.cpu.depthwise_tile import Loop, added, cleared, compiled, factors, finished, first
+from addercost.kernels.cpu.depthwise_tile import (
+    Loop,
+    added,
+    cleared,
+    compiled,
+    factors,
+    finished,
+    first,
+    watched,
+)
 from addercost.kernels.cpu.native import at, counted_loop
 
 
@@ -46,6 +55,7 @@ def across_channels(loop: Loop) -> Any:
             f"%inside{column} = icmp ult i64 %column{column}, %w",
             f"%from{column} = select i1 %inside{column}, ptr %pixel{column}, ptr %blank.row",
             f"%x{column} = load {vector}, ptr %from{column}, align 1",
+            watched(made, lanes, f"%x{column}", column),
             *(added(made, lanes, f"%x{column}", u, s) for u, s in sites),
         ]
         last, before = f"%pixel{column}", column

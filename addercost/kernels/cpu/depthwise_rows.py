@@ -19,6 +19,7 @@ from addercost.kernels.cpu.depthwise_tile import (
     first,
     short,
     splat_of,
+    watched,
 )
 from addercost.kernels.cpu.native import at, counted_loop, lanes_below, splat
 
@@ -66,6 +67,8 @@ def along_rows(loop: Loop) -> Any:
                 for s, both in x.items():
                     x[s] = f"%{v}.x{j}.{s}"
                     rows.append(_every_second(made, x[s], both, lanes, s * loop.dilation_x % 2))
+            for s, name in x.items():
+                rows.append(watched(made, lanes, name, j * loop.filter_x + s, f"{v}."))
             for u, r in pairs:
                 rows += [added(made, lanes, x[s], u, r * loop.filter_x + s, f"{v}.") for s in x]
         return counted_loop(f"{v}.row", "%r", "\n".join(rows), loop.filter_rows)

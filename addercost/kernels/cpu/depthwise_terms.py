@@ -25,6 +25,8 @@ class Term:
     """Lanes to lines from %a to the output %o, where that is not the sum itself; of a filter's factor %f and
     addend %b where `scaled`."""
     scaled: bool = False
+    watched: bool = False
+    """Inputs may have to be told of, as NaN has no sign."""
     held: bool = False
     """There is a third operand, one element for each output."""
 
@@ -61,7 +63,9 @@ def term(site: str, many_taps: bool = False) -> Term:
             scaled,
         )
     if site == "binary":
-        return Term(torch.float32, torch.int32, torch.float32, "float", _binary, _scaled, scaled=True)
+        return Term(
+            torch.float32, torch.int32, torch.float32, "float", _binary, _scaled, scaled=True, watched=True
+        )
     add = {
         "adder": _adder,
         "mac": _mac,

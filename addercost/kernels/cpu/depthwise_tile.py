@@ -1,7 +1,8 @@
 """What the depthwise loops share, in LLVM IR: a tile of sums in registers, and the function around it.
 
-That is void convolve(weights, factors, held, source, target, numbers), the numbers being `NUMBERS`; `factors`
-holds a factor for each channel and then an addend for each, `held` what is held, where the site has them.
+That is i32 convolve(weights, factors, held, source, target, numbers), the numbers being `NUMBERS`; `factors`
+holds a factor for each channel and then an addend for each, `held` what is held, where the site has them. It
+returns whether it met an input that is not finite, if those are watched.
 """
 
 from __future__ import annotations
@@ -85,6 +86,21 @@ def added(made: Term, lanes: int, met: str, u: int, tap: int, v: str = "") -> st
         store {vector} %{site}.after, ptr %sum{u}"""
 
 
+_WATCHES = 2
+"""Sums that a watched input enters in turns: one would wait for itself."""
+
+
+def watched(made: Term, lanes: int, met: str, number: int, v: str = "") -> str:
+    """Adds what is met times zero, which is a NaN where that is not finite."""
+    if not made.watched:
+        return ""
+    floats, watch, name = f"<{lanes} x float>", f"%watching{number % _WATCHES}", f"%{v}watch{number}"
+    return f"""{name}.before = load {floats}, ptr {watch}
+        {name} = call {floats} @llvm.fma.v{lanes}f32(
+            {floats} {met}, {floats} zeroinitializer, {floats} {name}.before)
+        store {floats} {name}, ptr {watch}"""
+
+
 def finished(made: Term, lanes: int, u: int) -> str:
     """%o<u>, the output of a sum."""
     load = f"load <{lanes} x {made.sum}>, ptr %sum{u}"
@@ -140,6 +156,18 @@ def compiled(made: Term, loop: Loop, body: str) -> Any:
         for count, vector, kind in kinds
     )
     floats, stored = f"<{lanes} x float>", f"<{lanes} x {made.result}>"
+    watches, found = "", "%odd = add i32 0, 0"
+    if made.watched:
+        names = [f"%watching{number}" for number in range(_WATCHES)]
+        watches = "\n".join(
+            f"{name} = alloca {floats}\nstore {floats} zeroinitializer, ptr {name}" for name in names
+        )
+        seen = "\n".join(f"{name}.seen = load {floats}, ptr {name}" for name in names)
+        found = f"""{seen}
+            %unordered = fcmp uno {floats} {", ".join(f"{name}.seen" for name in names)}
+            %unordered.bits = bitcast <{lanes} x i1> %unordered to i{lanes}
+            %any = icmp ne i{lanes} %unordered.bits, 0
+            %odd = zext i1 %any to i32"""
     ir = f"""
         @minus = global {floats} <{", ".join(["float -1.0"] * lanes)}>, align 4
         declare i64 @llvm.smin.i64(i64, i64)
@@ -149,16 +177,18 @@ def compiled(made: Term, loop: Loop, body: str) -> Any:
         declare <{lanes} x i32> @llvm.abs.v{lanes}i32(<{lanes} x i32>, i1)
         {loads}
         declare void @llvm.masked.store.v{lanes}{short(made.result)}.p0({stored}, ptr, i32, <{lanes} x i1>)
-        define void @convolve(ptr noalias %weights, ptr noalias %factors, ptr noalias %held,
+        define i32 @convolve(ptr noalias %weights, ptr noalias %factors, ptr noalias %held,
             ptr noalias %source, ptr noalias %target, ptr noalias %numbers) {{
         entry:
         {sums}
+        {watches}
         {loaded(NUMBERS)}
         %blank.row = inttoptr i64 %blank to ptr
         %filter.size = mul i64 %r, {loop.filter_x}
         %filter.row = mul i64 %c, {loop.filter_x}
         {counted_loop("image", "%n", inner)}
-        ret void
+        {found}
+        ret i32 %odd
         }}"""
     pointer = ctypes.c_void_p
-    return native_function(ir, "convolve", None, *[pointer] * 6)
+    return native_function(ir, "convolve", ctypes.c_int32, *[pointer] * 6)

@@ -121,7 +121,7 @@ def binary_forward(
         if isnan(w.sum().item()) and w.isnan().any():
             return None
         each = torch.stack([factor, torch.zeros_like(factor)])
-        sums = binary.convolve_depthwise(x, w, each, geometry, output_layout(input))
+        sums = depthwise.convolve_signs(x, w, geometry, output_layout(input), each)
     else:
         if (words := binary.pack_filters(w, geometry.groups)) is None:
             return None
