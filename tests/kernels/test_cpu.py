@@ -18,7 +18,6 @@ pytest.importorskip("halide", reason="the CPU kernels need halide")
 run = pytest.importorskip("addercost.kernels.cpu.run")
 cpu_binary = pytest.importorskip("addercost.kernels.cpu.binary")
 vector_bytes = pytest.importorskip("addercost.kernels.cpu.plan").vector_bytes
-depthwise = pytest.importorskip("addercost.kernels.cpu.depthwise")
 u8 = pytest.importorskip("addercost.kernels.cpu.u8")
 pack_signs = pytest.importorskip("addercost.kernels.cpu.signs").pack_signs
 
@@ -61,17 +60,6 @@ def test_mac_forward_is_the_references(image, filters, geometry, layout) -> None
     x, w = operands(image, filters, geometry, layout)
     expected = reference.mac_forward(x, w, geometry)
     torch.testing.assert_close(run.convolve("mac", x, w, geometry), expected, rtol=1e-5, atol=1e-4)
-
-
-def test_depthwise_layers_run_the_depthwise_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    ran: list[str] = []
-    convolve = depthwise.convolve
-    monkeypatch.setattr(depthwise, "convolve", lambda site, *rest: (ran.append(site), convolve(site, *rest)))
-    geometry = Geometry((2, 2), (1, 1), groups=20)
-    x, w = operands((1, 20, 7, 7), (20, 3, 3), geometry, torch.channels_last)
-    out = dispatch.adder_forward(x, w, geometry)
-    dispatch.adder_input_gradient(torch.ones_like(out), x, w, geometry, "full")
-    assert ran == ["adder"] + 4 * ["adder_gradient_near"]  # a gradient has a phase for each stride
 
 
 @pytest.mark.parametrize("scale", [1.0, 100.0], ids=["near", "far"])

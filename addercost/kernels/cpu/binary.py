@@ -8,6 +8,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from addercost.kernels.cpu import depthwise
 from addercost.kernels.cpu.bordered import Bordered, plan_bordered
 from addercost.kernels.cpu.buffers import View, halide_buffer, kept_buffer
 from addercost.kernels.cpu.run import compiled
@@ -32,6 +33,9 @@ def convolve(
     `words` and `factors` are of `kernels.signs`, `shape` is that of the weight they stand for.
     Returns [N, K, P, Q] in `layout`, None where the input has a NaN.
     """
+    if depthwise.takes(shape, geometry.groups):
+        bits = words[..., 0].unflatten(1, (1, *shape[2:]))
+        return depthwise.convolve_signs(input, bits, geometry, layout, factors[..., 0].contiguous())
     if not packable(input.shape, input.stride()):
         input = input.contiguous()
     plan = _plan(input.shape, input.stride(), shape, geometry, layout, torch.get_num_threads())

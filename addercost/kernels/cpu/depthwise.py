@@ -1,127 +1,206 @@
-"""Depthwise convolution, one filter for each channel: vectors lie across the channels of a pixel."""
+"""Depthwise convolution, one filter of one channel for each channel, that reads images where they lie."""
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any, NamedTuple
+import ctypes
+from dataclasses import dataclass
+from functools import lru_cache, partial
 
-import halide as hl
 import torch
 from torch import Tensor
 
-from addercost.kernels.cpu.buffers import halide_buffer
-from addercost.kernels.cpu.plan import SCRATCH_BYTES, vector_bytes
-from addercost.kernels.cpu.sites import SITES
+from addercost.kernels.cpu.depthwise_pixels import across_channels
+from addercost.kernels.cpu.depthwise_rows import along_rows
+from addercost.kernels.cpu.depthwise_terms import SHORT_TAPS, Term, term
+from addercost.kernels.cpu.depthwise_tile import NUMBERS, Loop
+from addercost.kernels.cpu.depthwise_weights import laid
+from addercost.kernels.cpu.plan import vector_bytes
+from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.problem import Geometry
 
-Guard = hl.TailStrategy.GuardWithIf
-Shift = hl.TailStrategy.ShiftInwards
-
-PARAMETERS = (
-    *("stride_y", "stride_x", "padding_y", "padding_x"),
-    *("dilation_y", "dilation_x", "filter_y", "filter_x", "strip_rows"),
-)
-_PIXELS = (8, 7, 4, 2, 1)
+_TILES = (8, 7, 4, 2, 1)
+_SITES_AN_ELEMENT = 2
+"""Of the sites that `shares` counts as the work on one element."""
 
 
-class DepthwiseClass(NamedTuple):
-    """What is fixed when a kernel is compiled."""
-
-    site: str
-    lanes: int
-    """Channels in a vector."""
-    pixels: int
-    """Of a tile."""
+_MOST_SITES = 400
+"""Written out for a tile: more are compiled for long."""
+_LONGEST_ROW = 32
+"""Of a filter: a longer one would be much code."""
 
 
-def takes(site: str, weight: Tensor, groups: int) -> bool:
-    """Whether this is one filter of one channel for each of at least four channels, in fp32."""
-    chosen = SITES[site]
-    plain = chosen.packed == 1 and not chosen.scaled and chosen.dtype == chosen.output == torch.float32
-    return plain and weight.shape[1] == 1 and weight.shape[0] == groups >= 4
+def takes(weight_size: tuple[int, ...], groups: int) -> bool:
+    """Whether there is one filter of one channel for each channel, of no unusual width."""
+    filters, channels, _, columns = weight_size
+    return channels == 1 and filters == groups and columns <= _LONGEST_ROW
 
 
 def convolve(
-    site: str, input: Tensor, weight: Tensor, geometry: Geometry, output: Tensor, held: Tensor | None = None
-) -> None:
-    """Writes the `site`'s sums over input [N, C, H, W] and weight [C, 1, R, S] into `output` [N, C, P, Q].
+    site: str,
+    input: Tensor,
+    weight: Tensor,
+    geometry: Geometry,
+    layout: torch.memory_format,
+    factors: Tensor | None = None,
+    fill: int = 0,
+) -> Tensor:
+    """The sums of a `term` over input [N, C, H, W] and weight [C, 1, R, S] as [N, C, P, Q] in `layout`.
 
-    Images that are not channels-last are copied there and back.
+    `factors`, [2, C], holds each channel's factor and addend where the site has them. A padded tap has the
+    value `fill`, which floats have no other than 0 of.
     """
-    n, c, p, q = output.shape
-    lanes = vector_bytes() // 4
-    while lanes > c:
+    return _convolved(site, input, weight, geometry, layout, factors, fill)[0]
+
+
+def convolve_signs(
+    input: Tensor, weight: Tensor, geometry: Geometry, layout: torch.memory_format, factors: Tensor
+) -> Tensor | None:
+    """factor · Σ sign(x)·sign(w) + addend; the weight is floats, or int32 of which the lowest bit is set
+    where one is negative. None where a NaN is met, which has no sign."""
+    output, odd = _convolved("binary", input, weight, geometry, layout, factors)
+    # It may have been an infinity.
+    return None if odd and input.isnan().any() else output
+
+
+def _convolved(
+    site: str,
+    input: Tensor,
+    weight: Tensor,
+    geometry: Geometry,
+    layout: torch.memory_format,
+    factors: Tensor | None = None,
+    fill: int = 0,
+) -> tuple[Tensor, bool]:
+    """The output, and whether an input that is watched was not finite."""
+    if not _readable(input):
+        input = input.contiguous()
+    n, c, h, w = input.shape
+    r, s = weight.shape[2:]
+    across = input.stride(1) == 1 and c > 1
+    kind = torch.channels_last if across else torch.contiguous_format
+    dtype = term(site).output
+    output = torch.empty((n, c, *geometry.output_size((h, w), (r, s))), dtype=dtype, memory_format=kind)
+    odd = _run(site, input, weight, geometry, output, across, factors, fill)
+    return output if kind is layout else output.contiguous(memory_format=layout), odd
+
+
+def gradient(
+    site: str, grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, target: Tensor
+) -> None:
+    """Writes the sums over `grad` [N, C, P, Q], as the image, into `target` [N, C, H, W], at each of which
+    `input` is held; `weight` is [C, 1, R, S] and turned round. The target's rows or pixels lie densely."""
+    across = target.stride(1) == 1 and target.shape[1] > 1
+    grad, input = (_dense(image, across) for image in (grad, input))
+    _run(site, grad, weight, geometry, target, across, held=input)
+
+
+def _dense(image: Tensor, across: bool) -> Tensor:
+    if image.stride(1 if across else 3) == 1 or (image.shape[3] == 1 and not across):
+        return image
+    return image.contiguous(memory_format=torch.channels_last if across else torch.contiguous_format)
+
+
+def _run(
+    site: str,
+    input: Tensor,
+    weight: Tensor,
+    geometry: Geometry,
+    output: Tensor,
+    across: bool,
+    factors: Tensor | None = None,
+    fill: int = 0,
+    held: Tensor | None = None,
+) -> bool:
+    """Writes into `output`; whether an input that is watched was not finite."""
+    r, s = weight.shape[2:]
+    views = (
+        input.shape,
+        input.stride(),
+        output.shape,
+        output.stride(),
+        None if held is None else held.stride(),
+    )
+    plan = _plan(site, *views, (r, s), geometry, across, torch.get_num_threads(), fill)
+    taps = laid(weight.reshape(weight.shape[0], -1), across, plan.weight)
+    others = [taps.data_ptr(), *(0 if other is None else other.data_ptr() for other in (factors, held))]
+    calls = tuple(call._replace(function=partial(call.function, *others)) for call in plan.calls)
+    return bool(run_shares(calls, input.data_ptr(), output.data_ptr()))
+
+
+def _readable(image: Tensor) -> bool:
+    """Whether rows or pixels lie densely."""
+    return image.stride(1) == 1 or image.stride(3) == 1 or image.shape[3] == 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    calls: tuple[NativeCall, ...]
+    weight: torch.dtype
+    blank: Tensor
+    """A row, or pixel, of padded taps, which the calls hold the address of."""
+
+
+_Four = tuple[int, int, int, int]
+
+
+@lru_cache(maxsize=4096)
+def _plan(
+    site: str,
+    size: _Four,
+    stride: _Four,
+    output_size: _Four,
+    output_stride: _Four,
+    held_stride: _Four | None,
+    filter_size: tuple[int, int],
+    geometry: Geometry,
+    across: bool,
+    threads: int,
+    fill: int,
+) -> _Plan:
+    (n, c, h, w), (p, q), (r, s) = size, output_size[2:], filter_size
+    many_taps = site.startswith("adder_u8") and r * s > SHORT_TAPS
+    made = term(site, many_taps)
+    most = vector_bytes() // (2 if made.element == "i8" else 4)
+    row = s, geometry.stride[1], geometry.dilation[1]
+    if across:
+        lanes = _lanes(c, most, whole=True)
+        function = across_channels(Loop(site, many_taps, lanes, _tile(q, made), *row))
+    else:
+        lanes, tile = _lanes(q, most, whole=False), _tile(p, made)
+        rows = r if r * s * tile <= _MOST_SITES else 1
+        column = rows, geometry.stride[0], geometry.dilation[0]
+        function = along_rows(Loop(site, many_taps, lanes, tile, *row, *column, whole=lanes <= q))
+    blank = torch.full((max(w, lanes),), fill, dtype=made.input)
+    held = held_stride or (0, 0, 0, 0)
+    calls = []
+    for share in shares(n, p if across else c, n * c * p * q * r * s // _SITES_AN_ELEMENT, threads):
+        numbers = (
+            *(share.images, share.first_row, share.rows, c, h, w, p, q, r),
+            *(geometry.stride[0], geometry.dilation[0], *geometry.padding),
+            *(*stride, *output_stride, blank.data_ptr(), fill),
+            *(*held, share.first_image * held[0]),
+        )
+        calls.append(
+            NativeCall(
+                function,
+                share.first_image * stride[0] * made.input.itemsize,
+                share.first_image * output_stride[0] * made.output.itemsize,
+                (ctypes.c_int64 * len(NUMBERS))(*numbers),
+            )
+        )
+    return _Plan(tuple(calls), made.weight, blank)
+
+
+def _lanes(size: int, most: int, whole: bool) -> int:
+    """The vector for so many, of which all lanes hold something where it must be `whole`."""
+    lanes = most
+    while lanes > 1 and (lanes > size if whole else lanes // 2 >= size and lanes > 4):
         lanes //= 2
-    # Every tile is whole; the last is moved back over the one before it.
-    pixels = next(count for count in _PIXELS if count <= q and (-q % count == 0 or count <= 4))
-    target = output if output.stride(1) == 1 else torch.empty_like(output, memory_format=torch.channels_last)
-    row_bytes = (input.shape[3] + 2 * geometry.padding[1]) * c * 4
-    threads = -(-torch.get_num_threads() // n)
-    strip = max(1, min(-(-p // threads), SCRATCH_BYTES // row_bytes // geometry.stride[0]))
-    images = [input] if held is None else [input, held]
-    taps = weight.reshape(c, -1).t().contiguous()
-    _compiled(DepthwiseClass(site, lanes, pixels))(
-        *(_buffer(image) for image in images),
-        halide_buffer(taps),
-        *geometry.stride,
-        *geometry.padding,
-        *geometry.dilation,
-        *weight.shape[2:],
-        strip,
-        _buffer(target),
-    )
-    if target is not output:
-        output.copy_(target)
+    return lanes
 
 
-def _buffer(image: Tensor) -> Any:
-    if image.stride(1) != 1:
-        image = image.contiguous(memory_format=torch.channels_last)
-    return halide_buffer(image.permute(0, 2, 3, 1))
-
-
-@cache
-def _compiled(kernel: DepthwiseClass) -> Any:
-    """The callable (input [c,x,y,n], held [c,q,p,n] where the site has one, weight [c,r·s], *PARAMETERS,
-    output [c,q,p,n]), innermost first, for outputs of at least `lanes` channels and `pixels` columns."""
-    site = SITES[kernel.site]
-    parameter = {name: hl.Param(hl.Int(32), name) for name in PARAMETERS}
-    input, held = (hl.ImageParam(site.element, 4, name) for name in ("input", "held"))
-    weight = hl.ImageParam(site.element, 2, "weight")
-    c, x, y, q, p, n = (hl.Var(name) for name in "cxyqpn")
-    width, height = input.dim(1).extent(), input.dim(2).extent()
-    column, row = x - parameter["padding_x"], y - parameter["padding_y"]
-    inside = (column >= 0) & (row >= 0) & (column < width) & (row < height)
-    scratch, total, output = hl.Func("scratch"), hl.Func("total"), hl.Func("output")
-    value = input[c, hl.clamp(column, 0, width - 1), hl.clamp(row, 0, height - 1), n]
-    scratch[c, x, y, n] = hl.select(inside, value, hl.cast(site.element, 0))
-    tap = hl.RDom([(0, parameter["filter_x"]), (0, parameter["filter_y"])], "tap")
-    s, r = tap.x, tap.y
-    own = [make(held[c, q, p, n]) for make in site.held]
-    total[c, q, p, n] = hl.cast(site.accumulator, 0)
-    total[c, q, p, n] += site.sign * site.combine(
-        scratch[
-            c,
-            q * parameter["stride_x"] + s * parameter["dilation_x"],
-            p * parameter["stride_y"] + r * parameter["dilation_y"],
-            n,
-        ],
-        weight[c, r * parameter["filter_x"] + s],
-        *own,
-    )
-    output[c, q, p, n] = total[c, q, p, n]
-    co, qo, po, pi, strip = (hl.Var(name) for name in ("co", "qo", "po", "pi", "strip"))
-    output.split(c, co, c, kernel.lanes, Shift).split(q, qo, q, kernel.pixels, Shift)
-    output.split(p, po, pi, parameter["strip_rows"], Guard).reorder(c, q, co, qo, pi, po, n)
-    output.vectorize(c).unroll(q).fuse(po, n, strip).parallel(strip)
-    total.compute_at(output, co).store_in(hl.MemoryType.Register).bound_extent(c, kernel.lanes)
-    for stage in (total, total.update()):
-        stage.vectorize(c, kernel.lanes).unroll(q, kernel.pixels)
-    total.update().reorder(c, q, s, r)
-    scratch.compute_at(output, strip).vectorize(c, kernel.lanes, Shift).never_partition_all()
-    images = [input, held] if site.held else [input]
-    for image in (*images, weight, output.output_buffer()):
-        for axis in range(image.dimensions()):
-            image.dim(axis).set_min(0)
-    arguments = [*images, weight, *parameter.values()]
-    return output.compile_to_callable(arguments, hl.get_jit_target_from_environment())
+def _tile(size: int, made: Term) -> int:
+    """How many a tile has: the last is moved back over the one before it."""
+    # What is held needs as many registers as the sums, and 32 are there with long vectors only.
+    most = 4 if made.held and vector_bytes() < 64 else _TILES[0]
+    return next(count for count in _TILES if count <= min(size, most) and (-size % count == 0 or count <= 4))

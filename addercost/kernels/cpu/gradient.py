@@ -87,8 +87,9 @@ def _gradient_phase(
 ) -> None:
     """The convolution of `grad` with `turned` [G, C/G, K/G, R, S], each term clipped at `input`."""
     groups, filter_size = geometry.groups, (turned.shape[3], turned.shape[4])
-    if turned.shape[2] == 1 and depthwise.takes(site, turned[:, :, 0].flatten(0, 1)[:, None], groups):
-        depthwise.convolve(site, grad, turned[:, :, 0].flatten(0, 1)[:, None], geometry, target, input)
+    one = turned[:, :, 0].flatten(0, 1)[:, None]
+    if turned.shape[2] == 1 and depthwise.takes(one.shape, groups):
+        depthwise.gradient(site, grad, input, one, geometry, target)
         return
     source, sink = grouped(grad, groups), grouped(target, groups)
     extents = extents_of(source, sink, filter_size, geometry)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import isnan
+
 import halide as hl
 import torch
 from torch import Tensor
 
 from addercost.kernels import reference
-from addercost.kernels.cpu import binary, run, u8
+from addercost.kernels.cpu import binary, depthwise, run, u8
 from addercost.kernels.cpu import gradient as gradients
 from addercost.kernels.cpu.weight_gradient import weight_sign_gradient
 from addercost.kernels.problem import Geometry, output_layout
@@ -36,8 +38,14 @@ def adder_input_gradient(
     g, x, w = (t.float() if t.dtype in _HALF else t for t in (grad, input, weight))
     if not (run.supports("adder_gradient", x, w) and run.supports("adder_gradient", g, w)):
         return None
-    least, most = torch.aminmax(x)
     finite = bool(torch.isfinite(g.sum()))
+    if depthwise.takes(w.shape, geometry.groups):
+        if not torch.isfinite(x.sum() + w.sum()) or (gradient == "sign" and not finite):
+            return None
+        # Taking Σ g · x off later would take longer than it saves.
+        site = "adder_gradient_sign" if gradient == "sign" else "adder_gradient"
+        return gradients.input_gradient(g, x, w, geometry, site).to(input.dtype)
+    least, most = torch.aminmax(x)
     if not torch.isfinite(least + most + w.sum()) or (gradient == "sign" and not finite):
         # Vector minima, maxima and comparisons drop a NaN, a sign of 0 an infinity; the reference keeps them.
         return None
@@ -104,13 +112,22 @@ def binary_forward(
     input: Tensor, weight: Tensor, geometry: Geometry, scale: Tensor | None = None
 ) -> Tensor | None:
     x, w = (t.float() if t.dtype in _HALF else t for t in (input, weight))
-    if not run.supports("mac", x, w) or (words := binary.pack_filters(w, geometry.groups)) is None:
+    if not run.supports("mac", x, w):
         return None
     # Half precision rounds the sum before it is scaled.
     inside = scale if input.dtype == torch.float32 else None
-    factors = pack_factors(torch.ones(w.shape[0]) if inside is None else inside, None, geometry.groups)
-    k, c, r, s = w.shape
-    sums = binary.convolve(x, words, factors, (k, c, r, s), geometry, output_layout(input))
+    factor = torch.ones(w.shape[0]) if inside is None else inside
+    if depthwise.takes(w.shape, geometry.groups):
+        if isnan(w.sum().item()) and w.isnan().any():
+            return None
+        each = torch.stack([factor, torch.zeros_like(factor)])
+        sums = depthwise.convolve_signs(x, w, geometry, output_layout(input), each)
+    else:
+        if (words := binary.pack_filters(w, geometry.groups)) is None:
+            return None
+        factors = pack_factors(factor, None, geometry.groups)
+        k, c, r, s = w.shape
+        sums = binary.convolve(x, words, factors, (k, c, r, s), geometry, output_layout(input))
     if sums is None or inside is not None:
         return sums
     sums = sums.to(input.dtype)

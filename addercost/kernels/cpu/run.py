@@ -44,12 +44,8 @@ def convolve(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Te
     Raises halide.HalideError when the kernel cannot be compiled or run.
     """
     layout = output_layout(input)
-    if layout == torch.channels_last and depthwise.takes(site, weight, geometry.groups):
-        (h, w), (r, s) = input.shape[2:], weight.shape[2:]
-        size = [input.shape[0], weight.shape[0], *geometry.output_size((h, w), (r, s))]
-        output = torch.empty(size, dtype=SITES[site].output, memory_format=layout)
-        depthwise.convolve(site, input, weight, geometry, output)
-        return output
+    if depthwise.takes(weight.shape, geometry.groups):
+        return depthwise.convolve(site, input, weight, geometry, layout)
     place = (input.shape, input.stride(), weight.shape, weight.stride())
     plan = _plan(site, *place, geometry, layout, torch.get_num_threads())
     if plan.copied:

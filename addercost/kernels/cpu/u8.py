@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from addercost.kernels.cpu import depthwise
 from addercost.kernels.cpu.bordered import Bordered, plan_bordered
 from addercost.kernels.cpu.buffers import View, cleared, halide_buffer, kept_buffer
 from addercost.kernels.cpu.byte_loops import (
@@ -39,6 +40,10 @@ def convolve_quantized(
         input = input.contiguous()
     layout, codes = output_layout(input), torch.empty_like(input, dtype=torch.uint8)
     quantize()(input.data_ptr(), codes.data_ptr(), input.numel(), float(scale), float(zero))
+    if depthwise.takes(weight.shape, geometry.groups):
+        scales = scale.expand(weight.shape[0])
+        each = torch.stack([scales, torch.zeros_like(scales) if bias is None else bias])
+        return depthwise.convolve("adder_u8_scaled", codes, weight, geometry, layout, each, zero)
     if zero and geometry.padding != (0, 0):
         (top, left) = geometry.padding
         codes = F.pad(codes, (left, left, top, top), value=zero)
@@ -58,6 +63,9 @@ def convolve(
     with `factors` of `kernels.signs`, the fp32 factor_k · sum + addend_k."""
     layout = layout or output_layout(input)
     site = "adder_u8" if factors is None else "adder_u8_scaled"
+    if depthwise.takes(weight.shape, geometry.groups):
+        each = None if factors is None else factors[..., 0].contiguous()
+        return depthwise.convolve(site, input, weight, geometry, layout, each)
     if not _readable(input, geometry.groups):
         input = input.contiguous()
     plan = _plan(site, input.shape, input.stride(), weight.shape, geometry, layout, torch.get_num_threads())
