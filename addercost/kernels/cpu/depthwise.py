@@ -21,10 +21,8 @@ from addercost.kernels.problem import Geometry
 _TILES = (8, 7, 4, 2, 1)
 _SITES_AN_ELEMENT = 2
 """Of the sites that `shares` counts as the work on one element."""
-
-
 _MOST_SITES = 400
-"""Written out for a tile: more are compiled for long."""
+"""Written out for a tile: more would take a second to compile."""
 _LONGEST_ROW = 32
 """Of a filter: a longer one would be much code."""
 
