@@ -26,6 +26,17 @@ def peak_bytes(call: Callable[[], object], warm: bool = True) -> int | None:
         return None
 
 
+def peak_resident_bytes() -> int | None:
+    """The most that was resident since this program began, None where it cannot be told.
+
+    What `getrusage` tells begins with the process that started it.
+    """
+    try:
+        return _status_bytes("VmHWM")
+    except (OSError, StopIteration):
+        return None
+
+
 def keep_freed_memory() -> bool:
     """Lets glibc hand a freed output to the next call, for every contender alike: faulting in fresh pages for
     each output says nothing about a kernel. `peak_bytes` says little after it."""
