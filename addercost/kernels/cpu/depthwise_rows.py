@@ -18,10 +18,9 @@ from addercost.kernels.cpu.depthwise_tile import (
     finished,
     first,
     short,
-    splat_of,
     watched,
 )
-from addercost.kernels.cpu.native import at, counted_loop, lanes_below, splat
+from addercost.kernels.cpu.native import at, counted_loop, lanes_below, splat, splat_of
 
 
 @cache

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-_TYPES = {torch.float32: "float", torch.uint8: "i8", torch.int32: "i32"}
+IR_TYPES = {torch.float32: "float", torch.uint8: "i8", torch.int32: "i32"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +32,15 @@ class Term:
 
     @property
     def element(self) -> str:
-        return _TYPES[self.input]
+        return IR_TYPES[self.input]
 
     @property
     def weight_element(self) -> str:
-        return _TYPES[self.weight]
+        return IR_TYPES[self.weight]
 
     @property
     def result(self) -> str:
-        return _TYPES[self.output]
+        return IR_TYPES[self.output]
 
 
 SHORT_TAPS = ((1 << 16) - 1) // 255

@@ -12,7 +12,7 @@ import re
 from typing import Any, NamedTuple
 
 from addercost.kernels.cpu.depthwise_terms import Term
-from addercost.kernels.cpu.native import at, counted_loop, loaded, native_function
+from addercost.kernels.cpu.native import at, counted_loop, loaded, native_function, splat_of
 
 NUMBERS = (
     *(
@@ -128,12 +128,6 @@ def factors(made: Term, lanes: int, channel: str, of_one: bool = False) -> str:
         else:
             lines.append(f"%{name} = load <{lanes} x float>, ptr %{name}s.at, align 4")
     return "\n".join(lines)
-
-
-def splat_of(name: str, element: str, value: str, lanes: int) -> str:
-    vector = f"<{lanes} x {element}>"
-    return f"""%{name}.in = insertelement {vector} poison, {element} {value}, i64 0
-        %{name} = shufflevector {vector} %{name}.in, {vector} poison, <{lanes} x i32> zeroinitializer"""
 
 
 def short(element: str) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from addercost.kernels.cpu.depthwise_terms import IR_TYPES
 from addercost.kernels.cpu.native import at, counted_loop, loaded, native_function
 
 _NUMBERS = ("channels", "taps", "by_channel", "by_tap", "to_channel", "to_tap")
-_TYPES = {torch.float32: "float", torch.int32: "i32", torch.uint8: "i8"}
 
 
 def laid(taps: Tensor, tap_major: bool, dtype: torch.dtype) -> Tensor:
@@ -23,7 +23,7 @@ def laid(taps: Tensor, tap_major: bool, dtype: torch.dtype) -> Tensor:
     size, to = ((number, channels), (1, channels)) if tap_major else ((channels, number), (number, 1))
     target = torch.empty(size, dtype=dtype)
     numbers = (ctypes.c_int64 * len(_NUMBERS))(channels, number, *taps.stride(), *to)
-    _loop(_TYPES[taps.dtype], _TYPES[dtype])(taps.data_ptr(), target.data_ptr(), numbers)
+    _loop(IR_TYPES[taps.dtype], IR_TYPES[dtype])(taps.data_ptr(), target.data_ptr(), numbers)
     return target
 
 

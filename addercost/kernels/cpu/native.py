@@ -69,11 +69,15 @@ def at(name: str, start: str, *terms: str, element: str = "i32") -> str:
     return "\n".join(lines)
 
 
+def splat_of(name: str, element: str, value: str, lanes: int) -> str:
+    """%name, a vector with the value in every lane."""
+    vector = f"<{lanes} x {element}>"
+    return f"""%{name}.in = insertelement {vector} poison, {element} {value}, i64 0
+        %{name} = shufflevector {vector} %{name}.in, {vector} poison, <{lanes} x i32> zeroinitializer"""
+
+
 def splat(name: str, value: str, lanes: int, before: str = "") -> str:
-    vector = f"<{lanes} x i32>"
-    return f"""{before}
-        %{name}.first = insertelement {vector} poison, i32 {value}, i64 0
-        %{name} = shufflevector {vector} %{name}.first, {vector} poison, {vector} zeroinitializer"""
+    return f"{before}\n{splat_of(name, 'i32', value, lanes)}"
 
 
 def lanes_below(name: str, limit: str, lanes: int) -> str:
