@@ -7,7 +7,15 @@ from functools import cache
 from typing import Any
 
 from addercost.kernels.codes import LEVELS
-from addercost.kernels.cpu.native import at, counted_loop, iota, lanes_below, loaded, native_function
+from addercost.kernels.cpu.native import (
+    at,
+    counted_loop,
+    iota,
+    lanes_below,
+    loaded,
+    native_function,
+    splat_of,
+)
 
 RUN_NUMBERS = ("n", "h", "w", "run", "room", "sn", "sy", "sx", "tn", "ty", "tx")
 """Pixels, the bytes that one has and those that are written for it, strides of source and target in bytes."""
@@ -28,9 +36,7 @@ def quantize() -> Any:
     """void quantize(source, target, count, scale, zero): fp32 values to byte codes, as `codes.quantize`."""
     floats, flags = f"<{_FLOATS} x float>", f"<{_FLOATS} x i1>"
     spread = "\n".join(
-        f"""%{name}.first = insertelement {floats} poison, float %{name}, i64 0
-        %{name}s = shufflevector {floats} %{name}.first, {floats} poison, <{_FLOATS} x i32> zeroinitializer"""
-        for name in ("scale", "zero", "most")
+        splat_of(f"{name}s", "float", f"%{name}", _FLOATS) for name in ("scale", "zero", "most")
     )
     body = f"""
         {at("from", "%source", "%i*1")}
