@@ -94,13 +94,21 @@ def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
 
 
 def _run(operation: str, *arguments: Any) -> Tensor:
+    forced = os.environ.get(VARIABLE, "")
+    if forced and forced not in (*_MODULES, "reference"):
+        raise unknown_name(VARIABLE, forced, (*_MODULES, "reference"))
+    name = forced or _DEVICES.get(arguments[0].device.type, "reference")
     try:
-        return _choose(operation, *arguments)
+        result = None if name == "reference" else _attempt(name, operation, arguments, bool(forced))
+        if result is None:
+            name, result = "reference", getattr(reference, operation)(*arguments)
     except RuntimeError as error:
         # torch.OutOfMemoryError is one; the CPU's allocator has none of its own.
         if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
         raise _memory_error(operation, arguments) from error
+    runs[operation, name] += 1
+    return result
 
 
 def _memory_error(operation: str, arguments: tuple[Any, ...]) -> KernelMemoryError:
@@ -124,20 +132,6 @@ def _memory_error(operation: str, arguments: tuple[Any, ...]) -> KernelMemoryErr
         f"and {free / 2**30:.1f} GiB are free",
         f"a batch of {free // per_image} would fit",
     )
-
-
-def _choose(operation: str, *arguments: Any) -> Tensor:
-    forced = os.environ.get(VARIABLE, "")
-    if forced and forced not in (*_MODULES, "reference"):
-        raise unknown_name(VARIABLE, forced, (*_MODULES, "reference"))
-    name = forced or _DEVICES.get(arguments[0].device.type, "reference")
-    if name != "reference" and (result := _attempt(name, operation, arguments, bool(forced))) is not None:
-        runs[operation, name] += 1
-        return result
-    runs[operation, "reference"] += 1
-    result = getattr(reference, operation)(*arguments)
-    assert isinstance(result, Tensor)
-    return result
 
 
 def _attempt(name: str, operation: str, arguments: tuple[Any, ...], forced: bool) -> Tensor | None:

@@ -18,6 +18,11 @@ def words_of(channels: int) -> int:
     return -(-channels // WORD)
 
 
+def whole_blocks(filters: int) -> int:
+    """So many filters of a group, rounded up."""
+    return -(-filters // FILTER_BLOCK) * FILTER_BLOCK
+
+
 def pack_filters(weight: Tensor, groups: int) -> Tensor:
     """[K, C/G, R, S] to [G, R·S·⌈C/G/32⌉, K/G rounded up] int32: bit i of the j-th word at a tap is set where
     channel 32·j + i is negative. Filters are innermost. Raises ArgumentError for a NaN, which has no sign."""
@@ -55,7 +60,7 @@ def unpack_filters(words: Tensor, shape: tuple[int, int, int, int], dtype: torch
 def pack_factors(scale: Tensor, bias: Tensor | None, groups: int) -> Tensor:
     """A factor and an addend for each filter as [2, G, K/G rounded up]; without a bias the addends are 0."""
     filters = scale.shape[0] // groups
-    rows = scale.new_zeros(2, groups, -(-filters // FILTER_BLOCK) * FILTER_BLOCK)
+    rows = scale.new_zeros(2, groups, whole_blocks(filters))
     for row, values in zip(rows, (scale, bias), strict=True):
         if values is not None:
             row[:, :filters] = values.view(groups, filters)

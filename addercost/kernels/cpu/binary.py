@@ -10,11 +10,10 @@ from torch import Tensor
 
 from addercost.kernels.cpu import depthwise
 from addercost.kernels.cpu.bordered import Bordered, plan_bordered
-from addercost.kernels.cpu.buffers import View, halide_buffer, kept_buffer
-from addercost.kernels.cpu.run import compiled
+from addercost.kernels.cpu.buffers import Launch, View
 from addercost.kernels.cpu.signs import Packing, pack_signs, packable, plan_packing
 from addercost.kernels.problem import Geometry
-from addercost.kernels.signs import FILTER_BLOCK, words_of
+from addercost.kernels.signs import whole_blocks, words_of
 
 _KEPT_WORDS = 32 << 10
 """Up to this size a packed image is kept for the next call of its kind."""
@@ -40,22 +39,16 @@ def convolve(
         input = input.contiguous()
     plan = _plan(input.shape, input.stride(), shape, geometry, layout, torch.get_num_threads())
     try:
-        packed = plan.spare.pop()
+        image = plan.spare.pop()
     except IndexError:
-        packed = _Packed(plan)
-    if plan.packing.met_nan(input, packed.memory):
+        image = plan.packing.fresh()
+    if plan.packing.met_nan(input, image):
         return None
     kernel = plan.kernel
     output = torch.empty(kernel.shape, dtype=torch.float32, memory_format=kernel.layout)
-    compiled(kernel.kernel)(
-        packed.buffer,
-        kept_buffer(words, plan.words),
-        kept_buffer(factors, plan.factors),
-        *kernel.parameters,
-        halide_buffer(output, kernel.sink),
-    )
+    plan.launch(image.data_ptr(), words.data_ptr(), factors.data_ptr(), output.data_ptr())
     if plan.packing.elements <= _KEPT_WORDS:
-        plan.spare.append(packed)
+        plan.spare.append(image)
     return output if kernel.layout is layout else output.contiguous(memory_format=layout)
 
 
@@ -66,33 +59,18 @@ def pack_filters(weight: Tensor, groups: int) -> Tensor | None:
     if packed is None:
         return None
     taps = packed.permute(0, 2, 3, 1).reshape(groups, k // groups, -1)
-    words = taps.new_zeros(groups, taps.shape[2], _whole(k // groups))
+    words = taps.new_zeros(groups, taps.shape[2], whole_blocks(k // groups))
     words[..., : k // groups] = taps.transpose(1, 2)
     return words
-
-
-def _whole(filters: int) -> int:
-    return -(-filters // FILTER_BLOCK) * FILTER_BLOCK
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
     kernel: Bordered
     packing: Packing
-    words: View
-    factors: View
-    spare: list[_Packed] = field(default_factory=list)
-    """Packed images that no call is using: their border is clear already."""
-
-
-class _Packed:
-    """Memory for an image's words, and how the kernel sees it."""
-
-    __slots__ = ("buffer", "memory")
-
-    def __init__(self, plan: _Plan) -> None:
-        self.memory = plan.packing.fresh()
-        self.buffer = halide_buffer(self.memory, plan.kernel.source)
+    launch: Launch
+    spare: list[Tensor] = field(default_factory=list)
+    """Memory of packed images that no call is using: their border is clear already."""
 
 
 @lru_cache(maxsize=1024)
@@ -124,18 +102,14 @@ def _plan(
         threads,
         terms=channels * r * s,
     )
-    taps, whole = r * s * words, _whole(k // groups)
-    return _Plan(
-        kernel,
-        plan_packing(
-            input_size,
-            input_stride,
-            groups,
-            geometry.padding,
-            kernel.slack_pixels,
-            kernel.kernel.across,
-            threads,
-        ),
-        View.laid((groups, whole, taps), (taps * whole, 1, whole)),
-        View.laid((2, groups, whole), (groups * whole, whole, 1)),
+    taps, whole = r * s * words, whole_blocks(k // groups)
+    packing = plan_packing(
+        input_size,
+        input_stride,
+        groups,
+        geometry.padding,
+        kernel.slack_pixels,
+        kernel.kernel.across,
+        threads,
     )
+    return _Plan(kernel, packing, kernel.launch(View.laid((groups, whole, taps), (taps * whole, 1, whole))))

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import torch
 
-from addercost.kernels.cpu.buffers import View
+from addercost.kernels.cpu.buffers import Launch, View
 from addercost.kernels.cpu.kernel_class import KernelClass
 from addercost.kernels.cpu.plan import Extents, choose_class
-from addercost.kernels.cpu.run import parameters_of
+from addercost.kernels.cpu.run import compiled, parameters_of
+from addercost.kernels.cpu.sites import SITES
 from addercost.kernels.problem import Geometry
+from addercost.kernels.signs import whole_blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,17 @@ class Bordered:
     slack_pixels: int
     source: View
     sink: View
+
+    def launch(self, weight: View) -> Launch:
+        """What runs it on an image, weights that lie so, the factors of `kernels.signs` where its site has
+        them, and an output."""
+        site, (groups, filters) = SITES[self.kernel.site], self.sink.size[3:]
+        inputs = [(self.source, site.dtype), (weight, site.dtype)]
+        if site.scaled:
+            whole = whole_blocks(filters)
+            factors = View.laid((2, groups, whole), (groups * whole, whole, 1))
+            inputs.append((factors, torch.float32))
+        return Launch(compiled(self.kernel), tuple(inputs), self.parameters, (self.sink, site.output))
 
 
 def plan_bordered(

@@ -100,7 +100,7 @@ def adder_u8_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tenso
 def adder_quantized_forward(
     input: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, zero: int, geometry: Geometry
 ) -> Tensor | None:
-    if input.device.type != "cpu" or not 0 < input.numel() * input.element_size() <= run.LARGEST_BYTES:
+    if not (input.is_cpu and 0 < input.nbytes <= run.LARGEST_BYTES):
         return None
     arguments = (input, weight, scale, bias, zero, geometry)
     if input.dtype == torch.float32:
@@ -148,4 +148,5 @@ def _convolve(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> T
         wide, wide_weight = input.float(), weight.float()
     if not run.supports(site, wide, wide_weight):
         return None
-    return run.convolve(site, wide, wide_weight, geometry).to(input.dtype)
+    output = run.convolve(site, wide, wide_weight, geometry)
+    return output if wide is input else output.to(input.dtype)

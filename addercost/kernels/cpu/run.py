@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from addercost.kernels.cpu import depthwise
-from addercost.kernels.cpu.buffers import View, halide_buffer, kept_buffer
+from addercost.kernels.cpu.buffers import Launch, View
 from addercost.kernels.cpu.kernel_class import KernelClass
 from addercost.kernels.cpu.pipeline import compile_kernel
 from addercost.kernels.cpu.plan import Extents, choose_class, enough_tasks, partition
@@ -30,10 +30,10 @@ def compiled(kernel: KernelClass) -> Any:
 def supports(site: str, input: Tensor, weight: Tensor) -> bool:
     """Whether the CPU kernels take these tensors."""
     return (
-        input.device.type == "cpu"
+        input.is_cpu
         and input.dtype == SITES[site].dtype
-        and 0 < input.numel() * input.element_size() <= LARGEST_BYTES
-        and weight.numel() * weight.element_size() <= LARGEST_BYTES
+        and 0 < input.nbytes <= LARGEST_BYTES
+        and weight.nbytes <= LARGEST_BYTES
     )
 
 
@@ -51,12 +51,7 @@ def convolve(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Te
     if plan.copied:
         input, weight = _prepared(input, weight, geometry, plan.transposed)
     output = torch.empty(plan.shape, dtype=SITES[site].output, memory_format=layout)
-    compiled(plan.kernel)(
-        halide_buffer(input, plan.source),
-        halide_buffer(weight, plan.weight) if plan.copied else kept_buffer(weight, plan.weight),
-        *plan.parameters,
-        halide_buffer(output, plan.sink),
-    )
+    plan.launch(input.data_ptr(), weight.data_ptr(), output.data_ptr())
     return output
 
 
@@ -64,15 +59,11 @@ def convolve(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Te
 class _Plan:
     """What depends on sizes and strides only, worked out once for each."""
 
-    kernel: KernelClass
-    parameters: tuple[int, ...]
+    launch: Launch
     shape: list[int]
     transposed: bool
     copied: bool
     """The kernel cannot read input and weight where they lie."""
-    source: View
-    weight: View
-    sink: View
 
 
 @lru_cache(maxsize=4096)
@@ -121,16 +112,13 @@ def _plan(
     )
     if kernel.joined and one_row is not None:
         sink = one_row
-    return _Plan(
-        kernel,
+    launch = Launch(
+        compiled(kernel),
+        tuple((View.of(operand), SITES[site].dtype) for operand in (source, weight)),
         parameters_of(kernel, extents, geometry, (r, s), threads),
-        shape,
-        transposed,
-        copied,
-        View.of(source),
-        View.of(weight),
-        View.of(sink),
+        (View.of(sink), SITES[site].output),
     )
+    return _Plan(launch, shape, transposed, copied)
 
 
 def _prepared(input: Tensor, weight: Tensor, geometry: Geometry, transposed: bool) -> tuple[Tensor, Tensor]:

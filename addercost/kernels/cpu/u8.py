@@ -14,7 +14,7 @@ from torch import Tensor
 
 from addercost.kernels.cpu import depthwise
 from addercost.kernels.cpu.bordered import Bordered, plan_bordered
-from addercost.kernels.cpu.buffers import View, cleared, halide_buffer, kept_buffer
+from addercost.kernels.cpu.buffers import Launch, View, cleared
 from addercost.kernels.cpu.byte_loops import (
     RUN_NUMBERS,
     TURN_NUMBERS,
@@ -25,7 +25,6 @@ from addercost.kernels.cpu.byte_loops import (
     quantize,
     turn,
 )
-from addercost.kernels.cpu.run import compiled
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.cpu.sites import SITES
 from addercost.kernels.problem import Geometry, output_layout
@@ -74,19 +73,12 @@ def convolve(
         laid = step.fresh()
         run_shares(step.calls, image.data_ptr(), laid.data_ptr())
         image = laid
-    if weight.is_contiguous(memory_format=torch.channels_last) and plan.weight_as_it_lies:
-        filters = kept_buffer(weight, plan.weight)
-    else:
-        filters = halide_buffer(_laid_weight(weight, plan), plan.weight)
+    if not (plan.weight_as_it_lies and weight.is_contiguous(memory_format=torch.channels_last)):
+        weight = _laid_weight(weight, plan)
     kernel = plan.kernel
     output = torch.empty(kernel.shape, dtype=SITES[site].output, memory_format=kernel.layout)
-    compiled(kernel.kernel)(
-        halide_buffer(image, kernel.source),
-        filters,
-        *(() if factors is None else (halide_buffer(factors),)),
-        *kernel.parameters,
-        halide_buffer(output, kernel.sink),
-    )
+    operands = (image, weight, output) if factors is None else (image, weight, factors, output)
+    plan.launch(*(operand.data_ptr() for operand in operands))
     return output if kernel.layout is layout else output.contiguous(memory_format=layout)
 
 
@@ -116,7 +108,7 @@ class _Step:
 class _Plan:
     kernel: Bordered
     steps: tuple[_Step, ...]
-    weight: View
+    launch: Launch
     weight_as_it_lies: bool
     run: int
     """Bytes of a filter's row and pixel that are padded to whole words together."""
@@ -171,13 +163,8 @@ def _plan(
     if patched:
         steps.append(_patches(seen, stride, step_x * pixel, run, kernel, threads))
     taps = math.prod(filter_size) * _whole(run)
-    return _Plan(
-        kernel,
-        tuple(steps),
-        View.laid((groups, filters, taps), (filters * taps, taps, 1)),
-        run % WORD == 0,
-        run,
-    )
+    launch = kernel.launch(View.laid((groups, filters, taps), (filters * taps, taps, 1)))
+    return _Plan(kernel, tuple(steps), launch, run % WORD == 0, run)
 
 
 def _whole(channels: int) -> int:
