@@ -25,6 +25,10 @@ Weights, broadcast inputs, differences and the sign mask need registers as well.
 _FEW_SUMS = {1: 2.0, 2: 1.5, 3: 1.2, 4: 1.1}
 """What a site takes in a tile of so few sums, which do not hide their latency, over its time in a large one:
 3 and 4 from layers of 3 × 3 and 4 × 4 pixels on Zen 4, the others by the latency itself."""
+_FEW_WORD_SUMS = {1: 2.0, 2: 1.5, 3: 1.2}
+_TURNING = (8.0, 3.5)
+"""Steps of the sum that turning a tile of words or bytes round takes, by whether its pixels are a power of
+two: others are written in several pieces. From layers of 28 × 28 pixels on Zen 4."""
 _WORTH_JOINING = 0.98
 """Rows are joined where the tiles' time falls below this share."""
 _FEW_FILTERS = 8
@@ -99,7 +103,8 @@ def choose_class(
     lanes = vector_bytes() // (8 if SITES[site].packed > 1 else 4)
     while lanes > 4 and extents.filters <= lanes // 2:
         lanes //= 2
-    time, (vectors, pixels) = _tile(site, extents, lanes, filters_innermost, bordered)
+    turned = bordered and not channels_last_output
+    time, (vectors, pixels) = _tile(site, extents, lanes, filters_innermost, bordered, turned)
     joined = False
     if threads is not None and not direct and _image_fits(site, extents):
         in_one, tile = _tile(site, extents.joined(), lanes, filters_innermost, bordered)
@@ -131,7 +136,7 @@ def choose_class(
 
 
 def _tile(
-    site: str, extents: Extents, lanes: int, filters_innermost: bool, bordered: bool
+    site: str, extents: Extents, lanes: int, filters_innermost: bool, bordered: bool, turned: bool = False
 ) -> tuple[float, tuple[int, int]]:
     """The least time that a tile spends on an image of `extents` and what it adds to fill itself, in some
     unit, and that tile's (vectors, pixels)."""
@@ -143,12 +148,17 @@ def _tile(
     if extents.filters > lanes and held < 2 and (held or packed > 1 or not wide):
         counts = (2,) if held or filters_innermost else (2, 3)
 
+    steps = extents.channels * extents.filter_y * extents.filter_x / packed
+
     def time(tile: tuple[int, int]) -> float:
         vectors, pixels = tile
         sites = _rounded(extents.filters, lanes * vectors) * extents.rows * _rounded(extents.columns, pixels)
-        return sites * _FEW_SUMS.get(vectors * pixels, 1)
+        turning = _TURNING[pixels & (pixels - 1) == 0] / steps if turned else 0
+        return sites * few.get(vectors * pixels, 1) * (1 + turning)
 
-    registers, short = (32, 4) if wide else (16, 3)
+    # Four integer sums hide their latency, a cycle.
+    few, most = (_FEW_WORD_SUMS, 3) if SITES[site].element == hl.Int(32) else (_FEW_SUMS, 4)
+    registers, short = (32, most) if wide else (16, 3)
     tiles = [
         (vectors, pixels)
         for vectors, widths in (_PIXELS_WIDE if wide else _PIXELS_NARROW).items()
