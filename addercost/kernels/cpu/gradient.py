@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import product
 from math import gcd
 from typing import NamedTuple
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from addercost.kernels.cpu import depthwise
-from addercost.kernels.cpu.buffers import halide_buffer
+from addercost.kernels.cpu.buffers import Launch, View
 from addercost.kernels.cpu.plan import choose_class
 from addercost.kernels.cpu.run import (
     compiled,
@@ -20,6 +21,7 @@ from addercost.kernels.cpu.run import (
     parameters_of,
     readable,
 )
+from addercost.kernels.cpu.sites import SITES
 from addercost.kernels.problem import Geometry, empty_output, output_layout
 from addercost.kernels.signs import FILTER_BLOCK
 
@@ -91,13 +93,53 @@ def _gradient_phase(
     if turned.shape[2] == 1 and depthwise.takes(one.shape, groups):
         depthwise.gradient(site, grad, input, one, geometry, target)
         return
-    source, sink = grouped(grad, groups), grouped(target, groups)
-    extents = extents_of(source, sink, filter_size, geometry)
-    layouts = is_channels_last(grad), is_channels_last(target)
     # A 1×1 filter turned round has the input's channels innermost as it is.
     innermost = filter_size == (1, 1) and turned.shape[1] % FILTER_BLOCK == 0 and turned.stride(1) == 1
-    kernel = choose_class(site, extents, *layouts, False, innermost)
     flat = turned.flatten(2) if innermost else turned.reshape(groups, turned.shape[1], -1).contiguous()
-    parameters = parameters_of(kernel, extents, geometry, filter_size, torch.get_num_threads())
-    operands = (halide_buffer(t) for t in (source, flat, grouped(input, groups)))
-    compiled(kernel)(*operands, *parameters, halide_buffer(sink))
+    launch = _launch(
+        site,
+        *(_Place(tuple(image.shape), image.stride()) for image in (grad, input, target)),
+        View.of(flat),
+        filter_size,
+        geometry,
+        innermost,
+        torch.get_num_threads(),
+    )
+    launch(*(operand.data_ptr() for operand in (grad, flat, input, target)))
+
+
+class _Place(NamedTuple):
+    """Where an image lies."""
+
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    def image(self) -> Tensor:
+        """One like it, without data."""
+        return torch.empty_strided(self.size, self.stride, device="meta")
+
+
+@lru_cache(maxsize=1024)
+def _launch(
+    site: str,
+    grad: _Place,
+    input: _Place,
+    target: _Place,
+    weight: View,
+    filter_size: tuple[int, int],
+    geometry: Geometry,
+    innermost: bool,
+    threads: int,
+) -> Launch:
+    """What runs on (gradient, weight, input, target) of these sizes and strides."""
+    images = [place.image() for place in (grad, input, target)]
+    source, held, sink = (grouped(image, geometry.groups) for image in images)
+    extents = extents_of(source, sink, filter_size, geometry)
+    layouts = is_channels_last(images[0]), is_channels_last(images[2])
+    kernel = choose_class(site, extents, *layouts, False, innermost)
+    parameters = parameters_of(kernel, extents, geometry, filter_size, threads)
+    views = (View.of(source), weight, View.of(held))
+    dtype = SITES[site].dtype
+    return Launch(
+        compiled(kernel), tuple((view, dtype) for view in views), parameters, (View.of(sink), dtype)
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isnan
+from math import isfinite, isnan
 
 import halide as hl
 import torch
@@ -38,15 +38,15 @@ def adder_input_gradient(
     g, x, w = (t.float() if t.dtype in _HALF else t for t in (grad, input, weight))
     if not (run.supports("adder_gradient", x, w) and run.supports("adder_gradient", g, w)):
         return None
-    finite = bool(torch.isfinite(g.sum()))
+    finite = isfinite(g.sum().item())
     if depthwise.takes(w.shape, geometry.groups):
-        if not torch.isfinite(x.sum() + w.sum()) or (gradient == "sign" and not finite):
+        if not isfinite(x.sum().item() + w.sum().item()) or (gradient == "sign" and not finite):
             return None
         # Taking Σ g · x off later would take longer than it saves.
         site = "adder_gradient_sign" if gradient == "sign" else "adder_gradient"
         return gradients.input_gradient(g, x, w, geometry, site).to(input.dtype)
-    least, most = torch.aminmax(x)
-    if not torch.isfinite(least + most + w.sum()) or (gradient == "sign" and not finite):
+    least, most = (extreme.item() for extreme in torch.aminmax(x))
+    if not isfinite(least + most + w.sum().item()) or (gradient == "sign" and not finite):
         # Vector minima, maxima and comparisons drop a NaN, a sign of 0 an infinity; the reference keeps them.
         return None
     if gradient == "sign":
@@ -58,7 +58,7 @@ def adder_input_gradient(
         result.unflatten(1, (groups, -1)).addcmul_(x.unflatten(1, (groups, -1)), sums, value=-1)
     else:
         result = gradients.input_gradient(g, x, w, geometry)
-    return result.to(input.dtype)
+    return result if x is input else result.to(input.dtype)
 
 
 def adder_weight_gradient(
@@ -67,7 +67,7 @@ def adder_weight_gradient(
     g, x, w = (t.float() if t.dtype in _HALF else t for t in (grad, input, weight))
     if gradient != "sign" or not (run.supports("adder", x, w) and run.supports("adder", g, w)):
         return None
-    if not torch.isfinite(x.sum() + w.sum() + g.sum()):
+    if not isfinite(sum(operand.sum().item() for operand in (x, w, g))):
         # Comparisons drop a NaN, and what is multiplied by a sign of 0.
         return None
     return weight_sign_gradient(g, x, w, geometry).to(weight.dtype)
@@ -80,13 +80,15 @@ def _reached_sums(grad: Tensor, weight: Tensor, size: tuple[int, int], geometry:
         stride, padding, dilation = (
             pair[axis - 2] for pair in (geometry.stride, geometry.padding, geometry.dilation)
         )
+        if (weight.shape[axis], stride, padding) == (1, 1, 0):
+            continue
         places = list(sums.shape)
         places[axis] = size[axis - 2] + 2 * padding
         spread = sums.new_zeros(places)
         for tap in range(weight.shape[axis]):
             first = tap * dilation
             reached = slice(first, first + stride * (sums.shape[axis] - 1) + 1, stride)
-            spread[(slice(None),) * axis + (reached,)] += sums
+            spread[(slice(None),) * axis + (reached,)].add_(sums)
         sums = spread.narrow(axis, padding, size[axis - 2])
     return sums
 

@@ -59,6 +59,7 @@ def convolve(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Te
 class _Plan:
     """What depends on sizes and strides only, worked out once for each."""
 
+    kernel: KernelClass
     launch: Launch
     shape: list[int]
     transposed: bool
@@ -118,7 +119,7 @@ def _plan(
         parameters_of(kernel, extents, geometry, (r, s), threads),
         (View.of(sink), SITES[site].output),
     )
-    return _Plan(launch, shape, transposed, copied)
+    return _Plan(kernel, launch, shape, transposed, copied)
 
 
 def _prepared(input: Tensor, weight: Tensor, geometry: Geometry, transposed: bool) -> tuple[Tensor, Tensor]:

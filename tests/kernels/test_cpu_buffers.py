@@ -1,0 +1,77 @@
+"""Compiled kernels with buffers that are kept: every call sees the tensors it was given, and only those."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+
+pytest.importorskip("halide", reason="the CPU kernels need halide")
+
+from addercost.kernels import dispatch, reference
+from addercost.kernels.cpu.buffers import Launch, View
+from addercost.kernels.problem import Geometry
+from addercost.layers import ops
+
+_VIEW = View((2, 3), (3, 1))
+
+
+def test_two_threads_in_one_kernel_have_buffers_of_their_own() -> None:
+    both, seen = threading.Barrier(2, timeout=30), []
+
+    def kernel(source: object, number: int, target: object) -> None:
+        if threading.current_thread() is threading.main_thread():
+            return
+        both.wait()
+        seen.append((source._get_raw_halide_buffer_t(), target._get_raw_halide_buffer_t(), number))  # type: ignore[attr-defined]
+        both.wait()
+
+    launch = Launch(kernel, ((_VIEW, torch.float32),), (7,), (_VIEW, torch.float32))
+    images = [torch.zeros(2, 3) for _ in range(2)]
+    # What an earlier call has left may serve one of them.
+    launch(*(image.data_ptr() for image in images))
+    threads = [threading.Thread(target=launch, args=(x.data_ptr(), x.data_ptr())) for x in images]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({buffer for source, target, _ in seen for buffer in (source, target)}) == 4
+    assert {number for *_, number in seen} == {7}
+
+
+def test_a_launch_takes_as_many_addresses_as_it_has_buffers() -> None:
+    launch = Launch(lambda *_: None, ((_VIEW, torch.float32),), (), (_VIEW, torch.float32))
+    with pytest.raises(ValueError, match="shorter"):
+        launch(0)
+
+
+@pytest.mark.parametrize("filter_size", [1, 3])
+def test_each_call_sees_its_own_tensors(filter_size: int) -> None:
+    geometry = Geometry(padding=(filter_size // 2,) * 2)
+    seen = []
+    for _ in range(3):
+        x, w = torch.randn(2, 5, 6, 7), torch.randn(4, 5, filter_size, filter_size)
+        grad = torch.randn(2, 4, 6, 7)
+        outputs = (
+            dispatch.adder_forward(x, w, geometry),
+            dispatch.adder_input_gradient(grad, x, w, geometry, "full"),
+        )
+        expected = (
+            reference.adder_forward(x, w, geometry),
+            reference.adder_input_gradient(grad, x, w, geometry, "full"),
+        )
+        seen.append((outputs, expected))
+    # Compared at the end: a call that wrote where an earlier one did would have spoilt that one's output.
+    for outputs, expected in seen:
+        for output, oracle in zip(outputs, expected, strict=True):
+            torch.testing.assert_close(output, oracle, rtol=1e-4, atol=1e-4)
+
+
+def test_views_that_torch_has_only_marked_as_negated() -> None:
+    x = torch.randn(1, 4, 5, 5, dtype=torch.complex64).conj().imag
+    assert x.is_neg()
+    w = torch.randn(3, 4, 3, 3)
+    output = ops.adder.conv2d(x, w, None, [1, 1], [0, 0], [1, 1], 1, "full")
+    expected = reference.adder_forward(x.resolve_neg().contiguous(), w, Geometry())
+    torch.testing.assert_close(output, expected)
