@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from addercost.kernels.cpu.native import at, counted_loop, iota, lanes_below, loaded, native_function, splat
+from addercost.kernels.signs import WORD
 
 NUMBERS = (
     *("n", "h", "w", "groups", "words", "channels"),
@@ -41,22 +42,27 @@ def pack_runs() -> Any:
 
 
 @cache
-def pack_pixels() -> Any:
-    """Neighbouring channels, of which the last word may have fewer than 32."""
+def pack_pixels(lanes: int) -> Any:
+    """Neighbouring channels, of which the last word may have fewer than 32; no word has more than `lanes`,
+    16 or 32."""
+    to_word = "%word = bitcast <32 x i1> %below to i32"
+    if lanes < WORD:
+        to_word = f"%bits = bitcast <{lanes} x i1> %below to i{lanes}\n%word = zext i{lanes} %bits to i32"
     word = f"""
         %group = mul i64 %i, %channels
         %first = mul i64 %j, 32
         {at("from", "%source", "%image*%sn", "%y*%sy", "%p*%sx", "%group*1", "%first*1")}
         {at("to", "%target", *_WORD)}
         %left = sub i64 %channels, %first
-        {lanes_below("mask", "%left", 32)}
-        {_masked_load("x", "%from", 32)}
-        %below = fcmp olt <32 x float> %x, zeroinitializer
-        %word = bitcast <32 x i1> %below to i32
+        {lanes_below("mask", "%left", lanes)}
+        {_masked_load("x", "%from", lanes)}
+        %below = fcmp olt <{lanes} x float> %x, zeroinitializer
+        {to_word}
         store i32 %word, ptr %to, align 4
-        %unordered = fcmp uno <32 x float> %x, zeroinitializer
-        {_note_nan("%unordered", 32)}"""
-    return _compiled(word, ("j", "i", "p", "y", "image"))
+        %unordered = fcmp uno <{lanes} x float> %x, zeroinitializer
+        {_note_nan("%unordered", lanes)}"""
+    # Along a row of pixels, the mask stays as it is.
+    return _compiled(word, ("p", "j", "i", "y", "image"))
 
 
 @cache

@@ -112,7 +112,7 @@ def _loops(numbers: dict[str, int], channels_last: bool) -> Any:
         step = at["sx"] if at["w"] > 1 else 1
         return pack_rows(lanes, step, at["tx"] == 1)
     if at["channels"] % WORD or at["tw"] != 1:
-        return pack_pixels()
+        return pack_pixels(16 if at["channels"] <= 16 else WORD)
     at["words"] *= at["groups"]
     if at["sx"] == WORD * at["words"]:
         at["words"], at["w"] = at["words"] * at["w"], 1
