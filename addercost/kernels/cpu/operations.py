@@ -45,7 +45,10 @@ def adder_input_gradient(
         # Taking Σ g · x off later would take longer than it saves.
         site = "adder_gradient_sign" if gradient == "sign" else "adder_gradient"
         return gradients.input_gradient(g, x, w, geometry, site).to(input.dtype)
-    least, most = (extreme.item() for extreme in torch.aminmax(x))
+    # Torch copies what does not lie in its own order, which takes 18 times as long as looking at it.
+    least, most = (
+        extreme.item() for extreme in torch.aminmax(x.permute(0, 2, 3, 1) if x.stride(1) == 1 else x)
+    )
     if not isfinite(least + most + w.sum().item()) or (gradient == "sign" and not finite):
         # Vector minima, maxima and comparisons drop a NaN, a sign of 0 an infinity; the reference keeps them.
         return None
