@@ -347,3 +347,32 @@ def test_rows_are_joined_and_planes_read_where_it_pays(image, filters, layout, j
     assert (kernel.joined, kernel.across) == (joined, across)
     # One image has one row then, and its four blocks of filters are all that threads can share.
     assert run._plan("adder", *place, 5).kernel.joined is False
+
+
+# Of 4,104 taps a block has four tiles of 16 filters: here there are eight, in two groups, on three images.
+_MANY_BLOCKS = (3, 912, 4, 5), (256, 3, 3), Geometry((2, 1), (1, 1), groups=2)
+
+
+@pytest.mark.parametrize("threads", [1, 3, 8])
+@pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
+def test_many_blocks_share_one_copy_of_the_input(threads: int, layout: torch.memory_format) -> None:
+    image, filters, geometry = _MANY_BLOCKS
+    x, w = operands(image, filters, geometry, layout)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        out = run.convolve("adder", x, w, geometry)
+        place = (x.shape, x.stride(), w.shape, w.stride(), geometry, layout)
+        kernel = run._plan("adder", *place, threads).kernel
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(out, reference.adder_forward(x, w, geometry), rtol=1e-5, atol=1e-3)
+    # Pixels of a channels-last image are copied so fast that nothing is won.
+    assert kernel.kept_scratch == (layout == torch.contiguous_format)
+
+
+def test_a_copy_that_would_be_large_is_not_kept() -> None:
+    image, _, geometry = _MANY_BLOCKS
+    x, w = torch.empty((200, *image[1:]), device="meta"), torch.empty(256, 456, 3, 3, device="meta")
+    place = (x.shape, x.stride(), w.shape, w.stride(), geometry, torch.contiguous_format)
+    assert not run._plan("adder", *place, 1).kernel.kept_scratch

@@ -33,6 +33,8 @@ class KernelClass:
     """Of the filter that have a loop: 2, only its rows (1), or none, because it is 1×1 (0)."""
     joined: bool = False
     """The output's rows are one, so that a tile goes on from one into the next."""
+    kept_scratch: bool = False
+    """A task's input is copied once, for all its blocks, instead of each strip for each block."""
     whole_filters: bool = False
     """Filters divide into blocks."""
     whole_columns: bool = False

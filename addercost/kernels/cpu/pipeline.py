@@ -3,9 +3,9 @@
 A register tile of `pixels` outputs × `vectors` vectors of filters runs through the whole reduction. Around
 it, from the inside out: tiles of a block of filters, tiles along a row, rows of a strip, strips of a task,
 blocks of a task. A block's weights are copied once into filter-innermost order, a strip's input once for each
-block into a bordered scratch image, so that the inner loop loads weight vectors densely, broadcasts inputs,
-and meets no edge. Where a layer has few filters, or planes are read in place, the two change places: vectors
-lie across a row, weights are broadcast.
+block, or where blocks are many a task's once for all, into a bordered scratch image, so that the inner loop
+loads weight vectors densely, broadcasts inputs, and meets no edge. Where a layer has few filters, or planes
+are read in place, the two change places: vectors lie across a row, weights are broadcast.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ class _Scheduled(Algorithm):
             if kernel.at_once:
                 output.unroll(qi).unroll(ki)
         output.fuse(strips, blocks, task).parallel(task).never_partition_all()
-        self.tile_loop, self.strip_loop, self.block_loop = kt, sj, kj
+        self.tile_loop, self.block_loop = kt, kj
+        self.scratch_loop = task if kernel.kept_scratch else sj
 
     def _schedule_tile(self) -> None:
         kernel = self.kernel
@@ -173,7 +174,7 @@ class _Scheduled(Algorithm):
                 source.dim(2).set_stride(1)
         if kernel.direct:
             return
-        scratch = self.scratch.compute_at(self.output, self.strip_loop)
+        scratch = self.scratch.compute_at(self.output, self.scratch_loop)
         if kernel.whole_pixels:
             scratch.vectorize(self.c, 16, Guard).never_partition_all()
         else:

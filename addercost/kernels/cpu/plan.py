@@ -15,6 +15,8 @@ SCRATCH_BYTES = 256 << 10
 """Aim for one strip of input: with a block of weights it should stay in a core's second-level cache."""
 BLOCK_BYTES = 1 << 20
 """Aim for a block's weights."""
+KEPT_BYTES = 8 << 20
+"""A task's whole input is copied once for all its blocks up to this size."""
 _FEWEST_TILES = 4
 """Vectors of filters in a block, however many taps they have: each block copies the input again."""
 
@@ -31,6 +33,8 @@ _TURNING = (8.0, 3.5)
 two: others are written in several pieces. From layers of 28 × 28 pixels on Zen 4."""
 _WORTH_JOINING = 0.98
 """Rows are joined where the tiles' time falls below this share."""
+_WORTH_KEEPING = 2
+"""Blocks above which a copy of the input for all of them saves more than it takes from the caches."""
 _FEW_FILTERS = 8
 _FILTERS_ACROSS = 8
 _FILTERS_ALONG_PLANES = (16, 12, 8)
@@ -117,7 +121,7 @@ def choose_class(
     if bordered and extents.filter_x == 1:
         axes = 0 if extents.filter_y == 1 else 1
     squares = SITES[site].packed == 1 and taps % lanes == 0 and not filters_innermost
-    return KernelClass(
+    kernel = KernelClass(
         site,
         lanes,
         vectors,
@@ -133,6 +137,16 @@ def choose_class(
         whole_filters=bordered and extents.filters % (lanes * vectors) == 0,
         whole_columns=bordered and extents.columns % pixels == 0,
     )
+    return replace(kernel, kept_scratch=_keeps_scratch(kernel, extents))
+
+
+def _keeps_scratch(kernel: KernelClass, extents: Extents) -> bool:
+    """Whether so many blocks would copy planes of the input that keeping the copies pays."""
+    if kernel.direct or kernel.whole_pixels:
+        return False
+    tiles = -(-extents.filters // kernel.block)
+    many = tiles >= _WORTH_KEEPING * _block_tiles(kernel, extents)
+    return many and extents.images * _scratch_bytes(kernel.site, extents) <= KEPT_BYTES
 
 
 def _tile(
@@ -178,9 +192,15 @@ def _tile(
 
 def _image_fits(site: str, extents: Extents) -> bool:
     """Whether an image of several rows, with its border, may be one strip."""
-    row_bytes = extents.scratch_columns * extents.channels * SITES[site].element.bytes()
-    rows = extents.stride_y * (extents.rows - 1) + extents.dilation_y * (extents.filter_y - 1) + 1
-    return extents.rows > 1 and rows * row_bytes <= 2 * SCRATCH_BYTES
+    return extents.rows > 1 and _scratch_bytes(site, extents) <= 2 * SCRATCH_BYTES
+
+
+def _scratch_bytes(site: str, extents: Extents) -> int:
+    """Of an image with its border."""
+    row_bytes = extents.scratch_columns * extents.channels * int(SITES[site].element.bytes())
+    return row_bytes * (
+        extents.stride_y * (extents.rows - 1) + extents.dilation_y * (extents.filter_y - 1) + 1
+    )
 
 
 def _across(site: str, extents: Extents) -> tuple[int, int, int] | None:
