@@ -88,9 +88,9 @@ def binary_packed_forward(
     return _run("binary_packed_forward", input, words, factors, shape, geometry)
 
 
-def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
-    """Σ x·w over weights that are powers of two; see `reference.shift_forward`."""
-    return _run("shift_forward", input, weight, geometry)
+def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry, rounded: bool = False) -> Tensor:
+    """Σ x·2^e over weights rounded to ±2^e; see `reference.shift_forward`."""
+    return _run("shift_forward", input, weight, geometry, rounded)
 
 
 def _run(operation: str, *arguments: Any) -> Tensor:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from addercost.kernels.codes import quantize
+from addercost.kernels.powers import power_of_two
 from addercost.kernels.problem import Geometry, accumulator, convolution_shape, empty_output
 from addercost.kernels.signs import unpack_factors, unpack_filters
 
@@ -165,9 +166,9 @@ def binary_packed_forward(
     return sums.mul_(scale).add_(addend)
 
 
-def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
-    """out[n,k,p,q] = Σ_{c,r,s} x·w over weights that are powers of two already."""
-    return mac_forward(input, weight, geometry)
+def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry, rounded: bool = False) -> Tensor:
+    """out[n,k,p,q] = Σ_{c,r,s} x·w over weights that `power_of_two` rounds, or are `rounded`."""
+    return mac_forward(input, weight if rounded else power_of_two(weight), geometry)
 
 
 def binary_sign(x: Tensor) -> Tensor:

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from addercost.arithmetic import Arithmetic
 from addercost.kernels import dispatch, precision
+from addercost.kernels.powers import power_of_two
 from addercost.kernels.problem import Geometry, rows_as_image
 from addercost.layers.adder import AdderConv2d, AdderLinear
-from addercost.layers.ops.shift import power_of_two
 from addercost.layers.packed import pack_binary
 from addercost.layers.quantize import quantize_adder
 from addercost.measure.case import LayerCase
@@ -203,4 +203,4 @@ def _packed_binary(case: LayerCase, place: Place) -> Call:
 
 def _shift_kernel(case: LayerCase, place: Place) -> Call:
     x, w, geometry = images(case, *tensors(case, place, torch.float32))
-    return partial(dispatch.shift_forward, x, power_of_two(w), geometry)
+    return partial(dispatch.shift_forward, x, power_of_two(w), geometry, rounded=True)

@@ -12,9 +12,9 @@ import torch
 from addercost.arithmetic import Arithmetic
 from addercost.errors import ArgumentError
 from addercost.kernels import dispatch, reference
+from addercost.kernels.powers import power_of_two
 from addercost.kernels.problem import Geometry
 from addercost.layers.ops.binary import filter_scale
-from addercost.layers.ops.shift import power_of_two
 from addercost.measure import own_kernels
 from addercost.measure.case import LayerCase, parse_case
 from addercost.measure.contenders import (

@@ -104,6 +104,9 @@ class Algorithm:
         ]
         return scratch
 
+    def _weight(self, j: Any, filter_: Any, group: Any) -> Any:
+        return self.site.weigh(self.weight[j, filter_, group])
+
     def _packed_weight(self) -> Any:
         """A block's weights, filter innermost; filters beyond K repeat the last and are dropped."""
         self.j, self.part = hl.Var("j"), hl.Var("part")
@@ -111,15 +114,15 @@ class Algorithm:
         packed = hl.Func("packed")
         if self.kernel.filters_innermost and self.kernel.across:
             filter_ = self.tile * self.kernel.pixels + self.pixel
-            packed[self.pixel, self.j, self.tile, self.g] = self.weight[self.j, filter_, self.g]
+            packed[self.pixel, self.j, self.tile, self.g] = self._weight(self.j, filter_, self.g)
             return packed
         if self.kernel.filters_innermost:
-            packed[self.lane, self.j, self.block, self.g] = self.weight[self.j, filter_, self.g]
+            packed[self.lane, self.j, self.block, self.g] = self._weight(self.j, filter_, self.g)
             return packed
         filter_ = hl.min(filter_, self.weight.dim(1).extent() - 1)
         if self.kernel.across:
             filter_ = hl.min(self.tile * self.kernel.pixels + self.pixel, self.weight.dim(1).extent() - 1)
-            packed[self.pixel, self.j, self.tile, self.g] = self.weight[self.j, filter_, self.g]
+            packed[self.pixel, self.j, self.tile, self.g] = self._weight(self.j, filter_, self.g)
             return packed
         if self.kernel.whole_squares:
             side, squares = self.kernel.lanes, self._squares()
@@ -129,12 +132,12 @@ class Algorithm:
             ]
             return packed
         if self.site.packed == 1:
-            packed[self.lane, self.j, self.block, self.g] = self.weight[self.j, filter_, self.g]
+            packed[self.lane, self.j, self.block, self.g] = self._weight(self.j, filter_, self.g)
             return packed
         # Here the weights lie channel-innermost, so that the channels of a lane are neighbours.
-        packed[self.part, self.lane, self.j, self.block, self.g] = self.weight[
+        packed[self.part, self.lane, self.j, self.block, self.g] = self._weight(
             self.j * self.site.packed + self.part, filter_, self.g
-        ]
+        )
         return packed
 
     def _squares(self) -> Any:
@@ -143,9 +146,9 @@ class Algorithm:
         m, group, jo = self.square_index = tuple(hl.Var(name) for name in ("m", "group", "jo"))
         filter_ = self.block * self.kernel.vector_run + group * side + m // side
         rows = hl.Func("rows")
-        rows[m, group, jo, self.block, self.g] = self.weight[
+        rows[m, group, jo, self.block, self.g] = self._weight(
             jo * side + m % side, hl.min(filter_, self.weight.dim(1).extent() - 1), self.g
-        ]
+        )
         self.weight_stages = interleaved(rows, (m, group, jo, self.block, self.g), side, side)
         return self.weight_stages[-1]
 

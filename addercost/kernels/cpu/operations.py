@@ -12,6 +12,7 @@ from addercost.kernels import reference
 from addercost.kernels.cpu import binary, depthwise, run, u8
 from addercost.kernels.cpu import gradient as gradients
 from addercost.kernels.cpu.weight_gradient import weight_sign_gradient
+from addercost.kernels.powers import power_of_two
 from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.signs import pack_factors
 
@@ -27,9 +28,11 @@ def adder_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor |
     return _convolve("adder", input, weight, geometry)
 
 
-def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
+def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry, rounded: bool = False) -> Tensor | None:
     # Times ±2^e is exact in floating point, and a fused multiply-add does it in the addition's own time.
-    return _convolve("mac", input, weight, geometry)
+    if not rounded and depthwise.takes(weight.shape, geometry.groups):
+        weight, rounded = power_of_two(weight), True
+    return _convolve("mac" if rounded else "mac_powers", input, weight, geometry)
 
 
 def adder_input_gradient(

@@ -9,6 +9,8 @@ from typing import Any
 import halide as hl
 import torch
 
+from addercost.kernels.powers import carry, exponent_range
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -28,6 +30,8 @@ class Site:
     """There is a third operand, of the output's shape: what is made of it once and stays in registers."""
     scaled: bool = False
     """The output is multiplied by one factor for each filter, and one addend is added."""
+    weigh: Callable[[Any], Any] = lambda weight: weight
+    """What is made of each weight where it is copied for the kernel."""
     sign: int = 1
     """±1 that a term enters the sum with. -1 is a run-time factor of a fused multiply-add, exact like the
     subtraction it stands for: cores with two pipes for additions and two for multiplications (AMD's Zen) then
@@ -60,10 +64,23 @@ def _shifted(x: Any, w: Any) -> Any:
     return hl.reinterpret(hl.Float(32), hl.reinterpret(hl.Int(32), x) + hl.reinterpret(hl.Int(32), w))
 
 
+def _power_of_two(weight: Any) -> Any:
+    """`powers.power_of_two` of an fp32 weight."""
+    bits = hl.reinterpret(hl.UInt(32), weight)
+    infinity, sign = hl.u32(0x7F800000), hl.u32(0x80000000)
+    magnitude = bits & ~sign
+    least, most = (hl.u32(power) for power in exponent_range(8, 23))
+    power = hl.clamp((magnitude + hl.u32(carry(23))) & infinity, least, most)
+    stays = (magnitude == hl.u32(0)) | (magnitude > infinity)
+    return hl.select(stays, weight, hl.reinterpret(hl.Float(32), power | (bits & sign)))
+
+
 SITES = {
     site.name: site
     for site in (
         Site("mac", torch.float32, torch.float32, lambda x, w: x * w),
+        # Of a shift layer, whose weights are no powers of two yet.
+        Site("mac_powers", torch.float32, torch.float32, lambda x, w: x * w, weigh=_power_of_two),
         # The first, which is broadcast, is taken off: AVX-512 reads a subtrahend from memory and broadcasts
         # it in one instruction, which made tiles of one vector 30 to 60 % faster than a broadcast minuend.
         Site("adder", torch.float32, torch.float32, lambda x, w: hl.abs(w - x), sign=-1),

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from addercost.kernels import dispatch, precision, reference
 from addercost.kernels.gpu import launch
+from addercost.kernels.powers import power_of_two
 from addercost.kernels.problem import Geometry, empty_output
 from addercost.kernels.signs import unpack_factors, words_by_filter
 
@@ -58,10 +59,11 @@ def adder_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor |
 
 
 @on_its_device
-def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
+def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry, rounded: bool = False) -> Tensor | None:
     # Times ±2^e is exact in floating point and an FFMA does it in one instruction.
     if not _supported(input, tuple(weight.shape), geometry):
         return None
+    weight = weight if rounded else power_of_two(weight)
     return launch.convolve("mac", input, weight, geometry, _output(input, weight, geometry), _EMULATE)
 
 

@@ -1,0 +1,42 @@
+"""Weights of shift layers as powers of two."""
+
+from __future__ import annotations
+
+from math import isqrt
+
+import torch
+from torch import Tensor
+
+LARGEST_SHIFT = 15
+"""Five bits of signed shift amount beside the sign of the weight."""
+
+
+def power_of_two(weight: Tensor) -> Tensor:
+    """Each weight as sign(w)·2^e, e the nearest to log2|w| within ±LARGEST_SHIFT; 0 and NaN stay as they are.
+
+    Exact, as it goes by the bits: a mantissa beyond √2 is rounded up. Half precision is widened for it.
+    """
+    if weight.dtype == torch.float64:
+        bits, exponent_bits, mantissa = weight.view(torch.int64), 11, 52
+    else:
+        weight32 = weight.float()
+        if weight32.dtype != weight.dtype:
+            return power_of_two(weight32).to(weight.dtype)
+        bits, exponent_bits, mantissa = weight.view(torch.int32), 8, 23
+    infinity = ((1 << exponent_bits) - 1) << mantissa
+    least, most = exponent_range(exponent_bits, mantissa)
+    magnitude = bits & ((1 << exponent_bits + mantissa) - 1)
+    power = (magnitude + carry(mantissa)).bitwise_and_(infinity).clamp_(least, most).view(weight.dtype)
+    stays = (magnitude == 0).logical_or_(magnitude > infinity)
+    return torch.where(stays, weight, power.copysign_(weight))
+
+
+def carry(mantissa: int) -> int:
+    """What takes a mantissa of so many bits to the next exponent if it stands for more than √2."""
+    return (2 << mantissa) - (isqrt(2 << 2 * mantissa) + 1)
+
+
+def exponent_range(exponent_bits: int, mantissa: int) -> tuple[int, int]:
+    """The smallest and the largest power, as a float's bits."""
+    bias = (1 << exponent_bits - 1) - 1
+    return (bias - LARGEST_SHIFT) << mantissa, (bias + LARGEST_SHIFT) << mantissa
