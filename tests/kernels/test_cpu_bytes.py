@@ -173,12 +173,15 @@ def test_other_inputs_take_the_kernel_for_their_sums(
     assert torch.equal(out, reference.adder_quantized_forward(*arguments))
 
 
-def test_codes_are_those_of_torch() -> None:
-    # Halves of a step, which round to even; a count that no vector divides; what has no code of its own.
-    x = torch.cat([torch.arange(-300, 301) * 0.25, torch.randn(1000) * 40])
-    x = torch.cat([x, torch.tensor([float("nan"), float("inf"), -float("inf"), -0.0, 1e38])])
+@pytest.mark.parametrize("count", [1, 5, 15, 16, 17, 32, 1606])
+def test_codes_are_those_of_torch(count: int) -> None:
+    # What has no code of its own; halves of a step, which round to even; counts that no vector divides.
+    x = torch.tensor([float("nan"), float("inf"), -float("inf"), -0.0, 1e38])
+    x = torch.cat([x, torch.arange(-300, 301) * 0.25, torch.randn(1000) * 40])[:count]
     for scale in (0.5, 0.3):
         laid = torch.full((x.numel() + 1,), 99, dtype=torch.uint8)
-        byte_loops.quantize()(x.data_ptr(), laid.data_ptr(), x.numel(), torch.tensor(scale).item(), 128.0)
+        byte_loops.quantize(x.numel() < byte_loops.FLOATS)(
+            x.data_ptr(), laid.data_ptr(), x.numel(), torch.tensor(scale).item(), 128.0
+        )
         assert torch.equal(laid[:-1], quantize(x, torch.tensor(scale), 128))
         assert laid[-1] == 99

@@ -27,39 +27,51 @@ WORD = 8
 TURNED_PIXELS = 16
 """Longer vectors take more steps in registers and are slower."""
 _CHUNK = 64
-_FLOATS = 16
+FLOATS = 16
+"""Values that `quantize` takes at a time."""
 _STRETCH = 256
 
 
 @cache
-def quantize() -> Any:
-    """void quantize(source, target, count, scale, zero): fp32 values to byte codes, as `codes.quantize`."""
-    floats, flags = f"<{_FLOATS} x float>", f"<{_FLOATS} x i1>"
+def quantize(few: bool) -> Any:
+    """void quantize(source, target, count, scale, zero): fp32 values to byte codes, as `codes.quantize`;
+    `few` says that there are less than `FLOATS`."""
+    floats, flags, codes = f"<{FLOATS} x float>", f"<{FLOATS} x i1>", f"<{FLOATS} x i8>"
     spread = "\n".join(
-        splat_of(f"{name}s", "float", f"%{name}", _FLOATS) for name in ("scale", "zero", "most")
+        splat_of(f"{name}s", "float", f"%{name}", FLOATS) for name in ("scale", "zero", "most")
     )
+    # The last vector ends where the values do: to mask a store takes longer than all else that is done here.
+    load = f"%x = load {floats}, ptr %from, align 4"
+    store = f"store {codes} %codes, ptr %to, align 1"
+    if few:
+        load = f"""{lanes_below("mask", "%count", FLOATS)}
+            %x = call {floats} @llvm.masked.load.v{FLOATS}f32.p0(
+                ptr %from, i32 4, {flags} %mask, {floats} zeroinitializer)"""
+        store = f"""call void @llvm.masked.store.v{FLOATS}i8.p0(
+            {codes} %codes, ptr %to, i32 1, {flags} %mask)"""
     body = f"""
-        {at("from", "%source", "%i*1")}
-        {at("to", "%target", "%i*1", element="i8")}
-        %left = sub i64 %count, %i
-        {lanes_below("mask", "%left", _FLOATS)}
-        %x = call {floats} @llvm.masked.load.v{_FLOATS}f32.p0(
-            ptr %from, i32 4, {flags} %mask, {floats} zeroinitializer)
+        %fits = sub i64 %count, {FLOATS}
+        %upward = call i64 @llvm.smin.i64(i64 %i, i64 %fits)
+        %first = call i64 @llvm.smax.i64(i64 %upward, i64 0)
+        {at("from", "%source", "%first*1")}
+        {at("to", "%target", "%first*1", element="i8")}
+        {load}
         %divided = fdiv {floats} %x, %scales
-        %rounded = call {floats} @llvm.roundeven.v{_FLOATS}f32({floats} %divided)
+        %rounded = call {floats} @llvm.roundeven.v{FLOATS}f32({floats} %divided)
         %moved = fadd {floats} %rounded, %zeros
         %positive = fcmp ogt {floats} %moved, zeroinitializer
         %above = select {flags} %positive, {floats} %moved, {floats} zeroinitializer
         %small = fcmp olt {floats} %above, %mosts
         %inside = select {flags} %small, {floats} %above, {floats} %mosts
-        %codes = fptoui {floats} %inside to <{_FLOATS} x i8>
-        call void @llvm.masked.store.v{_FLOATS}i8.p0(
-            <{_FLOATS} x i8> %codes, ptr %to, i32 1, {flags} %mask)"""
-    body = counted_loop("i", "%count", body, _FLOATS)
+        %codes = fptoui {floats} %inside to {codes}
+        {store}"""
+    body = counted_loop("i", "%count", body, FLOATS)
     ir = f"""
-        declare {floats} @llvm.masked.load.v{_FLOATS}f32.p0(ptr, i32, {flags}, {floats})
-        declare {floats} @llvm.roundeven.v{_FLOATS}f32({floats})
-        declare void @llvm.masked.store.v{_FLOATS}i8.p0(<{_FLOATS} x i8>, ptr, i32, {flags})
+        declare {floats} @llvm.masked.load.v{FLOATS}f32.p0(ptr, i32, {flags}, {floats})
+        declare {floats} @llvm.roundeven.v{FLOATS}f32({floats})
+        declare void @llvm.masked.store.v{FLOATS}i8.p0({codes}, ptr, i32, {flags})
+        declare i64 @llvm.smin.i64(i64, i64)
+        declare i64 @llvm.smax.i64(i64, i64)
         define void @quantize(
             ptr noalias %source, ptr noalias %target, i64 %count, float %scale, float %zero) {{
         entry:

@@ -16,6 +16,7 @@ from addercost.kernels.cpu import depthwise
 from addercost.kernels.cpu.bordered import Bordered, plan_bordered
 from addercost.kernels.cpu.buffers import Launch, View, cleared
 from addercost.kernels.cpu.byte_loops import (
+    FLOATS,
     RUN_NUMBERS,
     TURN_NUMBERS,
     TURNED_PIXELS,
@@ -38,7 +39,8 @@ def convolve_quantized(
     if not input.is_contiguous() and not input.is_contiguous(memory_format=torch.channels_last):
         input = input.contiguous()
     layout, codes = output_layout(input), torch.empty_like(input, dtype=torch.uint8)
-    quantize()(input.data_ptr(), codes.data_ptr(), input.numel(), float(scale), float(zero))
+    count = input.numel()
+    quantize(count < FLOATS)(input.data_ptr(), codes.data_ptr(), count, float(scale), float(zero))
     if depthwise.takes(weight.shape, geometry.groups):
         scales = scale.expand(weight.shape[0])
         each = torch.stack([scales, torch.zeros_like(scales) if bias is None else bias])
