@@ -38,10 +38,10 @@ def halide_buffer(tensor: Tensor) -> Any:
     return hl.Buffer(tensor.as_strided(size, stride).numpy())
 
 
-def cleared(elements: int, dtype: torch.dtype) -> Tensor:
-    """Zeros, by this thread alone: torch would have several meet, which takes longer than the zeros."""
+def filled(elements: int, dtype: torch.dtype, byte: int = 0) -> Tensor:
+    """The same byte everywhere, by this thread alone: torch would have several meet, which takes longer."""
     memory = torch.empty(elements, dtype=dtype)
-    ctypes.memset(memory.data_ptr(), 0, elements * memory.element_size())
+    ctypes.memset(memory.data_ptr(), byte, elements * memory.element_size())
     return memory
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from addercost.kernels.cpu.buffers import cleared
+from addercost.kernels.cpu.buffers import filled
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.cpu.sign_loops import NUMBERS, pack_pixels, pack_rows, pack_runs
 from addercost.kernels.signs import WORD, words_of
@@ -54,7 +54,7 @@ class Packing:
     def fresh(self) -> Tensor:
         """Memory for the words, the border clear."""
         if self.bordered:
-            return cleared(self.elements, torch.int32)
+            return filled(self.elements, torch.int32)
         return torch.empty(self.elements, dtype=torch.int32)
 
     def met_nan(self, image: Tensor, memory: Tensor) -> bool:

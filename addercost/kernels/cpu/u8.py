@@ -14,7 +14,7 @@ from torch import Tensor
 
 from addercost.kernels.cpu import depthwise
 from addercost.kernels.cpu.bordered import Bordered, plan_bordered
-from addercost.kernels.cpu.buffers import Launch, View, cleared
+from addercost.kernels.cpu.buffers import Launch, View, filled
 from addercost.kernels.cpu.byte_loops import (
     FLOATS,
     RUN_NUMBERS,
@@ -45,12 +45,13 @@ def convolve_quantized(
         scales = scale.expand(weight.shape[0])
         each = torch.stack([scales, torch.zeros_like(scales) if bias is None else bias])
         return depthwise.convolve("adder_u8_scaled", codes, weight, geometry, layout, each, zero)
-    if zero and geometry.padding != (0, 0):
+    if zero and weight.shape[1] % WORD and geometry.padding != (0, 0):
+        # Channels are rounded up with zeros, which the border would not have.
         (top, left) = geometry.padding
-        codes = F.pad(codes, (left, left, top, top), value=zero)
+        codes, zero = F.pad(codes, (left, left, top, top), value=zero), 0
         geometry = replace(geometry, padding=(0, 0))
     factors = pack_factors(scale.expand(weight.shape[0]), bias, geometry.groups)
-    return convolve(codes, weight, geometry, factors, layout)
+    return convolve(codes, weight, geometry, factors, layout, zero)
 
 
 def convolve(
@@ -59,20 +60,22 @@ def convolve(
     geometry: Geometry,
     factors: Tensor | None = None,
     layout: torch.memory_format | None = None,
+    fill: int = 0,
 ) -> Tensor:
-    """-Σ|x - w| of bytes [N, C, H, W] and [K, C/G, R, S] as [N, K, P, Q] int32, a padded tap having x = 0;
-    with `factors` of `kernels.signs`, the fp32 factor_k · sum + addend_k."""
+    """-Σ|x - w| of bytes [N, C, H, W] and [K, C/G, R, S] as [N, K, P, Q] int32, a padded tap having x = fill;
+    with `factors` of `kernels.signs`, the fp32 factor_k · sum + addend_k. The channels of a group divide into
+    words where `fill` is not 0."""
     layout = layout or output_layout(input)
     site = "adder_u8" if factors is None else "adder_u8_scaled"
     if depthwise.takes(weight.shape, geometry.groups):
         each = None if factors is None else factors[..., 0].contiguous()
-        return depthwise.convolve(site, input, weight, geometry, layout, each)
+        return depthwise.convolve(site, input, weight, geometry, layout, each, fill)
     if not _readable(input, geometry.groups):
         input = input.contiguous()
     plan = _plan(site, input.shape, input.stride(), weight.shape, geometry, layout, torch.get_num_threads())
     image = input
     for step in plan.steps:
-        laid = step.fresh()
+        laid = step.fresh(fill)
         run_shares(step.calls, image.data_ptr(), laid.data_ptr())
         image = laid
     if not (plan.weight_as_it_lies and weight.is_contiguous(memory_format=torch.channels_last)):
@@ -99,10 +102,10 @@ class _Step:
     bytes: int
     bordered: bool
 
-    def fresh(self) -> Tensor:
-        """Memory for them, the border clear."""
+    def fresh(self, fill: int) -> Tensor:
+        """Memory for them, the border filled."""
         if self.bordered:
-            return cleared(self.bytes, torch.uint8)
+            return filled(self.bytes, torch.uint8, fill)
         return torch.empty(self.bytes, dtype=torch.uint8)
 
 
