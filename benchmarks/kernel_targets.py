@@ -27,7 +27,7 @@ def summary(layers: list[Row], rivals: list[Row], start: Row, cores: list[Row]) 
             layers,
             4,
             lambda r: r["ratio"]["u8 / adder"],
-            lambda r: _bound(r, "u8 bound / adder", 4),
+            lambda r: _bound(r, "u8 / adder", 4),
         )
         yield from _target(
             "packed binary ≥ 20 × adder",
@@ -35,7 +35,7 @@ def summary(layers: list[Row], rivals: list[Row], start: Row, cores: list[Row]) 
             layers,
             20,
             lambda r: r["ratio"]["packed / adder"],
-            lambda r: _bound(r, "packed bound / adder", 20),
+            lambda r: _bound(r, "packed / adder", 20),
         )
     for what, minimum in (("forward", 20), ("training step", 10)):
         yield from _target(
@@ -60,10 +60,13 @@ def summary(layers: list[Row], rivals: list[Row], start: Row, cores: list[Row]) 
 
 
 def _bound(row: Row, name: str, minimum: float) -> str:
-    """What every such layer does, moving input and output and the sites, allows by the slower of both."""
-    bound = row["ratio"][name]
-    out_of_reach = ", so the target is out of reach" if bound < minimum else ""
-    return f"memory and the inner loop's limit allow {bound:.1f}{out_of_reach}"
+    """What every such layer does, moving input and output and the sites, allows."""
+    at_once, in_turn = row["bounds"][name]
+    out_of_reach = ", so the target is out of reach" if at_once < minimum else ""
+    return (
+        f"moving input and output while the inner loop runs at its limit would be {at_once:.1f}, "
+        f"before and after it {in_turn:.1f}{out_of_reach}"
+    )
 
 
 def _target(

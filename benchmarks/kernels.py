@@ -113,7 +113,8 @@ LIMITS = {
 }
 """Share to (contender, limit)."""
 BOUNDS = {"adder u8": "memory u8", "binary packed": "memory"}
-"""What moves a narrow layer's input and output; nothing can be faster than that, nor than its limit."""
+"""What moves a narrow layer's input and output; nothing can be faster than that, nor than its limit, and
+what does the one after the other takes the sum of both."""
 
 
 def bench_layer(kind: str, layer: Layer, channels_last: bool, rounds: int) -> Row:
@@ -132,8 +133,10 @@ def bench_layer(kind: str, layer: Layer, channels_last: bool, rounds: int) -> Ro
         """By the round: a core's clock has changed by a third from one second to the next."""
         return statistics.median(a / b for a, b in zip(rates[name], rates[other], strict=True))
 
-    def bound(name: str, adder: str) -> float:
-        return min(over(BOUNDS[name], adder), over(f"limit {LIMITS[name][1]}", adder))
+    def bounds(name: str, adder: str) -> tuple[float, float]:
+        """With moving and computing at the same time, and with one after the other."""
+        moving, computing = over(BOUNDS[name], adder), over(f"limit {LIMITS[name][1]}", adder)
+        return min(moving, computing), 1 / (1 / moving + 1 / computing)
 
     return {
         "kind": kind,
@@ -149,8 +152,10 @@ def bench_layer(kind: str, layer: Layer, channels_last: bool, rounds: int) -> Ro
             "u8 / adder": over("adder u8", "adder"),
             "packed / adder": over("binary packed", "adder layer"),
             "binary layer / adder": over("binary layer", "adder layer"),
-            "u8 bound / adder": bound("adder u8", "adder"),
-            "packed bound / adder": bound("binary packed", "adder layer"),
+        },
+        "bounds": {
+            "u8 / adder": bounds("adder u8", "adder"),
+            "packed / adder": bounds("binary packed", "adder layer"),
         },
     }
 
