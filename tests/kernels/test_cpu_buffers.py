@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 import torch
@@ -75,3 +76,24 @@ def test_views_that_torch_has_only_marked_as_negated() -> None:
     output = ops.adder.conv2d(x, w, None, [1, 1], [0, 0], [1, 1], 1, "full")
     expected = reference.adder_forward(x.resolve_neg().contiguous(), w, Geometry())
     torch.testing.assert_close(output, expected)
+
+
+def test_an_axis_of_one_element_has_the_stride_of_its_view() -> None:
+    # Compiled code demands 1; numpy hands on 12 of such an array, for which it makes no difference.
+    strides = []
+
+    def kernel(source: Any, target: Any) -> None:
+        strides.extend([[buffer.dim(axis).stride() for axis in range(3)] for buffer in (source, target)])
+
+    view = View((12, 1, 64), (1, 1, 12))
+    Launch(kernel, ((view, torch.float32),), (), (view, torch.float32))(0, 0)
+    assert strides == [[12, 1, 1]] * 2
+
+
+def test_the_gradient_of_a_column_of_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(dispatch.VARIABLE, "halide")
+    x, w, geometry = torch.randn(1, 2, 25, 2), torch.randn(64, 2, 2, 4), Geometry((2, 2), (0, 3), (1, 2))
+    grad = torch.randn(1, 64, 12, 1)
+    out = dispatch.adder_input_gradient(grad, x, w, geometry, "full")
+    expected = reference.adder_input_gradient(grad, x, w, geometry, "full")
+    torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-4)

@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from addercost.kernels import dispatch, reference
+from addercost.kernels import dispatch, reference, signs
 from addercost.kernels.codes import quantize
 from addercost.kernels.problem import Geometry
 
 pytest.importorskip("halide", reason="the CPU kernels need halide")
+bordered = pytest.importorskip("addercost.kernels.cpu.bordered")
 byte_loops = pytest.importorskip("addercost.kernels.cpu.byte_loops")
 u8 = pytest.importorskip("addercost.kernels.cpu.u8")
 
@@ -185,3 +186,14 @@ def test_codes_are_those_of_torch(count: int) -> None:
         )
         assert torch.equal(laid[:-1], quantize(x, torch.tensor(scale), 128))
         assert laid[-1] == 99
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["nchw", "nhwc"])
+def test_a_tile_of_a_quantised_layer_divides_its_blocks_of_factors(layout: torch.memory_format) -> None:
+    # 128 filters on 15 columns, 40 channels: three vectors of eight would reach beyond the factors.
+    for filters in (6, 24, 48, 72, 128, 200):
+        for columns in (1, 7, 15, 28, 56):
+            plan = bordered.plan_bordered(
+                "adder_u8_scaled", (1, 4, columns), 40, filters, (1, 1), Geometry(), layout, 1
+            )
+            assert signs.FILTER_BLOCK % plan.kernel.block == 0, (filters, columns)

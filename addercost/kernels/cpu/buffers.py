@@ -30,14 +30,6 @@ class View(NamedTuple):
         return cls(size, tuple(1 if n == 1 else s for n, s in zip(size, stride, strict=True)))
 
 
-def halide_buffer(tensor: Tensor) -> Any:
-    """A Halide buffer on the tensor's memory."""
-    size, stride = View.of(tensor)
-    if tensor.requires_grad:
-        tensor = tensor.detach()
-    return hl.Buffer(tensor.as_strided(size, stride).numpy())
-
-
 def filled(elements: int, dtype: torch.dtype, byte: int = 0) -> Tensor:
     """The same byte everywhere, by this thread alone: torch would have several meet, which takes longer."""
     memory = torch.empty(elements, dtype=dtype)
@@ -72,7 +64,7 @@ class Launch:
             frame = self._frame()
         arguments, places = frame
         for place, address in zip(places, addresses, strict=True):
-            place.value = address
+            place.host = address
         self._kernel(*arguments)
         self._spare.append(frame)
 
@@ -82,13 +74,39 @@ class Launch:
         return (*buffers[:-1], *self._parameters, buffers[-1]), places
 
 
-_HOST_OFFSET = 16
-"""Of the address in Halide's `halide_buffer_t`, behind a device's handle and its interface."""
+class _Dimension(ctypes.Structure):
+    """Halide's `halide_dimension_t`."""
+
+    _fields_ = (
+        ("min", ctypes.c_int32),
+        ("extent", ctypes.c_int32),
+        ("stride", ctypes.c_int32),
+        ("flags", ctypes.c_uint32),
+    )
 
 
-def _unplaced(view: View, dtype: torch.dtype) -> tuple[Any, Any]:
-    """A buffer that lies nowhere yet, and the place for its address."""
+class _Buffer(ctypes.Structure):
+    """Halide's `halide_buffer_t`."""
+
+    _fields_ = (
+        ("device", ctypes.c_uint64),
+        ("device_interface", ctypes.c_void_p),
+        ("host", ctypes.c_void_p),
+        ("flags", ctypes.c_uint64),
+        ("type", ctypes.c_uint32),
+        ("dimensions", ctypes.c_int32),
+        ("dim", ctypes.POINTER(_Dimension)),
+        ("padding", ctypes.c_void_p),
+    )
+
+
+def _unplaced(view: View, dtype: torch.dtype) -> tuple[Any, _Buffer]:
+    """A buffer that lies nowhere yet, and what it consists of, where the address goes."""
     element = torch.empty(1, dtype=dtype).numpy()
     strides = [step * element.itemsize for step in view.stride]
     buffer = hl.Buffer(np.lib.stride_tricks.as_strided(element, view.size, strides))
-    return buffer, ctypes.c_uint64.from_address(buffer._get_raw_halide_buffer_t() + _HOST_OFFSET)
+    parts = _Buffer.from_address(buffer._get_raw_halide_buffer_t())
+    # Of an axis with one element numpy hands on a stride of its own.
+    for axis, stride in enumerate(reversed(view.stride)):
+        parts.dim[axis].stride = stride
+    return buffer, parts

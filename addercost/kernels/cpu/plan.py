@@ -90,7 +90,8 @@ def choose_class(
 ) -> KernelClass:
     """The class whose tile wastes least of `extents`; `bordered` says that the input is laid out for the
     kernel, with its border and slack; with `threads` it may join the output's rows, if that leaves a task
-    for each; `planes` says that pixels of a row are neighbours in the input and in the output."""
+    for each; `planes` says that pixels of a row are neighbours in the output and are, or can be, in the
+    input."""
     # Words of signs, whose weights are laid out for the kernel as well.
     words = SITES[site].element == hl.Int(32)
     filters_innermost = filters_innermost or words
@@ -98,7 +99,7 @@ def choose_class(
     narrow = extents.channels < extents.filter_x
     if not (direct or filters_innermost) and (across := _across(site, extents)) is not None:
         return KernelClass(site, *across, *layouts, direct=False, narrow=narrow, across=True)
-    if words and not channels_last_output and (vectors := _vectors_across(extents)):
+    if words and planes and (vectors := _vectors_across(extents)):
         return _along_row(site, extents, vectors, _FILTERS_ACROSS, filters_innermost=True)
     if direct and planes and not words and _along_planes(site, extents):
         filters = min(_FILTERS_ALONG_PLANES, key=lambda count: _rounded(extents.filters, count))
@@ -160,7 +161,8 @@ def _tile(
     # With 32 registers, a broadcast input comes from memory in the instruction that uses it: nothing is won
     # by using it twice.
     if extents.filters > lanes and held < 2 and (held or packed > 1 or not wide):
-        counts = (2,) if held or filters_innermost else (2, 3)
+        # Factors lie in blocks of 32 filters, which three vectors do not divide.
+        counts = (2,) if held or filters_innermost or SITES[site].scaled else (2, 3)
 
     steps = extents.channels * extents.filter_y * extents.filter_x / packed
 

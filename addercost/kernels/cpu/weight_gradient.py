@@ -6,12 +6,12 @@ The full-precision form is a matrix product, for which torch has the best kernel
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from addercost.kernels.cpu.buffers import halide_buffer
+from addercost.kernels.cpu.buffers import Launch, View
 from addercost.kernels.cpu.plan import choose_class
 from addercost.kernels.cpu.run import compiled, extents_of, grouped, parameters_of
+from addercost.kernels.cpu.sites import SITES
 from addercost.kernels.problem import Geometry
 
 SITE = "adder_weight_gradient_sign"
@@ -27,12 +27,9 @@ def weight_sign_gradient(grad: Tensor, input: Tensor, weight: Tensor, geometry: 
     """
     (n, _, p, q), groups = grad.shape, geometry.groups
     turned = Geometry(geometry.dilation, geometry.padding, geometry.stride, groups)
-    if input.shape[3] == 1:
-        # Of an axis with one element numpy does not keep the stride, which the kernel relies on.
-        input = F.pad(input, (0, 1))
     own = weight.unflatten(0, (groups, -1)).permute(2, 3, 4, 0, 1)
     total = weight.new_zeros(own.shape)
-    step = max(1, CHUNK_PIXELS // (p * q))
+    step, dtype = max(1, CHUNK_PIXELS // (p * q)), SITES[SITE].dtype
     for first in range(0, n, step):
         x = input[first : first + step].contiguous()
         source = grouped(x, groups).permute(4, 1, 2, 3, 0)
@@ -40,10 +37,13 @@ def weight_sign_gradient(grad: Tensor, input: Tensor, weight: Tensor, geometry: 
         part = torch.empty_like(total)
         extents = extents_of(source, part, (p, q), turned)
         kernel = choose_class(SITE, extents, False, True, direct=False)
-        compiled(kernel)(
-            *(halide_buffer(t) for t in (source, filters.contiguous(), own)),
-            *parameters_of(kernel, extents, turned, (p, q), torch.get_num_threads()),
-            halide_buffer(part),
+        inputs = (source, filters.contiguous(), own)
+        launch = Launch(
+            compiled(kernel),
+            tuple((View.of(operand), dtype) for operand in inputs),
+            parameters_of(kernel, extents, turned, (p, q), torch.get_num_threads()),
+            (View.of(part), dtype),
         )
+        launch(*(operand.data_ptr() for operand in (*inputs, part)))
         total += part
     return total.permute(3, 4, 0, 1, 2).flatten(0, 1).contiguous()
