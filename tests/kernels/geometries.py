@@ -39,6 +39,7 @@ GEOMETRIES = [
     pytest.param((1, 7, 6, 25), (40, 3, 2), Geometry((2, 2), (1, 1), groups=1), id="joined-rows-stride-2"),
     pytest.param((1, 3, 4, 4), (2, 1, 1), Geometry(padding=(2, 1)), id="1x1-padded"),
     pytest.param((1, 2, 9, 2), (64, 2, 4), Geometry((2, 2), (0, 3), (1, 2)), id="one-column-out-of-two"),
+    pytest.param((1, 5, 4, 33), (16, 1, 1), Geometry((1, 3), (0, 3)), id="1x1-padded-stride-3"),
     pytest.param((2, 3, 5, 33), (20, 1, 3), Geometry(padding=(0, 1)), id="1x3-long-rows"),
     pytest.param((1, 3, 33, 2), (20, 3, 1), Geometry(padding=(1, 0)), id="3x1-long-columns"),
 ]

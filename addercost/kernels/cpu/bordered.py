@@ -86,8 +86,8 @@ def plan_bordered(
         scratch_columns=0,
     )
     channels_last = by_k == 1 and layout == torch.channels_last
-    # A filter's row of several pixels, which the extents show as one, has no planes.
-    planes = s == 1 and not channels_last
+    # Where the extents show one pixel of several, or none of a stride, there are no planes to read.
+    planes = s == step_x == 1 and not channels_last
     kernel = choose_class(site, extents, True, channels_last, direct=True, bordered=True, planes=planes)
     # The last tile of a row goes on into the next, and that of the last row into the slack.
     tile = kernel.vector_run if kernel.across else kernel.pixels
