@@ -283,7 +283,8 @@ def test_resnet_50_needs_few_compilations() -> None:
             (inner, inner, 2 * size, 3, 2),
             (before, width, 2 * size, 1, 2),
         ]
-    from addercost.kernels.cpu.plan import Extents, choose_class
+    from addercost.kernels.cpu.extents import Extents
+    from addercost.kernels.cpu.plan import choose_class
 
     classes = set()
     for c, k, size, f, stride in shapes:
@@ -298,12 +299,13 @@ def test_resnet_50_needs_few_compilations() -> None:
 @pytest.mark.parametrize("site", ["adder", "adder_u8", "adder_gradient", "adder_gradient_near", "xnor"])
 def test_every_size_has_a_tile_that_fits_the_registers(site: str, bytes_: int, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     from addercost.kernels.cpu import plan
+    from addercost.kernels.cpu.extents import Extents
     from addercost.kernels.cpu.sites import SITES
 
     monkeypatch.setattr(plan, "vector_bytes", lambda: bytes_)
     registers, held = 32 if bytes_ == 64 else 16, len(SITES[site].held)
     for filters, columns in itertools.product((*range(1, 70), 96, 256), (*range(1, 20), 56, 3136)):
-        extents = plan.Extents(1, 8, filters, 7, columns, 3, 3, 1, 1, 1, columns + 2)
+        extents = Extents(1, 8, filters, 7, columns, 3, 3, 1, 1, 1, columns + 2)
         kernel = plan.choose_class(site, extents, True, True, direct=site == "xnor")
         assert kernel.vectors * kernel.pixels * (1 + held) <= registers
 

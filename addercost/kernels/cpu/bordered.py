@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 
 from addercost.kernels.cpu.buffers import Launch, View
+from addercost.kernels.cpu.extents import Extents
 from addercost.kernels.cpu.kernel_class import KernelClass
-from addercost.kernels.cpu.plan import Extents, choose_class
+from addercost.kernels.cpu.plan import choose_class
 from addercost.kernels.cpu.run import compiled, parameters_of
 from addercost.kernels.cpu.sites import SITES
 from addercost.kernels.problem import Geometry

@@ -1,24 +1,16 @@
-"""Which compiled class a problem uses, and the run-time parameters that fit it to caches and threads."""
+"""Which compiled class a problem uses: the tile that wastes least of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
-from typing import NamedTuple
 
 import halide as hl
 
+from addercost.kernels.cpu.extents import Extents, rounded
 from addercost.kernels.cpu.kernel_class import KernelClass
+from addercost.kernels.cpu.partition import image_fits, keeps_scratch
 from addercost.kernels.cpu.sites import SITES
-
-SCRATCH_BYTES = 256 << 10
-"""Aim for one strip of input: with a block of weights it should stay in a core's second-level cache."""
-BLOCK_BYTES = 1 << 20
-"""Aim for a block's weights."""
-KEPT_BYTES = 8 << 20
-"""A task's whole input is copied once for all its blocks up to this size."""
-_FEWEST_TILES = 4
-"""Vectors of filters in a block, however many taps they have: each block copies the input again."""
 
 _PIXELS_WIDE = {2: (8, 7, 10, 12, 5, 3, 1, 4), 3: (8, 7, 1, 4), 1: (8, 7, 10, 14, 12, 16, 6, 5, 3, 1, 4)}
 _PIXELS_NARROW = {2: (4, 5, 6, 1), 3: (4, 1), 1: (6, 8, 10, 1, 4)}
@@ -33,42 +25,10 @@ _TURNING = (8.0, 3.5)
 two: others are written in several pieces. From layers of 28 × 28 pixels on Zen 4."""
 _WORTH_JOINING = 0.98
 """Rows are joined where the tiles' time falls below this share."""
-_WORTH_KEEPING = 2
-"""Blocks above which a copy of the input for all of them saves more than it takes from the caches."""
 _FEW_FILTERS = 8
 _FILTERS_ACROSS = 8
 _FILTERS_ALONG_PLANES = (16, 12, 8)
 _TILE_FILTERS = (1, 2, 4, 6, 8)
-
-
-@dataclass(frozen=True, slots=True)
-class Extents:
-    """The sizes of one run; channels, filters and weights are per group."""
-
-    images: int
-    channels: int
-    filters: int
-    rows: int
-    columns: int
-    filter_y: int
-    filter_x: int
-    stride_y: int
-    stride_x: int
-    dilation_y: int
-    scratch_columns: int
-
-    def joined(self) -> Extents:
-        """All rows of an image as one."""
-        return replace(self, rows=1, columns=self.rows * self.columns)
-
-
-class Partition(NamedTuple):
-    """How the output is cut into tasks: the last parameters of a compiled kernel."""
-
-    strip_rows: int
-    task_strips: int
-    task_blocks: int
-    block_tiles: int
 
 
 @cache
@@ -102,7 +62,7 @@ def choose_class(
     if words and planes and (vectors := _vectors_across(extents)):
         return _along_row(site, extents, vectors, _FILTERS_ACROSS, filters_innermost=True)
     if direct and planes and not words and _along_planes(site, extents):
-        filters = min(_FILTERS_ALONG_PLANES, key=lambda count: _rounded(extents.filters, count))
+        filters = min(_FILTERS_ALONG_PLANES, key=lambda count: rounded(extents.filters, count))
         return _along_row(site, extents, 1, filters)
     # A u8 lane is the eight bytes whose differences one SAD lane sums.
     lanes = vector_bytes() // (8 if SITES[site].packed > 1 else 4)
@@ -111,7 +71,7 @@ def choose_class(
     turned = bordered and not channels_last_output
     time, (vectors, pixels) = _tile(site, extents, lanes, filters_innermost, bordered, turned)
     joined = False
-    if threads is not None and not direct and _image_fits(site, extents):
+    if threads is not None and not direct and image_fits(site, extents):
         in_one, tile = _tile(site, extents.joined(), lanes, filters_innermost, bordered)
         if joined := in_one < _WORTH_JOINING * time and enough_tasks(
             extents.images, extents.filters, threads
@@ -138,16 +98,7 @@ def choose_class(
         whole_filters=bordered and extents.filters % (lanes * vectors) == 0,
         whole_columns=bordered and extents.columns % pixels == 0,
     )
-    return replace(kernel, kept_scratch=_keeps_scratch(kernel, extents))
-
-
-def _keeps_scratch(kernel: KernelClass, extents: Extents) -> bool:
-    """Whether so many blocks would copy planes of the input that keeping the copies pays."""
-    if kernel.direct or kernel.whole_pixels:
-        return False
-    tiles = -(-extents.filters // kernel.block)
-    many = tiles >= _WORTH_KEEPING * _block_tiles(kernel, extents)
-    return many and extents.images * _scratch_bytes(kernel.site, extents) <= KEPT_BYTES
+    return replace(kernel, kept_scratch=keeps_scratch(kernel, extents))
 
 
 def _tile(
@@ -168,7 +119,7 @@ def _tile(
 
     def time(tile: tuple[int, int]) -> float:
         vectors, pixels = tile
-        sites = _rounded(extents.filters, lanes * vectors) * extents.rows * _rounded(extents.columns, pixels)
+        sites = rounded(extents.filters, lanes * vectors) * extents.rows * rounded(extents.columns, pixels)
         turning = _TURNING[pixels & (pixels - 1) == 0] / steps if turned else 0
         return sites * few.get(vectors * pixels, 1) * (1 + turning)
 
@@ -192,19 +143,6 @@ def _tile(
     return time(best), best
 
 
-def _image_fits(site: str, extents: Extents) -> bool:
-    """Whether an image of several rows, with its border, may be one strip."""
-    return extents.rows > 1 and _scratch_bytes(site, extents) <= 2 * SCRATCH_BYTES
-
-
-def _scratch_bytes(site: str, extents: Extents) -> int:
-    """Of an image with its border."""
-    row_bytes = extents.scratch_columns * extents.channels * int(SITES[site].element.bytes())
-    return row_bytes * (
-        extents.stride_y * (extents.rows - 1) + extents.dilation_y * (extents.filter_y - 1) + 1
-    )
-
-
 def _across(site: str, extents: Extents) -> tuple[int, int, int] | None:
     """(lanes, vectors, filters) of a tile with vectors across a row, where filters fill too few lanes."""
     if SITES[site].held or SITES[site].packed > 1 or extents.stride_x > 1:
@@ -216,7 +154,7 @@ def _across(site: str, extents: Extents) -> tuple[int, int, int] | None:
         lanes //= 2
     filters = next(count for count in _TILE_FILTERS if count >= extents.filters)
     most = 4 if filters <= 4 else 2
-    vectors = min(range(1, most + 1), key=lambda count: (_rounded(extents.columns, lanes * count), -count))
+    vectors = min(range(1, most + 1), key=lambda count: (rounded(extents.columns, lanes * count), -count))
     return lanes, vectors, filters
 
 
@@ -256,56 +194,13 @@ def _vectors_across(extents: Extents) -> int:
     lanes = vector_bytes() // 4
     if (extents.filter_y, extents.filter_x, extents.stride_y, extents.stride_x) != (1, 1, 1, 1):
         return 0
-    vectors = min((2, 1), key=lambda count: _rounded(extents.columns, lanes * count))
+    vectors = min((2, 1), key=lambda count: rounded(extents.columns, lanes * count))
     # In operations for a vector of outputs, of which turning takes about four.
     work = 1.5 * extents.channels + 2.5
-    wasted = (_rounded(extents.columns, lanes * vectors) / extents.columns - 1) * work
+    wasted = (rounded(extents.columns, lanes * vectors) / extents.columns - 1) * work
     return vectors if wasted < 4 else 0
 
 
 def enough_tasks(images: int, filters: int, threads: int) -> bool:
     """Whether there is one for each thread where an image's rows are one."""
     return images >= threads or filters // (vector_bytes() // 4) >= threads
-
-
-def partition(kernel: KernelClass, extents: Extents, threads: int) -> Partition:
-    """Strips that fit the cache, shared out over `threads`: by strips of the output if there are enough,
-    else by blocks of filters."""
-    if kernel.joined:
-        extents = extents.joined()
-    rows = extents.rows
-    if kernel.direct or kernel.joined:
-        strip = rows
-    else:
-        row_bytes = extents.scratch_columns * extents.channels * SITES[kernel.site].element.bytes()
-        filter_rows = extents.dilation_y * (extents.filter_y - 1) + 1
-        fitting = (SCRATCH_BYTES // max(1, row_bytes) - filter_rows) // extents.stride_y + 1
-        strip = max(1, min(rows, fitting))
-    tiles, most = -(-extents.filters // kernel.block), _block_tiles(kernel, extents)
-    few = extents.images * -(-rows // strip) < threads
-    if few and tiles >= threads:
-        most = min(most, tiles // threads)
-    blocks = -(-tiles // most)
-    block_tiles = -(-tiles // blocks)
-    if few and tiles >= threads:
-        return Partition(strip, extents.images * rows, -(-blocks // threads), block_tiles)
-    if few:
-        strip = max(1, -(-rows // threads))
-    else:
-        # Strips of equal height, and as many for each thread.
-        number = -(-rows // strip)
-        strip = -(-rows // (_rounded(number, threads) if extents.images % threads else number))
-    strips = extents.images * -(-rows // strip)
-    task_blocks = blocks if strips >= threads else max(1, blocks * strips // threads)
-    return Partition(strip, -(-strips // threads), task_blocks, block_tiles)
-
-
-def _block_tiles(kernel: KernelClass, extents: Extents) -> int:
-    """Tiles of filters that share a copy of the input, few enough that their weights stay in the cache."""
-    taps = extents.channels * extents.filter_y * extents.filter_x
-    tile_bytes = taps * kernel.block * int(SITES[kernel.site].element.bytes())
-    return max(_FEWEST_TILES // kernel.vectors, BLOCK_BYTES // tile_bytes)
-
-
-def _rounded(size: int, step: int) -> int:
-    return -(-size // step) * step

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from addercost.kernels.cpu import depthwise
 from addercost.kernels.cpu.buffers import Launch, View
+from addercost.kernels.cpu.extents import Extents
 from addercost.kernels.cpu.kernel_class import KernelClass
+from addercost.kernels.cpu.partition import partition
 from addercost.kernels.cpu.pipeline import compile_kernel
-from addercost.kernels.cpu.plan import Extents, choose_class, enough_tasks, partition
+from addercost.kernels.cpu.plan import choose_class, enough_tasks
 from addercost.kernels.cpu.sites import SITES
 from addercost.kernels.problem import Geometry, output_layout
 
