@@ -30,7 +30,14 @@ def summary(layers: list[Row], rivals: list[Row], start: Row, cores: list[Row]) 
             lambda r: _bound(r, "u8 / adder", 4),
         )
         yield from _target(
-            "packed binary ≥ 20 × adder",
+            "binary kernel on packed signs ≥ 20 × adder",
+            kind,
+            layers,
+            20,
+            lambda r: r["ratio"]["binary kernel / adder"],
+        )
+        yield from _target(
+            "packed binary layer ≥ 20 × adder layer",
             kind,
             layers,
             20,

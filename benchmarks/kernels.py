@@ -33,9 +33,9 @@ from torch import Tensor
 
 from addercost.arithmetic import Arithmetic
 from addercost.kernels import dispatch
-from addercost.kernels.cpu import run, u8
+from addercost.kernels.cpu import binary, depthwise, run, u8
 from addercost.kernels.cpu.limits import limit_sites_per_second
-from addercost.kernels.problem import Geometry
+from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.signs import pack_factors, pack_filters
 from addercost.layers import AdderConv2d
 from addercost.layers.ops import adder as adder_ops
@@ -90,7 +90,7 @@ def contenders(layer: Layer, channels_last: bool) -> dict[str, Callable[[], obje
     target = torch.empty_like(moved)
     moved_u8 = torch.randn((x.numel() + 4 * grad.numel()) // 8)
     target_u8 = torch.empty_like(moved_u8)
-    return {
+    calls: dict[str, Callable[[], object]] = {
         "adder": lambda: run.convolve("adder", x, w, geometry),
         "mac": lambda: run.convolve("mac", x, w, geometry),
         "torch conv2d": lambda: F.conv2d(x, w, None, layer.stride, layer.padding, 1, groups),
@@ -102,6 +102,19 @@ def contenders(layer: Layer, channels_last: bool) -> dict[str, Callable[[], obje
         "memory": lambda: target.copy_(moved),
         "memory u8": lambda: target_u8.copy_(moved_u8),
     }
+    if not depthwise.takes(layer.weight_shape, groups):
+        calls["binary kernel"] = _on_packed_signs(x, words, factors, layer)
+    return calls
+
+
+def _on_packed_signs(x: Tensor, words: Tensor, factors: Tensor, layer: Layer) -> Callable[[], object]:
+    """The binary kernel alone, on signs that were packed before and an output that is there."""
+    layout, threads = output_layout(x), torch.get_num_threads()
+    plan = binary._plan(x.shape, x.stride(), layer.weight_shape, layer.geometry, layout, threads)
+    image, output = plan.packing.fresh(), torch.empty(plan.kernel.shape, memory_format=plan.kernel.layout)
+    assert not plan.packing.met_nan(x, image)
+    operands = (image, words, factors, output)
+    return lambda: plan.launch(*(operand.data_ptr() for operand in operands))
 
 
 LIMITS = {
@@ -151,6 +164,7 @@ def bench_layer(kind: str, layer: Layer, channels_last: bool, rounds: int) -> Ro
             "mac / torch": over("mac", "torch conv2d"),
             "u8 / adder": over("adder u8", "adder"),
             "packed / adder": over("binary packed", "adder layer"),
+            **({"binary kernel / adder": over("binary kernel", "adder")} if "binary kernel" in calls else {}),
             "binary layer / adder": over("binary layer", "adder layer"),
         },
         "bounds": {
@@ -299,9 +313,6 @@ def main() -> None:
     if start:
         print("\ncompiling ResNet-50's adder layers, s:", [round(s, 2) for s in start["seconds"]])
         print("one call, µs:", {name: round(us, 1) for name, us in start["call_us"].items()})
-    cores = [bench_cores(layer, options.rounds) for layer in CORES] if options.cores else []
-    for row in cores:
-        print(f"two threads over one, {row['layer']}: {row['ratio']:.2f}")
     results: list[Row] = []
     for channels_last in (True, False):
         for kind, layer in layers:
@@ -313,6 +324,11 @@ def main() -> None:
                 print(
                     f"  {part:6}", "  ".join(f"{name} {value:.2f}" for name, value in row.items()), flush=True
                 )
+    print()
+    # Last: what the gigabytes of the broadcast form leave behind has kept the second core busy for seconds.
+    cores = [bench_cores(layer, options.rounds) for layer in CORES] if options.cores else []
+    for row in cores:
+        print(f"two threads over one, {row['layer']}: {row['ratio']:.2f}")
     print("\nkernels run:", dict(dispatch.runs))
     print("\ntargets", *summary(results, rivals, start, cores), sep="\n")
     if options.json:
