@@ -10,19 +10,19 @@ from torch import Tensor
 LARGEST_SHIFT = 15
 """Five bits of signed shift amount beside the sign of the weight."""
 
+_FORMATS = {torch.float32: (torch.int32, 8, 23), torch.float64: (torch.int64, 11, 52)}
+"""An integer as wide, and the bits of exponent and mantissa."""
+
 
 def power_of_two(weight: Tensor) -> Tensor:
     """Each weight as sign(w)·2^e, e the nearest to log2|w| within ±LARGEST_SHIFT; 0 and NaN stay as they are.
 
     Exact, as it goes by the bits: a mantissa beyond √2 is rounded up. Half precision is widened for it.
     """
-    if weight.dtype == torch.float64:
-        bits, exponent_bits, mantissa = weight.view(torch.int64), 11, 52
-    else:
-        weight32 = weight.float()
-        if weight32.dtype != weight.dtype:
-            return power_of_two(weight32).to(weight.dtype)
-        bits, exponent_bits, mantissa = weight.view(torch.int32), 8, 23
+    if weight.dtype not in _FORMATS:
+        return power_of_two(weight.float()).to(weight.dtype)
+    integer, exponent_bits, mantissa = _FORMATS[weight.dtype]
+    bits = weight.view(integer)
     infinity = ((1 << exponent_bits) - 1) << mantissa
     least, most = exponent_range(exponent_bits, mantissa)
     magnitude = bits & ((1 << exponent_bits + mantissa) - 1)

@@ -21,11 +21,11 @@ _VIEW = View((2, 3), (3, 1))
 def test_two_threads_in_one_kernel_have_buffers_of_their_own() -> None:
     both, seen = threading.Barrier(2, timeout=30), []
 
-    def kernel(source: object, number: int, target: object) -> None:
+    def kernel(source: Any, number: int, target: Any) -> None:
         if threading.current_thread() is threading.main_thread():
             return
         both.wait()
-        seen.append((source._get_raw_halide_buffer_t(), target._get_raw_halide_buffer_t(), number))  # type: ignore[attr-defined]
+        seen.append((source._get_raw_halide_buffer_t(), target._get_raw_halide_buffer_t(), number))
         both.wait()
 
     launch = Launch(kernel, ((_VIEW, torch.float32),), (7,), (_VIEW, torch.float32))

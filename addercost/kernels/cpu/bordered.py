@@ -11,10 +11,8 @@ from addercost.kernels.cpu.buffers import Launch, View
 from addercost.kernels.cpu.extents import Extents
 from addercost.kernels.cpu.kernel_class import KernelClass
 from addercost.kernels.cpu.plan import choose_class
-from addercost.kernels.cpu.run import compiled, parameters_of
-from addercost.kernels.cpu.sites import SITES
+from addercost.kernels.cpu.run import launch_of, parameters_of
 from addercost.kernels.problem import Geometry
-from addercost.kernels.signs import whole_blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +29,8 @@ class Bordered:
     sink: View
 
     def launch(self, weight: View) -> Launch:
-        """What runs it on an image, weights that lie so, the factors of `kernels.signs` where its site has
-        them, and an output."""
-        site, (groups, filters) = SITES[self.kernel.site], self.sink.size[3:]
-        inputs = [(self.source, site.dtype), (weight, site.dtype)]
-        if site.scaled:
-            whole = whole_blocks(filters)
-            factors = View.laid((2, groups, whole), (groups * whole, whole, 1))
-            inputs.append((factors, torch.float32))
-        return Launch(compiled(self.kernel), tuple(inputs), self.parameters, (self.sink, site.output))
+        """What runs it on an image, weights that lie so and what `launch_of` adds."""
+        return launch_of(self.kernel, (self.source, weight), self.parameters, self.sink)
 
 
 def plan_bordered(
@@ -68,7 +59,8 @@ def plan_bordered(
     output = torch.empty(n, filters * groups, p, q, device="meta", memory_format=layout)
     _, by_k, by_y, by_x = output.stride()
     fused = groups == 1 and dilation_x == 1
-    if r == s == step_y == step_x == 1:
+    pointwise = r == s == step_y == step_x == 1
+    if pointwise:
         # All rows are one.
         height, width, row = 1, height * width, height * row
         p, q = height, width
@@ -87,8 +79,8 @@ def plan_bordered(
         scratch_columns=0,
     )
     channels_last = by_k == 1 and layout == torch.channels_last
-    # Where the extents show one pixel of several, or none of a stride, there are no planes to read.
-    planes = s == step_x == 1 and not channels_last
+    # By the filter and stride as they are: the extents of a fused row show neither.
+    planes = pointwise and not channels_last
     kernel = choose_class(site, extents, True, channels_last, direct=True, bordered=True, planes=planes)
     # The last tile of a row goes on into the next, and that of the last row into the slack.
     tile = kernel.vector_run if kernel.across else kernel.pixels

@@ -14,14 +14,13 @@ from addercost.kernels.cpu import depthwise
 from addercost.kernels.cpu.buffers import Launch, View
 from addercost.kernels.cpu.plan import choose_class
 from addercost.kernels.cpu.run import (
-    compiled,
     extents_of,
     grouped,
     is_channels_last,
+    launch_of,
     parameters_of,
     readable,
 )
-from addercost.kernels.cpu.sites import SITES
 from addercost.kernels.problem import Geometry, empty_output, output_layout
 from addercost.kernels.signs import FILTER_BLOCK
 
@@ -98,7 +97,7 @@ def _gradient_phase(
     flat = turned.flatten(2) if innermost else turned.reshape(groups, turned.shape[1], -1).contiguous()
     launch = _launch(
         site,
-        *(_Place(tuple(image.shape), image.stride()) for image in (grad, input, target)),
+        *(View(tuple(image.shape), image.stride()) for image in (grad, input, target)),
         View.of(flat),
         filter_size,
         geometry,
@@ -108,23 +107,12 @@ def _gradient_phase(
     launch(*(operand.data_ptr() for operand in (grad, flat, input, target)))
 
 
-class _Place(NamedTuple):
-    """Where an image lies."""
-
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-
-    def image(self) -> Tensor:
-        """One like it, without data."""
-        return torch.empty_strided(self.size, self.stride, device="meta")
-
-
 @lru_cache(maxsize=1024)
 def _launch(
     site: str,
-    grad: _Place,
-    input: _Place,
-    target: _Place,
+    grad: View,
+    input: View,
+    target: View,
     weight: View,
     filter_size: tuple[int, int],
     geometry: Geometry,
@@ -132,14 +120,10 @@ def _launch(
     threads: int,
 ) -> Launch:
     """What runs on (gradient, weight, input, target) of these sizes and strides."""
-    images = [place.image() for place in (grad, input, target)]
+    images = [torch.empty_strided(*view, device="meta") for view in (grad, input, target)]
     source, held, sink = (grouped(image, geometry.groups) for image in images)
     extents = extents_of(source, sink, filter_size, geometry)
     layouts = is_channels_last(images[0]), is_channels_last(images[2])
     kernel = choose_class(site, extents, *layouts, False, innermost)
     parameters = parameters_of(kernel, extents, geometry, filter_size, threads)
-    views = (View.of(source), weight, View.of(held))
-    dtype = SITES[site].dtype
-    return Launch(
-        compiled(kernel), tuple((view, dtype) for view in views), parameters, (View.of(sink), dtype)
-    )
+    return launch_of(kernel, (View.of(source), weight, View.of(held)), parameters, View.of(sink))

@@ -19,7 +19,8 @@ Weights, broadcast inputs, differences and the sign mask need registers as well.
 _FEW_SUMS = {1: 2.0, 2: 1.5, 3: 1.2, 4: 1.1}
 """What a site takes in a tile of so few sums, which do not hide their latency, over its time in a large one:
 3 and 4 from layers of 3 × 3 and 4 × 4 pixels on Zen 4, the others by the latency itself."""
-_FEW_WORD_SUMS = {1: 2.0, 2: 1.5, 3: 1.2}
+_FEW_WORD_SUMS = {count: time for count, time in _FEW_SUMS.items() if count < 4}
+"""Of integers, of which four hide their latency, a cycle."""
 _TURNING = (8.0, 3.5)
 """Steps of the sum that turning a tile of words or bytes round takes, by whether its pixels are a power of
 two: others are written in several pieces. From layers of 28 × 28 pixels on Zen 4."""
@@ -53,7 +54,7 @@ def choose_class(
     for each; `planes` says that pixels of a row are neighbours in the output and are, or can be, in the
     input."""
     # Words of signs, whose weights are laid out for the kernel as well.
-    words = SITES[site].element == hl.Int(32)
+    words = SITES[site].of_words
     filters_innermost = filters_innermost or words
     layouts = channels_last_input, channels_last_output
     narrow = extents.channels < extents.filter_x
@@ -115,6 +116,8 @@ def _tile(
         # Factors lie in blocks of 32 filters, which three vectors do not divide.
         counts = (2,) if held or filters_innermost or SITES[site].scaled else (2, 3)
 
+    few, most = (_FEW_WORD_SUMS, 3) if SITES[site].of_words else (_FEW_SUMS, 4)
+    registers, short = (32, most) if wide else (16, 3)
     steps = extents.channels * extents.filter_y * extents.filter_x / packed
 
     def time(tile: tuple[int, int]) -> float:
@@ -123,9 +126,6 @@ def _tile(
         turning = _TURNING[pixels & (pixels - 1) == 0] / steps if turned else 0
         return sites * few.get(vectors * pixels, 1) * (1 + turning)
 
-    # Four integer sums hide their latency, a cycle.
-    few, most = (_FEW_WORD_SUMS, 3) if SITES[site].element == hl.Int(32) else (_FEW_SUMS, 4)
-    registers, short = (32, most) if wide else (16, 3)
     tiles = [
         (vectors, pixels)
         for vectors, widths in (_PIXELS_WIDE if wide else _PIXELS_NARROW).items()
@@ -192,8 +192,6 @@ def _vectors_across(extents: Extents) -> int:
     """Vectors of a tile of words that lies along a row of pixels, in a 1×1 layer at stride 1 whose rows are
     long; 0 where turning a tile of filters costs less."""
     lanes = vector_bytes() // 4
-    if (extents.filter_y, extents.filter_x, extents.stride_y, extents.stride_x) != (1, 1, 1, 1):
-        return 0
     vectors = min((2, 1), key=lambda count: rounded(extents.columns, lanes * count))
     # In operations for a vector of outputs, of which turning takes about four.
     work = 1.5 * extents.channels + 2.5

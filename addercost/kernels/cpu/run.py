@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -18,6 +19,7 @@ from addercost.kernels.cpu.pipeline import compile_kernel
 from addercost.kernels.cpu.plan import choose_class, enough_tasks
 from addercost.kernels.cpu.sites import SITES
 from addercost.kernels.problem import Geometry, output_layout
+from addercost.kernels.signs import whole_blocks
 
 LARGEST_BYTES = (1 << 31) - 1
 """Halide's index arithmetic is 32-bit; larger tensors are left to the reference."""
@@ -27,6 +29,18 @@ LARGEST_BYTES = (1 << 31) - 1
 def compiled(kernel: KernelClass) -> Any:
     """The kernel of a class, compiled on first use."""
     return compile_kernel(kernel)
+
+
+def launch_of(
+    kernel: KernelClass, inputs: Sequence[View], parameters: tuple[int, ...], output: View
+) -> Launch:
+    """What runs a class on `inputs`, factors of `kernels.signs` where its site has them, and an output."""
+    site, operands = SITES[kernel.site], [(view, SITES[kernel.site].dtype) for view in inputs]
+    if site.scaled:
+        groups, filters = output.size[3:]
+        whole = whole_blocks(filters)
+        operands.append((View.laid((2, groups, whole), (groups * whole, whole, 1)), torch.float32))
+    return Launch(compiled(kernel), tuple(operands), parameters, (output, site.output))
 
 
 def supports(site: str, input: Tensor, weight: Tensor) -> bool:
@@ -115,12 +129,8 @@ def _plan(
     )
     if kernel.joined and one_row is not None:
         sink = one_row
-    launch = Launch(
-        compiled(kernel),
-        tuple((View.of(operand), SITES[site].dtype) for operand in (source, weight)),
-        parameters_of(kernel, extents, geometry, (r, s), threads),
-        (View.of(sink), SITES[site].output),
-    )
+    parameters = parameters_of(kernel, extents, geometry, (r, s), threads)
+    launch = launch_of(kernel, (View.of(source), View.of(weight)), parameters, View.of(sink))
     return _Plan(kernel, launch, shape, transposed, copied)
 
 

@@ -42,6 +42,11 @@ class Site:
         return _HALIDE_TYPES[self.dtype]()
 
     @property
+    def of_words(self) -> bool:
+        """Its operands are words of signs."""
+        return self.dtype == torch.int32
+
+    @property
     def result(self) -> Any:
         return _HALIDE_TYPES[self.output]()
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from addercost.kernels.cpu.buffers import Launch, View
+from addercost.kernels.cpu.buffers import View
 from addercost.kernels.cpu.plan import choose_class
-from addercost.kernels.cpu.run import compiled, extents_of, grouped, parameters_of
-from addercost.kernels.cpu.sites import SITES
+from addercost.kernels.cpu.run import extents_of, grouped, launch_of, parameters_of
 from addercost.kernels.problem import Geometry
 
 SITE = "adder_weight_gradient_sign"
@@ -29,7 +28,7 @@ def weight_sign_gradient(grad: Tensor, input: Tensor, weight: Tensor, geometry: 
     turned = Geometry(geometry.dilation, geometry.padding, geometry.stride, groups)
     own = weight.unflatten(0, (groups, -1)).permute(2, 3, 4, 0, 1)
     total = weight.new_zeros(own.shape)
-    step, dtype = max(1, CHUNK_PIXELS // (p * q)), SITES[SITE].dtype
+    step = max(1, CHUNK_PIXELS // (p * q))
     for first in range(0, n, step):
         x = input[first : first + step].contiguous()
         source = grouped(x, groups).permute(4, 1, 2, 3, 0)
@@ -38,12 +37,8 @@ def weight_sign_gradient(grad: Tensor, input: Tensor, weight: Tensor, geometry: 
         extents = extents_of(source, part, (p, q), turned)
         kernel = choose_class(SITE, extents, False, True, direct=False)
         inputs = (source, filters.contiguous(), own)
-        launch = Launch(
-            compiled(kernel),
-            tuple((View.of(operand), dtype) for operand in inputs),
-            parameters_of(kernel, extents, turned, (p, q), torch.get_num_threads()),
-            (View.of(part), dtype),
-        )
+        parameters = parameters_of(kernel, extents, turned, (p, q), torch.get_num_threads())
+        launch = launch_of(kernel, [View.of(operand) for operand in inputs], parameters, View.of(part))
         launch(*(operand.data_ptr() for operand in (*inputs, part)))
         total += part
     return total.permute(3, 4, 0, 1, 2).flatten(0, 1).contiguous()
