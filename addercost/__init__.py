@@ -11,6 +11,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from addercost.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from addercost.api import load_model, measure_model, profile, trace_model, train_model
     from addercost.arithmetic import Arithmetic, OpClass, OpCounts
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     from addercost.layers.convert import convert
     from addercost.measure.session import BenchSettings
     from addercost.report.comparison import compare
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "AddercostError": "addercost.errors",

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from addercost.measure.session import BenchSettings
-    from addercost.report.measurements import Measurements
+    from addercost.results.measurements import Measurements
+    from addercost.sources.specs import LoadedModel
     from addercost.trace.inputs import ModelInputs
-    from addercost.trace.specs import LoadedModel
     from addercost.train.run import TrainingReport
 
 TRACERS = ("dispatch", "blocks", "fvcore")
@@ -129,9 +129,9 @@ def trace_spec(
                 f"{spec} is a trace: what it traced is fixed", "leave --input, --backward and --tracer out"
             )
         return load_trace(Path(spec))
+    from addercost.sources.specs import load_model
     from addercost.trace.build import import_path, user_output
     from addercost.trace.inputs import ModelInputs, missing_inputs
-    from addercost.trace.specs import load_model
 
     loaded = load_model(spec)
     chosen = inputs or loaded.inputs
@@ -150,7 +150,7 @@ def _traced(loaded: LoadedModel, inputs: ModelInputs, backward: bool, tracer: st
         raise ArgumentError(f"the {tracer} tracer takes no --backward", "use --tracer dispatch")
     if tracer == "blocks":
         from addercost.errors import TraceError
-        from addercost.trace.block_tracer import trace_blocks
+        from addercost.trace.reuse.tracer import trace_blocks
 
         try:
             return trace_blocks(loaded.model, [(inputs.args, inputs.kwargs)], name=loaded.name)[0].trace()
@@ -216,7 +216,7 @@ def train_model(
 
 def load_trace(path: Path) -> Trace:
     """Reads what `--save-trace` wrote. Raises DataError."""
-    from addercost.trace.serialize import trace_from_json
+    from addercost.results.trace import trace_from_json
 
     try:
         text = path.read_text(encoding="utf-8")
@@ -231,7 +231,7 @@ def load_trace(path: Path) -> Trace:
 
 def load_model(spec: str) -> nn.Module:
     """The model a SPEC names, its weights on the meta device."""
-    from addercost.trace.specs import load_model as load
+    from addercost.sources.specs import load_model as load
 
     return load(spec).model
 

@@ -26,9 +26,9 @@ import numpy as np
 import psutil
 
 from addercost.hardware import list_hardware, load_cpu
+from addercost.results.sweep_settings import SweepSettings
 from addercost.sweep.engines import Engine, dask_cluster, process_pool
 from addercost.sweep.run import plan, sweep
-from addercost.sweep.settings import SweepSettings
 
 CPUS = tuple(file.name for file in list_hardware(kind="cpu"))
 GIB = 1 << 30
@@ -174,7 +174,7 @@ def reuse() -> bool:
     import torch
     from torch import nn
 
-    from addercost.trace.block_tracer import trace_blocks
+    from addercost.trace.reuse.tracer import trace_blocks
     from addercost.trace.tracer import trace
 
     layer = nn.TransformerEncoderLayer(64, 4, batch_first=True, device="meta")

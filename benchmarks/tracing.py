@@ -153,8 +153,8 @@ def measure(tool: str, model_name: str, batch: int, repeats: int = REPEATS) -> d
     """One tool on one model in this process: {"macs", "seconds": every repetition} or {"error"}."""
     import torch
 
+    from addercost.sources.torchvision_models import make_model
     from addercost.trace.build import DataFree
-    from addercost.trace.torchvision_models import make_model
 
     warnings.simplefilter("ignore")
     chosen = TOOLS[tool]
@@ -207,7 +207,7 @@ def apart(tool: str, model_name: str, batch: int, repeats: int) -> dict[str, Any
 
 def published(model_name: str) -> float | None:
     """torchvision's own count in MACs, for one image."""
-    from addercost.trace.torchvision_models import _models
+    from addercost.sources.torchvision_models import _models
 
     weights = getattr(_models().get_model_weights(model_name), "IMAGENET1K_V1", None)
     return None if weights is None else float(weights.meta["_ops"]) * 1e9
@@ -218,8 +218,8 @@ def by_rules(model_name: str, batch: int) -> dict[str, float]:
     import torch
 
     from addercost.counts.reconcile import reconcile
+    from addercost.sources.torchvision_models import make_model
     from addercost.trace.build import DataFree
-    from addercost.trace.torchvision_models import make_model
     from addercost.trace.tracer import trace
 
     with DataFree():

@@ -130,8 +130,8 @@ def run_part(text: str, folder: Path) -> None:
     from addercost.measure.cuda import CudaDevice
     from addercost.measure.session import BenchSettings, measure, model_uses
     from addercost.measure.store import journal_path
-    from addercost.report.files import write_file
-    from addercost.report.measurements import measurements_to_json
+    from addercost.results.files import write_file
+    from addercost.results.measurements import measurements_to_json
 
     name, _, kind = text.partition(":")
     network = next(n for n in NETWORKS if n.name == name)
@@ -167,7 +167,7 @@ def leave_a_lost_gpu(number, plan, entry):  # type: ignore[no-untyped-def]
     """After a row that failed: an illegal address, say, ends all work of the process on the GPU."""
     import torch
 
-    from addercost.report.measurements import FailedRow
+    from addercost.results.measurements import FailedRow
 
     if not isinstance(entry, FailedRow):
         return
@@ -195,7 +195,7 @@ def whole_rows(network: Network, settings):  # type: ignore[no-untyped-def]
 
     from addercost.arithmetic import Arithmetic
     from addercost.measure.whole_model import EAGER, TRAINING, model_rows
-    from addercost.trace.specs import load_model
+    from addercost.sources.specs import load_model
 
     loaded = load_model(f"zoo:{network.name}")
     assert loaded.inputs is not None and loaded.rebuild is not None
@@ -266,8 +266,8 @@ def write_tables(folder: Path, since: float = 0.0) -> list[str]:
     from addercost.errors import AddercostError
     from addercost.measure.store import read_measurements
     from addercost.report.bench_table import bench_table, sum_table
-    from addercost.report.files import write_file
     from addercost.report.tables import TableFormat, render
+    from addercost.results.files import write_file
 
     sums = []
     for file in sorted(folder.glob("*-layers.json")) + sorted(folder.glob("*-whole.json")):

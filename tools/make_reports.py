@@ -12,7 +12,6 @@ from addercost import __version__
 from addercost.api import trace_spec
 from addercost.hardware import load_cpu
 from addercost.report.assemble import CPUS, Wanted, subject_from_trace
-from addercost.report.document import Report
 from addercost.report.formats import ReportFormat, render_report
 from addercost.report.html.tables_page import Topic, to_tables_page
 from addercost.report.pareto import pareto
@@ -21,6 +20,7 @@ from addercost.report.plots.kinds import draw_model
 from addercost.report.plots.style import Drawn, FigureFormat, PlotOptions, figure_bytes
 from addercost.report.reproduce import counts_table, latency_table
 from addercost.report.tables import Table, TableFormat, render
+from addercost.results.report import Report
 from addercost.trace.record import Trace
 
 MODELS = {

@@ -158,7 +158,7 @@ def write_results(
     folder: str, runs: list[dict[str, Any]], tried: list[dict[str, Any]], processor_s: float
 ) -> None:
     from addercost.measure.host import cpu_model
-    from addercost.report.accuracy import RESULTS, SCHEMA
+    from addercost.results.accuracies import RESULTS, SCHEMA
     from addercost.train.folder import read_run
 
     settings, environment = read_run(Path(folder))
@@ -182,13 +182,13 @@ def write_results(
 
 def write_reports(folder: Path) -> None:
     """The tables, which a test makes again, and the pictures, which need the runs."""
-    from addercost.report.accuracy import digits_accuracies
     from addercost.report.accuracy_tables import report_files
     from addercost.report.plots.kinds import draw_training
     from addercost.report.plots.style import FigureFormat, PlotOptions, figure_bytes
-    from addercost.report.saved import read_saved
     from addercost.report.tables import TableFormat, render
-    from addercost.report.training import TrainingRun
+    from addercost.results.accuracies import digits_accuracies
+    from addercost.results.saved import read_saved
+    from addercost.results.training import TrainingRun
 
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in report_files(digits_accuracies()).items():

@@ -33,9 +33,9 @@ def diff(
     force: bool,
 ) -> None:
     """Print for every row of two benchmarks whether B is faster, slower, or one cannot tell."""
-    from addercost.measure.intervals import Verdict
     from addercost.measure.store import read_measurements
     from addercost.report.bench_diff import bench_diff_table, diff_benchmarks
+    from addercost.results.intervals import Verdict
 
     check_output(output, force)
     one, two = read_measurements(before), read_measurements(after)

@@ -14,7 +14,7 @@ from addercost.errors import ArgumentError
 from addercost.report.tables import Table, TableFormat, render
 
 if TYPE_CHECKING:
-    from addercost.report.measurements import Measurements
+    from addercost.results.measurements import Measurements
 
 F = TypeVar("F", bound=Callable[..., Any])
 _SUFFIXES = (".json", ".csv", ".md")
@@ -82,8 +82,8 @@ def check_outputs(
 
 def write_results(result: Measurements, outputs: tuple[Path, ...], chrome_trace: Path | None) -> None:
     """Writes each file in the format of its suffix, over what may be there."""
-    from addercost.report.files import write_file
-    from addercost.report.measurements import measurements_to_json
+    from addercost.results.files import write_file
+    from addercost.results.measurements import measurements_to_json
 
     for path in outputs:
         if path.suffix == ".json":

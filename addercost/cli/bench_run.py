@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from addercost.measure.plan import RowPlan
     from addercost.measure.session import BenchSettings
     from addercost.measure.store import Entry
-    from addercost.report.measurements import Measurements
+    from addercost.results.measurements import Measurements
 
 
 @click.command(short_help="Time every layer of SPEC, or shapes named with --conv.")

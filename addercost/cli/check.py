@@ -106,7 +106,7 @@ def _profile(
     cpus: tuple[str, ...],
     quiet: bool,
 ) -> Profile:
-    from addercost.report.reopened import holds_profile, reopen_profile
+    from addercost.results.reopened import holds_profile, reopen_profile
 
     if holds_profile(spec):
         given = click.get_current_context().get_parameter_source("convention")

@@ -76,7 +76,7 @@ def diff(
 def _profile(
     spec: str, inputs: tuple[str, ...], convention: str, cpus: tuple[str, ...], quiet: bool
 ) -> Profile:
-    from addercost.report.reopened import holds_profile, reopen_profile
+    from addercost.results.reopened import holds_profile, reopen_profile
 
     if holds_profile(spec):
         return reopen_profile(spec, cpus=chosen_cpus(cpus) if cpus else None)

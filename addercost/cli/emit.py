@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from addercost.report.files import check_target, write_file, write_stdout
 from addercost.report.tables import Table, TableFormat, render
 from addercost.report.terminal import terminal_width
+from addercost.results.files import check_target, write_file, write_stdout
 
 
 def _styled() -> bool:

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from addercost import __version__
 from addercost.cli.options import parsed_inputs
 from addercost.cli.progress import progress
 from addercost.errors import AddercostError, ArgumentError
 from addercost.report.assemble import Wanted, subject_from_profiles, subject_from_trace
-from addercost.report.document import Report, Subject
-from addercost.report.measurements import Measurements
 from addercost.report.profile import Profile
-from addercost.report.saved import is_saved, read_saved
-from addercost.report.training import TrainingRun
+from addercost.results.measurements import Measurements
+from addercost.results.report import Report, Subject
+from addercost.results.saved import is_saved, read_saved
+from addercost.results.training import TrainingRun
 from addercost.trace.record import Trace
+from addercost.version import __version__
 
 
 @dataclass(slots=True)

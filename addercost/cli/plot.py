@@ -96,7 +96,7 @@ def plot(
     options = PlotOptions(width, top, share, by, not no_caption)
     drawn = _drawn(kind, chosen, found, options, cpus[0] if cpus else None, dataset)
     if output is not None and file_format is not None:
-        from addercost.report.files import write_file
+        from addercost.results.files import write_file
 
         write_file(output, figure_bytes(drawn, file_format), force)
     if show and not _window(drawn):

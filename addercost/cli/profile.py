@@ -88,11 +88,11 @@ def profile(
 
     from addercost.api import profile as profile_model
     from addercost.api import trace_spec
-    from addercost.report.files import write_file
     from addercost.report.profile import render_profile
-    from addercost.report.reopened import holds_profile, reopen_profile
     from addercost.report.tables import TableFormat
-    from addercost.trace.serialize import trace_to_json
+    from addercost.results.files import write_file
+    from addercost.results.reopened import holds_profile, reopen_profile
+    from addercost.results.trace import trace_to_json
 
     trace = None
     if holds_profile(spec):

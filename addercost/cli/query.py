@@ -22,7 +22,7 @@ def query(folder: Path, sql: str, table_format: str, output: Path | None, force:
     seconds, energy_j, error, and the facts the space gave. -o FILE.parquet writes Parquet.
     """
     check_output(output, force)
-    from addercost.report.files import write_file
+    from addercost.results.files import write_file
     from addercost.sweep.query import open_sweep
 
     data = open_sweep(folder)

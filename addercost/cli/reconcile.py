@@ -42,6 +42,6 @@ def _published(spec: str) -> float | None:
     kind, _, name = spec.partition(":")
     if kind != "torchvision":
         return None
-    from addercost.trace.torchvision_models import published_operations
+    from addercost.sources.torchvision_models import published_operations
 
     return published_operations(name)

@@ -94,7 +94,7 @@ def report(
     )
     content = render_report(found.report(title), chosen)
 
-    from addercost.report.files import write_file, write_stdout
+    from addercost.results.files import write_file, write_stdout
 
     if output is None:
         write_stdout(content.decode("utf-8"))

@@ -57,10 +57,10 @@ def accuracy(
     RUN is a folder of `addercost train`, or the record in it; its accuracy is listed below.
     """
     from addercost.errors import ArgumentError
-    from addercost.report.accuracy import digits_accuracies
     from addercost.report.accuracy_tables import reproduced_table
-    from addercost.report.saved import read_saved
-    from addercost.report.training import TrainingRun
+    from addercost.results.accuracies import digits_accuracies
+    from addercost.results.saved import read_saved
+    from addercost.results.training import TrainingRun
 
     check_output(output, force)
     own = []

@@ -94,10 +94,10 @@ def run(
     inputs a space gives. Killed at any moment, the same command finishes the sweep.
     """
     from addercost.report.sweep import forecast_text, report_text
+    from addercost.results.sweep_settings import SweepSettings
     from addercost.sweep.engines import dask_cluster, process_pool
     from addercost.sweep.run import plan
     from addercost.sweep.run import sweep as run_sweep
-    from addercost.sweep.settings import SweepSettings
 
     if folder is None and not dry_run:
         raise ArgumentError("nowhere to put the result", "name a folder with -o DIR, or give --dry-run")
@@ -300,7 +300,7 @@ def _variant(data: SweepData, arithmetic: str | None, convention: str | None, ba
 
 def _emit(table: Table, table_format: str, output: Path | None, force: bool) -> None:
     if output is not None and output.suffix == ".parquet":
-        from addercost.report.files import write_file
+        from addercost.results.files import write_file
         from addercost.sweep.query import table_to_parquet
 
         write_file(output, table_to_parquet(table), force)

@@ -23,7 +23,7 @@ from addercost.errors import ArgumentError
 
 if TYPE_CHECKING:
     from addercost.hardware.schema import Cpu
-    from addercost.report.measurements import Measurements
+    from addercost.results.measurements import Measurements
     from addercost.trace.record import Trace
 
 ENERGY_TABLES = ("45nm", "7nm")
@@ -86,9 +86,9 @@ def verdict(
     from addercost.cost.verdict import CONTESTS, cycle_ratio, energy_ratio
     from addercost.hardware import load_cpu, load_energy
     from addercost.measure.contests import IMPLEMENTATIONS
-    from addercost.report.measurements import NO_ESTIMATES
-    from addercost.report.network_ratio import network_ratio
     from addercost.report.verdict import Verdict, VerdictRow
+    from addercost.results.measurements import NO_ESTIMATES
+    from addercost.results.network_ratio import network_ratio
 
     here, remarks = _table_of_this_machine(cpu, hardware_path)
     with progress(f"tracing {spec}", quiet):

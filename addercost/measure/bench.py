@@ -12,7 +12,7 @@ from addercost.measure.device import Device
 from addercost.measure.plan import RowPlan
 from addercost.measure.runner import Effort, time_call
 from addercost.measure.store import Entry, Journal
-from addercost.report.measurements import FailedRow, MeasuredKernel, MeasuredRow
+from addercost.results.measurements import FailedRow, MeasuredKernel, MeasuredRow
 
 ENERGY_S = 0.5
 

@@ -196,7 +196,7 @@ def package(part: str, name: str, least: str, mend: str, needed: bool, load: boo
     if least and _numbers(version) and _numbers(version) < _numbers(least):
         return Finding(part, name, State.BROKEN, f"{version}, older than {least}", mend, needed)
     if name == "torchvision" and _torch() is not None:
-        from addercost.trace.torchvision_models import is_built_for_cuda_only
+        from addercost.sources.torchvision_models import is_built_for_cuda_only
 
         if is_built_for_cuda_only():
             found = (

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import addercost
 from addercost.measure.device import DeviceFacts
+from addercost.version import __version__
 
 LIBRARIES = ("torch", "halide", "triton", "llvmlite", "numpy")
 
@@ -24,8 +24,8 @@ def environment(facts: DeviceFacts, today: str | None = None) -> dict[str, str]:
     lines["system"] = f"{platform.system()} {platform.release()} {platform.machine()}"
     lines["python"] = platform.python_version()
     lines |= {name: found for name in LIBRARIES if (found := _version(name))}
-    lines["addercost"] = addercost.__version__
-    commit = git_commit(Path(addercost.__file__).parent)
+    lines["addercost"] = __version__
+    commit = git_commit(Path(__file__).parent.parent)
     if commit:
         lines["commit"] = commit
     lines["date"] = today or datetime.datetime.now(datetime.UTC).date().isoformat()

@@ -11,7 +11,7 @@ from addercost.errors import ArgumentError
 from addercost.measure.case import read_case
 from addercost.measure.contenders import DTYPES, contenders
 from addercost.measure.predictions import Predict, layer_predictor
-from addercost.report.measurements import NO_ESTIMATES, MeasuredRow, Measurements
+from addercost.results.measurements import NO_ESTIMATES, MeasuredRow, Measurements
 
 
 def with_estimates(measurements: Measurements, predict: Predict, cpus: tuple[str, ...]) -> Measurements:

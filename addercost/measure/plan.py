@@ -10,7 +10,7 @@ from addercost.measure.case import CaseUse
 from addercost.measure.contenders import Contender, Place, contenders, reference_of
 from addercost.measure.device import Call
 from addercost.measure.predictions import Predict, layer_predictor
-from addercost.report.measurements import MeasuredRow
+from addercost.results.measurements import MeasuredRow
 
 Make = Callable[[int | None], tuple[Call, Call | None]]
 

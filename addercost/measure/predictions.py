@@ -13,7 +13,7 @@ from addercost.errors import ArgumentError, unknown_name
 from addercost.hardware import load_cpu
 from addercost.hardware.loader import HOST
 from addercost.measure.case import LayerCase
-from addercost.report.measurements import PredictedTime
+from addercost.results.measurements import PredictedTime
 from addercost.trace.record import Trace
 
 

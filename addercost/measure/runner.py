@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from addercost.measure.device import Call, Condition, Device
-from addercost.measure.intervals import FEWEST, half_width, interleaved_ratio, median_interval
+from addercost.results.intervals import FEWEST, half_width, interleaved_ratio, median_interval
 
 FIRST_LOOK = 12
 """Blocks before intervals are looked at; then after every quarter more, since each look is a chance to stop

@@ -14,8 +14,8 @@ from addercost.measure.chains import DEPENDENT, Compiled, loop_ir
 from addercost.measure.contenders import Contender, Place, contenders
 from addercost.measure.device import Call, Device
 from addercost.measure.host import CLOCK
-from addercost.measure.intervals import Verdict, interleaved_ratio, verdict
 from addercost.measure.runner import Effort, Timed, time_call
+from addercost.results.intervals import Verdict, interleaved_ratio, verdict
 
 SHAPE = "1,32,28,28,32,3,1,1"
 """Takes a few tenths of a millisecond: long enough to be a kernel, short enough for many pairs."""

@@ -25,7 +25,7 @@ from addercost.measure.plan import RowPlan, layer_rows
 from addercost.measure.predictions import Predict, checked_models, default_cpus, predictor
 from addercost.measure.runner import Effort
 from addercost.measure.store import Heading, open_journal
-from addercost.report.measurements import NO_ESTIMATES, Measurements
+from addercost.results.measurements import NO_ESTIMATES, Measurements
 from addercost.trace.inputs import ModelInputs
 from addercost.trace.record import Trace
 
@@ -173,7 +173,7 @@ def _rebuilding(
         return partial(copy.deepcopy, model), inputs
     if model.endswith(".json"):
         raise ArgumentError(f"{model} is a trace: there is no model in it to run", "name the model")
-    from addercost.trace.specs import load_model
+    from addercost.sources.specs import load_model
 
     loaded = load_model(model)
     return loaded.rebuild or partial(copy.deepcopy, loaded.model), inputs or loaded.inputs

@@ -15,16 +15,16 @@ from typing import Any
 
 from addercost.errors import DataError, OutputError
 from addercost.measure.environment import MAY_DIFFER, differences
-from addercost.report.files import write_file
-from addercost.report.measurements import (
+from addercost.results.files import write_file
+from addercost.results.measurements import (
     FailedRow,
     MeasuredRow,
     Measurements,
     measurements_to_json,
     row_from_data,
 )
-from addercost.report.plain import from_plain, to_plain
-from addercost.report.saved import KINDS, read_saved
+from addercost.results.plain import from_plain, to_plain
+from addercost.results.saved import KINDS, read_saved
 
 SCHEMA = "addercost/bench-journal/1"
 

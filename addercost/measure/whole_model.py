@@ -15,7 +15,7 @@ from addercost.measure.contenders import TENSOR_DTYPES, UnsupportedError
 from addercost.measure.device import Call
 from addercost.measure.plan import RowPlan
 from addercost.measure.predictions import Predict
-from addercost.report.measurements import MeasuredRow, PredictedTime
+from addercost.results.measurements import MeasuredRow, PredictedTime
 from addercost.trace.record import Trace
 
 PATIENCE = 10.0

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from addercost.report.accuracy import METHODS, Accuracies, MethodResult, paired
 from addercost.report.published import PUBLISHED_ABLATION, PUBLISHED_ACCURACIES
 from addercost.report.tables import Column, Kind, Table, TableFormat, render, to_markdown
-from addercost.report.training import TrainingRun
+from addercost.results.accuracies import METHODS, Accuracies, MethodResult, paired
+from addercost.results.training import TrainingRun
 
 ORDER = (
     ("an adder network is as accurate as a CNN", "full-alr", "cnn", "cannot tell"),

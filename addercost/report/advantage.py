@@ -19,7 +19,7 @@ from addercost.cost.sensitivity import (
 )
 from addercost.counts.model import ModelCounts, count
 from addercost.hardware import Cpu, list_hardware, load_cpu
-from addercost.report.document import Ranked, Sensitivity, Swing
+from addercost.results.report import Ranked, Sensitivity, Swing
 from addercost.trace.record import Trace
 
 CONVENTION = "macs"

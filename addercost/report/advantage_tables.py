@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from addercost.report.document import Sensitivity, Subject
 from addercost.report.tables import Column, Kind, Table
+from addercost.results.report import Sensitivity, Subject
 
 
 def rank_table(subject: Subject) -> Table:

@@ -15,7 +15,8 @@ from addercost.counts.work import Sites
 from addercost.errors import ArgumentError
 from addercost.hardware import Cpu, EnergyTable, load_cpu, load_energy
 from addercost.report.advantage import compared_counts, ranked, sensitivities
-from addercost.report.document import (
+from addercost.report.profile import Profile
+from addercost.results.report import (
     EnergyEstimated,
     Estimated,
     HardwareNote,
@@ -27,7 +28,6 @@ from addercost.report.document import (
     arithmetic_of,
     network_name,
 )
-from addercost.report.profile import Profile
 from addercost.trace.record import Trace
 
 COMPARED = (Arithmetic.MAC, Arithmetic.ADDER, Arithmetic.XNOR)

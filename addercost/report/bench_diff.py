@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from addercost.errors import DataError
 from addercost.measure.environment import differences
-from addercost.measure.intervals import Verdict, median_interval, verdict
-from addercost.report.measurements import MeasuredRow, Measurements
 from addercost.report.tables import Column, Kind, Table
+from addercost.results.intervals import Verdict, median_interval, verdict
+from addercost.results.measurements import MeasuredRow, Measurements
 
 MARGIN = 0.05
 """Smaller changes between two runs are not told: each has its own layout of memory and its own neighbours."""

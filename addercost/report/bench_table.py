@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from addercost.measure.intervals import MARGIN, verdict
-from addercost.report.measurements import FailedRow, MeasuredRow, Measurements
 from addercost.report.tables import Column, Kind, Table
 from addercost.report.text import printable
+from addercost.results.intervals import MARGIN, verdict
+from addercost.results.measurements import FailedRow, MeasuredRow, Measurements
 from addercost.units import si
 
 _GIGA = 1e9

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from addercost.errors import ArgumentError
-from addercost.report.document import Report
+from addercost.results.report import Report
 
 
 class ReportFormat(StrEnum):

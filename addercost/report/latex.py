@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from addercost.report.document import Report
 from addercost.report.sections import report_sections
 from addercost.report.tables import AtLeast, AtMost, Column, Kind, Table, heading, shown
 from addercost.report.text import printable
+from addercost.results.report import Report
 from addercost.units import si
 
 PACKAGES = "booktabs,longtable,siunitx"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from addercost.arithmetic import OpClass
-from addercost.report.document import Report, network_name
 from addercost.report.profile_table import class_columns, labels, layer_rows
 from addercost.report.tables import Column, Kind, Table, to_csv
+from addercost.results.report import Report, network_name
 
 
 def to_layers_csv(report: Report) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from addercost.report.document import Report
 from addercost.report.sections import report_sections
 from addercost.report.tables import to_markdown
 from addercost.report.text import markdown_cell
+from addercost.results.report import Report
 
 
 def to_markdown_report(report: Report) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from addercost.measure.intervals import verdict
-from addercost.report.measurements import Measurements
 from addercost.report.tables import Column, Kind, Table
+from addercost.results.intervals import verdict
+from addercost.results.measurements import Measurements
 from addercost.units import si
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from addercost.report.advantage_tables import rank_table, sensitivity_table
-from addercost.report.document import Report, Subject, network_name
 from addercost.report.measured import measured_table
 from addercost.report.side_by_side import side_by_side
 from addercost.report.tables import Column, Table
+from addercost.results.report import Report, Subject, network_name
 from addercost.units import si
 
 

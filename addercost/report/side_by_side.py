@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from addercost.arithmetic import OpClass
-from addercost.report.document import (
+from addercost.report.tables import AtLeast, AtMost, Column, Kind, Table
+from addercost.results.report import (
     LEAST_CHARGED,
     EnergyEstimated,
     Estimated,
     Subject,
     network_name,
 )
-from addercost.report.tables import AtLeast, AtMost, Column, Kind, Table
 
 _PJ = 1e-12
 

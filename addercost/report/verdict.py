@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from addercost.cost.verdict import Contest, PredictedRatio
-from addercost.measure import intervals
-from addercost.report.network_ratio import NetworkRatio
 from addercost.report.tables import Column, Kind, Table
+from addercost.results import intervals
+from addercost.results.network_ratio import NetworkRatio
 
 _OTHER = {"adder": "additions", "xnor": "binary layers", "shift": "shifts"}
 _LITTLE = 0.1

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from addercost.errors import AddercostError
-from addercost.report.document import Report, network_name
 from addercost.report.sections import report_sections
 from addercost.report.tables import AtLeast, AtMost, Kind, Table, heading, shown
 from addercost.report.text import printable
+from addercost.results.report import Report, network_name
 
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from addercost.errors import AddercostError, TraceError
+from addercost.results.sweep_settings import SweepSettings
 from addercost.sweep.block_counts import BlockCounters
-from addercost.sweep.settings import SweepSettings
 from addercost.sweep.space import Architecture
 from addercost.sweep.tally import ArchitectureTally, Tally
-from addercost.trace.block_cache import BlockCache
-from addercost.trace.block_tracer import trace_blocks
-from addercost.trace.blocks import Item
 from addercost.trace.build import build, user_output
+from addercost.trace.reuse.blocks import Item
+from addercost.trace.reuse.cache import BlockCache
+from addercost.trace.reuse.tracer import trace_blocks
 from addercost.trace.tracer import trace
 
 _LARGEST = 1 << 62

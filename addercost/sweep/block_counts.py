@@ -11,8 +11,8 @@ from collections.abc import Hashable, Sequence
 from addercost.arithmetic import Arithmetic
 from addercost.counts.model import count
 from addercost.sweep.tally import LayerKind, Tally, kind_of
-from addercost.trace.blocks import Block, BlockUse, Item, expanded
 from addercost.trace.record import OpCall, Trace
+from addercost.trace.reuse.blocks import Block, BlockUse, Item, expanded
 
 _MOST_BLOCKS = 8_000
 """Counts of blocks kept. Past it all are forgotten, so that memory does not grow with a sweep."""

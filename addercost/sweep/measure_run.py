@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from addercost.errors import ArgumentError, DataError
-from addercost.report.files import write_file
+from addercost.results.files import write_file
 from addercost.sweep.engines import Engine, process_pool
 from addercost.sweep.measure_chunk import MeasureChunk
 from addercost.sweep.measured import SCHEMA, MeasureSettings

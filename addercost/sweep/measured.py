@@ -8,9 +8,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from addercost import __version__
 from addercost.arithmetic import Arithmetic
 from addercost.errors import ArgumentError, unknown_name
+from addercost.version import __version__
 
 SCHEMA = "addercost/sweep-measured/1"
 DEVICES = ("cpu", "cuda")

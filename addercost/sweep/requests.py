@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from addercost.results.sweep_settings import SweepSettings
 from addercost.sweep.measured import MeasureSettings
-from addercost.sweep.settings import SweepSettings
 from addercost.sweep.space import SpaceSource
 
 

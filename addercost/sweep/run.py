@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from addercost.report.files import write_file
+from addercost.results.files import write_file
+from addercost.results.sweep_settings import SweepSettings, sweep_key
 from addercost.sweep.engines import Engine, process_pool
-from addercost.sweep.settings import SweepSettings, sweep_key
 from addercost.sweep.space import SpaceSource, space_source
 from addercost.sweep.store import Manifest, done_and_remarks, open_folder
 from addercost.sweep.walk import Walk, names, walk

@@ -12,8 +12,8 @@ import numpy as np
 
 from addercost.arithmetic import OpClass
 from addercost.hardware import load_cpu, load_energy
+from addercost.results.sweep_settings import SCHEMA, SweepSettings
 from addercost.sweep.costing import layer_cycles, layer_energies, layer_table, occurrences
-from addercost.sweep.settings import SCHEMA, SweepSettings
 from addercost.sweep.tally import ArchitectureTally, LayerKind, Tally
 
 if TYPE_CHECKING:

@@ -214,7 +214,7 @@ def _named(kind: str, pattern: str) -> Sequence[Architecture]:
 
         known: Iterable[str] = ZOO
     else:
-        from addercost.trace.torchvision_models import list_models
+        from addercost.sources.torchvision_models import list_models
 
         known = list_models()
     name, _, _ = pattern.partition(":")
@@ -226,12 +226,12 @@ def _named(kind: str, pattern: str) -> Sequence[Architecture]:
 
 def _spec_architecture(spec: str) -> Architecture:
     def make() -> nn.Module:
-        from addercost.trace.specs import load_model
+        from addercost.sources.specs import load_model
 
         return load_model(spec).model
 
     def make_whole() -> nn.Module:
-        from addercost.trace.specs import load_model
+        from addercost.sources.specs import load_model
 
         loaded = load_model(spec)
         return loaded.rebuild() if loaded.rebuild is not None else loaded.model
@@ -251,7 +251,7 @@ def _shape(spec: str, batch: int) -> tuple[int, ...]:
 
         shape = ZOO[name.partition(":")[0]].input_shape
     else:
-        from addercost.trace.torchvision_models import image_shape
+        from addercost.sources.torchvision_models import image_shape
 
         shape = image_shape(name)
     return (shape[0] * batch, *shape[1:])

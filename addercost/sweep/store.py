@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from addercost.errors import ArgumentError, DataError
-from addercost.report.files import make_folder, write_file
-from addercost.sweep.settings import SCHEMA, SweepSettings
+from addercost.results.files import make_folder, write_file
+from addercost.results.sweep_settings import SCHEMA, SweepSettings
 from addercost.sweep.shard import read_metadata
 
 MANIFEST = "sweep.json"

@@ -13,8 +13,8 @@ from torch.utils._pytree import tree_map
 from addercost.layers.convert import convert
 from addercost.measure.device import Device
 from addercost.measure.environment import environment
-from addercost.measure.intervals import median_interval
 from addercost.measure.runner import Effort, time_call
+from addercost.results.intervals import median_interval
 from addercost.sweep.architecture import described
 from addercost.sweep.measured import ArchitectureTimes, ForwardTime, MeasureSettings
 from addercost.sweep.space import Architecture

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from addercost.results.sweep_settings import SweepSettings
 from addercost.sweep.chunk import ChunkResult
 from addercost.sweep.requests import Examine
-from addercost.sweep.settings import SweepSettings
 from addercost.sweep.space import SpaceSource
 from addercost.sweep.supervise import findings
 from addercost.sweep.tally import ArchitectureTally, LayerKind, Tally

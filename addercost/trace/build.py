@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from addercost.errors import AddercostError, ModelError
-from addercost.trace.torchvision_models import make_importable
+from addercost.sources.torchvision_models import make_importable
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from addercost.errors import DataError
-from addercost.report.files import write_file
-from addercost.report.plain import from_plain
+from addercost.results.files import write_file
+from addercost.results.plain import from_plain
 from addercost.train.epochs import EpochRow, Sums
 from addercost.train.rates import layer_weights
 from addercost.train.settings import TrainSettings, difference, settings_as_data, settings_from_data

@@ -14,17 +14,17 @@ from typing import Any
 
 import torch
 
-from addercost import __version__
 from addercost.errors import ArgumentError, DataError
-from addercost.report.files import make_folder, write_file
-from addercost.report.plain import to_plain
 from addercost.report.text import spreadsheet_cell
-from addercost.report.training import RECORD, TrainingRun
-from addercost.report.training import SCHEMA as RECORD_SCHEMA
+from addercost.results.files import make_folder, write_file
+from addercost.results.plain import to_plain
+from addercost.results.training import RECORD, TrainingRun
+from addercost.results.training import SCHEMA as RECORD_SCHEMA
 from addercost.train.checkpoint import CHECKPOINT
 from addercost.train.epochs import EpochRow
 from addercost.train.processes import Processes
 from addercost.train.settings import TrainSettings, difference, settings_as_data, settings_from_data
+from addercost.version import __version__
 
 SCHEMA = "addercost/run/1"
 RUN, LOG_CSV, LOG_JSON, PREDICTIONS = "run.json", "log.csv", "log.json", "predictions.csv"

@@ -56,7 +56,7 @@ def _given(module: nn.Module) -> Source:
 
 def _from_spec(spec: str) -> Source:
     from addercost.models.zoo import ZOO
-    from addercost.trace.specs import load_model
+    from addercost.sources.specs import load_model
 
     if spec.endswith((".json", ".pt2")):
         raise ModelError(f"{spec} cannot be trained", "name the model it was made from")

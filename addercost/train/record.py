@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from addercost.report.training import Features, TrainingRun
+from addercost.results.training import Features, TrainingRun
 from addercost.train.epochs import TEST_BATCH, EpochRow
 from addercost.train.images import Data
 from addercost.train.rates import layer_weights

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from addercost.errors import AddercostError, ArgumentError, DataError
-from addercost.trace.torchvision_models import make_importable
+from addercost.sources.torchvision_models import make_importable
 from addercost.train.images import Data, split_in_memory
 
 DIGITS_TRAINING = 1197

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from addercost.cli import run
-from addercost.report.files import write_file
+from addercost.results.files import write_file
 
 MODEL = "from torch import nn\n"
 CONV = MODEL + "model = nn.Conv2d(3, 8, 3)"

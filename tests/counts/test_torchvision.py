@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from addercost.counts.model import count
-from addercost.trace import torchvision_models
+from addercost.sources import torchvision_models
 from addercost.trace.build import DataFree
 from addercost.trace.tracer import trace
 

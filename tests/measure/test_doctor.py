@@ -63,7 +63,7 @@ def test_a_package(stand_in: Any, code: str, version: str, state: State, found: 
 def test_a_torchvision_for_another_torch_is_told(load: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its models work here, its own import fails: neither plainly fine nor broken."""
     pytest.importorskip("torch")
-    from addercost.trace import torchvision_models
+    from addercost.sources import torchvision_models
 
     monkeypatch.setattr(torchvision_models, "is_built_for_cuda_only", lambda: True)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())

@@ -17,7 +17,7 @@ import torch
 
 from addercost.arithmetic import Arithmetic
 from addercost.measure.store import Heading, journal_path, open_journal
-from addercost.report.measurements import FailedRow, MeasuredRow, Measurements, measurements_to_json
+from addercost.results.measurements import FailedRow, MeasuredRow, Measurements, measurements_to_json
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "tools" / "gpu_check.py"

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("torch")
 
 from addercost.measure.store import Heading, journal_path, open_journal, read_measurements, rescued
-from addercost.report.measurements import MeasuredRow, Measurements
+from addercost.results.measurements import MeasuredRow, Measurements
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "tools" / "machine_report.py"

@@ -20,7 +20,7 @@ from addercost.measure.store import (
     read_journal,
     read_measurements,
 )
-from addercost.report.measurements import (
+from addercost.results.measurements import (
     FailedRow,
     MeasuredRow,
     measurements_from_data,

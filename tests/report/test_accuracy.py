@@ -13,7 +13,15 @@ from typing import Any
 import pytest
 
 from addercost.errors import DataError
-from addercost.report.accuracy import (
+from addercost.report.accuracy_tables import (
+    ORDER,
+    order_table,
+    report_files,
+    reproduced_table,
+    results_table,
+)
+from addercost.report.tables import TableFormat, render
+from addercost.results.accuracies import (
     METHODS,
     Accuracies,
     Difference,
@@ -23,15 +31,7 @@ from addercost.report.accuracy import (
     paired,
     permutation_p,
 )
-from addercost.report.accuracy_tables import (
-    ORDER,
-    order_table,
-    report_files,
-    reproduced_table,
-    results_table,
-)
-from addercost.report.plain import to_plain
-from addercost.report.tables import TableFormat, render
+from addercost.results.plain import to_plain
 
 ROOT = Path(__file__).parents[2]
 LABELS = "0123456789" * 4

@@ -18,12 +18,12 @@ import sample_data
 from addercost.arithmetic import Arithmetic
 from addercost.cli import run
 from addercost.errors import ArgumentError
-from addercost.report.document import Report
 from addercost.report.formats import ReportFormat, render_report, report_format
 from addercost.report.latex import PACKAGES, latex_text
-from addercost.report.measurements import measurements_from_data
 from addercost.report.side_by_side import ratio, side_by_side
 from addercost.report.tables import AtLeast, AtMost, Column, Kind, shown
+from addercost.results.measurements import measurements_from_data
+from addercost.results.report import Report
 
 PATHS = ["a", "blocks.0.conv", *made_models.HOSTILE]
 
@@ -144,7 +144,7 @@ def test_side_by_side_of_the_papers_processor() -> None:
     ],
 )
 def test_where_what_is_missing_can_hide_there_is_no_bound(model: str, same_gaps: bool, known: bool) -> None:
-    from addercost.report.document import Estimated
+    from addercost.results.report import Estimated
 
     one, two = (
         Estimated("CNN", "cpu", model, cycles, None, False, 0.99, ("x",), same_gaps=same_gaps)
@@ -192,7 +192,7 @@ def test_gaps_are_compared_layer_by_layer(change: str, same: bool) -> None:
 
 def test_ratio_of_two_lower_bounds() -> None:
     """(a + x) / (b + x) for the same unknown x ≥ 0 lies between a / b and 1."""
-    from addercost.report.document import Estimated
+    from addercost.results.report import Estimated
 
     def made(cycles: float, missing: str = "x", charged: float = 0.99) -> Estimated:
         return Estimated("CNN", "cpu", "latency-sum", cycles, None, not missing, charged, (missing,))
@@ -299,7 +299,7 @@ def test_changed_networks_stand_beside_the_arithmetics(tmp_path: Path) -> None:
 def test_a_network_of_matrix_products_is_no_cnn() -> None:
     from dataclasses import replace
 
-    from addercost.report.document import network_name
+    from addercost.results.report import network_name
 
     made = made_models.profile(["stem", "a", "b"])
     layers = (made.counts.layers[0], *(replace(layer, op="addmm") for layer in made.counts.layers[1:]))

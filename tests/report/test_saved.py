@@ -16,15 +16,15 @@ from addercost.cost.energy import estimate_energy
 from addercost.cost.estimate import COST_MODELS, estimate
 from addercost.errors import ArgumentError, DataError
 from addercost.hardware import load_cpu, load_energy
-from addercost.report.document import Report, report_from_data
 from addercost.report.html.page import to_page
-from addercost.report.measurements import measurements_from_data, measurements_to_data
-from addercost.report.plain import to_plain
 from addercost.report.profile import Profile
-from addercost.report.reopened import reopen_profile
-from addercost.report.saved import read_saved, saved_from_text
-from addercost.report.saved_profile import profile_from_data
-from addercost.report.training import training_from_data
+from addercost.results.measurements import measurements_from_data, measurements_to_data
+from addercost.results.plain import to_plain
+from addercost.results.reopened import reopen_profile
+from addercost.results.report import Report, report_from_data
+from addercost.results.saved import read_saved, saved_from_text
+from addercost.results.saved_profile import profile_from_data
+from addercost.results.training import training_from_data
 
 
 def test_profile_round_trip() -> None:

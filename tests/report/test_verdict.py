@@ -12,12 +12,12 @@ from addercost.api import trace_spec
 from addercost.cli import run
 from addercost.cost.verdict import CONTESTS, Contest, PredictedRatio, cycle_ratio, energy_ratio
 from addercost.hardware import load_cpu, load_energy
-from addercost.measure.intervals import Verdict as Judged
-from addercost.measure.intervals import verdict as judged
-from addercost.report.measurements import FailedRow, MeasuredRow, Measurements, measurements_to_json
-from addercost.report.network_ratio import NetworkRatio, network_ratio
 from addercost.report.tables import TableFormat, render
 from addercost.report.verdict import Verdict, VerdictRow, sentence
+from addercost.results.intervals import Verdict as Judged
+from addercost.results.intervals import verdict as judged
+from addercost.results.measurements import FailedRow, MeasuredRow, Measurements, measurements_to_json
+from addercost.results.network_ratio import NetworkRatio, network_ratio
 from addercost.trace.record import Trace
 
 np = pytest.importorskip("numpy")

@@ -12,9 +12,9 @@ import pytest
 from sweep_spaces import LINEAR, TROUBLE, contents, here, rows, space_file
 
 from addercost.errors import ArgumentError, WorkersLostError
+from addercost.results.sweep_settings import SweepSettings
 from addercost.sweep.engines import dask_cluster
 from addercost.sweep.run import plan, sweep
-from addercost.sweep.settings import SweepSettings
 
 distributed = pytest.importorskip("distributed")
 pytest.importorskip("duckdb")

@@ -18,6 +18,7 @@ from addercost.cli import run as cli
 from addercost.errors import ArgumentError
 from addercost.measure.exclusive import exclusive
 from addercost.report.sweep import report_text
+from addercost.results.sweep_settings import SweepSettings
 from addercost.sweep.chunk import Chunk, ChunkResult, run_chunk
 from addercost.sweep.engines import dask_cluster
 from addercost.sweep.measure_run import measure, measure_plan
@@ -26,7 +27,6 @@ from addercost.sweep.measured_shard import measured_shard_bytes
 from addercost.sweep.query import open_sweep
 from addercost.sweep.ranking import Variant, top
 from addercost.sweep.run import plan, sweep
-from addercost.sweep.settings import SweepSettings
 
 pytest.importorskip("torch")
 pytest.importorskip("duckdb")

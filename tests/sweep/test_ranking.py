@@ -14,9 +14,9 @@ from sweep_spaces import here
 
 from addercost.cli import run
 from addercost.models.nasbench201_cells import CELLS, OPERATIONS, cell_at, cell_text, parse_cell
+from addercost.results.sweep_settings import SweepSettings
 from addercost.sweep.ranking import ceiling, front
 from addercost.sweep.run import plan, sweep
-from addercost.sweep.settings import SweepSettings
 
 pytest.importorskip("duckdb")
 

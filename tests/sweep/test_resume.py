@@ -15,10 +15,10 @@ import pytest
 from sweep_spaces import LINEAR, contents, dies, here, rows, space_file
 
 from addercost.errors import ArgumentError, DataError, OutputError, WorkersLostError
+from addercost.results.sweep_settings import SweepSettings
 from addercost.sweep.chunk import Chunk, ChunkResult, run_chunk
 from addercost.sweep.engines import process_pool
 from addercost.sweep.run import plan, sweep
-from addercost.sweep.settings import SweepSettings
 
 pq = pytest.importorskip("pyarrow.parquet")
 pytest.importorskip("duckdb")

@@ -15,8 +15,8 @@ from addercost.counts.model import count
 from addercost.errors import ArgumentError, ModelError
 from addercost.hardware import load_cpu, load_energy
 from addercost.models.zoo import ZOO
+from addercost.results.sweep_settings import SweepSettings
 from addercost.sweep.run import plan, sweep
-from addercost.sweep.settings import SweepSettings
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("duckdb")

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from addercost.results.sweep_settings import SweepSettings
 from addercost.sweep.architecture import Examiner
-from addercost.sweep.settings import SweepSettings
 from addercost.sweep.space import Architecture
-from addercost.trace.block_cache import BlockCache
-from addercost.trace.block_tracer import trace_blocks
+from addercost.trace.reuse.cache import BlockCache
+from addercost.trace.reuse.tracer import trace_blocks
 from addercost.trace.tracer import trace
 
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addercost.errors import DataError
+from addercost.results.trace import trace_from_json, trace_to_json
 from addercost.trace.record import OpCall, TensorSpec, Trace
-from addercost.trace.serialize import trace_from_json, trace_to_json
 
 texts = st.text(max_size=12)
 specs = st.builds(
@@ -104,7 +104,7 @@ def test_refused_in_one_line(text: str, message: str) -> None:
 def test_a_saved_trace_is_counted_without_torch() -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "from addercost.trace.serialize import trace_from_json\n"
+        "from addercost.results.trace import trace_from_json\n"
         "from addercost.counts.model import count\n"
         f"print(count(trace_from_json({json.dumps(GOOD)!r})).complete)"
     )

@@ -17,8 +17,8 @@ from addercost.counts.model import count
 from addercost.errors import ModelError
 from addercost.measure.process_memory import peak_resident_bytes
 from addercost.models.zoo import ZOO
+from addercost.sources.specs import load_model
 from addercost.trace.inputs import ModelInputs, expected_input, parse_inputs
-from addercost.trace.specs import load_model
 
 HEAD = "import torch\nfrom torch import nn\n"
 FILES = {
@@ -165,7 +165,7 @@ def test_keyword_input() -> None:
 
 
 def test_torchvision_is_advised_when_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from addercost.trace import torchvision_models
+    from addercost.sources import torchvision_models
 
     def missing(name: str) -> None:
         raise ImportError(name)

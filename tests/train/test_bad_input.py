@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from addercost.cli import run
-from addercost.trace.torchvision_models import make_importable
+from addercost.sources.torchvision_models import make_importable
 
 make_importable()
 pytest.importorskip("sklearn", reason="the digits are scikit-learn's")

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from addercost.errors import AddercostError, ArgumentError, DataError
-from addercost.trace.torchvision_models import make_importable
+from addercost.sources.torchvision_models import make_importable
 from addercost.train.data import open_data
 from addercost.train.images import Data, Draw, Images, crop_and_flip
 from addercost.train.randomness import derived_seed, shuffled

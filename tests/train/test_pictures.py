@@ -10,8 +10,8 @@ import pytest
 pytest.importorskip("sklearn", reason="the digits are scikit-learn's")
 
 from addercost.cli import run
-from addercost.report.saved import read_saved
-from addercost.report.training import TrainingRun
+from addercost.results.saved import read_saved
+from addercost.results.training import TrainingRun
 
 TWO_FEATURES = """
 import torch

@@ -24,7 +24,7 @@ FILES = ("log.csv", "log.json", "training.json", "predictions.csv")
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
-from addercost.report import files
+from addercost.results import files
 from addercost.train.run import Watch, train
 from addercost.train.settings import Optimizer, TrainSettings
 

@@ -11,13 +11,13 @@ import hashlib
 from importlib.resources import files
 from typing import Any
 
-from addercost import __version__
 from addercost.errors import AddercostError
-from addercost.report.document import Report
 from addercost.report.html.island import embedded
 from addercost.report.html.parts import Part, page_parts
-from addercost.report.saved import DATA_ID
 from addercost.report.text import printable
+from addercost.results.report import Report
+from addercost.results.saved import DATA_ID
+from addercost.version import __version__
 
 
 def to_page(report: Report) -> str:

@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from addercost.report.document import Report, Subject, network_name
 from addercost.report.html.figures import inline_svg
 from addercost.report.html.icicle import icicle_data
 from addercost.report.html.views import View, view_of
 from addercost.report.measured import measured_headline
-from addercost.report.measurements import Measurements
 from addercost.report.plots.style import Drawn, PlotOptions
 from addercost.report.profile_table import labels, profile_table
 from addercost.report.sections import Section, headline, report_sections
 from addercost.report.text import printable
+from addercost.results.measurements import Measurements
+from addercost.results.report import Report, Subject, network_name
 
 if TYPE_CHECKING:
     from markupsafe import Markup

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from addercost.report.document import LEAST_CHARGED, Subject
 from addercost.report.plots.palette import INK, SERIES
 from addercost.report.plots.style import (
     Drawn,
@@ -18,6 +17,7 @@ from addercost.report.plots.style import (
 )
 from addercost.report.tables import Column, Kind, Table
 from addercost.report.text import printable
+from addercost.results.report import LEAST_CHARGED, Subject
 from addercost.units import si
 
 

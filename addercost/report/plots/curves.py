@@ -9,7 +9,7 @@ from addercost.report.plots.palette import MARKERS, SERIES
 from addercost.report.plots.style import Drawn, PlotOptions, caption, in_style, new_figure
 from addercost.report.tables import Column, Kind, Table
 from addercost.report.text import printable
-from addercost.report.training import TrainingRun
+from addercost.results.training import TrainingRun
 
 _STYLES = ("-", "--", "-.", ":")
 

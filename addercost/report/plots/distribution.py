@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from addercost.report.measured import measured_table
-from addercost.report.measurements import Measurements
 from addercost.report.plots.palette import BLUE, INK, VERMILLION
 from addercost.report.plots.style import Drawn, PlotOptions, caption, in_style, new_figure, si_axis
 from addercost.report.text import printable, shortened
+from addercost.results.measurements import Measurements
 
 _MOST_DOTS = 400
 _LOG_FROM = 30

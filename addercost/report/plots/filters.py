@@ -8,7 +8,7 @@ from addercost.errors import ArgumentError
 from addercost.report.plots.style import Drawn, PlotOptions, caption, in_style, new_figure
 from addercost.report.tables import Column, Kind, Table
 from addercost.report.text import printable
-from addercost.report.training import TrainingRun
+from addercost.results.training import TrainingRun
 
 
 @in_style

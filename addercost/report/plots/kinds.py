@@ -8,9 +8,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from addercost.errors import ArgumentError, unknown_name
-from addercost.report.document import Subject
-from addercost.report.measurements import Measurements
-from addercost.report.training import TrainingRun, told_apart
+from addercost.results.measurements import Measurements
+from addercost.results.report import Subject
+from addercost.results.training import TrainingRun, told_apart
 
 if TYPE_CHECKING:
     from addercost.report.plots.style import Drawn, PlotOptions

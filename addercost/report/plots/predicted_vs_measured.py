@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from addercost.report.measured import measured_table
-from addercost.report.measurements import Measurements
 from addercost.report.plots.palette import INK, MARKERS, SERIES
 from addercost.report.plots.style import (
     Drawn,
@@ -14,6 +13,7 @@ from addercost.report.plots.style import (
     nothing_to_show,
     si_axis,
 )
+from addercost.results.measurements import Measurements
 
 
 @in_style

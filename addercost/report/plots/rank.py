@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from addercost.report.advantage_tables import rank_table
-from addercost.report.document import Ranked, Subject
 from addercost.report.plots.palette import BLUE, GREY, INK, VERMILLION
 from addercost.report.plots.style import (
     Drawn,
@@ -16,6 +15,7 @@ from addercost.report.plots.style import (
     nothing_to_show,
 )
 from addercost.report.text import printable
+from addercost.results.report import Ranked, Subject
 
 _ROW_INCHES = 0.14
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from addercost.report.document import Roofline
 from addercost.report.plots.palette import INK, MARKERS, SERIES
 from addercost.report.plots.style import (
     Drawn,
@@ -14,6 +13,7 @@ from addercost.report.plots.style import (
     si_axis,
 )
 from addercost.report.tables import Column, Kind, Table
+from addercost.results.report import Roofline
 from addercost.units import si
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from addercost.report.document import Sensitivity
 from addercost.report.plots.palette import BLUE, INK, ORANGE
 from addercost.report.plots.style import (
     Drawn,
@@ -14,6 +13,7 @@ from addercost.report.plots.style import (
 )
 from addercost.report.tables import Column, Kind, Table
 from addercost.report.text import printable, shortened
+from addercost.results.report import Sensitivity
 
 
 @in_style

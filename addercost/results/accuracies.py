@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from addercost.errors import DataError
-from addercost.report.plain import from_plain
-from addercost.trace.serialize import check_schema
+from addercost.results.plain import from_plain
+from addercost.results.trace import check_schema
 
 SCHEMA = "addercost/accuracies/1"
 RESULTS = Path(__file__).with_name("digits_accuracies.json")

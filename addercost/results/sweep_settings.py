@@ -8,12 +8,12 @@ import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from addercost import __version__
 from addercost.arithmetic import Arithmetic
 from addercost.cost.estimate import COST_MODELS
 from addercost.counts.conventions import convention_named
 from addercost.errors import ArgumentError, unknown_name
 from addercost.hardware import load_cpu, load_energy
+from addercost.version import __version__
 
 SCHEMA = "addercost/sweep/1"
 _CHUNK, _CHUNKS = 500, 30

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from addercost.trace.block_cache import BlockCache, KnownCall, Output
-from addercost.trace.fingerprint import UnreadableError, tensor_state
 from addercost.trace.op_info import known_op_info
 from addercost.trace.record import OpCall, TensorSpec
 from addercost.trace.recorder import Recorder
+from addercost.trace.reuse.cache import BlockCache, KnownCall, Output
+from addercost.trace.reuse.fingerprint import UnreadableError, tensor_state
 
 
 class TensorRecorder(Recorder):

@@ -22,9 +22,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from addercost.errors import DataError
-from addercost.measure.intervals import half_width, interleaved_ratio, median_interval
-from addercost.report.plain import from_plain, to_plain
-from addercost.trace.serialize import check_schema
+from addercost.results.intervals import half_width, interleaved_ratio, median_interval
+from addercost.results.plain import from_plain, to_plain
+from addercost.results.trace import check_schema
 
 SCHEMA = "addercost/measurements/1"
 NO_ESTIMATES = "no estimates beside the timings"

@@ -13,12 +13,12 @@ from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_flatten, tree_map
 
 from addercost.errors import AddercostError, TraceError
-from addercost.trace.block_cache import BlockCache
-from addercost.trace.blocks import Item, expanded, types_of
-from addercost.trace.fingerprint import Fingerprints
 from addercost.trace.modules import ModuleTree, replace_tensors, tracked, unchanged
 from addercost.trace.record import TensorSpec, Trace
-from addercost.trace.reuse import BlockRecorder, ClosedError
+from addercost.trace.reuse.blocks import Item, expanded, types_of
+from addercost.trace.reuse.cache import BlockCache
+from addercost.trace.reuse.fingerprint import Fingerprints
+from addercost.trace.reuse.recorder import BlockRecorder, ClosedError
 from addercost.trace.switches import countable_operators
 from addercost.trace.tracer import forward_error, input_specs, meta_substitute, versions, without_data
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from addercost.trace.blocks import Block, BlockUse, Item, relative, stripped
-from addercost.trace.fingerprint import Numbers
 from addercost.trace.record import OpCall, TensorSpec
+from addercost.trace.reuse.blocks import Block, BlockUse, Item, relative, stripped
+from addercost.trace.reuse.fingerprint import Numbers
 
 _MOST_BLOCKS = 8_000
 """Blocks kept between models. Past it all are forgotten, so that memory does not grow with a sweep."""

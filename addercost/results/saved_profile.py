@@ -12,8 +12,8 @@ from addercost.counts.conventions import convention_named
 from addercost.counts.model import LayerCounts, ModelCounts, UncountedOp
 from addercost.errors import AddercostError, DataError
 from addercost.report.profile import SCHEMA, Profile
+from addercost.results.trace import check_schema
 from addercost.trace.record import TensorSpec
-from addercost.trace.serialize import check_schema
 
 
 def profile_from_data(data: Any, source: str = "profile") -> Profile:

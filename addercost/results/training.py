@@ -21,8 +21,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from addercost.errors import DataError
-from addercost.report.plain import from_plain
-from addercost.trace.serialize import check_schema
+from addercost.results.plain import from_plain
+from addercost.results.trace import check_schema
 
 SCHEMA = "addercost/training/1"
 RECORD = "training.json"

@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from addercost.errors import DataError
-from addercost.report.document import SCHEMA as REPORT
-from addercost.report.document import Report, report_from_data
-from addercost.report.measurements import SCHEMA as MEASUREMENTS
-from addercost.report.measurements import Measurements, measurements_from_data
 from addercost.report.profile import SCHEMA as PROFILE
 from addercost.report.profile import Profile
-from addercost.report.saved_profile import profile_from_data
-from addercost.report.training import RECORD, TrainingRun, training_from_data
-from addercost.report.training import SCHEMA as TRAINING
+from addercost.results.measurements import SCHEMA as MEASUREMENTS
+from addercost.results.measurements import Measurements, measurements_from_data
+from addercost.results.report import SCHEMA as REPORT
+from addercost.results.report import Report, report_from_data
+from addercost.results.saved_profile import profile_from_data
+from addercost.results.trace import trace_from_data
+from addercost.results.training import RECORD, TrainingRun, training_from_data
+from addercost.results.training import SCHEMA as TRAINING
 from addercost.trace.record import SCHEMA as TRACE
 from addercost.trace.record import Trace
-from addercost.trace.serialize import trace_from_data
 
 Saved: TypeAlias = Trace | Profile | Report | Measurements | TrainingRun
 

@@ -15,7 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from addercost.trace.block_cache import (
+from addercost.trace.modules import ModuleTree, type_name
+from addercost.trace.op_info import OpInfo
+from addercost.trace.patterns import may_be_recognised
+from addercost.trace.record import ArgValue, OpCall
+from addercost.trace.reuse.blocks import Block, Item, OutsideError, stripped
+from addercost.trace.reuse.cache import (
     BlockCache,
     CallOf,
     KnownModule,
@@ -25,14 +30,9 @@ from addercost.trace.block_cache import (
     UseOf,
     told,
 )
-from addercost.trace.blocks import Block, Item, OutsideError, stripped
-from addercost.trace.fingerprint import Fingerprints, UnreadableError, frozen, own_state
-from addercost.trace.modules import ModuleTree, type_name
-from addercost.trace.op_info import OpInfo
-from addercost.trace.patterns import may_be_recognised
-from addercost.trace.record import ArgValue, OpCall
+from addercost.trace.reuse.fingerprint import Fingerprints, UnreadableError, frozen, own_state
+from addercost.trace.reuse.tensor_recorder import TensorRecorder
 from addercost.trace.shapes import FAST_SHAPES
-from addercost.trace.tensor_recorder import TensorRecorder
 
 # Asked at every call of every module.
 _dispatch_modes = torch._C._len_torch_dispatch_stack

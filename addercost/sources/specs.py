@@ -15,8 +15,8 @@ from torch import nn
 
 from addercost.arithmetic import Arithmetic, arithmetic_named
 from addercost.errors import ArgumentError, ModelError, unknown_name
+from addercost.sources.candidates import pick
 from addercost.trace.build import build, build_real, import_path
-from addercost.trace.candidates import pick
 from addercost.trace.inputs import ModelInputs, as_inputs
 
 SPEC_FORMS = (
@@ -79,7 +79,7 @@ def _one_image(shape: tuple[int, ...]) -> ModelInputs:
 
 
 def _from_torchvision(name: str) -> LoadedModel:
-    from addercost.trace.torchvision_models import image_shape, list_models, make_model
+    from addercost.sources.torchvision_models import image_shape, list_models, make_model
 
     if name not in list_models():
         raise unknown_name("torchvision model", name, list_models())
@@ -151,7 +151,7 @@ def _picked(module: ModuleType, name: str, where: str) -> tuple[nn.Module, Model
 def _from_export(file: Path) -> LoadedModel:
     if not file.is_file():
         raise ModelError(f"{file} does not exist", f"SPEC is one of {SPEC_FORMS}")
-    from addercost.trace.exported import load_exported
+    from addercost.sources.exported import load_exported
 
     model, inputs = load_exported(file)
     return LoadedModel(file.stem, model, inputs, None)

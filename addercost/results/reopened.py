@@ -9,9 +9,9 @@ from addercost.arithmetic import Arithmetic
 from addercost.cost.estimate import estimate
 from addercost.errors import ArgumentError, DataError
 from addercost.hardware import load_cpu
-from addercost.report.document import Report, arithmetic_of
 from addercost.report.profile import Profile
-from addercost.report.saved import read_saved
+from addercost.results.report import Report, arithmetic_of
+from addercost.results.saved import read_saved
 
 _HEAD_CHARACTERS = 400
 

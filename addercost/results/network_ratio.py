@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from addercost.measure.intervals import Verdict, verdict
-from addercost.report.measurements import MeasuredRow, Measurements
+from addercost.results.intervals import Verdict, verdict
+from addercost.results.measurements import MeasuredRow, Measurements
 
 if TYPE_CHECKING:
     import numpy as np
