@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from addercost.counts.call_work import rule_for
 from addercost.trace.backward import BACKWARD, GradientPaths, Idle, start_backward
 from addercost.trace.modules import CallStack
 from addercost.trace.op_info import OpInfo, known_op_info
@@ -63,7 +64,8 @@ class Recorder(PlainCalls, TorchDispatchMode):
         out = fast(*args, **kwargs) if fast is not None else NotImplemented
         if out is NotImplemented:
             info = known_op_info(func)
-            if info.decomposition is not None:
+            # A rule may have been registered since the operator was first seen.
+            if info.decomposition is not None and rule_for(info.op.rpartition(".")[0], info.tags) is None:
                 out = self._taken_apart(info, args, kwargs)
                 if out is not NotImplemented:
                     return out

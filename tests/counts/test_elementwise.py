@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from addercost.counts.call_work import rule_for
+from addercost.counts.registry import RULES
 from addercost.counts.rules.elementwise import ELEMENTWISE, GELU, GELU_BACKWARD
-from addercost.counts.work import RULES
 from tests.counts.oracle import counted, traced
 from tests.counts.scalar import Number, plain, transcendental
 from tests.counts.scalar import sqrt as counted_sqrt
