@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from addercost.arithmetic import Arithmetic
 from addercost.errors import ArgumentError, DataError, unknown_name
-from addercost.report.profile import Profile
+from addercost.report.profile import ShownProfile
 from addercost.trace.record import Trace
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def profile(
     energy: Sequence[str] = (),
     memories: Sequence[str] = (),
     hardware_path: Path | None = None,
-) -> Profile:
+) -> ShownProfile:
     """Counts every layer of one forward and estimates it on each processor by each cost model.
 
     model: a module, a trace, or a SPEC of the command line. args, kwargs: the forward's inputs, on any
@@ -65,7 +65,7 @@ def profile(
         for cost_model in cost_models
     )
     energies = (estimate_energy(counts, load_energy(name, hardware_path), memories) for name in energy)
-    return Profile(counts, tuple(costs), keep_first_last, tuple(energies))
+    return ShownProfile(counts, tuple(costs), keep_first_last, tuple(energies))
 
 
 def measure_model(

@@ -21,7 +21,7 @@ from addercost.cli.progress import progress
 from addercost.errors import ArgumentError, CheckFailedError
 
 if TYPE_CHECKING:
-    from addercost.report.profile import Profile
+    from addercost.results.profile import Profile
 
 
 class CheckFormat(StrEnum):

@@ -21,7 +21,7 @@ from addercost.cli.progress import progress
 
 if TYPE_CHECKING:
     from addercost.report.diff import ProfileDiff
-    from addercost.report.profile import Profile
+    from addercost.results.profile import Profile
 
 
 class DiffFormat(StrEnum):

@@ -147,7 +147,7 @@ def _refuse_for_profiles(spec: str) -> None:
 
 
 def _require_complete(result: object) -> None:
-    from addercost.report.profile import Profile
+    from addercost.results.profile import Profile
 
     assert isinstance(result, Profile)
     if not result.counts.complete:

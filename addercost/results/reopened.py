@@ -9,7 +9,7 @@ from addercost.arithmetic import Arithmetic
 from addercost.cost.estimate import estimate
 from addercost.errors import ArgumentError, DataError
 from addercost.hardware import load_cpu
-from addercost.report.profile import Profile
+from addercost.results.profile import Profile
 from addercost.results.report import Report, arithmetic_of
 from addercost.results.saved import read_saved
 

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from addercost.errors import DataError
-from addercost.report.profile import SCHEMA as PROFILE
-from addercost.report.profile import Profile
 from addercost.results.measurements import SCHEMA as MEASUREMENTS
 from addercost.results.measurements import Measurements, measurements_from_data
+from addercost.results.profile import SCHEMA as PROFILE
+from addercost.results.profile import Profile, profile_from_data
 from addercost.results.report import SCHEMA as REPORT
 from addercost.results.report import Report, report_from_data
-from addercost.results.saved_profile import profile_from_data
 from addercost.results.trace import trace_from_data
 from addercost.results.training import RECORD, TrainingRun, training_from_data
 from addercost.results.training import SCHEMA as TRAINING
