@@ -130,7 +130,7 @@ def trace_spec(
             )
         return load_trace(Path(spec))
     from addercost.sources.specs import load_model
-    from addercost.trace.build import import_path, user_output
+    from addercost.sources.build import import_path, user_output
     from addercost.trace.inputs import ModelInputs, missing_inputs
 
     loaded = load_model(spec)

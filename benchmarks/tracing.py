@@ -154,7 +154,7 @@ def measure(tool: str, model_name: str, batch: int, repeats: int = REPEATS) -> d
     import torch
 
     from addercost.sources.torchvision_models import make_model
-    from addercost.trace.build import DataFree
+    from addercost.sources.build import DataFree
 
     warnings.simplefilter("ignore")
     chosen = TOOLS[tool]
@@ -219,7 +219,7 @@ def by_rules(model_name: str, batch: int) -> dict[str, float]:
 
     from addercost.counts.reconcile import reconcile
     from addercost.sources.torchvision_models import make_model
-    from addercost.trace.build import DataFree
+    from addercost.sources.build import DataFree
     from addercost.trace.tracer import trace
 
     with DataFree():

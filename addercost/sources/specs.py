@@ -16,7 +16,7 @@ from torch import nn
 from addercost.arithmetic import Arithmetic, arithmetic_named
 from addercost.errors import ArgumentError, ModelError, unknown_name
 from addercost.sources.candidates import pick
-from addercost.trace.build import build, build_real, import_path
+from addercost.sources.build import build, build_real, import_path
 from addercost.trace.inputs import ModelInputs, as_inputs
 
 SPEC_FORMS = (

@@ -7,7 +7,7 @@ from addercost.results.sweep_settings import SweepSettings
 from addercost.sweep.block_counts import BlockCounters
 from addercost.sweep.space import Architecture
 from addercost.sweep.tally import ArchitectureTally, Tally
-from addercost.trace.build import build, user_output
+from addercost.sources.build import build, user_output
 from addercost.trace.reuse.blocks import Item
 from addercost.trace.reuse.cache import BlockCache
 from addercost.trace.reuse.tracer import trace_blocks

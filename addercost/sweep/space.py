@@ -258,7 +258,7 @@ def _shape(spec: str, batch: int) -> tuple[int, ...]:
 
 
 def _from_file(source: SpaceSource) -> Any:
-    from addercost.trace.build import import_path, user_output
+    from addercost.sources.build import import_path, user_output
 
     module = ModuleType("_addercost_space")
     module.__file__ = source.spec

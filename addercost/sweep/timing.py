@@ -18,7 +18,7 @@ from addercost.results.intervals import median_interval
 from addercost.sweep.architecture import described
 from addercost.sweep.measured import ArchitectureTimes, ForwardTime, MeasureSettings
 from addercost.sweep.space import Architecture
-from addercost.trace.build import build_real
+from addercost.sources.build import build_real
 from addercost.trace.tracer import with_values
 
 
