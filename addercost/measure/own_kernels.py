@@ -174,13 +174,13 @@ def images(case: LayerCase, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor, Geome
 def _halide_mac(case: LayerCase, place: Place) -> Call:
     require_kernels("halide")
     try:
-        from addercost.kernels.cpu import run
+        from addercost.kernels.cpu.dense import convolution as dense
     except ImportError as error:
         raise UnsupportedError(f"no halide kernel here: {error}") from None
     x, w, geometry = images(case, *tensors(case, place, torch.float32))
-    if not run.supports("mac", x, w):
+    if not dense.supports("mac", x, w):
         raise UnsupportedError("a tensor is larger than the kernel can address")
-    return partial(run.convolve, "mac", x, w, geometry)
+    return partial(dense.convolve, "mac", x, w, geometry)
 
 
 def _adder_u8(case: LayerCase, place: Place) -> Call:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from addercost.errors import DataError, OutputError
-from addercost.measure.environment import MAY_DIFFER, differences
+from addercost.results.environment import MAY_DIFFER, differences
 from addercost.results.files import write_file
 from addercost.results.measurements import (
     FailedRow,

@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from addercost.errors import ModelError
+
 if TYPE_CHECKING:
     from torch import nn
 
-    from addercost.report.profile import Profile
+    from addercost.results.profile import Profile
     from addercost.trace.inputs import ModelInputs
     from addercost.trace.record import Trace
+
+
+class NoSuchModelError(ModelError):
+    """Nothing is under that SPEC. A kind raises it; who asked adds the forms a SPEC can have as the hint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +79,21 @@ def _no_completions(incomplete: str) -> Iterable[str]:
 
 @dataclass(frozen=True, slots=True)
 class SpecKind:
-    """One kind of SPEC. Making and registering a record imports nothing heavy; its functions do when called.
+    """One kind of SPEC. Making such a record imports nothing heavy; its functions do so when they are called.
 
     name: unique; "zoo". form: how such a SPEC is written, by example; "zoo:lenet5-bn[:adder]".
     summary: the line that help texts show beside the form.
-    recognises: whether a SPEC is of this kind, by its text and, where that does not decide, by a look at the
-    file. The first kind that does takes it.
+    recognises: whether a SPEC is of this kind, by its text and, where that does not decide, by the file it
+    names. The first kind that recognises a SPEC takes it.
 
     A kind has at least one of three functions:
     load_model: the model, its weights without memory.
-    load_trace: the trace, for what holds one in place of a model.
-    load_profile: the profile, for what is already counted.
+    load_trace: the trace, where a SPEC names one in place of a model.
+    load_profile: the profile, where a SPEC names what is already counted.
 
-    complete: SPECs of this kind that begin with a text, for the shell. suffixes: of the files that are of this
-    kind, which the shell offers. catalogue: its models, where they can be listed.
+    complete: the SPECs of this kind that begin with a text, for the shell. suffixes: of the files of this kind,
+    which the shell offers too. catalogue: the models of this kind, where they can be listed; a catalogue makes
+    `name:PATTERN` a space of `addercost sweep`.
     """
 
     name: str

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from addercost.errors import ArgumentError, unknown_name
-from addercost.measure.environment import differences
 from addercost.report.tables import Column, Kind, Table
+from addercost.results.environment import differences
 from addercost.sweep.query import SweepData
 
 _AT = {"cycles": "cpu", "seconds": "cpu", "energy_j": "energy"}

@@ -15,8 +15,8 @@ from addercost.counts.model import UncountedOp
 from addercost.errors import ArgumentError
 from addercost.report.budget import check, github_annotations, parse_limit, verdict
 from addercost.report.diff import Change, diff_profiles, diff_tables
-from addercost.report.profile import Profile
 from addercost.report.tables import AtLeast
+from addercost.results.profile import Profile
 
 
 def test_added_removed_changed() -> None:

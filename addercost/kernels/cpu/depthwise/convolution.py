@@ -9,12 +9,12 @@ from functools import lru_cache, partial
 import torch
 from torch import Tensor
 
-from addercost.kernels.cpu.depthwise_pixels import across_channels
-from addercost.kernels.cpu.depthwise_rows import along_rows
-from addercost.kernels.cpu.depthwise_terms import SHORT_TAPS, Term, term
-from addercost.kernels.cpu.depthwise_tile import NUMBERS, Loop
-from addercost.kernels.cpu.depthwise_weights import laid
-from addercost.kernels.cpu.plan import vector_bytes
+from addercost.kernels.cpu.depthwise.pixels import across_channels
+from addercost.kernels.cpu.depthwise.rows import along_rows
+from addercost.kernels.cpu.depthwise.terms import SHORT_TAPS, Term, term
+from addercost.kernels.cpu.depthwise.tile import NUMBERS, Loop
+from addercost.kernels.cpu.depthwise.weights import laid
+from addercost.kernels.cpu.processor import vector_bytes
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.problem import Geometry
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import halide as hl
 
-from addercost.kernels.cpu.interleave import interleaved
-from addercost.kernels.cpu.kernel_class import KernelClass
-from addercost.kernels.cpu.sites import Site
+from addercost.kernels.cpu.dense.interleave import interleaved
+from addercost.kernels.cpu.dense.kernel_class import KernelClass
+from addercost.kernels.cpu.dense.sites import Site
 
 PARAMETERS = (
     "stride_y",

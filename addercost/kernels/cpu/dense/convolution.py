@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from addercost.kernels.cpu import depthwise
-from addercost.kernels.cpu.buffers import Launch, View
-from addercost.kernels.cpu.extents import Extents
-from addercost.kernels.cpu.kernel_class import KernelClass
-from addercost.kernels.cpu.partition import partition
-from addercost.kernels.cpu.pipeline import compile_kernel
-from addercost.kernels.cpu.plan import choose_class, enough_tasks
-from addercost.kernels.cpu.sites import SITES
+from addercost.kernels.cpu.dense.buffers import Launch, View
+from addercost.kernels.cpu.dense.extents import Extents
+from addercost.kernels.cpu.dense.kernel_class import KernelClass
+from addercost.kernels.cpu.dense.partition import partition
+from addercost.kernels.cpu.dense.pipeline import compile_kernel
+from addercost.kernels.cpu.dense.plan import choose_class, enough_tasks
+from addercost.kernels.cpu.dense.sites import SITES
+from addercost.kernels.cpu.depthwise import convolution as depthwise
 from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.signs import whole_blocks
 

@@ -10,7 +10,15 @@ import ctypes
 from functools import cache
 from typing import Any
 
-from addercost.kernels.cpu.native import at, counted_loop, iota, lanes_below, loaded, native_function, splat
+from addercost.kernels.cpu.ir.native import (
+    at,
+    counted_loop,
+    iota,
+    lanes_below,
+    loaded,
+    native_function,
+    splat,
+)
 from addercost.kernels.signs import WORD
 
 NUMBERS = (

@@ -8,10 +8,10 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from addercost.kernels.cpu import depthwise
-from addercost.kernels.cpu.bordered import Bordered, plan_bordered
-from addercost.kernels.cpu.buffers import Launch, View
-from addercost.kernels.cpu.signs import Packing, pack_signs, packable, plan_packing
+from addercost.kernels.cpu.binary.packing import Packing, pack_signs, packable, plan_packing
+from addercost.kernels.cpu.dense.bordered import Bordered, plan_bordered
+from addercost.kernels.cpu.dense.buffers import Launch, View
+from addercost.kernels.cpu.depthwise import convolution as depthwise
 from addercost.kernels.problem import Geometry
 from addercost.kernels.signs import whole_blocks, words_of
 

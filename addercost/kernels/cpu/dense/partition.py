@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from addercost.kernels.cpu.extents import Extents, rounded
-from addercost.kernels.cpu.kernel_class import KernelClass
-from addercost.kernels.cpu.sites import SITES
+from addercost.kernels.cpu.dense.extents import Extents, rounded
+from addercost.kernels.cpu.dense.kernel_class import KernelClass
+from addercost.kernels.cpu.dense.sites import SITES
 
 SCRATCH_BYTES = 256 << 10
 """Aim for one strip of input: with a block of weights it should stay in a core's second-level cache."""

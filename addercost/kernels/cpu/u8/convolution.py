@@ -12,10 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from addercost.kernels.cpu import depthwise
-from addercost.kernels.cpu.bordered import Bordered, plan_bordered
-from addercost.kernels.cpu.buffers import Launch, View, filled
-from addercost.kernels.cpu.byte_loops import (
+from addercost.kernels.cpu.dense.bordered import Bordered, plan_bordered
+from addercost.kernels.cpu.dense.buffers import Launch, View, filled
+from addercost.kernels.cpu.dense.sites import SITES
+from addercost.kernels.cpu.depthwise import convolution as depthwise
+from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
+from addercost.kernels.cpu.u8.loops import (
     FLOATS,
     RUN_NUMBERS,
     TURN_NUMBERS,
@@ -26,8 +28,6 @@ from addercost.kernels.cpu.byte_loops import (
     quantize,
     turn,
 )
-from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
-from addercost.kernels.cpu.sites import SITES
 from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.signs import pack_factors
 

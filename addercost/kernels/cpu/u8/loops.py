@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from addercost.kernels.codes import LEVELS
-from addercost.kernels.cpu.native import (
+from addercost.kernels.cpu.ir.native import (
     at,
     counted_loop,
     iota,

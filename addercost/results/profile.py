@@ -1,8 +1,13 @@
-"""A profile read back from the JSON it was saved as: the round trip is the identity."""
+"""A profile: what the layers of a model count and are estimated to cost; its JSON document, both ways.
+
+Reading what was written gives an equal profile.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from addercost.arithmetic import Arithmetic, OpClass, OpCounts
@@ -11,9 +16,108 @@ from addercost.cost.estimate import LayerEstimate, MissingFigure, ModelCost
 from addercost.counts.conventions import convention_named
 from addercost.counts.model import LayerCounts, ModelCounts, UncountedOp
 from addercost.errors import AddercostError, DataError
-from addercost.report.profile import SCHEMA, Profile
 from addercost.results.trace import check_schema
 from addercost.trace.record import TensorSpec
+
+SCHEMA = "addercost/profile/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Counts and estimates of the same layers in order: a cost per processor and model, energies."""
+
+    counts: ModelCounts
+    costs: tuple[ModelCost, ...] = ()
+    keep_first_last: bool = False
+    energies: tuple[ModelEnergy, ...] = ()
+
+    @property
+    def estimates(self) -> tuple[ModelCost | ModelEnergy, ...]:
+        return (*self.costs, *self.energies)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The documented JSON document as plain data."""
+        counts = self.counts
+        return {
+            "schema": SCHEMA,
+            "model": counts.model,
+            "convention": counts.convention.name,
+            "mac_sites": counts.mac_sites,
+            "arithmetic": counts.arithmetic.value if counts.arithmetic else None,
+            "what_if": list(counts.what_if),
+            "keep_first_last": self.keep_first_last,
+            "tracer": counts.tracer,
+            "complete": counts.complete,
+            "uncounted": [
+                {"op": item.op, "calls": item.calls, "paths": list(item.paths)} for item in counts.uncounted
+            ],
+            "inputs": [{"shape": list(spec.shape), "dtype": spec.dtype} for spec in counts.inputs],
+            "parameters": counts.parameters,
+            "unused_parameters": counts.unused_parameters,
+            "notes": list(counts.notes),
+            "totals": counts.total.by_class(),
+            "totals_by_format": counts.total.by_format(),
+            "layers": [_layer_to_data(layer) for layer in counts.layers],
+            "cost": [_cost_to_data(cost) for cost in self.costs],
+            "energy": [_energy_to_data(energy) for energy in self.energies],
+        }
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
+
+
+def _layer_to_data(layer: LayerCounts) -> dict[str, Any]:
+    return {
+        "path": layer.path,
+        "type": layer.type,
+        "op": layer.op,
+        "ops": dict(layer.ops),
+        "output_shape": list(layer.output_shape),
+        "parameters": layer.parameters,
+        "mac_sites": layer.mac_sites,
+        "arithmetic": layer.arithmetic.value if layer.arithmetic else None,
+        "bytes_read": layer.bytes_read,
+        "bytes_written": layer.bytes_written,
+        "counts": layer.counts.by_class(),
+        "counts_by_format": layer.counts.by_format(),
+    }
+
+
+def _energy_to_data(energy: ModelEnergy) -> dict[str, Any]:
+    return {
+        "hardware": energy.hardware,
+        "total_j": energy.total_j,
+        "arithmetic_j": energy.arithmetic_j,
+        "complete": energy.complete,
+        "missing": [{"figure": item.figure, "count": item.count} for item in energy.missing],
+        "assumptions": list(energy.assumptions),
+        "layers": [
+            {
+                "path": layer.path,
+                "arithmetic_j": layer.arithmetic_j,
+                "memory_j": dict(layer.memory_j),
+                "complete": layer.complete,
+            }
+            for layer in energy.layers
+        ],
+    }
+
+
+def _cost_to_data(cost: ModelCost) -> dict[str, Any]:
+    return {
+        "hardware": cost.hardware,
+        "model": cost.model,
+        "lowering": cost.lowering,
+        "cycles": cost.cycles,
+        "seconds": cost.seconds,
+        "complete": cost.complete,
+        "missing": [{"figure": item.figure, "count": item.count} for item in cost.missing],
+        "assumptions": list(cost.assumptions),
+        "layers": [
+            {"path": layer.path, "cycles": layer.cycles, "bound": layer.bound, "complete": layer.complete}
+            for layer in cost.layers
+        ],
+    }
 
 
 def profile_from_data(data: Any, source: str = "profile") -> Profile:

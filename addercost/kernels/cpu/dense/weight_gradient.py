@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from addercost.kernels.cpu.buffers import View
-from addercost.kernels.cpu.plan import choose_class
-from addercost.kernels.cpu.run import extents_of, grouped, launch_of, parameters_of
+from addercost.kernels.cpu.dense.buffers import View
+from addercost.kernels.cpu.dense.convolution import extents_of, grouped, launch_of, parameters_of
+from addercost.kernels.cpu.dense.plan import choose_class
 from addercost.kernels.problem import Geometry
 
 SITE = "adder_weight_gradient_sign"

@@ -11,8 +11,8 @@ import ctypes
 import re
 from typing import Any, NamedTuple
 
-from addercost.kernels.cpu.depthwise_terms import Term
-from addercost.kernels.cpu.native import at, counted_loop, loaded, native_function, splat_of
+from addercost.kernels.cpu.depthwise.terms import Term
+from addercost.kernels.cpu.ir.native import at, counted_loop, loaded, native_function, splat_of
 
 NUMBERS = (
     *(

@@ -8,8 +8,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from addercost.kernels.cpu.depthwise_terms import Term, term
-from addercost.kernels.cpu.depthwise_tile import (
+from addercost.kernels.cpu.depthwise.terms import Term, term
+from addercost.kernels.cpu.depthwise.tile import (
     Loop,
     added,
     cleared,
@@ -20,7 +20,7 @@ from addercost.kernels.cpu.depthwise_tile import (
     short,
     watched,
 )
-from addercost.kernels.cpu.native import at, counted_loop, lanes_below, splat, splat_of
+from addercost.kernels.cpu.ir.native import at, counted_loop, lanes_below, splat, splat_of
 
 
 @cache

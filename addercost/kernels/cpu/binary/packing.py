@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from addercost.kernels.cpu.buffers import filled
+from addercost.kernels.cpu.binary.loops import NUMBERS, pack_pixels, pack_rows, pack_runs
+from addercost.kernels.cpu.dense.buffers import filled
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
-from addercost.kernels.cpu.sign_loops import NUMBERS, pack_pixels, pack_rows, pack_runs
 from addercost.kernels.signs import WORD, words_of
 
 _LANES = (64, 16)

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from addercost.kernels.cpu.depthwise_terms import IR_TYPES
-from addercost.kernels.cpu.native import at, counted_loop, loaded, native_function
+from addercost.kernels.cpu.depthwise.terms import IR_TYPES
+from addercost.kernels.cpu.ir.native import at, counted_loop, loaded, native_function
 
 _NUMBERS = ("channels", "taps", "by_channel", "by_tap", "to_channel", "to_tap")
 

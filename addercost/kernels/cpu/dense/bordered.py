@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import torch
 
-from addercost.kernels.cpu.buffers import Launch, View
-from addercost.kernels.cpu.extents import Extents
-from addercost.kernels.cpu.kernel_class import KernelClass
-from addercost.kernels.cpu.plan import choose_class
-from addercost.kernels.cpu.run import launch_of, parameters_of
+from addercost.kernels.cpu.dense.buffers import Launch, View
+from addercost.kernels.cpu.dense.convolution import launch_of, parameters_of
+from addercost.kernels.cpu.dense.extents import Extents
+from addercost.kernels.cpu.dense.kernel_class import KernelClass
+from addercost.kernels.cpu.dense.plan import choose_class
 from addercost.kernels.problem import Geometry
 
 

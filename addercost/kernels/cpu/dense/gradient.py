@@ -10,10 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from addercost.kernels.cpu import depthwise
-from addercost.kernels.cpu.buffers import Launch, View
-from addercost.kernels.cpu.plan import choose_class
-from addercost.kernels.cpu.run import (
+from addercost.kernels.cpu.dense.buffers import Launch, View
+from addercost.kernels.cpu.dense.convolution import (
     extents_of,
     grouped,
     is_channels_last,
@@ -21,6 +19,8 @@ from addercost.kernels.cpu.run import (
     parameters_of,
     readable,
 )
+from addercost.kernels.cpu.dense.plan import choose_class
+from addercost.kernels.cpu.depthwise import convolution as depthwise
 from addercost.kernels.problem import Geometry, empty_output, output_layout
 from addercost.kernels.signs import FILTER_BLOCK
 

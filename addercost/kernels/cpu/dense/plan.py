@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 
-import halide as hl
-
-from addercost.kernels.cpu.extents import Extents, rounded
-from addercost.kernels.cpu.kernel_class import KernelClass
-from addercost.kernels.cpu.partition import image_fits, keeps_scratch
-from addercost.kernels.cpu.sites import SITES
+from addercost.kernels.cpu.dense.extents import Extents, rounded
+from addercost.kernels.cpu.dense.kernel_class import KernelClass
+from addercost.kernels.cpu.dense.partition import image_fits, keeps_scratch
+from addercost.kernels.cpu.dense.sites import SITES
+from addercost.kernels.cpu.processor import vector_bytes
 
 _PIXELS_WIDE = {2: (8, 7, 10, 12, 5, 3, 1, 4), 3: (8, 7, 1, 4), 1: (8, 7, 10, 14, 12, 16, 6, 5, 3, 1, 4)}
 _PIXELS_NARROW = {2: (4, 5, 6, 1), 3: (4, 1), 1: (6, 8, 10, 1, 4)}
@@ -30,12 +28,6 @@ _FEW_FILTERS = 8
 _FILTERS_ACROSS = 8
 _FILTERS_ALONG_PLANES = (16, 12, 8)
 _TILE_FILTERS = (1, 2, 4, 6, 8)
-
-
-@cache
-def vector_bytes() -> int:
-    """Bytes in this machine's vector register."""
-    return int(hl.get_host_target().natural_vector_size(hl.UInt(8)))
 
 
 def choose_class(

@@ -15,10 +15,10 @@ from typing import Any
 
 import halide as hl
 
-from addercost.kernels.cpu.algorithm import Algorithm
-from addercost.kernels.cpu.interleave import schedule_interleaved
-from addercost.kernels.cpu.kernel_class import KernelClass
-from addercost.kernels.cpu.sites import SITES
+from addercost.kernels.cpu.dense.algorithm import Algorithm
+from addercost.kernels.cpu.dense.interleave import schedule_interleaved
+from addercost.kernels.cpu.dense.kernel_class import KernelClass
+from addercost.kernels.cpu.dense.sites import SITES
 
 Guard, Whole = hl.TailStrategy.GuardWithIf, hl.TailStrategy.RoundUp
 
