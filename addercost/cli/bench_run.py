@@ -27,6 +27,7 @@ from addercost.cli.options import (
     time_limit_option,
 )
 from addercost.cli.progress import progress
+from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
     from addercost.results.measurements import Measurements
 
 
-@click.command(short_help="Time every layer of SPEC, or shapes named with --conv.")
-@click.argument("spec", required=False)
+@click.command(cls=SpecCommand, short_help="Time every layer of SPEC, or shapes named with --conv.")
+@spec_argument("spec", required=False)
 @click.option(
     "--conv",
     "convs",

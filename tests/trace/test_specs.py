@@ -17,7 +17,7 @@ from addercost.counts.model import count
 from addercost.errors import ModelError
 from addercost.measure.devices.process_memory import peak_resident_bytes
 from addercost.models.zoo import ZOO
-from addercost.sources.specs import load_model
+from addercost.sources.loading import load_model
 from addercost.trace.inputs import ModelInputs, expected_input, parse_inputs
 
 HEAD = "import torch\nfrom torch import nn\n"
