@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from addercost.layers.convert import convert
     from addercost.measure.session import BenchSettings
     from addercost.report.comparison import compare
+    from addercost.sources.kind import LoadedModel, SpecKind
+    from addercost.trace.inputs import ModelInputs
 
 _HOMES = {
     "AddercostError": "addercost.errors",
@@ -32,10 +34,13 @@ _HOMES = {
     "convert": "addercost.layers.convert",
     "count": "addercost.counts.model",
     "estimate": "addercost.cost.estimate",
+    "LoadedModel": "addercost.sources.kind",
     "load_model": "addercost.api",
     "measure_model": "addercost.api",
     "BenchSettings": "addercost.measure.session",
+    "ModelInputs": "addercost.trace.inputs",
     "profile": "addercost.api",
+    "SpecKind": "addercost.sources.kind",
     "trace_model": "addercost.api",
     "train_model": "addercost.api",
 }
@@ -44,8 +49,11 @@ __all__ = [
     "AddercostError",
     "Arithmetic",
     "BenchSettings",
+    "LoadedModel",
+    "ModelInputs",
     "OpClass",
     "OpCounts",
+    "SpecKind",
     "compare",
     "convert",
     "count",
