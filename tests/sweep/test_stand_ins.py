@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from addercost.results.sweep_settings import SweepSettings
 from addercost.sweep.architecture import Examiner
 from addercost.sweep.space import Architecture
-from addercost.trace.reuse.cache import BlockCache
-from addercost.trace.reuse.tracer import trace_blocks
+from addercost.trace.reuse.tracer import BlockCache, trace_blocks
 from addercost.trace.tracer import trace
 
 
