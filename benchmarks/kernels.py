@@ -33,15 +33,18 @@ from torch import Tensor
 
 from addercost.arithmetic import Arithmetic
 from addercost.kernels import dispatch
-from addercost.kernels.cpu import binary, depthwise, run, u8
+from addercost.kernels.cpu.binary import convolution as binary
+from addercost.kernels.cpu.dense import convolution as dense
+from addercost.kernels.cpu.depthwise import convolution as depthwise
 from addercost.kernels.cpu.limits import limit_sites_per_second
+from addercost.kernels.cpu.u8 import convolution as u8
 from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.signs import pack_factors, pack_filters
 from addercost.layers import AdderConv2d
 from addercost.layers.ops import adder as adder_ops
 from addercost.layers.ops import binary as binary_ops
-from addercost.measure.host import cpu_model
-from addercost.measure.process_memory import keep_freed_memory, peak_bytes
+from addercost.measure.devices.process_memory import keep_freed_memory, peak_bytes
+from addercost.measure.host.processor import cpu_model
 from addercost.models.zoo import ZOO
 from benchmarks.kernel_layers import DEPTHWISE, RESNET, SMALL, Layer, broadcast, unfold_cdist
 from benchmarks.kernel_targets import Row, summary
@@ -91,8 +94,8 @@ def contenders(layer: Layer, channels_last: bool) -> dict[str, Callable[[], obje
     moved_u8 = torch.randn((x.numel() + 4 * grad.numel()) // 8)
     target_u8 = torch.empty_like(moved_u8)
     calls: dict[str, Callable[[], object]] = {
-        "adder": lambda: run.convolve("adder", x, w, geometry),
-        "mac": lambda: run.convolve("mac", x, w, geometry),
+        "adder": lambda: dense.convolve("adder", x, w, geometry),
+        "mac": lambda: dense.convolve("mac", x, w, geometry),
         "torch conv2d": lambda: F.conv2d(x, w, None, layer.stride, layer.padding, 1, groups),
         "adder u8": lambda: u8.convolve(codes, weight_codes, geometry),
         "binary packed": lambda: binary_ops.conv2d_packed(x, *packed),
@@ -213,7 +216,7 @@ def bench_start() -> Row:
     """Seconds of processor time to compile each class that ResNet-50's adder layers need, batch 1, 224 × 224,
     and microseconds that a call of a one-element layer costs."""
     spent: list[float] = []
-    compile_kernel = run.compile_kernel
+    compile_kernel = dense.compile_kernel
 
     def timed_compile(kernel: Any) -> Any:
         start = time.process_time()
@@ -223,14 +226,14 @@ def bench_start() -> Row:
 
     resnet = ZOO["resnet50"]
     model = resnet.build(Arithmetic.ADDER).eval()
-    run.compiled.cache_clear()
-    run._plan.cache_clear()
-    run.compile_kernel = timed_compile
+    dense.compiled.cache_clear()
+    dense._plan.cache_clear()
+    dense.compile_kernel = timed_compile
     try:
         with torch.no_grad():
             model(torch.randn(resnet.input_shape))
     finally:
-        run.compile_kernel = compile_kernel
+        dense.compile_kernel = compile_kernel
     x, w = torch.randn(1, 1, 1, 1), torch.randn(1, 1, 1, 1)
     layer = AdderConv2d(1, 1, 1)
 
@@ -240,7 +243,7 @@ def bench_start() -> Row:
     with torch.no_grad():
         calls = {
             "torch conv2d": microseconds(lambda: F.conv2d(x, w)),
-            "kernel": microseconds(lambda: run.convolve("adder", x, w, Geometry())),
+            "kernel": microseconds(lambda: dense.convolve("adder", x, w, Geometry())),
             "layer": microseconds(lambda: layer(x)),
         }
     return {"seconds": spent, "call_us": calls}
@@ -256,7 +259,7 @@ def bench_cores(layer: Layer, rounds: int) -> Row:
             seconds = {}
             for threads in (1, 2):
                 torch.set_num_threads(threads)
-                seconds[threads] = timed(lambda: run.convolve("adder", x, w, layer.geometry))
+                seconds[threads] = timed(lambda: dense.convolve("adder", x, w, layer.geometry))
             ratios.append(seconds[1] / seconds[2])
     finally:
         torch.set_num_threads(before)

@@ -20,17 +20,18 @@ from addercost.cli.options import (
     was_given,
 )
 from addercost.cli.progress import progress
+from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError, CheckFailedError
 
 if TYPE_CHECKING:
-    from addercost.report.profile import Profile
+    from addercost.results.profile import Profile
 
 
 _GITHUB = "github"
 
 
-@click.command()
-@click.argument("spec")
+@click.command(cls=SpecCommand)
+@spec_argument("spec")
 @click.option(
     "--max",
     "limits",
@@ -96,11 +97,13 @@ def _profile(
     cpus: tuple[str, ...],
     quiet: bool,
 ) -> Profile:
-    from addercost.results.reopened import holds_profile, reopen_profile
+    from addercost.sources.kind import ProfileRequest
+    from addercost.sources.registry import kind_of
 
-    if holds_profile(spec):
+    load_profile = kind_of(spec).load_profile
+    if load_profile is not None:
         counted_by = convention if was_given("convention") else None
-        return reopen_profile(spec, counted_by, arithmetic, cpus)
+        return load_profile(spec, ProfileRequest(counted_by, arithmetic, cpus))
     from addercost.api import profile, trace_spec
 
     with progress(f"tracing {spec}", quiet):

@@ -10,8 +10,8 @@ from addercost.cli.options import parsed_inputs
 from addercost.cli.progress import progress
 from addercost.errors import AddercostError, ArgumentError
 from addercost.report.assemble import Wanted, subject_from_profiles, subject_from_trace
-from addercost.report.profile import Profile
 from addercost.results.measurements import Measurements
+from addercost.results.profile import Profile
 from addercost.results.report import Report, Subject
 from addercost.results.saved import is_saved, read_saved
 from addercost.results.training import TrainingRun

@@ -24,11 +24,12 @@ from addercost.cli.options import (
     was_given,
     what_ifs_option,
 )
+from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.report.formats import ReportFormat
 
 
-@click.command()
-@click.argument("specs", nargs=-1, required=True, metavar="SPEC|FILE...")
+@click.command(cls=SpecCommand)
+@spec_argument("specs", nargs=-1, required=True, metavar="SPEC|FILE...")
 @input_option
 @convention_option
 @arithmetics_option(f"Arithmetics beside the model as it is, from {', '.join(Arithmetic)}.", "mac,adder,xnor")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from addercost.cli.options import debug_option, folder_option, quiet_option
+from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.cli.train_progress import train_progress
 from addercost.errors import ArgumentError
 
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from addercost.train.settings import TrainSettings
 
 
-@click.command()
-@click.argument("spec", metavar="SPEC")
+@click.command(cls=SpecCommand)
+@spec_argument("spec", metavar="SPEC")
 @click.option(
     "--data",
     default="digits",

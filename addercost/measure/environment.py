@@ -5,21 +5,17 @@ from __future__ import annotations
 import datetime
 import platform
 import subprocess
-from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from addercost.measure.device import DeviceFacts
+from addercost.measure.devices.device import DeviceFacts
 from addercost.version import __version__
 
 LIBRARIES = ("torch", "halide", "triton", "llvmlite", "numpy")
 
-MAY_DIFFER = ("date", "addercost", "commit")
-"""Lines that say when and by which version of ours; all others are the environment."""
-
 
 def environment(facts: DeviceFacts, today: str | None = None) -> dict[str, str]:
-    """One line a fact, for people and for `comparable`."""
+    """One line a fact, by name: for people, and for `addercost.results.environment.differences`."""
     lines = {facts.kind: facts.name, **facts.environment}
     lines["system"] = f"{platform.system()} {platform.release()} {platform.machine()}"
     lines["python"] = platform.python_version()
@@ -30,16 +26,6 @@ def environment(facts: DeviceFacts, today: str | None = None) -> dict[str, str]:
         lines["commit"] = commit
     lines["date"] = today or datetime.datetime.now(datetime.UTC).date().isoformat()
     return lines
-
-
-def differences(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
-    """`name: this, that` of every line of two environments that makes their timings incomparable."""
-    names = [name for name in dict.fromkeys((*one, *other)) if name not in MAY_DIFFER]
-    return [
-        f"{name}: {one.get(name, 'not recorded')}, {other.get(name, 'not recorded')}"
-        for name in names
-        if one.get(name) != other.get(name)
-    ]
 
 
 def git_commit(folder: Path) -> str:

@@ -15,7 +15,7 @@ from addercost.counts.work import Sites
 from addercost.errors import ArgumentError
 from addercost.hardware import Cpu, EnergyTable, load_cpu, load_energy
 from addercost.report.advantage import compared_counts, ranked, sensitivities
-from addercost.report.profile import Profile
+from addercost.results.profile import Profile
 from addercost.results.report import (
     EnergyEstimated,
     Estimated,

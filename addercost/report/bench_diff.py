@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from addercost.errors import DataError
-from addercost.measure.environment import differences
 from addercost.report.tables import Column, Kind, Table
+from addercost.results.environment import differences
 from addercost.results.intervals import Verdict, median_interval, verdict
 from addercost.results.measurements import MeasuredRow, Measurements
 

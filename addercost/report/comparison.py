@@ -9,9 +9,9 @@ from typing import Any
 from addercost.arithmetic import OpClass
 from addercost.counts.model import ModelCounts
 from addercost.errors import ArgumentError
-from addercost.report.profile import Profile
 from addercost.report.profile_table import class_columns, labels
 from addercost.report.tables import AtLeast, Column, Kind, Table
+from addercost.results.profile import Profile
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from typing import Any
 
 from addercost.arithmetic import OpClass
 from addercost.errors import ArgumentError
-from addercost.report.profile import Profile
 from addercost.report.profile_table import LayerRow, class_columns, labels, layer_rows
 from addercost.report.tables import AtLeast, Column, Kind, Table
+from addercost.results.profile import Profile
 
 
 class Change(StrEnum):

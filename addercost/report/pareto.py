@@ -11,8 +11,8 @@ from addercost.cost.estimate import estimate
 from addercost.counts.model import ModelCounts, count
 from addercost.errors import ArgumentError, unknown_name
 from addercost.hardware import load_cpu, load_energy
-from addercost.report.profile import Profile
 from addercost.report.published import PUBLISHED_ACCURACIES
+from addercost.results.profile import Profile
 from addercost.results.report import network_name
 from addercost.results.training import TrainingRun
 from addercost.trace.record import Trace

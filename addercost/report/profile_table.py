@@ -13,7 +13,7 @@ from addercost.units import si
 if TYPE_CHECKING:
     from addercost.cost.energy import ModelEnergy
     from addercost.cost.estimate import ModelCost
-    from addercost.report.profile import Profile
+    from addercost.results.profile import Profile
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from addercost.report.advantage_tables import rank_table, sensitivity_table
 from addercost.report.measured import measured_table
+from addercost.report.profile_table import profile_table
 from addercost.report.side_by_side import side_by_side
 from addercost.report.tables import Column, Table
 from addercost.results.report import Report, Subject, network_name
@@ -52,7 +53,7 @@ def subject_sections(subject: Subject) -> list[Section]:
             "The same trace, counted as each arithmetic.",
             (side_by_side(subject),),
         ),
-        Section("layers", "Layers", tables=(subject.first.to_table(),)),
+        Section("layers", "Layers", tables=(profile_table(subject.first),)),
     ]
     if subject.ranked:
         lead = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from addercost.report.profile import Profile
 from addercost.report.profile_table import labels
+from addercost.results.profile import Profile
 
 OPERATIONS = "operations"
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from addercost.errors import AddercostError
+from addercost.report.profile_table import profile_table
 from addercost.report.sections import report_sections
 from addercost.report.tables import AtLeast, AtMost, Kind, Table, heading, shown
 from addercost.report.text import printable
@@ -64,7 +65,7 @@ def _sheets(report: Report) -> Iterator[tuple[str, tuple[Table, ...], tuple[str,
             yield f"{prefix}{section.key}", section.tables, section.notes
             if section.key == "layers":
                 for profile in profiles.get(name, ())[1:]:
-                    yield f"{prefix}layers {network_name(profile)}", (profile.to_table(),), ()
+                    yield f"{prefix}layers {network_name(profile)}", (profile_table(profile),), ()
 
 
 def _sheet_title(title: str, taken: list[str]) -> str:

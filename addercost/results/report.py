@@ -18,10 +18,9 @@ from typing import Any
 
 from addercost.arithmetic import Arithmetic
 from addercost.errors import DataError
-from addercost.report.profile import Profile
 from addercost.results.measurements import Measurements, measurements_from_data, measurements_to_data
 from addercost.results.plain import from_plain, to_plain
-from addercost.results.saved_profile import profile_from_data
+from addercost.results.profile import Profile, profile_from_data
 from addercost.results.trace import check_schema
 
 SCHEMA = "addercost/report/1"

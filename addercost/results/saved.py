@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from addercost.errors import DataError
-from addercost.report.profile import SCHEMA as PROFILE
-from addercost.report.profile import Profile
+from addercost.results.document_names import JSON_SUFFIX, PAGE_SUFFIXES
 from addercost.results.measurements import SCHEMA as MEASUREMENTS
 from addercost.results.measurements import Measurements, measurements_from_data
+from addercost.results.profile import SCHEMA as PROFILE
+from addercost.results.profile import Profile, profile_from_data
 from addercost.results.report import SCHEMA as REPORT
 from addercost.results.report import Report, report_from_data
-from addercost.results.saved_profile import profile_from_data
 from addercost.results.trace import trace_from_data
 from addercost.results.training import RECORD, TrainingRun, training_from_data
 from addercost.results.training import SCHEMA as TRAINING
@@ -51,7 +51,7 @@ _ISLAND = re.compile(rf'<script type="application/json" id="{DATA_ID}">(.*?)</sc
 
 def is_saved(name: str) -> bool:
     """Whether a command's argument names a file of ours, or a training run's folder, rather than a model."""
-    return name.endswith((".json", ".html", ".htm")) or (Path(name) / RECORD).is_file()
+    return name.endswith((JSON_SUFFIX, *PAGE_SUFFIXES)) or (Path(name) / RECORD).is_file()
 
 
 def read_saved(path: Path) -> Saved:
@@ -65,7 +65,7 @@ def read_saved(path: Path) -> Saved:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path}: {error}") from None
     source = str(path)
-    if path.suffix in (".html", ".htm"):
+    if path.suffix in PAGE_SUFFIXES:
         found = _ISLAND.search(text)
         if found is None:
             raise DataError(

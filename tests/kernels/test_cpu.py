@@ -15,11 +15,11 @@ from addercost.kernels.problem import Geometry
 from tests.kernels.geometries import GEOMETRIES
 
 pytest.importorskip("halide", reason="the CPU kernels need halide")
-run = pytest.importorskip("addercost.kernels.cpu.run")
-cpu_binary = pytest.importorskip("addercost.kernels.cpu.binary")
-vector_bytes = pytest.importorskip("addercost.kernels.cpu.plan").vector_bytes
-u8 = pytest.importorskip("addercost.kernels.cpu.u8")
-pack_signs = pytest.importorskip("addercost.kernels.cpu.signs").pack_signs
+dense = pytest.importorskip("addercost.kernels.cpu.dense.convolution")
+cpu_binary = pytest.importorskip("addercost.kernels.cpu.binary.convolution")
+vector_bytes = pytest.importorskip("addercost.kernels.cpu.processor").vector_bytes
+u8 = pytest.importorskip("addercost.kernels.cpu.u8.convolution")
+pack_signs = pytest.importorskip("addercost.kernels.cpu.binary.packing").pack_signs
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 LAYOUT_IDS = ["nchw", "nhwc"]
@@ -42,7 +42,7 @@ def operands(
 def test_adder_forward_is_the_references(image, filters, geometry, layout) -> None:  # type: ignore[no-untyped-def]
     x, w = operands(image, filters, geometry, layout)
     expected = reference.adder_forward(x, w, geometry)
-    out = run.convolve("adder", x, w, geometry)
+    out = dense.convolve("adder", x, w, geometry)
     torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-4)
     assert out.stride() == expected.stride()
 
@@ -59,7 +59,7 @@ TURNS = [
 def test_mac_forward_is_the_references(image, filters, geometry, layout) -> None:  # type: ignore[no-untyped-def]
     x, w = operands(image, filters, geometry, layout)
     expected = reference.mac_forward(x, w, geometry)
-    torch.testing.assert_close(run.convolve("mac", x, w, geometry), expected, rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(dense.convolve("mac", x, w, geometry), expected, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("scale", [1.0, 100.0], ids=["near", "far"])
@@ -174,7 +174,7 @@ def test_shift_adds_exponents() -> None:
     word = ((exponent << 23) + (negative << 31)).to(torch.int64)
     word = torch.where(word >= 2**31, word - 2**32, word).to(torch.int32).view(torch.float32)
     expected = reference.mac_forward(x.double(), power.double(), Geometry()).float()
-    torch.testing.assert_close(run.convolve("shift", x, word, Geometry()), expected, rtol=1e-4, atol=1.0)
+    torch.testing.assert_close(dense.convolve("shift", x, word, Geometry()), expected, rtol=1e-4, atol=1.0)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -184,7 +184,7 @@ def test_result_does_not_depend_on_the_threads(threads: int) -> None:
     x, w = operands(image, filters, geometry, torch.contiguous_format)
     try:
         torch.set_num_threads(threads)
-        many, one = run.convolve("adder", x, w, geometry), run.convolve("adder", x[:1], w, geometry)
+        many, one = dense.convolve("adder", x, w, geometry), dense.convolve("adder", x[:1], w, geometry)
     finally:
         torch.set_num_threads(before)
     expected = reference.adder_forward(x, w, geometry)
@@ -203,7 +203,7 @@ def test_sign_gradient_of_a_linear_layer(batch: int, monkeypatch: pytest.MonkeyP
 
 
 def test_a_batch_of_sign_gradients_is_met_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = pytest.importorskip("addercost.kernels.cpu.weight_gradient")
+    module = pytest.importorskip("addercost.kernels.cpu.dense.weight_gradient")
     x, w = torch.randn(7, 6, 9, 8), torch.randn(5, 6, 3, 3)
     geometry = Geometry((2, 1), (1, 0))
     g = torch.randn_like(reference.mac_forward(x, w, geometry))
@@ -231,7 +231,7 @@ VIEWS = {
 def test_views_give_the_answer_of_their_copies(view, filter_size: int) -> None:  # type: ignore[no-untyped-def]
     x = view(torch.randn(2, 4, 8, 12))
     w = torch.randn(5, 4, 3, 3).transpose(2, 3)[:, :, :filter_size, :filter_size]
-    out = run.convolve("adder", x, w, Geometry())
+    out = dense.convolve("adder", x, w, Geometry())
     expected = reference.adder_forward(x.clone(), w.clone(), Geometry())
     torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-4)
 
@@ -283,8 +283,8 @@ def test_resnet_50_needs_few_compilations() -> None:
             (inner, inner, 2 * size, 3, 2),
             (before, width, 2 * size, 1, 2),
         ]
-    from addercost.kernels.cpu.extents import Extents
-    from addercost.kernels.cpu.plan import choose_class
+    from addercost.kernels.cpu.dense.extents import Extents
+    from addercost.kernels.cpu.dense.plan import choose_class
 
     classes = set()
     for c, k, size, f, stride in shapes:
@@ -298,9 +298,9 @@ def test_resnet_50_needs_few_compilations() -> None:
 @pytest.mark.parametrize("bytes_", [16, 32, 64], ids=["sse-or-neon", "avx2", "avx512"])
 @pytest.mark.parametrize("site", ["adder", "adder_u8", "adder_gradient", "adder_gradient_near", "xnor"])
 def test_every_size_has_a_tile_that_fits_the_registers(site: str, bytes_: int, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    from addercost.kernels.cpu import plan
-    from addercost.kernels.cpu.extents import Extents
-    from addercost.kernels.cpu.sites import SITES
+    from addercost.kernels.cpu.dense import plan
+    from addercost.kernels.cpu.dense.extents import Extents
+    from addercost.kernels.cpu.dense.sites import SITES
 
     monkeypatch.setattr(plan, "vector_bytes", lambda: bytes_)
     registers, held = 32 if bytes_ == 64 else 16, len(SITES[site].held)
@@ -313,8 +313,8 @@ def test_every_size_has_a_tile_that_fits_the_registers(site: str, bytes_: int, m
 @pytest.mark.skipif(vector_bytes() != 64, reason="reads AVX-512 instructions")
 @pytest.mark.parametrize("across", [False, True], ids=["filters", "planes"])
 def test_the_adders_inner_loop_is_its_arithmetic(across: bool, tmp_path: Path) -> None:
-    from addercost.kernels.cpu.kernel_class import KernelClass
-    from addercost.kernels.cpu.pipeline import assembly
+    from addercost.kernels.cpu.dense.kernel_class import KernelClass
+    from addercost.kernels.cpu.dense.pipeline import assembly
 
     kernel = KernelClass("adder", 16, 1, 8, True, True, False, False, whole_squares=True)
     if across:
@@ -345,10 +345,10 @@ def test_rows_are_joined_and_planes_read_where_it_pays(image, filters, layout, j
     geometry = Geometry(padding=(filters[1] // 2, filters[2] // 2))
     x, w = operands(image, filters, geometry, layout)
     place = (x.shape, x.stride(), w.shape, w.stride(), geometry, layout)
-    kernel = run._plan("adder", *place, 1).kernel
+    kernel = dense._plan("adder", *place, 1).kernel
     assert (kernel.joined, kernel.across) == (joined, across)
     # One image has one row then, and its four blocks of filters are all that threads can share.
-    assert run._plan("adder", *place, 5).kernel.joined is False
+    assert dense._plan("adder", *place, 5).kernel.joined is False
 
 
 # Of 4,104 taps a block has four tiles of 16 filters: here there are eight, in two groups, on three images.
@@ -363,9 +363,9 @@ def test_many_blocks_share_one_copy_of_the_input(threads: int, layout: torch.mem
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        out = run.convolve("adder", x, w, geometry)
+        out = dense.convolve("adder", x, w, geometry)
         place = (x.shape, x.stride(), w.shape, w.stride(), geometry, layout)
-        kernel = run._plan("adder", *place, threads).kernel
+        kernel = dense._plan("adder", *place, threads).kernel
     finally:
         torch.set_num_threads(before)
     torch.testing.assert_close(out, reference.adder_forward(x, w, geometry), rtol=1e-5, atol=1e-3)
@@ -377,4 +377,4 @@ def test_a_copy_that_would_be_large_is_not_kept() -> None:
     image, _, geometry = _MANY_BLOCKS
     x, w = torch.empty((200, *image[1:]), device="meta"), torch.empty(256, 456, 3, 3, device="meta")
     place = (x.shape, x.stride(), w.shape, w.stride(), geometry, torch.contiguous_format)
-    assert not run._plan("adder", *place, 1).kernel.kept_scratch
+    assert not dense._plan("adder", *place, 1).kernel.kept_scratch

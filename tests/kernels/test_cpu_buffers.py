@@ -11,7 +11,7 @@ import torch
 pytest.importorskip("halide", reason="the CPU kernels need halide")
 
 from addercost.kernels import dispatch, reference
-from addercost.kernels.cpu.buffers import Launch, View
+from addercost.kernels.cpu.dense.buffers import Launch, View
 from addercost.kernels.problem import Geometry
 from addercost.layers import ops
 

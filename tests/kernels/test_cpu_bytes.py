@@ -11,9 +11,9 @@ from addercost.kernels.codes import quantize
 from addercost.kernels.problem import Geometry
 
 pytest.importorskip("halide", reason="the CPU kernels need halide")
-bordered = pytest.importorskip("addercost.kernels.cpu.bordered")
-byte_loops = pytest.importorskip("addercost.kernels.cpu.byte_loops")
-u8 = pytest.importorskip("addercost.kernels.cpu.u8")
+bordered = pytest.importorskip("addercost.kernels.cpu.dense.bordered")
+byte_loops = pytest.importorskip("addercost.kernels.cpu.u8.loops")
+u8 = pytest.importorskip("addercost.kernels.cpu.u8.convolution")
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 LAYOUT_IDS = ["nchw", "nhwc"]

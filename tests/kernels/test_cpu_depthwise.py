@@ -14,9 +14,9 @@ from addercost.kernels import dispatch, reference, signs
 from addercost.kernels.problem import Geometry
 
 pytest.importorskip("halide", reason="the CPU kernels need halide")
-depthwise = pytest.importorskip("addercost.kernels.cpu.depthwise")
-native = pytest.importorskip("addercost.kernels.cpu.native")
-run = pytest.importorskip("addercost.kernels.cpu.run")
+depthwise = pytest.importorskip("addercost.kernels.cpu.depthwise.convolution")
+native = pytest.importorskip("addercost.kernels.cpu.ir.native")
+dense = pytest.importorskip("addercost.kernels.cpu.dense.convolution")
 shares = pytest.importorskip("addercost.kernels.cpu.shares")
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
@@ -55,7 +55,7 @@ def packed(image: tuple[int, ...], taps: tuple[int, int], geometry: Geometry) ->
 
 KINDS = {
     "adder": Kind(floats, reference.adder_forward, dispatch.adder_forward, exact=False),
-    "mac": Kind(floats, reference.mac_forward, lambda *a: run.convolve("mac", *a), exact=False),
+    "mac": Kind(floats, reference.mac_forward, lambda *a: dense.convolve("mac", *a), exact=False),
     "shift": Kind(shifted, reference.shift_forward, dispatch.shift_forward, exact=False),
     "u8": Kind(
         lambda image, taps, g: (codes(*image), codes(image[1], 1, *taps), g),

@@ -15,9 +15,9 @@ from addercost.kernels.problem import Geometry
 
 pytest.importorskip("halide", reason="the CPU kernels need halide")
 shares = pytest.importorskip("addercost.kernels.cpu.shares")
-cpu_binary = pytest.importorskip("addercost.kernels.cpu.binary")
-cpu_signs = pytest.importorskip("addercost.kernels.cpu.signs")
-u8 = pytest.importorskip("addercost.kernels.cpu.u8")
+cpu_binary = pytest.importorskip("addercost.kernels.cpu.binary.convolution")
+cpu_signs = pytest.importorskip("addercost.kernels.cpu.binary.packing")
+u8 = pytest.importorskip("addercost.kernels.cpu.u8.convolution")
 
 MANY = 64 * shares.LEAST_ELEMENTS
 LAYOUTS = [torch.contiguous_format, torch.channels_last]

@@ -14,8 +14,8 @@ from addercost.kernels import dispatch, reference, signs
 from addercost.kernels.problem import Geometry
 
 pytest.importorskip("halide", reason="the CPU kernels need halide")
-cpu_binary = pytest.importorskip("addercost.kernels.cpu.binary")
-cpu_signs = pytest.importorskip("addercost.kernels.cpu.signs")
+cpu_binary = pytest.importorskip("addercost.kernels.cpu.binary.convolution")
+cpu_signs = pytest.importorskip("addercost.kernels.cpu.binary.packing")
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 LAYOUT_IDS = ["nchw", "nhwc"]

@@ -63,7 +63,7 @@ def test_the_kernel_rounds_as_the_reference_does(
     filters: int, taps: int, layout: torch.memory_format
 ) -> None:
     pytest.importorskip("halide", reason="the CPU kernels need halide")
-    run = pytest.importorskip("addercost.kernels.cpu.run")
+    dense = pytest.importorskip("addercost.kernels.cpu.dense.convolution")
     generator = torch.Generator().manual_seed(filters)
     bits = torch.randint(-(1 << 31), 1 << 31, (filters * taps,), generator=generator)
     values = bits.to(torch.int32).view(torch.float32)
@@ -74,7 +74,7 @@ def test_the_kernel_rounds_as_the_reference_does(
     # One input that is not 0 at a time: each output is a weight, but where others are NaN.
     weight = torch.where(weight.isnan(), 3.0, weight)
     one = torch.eye(taps).view(taps, taps // side**2, side, side).contiguous(memory_format=layout)
-    out = run.convolve("mac_powers", one, weight, Geometry())
+    out = dense.convolve("mac_powers", one, weight, Geometry())
     assert torch.equal(out.flatten(1).t().reshape(weight.shape), power_of_two(weight))
 
 

@@ -8,7 +8,7 @@ from addercost.arithmetic import Arithmetic, OpCounts
 from addercost.counts.conventions import convention_named
 from addercost.counts.model import LayerCounts, ModelCounts
 from addercost.report.assemble import Wanted, subject_from_profiles
-from addercost.report.profile import Profile
+from addercost.results.profile import Profile
 from addercost.results.report import Report, Subject
 from addercost.trace.record import TensorSpec
 

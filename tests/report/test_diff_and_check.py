@@ -15,8 +15,8 @@ from addercost.counts.model import UncountedOp
 from addercost.errors import ArgumentError
 from addercost.report.budget import check, github_annotations, parse_limit, verdict
 from addercost.report.diff import Change, diff_profiles, diff_tables
-from addercost.report.profile import Profile
 from addercost.report.tables import AtLeast
+from addercost.results.profile import Profile
 
 
 def test_added_removed_changed() -> None:
@@ -124,6 +124,15 @@ def test_spending(limit: str, spent: float, met: bool) -> None:
     (finding,) = check(made, [parse_limit(limit)])
     assert finding.spent == spent and finding.is_met is met
     assert bool(finding.layers) is not met
+
+
+def test_a_budget_of_parameters_has_those_that_the_forward_does_not_use() -> None:
+    """Two layers with 10 parameters each, and 7 that no call reads: the model stores 27."""
+    made = made_models.profile(["a", "b"])
+    whole = replace(made, counts=replace(made.counts, parameters=27, unused_parameters=7))
+    (finding,) = check(whole, [parse_limit("parameters=26")])
+    assert finding.spent == 27 and not finding.is_met
+    assert check(whole, [parse_limit("parameters=27")])[0].is_met
 
 
 def test_the_layers_named_make_up_the_excess() -> None:

@@ -17,13 +17,12 @@ from addercost.cost.estimate import COST_MODELS, estimate
 from addercost.errors import ArgumentError, DataError
 from addercost.hardware import load_cpu, load_energy
 from addercost.report.html.page import to_page
-from addercost.report.profile import Profile
 from addercost.results.measurements import measurements_from_data, measurements_to_data
 from addercost.results.plain import to_plain
+from addercost.results.profile import Profile, profile_from_data
 from addercost.results.reopened import reopen_profile
 from addercost.results.report import Report, report_from_data
 from addercost.results.saved import read_saved, saved_from_text
-from addercost.results.saved_profile import profile_from_data
 from addercost.results.training import training_from_data
 
 

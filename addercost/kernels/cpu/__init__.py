@@ -1,1 +1,1 @@
-"""The CPU kernels, written in Halide and compiled when a class of shapes is first met."""
+"""The CPU kernels: what each folder computes, and `operations`, which `kernels.dispatch` calls."""

@@ -15,8 +15,8 @@ from typing import Any
 import llvmlite.binding as llvm
 import torch
 
-from addercost.kernels.cpu.native import native_function
-from addercost.kernels.cpu.plan import vector_bytes
+from addercost.kernels.cpu.ir.native import native_function
+from addercost.kernels.cpu.processor import vector_bytes
 
 _OPERANDS, _VECTORS, _LINES = 8, 2, 32
 

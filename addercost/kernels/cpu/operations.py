@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 
 from addercost.kernels import reference
-from addercost.kernels.cpu import binary, depthwise, run, u8
-from addercost.kernels.cpu import gradient as gradients
-from addercost.kernels.cpu.weight_gradient import weight_sign_gradient
+from addercost.kernels.cpu.binary import convolution as binary
+from addercost.kernels.cpu.dense import convolution as dense
+from addercost.kernels.cpu.dense import gradient as gradients
+from addercost.kernels.cpu.dense.weight_gradient import weight_sign_gradient
+from addercost.kernels.cpu.depthwise import convolution as depthwise
+from addercost.kernels.cpu.u8 import convolution as u8
 from addercost.kernels.powers import power_of_two
 from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.signs import pack_factors
@@ -39,7 +42,7 @@ def adder_input_gradient(
     grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, gradient: str
 ) -> Tensor | None:
     g, x, w = (t.float() if t.dtype in _HALF else t for t in (grad, input, weight))
-    if not (run.supports("adder_gradient", x, w) and run.supports("adder_gradient", g, w)):
+    if not (dense.supports("adder_gradient", x, w) and dense.supports("adder_gradient", g, w)):
         return None
     finite = isfinite(g.sum().item())
     if depthwise.takes(w.shape, geometry.groups):
@@ -71,7 +74,7 @@ def adder_weight_gradient(
     grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, gradient: str
 ) -> Tensor | None:
     g, x, w = (t.float() if t.dtype in _HALF else t for t in (grad, input, weight))
-    if gradient != "sign" or not (run.supports("adder", x, w) and run.supports("adder", g, w)):
+    if gradient != "sign" or not (dense.supports("adder", x, w) and dense.supports("adder", g, w)):
         return None
     if not isfinite(sum(operand.sum().item() for operand in (x, w, g))):
         # Comparisons drop a NaN, and what is multiplied by a sign of 0.
@@ -100,7 +103,7 @@ def _reached_sums(grad: Tensor, weight: Tensor, size: tuple[int, int], geometry:
 
 
 def adder_u8_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
-    if not run.supports("adder_u8", input, weight):
+    if not dense.supports("adder_u8", input, weight):
         return None
     return u8.convolve(input, weight, geometry)
 
@@ -108,7 +111,7 @@ def adder_u8_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tenso
 def adder_quantized_forward(
     input: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, zero: int, geometry: Geometry
 ) -> Tensor | None:
-    if not (input.is_cpu and 0 < input.nbytes <= run.LARGEST_BYTES):
+    if not (input.is_cpu and 0 < input.nbytes <= dense.LARGEST_BYTES):
         return None
     arguments = (input, weight, scale, bias, zero, geometry)
     if input.dtype == torch.float32:
@@ -120,7 +123,7 @@ def binary_forward(
     input: Tensor, weight: Tensor, geometry: Geometry, scale: Tensor | None = None
 ) -> Tensor | None:
     x, w = (t.float() if t.dtype in _HALF else t for t in (input, weight))
-    if not run.supports("mac", x, w):
+    if not dense.supports("mac", x, w):
         return None
     # Half precision rounds the sum before it is scaled.
     inside = scale if input.dtype == torch.float32 else None
@@ -145,7 +148,7 @@ def binary_forward(
 def binary_packed_forward(
     input: Tensor, words: Tensor, factors: Tensor, shape: tuple[int, int, int, int], geometry: Geometry
 ) -> Tensor | None:
-    if not (run.supports("mac", input, factors) and words.is_contiguous() and factors.is_contiguous()):
+    if not (dense.supports("mac", input, factors) and words.is_contiguous() and factors.is_contiguous()):
         return None
     return binary.convolve(input, words, factors, shape, geometry, output_layout(input))
 
@@ -154,7 +157,7 @@ def _convolve(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> T
     wide, wide_weight = input, weight
     if input.dtype in _HALF:
         wide, wide_weight = input.float(), weight.float()
-    if not run.supports(site, wide, wide_weight):
+    if not dense.supports(site, wide, wide_weight):
         return None
-    output = run.convolve(site, wide, wide_weight, geometry)
+    output = dense.convolve(site, wide, wide_weight, geometry)
     return output if wide is input else output.to(input.dtype)

@@ -15,9 +15,9 @@ from addercost.report.plots.style import (
     percent_axis,
     si_axis,
 )
-from addercost.report.profile import Profile
 from addercost.report.tables import Column, Kind, Table
 from addercost.report.text import printable, shortened
+from addercost.results.profile import Profile
 
 _ROW_INCHES = 0.15
 _MARGIN_INCHES = 0.85

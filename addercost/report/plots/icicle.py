@@ -15,10 +15,10 @@ from addercost.report.plots.style import (
     nothing_to_show,
     percent_axis,
 )
-from addercost.report.profile import Profile
 from addercost.report.tables import Column, Kind, Table
 from addercost.report.text import printable, shortened
 from addercost.report.tree import Node, bases, module_tree
+from addercost.results.profile import Profile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

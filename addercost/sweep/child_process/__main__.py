@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 from addercost.errors import AddercostError
 from addercost.sweep.child_process.frames import MessageReader, write_messages
 from addercost.sweep.child_process.limits import collect_garbage_rarely, end_with_the_parent, limit_memory
-from addercost.sweep.child_process.messages import Started, TimeRequest, TraceRequest
+from addercost.sweep.child_process.messages import Started, TallyRequest, TimeRequest
 from addercost.sweep.measurement import ArchitectureTimes
 from addercost.sweep.spaces.architecture import Architecture
 from addercost.sweep.spaces.space import Space
@@ -54,12 +54,12 @@ def main(memory_limit_bytes: int) -> None:
     stopwatch: Stopwatch | None = None
     while True:
         try:
-            request: TraceRequest | TimeRequest = inbox.next()
+            request: TallyRequest | TimeRequest = inbox.next()
         except EOFError:
             return
         if space is None or space.source != request.source:
             space = Space(request.source)
-        if isinstance(request, TraceRequest):
+        if isinstance(request, TallyRequest):
             _send(outbox, _tallies(counter, space, request), request.batched)
             continue
         try:
@@ -90,7 +90,7 @@ def _send(outbox: IO[bytes], messages: Iterable[Any], batched: bool) -> None:
 
 
 def _tallies(
-    counter: ArchitectureCounter, space: Space, request: TraceRequest
+    counter: ArchitectureCounter, space: Space, request: TallyRequest
 ) -> Iterator[Started | ArchitectureTally]:
     counter.new_chunk()
     for index, name, member in _members(space, enumerate(request.names, request.start)):

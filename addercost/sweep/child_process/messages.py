@@ -13,7 +13,7 @@ from addercost.sweep.spaces.source import SpaceSource
 
 
 @dataclass(frozen=True, slots=True)
-class TraceRequest:
+class TallyRequest:
     """Trace and count the architectures from index `start` on, which have these names, without those in
     `skip`. The answer is an `ArchitectureTally` for each.
 

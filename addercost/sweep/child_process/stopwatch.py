@@ -11,14 +11,14 @@ from torch import nn
 from torch.utils._pytree import tree_map
 
 from addercost.layers.convert import convert
-from addercost.measure.device import Device
+from addercost.measure.devices.device import Device
 from addercost.measure.environment import environment
 from addercost.measure.runner import Effort, time_call
 from addercost.results.intervals import median_interval
+from addercost.sources.build import build_real
 from addercost.sweep.child_process.architecture_counter import described
 from addercost.sweep.measurement import ArchitectureTimes, ForwardTime, MeasureSettings
-from addercost.sweep.spaces.space import Architecture
-from addercost.trace.build import build_real
+from addercost.sweep.spaces.architecture import Architecture
 from addercost.trace.tracer import with_values
 
 

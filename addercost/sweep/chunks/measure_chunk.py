@@ -30,7 +30,7 @@ class MeasureChunk:
 
     def run(self) -> ChunkResult:
         """Times the chunk. A failure of an architecture becomes its row, not an exception."""
-        from addercost.measure.exclusive import exclusive
+        from addercost.measure.devices.exclusive import exclusive
         from addercost.sweep.shards.measured_shard import measured_shard_bytes
 
         names = dict(self.members)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from addercost.results.sweep_settings import SweepSettings
-from addercost.sweep.child_process.messages import Started, TraceRequest
+from addercost.sweep.child_process.messages import Started, TallyRequest
 from addercost.sweep.child_process.supervisor import results_of_child
 from addercost.sweep.chunks.chunk import ChunkResult
 from addercost.sweep.spaces.source import SpaceSource
@@ -50,11 +50,11 @@ def tallies_of(chunk: TraceChunk, kinds: dict[LayerKind, int]) -> Iterator[Archi
     """
     numbers: dict[int, int] = {}
 
-    def request(start: int, batched: bool) -> TraceRequest:
+    def request(start: int, batched: bool) -> TallyRequest:
         # Another child numbers the kinds of layers anew.
         numbers.clear()
         names = chunk.names[start - chunk.start :]
-        return TraceRequest(chunk.source, chunk.settings, start, names, chunk.duplicates, batched)
+        return TallyRequest(chunk.source, chunk.settings, start, names, chunk.duplicates, batched)
 
     def failed(index: int, started: Started | None, why: str) -> ArchitectureTally:
         facts = started.facts if started is not None else {}

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from addercost.errors import ArgumentError, unknown_name
-from addercost.measure.environment import differences
 from addercost.report.tables import Column, Kind
+from addercost.results.environment import differences
 from addercost.sweep.queries.sweep_data import SweepData
 
 _HARDWARE_COLUMN = {"cycles": "cpu", "seconds": "cpu", "energy_j": "energy"}

@@ -1,4 +1,4 @@
-"""The kinds of SPACE: a Python file of one's own, the zoo, torchvision, NAS-Bench-201.
+"""The kinds of SPACE: a Python file of one's own, models of a catalogue, NAS-Bench-201.
 
 Naming a space needs neither torch nor the user's code: what a kind needs is imported when it is opened.
 """
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from addercost.errors import ArgumentError, ModelError
+from addercost.sources.registry import catalogued
+from addercost.sources.registry import kinds as spec_kinds
 from addercost.sweep.spaces.source import SpaceSource
 
 
@@ -18,12 +20,12 @@ from addercost.sweep.spaces.source import SpaceSource
 class SpaceKind:
     """One kind of SPACE.
 
-    form: how a user writes it, for errors and help. fits: whether a text names a space of this kind.
+    form: how a user writes it, for errors. fits: whether a text names a space of this kind.
     members: opens it: an iterable, or a function that returns one, of what `members.as_architecture` takes.
     source: reads what a worker cannot read for itself.
     """
 
-    form: str
+    form: Callable[[], str]
     fits: Callable[[str], bool]
     members: Callable[[SpaceSource], Any]
     source: Callable[[str], SpaceSource] = SpaceSource
@@ -38,7 +40,7 @@ def _with_text(spec: str) -> SpaceSource:
     try:
         return SpaceSource(spec, path.read_text(encoding="utf-8"), str(path.resolve().parent))
     except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"cannot read {spec}: {error}", _forms()) from None
+        raise ModelError(f"cannot read {spec}: {error}", _hint()) from None
 
 
 def _from_file(source: SpaceSource) -> Any:
@@ -47,15 +49,20 @@ def _from_file(source: SpaceSource) -> Any:
     return file_members(source)
 
 
-def _is_pattern_of(collection: str) -> Callable[[str], bool]:
-    return lambda spec: spec.startswith(f"{collection}:") and spec != f"{collection}:"
+def _catalogue_forms() -> str:
+    forms = ", ".join(f"{kind.name}:*" for kind in spec_kinds() if kind.catalogue is not None)
+    return f"{forms} (or a pattern such as torchvision:resnet*)"
 
 
-def _named(source: SpaceSource) -> Any:
-    from addercost.sweep.spaces.named_models import named_models
+def _is_pattern_of_a_catalogue(spec: str) -> bool:
+    name, _, pattern = spec.partition(":")
+    return bool(pattern) and catalogued(name) is not None
 
-    collection, _, pattern = source.spec.partition(":")
-    return named_models(collection, pattern)
+
+def _from_catalogue(source: SpaceSource) -> Any:
+    from addercost.sweep.spaces.catalogue_models import catalogue_models
+
+    return catalogue_models(source.spec)
 
 
 def _nasbench201(source: SpaceSource) -> Any:
@@ -65,12 +72,9 @@ def _nasbench201(source: SpaceSource) -> Any:
 
 
 KINDS = (
-    SpaceKind("space.py", _is_python_file, _from_file, _with_text),
-    SpaceKind("zoo:*", _is_pattern_of("zoo"), _named),
-    SpaceKind(
-        "torchvision:* (or a pattern such as torchvision:resnet*)", _is_pattern_of("torchvision"), _named
-    ),
-    SpaceKind("nasbench201", lambda spec: spec == "nasbench201", _nasbench201),
+    SpaceKind(lambda: "space.py", _is_python_file, _from_file, _with_text),
+    SpaceKind(_catalogue_forms, _is_pattern_of_a_catalogue, _from_catalogue),
+    SpaceKind(lambda: "nasbench201", lambda spec: spec == "nasbench201", _nasbench201),
 )
 
 
@@ -80,7 +84,7 @@ def space_kind(spec: str) -> SpaceKind:
     for kind in reversed(KINDS):
         if kind.fits(spec):
             return kind
-    raise ArgumentError(f"{spec!r} is no space", _forms())
+    raise ArgumentError(f"{spec!r} is no space", _hint())
 
 
 def space_source(spec: str) -> SpaceSource:
@@ -88,6 +92,6 @@ def space_source(spec: str) -> SpaceSource:
     return space_kind(spec).source(spec)
 
 
-def _forms() -> str:
-    *others, last = (kind.form for kind in KINDS)
+def _hint() -> str:
+    *others, last = (kind.form() for kind in KINDS)
     return f"SPACE is one of {', '.join(others)}, or {last}"

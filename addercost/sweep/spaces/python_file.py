@@ -23,7 +23,7 @@ from addercost.sweep.spaces.source import SpaceSource
 
 def file_members(source: SpaceSource) -> Any:
     """`architectures` of the file. Raises ModelError where the file raises or has none."""
-    from addercost.trace.build import import_path, user_output
+    from addercost.sources.build import import_path, user_output
 
     module = ModuleType("_addercost_space")
     module.__file__ = source.spec

@@ -1,0 +1,115 @@
+"""Binary convolution on words of signs: the input is packed with its border and read in place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from addercost.kernels.cpu.binary.packing import Packing, pack_signs, packable, plan_packing
+from addercost.kernels.cpu.dense.bordered import Bordered, plan_bordered
+from addercost.kernels.cpu.dense.buffers import Launch, View
+from addercost.kernels.cpu.depthwise import convolution as depthwise
+from addercost.kernels.problem import Geometry
+from addercost.kernels.signs import whole_blocks, words_of
+
+_KEPT_WORDS = 32 << 10
+"""Up to this size a packed image is kept for the next call of its kind."""
+
+
+def convolve(
+    input: Tensor,
+    words: Tensor,
+    factors: Tensor,
+    shape: tuple[int, int, int, int],
+    geometry: Geometry,
+    layout: torch.memory_format,
+) -> Tensor | None:
+    """factor_k · Σ sign(x)·sign(w) + addend_k of an fp32 input [N, C, H, W].
+
+    `words` and `factors` are of `kernels.signs`, `shape` is that of the weight they stand for.
+    Returns [N, K, P, Q] in `layout`, None where the input has a NaN.
+    """
+    if depthwise.takes(shape, geometry.groups):
+        bits = words[..., 0].unflatten(1, (1, *shape[2:]))
+        return depthwise.convolve_signs(input, bits, geometry, layout, factors[..., 0].contiguous())
+    if not packable(input.shape, input.stride()):
+        input = input.contiguous()
+    plan = _plan(input.shape, input.stride(), shape, geometry, layout, torch.get_num_threads())
+    try:
+        image = plan.spare.pop()
+    except IndexError:
+        image = plan.packing.fresh()
+    if plan.packing.met_nan(input, image):
+        return None
+    kernel = plan.kernel
+    output = torch.empty(kernel.shape, dtype=torch.float32, memory_format=kernel.layout)
+    plan.launch(image.data_ptr(), words.data_ptr(), factors.data_ptr(), output.data_ptr())
+    if plan.packing.elements <= _KEPT_WORDS:
+        plan.spare.append(image)
+    return output if kernel.layout is layout else output.contiguous(memory_format=layout)
+
+
+def pack_filters(weight: Tensor, groups: int) -> Tensor | None:
+    """`kernels.signs.pack_filters` of an fp32 weight by the packing of images, None for a NaN."""
+    k, c, r, s = weight.shape
+    packed = pack_signs(weight.reshape(k, c, 1, r * s), 1)
+    if packed is None:
+        return None
+    taps = packed.permute(0, 2, 3, 1).reshape(groups, k // groups, -1)
+    words = taps.new_zeros(groups, taps.shape[2], whole_blocks(k // groups))
+    words[..., : k // groups] = taps.transpose(1, 2)
+    return words
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    kernel: Bordered
+    packing: Packing
+    launch: Launch
+    spare: list[Tensor] = field(default_factory=list)
+    """Memory of packed images that no call is using: their border is clear already."""
+
+
+@lru_cache(maxsize=1024)
+def _plan(
+    input_size: tuple[int, int, int, int],
+    input_stride: tuple[int, ...],
+    weight_size: tuple[int, int, int, int],
+    geometry: Geometry,
+    layout: torch.memory_format,
+    threads: int,
+) -> _Plan:
+    k, channels, r, s = weight_size
+    if (r, s) == (1, 1) and geometry.padding == (0, 0):
+        # Pixels between the strides are not packed.
+        size = (*input_size[:2], *geometry.output_size((input_size[2], input_size[3]), (1, 1)))
+        (by_n, by_c, by_y, by_x), (step_y, step_x) = input_stride, geometry.stride
+        if packable(size, stride := (by_n, by_c, by_y * step_y, by_x * step_x)):
+            input_size, input_stride, geometry = size, stride, Geometry(groups=geometry.groups)
+    n, _, height, width = input_size
+    groups, words = geometry.groups, words_of(channels)
+    kernel = plan_bordered(
+        "xnor",
+        (n, height, width),
+        words,
+        k // groups,
+        (r, s),
+        geometry,
+        layout,
+        threads,
+        terms=channels * r * s,
+    )
+    taps, whole = r * s * words, whole_blocks(k // groups)
+    packing = plan_packing(
+        input_size,
+        input_stride,
+        groups,
+        geometry.padding,
+        kernel.slack_pixels,
+        kernel.kernel.across,
+        threads,
+    )
+    return _Plan(kernel, packing, kernel.launch(View.laid((groups, whole, taps), (taps * whole, 1, whole))))

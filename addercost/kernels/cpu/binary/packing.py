@@ -1,0 +1,119 @@
+"""Packs the signs of fp32 channels into words: bit i of word j is set where channel 32·j + i is negative."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from addercost.kernels.cpu.binary.loops import NUMBERS, pack_pixels, pack_rows, pack_runs
+from addercost.kernels.cpu.dense.buffers import filled
+from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
+from addercost.kernels.signs import WORD, words_of
+
+_LANES = (64, 16)
+"""Pixels of a row at a time: four vectors take a whole stretch from every channel's row."""
+
+
+def pack_signs(
+    image: Tensor, groups: int, padding: tuple[int, int] = (0, 0), slack_pixels: int = 0
+) -> Tensor | None:
+    """[N, C, H, W] fp32 to [N, G·⌈C/G/32⌉, H + 2·padding, W + 2·padding] int32, channels-last.
+
+    Bits of the border and beyond the channels are clear; behind the last lie `slack_pixels` more.
+    None where there is a NaN, which has no sign.
+    """
+    if not packable(image.shape, image.stride()):
+        image = image.contiguous()
+    packing = plan_packing(image.shape, image.stride(), groups, padding, slack_pixels)
+    memory = packing.fresh()
+    if packing.met_nan(image, memory):
+        return None
+    return memory.as_strided(packing.size, packing.stride)
+
+
+def packable(size: tuple[int, ...], stride: tuple[int, ...]) -> bool:
+    """Whether an image of these strides can be packed where it lies."""
+    return size[1] == 1 or stride[1] == 1 or size[3] == 1 or stride[3] in (1, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """How images of one size and one set of strides are packed."""
+
+    calls: tuple[NativeCall, ...]
+    bordered: bool
+    elements: int
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    def fresh(self) -> Tensor:
+        """Memory for the words, the border clear."""
+        if self.bordered:
+            return filled(self.elements, torch.int32)
+        return torch.empty(self.elements, dtype=torch.int32)
+
+    def met_nan(self, image: Tensor, memory: Tensor) -> bool:
+        """Packs `image` into `memory`, whose border stays as it is; whether there was a NaN."""
+        return bool(run_shares(self.calls, image.data_ptr(), memory.data_ptr()))
+
+
+@lru_cache(maxsize=4096)
+def plan_packing(
+    size: tuple[int, ...],
+    stride: tuple[int, ...],
+    groups: int,
+    padding: tuple[int, int] = (0, 0),
+    slack_pixels: int = 0,
+    planar: bool = False,
+    threads: int = 1,
+) -> Packing:
+    """The packing of [N, C, H, W] images of these strides that are `packable`, as `pack_signs` says; with
+    `planar` channels-first, each word's image for itself. Large images are shared out over `threads`."""
+    (n, c, h, w), (top, left) = size, padding
+    words = words_of(c // groups)
+    total = groups * words
+    rows, columns = h + 2 * top, w + 2 * left
+    pixel = 1 if planar else total
+    row, word = columns * pixel, rows * columns if planar else 1
+    target = (rows * columns * total, row, pixel, word)
+    # One channel is a row of pixels as well, which takes more of them at a time.
+    pixels_lie = stride[1] == 1 if c > 1 else w > 1 and stride[3] not in (1, 2)
+    calls = []
+    for share in shares(n, h, n * c * h * w, threads):
+        extents = (share.images, share.rows, w, groups, words, c // groups)
+        numbers = dict(zip(NUMBERS, (*extents, *stride, *target), strict=True))
+        loops = _loops(numbers, pixels_lie)
+        source = share.first_image * stride[0] + share.first_row * stride[2]
+        first = share.first_image * target[0] + (share.first_row + top) * row + left * pixel
+        values = (ctypes.c_int64 * len(NUMBERS))(*(numbers[name] for name in NUMBERS))
+        calls.append(NativeCall(loops, 4 * source, 4 * first, values))
+    return Packing(
+        tuple(calls),
+        bool(top or left),
+        # Beyond the last pixel a kernel may read, but not use, a tile of them.
+        n * target[0] + slack_pixels * pixel,
+        (n, total, rows, columns),
+        (target[0], word, row, pixel),
+    )
+
+
+def _loops(numbers: dict[str, int], channels_last: bool) -> Any:
+    """The loops that suit these numbers, which change where rows are joined to one, or pixels to a run."""
+    at = numbers
+    if at["h"] > 1 and at["sy"] == at["w"] * at["sx"] and at["ty"] == at["w"] * at["tx"]:
+        at["w"], at["h"] = at["w"] * at["h"], 1
+    if not channels_last:
+        lanes = next((count for count in _LANES if count <= at["w"]), _LANES[-1])
+        step = at["sx"] if at["w"] > 1 else 1
+        return pack_rows(lanes, step, at["tx"] == 1)
+    if at["channels"] % WORD or at["tw"] != 1:
+        return pack_pixels(16 if at["channels"] <= 16 else WORD)
+    at["words"] *= at["groups"]
+    if at["sx"] == WORD * at["words"]:
+        at["words"], at["w"] = at["words"] * at["w"], 1
+    return pack_runs()

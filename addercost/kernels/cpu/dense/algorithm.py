@@ -1,0 +1,229 @@
+"""The direct convolution of every arithmetic as Halide functions, before any schedule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import halide as hl
+
+from addercost.kernels.cpu.dense.interleave import interleaved
+from addercost.kernels.cpu.dense.kernel_class import KernelClass
+from addercost.kernels.cpu.dense.sites import Site
+
+PARAMETERS = (
+    "stride_y",
+    "stride_x",
+    "padding_y",
+    "padding_x",
+    "dilation_y",
+    "dilation_x",
+    "filter_y",
+    "filter_x",
+    "strip_rows",
+    "task_strips",
+    "task_blocks",
+    "block_tiles",
+    "terms",
+    "sign",
+    "output_rows",
+    "output_columns",
+)
+"""Of a compiled kernel, in order, after its input and weight and before its output."""
+
+
+class Algorithm:
+    def __init__(self, kernel: KernelClass, site: Site) -> None:
+        self.kernel, self.site = kernel, site
+        self.parameters = {name: hl.Param(hl.Int(32), name) for name in PARAMETERS}
+        self.input = hl.ImageParam(site.element, 5, "input")
+        self.weight = hl.ImageParam(site.element, 3, "weight")
+        self.held = hl.ImageParam(site.element, 5, "held")
+        self.factors = hl.ImageParam(hl.Float(32), 3, "factors")
+        for axis in range(5):
+            self.input.dim(axis).set_min(0)
+            self.held.dim(axis).set_min(0)
+        for axis in range(3):
+            self.weight.dim(axis).set_min(0)
+        taps = [(0, self.input.dim(0).extent() // site.packed), (0, self["filter_x"]), (0, self["filter_y"])]
+        if kernel.narrow:
+            taps[0], taps[1] = taps[1], taps[0]
+        if kernel.filter_axes < 2:
+            taps = [taps[0], taps[2]][: kernel.filter_axes + 1]
+        self.reduction = hl.RDom(taps if site.packed == 1 else [(0, site.packed), *taps], "tap")
+        self.lane, self.pixel, self.block, self.tile = (hl.Var(n) for n in ("lane", "pixel", "block", "tile"))
+        self.k, self.g, self.q, self.p, self.n = (hl.Var(n) for n in "kgqpn")
+        self.scratch, self.packed = self._scratch(), self._packed_weight()
+        self.sum, self.stored, self.output = self._sum(), hl.Func("stored"), hl.Func("output")
+        at = [self.lane, self.pixel, self.block, self.tile, self.g, self.p, self.n]
+        size, pixels = kernel.vector_run, kernel.pixels
+        along, other = (self.q, self.k) if kernel.across else (self.k, self.q)
+        place = (along // size, other // pixels, self.g, self.p, self.n)
+        if kernel.at_once:
+            self.output[self.k, self.g, self.q, self.p, self.n] = self._finished(
+                (along % size, other % pixels, *place), self.k
+            )
+            return
+        self.stored[tuple(at)] = self._finished(tuple(at), self.block * size + self.lane)
+        if kernel.turned_output:
+            within = (along % size) % kernel.lanes * self.rows + other % pixels
+            value = self._turned()[(within, along % size // kernel.lanes, *place)]
+        else:
+            value = self.stored[(along % size, other % pixels, *place)]
+        self.output[self.k, self.g, self.q, self.p, self.n] = value
+
+    def _finished(self, at: tuple[Any, ...], filter_: Any) -> Any:
+        value = hl.cast(self.site.result, self.site.finish(self.sum[at], self["terms"]))
+        if self.site.scaled:
+            # Two roundings, as of the scale and the bias that it stands for.
+            factor, addend = (self.factors[filter_, self.g, row] for row in (0, 1))
+            value = hl.strict_float(hl.strict_float(value * factor) + addend)
+        return value
+
+    def __getitem__(self, name: str) -> Any:
+        return self.parameters[name]
+
+    def _scratch(self) -> Any:
+        """The input with its zero border, as far as the strip at hand needs it."""
+        self.c, self.x, self.y = hl.Var("c"), hl.Var("x"), hl.Var("y")
+        c, x, y = self.c, self.x, self.y
+        width, height = self.input.dim(2).extent(), self.input.dim(3).extent()
+        column, row = x - self["padding_x"], y - self["padding_y"]
+        inside = (column >= 0) & (row >= 0)
+        inside = inside & (column < width) & (row < height)
+        value = self.input[c, self.g, hl.clamp(column, 0, width - 1), hl.clamp(row, 0, height - 1), self.n]
+        scratch = hl.Func("scratch")
+        if self.kernel.whole_pixels:
+            scratch[c, self.g, x, y, self.n] = hl.select(inside, value, hl.cast(self.site.element, 0))
+            return scratch
+        # Zeros first, then the rows: a vector that reaches over an edge is a masked one, not a gathered one.
+        scratch[c, self.g, x, y, self.n] = hl.cast(self.site.element, 0)
+        self.inner = hl.RDom([(0, width)], "inner")
+        self.inner.where((row >= 0) & (row < height))
+        scratch[c, self.g, self.inner.x + self["padding_x"], y, self.n] = self.input[
+            c, self.g, self.inner.x, hl.clamp(row, 0, height - 1), self.n
+        ]
+        return scratch
+
+    def _weight(self, j: Any, filter_: Any, group: Any) -> Any:
+        return self.site.weigh(self.weight[j, filter_, group])
+
+    def _packed_weight(self) -> Any:
+        """A block's weights, filter innermost; filters beyond K repeat the last and are dropped."""
+        self.j, self.part = hl.Var("j"), hl.Var("part")
+        filter_ = self.block * self.kernel.vector_run + self.lane
+        packed = hl.Func("packed")
+        if self.kernel.filters_innermost and self.kernel.across:
+            filter_ = self.tile * self.kernel.pixels + self.pixel
+            packed[self.pixel, self.j, self.tile, self.g] = self._weight(self.j, filter_, self.g)
+            return packed
+        if self.kernel.filters_innermost:
+            packed[self.lane, self.j, self.block, self.g] = self._weight(self.j, filter_, self.g)
+            return packed
+        filter_ = hl.min(filter_, self.weight.dim(1).extent() - 1)
+        if self.kernel.across:
+            filter_ = hl.min(self.tile * self.kernel.pixels + self.pixel, self.weight.dim(1).extent() - 1)
+            packed[self.pixel, self.j, self.tile, self.g] = self._weight(self.j, filter_, self.g)
+            return packed
+        if self.kernel.whole_squares:
+            side, squares = self.kernel.lanes, self._squares()
+            at = (self.j % side) * side + self.lane % side
+            packed[self.lane, self.j, self.block, self.g] = squares[
+                at, self.lane // side, self.j // side, self.block, self.g
+            ]
+            return packed
+        if self.site.packed == 1:
+            packed[self.lane, self.j, self.block, self.g] = self._weight(self.j, filter_, self.g)
+            return packed
+        # Here the weights lie channel-innermost, so that the channels of a lane are neighbours.
+        packed[self.part, self.lane, self.j, self.block, self.g] = self._weight(
+            self.j * self.site.packed + self.part, filter_, self.g
+        )
+        return packed
+
+    def _squares(self) -> Any:
+        """Squares of weights, as many filters as taps, with the filters innermost."""
+        side = self.kernel.lanes
+        m, group, jo = self.square_index = tuple(hl.Var(name) for name in ("m", "group", "jo"))
+        filter_ = self.block * self.kernel.vector_run + group * side + m // side
+        rows = hl.Func("rows")
+        rows[m, group, jo, self.block, self.g] = self._weight(
+            jo * side + m % side, hl.min(filter_, self.weight.dim(1).extent() - 1), self.g
+        )
+        self.weight_stages = interleaved(rows, (m, group, jo, self.block, self.g), side, side)
+        return self.weight_stages[-1]
+
+    def _turned(self) -> Any:
+        """The stored tile with the pixels innermost, each vector of filters for itself."""
+        m, group = self.turned_index = tuple(hl.Var(name) for name in ("m", "group"))
+        lane = group * self.kernel.lanes + m % self.kernel.lanes
+        place = (self.block, self.tile, self.g, self.p, self.n)
+        rows = hl.Func("tile_rows")
+        pixel = hl.min(m // self.kernel.lanes, self.kernel.pixels - 1)
+        rows[(m, group, *place)] = self.stored[(lane, pixel, *place)]
+        self.output_stages = interleaved(rows, (m, group, *place), self.rows, self.kernel.lanes)
+        return self.output_stages[-1]
+
+    @property
+    def rows(self) -> int:
+        """Of the turned tile: its pixels rounded up to a power of two."""
+        return int(1 << (self.kernel.pixels - 1).bit_length())
+
+    def _sum(self) -> Any:
+        taps = [self.reduction[axis] for axis in range(self.reduction.dimensions())]
+        part, (c, *rest) = (taps[:1], taps[1:]) if self.site.packed > 1 else ([], taps)
+        axes = self.kernel.filter_axes
+        s, r = rest if axes == 2 else (0, *rest) if axes == 1 else (0, 0)
+        if self.kernel.narrow:
+            c, s = s, c
+        q = self.tile * self.kernel.pixels + self.pixel
+        if self.kernel.across:
+            source = self.input if self.kernel.direct else self.scratch
+            q = self.block * self.kernel.vector_run + self.lane
+            x = q + s * self["dilation_x"]
+            y = self.p * self["stride_y"] + r * self["dilation_y"]
+        elif self.kernel.direct:
+            # Pixels beyond Q are dropped; here stride and filter are 1, or there is slack.
+            source = self.input
+            if not self.kernel.slack:
+                q = hl.min(q, self.input.dim(2).extent() - 1)
+            x = q * self["stride_x"] + s * self["dilation_x"]
+            y = self.p * self["stride_y"] + r * self["dilation_y"]
+        else:
+            source, row = self.scratch, self.p
+            if self.kernel.joined:
+                # Pixels behind the last are dropped; the clamp keeps their reads inside.
+                row, q = (
+                    hl.clamp(q // self["output_columns"], 0, self["output_rows"] - 1),
+                    q % self["output_columns"],
+                )
+            x = q * self["stride_x"] + s * self["dilation_x"]
+            y = row * self["stride_y"] + r * self["dilation_y"]
+        channel = c * self.site.packed + part[0] if part else c
+        if self.kernel.filters_innermost:
+            j = (r * self["filter_x"] + s) * self.input.dim(0).extent() + c
+        elif part:
+            j = (r * self["filter_x"] + s) * (self.input.dim(0).extent() // self.site.packed) + c
+        else:
+            j = (c * self["filter_y"] + r) * self["filter_x"] + s
+        value = source[channel, self.g, x, y, self.n]
+        if self.kernel.across:
+            weight = self.packed[self.pixel, j, self.tile, self.g]
+        else:
+            weight = self.packed[(*part, self.lane, j, self.block, self.g)]
+        self.owned: list[Any] = []
+        total = hl.Func("total")
+        at = (self.lane, self.pixel, self.block, self.tile, self.g, self.p, self.n)
+        total[at] = hl.cast(self.site.accumulator, 0)
+        if self.site.held:
+            k = hl.min(self.block * self.kernel.block + self.lane, self.held.dim(0).extent() - 1)
+            across = hl.min(self.tile * self.kernel.pixels + self.pixel, self.held.dim(2).extent() - 1)
+            for index, make in enumerate(self.site.held):
+                own = hl.Func(f"own{index}")
+                own[at] = make(self.held[k, self.g, across, self.p, self.n])
+                self.owned.append(own)
+        # What is broadcast comes first, which sites of two operands allow.
+        pair = (weight, value) if self.kernel.across else (value, weight)
+        term = self.site.combine(*pair, *(own[at] for own in self.owned))
+        # A constant sign the compiler would fold into a subtraction.
+        total[at] += term if self.site.sign > 0 else hl.cast(self.site.element, self["sign"]) * term
+        return total

@@ -1,0 +1,103 @@
+"""Plans of kernels for images that were laid out for them: channels-last, with their border, and with slack
+behind the last pixel for the tiles that go on beyond it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from addercost.kernels.cpu.dense.buffers import Launch, View
+from addercost.kernels.cpu.dense.convolution import launch_of, parameters_of
+from addercost.kernels.cpu.dense.extents import Extents
+from addercost.kernels.cpu.dense.kernel_class import KernelClass
+from addercost.kernels.cpu.dense.plan import choose_class
+from addercost.kernels.problem import Geometry
+
+
+@dataclass(frozen=True, slots=True)
+class Bordered:
+    """A kernel and what it is given beside the weights."""
+
+    kernel: KernelClass
+    parameters: tuple[int, ...]
+    shape: list[int]
+    layout: torch.memory_format
+    """Of the output as the kernel writes it."""
+    slack_pixels: int
+    source: View
+    sink: View
+
+    def launch(self, weight: View) -> Launch:
+        """What runs it on an image, weights that lie so and what `launch_of` adds."""
+        return launch_of(self.kernel, (self.source, weight), self.parameters, self.sink)
+
+
+def plan_bordered(
+    site: str,
+    image_size: tuple[int, int, int],
+    channels: int,
+    filters: int,
+    filter_size: tuple[int, int],
+    geometry: Geometry,
+    layout: torch.memory_format,
+    threads: int,
+    terms: int = 0,
+) -> Bordered:
+    """For images of `image_size` (N, H, W) before their border, `channels` elements in a pixel and `filters`
+    of each group; a kernel that lies across the pixels reads planes instead of pixels."""
+    n, height, width = image_size
+    groups, (r, s) = geometry.groups, filter_size
+    p, q = geometry.output_size((height, width), filter_size)
+    height, width = height + 2 * geometry.padding[0], width + 2 * geometry.padding[1]
+    (step_y, step_x), (dilation_y, dilation_x) = geometry.stride, geometry.dilation
+    if q == 1:
+        # A row of one pixel has no neighbours for a channels-first tile to lie along.
+        layout = torch.channels_last
+    pixel = groups * channels
+    row = width * pixel
+    output = torch.empty(n, filters * groups, p, q, device="meta", memory_format=layout)
+    _, by_k, by_y, by_x = output.stride()
+    fused = groups == 1 and dilation_x == 1
+    pointwise = r == s == step_y == step_x == 1
+    if pointwise:
+        # All rows are one.
+        height, width, row = 1, height * width, height * row
+        p, q = height, width
+    sink = View.laid((n, p, q, groups, filters), (output.stride(0), by_y, by_x, filters * by_k, by_k))
+    extents = Extents(
+        images=n,
+        channels=s * channels if fused else channels,
+        filters=filters,
+        rows=p,
+        columns=q,
+        filter_y=r,
+        filter_x=1 if fused else s,
+        stride_y=step_y,
+        stride_x=1 if fused else step_x,
+        dilation_y=dilation_y,
+        scratch_columns=0,
+    )
+    channels_last = by_k == 1 and layout == torch.channels_last
+    # By the filter and stride as they are: the extents of a fused row show neither.
+    planes = pointwise and not channels_last
+    kernel = choose_class(site, extents, True, channels_last, direct=True, bordered=True, planes=planes)
+    # The last tile of a row goes on into the next, and that of the last row into the slack.
+    tile = kernel.vector_run if kernel.across else kernel.pixels
+    columns = -(-q // tile) * tile
+    slack = (columns - q) * step_x
+    if kernel.across:
+        plane = height * width
+        places = (pixel * plane, width, 1, channels * plane, plane)
+        source = View.laid((n, height, columns, groups, channels), places)
+    elif fused:
+        # A filter's row meets neighbours in memory: one inner loop over them, for pixels that overlap.
+        places = (height * row, row, step_x * pixel, 1, 1)
+        source = View.laid((n, height, columns, 1, s * channels), places)
+        s = step_x = 1
+    else:
+        reach = (columns - 1) * step_x + (s - 1) * dilation_x + 1
+        source = View.laid((n, height, reach, groups, channels), (height * row, row, pixel, channels, 1))
+    inside = Geometry((step_y, step_x), (0, 0), (dilation_y, dilation_x))
+    parameters = parameters_of(kernel, extents, inside, (r, s), threads, terms)
+    return Bordered(kernel, parameters, list(output.shape), layout, slack, source, sink)

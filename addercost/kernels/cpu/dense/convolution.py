@@ -1,0 +1,218 @@
+"""Torch tensors in and out of the compiled kernels, without copying them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from addercost.kernels.cpu.dense.buffers import Launch, View
+from addercost.kernels.cpu.dense.extents import Extents
+from addercost.kernels.cpu.dense.kernel_class import KernelClass
+from addercost.kernels.cpu.dense.partition import partition
+from addercost.kernels.cpu.dense.pipeline import compile_kernel
+from addercost.kernels.cpu.dense.plan import choose_class, enough_tasks
+from addercost.kernels.cpu.dense.sites import SITES
+from addercost.kernels.cpu.depthwise import convolution as depthwise
+from addercost.kernels.problem import Geometry, output_layout
+from addercost.kernels.signs import whole_blocks
+
+LARGEST_BYTES = (1 << 31) - 1
+"""Halide's index arithmetic is 32-bit; larger tensors are left to the reference."""
+
+
+@cache
+def compiled(kernel: KernelClass) -> Any:
+    """The kernel of a class, compiled on first use."""
+    return compile_kernel(kernel)
+
+
+def launch_of(
+    kernel: KernelClass, inputs: Sequence[View], parameters: tuple[int, ...], output: View
+) -> Launch:
+    """What runs a class on `inputs`, factors of `kernels.signs` where its site has them, and an output."""
+    site, operands = SITES[kernel.site], [(view, SITES[kernel.site].dtype) for view in inputs]
+    if site.scaled:
+        groups, filters = output.size[3:]
+        whole = whole_blocks(filters)
+        operands.append((View.laid((2, groups, whole), (groups * whole, whole, 1)), torch.float32))
+    return Launch(compiled(kernel), tuple(operands), parameters, (output, site.output))
+
+
+def supports(site: str, input: Tensor, weight: Tensor) -> bool:
+    """Whether the CPU kernels take these tensors."""
+    return (
+        input.is_cpu
+        and input.dtype == SITES[site].dtype
+        and 0 < input.nbytes <= LARGEST_BYTES
+        and weight.nbytes <= LARGEST_BYTES
+    )
+
+
+def convolve(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    """The `site`'s sum for input [N, C, H, W] and weight [K, C/G, R, S], checked already.
+
+    Returns [N, K, P, Q], channels-last where the input is.
+    Raises halide.HalideError when the kernel cannot be compiled or run.
+    """
+    layout = output_layout(input)
+    if depthwise.takes(weight.shape, geometry.groups):
+        return depthwise.convolve(site, input, weight, geometry, layout)
+    place = (input.shape, input.stride(), weight.shape, weight.stride())
+    plan = _plan(site, *place, geometry, layout, torch.get_num_threads())
+    if plan.copied:
+        input, weight = _prepared(input, weight, geometry, plan.transposed)
+    output = torch.empty(plan.shape, dtype=SITES[site].output, memory_format=layout)
+    plan.launch(input.data_ptr(), weight.data_ptr(), output.data_ptr())
+    return output
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What depends on sizes and strides only, worked out once for each."""
+
+    kernel: KernelClass
+    launch: Launch
+    shape: list[int]
+    transposed: bool
+    copied: bool
+    """The kernel cannot read input and weight where they lie."""
+
+
+@lru_cache(maxsize=4096)
+def _plan(
+    site: str,
+    input_size: tuple[int, ...],
+    input_stride: tuple[int, ...],
+    weight_size: tuple[int, ...],
+    weight_stride: tuple[int, ...],
+    geometry: Geometry,
+    layout: torch.memory_format,
+    threads: int,
+) -> _Plan:
+    given = torch.empty_strided(input_size, input_stride, dtype=SITES[site].dtype, device="meta")
+    given_weight = torch.empty_strided(weight_size, weight_stride, dtype=SITES[site].dtype, device="meta")
+    (n, _, h, w), (k, _, r, s) = input_size, weight_size
+    shape = [n, k, *geometry.output_size((h, w), (r, s))]
+    output = target = torch.empty(shape, dtype=SITES[site].output, device="meta", memory_format=layout)
+    groups, direct = geometry.groups, _is_direct(given_weight, geometry)
+    # A column of outputs is turned into a row: the schedule tiles rows.
+    transposed = shape[3] == 1 and shape[2] > 1
+    input, weight = _prepared(given, given_weight, geometry, transposed)
+    copied = not all(
+        now is before or now._base is before for now, before in ((input, given), (weight, given_weight))
+    )
+    if transposed:
+        target, geometry, (r, s) = output.transpose(2, 3), geometry.transposed(), (s, r)
+    step_y, step_x = geometry.stride
+    source = input[:, :, ::step_y, ::step_x] if direct else input
+    source, sink = grouped(source, groups), grouped(target, groups)
+    if direct:
+        # The view has the stride already.
+        geometry = Geometry(groups=groups)
+        if enough_tasks(n, k // groups, threads):
+            source, sink = _flattened(source, sink)
+    extents = extents_of(source, sink, (r, s), geometry)
+    one_row = _joined(sink)
+    kernel = choose_class(
+        site,
+        extents,
+        is_channels_last(input),
+        is_channels_last(target),
+        direct,
+        threads=None if one_row is None else threads,
+        planes=source.stride(2) == sink.stride(2) == 1 < source.shape[2],
+    )
+    if kernel.joined and one_row is not None:
+        sink = one_row
+    parameters = parameters_of(kernel, extents, geometry, (r, s), threads)
+    launch = launch_of(kernel, (View.of(source), View.of(weight)), parameters, View.of(sink))
+    return _Plan(kernel, launch, shape, transposed, copied)
+
+
+def _prepared(input: Tensor, weight: Tensor, geometry: Geometry, transposed: bool) -> tuple[Tensor, Tensor]:
+    """The image as a kernel can read it, and the weight as [G, K/G, C·R·S]."""
+    if transposed:
+        input, weight = input.transpose(2, 3), weight.transpose(2, 3)
+    if not _is_direct(weight, geometry):
+        input = readable(input)
+    groups = geometry.groups
+    return input, weight.reshape(groups, weight.shape[0] // groups, -1).contiguous()
+
+
+def _is_direct(weight: Tensor, geometry: Geometry) -> bool:
+    return tuple(weight.shape[2:]) == (1, 1) and geometry.padding == (0, 0)
+
+
+def is_channels_last(image: Tensor) -> bool:
+    return (image.shape[1] == 1 and image.stride(3) != 1) or image.stride(1) == 1
+
+
+def readable(image: Tensor, layout: torch.memory_format = torch.channels_last) -> Tensor:
+    """The image itself where a row or a pixel's channels lie densely, else a copy in `layout`."""
+    if image.stride(1) == 1 or (image.stride(3) == 1 and image.shape[3] > 1):
+        return image
+    return image.contiguous(memory_format=layout)
+
+
+def grouped(image: Tensor, groups: int) -> Tensor:
+    """[N, C, H, W] seen as [N, H, W, G, C/G]: Halide's order, its innermost last."""
+    grouped: Tensor = image.unflatten(1, (groups, -1))
+    return grouped.permute(0, 3, 4, 1, 2)
+
+
+def _flattened(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows joined into one where both sides allow it, so that a tile wastes pixels only at the very end."""
+    both = _joined(source), _joined(target)
+    return (source, target) if both[0] is None or both[1] is None else (both[0], both[1])
+
+
+def _joined(image: Tensor) -> Tensor | None:
+    """The rows as one, None where something lies between them."""
+    n, y, x, g, c = image.stride()
+    if image.shape[1] > 1 and y != x * image.shape[2]:
+        return None
+    size = (image.shape[0], 1, image.shape[1] * image.shape[2], *image.shape[3:])
+    return image.as_strided(size, (n, y, x, g, c))
+
+
+def extents_of(source: Tensor, target: Tensor, filter_size: tuple[int, int], geometry: Geometry) -> Extents:
+    return Extents(
+        images=target.shape[0],
+        channels=source.shape[4],
+        filters=target.shape[4],
+        rows=target.shape[1],
+        columns=target.shape[2],
+        filter_y=filter_size[0],
+        filter_x=filter_size[1],
+        stride_y=geometry.stride[0],
+        stride_x=geometry.stride[1],
+        dilation_y=geometry.dilation[0],
+        scratch_columns=source.shape[2] + 2 * geometry.padding[1],
+    )
+
+
+def parameters_of(
+    kernel: KernelClass,
+    extents: Extents,
+    geometry: Geometry,
+    filter_size: tuple[int, int],
+    threads: int,
+    terms: int = 0,
+) -> tuple[int, ...]:
+    """The compiled kernel's `PARAMETERS`."""
+    return (
+        *geometry.stride,
+        *geometry.padding,
+        *geometry.dilation,
+        *filter_size,
+        *partition(kernel, extents, threads),
+        terms,
+        SITES[kernel.site].sign,
+        extents.rows,
+        extents.columns,
+    )

@@ -1,0 +1,129 @@
+"""The input gradient of the adder layer, as a convolution of the output's gradient."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import product
+from math import gcd
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from addercost.kernels.cpu.dense.buffers import Launch, View
+from addercost.kernels.cpu.dense.convolution import (
+    extents_of,
+    grouped,
+    is_channels_last,
+    launch_of,
+    parameters_of,
+    readable,
+)
+from addercost.kernels.cpu.dense.plan import choose_class
+from addercost.kernels.cpu.depthwise import convolution as depthwise
+from addercost.kernels.problem import Geometry, empty_output, output_layout
+from addercost.kernels.signs import FILTER_BLOCK
+
+
+def input_gradient(
+    grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, site: str = "adder_gradient"
+) -> Tensor:
+    """Σ_{k,r,s} g · HardTanh(w - x), or what `site` puts in the place of HardTanh: a convolution of `grad`
+    [N, K, P, Q] at stride 1 with the filters turned round, one for each of the stride's phases, with those
+    taps that ever meet it. Returns [N, C, H, W] like `input`."""
+    output = target = empty_output(input, list(input.shape))
+    if input.shape[3] == 1 and input.shape[2] > 1:
+        grad, input, weight, target = (t.transpose(2, 3) for t in (grad, input, weight, target))
+        geometry = geometry.transposed()
+    grad, groups = readable(grad, output_layout(input)), geometry.groups
+    filters = weight.unflatten(0, (groups, weight.shape[0] // groups)).transpose(1, 2)
+    rows, columns = (
+        [_phase(index, input.shape[axis], weight.shape[axis], geometry, axis - 2) for index in range(stride)]
+        for axis, stride in ((2, geometry.stride[0]), (3, geometry.stride[1]))
+    )
+    for row, column in product(rows, columns):
+        x, out = (t[:, :, row.pixels, column.pixels] for t in (input, target))
+        taps = filters[..., row.taps, column.taps]
+        if taps.shape[3:] != (1, 1):
+            taps = taps.flip(3, 4)
+        if out.numel() == 0:
+            continue
+        if taps.numel() == 0:
+            out.zero_()
+            continue
+        place = Geometry((1, 1), (row.padding, column.padding), (row.dilation, column.dilation), groups)
+        if out.stride(1) == 1 or out.stride(3) == 1 or out.shape[3] == 1:
+            _gradient_phase(site, grad, x, taps, place, out)
+        else:
+            dense = torch.empty(out.shape)
+            _gradient_phase(site, grad, x, taps, place, dense)
+            out.copy_(dense)
+    return output
+
+
+class _Phase(NamedTuple):
+    """Along one axis: every stride-th pixel, and the filter taps that meet those."""
+
+    pixels: slice
+    taps: slice
+    padding: int
+    dilation: int
+
+
+def _phase(index: int, size: int, filter_size: int, geometry: Geometry, axis: int) -> _Phase:
+    """Pixel y and tap r meet output (y + padding - dilation·r) / stride where that is whole."""
+    stride, padding, dilation = geometry.stride[axis], geometry.padding[axis], geometry.dilation[axis]
+    common = gcd(stride, dilation)
+    meeting = (r for r in range(filter_size) if (index + padding - dilation * r) % stride == 0)
+    first = next(meeting, filter_size)
+    count = len(range(first, filter_size, stride // common))
+    start = (index + padding - dilation * first) // stride
+    step = dilation // common
+    taps = slice(first, filter_size, stride // common)
+    return _Phase(slice(index, size, stride), taps, step * (count - 1) - start, step)
+
+
+def _gradient_phase(
+    site: str, grad: Tensor, input: Tensor, turned: Tensor, geometry: Geometry, target: Tensor
+) -> None:
+    """The convolution of `grad` with `turned` [G, C/G, K/G, R, S], each term clipped at `input`."""
+    groups, filter_size = geometry.groups, (turned.shape[3], turned.shape[4])
+    one = turned[:, :, 0].flatten(0, 1)[:, None]
+    if turned.shape[2] == 1 and depthwise.takes(one.shape, groups):
+        depthwise.gradient(site, grad, input, one, geometry, target)
+        return
+    # A 1×1 filter turned round has the input's channels innermost as it is.
+    innermost = filter_size == (1, 1) and turned.shape[1] % FILTER_BLOCK == 0 and turned.stride(1) == 1
+    flat = turned.flatten(2) if innermost else turned.reshape(groups, turned.shape[1], -1).contiguous()
+    launch = _launch(
+        site,
+        *(View(tuple(image.shape), image.stride()) for image in (grad, input, target)),
+        View.of(flat),
+        filter_size,
+        geometry,
+        innermost,
+        torch.get_num_threads(),
+    )
+    launch(*(operand.data_ptr() for operand in (grad, flat, input, target)))
+
+
+@lru_cache(maxsize=1024)
+def _launch(
+    site: str,
+    grad: View,
+    input: View,
+    target: View,
+    weight: View,
+    filter_size: tuple[int, int],
+    geometry: Geometry,
+    innermost: bool,
+    threads: int,
+) -> Launch:
+    """What runs on (gradient, weight, input, target) of these sizes and strides."""
+    images = [torch.empty_strided(*view, device="meta") for view in (grad, input, target)]
+    source, held, sink = (grouped(image, geometry.groups) for image in images)
+    extents = extents_of(source, sink, filter_size, geometry)
+    layouts = is_channels_last(images[0]), is_channels_last(images[2])
+    kernel = choose_class(site, extents, *layouts, False, innermost)
+    parameters = parameters_of(kernel, extents, geometry, filter_size, threads)
+    return launch_of(kernel, (View.of(source), weight, View.of(held)), parameters, View.of(sink))

@@ -1,0 +1,185 @@
+"""One direct convolution and one schedule for every arithmetic; sizes are parameters of the compiled code.
+
+A register tile of `pixels` outputs × `vectors` vectors of filters runs through the whole reduction. Around
+it, from the inside out: tiles of a block of filters, tiles along a row, rows of a strip, strips of a task,
+blocks of a task. A block's weights are copied once into filter-innermost order, a strip's input once for each
+block, or where blocks are many a task's once for all, into a bordered scratch image, so that the inner loop
+loads weight vectors densely, broadcasts inputs, and meets no edge. Where a layer has few filters, or planes
+are read in place, the two change places: vectors lie across a row, weights are broadcast.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import halide as hl
+
+from addercost.kernels.cpu.dense.algorithm import Algorithm
+from addercost.kernels.cpu.dense.interleave import schedule_interleaved
+from addercost.kernels.cpu.dense.kernel_class import KernelClass
+from addercost.kernels.cpu.dense.sites import SITES
+
+Guard, Whole = hl.TailStrategy.GuardWithIf, hl.TailStrategy.RoundUp
+
+
+def compile_kernel(kernel: KernelClass) -> Any:
+    """The callable (input [c,g,x,y,n], weight [c·r·s,k,g], *PARAMETERS, output [k,g,q,p,n]), innermost first.
+
+    A site with a held operand takes it after the weight, shaped as the output; a scaled one factors
+    and addends there, [k,g,2] of whole blocks.
+    """
+    output, arguments = _scheduled(kernel)
+    return output.compile_to_callable(arguments, hl.get_jit_target_from_environment())
+
+
+def assembly(kernel: KernelClass, folder: Path) -> str:
+    """The instructions of a class; `folder` is for the compiler's file."""
+    output, arguments = _scheduled(kernel)
+    path = folder / "kernel.s"
+    output.compile_to_assembly(str(path), arguments, "kernel", hl.get_host_target())
+    return path.read_text()
+
+
+def _scheduled(kernel: KernelClass) -> tuple[Any, list[Any]]:
+    algorithm = _Scheduled(kernel, SITES[kernel.site])
+    algorithm.schedule()
+    images = [algorithm.input, algorithm.weight]
+    if algorithm.site.held:
+        images.append(algorithm.held)
+    if algorithm.site.scaled:
+        images.append(algorithm.factors)
+    return algorithm.output, [*images, *algorithm.parameters.values()]
+
+
+class _Scheduled(Algorithm):
+    def schedule(self) -> None:
+        self._schedule_output()
+        self._schedule_tile()
+        self._schedule_copies()
+
+    def _schedule_output(self) -> None:
+        kernel, output, buffer = self.kernel, self.output, self.output.output_buffer()
+        for axis in range(5):
+            buffer.dim(axis).set_min(0)
+        names = ("ko", "kt", "ki", "qo", "qi", "po", "pi", "strip", "blocks", "kj", "strips", "sj", "task")
+        ko, kt, ki, qo, qi, po, pi, strip, blocks, kj, strips, sj, task = (hl.Var(name) for name in names)
+        columns = kernel.vector_run if kernel.across else kernel.pixels
+        output.split(self.k, ko, ki, kernel.block, Whole if kernel.whole_filters else Guard)
+        output.split(self.q, qo, qi, columns, Whole if kernel.whole_columns else Guard)
+        output.split(self.p, po, pi, self["strip_rows"], Guard).fuse(po, self.n, strip)
+        output.split(ko, ko, kt, self["block_tiles"], Guard).split(ko, blocks, kj, self["task_blocks"], Guard)
+        output.split(strip, strips, sj, self["task_strips"], Guard)
+        if kernel.channels_last_output:
+            buffer.dim(0).set_stride(1)
+            output.reorder(ki, qi, kt, qo, pi, sj, kj, strips, blocks, self.g)
+            if not kernel.across:
+                output.vectorize(ki, kernel.lanes).unroll(ki)
+                if kernel.at_once:
+                    output.unroll(qi)
+        else:
+            buffer.dim(0).set_stride(hl.Expr())
+            buffer.dim(2).set_stride(1)
+            output.reorder(qi, ki, kt, qo, pi, sj, kj, strips, blocks, self.g)
+            output.vectorize(qi, kernel.lanes if kernel.across else kernel.pixels)
+            if kernel.at_once:
+                output.unroll(qi).unroll(ki)
+        output.fuse(strips, blocks, task).parallel(task).never_partition_all()
+        self.tile_loop, self.block_loop = kt, kj
+        self.scratch_loop = task if kernel.kept_scratch else sj
+
+    def _schedule_tile(self) -> None:
+        kernel = self.kernel
+        if kernel.at_once:
+            self.sum.compute_at(self.output, self.tile_loop).store_in(hl.MemoryType.Register)
+            self.sum.bound_extent(self.block, 1).bound_extent(self.tile, 1)
+            self._schedule_sums([self.sum])
+            return
+        # The stored tile may be addressed in a loop; the sum may not, or it would leave the registers.
+        self.stored.compute_at(self.output, self.tile_loop).store_in(hl.MemoryType.Stack)
+        if kernel.turned_output:
+            self._schedule_turned()
+        self.sum.compute_at(self.stored, self.block).store_in(hl.MemoryType.Register)
+        tiles = [self.stored, self.sum]
+        if self.site.held:
+            self.held.dim(0).set_stride(hl.Expr())
+            for own in self.owned:
+                tiles.append(own.compute_at(self.stored, self.block).store_in(hl.MemoryType.Stack))
+        self._schedule_sums(tiles)
+
+    def _schedule_sums(self, tiles: list[Any]) -> None:
+        kernel, reduction = self.kernel, self.reduction
+        for stage in tiles:
+            stage.bound(self.lane, 0, kernel.vector_run).bound(self.pixel, 0, kernel.pixels)
+            stage.vectorize(self.lane, kernel.lanes).unroll(self.lane).unroll(self.pixel)
+        self.sum.never_partition_all()
+        taps = [reduction[axis] for axis in range(reduction.dimensions())]
+        update = self.sum.update()
+        if self.site.packed == 1:
+            update.reorder(self.lane, self.pixel, *taps)
+        else:
+            update.reorder(taps[0], self.lane, self.pixel, *taps[1:]).atomic().vectorize(taps[0])
+        update.vectorize(self.lane, kernel.lanes).unroll(self.lane).unroll(self.pixel)
+
+    def _schedule_squares(self, packed: Any) -> None:
+        side, (m, group, jo) = self.kernel.lanes, self.square_index
+        column = hl.Var("column")
+        packed.bound(self.lane, 0, self.kernel.block).align_bounds(self.j, side)
+        packed.split(self.j, jo, column, side).split(self.lane, group, self.lane, side)
+        # Along the filters' rows first: few streams of memory at a time.
+        packed.reorder(self.lane, column, jo, group, self.block, self.g).vectorize(self.lane).unroll(column)
+        for stage in self.weight_stages:
+            stage.compute_at(packed, jo)
+        schedule_interleaved(self.weight_stages, m, side, side)
+
+    def _schedule_turned(self) -> None:
+        m, group = self.turned_index
+        last = self.output_stages[-1]
+        last.compute_at(self.output, self.tile_loop).bound(group, 0, self.kernel.vectors).unroll(group)
+        for stage in self.output_stages[:-1]:
+            stage.compute_at(last, group)
+        schedule_interleaved(self.output_stages, m, self.rows, self.kernel.lanes)
+
+    def _schedule_copies(self) -> None:
+        kernel = self.kernel
+        packed = self.packed.compute_at(self.output, self.block_loop)
+        if kernel.across:
+            # A few filters: copied as they come.
+            packed.bound(self.pixel, 0, kernel.pixels)
+            if kernel.filters_innermost:
+                self.weight.dim(0).set_stride(hl.Expr())
+                self.weight.dim(1).set_stride(1)
+                packed.vectorize(self.pixel)
+        elif kernel.filters_innermost:
+            self.weight.dim(0).set_stride(hl.Expr())
+            self.weight.dim(1).set_stride(1)
+            packed.bound(self.lane, 0, kernel.block).vectorize(self.lane, kernel.lanes)
+        elif kernel.whole_squares:
+            self._schedule_squares(packed)
+        elif self.site.packed == 1:
+            # Dense loads along j and scattered stores: half the time of gathering along the filters.
+            jo, ji = hl.Var("jo"), hl.Var("ji")
+            packed.bound(self.lane, 0, kernel.block).split(self.j, jo, ji, 16, Guard)
+            packed.reorder(ji, self.lane, jo, self.block, self.g).vectorize(ji)
+        else:
+            packed.bound(self.lane, 0, kernel.block)
+            packed.bound(self.part, 0, self.site.packed).vectorize(self.part)
+        packed.never_partition_all()
+        source = self.input
+        if kernel.channels_last_input:
+            source.dim(0).set_stride(1)
+        else:
+            source.dim(0).set_stride(hl.Expr())
+            if kernel.across or not kernel.direct:
+                source.dim(2).set_stride(1)
+        if kernel.direct:
+            return
+        scratch = self.scratch.compute_at(self.output, self.scratch_loop)
+        if kernel.whole_pixels:
+            scratch.vectorize(self.c, 16, Guard).never_partition_all()
+        else:
+            order = (self.x, self.c, self.g, self.y, self.n)
+            scratch.reorder_storage(*order).reorder(*order)
+            scratch.vectorize(self.x, 16, hl.TailStrategy.RoundUp)
+            rows = scratch.update().reorder(self.inner.x, *order[1:])
+            rows.vectorize(self.inner.x, 16, hl.TailStrategy.Predicate)

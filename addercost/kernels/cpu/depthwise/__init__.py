@@ -1,0 +1,1 @@
+"""Depthwise convolutions of every arithmetic, written in LLVM IR."""

@@ -1,0 +1,254 @@
+"""The 8-bit adder convolution: bytes are laid out in eights of channels, with their border."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from addercost.kernels.cpu.dense.bordered import Bordered, plan_bordered
+from addercost.kernels.cpu.dense.buffers import Launch, View, filled
+from addercost.kernels.cpu.dense.sites import SITES
+from addercost.kernels.cpu.depthwise import convolution as depthwise
+from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
+from addercost.kernels.cpu.u8.loops import (
+    FLOATS,
+    RUN_NUMBERS,
+    TURN_NUMBERS,
+    TURNED_PIXELS,
+    WORD,
+    copy_runs,
+    copy_words,
+    quantize,
+    turn,
+)
+from addercost.kernels.problem import Geometry, output_layout
+from addercost.kernels.signs import pack_factors
+
+
+def convolve_quantized(
+    input: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, zero: int, geometry: Geometry
+) -> Tensor:
+    """-scale · Σ|q(x) - w| + bias of an fp32 input, as `reference.adder_quantized_forward`."""
+    if not input.is_contiguous() and not input.is_contiguous(memory_format=torch.channels_last):
+        input = input.contiguous()
+    layout, codes = output_layout(input), torch.empty_like(input, dtype=torch.uint8)
+    count = input.numel()
+    quantize(count < FLOATS)(input.data_ptr(), codes.data_ptr(), count, float(scale), float(zero))
+    if depthwise.takes(weight.shape, geometry.groups):
+        scales = scale.expand(weight.shape[0])
+        each = torch.stack([scales, torch.zeros_like(scales) if bias is None else bias])
+        return depthwise.convolve("adder_u8_scaled", codes, weight, geometry, layout, each, zero)
+    if zero and weight.shape[1] % WORD and geometry.padding != (0, 0):
+        # Channels are rounded up with zeros, which the border would not have.
+        (top, left) = geometry.padding
+        codes, zero = F.pad(codes, (left, left, top, top), value=zero), 0
+        geometry = replace(geometry, padding=(0, 0))
+    factors = pack_factors(scale.expand(weight.shape[0]), bias, geometry.groups)
+    return convolve(codes, weight, geometry, factors, layout, zero)
+
+
+def convolve(
+    input: Tensor,
+    weight: Tensor,
+    geometry: Geometry,
+    factors: Tensor | None = None,
+    layout: torch.memory_format | None = None,
+    fill: int = 0,
+) -> Tensor:
+    """-Σ|x - w| of bytes [N, C, H, W] and [K, C/G, R, S] as [N, K, P, Q] int32, a padded tap having x = fill;
+    with `factors` of `kernels.signs`, the fp32 factor_k · sum + addend_k. The channels of a group divide into
+    words where `fill` is not 0."""
+    layout = layout or output_layout(input)
+    site = "adder_u8" if factors is None else "adder_u8_scaled"
+    if depthwise.takes(weight.shape, geometry.groups):
+        each = None if factors is None else factors[..., 0].contiguous()
+        return depthwise.convolve(site, input, weight, geometry, layout, each, fill)
+    if not _readable(input, geometry.groups):
+        input = input.contiguous()
+    plan = _plan(site, input.shape, input.stride(), weight.shape, geometry, layout, torch.get_num_threads())
+    image = input
+    for step in plan.steps:
+        laid = step.fresh(fill)
+        run_shares(step.calls, image.data_ptr(), laid.data_ptr())
+        image = laid
+    if not (plan.weight_as_it_lies and weight.is_contiguous(memory_format=torch.channels_last)):
+        weight = _laid_weight(weight, plan)
+    kernel = plan.kernel
+    output = torch.empty(kernel.shape, dtype=SITES[site].output, memory_format=kernel.layout)
+    operands = (image, weight, output) if factors is None else (image, weight, factors, output)
+    plan.launch(*(operand.data_ptr() for operand in operands))
+    return output if kernel.layout is layout else output.contiguous(memory_format=layout)
+
+
+def _readable(image: Tensor, groups: int) -> bool:
+    """Whether rows lie densely, or pixels in a form that a group's whole words can be copied from."""
+    if image.shape[3] == 1 or image.stride(3) == 1 or image.shape[1] == 1:
+        return True
+    return image.stride(1) == 1 and (groups == 1 or image.shape[1] // groups % WORD == 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One laying out of bytes, into fresh memory."""
+
+    calls: tuple[NativeCall, ...]
+    bytes: int
+    bordered: bool
+
+    def fresh(self, fill: int) -> Tensor:
+        """Memory for them, the border filled."""
+        if self.bordered:
+            return filled(self.bytes, torch.uint8, fill)
+        return torch.empty(self.bytes, dtype=torch.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    kernel: Bordered
+    steps: tuple[_Step, ...]
+    launch: Launch
+    weight_as_it_lies: bool
+    run: int
+    """Bytes of a filter's row and pixel that are padded to whole words together."""
+
+
+def _laid_weight(weight: Tensor, plan: _Plan) -> Tensor:
+    """[K, R, S, C/G] with zeros behind each run."""
+    rows = weight.permute(0, 2, 3, 1).reshape(-1, plan.run)
+    return F.pad(rows, (0, -plan.run % WORD)).contiguous()
+
+
+@lru_cache(maxsize=4096)
+def _plan(
+    site: str,
+    size: tuple[int, int, int, int],
+    stride: tuple[int, int, int, int],
+    weight_size: tuple[int, int, int, int],
+    geometry: Geometry,
+    layout: torch.memory_format,
+    threads: int,
+) -> _Plan:
+    (n, c, height, width), (k, channels, r, s) = size, weight_size
+    if width == 1:
+        # Torch leaves the stride of a single column open.
+        stride = (*stride[:3], c if stride[1] == 1 else 1)
+    if r == 1 and geometry.padding[0] == 0 and geometry.stride[0] > 1:
+        # Rows between the strides are not laid out.
+        height, step = geometry.output_size((height, width), (r, s))[0], geometry.stride[0]
+        stride = (*stride[:2], stride[2] * step, stride[3])
+        geometry = replace(geometry, stride=(1, geometry.stride[1]))
+    groups, (top, left), step_x = geometry.groups, geometry.padding, geometry.stride[1]
+    columns = geometry.output_size((height, width), (r, s))[1]
+    rows = height + 2 * top
+    # A filter's row of so few channels is one run, laid out for each pixel of the output.
+    patched = (
+        groups == 1 and channels < WORD and geometry.dilation[1] == 1 and _whole(s * channels) < s * WORD
+    )
+    run, seen, filter_size, inside = channels, (n, height, width), (r, s), geometry
+    if patched:
+        run, seen, filter_size = s * channels, (n, rows, columns), (r, 1)
+        inside = Geometry((geometry.stride[0], 1), (0, 0), (geometry.dilation[0], 1))
+    filters = k // groups
+    kernel = plan_bordered(site, seen, _whole(run), filters, filter_size, inside, layout, threads)
+    image, steps = _Image((n, c, height, width), stride, groups), []
+    pixel = channels if patched else groups * _whole(channels)
+    if patched or (top, left) != (0, 0) or not image.lies(pixel, kernel.slack_pixels):
+        # A kernel's tiles, and words where a pixel has less than one, reach beyond the last pixel.
+        slack_bytes = WORD if patched else kernel.slack_pixels * pixel
+        steps.append(image.laid(pixel, (top, left), slack_bytes, threads))
+        row = (width + 2 * left) * pixel
+        stride = (rows * row, 1, row, pixel)
+    if patched:
+        steps.append(_patches(seen, stride, step_x * pixel, run, kernel, threads))
+    taps = math.prod(filter_size) * _whole(run)
+    launch = kernel.launch(View.laid((groups, filters, taps), (filters * taps, taps, 1)))
+    return _Plan(kernel, tuple(steps), launch, run % WORD == 0, run)
+
+
+def _whole(channels: int) -> int:
+    return -(-channels // WORD) * WORD
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    size: tuple[int, int, int, int]
+    stride: tuple[int, int, int, int]
+    groups: int
+
+    @property
+    def channels_last(self) -> bool:
+        dense = self.stride[1] == 1 and (self.groups == 1 or self.size[1] // self.groups % WORD == 0)
+        return dense or self.size[1] == 1
+
+    def lies(self, pixel: int, slack: int) -> bool:
+        """Whether a kernel can read it as it is, its pixels `pixel` bytes apart."""
+        _, c, h, w = self.size
+        if not self.channels_last:
+            return False
+        dense = (h * w * pixel, w * pixel, pixel)
+        given = (self.stride[0], self.stride[2], self.stride[3])
+        matches = all(n == 1 or a == b for n, a, b in zip((self.size[0], h, w), given, dense, strict=True))
+        return c == pixel and slack == 0 and matches
+
+    def laid(self, pixel: int, padding: tuple[int, int], slack_bytes: int, threads: int) -> _Step:
+        """Channels-last with a border of zeros, each group's channels rounded up to fill its pixel."""
+        (n, c, h, w), (top, left) = self.size, padding
+        row = (w + 2 * left) * pixel
+        target = ((h + 2 * top) * row, row, pixel)
+        if pixel < WORD:
+            # Zeros behind a pixel are the next one's to overwrite, which goes in order only.
+            threads = 1
+        calls = []
+        for share in shares(n, h, n * c * h * w, threads):
+            source = share.first_image * self.stride[0] + share.first_row * self.stride[2]
+            first = share.first_image * target[0] + (share.first_row + top) * row + left * pixel
+            loops, numbers = self._loops(share.images, share.rows, target)
+            calls.append(NativeCall(loops, source, first, numbers))
+        return _Step(tuple(calls), n * target[0] + slack_bytes, bool(top or left))
+
+    def _loops(self, n: int, h: int, target: tuple[int, int, int]) -> tuple[Any, Any]:
+        """What lays out so many images and rows, and its numbers."""
+        (_, c, _, w), (sn, sc, sy, sx), (_, row, pixel) = self.size, self.stride, target
+        channels = c // self.groups
+        if sy == w * sx and row == w * pixel:
+            w, h = w * h, 1
+        if self.channels_last:
+            run, space = c, pixel
+            if sx == c == pixel:
+                run, space, w = w * c, w * c, 1
+            return copy_runs(), _numbers(RUN_NUMBERS, (n, h, w, run, space, sn, sy, sx, *target))
+        words = -(-channels // WORD)
+        whole = channels % WORD == 0 and w >= TURNED_PIXELS
+        numbers = _numbers(TURN_NUMBERS, (n, h, w, self.groups, words, channels, sn, sc, sy, sx, *target))
+        return turn(2 * WORD if whole and channels % (2 * WORD) == 0 else WORD, whole), numbers
+
+
+def _patches(
+    size: tuple[int, int, int],
+    stride: tuple[int, ...],
+    step: int,
+    run: int,
+    kernel: Bordered,
+    threads: int,
+) -> _Step:
+    """The run of a filter's row for each of (N, rows, columns), rounded up."""
+    (n, h, w), room = size, _whole(run)
+    target = (h * w * room, w * room, room)
+    calls = []
+    for share in shares(n, h, n * h * w * room, threads):
+        numbers = (share.images, share.rows, w, run, room, stride[0], stride[2], step, *target)
+        source = share.first_image * stride[0] + share.first_row * stride[2]
+        first = share.first_image * target[0] + share.first_row * target[1]
+        calls.append(NativeCall(copy_words(), source, first, _numbers(RUN_NUMBERS, numbers)))
+    return _Step(tuple(calls), (n * h * w + kernel.slack_pixels) * room, False)
+
+
+def _numbers(names: tuple[str, ...], values: tuple[int, ...]) -> Any:
+    return (ctypes.c_int64 * len(names))(*values)
