@@ -1,4 +1,4 @@
-"""JSON and TOML documents into frozen dataclasses, validated by msgspec against the annotations of their fields.
+"""JSON and TOML documents into frozen dataclasses, validated by msgspec against the fields' annotations.
 
 An annotation says what a field takes: `str`, `int`, `float`, `bool`, an enum, `X | None`, `tuple[X, ...]`,
 `Mapping[str, X]`, another dataclass, or one of the narrower types below. Whatever a document holds instead is

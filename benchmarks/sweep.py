@@ -27,7 +27,9 @@ import psutil
 
 from addercost.hardware import list_hardware, load_cpu
 from addercost.results.sweep_settings import SweepSettings
-from addercost.sweep.engines import Engine, dask_cluster, process_pool
+from addercost.sweep.chunks.chunk import Engine
+from addercost.sweep.chunks.dask_cluster import dask_cluster
+from addercost.sweep.chunks.process_pool import process_pool
 from addercost.sweep.run import plan, sweep
 
 CPUS = tuple(file.name for file in list_hardware(kind="cpu"))
