@@ -101,23 +101,101 @@ def damaged(change: Any) -> dict[str, Any]:
     return data
 
 
+def set_in_cost(**values: Any) -> Any:
+    return lambda d: d["cost"][0].update(values)
+
+
+def set_in_layer(**values: Any) -> Any:
+    return lambda d: d["layers"][0].update(values)
+
+
+def count_of_layer(**values: Any) -> Any:
+    return lambda d: d["layers"][0]["counts_by_format"]["fp32"].update(values)
+
+
 @pytest.mark.parametrize(
-    "change",
+    ("change", "words"),
     [
-        pytest.param(lambda d: d.pop("layers"), id="no layers"),
-        pytest.param(lambda d: d["layers"][0]["counts_by_format"]["fp32"].update(mul=-1), id="negative"),
-        pytest.param(lambda d: d["layers"][0]["counts_by_format"]["fp32"].update(mul=1.5), id="a fraction"),
-        pytest.param(lambda d: d["layers"][0]["counts_by_format"]["fp32"].update(mul=7), id="wrong sum"),
-        pytest.param(lambda d: d["layers"].__setitem__(0, None), id="a layer is null"),
-        pytest.param(lambda d: d["cost"][0].update(cycles=float("nan")), id="NaN cycles"),
-        pytest.param(lambda d: d["cost"][0].update(cycles="many"), id="cycles in words"),
-        pytest.param(lambda d: d.update(convention="none-such"), id="unknown convention"),
-        pytest.param(lambda d: d.update(arithmetic="none-such"), id="unknown arithmetic"),
+        pytest.param(lambda d: d.pop("layers"), "layers is missing: expected a list", id="no layers"),
+        pytest.param(
+            count_of_layer(mul=-1),
+            "layers[0].counts_by_format.fp32.mul = -1: expected a whole",
+            id="negative",
+        ),
+        pytest.param(count_of_layer(mul=1.5), "fp32.mul = 1.5: expected a whole number", id="a fraction"),
+        pytest.param(
+            count_of_layer(mul=True), "fp32.mul = True: expected a whole number", id="a truth value"
+        ),
+        pytest.param(count_of_layer(mul=10**400), "expected a number of at most 308 digits", id="400 digits"),
+        pytest.param(
+            count_of_layer(mul=7), "the counts of layer 'a' differ", id="sums by class and format differ"
+        ),
+        pytest.param(count_of_layer(mull=7), "counts 'mull', which is no class", id="unknown class"),
+        pytest.param(lambda d: d["totals"].update(mul=7), "do not sum to its totals", id="wrong total"),
+        pytest.param(
+            lambda d: d["totals_by_format"].clear(), "do not sum to its totals", id="no totals by format"
+        ),
+        pytest.param(lambda d: d.update(mac_sites=7), "do not sum to its totals", id="wrong sites"),
+        pytest.param(
+            lambda d: d.update(complete=False), "complete is False with 0 operators", id="incomplete"
+        ),
+        pytest.param(
+            lambda d: d.update(uncounted=[{"op": "a.b", "calls": 1, "paths": ["a"]}]),
+            "complete is True with 1 operators uncounted",
+            id="complete though an operator is uncounted",
+        ),
+        pytest.param(
+            lambda d: d["layers"].__setitem__(0, None),
+            "layers[0] = None: expected an object",
+            id="a layer is null",
+        ),
+        pytest.param(
+            lambda d: d["cost"][0]["layers"].pop(), "are not those counted", id="a layer without a cost"
+        ),
+        pytest.param(
+            lambda d: d["cost"][0]["layers"][0].update(path="z"),
+            "are not those counted",
+            id="cost of another layer",
+        ),
+        pytest.param(
+            set_in_cost(cycles=float("nan")), "cycles = nan: expected a finite number", id="NaN cycles"
+        ),
+        pytest.param(
+            set_in_cost(cycles=-1), "cycles = -1: expected a number of at least 0", id="negative cycles"
+        ),
+        pytest.param(
+            set_in_cost(cycles="many"), "cost[0].cycles = 'many': expected a number", id="cycles in words"
+        ),
+        pytest.param(set_in_cost(cycles=10**400), "cycles = 1000", id="cycles of 400 digits"),
+        pytest.param(set_in_cost(seconds=float("inf")), "seconds = inf: expected a finite", id="endless"),
+        pytest.param(
+            set_in_cost(complete=1), "complete = 1: expected true or false", id="a number for a truth value"
+        ),
+        pytest.param(
+            set_in_cost(assumptions=[float("inf")]), "assumptions[0] = inf: expected text", id="not a text"
+        ),
+        pytest.param(
+            set_in_cost(joules=1), "joules = 1: no such field; known here: hardware", id="unknown field"
+        ),
+        pytest.param(set_in_layer(path=[]), "layers[0].path = []: expected text", id="a list for a name"),
+        pytest.param(
+            set_in_layer(output_shape=[-1]), "output_shape[0] = -1: expected a whole", id="negative size"
+        ),
+        pytest.param(set_in_layer(ops={"add": None}), "ops.add = None: expected a whole", id="null calls"),
+        pytest.param(
+            lambda d: d.update(convention="none-such"), "unknown convention", id="unknown convention"
+        ),
+        pytest.param(
+            lambda d: d.update(arithmetic="none-such"), "expected one of mac, adder", id="unknown arithmetic"
+        ),
     ],
 )
-def test_a_damaged_profile(change: Any) -> None:
-    with pytest.raises(DataError, match="damaged profile"):
+def test_a_damaged_profile(change: Any, words: str) -> None:
+    with pytest.raises(DataError) as caught:
         profile_from_data(damaged(change), "p.json")
+    message = str(caught.value)
+    assert message.startswith("p.json: ") and words in message and "\n" not in message
+    assert caught.value.hint == "make it again with `addercost profile … --format json`"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +206,11 @@ def test_a_damaged_profile(change: Any) -> None:
         pytest.param("{}", "no schema", id="no schema"),
         pytest.param('{"schema": "addercost/report/99"}', "this version reads", id="another version"),
         pytest.param('{"schema": "other/1"}', "no file of addercost", id="another tool's"),
-        pytest.param('{"schema": "addercost/report/1"}', "not lists", id="report without subjects"),
+        pytest.param(
+            '{"schema": "addercost/report/1"}',
+            "subjects is missing: expected a list",
+            id="report without subjects",
+        ),
         pytest.param('{"schema": "addercost/measurements/1"}', "model is missing", id="no model"),
         pytest.param("[" * 100_000, "not JSON", id="nested without end"),
     ],
@@ -192,7 +274,9 @@ def test_a_row_against_its_reference_in_a_report() -> None:
 def test_nan_in_a_prediction_is_refused() -> None:
     data = sample_data.measurements(rows=1)
     data["rows"][0]["predicted"][0]["seconds"] = float("nan")
-    with pytest.raises(DataError, match=r"rows\[0\], predicted\[0\], seconds: nan is not a finite number"):
+    with pytest.raises(
+        DataError, match=r"rows\[0\]\.predicted\[0\]\.seconds = nan: expected a finite number"
+    ):
         measurements_from_data(data, "m.json")
 
 
@@ -224,8 +308,12 @@ def test_training_round_trip() -> None:
         pytest.param({"accuracy_percent": 101}, "no accuracy", id="accuracy above 100"),
         pytest.param({"features": {"x": [1.0], "y": [], "label": []}}, "features", id="lengths differ"),
         pytest.param({"filters": {"c": [[[1.0, 2.0], [3.0]]]}}, "differ in size", id="ragged filters"),
-        pytest.param({"weights": {"c": [float("inf")]}}, "not a finite number", id="infinite weight"),
-        pytest.param({"name": 3}, "expected a text", id="a number for a name"),
+        pytest.param(
+            {"weights": {"c": [float("inf")]}},
+            "weights.c.0. = inf: expected a finite number",
+            id="infinite weight",
+        ),
+        pytest.param({"name": 3}, "name = 3: expected text", id="a number for a name"),
     ],
 )
 def test_a_damaged_training_record(change: dict[str, Any], words: str) -> None:
