@@ -176,15 +176,16 @@ def reuse() -> bool:
     import torch
     from torch import nn
 
-    from addercost.trace.reuse.tracer import trace_blocks
-    from addercost.trace.tracer import trace
+    from addercost.api import trace_model
+    from addercost.counts.call_work import is_counted
+    from addercost.trace.reuse.tracer import BlockCache, trace_blocks
 
     layer = nn.TransformerEncoderLayer(64, 4, batch_first=True, device="meta")
     model = nn.TransformerEncoder(layer, 126)
     x = torch.empty(1, 16, 64, device="meta")
-    trace(model, x)
-    full = best(lambda: trace(model, x))
-    blocks = best(lambda: trace_blocks(model, [((x,), {})]))
+    trace_model(model, x)
+    full = best(lambda: trace_model(model, x))
+    blocks = best(lambda: trace_blocks(model, [((x,), {})], cache=BlockCache(is_counted)))
     times = f"{full * 1e3:.0f} ms whole, {blocks * 1e3:.0f} ms by blocks"
     text = f"126 layers: {times}, {full / blocks:.1f} × of 2.0 ×"
     return verdict("reuse", text, full / blocks >= 2)

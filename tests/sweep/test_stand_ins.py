@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from addercost.results.sweep_settings import SweepSettings
 from addercost.sweep.child_process.architecture_counter import ArchitectureCounter
 from addercost.sweep.spaces.architecture import Architecture
-from addercost.trace.reuse.cache import BlockCache
-from addercost.trace.reuse.tracer import trace_blocks
+from addercost.trace.reuse.tracer import BlockCache, trace_blocks
 from addercost.trace.tracer import trace
 
 
