@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,8 +19,6 @@ from addercost.results.sweep_settings import SweepSettings
 from addercost.sweep.queries.ranking import front
 from addercost.sweep.queries.tie_ceiling import tie_ceiling
 from addercost.sweep.run import plan, sweep
-
-pytest.importorskip("duckdb")
 
 
 @settings(deadline=None)
@@ -111,7 +110,6 @@ def test_ties_are_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_the_front_in_a_file(folder: Path, tmp_path: Path) -> None:
-    pq = pytest.importorskip("pyarrow.parquet")
     file = tmp_path / "front.parquet"
     assert (
         run(["sweep", "pareto", str(folder), "--min", "energy_j@45nm", "--max", "accuracy", "-o", str(file)])
