@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
 import click
 
-from addercost.cli.options import Option
+from addercost.cli.options import F, Option
 from addercost.errors import ArgumentError
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 def dask_option(help_text: str) -> Option:

@@ -32,6 +32,8 @@ def space(tmp_path: Path) -> str:
 
 @pytest.fixture
 def swept(swept_nine: Path, tmp_path: Path, space: str) -> Path:
-    """A copy of `swept_nine` that a test may change; its space is beside it."""
+    """A copy of `swept_nine` that a test may change, as a sweep of `space` would have made it."""
     shutil.copytree(swept_nine, tmp_path / "out")
+    manifest = tmp_path / "out" / "sweep.json"
+    manifest.write_text(manifest.read_text().replace(str(swept_nine.parent / "space.py"), space))
     return tmp_path / "out"
