@@ -1,4 +1,4 @@
-"""Bad input: one clear line on stderr, the documented exit code, no traceback, nothing half-written.
+"""Bad input: one clear line on stderr, the documented exit code, no traceback, no half-written file.
 
 Needs torch, except where the case fails before it is imported.
 """

@@ -1,5 +1,4 @@
-"""Timing what was swept: rows, resuming, failures, one measurement at a time. No test asserts how long
-anything took."""
+"""Timing what was swept: rows, resuming, failures, one measurement at a time. No test asserts a duration."""
 
 from __future__ import annotations
 
@@ -138,7 +137,7 @@ def test_models_by_name_are_timed_with_weights(spec: str, tmp_path: Path) -> Non
     assert (report.rows, report.failed) == (2, 0)
 
 
-def test_measurements_that_all_failed_are_said(tmp_path: Path) -> None:
+def test_ranking_by_measurements_that_all_failed_is_refused(tmp_path: Path) -> None:
     """A forward that only runs without data cannot be timed."""
     text = """
 import torch
@@ -160,7 +159,7 @@ architectures = [("one", NeedsMeta, torch.empty(1, 2))]
         top(open_sweep(folder), "measured_s@cpu", VARIANT)
 
 
-def test_nothing_measured_is_said(swept: Path) -> None:
+def test_ranking_without_measurements_is_refused(swept: Path) -> None:
     with pytest.raises(ArgumentError, match="nothing was measured"):
         top(open_sweep(swept), "measured_s@cpu", VARIANT)
 

@@ -66,7 +66,7 @@ def test_cells_are_written_as_published() -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The models of the zoo, each with an accuracy it would not have."""
+    """A sweep of the models of the zoo, each with an invented accuracy."""
     where = tmp_path_factory.mktemp("ranking")
     text = """
 import torch
@@ -103,7 +103,7 @@ def test_top_by_cycles_within_a_limit(folder: Path, capsys: pytest.CaptureFixtur
     ]
 
 
-def test_ties_are_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ties_are_a_note(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["sweep", "top", str(folder), "--by", "batch"]) == 0
     out = capsys.readouterr().out
     assert "8 architectures have 1 different values" in out and "ρ = 0.0000" in out

@@ -235,7 +235,7 @@ def test_a_sweep_killed_at_any_moment_is_finished_by_the_same_command(tmp_path: 
     assert contents(out) == contents(tmp_path / "expected")
 
 
-def test_a_folder_that_holds_no_sweep_is_said_to(tmp_path: Path) -> None:
+def test_a_folder_that_holds_no_sweep_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no sweep"):
         rows(tmp_path)
 
@@ -280,7 +280,7 @@ def test_an_unfinished_sweep_says_so_when_asked(swept: Path) -> None:
     assert data.table("SELECT count(*) AS n FROM sweep").rows == [{"n": 5}]
 
 
-def test_a_folder_that_cannot_be_made_is_said_to(space: str, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_an_error(space: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot make"):
         sweep(plan(space, IN_TWOS), tmp_path / "file" / "out", engine=here)

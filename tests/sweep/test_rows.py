@@ -94,7 +94,7 @@ architectures = [
     ],
 )
 def test_every_trouble_is_a_row_of_its_own(tmp_path: Path, chunk: int) -> None:
-    """One hangs, one kills its process, one eats memory: the rows of the others are as ever."""
+    """One hangs, one kills its process, one eats memory: the others have their rows."""
     what = plan(space_file(tmp_path, TROUBLE), SweepSettings(chunk=chunk))
     report = sweep(
         what, tmp_path / "out", engine=here, timeout_s=TROUBLE_TIMEOUT_S, memory_limit_bytes=1 << 30
@@ -130,7 +130,7 @@ architectures = [("a", Needs, torch.empty(1, 4))]
     assert (row["error"], row["add"]) == (None, 7)
 
 
-def test_a_space_that_differs_from_walk_to_walk_is_said_to(tmp_path: Path) -> None:
+def test_a_space_that_differs_from_walk_to_walk_gives_rows_with_errors(tmp_path: Path) -> None:
     text = """
 import os, torch
 from torch import nn
@@ -174,7 +174,7 @@ def test_a_file_that_is_no_space(text: str, error: str, tmp_path: Path) -> None:
         pytest.param({"batches": ()}, "at least one of its batches", id="no batch"),
     ],
 )
-def test_a_wrong_name_is_said_before_any_work(settings: dict[str, Any], error: str) -> None:
+def test_a_wrong_name_is_refused_before_any_work(settings: dict[str, Any], error: str) -> None:
     with pytest.raises(ArgumentError, match=error):
         plan("zoo:*", SweepSettings(**settings))
 
