@@ -19,7 +19,7 @@ from addercost.errors import CheckFailedError
 )
 @click.option("--fail-on", type=click.Choice(["slower"]), help="Exit with 1 if a row of B is slower.")
 @click.option(
-    "--margin", default="5%", show_default=True, metavar="SHARE", help="Smaller changes are not told."
+    "--margin", default="5%", show_default=True, metavar="SHARE", help="Smaller changes are not reported."
 )
 @output_options
 def diff(

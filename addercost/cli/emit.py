@@ -1,4 +1,4 @@
-"""From a result to the terminal or a file, the same way for every command."""
+"""Results go to the terminal or into a file, in the same way for every command."""
 
 from __future__ import annotations
 
@@ -30,6 +30,6 @@ def emit_table(table: Table, table_format: str, output: Path | None, force: bool
 
 
 def check_output(output: Path | None, force: bool) -> None:
-    """Fails before the work, not after it."""
+    """Raises OutputError where the file could not be written: before the work, not after it."""
     if output is not None:
         check_target(output, force)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.options import hardware_path_option, output_options
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 @click.group()

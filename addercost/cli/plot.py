@@ -130,7 +130,7 @@ def _drawn(
             _only(name, kind, found.subjects, len(found.measurements) + len(found.runs))
             return draw_model(name, found.subjects[0], options, cpu)
         case Takes.MEASUREMENTS:
-            # A report may hold both; its models are not what is asked for then.
+            # A report may hold models beside its measurements; they are not asked for here.
             _only(name, kind, found.measurements, len(found.runs))
             return draw_measured(name, found.measurements[0], options)
         case Takes.TRAINING:
@@ -170,7 +170,7 @@ def _window(drawn: Drawn) -> bool:
         manager = holder.canvas.manager
         if manager is None or pyplot.get_backend().lower() == "agg":
             return False
-        # Only pyplot makes windows, and it fills them with figures of its own: ours takes that one's place.
+        # Only pyplot opens windows, and each shows a figure of its own, which is replaced by ours.
         manager.canvas.figure = drawn.figure
         drawn.figure.set_canvas(manager.canvas)
         drawn.figure.set_facecolor("white")

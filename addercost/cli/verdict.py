@@ -120,7 +120,7 @@ def verdict(
             )
         )
     where = timed.environment.get("cpu") or timed.environment.get("cuda", "") if timed else ""
-    # A verdict predicts by a table of its own, whether or not the timings came with estimates.
+    # The verdict makes predictions of its own: a note that the timings lack estimates would mislead.
     notes = [note for note in timed.notes if not note.startswith(NO_ESTIMATES)] if timed else []
     result = Verdict(trace.model, where, tuple(rows), (*remarks, *notes))
     emit_table(result.to_table(), table_format, output, force)
@@ -155,7 +155,7 @@ def _read(path: Path, trace: Trace) -> Measurements:
 
 
 def _why_not(timed: Measurements, wanted: tuple[str, str, str]) -> str:
-    """Where nothing was measured of (arithmetic, implementation, number format)."""
+    """Why (arithmetic, implementation, number format) has no measurement."""
     reasons = dict.fromkeys(
         row.reason for row in timed.failed if (row.arithmetic, row.implementation, row.dtype) == wanted
     )
