@@ -107,8 +107,8 @@ def train(
     from addercost.train.run import train as run_training
     from addercost.train.settings import (
         AdderGradient,
+        AdderRate,
         Optimizer,
-        Rate,
         Schedule,
         TrainSettings,
         chosen,
@@ -125,7 +125,7 @@ def train(
         momentum=momentum,
         weight_decay=weight_decay,
         schedule=chosen("schedule", schedule, Schedule),
-        rate=chosen("rate", rate, Rate),
+        rate=chosen("rate", rate, AdderRate),
         eta=eta,
         increase=increase,
         adder_gradient=chosen("gradient", gradient, AdderGradient),

@@ -16,7 +16,7 @@ from addercost.train.not_finite import first_bad_gradient, first_not_finite
 from addercost.train.processes import Processes
 from addercost.train.randomness import derived_seed, shuffled
 from addercost.train.rates import adder_weights, gradient_norms, layer_weights, scale_adaptively
-from addercost.train.settings import Rate, TrainSettings
+from addercost.train.settings import AdderRate, TrainSettings
 
 TEST_BATCH = 500
 
@@ -112,7 +112,7 @@ class Trainer:
         norms = gradient_norms(self.weights)
         if not bool(torch.isfinite(norms).all()):
             raise self._stopped(epoch, step, "a gradient", first_bad_gradient(self.weights, norms))
-        if self.settings.rate is Rate.ADAPTIVE:
+        if self.settings.rate is AdderRate.ADAPTIVE:
             scale_adaptively(self.adders, self.settings.eta)
         self.optimizer.step()
         with torch.no_grad():

@@ -126,7 +126,7 @@ class FileImages:
         from torch.utils.data import DataLoader
 
         loader = DataLoader(
-            _Reader(self, draw),
+            _ImageReader(self, draw),
             batch_sampler=[[int(i) for i in chosen] for chosen in indices],
             num_workers=self.workers,
             # Its own draws would come from, and advance, the run's generator.
@@ -139,7 +139,7 @@ class FileImages:
             raise DataError(str(error).strip().rpartition("DataError: ")[2]) from None
 
 
-class _Reader(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
+class _ImageReader(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
     """One image by index; what is random about it depends on the draw and the index alone."""
 
     def __init__(self, images: FileImages, draw: Draw | None) -> None:

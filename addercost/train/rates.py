@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from addercost.layers.adder import AdderConv2d, AdderLinear
 from addercost.layers.module import KernelConv2d, KernelLinear
-from addercost.train.settings import AdderGradient, Optimizer, Rate, TrainSettings
+from addercost.train.settings import AdderGradient, AdderRate, Optimizer, TrainSettings
 
 SMALLEST_NORM = 1e-12
 """Below which a gradient's norm is taken to be this, so that a gradient of zeros stays one."""
@@ -72,7 +72,7 @@ def make_optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.SGD
 
     Each group has its `factor`, by which `set_learning_rate` multiplies.
     """
-    adders = adder_weights(model) if settings.rate is Rate.INCREASED else []
+    adders = adder_weights(model) if settings.rate is AdderRate.INCREASED else []
     apart = {id(weight) for weight in adders}
     others = [p for p in model.parameters() if p.requires_grad and id(p) not in apart]
     groups = [{"params": others, "factor": 1.0}] if others else []

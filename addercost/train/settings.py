@@ -28,7 +28,7 @@ class Schedule(StrEnum):
     CONSTANT = "constant"
 
 
-class Rate(StrEnum):
+class AdderRate(StrEnum):
     """What the weights of adder layers learn at."""
 
     ADAPTIVE = "adaptive"
@@ -65,7 +65,7 @@ class TrainSettings:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     schedule: Schedule = Schedule.COSINE
-    rate: Rate = Rate.ADAPTIVE
+    rate: AdderRate = AdderRate.ADAPTIVE
     eta: float = 0.2
     increase: float = 3.0
     adder_gradient: AdderGradient = AdderGradient.FULL
@@ -102,7 +102,7 @@ class TrainSettings:
 _CHOICES: Mapping[str, type[StrEnum]] = {
     "optimizer": Optimizer,
     "schedule": Schedule,
-    "rate": Rate,
+    "rate": AdderRate,
     "adder_gradient": AdderGradient,
 }
 

@@ -37,8 +37,8 @@ def tool() -> Any:
     del sys.modules["gpu_check"]
 
 
-def part(tool: Any, code: str, limit_s: float = 60) -> Any:
-    return tool.Part("some-part", "what it does", limit_s, (sys.executable, "-c", code))
+def part(tool: Any, script: str, limit_s: float = 60) -> Any:
+    return tool.Part("some-part", "what it does", limit_s, ("sh", "-c", script))
 
 
 def test_dry_run_needs_no_gpu_and_names_every_network(tool: Any) -> None:
@@ -62,24 +62,20 @@ def test_without_a_gpu_one_line_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "limit_s", "state", "said"),
+    ("script", "limit_s", "state", "said"),
     [
-        pytest.param("print('fine')", 60, "done", "", id="done"),
-        pytest.param("print('x'); raise SystemExit('no memory')", 60, "failed", "no memory", id="failed"),
-        pytest.param("import time; time.sleep(60)", 2, "late", "KeyboardInterrupt", id="late"),
+        pytest.param("echo fine", 60, "done", "", id="done"),
+        pytest.param("echo x; echo no memory >&2; exit 1", 60, "failed", "no memory", id="failed"),
         pytest.param(
-            "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)",
-            2,
-            "late",
-            "",
-            id="late and deaf",
+            "trap 'echo interrupted; exit 1' INT; sleep 60 & wait", 3, "late", "interrupted", id="late"
         ),
+        pytest.param("trap '' INT; sleep 60", 3, "late", "", id="late and deaf"),
     ],
 )
 def test_what_came_of_a_part(
-    tool: Any, tmp_path: Path, code: str, limit_s: float, state: str, said: str
+    tool: Any, tmp_path: Path, script: str, limit_s: float, state: str, said: str
 ) -> None:
-    outcome = tool.carry_out(part(tool, code, limit_s), tmp_path, 100.0)
+    outcome = tool.carry_out(part(tool, script, limit_s), tmp_path, 100.0)
     assert (outcome.state, outcome.said) == (state, said)
     assert (tmp_path / "some-part.log").exists() == (state != "done")
 
@@ -174,20 +170,18 @@ def test_an_earlier_runs_document_is_not_shown_as_this_ones(tool: Any, tmp_path:
 
 def test_a_part_whose_gpu_was_lost_goes_on_in_another_process(tool: Any, tmp_path: Path) -> None:
     """Each run gets a row further, as a part with a journal does; the same row twice is the end."""
-    code = (
-        "import os, pathlib, sys\n"
-        f"count = pathlib.Path({str(tmp_path / 'count')!r})\n"
-        "n = int(count.read_text()) + 1 if count.exists() else 1\n"
-        "count.write_text(str(n))\n"
-        f"print('row', min(n, LAST), flush=True)\n"
-        f"os._exit({tool.LOST} if n < ENDS else 0)\n"
+    count = tmp_path / "count"
+    script = (
+        f"n=$(cat {count} 2>/dev/null || echo 0); n=$((n + 1)); echo $n > {count}\n"
+        "echo row $((n < LAST ? n : LAST))\n"
+        f"[ $n -ge ENDS ] || exit {tool.LOST}\n"
     )
-    goes_on = tool.carry_out(part(tool, code.replace("LAST", "9").replace("ENDS", "3")), tmp_path, 100.0)
+    goes_on = tool.carry_out(part(tool, script.replace("LAST", "9").replace("ENDS", "3")), tmp_path, 100.0)
     assert (goes_on.state, goes_on.said) == ("done", "the GPU was lost 2 times, at row 2")
-    (tmp_path / "count").unlink()
-    ends = tool.carry_out(part(tool, code.replace("LAST", "2").replace("ENDS", "99")), tmp_path, 100.0)
+    count.unlink()
+    ends = tool.carry_out(part(tool, script.replace("LAST", "2").replace("ENDS", "99")), tmp_path, 100.0)
     assert (ends.state, ends.said) == ("failed", "the GPU was lost 2 times, at row 2")
-    assert (tmp_path / "count").read_text() == "3"
+    assert count.read_text() == "3\n"
 
 
 @pytest.mark.parametrize("lost", [True, False])
