@@ -106,8 +106,7 @@ class LayerCase:
 
 @dataclass(frozen=True, slots=True)
 class CaseUse:
-    """One shape, and every layer of a model that has it. positions: of these layers, in the order of
-    calls."""
+    """One shape, and every layer of a model that has it. positions: of these layers among all its calls."""
 
     case: LayerCase
     paths: tuple[str, ...]

@@ -160,8 +160,7 @@ def read_journal(path: Path) -> tuple[JournalHeading | None, dict[str, Entry], i
 
 
 def _whole_lines(data: bytes) -> Iterator[tuple[int, bytes, int]]:
-    """(number, line, offset after it) of the lines that end; a crash leaves the last one cut off, or
-    zeros."""
+    """(number, line, offset after it) of the whole lines; a crash cuts the last one off, or leaves zeros."""
     start, number = 0, 1
     while (stop := data.find(b"\n", start)) >= 0:
         line = data[start:stop]

@@ -1,5 +1,4 @@
-"""The processor as a device to time on: threads are pinned, caches flushed, clock and interruptions
-watched."""
+"""The processor as a device to time on: pinned threads, flushed caches, watched clock and interruptions."""
 
 from __future__ import annotations
 

@@ -174,8 +174,7 @@ class CudaDevice:
 
 
 def is_whole_model(call: Call) -> bool:
-    """Whether the call runs or trains a module that contains modules: its launches are part of what it
-    costs."""
+    """Whether the call runs or trains a module that contains modules: its launches are part of it."""
     parts = (call.func, *call.args) if isinstance(call, partial) else (call,)
     return any(isinstance(p, torch.nn.Module) and next(p.children(), None) is not None for p in parts)
 

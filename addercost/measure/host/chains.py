@@ -21,8 +21,7 @@ _CLOBBER = "~{flags}"
 
 
 def independent_chains(probe: Probe) -> int:
-    """As many chains as there are registers for: 12 vectors, or 8 general registers beside operands and
-    counter."""
+    """As many as registers allow: 12 of vectors, or 8 of general registers beside operands and counter."""
     return 8 if probe.element.startswith("i") and probe.form is Form.SCALAR else 12
 
 
