@@ -18,24 +18,36 @@ if TYPE_CHECKING:
     from addercost.arithmetic import Arithmetic, OpClass, OpCounts
     from addercost.cost.estimate import estimate
     from addercost.counts.model import count
+    from addercost.counts.own_rules import rule
+    from addercost.counts.work import OperatorWork, Sites
     from addercost.errors import AddercostError
     from addercost.layers.convert import convert
     from addercost.measure.session import BenchSettings
     from addercost.report.comparison import compare
+    from addercost.sources.kind import LoadedModel, SpecKind
+    from addercost.trace.inputs import ModelInputs
+    from addercost.trace.record import OpCall
 
 _HOMES = {
     "AddercostError": "addercost.errors",
     "Arithmetic": "addercost.arithmetic",
+    "OpCall": "addercost.trace.record",
     "OpClass": "addercost.arithmetic",
     "OpCounts": "addercost.arithmetic",
+    "OperatorWork": "addercost.counts.work",
+    "Sites": "addercost.counts.work",
     "compare": "addercost.report.comparison",
     "convert": "addercost.layers.convert",
     "count": "addercost.counts.model",
     "estimate": "addercost.cost.estimate",
+    "LoadedModel": "addercost.sources.kind",
     "load_model": "addercost.api",
     "measure_model": "addercost.api",
     "BenchSettings": "addercost.measure.session",
+    "ModelInputs": "addercost.trace.inputs",
     "profile": "addercost.api",
+    "rule": "addercost.counts.own_rules",
+    "SpecKind": "addercost.sources.kind",
     "trace_model": "addercost.api",
     "train_model": "addercost.api",
 }
@@ -44,8 +56,14 @@ __all__ = [
     "AddercostError",
     "Arithmetic",
     "BenchSettings",
+    "LoadedModel",
+    "ModelInputs",
+    "OpCall",
     "OpClass",
     "OpCounts",
+    "OperatorWork",
+    "Sites",
+    "SpecKind",
     "compare",
     "convert",
     "count",
@@ -53,6 +71,7 @@ __all__ = [
     "load_model",
     "measure_model",
     "profile",
+    "rule",
     "trace_model",
     "train_model",
 ]

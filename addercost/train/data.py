@@ -15,7 +15,7 @@ DATA_FORMS = "digits, mnist:DIR, cifar10:DIR, cifar100:DIR, imagenet:DIR or fold
 WITHOUT_FOLDER = ("digits", "digits-tune")
 
 Open = Callable[[Path, int | None, int | None, bool | None, int], Data]
-"""Opens the data in a folder: with channels, image size, whether to augment, and processes that read files."""
+"""Opens the data in a folder: with channels, image size, whether to augment, and reading processes."""
 
 
 def _openers() -> dict[str, Open]:
