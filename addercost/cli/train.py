@@ -149,7 +149,7 @@ def train(
             watch=watch,
         )
     if report.first_process:
-        from addercost.report.text import printable
+        from addercost.text import printable
 
         error = report.standard_error_percent
         click.echo(
@@ -160,7 +160,7 @@ def train(
 
 def _plan(settings: TrainSettings) -> str:
     """What a run would do, from the model and the data themselves."""
-    from addercost.report.text import printable
+    from addercost.text import printable
     from addercost.train.prepare import prepare
     from addercost.train.rates import adder_weights, layer_weights
 
