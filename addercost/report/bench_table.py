@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from addercost.report.tables import Column, Kind, Table
-from addercost.report.text import printable
 from addercost.results.intervals import MARGIN, verdict
 from addercost.results.measurements import FailedRow, MeasuredRow, Measurements
+from addercost.text import printable
 from addercost.units import si
 
 _GIGA = 1e9

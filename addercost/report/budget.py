@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from addercost.arithmetic import OpClass
 from addercost.errors import ArgumentError, unknown_name
 from addercost.report.tables import AtLeast, Column, Kind, Table
-from addercost.report.text import printable
 from addercost.results.profile import Profile
+from addercost.text import printable
 from addercost.units import parse_quantity, thousands
 
 _MOST_NAMED = 5

@@ -11,8 +11,8 @@ from typing import Any
 
 from addercost.report.sections import report_sections
 from addercost.report.tables import AtLeast, AtMost, Column, Kind, Table, heading, shown
-from addercost.report.text import printable
 from addercost.results.report import Report
+from addercost.text import printable
 from addercost.units import si
 
 PACKAGES = "booktabs,longtable,siunitx"

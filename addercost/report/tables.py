@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from addercost.errors import unknown_name
-from addercost.report.text import markdown_cell, printable, spreadsheet_cell
+from addercost.text import markdown_cell, printable, spreadsheet_cell
 from addercost.units import si, thousands
 
 

@@ -12,8 +12,8 @@ from addercost.errors import AddercostError
 from addercost.report.profile_table import profile_table
 from addercost.report.sections import report_sections
 from addercost.report.tables import AtLeast, AtMost, Kind, Table, heading, shown
-from addercost.report.text import printable
 from addercost.results.report import Report, network_name
+from addercost.text import printable
 
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet

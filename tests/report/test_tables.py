@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from addercost.errors import ArgumentError
 from addercost.report.notebook import to_html
 from addercost.report.tables import Column, Kind, Table, TableFormat, render, shown
-from addercost.report.text import markdown_cell, printable, shortened
+from addercost.text import markdown_cell, printable, shortened
 
 COLUMNS = (
     Column("path", "layer", Kind.PATH),

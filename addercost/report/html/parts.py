@@ -13,9 +13,9 @@ from addercost.report.measured import measured_headline
 from addercost.report.plots.style import Drawn, PlotOptions
 from addercost.report.profile_table import labels, profile_table
 from addercost.report.sections import Section, headline, report_sections
-from addercost.report.text import printable
 from addercost.results.measurements import Measurements
 from addercost.results.report import Report, Subject, network_name
+from addercost.text import printable
 
 if TYPE_CHECKING:
     from markupsafe import Markup

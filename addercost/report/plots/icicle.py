@@ -16,9 +16,9 @@ from addercost.report.plots.style import (
     percent_axis,
 )
 from addercost.report.tables import Column, Kind, Table
-from addercost.report.text import printable, shortened
 from addercost.report.tree import Node, bases, module_tree
 from addercost.results.profile import Profile
+from addercost.text import printable, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
