@@ -85,9 +85,14 @@ def _is(one: _Seen, *names: str) -> bool:
     return one.call.name.removeprefix("aten.") in names
 
 
+_CONVOLUTIONS = frozenset(f"Conv{kind}{axes}d" for kind in ("", "Transpose") for axes in (1, 2, 3))
+_LAYERS = frozenset(f"{lazy}{layer}" for lazy in ("", "Lazy") for layer in (*_CONVOLUTIONS, "Linear"))
+"""Classes of torch whose calls the tools know. They know a class itself, not one that is called similarly."""
+
+
 def _linear_or_convolution(one: _Seen) -> bool:
     """The call is the product of a convolution or linear module."""
-    return one.type.startswith(("Conv", "Linear", "LazyConv", "LazyLinear"))
+    return one.type in _LAYERS
 
 
 def _in_attention(one: _Seen) -> bool:
@@ -101,7 +106,7 @@ def _without_functional(one: _Seen) -> Differences:
 
 def _thop_old(one: _Seen) -> Differences:
     yield from _without_functional(one)
-    if one.type.startswith("Conv"):
+    if one.type in _CONVOLUTIONS:
         yield "convolution bias: 1 an output", _biases(one)
     if one.call.name in BATCH_NORMS and one.type.startswith("BatchNorm"):
         yield "batch norm: 2 an element", 2 * _elements(one)
