@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 PYTEST := python -m pytest
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all test-browser mutants reports predicted-reports machine-report training-report gpu-check check \
-	check-static lint types format clean help
+.PHONY: demo test test-all test-browser mutants reports predicted-reports machine-report training-report \
+	gpu-check check check-static lint types format clean help
 
 help:
 	@echo "make demo          profile LeNet-5-BN and print the paper's comparison"
