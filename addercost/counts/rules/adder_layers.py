@@ -83,7 +83,7 @@ def binary_conv2d(call: OpCall) -> OperatorWork:
 
 @rule("addercost.binary_conv2d_packed")
 def binary_conv2d_packed(call: OpCall) -> OperatorWork:
-    """x: [N, C, H, W], weight_shape: [K, C/G, R, S], out: [N, K, P, Q]: each sum times a factor, plus a term."""
+    """x: [N, C, H, W], weight_shape: [K, C/G, R, S], out: [N, K, P, Q], each times a factor, plus a term."""
     x, out, shape = call.tensor("input"), call.output, call.args["weight_shape"]
     assert isinstance(shape, tuple)
     terms = math.prod(size for size in shape[1:] if isinstance(size, int))
