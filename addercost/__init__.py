@@ -18,18 +18,24 @@ if TYPE_CHECKING:
     from addercost.arithmetic import Arithmetic, OpClass, OpCounts
     from addercost.cost.estimate import estimate
     from addercost.counts.model import count
+    from addercost.counts.own_rules import rule
+    from addercost.counts.work import OperatorWork, Sites
     from addercost.errors import AddercostError
     from addercost.layers.convert import convert
     from addercost.measure.session import BenchSettings
     from addercost.report.comparison import compare
     from addercost.sources.kind import LoadedModel, SpecKind
     from addercost.trace.inputs import ModelInputs
+    from addercost.trace.record import OpCall
 
 _HOMES = {
     "AddercostError": "addercost.errors",
     "Arithmetic": "addercost.arithmetic",
+    "OpCall": "addercost.trace.record",
     "OpClass": "addercost.arithmetic",
     "OpCounts": "addercost.arithmetic",
+    "OperatorWork": "addercost.counts.work",
+    "Sites": "addercost.counts.work",
     "compare": "addercost.report.comparison",
     "convert": "addercost.layers.convert",
     "count": "addercost.counts.model",
@@ -41,6 +47,7 @@ _HOMES = {
     "ModelInputs": "addercost.trace.inputs",
     "profile": "addercost.api",
     "SpecKind": "addercost.sources.kind",
+    "rule": "addercost.counts.own_rules",
     "trace_model": "addercost.api",
     "train_model": "addercost.api",
 }
@@ -51,8 +58,11 @@ __all__ = [
     "BenchSettings",
     "LoadedModel",
     "ModelInputs",
+    "OpCall",
     "OpClass",
     "OpCounts",
+    "OperatorWork",
+    "Sites",
     "SpecKind",
     "compare",
     "convert",
@@ -61,6 +71,7 @@ __all__ = [
     "load_model",
     "measure_model",
     "profile",
+    "rule",
     "trace_model",
     "train_model",
 ]

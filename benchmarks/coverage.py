@@ -23,7 +23,7 @@ from torch import nn
 
 from addercost.api import trace_model
 from addercost.counts.call_work import work_of
-from addercost.counts.work import RULES
+from addercost.counts.registry import RULES
 from addercost.errors import TraceError
 from addercost.trace.record import DECOMPOSED, OpCall
 

@@ -24,8 +24,8 @@ from limited_run import run_limited
 from addercost.cost.verdict import CONTESTS
 from addercost.measure.contests import IMPLEMENTATIONS
 from addercost.measure.environment import environment
+from addercost.measure.journal import read_measurements, rescued
 from addercost.measure.session import BenchSettings, open_device
-from addercost.measure.store import read_measurements, rescued
 from addercost.report.text import markdown_cell
 from addercost.results.intervals import verdict
 from addercost.results.measurements import Measurements

@@ -33,7 +33,7 @@ def diff(
     force: bool,
 ) -> None:
     """Print for every row of two benchmarks whether B is faster, slower, or one cannot tell."""
-    from addercost.measure.store import read_measurements
+    from addercost.measure.journal import read_measurements
     from addercost.report.bench_diff import bench_diff_table, diff_benchmarks
     from addercost.results.intervals import Verdict
 

@@ -145,7 +145,7 @@ def _table_of_this_machine(cpu: str | None, hardware_path: Path | None) -> tuple
 
 
 def _read(path: Path, trace: Trace) -> Measurements:
-    from addercost.measure.store import read_measurements
+    from addercost.measure.journal import read_measurements
 
     found = read_measurements(path)
     if found.model != trace.model:

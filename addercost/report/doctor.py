@@ -9,7 +9,7 @@ from addercost.report.tables import Column, Table
 
 
 class Finding(Protocol):
-    """See `addercost.measure.doctor.Finding`."""
+    """See `addercost.measure.doctor.examine.Finding`."""
 
     @property
     def part(self) -> str: ...

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils._pytree import tree_map
 
 from addercost.layers.convert import convert
-from addercost.measure.device import Device
+from addercost.measure.devices.device import Device
 from addercost.measure.environment import environment
 from addercost.measure.runner import Effort, time_call
 from addercost.results.intervals import median_interval

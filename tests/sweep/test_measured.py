@@ -16,7 +16,7 @@ from sweep_spaces import LINEAR, TROUBLE, here, space_file
 
 from addercost.cli import run as cli
 from addercost.errors import ArgumentError
-from addercost.measure.exclusive import exclusive
+from addercost.measure.devices.exclusive import exclusive
 from addercost.report.sweep import report_text
 from addercost.results.sweep_settings import SweepSettings
 from addercost.sweep.chunk import Chunk, ChunkResult, run_chunk
