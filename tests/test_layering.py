@@ -187,6 +187,24 @@ def test_a_circle_is_found_through_a_third_module() -> None:
     assert circles({"a": ["b"], "b": ["c"], "c": []}) == []
 
 
+@pytest.mark.parametrize("module", [module for module in SOURCES if module.startswith("trace.")])
+def test_tracing_knows_no_counting_rule(module: str) -> None:
+    """Which operators are counted as they are is an argument of the tracers, `is_counted`."""
+    assert [other for other in IMPORTS[module] if other.partition(".")[0] == "counts"] == []
+
+
+REUSE, REUSE_ENTRY, REUSE_DATA = "trace.reuse", "trace.reuse.tracer", "trace.reuse.blocks"
+
+
+@pytest.mark.parametrize(
+    "module", [module for module in SOURCES if module != REUSE and not module.startswith(REUSE + ".")]
+)
+def test_block_reuse_has_one_entry(module: str) -> None:
+    """Outside of `trace.reuse` only its entry is imported, and the plain data that it returns."""
+    inner = {other for other in IMPORTS[module] if other.startswith(REUSE)}
+    assert inner <= {REUSE_ENTRY, REUSE_DATA}
+
+
 @pytest.mark.parametrize("module", SOURCES, ids=lambda module: module or "addercost")
 def test_torch_stays_at_the_edge(module: str) -> None:
     if part_of(module) not in MAY_IMPORT_TORCH:
