@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from addercost.errors import AddercostError
     from addercost.layers.convert import convert
     from addercost.measure.session import BenchSettings
-    from addercost.report.comparison import compare
+    from addercost.report.shown import compare
 
 _HOMES = {
     "AddercostError": "addercost.errors",
     "Arithmetic": "addercost.arithmetic",
     "OpClass": "addercost.arithmetic",
     "OpCounts": "addercost.arithmetic",
-    "compare": "addercost.report.comparison",
+    "compare": "addercost.report.shown",
     "convert": "addercost.layers.convert",
     "count": "addercost.counts.model",
     "estimate": "addercost.cost.estimate",

@@ -265,8 +265,8 @@ def write_tables(folder: Path, since: float = 0.0) -> list[str]:
     time, before which a document is an earlier run's, and said to be."""
     from addercost.errors import AddercostError
     from addercost.measure.store import read_measurements
-    from addercost.report.bench_table import bench_table, sum_table
-    from addercost.report.tables import TableFormat, render
+    from addercost.report.formats.table_format import TableFormat, render
+    from addercost.report.tables.timings import bench_table, sum_table
     from addercost.results.files import write_file
 
     sums = []

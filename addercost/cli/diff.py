@@ -20,7 +20,7 @@ from addercost.cli.options import (
 from addercost.cli.progress import progress
 
 if TYPE_CHECKING:
-    from addercost.report.diff import ProfileDiff
+    from addercost.analysis.profile_diff import ProfileDiff
     from addercost.results.profile import Profile
 
 
@@ -64,7 +64,7 @@ def diff(
 
     Each is a saved profile or report, or a model as for `profile`, which is then counted now.
     """
-    from addercost.report.diff import diff_profiles
+    from addercost.analysis.profile_diff import diff_profiles
 
     check_output(output, force)
     one, two = (_profile(spec, inputs, convention, cpus, quiet) for spec in (before, after))
@@ -88,8 +88,8 @@ def _profile(
 
 
 def _text(found: ProfileDiff, chosen: DiffFormat, width: int | None, styled: bool) -> str:
-    from addercost.report.diff import diff_tables
-    from addercost.report.tables import TableFormat, render
+    from addercost.report.formats.table_format import TableFormat, render
+    from addercost.report.tables.profile_diff import diff_tables
 
     if chosen is DiffFormat.HTML:
         from addercost.report.html.diff_page import to_diff_page

@@ -85,8 +85,8 @@ def plot(
     if output is None and not show:
         raise ArgumentError("nowhere to draw to", "give -o FILE.svg, or --show")
 
+    from addercost.analysis.subjects import Wanted
     from addercost.cli.gather import gather
-    from addercost.report.assemble import Wanted
     from addercost.report.plots.style import PlotOptions, figure_bytes
 
     source = click.get_current_context().get_parameter_source
@@ -135,8 +135,8 @@ def _drawn(
                 raise ArgumentError(f"{name} needs {kind.takes}", "name at least one")
             return draw_training(name, found.runs, options)
         case Takes.ACCURACIES:
+            from addercost.analysis.pareto import pareto
             from addercost.api import trace_spec
-            from addercost.report.pareto import pareto
             from addercost.report.plots import pareto as figure
 
             _refuse_others(name, kind, len(found.subjects) + len(found.measurements))

@@ -18,7 +18,7 @@ from addercost.cli.options import (
     parsed_arithmetics,
     quiet_option,
 )
-from addercost.report.formats import ReportFormat
+from addercost.report.formats.report_format import ReportFormat
 
 
 @click.command()
@@ -75,9 +75,9 @@ def report(
     Each SPEC is a model as for `profile`. Each FILE (.json, .html) is a trace, a profile, a report or
     measurements that were saved before. The page needs no network, and works without scripts.
     """
+    from addercost.analysis.subjects import Wanted
     from addercost.cli.gather import gather
-    from addercost.report.assemble import Wanted
-    from addercost.report.formats import render_report, report_format
+    from addercost.report.formats.report_format import render_report, report_format
 
     check_output(output, force)
     chosen = report_format(format_name, output)

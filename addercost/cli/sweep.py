@@ -23,7 +23,7 @@ from addercost.cli.options import (
 from addercost.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from addercost.report.tables import Table
+    from addercost.report.table import Table
     from addercost.sweep.query import SweepData
     from addercost.sweep.ranking import Variant
 
@@ -93,7 +93,7 @@ def run(
     --convention may list several, as may --as and --batch. A batch multiplies the first dimension of the
     inputs a space gives. Killed at any moment, the same command finishes the sweep.
     """
-    from addercost.report.sweep import forecast_text, report_text
+    from addercost.cli.sweep_text import forecast_text, report_text
     from addercost.results.sweep_settings import SweepSettings
     from addercost.sweep.engines import dask_cluster, process_pool
     from addercost.sweep.run import plan
@@ -174,7 +174,7 @@ def measure(
     `pareto`. One measurement runs at a time on a machine. Workers of a Dask cluster take part if they offer
     the resource addercost-device: `dask worker ADDRESS --nthreads 1 --resources addercost-device=1`.
     """
-    from addercost.report.sweep import report_text
+    from addercost.cli.sweep_text import report_text
     from addercost.sweep.engines import dask_cluster
     from addercost.sweep.measure_run import measure as run_measure
     from addercost.sweep.measure_run import measure_plan

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from addercost.errors import ArgumentError, DataError
-from addercost.report.tables import Column, Kind, Table
+from addercost.report.table import Column, Kind, Table
 from addercost.sweep.measure_run import measured_layouts
 from addercost.sweep.store import Manifest, read_manifest, shards
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from addercost.errors import ArgumentError, unknown_name
-from addercost.report.tables import Column, Kind, Table
+from addercost.report.table import Column, Kind, Table
 from addercost.results.environment import differences
 from addercost.sweep.query import SweepData
 

@@ -236,7 +236,7 @@ def test_it_runs_where_optional_packages_are_missing() -> None:
         "    sys.modules[name] = None\n"
         "import addercost.measure.cuda, addercost.measure.session, addercost.measure.whole_model\n"
         "import addercost.measure.own_kernels, addercost.measure.vendor_kernels\n"
-        "import addercost.report.bench_table\n"
+        "import addercost.report.tables.timings\n"
         "from addercost.api import trace_spec\n"
         "from addercost.arithmetic import Arithmetic\n"
         "from addercost.measure.session import BenchSettings, model_uses\n"

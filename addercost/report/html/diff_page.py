@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from addercost.report.diff import ProfileDiff, diff_tables
+from addercost.analysis.profile_diff import ProfileDiff
 from addercost.report.html.page import render_page
 from addercost.report.html.parts import PageSection, Part
 from addercost.report.html.views import view_of
+from addercost.report.tables.profile_diff import diff_tables
 
 
 def to_diff_page(diff: ProfileDiff) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from addercost.analysis.module_tree import Node, bases, module_tree
 from addercost.report.plots.palette import LAYER_KINDS, layer_kind
 from addercost.report.text import printable
-from addercost.report.tree import Node, bases, module_tree
 from addercost.results.profile import Profile
 
 _WIDEST = 300

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from addercost.analysis.layer_rows import labelled_costs
 from addercost.report.html.figures import inline_svg
 from addercost.report.html.icicle import icicle_data
 from addercost.report.html.views import View, view_of
-from addercost.report.measured import measured_headline
 from addercost.report.plots.style import Drawn, PlotOptions
-from addercost.report.profile_table import labels, profile_table
 from addercost.report.sections import Section, headline, report_sections
+from addercost.report.tables.layers import layer_table
+from addercost.report.tables.timings import measured_headline
 from addercost.report.text import printable
 from addercost.results.measurements import Measurements
 from addercost.results.report import Report, Subject, network_name
@@ -156,8 +157,8 @@ def _layers(subject: Subject, section: Section, prefix: str) -> PageSection:
     lead = f"As {network_name(subject.first)}, in the order they first run."
     table = section.tables[0]
     if n > MOST_ROWS:
-        basis = f"cycles@{next(iter(labels(subject.first)))}" if subject.first.costs else "share"
-        table = profile_table(subject.first, sort=basis, top=MOST_ROWS)
+        basis = f"cycles@{next(iter(labelled_costs(subject.first)))}" if subject.first.costs else "share"
+        table = layer_table(subject.first, sort=basis, top=MOST_ROWS)
         lead = f"The {MOST_ROWS:,} largest of {n:,} layers, the others in one row; the data has them all."
     deepest = max(layer.path.count(".") + 1 for layer in subject.first.counts.layers)
     return _section(

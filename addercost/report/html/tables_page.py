@@ -9,7 +9,7 @@ from addercost.report.html.page import render_page
 from addercost.report.html.parts import PageFigure, PageSection, Part, page_figure
 from addercost.report.html.views import view_of
 from addercost.report.plots.style import Drawn
-from addercost.report.tables import Table
+from addercost.report.table import Table
 
 
 @dataclass(frozen=True, slots=True)

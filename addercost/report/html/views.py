@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from addercost.report.tables import Column, Kind, Table, heading, shown
+from addercost.report.table import Column, Kind, Table, heading, shown
 from addercost.report.text import printable
 
 

@@ -15,7 +15,7 @@ from addercost.report.plots.style import (
     percent_axis,
     si_axis,
 )
-from addercost.report.tables import Column, Kind, Table
+from addercost.report.table import Column, Kind, Table
 from addercost.report.text import printable, shortened
 from addercost.results.profile import Profile
 

@@ -15,7 +15,7 @@ from addercost.report.plots.style import (
     nothing_to_show,
     si_axis,
 )
-from addercost.report.tables import Column, Kind, Table
+from addercost.report.table import Column, Kind, Table
 from addercost.report.text import printable
 from addercost.results.report import LEAST_CHARGED, Subject
 from addercost.units import si

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from addercost.report.measured import measured_table
 from addercost.report.plots.palette import BLUE, INK, VERMILLION
 from addercost.report.plots.style import Drawn, PlotOptions, caption, in_style, new_figure, si_axis
+from addercost.report.tables.timings import measured_table
 from addercost.report.text import printable, shortened
 from addercost.results.measurements import Measurements
 

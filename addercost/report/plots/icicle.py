@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from addercost.analysis.module_tree import Node, bases, module_tree
 from addercost.errors import unknown_name
 from addercost.report.plots.palette import INK, LAYER_KINDS, layer_kind
 from addercost.report.plots.style import (
@@ -15,9 +16,8 @@ from addercost.report.plots.style import (
     nothing_to_show,
     percent_axis,
 )
-from addercost.report.tables import Column, Kind, Table
+from addercost.report.table import Column, Kind, Table
 from addercost.report.text import printable, shortened
-from addercost.report.tree import Node, bases, module_tree
 from addercost.results.profile import Profile
 
 if TYPE_CHECKING:

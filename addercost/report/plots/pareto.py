@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from addercost.report.pareto import CONVENTION, Pareto, front
+from addercost.analysis.pareto import CONVENTION, Pareto, front
 from addercost.report.plots.palette import INK, MARKERS, SERIES
 from addercost.report.plots.style import (
     Drawn,
@@ -13,7 +13,7 @@ from addercost.report.plots.style import (
     nothing_to_show,
     si_axis,
 )
-from addercost.report.tables import Column, Kind, Table
+from addercost.report.table import Column, Kind, Table
 from addercost.report.text import printable
 
 _SIDES = ((6, 3), (-6, 3), (7, -3), (0, -11))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from addercost.report.measured import measured_table
 from addercost.report.plots.palette import INK, MARKERS, SERIES
 from addercost.report.plots.style import (
     Drawn,
@@ -13,6 +12,7 @@ from addercost.report.plots.style import (
     nothing_to_show,
     si_axis,
 )
+from addercost.report.tables.timings import measured_table
 from addercost.results.measurements import Measurements
 
 

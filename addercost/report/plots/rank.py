@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from addercost.report.advantage_tables import rank_table
 from addercost.report.plots.palette import BLUE, GREY, INK, VERMILLION
 from addercost.report.plots.style import (
     Drawn,
@@ -14,6 +13,7 @@ from addercost.report.plots.style import (
     new_figure,
     nothing_to_show,
 )
+from addercost.report.tables.rank import advantage_table
 from addercost.report.text import printable
 from addercost.results.report import Ranked, Subject
 
@@ -68,7 +68,7 @@ def draw(subject: Subject, options: PlotOptions) -> Drawn:
         f"{subject.name}; estimates; MAC sites only; right of 1 the arithmetic gains",
         *remarks,
     )
-    table = rank_table(subject)
+    table = advantage_table(subject)
     table = replace(table, notes=(*table.notes, *remarks))
     return Drawn(
         figure,

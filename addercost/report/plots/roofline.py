@@ -12,7 +12,7 @@ from addercost.report.plots.style import (
     nothing_to_show,
     si_axis,
 )
-from addercost.report.tables import Column, Kind, Table
+from addercost.report.table import Column, Kind, Table
 from addercost.results.report import Roofline
 from addercost.units import si
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from addercost.report.profile_table import LayerRow, folded, layer_rows
+from addercost.analysis.layer_rows import LayerRow, folded, layer_rows
 from addercost.results.profile import Profile
 
 _TOO_FEW = 4

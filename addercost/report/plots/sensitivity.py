@@ -11,7 +11,7 @@ from addercost.report.plots.style import (
     new_figure,
     nothing_to_show,
 )
-from addercost.report.tables import Column, Kind, Table
+from addercost.report.table import Column, Kind, Table
 from addercost.report.text import printable, shortened
 from addercost.results.report import Sensitivity
 

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
 
 from addercost.report.plots.palette import INK
-from addercost.report.tables import Table
+from addercost.report.table import Table
 from addercost.report.text import printable
 from addercost.units import si
 

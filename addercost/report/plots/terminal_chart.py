@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from addercost.report.plots.style import Drawn
-from addercost.report.tables import Column, Table
+from addercost.report.table import Column, Table
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _BAR_WIDTH = 24

@@ -1,0 +1,23 @@
+"""Totals that may be lower bounds."""
+
+from __future__ import annotations
+
+
+class AtLeast(float):
+    """A number that is a lower bound: printed with ≥, plain in files."""
+
+
+class AtMost(float):
+    """A number that is an upper bound: printed with ≤, plain in files."""
+
+
+def bounded(value: float, complete: bool) -> float:
+    """The value itself where the sum is complete, else a lower bound."""
+    return value if complete else AtLeast(value)
+
+
+def exact_ratio(one: float, other: float) -> float | None:
+    """`one / other`; None where either is a bound, since a ratio of two lower bounds bounds nothing."""
+    if isinstance(one, AtLeast | AtMost) or isinstance(other, AtLeast | AtMost) or not other:
+        return None
+    return one / other
