@@ -18,16 +18,22 @@ if TYPE_CHECKING:
     from addercost.arithmetic import Arithmetic, OpClass, OpCounts
     from addercost.cost.estimate import estimate
     from addercost.counts.model import count
+    from addercost.counts.own_rules import rule
+    from addercost.counts.work import OperatorWork, Sites
     from addercost.errors import AddercostError
     from addercost.layers.convert import convert
     from addercost.measure.session import BenchSettings
     from addercost.report.shown import compare
+    from addercost.trace.record import OpCall
 
 _HOMES = {
     "AddercostError": "addercost.errors",
     "Arithmetic": "addercost.arithmetic",
+    "OpCall": "addercost.trace.record",
     "OpClass": "addercost.arithmetic",
     "OpCounts": "addercost.arithmetic",
+    "OperatorWork": "addercost.counts.work",
+    "Sites": "addercost.counts.work",
     "compare": "addercost.report.shown",
     "convert": "addercost.layers.convert",
     "count": "addercost.counts.model",
@@ -36,6 +42,7 @@ _HOMES = {
     "measure_model": "addercost.api",
     "BenchSettings": "addercost.measure.session",
     "profile": "addercost.api",
+    "rule": "addercost.counts.own_rules",
     "trace_model": "addercost.api",
     "train_model": "addercost.api",
 }
@@ -44,8 +51,11 @@ __all__ = [
     "AddercostError",
     "Arithmetic",
     "BenchSettings",
+    "OpCall",
     "OpClass",
     "OpCounts",
+    "OperatorWork",
+    "Sites",
     "compare",
     "convert",
     "count",
@@ -53,6 +63,7 @@ __all__ = [
     "load_model",
     "measure_model",
     "profile",
+    "rule",
     "trace_model",
     "train_model",
 ]

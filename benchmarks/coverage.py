@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from addercost.counts.call_work import work_of
-from addercost.counts.work import RULES
+from addercost.counts.registry import RULES
 from addercost.errors import TraceError
 from addercost.trace.record import DECOMPOSED, OpCall
 from addercost.trace.tracer import trace

@@ -43,8 +43,8 @@ from addercost.kernels.signs import pack_factors, pack_filters
 from addercost.layers import AdderConv2d
 from addercost.layers.ops import adder as adder_ops
 from addercost.layers.ops import binary as binary_ops
-from addercost.measure.host import cpu_model
-from addercost.measure.process_memory import keep_freed_memory, peak_bytes
+from addercost.measure.devices.process_memory import keep_freed_memory, peak_bytes
+from addercost.measure.host.processor import cpu_model
 from addercost.models.zoo import ZOO
 from benchmarks.kernel_layers import DEPTHWISE, RESNET, SMALL, Layer, broadcast, unfold_cdist
 from benchmarks.kernel_targets import Row, summary

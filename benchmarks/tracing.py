@@ -153,8 +153,8 @@ def measure(tool: str, model_name: str, batch: int, repeats: int = REPEATS) -> d
     """One tool on one model in this process: {"macs", "seconds": every repetition} or {"error"}."""
     import torch
 
+    from addercost.sources.build import DataFree
     from addercost.sources.torchvision_models import make_model
-    from addercost.trace.build import DataFree
 
     warnings.simplefilter("ignore")
     chosen = TOOLS[tool]
@@ -218,8 +218,8 @@ def by_rules(model_name: str, batch: int) -> dict[str, float]:
     import torch
 
     from addercost.counts.reconcile import reconcile
+    from addercost.sources.build import DataFree
     from addercost.sources.torchvision_models import make_model
-    from addercost.trace.build import DataFree
     from addercost.trace.tracer import trace
 
     with DataFree():

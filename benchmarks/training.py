@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from addercost.arithmetic import Arithmetic
 from addercost.layers import AdderConv2d, AdderLinear
-from addercost.measure.process_memory import available_bytes, peak_bytes
+from addercost.measure.devices.process_memory import available_bytes, peak_bytes
 from addercost.models.zoo import ZOO
 from addercost.train.rates import adder_weights, make_optimizer, scale_adaptively
 from addercost.train.settings import TrainSettings

@@ -127,9 +127,9 @@ def run_part(text: str, folder: Path) -> None:
     """
     from addercost.api import trace_spec
     from addercost.arithmetic import Arithmetic
-    from addercost.measure.cuda import CudaDevice
+    from addercost.measure.devices.cuda import CudaDevice
+    from addercost.measure.journal import journal_path
     from addercost.measure.session import BenchSettings, measure, model_uses
-    from addercost.measure.store import journal_path
     from addercost.results.files import write_file
     from addercost.results.measurements import measurements_to_json
 
@@ -181,7 +181,7 @@ def leave_a_lost_gpu(number, plan, entry):  # type: ignore[no-untyped-def]
 def layer_plans(uses, settings):  # type: ignore[no-untyped-def]
     import torch
 
-    from addercost.measure.contenders import Place
+    from addercost.measure.contenders.contender import Place
     from addercost.measure.plan import layer_rows
 
     place = Place(torch.device(settings.device))
@@ -195,7 +195,7 @@ def whole_rows(network: Network, settings):  # type: ignore[no-untyped-def]
 
     from addercost.arithmetic import Arithmetic
     from addercost.measure.whole_model import EAGER, TRAINING, model_rows
-    from addercost.sources.specs import load_model
+    from addercost.sources.loading import load_model
 
     loaded = load_model(f"zoo:{network.name}")
     assert loaded.inputs is not None and loaded.rebuild is not None
@@ -251,7 +251,7 @@ def carry_out(part: Part, folder: Path, left_s: float) -> Outcome:
 def keep_what_was_measured(folder: Path) -> None:
     """Documents out of the journals of parts that were killed, and no journals."""
     from addercost.errors import AddercostError
-    from addercost.measure.store import rescued
+    from addercost.measure.journal import rescued
 
     for journal in sorted(folder.glob("*.journal")):
         with contextlib.suppress(AddercostError):
@@ -264,7 +264,7 @@ def write_tables(folder: Path, since: float = 0.0) -> list[str]:
     """Markdown and CSV of every document; returns the sums for the summary. since: seconds as of a file's
     time, before which a document is an earlier run's, and said to be."""
     from addercost.errors import AddercostError
-    from addercost.measure.store import read_measurements
+    from addercost.measure.journal import read_measurements
     from addercost.report.formats.table_format import TableFormat, render
     from addercost.report.tables.timings import bench_table, sum_table
     from addercost.results.files import write_file
@@ -307,7 +307,7 @@ def probe() -> tuple[str, str]:
     """(name of the GPU, "") or ("", why there is none), asked in another process: a context takes memory."""
     code = (
         "import json, torch\n"
-        "from addercost.measure.cuda import usable_device\n"
+        "from addercost.measure.devices.cuda_availability import usable_device\n"
         "from addercost.errors import AddercostError\n"
         "try:\n"
         "    print(json.dumps([torch.cuda.get_device_name(usable_device()), '']))\n"

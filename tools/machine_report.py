@@ -24,12 +24,12 @@ from limited_run import run_limited
 from addercost.cost.verdict import CONTESTS
 from addercost.measure.contests import IMPLEMENTATIONS
 from addercost.measure.environment import environment
+from addercost.measure.journal import read_measurements, rescued
 from addercost.measure.session import BenchSettings, open_device
-from addercost.measure.store import read_measurements, rescued
-from addercost.report.text import markdown_cell
 from addercost.results.intervals import verdict
 from addercost.results.measurements import Measurements
 from addercost.results.network_ratio import network_ratio
+from addercost.text import markdown_cell
 
 BATCHES = {"lenet5-bn": 32, "resnet20-cifar": 16, "vgg-small": 4, "resnet18": 1, "resnet50": 1}
 DTYPES = "fp32,bf16,int8"

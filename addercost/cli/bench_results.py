@@ -72,7 +72,7 @@ def check_outputs(
 ) -> None:
     """Fails before the work where a file is there, but for the document of a run that goes on; with `force`
     what that run left is dropped."""
-    from addercost.measure.store import journal_path
+    from addercost.measure.journal import journal_path
 
     for path in (*outputs, *([chrome_trace] if chrome_trace is not None else [])):
         going_on = path == document and not force and journal_path(path).exists()

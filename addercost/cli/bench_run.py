@@ -27,17 +27,18 @@ from addercost.cli.options import (
     time_limit_option,
 )
 from addercost.cli.progress import progress
+from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from addercost.measure.journal import Entry
     from addercost.measure.plan import RowPlan
     from addercost.measure.session import BenchSettings
-    from addercost.measure.store import Entry
     from addercost.results.measurements import Measurements
 
 
-@click.command(short_help="Time every layer of SPEC, or shapes named with --conv.")
-@click.argument("spec", required=False)
+@click.command(cls=SpecCommand, short_help="Time every layer of SPEC, or shapes named with --conv.")
+@spec_argument("spec", required=False)
 @click.option(
     "--conv",
     "convs",
@@ -170,7 +171,7 @@ def run(
     result = _measured(spec, convs, inputs, settings, document, quiet)
     write_results(result, outputs, chrome_trace)
     if document is not None:
-        from addercost.measure.store import journal_path
+        from addercost.measure.journal import journal_path
 
         journal_path(document).unlink(missing_ok=True)
     print_results(result, table_format)

@@ -41,7 +41,7 @@ def show(
     force: bool,
 ) -> None:
     """Print measurements made before, or what a killed run left in FILE.json.journal."""
-    from addercost.measure.store import read_measurements
+    from addercost.measure.journal import read_measurements
 
     document_among(outputs)
     check_outputs(outputs, None, chrome_trace, force)

@@ -18,6 +18,7 @@ from addercost.cli.options import (
     quiet_option,
 )
 from addercost.cli.progress import progress
+from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError, CheckFailedError
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ class CheckFormat(StrEnum):
     GITHUB = "github"
 
 
-@click.command()
-@click.argument("spec")
+@click.command(cls=SpecCommand)
+@spec_argument("spec")
 @click.option(
     "--max",
     "limits",
@@ -107,12 +108,14 @@ def _profile(
     cpus: tuple[str, ...],
     quiet: bool,
 ) -> Profile:
-    from addercost.results.reopened import holds_profile, reopen_profile
+    from addercost.sources.kind import ProfileRequest
+    from addercost.sources.registry import kind_of
 
-    if holds_profile(spec):
+    load_profile = kind_of(spec).load_profile
+    if load_profile is not None:
         given = click.get_current_context().get_parameter_source("convention")
         wanted = convention if given is click.core.ParameterSource.COMMANDLINE else None
-        return reopen_profile(spec, wanted, arithmetic, cpus)
+        return load_profile(spec, ProfileRequest(wanted, arithmetic, cpus))
     from addercost.api import profile, trace_spec
 
     with progress(f"tracing {spec}", quiet):

@@ -20,10 +20,11 @@ from addercost.cli.options import (
     quiet_option,
 )
 from addercost.cli.progress import progress
+from addercost.cli.spec import SpecCommand, spec_argument
 
 
-@click.command()
-@click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+@click.command(cls=SpecCommand)
+@spec_argument("specs", nargs=-1, required=True, metavar="SPEC...")
 @input_option
 @backward_option
 @convention_option

@@ -18,6 +18,7 @@ from addercost.cli.options import (
     quiet_option,
 )
 from addercost.cli.progress import progress
+from addercost.cli.spec import SpecCommand, spec_argument
 
 if TYPE_CHECKING:
     from addercost.analysis.profile_diff import ProfileDiff
@@ -32,9 +33,9 @@ class DiffFormat(StrEnum):
     JSON = "json"
 
 
-@click.command()
-@click.argument("before")
-@click.argument("after")
+@click.command(cls=SpecCommand)
+@spec_argument("before")
+@spec_argument("after")
 @input_option
 @convention_option
 @cpu_option
@@ -76,10 +77,12 @@ def diff(
 def _profile(
     spec: str, inputs: tuple[str, ...], convention: str, cpus: tuple[str, ...], quiet: bool
 ) -> Profile:
-    from addercost.results.reopened import holds_profile, reopen_profile
+    from addercost.sources.kind import ProfileRequest
+    from addercost.sources.registry import kind_of
 
-    if holds_profile(spec):
-        return reopen_profile(spec, cpus=chosen_cpus(cpus) if cpus else None)
+    load_profile = kind_of(spec).load_profile
+    if load_profile is not None:
+        return load_profile(spec, ProfileRequest(cpus=chosen_cpus(cpus) if cpus else None))
     from addercost.api import profile, trace_spec
 
     with progress(f"tracing {spec}", quiet):

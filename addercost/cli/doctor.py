@@ -20,7 +20,7 @@ def doctor(strict: bool, deep: bool, table_format: str, output: Path | None, for
 
     Processor and its table, clock, packages, kernels, GPU and driver, compilers.
     """
-    from addercost.measure.doctor import examine
+    from addercost.measure.doctor.examine import examine
     from addercost.report.tables.doctor import doctor_table
 
     check_output(output, force)

@@ -21,6 +21,7 @@ from addercost.cli.options import (
     parsed_arithmetics,
     quiet_option,
 )
+from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError
 from addercost.report.plots.kinds import KINDS, PlotKind, Takes, plot_kind
 
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
 _KINDS_HELP = "\n".join(f"  {name:22}{kind.summary}" for name, kind in KINDS.items())
 
 
-@click.command(epilog=f"\b\nKinds:\n{_KINDS_HELP}")
+@click.command(cls=SpecCommand, epilog=f"\b\nKinds:\n{_KINDS_HELP}")
 @click.argument("kind")
-@click.argument("inputs_of_plot", nargs=-1, metavar="SPEC|FILE...")
+@spec_argument("inputs_of_plot", nargs=-1, metavar="SPEC|FILE...")
 @input_option
 @convention_option
 @click.option("--as", "arithmetics", default="mac,adder,xnor", show_default=True, metavar="LIST")

@@ -20,11 +20,12 @@ from addercost.cli.options import (
     what_if_option,
 )
 from addercost.cli.progress import progress
+from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError, CheckFailedError
 
 
-@click.command()
-@click.argument("spec")
+@click.command(cls=SpecCommand)
+@spec_argument("spec")
 @input_option
 @backward_option
 @click.option(
@@ -74,9 +75,8 @@ def profile(
 ) -> None:
     """Count what each layer of a model computes and estimate what it costs.
 
-    SPEC is model.py, model.py:name, package.module:name, zoo:lenet5-bn[:adder], torchvision:resnet50, a
-    torch.export archive .pt2, or a trace .json saved before. A saved profile .json, or a report .html, is
-    printed as it was counted. Nothing is computed and no weight is allocated.
+    SPEC is one of the forms listed below. A saved profile or report is printed as it was counted. Nothing is
+    computed and no weight is allocated.
     """
     from addercost.counts.conventions import convention_named
 
@@ -91,14 +91,17 @@ def profile(
     from addercost.report.formats.profile_format import render_profile
     from addercost.report.formats.table_format import TableFormat
     from addercost.results.files import write_file
-    from addercost.results.reopened import holds_profile, reopen_profile
     from addercost.results.trace import trace_to_json
+    from addercost.sources.kind import ProfileRequest
+    from addercost.sources.registry import kind_of
 
     trace = None
-    if holds_profile(spec):
+    load_profile = kind_of(spec).load_profile
+    if load_profile is not None:
         _refuse_for_profiles(spec)
         counted_by = convention if _given("convention") else None
-        result = reopen_profile(spec, counted_by, arithmetic, estimates.cpus if _given("cpus") else None)
+        cpus = estimates.cpus if _given("cpus") else None
+        result = load_profile(spec, ProfileRequest(counted_by, arithmetic, cpus))
     else:
         with progress(f"tracing {spec}", quiet):
             trace = trace_spec(spec, parsed_inputs(inputs), backward, tracer)

@@ -18,11 +18,12 @@ from addercost.cli.options import (
     parsed_arithmetics,
     quiet_option,
 )
+from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.report.formats.report_format import ReportFormat
 
 
-@click.command()
-@click.argument("specs", nargs=-1, required=True, metavar="SPEC|FILE...")
+@click.command(cls=SpecCommand)
+@spec_argument("specs", nargs=-1, required=True, metavar="SPEC|FILE...")
 @input_option
 @convention_option
 @click.option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from addercost.cli.options import quiet_option
+from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.cli.train_progress import train_progress
 from addercost.errors import ArgumentError
 
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from addercost.train.settings import TrainSettings
 
 
-@click.command()
-@click.argument("spec", metavar="SPEC")
+@click.command(cls=SpecCommand)
+@spec_argument("spec", metavar="SPEC")
 @click.option(
     "--data",
     default="digits",
@@ -148,7 +149,7 @@ def train(
             watch=watch,
         )
     if report.first_process:
-        from addercost.report.text import printable
+        from addercost.text import printable
 
         error = report.standard_error_percent
         click.echo(
@@ -159,7 +160,7 @@ def train(
 
 def _plan(settings: TrainSettings) -> str:
     """What a run would do, from the model and the data themselves."""
-    from addercost.report.text import printable
+    from addercost.text import printable
     from addercost.train.prepare import prepare
     from addercost.train.rates import adder_weights, layer_weights
 

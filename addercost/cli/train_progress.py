@@ -32,7 +32,7 @@ def _bar() -> Iterator[Watch]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from addercost.report.text import printable
+    from addercost.text import printable
     from addercost.train.run import Watch
 
     columns = (
@@ -66,7 +66,7 @@ def _bar() -> Iterator[Watch]:
 
 
 def _lines() -> Watch:
-    from addercost.report.text import printable
+    from addercost.text import printable
     from addercost.train.run import Watch
 
     last = time.monotonic()

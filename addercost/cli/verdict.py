@@ -19,6 +19,7 @@ from addercost.cli.options import (
     time_limit_option,
 )
 from addercost.cli.progress import progress
+from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 ENERGY_TABLES = ("45nm", "7nm")
 
 
-@click.command()
-@click.argument("spec")
+@click.command(cls=SpecCommand)
+@spec_argument("spec")
 @input_option
 @click.option("--batch", type=click.IntRange(min=1), default=1, help="Multiplies the first dimension.")
 @keep_first_last_option
@@ -145,7 +146,7 @@ def _table_of_this_machine(cpu: str | None, hardware_path: Path | None) -> tuple
 
 
 def _read(path: Path, trace: Trace) -> Measurements:
-    from addercost.measure.store import read_measurements
+    from addercost.measure.journal import read_measurements
 
     found = read_measurements(path)
     if found.model != trace.model:

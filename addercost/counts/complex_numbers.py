@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from addercost.arithmetic import OpClass, OpCounts
-from addercost.counts.work import Work
+from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall
 
 _BOTH: Mapping[OpClass, Mapping[str, int]] = {
@@ -29,7 +29,7 @@ _IN_REALS_ALREADY = ("aten._fft",)
 """Operators whose rules count real operations themselves."""
 
 
-def in_real_numbers(call: OpCall, work: Work) -> Work:
+def in_real_numbers(call: OpCall, work: OperatorWork) -> OperatorWork:
     """Every operation on complex numbers as operations on their parts.
 
     Compares, roots and special functions count once for each part. A site of two complex factors is four
@@ -49,7 +49,7 @@ def in_real_numbers(call: OpCall, work: Work) -> Work:
         replace(site, count=site.count * times, outputs=site.outputs * 2, biased=site.biased * 2)
         for site in work.sites
     )
-    return Work(sites, OpCounts.sum(other))
+    return OperatorWork(sites, OpCounts.sum(other))
 
 
 def _mixed(call: OpCall) -> bool:

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from addercost.counts.call_work import work_of
-from addercost.counts.conventions import BATCH_NORMS, ROW_NORMS
-from addercost.counts.work import Work
+from addercost.counts.conventions import ROW_NORMS
+from addercost.counts.rules.normalization import BATCH_NORMS
+from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall, Trace
 
 
@@ -38,7 +39,7 @@ class _Seen:
     """One call as a tool sees it: its module's class and parameters, and the module's last output shape."""
 
     call: OpCall
-    work: Work
+    work: OperatorWork
     type: str
     module_shape: tuple[int, ...]
 
@@ -78,10 +79,6 @@ def _elements(one: _Seen) -> int:
 
 def _biases(one: _Seen) -> int:
     return sum(site.biased for site in one.work.sites)
-
-
-def _is_convolution(one: _Seen) -> bool:
-    return "conv" in one.call.name
 
 
 def _is(one: _Seen, *names: str) -> bool:
@@ -126,7 +123,7 @@ def _is_average(one: _Seen) -> bool:
 
 def _thop_new(one: _Seen) -> Differences:
     yield from _without_functional(one)
-    if one.call.name in BATCH_NORMS | ROW_NORMS and one.type.startswith(
+    if one.call.name in (*BATCH_NORMS, *ROW_NORMS) and one.type.startswith(
         ("BatchNorm", "LayerNorm", "Instance")
     ):
         scaled = one.call.optional_tensor("weight") is not None
@@ -187,7 +184,7 @@ def _ptflops(one: _Seen) -> Differences:
         yield _LEFT_OUT, -one.work.mac_sites
     elif _is(one, "_softmax", "_safe_softmax"):
         yield "softmax: 1 an element", _elements(one)
-    elif one.call.name in BATCH_NORMS | ROW_NORMS:
+    elif one.call.name in (*BATCH_NORMS, *ROW_NORMS):
         scaled = one.call.optional_tensor("weight") is not None and one.type != "LayerNorm"
         yield "norms: 2 an element, layer norm 1", (2 if scaled else 1) * _elements(one)
     elif one.type in _PTFLOPS_ACTIVATIONS and arithmetic:
@@ -224,8 +221,8 @@ def _sites(one: _Seen) -> Differences:
     return ()
 
 
-Rule = Callable[[_Seen], Differences]
-TOOLS: Mapping[str, tuple[str, int, Rule]] = {
+_ToolRule = Callable[[_Seen], Differences]
+TOOLS: Mapping[str, tuple[str, int, _ToolRule]] = {
     "thop, April 2020 to June 2022": ("MACs", 1, _thop_old),
     "thop 0.1.1": ("MACs", 1, _thop_new),
     "fvcore 0.1.5, timm": ("FLOPs", 1, _fvcore),

@@ -8,10 +8,10 @@ from dataclasses import replace
 import torch
 
 from addercost.errors import AddercostError
-from addercost.measure.device import Device
+from addercost.measure.devices.device import Device
+from addercost.measure.journal import Entry, Journal
 from addercost.measure.plan import RowPlan
 from addercost.measure.runner import Effort, time_call
-from addercost.measure.store import Entry, Journal
 from addercost.results.measurements import FailedRow, MeasuredKernel, MeasuredRow
 
 ENERGY_S = 0.5

@@ -9,8 +9,8 @@ import torch
 
 from addercost.cost.verdict import CONTESTS, Contest
 from addercost.measure.case import CaseUse
-from addercost.measure.contenders import Place
-from addercost.measure.own_kernels import KERNEL, LAYER, PACKED
+from addercost.measure.contenders.contender import Place
+from addercost.measure.contenders.own import KERNEL, LAYER, PACKED
 from addercost.measure.plan import RowPlan, layer_rows
 from addercost.measure.session import LAYOUTS, BenchSettings, model_uses
 from addercost.trace.record import Trace

@@ -8,7 +8,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from addercost.measure.device import DeviceFacts
+from addercost.measure.devices.device import DeviceFacts
 from addercost.version import __version__
 
 LIBRARIES = ("torch", "halide", "triton", "llvmlite", "numpy")

@@ -9,7 +9,8 @@ import torch
 from addercost.arithmetic import Arithmetic
 from addercost.errors import ArgumentError
 from addercost.measure.case import read_case
-from addercost.measure.contenders import DTYPES, contenders
+from addercost.measure.contenders.choice import contenders
+from addercost.measure.contenders.contender import DTYPES
 from addercost.measure.predictions import Predict, layer_predictor
 from addercost.results.measurements import NO_ESTIMATES, MeasuredRow, Measurements
 

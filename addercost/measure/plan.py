@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from addercost.arithmetic import Arithmetic
 from addercost.measure.case import CaseUse
-from addercost.measure.contenders import Contender, Place, contenders, reference_of
-from addercost.measure.device import Call
+from addercost.measure.contenders.choice import contenders, reference_of
+from addercost.measure.contenders.contender import Contender, Place
+from addercost.measure.devices.device import Call
 from addercost.measure.predictions import Predict, layer_predictor
 from addercost.results.measurements import MeasuredRow
 

@@ -13,7 +13,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from addercost.measure.device import Call, Condition, Device
+from addercost.measure.devices.device import Call, Condition, Device
 from addercost.results.intervals import FEWEST, half_width, interleaved_ratio, median_interval
 
 FIRST_LOOK = 12

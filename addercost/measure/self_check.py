@@ -10,10 +10,10 @@ import torch
 from addercost.arithmetic import Arithmetic
 from addercost.errors import AddercostError, CheckFailedError
 from addercost.measure.case import parse_case
-from addercost.measure.chains import DEPENDENT, Compiled, loop_ir
-from addercost.measure.contenders import Contender, Place, contenders
-from addercost.measure.device import Call, Device
-from addercost.measure.host import CLOCK
+from addercost.measure.contenders.choice import contenders
+from addercost.measure.contenders.contender import Contender, Place
+from addercost.measure.devices.device import Call, Device
+from addercost.measure.host.core_clock import dependent_additions
 from addercost.measure.runner import Effort, Timed, time_call
 from addercost.results.intervals import Verdict, interleaved_ratio, verdict
 
@@ -138,11 +138,8 @@ def _idle_on_gpu(rounds: int) -> None:
 
 
 def _idle_on_cpu() -> Callable[[int], None]:
-    """Dependent additions, which take the same cycles whatever the caches hold."""
-    try:
-        return Compiled(loop_ir("idle", CLOCK, DEPENDENT)).loop("idle")
-    except (ImportError, RuntimeError):
-        return _count
+    """Dependent additions, which take the same cycles whatever the caches contain."""
+    return dependent_additions() or _count
 
 
 def _count(rounds: int) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import copy
-import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,20 +15,20 @@ from addercost.arithmetic import Arithmetic
 from addercost.errors import ArgumentError, unknown_name
 from addercost.measure.bench import Said, run
 from addercost.measure.case import CaseUse, LayerCase, cases_of
-from addercost.measure.contenders import DTYPES, Place
-from addercost.measure.device import Device
+from addercost.measure.contenders.contender import DTYPES, Place
+from addercost.measure.devices.device import Device
+from addercost.measure.devices.exclusive import exclusive
 from addercost.measure.environment import environment
-from addercost.measure.exclusive import exclusive
+from addercost.measure.journal import JournalHeading, open_journal
 from addercost.measure.plan import RowPlan, layer_rows
 from addercost.measure.predictions import Predict, checked_models, default_cpus, predictor
 from addercost.measure.runner import Effort
-from addercost.measure.store import Heading, open_journal
 from addercost.results.measurements import NO_ESTIMATES, Measurements
 from addercost.trace.inputs import ModelInputs
 from addercost.trace.record import Trace
 
 LAYOUTS = {"channels-last": torch.channels_last, "contiguous": torch.contiguous_format}
-DEVICES = {"cpu": "addercost.measure.cpu:CpuDevice", "cuda": "addercost.measure.cuda:CudaDevice"}
+DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +101,17 @@ class BenchSettings:
 
 
 def open_device(settings: BenchSettings) -> Device:
-    """The device to time on. Raises ArgumentError where there is none, with the driver's own words."""
-    module, _, name = DEVICES[settings.device].partition(":")
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        from addercost.measure.cuda import why_no_gpu
+    """The device to time on. Raises ArgumentError where there is none, with the driver's own message."""
+    if settings.device == "cpu":
+        from addercost.measure.devices.cpu import CpuDevice
 
+        return CpuDevice(settings.threads, settings.clock)
+    from addercost.measure.devices.cuda import CudaDevice
+    from addercost.measure.devices.cuda_availability import why_no_gpu
+
+    if not torch.cuda.is_available():
         raise ArgumentError(f"no GPU to time on: {why_no_gpu()}", "leave --device out to time on the CPU")
-    made: Any = getattr(importlib.import_module(module), name)
-    device: Device = made(settings.threads, settings.clock) if settings.device == "cpu" else made()
-    return device
+    return CudaDevice()
 
 
 def model_uses(trace: Trace, settings: BenchSettings) -> tuple[tuple[CaseUse, ...], tuple[str, ...]]:
@@ -171,9 +171,11 @@ def _rebuilding(
     """How to make the model with its weights, and the inputs of its forward."""
     if isinstance(model, nn.Module):
         return partial(copy.deepcopy, model), inputs
-    if model.endswith(".json"):
+    from addercost.sources.loading import load_model
+    from addercost.sources.registry import kind_of
+
+    if kind_of(model).load_model is None:
         raise ArgumentError(f"{model} is a trace: there is no model in it to run", "name the model")
-    from addercost.sources.specs import load_model
 
     loaded = load_model(model)
     return loaded.rebuild or partial(copy.deepcopy, loaded.model), inputs or loaded.inputs
@@ -205,7 +207,7 @@ def measure(
     if planned is not None:
         planned += plans
     bandwidth = device.limit("memory")
-    heading = Heading(
+    heading = JournalHeading(
         model,
         {**settings.lines(), "rows": str(len(plans))},
         environment(device.facts),

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from addercost.arithmetic import Arithmetic
 from addercost.layers.convert import convert
-from addercost.measure.contenders import TENSOR_DTYPES, UnsupportedError
-from addercost.measure.device import Call
+from addercost.measure.contenders.contender import TENSOR_DTYPES, UnsupportedError
+from addercost.measure.devices.device import Call
 from addercost.measure.plan import RowPlan
 from addercost.measure.predictions import Predict
 from addercost.results.measurements import MeasuredRow, PredictedTime

@@ -9,7 +9,7 @@ from typing import Any
 
 from addercost.analysis.bounds import AtLeast, AtMost
 from addercost.errors import unknown_name
-from addercost.report.text import printable
+from addercost.text import printable
 from addercost.units import si, thousands
 
 

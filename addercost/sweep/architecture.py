@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from addercost.counts.call_work import is_counted
 from addercost.errors import AddercostError, TraceError
 from addercost.results.sweep_settings import SweepSettings
+from addercost.sources.build import build, user_output
 from addercost.sweep.block_counts import BlockCounters
 from addercost.sweep.space import Architecture
 from addercost.sweep.tally import ArchitectureTally, Tally
-from addercost.trace.build import build, user_output
 from addercost.trace.reuse.blocks import Item
-from addercost.trace.reuse.cache import BlockCache
-from addercost.trace.reuse.tracer import trace_blocks
+from addercost.trace.reuse.tracer import BlockCache, trace_blocks
 from addercost.trace.tracer import trace
 
 _LARGEST = 1 << 62
@@ -23,7 +23,7 @@ class Examiner:
     """
 
     def __init__(self) -> None:
-        self._cache = BlockCache()
+        self._cache = BlockCache(is_counted)
         self._counters = BlockCounters()
 
     def new_chunk(self) -> None:
@@ -70,7 +70,14 @@ class Examiner:
                 if architecture.make_whole is not None:
                     model = build(make, architecture.name)
                 whole = [
-                    trace(model, *args, kwargs=kwargs, name=architecture.name, rebuild=make)
+                    trace(
+                        model,
+                        *args,
+                        kwargs=kwargs,
+                        name=architecture.name,
+                        rebuild=make,
+                        is_counted=is_counted,
+                    )
                     for args, kwargs in inputs
                 ]
                 return whole[0].parameter_count, [made.calls for made in whole]

@@ -31,7 +31,7 @@ class MeasureChunk:
 
     def run(self) -> ChunkResult:
         """What an architecture does wrong becomes its row, not an exception."""
-        from addercost.measure.exclusive import exclusive
+        from addercost.measure.devices.exclusive import exclusive
         from addercost.sweep.measured_shard import measured_shard_bytes
 
         names = dict(self.members)

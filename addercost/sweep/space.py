@@ -27,6 +27,8 @@ from addercost.errors import ArgumentError, ModelError, unknown_name
 if TYPE_CHECKING:
     from torch import nn
 
+    from addercost.sources.kind import Catalogue
+
 Fact = float | int | str | None
 SPACE_FORMS = "space.py, zoo:*, torchvision:* (or a pattern such as torchvision:resnet*), or nasbench201"
 
@@ -67,8 +69,8 @@ class SpaceSource:
 
 def space_source(spec: str) -> SpaceSource:
     """Raises ArgumentError for what is no space, ModelError for a file that cannot be read."""
-    kind, colon, pattern = spec.partition(":")
-    if spec == "nasbench201" or (colon and kind in ("zoo", "torchvision") and pattern):
+    kind, _, pattern = spec.partition(":")
+    if spec == "nasbench201" or (pattern and _catalogue(kind) is not None):
         return SpaceSource(spec)
     path = Path(spec)
     if path.suffix != ".py":
@@ -168,11 +170,16 @@ def _members(source: SpaceSource) -> Any:
     kind, _, pattern = source.spec.partition(":")
     if source.spec == "nasbench201":
         return _NasBench201()
-    if kind == "zoo":
-        return _named("zoo", pattern)
-    if kind == "torchvision":
-        return _named("torchvision", pattern)
-    return _from_file(source)
+    catalogue = _catalogue(kind) if pattern else None
+    return _from_file(source) if catalogue is None else _named(kind, catalogue, pattern)
+
+
+def _catalogue(kind: str) -> Catalogue | None:
+    """The models of a kind of SPEC, if it can list them."""
+    from addercost.sources.registry import catalogued
+
+    found = catalogued(kind)
+    return found.catalogue if found is not None else None
 
 
 class _NasBench201(Sequence[Architecture]):
@@ -207,31 +214,25 @@ def _cifar_images(batch: int) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
     return (torch.empty(batch, 3, 32, 32, device="meta"),), {}
 
 
-def _named(kind: str, pattern: str) -> Sequence[Architecture]:
-    """Models of ours and torchvision's whose names fit a shell pattern."""
-    if kind == "zoo":
-        from addercost.models.zoo import ZOO
-
-        known: Iterable[str] = ZOO
-    else:
-        from addercost.sources.torchvision_models import list_models
-
-        known = list_models()
+def _named(kind: str, catalogue: Catalogue, pattern: str) -> Sequence[Architecture]:
+    """The models of a catalogue whose names fit a shell pattern."""
+    known = catalogue.names()
     name, _, _ = pattern.partition(":")
     found = [item for item in known if fnmatch.fnmatchcase(item, name)]
     if not found:
         raise unknown_name(f"{kind} model", name, known)
-    return [_spec_architecture(f"{kind}:{item}{pattern[len(name) :]}") for item in found]
+    rest = pattern[len(name) :]
+    return [_spec_architecture(f"{kind}:{item}{rest}", catalogue.input_shape, item) for item in found]
 
 
-def _spec_architecture(spec: str) -> Architecture:
+def _spec_architecture(spec: str, input_shape: Callable[[str], tuple[int, ...]], name: str) -> Architecture:
     def make() -> nn.Module:
-        from addercost.sources.specs import load_model
+        from addercost.sources.loading import load_model
 
         return load_model(spec).model
 
     def make_whole() -> nn.Module:
-        from addercost.sources.specs import load_model
+        from addercost.sources.loading import load_model
 
         loaded = load_model(spec)
         return loaded.rebuild() if loaded.rebuild is not None else loaded.model
@@ -239,26 +240,14 @@ def _spec_architecture(spec: str) -> Architecture:
     def inputs(batch: int) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
         import torch
 
-        return (torch.empty(_shape(spec, batch), device="meta"),), {}
+        images, *shape = input_shape(name)
+        return (torch.empty((images * batch, *shape), device="meta"),), {}
 
     return Architecture(spec.partition(":")[2], make, inputs, make_whole=make_whole)
 
 
-def _shape(spec: str, batch: int) -> tuple[int, ...]:
-    kind, _, name = spec.partition(":")
-    if kind == "zoo":
-        from addercost.models.zoo import ZOO
-
-        shape = ZOO[name.partition(":")[0]].input_shape
-    else:
-        from addercost.sources.torchvision_models import image_shape
-
-        shape = image_shape(name)
-    return (shape[0] * batch, *shape[1:])
-
-
 def _from_file(source: SpaceSource) -> Any:
-    from addercost.trace.build import import_path, user_output
+    from addercost.sources.build import import_path, user_output
 
     module = ModuleType("_addercost_space")
     module.__file__ = source.spec

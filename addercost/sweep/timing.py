@@ -11,14 +11,14 @@ from torch import nn
 from torch.utils._pytree import tree_map
 
 from addercost.layers.convert import convert
-from addercost.measure.device import Device
+from addercost.measure.devices.device import Device
 from addercost.measure.environment import environment
 from addercost.measure.runner import Effort, time_call
 from addercost.results.intervals import median_interval
+from addercost.sources.build import build_real
 from addercost.sweep.architecture import described
 from addercost.sweep.measured import ArchitectureTimes, ForwardTime, MeasureSettings
 from addercost.sweep.space import Architecture
-from addercost.trace.build import build_real
 from addercost.trace.tracer import with_values
 
 

@@ -15,11 +15,11 @@ from typing import Any
 import torch
 
 from addercost.errors import ArgumentError, DataError
-from addercost.report.text import spreadsheet_cell
 from addercost.results.files import make_folder, write_file
 from addercost.results.plain import to_plain
 from addercost.results.training import RECORD, TrainingRun
 from addercost.results.training import SCHEMA as RECORD_SCHEMA
+from addercost.text import spreadsheet_cell
 from addercost.train.checkpoint import CHECKPOINT
 from addercost.train.epochs import EpochRow
 from addercost.train.processes import Processes

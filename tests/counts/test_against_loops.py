@@ -11,9 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from addercost.counts.registry import RULES
 from addercost.counts.rules.elementwise import ELEMENTWISE
 from addercost.counts.rules.movement import nothing
-from addercost.counts.work import RULES
 from tests.counts import cases
 from tests.counts.oracle import CASES, check
 

@@ -16,8 +16,8 @@ from addercost.counts.call_work import work_of
 from addercost.counts.model import count
 from addercost.errors import TraceError
 from addercost.layers import AdderConv2d
+from addercost.sources.build import DataFree
 from addercost.sources.torchvision_models import make_model
-from addercost.trace.build import DataFree
 from addercost.trace.tracer import trace
 
 
@@ -152,6 +152,17 @@ def test_a_what_if_leaves_gradients_alone() -> None:
     by_class = count(made, "macs", arithmetic="adder").total.by_class()
     forward = 2 * 64 * 4 * (27 + 4)
     assert by_class == {"mul": 2 * forward, "add": 2 * forward + 2 * forward}
+
+
+@pytest.mark.parametrize("change", ["adder", "xnor", "shift"])
+def test_a_what_if_leaves_the_gradients_of_a_linear_layer_alone(change: str) -> None:
+    """x: [2, 4], w: [3, 4]. ∂x = g·w has the parameter as a factor, as the layer has, and stays a product:
+    24 sites in the other arithmetic, 2 · 24 that multiply and add."""
+    made = trace(nn.Linear(4, 3), torch.empty(2, 4, device="meta"), backward=True)
+    counts = count(made, "macs", arithmetic=change)
+    layer = {"adder": {"add": 48}, "xnor": {"xnor": 24, "popcount": 24}, "shift": {"shift": 24, "add": 24}}
+    expected = OpCounts.sum((OpCounts.of(**layer[change]), OpCounts.of(mul=48, add=48)))
+    assert counts.total.by_class() == expected.by_class()
 
 
 def test_a_loss_among_the_outputs_is_differentiated_alone() -> None:

@@ -9,9 +9,9 @@ import torch
 
 from addercost.counts.model import count
 from addercost.counts.reconcile import TOOLS, ToolCount, reconcile
-from addercost.sources.specs import load_model
+from addercost.sources.build import DataFree
+from addercost.sources.loading import load_model
 from addercost.sources.torchvision_models import make_model
-from addercost.trace.build import DataFree
 from addercost.trace.tracer import trace
 from benchmarks.tracing import RULES, measure
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from addercost.counts.model import ModelCounts, count
 from addercost.errors import TraceError
-from addercost.measure.process_memory import peak_resident_bytes
+from addercost.measure.devices.process_memory import peak_resident_bytes
 from addercost.trace import tracer as tracer_module
 from addercost.trace.tracer import trace
 from tests.counts.oracle import Function, traced
@@ -157,8 +157,8 @@ LANGUAGE_MODEL = """
     import time, torch
     from torch import nn
     from addercost.counts.model import count
-    from addercost.measure.process_memory import peak_resident_bytes
-    from addercost.trace.build import DataFree
+    from addercost.measure.devices.process_memory import peak_resident_bytes
+    from addercost.sources.build import DataFree
     from addercost.trace.tracer import trace
     import torch.nn.functional as F
 

@@ -16,9 +16,9 @@ from addercost.cli import run as run_cli
 from addercost.errors import ArgumentError
 from addercost.measure import self_check, session, whole_model
 from addercost.measure.bench import timed_row
+from addercost.measure.journal import journal_path, read_measurements
 from addercost.measure.runner import Effort
 from addercost.measure.session import BenchSettings, open_device
-from addercost.measure.store import journal_path, read_measurements
 from addercost.report.tables.timings import bench_table
 from addercost.results.measurements import FailedRow, MeasuredRow, Measurements, measurements_to_json
 

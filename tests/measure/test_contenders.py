@@ -15,19 +15,17 @@ from addercost.kernels import dispatch, reference
 from addercost.kernels.powers import power_of_two
 from addercost.kernels.problem import Geometry
 from addercost.layers.ops.binary import filter_scale
-from addercost.measure import own_kernels
 from addercost.measure.case import LayerCase, parse_case
-from addercost.measure.contenders import (
+from addercost.measure.contenders.choice import contenders, reference_of
+from addercost.measure.contenders.contender import (
     DTYPES,
     TENSOR_DTYPES,
     Contender,
     Place,
     UnsupportedError,
-    contenders,
-    random_codes,
-    random_tensor,
-    reference_of,
 )
+from addercost.measure.contenders.own import own_contenders
+from addercost.measure.contenders.random_data import random_codes, random_tensor
 
 CPU = torch.device("cpu")
 PLACE = Place(CPU)
@@ -119,7 +117,7 @@ def test_a_package_that_is_not_there_is_named_with_its_remedy(monkeypatch: pytes
     """And nothing runs in its place."""
     monkeypatch.setitem(sys.modules, "halide", None)
     before = dispatch.runs.copy()
-    for contender in own_kernels.contenders(CPU):
+    for contender in own_contenders(CPU):
         with pytest.raises(
             UnsupportedError, match=r"halide is not installed; pip install 'addercost\[cpu\]'"
         ):
@@ -148,7 +146,10 @@ def test_another_kernel_in_its_place_is_no_timing(contender: Contender, monkeypa
 def test_int8_runs_in_int8() -> None:
     """oneDNN's own log names an int8 primitive: u8 source, s8 weights, u8 destination."""
     code = (
-        "import torch; from addercost.measure.contenders import *; from addercost.measure.case import *\n"
+        "import torch\n"
+        "from addercost.measure.contenders.choice import contenders\n"
+        "from addercost.measure.contenders.contender import Place\n"
+        "from addercost.measure.case import LayerCase, parse_case\n"
         "c = [c for c in contenders(torch.device('cpu'), ['mac'], ['int8'])][0]\n"
         "for case in (parse_case('1,16,9,9,16,3,1,1'), LayerCase(6, 20, 12, linear=True)):\n"
         "    c.made(case, Place(torch.device('cpu')), None)()"

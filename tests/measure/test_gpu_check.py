@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from addercost.arithmetic import Arithmetic
-from addercost.measure.store import Heading, journal_path, open_journal
+from addercost.measure.journal import JournalHeading, journal_path, open_journal
 from addercost.results.measurements import FailedRow, MeasuredRow, Measurements, measurements_to_json
 
 ROOT = Path(__file__).parents[2]
@@ -90,7 +90,7 @@ def test_a_part_for_which_no_time_is_left_is_not_run(tool: Any, tmp_path: Path) 
 
 def test_what_a_killed_part_had_measured_is_kept(tool: Any, tmp_path: Path) -> None:
     document = tmp_path / "resnet18-layers.json"
-    journal = open_journal(Heading("resnet18", {}, {"cuda": "Fake"}, {}, ()), document)
+    journal = open_journal(JournalHeading("resnet18", {}, {"cuda": "Fake"}, {}, ()), document)
     row = MeasuredRow("conv1", "mac", (1e-5, 1.1e-5, 1.2e-5), "torch", case="1,3,8,8,4,3,1,1", sites=1000)
     journal.add("first", row)
     with journal_path(document).open("a") as file:
@@ -234,8 +234,8 @@ def test_it_runs_where_optional_packages_are_missing() -> None:
         "for name in ('halide', 'fvcore', 'pydantic', 'llvmlite', 'duckdb', 'pyarrow', 'dask', 'scipy',\n"
         "             'torchvision', 'sklearn', 'openpyxl', 'playwright', 'transformers', 'hypothesis'):\n"
         "    sys.modules[name] = None\n"
-        "import addercost.measure.cuda, addercost.measure.session, addercost.measure.whole_model\n"
-        "import addercost.measure.own_kernels, addercost.measure.vendor_kernels\n"
+        "import addercost.measure.devices.cuda, addercost.measure.session, addercost.measure.whole_model\n"
+        "import addercost.measure.contenders.own, addercost.measure.contenders.vendor\n"
         "import addercost.report.tables.timings\n"
         "from addercost.api import trace_spec\n"
         "from addercost.arithmetic import Arithmetic\n"

@@ -8,16 +8,17 @@ from click.testing import CliRunner
 from addercost.cli.calibrate import calibrate
 from addercost.errors import ArgumentError, CheckFailedError, OutputError
 from addercost.hardware import Form, list_hardware, load_cpu, load_file
-from addercost.measure import host
-from addercost.measure.chains import DEPENDENT, READ_IR, UNROLL, Compiled, independent_chains, loop_ir
-from addercost.measure.host import Calibration, ProbeResult, Sampled, believed, cache_sizes, cpu_model
-from addercost.measure.host_instructions import x86_probes
-from addercost.measure.host_table import calibration_toml
+from addercost.measure.host import calibrate as calibration_module
+from addercost.measure.host.calibrate import Calibration, ProbeResult, Sampled, calm_samples
+from addercost.measure.host.chains import DEPENDENT, READ_IR, UNROLL, Compiled, independent_chains, loop_ir
+from addercost.measure.host.instructions import x86_probes
+from addercost.measure.host.processor import cache_sizes, cpu_model
+from addercost.measure.host.table import calibration_toml
 
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    monkeypatch.setattr(host, "PAUSE_S", 0)
+    monkeypatch.setattr(calibration_module, "PAUSE_S", 0)
 
 
 AVX2 = {"avx2", "fma", "popcnt", "bmi2"}
@@ -87,7 +88,7 @@ def test_every_loop_assembles(features, core):
 def test_a_loop_runs_here():
     pytest.importorskip("llvmlite", reason="llvmlite is not installed")
     try:
-        probe = host.host_probes()[0]
+        probe = calibration_module.host_probes()[0]
     except ArgumentError as error:
         pytest.skip(str(error))
     Compiled(loop_ir("loop", probe, DEPENDENT)).loop("loop")(3)
@@ -95,20 +96,20 @@ def test_a_loop_runs_here():
 
 def test_a_calm_stretch_is_believed_and_a_noisy_one_thrown_away():
     noisy = itertools.cycle([1.0, 3.0])
-    stream = itertools.chain((next(noisy) for _ in range(host.SAMPLES)), itertools.repeat(2.0))
-    assert believed(lambda: next(stream), "it").samples == (2.0,) * host.SAMPLES
+    stream = itertools.chain((next(noisy) for _ in range(calibration_module.SAMPLES)), itertools.repeat(2.0))
+    assert calm_samples(lambda: next(stream), "it").samples == (2.0,) * calibration_module.SAMPLES
 
 
 def test_lasting_noise_is_refused_with_advice():
     noisy = itertools.cycle([1.0, 1.2])
     with pytest.raises(CheckFailedError, match="the clock is too noisy") as caught:
-        believed(lambda: next(noisy), "the clock")
+        calm_samples(lambda: next(noisy), "the clock")
     assert "run calibrate again" in caught.value.hint
 
 
 def test_one_outlier_is_not_noise():
-    samples = iter([2.0] * (host.SAMPLES - 1) + [50.0])
-    assert believed(lambda: next(samples), "it").median == 2.0
+    samples = iter([2.0] * (calibration_module.SAMPLES - 1) + [50.0])
+    assert calm_samples(lambda: next(samples), "it").median == 2.0
 
 
 def calibration() -> Calibration:
@@ -150,16 +151,16 @@ def test_without_llvmlite_there_is_advice(monkeypatch):
     def missing():
         raise ImportError("llvmlite")
 
-    monkeypatch.setattr(host, "host_features", missing)
+    monkeypatch.setattr(calibration_module, "host_features", missing)
     with pytest.raises(ArgumentError, match="needs llvmlite"):
-        host.host_probes()
+        calibration_module.host_probes()
 
 
 def test_another_machine_is_refused(monkeypatch):
-    monkeypatch.setattr(host, "host_features", lambda: ("core", AVX2))
-    monkeypatch.setattr(host.platform, "machine", lambda: "sparc64")
+    monkeypatch.setattr(calibration_module, "host_features", lambda: ("core", AVX2))
+    monkeypatch.setattr(calibration_module.platform, "machine", lambda: "sparc64")
     with pytest.raises(ArgumentError, match="sparc64"):
-        host.host_probes()
+        calibration_module.host_probes()
 
 
 def test_cache_sizes_leave_the_instruction_cache_out(tmp_path):
@@ -187,7 +188,7 @@ def test_the_processors_name(tmp_path):
 
 def test_the_command_keeps_the_table_for_host(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(host, "calibrate", calibration)
+    monkeypatch.setattr(calibration_module, "calibrate", calibration)
     result = CliRunner().invoke(calibrate, ["--quiet", "--format", "csv"], catch_exceptions=False)
     assert result.exit_code == 0
     assert result.output.startswith("op,form,vector_bits")
@@ -195,7 +196,7 @@ def test_the_command_keeps_the_table_for_host(tmp_path, monkeypatch):
 
 
 def test_the_command_saves_where_it_is_told_and_not_over_a_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(host, "calibrate", calibration)
+    monkeypatch.setattr(calibration_module, "calibrate", calibration)
     path = tmp_path / "mine.toml"
     assert CliRunner().invoke(calibrate, ["--save", str(path)]).exit_code == 0
     assert load_cpu(str(path)).name == "mine"

@@ -128,6 +128,15 @@ def test_spending(limit: str, spent: float, met: bool) -> None:
     assert bool(finding.layers) is not met
 
 
+def test_a_budget_of_parameters_has_those_that_the_forward_does_not_use() -> None:
+    """Two layers with 10 parameters each, and 7 that no call reads: the model stores 27."""
+    made = made_models.profile(["a", "b"])
+    whole = replace(made, counts=replace(made.counts, parameters=27, unused_parameters=7))
+    (finding,) = check_budgets(whole, [parse_budget("parameters=26")])
+    assert finding.spent == 27 and not finding.is_within
+    assert check_budgets(whole, [parse_budget("parameters=27")])[0].is_within
+
+
 def test_the_layers_named_make_up_the_excess() -> None:
     """Of 1000, 1001, 1002: without the largest 2001 are left, so one layer explains going over 2500."""
     made = made_models.profile(["a", "b", "c"])

@@ -14,7 +14,7 @@ from addercost.errors import ArgumentError
 from addercost.report.formats.notebook import to_html
 from addercost.report.formats.table_format import TableFormat, render
 from addercost.report.table import Column, Kind, Table, shown
-from addercost.report.text import markdown_cell, printable, shortened
+from addercost.text import markdown_cell, printable, shortened
 
 COLUMNS = (
     Column("path", "layer", Kind.PATH),

@@ -17,7 +17,7 @@ from sweep_spaces import LINEAR, TROUBLE, here, space_file
 from addercost.cli import run as cli
 from addercost.cli.sweep_text import report_text
 from addercost.errors import ArgumentError
-from addercost.measure.exclusive import exclusive
+from addercost.measure.devices.exclusive import exclusive
 from addercost.results.sweep_settings import SweepSettings
 from addercost.sweep.chunk import Chunk, ChunkResult, run_chunk
 from addercost.sweep.engines import dask_cluster

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from addercost.models.nasbench201 import NasBench201
 from addercost.models.nasbench201_cells import CELLS, cell_at
 from addercost.models.zoo import ZOO
-from addercost.sources.specs import load_model
-from addercost.trace.build import build
+from addercost.sources.build import build
+from addercost.sources.loading import load_model
 from addercost.trace.record import Trace
 from addercost.trace.reuse.blocks import Block, BlockUse, Item
 from addercost.trace.reuse.cache import BlockCache

@@ -15,9 +15,9 @@ from addercost.api import trace_model, trace_spec
 from addercost.arithmetic import Arithmetic
 from addercost.counts.model import count
 from addercost.errors import ModelError
-from addercost.measure.process_memory import peak_resident_bytes
+from addercost.measure.devices.process_memory import peak_resident_bytes
 from addercost.models.zoo import ZOO
-from addercost.sources.specs import load_model
+from addercost.sources.loading import load_model
 from addercost.trace.inputs import ModelInputs, expected_input, parse_inputs
 
 HEAD = "import torch\nfrom torch import nn\n"
@@ -184,7 +184,7 @@ def test_seven_billion_parameters_take_no_memory(tmp_path: Path) -> None:
         pytest.skip("this system does not tell a program's peak memory")
     code = (
         "from addercost.api import trace_spec\nfrom addercost.trace.inputs import parse_inputs\n"
-        "from addercost.measure.process_memory import peak_resident_bytes\n"
+        "from addercost.measure.devices.process_memory import peak_resident_bytes\n"
         "trace = trace_spec('llama.py', parse_inputs(['1x128:int64']))\n"
         "print(trace.parameter_count, peak_resident_bytes())"
     )

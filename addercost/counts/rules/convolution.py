@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
-from addercost.counts.work import Sites, Work, accumulator_of, rule
+from addercost.counts.registry import rule
+from addercost.counts.work import OperatorWork, Sites, accumulator_of
 from addercost.trace.record import OpCall, TensorSpec
 
 
 @rule("aten.convolution", "aten._convolution", "aten.convolution_overrideable")
-def convolution(call: OpCall) -> Work:
+def convolution(call: OpCall) -> OperatorWork:
     """x: [N, C, *H], w: [K, C/G, *R], out: [N, K, *P]: N·K·|P| sums of C/G·|R| products.
 
     Transposed, w: [C, K/G, *R]: every one of N·C·|H| inputs meets K/G·|R| weights.
@@ -17,7 +18,7 @@ def convolution(call: OpCall) -> Work:
     x, w, out = call.tensor("input"), call.tensor("weight"), call.output
     sites = convolution_sites(call, x, w, out)
     outputs = _reached(call) if call.args.get("transposed") else out.numel
-    return Work(
+    return OperatorWork(
         sites=(
             Sites(
                 count=sites,

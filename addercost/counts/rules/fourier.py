@@ -10,7 +10,8 @@ import functools
 import math
 
 from addercost.arithmetic import OpCounts
-from addercost.counts.work import Work, rule
+from addercost.counts.registry import rule
+from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall
 
 
@@ -74,23 +75,27 @@ def _scaling(call: OpCall) -> OpCounts:
 
 
 @rule("aten._fft_c2c")
-def complex_to_complex(call: OpCall) -> Work:
+def complex_to_complex(call: OpCall) -> OperatorWork:
     x = call.tensor("self")
     axes = _axes(call, len(x.shape))
-    return Work(other=_transform_counts(call, x.shape, axes, -1) + _scaling(call))
+    return OperatorWork(other=_transform_counts(call, x.shape, axes, -1) + _scaling(call))
 
 
 @rule("aten._fft_r2c")
-def real_to_complex(call: OpCall) -> Work:
+def real_to_complex(call: OpCall) -> OperatorWork:
     """The last of the axes first, on real numbers; the others on its n/2 + 1 coefficients."""
     x = call.tensor("self")
     axes = _axes(call, len(x.shape))[::-1]
-    return Work(other=_transform_counts(call, x.shape, axes, axes[0] if axes else -1) + _scaling(call))
+    return OperatorWork(
+        other=_transform_counts(call, x.shape, axes, axes[0] if axes else -1) + _scaling(call)
+    )
 
 
 @rule("aten._fft_c2r")
-def complex_to_real(call: OpCall) -> Work:
+def complex_to_real(call: OpCall) -> OperatorWork:
     """The mirror image of the transform that made the n/2 + 1 coefficients."""
     out = call.output
     axes = _axes(call, len(out.shape))[::-1]
-    return Work(other=_transform_counts(call, out.shape, axes, axes[0] if axes else -1) + _scaling(call))
+    return OperatorWork(
+        other=_transform_counts(call, out.shape, axes, axes[0] if axes else -1) + _scaling(call)
+    )

@@ -5,7 +5,8 @@ Views are recognised by their schema and need no row here.
 
 from __future__ import annotations
 
-from addercost.counts.work import Work, rule
+from addercost.counts.registry import rule
+from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall
 
 MOVEMENT = (
@@ -44,5 +45,5 @@ MOVEMENT = (
 
 
 @rule(*(f"aten.{name}" for name in MOVEMENT), "prim.device")
-def nothing(call: OpCall) -> Work:
-    return Work()
+def nothing(call: OpCall) -> OperatorWork:
+    return OperatorWork()

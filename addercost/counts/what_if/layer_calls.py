@@ -27,10 +27,6 @@ def is_convolution(call: OpCall) -> bool:
     return call.name == CONVOLUTION and not call.args.get("transposed")
 
 
-def with_args(call: OpCall, **args: ArgValue) -> OpCall:
-    return replace(call, args={**call.args, **args})
-
-
 def weight(like: TensorSpec, suffix: str, shape: Sequence[int]) -> TensorSpec:
     """A parameter that takes the place of `like` or a part of it."""
     return TensorSpec(tuple(shape), like.dtype, "parameter", f"{like.name}/{suffix}")

@@ -9,7 +9,7 @@ from addercost.counts.what_if.layer_calls import layer_indices
 from addercost.errors import ArgumentError, unknown_name
 from addercost.trace.record import OpCall, Trace
 
-Change = Callable[[Trace, frozenset[int], float], Trace]
+TraceChange = Callable[[Trace, frozenset[int], float], Trace]
 """From a trace, the indices of the layers to change, and the parameter, to the changed trace."""
 
 
@@ -19,17 +19,17 @@ class Alternative:
 
     name: str
     summary: str
-    change: Change
+    change: TraceChange
     parameter: str = ""
 
 
 ALTERNATIVES: dict[str, Alternative] = {}
 
 
-def alternative(name: str, summary: str, parameter: str = "") -> Callable[[Change], Change]:
+def alternative(name: str, summary: str, parameter: str = "") -> Callable[[TraceChange], TraceChange]:
     """Registers a change under a name."""
 
-    def register(change: Change) -> Change:
+    def register(change: TraceChange) -> TraceChange:
         if name in ALTERNATIVES:
             raise ValueError(f"{name} is registered already")
         ALTERNATIVES[name] = Alternative(name, summary, change, parameter)

@@ -11,8 +11,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from addercost.report.text import printable
 from addercost.results.measurements import MeasuredRow, Measurements
+from addercost.text import printable
 
 _MICRO = 1e6
 MEASURED, PREDICTED = 1, 2

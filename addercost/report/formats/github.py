@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from addercost.analysis.budget import Spending, outcome
-from addercost.report.text import printable
 from addercost.results.profile import Profile
+from addercost.text import printable
 from addercost.units import thousands
 
 

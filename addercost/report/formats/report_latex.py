@@ -12,8 +12,8 @@ from typing import Any
 from addercost.analysis.bounds import AtLeast, AtMost
 from addercost.report.sections import report_sections
 from addercost.report.table import Column, Kind, Table, heading, shown
-from addercost.report.text import printable
 from addercost.results.report import Report
+from addercost.text import printable
 from addercost.units import si
 
 PACKAGES = "booktabs,longtable,siunitx"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from addercost.report.formats.table_markdown import to_markdown
 from addercost.report.sections import report_sections
-from addercost.report.text import markdown_cell
 from addercost.results.report import Report
+from addercost.text import markdown_cell
 
 
 def to_markdown_report(report: Report) -> str:

@@ -13,8 +13,8 @@ from addercost.errors import AddercostError
 from addercost.report.sections import report_sections
 from addercost.report.table import Kind, Table, heading, shown
 from addercost.report.tables.layers import layer_table
-from addercost.report.text import printable
 from addercost.results.report import Report, network_name
+from addercost.text import printable
 
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet

@@ -6,7 +6,7 @@ import csv
 import io
 
 from addercost.report.table import Table, plain_cells
-from addercost.report.text import spreadsheet_cell
+from addercost.text import spreadsheet_cell
 
 
 def to_csv(table: Table) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from addercost.report.table import Table, heading, shown
-from addercost.report.text import markdown_cell
+from addercost.text import markdown_cell
 
 
 def to_markdown(table: Table) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from addercost.report.table import Column, Kind, Table, heading, shown
-from addercost.report.text import printable, shortened
+from addercost.text import printable, shortened
 
 if TYPE_CHECKING:
     from rich.console import JustifyMethod

@@ -6,8 +6,8 @@ from typing import Any
 
 from addercost.analysis.module_tree import Node, bases, module_tree
 from addercost.report.plots.palette import LAYER_KINDS, layer_kind
-from addercost.report.text import printable
 from addercost.results.profile import Profile
+from addercost.text import printable
 
 _WIDEST = 300
 _MODULE = ("module", "#d9d9da", "#000000")

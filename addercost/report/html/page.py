@@ -14,9 +14,9 @@ from typing import Any
 from addercost.errors import AddercostError
 from addercost.report.html.island import embedded
 from addercost.report.html.parts import Part, page_parts
-from addercost.report.text import printable
 from addercost.results.report import Report
 from addercost.results.saved import DATA_ID
+from addercost.text import printable
 from addercost.version import __version__
 
 

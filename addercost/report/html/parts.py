@@ -14,9 +14,9 @@ from addercost.report.plots.style import Drawn, PlotOptions
 from addercost.report.sections import Section, headline, report_sections
 from addercost.report.tables.layers import layer_table
 from addercost.report.tables.timings import measured_headline
-from addercost.report.text import printable
 from addercost.results.measurements import Measurements
 from addercost.results.report import Report, Subject, network_name
+from addercost.text import printable
 
 if TYPE_CHECKING:
     from markupsafe import Markup

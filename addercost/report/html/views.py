@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from addercost.report.table import Column, Kind, Table, heading, shown
-from addercost.report.text import printable
+from addercost.text import printable
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from addercost.report.plots.style import (
     si_axis,
 )
 from addercost.report.table import Column, Kind, Table
-from addercost.report.text import printable, shortened
 from addercost.results.profile import Profile
+from addercost.text import printable, shortened
 
 _ROW_INCHES = 0.15
 _MARGIN_INCHES = 0.85

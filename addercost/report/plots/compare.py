@@ -16,8 +16,8 @@ from addercost.report.plots.style import (
     si_axis,
 )
 from addercost.report.table import Column, Kind, Table
-from addercost.report.text import printable
 from addercost.results.report import LEAST_CHARGED, Subject
+from addercost.text import printable
 from addercost.units import si
 
 

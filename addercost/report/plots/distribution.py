@@ -5,8 +5,8 @@ from __future__ import annotations
 from addercost.report.plots.palette import BLUE, INK, VERMILLION
 from addercost.report.plots.style import Drawn, PlotOptions, caption, in_style, new_figure, si_axis
 from addercost.report.tables.timings import measured_table
-from addercost.report.text import printable, shortened
 from addercost.results.measurements import Measurements
+from addercost.text import printable, shortened
 
 _MOST_DOTS = 400
 _LOG_FROM = 30

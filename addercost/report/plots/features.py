@@ -8,8 +8,8 @@ from addercost.errors import ArgumentError
 from addercost.report.plots.palette import GREY, INK, SERIES, YELLOW
 from addercost.report.plots.style import Drawn, PlotOptions, caption, in_style, new_figure
 from addercost.report.table import Column, Kind, Table
-from addercost.report.text import printable
 from addercost.results.training import TrainingRun
+from addercost.text import printable
 
 _COLOURS = (*(colour for colour, _ in SERIES), YELLOW, GREY, "#000000", "#7a4a1f")
 _MARKS = "osD^vP*Xd<"

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from addercost.errors import ArgumentError
 from addercost.report.plots.style import Drawn, PlotOptions, caption, in_style, new_figure
 from addercost.report.table import Column, Kind, Table
-from addercost.report.text import printable
 from addercost.results.training import TrainingRun
+from addercost.text import printable
 
 
 @in_style

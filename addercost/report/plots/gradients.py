@@ -10,8 +10,8 @@ from addercost.errors import ArgumentError
 from addercost.report.plots.palette import MARKERS, SERIES
 from addercost.report.plots.style import Drawn, PlotOptions, caption, in_style, new_figure, number_axis
 from addercost.report.table import Column, Kind, Table
-from addercost.report.text import printable
 from addercost.results.training import TrainingRun
+from addercost.text import printable
 
 
 @in_style

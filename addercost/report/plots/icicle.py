@@ -17,8 +17,8 @@ from addercost.report.plots.style import (
     percent_axis,
 )
 from addercost.report.table import Column, Kind, Table
-from addercost.report.text import printable, shortened
 from addercost.results.profile import Profile
+from addercost.text import printable, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,7 +14,7 @@ from addercost.report.plots.style import (
     si_axis,
 )
 from addercost.report.table import Column, Kind, Table
-from addercost.report.text import printable
+from addercost.text import printable
 
 _SIDES = ((6, 3), (-6, 3), (7, -3), (0, -11))
 

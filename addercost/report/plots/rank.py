@@ -14,8 +14,8 @@ from addercost.report.plots.style import (
     nothing_to_show,
 )
 from addercost.report.tables.rank import advantage_table
-from addercost.report.text import printable
 from addercost.results.report import Ranked, Subject
+from addercost.text import printable
 
 _ROW_INCHES = 0.14
 

@@ -12,8 +12,8 @@ from addercost.report.plots.style import (
     nothing_to_show,
 )
 from addercost.report.table import Column, Kind, Table
-from addercost.report.text import printable, shortened
 from addercost.results.report import Sensitivity
+from addercost.text import printable, shortened
 
 
 @in_style

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from addercost.report.plots.palette import INK
 from addercost.report.table import Table
-from addercost.report.text import printable
+from addercost.text import printable
 from addercost.units import si
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import Any
 from addercost.analysis.layer_sums import layer_sums
 from addercost.report.table import Column, Kind, Table
 from addercost.report.tables.timing_notes import row_name, timing_notes
-from addercost.report.text import printable
 from addercost.results.intervals import verdict
 from addercost.results.measurements import FailedRow, MeasuredRow, Measurements
+from addercost.text import printable
 from addercost.units import si
 
 _GIGA = 1e9

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from addercost.measure.host import Calibration, Sampled
+from addercost.measure.host.calibrate import Calibration, Sampled
 
 _COLUMNS = (
     "op", "form", "vector_bits", "lanes", "latency_cycles", "latency_low_cycles", "latency_high_cycles",

@@ -1,4 +1,4 @@
-"""Contenders by others: torch's convolution through oneDNN or cuDNN, and unfold + cdist."""
+"""Contenders by others: torch's convolution through oneDNN or cuDNN, and adder layers as unfold + cdist."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from addercost.arithmetic import Arithmetic
-from addercost.layers.factory import conv2d, linear
 from addercost.measure.case import LayerCase
-from addercost.measure.contenders import (
+from addercost.measure.contenders.contender import (
     TENSOR_DTYPES,
     Build,
     Contender,
     Place,
     UnsupportedError,
-    random_codes,
-    random_tensor,
 )
-from addercost.measure.device import Call
+from addercost.measure.contenders.layer_module import layer_with
+from addercost.measure.contenders.random_data import random_codes, random_tensor
+from addercost.measure.devices.device import Call
 
 TORCH = "torch"
 ONEDNN = "oneDNN"
@@ -33,8 +32,8 @@ MAIN = (TORCH, ONEDNN)
 ZERO_POINT = 128
 
 
-def contenders(device: torch.device) -> Iterator[Contender]:
-    """The vendor's on `device` ("cpu" or "cuda"), fp32 first."""
+def vendor_contenders(device: torch.device) -> Iterator[Contender]:
+    """The contenders by others on `device`, "cpu" or "cuda", fp32 first."""
     cuda = device.type == "cuda"
     library = "cuDNN, cuBLAS" if cuda else "oneDNN"
     for dtype in ("fp32", *(("tf32",) if cuda else ()), "bf16", "fp16"):
@@ -90,25 +89,6 @@ def contenders(device: torch.device) -> Iterator[Contender]:
     )
 
 
-def layer_with(arithmetic: Arithmetic, case: LayerCase, weight: Tensor) -> torch.nn.Module:
-    """The module of `addercost.layers`, or torch's for MAC, with this weight and no bias."""
-    if case.linear:
-        layer = linear(arithmetic, case.channels, case.filters, bias=False)
-    else:
-        layer = conv2d(
-            arithmetic,
-            case.channels,
-            case.filters,
-            case.filter_size,
-            case.stride,
-            case.padding,
-            case.groups,
-            dilation=case.dilation,
-        )
-    layer.weight = torch.nn.Parameter(weight, requires_grad=False)
-    return layer.eval()
-
-
 def _torch_layer(dtype: str) -> Build:
     def build(case: LayerCase, place: Place) -> Call:
         x = random_tensor(case.input_shape, place, TENSOR_DTYPES[dtype])
@@ -131,7 +111,7 @@ def _with_tf32(allowed: bool, layer: torch.nn.Module, x: Tensor) -> object:
 
 
 def _packed_convolution(case: LayerCase, place: Place) -> Call:
-    """As torch.compile runs it with frozen weights."""
+    """The operator that torch.compile runs for a convolution with frozen weights."""
     x = random_tensor(case.input_shape, place, torch.float32)
     w = random_tensor(case.weight_shape, place, torch.float32)
     padding, stride, dilation = list(case.padding), list(case.stride), list(case.dilation)
@@ -147,7 +127,8 @@ def _packed_convolution(case: LayerCase, place: Place) -> Call:
 
 
 def _int8(case: LayerCase, place: Place) -> Call:
-    """Scales of 1 and a zero point in the middle; the output's scale keeps its codes from saturating."""
+    """All scales are 1 and the zero point is the middle code; the output's scale keeps its codes from
+    saturating."""
     x = random_codes(case.input_shape, place, 0, 256, torch.uint8)
     w = random_codes(case.weight_shape, Place(place.device, torch.contiguous_format), -127, 128, torch.int8)
     ones, zeros = torch.ones(case.filters), torch.zeros(case.filters, dtype=torch.int32)
@@ -175,7 +156,7 @@ def _int8(case: LayerCase, place: Place) -> Call:
 
 
 def _int8_product(case: LayerCase, place: Place) -> Call:
-    """Padded to what the matrix product takes: over 16 rows, multiples of 8 otherwise."""
+    """A matrix product of the size that `torch._int_mm` takes: over 16 rows, other sizes multiples of 8."""
     if case.groups > 1:
         raise UnsupportedError("torch._int_mm has no groups")
     terms = math.prod(case.weight_shape[1:])
@@ -193,7 +174,7 @@ def _int8_product(case: LayerCase, place: Place) -> Call:
 
 
 def _unfolded_bytes(case: LayerCase) -> float:
-    """The columns, and the product before it is transposed."""
+    """Bytes of the unfolded columns, and of the product before it is transposed."""
     if case.linear:
         return 0
     return 4 * case.images * math.prod(case.output_size) * (math.prod(case.weight_shape[1:]) + case.filters)

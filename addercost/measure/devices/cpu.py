@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import gc
-import os
-import platform
-import resource
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from functools import cache
-from pathlib import Path
 
 import torch
 
 from addercost.errors import ArgumentError
-from addercost.measure.chains import DEPENDENT, UNROLL, Compiled, loop_ir
-from addercost.measure.device import Call, Condition, DeviceFacts, Energy, KernelTime
-from addercost.measure.host import CLOCK, cache_sizes, cpu_model, governor, memory_bandwidth
-from addercost.measure.process_memory import available_bytes, keep_freed_memory, peak_bytes
+from addercost.measure.devices.cores import allowed_cores, idlest, pin
+from addercost.measure.devices.device import Call, Condition, DeviceFacts, Energy, KernelTime
+from addercost.measure.devices.process_memory import available_bytes, keep_freed_memory, peak_bytes
+from addercost.measure.devices.waiting import interruptions, steal_s, waited_s
+from addercost.measure.host.core_clock import clock_hz
+from addercost.measure.host.memory_bandwidth import UNKNOWN_CACHE_BYTES, memory_bandwidth
+from addercost.measure.host.processor import cache_sizes, cpu_model, governor
 
 WARM_UP_S = 0.03
-LOOK_S = 0.1
 LIMIT_S = 0.02
 FLUSHED_CACHES = 2
 MOST_TRIES = 8
@@ -43,7 +38,7 @@ class CpuDevice:
     Raises ArgumentError for more threads than there are cores.
     """
 
-    def __init__(self, threads: int = 1, clock: str | None = None, pin: bool = True) -> None:
+    def __init__(self, threads: int = 1, clock: str | None = None) -> None:
         allowed = allowed_cores()
         if not 1 <= threads <= len(allowed):
             raise ArgumentError(
@@ -54,10 +49,10 @@ class CpuDevice:
         self.threads = threads
         self._allowed, self._threads_before = allowed, torch.get_num_threads()
         torch.set_num_threads(threads)
-        self._pinned = _pin(idlest(allowed, threads)) if pin else ()
+        self._pinned = pin(idlest(allowed, threads))
         kept = keep_freed_memory()
         caches = cache_sizes()
-        self._cache_bytes = max(caches.values(), default=32 << 20)
+        self._cache_bytes = max(caches.values(), default=UNKNOWN_CACHE_BYTES)
         self._flushed: torch.Tensor | None = None
         self._facts = DeviceFacts(
             "cpu",
@@ -85,7 +80,7 @@ class CpuDevice:
 
     def close(self) -> None:
         if self._pinned:
-            _pin(self._allowed)
+            pin(self._allowed)
         torch.set_num_threads(self._threads_before)
 
     def now(self) -> float:
@@ -103,9 +98,9 @@ class CpuDevice:
         gc.disable()
         try:
             for _ in range(MOST_TRIES):
-                before = _interruptions()
+                before = interruptions()
                 seconds = self._once(call, calls, cold)
-                if _interruptions() == before or seconds > LONGEST_RETAKEN_S:
+                if interruptions() == before or seconds > LONGEST_RETAKEN_S:
                     break
         finally:
             if collected:
@@ -138,7 +133,7 @@ class CpuDevice:
         self._flushed += 1
 
     def condition(self) -> Condition:
-        return Condition(clock_hz=_clock_hz(), steal_s=_steal_s(), waited_s=_waited_s())
+        return Condition(clock_hz=clock_hz(), steal_s=steal_s(), waited_s=waited_s())
 
     def limit(self, name: str) -> float | None:
         if name == "memory":
@@ -161,87 +156,4 @@ class CpuDevice:
         return ()
 
     def energy(self, call: Call, seconds: float) -> Energy | None:
-        return None
-
-
-def _interruptions() -> int:
-    """How often a thread of this process had to give up its core before its time."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
-
-
-def allowed_cores() -> tuple[int, ...]:
-    """Numbers of the cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return tuple(sorted(os.sched_getaffinity(0)))
-    return tuple(range(os.cpu_count() or 1))
-
-
-def idlest(cores: Sequence[int], count: int) -> tuple[int, ...]:
-    """The `count` cores on which others run least, by a short look; the first where it cannot be told."""
-    if count == len(cores):
-        return tuple(cores)
-    before = _idle_ticks()
-    time.sleep(LOOK_S)
-    after = _idle_ticks()
-    ranked = sorted(cores, key=lambda core: before.get(core, 0) - after.get(core, 0))
-    return tuple(sorted(ranked[:count]))
-
-
-def _idle_ticks(stat: Path = Path("/proc/stat")) -> dict[int, int]:
-    ticks = {}
-    with suppress(OSError):
-        for line in stat.read_text().splitlines():
-            name, *values = line.split()
-            if name.startswith("cpu") and name[3:].isdigit():
-                ticks[int(name[3:])] = int(values[3])
-    return ticks
-
-
-def _pin(cores: Sequence[int]) -> tuple[int, ...]:
-    """Keeps every thread of this process on `cores`; () where the system does not let us."""
-    if not hasattr(os, "sched_setaffinity"):
-        return ()
-    try:
-        # Threads started later inherit it; those of torch's and Halide's pools may be there already.
-        for task in Path("/proc/self/task").iterdir():
-            with suppress(ProcessLookupError):
-                os.sched_setaffinity(int(task.name), cores)
-    except OSError:
-        return ()
-    return tuple(cores)
-
-
-@cache
-def _clock_chain() -> Callable[[int], None] | None:
-    try:
-        return Compiled(loop_ir("clock", CLOCK, DEPENDENT)).loop("clock")
-    except (ImportError, RuntimeError):
-        return None
-
-
-def _clock_hz(rounds: int = 4000) -> float | None:
-    """By dependent additions of one cycle each; the best of three, since an interruption only slows it."""
-    if platform.machine() not in ("x86_64", "AMD64") or (chain := _clock_chain()) is None:
-        return None
-    best = float("inf")
-    for _ in range(3):
-        start = time.thread_time_ns()
-        chain(rounds)
-        best = min(best, (time.thread_time_ns() - start) * 1e-9)
-    return UNROLL * rounds / best if best > 0 else None
-
-
-def _steal_s(stat: Path = Path("/proc/stat")) -> float | None:
-    """Time the hypervisor gave to others, of all cores together."""
-    try:
-        return int(stat.read_text().split("\n", 1)[0].split()[8]) / os.sysconf("SC_CLK_TCK")
-    except (OSError, IndexError, ValueError):
-        return None
-
-
-def _waited_s(schedstat: Path = Path("/proc/thread-self/schedstat")) -> float | None:
-    """Time this thread was ready and did not have a core."""
-    try:
-        return int(schedstat.read_text().split()[1]) * 1e-9
-    except (OSError, IndexError, ValueError):
         return None

@@ -36,7 +36,7 @@ def journal_path(output: Path) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Heading:
+class JournalHeading:
     """What a journal is of: only a run that has the same goes on with it."""
 
     model: str
@@ -49,7 +49,7 @@ class Heading:
 class Journal:
     """Rows by key, those of an earlier run included. Use `open_journal`."""
 
-    def __init__(self, heading: Heading, path: Path | None, entries: dict[str, Entry]) -> None:
+    def __init__(self, heading: JournalHeading, path: Path | None, entries: dict[str, Entry]) -> None:
         self.heading, self.path, self.entries = heading, path, entries
 
     def add(self, key: str, entry: Entry) -> None:
@@ -106,7 +106,7 @@ def read_measurements(path: Path) -> Measurements:
     return saved
 
 
-def open_journal(heading: Heading, output: Path | None) -> Journal:
+def open_journal(heading: JournalHeading, output: Path | None) -> Journal:
     """A new journal for `output`, or the one a killed run left, without its last line if that was cut.
 
     Raises DataError where what is there belongs to another run.
@@ -128,7 +128,7 @@ def open_journal(heading: Heading, output: Path | None) -> Journal:
     return Journal(heading, path, {})
 
 
-def read_journal(path: Path) -> tuple[Heading | None, dict[str, Entry], int]:
+def read_journal(path: Path) -> tuple[JournalHeading | None, dict[str, Entry], int]:
     """(what it is of, rows by key, bytes of whole lines). None where not even the first line is whole.
 
     Raises DataError for a file that is no journal of ours, or damaged before its last line.
@@ -137,7 +137,7 @@ def read_journal(path: Path) -> tuple[Heading | None, dict[str, Entry], int]:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
-    heading: Heading | None = None
+    heading: JournalHeading | None = None
     entries: dict[str, Entry] = {}
     end = 0
     for number, line, after in _whole_lines(data):
@@ -149,7 +149,7 @@ def read_journal(path: Path) -> tuple[Heading | None, dict[str, Entry], int]:
         if heading is None:
             if not isinstance(record, dict) or record.get("schema") != SCHEMA:
                 raise DataError(f"{path} is no journal of this version", "remove it to start again")
-            heading = from_plain(Heading, record, where)
+            heading = from_plain(JournalHeading, record, where)
         else:
             key, entry = _entry(record, where)
             entries[key] = entry
@@ -176,7 +176,7 @@ def _entry(record: Any, where: str) -> tuple[str, Entry]:
     return record["key"], from_plain(FailedRow, record.get("failed"), where)
 
 
-def _refuse_another(path: Path, found: Heading, heading: Heading) -> None:
+def _refuse_another(path: Path, found: JournalHeading, heading: JournalHeading) -> None:
     changed = [
         f"{name} {found.settings.get(name, 'unset')}, now {heading.settings.get(name, 'unset')}"
         for name in dict.fromkeys((*found.settings, *heading.settings))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from addercost.hardware.vocabulary import Form
-from addercost.measure.host_instructions import Probe
+from addercost.measure.host.instructions import Probe
 
 DEPENDENT = 1
 UNROLL = 96

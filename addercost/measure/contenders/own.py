@@ -16,18 +16,17 @@ from addercost.layers.adder import AdderConv2d, AdderLinear
 from addercost.layers.packed import pack_binary
 from addercost.layers.quantize import quantize_adder
 from addercost.measure.case import LayerCase
-from addercost.measure.contenders import (
+from addercost.measure.contenders.contender import (
     TENSOR_DTYPES,
     Build,
     Contender,
     Place,
     UnsupportedError,
-    random_codes,
-    random_tensor,
     require_kernels,
 )
-from addercost.measure.device import Call
-from addercost.measure.vendor_kernels import layer_with
+from addercost.measure.contenders.layer_module import layer_with
+from addercost.measure.contenders.random_data import random_codes, random_tensor
+from addercost.measure.devices.device import Call
 
 LAYER = "addercost layer"
 KERNEL = "addercost kernel"
@@ -37,8 +36,8 @@ RUNS = "layer, runs of halves"
 Operation = Callable[[Tensor, Tensor, Geometry], Tensor]
 
 
-def contenders(device: torch.device) -> Iterator[Contender]:
-    """Ours on `device`: Halide's on "cpu", Triton's on "cuda"."""
+def own_contenders(device: torch.device) -> Iterator[Contender]:
+    """Our contenders on `device`: Halide's kernels on "cpu", Triton's on "cuda"."""
     kernel = "triton" if device.type == "cuda" else "halide"
     waits = "; waits for the device, to see whether there is a NaN" if kernel == "triton" else ""
     if kernel == "halide":
@@ -157,7 +156,7 @@ def _with_half_runs(layer: torch.nn.Module, x: Tensor) -> object:
 
 
 def tensors(case: LayerCase, place: Place, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Input, and weight as a layer holds it: densely, filter after filter."""
+    """Input and weight; the weight contiguous, as a layer keeps it."""
     weight_place = Place(place.device, torch.contiguous_format)
     return random_tensor(case.input_shape, place, dtype), random_tensor(
         case.weight_shape, weight_place, dtype

@@ -10,16 +10,16 @@ from scripted_device import ScriptedDevice, Work
 
 from addercost.errors import DataError
 from addercost.measure.bench import run
-from addercost.measure.plan import RowPlan
-from addercost.measure.runner import Effort
-from addercost.measure.store import (
-    Heading,
+from addercost.measure.journal import (
     Journal,
+    JournalHeading,
     journal_path,
     open_journal,
     read_journal,
     read_measurements,
 )
+from addercost.measure.plan import RowPlan
+from addercost.measure.runner import Effort
 from addercost.results.measurements import (
     FailedRow,
     MeasuredRow,
@@ -27,7 +27,9 @@ from addercost.results.measurements import (
     measurements_to_json,
 )
 
-HEADING = Heading("model", {"dtypes": "fp32"}, {"cpu": "x", "date": "1", "commit": "a"}, {"memory": 1e10})
+HEADING = JournalHeading(
+    "model", {"dtypes": "fp32"}, {"cpu": "x", "date": "1", "commit": "a"}, {"memory": 1e10}
+)
 
 
 def plan(name: str, work: Work | Exception) -> RowPlan:
@@ -115,7 +117,7 @@ def test_failed_rows_are_kept_and_not_tried_again(tmp_path: Path) -> None:
 def test_another_run_is_refused_in_one_line(tmp_path: Path, change: dict[str, object], words: str) -> None:
     output = tmp_path / "out.json"
     open_journal(HEADING, output)
-    other = Heading(**{**{f: getattr(HEADING, f) for f in HEADING.__slots__}, **change})  # type: ignore[arg-type]
+    other = JournalHeading(**{**{f: getattr(HEADING, f) for f in HEADING.__slots__}, **change})  # type: ignore[arg-type]
     with pytest.raises(DataError, match="is of another run") as found:
         open_journal(other, output)
     assert words in str(found.value) and "\n" not in str(found.value)
@@ -124,7 +126,7 @@ def test_another_run_is_refused_in_one_line(tmp_path: Path, change: dict[str, ob
 def test_another_day_is_the_same_run(tmp_path: Path) -> None:
     output = tmp_path / "out.json"
     open_journal(HEADING, output)
-    other = Heading("model", HEADING.settings, {**HEADING.environment, "date": "2"}, {})
+    other = JournalHeading("model", HEADING.settings, {**HEADING.environment, "date": "2"}, {})
     assert open_journal(other, output).heading == HEADING
 
 

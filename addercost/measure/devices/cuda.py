@@ -7,7 +7,6 @@ energy or reasons for throttling.
 from __future__ import annotations
 
 import time
-import warnings
 from contextlib import suppress
 from functools import cache, partial
 from itertools import pairwise
@@ -15,9 +14,11 @@ from typing import Any
 
 import torch
 
-from addercost.errors import ArgumentError
-from addercost.measure.device import Call, Condition, DeviceFacts, Energy, KernelTime
-from addercost.measure.nvml import Nvml
+from addercost.measure.devices.cuda_availability import usable_device
+from addercost.measure.devices.cuda_graph import recorded
+from addercost.measure.devices.cuda_kernels import kernel_times
+from addercost.measure.devices.device import Call, Condition, DeviceFacts, Energy, KernelTime
+from addercost.measure.devices.nvml import CountersError, Nvml
 
 WARM_UP_S = 0.03
 FLUSHED_CACHES = 2
@@ -46,14 +47,14 @@ class CudaDevice:
         self._cuda = cuda
         self._device = usable_device(cuda)
         properties = cuda.get_device_properties(self._device)
-        self._nvml = nvml if nvml is not None else _nvml(properties)
+        self._nvml, why_none = (nvml, "") if nvml is not None else _counters(properties)
         self._cache_bytes = int(getattr(properties, "L2_cache_size", 0)) or UNKNOWN_CACHE_BYTES
         self._flushed: torch.Tensor | None = None
         self._facts = DeviceFacts(
             "cuda",
             cuda.get_device_name(self._device),
             self._cache_bytes,
-            _environment(properties, self._nvml),
+            _environment(properties, self._nvml, why_none),
         )
 
     @property
@@ -82,41 +83,7 @@ class CudaDevice:
                 break
         if is_whole_model(call) or launch_s > LONGEST_LAUNCH_S:
             return call
-        return self._recorded(call) or call
-
-    def _recorded(self, call: Call) -> Call | None:
-        """A graph that does what the call does, or None where it cannot be one."""
-        before = self._cuda.get_sync_debug_mode()
-        try:
-            # A call that waits for the device cannot be recorded, and an attempt may leave the allocator in
-            # a state that outlives it; so it is found out beforehand.
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that the mode is a prototype
-                self._cuda.set_sync_debug_mode("error")
-            call()
-        except RuntimeError:
-            return None
-        finally:
-            self._cuda.set_sync_debug_mode(before)
-            self._cuda.synchronize()
-        graph, stream = self._cuda.CUDAGraph(), self._cuda.current_stream()
-        try:
-            side = self._cuda.Stream()
-            side.wait_stream(stream)
-            with self._cuda.stream(side):
-                call()
-            stream.wait_stream(side)
-            # A recording that fails leaves its own stream as the current one, which the outer context undoes.
-            with self._cuda.stream(stream), self._cuda.graph(graph):
-                call()
-            graph.replay()
-            self._cuda.synchronize()
-        except (RuntimeError, MemoryError):  # our layers raise the second where a recording takes too much
-            with suppress(RuntimeError):
-                self._cuda.synchronize()
-            return None
-        replay: Call = graph.replay
-        return replay
+        return recorded(self._cuda, call) or call
 
     def sample(self, call: Call, calls: int, cold: bool) -> float:
         pairs = []
@@ -212,57 +179,6 @@ def is_whole_model(call: Call) -> bool:
     return any(isinstance(p, torch.nn.Module) and next(p.children(), None) is not None for p in parts)
 
 
-def usable_device(cuda: Any = torch.cuda) -> torch.device:
-    """The current device, after an addition on it. Raises ArgumentError in the driver's words."""
-    hint = "addercost doctor says what this machine lacks"
-    if not cuda.is_available():
-        raise ArgumentError(f"no GPU to time on: {why_no_gpu(cuda)}", hint)
-    device = torch.device("cuda", cuda.current_device())
-    try:
-        first_operation(cuda, device)
-    except RuntimeError as error:
-        major, minor = cuda.get_device_capability(device)
-        words = str(error).strip().partition("\n")[0]
-        raise ArgumentError(
-            f"torch {torch.__version__} cannot use the {cuda.get_device_name(device)} "
-            f"(compute capability {major}.{minor}): {words}",
-            hint,
-        ) from None
-    return device
-
-
-def first_operation(cuda: Any, device: torch.device) -> None:
-    """Fails where the driver is too old or torch was built for other GPUs."""
-    torch.ones(8, device=device).add_(1)
-    cuda.synchronize()
-
-
-def why_no_gpu(cuda: Any = torch.cuda) -> str:
-    """In torch's words, or the driver's."""
-    if torch.version.cuda is None and torch.version.hip is None:
-        return f"torch {torch.__version__} is built without GPU support"
-    try:
-        cuda.init()
-    except (RuntimeError, AssertionError) as error:
-        return str(error).strip().partition("\n")[0]
-    return "torch finds no device"
-
-
-def kernel_times(events: Any, calls: int) -> tuple[KernelTime, ...]:
-    """Kernels of a profile by name, longest first. Durations are microseconds."""
-    seconds: dict[str, float] = {}
-    launches: dict[str, int] = {}
-    for event in events:
-        if "CUDA" not in str(event.device_type) or event.name.startswith(("cuda", "hip", "Activity Buffer")):
-            continue
-        if getattr(event, "is_user_annotation", False):  # a span over kernels, as an optimizer's step has
-            continue
-        seconds[event.name] = seconds.get(event.name, 0.0) + event.time_range.elapsed_us() * 1e-6
-        launches[event.name] = launches.get(event.name, 0) + 1
-    ranked = sorted(seconds, key=lambda name: -seconds[name])
-    return tuple(KernelTime(name, seconds[name] / calls, launches[name] / calls) for name in ranked)
-
-
 @cache
 def _limit(name: str) -> float | None:
     # Kept for the run: a GPU's clock under this load moves little, and rows record the clock they ran at.
@@ -274,15 +190,17 @@ def _limit(name: str) -> float | None:
         return None
 
 
-def _nvml(properties: Any) -> Nvml | None:
+def _counters(properties: Any) -> tuple[Nvml | None, str]:
+    """The GPU's counters, or why there are none."""
     if torch.version.hip is not None:
-        return None
-    with suppress(OSError, AttributeError):
-        return Nvml(str(properties.uuid))
-    return None
+        return None, "the GPU is not NVIDIA's"
+    try:
+        return Nvml(str(properties.uuid)), ""
+    except CountersError as error:
+        return None, str(error)
 
 
-def _environment(properties: Any, nvml: Nvml | None) -> dict[str, str]:
+def _environment(properties: Any, nvml: Nvml | None, why_none: str) -> dict[str, str]:
     lines = {
         "compute capability": f"{properties.major}.{properties.minor}",
         "multiprocessors": str(properties.multi_processor_count),
@@ -296,7 +214,7 @@ def _environment(properties: Any, nvml: Nvml | None) -> dict[str, str]:
     with suppress(Exception):  # a build without cuDNN
         lines["cuDNN"] = str(torch.backends.cudnn.version())
     if nvml is None:
-        return lines | {"counters": "none: the driver's library is missing, or it is not NVIDIA's"}
+        return lines | {"counters": f"none: {why_none}"}
     lines["driver"] = nvml.driver() or "not told"
     for name, value, unit, scale in (
         ("highest clock", nvml.most_clock_hz(), "MHz", 1e-6),
