@@ -17,7 +17,7 @@ RANKED_MODELS = ("latency-sum", "throughput")
 
 
 def compared_counts(trace: Trace, arithmetic: Arithmetic, keep_first_last: bool) -> dict[str, ModelCounts]:
-    """The trace as multiply-add throughout and as `arithmetic`, sites only."""
+    """The trace counted as multiply-add in every layer, and as `arithmetic`; MAC sites only."""
     return {
         name: count(trace, CONVENTION, arithmetic=name, keep_first_last=keep_first_last)
         for name in (Arithmetic.MAC.value, arithmetic.value)
@@ -25,7 +25,7 @@ def compared_counts(trace: Trace, arithmetic: Arithmetic, keep_first_last: bool)
 
 
 def ranked(counted: dict[str, ModelCounts], arithmetic: Arithmetic) -> tuple[Ranked, ...]:
-    """Every processor with a table; one without a figure for the arithmetic is not ranked."""
+    """All processors in order. One whose table lacks a figure for the arithmetic is left out."""
     cpus = [load_cpu(file.name) for file in list_hardware(kind="cpu")]
     rows = rank_processors(counted, cpus, arithmetic.value, models=RANKED_MODELS)
     caveats = {cpu.name: "; ".join(cpu.caveats) for cpu in cpus}

@@ -17,8 +17,7 @@ from addercost.results.intervals import Verdict, median_interval, verdict
 from addercost.results.measurements import MeasuredRow, Measurements
 
 MARGIN = 0.05
-"""Changes smaller than this are no verdict: each run has its own layout of memory and its own neighbours on
-the machine."""
+"""A smaller change has no verdict: each run has its own memory layout, and neighbours on the machine."""
 
 WithInterval = tuple[float, tuple[float, float] | None]
 """A value, and its 95 % interval where there is one."""

@@ -1,14 +1,14 @@
-"""Totals that may be lower bounds."""
+"""Numbers that are lower or upper bounds, and ratios that keep to that."""
 
 from __future__ import annotations
 
 
 class AtLeast(float):
-    """A number that is a lower bound: printed with ≥, plain in files."""
+    """A lower bound. Tables print it with ≥; files hold the plain number."""
 
 
 class AtMost(float):
-    """A number that is an upper bound: printed with ≤, plain in files."""
+    """An upper bound. Tables print it with ≤; files hold the plain number."""
 
 
 def bounded(value: float, complete: bool) -> float:

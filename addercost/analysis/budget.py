@@ -43,7 +43,7 @@ class Spending:
 
 
 def parse_budget(text: str) -> Budget:
-    """`mul=1G`. Raises ArgumentError for an unknown quantity or an amount that is none."""
+    """From text such as `mul=1G`. Raises ArgumentError for an unknown quantity, or what is no amount."""
     quantity, equals, amount = text.partition("=")
     quantity = quantity.strip()
     if not equals:
@@ -67,7 +67,7 @@ def check_budgets(profile: Profile, budgets: Sequence[Budget]) -> list[Spending]
 
 def _spending(profile: Profile, budget: Budget) -> Spending:
     by_layer, complete = _by_layer(profile, budget.quantity, budget.cpu)
-    # What the forward does not use is still part of the model.
+    # Parameters that the forward does not use are part of the model too.
     spent = profile.counts.parameters if budget.quantity == "parameters" else sum(n for _, n in by_layer)
     excess, named = spent - budget.most, []
     for path, amount in sorted(by_layer, key=lambda item: -item[1])[:_MOST_NAMED]:
@@ -79,7 +79,7 @@ def _spending(profile: Profile, budget: Budget) -> Spending:
 
 
 def _by_layer(profile: Profile, quantity: str, cpu: str | None) -> tuple[list[tuple[str, float]], bool]:
-    """What each layer spends, and whether that is all of it."""
+    """(path, amount) of each layer, and whether the sum is complete."""
     counts = profile.counts
     if cpu is not None:
         cost = next((cost for cost in profile.costs if cost.hardware == cpu), None)
@@ -98,7 +98,7 @@ def _by_layer(profile: Profile, quantity: str, cpu: str | None) -> tuple[list[tu
 
 
 def outcome(spending: Spending) -> str:
-    """What the table and the annotations call it."""
+    """One word for the table and the annotations, or why there is none."""
     if spending.is_within:
         return "met"
     if spending.spent > spending.budget.most:

@@ -1,4 +1,4 @@
-"""Models × arithmetics × processors that may be compared, and what the ratios are to."""
+"""Profiles that may stand side by side, and the one that ratios are taken against."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from addercost.results.profile import Profile
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Profiles that may be compared: one convention, and for one model the same inputs and processors.
+    """Profiles of one convention and the same processors; those of one model have the same inputs.
 
     Raises ArgumentError for none at all, and where conventions, inputs, processors or cost models differ.
     """
@@ -37,5 +37,5 @@ class Comparison:
             raise ArgumentError("profiles of different processors or cost models cannot be compared")
 
     def baseline(self, profile: Profile) -> Profile:
-        """The first profile of the same model: what ratios are to."""
+        """The first profile of the same model, against which ratios are taken."""
         return next(p for p in self.profiles if p.counts.model == profile.counts.model)

@@ -9,7 +9,9 @@ from addercost.results.report import LEAST_CHARGED, EnergyEstimated, Estimated
 def estimate_ratio(
     value: float, made: Estimated | EnergyEstimated, other: float, by: Estimated | EnergyEstimated
 ) -> float | None:
-    """`value / other`, a bound of it, or None where nothing is known.
+    """`value / other`, a bound of that ratio, or None where nothing is known of it.
+
+    value, other: what the estimates `made` and `by` say, in the same unit.
 
     Of two lower bounds that leave out the same cost, the larger over the smaller is an upper bound of the
     ratio; where they leave out different ones there is no ratio. Sums that leave out the same operations

@@ -28,6 +28,7 @@ class LayerRow:
     def merged(
         cls, rows: Sequence[LayerRow], path: str, kind: str = "", output_shape: tuple[int, ...] | None = None
     ) -> LayerRow:
+        """The sum of several rows, under a path and a type of its own."""
         return cls(
             path=path,
             type=kind,
@@ -40,12 +41,13 @@ class LayerRow:
 
 
 def labelled_costs(profile: Profile) -> dict[str, ModelCost]:
-    """The estimates by a short name: the processor, and the cost model where there are several."""
+    """The estimates by label: the processor, with the cost model where the profile has several models."""
     several = len({cost.model for cost in profile.costs}) > 1
     return {f"{cost.hardware}:{cost.model}" if several else cost.hardware: cost for cost in profile.costs}
 
 
 def layer_rows(profile: Profile) -> list[LayerRow]:
+    """One row a layer, in the order of the counts."""
     return [
         LayerRow(
             path=layer.path,
@@ -61,7 +63,7 @@ def layer_rows(profile: Profile) -> list[LayerRow]:
 
 
 def folded(rows: list[LayerRow], depth: int | None) -> list[LayerRow]:
-    """Rows whose paths agree in the first `depth` components, summed; a row alone in its place stays."""
+    """Rows whose paths agree in the first `depth` components, summed. A row like no other stays."""
     if depth is None:
         return rows
     groups: dict[str, list[LayerRow]] = {}

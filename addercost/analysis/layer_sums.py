@@ -26,7 +26,7 @@ class LayerSum:
 
 
 def rows_missing(measurements: Measurements) -> int:
-    """How many rows a run that was stopped did not come to."""
+    """How many planned rows are missing, because the run was stopped before it came to them."""
     planned = measurements.settings.get("rows", "")
     written = len(measurements.rows) + len(measurements.failed) + len(measurements.left_out)
     return max(0, int(planned) - written) if planned.isdecimal() else 0

@@ -1,4 +1,4 @@
-"""Layers as a tree of modules with a value at each node, for icicles: static and on the page."""
+"""Layers as a tree of modules with values at each node, which icicle charts draw."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ OPERATIONS = "operations"
 
 @dataclass(slots=True)
 class Node:
-    """A module. own: what it computes itself; values: with everything inside it. Keys are the bases."""
+    """A module. own: what the module itself spends; values: that and what everything inside it spends.
+
+    Both are by basis; see `bases`.
+    """
 
     name: str
     path: str
@@ -24,7 +27,7 @@ class Node:
 
 
 def bases(profile: Profile) -> tuple[str, ...]:
-    """What a node's size can mean: cycles on each processor, operations, parameters, bytes moved."""
+    """Names of what a node can be sized by: cycles on each processor, operations, parameters, bytes moved."""
     cycles = tuple(
         f"cycles@{name}"
         for name, cost in labelled_costs(profile).items()
@@ -36,7 +39,7 @@ def bases(profile: Profile) -> tuple[str, ...]:
 def module_tree(profile: Profile, widest: int, basis: str) -> Node:
     """The tree, children in the order they ran.
 
-    Of more than `widest` children the largest by `basis` stay; the others become one node that says so.
+    Of more than `widest` children the largest by `basis` stay, and one node stands for the rest.
     """
     names, costs = bases(profile), labelled_costs(profile)
     root = Node(profile.counts.model, "")

@@ -1,4 +1,4 @@
-"""The order of methods that the paper's accuracies show, tested on accuracies of our own."""
+"""The order in which the paper's accuracies put the methods, tested on accuracies of our own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accuracy against cost: what the paper prints and what was trained, with the estimated cost of the model."""
+"""Accuracy against estimated cost, of networks in the paper and of networks that were trained."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TraceSpec = Callable[[str], Trace]
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """cost: cycles, joules or operations, an estimate; None where the table lacks a figure for it."""
+    """One network. cost: estimated cycles or joules, or operations; None where a figure is missing."""
 
     label: str
     arithmetic: str
@@ -37,7 +37,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Pareto:
-    """Points of one data set; quantity and unit say what the cost is."""
+    """The networks of one data set. quantity, unit: what `cost` is."""
 
     dataset: str
     quantity: str
@@ -79,7 +79,7 @@ def pareto(
 
 
 def front(points: Sequence[Point]) -> list[Point]:
-    """Those that no other point beats in both accuracy and cost, cheapest first."""
+    """The Pareto front: points that no other point beats in both accuracy and cost, the cheapest first."""
     best, kept = float("-inf"), []
     for point in sorted(points, key=lambda p: (p.cost or 0, -p.accuracy_percent)):
         if point.cost is not None and point.accuracy_percent > best:
@@ -89,7 +89,7 @@ def front(points: Sequence[Point]) -> list[Point]:
 
 
 def _main_arithmetic(counts: ModelCounts) -> str:
-    """What most sites of a network use: the first and last layer of an adder network stay convolutions."""
+    """The arithmetic of most MAC sites: the first and last layer of an adder network stay convolutions."""
     sites: dict[Arithmetic, int] = {}
     for layer in counts.layers:
         if layer.arithmetic is not None:

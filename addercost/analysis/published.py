@@ -1,4 +1,4 @@
-"""What the AdderNet paper prints, digit for digit, so that ours can stand beside it.
+"""The figures of the AdderNet paper, digit for digit as it prints them.
 
 Source: Chen et al., "AdderNet: Do We Really Need Multiplications in Deep Learning?", CVPR 2020
 (arXiv 1912.13200), tables 1 to 3 and section 4.1.
@@ -15,7 +15,7 @@ from addercost.arithmetic import Arithmetic
 class PublishedCount:
     """#Mul (= #Add) of one network as printed, and the zoo model that should have it.
 
-    convention: the counting rule that comes closest to the paper's. remark: what is known of the difference.
+    convention: the counting rule that comes closest to the paper's. remark: known reasons for a difference.
     """
 
     network: str
@@ -56,12 +56,12 @@ LATENCY_SITES = 435_000
 """#Mul and #Add of LeNet-5-BN, "~435K", in the latency comparison."""
 
 LATENCY_CYCLES = {"CNN": "2.6M", "AdderNet": "1.7M"}
-"""Cycles on a VIA Nano 2000 at 4 a multiplication and 2 an addition."""
+"""Cycles on a VIA Nano 2000, where a multiplication takes 4 and an addition 2."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedAccuracy:
-    """Top-1 accuracy of one network as printed, and the zoo model that stands for it."""
+    """Top-1 accuracy of one network as printed, and the zoo model of the same architecture."""
 
     network: str
     dataset: str
@@ -96,7 +96,7 @@ PUBLISHED_ACCURACIES = (
     *_accuracies("ResNet-18", "ImageNet", "resnet18", 69.8, 67.0, 51.2),
     *_accuracies("ResNet-50", "ImageNet", "resnet50-v1", 76.2, 74.9, 55.8),
 )
-"""CNN, AdderNet and BNN. Convolutions stay in the first and last layer but in LeNet-5-BN."""
+"""CNN, AdderNet and BNN. The first and last layer stay convolutions, except in LeNet-5-BN."""
 
 PUBLISHED_ABLATION = {
     "cnn": 99.40,

@@ -17,7 +17,7 @@ TraceZoo = Callable[[str], Trace]
 
 
 def reproduces(printed: str, computed: float) -> bool:
-    """Whether `computed`, rounded to the digits of `printed` ("41.17M"), is what was printed."""
+    """Whether `computed`, rounded to as many digits as `printed` has ("41.17M"), equals it."""
     value = parse_quantity(printed)
     decimals = len(printed.rstrip("KMG").partition(".")[2])
     unit = parse_quantity("1" + printed[-1]) if printed[-1] in "KMG" else 1.0
@@ -33,7 +33,7 @@ class RecomputedCount:
 
     @property
     def difference_fraction(self) -> float:
-        """Ours less the printed count, as a fraction of it."""
+        """(computed - printed) / printed."""
         return self.mul / parse_quantity(self.published.printed) - 1
 
     @property
@@ -50,7 +50,7 @@ def recomputed_counts(trace_zoo: TraceZoo) -> Iterator[RecomputedCount]:
 
 @dataclass(frozen=True, slots=True)
 class LatencyFigures:
-    """Latencies of a multiplication and an addition in one form of instruction, and what they are taken from.
+    """Latencies of a multiplication and an addition in one form of instruction, with their source.
 
     add_range_cycles: from the least to the largest that the source gives. text: the instructions with their
     cycles.
@@ -106,19 +106,19 @@ class RecomputedLatency:
 
 
 def x87_figures(cpu: Cpu) -> LatencyFigures:
-    """The figures that the paper uses."""
+    """The latencies of x87 instructions, which the paper uses."""
     return _figures(cpu, "fp80_mul", "fp80_add", Form.X87)
 
 
 def sse_figures(cpu: Cpu) -> LatencyFigures:
-    """Those of scalar single-precision instructions."""
+    """The latencies of scalar single-precision SSE instructions."""
     return _figures(cpu, "fp32_mul", "fp32_add", Form.SCALAR)
 
 
 def recomputed_latencies(
     trace_zoo: TraceZoo, x87: LatencyFigures, sse: LatencyFigures
 ) -> tuple[RecomputedLatency, ...]:
-    """LeNet-5-BN by the x87 figures, counted in several ways, then by those of SSE, which the paper omits."""
+    """LeNet-5-BN counted in several ways: by the paper's x87 latencies, then by those of SSE."""
     trace = trace_zoo("lenet5-bn")
     thop, macs = count(trace, "thop").total, count(trace, "macs").total
     macs_as_adder = _as_adder(trace, "macs")

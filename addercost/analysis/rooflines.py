@@ -1,4 +1,4 @@
-"""Rooflines: every layer with sites as a point under the roof of its arithmetic, all of it predicted."""
+"""Rooflines: every layer with MAC sites as a point under the roof of its arithmetic. All are predictions."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _MOST_POINTS = 1000
 
 
 def has_roofline(cpu: Cpu) -> bool:
-    """Whether the table knows the clock and the memory bandwidth, without which there is no roof."""
+    """Whether the table has a clock and a memory bandwidth, without which there is no roof."""
     return bandwidth_bytes_per_s(cpu) is not None and cpu.clock_hz is not None
 
 
 def roofline(profiles: Sequence[Profile], cpu: Cpu) -> Roofline:
-    """Every layer with sites under the roof of its arithmetic, predicted.
+    """The predicted rate of every layer with MAC sites, and the roof of each profile's arithmetic.
 
     Raises ArgumentError where the table has no bandwidth or no clock.
     """
@@ -63,7 +63,7 @@ def roofline(profiles: Sequence[Profile], cpu: Cpu) -> Roofline:
 
 @dataclass(frozen=True, slots=True)
 class _InnerLoop:
-    """A layer of sites alone, whose data never leaves the registers."""
+    """A layer of MAC sites alone that moves no bytes: the inner loop with all its data in registers."""
 
     counts: OpCounts
     arithmetic: Arithmetic
@@ -73,7 +73,7 @@ class _InnerLoop:
 
 
 def _peak_sites_per_s(counts: ModelCounts, arithmetic: Arithmetic, cpu: Cpu, clock_hz: float) -> float:
-    """What the inner loop of `arithmetic` reaches at the model's number format, by the throughput model."""
+    """The rate of the inner loop of `arithmetic` in the model's number format, by the throughput model."""
     formats = [f for layer in counts.layers for _, f, _ in layer.counts if layer.mac_sites and f != "bit"]
     number_format = max(set(formats), key=lambda f: (formats.count(f), f), default="fp32")
     sites = Sites(

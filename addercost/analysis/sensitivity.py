@@ -1,6 +1,6 @@
 """How firm the ratio of two networks' cycles is on one processor, by the latency-sum model.
 
-The array functions of `addercost.cost.sensitivity`, put together once for the command and for the report.
+The command `addercost sensitivity` and reports both show what is computed here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from addercost.results.report import Sensitivity
 
 @dataclass(frozen=True, slots=True)
 class DrawnRatios:
-    """The ratio over draws of all latencies at once: median, the range of 95 %, and the share above 1."""
+    """Ratios with all latencies drawn at once: median, the range of 95 % of them, and the share above 1."""
 
     low: float
     median: float
@@ -40,8 +40,9 @@ class RatioSensitivity:
     """cycles(one) / cycles(other) on one processor, and how the latencies in its table move it.
 
     lacking: operations, as `mul (fp32)`, that the table has no latency for; the ratio is then None and there
-    are no swings and no draws. break_even: the cost of a multiplication in additions at which both networks
-    take the same; where it is None for a reason, `no_break_even` gives that.
+    are no swings and no draws. break_even: how many additions a multiplication must cost for both networks
+    to take the same; None where there is no such number, with the reason, if any, in `no_break_even`.
+    mul_add_ratio: what a multiplication costs in additions by this table.
     """
 
     ratio: float | None
@@ -56,7 +57,10 @@ class RatioSensitivity:
 def ratio_sensitivity(
     cpu: Cpu, one: OpCounts, other: OpCounts, spread: float = DEFAULT_SPREAD, draws: int = 1000, seed: int = 0
 ) -> RatioSensitivity:
-    """spread: half-width of a latency's range relative to the latency, where the table gives no range."""
+    """Moves every latency over its range alone (swings), then draws all of them at once.
+
+    spread: half-width of a latency's range relative to the latency, where the table gives no range.
+    """
     import numpy as np
 
     keys = operation_keys([one, other])
@@ -85,7 +89,7 @@ def ratio_sensitivity(
 
 
 def _break_even(one: OpCounts, other: OpCounts) -> tuple[float | None, str]:
-    """The break-even ratio, or None and the reason, where there is one to give."""
+    """(ratio, "") or (None, why there is none)."""
     try:
         return break_even_ratio(one, other), ""
     except ValueError as error:
@@ -95,7 +99,7 @@ def _break_even(one: OpCounts, other: OpCounts) -> tuple[float | None, str]:
 def report_sensitivities(
     counted: dict[str, ModelCounts], arithmetic: Arithmetic, cpus: Sequence[Cpu]
 ) -> Iterator[Sensitivity]:
-    """What a report carries: one for each processor that has all the latencies."""
+    """The sensitivities of a report: one for each processor whose table has all the latencies."""
     one, other = (counts.total for counts in counted.values())
     if not one or not other:
         return

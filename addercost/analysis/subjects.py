@@ -1,4 +1,4 @@
-"""From traces and profiles to what a report holds: other arithmetics, cost models, energy, roofline."""
+"""The subjects of a report: a model counted as several arithmetics, with costs, energies and rooflines."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from addercost.trace.record import Trace
 
 COMPARED = (Arithmetic.MAC, Arithmetic.ADDER, Arithmetic.XNOR)
 CPUS = ("via-nano-2000", "intel-skylake-x")
-"""The paper's processor, and one with vectors and a memory bandwidth, for a roofline."""
+"""The paper's processor, and one with vector instructions whose memory bandwidth is known, for a roofline."""
 ENERGY_TABLES = ("45nm", "7nm")
 
 
@@ -38,8 +38,8 @@ ENERGY_TABLES = ("45nm", "7nm")
 class Wanted:
     """What a report is asked to estimate. cpus and energy: names of hardware tables.
 
-    ranked: those of `arithmetics` for which all processors are ordered. what_ifs: changed networks, each one
-    change or several joined by +.
+    ranked: those of `arithmetics` for which all processors are ranked. what_ifs: changed networks, each given
+    as one change or several joined by +.
     """
 
     convention: str = "full"
@@ -59,7 +59,7 @@ class Wanted:
         cpus: tuple[str, ...],
         energy: tuple[str, ...],
     ) -> Wanted:
-        """What a command line says, with defaults for what it leaves out; `none` alone means none.
+        """From the options of a command, with defaults for what it leaves out; `none` alone means no table.
 
         Raises ArgumentError for an unknown convention, processor or table, before any model is traced.
         """
@@ -74,7 +74,7 @@ class Wanted:
 
 
 def subject_from_trace(spec: str, trace: Trace, wanted: Wanted) -> Subject:
-    """The model as it is and as every other arithmetic asked for."""
+    """The model as it is, then as every other arithmetic and every changed network asked for."""
     own = Profile(count(trace, wanted.convention))
     others = [arithmetic for arithmetic in wanted.arithmetics if arithmetic is not arithmetic_of(own)]
     counted = [
@@ -104,7 +104,7 @@ def subject_from_trace(spec: str, trace: Trace, wanted: Wanted) -> Subject:
 
 
 def subject_from_profiles(spec: str, profiles: Sequence[Profile], wanted: Wanted) -> Subject:
-    """Estimates for profiles of one model that are already counted; costs they carry are kept."""
+    """The subject of profiles that are already counted, all of one model. Costs that they carry are kept."""
     if not profiles or not profiles[0].counts.layers:
         raise ArgumentError(f"{spec} has no layers", "profile a model whose forward computes something")
     cpus = [load_cpu(name) for name in wanted.cpus]
@@ -150,7 +150,7 @@ def _estimates(profiles: Sequence[Profile], cpus: Sequence[Cpu]) -> Iterator[Est
 
 
 def _charged(profile: Profile, missing: Sequence[MissingFigure]) -> float:
-    """The share of the operations that a table has figures for; bytes without a bandwidth are none."""
+    """The share of the operations that the table has figures for. Bytes do not count as operations."""
     operations = profile.counts.total.total
     lacking = sum(item.count for item in missing if not item.figure.startswith("bytes"))
     return max(1 - lacking / operations, 0.0) if operations else 1.0

@@ -17,7 +17,7 @@ from addercost.units import si
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """key: stable, for anchors and sheet names. lead: what the reader is looking at."""
+    """One heading. key: a stable name for anchors and sheets. lead: a sentence on what follows."""
 
     key: str
     title: str
@@ -45,7 +45,7 @@ def report_sections(report: Report) -> Iterator[tuple[str, list[Section]]]:
 
 
 def subject_sections(subject: Subject) -> list[Section]:
-    """Only what there is data for."""
+    """The sections of one model, without those that there is no data for."""
     sections = [
         Section("asked", "What was asked", tables=(asked(subject),)),
         Section(
@@ -97,7 +97,7 @@ def asked(subject: Subject) -> Table:
 
 
 def headline(subject: Subject) -> list[tuple[str, str, str]]:
-    """(figure, its name, a remark) of the few numbers that answer first."""
+    """(figure, its name, a remark) of the totals that a reader looks for first."""
     counts = subject.first.counts
     by_class = counts.total.by_class()
     others = counts.total.total - by_class["mul"] - by_class["add"]
@@ -124,7 +124,7 @@ def headline(subject: Subject) -> list[tuple[str, str, str]]:
 
 
 def notes(subject: Subject) -> Iterator[str]:
-    """What totals leave out, and what estimates stand on, each said once."""
+    """What totals leave out and what estimates assume, each once."""
     counts = subject.first.counts
     for item in counts.uncounted:
         places = ", ".join(item.paths[:5])

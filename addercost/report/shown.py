@@ -53,7 +53,7 @@ class ShownComparison(Comparison):
     __slots__ = ()
 
     def to_table(self) -> Table:
-        """A row for each model and arithmetic; a ratio above 1 is fewer cycles than the first takes."""
+        """A row for each model and arithmetic. Ratios are the first arithmetic's cost by the row's."""
         return comparison_table(self)
 
 

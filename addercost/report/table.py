@@ -1,4 +1,4 @@
-"""One table: columns, rows, and how a cell reads. Every command that lists anything makes one."""
+"""A table: columns, rows, and the text of a cell. Every command that lists anything makes one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Kind(StrEnum):
 
     TEXT = "text"
     PATH = "path"
-    """A text whose middle gives way where space is short; other texts wrap."""
+    """A text that is shortened in its middle where space is short; other texts wrap."""
     COUNT = "count"
     """A whole number of something, printed with thousands separators or an SI prefix."""
     NUMBER = "number"
@@ -28,16 +28,16 @@ class Kind(StrEnum):
     SHARE = "share"
     """0.25 is printed as 25.0 %."""
     PERCENT = "percent"
-    """A number of percent, or of points of it, printed with two decimals; the heading says so."""
+    """A number of percent or of percentage points, printed with two decimals; the heading has the unit."""
     QUANTITY = "quantity"
     """A physical quantity in the column's unit, printed with an SI prefix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """name: the key in rows and files. optional: dropped first where space is short.
+    """name: the key in rows and files. title: the heading, which a terminal breaks at its line breaks.
 
-    title: the heading; a terminal breaks it at its line breaks.
+    optional: left out first where space is short.
     """
 
     name: str
@@ -53,7 +53,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """rows: values by column name. total: a last row that files leave out. title, notes: above and below."""
+    """rows: values by column name. total: a last row, which files leave out.
+
+    title: stands above the table. notes: stand below it, a paragraph each.
+    """
 
     columns: tuple[Column, ...]
     rows: Sequence[Mapping[str, Any]]
@@ -62,7 +65,7 @@ class Table:
     total: Mapping[str, Any] = field(default_factory=dict)
 
     def column(self, name: str) -> Column:
-        """Raises ArgumentError with the nearest names."""
+        """The column of that name. Raises ArgumentError with the nearest names."""
         for column in self.columns:
             if column.name == name:
                 return column
@@ -82,7 +85,7 @@ def heading(column: Column) -> str:
 
 
 def shown(value: Any, column: Column, short: bool = False) -> str:
-    """A cell as a reader sees it; `short` prefers SI prefixes over digits. Missing values are empty."""
+    """The text of a cell; "" for None. short: with SI prefixes in place of all digits."""
     if value is None:
         return ""
     if isinstance(value, AtLeast | AtMost):

@@ -1,7 +1,7 @@
 """Measured and predicted layers as tracks for chrome://tracing and Perfetto.
 
-Two processes: what was measured and what was predicted, so that no track mixes them. In a track the layers of
-the model follow each other in order, each as long as its median, or its estimate.
+There are two processes, one of measurements and one of predictions, so that no track mixes them. In a track
+the layers of the model follow each other in order, each as long as its median, or its estimate.
 Source of the format: "Trace Event Format", Google, 2016.
 """
 
@@ -19,7 +19,7 @@ MEASURED, PREDICTED = 1, 2
 
 
 def to_chrome_trace(measurements: Measurements) -> str:
-    """The JSON object form; times in microseconds."""
+    """The format's JSON object form, with times in microseconds."""
     events: list[dict[str, Any]] = [
         _named("process_name", MEASURED, 0, f"measured: {measurements.model}"),
         _named("process_name", PREDICTED, 0, f"predicted (estimates): {measurements.model}"),
@@ -51,7 +51,7 @@ def _layers(rows: list[tuple[MeasuredRow, float]], process: int, thread: int) ->
     placed: dict[int, tuple[str, MeasuredRow, float]] = {}
     for row, seconds in rows:
         places = zip(row.positions or (0,), row.paths or (row.path,), strict=False)
-        # Several ways of one prediction give the same figure: the track shows it once.
+        # Several implementations of a layer carry the same prediction, which the track shows once.
         placed |= {position: (path, row, seconds) for position, path in places}
     start = 0.0
     for position in sorted(placed):

@@ -1,4 +1,4 @@
-"""Every layer of every model and arithmetic of a report, one line each."""
+"""A report as CSV: every layer of every model and arithmetic, one line each."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ FOR_FILES_ONLY = (ReportFormat.HTML, ReportFormat.XLSX)
 
 
 def report_format(named: str | None, output: Path | None) -> ReportFormat:
-    """The format named, else the one of the file's suffix. Raises ArgumentError where neither says."""
+    """The named format, else that of the file's suffix. Raises ArgumentError where neither is one."""
     if named is not None:
         chosen = ReportFormat(named)
     elif output is not None and output.suffix.lower() in _SUFFIXES:
@@ -48,7 +48,7 @@ def report_format(named: str | None, output: Path | None) -> ReportFormat:
 
 
 def render_report(report: Report, chosen: ReportFormat) -> bytes:
-    """Raises AddercostError where the library a format needs is not installed."""
+    """The bytes of the file. Raises AddercostError where a library that the format needs is not installed."""
     match chosen:
         case ReportFormat.HTML:
             from addercost.report.html.page import to_page

@@ -1,6 +1,6 @@
 """A report's tables for a LaTeX paper: booktabs rules, siunitx columns, longtable where they run long.
 
-The output is meant for \\input: it is the tables alone, and says at its top which packages they need.
+The output is meant for \\input: it holds the tables alone, and its first lines name the packages they need.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _BREAKS = re.compile(r"(?<=[./])(?=\w)")
 
 
 def to_latex(report: Report) -> str:
-    """One table for each table of the report's sections but what was asked, which becomes a comment."""
+    """The tables of the sections in `_TABLES`; the report's title becomes a comment."""
     lines = [
         f"% {printable(report.title)}",
         f"% \\usepackage{{{PACKAGES}}}",
@@ -69,7 +69,7 @@ def to_latex(report: Report) -> str:
 
 
 def latex_text(text: str) -> str:
-    """Text that stays text. Characters that pdfLaTeX has no glyph for become their code point in brackets."""
+    """Text that LaTeX prints as it is. Characters without a glyph in pdfLaTeX become `[U+XXXX]`."""
     return "".join(map(_character, printable(text)))
 
 
@@ -137,13 +137,13 @@ def _number(value: float, column: Column) -> str:
 
 
 def _texts(column: Column, rows: list[Mapping[str, Any]]) -> str:
-    """A text column; one of sentences gets a width to break at."""
+    """The specification of a text column. One that holds sentences gets a fixed width, so that they wrap."""
     longest = max((len(shown(row.get(column.name), column)) for row in rows), default=0)
     return r"p{0.3\linewidth}" if longest > _LONGEST_UNBROKEN else "l"
 
 
 def _numbers(column: Column, rows: list[Mapping[str, Any]]) -> str:
-    """An S column wide enough for its numbers; quantities carry their own prefixes and are text."""
+    """The specification of an S column wide enough for its numbers. Quantities with SI prefixes are text."""
     if column.kind is Kind.QUANTITY:
         return "r"
     texts = [_number(row[column.name], column) for row in rows if row.get(column.name) not in (None, "")]

@@ -9,7 +9,7 @@ from addercost.text import markdown_cell
 
 
 def to_markdown_report(report: Report) -> str:
-    """The same sections as the page, without figures."""
+    """The sections of the HTML page, without figures."""
     lines = [f"# {markdown_cell(report.title)}", ""]
     for name, sections in report_sections(report):
         lines += [f"## {markdown_cell(name)}", ""]

@@ -1,4 +1,4 @@
-"""A report as a workbook: one sheet a section, real numbers with formats, the same bytes every time."""
+"""A report as an Excel workbook: one sheet a section, numbers with formats, the same bytes every time."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _DATES = re.compile(rb"(<dcterms:(?:created|modified)[^>]*>)[^<]*")
 
 
 def to_xlsx(report: Report) -> bytes:
-    """Raises AddercostError where openpyxl is not installed. Texts stay texts, also =1+1."""
+    """The bytes of the file. A text such as =1+1 stays text. Raises AddercostError without openpyxl."""
     try:
         from openpyxl import Workbook
     except ImportError:

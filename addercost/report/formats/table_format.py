@@ -17,8 +17,8 @@ class TableFormat(StrEnum):
 def render(table: Table, output: TableFormat, width: int | None = None, styled: bool = False) -> str:
     """The table as text that ends with a newline.
 
-    width: columns of the terminal; None where there is none, and then nothing is shortened. styled: bold text
-    for a terminal that shows it.
+    width: columns of the terminal; None where there is none, and then nothing is shortened. styled: with bold
+    text, for a terminal that shows it.
     """
     match output:
         case TableFormat.CSV:

@@ -1,4 +1,4 @@
-"""A table for a terminal, fitted to its width: first short numbers, then fewer columns, then short paths.
+"""A table for a terminal, fitted to its width: by short numbers, then by fewer columns, then by short paths.
 
 Texts wrap. Numbers are never cut: a table that cannot be made narrower is printed wider than the terminal.
 """
@@ -27,14 +27,14 @@ Cells = list[list[str]]
 
 
 def terminal_width() -> int | None:
-    """Columns to fit a table into: COLUMNS if set, else the terminal's; None where output is no terminal."""
+    """Columns to fit a table into: $COLUMNS if set, else the terminal's; None where output is no terminal."""
     if os.environ.get("COLUMNS", "").isdigit() or sys.stdout.isatty():
         return max(shutil.get_terminal_size().columns, 40)
     return None
 
 
 def to_terminal(table: Table, width: int | None = None, styled: bool = False) -> str:
-    """The table, its title above and its notes below, at most `width` columns wide if that can be.
+    """The table with its title above and its notes below, at most `width` columns wide if possible.
 
     styled: with the escape sequences for bold text.
     """
@@ -60,7 +60,7 @@ def to_terminal(table: Table, width: int | None = None, styled: bool = False) ->
     buffer = io.StringIO()
     needed = sum(widths) + _GAP * len(widths)
     console = Console(file=buffer, width=max(limit, needed), force_terminal=styled, highlight=False)
-    # Texts wrap at the terminal's edge even where the table needs more.
+    # The title and the notes wrap at the terminal's edge even where the table is wider.
     if table.title:
         console.print(Text(printable(table.title), style="bold"), width=limit)
     console.print(drawn)
@@ -72,7 +72,7 @@ def to_terminal(table: Table, width: int | None = None, styled: bool = False) ->
 
 
 def _fitted(table: Table, limit: int) -> tuple[list[Column], Cells]:
-    """The columns that are shown, and the texts of all rows with the total last."""
+    """The columns that fit, and the texts of all rows, with that of the total last."""
     columns = list(table.columns)
     cells = _cells(table, columns, short=False)
     if _needed(columns, cells) <= limit:
@@ -98,7 +98,7 @@ def _cells(table: Table, columns: Sequence[Column], short: bool) -> Cells:
 
 
 def _needed(columns: Sequence[Column], cells: Cells) -> int:
-    """The width at which nothing wraps."""
+    """The width that the table needs for nothing to wrap."""
     return sum(_natural_width(column, i, cells) for i, column in enumerate(columns)) + _GAP * (
         len(columns) - 1
     )
@@ -109,7 +109,7 @@ def _natural_width(column: Column, i: int, cells: Cells) -> int:
 
 
 def _widths(columns: Sequence[Column], cells: Cells, limit: int) -> list[int]:
-    """Natural widths; where they exceed the limit the widest texts give way, down to their longest word."""
+    """The width of each column. Beyond the limit the widest texts shrink, down to their longest word."""
     widths = [_natural_width(column, i, cells) for i, column in enumerate(columns)]
     least = [
         _longest_word(column, i, cells) if column.kind is Kind.TEXT else widths[i]

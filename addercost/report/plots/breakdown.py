@@ -1,4 +1,4 @@
-"""Operations of each layer, stacked by class: absolute, or as shares of the layer."""
+"""Operations of each layer, stacked by class: as numbers, or as shares of the layer."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ _STYLES = ("-", "--", "-.", ":")
 
 @in_style
 def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
-    """Raises ArgumentError where no run has a curve. Gaps in a curve stay gaps."""
+    """Epochs that are no number stay gaps. Raises ArgumentError where no run has a curve."""
     quantities = list(dict.fromkeys(name for run in runs for name in run.curves if run.finite_curve(name)))
     if not quantities:
         raise ArgumentError("none of the training records has a curve")

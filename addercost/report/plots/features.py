@@ -1,4 +1,4 @@
-"""The two activations before the classifier, one dot a sample, coloured and marked by class."""
+"""The two activations before the classifier: one dot a sample, with a colour and a mark for each class."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MARKS = "osD^vP*Xd<"
 
 @in_style
 def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
-    """One square panel a run, so that angles and distances are not distorted."""
+    """One panel a run, with both axes in one scale, so that angles and distances are not distorted."""
     chosen = [run for run in runs if run.features.x]
     if not chosen:
         raise ArgumentError(

@@ -1,4 +1,4 @@
-"""Filters of one layer as pictures, light for large values; every run on its own rows."""
+"""Filters of one layer as pictures, light where values are large. Every run has rows of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from addercost.text import printable
 
 @in_style
 def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
-    """The first layer that has filters. Each run has its own scale, since adder weights are larger."""
+    """The first layer that has filters. Each run has its own grey scale, since adder weights are larger."""
     with_filters = [run for run in runs if run.filters]
     if not with_filters:
         raise ArgumentError("none of the training records has filters")

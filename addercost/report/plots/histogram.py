@@ -18,7 +18,11 @@ _BINS = 60
 
 @in_style
 def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
-    """One panel a run and layer. Gaussian: mean and standard deviation. Laplacian: median, mean distance."""
+    """One panel for each run and layer.
+
+    The Gaussian has the mean and standard deviation of the weights; the Laplacian has their median, and their
+    mean distance from it.
+    """
     panels = [
         (run, layer, weights) for run in runs for layer, weights in run.weights.items() if len(weights) > 1
     ]

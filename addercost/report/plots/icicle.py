@@ -1,4 +1,4 @@
-"""Cost by module, nested: each box as wide as its share, its parts below it."""
+"""Cost by module, nested: each box is as wide as its share, and the boxes of its parts are below it."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _words(basis: str) -> str:
 
 
 def _boxes(root: Node, basis: str, whole: float) -> list[tuple[Node, int, float, float]]:
-    """(node, depth, left, width) as shares of the whole, what is too thin to see left out."""
+    """(node, depth, left, width), the last two as shares of the whole. Boxes too thin to see are left out."""
     boxes: list[tuple[Node, int, float, float]] = []
     stack = [(root, 0, 0.0)]
     while stack:
@@ -129,7 +129,7 @@ def _draw_boxes(axes: Axes, boxes: list[tuple[Node, int, float, float]], options
 
 
 def _kind(node: Node) -> str:
-    """The layer kind of a leaf; nothing for a module with parts, whose own work is the gap beside them."""
+    """The layer kind of a leaf; "" for a module with parts, whose own work is the gap beside their boxes."""
     return layer_kind(node.op) if node.op and not node.children else ""
 
 

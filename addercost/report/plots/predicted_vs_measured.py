@@ -18,7 +18,7 @@ from addercost.results.measurements import Measurements
 
 @in_style
 def draw(measurements: Measurements, options: PlotOptions) -> Drawn:
-    """One marker for each cost model; the dotted lines are a factor of two off."""
+    """One marker a cost model. The dotted lines are predictions that are wrong by a factor of two."""
     series: dict[str, list[tuple[float, float]]] = {}
     for row in measurements.rows:
         for p in row.predicted:

@@ -22,7 +22,7 @@ _ROW_INCHES = 0.14
 
 @in_style
 def draw(subject: Subject, options: PlotOptions) -> Drawn:
-    """Bars from 1, where both take the same; the best and the worst stay where there are more than fit."""
+    """Bars start at 1, where both take the same. Of more than fit, the best and the worst are shown."""
     panels: dict[tuple[str, str], list[Ranked]] = {}
     for ranked in subject.ranked:
         panels.setdefault((ranked.model, ranked.arithmetic), []).append(ranked)

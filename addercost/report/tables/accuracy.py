@@ -1,4 +1,4 @@
-"""Tables of trained accuracies: ours on the digits, the paper's order tested, published beside ours."""
+"""Tables of trained accuracies: ours on the digits, the order of the paper tested, published ones beside ours."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def tuning_table(results: Accuracies) -> Table:
 
 
 def reproduced_table(results: Accuracies, own: Sequence[TrainingRun] = ()) -> Table:
-    """Every accuracy the paper prints, ours where there is one, and what differs. own: the user's runs."""
+    """Every accuracy that the paper prints, with ours where there is one. own: runs of the user's."""
     rows = [_ablation_row(results, method, printed) for method, printed in PUBLISHED_ABLATION.items()]
     for method in ("cnn-norms", "bnn"):
         if (found := results.of(method)) is not None:

@@ -13,7 +13,7 @@ _LISTED = 6
 
 
 def bench_diff_table(diff: BenchDiff) -> Table:
-    """One row a row of both; changes are after / before."""
+    """One row for each row that both benchmarks have; changes are after / before."""
     columns = [
         Column("path", "layer", Kind.PATH),
         Column("arithmetic", "as"),

@@ -20,7 +20,7 @@ _PJ = 1e-12
 
 
 def comparison_table(compared: Comparison) -> Table:
-    """A row for each model and arithmetic; a ratio above 1 is fewer cycles than the first takes."""
+    """A row for each model and arithmetic. Ratios are the first arithmetic's cost by the row's."""
     first = compared.profiles[0]
     columns = [
         Column("model", "model"),
@@ -61,7 +61,7 @@ def _ratio_note(compared: Comparison, base: str) -> Iterator[str]:
 
 
 def _remarks(compared: Comparison) -> Iterator[str]:
-    """What the estimates lack and what they assume, once for each processor."""
+    """The figures that estimates lack and what they assume, once for each processor."""
     costs = [cost for profile in compared.profiles for cost in profile.estimates]
     for hardware in dict.fromkeys(cost.hardware for cost in costs):
         own = [cost for cost in costs if cost.hardware == hardware]
@@ -93,7 +93,7 @@ def _row(compared: Comparison, profile: Profile) -> dict[str, Any]:
 
 
 def _change(counts: ModelCounts) -> str:
-    """How a row differs from the model as it was traced."""
+    """The arithmetic or the changes by which a row differs from the model as it was traced."""
     changes = (*counts.what_if, *((counts.arithmetic.value,) if counts.arithmetic else ()))
     return "+".join(changes) or "as it is"
 
@@ -101,7 +101,7 @@ def _change(counts: ModelCounts) -> str:
 def side_by_side_table(subject: Subject) -> Table:
     """Rows are quantities, columns are arithmetics; ratios are the first column by the others.
 
-    Of two lower bounds there is a bound of the ratio, or none: see `estimate_ratio`.
+    `estimate_ratio` says what the ratio of two lower bounds is.
     """
     names = [network_name(profile) for profile in subject.profiles]
     first = names[0]
@@ -134,7 +134,7 @@ def _cycles(subject: Subject, names: Sequence[str]) -> Iterator[dict[str, Any]]:
     for e in subject.estimates:
         groups.setdefault(f"{e.hardware}, {e.model} (estimate)", {})[e.arithmetic] = e
     for title, group in groups.items():
-        # Fractions of a cycle are noise in a sum of millions, and exact in a small one.
+        # In a sum of millions, fractions of a cycle are rounding errors; in a small one they are exact.
         values = {name: (round(e.cycles) if e.cycles > 1e4 else e.cycles, e) for name, e in group.items()}
         yield {"quantity": title, "unit": "cycles", **_compared(values, names)}
 

@@ -24,7 +24,7 @@ class DoctorRow(Protocol):
 
 
 def doctor_table(findings: Sequence[DoctorRow]) -> Table:
-    """One row a finding."""
+    """One row for each thing that was examined."""
     columns = (
         Column("part", "part"),
         Column("thing", "what"),

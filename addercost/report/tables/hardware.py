@@ -93,7 +93,7 @@ def figures_table(hardware: Hardware) -> Table:
 
 
 def diff_table(a: Hardware, b: Hardware) -> Table:
-    """The figures in which two tables differ, with b over a. Raises ArgumentError for unlike kinds."""
+    """The figures in which two tables differ, with the ratio b / a. Raises ArgumentError for unlike kinds."""
     if a.kind != b.kind:
         raise ArgumentError(f"{a.name} is a {a.kind} and {b.name} a {b.kind}", "name two tables of one kind")
     left, right = _comparable(a), _comparable(b)

@@ -63,6 +63,6 @@ def _sequence_cells(sequence: SiteSequence, limits: ThroughputLimits) -> dict[st
 
 
 def cpu_title(cpu: Cpu) -> str:
-    """Its name, the part that clock and memory figures are of, and the preferred form of floating point."""
+    """The table's title, the part that its clock and memory figures describe, and the form it prefers."""
     part = [cpu.part.name] if cpu.part is not None else []
     return ", ".join([cpu.title, *part, f"floating point preferred in the {cpu.preferred_float_form} form"])

@@ -1,4 +1,4 @@
-"""The layer table of a profile: columns that occur, rows folded by module, sorted and cut as asked."""
+"""The layer table of a profile: a column a class that occurs; rows summed by module, sorted and cut."""
 
 from __future__ import annotations
 

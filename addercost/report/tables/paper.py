@@ -1,4 +1,4 @@
-"""The paper's numbers recomputed: published and computed in separate columns, and a verdict."""
+"""The paper's numbers recomputed: published and computed ones in separate columns, with a verdict."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def counts_table(trace_zoo: TraceZoo) -> Table:
 
 
 def latency_table(trace_zoo: TraceZoo, cpu: Cpu) -> Table:
-    """LeNet-5-BN as CNN and as AdderNet on the VIA Nano: the published counts, and the traced model's."""
+    """LeNet-5-BN as CNN and as AdderNet on the VIA Nano: from the published counts, and from a trace."""
     x87, sse = x87_figures(cpu), sse_figures(cpu)
     rows = [_latency_row(found) for found in recomputed_latencies(trace_zoo, x87, sse)]
     return Table(

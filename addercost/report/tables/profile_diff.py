@@ -56,7 +56,7 @@ def _total_rows(diff: ProfileDiff) -> Iterator[dict[str, Any]]:
             "quantity": f"estimated cycles on {b_cost.hardware}, {b_cost.model}",
             "before": bounded(a_cost.cycles, a_cost.complete),
             "after": bounded(b_cost.cycles, b_cost.complete),
-            # Two lower bounds differ as the truth does only where they leave out the same.
+            # The difference of two lower bounds is the true one only where both leave out the same.
             "comparable": a_cost.missing == b_cost.missing,
         }
 
@@ -99,7 +99,7 @@ def _layers(diff: ProfileDiff) -> Table:
 
 
 def _what(change: LayerChange) -> str:
-    """The type and shape, with an arrow where they changed."""
+    """The type and output shape; before → after where they changed."""
     one, two = change.before, change.after
     texts = []
     for row in (one, two):

@@ -13,9 +13,11 @@ from addercost.results.report import Subject
 def rank_table(
     rows: Sequence[RankRow], alternatives: Sequence[str], title: str, caveats: Mapping[str, str]
 ) -> Table:
-    """One row for each processor and cost model; a ratio above 1 says the alternative takes fewer cycles.
+    """What `addercost rank` prints: one row for each processor and cost model.
 
-    caveats: by processor, what is known to be doubtful in its table.
+    Above a ratio of 1 the alternative takes fewer cycles.
+
+    caveats: doubts about a processor's table, by processor.
     """
     baseline = rows[0].baseline if rows else "mac"
     columns = (
@@ -37,14 +39,17 @@ def rank_table(
     notes = ["estimates, not measurements: latency-sum overlaps nothing, throughput everything"]
     if unknown:
         notes.append(f"{unknown} rows have empty cells: the processor's table lacks a figure they need")
-    # The column seldom fits, and a rank by a doubtful figure must not stand without it.
+    # The column seldom fits a terminal, and a rank by a doubtful figure must not stand without its caveat.
     doubtful = dict.fromkeys(row.hardware for row in rows if caveats.get(row.hardware))
     notes += [f"{hardware}: {caveats[hardware]}" for hardware in doubtful]
     return Table(columns, found, title=title, notes=tuple(notes))
 
 
 def advantage_table(subject: Subject) -> Table:
-    """One row a processor and arithmetic, its advantage under each cost model, best first by the first."""
+    """What a report shows: one row for each processor and arithmetic, with a ratio under each cost model.
+
+    Rows are in the order of the first model's ratio, the largest first.
+    """
     models = list(dict.fromkeys(r.model for r in subject.ranked))
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for r in subject.ranked:

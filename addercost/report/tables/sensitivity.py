@@ -1,4 +1,4 @@
-"""What each latency does to a ratio of cycles: as `addercost sensitivity` prints it, and as a report does."""
+"""How each latency moves a ratio of cycles: the table of `addercost sensitivity`, and that of a report."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from addercost.results.report import Sensitivity
 def sensitivity_table(
     model: str, cpu: Cpu, found: RatioSensitivity, names: tuple[str, str], spread: float, draws: int
 ) -> Table:
-    """The swings of cycles(one) / cycles(other), the draws and the break-even below them.
+    """What `addercost sensitivity` prints: one row a latency; the draws and the break-even in the notes.
 
-    names: of one and other. spread, draws: what `found` was made with.
+    names: of the two networks. spread, draws: those that `found` was made with.
     """
     notes = [f"a figure without a range of its own moves by ±{100 * spread:g} %, an assumption"]
     if found.ratio is None or found.drawn is None:
@@ -55,7 +55,7 @@ def sensitivity_table(
 
 
 def report_sensitivity_table(data: Sensitivity) -> Table:
-    """Each figure's range and the ratios at its ends, widest first."""
+    """What a report shows: the range of each latency and the ratios at its ends, the widest swing first."""
     notes = []
     if data.ratio_low is not None and data.ratio_high is not None:
         notes.append(

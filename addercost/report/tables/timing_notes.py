@@ -9,7 +9,7 @@ from addercost.results.intervals import MARGIN
 from addercost.results.measurements import FailedRow, MeasuredRow, Measurements
 
 _NAMED = 4
-"""A note names up to so many rows and counts more."""
+"""A note names at most so many rows; of more it gives the number."""
 
 
 def timing_notes(measurements: Measurements) -> Iterator[str]:
@@ -50,7 +50,7 @@ def timing_notes(measurements: Measurements) -> Iterator[str]:
 
 
 def _not_timed(measurements: Measurements) -> Iterator[str]:
-    """One line a row where few rows have a reason in common; the table has the names of the others."""
+    """A line for each row where few share a reason, else one for the reason. The table has all names."""
     by_reason: dict[str, list[str]] = {}
     for row in measurements.failed:
         by_reason.setdefault(row.reason, []).append(row_name(row))

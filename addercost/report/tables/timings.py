@@ -105,7 +105,7 @@ def _cost_models(measurements: Measurements) -> list[tuple[str, str]]:
 
 
 def _predicted_cells(row: MeasuredRow) -> dict[str, Any]:
-    """Every prediction in seconds, and by the measured median."""
+    """Every prediction in seconds, and its ratio to the measured median."""
     cells = {}
     for p in row.predicted:
         cells[f"{p.model}@{p.hardware}"] = p.seconds

@@ -11,7 +11,7 @@ from addercost.report.tables.verdict_sentences import OTHERS, sentence
 from addercost.results.intervals import MARGIN
 
 _LITTLE_FRACTION = 0.1
-"""Of what the arithmetic alone could do; a row that reached less spent its time elsewhere."""
+"""A row that ran at a smaller share of its arithmetic's limit spent most of its time elsewhere."""
 
 
 def verdict_table(verdict: NetworkVerdict) -> Table:
@@ -31,7 +31,7 @@ def verdict_table(verdict: NetworkVerdict) -> Table:
             Column("low", "95 %\nfrom", Kind.RATIO),
             Column("high", "to", Kind.RATIO),
         ]
-    # The sentences below hold them, too.
+    # Optional, since the sentences in the notes have these ratios too.
     columns += [
         Column(f"energy@{energy.hardware}", f"energy,\n{energy.hardware}", Kind.RATIO, optional=True)
         for energy in first.energies
@@ -64,7 +64,7 @@ def _papers_rule(hardware: str) -> str:
 
 
 def _little_arithmetic(rows: tuple[VerdictRow, ...]) -> Iterator[str]:
-    """A remark on what was timed where it was hardly the arithmetic."""
+    """A remark on contests whose timing says little of the arithmetic."""
     names = [
         row.contest.name
         for row in rows

@@ -1,4 +1,4 @@
-"""Who wins a contest, by how much and limited by what, in one sentence."""
+"""A contest in one sentence: who wins, by how much, and limited by what."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from addercost.results.intervals import Verdict
 from addercost.results.intervals import verdict as judged
 
 OTHERS = {"adder": "additions", "xnor": "binary layers", "shift": "shifts"}
-"""What a contest's other side is called, by its arithmetic."""
+"""The name of the side that is not the convolutions, by its arithmetic."""
 
 
 def sentence(row: VerdictRow, device: str) -> str:
-    """Who wins, by how much, limited by what."""
+    """The sentence on one row. device: what was timed on."""
     parts = [f"{row.contest.name}: {_measured_words(row, device)}"]
     here = row.here
     if here is not None and here.ratio is not None:
@@ -72,7 +72,7 @@ def _energy_words(row: VerdictRow, ratio: float) -> str:
 
 
 def _ties(ratio: float) -> bool:
-    """A prediction has no interval, so it is held to the rule of measured ratios as a point."""
+    """Whether a predicted ratio is a tie. It has no interval, so both ends of one are the ratio itself."""
     return judged((ratio, ratio)) is Verdict.CANNOT_TELL
 
 
