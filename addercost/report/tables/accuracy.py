@@ -1,4 +1,4 @@
-"""Tables of trained accuracies: ours on the digits, the order of the paper tested, published ones beside ours."""
+"""Tables of trained accuracies: ours on digits, the order of the paper tested, published ones beside ours."""
 
 from __future__ import annotations
 
