@@ -33,6 +33,10 @@ def test_what_rounds_up_to_a_thousand_takes_the_next_prefix(lower: str, upper: s
     assert si(-999.6 * step, "J") == f"-1 {upper}J"
 
 
+def test_a_half_rounds_up() -> None:
+    assert si(999.5, "J") == "1 kJ"
+
+
 @pytest.mark.parametrize(
     ("digits", "below", "above"),
     [(1, 0.94, 0.96), (2, 0.994, 0.996), (3, 0.9994, 0.9996), (4, 0.99994, 0.99996)],

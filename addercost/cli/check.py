@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from addercost.arithmetic import Arithmetic
 from addercost.cli.emit import emit
 from addercost.cli.options import (
+    arithmetic_option,
     convention_option,
+    debug_option,
+    format_option_with,
     input_option,
     keep_first_last_option,
     parsed_inputs,
     quiet_option,
+    was_given,
 )
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
@@ -25,12 +27,7 @@ if TYPE_CHECKING:
     from addercost.results.profile import Profile
 
 
-class CheckFormat(StrEnum):
-    TABLE = "table"
-    MARKDOWN = "markdown"
-    CSV = "csv"
-    JSON = "json"
-    GITHUB = "github"
+_GITHUB = "github"
 
 
 @click.command(cls=SpecCommand)
@@ -45,16 +42,10 @@ class CheckFormat(StrEnum):
 )
 @input_option
 @convention_option
-@click.option("--as", "arithmetic", type=click.Choice([item.value for item in Arithmetic]))
+@arithmetic_option()
 @keep_first_last_option
-@click.option(
-    "--format",
-    "format_name",
-    type=click.Choice([item.value for item in CheckFormat]),
-    default=CheckFormat.TABLE.value,
-    help="github: annotations for a workflow.",
-)
-@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@format_option_with([_GITHUB], "github: annotations for a workflow.")
+@debug_option
 @quiet_option
 def check(
     spec: str,
@@ -63,7 +54,7 @@ def check(
     convention: str,
     arithmetic: str | None,
     keep_first_last: bool,
-    format_name: str,
+    table_format: str,
     quiet: bool,
 ) -> None:
     """Hold a model to budgets; exit with 1 if one is exceeded, and name the layers that spend most.
@@ -85,13 +76,12 @@ def check(
         load_cpu(name)
     profile = _profile(spec, inputs, convention, arithmetic, keep_first_last, cpus, quiet)
     spendings = check_budgets(profile, budgets)
-    chosen = CheckFormat(format_name)
 
     def text(width: int | None, styled: bool) -> str:
-        if chosen is CheckFormat.GITHUB:
+        if table_format == _GITHUB:
             file = spec.partition(":")[0]
             return github_annotations(profile, spendings, file if Path(file).is_file() else None)
-        return render(budget_table(profile, spendings), TableFormat(chosen.value), width, styled)
+        return render(budget_table(profile, spendings), TableFormat(table_format), width, styled)
 
     emit(text, None, False)
     failed = [spending.budget.quantity for spending in spendings if not spending.is_within]
@@ -113,9 +103,8 @@ def _profile(
 
     load_profile = kind_of(spec).load_profile
     if load_profile is not None:
-        given = click.get_current_context().get_parameter_source("convention")
-        wanted = convention if given is click.core.ParameterSource.COMMANDLINE else None
-        return load_profile(spec, ProfileRequest(wanted, arithmetic, cpus))
+        counted_by = convention if was_given("convention") else None
+        return load_profile(spec, ProfileRequest(counted_by, arithmetic, cpus))
     from addercost.api import profile, trace_spec
 
     with progress(f"tracing {spec}", quiet):

@@ -1,4 +1,4 @@
-"""What a sweep is going to be and what it was, in a line or two."""
+"""The lines that a sweep prints: what it would be, and what it has done."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from addercost.sweep.forecast import Forecast
-    from addercost.sweep.run import SweepReport
+    from addercost.sweep.run_chunks import SweepReport
 
 
 def forecast_text(what: Forecast) -> str:
@@ -21,7 +21,7 @@ def forecast_text(what: Forecast) -> str:
 
 
 def report_text(what: SweepReport, table: str = "sweep") -> str:
-    """Remarks first, one a line. table: where a query finds the rows."""
+    """The remarks, and then what was done. table: in which a query finds the rows."""
     before = f", {what.chunks_done_before:,} of them there before" if what.chunks_done_before else ""
     lines = [
         *(f"addercost: {remark}" for remark in what.remarks),
@@ -38,7 +38,7 @@ def report_text(what: SweepReport, table: str = "sweep") -> str:
 
 
 def duration(seconds: float) -> str:
-    """`75 s`, `12 min`, `3.5 h`: two digits are all a forecast is worth."""
+    """`75 s`, `12 min`, `3.5 h`: two digits, since a forecast is no more exact."""
     if seconds < 100:
         return f"{seconds:.0f} s" if seconds >= 1 else "1 s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

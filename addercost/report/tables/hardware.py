@@ -83,7 +83,7 @@ def figures_table(hardware: Hardware) -> Table:
             f"{row['arithmetic']} ({row['format']}): {row['instructions']}"
             for row in inner_loop_rows(hardware)
         ]
-    notes += [f"[{s.id}] {s.title} ({s.licence})" for s in hardware.sources.values()]
+    notes += [f"[{id_}] {source.title} ({source.licence})" for id_, source in hardware.sources.items()]
     return Table(
         columns,
         list(figure_rows(hardware)),
