@@ -10,7 +10,8 @@ import click
 from addercost.cli.emit import check_output, emit
 from addercost.cli.options import F, debug_option, force_option, format_option
 from addercost.errors import ArgumentError
-from addercost.report.tables import Table, TableFormat, render
+from addercost.report.formats.table_format import TableFormat, render
+from addercost.report.table import Table
 
 if TYPE_CHECKING:
     from addercost.results.measurements import Measurements
@@ -94,7 +95,7 @@ def write_results(result: Measurements, outputs: tuple[Path, ...], chrome_trace:
             text = _text(result, chosen, None, False)
         write_file(path, text, force=True)
     if chrome_trace is not None:
-        from addercost.report.chrome_trace import to_chrome_trace
+        from addercost.report.formats.chrome_trace import to_chrome_trace
 
         write_file(chrome_trace, to_chrome_trace(result), force=True)
 
@@ -106,7 +107,7 @@ def print_results(result: Measurements, table_format: str) -> None:
 
 def _text(result: Measurements, chosen: TableFormat, width: int | None, styled: bool) -> str:
     """CSV and JSON hold the rows; the other formats hold the sums too."""
-    from addercost.report.bench_table import bench_table, sum_table
+    from addercost.report.tables.timings import bench_table, sum_table
 
     tables: list[Table | None] = [bench_table(result)]
     if chosen not in (TableFormat.CSV, TableFormat.JSON):

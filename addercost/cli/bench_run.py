@@ -232,7 +232,7 @@ def _row_printer(planned: list[RowPlan], quiet: bool) -> Callable[[int, RowPlan,
 
     def print_row(number: int, plan: RowPlan, entry: Entry | None) -> None:
         if not quiet and entry is not None:
-            from addercost.report.bench_table import row_line
+            from addercost.report.tables.timings import row_line
 
             print(f"[{number}/{len(planned)}] {row_line(entry)}", file=sys.stderr)
 

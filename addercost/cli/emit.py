@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from addercost.report.tables import Table, TableFormat, render
-from addercost.report.terminal import terminal_width
+from addercost.report.formats.table_format import TableFormat, render
+from addercost.report.formats.terminal import terminal_width
+from addercost.report.table import Table
 from addercost.results.files import check_target, write_file, write_stdout
 
 

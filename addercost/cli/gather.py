@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from addercost.analysis.subjects import Wanted, subject_from_profiles, subject_from_trace
 from addercost.cli.options import parsed_inputs
 from addercost.cli.progress import progress
 from addercost.errors import AddercostError, ArgumentError
-from addercost.report.assemble import Wanted, subject_from_profiles, subject_from_trace
 from addercost.results.measurements import Measurements
 from addercost.results.profile import Profile
 from addercost.results.report import Report, Subject

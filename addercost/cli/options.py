@@ -11,7 +11,7 @@ import click
 from addercost.arithmetic import Arithmetic
 from addercost.counts.conventions import CONVENTIONS
 from addercost.errors import ArgumentError, unknown_name
-from addercost.report.tables import TableFormat
+from addercost.report.formats.table_format import TableFormat
 
 if TYPE_CHECKING:
     from addercost.trace.inputs import ModelInputs

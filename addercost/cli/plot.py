@@ -90,8 +90,8 @@ def plot(
     if output is None and not show:
         raise ArgumentError("nowhere to draw to", "give -o FILE.svg, or --show")
 
+    from addercost.analysis.subjects import Wanted
     from addercost.cli.gather import gather
-    from addercost.report.assemble import Wanted
     from addercost.report.plots.style import PlotOptions, figure_bytes
 
     wanted = Wanted.checked(convention, parsed_arithmetics(arithmetics), keep_first_last, cpus, energy)
@@ -139,8 +139,8 @@ def _drawn(
                 raise ArgumentError(f"{name} needs {kind.takes}", "name at least one")
             return draw_training(name, found.runs, options)
         case Takes.ACCURACIES:
+            from addercost.analysis.pareto import pareto
             from addercost.api import trace_spec
-            from addercost.report.pareto import pareto
             from addercost.report.plots import pareto as figure
 
             _refuse_others(name, kind, len(found.subjects) + len(found.measurements))

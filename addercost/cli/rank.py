@@ -60,7 +60,7 @@ def rank(
     from addercost.counts.conventions import convention_named
     from addercost.errors import unknown_name
     from addercost.hardware import list_hardware, load_cpu
-    from addercost.report.rank import rank_table
+    from addercost.report.tables.rank import rank_table
 
     check_output(output, force)
     convention_named(convention)

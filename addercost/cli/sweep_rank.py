@@ -12,7 +12,7 @@ from addercost.cli.options import F, output_options
 from addercost.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from addercost.report.tables import Table
+    from addercost.report.table import Table
     from addercost.sweep.queries.metrics import Variant
     from addercost.sweep.queries.sweep_data import SweepData
 

@@ -13,7 +13,7 @@ import addercost.cli
 from addercost.arithmetic import Arithmetic
 from addercost.cli.group import SUMMARIES, cli
 from addercost.counts.conventions import CONVENTIONS
-from addercost.report.tables import TableFormat
+from addercost.report.formats.table_format import TableFormat
 
 FILES = sorted(Path(addercost.cli.__file__).parent.glob("*.py"))
 DIFFERENT_OPTIONS = {

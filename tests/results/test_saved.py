@@ -260,7 +260,7 @@ def test_a_reference_that_cannot_be_used_leaves_the_row_out(samples: list[float]
 
 def test_a_row_against_its_reference_in_a_report() -> None:
     """60 samples, each twice its reference: the ratio is 2 in every block, and its interval too."""
-    from addercost.report.measured import measured_table
+    from addercost.report.tables.timings import measured_table
 
     data = sample_data.measurements(rows=1)
     samples = data["rows"][0]["samples_s"]

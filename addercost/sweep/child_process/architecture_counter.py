@@ -10,8 +10,7 @@ from addercost.sweep.child_process.block_counts import BlockCounters
 from addercost.sweep.spaces.architecture import Architecture
 from addercost.sweep.tally import ArchitectureTally, Tally
 from addercost.trace.reuse.blocks import Item
-from addercost.trace.reuse.cache import BlockCache
-from addercost.trace.reuse.tracer import trace_blocks
+from addercost.trace.reuse.tracer import BlockCache, trace_blocks
 from addercost.trace.tracer import trace
 
 _LARGEST = 1 << 62

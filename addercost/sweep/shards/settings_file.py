@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from addercost.errors import DataError
 from addercost.reading import json_data, read_as
-from addercost.results.trace import check_schema
+from addercost.results.document import checked_fields
 
 T = TypeVar("T")
 
@@ -19,6 +19,4 @@ def read_settings_file(kind: type[T], path: Path, schema: str) -> T:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {source}: {error}") from None
-    data = json_data(text, source)
-    check_schema(data, schema, source)
-    return read_as(kind, {name: value for name, value in data.items() if name != "schema"}, source)
+    return read_as(kind, checked_fields(json_data(text, source), schema, source), source)
