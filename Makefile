@@ -2,15 +2,18 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := python -m pytest
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-browser reports predicted-reports machine-report training-report gpu-check check \
-	check-static lint types format clean help
+.PHONY: demo test test-all test-browser mutants reports predicted-reports machine-report training-report \
+	gpu-check check check-static lint types format clean help
 
 help:
 	@echo "make demo          profile LeNet-5-BN and print the paper's comparison"
-	@echo "make test          run the tests, all but those in a browser"
+	@echo "make test          run the tests, all but the exhaustive ones and those in a browser"
+	@echo "make test-all      the same and the exhaustive ones: every operator, kernel shape, kill and table"
 	@echo "make test-browser  the HTML report in a real browser"
+	@echo "make mutants       small mistakes made in the code: do the tests notice? MUTANTS='--sample 300' takes some"
 	@echo "make reports       write reports/ again, the predictions and this machine's measurements"
 	@echo "make predicted-reports  the predictions alone, in seconds"
 	@echo "make gpu-check     test and time the GPU kernels into reports/, on a machine with torch and Triton"
@@ -24,13 +27,21 @@ demo: $(VENV)/.installed-demo
 
 # The pages in a browser are test-browser's: they would run twice where Chromium is installed.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 --ignore=tests/browser
+	$(BIN)/$(PYTEST) -n 2 --ignore=tests/browser -m "not exhaustive"
 
-# Chromium comes from Debian where it is not there yet; without it the tests skip and say so.
+# LLVM 22 is the version that most processor tables come from; the tests compare with its simulator.
+test-all: test
+	tools/debian_package.sh llvm-mca-22 llvm-22
+	tools/debian_package.sh pdflatex texlive-latex-extra texlive-science
+	$(BIN)/$(PYTEST) -n 2 --ignore=tests/browser -m exhaustive
+
 test-browser: $(VENV)/.installed-browser
-	command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } || true
-	$(BIN)/python -m pytest tests/browser
+	tools/debian_package.sh chromium chromium
+	$(BIN)/$(PYTEST) tests/browser
+
+# All of them take hours of processor time; MUTANTS takes parts and options of `python -m tools.mutants --help`.
+mutants: $(VENV)/.installed-dev
+	$(BIN)/python -m tools.mutants $(MUTANTS)
 
 reports: predicted-reports machine-report
 

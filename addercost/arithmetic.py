@@ -1,6 +1,6 @@
-"""What the mathematics does: operation classes, counts of them, and the arithmetics a layer can use.
+"""Operations of the mathematics: their classes, counts of them, and the arithmetics a layer can use.
 
-An *op* is counted here. An *instruction* is what hardware executes for it; that is `addercost.cost.lowering`.
+Counts are of operations. How hardware executes an operation, as instructions, is `addercost.cost.lowering`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ class OpClass(StrEnum):
     """And, or, not and exclusive or of bits or truth values."""
 
 
+_COLUMN = {op_class: i for i, op_class in enumerate(OpClass)}
+
+
 @dataclass(frozen=True, slots=True)
 class OpCounts:
     """How many operations of each (class, number format): a commutative monoid under `+`, never negative.
@@ -51,12 +54,12 @@ class OpCounts:
 
     @classmethod
     def from_mapping(cls, counts: Mapping[tuple[OpClass, str], int]) -> OpCounts:
+        """Counts by (class, number format). Raises ValueError for a negative one."""
         for (op_class, number_format), n in counts.items():
             if n < 0:
                 raise ValueError(f"negative count: {n} {op_class} ({number_format})")
-        order = {op_class: i for i, op_class in enumerate(OpClass)}
         kept = ((op_class, number_format, n) for (op_class, number_format), n in counts.items() if n)
-        return cls(tuple(sorted(kept, key=lambda item: (order[item[0]], item[1]))))
+        return cls(tuple(sorted(kept, key=lambda item: (_COLUMN[item[0]], item[1]))))
 
     @classmethod
     def sum(cls, parts: Iterable[OpCounts]) -> OpCounts:
@@ -76,8 +79,6 @@ class OpCounts:
             raise ValueError(f"cannot repeat operations {times} times")
         return OpCounts(tuple((c, f, n * times) for c, f, n in self.items)) if times else OpCounts()
 
-    __rmul__ = __mul__
-
     def __getitem__(self, op_class: OpClass) -> int:
         """How many of one class, over all formats."""
         return sum(n for c, _, n in self.items if c is op_class)
@@ -93,7 +94,7 @@ class OpCounts:
         return sum(n for _, _, n in self.items)
 
     def by_class(self) -> dict[str, int]:
-        """`{"mul": …, "add": …}`, which always stand, then the other classes that occur in column order."""
+        """`{"mul": …, "add": …}`, these two also where 0, then other classes that occur, as columns go."""
         counts = {OpClass.MUL.value: 0, OpClass.ADD.value: 0}
         for op_class, _, n in self.items:
             counts[op_class.value] = counts.get(op_class.value, 0) + n

@@ -1,10 +1,14 @@
-"""The import rule of ARCHITECTURE.md: packages import only what stands to their left, torch at the edge."""
+"""The import rule of ARCHITECTURE.md: a part imports only parts below it, and nothing imports in a circle.
+
+Every import counts: at the top of a file, inside a function, and for type checking alone.
+"""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,18 +16,34 @@ import pytest
 import addercost
 
 PACKAGE = Path(addercost.__file__).parent
-LAYERS = (
-    ("errors", "units"),
+RANKS = (
+    ("errors",),
+    ("units", "text", "version"),
+    ("extensions", "reading"),
     ("arithmetic",),
-    ("trace.record", "trace.serialize", "trace.blocks"),
+    ("trace.record",),
+    ("trace.reuse.blocks",),
     ("counts",),
     ("hardware",),
     ("cost",),
-    ("report",),
+    ("results",),
+    ("analysis",),
+    ("kernels",),
+    ("layers",),
+    ("models",),
+    ("trace",),
+    ("sources",),
+    ("report", "measure", "train"),
+    ("sweep",),
+    ("api",),
+    ("",),
     ("cli",),
+    ("__main__",),
 )
-RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-MAY_IMPORT_TORCH = ("trace", "layers", "kernels", "models", "train", "measure", "sweep")
+"""The parts from the bottom up; "" is `addercost` itself. Two parts of one rank do not import each other."""
+
+RANK = {part: rank for rank, parts in enumerate(RANKS) for part in parts}
+MAY_IMPORT_TORCH = ("kernels", "layers", "models", "trace", "sources", "measure", "train", "sweep")
 HEAVY = (
     "torch",
     "torchvision",
@@ -35,63 +55,161 @@ HEAVY = (
     "triton",
     "llvmlite",
     "jinja2",
+    "msgspec",
 )
-
-FILES = sorted(PACKAGE.rglob("*.py"))
 
 
 def module_name(file: Path) -> str:
-    return ".".join(file.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+    """`report.tables` for `addercost/report/table.py`, "" for `addercost/__init__.py`."""
+    parts = file.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def rank_of(module: str) -> int | None:
-    for name in (module, module.partition(".")[0]):
-        if name in RANK:
-            return RANK[name]
+def part_of(module: str) -> str | None:
+    """The most specific part that `module` belongs to, or None where no rank names it."""
+    names = module.split(".")
+    for length in range(len(names), 0, -1):
+        part = ".".join(names[:length])
+        if part in RANK:
+            return part
     return None
 
 
-def imports(file: Path) -> list[tuple[str, bool]]:
-    """(imported module, whether at the top level of the file and at run time)."""
-    tree = ast.parse(file.read_text())
+def imported(source: str, modules: Iterable[str]) -> list[str]:
+    """Every module of ours that `source` imports, wherever the statement stands."""
+    known = set(modules)
     found = []
-
-    def visit(node: ast.AST, runs: bool) -> None:
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.Import):
-                found.extend((alias.name, runs) for alias in child.names)
-            elif isinstance(child, ast.ImportFrom) and child.module:
-                found.extend((f"{child.module}.{alias.name}", runs) for alias in child.names)
-            elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-                continue
-            else:
-                inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-                visit(child, runs and not inside)
-
-    visit(tree, True)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name == "addercost" or name.startswith("addercost."):
+                inner = name.removeprefix("addercost").removeprefix(".")
+                # `from addercost.units import si` imports the module `units`; `si` is no module.
+                found.append(inner if inner in known else inner.rpartition(".")[0])
     return found
 
 
-RANKED = [file for file in FILES if rank_of(module_name(file)) is not None]
+def run_time_imports(source: str) -> set[str]:
+    """The first names of what `source` imports, but for what only type checkers read."""
+    found = set()
+    waiting: list[ast.AST] = [ast.parse(source)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+        elif not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            waiting.extend(ast.iter_child_nodes(node))
+    return found
 
 
-@pytest.mark.parametrize("file", RANKED, ids=module_name)
-def test_imports_only_what_stands_to_the_left(file: Path) -> None:
-    own = rank_of(module_name(file))
-    assert own is not None
-    for name, _ in imports(file):
-        if name.startswith("addercost."):
-            other = rank_of(name.removeprefix("addercost."))
-            assert other is None or other <= own, f"{module_name(file)} imports {name}"
+def fault(module: str, other: str) -> str | None:
+    """What is wrong with `module` importing `other`, or None."""
+    own, its = part_of(module), part_of(other)
+    if own is None or its is None:
+        return f"{module if own is None else other} has no rank"
+    if own == its or RANK[its] < RANK[own]:
+        return None
+    return f"{module} imports {other}, which does not stand below it"
 
 
-@pytest.mark.parametrize("file", FILES, ids=module_name)
-def test_torch_stays_at_the_edge(file: Path) -> None:
-    module = module_name(file)
-    at_the_edge = module.partition(".")[0] in MAY_IMPORT_TORCH and rank_of(module) is None
-    for name, _ in imports(file):
-        if name.partition(".")[0] == "torch":
-            assert at_the_edge, f"{module} imports {name}"
+def circles(imports: Mapping[str, Iterable[str]]) -> list[list[str]]:
+    """The groups of modules that import each other, directly or through others."""
+    reach: dict[str, set[str]] = {}
+    for start in imports:
+        seen: set[str] = set()
+        waiting = list(imports[start])
+        while waiting:
+            module = waiting.pop()
+            if module not in seen and module in imports:
+                seen.add(module)
+                waiting.extend(imports[module])
+        reach[start] = seen
+    groups = {
+        tuple(sorted(other for other in reach[module] if module in reach[other]))
+        for module in imports
+        if module in reach[module]
+    }
+    return [list(group) for group in sorted(groups)]
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+SOURCES = {module_name(file): file.read_text() for file in FILES}
+IMPORTS = {
+    module: [name for name in imported(text, SOURCES) if name != module] for module, text in SOURCES.items()
+}
+
+
+@pytest.mark.parametrize("module", SOURCES, ids=lambda module: module or "addercost")
+def test_imports_only_what_stands_below(module: str) -> None:
+    assert part_of(module) is not None, f"give {module} a rank in RANKS"
+    assert not [found for other in IMPORTS[module] if (found := fault(module, other))]
+
+
+def test_nothing_imports_in_a_circle() -> None:
+    assert len(circles(IMPORTS)) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "statement"),
+    [
+        pytest.param("counts.conventions", "from addercost.results.intervals import MARGIN", id="upwards"),
+        pytest.param("measure.runner", "from addercost.cli.options import width", id="into-the-commands"),
+        pytest.param("report.tables", "import addercost.measure.devices.cpu", id="a-part-of-the-same-rank"),
+        pytest.param(
+            "hardware.schema",
+            "if TYPE_CHECKING:\n    from addercost.cost.bounds import Bound",
+            id="for-type-checking",
+        ),
+        pytest.param(
+            "cost.bounds", "def f():\n    from addercost.report import tables", id="inside-a-function"
+        ),
+        pytest.param("trace.record", "from addercost.trace.tracer import trace", id="from-plain-data"),
+        pytest.param("units", "from addercost.nowhere import x", id="a-part-without-a-rank"),
+        pytest.param("nowhere.file", "from addercost.units import si", id="from-a-part-without-a-rank"),
+    ],
+)
+def test_the_rule_finds(module: str, statement: str) -> None:
+    """The rule fails where it should: each of these imports is a fault."""
+    others = imported(statement, SOURCES)
+    assert len(others) == 1
+    assert fault(module, others[0]) is not None
+
+
+def test_a_circle_is_found_through_a_third_module() -> None:
+    chain = {"a": ["b"], "b": ["c"], "c": ["a", "d"], "d": [], "e": ["a"]}
+    assert circles(chain) == [["a", "b", "c"]]
+    assert circles({"a": ["b"], "b": ["c"], "c": []}) == []
+
+
+@pytest.mark.parametrize("module", [module for module in SOURCES if module.startswith("trace.")])
+def test_tracing_knows_no_counting_rule(module: str) -> None:
+    """Which operators are counted as they are is an argument of the tracers, `is_counted`."""
+    assert [other for other in IMPORTS[module] if other.partition(".")[0] == "counts"] == []
+
+
+REUSE, REUSE_ENTRY, REUSE_DATA = "trace.reuse", "trace.reuse.tracer", "trace.reuse.blocks"
+
+
+@pytest.mark.parametrize(
+    "module", [module for module in SOURCES if module != REUSE and not module.startswith(REUSE + ".")]
+)
+def test_block_reuse_has_one_entry(module: str) -> None:
+    """Outside of `trace.reuse` only its entry is imported, and the plain data that it returns."""
+    inner = {other for other in IMPORTS[module] if other.startswith(REUSE)}
+    assert inner <= {REUSE_ENTRY, REUSE_DATA}
+
+
+@pytest.mark.parametrize("module", SOURCES, ids=lambda module: module or "addercost")
+def test_torch_stays_at_the_edge(module: str) -> None:
+    if part_of(module) not in MAY_IMPORT_TORCH:
+        assert "torch" not in run_time_imports(SOURCES[module])
 
 
 @pytest.mark.parametrize(
@@ -100,13 +218,13 @@ def test_torch_stays_at_the_edge(file: Path) -> None:
         "import addercost",
         "import addercost.cli.group, addercost.cli.profile, addercost.cli.compare, addercost.cli.reproduce",
         "import addercost.cli.report, addercost.cli.plot, addercost.cli.diff, addercost.cli.check",
-        "import addercost.counts.model, addercost.trace.serialize",
-        "import addercost.report.profile, addercost.report.comparison",
+        "import addercost.counts.model, addercost.results.trace",
+        "import addercost.report.shown",
         "import addercost.hardware",
-        "import addercost.cli.train, addercost.report.accuracy_tables, addercost.train.settings",
-        "import addercost.cli.sweep, addercost.cli.query, addercost.sweep.supervise",
-        "import addercost.cli.bench, addercost.report.bench_table, addercost.report.bench_diff",
-        "import addercost.report.chrome_trace, addercost.measure.store",
+        "import addercost.cli.train, addercost.report.tables.accuracy, addercost.train.settings",
+        "import addercost.cli.sweep, addercost.cli.query, addercost.sweep.child_process.supervisor",
+        "import addercost.cli.bench, addercost.report.tables.timings, addercost.report.tables.bench_diff",
+        "import addercost.report.formats.chrome_trace, addercost.measure.journal",
     ],
 )
 def test_importing_is_light(statement: str) -> None:
@@ -121,7 +239,7 @@ def test_planning_a_sweep_of_nasbench201_needs_no_torch() -> None:
     code = """
 import sys
 from addercost.sweep.run import plan
-from addercost.sweep.settings import SweepSettings
+from addercost.results.sweep_settings import SweepSettings
 print(plan("nasbench201", SweepSettings()).walk.architectures, "torch" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -14,19 +14,13 @@ from addercost.cli.bench_results import (
     result_options,
     write_results,
 )
-from addercost.cli.options import hardware_path_option
+from addercost.cli.options import cpus_option, hardware_path_option
 from addercost.errors import ArgumentError
 
 
 @click.command(short_help="Print measurements made before.")
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.option(
-    "--cpu",
-    "cpus",
-    multiple=True,
-    metavar="NAME",
-    help="Estimate layers by this table, in place of what FILE has; repeatable.",
-)
+@cpus_option("Estimate layers by this table, in place of what FILE has; repeatable.")
 @cost_model_option
 @hardware_path_option
 @result_options
@@ -41,7 +35,7 @@ def show(
     force: bool,
 ) -> None:
     """Print measurements made before, or what a killed run left in FILE.json.journal."""
-    from addercost.measure.store import read_measurements
+    from addercost.measure.journal import read_measurements
 
     document_among(outputs)
     check_outputs(outputs, None, chrome_trace, force)

@@ -30,10 +30,10 @@ def calibrate(save: Path | None, table_format: str, output: Path | None, force: 
     from addercost.errors import OutputError
     from addercost.hardware import load_file
     from addercost.hardware.loader import host_file
-    from addercost.measure.host import calibrate as measure
-    from addercost.measure.host_table import calibration_toml
-    from addercost.report.files import write_file
-    from addercost.report.hardware import figures_table
+    from addercost.measure.host.calibrate import calibrate as measure
+    from addercost.measure.host.table import calibration_toml
+    from addercost.report.tables.hardware import figures_table
+    from addercost.results.files import write_file
 
     check_output(output, force)
     check_output(save, force)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import click
 
-from addercost import __version__
-from addercost.cli import EXIT_CODES
+from addercost.cli.exit_codes import EXIT_CODES
 from addercost.errors import unknown_name
+from addercost.version import __version__
 
 COMMANDS: Mapping[str, Mapping[str, str]] = {
     "Analyse": {

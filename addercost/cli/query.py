@@ -22,8 +22,8 @@ def query(folder: Path, sql: str, table_format: str, output: Path | None, force:
     seconds, energy_j, error, and the facts the space gave. -o FILE.parquet writes Parquet.
     """
     check_output(output, force)
-    from addercost.report.files import write_file
-    from addercost.sweep.query import open_sweep
+    from addercost.results.files import write_file
+    from addercost.sweep.queries.sweep_data import open_sweep
 
     data = open_sweep(folder)
     if output is not None and output.suffix == ".parquet":

@@ -9,10 +9,11 @@ import click
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.options import input_option, output_options, parsed_inputs, quiet_option
 from addercost.cli.progress import progress
+from addercost.cli.spec import SpecCommand, spec_argument
 
 
-@click.command()
-@click.argument("spec")
+@click.command(cls=SpecCommand)
+@spec_argument("spec")
 @input_option
 @output_options
 @quiet_option
@@ -29,19 +30,20 @@ def reconcile(
     thop, fvcore, ptflops, torchinfo, torch's FlopCounterMode, and what torchvision publishes.
     """
     from addercost.api import trace_spec
-    from addercost.report.reconcile import reconcile_table
+    from addercost.counts.reconcile import reconcile as reconcile_tools
+    from addercost.report.tables.reconcile import reconcile_table
 
     check_output(output, force)
     with progress(f"tracing {spec}", quiet):
         trace = trace_spec(spec, parsed_inputs(inputs))
-    emit_table(reconcile_table(trace, _published(spec)), table_format, output, force)
+    emit_table(
+        reconcile_table(trace.model, reconcile_tools(trace), _published(spec)), table_format, output, force
+    )
 
 
 def _published(spec: str) -> float | None:
-    """torchvision's figure for its own configuration of the model."""
-    kind, _, name = spec.partition(":")
-    if kind != "torchvision":
-        return None
-    from addercost.trace.torchvision_models import published_operations
+    """Multiply-adds in G that the model's authors publish for it, where they do."""
+    from addercost.sources.registry import kind_of
 
-    return published_operations(name)
+    catalogue = kind_of(spec).catalogue
+    return catalogue.published_gmacs(spec.partition(":")[2]) if catalogue is not None else None

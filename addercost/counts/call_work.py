@@ -1,4 +1,4 @@
-"""What one recorded call works: its rule, the tags that change its arithmetic, complex as real numbers."""
+"""The work of one recorded call: by its rule, in the arithmetic it is tagged with, in real numbers."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ from dataclasses import replace
 from addercost.arithmetic import Arithmetic
 from addercost.counts import rules as _rules  # noqa: F401  (registers every rule)
 from addercost.counts.complex_numbers import in_real_numbers
+from addercost.counts.registry import RULES, CountingRule
 from addercost.counts.rules.elementwise import special_function
 from addercost.counts.rules.movement import nothing
-from addercost.counts.work import ARITHMETIC_TAG, RULES, Rule, Work
+from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall
 
+ARITHMETIC_TAG = "arithmetic:"
+"""Start of the tag that says in which arithmetic a layer is counted, whatever its operator."""
 
-def rule_for(name: str, tags: Collection[str]) -> Rule | None:
-    """How an operator is counted: by its rule, else nothing for a view, else by torch's element-wise tag.
 
-    None for an operator that none of these fits. name: without overload, "aten.mm".
+def rule_for(name: str, tags: Collection[str]) -> CountingRule | None:
+    """The rule that counts an operator: its own; else, for a view, the rule that counts nothing; else, for an
+    operator that torch tags as element-wise, the rule for special functions; else None.
+
+    name: without overload, "aten.mm".
     """
     rule = RULES.get(name)
     if rule is not None:
@@ -27,17 +32,22 @@ def rule_for(name: str, tags: Collection[str]) -> Rule | None:
     return special_function if "pointwise" in tags else None
 
 
-def work_of(call: OpCall) -> Work | None:
-    """The call's work in real numbers, or None where nothing is known about the operator."""
+def is_counted(name: str, tags: Collection[str]) -> bool:
+    """Whether an operator is counted as it is. The tracer records the others by their decomposition."""
+    return rule_for(name, tags) is not None
+
+
+def work_of(call: OpCall) -> OperatorWork | None:
+    """The call's work in real numbers, or None for an operator that no rule counts."""
     rule = rule_for(call.name, call.tags)
     if rule is None:
         return None
     work = rule(call)
     if "backward" in call.tags and any(site.weighted for site in work.sites):
-        # A gradient is a product whatever the layer's arithmetic: what-if questions leave it alone.
+        # A gradient is a sum of products whatever the layer's arithmetic is, so a what-if leaves it alone.
         work = replace(work, sites=tuple(replace(site, weighted=False) for site in work.sites))
     if "binary" in call.tags:
-        # A product of signs in plain torch: taking the signs and scaling the result are calls of their own.
+        # A product of signs, written in plain torch: the signs and the scaling of the result are other calls.
         work = replace(
             work,
             sites=tuple(
@@ -48,7 +58,7 @@ def work_of(call: OpCall) -> Work | None:
     return in_real_numbers(call, work) if any(spec.is_complex for spec in call.tensors()) else work
 
 
-def _in_arithmetic(call: OpCall, work: Work) -> Work:
+def _in_arithmetic(call: OpCall, work: OperatorWork) -> OperatorWork:
     """The work with its weighted sites in the arithmetic the call is tagged with."""
     for tag in call.tags:
         if tag.startswith(ARITHMETIC_TAG):

@@ -1,4 +1,7 @@
-"""Complex operations written out in real ones. Rules count as if numbers were real; this comes after them."""
+"""Operations on complex numbers as operations on real ones.
+
+Counting rules count as if all numbers were real; their result is translated here.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from addercost.arithmetic import OpClass, OpCounts
-from addercost.counts.work import Work
+from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall
 
 _BOTH: Mapping[OpClass, Mapping[str, int]] = {
@@ -26,14 +29,14 @@ _WITH_REAL: Mapping[OpClass, Mapping[str, int]] = {
 """One complex and one real operand."""
 
 _IN_REALS_ALREADY = ("aten._fft",)
-"""Operators whose rules count real operations themselves."""
+"""Operators whose rules count operations on real numbers, so that there is nothing to translate."""
 
 
-def in_real_numbers(call: OpCall, work: Work) -> Work:
-    """Every operation on complex numbers as operations on their parts.
+def in_real_numbers(call: OpCall, work: OperatorWork) -> OperatorWork:
+    """The work of a call on complex numbers as operations on their real and imaginary parts.
 
     Compares, roots and special functions count once for each part. A site of two complex factors is four
-    real sites, with one complex factor two; its sums are two sums.
+    real sites, a site of one complex and one real factor two; each sum is two sums.
     """
     if call.name.startswith(_IN_REALS_ALREADY):
         return work
@@ -49,7 +52,7 @@ def in_real_numbers(call: OpCall, work: Work) -> Work:
         replace(site, count=site.count * times, outputs=site.outputs * 2, biased=site.biased * 2)
         for site in work.sites
     )
-    return Work(sites, OpCounts.sum(other))
+    return OperatorWork(sites, OpCounts.sum(other))
 
 
 def _mixed(call: OpCall) -> bool:

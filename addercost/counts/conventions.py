@@ -1,4 +1,4 @@
-"""Counting conventions: what of a call's work is counted. The same trace, counted again in microseconds."""
+"""Counting conventions: which operations of a call's work are counted, and as what."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from dataclasses import dataclass, replace
 
 from addercost.arithmetic import Arithmetic, OpCounts
 from addercost.counts.arithmetics import exact_counts, site_counts
-from addercost.counts.work import Sites, Work
+from addercost.counts.rules.normalization import BATCH_NORMS, GROUP_NORMS, INSTANCE_NORMS, LAYER_NORMS
+from addercost.counts.work import OperatorWork, Sites
 from addercost.errors import unknown_name
 from addercost.trace.record import OpCall
+
+ROW_NORMS = (*LAYER_NORMS, *GROUP_NORMS, *INSTANCE_NORMS)
+"""Norms that take mean and variance of their own input, over rows of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,36 +26,21 @@ class CountingConvention:
     name: str
     title: str
     source: str
-    counts: Callable[[OpCall, Work], OpCounts]
+    counts: Callable[[OpCall, OperatorWork], OpCounts]
 
 
-def _full(call: OpCall, work: Work) -> OpCounts:
+def _full(call: OpCall, work: OperatorWork) -> OpCounts:
     return OpCounts.sum((work.other, *(exact_counts(sites) for sites in work.sites)))
 
 
-def _macs(call: OpCall, work: Work) -> OpCounts:
+def _macs(call: OpCall, work: OperatorWork) -> OpCounts:
     return OpCounts.sum(site_counts(sites) for sites in work.sites)
 
 
-BATCH_NORMS = frozenset(
-    f"aten.{name}"
-    for name in (
-        "native_batch_norm",
-        "_native_batch_norm_legit",
-        "_native_batch_norm_legit_no_training",
-        "cudnn_batch_norm",
-        "miopen_batch_norm",
-    )
-)
-ROW_NORMS = frozenset(
-    ("aten.native_layer_norm", "aten.layer_norm", "aten.native_group_norm", "aten.group_norm")
-)
+def _tool_units(call: OpCall, work: OperatorWork, per_norm_element: int, biased: bool) -> OpCounts:
+    """A tool's single number n as n multiplications and n additions, which is how it is quoted.
 
-
-def _tool_units(call: OpCall, work: Work, per_norm_element: int, biased: bool) -> OpCounts:
-    """A tool's single number n, shown as n multiplications and n additions, as those who quote it do.
-
-    Sites of another arithmetic take their own two operations in place of the pair.
+    Sites of another arithmetic count their own two operations in place of a multiplication and an addition.
     """
     counts = [
         site_counts(replace(sites, count=sites.count + (sites.biased if biased else 0)))
@@ -66,14 +55,17 @@ def _tool_units(call: OpCall, work: Work, per_norm_element: int, biased: bool) -
     return OpCounts.sum(counts)
 
 
-def _thop(call: OpCall, work: Work) -> OpCounts:
+def _thop(call: OpCall, work: OperatorWork) -> OpCounts:
     """Convolution: K + bias an output. Batch norm: 2 an element. Linear: K an output, its bias left out."""
     is_convolution = "conv" in call.name
     return _tool_units(call, work, 2 if call.name in BATCH_NORMS else 0, biased=is_convolution)
 
 
-def _fvcore(call: OpCall, work: Work) -> OpCounts:
-    """Batch norm in evaluation: 2 an element, 1 without scale and shift; other norms 5, 4 without."""
+def _fvcore(call: OpCall, work: OperatorWork) -> OpCounts:
+    """Batch norm in evaluation: 2 an element, 1 without scale and shift; other norms 5, 4 without.
+
+    A batch norm is in evaluation unless the call has an argument that says `training`.
+    """
     affine = call.optional_tensor("weight") is not None
     if call.name in BATCH_NORMS and not call.args.get("training", False):
         units = 2 if affine else 1

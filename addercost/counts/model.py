@@ -1,4 +1,4 @@
-"""Trace → ModelCounts: one row a layer, every call in exactly one row, nothing silently left out."""
+"""Trace → ModelCounts: one row a layer, every call in exactly one row, and what no rule counts is listed."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from addercost.arithmetic import Arithmetic, OpCounts, arithmetic_named
 from addercost.counts.call_work import work_of
 from addercost.counts.conventions import CountingConvention, convention_named
 from addercost.counts.memory import traffic
+from addercost.counts.views import ModuleCounts, OperatorCounts, by_module
 from addercost.counts.what_if import apply
-from addercost.counts.work import Work
+from addercost.counts.work import OperatorWork
+from addercost.errors import ArgumentError
 from addercost.trace.record import OpCall, TensorSpec, Trace
 
 
 @dataclass(frozen=True, slots=True)
 class LayerCounts:
-    """What the calls made directly by one module cost.
+    """The calls that one module made itself, without those of the modules inside it.
 
-    op: the operator that does most of it; ops: how many calls of each operator.
-    parameters: elements of the parameters first used here, so that rows sum to the model's.
-    bytes_read, bytes_written: what its calls must move, by `addercost.counts.memory.traffic`.
+    op: the operator with most of the operations; ops: how many calls of each operator.
+    parameters: elements of the parameters first used here, so that the rows sum to the model's.
+    bytes_read, bytes_written: what the calls must move, by `addercost.counts.memory.traffic`.
     """
 
     path: str
@@ -38,7 +40,8 @@ class LayerCounts:
 
 @dataclass(frozen=True, slots=True)
 class UncountedOp:
-    """An operator without a rule: where it ran and how often. With one of these a total is a lower bound."""
+    """An operator that no rule counts: how often and in which modules it ran. With one of these, totals are
+    lower bounds."""
 
     op: str
     calls: int
@@ -47,7 +50,11 @@ class UncountedOp:
 
 @dataclass(frozen=True, slots=True)
 class ModelCounts:
-    """The rows and what they mean: `total` is their sum, `complete` says whether nothing is missing."""
+    """The rows of a model, one a layer, and the convention and changes that they were counted with.
+
+    total, mac_sites: the sums of the rows. operators: the same calls by operator; None where only rows are
+    known, as in a saved profile.
+    """
 
     model: str
     convention: CountingConvention
@@ -60,6 +67,7 @@ class ModelCounts:
     tracer: str = "meta"
     inputs: tuple[TensorSpec, ...] = ()
     notes: tuple[str, ...] = ()
+    operators: tuple[OperatorCounts, ...] | None = field(default=None, compare=False)
     total: OpCounts = field(init=False)
     mac_sites: int = field(init=False)
 
@@ -69,7 +77,26 @@ class ModelCounts:
 
     @property
     def complete(self) -> bool:
+        """Whether every operator was counted. Where it is False, totals are lower bounds."""
         return not self.uncounted
+
+    def by_operator(self) -> tuple[OperatorCounts, ...]:
+        """One row an operator, in the order they first ran. The rows sum to `total` and `mac_sites`.
+
+        Raises ArgumentError for the counts of a saved profile, which keeps layers and no operators.
+        """
+        if self.operators is None:
+            raise ArgumentError(
+                f"the counts of {self.model} are not known by operator: a saved profile keeps layers only",
+                "count the model or its trace again",
+            )
+        return self.operators
+
+    def by_module(self) -> tuple[ModuleCounts, ...]:
+        """One row for every module that computes something or contains one that does: the sum over the module
+        and everything inside it. Each module stands before those inside it; the first row, of path "", is the
+        whole model, so it equals `total` and `mac_sites`."""
+        return by_module(self.layers)
 
 
 def count(
@@ -82,28 +109,35 @@ def count(
 ) -> ModelCounts:
     """Counts a trace by a convention.
 
-    arithmetic: what if every convolution and linear layer used this one instead; products of two activations
-    (attention) stay. what_if: other changes of the network, applied before that and in order; see
-    `addercost.counts.what_if`. keep_first_last: the first and last of those layers stay as they are, as in
-    the paper. Raises ArgumentError for an unknown convention, arithmetic or what-if.
+    arithmetic: the one that every convolution and linear layer is counted in instead of its own; products of
+    two activations (attention) stay. what_if: other changes of the network, applied before that and in order;
+    see `addercost.counts.what_if`. keep_first_last: the first and the last of those layers stay as they are,
+    as in the paper. Raises ArgumentError for an unknown convention, arithmetic or what-if.
     """
     rule = convention_named(convention) if isinstance(convention, str) else convention
     wanted = arithmetic_named(arithmetic) if arithmetic is not None else None
     changes = (*what_if, *((wanted.value,) if wanted else ()))
     for change in changes:
         trace = apply(trace, change, keep_first_last)
-    rows: dict[str, _Row] = {}
+    rows: dict[str, _LayerSum] = {}
+    operators: dict[str, _OperatorSum] = {}
     uncounted: dict[str, list[OpCall]] = {}
     first_use: set[str] = set()
     for call in trace.calls:
         work = work_of(call)
         row = rows.get(call.module)
         if row is None:
-            row = rows[call.module] = _Row(call.module, trace.modules.get(call.module, ""))
+            row = rows[call.module] = _LayerSum(call.module, trace.modules.get(call.module, ""))
         if work is None:
             uncounted.setdefault(call.name, []).append(call)
         counts = rule.counts(call, work) if work is not None else OpCounts()
-        row.add(call, work, counts)
+        moved = traffic(call)
+        row.add(call, work, counts, moved)
+        name = call.name
+        operator = operators.get(name)
+        if operator is None:
+            operator = operators[name] = _OperatorSum(name, work is not None)
+        operator.add(work, counts, moved)
         for spec in call.tensors():
             if spec.role == "parameter" and spec.name not in first_use:
                 first_use.add(spec.name)
@@ -124,10 +158,11 @@ def count(
         tracer=trace.tracer,
         inputs=trace.inputs,
         notes=trace.notes,
+        operators=tuple(operator.row() for operator in operators.values()),
     )
 
 
-class _Row:
+class _LayerSum:
     """One layer's row while it is being added up."""
 
     def __init__(self, path: str, kind: str) -> None:
@@ -143,7 +178,7 @@ class _Row:
         self.bytes_read = 0
         self.bytes_written = 0
 
-    def add(self, call: OpCall, work: Work | None, counts: OpCounts) -> None:
+    def add(self, call: OpCall, work: OperatorWork | None, counts: OpCounts, moved: tuple[int, int]) -> None:
         name = call.name.rpartition(".")[2]
         self.ops[name] = self.ops.get(name, 0) + 1
         self.weights[name] = self.weights.get(name, 0) + counts.total + (work.mac_sites if work else 0)
@@ -153,9 +188,8 @@ class _Row:
         if work is not None:
             self.mac_sites += work.mac_sites
             self.arithmetics.update(sites.arithmetic for sites in work.sites if sites.weighted)
-        read, written = traffic(call)
-        self.bytes_read += read
-        self.bytes_written += written
+        self.bytes_read += moved[0]
+        self.bytes_written += moved[1]
 
     def layer(self) -> LayerCounts:
         return LayerCounts(
@@ -170,4 +204,34 @@ class _Row:
             arithmetic=next(iter(self.arithmetics)) if len(self.arithmetics) == 1 else None,
             bytes_read=self.bytes_read,
             bytes_written=self.bytes_written,
+        )
+
+
+class _OperatorSum:
+    """One operator's row while it is being added up."""
+
+    def __init__(self, op: str, counted: bool) -> None:
+        self.op = op
+        self.counted = counted
+        self.parts: list[OpCounts] = []
+        self.mac_sites = 0
+        self.bytes_read = 0
+        self.bytes_written = 0
+
+    def add(self, work: OperatorWork | None, counts: OpCounts, moved: tuple[int, int]) -> None:
+        self.parts.append(counts)
+        if work is not None:
+            self.mac_sites += work.mac_sites
+        self.bytes_read += moved[0]
+        self.bytes_written += moved[1]
+
+    def row(self) -> OperatorCounts:
+        return OperatorCounts(
+            op=self.op,
+            calls=len(self.parts),
+            counts=OpCounts.sum(self.parts),
+            mac_sites=self.mac_sites,
+            bytes_read=self.bytes_read,
+            bytes_written=self.bytes_written,
+            counted=self.counted,
         )

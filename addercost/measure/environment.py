@@ -1,49 +1,35 @@
-"""Where and with what a measurement was made."""
+"""The machine and the versions with which a measurement was made."""
 
 from __future__ import annotations
 
 import datetime
 import platform
 import subprocess
-from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import addercost
-from addercost.measure.device import DeviceFacts
+from addercost.measure.devices.device import DeviceFacts
+from addercost.version import __version__
 
 LIBRARIES = ("torch", "halide", "triton", "llvmlite", "numpy")
 
-MAY_DIFFER = ("date", "addercost", "commit")
-"""Lines that say when and by which version of ours; all others are the environment."""
-
 
 def environment(facts: DeviceFacts, today: str | None = None) -> dict[str, str]:
-    """One line a fact, for people and for `comparable`."""
+    """One line a fact, by name: for people, and for `addercost.results.environment.differences`."""
     lines = {facts.kind: facts.name, **facts.environment}
     lines["system"] = f"{platform.system()} {platform.release()} {platform.machine()}"
     lines["python"] = platform.python_version()
     lines |= {name: found for name in LIBRARIES if (found := _version(name))}
-    lines["addercost"] = addercost.__version__
-    commit = git_commit(Path(addercost.__file__).parent)
+    lines["addercost"] = __version__
+    commit = git_commit(Path(__file__).parent.parent)
     if commit:
         lines["commit"] = commit
     lines["date"] = today or datetime.datetime.now(datetime.UTC).date().isoformat()
     return lines
 
 
-def differences(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
-    """`name: this, that` of every line of two environments that makes their timings incomparable."""
-    names = [name for name in dict.fromkeys((*one, *other)) if name not in MAY_DIFFER]
-    return [
-        f"{name}: {one.get(name, 'not recorded')}, {other.get(name, 'not recorded')}"
-        for name in names
-        if one.get(name) != other.get(name)
-    ]
-
-
 def git_commit(folder: Path) -> str:
-    """The commit that is checked out there, with `+` where tracked files are changed; "" for no checkout."""
+    """The commit checked out in `folder`, with `+` where tracked files are changed; "" for no checkout."""
     try:
         commit = _git(folder, "rev-parse", "--short=12", "HEAD")
         tracked = _git(folder, "ls-files", "--error-unmatch", "__init__.py")

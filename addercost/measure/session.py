@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import copy
-import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,29 +15,29 @@ from addercost.arithmetic import Arithmetic
 from addercost.errors import ArgumentError, unknown_name
 from addercost.measure.bench import Said, run
 from addercost.measure.case import CaseUse, LayerCase, cases_of
-from addercost.measure.contenders import DTYPES, Place
-from addercost.measure.device import Device
+from addercost.measure.contenders.contender import DTYPES, Place
+from addercost.measure.devices.device import Device
+from addercost.measure.devices.exclusive import exclusive
 from addercost.measure.environment import environment
-from addercost.measure.exclusive import exclusive
+from addercost.measure.journal import JournalHeading, open_journal
 from addercost.measure.plan import RowPlan, layer_rows
 from addercost.measure.predictions import Predict, checked_models, default_cpus, predictor
 from addercost.measure.runner import Effort
-from addercost.measure.store import Heading, open_journal
-from addercost.report.measurements import NO_ESTIMATES, Measurements
+from addercost.results.measurements import NO_ESTIMATES, Measurements
 from addercost.trace.inputs import ModelInputs
 from addercost.trace.record import Trace
 
 LAYOUTS = {"channels-last": torch.channels_last, "contiguous": torch.contiguous_format}
-DEVICES = {"cpu": "addercost.measure.cpu:CpuDevice", "cuda": "addercost.measure.cuda:CudaDevice"}
+DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True, slots=True)
 class BenchSettings:
     """What decides the rows of a benchmark and how they are timed.
 
-    threads and clock are of a CPU; see `CpuDevice`. precision: half of a 95 % interval, relative, at which a
-    row is done. cpus: tables to estimate by; None for this machine's own if it was calibrated.
-    Raises ArgumentError for names that do not exist.
+    threads, clock: of a CPU; see `CpuDevice`. precision: a row is done once half of its 95 % interval is
+    within this share of its figure. cpus: names of the tables to estimate by; None for this machine's own, if
+    it was calibrated. Raises ArgumentError for names that do not exist.
     """
 
     arithmetics: tuple[Arithmetic, ...] = tuple(Arithmetic)
@@ -74,7 +72,7 @@ class BenchSettings:
             raise ArgumentError("batch, precision and time limit must be positive")
 
     def lines(self) -> dict[str, str]:
-        """As texts, for a file and for telling two runs apart."""
+        """The settings as texts by name, for a file, and to see whether two runs have the same."""
         return {
             "arithmetics": ",".join(self.arithmetics),
             "dtypes": ",".join(self.dtypes),
@@ -96,32 +94,34 @@ class BenchSettings:
 
     @property
     def estimate_cpus(self) -> tuple[str, ...]:
-        """The estimates are of one core of a CPU, so they stand beside nothing else."""
+        """The tables to estimate by: none but for one core of a CPU, which is what the estimates are of."""
         if self.device != "cpu" or self.threads != 1:
             return ()
         return default_cpus(self.hardware_path) if self.cpus is None else self.cpus
 
 
 def open_device(settings: BenchSettings) -> Device:
-    """The device to time on. Raises ArgumentError where there is none, with the driver's own words."""
-    module, _, name = DEVICES[settings.device].partition(":")
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        from addercost.measure.cuda import why_no_gpu
+    """The device to time on. Raises ArgumentError where there is none, with the driver's own message."""
+    if settings.device == "cpu":
+        from addercost.measure.devices.cpu import CpuDevice
 
+        return CpuDevice(settings.threads, settings.clock)
+    from addercost.measure.devices.cuda import CudaDevice
+    from addercost.measure.devices.cuda_availability import why_no_gpu
+
+    if not torch.cuda.is_available():
         raise ArgumentError(f"no GPU to time on: {why_no_gpu()}", "leave --device out to time on the CPU")
-    made: Any = getattr(importlib.import_module(module), name)
-    device: Device = made(settings.threads, settings.clock) if settings.device == "cpu" else made()
-    return device
+    return CudaDevice()
 
 
 def model_uses(trace: Trace, settings: BenchSettings) -> tuple[tuple[CaseUse, ...], tuple[str, ...]]:
-    """The shapes of a traced model, and a remark for every layer that has none."""
+    """The shapes of a traced model's layers, and a remark for every layer that cannot be timed."""
     cases = cases_of(trace, settings.batch)
     return cases.uses, tuple(f"not timed: {path or '(model)'}: {why}" for path, why in cases.skipped)
 
 
 def case_uses(cases: Sequence[LayerCase], batch: int = 1) -> tuple[CaseUse, ...]:
-    """Shapes that were named, as if they were layers of a model."""
+    """Shapes that were given by name, as if each were a layer of a model."""
     return tuple(
         CaseUse(case.with_batch(batch), (case.text,), (i,)) for i, case in enumerate(dict.fromkeys(cases))
     )
@@ -130,7 +130,7 @@ def case_uses(cases: Sequence[LayerCase], batch: int = 1) -> tuple[CaseUse, ...]
 def whole_model_rows(
     model: nn.Module | str, inputs: ModelInputs | None, settings: BenchSettings, trace: Trace
 ) -> list[RowPlan]:
-    """Rows of the whole model, if the settings ask for any. inputs: None for those a SPEC comes with.
+    """Rows of the whole model, if the settings ask for any. inputs: None for those of the SPEC.
 
     Raises ArgumentError for a saved trace, which has no model in it.
     """
@@ -168,12 +168,14 @@ def _batched(x: Tensor, batch: int) -> Tensor:
 def _rebuilding(
     model: nn.Module | str, inputs: ModelInputs | None
 ) -> tuple[Callable[[], nn.Module], ModelInputs | None]:
-    """How to make the model with its weights, and the inputs of its forward."""
+    """A function that makes the model with its weights, and the inputs of its forward."""
     if isinstance(model, nn.Module):
         return partial(copy.deepcopy, model), inputs
-    if model.endswith(".json"):
+    from addercost.sources.loading import load_model
+    from addercost.sources.registry import kind_of
+
+    if kind_of(model).load_model is None:
         raise ArgumentError(f"{model} is a trace: there is no model in it to run", "name the model")
-    from addercost.trace.specs import load_model
 
     loaded = load_model(model)
     return loaded.rebuild or partial(copy.deepcopy, loaded.model), inputs or loaded.inputs
@@ -190,11 +192,11 @@ def measure(
     said: Said = lambda number, plan, entry: None,
     planned: list[RowPlan] | None = None,
 ) -> Measurements:
-    """Times every way to compute the `uses`, and `extra` rows. Rows are kept beside `output` as they are
-    made, and those of a killed run with the same settings are not timed again.
+    """Times every way to compute the `uses`, and the `extra` rows. Each row is written to a journal beside
+    `output` at once; the rows of a killed run with the same settings are not timed again.
 
-    planned: filled with the rows before the first is timed.
-    Raises DataError where the rows beside `output` belong to another run.
+    planned: a list that gets the plans of all rows before the first is timed.
+    Raises DataError where the journal beside `output` belongs to another run.
     """
     place = Place(torch.device(settings.device), LAYOUTS[settings.layout])
     predict = predict_for(settings)
@@ -205,7 +207,7 @@ def measure(
     if planned is not None:
         planned += plans
     bandwidth = device.limit("memory")
-    heading = Heading(
+    heading = JournalHeading(
         model,
         {**settings.lines(), "rows": str(len(plans))},
         environment(device.facts),

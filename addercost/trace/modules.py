@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from addercost.trace.blocks import joined, stripped
+from addercost.trace.reuse.blocks import joined, stripped
 
 _PATHS_PER_MODULE = 4096
 """Nested sharing can give one module exponentially many paths; past this many the first ones serve."""

@@ -71,9 +71,9 @@ def write(folder: Path, name: str, report: Any) -> Path:
 
 @pytest.fixture(scope="session")
 def resnet50(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from addercost.analysis.subjects import CPUS, Wanted, subject_from_trace
     from addercost.api import trace_spec
-    from addercost.report.assemble import CPUS, Wanted, subject_from_trace
-    from addercost.report.document import Report
+    from addercost.results.report import Report
 
     trace = trace_spec("zoo:resnet50")
     subject = subject_from_trace("zoo:resnet50", trace, Wanted(cpus=CPUS))
@@ -92,8 +92,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import sample_data
 
-    from addercost.report.document import Report
-    from addercost.report.measurements import measurements_from_data
+    from addercost.results.measurements import measurements_from_data
+    from addercost.results.report import Report
 
     data = measurements_from_data(sample_data.measurements())
     return write(tmp_path_factory.mktemp("page"), "measured", Report("Made up", (), (data,)))
@@ -103,8 +103,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import made_models
 
-    from addercost.report.assemble import Wanted, subject_from_profiles
-    from addercost.report.document import Report
+    from addercost.analysis.subjects import Wanted, subject_from_profiles
+    from addercost.results.report import Report
 
     profile = made_models.profile(made_models.nested(10_000))
     subject = subject_from_profiles("large", [profile], Wanted(cpus=("via-nano-2000",), energy=()))

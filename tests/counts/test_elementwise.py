@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from addercost.counts.call_work import rule_for
+from addercost.counts.registry import RULES
 from addercost.counts.rules.elementwise import ELEMENTWISE, GELU, GELU_BACKWARD
-from addercost.counts.work import RULES
 from tests.counts.oracle import counted, traced
 from tests.counts.scalar import Number, plain, transcendental
 from tests.counts.scalar import sqrt as counted_sqrt
@@ -196,6 +196,10 @@ def test_a_factor_of_the_second_operand_is_multiplied(alpha: float) -> None:
         (lambda x: torch.mvlgamma(x, 3), {"transcendental": 3, "add": 5}),
         (torch.nn.functional.selu, {"compare": 1, "transcendental": 1, "mul": 1}),
         (torch.nn.functional.elu, {"compare": 1, "transcendental": 1}),
+        (lambda x: torch.nn.functional.elu(x, alpha=0.5), {"compare": 1, "transcendental": 1, "mul": 1}),
+        (lambda x: torch.ops.aten.elu(x, 1.0, 2.0), {"compare": 1, "transcendental": 1, "mul": 1}),
+        (lambda x: torch.ops.aten.elu(x, 1.0, 1.0, 3.0), {"compare": 1, "transcendental": 1, "mul": 1}),
+        (lambda x: torch.ops.aten.elu(x, 0.5, 2.0, 3.0), {"compare": 1, "transcendental": 1, "mul": 2}),
         (torch.special.bessel_j0, {"transcendental": 1}),
         (lambda x: torch.add(x, x, out=torch.empty_like(x)), {"add": 1}),
         (lambda x: x.clone().mul_(x), {"mul": 1}),

@@ -194,28 +194,3 @@ def test_a_quantised_adder_layer() -> None:
     assert formats["uint8"]["add"] == 16 * 36 * 72 and formats["int32"]["add"] == 16 * 36 * 72
     inputs, outputs = 8 * 36, 16 * 36
     assert formats["fp32"] == {"divide": inputs, "add": 2 * inputs, "compare": 2 * inputs, "mul": outputs}
-
-
-def test_bytes_of_a_linear_layer() -> None:
-    (layer,) = count(trace(nn.Linear(3, 4), meta(2, 3))).layers
-    # input 2·3, weight 4·3, bias 4; output 2·4; four bytes each. The transposed weight is a view.
-    assert (layer.bytes_read, layer.bytes_written) == (4 * (6 + 12 + 4), 4 * 8)
-
-
-def test_bytes_follow_the_type() -> None:
-    def add(a: Tensor, b: Tensor) -> Tensor:
-        return a + b
-
-    (layer,) = full(add, meta(8, dtype=torch.bfloat16), meta(8, dtype=torch.bfloat16)).layers
-    assert (layer.bytes_read, layer.bytes_written) == (2 * 16, 16)
-
-
-def test_a_lookup_reads_the_rows_it_takes() -> None:
-    (layer,) = count(trace(nn.Embedding(1000, 8), meta(2, 3, dtype=torch.int64))).layers
-    # Six rows of eight numbers and six indices, not the whole table.
-    assert (layer.bytes_read, layer.bytes_written) == (6 * 8 * 4 + 6 * 8, 6 * 8 * 4)
-
-
-def test_making_constants_reads_nothing() -> None:
-    (layer,) = full(lambda x: torch.zeros_like(x), meta(8)).layers
-    assert (layer.bytes_read, layer.bytes_written) == (0, 32)

@@ -10,8 +10,8 @@ from addercost.arithmetic import OpClass
 from addercost.counts.model import ModelCounts, count
 from addercost.counts.what_if import ALTERNATIVES, apply, parse
 from addercost.errors import ArgumentError
+from addercost.results.trace import trace_from_json, trace_to_json
 from addercost.trace.record import Trace
-from addercost.trace.serialize import trace_from_json, trace_to_json
 from addercost.trace.tracer import trace
 
 # Convolutions 3→8 and 8→16 of 3×3 on 8×8, padding 1, the second with stride 2; linear 16·4·4 → 10.

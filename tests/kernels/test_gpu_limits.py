@@ -99,7 +99,8 @@ def test_the_loop_computes_its_sum(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_limit_of_a_contender_is_one_that_can_be_measured() -> None:
-    from addercost.measure.contenders import Arithmetic, contenders
+    from addercost.arithmetic import Arithmetic
+    from addercost.measure.contenders.choice import contenders
 
     names = {
         c.limit for c in contenders(torch.device("cuda"), tuple(Arithmetic), ("fp32", "fp16", "bf16", "int8"))

@@ -1,4 +1,4 @@
-"""Stand-ins for `torch.cuda` and the driver's library: a device whose time is counted, not measured.
+"""Stand-ins for `torch.cuda` and `pynvml`: a device whose time is counted, not measured.
 
 It refuses what CUDA refuses: reading an event that has not been passed, waiting inside a recording, replaying
 what was not recorded; and a recording that failed leaves what torch leaves.
@@ -186,33 +186,41 @@ class FakeCuda:
             self.now_on, graph.recorded_s = before, self.recorded_s
 
 
-class FakeNvmlLibrary:
-    """libnvidia-ml as ctypes shows it. Numbers in the library's units; `missing` functions do not exist."""
+class FakeNvmlError(Exception):
+    """What `pynvml` raises for every code that the driver's library returns but success."""
 
-    def __init__(
-        self, numbers: dict[str, int], missing: tuple[str, ...] = (), known: bytes = b"GPU-00-fake"
-    ) -> None:
-        self.numbers, self.missing, self.known = numbers, missing, known
+
+class FakeNvml:
+    """The module `pynvml` on a machine with one GPU. Numbers are in the library's units; a function that is
+    not in `numbers` is one that this GPU does not support. broken: as where no driver is loaded."""
+
+    NVMLError = FakeNvmlError
+    NVML_CLOCK_SM = 1
+    NVML_TEMPERATURE_GPU = 0
+
+    def __init__(self, numbers: dict[str, int], known: str = "GPU-00-fake", broken: bool = False) -> None:
+        self.numbers, self.known, self.broken = numbers, known, broken
+
+    def nvmlInit(self) -> None:
+        if self.broken:
+            raise FakeNvmlError("Driver Not Loaded")
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:
+        if uuid != self.known:
+            raise FakeNvmlError("Not Found")
+        return uuid
+
+    def nvmlSystemGetDriverVersion(self) -> str:
+        return "580.1"
 
     def __getattr__(self, name: str) -> Any:
-        if name in self.__dict__["missing"]:
+        if not name.startswith("nvmlDeviceGet"):
             raise AttributeError(name)
-        if name == "nvmlInit_v2":
-            return lambda: 0
-        if name == "nvmlDeviceGetHandleByUUID":
-            return lambda uuid, handle: 0 if uuid == self.known else 6
-        if name == "nvmlSystemGetDriverVersion":
 
-            def driver(text: Any, size: int) -> int:
-                text.value = b"580.1"
-                return 0
-
-            return driver
-
-        def number(handle: Any, *arguments: Any) -> int:
+        def read(handle: str, *arguments: int) -> int:
+            assert handle == self.known
             if name not in self.numbers:
-                return 3  # not supported
-            arguments[-1]._obj.value = self.numbers[name]
-            return 0
+                raise FakeNvmlError("Not Supported")
+            return self.numbers[name]
 
-        return number
+        return read

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from addercost.measure.device import Call, Condition, DeviceFacts, Energy, KernelTime
+from addercost.measure.devices.device import Call, Condition, DeviceFacts, Energy, KernelTime
 
 
 @dataclass

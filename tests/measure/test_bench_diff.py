@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from addercost.analysis.bench_diff import diff_benchmarks
 from addercost.cli import run as run_cli
 from addercost.errors import DataError
-from addercost.measure.intervals import Verdict
-from addercost.report.bench_diff import bench_diff_table, diff_benchmarks
-from addercost.report.measurements import MeasuredRow, Measurements, measurements_to_json
+from addercost.report.tables.bench_diff import bench_diff_table
+from addercost.results.intervals import Verdict
+from addercost.results.measurements import MeasuredRow, Measurements, measurements_to_json
 
 ENVIRONMENT = {"cpu": "x", "torch": "2", "date": "1", "commit": "a"}
 WIGGLE = (0.998, 1.002, 0.999, 1.001, 1.0, 1.0) * 5

@@ -15,19 +15,17 @@ from addercost.kernels import dispatch, reference
 from addercost.kernels.powers import power_of_two
 from addercost.kernels.problem import Geometry
 from addercost.layers.ops.binary import filter_scale
-from addercost.measure import own_kernels
 from addercost.measure.case import LayerCase, parse_case
-from addercost.measure.contenders import (
+from addercost.measure.contenders.choice import contenders, reference_of
+from addercost.measure.contenders.contender import (
     DTYPES,
     TENSOR_DTYPES,
     Contender,
     Place,
     UnsupportedError,
-    contenders,
-    random_codes,
-    random_tensor,
-    reference_of,
 )
+from addercost.measure.contenders.own import own_contenders
+from addercost.measure.contenders.random_data import random_codes, random_tensor
 
 CPU = torch.device("cpu")
 PLACE = Place(CPU)
@@ -38,8 +36,6 @@ CASES = [
     parse_case("2,8,6,6,8,3,1,1,4"),
     LayerCase(6, 20, 12, linear=True),
 ]
-
-needs_halide = pytest.mark.skipif(isinstance(dispatch._load("halide"), str), reason="halide is not installed")
 
 
 def expected(contender: Contender, case: LayerCase) -> torch.Tensor:
@@ -93,12 +89,22 @@ def made(contender: Contender, case: LayerCase):
         return contender.made(case, PLACE, None)
 
 
-@needs_halide
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.text)
-@pytest.mark.parametrize("contender", ALL, ids=lambda c: f"{c.arithmetic} {c.label}")
+NUMBERS = [
+    pytest.param(
+        contender,
+        case,
+        id=f"{contender.arithmetic} {contender.label} {case.text}",
+        # One convolution and the linear layer every time; pairs, strides and groups in the exhaustive part.
+        marks=[] if case in (CASES[0], CASES[-1]) else pytest.mark.exhaustive,
+    )
+    for contender in ALL
+    for case in CASES
+    if contender.linear or not case.linear
+]
+
+
+@pytest.mark.parametrize(("contender", "case"), NUMBERS)
 def test_numbers(contender: Contender, case: LayerCase) -> None:
-    if case.linear and not contender.linear:
-        pytest.skip("not a way to compute linear layers")
     if case.groups > 1 and contender.implementation == "unfold + cdist":
         with pytest.raises(UnsupportedError, match="no groups"):
             made(contender, case)
@@ -119,7 +125,7 @@ def test_a_package_that_is_not_there_is_named_with_its_remedy(monkeypatch: pytes
     """And nothing runs in its place."""
     monkeypatch.setitem(sys.modules, "halide", None)
     before = dispatch.runs.copy()
-    for contender in own_kernels.contenders(CPU):
+    for contender in own_contenders(CPU):
         with pytest.raises(
             UnsupportedError, match=r"halide is not installed; pip install 'addercost\[cpu\]'"
         ):
@@ -127,7 +133,6 @@ def test_a_package_that_is_not_there_is_named_with_its_remedy(monkeypatch: pytes
     assert dispatch.runs == before
 
 
-@needs_halide
 @pytest.mark.parametrize("contender", [c for c in ALL if c.claims], ids=lambda c: f"{c.arithmetic} {c.label}")
 def test_the_kernel_that_is_named_runs_every_time(contender: Contender) -> None:
     call = made(contender, CASES[0])
@@ -144,11 +149,13 @@ def test_another_kernel_in_its_place_is_no_timing(contender: Contender, monkeypa
         made(contender, CASES[0])
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="oneDNN's log is read")
 def test_int8_runs_in_int8() -> None:
     """oneDNN's own log names an int8 primitive: u8 source, s8 weights, u8 destination."""
     code = (
-        "import torch; from addercost.measure.contenders import *; from addercost.measure.case import *\n"
+        "import torch\n"
+        "from addercost.measure.contenders.choice import contenders\n"
+        "from addercost.measure.contenders.contender import Place\n"
+        "from addercost.measure.case import LayerCase, parse_case\n"
         "c = [c for c in contenders(torch.device('cpu'), ['mac'], ['int8'])][0]\n"
         "for case in (parse_case('1,16,9,9,16,3,1,1'), LayerCase(6, 20, 12, linear=True)):\n"
         "    c.made(case, Place(torch.device('cpu')), None)()"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from functools import partial
 from types import SimpleNamespace
@@ -11,11 +12,14 @@ import pytest
 import torch
 
 from addercost.errors import ArgumentError
-from addercost.measure import cuda as module
-from addercost.measure.cuda import CudaDevice, kernel_times, usable_device
-from addercost.measure.device import Device, Energy, KernelTime
-from addercost.measure.nvml import Nvml
-from tests.measure.fake_cuda import FakeCuda, FakeNvmlLibrary
+from addercost.measure.devices import cuda as module
+from addercost.measure.devices import cuda_availability
+from addercost.measure.devices.cuda import CudaDevice
+from addercost.measure.devices.cuda_availability import usable_device
+from addercost.measure.devices.cuda_kernels import kernel_times
+from addercost.measure.devices.device import Condition, Device, Energy, KernelTime
+from addercost.measure.devices.nvml import Nvml
+from tests.measure.fake_cuda import FakeCuda, FakeNvml
 
 NUMBERS = {
     "nvmlDeviceGetClockInfo": 1755,
@@ -30,7 +34,7 @@ NUMBERS = {
 
 @pytest.fixture
 def cuda(monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
-    monkeypatch.setattr(module, "first_operation", lambda cuda, device: None)
+    monkeypatch.setattr(cuda_availability, "first_operation", lambda cuda, device: None)
     fake = FakeCuda()
     monkeypatch.setattr(module, "time", fake.time)
     return fake
@@ -38,7 +42,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
 
 @pytest.fixture
 def device(cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    made = CudaDevice(cuda, Nvml("00-fake", FakeNvmlLibrary(dict(NUMBERS))))
+    made = CudaDevice(cuda, Nvml("00-fake", FakeNvml(dict(NUMBERS))))
 
     def flush() -> None:
         cuda.flushes += 1
@@ -69,7 +73,7 @@ def test_a_cold_sample_flushes_before_every_call_and_outside_of_its_time(cuda: F
 
 
 def test_the_flush_is_twice_the_l2(cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = CudaDevice(cuda, Nvml("00-fake", FakeNvmlLibrary({})))
+    made = CudaDevice(cuda, Nvml("00-fake", FakeNvml({})))
     asked = []
     monkeypatch.setattr(
         module.torch,
@@ -155,7 +159,6 @@ def test_a_failed_recording_falls_back_to_the_call(cuda: FakeCuda, device: Any, 
 
 def test_a_limit_that_cannot_be_measured_is_none(device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Triton's own errors are no RuntimeError, and a run without its first limit is worth having."""
-    pytest.importorskip("triton", reason="the GPU kernels need triton")
     from triton import TritonError
 
     from addercost.kernels.gpu import limits
@@ -185,19 +188,51 @@ def test_conditions_come_from_the_driver(device: Any) -> None:
     assert condition.throttle_reasons == ("power cap", "software thermal slowdown")
 
 
-def test_an_old_driver_and_an_unknown_gpu_tell_nothing(cuda: FakeCuda) -> None:
-    bare = Nvml("GPU-00-fake", FakeNvmlLibrary({}, missing=("nvmlDeviceGetTotalEnergyConsumption",)))
-    assert bare.energy_j() is bare.clock_hz() is None
+def test_a_gpu_without_counters_has_no_conditions(cuda: FakeCuda) -> None:
+    bare = Nvml("GPU-00-fake", FakeNvml({}))
+    assert bare.energy_j() is bare.clock_hz() is bare.power_w() is bare.temperature_c() is None
     assert bare.throttle_reasons() == ()
-    with pytest.raises(OSError, match="NVML reports error 6"):
-        Nvml("GPU-other", FakeNvmlLibrary({}))
     assert CudaDevice(cuda, bare).energy(lambda: cuda.run(1e-3), 0.01) is None
+
+
+@pytest.mark.parametrize(
+    ("library", "why"),
+    [
+        pytest.param(
+            None, "none: nvidia-ml-py is not installed; pip install 'addercost[gpu]'", id="no package"
+        ),
+        pytest.param(FakeNvml({}, broken=True), "none: NVML reports: Driver Not Loaded", id="no driver"),
+        pytest.param(FakeNvml({}, known="GPU-other"), "none: NVML reports: Not Found", id="another GPU"),
+    ],
+)
+def test_where_counters_cannot_be_read_the_environment_says_why(
+    cuda: FakeCuda, library: Any, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`None` in sys.modules makes the import fail, as where the package is missing."""
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+    made = CudaDevice(cuda)
+    assert made.facts.environment["counters"] == why
+    assert made.condition() == Condition()
+    assert made.energy(lambda: cuda.run(1e-3), 0.01) is None
+
+
+def test_the_package_has_what_is_read() -> None:
+    """The fake's names are those of nvidia-ml-py."""
+    import pynvml
+
+    names = [name for name in dir(FakeNvml) if name.lower().startswith("nvml")]
+    for name in (*names, *NUMBERS):
+        assert hasattr(pynvml, name), name
+    assert (FakeNvml.NVML_CLOCK_SM, FakeNvml.NVML_TEMPERATURE_GPU) == (
+        pynvml.NVML_CLOCK_SM,
+        pynvml.NVML_TEMPERATURE_GPU,
+    )
 
 
 def test_energy_is_the_counters_difference_and_its_step(
     cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    library = FakeNvmlLibrary(dict(NUMBERS))
+    library = FakeNvml(dict(NUMBERS))
     made = CudaDevice(cuda, Nvml("00-fake", library))
     moments = iter([0.0, 0.1, 0.2, 0.3, 9.0])
     monkeypatch.setattr(module.time, "perf_counter", lambda: next(moments))
@@ -255,7 +290,7 @@ def test_without_a_gpu_the_drivers_words_are_passed_on(
     def init() -> None:
         raise RuntimeError(f"{why}\nmore lines")
 
-    monkeypatch.setattr(module.torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
     absent = SimpleNamespace(is_available=lambda: False, init=init)
     with pytest.raises(ArgumentError, match=said) as caught:
         usable_device(absent)
@@ -266,7 +301,7 @@ def test_a_gpu_that_torch_was_not_built_for(cuda: FakeCuda, monkeypatch: pytest.
     def fails(cuda: Any, device: Any) -> None:
         raise RuntimeError("no kernel image is available for execution on the device")
 
-    monkeypatch.setattr(module, "first_operation", fails)
+    monkeypatch.setattr(cuda_availability, "first_operation", fails)
     with pytest.raises(
         ArgumentError, match=r"cannot use the Fake H200 \(compute capability 9.0\): no kernel"
     ):
@@ -316,7 +351,6 @@ def test_on_a_gpu() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
 def test_our_layers_are_recorded_on_a_gpu(dtype: torch.dtype) -> None:
     """A replay leaves what the call returns, and a layer that waits for the device is left as it is."""
-    pytest.importorskip("triton", reason="the GPU kernels need triton")
     from addercost.layers import AdderConv2d, BinaryConv2d
 
     made, kept = CudaDevice(counts_energy=False), []

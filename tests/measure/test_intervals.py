@@ -9,7 +9,8 @@ from itertools import islice
 import pytest
 from scripted_device import NOISES, ScriptedDevice, Work, correlated, drifting, two_states
 
-from addercost.measure.intervals import (
+from addercost.measure.runner import Effort, time_call
+from addercost.results.intervals import (
     Verdict,
     block_log_ratios,
     dependence,
@@ -18,7 +19,6 @@ from addercost.measure.intervals import (
     median_interval,
     verdict,
 )
-from addercost.measure.runner import Effort, time_call
 
 PAIRS = 200
 

@@ -10,10 +10,8 @@ from types import ModuleType
 
 import pytest
 
-pytest.importorskip("torch")
-
-from addercost.measure.store import Heading, journal_path, open_journal, read_measurements, rescued
-from addercost.report.measurements import MeasuredRow, Measurements
+from addercost.measure.journal import JournalHeading, journal_path, open_journal, read_measurements, rescued
+from addercost.results.measurements import MeasuredRow, Measurements
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "tools" / "machine_report.py"
@@ -60,7 +58,7 @@ def test_ratios_of_layers_and_of_whole_models(report: ModuleType) -> None:
 def test_rows_of_a_stopped_run_are_kept(tmp_path: Path) -> None:
     document = tmp_path / "net.json"
     assert not rescued(document)
-    heading = Heading("net", {}, {"cpu": "c"}, {})
+    heading = JournalHeading("net", {}, {"cpu": "c"}, {})
     open_journal(heading, document).add("key", row("conv1", "adder", "addercost layer", 4e-3, 1e-3))
     assert rescued(document) and not journal_path(document).exists()
     assert [item.path for item in read_measurements(document).rows] == ["conv1"]

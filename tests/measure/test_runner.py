@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from scripted_device import ScriptedDevice, Work, independent
 
-from addercost.measure.device import Condition
+from addercost.measure.devices.device import Condition
 from addercost.measure.runner import FIRST_LOOK, SAMPLE_S, SINGLE_RUNS, Effort, condition_warnings, time_call
 
 

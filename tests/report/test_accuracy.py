@@ -12,8 +12,12 @@ from typing import Any
 
 import pytest
 
+from addercost.analysis.paper_order import ORDER
 from addercost.errors import DataError
-from addercost.report.accuracy import (
+from addercost.report.formats.table_format import TableFormat, render
+from addercost.report.tables.accuracy import order_table, reproduced_table, results_table
+from addercost.report.training_report import training_report_files
+from addercost.results.accuracies import (
     METHODS,
     Accuracies,
     Difference,
@@ -23,15 +27,7 @@ from addercost.report.accuracy import (
     paired,
     permutation_p,
 )
-from addercost.report.accuracy_tables import (
-    ORDER,
-    order_table,
-    report_files,
-    reproduced_table,
-    results_table,
-)
-from addercost.report.plain import to_plain
-from addercost.report.tables import TableFormat, render
+from addercost.results.plain import to_plain
 
 ROOT = Path(__file__).parents[2]
 LABELS = "0123456789" * 4
@@ -180,7 +176,7 @@ def test_labels_are_those_of_the_digits() -> None:
 
 def test_the_report_is_what_the_results_say() -> None:
     folder = ROOT / "reports" / "training-digits"
-    files = report_files(digits_accuracies())
+    files = training_report_files(digits_accuracies())
     different = [name for name, text in files.items() if (folder / name).read_text("utf-8") != text]
     assert not different, "run tools/train_digits.py --only-report and look at what changed"
     assert not re.search(r"/home/|/root/|/tmp/|/work/", "".join(files.values()))

@@ -12,11 +12,11 @@ from pathlib import Path
 import made_models
 import pytest
 
-from addercost.report.assemble import Wanted, subject_from_profiles
-from addercost.report.document import Report
+from addercost.analysis.subjects import Wanted, subject_from_profiles
 from addercost.report.html.page import to_page
-from addercost.report.measurements import measurements_from_data
-from addercost.report.saved import DATA_ID
+from addercost.results.measurements import measurements_from_data
+from addercost.results.report import Report
+from addercost.results.saved import DATA_ID
 
 pytest.importorskip("jinja2", reason="needs jinja2")
 

@@ -11,7 +11,7 @@ import sample_data
 
 from addercost.report.plots.kinds import draw_training
 from addercost.report.plots.style import FigureFormat, PlotOptions, figure_bytes
-from addercost.report.training import TrainingRun, told_apart, training_from_data
+from addercost.results.training import TrainingRun, told_apart, training_from_data
 
 
 def record(**changes: Any) -> TrainingRun:

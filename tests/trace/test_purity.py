@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from addercost.arithmetic import Arithmetic
 from addercost.errors import TraceError
 from addercost.models.zoo import ZOO
-from addercost.trace.block_tracer import trace_blocks
 from addercost.trace.jit import trace_with_fvcore
+from addercost.trace.reuse.tracer import trace_blocks
 from addercost.trace.tracer import trace
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from addercost.arithmetic import OpCounts
-from addercost.counts.work import Work, rule
+from addercost.counts.registry import rule
+from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall, TensorSpec
 
 _JOIN: Mapping[str, Mapping[str, int]] = {
@@ -30,31 +31,31 @@ def _source(call: OpCall) -> TensorSpec:
 
 
 @rule("aten.index_add", "aten.index_add_", "aten.scatter_add", "aten.scatter_add_")
-def add_at(call: OpCall) -> Work:
+def add_at(call: OpCall) -> OperatorWork:
     """One addition a source element, a multiplication before it where α is not 1."""
     source = _source(call)
     n = call.tensor("index").numel if "scatter" in call.name else source.numel
     scaled = n if call.args.get("alpha", 1) != 1 else 0
-    return Work(other=OpCounts.of(source.number_format, add=n, mul=scaled))
+    return OperatorWork(other=OpCounts.of(source.number_format, add=n, mul=scaled))
 
 
 @rule("aten.scatter_reduce", "aten.scatter_reduce_", "aten.index_reduce", "aten.index_reduce_")
-def reduce_at(call: OpCall) -> Work:
-    """By `reduce`; a mean adds, and divides every output."""
+def reduce_at(call: OpCall) -> OperatorWork:
+    """One operation a source element, which `reduce` names. A mean adds, and divides every output."""
     source, kind = _source(call), str(call.args["reduce"])
     n = call.tensor("index").numel if "scatter" in call.name else source.numel
     divisions = call.output.numel if kind == "mean" else 0
-    return Work(
+    return OperatorWork(
         other=OpCounts.of(source.number_format, divide=divisions)
         + OpCounts.of(source.number_format, **_JOIN[kind]) * n
     )
 
 
 @rule("aten.scatter", "aten.scatter_")
-def scatter(call: OpCall) -> Work:
+def scatter(call: OpCall) -> OperatorWork:
     """A copy, unless a reduction is asked for."""
     join = _JOIN.get(str(call.args.get("reduce")), {})
-    return Work(other=OpCounts.of(call.output.number_format, **join) * call.tensor("index").numel)
+    return OperatorWork(other=OpCounts.of(call.output.number_format, **join) * call.tensor("index").numel)
 
 
 @rule(
@@ -66,17 +67,17 @@ def scatter(call: OpCall) -> Work:
     "aten.put_",
     "aten._unsafe_masked_index_put_accumulate",
 )
-def put(call: OpCall) -> Work:
+def put(call: OpCall) -> OperatorWork:
     """A copy, or with `accumulate` one addition for every value."""
     values = call.optional_tensor("values") or call.optional_tensor("source")
     accumulates = call.args.get("accumulate", False) or call.name.endswith("accumulate")
-    return Work(
+    return OperatorWork(
         other=OpCounts.of(values.number_format, add=values.numel) if values and accumulates else OpCounts()
     )
 
 
 @rule("aten._embedding_bag", "aten._embedding_bag_forward_only")
-def embedding_bag(call: OpCall) -> Work:
+def embedding_bag(call: OpCall) -> OperatorWork:
     """weight: [V, D], indices: [n], out: [B, D]: n rows joined into B: sum (0), mean (1), max (2)."""
     out, indices = call.output, call.tensor("indices")
     depth = out.shape[-1]
@@ -84,69 +85,69 @@ def embedding_bag(call: OpCall) -> Work:
     joins = max(n - out.numel, 0)
     scaled = n if call.optional_tensor("per_sample_weights") else 0
     if mode == 2:
-        return Work(other=OpCounts.of(out.number_format, compare=joins))
-    return Work(
+        return OperatorWork(other=OpCounts.of(out.number_format, compare=joins))
+    return OperatorWork(
         other=OpCounts.of(out.number_format, add=joins, mul=scaled, divide=out.numel if mode == 1 else 0)
     )
 
 
 @rule("aten.bincount")
-def bincount(call: OpCall) -> Work:
+def bincount(call: OpCall) -> OperatorWork:
     """One addition to its bin for every value, of its weight where there are weights."""
     x = call.tensor("self")
     weights = call.optional_tensor("weights")
-    return Work(other=OpCounts.of((weights or x).number_format, add=x.numel))
+    return OperatorWork(other=OpCounts.of((weights or x).number_format, add=x.numel))
 
 
 @rule("aten.histc", "aten.histogram", "aten._histogramdd_from_bin_cts")
-def histogram(call: OpCall) -> Work:
-    """Equal bins: (x - low)·scale rounded down, compared with both ends, one addition to its bin."""
+def histogram(call: OpCall) -> OperatorWork:
+    """Bins of equal width: (x - low)·scale rounded down, two compares, an addition to its bin."""
     x = call.tensor("self")
     points = x.shape[0] if "dd" in call.name and x.shape else x.numel
-    return Work(
+    return OperatorWork(
         other=OpCounts.of(x.number_format, add=2 * x.numel + points, mul=x.numel, compare=2 * x.numel)
     )
 
 
 @rule("aten._histogramdd_from_bin_tensors")
-def histogram_of_edges(call: OpCall) -> Work:
+def histogram_of_edges(call: OpCall) -> OperatorWork:
     """x: [n, d]: a binary search among each dimension's edges, one addition to its bin."""
     x = call.tensor("self")
     edges = call.args["bins"]
     assert isinstance(edges, tuple)
     steps = sum(spec.numel.bit_length() for spec in edges if isinstance(spec, TensorSpec))
     n = x.shape[0]
-    return Work(other=OpCounts.of(x.number_format, compare=n * steps, add=n))
+    return OperatorWork(other=OpCounts.of(x.number_format, compare=n * steps, add=n))
 
 
 @rule("aten._histogramdd_bin_edges")
-def histogram_edges(call: OpCall) -> Work:
+def histogram_edges(call: OpCall) -> OperatorWork:
     """Lowest and highest value of every column."""
     x = call.tensor("self")
     columns = x.shape[-1] if x.shape else 1
-    return Work(other=OpCounts.of(x.number_format, compare=2 * max(x.numel - columns, 0)))
+    return OperatorWork(other=OpCounts.of(x.number_format, compare=2 * max(x.numel - columns, 0)))
 
 
 @rule("aten.count_nonzero")
-def count_nonzero(call: OpCall) -> Work:
+def count_nonzero(call: OpCall) -> OperatorWork:
     x = call.tensor("self")
     results = call.output.numel if x.numel else 0
-    return Work(
+    return OperatorWork(
         other=OpCounts.of(x.number_format, compare=x.numel) + OpCounts.of("int64", add=x.numel - results)
     )
 
 
 @rule("aten.nonzero", "aten.nonzero_static", "aten.masked_scatter_backward")
-def find(call: OpCall) -> Work:
+def find(call: OpCall) -> OperatorWork:
     """One comparison an element."""
     x = call.tensor("self")
-    return Work(other=OpCounts.of(x.number_format, compare=x.numel))
+    return OperatorWork(other=OpCounts.of(x.number_format, compare=x.numel))
 
 
 @rule("aten.segment_reduce")
-def segment_reduce(call: OpCall) -> Work:
+def segment_reduce(call: OpCall) -> OperatorWork:
     """data: [n, …] joined into the output's segments."""
     x, out = call.tensor("data"), call.output
     kind = str(call.args["reduce"])
     joins = OpCounts.of(x.number_format, **_JOIN[kind]) * max(x.numel - out.numel, 0)
-    return Work(other=joins + OpCounts.of(x.number_format, divide=out.numel if kind == "mean" else 0))
+    return OperatorWork(other=joins + OpCounts.of(x.number_format, divide=out.numel if kind == "mean" else 0))

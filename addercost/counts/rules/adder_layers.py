@@ -6,17 +6,18 @@ import math
 from dataclasses import replace
 
 from addercost.arithmetic import Arithmetic, OpCounts
+from addercost.counts.registry import rule
 from addercost.counts.rules.convolution import convolution
-from addercost.counts.work import Sites, Work, accumulator_of, rule
+from addercost.counts.work import OperatorWork, Sites, accumulator_of
 from addercost.trace.record import OpCall
 
 
-def _convolution_as(arithmetic: Arithmetic, call: OpCall) -> Work:
+def _convolution_as(arithmetic: Arithmetic, call: OpCall) -> OperatorWork:
     (sites,) = convolution(call).sites
-    return Work((replace(sites, arithmetic=arithmetic, weighted=True),))
+    return OperatorWork((replace(sites, arithmetic=arithmetic, weighted=True),))
 
 
-def _linear_as(arithmetic: Arithmetic, call: OpCall) -> Work:
+def _linear_as(arithmetic: Arithmetic, call: OpCall) -> OperatorWork:
     """x: […, C], w: [K, C], out: […, K]."""
     x, out = call.tensor("input"), call.output
     features = math.prod(call.shape("weight")[1:])
@@ -30,36 +31,36 @@ def _linear_as(arithmetic: Arithmetic, call: OpCall) -> Work:
         arithmetic=arithmetic,
         weighted=True,
     )
-    return Work((sites,))
+    return OperatorWork((sites,))
 
 
 @rule("addercost.adder_conv2d", "addercost.adder_conv2d_u8")
-def adder_conv2d(call: OpCall) -> Work:
+def adder_conv2d(call: OpCall) -> OperatorWork:
     return _convolution_as(Arithmetic.ADDER, call)
 
 
 @rule("addercost.adder_conv2d_quantized")
-def adder_conv2d_quantized(call: OpCall) -> Work:
+def adder_conv2d_quantized(call: OpCall) -> OperatorWork:
     """x: [N, C, H, W] as codes round(x/scale) + zero, kept within the range (rounding is an addition);
     out: [N, K, P, Q], each sum of bytes times the scale."""
     x, out, byte = call.tensor("input"), call.output, call.tensor("weight").number_format
     (sites,) = _convolution_as(Arithmetic.ADDER, call).sites
     sites = replace(sites, number_format=byte, accumulator_format=accumulator_of(byte))
     codes = OpCounts.of(x.number_format, divide=1, add=2, compare=2) * x.numel
-    return Work((sites,), codes + OpCounts.of(out.number_format, mul=out.numel))
+    return OperatorWork((sites,), codes + OpCounts.of(out.number_format, mul=out.numel))
 
 
 @rule("addercost.adder_linear")
-def adder_linear(call: OpCall) -> Work:
+def adder_linear(call: OpCall) -> OperatorWork:
     return _linear_as(Arithmetic.ADDER, call)
 
 
 @rule("addercost.adder_pairs")
-def adder_pairs(call: OpCall) -> Work:
-    """A layer recognised in plain torch: `sites` differences, their magnitudes, summed into the output."""
+def adder_pairs(call: OpCall) -> OperatorWork:
+    """A layer recognised in plain torch: the magnitudes of `sites` differences, summed."""
     x, out, sites = call.tensor("input"), call.output, call.args["sites"]
     assert isinstance(sites, int)
-    return Work(
+    return OperatorWork(
         (
             Sites(
                 count=sites,
@@ -76,13 +77,13 @@ def adder_pairs(call: OpCall) -> Work:
 
 
 @rule("addercost.binary_conv2d")
-def binary_conv2d(call: OpCall) -> Work:
+def binary_conv2d(call: OpCall) -> OperatorWork:
     return _convolution_as(Arithmetic.XNOR, call)
 
 
 @rule("addercost.binary_conv2d_packed")
-def binary_conv2d_packed(call: OpCall) -> Work:
-    """x: [N, C, H, W], weight_shape: [K, C/G, R, S], out: [N, K, P, Q]; a sum has a factor and an addend."""
+def binary_conv2d_packed(call: OpCall) -> OperatorWork:
+    """x: [N, C, H, W], weight_shape: [K, C/G, R, S], out: [N, K, P, Q], each times a factor, plus a term."""
     x, out, shape = call.tensor("input"), call.output, call.args["weight_shape"]
     assert isinstance(shape, tuple)
     terms = math.prod(size for size in shape[1:] if isinstance(size, int))
@@ -96,19 +97,19 @@ def binary_conv2d_packed(call: OpCall) -> Work:
         arithmetic=Arithmetic.XNOR,
         weighted=True,
     )
-    return Work((sites,))
+    return OperatorWork((sites,))
 
 
 @rule("addercost.binary_linear")
-def binary_linear(call: OpCall) -> Work:
+def binary_linear(call: OpCall) -> OperatorWork:
     return _linear_as(Arithmetic.XNOR, call)
 
 
 @rule("addercost.shift_conv2d")
-def shift_conv2d(call: OpCall) -> Work:
+def shift_conv2d(call: OpCall) -> OperatorWork:
     return _convolution_as(Arithmetic.SHIFT, call)
 
 
 @rule("addercost.shift_linear")
-def shift_linear(call: OpCall) -> Work:
+def shift_linear(call: OpCall) -> OperatorWork:
     return _linear_as(Arithmetic.SHIFT, call)

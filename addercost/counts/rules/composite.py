@@ -6,33 +6,26 @@ import itertools
 import math
 
 from addercost.arithmetic import OpCounts
+from addercost.counts.registry import rule
+from addercost.counts.rules.convolution import convolution
 from addercost.counts.rules.matmul import product
-from addercost.counts.rules.normalization import batch_norm, rows_normalized
 from addercost.counts.rules.pooling import adaptive_avg_pool, adaptive_max_pool
 from addercost.counts.rules.random_numbers import dropout
-from addercost.counts.work import RULES, Sites, Work, accumulator_of, rule
+from addercost.counts.work import OperatorWork, Sites, accumulator_of
 from addercost.trace.record import OpCall, TensorSpec
 
-rule("aten.batch_norm", "aten.sync_batch_norm")(batch_norm)
 rule("aten.adaptive_avg_pool2d", "aten.adaptive_avg_pool3d")(adaptive_avg_pool)
 rule("aten._adaptive_max_pool1d")(adaptive_max_pool)
 rule("aten.dropout", "aten.dropout_", "aten.feature_dropout", "aten.alpha_dropout")(dropout)
 for _axes in (1, 2, 3):
-    rule(f"aten.conv{_axes}d")(RULES["aten.convolution"])
-
-
-@rule("aten.instance_norm")
-def instance_norm(call: OpCall) -> Work:
-    """x: [N, C, …]: N·C rows."""
-    x = call.tensor("input")
-    rows = x.shape[0] * x.shape[1]
-    return rows_normalized(x, rows, call.optional_tensor("weight"), call.optional_tensor("bias"))
+    rule(f"aten.conv{_axes}d")(convolution)
 
 
 @rule("aten.einsum")
-def einsum(call: OpCall) -> Work:
-    """Factors joined from the left. Two of them: one product for every place of their joint indices, summed
-    over those that nothing later has; where none is summed the products stand alone and are no MAC sites."""
+def einsum(call: OpCall) -> OperatorWork:
+    """Factors are joined from the left, two at a time: one product for every place of their joint indices,
+    summed over the indices that no later factor and no output has. Where no index is summed, the products are
+    plain multiplications and no MAC sites."""
     equation, tensors = str(call.args["equation"]), call.args["tensors"]
     assert isinstance(tensors, tuple)
     factors = [spec for spec in tensors if isinstance(spec, TensorSpec)]
@@ -64,7 +57,7 @@ def einsum(call: OpCall) -> Work:
         places = math.prod(sizes[c] for c in have)
         results = math.prod(sizes[c] for c in have & kept_letters)
         other += OpCounts.of(factors[0].number_format, add=places - results if places else 0)
-    return Work(tuple(sites), other)
+    return OperatorWork(tuple(sites), other)
 
 
 def _letters(term: str, spec: TensorSpec) -> list[str]:
@@ -80,7 +73,7 @@ _GATES = {"aten.lstm": 4, "aten.gru": 3, "aten.rnn_tanh": 1, "aten.rnn_relu": 1}
 
 
 @rule(*_GATES)
-def recurrent(call: OpCall) -> Work:
+def recurrent(call: OpCall) -> OperatorWork:
     """x: [T, N, C], every layer and direction with w: [G·H, C'], u: [G·H, H'], biases and a projection.
 
     A step has G·H sums of C' and of H' products. Its element-wise part is that of the cell:
@@ -117,5 +110,5 @@ def recurrent(call: OpCall) -> Work:
         "aten.rnn_relu": OpCounts.of(number_format, compare=1),
     }[call.name]
     joined = gates - (1 if call.name == "aten.gru" else 0)
-    element += OpCounts.of(number_format, add=joined)  # the two sums of a gate
-    return Work((sites,), element * (steps * cells * hidden))
+    element += OpCounts.of(number_format, add=joined)  # each gate adds its two sums
+    return OperatorWork((sites,), element * (steps * cells * hidden))

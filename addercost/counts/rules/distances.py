@@ -6,12 +6,13 @@ import math
 from collections.abc import Mapping
 
 from addercost.arithmetic import OpCounts
-from addercost.counts.work import Work, rule
+from addercost.counts.registry import rule
+from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall
 
 
 def norm_counts(rows: int, n: int, order: object) -> Mapping[str, int]:
-    """`rows` norms of n numbers.
+    """Operations of `rows` norms of n numbers each, by order.
 
     2: squares, their sum, a root; 1: magnitudes, their sum; ±inf: magnitudes, compares; 0: compares, their
     sum. Any other order: magnitudes, n powers, a sum and one power more.
@@ -28,78 +29,79 @@ def norm_counts(rows: int, n: int, order: object) -> Mapping[str, int]:
     return {"abs": all_, "transcendental": all_ + rows, "add": joins}
 
 
-def _differences(number_format: str, rows: int, n: int, order: object) -> Work:
+def _differences(number_format: str, rows: int, n: int, order: object) -> OperatorWork:
     counts = norm_counts(rows, n, order)
-    return Work(other=OpCounts.of(number_format, add=rows * n) + OpCounts.of(number_format, **counts))
+    return OperatorWork(other=OpCounts.of(number_format, add=rows * n) + OpCounts.of(number_format, **counts))
 
 
 @rule("aten._cdist_forward")
-def pairwise(call: OpCall) -> Work:
+def pairwise(call: OpCall) -> OperatorWork:
     """a: [B…, n, k], b: [B…, m, k]: the norm of each of n·m differences."""
     a, out = call.tensor("x1"), call.output
     return _differences(a.number_format, out.numel, a.shape[-1], call.args["p"])
 
 
 @rule("aten._euclidean_dist")
-def euclidean(call: OpCall) -> Work:
-    """As above with p = 2, whatever way torch takes to it."""
+def euclidean(call: OpCall) -> OperatorWork:
+    """As `pairwise` with p = 2, however torch computes it."""
     a, out = call.tensor("x1"), call.output
     return _differences(a.number_format, out.numel, a.shape[-1], 2)
 
 
 @rule("aten._pdist_forward")
-def within(call: OpCall) -> Work:
+def within(call: OpCall) -> OperatorWork:
     """x: [n, k]: n(n-1)/2 differences."""
     x = call.tensor("self")
     return _differences(x.number_format, call.output.numel, x.shape[-1], call.args.get("p", 2))
 
 
 @rule("aten.dist")
-def distance(call: OpCall) -> Work:
+def distance(call: OpCall) -> OperatorWork:
     x = call.tensor("self")
     return _differences(x.number_format, 1, x.numel, call.args.get("p", 2))
 
 
 @rule("aten.linalg_vector_norm", "aten.norm", "aten.native_norm")
-def vector_norm(call: OpCall) -> Work:
+def vector_norm(call: OpCall) -> OperatorWork:
     """x: […] to out: […], each over the same number of elements."""
     x = call.tensor("self")
     results = call.output.numel if x.numel else 0
     order = call.args.get("ord", call.args.get("p", 2))
     counts = norm_counts(results, x.numel // max(results, 1), order)
-    return Work(other=OpCounts.of(x.number_format, **counts))
+    return OperatorWork(other=OpCounts.of(x.number_format, **counts))
 
 
 @rule("aten.renorm", "aten.renorm_")
-def renorm(call: OpCall) -> Work:
+def renorm(call: OpCall) -> OperatorWork:
     """Each slice along `dim`: its norm against the largest allowed, then every element times a factor."""
     x, dim = call.tensor("self"), call.args["dim"]
     assert isinstance(dim, int)
     slices = x.shape[dim]
     counts = norm_counts(slices, x.numel // max(slices, 1), call.args["p"])
-    return Work(
+    return OperatorWork(
         other=OpCounts.of(x.number_format, **counts)
         + OpCounts.of(x.number_format, compare=slices, add=slices, divide=slices, mul=x.numel)
     )
 
 
 @rule("aten.embedding_renorm_")
-def embedding_renorm(call: OpCall) -> Work:
-    """weight: [V, D], indices: [n]: the rows looked up, as above; each at most once, so at most n."""
+def embedding_renorm(call: OpCall) -> OperatorWork:
+    """weight: [V, D], indices: [n]: each row that is looked up, as in `renorm`, once: at most n rows."""
     w, rows = call.tensor("self"), call.tensor("indices").numel
     rows = min(rows, w.shape[0])
     counts = norm_counts(rows, w.shape[1], call.args["norm_type"])
-    return Work(
+    return OperatorWork(
         other=OpCounts.of(w.number_format, **counts)
         + OpCounts.of(w.number_format, compare=rows, add=rows, divide=rows, mul=rows * w.shape[1])
     )
 
 
 @rule("aten._trilinear")
-def trilinear(call: OpCall) -> Work:
+def trilinear(call: OpCall) -> OperatorWork:
     """Σ over the summed axes of three factors: two multiplications a term, one addition but for the first.
 
-    A factor is expanded along the axes of its `expand` list; a term is one place of the joint shape.
+    A factor is expanded along the axes of its `expand` list; there is one term for each element of the joint
+    shape.
     """
     shape = _joint_shape(call)
     summed = call.args["sumdim"]
@@ -107,7 +109,7 @@ def trilinear(call: OpCall) -> Work:
     terms = math.prod(shape)
     results = math.prod(size for axis, size in enumerate(shape) if axis not in summed)
     number_format = call.tensor("i1").number_format
-    return Work(other=OpCounts.of(number_format, mul=2 * terms, add=terms - results if terms else 0))
+    return OperatorWork(other=OpCounts.of(number_format, mul=2 * terms, add=terms - results if terms else 0))
 
 
 def _joint_shape(call: OpCall) -> list[int]:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from addercost.arithmetic import OpCounts
-from addercost.counts.work import Work, rule
+from addercost.counts.registry import rule
+from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall
 
 Row = tuple[str, Mapping[str, int]]
@@ -45,7 +46,7 @@ ELEMENTWISE: Mapping[str, Row] = {
     "deg2rad": _row("a * factor", mul=1),
     "rad2deg": _row("a * factor", mul=1),
     "hypot": _row("sqrt(a * a + b * b)", mul=2, add=1, sqrt=1),
-    # rounding is what adding and subtracting a large constant does: one addition
+    # A rounding counts as one addition: adding and subtracting a large constant rounds.
     "floor": _row("floor(a)", add=1),
     "ceil": _row("ceil(a)", add=1),
     "trunc": _row("trunc(a)", add=1),
@@ -84,7 +85,7 @@ ELEMENTWISE: Mapping[str, Row] = {
     "isneginf": _row("a == -infinity", compare=1),
     "angle": _row("0.0 if a >= 0 else pi", compare=1),
     "nan_to_num": _row("0 if a != a else hi if a == infinity else -hi if a == -infinity else a", compare=3),
-    # exponentials and what is made of them
+    # exponentials and functions of them
     "exp": _row("exp(a)", transcendental=1),
     "exp2": _row("exp2(a)", transcendental=1),
     "expm1": _row("expm1(a)", transcendental=1),
@@ -140,7 +141,7 @@ ELEMENTWISE: Mapping[str, Row] = {
     "__iand__": _row("a & b", logic=1),
     "__ior__": _row("a | b", logic=1),
     "__ixor__": _row("a ^ b", logic=1),
-    # derivatives: g is what comes from above, y the forward's result where it was kept
+    # derivatives: g is the gradient of the output, y the output where the forward kept it
     "sigmoid_backward": _row("g * (1 - y) * y", mul=2, add=1),
     "tanh_backward": _row("g * (1 - y * y)", mul=2, add=1),
     "threshold_backward": _row("g if a > lo else 0", compare=1),
@@ -159,7 +160,7 @@ ELEMENTWISE: Mapping[str, Row] = {
     ),
     "logit_backward": _row("g / (a * (1 - a))", mul=1, add=1, divide=1),
 }
-"""Branches that torch computes on one side only (elu, leaky_relu) count their longer side."""
+"""A formula with branches, of which torch computes one (elu, leaky_relu), counts its longer branch."""
 
 GELU: Mapping[str, Row] = {
     "none": _row("0.5 * a * (1 + erf(a * root_half))", mul=3, add=1, transcendental=1),
@@ -181,14 +182,14 @@ GELU_BACKWARD: Mapping[str, Row] = {
 """The derivative: Φ(a) + a·φ(a), and that of the tanh form with a² computed once."""
 
 
-def per_element(call: OpCall, counts: Mapping[str, int]) -> Work:
+def per_element(call: OpCall, counts: Mapping[str, int]) -> OperatorWork:
     """`counts` for every element of the output, in the format the operands share."""
     operands = [spec for spec in call.tensors() if spec.shape] or list(call.tensors())
     number_format = operands[0].number_format if operands else call.output.number_format
-    return Work(other=OpCounts.of(number_format, **counts) * call.output.numel)
+    return OperatorWork(other=OpCounts.of(number_format, **counts) * call.output.numel)
 
 
-def special_function(call: OpCall) -> Work:
+def special_function(call: OpCall) -> OperatorWork:
     """The rule of every operator that torch tags as element-wise and that has no row of its own."""
     return per_element(call, {"transcendental": 1})
 
@@ -197,7 +198,7 @@ def _register(name: str, row: Row) -> None:
     scaled = {**row[1], "mul": 1} if name in ("add", "sub", "rsub") else row[1]
 
     @rule(f"aten.{name}", f"aten.{name}_", f"prims.{name}")
-    def count(call: OpCall) -> Work:
+    def count(call: OpCall) -> OperatorWork:
         # add, sub and rsub take a factor for their second operand; elsewhere an alpha is something else.
         return per_element(call, scaled if call.args.get("alpha", 1) != 1 else row[1])
 
@@ -207,25 +208,25 @@ for _name, _entry in ELEMENTWISE.items():
 
 
 @rule("aten.gelu", "aten.gelu_")
-def gelu(call: OpCall) -> Work:
+def gelu(call: OpCall) -> OperatorWork:
     return per_element(call, GELU[str(call.args.get("approximate", "none"))][1])
 
 
 @rule("aten.gelu_backward")
-def gelu_backward(call: OpCall) -> Work:
+def gelu_backward(call: OpCall) -> OperatorWork:
     return per_element(call, GELU_BACKWARD[str(call.args.get("approximate", "none"))][1])
 
 
 @rule("aten.elu", "aten.elu_")
-def elu(call: OpCall) -> Work:
-    """a if a > 0 else α·s·expm1(t·a): factors of one are not multiplied by."""
+def elu(call: OpCall) -> OperatorWork:
+    """a if a > 0 else (α·s)·expm1(t·a). α·s is computed once for all; a factor of 1 is no multiplication."""
     scale, inner = call.args.get("scale", 1), call.args.get("input_scale", 1)
     outer = call.args.get("alpha", 1) != 1 or scale != 1
     return per_element(call, {"compare": 1, "transcendental": 1, "mul": outer + (inner != 1)})
 
 
 @rule("aten.round", "aten.round_")
-def rounded(call: OpCall) -> Work:
+def rounded(call: OpCall) -> OperatorWork:
     """An addition; with decimals a multiplication by the power of ten before it and a division after."""
     if call.args.get("decimals"):
         return per_element(call, {"mul": 1, "add": 1, "divide": 1})
@@ -233,7 +234,7 @@ def rounded(call: OpCall) -> Work:
 
 
 @rule("aten.mvlgamma", "aten.mvlgamma_")
-def multivariate_log_gamma(call: OpCall) -> Work:
+def multivariate_log_gamma(call: OpCall) -> OperatorWork:
     """constant + Σ_{j<p} lgamma(a - j/2)."""
     p = call.args["p"]
     assert isinstance(p, int)
@@ -241,13 +242,13 @@ def multivariate_log_gamma(call: OpCall) -> Work:
 
 
 @rule("aten.frexp")
-def mantissa_and_exponent(call: OpCall) -> Work:
+def mantissa_and_exponent(call: OpCall) -> OperatorWork:
     """Two masks and the removal of the exponent's bias."""
     return per_element(call, {"logic": 2, "add": 1})
 
 
 @rule("aten.pow", "aten.pow_", "aten.float_power", "aten.float_power_", "prims.pow")
-def power(call: OpCall) -> Work:
+def power(call: OpCall) -> OperatorWork:
     """a**2 and a**3 are products, a**0.5 a root, a**-1 a division; any other exponent is transcendental."""
     exponent = call.args.get("exponent")
     known: dict[object, dict[str, int]] = {
@@ -265,13 +266,13 @@ def power(call: OpCall) -> Work:
 
 
 @rule("aten.clamp", "aten.clamp_", "aten.clip", "aten.clip_")
-def clamp(call: OpCall) -> Work:
+def clamp(call: OpCall) -> OperatorWork:
     """One compare for each bound that is given."""
     bounds = sum(call.args.get(name) is not None for name in ("min", "max"))
     return per_element(call, {"compare": bounds})
 
 
 @rule("aten.lerp", "aten.lerp_")
-def lerp(call: OpCall) -> Work:
+def lerp(call: OpCall) -> OperatorWork:
     """a + w·(b - a)."""
     return per_element(call, {"mul": 1, "add": 2})

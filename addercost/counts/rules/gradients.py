@@ -6,10 +6,11 @@ import math
 from dataclasses import replace
 
 from addercost.arithmetic import OpCounts
+from addercost.counts.registry import rule
 from addercost.counts.rules.convolution import convolution_sites
 from addercost.counts.rules.pooling import adaptive_windows, window_size
 from addercost.counts.rules.reductions import sum_counts
-from addercost.counts.work import Sites, Work, accumulator_of, rule
+from addercost.counts.work import OperatorWork, Sites, accumulator_of
 from addercost.trace.record import OpCall, TensorSpec
 
 
@@ -22,7 +23,7 @@ def _wanted(call: OpCall) -> tuple[bool, bool, bool]:
 
 
 @rule("aten.convolution_backward", "aten.convolution_backward_overrideable")
-def convolution_backward(call: OpCall) -> Work:
+def convolution_backward(call: OpCall) -> OperatorWork:
     """g: [N, K, *P], x: [N, C, *H], w: [K, C/G, *R]: every site once for each gradient.
 
     ∂x[i] = Σ g·w over the sites that read x[i]; ∂w = Σ g·x over the sites that used w; ∂b = Σ g.
@@ -42,7 +43,7 @@ def convolution_backward(call: OpCall) -> Work:
     if for_w:
         sites.append(replace(site, outputs=min(w.numel, count)))
     other = sum_counts(g.numel, g.shape[1], g.number_format) if for_b and g.numel else OpCounts()
-    return Work(tuple(sites), other)
+    return OperatorWork(tuple(sites), other)
 
 
 def _reached(call: OpCall, x: TensorSpec, w: TensorSpec) -> int:
@@ -64,10 +65,10 @@ def _reached(call: OpCall, x: TensorSpec, w: TensorSpec) -> int:
     "addercost.adder_conv2d_input_gradient",
     "addercost.adder_conv2d_weight_gradient",
 )
-def adder_gradient(call: OpCall) -> Work:
+def adder_gradient(call: OpCall) -> OperatorWork:
     """Σ g·(x - w) for the weight, Σ g·HardTanh(w - x) for the input: a difference and a MAC a site, for the
-    input also two compares. With `gradient` "sign" both take the sign of the difference: two compares, a
-    subtraction."""
+    input also two compares. Where `gradient` is "sign", both take the sign of the difference instead: two
+    compares and a subtraction."""
     g, x, w = call.tensor("grad"), call.tensor("input"), call.tensor("weight")
     count = g.numel * math.prod(w.shape[1:])
     sign = call.args.get("gradient") == "sign"
@@ -79,7 +80,7 @@ def adder_gradient(call: OpCall) -> Work:
         number_format=g.number_format,
         accumulator_format=accumulator_of(g.number_format),
     )
-    return Work(
+    return OperatorWork(
         (site,),
         OpCounts.of(g.number_format, add=count * (1 + sign), compare=2 * count if clamped else 0),
     )
@@ -91,7 +92,7 @@ def _reached_of_geometry(call: OpCall, x: TensorSpec, w: TensorSpec, g: TensorSp
 
 
 @rule("aten.native_batch_norm_backward", "aten.cudnn_batch_norm_backward", "aten.batch_norm_backward")
-def batch_norm_backward(call: OpCall) -> Work:
+def batch_norm_backward(call: OpCall) -> OperatorWork:
     """g, x: [N, C, …], m elements a channel. With the statistics of the batch:
 
     Σg; x̂ = (x - mean)·r; Σg·x̂; ∂x = (g - Σg/m - x̂·Σ(g·x̂)/m)·(γ·r). ∂β and ∂γ are the two sums. With running
@@ -103,7 +104,7 @@ def batch_norm_backward(call: OpCall) -> Work:
     scaled = channels if call.optional_tensor("weight") else 0
     n, number_format = g.numel, g.number_format
     if not n:
-        return Work()
+        return OperatorWork()
     sums = OpCounts()
     trains = bool(call.args.get("train", True))
     if for_w or (for_x and trains):
@@ -113,14 +114,14 @@ def batch_norm_backward(call: OpCall) -> Work:
     if not trains:
         inverse = OpCounts.of(number_format, add=channels, sqrt=channels, divide=channels)
         each = OpCounts.of(number_format, mul=n + scaled) if for_x else OpCounts()
-        return Work(other=sums + inverse + each)
+        return OperatorWork(other=sums + inverse + each)
     if for_x:
         sums += OpCounts.of(number_format, divide=2 * channels, mul=2 * n + scaled, add=2 * n)
-    return Work(other=sums)
+    return OperatorWork(other=sums)
 
 
 @rule("aten.native_layer_norm_backward")
-def layer_norm_backward(call: OpCall) -> Work:
+def layer_norm_backward(call: OpCall) -> OperatorWork:
     """g, x: [rows…, n]. h = g·γ; x̂ = (x - mean)·r; ∂x = (h - Σh/n - x̂·Σ(h·x̂)/n)·r a row; ∂γ = Σ g·x̂ and
     ∂β = Σ g over rows."""
     x, normalized = call.tensor("input"), call.args["normalized_shape"]
@@ -130,7 +131,7 @@ def layer_norm_backward(call: OpCall) -> Work:
 
 
 @rule("aten.native_group_norm_backward")
-def group_norm_backward(call: OpCall) -> Work:
+def group_norm_backward(call: OpCall) -> OperatorWork:
     """x: [N, C, …] in G groups: N·G rows as in layer norm; ∂γ and ∂β sum over all but the channels."""
     x, groups = call.tensor("input"), call.args["group"]
     assert isinstance(groups, int)
@@ -138,12 +139,12 @@ def group_norm_backward(call: OpCall) -> Work:
     return _rows_backward(call, x, rows, x.shape[1])
 
 
-def _rows_backward(call: OpCall, x: TensorSpec, rows: int, parameters: int) -> Work:
+def _rows_backward(call: OpCall, x: TensorSpec, rows: int, parameters: int) -> OperatorWork:
     """`rows` equal rows; γ and β have `parameters` elements."""
     for_x, for_w, for_b = _wanted(call)
     e, number_format = x.numel, x.number_format
     if not e:
-        return Work()
+        return OperatorWork()
     scale = call.optional_tensor("weight")
     counts = OpCounts.of(number_format, add=e, mul=e)  # x̂
     if for_x:
@@ -157,18 +158,18 @@ def _rows_backward(call: OpCall, x: TensorSpec, rows: int, parameters: int) -> W
         counts += OpCounts.of(number_format, mul=e, add=e - parameters)
     if for_b and scale:
         counts += OpCounts.of(number_format, add=e - parameters)
-    return Work(other=counts)
+    return OperatorWork(other=counts)
 
 
 @rule("aten._fused_rms_norm_backward")
-def rms_norm_backward(call: OpCall) -> Work:
+def rms_norm_backward(call: OpCall) -> OperatorWork:
     """h = g·γ; x̂ = x·r; ∂x = (h - x̂·Σ(h·x̂)/n)·r a row; ∂γ = Σ g·x̂ over rows."""
     x, normalized = call.tensor("input"), call.args["normalized_shape"]
     assert isinstance(normalized, tuple)
     n = math.prod(size for size in normalized if isinstance(size, int))
     e, rows = x.numel, x.numel // max(n, 1)
     scaled = e if call.optional_tensor("weight") else 0
-    return Work(
+    return OperatorWork(
         other=OpCounts.of(
             x.number_format,
             mul=e + scaled + 3 * e + scaled,
@@ -179,19 +180,19 @@ def rms_norm_backward(call: OpCall) -> Work:
 
 
 @rule("aten._softmax_backward_data")
-def softmax_backward(call: OpCall) -> Work:
+def softmax_backward(call: OpCall) -> OperatorWork:
     """Rows of n: y·(g - Σ g·y)."""
     g = call.tensor("grad_output")
     rows = _rows(call, g)
-    return Work(other=OpCounts.of(g.number_format, mul=2 * g.numel, add=2 * g.numel - rows))
+    return OperatorWork(other=OpCounts.of(g.number_format, mul=2 * g.numel, add=2 * g.numel - rows))
 
 
 @rule("aten._log_softmax_backward_data")
-def log_softmax_backward(call: OpCall) -> Work:
+def log_softmax_backward(call: OpCall) -> OperatorWork:
     """Rows of n: g - exp(y)·Σ g."""
     g = call.tensor("grad_output")
     rows = _rows(call, g)
-    return Work(
+    return OperatorWork(
         other=OpCounts.of(g.number_format, mul=g.numel, add=2 * g.numel - rows, transcendental=g.numel)
     )
 
@@ -212,26 +213,26 @@ def _rows(call: OpCall, g: TensorSpec) -> int:
     "aten.fractional_max_pool3d_backward",
     "aten.embedding_dense_backward",
 )
-def scatter_backward(call: OpCall) -> Work:
+def scatter_backward(call: OpCall) -> OperatorWork:
     """Every gradient added to the element that it came from."""
     g = call.tensor("grad_output")
-    return Work(other=OpCounts.of(g.number_format, add=g.numel))
+    return OperatorWork(other=OpCounts.of(g.number_format, add=g.numel))
 
 
 @rule("aten.avg_pool2d_backward", "aten.avg_pool3d_backward")
-def avg_pool_backward(call: OpCall) -> Work:
+def avg_pool_backward(call: OpCall) -> OperatorWork:
     """Every gradient divided by its window of k and added to k elements."""
     g = call.tensor("grad_output")
     k = window_size(call)
-    return Work(other=OpCounts.of(g.number_format, divide=g.numel, add=g.numel * k))
+    return OperatorWork(other=OpCounts.of(g.number_format, divide=g.numel, add=g.numel * k))
 
 
 @rule("aten._adaptive_avg_pool2d_backward", "aten._adaptive_avg_pool3d_backward")
-def adaptive_avg_pool_backward(call: OpCall) -> Work:
-    """The same with windows of different sizes."""
+def adaptive_avg_pool_backward(call: OpCall) -> OperatorWork:
+    """As `avg_pool_backward`, with windows of different sizes."""
     g, x = call.tensor("grad_output"), call.tensor("self")
     elements = adaptive_windows(x.shape, g.shape, int(call.name.rpartition("pool")[2][0]))
-    return Work(other=OpCounts.of(g.number_format, divide=g.numel, add=elements))
+    return OperatorWork(other=OpCounts.of(g.number_format, divide=g.numel, add=elements))
 
 
 @rule(
@@ -242,10 +243,10 @@ def adaptive_avg_pool_backward(call: OpCall) -> Work:
     "aten._upsample_nearest_exact2d_backward",
     "aten._upsample_nearest_exact3d_backward",
 )
-def nearest_backward(call: OpCall) -> Work:
+def nearest_backward(call: OpCall) -> OperatorWork:
     """Every gradient added to the element that was copied."""
     g = call.tensor("grad_output")
-    return Work(other=OpCounts.of(g.number_format, add=g.numel))
+    return OperatorWork(other=OpCounts.of(g.number_format, add=g.numel))
 
 
 @rule(
@@ -254,26 +255,28 @@ def nearest_backward(call: OpCall) -> Work:
     "aten.upsample_trilinear3d_backward",
     "aten.upsample_bicubic2d_backward",
 )
-def interpolation_backward(call: OpCall) -> Work:
+def interpolation_backward(call: OpCall) -> OperatorWork:
     """Along each axis in turn a gradient is spread over 2 taps (4 for bicubic), each product added."""
     g = call.tensor("grad_output")
     axes, taps = len(g.shape) - 2, 4 if "bicubic" in call.name else 2
     products = g.numel * sum(taps**axis for axis in range(1, axes + 1))
-    return Work(other=OpCounts.of(g.number_format, mul=products, add=g.numel * taps**axes))
+    return OperatorWork(other=OpCounts.of(g.number_format, mul=products, add=g.numel * taps**axes))
 
 
 @rule("aten.nll_loss_backward", "aten.nll_loss2d_backward")
-def nll_loss_backward(call: OpCall) -> Work:
+def nll_loss_backward(call: OpCall) -> OperatorWork:
     """-g at the target of every row, divided by the number of rows for a mean, times the class's weight."""
     rows = call.tensor("target").numel
     x = call.tensor("self")
     mean = call.args.get("reduction", 1) == 1
     weighted = rows if call.optional_tensor("weight") else 0
-    return Work(other=OpCounts.of(x.number_format, add=rows, mul=weighted, divide=rows if mean else 0))
+    return OperatorWork(
+        other=OpCounts.of(x.number_format, add=rows, mul=weighted, divide=rows if mean else 0)
+    )
 
 
 @rule("aten._cdist_backward")
-def cdist_backward(call: OpCall) -> Work:
+def cdist_backward(call: OpCall) -> OperatorWork:
     """x1: [B…, n, k], x2: [B…, m, k]: Σ over m of g·d(|x1 - x2|)/dx1, for p = 1 the sign of the difference,
     otherwise its magnitude's power over the distance's."""
     # torch 2.15 calls it grad_output.
@@ -283,18 +286,20 @@ def cdist_backward(call: OpCall) -> Work:
     gradient = OpCounts.of(number_format, mul=sites, add=2 * sites)
     match call.args.get("p"):
         case 1 | 1.0:
-            return Work(other=gradient + OpCounts.of(number_format, compare=2 * sites, add=sites))
+            return OperatorWork(other=gradient + OpCounts.of(number_format, compare=2 * sites, add=sites))
         case 2 | 2.0:
-            return Work(other=gradient + OpCounts.of(number_format, divide=g.numel))
+            return OperatorWork(other=gradient + OpCounts.of(number_format, divide=g.numel))
     power = OpCounts.of(number_format, abs=sites, transcendental=sites, mul=sites)
-    return Work(other=gradient + power + OpCounts.of(number_format, transcendental=g.numel, divide=g.numel))
+    return OperatorWork(
+        other=gradient + power + OpCounts.of(number_format, transcendental=g.numel, divide=g.numel)
+    )
 
 
 @rule("aten._prelu_kernel_backward")
-def prelu_backward(call: OpCall) -> Work:
-    """∂x = g or g·w, ∂w = 0 or g·x, by the sign of x."""
+def prelu_backward(call: OpCall) -> OperatorWork:
+    """∂x = g or g·w and ∂w = 0 or g·x, depending on the sign of x: one compare, two products."""
     x = call.tensor("self")
-    return Work(other=OpCounts.of(x.number_format, compare=1, mul=2) * x.numel)
+    return OperatorWork(other=OpCounts.of(x.number_format, compare=1, mul=2) * x.numel)
 
 
 @rule(
@@ -305,18 +310,18 @@ def prelu_backward(call: OpCall) -> Work:
     "aten.value_selecting_reduction_backward",
     "aten.trace_backward",
 )
-def placed(call: OpCall) -> Work:
-    """The gradient put into zeros; windows that overlap (unfold) are added up."""
+def placed(call: OpCall) -> OperatorWork:
+    """The gradient is written into zeros. Where windows overlap (unfold), gradients are added up."""
     g = call.tensor("grad_in" if "grad_in" in call.args else next(iter(call.args)))
     overlaps = max(g.numel - call.output.numel, 0) if "unfold" in call.name else 0
-    return Work(other=OpCounts.of(g.number_format, add=overlaps))
+    return OperatorWork(other=OpCounts.of(g.number_format, add=overlaps))
 
 
 @rule("aten.col2im")
-def fold(call: OpCall) -> Work:
-    """columns: [N, C·|R|, L]: every one added to the image; those that arrive first are not told apart."""
+def fold(call: OpCall) -> OperatorWork:
+    """columns: [N, C·|R|, L]: every one is added to the image, the first at a pixel as well."""
     x = call.tensor("self")
-    return Work(other=OpCounts.of(x.number_format, add=x.numel))
+    return OperatorWork(other=OpCounts.of(x.number_format, add=x.numel))
 
 
 @rule(
@@ -325,7 +330,7 @@ def fold(call: OpCall) -> Work:
     "aten._scaled_dot_product_efficient_attention_backward",
     "aten._scaled_dot_product_cudnn_attention_backward",
 )
-def attention_backward(call: OpCall) -> Work:
+def attention_backward(call: OpCall) -> OperatorWork:
     """q: [B…, L, E], k: [B…, S, E], v: [B…, S, D]: the scores again, then ∂v = pᵀ·g, ∂p = g·vᵀ, ∂q = ∂s·k,
     ∂k = ∂sᵀ·q, with p = exp(s - logsumexp) and ∂s = p·(∂p - Σ g·out)·scale."""
     q, k, v = call.tensor("query"), call.tensor("key"), call.tensor("value")
@@ -345,7 +350,7 @@ def attention_backward(call: OpCall) -> Work:
         product(scores * width, heads * columns * width),
     )
     sums = heads * rows * depth
-    return Work(
+    return OperatorWork(
         sites,
         OpCounts.of(
             number_format,

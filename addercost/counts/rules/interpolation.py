@@ -5,27 +5,28 @@ from __future__ import annotations
 import math
 
 from addercost.arithmetic import OpCounts
-from addercost.counts.work import Work, rule
+from addercost.counts.registry import rule
+from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall
 
 
 @rule("aten.upsample_linear1d", "aten.upsample_bilinear2d", "aten.upsample_trilinear3d")
-def linear(call: OpCall) -> Work:
+def linear(call: OpCall) -> OperatorWork:
     """Along each of d axes in turn, w·a + v·b: 2^d - 1 such pairs an output."""
     axes = len(call.output.shape) - 2
     pairs = call.output.numel * (2**axes - 1)
-    return Work(other=OpCounts.of(call.output.number_format, mul=2 * pairs, add=pairs))
+    return OperatorWork(other=OpCounts.of(call.output.number_format, mul=2 * pairs, add=pairs))
 
 
 @rule("aten.upsample_bicubic2d")
-def bicubic(call: OpCall) -> Work:
+def bicubic(call: OpCall) -> OperatorWork:
     """Four rows of four taps, then four taps across them: five sums of four products an output."""
     out = call.output
-    return Work(other=OpCounts.of(out.number_format, mul=20 * out.numel, add=15 * out.numel))
+    return OperatorWork(other=OpCounts.of(out.number_format, mul=20 * out.numel, add=15 * out.numel))
 
 
 @rule("aten._upsample_bilinear2d_aa", "aten._upsample_bicubic2d_aa", "aten._upsample_lanczos2d_aa")
-def antialiased(call: OpCall) -> Work:
+def antialiased(call: OpCall) -> OperatorWork:
     """x: [N, C, H, W], out: [N, C, P, Q]: rows to length Q first, then columns to length P.
 
     Output i of P has the taps within s·support of its centre (i + ½)·s, s = max(H/P, 1) when shrinking.
@@ -34,7 +35,7 @@ def antialiased(call: OpCall) -> Work:
     support = 1 if "bilinear" in call.name else 2 if "bicubic" in call.name else 3
     across, down = _taps(w, q, support), _taps(h, p, support)
     mul = n * c * (h * across + q * down)
-    return Work(other=OpCounts.of(call.output.number_format, mul=mul, add=mul - n * c * q * (h + p)))
+    return OperatorWork(other=OpCounts.of(call.output.number_format, mul=mul, add=mul - n * c * q * (h + p)))
 
 
 def _taps(size: int, out: int, support: int) -> int:
@@ -52,20 +53,18 @@ _BILINEAR, _NEAREST, _BICUBIC = 0, 1, 2
 
 
 @rule("aten.grid_sampler_2d", "aten.grid_sampler_3d", "aten._grid_sampler_2d_cpu_fallback")
-def grid_sample(call: OpCall) -> Work:
-    """x: [N, C, *H], grid: [N, *P, d], out: [N, C, *P]: every place finds its weights once, every channel
-    takes its sum of 2^d products (4 x 4 for bicubic, five sums of four).
+def grid_sample(call: OpCall) -> OperatorWork:
+    """x: [N, C, *H], grid: [N, *P, d], out: [N, C, *P]: weights are computed once for each place of the grid;
+    each channel is a sum of 2^d products there (4 x 4 for bicubic, as five sums of four).
 
-    A coordinate g becomes (g + 1)·H/2 - ½ (align_corners: (g + 1)·(H - 1)/2) and is rounded down; a place
-    needs the remainder and its complement along each axis, and their products. Padding by the border
-    clamps a coordinate, by reflection also takes an absolute value and a remainder.
+    A coordinate g becomes (g + 1)·H/2 - ½ (align_corners: (g + 1)·(H - 1)/2) and is rounded down. The weights
+    of a place are products of the remainder and its complement along each axis. Padding by the border clamps
+    a coordinate; padding by reflection also takes an absolute value and a remainder.
     """
     out, grid = call.output, call.tensor("grid")
     axes = grid.shape[-1]
-    places, mode, padding = grid.numel // axes if axes else 0, call.args.get("interpolation_mode", 0), 0
-    padded = call.args.get("padding_mode", 0)
-    assert isinstance(mode, int) and isinstance(padded, int)
-    padding = padded
+    places = grid.numel // axes if axes else 0
+    mode, padding = call.args.get("interpolation_mode", 0), call.args.get("padding_mode", 0)
     unaligned = 0 if call.args.get("align_corners") else 1
     coordinate = OpCounts.of(grid.number_format, add=1 + unaligned + 1, mul=1)  # the last for rounding
     if padding:
@@ -82,18 +81,18 @@ def grid_sample(call: OpCall) -> Work:
         # Four cubic polynomials along each axis: distances 1+t, t, 1-t, 2-t; 3 products each.
         place += OpCounts.of(number_format, add=axes * (1 + 3 + 2 * 2 + 2 * 3), mul=axes * 12)
         channel = OpCounts.of(number_format, mul=20, add=15)
-    return Work(other=place * places + channel * out.numel)
+    return OperatorWork(other=place * places + channel * out.numel)
 
 
 def _corner_products(axes: int) -> int:
-    """Weights of all corners, built up axis by axis: 4 products in the plane, 4 + 8 in space."""
+    """Products for the weights of all corners, built up axis by axis: 4 in the plane, 4 + 8 in space."""
     return sum(2**axis for axis in range(2, axes + 1))
 
 
 @rule("aten.affine_grid_generator")
-def affine_grid(call: OpCall) -> Work:
+def affine_grid(call: OpCall) -> OperatorWork:
     """θ: [N, d, d+1] times the homogeneous coordinates of every place."""
     theta, out = call.tensor("theta"), call.output
     terms = theta.shape[-1]
     places = math.prod(out.shape[:-1]) * out.shape[-1]
-    return Work(other=OpCounts.of(out.number_format, mul=places * terms, add=places * (terms - 1)))
+    return OperatorWork(other=OpCounts.of(out.number_format, mul=places * terms, add=places * (terms - 1)))

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 
 from addercost.arithmetic import OpCounts
-from addercost.counts.work import Work, rule
+from addercost.counts.registry import rule
+from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall
 
 
@@ -62,17 +63,19 @@ def reflector_counts(m: int, n: int) -> dict[str, int]:
 
 
 def orthogonal_counts(m: int, k: int, columns: int) -> dict[str, int]:
-    """k reflectors of m rows multiplied out into `columns` columns, the last first, zeros left out."""
+    """k reflectors of m rows multiplied out into `columns` columns, the last first; zeros are left out."""
     work = sum((2 * (m - i) - 1) * max(columns - i, 0) for i in range(k))
     return {"mul": work, "add": work}
 
 
-def _times(call: OpCall, name: str, counts: dict[str, int], also: dict[str, int] | None = None) -> Work:
-    """Once for each matrix of the batch, in the matrix's format."""
+def _times(
+    call: OpCall, name: str, counts: dict[str, int], also: dict[str, int] | None = None
+) -> OperatorWork:
+    """`counts` and `also` for each matrix of the batch, in the format of the argument called `name`."""
     x = call.tensor(name)
     batch = math.prod(x.shape[:-2])
     one = OpCounts.of(x.number_format, **counts) + OpCounts.of(x.number_format, **(also or {}))
-    return Work(other=one * batch)
+    return OperatorWork(other=one * batch)
 
 
 def _matrix(call: OpCall) -> tuple[str, int, int]:
@@ -92,21 +95,21 @@ def _columns(call: OpCall, name: str, n: int) -> int:
 
 
 @rule("aten.linalg_cholesky_ex", "aten.cholesky")
-def cholesky(call: OpCall) -> Work:
+def cholesky(call: OpCall) -> OperatorWork:
     name, n, _ = _matrix(call)
     return _times(call, name, cholesky_counts(n))
 
 
 @rule("aten.cholesky_solve", "aten._cholesky_solve_helper")
-def cholesky_solve(call: OpCall) -> Work:
+def cholesky_solve(call: OpCall) -> OperatorWork:
     """B: [n, r], L: [n, n]: forward and back substitution."""
     b, factor = call.tensor("self"), call.tensor("input2" if "input2" in call.args else "A")
     one = OpCounts.of(b.number_format, **triangular_counts(factor.shape[-1], b.shape[-1]))
-    return Work(other=one * 2 * math.prod(call.output.shape[:-2]))
+    return OperatorWork(other=one * 2 * math.prod(call.output.shape[:-2]))
 
 
 @rule("aten.cholesky_inverse")
-def cholesky_inverse(call: OpCall) -> Work:
+def cholesky_inverse(call: OpCall) -> OperatorWork:
     """Both substitutions for every column of the identity."""
     name, n, _ = _matrix(call)
     substitution = triangular_counts(n, n)
@@ -114,24 +117,24 @@ def cholesky_inverse(call: OpCall) -> Work:
 
 
 @rule("aten.linalg_lu_factor_ex", "aten.linalg_lu", "aten._lu_with_info")
-def lu(call: OpCall) -> Work:
+def lu(call: OpCall) -> OperatorWork:
     name, m, n = _matrix(call)
     return _times(call, name, lu_counts(m, n, bool(call.args.get("pivot", True))))
 
 
 @rule("aten.linalg_lu_solve")
-def lu_solve(call: OpCall) -> Work:
+def lu_solve(call: OpCall) -> OperatorWork:
     """Forward substitution by the unit triangle, back substitution by the other."""
     n = call.shape("LU")[-1]
     b = call.tensor("B")
     columns = b.shape[-1] if call.args.get("left", True) else b.shape[-2]
     one = OpCounts.of(b.number_format, **triangular_counts(n, columns, unit=True))
     one += OpCounts.of(b.number_format, **triangular_counts(n, columns))
-    return Work(other=one * math.prod(call.output.shape[:-2]))
+    return OperatorWork(other=one * math.prod(call.output.shape[:-2]))
 
 
 @rule("aten._linalg_solve_ex")
-def solve(call: OpCall) -> Work:
+def solve(call: OpCall) -> OperatorWork:
     """LU, then both substitutions."""
     name, n, _ = _matrix(call)
     columns = _columns(call, "B", n)
@@ -139,34 +142,34 @@ def solve(call: OpCall) -> Work:
     factor = OpCounts.of(x.number_format, **lu_counts(n, n)) * math.prod(x.shape[:-2])
     one = OpCounts.of(x.number_format, **triangular_counts(n, columns, unit=True))
     one += OpCounts.of(x.number_format, **triangular_counts(n, columns))
-    return Work(other=factor + one * (call.output.numel // max(n * columns, 1)))
+    return OperatorWork(other=factor + one * (call.output.numel // max(n * columns, 1)))
 
 
 @rule("aten.linalg_solve_triangular", "aten.triangular_solve")
-def solve_triangular(call: OpCall) -> Work:
+def solve_triangular(call: OpCall) -> OperatorWork:
     """out: […, n, r]: one substitution. From the right, out: […, r, n]."""
     out = call.output
     a = call.tensor("A" if call.name.endswith("triangular_solve") else "self")
     n = a.shape[-1]
     one = triangular_counts(n, 1, bool(call.args.get("unitriangular")))
-    return Work(other=OpCounts.of(out.number_format, **one) * (out.numel // max(n, 1)))
+    return OperatorWork(other=OpCounts.of(out.number_format, **one) * (out.numel // max(n, 1)))
 
 
 @rule("aten.linalg_inv_ex", "aten.inverse")
-def inverse(call: OpCall) -> Work:
+def inverse(call: OpCall) -> OperatorWork:
     name, n, _ = _matrix(call)
     return _times(call, name, inverse_counts(n))
 
 
 @rule("aten._linalg_det")
-def determinant(call: OpCall) -> Work:
+def determinant(call: OpCall) -> OperatorWork:
     """LU and the product of its diagonal."""
     name, n, _ = _matrix(call)
     return _times(call, name, lu_counts(n, n), {"mul": max(n - 1, 0)})
 
 
 @rule("aten._linalg_slogdet")
-def log_determinant(call: OpCall) -> Work:
+def log_determinant(call: OpCall) -> OperatorWork:
     """LU, the signs of its diagonal and the sum of the logarithms of its magnitudes."""
     name, n, _ = _matrix(call)
     also = {"abs": n, "transcendental": n, "compare": n, "mul": max(n - 1, 0), "add": max(n - 1, 0)}
@@ -174,30 +177,30 @@ def log_determinant(call: OpCall) -> Work:
 
 
 @rule("aten.geqrf")
-def householder(call: OpCall) -> Work:
+def householder(call: OpCall) -> OperatorWork:
     name, m, n = _matrix(call)
     return _times(call, name, reflector_counts(m, n))
 
 
 @rule("aten.linalg_householder_product", "aten.orgqr")
-def householder_product(call: OpCall) -> Work:
+def householder_product(call: OpCall) -> OperatorWork:
     """The first n columns of the product of k reflectors."""
     name, m, n = _matrix(call)
     return _times(call, name, orthogonal_counts(m, call.shape("tau")[-1], n))
 
 
 @rule("aten.ormqr")
-def multiply_by_reflectors(call: OpCall) -> Work:
+def multiply_by_reflectors(call: OpCall) -> OperatorWork:
     """k reflectors applied to every column (or row) of `other`."""
     x, other, k = call.tensor("self"), call.tensor("input2"), call.shape("input2")[-1]
     m = x.shape[-2]
     lines = call.tensor("input3").numel // max(m, 1)
     work = sum(2 * (m - i) - 1 for i in range(min(k, x.shape[-1]))) * lines
-    return Work(other=OpCounts.of(other.number_format, mul=work, add=work))
+    return OperatorWork(other=OpCounts.of(other.number_format, mul=work, add=work))
 
 
 @rule("aten.linalg_qr")
-def qr(call: OpCall) -> Work:
+def qr(call: OpCall) -> OperatorWork:
     """Reflectors; and for "reduced" or "complete" their product into min(m, n) or m columns."""
     name, m, n = _matrix(call)
     mode = str(call.args.get("mode", "reduced"))
@@ -212,21 +215,21 @@ def _flops(n: float) -> dict[str, int]:
 
 
 @rule("aten._linalg_eigh")
-def symmetric_eigen(call: OpCall) -> Work:
+def symmetric_eigen(call: OpCall) -> OperatorWork:
     """9·n³ flops with vectors, 4/3·n³ without (section 8.3)."""
     name, n, _ = _matrix(call)
     return _times(call, name, _flops(9 * n**3 if call.args.get("compute_v", True) else 4 * n**3 / 3))
 
 
 @rule("aten.linalg_eig", "aten._linalg_eigvals", "aten.linalg_eigvals")
-def eigen(call: OpCall) -> Work:
+def eigen(call: OpCall) -> OperatorWork:
     """25·n³ flops with vectors, 10·n³ without (section 7.5)."""
     name, n, _ = _matrix(call)
     return _times(call, name, _flops((10 if call.name.endswith("vals") else 25) * n**3))
 
 
 @rule("aten._linalg_svd")
-def singular_values(call: OpCall) -> Work:
+def singular_values(call: OpCall) -> OperatorWork:
     """m ≥ n: 4·m·n² - 4/3·n³ flops for values alone, 14·m·n² + 8·n³ for the thin factors,
     4·m²·n + 8·m·n² + 9·n³ for the full ones (section 8.6, Golub and Reinsch)."""
     name, rows, columns = _matrix(call)
@@ -239,7 +242,7 @@ def singular_values(call: OpCall) -> Work:
 
 
 @rule("aten.linalg_lstsq")
-def least_squares(call: OpCall) -> Work:
+def least_squares(call: OpCall) -> OperatorWork:
     """Householder QR of A (or of its transpose), Qᵀ applied to B, back substitution."""
     name, m, n = _matrix(call)
     high, low = max(m, n), min(m, n)
@@ -251,7 +254,7 @@ def least_squares(call: OpCall) -> Work:
 
 
 @rule("aten.linalg_pinv")
-def pseudo_inverse(call: OpCall) -> Work:
+def pseudo_inverse(call: OpCall) -> OperatorWork:
     """V·(1/s)·Uᵀ from the thin singular value decomposition."""
     name, rows, columns = _matrix(call)
     m, n = max(rows, columns), min(rows, columns)
@@ -260,14 +263,14 @@ def pseudo_inverse(call: OpCall) -> Work:
 
 
 @rule("aten.linalg_matrix_exp")
-def matrix_exponential(call: OpCall) -> Work:
+def matrix_exponential(call: OpCall) -> OperatorWork:
     """Padé of degree 6 without scaling: 6 matrix products and a solve, 2·(6 + 1/3)·n³ flops (section 9.3)."""
     name, n, _ = _matrix(call)
     return _times(call, name, _flops(2 * (6 + 1 / 3) * n**3))
 
 
 @rule("aten.linalg_ldl_factor_ex")
-def ldl(call: OpCall) -> Work:
+def ldl(call: OpCall) -> OperatorWork:
     """A = L·D·Lᵀ with symmetric pivoting: n³/3 flops (section 4.4)."""
     name, n, _ = _matrix(call)
     products = (n**3 - n) // 6
@@ -280,17 +283,17 @@ def ldl(call: OpCall) -> Work:
 
 
 @rule("aten.linalg_ldl_solve")
-def ldl_solve(call: OpCall) -> Work:
+def ldl_solve(call: OpCall) -> OperatorWork:
     """Two substitutions by the unit triangle and n divisions for each right-hand side."""
     n, b = call.shape("LD")[-1], call.tensor("B")
     columns = b.shape[-1]
     one = OpCounts.of(b.number_format, **triangular_counts(n, columns, unit=True)) * 2
     one += OpCounts.of(b.number_format, divide=n * columns)
-    return Work(other=one * math.prod(call.output.shape[:-2]))
+    return OperatorWork(other=one * math.prod(call.output.shape[:-2]))
 
 
 @rule("aten.linalg_cross")
-def cross(call: OpCall) -> Work:
+def cross(call: OpCall) -> OperatorWork:
     """Three differences of two products for every pair of vectors."""
     out = call.output
-    return Work(other=OpCounts.of(out.number_format, mul=2 * out.numel, add=out.numel))
+    return OperatorWork(other=OpCounts.of(out.number_format, mul=2 * out.numel, add=out.numel))

@@ -1,17 +1,18 @@
-"""Losses that torch cannot take apart."""
+"""Losses that torch keeps whole."""
 
 from __future__ import annotations
 
 import math
 
 from addercost.arithmetic import OpCounts
+from addercost.counts.registry import rule
 from addercost.counts.rules.softmax import log_softmax_counts
-from addercost.counts.work import Sites, Work, rule
+from addercost.counts.work import OperatorWork, Sites
 from addercost.trace.record import OpCall, TensorSpec
 
 
 @rule("aten._ctc_loss")
-def ctc_loss(call: OpCall) -> Work:
+def ctc_loss(call: OpCall) -> OperatorWork:
     """log_probs: [T, N, C], targets: [N, S]: the forward recursion over T steps and 2·S + 1 states.
 
     A state sums three others by logarithms: two compares for their maximum, three subtractions, three
@@ -28,14 +29,14 @@ def ctc_loss(call: OpCall) -> Work:
         longest = targets.shape[-1] if len(targets.shape) > 1 else -(-targets.numel // max(batch, 1))
         states = batch * (2 * longest + 1)
     cells = max(steps - 1, 0) * states
-    return Work(other=OpCounts.of(x.number_format, compare=2, add=7, transcendental=4) * cells)
+    return OperatorWork(other=OpCounts.of(x.number_format, compare=2, add=7, transcendental=4) * cells)
 
 
 @rule(
     "torch_nn._linear_cross_entropy_batch_chunked",
     "torch_nn._linear_cross_entropy_batch_chunked_no_reduction",
 )
-def linear_cross_entropy(call: OpCall) -> Work:
+def linear_cross_entropy(call: OpCall) -> OperatorWork:
     """x: [n, k], w: [C, k]: logits, their log-softmax, the negated entry of each target, and the mean."""
     x, w, *_ = call.tensors()
     bias = call.optional_tensor("linear_bias") or call.optional_tensor("bias")
@@ -54,4 +55,4 @@ def linear_cross_entropy(call: OpCall) -> Work:
     other = log_softmax_counts(rows, w.shape[0], number_format) + OpCounts.of(number_format, add=rows)
     if math.prod(call.output.shape) == 1:
         other += OpCounts.of(number_format, add=max(rows - 1, 0), divide=1)
-    return Work((site,), other)
+    return OperatorWork((site,), other)

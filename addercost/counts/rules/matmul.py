@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from addercost.arithmetic import OpCounts
-from addercost.counts.work import Sites, Work, accumulator_of, rule
+from addercost.counts.registry import rule
+from addercost.counts.work import OperatorWork, Sites, accumulator_of
 from addercost.trace.record import OpCall, TensorSpec
 
 
 def product(
     a: TensorSpec, b: TensorSpec, sites: int, outputs: int, biased: int = 0, other: OpCounts | None = None
-) -> Work:
+) -> OperatorWork:
     """`sites` products of elements of a and b summed into `outputs`."""
     weighted = "parameter" in (a.role, b.role) or "derived" in (a.role, b.role)
     activations = b if a.role in ("parameter", "derived") else a
@@ -22,11 +23,11 @@ def product(
         accumulator_format=accumulator_of(a.number_format),
         weighted=weighted,
     )
-    return Work((site,), other or OpCounts())
+    return OperatorWork((site,), other or OpCounts())
 
 
 @rule("aten.mm")
-def mm(call: OpCall) -> Work:
+def mm(call: OpCall) -> OperatorWork:
     """a: [n, k], b: [k, m]: n·m sums of k products."""
     a, b = call.tensor("self"), call.tensor("mat2")
     (n, k), (_, m) = a.shape, b.shape
@@ -34,7 +35,7 @@ def mm(call: OpCall) -> Work:
 
 
 @rule("aten.bmm")
-def bmm(call: OpCall) -> Work:
+def bmm(call: OpCall) -> OperatorWork:
     """a: [B, n, k], b: [B, k, m]: B·n·m sums of k products."""
     a, b = call.tensor("self"), call.tensor("mat2")
     (batch, n, k), (_, _, m) = a.shape, b.shape
@@ -42,7 +43,7 @@ def bmm(call: OpCall) -> Work:
 
 
 @rule("aten.addmm", "aten.addmm_", "aten._addmm_activation")
-def addmm(call: OpCall) -> Work:
+def addmm(call: OpCall) -> OperatorWork:
     """β·c + α·(a: [n, k] · b: [k, m])."""
     a, b = call.tensor("mat1"), call.tensor("mat2")
     (n, k), (_, m) = a.shape, b.shape
@@ -50,7 +51,7 @@ def addmm(call: OpCall) -> Work:
 
 
 @rule("aten.baddbmm", "aten.baddbmm_")
-def baddbmm(call: OpCall) -> Work:
+def baddbmm(call: OpCall) -> OperatorWork:
     """β·c + α·(a: [B, n, k] · b: [B, k, m])."""
     a, b = call.tensor("batch1"), call.tensor("batch2")
     (batch, n, k), (_, _, m) = a.shape, b.shape
@@ -58,7 +59,7 @@ def baddbmm(call: OpCall) -> Work:
 
 
 @rule("aten.addbmm", "aten.addbmm_")
-def addbmm(call: OpCall) -> Work:
+def addbmm(call: OpCall) -> OperatorWork:
     """β·c + α·Σ_B a: [B, n, k] · b: [B, k, m]: n·m sums of B·k products."""
     a, b = call.tensor("batch1"), call.tensor("batch2")
     (batch, n, k), (_, _, m) = a.shape, b.shape
@@ -66,7 +67,7 @@ def addbmm(call: OpCall) -> Work:
 
 
 @rule("aten.addmv", "aten.addmv_")
-def addmv(call: OpCall) -> Work:
+def addmv(call: OpCall) -> OperatorWork:
     """β·c + α·(a: [n, k] · v: [k])."""
     a, v = call.tensor("mat"), call.tensor("vec")
     n, k = a.shape
@@ -74,7 +75,7 @@ def addmv(call: OpCall) -> Work:
 
 
 @rule("aten.mv")
-def mv(call: OpCall) -> Work:
+def mv(call: OpCall) -> OperatorWork:
     """a: [n, k] · v: [k]."""
     a, v = call.tensor("self"), call.tensor("vec")
     n, k = a.shape
@@ -82,7 +83,7 @@ def mv(call: OpCall) -> Work:
 
 
 @rule("aten.dot", "aten.vdot")
-def dot(call: OpCall) -> Work:
+def dot(call: OpCall) -> OperatorWork:
     """a: [k], b: [k]: one sum of k products."""
     a = call.tensor("self")
     b = call.tensor("tensor" if "tensor" in call.args else "other")
@@ -90,14 +91,14 @@ def dot(call: OpCall) -> Work:
 
 
 @rule("aten.addr", "aten.addr_")
-def addr(call: OpCall) -> Work:
+def addr(call: OpCall) -> OperatorWork:
     """β·c + α·(a: [n] ⊗ b: [m]): n·m products, each a sum of one."""
     a, b = call.tensor("vec1"), call.tensor("vec2")
     return _added(call, a, b, a.numel * b.numel, a.numel * b.numel)
 
 
 @rule("aten.linear")
-def linear(call: OpCall) -> Work:
+def linear(call: OpCall) -> OperatorWork:
     """x: […, k], w: [m, k], out: […, m]: where a tracer keeps it whole."""
     x, w, out = call.tensor("input"), call.tensor("weight"), call.output
     biased = out.numel if call.optional_tensor("bias") else 0
@@ -105,13 +106,13 @@ def linear(call: OpCall) -> Work:
 
 
 @rule("aten.matmul")
-def matmul(call: OpCall) -> Work:
+def matmul(call: OpCall) -> OperatorWork:
     """a: […, n, k], b: […, k, m], out: […, n, m], where a tracer keeps it whole. A vector has no n or m."""
     a, b, out = call.tensor("self"), call.tensor("other"), call.output
     return product(a, b, out.numel * a.shape[-1], out.numel)
 
 
-def _added(call: OpCall, a: TensorSpec, b: TensorSpec, sites: int, outputs: int) -> Work:
+def _added(call: OpCall, a: TensorSpec, b: TensorSpec, sites: int, outputs: int) -> OperatorWork:
     beta, alpha = call.args.get("beta", 1), call.args.get("alpha", 1)
     scalings = (beta not in (0, 1)) + (alpha != 1)
     scaled = OpCounts.of(accumulator_of(a.number_format), mul=scalings * outputs)

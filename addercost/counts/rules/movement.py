@@ -1,11 +1,13 @@
-"""Operators that compute nothing: they move, select, copy or make data. Their zero is explicit.
+"""Operators that compute nothing: they move, select, copy or make data.
 
-Views are recognised by their schema and need no row here.
+Each is listed here, so that an operator counts 0 by decision and never by oversight. Views are recognised by
+their schema and need no entry.
 """
 
 from __future__ import annotations
 
-from addercost.counts.work import Work, rule
+from addercost.counts.registry import rule
+from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall
 
 MOVEMENT = (
@@ -44,5 +46,5 @@ MOVEMENT = (
 
 
 @rule(*(f"aten.{name}" for name in MOVEMENT), "prim.device")
-def nothing(call: OpCall) -> Work:
-    return Work()
+def nothing(call: OpCall) -> OperatorWork:
+    return OperatorWork()

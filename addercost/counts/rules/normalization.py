@@ -1,12 +1,28 @@
-"""Batch, layer, group and RMS normalisation."""
+"""Batch, layer, group, instance and RMS normalisation."""
 
 from __future__ import annotations
 
 import math
 
 from addercost.arithmetic import OpCounts
-from addercost.counts.work import Work, rule
+from addercost.counts.registry import rule
+from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall, TensorSpec
+
+BATCH_NORMS = (
+    "aten.native_batch_norm",
+    "aten._native_batch_norm_legit",
+    "aten._native_batch_norm_legit_no_training",
+    "aten._batch_norm_with_update",
+    "aten._batch_norm_no_update",
+    "aten.cudnn_batch_norm",
+    "aten.miopen_batch_norm",
+    "aten.batch_norm",
+    "aten.sync_batch_norm",
+)
+LAYER_NORMS = ("aten.native_layer_norm", "aten.layer_norm")
+GROUP_NORMS = ("aten.native_group_norm", "aten.group_norm")
+INSTANCE_NORMS = ("aten.instance_norm",)
 
 
 def moments_counts(rows: int, n: int, number_format: str) -> OpCounts:
@@ -21,16 +37,8 @@ def _inverse_deviation(rows: int, number_format: str) -> OpCounts:
     return OpCounts.of(number_format, add=rows, sqrt=rows, divide=rows)
 
 
-@rule(
-    "aten.native_batch_norm",
-    "aten._native_batch_norm_legit",
-    "aten._native_batch_norm_legit_no_training",
-    "aten._batch_norm_with_update",
-    "aten._batch_norm_no_update",
-    "aten.cudnn_batch_norm",
-    "aten.miopen_batch_norm",
-)
-def batch_norm(call: OpCall) -> Work:
+@rule(*BATCH_NORMS)
+def batch_norm(call: OpCall) -> OperatorWork:
     """x: [N, C, …]. With running statistics x·a + b, where a channel's a = γ / √(var + ε) and b = β - mean·a.
 
     Training first finds each channel's moments over the other elements, and moves the running ones:
@@ -51,7 +59,7 @@ def batch_norm(call: OpCall) -> Work:
         counts += moments_counts(channels, x.numel // max(channels, 1), number_format)
         if call.optional_tensor("running_mean"):
             counts += OpCounts.of(number_format, mul=4 * channels, add=2 * channels)
-    return Work(other=counts)
+    return OperatorWork(other=counts)
 
 
 def _trains(call: OpCall) -> bool:
@@ -60,11 +68,13 @@ def _trains(call: OpCall) -> bool:
     return bool(call.args.get("training", True))
 
 
-def rows_normalized(x: TensorSpec, rows: int, scale: TensorSpec | None, shift: TensorSpec | None) -> Work:
+def rows_normalized(
+    x: TensorSpec, rows: int, scale: TensorSpec | None, shift: TensorSpec | None
+) -> OperatorWork:
     """(x - mean)·r over `rows` equal rows, then γ and β element by element."""
     n = x.numel // max(rows, 1)
     number_format = x.number_format
-    return Work(
+    return OperatorWork(
         other=moments_counts(rows, n, number_format)
         + _inverse_deviation(rows, number_format)
         + OpCounts.of(
@@ -75,8 +85,8 @@ def rows_normalized(x: TensorSpec, rows: int, scale: TensorSpec | None, shift: T
     )
 
 
-@rule("aten.native_layer_norm", "aten.layer_norm")
-def layer_norm(call: OpCall) -> Work:
+@rule(*LAYER_NORMS)
+def layer_norm(call: OpCall) -> OperatorWork:
     """x: [rows…, *normalized_shape]. The difference from the mean is computed once, with the variance."""
     x, normalized = call.tensor("input"), call.args["normalized_shape"]
     assert isinstance(normalized, tuple)
@@ -86,8 +96,8 @@ def layer_norm(call: OpCall) -> Work:
     )
 
 
-@rule("aten.native_group_norm", "aten.group_norm")
-def group_norm(call: OpCall) -> Work:
+@rule(*GROUP_NORMS)
+def group_norm(call: OpCall) -> OperatorWork:
     """x: [N, C, …] in G groups: N·G rows."""
     x = call.tensor("input")
     groups = call.args.get("group", call.args.get("num_groups"))
@@ -96,17 +106,25 @@ def group_norm(call: OpCall) -> Work:
     return rows_normalized(x, rows, call.optional_tensor("weight"), call.optional_tensor("bias"))
 
 
+@rule(*INSTANCE_NORMS)
+def instance_norm(call: OpCall) -> OperatorWork:
+    """x: [N, C, …]: N·C rows."""
+    x = call.tensor("input")
+    rows = x.shape[0] * x.shape[1]
+    return rows_normalized(x, rows, call.optional_tensor("weight"), call.optional_tensor("bias"))
+
+
 @rule("aten._fused_rms_norm", "aten.rms_norm")
-def rms_norm(call: OpCall) -> Work:
+def rms_norm(call: OpCall) -> OperatorWork:
     """x·r·γ, r = 1 / √(mean(x²) + ε): n squares, their sum, a division; n products, n more with γ."""
     x, normalized = call.tensor("input"), call.args["normalized_shape"]
     assert isinstance(normalized, tuple)
     n = math.prod(size for size in normalized if isinstance(size, int))
     rows = x.numel // max(n, 1)
     if n == 0:
-        return Work()
+        return OperatorWork()
     scaled = 2 if call.optional_tensor("weight") else 1
-    return Work(
+    return OperatorWork(
         other=OpCounts.of(x.number_format, mul=x.numel * (1 + scaled), add=rows * (n - 1), divide=rows)
         + _inverse_deviation(rows, x.number_format)
     )

@@ -7,7 +7,8 @@ Sources: Knuth, The Art of Computer Programming 3, sections 5.2.4 (merge sort) a
 from __future__ import annotations
 
 from addercost.arithmetic import OpCounts
-from addercost.counts.work import Work, rule
+from addercost.counts.registry import rule
+from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall
 
 
@@ -35,18 +36,18 @@ def _rows(call: OpCall) -> tuple[int, int]:
     return (x.numel // n if n else 0), n
 
 
-def _compares(call: OpCall, n: int) -> Work:
-    return Work(other=OpCounts.of(call.tensor("self").number_format, compare=n))
+def _compares(call: OpCall, n: int) -> OperatorWork:
+    return OperatorWork(other=OpCounts.of(call.tensor("self").number_format, compare=n))
 
 
 @rule("aten.sort", "aten.argsort", "aten.msort")
-def sort(call: OpCall) -> Work:
+def sort(call: OpCall) -> OperatorWork:
     rows, n = _rows(call)
     return _compares(call, rows * merge_sort_compares(n))
 
 
 @rule("aten.topk")
-def topk(call: OpCall) -> Work:
+def topk(call: OpCall) -> OperatorWork:
     rows, n = _rows(call)
     k = call.args["k"]
     assert isinstance(k, int)
@@ -54,7 +55,7 @@ def topk(call: OpCall) -> Work:
 
 
 @rule("aten.kthvalue")
-def kth_value(call: OpCall) -> Work:
+def kth_value(call: OpCall) -> OperatorWork:
     """The k smallest, or the n + 1 - k largest, whichever are fewer."""
     rows, n = _rows(call)
     k = call.args["k"]
@@ -63,44 +64,44 @@ def kth_value(call: OpCall) -> Work:
 
 
 @rule("aten.median", "aten.nanmedian")
-def median(call: OpCall) -> Work:
+def median(call: OpCall) -> OperatorWork:
     rows, n = _rows(call)
     return _compares(call, rows * selection_compares(n, (n + 1) // 2))
 
 
 @rule("aten.mode", "aten._unique2", "aten.unique_dim", "aten._unique")
-def runs(call: OpCall) -> Work:
+def runs(call: OpCall) -> OperatorWork:
     """Sorted, then every neighbour compared."""
     rows, n = _rows(call)
     return _compares(call, rows * (merge_sort_compares(n) + max(n - 1, 0)))
 
 
 @rule("aten.unique_consecutive", "aten.unique_dim_consecutive")
-def neighbours(call: OpCall) -> Work:
+def neighbours(call: OpCall) -> OperatorWork:
     return _compares(call, max(call.tensor("self").numel - 1, 0))
 
 
 @rule("aten.searchsorted", "aten.bucketize")
-def binary_search(call: OpCall) -> Work:
+def binary_search(call: OpCall) -> OperatorWork:
     """⌈lg(n + 1)⌉ compares for each value's place among n."""
     edges = call.tensor("sorted_sequence" if "sorted_sequence" in call.args else "boundaries")
     n = edges.shape[-1] if edges.shape else 1
-    return Work(other=OpCounts.of(edges.number_format, compare=call.output.numel * n.bit_length()))
+    return OperatorWork(other=OpCounts.of(edges.number_format, compare=call.output.numel * n.bit_length()))
 
 
 @rule("aten.cummax", "aten.cummin", "aten._cummax_helper", "aten._cummin_helper")
-def running_extremum(call: OpCall) -> Work:
+def running_extremum(call: OpCall) -> OperatorWork:
     rows, n = _rows(call)
     return _compares(call, rows * max(n - 1, 0))
 
 
 @rule("aten.isin")
-def membership(call: OpCall) -> Work:
+def membership(call: OpCall) -> OperatorWork:
     """The test elements sorted, then each element searched for among them."""
     for_each, among = call.optional_tensor("elements"), call.optional_tensor("test_elements")
     tests = among.numel if among else 1
     n = for_each.numel if for_each else 1
     number_format = (for_each or among or call.output).number_format
-    return Work(
+    return OperatorWork(
         other=OpCounts.of(number_format, compare=merge_sort_compares(tests) + n * (tests.bit_length() + 1))
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from addercost.arithmetic import OpCounts
-from addercost.counts.work import Work, rule
+from addercost.counts.registry import rule
+from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall
 
 
@@ -33,30 +34,32 @@ def window_size(call: OpCall) -> int:
     "aten.fractional_max_pool2d",
     "aten.fractional_max_pool3d",
 )
-def max_pool(call: OpCall) -> Work:
+def max_pool(call: OpCall) -> OperatorWork:
     """out windows of k, padding included: k - 1 compares each."""
     out = call.output
-    return Work(other=OpCounts.of(out.number_format, compare=out.numel * max(window_size(call) - 1, 0)))
+    return OperatorWork(
+        other=OpCounts.of(out.number_format, compare=out.numel * max(window_size(call) - 1, 0))
+    )
 
 
 @rule("aten.avg_pool1d", "aten.avg_pool2d", "aten.avg_pool3d")
-def avg_pool(call: OpCall) -> Work:
+def avg_pool(call: OpCall) -> OperatorWork:
     """out windows of k, padding included: k - 1 additions and a division each."""
     out = call.output
     k = window_size(call)
-    return Work(other=OpCounts.of(out.number_format, add=out.numel * max(k - 1, 0), divide=out.numel))
+    return OperatorWork(other=OpCounts.of(out.number_format, add=out.numel * max(k - 1, 0), divide=out.numel))
 
 
 @rule("aten._adaptive_avg_pool2d", "aten._adaptive_avg_pool3d", "aten.adaptive_avg_pool1d")
-def adaptive_avg_pool(call: OpCall) -> Work:
+def adaptive_avg_pool(call: OpCall) -> OperatorWork:
     windows, elements = call.output.numel, _elements(call)
-    return Work(other=OpCounts.of(call.output.number_format, add=elements - windows, divide=windows))
+    return OperatorWork(other=OpCounts.of(call.output.number_format, add=elements - windows, divide=windows))
 
 
 @rule("aten.adaptive_max_pool2d", "aten.adaptive_max_pool3d", "aten.adaptive_max_pool1d")
-def adaptive_max_pool(call: OpCall) -> Work:
+def adaptive_max_pool(call: OpCall) -> OperatorWork:
     elements = _elements(call)
-    return Work(other=OpCounts.of(call.output.number_format, compare=elements - call.output.numel))
+    return OperatorWork(other=OpCounts.of(call.output.number_format, compare=elements - call.output.numel))
 
 
 def _elements(call: OpCall) -> int:

@@ -1,12 +1,13 @@
-"""Products of narrow numbers: the width of the operands is kept, sums are wider."""
+"""Products of narrow numbers: they count in the format of their operands, sums in a wider one."""
 
 from __future__ import annotations
 
 import math
 
 from addercost.arithmetic import OpCounts
+from addercost.counts.registry import rule
 from addercost.counts.rules.elementwise import per_element
-from addercost.counts.work import Sites, Work, accumulator_of, rule
+from addercost.counts.work import OperatorWork, Sites, accumulator_of
 from addercost.trace.record import OpCall, TensorSpec
 
 
@@ -18,7 +19,7 @@ def _product(
     biased: int = 0,
     rescaled: int = 0,
     weighted: bool = True,
-) -> Work:
+) -> OperatorWork:
     """`sites` products in `number_format`; `rescaled` results brought back by a factor in fp32."""
     site = Sites(
         count=sites,
@@ -29,18 +30,18 @@ def _product(
         accumulator_format=accumulator_of(number_format),
         weighted=weighted,
     )
-    return Work((site,), OpCounts.of("fp32", mul=rescaled))
+    return OperatorWork((site,), OpCounts.of("fp32", mul=rescaled))
 
 
 @rule("aten._int_mm")
-def integer_mm(call: OpCall) -> Work:
+def integer_mm(call: OpCall) -> OperatorWork:
     """a: [n, k] int8, b: [k, m] int8, out: [n, m] int32."""
     a, out = call.tensor("self"), call.output
     return _product(a, a.number_format, out.numel * a.shape[-1], out.numel)
 
 
 @rule("aten._scaled_mm", "aten._scaled_mm_v2")
-def scaled_mm(call: OpCall) -> Work:
+def scaled_mm(call: OpCall) -> OperatorWork:
     """a: [n, k] float8, b: [k, m] float8: sums in fp32, each times both scales, and the bias."""
     a, out = call.tensor("self"), call.output
     biased = out.numel if call.optional_tensor("bias") else 0
@@ -48,7 +49,7 @@ def scaled_mm(call: OpCall) -> Work:
 
 
 @rule("aten._grouped_mm")
-def grouped_mm(call: OpCall) -> Work:
+def grouped_mm(call: OpCall) -> OperatorWork:
     """Groups of rows of a: [n, k], each by its own [k, m]; or groups of columns of a, out: [G, n, m]."""
     a, b, out = call.tensor("self"), call.tensor("mat2"), call.output
     joined = len(a.shape) == 2 and len(b.shape) == 2
@@ -57,30 +58,30 @@ def grouped_mm(call: OpCall) -> Work:
 
 
 @rule("aten._weight_int8pack_mm")
-def int8_weights_mm(call: OpCall) -> Work:
-    """x: [n, k] floating, w: [m, k] int8 brought to x's format for nothing, a scale for each output."""
+def int8_weights_mm(call: OpCall) -> OperatorWork:
+    """x: [n, k] floating, w: [m, k] int8 converted to x's format (no operation), a scale for each output."""
     x, out = call.tensor("self"), call.output
     return _product(x, x.number_format, out.numel * x.shape[-1], out.numel, 0, out.numel)
 
 
 @rule("aten._weight_int4pack_mm", "aten._weight_int4pack_mm_for_cpu")
-def int4_weights_mm(call: OpCall) -> Work:
+def int4_weights_mm(call: OpCall) -> OperatorWork:
     """x: [n, k] floating, k·m weights of 4 bits, each w·scale + zero once before the product."""
     x, out = call.tensor("self"), call.output
     weights = x.shape[-1] * out.shape[-1]
     work = _product(x, x.number_format, out.numel * x.shape[-1], out.numel)
-    return Work(work.sites, work.other + OpCounts.of(x.number_format, mul=weights, add=weights))
+    return OperatorWork(work.sites, work.other + OpCounts.of(x.number_format, mul=weights, add=weights))
 
 
 @rule("aten._dyn_quant_matmul_4bit")
-def int4_dynamic_mm(call: OpCall) -> Work:
+def int4_dynamic_mm(call: OpCall) -> OperatorWork:
     """x: [n, k] rounded to int8 at run time, weights of 4 bits, a scale for each output and block."""
     x, out = call.tensor("inp"), call.output
     k, block = x.shape[-1], call.args["block_size"]
     assert isinstance(block, int)
     blocks = -(-k // block) if block else 1
     work = _product(x, "int8", out.numel * k, out.numel, 0, out.numel * blocks)
-    return Work(work.sites, work.other + _quantizing(x))
+    return OperatorWork(work.sites, work.other + _quantizing(x))
 
 
 def _quantizing(x: TensorSpec) -> OpCounts:
@@ -107,14 +108,14 @@ def _packed_weight(call: OpCall) -> TensorSpec:
     "quantized.linear_dynamic",
     "quantized.linear_relu_dynamic",
 )
-def quantized_linear(call: OpCall) -> Work:
+def quantized_linear(call: OpCall) -> OperatorWork:
     """x: […, k], w: [m, k] int8: sums in int32, a bias, one factor and rounding an output."""
     x, w, out = call.tensor("X"), _packed_weight(call), call.output
     work = _product(x, w.number_format, out.numel * w.shape[-1], out.numel, out.numel, out.numel)
     other = work.other + OpCounts.of("fp32", add=out.numel)
     if "relu" in call.name:
         other += OpCounts.of("int32", compare=out.numel)
-    return Work(work.sites, other + (_quantizing(x) if "dynamic" in call.name else OpCounts()))
+    return OperatorWork(work.sites, other + (_quantizing(x) if "dynamic" in call.name else OpCounts()))
 
 
 @rule(
@@ -124,7 +125,7 @@ def quantized_linear(call: OpCall) -> Work:
         for suffix in ("", "_relu", "_add", "_add_relu", "_dynamic")
     )
 )
-def quantized_convolution(call: OpCall) -> Work:
+def quantized_convolution(call: OpCall) -> OperatorWork:
     """w: [K, C/G, *R] int8, out: [N, K, *P]: as convolution, with the rescaling of a linear layer."""
     x, w, out = next(call.tensors()), _packed_weight(call), call.output
     work = _product(x, w.number_format, out.numel * math.prod(w.shape[1:]), out.numel, out.numel, out.numel)
@@ -133,7 +134,7 @@ def quantized_convolution(call: OpCall) -> Work:
         other += OpCounts.of("int32", add=out.numel)
     if "relu" in call.name:
         other += OpCounts.of("int32", compare=out.numel)
-    return Work(work.sites, other)
+    return OperatorWork(work.sites, other)
 
 
 @rule(
@@ -143,9 +144,9 @@ def quantized_convolution(call: OpCall) -> Work:
     "quantized_decomposed.quantize_per_tensor",
     "quantized_decomposed.quantize_per_channel",
 )
-def quantize(call: OpCall) -> Work:
+def quantize(call: OpCall) -> OperatorWork:
     x = next(call.tensors())
-    return Work(other=_quantizing(x))
+    return OperatorWork(other=_quantizing(x))
 
 
 @rule(
@@ -153,9 +154,9 @@ def quantize(call: OpCall) -> Work:
     "quantized_decomposed.dequantize_per_tensor",
     "quantized_decomposed.dequantize_per_channel",
 )
-def dequantize(call: OpCall) -> Work:
+def dequantize(call: OpCall) -> OperatorWork:
     """(q - zero)·scale."""
-    return Work(other=OpCounts.of(call.output.number_format, add=1, mul=1) * call.output.numel)
+    return OperatorWork(other=OpCounts.of(call.output.number_format, add=1, mul=1) * call.output.numel)
 
 
 @rule(
@@ -165,15 +166,15 @@ def dequantize(call: OpCall) -> Work:
     "aten.fake_quantize_per_channel_affine",
     "aten.fake_quantize_per_channel_affine_cachemask",
 )
-def fake_quantize(call: OpCall) -> Work:
-    """There and back."""
+def fake_quantize(call: OpCall) -> OperatorWork:
+    """Quantised and dequantised again: x/scale + zero rounded and kept within the range; (q - zero)·scale."""
     return per_element(call, {"mul": 2, "add": 3, "compare": 2})
 
 
 @rule("quantized.add", "quantized.add_relu", "quantized.mul", "quantized.mul_relu")
-def quantized_elementwise(call: OpCall) -> Work:
+def quantized_elementwise(call: OpCall) -> OperatorWork:
     """Both operands brought to fp32, joined, and the result rounded."""
     n = call.output.numel
     join = OpCounts.of("fp32", **({"add": 1} if ".add" in call.name else {"mul": 1}))
     rounding = OpCounts.of("fp32", mul=1 + 2, add=2 + 2, compare=2 + ("relu" in call.name))
-    return Work(other=(join + rounding) * n)
+    return OperatorWork(other=(join + rounding) * n)

@@ -8,19 +8,20 @@ Source: Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011.
 from __future__ import annotations
 
 from addercost.arithmetic import OpCounts
+from addercost.counts.registry import rule
 from addercost.counts.rules.ordering import selection_compares
-from addercost.counts.work import Work, rule
+from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall
 
 
 def philox_counts(numbers: int) -> OpCounts:
-    """Blocks of four; what is left of the last block is thrown away."""
+    """Numbers come in blocks of four; the rest of the last block is not used."""
     blocks = -(-numbers // 4)
     return OpCounts.of("uint32", mul=20 * blocks, logic=40 * blocks, add=18 * blocks)
 
 
 def uniform_counts(n: int, number_format: str) -> OpCounts:
-    """bits·2^-32, in [0, 1)."""
+    """n numbers bits·2^-32, in [0, 1)."""
     return philox_counts(n) + OpCounts.of(number_format, mul=n)
 
 
@@ -32,88 +33,88 @@ def normal_counts(n: int, number_format: str) -> OpCounts:
     )
 
 
-def _of_output(call: OpCall, **further: int) -> Work:
+def _of_output(call: OpCall, **further: int) -> OperatorWork:
     """A uniform number for every element of the output, and `further` operations with it."""
     out = call.output
-    return Work(
+    return OperatorWork(
         other=uniform_counts(out.numel, out.number_format)
         + OpCounts.of(out.number_format, **further) * out.numel
     )
 
 
 @rule("aten.rand", "aten.rand_like")
-def rand(call: OpCall) -> Work:
+def rand(call: OpCall) -> OperatorWork:
     return _of_output(call)
 
 
 @rule("aten.uniform", "aten.uniform_", "aten.randint", "aten.randint_like", "aten.random_", "aten.random")
-def between(call: OpCall) -> Work:
+def between(call: OpCall) -> OperatorWork:
     """low + (high - low)·u."""
     return _of_output(call, mul=1, add=1)
 
 
 @rule("aten.randn", "aten.randn_like")
-def randn(call: OpCall) -> Work:
-    return Work(other=normal_counts(call.output.numel, call.output.number_format))
+def randn(call: OpCall) -> OperatorWork:
+    return OperatorWork(other=normal_counts(call.output.numel, call.output.number_format))
 
 
 @rule("aten.normal", "aten.normal_", "aten.normal_functional")
-def normal(call: OpCall) -> Work:
+def normal(call: OpCall) -> OperatorWork:
     """mean + std·z."""
     out = call.output
-    return Work(
+    return OperatorWork(
         other=normal_counts(out.numel, out.number_format)
         + OpCounts.of(out.number_format, mul=out.numel, add=out.numel)
     )
 
 
 @rule("aten.log_normal_", "aten.log_normal")
-def log_normal(call: OpCall) -> Work:
+def log_normal(call: OpCall) -> OperatorWork:
     out = call.output
-    return Work(other=normal(call).other + OpCounts.of(out.number_format, transcendental=out.numel))
+    return OperatorWork(other=normal(call).other + OpCounts.of(out.number_format, transcendental=out.numel))
 
 
 @rule("aten.bernoulli", "aten.bernoulli_")
-def bernoulli(call: OpCall) -> Work:
+def bernoulli(call: OpCall) -> OperatorWork:
     """u < p."""
     return _of_output(call, compare=1)
 
 
 @rule("aten.exponential_", "aten.exponential")
-def exponential(call: OpCall) -> Work:
+def exponential(call: OpCall) -> OperatorWork:
     """-log(u)/λ."""
     return _of_output(call, transcendental=1, add=1, divide=1)
 
 
 @rule("aten.geometric_", "aten.geometric")
-def geometric(call: OpCall) -> Work:
-    """⌈log(u)/log(1 - p)⌉: the divisor is known beforehand, rounding is an addition."""
+def geometric(call: OpCall) -> OperatorWork:
+    """⌈log(u)/log(1 - p)⌉: the divisor is computed once for all and not counted; rounding is an addition."""
     return _of_output(call, transcendental=1, divide=1, add=1)
 
 
 @rule("aten.cauchy_", "aten.cauchy")
-def cauchy(call: OpCall) -> Work:
+def cauchy(call: OpCall) -> OperatorWork:
     """median + σ·tan(π·(u - ½))."""
     return _of_output(call, transcendental=1, mul=2, add=2)
 
 
 @rule("aten.native_dropout")
-def dropout(call: OpCall) -> Work:
+def dropout(call: OpCall) -> OperatorWork:
     """x·mask·1/(1 - p), the mask from u < 1 - p; nothing outside training."""
     if call.args.get("train") is False:
-        return Work()
+        return OperatorWork()
     return _of_output(call, compare=1, mul=2)
 
 
 @rule("aten.randperm")
-def permutation(call: OpCall) -> Work:
+def permutation(call: OpCall) -> OperatorWork:
     """A swap with a random place for every element but the first."""
     out = call.output
-    return Work(other=uniform_counts(max(out.numel - 1, 0), "fp32"))
+    return OperatorWork(other=uniform_counts(max(out.numel - 1, 0), "fp32"))
 
 
 @rule("aten.multinomial")
-def multinomial(call: OpCall) -> Work:
+def multinomial(call: OpCall) -> OperatorWork:
     """Rows of n weights: with replacement their running sums and a binary search for each sample; without,
     the largest of w/-log(u) (Efraimidis and Spirakis, 2006)."""
     x, samples = call.tensor("self"), call.args["num_samples"]
@@ -123,20 +124,20 @@ def multinomial(call: OpCall) -> Work:
     number_format = x.number_format
     if call.args.get("replacement"):
         drawn = rows * samples
-        return Work(
+        return OperatorWork(
             other=uniform_counts(drawn, number_format)
             + OpCounts.of(number_format, add=rows * (n - 1), mul=drawn, compare=drawn * n.bit_length())
         )
     keys = OpCounts.of(number_format, transcendental=1, add=1, divide=1) * x.numel
     chosen = OpCounts.of(number_format, compare=rows * selection_compares(n, samples))
-    return Work(other=uniform_counts(x.numel, number_format) + keys + chosen)
+    return OperatorWork(other=uniform_counts(x.numel, number_format) + keys + chosen)
 
 
 @rule("aten.rrelu_with_noise", "aten.rrelu_with_noise_", "aten.rrelu_with_noise_functional")
-def random_leaky_relu(call: OpCall) -> Work:
+def random_leaky_relu(call: OpCall) -> OperatorWork:
     """A slope for every element, random in training."""
     out = call.output
     element = OpCounts.of(out.number_format, compare=1, mul=1) * out.numel
     if not call.args.get("training"):
-        return Work(other=element)
-    return Work(other=_of_output(call, mul=1, add=1).other + element)
+        return OperatorWork(other=element)
+    return OperatorWork(other=_of_output(call, mul=1, add=1).other + element)

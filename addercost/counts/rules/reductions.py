@@ -3,93 +3,94 @@
 from __future__ import annotations
 
 from addercost.arithmetic import OpCounts
-from addercost.counts.work import Work, rule
+from addercost.counts.registry import rule
+from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall
 
 
 def _joins(call: OpCall) -> tuple[int, int, str]:
-    """(inputs, results, number format) of a reduction. An empty one joins nothing."""
+    """(inputs, results, number format) of a reduction. Of an empty one no result is counted."""
     x = call.tensor("self")
     results = call.output.numel if x.numel else 0
     return x.numel, results, x.number_format
 
 
 def sum_counts(n: int, results: int, number_format: str) -> OpCounts:
-    """n numbers summed into `results`."""
+    """Additions that sum n numbers into `results` numbers."""
     return OpCounts.of(number_format, add=n - results)
 
 
 @rule("aten.sum", "aten.nansum")
-def total(call: OpCall) -> Work:
-    return Work(other=sum_counts(*_joins(call)))
+def total(call: OpCall) -> OperatorWork:
+    return OperatorWork(other=sum_counts(*_joins(call)))
 
 
 @rule("aten.trace")
-def trace(call: OpCall) -> Work:
+def trace(call: OpCall) -> OperatorWork:
     """x: [n, m]: the min(n, m) elements of the diagonal."""
     x = call.tensor("self")
-    return Work(other=OpCounts.of(x.number_format, add=max(min(x.shape) - 1, 0)))
+    return OperatorWork(other=OpCounts.of(x.number_format, add=max(min(x.shape) - 1, 0)))
 
 
 @rule("aten.mean")
-def mean(call: OpCall) -> Work:
+def mean(call: OpCall) -> OperatorWork:
     """A sum and a division."""
     n, results, number_format = _joins(call)
-    return Work(other=OpCounts.of(number_format, add=n - results, divide=results))
+    return OperatorWork(other=OpCounts.of(number_format, add=n - results, divide=results))
 
 
 @rule("aten.prod")
-def product(call: OpCall) -> Work:
+def product(call: OpCall) -> OperatorWork:
     n, results, number_format = _joins(call)
-    return Work(other=OpCounts.of(number_format, mul=n - results))
+    return OperatorWork(other=OpCounts.of(number_format, mul=n - results))
 
 
 @rule("aten.amax", "aten.amin", "aten.max", "aten.min", "aten.argmax", "aten.argmin")
-def extremum(call: OpCall) -> Work:
+def extremum(call: OpCall) -> OperatorWork:
     """n - 1 compares a result. With a second tensor `max` is element-wise: one compare an element."""
     if call.optional_tensor("other"):
-        return Work(other=OpCounts.of(call.tensor("self").number_format, compare=call.output.numel))
+        return OperatorWork(other=OpCounts.of(call.tensor("self").number_format, compare=call.output.numel))
     n, results, number_format = _joins(call)
-    return Work(other=OpCounts.of(number_format, compare=n - results))
+    return OperatorWork(other=OpCounts.of(number_format, compare=n - results))
 
 
 @rule("aten.aminmax")
-def both_extrema(call: OpCall) -> Work:
+def both_extrema(call: OpCall) -> OperatorWork:
     n, results, number_format = _joins(call)
-    return Work(other=OpCounts.of(number_format, compare=2 * (n - results)))
+    return OperatorWork(other=OpCounts.of(number_format, compare=2 * (n - results)))
 
 
 @rule("aten.hash_tensor")
-def hashed(call: OpCall) -> Work:
+def hashed(call: OpCall) -> OperatorWork:
     """The exclusive or of all bit patterns."""
     n, results, _ = _joins(call)
-    return Work(other=OpCounts.of("uint64", logic=max(n - results, 0)))
+    return OperatorWork(other=OpCounts.of("uint64", logic=max(n - results, 0)))
 
 
 @rule("aten.all", "aten.any")
-def truth(call: OpCall) -> Work:
+def truth(call: OpCall) -> OperatorWork:
     n, results, number_format = _joins(call)
-    return Work(other=OpCounts.of(number_format, logic=n - results))
+    return OperatorWork(other=OpCounts.of(number_format, logic=n - results))
 
 
 @rule("aten.var", "aten.std", "aten.var_mean", "aten.std_mean")
-def variance(call: OpCall) -> Work:
+def variance(call: OpCall) -> OperatorWork:
     """A mean; n differences, n squares, their n - 1 additions and a division; for std a root."""
     n, results, number_format = _joins(call)
     roots = results if "std" in call.name else 0
-    return Work(
+    return OperatorWork(
         other=OpCounts.of(number_format, add=3 * n - 2 * results, mul=n, divide=2 * results, sqrt=roots)
     )
 
 
 @rule("aten.cumsum", "aten.cumsum_")
-def running_sum(call: OpCall) -> Work:
-    return Work(other=OpCounts.of(call.tensor("self").number_format, add=_running_joins(call)))
+def running_sum(call: OpCall) -> OperatorWork:
+    return OperatorWork(other=OpCounts.of(call.tensor("self").number_format, add=_running_joins(call)))
 
 
 @rule("aten.cumprod", "aten.cumprod_")
-def running_product(call: OpCall) -> Work:
-    return Work(other=OpCounts.of(call.tensor("self").number_format, mul=_running_joins(call)))
+def running_product(call: OpCall) -> OperatorWork:
+    return OperatorWork(other=OpCounts.of(call.tensor("self").number_format, mul=_running_joins(call)))
 
 
 def _running_joins(call: OpCall) -> int:
@@ -101,10 +102,10 @@ def _running_joins(call: OpCall) -> int:
 
 
 @rule("aten.logsumexp")
-def logsumexp(call: OpCall) -> Work:
+def logsumexp(call: OpCall) -> OperatorWork:
     """Maximum (n - 1 compares), subtract it, exp, sum (n - 1), log, add it back."""
     n, results, number_format = _joins(call)
-    return Work(
+    return OperatorWork(
         other=OpCounts.of(
             number_format, compare=n - results, add=n + (n - results) + results, transcendental=n + results
         )
@@ -112,10 +113,10 @@ def logsumexp(call: OpCall) -> Work:
 
 
 @rule("aten.logcumsumexp", "aten._logcumsumexp")
-def running_logsumexp(call: OpCall) -> Work:
+def running_logsumexp(call: OpCall) -> OperatorWork:
     """Each step joins two as max(a, b) + log1p(exp(-|a - b|))."""
     joins = _running_joins(call)
-    return Work(
+    return OperatorWork(
         other=OpCounts.of(
             call.tensor("self").number_format,
             compare=joins,
@@ -127,21 +128,21 @@ def running_logsumexp(call: OpCall) -> Work:
 
 
 @rule("aten.equal")
-def equal(call: OpCall) -> Work:
+def equal(call: OpCall) -> OperatorWork:
     """n compares and the conjunction of their results."""
     n = call.tensor("self").numel
-    return Work(
+    return OperatorWork(
         other=OpCounts.of(call.tensor("self").number_format, compare=n)
         + OpCounts.of("bool", logic=max(n - 1, 0))
     )
 
 
 @rule("aten.allclose")
-def allclose(call: OpCall) -> Work:
+def allclose(call: OpCall) -> OperatorWork:
     """|a - b| ≤ atol + rtol·|b| for every element, and the conjunction."""
     x = call.tensor("self")
     n = x.numel
-    return Work(
+    return OperatorWork(
         other=OpCounts.of(x.number_format, add=2 * n, abs=2 * n, mul=n, compare=n)
         + OpCounts.of("bool", logic=max(n - 1, 0))
     )

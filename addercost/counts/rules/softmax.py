@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from addercost.arithmetic import OpCounts
-from addercost.counts.work import Work, rule
+from addercost.counts.registry import rule
+from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall
 
 
@@ -21,10 +22,10 @@ def softmax_counts(rows: int, n: int, number_format: str) -> OpCounts:
 
 
 @rule("aten._softmax", "aten._safe_softmax", "aten.softmax")
-def softmax(call: OpCall) -> Work:
+def softmax(call: OpCall) -> OperatorWork:
     x = call.tensor("self")
     n = _row_length(call)
-    return Work(other=softmax_counts(x.numel // max(n, 1), n, x.number_format))
+    return OperatorWork(other=softmax_counts(x.numel // max(n, 1), n, x.number_format))
 
 
 def log_softmax_counts(rows: int, n: int, number_format: str) -> OpCounts:
@@ -40,10 +41,10 @@ def log_softmax_counts(rows: int, n: int, number_format: str) -> OpCounts:
 
 
 @rule("aten._log_softmax", "aten.log_softmax")
-def log_softmax(call: OpCall) -> Work:
+def log_softmax(call: OpCall) -> OperatorWork:
     x = call.tensor("self")
     n = _row_length(call)
-    return Work(other=log_softmax_counts(x.numel // max(n, 1), n, x.number_format))
+    return OperatorWork(other=log_softmax_counts(x.numel // max(n, 1), n, x.number_format))
 
 
 def _row_length(call: OpCall) -> int:

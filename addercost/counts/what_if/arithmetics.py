@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from addercost.arithmetic import Arithmetic
-from addercost.counts.what_if.registry import Change, alternative
-from addercost.counts.work import ARITHMETIC_TAG
+from addercost.counts.call_work import ARITHMETIC_TAG
+from addercost.counts.what_if.registry import TraceChange, alternative
 from addercost.trace.record import OpCall, Trace
 
 _SUMMARIES = {
@@ -18,12 +18,12 @@ _SUMMARIES = {
 
 
 def tagged(call: OpCall, arithmetic: Arithmetic) -> OpCall:
-    """The call counted in another arithmetic; the last tag decides."""
+    """The call with a tag that has it counted in another arithmetic, in place of such a tag it may have."""
     kept = tuple(tag for tag in call.tags if not tag.startswith(ARITHMETIC_TAG))
     return replace(call, tags=(*kept, ARITHMETIC_TAG + arithmetic.value))
 
 
-def _changer(arithmetic: Arithmetic) -> Change:
+def _changer(arithmetic: Arithmetic) -> TraceChange:
     def change(trace: Trace, layers: frozenset[int], value: float) -> Trace:
         """The same sites, each in the new arithmetic; see `addercost.counts.arithmetics`."""
         return replace(

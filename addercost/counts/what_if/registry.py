@@ -1,4 +1,4 @@
-"""Alternatives by name, and how their text is read."""
+"""The table of what-if changes by name, and the reading of `--what-if` texts."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from addercost.counts.what_if.layer_calls import layer_indices
 from addercost.errors import ArgumentError, unknown_name
 from addercost.trace.record import OpCall, Trace
 
-Change = Callable[[Trace, frozenset[int], float], Trace]
+TraceChange = Callable[[Trace, frozenset[int], float], Trace]
 """From a trace, the indices of the layers to change, and the parameter, to the changed trace."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """summary: one line for the help. parameter: what `=VALUE` means, "" where it takes none."""
+    """A change of the network. summary: one line for the help. parameter: what `=VALUE` means, or ""."""
 
     name: str
     summary: str
-    change: Change
+    change: TraceChange
     parameter: str = ""
 
 
 ALTERNATIVES: dict[str, Alternative] = {}
 
 
-def alternative(name: str, summary: str, parameter: str = "") -> Callable[[Change], Change]:
-    """Registers a change under a name."""
+def alternative(name: str, summary: str, parameter: str = "") -> Callable[[TraceChange], TraceChange]:
+    """Registers the decorated function as the change of that name. A second one is an error."""
 
-    def register(change: Change) -> Change:
+    def register(change: TraceChange) -> TraceChange:
         if name in ALTERNATIVES:
             raise ValueError(f"{name} is registered already")
         ALTERNATIVES[name] = Alternative(name, summary, change, parameter)

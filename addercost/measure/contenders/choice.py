@@ -1,0 +1,37 @@
+"""Which contenders a benchmark times, and what each is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from addercost.arithmetic import Arithmetic
+from addercost.errors import unknown_name
+from addercost.measure.contenders.contender import DTYPES, Contender
+from addercost.measure.contenders.own import own_contenders
+from addercost.measure.contenders.vendor import MAIN, vendor_contenders
+
+
+def contenders(
+    device: torch.device, arithmetics: Sequence[Arithmetic], dtypes: Sequence[str]
+) -> Iterator[Contender]:
+    """All of the arithmetics and number formats asked for, the vendor's first. Raises ArgumentError."""
+    for dtype in dtypes:
+        if dtype not in DTYPES:
+            raise unknown_name("number format", dtype, DTYPES)
+    for contender in (*vendor_contenders(device), *own_contenders(device)):
+        asked = "fp32" if contender.dtype == "tf32" else contender.dtype
+        if contender.arithmetic in arithmetics and asked in dtypes:
+            yield contender
+
+
+def reference_of(contender: Contender, device: torch.device) -> Contender | None:
+    """The vendor's convolution in the contender's own number format, or in fp32 where there is none.
+
+    None for the vendor's fp32 convolution itself, which has nothing to be compared with.
+    """
+    vendor = {c.dtype: c for c in vendor_contenders(device) if c.implementation in MAIN}
+    if contender.implementation in MAIN:
+        return None if contender.dtype == "fp32" else vendor["fp32"]
+    return vendor.get(contender.dtype, vendor["fp32"])

@@ -1,0 +1,1 @@
+"""Where calls are timed: this machine's processor, or a GPU."""

@@ -1,0 +1,158 @@
+"""The processor as a device to time on: pinned threads, flushed caches, watched clock and interruptions."""
+
+from __future__ import annotations
+
+import gc
+import time
+
+import torch
+
+from addercost.errors import ArgumentError
+from addercost.measure.devices.cores import allowed_cores, idlest, pin
+from addercost.measure.devices.device import Call, Condition, DeviceFacts, Energy, KernelTime
+from addercost.measure.devices.process_memory import available_bytes, keep_freed_memory, peak_bytes
+from addercost.measure.devices.waiting import interruptions, steal_s, waited_s
+from addercost.measure.host.core_clock import clock_hz
+from addercost.measure.host.memory_bandwidth import UNKNOWN_CACHE_BYTES, memory_bandwidth
+from addercost.measure.host.processor import cache_sizes, cpu_model, governor
+
+WARM_UP_S = 0.03
+LIMIT_S = 0.02
+FLUSHED_CACHES = 2
+MOST_TRIES = 8
+LONGEST_RETAKEN_S = 5e-3
+"""A longer sample is interrupted whenever another program runs: taking it again would not help."""
+SETTLE_S = 2e-3
+"""Threads of a pool spin for about a millisecond after their work, on the cores that the other side needs."""
+SMALLEST_FLUSH_BYTES = 16 << 20
+
+
+class CpuDevice:
+    """Times calls on `threads` cores of this machine.
+
+    clock: "cpu" counts the processor time of this process, so that time during which another program had the
+    core does not count; "wall" counts all time. By default "cpu" on one thread, where the two agree on an
+    idle machine. A short sample during which another program took a core is taken again, up to `MOST_TRIES`
+    times: it is dropped for that reason and never for its value. Threads are pinned to the idlest cores where
+    the system allows it; `close` undoes that. Raises ArgumentError for more threads than there are cores.
+    """
+
+    def __init__(self, threads: int = 1, clock: str | None = None) -> None:
+        allowed = allowed_cores()
+        if not 1 <= threads <= len(allowed):
+            raise ArgumentError(
+                f"{threads} threads on {len(allowed)} cores", f"--threads 1 to {len(allowed)}"
+            )
+        self.clock = clock or ("cpu" if threads == 1 else "wall")
+        self._now = time.process_time_ns if self.clock == "cpu" else time.perf_counter_ns
+        self.threads = threads
+        self._allowed, self._threads_before = allowed, torch.get_num_threads()
+        torch.set_num_threads(threads)
+        self._pinned = pin(idlest(allowed, threads))
+        kept = keep_freed_memory()
+        caches = cache_sizes()
+        self._cache_bytes = max(caches.values(), default=UNKNOWN_CACHE_BYTES)
+        self._flushed: torch.Tensor | None = None
+        self._facts = DeviceFacts(
+            "cpu",
+            cpu_model(),
+            self._cache_bytes,
+            {
+                "cores": str(len(allowed)),
+                "caches": ", ".join(f"{level} {size >> 10} KiB" for level, size in caches.items()),
+                "threads": str(threads),
+                "pinned": "yes" if self._pinned else "no",
+                "clock": {
+                    "cpu": "processor time of the process",
+                    "wall": "wall clock",
+                }[self.clock],
+                "governor": governor(),
+                "allocator": "freed memory is kept" if kept else "the system's",
+                "isa": torch.backends.cpu.get_cpu_capability(),
+            },
+            counts_waiting=self.clock == "wall",
+        )
+
+    @property
+    def facts(self) -> DeviceFacts:
+        return self._facts
+
+    def close(self) -> None:
+        if self._pinned:
+            pin(self._allowed)
+        torch.set_num_threads(self._threads_before)
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def prepare(self, call: Call) -> Call:
+        end = time.perf_counter() + WARM_UP_S
+        call()
+        while time.perf_counter() < end:
+            call()
+        return call
+
+    def sample(self, call: Call, calls: int, cold: bool) -> float:
+        collected = gc.isenabled()
+        gc.disable()
+        try:
+            for _ in range(MOST_TRIES):
+                before = interruptions()
+                seconds = self._once(call, calls, cold)
+                if interruptions() == before or seconds > LONGEST_RETAKEN_S:
+                    break
+        finally:
+            if collected:
+                gc.enable()
+        return seconds
+
+    def _once(self, call: Call, calls: int, cold: bool) -> float:
+        now, took = self._now, 0
+        if self.threads > 1:
+            time.sleep(SETTLE_S)
+            call()
+        if cold:
+            for _ in range(calls):
+                self._flush()
+                start = now()
+                call()
+                took += now() - start
+        else:
+            start = now()
+            for _ in range(calls):
+                call()
+            took = now() - start
+        return took * 1e-9 / calls
+
+    def _flush(self) -> None:
+        """Reads and writes twice what the last-level cache holds."""
+        if self._flushed is None:
+            size = max(FLUSHED_CACHES * self._cache_bytes, SMALLEST_FLUSH_BYTES)
+            self._flushed = torch.zeros(size // 4, dtype=torch.int32)
+        self._flushed += 1
+
+    def condition(self) -> Condition:
+        return Condition(clock_hz=clock_hz(), steal_s=steal_s(), waited_s=waited_s())
+
+    def limit(self, name: str) -> float | None:
+        if name == "memory":
+            return memory_bandwidth(self.threads)
+        try:
+            from addercost.kernels.cpu.limits import limit_sites_per_second
+
+            # Every thread has a core of its own, so the limits add up.
+            return self.threads * limit_sites_per_second(name, LIMIT_S)
+        except (ImportError, KeyError, RuntimeError):
+            return None
+
+    def free_bytes(self) -> int | None:
+        return available_bytes()
+
+    def peak_bytes(self, call: Call) -> int | None:
+        return peak_bytes(call)
+
+    def kernels(self, call: Call) -> tuple[KernelTime, ...]:
+        return ()
+
+    def energy(self, call: Call, seconds: float) -> Energy | None:
+        return None

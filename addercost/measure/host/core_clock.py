@@ -1,0 +1,48 @@
+"""The clock of the core that this thread runs on, from dependent additions of one cycle each."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from functools import cache
+
+from addercost.hardware.vocabulary import Form
+from addercost.measure.host.chains import DEPENDENT, UNROLL, Compiled, loop_ir
+from addercost.measure.host.instructions import Probe
+
+ADDITION = Probe("int64_add", Form.SCALAR, 64, 1, "addq {y}, {d}", "i64", accumulates=True)
+"""One addition of 64 bits that needs the previous one's result: one cycle on every x86-64 core."""
+
+X86_64 = ("x86_64", "AMD64")
+"""Names under which `platform.machine` gives the instruction set that the loops are written in."""
+
+ROUNDS = 4000
+TRIES = 3
+
+
+def clock_hz(rounds: int = ROUNDS) -> float | None:
+    """The fastest of a few runs of `rounds` rounds, since an interruption only makes one slower.
+
+    None where llvmlite is missing or broken, or the instruction set is another.
+    """
+    if platform.machine() not in X86_64 or (loop := dependent_additions()) is None:
+        return None
+    best_s = min(thread_seconds(loop, rounds) for _ in range(TRIES))
+    return UNROLL * rounds / best_s if best_s > 0 else None
+
+
+@cache
+def dependent_additions() -> Callable[[int], None] | None:
+    """`loop(n)`: n rounds of `UNROLL` additions, each of which needs the previous one's result."""
+    try:
+        return Compiled(loop_ir("additions", ADDITION, DEPENDENT)).loop("additions")
+    except (ImportError, RuntimeError):
+        return None
+
+
+def thread_seconds(loop: Callable[[int], None], rounds: int) -> float:
+    """Processor time of this thread: time during which another program had the core does not count."""
+    start = time.thread_time_ns()
+    loop(rounds)
+    return (time.thread_time_ns() - start) * 1e-9

@@ -1,0 +1,42 @@
+"""What the system says about this machine's processor: its name, its caches, how its clock is set."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+_SUFFIX_BITS = {"K": 10, "M": 20}
+UNKNOWN_GOVERNOR = "not told"
+"""What `governor` answers where the system does not say."""
+
+
+def cache_sizes(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> dict[str, int]:
+    """Bytes of each data cache by level (`L1`, `L2`, `L3`), from Linux; empty on other systems."""
+    sizes = {}
+    for index in sorted(folder.glob("index*")):
+        try:
+            kind, level, size = ((index / name).read_text().strip() for name in ("type", "level", "size"))
+        except OSError:
+            continue
+        if kind != "Instruction" and size[-1:] in _SUFFIX_BITS:
+            sizes[f"L{level}"] = int(size[:-1]) << _SUFFIX_BITS[size[-1]]
+    return sizes
+
+
+def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's own name."""
+    try:
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def governor(folder: Path = Path("/sys/devices/system/cpu/cpu0/cpufreq")) -> str:
+    """The rule by which the system sets the clock, such as `performance`."""
+    try:
+        return (folder / "scaling_governor").read_text().strip()
+    except OSError:
+        return UNKNOWN_GOVERNOR

@@ -1,0 +1,212 @@
+"""Rows on disk as they are made: a kill at any moment loses the row in flight and no other.
+
+A journal is JSON lines: what the run is, then one line a row, each synced before the next row starts. Its
+name is that of the result with `.journal` after it, and it is removed when the result is written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from addercost.errors import DataError, OutputError
+from addercost.reading import json_data, read_as
+from addercost.results.document import advising, checked_fields
+from addercost.results.environment import MAY_DIFFER, differences
+from addercost.results.files import write_file
+from addercost.results.measurements import FailedRow, MeasuredRow, Measurements, measurements_to_json
+from addercost.results.plain import to_plain
+from addercost.results.saved import read_saved, title_of
+
+SCHEMA = "addercost/bench-journal/1"
+
+Entry = MeasuredRow | FailedRow
+
+
+def journal_path(output: Path) -> Path:
+    return output.with_name(output.name + ".journal")
+
+
+@dataclass(frozen=True, slots=True)
+class JournalHeading:
+    """The run a journal belongs to: only a run with an equal heading goes on with it."""
+
+    model: str
+    settings: Mapping[str, str]
+    environment: Mapping[str, str]
+    limits: Mapping[str, float]
+    notes: tuple[str, ...] = ()
+
+
+class Journal:
+    """Rows by key, those of the killed run included. Made by `open_journal`."""
+
+    def __init__(self, heading: JournalHeading, path: Path | None, entries: dict[str, Entry]) -> None:
+        self.heading, self.path, self.entries = heading, path, entries
+
+    def add(self, key: str, entry: Entry) -> None:
+        """Writes the row to the disk before it returns. Raises OutputError where that fails."""
+        self.entries[key] = entry
+        if self.path is not None:
+            kind = "row" if isinstance(entry, MeasuredRow) else "failed"
+            _append(self.path, {"key": key, kind: to_plain(entry)})
+
+    def measurements(self) -> Measurements:
+        entries = self.entries.values()
+        return Measurements(
+            model=self.heading.model,
+            environment=self.heading.environment,
+            rows=tuple(entry for entry in entries if isinstance(entry, MeasuredRow)),
+            settings=self.heading.settings,
+            limits=self.heading.limits,
+            failed=tuple(entry for entry in entries if isinstance(entry, FailedRow)),
+            notes=self.heading.notes,
+        )
+
+    def remove(self) -> None:
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+
+def rescued(document: Path) -> bool:
+    """Makes the document of a stopped run from its journal; False where there is no journal.
+
+    Raises DataError where the journal has no whole row, OutputError where the document cannot be written.
+    """
+    journal = journal_path(document)
+    if not journal.exists():
+        return False
+    write_file(document, measurements_to_json(read_measurements(journal)), force=True)
+    journal.unlink()
+    return True
+
+
+def read_measurements(path: Path) -> Measurements:
+    """A saved document, or the whole rows of a journal. A journal is found by the document's name too.
+
+    Raises DataError.
+    """
+    if not path.exists() and journal_path(path).exists():
+        path = journal_path(path)
+    if path.suffix == ".journal":
+        heading, entries, _ = read_journal(path)
+        if heading is None:
+            raise DataError(f"{path} has no whole line", "the run was killed before its first row")
+        return Journal(heading, None, entries).measurements()
+    saved = read_saved(path)
+    if not isinstance(saved, Measurements):
+        raise DataError(f"{path} is {title_of(saved)}, not measurements", "make some with addercost bench")
+    return saved
+
+
+def open_journal(heading: JournalHeading, output: Path | None) -> Journal:
+    """A new journal for `output`, or the one that a killed run left, without its last line if that was cut
+    off.
+
+    Raises DataError where what is there belongs to another run.
+    """
+    if output is None:
+        return Journal(heading, None, {})
+    path = journal_path(output)
+    if path.exists():
+        found, entries, whole_bytes = read_journal(path)
+        if found is not None:
+            _refuse_another(path, found, heading)
+            os.truncate(path, whole_bytes)
+            return Journal(found, path, entries)
+    try:
+        path.write_bytes(b"")
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}", "choose another place") from None
+    _append(path, {"schema": SCHEMA, **to_plain(heading)})
+    return Journal(heading, path, {})
+
+
+def read_journal(path: Path) -> tuple[JournalHeading | None, dict[str, Entry], int]:
+    """The heading, rows by key, and the bytes of all whole lines; no heading where the first line is cut off.
+
+    Raises DataError for a file that is no journal of ours, or damaged before its last line.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
+    heading: JournalHeading | None = None
+    entries: dict[str, Entry] = {}
+    end = 0
+    for number, line, after in _whole_lines(data):
+        source = f"{path}, line {number}"
+        with advising("remove the file to start again"):
+            record = json_data(line.decode("utf-8", "replace"), source)
+            if heading is None:
+                heading = read_as(JournalHeading, checked_fields(record, SCHEMA, source), source)
+            else:
+                key, entry = _entry(record, source)
+                entries[key] = entry
+        end = after
+    return heading, entries, end
+
+
+def _whole_lines(data: bytes) -> Iterator[tuple[int, bytes, int]]:
+    """(number, line, offset after it) of the whole lines; a crash cuts the last one off, or leaves zeros."""
+    start, number = 0, 1
+    while (stop := data.find(b"\n", start)) >= 0:
+        line = data[start:stop]
+        if b"\0" in line:
+            return
+        yield number, line, stop + 1
+        start, number = stop + 1, number + 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A row by its key, or why it failed."""
+
+    key: str
+    row: MeasuredRow | None = None
+    failed: FailedRow | None = None
+
+
+def _entry(record: Any, source: str) -> tuple[str, Entry]:
+    line = read_as(_Line, record, source)
+    entry = line.row or line.failed
+    if entry is None:
+        raise DataError(f"{source}: row is missing: expected a row, or failed")
+    return line.key, entry
+
+
+def _refuse_another(path: Path, found: JournalHeading, heading: JournalHeading) -> None:
+    changed = [
+        f"{name} {found.settings.get(name, 'unset')}, now {heading.settings.get(name, 'unset')}"
+        for name in dict.fromkeys((*found.settings, *heading.settings))
+        if found.settings.get(name) != heading.settings.get(name)
+    ]
+    if found.model != heading.model:
+        changed.insert(0, f"model {found.model}, now {heading.model}")
+    changed += differences(found.environment, heading.environment)
+    # Rows of two versions of our kernels do not belong in one table either.
+    changed += [
+        f"{name}: {found.environment.get(name, '')}, {heading.environment.get(name, '')}"
+        for name in MAY_DIFFER
+        if name != "date" and found.environment.get(name) != heading.environment.get(name)
+    ]
+    if changed:
+        raise DataError(
+            f"{path} is of another run ({'; '.join(changed[:3])})",
+            "give the arguments it had, another -o, or --force to start again",
+        )
+
+
+def _append(path: Path, record: Mapping[str, Any]) -> None:
+    line = json.dumps(record, allow_nan=False) + "\n"
+    try:
+        with path.open("ab") as file:
+            file.write(line.encode("utf-8"))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}", "free some space") from None

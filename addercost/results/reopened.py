@@ -1,0 +1,52 @@
+"""A profile out of a file that holds one: a saved profile, or a report as JSON or as the page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from addercost.arithmetic import Arithmetic
+from addercost.cost.estimate import estimate
+from addercost.errors import ArgumentError, DataError
+from addercost.hardware import load_cpu
+from addercost.results.profile import Profile
+from addercost.results.report import Report, arithmetic_of
+from addercost.results.saved import read_saved
+
+
+def reopen_profile(
+    spec: str,
+    convention: str | None = None,
+    arithmetic: Arithmetic | str | None = None,
+    cpus: tuple[str, ...] | None = None,
+) -> Profile:
+    """The profile in `spec`; of a report the first, or the one counted as `arithmetic`.
+
+    convention: what it must be counted by, if given. cpus: processors to estimate on instead of its own.
+    Raises ArgumentError where the file was counted otherwise, DataError where it is damaged or holds none.
+    """
+    saved = read_saved(Path(spec))
+    if isinstance(saved, Report) and len(saved.subjects) > 1:
+        names = ", ".join(subject.name for subject in saved.subjects)
+        raise ArgumentError(f"{spec} is about several models: {names}", "make a report of one of them")
+    if isinstance(saved, Report) and saved.subjects:
+        profiles = saved.subjects[0].profiles
+    elif isinstance(saved, Profile):
+        profiles = (saved,)
+    else:
+        raise DataError(f"{spec} holds no profile", "name a profile or a report of a model")
+    profile = profiles[0]
+    if arithmetic is not None:
+        fitting = [p for p in profiles if arithmetic_of(p) == arithmetic]
+        if not fitting:
+            raise ArgumentError(f"{spec} was not counted as {arithmetic}", "profile the model itself")
+        profile = fitting[0]
+    own = profile.counts.convention.name
+    if convention is not None and convention != own:
+        raise ArgumentError(
+            f"{spec} is counted by the convention {own}, not {convention}", "profile the model itself"
+        )
+    if cpus is not None:
+        costs = tuple(estimate(profile.counts, load_cpu(name)) for name in cpus)
+        return replace(profile, costs=costs)
+    return profile

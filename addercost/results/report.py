@@ -1,0 +1,269 @@
+"""What a report holds, before anyone decides how it looks; written as JSON and read back from it.
+
+The document:
+
+    {"schema": "addercost/report/1", "title", "versions": {…},
+     "subjects": [{"spec", "profiles": [a profile document each], "estimates", "energies", "rooflines", …}],
+     "measurements": [a measurements document each]}
+
+Predictions sit in subjects, timings in measurements: nothing is ever both.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from addercost.arithmetic import Arithmetic
+from addercost.cost.sensitivity import Swing
+from addercost.errors import DataError
+from addercost.reading import Amount, Count, NotNegative, Positive, Size, read_as
+from addercost.results.document import Document, checked_fields
+from addercost.results.measurements import Measurements, measurements_from_data, measurements_to_data
+from addercost.results.plain import to_plain
+from addercost.results.profile import Profile, profile_from_data
+
+SCHEMA = "addercost/report/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """The predicted cycles of the whole model as one arithmetic; a lower bound where not `complete`.
+
+    charged: the share of the operations for which the table has a figure. same_gaps: the others are in layers
+    that are the same in the first network, so that both lack the same cycles, whatever these are.
+    """
+
+    arithmetic: str
+    hardware: str
+    model: str
+    cycles: Amount
+    seconds: Amount | None
+    complete: bool
+    charged: NotNegative = 1.0
+    missing: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    same_gaps: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyEstimated:
+    """The predicted arithmetic energy of the whole model, memory traffic left out. charged: as above."""
+
+    arithmetic: str
+    table: str
+    joules: Amount
+    complete: bool
+    charged: NotNegative = 1.0
+    missing: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
+
+
+LEAST_CHARGED = 0.9
+"""An estimate that charges less of the operations than this is a lower bound too weak to be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class HardwareNote:
+    """A processor or energy table that was used: its title, clock and the titles of its sources."""
+
+    name: str
+    title: str
+    clock_hz: Positive | None = None
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RooflinePoint:
+    """One layer: input-weight sites per byte moved, and the predicted sites per second."""
+
+    path: str
+    arithmetic: str
+    sites: Count
+    sites_per_byte: NotNegative
+    sites_per_s: NotNegative
+    bound: str
+
+
+@dataclass(frozen=True, slots=True)
+class Roofline:
+    """One core of one processor. peaks_sites_per_s: by arithmetic, what its inner loop can reach.
+
+    left_out: layers of fewer sites than those that have a point.
+    """
+
+    hardware: str
+    bandwidth_bytes_per_s: Positive
+    peaks_sites_per_s: Mapping[str, Positive]
+    points: tuple[RooflinePoint, ...]
+    assumptions: tuple[str, ...] = ()
+    left_out: Size = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """One processor under one cost model. ratio: estimated cycles as MAC by those as `arithmetic`."""
+
+    hardware: str
+    model: str
+    arithmetic: str
+    ratio: float
+    caveat: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """Swings around `ratio`, largest first. break_even: the mul/add cost ratio where both sides are equal.
+
+    ratio_low, ratio_high: what 95 % of draws of all figures at once fall between.
+    """
+
+    hardware: str
+    model: str
+    arithmetic: str
+    ratio: float
+    swings: tuple[Swing, ...]
+    break_even: float | None = None
+    mul_add_ratio: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One model: the profile asked for first, then the same trace counted as other arithmetics."""
+
+    spec: str
+    profiles: tuple[Profile, ...]
+    hardware: tuple[HardwareNote, ...] = ()
+    estimates: tuple[Estimated, ...] = ()
+    energies: tuple[EnergyEstimated, ...] = ()
+    rooflines: tuple[Roofline, ...] = ()
+    ranked: tuple[Ranked, ...] = ()
+    sensitivities: tuple[Sensitivity, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.profiles:
+            raise DataError(f"{self.spec} has no profile")
+        if len({profile.counts.convention.name for profile in self.profiles}) > 1:
+            raise DataError(f"{self.spec} mixes counting conventions")
+
+    @property
+    def first(self) -> Profile:
+        return self.profiles[0]
+
+    @property
+    def name(self) -> str:
+        return self.first.counts.model
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything on one page. versions: of what made it."""
+
+    title: str
+    subjects: tuple[Subject, ...]
+    measurements: tuple[Measurements, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "title": self.title,
+            "versions": dict(self.versions),
+            "subjects": [
+                {
+                    **{
+                        f.name: to_plain(getattr(subject, f.name))
+                        for f in fields(Subject)
+                        if f.name != "profiles"
+                    },
+                    "profiles": [profile.to_dict() for profile in subject.profiles],
+                }
+                for subject in self.subjects
+            ],
+            "measurements": [measurements_to_data(item) for item in self.measurements],
+        }
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _SubjectParts:
+    """A subject's fields that carry their own shape in their annotations."""
+
+    spec: str
+    hardware: tuple[HardwareNote, ...] = ()
+    estimates: tuple[Estimated, ...] = ()
+    energies: tuple[EnergyEstimated, ...] = ()
+    rooflines: tuple[Roofline, ...] = ()
+    ranked: tuple[Ranked, ...] = ()
+    sensitivities: tuple[Sensitivity, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _ReportParts:
+    """A report whose subjects and measurements have not been looked at."""
+
+    subjects: tuple[Mapping[str, Any], ...]
+    title: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    measurements: tuple[Any, ...] = ()
+
+
+def report_from_data(data: Any, source: str = "report") -> Report:
+    """Reads what `Report.to_dict` made. Raises DataError naming `source` and what is wrong."""
+    parts = read_as(_ReportParts, checked_fields(data, SCHEMA, source), source)
+    return Report(
+        title=parts.title,
+        subjects=tuple(_subject(item, source, f"subjects[{i}]") for i, item in enumerate(parts.subjects)),
+        measurements=tuple(
+            measurements_from_data(item, source, f"measurements[{i}]")
+            for i, item in enumerate(parts.measurements)
+        ),
+        versions=parts.versions,
+    )
+
+
+DOCUMENT = Document(SCHEMA, "a report", Report, report_from_data)
+
+
+def _subject(data: Mapping[str, Any], source: str, where: str) -> Subject:
+    rest = {name: value for name, value in data.items() if name != "profiles"}
+    parts = read_as(_SubjectParts, rest, source, where)
+    profiles = data.get("profiles")
+    if not isinstance(profiles, list):
+        raise DataError(f"{source}: {where}.profiles is not a list")
+    return Subject(
+        profiles=tuple(
+            profile_from_data(item, source, f"{where}.profiles[{i}]") for i, item in enumerate(profiles)
+        ),
+        **{f.name: getattr(parts, f.name) for f in fields(_SubjectParts)},
+    )
+
+
+def arithmetic_of(profile: Profile) -> Arithmetic | None:
+    """What the profile's layers use: the one put in, or the one all of them share, or None if mixed."""
+    if profile.counts.arithmetic is not None:
+        return profile.counts.arithmetic
+    found = {layer.arithmetic for layer in profile.counts.layers if layer.mac_sites and layer.arithmetic}
+    return next(iter(found)) if len(found) == 1 else None
+
+
+def network_name(profile: Profile) -> str:
+    """What headings call the profile's network: CNN, MAC, adder, binary, shift, or what was changed in it."""
+    if profile.counts.what_if:
+        return " + ".join(profile.counts.what_if)
+    arithmetic = arithmetic_of(profile)
+    match arithmetic:
+        case None:
+            return "as it is"
+        case Arithmetic.MAC:
+            convolved = sum(layer.mac_sites for layer in profile.counts.layers if "conv" in layer.op)
+            return "CNN" if 2 * convolved >= profile.counts.mac_sites else "MAC"
+        case Arithmetic.XNOR:
+            return "binary"
+    return arithmetic.value

@@ -1,0 +1,95 @@
+"""What a sweep crosses its architectures with, and the key under which its shards belong together."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from addercost.arithmetic import Arithmetic
+from addercost.cost.estimate import COST_MODELS
+from addercost.counts.conventions import convention_named
+from addercost.errors import ArgumentError, unknown_name
+from addercost.hardware import load_cpu, load_energy
+from addercost.version import __version__
+
+SCHEMA = "addercost/sweep/1"
+_CHUNK, _CHUNKS = 500, 30
+
+
+@dataclass(frozen=True, slots=True)
+class SweepSettings:
+    """The axes of a sweep. Every combination is one row an architecture; an empty axis of hardware is null.
+
+    chunk: architectures in one task and one shard, 0 to choose by the size of the space. It is part of the
+    result's layout; the number of workers is not.
+    """
+
+    cpus: tuple[str, ...] = ()
+    energies: tuple[str, ...] = ()
+    arithmetics: tuple[str, ...] = ("mac",)
+    conventions: tuple[str, ...] = ("full",)
+    batches: tuple[int, ...] = (1,)
+    cost_model: str = "latency-sum"
+    chunk: int = 0
+
+    @property
+    def combinations(self) -> tuple[tuple[int, str, str], ...]:
+        """(batch, convention, arithmetic), in the order of rows."""
+        return tuple(itertools.product(self.batches, self.conventions, self.arithmetics))
+
+    @property
+    def rows_per_architecture(self) -> int:
+        hardware = max(len(self.cpus), 1) * max(len(self.energies), 1)
+        return hardware * len(self.combinations)
+
+    def checked(self) -> SweepSettings:
+        """Itself. Raises ArgumentError for a name or number that does not exist or does not fit."""
+        for cpu in self.cpus:
+            load_cpu(cpu)
+        for table in self.energies:
+            load_energy(table)
+        for arithmetic in self.arithmetics:
+            if arithmetic not in list(Arithmetic):
+                raise unknown_name("arithmetic", arithmetic, Arithmetic)
+        for convention in self.conventions:
+            convention_named(convention)
+        if self.cost_model not in COST_MODELS:
+            raise unknown_name("cost model", self.cost_model, COST_MODELS)
+        for axis in ("arithmetics", "conventions", "batches"):
+            if not getattr(self, axis):
+                raise ArgumentError(f"a sweep needs at least one of its {axis}")
+        if min(self.batches) < 1:
+            raise ArgumentError(f"a batch of {min(self.batches)} is none", "give sizes of 1 or more")
+        if self.chunk < 0:
+            raise ArgumentError("a chunk holds at least one architecture")
+        return self
+
+    def with_chunk_for(self, architectures: int) -> SweepSettings:
+        """Itself with its chunk chosen: large enough to be cheap, small enough that all workers have some."""
+        return replace(self, chunk=self.chunk or max(1, min(_CHUNK, -(-architectures // _CHUNKS))))
+
+
+def sweep_key(settings: SweepSettings, space_digest: str, architectures: int) -> str:
+    """A digest of everything that decides what the rows say: the hardware tables' bytes and torch's version
+    too.
+
+    Shards of one folder carry it, so that another sweep's shard is never taken for one of these.
+    """
+    from importlib.metadata import version
+
+    tables = [load_cpu(name).file for name in settings.cpus]
+    tables += [load_energy(name).file for name in settings.energies]
+    digests = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in tables]
+    content = {
+        "schema": SCHEMA,
+        "addercost": __version__,
+        "torch": version("torch"),
+        "space": space_digest,
+        "architectures": architectures,
+        "settings": asdict(settings),
+        "tables": digests,
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,120 @@
+"""Running the user's code that makes a model, without giving its weights any memory."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from addercost.errors import AddercostError, ModelError
+from addercost.sources.torchvision_models import make_importable
+
+T = TypeVar("T")
+
+_PACKAGE = Path(__file__).parent.parent
+
+_ALLOCATIONS = frozenset(
+    (torch.empty, torch.empty_strided, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn)
+)
+_INITIALISATIONS = frozenset(
+    ("uniform_", "normal_", "fill_", "zero_", "mul_", "add_", "clamp_", "erfinv_", "trunc_normal_", "random_")
+)
+
+
+class DataFree(TorchFunctionMode):
+    """Weights are made on the meta device; indices, ranges and literals keep their values.
+
+    A constructor may read an `arange` or a `linspace` (drop rates, position tables); only memory that grows
+    with the weights is left out. Filling such weights is skipped: it would cost time and change nothing.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in _ALLOCATIONS and kwargs.get("device") is None:
+            return func(*args, **{**kwargs, "device": "meta"})
+        if args and isinstance(args[0], Tensor) and args[0].is_meta:
+            name = getattr(func, "__name__", "")
+            if name in _INITIALISATIONS:
+                return args[0]
+        return func(*args, **kwargs)
+
+
+_OWN_FAULT = (SyntaxError, ImportError, NameError, AddercostError)
+"""Errors that real weights would not mend."""
+
+
+def build(make: Callable[[], T], what: str) -> T:
+    """`make()` without weights; once more with real ones where a constructor turns out to need values.
+
+    Raises ModelError for anything the user's code raises, SystemExit included.
+    """
+    make_importable()
+    try:
+        with user_output():
+            try:
+                with DataFree():
+                    return make()
+            except _OWN_FAULT:
+                raise
+            except Exception:
+                return make()
+    except AddercostError:
+        raise
+    except (Exception, SystemExit) as error:
+        text = " ".join(str(error).split())
+        where = _line_in_user_code(error)
+        raise ModelError(
+            f"{what} raised {type(error).__name__}{where}{f': {text}' if text else ''}",
+            _advice(error),
+        ) from error
+
+
+def build_real(make: Callable[[], T]) -> T:
+    """`make()` with real weights, its prints on stderr."""
+    with user_output():
+        return make()
+
+
+def user_output() -> AbstractContextManager[object]:
+    """What the user's code prints goes to stderr: stdout carries our result."""
+    return redirect_stdout(sys.stderr)
+
+
+@contextmanager
+def import_path(folder: Path | str) -> Iterator[None]:
+    """The folder first on the import path, as Python does for a script, and gone again afterwards."""
+    entry = str(folder)
+    sys.path.insert(0, entry)
+    try:
+        yield
+    finally:
+        if entry in sys.path:
+            sys.path.remove(entry)
+
+
+def _line_in_user_code(error: BaseException) -> str:
+    if isinstance(error, SyntaxError):
+        return f" at line {error.lineno}" if error.lineno else ""
+    traceback, line = error.__traceback__, ""
+    while traceback is not None:
+        path = Path(traceback.tb_frame.f_code.co_filename)
+        if path.exists() and _PACKAGE not in path.parents and "site-packages" not in path.parts:
+            line = f" at {path.name}:{traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    return line
+
+
+def _advice(error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return f"install {error.name} in this environment"
+    if isinstance(error, SystemExit):
+        return 'put what should only run as a script under `if __name__ == "__main__":`'
+    return "it must load without arguments; --debug shows the traceback"

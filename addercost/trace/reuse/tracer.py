@@ -1,0 +1,175 @@
+"""Traces a model as blocks: like `trace.tracer` on the meta device, but equal modules are run once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.utils._pytree import tree_flatten, tree_map
+
+from addercost.errors import AddercostError, TraceError
+from addercost.trace.modules import ModuleTree, replace_tensors, tracked, unchanged
+from addercost.trace.record import TensorSpec, Trace
+from addercost.trace.reuse.blocks import Item, expanded, types_of
+from addercost.trace.reuse.cache import BlockCache
+from addercost.trace.reuse.fingerprint import Fingerprints
+from addercost.trace.reuse.recorder import BlockRecorder, ClosedError
+from addercost.trace.switches import countable_operators
+from addercost.trace.tracer import forward_error, input_specs, meta_substitute, versions, without_data
+
+Inputs = tuple[tuple[Any, ...], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockTrace:
+    """One forward as items. parameters: elements by name; of stand-ins once by the name they are first found
+    under.
+
+    parameter_count: elements of the model, stand-ins counted at each of their places. types: class names of
+    the modules that are not in blocks.
+    """
+
+    model: str
+    items: tuple[Item, ...]
+    types: Mapping[str, str]
+    parameters: Mapping[str, int]
+    parameter_count: int
+    inputs: tuple[TensorSpec, ...]
+
+    def trace(self) -> Trace:
+        """The same as `trace.tracer.trace` gives, call by call."""
+        return Trace(
+            model=self.model,
+            calls=expanded(self.items),
+            modules=dict(types_of(self.items)) | dict(self.types),
+            parameters=self.parameters,
+            inputs=self.inputs,
+            tracer="meta",
+            versions=versions(),
+        )
+
+
+class NeedsWholeError(TraceError):
+    """The model can only be traced as a whole, by `trace.tracer.trace`."""
+
+
+def trace_blocks(
+    model: nn.Module,
+    inputs: Sequence[Inputs],
+    *,
+    name: str | None = None,
+    cache: BlockCache | None = None,
+    stand_ins: bool = False,
+    keep_random: bool = True,
+) -> list[BlockTrace]:
+    """One `BlockTrace` for each of `inputs`. The model is left as it was.
+
+    cache: blocks of models traced before. stand_ins: see `Fingerprints`. keep_random: puts random states
+    back. Raises TraceError; a model that needs values, or has layers to be recognised in what it computes,
+    has to be traced by `trace.tracer.trace`.
+    """
+    cache = BlockCache() if cache is None else cache
+    cache.trim()
+    title = name or type(model).__name__
+    # A forward may leave something behind in its model, so each has a model of its own, unless it is of
+    # stand-ins.
+    groups = [inputs] if stand_ins else [[item] for item in inputs]
+    if stand_ins:
+        try:
+            return _run(model, inputs, title, cache, True, keep_random, cache.numbers.is_known_stand_in)
+        except ClosedError:
+            # Rare: a stand-in meets a shape it has not met before.
+            pass
+    return [made for group in groups for made in _run(model, group, title, cache, stand_ins, keep_random)]
+
+
+def _run(
+    model: nn.Module,
+    inputs: Sequence[Inputs],
+    name: str,
+    cache: BlockCache,
+    stand_ins: bool,
+    keep_random: bool,
+    closed: Callable[[nn.Module], bool] | None = None,
+) -> list[BlockTrace]:
+    tree = ModuleTree(model, closed, stand_ins)
+    found = []
+    with ExitStack() as stack:
+        stack.enter_context(countable_operators(keep_random))
+        stack.enter_context(_as_found(tree) if stand_ins else unchanged(tree))
+        names = replace_tensors(tree, meta_substitute)
+        for module in tree.modules:
+            module.__dict__["training"] = False
+        fingerprints = Fingerprints(tree, cache.numbers, stand_ins)
+        elements = fingerprints.elements(model) if stand_ins else 0
+        calls = stack.enter_context(tracked(tree))
+        stack.enter_context(torch.no_grad())
+        for given_args, given_kwargs in inputs:
+            args, kwargs, tensors = _data_free(given_args, given_kwargs)
+            recorder = BlockRecorder(tree, cache, fingerprints, stand_ins, calls, names, tensors)
+            calls.intercept = recorder.intercept
+            calls.rewind()
+            try:
+                with nullcontext() if stand_ins else _attribute_writes(recorder.forget), recorder:
+                    model(*args, **kwargs)
+            except (AddercostError, ClosedError):
+                raise
+            except Exception as error:
+                raise forward_error(name, calls.failed, error) from error
+            finally:
+                # Each holds the other, and so the model: garbage that thousands of models would leave.
+                calls.intercept = None
+            items, types = recorder.result()
+            if recorder.recognisable:
+                raise NeedsWholeError(f"{name} has what may be layers that nobody registered")
+            # After the forward, since a lazy module's parameters have their shape only now.
+            parameters = {
+                n: tensor.numel()
+                for n, role, tensor in names.values()
+                if role == "parameter" and not is_lazy(tensor)
+            }
+            count = elements if stand_ins else sum(parameters.values())
+            found.append(BlockTrace(name, items, types, parameters, count, input_specs(tensors)))
+    return found
+
+
+def _data_free(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, dict[str, Any], list[Tensor]]:
+    """The arguments without data, and all tensors among them."""
+    if not kwargs and all(type(value) is Tensor for value in args):
+        made = tuple([without_data(value) for value in args])
+        return made, {}, list(made)
+    plain, named = tree_map(without_data, (args, dict(kwargs)))
+    return plain, named, [v for v in tree_flatten((plain, named))[0] if isinstance(v, Tensor)]
+
+
+@contextmanager
+def _as_found(tree: ModuleTree) -> Iterator[None]:
+    """Takes the wrapped forwards off again. Stand-ins have no data and do not change, so that nothing else
+    can.
+    """
+    try:
+        yield
+    finally:
+        for module in tree.modules:
+            module.__dict__.pop("forward", None)
+
+
+@contextmanager
+def _attribute_writes(seen: Callable[[], None]) -> Iterator[None]:
+    """Calls `seen` whenever an attribute of any module is set."""
+    original = nn.Module.__setattr__
+
+    def noticed(self: nn.Module, name: str, value: Any) -> None:
+        seen()
+        original(self, name, value)
+
+    nn.Module.__setattr__ = noticed  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        nn.Module.__setattr__ = original  # type: ignore[method-assign]

@@ -1,0 +1,66 @@
+"""Which tests may skip, and a run that fails when another one does."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+
+MAY_SKIP = {
+    "no CUDA device": "a GPU's own tests run where there is one (`make gpu-check`)",
+    "there is a GPU": "what is said where there is no GPU",
+    "AVX-512": "the loops of a processor with 512-bit registers are read on such a processor",
+    "not a processor core per thread": "pinning several threads takes several cores",
+    "root may list any folder": "permissions do not bind root",
+    "takes apart": "an operator that torch takes apart before it is seen has no row of its own",
+}
+"""What a skip's reason contains, and why no set-up of ours can make the test run."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--only-listed-skips",
+        action="store_true",
+        help="fail where a test skips for a reason that tests/conftest.py does not list",
+    )
+
+
+class SkipCounter:
+    """Counts the reasons of skipped tests, and fails the run for a reason that is not in `MAY_SKIP`."""
+
+    def __init__(self) -> None:
+        self.reasons: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._count(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._count(report)
+
+    def _count(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if report.skipped and isinstance(report.longrepr, tuple) and not hasattr(report, "wasxfail"):
+            self.reasons[report.longrepr[2].removeprefix("Skipped: ")] += 1
+
+    @property
+    def unlisted(self) -> list[str]:
+        listed = re.compile("|".join(map(re.escape, MAY_SKIP)))
+        return [reason for reason in self.reasons if not listed.search(reason)]
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.unlisted and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for reason in self.unlisted:
+            terminalreporter.write_line(
+                f"skipped {self.reasons[reason]} times, and tests/conftest.py does not list it: {reason}",
+                red=True,
+            )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Workers of pytest-xdist send their reports to the one process that counts.
+    if config.getoption("--only-listed-skips") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(SkipCounter(), "skip-counter")
