@@ -67,14 +67,14 @@ def test_each_loop_packs_the_signs(layout, step, planar, channels, size) -> None
     assert cpu_signs.packable(x.shape, x.stride())
     packing = cpu_signs.plan_packing(x.shape, x.stride(), 2, (1, 2), 3, planar)
     memory = packing.fresh()
-    assert not packing.met_nan(x, memory)
+    assert not packing.pack_into(x, memory)
     words = memory.as_strided(packing.size, packing.stride)
     bits = words.unflatten(1, (2, -1))[:, :, :, None] >> torch.arange(32)[:, None, None] & 1
     bits = bits.flatten(2, 3)
     assert torch.equal(bits[:, :, :channels, 1:-1, 2:-2].flatten(1, 2).bool(), x < 0)
     assert bits.sum() == (x < 0).sum()
     x[1, channels, -1, -1] = float("nan")
-    assert packing.met_nan(x, memory)
+    assert packing.pack_into(x, memory)
 
 
 def test_no_byte_beyond_the_image_is_read() -> None:

@@ -117,7 +117,7 @@ def _word(at, tile, EMULATE: tl.constexpr):
 
 @triton.jit
 def _steps(
-    total, x_at, w_at, held,
+    total, x_at, w_at, stationary,
     SITE: tl.constexpr, ALIGNED: tl.constexpr, EMULATE: tl.constexpr, BLOCK_N: tl.constexpr,
     COUNT: tl.constexpr,
 ):  # fmt: skip
@@ -131,19 +131,19 @@ def _steps(
             x = load_each(x_at + first, EMULATE)
             if number.primitive_bitwidth == 16:
                 x = x.to(tl.float32)
-            run = combine(run, x, _word(w_now, total, EMULATE), held, SITE, EMULATE)
+            run = combine(run, x, _word(w_now, total, EMULATE), stationary, SITE, EMULATE)
         elif in_load == 4:
             words = load_words(x_at + first, EMULATE)
             for i in tl.static_range(4):
                 x = words[i].to(number, bitcast=True)
-                run = combine(run, x, _word(w_now + i * BLOCK_N, total, EMULATE), held, SITE, EMULATE)
+                run = combine(run, x, _word(w_now + i * BLOCK_N, total, EMULATE), stationary, SITE, EMULATE)
         else:
             words = load_words(x_at + first, EMULATE)
             for i in tl.static_range(4):
                 w = _word(w_now + 2 * i * BLOCK_N, total, EMULATE)
-                run = combine(run, low_half(words[i], number, EMULATE), w, held, SITE, EMULATE)
+                run = combine(run, low_half(words[i], number, EMULATE), w, stationary, SITE, EMULATE)
                 w = _word(w_now + (2 * i + 1) * BLOCK_N, total, EMULATE)
-                run = combine(run, high_half(words[i], number, EMULATE), w, held, SITE, EMULATE)
+                run = combine(run, high_half(words[i], number, EMULATE), w, stationary, SITE, EMULATE)
     return widen(total, run, EMULATE) if SITE == "adder_half2" else run
 
 
@@ -164,8 +164,8 @@ def input_gradient_kernel(
     g: [N, P, Q, G·K] dense in its channels; x and y: [N, G·C, H, W], each with its strides;
     w: [G, tiles of C, R·S·K, columns of a tile] dense fp32, zero beyond C; zero: UNROLL zeros of g's type.
     Grid: (stride_h·stride_w phases × tiles of `pixels`, tiles of C, G). A phase is the inputs with one
-    remainder of h and w by the strides: all of them meet the same taps, so that no tap is walked in vain.
-    pixels: N·⌈H/stride_h⌉·⌈W/stride_w⌉. NaN in x or w propagates where SITE is "clip".
+    remainder of h and w by the strides: all of them are read by the same taps, so that no tap is visited in
+    vain. pixels: N·⌈H/stride_h⌉·⌈W/stride_w⌉. NaN in x or w propagates where SITE is "clip".
     """
     BLOCK_N: tl.constexpr = COLUMNS * WARPS_N * LANES_N
     group = tl.program_id(2)
@@ -185,7 +185,7 @@ def input_gradient_kernel(
     channel = (group * C + c).to(tl.int64)
     down_far, across_far = down.to(tl.int64), across.to(tl.int64)
     x_at = x_ptr + n * x_n + down_far * x_h + across_far * x_w + channel * x_c
-    held = load_each(tl.where(kept, x_at, x_ptr), EMULATE).to(tl.float32)
+    stationary = load_each(tl.where(kept, x_at, x_ptr), EMULATE).to(tl.float32)
     total = tl.full((ROWS, COLUMNS, WARPS_N, LANES_M, LANES_N), 0, dtype=tl.float32)
     g_base = g_ptr + n * g_n + group * K
     tile = (group * tl.num_programs(1) + tl.program_id(1)).to(tl.int64)
@@ -199,19 +199,19 @@ def input_gradient_kernel(
             # Negative numbers are kept from the divisions, whose sign rules differ between languages.
             p = tl.maximum(h, 0) // stride_h
             q = tl.maximum(w, 0) // stride_w
-            meets = present & (h >= 0) & (w >= 0) & (p < P) & (q < Q)
-            g_at = tl.where(meets, g_base + p.to(tl.int64) * g_p + q.to(tl.int64) * g_q, zero_ptr)
-            moves = tl.where(meets, 1, 0)
+            read = present & (h >= 0) & (w >= 0) & (p < P) & (q < Q)
+            g_at = tl.where(read, g_base + p.to(tl.int64) * g_p + q.to(tl.int64) * g_q, zero_ptr)
+            moves = tl.where(read, 1, 0)
             w_tap = w_tile + tap * K * BLOCK_N
             whole = K - K % UNROLL
             for k in range(0, whole, UNROLL):
                 g_now = g_at + k * moves
                 w_now = w_tap + k * BLOCK_N + column
-                total = _steps(total, g_now, w_now, held, SITE, ALIGNED, EMULATE, BLOCK_N, UNROLL)
+                total = _steps(total, g_now, w_now, stationary, SITE, ALIGNED, EMULATE, BLOCK_N, UNROLL)
             for k in range(whole, K):
                 g_now = g_at + k * moves
                 w_now = w_tap + k * BLOCK_N + column
-                total = _steps(total, g_now, w_now, held, SITE, False, EMULATE, BLOCK_N, 1)
+                total = _steps(total, g_now, w_now, stationary, SITE, False, EMULATE, BLOCK_N, 1)
     y_at = y_ptr + n * y_n + down_far * y_h + across_far * y_w + channel * y_c
     store_each(y_at, total, kept, EMULATE)
 

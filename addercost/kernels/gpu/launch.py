@@ -13,7 +13,7 @@ from torch import Tensor
 
 from addercost.kernels.gpu import kernels, weight_gradient
 from addercost.kernels.gpu.tiles import (
-    HELD_TILES,
+    GRADIENT_TILES,
     MOST_REGISTERS,
     RUN_TILES,
     SUM_TILES,
@@ -32,7 +32,7 @@ _MOST_NUMBERED = (1 << 31) - (1 << 16)
 """Pixels, and words of a tile's weights: kernels number them in 32 bits, up to the end of a tile."""
 _MOST_PROGRAMS = 65535
 """Along a grid's second and third dimension. Source: CUDA programming guide, technical specifications."""
-_WIDTHS = [tile.block_n for tile in (*SUM_TILES, *HELD_TILES, *RUN_TILES)]
+_WIDTHS = [tile.block_n for tile in (*SUM_TILES, *GRADIENT_TILES, *RUN_TILES)]
 _NARROWEST, _WIDEST = min(_WIDTHS), max(_WIDTHS)
 
 
@@ -108,7 +108,7 @@ def input_gradient(
         grad = grad.contiguous(memory_format=torch.channels_last)
     (stride_h, stride_w) = geometry.stride
     phases, pixels = stride_h * stride_w, n * -(-h // stride_h) * -(-w // stride_w)
-    tile = tile or choose(HELD_TILES, pixels, c, groups * phases, processors(input.device))
+    tile = tile or choose(GRADIENT_TILES, pixels, c, groups * phases, processors(input.device))
     turned = _words(weight).unflatten(0, (groups, group_filters)).transpose(1, 2)
     tiled = _tiled(turned, tile.block_n)
     zeros = _zeros(grad)

@@ -95,7 +95,7 @@ def limit_per_second(name: str, device: torch.device | None = None) -> float:
 def site_call(
     site: str, device: torch.device, programs: int, steps: int, emulate: bool | None = None
 ) -> tuple[Callable[[], torch.Tensor], int]:
-    """The loop of `site`, ready to run, and how many pairs of words it meets."""
+    """The loop of `site`, ready to run, and how many pairs of words it combines."""
     floating = site in ("adder", "mac")
     shape = (TILE.block_m,), (_LINES, TILE.block_n)
     random = _generator(device)

@@ -56,7 +56,7 @@ class Tile:
 
 
 SUM_TILES = tuple(Tile(r, c, w) for r, c in ((8, 8), (8, 4), (4, 4)) for w in (1, 2, 4))
-HELD_TILES = tuple(Tile(r, c, w) for r, c in ((4, 8), (4, 4)) for w in (1, 2, 4))
+GRADIENT_TILES = tuple(Tile(r, c, w) for r, c in ((4, 8), (4, 4)) for w in (1, 2, 4))
 """For the gradient, which keeps the input's tile in registers too."""
 
 RUN_TILES = tuple(Tile(r, c, w) for r, c in ((8, 4), (4, 4)) for w in (1, 2, 4))

@@ -37,11 +37,11 @@ class Algorithm:
         self.parameters = {name: hl.Param(hl.Int(32), name) for name in PARAMETERS}
         self.input = hl.ImageParam(site.element, 5, "input")
         self.weight = hl.ImageParam(site.element, 3, "weight")
-        self.held = hl.ImageParam(site.element, 5, "held")
+        self.stationary = hl.ImageParam(site.element, 5, "stationary")
         self.factors = hl.ImageParam(hl.Float(32), 3, "factors")
         for axis in range(5):
             self.input.dim(axis).set_min(0)
-            self.held.dim(axis).set_min(0)
+            self.stationary.dim(axis).set_min(0)
         for axis in range(3):
             self.weight.dim(axis).set_min(0)
         taps = [(0, self.input.dim(0).extent() // site.packed), (0, self["filter_x"]), (0, self["filter_y"])]
@@ -134,7 +134,7 @@ class Algorithm:
         if self.site.packed == 1:
             packed[self.lane, self.j, self.block, self.g] = self._weight(self.j, filter_, self.g)
             return packed
-        # Here the weights lie channel-innermost, so that the channels of a lane are neighbours.
+        # These weights are channel-innermost, so that the channels of a lane are neighbours.
         packed[self.part, self.lane, self.j, self.block, self.g] = self._weight(
             self.j * self.site.packed + self.part, filter_, self.g
         )
@@ -214,12 +214,12 @@ class Algorithm:
         total = hl.Func("total")
         at = (self.lane, self.pixel, self.block, self.tile, self.g, self.p, self.n)
         total[at] = hl.cast(self.site.accumulator, 0)
-        if self.site.held:
-            k = hl.min(self.block * self.kernel.block + self.lane, self.held.dim(0).extent() - 1)
-            across = hl.min(self.tile * self.kernel.pixels + self.pixel, self.held.dim(2).extent() - 1)
-            for index, make in enumerate(self.site.held):
+        if self.site.stationary:
+            k = hl.min(self.block * self.kernel.block + self.lane, self.stationary.dim(0).extent() - 1)
+            across = hl.min(self.tile * self.kernel.pixels + self.pixel, self.stationary.dim(2).extent() - 1)
+            for index, make in enumerate(self.site.stationary):
                 own = hl.Func(f"own{index}")
-                own[at] = make(self.held[k, self.g, across, self.p, self.n])
+                own[at] = make(self.stationary[k, self.g, across, self.p, self.n])
                 self.owned.append(own)
         # What is broadcast comes first, which sites of two operands allow.
         pair = (weight, value) if self.kernel.across else (value, weight)

@@ -11,7 +11,7 @@ class KernelClass:
 
     site: str
     lanes: int
-    """Filters in a vector; with `across`, pixels."""
+    """Filters of a vector; with `across`, pixels."""
     vectors: int
     pixels: int
     """Of a tile; with `across`, filters."""
@@ -22,7 +22,7 @@ class KernelClass:
     narrow: bool
     """Fewer channels than filter columns: the inner loop runs along the filter's row instead."""
     across: bool = False
-    """Vectors lie across a row of outputs, at stride 1."""
+    """Vectors run along a row of outputs, at stride 1."""
     whole_squares: bool = False
     """A filter's taps divide into whole vectors: weights are turned round in registers."""
     filters_innermost: bool = False

@@ -4,8 +4,8 @@ A register tile of `pixels` outputs × `vectors` vectors of filters runs through
 it, from the inside out: tiles of a block of filters, tiles along a row, rows of a strip, strips of a task,
 blocks of a task. A block's weights are copied once into filter-innermost order, a strip's input once for each
 block, or where blocks are many a task's once for all, into a bordered scratch image, so that the inner loop
-loads weight vectors densely, broadcasts inputs, and meets no edge. Where a layer has few filters, or planes
-are read in place, the two change places: vectors lie across a row, weights are broadcast.
+loads contiguous weight vectors, broadcasts inputs, and has no edge to check. Where a layer has few filters,
+or planes are read in place, the two change places: vectors run along a row, weights are broadcast.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Guard, Whole = hl.TailStrategy.GuardWithIf, hl.TailStrategy.RoundUp
 def compile_kernel(kernel: KernelClass) -> Any:
     """The callable (input [c,g,x,y,n], weight [c·r·s,k,g], *PARAMETERS, output [k,g,q,p,n]), innermost first.
 
-    A site with a held operand takes it after the weight, shaped as the output; a scaled one factors
+    A site with a stationary operand takes it after the weight, shaped as the output; a scaled one factors
     and addends there, [k,g,2] of whole blocks.
     """
     output, arguments = _scheduled(kernel)
@@ -45,8 +45,8 @@ def _scheduled(kernel: KernelClass) -> tuple[Any, list[Any]]:
     algorithm = _Scheduled(kernel, SITES[kernel.site])
     algorithm.schedule()
     images = [algorithm.input, algorithm.weight]
-    if algorithm.site.held:
-        images.append(algorithm.held)
+    if algorithm.site.stationary:
+        images.append(algorithm.stationary)
     if algorithm.site.scaled:
         images.append(algorithm.factors)
     return algorithm.output, [*images, *algorithm.parameters.values()]
@@ -101,8 +101,8 @@ class _Scheduled(Algorithm):
             self._schedule_turned()
         self.sum.compute_at(self.stored, self.block).store_in(hl.MemoryType.Register)
         tiles = [self.stored, self.sum]
-        if self.site.held:
-            self.held.dim(0).set_stride(hl.Expr())
+        if self.site.stationary:
+            self.stationary.dim(0).set_stride(hl.Expr())
             for own in self.owned:
                 tiles.append(own.compute_at(self.stored, self.block).store_in(hl.MemoryType.Stack))
         self._schedule_sums(tiles)
@@ -144,7 +144,7 @@ class _Scheduled(Algorithm):
         kernel = self.kernel
         packed = self.packed.compute_at(self.output, self.block_loop)
         if kernel.across:
-            # A few filters: copied as they come.
+            # There are few filters, so this copy is short.
             packed.bound(self.pixel, 0, kernel.pixels)
             if kernel.filters_innermost:
                 self.weight.dim(0).set_stride(hl.Expr())

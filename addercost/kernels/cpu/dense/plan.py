@@ -41,11 +41,11 @@ def choose_class(
     threads: int | None = None,
     planes: bool = False,
 ) -> KernelClass:
-    """The class whose tile wastes least of `extents`; `bordered` says that the input is laid out for the
+    """The class whose tile wastes least of `extents`; `bordered` says that the input is a copy for the
     kernel, with its border and slack; with `threads` it may join the output's rows, if that leaves a task
     for each; `planes` says that pixels of a row are neighbours in the output and are, or can be, in the
     input."""
-    # Words of signs, whose weights are laid out for the kernel as well.
+    # Words of signs, whose weights are packed for the kernel as well.
     words = SITES[site].of_words
     filters_innermost = filters_innermost or words
     layouts = channels_last_input, channels_last_output
@@ -99,14 +99,14 @@ def _tile(
 ) -> tuple[float, tuple[int, int]]:
     """The least time that a tile spends on an image of `extents` and what it adds to fill itself, in some
     unit, and that tile's (vectors, pixels)."""
-    held, packed = len(SITES[site].held), SITES[site].packed
+    stationary, packed = len(SITES[site].stationary), SITES[site].packed
     wide = vector_bytes() >= 64
     counts: tuple[int, ...] = (1,)
     # With 32 registers, a broadcast input comes from memory in the instruction that uses it: nothing is won
     # by using it twice.
-    if extents.filters > lanes and held < 2 and (held or packed > 1 or not wide):
-        # Factors lie in blocks of 32 filters, which three vectors do not divide.
-        counts = (2,) if held or filters_innermost or SITES[site].scaled else (2, 3)
+    if extents.filters > lanes and stationary < 2 and (stationary or packed > 1 or not wide):
+        # Factors are stored in blocks of 32 filters, which three vectors do not divide.
+        counts = (2,) if stationary or filters_innermost or SITES[site].scaled else (2, 3)
 
     few, most = (_FEW_WORD_SUMS, 3) if SITES[site].of_words else (_FEW_SUMS, 4)
     registers, short = (32, most) if wide else (16, 3)
@@ -123,8 +123,8 @@ def _tile(
         for vectors, widths in (_PIXELS_WIDE if wide else _PIXELS_NARROW).items()
         for pixels in widths
         if vectors in counts
-        # What is held needs as many registers as the sums.
-        and (not held or pixels * vectors <= registers // 2 // held)
+        # Each stationary operand takes as many registers as the sums.
+        and (not stationary or pixels * vectors <= registers // 2 // stationary)
         # A short tile has too few sums to hide their latency: only where little is there.
         and (pixels > short or extents.columns <= short)
     ]
@@ -137,7 +137,7 @@ def _tile(
 
 def _across(site: str, extents: Extents) -> tuple[int, int, int] | None:
     """(lanes, vectors, filters) of a tile with vectors across a row, where filters fill too few lanes."""
-    if SITES[site].held or SITES[site].packed > 1 or extents.stride_x > 1:
+    if SITES[site].stationary or SITES[site].packed > 1 or extents.stride_x > 1:
         return None
     if extents.filters > _FEW_FILTERS or extents.columns < 2 * extents.filters:
         return None
@@ -153,7 +153,7 @@ def _across(site: str, extents: Extents) -> tuple[int, int, int] | None:
 def _along_row(
     site: str, extents: Extents, vectors: int, filters: int, filters_innermost: bool = False
 ) -> KernelClass:
-    """Vectors across a row of a 1×1 layer whose planes are read and written where they lie."""
+    """Vectors along a row of a 1×1 layer whose planes are read and written in place."""
     lanes = vector_bytes() // 4
     return KernelClass(
         site,
@@ -174,14 +174,14 @@ def _along_row(
 
 
 def _along_planes(site: str, extents: Extents) -> bool:
-    """Whether whole vectors lie along the planes of a 1×1 layer that is read in place."""
-    plain = not SITES[site].held and SITES[site].packed == 1
+    """Whether the planes of a 1×1 layer that is read in place divide into whole vectors."""
+    plain = not SITES[site].stationary and SITES[site].packed == 1
     wide = vector_bytes() >= 64
     return plain and wide and extents.filters >= 4 and extents.columns % (vector_bytes() // 4) == 0
 
 
 def _vectors_across(extents: Extents) -> int:
-    """Vectors of a tile of words that lies along a row of pixels, in a 1×1 layer at stride 1 whose rows are
+    """Vectors of a tile of words along a row of pixels, in a 1×1 layer at stride 1 whose rows are
     long; 0 where turning a tile of filters costs less."""
     lanes = vector_bytes() // 4
     vectors = min((2, 1), key=lambda count: rounded(extents.columns, lanes * count))

@@ -28,13 +28,13 @@ class Term:
     sum: Any
     """The IR type that is added up in."""
     add: Callable[..., Any]
-    """(code, sum, input, weight) to the new sum; with `held`, that operand follows the weight."""
+    """(code, sum, input, weight) to the new sum; with `stationary`, that operand follows the weight."""
     finish: Callable[..., Any] = lambda code, total: total
     """(code, sum) to the output; with `scaled`, a filter's factor and addend follow the sum."""
     scaled: bool = False
     watched: bool = False
     """The loop reports whether an input may be NaN, which has no sign."""
-    held: bool = False
+    stationary: bool = False
     """There is a third operand, one element for each output, which stays in a register."""
 
     @property
@@ -82,8 +82,8 @@ def term(site: str, many_taps: bool = False) -> Term:
         "adder_gradient": _add_clipped,
         "adder_gradient_sign": _add_signed,
     }
-    held = site.startswith("adder_gradient")
-    return Term(torch.float32, torch.float32, torch.float32, FLOAT, terms[site], held=held)
+    stationary = site.startswith("adder_gradient")
+    return Term(torch.float32, torch.float32, torch.float32, FLOAT, terms[site], stationary=stationary)
 
 
 def _subtract_difference(code: Any, total: Any, x: Any, w: Any) -> Any:
@@ -111,17 +111,17 @@ def _add_sign_product(code: Any, total: Any, x: Any, w: Any) -> Any:
     return code.fadd(total, code.bitcast(code.xor(sign, weight), total.type))
 
 
-def _add_clipped(code: Any, total: Any, x: Any, w: Any, held: Any) -> Any:
-    # x is the output's gradient, and the layer's input is held.
+def _add_clipped(code: Any, total: Any, x: Any, w: Any, stationary: Any) -> Any:
+    # x is the output's gradient, and the layer's input is stationary.
     one, minus = (constant(total.type, value) for value in (1.0, -1.0))
-    slope = code.fsub(w, held)
+    slope = code.fsub(w, stationary)
     slope = code.select(code.fcmp_ordered("<", slope, minus), minus, slope)
     slope = code.select(code.fcmp_ordered(">", slope, one), one, slope)
     return fma(code, x, slope, total)
 
 
-def _add_signed(code: Any, total: Any, x: Any, w: Any, held: Any) -> Any:
-    above, below = (code.fcmp_ordered(order, w, held) for order in "><")
+def _add_signed(code: Any, total: Any, x: Any, w: Any, stationary: Any) -> Any:
+    above, below = (code.fcmp_ordered(order, w, stationary) for order in "><")
     negative = code.select(below, code.fneg(x), zeros(x.type))
     return code.fadd(total, code.select(above, x, negative))
 

@@ -1,6 +1,6 @@
-"""The loops that quantise and lay out bytes for the 8-bit kernel, in LLVM IR.
+"""The loops that quantise bytes and copy them into the 8-bit kernel's layout, in LLVM IR.
 
-All but `quantize` are void lay(source, target, numbers), where the numbers are an array of `CopyNumbers` or
+All but `quantize` are void copy(source, target, numbers), where the numbers are an array of `CopyNumbers` or
 `TurnNumbers`: extents first, then strides in bytes.
 """
 
@@ -227,7 +227,7 @@ def _interleaved(code: Any, rows: list[Any]) -> Any:
 
 
 def _layout(fields: Any) -> tuple[Any, Any, Any, Any]:
-    """A builder at the beginning of `lay`, its source and target, and its numbers."""
-    code = function("lay", POINTER, POINTER, POINTER)
+    """A builder at the beginning of `copy`, its source and target, and its numbers."""
+    code = function("copy", POINTER, POINTER, POINTER)
     source, target, numbers = code.function.args
     return code, source, target, loaded(code, fields, numbers)
