@@ -109,8 +109,8 @@ def input_gradient(
     (stride_h, stride_w) = geometry.stride
     phases, pixels = stride_h * stride_w, n * -(-h // stride_h) * -(-w // stride_w)
     tile = tile or choose(GRADIENT_TILES, pixels, c, groups * phases, processors(input.device))
-    turned = _words(weight).unflatten(0, (groups, group_filters)).transpose(1, 2)
-    tiled = _tiled(turned, tile.block_n)
+    exchanged = _words(weight).unflatten(0, (groups, group_filters)).transpose(1, 2)
+    tiled = _tiled(exchanged, tile.block_n)
     zeros = _zeros(grad)
     grid = (-(-pixels // tile.block_m) * phases, tiled.shape[1], groups)
     _kernel(kernels.input_gradient_kernel)[grid](
@@ -211,7 +211,7 @@ def _tiled(weight: Tensor, block: int) -> Tensor:
 
 
 def _words(weight: Tensor) -> Tensor:
-    """Half precision widened once, not in the inner loop."""
+    """The weight in 32 bits: half precision is widened once, and not in the inner loop."""
     return weight if weight.element_size() == 4 else weight.float()
 
 

@@ -158,7 +158,8 @@ def _supported(
 
 
 def _finite(input: Tensor, weight: Tensor | None = None) -> bool:
-    """A NaN has no sign bit to pack; the reference keeps it. In fp32, since a sum of halves overflows."""
+    """Whether there is neither NaN, which has no sign to pack, nor infinity. In fp32: a sum of halves
+    overflows."""
     total = input.sum(dtype=torch.float32)
     if weight is not None:
         total += weight.sum(dtype=torch.float32)

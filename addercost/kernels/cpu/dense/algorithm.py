@@ -28,7 +28,7 @@ PARAMETERS = (
     "output_rows",
     "output_columns",
 )
-"""Of a compiled kernel, in order, after its input and weight and before its output."""
+"""The parameters of a compiled kernel, in order. They follow its inputs and precede its output."""
 
 
 class Algorithm:
@@ -64,9 +64,9 @@ class Algorithm:
             )
             return
         self.stored[tuple(at)] = self._finished(tuple(at), self.block * size + self.lane)
-        if kernel.turned_output:
+        if kernel.transposed_output:
             within = (along % size) % kernel.lanes * self.rows + other % pixels
-            value = self._turned()[(within, along % size // kernel.lanes, *place)]
+            value = self._transposed_tile()[(within, along % size // kernel.lanes, *place)]
         else:
             value = self.stored[(along % size, other % pixels, *place)]
         self.output[self.k, self.g, self.q, self.p, self.n] = value
@@ -74,7 +74,7 @@ class Algorithm:
     def _finished(self, at: tuple[Any, ...], filter_: Any) -> Any:
         value = hl.cast(self.site.result, self.site.finish(self.sum[at], self["terms"]))
         if self.site.scaled:
-            # Two roundings, as of the scale and the bias that it stands for.
+            # Rounded twice, as the layer rounds after its scale and after its bias.
             factor, addend = (self.factors[filter_, self.g, row] for row in (0, 1))
             value = hl.strict_float(hl.strict_float(value * factor) + addend)
         return value
@@ -83,7 +83,7 @@ class Algorithm:
         return self.parameters[name]
 
     def _scratch(self) -> Any:
-        """The input with its zero border, as far as the strip at hand needs it."""
+        """The input with its zero border, as much of it as a strip needs."""
         self.c, self.x, self.y = hl.Var("c"), hl.Var("x"), hl.Var("y")
         c, x, y = self.c, self.x, self.y
         width, height = self.input.dim(2).extent(), self.input.dim(3).extent()
@@ -95,7 +95,7 @@ class Algorithm:
         if self.kernel.whole_pixels:
             scratch[c, self.g, x, y, self.n] = hl.select(inside, value, hl.cast(self.site.element, 0))
             return scratch
-        # Zeros first, then the rows: a vector that reaches over an edge is a masked one, not a gathered one.
+        # Zeros first, then the rows, so that a vector over an edge is loaded with a mask and not gathered.
         scratch[c, self.g, x, y, self.n] = hl.cast(self.site.element, 0)
         self.inner = hl.RDom([(0, width)], "inner")
         self.inner.where((row >= 0) & (row < height))
@@ -152,9 +152,9 @@ class Algorithm:
         self.weight_stages = interleaved(rows, (m, group, jo, self.block, self.g), side, side)
         return self.weight_stages[-1]
 
-    def _turned(self) -> Any:
-        """The stored tile with the pixels innermost, each vector of filters for itself."""
-        m, group = self.turned_index = tuple(hl.Var(name) for name in ("m", "group"))
+    def _transposed_tile(self) -> Any:
+        """The stored tile with the pixels innermost, transposed one vector of filters at a time."""
+        m, group = self.transposed_index = tuple(hl.Var(name) for name in ("m", "group"))
         lane = group * self.kernel.lanes + m % self.kernel.lanes
         place = (self.block, self.tile, self.g, self.p, self.n)
         rows = hl.Func("tile_rows")
@@ -165,7 +165,7 @@ class Algorithm:
 
     @property
     def rows(self) -> int:
-        """Of the turned tile: its pixels rounded up to a power of two."""
+        """Rows of the transposed tile: its pixels rounded up to a power of two."""
         return int(1 << (self.kernel.pixels - 1).bit_length())
 
     def _sum(self) -> Any:
@@ -224,6 +224,6 @@ class Algorithm:
         # What is broadcast comes first, which sites of two operands allow.
         pair = (weight, value) if self.kernel.across else (value, weight)
         term = self.site.combine(*pair, *(own[at] for own in self.owned))
-        # A constant sign the compiler would fold into a subtraction.
+        # The compiler would fold a constant sign into a subtraction.
         total[at] += term if self.site.sign > 0 else hl.cast(self.site.element, self["sign"]) * term
         return total

@@ -25,8 +25,8 @@ class BufferLayout(NamedTuple):
 
     @classmethod
     def strided(cls, size: tuple[int, ...], stride: tuple[int, ...]) -> BufferLayout:
-        """The compiled code demands stride 1 of some axes, which torch leaves arbitrary where there is only
-        one element."""
+        """Of these sizes and strides, but 1 for an axis with one element: there torch's stride is arbitrary,
+        and compiled code checks for 1 in some axes."""
         return cls(size, tuple(1 if n == 1 else s for n, s in zip(size, stride, strict=True)))
 
 
@@ -39,7 +39,7 @@ def filled(elements: int, dtype: torch.dtype, byte: int = 0) -> Tensor:
 
 
 class Launch:
-    """A compiled kernel with its parameters and buffers, all but the addresses of the tensors.
+    """A compiled kernel with its parameters and its buffers, which lack only the tensors' addresses.
 
     Making a buffer takes as long as a call of a small kernel, setting its address a tenth of a microsecond.
     """
@@ -54,7 +54,7 @@ class Launch:
         output: tuple[BufferLayout, torch.dtype],
     ) -> None:
         self._kernel, self._inputs, self._parameters, self._output = kernel, inputs, parameters, output
-        # A thread takes one out for as long as it runs.
+        # A thread takes one out while it runs, so that two threads never share buffers.
         self._spare: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = []
 
     def __call__(self, *addresses: int) -> None:
@@ -107,7 +107,7 @@ def _unplaced(view: BufferLayout, dtype: torch.dtype) -> tuple[Any, _Buffer]:
     strides = [step * element.itemsize for step in view.stride]
     buffer = hl.Buffer(np.lib.stride_tricks.as_strided(element, view.size, strides))
     parts = _Buffer.from_address(buffer._get_raw_halide_buffer_t())
-    # Of an axis with one element numpy hands on a stride of its own.
+    # Numpy replaces the stride of an axis with one element.
     for axis, stride in enumerate(reversed(view.stride)):
         parts.dim[axis].stride = stride
     return buffer, parts

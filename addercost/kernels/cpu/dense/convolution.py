@@ -100,7 +100,7 @@ def _plan(
     shape = [n, k, *geometry.output_size((h, w), (r, s))]
     output = target = torch.empty(shape, dtype=SITES[site].output, device="meta", memory_format=layout)
     groups, direct = geometry.groups, _is_direct(given_weight, geometry)
-    # A column of outputs is turned into a row: the schedule tiles rows.
+    # A column of outputs is taken as a row, because the schedule tiles rows.
     transposed = shape[3] == 1 and shape[2] > 1
     input, weight = _prepared(given, given_weight, geometry, transposed)
     copied = not all(

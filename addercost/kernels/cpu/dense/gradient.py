@@ -84,17 +84,17 @@ def _phase(index: int, size: int, filter_size: int, geometry: Geometry, axis: in
 
 
 def _gradient_phase(
-    site: str, grad: Tensor, input: Tensor, turned: Tensor, geometry: Geometry, target: Tensor
+    site: str, grad: Tensor, input: Tensor, flipped: Tensor, geometry: Geometry, target: Tensor
 ) -> None:
-    """The convolution of `grad` with `turned` [G, C/G, K/G, R, S], each term clipped at `input`."""
-    groups, filter_size = geometry.groups, (turned.shape[3], turned.shape[4])
-    one = turned[:, :, 0].flatten(0, 1)[:, None]
-    if turned.shape[2] == 1 and depthwise.takes(one.shape, groups):
+    """The convolution of `grad` with `flipped` [G, C/G, K/G, R, S], each term clipped at `input`."""
+    groups, filter_size = geometry.groups, (flipped.shape[3], flipped.shape[4])
+    one = flipped[:, :, 0].flatten(0, 1)[:, None]
+    if flipped.shape[2] == 1 and depthwise.takes(one.shape, groups):
         depthwise.gradient(site, grad, input, one, geometry, target)
         return
-    # A 1×1 filter turned round has the input's channels innermost as it is.
-    innermost = filter_size == (1, 1) and turned.shape[1] % FILTER_BLOCK == 0 and turned.stride(1) == 1
-    flat = turned.flatten(2) if innermost else turned.reshape(groups, turned.shape[1], -1).contiguous()
+    # A 1×1 filter flipped round has the input's channels innermost as it is.
+    innermost = filter_size == (1, 1) and flipped.shape[1] % FILTER_BLOCK == 0 and flipped.stride(1) == 1
+    flat = flipped.flatten(2) if innermost else flipped.reshape(groups, flipped.shape[1], -1).contiguous()
     launch = _launch(
         site,
         *(BufferLayout(tuple(image.shape), image.stride()) for image in (grad, input, target)),

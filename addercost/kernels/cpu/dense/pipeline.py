@@ -34,7 +34,7 @@ def compile_kernel(kernel: KernelClass) -> Any:
 
 
 def assembly(kernel: KernelClass, folder: Path) -> str:
-    """The instructions of a class; `folder` is for the compiler's file."""
+    """The assembly of a class, which the compiler writes to a file in `folder`."""
     output, arguments = _scheduled(kernel)
     path = folder / "kernel.s"
     output.compile_to_assembly(str(path), arguments, "kernel", hl.get_host_target())
@@ -97,8 +97,8 @@ class _Scheduled(Algorithm):
             return
         # The stored tile may be addressed in a loop; the sum may not, or it would leave the registers.
         self.stored.compute_at(self.output, self.tile_loop).store_in(hl.MemoryType.Stack)
-        if kernel.turned_output:
-            self._schedule_turned()
+        if kernel.transposed_output:
+            self._schedule_transposed()
         self.sum.compute_at(self.stored, self.block).store_in(hl.MemoryType.Register)
         tiles = [self.stored, self.sum]
         if self.site.stationary:
@@ -132,8 +132,8 @@ class _Scheduled(Algorithm):
             stage.compute_at(packed, jo)
         schedule_interleaved(self.weight_stages, m, side, side)
 
-    def _schedule_turned(self) -> None:
-        m, group = self.turned_index
+    def _schedule_transposed(self) -> None:
+        m, group = self.transposed_index
         last = self.output_stages[-1]
         last.compute_at(self.output, self.tile_loop).bound(group, 0, self.kernel.vectors).unroll(group)
         for stage in self.output_stages[:-1]:

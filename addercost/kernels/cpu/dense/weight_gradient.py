@@ -26,7 +26,7 @@ def weight_sign_gradient(grad: Tensor, input: Tensor, weight: Tensor, geometry: 
     and dilations change places. `Site.stationary` are the weights.
     """
     (n, _, p, q), groups = grad.shape, geometry.groups
-    turned = Geometry(geometry.dilation, geometry.padding, geometry.stride, groups)
+    exchanged = Geometry(geometry.dilation, geometry.padding, geometry.stride, groups)
     own = weight.unflatten(0, (groups, -1)).permute(2, 3, 4, 0, 1)
     total = weight.new_zeros(own.shape)
     step = max(1, CHUNK_PIXELS // (p * q))
@@ -35,10 +35,10 @@ def weight_sign_gradient(grad: Tensor, input: Tensor, weight: Tensor, geometry: 
         source = grouped(x, groups).permute(4, 1, 2, 3, 0)
         filters = grad[first : first + step].unflatten(1, (groups, -1)).permute(1, 2, 0, 3, 4).flatten(2)
         part = torch.empty_like(total)
-        extents = extents_of(source, part, (p, q), turned)
+        extents = extents_of(source, part, (p, q), exchanged)
         kernel = choose_class(SITE, extents, False, True, direct=False)
         inputs = (source, filters.contiguous(), own)
-        parameters = parameters_of(kernel, extents, turned, (p, q), torch.get_num_threads())
+        parameters = parameters_of(kernel, extents, exchanged, (p, q), torch.get_num_threads())
         launch = launch_of(
             kernel, [BufferLayout.of(operand) for operand in inputs], parameters, BufferLayout.of(part)
         )

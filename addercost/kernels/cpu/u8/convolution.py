@@ -19,14 +19,14 @@ from addercost.kernels.cpu.ir.build import as_array
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.cpu.u8.loops import (
     FLOATS,
-    TURNED_PIXELS,
+    TRANSPOSED_PIXELS,
     WORD,
     CopyNumbers,
-    TurnNumbers,
+    TransposeNumbers,
     copy_runs,
     copy_words,
     quantize,
-    turn,
+    transpose,
 )
 from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.signs import pack_factors
@@ -226,9 +226,9 @@ class _Image:
                 run, space, w = w * c, w * c, 1
             return copy_runs(), as_array(CopyNumbers(n, h, w, run, space, sn, sy, sx, *target))
         words = -(-channels // WORD)
-        whole = channels % WORD == 0 and w >= TURNED_PIXELS
-        numbers = as_array(TurnNumbers(n, h, w, self.groups, words, channels, sn, sc, sy, sx, *target))
-        return turn(2 * WORD if whole and channels % (2 * WORD) == 0 else WORD, whole), numbers
+        whole = channels % WORD == 0 and w >= TRANSPOSED_PIXELS
+        numbers = as_array(TransposeNumbers(n, h, w, self.groups, words, channels, sn, sc, sy, sx, *target))
+        return transpose(2 * WORD if whole and channels % (2 * WORD) == 0 else WORD, whole), numbers
 
 
 def _patches(
