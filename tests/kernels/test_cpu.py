@@ -204,7 +204,7 @@ def test_sign_gradient_of_a_linear_layer(batch: int, monkeypatch: pytest.MonkeyP
     torch.testing.assert_close(ours[..., 0, 0], expected, rtol=1e-5, atol=1e-4)
 
 
-def test_a_batch_of_sign_gradients_is_met_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sign_gradient_of_a_batch_is_computed_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     module = pytest.importorskip("addercost.kernels.cpu.dense.weight_gradient")
     x, w = torch.randn(7, 6, 9, 8), torch.randn(5, 6, 3, 3)
     geometry = Geometry((2, 1), (1, 0))
@@ -264,7 +264,7 @@ def test_nan_and_infinity_propagate(value: float, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("gradient", ["full", "sign"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_what_comes_back_infinite_stays_so(value: float, gradient: str) -> None:
+def test_a_gradient_that_is_not_finite_stays_so(value: float, gradient: str) -> None:
     # Halves, so that some inputs equal a weight: zero times infinity is NaN.
     x, w = torch.randn(1, 3, 5, 5).mul(2).round() / 2, torch.randn(4, 3, 3, 3).mul(2).round() / 2
     g = torch.ones(1, 4, 3, 3)

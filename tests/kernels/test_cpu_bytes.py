@@ -1,4 +1,4 @@
-"""The 8-bit adder on the CPU: every way to lay its bytes out, exact against the reference."""
+"""The 8-bit adder on the CPU: every way to copy its bytes into words, exact against the reference."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_sums_are_exact(image, filters, geometry, weight_layout, layout, monkeyp
         ),
     ],
 )
-def test_bytes_are_laid_out_only_where_they_must(image, weight, geometry, layout, steps) -> None:  # type: ignore[no-untyped-def]
+def test_bytes_are_copied_only_where_they_must(image, weight, geometry, layout, steps) -> None:  # type: ignore[no-untyped-def]
     x = torch.empty(image, dtype=torch.uint8, memory_format=layout)
     assert len(u8._plan("adder_u8", x.shape, x.stride(), weight, geometry, layout, 1).steps) == steps
 

@@ -256,7 +256,7 @@ def test_views_give_the_answer_of_their_copies(view, kind: str) -> None:  # type
 @pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
 @pytest.mark.parametrize("width", [3, 16, 21])
 @pytest.mark.parametrize("stride", [1, 2, 3])
-def test_nothing_beyond_the_image_has_a_say(stride: int, width: int, layout: torch.memory_format) -> None:
+def test_nothing_beyond_the_image_is_used(stride: int, width: int, layout: torch.memory_format) -> None:
     memory = torch.full((3, 20, 9, 40), float("nan")).contiguous(memory_format=layout)
     x = memory[1:2, 2:19, 2:8, 4 : 4 + width]
     x.copy_(torch.randn(x.shape))

@@ -141,7 +141,7 @@ def test_a_view_that_starts_between_16_bytes_is_not_loaded_wide(launch: Any) -> 
 
 
 APART = 1 << 30
-"""Elements between two pixels: the third is further from the first than 31 bits tell."""
+"""Elements between two pixels: the third is further from the first than 31 bits can count."""
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ def far_apart(storage: Tensor, values: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("far", ["input", "output", "gradient"])
-def test_pixels_may_lie_further_apart_than_31_bits(launch: Any, wide_storage: Tensor, far: str) -> None:
+def test_pixels_may_be_further_apart_than_31_bits(launch: Any, wide_storage: Tensor, far: str) -> None:
     geometry = Geometry()
     x, w = torch.randn(1, 8, 1, 3).half(), torch.randn(8, 8, 1, 1).half()
     g = torch.randn(1, 8, 1, 3).half()
@@ -233,7 +233,7 @@ def test_the_tile_fits_the_problem() -> None:
 
 
 @pytest.mark.parametrize(("image", "filters", "geometry"), GEOMETRIES)
-def test_halves_are_packed_as_they_lie(launch: Any, image: Any, filters: Any, geometry: Geometry) -> None:
+def test_halves_are_packed_in_order(launch: Any, image: Any, filters: Any, geometry: Geometry) -> None:
     """Of inputs and filters of every shape, 1 × 1 and views that start at odd places too."""
     for tensor in (torch.randn(image), operands(image, filters, geometry)[1]):
         half = torch.cat([tensor, tensor], 1).half()

@@ -28,23 +28,24 @@ SIZES = [
     *("x_n", "x_c", "x_h", "x_w", "y_n", "y_c", "y_h", "y_w", "y_k", "y_p", "y_q", "g_n", "g_p", "g_q"),
     *("stride_h", "stride_w", "pad_h", "pad_w", "dilation_h", "dilation_w"),
 ]
-"""Numbers that no code is made for: one compilation serves every shape of a class."""
+"""Arguments that Triton must not specialise code on, so that one compilation serves every shape of a
+class."""
 
 LANES_N: tl.constexpr = tl.constexpr(4)
-"""A warp is 8 pixels × 4 filters: of 32 threads that shape asks for least memory, and eight neighbouring
-pixels of an NCHW output are a whole sector."""
+"""A warp is 8 pixels × 4 filters: of all shapes of 32 threads this one reads the least memory, and eight
+neighbouring pixels of an NCHW output are a whole sector."""
 
 
 @triton.jit
 def tile_rows(ROWS: tl.constexpr, LANES_M: tl.constexpr):
-    """Row numbers of a tile as [ROWS, 1, 1, LANES_M, 1]: a warp's are neighbours."""
+    """Row numbers of a tile as [ROWS, 1, 1, LANES_M, 1]: those of a warp are neighbours."""
     outer = tl.arange(0, ROWS)[:, None, None, None, None] * LANES_M
     return outer + tl.arange(0, LANES_M)[None, None, None, :, None]
 
 
 @triton.jit
 def tile_columns(COLUMNS: tl.constexpr, WARPS_N: tl.constexpr):
-    """Column numbers of a tile as [1, COLUMNS, WARPS_N, 1, LANES_N]: a thread's are neighbours."""
+    """Column numbers of a tile as [1, COLUMNS, WARPS_N, 1, LANES_N]: those of a thread are neighbours."""
     warps = tl.arange(0, WARPS_N)[None, None, :, None, None] * (LANES_N * COLUMNS)
     lanes = tl.arange(0, LANES_N)[None, None, None, None, :] * COLUMNS
     return warps + lanes + tl.arange(0, COLUMNS)[None, :, None, None, None]
@@ -86,7 +87,8 @@ def convolution_kernel(
         w = q * stride_w + (tap % S) * dilation_w - pad_w
         inside = (m < pixels) & (h >= 0) & (h < H) & (w >= 0) & (w < W)
         # A padded tap stays on the zeros instead of being masked: no predicate in the inner loop. Addresses
-        # are formed anew from scalars; carried round the loop they would pass through shared memory.
+        # are formed anew from scalars: carried from one round to the next they would pass through shared
+        # memory.
         x_at = tl.where(inside, x_base + h.to(tl.int64) * x_h + w.to(tl.int64) * x_w, zero_ptr)
         moves = tl.where(inside, 1, 0)
         w_tap = w_tile + tap * C * BLOCK_N

@@ -194,8 +194,8 @@ def pack_halves(image: Tensor) -> Tensor:
 
 
 def _as_words(tensor: Tensor) -> Tensor:
-    """Its elements in order as a row of int32. As a row, because a dimension of size 1 may have any stride,
-    which a view of wider elements refuses."""
+    """A tensor's elements in order as a row of int32. It is a row because a dimension of size 1 may have any
+    stride, and torch refuses a view of wider elements then."""
     row = tensor.reshape(-1)
     row = row.clone() if row.storage_offset() % (4 // row.element_size()) else row
     return row.view(torch.int32)
@@ -249,5 +249,5 @@ def _options() -> dict[str, int]:
 
 
 def _kernel(function: Any) -> Any:
-    """The same function, untyped: what `triton.jit` returns has no useful type."""
+    """The same function, untyped, since the type that `triton.jit` returns is of no use."""
     return function

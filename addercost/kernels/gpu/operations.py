@@ -20,8 +20,8 @@ from addercost.kernels.problem import Geometry, empty_output
 from addercost.kernels.signs import unpack_factors, words_by_filter
 
 FAILURES = (triton.TritonError, subprocess.CalledProcessError, AssertionError, FileNotFoundError)
-"""The second: the C compiler that builds Triton's launchers fails, where Python's headers are missing. The
-others: Triton finds no libcuda.so.1 by ldconfig, or no ldconfig."""
+"""CalledProcessError: the C compiler that builds Triton's launchers fails, where Python's headers are
+missing. AssertionError, FileNotFoundError: Triton finds no libcuda.so.1 by ldconfig, or no ldconfig."""
 
 if torch.cuda.is_available() and not (os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")):
     raise ImportError("it needs a C compiler for its launchers: install gcc or set CC")

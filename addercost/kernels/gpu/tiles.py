@@ -12,7 +12,7 @@ WARP_ROWS, WARP_COLUMNS = 8, 4
 """A warp's threads; `kernels.LANES_N` is the second."""
 
 MOST_REGISTERS = 168
-"""For three programs on a processor: the warps of two compute while one waits for memory."""
+"""So few that three programs fit on a processor: the warps of two compute while one waits for memory."""
 
 RESIDENT = 3
 UNROLL = 8
