@@ -10,7 +10,6 @@ or planes are read in place, the two change places: vectors run along a row, wei
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import halide as hl
@@ -29,19 +28,12 @@ def compile_kernel(kernel: KernelClass) -> Any:
     A site with a stationary operand takes it after the weight, shaped as the output; a scaled one factors
     and addends there, [k,g,2] of whole blocks.
     """
-    output, arguments = _scheduled(kernel)
+    output, arguments = scheduled(kernel)
     return output.compile_to_callable(arguments, hl.get_jit_target_from_environment())
 
 
-def assembly(kernel: KernelClass, folder: Path) -> str:
-    """The assembly of a class, which the compiler writes to a file in `folder`."""
-    output, arguments = _scheduled(kernel)
-    path = folder / "kernel.s"
-    output.compile_to_assembly(str(path), arguments, "kernel", hl.get_host_target())
-    return path.read_text()
-
-
-def _scheduled(kernel: KernelClass) -> tuple[Any, list[Any]]:
+def scheduled(kernel: KernelClass) -> tuple[Any, list[Any]]:
+    """The output's function with its schedule, and the kernel's arguments."""
     algorithm = _Scheduled(kernel, SITES[kernel.site])
     algorithm.schedule()
     images = [algorithm.input, algorithm.weight]

@@ -66,11 +66,6 @@ _HALIDE_TYPES: dict[torch.dtype, Callable[[], Any]] = {
 }
 
 
-def _shifted(x: Any, w: Any) -> Any:
-    # An fp32 number times ±2^e in one integer addition: e moves the exponent, a carry out flips the sign.
-    return hl.reinterpret(hl.Float(32), hl.reinterpret(hl.Int(32), x) + hl.reinterpret(hl.Int(32), w))
-
-
 def _power_of_two(weight: Any) -> Any:
     """`powers.power_of_two` of an fp32 weight."""
     bits = hl.reinterpret(hl.UInt(32), weight)
@@ -127,7 +122,6 @@ SITES = {
             lambda x, g, w: hl.select(x > w, g, hl.select(x < w, -g, hl.f32(0))),
             stationary=(lambda w: w,),
         ),
-        Site("shift", torch.float32, torch.float32, _shifted),
         # Of ±1 as bits, 32 channels in a word: the sum of products is the terms less twice those that differ.
         Site(
             "xnor",

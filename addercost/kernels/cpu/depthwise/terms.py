@@ -51,7 +51,7 @@ class Term:
 
 
 def term(site: str, many_taps: bool = False) -> Term:
-    """The term of "adder", "mac", "shift", "binary", "adder_u8", "adder_u8_scaled", "adder_gradient" or
+    """The term of "adder", "mac", "binary", "adder_u8", "adder_u8_scaled", "adder_gradient" or
     "adder_gradient_sign". `many_taps` says that a filter has more than `SHORT_TAPS`."""
     if site.startswith("adder_u8"):
         scaled = site == "adder_u8_scaled"
@@ -78,7 +78,6 @@ def term(site: str, many_taps: bool = False) -> Term:
     terms: dict[str, Callable[..., Any]] = {
         "adder": _subtract_difference,
         "mac": lambda code, total, x, w: fma(code, x, w, total),
-        "shift": _add_shifted,
         "adder_gradient": _add_clipped,
         "adder_gradient_sign": _add_signed,
     }
@@ -94,13 +93,6 @@ def _subtract_difference(code: Any, total: Any, x: Any, w: Any) -> Any:
         minus.initializer, minus.align = constant(total.type, -1.0), 4
     difference = absolute(code, code.fsub(w, x))
     return fma(code, difference, code.load(minus, align=4, typ=total.type), total)
-
-
-def _add_shifted(code: Any, total: Any, x: Any, w: Any) -> Any:
-    # x · ±2^e in one integer addition, as `dense.sites` says.
-    words = vector(I32, total.type.count)
-    moved = code.add(code.bitcast(x, words), code.bitcast(w, words))
-    return code.fadd(total, code.bitcast(moved, total.type))
 
 
 def _add_sign_product(code: Any, total: Any, x: Any, w: Any) -> Any:
