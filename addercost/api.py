@@ -170,6 +170,6 @@ def load_trace(path: Path) -> Trace:
 
 def load_model(spec: str) -> nn.Module:
     """The model a SPEC names, its weights on the meta device."""
-    from addercost.sources.tracing import load_model as load
+    from addercost.sources.loading import load_model as load
 
     return load(spec).model
