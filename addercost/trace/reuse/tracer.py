@@ -134,7 +134,7 @@ def _run(
             items, types = recorder.result()
             if recorder.recognisable:
                 raise NeedsWholeError(f"{name} has what may be layers that nobody registered")
-            # After the forward, since a lazy module's parameters have their shape only now.
+            # Read after the forward: a lazy module's parameters have a shape only now.
             parameters = {
                 n: tensor.numel()
                 for n, role, tensor in names.values()
