@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from addercost.arithmetic import Arithmetic
 from addercost.errors import unknown_name
-from addercost.report.profile import ShownProfile
+from addercost.report.shown import ShownProfile
 from addercost.trace.record import Trace
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Writing the little TOML the tables need: the standard library reads TOML but does not write it."""
+"""Writing the TOML that the tables need: the standard library reads TOML but does not write it."""
 
 from __future__ import annotations
 

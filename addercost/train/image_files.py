@@ -14,10 +14,10 @@ from addercost.train.images import Data, FileImages
 from addercost.train.small_images import reading, torchvision_datasets
 
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's training images; torchvision's models are trained with them."""
+"""Mean and standard deviation of ImageNet's training images, with which torchvision's models are trained."""
 _SIZE = 224
 _MARGIN = 256 / 224
-"""Test images are resized to this many times the size, and its middle is taken."""
+"""Test images are resized to this many times the size, and their middle is cut out."""
 
 
 def imagenet(
@@ -82,7 +82,7 @@ def _reader(part: Any, folder: Path) -> Callable[[int], Any]:
 def _transforms(
     channels: int, size: int, augment: bool
 ) -> tuple[Callable[[Any], Tensor], Callable[[Any], Tensor]]:
-    """For testing, and for training: a random part of random shape, half of them mirrored."""
+    """The transforms for testing and for training; the latter takes random parts and mirrors half of them."""
     from torchvision.transforms import v2
 
     ending: list[Any] = [v2.Grayscale()] if channels == 1 else []

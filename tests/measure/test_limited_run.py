@@ -7,6 +7,8 @@ import os
 import select
 import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -59,22 +61,24 @@ def nobody_holds(reader: int) -> bool:
 
 def test_late_with_all_it_started(tool: ModuleType, tmp_path: Path, held: int) -> None:
     with (tmp_path / "log").open("w+b") as output:
-        ended = tool.run_limited(SLEEPS_TWICE, 1, output, tmp_path)
+        ended = tool.run_limited(SLEEPS_TWICE, 3, output, tmp_path)
     assert (ended.code, ended.last_line) == (None, "started")
     assert nobody_holds(held)
 
 
 def test_interrupted_with_all_it_started(tool: ModuleType, tmp_path: Path, held: int) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+    log = tmp_path / "log"
 
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, 1)
-    try:
-        with (tmp_path / "log").open("w+b") as output, pytest.raises(KeyboardInterrupt):
+    def interrupt_once_it_has_started() -> None:
+        while "started" not in log.read_text():
+            time.sleep(0.02)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    with log.open("w+b") as output:
+        watcher = threading.Thread(target=interrupt_once_it_has_started)
+        watcher.start()
+        with pytest.raises(KeyboardInterrupt):
             tool.run_limited(SLEEPS_TWICE, 60, output, tmp_path)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-    assert (tmp_path / "log").read_text() == "started\n"
+        watcher.join()
+    assert log.read_text() == "started\n"
     assert nobody_holds(held)

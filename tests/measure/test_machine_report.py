@@ -10,8 +10,6 @@ from types import ModuleType
 
 import pytest
 
-pytest.importorskip("torch")
-
 from addercost.measure.journal import JournalHeading, journal_path, open_journal, read_measurements, rescued
 from addercost.results.measurements import MeasuredRow, Measurements
 

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,23 +25,39 @@ example_inputs = torch.zeros(1, 1, 8, 8)
 """
 
 
-@pytest.fixture
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Here and in what is started: small tensors only wait for a second one. Some bits depend on it, too."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+@contextmanager
+def on_one_thread() -> Iterator[None]:
+    """Here and in what is started: a second thread takes longer to wake than small tensors take to compute.
+    Some bits depend on the number of threads, too."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        torch.set_num_threads(1)
+        yield
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def in_folder_of_small_net(folder: Path) -> Iterator[str]:
+    """The SPEC of a small network's file in `folder`, which is the current one meanwhile. Its layers run by
+    the reference: compiling kernels would take longest."""
+    with on_one_thread(), pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("ADDERCOST_KERNEL", "reference")
+        # What the tests start finds this checkout too.
+        root = str(Path(__file__).parents[2])
+        patch.setenv("PYTHONPATH", os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]))
+        (folder / "net.py").write_text(SMALL_NET)
+        yield "net.py:Net"
 
 
 @pytest.fixture
-def small_net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None) -> str:
-    """The SPEC of a file in a folder that is now the current one. Compiling kernels would take longest."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ADDERCOST_KERNEL", "reference")
-    # What the tests start finds this checkout too.
-    root = str(Path(__file__).parents[2])
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]))
-    (tmp_path / "net.py").write_text(SMALL_NET)
-    return "net.py:Net"
+def one_thread() -> Iterator[None]:
+    with on_one_thread():
+        yield
+
+
+@pytest.fixture
+def small_net(tmp_path: Path) -> Iterator[str]:
+    with in_folder_of_small_net(tmp_path) as spec:
+        yield spec

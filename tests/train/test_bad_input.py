@@ -17,8 +17,6 @@ from addercost.cli import run
 from addercost.sources.torchvision_models import make_importable
 
 make_importable()
-pytest.importorskip("sklearn", reason="the digits are scikit-learn's")
-
 HEAD = "import torch\nfrom torch import nn\nfrom addercost.layers import AdderConv2d, AdderLinear\n"
 TAIL = "\nexample_inputs = torch.zeros(1, 1, 8, 8)\n"
 MODELS = {
@@ -103,10 +101,14 @@ def one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[
 
 @pytest.mark.parametrize(("arguments", "code", "words"), CASES.values(), ids=CASES)
 def test_one_line_and_a_code(
-    arguments: list[str], code: int, words: str, here: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    code: int,
+    words: str,
+    here: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if arguments[-1] == "cuda" and torch.cuda.is_available():
-        pytest.skip("there is a GPU here")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     data_files.mnist(here / "cut")
     file = here / "cut" / "train-images-idx3-ubyte.gz"
     file.write_bytes(file.read_bytes()[:100])

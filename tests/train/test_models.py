@@ -77,6 +77,5 @@ def test_grey_digits_in_a_network_for_colour(tmp_path: Path) -> None:
     from addercost.train.prepare import prepare
     from addercost.train.settings import TrainSettings
 
-    pytest.importorskip("sklearn", reason="the digits are scikit-learn's")
     made = prepare(TrainSettings("zoo:resnet20-cifar", "digits"))
     assert made.data.shape == (3, 32, 32)

@@ -1,13 +1,13 @@
-"""From a run's folder to its pictures. Needs torch, matplotlib and scikit-learn."""
+"""From a run's folder to its pictures."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("sklearn", reason="the digits are scikit-learn's")
+from conftest import in_folder_of_small_net
 
 from addercost.cli import run
 from addercost.results.saved import read_saved
@@ -35,12 +35,14 @@ example_inputs = torch.zeros(1, 1, 8, 8)
 """
 
 
-@pytest.fixture
-def folder(small_net: str) -> str:
-    Path("two.py").write_text(TWO_FEATURES)
-    arguments = ["two.py:Net", "-o", "run", "--epochs", "2", "--batch", "300", "--lr", "0.01", "-q"]
-    assert run(["train", *arguments, "--name", "two <b>features</b>"]) == 0
-    return "run"
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A trained network's, shared by all tests here: none writes into it."""
+    with in_folder_of_small_net(tmp_path_factory.mktemp("pictures")):
+        Path("two.py").write_text(TWO_FEATURES)
+        arguments = ["two.py:Net", "-o", "run", "--epochs", "2", "--batch", "300", "--lr", "0.01", "-q"]
+        assert run(["train", *arguments, "--name", "two <b>features</b>"]) == 0
+        yield "run"
 
 
 def test_the_record(folder: str) -> None:

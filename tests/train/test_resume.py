@@ -1,4 +1,4 @@
-"""A run killed and resumed ends in the same bits as one that was not. Needs torch and scikit-learn."""
+"""A run killed and resumed ends in the same bits as one that was not."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-
-pytest.importorskip("sklearn", reason="the digits are scikit-learn's")
 
 from addercost.errors import ArgumentError, DataError
 from addercost.train.checkpoint import read_checkpoint
@@ -83,10 +81,10 @@ def unbroken(folder: str = "whole/run", **changes: Any) -> TrainingReport:
 @pytest.mark.parametrize(
     ("when", "checkpoint_every", "position"),
     [
-        pytest.param("step", 0, (1, 0), id="in a step"),
+        pytest.param("step", 0, (1, 0), id="in a step", marks=pytest.mark.exhaustive),
         pytest.param("step", 3, (1, 3), id="in a step, with checkpoints within the epoch"),
-        pytest.param("rename", 0, (1, 0), id="while a checkpoint is written"),
-        pytest.param("log", 0, (2, 0), id="between checkpoint and log"),
+        pytest.param("rename", 0, (1, 0), id="while a checkpoint is written", marks=pytest.mark.exhaustive),
+        pytest.param("log", 0, (2, 0), id="between checkpoint and log", marks=pytest.mark.exhaustive),
     ],
 )
 def test_killed_and_resumed(

@@ -21,7 +21,7 @@ _CLOBBER = "~{flags}"
 
 
 def independent_chains(probe: Probe) -> int:
-    """As many chains as registers allow: 12 vectors, or 8 general registers beside operands and counter."""
+    """As many as registers allow: 12 of vectors, or 8 of general registers beside operands and counter."""
     return 8 if probe.element.startswith("i") and probe.form is Form.SCALAR else 12
 
 
@@ -35,7 +35,7 @@ def loop_ir(name: str, probe: Probe, chains: int) -> str:
         constraint = f"={kind},{kind},{kind},{kind},{_CLOBBER}"
     assembly = probe.assembly.format(**positions)
     lines = [f"define void @{name}(i64 %n) {{", "entry:"]
-    # Operands nobody can fold: they come out of an empty assembly statement.
+    # The compiler cannot fold operands that come out of an empty assembly statement.
     for i, operand in enumerate(operands):
         lines.append(f'  %o{i} = call {value_type} asm sideeffect "", "={kind},0"({value_type} {operand})')
     lines += ["  br label %loop", "loop:", "  %i = phi i64 [0, %entry], [%next, %loop]"]
@@ -63,7 +63,7 @@ def _types(probe: Probe) -> tuple[str, str, str, tuple[str, str]]:
     if probe.form is Form.SCALAR and probe.element.startswith("i"):
         return "r", probe.element, "1", ("3", "5")
     floating = probe.element in ("float", "double")
-    # Division by a value near 1 with a full mantissa neither ends early nor drifts to infinity.
+    # A divisor near 1 with a full mantissa makes division neither end early nor drift to infinity.
     first, second = ("0x3FF0000020000000", "0x3FF0000040000000") if floating else ("3", "5")
     start = "0x3FF0000000000000" if floating else "7"
     if probe.form is Form.SCALAR:
@@ -114,10 +114,7 @@ done:
 
 
 class Compiled:
-    """IR compiled for this machine.
-
-    Raises ImportError where llvmlite is not installed.
-    """
+    """IR compiled for this machine. Raises ImportError where llvmlite is not installed."""
 
     def __init__(self, ir: str) -> None:
         import llvmlite.binding as llvm
@@ -134,7 +131,7 @@ class Compiled:
         self._engine.finalize_object()
 
     def loop(self, name: str) -> Callable[[int], None]:
-        """`loop(n)` runs n rounds. The interpreter lock is free meanwhile."""
+        """`loop(n)` runs n rounds, without the interpreter lock."""
         function: Callable[[int], None] = self._function(name, ctypes.CFUNCTYPE(None, ctypes.c_int64))
         return function
 
