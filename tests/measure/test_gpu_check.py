@@ -30,7 +30,7 @@ def tool() -> Any:
     module = ModuleType("gpu_check")
     module.__spec__, module.__file__ = spec, str(SCRIPT)
     sys.modules["gpu_check"] = module
-    sys.path.insert(0, str(SCRIPT.parent))  # as for a script: it finds what lies beside it
+    sys.path.insert(0, str(SCRIPT.parent))  # as for a script, whose folder is on the path
     spec.loader.exec_module(module)
     sys.path.remove(str(SCRIPT.parent))
     yield module
