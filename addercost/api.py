@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from addercost.arithmetic import Arithmetic
 from addercost.errors import unknown_name
-from addercost.report.profile import ShownProfile
+from addercost.report.shown import ShownProfile
 from addercost.trace.record import Trace
 
 if TYPE_CHECKING:
@@ -170,6 +170,6 @@ def load_trace(path: Path) -> Trace:
 
 def load_model(spec: str) -> nn.Module:
     """The model a SPEC names, its weights on the meta device."""
-    from addercost.sources.tracing import load_model as load
+    from addercost.sources.loading import load_model as load
 
     return load(spec).model

@@ -1,4 +1,4 @@
-"""Texts from models and files are hostile until made harmless for the place they go to."""
+"""Texts from models and files, made harmless for the place where they are written."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def markdown_cell(text: str) -> str:
 
 
 def spreadsheet_cell(value: Any) -> Any:
-    """A text that a spreadsheet would run as a formula gets the quote mark that stops it."""
+    """The value; a text that a spreadsheet would run as a formula gets a quote mark in front."""
     if isinstance(value, str):
         text = printable(value)
         return "'" + text if text[:1] in ("=", "+", "-", "@") else text
@@ -29,7 +29,7 @@ def spreadsheet_cell(value: Any) -> Any:
 
 
 def shortened(text: str, width: int) -> str:
-    """At most `width` characters: the middle gives way, since paths differ at both ends."""
+    """At most `width` characters. The middle is left out, since paths differ at both ends."""
     if len(text) <= width:
         return text
     if width <= 1:

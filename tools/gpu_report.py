@@ -32,8 +32,8 @@ def folder_name(device: str) -> str:
 def write_tables(result: Measurements, file: Path) -> str:
     """Writes the rows of a document as Markdown and CSV beside it. Returns the table for the summary: the
     sums of a network's layers where there are any, else its rows."""
-    from addercost.report.bench_table import bench_table, sum_table
-    from addercost.report.tables import TableFormat, render
+    from addercost.report.formats.table_format import TableFormat, render
+    from addercost.report.tables.timings import bench_table, sum_table
     from addercost.results.files import write_file
 
     table = bench_table(result)

@@ -9,17 +9,18 @@ import sys
 from pathlib import Path
 
 from addercost import __version__
+from addercost.analysis.pareto import pareto
+from addercost.analysis.subjects import CPUS, Wanted, subject_from_trace
 from addercost.api import trace_spec
 from addercost.hardware import load_cpu
-from addercost.report.assemble import CPUS, Wanted, subject_from_trace
-from addercost.report.formats import ReportFormat, render_report
+from addercost.report.formats.report_format import ReportFormat, render_report
+from addercost.report.formats.table_format import TableFormat, render
 from addercost.report.html.tables_page import Topic, to_tables_page
-from addercost.report.pareto import pareto
 from addercost.report.plots import pareto as pareto_figure
 from addercost.report.plots.kinds import draw_model
 from addercost.report.plots.style import Drawn, FigureFormat, PlotOptions, figure_bytes
-from addercost.report.reproduce import counts_table, latency_table
-from addercost.report.tables import Table, TableFormat, render
+from addercost.report.table import Table
+from addercost.report.tables.paper import counts_table, latency_table
 from addercost.results.report import Report
 from addercost.trace.record import Trace
 

@@ -181,16 +181,16 @@ def write_results(
 
 def write_reports(folder: Path) -> None:
     """Writes the tables, which a test makes again, and the plots, which need the runs."""
-    from addercost.report.accuracy_tables import report_files
+    from addercost.report.formats.table_format import TableFormat, render
     from addercost.report.plots.kinds import draw_training
     from addercost.report.plots.style import FigureFormat, PlotOptions, figure_bytes
-    from addercost.report.tables import TableFormat, render
+    from addercost.report.training_report import training_report_files
     from addercost.results.accuracies import digits_accuracies
     from addercost.results.saved import read_saved
     from addercost.results.training import TrainingRun
 
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in report_files(digits_accuracies()).items():
+    for name, text in training_report_files(digits_accuracies()).items():
         (folder / name).write_text(text, encoding="utf-8")
 
     if not RUNS.exists():

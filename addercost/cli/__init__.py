@@ -61,7 +61,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def short_warnings() -> Iterator[None]:
-    """Warnings of ours are one line like every other message, without a line of the source."""
+    """Within the block a warning of this package is printed as one line, like every other message."""
     from addercost.text import printable
 
     usual = warnings.formatwarning

@@ -14,17 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from addercost.errors import DataError, OutputError
+from addercost.reading import json_data, read_as
+from addercost.results.document import advising, checked_fields
 from addercost.results.environment import MAY_DIFFER, differences
 from addercost.results.files import write_file
-from addercost.results.measurements import (
-    FailedRow,
-    MeasuredRow,
-    Measurements,
-    measurements_to_json,
-    row_from_data,
-)
-from addercost.results.plain import from_plain, to_plain
-from addercost.results.saved import KINDS, read_saved
+from addercost.results.measurements import FailedRow, MeasuredRow, Measurements, measurements_to_json
+from addercost.results.plain import to_plain
+from addercost.results.saved import read_saved, title_of
 
 SCHEMA = "addercost/bench-journal/1"
 
@@ -103,7 +99,7 @@ def read_measurements(path: Path) -> Measurements:
         return Journal(heading, None, entries).measurements()
     saved = read_saved(path)
     if not isinstance(saved, Measurements):
-        raise DataError(f"{path} is {KINDS[type(saved)]}, not measurements", "make some with addercost bench")
+        raise DataError(f"{path} is {title_of(saved)}, not measurements", "make some with addercost bench")
     return saved
 
 
@@ -143,18 +139,14 @@ def read_journal(path: Path) -> tuple[JournalHeading | None, dict[str, Entry], i
     entries: dict[str, Entry] = {}
     end = 0
     for number, line, after in _whole_lines(data):
-        where = f"{path}, line {number}"
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{where} is not JSON: {error}", "remove the file to start again") from None
-        if heading is None:
-            if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-                raise DataError(f"{path} is no journal of this version", "remove it to start again")
-            heading = from_plain(JournalHeading, record, where)
-        else:
-            key, entry = _entry(record, where)
-            entries[key] = entry
+        source = f"{path}, line {number}"
+        with advising("remove the file to start again"):
+            record = json_data(line.decode("utf-8", "replace"), source)
+            if heading is None:
+                heading = read_as(JournalHeading, checked_fields(record, SCHEMA, source), source)
+            else:
+                key, entry = _entry(record, source)
+                entries[key] = entry
         end = after
     return heading, entries, end
 
@@ -170,12 +162,21 @@ def _whole_lines(data: bytes) -> Iterator[tuple[int, bytes, int]]:
         start, number = stop + 1, number + 1
 
 
-def _entry(record: Any, where: str) -> tuple[str, Entry]:
-    if not isinstance(record, dict) or not isinstance(record.get("key"), str):
-        raise DataError(f"{where}: no row of a journal", "remove the file to start again")
-    if "row" in record:
-        return record["key"], row_from_data(record["row"], where)
-    return record["key"], from_plain(FailedRow, record.get("failed"), where)
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A row by its key, or why it failed."""
+
+    key: str
+    row: MeasuredRow | None = None
+    failed: FailedRow | None = None
+
+
+def _entry(record: Any, source: str) -> tuple[str, Entry]:
+    line = read_as(_Line, record, source)
+    entry = line.row or line.failed
+    if entry is None:
+        raise DataError(f"{source}: row is missing: expected a row, or failed")
+    return line.key, entry
 
 
 def _refuse_another(path: Path, found: JournalHeading, heading: JournalHeading) -> None:

@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-SCHEMA = "addercost/trace/1"
-
 NUMBER_FORMATS = {
     "float64": "fp64",
     "float32": "fp32",

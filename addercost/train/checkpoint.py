@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from addercost.errors import DataError
+from addercost.reading import Size, read_as
 from addercost.results.files import write_file
-from addercost.results.plain import from_plain
 from addercost.train.epochs import EpochRow, Sums
 from addercost.train.rates import layer_weights
 from addercost.train.settings import TrainSettings, difference, settings_as_data, settings_from_data
@@ -33,6 +33,15 @@ class Position:
     epoch: int
     step: int
     sums: Sums
+    rows: tuple[EpochRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """The plain part of a position, as it stands in a file."""
+
+    epoch: Size
+    step: Size
     rows: tuple[EpochRow, ...]
 
 
@@ -102,11 +111,11 @@ def restore(
         if different := difference(settings_from_data(content["settings"], str(path)), settings):
             raise DataError(f"{path} is of another run: {different}", "remove it to start over")
         optimizer.load_state_dict(content["optimizer"])
-        rows = tuple(from_plain(EpochRow, row, f"{path}, rows") for row in content["rows"])
+        made = read_as(_Made, {name: content[name] for name in ("epoch", "step", "rows")}, str(path))
         totals, norms, zeros = content["sums"]
         if totals.shape != (3,) or not norms.shape == zeros.shape == (len(layer_weights(model)),):
             raise ValueError("its sums are of other layers")
-        return Position(int(content["epoch"]), int(content["step"]), Sums(totals, norms, zeros), rows)
+        return Position(made.epoch, made.step, Sums(totals, norms, zeros), made.rows)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             f"{path} does not fit the run: {' '.join(str(error).split())[:120]}", "remove it to start over"

@@ -16,9 +16,7 @@ import torch
 
 from addercost.errors import ArgumentError, DataError
 from addercost.results.files import make_folder, write_file
-from addercost.results.plain import to_plain
-from addercost.results.training import RECORD, TrainingRun
-from addercost.results.training import SCHEMA as RECORD_SCHEMA
+from addercost.results.training import RECORD, TrainingRun, training_to_json
 from addercost.text import spreadsheet_cell
 from addercost.train.checkpoint import CHECKPOINT
 from addercost.train.epochs import EpochRow
@@ -109,8 +107,7 @@ def write_log(folder: Path, rows: Sequence[EpochRow]) -> None:
 
 def write_record(folder: Path, record: TrainingRun) -> None:
     """Writes the record that `addercost plot` draws from."""
-    content = {"schema": RECORD_SCHEMA, **to_plain(record)}
-    write_file(folder / RECORD, json.dumps(content, separators=(",", ":")) + "\n", force=True)
+    write_file(folder / RECORD, training_to_json(record), force=True)
 
 
 def write_predictions(folder: Path, labels: Sequence[int], predicted: Sequence[int]) -> None:

@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from addercost.errors import ArgumentError, DataError, unknown_name
+from addercost.reading import read_as
+from addercost.results.document import advising
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -142,8 +144,9 @@ def settings_from_data(data: Any, source: str) -> TrainSettings:
     if set(data) != known:
         differing = ", ".join(sorted(known ^ set(data))[:3])
         raise DataError(f"{source} has other settings than this version: {differing}", "train it anew")
-    try:
-        made = TrainSettings(**data)
-        return made.checked()
-    except (TypeError, ValueError, ArgumentError) as error:
-        raise DataError(f"{source} is damaged: {error}", "train it anew") from None
+    with advising("train it anew"):
+        made = read_as(TrainSettings, data, source)
+        try:
+            return made.checked()
+        except ArgumentError as error:
+            raise DataError(f"{source} is damaged: {error}") from None

@@ -71,8 +71,8 @@ def write(folder: Path, name: str, report: Any) -> Path:
 
 @pytest.fixture(scope="session")
 def resnet50(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from addercost.analysis.subjects import CPUS, Wanted, subject_from_trace
     from addercost.api import trace_spec
-    from addercost.report.assemble import CPUS, Wanted, subject_from_trace
     from addercost.results.report import Report
 
     trace = trace_spec("zoo:resnet50")
@@ -103,7 +103,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import made_models
 
-    from addercost.report.assemble import Wanted, subject_from_profiles
+    from addercost.analysis.subjects import Wanted, subject_from_profiles
     from addercost.results.report import Report
 
     profile = made_models.profile(made_models.nested(10_000))

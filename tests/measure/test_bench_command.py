@@ -19,7 +19,7 @@ from addercost.measure.bench import timed_row
 from addercost.measure.journal import journal_path, read_measurements
 from addercost.measure.runner import Effort
 from addercost.measure.session import BenchSettings, open_device
-from addercost.report.bench_table import bench_table
+from addercost.report.tables.timings import bench_table
 from addercost.results.measurements import FailedRow, MeasuredRow, Measurements, measurements_to_json
 
 SHAPE = "1,8,6,6,8,3,1,1"

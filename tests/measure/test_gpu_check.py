@@ -255,7 +255,7 @@ def test_the_gpu_path_runs_where_packages_are_missing() -> None:
         "import addercost.measure.devices.cuda, addercost.measure.devices.nvml, addercost.measure.session\n"
         "import addercost.measure.whole_model, addercost.measure.journal\n"
         "import addercost.measure.contenders.own, addercost.measure.contenders.vendor\n"
-        "import addercost.kernels.gpu.limits, addercost.report.bench_table\n"
+        "import addercost.kernels.gpu.limits, addercost.report.tables.timings\n"
         "from addercost.api import trace_spec\n"
         "from addercost.arithmetic import Arithmetic\n"
         "from addercost.measure.session import BenchSettings, model_uses\n"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from addercost.analysis.subjects import Wanted, subject_from_profiles
 from addercost.arithmetic import Arithmetic, OpCounts
 from addercost.counts.conventions import convention_named
 from addercost.counts.model import LayerCounts, ModelCounts
-from addercost.report.assemble import Wanted, subject_from_profiles
 from addercost.results.profile import Profile
 from addercost.results.report import Report, Subject
 from addercost.trace.record import TensorSpec

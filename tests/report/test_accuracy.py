@@ -12,15 +12,11 @@ from typing import Any
 
 import pytest
 
+from addercost.analysis.paper_order import ORDER
 from addercost.errors import DataError
-from addercost.report.accuracy_tables import (
-    ORDER,
-    order_table,
-    report_files,
-    reproduced_table,
-    results_table,
-)
-from addercost.report.tables import TableFormat, render
+from addercost.report.formats.table_format import TableFormat, render
+from addercost.report.tables.accuracy import order_table, reproduced_table, results_table
+from addercost.report.training_report import training_report_files
 from addercost.results.accuracies import (
     METHODS,
     Accuracies,
@@ -180,7 +176,7 @@ def test_labels_are_those_of_the_digits() -> None:
 
 def test_the_report_is_what_the_results_say() -> None:
     folder = ROOT / "reports" / "training-digits"
-    files = report_files(digits_accuracies())
+    files = training_report_files(digits_accuracies())
     different = [name for name, text in files.items() if (folder / name).read_text("utf-8") != text]
     assert not different, "run tools/train_digits.py --only-report and look at what changed"
     assert not re.search(r"/home/|/root/|/tmp/|/work/", "".join(files.values()))

@@ -15,13 +15,15 @@ import made_models
 import pytest
 import sample_data
 
+from addercost.analysis.bounds import AtLeast, AtMost
+from addercost.analysis.estimate_ratio import estimate_ratio
 from addercost.arithmetic import Arithmetic
 from addercost.cli import run
 from addercost.errors import ArgumentError
-from addercost.report.formats import ReportFormat, render_report, report_format
-from addercost.report.latex import PACKAGES, latex_text
-from addercost.report.side_by_side import ratio, side_by_side
-from addercost.report.tables import AtLeast, AtMost, Column, Kind, shown
+from addercost.report.formats.report_format import ReportFormat, render_report, report_format
+from addercost.report.formats.report_latex import PACKAGES, latex_text
+from addercost.report.table import Column, Kind, shown
+from addercost.report.tables.comparison import side_by_side_table
 from addercost.results.measurements import measurements_from_data
 from addercost.results.report import Report
 
@@ -128,7 +130,7 @@ def test_workbook() -> None:
 
 def test_side_by_side_of_the_papers_processor() -> None:
     """n sites: 4n + 2n cycles as CNN, 2n + 2n as adder: 1.5, and no other convention's bound."""
-    table = side_by_side(made_models.subject(["a"], cpus=("via-nano-2000",)))
+    table = side_by_side_table(made_models.subject(["a"], cpus=("via-nano-2000",)))
     row = next(row for row in table.rows if row["quantity"].startswith("via-nano-2000, latency-sum"))
     assert row["CNN"] == 6000 and row["adder"] == 4000 and row["CNN/adder"] == 1.5
 
@@ -150,8 +152,8 @@ def test_where_what_is_missing_can_hide_there_is_no_bound(model: str, same_gaps:
         Estimated("CNN", "cpu", model, cycles, None, False, 0.99, ("x",), same_gaps=same_gaps)
         for cycles in (30, 20)
     )
-    assert (ratio(30, one, 20, two) is not None) == known
-    assert ratio(30, one, 20, two) == (AtMost(1.5) if known else None)
+    assert (estimate_ratio(30, one, 20, two) is not None) == known
+    assert estimate_ratio(30, one, 20, two) == (AtMost(1.5) if known else None)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ def test_gaps_are_compared_layer_by_layer(change: str, same: bool) -> None:
     """The VIA Nano's table has no division. Those of a norm of its own are the same whatever becomes of the
     convolution; as part of the convolution's layer they are not."""
     torch = pytest.importorskip("torch")
-    from addercost.report.assemble import Wanted, subject_from_trace
+    from addercost.analysis.subjects import Wanted, subject_from_trace
     from addercost.trace.tracer import trace
 
     class Normed(torch.nn.Conv2d):  # type: ignore[misc, name-defined]
@@ -184,7 +186,7 @@ def test_gaps_are_compared_layer_by_layer(change: str, same: bool) -> None:
     found = {(e.model, e.arithmetic): e for e in subject.estimates}
     assert not found["throughput", "adder"].complete
     assert found["throughput", "adder"].same_gaps == same
-    rows = {row["quantity"]: row for row in side_by_side(subject).rows}
+    rows = {row["quantity"]: row for row in side_by_side_table(subject).rows}
     bound = rows["via-nano-2000, throughput (estimate)"]["CNN/adder"]
     assert isinstance(bound, AtLeast) if same else bound is None
     assert isinstance(rows["via-nano-2000, latency-sum (estimate)"]["CNN/adder"], AtMost)
@@ -198,11 +200,11 @@ def test_ratio_of_two_lower_bounds() -> None:
         return Estimated("CNN", "cpu", "latency-sum", cycles, None, not missing, charged, (missing,))
 
     one, two = made(30), made(20)
-    bound = ratio(30, one, 20, two)
+    bound = estimate_ratio(30, one, 20, two)
     assert isinstance(bound, AtMost) and bound == 1.5
     assert shown(bound, Column("r", "r", Kind.RATIO)) == "≤ 1.500×"
-    assert ratio(30, one, 20, made(20, "y")) is None
-    assert ratio(30, one, 20, made(20, charged=0.5)) is None
+    assert estimate_ratio(30, one, 20, made(20, "y")) is None
+    assert estimate_ratio(30, one, 20, made(20, charged=0.5)) is None
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pathlib import Path
 import made_models
 import pytest
 
-from addercost.report.assemble import Wanted, subject_from_profiles
+from addercost.analysis.subjects import Wanted, subject_from_profiles
 from addercost.report.html.page import to_page
 from addercost.results.measurements import measurements_from_data
 from addercost.results.report import Report

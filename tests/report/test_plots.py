@@ -9,14 +9,14 @@ import made_models
 import pytest
 import sample_data
 
+from addercost.analysis.module_tree import module_tree
+from addercost.analysis.pareto import Pareto, Point, front
 from addercost.cli import run
 from addercost.errors import ArgumentError
-from addercost.report.pareto import Pareto, Point, front
 from addercost.report.plots.kinds import KINDS, Takes, draw_measured, draw_model, draw_training, plot_kind
 from addercost.report.plots.rows import fitting_rows
 from addercost.report.plots.style import Drawn, FigureFormat, PlotOptions, figure_bytes
 from addercost.report.plots.terminal_chart import with_bars
-from addercost.report.tree import module_tree
 from addercost.results.measurements import measurements_from_data
 from addercost.results.report import Sensitivity, Swing
 from addercost.results.training import training_from_data

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addercost.errors import ArgumentError
-from addercost.report.notebook import to_html
-from addercost.report.tables import Column, Kind, Table, TableFormat, render, shown
+from addercost.report.formats.notebook import to_html
+from addercost.report.formats.table_format import TableFormat, render
+from addercost.report.table import Column, Kind, Table, shown
 from addercost.text import markdown_cell, printable, shortened
 
 COLUMNS = (

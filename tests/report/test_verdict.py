@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from addercost.analysis.network_verdict import NetworkVerdict, VerdictRow
 from addercost.api import trace_spec
 from addercost.cli import run
 from addercost.cost.verdict import CONTESTS, Contest, PredictedRatio, cycle_ratio, energy_ratio
 from addercost.hardware import load_cpu, load_energy
-from addercost.report.tables import TableFormat, render
-from addercost.report.verdict import Verdict, VerdictRow, sentence
+from addercost.report.formats.table_format import TableFormat, render
+from addercost.report.tables.verdict import verdict_table
+from addercost.report.tables.verdict_sentences import sentence
 from addercost.results.intervals import Verdict as Judged
 from addercost.results.intervals import verdict as judged
 from addercost.results.measurements import FailedRow, MeasuredRow, Measurements, measurements_to_json
@@ -213,7 +215,8 @@ def test_the_cycles_of_a_site_are_of_a_layer_that_changes(lenet: Trace) -> None:
 
 @pytest.mark.parametrize(("share", "said"), [(0.05, True), (0.5, False), (None, False)])
 def test_little_arithmetic_is_said(share: float | None, said: bool) -> None:
-    notes = Verdict("net", "a processor", (verdict_row(0.5, 0.4, 0.6, share),)).to_table().notes
+    found = NetworkVerdict("net", "a processor", (verdict_row(0.5, 0.4, 0.6, share),))
+    notes = verdict_table(found).notes
     assert any("under a tenth" in note for note in notes) == said
 
 
@@ -222,13 +225,14 @@ def test_fits_80_columns() -> None:
     here = PredictedRatio("amd-epyc-zen4", "throughput", 21.333)
     energies = tuple(PredictedRatio(name, "energy", 2.5) for name in ("45nm", "7nm"))
     wide = replace(verdict_row(0.5, 0.4, 0.6), contest=INT8, here=here, energies=energies)
-    lines = render(Verdict("net", "a processor", (wide,)).to_table(), TableFormat.TABLE, 80).splitlines()
+    table = verdict_table(NetworkVerdict("net", "a processor", (wide,)))
+    lines = render(table, TableFormat.TABLE, 80).splitlines()
     assert max(map(len, lines)) <= 80 and "hidden to fit 80 columns: energy, 7nm" in lines
 
 
 def test_a_table_without_measurements_holds_none() -> None:
     unmeasured = VerdictRow(FP32, PredictedRatio("via-nano-2000", "latency-sum", 1.5), None, None, ())
-    table = Verdict("net", "", (unmeasured,)).to_table()
+    table = verdict_table(NetworkVerdict("net", "", (unmeasured,)))
     assert "measured" not in table.rows[0] and "fp32: not measured" in " ".join(table.notes)
 
 
