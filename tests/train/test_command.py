@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import in_folder_of_small_net
+from small_network import in_folder_of_small_net
 from torch import nn
 
 import addercost
