@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from addercost.arithmetic import Arithmetic
-from addercost.errors import ArgumentError, DataError, unknown_name
+from addercost.errors import unknown_name
 from addercost.report.profile import ShownProfile
 from addercost.trace.record import Trace
 
@@ -16,14 +16,8 @@ if TYPE_CHECKING:
 
     from addercost.measure.session import BenchSettings
     from addercost.results.measurements import Measurements
-    from addercost.sources.specs import LoadedModel
     from addercost.trace.inputs import ModelInputs
     from addercost.train.run import TrainingReport
-
-TRACERS = ("dispatch", "blocks", "fvcore")
-"""How a model is traced: torch's dispatcher on data-free tensors; the same with equal blocks run once, which
-pays for deep stacks; or fvcore's walk over the jit graph.
-"""
 
 DEFAULT_CPU = "via-nano-2000"
 """The paper's processor."""
@@ -103,14 +97,18 @@ def trace_model(
     kwargs: Mapping[str, Any] | None = None,
     backward: bool = False,
 ) -> Trace:
-    """One forward, or training step, of a module or SPEC. See `addercost.trace.tracer.trace`."""
+    """One forward, or training step, of a module or SPEC. See `addercost.trace.tracer.trace`.
+
+    Operators without a counting rule are recorded by their decomposition where torch has one.
+    """
     if isinstance(model, str):
         from addercost.trace.inputs import ModelInputs
 
         return trace_spec(model, ModelInputs(args, kwargs or {}) if args or kwargs else None, backward)
+    from addercost.counts.call_work import is_counted
     from addercost.trace.tracer import trace
 
-    return trace(model, *args, kwargs=kwargs, backward=backward)
+    return trace(model, *args, kwargs=kwargs, backward=backward, is_counted=is_counted)
 
 
 def trace_spec(
@@ -118,64 +116,13 @@ def trace_spec(
 ) -> Trace:
     """The trace of a SPEC: read if it is a saved one, else made. `inputs` replace those it comes with.
 
-    backward: of a training step instead of a forward. tracer: one of `TRACERS`; fvcore's computes, so the
-    model is built with real weights for it.
+    backward: of a training step instead of a forward. tracer: one of `addercost.sources.tracing.TRACERS`;
+    fvcore's computes, so the model is built with real weights for it.
     """
-    if tracer not in TRACERS:
-        raise unknown_name("tracer", tracer, TRACERS)
-    if spec.endswith(".json"):
-        if inputs is not None or backward or tracer != "dispatch":
-            raise ArgumentError(
-                f"{spec} is a trace: what it traced is fixed", "leave --input, --backward and --tracer out"
-            )
-        return load_trace(Path(spec))
-    from addercost.sources.specs import load_model
-    from addercost.trace.build import import_path, user_output
-    from addercost.trace.inputs import ModelInputs, missing_inputs
+    from addercost.sources.kind import TraceRequest
+    from addercost.sources.tracing import trace_spec as traced
 
-    loaded = load_model(spec)
-    chosen = inputs or loaded.inputs
-    if chosen is None and _takes_arguments(loaded.model):
-        raise missing_inputs(spec, loaded.model)
-    chosen = chosen or ModelInputs()
-    # A forward may import more of the user's files, and print.
-    with import_path(loaded.folder), user_output():
-        return _traced(loaded, chosen, backward, tracer)
-
-
-def _traced(loaded: LoadedModel, inputs: ModelInputs, backward: bool, tracer: str) -> Trace:
-    if tracer == "dispatch":
-        return _dispatched(loaded, inputs, backward)
-    if backward:
-        raise ArgumentError(f"the {tracer} tracer takes no --backward", "use --tracer dispatch")
-    if tracer == "blocks":
-        from addercost.errors import TraceError
-        from addercost.trace.reuse.tracer import trace_blocks
-
-        try:
-            return trace_blocks(loaded.model, [(inputs.args, inputs.kwargs)], name=loaded.name)[0].trace()
-        except TraceError:
-            # It may need values, or to be seen whole, or not run at all: the whole trace knows.
-            return _dispatched(loaded, inputs, backward)
-    if inputs.kwargs:
-        raise ArgumentError("the fvcore tracer takes no inputs by name", "use --tracer dispatch")
-    from addercost.trace.jit import trace_with_fvcore
-
-    model = loaded.rebuild() if loaded.rebuild is not None else loaded.model
-    return trace_with_fvcore(model, *inputs.args, name=loaded.name)
-
-
-def _dispatched(loaded: LoadedModel, inputs: ModelInputs, backward: bool) -> Trace:
-    from addercost.trace.tracer import trace
-
-    return trace(
-        loaded.model,
-        *inputs.args,
-        kwargs=inputs.kwargs,
-        name=loaded.name,
-        rebuild=loaded.rebuild,
-        backward=backward,
-    )
+    return traced(spec, TraceRequest(inputs, backward, tracer))
 
 
 def train_model(
@@ -216,35 +163,13 @@ def train_model(
 
 def load_trace(path: Path) -> Trace:
     """Reads what `--save-trace` wrote. Raises DataError."""
-    from addercost.results.trace import trace_from_json
+    from addercost.sources.saved_trace import read_trace
 
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError(
-            f"{path} does not exist", "save a trace with `addercost profile … --save-trace`"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path}: {error}") from None
-    return trace_from_json(text, str(path))
+    return read_trace(path)
 
 
 def load_model(spec: str) -> nn.Module:
     """The model a SPEC names, its weights on the meta device."""
-    from addercost.sources.specs import load_model as load
+    from addercost.sources.tracing import load_model as load
 
     return load(spec).model
-
-
-def _takes_arguments(model: nn.Module) -> bool:
-    import inspect
-
-    try:
-        signature = inspect.signature(model.forward)
-    except (TypeError, ValueError):
-        return True
-    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return any(
-        parameter.default is inspect.Parameter.empty and parameter.kind not in kinds
-        for parameter in signature.parameters.values()
-    )

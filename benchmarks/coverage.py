@@ -21,11 +21,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from addercost.api import trace_model
 from addercost.counts.call_work import work_of
 from addercost.counts.registry import RULES
 from addercost.errors import TraceError
 from addercost.trace.record import DECOMPOSED, OpCall
-from addercost.trace.tracer import trace
 
 _CUDA_SOURCE = "compiles CUDA source when it runs, so it needs an Nvidia GPU"
 _SPARSE = "sparse format: the work depends on how many elements are not zero"
@@ -114,7 +114,7 @@ def cover(entry: Any, limit: int | None = None) -> Coverage:
         warnings.simplefilter("ignore")
         for sample in samples(entry, limit):
             try:
-                made = trace(_Called(entry.op), sample.input, *sample.args, kwargs=sample.kwargs)
+                made = trace_model(_Called(entry.op), sample.input, *sample.args, kwargs=sample.kwargs)
             except TraceError as error:
                 kind, problem = Kind.UNCOUNTED, str(error)
                 continue

@@ -27,7 +27,9 @@ import psutil
 
 from addercost.hardware import list_hardware, load_cpu
 from addercost.results.sweep_settings import SweepSettings
-from addercost.sweep.engines import Engine, dask_cluster, process_pool
+from addercost.sweep.chunks.chunk import Engine
+from addercost.sweep.chunks.dask_cluster import dask_cluster
+from addercost.sweep.chunks.process_pool import process_pool
 from addercost.sweep.run import plan, sweep
 
 CPUS = tuple(file.name for file in list_hardware(kind="cpu"))
@@ -174,15 +176,16 @@ def reuse() -> bool:
     import torch
     from torch import nn
 
-    from addercost.trace.reuse.tracer import trace_blocks
-    from addercost.trace.tracer import trace
+    from addercost.api import trace_model
+    from addercost.counts.call_work import is_counted
+    from addercost.trace.reuse.tracer import BlockCache, trace_blocks
 
     layer = nn.TransformerEncoderLayer(64, 4, batch_first=True, device="meta")
     model = nn.TransformerEncoder(layer, 126)
     x = torch.empty(1, 16, 64, device="meta")
-    trace(model, x)
-    full = best(lambda: trace(model, x))
-    blocks = best(lambda: trace_blocks(model, [((x,), {})]))
+    trace_model(model, x)
+    full = best(lambda: trace_model(model, x))
+    blocks = best(lambda: trace_blocks(model, [((x,), {})], cache=BlockCache(is_counted)))
     times = f"{full * 1e3:.0f} ms whole, {blocks * 1e3:.0f} ms by blocks"
     text = f"126 layers: {times}, {full / blocks:.1f} × of 2.0 ×"
     return verdict("reuse", text, full / blocks >= 2)

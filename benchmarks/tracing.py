@@ -37,10 +37,10 @@ TIMEOUT_S = 600
 
 
 def _addercost(model: Any, x: Any) -> float:
+    from addercost.api import trace_model
     from addercost.counts.model import count
-    from addercost.trace.tracer import trace
 
-    return count(trace(model, x), "macs").mac_sites
+    return count(trace_model(model, x), "macs").mac_sites
 
 
 def _bare_forward(model: Any, x: Any) -> float | None:
@@ -153,8 +153,8 @@ def measure(tool: str, model_name: str, batch: int, repeats: int = REPEATS) -> d
     """One tool on one model in this process: {"macs", "seconds": every repetition} or {"error"}."""
     import torch
 
+    from addercost.sources.build import DataFree
     from addercost.sources.torchvision_models import make_model
-    from addercost.trace.build import DataFree
 
     warnings.simplefilter("ignore")
     chosen = TOOLS[tool]
@@ -217,14 +217,14 @@ def by_rules(model_name: str, batch: int) -> dict[str, float]:
     """MACs by tool, as the rules of `reconcile` have them."""
     import torch
 
+    from addercost.api import trace_model
     from addercost.counts.reconcile import reconcile
+    from addercost.sources.build import DataFree
     from addercost.sources.torchvision_models import make_model
-    from addercost.trace.build import DataFree
-    from addercost.trace.tracer import trace
 
     with DataFree():
         model = make_model(model_name)
-    counts = reconcile(trace(model, torch.empty(batch, 3, SIZE, SIZE, device="meta")))
+    counts = reconcile(trace_model(model, torch.empty(batch, 3, SIZE, SIZE, device="meta")))
     known = {count.tool: count.reported / count.per_site for count in counts}
     return {tool: known[name] for tool, name in RULES.items()}
 

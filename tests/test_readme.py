@@ -73,7 +73,8 @@ model, example_inputs = Network(), torch.zeros(2, 4)
 
 
 def test_the_operator_of_ones_own_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (block,) = re.findall(r"```python\n(import addercost.*?)```", README, flags=re.S)
+    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.S)
+    (block,) = [block for block in blocks if "@addercost.rule" in block]
     file = tmp_path / "network.py"
     file.write_text(block + NETWORK)
     assert run(["profile", str(file), "--strict", "--format", "json"]) == 0

@@ -195,7 +195,7 @@ def whole_rows(network: Network, settings):  # type: ignore[no-untyped-def]
 
     from addercost.arithmetic import Arithmetic
     from addercost.measure.whole_model import EAGER, TRAINING, model_rows
-    from addercost.sources.specs import load_model
+    from addercost.sources.loading import load_model
 
     loaded = load_model(f"zoo:{network.name}")
     assert loaded.inputs is not None and loaded.rebuild is not None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from addercost.cli.emit import check_output, emit
-from addercost.cli.options import format_option
+from addercost.cli.options import debug_option, force_option, format_option
 from addercost.errors import ArgumentError
 from addercost.report.tables import Table, TableFormat, render
 
@@ -45,8 +45,8 @@ def result_options(function: F) -> F:
                 metavar="FILE",
                 help="Measured and predicted layers as tracks for chrome://tracing or Perfetto.",
             ),
-            click.option("--force", is_flag=True, help="Replace files, and time again what is in them."),
-            click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error."),
+            force_option("Replace files, and time again what is in them."),
+            debug_option,
         )
     ):
         function = option(function)

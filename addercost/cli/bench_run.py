@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from addercost.arithmetic import Arithmetic
 from addercost.cli.bench_results import (
     check_outputs,
     cost_model_option,
@@ -18,15 +19,22 @@ from addercost.cli.bench_results import (
     write_results,
 )
 from addercost.cli.options import (
+    cpus_option,
+    device_option,
     hardware_path_option,
     input_option,
+    keep_first_last_option_with,
+    model_batch_option,
     parsed_arithmetics,
     parsed_inputs,
     parsed_share,
+    precision_option,
     quiet_option,
+    threads_option,
     time_limit_option,
 )
 from addercost.cli.progress import progress
+from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -36,8 +44,8 @@ if TYPE_CHECKING:
     from addercost.results.measurements import Measurements
 
 
-@click.command(short_help="Time every layer of SPEC, or shapes named with --conv.")
-@click.argument("spec", required=False)
+@click.command(cls=SpecCommand, short_help="Time every layer of SPEC, or shapes named with --conv.")
+@spec_argument("spec", required=False)
 @click.option(
     "--conv",
     "convs",
@@ -46,11 +54,11 @@ if TYPE_CHECKING:
     help="N,C,H,W,K,R,stride,padding[,groups[,dilation]] in place of SPEC; repeatable.",
 )
 @input_option
-@click.option("--batch", type=click.IntRange(min=1), default=1, help="Multiplies the first dimension.")
+@model_batch_option
 @click.option(
     "--arithmetic",
     "arithmetics",
-    default="mac,adder,xnor,shift",
+    default=",".join(Arithmetic),
     show_default=True,
     metavar="LIST",
     help="Which arithmetics to time.",
@@ -63,8 +71,8 @@ if TYPE_CHECKING:
     metavar="LIST",
     help="fp32,fp16,bf16,int8; TF32 comes with fp32 on a GPU.",
 )
-@click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu or cuda.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the CPU.")
+@device_option
+@threads_option
 @click.option("--cold/--warm", help="Flush the caches before every run, or let them stay warm (default).")
 @click.option(
     "--clock",
@@ -76,9 +84,7 @@ if TYPE_CHECKING:
 )
 @click.option("--end-to-end", is_flag=True, help="Also whole models, eager and through torch.compile.")
 @click.option("--training", is_flag=True, help="Also one training step of whole models.")
-@click.option(
-    "--keep-first-last", is_flag=True, help="Whole models leave their first and last layer as they are."
-)
+@keep_first_last_option_with("Whole models leave their first and last layer as they are.")
 @click.option(
     "--self-check",
     "check_pairs",
@@ -88,21 +94,9 @@ if TYPE_CHECKING:
     metavar="[PAIRS]",
     help="Instead of timing a model: whether comparisons made here can be believed. Exits with 1 if not.",
 )
-@click.option(
-    "--precision",
-    default="1%",
-    show_default=True,
-    metavar="SHARE",
-    help="A row is done when its 95 % interval is within this share of the median.",
-)
+@precision_option("1%", "A row is done when its 95 % interval is within this share of the median.")
 @time_limit_option(3.0, "Then a row is unconverged; a whole model gets 10 times as long.")
-@click.option(
-    "--cpu",
-    "cpus",
-    multiple=True,
-    metavar="NAME",
-    help="Table to estimate by; repeatable. Default: host, if this machine is calibrated.",
-)
+@cpus_option("Table to estimate by; repeatable. Default: host, if this machine is calibrated.")
 @cost_model_option
 @hardware_path_option
 @result_options

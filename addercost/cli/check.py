@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from addercost.arithmetic import Arithmetic
 from addercost.cli.emit import emit
 from addercost.cli.options import (
+    arithmetic_option,
     convention_option,
+    debug_option,
+    format_option_with,
     input_option,
     keep_first_last_option,
     parsed_inputs,
     quiet_option,
+    was_given,
 )
 from addercost.cli.progress import progress
+from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError, CheckFailedError
 
 if TYPE_CHECKING:
     from addercost.results.profile import Profile
 
 
-class CheckFormat(StrEnum):
-    TABLE = "table"
-    MARKDOWN = "markdown"
-    CSV = "csv"
-    JSON = "json"
-    GITHUB = "github"
+_GITHUB = "github"
 
 
-@click.command()
-@click.argument("spec")
+@click.command(cls=SpecCommand)
+@spec_argument("spec")
 @click.option(
     "--max",
     "limits",
@@ -44,16 +42,10 @@ class CheckFormat(StrEnum):
 )
 @input_option
 @convention_option
-@click.option("--as", "arithmetic", type=click.Choice([item.value for item in Arithmetic]))
+@arithmetic_option()
 @keep_first_last_option
-@click.option(
-    "--format",
-    "format_name",
-    type=click.Choice([item.value for item in CheckFormat]),
-    default=CheckFormat.TABLE.value,
-    help="github: annotations for a workflow.",
-)
-@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@format_option_with([_GITHUB], "github: annotations for a workflow.")
+@debug_option
 @quiet_option
 def check(
     spec: str,
@@ -62,7 +54,7 @@ def check(
     convention: str,
     arithmetic: str | None,
     keep_first_last: bool,
-    format_name: str,
+    table_format: str,
     quiet: bool,
 ) -> None:
     """Hold a model to budgets; exit with 1 if one is exceeded, and name the layers that spend most.
@@ -83,13 +75,12 @@ def check(
         load_cpu(name)
     profile = _profile(spec, inputs, convention, arithmetic, keep_first_last, cpus, quiet)
     findings = check_budgets(profile, parsed)
-    chosen = CheckFormat(format_name)
 
     def text(width: int | None, styled: bool) -> str:
-        if chosen is CheckFormat.GITHUB:
+        if table_format == _GITHUB:
             file = spec.partition(":")[0]
             return github_annotations(profile, findings, file if Path(file).is_file() else None)
-        return render(findings_table(profile, findings), TableFormat(chosen.value), width, styled)
+        return render(findings_table(profile, findings), TableFormat(table_format), width, styled)
 
     emit(text, None, False)
     failed = [finding.limit.quantity for finding in findings if not finding.is_met]
@@ -106,12 +97,13 @@ def _profile(
     cpus: tuple[str, ...],
     quiet: bool,
 ) -> Profile:
-    from addercost.results.reopened import holds_profile, reopen_profile
+    from addercost.sources.kind import ProfileRequest
+    from addercost.sources.registry import kind_of
 
-    if holds_profile(spec):
-        given = click.get_current_context().get_parameter_source("convention")
-        wanted = convention if given is click.core.ParameterSource.COMMANDLINE else None
-        return reopen_profile(spec, wanted, arithmetic, cpus)
+    load_profile = kind_of(spec).load_profile
+    if load_profile is not None:
+        counted_by = convention if was_given("convention") else None
+        return load_profile(spec, ProfileRequest(counted_by, arithmetic, cpus))
     from addercost.api import profile, trace_spec
 
     with progress(f"tracing {spec}", quiet):

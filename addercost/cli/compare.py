@@ -10,6 +10,7 @@ from addercost.arithmetic import Arithmetic
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.estimates import Estimates, estimate_options
 from addercost.cli.options import (
+    arithmetics_option,
     backward_option,
     convention_option,
     input_option,
@@ -18,30 +19,21 @@ from addercost.cli.options import (
     parsed_arithmetics,
     parsed_inputs,
     quiet_option,
+    what_ifs_option,
 )
 from addercost.cli.progress import progress
+from addercost.cli.spec import SpecCommand, spec_argument
 
 
-@click.command()
-@click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+@click.command(cls=SpecCommand)
+@spec_argument("specs", nargs=-1, required=True, metavar="SPEC...")
 @input_option
 @backward_option
 @convention_option
-@click.option(
-    "--as",
-    "arithmetics",
-    default="mac,adder,xnor",
-    show_default=True,
-    metavar="LIST",
-    help="Arithmetics to compare, from mac, adder, xnor, shift; ratios are to the first.",
+@arithmetics_option(
+    f"Arithmetics to compare, from {', '.join(Arithmetic)}; ratios are to the first.", "mac,adder,xnor"
 )
-@click.option(
-    "--what-if",
-    "what_ifs",
-    multiple=True,
-    metavar="CHANGE",
-    help="One more row: prune=0.5, lowrank=0.25, separable, int8, shift-add, or several joined by +.",
-)
+@what_ifs_option("One more row")
 @keep_first_last_option
 @estimate_options
 @output_options

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,41 +12,35 @@ from addercost.cli.options import (
     chosen_cpus,
     convention_option,
     cpu_option,
+    debug_option,
+    force_option,
+    format_option_with,
     input_option,
+    output_option,
     parsed_inputs,
     quiet_option,
 )
 from addercost.cli.progress import progress
+from addercost.cli.spec import SpecCommand, spec_argument
 
 if TYPE_CHECKING:
     from addercost.report.diff import ProfileDiff
     from addercost.results.profile import Profile
 
 
-class DiffFormat(StrEnum):
-    TABLE = "table"
-    MARKDOWN = "markdown"
-    HTML = "html"
-    CSV = "csv"
-    JSON = "json"
+_HTML = "html"
 
 
-@click.command()
-@click.argument("before")
-@click.argument("after")
+@click.command(cls=SpecCommand)
+@spec_argument("before")
+@spec_argument("after")
 @input_option
 @convention_option
 @cpu_option
-@click.option(
-    "--format",
-    "format_name",
-    type=click.Choice([item.value for item in DiffFormat]),
-    default=DiffFormat.TABLE.value,
-    help="csv and json hold the layers.",
-)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to a file.")
-@click.option("--force", is_flag=True, help="Replace the file if it exists.")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@format_option_with([_HTML], "csv and json hold the layers.")
+@output_option("Write to a file.")
+@force_option()
+@debug_option
 @quiet_option
 def diff(
     before: str,
@@ -55,7 +48,7 @@ def diff(
     inputs: tuple[str, ...],
     convention: str,
     cpus: tuple[str, ...],
-    format_name: str,
+    table_format: str,
     output: Path | None,
     force: bool,
     quiet: bool,
@@ -69,17 +62,18 @@ def diff(
     check_output(output, force)
     one, two = (_profile(spec, inputs, convention, cpus, quiet) for spec in (before, after))
     found = diff_profiles(one, two)
-    chosen = DiffFormat(format_name)
-    emit(lambda width, styled: _text(found, chosen, width, styled), output, force)
+    emit(lambda width, styled: _text(found, table_format, width, styled), output, force)
 
 
 def _profile(
     spec: str, inputs: tuple[str, ...], convention: str, cpus: tuple[str, ...], quiet: bool
 ) -> Profile:
-    from addercost.results.reopened import holds_profile, reopen_profile
+    from addercost.sources.kind import ProfileRequest
+    from addercost.sources.registry import kind_of
 
-    if holds_profile(spec):
-        return reopen_profile(spec, cpus=chosen_cpus(cpus) if cpus else None)
+    load_profile = kind_of(spec).load_profile
+    if load_profile is not None:
+        return load_profile(spec, ProfileRequest(cpus=chosen_cpus(cpus) if cpus else None))
     from addercost.api import profile, trace_spec
 
     with progress(f"tracing {spec}", quiet):
@@ -87,16 +81,16 @@ def _profile(
         return profile(trace, convention=convention, cpus=chosen_cpus(cpus))
 
 
-def _text(found: ProfileDiff, chosen: DiffFormat, width: int | None, styled: bool) -> str:
+def _text(found: ProfileDiff, table_format: str, width: int | None, styled: bool) -> str:
     from addercost.report.diff import diff_tables
     from addercost.report.tables import TableFormat, render
 
-    if chosen is DiffFormat.HTML:
+    if table_format == _HTML:
         from addercost.report.html.diff_page import to_diff_page
 
         return to_diff_page(found)
     totals, layers = diff_tables(found)
-    output = TableFormat(chosen.value)
-    if chosen in (DiffFormat.CSV, DiffFormat.JSON):
-        return render(layers, output)
-    return "\n".join(render(table, output, width, styled) for table in (totals, layers))
+    chosen = TableFormat(table_format)
+    if chosen in (TableFormat.CSV, TableFormat.JSON):
+        return render(layers, chosen)
+    return "\n".join(render(table, chosen, width, styled) for table in (totals, layers))

@@ -9,18 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.options import (
+    arithmetics_option,
     convention_option,
     cpu_option,
+    debug_option,
     energy_option,
+    force_option,
     input_option,
     keep_first_last_option,
+    output_option,
     parsed_arithmetics,
     quiet_option,
+    was_given,
 )
+from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError
 from addercost.report.plots.kinds import KINDS, PlotKind, Takes, plot_kind
 
@@ -31,12 +36,12 @@ if TYPE_CHECKING:
 _KINDS_HELP = "\n".join(f"  {name:22}{kind.summary}" for name, kind in KINDS.items())
 
 
-@click.command(epilog=f"\b\nKinds:\n{_KINDS_HELP}")
+@click.command(cls=SpecCommand, epilog=f"\b\nKinds:\n{_KINDS_HELP}")
 @click.argument("kind")
-@click.argument("inputs_of_plot", nargs=-1, metavar="SPEC|FILE...")
+@spec_argument("inputs_of_plot", nargs=-1, metavar="SPEC|FILE...")
 @input_option
 @convention_option
-@click.option("--as", "arithmetics", default="mac,adder,xnor", show_default=True, metavar="LIST")
+@arithmetics_option(None, "mac,adder,xnor")
 @keep_first_last_option
 @cpu_option
 @energy_option
@@ -50,10 +55,10 @@ _KINDS_HELP = "\n".join(f"  {name:22}{kind.summary}" for name, kind in KINDS.ite
 )
 @click.option("--dataset", metavar="NAME", help="pareto: MNIST, CIFAR-10, CIFAR-100, ImageNet or a record's.")
 @click.option("--no-caption", is_flag=True, help="Leave out the line below the figure.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="FILE.svg, FILE.pdf or FILE.png.")
+@output_option("FILE.svg, FILE.pdf or FILE.png.")
 @click.option("--show", is_flag=True, help="Open a window, or print a chart where there is no display.")
-@click.option("--force", is_flag=True, help="Replace the file if it exists.")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@force_option()
+@debug_option
 @quiet_option
 def plot(
     kind: str,
@@ -89,9 +94,8 @@ def plot(
     from addercost.report.assemble import Wanted
     from addercost.report.plots.style import PlotOptions, figure_bytes
 
-    source = click.get_current_context().get_parameter_source
     wanted = Wanted.checked(convention, parsed_arithmetics(arithmetics), keep_first_last, cpus, energy)
-    given = source("convention") is ParameterSource.COMMANDLINE
+    given = was_given("convention")
     found = gather(inputs_of_plot, wanted, inputs, given, bool(cpus), quiet)
     options = PlotOptions(width, top, share, by, not no_caption)
     drawn = _drawn(kind, chosen, found, options, cpus[0] if cpus else None, dataset)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from addercost.arithmetic import Arithmetic
 from addercost.cli.emit import check_output, emit
 from addercost.cli.estimates import Estimates, estimate_options
 from addercost.cli.options import (
+    arithmetic_option,
     backward_option,
     convention_option,
     input_option,
@@ -17,14 +17,16 @@ from addercost.cli.options import (
     output_options,
     parsed_inputs,
     quiet_option,
+    was_given,
     what_if_option,
 )
 from addercost.cli.progress import progress
+from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError, CheckFailedError
 
 
-@click.command()
-@click.argument("spec")
+@click.command(cls=SpecCommand)
+@spec_argument("spec")
 @input_option
 @backward_option
 @click.option(
@@ -36,12 +38,7 @@ from addercost.errors import ArgumentError, CheckFailedError
     "second opinion through torch.jit, which computes.",
 )
 @convention_option
-@click.option(
-    "--as",
-    "arithmetic",
-    type=click.Choice([item.value for item in Arithmetic]),
-    help="What if every convolution and linear layer used this arithmetic.",
-)
+@arithmetic_option("What if every convolution and linear layer used this arithmetic.")
 @what_if_option
 @keep_first_last_option
 @estimate_options
@@ -74,9 +71,8 @@ def profile(
 ) -> None:
     """Count what each layer of a model computes and estimate what it costs.
 
-    SPEC is model.py, model.py:name, package.module:name, zoo:lenet5-bn[:adder], torchvision:resnet50, a
-    torch.export archive .pt2, or a trace .json saved before. A saved profile .json, or a report .html, is
-    printed as it was counted. Nothing is computed and no weight is allocated.
+    SPEC is one of the forms listed below. A saved profile or report is printed as it was counted. Nothing is
+    computed and no weight is allocated.
     """
     from addercost.counts.conventions import convention_named
 
@@ -91,14 +87,17 @@ def profile(
     from addercost.report.profile import render_profile
     from addercost.report.tables import TableFormat
     from addercost.results.files import write_file
-    from addercost.results.reopened import holds_profile, reopen_profile
     from addercost.results.trace import trace_to_json
+    from addercost.sources.kind import ProfileRequest
+    from addercost.sources.registry import kind_of
 
     trace = None
-    if holds_profile(spec):
+    load_profile = kind_of(spec).load_profile
+    if load_profile is not None:
         _refuse_for_profiles(spec)
-        counted_by = convention if _given("convention") else None
-        result = reopen_profile(spec, counted_by, arithmetic, estimates.cpus if _given("cpus") else None)
+        counted_by = convention if was_given("convention") else None
+        cpus = estimates.cpus if was_given("cpus") else None
+        result = load_profile(spec, ProfileRequest(counted_by, arithmetic, cpus))
     else:
         with progress(f"tracing {spec}", quiet):
             trace = trace_spec(spec, parsed_inputs(inputs), backward, tracer)
@@ -118,11 +117,6 @@ def profile(
         _require_complete(result)
 
 
-def _given(option: str) -> bool:
-    source = click.get_current_context().get_parameter_source(option)
-    return source is click.core.ParameterSource.COMMANDLINE
-
-
 _NEEDS_A_MODEL = (
     "inputs",
     "backward",
@@ -139,7 +133,7 @@ _NEEDS_A_MODEL = (
 
 def _refuse_for_profiles(spec: str) -> None:
     command = click.get_current_context().command
-    given = [p.opts[0] for p in command.params if p.name in _NEEDS_A_MODEL and _given(p.name)]
+    given = [p.opts[0] for p in command.params if p.name in _NEEDS_A_MODEL and was_given(p.name)]
     if given:
         raise ArgumentError(
             f"{spec} is counted already: {', '.join(given)} cannot change it", "name the model"

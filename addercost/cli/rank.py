@@ -18,10 +18,11 @@ from addercost.cli.options import (
     quiet_option,
 )
 from addercost.cli.progress import progress
+from addercost.cli.spec import SpecCommand, spec_argument
 
 
-@click.command()
-@click.argument("spec")
+@click.command(cls=SpecCommand)
+@spec_argument("spec")
 @input_option
 @convention_option_with("macs")
 @alternative_option("The arithmetic to order by.")

@@ -9,10 +9,11 @@ import click
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.options import input_option, output_options, parsed_inputs, quiet_option
 from addercost.cli.progress import progress
+from addercost.cli.spec import SpecCommand, spec_argument
 
 
-@click.command()
-@click.argument("spec")
+@click.command(cls=SpecCommand)
+@spec_argument("spec")
 @input_option
 @output_options
 @quiet_option
@@ -38,10 +39,8 @@ def reconcile(
 
 
 def _published(spec: str) -> float | None:
-    """torchvision's figure for its own configuration of the model."""
-    kind, _, name = spec.partition(":")
-    if kind != "torchvision":
-        return None
-    from addercost.sources.torchvision_models import published_operations
+    """Multiply-adds in G that the model's authors publish for it, where they do."""
+    from addercost.sources.registry import kind_of
 
-    return published_operations(name)
+    catalogue = kind_of(spec).catalogue
+    return catalogue.published_gmacs(spec.partition(":")[2]) if catalogue is not None else None

@@ -13,20 +13,22 @@ from addercost.cli.options import (
     hardware_path_option,
     input_option,
     keep_first_last_option,
+    one_cpu_option,
     output_options,
     parsed_inputs,
     quiet_option,
 )
 from addercost.cli.progress import progress
+from addercost.cli.spec import SpecCommand, spec_argument
 
 
-@click.command()
-@click.argument("spec")
+@click.command(cls=SpecCommand)
+@spec_argument("spec")
 @input_option
 @convention_option_with("macs")
 @alternative_option("What multiply-add is compared with.")
 @keep_first_last_option
-@click.option("--cpu", default="via-nano-2000", show_default=True, metavar="NAME", help="Processor.")
+@one_cpu_option("Processor.", "via-nano-2000")
 @click.option(
     "--spread",
     type=click.FloatRange(0, 1, max_open=True),

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from addercost.report.sweep import duration
+from addercost.cli.sweep_text import duration
 
 _EVERY_S = 30.0
 

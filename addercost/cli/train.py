@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from addercost.cli.options import quiet_option
+from addercost.cli.options import debug_option, folder_option, quiet_option
+from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.cli.train_progress import train_progress
 from addercost.errors import ArgumentError
 
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from addercost.train.settings import TrainSettings
 
 
-@click.command()
-@click.argument("spec", metavar="SPEC")
+@click.command(cls=SpecCommand)
+@spec_argument("spec", metavar="SPEC")
 @click.option(
     "--data",
     default="digits",
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     metavar="DATA",
     help="digits, mnist:DIR, cifar10:DIR, cifar100:DIR, imagenet:DIR, or folder:DIR of image files.",
 )
-@click.option("-o", "--output", "folder", type=click.Path(path_type=Path), metavar="DIR", help="For the run.")
+@folder_option("For the run.")
 @click.option("--name", help="What pictures call the run. Default: the name of DIR.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in DIR, or begin if there is none.")
 @click.option("--epochs", type=int, default=50, show_default=True)
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be trained on what, and stop.")
 @quiet_option
-@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@debug_option
 def train(
     spec: str,
     data: str,

@@ -9,16 +9,22 @@ import click
 
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.options import (
+    device_option,
     hardware_path_option,
     input_option,
     keep_first_last_option,
+    model_batch_option,
+    one_cpu_option,
     output_options,
     parsed_inputs,
     parsed_share,
+    precision_option,
     quiet_option,
+    threads_option,
     time_limit_option,
 )
 from addercost.cli.progress import progress
+from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -29,20 +35,16 @@ if TYPE_CHECKING:
 ENERGY_TABLES = ("45nm", "7nm")
 
 
-@click.command()
-@click.argument("spec")
+@click.command(cls=SpecCommand)
+@spec_argument("spec")
 @input_option
-@click.option("--batch", type=click.IntRange(min=1), default=1, help="Multiplies the first dimension.")
+@model_batch_option
 @keep_first_last_option
-@click.option(
-    "--cpu", metavar="NAME", help="Table to predict by. Default: host, if this machine is calibrated."
-)
+@one_cpu_option("Table to predict by. Default: host, if this machine is calibrated.")
 @hardware_path_option
-@click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu or cuda, to time on.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the CPU.")
-@click.option(
-    "--precision", default="2%", show_default=True, metavar="SHARE", help="Of each layer's interval."
-)
+@device_option
+@threads_option
+@precision_option("2%", "Of each layer's interval.")
 @time_limit_option(1.0, "For one layer.")
 @click.option(
     "--measurements",

@@ -32,6 +32,11 @@ def rule_for(name: str, tags: Collection[str]) -> CountingRule | None:
     return special_function if "pointwise" in tags else None
 
 
+def is_counted(name: str, tags: Collection[str]) -> bool:
+    """Whether an operator is counted as it is. The tracer records the others by their decomposition."""
+    return rule_for(name, tags) is not None
+
+
 def work_of(call: OpCall) -> OperatorWork | None:
     """The call's work in real numbers, or None for an operator that no rule counts."""
     rule = rule_for(call.name, call.tags)

@@ -9,10 +9,11 @@ from addercost.hardware.loader import (
     load_gpu,
     load_hardware,
 )
-from addercost.hardware.schema import Cpu, EnergyTable, Gpu, Hardware, Instruction, Source
+from addercost.hardware.schema import Citation, Cpu, EnergyTable, Gpu, Hardware, Instruction
 from addercost.hardware.vocabulary import Form, Quality
 
 __all__ = [
+    "Citation",
     "Cpu",
     "EnergyTable",
     "Form",
@@ -21,7 +22,6 @@ __all__ = [
     "HardwareFile",
     "Instruction",
     "Quality",
-    "Source",
     "list_hardware",
     "load_cpu",
     "load_energy",

@@ -8,14 +8,14 @@ values takes several milliseconds, and a person reads aligned columns better tha
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
-from addercost.errors import DataError
-from addercost.hardware.fields import Fields, bad
 from addercost.hardware.schema import Instruction
-from addercost.hardware.vocabulary import INSTRUCTION_OPS, Form, Quality
+from addercost.hardware.vocabulary import INSTRUCTION_OPS, Quality
+from addercost.reading import misfit, read_as
 
 REQUIRED = ("op", "form", "vector_bits", "lanes", "reciprocal_throughput_cycles", "instruction")
 OPTIONAL = (
@@ -27,7 +27,11 @@ OPTIONAL = (
     "uops",
     "ports",
 )
-_FORMS = {form.value: form for form in Form}
+_FIELDS = (
+    *("text" if name == "instruction" else name for name in (*REQUIRED, *OPTIONAL)),
+    "source",
+    "quality",
+)
 _PORT_GROUP = r"(?:\d+(?:\.\d+)?\*)?[\w.]+(?:\|[\w.]+)*"
 _PORTS = re.compile(rf"{_PORT_GROUP}(?:\+{_PORT_GROUP})*")
 
@@ -35,105 +39,96 @@ _PORTS = re.compile(rf"{_PORT_GROUP}(?:\+{_PORT_GROUP})*")
 # of narrow vector units go to 2 x the latency (one result per beat); beyond 4 x the columns have been
 # swapped.
 _MOST_CYCLES_PER_LATENCY = 4
-_MOST_CYCLES = 1e6
 
 
-def instruction_rows(block: Fields, source: str, quality: Quality) -> Iterator[Instruction]:
-    """The instructions of one block. Raises DataError naming line, column, value and expectation."""
-    lines = block.text("table").splitlines()
-    header = lines[0].split()
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    table: tuple[Instruction, ...]
+
+
+def instruction_rows(
+    table: str, source: str, quality: Quality, file: str, where: str
+) -> tuple[Instruction, ...]:
+    """The instructions of one block. Raises DataError naming row, column, value and expectation.
+
+    where: the path of the block in the file. In messages the first row below the header is `table[0]`.
+    """
+    lines = [line for line in table.splitlines() if line.strip()]
+    header = _header(lines[0], file, f"{where}.table")
+    split = [line.split(None, len(header) - 1) for line in lines[1:]]
+    for index, cells in enumerate(split):
+        if len(cells) < len(header):
+            columns = f"{len(header)} columns: {' '.join(header)}"
+            raise misfit(file, f"{where}.table[{index}]", lines[index + 1], columns)
+    found = dict(zip(header, zip(*split, strict=True), strict=False))
+    columns = [_values(name, found.get(name, ("-",) * len(split))) for name in (*REQUIRED, *OPTIONAL)]
+    rows = [
+        dict(zip(_FIELDS, (*values, source, quality), strict=True)) for values in zip(*columns, strict=True)
+    ]
+    instructions = read_as(_Rows, {"table": rows}, file, where).table
+    for index, instruction in enumerate(instructions):
+        fault = _contradiction(instruction)
+        if fault is not None:
+            column, expected = fault
+            path = f"{where}.table[{index}].{column}"
+            raise misfit(file, path, getattr(instruction, column), expected)
+    return instructions
+
+
+def _header(line: str, file: str, where: str) -> list[str]:
+    header = line.split()
     for name in REQUIRED:
         if name not in header:
-            raise bad(block.file, block.key("table"), lines[0], f"a header line with the column {name!r}")
+            raise misfit(file, where, line, f"a header line with the column {name!r}")
     for name in header:
         if name not in REQUIRED and name not in OPTIONAL:
-            raise bad(block.file, block.key("table"), name, f"columns among {', '.join(REQUIRED + OPTIONAL)}")
+            raise misfit(file, where, name, f"columns among {', '.join(REQUIRED + OPTIONAL)}")
     if len(set(header)) < len(header) or header[-1] != "instruction":
-        raise bad(block.file, block.key("table"), lines[0], "each column once and `instruction` last")
-    for i, line in enumerate(lines[1:], start=1):
-        cells = line.split(None, len(header) - 1)
-        where = f"{block.key('table')} line {i}"
-        if not cells:
-            continue
-        if len(cells) < len(header):
-            raise bad(block.file, where, line, f"{len(header)} columns: {' '.join(header)}")
-        yield _Row(block.file, where, dict(zip(header, cells, strict=True))).instruction(source, quality)
+        raise misfit(file, where, line, "each column once and `instruction` last")
+    return header
 
 
-class _Row:
-    def __init__(self, file: str, where: str, cells: dict[str, str]) -> None:
-        self.file = file
-        self.where = where
-        self.cells = cells
+def _values(name: str, cells: Sequence[str]) -> Iterable[object]:
+    """What the cells of a column stand for."""
+    if name == "ports":
+        return ["" if cell == "-" else cell for cell in cells]
+    return cells if name in ("op", "form", "instruction") else map(_number, cells)
 
-    def bad(self, column: str, expected: str) -> DataError:
-        return bad(self.file, f"{self.where}, {column}", self.cells[column], expected)
 
-    def cycles(self, column: str) -> float | None:
-        """A whole number stays an int, so that sums of cycles stay exact."""
-        cell = self.cells.get(column, "-")
-        if cell == "-":
-            return None
-        if cell.isdecimal() and cell.isascii():
-            value: float = int(cell)
-        else:
-            try:
-                value = float(cell.replace("_", "?"))
-            except ValueError:
-                raise self.bad(column, "a number of cycles") from None
-        if not 0 < value < _MOST_CYCLES:
-            finite = math.isfinite(value)
-            raise self.bad(column, "cycles above 0 and below a million" if finite else "a finite number")
-        return value
-
-    def integer(self, column: str) -> int:
-        cell = self.cells[column]
-        if not (cell.isdecimal() and cell.isascii() and 0 < int(cell) < _MOST_CYCLES):
-            raise self.bad(column, "a whole number of at least 1")
+@lru_cache(maxsize=4096)
+def _number(cell: str) -> int | float | str | None:
+    """A whole number as an int, so that sums of cycles stay exact; what is no number as the text it is."""
+    if cell == "-":
+        return None
+    if cell.isdecimal() and cell.isascii():
         return int(cell)
+    try:
+        return float(cell.replace("_", "?"))
+    except ValueError:
+        return cell
 
-    def instruction(self, source: str, quality: Quality) -> Instruction:
-        cells = self.cells
-        if cells["op"] not in INSTRUCTION_OPS:
-            raise self.bad("op", "an instruction op; addercost.hardware.vocabulary lists them")
-        form = _FORMS.get(cells["form"])
-        if form is None:
-            raise self.bad("form", f"one of {', '.join(Form)}")
-        throughput = self.cycles("reciprocal_throughput_cycles")
-        if throughput is None:
-            raise self.bad("reciprocal_throughput_cycles", "a number of cycles")
-        latency = self.cycles("latency_cycles")
-        if latency is not None and throughput > _MOST_CYCLES_PER_LATENCY * latency:
-            expected = (
-                f"at most {_MOST_CYCLES_PER_LATENCY} x latency_cycles = {latency}; are the two swapped?"
-            )
-            raise self.bad("reciprocal_throughput_cycles", expected)
-        ports = cells.get("ports", "-")
-        if ports != "-" and not _PORTS.fullmatch(ports):
-            raise self.bad("ports", "port groups such as P0|P1 or 2*P0+P5, or -")
-        return Instruction(
-            cells["op"],
-            form,
-            self.integer("vector_bits"),
-            self.integer("lanes"),
-            cells["instruction"].strip(),
-            latency,
-            self.bound("latency_low_cycles", latency, -1),
-            self.bound("latency_high_cycles", latency, +1),
+
+def _contradiction(row: Instruction) -> tuple[str, str] | None:
+    """The first column whose value does not go with the others, and what was expected there."""
+    if row.op not in INSTRUCTION_OPS:
+        return "op", "an instruction op; addercost.hardware.vocabulary lists them"
+    latency, throughput = row.latency_cycles, row.reciprocal_throughput_cycles
+    if latency is not None and throughput > _MOST_CYCLES_PER_LATENCY * latency:
+        most = f"at most {_MOST_CYCLES_PER_LATENCY} x latency_cycles = {latency}"
+        return "reciprocal_throughput_cycles", f"{most}; are the two swapped?"
+    if row.ports and not _PORTS.fullmatch(row.ports):
+        return "ports", "port groups such as P0|P1 or 2*P0+P5, or -"
+    for name, figure, low, high in (
+        ("latency", latency, row.latency_low_cycles, row.latency_high_cycles),
+        (
+            "reciprocal_throughput",
             throughput,
-            self.bound("reciprocal_throughput_low_cycles", throughput, -1),
-            self.bound("reciprocal_throughput_high_cycles", throughput, +1),
-            None if cells.get("uops", "-") == "-" else self.integer("uops"),
-            "" if ports == "-" else ports,
-            quality,
-            source,
-        )
-
-    def bound(self, column: str, figure: float | None, side: int) -> float | None:
-        """One end of the range around `figure`; None where the source gives no range."""
-        if column not in self.cells:
-            return None
-        value = self.cycles(column)
-        if value is not None and (figure is None or (value - figure) * side < 0):
-            raise self.bad(column, f"{'at least' if side > 0 else 'at most'} the figure itself, {figure}")
-        return value
+            row.reciprocal_throughput_low_cycles,
+            row.reciprocal_throughput_high_cycles,
+        ),
+    ):
+        if low is not None and (figure is None or low > figure):
+            return f"{name}_low_cycles", f"at most the figure itself, {figure}"
+        if high is not None and (figure is None or high < figure):
+            return f"{name}_high_cycles", f"at least the figure itself, {figure}"
+    return None

@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import re
 import stat
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from addercost.errors import ArgumentError, DataError, unknown_name
 from addercost.hardware.parse import parse_hardware
 from addercost.hardware.schema import Cpu, EnergyTable, Gpu, Hardware
+from addercost.reading import toml_data
 
 ENVIRONMENT_VARIABLE = "ADDERCOST_HARDWARE"
 BUILT_IN = Path(__file__).parent
@@ -77,14 +77,10 @@ def load_file(path: str | Path) -> Hardware:
     """Reads and validates one file. Raises DataError naming what is wrong with it."""
     path = Path(path)
     try:
-        document = tomllib.loads(_read(path).decode("utf-8"))
+        text = _read(path).decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text (byte {error.start})") from None
-    except tomllib.TOMLDecodeError as error:
-        raise DataError(f"{path}: not TOML: {error}") from None
-    except RecursionError:
-        raise DataError(f"{path}: not a hardware table: nested too deeply") from None
-    return parse_hardware(document, path.stem, str(path))
+    return parse_hardware(toml_data(text, str(path)), path.stem, str(path))
 
 
 def list_hardware(hardware_path: str | Path | None = None, kind: str | None = None) -> list[HardwareFile]:

@@ -1,8 +1,6 @@
-"""What a hardware table says, as plain data. Every figure has its unit in its name and a source that
-resolves.
+"""What a hardware table holds, as plain data. Every figure has its unit in its name and a source.
 
-These classes are made by `addercost.hardware.parse`, which validates; they hold no I/O and no arithmetic
-models.
+The annotations are what `addercost.hardware.parse` validates a file against. No I/O and no cost models here.
 """
 
 from __future__ import annotations
@@ -10,18 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Annotated, Literal
 
 from addercost.hardware.vocabulary import SITES_PER_LANE, Form, Quality
+from addercost.reading import Limits, NotNegative, Positive, Text, Whole
+
+Cycles = Annotated[float, Limits(above=0, below=1e6)]
+Width = Annotated[int, Limits(least=1, below=1e6)]
+Isa = Literal["x86-64", "aarch64", "arm32", "riscv64"]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Citation:
     """Where figures come from: `title` and `licence` always, `url` where there is one page to point to."""
 
-    id: str
-    title: str
-    licence: str
-    url: str = ""
+    title: Text
+    licence: Text
+    url: Text = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +37,21 @@ class Instruction:
     both of `3*A+B`.
     """
 
-    op: str
+    op: Text
     form: Form
-    vector_bits: int
-    lanes: int
-    text: str
-    latency_cycles: float | None
-    latency_low_cycles: float | None
-    latency_high_cycles: float | None
-    reciprocal_throughput_cycles: float
-    reciprocal_throughput_low_cycles: float | None
-    reciprocal_throughput_high_cycles: float | None
-    uops: int | None
+    vector_bits: Width
+    lanes: Width
+    text: Text
+    latency_cycles: Cycles | None
+    latency_low_cycles: Cycles | None
+    latency_high_cycles: Cycles | None
+    reciprocal_throughput_cycles: Cycles
+    reciprocal_throughput_low_cycles: Cycles | None
+    reciprocal_throughput_high_cycles: Cycles | None
+    uops: Width | None
     ports: str
     quality: Quality
-    source: str
+    source: Text
 
     @property
     def sites(self) -> int:
@@ -75,34 +78,27 @@ class Instruction:
             self.latency_cycles if high is None else high,
         )
 
-    @property
-    def reciprocal_throughput_range_cycles(self) -> tuple[float, float]:
-        """(low, high) of the source, or its single figure twice."""
-        middle = self.reciprocal_throughput_cycles
-        low, high = self.reciprocal_throughput_low_cycles, self.reciprocal_throughput_high_cycles
-        return (middle if low is None else low, middle if high is None else high)
-
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A product that carries the core, for turning cycles into seconds. None where the vendor's page has no
-    figure.
+class CpuPart:
+    """A product with this core, which turns cycles into seconds. A figure is None where the vendor's page has
+    none.
 
-    `last_level_cache_bytes` is the size of one last-level cache; a part can hold several.
+    `last_level_cache_bytes` is the size of one last-level cache; a part can have several.
+    `core_memory_bandwidth_bytes_per_s` is what one core alone can draw; only measured tables have it.
     """
 
-    name: str
-    source: str
+    name: Text
+    source: Text
     quality: Quality
-    base_clock_hz: float | None = None
-    boost_clock_hz: float | None = None
-    cores: int | None = None
-    l1d_bytes_per_core: int | None = None
-    l2_bytes_per_core: int | None = None
-    last_level_cache_bytes: int | None = None
-    memory_bandwidth_bytes_per_s: float | None = None
-    core_memory_bandwidth_bytes_per_s: float | None = None
-    """What one core alone can draw; only measured tables have it."""
+    base_clock_hz: Positive | None = None
+    boost_clock_hz: Positive | None = None
+    cores: Whole | None = None
+    l1d_bytes_per_core: Whole | None = None
+    l2_bytes_per_core: Whole | None = None
+    last_level_cache_bytes: Whole | None = None
+    memory_bandwidth_bytes_per_s: Positive | None = None
+    core_memory_bandwidth_bytes_per_s: Positive | None = None
 
 
 @dataclass(frozen=True)
@@ -115,17 +111,17 @@ class Cpu:
     """
 
     name: str
-    title: str
-    vendor: str
-    isa: str
+    title: Text
+    vendor: Text
+    isa: Isa
     file: str
     instructions: tuple[Instruction, ...]
-    sources: Mapping[str, Source] = field(hash=False)
+    sources: Mapping[str, Citation] = field(hash=False)
     preferred_float_form: Form = Form.SCALAR
-    max_vector_bits: int | None = None
-    issue_width_uops: int | None = None
-    part: Part | None = None
-    caveats: tuple[str, ...] = ()
+    max_vector_bits: Whole | None = None
+    issue_width_uops: Whole | None = None
+    part: CpuPart | None = None
+    caveats: tuple[Text, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -155,67 +151,67 @@ class Cpu:
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class GpuRate:
     """Results of one operation per clock per streaming multiprocessor."""
 
-    op: str
-    results_per_clock_per_sm: float
-    source: str
+    op: Text
+    results_per_clock_per_sm: Positive
+    source: Text
 
 
 @dataclass(frozen=True, slots=True)
 class GpuLatency:
-    op: str
-    latency_cycles: float
-    source: str
+    """Cycles until the result of one operation can be used."""
+
+    op: Text
+    latency_cycles: Positive
+    source: Text
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
+class GpuSequence:
     """The machine instructions a kernel's inner step compiles to, and how many elements they process."""
 
-    kernel: str
-    text: str
-    instructions: int
-    elements: int
-    source: str
+    kernel: Text
+    text: Text
+    instructions: Whole
+    elements: Whole
+    source: Text
 
 
 @dataclass(frozen=True, slots=True)
-class Peak:
+class GpuPeak:
     """A vendor's peak rate: operations per second, a multiply-add counted as two, dense."""
 
-    op: str
-    ops_per_s: float
-    source: str
+    op: Text
+    ops_per_s: Positive
+    source: Text
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU product: peaks, per-clock rates, latencies and compiled inner loops, as far as each is
-    known.
-    """
+    """One GPU product: peaks, per-clock rates, latencies and compiled inner loops, where they are known."""
 
     name: str
-    title: str
-    vendor: str
-    architecture: str
+    title: Text
+    vendor: Text
+    architecture: Text
     file: str
-    sources: Mapping[str, Source] = field(hash=False)
-    source: str
-    compute_capability: str = ""
-    streaming_multiprocessors: int | None = None
-    shading_units: int | None = None
-    base_clock_hz: float | None = None
-    boost_clock_hz: float | None = None
-    l2_bytes: int | None = None
-    memory_bandwidth_bytes_per_s: float | None = None
-    memory_bandwidth_source: str = ""
-    peaks: tuple[Peak, ...] = ()
-    rates: tuple[Rate, ...] = ()
+    sources: Mapping[str, Citation] = field(hash=False)
+    source: Text
+    compute_capability: Text = ""
+    streaming_multiprocessors: Whole | None = None
+    shading_units: Whole | None = None
+    base_clock_hz: Positive | None = None
+    boost_clock_hz: Positive | None = None
+    l2_bytes: Whole | None = None
+    memory_bandwidth_bytes_per_s: Positive | None = None
+    memory_bandwidth_source: Text = ""
+    peaks: tuple[GpuPeak, ...] = ()
+    rates: tuple[GpuRate, ...] = ()
     latencies: tuple[GpuLatency, ...] = ()
-    sequences: tuple[Sequence, ...] = ()
-    caveats: tuple[str, ...] = ()
+    sequences: tuple[GpuSequence, ...] = ()
+    caveats: tuple[Text, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -224,29 +220,29 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class EnergyFigure:
-    """Energy (pJ) and area (µm²) of one operation; either can be missing. `clock_period_ns` where it was
-    designed for one.
+    """Energy (pJ) and area (µm²) of one operation, of which one may be missing. `clock_period_ns` where the
+    block was designed for one.
     """
 
-    op: str
-    number_format: str
-    source: str
+    op: Text
+    number_format: Text
+    source: Text
     quality: Quality
-    energy_pj: float | None = None
-    area_um2: float | None = None
-    clock_period_ns: float | None = None
-    note: str = ""
+    energy_pj: Positive | None = None
+    area_um2: Positive | None = None
+    clock_period_ns: Positive | None = None
+    note: Text = ""
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryEnergy:
     """Energy (pJ) of one access of `access_bits`. Where the source gives a range the figure is its middle."""
 
-    memory: str
-    access_bits: int
-    energy_low_pj: float
-    energy_high_pj: float
-    source: str
+    memory: Text
+    access_bits: Whole
+    energy_low_pj: Positive
+    energy_high_pj: Positive
+    source: Text
     quality: Quality
 
     @property
@@ -262,9 +258,9 @@ class MemoryEnergy:
 class EnergyFit:
     """Energy of an integer operation of N bits: Σ coefficients_pj[i] · Nⁱ."""
 
-    op: str
-    coefficients_pj: tuple[float, ...]
-    source: str
+    op: Text
+    coefficients_pj: tuple[NotNegative, ...]
+    source: Text
     quality: Quality
 
     def energy_pj(self, bits: int) -> float:
@@ -277,11 +273,11 @@ class RelativeFigure:
     arithmetic.
     """
 
-    claim: str
-    quantity: str
-    saving_low_fraction: float
-    saving_high_fraction: float
-    source: str
+    claim: Text
+    quantity: Text
+    saving_low_fraction: Positive
+    saving_high_fraction: Positive
+    source: Text
 
 
 @dataclass(frozen=True)
@@ -289,15 +285,15 @@ class EnergyTable:
     """Energies of one process node or technology."""
 
     name: str
-    title: str
-    technology: str
+    title: Text
+    technology: Text
     file: str
-    sources: Mapping[str, Source] = field(hash=False)
+    sources: Mapping[str, Citation] = field(hash=False)
     operations: tuple[EnergyFigure, ...] = ()
     memories: tuple[MemoryEnergy, ...] = ()
     fits: tuple[EnergyFit, ...] = ()
     relative: tuple[RelativeFigure, ...] = ()
-    caveats: tuple[str, ...] = ()
+    caveats: tuple[Text, ...] = ()
 
     @property
     def kind(self) -> str:

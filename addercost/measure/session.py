@@ -171,9 +171,11 @@ def _rebuilding(
     """How to make the model with its weights, and the inputs of its forward."""
     if isinstance(model, nn.Module):
         return partial(copy.deepcopy, model), inputs
-    if model.endswith(".json"):
+    from addercost.sources.loading import load_model
+    from addercost.sources.registry import kind_of
+
+    if kind_of(model).load_model is None:
         raise ArgumentError(f"{model} is a trace: there is no model in it to run", "name the model")
-    from addercost.sources.specs import load_model
 
     loaded = load_model(model)
     return loaded.rebuild or partial(copy.deepcopy, loaded.model), inputs or loaded.inputs

@@ -46,11 +46,11 @@ def _edge(operation: str, channels: int, edge: int) -> nn.Module:
 
 
 _stand_in_edge = functools.cache(_edge)
-"""Edges that many networks hold at once; `edge` tells apart those of one cell. Their weights stand for each
-network's own, which is enough where only shapes matter."""
+"""Edges that many networks share; the number `edge` keeps those of one cell apart. Their weights stand for
+each network's own, which is enough where only shapes matter."""
 
 
-class Cell(nn.Module):
+class NasBench201Cell(nn.Module):
     """x: [N, C, H, W] → [N, C, H, W]."""
 
     def __init__(
@@ -128,9 +128,9 @@ class NasBench201(nn.Module):
             if stage:
                 reduction = _stand_in_reduction if stand_ins else Reduction
                 self.add_module(f"reduction{stage}", reduction(channels // 2))
-            cell = Cell(operations, channels, edge) if stand_ins else None
+            cell = NasBench201Cell(operations, channels, edge) if stand_ins else None
             for number in range(CELLS_PER_STAGE):
-                made = Cell(operations, channels, edge) if cell is None else cell
+                made = NasBench201Cell(operations, channels, edge) if cell is None else cell
                 self.add_module(f"cell{stage}{number}", made)
         self.head = _stand_in_head(classes) if stand_ins else _head(classes)
 

@@ -1,22 +1,24 @@
-"""The models of the paper's tables by name, each written once with the arithmetic passed in."""
+"""The models of the paper's tables by name, each written once with the arithmetic passed in.
+
+Names and input shapes need no torch: a model's own file is imported when it is built.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from addercost.arithmetic import Arithmetic
-from addercost.models.lenet import LeNet5BN, LeNetPlusPlus
-from addercost.models.resnet import BasicBlock, Bottleneck, CifarResNet, ResNet
-from addercost.models.vgg_small import VggSmall
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True, slots=True)
 class ZooModel:
-    """network: the model in an arithmetic with so many classes. input_shape: what its forward takes, batch of
-    one. classes: of the data set the paper trains it on.
+    """network: makes the model in an arithmetic with so many classes. input_shape: what its forward takes,
+    batch of one. classes: of the data set that the paper trains it on.
     """
 
     name: str
@@ -28,20 +30,60 @@ class ZooModel:
         return self.network(arithmetic, classes or self.classes)
 
 
-_CIFAR, _IMAGENET = (1, 3, 32, 32), (1, 3, 224, 224)
+def _lenet5_bn(arithmetic: Arithmetic, classes: int) -> nn.Module:
+    from addercost.models.lenet import LeNet5BN
+
+    return LeNet5BN(arithmetic, classes)
+
+
+def _lenet_plus_plus(arithmetic: Arithmetic, classes: int) -> nn.Module:
+    from addercost.models.lenet import LeNetPlusPlus
+
+    return LeNetPlusPlus(arithmetic, classes)
+
+
+def _vgg_small(arithmetic: Arithmetic, classes: int) -> nn.Module:
+    from addercost.models.vgg_small import VggSmall
+
+    return VggSmall(arithmetic, classes)
+
+
+def _cifar_resnet(depth: int) -> Callable[[Arithmetic, int], nn.Module]:
+    def make(arithmetic: Arithmetic, classes: int) -> nn.Module:
+        from addercost.models.resnet import CifarResNet
+
+        return CifarResNet(depth, arithmetic, classes)
+
+    return make
+
+
+def _resnet18(arithmetic: Arithmetic, classes: int) -> nn.Module:
+    from addercost.models.resnet import BasicBlock, ResNet
+
+    return ResNet(BasicBlock, (2, 2, 2, 2), arithmetic, classes)
+
+
+def _resnet50(v1: bool) -> Callable[[Arithmetic, int], nn.Module]:
+    def make(arithmetic: Arithmetic, classes: int) -> nn.Module:
+        from addercost.models.resnet import Bottleneck, ResNet
+
+        return ResNet(Bottleneck, (3, 4, 6, 3), arithmetic, classes, v1=v1)
+
+    return make
+
+
+_MNIST, _CIFAR, _IMAGENET = (1, 1, 32, 32), (1, 3, 32, 32), (1, 3, 224, 224)
 
 ZOO: Mapping[str, ZooModel] = {
     model.name: model
     for model in (
-        ZooModel("lenet5-bn", LeNet5BN, (1, 1, 32, 32)),
-        ZooModel("lenet++", LeNetPlusPlus, (1, 1, 32, 32)),
-        ZooModel("vgg-small", VggSmall, _CIFAR),
-        ZooModel("resnet20-cifar", lambda a, n: CifarResNet(20, a, n), _CIFAR),
-        ZooModel("resnet32-cifar", lambda a, n: CifarResNet(32, a, n), _CIFAR),
-        ZooModel("resnet18", lambda a, n: ResNet(BasicBlock, (2, 2, 2, 2), a, n), _IMAGENET, 1000),
-        ZooModel(
-            "resnet50-v1", lambda a, n: ResNet(Bottleneck, (3, 4, 6, 3), a, n, v1=True), _IMAGENET, 1000
-        ),
-        ZooModel("resnet50", lambda a, n: ResNet(Bottleneck, (3, 4, 6, 3), a, n), _IMAGENET, 1000),
+        ZooModel("lenet5-bn", _lenet5_bn, _MNIST),
+        ZooModel("lenet++", _lenet_plus_plus, _MNIST),
+        ZooModel("vgg-small", _vgg_small, _CIFAR),
+        ZooModel("resnet20-cifar", _cifar_resnet(20), _CIFAR),
+        ZooModel("resnet32-cifar", _cifar_resnet(32), _CIFAR),
+        ZooModel("resnet18", _resnet18, _IMAGENET, 1000),
+        ZooModel("resnet50-v1", _resnet50(v1=True), _IMAGENET, 1000),
+        ZooModel("resnet50", _resnet50(v1=False), _IMAGENET, 1000),
     )
 }

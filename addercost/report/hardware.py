@@ -93,7 +93,7 @@ def figures_table(hardware: Hardware) -> Table:
         notes += [
             f"{row['arithmetic']} ({row['format']}): {row['instructions']}" for row in _site_rows(hardware)
         ]
-    notes += [f"[{s.id}] {s.title} ({s.licence})" for s in hardware.sources.values()]
+    notes += [f"[{id_}] {source.title} ({source.licence})" for id_, source in hardware.sources.items()]
     return Table(columns, list(_figures(hardware)), title=_title(hardware), notes=tuple(notes))
 
 

@@ -13,22 +13,6 @@ from addercost.results.profile import Profile
 from addercost.results.report import Report, arithmetic_of
 from addercost.results.saved import read_saved
 
-_HEAD_CHARACTERS = 400
-
-
-def holds_profile(spec: str) -> bool:
-    """Whether `spec` is a file of ours with profiles in it, as far as its name and first lines tell."""
-    if spec.endswith((".html", ".htm")):
-        return True
-    if not spec.endswith(".json"):
-        return False
-    try:
-        with Path(spec).open(encoding="utf-8") as file:
-            head = file.read(_HEAD_CHARACTERS)
-    except (OSError, UnicodeDecodeError):
-        return False
-    return '"addercost/profile/' in head or '"addercost/report/' in head
-
 
 def reopen_profile(
     spec: str,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from addercost.errors import DataError
+from addercost.results.document_names import JSON_SUFFIX, PAGE_SUFFIXES
 from addercost.results.measurements import SCHEMA as MEASUREMENTS
 from addercost.results.measurements import Measurements, measurements_from_data
 from addercost.results.profile import SCHEMA as PROFILE
@@ -50,7 +51,7 @@ _ISLAND = re.compile(rf'<script type="application/json" id="{DATA_ID}">(.*?)</sc
 
 def is_saved(name: str) -> bool:
     """Whether a command's argument names a file of ours, or a training run's folder, rather than a model."""
-    return name.endswith((".json", ".html", ".htm")) or (Path(name) / RECORD).is_file()
+    return name.endswith((JSON_SUFFIX, *PAGE_SUFFIXES)) or (Path(name) / RECORD).is_file()
 
 
 def read_saved(path: Path) -> Saved:
@@ -64,7 +65,7 @@ def read_saved(path: Path) -> Saved:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path}: {error}") from None
     source = str(path)
-    if path.suffix in (".html", ".htm"):
+    if path.suffix in PAGE_SUFFIXES:
         found = _ISLAND.search(text)
         if found is None:
             raise DataError(

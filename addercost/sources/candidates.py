@@ -11,8 +11,16 @@ from typing import Any
 from torch import nn
 
 from addercost.errors import ModelError, unknown_name
+from addercost.trace.inputs import ModelInputs, as_inputs
 
 _FACTORY_NAME = re.compile(r"(?:build|make|create|get)(?:_\w+)?|model|net|network")
+
+
+def model_and_inputs(module: ModuleType, name: str, where: str) -> tuple[nn.Module, ModelInputs | None]:
+    """The model of a Python module as `pick` finds it, and its `example_inputs` if it has any."""
+    model = pick(module, name, where)
+    example: Any = getattr(module, "example_inputs", None)
+    return model, None if example is None else as_inputs(example, where)
 
 
 def pick(module: ModuleType, name: str, where: str) -> nn.Module:

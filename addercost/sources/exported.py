@@ -1,20 +1,30 @@
-"""`torch.export` archives: the graph back as modules, with the paths and classes it was exported from."""
+"""`program.pt2`: a `torch.export` archive, as modules with the paths and classes it was exported from."""
 
 from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from addercost.errors import DataError
-from addercost.trace.inputs import ModelInputs
+from addercost.sources.kind import LoadedModel, NoSuchModelError, SpecKind
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+SUFFIX = ".pt2"
 
 
-def load_exported(file: Path) -> tuple[nn.Module, ModelInputs | None]:
+def _load(spec: str) -> LoadedModel:
     """The program as a module tree, and the inputs it was exported with. Raises DataError."""
+    import torch
+
+    from addercost.trace.inputs import ModelInputs
+
+    file = Path(spec)
+    if not file.is_file():
+        raise NoSuchModelError(f"{file} does not exist")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -27,12 +37,13 @@ def load_exported(file: Path) -> tuple[nn.Module, ModelInputs | None]:
             "make it with torch.export.save(torch.export.export(model, inputs), file)",
         ) from error
     _restore_types(model, program)
-    inputs: Any = program.example_inputs
-    return model, ModelInputs(tuple(inputs[0]), dict(inputs[1])) if inputs else None
+    examples: Any = program.example_inputs
+    inputs = ModelInputs(tuple(examples[0]), dict(examples[1])) if examples else None
+    return LoadedModel(file.stem, model, inputs)
 
 
 def _restore_types(model: nn.Module, program: torch.export.ExportedProgram) -> None:
-    """Unflattened modules are all of one class; the graph remembers each one's own."""
+    """Gives each module the class name it was exported from: unflattening makes all of one class."""
     types: dict[str, str] = {}
     for node in program.graph.nodes:
         for path, kind in (node.meta.get("nn_module_stack") or {}).values():
@@ -41,3 +52,13 @@ def _restore_types(model: nn.Module, program: torch.export.ExportedProgram) -> N
     for path, module in model.named_modules():
         if path in types:
             module.__dict__["_addercost_type"] = types[path]
+
+
+EXPORTED = SpecKind(
+    name="exported",
+    form="program.pt2",
+    summary="a torch.export archive",
+    recognises=lambda spec: spec.endswith(SUFFIX),
+    load_model=_load,
+    suffixes=(SUFFIX,),
+)

@@ -72,6 +72,11 @@ def parse_inputs(texts: Sequence[str]) -> ModelInputs:
     return ModelInputs(tuple(args), kwargs)
 
 
+def one_image(shape: Sequence[int]) -> ModelInputs:
+    """A forward's only argument: a tensor of that shape without data."""
+    return ModelInputs((torch.empty(tuple(shape), device="meta"),))
+
+
 def as_inputs(value: Any, where: str) -> ModelInputs:
     """`example_inputs` of a file: a tensor, a sequence of arguments, keywords, or a function of these."""
     if callable(value) and not isinstance(value, Tensor):

@@ -1,24 +1,20 @@
-"""What an operator's schema says about it, read once per operator."""
+"""An operator's schema as the tracers use it, read once per operator."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 
-from addercost.counts.call_work import rule_for
-
 _SAME_VALUES = frozenset({"_to_copy", "clone", "detach", "alias", "lift_fresh", "contiguous"})
-"""Operators whose output is still the parameter they were given."""
+"""Operators whose output is still the parameter they were given: a copy of it, or the same tensor."""
 
 _WRITES_SHAPE = torch.Tag.inplace_view
 
 
 class OpInfo(NamedTuple):
-    """keeps_role: the output is what the input was. changes_shape: of the tensor it is given.
-
-    decomposition: torch's, of an operator that no rule counts.
+    """keeps_role: the output has the role of the input. changes_shape: the operator changes the shape of the
+    tensor it is given.
     """
 
     op: str
@@ -28,7 +24,6 @@ class OpInfo(NamedTuple):
     tags: tuple[str, ...]
     keeps_role: bool
     changes_shape: bool
-    decomposition: Callable[..., Any] | None = None
 
 
 def op_info(func: Any) -> OpInfo:
@@ -55,21 +50,7 @@ def op_info(func: Any) -> OpInfo:
         tags=tuple(tags),
         keeps_role=is_view or name in _SAME_VALUES,
         changes_shape=_WRITES_SHAPE in func.tags,
-        decomposition=_decomposition(func, f"{namespace}.{name}", tags),
     )
-
-
-def _decomposition(func: Any, name: str, tags: list[str]) -> Callable[..., Any] | None:
-    """torch's own definition of an operator in terms of others, for one that no rule counts.
-
-    For coverage, not for counting: it may do work that the operator need not. Random numbers stay whole.
-    """
-    if rule_for(name, tags) is not None or torch.Tag.nondeterministic_seeded in func.tags:
-        return None
-    from torch._decomp import decomposition_table
-
-    found: Callable[..., Any] | None = decomposition_table.get(func)
-    return found
 
 
 _INFOS: dict[Any, OpInfo] = {}

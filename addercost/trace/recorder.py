@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from addercost.counts.call_work import rule_for
 from addercost.trace.backward import BACKWARD, GradientPaths, Idle, start_backward
+from addercost.trace.decompositions import Decompositions
 from addercost.trace.modules import CallStack
 from addercost.trace.op_info import OpInfo, known_op_info
 from addercost.trace.patterns import recognised
@@ -39,13 +39,15 @@ class Recorder(PlainCalls, TorchDispatchMode):
         tracer: str,
         names: Mapping[int, tuple[str, str, Tensor]],
         inputs: list[Tensor],
-        gradients: GradientPaths | None = None,
+        gradients: GradientPaths | None,
+        decompositions: Decompositions,
     ) -> None:
         super().__init__(names, inputs, held=tracer != "real")
         self._stack = stack
         self._meta = tracer == "meta"
         self._raw: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any, str, tuple[str, ...]]] = []
         self._gradients = gradients
+        self._decompositions = decompositions
         self._more_tags: tuple[str, ...] = ()
 
     @classmethod
@@ -64,9 +66,9 @@ class Recorder(PlainCalls, TorchDispatchMode):
         out = fast(*args, **kwargs) if fast is not None else NotImplemented
         if out is NotImplemented:
             info = known_op_info(func)
-            # A rule may have been registered since the operator was first seen.
-            if info.decomposition is not None and rule_for(info.op.rpartition(".")[0], info.tags) is None:
-                out = self._taken_apart(info, args, kwargs)
+            decomposition = self._decompositions.of(func, info)
+            if decomposition is not None:
+                out = self._decomposed(decomposition, info, args, kwargs)
                 if out is not NotImplemented:
                     return out
             out = self._on_meta(func, args, kwargs) if self._meta else func(*args, **kwargs)
@@ -75,9 +77,14 @@ class Recorder(PlainCalls, TorchDispatchMode):
             self._flush()
         return out
 
-    def _taken_apart(self, info: OpInfo, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _decomposed(
+        self,
+        decomposition: Callable[..., Any],
+        info: OpInfo,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
         """Records a decomposition in an operator's place; NotImplemented and nothing recorded if it fails."""
-        assert info.decomposition is not None
         self._flush()
         known = len(self._calls)
         tags = self._more_tags
@@ -85,7 +92,7 @@ class Recorder(PlainCalls, TorchDispatchMode):
             self._more_tags = (*tags, DECOMPOSED + info.op)
         try:
             with self:
-                out = info.decomposition(*args, **kwargs)
+                out = decomposition(*args, **kwargs)
         except (RuntimeError, NotImplementedError, TypeError, ValueError, AssertionError):
             out = NotImplemented
         finally:

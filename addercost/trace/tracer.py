@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 from addercost.errors import AddercostError, TraceError
 from addercost.trace.backward import GradientPaths
+from addercost.trace.decompositions import Decompositions, IsCounted
 from addercost.trace.modules import ModuleTree, replace_tensors, tracked, unchanged
 from addercost.trace.plain_calls import tensor_spec
 from addercost.trace.record import TensorSpec, Trace
@@ -30,6 +31,7 @@ def trace(
     rebuild: Callable[[], nn.Module] | None = None,
     backward: bool = False,
     input_gradients: bool = True,
+    is_counted: IsCounted | None = None,
 ) -> Trace:
     """Traces one forward of `model` in evaluation mode; nothing is computed and no weight is read.
 
@@ -40,6 +42,8 @@ def trace(
     of all its outputs, for every parameter that is not frozen. Each gradient's calls belong to the module
     whose forward made it necessary, and are tagged "backward".
     input_gradients: with `backward`, also the gradients of the floating-point inputs.
+    is_counted: says of an operator whether it is recorded as it is; of the others the calls of their
+    decomposition are recorded, where torch has one. None records every operator as it is.
 
     Tries the meta device, then fake tensors, then a real run on the CPU, and says in `Trace.tracer` which one
     served. The model, the random states and torch's switches are left as they were, also when it raises.
@@ -48,7 +52,7 @@ def trace(
     kwargs = dict(kwargs or {})
     title = name or type(model).__name__
     failures: list[TraceError] = []
-    step = _Step(backward, input_gradients)
+    step = _TracedStep(backward, input_gradients, is_counted)
     for tracer, attempt in (("meta", _trace_meta), ("fake", _trace_fake)):
         try:
             return attempt(model, args, kwargs, title, step)
@@ -62,14 +66,15 @@ def trace(
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
-    """What is traced: a forward in evaluation mode, or a training step."""
+class _TracedStep:
+    """What is traced: a forward in evaluation mode, or a training step; and which operators are counted."""
 
-    backward: bool = False
-    input_gradients: bool = True
+    backward: bool
+    input_gradients: bool
+    is_counted: IsCounted | None
 
 
-def _trace_meta(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Step) -> Trace:
+def _trace_meta(model: nn.Module, args: Any, kwargs: Any, name: str, step: _TracedStep) -> Trace:
     def substitute(tensor: Tensor) -> Tensor:
         # A backward would leave its gradient on the model's own.
         return meta_substitute(tensor, always=step.backward)
@@ -92,7 +97,7 @@ def without_data(value: Any) -> Any:
     return value.detach().to("meta") if isinstance(value, Tensor) else value
 
 
-def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Step) -> Trace:
+def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str, step: _TracedStep) -> Trace:
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     mode = FakeTensorMode(allow_non_fake_inputs=True)
@@ -114,7 +119,7 @@ def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Step
     return _run(model, *made, name, "fake", substitute, step, mode)
 
 
-def _trace_real(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Step) -> Trace:
+def _trace_real(model: nn.Module, args: Any, kwargs: Any, name: str, step: _TracedStep) -> Trace:
     needed = sum(tensor.numel() * tensor.element_size() for tensor in _tensors_of(model))
     available = _available_memory_bytes()
     if available is not None and needed > available // 2:
@@ -163,7 +168,7 @@ def _run(
     name: str,
     tracer: str,
     substitute: Callable[[Tensor], Tensor],
-    step: _Step,
+    step: _TracedStep,
     mode: Any = None,
 ) -> Trace:
     tree = ModuleTree(model)
@@ -175,7 +180,9 @@ def _run(
         for module in tree.modules:
             module.__dict__["training"] = step.backward
         calls = stack.enter_context(tracked(tree))
-        recorder = Recorder(calls, tracer, names, inputs, GradientPaths(names) if step.backward else None)
+        gradients = GradientPaths(names) if step.backward else None
+        decompositions = Decompositions(step.is_counted)
+        recorder = Recorder(calls, tracer, names, inputs, gradients, decompositions)
         stack.enter_context(torch.set_grad_enabled(step.backward))
         if step.backward and step.input_gradients:
             for tensor in inputs:
@@ -209,7 +216,7 @@ def _run(
         )
 
 
-def _notes(tracer: str, step: _Step) -> tuple[str, ...]:
+def _notes(tracer: str, step: _TracedStep) -> tuple[str, ...]:
     notes = []
     if tracer == "real":
         notes.append("computed with real values: the model's control flow needs them")

@@ -33,46 +33,53 @@ def prepare(settings: TrainSettings, module: nn.Module | None = None, workers: i
     A zoo model gets as many classes as the data has; the data is brought to the size and the channels that
     the model comes with. Raises ModelError where classes do not fit, TraceError where images do not.
     """
-    channels, size, make, folder = _given(module) if module is not None else _from_spec(settings.model)
-    data = open_data(settings.data, channels, settings.image_size or size, settings.augment, workers)
+    maker = _given(module) if module is not None else _from_spec(settings.model)
+    size = settings.image_size or maker.size
+    data = open_data(settings.data, maker.channels, size, settings.augment, workers)
     if not len(data.train.labels) or not len(data.test.labels):
         raise ModelError(f"{data.title} has no image to train or to test with", "choose other data")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed("weights", settings.seed))
-        model = make(data)
+        model = maker.make(data)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ModelError(f"{settings.model} has no parameter that learns", "there is nothing to train")
     set_adder_gradient(model, settings.adder_gradient)
-    return Prepared(model, data, folder)
+    return Prepared(model, data, maker.folder)
 
 
-Source = tuple[int | None, int | None, Callable[[Data], nn.Module], Path]
-"""Channels and size of a model's images where known, how to make it, and the folder of its code."""
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """channels, size: of a model's images where known. make: the model with its weights, for some data.
+    folder: of its code.
+    """
+
+    channels: int | None
+    size: int | None
+    make: Callable[[Data], nn.Module]
+    folder: Path
 
 
-def _given(module: nn.Module) -> Source:
-    return None, None, lambda _: module, Path()
+def _given(module: nn.Module) -> _Maker:
+    return _Maker(None, None, lambda _: module, Path())
 
 
-def _from_spec(spec: str) -> Source:
-    from addercost.models.zoo import ZOO
-    from addercost.sources.specs import load_model
+def _from_spec(spec: str) -> _Maker:
+    from addercost.sources.loading import load_model
+    from addercost.sources.registry import kind_of
 
-    if spec.endswith((".json", ".pt2")):
-        raise ModelError(f"{spec} cannot be trained", "name the model it was made from")
+    cannot = ModelError(f"{spec} cannot be trained", "name the model it was made from")
+    if kind_of(spec).load_model is None:
+        raise cannot
     loaded = load_model(spec)
-    if loaded.rebuild is None:
-        raise ModelError(f"{spec} cannot be trained", "name a model that can be built anew")
+    rebuild, with_classes = loaded.rebuild, loaded.with_classes
+    if rebuild is None:
+        raise cannot
     channels, size = _image_shape(loaded.inputs.args if loaded.inputs else ())
-    kind, _, name = spec.partition(":")
-    if kind == "zoo":
-        from addercost.arithmetic import Arithmetic
 
-        zoo_name, _, suffix = name.partition(":")
-        entry, arithmetic = ZOO[zoo_name], Arithmetic(suffix or Arithmetic.MAC)
-        return channels, size, lambda data: entry.build(arithmetic, len(data.classes)), loaded.folder
-    rebuild = loaded.rebuild
-    return channels, size, lambda _: rebuild(), loaded.folder
+    def make(data: Data) -> nn.Module:
+        return rebuild() if with_classes is None else with_classes(len(data.classes))
+
+    return _Maker(channels, size, make, loaded.folder)
 
 
 def _image_shape(inputs: tuple[Any, ...]) -> tuple[int | None, int | None]:

@@ -179,7 +179,7 @@ def _own_generator() -> Iterator[None]:
 @contextlib.contextmanager
 def _imports_from(folder: Path) -> Iterator[None]:
     """A forward may import more of the user's files, and print; stdout carries our result."""
-    from addercost.trace.build import import_path, user_output
+    from addercost.sources.build import import_path, user_output
 
     with import_path(folder), user_output():
         yield

@@ -16,8 +16,8 @@ from addercost.counts.call_work import work_of
 from addercost.counts.model import count
 from addercost.errors import TraceError
 from addercost.layers import AdderConv2d
+from addercost.sources.build import DataFree
 from addercost.sources.torchvision_models import make_model
-from addercost.trace.build import DataFree
 from addercost.trace.record import Trace
 from addercost.trace.tracer import trace
 

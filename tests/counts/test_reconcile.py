@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from addercost.counts.model import count
 from addercost.counts.reconcile import TOOLS, ToolCount, reconcile
-from addercost.sources.specs import load_model
+from addercost.sources.build import DataFree
+from addercost.sources.loading import load_model
 from addercost.sources.torchvision_models import _models, make_model
-from addercost.trace.build import DataFree
 from addercost.trace.tracer import trace
 from benchmarks import tracing
 

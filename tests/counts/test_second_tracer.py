@@ -9,9 +9,9 @@ from torch import nn
 from addercost.counts.model import ModelCounts, count
 from addercost.errors import TraceError
 from addercost.models.zoo import ZOO
-from addercost.sources.specs import load_model
+from addercost.sources.build import DataFree
+from addercost.sources.loading import load_model
 from addercost.sources.torchvision_models import make_model
-from addercost.trace.build import DataFree
 from addercost.trace.jit import trace_with_fvcore
 from addercost.trace.tracer import trace
 

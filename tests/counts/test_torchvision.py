@@ -10,7 +10,7 @@ from torch import nn
 
 from addercost.counts.model import count
 from addercost.sources import torchvision_models
-from addercost.trace.build import DataFree
+from addercost.sources.build import DataFree
 from addercost.trace.tracer import trace
 
 

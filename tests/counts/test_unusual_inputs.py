@@ -157,7 +157,7 @@ LANGUAGE_MODEL = """
     from torch import nn
     from addercost.counts.model import count
     from addercost.measure.devices.process_memory import peak_resident_bytes
-    from addercost.trace.build import DataFree
+    from addercost.sources.build import DataFree
     from addercost.trace.tracer import trace
     import torch.nn.functional as F
 

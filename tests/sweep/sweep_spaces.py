@@ -8,8 +8,8 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from addercost.sweep.chunk import Chunk, ChunkResult, run_chunk
-from addercost.sweep.query import open_sweep
+from addercost.sweep.chunks.chunk import Chunk, ChunkResult, run_chunk
+from addercost.sweep.queries.sweep_data import open_sweep
 
 LINEAR = """
 import torch

@@ -13,7 +13,7 @@ from sweep_spaces import LINEAR, TROUBLE, contents, here, rows, space_file
 
 from addercost.errors import ArgumentError, WorkersLostError
 from addercost.results.sweep_settings import SweepSettings
-from addercost.sweep.engines import dask_cluster
+from addercost.sweep.chunks.dask_cluster import dask_cluster
 from addercost.sweep.run import plan, sweep
 
 distributed = pytest.importorskip("distributed")
@@ -88,14 +88,14 @@ def test_a_scheduler_that_goes_away_ends_the_sweep_which_can_go_on(tmp_path: Pat
 
 
 def test_no_scheduler_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("addercost.sweep.dask_engine._CONNECT_S", 1.0)
+    monkeypatch.setattr("addercost.sweep.chunks.dask_cluster._CONNECT_S", 1.0)
     what = plan("zoo:lenet*", SETTINGS)
     with pytest.raises(WorkersLostError, match="no Dask scheduler answers"):
         sweep(what, tmp_path / "out", engine=dask_cluster("tcp://127.0.0.1:9"))
 
 
 def test_a_scheduler_without_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("addercost.sweep.dask_engine._CONNECT_S", 1.0)
+    monkeypatch.setattr("addercost.sweep.chunks.dask_cluster._CONNECT_S", 1.0)
     with distributed.LocalCluster(n_workers=0, dashboard_address=":0") as empty:
         address = empty.scheduler_address
         with pytest.raises(WorkersLostError, match="has no workers; start some: `dask worker"):

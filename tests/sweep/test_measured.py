@@ -15,18 +15,19 @@ import pytest
 from sweep_spaces import LINEAR, TROUBLE, here, space_file
 
 from addercost.cli import run as cli
+from addercost.cli.sweep_text import report_text
 from addercost.errors import ArgumentError
 from addercost.measure.devices.exclusive import exclusive
-from addercost.report.sweep import report_text
 from addercost.results.sweep_settings import SweepSettings
-from addercost.sweep.chunk import Chunk, ChunkResult, run_chunk
-from addercost.sweep.engines import dask_cluster
-from addercost.sweep.measure_run import measure, measure_plan
-from addercost.sweep.measured import RESOURCE, ArchitectureTimes, ForwardTime, MeasureSettings
-from addercost.sweep.measured_shard import measured_shard_bytes
-from addercost.sweep.query import open_sweep
-from addercost.sweep.ranking import Variant, top
+from addercost.sweep.chunks.chunk import Chunk, ChunkResult, run_chunk
+from addercost.sweep.chunks.dask_cluster import dask_cluster
+from addercost.sweep.measure import measure, measure_plan
+from addercost.sweep.measurement import RESOURCE, ArchitectureTimes, ForwardTime, MeasureSettings
+from addercost.sweep.queries.metrics import Variant
+from addercost.sweep.queries.ranking import top
+from addercost.sweep.queries.sweep_data import open_sweep
 from addercost.sweep.run import plan, sweep
+from addercost.sweep.shards.measured_shard import measured_shard_bytes
 
 pytest.importorskip("torch")
 pytest.importorskip("duckdb")

@@ -15,7 +15,8 @@ from sweep_spaces import here
 from addercost.cli import run
 from addercost.models.nasbench201_cells import CELLS, OPERATIONS, cell_at, cell_text, parse_cell
 from addercost.results.sweep_settings import SweepSettings
-from addercost.sweep.ranking import ceiling, front
+from addercost.sweep.queries.ranking import front
+from addercost.sweep.queries.tie_ceiling import tie_ceiling
 from addercost.sweep.run import plan, sweep
 
 pytest.importorskip("duckdb")
@@ -27,7 +28,7 @@ def test_no_strict_order_agrees_better_than_the_ceiling(values: list[int]) -> No
     """ρ against every strict order of a few members: the ceiling is reached and not passed."""
     from scipy.stats import kendalltau, rankdata, spearmanr
 
-    limit = ceiling(np.array(values))
+    limit = tie_ceiling(np.array(values))
     if len(set(values)) == 1:
         assert (limit.rho, limit.tau_b) == (0, 0)
         return

@@ -16,8 +16,8 @@ from sweep_spaces import LINEAR, contents, dies, here, rows, space_file
 
 from addercost.errors import ArgumentError, DataError, OutputError, WorkersLostError
 from addercost.results.sweep_settings import SweepSettings
-from addercost.sweep.chunk import Chunk, ChunkResult, run_chunk
-from addercost.sweep.engines import process_pool
+from addercost.sweep.chunks.chunk import Chunk, ChunkResult, run_chunk
+from addercost.sweep.chunks.process_pool import process_pool
 from addercost.sweep.run import plan, sweep
 
 pq = pytest.importorskip("pyarrow.parquet")
@@ -192,7 +192,7 @@ def test_a_tracing_process_killed_from_outside_costs_no_row(space: str, tmp_path
         for task in tasks:
             if task.number == 2:
                 for child in psutil.Process().children():
-                    if "addercost.sweep.child" in child.cmdline():
+                    if "addercost.sweep.child_process" in child.cmdline():
                         child.kill()
                         child.wait()
             yield run_chunk(task)
@@ -204,7 +204,7 @@ def test_a_tracing_process_killed_from_outside_costs_no_row(space: str, tmp_path
 def test_workers_that_always_die_end_the_sweep(
     space: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("addercost.sweep.engines.run_chunk", dies)
+    monkeypatch.setattr("addercost.sweep.chunks.process_pool.run_chunk", dies)
     with pytest.raises(WorkersLostError, match="killed 4 times; see what kills it"):
         sweep(plan(space, SETTINGS), tmp_path / "out", engine=process_pool(1))
 
@@ -251,7 +251,7 @@ def test_a_folder_that_holds_no_sweep_is_said_to(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_sweep_says_so_when_asked(space: str, tmp_path: Path) -> None:
-    from addercost.sweep.query import open_sweep
+    from addercost.sweep.queries.sweep_data import open_sweep
 
     sweep(plan(space, SETTINGS), tmp_path / "out", engine=here)
     (tmp_path / "out" / "shard-000001.parquet").unlink()

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
+from addercost.trace.decompositions import Decompositions, IsCounted
 from addercost.trace.record import OpCall, TensorSpec
 from addercost.trace.reuse.blocks import Block, BlockUse, Item, relative, stripped
 from addercost.trace.reuse.fingerprint import Numbers
@@ -142,7 +143,8 @@ class BlockCache:
     modules: by numbers of the module and of what it is given; calls: by operator and arguments.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_counted: IsCounted | None = None) -> None:
+        self.decompositions = Decompositions(is_counted)
         self.numbers = Numbers()
         self.modules: dict[tuple[int, int], KnownModule] = {}
         self.calls: dict[Hashable, KnownCall] = {}

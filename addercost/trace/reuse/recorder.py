@@ -284,11 +284,11 @@ class BlockRecorder(TensorRecorder):
                     self._spoil()
         return super()._value(value)
 
-    def _taken_apart(self, info: OpInfo, args: Any, kwargs: Any) -> Any:
+    def _decomposed(self, decomposition: Any, info: OpInfo, args: Any, kwargs: Any) -> Any:
         self._flush()
         items = self._frames[-1].items
         known = len(items)
-        out = super()._taken_apart(info, args, kwargs)
+        out = super()._decomposed(decomposition, info, args, kwargs)
         if out is NotImplemented:
             del items[known:]
         return out

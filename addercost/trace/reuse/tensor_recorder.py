@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from addercost.trace.modules import CallStack
 from addercost.trace.op_info import known_op_info
 from addercost.trace.record import OpCall, TensorSpec
 from addercost.trace.recorder import Recorder
@@ -18,8 +19,14 @@ from addercost.trace.reuse.fingerprint import UnreadableError, tensor_state
 class TensorRecorder(Recorder):
     """Numbers tensors in the order in which they were made, and by all that an operator can tell of them."""
 
-    def __init__(self, cache: BlockCache, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(
+        self,
+        cache: BlockCache,
+        stack: CallStack,
+        names: Mapping[int, tuple[str, str, Tensor]],
+        inputs: list[Tensor],
+    ) -> None:
+        super().__init__(stack, "meta", names, inputs, None, cache.decompositions)
         self._cache = cache
         self._born: dict[int, int] = {}
         self._given: dict[int, tuple[int, int, int, Output | None]] = {}

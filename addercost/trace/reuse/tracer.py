@@ -111,7 +111,7 @@ def _run(
         stack.enter_context(torch.no_grad())
         for given_args, given_kwargs in inputs:
             args, kwargs, tensors = _data_free(given_args, given_kwargs)
-            recorder = BlockRecorder(tree, cache, fingerprints, stand_ins, calls, "meta", names, tensors)
+            recorder = BlockRecorder(tree, cache, fingerprints, stand_ins, calls, names, tensors)
             calls.intercept = recorder.intercept
             calls.rewind()
             try:

@@ -1,0 +1,378 @@
+"""JSON and TOML documents into frozen dataclasses, validated by msgspec against the fields' annotations.
+
+An annotation says what a field takes: `str`, `int`, `float`, `bool`, an enum, `X | None`, `tuple[X, ...]`,
+`Mapping[str, X]`, another dataclass, or one of the narrower types below. Whatever a document holds instead is
+one `DataError` that names the document, the field by its path, the value found and what was expected:
+
+    net.json: layers[3].parameters = -1: expected a whole number of at least 0
+
+A field that the dataclass does not have is refused, and one without a default must be there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import math
+import re
+import sys
+import types
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from addercost.errors import AddercostError, DataError
+
+T = TypeVar("T")
+
+_MOST_DIGITS = 308
+"""A whole number of more digits has no floating-point form, so nothing can be computed with it."""
+
+_LARGEST = 10**_MOST_DIGITS - 1
+_LARGEST_64_BIT = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Which values a number takes. A whole number has at most 64 bits, unless it may be `large`: counts of
+    operations are products, of which each factor has 64 bits. A floating-point number is finite, unless
+    `finite` is False.
+    """
+
+    least: float | None = None
+    above: float | None = None
+    below: float | None = None
+    large: bool = False
+    finite: bool = True
+
+    @property
+    def expected(self) -> str:
+        """What messages say after "a number": " above 0", " of at least 1"."""
+        parts = []
+        if self.least is not None:
+            parts.append(f"of at least {self.least:g}")
+        if self.above is not None:
+            parts.append(f"above {self.above:g}")
+        if self.below is not None:
+            parts.append(f"below {self.below:,.0f}")
+        return "".join(f" {part}" for part in (" and ".join(parts),) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class NotBlank:
+    """A text with something to read in it."""
+
+
+Text = Annotated[str, NotBlank()]
+Whole = Annotated[int, Limits(least=1)]
+Size = Annotated[int, Limits(least=0)]
+Count = Annotated[int, Limits(least=0, large=True)]
+Positive = Annotated[float, Limits(above=0)]
+NotNegative = Annotated[float, Limits(least=0)]
+Amount = Annotated[float, Limits(least=0, large=True)]
+AnyNumber = Annotated[float, Limits(finite=False)]
+
+
+def json_data(text: str, source: str) -> Any:
+    """The plain data of a JSON text. Raises DataError naming `source`.
+
+    Python's own parser is used, since msgspec's refuses NaN and lone surrogates: the first stands in files of
+    other benchmarks, the second in the names of hostile models.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise DataError(f"{source} is not JSON: nested too deeply") from None
+    except ValueError as error:
+        raise DataError(f"{source} is not JSON: {error}") from None
+
+
+def toml_data(text: str, source: str) -> Any:
+    """The plain data of a TOML text. Raises DataError naming `source`."""
+    msgspec = _msgspec()
+    try:
+        return msgspec.toml.decode(text)
+    except RecursionError:
+        raise DataError(f"{source}: nested too deeply") from None
+    except ValueError as error:
+        raise DataError(f"{source}: not TOML: {error}") from None
+
+
+def read_as(kind: type[T], data: Any, source: str, where: str = "") -> T:
+    """The `kind`, a dataclass, that plain data describes.
+
+    source: the document's name, where: the path of `data` in it; both are for messages. Raises DataError.
+    """
+    msgspec = _msgspec()
+    try:
+        checked = msgspec.convert(data, _checked_type(kind))
+    except msgspec.ValidationError as error:
+        raise DataError(f"{source}: {_fault(str(error), kind, data, where)}") from None
+    try:
+        made: T = _builder(kind)(checked)
+    except OverflowError:
+        path, value = next(found for found in _whole_numbers(data, where) if abs(found[1]) > _LARGEST)
+        raise misfit(source, path, value, f"a number of at most {_MOST_DIGITS} digits") from None
+    return made
+
+
+def misfit(source: str, path: str, value: object, expected: str) -> DataError:
+    """The error for one value, which is cut to a line."""
+    return DataError(f"{source}: {_misfit(path, value, expected)}")
+
+
+def _misfit(path: str, value: object, expected: str) -> str:
+    return f"{path or 'the document'} = {_cut(value)}: expected {expected}"
+
+
+def _msgspec() -> Any:
+    try:
+        import msgspec
+    except ImportError:
+        raise AddercostError(
+            "reading JSON and TOML needs the package msgspec", "install it: pip install msgspec"
+        ) from None
+    return msgspec
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    """The annotations of a dataclass's fields, as far as a document holds them."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind) if field.init}
+
+
+@cache
+def _checked_type(hint: Any) -> Any:
+    """The type that msgspec checks in place of an annotation.
+
+    A dataclass becomes a struct that refuses unknown fields, which msgspec does not do for dataclasses. A
+    `float` stays a whole number where the document has one, so that sums of cycles stay exact.
+    """
+    msgspec = _msgspec()
+    hint, marks = _split(hint)
+    limits = next((mark for mark in marks if isinstance(mark, Limits)), Limits())
+    if hint is int:
+        return _checked_int(limits)
+    if hint is float:
+        return _checked_int(limits) | _checked_float(limits)
+    if hint is str:
+        return Annotated[str, msgspec.Meta(pattern=r"\S")] if NotBlank() in marks else str
+    if dataclasses.is_dataclass(hint):
+        return _struct(hint)
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return Union[tuple(_checked_type(option) for option in inner)]  # noqa: UP007
+    if origin is tuple:
+        return tuple[_checked_type(inner[0]), ...]
+    if origin is Mapping:
+        return dict[str, _checked_type(inner[1])]  # type: ignore[misc]
+    return hint
+
+
+def _checked_int(limits: Limits) -> Any:
+    bounds: dict[str, int] = {}
+    if not limits.large:
+        bounds = {"ge": -_LARGEST_64_BIT - 1, "le": _LARGEST_64_BIT}
+    if limits.least is not None:
+        bounds["ge"] = math.ceil(limits.least)
+    if limits.above is not None:
+        bounds["ge"] = math.floor(limits.above) + 1
+    if limits.below is not None:
+        bounds["le"] = math.ceil(limits.below) - 1
+    return Annotated[int, _msgspec().Meta(**bounds)] if bounds else int
+
+
+def _checked_float(limits: Limits) -> Any:
+    bounds: dict[str, float] = {}
+    if limits.finite:
+        bounds = {"ge": -sys.float_info.max, "le": sys.float_info.max}
+    if limits.least is not None:
+        bounds["ge"] = limits.least
+    if limits.above is not None:
+        bounds.pop("ge", None)
+        bounds["gt"] = limits.above
+    if limits.below is not None:
+        bounds.pop("le", None)
+        bounds["lt"] = limits.below
+    return Annotated[float, _msgspec().Meta(**bounds)] if bounds else float
+
+
+@cache
+def _struct(kind: type) -> Any:
+    entries: list[Any] = []
+    for field in dataclasses.fields(kind):
+        if not field.init:
+            continue
+        entry = (field.name, _checked_type(_hints(kind)[field.name]))
+        if field.default is not dataclasses.MISSING:
+            entries.append((*entry, field.default))
+        elif field.default_factory is not dataclasses.MISSING:
+            entries.append((*entry, _msgspec().field(default_factory=field.default_factory)))
+        else:
+            entries.append(entry)
+    return _msgspec().defstruct(kind.__name__, entries, forbid_unknown_fields=True)
+
+
+@cache
+def _builder(hint: Any) -> Callable[[Any], Any]:
+    """From what msgspec made of an annotation's data to the value itself."""
+    return _needed_builder(hint) or (lambda value: value)
+
+
+@cache
+def _needed_builder(hint: Any) -> Callable[[Any], Any] | None:
+    """The same, or None where msgspec made the value itself already."""
+    hint, marks = _split(hint)
+    if any(isinstance(mark, Limits) and mark.large for mark in marks):
+        return _not_too_large
+    if dataclasses.is_dataclass(hint):
+        return _dataclass_builder(hint)
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        needed = [build for option in inner if (build := _needed_builder(option)) is not None]
+        return (lambda value: None if value is None else needed[0](value)) if needed else None
+    if origin is tuple and (build := _needed_builder(inner[0])) is not None:
+        return lambda items: tuple([build(item) for item in items])
+    if origin is Mapping and (build := _needed_builder(inner[1])) is not None:
+        return lambda items: {key: build(item) for key, item in items.items()}
+    return None
+
+
+def _not_too_large(number: float) -> float:
+    if abs(number) > _LARGEST:
+        raise OverflowError
+    return number
+
+
+def _dataclass_builder(kind: Any) -> Callable[[Any], Any]:
+    as_tuple = _msgspec().structs.astuple
+    nested = [
+        (position, build)
+        for position, hint in enumerate(_hints(kind).values())
+        if (build := _needed_builder(hint)) is not None
+    ]
+
+    if not nested:
+        # A default is an instance of the dataclass already.
+        return lambda checked: checked if isinstance(checked, kind) else kind(*as_tuple(checked))
+
+    def build_dataclass(checked: Any) -> Any:
+        if isinstance(checked, kind):
+            return checked
+        values = list(as_tuple(checked))
+        for position, build in nested:
+            values[position] = build(values[position])
+        return kind(*values)
+
+    return build_dataclass
+
+
+def _split(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    """An annotation without its marks, and the marks."""
+    return (get_args(hint)[0], hint.__metadata__) if get_origin(hint) is Annotated else (hint, ())
+
+
+_STEP = re.compile(r"\.(\w+)|\[(\d+)\]|\[(\.\.\.)\]")
+
+
+def _fault(said: str, kind: type, data: Any, where: str) -> str:
+    """msgspec's message in our words, with the value found."""
+    what, _, at = said.rpartition(" - at `")
+    what = what or said
+    try:
+        path, hint, value = _located(at, kind, data, where)
+        if what.startswith("Object missing required field"):
+            name = next(name for name in _required(hint) if name not in value)
+            return f"{_joined(path, name)} is missing: expected {expectation(_hints(hint)[name])}"
+        if what.startswith("Object contains unknown field"):
+            name = next(name for name in value if name not in _hints(hint))
+            known = ", ".join(_hints(hint))
+            return f"{_joined(path, name)} = {_cut(value[name])}: no such field; known here: {known}"
+        return _misfit(path, value, expectation(hint, value))
+    except (LookupError, TypeError, StopIteration):
+        # The message quotes a name of the document that reads like a path.
+        return _cut(said)
+
+
+def _located(at: str, kind: type, data: Any, path: str) -> tuple[str, Any, Any]:
+    """The path, the annotation and the value that msgspec's path, such as `$.rows[0].limits[...]`, is of."""
+    hint: Any = kind
+    for name, index, _ in _STEP.findall(at):
+        hint = _without_none(hint)
+        if name:
+            hint, data, path = _hints(hint)[name], data[name], _joined(path, name)
+        elif index:
+            hint, data, path = get_args(hint)[0], data[int(index)], f"{path}[{index}]"
+        else:
+            hint = get_args(hint)[1]
+            key = next(key for key, item in data.items() if not _fits(hint, item))
+            data, path = data[key], _joined(path, key)
+    return path, _without_none(hint), data
+
+
+def _fits(hint: Any, data: Any) -> bool:
+    msgspec = _msgspec()
+    try:
+        msgspec.convert(data, _checked_type(hint))
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _without_none(hint: Any) -> Any:
+    """X for `X | None`; a union of several stays."""
+    if get_origin(hint) in (Union, types.UnionType):
+        options = [option for option in get_args(hint) if option is not type(None)]
+        return options[0] if len(options) == 1 else hint
+    return hint
+
+
+def _required(kind: Any) -> Iterator[str]:
+    for field in dataclasses.fields(kind):
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            yield field.name
+
+
+def expectation(hint: Any, value: object = None) -> str:
+    """What a field with this annotation takes, for messages. value: what it has instead."""
+    hint, marks = _split(hint)
+    limits = next((mark for mark in marks if isinstance(mark, Limits)), Limits())
+    if hint is float and isinstance(value, float) and not math.isfinite(value):
+        return "a finite number"
+    if hint is int and type(value) is int and abs(value) > _LARGEST_64_BIT:
+        return "a whole number of at most 64 bits"
+    if hint in (int, float):
+        return f"{'a whole number' if hint is int else 'a number'}{limits.expected}"
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return f"one of {', '.join(str(member.value) for member in hint)}"
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(map(str, get_args(hint)))}"
+    if get_origin(hint) is tuple:
+        return "a list"
+    if get_origin(hint) is Mapping or dataclasses.is_dataclass(hint):
+        return "names with values"
+    return {str: "text", bool: "true or false"}.get(hint, "another value")
+
+
+def _joined(path: str, name: str) -> str:
+    shown = name if re.fullmatch(r"[\w.-]{1,60}", name) else f"[{_cut(name)}]"
+    return f"{path}.{shown}" if path and shown == name else f"{path}{shown}"
+
+
+def _cut(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _whole_numbers(data: Any, path: str) -> Iterator[tuple[str, int]]:
+    if isinstance(data, dict):
+        for key, item in data.items():
+            yield from _whole_numbers(item, _joined(path, key))
+    elif isinstance(data, list):
+        for index, item in enumerate(data):
+            yield from _whole_numbers(item, f"{path}[{index}]")
+    elif type(data) is int:
+        yield path, data

@@ -1,0 +1,112 @@
+"""What a kind of SPEC is: a frozen record of how it is recognised, loaded, traced and completed. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from addercost.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from addercost.results.profile import Profile
+    from addercost.trace.inputs import ModelInputs
+    from addercost.trace.record import Trace
+
+
+class NoSuchModelError(ModelError):
+    """Nothing is under that SPEC. A kind raises it; who asked adds the forms a SPEC can have as the hint."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model ready to trace.
+
+    inputs: those it came with, if any. rebuild: makes it again with real weights; None where that is not
+    possible. with_classes: makes it with real weights and so many classes; None where the number is fixed.
+    folder: where its code is, from which its forward may import more.
+    """
+
+    name: str
+    model: nn.Module
+    inputs: ModelInputs | None = None
+    rebuild: Callable[[], nn.Module] | None = None
+    with_classes: Callable[[int], nn.Module] | None = None
+    folder: Path = Path()
+
+
+@dataclass(frozen=True, slots=True)
+class TraceRequest:
+    """How a SPEC is to be traced. inputs: in place of those it comes with. backward: a training step instead
+    of a forward. tracer: one of `sources.tracing.TRACERS`.
+    """
+
+    inputs: ModelInputs | None = None
+    backward: bool = False
+    tracer: str = "dispatch"
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileRequest:
+    """What a saved profile must fit: a convention and an arithmetic it was counted by, if given. cpus: the
+    processors to estimate on instead of its own.
+    """
+
+    convention: str | None = None
+    arithmetic: str | None = None
+    cpus: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Models of one kind by name, for kinds that can list them.
+
+    names: all of them. input_shape: what the forward of one takes, batch of one. published_gmacs: the
+    multiply-adds in G that its authors publish for it, None where they publish none.
+    """
+
+    names: Callable[[], Sequence[str]]
+    input_shape: Callable[[str], tuple[int, ...]]
+    published_gmacs: Callable[[str], float | None] = lambda name: None
+
+
+def _no_completions(incomplete: str) -> Iterable[str]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class SpecKind:
+    """One kind of SPEC. Making such a record imports nothing heavy; its functions do so when they are called.
+
+    name: unique; "zoo". form: how such a SPEC is written, by example; "zoo:lenet5-bn[:adder]".
+    summary: the line that help texts show beside the form.
+    recognises: whether a SPEC is of this kind, by its text and, where that does not decide, by the file it
+    names. The first kind that recognises a SPEC takes it.
+
+    A kind has at least one of three functions:
+    load_model: the model, its weights without memory.
+    load_trace: the trace, where a SPEC names one in place of a model.
+    load_profile: the profile, where a SPEC names what is already counted.
+
+    complete: the SPECs of this kind that begin with a text, for the shell. suffixes: of the files of this
+    kind, which the shell offers too. catalogue: the models of this kind, where they can be listed; with one,
+    `name:PATTERN` is a space of `addercost sweep`.
+    """
+
+    name: str
+    form: str
+    summary: str
+    recognises: Callable[[str], bool]
+    load_model: Callable[[str], LoadedModel] | None = None
+    load_trace: Callable[[str, TraceRequest], Trace] | None = None
+    load_profile: Callable[[str, ProfileRequest], Profile] | None = None
+    complete: Callable[[str], Iterable[str]] = _no_completions
+    suffixes: tuple[str, ...] = ()
+    catalogue: Catalogue | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.load_model or self.load_trace or self.load_profile):
+            raise ValueError(f"the kind of SPEC {self.name!r} loads nothing")

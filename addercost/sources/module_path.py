@@ -1,0 +1,50 @@
+"""`package.module:name`: a model in a module that Python can import."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from addercost.sources.kind import LoadedModel, NoSuchModelError, SpecKind
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from addercost.trace.inputs import ModelInputs
+
+
+def _recognises(spec: str) -> bool:
+    """Dotted names. Any other kind goes first, since a text such as `zoo:resnet18` could be a module, too."""
+    module_name = spec.partition(":")[0]
+    is_name = all(part.isidentifier() for part in module_name.split("."))
+    return is_name and not ("/" in spec or "\\" in spec or Path(spec).exists())
+
+
+def _load(spec: str) -> LoadedModel:
+    from addercost.sources.build import build, build_real, import_path
+    from addercost.sources.candidates import model_and_inputs
+
+    module_name, _, name = spec.partition(":")
+
+    def make() -> tuple[nn.Module, ModelInputs | None]:
+        with import_path(Path.cwd()):
+            try:
+                module = importlib.import_module(module_name)
+            except ModuleNotFoundError as error:
+                if error.name is None or not (module_name + ".").startswith(error.name + "."):
+                    raise
+                raise NoSuchModelError(f"no file and no module is called {module_name}") from error
+            return model_and_inputs(module, name, module_name)
+
+    model, inputs = build(make, f"{module_name}:{name}" if name else module_name)
+    return LoadedModel(name or module_name, model, inputs, lambda: build_real(make)[0])
+
+
+MODULE_PATH = SpecKind(
+    name="module_path",
+    form="package.module:name",
+    summary="a model of an installed package or of a package in this folder",
+    recognises=_recognises,
+    load_model=_load,
+)

@@ -1,0 +1,100 @@
+"""SPEC → trace: through the kind it is of, and by the tracer that was asked for."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING
+
+from addercost.errors import ArgumentError, TraceError, unknown_name
+from addercost.sources.kind import LoadedModel, TraceRequest
+from addercost.sources.loading import explained, load_model
+from addercost.sources.registry import kind_of
+from addercost.trace.record import Trace
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from addercost.trace.inputs import ModelInputs
+
+TRACERS = ("dispatch", "blocks", "fvcore")
+"""How a model is traced: torch's dispatcher on data-free tensors; the same with equal blocks run once, which
+pays for deep stacks; or fvcore's walk over the jit graph.
+"""
+
+
+def trace_spec(spec: str, request: TraceRequest) -> Trace:
+    """The trace of a SPEC: as its kind has it, else of the model it names.
+
+    Raises ArgumentError where an input is missing or the request does not fit, ModelError, TraceError, and
+    DataError for a damaged file.
+    """
+    if request.tracer not in TRACERS:
+        raise unknown_name("tracer", request.tracer, TRACERS)
+    kind = kind_of(spec)
+    load = kind.load_trace
+    if load is not None:
+        return explained(kind, spec, lambda: load(spec, request))
+    from addercost.sources.build import import_path, user_output
+    from addercost.trace.inputs import ModelInputs, missing_inputs
+
+    loaded = load_model(spec)
+    inputs = request.inputs or loaded.inputs
+    if inputs is None and _takes_arguments(loaded.model):
+        raise missing_inputs(spec, loaded.model)
+    # A forward may import more of the user's files, and print.
+    with import_path(loaded.folder), user_output():
+        return _traced(loaded, inputs or ModelInputs(), request)
+
+
+def _traced(loaded: LoadedModel, inputs: ModelInputs, request: TraceRequest) -> Trace:
+    from addercost.counts.call_work import is_counted
+
+    if request.tracer == "dispatch":
+        return _dispatched(loaded, inputs, request.backward)
+    if request.backward:
+        raise ArgumentError(f"the {request.tracer} tracer takes no --backward", "use --tracer dispatch")
+    if request.tracer == "blocks":
+        from addercost.trace.reuse.tracer import BlockCache, trace_blocks
+
+        given = [(inputs.args, inputs.kwargs)]
+        try:
+            return trace_blocks(loaded.model, given, name=loaded.name, cache=BlockCache(is_counted))[
+                0
+            ].trace()
+        except TraceError:
+            # The model may need values, or be one that only a whole trace shows right, or not run at all:
+            # the whole trace finds out.
+            return _dispatched(loaded, inputs, False)
+    if inputs.kwargs:
+        raise ArgumentError("the fvcore tracer takes no inputs by name", "use --tracer dispatch")
+    from addercost.trace.jit import trace_with_fvcore
+
+    model = loaded.rebuild() if loaded.rebuild is not None else loaded.model
+    return trace_with_fvcore(model, *inputs.args, name=loaded.name)
+
+
+def _dispatched(loaded: LoadedModel, inputs: ModelInputs, backward: bool) -> Trace:
+    from addercost.counts.call_work import is_counted
+    from addercost.trace.tracer import trace
+
+    return trace(
+        loaded.model,
+        *inputs.args,
+        kwargs=inputs.kwargs,
+        name=loaded.name,
+        rebuild=loaded.rebuild,
+        backward=backward,
+        is_counted=is_counted,
+    )
+
+
+def _takes_arguments(model: nn.Module) -> bool:
+    try:
+        signature = inspect.signature(model.forward)
+    except (TypeError, ValueError):
+        return True
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return any(
+        parameter.default is inspect.Parameter.empty and parameter.kind not in kinds
+        for parameter in signature.parameters.values()
+    )

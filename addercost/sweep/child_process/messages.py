@@ -1,0 +1,47 @@
+"""What a worker asks of its child process, and what the child says before its results."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from addercost.results.sweep_settings import SweepSettings
+from addercost.sweep.measurement import MeasureSettings
+from addercost.sweep.spaces.architecture import Fact
+from addercost.sweep.spaces.source import SpaceSource
+
+
+@dataclass(frozen=True, slots=True)
+class TallyRequest:
+    """Trace and count the architectures from index `start` on, which have these names, without those in
+    `skip`. The answer is an `ArchitectureTally` for each.
+
+    batched: messages may arrive some milliseconds late, several at a time.
+    """
+
+    source: SpaceSource
+    settings: SweepSettings
+    start: int
+    names: Sequence[str]
+    skip: Collection[int]
+    batched: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRequest:
+    """Time forwards of the architectures with these indices and names, in rising order. The answer is an
+    `ArchitectureTimes` for each.
+    """
+
+    source: SpaceSource
+    settings: MeasureSettings
+    members: Sequence[tuple[int, str]]
+
+
+class Started(NamedTuple):
+    """The child begins with an architecture; its result follows. A named tuple is quick to pickle."""
+
+    index: int
+    name: str
+    facts: Mapping[str, Fact]

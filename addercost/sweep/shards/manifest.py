@@ -1,0 +1,81 @@
+"""`sweep.json`: what a folder holds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from addercost.errors import ArgumentError, DataError
+from addercost.results.files import make_folder, write_file
+from addercost.results.sweep_settings import SCHEMA, SweepSettings
+from addercost.sweep.shards.layout import Layout
+
+_FILE = "sweep.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """space: as the user named it. architectures: how many it has. key: of the sweep's shards."""
+
+    key: str
+    space: str
+    architectures: int
+    settings: SweepSettings
+
+    @property
+    def layout(self) -> Layout:
+        return Layout("shard", self.key, self.architectures, self.settings.chunk)
+
+
+def open_folder(folder: Path, manifest: Manifest) -> None:
+    """Makes the folder, or checks that it holds this very sweep.
+
+    Raises ArgumentError where it holds another one, OutputError where it cannot be written.
+    """
+    make_folder(folder)
+    path = folder / _FILE
+    if path.exists():
+        found = read_manifest(folder)
+        if found.key != manifest.key:
+            raise ArgumentError(
+                f"{folder} holds another sweep: {_difference(found, manifest)}", "name another folder with -o"
+            )
+        return
+    content = {"schema": SCHEMA, **asdict(manifest)}
+    write_file(path, json.dumps(content, indent=1) + "\n")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Raises DataError where there is none, or it is not of this version."""
+    path = folder / _FILE
+    try:
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if data["schema"] != SCHEMA:
+            raise DataError(f"{path} has schema {data['schema']}, this version reads {SCHEMA}")
+        settings: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in data["settings"].items()
+        }
+        return Manifest(data["key"], data["space"], data["architectures"], SweepSettings(**settings))
+    except FileNotFoundError:
+        raise DataError(f"{folder} holds no sweep", "make one with `addercost sweep SPACE -o DIR`") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} is damaged: {type(error).__name__}: {error}") from None
+
+
+def _difference(found: Manifest, wanted: Manifest) -> str:
+    if found.space != wanted.space:
+        return f"of {found.space}"
+    for name, value in asdict(wanted.settings).items():
+        there = getattr(found.settings, name)
+        if there != value:
+            verb = "are" if isinstance(value, tuple) else "is"
+            return f"its {name} {verb} {_listed(there)}, not {_listed(value)}"
+    if found.architectures != wanted.architectures:
+        return f"it has {found.architectures:,} architectures, not {wanted.architectures:,}"
+    return "made with another version of the space, of a hardware table, of torch or of addercost"
+
+
+def _listed(value: object) -> str:
+    return (", ".join(map(str, value)) or "none") if isinstance(value, tuple) else str(value)
