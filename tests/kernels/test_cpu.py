@@ -22,6 +22,7 @@ vector_bytes = pytest.importorskip("addercost.kernels.cpu.processor").vector_byt
 u8 = pytest.importorskip("addercost.kernels.cpu.u8.convolution")
 pack_signs = pytest.importorskip("addercost.kernels.cpu.binary.packing").pack_signs
 
+EXHAUSTIVE = pytest.mark.exhaustive
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 LAYOUT_IDS = ["nchw", "nhwc"]
 
@@ -109,7 +110,9 @@ def test_binary_is_the_references(image, filters, geometry, layout, monkeypatch)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
-@pytest.mark.parametrize(("image", "filters", "geometry"), all_but(FAST))
+@pytest.mark.parametrize(
+    ("image", "filters", "geometry"), all_but(("stride-and-dilation", "groups", "33-filters", "1x1-stride-2"))
+)
 def test_packed_binary_is_the_references(image, filters, geometry, layout, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setenv(dispatch.VARIABLE, "halide")
     x, w = operands(image, filters, geometry, layout)
@@ -329,10 +332,28 @@ def test_the_adders_inner_loop_is_its_arithmetic(across: bool, tmp_path: Path) -
     ("image", "filters", "layout", "joined", "across"),
     [
         pytest.param((1, 64, 4, 4), (64, 3, 3), torch.channels_last, True, False, id="4x4"),
-        pytest.param((1, 64, 14, 14), (64, 3, 3), torch.channels_last, False, False, id="14x14"),
+        pytest.param(
+            (1, 64, 14, 14), (64, 3, 3), torch.channels_last, False, False, id="14x14", marks=EXHAUSTIVE
+        ),
         pytest.param((1, 64, 8, 8), (64, 1, 1), torch.contiguous_format, False, True, id="planes"),
-        pytest.param((1, 64, 7, 7), (64, 1, 1), torch.contiguous_format, False, False, id="planes-of-49"),
-        pytest.param((1, 64, 8, 8), (64, 1, 1), torch.channels_last, False, False, id="1x1-channels-last"),
+        pytest.param(
+            (1, 64, 7, 7),
+            (64, 1, 1),
+            torch.contiguous_format,
+            False,
+            False,
+            id="planes-of-49",
+            marks=EXHAUSTIVE,
+        ),
+        pytest.param(
+            (1, 64, 8, 8),
+            (64, 1, 1),
+            torch.channels_last,
+            False,
+            False,
+            id="1x1-channels-last",
+            marks=EXHAUSTIVE,
+        ),
     ],
 )
 def test_rows_are_joined_and_planes_read_where_it_pays(image, filters, layout, joined, across) -> None:  # type: ignore[no-untyped-def]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from addercost.kernels import dispatch, reference, signs
 from addercost.kernels.problem import Geometry
+from tests.kernels.geometries import all_but
 
 pytest.importorskip("halide", reason="the CPU kernels need halide")
 cpu_binary = pytest.importorskip("addercost.kernels.cpu.binary.convolution")
@@ -42,10 +43,11 @@ POINTWISE = [
     pytest.param((1, 64, 1, 3), 8, Geometry(), False, id="fewer-pixels-than-lanes"),
     pytest.param((1, 2048, 7, 7), 32, Geometry(), False, id="long-sums"),
 ]
+FAST = ("ragged-in-both", "groups", "stride-2", "stride-3")
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
-@pytest.mark.parametrize(("image", "filters", "geometry", "across"), POINTWISE)
+@pytest.mark.parametrize(("image", "filters", "geometry", "across"), all_but(FAST, POINTWISE))
 def test_one_by_one_layers_are_the_references(image, filters, geometry, across, layout, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setenv(dispatch.VARIABLE, "halide")
     x = torch.randn(image).contiguous(memory_format=layout)

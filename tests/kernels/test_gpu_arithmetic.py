@@ -110,7 +110,7 @@ def test_weight_gradient_is_split_over_pixels_and_accumulates_in_fp32(
 
 @pytest.mark.parametrize("width", [8, 12, *exhaustive(16, 24)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
-@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("groups", [2, *exhaustive(1)])
 def test_aligned_channels_are_loaded_wide(launch: Any, width: int, dtype: torch.dtype, groups: int) -> None:
     geometry = Geometry((2, 1), (1, 1), groups=groups)
     x = torch.randn(2, groups * width, 6, 5).to(dtype).contiguous(memory_format=torch.channels_last)
@@ -191,7 +191,12 @@ def _every_tile() -> list[Any]:
 
     named = {"sum": tiles.SUM_TILES, "gradient": tiles.GRADIENT_TILES, "run": tiles.RUN_TILES}
     return [
-        pytest.param(kind, (t.rows, t.columns, t.warps_n), id=f"{kind}-{t.rows}x{t.columns}x{t.warps_n}")
+        pytest.param(
+            kind,
+            (t.rows, t.columns, t.warps_n),
+            id=f"{kind}-{t.rows}x{t.columns}x{t.warps_n}",
+            marks=() if t == group[0] else pytest.mark.exhaustive,
+        )
         for kind, group in named.items()
         for t in group
     ]

@@ -42,7 +42,13 @@ def test_argument_names_are_the_ones_counting_rules_read(name: str, arguments: l
 
 
 @pytest.mark.parametrize("name", ["adder_conv2d", "binary_conv2d", "shift_conv2d"])
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["nchw", "nhwc"])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        pytest.param(torch.contiguous_format, id="nchw"),
+        pytest.param(torch.channels_last, id="nhwc", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_convolutions_pass_opcheck(name: str, layout: torch.memory_format) -> None:
     x = torch.randn(2, 4, 6, 5).to(memory_format=layout).requires_grad_()
     weight = torch.randn(6, 2, 3, 3, requires_grad=True)
@@ -53,7 +59,14 @@ def test_convolutions_pass_opcheck(name: str, layout: torch.memory_format) -> No
 
 
 @pytest.mark.parametrize("name", ["adder_linear", "binary_linear", "shift_linear"])
-@pytest.mark.parametrize("leading", [(), (3,), (2, 3)], ids=["vector", "matrix", "batched"])
+@pytest.mark.parametrize(
+    "leading",
+    [
+        pytest.param((), id="vector", marks=pytest.mark.exhaustive),
+        pytest.param((3,), id="matrix", marks=pytest.mark.exhaustive),
+        pytest.param((2, 3), id="batched"),
+    ],
+)
 def test_linears_pass_opcheck(name: str, leading: tuple[int, ...]) -> None:
     x = torch.randn(*leading, 7, requires_grad=True)
     weight = torch.randn(5, 7, requires_grad=True)
