@@ -1,4 +1,4 @@
-"""JSON and TOML documents into frozen dataclasses, validated by msgspec against the fields' annotations.
+"""JSON and TOML into frozen dataclasses: msgspec validates them against the annotations of the fields.
 
 An annotation says what a field takes: `str`, `int`, `float`, `bool`, an enum, `X | None`, `tuple[X, ...]`,
 `Mapping[str, X]`, another dataclass, or one of the narrower types below. Whatever a document holds instead is
@@ -106,12 +106,13 @@ def read_as(kind: type[T], data: Any, source: str, where: str = "") -> T:
     source: the document's name, where: the path of `data` in it; both are for messages. Raises DataError.
     """
     msgspec = _msgspec()
+    wanted: Any = kind
     try:
-        checked = msgspec.convert(data, _checked_type(kind))
+        checked = msgspec.convert(data, _checked_type(wanted))
     except msgspec.ValidationError as error:
         raise DataError(f"{source}: {_fault(str(error), kind, data, where)}") from None
     try:
-        made: T = _builder(kind)(checked)
+        made: T = _builder(wanted)(checked)
     except OverflowError:
         path, value = next(found for found in _whole_numbers(data, where) if abs(found[1]) > _LARGEST)
         raise misfit(source, path, value, f"a number of at most {_MOST_DIGITS} digits") from None
@@ -161,12 +162,13 @@ def _checked_type(hint: Any) -> Any:
     if hint is str:
         return Annotated[str, msgspec.Meta(pattern=r"\S")] if NotBlank() in marks else str
     if dataclasses.is_dataclass(hint):
-        return _struct(hint)
+        kind: Any = hint
+        return _struct(kind)
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         return Union[tuple(_checked_type(option) for option in inner)]  # noqa: UP007
     if origin is tuple:
-        return tuple[_checked_type(inner[0]), ...]
+        return tuple[_checked_type(inner[0]), ...]  # type: ignore[misc]
     if origin is Mapping:
         return dict[str, _checked_type(inner[1])]  # type: ignore[misc]
     return hint
@@ -230,15 +232,16 @@ def _needed_builder(hint: Any) -> Callable[[Any], Any] | None:
         return _not_too_large
     if dataclasses.is_dataclass(hint):
         return _dataclass_builder(hint)
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType):
-        needed = [build for option in inner if (build := _needed_builder(option)) is not None]
-        return (lambda value: None if value is None else needed[0](value)) if needed else None
-    if origin is tuple and (build := _needed_builder(inner[0])) is not None:
+    inner = [build for option in get_args(hint) if (build := _needed_builder(option)) is not None]
+    if not inner:
+        return None
+    (build,) = inner
+    origin = get_origin(hint)
+    if origin is tuple:
         return lambda items: tuple([build(item) for item in items])
-    if origin is Mapping and (build := _needed_builder(inner[1])) is not None:
+    if origin is Mapping:
         return lambda items: {key: build(item) for key, item in items.items()}
-    return None
+    return lambda value: None if value is None else build(value)
 
 
 def _not_too_large(number: float) -> float:
@@ -353,7 +356,7 @@ def expectation(hint: Any, value: object = None) -> str:
     if get_origin(hint) is tuple:
         return "a list"
     if get_origin(hint) is Mapping or dataclasses.is_dataclass(hint):
-        return "names with values"
+        return "an object"
     return {str: "text", bool: "true or false"}.get(hint, "another value")
 
 

@@ -47,7 +47,7 @@ REMAINDER: Mapping[str, str] = {
 
 
 class Kind(IntEnum):
-    """How a call is counted, from the strongest to the weakest."""
+    """How a call is counted, from the strongest to the weakest way."""
 
     RULE = 0
     TAG = 1
@@ -57,7 +57,8 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True)
 class Coverage:
-    """One entry: its weakest kind, the operators no rule fits, and how its samples were run."""
+    """One entry: the weakest way its calls are counted in, the operators without a rule, and how its samples
+    were run."""
 
     name: str
     kind: Kind

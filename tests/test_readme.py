@@ -38,7 +38,6 @@ def test_prints_what_is_shown(
 def test_the_three_line_hugging_face_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("transformers", reason="needs transformers")
     lines = [line.strip() for line in README.splitlines() if line.startswith("    ")]
     start = next(i for i, line in enumerate(lines) if line.startswith("from transformers"))
     (tmp_path / "llama.py").write_text("\n".join(lines[start : start + 3]))

@@ -58,8 +58,8 @@ def instruction_rows(
     split = [line.split(None, len(header) - 1) for line in lines[1:]]
     for index, cells in enumerate(split):
         if len(cells) < len(header):
-            columns = f"{len(header)} columns: {' '.join(header)}"
-            raise misfit(file, f"{where}.table[{index}]", lines[index + 1], columns)
+            expected = f"{len(header)} columns: {' '.join(header)}"
+            raise misfit(file, f"{where}.table[{index}]", lines[index + 1], expected)
     found = dict(zip(header, zip(*split, strict=True), strict=False))
     columns = [_values(name, found.get(name, ("-",) * len(split))) for name in (*REQUIRED, *OPTIONAL)]
     rows = [

@@ -190,7 +190,7 @@ class GpuPeak:
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU product: peaks, per-clock rates, latencies and compiled inner loops, where they are known."""
+    """One GPU product: peaks, per-clock rates, latencies, compiled inner loops, as far as each is known."""
 
     name: str
     title: Text

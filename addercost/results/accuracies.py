@@ -12,7 +12,6 @@ labels, predicted: the class of each test image, one digit each.
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -22,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from addercost.errors import DataError
-from addercost.results.plain import from_plain
-from addercost.results.trace import check_schema
+from addercost.reading import json_data, read_as
+from addercost.results.document import checked_fields
 
 SCHEMA = "addercost/accuracies/1"
 RESULTS = Path(__file__).with_name("digits_accuracies.json")
@@ -178,14 +177,13 @@ def standard_error(values: Sequence[float]) -> float:
 
 def accuracies_from_data(data: Any, source: str) -> Accuracies:
     """Reads the document above. Raises DataError."""
-    check_schema(data, SCHEMA, source)
-    return from_plain(Accuracies, data, source)
+    return read_as(Accuracies, checked_fields(data, SCHEMA, source), source)
 
 
 @cache
 def digits_accuracies() -> Accuracies:
     """Ours on scikit-learn's digits, as `make training-report` measured them."""
-    return accuracies_from_data(json.loads(RESULTS.read_text(encoding="utf-8")), RESULTS.name)
+    return accuracies_from_data(json_data(RESULTS.read_text(encoding="utf-8"), RESULTS.name), RESULTS.name)
 
 
 def _hits(predicted: str, labels: str) -> list[int]:

@@ -17,11 +17,13 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from addercost.arithmetic import Arithmetic
+from addercost.cost.sensitivity import Swing
 from addercost.errors import DataError
+from addercost.reading import Amount, Count, NotNegative, Positive, Size, read_as
+from addercost.results.document import Document, checked_fields
 from addercost.results.measurements import Measurements, measurements_from_data, measurements_to_data
-from addercost.results.plain import from_plain, to_plain
+from addercost.results.plain import to_plain
 from addercost.results.profile import Profile, profile_from_data
-from addercost.results.trace import check_schema
 
 SCHEMA = "addercost/report/1"
 
@@ -37,10 +39,10 @@ class Estimated:
     arithmetic: str
     hardware: str
     model: str
-    cycles: float
-    seconds: float | None
+    cycles: Amount
+    seconds: Amount | None
     complete: bool
-    charged: float = 1.0
+    charged: NotNegative = 1.0
     missing: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
     same_gaps: bool = False
@@ -52,9 +54,9 @@ class EnergyEstimated:
 
     arithmetic: str
     table: str
-    joules: float
+    joules: Amount
     complete: bool
-    charged: float = 1.0
+    charged: NotNegative = 1.0
     missing: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
 
@@ -69,7 +71,7 @@ class HardwareNote:
 
     name: str
     title: str
-    clock_hz: float | None = None
+    clock_hz: Positive | None = None
     sources: tuple[str, ...] = ()
 
 
@@ -79,9 +81,9 @@ class RooflinePoint:
 
     path: str
     arithmetic: str
-    sites: int
-    sites_per_byte: float
-    sites_per_s: float
+    sites: Count
+    sites_per_byte: NotNegative
+    sites_per_s: NotNegative
     bound: str
 
 
@@ -93,11 +95,11 @@ class Roofline:
     """
 
     hardware: str
-    bandwidth_bytes_per_s: float
-    peaks_sites_per_s: Mapping[str, float]
+    bandwidth_bytes_per_s: Positive
+    peaks_sites_per_s: Mapping[str, Positive]
     points: tuple[RooflinePoint, ...]
     assumptions: tuple[str, ...] = ()
-    left_out: int = 0
+    left_out: Size = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +111,6 @@ class Ranked:
     arithmetic: str
     ratio: float
     caveat: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Swing:
-    """What one table figure, moved over its range, does to the ratio MAC / adder."""
-
-    figure: str
-    low: float
-    high: float
-    ratio_at_low: float
-    ratio_at_high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,32 +204,43 @@ class _SubjectParts:
     sensitivities: tuple[Sensitivity, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _ReportParts:
+    """A report whose subjects and measurements have not been looked at."""
+
+    subjects: tuple[Mapping[str, Any], ...]
+    title: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    measurements: tuple[Any, ...] = ()
+
+
 def report_from_data(data: Any, source: str = "report") -> Report:
     """Reads what `Report.to_dict` made. Raises DataError naming `source` and what is wrong."""
-    check_schema(data, SCHEMA, source)
-    subjects, measurements = data.get("subjects"), data.get("measurements", [])
-    if not isinstance(subjects, list) or not isinstance(measurements, list):
-        raise DataError(f"{source}: subjects and measurements are not lists")
+    parts = read_as(_ReportParts, checked_fields(data, SCHEMA, source), source)
     return Report(
-        title=str(data.get("title", "")),
-        subjects=tuple(_subject(item, f"{source}, subject {i}") for i, item in enumerate(subjects, 1)),
-        measurements=tuple(measurements_from_data(item, source) for item in measurements),
-        versions=from_plain(_Versions, {"versions": data.get("versions", {})}, source).versions,
+        title=parts.title,
+        subjects=tuple(_subject(item, source, f"subjects[{i}]") for i, item in enumerate(parts.subjects)),
+        measurements=tuple(
+            measurements_from_data(item, source, f"measurements[{i}]")
+            for i, item in enumerate(parts.measurements)
+        ),
+        versions=parts.versions,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Versions:
-    versions: Mapping[str, str]
+DOCUMENT = Document(SCHEMA, "a report", Report, report_from_data)
 
 
-def _subject(data: Any, source: str) -> Subject:
-    parts = from_plain(_SubjectParts, data, source)
+def _subject(data: Mapping[str, Any], source: str, where: str) -> Subject:
+    rest = {name: value for name, value in data.items() if name != "profiles"}
+    parts = read_as(_SubjectParts, rest, source, where)
     profiles = data.get("profiles")
     if not isinstance(profiles, list):
-        raise DataError(f"{source}: profiles is not a list")
+        raise DataError(f"{source}: {where}.profiles is not a list")
     return Subject(
-        profiles=tuple(profile_from_data(item, source) for item in profiles),
+        profiles=tuple(
+            profile_from_data(item, source, f"{where}.profiles[{i}]") for i, item in enumerate(profiles)
+        ),
         **{f.name: getattr(parts, f.name) for f in fields(_SubjectParts)},
     )
 

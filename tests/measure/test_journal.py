@@ -133,8 +133,8 @@ def test_another_day_is_the_same_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        pytest.param("[]\n", "no journal of this version", id="a list"),
-        pytest.param('{"schema": "addercost/bench-journal/0"}\n', "no journal", id="another version"),
+        pytest.param("[]\n", "no schema", id="a list"),
+        pytest.param('{"schema": "addercost/bench-journal/0"}\n', "this version reads", id="another version"),
         pytest.param("what\n", "is not JSON", id="not JSON"),
         pytest.param("[" * 100_000 + "\n", "is not JSON", id="deeply nested"),
     ],
@@ -154,7 +154,7 @@ def test_damage_before_the_last_line_is_an_error(tmp_path: Path) -> None:
     lines = path.read_text().splitlines()
     for line, words in (
         ("{", "line 2 is not JSON"),
-        ("{}", "no row"),
+        ("{}", "key is missing"),
         ('{"key": "a", "row": 3}', "an object"),
     ):
         path.write_text("\n".join([lines[0], line, lines[2]]) + "\n")

@@ -373,7 +373,7 @@ def test_a_model_is_left_as_it_was() -> None:
 
 
 def test_blocks_are_forgotten_when_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("addercost.trace.reuse.cache._MOST_BLOCKS", 3)
+    monkeypatch.setattr("addercost.trace.reuse.cache._MOST_ENTRIES", 3)
     cache = BlockCache()
     for width in range(1, 12):
         trace_blocks(stack_of(Residual(width)), [((torch.empty(1, width),), {})], cache=cache)
