@@ -4,7 +4,7 @@
 
 Each mutant is one small change of one file (`mutations.py`, by cosmic-ray). It is killed where a test fails
 that passes without it, and survives where none does. The tests are those that run the function of the change
-(`test_map.py`), at most `--limit` seconds of them. Survivors are written to output/mutants.txt as entries for
+(`recorded_tests.py`), at most `--limit` seconds of them. Survivors are written to output/mutants.txt as entries for
 tests/mutants_accepted.toml, the list of mutants that no test could kill, with the reasons. Exits with 1 where
 more than a tenth of a part's mutants survive, accepted ones left aside.
 """
@@ -28,7 +28,7 @@ import pytest
 from tools.mutants.accepted import accepted_mutants
 from tools.mutants.forks import in_forks, replace_source
 from tools.mutants.mutations import Mutant, changed_lines, mutants_of, mutated
-from tools.mutants.test_map import TestMap, record
+from tools.mutants.recorded_tests import RecordedTests, record
 
 PARTS: Mapping[str, tuple[str, ...]] = {
     "addercost/units.py": ("tests/test_units.py",),
@@ -113,7 +113,7 @@ def chosen(mutants: Sequence[Mutant], sample: int | None, seed: int) -> list[Mut
 
 
 def tested(
-    mutants: Sequence[Mutant], tests: TestMap, tally: Tally, jobs: int, limit_s: float
+    mutants: Sequence[Mutant], tests: RecordedTests, tally: Tally, jobs: int, limit_s: float
 ) -> Iterator[str]:
     """Runs every mutant, enters what becomes of it into the tally, and yields that."""
     accepted = accepted_mutants()
