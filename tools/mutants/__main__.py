@@ -3,10 +3,10 @@
     python -m tools.mutants [PART…] [--sample N] [--seed S] [--jobs J]      (`make mutants`)
 
 Each mutant is one small change of one file (`mutations.py`, by cosmic-ray). It is killed where a test fails
-that passes without it, and survives where none does. The tests are those that run the function of the change
-(`recorded_tests.py`), at most `--limit` seconds of them. Survivors are written to output/mutants.txt as entries
-for tests/mutants_accepted.toml, the list of mutants that no test could kill, with the reasons. Exits with 1
-where more than a tenth of a part's mutants survive, accepted ones left aside.
+that passes without it, and survives where none does. The tests are those that run the changed function
+(`recorded_tests.py`), at most `--limit` seconds of them. Survivors are written to output/mutants.txt in the
+form of tests/mutants_accepted.toml, the list of mutants that no test could kill, with the reasons. Exits
+with 1 where more than a tenth of a part's mutants survive, accepted ones left aside.
 """
 
 from __future__ import annotations
