@@ -127,7 +127,11 @@ def test_one_line_and_a_code(
         pytest.param(
             json.dumps({"schema": "addercost/trace/99"}), "this version reads", id="another version"
         ),
-        pytest.param(json.dumps({"schema": "addercost/profile/1"}), "model is missing: expected text", id="an empty profile"),
+        pytest.param(
+            json.dumps({"schema": "addercost/profile/1"}),
+            "model is missing: expected text",
+            id="an empty profile",
+        ),
     ],
 )
 def test_a_bad_trace(document: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
