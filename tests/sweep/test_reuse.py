@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
 from typing import Any
 
@@ -66,7 +65,6 @@ def test_zoo(name: str, suffix: str) -> None:
     assert reuse == full
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torchvision") is None, reason="torchvision is not installed")
 @pytest.mark.parametrize("name", [name if name in FAST else exhaustive(name) for name in TORCHVISION])
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_torchvision(name: str) -> None:
