@@ -60,8 +60,8 @@ CORES = (RESNET[0], RESNET[2], RESNET[5], RESNET[10])
 def timed(call: Callable[[], object]) -> float:
     """Seconds of the fastest call after one to warm up: of three, or of as many as take `SERIES_S`.
 
-    By the wall's clock, which never runs slow: a virtual machine takes what its host stole off the process's
-    clock late, and that was seen to stand still for a whole call.
+    By the wall clock, which never runs slow. A virtual machine subtracts stolen time from the processor time
+    late: that clock has been seen to stop for a whole call.
     """
     clock = time.perf_counter
     call()
@@ -287,7 +287,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--layers", choices=(*KINDS, "all", "none"), default="all")
-    parser.add_argument("--only", default="", metavar="TEXT", help="layers whose name holds TEXT")
+    parser.add_argument("--only", default="", metavar="TEXT", help="layers whose name contains TEXT")
     parser.add_argument(
         "--rivals", action="store_true", help="also the forms users run today: slow, much memory"
     )

@@ -122,7 +122,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=ROOT / "reports")
     parser.add_argument("--minutes", type=float, default=8.0)
-    parser.add_argument("--only", default="", metavar="TEXT", help="parts whose name holds it")
+    parser.add_argument("--only", default="", metavar="TEXT", help="parts whose name contains it")
     parser.add_argument("--dry-run", action="store_true", help="print the parts and their time limits")
     parser.add_argument(RUN_PART, default="", help=argparse.SUPPRESS)
     options = parser.parse_args()

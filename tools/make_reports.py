@@ -1,4 +1,7 @@
-"""Writes the prediction-only reports kept in `reports/`. Usage: python tools/make_reports.py [FOLDER]
+"""Writes the prediction-only reports kept in `reports/`.
+
+Usage: python tools/make_reports.py [FOLDER [NAME...]]
+NAME: lenet5-bn, resnet-18 or paper-tables; all three by default.
 
 Nothing is measured here: the same tables and models give the same files, which a test checks.
 """
@@ -6,6 +9,7 @@ Nothing is measured here: the same tables and models give the same files, which 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from addercost import __version__
@@ -39,10 +43,15 @@ FORMATS = {
 DATASETS = ("CIFAR-10", "CIFAR-100", "ImageNet")
 
 
-def main(folder: Path) -> None:
-    for name, (spec, title, keep_first_last) in MODELS.items():
-        _model(folder / name, spec, title, keep_first_last)
-    _paper_tables(folder / "paper-tables")
+PAPER_TABLES = "paper-tables"
+
+
+def main(folder: Path, names: Sequence[str]) -> None:
+    for name in names:
+        if name == PAPER_TABLES:
+            _paper_tables(folder / name)
+        else:
+            _model(folder / name, *MODELS[name])
 
 
 def _model(folder: Path, spec: str, title: str, keep_first_last: bool) -> None:
@@ -107,4 +116,4 @@ def _write(path: Path, content: bytes) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "reports"))
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "reports"), sys.argv[2:] or [*MODELS, PAPER_TABLES])

@@ -10,6 +10,7 @@ import click
 
 from addercost.arithmetic import Arithmetic
 from addercost.counts.conventions import CONVENTIONS
+from addercost.counts.what_if import ALTERNATIVES
 from addercost.errors import ArgumentError, unknown_name
 from addercost.report.formats.table_format import TableFormat
 
@@ -209,16 +210,18 @@ def what_if_option_with(name: str, help_text: str) -> Option:
 
 def what_if_option(function: F) -> F:
     return what_if_option_with(
-        "what_if",
-        "What if the network were changed: prune=0.5, lowrank=0.25, separable, int8, shift-add, adder, "
-        "xnor, shift; repeatable, in order.",
+        "what_if", f"What if the network were changed: {', '.join(_changes())}; repeatable, in order."
     )(function)
 
 
 def what_ifs_option(help_text: str) -> Option:
     """--what-if of a command that shows changed networks beside the model."""
-    examples = "prune=0.5, lowrank=0.25, separable, int8, shift-add, or several joined by +."
-    return what_if_option_with("what_ifs", f"{help_text}: {examples}")
+    return what_if_option_with("what_ifs", f"{help_text}: {', '.join(_changes())}, or several joined by +.")
+
+
+def _changes() -> list[str]:
+    """Every change by name, with an example of its value if it takes one."""
+    return [f"{item.name}=0.5" if item.parameter else item.name for item in ALTERNATIVES.values()]
 
 
 def device_option(function: F) -> F:

@@ -163,7 +163,7 @@ def _whole_lines(data: bytes) -> Iterator[tuple[int, bytes, int]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _JournalLine:
     """A row by its key, or why it failed."""
 
     key: str
@@ -172,7 +172,7 @@ class _Line:
 
 
 def _entry(record: Any, source: str) -> tuple[str, Entry]:
-    line = read_as(_Line, record, source)
+    line = read_as(_JournalLine, record, source)
     entry = line.row or line.failed
     if entry is None:
         raise DataError(f"{source}: row is missing: expected a row, or failed")

@@ -37,8 +37,8 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
-    """The plain part of a position, as it stands in a file."""
+class _SavedPosition:
+    """The plain values of a position in a file."""
 
     epoch: Size
     step: Size
@@ -111,11 +111,13 @@ def restore(
         if different := difference(settings_from_data(content["settings"], str(path)), settings):
             raise DataError(f"{path} is of another run: {different}", "remove it to start over")
         optimizer.load_state_dict(content["optimizer"])
-        made = read_as(_Made, {name: content[name] for name in ("epoch", "step", "rows")}, str(path))
+        saved = read_as(
+            _SavedPosition, {name: content[name] for name in ("epoch", "step", "rows")}, str(path)
+        )
         totals, norms, zeros = content["sums"]
         if totals.shape != (3,) or not norms.shape == zeros.shape == (len(layer_weights(model)),):
             raise ValueError("its sums are of other layers")
-        return Position(made.epoch, made.step, Sums(totals, norms, zeros), made.rows)
+        return Position(saved.epoch, saved.step, Sums(totals, norms, zeros), saved.rows)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             f"{path} does not fit the run: {' '.join(str(error).split())[:120]}", "remove it to start over"

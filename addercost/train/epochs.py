@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from addercost.errors import ArgumentError, TrainingError
+from addercost.reading import AnyNumber
 from addercost.train.images import Data, Draw, Images
 from addercost.train.not_finite import first_bad_gradient, first_not_finite
 from addercost.train.processes import Processes
@@ -24,15 +25,14 @@ TEST_BATCH = 500
 @dataclass(frozen=True, slots=True)
 class EpochRow:
     """One line of the log. gradient_norms: the mean over the steps of the ℓ2 norm of each layer's weight
-    gradient, before any scaling. zero_gradients: how many steps had a gradient of zeros, by layer, for layers
-    with any.
-    """
+    gradient, before any scaling. test_loss may be infinite or NaN, which does not stop training.
+    zero_gradients: how many steps had a gradient of zeros, by layer, for layers with any."""
 
     epoch: int
     learning_rate: float
     train_loss: float
     train_accuracy_percent: float
-    test_loss: float
+    test_loss: AnyNumber
     test_accuracy_percent: float
     gradient_norms: Mapping[str, float] = field(default_factory=dict)
     zero_gradients: Mapping[str, int] = field(default_factory=dict)

@@ -41,9 +41,9 @@ def folder(folder: Path, channels: int | None, size: int | None, augment: bool |
     with reading("images", folder):
         parts = [datasets.ImageFolder(str(place)) for place in places]
     if parts[0].classes != parts[1].classes:
-        odd = sorted(set(parts[0].classes) ^ set(parts[1].classes))
+        unlike = sorted(set(parts[0].classes) ^ set(parts[1].classes))
         raise DataError(
-            f"{places[0]} and {places[1]} differ in classes: {', '.join(odd[:5])} is in one of them only",
+            f"{places[0]} and {places[1]} differ in classes: {', '.join(unlike[:5])} is in one of them only",
             "both must have the same folders",
         )
     title = folder.resolve().name

@@ -142,8 +142,8 @@ def settings_from_data(data: Any, source: str) -> TrainSettings:
         raise DataError(f"{source} holds no settings of a training run")
     known = {item.name for item in fields(TrainSettings)}
     if set(data) != known:
-        odd = ", ".join(sorted(known ^ set(data))[:3])
-        raise DataError(f"{source} has other settings than this version: {odd}", "train it anew")
+        differing = ", ".join(sorted(known ^ set(data))[:3])
+        raise DataError(f"{source} has other settings than this version: {differing}", "train it anew")
     with advising("train it anew"):
         made = read_as(TrainSettings, data, source)
         try:

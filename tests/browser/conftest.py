@@ -1,4 +1,4 @@
-"""A headless Chromium without network, and the pages it opens. Skipped where there is no Chromium."""
+"""A headless Chromium without network, and the pages it opens. `make test-browser` installs it."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ ARGUMENTS = [
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright: make test-browser")
+    from playwright.sync_api import sync_playwright
+
     executable = next(filter(None, map(shutil.which, NAMES)), None)
-    if executable is None:
-        pytest.skip("needs Chromium (Debian: apt-get install chromium)")
-    with api.sync_playwright() as playwright:
+    assert executable is not None, "there is no Chromium: run make test-browser, which installs it"
+    with sync_playwright() as playwright:
         # Playwright gives every launch a fresh profile folder and removes it.
         started = playwright.chromium.launch(executable_path=executable, headless=True, args=ARGUMENTS)
         yield started

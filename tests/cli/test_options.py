@@ -13,6 +13,7 @@ import addercost.cli
 from addercost.arithmetic import Arithmetic
 from addercost.cli.group import SUMMARIES, cli
 from addercost.counts.conventions import CONVENTIONS
+from addercost.counts.what_if import ALTERNATIVES
 from addercost.report.formats.table_format import TableFormat
 
 FILES = sorted(Path(addercost.cli.__file__).parent.glob("*.py"))
@@ -92,6 +93,10 @@ def test_help_names_what_the_registries_hold() -> None:
     convention = option(COMMANDS["profile"], "--convention")
     assert convention is not None and convention.help is not None
     assert all(name in convention.help for name in CONVENTIONS)
+    for name in ("profile", "compare", "report"):
+        changes = option(COMMANDS[name], "--what-if")
+        assert changes is not None and changes.help is not None
+        assert all(change in changes.help for change in ALTERNATIVES)
     for name in ("compare", "report", "sweep run"):
         arithmetics = option(COMMANDS[name], "--as")
         assert arithmetics is not None and arithmetics.help is not None

@@ -30,7 +30,7 @@ def tool() -> Any:
     module = ModuleType("gpu_check")
     module.__spec__, module.__file__ = spec, str(SCRIPT)
     sys.modules["gpu_check"] = module
-    sys.path.insert(0, str(SCRIPT.parent))  # as for a script: it finds what lies beside it
+    sys.path.insert(0, str(SCRIPT.parent))  # as for a script, whose folder is on the path
     spec.loader.exec_module(module)
     sys.path.remove(str(SCRIPT.parent))
     yield module
@@ -273,12 +273,8 @@ def test_the_report_is_written_where_packages_are_missing(tmp_path: Path) -> Non
         f"sys.path.insert(0, {str(SCRIPT.parent)!r})\n"
         "from pathlib import Path\n"
         "import gpu_check\n"
-        "from addercost.errors import AddercostError\n"
         "from addercost.measure import journal\n"
         "from addercost.results.measurements import MeasuredRow, Measurements, measurements_to_json\n"
-        "def missing(path):\n"
-        "    raise AddercostError('reading needs the package msgspec', 'pip install msgspec')\n"
-        "journal.read_measurements = missing\n"
         "row = MeasuredRow('conv1', 'mac', (1e-5, 1.1e-5, 1.2e-5), case='1,3,8,8,4,3,1,1', sites=9)\n"
         "def carry(part, folder, left_s):\n"
         "    if part.name == 'resnet18-whole':\n"
@@ -297,7 +293,7 @@ def test_the_report_is_written_where_packages_are_missing(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "gpu" / "README.md").read_text()
     whole = text.partition("## resnet18-whole\n")[2]
-    assert "Not summed up: reading needs the package msgspec; pip install msgspec" in whole
+    assert "Not summed up: reading JSON and TOML needs the package msgspec; install it: pip install" in whole
     assert "| conv1 |" in whole
     assert "resnet18-layers.json.unread has the rows of a part that was stopped: reading needs" in text
     unread = tmp_path / "gpu" / "resnet18-layers.json.unread"

@@ -83,7 +83,7 @@ def test_every_loop_assembles(features, core):
     module.verify()
     target = llvm.Target.from_triple("x86_64-unknown-linux-gnu")
     text = target.create_target_machine(cpu=core, opt=2).emit_assembly(module)
-    # Nothing is folded away: every loop holds all its instructions, on 12 chains or on one.
+    # Nothing is folded away: every loop has all its instructions, on 12 chains or on one.
     assert text.count("\tvaddps\t") == text.count("\tvmulps\t") == 2 * UNROLL
 
 

@@ -20,6 +20,7 @@ HOSTILE = (
     "x" * 300,
     "back\\slash_$%#{}~^",
     "=1+1",
+    "@SUM(1,1)",
     "]]><!--",
     "line\nbreak\x1b[31m",
     "__proto__",

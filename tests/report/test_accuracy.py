@@ -93,9 +93,9 @@ def test_five_seeds_that_are_all_higher() -> None:
     assert permutation_p((1, 1), (1, 1)) == 1
 
 
-def test_equal_methods_are_told_apart_seldom() -> None:
+def test_equal_methods_seldom_get_a_verdict() -> None:
     """Of 200 pairs with the same chance of being right few have a verdict: 5 %."""
-    draw, told = random.Random(5), 0
+    draw, verdicts = random.Random(5), 0
     labels = "0" * 100
     for _ in range(200):
         runs = [
@@ -106,8 +106,8 @@ def test_equal_methods_are_told_apart_seldom() -> None:
         results = Accuracies("digits", labels, tuple(runs))
         first, second = results.of("cnn"), results.of("bnn")
         assert first is not None and second is not None
-        told += paired(first, second).verdict != "cannot tell"
-    assert told <= 20
+        verdicts += paired(first, second).verdict != "cannot tell"
+    assert verdicts <= 20
 
 
 def test_order_of_a_made_up_result() -> None:
@@ -169,9 +169,11 @@ def test_ours_are_complete() -> None:
         assert len([row for row in results.tuning if row.method == method]) >= 3
 
 
+@pytest.mark.exhaustive
 def test_labels_are_those_of_the_digits() -> None:
-    datasets = pytest.importorskip("sklearn.datasets", reason="the digits are scikit-learn's")
-    assert digits_accuracies().labels == "".join(map(str, datasets.load_digits().target[1197:]))
+    from sklearn.datasets import load_digits
+
+    assert digits_accuracies().labels == "".join(map(str, load_digits().target[1197:]))
 
 
 def test_the_report_is_what_the_results_say() -> None:

@@ -14,6 +14,7 @@ from addercost.analysis.budget import check_budgets, outcome, parse_budget
 from addercost.analysis.profile_diff import ChangeKind, diff_profiles
 from addercost.arithmetic import Arithmetic
 from addercost.cli import run
+from addercost.cost.estimate import MissingFigure
 from addercost.counts.model import UncountedOp
 from addercost.errors import ArgumentError
 from addercost.report.formats.github import github_annotations
@@ -50,11 +51,53 @@ def test_ratios() -> None:
     assert totals["estimated cycles on via-nano-2000, latency-sum"]["ratio"] == 4 / 6
 
 
-def test_lower_bounds_have_no_ratio() -> None:
-    made = made_models.profile(["a"])
-    partial = replace(made, counts=replace(made.counts, uncounted=(UncountedOp("aten.x", 1, ("a",)),)))
-    row = diff_tables(diff_profiles(made, partial))[0].rows[0]
-    assert isinstance(row["after"], AtLeast) and row["ratio"] is None
+def partly_counted(profile: Profile) -> Profile:
+    """The same with an operator that has no counting rule."""
+    uncounted = (UncountedOp("aten.x", 1, ("a",)),)
+    return replace(profile, counts=replace(profile.counts, uncounted=uncounted))
+
+
+BOUNDS = pytest.mark.parametrize(
+    ("before_is_bound", "after_is_bound"),
+    [
+        pytest.param(True, False, id="before"),
+        pytest.param(False, True, id="after"),
+        pytest.param(True, True, id="both"),
+    ],
+)
+
+
+@BOUNDS
+def test_counts_that_are_lower_bounds_have_no_ratio(before_is_bound: bool, after_is_bound: bool) -> None:
+    """1,000 sites against 2,000: the ratio would be 2 if all operators were counted."""
+    one, two = made_models.profile(["a"], 1000), made_models.profile(["a"], 2000)
+    whole = diff_tables(diff_profiles(one, two))[0].rows[0]
+    assert (whole["before"], whole["after"], whole["ratio"]) == (1000, 2000, 2)
+    found = diff_profiles(
+        partly_counted(one) if before_is_bound else one, partly_counted(two) if after_is_bound else two
+    )
+    row = diff_tables(found)[0].rows[0]
+    assert isinstance(row["before"], AtLeast) == before_is_bound
+    assert isinstance(row["after"], AtLeast) == after_is_bound
+    assert row["ratio"] is None
+
+
+@BOUNDS
+def test_cycles_that_are_lower_bounds_have_no_ratio(before_is_bound: bool, after_is_bound: bool) -> None:
+    """6n cycles as multiply-add against 4n as adder, of which the table is said to lack a figure."""
+    one, two, _ = made_models.subject(["a"], cpus=("via-nano-2000",)).profiles
+    figures = (MissingFigure("exp", "via-nano-2000", 7),)
+
+    def bound(profile: Profile) -> Profile:
+        return replace(
+            profile, costs=tuple(replace(cost, complete=False, missing=figures) for cost in profile.costs)
+        )
+
+    found = diff_profiles(bound(one) if before_is_bound else one, bound(two) if after_is_bound else two)
+    row = diff_tables(found)[0].rows[-1]
+    assert row["quantity"].startswith("estimated cycles") and row["ratio"] is None
+    # What both leave out is the same 7 operations: the difference is the true one.
+    assert row["difference"] == (-2000 if before_is_bound and after_is_bound else None)
 
 
 def test_other_conventions_are_refused_by_name() -> None:
@@ -123,17 +166,17 @@ def test_what_is_no_limit(text: str, words: str) -> None:
 )
 def test_spending(limit: str, spent: float, met: bool) -> None:
     made = made_models.subject(["a", "b"], cpus=("via-nano-2000",)).first
-    (finding,) = check_budgets(made, [parse_budget(limit)])
-    assert finding.spent == spent and finding.is_within is met
-    assert bool(finding.layers) is not met
+    (spending,) = check_budgets(made, [parse_budget(limit)])
+    assert spending.spent == spent and spending.is_within is met
+    assert bool(spending.layers) is not met
 
 
 def test_a_budget_of_parameters_has_those_that_the_forward_does_not_use() -> None:
     """Two layers with 10 parameters each, and 7 that no call reads: the model stores 27."""
     made = made_models.profile(["a", "b"])
     whole = replace(made, counts=replace(made.counts, parameters=27, unused_parameters=7))
-    (finding,) = check_budgets(whole, [parse_budget("parameters=26")])
-    assert finding.spent == 27 and not finding.is_within
+    (spending,) = check_budgets(whole, [parse_budget("parameters=26")])
+    assert spending.spent == 27 and not spending.is_within
     assert check_budgets(whole, [parse_budget("parameters=27")])[0].is_within
 
 
@@ -144,21 +187,23 @@ def test_the_layers_named_make_up_the_excess() -> None:
     assert [path for path, _ in check_budgets(made, [parse_budget("mul=1500")])[0].layers] == ["c", "b"]
 
 
-def test_a_lower_bound_meets_no_budget() -> None:
-    made = made_models.profile(["a"])
-    partial = replace(made, counts=replace(made.counts, uncounted=(UncountedOp("aten.x", 1, ("a",)),)))
-    (finding,) = check_budgets(partial, [parse_budget("mul=1G")])
-    assert not finding.is_within and outcome(finding).startswith("unknown")
+@pytest.mark.parametrize("quantity", ["mul", "operations", "macs", "cycles@via-nano-2000"])
+def test_a_lower_bound_meets_no_budget(quantity: str) -> None:
+    made = made_models.subject(["a"], cpus=("via-nano-2000",)).first
+    budget = parse_budget(f"{quantity}=1G")
+    assert check_budgets(made, [budget])[0].is_within
+    (spending,) = check_budgets(partly_counted(made), [budget])
+    assert not spending.is_within and outcome(spending).startswith("unknown")
 
 
 def test_github_annotations_are_one_line_each() -> None:
     made = made_models.profile(["a", "line\nbreak,::error::", "50%"])
-    findings = check_budgets(made, [parse_budget("mul=1"), parse_budget("add=1G")])
-    text = github_annotations(made, findings, "models/net,1.py")
+    spendings = check_budgets(made, [parse_budget("mul=1"), parse_budget("add=1G")])
+    text = github_annotations(made, spendings, "models/net,1.py")
     (line,) = text.splitlines()
     assert line.startswith("::error file=models/net%2C1.py,title=budget mul::made-up: mul 3,003, at most 1")
     assert "50%25" in line and "line\\nbreak" in line
-    assert github_annotations(made, findings[1:]).startswith("::notice title=budget::made-up: add met")
+    assert github_annotations(made, spendings[1:]).startswith("::notice title=budget::made-up: add met")
 
 
 @pytest.mark.parametrize("name", ["table", "markdown", "csv", "json", "github"])

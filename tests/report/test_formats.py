@@ -6,12 +6,12 @@ import csv
 import io
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import made_models
+import openpyxl
 import pytest
 import sample_data
 
@@ -41,8 +41,6 @@ def text_in(chosen: ReportFormat) -> str:
 
 @pytest.mark.parametrize("chosen", ReportFormat)
 def test_same_input_same_bytes(chosen: ReportFormat) -> None:
-    if chosen is ReportFormat.XLSX:
-        pytest.importorskip("openpyxl", reason="needs openpyxl")
     assert render_report(report(), chosen) == render_report(report(), chosen)
 
 
@@ -71,10 +69,9 @@ def test_markdown_tables_are_even_and_hostile_names_stay_text() -> None:
     assert "---:" in text
 
 
+@pytest.mark.exhaustive
 def test_latex_compiles(tmp_path: Path) -> None:
-    """With pdfLaTeX, booktabs and siunitx, every hostile name included."""
-    if shutil.which("pdflatex") is None or not _has_package("siunitx"):
-        pytest.skip("needs pdflatex with siunitx (Debian: texlive-science)")
+    """With pdfLaTeX, booktabs and siunitx, every hostile name included. `make test-all` installs them."""
     (tmp_path / "tables.tex").write_text(text_in(ReportFormat.LATEX), encoding="utf-8")
     (tmp_path / "paper.tex").write_text(
         f"\\documentclass{{article}}\\usepackage{{{PACKAGES}}}\n"
@@ -86,11 +83,6 @@ def test_latex_compiles(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout[-1500:]
     assert (tmp_path / "paper.pdf").exists()
-
-
-def _has_package(name: str) -> bool:
-    found = subprocess.run(["kpsewhich", f"{name}.sty"], capture_output=True, text=True, check=False)
-    return bool(found.stdout.strip())
 
 
 def test_latex_is_booktabs_and_siunitx() -> None:
@@ -115,7 +107,6 @@ def test_latex_text(text: str, expected: str) -> None:
 
 
 def test_workbook() -> None:
-    openpyxl = pytest.importorskip("openpyxl", reason="needs openpyxl")
     book = openpyxl.load_workbook(io.BytesIO(render_report(report(), ReportFormat.XLSX)))
     assert any("layers" in name for name in book.sheetnames)
     assert all(len(name) <= 31 for name in book.sheetnames)
@@ -166,7 +157,8 @@ def test_where_what_is_missing_can_hide_there_is_no_bound(model: str, same_gaps:
 def test_gaps_are_compared_layer_by_layer(change: str, same: bool) -> None:
     """The VIA Nano's table has no division. Those of a norm of its own are the same whatever becomes of the
     convolution; as part of the convolution's layer they are not."""
-    torch = pytest.importorskip("torch")
+    import torch
+
     from addercost.analysis.subjects import Wanted, subject_from_trace
     from addercost.trace.tracer import trace
 

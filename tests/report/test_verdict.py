@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from addercost.analysis.network_verdict import NetworkVerdict, VerdictRow
@@ -22,14 +23,12 @@ from addercost.results.measurements import FailedRow, MeasuredRow, Measurements,
 from addercost.results.network_ratio import NetworkRatio, network_ratio
 from addercost.trace.record import Trace
 
-np = pytest.importorskip("numpy")
 FP32, INT8, BINARY = CONTESTS
 ADDER_LAYER = ("adder", "addercost layer", "fp32")
 
 
 @pytest.fixture(scope="module")
 def lenet() -> Trace:
-    pytest.importorskip("torch")
     return trace_spec("zoo:lenet5-bn")
 
 
@@ -237,7 +236,6 @@ def test_a_table_without_measurements_holds_none() -> None:
 
 
 def test_from_a_file_of_timings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("torch")
     timings = Measurements("lenet5-bn", {"cpu": "a processor"}, (row("conv1", 6e-3, 2e-3),))
     (tmp_path / "bench.json").write_text(measurements_to_json(timings))
     options = ["--measurements", str(tmp_path / "bench.json"), "--cpu", "amd-zen4", "--format", "json"]
@@ -249,7 +247,6 @@ def test_from_a_file_of_timings(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_why_nothing_was_measured_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("torch")
     failed = tuple(
         FailedRow(f"c{i}", *ADDER_LAYER, "halide is not installed; pip install it") for i in (1, 2)
     )
@@ -277,7 +274,6 @@ def test_why_nothing_was_measured_is_said(tmp_path: Path, capsys: pytest.Capture
 def test_bad_input(
     options: tuple[str, ...], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("torch")
     other = tmp_path / "other.json"
     other.write_text(measurements_to_json(Measurements("another", {"cpu": "x"}, (row("a", 1e-3, 1e-3),))))
     assert run(["verdict", "zoo:lenet5-bn", *(text.format(other=other) for text in options)]) == 2
@@ -285,9 +281,9 @@ def test_bad_input(
     assert words in err and len(err.splitlines()) == 1
 
 
+@pytest.mark.exhaustive
 def test_timed_here(capsys: pytest.CaptureFixture[str]) -> None:
     """Each contest has a measured ratio with its interval, whatever it is."""
-    pytest.importorskip("halide", reason="needs addercost[cpu]")
     options = ["--time-limit", "0.02", "--precision", "50%", "--cpu", "amd-zen4", "--format", "json", "-q"]
     assert run(["verdict", "zoo:lenet5-bn", *options]) == 0
     rows = json.loads(capsys.readouterr().out)

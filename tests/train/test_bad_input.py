@@ -1,7 +1,4 @@
-"""`addercost train` told nonsense: one clear line, the documented exit code, nothing half-written.
-
-Needs torch and scikit-learn.
-"""
+"""`addercost train` on bad input: one clear line, the documented exit code, nothing half-written."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ MODELS = {
     "colour": "model = nn.Sequential(nn.Conv2d(5, 1, 1), nn.Flatten(), nn.Linear(64, 10))",
     "nothing": "model = nn.Sequential(nn.Flatten(), nn.Flatten())",
     "other": "model = nn.Sequential(nn.Flatten(), nn.Linear(64, 20), nn.ReLU(), nn.Linear(20, 10))",
-    # The middle layer's output meets a zero, so that no gradient comes back to it.
+    # The middle layer's output is multiplied by zero, so that no gradient comes back to it.
     "dead": (
         "class Net(nn.Module):\n"
         "    def __init__(self):\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import in_folder_of_small_net
+from small_network import in_folder_of_small_net
 from torch import nn
 
 import addercost
@@ -125,7 +125,7 @@ def test_train_model_trains_the_module_given(small_net: str) -> None:
     before = model[1].weight.detach().clone()
     report = addercost.train_model(model, "digits", "run", epochs=3, batch=100, image_size=8)
     assert report.model is model and not torch.equal(model[1].weight, before)
-    assert report.accuracy_percent > 60, "a linear model tells most digits apart"
+    assert report.accuracy_percent > 60, "a linear model classifies most digits"
     assert json.loads(Path("run/run.json").read_text())["settings"]["model"] == "Sequential"
 
 

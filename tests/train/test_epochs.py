@@ -1,4 +1,4 @@
-"""What happens in an epoch: which images, which random choices, and what the log says of it."""
+"""What happens in an epoch: which images, which random choices, and what the log has of it."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import torch
 
 from addercost.errors import ArgumentError, DataError
 from addercost.train.checkpoint import read_checkpoint
+from addercost.train.epochs import Trainer
 from addercost.train.run import TrainingReport, Watch, train
 from addercost.train.settings import Optimizer, TrainSettings
 
@@ -148,6 +150,19 @@ def test_interrupted_and_resumed(small_net: str) -> None:
         train(settings, Path("killed/run"), watch=Watch(step=interrupt))
     train(settings, Path("killed/run"), resume=True)
     assert same(state(unbroken().folder), state(Path("killed/run")))
+
+
+@pytest.mark.parametrize("loss", [math.inf, math.nan])
+def test_a_test_loss_that_is_no_number_can_be_resumed(
+    loss: float, small_net: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the training loss stops a run; the log has null for the other."""
+    test = Trainer.test
+    monkeypatch.setattr(Trainer, "test", lambda self, images: (loss, test(self, images)[1]))
+    folder = unbroken(epochs=1).folder
+    settings = TrainSettings("net.py:Net", "digits", **{**SETTINGS, "epochs": 1})
+    assert train(settings, folder, resume=True).began_at_epoch == 1
+    assert json.loads((folder / "log.json").read_text())[0]["test_loss"] is None
 
 
 def test_what_a_run_leaves(small_net: str) -> None:

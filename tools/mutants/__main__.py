@@ -111,6 +111,8 @@ def tested(
         tally.outcomes[outcome] += 1
         if outcome == "survived":
             tally.survivors.append(mutant)
+            OUTPUT.parent.mkdir(exist_ok=True)
+            OUTPUT.write_text(survivors_text({**before, part: tally}, had), encoding="utf-8")
         if i % 20 == 0 or i == len(tasks):
             print(f"\r{part}: {i} of {len(tasks)}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)

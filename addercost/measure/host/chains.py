@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from typing import Any
 
 from addercost.hardware.vocabulary import Form
 from addercost.measure.host.instructions import Probe
@@ -117,34 +116,20 @@ class Compiled:
     """IR compiled for this machine. Raises ImportError where llvmlite is not installed."""
 
     def __init__(self, ir: str) -> None:
-        import llvmlite.binding as llvm
+        from addercost.kernels.cpu.ir.native import NativeCode
 
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
-        llvm.initialize_native_asmparser()
-        module = llvm.parse_assembly(ir)
-        module.verify()
-        machine = llvm.Target.from_default_triple().create_target_machine(
-            cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=2
-        )
-        self._engine: Any = llvm.create_mcjit_compiler(module, machine)
-        self._engine.finalize_object()
+        # As written: the passes would take the chains apart.
+        self._code = NativeCode(ir, optimised=False)
 
     def loop(self, name: str) -> Callable[[int], None]:
         """`loop(n)` runs n rounds, without the interpreter lock."""
-        function: Callable[[int], None] = self._function(name, ctypes.CFUNCTYPE(None, ctypes.c_int64))
+        function: Callable[[int], None] = self._code.function(name, None, ctypes.c_int64)
         return function
 
     def reader(self) -> Callable[[int, int], int]:
         """`reader(address, bytes)` reads memory once."""
-        prototype = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
-        function: Callable[[int, int], int] = self._function("read_memory", prototype)
-        return function
-
-    def _function(self, name: str, prototype: Any) -> Any:
-        function = prototype(self._engine.get_function_address(name))
-        # The code is unmapped with its engine, so the function keeps the engine alive.
-        function.engine = self._engine
+        arguments = ctypes.c_void_p, ctypes.c_int64
+        function: Callable[[int, int], int] = self._code.function("read_memory", ctypes.c_int64, *arguments)
         return function
 
 
