@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from addercost.errors import AddercostError
     from addercost.layers.convert import convert
     from addercost.measure.session import BenchSettings
-    from addercost.report.comparison import compare
+    from addercost.report.shown import compare
+    from addercost.sources.kind import LoadedModel, SpecKind
+    from addercost.trace.inputs import ModelInputs
     from addercost.trace.record import OpCall
 
 _HOMES = {
@@ -34,15 +36,18 @@ _HOMES = {
     "OpCounts": "addercost.arithmetic",
     "OperatorWork": "addercost.counts.work",
     "Sites": "addercost.counts.work",
-    "compare": "addercost.report.comparison",
+    "compare": "addercost.report.shown",
     "convert": "addercost.layers.convert",
     "count": "addercost.counts.model",
     "estimate": "addercost.cost.estimate",
+    "LoadedModel": "addercost.sources.kind",
     "load_model": "addercost.api",
     "measure_model": "addercost.api",
     "BenchSettings": "addercost.measure.session",
+    "ModelInputs": "addercost.trace.inputs",
     "profile": "addercost.api",
     "rule": "addercost.counts.own_rules",
+    "SpecKind": "addercost.sources.kind",
     "trace_model": "addercost.api",
     "train_model": "addercost.api",
 }
@@ -51,11 +56,14 @@ __all__ = [
     "AddercostError",
     "Arithmetic",
     "BenchSettings",
+    "LoadedModel",
+    "ModelInputs",
     "OpCall",
     "OpClass",
     "OpCounts",
     "OperatorWork",
     "Sites",
+    "SpecKind",
     "compare",
     "convert",
     "count",

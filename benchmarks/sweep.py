@@ -27,7 +27,9 @@ import psutil
 
 from addercost.hardware import list_hardware, load_cpu
 from addercost.results.sweep_settings import SweepSettings
-from addercost.sweep.engines import Engine, dask_cluster, process_pool
+from addercost.sweep.chunks.chunk import Engine
+from addercost.sweep.chunks.dask_cluster import dask_cluster
+from addercost.sweep.chunks.process_pool import process_pool
 from addercost.sweep.run import plan, sweep
 
 CPUS = tuple(file.name for file in list_hardware(kind="cpu"))
@@ -36,7 +38,7 @@ CHUNK = 500
 
 
 class Peak:
-    """The most memory this process and all below it held at one time, shared pages counted once, and the
+    """The most memory that this process and its children had at one time, shared pages counted once, and the
     processor time of all of them, which other work on the machine lengthens less than the wall time.
     """
 
@@ -136,9 +138,9 @@ def costing() -> bool:
 
 
 def dask() -> bool:
-    """Architectures a second in the second half of the whole job, when each worker has met most blocks."""
+    """Architectures a second in the second half of the whole job, when each worker has traced most blocks."""
     rates: dict[int, list[float]] = {1: [], 2: []}
-    # In turns, and the best of each: neighbours on a shared machine take up to a third for a minute.
+    # In turn, and the best of each: other programs on a shared machine take up to a third for a minute.
     for workers in (1, 2, 2, 1):
         rates[workers].append(rate(workers))
     one, two = max(rates[1]), max(rates[2])
@@ -174,15 +176,16 @@ def reuse() -> bool:
     import torch
     from torch import nn
 
-    from addercost.trace.reuse.tracer import trace_blocks
-    from addercost.trace.tracer import trace
+    from addercost.api import trace_model
+    from addercost.counts.call_work import is_counted
+    from addercost.trace.reuse.tracer import BlockCache, trace_blocks
 
     layer = nn.TransformerEncoderLayer(64, 4, batch_first=True, device="meta")
     model = nn.TransformerEncoder(layer, 126)
     x = torch.empty(1, 16, 64, device="meta")
-    trace(model, x)
-    full = best(lambda: trace(model, x))
-    blocks = best(lambda: trace_blocks(model, [((x,), {})]))
+    trace_model(model, x)
+    full = best(lambda: trace_model(model, x))
+    blocks = best(lambda: trace_blocks(model, [((x,), {})], cache=BlockCache(is_counted)))
     times = f"{full * 1e3:.0f} ms whole, {blocks * 1e3:.0f} ms by blocks"
     text = f"126 layers: {times}, {full / blocks:.1f} × of 2.0 ×"
     return verdict("reuse", text, full / blocks >= 2)

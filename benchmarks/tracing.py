@@ -1,4 +1,4 @@
-"""What counting tools say of the same models, and how long they take: each tool in a process of its own.
+"""What counting tools report for the same models, and how long they take, each in a process of its own.
 
     python -m benchmarks.tracing [--models resnet50,vit_b_16,…] [--tools addercost,fvcore,…] [--batch 1]
 
@@ -37,10 +37,10 @@ TIMEOUT_S = 600
 
 
 def _addercost(model: Any, x: Any) -> float:
+    from addercost.api import trace_model
     from addercost.counts.model import count
-    from addercost.trace.tracer import trace
 
-    return count(trace(model, x), "macs").mac_sites
+    return count(trace_model(model, x), "macs").mac_sites
 
 
 def _bare_forward(model: Any, x: Any) -> float | None:
@@ -183,7 +183,7 @@ def measure(tool: str, model_name: str, batch: int, repeats: int = REPEATS) -> d
 
 
 def apart(tool: str, model_name: str, batch: int, repeats: int) -> dict[str, Any]:
-    """The same in a process of its own."""
+    """The result of one tool on one model, from a process of its own."""
     command = [
         sys.executable,
         "-m",
@@ -214,17 +214,17 @@ def published(model_name: str) -> float | None:
 
 
 def by_rules(model_name: str, batch: int) -> dict[str, float]:
-    """MACs by tool, as the rules of `reconcile` have them."""
+    """MACs by tool, by the rules of `reconcile`."""
     import torch
 
+    from addercost.api import trace_model
     from addercost.counts.reconcile import reconcile
     from addercost.sources.build import DataFree
     from addercost.sources.torchvision_models import make_model
-    from addercost.trace.tracer import trace
 
     with DataFree():
         model = make_model(model_name)
-    counts = reconcile(trace(model, torch.empty(batch, 3, SIZE, SIZE, device="meta")))
+    counts = reconcile(trace_model(model, torch.empty(batch, 3, SIZE, SIZE, device="meta")))
     known = {count.tool: count.reported / count.per_site for count in counts}
     return {tool: known[name] for tool, name in RULES.items()}
 

@@ -33,6 +33,10 @@ def test_what_rounds_up_to_a_thousand_takes_the_next_prefix(lower: str, upper: s
     assert si(-999.6 * step, "J") == f"-1 {upper}J"
 
 
+def test_a_half_rounds_up() -> None:
+    assert si(999.5, "J") == "1 kJ"
+
+
 @pytest.mark.parametrize(
     ("digits", "below", "above"),
     [(1, 0.94, 0.96), (2, 0.994, 0.996), (3, 0.9994, 0.9996), (4, 0.99994, 0.99996)],
@@ -97,6 +101,7 @@ def test_thousands(value: float, shown: str) -> None:
 
 @pytest.mark.parametrize(("prefix", "exponent"), PREFIXES.items(), ids=[p or "one" for p in PREFIXES])
 def test_what_is_printed_is_read_back(prefix: str, exponent: int) -> None:
+    assert parse_quantity(f"1{prefix}") == float(f"1e{exponent}")
     assert parse_quantity(f"1.5{prefix}") == pytest.approx(1.5 * 10.0**exponent, rel=1e-15)
     assert parse_quantity(si(1.5 * 10.0**exponent, "Hz"), "Hz") == pytest.approx(
         1.5 * 10.0**exponent, rel=1e-15

@@ -8,13 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-EXIT_CODES = (
-    "0 done; 1 a check you asked for failed (--strict, a budget); 2 wrong arguments or an unknown name; 3 "
-    "the model cannot be loaded; 4 its forward does not run; 5 the output cannot be written; 6 a data file "
-    "is damaged or of another version; 7 the workers of a sweep are lost; 8 training stopped, its last "
-    "checkpoint kept; 70 a fault of ours; 130 interrupted"
-)
-
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits with its code."""
@@ -27,7 +20,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
     from addercost.cli.group import cli
     from addercost.errors import INTERRUPTED, AddercostError
-    from addercost.report.text import printable
+    from addercost.text import printable
 
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
@@ -68,8 +61,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def short_warnings() -> Iterator[None]:
-    """Warnings of ours are one line like every other message, without a line of the source."""
-    from addercost.report.text import printable
+    """Within the block a warning of this package is printed as one line, like every other message."""
+    from addercost.text import printable
 
     usual = warnings.formatwarning
     package = Path(__file__).parents[1]

@@ -1,4 +1,4 @@
-"""`addercost bench SPEC`: times layers and whole models, or holds the machine to a check of itself."""
+"""`addercost bench SPEC`: times layers and whole models, or checks whether this machine's timings compare."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from addercost.arithmetic import Arithmetic
 from addercost.cli.bench_results import (
     check_outputs,
     cost_model_option,
@@ -18,12 +19,18 @@ from addercost.cli.bench_results import (
     write_results,
 )
 from addercost.cli.options import (
+    cpus_option,
+    device_option,
     hardware_path_option,
     input_option,
+    keep_first_last_option_with,
+    model_batch_option,
     parsed_arithmetics,
     parsed_inputs,
     parsed_share,
+    precision_option,
     quiet_option,
+    threads_option,
     time_limit_option,
 )
 from addercost.cli.progress import progress
@@ -47,11 +54,11 @@ if TYPE_CHECKING:
     help="N,C,H,W,K,R,stride,padding[,groups[,dilation]] in place of SPEC; repeatable.",
 )
 @input_option
-@click.option("--batch", type=click.IntRange(min=1), default=1, help="Multiplies the first dimension.")
+@model_batch_option
 @click.option(
     "--arithmetic",
     "arithmetics",
-    default="mac,adder,xnor,shift",
+    default=",".join(Arithmetic),
     show_default=True,
     metavar="LIST",
     help="Which arithmetics to time.",
@@ -64,8 +71,8 @@ if TYPE_CHECKING:
     metavar="LIST",
     help="fp32,fp16,bf16,int8; TF32 comes with fp32 on a GPU.",
 )
-@click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu or cuda.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the CPU.")
+@device_option
+@threads_option
 @click.option("--cold/--warm", help="Flush the caches before every run, or let them stay warm (default).")
 @click.option(
     "--clock",
@@ -77,9 +84,7 @@ if TYPE_CHECKING:
 )
 @click.option("--end-to-end", is_flag=True, help="Also whole models, eager and through torch.compile.")
 @click.option("--training", is_flag=True, help="Also one training step of whole models.")
-@click.option(
-    "--keep-first-last", is_flag=True, help="Whole models leave their first and last layer as they are."
-)
+@keep_first_last_option_with("Whole models leave their first and last layer as they are.")
 @click.option(
     "--self-check",
     "check_pairs",
@@ -89,21 +94,9 @@ if TYPE_CHECKING:
     metavar="[PAIRS]",
     help="Instead of timing a model: whether comparisons made here can be believed. Exits with 1 if not.",
 )
-@click.option(
-    "--precision",
-    default="1%",
-    show_default=True,
-    metavar="SHARE",
-    help="A row is done when its 95 % interval is within this share of the median.",
-)
+@precision_option("1%", "A row is done when its 95 % interval is within this share of the median.")
 @time_limit_option(3.0, "Then a row is unconverged; a whole model gets 10 times as long.")
-@click.option(
-    "--cpu",
-    "cpus",
-    multiple=True,
-    metavar="NAME",
-    help="Table to estimate by; repeatable. Default: host, if this machine is calibrated.",
-)
+@cpus_option("Table to estimate by; repeatable. Default: host, if this machine is calibrated.")
 @cost_model_option
 @hardware_path_option
 @result_options
@@ -206,7 +199,9 @@ def _measured(
         whole = whole_model_rows(spec, parsed_inputs(inputs), settings, trace)
     device = open_device(settings)
     try:
-        return measure(model, uses, settings, device, document, whole, notes, _said(planned, quiet), planned)
+        return measure(
+            model, uses, settings, device, document, whole, notes, _row_printer(planned, quiet), planned
+        )
     except KeyboardInterrupt:
         if document is not None and not quiet:
             print(f"the rows so far are kept beside {document}: the same command goes on", file=sys.stderr)
@@ -219,26 +214,26 @@ def _self_check(settings: BenchSettings, pairs: int, quiet: bool) -> None:
     from addercost.measure.self_check import self_check
     from addercost.measure.session import open_device
 
-    def said(done: int) -> None:
+    def print_progress(done: int) -> None:
         if not quiet and done % 20 == 0:
             print(f"{done} of {pairs} pairs", file=sys.stderr)
 
     device = open_device(settings)
     try:
-        found = self_check(device, pairs, said)
+        found = self_check(device, pairs, print_progress)
     finally:
         device.close()
     click.echo(found.text, nl=False)
     found.require()
 
 
-def _said(planned: list[RowPlan], quiet: bool) -> Callable[[int, RowPlan, Entry | None], None]:
-    """A line on stderr for every row that is done."""
+def _row_printer(planned: list[RowPlan], quiet: bool) -> Callable[[int, RowPlan, Entry | None], None]:
+    """Prints a line on stderr for every row that is done."""
 
-    def said(number: int, plan: RowPlan, entry: Entry | None) -> None:
+    def print_row(number: int, plan: RowPlan, entry: Entry | None) -> None:
         if not quiet and entry is not None:
-            from addercost.report.bench_table import row_line
+            from addercost.report.tables.timings import row_line
 
             print(f"[{number}/{len(planned)}] {row_line(entry)}", file=sys.stderr)
 
-    return said
+    return print_row

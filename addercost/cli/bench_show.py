@@ -14,19 +14,13 @@ from addercost.cli.bench_results import (
     result_options,
     write_results,
 )
-from addercost.cli.options import hardware_path_option
+from addercost.cli.options import cpus_option, hardware_path_option
 from addercost.errors import ArgumentError
 
 
 @click.command(short_help="Print measurements made before.")
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.option(
-    "--cpu",
-    "cpus",
-    multiple=True,
-    metavar="NAME",
-    help="Estimate layers by this table, in place of what FILE has; repeatable.",
-)
+@cpus_option("Estimate layers by this table, in place of what FILE has; repeatable.")
 @cost_model_option
 @hardware_path_option
 @result_options

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from addercost.arithmetic import Arithmetic
 from addercost.cli.emit import emit
 from addercost.cli.options import (
+    arithmetic_option,
     convention_option,
+    debug_option,
+    format_option_with,
     input_option,
     keep_first_last_option,
     parsed_inputs,
     quiet_option,
+    was_given,
 )
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
@@ -25,12 +27,7 @@ if TYPE_CHECKING:
     from addercost.results.profile import Profile
 
 
-class CheckFormat(StrEnum):
-    TABLE = "table"
-    MARKDOWN = "markdown"
-    CSV = "csv"
-    JSON = "json"
-    GITHUB = "github"
+_GITHUB = "github"
 
 
 @click.command(cls=SpecCommand)
@@ -45,16 +42,10 @@ class CheckFormat(StrEnum):
 )
 @input_option
 @convention_option
-@click.option("--as", "arithmetic", type=click.Choice([item.value for item in Arithmetic]))
+@arithmetic_option()
 @keep_first_last_option
-@click.option(
-    "--format",
-    "format_name",
-    type=click.Choice([item.value for item in CheckFormat]),
-    default=CheckFormat.TABLE.value,
-    help="github: annotations for a workflow.",
-)
-@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@format_option_with([_GITHUB], "github: annotations for a workflow.")
+@debug_option
 @quiet_option
 def check(
     spec: str,
@@ -63,7 +54,7 @@ def check(
     convention: str,
     arithmetic: str | None,
     keep_first_last: bool,
-    format_name: str,
+    table_format: str,
     quiet: bool,
 ) -> None:
     """Hold a model to budgets; exit with 1 if one is exceeded, and name the layers that spend most.
@@ -71,31 +62,31 @@ def check(
     Counts and estimates have no noise, so this gate does not fail by chance. SPEC is a model as for
     `profile`, or a saved profile or report. A total that is only a lower bound meets no budget.
     """
+    from addercost.analysis.budget import check_budgets, parse_budget
     from addercost.hardware import load_cpu
-    from addercost.report.budget import check as check_budgets
-    from addercost.report.budget import findings_table, github_annotations, parse_limit
-    from addercost.report.tables import TableFormat, render
+    from addercost.report.formats.github import github_annotations
+    from addercost.report.formats.table_format import TableFormat, render
+    from addercost.report.tables.budget import budget_table
 
     if not limits:
         raise ArgumentError("no budget given", "give --max, for example --max mul=1G")
-    parsed = [parse_limit(text) for text in limits]
-    cpus = tuple(dict.fromkeys(limit.cpu for limit in parsed if limit.cpu is not None))
+    budgets = [parse_budget(text) for text in limits]
+    cpus = tuple(dict.fromkeys(budget.cpu for budget in budgets if budget.cpu is not None))
     for name in cpus:
         load_cpu(name)
     profile = _profile(spec, inputs, convention, arithmetic, keep_first_last, cpus, quiet)
-    findings = check_budgets(profile, parsed)
-    chosen = CheckFormat(format_name)
+    spendings = check_budgets(profile, budgets)
 
     def text(width: int | None, styled: bool) -> str:
-        if chosen is CheckFormat.GITHUB:
+        if table_format == _GITHUB:
             file = spec.partition(":")[0]
-            return github_annotations(profile, findings, file if Path(file).is_file() else None)
-        return render(findings_table(profile, findings), TableFormat(chosen.value), width, styled)
+            return github_annotations(profile, spendings, file if Path(file).is_file() else None)
+        return render(budget_table(profile, spendings), TableFormat(table_format), width, styled)
 
     emit(text, None, False)
-    failed = [finding.limit.quantity for finding in findings if not finding.is_met]
+    failed = [spending.budget.quantity for spending in spendings if not spending.is_within]
     if failed:
-        raise CheckFailedError(f"{len(failed)} of {len(findings)} budgets not met: {', '.join(failed)}")
+        raise CheckFailedError(f"{len(failed)} of {len(spendings)} budgets not met: {', '.join(failed)}")
 
 
 def _profile(
@@ -112,9 +103,8 @@ def _profile(
 
     load_profile = kind_of(spec).load_profile
     if load_profile is not None:
-        given = click.get_current_context().get_parameter_source("convention")
-        wanted = convention if given is click.core.ParameterSource.COMMANDLINE else None
-        return load_profile(spec, ProfileRequest(wanted, arithmetic, cpus))
+        counted_by = convention if was_given("convention") else None
+        return load_profile(spec, ProfileRequest(counted_by, arithmetic, cpus))
     from addercost.api import profile, trace_spec
 
     with progress(f"tracing {spec}", quiet):

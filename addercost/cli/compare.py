@@ -10,6 +10,7 @@ from addercost.arithmetic import Arithmetic
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.estimates import Estimates, estimate_options
 from addercost.cli.options import (
+    arithmetics_option,
     backward_option,
     convention_option,
     input_option,
@@ -18,6 +19,7 @@ from addercost.cli.options import (
     parsed_arithmetics,
     parsed_inputs,
     quiet_option,
+    what_ifs_option,
 )
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
@@ -28,21 +30,10 @@ from addercost.cli.spec import SpecCommand, spec_argument
 @input_option
 @backward_option
 @convention_option
-@click.option(
-    "--as",
-    "arithmetics",
-    default="mac,adder,xnor",
-    show_default=True,
-    metavar="LIST",
-    help="Arithmetics to compare, from mac, adder, xnor, shift; ratios are to the first.",
+@arithmetics_option(
+    f"Arithmetics to compare, from {', '.join(Arithmetic)}; ratios are to the first.", "mac,adder,xnor"
 )
-@click.option(
-    "--what-if",
-    "what_ifs",
-    multiple=True,
-    metavar="CHANGE",
-    help="One more row: prune=0.5, lowrank=0.25, separable, int8, shift-add, or several joined by +.",
-)
+@what_ifs_option("One more row")
 @keep_first_last_option
 @estimate_options
 @output_options
@@ -72,8 +63,9 @@ def compare(
     chosen = parsed_arithmetics(arithmetics)
     estimates.check()
 
+    from addercost.analysis.comparison import Comparison
     from addercost.api import profile, trace_spec
-    from addercost.report.comparison import compare as compare_profiles
+    from addercost.report.tables.comparison import comparison_table
 
     profiles = []
     for spec in specs:
@@ -92,4 +84,4 @@ def compare(
             )
             for arithmetic, changes in rows
         ]
-    emit_table(compare_profiles(profiles).to_table(), table_format, output, force)
+    emit_table(comparison_table(Comparison(tuple(profiles))), table_format, output, force)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,11 @@ from addercost.cli.options import (
     chosen_cpus,
     convention_option,
     cpu_option,
+    debug_option,
+    force_option,
+    format_option_with,
     input_option,
+    output_option,
     parsed_inputs,
     quiet_option,
 )
@@ -21,16 +24,11 @@ from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
 
 if TYPE_CHECKING:
-    from addercost.report.diff import ProfileDiff
+    from addercost.analysis.profile_diff import ProfileDiff
     from addercost.results.profile import Profile
 
 
-class DiffFormat(StrEnum):
-    TABLE = "table"
-    MARKDOWN = "markdown"
-    HTML = "html"
-    CSV = "csv"
-    JSON = "json"
+_HTML = "html"
 
 
 @click.command(cls=SpecCommand)
@@ -39,16 +37,10 @@ class DiffFormat(StrEnum):
 @input_option
 @convention_option
 @cpu_option
-@click.option(
-    "--format",
-    "format_name",
-    type=click.Choice([item.value for item in DiffFormat]),
-    default=DiffFormat.TABLE.value,
-    help="csv and json hold the layers.",
-)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to a file.")
-@click.option("--force", is_flag=True, help="Replace the file if it exists.")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@format_option_with([_HTML], "csv and json hold the layers.")
+@output_option("Write to a file.")
+@force_option()
+@debug_option
 @quiet_option
 def diff(
     before: str,
@@ -56,7 +48,7 @@ def diff(
     inputs: tuple[str, ...],
     convention: str,
     cpus: tuple[str, ...],
-    format_name: str,
+    table_format: str,
     output: Path | None,
     force: bool,
     quiet: bool,
@@ -65,13 +57,12 @@ def diff(
 
     Each is a saved profile or report, or a model as for `profile`, which is then counted now.
     """
-    from addercost.report.diff import diff_profiles
+    from addercost.analysis.profile_diff import diff_profiles
 
     check_output(output, force)
     one, two = (_profile(spec, inputs, convention, cpus, quiet) for spec in (before, after))
     found = diff_profiles(one, two)
-    chosen = DiffFormat(format_name)
-    emit(lambda width, styled: _text(found, chosen, width, styled), output, force)
+    emit(lambda width, styled: _text(found, table_format, width, styled), output, force)
 
 
 def _profile(
@@ -90,16 +81,16 @@ def _profile(
         return profile(trace, convention=convention, cpus=chosen_cpus(cpus))
 
 
-def _text(found: ProfileDiff, chosen: DiffFormat, width: int | None, styled: bool) -> str:
-    from addercost.report.diff import diff_tables
-    from addercost.report.tables import TableFormat, render
+def _text(found: ProfileDiff, table_format: str, width: int | None, styled: bool) -> str:
+    from addercost.report.formats.table_format import TableFormat, render
+    from addercost.report.tables.profile_diff import diff_tables
 
-    if chosen is DiffFormat.HTML:
+    if table_format == _HTML:
         from addercost.report.html.diff_page import to_diff_page
 
         return to_diff_page(found)
     totals, layers = diff_tables(found)
-    output = TableFormat(chosen.value)
-    if chosen in (DiffFormat.CSV, DiffFormat.JSON):
-        return render(layers, output)
-    return "\n".join(render(table, output, width, styled) for table in (totals, layers))
+    chosen = TableFormat(table_format)
+    if chosen in (TableFormat.CSV, TableFormat.JSON):
+        return render(layers, chosen)
+    return "\n".join(render(table, chosen, width, styled) for table in (totals, layers))

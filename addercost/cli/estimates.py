@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from addercost.cli.options import chosen_cpus, cpu_option, hardware_path_option
+from addercost.cli.options import chosen_cpus, cpu_option, energy_option_with, hardware_path_option
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +68,7 @@ def estimate_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="NAME",
             help="latency-sum (the paper's, default), throughput or roofline; repeatable.",
         ),
-        click.option(
-            "--energy",
-            "energy",
-            multiple=True,
-            metavar="NAME",
-            help="Energy table, such as 45nm; repeatable.",
-        ),
+        energy_option_with("Energy table, such as 45nm; repeatable."),
         click.option(
             "--memory",
             "memories",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import click
 
-from addercost.cli import EXIT_CODES
+from addercost.cli.exit_codes import EXIT_CODES
 from addercost.errors import unknown_name
 from addercost.version import __version__
 

@@ -1,16 +1,18 @@
-"""Options that several commands share, each declared once."""
+"""Options that several commands share, each declared once, and how their texts are read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
 from addercost.arithmetic import Arithmetic
+from addercost.counts.conventions import CONVENTIONS
+from addercost.counts.what_if import ALTERNATIVES
 from addercost.errors import ArgumentError, unknown_name
-from addercost.report.tables import TableFormat
+from addercost.report.formats.table_format import TableFormat
 
 if TYPE_CHECKING:
     from addercost.trace.inputs import ModelInputs
@@ -18,51 +20,96 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def format_option(function: F) -> F:
+class Option(Protocol):
+    """A decorator that adds an option to a command."""
+
+    def __call__(self, function: F, /) -> F: ...
+
+
+def debug_option(function: F) -> F:
+    # The command line itself acts on it, wherever it stands.
+    return click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")(
+        function
+    )
+
+
+def quiet_option(function: F) -> F:
+    return click.option("-q", "--quiet", is_flag=True, help="No progress, no remarks on stderr.")(function)
+
+
+def format_option_with(further: Sequence[str] = (), help_text: str = "How to print the result.") -> Option:
+    """--format of a command that prints tables, and in `further` formats."""
     return click.option(
         "--format",
         "table_format",
-        type=click.Choice([item.value for item in TableFormat]),
+        type=click.Choice([*(item.value for item in TableFormat), *further]),
         default=TableFormat.TABLE.value,
-        help="How to print the result.",
-    )(function)
+        help=help_text,
+    )
+
+
+def format_option(function: F) -> F:
+    return format_option_with()(function)
+
+
+def output_option(help_text: str) -> Option:
+    """-o of a command that writes one file."""
+    return click.option("-o", "--output", type=click.Path(path_type=Path), help=help_text)
+
+
+def force_option(help_text: str = "Replace the file if it exists.") -> Option:
+    return click.option("--force", is_flag=True, help=help_text)
 
 
 def output_options(function: F) -> F:
     """--format, -o and --force of every command that prints a table, and --debug."""
-    decorators = (
+    decorators: tuple[Option, ...] = (
         format_option,
-        click.option(
-            "-o", "--output", type=click.Path(path_type=Path), help="Write to a file instead of the terminal."
-        ),
-        click.option("--force", is_flag=True, help="Replace the file if it exists."),
-        click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error."),
+        output_option("Write to a file instead of the terminal."),
+        force_option(),
+        debug_option,
     )
     for decorator in reversed(decorators):
         function = decorator(function)
     return function
 
 
-def convention_option_with(default: str) -> Callable[[F], F]:
+def folder_option(help_text: str) -> Option:
+    """-o of a command whose result is a folder."""
+    return click.option(
+        "-o", "--output", "folder", type=click.Path(path_type=Path), metavar="DIR", help=help_text
+    )
+
+
+def convention_option_with(default: str) -> Option:
+    *others, last = CONVENTIONS
     return click.option(
         "--convention",
         default=default,
         show_default=True,
-        help="full, macs, thop or fvcore: what is counted.",
+        help=f"{', '.join(others)} or {last}: what is counted.",
     )
 
 
-convention_option = convention_option_with("full")
+def convention_option(function: F) -> F:
+    return convention_option_with("full")(function)
+
+
+def cpus_option(help_text: str) -> Option:
+    """--cpu of a command that estimates on several processors."""
+    return click.option("--cpu", "cpus", multiple=True, metavar="NAME", help=help_text)
 
 
 def cpu_option(function: F) -> F:
-    return click.option(
-        "--cpu",
-        "cpus",
-        multiple=True,
-        metavar="NAME",
-        help="Processor to estimate on; repeatable. Default: the paper's via-nano-2000; `none` counts only.",
+    return cpus_option(
+        "Processor to estimate on; repeatable. Default: the paper's via-nano-2000; `none` counts only."
     )(function)
+
+
+def one_cpu_option(help_text: str, default: str | None = None) -> Option:
+    """--cpu of a command that looks at one processor."""
+    shown = {"default": default, "show_default": True} if default is not None else {}
+    return click.option("--cpu", metavar="NAME", help=help_text, **shown)  # type: ignore[arg-type]
 
 
 def hardware_path_option(function: F) -> F:
@@ -73,12 +120,13 @@ def hardware_path_option(function: F) -> F:
     )(function)
 
 
+def energy_option_with(help_text: str) -> Option:
+    return click.option("--energy", multiple=True, metavar="NAME", help=help_text)
+
+
 def energy_option(function: F) -> F:
-    return click.option(
-        "--energy",
-        multiple=True,
-        metavar="NAME",
-        help="Energy table to estimate by; repeatable. Default: 45nm and 7nm; `none` for no energy.",
+    return energy_option_with(
+        "Energy table to estimate by; repeatable. Default: 45nm and 7nm; `none` for no energy."
     )(function)
 
 
@@ -101,14 +149,113 @@ def parsed_inputs(texts: tuple[str, ...]) -> ModelInputs | None:
     return parse_inputs(texts)
 
 
-def alternative_option(help_text: str) -> Callable[[F], F]:
-    """--as for commands that set one other arithmetic against multiply-add."""
+def arithmetic_option(help_text: str | None = None) -> Option:
+    """--as of a command that counts the network in one other arithmetic, if any."""
+    return click.option(
+        "--as", "arithmetic", type=click.Choice([item.value for item in Arithmetic]), help=help_text
+    )
+
+
+def alternative_option(help_text: str) -> Option:
+    """--as of a command that compares one other arithmetic with multiply-add."""
     return click.option(
         "--as",
         "arithmetic",
         type=click.Choice([item.value for item in Arithmetic if item is not Arithmetic.MAC]),
         default=Arithmetic.ADDER.value,
         show_default=True,
+        help=help_text,
+    )
+
+
+def arithmetics_option(help_text: str | None, default: str | None) -> Option:
+    """--as of a command that counts in several arithmetics."""
+    return click.option(
+        "--as",
+        "arithmetics",
+        default=default,
+        show_default=default is not None,
+        metavar="LIST",
+        help=help_text,
+    )
+
+
+def parsed_arithmetics(text: str) -> tuple[Arithmetic, ...]:
+    """A comma-separated list. Raises ArgumentError with the nearest names."""
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in list(Arithmetic):
+            raise unknown_name("arithmetic", name, Arithmetic)
+    return tuple(Arithmetic(name) for name in dict.fromkeys(names))
+
+
+def keep_first_last_option_with(help_text: str) -> Option:
+    return click.option("--keep-first-last", is_flag=True, help=help_text)
+
+
+def keep_first_last_option(function: F) -> F:
+    return keep_first_last_option_with("What-ifs leave the first and the last layer as they are.")(function)
+
+
+def backward_option(function: F) -> F:
+    return click.option(
+        "--backward", is_flag=True, help="Trace a training step: the forward and the gradients of its layers."
+    )(function)
+
+
+def what_if_option_with(name: str, help_text: str) -> Option:
+    """--what-if. name: of the command's argument."""
+    return click.option("--what-if", name, multiple=True, metavar="CHANGE", help=help_text)
+
+
+def what_if_option(function: F) -> F:
+    return what_if_option_with(
+        "what_if", f"What if the network were changed: {', '.join(_changes())}; repeatable, in order."
+    )(function)
+
+
+def what_ifs_option(help_text: str) -> Option:
+    """--what-if of a command that shows changed networks beside the model."""
+    return what_if_option_with("what_ifs", f"{help_text}: {', '.join(_changes())}, or several joined by +.")
+
+
+def _changes() -> list[str]:
+    """Every change by name, with an example of its value if it takes one."""
+    return [f"{item.name}=0.5" if item.parameter else item.name for item in ALTERNATIVES.values()]
+
+
+def device_option(function: F) -> F:
+    return click.option(
+        "--device", default="cpu", show_default=True, metavar="NAME", help="cpu or cuda, to time on."
+    )(function)
+
+
+def threads_option(function: F) -> F:
+    return click.option(
+        "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the CPU."
+    )(function)
+
+
+def model_batch_option(function: F) -> F:
+    return click.option(
+        "--batch", type=click.IntRange(min=1), default=1, help="Multiplies the first dimension."
+    )(function)
+
+
+def precision_option(default: str, help_text: str) -> Option:
+    """--precision of commands that sample until an interval is narrow enough."""
+    return click.option("--precision", default=default, show_default=True, metavar="SHARE", help=help_text)
+
+
+def time_limit_option(default_s: float, help_text: str) -> Option:
+    """--time-limit of the same commands."""
+    return click.option(
+        "--time-limit",
+        "time_limit_s",
+        type=click.FloatRange(min=0, min_open=True),
+        default=default_s,
+        show_default=True,
+        metavar="SECONDS",
         help=help_text,
     )
 
@@ -124,55 +271,6 @@ def parsed_share(text: str, option: str = "--precision") -> float:
     return value
 
 
-def parsed_arithmetics(text: str) -> tuple[Arithmetic, ...]:
-    """A comma-separated list. Raises ArgumentError with the nearest names."""
-    names = [name.strip() for name in text.split(",")]
-    for name in names:
-        if name not in list(Arithmetic):
-            raise unknown_name("arithmetic", name, Arithmetic)
-    return tuple(Arithmetic(name) for name in dict.fromkeys(names))
-
-
-def keep_first_last_option(function: F) -> F:
-    return click.option(
-        "--keep-first-last", is_flag=True, help="What-ifs leave the first and the last layer as they are."
-    )(function)
-
-
-def backward_option(function: F) -> F:
-    return click.option(
-        "--backward", is_flag=True, help="Trace a training step: the forward and the gradients of its layers."
-    )(function)
-
-
-def what_if_option(function: F) -> F:
-    return click.option(
-        "--what-if",
-        "what_if",
-        multiple=True,
-        metavar="CHANGE",
-        help="What if the network were changed: prune=0.5, lowrank=0.25, separable, int8, shift-add, adder, "
-        "xnor, shift; repeatable, in order.",
-    )(function)
-
-
-def quiet_option(function: F) -> F:
-    return click.option("-q", "--quiet", is_flag=True, help="No progress, no remarks on stderr.")(function)
-
-
-def time_limit_option(default_s: float, help_text: str) -> Callable[[F], F]:
-    """--time-limit of commands that sample until an interval is narrow enough."""
-    return click.option(
-        "--time-limit",
-        "time_limit_s",
-        type=click.FloatRange(min=0, min_open=True),
-        default=default_s,
-        show_default=True,
-        metavar="SECONDS",
-        help=help_text,
-    )
-
-
 def chosen_cpus(names: tuple[str, ...]) -> tuple[str, ...]:
     """The processors a command works on: those given, else the default; `none` alone for none."""
     from addercost.api import DEFAULT_CPU
@@ -180,3 +278,9 @@ def chosen_cpus(names: tuple[str, ...]) -> tuple[str, ...]:
     if not names:
         return (DEFAULT_CPU,)
     return tuple(dict.fromkeys(name for name in names if name != "none"))
+
+
+def was_given(name: str) -> bool:
+    """Whether the current command's argument `name` comes from the command line and not from a default."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is click.core.ParameterSource.COMMANDLINE

@@ -9,17 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.options import (
+    arithmetics_option,
     convention_option,
     cpu_option,
+    debug_option,
     energy_option,
+    force_option,
     input_option,
     keep_first_last_option,
+    output_option,
     parsed_arithmetics,
     quiet_option,
+    was_given,
 )
 from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError
@@ -37,7 +41,7 @@ _KINDS_HELP = "\n".join(f"  {name:22}{kind.summary}" for name, kind in KINDS.ite
 @spec_argument("inputs_of_plot", nargs=-1, metavar="SPEC|FILE...")
 @input_option
 @convention_option
-@click.option("--as", "arithmetics", default="mac,adder,xnor", show_default=True, metavar="LIST")
+@arithmetics_option(None, "mac,adder,xnor")
 @keep_first_last_option
 @cpu_option
 @energy_option
@@ -51,10 +55,10 @@ _KINDS_HELP = "\n".join(f"  {name:22}{kind.summary}" for name, kind in KINDS.ite
 )
 @click.option("--dataset", metavar="NAME", help="pareto: MNIST, CIFAR-10, CIFAR-100, ImageNet or a record's.")
 @click.option("--no-caption", is_flag=True, help="Leave out the line below the figure.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="FILE.svg, FILE.pdf or FILE.png.")
+@output_option("FILE.svg, FILE.pdf or FILE.png.")
 @click.option("--show", is_flag=True, help="Open a window, or print a chart where there is no display.")
-@click.option("--force", is_flag=True, help="Replace the file if it exists.")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@force_option()
+@debug_option
 @quiet_option
 def plot(
     kind: str,
@@ -86,13 +90,12 @@ def plot(
     if output is None and not show:
         raise ArgumentError("nowhere to draw to", "give -o FILE.svg, or --show")
 
+    from addercost.analysis.subjects import Wanted
     from addercost.cli.gather import gather
-    from addercost.report.assemble import Wanted
     from addercost.report.plots.style import PlotOptions, figure_bytes
 
-    source = click.get_current_context().get_parameter_source
     wanted = Wanted.checked(convention, parsed_arithmetics(arithmetics), keep_first_last, cpus, energy)
-    given = source("convention") is ParameterSource.COMMANDLINE
+    given = was_given("convention")
     found = gather(inputs_of_plot, wanted, inputs, given, bool(cpus), quiet)
     options = PlotOptions(width, top, share, by, not no_caption)
     drawn = _drawn(kind, chosen, found, options, cpus[0] if cpus else None, dataset)
@@ -127,7 +130,7 @@ def _drawn(
             _only(name, kind, found.subjects, len(found.measurements) + len(found.runs))
             return draw_model(name, found.subjects[0], options, cpu)
         case Takes.MEASUREMENTS:
-            # A report may hold both; its models are not what is asked for then.
+            # A report may hold models beside its measurements; they are not asked for here.
             _only(name, kind, found.measurements, len(found.runs))
             return draw_measured(name, found.measurements[0], options)
         case Takes.TRAINING:
@@ -136,8 +139,8 @@ def _drawn(
                 raise ArgumentError(f"{name} needs {kind.takes}", "name at least one")
             return draw_training(name, found.runs, options)
         case Takes.ACCURACIES:
+            from addercost.analysis.pareto import pareto
             from addercost.api import trace_spec
-            from addercost.report.pareto import pareto
             from addercost.report.plots import pareto as figure
 
             _refuse_others(name, kind, len(found.subjects) + len(found.measurements))
@@ -167,7 +170,7 @@ def _window(drawn: Drawn) -> bool:
         manager = holder.canvas.manager
         if manager is None or pyplot.get_backend().lower() == "agg":
             return False
-        # Only pyplot makes windows, and it fills them with figures of its own: ours takes that one's place.
+        # Only pyplot opens windows, and each shows a figure of its own, which is replaced by ours.
         manager.canvas.figure = drawn.figure
         drawn.figure.set_canvas(manager.canvas)
         drawn.figure.set_facecolor("white")

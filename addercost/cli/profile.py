@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from addercost.arithmetic import Arithmetic
 from addercost.cli.emit import check_output, emit
 from addercost.cli.estimates import Estimates, estimate_options
 from addercost.cli.options import (
+    arithmetic_option,
     backward_option,
     convention_option,
     input_option,
@@ -17,6 +17,7 @@ from addercost.cli.options import (
     output_options,
     parsed_inputs,
     quiet_option,
+    was_given,
     what_if_option,
 )
 from addercost.cli.progress import progress
@@ -37,12 +38,7 @@ from addercost.errors import ArgumentError, CheckFailedError
     "second opinion through torch.jit, which computes.",
 )
 @convention_option
-@click.option(
-    "--as",
-    "arithmetic",
-    type=click.Choice([item.value for item in Arithmetic]),
-    help="What if every convolution and linear layer used this arithmetic.",
-)
+@arithmetic_option("What if every convolution and linear layer used this arithmetic.")
 @what_if_option
 @keep_first_last_option
 @estimate_options
@@ -88,8 +84,8 @@ def profile(
 
     from addercost.api import profile as profile_model
     from addercost.api import trace_spec
-    from addercost.report.profile import render_profile
-    from addercost.report.tables import TableFormat
+    from addercost.report.formats.profile_format import render_profile
+    from addercost.report.formats.table_format import TableFormat
     from addercost.results.files import write_file
     from addercost.results.trace import trace_to_json
     from addercost.sources.kind import ProfileRequest
@@ -99,8 +95,8 @@ def profile(
     load_profile = kind_of(spec).load_profile
     if load_profile is not None:
         _refuse_for_profiles(spec)
-        counted_by = convention if _given("convention") else None
-        cpus = estimates.cpus if _given("cpus") else None
+        counted_by = convention if was_given("convention") else None
+        cpus = estimates.cpus if was_given("cpus") else None
         result = load_profile(spec, ProfileRequest(counted_by, arithmetic, cpus))
     else:
         with progress(f"tracing {spec}", quiet):
@@ -121,11 +117,6 @@ def profile(
         _require_complete(result)
 
 
-def _given(option: str) -> bool:
-    source = click.get_current_context().get_parameter_source(option)
-    return source is click.core.ParameterSource.COMMANDLINE
-
-
 _NEEDS_A_MODEL = (
     "inputs",
     "backward",
@@ -142,7 +133,7 @@ _NEEDS_A_MODEL = (
 
 def _refuse_for_profiles(spec: str) -> None:
     command = click.get_current_context().command
-    given = [p.opts[0] for p in command.params if p.name in _NEEDS_A_MODEL and _given(p.name)]
+    given = [p.opts[0] for p in command.params if p.name in _NEEDS_A_MODEL and was_given(p.name)]
     if given:
         raise ArgumentError(
             f"{spec} is counted already: {', '.join(given)} cannot change it", "name the model"

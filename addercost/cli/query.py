@@ -23,7 +23,7 @@ def query(folder: Path, sql: str, table_format: str, output: Path | None, force:
     """
     check_output(output, force)
     from addercost.results.files import write_file
-    from addercost.sweep.query import open_sweep
+    from addercost.sweep.queries.sweep_data import open_sweep
 
     data = open_sweep(folder)
     if output is not None and output.suffix == ".parquet":

@@ -13,6 +13,7 @@ from addercost.cli.options import (
     hardware_path_option,
     input_option,
     keep_first_last_option,
+    one_cpu_option,
     output_options,
     parsed_inputs,
     quiet_option,
@@ -27,7 +28,7 @@ from addercost.cli.spec import SpecCommand, spec_argument
 @convention_option_with("macs")
 @alternative_option("What multiply-add is compared with.")
 @keep_first_last_option
-@click.option("--cpu", default="via-nano-2000", show_default=True, metavar="NAME", help="Processor.")
+@one_cpu_option("Processor.", "via-nano-2000")
 @click.option(
     "--spread",
     type=click.FloatRange(0, 1, max_open=True),
@@ -57,9 +58,10 @@ def sensitivity(
     quiet: bool,
 ) -> None:
     """Move every latency over its range and print what that does to the advantage of another arithmetic."""
+    from addercost.analysis.sensitivity import ratio_sensitivity
     from addercost.counts.conventions import convention_named
     from addercost.hardware import load_cpu
-    from addercost.report.rank import sensitivity_table
+    from addercost.report.tables.sensitivity import sensitivity_table
 
     check_output(output, force)
     convention_named(convention)
@@ -74,5 +76,6 @@ def sensitivity(
         count(trace, convention, arithmetic=name, keep_first_last=keep_first_last).total
         for name in ("mac", arithmetic)
     )
-    table = sensitivity_table(trace.model, processor, one, other, ("mac", arithmetic), spread, draws, seed)
+    found = ratio_sensitivity(processor, one, other, spread, draws, seed)
+    table = sensitivity_table(trace.model, processor, found, ("mac", arithmetic), spread, draws)
     emit_table(table, table_format, output, force)

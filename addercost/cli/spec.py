@@ -28,7 +28,7 @@ def spec_argument(name: str, **settings: Any) -> Callable[[F], F]:
 
 
 def complete_spec(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Every SPEC that begins with `incomplete` and that its kind can list, and files and folders."""
+    """SPECs that begin with `incomplete`, as far as their kinds can list them, and files and folders."""
     from addercost.sources.registry import kinds
 
     found = [spec for kind in kinds() for spec in kind.complete(incomplete)]

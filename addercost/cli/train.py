@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from addercost.cli.options import quiet_option
+from addercost.cli.options import debug_option, folder_option, quiet_option
 from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.cli.train_progress import train_progress
 from addercost.errors import ArgumentError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     metavar="DATA",
     help="digits, mnist:DIR, cifar10:DIR, cifar100:DIR, imagenet:DIR, or folder:DIR of image files.",
 )
-@click.option("-o", "--output", "folder", type=click.Path(path_type=Path), metavar="DIR", help="For the run.")
+@folder_option("For the run.")
 @click.option("--name", help="What pictures call the run. Default: the name of DIR.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in DIR, or begin if there is none.")
 @click.option("--epochs", type=int, default=50, show_default=True)
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be trained on what, and stop.")
 @quiet_option
-@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@debug_option
 def train(
     spec: str,
     data: str,
@@ -108,8 +108,8 @@ def train(
     from addercost.train.run import train as run_training
     from addercost.train.settings import (
         AdderGradient,
+        AdderRate,
         Optimizer,
-        Rate,
         Schedule,
         TrainSettings,
         chosen,
@@ -126,7 +126,7 @@ def train(
         momentum=momentum,
         weight_decay=weight_decay,
         schedule=chosen("schedule", schedule, Schedule),
-        rate=chosen("rate", rate, Rate),
+        rate=chosen("rate", rate, AdderRate),
         eta=eta,
         increase=increase,
         adder_gradient=chosen("gradient", gradient, AdderGradient),
@@ -149,7 +149,7 @@ def train(
             watch=watch,
         )
     if report.first_process:
-        from addercost.report.text import printable
+        from addercost.text import printable
 
         error = report.standard_error_percent
         click.echo(
@@ -160,7 +160,7 @@ def train(
 
 def _plan(settings: TrainSettings) -> str:
     """What a run would do, from the model and the data themselves."""
-    from addercost.report.text import printable
+    from addercost.text import printable
     from addercost.train.prepare import prepare
     from addercost.train.rates import adder_weights, layer_weights
 

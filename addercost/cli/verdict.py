@@ -9,13 +9,18 @@ import click
 
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.options import (
+    device_option,
     hardware_path_option,
     input_option,
     keep_first_last_option,
+    model_batch_option,
+    one_cpu_option,
     output_options,
     parsed_inputs,
     parsed_share,
+    precision_option,
     quiet_option,
+    threads_option,
     time_limit_option,
 )
 from addercost.cli.progress import progress
@@ -33,17 +38,13 @@ ENERGY_TABLES = ("45nm", "7nm")
 @click.command(cls=SpecCommand)
 @spec_argument("spec")
 @input_option
-@click.option("--batch", type=click.IntRange(min=1), default=1, help="Multiplies the first dimension.")
+@model_batch_option
 @keep_first_last_option
-@click.option(
-    "--cpu", metavar="NAME", help="Table to predict by. Default: host, if this machine is calibrated."
-)
+@one_cpu_option("Table to predict by. Default: host, if this machine is calibrated.")
 @hardware_path_option
-@click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu or cuda, to time on.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the CPU.")
-@click.option(
-    "--precision", default="2%", show_default=True, metavar="SHARE", help="Of each layer's interval."
-)
+@device_option
+@threads_option
+@precision_option("2%", "Of each layer's interval.")
 @time_limit_option(1.0, "For one layer.")
 @click.option(
     "--measurements",
@@ -83,11 +84,12 @@ def verdict(
     if no_measure and measurements is not None:
         raise ArgumentError("--no-measure and --measurements", "give one of the two")
 
+    from addercost.analysis.network_verdict import NetworkVerdict, VerdictRow
     from addercost.api import DEFAULT_CPU, trace_spec
     from addercost.cost.verdict import CONTESTS, cycle_ratio, energy_ratio
     from addercost.hardware import load_cpu, load_energy
     from addercost.measure.contests import IMPLEMENTATIONS
-    from addercost.report.verdict import Verdict, VerdictRow
+    from addercost.report.tables.verdict import verdict_table
     from addercost.results.measurements import NO_ESTIMATES
     from addercost.results.network_ratio import network_ratio
 
@@ -119,10 +121,10 @@ def verdict(
             )
         )
     where = timed.environment.get("cpu") or timed.environment.get("cuda", "") if timed else ""
-    # A verdict predicts by a table of its own, whether or not the timings came with estimates.
+    # The verdict makes predictions of its own: a note that the timings lack estimates would mislead.
     notes = [note for note in timed.notes if not note.startswith(NO_ESTIMATES)] if timed else []
-    result = Verdict(trace.model, where, tuple(rows), (*remarks, *notes))
-    emit_table(result.to_table(), table_format, output, force)
+    result = NetworkVerdict(trace.model, where, tuple(rows), (*remarks, *notes))
+    emit_table(verdict_table(result), table_format, output, force)
 
 
 def _table_of_this_machine(cpu: str | None, hardware_path: Path | None) -> tuple[Cpu | None, tuple[str, ...]]:
@@ -154,7 +156,7 @@ def _read(path: Path, trace: Trace) -> Measurements:
 
 
 def _why_not(timed: Measurements, wanted: tuple[str, str, str]) -> str:
-    """Where nothing was measured of (arithmetic, implementation, number format)."""
+    """Why (arithmetic, implementation, number format) has no measurement."""
     reasons = dict.fromkeys(
         row.reason for row in timed.failed if (row.arithmetic, row.implementation, row.dtype) == wanted
     )

@@ -41,7 +41,7 @@ def rule(*names: str) -> Callable[[CountingRule], CountingRule]:
             raise ArgumentError(f"{name!r} names no operator", f"write it as {_suggested(name)!r}")
     if not names:
         raise ArgumentError(
-            "a counting rule needs the name of an operator", "as @addercost.rule('mylib.scale')"
+            "a counting rule needs the name of an operator", "as in @addercost.rule('mylib.scale')"
         )
 
     def register(function: CountingRule) -> CountingRule:

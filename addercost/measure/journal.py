@@ -1,7 +1,7 @@
 """Rows on disk as they are made: a kill at any moment loses the row in flight and no other.
 
-A journal is JSON lines: what the run is, then one line a row, each synced before the next row starts. It lies
-beside the result under its name with `.journal` and is gone when the result is written.
+A journal is JSON lines: what the run is, then one line a row, each synced before the next row starts. Its
+name is that of the result with `.journal` after it, and it is removed when the result is written.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def journal_path(output: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class JournalHeading:
-    """What a journal is of: only a run that has the same goes on with it."""
+    """The run a journal belongs to: only a run with an equal heading goes on with it."""
 
     model: str
     settings: Mapping[str, str]
@@ -43,13 +43,13 @@ class JournalHeading:
 
 
 class Journal:
-    """Rows by key, those of an earlier run included. Use `open_journal`."""
+    """Rows by key, those of the killed run included. Made by `open_journal`."""
 
     def __init__(self, heading: JournalHeading, path: Path | None, entries: dict[str, Entry]) -> None:
         self.heading, self.path, self.entries = heading, path, entries
 
     def add(self, key: str, entry: Entry) -> None:
-        """Raises OutputError where it cannot be written."""
+        """Writes the row to the disk before it returns. Raises OutputError where that fails."""
         self.entries[key] = entry
         if self.path is not None:
             kind = "row" if isinstance(entry, MeasuredRow) else "failed"
@@ -73,8 +73,9 @@ class Journal:
 
 
 def rescued(document: Path) -> bool:
-    """Whether a stopped run's journal was there, whose rows are now its document. Raises DataError where no
-    row of it is whole, OutputError where the document cannot be written.
+    """Makes the document of a stopped run from its journal; False where there is no journal.
+
+    Raises DataError where the journal has no whole row, OutputError where the document cannot be written.
     """
     journal = journal_path(document)
     if not journal.exists():
@@ -85,7 +86,7 @@ def rescued(document: Path) -> bool:
 
 
 def read_measurements(path: Path) -> Measurements:
-    """A saved document, or every whole row of a journal, which is also found by the document's name.
+    """A saved document, or the whole rows of a journal. A journal is found by the document's name too.
 
     Raises DataError.
     """
@@ -103,7 +104,8 @@ def read_measurements(path: Path) -> Measurements:
 
 
 def open_journal(heading: JournalHeading, output: Path | None) -> Journal:
-    """A new journal for `output`, or the one a killed run left, without its last line if that was cut.
+    """A new journal for `output`, or the one that a killed run left, without its last line if that was cut
+    off.
 
     Raises DataError where what is there belongs to another run.
     """
@@ -125,7 +127,7 @@ def open_journal(heading: JournalHeading, output: Path | None) -> Journal:
 
 
 def read_journal(path: Path) -> tuple[JournalHeading | None, dict[str, Entry], int]:
-    """(what it is of, rows by key, bytes of whole lines). None where not even the first line is whole.
+    """The heading, rows by key, and the bytes of all whole lines; no heading where the first line is cut off.
 
     Raises DataError for a file that is no journal of ours, or damaged before its last line.
     """
@@ -150,7 +152,7 @@ def read_journal(path: Path) -> tuple[JournalHeading | None, dict[str, Entry], i
 
 
 def _whole_lines(data: bytes) -> Iterator[tuple[int, bytes, int]]:
-    """(number, line, offset after it) of the lines that end; a crash leaves the last one cut, or zeros."""
+    """(number, line, offset after it) of the whole lines; a crash cuts the last one off, or leaves zeros."""
     start, number = 0, 1
     while (stop := data.find(b"\n", start)) >= 0:
         line = data[start:stop]
@@ -161,7 +163,7 @@ def _whole_lines(data: bytes) -> Iterator[tuple[int, bytes, int]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _JournalLine:
     """A row by its key, or why it failed."""
 
     key: str
@@ -170,7 +172,7 @@ class _Line:
 
 
 def _entry(record: Any, source: str) -> tuple[str, Entry]:
-    line = read_as(_Line, record, source)
+    line = read_as(_JournalLine, record, source)
     entry = line.row or line.failed
     if entry is None:
         raise DataError(f"{source}: row is missing: expected a row, or failed")
@@ -186,7 +188,7 @@ def _refuse_another(path: Path, found: JournalHeading, heading: JournalHeading) 
     if found.model != heading.model:
         changed.insert(0, f"model {found.model}, now {heading.model}")
     changed += differences(found.environment, heading.environment)
-    # Rows of two versions of our kernels do not belong into one table either.
+    # Rows of two versions of our kernels do not belong in one table either.
     changed += [
         f"{name}: {found.environment.get(name, '')}, {heading.environment.get(name, '')}"
         for name in MAY_DIFFER

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from addercost.arithmetic import Arithmetic
+from addercost.cost.sensitivity import Swing
 from addercost.errors import DataError
 from addercost.reading import Amount, Count, NotNegative, Positive, Size, read_as
 from addercost.results.document import Document, checked_fields
@@ -110,17 +111,6 @@ class Ranked:
     arithmetic: str
     ratio: float
     caveat: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Swing:
-    """What one table figure, moved over its range, does to the ratio MAC / adder."""
-
-    figure: str
-    low: float
-    high: float
-    ratio_at_low: float
-    ratio_at_high: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,8 +92,8 @@ class SpecKind:
     load_profile: the profile, where a SPEC names what is already counted.
 
     complete: the SPECs of this kind that begin with a text, for the shell. suffixes: of the files of this
-    kind, which the shell offers too. catalogue: the models of this kind, where they can be listed; a
-    catalogue makes `name:PATTERN` a space of `addercost sweep`.
+    kind, which the shell offers too. catalogue: the models of this kind, where they can be listed; with one,
+    `name:PATTERN` is a space of `addercost sweep`.
     """
 
     name: str

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def _recognises(spec: str) -> bool:
     """Dotted names. Any other kind goes first, since a text such as `zoo:resnet18` could be a module, too."""
     module_name = spec.partition(":")[0]
-    return all(part.isidentifier() for part in module_name.split(".")) and not Path(spec).exists()
+    is_name = all(part.isidentifier() for part in module_name.split("."))
+    return is_name and not ("/" in spec or "\\" in spec or Path(spec).exists())
 
 
 def _load(spec: str) -> LoadedModel:

@@ -47,7 +47,7 @@ def _refuse(spec: str, request: TraceRequest) -> Trace:
 SAVED_PROFILE = SpecKind(
     name="saved_profile",
     form="profile.json, report.html",
-    summary="counts that were saved, shown as they were counted",
+    summary="counts saved before, which profile, report, plot, diff and check show as they were counted",
     recognises=_recognises,
     load_trace=_refuse,
     load_profile=_load,

@@ -1,15 +1,13 @@
-"""What a sweep would be: how many rows, and about how long, from a few of its architectures traced here and
-now.
-"""
+"""What a sweep would be: how many rows, and about how long, from a few of its architectures traced now."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
 
-from addercost.sweep.run import Plan
-from addercost.sweep.space import Space
-from addercost.sweep.worker import Task, examined
+from addercost.sweep.chunks.trace_chunk import TraceChunk, tallies_of
+from addercost.sweep.run import SweepPlan
+from addercost.sweep.spaces.space import Space
 
 _SAMPLE = 24
 _SAMPLE_S = 20.0
@@ -17,7 +15,9 @@ _SAMPLE_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """seconds: on so many workers, by the sampled architectures, of which some failed."""
+    """seconds: of the whole sweep on so many workers, if all architectures are like the `sampled` ones, of
+    which `failed` failed.
+    """
 
     architectures: int
     rows: int
@@ -28,25 +28,28 @@ class Forecast:
     seconds: float
 
 
-def forecast(what: Plan, workers: int, timeout_s: float = 0.0, memory_limit_bytes: int = 0) -> Forecast:
-    """Traces up to `_SAMPLE` architectures, spread over the space, one after the other.
+def forecast(what: SweepPlan, workers: int, timeout_s: float = 0.0, memory_limit_bytes: int = 0) -> Forecast:
+    """Traces up to 24 architectures, spread over the space, one after the other, for 20 s at most.
 
-    What a worker's start takes is left out, so that the rest scales with the number of architectures.
+    The start of a worker is not part of the time, so that the rest is proportional to the number of
+    architectures.
     """
     total = what.walk.architectures
     picks = sorted({i * total // _SAMPLE for i in range(_SAMPLE)})
     settings = replace(what.settings, chunk=1)
     names = {index: _name(what, index) for index in picks}
 
-    def task(index: int) -> Task:
-        return Task(what.source, settings, "", 0, index, (names[index],), {}, timeout_s, memory_limit_bytes)
+    def chunk_of(index: int) -> TraceChunk:
+        return TraceChunk(
+            what.source, settings, "", 0, index, (names[index],), {}, timeout_s, memory_limit_bytes
+        )
 
-    # The first also starts a process and imports torch, which a sweep does once.
-    list(examined(task(picks[0]), {}))
+    # The first run also starts a process and imports torch, which a sweep does once.
+    list(tallies_of(chunk_of(picks[0]), {}))
     seconds, failed, done = 0.0, 0, 0
     for index in picks:
         start = time.perf_counter()
-        failed += sum(tally.error is not None for tally in examined(task(index), {}))
+        failed += sum(tally.error is not None for tally in tallies_of(chunk_of(index), {}))
         seconds += time.perf_counter() - start
         done += 1
         if seconds > _SAMPLE_S:
@@ -63,5 +66,5 @@ def forecast(what: Plan, workers: int, timeout_s: float = 0.0, memory_limit_byte
     )
 
 
-def _name(what: Plan, index: int) -> str:
+def _name(what: SweepPlan, index: int) -> str:
     return next(Space(what.source).slice(index, index + 1)).name

@@ -1,26 +1,25 @@
-"""A sweep from beginning to end: walk the space, see what is done, run the rest, keep each chunk as it
-comes.
-"""
+"""A sweep from beginning to end: the plan, and the run of what is not yet done."""
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from addercost.results.files import write_file
 from addercost.results.sweep_settings import SweepSettings, sweep_key
-from addercost.sweep.engines import Engine, process_pool
-from addercost.sweep.space import SpaceSource, space_source
-from addercost.sweep.store import Manifest, done_and_remarks, open_folder
-from addercost.sweep.walk import Walk, names, walk
-from addercost.sweep.worker import Task
+from addercost.sweep.chunks.chunk import Engine
+from addercost.sweep.chunks.process_pool import process_pool
+from addercost.sweep.chunks.trace_chunk import TraceChunk
+from addercost.sweep.run_chunks import SweepReport, run_chunks
+from addercost.sweep.shards.manifest import Manifest, open_folder
+from addercost.sweep.spaces.kinds import space_source
+from addercost.sweep.spaces.source import SpaceSource
+from addercost.sweep.spaces.walk import Walk, names, walk
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SweepPlan:
     """A sweep before it runs."""
 
     source: SpaceSource
@@ -33,33 +32,21 @@ class Plan:
         return self.walk.architectures * self.settings.rows_per_architecture
 
 
-@dataclass(frozen=True, slots=True)
-class SweepReport:
-    """What a run did. remarks: what a user should know, one line each. failed: architectures, in all
-    shards.
+def plan(space: str, settings: SweepSettings, first: int | None = None) -> SweepPlan:
+    """Walks the space, or the `first` architectures of it.
+
+    Raises ArgumentError for a name or setting that does not exist, ModelError for a file that is no space.
     """
-
-    folder: Path
-    architectures: int
-    rows: int
-    chunks: int
-    chunks_done_before: int
-    failed: int
-    remarks: tuple[str, ...] = field(default=())
-
-
-def plan(space: str, settings: SweepSettings, first: int | None = None) -> Plan:
-    """Walks the space. Raises ArgumentError and ModelError for names and files that will not do."""
     settings = settings.checked()
     source = space_source(space)
     walked = walk(source, first)
     settings = settings.with_chunk_for(walked.architectures)
     key = sweep_key(settings, walked.digest, walked.architectures)
-    return Plan(source, settings, walked, Manifest(key, source.spec, walked.architectures, settings))
+    return SweepPlan(source, settings, walked, Manifest(key, source.spec, walked.architectures, settings))
 
 
 def sweep(
-    what: Plan,
+    what: SweepPlan,
     folder: Path,
     *,
     engine: Engine | None = None,
@@ -71,52 +58,40 @@ def sweep(
 ) -> SweepReport:
     """Runs what is not yet done and keeps it in `folder`, each chunk whole or not at all.
 
-    engine: where chunks run; `workers` processes of this machine by default. timeout_s, memory_limit_bytes:
-    of an architecture and of a worker, 0 for none. retry_failed: chunks with failed architectures run again.
-    on_chunk: called with how many architectures a finished chunk had and how many of them failed.
-    Raises OutputError where a shard cannot be written, WorkersLostError where workers or cluster are gone;
-    what was kept by then is done.
+    engine: where chunks run; `workers` processes of this machine by default. timeout_s: for one architecture,
+    memory_limit_bytes: of a worker's tracing process, 0 for none. retry_failed, on_chunk and what is raised
+    are as for `run_chunks`.
     """
     open_folder(folder, what.manifest)
-    layout = what.manifest.layout
-    done, remarks = done_and_remarks(folder, layout, retry_failed)
-    for number, broken in done.items():
-        on_chunk(layout.length(number), broken)
-    failed = sum(done.values())
-    tasks = _tasks(what, done, timeout_s, memory_limit_bytes)
-    # Closed, so that workers end with whatever ends the loop.
-    with contextlib.closing((engine or process_pool(workers))(tasks)) as results:
-        for result in results:
-            write_file(layout.path(folder, result.number), result.data, force=True)
-            failed += result.failed
-            on_chunk(result.architectures, result.failed)
-    return SweepReport(
+    return run_chunks(
         folder,
-        what.walk.architectures,
+        what.manifest.layout,
         what.rows,
-        layout.chunks,
-        len(done),
-        failed,
-        remarks,
+        lambda done: _chunks(what, done, timeout_s, memory_limit_bytes),
+        engine or process_pool(workers),
+        retry_failed,
+        on_chunk,
     )
 
 
-def _tasks(what: Plan, done: dict[int, int], timeout_s: float, memory_limit_bytes: int) -> Iterator[Task]:
+def _chunks(
+    what: SweepPlan, done: Collection[int], timeout_s: float, memory_limit_bytes: int
+) -> Iterator[TraceChunk]:
     walked = names(what.source, what.walk.architectures)
     for number in range(what.manifest.layout.chunks):
-        chunk = tuple(itertools.islice(walked, what.manifest.layout.length(number)))
+        members = tuple(itertools.islice(walked, what.manifest.layout.length(number)))
         if number in done:
             continue
         start = number * what.settings.chunk
-        yield Task(
+        yield TraceChunk(
             source=what.source,
             settings=what.settings,
             key=what.manifest.key,
             number=number,
             start=start,
-            names=chunk,
+            names=members,
             duplicates={
-                i: first for i, first in what.walk.duplicates.items() if start <= i < start + len(chunk)
+                i: first for i, first in what.walk.duplicates.items() if start <= i < start + len(members)
             },
             timeout_s=timeout_s,
             memory_limit_bytes=memory_limit_bytes,

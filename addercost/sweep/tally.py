@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from addercost.arithmetic import OpClass
 from addercost.counts.model import LayerCounts
-from addercost.sweep.space import Fact
+from addercost.sweep.spaces.architecture import Fact
 
 
 class LayerKind(NamedTuple):
@@ -55,11 +55,6 @@ class ArchitectureTally:
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         return ArchitectureTally, tuple([getattr(self, name) for name in self.__slots__])
-
-    @property
-    def begins(self) -> bool:
-        """Only says that the architecture is now being traced."""
-        return self.error is None and not self.tallies
 
 
 def kind_of(layer: LayerCounts) -> LayerKind:

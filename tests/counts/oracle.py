@@ -1,4 +1,4 @@
-"""Counts a torch call by its rule and by a loop over counting numbers, and holds the two equal."""
+"""Counts a torch call by its rule and by a loop over counting numbers, and asserts that both are equal."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from addercost.api import trace_model
 from addercost.arithmetic import OpCounts
 from addercost.counts.call_work import work_of
 from addercost.counts.conventions import CONVENTIONS
 from addercost.trace.record import OpCall, Trace
-from addercost.trace.tracer import trace
 from tests.counts.scalar import SITES, Array, numbers, values
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -50,7 +50,7 @@ class Function(nn.Module):
 
 
 def traced(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Trace:
-    return trace(Function(function), *args, kwargs=kwargs)
+    return trace_model(Function(function), *args, kwargs=kwargs)
 
 
 def counted(calls: tuple[OpCall, ...], convention: str = "full") -> OpCounts:

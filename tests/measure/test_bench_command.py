@@ -19,7 +19,7 @@ from addercost.measure.bench import timed_row
 from addercost.measure.journal import journal_path, read_measurements
 from addercost.measure.runner import Effort
 from addercost.measure.session import BenchSettings, open_device
-from addercost.report.bench_table import bench_table
+from addercost.report.tables.timings import bench_table
 from addercost.results.measurements import FailedRow, MeasuredRow, Measurements, measurements_to_json
 
 SHAPE = "1,8,6,6,8,3,1,1"
@@ -92,7 +92,12 @@ def test_report_and_plot_read_it(device: ScriptedDevice, command: str, tmp_path:
 def test_estimates_added_later_are_those_of_a_run_with_them(device: ScriptedDevice, tmp_path: Path) -> None:
     """Convolutions and linear layers, ways with estimates and without, in floating point and in integers."""
     with_table, without, later = (tmp_path / f"{name}.json" for name in ("with", "without", "later"))
-    model = ("zoo:lenet5-bn", "--dtype", "fp32,int8", "-q")
+    (tmp_path / "m.py").write_text(
+        "from torch import nn\nimport torch\n"
+        "model = nn.Sequential(nn.Conv2d(4, 8, 3), nn.Flatten(), nn.Linear(8 * 16, 5))\n"
+        "example_inputs = torch.zeros(1, 4, 6, 6)\n"
+    )
+    model = (str(tmp_path / "m.py"), "--dtype", "fp32,int8", "-q")
     assert bench(*model, "--cpu", "amd-zen4", "-o", str(with_table)) == 0
     assert bench(*model, "--cpu", "none", "-o", str(without)) == 0
     assert bench("show", str(without), "--cpu", "amd-zen4", "-o", str(later)) == 0

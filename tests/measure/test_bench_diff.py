@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from addercost.analysis.bench_diff import diff_benchmarks
 from addercost.cli import run as run_cli
 from addercost.errors import DataError
-from addercost.report.bench_diff import bench_diff_table, diff_benchmarks
+from addercost.report.tables.bench_diff import bench_diff_table
 from addercost.results.intervals import Verdict
 from addercost.results.measurements import MeasuredRow, Measurements, measurements_to_json
 

@@ -1,4 +1,4 @@
-"""Intervals and verdicts, held to simulated noise whose truth is known."""
+"""Intervals and verdicts on simulated noise, whose true median is known."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ STATIONARY = [make for make in NOISES if make is not drifting]
 
 @pytest.mark.parametrize("make", STATIONARY, ids=lambda make: make.__name__)
 def test_the_interval_covers_the_median_of_what_is_stationary(make) -> None:
-    """At least 90 of 100 intervals of 95 % hold the true median. Where noise lasts for a seventh of the run
+    """At least 90 of 100 intervals of 95 % have the true median. Where noise lasts for a seventh of the run
     there are few independent stretches, and two in three must; without the correction it is two in five."""
     least = 0.65 if make in (correlated, two_states) else 0.9
     truth = sorted(v for seed in range(20) for v in islice(make(random.Random(seed)), 2000))

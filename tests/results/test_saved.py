@@ -53,26 +53,19 @@ def test_report_round_trip_through_json_and_the_page(tmp_path: Path) -> None:
 def test_report_and_profile_commands_read_the_page(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Each page made from a page holds the same, and from the second on it is the same file."""
     made = made_models.report(["a", "b.c"])
-    page = tmp_path / "r.html"
+    page, again, once_more = (tmp_path / f"{name}.html" for name in ("r", "again", "once-more"))
     page.write_text(to_page(made), encoding="utf-8")
-    again = tmp_path / "again.html"
     assert run(["report", str(page), "-o", str(again)]) == 0
     assert read_saved(again).subjects == made.subjects  # type: ignore[union-attr]
+    assert run(["report", str(again), "-o", str(once_more)]) == 0
+    assert again.read_bytes() == once_more.read_bytes()
     capsys.readouterr()
     assert run(["profile", str(page), "--format", "json"]) == 0
     assert capsys.readouterr().out == made.subjects[0].first.to_json()
     assert run(["profile", str(page), "--as", "adder", "--format", "json"]) == 0
     assert capsys.readouterr().out == made.subjects[0].profiles[1].to_json()
-
-
-def test_a_page_read_again_is_the_same_page(tmp_path: Path) -> None:
-    first = tmp_path / "first.html"
-    first.write_text(to_page(made_models.report(["a", "b.c"])), encoding="utf-8")
-    second, third = tmp_path / "second.html", tmp_path / "third.html"
-    assert run(["report", str(first), "-o", str(second)]) == 0
-    assert run(["report", str(second), "-o", str(third)]) == 0
-    assert second.read_bytes() == third.read_bytes()
 
 
 def test_reopening_checks_what_is_asked(tmp_path: Path) -> None:
@@ -260,7 +253,7 @@ def test_a_reference_that_cannot_be_used_leaves_the_row_out(samples: list[float]
 
 def test_a_row_against_its_reference_in_a_report() -> None:
     """60 samples, each twice its reference: the ratio is 2 in every block, and its interval too."""
-    from addercost.report.measured import measured_table
+    from addercost.report.tables.timings import measured_table
 
     data = sample_data.measurements(rows=1)
     samples = data["rows"][0]["samples_s"]

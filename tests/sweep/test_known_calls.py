@@ -8,9 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from addercost.trace.reuse.cache import BlockCache
 from addercost.trace.reuse.recorder import BlockRecorder
-from addercost.trace.reuse.tracer import trace_blocks
+from addercost.trace.reuse.tracer import BlockCache, trace_blocks
 from addercost.trace.tracer import trace
 
 X = torch.empty(4, 8)

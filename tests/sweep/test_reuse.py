@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from addercost.counts.call_work import is_counted
 from addercost.models.nasbench201 import NasBench201
 from addercost.models.nasbench201_cells import CELLS, cell_at
 from addercost.models.zoo import ZOO
@@ -17,8 +18,7 @@ from addercost.sources.build import build
 from addercost.sources.loading import load_model
 from addercost.trace.record import Trace
 from addercost.trace.reuse.blocks import Block, BlockUse, Item
-from addercost.trace.reuse.cache import BlockCache
-from addercost.trace.reuse.tracer import BlockTrace, NeedsWholeError, trace_blocks
+from addercost.trace.reuse.tracer import BlockCache, BlockTrace, NeedsWholeError, trace_blocks
 from addercost.trace.tracer import trace
 
 TORCHVISION = (
@@ -31,8 +31,8 @@ TORCHVISION = (
 
 
 def both(model: nn.Module, *args: Any, **kwargs: Any) -> tuple[Trace, Trace]:
-    full = trace(model, *args, kwargs=kwargs)
-    (blocks,) = trace_blocks(model, [(args, kwargs)])
+    full = trace(model, *args, kwargs=kwargs, is_counted=is_counted)
+    (blocks,) = trace_blocks(model, [(args, kwargs)], cache=BlockCache(is_counted))
     return blocks.trace(), full
 
 
@@ -373,7 +373,7 @@ def test_a_model_is_left_as_it_was() -> None:
 
 
 def test_blocks_are_forgotten_when_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("addercost.trace.reuse.cache._MOST_BLOCKS", 3)
+    monkeypatch.setattr("addercost.trace.reuse.cache._MOST_ENTRIES", 3)
     cache = BlockCache()
     for width in range(1, 12):
         trace_blocks(stack_of(Residual(width)), [((torch.empty(1, width),), {})], cache=cache)

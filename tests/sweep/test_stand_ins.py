@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from addercost.results.sweep_settings import SweepSettings
-from addercost.sweep.architecture import Examiner
-from addercost.sweep.space import Architecture
-from addercost.trace.reuse.cache import BlockCache
-from addercost.trace.reuse.tracer import trace_blocks
+from addercost.sweep.child_process.architecture_counter import ArchitectureCounter
+from addercost.sweep.spaces.architecture import Architecture
+from addercost.trace.reuse.tracer import BlockCache, trace_blocks
 from addercost.trace.tracer import trace
 
 
@@ -118,5 +117,5 @@ def test_what_needs_a_whole_trace_gets_one_of_its_own_modules() -> None:
         stand_ins=True,
         make_whole=lambda: NeedsValues(True),
     )
-    found = Examiner().examine(architecture, 0, SweepSettings())
+    found = ArchitectureCounter().tally(architecture, 0, SweepSettings())
     assert (found.error, found.parameters) == (None, 2 * 20)

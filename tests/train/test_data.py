@@ -1,7 +1,4 @@
-"""Data sets read from tiny files in their real formats, by the code that reads the real ones.
-
-Needs torch, torchvision and scikit-learn.
-"""
+"""Data sets read from tiny files in their real formats, by the code that reads the real ones."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ from pathlib import Path
 import data_files
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from addercost.errors import AddercostError, ArgumentError, DataError
 from addercost.sources.torchvision_models import make_importable
@@ -22,7 +20,6 @@ from addercost.train.randomness import derived_seed, shuffled
 from addercost.train.small_images import torchvision_datasets
 
 make_importable()
-pytest.importorskip("torchvision", reason="image data sets are read by torchvision")
 
 
 def all_of(images: Images, draw: Draw | None = None) -> torch.Tensor:
@@ -39,12 +36,11 @@ def publish(monkeypatch: pytest.MonkeyPatch, reader: str, checksums: dict[str, s
 
 
 def test_digits() -> None:
-    sklearn = pytest.importorskip("sklearn.datasets", reason="the digits are scikit-learn's")
     data = open_data("digits")
     assert data.shape == (1, 32, 32) and data.classes == tuple("0123456789")
     assert (len(data.train.labels), len(data.test.labels)) == (1197, 600)
     assert torch.equal(
-        torch.cat([data.train.labels, data.test.labels]), torch.from_numpy(sklearn.load_digits().target)
+        torch.cat([data.train.labels, data.test.labels]), torch.from_numpy(load_digits().target)
     )
     train = all_of(data.train)
     assert float(train.mean()) == pytest.approx(0, abs=1e-4) and float(train.std()) == pytest.approx(
@@ -55,16 +51,14 @@ def test_digits() -> None:
 
 
 def test_digits_for_tuning_hold_no_test_image() -> None:
-    pytest.importorskip("sklearn", reason="the digits are scikit-learn's")
     whole, part = open_data("digits", size=8), open_data("digits-tune", size=8)
     assert (len(part.train.labels), len(part.test.labels)) == (1000, 197)
     assert torch.equal(torch.cat([part.train.labels, part.test.labels]), whole.train.labels)
 
 
 def test_digits_at_their_own_size_are_the_pixels() -> None:
-    sklearn = pytest.importorskip("sklearn.datasets", reason="the digits are scikit-learn's")
     images = open_data("digits", size=8).train
-    pixels = torch.from_numpy(sklearn.load_digits().images[:1197])
+    pixels = torch.from_numpy(load_digits().images[:1197])
     assert torch.equal(images.pixels[:, 0].long(), (pixels * 255 / 16).round().long())  # type: ignore[attr-defined]
 
 

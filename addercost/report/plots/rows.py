@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from addercost.report.profile_table import LayerRow, folded, layer_rows
+from addercost.analysis.layer_rows import LayerRow, folded, layer_rows
 from addercost.results.profile import Profile
 
 _TOO_FEW = 4
@@ -13,11 +13,13 @@ _TOO_FEW = 4
 def fitting_rows(
     profile: Profile, limit: int, weight: Callable[[LayerRow], float]
 ) -> tuple[list[LayerRow], str]:
-    """At most `limit` rows in the order they run, and a remark on what was summed; rows of no weight go.
+    """At most `limit` rows in the order they run, and a remark on what was summed or left out.
 
-    The finest module level that fits is taken. Where that would leave less than a quarter of `limit`, the
-    next finer level is shown by its largest rows, with the rest in one; or, where the rest would be more than
-    half of all, in runs of neighbours.
+    Rows without weight are left out.
+
+    The finest module level with at most `limit` rows is taken. Where that has less than a quarter of `limit`
+    rows, the next finer level is taken instead, by its largest rows and one row for the rest; and where the
+    rest would weigh more than half of all, by sums of neighbouring rows.
     """
     rows = layer_rows(profile)
     deepest = max((row.path.count(".") + 1 for row in rows), default=1)

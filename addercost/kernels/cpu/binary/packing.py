@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from addercost.kernels.cpu.binary.loops import NUMBERS, pack_pixels, pack_rows, pack_runs
+from addercost.kernels.cpu.binary.loops import PackNumbers, pack_pixels, pack_rows, pack_runs
 from addercost.kernels.cpu.dense.buffers import filled
+from addercost.kernels.cpu.ir.build import as_array
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.signs import WORD, words_of
 
@@ -86,12 +86,10 @@ def plan_packing(
     calls = []
     for share in shares(n, h, n * c * h * w, threads):
         extents = (share.images, share.rows, w, groups, words, c // groups)
-        numbers = dict(zip(NUMBERS, (*extents, *stride, *target), strict=True))
-        loops = _loops(numbers, pixels_lie)
+        loop, numbers = _loop(PackNumbers._make((*extents, *stride, *target)), pixels_lie)
         source = share.first_image * stride[0] + share.first_row * stride[2]
         first = share.first_image * target[0] + (share.first_row + top) * row + left * pixel
-        values = (ctypes.c_int64 * len(NUMBERS))(*(numbers[name] for name in NUMBERS))
-        calls.append(NativeCall(loops, 4 * source, 4 * first, values))
+        calls.append(NativeCall(loop, 4 * source, 4 * first, as_array(numbers)))
     return Packing(
         tuple(calls),
         bool(top or left),
@@ -102,18 +100,18 @@ def plan_packing(
     )
 
 
-def _loops(numbers: dict[str, int], channels_last: bool) -> Any:
-    """The loops that suit these numbers, which change where rows are joined to one, or pixels to a run."""
-    at = numbers
-    if at["h"] > 1 and at["sy"] == at["w"] * at["sx"] and at["ty"] == at["w"] * at["tx"]:
-        at["w"], at["h"] = at["w"] * at["h"], 1
+def _loop(numbers: PackNumbers, channels_last: bool) -> tuple[Any, PackNumbers]:
+    """The loop that suits these numbers, and its own: rows may be joined to one, and pixels to a run."""
+    (_, h, w, groups, words, channels), (sy, sx) = numbers[:6], numbers[8:10]
+    if h > 1 and sy == w * sx and numbers.ty == w * numbers.tx:
+        w, h = w * h, 1
+        numbers = numbers._replace(w=w, h=h)
     if not channels_last:
-        lanes = next((count for count in _LANES if count <= at["w"]), _LANES[-1])
-        step = at["sx"] if at["w"] > 1 else 1
-        return pack_rows(lanes, step, at["tx"] == 1)
-    if at["channels"] % WORD or at["tw"] != 1:
-        return pack_pixels(16 if at["channels"] <= 16 else WORD)
-    at["words"] *= at["groups"]
-    if at["sx"] == WORD * at["words"]:
-        at["words"], at["w"] = at["words"] * at["w"], 1
-    return pack_runs()
+        lanes = next((count for count in _LANES if count <= w), _LANES[-1])
+        return pack_rows(lanes, sx if w > 1 else 1, numbers.tx == 1), numbers
+    if channels % WORD or numbers.tw != 1:
+        return pack_pixels(16 if channels <= 16 else WORD), numbers
+    run = words * groups
+    if sx == WORD * run:
+        return pack_runs(), numbers._replace(words=run * w, w=1)
+    return pack_runs(), numbers._replace(words=run)

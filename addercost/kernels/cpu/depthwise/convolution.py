@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -12,8 +11,9 @@ from torch import Tensor
 from addercost.kernels.cpu.depthwise.pixels import across_channels
 from addercost.kernels.cpu.depthwise.rows import along_rows
 from addercost.kernels.cpu.depthwise.terms import SHORT_TAPS, Term, term
-from addercost.kernels.cpu.depthwise.tile import NUMBERS, Loop
+from addercost.kernels.cpu.depthwise.tile import DepthwiseLoop, DepthwiseNumbers
 from addercost.kernels.cpu.depthwise.weights import laid
+from addercost.kernels.cpu.ir.build import as_array
 from addercost.kernels.cpu.processor import vector_bytes
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.problem import Geometry
@@ -158,21 +158,21 @@ def _plan(
     (n, c, h, w), (p, q), (r, s) = size, output_size[2:], filter_size
     many_taps = site.startswith("adder_u8") and r * s > SHORT_TAPS
     made = term(site, many_taps)
-    most = vector_bytes() // (2 if made.element == "i8" else 4)
+    most = vector_bytes() // (2 if made.input == torch.uint8 else 4)
     row = s, geometry.stride[1], geometry.dilation[1]
     if across:
         lanes = _lanes(c, most, whole=True)
-        function = across_channels(Loop(site, many_taps, lanes, _tile(q, made), *row))
+        function = across_channels(DepthwiseLoop(site, many_taps, lanes, _tile(q, made), *row))
     else:
         lanes, tile = _lanes(q, most, whole=False), _tile(p, made)
         rows = r if r * s * tile <= _MOST_SITES else 1
         column = rows, geometry.stride[0], geometry.dilation[0]
-        function = along_rows(Loop(site, many_taps, lanes, tile, *row, *column, whole=lanes <= q))
+        function = along_rows(DepthwiseLoop(site, many_taps, lanes, tile, *row, *column, whole=lanes <= q))
     blank = torch.full((max(w, lanes),), fill, dtype=made.input)
     held = held_stride or (0, 0, 0, 0)
     calls = []
     for share in shares(n, p if across else c, n * c * p * q * r * s // _SITES_AN_ELEMENT, threads):
-        numbers = (
+        numbers = DepthwiseNumbers(
             *(share.images, share.first_row, share.rows, c, h, w, p, q, r),
             *(geometry.stride[0], geometry.dilation[0], *geometry.padding),
             *(*stride, *output_stride, blank.data_ptr(), fill),
@@ -183,7 +183,7 @@ def _plan(
                 function,
                 share.first_image * stride[0] * made.input.itemsize,
                 share.first_image * output_stride[0] * made.output.itemsize,
-                (ctypes.c_int64 * len(NUMBERS))(*numbers),
+                as_array(numbers),
             )
         )
     return _Plan(tuple(calls), made.weight, blank)

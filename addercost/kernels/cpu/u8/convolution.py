@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -16,13 +15,14 @@ from addercost.kernels.cpu.dense.bordered import Bordered, plan_bordered
 from addercost.kernels.cpu.dense.buffers import Launch, View, filled
 from addercost.kernels.cpu.dense.sites import SITES
 from addercost.kernels.cpu.depthwise import convolution as depthwise
+from addercost.kernels.cpu.ir.build import as_array
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.cpu.u8.loops import (
     FLOATS,
-    RUN_NUMBERS,
-    TURN_NUMBERS,
     TURNED_PIXELS,
     WORD,
+    CopyNumbers,
+    TurnNumbers,
     copy_runs,
     copy_words,
     quantize,
@@ -223,10 +223,10 @@ class _Image:
             run, space = c, pixel
             if sx == c == pixel:
                 run, space, w = w * c, w * c, 1
-            return copy_runs(), _numbers(RUN_NUMBERS, (n, h, w, run, space, sn, sy, sx, *target))
+            return copy_runs(), as_array(CopyNumbers(n, h, w, run, space, sn, sy, sx, *target))
         words = -(-channels // WORD)
         whole = channels % WORD == 0 and w >= TURNED_PIXELS
-        numbers = _numbers(TURN_NUMBERS, (n, h, w, self.groups, words, channels, sn, sc, sy, sx, *target))
+        numbers = as_array(TurnNumbers(n, h, w, self.groups, words, channels, sn, sc, sy, sx, *target))
         return turn(2 * WORD if whole and channels % (2 * WORD) == 0 else WORD, whole), numbers
 
 
@@ -243,12 +243,8 @@ def _patches(
     target = (h * w * room, w * room, room)
     calls = []
     for share in shares(n, h, n * h * w * room, threads):
-        numbers = (share.images, share.rows, w, run, room, stride[0], stride[2], step, *target)
+        numbers = CopyNumbers(share.images, share.rows, w, run, room, stride[0], stride[2], step, *target)
         source = share.first_image * stride[0] + share.first_row * stride[2]
         first = share.first_image * target[0] + share.first_row * target[1]
-        calls.append(NativeCall(copy_words(), source, first, _numbers(RUN_NUMBERS, numbers)))
+        calls.append(NativeCall(copy_words(), source, first, as_array(numbers)))
     return _Step(tuple(calls), (n * h * w + kernel.slack_pixels) * room, False)
-
-
-def _numbers(names: tuple[str, ...], values: tuple[int, ...]) -> Any:
-    return (ctypes.c_int64 * len(names))(*values)

@@ -1,0 +1,127 @@
+"""`addercost sweep SPACE -o DIR`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from addercost.arithmetic import Arithmetic
+from addercost.cli.options import (
+    arithmetics_option,
+    chosen_cpus,
+    convention_option,
+    cpu_option,
+    debug_option,
+    energy_option_with,
+    folder_option,
+    quiet_option,
+)
+from addercost.cli.sweep_options import (
+    batches_option,
+    chunk_option,
+    dask_option,
+    failure_options,
+    parsed_batches,
+    parsed_list,
+    parsed_memory_limit,
+)
+from addercost.errors import ArgumentError
+
+
+@click.command(short_help="Cost every architecture of SPACE.")
+@click.argument("space", metavar="SPACE")
+@folder_option("Where shards go.")
+@cpu_option
+@energy_option_with("Energy table; repeatable.")
+@arithmetics_option(",".join(Arithmetic), "mac")
+@convention_option
+@batches_option("Batch sizes: 1,8,64.", "1")
+@click.option(
+    "--cost-model", default="latency-sum", show_default=True, help="latency-sum, throughput or roofline."
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Processes of this machine. Default: one a core.")
+@dask_option("tcp://HOST:PORT of a Dask scheduler, or local:N to start one.")
+@chunk_option("Architectures a task and a shard; at most 500 by default.", None)
+@click.option("--first", type=click.IntRange(min=1), metavar="N", help="Only the first N architectures.")
+@failure_options("tracing")
+@click.option("--dry-run", is_flag=True, help="Say how many rows and about how long, and stop.")
+@quiet_option
+@debug_option
+def run(
+    space: str,
+    folder: Path | None,
+    cpus: tuple[str, ...],
+    energy: tuple[str, ...],
+    arithmetics: str,
+    convention: str,
+    batches: str,
+    cost_model: str,
+    workers: int | None,
+    dask: str | None,
+    chunk: int | None,
+    first: int | None,
+    timeout: float,
+    memory_limit: str | None,
+    retry_failed: bool,
+    dry_run: bool,
+    quiet: bool,
+) -> None:
+    """Cost every architecture of SPACE on every processor given; what is done in DIR is not done again.
+
+    --convention may list several, as may --as and --batch. A batch multiplies the first dimension of the
+    inputs a space gives. Killed at any moment, the same command finishes the sweep.
+    """
+    from addercost.cli.sweep_text import forecast_text, report_text
+    from addercost.results.sweep_settings import SweepSettings
+    from addercost.sweep.chunks.dask_cluster import dask_cluster
+    from addercost.sweep.chunks.process_pool import process_pool
+    from addercost.sweep.run import plan, sweep
+
+    if folder is None and not dry_run:
+        raise ArgumentError("nowhere to put the result", "name a folder with -o DIR, or give --dry-run")
+    settings = SweepSettings(
+        cpus=chosen_cpus(cpus),
+        energies=tuple(dict.fromkeys(energy)),
+        arithmetics=parsed_list(arithmetics),
+        conventions=parsed_list(convention),
+        batches=parsed_batches(batches),
+        cost_model=cost_model,
+        chunk=chunk or 0,
+    )
+    count = workers or _cores()
+    engine = dask_cluster(dask) if dask else process_pool(count)
+    what = plan(space, settings, first)
+    if dry_run:
+        from addercost.sweep.forecast import forecast
+
+        expected = forecast(what, _dask_workers(dask) or count, timeout, parsed_memory_limit(memory_limit))
+        click.echo(forecast_text(expected), nl=False)
+        return
+    assert folder is not None
+    from addercost.cli.sweep_progress import sweep_progress
+
+    with sweep_progress(what.walk.architectures, quiet) as on_chunk:
+        report = sweep(
+            what,
+            folder,
+            engine=engine,
+            timeout_s=timeout,
+            memory_limit_bytes=parsed_memory_limit(memory_limit),
+            retry_failed=retry_failed,
+            on_chunk=on_chunk,
+        )
+    if not quiet:
+        print(report_text(report), end="", file=sys.stderr)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _dask_workers(address: str | None) -> int:
+    """N of `local:N`, else 0."""
+    kind, _, number = (address or "").partition(":")
+    return int(number) if kind == "local" and number.isdigit() else 0

@@ -1,0 +1,95 @@
+"""One architecture in the child process: built, traced at every batch size, counted in every combination."""
+
+from __future__ import annotations
+
+from addercost.counts.call_work import is_counted
+from addercost.errors import AddercostError, TraceError
+from addercost.results.sweep_settings import SweepSettings
+from addercost.sources.build import build, user_output
+from addercost.sweep.child_process.block_counts import BlockCounters
+from addercost.sweep.spaces.architecture import Architecture
+from addercost.sweep.tally import ArchitectureTally, Tally
+from addercost.trace.reuse.blocks import Item
+from addercost.trace.reuse.tracer import BlockCache, trace_blocks
+from addercost.trace.tracer import trace
+
+_LARGEST = 1 << 62
+"""Counts are summed in 64 bits."""
+
+
+class ArchitectureCounter:
+    """Keeps blocks and their counts from one architecture to the next. For a process of its own: the states
+    of random number generators are not preserved.
+    """
+
+    def __init__(self) -> None:
+        self._cache = BlockCache(is_counted)
+        self._counters = BlockCounters()
+
+    def new_chunk(self) -> None:
+        """Call it before the first architecture of a chunk: the worker then knows no kinds of layers yet."""
+        self._counters.trim()
+        self._counters.kinds.forget_sent()
+
+    def tally(self, architecture: Architecture, index: int, settings: SweepSettings) -> ArchitectureTally:
+        """Its tallies; or, whatever its code raises, what was raised."""
+        name = architecture.name
+        try:
+            parameters, traced = self._traced(architecture, settings.batches)
+            tallies = tuple(
+                self._counters.of(convention, arithmetic).tally(items)
+                for items in traced
+                for convention in settings.conventions
+                for arithmetic in settings.arithmetics
+            )
+            self._require_64_bits(tallies)
+            new = self._counters.kinds.not_yet_sent(tallies)
+            return ArchitectureTally(index, name, architecture.facts, parameters, tallies, new)
+        except (Exception, SystemExit) as error:
+            return ArchitectureTally(index, name, architecture.facts, error=described(error))
+
+    def _traced(
+        self, architecture: Architecture, batches: tuple[int, ...]
+    ) -> tuple[int, list[tuple[Item, ...]]]:
+        """(number of parameters, what a forward did at each batch size)."""
+        model = build(architecture.make, architecture.name)
+        inputs = [architecture.inputs(batch) for batch in batches]
+        with user_output():
+            try:
+                found = trace_blocks(
+                    model,
+                    inputs,
+                    name=architecture.name,
+                    cache=self._cache,
+                    stand_ins=architecture.stand_ins,
+                    keep_random=False,
+                )
+                return found[0].parameter_count, [made.items for made in found]
+            except TraceError:
+                # The forward may need values, or have to be traced whole, or not run at all: a full trace
+                # finds out.
+                make = architecture.make_whole or architecture.make
+                if architecture.make_whole is not None:
+                    model = build(make, architecture.name)
+                whole = [
+                    trace(
+                        model,
+                        *args,
+                        kwargs=kwargs,
+                        name=architecture.name,
+                        rebuild=make,
+                        is_counted=is_counted,
+                    )
+                    for args, kwargs in inputs
+                ]
+                return whole[0].parameter_count, [made.calls for made in whole]
+
+    def _require_64_bits(self, tallies: tuple[Tally, ...]) -> None:
+        if any(self._counters.kinds.largest(tally) > _LARGEST for tally in tallies):
+            raise OverflowError("its counts do not fit into 64 bits")
+
+
+def described(error: BaseException) -> str:
+    """One line, without the hint: `ModelError: …`."""
+    text = error.message if isinstance(error, AddercostError) else str(error)
+    return f"{type(error).__name__}: {' '.join(text.split())}"[:1000].rstrip(": ")

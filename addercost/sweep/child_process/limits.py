@@ -1,0 +1,43 @@
+"""What the child process sets for itself: its end with the parent, its memory, and its garbage collection."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+"""From linux/prctl.h."""
+
+
+def end_with_the_parent() -> None:
+    """Asks Linux to kill this process with its parent. Elsewhere it ends when its input does."""
+    if sys.platform == "linux":
+        import ctypes
+
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def limit_memory(limit_bytes: int) -> None:
+    """Lets private memory grow to about `limit_bytes` resident: beyond it allocations raise MemoryError."""
+    import resource
+
+    private, resident = 0, 0
+    with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123
+        for line in status:
+            if line.startswith("VmData:"):
+                private = int(line.split()[1]) * 1024
+            elif line.startswith("VmRSS:"):
+                resident = int(line.split()[1]) * 1024
+    # Memory that is mapped but not yet touched, such as the stacks of threads, is not charged to the user.
+    soft = max(limit_bytes + private - resident, private + (64 << 20))
+    resource.setrlimit(resource.RLIMIT_DATA, (soft, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+
+
+def collect_garbage_rarely() -> None:
+    """Blocks are kept by the ten thousand and hold no cycles: searching them for cycles takes long."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)

@@ -1,0 +1,51 @@
+"""What a worker asks of its child process, and what the child says before its results."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from addercost.results.sweep_settings import SweepSettings
+from addercost.sweep.measurement import MeasureSettings
+from addercost.sweep.spaces.architecture import Fact
+from addercost.sweep.spaces.source import SpaceSource
+
+
+@dataclass(frozen=True, slots=True)
+class TallyRequest:
+    """Trace and count the architectures from index `start` on, which have these names, without those in
+    `skip`. The answer is an `ArchitectureTally` for each.
+
+    batched: messages may arrive some milliseconds late, several at a time.
+    """
+
+    source: SpaceSource
+    settings: SweepSettings
+    start: int
+    names: Sequence[str]
+    skip: Collection[int]
+    batched: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRequest:
+    """Time forwards of the architectures with these indices and names, in rising order. The answer is an
+    `ArchitectureTimes` for each.
+    """
+
+    source: SpaceSource
+    settings: MeasureSettings
+    members: Sequence[tuple[int, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The child begins with an architecture; its result follows."""
+
+    index: int
+    name: str
+    facts: Mapping[str, Fact]
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        # Thousands cross the pipe, and pickle looks up the fields of a dataclass every time.
+        return Started, (self.index, self.name, self.facts)

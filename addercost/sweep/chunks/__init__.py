@@ -1,0 +1,1 @@
+"""Pieces of a sweep, and the engines that run them: a pool of processes, or a Dask cluster."""

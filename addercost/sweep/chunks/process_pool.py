@@ -1,0 +1,105 @@
+"""Chunks on processes of this machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+
+from addercost.errors import WorkersLostError
+from addercost.sweep.chunks.chunk import (
+    ATTEMPTS,
+    IN_FLIGHT,
+    Chunk,
+    ChunkResult,
+    Engine,
+    Results,
+    run_chunk,
+)
+
+
+def process_pool(workers: int) -> Engine:
+    """An engine of `workers` processes. When one of them is killed, all chunks in flight run again.
+
+    Raises WorkersLostError where one chunk has lost its worker `ATTEMPTS` times.
+    """
+
+    def run(chunks: Iterator[Chunk]) -> Results:
+        attempts: dict[int, int] = {}
+        again: list[Chunk] = []
+        source = iter(chunks)
+        while True:
+            pool = _pool(workers)
+            running: dict[Future[ChunkResult], Chunk] = {}
+            try:
+                while True:
+                    while len(running) < workers * IN_FLIGHT:
+                        chunk = again.pop() if again else next(source, None)
+                        if chunk is None:
+                            break
+                        running[_submitted(pool, chunk)] = chunk
+                    if not running:
+                        return
+                    done, _ = wait(running, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        result = future.result()
+                        del running[future]
+                        yield result
+            except BrokenProcessPool:
+                for chunk in running.values():
+                    attempts[chunk.number] = attempts.get(chunk.number, 0) + 1
+                    if attempts[chunk.number] >= ATTEMPTS:
+                        raise WorkersLostError(
+                            f"the worker of chunk {chunk.number} was killed {ATTEMPTS} times",
+                            "see what kills it; what is done is kept, and the same command goes on from "
+                            "there",
+                        ) from None
+                again += running.values()
+            finally:
+                _stop(pool)
+
+    return run
+
+
+def _submitted(pool: ProcessPoolExecutor, chunk: Chunk) -> Future[ChunkResult]:
+    try:
+        return pool.submit(run_chunk, chunk)
+    except BrokenProcessPool as error:
+        # A chunk that could not even be submitted is then among those that run again.
+        failed: Future[ChunkResult] = Future()
+        failed.set_exception(error)
+        return failed
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    # A fork would copy locks that other threads of the caller hold at that moment.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_worker)
+
+
+def _prepare_worker() -> None:
+    """Runs first in a new worker. Ctrl-C reaches every process of the terminal, but the sweep decides when a
+    worker ends. The worker also ends when the sweep was killed.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_sweep, daemon=True).start()
+
+
+def _end_with_the_sweep() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _stop(pool: ProcessPoolExecutor) -> None:
+    processes = list((pool._processes or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join()

@@ -1,0 +1,1 @@
+"""Questions to a swept folder: SQL, ranks with their ceiling, and Pareto fronts."""

@@ -1,0 +1,58 @@
+"""Running what a folder lacks, and keeping each chunk as it is done, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from addercost.results.files import write_file
+from addercost.sweep.chunks.chunk import Chunk, Engine
+from addercost.sweep.shards.layout import Layout
+from addercost.sweep.shards.shard_files import done_and_remarks
+
+
+@dataclass(frozen=True, slots=True)
+class SweepReport:
+    """What a run did. chunks_done_before: that an earlier run had kept. failed: architectures, in all shards.
+    remarks: what a user should know, one line each.
+    """
+
+    folder: Path
+    architectures: int
+    rows: int
+    chunks: int
+    chunks_done_before: int
+    failed: int
+    remarks: tuple[str, ...] = ()
+
+
+def run_chunks(
+    folder: Path,
+    layout: Layout,
+    rows: int,
+    chunks: Callable[[Collection[int]], Iterator[Chunk]],
+    engine: Engine,
+    retry_failed: bool,
+    on_chunk: Callable[[int, int], None],
+) -> SweepReport:
+    """Runs the chunks of a layout whose shards the folder lacks, and writes their shards.
+
+    chunks: the chunks without those of these numbers. rows: of all shards, for the report. retry_failed:
+    chunks with failed architectures run again. on_chunk: called with the number of architectures of a
+    finished chunk and how many of them failed, first for those that were done before. Raises OutputError
+    where a shard cannot be written, WorkersLostError where workers or cluster are gone; what was kept by then
+    stays done.
+    """
+    done, remarks = done_and_remarks(folder, layout, retry_failed)
+    for number, broken in done.items():
+        on_chunk(layout.length(number), broken)
+    failed = sum(done.values())
+    # Closed, so that workers end with whatever ends the loop.
+    with contextlib.closing(engine(chunks(done))) as results:
+        for result in results:
+            write_file(layout.path(folder, result.number), result.data, force=True)
+            failed += result.failed
+            on_chunk(result.architectures, result.failed)
+    return SweepReport(folder, layout.architectures, rows, layout.chunks, len(done), failed, remarks)

@@ -1,0 +1,1 @@
+"""The files of a swept folder: a manifest, and one Parquet file for each chunk."""
