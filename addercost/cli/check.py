@@ -62,7 +62,7 @@ def check(
     Counts and estimates have no noise, so this gate does not fail by chance. SPEC is a model as for
     `profile`, or a saved profile or report. A total that is only a lower bound meets no budget.
     """
-    from addercost.hardware import load_cpu
+    from addercost.cost.target_registry import load_target
     from addercost.report.budget import check as check_budgets
     from addercost.report.budget import findings_table, github_annotations, parse_limit
     from addercost.report.tables import TableFormat, render
@@ -72,7 +72,7 @@ def check(
     parsed = [parse_limit(text) for text in limits]
     cpus = tuple(dict.fromkeys(limit.cpu for limit in parsed if limit.cpu is not None))
     for name in cpus:
-        load_cpu(name)
+        load_target(name)
     profile = _profile(spec, inputs, convention, arithmetic, keep_first_last, cpus, quiet)
     findings = check_budgets(profile, parsed)
 

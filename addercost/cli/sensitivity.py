@@ -58,13 +58,13 @@ def sensitivity(
     quiet: bool,
 ) -> None:
     """Move every latency over its range and print what that does to the advantage of another arithmetic."""
+    from addercost.cost.target_registry import load_target
     from addercost.counts.conventions import convention_named
-    from addercost.hardware import load_cpu
     from addercost.report.rank import sensitivity_table
 
     check_output(output, force)
     convention_named(convention)
-    processor = load_cpu(cpu, hardware_path)
+    target = load_target(cpu, hardware_path)
 
     from addercost.api import trace_spec
     from addercost.counts.model import count
@@ -75,5 +75,5 @@ def sensitivity(
         count(trace, convention, arithmetic=name, keep_first_last=keep_first_last).total
         for name in ("mac", arithmetic)
     )
-    table = sensitivity_table(trace.model, processor, one, other, ("mac", arithmetic), spread, draws, seed)
+    table = sensitivity_table(trace.model, target, one, other, ("mac", arithmetic), spread, draws, seed)
     emit_table(table, table_format, output, force)

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from addercost.arithmetic import OpClass
-from addercost.hardware.schema import Cpu, Instruction
+from addercost.cost.target import Target
+from addercost.hardware.schema import Instruction
 from addercost.hardware.vocabulary import Form
 
 VECTOR_FORMS = (Form.SVE, Form.VECTOR, Form.RVV)
@@ -70,7 +71,7 @@ class Charge:
 
 
 def one_at_a_time(
-    cpu: Cpu, op_class: OpClass, number_format: str, prefer: Form = Form.SCALAR
+    target: Target, op_class: OpClass, number_format: str, prefer: Form = Form.SCALAR
 ) -> Charge | None:
     """One operation is one instruction: the row with a latency, in the preferred form where the table has it.
 
@@ -81,7 +82,7 @@ def one_at_a_time(
     forms = (prefer, Form.SCALAR, *VECTOR_FORMS) if is_float else (Form.SCALAR, *VECTOR_FORMS)
     for suffix, assumption in _choices(op_class, number_format):
         if is_float and prefer is Form.X87 and not suffix.startswith("="):
-            row = _with_latency(cpu.rows(f"fp80_{suffix}", (Form.X87,)))
+            row = _with_latency(target.rows(f"fp80_{suffix}", (Form.X87,)))
             if row:
                 return Charge(row, 1, assumption)
         if is_float:
@@ -89,7 +90,7 @@ def one_at_a_time(
         else:
             formats = _GENERAL_REGISTER.get(number_format, ("int32",)) + _INTEGERS.get(number_format, ())
         for table_format in formats:
-            row = _with_latency(cpu.rows(_op(suffix, table_format), forms))
+            row = _with_latency(target.rows(_op(suffix, table_format), forms))
             if row:
                 wanted = prefer if is_float else Form.SCALAR
                 # Arm and RISC-V keep floats in one register file; there vector and scalar forms cost the
@@ -103,14 +104,14 @@ def one_at_a_time(
     return None
 
 
-def many_at_once(cpu: Cpu, op_class: OpClass, number_format: str) -> Charge | None:
+def many_at_once(target: Target, op_class: OpClass, number_format: str) -> Charge | None:
     """The widest-throughput instruction for independent operations, or the scalar one where no vector form
     exists.
     """
     formats = _FLOATS.get(number_format) or _INTEGERS.get(number_format) or ("int32",)
     for suffix, assumption in _choices(op_class, number_format):
         for table_format in formats:
-            rows = best_per_width(cpu.rows(_op(suffix, table_format), VECTOR_FORMS))
+            rows = best_per_width(target.rows(_op(suffix, table_format), VECTOR_FORMS))
             if rows:
                 row = min(rows, key=_cycles_per_lane)
                 lanes = row.lanes
@@ -120,7 +121,7 @@ def many_at_once(cpu: Cpu, op_class: OpClass, number_format: str) -> Charge | No
                 if table_format != number_format and not suffix.startswith("="):
                     notes.append(f"computed in {table_format}")
                 return Charge(row, lanes, ", ".join(notes))
-    scalar = one_at_a_time(cpu, op_class, number_format)
+    scalar = one_at_a_time(target, op_class, number_format)
     if scalar is None or scalar.instruction.form is not Form.SCALAR:
         return None
     note = "no vector form: one at a time"

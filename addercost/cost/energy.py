@@ -7,12 +7,15 @@ byte for each level that is switched on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from addercost.arithmetic import Arithmetic, OpClass, OpCounts
-from addercost.cost.estimate import CountedLayer, CountedModel, MissingFigure, bytes_moved
-from addercost.errors import ArgumentError, CheckFailedError, unknown_name
+from addercost.cost.columns import Column
+from addercost.cost.estimate import MissingFigure, missing_figures
+from addercost.cost.layers import CountedLayer, CountedModel, Key, bytes_moved, layers_of
+from addercost.errors import ArgumentError, unknown_name
 from addercost.hardware.schema import EnergyFigure, EnergyTable, MemoryEnergy
 
 PJ = 1e-12
@@ -127,39 +130,26 @@ def estimate_energy(
     memory, CheckFailedError for a missing figure when `strict`.
     """
     levels = [_memory(table, name) for name in memories]
-    charges: dict[tuple[OpClass, str], EnergyCharge | None] = {}
-    missing: dict[str, int] = {}
+    charge = energy_charges(table, clock_period_ns)
+    missing: dict[str, float] = {}
     assumptions: dict[str, None] = {}
     layers = []
-    for layer in model_counts if isinstance(model_counts, Iterable) else model_counts.layers:
-        complete, picojoules = True, 0.0
+    for layer in layers_of(model_counts):
         counts = _widened(layer, accumulator_format) if arithmetic else OpCounts()
-        for op_class, number_format, n in counts:
-            key = (op_class, number_format)
-            if key not in charges:
-                charges[key] = operation_energy(table, op_class, number_format, clock_period_ns)
-            charge = charges[key]
-            if charge is None:
-                figure = f"the energy of {op_class} ({number_format})"
-                missing[figure] = missing.get(figure, 0) + n
-                complete = False
-                continue
-            picojoules += n * charge.energy_pj
-            if charge.assumption:
-                assumptions[f"{op_class} ({number_format}): {charge.assumption}"] = None
+        charged = arithmetic_energy(counts, charge)
+        for (op_class, number_format), n in charged.missing.items():
+            figure = f"the energy of {op_class} ({number_format})"
+            missing[figure] = missing.get(figure, 0) + n
+        assumptions |= charged.assumptions
         moved = bytes_moved(layer)
         memory_j = tuple((m.memory, moved * m.energy_pj_per_byte * PJ) for m in levels)
-        layers.append(LayerEnergy(layer.path, picojoules * PJ, memory_j, complete))
+        layers.append(LayerEnergy(layer.path, charged.energy_pj * PJ, memory_j, not charged.missing))
     for level in levels:
         if level.energy_low_pj != level.energy_high_pj:
             assumptions[
                 f"{level.memory}: the middle of {level.energy_low_pj} to {level.energy_high_pj} pJ"
             ] = None
-    figures = tuple(MissingFigure(figure, table.name, n) for figure, n in missing.items())
-    if strict and figures:
-        raise CheckFailedError(
-            "; ".join(map(str, figures)), "leave --strict out to take the rest as a lower bound"
-        )
+    figures = missing_figures(missing, table.name, strict)
     return ModelEnergy(
         hardware=table.name,
         total_j=sum(layer.total_j for layer in layers),
@@ -171,18 +161,40 @@ def estimate_energy(
     )
 
 
-def area_um2(table: EnergyTable, operations: Mapping[tuple[str, str], int]) -> float | None:
-    """Area of so many units of each (op, number format), or None where the table lacks one of them."""
-    total = 0.0
-    for (op, number_format), units in operations.items():
-        figures = [
-            f for f in table.operations if (f.op, f.number_format) == (op, number_format) and f.area_um2
-        ]
-        if not figures:
-            return None
-        slowest = max(figures, key=lambda f: f.clock_period_ns or 0)
-        total += units * (slowest.area_um2 or 0)
-    return total
+@dataclass(frozen=True, slots=True)
+class ChargedEnergy:
+    """Picojoules of operations; those without a figure, and how many; what was assumed."""
+
+    energy_pj: Column
+    missing: dict[Key, Column]
+    assumptions: dict[str, None]
+
+
+def energy_charges(
+    table: EnergyTable, clock_period_ns: float | None = None
+) -> Callable[[OpClass, str], EnergyCharge | None]:
+    """`operation_energy` of one table, each operation looked up once."""
+    return cache(
+        lambda op_class, number_format: operation_energy(table, op_class, number_format, clock_period_ns)
+    )
+
+
+def arithmetic_energy(
+    counts: Iterable[tuple[OpClass, str, Column]], charge: Callable[[OpClass, str], EnergyCharge | None]
+) -> ChargedEnergy:
+    """Σ count × energy, of one layer or of columns of many. See `addercost.cost.columns`."""
+    charged: Column = 0.0
+    missing: dict[Key, Column] = {}
+    assumptions: dict[str, None] = {}
+    for op_class, number_format, n in counts:
+        found = charge(op_class, number_format)
+        if found is None:
+            missing[op_class, number_format] = n
+            continue
+        charged = charged + n * found.energy_pj
+        if found.assumption:
+            assumptions[f"{op_class} ({number_format}): {found.assumption}"] = None
+    return ChargedEnergy(charged, missing, assumptions)
 
 
 def _figure(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from addercost.arithmetic import Arithmetic, OpClass, OpCounts
-from addercost.cost.estimate import CountedLayer, CountedModel, bytes_moved
+from addercost.cost.layers import CountedLayer, CountedModel, bytes_moved, layers_of
 
 _FLOATS = ("fp16", "bf16", "fp32", "fp64")
 _REQUANTISED = (OpClass.MUL, OpClass.ADD, OpClass.ABS)
@@ -29,8 +29,7 @@ def as_int8(model_counts: CountedModel | Iterable[CountedLayer]) -> list[Reforma
     Layers without sites stay as they are: a quantised network keeps its normalisations and activations in
     floating point or folds them away, which counts cannot tell. Rescaling between layers is left out.
     """
-    layers = model_counts if isinstance(model_counts, Iterable) else model_counts.layers
-    return [_int8(layer) for layer in layers]
+    return [_int8(layer) for layer in layers_of(model_counts)]
 
 
 def _int8(layer: CountedLayer) -> ReformattedLayer:

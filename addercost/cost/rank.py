@@ -7,9 +7,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from addercost.cost.estimate import COST_MODELS, CountedLayer, CountedModel, estimate
+from addercost.cost.estimate import estimate
+from addercost.cost.layers import CountedLayer, CountedModel, layers_of
+from addercost.cost.models import COST_MODELS
+from addercost.cost.target import Target
 from addercost.errors import unknown_name
-from addercost.hardware.schema import Cpu
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,10 @@ class RankRow:
 
 def rank_processors(
     counted: Mapping[str, CountedModel | Iterable[CountedLayer]],
-    cpus: Iterable[Cpu],
+    targets: Iterable[Target],
     alternative: str = "adder",
     baseline: str = "mac",
-    models: Sequence[str] = COST_MODELS,
+    models: Sequence[str] = tuple(COST_MODELS),
 ) -> list[RankRow]:
     """Rows for every processor and cost model, by model as given, then by falling advantage of `alternative`.
 
@@ -47,22 +49,18 @@ def rank_processors(
     for name in (baseline, alternative):
         if name not in counted:
             raise unknown_name("alternative", name, counted)
-    layers = {name: _layers(model) for name, model in counted.items()}
+    layers = {name: layers_of(model) for name, model in counted.items()}
     rows = []
-    for cpu in cpus:
+    for target in targets:
         for model in models:
             cycles: dict[str, float | None] = {}
             for name, layer_counts in layers.items():
-                cost = estimate(layer_counts, cpu, model)
+                cost = estimate(layer_counts, target, model)
                 cycles[name] = cost.cycles if cost.complete else None
-            rows.append(RankRow(cpu.name, model, cycles, baseline))
+            rows.append(RankRow(target.name, model, cycles, baseline))
 
     def order(row: RankRow) -> tuple[int, bool, float, str]:
         advantage = row.advantage(alternative)
         return (models.index(row.model), advantage is None, -(advantage or 0), row.hardware)
 
     return sorted(rows, key=order)
-
-
-def _layers(model: CountedModel | Iterable[CountedLayer]) -> list[CountedLayer]:
-    return list(model if isinstance(model, Iterable) else model.layers)

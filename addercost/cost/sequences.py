@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from addercost.arithmetic import Arithmetic
 from addercost.cost.charges import VECTOR_FORMS, best_per_width
-from addercost.hardware.schema import Cpu, Instruction
+from addercost.cost.target import Target
+from addercost.hardware.schema import Instruction
 from addercost.hardware.vocabulary import Form
 
 
@@ -206,25 +207,25 @@ _XNOR_RECIPES = (
 
 
 def site_sequence(
-    cpu: Cpu, arithmetic: Arithmetic, number_format: str = "fp32", scalar: bool = False
+    target: Target, arithmetic: Arithmetic, number_format: str = "fp32", scalar: bool = False
 ) -> SiteSequence | None:
-    """The fastest sequence `cpu`'s table has figures for, or None.
+    """The fastest sequence `target`'s table has figures for, or None.
 
     XNOR works on packed words whatever the format. `scalar` keeps to scalar registers.
     """
     recipes = _XNOR_RECIPES if arithmetic is Arithmetic.XNOR else _recipes(arithmetic, number_format)
-    found = [s for recipe in recipes for s in _instances(cpu, recipe, scalar)]
+    found = [s for recipe in recipes for s in _instances(target, recipe, scalar)]
     # At equal speed fewer instructions, then the recipe listed first.
     return min(found, key=lambda s: (s.cycles / s.sites, len(s.steps) / s.sites), default=None)
 
 
-def _instances(cpu: Cpu, recipe: _Recipe, scalar: bool) -> Iterator[SiteSequence]:
+def _instances(target: Target, recipe: _Recipe, scalar: bool) -> Iterator[SiteSequence]:
     """The recipe at every width the table has all its instructions for."""
     ops = [op for op, _ in recipe.ops]
     forms = (Form.SCALAR,) if scalar else (Form.SCALAR, *VECTOR_FORMS)
     for form in forms:
         by_width = [
-            {row.vector_bits: row for row in reversed(best_per_width(cpu.rows(op, (form,))))} for op in ops
+            {row.vector_bits: row for row in reversed(best_per_width(target.rows(op, (form,))))} for op in ops
         ]
         if form is Form.SCALAR:
             # A mask on general registers would need two moves between register files: |x| stays where
@@ -235,7 +236,7 @@ def _instances(cpu: Cpu, recipe: _Recipe, scalar: bool) -> Iterator[SiteSequence
             # register.
             rows = [next(iter(rows.values()), None) for rows in by_width]
             # x86 takes the absolute value of one float with a vector mask too.
-            rows = [row or _mask(cpu, op) for row, op in zip(rows, ops, strict=True)]
+            rows = [row or _mask(target, op) for row, op in zip(rows, ops, strict=True)]
             if None not in rows:
                 yield _sequence(recipe, [row for row in rows if row])
             continue
@@ -243,8 +244,8 @@ def _instances(cpu: Cpu, recipe: _Recipe, scalar: bool) -> Iterator[SiteSequence
             yield _sequence(recipe, [rows[width] for rows in by_width])
 
 
-def _mask(cpu: Cpu, op: str) -> Instruction | None:
-    return next(iter(cpu.rows(op, VECTOR_FORMS)), None) if op.endswith("_abs") else None
+def _mask(target: Target, op: str) -> Instruction | None:
+    return next(iter(target.rows(op, VECTOR_FORMS)), None) if op.endswith("_abs") else None
 
 
 def _sequence(recipe: _Recipe, rows: list[Instruction]) -> SiteSequence:

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 
 from addercost.arithmetic import Arithmetic
 from addercost.cost.energy import estimate_energy
-from addercost.cost.estimate import CountedLayer, estimate
+from addercost.cost.estimate import estimate
 from addercost.cost.formats import as_int8
-from addercost.cost.lowering import Lowerer, Lowering
+from addercost.cost.layers import CountedLayer, kind_of
+from addercost.cost.lowering import Lowerer, Lowering, operations_of
+from addercost.cost.models import cost_model_named
+from addercost.cost.target import Target
 from addercost.counts.model import count
-from addercost.hardware.schema import Cpu, EnergyTable
+from addercost.hardware.schema import EnergyTable
 from addercost.trace.record import Trace
 
 CONVENTION = "macs"
@@ -63,30 +66,30 @@ class PredictedRatio:
 
 
 def cycle_ratio(
-    trace: Trace, contest: Contest, cpu: Cpu, model: str, keep_first_last: bool
+    trace: Trace, contest: Contest, target: Target, model: str, keep_first_last: bool
 ) -> PredictedRatio:
-    """By cost model `model` on `cpu`."""
+    """By cost model `model` on `target`."""
     sides = _sides(trace, contest, keep_first_last)
-    costs = [estimate(layers, cpu, model) for layers in sides]
+    costs = [estimate(layers, target, model) for layers in sides]
     missing = next((str(figure) for cost in costs for figure in cost.missing), "")
     first, other = (cost.cycles for cost in costs)
     bounds = [max(cost.layers, key=lambda layer: layer.cycles).bound if cost.layers else "" for cost in costs]
     whole = all(cost.complete for cost in costs) and other > 0
     ratio = first / other if whole else None
-    terms = _site_cycles(sides, contest, cpu) if whole and model == "latency-sum" else ""
-    return PredictedRatio(cpu.name, model, ratio, missing, (bounds[0], bounds[1]), terms)
+    terms = _site_cycles(sides, contest, target) if whole and cost_model_named(model).is_serial else ""
+    return PredictedRatio(target.name, model, ratio, missing, (bounds[0], bounds[1]), terms)
 
 
-def _site_cycles(sides: Sequence[Sequence[CountedLayer]], contest: Contest, cpu: Cpu) -> str:
+def _site_cycles(sides: Sequence[Sequence[CountedLayer]], contest: Contest, target: Target) -> str:
     """The latencies that a site of the first layer in another arithmetic adds up; "" where none is."""
-    lowerer = Lowerer(cpu, Lowering.PAPER)
+    lowerer = Lowerer(target, Lowering.PAPER)
     for layers in zip(*sides, strict=True):
         if getattr(layers[1], "arithmetic", None) is contest.arithmetic:
             sites = getattr(layers[1], "mac_sites", 0)
             first, other = (
                 " + ".join(
                     f"{instruction.latency_cycles or 0:g}"
-                    for instruction, n in lowerer.lower(layer.counts).work
+                    for instruction, n in lowerer.lower(operations_of(kind_of(layer))).executions
                     for _ in range(round(n / sites))
                 )
                 for layer in layers

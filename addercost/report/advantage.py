@@ -8,22 +8,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from addercost.arithmetic import Arithmetic, OpClass
+from addercost.cost.layers import operation_keys
+from addercost.cost.models import COMPUTE_MODELS, PAPER_MODEL
 from addercost.cost.rank import rank_processors
 from addercost.cost.sensitivity import (
     break_even_ratio,
     count_matrix,
     latencies,
     monte_carlo,
-    operation_keys,
     tornado,
 )
+from addercost.cost.target import Target
+from addercost.cost.target_registry import load_target
 from addercost.counts.model import ModelCounts, count
-from addercost.hardware import Cpu, list_hardware, load_cpu
+from addercost.hardware import list_hardware
 from addercost.results.report import Ranked, Sensitivity, Swing
 from addercost.trace.record import Trace
 
 CONVENTION = "macs"
-RANKED_MODELS = ("latency-sum", "throughput")
 
 
 def compared_counts(trace: Trace, arithmetic: Arithmetic, keep_first_last: bool) -> dict[str, ModelCounts]:
@@ -36,9 +38,9 @@ def compared_counts(trace: Trace, arithmetic: Arithmetic, keep_first_last: bool)
 
 def ranked(counted: dict[str, ModelCounts], arithmetic: Arithmetic) -> tuple[Ranked, ...]:
     """Every processor there is a table for. Those without a figure for the arithmetic are not ranked."""
-    cpus = [load_cpu(file.name) for file in list_hardware(kind="cpu")]
-    rows = rank_processors(counted, cpus, arithmetic.value, models=RANKED_MODELS)
-    caveats = {cpu.name: "; ".join(cpu.caveats) for cpu in cpus}
+    targets = [load_target(file.name) for file in list_hardware(kind="cpu")]
+    rows = rank_processors(counted, targets, arithmetic.value, models=COMPUTE_MODELS)
+    caveats = {target.name: "; ".join(target.caveats) for target in targets}
     return tuple(
         Ranked(row.hardware, row.model, arithmetic.value, advantage, caveats[row.hardware])
         for row in rows
@@ -47,7 +49,7 @@ def ranked(counted: dict[str, ModelCounts], arithmetic: Arithmetic) -> tuple[Ran
 
 
 def sensitivities(
-    counted: dict[str, ModelCounts], arithmetic: Arithmetic, cpus: Sequence[Cpu]
+    counted: dict[str, ModelCounts], arithmetic: Arithmetic, targets: Sequence[Target]
 ) -> Iterator[Sensitivity]:
     """One for each processor that has all the latencies, by the latency-sum model."""
     import numpy as np
@@ -56,8 +58,8 @@ def sensitivities(
     if not one or not other:
         return
     keys = operation_keys([one, other])
-    for cpu in cpus:
-        table = latencies([cpu], keys)
+    for target in targets:
+        table = latencies([target], keys)
         if not table.known.all():
             continue
         matrix = count_matrix([one, other], keys)
@@ -68,15 +70,15 @@ def sensitivities(
         latency = {op_class: float(table.nominal[0, k]) for k, (op_class, _) in enumerate(keys)}
         mul, add = latency.get(OpClass.MUL), latency.get(OpClass.ADD)
         yield Sensitivity(
-            hardware=cpu.name,
-            model="latency-sum",
+            hardware=target.name,
+            model=PAPER_MODEL,
             arithmetic=arithmetic.value,
             ratio=float(nominal[0] / nominal[1]),
             swings=tuple(
                 Swing(
                     bar.figure, bar.low_cycles, bar.high_cycles, bar.advantage_at_low, bar.advantage_at_high
                 )
-                for bar in tornado(table, cpu.name, one, other)
+                for bar in tornado(table, target.name, one, other)
             ),
             break_even=break_even_ratio(one, other) if arithmetic is Arithmetic.ADDER else None,
             mul_add_ratio=mul / add if mul and add else None,

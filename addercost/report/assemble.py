@@ -7,13 +7,16 @@ from dataclasses import dataclass, replace
 
 from addercost.arithmetic import Arithmetic, OpCounts
 from addercost.cost.energy import estimate_energy
-from addercost.cost.estimate import COST_MODELS, MissingFigure, bandwidth_bytes_per_s, estimate
+from addercost.cost.estimate import MissingFigure, estimate
+from addercost.cost.models import COST_MODELS, roofline, throughput
+from addercost.cost.target import Target
+from addercost.cost.target_registry import load_target
 from addercost.counts.arithmetics import site_counts
 from addercost.counts.conventions import convention_named
 from addercost.counts.model import LayerCounts, ModelCounts, count
 from addercost.counts.work import Sites
 from addercost.errors import ArgumentError
-from addercost.hardware import Cpu, EnergyTable, load_cpu, load_energy
+from addercost.hardware import load_energy
 from addercost.report.advantage import compared_counts, ranked, sensitivities
 from addercost.results.profile import Profile
 from addercost.results.report import (
@@ -71,7 +74,7 @@ class Wanted:
         chosen = tuple(dict.fromkeys(name for name in cpus or CPUS if name != "none"))
         tables = tuple(dict.fromkeys(name for name in energy or ENERGY_TABLES if name != "none"))
         for name in chosen:
-            load_cpu(name)
+            load_target(name)
         for name in tables:
             load_energy(name)
         return cls(convention, arithmetics, keep_first_last, chosen, tables)
@@ -103,7 +106,7 @@ def subject_from_trace(spec: str, trace: Trace, wanted: Wanted) -> Subject:
     for arithmetic in (a for a in wanted.arithmetics if a in wanted.ranked):
         sites = compared_counts(trace, arithmetic, wanted.keep_first_last)
         rankings += ranked(sites, arithmetic)
-        swings += sensitivities(sites, arithmetic, [load_cpu(name) for name in wanted.cpus])
+        swings += sensitivities(sites, arithmetic, [load_target(name) for name in wanted.cpus])
     return replace(subject, ranked=tuple(rankings), sensitivities=tuple(swings))
 
 
@@ -111,28 +114,28 @@ def subject_from_profiles(spec: str, profiles: Sequence[Profile], wanted: Wanted
     """Estimates for profiles of one model that are already counted; costs they carry are kept."""
     if not profiles or not profiles[0].counts.layers:
         raise ArgumentError(f"{spec} has no layers", "profile a model whose forward computes something")
-    cpus = [load_cpu(name) for name in wanted.cpus]
+    targets = [load_target(name) for name in wanted.cpus]
     costed = [
-        replace(profile, costs=profile.costs or tuple(estimate(profile.counts, cpu) for cpu in cpus))
+        replace(profile, costs=profile.costs or tuple(estimate(profile.counts, t) for t in targets))
         for profile in profiles
     ]
     return Subject(
         spec=spec,
         profiles=tuple(costed),
-        hardware=tuple(_notes(cpus, wanted.energy)),
-        estimates=tuple(_estimates(costed, cpus)),
+        hardware=tuple(_notes(targets, wanted.energy)),
+        estimates=tuple(_estimates(costed, targets)),
         energies=tuple(_energies(costed, wanted.energy)),
-        rooflines=tuple(roofline(costed, cpu) for cpu in cpus if has_roofline(cpu)),
+        rooflines=tuple(drawn_roofline(costed, t) for t in targets if t.has_memory_rate),
     )
 
 
-def _estimates(profiles: Sequence[Profile], cpus: Sequence[Cpu]) -> Iterator[Estimated]:
-    for cpu in cpus:
-        models = [model for model in COST_MODELS if model != "roofline" or has_roofline(cpu)]
-        for model in models:
+def _estimates(profiles: Sequence[Profile], targets: Sequence[Target]) -> Iterator[Estimated]:
+    for target in targets:
+        usable = [m.name for m in COST_MODELS.values() if target.has_memory_rate or not m.needs_memory]
+        for model in usable:
             first: list[LayerCounts] | None = None
             for profile in profiles:
-                cost = estimate(profile.counts, cpu, model)
+                cost = estimate(profile.counts, target, model)
                 gaps = [
                     layer
                     for layer, estimated in zip(profile.counts.layers, cost.layers, strict=True)
@@ -141,7 +144,7 @@ def _estimates(profiles: Sequence[Profile], cpus: Sequence[Cpu]) -> Iterator[Est
                 first = gaps if first is None else first
                 yield Estimated(
                     arithmetic=network_name(profile),
-                    hardware=cpu.name,
+                    hardware=target.name,
                     model=model,
                     cycles=cost.cycles,
                     seconds=cost.seconds,
@@ -160,12 +163,12 @@ def _charged(profile: Profile, missing: Sequence[MissingFigure]) -> float:
     return max(1 - lacking / operations, 0.0) if operations else 1.0
 
 
-def _notes(cpus: Sequence[Cpu], energy: Sequence[str]) -> Iterator[HardwareNote]:
-    tables: list[Cpu | EnergyTable] = [*cpus, *map(load_energy, energy)]
-    for table in tables:
-        clock = table.clock_hz if isinstance(table, Cpu) else None
+def _notes(targets: Sequence[Target], energy: Sequence[str]) -> Iterator[HardwareNote]:
+    for target in targets:
+        yield HardwareNote(target.name, target.title, target.clock_hz, target.sources)
+    for table in map(load_energy, energy):
         sources = tuple(source.title for source in table.sources.values())
-        yield HardwareNote(table.name, table.title, clock, sources)
+        yield HardwareNote(table.name, table.title, None, sources)
 
 
 def _energies(profiles: Sequence[Profile], names: Sequence[str]) -> Iterator[EnergyEstimated]:
@@ -184,20 +187,15 @@ def _energies(profiles: Sequence[Profile], names: Sequence[str]) -> Iterator[Ene
             )
 
 
-def has_roofline(cpu: Cpu) -> bool:
-    """Whether the table knows the clock and the memory bandwidth, without which there is no roof."""
-    return bandwidth_bytes_per_s(cpu) is not None and cpu.clock_hz is not None
-
-
-def roofline(profiles: Sequence[Profile], cpu: Cpu) -> Roofline:
+def drawn_roofline(profiles: Sequence[Profile], target: Target) -> Roofline:
     """Every layer with sites under the roof of its arithmetic, predicted.
 
     Raises ArgumentError where the table has no bandwidth or no clock.
     """
-    bandwidth, clock = bandwidth_bytes_per_s(cpu), cpu.clock_hz
+    bandwidth, clock = target.memory_bandwidth_bytes_per_s, target.clock_hz
     if bandwidth is None or clock is None:
         raise ArgumentError(
-            f"{cpu.name} has no memory bandwidth or no clock in its table",
+            f"{target.name} has no memory bandwidth or no clock in its table",
             "choose another processor for a roofline",
         )
     peaks: dict[str, float] = {}
@@ -205,7 +203,7 @@ def roofline(profiles: Sequence[Profile], cpu: Cpu) -> Roofline:
     left_out = 0
     for profile in profiles:
         name = network_name(profile)
-        cost = estimate(profile.counts, cpu, "roofline")
+        cost = estimate(profile.counts, target, roofline.MODEL.name)
         own: list[RooflinePoint] = []
         for layer, estimated in zip(profile.counts.layers, cost.layers, strict=True):
             moved = layer.bytes_read + layer.bytes_written
@@ -221,9 +219,9 @@ def roofline(profiles: Sequence[Profile], cpu: Cpu) -> Roofline:
         left_out = max(len(own) - _MOST_POINTS, 0)
         arithmetic = arithmetic_of(profile)
         if arithmetic is not None:
-            peaks[name] = _peak_sites_per_s(profile.counts, arithmetic, cpu, clock)
-    assumptions = estimate(profiles[0].counts, cpu, "roofline").assumptions
-    return Roofline(cpu.name, bandwidth, peaks, tuple(points), assumptions, left_out)
+            peaks[name] = _peak_sites_per_s(profile.counts, arithmetic, target, clock)
+    assumptions = estimate(profiles[0].counts, target, roofline.MODEL.name).assumptions
+    return Roofline(target.name, bandwidth, peaks, tuple(points), assumptions, left_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,12 +235,12 @@ class _InnerLoop:
     bytes: float = 0
 
 
-def _peak_sites_per_s(counts: ModelCounts, arithmetic: Arithmetic, cpu: Cpu, clock_hz: float) -> float:
+def _peak_sites_per_s(counts: ModelCounts, arithmetic: Arithmetic, target: Target, clock_hz: float) -> float:
     """What the inner loop of `arithmetic` reaches at the model's number format, by the throughput model."""
     formats = [f for layer in counts.layers for _, f, _ in layer.counts if layer.mac_sites and f != "bit"]
     number_format = max(set(formats), key=lambda f: (formats.count(f), f), default="fp32")
     sites = Sites(
         _PEAK_SITES, 1, number_format=number_format, accumulator_format=number_format, arithmetic=arithmetic
     )
-    cost = estimate([_InnerLoop(site_counts(sites), arithmetic)], cpu, "throughput")
+    cost = estimate([_InnerLoop(site_counts(sites), arithmetic)], target, throughput.MODEL.name)
     return _PEAK_SITES / cost.cycles * clock_hz if cost.cycles else float("inf")

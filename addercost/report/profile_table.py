@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from addercost.arithmetic import OpClass, OpCounts
+from addercost.cost.models import is_serial
 from addercost.report.tables import Column, Kind, Table
 from addercost.units import si
 
@@ -106,7 +107,7 @@ def describe_cost(cost: ModelCost) -> str:
     text = f"{cost.hardware}, {cost.model} model (estimate): {at_least}{cost.cycles:,.0f} cycles"
     if cost.seconds is not None:
         text += f", {si(cost.seconds, 's')}"
-    if cost.model != "latency-sum":
+    if not is_serial(cost.model):
         text += f"; mostly bound by {_main_bound(cost)}"
     return text + _reservations(cost)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from addercost.arithmetic import OpCounts
+from addercost.cost.layers import operation_keys
 from addercost.cost.rank import RankRow
 from addercost.cost.sensitivity import (
     break_even_ratio,
@@ -13,10 +14,9 @@ from addercost.cost.sensitivity import (
     cycles,
     latencies,
     monte_carlo,
-    operation_keys,
     tornado,
 )
-from addercost.hardware import Cpu
+from addercost.cost.target import Target
 from addercost.report.tables import Column, Kind, Table
 
 
@@ -55,7 +55,7 @@ def rank_table(
 
 def sensitivity_table(
     model: str,
-    cpu: Cpu,
+    target: Target,
     one: OpCounts,
     other: OpCounts,
     names: tuple[str, str],
@@ -67,7 +67,7 @@ def sensitivity_table(
     import numpy as np
 
     keys = operation_keys([one, other])
-    table = latencies([cpu], keys, spread)
+    table = latencies([target], keys, spread)
     matrix = count_matrix([one, other], keys)
     columns = (
         Column("figure", "latency of"),
@@ -84,11 +84,11 @@ def sensitivity_table(
         lacking = ", ".join(
             f"{c} ({f})" for (c, f), known in zip(keys, table.known[0], strict=True) if not known
         )
-        notes.append(f"{cpu.name} has no latency of {lacking}: no ratio can be given")
+        notes.append(f"{target.name} has no latency of {lacking}: no ratio can be given")
     else:
         rows = [
             {name: getattr(bar, name) for name in (column.name for column in columns)}
-            for bar in tornado(table, cpu.name, one, other)
+            for bar in tornado(table, target.name, one, other)
         ]
         drawn = monte_carlo(table, matrix, draws, seed)[:, 0, :]
         ratios = drawn[:, 0] / drawn[:, 1]
@@ -106,5 +106,5 @@ def sensitivity_table(
         if ratio is not None:
             notes.append(f"break-even: equal where a multiplication costs {ratio:.3f} additions")
     return Table(
-        columns, rows, title=f"{model}: sensitivity on {cpu.title}, latency-sum model", notes=tuple(notes)
+        columns, rows, title=f"{model}: sensitivity on {target.title}, latency-sum model", notes=tuple(notes)
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from addercost.arithmetic import Arithmetic, OpClass, OpCounts
+from addercost.cost.target import target_of
 from addercost.counts.model import count
 from addercost.hardware import Cpu, Form, Instruction
 from addercost.report.published import LATENCY_CYCLES, LATENCY_SITES, PUBLISHED_COUNTS
@@ -167,4 +168,4 @@ def _row(
 
 
 def _latency(cpu: Cpu, op: str, form: Form) -> Instruction:
-    return next(row for row in cpu.rows(op, (form,)) if row.latency_cycles is not None)
+    return next(row for row in target_of(cpu).rows(op, (form,)) if row.latency_cycles is not None)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from addercost.arithmetic import OpClass
+from addercost.cost.models import is_serial
 from addercost.report.tables import AtLeast, AtMost, Column, Kind, Table
 from addercost.results.report import (
     LEAST_CHARGED,
@@ -96,7 +97,7 @@ def ratio(
     if made.complete and by.complete:
         return value / other
     # (a + x) / (b + x) with the same unknown x ≥ 0 lies between a / b and 1.
-    same_unknown = isinstance(by, EnergyEstimated) or by.model == "latency-sum" or by.same_gaps
+    same_unknown = isinstance(by, EnergyEstimated) or is_serial(by.model) or by.same_gaps
     if made.missing == by.missing and same_unknown:
         return AtMost(value / other) if value >= other else AtLeast(value / other)
     return None
