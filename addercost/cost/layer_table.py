@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from addercost.arithmetic import Arithmetic, OpClass
 from addercost.cost.arrays import MANY_LAYERS, Floats
+from addercost.cost.bounds import Bound
 from addercost.cost.cost_model import CostModel
 from addercost.cost.energy import PJ, arithmetic_energy, energy_charges
 from addercost.cost.engine import Engine
@@ -97,10 +98,23 @@ def _cost(
 ) -> None:
     """Fills `cycles` [L] and `complete` [L]."""
     engine = Engine(target, model, columns=MANY_LAYERS)
-    for members, lowered in _alike(engine.lower(operations), len(n_bytes)):
-        costed = engine.cost(lowered, n_bytes[members])
-        cycles[members] = reduce(np.maximum, [bound.cycles for bound in costed.bounds])
+    lowered = engine.lower(operations)
+    if model.is_serial:
+        # A sum over executions is the same sum where some of them are 0.
+        costed = engine.cost(lowered, n_bytes)
+        cycles[:] = _largest(costed.bounds)
+        for n in costed.missing.values():
+            complete &= n == 0
+        return
+    for members, share in _alike(lowered, len(n_bytes)):
+        costed = engine.cost(share, n_bytes[members])
+        cycles[members] = _largest(costed.bounds)
         complete[members] = not costed.missing
+
+
+def _largest(bounds: Sequence[Bound]) -> Floats:
+    """[L]"""
+    return reduce(np.maximum, [bound.cycles for bound in bounds])
 
 
 def _alike(lowered: Lowered, layers: int) -> Iterator[tuple[NDArray[np.intp], Lowered]]:
