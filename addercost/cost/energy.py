@@ -1,8 +1,8 @@
-"""Joules of a counted model on a process node: arithmetic and memory traffic, each term apart.
+"""Joules of a counted model on a process node: arithmetic and memory traffic, as terms of their own.
 
-Arithmetic is charged operation by operation at the width it was counted at; `accumulator_format` moves the
-accumulating additions to another width, as a chip that sums bytes in 32 bits does. Memory is charged per
-byte for each level that is switched on.
+Each operation is charged at the width it was counted at. `accumulator_format` moves the accumulating
+additions to another width, since a chip may sum bytes in 32 bits. Memory is charged per byte, for each level
+asked for.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from addercost.arithmetic import Arithmetic, OpClass, OpCounts
+from addercost.arithmetic import OpClass, OpCounts
 from addercost.cost.columns import Column
 from addercost.cost.estimate import MissingFigure, missing_figures
 from addercost.cost.layers import CountedLayer, CountedModel, Key, bytes_moved, layers_of
-from addercost.errors import ArgumentError, unknown_name
+from addercost.errors import unknown_name
 from addercost.hardware.schema import EnergyFigure, EnergyTable, MemoryEnergy
 
 PJ = 1e-12
 
-# What an energy table calls an operation class, best first, and what that assumes.
+# What an operation class is charged as in an energy table, best first, and what that assumes.
 _OPERATIONS: dict[OpClass, tuple[tuple[str, str], ...]] = {
     OpClass.MUL: (("mul", ""),),
     OpClass.ADD: (("add", ""),),
@@ -35,7 +35,7 @@ _INTEGER_BITS = {"bool": 1, "int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "i
 
 @dataclass(frozen=True, slots=True)
 class LayerEnergy:
-    """Joules of one layer, term by term. `memory_j` has one entry for each level that was switched on."""
+    """Joules of one layer, term by term. memory_j: (level, joules) of each level asked for."""
 
     path: str
     arithmetic_j: float
@@ -71,9 +71,9 @@ class EnergyCharge:
 def operation_energy(
     table: EnergyTable, op_class: OpClass, number_format: str, clock_period_ns: float | None = None
 ) -> EnergyCharge | None:
-    """Energy of one operation, from the table's figure, else its fit, else None.
+    """Energy of one operation: the table's figure, else its fit over widths, else None.
 
-    Where a block has a figure for each clock period, the one of `clock_period_ns`, or the slowest.
+    Of figures for several clock periods, the one of `clock_period_ns`; without it, that of the longest.
     """
     for op, assumption in _OPERATIONS.get(op_class, ()):
         figure = _figure(table, op, number_format, clock_period_ns)
@@ -87,33 +87,6 @@ def operation_energy(
     return None
 
 
-def site_energy_pj(
-    table: EnergyTable,
-    arithmetic: Arithmetic,
-    number_format: str,
-    accumulator_format: str | None = None,
-    difference_format: str | None = None,
-) -> float:
-    """Energy of one input-weight pair: mul + add, or subtract + add, or shift + add (|·| apart).
-
-    The accumulating addition is charged at `accumulator_format`, the subtraction at `difference_format`,
-    both at the operands' format when None. Raises ArgumentError where the table lacks a figure.
-    """
-    first = {Arithmetic.MAC: OpClass.MUL, Arithmetic.ADDER: OpClass.ADD, Arithmetic.SHIFT: OpClass.SHIFT}
-    if arithmetic not in first:
-        raise ArgumentError(f"no energy rule for {arithmetic} sites", f"known: {', '.join(first)}")
-    operand = difference_format or number_format if arithmetic is Arithmetic.ADDER else number_format
-    total = 0.0
-    for op_class, f in ((first[arithmetic], operand), (OpClass.ADD, accumulator_format or number_format)):
-        charge = operation_energy(table, op_class, f)
-        if charge is None:
-            raise ArgumentError(
-                f"{table.name} has no energy of {op_class} ({f})", "choose another energy table"
-            )
-        total += charge.energy_pj
-    return total
-
-
 def estimate_energy(
     model_counts: CountedModel | Iterable[CountedLayer],
     table: EnergyTable,
@@ -125,8 +98,8 @@ def estimate_energy(
 ) -> ModelEnergy:
     """Joules of counted layers on `table`'s node.
 
-    `memories` switches on levels of `table.memories` by name: each is charged for every byte a layer reads
-    and writes. `arithmetic=False` switches the arithmetic term off. Raises ArgumentError for an unknown
+    memories: names among `table.memories`; each level is charged for every byte that a layer reads or writes.
+    arithmetic: whether operations are charged at all. Raises ArgumentError for an unknown
     memory, CheckFailedError for a missing figure when `strict`.
     """
     levels = [_memory(table, name) for name in memories]

@@ -1,6 +1,4 @@
-"""On which processors do additions pay? Every processor's estimate for every arithmetic of one network, in
-order.
-"""
+"""On which targets additions pay: one network in several arithmetics, estimated on every target."""
 
 from __future__ import annotations
 
@@ -16,10 +14,9 @@ from addercost.errors import unknown_name
 
 @dataclass(frozen=True, slots=True)
 class RankRow:
-    """One processor under one cost model. `cycles` by alternative; None where the table lacks a figure for
-    it.
+    """One target by one cost model. cycles: by alternative; None where a figure is missing.
 
-    A lower bound cannot be ranked: it would favour the processor that is known the least.
+    A lower bound cannot be ranked: it would favour the target of which the least is known.
     """
 
     hardware: str
@@ -28,7 +25,7 @@ class RankRow:
     baseline: str
 
     def advantage(self, alternative: str) -> float | None:
-        """Cycles of the baseline over those of `alternative`: above 1 the alternative is faster."""
+        """The baseline takes so many times as many cycles as `alternative`; None where one is unknown."""
         base, other = self.cycles[self.baseline], self.cycles[alternative]
         return base / other if base and other else None
 
@@ -40,10 +37,10 @@ def rank_processors(
     baseline: str = "mac",
     models: Sequence[str] = tuple(COST_MODELS),
 ) -> list[RankRow]:
-    """Rows for every processor and cost model, by model as given, then by falling advantage of `alternative`.
+    """Rows for every target and cost model, by model as given, then by falling advantage of `alternative`.
 
-    `counted` holds one network counted under each arithmetic (`mac`, `adder`, `xnor`, `int8 mac`, …).
-    Processors without an advantage to compute come last, by name. Raises ArgumentError for an unknown
+    counted: one network, counted in each arithmetic (`mac`, `adder`, `xnor`, `int8 mac`, …). Targets of which
+    the advantage is unknown come last, by name. Raises ArgumentError for an unknown
     alternative or model.
     """
     for name in (baseline, alternative):

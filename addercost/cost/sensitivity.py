@@ -1,7 +1,7 @@
-"""How firm is an estimate by the latency-sum model? Array functions over every latency the tables hold.
+"""How much an estimate by the latency-sum model depends on each latency. Functions on arrays.
 
-The model is linear, so cycles of all networks on all processors are one matrix product, counts × latencies,
-and a thousand draws of the latencies are one more axis of it. Letters: D draws, P targets, K operations
+The model is linear: the cycles of all networks on all targets are one matrix product, counts × latencies, and
+a thousand draws of the latencies are one more axis of it. Letters: D draws, P targets, K operations
 (class and number format), M networks.
 """
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 DEFAULT_SPREAD = 0.2
-"""Half-width of a figure's range, relative to the figure, where its source gives a single one: our
+"""Half the width of a figure's range, as a share of the figure, where its source gives no range. Our
 assumption.
 """
 
 
 @dataclass(frozen=True)
 class Latencies:
-    """Latencies in cycles: `nominal`, `low`, `high` [P, K]; 0 where the table has no figure, said by
-    `known` [P, K].
+    """Latencies in cycles: `nominal`, `low`, `high` [P, K]; 0 where the table has no figure, and
+    `known` [P, K] is False.
     """
 
     targets: tuple[str, ...]
@@ -44,9 +44,7 @@ class Latencies:
 
 @dataclass(frozen=True, slots=True)
 class TornadoBar:
-    """The advantage (cycles of the one over those of the other) with one figure at either end of its
-    range.
-    """
+    """The advantage, cycles of one network / cycles of the other, at either end of a figure's range."""
 
     figure: str
     low_cycles: float
@@ -60,10 +58,9 @@ class TornadoBar:
 
 
 def latencies(targets: Sequence[Target], keys: Sequence[Key], spread: float = DEFAULT_SPREAD) -> Latencies:
-    """The latencies the latency-sum model charges, and their ranges: the source's own, else ± `spread` of
-    the figure.
+    """The latencies that the latency-sum model charges, and their ranges: the source's own, else ± `spread`.
 
-    Operations that one instruction stands for move apart here; see `operation_keys`.
+    Where one instruction does several operations, the latency of each operation varies on its own.
     """
     import numpy as np
 
@@ -85,7 +82,7 @@ def latencies(targets: Sequence[Target], keys: Sequence[Key], spread: float = DE
 
 
 def count_matrix(counts: Sequence[OpCounts], keys: Sequence[Key]) -> Floats:
-    """[M, K]: how many of each operation each network performs."""
+    """[M, K]: how often each network performs each operation."""
     import numpy as np
 
     at = {key: k for k, key in enumerate(keys)}

@@ -1,8 +1,8 @@
-"""The instructions of one inner-loop step of each arithmetic, chosen among what a CPU's table offers.
+"""The instructions of one inner-loop step of each arithmetic, chosen among what a target offers.
 
-A step combines `sites` input-weight pairs held in registers and adds them to accumulators held in
-registers: the limit a register-blocked kernel works towards. Loads, widening at the end of a loop and the
-final negation are left out.
+A step combines input-weight pairs that are in registers and adds them to accumulators in registers: the limit
+that a register-blocked kernel works towards. Loads, widening at the end of a loop and the final negation are
+left out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class SiteSequence:
-    """`steps` executed once combine `sites` pairs. `name` says which way of doing it was chosen."""
+    """`steps` executed once combine `sites` input-weight pairs. name: of the recipe they follow."""
 
     name: str
     steps: tuple[Step, ...]
@@ -39,16 +39,16 @@ class SiteSequence:
 
     @property
     def cycles(self) -> float:
-        """Cycles if nothing overlapped but each instruction with its own kind: the measure sequences are
-        chosen by.
-        """
+        """Cycles of one step if different instructions did not overlap. Sequences are chosen by it."""
         return sum(s.times * s.instruction.reciprocal_throughput_cycles for s in self.steps)
 
 
 @dataclass(frozen=True, slots=True)
 class _Recipe:
-    """A way of doing it: (op, times) at one width. The sites are those of one instruction of op `counted`,
-    or, written `bits of OP`, one for each bit of its register, or, written `2 x OP`, twice as many.
+    """A way of combining sites by instructions of one width. ops: (op, times).
+
+    counted: the op whose sites a step has: `OP` as many as one instruction of it, `2 x OP` twice as many,
+    `bits of OP` one for each bit of its register. vectors_only: not on scalar registers.
     """
 
     name: str
@@ -209,9 +209,9 @@ _XNOR_RECIPES = (
 def site_sequence(
     target: Target, arithmetic: Arithmetic, number_format: str = "fp32", scalar: bool = False
 ) -> SiteSequence | None:
-    """The fastest sequence `target`'s table has figures for, or None.
+    """The fastest sequence that `target` has figures for, or None.
 
-    XNOR works on packed words whatever the format. `scalar` keeps to scalar registers.
+    XNOR works on packed words whatever the format. scalar: on scalar registers alone.
     """
     recipes = _XNOR_RECIPES if arithmetic is Arithmetic.XNOR else _recipes(arithmetic, number_format)
     found = [s for recipe in recipes for s in _instances(target, recipe, scalar)]
@@ -220,7 +220,7 @@ def site_sequence(
 
 
 def _instances(target: Target, recipe: _Recipe, scalar: bool) -> Iterator[SiteSequence]:
-    """The recipe at every width the table has all its instructions for."""
+    """The recipe at every width of which the target has all its instructions."""
     ops = [op for op, _ in recipe.ops]
     forms = (Form.SCALAR,) if scalar else (Form.SCALAR, *VECTOR_FORMS)
     for form in forms:
@@ -228,14 +228,12 @@ def _instances(target: Target, recipe: _Recipe, scalar: bool) -> Iterator[SiteSe
             {row.vector_bits: row for row in reversed(best_per_width(target.rows(op, (form,))))} for op in ops
         ]
         if form is Form.SCALAR:
-            # A mask on general registers would need two moves between register files: |x| stays where
-            # floats are.
+            # A mask on general registers would need two moves between register files.
             if recipe.vectors_only:
                 continue
-            # General registers of either width do; a 32-bit row stands for the instruction on a 64-bit
-            # register.
+            # A row for 32 bits stands for the same instruction on a 64-bit register.
             rows = [next(iter(rows.values()), None) for rows in by_width]
-            # x86 takes the absolute value of one float with a vector mask too.
+            # On x86 the absolute value of a single float is a vector mask too.
             rows = [row or _mask(target, op) for row, op in zip(rows, ops, strict=True)]
             if None not in rows:
                 yield _sequence(recipe, [row for row in rows if row])
