@@ -113,6 +113,9 @@ def read_as(kind: type[T], data: Any, source: str, where: str = "") -> T:
         raise DataError(f"{source}: {_fault(str(error), kind, data, where)}") from None
     try:
         made: T = _builder(wanted)(checked)
+    except DataError as error:
+        # A dataclass refuses values that do not go together.
+        raise DataError(f"{source}: {error.message}", error.hint) from None
     except OverflowError:
         path, value = next(found for found in _whole_numbers(data, where) if abs(found[1]) > _LARGEST)
         raise misfit(source, path, value, f"a number of at most {_MOST_DIGITS} digits") from None
@@ -346,7 +349,7 @@ def expectation(hint: Any, value: object = None) -> str:
     limits = next((mark for mark in marks if isinstance(mark, Limits)), Limits())
     if hint is float and isinstance(value, float) and not math.isfinite(value):
         return "a finite number"
-    if hint is int and type(value) is int and abs(value) > _LARGEST_64_BIT:
+    if hint is int and type(value) is int and abs(value) > _LARGEST_64_BIT and not limits.large:
         return "a whole number of at most 64 bits"
     if hint in (int, float):
         return f"{'a whole number' if hint is int else 'a number'}{limits.expected}"

@@ -237,12 +237,11 @@ def _subject(data: Mapping[str, Any], source: str, where: str) -> Subject:
     profiles = data.get("profiles")
     if not isinstance(profiles, list):
         raise DataError(f"{source}: {where}.profiles is not a list")
-    return Subject(
-        profiles=tuple(
-            profile_from_data(item, source, f"{where}.profiles[{i}]") for i, item in enumerate(profiles)
-        ),
-        **{f.name: getattr(parts, f.name) for f in fields(_SubjectParts)},
-    )
+    read = tuple(profile_from_data(item, source, f"{where}.profiles[{i}]") for i, item in enumerate(profiles))
+    try:
+        return Subject(profiles=read, **{f.name: getattr(parts, f.name) for f in fields(_SubjectParts)})
+    except DataError as error:
+        raise DataError(f"{source}: {error.message}", error.hint) from None
 
 
 def arithmetic_of(profile: Profile) -> Arithmetic | None:
