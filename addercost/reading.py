@@ -1,7 +1,7 @@
 """JSON and TOML into frozen dataclasses: msgspec validates them against the annotations of the fields.
 
-An annotation says what a field takes: `str`, `int`, `float`, `bool`, an enum, `X | None`, `tuple[X, ...]`,
-`Mapping[str, X]`, another dataclass, or one of the narrower types below. Whatever a document holds instead is
+The annotation of a field is what it takes: `str`, `int`, `float`, `bool`, an enum, a `Literal`, `X | None`,
+`tuple[X, ...]`, `Mapping[str, X]`, another dataclass, or one of the narrower types below. Any other value is
 one `DataError` that names the document, the field by its path, the value found and what was expected:
 
     net.json: layers[3].parameters = -1: expected a whole number of at least 0
@@ -49,7 +49,7 @@ class Limits:
 
     @property
     def expected(self) -> str:
-        """What messages say after "a number": " above 0", " of at least 1"."""
+        """The words that follow "a number" in messages: " above 0", " of at least 1"."""
         parts = []
         if self.least is not None:
             parts.append(f"of at least {self.least:g}")
@@ -143,7 +143,7 @@ def _msgspec() -> Any:
 
 @cache
 def _hints(kind: type) -> dict[str, Any]:
-    """The annotations of a dataclass's fields, as far as a document holds them."""
+    """The annotations of those fields of a dataclass that a document has."""
     hints = get_type_hints(kind, include_extras=True)
     return {field.name: hints[field.name] for field in dataclasses.fields(kind) if field.init}
 
@@ -284,10 +284,10 @@ def _split(hint: Any) -> tuple[Any, tuple[Any, ...]]:
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]|\[(\.\.\.)\]")
 
 
-def _fault(said: str, kind: type, data: Any, where: str) -> str:
+def _fault(message: str, kind: type, data: Any, where: str) -> str:
     """msgspec's message in our words, with the value found."""
-    what, _, at = said.rpartition(" - at `")
-    what = what or said
+    what, _, at = message.rpartition(" - at `")
+    what = what or message
     try:
         path, hint, value = _located(at, kind, data, where)
         if what.startswith("Object missing required field"):
@@ -300,7 +300,7 @@ def _fault(said: str, kind: type, data: Any, where: str) -> str:
         return _misfit(path, value, expectation(hint, value))
     except (LookupError, TypeError, StopIteration):
         # The message quotes a name of the document that reads like a path.
-        return _cut(said)
+        return _cut(message)
 
 
 def _located(at: str, kind: type, data: Any, path: str) -> tuple[str, Any, Any]:
