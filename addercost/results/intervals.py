@@ -2,9 +2,9 @@
 
 Timings are not independent: a busy spell or a slow clock lasts longer than one sample. The intervals are
 those of order statistics, which assume no distribution, widened by the long-run variance of the signs about
-the median. Sources: Conover, Practical Nonparametric Statistics, 3.2 (ranks); Sen, Ann. Math. Statist. 39 (1968)
-(the median of dependent data depends on the covariances of these signs); Newey and West, Econometrica 55
-(1987) (their weighted sum).
+the median. Sources: Conover, Practical Nonparametric Statistics, 3.2 (ranks); Sen, Ann. Math. Statist. 39
+(1968) (the median of dependent data depends on the covariances of these signs); Newey and West, Econometrica
+55 (1987) (their weighted sum).
 """
 
 from __future__ import annotations
