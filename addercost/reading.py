@@ -60,12 +60,10 @@ class Limits:
         return "".join(f" {part}" for part in (" and ".join(parts),) if part)
 
 
-@dataclass(frozen=True, slots=True)
-class NotBlank:
-    """A text with something to read in it."""
+NOT_BLANK = "not blank"
+"""The mark of a text that has more than blanks in it."""
 
-
-Text = Annotated[str, NotBlank()]
+Text = Annotated[str, NOT_BLANK]
 Whole = Annotated[int, Limits(least=1)]
 Size = Annotated[int, Limits(least=0)]
 Count = Annotated[int, Limits(least=0, large=True)]
@@ -101,7 +99,7 @@ def toml_data(text: str, source: str) -> Any:
 
 
 def read_as(kind: type[T], data: Any, source: str, where: str = "") -> T:
-    """The `kind`, a dataclass, that plain data describes.
+    """The `kind`, a dataclass or a tuple of them, that plain data describes.
 
     source: the document's name, where: the path of `data` in it; both are for messages. Raises DataError.
     """
@@ -163,7 +161,7 @@ def _checked_type(hint: Any) -> Any:
     if hint is float:
         return _checked_int(limits) | _checked_float(limits)
     if hint is str:
-        return Annotated[str, msgspec.Meta(pattern=r"\S")] if NotBlank() in marks else str
+        return Annotated[str, msgspec.Meta(pattern=r"\S")] if NOT_BLANK in marks else str
     if dataclasses.is_dataclass(hint):
         kind: Any = hint
         return _struct(kind)
