@@ -311,12 +311,13 @@ def _located(at: str, kind: type, data: Any, path: str) -> tuple[str, Any, Any]:
             hint, data, path = get_args(hint)[0], data[int(index)], f"{path}[{index}]"
         else:
             hint = get_args(hint)[1]
-            key = next(key for key, item in data.items() if not _fits(hint, item))
+            key = next(key for key, item in data.items() if not fits(hint, item))
             data, path = data[key], _joined(path, key)
     return path, _without_none(hint), data
 
 
-def _fits(hint: Any, data: Any) -> bool:
+def fits(hint: Any, data: Any) -> bool:
+    """Whether plain data is what an annotation takes."""
     msgspec = _msgspec()
     try:
         msgspec.convert(data, _checked_type(hint))
@@ -341,7 +342,7 @@ def _required(kind: Any) -> Iterator[str]:
 
 def expectation(hint: Any, value: object = None) -> str:
     """What a field with this annotation takes, for messages. value: what it has instead."""
-    hint, marks = _split(hint)
+    hint, marks = _split(_without_none(hint))
     limits = next((mark for mark in marks if isinstance(mark, Limits)), Limits())
     if hint is float and isinstance(value, float) and not math.isfinite(value):
         return "a finite number"

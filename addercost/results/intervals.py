@@ -23,8 +23,8 @@ timing by as much. Source: Mytkowicz et al., Producing Wrong Data Without Doing 
 ASPLOS 2009."""
 
 
-class Verdict(StrEnum):
-    """What an interval of a ratio of times says."""
+class Outcome(StrEnum):
+    """What the interval of a ratio of times shows."""
 
     FASTER = "faster"
     SLOWER = "slower"
@@ -87,13 +87,13 @@ def interleaved_ratio(
     return middle, None if interval is None else (math.exp(interval[0]), math.exp(interval[1]))
 
 
-def verdict(interval: tuple[float, float] | None, margin: float = MARGIN) -> Verdict:
+def verdict(interval: tuple[float, float] | None, margin: float = MARGIN) -> Outcome:
     """Slower or faster only where the whole interval of the ratio lies beyond 1 by more than the margin."""
     if interval is not None and interval[0] > 1 + margin:
-        return Verdict.SLOWER
+        return Outcome.SLOWER
     if interval is not None and interval[1] < 1 / (1 + margin):
-        return Verdict.FASTER
-    return Verdict.CANNOT_TELL
+        return Outcome.FASTER
+    return Outcome.CANNOT_TELL
 
 
 def half_width(interval: tuple[float, float] | None, middle: float) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from addercost.results.intervals import Verdict, verdict
+from addercost.results.intervals import Outcome, verdict
 from addercost.results.measurements import MeasuredRow, Measurements
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class NetworkRatio:
     share_of_limit: float | None = None
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Outcome:
         """Whether the row is faster or slower than the reference, by the rule of every comparison."""
         return verdict((1 / self.high, 1 / self.low))
 

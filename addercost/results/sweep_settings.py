@@ -13,6 +13,7 @@ from addercost.cost.estimate import COST_MODELS
 from addercost.counts.conventions import convention_named
 from addercost.errors import ArgumentError, unknown_name
 from addercost.hardware import load_cpu, load_energy
+from addercost.reading import Size, Whole
 from addercost.version import __version__
 
 SCHEMA = "addercost/sweep/1"
@@ -31,9 +32,9 @@ class SweepSettings:
     energies: tuple[str, ...] = ()
     arithmetics: tuple[str, ...] = ("mac",)
     conventions: tuple[str, ...] = ("full",)
-    batches: tuple[int, ...] = (1,)
+    batches: tuple[Whole, ...] = (1,)
     cost_model: str = "latency-sum"
-    chunk: int = 0
+    chunk: Size = 0
 
     @property
     def combinations(self) -> tuple[tuple[int, str, str], ...]:

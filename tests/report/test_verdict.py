@@ -17,7 +17,7 @@ from addercost.hardware import load_cpu, load_energy
 from addercost.report.formats.table_format import TableFormat, render
 from addercost.report.tables.verdict import verdict_table
 from addercost.report.tables.verdict_sentences import sentence
-from addercost.results.intervals import Verdict as Judged
+from addercost.results.intervals import Outcome as Judged
 from addercost.results.intervals import verdict as judged
 from addercost.results.measurements import FailedRow, MeasuredRow, Measurements, measurements_to_json
 from addercost.results.network_ratio import NetworkRatio, network_ratio

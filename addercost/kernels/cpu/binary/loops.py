@@ -68,7 +68,7 @@ class PackNumbers(NamedTuple):
 @cache
 def pack_runs() -> Any:
     """Packs whole words whose channels are neighbours, into words that are neighbours."""
-    pack = _Packing()
+    pack = PackCode()
     code, (n, h, w, _, words, _, sn, _, sy, sx, tn, ty, tx, _) = pack.code, pack.numbers
     half = vector(FLOAT, WORD // 2)
     with (
@@ -92,7 +92,7 @@ def pack_runs() -> Any:
 def pack_pixels(lanes: int) -> Any:
     """Packs neighbouring channels, of which the last word may have fewer than 32; no word has more than
     `lanes`, 16 or 32."""
-    pack = _Packing()
+    pack = PackCode()
     code, (n, h, w, groups, words, channels, sn, _, sy, sx, tn, ty, tx, tw) = pack.code, pack.numbers
     floats = vector(FLOAT, lanes)
     # The mask stays the same along a row of pixels, so that is the inner loop.
@@ -119,7 +119,7 @@ def pack_pixels(lanes: int) -> Any:
 def pack_rows(lanes: int, step: int, dense: bool) -> Any:
     """Packs a word of each of `lanes` pixels of a row at a time, channel after channel; pixels are neighbours
     (step 1) or every second one is left out (step 2), and with `dense` their words are neighbours."""
-    pack = _Packing()
+    pack = PackCode()
     code, (n, h, w, groups, words, channels, sn, sc, sy, sx, tn, ty, tx, tw) = pack.code, pack.numbers
     floats, integers = vector(FLOAT, lanes), vector(I32, lanes)
     with (
@@ -162,7 +162,7 @@ def pack_rows(lanes: int, step: int, dense: bool) -> Any:
     return pack.compiled()
 
 
-class _Packing:
+class PackCode:
     """The function `pack` while it is written."""
 
     def __init__(self) -> None:

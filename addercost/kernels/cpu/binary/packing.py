@@ -16,7 +16,7 @@ from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.signs import WORD, words_of
 
 _LANES = (64, 16)
-"""Pixels of a row at a time: four vectors take a whole stretch from every channel's row."""
+"""Pixels of a row that are packed at a time. Four vectors read a long stretch of every channel's row."""
 
 
 def pack_signs(
@@ -24,26 +24,26 @@ def pack_signs(
 ) -> Tensor | None:
     """[N, C, H, W] fp32 to [N, G·⌈C/G/32⌉, H + 2·padding, W + 2·padding] int32, channels-last.
 
-    Bits of the border and beyond the channels are clear; behind the last lie `slack_pixels` more.
-    None where there is a NaN, which has no sign.
+    Bits of the border and beyond the channels are clear. Memory goes on for `slack_pixels` behind the last
+    pixel. None where there is a NaN, which has no sign.
     """
     if not packable(image.shape, image.stride()):
         image = image.contiguous()
     packing = plan_packing(image.shape, image.stride(), groups, padding, slack_pixels)
     memory = packing.fresh()
-    if packing.met_nan(image, memory):
+    if packing.pack_into(image, memory):
         return None
     return memory.as_strided(packing.size, packing.stride)
 
 
 def packable(size: tuple[int, ...], stride: tuple[int, ...]) -> bool:
-    """Whether an image of these strides can be packed where it lies."""
+    """Whether an image of these strides can be packed without a copy of it."""
     return size[1] == 1 or stride[1] == 1 or size[3] == 1 or stride[3] in (1, 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """How images of one size and one set of strides are packed."""
+    """The packing of images of one size and one set of strides."""
 
     calls: tuple[NativeCall, ...]
     bordered: bool
@@ -57,8 +57,8 @@ class Packing:
             return filled(self.elements, torch.int32)
         return torch.empty(self.elements, dtype=torch.int32)
 
-    def met_nan(self, image: Tensor, memory: Tensor) -> bool:
-        """Packs `image` into `memory`, whose border stays as it is; whether there was a NaN."""
+    def pack_into(self, image: Tensor, memory: Tensor) -> bool:
+        """Packs `image` into `memory`, whose border stays as it is. Returns whether the image has a NaN."""
         return bool(run_shares(self.calls, image.data_ptr(), memory.data_ptr()))
 
 
@@ -82,11 +82,11 @@ def plan_packing(
     row, word = columns * pixel, rows * columns if planar else 1
     target = (rows * columns * total, row, pixel, word)
     # One channel is a row of pixels as well, which takes more of them at a time.
-    pixels_lie = stride[1] == 1 if c > 1 else w > 1 and stride[3] not in (1, 2)
+    channels_last = stride[1] == 1 if c > 1 else w > 1 and stride[3] not in (1, 2)
     calls = []
     for share in shares(n, h, n * c * h * w, threads):
         extents = (share.images, share.rows, w, groups, words, c // groups)
-        loop, numbers = _loop(PackNumbers._make((*extents, *stride, *target)), pixels_lie)
+        loop, numbers = _loop(PackNumbers._make((*extents, *stride, *target)), channels_last)
         source = share.first_image * stride[0] + share.first_row * stride[2]
         first = share.first_image * target[0] + (share.first_row + top) * row + left * pixel
         calls.append(NativeCall(loop, 4 * source, 4 * first, as_array(numbers)))

@@ -1,5 +1,5 @@
-"""Plans of kernels for images that were laid out for them: channels-last, with their border, and with slack
-behind the last pixel for the tiles that go on beyond it."""
+"""Kernels for images that are copied for them: channels-last, with the border, and with slack behind the last
+pixel, where the last tile reads on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from addercost.kernels.cpu.dense.buffers import Launch, View
+from addercost.kernels.cpu.dense.buffers import BufferLayout, Launch
 from addercost.kernels.cpu.dense.convolution import launch_of, parameters_of
 from addercost.kernels.cpu.dense.extents import Extents
 from addercost.kernels.cpu.dense.kernel_class import KernelClass
@@ -16,7 +16,7 @@ from addercost.kernels.problem import Geometry
 
 
 @dataclass(frozen=True, slots=True)
-class Bordered:
+class BorderedKernel:
     """A kernel and what it is given beside the weights."""
 
     kernel: KernelClass
@@ -25,11 +25,11 @@ class Bordered:
     layout: torch.memory_format
     """Of the output as the kernel writes it."""
     slack_pixels: int
-    source: View
-    sink: View
+    source: BufferLayout
+    sink: BufferLayout
 
-    def launch(self, weight: View) -> Launch:
-        """What runs it on an image, weights that lie so and what `launch_of` adds."""
+    def launch(self, weight: BufferLayout) -> Launch:
+        """What runs the kernel on an image, weights of this layout and what `launch_of` adds."""
         return launch_of(self.kernel, (self.source, weight), self.parameters, self.sink)
 
 
@@ -43,16 +43,16 @@ def plan_bordered(
     layout: torch.memory_format,
     threads: int,
     terms: int = 0,
-) -> Bordered:
+) -> BorderedKernel:
     """For images of `image_size` (N, H, W) before their border, `channels` elements in a pixel and `filters`
-    of each group; a kernel that lies across the pixels reads planes instead of pixels."""
+    of each group. A kernel with vectors along the pixels reads planes instead of pixels."""
     n, height, width = image_size
     groups, (r, s) = geometry.groups, filter_size
     p, q = geometry.output_size((height, width), filter_size)
     height, width = height + 2 * geometry.padding[0], width + 2 * geometry.padding[1]
     (step_y, step_x), (dilation_y, dilation_x) = geometry.stride, geometry.dilation
     if q == 1:
-        # A row of one pixel has no neighbours for a channels-first tile to lie along.
+        # In a row of one pixel, a channels-first tile has no neighbours to write.
         layout = torch.channels_last
     pixel = groups * channels
     row = width * pixel
@@ -64,7 +64,9 @@ def plan_bordered(
         # All rows are one.
         height, width, row = 1, height * width, height * row
         p, q = height, width
-    sink = View.laid((n, p, q, groups, filters), (output.stride(0), by_y, by_x, filters * by_k, by_k))
+    sink = BufferLayout.strided(
+        (n, p, q, groups, filters), (output.stride(0), by_y, by_x, filters * by_k, by_k)
+    )
     extents = Extents(
         images=n,
         channels=s * channels if fused else channels,
@@ -89,15 +91,17 @@ def plan_bordered(
     if kernel.across:
         plane = height * width
         places = (pixel * plane, width, 1, channels * plane, plane)
-        source = View.laid((n, height, columns, groups, channels), places)
+        source = BufferLayout.strided((n, height, columns, groups, channels), places)
     elif fused:
-        # A filter's row meets neighbours in memory: one inner loop over them, for pixels that overlap.
+        # What a filter's row reads is contiguous in memory: one inner loop runs over it, and pixels overlap.
         places = (height * row, row, step_x * pixel, 1, 1)
-        source = View.laid((n, height, columns, 1, s * channels), places)
+        source = BufferLayout.strided((n, height, columns, 1, s * channels), places)
         s = step_x = 1
     else:
         reach = (columns - 1) * step_x + (s - 1) * dilation_x + 1
-        source = View.laid((n, height, reach, groups, channels), (height * row, row, pixel, channels, 1))
+        source = BufferLayout.strided(
+            (n, height, reach, groups, channels), (height * row, row, pixel, channels, 1)
+        )
     inside = Geometry((step_y, step_x), (0, 0), (dilation_y, dilation_x))
     parameters = parameters_of(kernel, extents, inside, (r, s), threads, terms)
-    return Bordered(kernel, parameters, list(output.shape), layout, slack, source, sink)
+    return BorderedKernel(kernel, parameters, list(output.shape), layout, slack, source, sink)

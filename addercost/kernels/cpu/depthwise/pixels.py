@@ -20,7 +20,7 @@ def across_channels(loop: DepthwiseLoop) -> Any:
     made = TileCode(loop)
     code, numbers, term = made.code, made.numbers, made.term
     filter_row = code.mul(numbers.c, I64(loop.filter_x))
-    with made.images() as (source, held, target), counted(code, numbers.length) as number:
+    with made.images() as (source, stationary, target), counted(code, numbers.length) as number:
         p = code.add(number, numbers.begin)
         y = made.first(p, numbers.stride_y, numbers.padding_y)
         # All channels of a tile's pixels before the next tile: memory is then read in order.
@@ -30,7 +30,7 @@ def across_channels(loop: DepthwiseLoop) -> Any:
             with counted(code, numbers.c, loop.lanes) as block:
                 channel = least(code, block, code.sub(numbers.c, I64(loop.lanes)))
                 made.clear()
-                own = _held(made, held, p, q, channel) if term.held else []
+                own = _stationary(made, stationary, p, q, channel) if term.stationary else []
                 with counted(code, numbers.r) as r:
                     weights = at(code, term.weight_element, made.weights, (r, filter_row), (channel, 1))
                     row = code.add(y, code.mul(r, numbers.dilation_y))
@@ -43,18 +43,18 @@ def across_channels(loop: DepthwiseLoop) -> Any:
     return made.compiled()
 
 
-def _held(made: TileCode, held: Any, p: Any, q: Any, channel: Any) -> list[Any]:
-    """The held operand of each pixel of a tile."""
+def _stationary(made: TileCode, stationary: Any, p: Any, q: Any, channel: Any) -> list[Any]:
+    """The stationary operand of each pixel of a tile."""
     code, numbers = made.code, made.numbers
     columns = [code.add(q, I64(u)) for u in range(made.loop.tile)]
     places = [
-        at(code, FLOAT, held, (p, numbers.hy), (column, numbers.hx), (channel, 1)) for column in columns
+        at(code, FLOAT, stationary, (p, numbers.hy), (column, numbers.hx), (channel, 1)) for column in columns
     ]
     return [code.load(place, align=4, typ=vector(FLOAT, made.loop.lanes)) for place in places]
 
 
 def _add_row(
-    made: TileCode, source: Any, row: Any, x: Any, channel: Any, weights: Any, held: list[Any]
+    made: TileCode, source: Any, row: Any, x: Any, channel: Any, weights: Any, stationary: list[Any]
 ) -> None:
     """Adds the terms of one row of the filter on one row of the image, for pixels from column x on."""
     code, numbers, loop, term = made.code, made.numbers, made.loop, made.term
@@ -76,7 +76,7 @@ def _add_row(
             value = code.load(readable, align=1, typ=vector(term.element, loop.lanes))
             made.watch(value, column)
             for u, s in pairs:
-                sums[u] = made.added(sums, u, value, taps[s], held)
+                sums[u] = made.added(sums, u, value, taps[s], stationary)
             before = column
 
 

@@ -29,7 +29,7 @@ def along_rows(loop: DepthwiseLoop) -> Any:
     """The loop for channels-first images, with a tile of neighbouring rows; weights [C, R, S]."""
     made = TileCode(loop)
     code, numbers, term = made.code, made.numbers, made.term
-    with made.images() as (source, held, target), counted(code, numbers.length) as number:
+    with made.images() as (source, stationary, target), counted(code, numbers.length) as number:
         channel = code.add(number, numbers.begin)
         weights = at(code, term.weight_element, made.weights, (channel, made.filter_size))
         plane = at(code, term.element, source, (channel, numbers.sc))
@@ -44,7 +44,7 @@ def along_rows(loop: DepthwiseLoop) -> Any:
             masks = {offset: _mask(made, x, offset) for offset in _offsets(loop)}
             made.clear()
             kept = None if loop.whole else lanes_below(code, code.sub(numbers.q, q), loop.lanes)
-            own = _held(made, held, channel, p, q, kept) if term.held else []
+            own = _stationary(made, stationary, channel, p, q, kept) if term.stationary else []
             taps = _Taps(made, weights, plane, x, y, masks, own, fill)
             if loop.stride_x > 2:
                 taps.add(masked=True)
@@ -68,13 +68,13 @@ def along_rows(loop: DepthwiseLoop) -> Any:
     return made.compiled()
 
 
-def _held(made: TileCode, held: Any, channel: Any, p: Any, q: Any, kept: Any) -> list[Any]:
-    """The held operand of each row of a tile."""
+def _stationary(made: TileCode, stationary: Any, channel: Any, p: Any, q: Any, kept: Any) -> list[Any]:
+    """The stationary operand of each row of a tile."""
     code, numbers, operands = made.code, made.numbers, []
     floats = vector(FLOAT, made.loop.lanes)
     for u in range(made.loop.tile):
         row = code.add(p, I64(u))
-        place = at(code, FLOAT, held, (channel, numbers.hc), (row, numbers.hy), (q, 1))
+        place = at(code, FLOAT, stationary, (channel, numbers.hc), (row, numbers.hy), (q, 1))
         if kept is None:
             operands.append(code.load(place, align=4, typ=floats))
         else:
@@ -84,7 +84,7 @@ def _held(made: TileCode, held: Any, channel: Any, p: Any, q: Any, kept: Any) ->
 
 def _offset(loop: DepthwiseLoop, s: int) -> int:
     """Columns from the first at which the vector of tap s is read. For a stride of 2, the vectors of an even
-    tap and the odd one after it are the two halves of one vector."""
+    tap and of the tap after it are the two halves of one vector."""
     column = s * loop.dilation_x
     return column - column % 2 if loop.stride_x == 2 else column
 
@@ -129,11 +129,11 @@ class _Taps:
         x: Any,
         y: Any,
         masks: dict[int, Any],
-        held: list[Any],
+        stationary: list[Any],
         fill: Any,
     ) -> None:
         self.made, self.weights, self.plane, self.x, self.y = made, weights, plane, x, y
-        self.masks, self.held, self.fill = masks, held, fill
+        self.masks, self.stationary, self.fill = masks, stationary, fill
 
     def add(self, masked: bool) -> None:
         """Adds the terms of all taps; `masked` says that columns may be beyond the image."""
@@ -147,7 +147,7 @@ class _Taps:
                     made.watch(x, j * loop.filter_x + s)
                 for u, r in pairs:
                     for s, x in enumerate(inputs):
-                        sums[u] = made.added(sums, u, x, weights[r * loop.filter_x + s], self.held)
+                        sums[u] = made.added(sums, u, x, weights[r * loop.filter_x + s], self.stationary)
 
     def _weights(self, row: Any) -> list[Any]:
         """The weights of the filter's rows from `row` on, each in every lane."""

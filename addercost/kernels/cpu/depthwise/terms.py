@@ -28,13 +28,13 @@ class Term:
     sum: Any
     """The IR type that is added up in."""
     add: Callable[..., Any]
-    """(code, sum, input, weight) to the new sum; with `held`, that operand follows the weight."""
+    """(code, sum, input, weight) to the new sum; with `stationary`, that operand follows the weight."""
     finish: Callable[..., Any] = lambda code, total: total
     """(code, sum) to the output; with `scaled`, a filter's factor and addend follow the sum."""
     scaled: bool = False
     watched: bool = False
     """The loop reports whether an input may be NaN, which has no sign."""
-    held: bool = False
+    stationary: bool = False
     """There is a third operand, one element for each output, which stays in a register."""
 
     @property
@@ -51,7 +51,7 @@ class Term:
 
 
 def term(site: str, many_taps: bool = False) -> Term:
-    """The term of "adder", "mac", "shift", "binary", "adder_u8", "adder_u8_scaled", "adder_gradient" or
+    """The term of "adder", "mac", "binary", "adder_u8", "adder_u8_scaled", "adder_gradient" or
     "adder_gradient_sign". `many_taps` says that a filter has more than `SHORT_TAPS`."""
     if site.startswith("adder_u8"):
         scaled = site == "adder_u8_scaled"
@@ -78,12 +78,11 @@ def term(site: str, many_taps: bool = False) -> Term:
     terms: dict[str, Callable[..., Any]] = {
         "adder": _subtract_difference,
         "mac": lambda code, total, x, w: fma(code, x, w, total),
-        "shift": _add_shifted,
         "adder_gradient": _add_clipped,
         "adder_gradient_sign": _add_signed,
     }
-    held = site.startswith("adder_gradient")
-    return Term(torch.float32, torch.float32, torch.float32, FLOAT, terms[site], held=held)
+    stationary = site.startswith("adder_gradient")
+    return Term(torch.float32, torch.float32, torch.float32, FLOAT, terms[site], stationary=stationary)
 
 
 def _subtract_difference(code: Any, total: Any, x: Any, w: Any) -> Any:
@@ -96,13 +95,6 @@ def _subtract_difference(code: Any, total: Any, x: Any, w: Any) -> Any:
     return fma(code, difference, code.load(minus, align=4, typ=total.type), total)
 
 
-def _add_shifted(code: Any, total: Any, x: Any, w: Any) -> Any:
-    # x · ±2^e in one integer addition, as `dense.sites` says.
-    words = vector(I32, total.type.count)
-    moved = code.add(code.bitcast(x, words), code.bitcast(w, words))
-    return code.fadd(total, code.bitcast(moved, total.type))
-
-
 def _add_sign_product(code: Any, total: Any, x: Any, w: Any) -> Any:
     # ±1 by the weight's lowest bit and the sign of x. Adding zero to x makes -0, whose sign is +1, a +0.
     words = vector(I32, total.type.count)
@@ -111,17 +103,17 @@ def _add_sign_product(code: Any, total: Any, x: Any, w: Any) -> Any:
     return code.fadd(total, code.bitcast(code.xor(sign, weight), total.type))
 
 
-def _add_clipped(code: Any, total: Any, x: Any, w: Any, held: Any) -> Any:
-    # x is the output's gradient, and the layer's input is held.
+def _add_clipped(code: Any, total: Any, x: Any, w: Any, stationary: Any) -> Any:
+    # x is the output's gradient, and the layer's input is stationary.
     one, minus = (constant(total.type, value) for value in (1.0, -1.0))
-    slope = code.fsub(w, held)
+    slope = code.fsub(w, stationary)
     slope = code.select(code.fcmp_ordered("<", slope, minus), minus, slope)
     slope = code.select(code.fcmp_ordered(">", slope, one), one, slope)
     return fma(code, x, slope, total)
 
 
-def _add_signed(code: Any, total: Any, x: Any, w: Any, held: Any) -> Any:
-    above, below = (code.fcmp_ordered(order, w, held) for order in "><")
+def _add_signed(code: Any, total: Any, x: Any, w: Any, stationary: Any) -> Any:
+    above, below = (code.fcmp_ordered(order, w, stationary) for order in "><")
     negative = code.select(below, code.fneg(x), zeros(x.type))
     return code.fadd(total, code.select(above, x, negative))
 

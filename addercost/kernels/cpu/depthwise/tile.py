@@ -1,8 +1,9 @@
 """What the depthwise loops share, in LLVM IR: a tile of sums in registers, and the function around it.
 
-That is i32 convolve(weights, factors, held, source, target, numbers), where the numbers are an array of
+That is i32 convolve(weights, factors, stationary, source, target, numbers), where the numbers are an array of
 `DepthwiseNumbers`. Where the site has them, `factors` are a factor for each channel and then an addend for
-each, and `held` is the third operand. It returns whether an input is not finite, if the site is watched.
+each, and `stationary` is the third operand. It returns whether an input is not finite, if the site is
+watched.
 """
 
 from __future__ import annotations
@@ -50,12 +51,12 @@ class DepthwiseNumbers(NamedTuple):
     fill: int
     """The value of a padded tap."""
     hn: int
-    """Strides of the held operand."""
+    """Strides of the stationary operand."""
     hc: int
     hy: int
     hx: int
-    held_first: int
-    """Where the first image's held operand begins."""
+    stationary_first: int
+    """Where the first image's stationary operand begins."""
 
 
 class DepthwiseLoop(NamedTuple):
@@ -88,7 +89,9 @@ class TileCode:
     def __init__(self, loop: DepthwiseLoop) -> None:
         self.loop, self.term = loop, term(loop.site, loop.many_taps)
         self.code = code = function("convolve", *[POINTER] * 6, result=I32)
-        self.weights, self._factors, self._held, self._source, self._target, numbers = code.function.args
+        self.weights, self._factors, self._stationary, self._source, self._target, numbers = (
+            code.function.args
+        )
         self._sum, self._floats = vector(self.term.sum, loop.lanes), vector(FLOAT, loop.lanes)
         # LLVM keeps these in registers.
         self._sums = [code.alloca(self._sum) for _ in range(loop.tile)]
@@ -102,12 +105,12 @@ class TileCode:
 
     @contextmanager
     def images(self) -> Iterator[tuple[Any, Any, Any]]:
-        """A loop over the images, for where each has its source, its held operand and its target."""
+        """A loop over the images, for where each has its source, its stationary operand and its target."""
         code, numbers = self.code, self.numbers
         with counted(code, numbers.n) as image:
             yield (
                 at(code, self.term.element, self._source, (image, numbers.sn)),
-                at(code, FLOAT, self._held, (numbers.held_first, 1), (image, numbers.hn)),
+                at(code, FLOAT, self._stationary, (numbers.stationary_first, 1), (image, numbers.hn)),
                 at(code, self.term.result, self._target, (image, numbers.tn)),
             )
 
@@ -128,9 +131,9 @@ class TileCode:
         for value, place in zip(sums, self._sums, strict=True):
             self.code.store(value, place)
 
-    def added(self, sums: list[Any], u: int, x: Any, weight: Any, held: list[Any]) -> Any:
+    def added(self, sums: list[Any], u: int, x: Any, weight: Any, stationary: list[Any]) -> Any:
         """The sum `u` and the term of an input and a weight."""
-        return self.term.add(self.code, sums[u], x, weight, *held[u : u + 1])
+        return self.term.add(self.code, sums[u], x, weight, *stationary[u : u + 1])
 
     def watch(self, x: Any, number: int) -> None:
         """Adds the input times zero to a sum, which makes it NaN where the input is not finite."""

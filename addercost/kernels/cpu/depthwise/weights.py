@@ -23,8 +23,9 @@ class WeightNumbers(NamedTuple):
     to_tap: int
 
 
-def laid(taps: Tensor, tap_major: bool, dtype: torch.dtype) -> Tensor:
-    """`taps` [C, R·S] densely, as [R·S, C] where `tap_major`; floats as int32 are 1 where negative."""
+def in_loop_order(taps: Tensor, tap_major: bool, dtype: torch.dtype) -> Tensor:
+    """`taps` [C, R·S] as a dense tensor, [R·S, C] where `tap_major`. Floats become an int32 of 1 where
+    negative, else 0, if `dtype` is int32."""
     if taps.dtype == dtype and taps.is_contiguous() and not tap_major:
         return taps
     channels, number = taps.shape
@@ -37,8 +38,8 @@ def laid(taps: Tensor, tap_major: bool, dtype: torch.dtype) -> Tensor:
 
 @cache
 def _loop(given: torch.dtype, wanted: torch.dtype) -> Any:
-    """void lay(source, target, numbers), an element at a time: torch's copy takes three times as long."""
-    code = function("lay", POINTER, POINTER, POINTER)
+    """void copy(source, target, numbers), an element at a time: torch's copy takes three times as long."""
+    code = function("copy", POINTER, POINTER, POINTER)
     source, target, pointer = code.function.args
     numbers, element, stored = loaded(code, WeightNumbers, pointer), IR_TYPES[given], IR_TYPES[wanted]
     with counted(code, numbers.channels) as c, counted(code, numbers.taps) as tap:

@@ -83,7 +83,7 @@ def addresses(code: Any, element: Any, start: Any, offsets: Any) -> Any:
 
 
 def masked_load(code: Any, kind: Any, place: Any, mask: Any, align: int, others: Any = None) -> Any:
-    """What lies at `place`, and `others`, by default zeros, in the lanes that the mask leaves out."""
+    """The vector at `place`, with `others`, by default zeros, in the lanes that the mask leaves out."""
     others = zeros(kind) if others is None else others
     return call(code, f"llvm.masked.load.{_suffix(kind)}.p0", kind, place, I32(align), mask, others)
 

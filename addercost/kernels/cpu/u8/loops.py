@@ -1,7 +1,7 @@
-"""The loops that quantise and lay out bytes for the 8-bit kernel, in LLVM IR.
+"""The loops that quantise bytes and copy them into the 8-bit kernel's layout, in LLVM IR.
 
-All but `quantize` are void lay(source, target, numbers), where the numbers are an array of `CopyNumbers` or
-`TurnNumbers`: extents first, then strides in bytes.
+All but `quantize` are void copy(source, target, numbers), where the numbers are an array of `CopyNumbers` or
+`TransposeNumbers`: extents first, then strides in bytes.
 """
 
 from __future__ import annotations
@@ -41,14 +41,15 @@ from addercost.kernels.cpu.ir.vectors import (
 
 WORD = 8
 """Channels whose differences one lane of the SAD instruction sums."""
-TURNED_PIXELS = 16
-"""Pixels that `turn` takes at a time: longer vectors take more steps in registers and are slower."""
+TRANSPOSED_PIXELS = 16
+"""Pixels that `transpose` takes at a time: longer vectors take more steps in registers and are slower."""
 FLOATS = 16
 """Values that `quantize` takes at a time."""
 _CHUNK = 64
 """Bytes that `copy_runs` takes at a time."""
 _STRETCH = 256
-"""Pixels of a row that `turn` does for all channels before it goes on: what is written stays in the cache."""
+"""Pixels of a row that `transpose` does for all channels before it goes on: what is written stays in the
+cache."""
 
 
 class CopyNumbers(NamedTuple):
@@ -68,7 +69,7 @@ class CopyNumbers(NamedTuple):
     tx: int
 
 
-class TurnNumbers(NamedTuple):
+class TransposeNumbers(NamedTuple):
     """Images, rows, pixels, groups, the eights of a group's channels and those channels; the strides of the
     source by image, channel, row and pixel, of the target by image, row and pixel."""
 
@@ -90,7 +91,7 @@ class TurnNumbers(NamedTuple):
 @cache
 def quantize(few: bool) -> Any:
     """void quantize(source, target, count, scale, zero): fp32 values to byte codes, as `codes.quantize`;
-    `few` says that there are less than `FLOATS`."""
+    `few` says that there are fewer than `FLOATS`."""
     code = function("quantize", POINTER, POINTER, I64, FLOAT, FLOAT)
     source, target, count, scale, zero = code.function.args
     floats, nothing = vector(FLOAT, FLOATS), zeros(vector(FLOAT, FLOATS))
@@ -165,29 +166,30 @@ def copy_words() -> Any:
 
 
 @cache
-def turn(channels: int, whole: bool) -> Any:
-    """Turns the rows of 8 or 16 channels into as many bytes of each pixel, `TURNED_PIXELS` at a time.
+def transpose(channels: int, whole: bool) -> Any:
+    """Transposes the rows of 8 or 16 channels into as many bytes of each pixel, `TRANSPOSED_PIXELS` at a
+    time.
 
     With `whole`, a row has at least so many pixels, of which the last are moved back to where they fit, and
-    the channels divide. Otherwise `channels` is 8, and what is missing becomes zeros; where pixels are less
-    than eight bytes apart they are written in order, so that a pixel overwrites the zeros of the one before.
+    the channels divide. Otherwise `channels` is 8, and missing channels become zeros. Where pixels are less
+    than eight bytes apart they are written in order, so that each overwrites the zeros of the one before.
     """
-    code, source, target, numbers = _layout(TurnNumbers)
+    code, source, target, numbers = _layout(TransposeNumbers)
     n, h, w, groups, words, group_channels, sn, sc, sy, sx, tn, ty, tx = numbers
-    row_type = vector(I8, TURNED_PIXELS)
+    row_type = vector(I8, TRANSPOSED_PIXELS)
     with counted(code, n) as image, counted(code, h) as y, counted(code, w, _STRETCH) as stretch:
         steps = code.udiv(words, I64(channels // WORD))
         length = least(code, code.sub(w, stretch), I64(_STRETCH))
         with (
             counted(code, groups) as group,
             counted(code, steps) as step,
-            counted(code, length, TURNED_PIXELS) as within,
+            counted(code, length, TRANSPOSED_PIXELS) as within,
         ):
             pixel = code.add(stretch, within)
             if whole:
-                pixel = least(code, pixel, code.sub(w, I64(TURNED_PIXELS)))
+                pixel = least(code, pixel, code.sub(w, I64(TRANSPOSED_PIXELS)))
             else:
-                inside = lanes_below(code, code.sub(w, pixel), TURNED_PIXELS)
+                inside = lanes_below(code, code.sub(w, pixel), TRANSPOSED_PIXELS)
             first = code.mul(step, I64(channels))
             channel = code.add(code.mul(group, group_channels), first)
             left = code.sub(group_channels, first)
@@ -201,24 +203,25 @@ def turn(channels: int, whole: bool) -> Any:
                     rows.append(code.load(row, align=1, typ=row_type))
                     continue
                 there = code.icmp_signed(">", left, I64(b))
-                mask = code.select(there, inside, zeros(vector(I1, TURNED_PIXELS)))
+                mask = code.select(there, inside, zeros(vector(I1, TRANSPOSED_PIXELS)))
                 rows.append(masked_load(code, row_type, row, mask, align=1))
-            turned_word = ir.IntType(8 * channels)
-            pixels = code.bitcast(_interleaved(code, rows), vector(turned_word, TURNED_PIXELS))
+            word_type = ir.IntType(8 * channels)
+            pixels = code.bitcast(_interleaved(code, rows), vector(word_type, TRANSPOSED_PIXELS))
             if whole:
-                for lane in range(TURNED_PIXELS):
+                for lane in range(TRANSPOSED_PIXELS):
                     one = code.extract_element(pixels, I64(lane))
                     code.store(one, at(code, I8, to, (tx, lane)), align=1)
             else:
-                lanes = constant(vector(I64, TURNED_PIXELS), range(TURNED_PIXELS))
-                places = addresses(code, I8, to, code.mul(splat(code, tx, TURNED_PIXELS), lanes))
+                lanes = constant(vector(I64, TRANSPOSED_PIXELS), range(TRANSPOSED_PIXELS))
+                places = addresses(code, I8, to, code.mul(splat(code, tx, TRANSPOSED_PIXELS), lanes))
                 masked_scatter(code, pixels, places, inside, align=1)
     code.ret_void()
     return compiled(code)
 
 
 def _interleaved(code: Any, rows: list[Any]) -> Any:
-    """The elements of these vectors in turns. Each step joins the first half of them with the second."""
+    """The elements of these vectors interleaved. Each step interleaves the first half of them with the
+    second."""
     while len(rows) > 1:
         length, half = rows[0].type.count, len(rows) // 2
         order = [lane // 2 + lane % 2 * length for lane in range(2 * length)]
@@ -227,7 +230,7 @@ def _interleaved(code: Any, rows: list[Any]) -> Any:
 
 
 def _layout(fields: Any) -> tuple[Any, Any, Any, Any]:
-    """A builder at the beginning of `lay`, its source and target, and its numbers."""
-    code = function("lay", POINTER, POINTER, POINTER)
+    """A builder at the beginning of `copy`, its source and target, and its numbers."""
+    code = function("copy", POINTER, POINTER, POINTER)
     source, target, numbers = code.function.args
     return code, source, target, loaded(code, fields, numbers)
