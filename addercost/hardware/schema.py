@@ -5,9 +5,8 @@ The annotations are what `addercost.hardware.parse` validates a file against. No
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Annotated, Literal
 
 from addercost.hardware.vocabulary import SITES_PER_LANE, Form, Quality
@@ -126,21 +125,6 @@ class Cpu:
     @property
     def kind(self) -> str:
         return "cpu"
-
-    @cached_property
-    def _by_op_and_form(self) -> dict[tuple[str, Form], tuple[Instruction, ...]]:
-        found: dict[tuple[str, Form], list[Instruction]] = {}
-        for row in self.instructions:
-            found.setdefault((row.op, row.form), []).append(row)
-        # Narrowest first; at one width measured before model.
-        order = {quality: i for i, quality in enumerate(Quality)}
-        return {
-            k: tuple(sorted(v, key=lambda r: (r.vector_bits, order[r.quality]))) for k, v in found.items()
-        }
-
-    def rows(self, op: str, forms: Iterable[Form] = tuple(Form)) -> tuple[Instruction, ...]:
-        """The instructions for `op`, form by form as given, narrowest first, measured before model."""
-        return tuple(row for form in forms for row in self._by_op_and_form.get((op, form), ()))
 
     @property
     def clock_hz(self) -> float | None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from addercost.arithmetic import Arithmetic
 from addercost.cost.estimate import estimate
+from addercost.cost.target_registry import load_target
 from addercost.errors import ArgumentError, DataError
-from addercost.hardware import load_cpu
 from addercost.results.profile import Profile
 from addercost.results.report import Report, arithmetic_of
 from addercost.results.saved import read_saved
@@ -47,6 +47,6 @@ def reopen_profile(
             f"{spec} is counted by the convention {own}, not {convention}", "profile the model itself"
         )
     if cpus is not None:
-        costs = tuple(estimate(profile.counts, load_cpu(name)) for name in cpus)
+        costs = tuple(estimate(profile.counts, load_target(name)) for name in cpus)
         return replace(profile, costs=costs)
     return profile

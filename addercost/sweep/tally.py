@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-from addercost.arithmetic import OpClass
-from addercost.counts.model import LayerCounts
+from addercost.cost.layers import LayerKind
 from addercost.sweep.spaces.architecture import Fact
 
-
-class LayerKind(NamedTuple):
-    """Layers that cost the same on every processor: equal operations, arithmetic, sites and traffic."""
-
-    arithmetic: str | None
-    counts: tuple[tuple[OpClass, str, int], ...]
-    mac_sites: int
-    n_bytes: int
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +49,12 @@ class ArchitectureTally:
         return ArchitectureTally, tuple([getattr(self, name) for name in self.__slots__])
 
 
-def kind_of(layer: LayerCounts) -> LayerKind:
-    return LayerKind(
-        layer.arithmetic.value if layer.arithmetic else None,
-        layer.counts.items,
-        layer.mac_sites,
-        layer.bytes_read + layer.bytes_written,
-    )
+def occurrences(tallies: Sequence[Tally], kinds: int) -> csr_array:
+    """[A, L]: how often each of L kinds of layers occurs in each of A counted architectures."""
+    import numpy as np
+    from scipy.sparse import csr_array
+
+    ends = np.cumsum([0, *(len(tally.kinds) for tally in tallies)])
+    columns = np.fromiter(itertools.chain.from_iterable(t.kinds for t in tallies), np.int64, ends[-1])
+    times = np.fromiter(itertools.chain.from_iterable(t.times for t in tallies), np.int64, ends[-1])
+    return csr_array((times, columns, ends), shape=(len(tallies), kinds))

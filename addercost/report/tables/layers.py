@@ -8,6 +8,7 @@ from addercost.analysis.layer_rows import LayerRow, folded, labelled_costs, laye
 from addercost.arithmetic import OpClass, OpCounts
 from addercost.cost.energy import ModelEnergy
 from addercost.cost.estimate import ModelCost
+from addercost.cost.models import is_serial
 from addercost.report.table import Column, Kind, Table
 from addercost.results.profile import Profile
 from addercost.units import si
@@ -70,7 +71,7 @@ def _describe_cost(cost: ModelCost) -> str:
     text = f"{cost.hardware}, {cost.model} model (estimate): {at_least}{cost.cycles:,.0f} cycles"
     if cost.seconds is not None:
         text += f", {si(cost.seconds, 's')}"
-    if cost.model != "latency-sum":
+    if not is_serial(cost.model):
         text += f"; mostly bound by {_main_bound(cost)}"
     return text + _reservations(cost)
 
