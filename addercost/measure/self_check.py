@@ -15,7 +15,7 @@ from addercost.measure.contenders.contender import Contender, Place
 from addercost.measure.devices.device import Call, Device
 from addercost.measure.host.core_clock import dependent_additions
 from addercost.measure.runner import Effort, Timed, time_call
-from addercost.results.intervals import Verdict, interleaved_ratio, verdict
+from addercost.results.intervals import Outcome, interleaved_ratio, verdict
 
 SHAPE = "1,32,28,28,32,3,1,1"
 """Takes a few tenths of a millisecond: as long as a kernel does, and short enough for many pairs."""
@@ -81,14 +81,14 @@ def self_check(
             one, other = (contender.made(case, place, device.free_bytes()) for _ in range(2))
             same = time_call(device, one, other, EFFORT)
             slowed = time_call(device, slow(one, other, SLOWDOWN), other, EFFORT)
-            equal += _verdict(same) is Verdict.CANNOT_TELL
-            found += _verdict(slowed) is Verdict.SLOWER
+            equal += _verdict(same) is Outcome.CANNOT_TELL
+            found += _verdict(slowed) is Outcome.SLOWER
             unconverged += (not same.converged) + (not slowed.converged)
             said(i + 1)
     return SelfCheck(pairs, equal, found, unconverged)
 
 
-def _verdict(timed: Timed) -> Verdict:
+def _verdict(timed: Timed) -> Outcome:
     return verdict(interleaved_ratio(timed.samples_s, timed.reference_samples_s)[1])
 
 

@@ -8,14 +8,16 @@ import json
 import math
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from addercost.errors import ArgumentError, DataError
-from addercost.results.files import make_folder, write_file
+from addercost.reading import json_data, read_as
+from addercost.results.document import checked_fields
+from addercost.results.files import make_folder, read_text, write_file
 from addercost.results.training import RECORD, TrainingRun, training_to_json
 from addercost.text import spreadsheet_cell
 from addercost.train.checkpoint import CHECKPOINT
@@ -78,16 +80,19 @@ def open_run(folder: Path, settings: TrainSettings, here: Mapping[str, str | int
 def read_run(folder: Path) -> tuple[TrainSettings, Mapping[str, Any]]:
     """Settings and environment of the run in `folder`. Raises DataError where there is none."""
     path = folder / RUN
-    try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{folder} holds no training run", "make one with addercost train") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path} is damaged: {error}") from None
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        raise DataError(f"{path} is no {SCHEMA}", "make the run again with this version of addercost")
-    there = data.get("environment")
-    return settings_from_data(data.get("settings"), str(path)), there if isinstance(there, dict) else {}
+    source = str(path)
+    if not path.exists():
+        raise DataError(f"{folder} holds no training run", "make one with addercost train")
+    run = read_as(_Run, checked_fields(json_data(read_text(path), source), SCHEMA, source), source)
+    return settings_from_data(run.settings, source), run.environment
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The file that says what a folder is the run of."""
+
+    settings: Mapping[str, Any]
+    environment: Mapping[str, str | int] = field(default_factory=dict)
 
 
 def write_log(folder: Path, rows: Sequence[EpochRow]) -> None:

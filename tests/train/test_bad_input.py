@@ -224,8 +224,8 @@ def test_folder_of_another_run(
     [
         ("checkpoint.pt", b"not a checkpoint", "damaged or no checkpoint"),
         ("checkpoint.pt", b"", "damaged or no checkpoint"),
-        ("run.json", b"{", "run.json is damaged"),
-        ("run.json", b"[]", "is no addercost/run/1"),
+        ("run.json", b"{", "run.json is not JSON"),
+        ("run.json", b"[]", "run.json is not a run of addercost"),
         ("run.json", b'{"schema": "addercost/run/1", "settings": {}}', "other settings"),
     ],
 )

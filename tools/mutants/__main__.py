@@ -3,21 +3,23 @@
     python -m tools.mutants [PART…] [--sample N] [--seed S] [--jobs J]      (`make mutants`)
 
 Each mutant is one small change of one file (`mutations.py`, by cosmic-ray). It is killed where a test fails
-that passes without it, and survives where none does. The tests are those that run the function of the change
-(`test_map.py`), at most `--limit` seconds of them. Survivors are written to output/mutants.txt as entries for
-tests/mutants_accepted.toml, the list of mutants that no test could kill, with the reasons. Exits with 1 where
-more than a tenth of a part's mutants survive, accepted ones left aside.
+that passes without it, and survives where none does. The tests are those that run the changed function
+(`recorded_tests.py`), at most `--limit` seconds of them. Survivors are written to output/mutants.txt in the
+form of tests/mutants_accepted.toml, the list of mutants that no test could kill, with the reasons. Exits
+with 1 where more than a tenth of a part's mutants survive, accepted ones left aside.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import importlib
 import os
 import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,14 +28,14 @@ import pytest
 from tools.mutants.accepted import accepted_mutants
 from tools.mutants.forks import in_forks, replace_source
 from tools.mutants.mutations import Mutant, changed_lines, mutants_of, mutated
-from tools.mutants.test_map import TestMap, record
+from tools.mutants.recorded_tests import RecordedTests, record
 
 PARTS: Mapping[str, tuple[str, ...]] = {
     "addercost/units.py": ("tests/test_units.py",),
     "addercost/counts": ("tests/counts",),
     "addercost/cost": ("tests/cost",),
     "addercost/hardware": ("tests/hardware",),
-    "addercost/results": ("tests/results", "tests/report", "tests/trace/test_serialize.py"),
+    "addercost/results": ("tests/results", "tests/report", "tests/measure/test_intervals.py"),
 }
 """What is mutated, and the tests that have to notice."""
 
@@ -45,12 +47,22 @@ OVERHEAD_S = 60.0
 """What a mutant's run may take beyond its tests: imports, and a machine that others use."""
 
 
+@dataclass(frozen=True, slots=True)
+class Survivor:
+    """A mutant that no test noticed. tests: how many ran with it."""
+
+    mutant: Mutant
+    before: str
+    after: str
+    tests: int
+
+
 @dataclass
 class Tally:
     """One part's mutants: how many were killed, survived or are accepted; survivors in full."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
-    survivors: list[Mutant] = field(default_factory=list)
+    survivors: list[Survivor] = field(default_factory=list)
 
     @property
     def share(self) -> float:
@@ -59,21 +71,31 @@ class Tally:
         return self.outcomes["survived"] / decided if decided else 0.0
 
 
-def import_what_takes_long() -> None:
-    """Forks inherit it; nothing of ours is among it."""
-    import hypothesis
-    import torch
-    import torch.testing._internal.common_methods_invocations
-    import torch.utils.flop_counter
+TAKE_LONG = (
+    "torch",
+    "torch.testing._internal.common_methods_invocations",
+    "torch.utils.flop_counter",
+    "fvcore.nn",
+    "hypothesis",
+    "matplotlib.pyplot",
+    "msgspec",
+    "pandas",
+    "thop",
+    "torchinfo",
+)
+"""What tests import that is not ours; forks inherit it."""
 
-    torch.set_num_threads(1)
-    assert hypothesis and not any(
-        name == "addercost" or name.startswith("addercost.") for name in sys.modules
-    )
+
+def import_what_takes_long() -> None:
+    for name in TAKE_LONG:
+        importlib.import_module(name)
+    assert not any(name.partition(".")[0] == "addercost" for name in sys.modules)
 
 
 def outcome_of(mutant: Mutant, tests: Sequence[str]) -> str:
     """Runs the tests with the mutant in place of its file: "killed" or "survived"."""
+    if not tests:
+        return "survived"
     replace_source(str(Path(mutant.file).resolve()), mutated(mutant))
     code = pytest.main([*OPTIONS, *tests])
     return "survived" if code in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) else "killed"
@@ -91,52 +113,44 @@ def chosen(mutants: Sequence[Mutant], sample: int | None, seed: int) -> list[Mut
 
 
 def tested(
-    part: str, mutants: Sequence[Mutant], tests: TestMap, jobs: int, limit_s: float
-) -> tuple[Tally, dict[Mutant, int]]:
-    """Runs every mutant; also how many tests each survivor had."""
-    accepted, tally = accepted_mutants(), Tally()
-    tasks: list[tuple[Mutant, Callable[[], str]]] = []
-    had: dict[Mutant, int] = {}
-    for mutant in mutants:
-        names = tests.tests_for(mutant.file, mutant.function, limit_s)
-        had[mutant] = len(names)
-        tasks.append(
-            (mutant, lambda mutant=mutant, names=names: outcome_of(mutant, names) if names else "survived")
-        )
-    for i, (mutant, outcome) in enumerate(in_forks(tasks, jobs, 3 * limit_s + OVERHEAD_S), 1):
-        # A run that was ended, by itself or for its time, was noticed.
-        outcome = outcome or "killed"
-        if outcome == "survived" and (mutant.file, *changed_lines(mutant)) in accepted:
-            outcome = "accepted"
-        tally.outcomes[outcome] += 1
+    mutants: Sequence[Mutant], tests: RecordedTests, tally: Tally, jobs: int, limit_s: float
+) -> Iterator[str]:
+    """Runs every mutant, enters what becomes of it into the tally, and yields that."""
+    accepted = accepted_mutants()
+    names = {mutant: tests.tests_for(mutant.file, mutant.function, limit_s) for mutant in mutants}
+    tasks = [(mutant, functools.partial(outcome_of, mutant, names[mutant])) for mutant in mutants]
+    for mutant, found in in_forks(tasks, jobs, 3 * limit_s + OVERHEAD_S):
+        # A run that ended itself, or took too long, was noticed.
+        outcome = found or "killed"
         if outcome == "survived":
-            tally.survivors.append(mutant)
-            OUTPUT.parent.mkdir(exist_ok=True)
-            OUTPUT.write_text(survivors_text({**before, part: tally}, had), encoding="utf-8")
-        if i % 20 == 0 or i == len(tasks):
-            print(f"\r{part}: {i} of {len(tasks)}", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
-    return tally, had
+            before, after = changed_lines(mutant)
+            if (mutant.file, before, after) in accepted:
+                outcome = "accepted"
+            else:
+                tally.survivors.append(Survivor(mutant, before, after, len(names[mutant])))
+        tally.outcomes[outcome] += 1
+        yield outcome
 
 
-def survivors_text(tallies: Mapping[str, Tally], had: Mapping[Mutant, int]) -> str:
+def write_survivors(tallies: Mapping[str, Tally]) -> None:
     """One entry a survivor, in the form of the file of accepted ones."""
     lines = []
     for part, tally in tallies.items():
         lines.append(f"# {part}: {len(tally.survivors)} survived")
-        for mutant in sorted(tally.survivors, key=lambda mutant: (mutant.file, mutant.line)):
-            before, after = changed_lines(mutant)
-            tests = f"{had[mutant]} tests" if had[mutant] else "no test runs it"
+        for one in sorted(tally.survivors, key=lambda one: (one.mutant.file, one.mutant.line)):
+            mutant = one.mutant
+            tests = f"{one.tests} tests" if one.tests else "no test runs it"
             lines += [
                 f"\n# {mutant.file}:{mutant.line}, {mutant.operator}, {tests}",
                 "[[mutant]]",
-                f"file = {mutant.file!r}",
-                f"before = '''{before}'''",
-                f"after = '''{after}'''",
+                f'file = "{mutant.file}"',
+                f"before = '''{one.before}'''",
+                f"after = '''{one.after}'''",
                 'reason = ""',
             ]
         lines.append("")
-    return "\n".join(lines)
+    OUTPUT.parent.mkdir(exist_ok=True)
+    OUTPUT.write_text("\n".join(lines), encoding="utf-8")
 
 
 def summary(tallies: Mapping[str, Tally]) -> str:
@@ -165,27 +179,25 @@ def main() -> int:
     import_what_takes_long()
     os.nice(10)
     tallies: dict[str, Tally] = {}
-    had: dict[Mutant, int] = {}
     for part in arguments.parts:
         start = time.monotonic()
         files = files_of(part)
         tests = [path for path in PARTS[part] if Path(path).exists()]
-        names = [str(file) for file in files]
-        ((_, found),) = in_forks(
-            [(part, lambda names=names, tests=tests: record(names, tests, OPTIONS))], 1, MAP_LIMIT_S
-        )
+        run_once = functools.partial(record, [str(file) for file in files], tests, OPTIONS)
+        ((_, found),) = in_forks([(part, run_once)], 1, MAP_LIMIT_S)
         if found is None or found.failed:
             print(f"{part}: tests fail without a mutant: {found and found.failed}", file=sys.stderr)
             return 2
         mutants = [mutant for file in files for mutant in mutants_of(file)]
         some = chosen(mutants, arguments.sample, arguments.seed)
-        tallies[part], counts = tested(part, some, found, arguments.jobs, arguments.limit)
-        had |= counts
-        print(
-            f"{part}: {len(some)} of {len(mutants)} mutants in {time.monotonic() - start:.0f} s", flush=True
-        )
-    OUTPUT.parent.mkdir(exist_ok=True)
-    OUTPUT.write_text(survivors_text(tallies, had), encoding="utf-8")
+        tally = tallies[part] = Tally()
+        for i, outcome in enumerate(tested(some, found, tally, arguments.jobs, arguments.limit), 1):
+            if outcome == "survived":
+                write_survivors(tallies)
+            print(f"\r{part}: {i} of {len(some)}", end="", file=sys.stderr, flush=True)
+        took = time.monotonic() - start
+        print(f"\n{part}: {len(some)} of {len(mutants)} mutants in {took:.0f} s", file=sys.stderr, flush=True)
+    write_survivors(tallies)
     print(summary(tallies))
     print(f"survivors: {OUTPUT}")
     return int(any(tally.share > MOST_SURVIVE for tally in tallies.values()))

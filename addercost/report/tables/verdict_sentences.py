@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from addercost.analysis.network_verdict import VerdictRow
 from addercost.cost.verdict import Contest
-from addercost.results.intervals import Verdict
+from addercost.results.intervals import Outcome
 from addercost.results.intervals import verdict as judged
 
 OTHERS = {"adder": "additions", "xnor": "binary layers", "shift": "shifts"}
@@ -46,7 +46,7 @@ def _measured_words(row: VerdictRow, device: str) -> str:
             f", {OTHERS[row.contest.arithmetic]} running at {f'{share:.0f}' if share >= 1 else 'under 1'} % "
             "of their limit there"
         )
-    if measured.verdict is Verdict.CANNOT_TELL:
+    if measured.verdict is Outcome.CANNOT_TELL:
         return f"measured on {device}: cannot tell (95 % {measured.low:.3f}× to {measured.high:.3f}×){at}"
     low, high = sorted((_as_won(measured.low), _as_won(measured.high)))
     won = f"{_won(row, measured.ratio)} (95 % {low:.2f}× to {high:.2f}×)"
@@ -73,7 +73,7 @@ def _energy_words(row: VerdictRow, ratio: float) -> str:
 
 def _ties(ratio: float) -> bool:
     """Whether a predicted ratio is a tie. It has no interval, so both ends of one are the ratio itself."""
-    return judged((ratio, ratio)) is Verdict.CANNOT_TELL
+    return judged((ratio, ratio)) is Outcome.CANNOT_TELL
 
 
 def _as_won(ratio: float) -> float:

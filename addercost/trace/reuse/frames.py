@@ -43,7 +43,7 @@ class FrameRecorder(TensorRecorder):
             frame.reusable = False
 
     def _arguments(self, args: Any, kwargs: Any, tensors: list[Tensor]) -> int:
-        """The number of the arguments: equal for all that a forward cannot tell apart. Their tensors are
+        """The number of the arguments: equal for arguments that no forward can distinguish. Their tensors are
         added to `tensors`. Raises UnreadableError, and TypeError for what cannot be compared.
         """
         return self._cache.numbers.of(

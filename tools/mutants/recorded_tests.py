@@ -15,7 +15,7 @@ import pytest
 
 
 @dataclass
-class TestMap:
+class RecordedTests:
     """lines: by file, the tests that ran each line. seconds: by test. failed: those that fail unmutated."""
 
     lines: dict[str, dict[int, set[str]]] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class _Recorder:
 
     def __init__(self, files: Sequence[str]) -> None:
         self.files = {str(Path(file).resolve()): file for file in files}
-        self.map = TestMap({file: defaultdict(set) for file in files})
+        self.map = RecordedTests({file: defaultdict(set) for file in files})
         self.test = ""
 
     def trace(self, frame: FrameType, event: str, arg: Any) -> Any:
@@ -81,7 +81,7 @@ class _Recorder:
             self.map.failed.append(report.nodeid)
 
 
-def record(files: Sequence[str], tests: Sequence[str], options: Sequence[str]) -> TestMap:
+def record(files: Sequence[str], tests: Sequence[str], options: Sequence[str]) -> RecordedTests:
     """Runs the tests in this process, which is best a fork of its own."""
     recorder = _Recorder(files)
     code = pytest.main([*options, *tests], plugins=[recorder])
