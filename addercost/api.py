@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from addercost.arithmetic import Arithmetic
+from addercost.cost.models import PAPER_MODEL
 from addercost.errors import unknown_name
 from addercost.report.shown import ShownProfile
 from addercost.trace.record import Trace
@@ -33,7 +34,7 @@ def profile(
     keep_first_last: bool = False,
     backward: bool = False,
     cpus: Sequence[str] = (DEFAULT_CPU,),
-    cost_models: Sequence[str] = ("latency-sum",),
+    cost_models: Sequence[str] = (PAPER_MODEL,),
     energy: Sequence[str] = (),
     memories: Sequence[str] = (),
     hardware_path: Path | None = None,
@@ -48,13 +49,14 @@ def profile(
     """
     from addercost.cost.energy import estimate_energy
     from addercost.cost.estimate import estimate
+    from addercost.cost.target_registry import load_target
     from addercost.counts.model import count
-    from addercost.hardware import load_cpu, load_energy
+    from addercost.hardware import load_energy
 
     made = model if isinstance(model, Trace) else trace_model(model, *args, kwargs=kwargs, backward=backward)
     counts = count(made, convention, arithmetic=arithmetic, what_if=what_if, keep_first_last=keep_first_last)
     costs = (
-        estimate(counts, load_cpu(name, hardware_path), cost_model)
+        estimate(counts, load_target(name, hardware_path), cost_model)
         for name in cpus
         for cost_model in cost_models
     )

@@ -15,10 +15,13 @@ from typing import Any
 
 from addercost.api import trace_spec
 from addercost.arithmetic import Arithmetic
-from addercost.cost.estimate import COST_MODELS, estimate
-from addercost.cost.sensitivity import count_matrix, latencies, monte_carlo, operation_keys
+from addercost.cost.estimate import estimate
+from addercost.cost.layers import operation_keys
+from addercost.cost.models import COST_MODELS
+from addercost.cost.sensitivity import count_matrix, latencies, monte_carlo
+from addercost.cost.target_registry import load_target
 from addercost.counts.model import count
-from addercost.hardware import list_hardware, load_cpu
+from addercost.hardware import list_hardware
 from addercost.models.zoo import ZOO
 
 DRAWS = 1000
@@ -36,7 +39,7 @@ def median_seconds(work: Callable[[], Any]) -> float:
 
 def main() -> None:
     traces = {name: trace_spec(f"zoo:{name}") for name in ZOO}
-    cpus = [load_cpu(file.name) for file in list_hardware(kind="cpu")]
+    targets = [load_target(file.name) for file in list_hardware(kind="cpu")]
     totals = [
         count(trace, "macs", arithmetic=arithmetic).total
         for trace in traces.values()
@@ -46,18 +49,18 @@ def main() -> None:
     keys = operation_keys(totals)
 
     def draw() -> None:
-        monte_carlo(latencies(cpus, keys), count_matrix(totals, keys), DRAWS)
+        monte_carlo(latencies(targets, keys), count_matrix(totals, keys), DRAWS)
 
     seconds = median_seconds(draw)
     print(
-        f"Monte Carlo, {DRAWS} draws × {len(cpus)} processors × {len(totals)} count vectors "
+        f"Monte Carlo, {DRAWS} draws × {len(targets)} processors × {len(totals)} count vectors "
         f"({len(traces)} models as CNN and adder): {seconds * 1e3:.0f} ms (target 1,000)"
     )
     deepest = max((count(trace) for trace in traces.values()), key=lambda counts: len(counts.layers))
     for name in COST_MODELS:
-        seconds = median_seconds(lambda: [estimate(deepest, cpu, name) for cpu in cpus])  # noqa: B023
+        seconds = median_seconds(lambda: [estimate(deepest, target, name) for target in targets])  # noqa: B023
         rows = f"{deepest.model}, {len(deepest.layers)} layers"
-        print(f"{name}: {rows} on {len(cpus)} processors: {seconds:.2f} s")
+        print(f"{name}: {rows} on {len(targets)} processors: {seconds:.2f} s")
 
 
 if __name__ == "__main__":

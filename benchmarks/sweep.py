@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from addercost.hardware import list_hardware, load_cpu
+from addercost.hardware import list_hardware
 from addercost.results.sweep_settings import SweepSettings
 from addercost.sweep.chunks.chunk import Engine
 from addercost.sweep.chunks.dask_cluster import dask_cluster
@@ -110,16 +110,22 @@ def costing() -> bool:
     """Random architectures of 20 kinds of layers out of 2,000 each."""
     from scipy.sparse import csr_array
 
-    from addercost.arithmetic import OpClass
-    from addercost.sweep.costing import layer_cycles, layer_table
-    from addercost.sweep.tally import LayerKind
+    from addercost.arithmetic import Arithmetic, OpClass
+    from addercost.cost.layer_table import layer_cycles, layer_table
+    from addercost.cost.layers import LayerKind
+    from addercost.cost.target_registry import load_target
 
     random = np.random.default_rng(0)
     kinds = [
-        LayerKind("mac", ((OpClass.MUL, "fp32", int(n)), (OpClass.ADD, "fp32", int(n))), int(n), int(4 * n))
+        LayerKind(
+            Arithmetic.MAC,
+            ((OpClass.MUL, "fp32", int(n)), (OpClass.ADD, "fp32", int(n))),
+            int(n),
+            int(4 * n),
+        )
         for n in random.integers(1, 10**8, 2_000)
     ]
-    cpus = [load_cpu(CPUS[i % len(CPUS)]) for i in range(100)]
+    targets = [load_target(CPUS[i % len(CPUS)]) for i in range(100)]
     architectures, chunk, layers = 10**6, 10_000, 20
     columns = random.integers(0, len(kinds), architectures * layers)
     times = np.ones(chunk * layers, dtype=np.int64)
@@ -127,7 +133,7 @@ def costing() -> bool:
     start = time.perf_counter()
     total = 0.0
     table = layer_table(kinds)
-    per_layer, _ = layer_cycles(table, cpus, "throughput")
+    per_layer, _ = layer_cycles(table, targets, "throughput")
     for first in range(0, architectures, chunk):
         part = columns[first * layers : (first + chunk) * layers]
         occurrences = csr_array((times, part, ends), shape=(chunk, len(kinds)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from addercost.analysis.bounds import AtLeast, AtMost
+from addercost.cost.models import is_serial
 from addercost.results.report import LEAST_CHARGED, EnergyEstimated, Estimated
 
 
@@ -23,7 +24,7 @@ def estimate_ratio(
     if made.complete and by.complete:
         return value / other
     # (a + x) / (b + x) with the same unknown x ≥ 0 lies between a / b and 1.
-    same_unknown = isinstance(by, EnergyEstimated) or by.model == "latency-sum" or by.same_gaps
+    same_unknown = isinstance(by, EnergyEstimated) or is_serial(by.model) or by.same_gaps
     if made.missing == by.missing and same_unknown:
         return AtMost(value / other) if value >= other else AtLeast(value / other)
     return None

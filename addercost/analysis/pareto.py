@@ -9,9 +9,10 @@ from addercost.analysis.published import PUBLISHED_ACCURACIES
 from addercost.arithmetic import Arithmetic
 from addercost.cost.energy import estimate_energy
 from addercost.cost.estimate import estimate
+from addercost.cost.target_registry import load_target
 from addercost.counts.model import ModelCounts, count
 from addercost.errors import ArgumentError, unknown_name
-from addercost.hardware import load_cpu, load_energy
+from addercost.hardware import load_energy
 from addercost.results.profile import Profile
 from addercost.results.report import network_name
 from addercost.results.training import TrainingRun
@@ -103,7 +104,7 @@ def _cost_rule(basis: str) -> tuple[Callable[[ModelCounts], float | None], str, 
     if kind == "operations" and not name:
         return (lambda counts: counts.total.total), "operations", ""
     if kind == "cycles" and name:
-        cpu = load_cpu(name)
+        cpu = load_target(name)
 
         def cycles(counts: ModelCounts) -> float | None:
             made = estimate(counts, cpu)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from addercost.analysis.published import LATENCY_CYCLES, LATENCY_SITES, PUBLISHED_COUNTS, PublishedCount
 from addercost.arithmetic import Arithmetic, OpClass, OpCounts
+from addercost.cost.target import target_of
 from addercost.counts.model import count
 from addercost.hardware import Cpu, Form, Instruction
 from addercost.trace.record import Trace
@@ -163,4 +164,4 @@ def _figures(cpu: Cpu, mul_op: str, add_op: str, form: Form) -> LatencyFigures:
 
 
 def _latency(cpu: Cpu, op: str, form: Form) -> Instruction:
-    return next(row for row in cpu.rows(op, (form,)) if row.latency_cycles is not None)
+    return next(row for row in target_of(cpu).rows(op, (form,)) if row.latency_cycles is not None)

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from addercost.arithmetic import Arithmetic, OpCounts
-from addercost.cost.estimate import bandwidth_bytes_per_s, estimate
+from addercost.cost.estimate import estimate
+from addercost.cost.models import roofline, throughput
+from addercost.cost.target import Target
 from addercost.counts.arithmetics import site_counts
 from addercost.counts.model import ModelCounts
 from addercost.counts.work import Sites
 from addercost.errors import ArgumentError
-from addercost.hardware import Cpu
 from addercost.results.profile import Profile
 from addercost.results.report import Roofline, RooflinePoint, arithmetic_of, network_name
 
@@ -19,20 +20,15 @@ _PEAK_SITES = 2**30
 _MOST_POINTS = 1000
 
 
-def has_roofline(cpu: Cpu) -> bool:
-    """Whether the table has a clock and a memory bandwidth, without which there is no roof."""
-    return bandwidth_bytes_per_s(cpu) is not None and cpu.clock_hz is not None
-
-
-def roofline(profiles: Sequence[Profile], cpu: Cpu) -> Roofline:
+def drawn_roofline(profiles: Sequence[Profile], target: Target) -> Roofline:
     """The predicted rate of every layer with MAC sites, and the roof of each profile's arithmetic.
 
     Raises ArgumentError where the table has no bandwidth or no clock.
     """
-    bandwidth, clock = bandwidth_bytes_per_s(cpu), cpu.clock_hz
+    bandwidth, clock = target.memory_bandwidth_bytes_per_s, target.clock_hz
     if bandwidth is None or clock is None:
         raise ArgumentError(
-            f"{cpu.name} has no memory bandwidth or no clock in its table",
+            f"{target.name} has no memory bandwidth or no clock in its table",
             "choose another processor for a roofline",
         )
     peaks: dict[str, float] = {}
@@ -40,7 +36,7 @@ def roofline(profiles: Sequence[Profile], cpu: Cpu) -> Roofline:
     left_out = 0
     for profile in profiles:
         name = network_name(profile)
-        cost = estimate(profile.counts, cpu, "roofline")
+        cost = estimate(profile.counts, target, roofline.MODEL.name)
         own: list[RooflinePoint] = []
         for layer, estimated in zip(profile.counts.layers, cost.layers, strict=True):
             moved = layer.bytes_read + layer.bytes_written
@@ -56,9 +52,9 @@ def roofline(profiles: Sequence[Profile], cpu: Cpu) -> Roofline:
         left_out = max(len(own) - _MOST_POINTS, 0)
         arithmetic = arithmetic_of(profile)
         if arithmetic is not None:
-            peaks[name] = _peak_sites_per_s(profile.counts, arithmetic, cpu, clock)
-    assumptions = estimate(profiles[0].counts, cpu, "roofline").assumptions
-    return Roofline(cpu.name, bandwidth, peaks, tuple(points), assumptions, left_out)
+            peaks[name] = _peak_sites_per_s(profile.counts, arithmetic, target, clock)
+    assumptions = estimate(profiles[0].counts, target, roofline.MODEL.name).assumptions
+    return Roofline(target.name, bandwidth, peaks, tuple(points), assumptions, left_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +68,12 @@ class _InnerLoop:
     bytes: float = 0
 
 
-def _peak_sites_per_s(counts: ModelCounts, arithmetic: Arithmetic, cpu: Cpu, clock_hz: float) -> float:
+def _peak_sites_per_s(counts: ModelCounts, arithmetic: Arithmetic, target: Target, clock_hz: float) -> float:
     """The rate of the inner loop of `arithmetic` in the model's number format, by the throughput model."""
     formats = [f for layer in counts.layers for _, f, _ in layer.counts if layer.mac_sites and f != "bit"]
     number_format = max(set(formats), key=lambda f: (formats.count(f), f), default="fp32")
     sites = Sites(
         _PEAK_SITES, 1, number_format=number_format, accumulator_format=number_format, arithmetic=arithmetic
     )
-    cost = estimate([_InnerLoop(site_counts(sites), arithmetic)], cpu, "throughput")
+    cost = estimate([_InnerLoop(site_counts(sites), arithmetic)], target, throughput.MODEL.name)
     return _PEAK_SITES / cost.cycles * clock_hz if cost.cycles else float("inf")

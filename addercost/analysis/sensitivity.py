@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from addercost.arithmetic import Arithmetic, OpClass, OpCounts
+from addercost.cost.layers import operation_keys
+from addercost.cost.models import PAPER_MODEL
 from addercost.cost.sensitivity import (
     DEFAULT_SPREAD,
     Swing,
@@ -17,11 +19,10 @@ from addercost.cost.sensitivity import (
     cycles,
     latencies,
     monte_carlo,
-    operation_keys,
     tornado,
 )
+from addercost.cost.target import Target
 from addercost.counts.model import ModelCounts
-from addercost.hardware import Cpu
 from addercost.results.report import Sensitivity
 
 
@@ -55,7 +56,12 @@ class RatioSensitivity:
 
 
 def ratio_sensitivity(
-    cpu: Cpu, one: OpCounts, other: OpCounts, spread: float = DEFAULT_SPREAD, draws: int = 1000, seed: int = 0
+    target: Target,
+    one: OpCounts,
+    other: OpCounts,
+    spread: float = DEFAULT_SPREAD,
+    draws: int = 1000,
+    seed: int = 0,
 ) -> RatioSensitivity:
     """Moves every latency over its range alone (swings), then draws all of them at once.
 
@@ -64,7 +70,7 @@ def ratio_sensitivity(
     import numpy as np
 
     keys = operation_keys([one, other])
-    table = latencies([cpu], keys, spread)
+    table = latencies([target], keys, spread)
     matrix = count_matrix([one, other], keys)
     nominal = cycles(table, matrix)[0]
     break_even, reason = _break_even(one, other)
@@ -79,7 +85,7 @@ def ratio_sensitivity(
     low, median, high = np.percentile(ratios, (2.5, 50, 97.5))
     return RatioSensitivity(
         ratio=float(nominal[0] / nominal[1]),
-        swings=tuple(tornado(table, cpu.name, one, other)),
+        swings=tuple(tornado(table, target.name, one, other)),
         drawn=DrawnRatios(float(low), float(median), float(high), float(np.mean(ratios > 1))),
         lacking=(),
         break_even=break_even,
@@ -97,19 +103,19 @@ def _break_even(one: OpCounts, other: OpCounts) -> tuple[float | None, str]:
 
 
 def report_sensitivities(
-    counted: dict[str, ModelCounts], arithmetic: Arithmetic, cpus: Sequence[Cpu]
+    counted: dict[str, ModelCounts], arithmetic: Arithmetic, targets: Sequence[Target]
 ) -> Iterator[Sensitivity]:
     """The sensitivities of a report: one for each processor whose table has all the latencies."""
     one, other = (counts.total for counts in counted.values())
     if not one or not other:
         return
-    for cpu in cpus:
-        found = ratio_sensitivity(cpu, one, other)
+    for target in targets:
+        found = ratio_sensitivity(target, one, other)
         if found.ratio is None or found.drawn is None:
             continue
         yield Sensitivity(
-            hardware=cpu.name,
-            model="latency-sum",
+            hardware=target.name,
+            model=PAPER_MODEL,
             arithmetic=arithmetic.value,
             ratio=found.ratio,
             swings=found.swings,

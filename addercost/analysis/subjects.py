@@ -6,15 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from addercost.analysis.advantage import compared_counts, ranked
-from addercost.analysis.rooflines import has_roofline, roofline
+from addercost.analysis.rooflines import drawn_roofline
 from addercost.analysis.sensitivity import report_sensitivities
 from addercost.arithmetic import Arithmetic
 from addercost.cost.energy import estimate_energy
-from addercost.cost.estimate import COST_MODELS, MissingFigure, estimate
+from addercost.cost.estimate import MissingFigure, estimate
+from addercost.cost.models import COST_MODELS
+from addercost.cost.target import Target
+from addercost.cost.target_registry import load_target
 from addercost.counts.conventions import convention_named
 from addercost.counts.model import LayerCounts, count
 from addercost.errors import ArgumentError
-from addercost.hardware import Cpu, EnergyTable, load_cpu, load_energy
+from addercost.hardware import load_energy
 from addercost.results.profile import Profile
 from addercost.results.report import (
     EnergyEstimated,
@@ -67,7 +70,7 @@ class Wanted:
         chosen = tuple(dict.fromkeys(name for name in cpus or CPUS if name != "none"))
         tables = tuple(dict.fromkeys(name for name in energy or ENERGY_TABLES if name != "none"))
         for name in chosen:
-            load_cpu(name)
+            load_target(name)
         for name in tables:
             load_energy(name)
         return cls(convention, arithmetics, keep_first_last, chosen, tables)
@@ -99,7 +102,7 @@ def subject_from_trace(spec: str, trace: Trace, wanted: Wanted) -> Subject:
     for arithmetic in (a for a in wanted.arithmetics if a in wanted.ranked):
         sites = compared_counts(trace, arithmetic, wanted.keep_first_last)
         rankings += ranked(sites, arithmetic)
-        swings += report_sensitivities(sites, arithmetic, [load_cpu(name) for name in wanted.cpus])
+        swings += report_sensitivities(sites, arithmetic, [load_target(name) for name in wanted.cpus])
     return replace(subject, ranked=tuple(rankings), sensitivities=tuple(swings))
 
 
@@ -107,28 +110,28 @@ def subject_from_profiles(spec: str, profiles: Sequence[Profile], wanted: Wanted
     """The subject of profiles that are already counted, all of one model. Costs that they carry are kept."""
     if not profiles or not profiles[0].counts.layers:
         raise ArgumentError(f"{spec} has no layers", "profile a model whose forward computes something")
-    cpus = [load_cpu(name) for name in wanted.cpus]
+    targets = [load_target(name) for name in wanted.cpus]
     costed = [
-        replace(profile, costs=profile.costs or tuple(estimate(profile.counts, cpu) for cpu in cpus))
+        replace(profile, costs=profile.costs or tuple(estimate(profile.counts, t) for t in targets))
         for profile in profiles
     ]
     return Subject(
         spec=spec,
         profiles=tuple(costed),
-        hardware=tuple(_notes(cpus, wanted.energy)),
-        estimates=tuple(_estimates(costed, cpus)),
+        hardware=tuple(_notes(targets, wanted.energy)),
+        estimates=tuple(_estimates(costed, targets)),
         energies=tuple(_energies(costed, wanted.energy)),
-        rooflines=tuple(roofline(costed, cpu) for cpu in cpus if has_roofline(cpu)),
+        rooflines=tuple(drawn_roofline(costed, t) for t in targets if t.has_memory_rate),
     )
 
 
-def _estimates(profiles: Sequence[Profile], cpus: Sequence[Cpu]) -> Iterator[Estimated]:
-    for cpu in cpus:
-        models = [model for model in COST_MODELS if model != "roofline" or has_roofline(cpu)]
-        for model in models:
+def _estimates(profiles: Sequence[Profile], targets: Sequence[Target]) -> Iterator[Estimated]:
+    for target in targets:
+        usable = [m.name for m in COST_MODELS.values() if target.has_memory_rate or not m.needs_memory]
+        for model in usable:
             first: list[LayerCounts] | None = None
             for profile in profiles:
-                cost = estimate(profile.counts, cpu, model)
+                cost = estimate(profile.counts, target, model)
                 gaps = [
                     layer
                     for layer, estimated in zip(profile.counts.layers, cost.layers, strict=True)
@@ -137,7 +140,7 @@ def _estimates(profiles: Sequence[Profile], cpus: Sequence[Cpu]) -> Iterator[Est
                 first = gaps if first is None else first
                 yield Estimated(
                     arithmetic=network_name(profile),
-                    hardware=cpu.name,
+                    hardware=target.name,
                     model=model,
                     cycles=cost.cycles,
                     seconds=cost.seconds,
@@ -156,12 +159,12 @@ def _charged(profile: Profile, missing: Sequence[MissingFigure]) -> float:
     return max(1 - lacking / operations, 0.0) if operations else 1.0
 
 
-def _notes(cpus: Sequence[Cpu], energy: Sequence[str]) -> Iterator[HardwareNote]:
-    tables: list[Cpu | EnergyTable] = [*cpus, *map(load_energy, energy)]
-    for table in tables:
-        clock = table.clock_hz if isinstance(table, Cpu) else None
+def _notes(targets: Sequence[Target], energy: Sequence[str]) -> Iterator[HardwareNote]:
+    for target in targets:
+        yield HardwareNote(target.name, target.title, target.clock_hz, target.sources)
+    for table in map(load_energy, energy):
         sources = tuple(source.title for source in table.sources.values())
-        yield HardwareNote(table.name, table.title, clock, sources)
+        yield HardwareNote(table.name, table.title, None, sources)
 
 
 def _energies(profiles: Sequence[Profile], names: Sequence[str]) -> Iterator[EnergyEstimated]:

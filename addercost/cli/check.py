@@ -63,7 +63,7 @@ def check(
     `profile`, or a saved profile or report. A total that is only a lower bound meets no budget.
     """
     from addercost.analysis.budget import check_budgets, parse_budget
-    from addercost.hardware import load_cpu
+    from addercost.cost.target_registry import load_target
     from addercost.report.formats.github import github_annotations
     from addercost.report.formats.table_format import TableFormat, render
     from addercost.report.tables.budget import budget_table
@@ -73,7 +73,7 @@ def check(
     budgets = [parse_budget(text) for text in limits]
     cpus = tuple(dict.fromkeys(budget.cpu for budget in budgets if budget.cpu is not None))
     for name in cpus:
-        load_cpu(name)
+        load_target(name)
     profile = _profile(spec, inputs, convention, arithmetic, keep_first_last, cpus, quiet)
     spendings = check_budgets(profile, budgets)
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from addercost.cli.options import chosen_cpus, cpu_option, energy_option_with, hardware_path_option
+from addercost.cost.models import PAPER_MODEL, cost_model_named, listed_models
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +26,13 @@ class Estimates:
 
     def check(self) -> None:
         """Wrong names fail here, before torch is imported. Raises ArgumentError or DataError."""
-        from addercost.cost.estimate import COST_MODELS
-        from addercost.errors import unknown_name
-        from addercost.hardware import load_cpu, load_energy
+        from addercost.cost.target_registry import load_target
+        from addercost.hardware import load_energy
 
         for name in self.cost_models:
-            if name not in COST_MODELS:
-                raise unknown_name("cost model", name, COST_MODELS)
+            cost_model_named(name)
         for name in self.cpus:
-            load_cpu(name, self.hardware_path)
+            load_target(name, self.hardware_path)
         for name in self.energy:
             load_energy(name, self.hardware_path)
 
@@ -55,7 +54,7 @@ def estimate_options(function: Callable[..., Any]) -> Callable[..., Any]:
         hardware_path: Path | None,
         **others: Any,
     ) -> Any:
-        models = tuple(dict.fromkeys(cost_models)) or ("latency-sum",)
+        models = tuple(dict.fromkeys(cost_models)) or (PAPER_MODEL,)
         estimates = Estimates(chosen_cpus(cpus), models, energy, memories, hardware_path)
         return function(estimates=estimates, **others)
 
@@ -66,7 +65,7 @@ def estimate_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "cost_models",
             multiple=True,
             metavar="NAME",
-            help="latency-sum (the paper's, default), throughput or roofline; repeatable.",
+            help=listed_models("the paper's, default") + "; repeatable.",
         ),
         energy_option_with("Energy table, such as 45nm; repeatable."),
         click.option(

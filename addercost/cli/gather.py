@@ -106,10 +106,10 @@ def _from_profiles(model: str, profiles: list[Profile], wanted: Wanted, cpus_giv
 
 
 def _is_known(cpu: str) -> bool:
-    from addercost.hardware import load_cpu
+    from addercost.cost.target_registry import load_target
 
     try:
-        load_cpu(cpu)
+        load_target(cpu)
     except AddercostError:
         # A profile made with a table of the user's own keeps its costs; it gets no new ones.
         return False

@@ -19,6 +19,7 @@ from addercost.cli.options import (
 )
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
+from addercost.cost.models import COMPUTE_MODELS, cost_model_named
 
 
 @click.command(cls=SpecCommand)
@@ -29,7 +30,10 @@ from addercost.cli.spec import SpecCommand, spec_argument
 @keep_first_last_option
 @click.option("--int8", is_flag=True, help="Add int8 forms of the convolution and of the adder layer.")
 @click.option(
-    "--cost-model", "models", multiple=True, help="Cost model; repeatable. Default: latency-sum, throughput."
+    "--cost-model",
+    "models",
+    multiple=True,
+    help=f"Cost model; repeatable. Default: {', '.join(COMPUTE_MODELS)}.",
 )
 @click.option("--top", type=click.IntRange(min=1), help="Only so many processors of each cost model.")
 @hardware_path_option
@@ -54,21 +58,20 @@ def rank(
 
     The default convention counts MAC sites only: most tables have no latency for exp or a division.
     """
-    from addercost.cost.estimate import COST_MODELS
     from addercost.cost.formats import as_int8
     from addercost.cost.rank import rank_processors
+    from addercost.cost.target_registry import all_targets
     from addercost.counts.conventions import convention_named
-    from addercost.errors import unknown_name
-    from addercost.hardware import list_hardware, load_cpu
     from addercost.report.tables.rank import rank_table
 
     check_output(output, force)
     convention_named(convention)
-    chosen = tuple(dict.fromkeys(models)) or ("latency-sum", "throughput")
+    chosen = tuple(dict.fromkeys(models)) or COMPUTE_MODELS
     for name in chosen:
-        if name not in COST_MODELS:
-            raise unknown_name("cost model", name, COST_MODELS)
-    cpus = [load_cpu(f.name, hardware_path) for f in list_hardware(hardware_path, "cpu")]
+        cost_model_named(name)
+    targets, problems = all_targets(hardware_path)
+    for problem in problems:
+        click.echo(problem, err=True)
 
     from addercost.api import trace_spec
     from addercost.counts.model import count
@@ -83,10 +86,10 @@ def rank(
     counted: dict[str, object] = dict(counts)
     if int8:
         counted |= {f"int8-{name}": as_int8(counts[name]) for name in ("mac", "adder")}
-    rows = rank_processors(counted, cpus, alternative=arithmetic, models=chosen)  # type: ignore[arg-type]
+    rows = rank_processors(counted, targets, alternative=arithmetic, models=chosen)  # type: ignore[arg-type]
     if top is not None:
         rows = [row for model in chosen for row in [r for r in rows if r.model == model][:top]]
     alternatives = [name for name in counted if name != "mac"]
-    title = f"{trace.model}: {arithmetic} against mac on {len(cpus)} processors, {convention} convention"
-    caveats = {cpu.name: "; ".join(cpu.caveats) for cpu in cpus}
+    title = f"{trace.model}: {arithmetic} against mac on {len(targets)} processors, {convention} convention"
+    caveats = {target.name: "; ".join(target.caveats) for target in targets}
     emit_table(rank_table(rows, alternatives, title, caveats), table_format, output, force)

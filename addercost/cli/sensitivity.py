@@ -59,13 +59,13 @@ def sensitivity(
 ) -> None:
     """Move every latency over its range and print what that does to the advantage of another arithmetic."""
     from addercost.analysis.sensitivity import ratio_sensitivity
+    from addercost.cost.target_registry import load_target
     from addercost.counts.conventions import convention_named
-    from addercost.hardware import load_cpu
     from addercost.report.tables.sensitivity import sensitivity_table
 
     check_output(output, force)
     convention_named(convention)
-    processor = load_cpu(cpu, hardware_path)
+    target = load_target(cpu, hardware_path)
 
     from addercost.api import trace_spec
     from addercost.counts.model import count
@@ -76,6 +76,6 @@ def sensitivity(
         count(trace, convention, arithmetic=name, keep_first_last=keep_first_last).total
         for name in ("mac", arithmetic)
     )
-    found = ratio_sensitivity(processor, one, other, spread, draws, seed)
-    table = sensitivity_table(trace.model, processor, found, ("mac", arithmetic), spread, draws)
+    found = ratio_sensitivity(target, one, other, spread, draws, seed)
+    table = sensitivity_table(trace.model, target, found, ("mac", arithmetic), spread, draws)
     emit_table(table, table_format, output, force)

@@ -28,6 +28,7 @@ from addercost.cli.sweep_options import (
     parsed_list,
     parsed_memory_limit,
 )
+from addercost.cost.models import PAPER_MODEL, listed_models
 from addercost.errors import ArgumentError
 
 
@@ -39,9 +40,7 @@ from addercost.errors import ArgumentError
 @arithmetics_option(",".join(Arithmetic), "mac")
 @convention_option
 @batches_option("Batch sizes: 1,8,64.", "1")
-@click.option(
-    "--cost-model", default="latency-sum", show_default=True, help="latency-sum, throughput or roofline."
-)
+@click.option("--cost-model", default=PAPER_MODEL, show_default=True, help=f"{listed_models()}.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes of this machine. Default: one a core.")
 @dask_option("tcp://HOST:PORT of a Dask scheduler, or local:N to start one.")
 @chunk_option("Architectures a task and a shard; at most 500 by default.", None)

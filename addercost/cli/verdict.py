@@ -28,7 +28,7 @@ from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from addercost.hardware.schema import Cpu
+    from addercost.cost.target import Target
     from addercost.results.measurements import Measurements
     from addercost.trace.record import Trace
 
@@ -86,8 +86,10 @@ def verdict(
 
     from addercost.analysis.network_verdict import NetworkVerdict, VerdictRow
     from addercost.api import DEFAULT_CPU, trace_spec
+    from addercost.cost.models import PAPER_MODEL, throughput
+    from addercost.cost.target_registry import load_target
     from addercost.cost.verdict import CONTESTS, cycle_ratio, energy_ratio
-    from addercost.hardware import load_cpu, load_energy
+    from addercost.hardware import load_energy
     from addercost.measure.contests import IMPLEMENTATIONS
     from addercost.report.tables.verdict import verdict_table
     from addercost.results.measurements import NO_ESTIMATES
@@ -111,8 +113,10 @@ def verdict(
         rows.append(
             VerdictRow(
                 contest=contest,
-                paper=cycle_ratio(trace, contest, load_cpu(DEFAULT_CPU), "latency-sum", keep_first_last),
-                here=cycle_ratio(trace, contest, here, "throughput", keep_first_last) if here else None,
+                paper=cycle_ratio(trace, contest, load_target(DEFAULT_CPU), PAPER_MODEL, keep_first_last),
+                here=cycle_ratio(trace, contest, here, throughput.MODEL.name, keep_first_last)
+                if here
+                else None,
                 measured=measured,
                 energies=tuple(
                     energy_ratio(trace, contest, load_energy(name), keep_first_last) for name in ENERGY_TABLES
@@ -127,20 +131,22 @@ def verdict(
     emit_table(verdict_table(result), table_format, output, force)
 
 
-def _table_of_this_machine(cpu: str | None, hardware_path: Path | None) -> tuple[Cpu | None, tuple[str, ...]]:
+def _table_of_this_machine(
+    cpu: str | None, hardware_path: Path | None
+) -> tuple[Target | None, tuple[str, ...]]:
     """The table to predict by: the named one, this machine's own, or its core's; and a remark."""
-    from addercost.hardware import load_cpu
+    from addercost.cost.target_registry import load_target
     from addercost.hardware.loader import HOST
     from addercost.hardware.matching import core_name, matching_tables
 
     if cpu is not None:
-        return load_cpu(cpu, hardware_path), ()
+        return load_target(cpu, hardware_path), ()
     try:
-        return load_cpu(HOST, hardware_path), ()
+        return load_target(HOST, hardware_path), ()
     except ArgumentError:
         built_in = matching_tables(core_name())
     if built_in:
-        return load_cpu(built_in[0]), (
+        return load_target(built_in[0]), (
             "predicted by a built-in table: `addercost calibrate` makes one of this machine",
         )
     return None, ("no prediction for this machine: run `addercost calibrate` first, or name a --cpu",)

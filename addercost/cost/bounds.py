@@ -1,57 +1,58 @@
 """Limits on how fast a stream of independent instructions can run, one pure function for each.
 
-`work` is a list of (instruction, executions). Every function returns `Bound`s; the stream takes at least as
-long as the largest. Dependencies, the front end beyond its issue width, and memory are outside these
-limits.
+Every function takes executions, pairs of an instruction and how often it is executed, and returns `Bound`s.
+The stream takes at least as long as the largest of them. Waiting for results, the front end beyond its issue
+width, and memory are not among these limits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from operator import mul
+from typing import NamedTuple
 
-from addercost.hardware.schema import Cpu, Instruction
+from addercost.cost.columns import ONE_LAYER, Column, Columns
+from addercost.cost.target import Target
+from addercost.hardware.schema import Instruction
 from addercost.hardware.vocabulary import Form
 
-Work = Sequence[tuple[Instruction, float]]
+Executions = Sequence[tuple[Instruction, Column]]
+"""(instruction, how often it is executed), in the order in which it was needed."""
 
 _MOST_PORT_SETS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """`cycles` the stream cannot beat, because of `name`."""
+class Bound(NamedTuple):
+    """`cycles`, a column, that no stream can beat, because of what `name` says."""
 
     name: str
-    cycles: float
+    cycles: Column
 
 
-def issue_bound(cpu: Cpu, work: Work) -> list[Bound]:
-    """Σ executions × micro-ops / issue width. None where the table has no issue width."""
-    if cpu.issue_width_uops is None:
+def issue_bound(target: Target, executions: Executions) -> list[Bound]:
+    """Σ executions × micro-ops / issue width. None where the issue width is unknown."""
+    if target.issue_width_uops is None:
         return []
-    # A row without a micro-op count is one at least.
-    uops = sum(n * (row.uops or 1) for row, n in work)
-    return [Bound("issue width", uops / cpu.issue_width_uops)]
+    # An instruction whose number of micro-ops is unknown has at least one.
+    uops = sum(n * (row.uops or 1) for row, n in executions)
+    return [Bound("issue width", uops / target.issue_width_uops)]
 
 
-def instruction_bounds(cpu: Cpu, work: Work) -> list[Bound]:
-    """executions × reciprocal throughput of each instruction on its own."""
-    cycles: dict[str, float] = {}
-    for row, n in work:
+def instruction_bounds(target: Target, executions: Executions) -> list[Bound]:
+    """Executions × reciprocal throughput, for each op on its own."""
+    cycles: dict[str, Column] = {}
+    for row, n in executions:
         cycles[row.op] = cycles.get(row.op, 0) + n * row.reciprocal_throughput_cycles
     return [Bound(f"throughput of {op}", c) for op, c in cycles.items()]
 
 
-def port_bounds(cpu: Cpu, work: Work) -> list[Bound]:
-    """For every union of port groups: the work that can go nowhere else / the number of ports in it.
+def port_bounds(target: Target, executions: Executions) -> list[Bound]:
+    """For every union of port groups: the cycles of work that only its ports can do / the number of them.
 
-    This is the exact optimum of spreading work freely over ports, by the max-flow min-cut theorem. Source
-    of the idea: the port bound of Facile (Abel and Reineke, 2023).
+    Their maximum is the exact optimum of spreading work freely over ports, by the max-flow min-cut theorem.
+    Source of the idea: the port bound of Facile (Abel and Reineke, 2023).
     """
-    by_ports: dict[frozenset[str], float] = {}
-    for row, n in work:
+    by_ports: dict[frozenset[str], Column] = {}
+    for row, n in executions:
         for cycles, ports in row.port_groups:
             key = frozenset(ports)
             by_ports[key] = by_ports.get(key, 0) + n * cycles
@@ -65,14 +66,13 @@ def port_bounds(cpu: Cpu, work: Work) -> list[Bound]:
     ]
 
 
-def unknown_port_bounds(cpu: Cpu, work: Work) -> list[Bound]:
-    """Instructions without port sets: those on the same kind of registers are taken to share one pool of
-    units.
+def unknown_port_bounds(target: Target, executions: Executions) -> list[Bound]:
+    """Instructions without port sets: those on registers of one kind are taken to share one pool of units.
 
-    Exact when the pool's units are alike, whatever their number; see the assumption the estimate carries.
+    Exact when the units of a pool are alike, whatever their number. Estimates state this assumption.
     """
-    pools: dict[str, float] = {}
-    for row, n in work:
+    pools: dict[str, Column] = {}
+    for row, n in executions:
         if not row.ports:
             pool = "vector units" if row.form is not Form.SCALAR else "scalar units"
             if row.form is Form.SCALAR and row.op.startswith(("fp", "bf")):
@@ -81,58 +81,50 @@ def unknown_port_bounds(cpu: Cpu, work: Work) -> list[Bound]:
     return [Bound(f"{pool}, ports unknown", c) for pool, c in pools.items()]
 
 
-BOUNDS = {
-    "issue": issue_bound,
-    "ports": port_bounds,
-    "unknown-ports": unknown_port_bounds,
-    "instructions": instruction_bounds,
-}
-"""Each can be switched off by name, to see what it hides."""
-
-
-def all_bounds(cpu: Cpu, work: Work, without: Iterable[str] = ()) -> list[Bound]:
-    """Every limit on `work`, except those whose function is named in `without`."""
-    off = set(without)
-    return [bound for name, function in BOUNDS.items() if name not in off for bound in function(cpu, work)]
+def all_bounds(target: Target, executions: Executions) -> list[Bound]:
+    """Every bound of `executions`."""
+    functions = (issue_bound, port_bounds, unknown_port_bounds, instruction_bounds)
+    return [bound for function in functions for bound in function(target, executions)]
 
 
 def binding(bounds: Iterable[Bound]) -> Bound:
-    """The largest, the earliest at a tie; `Bound("nothing", 0)` of none."""
+    """The largest bound of one layer, the earliest at a tie; `Bound("nothing", 0)` of none."""
     return max(bounds, key=lambda bound: bound.cycles, default=Bound("nothing", 0))
 
 
-class ThroughputLimits:
-    """The binding limit of many streams on one CPU, fast.
+class ThroughputBounds:
+    """The bounds of many streams on one target, fast.
 
-    Every limit is linear in the executions, so for each set of instructions the coefficients are found
-    once, by asking the functions above about one execution of each instruction alone.
+    Every bound is linear in the executions. So the weights of each set of instructions are found once, by
+    asking the functions above about one execution of each instruction alone.
     """
 
-    def __init__(self, cpu: Cpu, without: Iterable[str] = ()) -> None:
-        self.cpu = cpu
-        self.without = frozenset(without)
-        self._linear: dict[tuple[int, ...], list[tuple[str, tuple[float, ...]]]] = {}
+    def __init__(self, target: Target, columns: Columns = ONE_LAYER) -> None:
+        self.target = target
+        self._columns = columns
+        self._weights: dict[tuple[int, ...], tuple[list[str], list[list[float]]]] = {}
 
-    def binding(self, work: Work) -> Bound:
-        # The rows belong to the CPU, which outlives this object, so their ids name them.
-        key = tuple([id(row) for row, _ in work])
-        linear = self._linear.get(key)
-        if linear is None:
-            linear = self._linear[key] = self._coefficients(work)
-        executions = [n for _, n in work]
-        name, most = "nothing", 0.0
-        for a_name, coefficients in linear:
-            cycles = sum(map(mul, coefficients, executions))
-            if cycles > most:
-                name, most = a_name, cycles
-        return Bound(name, most)
+    def __call__(self, executions: Executions) -> list[Bound]:
+        """The bounds of `executions`, whose first is 0 cycles because of nothing."""
+        # The instructions belong to the target, which outlives this object, so their ids identify them.
+        key = tuple([id(row) for row, _ in executions])
+        known = self._weights.get(key)
+        if known is None:
+            known = self._weights[key] = self._weights_of([row for row, _ in executions])
+        names, weights = known
+        bounds = [Bound("nothing", 0.0)]
+        if names:
+            bounds += map(Bound, names, self._columns.weighted_sums(weights, [n for _, n in executions]))
+        return bounds
 
-    def _coefficients(self, work: Work) -> list[tuple[str, tuple[float, ...]]]:
+    def _weights_of(self, rows: Sequence[Instruction]) -> tuple[list[str], list[list[float]]]:
+        """The names of the bounds, and for each of them the cycles that one execution of each row adds."""
         one_each = [
-            all_bounds(self.cpu, [(row, int(i == j)) for j, (row, _) in enumerate(work)], self.without)
-            for i in range(len(work))
+            all_bounds(self.target, [(row, int(i == j)) for j, row in enumerate(rows)])
+            for i in range(len(rows))
         ]
-        return [(same[0].name, tuple(b.cycles for b in same)) for same in zip(*one_each, strict=True)]
+        same = list(zip(*one_each, strict=True))
+        return [bounds[0].name for bounds in same], [[bound.cycles for bound in bounds] for bounds in same]
 
 
 def _unions(groups: Iterable[frozenset[str]]) -> list[frozenset[str]]:

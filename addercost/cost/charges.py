@@ -1,9 +1,8 @@
-"""One operation of one number format on one CPU: which instruction of its table does it, and what that
-assumes.
+"""One operation of one number format on one target: which instruction does it, and what that assumes.
 
-A table rarely has every figure. The order in which others may stand in is written here and nowhere else;
-what stood in is reported with every estimate, and where nothing sensible stands in the operation is
-missing.
+A table rarely has every figure. Which other figures may stand in for a missing one, and in which order, is
+written here and nowhere else. An estimate reports what stood in. Where nothing sensible can, it reports the
+operation as missing.
 """
 
 from __future__ import annotations
@@ -12,12 +11,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from addercost.arithmetic import OpClass
-from addercost.hardware.schema import Cpu, Instruction
+from addercost.cost.target import Target
+from addercost.hardware.schema import Instruction
 from addercost.hardware.vocabulary import Form
 
 VECTOR_FORMS = (Form.SVE, Form.VECTOR, Form.RVV)
 
-# Formats a table may lack are computed in the registers of the next.
+# Where a table lacks a format, the next of its row is computed in instead.
 _FLOATS = {"fp64": ("fp64",), "fp32": ("fp32",), "fp16": ("fp16", "fp32"), "bf16": ("bf16", "fp32")}
 _INTEGERS = {
     "bool": ("int8", "int32"),
@@ -33,8 +33,8 @@ _INTEGERS = {
 # General registers are 32 or 64 bits wide: a narrow integer costs what a 32-bit one does.
 _GENERAL_REGISTER = {"int64": ("int64", "int32"), "uint64": ("int64", "int32")}
 
-# What may do an operation, best first: (name after the format, or a whole name for bit operations; the
-# assumption).
+# The instructions that may do an operation, best first, each with what choosing it assumes. A name follows
+# the number format (`fp32_` + `mul`), unless it starts with = (`=xor` works on bits of any format).
 _FLOAT_CHOICES: dict[OpClass, tuple[tuple[str, str], ...]] = {
     OpClass.MUL: (("mul", ""),),
     OpClass.ADD: (("add", ""),),
@@ -60,9 +60,7 @@ _BIT_CHOICES: dict[OpClass, tuple[tuple[str, str], ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """The instruction that does an operation, how many operations it does at once, and what had to be
-    assumed.
-    """
+    """The instruction that does an operation, how many it does at once, and what choosing it assumes."""
 
     instruction: Instruction
     ops_per_instruction: int
@@ -70,18 +68,18 @@ class Charge:
 
 
 def one_at_a_time(
-    cpu: Cpu, op_class: OpClass, number_format: str, prefer: Form = Form.SCALAR
+    target: Target, op_class: OpClass, number_format: str, prefer: Form = Form.SCALAR
 ) -> Charge | None:
-    """One operation is one instruction: the row with a latency, in the preferred form where the table has it.
+    """The instruction with a latency that does a single operation, in the preferred form where there is one.
 
-    Floats are looked for in form `prefer` first (x87 computes every format in its 80-bit one), integers and
-    bits in the general registers. None where neither the operation nor a stand-in has a latency.
+    Floats are looked up in the form `prefer` first (x87 computes every format in its 80-bit one), integers
+    and bits in the general registers. None where neither the operation nor a stand-in has a latency.
     """
     is_float = number_format in _FLOATS
     forms = (prefer, Form.SCALAR, *VECTOR_FORMS) if is_float else (Form.SCALAR, *VECTOR_FORMS)
     for suffix, assumption in _choices(op_class, number_format):
         if is_float and prefer is Form.X87 and not suffix.startswith("="):
-            row = _with_latency(cpu.rows(f"fp80_{suffix}", (Form.X87,)))
+            row = _with_latency(target.rows(f"fp80_{suffix}", (Form.X87,)))
             if row:
                 return Charge(row, 1, assumption)
         if is_float:
@@ -89,11 +87,10 @@ def one_at_a_time(
         else:
             formats = _GENERAL_REGISTER.get(number_format, ("int32",)) + _INTEGERS.get(number_format, ())
         for table_format in formats:
-            row = _with_latency(cpu.rows(_op(suffix, table_format), forms))
+            row = _with_latency(target.rows(_op(suffix, table_format), forms))
             if row:
                 wanted = prefer if is_float else Form.SCALAR
-                # Arm and RISC-V keep floats in one register file; there vector and scalar forms cost the
-                # same.
+                # Arm and RISC-V keep scalar and vector floats in the same registers, at the same cost.
                 notes = [assumption] if assumption else []
                 if row.form is not wanted:
                     notes.append(f"taken from the {row.form.value} form")
@@ -103,14 +100,14 @@ def one_at_a_time(
     return None
 
 
-def many_at_once(cpu: Cpu, op_class: OpClass, number_format: str) -> Charge | None:
-    """The widest-throughput instruction for independent operations, or the scalar one where no vector form
-    exists.
+def many_at_once(target: Target, op_class: OpClass, number_format: str) -> Charge | None:
+    """The instruction that does the most independent operations a cycle; a scalar one where no vector form
+    exists. None where the table has neither.
     """
     formats = _FLOATS.get(number_format) or _INTEGERS.get(number_format) or ("int32",)
     for suffix, assumption in _choices(op_class, number_format):
         for table_format in formats:
-            rows = best_per_width(cpu.rows(_op(suffix, table_format), VECTOR_FORMS))
+            rows = best_per_width(target.rows(_op(suffix, table_format), VECTOR_FORMS))
             if rows:
                 row = min(rows, key=_cycles_per_lane)
                 lanes = row.lanes
@@ -120,7 +117,7 @@ def many_at_once(cpu: Cpu, op_class: OpClass, number_format: str) -> Charge | No
                 if table_format != number_format and not suffix.startswith("="):
                     notes.append(f"computed in {table_format}")
                 return Charge(row, lanes, ", ".join(notes))
-    scalar = one_at_a_time(cpu, op_class, number_format)
+    scalar = one_at_a_time(target, op_class, number_format)
     if scalar is None or scalar.instruction.form is not Form.SCALAR:
         return None
     note = "no vector form: one at a time"
@@ -129,7 +126,7 @@ def many_at_once(cpu: Cpu, op_class: OpClass, number_format: str) -> Charge | No
 
 
 def best_per_width(rows: Iterable[Instruction]) -> list[Instruction]:
-    """One row per (form, width): the measured one where there is one. Keeps the order."""
+    """The first row of each form and width, in the order given: `Target.rows` has measured ones first."""
     kept: dict[tuple[Form, int], Instruction] = {}
     for row in rows:
         kept.setdefault((row.form, row.vector_bits), row)

@@ -1,23 +1,26 @@
-"""Joules of a counted model on a process node: arithmetic and memory traffic, each term apart.
+"""Joules of a counted model on a process node: arithmetic and memory traffic, as terms of their own.
 
-Arithmetic is charged operation by operation at the width it was counted at; `accumulator_format` moves the
-accumulating additions to another width, as a chip that sums bytes in 32 bits does. Memory is charged per
-byte for each level that is switched on.
+Each operation is charged at the width it was counted at. `accumulator_format` moves the accumulating
+additions to another width, since a chip may sum bytes in 32 bits. Memory is charged per byte, for each level
+asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
-from addercost.arithmetic import Arithmetic, OpClass, OpCounts
-from addercost.cost.estimate import CountedLayer, CountedModel, MissingFigure, bytes_moved
-from addercost.errors import ArgumentError, CheckFailedError, unknown_name
+from addercost.arithmetic import OpClass, OpCounts
+from addercost.cost.columns import Column
+from addercost.cost.estimate import MissingFigure, missing_figures
+from addercost.cost.layers import CountedLayer, CountedModel, Key, bytes_moved, layers_of
+from addercost.errors import unknown_name
 from addercost.hardware.schema import EnergyFigure, EnergyTable, MemoryEnergy
 
 PJ = 1e-12
 
-# What an energy table calls an operation class, best first, and what that assumes.
+# What an operation class is charged as in an energy table, best first, and what that assumes.
 _OPERATIONS: dict[OpClass, tuple[tuple[str, str], ...]] = {
     OpClass.MUL: (("mul", ""),),
     OpClass.ADD: (("add", ""),),
@@ -32,7 +35,7 @@ _INTEGER_BITS = {"bool": 1, "int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "i
 
 @dataclass(frozen=True, slots=True)
 class LayerEnergy:
-    """Joules of one layer, term by term. `memory_j` has one entry for each level that was switched on."""
+    """Joules of one layer, term by term. memory_j: (level, joules) of each level asked for."""
 
     path: str
     arithmetic_j: float
@@ -68,9 +71,9 @@ class EnergyCharge:
 def operation_energy(
     table: EnergyTable, op_class: OpClass, number_format: str, clock_period_ns: float | None = None
 ) -> EnergyCharge | None:
-    """Energy of one operation, from the table's figure, else its fit, else None.
+    """Energy of one operation: the table's figure, else its fit over widths, else None.
 
-    Where a block has a figure for each clock period, the one of `clock_period_ns`, or the slowest.
+    Of figures for several clock periods, the one of `clock_period_ns`; without it, that of the longest.
     """
     for op, assumption in _OPERATIONS.get(op_class, ()):
         figure = _figure(table, op, number_format, clock_period_ns)
@@ -84,33 +87,6 @@ def operation_energy(
     return None
 
 
-def site_energy_pj(
-    table: EnergyTable,
-    arithmetic: Arithmetic,
-    number_format: str,
-    accumulator_format: str | None = None,
-    difference_format: str | None = None,
-) -> float:
-    """Energy of one input-weight pair: mul + add, or subtract + add, or shift + add (|·| apart).
-
-    The accumulating addition is charged at `accumulator_format`, the subtraction at `difference_format`,
-    both at the operands' format when None. Raises ArgumentError where the table lacks a figure.
-    """
-    first = {Arithmetic.MAC: OpClass.MUL, Arithmetic.ADDER: OpClass.ADD, Arithmetic.SHIFT: OpClass.SHIFT}
-    if arithmetic not in first:
-        raise ArgumentError(f"no energy rule for {arithmetic} sites", f"known: {', '.join(first)}")
-    operand = difference_format or number_format if arithmetic is Arithmetic.ADDER else number_format
-    total = 0.0
-    for op_class, f in ((first[arithmetic], operand), (OpClass.ADD, accumulator_format or number_format)):
-        charge = operation_energy(table, op_class, f)
-        if charge is None:
-            raise ArgumentError(
-                f"{table.name} has no energy of {op_class} ({f})", "choose another energy table"
-            )
-        total += charge.energy_pj
-    return total
-
-
 def estimate_energy(
     model_counts: CountedModel | Iterable[CountedLayer],
     table: EnergyTable,
@@ -122,44 +98,31 @@ def estimate_energy(
 ) -> ModelEnergy:
     """Joules of counted layers on `table`'s node.
 
-    `memories` switches on levels of `table.memories` by name: each is charged for every byte a layer reads
-    and writes. `arithmetic=False` switches the arithmetic term off. Raises ArgumentError for an unknown
+    memories: names among `table.memories`; each level is charged for every byte that a layer reads or writes.
+    arithmetic: whether operations are charged at all. Raises ArgumentError for an unknown
     memory, CheckFailedError for a missing figure when `strict`.
     """
     levels = [_memory(table, name) for name in memories]
-    charges: dict[tuple[OpClass, str], EnergyCharge | None] = {}
-    missing: dict[str, int] = {}
+    charge = energy_charges(table, clock_period_ns)
+    missing: dict[str, float] = {}
     assumptions: dict[str, None] = {}
     layers = []
-    for layer in model_counts if isinstance(model_counts, Iterable) else model_counts.layers:
-        complete, picojoules = True, 0.0
+    for layer in layers_of(model_counts):
         counts = _widened(layer, accumulator_format) if arithmetic else OpCounts()
-        for op_class, number_format, n in counts:
-            key = (op_class, number_format)
-            if key not in charges:
-                charges[key] = operation_energy(table, op_class, number_format, clock_period_ns)
-            charge = charges[key]
-            if charge is None:
-                figure = f"the energy of {op_class} ({number_format})"
-                missing[figure] = missing.get(figure, 0) + n
-                complete = False
-                continue
-            picojoules += n * charge.energy_pj
-            if charge.assumption:
-                assumptions[f"{op_class} ({number_format}): {charge.assumption}"] = None
+        charged = arithmetic_energy(counts, charge)
+        for (op_class, number_format), n in charged.missing.items():
+            figure = f"the energy of {op_class} ({number_format})"
+            missing[figure] = missing.get(figure, 0) + n
+        assumptions |= charged.assumptions
         moved = bytes_moved(layer)
         memory_j = tuple((m.memory, moved * m.energy_pj_per_byte * PJ) for m in levels)
-        layers.append(LayerEnergy(layer.path, picojoules * PJ, memory_j, complete))
+        layers.append(LayerEnergy(layer.path, charged.energy_pj * PJ, memory_j, not charged.missing))
     for level in levels:
         if level.energy_low_pj != level.energy_high_pj:
             assumptions[
                 f"{level.memory}: the middle of {level.energy_low_pj} to {level.energy_high_pj} pJ"
             ] = None
-    figures = tuple(MissingFigure(figure, table.name, n) for figure, n in missing.items())
-    if strict and figures:
-        raise CheckFailedError(
-            "; ".join(map(str, figures)), "leave --strict out to take the rest as a lower bound"
-        )
+    figures = missing_figures(missing, table.name, strict)
     return ModelEnergy(
         hardware=table.name,
         total_j=sum(layer.total_j for layer in layers),
@@ -171,18 +134,40 @@ def estimate_energy(
     )
 
 
-def area_um2(table: EnergyTable, operations: Mapping[tuple[str, str], int]) -> float | None:
-    """Area of so many units of each (op, number format), or None where the table lacks one of them."""
-    total = 0.0
-    for (op, number_format), units in operations.items():
-        figures = [
-            f for f in table.operations if (f.op, f.number_format) == (op, number_format) and f.area_um2
-        ]
-        if not figures:
-            return None
-        slowest = max(figures, key=lambda f: f.clock_period_ns or 0)
-        total += units * (slowest.area_um2 or 0)
-    return total
+@dataclass(frozen=True, slots=True)
+class ChargedEnergy:
+    """Picojoules of operations; those without a figure, and how many; what was assumed."""
+
+    energy_pj: Column
+    missing: dict[Key, Column]
+    assumptions: dict[str, None]
+
+
+def energy_charges(
+    table: EnergyTable, clock_period_ns: float | None = None
+) -> Callable[[OpClass, str], EnergyCharge | None]:
+    """`operation_energy` of one table, each operation looked up once."""
+    return cache(
+        lambda op_class, number_format: operation_energy(table, op_class, number_format, clock_period_ns)
+    )
+
+
+def arithmetic_energy(
+    counts: Iterable[tuple[OpClass, str, Column]], charge: Callable[[OpClass, str], EnergyCharge | None]
+) -> ChargedEnergy:
+    """Σ count × energy, of one layer or of columns of many. See `addercost.cost.columns`."""
+    charged: Column = 0.0
+    missing: dict[Key, Column] = {}
+    assumptions: dict[str, None] = {}
+    for op_class, number_format, n in counts:
+        found = charge(op_class, number_format)
+        if found is None:
+            missing[op_class, number_format] = n
+            continue
+        charged = charged + n * found.energy_pj
+        if found.assumption:
+            assumptions[f"{op_class} ({number_format}): {found.assumption}"] = None
+    return ChargedEnergy(charged, missing, assumptions)
 
 
 def _figure(

@@ -1,42 +1,26 @@
-"""What a counted model costs on a CPU, by a named cost model. Predicted cycles, never measured ones.
+"""What a counted network costs on a target, by a named cost model. Predicted cycles, never measured ones.
 
-`latency-sum`: Σ executions × latency, the AdderNet paper's rule, as if every instruction waited for the one
-before. `throughput`: per layer the largest of the limits in `addercost.cost.bounds`, as if nothing waited.
-`roofline`: per layer the larger of `throughput` and the time its bytes take through the memory's bandwidth.
-
-A total is the sum of its layers. The truth for a real kernel lies between the first two.
+A network's total is the sum over its layers. The truth for a real kernel is between `latency-sum`, by which
+every instruction waits for the one before, and `throughput`, by which nothing waits.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
-from addercost.arithmetic import OpCounts
-from addercost.cost.bounds import Bound, ThroughputLimits, Work
-from addercost.cost.lowering import Lowerer, Lowering
+from addercost.cost.bounds import Bound, binding
+from addercost.cost.cost_model import CostModel
+from addercost.cost.engine import Costed, Engine
+from addercost.cost.layers import CountedLayer, CountedModel, LayerKind, kind_of, layers_of
+from addercost.cost.lowering import Lowering, operations_of
+from addercost.cost.models import PAPER_MODEL, cost_model_named
+from addercost.cost.target import Target, target_of
 from addercost.errors import CheckFailedError, unknown_name
-from addercost.hardware.schema import Cpu, Instruction
-from addercost.hardware.vocabulary import Form, Quality
+from addercost.hardware.schema import Cpu
+from addercost.hardware.vocabulary import Form
 from addercost.units import si
-
-
-class CountedLayer(Protocol):
-    """What costing needs of a layer. Read where present: `arithmetic`, `mac_sites`, `bytes_read`,
-    `bytes_written`.
-    """
-
-    @property
-    def path(self) -> str: ...
-    @property
-    def counts(self) -> OpCounts: ...
-
-
-class CountedModel(Protocol):
-    @property
-    def layers(self) -> Sequence[CountedLayer]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +39,7 @@ class MissingFigure:
 
 @dataclass(frozen=True, slots=True)
 class LayerEstimate:
-    """Cycles of one layer, the limit that set them, and whether every operation was charged."""
+    """Cycles of one layer, the bound that set them, and whether every operation was charged."""
 
     path: str
     cycles: float
@@ -81,118 +65,62 @@ class ModelCost:
     layers: tuple[LayerEstimate, ...]
 
 
-def _latency_sum(limits: ThroughputLimits, work: Work, layer: CountedLayer) -> Bound:
-    # Whole counts times whole latencies stay whole numbers.
-    return Bound("latency", sum(n * (latency_cycles(limits.cpu, row) or 0) for row, n in work))
-
-
-def _throughput(limits: ThroughputLimits, work: Work, layer: CountedLayer) -> Bound:
-    return limits.binding(work)
-
-
-def _roofline(limits: ThroughputLimits, work: Work, layer: CountedLayer) -> Bound:
-    cpu, compute = limits.cpu, limits.binding(work)
-    bandwidth = bandwidth_bytes_per_s(cpu)
-    if bandwidth is None or cpu.clock_hz is None:
-        return compute
-    memory = Bound("memory bandwidth", bytes_moved(layer) / bandwidth * cpu.clock_hz)
-    return memory if memory.cycles > compute.cycles else compute
-
-
-def latency_cycles(cpu: Cpu, row: Instruction) -> float | None:
-    """The row's latency, or that of the same instruction in another row of the table, or None."""
-    if row.latency_cycles is not None:
-        return row.latency_cycles
-    alike = [r for r in cpu.rows(row.op, (row.form,)) if r.latency_cycles is not None]
-    return min(alike, key=lambda r: abs(r.vector_bits - row.vector_bits)).latency_cycles if alike else None
-
-
-def _nothing_missing(cpu: Cpu, work: Work, layer: CountedLayer) -> dict[str, float]:
-    return {}
-
-
-def _missing_latencies(cpu: Cpu, work: Work, layer: CountedLayer) -> dict[str, float]:
-    return {f"the latency of {row.op}": n for row, n in work if latency_cycles(cpu, row) is None}
-
-
-def _missing_bandwidth(cpu: Cpu, work: Work, layer: CountedLayer) -> dict[str, float]:
-    if bandwidth_bytes_per_s(cpu) is not None and cpu.clock_hz is not None:
-        return {}
-    return {"bytes through memory (bandwidth or clock)": bytes_moved(layer)}
-
-
-_Rule = Callable[[ThroughputLimits, Work, CountedLayer], Bound]
-_MODELS: dict[str, tuple[_Rule, Lowering]] = {
-    "latency-sum": (_latency_sum, Lowering.PAPER),
-    "throughput": (_throughput, Lowering.SIMD),
-    "roofline": (_roofline, Lowering.SIMD),
-}
-_MISSING: dict[str, Callable[[Cpu, Work, CountedLayer], dict[str, float]]] = {
-    "latency-sum": _missing_latencies,
-    "throughput": _nothing_missing,
-    "roofline": _missing_bandwidth,
-}
-COST_MODELS = tuple(_MODELS)
-"""The names `estimate` knows."""
-
-
 def estimate(
     model_counts: CountedModel | Iterable[CountedLayer],
-    cpu: Cpu,
-    model: str = "latency-sum",
+    target: Target | Cpu,
+    model: str = PAPER_MODEL,
     lowering: str | None = None,
     strict: bool = False,
 ) -> ModelCost:
-    """The cost of counted layers on one core of `cpu`.
+    """The cost of counted layers on one core of `target`.
 
-    `model` is one of `COST_MODELS`; `lowering` is `paper`, `scalar` or `simd`, and follows from the model
-    when None. Raises ArgumentError for an unknown name, and CheckFailedError for a missing figure when
-    `strict`.
+    model: a name among `addercost.cost.models.COST_MODELS`. lowering: `paper`, `scalar` or `simd`; the
+    model's own when None. Raises ArgumentError for an unknown name, and CheckFailedError for a missing figure
+    when `strict`.
     """
-    if model not in _MODELS:
-        raise unknown_name("cost model", model, COST_MODELS)
-    rule, usual = _MODELS[model]
+    target, cost_model = target_of(target), cost_model_named(model)
     if lowering is not None and lowering not in list(Lowering):
         raise unknown_name("lowering", lowering, list(Lowering))
-    lowerer = Lowerer(cpu, usual if lowering is None else Lowering(lowering))
-    limits = ThroughputLimits(cpu)
-    layers = model_counts if isinstance(model_counts, Iterable) else model_counts.layers
+    how = cost_model.lowering if lowering is None else Lowering(lowering)
+    engine = Engine(target, cost_model, how)
+    known: dict[LayerKind, tuple[Costed, Bound]] = {}
     estimates = []
     missing: dict[str, float] = {}
     assumptions: dict[str, None] = {}
-    for layer in layers:
-        lowered = lowerer.lower(
-            layer.counts, getattr(layer, "arithmetic", None), getattr(layer, "mac_sites", 0)
-        )
-        bound = rule(limits, lowered.work, layer)
-        lacking = {f"{op_class} ({f})": float(n) for (op_class, f), n in lowered.missing.items()}
-        lacking |= _MISSING[model](cpu, lowered.work, layer)
-        for figure, n in lacking.items():
+    for layer in layers_of(model_counts):
+        kind = kind_of(layer)
+        if kind not in known:
+            costed = engine.cost(engine.lower(operations_of(kind)), kind.n_bytes)
+            known[kind] = costed, binding(costed.bounds)
+            assumptions |= costed.assumptions
+        costed, bound = known[kind]
+        for figure, n in costed.missing.items():
             missing[figure] = missing.get(figure, 0) + n
-        assumptions |= lowered.assumptions
-        if model != "latency-sum" and any(not row.ports for row, _ in lowered.work):
-            assumptions[
-                "ports of some instructions are unknown: those on like registers share one pool of units"
-            ] = None
-        estimates.append(LayerEstimate(layer.path, whole(bound.cycles), bound.name, not lacking))
-    figures = [MissingFigure(figure, cpu.name, math.ceil(n)) for figure, n in missing.items()]
+        estimates.append(LayerEstimate(layer.path, whole(bound.cycles), bound.name, not costed.missing))
+    figures = missing_figures(missing, target.name, strict)
+    cycles = whole(sum(e.cycles for e in estimates))
+    clock = target.clock_hz
+    return ModelCost(
+        hardware=target.name,
+        model=model,
+        lowering=how.value,
+        cycles=cycles,
+        seconds=None if clock is None else cycles / clock,
+        complete=not figures,
+        missing=figures,
+        assumptions=(*assumptions, *_assumptions(target, cost_model, how)),
+        layers=tuple(estimates),
+    )
+
+
+def missing_figures(missing: dict[str, float], hardware: str, strict: bool) -> tuple[MissingFigure, ...]:
+    """Raises CheckFailedError where there are any and `strict` forbids them."""
+    figures = tuple(MissingFigure(figure, hardware, math.ceil(n)) for figure, n in missing.items())
     if strict and figures:
         raise CheckFailedError(
             "; ".join(map(str, figures)), "leave --strict out to take the rest as a lower bound"
         )
-    cycles = whole(sum(e.cycles for e in estimates))
-    clock = cpu.clock_hz
-    return ModelCost(
-        hardware=cpu.name,
-        model=model,
-        lowering=lowerer.lowering.value,
-        cycles=cycles,
-        seconds=None if clock is None else cycles / clock,
-        complete=not figures,
-        missing=tuple(figures),
-        assumptions=(*assumptions, *_model_assumptions(cpu, model, lowerer.lowering)),
-        layers=tuple(estimates),
-    )
+    return figures
 
 
 def whole(value: float) -> float:
@@ -200,33 +128,9 @@ def whole(value: float) -> float:
     return int(value) if float(value).is_integer() else value
 
 
-def bandwidth_bytes_per_s(cpu: Cpu) -> float | None:
-    """What one core can draw where that was measured, else the whole part's bandwidth, or None."""
-    if cpu.part is None:
-        return None
-    return cpu.part.core_memory_bandwidth_bytes_per_s or cpu.part.memory_bandwidth_bytes_per_s
-
-
-def bytes_moved(layer: CountedLayer) -> float:
-    """Bytes a layer reads and writes: its `bytes`, or `bytes_read` + `bytes_written`, or 0 where it has
-    neither.
-    """
-    moved = getattr(layer, "bytes", None)
-    if moved is None:
-        moved = getattr(layer, "bytes_read", 0) + getattr(layer, "bytes_written", 0)
-    return float(moved)
-
-
-def _model_assumptions(cpu: Cpu, model: str, lowering: Lowering) -> Iterator[str]:
-    if cpu.part is not None and cpu.clock_hz is not None:
-        which = "base" if cpu.part.base_clock_hz else "boost"
-        which = "measured" if cpu.part.quality is Quality.MEASURED else which
-        yield f"clock: {si(cpu.clock_hz, 'Hz')}, the {which} clock of {cpu.part.name}"
-    if lowering is Lowering.PAPER and cpu.preferred_float_form is not Form.SCALAR:
-        yield f"floating point in the {cpu.preferred_float_form} form, which the table prefers"
-    if model != "latency-sum" and cpu.issue_width_uops is None:
-        yield "the issue width is unknown and does not bind"
-    if model == "roofline" and cpu.part is not None and bandwidth_bytes_per_s(cpu) is not None:
-        if cpu.part.core_memory_bandwidth_bytes_per_s is None:
-            yield "one core draws the whole part's memory bandwidth"
-        yield "every byte read and written goes through memory: nothing stays in a cache between layers"
+def _assumptions(target: Target, model: CostModel, lowering: Lowering) -> Iterator[str]:
+    if target.clock_hz is not None:
+        yield f"clock: {si(target.clock_hz, 'Hz')}, {target.clock}"
+    if lowering is Lowering.PAPER and target.preferred_float_form is not Form.SCALAR:
+        yield f"floating point in the {target.preferred_float_form} form, which the table prefers"
+    yield from model.assumes(target)

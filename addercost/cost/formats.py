@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from addercost.arithmetic import Arithmetic, OpClass, OpCounts
-from addercost.cost.estimate import CountedLayer, CountedModel, bytes_moved
+from addercost.cost.layers import CountedLayer, CountedModel, bytes_moved, layers_of
 
 _FLOATS = ("fp16", "bf16", "fp32", "fp64")
 _REQUANTISED = (OpClass.MUL, OpClass.ADD, OpClass.ABS)
@@ -14,7 +14,7 @@ _REQUANTISED = (OpClass.MUL, OpClass.ADD, OpClass.ABS)
 
 @dataclass(frozen=True, slots=True)
 class ReformattedLayer:
-    """What costing needs of a layer whose counts were rewritten."""
+    """A layer whose counts were rewritten. bytes: read and written."""
 
     path: str
     counts: OpCounts
@@ -24,13 +24,12 @@ class ReformattedLayer:
 
 
 def as_int8(model_counts: CountedModel | Iterable[CountedLayer]) -> list[ReformattedLayer]:
-    """Layers with MAC sites multiply, add and take |·| in int8 and move a quarter of their fp32 bytes.
+    """The layers with MAC sites in int8: multiplications, additions and |·| in int8, a quarter of the bytes.
 
-    Layers without sites stay as they are: a quantised network keeps its normalisations and activations in
-    floating point or folds them away, which counts cannot tell. Rescaling between layers is left out.
+    Layers without sites stay as they are. A quantised network keeps its normalisations and activations in
+    floating point or folds them away, and counts do not say which. Rescaling between layers is left out.
     """
-    layers = model_counts if isinstance(model_counts, Iterable) else model_counts.layers
-    return [_int8(layer) for layer in layers]
+    return [_int8(layer) for layer in layers_of(model_counts)]
 
 
 def _int8(layer: CountedLayer) -> ReformattedLayer:

@@ -1,4 +1,4 @@
-"""From the operations of a layer to the instructions of a CPU. Three ways, by name.
+"""From the operations of layers to the instructions of a target. Three ways, by name.
 
 `paper`: one operation is one instruction, as the AdderNet paper charges it; only what was counted is charged.
 `scalar`: the instructions of a kernel on scalar registers; binary layers work on packed words.
@@ -11,17 +11,18 @@ counts it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 
-from addercost.arithmetic import Arithmetic, OpClass, OpCounts
+from addercost.arithmetic import Arithmetic, OpClass
 from addercost.cost.charges import Charge, many_at_once, one_at_a_time
+from addercost.cost.columns import ONE_LAYER, Column, Columns
+from addercost.cost.layers import Key, LayerKind
 from addercost.cost.sequences import SiteSequence, site_sequence
-from addercost.hardware.schema import Cpu, Instruction
-
-Key = tuple[OpClass, str]
+from addercost.cost.target import Target
+from addercost.hardware.schema import Instruction
 
 
 class Lowering(StrEnum):
@@ -30,19 +31,39 @@ class Lowering(StrEnum):
     SIMD = "simd"
 
 
-@dataclass(slots=True)
-class Lowered:
-    """`work`: (instruction, executions); `missing`: operations without a figure; `assumptions`: what stood
-    in.
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """What layers perform, as columns.
+
+    counts: of each operation. sites: input-weight pairings. of_arithmetic: 1 where a layer is in that
+    arithmetic, 0 elsewhere; an arithmetic that no layer has may be absent.
     """
 
-    work: list[tuple[Instruction, float]] = field(default_factory=list)
-    missing: dict[Key, int] = field(default_factory=dict)
+    counts: Mapping[Key, Column]
+    sites: Column = 0
+    of_arithmetic: Mapping[Arithmetic, Column] = field(default_factory=dict)
+
+
+def operations_of(kind: LayerKind) -> Operations:
+    """Those of one layer."""
+    counts = {(op_class, number_format): n for op_class, number_format, n in kind.counts}
+    arithmetic = {} if kind.arithmetic is None else {kind.arithmetic: 1}
+    return Operations(counts, kind.mac_sites, arithmetic)
+
+
+@dataclass(slots=True)
+class Lowered:
+    """Instructions and how often each is executed; operations that the target has no instruction for, and
+    how many; what stood in for missing figures.
+    """
+
+    executions: list[tuple[Instruction, Column]] = field(default_factory=list)
+    missing: dict[Key, Column] = field(default_factory=dict)
     assumptions: dict[str, None] = field(default_factory=dict)
 
 
 # Where the additions of an accumulation may be counted: at the operands' format or a wider one.
-ACCUMULATORS = {
+_ACCUMULATORS = {
     "int8": ("int8", "int32", "int16", "int64"),
     "uint8": ("uint8", "int32", "int16", "int64", "int8"),
     "int16": ("int16", "int32", "int64"),
@@ -55,109 +76,99 @@ ACCUMULATORS = {
 
 
 class Lowerer:
-    """Lowers layer after layer for one CPU, remembering each choice it made."""
+    """Lowers layers for one target, remembering each choice it made."""
 
-    def __init__(self, cpu: Cpu, lowering: Lowering) -> None:
-        self.cpu = cpu
+    def __init__(self, target: Target, lowering: Lowering, columns: Columns = ONE_LAYER) -> None:
         self.lowering = lowering
+        self._target = target
+        self._columns = columns
         self._charges: dict[Key, Charge | None] = {}
         self._sequences: dict[tuple[Arithmetic, str], SiteSequence | None] = {}
         self._find: Callable[[OpClass, str], Charge | None]
         if lowering is Lowering.PAPER:
-            self._find = partial(one_at_a_time, cpu, prefer=cpu.preferred_float_form)
+            self._find = partial(one_at_a_time, target, prefer=target.preferred_float_form)
         elif lowering is Lowering.SCALAR:
-            self._find = partial(one_at_a_time, cpu)
+            self._find = partial(one_at_a_time, target)
         else:
-            self._find = partial(many_at_once, cpu)
+            self._find = partial(many_at_once, target)
 
-    def charge(self, op_class: OpClass, number_format: str) -> Charge | None:
-        key = (op_class, number_format)
-        if key not in self._charges:
-            self._charges[key] = self._find(op_class, number_format)
-        return self._charges[key]
-
-    def sequence(self, arithmetic: Arithmetic, number_format: str) -> SiteSequence | None:
-        key = (arithmetic, number_format)
-        if key not in self._sequences:
-            scalar = self.lowering is Lowering.SCALAR
-            self._sequences[key] = site_sequence(self.cpu, arithmetic, number_format, scalar)
-        return self._sequences[key]
-
-    def lower(self, counts: OpCounts, arithmetic: Arithmetic | None = None, sites: int = 0) -> Lowered:
-        """`arithmetic` and `sites` are the layer's own; an adder layer is only recognised by them."""
+    def lower(self, operations: Operations) -> Lowered:
         lowered = Lowered()
-        left = {(op_class, f): n for op_class, f, n in counts}
+        left = dict(operations.counts)
         if self.lowering is not Lowering.PAPER:
-            self._fuse(left, arithmetic, sites, lowered)
+            self._fuse(operations, left, lowered)
         for (op_class, number_format), n in left.items():
-            if n:
+            if self._columns.any(n):
                 self._charge(op_class, number_format, n, lowered)
         return lowered
 
-    def _charge(self, op_class: OpClass, number_format: str, n: int, lowered: Lowered) -> None:
-        charge = self.charge(op_class, number_format)
-        # Bit operations of the binary layer are not worth an instruction each outside the paper's rule.
+    def _charge(self, op_class: OpClass, number_format: str, n: Column, lowered: Lowered) -> None:
+        key = (op_class, number_format)
+        if key not in self._charges:
+            self._charges[key] = self._find(op_class, number_format)
+        charge = self._charges[key]
+        # Outside the paper's rule, adding up single bits is not worth an instruction each.
         if charge is None or (op_class is OpClass.POPCOUNT and self.lowering is not Lowering.PAPER):
-            lowered.missing[op_class, number_format] = n
+            lowered.missing[key] = n
             return
         if charge.assumption:
             lowered.assumptions[f"{op_class} ({number_format}): {charge.assumption}"] = None
         together = charge.ops_per_instruction
-        lowered.work.append((charge.instruction, n if together == 1 else n / together))
+        lowered.executions.append((charge.instruction, n if together == 1 else n / together))
 
-    def _fuse(
-        self, left: dict[Key, int], arithmetic: Arithmetic | None, sites: int, lowered: Lowered
-    ) -> None:
-        """Takes the inner loops' operations out of `left` and puts their instructions into `lowered`."""
-        for op_class, number_format in list(left):
+    def _fuse(self, operations: Operations, left: dict[Key, Column], lowered: Lowered) -> None:
+        """Takes the operations of inner loops out of `left` and puts their instructions into `lowered`."""
+        columns, of_arithmetic = self._columns, operations.of_arithmetic
+        adder_sites = columns.where(of_arithmetic.get(Arithmetic.ADDER, 0), operations.sites)
+        for key in operations.counts:
+            op_class, number_format = key
+            accumulators = _ACCUMULATORS.get(number_format, (number_format,))
             if op_class is OpClass.XNOR:
-                n = max(left[OpClass.XNOR, number_format], _total(left, OpClass.POPCOUNT))
+                popcounts = [other for other in left if other[0] is OpClass.POPCOUNT]
+                n = columns.maximum(left[key], sum(left[other] for other in popcounts))
+                n = columns.where(left[key], n)
                 if self._sites(Arithmetic.XNOR, number_format, n, lowered):
-                    left[op_class, number_format] = 0
-                    _take(left, OpClass.POPCOUNT, [f for c, f in left if c is OpClass.POPCOUNT], n)
-            elif op_class is OpClass.SHIFT and arithmetic is Arithmetic.SHIFT:
-                n = left[op_class, number_format]
+                    self._take(left, [key], n)
+                    self._take(left, popcounts, n)
+            elif op_class is OpClass.SHIFT:
+                n = columns.where(of_arithmetic.get(Arithmetic.SHIFT, 0), left[key])
                 if self._sites(Arithmetic.SHIFT, number_format, n, lowered):
-                    left[op_class, number_format] = 0
-                    _take(left, OpClass.ADD, _accumulators(number_format), n)
+                    self._take(left, [key], n)
+                    self._take(left, [(OpClass.ADD, f) for f in accumulators], n)
             elif op_class is OpClass.MUL:
-                formats = _accumulators(number_format)
-                n = min(left[op_class, number_format], sum(left.get((OpClass.ADD, f), 0) for f in formats))
-                if n and self._sites(Arithmetic.MAC, number_format, n, lowered):
-                    left[op_class, number_format] -= n
-                    _take(left, OpClass.ADD, formats, n)
-            elif op_class is OpClass.ADD and arithmetic is Arithmetic.ADDER and sites:
-                formats = _accumulators(number_format)
-                if self._sites(Arithmetic.ADDER, number_format, sites, lowered):
-                    _take(left, OpClass.ADD, formats, 2 * sites)
-                    _take(left, OpClass.ABS, formats, sites)
-                    sites = 0
+                additions = [(OpClass.ADD, f) for f in accumulators]
+                n = columns.minimum(left[key], sum(left.get(addition, 0) for addition in additions))
+                if self._sites(Arithmetic.MAC, number_format, n, lowered):
+                    self._take(left, [key], n)
+                    self._take(left, additions, n)
+            elif op_class is OpClass.ADD:
+                n = columns.where(operations.counts[key], adder_sites)
+                if self._sites(Arithmetic.ADDER, number_format, n, lowered):
+                    self._take(left, [(OpClass.ADD, f) for f in accumulators], 2 * n)
+                    self._take(left, [(OpClass.ABS, f) for f in accumulators], n)
+                    adder_sites = adder_sites - n
 
-    def _sites(self, arithmetic: Arithmetic, number_format: str, n: int, lowered: Lowered) -> bool:
-        sequence = self.sequence(arithmetic, number_format)
+    def _sites(self, arithmetic: Arithmetic, number_format: str, n: Column, lowered: Lowered) -> bool:
+        """Executes `n` sites, if there are any and the target has instructions for them; whether it does."""
+        if not self._columns.any(n):
+            return False
+        key = (arithmetic, number_format)
+        if key not in self._sequences:
+            scalar = self.lowering is Lowering.SCALAR
+            self._sequences[key] = site_sequence(self._target, arithmetic, number_format, scalar)
+        sequence = self._sequences[key]
         if sequence is None:
             return False
         if sequence.assumption:
             lowered.assumptions[f"{arithmetic} ({number_format}): {sequence.assumption}"] = None
         for step in sequence.steps:
-            lowered.work.append((step.instruction, step.times * n / sequence.sites))
+            lowered.executions.append((step.instruction, step.times * n / sequence.sites))
         return True
 
-
-def _accumulators(number_format: str) -> tuple[str, ...]:
-    return ACCUMULATORS.get(number_format, (number_format,))
-
-
-def _total(left: dict[Key, int], op_class: OpClass) -> int:
-    return sum(n for (c, _), n in left.items() if c is op_class)
-
-
-def _take(left: dict[Key, int], op_class: OpClass, formats: tuple[str, ...] | list[str], n: int) -> None:
-    """Takes up to `n` operations out of `left`, from the first formats first: a K − 1 count has fewer than
-    K.
-    """
-    for f in formats:
-        taken = min(n, left.get((op_class, f), 0))
-        if taken:
-            left[op_class, f] -= taken
-            n -= taken
+    def _take(self, left: dict[Key, Column], keys: Iterable[Key], n: Column) -> None:
+        """Takes up to `n` operations out of `left`, from the first keys first: a count by K − 1 has fewer."""
+        for key in keys:
+            if key in left:
+                taken = self._columns.minimum(n, left[key])
+                left[key] = left[key] - taken
+                n = n - taken

@@ -1,23 +1,22 @@
-"""On which processors do additions pay? Every processor's estimate for every arithmetic of one network, in
-order.
-"""
+"""On which targets additions pay: one network in several arithmetics, estimated on every target."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from addercost.cost.estimate import COST_MODELS, CountedLayer, CountedModel, estimate
+from addercost.cost.estimate import estimate
+from addercost.cost.layers import CountedLayer, CountedModel, layers_of
+from addercost.cost.models import COST_MODELS
+from addercost.cost.target import Target
 from addercost.errors import unknown_name
-from addercost.hardware.schema import Cpu
 
 
 @dataclass(frozen=True, slots=True)
 class RankRow:
-    """One processor under one cost model. `cycles` by alternative; None where the table lacks a figure for
-    it.
+    """One target by one cost model. cycles: by alternative; None where a figure is missing.
 
-    A lower bound cannot be ranked: it would favour the processor that is known the least.
+    A lower bound cannot be ranked: it would favour the target of which the least is known.
     """
 
     hardware: str
@@ -26,43 +25,39 @@ class RankRow:
     baseline: str
 
     def advantage(self, alternative: str) -> float | None:
-        """Cycles of the baseline over those of `alternative`: above 1 the alternative is faster."""
+        """The baseline takes so many times as many cycles as `alternative`; None where one is unknown."""
         base, other = self.cycles[self.baseline], self.cycles[alternative]
         return base / other if base and other else None
 
 
 def rank_processors(
     counted: Mapping[str, CountedModel | Iterable[CountedLayer]],
-    cpus: Iterable[Cpu],
+    targets: Iterable[Target],
     alternative: str = "adder",
     baseline: str = "mac",
-    models: Sequence[str] = COST_MODELS,
+    models: Sequence[str] = tuple(COST_MODELS),
 ) -> list[RankRow]:
-    """Rows for every processor and cost model, by model as given, then by falling advantage of `alternative`.
+    """Rows for every target and cost model, by model as given, then by falling advantage of `alternative`.
 
-    `counted` holds one network counted under each arithmetic (`mac`, `adder`, `xnor`, `int8 mac`, …).
-    Processors without an advantage to compute come last, by name. Raises ArgumentError for an unknown
+    counted: one network, counted in each arithmetic (`mac`, `adder`, `xnor`, `int8 mac`, …). Targets of which
+    the advantage is unknown come last, by name. Raises ArgumentError for an unknown
     alternative or model.
     """
     for name in (baseline, alternative):
         if name not in counted:
             raise unknown_name("alternative", name, counted)
-    layers = {name: _layers(model) for name, model in counted.items()}
+    layers = {name: layers_of(model) for name, model in counted.items()}
     rows = []
-    for cpu in cpus:
+    for target in targets:
         for model in models:
             cycles: dict[str, float | None] = {}
             for name, layer_counts in layers.items():
-                cost = estimate(layer_counts, cpu, model)
+                cost = estimate(layer_counts, target, model)
                 cycles[name] = cost.cycles if cost.complete else None
-            rows.append(RankRow(cpu.name, model, cycles, baseline))
+            rows.append(RankRow(target.name, model, cycles, baseline))
 
     def order(row: RankRow) -> tuple[int, bool, float, str]:
         advantage = row.advantage(alternative)
         return (models.index(row.model), advantage is None, -(advantage or 0), row.hardware)
 
     return sorted(rows, key=order)
-
-
-def _layers(model: CountedModel | Iterable[CountedLayer]) -> list[CountedLayer]:
-    return list(model if isinstance(model, Iterable) else model.layers)

@@ -1,20 +1,20 @@
-"""How firm is an estimate by the latency-sum model? Array functions over every latency the tables hold.
+"""How much an estimate by the latency-sum model depends on each latency. Functions on arrays.
 
-The model is linear, so cycles of all networks on all processors are one matrix product, counts × latencies,
-and a thousand draws of the latencies are one more axis of it. Letters: D draws, C processors, K operations
+The model is linear: the cycles of all networks on all targets are one matrix product, counts × latencies, and
+a thousand draws of the latencies are one more axis of it. Letters: D draws, P targets, K operations
 (class and number format), M networks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from addercost.arithmetic import OpClass, OpCounts
 from addercost.cost.charges import one_at_a_time
-from addercost.cost.lowering import Key
-from addercost.hardware.schema import Cpu
+from addercost.cost.layers import Key
+from addercost.cost.target import Target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 DEFAULT_SPREAD = 0.2
-"""Half-width of a figure's range, relative to the figure, where its source gives a single one: our
+"""Half the width of a figure's range, as a share of the figure, where its source gives no range. Our
 assumption.
 """
 
 
 @dataclass(frozen=True)
 class Latencies:
-    """Latencies in cycles: `nominal`, `low`, `high` [C, K]; 0 where the table has no figure, said by
-    `known` [C, K].
+    """Latencies in cycles: `nominal`, `low`, `high` [P, K]; 0 where the table has no figure, and
+    `known` [P, K] is False.
     """
 
-    cpus: tuple[str, ...]
+    targets: tuple[str, ...]
     keys: tuple[Key, ...]
     nominal: Floats
     low: Floats
@@ -60,40 +60,32 @@ class Swing:
         return abs(self.ratio_at_high - self.ratio_at_low)
 
 
-def operation_keys(counts: Iterable[OpCounts]) -> tuple[Key, ...]:
-    """Every (class, number format) that occurs, in a fixed order."""
-    order = {op_class: i for i, op_class in enumerate(OpClass)}
-    found = {(op_class, number_format) for c in counts for op_class, number_format, _ in c}
-    return tuple(sorted(found, key=lambda key: (order[key[0]], key[1])))
+def latencies(targets: Sequence[Target], keys: Sequence[Key], spread: float = DEFAULT_SPREAD) -> Latencies:
+    """The latencies that the latency-sum model charges, and their ranges: the source's own, else ± `spread`.
 
-
-def latencies(cpus: Sequence[Cpu], keys: Sequence[Key], spread: float = DEFAULT_SPREAD) -> Latencies:
-    """The latencies the latency-sum model charges, and their ranges: the source's own, else ± `spread` of
-    the figure.
-
-    Operations that one instruction stands for move apart here; see `operation_keys`.
+    Where one instruction does several operations, the latency of each operation varies on its own.
     """
     import numpy as np
 
-    shape = (len(cpus), len(keys))
+    shape = (len(targets), len(keys))
     nominal, low, high = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    for c, cpu in enumerate(cpus):
+    for p, target in enumerate(targets):
         for k, (op_class, number_format) in enumerate(keys):
-            charge = one_at_a_time(cpu, op_class, number_format, cpu.preferred_float_form)
+            charge = one_at_a_time(target, op_class, number_format, target.preferred_float_form)
             if charge is None or charge.instruction.latency_cycles is None:
                 continue
             figure = charge.instruction.latency_cycles
             given = charge.instruction.latency_range_cycles
-            nominal[c, k] = figure
+            nominal[p, k] = figure
             if given is not None and given[0] < given[1]:
-                low[c, k], high[c, k] = given
+                low[p, k], high[p, k] = given
             else:
-                low[c, k], high[c, k] = figure * (1 - spread), figure * (1 + spread)
-    return Latencies(tuple(cpu.name for cpu in cpus), tuple(keys), nominal, low, high, nominal > 0)
+                low[p, k], high[p, k] = figure * (1 - spread), figure * (1 + spread)
+    return Latencies(tuple(target.name for target in targets), tuple(keys), nominal, low, high, nominal > 0)
 
 
 def count_matrix(counts: Sequence[OpCounts], keys: Sequence[Key]) -> Floats:
-    """[M, K]: how many of each operation each network performs."""
+    """[M, K]: how often each network performs each operation."""
     import numpy as np
 
     at = {key: k for k, key in enumerate(keys)}
@@ -105,12 +97,12 @@ def count_matrix(counts: Sequence[OpCounts], keys: Sequence[Key]) -> Floats:
 
 
 def cycles(table: Latencies, matrix: Floats) -> Floats:
-    """[C, M]: latency-sum cycles; NaN where a processor lacks a figure a network needs."""
+    """[P, M]: latency-sum cycles; NaN where a processor lacks a figure a network needs."""
     return _without_unknown(table, matrix, table.nominal @ matrix.T)
 
 
 def monte_carlo(table: Latencies, matrix: Floats, draws: int = 1000, seed: int = 0) -> Floats:
-    """[D, C, M]: cycles with every latency drawn uniformly and independently from its range. NaN as in
+    """[D, P, M]: cycles with every latency drawn uniformly and independently from its range. NaN as in
     `cycles`.
     """
     import numpy as np
@@ -120,24 +112,24 @@ def monte_carlo(table: Latencies, matrix: Floats, draws: int = 1000, seed: int =
     return _without_unknown(table, matrix, drawn @ matrix.T)
 
 
-def tornado(table: Latencies, cpu: str, one: OpCounts, other: OpCounts) -> list[Swing]:
-    """Every latency of `cpu` moved over its range alone, the largest swing of cycles(one) / cycles(other)
+def tornado(table: Latencies, target: str, one: OpCounts, other: OpCounts) -> list[Swing]:
+    """Every latency of `target` moved over its range alone, the largest swing of cycles(one) / cycles(other)
     first.
     """
-    c = table.cpus.index(cpu)
+    p = table.targets.index(target)
     matrix = count_matrix([one, other], table.keys)
     swings = []
     for k, (op_class, number_format) in enumerate(table.keys):
         if not matrix[:, k].any():
             continue
         ends = []
-        for end in (table.low[c, k], table.high[c, k]):
-            moved = table.nominal[c].copy()
+        for end in (table.low[p, k], table.high[p, k]):
+            moved = table.nominal[p].copy()
             moved[k] = end
             first, second = matrix @ moved
             ends.append(float(first / second))
         figure = f"{op_class} ({number_format})"
-        swings.append(Swing(figure, float(table.low[c, k]), float(table.high[c, k]), ends[0], ends[1]))
+        swings.append(Swing(figure, float(table.low[p, k]), float(table.high[p, k]), ends[0], ends[1]))
     return sorted(swings, key=lambda swing: -swing.width)
 
 
@@ -158,7 +150,7 @@ def break_even_ratio(one: OpCounts, other: OpCounts, abs_over_add: float = 1.0) 
 
 
 def _without_unknown(table: Latencies, matrix: Floats, product: Floats) -> Floats:
-    """`product` [..., C, M] with NaN where network m needs an operation processor c has no latency for."""
+    """`product` [..., P, M] with NaN where network m needs an operation target p has no latency for."""
     import numpy as np
 
     lacking = (~table.known).astype(float) @ (matrix > 0).astype(float).T > 0

@@ -1,8 +1,8 @@
-"""The instructions of one inner-loop step of each arithmetic, chosen among what a CPU's table offers.
+"""The instructions of one inner-loop step of each arithmetic, chosen among what a target offers.
 
-A step combines `sites` input-weight pairs held in registers and adds them to accumulators held in
-registers: the limit a register-blocked kernel works towards. Loads, widening at the end of a loop and the
-final negation are left out.
+A step combines input-weight pairs that are in registers and adds them to accumulators in registers: the limit
+that a register-blocked kernel works towards. Loads, widening at the end of a loop and the final negation are
+left out.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from addercost.arithmetic import Arithmetic
 from addercost.cost.charges import VECTOR_FORMS, best_per_width
-from addercost.hardware.schema import Cpu, Instruction
+from addercost.cost.target import Target
+from addercost.hardware.schema import Instruction
 from addercost.hardware.vocabulary import Form
 
 
@@ -24,7 +25,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class SiteSequence:
-    """`steps` executed once combine `sites` pairs. `name` says which way of doing it was chosen."""
+    """`steps` executed once combine `sites` input-weight pairs. name: of the recipe they follow."""
 
     name: str
     steps: tuple[Step, ...]
@@ -38,16 +39,16 @@ class SiteSequence:
 
     @property
     def cycles(self) -> float:
-        """Cycles if nothing overlapped but each instruction with its own kind: the measure sequences are
-        chosen by.
-        """
+        """Cycles of one step if different instructions did not overlap. Sequences are chosen by it."""
         return sum(s.times * s.instruction.reciprocal_throughput_cycles for s in self.steps)
 
 
 @dataclass(frozen=True, slots=True)
 class _Recipe:
-    """A way of doing it: (op, times) at one width. The sites are those of one instruction of op `counted`,
-    or, written `bits of OP`, one for each bit of its register, or, written `2 x OP`, twice as many.
+    """A way of combining sites by instructions of one width. ops: (op, times).
+
+    counted: the op whose sites a step has: `OP` as many as one instruction of it, `2 x OP` twice as many,
+    `bits of OP` one for each bit of its register. vectors_only: not on scalar registers.
     """
 
     name: str
@@ -206,36 +207,34 @@ _XNOR_RECIPES = (
 
 
 def site_sequence(
-    cpu: Cpu, arithmetic: Arithmetic, number_format: str = "fp32", scalar: bool = False
+    target: Target, arithmetic: Arithmetic, number_format: str = "fp32", scalar: bool = False
 ) -> SiteSequence | None:
-    """The fastest sequence `cpu`'s table has figures for, or None.
+    """The fastest sequence that `target` has figures for, or None.
 
-    XNOR works on packed words whatever the format. `scalar` keeps to scalar registers.
+    XNOR works on packed words whatever the format. scalar: on scalar registers alone.
     """
     recipes = _XNOR_RECIPES if arithmetic is Arithmetic.XNOR else _recipes(arithmetic, number_format)
-    found = [s for recipe in recipes for s in _instances(cpu, recipe, scalar)]
+    found = [s for recipe in recipes for s in _instances(target, recipe, scalar)]
     # At equal speed fewer instructions, then the recipe listed first.
     return min(found, key=lambda s: (s.cycles / s.sites, len(s.steps) / s.sites), default=None)
 
 
-def _instances(cpu: Cpu, recipe: _Recipe, scalar: bool) -> Iterator[SiteSequence]:
-    """The recipe at every width the table has all its instructions for."""
+def _instances(target: Target, recipe: _Recipe, scalar: bool) -> Iterator[SiteSequence]:
+    """The recipe at every width of which the target has all its instructions."""
     ops = [op for op, _ in recipe.ops]
     forms = (Form.SCALAR,) if scalar else (Form.SCALAR, *VECTOR_FORMS)
     for form in forms:
         by_width = [
-            {row.vector_bits: row for row in reversed(best_per_width(cpu.rows(op, (form,))))} for op in ops
+            {row.vector_bits: row for row in reversed(best_per_width(target.rows(op, (form,))))} for op in ops
         ]
         if form is Form.SCALAR:
-            # A mask on general registers would need two moves between register files: |x| stays where
-            # floats are.
+            # A mask on general registers would need two moves between register files.
             if recipe.vectors_only:
                 continue
-            # General registers of either width do; a 32-bit row stands for the instruction on a 64-bit
-            # register.
+            # A row for 32 bits stands for the same instruction on a 64-bit register.
             rows = [next(iter(rows.values()), None) for rows in by_width]
-            # x86 takes the absolute value of one float with a vector mask too.
-            rows = [row or _mask(cpu, op) for row, op in zip(rows, ops, strict=True)]
+            # On x86 the absolute value of a single float is a vector mask too.
+            rows = [row or _mask(target, op) for row, op in zip(rows, ops, strict=True)]
             if None not in rows:
                 yield _sequence(recipe, [row for row in rows if row])
             continue
@@ -243,8 +242,8 @@ def _instances(cpu: Cpu, recipe: _Recipe, scalar: bool) -> Iterator[SiteSequence
             yield _sequence(recipe, [rows[width] for rows in by_width])
 
 
-def _mask(cpu: Cpu, op: str) -> Instruction | None:
-    return next(iter(cpu.rows(op, VECTOR_FORMS)), None) if op.endswith("_abs") else None
+def _mask(target: Target, op: str) -> Instruction | None:
+    return next(iter(target.rows(op, VECTOR_FORMS)), None) if op.endswith("_abs") else None
 
 
 def _sequence(recipe: _Recipe, rows: list[Instruction]) -> SiteSequence:

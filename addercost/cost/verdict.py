@@ -1,8 +1,8 @@
-"""What the cost models and energy tables say of a network of convolutions against one of additions.
+"""A network of convolutions against one of additions, by cost models and energy tables.
 
-Every figure is a ratio: the convolutional network's cost by the other's, so that above 1 the other is
-cheaper. Convolution and linear layers only, counted as K multiply-adds an output: batch norms and activations
-are the same on both sides.
+Every figure is a ratio: the cost of the network of convolutions / the cost of the other. Above 1 the other is
+cheaper. Only convolution and linear layers are counted, as K multiply-adds an output, since batch norms and
+activations are the same on both sides.
 """
 
 from __future__ import annotations
@@ -12,16 +12,19 @@ from dataclasses import dataclass
 
 from addercost.arithmetic import Arithmetic
 from addercost.cost.energy import estimate_energy
-from addercost.cost.estimate import CountedLayer, estimate
+from addercost.cost.estimate import estimate
 from addercost.cost.formats import as_int8
-from addercost.cost.lowering import Lowerer, Lowering
+from addercost.cost.layers import CountedLayer, kind_of
+from addercost.cost.lowering import Lowerer, Lowering, operations_of
+from addercost.cost.models import cost_model_named
+from addercost.cost.target import Target
 from addercost.counts.model import count
-from addercost.hardware.schema import Cpu, EnergyTable
+from addercost.hardware.schema import EnergyTable
 from addercost.trace.record import Trace
 
 CONVENTION = "macs"
 ACCUMULATOR = {"int8": "int32"}
-"""At which width sums of products or differences of a format are charged for energy."""
+"""The width at which accumulations of a number format are charged for energy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Contest:
 
     @property
     def is_the_papers(self) -> bool:
-        """Whether the paper itself applies its latency sum to it: it does so in floating point only."""
+        """Whether the paper applies its latency sum to it, which it does for floating point alone."""
         return self.number_format == "fp32" and self.arithmetic is Arithmetic.ADDER
 
 
@@ -48,10 +51,10 @@ CONTESTS = (
 
 @dataclass(frozen=True, slots=True)
 class PredictedRatio:
-    """ratio: None where a figure is missing, which `missing` then names.
+    """The cost of the network of convolutions / that of the other. ratio: None where a figure is missing.
 
-    bounds: what limits the convolutions and what limits the others in the layers that cost most.
-    site_cycles: of a latency sum, what a site takes on either side, as `(4 + 2) / (2 + 2)`.
+    missing: the first such figure. bounds: what limits the layer that costs most, on either side.
+    site_cycles: what a site takes on either side by a latency sum, as `(4 + 2) / (2 + 2)`.
     """
 
     hardware: str
@@ -63,30 +66,30 @@ class PredictedRatio:
 
 
 def cycle_ratio(
-    trace: Trace, contest: Contest, cpu: Cpu, model: str, keep_first_last: bool
+    trace: Trace, contest: Contest, target: Target, model: str, keep_first_last: bool
 ) -> PredictedRatio:
-    """By cost model `model` on `cpu`."""
+    """By cost model `model` on `target`."""
     sides = _sides(trace, contest, keep_first_last)
-    costs = [estimate(layers, cpu, model) for layers in sides]
+    costs = [estimate(layers, target, model) for layers in sides]
     missing = next((str(figure) for cost in costs for figure in cost.missing), "")
     first, other = (cost.cycles for cost in costs)
     bounds = [max(cost.layers, key=lambda layer: layer.cycles).bound if cost.layers else "" for cost in costs]
     whole = all(cost.complete for cost in costs) and other > 0
     ratio = first / other if whole else None
-    terms = _site_cycles(sides, contest, cpu) if whole and model == "latency-sum" else ""
-    return PredictedRatio(cpu.name, model, ratio, missing, (bounds[0], bounds[1]), terms)
+    terms = _site_cycles(sides, contest, target) if whole and cost_model_named(model).is_serial else ""
+    return PredictedRatio(target.name, model, ratio, missing, (bounds[0], bounds[1]), terms)
 
 
-def _site_cycles(sides: Sequence[Sequence[CountedLayer]], contest: Contest, cpu: Cpu) -> str:
-    """The latencies that a site of the first layer in another arithmetic adds up; "" where none is."""
-    lowerer = Lowerer(cpu, Lowering.PAPER)
+def _site_cycles(sides: Sequence[Sequence[CountedLayer]], contest: Contest, target: Target) -> str:
+    """The latencies that add up to a site, of the first layer in the contest's arithmetic; "" without one."""
+    lowerer = Lowerer(target, Lowering.PAPER)
     for layers in zip(*sides, strict=True):
         if getattr(layers[1], "arithmetic", None) is contest.arithmetic:
             sites = getattr(layers[1], "mac_sites", 0)
             first, other = (
                 " + ".join(
                     f"{instruction.latency_cycles or 0:g}"
-                    for instruction, n in lowerer.lower(layer.counts).work
+                    for instruction, n in lowerer.lower(operations_of(kind_of(layer))).executions
                     for _ in range(round(n / sites))
                 )
                 for layer in layers
@@ -96,7 +99,7 @@ def _site_cycles(sides: Sequence[Sequence[CountedLayer]], contest: Contest, cpu:
 
 
 def energy_ratio(trace: Trace, contest: Contest, table: EnergyTable, keep_first_last: bool) -> PredictedRatio:
-    """Of the arithmetic alone, without memory."""
+    """By the energy of the arithmetic alone, without memory."""
     width = ACCUMULATOR.get(contest.number_format)
     sides = _sides(trace, contest, keep_first_last)
     energies = [estimate_energy(layers, table, accumulator_format=width) for layers in sides]
@@ -107,7 +110,7 @@ def energy_ratio(trace: Trace, contest: Contest, table: EnergyTable, keep_first_
 
 
 def _sides(trace: Trace, contest: Contest, keep_first_last: bool) -> list[Sequence[CountedLayer]]:
-    """The layers as convolutions and as the contest's arithmetic, both in its number format."""
+    """The layers as convolutions, and in the arithmetic of the contest; both in its number format."""
     sides: list[Sequence[CountedLayer]] = []
     for arithmetic in (Arithmetic.MAC, contest.arithmetic):
         counts = count(trace, CONVENTION, arithmetic=arithmetic, keep_first_last=keep_first_last)

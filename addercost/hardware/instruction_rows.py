@@ -119,7 +119,7 @@ def _value(name: str, cell: str) -> Any:
     value = cell if name in ("op", "form") else _number(cell)
     if not fits(hint, value):
         raise _CellError(expectation(hint, value))
-    return Form(value) if name == "form" else value
+    return Form(cell) if name == "form" else value
 
 
 @lru_cache(maxsize=1)

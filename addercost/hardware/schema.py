@@ -1,13 +1,12 @@
-"""What a hardware table holds, as plain data. Every figure has its unit in its name and a source.
+"""The content of a hardware table as plain data. Every figure has its unit in its name and a source.
 
 The annotations are what `addercost.hardware.parse` validates a file against. No I/O and no cost models here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Annotated, Literal
 
 from addercost.hardware.vocabulary import SITES_PER_LANE, Form, Quality
@@ -106,7 +105,7 @@ class Cpu:
     """One microarchitecture and its instructions. `name` is the file's name without `.toml`.
 
     `preferred_float_form` is the form the `latency-sum` model takes floating-point latencies from: scalar
-    unless the file says otherwise. The VIA Nano 2000 says x87, because 4 and 2, the figures its published
+    unless the file names another one. The VIA Nano 2000 names x87, because 4 and 2, the figures its published
     comparison uses, are the x87 ones.
     """
 
@@ -126,21 +125,6 @@ class Cpu:
     @property
     def kind(self) -> str:
         return "cpu"
-
-    @cached_property
-    def _by_op_and_form(self) -> dict[tuple[str, Form], tuple[Instruction, ...]]:
-        found: dict[tuple[str, Form], list[Instruction]] = {}
-        for row in self.instructions:
-            found.setdefault((row.op, row.form), []).append(row)
-        # Narrowest first; at one width measured before model.
-        order = {quality: i for i, quality in enumerate(Quality)}
-        return {
-            k: tuple(sorted(v, key=lambda r: (r.vector_bits, order[r.quality]))) for k, v in found.items()
-        }
-
-    def rows(self, op: str, forms: Iterable[Form] = tuple(Form)) -> tuple[Instruction, ...]:
-        """The instructions for `op`, form by form as given, narrowest first, measured before model."""
-        return tuple(row for form in forms for row in self._by_op_and_form.get((op, form), ()))
 
     @property
     def clock_hz(self) -> float | None:

@@ -7,10 +7,11 @@ from functools import cache
 from pathlib import Path
 
 from addercost.arithmetic import Arithmetic
-from addercost.cost.estimate import COST_MODELS, estimate
+from addercost.cost.estimate import estimate
+from addercost.cost.models import COST_MODELS, cost_model_named
+from addercost.cost.target_registry import load_target
 from addercost.counts.model import count
-from addercost.errors import ArgumentError, unknown_name
-from addercost.hardware import load_cpu
+from addercost.errors import ArgumentError
 from addercost.hardware.loader import HOST
 from addercost.measure.case import LayerCase
 from addercost.results.measurements import PredictedTime
@@ -20,7 +21,7 @@ from addercost.trace.record import Trace
 def default_cpus(hardware_path: Path | None = None) -> tuple[str, ...]:
     """The name of this machine's own table, if it was calibrated."""
     try:
-        load_cpu(HOST, hardware_path)
+        load_target(HOST, hardware_path)
     except ArgumentError:
         return ()
     return (HOST,)
@@ -29,9 +30,8 @@ def default_cpus(hardware_path: Path | None = None) -> tuple[str, ...]:
 def checked_models(names: Sequence[str]) -> tuple[str, ...]:
     """Raises ArgumentError for a name that is no cost model; all of them where none is given."""
     for name in names:
-        if name not in COST_MODELS:
-            raise unknown_name("cost model", name, COST_MODELS)
-    return tuple(dict.fromkeys(names)) or COST_MODELS
+        cost_model_named(name)
+    return tuple(dict.fromkeys(names or COST_MODELS))
 
 
 Predict = Callable[[Trace, Arithmetic], tuple[PredictedTime, ...]]
@@ -40,11 +40,11 @@ Predict = Callable[[Trace, Arithmetic], tuple[PredictedTime, ...]]
 def predictor(cpus: Sequence[str], models: Sequence[str], hardware_path: Path | None) -> Predict:
     """A function from a trace and an arithmetic to the seconds by every processor and cost model that has a
     figure for all of it. Raises ArgumentError for an unknown processor."""
-    tables = [load_cpu(name, hardware_path) for name in cpus]
+    targets = [load_target(name, hardware_path) for name in cpus]
 
     def predicted(trace: Trace, arithmetic: Arithmetic) -> tuple[PredictedTime, ...]:
         counts = count(trace, arithmetic=None if arithmetic is Arithmetic.MAC else arithmetic)
-        costs = (estimate(counts, table, model) for table in tables for model in models)
+        costs = (estimate(counts, target, model) for target in targets for model in models)
         return tuple(
             PredictedTime(cost.hardware, cost.model, cost.seconds)
             for cost in costs

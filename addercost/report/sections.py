@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from addercost.cost.models import PAPER_MODEL
 from addercost.report.table import Column, Table
 from addercost.report.tables.comparison import side_by_side_table
 from addercost.report.tables.layers import layer_table
@@ -110,7 +111,7 @@ def headline(subject: Subject) -> list[tuple[str, str, str]]:
     ]
     own = network_name(subject.first)
     for e in subject.estimates:
-        if e.arithmetic == own and e.model == "latency-sum":
+        if e.arithmetic == own and e.model == PAPER_MODEL:
             seconds = f", {si(e.seconds, 's')}" if e.seconds is not None else ""
             at_least = "" if e.complete else "≥ "
             rows.append(

@@ -1,4 +1,4 @@
-"""A profile out of a file that holds one: a saved profile, or a report as JSON or as the page."""
+"""The profile in a saved file: in a profile, or in a report as JSON or as the page."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from addercost.arithmetic import Arithmetic
 from addercost.cost.estimate import estimate
+from addercost.cost.target_registry import load_target
 from addercost.errors import ArgumentError, DataError
-from addercost.hardware import load_cpu
 from addercost.results.profile import Profile
 from addercost.results.report import Report, arithmetic_of
 from addercost.results.saved import read_saved
@@ -23,7 +23,7 @@ def reopen_profile(
     """The profile in `spec`; of a report the first, or the one counted as `arithmetic`.
 
     convention: what it must be counted by, if given. cpus: processors to estimate on instead of its own.
-    Raises ArgumentError where the file was counted otherwise, DataError where it is damaged or holds none.
+    Raises ArgumentError where the file was counted otherwise, DataError where it is damaged or has none.
     """
     saved = read_saved(Path(spec))
     if isinstance(saved, Report) and len(saved.subjects) > 1:
@@ -34,7 +34,7 @@ def reopen_profile(
     elif isinstance(saved, Profile):
         profiles = (saved,)
     else:
-        raise DataError(f"{spec} holds no profile", "name a profile or a report of a model")
+        raise DataError(f"{spec} has no profile in it", "name a profile or a report of a model")
     profile = profiles[0]
     if arithmetic is not None:
         fitting = [p for p in profiles if arithmetic_of(p) == arithmetic]
@@ -47,6 +47,6 @@ def reopen_profile(
             f"{spec} is counted by the convention {own}, not {convention}", "profile the model itself"
         )
     if cpus is not None:
-        costs = tuple(estimate(profile.counts, load_cpu(name)) for name in cpus)
+        costs = tuple(estimate(profile.counts, load_target(name)) for name in cpus)
         return replace(profile, costs=costs)
     return profile

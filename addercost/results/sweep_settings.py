@@ -1,4 +1,4 @@
-"""What a sweep crosses its architectures with, and the key under which its shards belong together."""
+"""The axes of a sweep, and the key that its shards have in common."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from addercost.arithmetic import Arithmetic
-from addercost.cost.estimate import COST_MODELS
+from addercost.cost.models import PAPER_MODEL, cost_model_named
+from addercost.cost.target import Target
+from addercost.cost.target_registry import load_target
 from addercost.counts.conventions import convention_named
 from addercost.errors import ArgumentError, unknown_name
-from addercost.hardware import load_cpu, load_energy
+from addercost.hardware import load_energy
 from addercost.reading import Size, Whole
 from addercost.version import __version__
 
@@ -33,7 +35,7 @@ class SweepSettings:
     arithmetics: tuple[str, ...] = ("mac",)
     conventions: tuple[str, ...] = ("full",)
     batches: tuple[Whole, ...] = (1,)
-    cost_model: str = "latency-sum"
+    cost_model: str = PAPER_MODEL
     chunk: Size = 0
 
     @property
@@ -49,7 +51,7 @@ class SweepSettings:
     def checked(self) -> SweepSettings:
         """Itself. Raises ArgumentError for a name or number that does not exist or does not fit."""
         for cpu in self.cpus:
-            load_cpu(cpu)
+            load_target(cpu)
         for table in self.energies:
             load_energy(table)
         for arithmetic in self.arithmetics:
@@ -57,33 +59,31 @@ class SweepSettings:
                 raise unknown_name("arithmetic", arithmetic, Arithmetic)
         for convention in self.conventions:
             convention_named(convention)
-        if self.cost_model not in COST_MODELS:
-            raise unknown_name("cost model", self.cost_model, COST_MODELS)
+        cost_model_named(self.cost_model)
         for axis in ("arithmetics", "conventions", "batches"):
             if not getattr(self, axis):
                 raise ArgumentError(f"a sweep needs at least one of its {axis}")
         if min(self.batches) < 1:
             raise ArgumentError(f"a batch of {min(self.batches)} is none", "give sizes of 1 or more")
         if self.chunk < 0:
-            raise ArgumentError("a chunk holds at least one architecture")
+            raise ArgumentError("a chunk has at least one architecture")
         return self
 
     def with_chunk_for(self, architectures: int) -> SweepSettings:
-        """Itself with its chunk chosen: large enough to be cheap, small enough that all workers have some."""
+        """Itself with a chunk size: large enough to cost little, small enough that every worker gets some."""
         return replace(self, chunk=self.chunk or max(1, min(_CHUNK, -(-architectures // _CHUNKS))))
 
 
 def sweep_key(settings: SweepSettings, space_digest: str, architectures: int) -> str:
-    """A digest of everything that decides what the rows say: the hardware tables' bytes and torch's version
-    too.
+    """A digest of everything that decides the rows, the hardware tables' bytes and torch's version included.
 
-    Shards of one folder carry it, so that another sweep's shard is never taken for one of these.
+    Every shard of a sweep has it in its footer, so that a shard of another sweep is never taken for its own.
     """
     from importlib.metadata import version
 
-    tables = [load_cpu(name).file for name in settings.cpus]
-    tables += [load_energy(name).file for name in settings.energies]
-    digests = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in tables]
+    tables = [_content(load_target(name)) for name in settings.cpus]
+    tables += [Path(load_energy(name).file).read_bytes() for name in settings.energies]
+    digests = [hashlib.sha256(table).hexdigest() for table in tables]
     content = {
         "schema": SCHEMA,
         "addercost": __version__,
@@ -94,3 +94,8 @@ def sweep_key(settings: SweepSettings, space_digest: str, architectures: int) ->
         "tables": digests,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _content(target: Target) -> bytes:
+    """Everything that decides what a target's estimates are: its table, or its figures where it has none."""
+    return Path(target.file).read_bytes() if target.file else repr(target).encode()

@@ -1,31 +1,23 @@
-"""An architecture as what costing needs of it: which kinds of layers it has, and how many of each. Plain
-data.
-"""
+"""What costing needs of an architecture: which kinds of layers it has, and how many of each. Plain data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-from addercost.arithmetic import OpClass
-from addercost.counts.model import LayerCounts
+from addercost.cost.layers import LayerKind
 from addercost.sweep.spaces.architecture import Fact
 
-
-class LayerKind(NamedTuple):
-    """Layers that cost the same on every processor: equal operations, arithmetic, sites and traffic."""
-
-    arithmetic: str | None
-    counts: tuple[tuple[OpClass, str, int], ...]
-    mac_sites: int
-    n_bytes: int
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How often each kind of layer occurs: kind `kinds[i]`, by number, `times[i]` times. And how many calls
-    no rule could count.
+    """How often each kind of layer occurs: the kind numbered `kinds[i]` occurs `times[i]` times.
+    uncounted_calls: of operators without a rule.
     """
 
     kinds: tuple[int, ...]
@@ -33,16 +25,16 @@ class Tally:
     uncounted_calls: int = 0
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
-        # Thousands cross a pipe; a dataclass's own way to be pickled asks for its fields every time.
+        # Thousands cross a pipe, and pickle looks up the fields of a dataclass every time.
         return Tally, (self.kinds, self.times, self.uncounted_calls)
 
 
 @dataclass(frozen=True, slots=True)
 class ArchitectureTally:
-    """Everything a worker found out about one architecture; `error` says why it found out nothing.
+    """The counts of one architecture. error: why there are none, or None.
 
-    tallies: one for each of `SweepSettings.combinations`. new_kinds: kinds by number that were not told
-    before.
+    tallies: one for each of `SweepSettings.combinations`. new_kinds: (number, kind) of the kinds of layers
+    that the child process has not sent before.
     """
 
     index: int
@@ -57,10 +49,12 @@ class ArchitectureTally:
         return ArchitectureTally, tuple([getattr(self, name) for name in self.__slots__])
 
 
-def kind_of(layer: LayerCounts) -> LayerKind:
-    return LayerKind(
-        layer.arithmetic.value if layer.arithmetic else None,
-        layer.counts.items,
-        layer.mac_sites,
-        layer.bytes_read + layer.bytes_written,
-    )
+def occurrences(tallies: Sequence[Tally], kinds: int) -> csr_array:
+    """[A, L]: how often each of L kinds of layers occurs in each of A counted architectures."""
+    import numpy as np
+    from scipy.sparse import csr_array
+
+    ends = np.cumsum([0, *(len(tally.kinds) for tally in tallies)])
+    columns = np.fromiter(itertools.chain.from_iterable(t.kinds for t in tallies), np.int64, ends[-1])
+    times = np.fromiter(itertools.chain.from_iterable(t.times for t in tallies), np.int64, ends[-1])
+    return csr_array((times, columns, ends), shape=(len(tallies), kinds))

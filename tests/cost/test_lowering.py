@@ -4,17 +4,19 @@ import pytest
 from counted_layers import Layer, adder_layer, mac_layer, xnor_layer
 
 from addercost.arithmetic import Arithmetic, OpCounts
-from addercost.cost.lowering import Lowerer, Lowering
+from addercost.cost.layers import kind_of
+from addercost.cost.lowering import Lowerer, Lowering, operations_of
 from addercost.cost.sequences import site_sequence
-from addercost.hardware import list_hardware, load_cpu
+from addercost.cost.target_registry import load_target
+from addercost.hardware import list_hardware
 
 
 def lowered(layer: Layer, name: str, lowering: str = "simd"):
-    return Lowerer(load_cpu(name), Lowering(lowering)).lower(layer.counts, layer.arithmetic, layer.mac_sites)
+    return Lowerer(load_target(name), Lowering(lowering)).lower(operations_of(kind_of(layer)))
 
 
 def executions(layer: Layer, name: str, lowering: str = "simd") -> dict[str, float]:
-    return {f"{row.op}/{row.vector_bits}": n for row, n in lowered(layer, name, lowering).work}
+    return {f"{row.op}/{row.vector_bits}": n for row, n in lowered(layer, name, lowering).executions}
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,7 @@ def test_one_addition_less_per_output_is_the_same_inner_loop():
 
 def test_additions_beside_the_adder_sites_are_charged():
     layer = Layer(OpCounts.of(add=2 * 640 + 80), Arithmetic.ADDER, 640)
-    work = lowered(layer, "intel-haswell").work
+    work = lowered(layer, "intel-haswell").executions
     assert sum(n for row, n in work if row.op == "fp32_add") == (2 * 640 + 80) / 8
 
 
@@ -121,13 +123,13 @@ def test_binary_operations_without_popcount_are_missing_not_free():
 @pytest.mark.parametrize("name", [file.name for file in list_hardware(kind="cpu")])
 @pytest.mark.parametrize("number_format", ["fp32", "int8"])
 def test_every_sequence_is_made_of_rows_of_the_table(name, number_format):
-    cpu = load_cpu(name)
+    target = load_target(name)
     for arithmetic in Arithmetic:
-        sequence = site_sequence(cpu, arithmetic, number_format)
+        sequence = site_sequence(target, arithmetic, number_format)
         if sequence is None:
             continue
         assert sequence.sites >= 1
-        assert all(step.instruction in cpu.instructions for step in sequence.steps)
+        assert all(step.instruction in target.instructions for step in sequence.steps)
         vector_widths = {s.instruction.vector_bits for s in sequence.steps if s.instruction.form != "scalar"}
         assert len(vector_widths) <= 1
         assert sequence.text

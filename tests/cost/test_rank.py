@@ -4,22 +4,23 @@ import pytest
 from counted_layers import adder_layer, mac_layer, xnor_layer
 
 from addercost.cost.rank import rank_processors
+from addercost.cost.target_registry import load_target
 from addercost.errors import ArgumentError
-from addercost.hardware import list_hardware, load_cpu
+from addercost.hardware import list_hardware
 
-CPUS = [load_cpu(file.name) for file in list_hardware(kind="cpu")]
+TARGETS = [load_target(file.name) for file in list_hardware(kind="cpu")]
 COUNTED = {"mac": [mac_layer(6400)], "adder": [adder_layer(6400, with_abs=True)], "xnor": [xnor_layer(6400)]}
 
 
 def test_every_processor_is_ranked_once_under_each_model():
-    rows = rank_processors(COUNTED, CPUS, models=("latency-sum", "throughput"))
+    rows = rank_processors(COUNTED, TARGETS, models=("latency-sum", "throughput"))
     assert len(rows) == 2 * 83
     assert [row.model for row in rows] == ["latency-sum"] * 83 + ["throughput"] * 83
 
 
 @pytest.mark.parametrize("model", ["latency-sum", "throughput"])
 def test_rows_fall_from_the_largest_advantage_and_end_with_the_unknown(model):
-    advantages = [row.advantage("adder") for row in rank_processors(COUNTED, CPUS, models=[model])]
+    advantages = [row.advantage("adder") for row in rank_processors(COUNTED, TARGETS, models=[model])]
     known = [a for a in advantages if a is not None]
     assert known == sorted(known, reverse=True)
     assert advantages == known + [None] * (len(advantages) - len(known))
@@ -29,13 +30,13 @@ def test_no_processor_runs_an_fp32_adder_layer_faster_than_a_convolution_by_thro
     """Every core multiplies and adds a vector at least as fast as it subtracts, takes |.| and adds one."""
     # Lion Cove's FMA throughput is a known doubt of its scheduling model, and the file says so.
     doubtful = {"intel-lunarlake-p"}
-    rows = rank_processors(COUNTED, CPUS, models=["throughput"])
+    rows = rank_processors(COUNTED, TARGETS, models=["throughput"])
     faster = {row.hardware for row in rows if (row.advantage("adder") or 0) > 1}
     assert faster <= doubtful
 
 
 def test_the_papers_processor():
-    nano = [load_cpu("via-nano-2000")]
+    nano = [load_target("via-nano-2000")]
     by_model = {row.model: row.advantage("adder") for row in rank_processors(COUNTED, nano)}
     # Latencies: (4 + 2) / (2 + 2 + 1); vectors: 1 / 3. No memory bandwidth is known for a roofline.
     assert by_model == {"latency-sum": 6 / 5, "throughput": pytest.approx(1 / 3), "roofline": None}
@@ -44,11 +45,11 @@ def test_the_papers_processor():
 def test_bytes_turn_the_ranking_round():
     """u8 by sums of absolute differences against fp32 products, on 256-bit AVX2 of Haswell."""
     counted = {"mac": [mac_layer(6400)], "adder": [adder_layer(6400, "uint8")]}
-    (row,) = rank_processors(counted, [load_cpu("intel-haswell")], models=["throughput"])
+    (row,) = rank_processors(counted, [load_target("intel-haswell")], models=["throughput"])
     # 8 products in half a cycle; 32 differences in one (psadbw on port 0, paddd beside it).
     assert row.advantage("adder") == pytest.approx((0.5 / 8) / (1 / 32))
 
 
 def test_unknown_alternative():
     with pytest.raises(ArgumentError, match="unknown alternative"):
-        rank_processors(COUNTED, CPUS, alternative="aded")
+        rank_processors(COUNTED, TARGETS, alternative="aded")

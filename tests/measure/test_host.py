@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from addercost.cli.calibrate import calibrate
+from addercost.cost.target import target_of
 from addercost.errors import ArgumentError, CheckFailedError, OutputError
 from addercost.hardware import Form, list_hardware, load_cpu, load_file
 from addercost.measure.host import calibrate as calibration_module
@@ -189,7 +190,7 @@ def test_the_table_is_one_the_loader_reads(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(calibration_toml(calibration(), "2026-01-02"))
     cpu = load_cpu("mine", hardware_path=tmp_path)
-    (row,) = cpu.rows("fp32_fma", [Form.VECTOR])
+    (row,) = target_of(cpu).rows("fp32_fma", [Form.VECTOR])
     assert (row.latency_cycles, row.reciprocal_throughput_cycles) == (4, 0.5)
     assert row.latency_range_cycles == (3.9, 4.1)
     assert cpu.clock_hz == 4e9

@@ -13,7 +13,8 @@ import sample_data
 from addercost.arithmetic import Arithmetic
 from addercost.cli import run
 from addercost.cost.energy import estimate_energy
-from addercost.cost.estimate import COST_MODELS, estimate
+from addercost.cost.estimate import estimate
+from addercost.cost.models import COST_MODELS
 from addercost.errors import ArgumentError, DataError
 from addercost.hardware import load_cpu, load_energy
 from addercost.report.html.page import to_page

@@ -11,7 +11,8 @@ from sweep_spaces import TROUBLE, TROUBLE_TIMEOUT_S, here, rows, space_file
 
 from addercost.api import trace_spec
 from addercost.cost.energy import estimate_energy
-from addercost.cost.estimate import COST_MODELS, estimate
+from addercost.cost.estimate import estimate
+from addercost.cost.models import COST_MODELS
 from addercost.counts.model import ModelCounts, count
 from addercost.errors import ArgumentError, ModelError
 from addercost.hardware import load_cpu, load_energy

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from addercost.arithmetic import Arithmetic
-from addercost.cost.bounds import ThroughputLimits
+from addercost.cost.bounds import ThroughputBounds, binding
 from addercost.cost.sequences import SiteSequence, site_sequence
+from addercost.cost.target import target_of
 from addercost.hardware import Cpu
 from addercost.report.table import Column, Kind, Table
 
@@ -39,18 +40,19 @@ def inner_loop_table(cpu: Cpu) -> Table:
 
 
 def inner_loop_rows(cpu: Cpu) -> Iterator[dict[str, Any]]:
-    limits = ThroughputLimits(cpu)
+    target = target_of(cpu)
+    bounds = ThroughputBounds(target)
     for arithmetic, number_format in SITE_FORMATS:
-        sequence = site_sequence(cpu, arithmetic, number_format)
+        sequence = site_sequence(target, arithmetic, number_format)
         row: dict[str, Any] = {"arithmetic": arithmetic.value, "format": number_format}
         if sequence is None:
             yield row | {"way": "no figures", "instructions": "the table lacks figures for it"}
         else:
-            yield row | _sequence_cells(sequence, limits)
+            yield row | _sequence_cells(sequence, bounds)
 
 
-def _sequence_cells(sequence: SiteSequence, limits: ThroughputLimits) -> dict[str, Any]:
-    bound = limits.binding([(step.instruction, step.times) for step in sequence.steps])
+def _sequence_cells(sequence: SiteSequence, bounds: ThroughputBounds) -> dict[str, Any]:
+    bound = binding(bounds([(step.instruction, step.times) for step in sequence.steps]))
     return {
         "way": sequence.name,
         "instructions": sequence.text,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from addercost.analysis.sensitivity import RatioSensitivity
-from addercost.hardware import Cpu
+from addercost.cost.target import Target
 from addercost.report.table import Column, Kind, Table
 from addercost.results.report import Sensitivity
 
 
 def sensitivity_table(
-    model: str, cpu: Cpu, found: RatioSensitivity, names: tuple[str, str], spread: float, draws: int
+    model: str, target: Target, found: RatioSensitivity, names: tuple[str, str], spread: float, draws: int
 ) -> Table:
     """What `addercost sensitivity` prints: one row a latency; the draws and the break-even in the notes.
 
@@ -17,7 +17,7 @@ def sensitivity_table(
     """
     notes = [f"a figure without a range of its own moves by ±{100 * spread:g} %, an assumption"]
     if found.ratio is None or found.drawn is None:
-        notes.append(f"{cpu.name} has no latency of {', '.join(found.lacking)}: no ratio can be given")
+        notes.append(f"{target.name} has no latency of {', '.join(found.lacking)}: no ratio can be given")
     else:
         drawn = found.drawn
         notes += [
@@ -49,7 +49,7 @@ def sensitivity_table(
             }
             for swing in found.swings
         ],
-        title=f"{model}: sensitivity on {cpu.title}, latency-sum model",
+        title=f"{model}: sensitivity on {target.title}, latency-sum model",
         notes=tuple(notes),
     )
 

@@ -9,8 +9,9 @@ import itertools
 from collections.abc import Hashable, Sequence
 
 from addercost.arithmetic import Arithmetic
+from addercost.cost.layers import LayerKind, kind_of
 from addercost.counts.model import count
-from addercost.sweep.tally import LayerKind, Tally, kind_of
+from addercost.sweep.tally import Tally
 from addercost.trace.record import OpCall, Trace
 from addercost.trace.reuse.blocks import Block, BlockUse, Item, expanded
 
@@ -24,7 +25,7 @@ class Kinds:
     def __init__(self) -> None:
         self._number: dict[LayerKind, int] = {}
         self._kind: list[LayerKind] = []
-        self._largest: list[int] = []
+        self._largest: list[float] = []
         self._sent: set[int] = set()
 
     def __len__(self) -> int:
@@ -38,7 +39,7 @@ class Kinds:
             self._largest.append(max([n for _, _, n in kind.counts] + [kind.n_bytes, kind.mac_sites]))
         return number
 
-    def largest(self, tally: Tally) -> int:
+    def largest(self, tally: Tally) -> float:
         """An upper bound on every sum over the layers of the tally."""
         largest = self._largest
         return max([largest[number] for number in tally.kinds], default=0) * sum(tally.times)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from addercost.cost.layers import LayerKind
 from addercost.results.sweep_settings import SweepSettings
 from addercost.sweep.child_process.messages import Started, TallyRequest
 from addercost.sweep.child_process.supervisor import results_of_child
 from addercost.sweep.chunks.chunk import ChunkResult
 from addercost.sweep.spaces.source import SpaceSource
 from addercost.sweep.spaces.walk import duplicate_of
-from addercost.sweep.tally import ArchitectureTally, LayerKind, Tally
+from addercost.sweep.tally import ArchitectureTally, Tally
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from addercost.arithmetic import OpClass
-from addercost.hardware import load_cpu, load_energy
+from addercost.cost.layer_table import layer_cycles, layer_energies, layer_table
+from addercost.cost.layers import LayerKind
+from addercost.cost.target_registry import load_target
+from addercost.hardware import load_energy
 from addercost.results.sweep_settings import SweepSettings
-from addercost.sweep.costing import layer_cycles, layer_energies, layer_table, occurrences
 from addercost.sweep.shards.footer import Footer
-from addercost.sweep.tally import ArchitectureTally, LayerKind, Tally
+from addercost.sweep.tally import ArchitectureTally, Tally, occurrences
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -86,13 +88,13 @@ def _rows(
         for row, item in enumerate(found)
         for combination, tally in zip(settings.combinations, item.tallies, strict=True)
     ]
-    cpus = [load_cpu(name) for name in settings.cpus]
+    targets = [load_target(name) for name in settings.cpus]
     energies = [load_energy(name) for name in settings.energies]
     times = occurrences([tally for _, _, tally in variants], len(kinds))
     table = layer_table(kinds)
-    per_layer, charged = layer_cycles(table, cpus, settings.cost_model)
+    per_layer, charged = layer_cycles(table, targets, settings.cost_model)
     joules, powered = layer_energies(table, energies)
-    a, p, e = len(variants), max(len(cpus), 1), max(len(energies), 1)
+    a, p, e = len(variants), max(len(targets), 1), max(len(energies), 1)
 
     def counted(values: Any) -> Any:
         return np.repeat(times @ values, p * e)
@@ -117,7 +119,7 @@ def _rows(
         "convention": names([c[1] for _, c, _ in variants], settings.conventions),
         "arithmetic": names([c[2] for _, c, _ in variants], settings.arithmetics),
         "cpu": _dictionary(of_cpu, settings.cpus),
-        "cost_model": _dictionary(np.zeros(a * p * e, np.int32), [settings.cost_model] if cpus else []),
+        "cost_model": _dictionary(np.zeros(a * p * e, np.int32), [settings.cost_model] if targets else []),
         "energy": _dictionary(of_energy, settings.energies),
         "parameters": per_variant([found[row].parameters for row, _, _ in variants]),
         "mac_sites": counted(table.mac_sites),
@@ -127,10 +129,10 @@ def _rows(
     for op_class in OpClass:
         columns[op_class.value] = counted(classes.get(op_class, nothing))
     counts_whole = np.array([not tally.uncounted_calls for _, _, tally in variants], dtype=bool)[:, None]
-    if cpus:
+    if targets:
         cycles = times @ per_layer
         complete = (times @ (~charged).astype(np.int64) == 0) & counts_whole
-        clocks = np.array([cpu.clock_hz or np.nan for cpu in cpus])
+        clocks = np.array([target.clock_hz or np.nan for target in targets])
         columns["cycles"] = np.repeat(cycles.reshape(-1), e)
         columns["seconds"] = pa.array(np.repeat((cycles / clocks).reshape(-1), e), from_pandas=True)
         columns["cycles_complete"] = np.repeat(complete.reshape(-1), e)

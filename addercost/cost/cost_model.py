@@ -1,0 +1,49 @@
+"""What a cost model is: a rule from the instructions of a layer to cycles, and what it needs for that.
+
+A model is one record in one file of `addercost/cost/models/`, which finds it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from addercost.cost.bounds import Bound, Executions, ThroughputBounds
+from addercost.cost.columns import Column
+from addercost.cost.lowering import Lowering
+from addercost.cost.target import Target
+
+BoundsOf = Callable[[ThroughputBounds, Executions, Column], list[Bound]]
+MissingOf = Callable[[Target, Executions, Column], Mapping[str, Column]]
+
+
+def _nothing_missing(target: Target, executions: Executions, n_bytes: Column) -> Mapping[str, Column]:
+    return {}
+
+
+def _no_assumption(of: object) -> Iterator[str]:
+    return iter(())
+
+
+@dataclass(frozen=True, slots=True)
+class CostModel:
+    """A way to predict the cycles of layers. A layer takes the largest of the bounds that `rule` gives it.
+
+    rule: from the target's throughput bounds, the executions and the bytes of layers to named bounds.
+    lowering: how operations become those executions, unless a user asks for another.
+    is_serial: every instruction waits for the one before, so that cycles are a sum over operations and the
+    bound has nothing to say. needs_memory: estimates nothing without a clock and a memory bandwidth.
+    missing: figures that the rule needs and the target lacks, and how many executions or bytes lack them.
+    assumes: what the rule takes for granted about a target. assumes_of: the same about executions.
+    description: what a layer takes, for help texts.
+    """
+
+    name: str
+    description: str
+    lowering: Lowering
+    rule: BoundsOf
+    is_serial: bool = False
+    needs_memory: bool = False
+    missing: MissingOf = _nothing_missing
+    assumes: Callable[[Target], Iterator[str]] = _no_assumption
+    assumes_of: Callable[[Executions], Iterator[str]] = _no_assumption

@@ -1,0 +1,46 @@
+"""From what layers perform to what they cost on one target by one cost model: one layer, or many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from addercost.cost.bounds import Bound, ThroughputBounds
+from addercost.cost.columns import ONE_LAYER, Column, Columns
+from addercost.cost.cost_model import CostModel
+from addercost.cost.lowering import Lowered, Lowerer, Lowering, Operations
+from addercost.cost.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Costed:
+    """The bounds of layers, of which the largest is their cycles; figures that the target lacks, and how many
+    operations or bytes are not charged for that; what was assumed.
+    """
+
+    bounds: list[Bound]
+    missing: Mapping[str, Column]
+    assumptions: Mapping[str, None]
+
+
+class Engine:
+    """Costs layers on `target` by `model`. columns: what the numbers of the layers are."""
+
+    def __init__(
+        self, target: Target, model: CostModel, lowering: Lowering | None = None, columns: Columns = ONE_LAYER
+    ) -> None:
+        self._target = target
+        self._model = model
+        self._lowerer = Lowerer(target, lowering or model.lowering, columns)
+        self._bounds = ThroughputBounds(target, columns)
+
+    def lower(self, operations: Operations) -> Lowered:
+        return self._lowerer.lower(operations)
+
+    def cost(self, lowered: Lowered, n_bytes: Column) -> Costed:
+        """The cost of layers that all execute every instruction of `lowered`, and miss all that it misses."""
+        executions = lowered.executions
+        missing = {f"{op_class} ({f})": n for (op_class, f), n in lowered.missing.items()}
+        missing |= self._model.missing(self._target, executions, n_bytes)
+        assumptions = lowered.assumptions | dict.fromkeys(self._model.assumes_of(executions))
+        return Costed(self._model.rule(self._bounds, executions, n_bytes), missing, assumptions)

@@ -1,0 +1,150 @@
+"""Many kinds of layers on many targets at once: arrays in, arrays out, by the rules that cost one layer.
+
+Letters: L kinds of layers, K operations (class and number format), P targets, E energy tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+from numpy.typing import NDArray
+
+from addercost.arithmetic import Arithmetic, OpClass
+from addercost.cost.arrays import MANY_LAYERS, Floats
+from addercost.cost.bounds import Bound
+from addercost.cost.cost_model import CostModel
+from addercost.cost.energy import PJ, arithmetic_energy, energy_charges
+from addercost.cost.engine import Engine
+from addercost.cost.layers import Key, LayerKind, operation_keys
+from addercost.cost.lowering import Lowered, Operations
+from addercost.cost.models import cost_model_named
+from addercost.cost.target import Target
+from addercost.hardware.schema import EnergyTable
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class LayerTable:
+    """Kinds of layers as arrays. counts: [L, K], mac_sites: [L] and n_bytes: [L], of int64 and so exact."""
+
+    kinds: tuple[LayerKind, ...]
+    keys: tuple[Key, ...]
+    counts: Integers
+    mac_sites: Integers
+    n_bytes: Integers
+
+    def per_class(self) -> dict[OpClass, Integers]:
+        """[L] by operation class, over all formats."""
+        sums: dict[OpClass, Integers] = {}
+        for k, (op_class, _) in enumerate(self.keys):
+            so_far = sums.get(op_class)
+            sums[op_class] = self.counts[:, k] + (0 if so_far is None else so_far)
+        return sums
+
+    def operations(self) -> Operations:
+        """The same for the engine, in columns."""
+        arithmetics = np.array([kind.arithmetic or "" for kind in self.kinds])
+        return Operations(
+            {key: self.counts[:, k].astype(np.float64) for k, key in enumerate(self.keys)},
+            self.mac_sites.astype(np.float64),
+            {arithmetic: (arithmetics == arithmetic.value).astype(np.float64) for arithmetic in Arithmetic},
+        )
+
+
+def layer_table(kinds: Sequence[LayerKind]) -> LayerTable:
+    keys = operation_keys(kind.counts for kind in kinds)
+    at = {key: k for k, key in enumerate(keys)}
+    entries = [(row, at[c, f], n) for row, kind in enumerate(kinds) for c, f, n in kind.counts]
+    counts = np.zeros((len(kinds), len(keys)), dtype=np.int64)
+    if entries:
+        rows, columns, values = zip(*entries, strict=True)
+        counts[list(rows), list(columns)] = values
+    return LayerTable(
+        tuple(kinds),
+        keys,
+        counts,
+        np.array([kind.mac_sites for kind in kinds], dtype=np.int64),
+        np.array([kind.n_bytes for kind in kinds], dtype=np.int64),
+    )
+
+
+def layer_cycles(
+    table: LayerTable, targets: Sequence[Target], model: str
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """[L, P] cycles by the cost model of that name, and [L, P] whether each target has every figure.
+
+    Raises ArgumentError for an unknown model.
+    """
+    cost_model = cost_model_named(model)
+    shape = len(table.kinds), len(targets)
+    cycles, complete = np.zeros(shape), np.ones(shape, dtype=bool)
+    operations = table.operations()
+    for p, target in enumerate(targets):
+        _cost(operations, table.n_bytes, target, cost_model, cycles[:, p], complete[:, p])
+    return cycles, complete
+
+
+def _cost(
+    operations: Operations,
+    n_bytes: Integers,
+    target: Target,
+    model: CostModel,
+    cycles: Floats,
+    complete: NDArray[np.bool_],
+) -> None:
+    """Fills `cycles` [L] and `complete` [L]."""
+    engine = Engine(target, model, columns=MANY_LAYERS)
+    lowered = engine.lower(operations)
+    if model.is_serial:
+        # A sum over executions is the same sum where some of them are 0.
+        costed = engine.cost(lowered, n_bytes)
+        cycles[:] = _largest(costed.bounds)
+        for n in costed.missing.values():
+            complete &= n == 0
+        return
+    for members, share in _alike(lowered, len(n_bytes)):
+        costed = engine.cost(share, n_bytes[members])
+        cycles[members] = _largest(costed.bounds)
+        complete[members] = not costed.missing
+
+
+def _largest(bounds: Sequence[Bound]) -> Floats:
+    """[L]"""
+    return reduce(np.maximum, [bound.cycles for bound in bounds])
+
+
+def _alike(lowered: Lowered, layers: int) -> Iterator[tuple[NDArray[np.intp], Lowered]]:
+    """Layers that execute the same instructions and miss the same operations, by number, and their share."""
+    rows = [row for row, _ in lowered.executions]
+    columns = [n for _, n in lowered.executions] + list(lowered.missing.values())
+    if not columns:
+        yield np.arange(layers), lowered
+        return
+    numbers = np.stack(columns)
+    patterns, group = np.unique(numbers > 0, axis=1, return_inverse=True)
+    by_group = np.argsort(group.reshape(-1), kind="stable")
+    sizes = np.bincount(group.reshape(-1), minlength=patterns.shape[1])
+    for pattern, members in zip(patterns.T, np.split(by_group, np.cumsum(sizes)[:-1]), strict=True):
+        used = np.flatnonzero(pattern)
+        share = numbers[np.ix_(used, members)]
+        executions = [(rows[i], n) for i, n in zip(used, share, strict=True) if i < len(rows)]
+        keys = list(lowered.missing)
+        missing = {keys[i - len(rows)]: n for i, n in zip(used, share, strict=True) if i >= len(rows)}
+        yield members, Lowered(executions, missing)
+
+
+def layer_energies(table: LayerTable, energies: Sequence[EnergyTable]) -> tuple[Floats, NDArray[np.bool_]]:
+    """[L, E] joules of arithmetic on each node, and [L, E] whether every figure was there."""
+    shape = len(table.kinds), len(energies)
+    joules, complete = np.zeros(shape), np.ones(shape, dtype=bool)
+    counts = [(*key, table.counts[:, k]) for k, key in enumerate(table.keys)]
+    for e, energy in enumerate(energies):
+        charged = arithmetic_energy(counts, energy_charges(energy))
+        joules[:, e] = charged.energy_pj * PJ
+        for n in charged.missing.values():
+            complete[:, e] &= n == 0
+    return joules, complete

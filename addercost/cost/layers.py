@@ -1,0 +1,70 @@
+"""What costing needs to know of a layer: the operations it performs, and the bytes it moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from addercost.arithmetic import Arithmetic, OpClass, OpCounts
+
+Key = tuple[OpClass, str]
+"""An operation: its class and its number format."""
+
+
+class CountedLayer(Protocol):
+    """A layer whose operations were counted.
+
+    Four more attributes are read where a layer has them: `arithmetic`, `mac_sites`, and `bytes_read` and
+    `bytes_written`, or `bytes` for both together.
+    """
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def counts(self) -> OpCounts: ...
+
+
+class CountedModel(Protocol):
+    @property
+    def layers(self) -> Sequence[CountedLayer]: ...
+
+
+class LayerKind(NamedTuple):
+    """Everything about a layer that its cost depends on: layers of one kind cost the same on every target.
+
+    counts: the items of its `OpCounts`. n_bytes: what it reads and writes.
+    """
+
+    arithmetic: Arithmetic | None
+    counts: tuple[tuple[OpClass, str, int], ...]
+    mac_sites: int
+    n_bytes: float
+
+
+def kind_of(layer: CountedLayer) -> LayerKind:
+    return LayerKind(
+        getattr(layer, "arithmetic", None),
+        layer.counts.items,
+        getattr(layer, "mac_sites", 0),
+        bytes_moved(layer),
+    )
+
+
+def bytes_moved(layer: CountedLayer) -> float:
+    """Bytes a layer reads and writes; 0 where it does not say."""
+    moved: float | None = getattr(layer, "bytes", None)
+    if moved is None:
+        moved = getattr(layer, "bytes_read", 0) + getattr(layer, "bytes_written", 0)
+    return moved
+
+
+def layers_of(counted: CountedModel | Iterable[CountedLayer]) -> list[CountedLayer]:
+    """The layers of a counted model, or of something that yields them."""
+    return list(counted if isinstance(counted, Iterable) else counted.layers)
+
+
+def operation_keys(counts: Iterable[Iterable[tuple[OpClass, str, int]]]) -> tuple[Key, ...]:
+    """Every operation that occurs in these counts, by class in the order of `OpClass`, then by format."""
+    order = {op_class: i for i, op_class in enumerate(OpClass)}
+    found = {(op_class, number_format) for items in counts for op_class, number_format, _ in items}
+    return tuple(sorted(found, key=lambda key: (order[key[0]], key[1])))

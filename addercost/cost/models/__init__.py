@@ -1,0 +1,48 @@
+"""The cost models, by name. Each file of this folder defines one as `MODEL`, and is found by being here."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from addercost.cost.cost_model import CostModel
+from addercost.errors import unknown_name
+
+
+def _found() -> list[CostModel]:
+    modules = [importlib.import_module(f"{__name__}.{item.name}") for item in pkgutil.iter_modules(__path__)]
+    return [module.MODEL for module in modules]
+
+
+COST_MODELS: dict[str, CostModel] = {
+    model.name: model
+    for model in sorted(_found(), key=lambda model: (not model.is_serial, model.needs_memory, model.name))
+}
+"""Those that let every instruction wait first, those that need a memory bandwidth last."""
+
+PAPER_MODEL = "latency-sum"
+"""The AdderNet paper's, and the default."""
+
+COMPUTE_MODELS = tuple(name for name, model in COST_MODELS.items() if not model.needs_memory)
+"""Names of those that every table has the figures for, so that all processors can be ranked by them."""
+
+
+def cost_model_named(name: str) -> CostModel:
+    """Raises ArgumentError with the nearest names."""
+    if name not in COST_MODELS:
+        raise unknown_name("cost model", name, COST_MODELS)
+    return COST_MODELS[name]
+
+
+def is_serial(name: str) -> bool:
+    """Whether a result's cost model is a sum over operations; False for one that a newer version knows."""
+    return name in COST_MODELS and COST_MODELS[name].is_serial
+
+
+def listed_models(default_remark: str = "") -> str:
+    """Their names as a sentence, for help texts; `default_remark` follows the default's."""
+    *most, last = [
+        f"{name} ({default_remark})" if default_remark and name == PAPER_MODEL else name
+        for name in COST_MODELS
+    ]
+    return f"{', '.join(most)} or {last}" if most else last

@@ -1,0 +1,37 @@
+"""The AdderNet paper's rule: every instruction waits for the one before, so that latencies add up."""
+
+from __future__ import annotations
+
+from addercost.cost.bounds import Bound, Executions, ThroughputBounds
+from addercost.cost.columns import Column
+from addercost.cost.cost_model import CostModel
+from addercost.cost.lowering import Lowering
+from addercost.cost.target import Target
+from addercost.hardware.schema import Instruction
+
+
+def latency_cycles(target: Target, row: Instruction) -> float | None:
+    """The row's latency; else that of the same instruction in the row of the nearest width; else None."""
+    if row.latency_cycles is not None:
+        return row.latency_cycles
+    alike = [r for r in target.rows(row.op, (row.form,)) if r.latency_cycles is not None]
+    return min(alike, key=lambda r: abs(r.vector_bits - row.vector_bits)).latency_cycles if alike else None
+
+
+def _rule(bounds: ThroughputBounds, executions: Executions, n_bytes: Column) -> list[Bound]:
+    # Whole counts times whole latencies stay whole numbers.
+    return [Bound("latency", sum(n * (latency_cycles(bounds.target, row) or 0) for row, n in executions))]
+
+
+def _missing(target: Target, executions: Executions, n_bytes: Column) -> dict[str, Column]:
+    return {f"the latency of {row.op}": n for row, n in executions if latency_cycles(target, row) is None}
+
+
+MODEL = CostModel(
+    name="latency-sum",
+    description="Σ count × latency, the paper's rule: every instruction waits for the one before",
+    lowering=Lowering.PAPER,
+    rule=_rule,
+    is_serial=True,
+    missing=_missing,
+)

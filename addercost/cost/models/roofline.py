@@ -1,0 +1,44 @@
+"""The throughput model, and the time that a layer's bytes take through the memory's bandwidth as one more
+bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from addercost.cost.bounds import Bound, Executions, ThroughputBounds
+from addercost.cost.columns import Column
+from addercost.cost.cost_model import CostModel
+from addercost.cost.models import throughput
+from addercost.cost.target import Target
+
+
+def _rule(bounds: ThroughputBounds, executions: Executions, n_bytes: Column) -> list[Bound]:
+    target, compute = bounds.target, throughput.MODEL.rule(bounds, executions, n_bytes)
+    if not target.has_memory_rate:
+        return compute
+    return [*compute, Bound("memory bandwidth", target.memory_cycles(n_bytes))]
+
+
+def _missing(target: Target, executions: Executions, n_bytes: Column) -> dict[str, Column]:
+    return {} if target.has_memory_rate else {"bytes through memory (bandwidth or clock)": n_bytes}
+
+
+def _assumes(target: Target) -> Iterator[str]:
+    yield from throughput.MODEL.assumes(target)
+    if target.memory_bandwidth_bytes_per_s is not None:
+        if target.shares_memory_bandwidth:
+            yield "one core draws the whole part's memory bandwidth"
+        yield "every byte read and written goes through memory: nothing stays in a cache between layers"
+
+
+MODEL = CostModel(
+    name="roofline",
+    description="the larger of `throughput` and its bytes through the memory's bandwidth",
+    lowering=throughput.MODEL.lowering,
+    rule=_rule,
+    needs_memory=True,
+    missing=_missing,
+    assumes=_assumes,
+    assumes_of=throughput.MODEL.assumes_of,
+)

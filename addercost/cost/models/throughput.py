@@ -1,0 +1,36 @@
+"""Independent instructions on vectors, which wait for nothing but the units that execute them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from addercost.cost.bounds import Bound, Executions, ThroughputBounds
+from addercost.cost.columns import Column
+from addercost.cost.cost_model import CostModel
+from addercost.cost.lowering import Lowering
+from addercost.cost.target import Target
+
+
+def _rule(bounds: ThroughputBounds, executions: Executions, n_bytes: Column) -> list[Bound]:
+    return bounds(executions)
+
+
+def _assumes(target: Target) -> Iterator[str]:
+    if target.issue_width_uops is None:
+        yield "the issue width is unknown and does not bind"
+
+
+def _assumes_of(executions: Executions) -> Iterator[str]:
+    if any(not row.ports for row, _ in executions):
+        yield "ports of some instructions are unknown: those on like registers share one pool of units"
+
+
+MODEL = CostModel(
+    name="throughput",
+    description="the largest of its named limits (issue, ports, each instruction's rate) on vectors: "
+    "nothing waits",
+    lowering=Lowering.SIMD,
+    rule=_rule,
+    assumes=_assumes,
+    assumes_of=_assumes_of,
+)

@@ -1,0 +1,88 @@
+"""What costing needs to know of a processor: its `Target`, made from a hardware table by `target_of`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from addercost.hardware.schema import Cpu, Instruction
+from addercost.hardware.vocabulary import Form, Quality
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """One core that estimates are made for. Figures that nobody knows are None.
+
+    instructions: what the core executes, with latency, rate and ports. preferred_float_form: the form that
+    the paper's rule takes the latencies of floating point from. issue_width_uops: micro-ops a cycle.
+    clock: what `clock_hz` is, such as "the base clock of Xeon 6132". memory_bandwidth_bytes_per_s: what one
+    core can draw, or, where `shares_memory_bandwidth`, what the whole part can. file: the hardware table it
+    was made from, "" where there is none. sources: titles of what the figures were taken from.
+    """
+
+    name: str
+    title: str
+    instructions: tuple[Instruction, ...]
+    preferred_float_form: Form = Form.SCALAR
+    issue_width_uops: int | None = None
+    clock_hz: float | None = None
+    clock: str = ""
+    memory_bandwidth_bytes_per_s: float | None = None
+    shares_memory_bandwidth: bool = False
+    file: str = ""
+    sources: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
+
+    @cached_property
+    def _by_op_and_form(self) -> dict[tuple[str, Form], tuple[Instruction, ...]]:
+        found: dict[tuple[str, Form], list[Instruction]] = {}
+        for row in self.instructions:
+            found.setdefault((row.op, row.form), []).append(row)
+        order = {quality: i for i, quality in enumerate(Quality)}
+        return {
+            key: tuple(sorted(rows, key=lambda row: (row.vector_bits, order[row.quality])))
+            for key, rows in found.items()
+        }
+
+    def rows(self, op: str, forms: Iterable[Form] = tuple(Form)) -> tuple[Instruction, ...]:
+        """The instructions for `op`: form by form as given, the narrowest first, measured before modelled."""
+        return tuple(row for form in forms for row in self._by_op_and_form.get((op, form), ()))
+
+    @property
+    def has_memory_rate(self) -> bool:
+        """Whether bytes can be turned into cycles."""
+        return self.memory_bandwidth_bytes_per_s is not None and self.clock_hz is not None
+
+    def memory_cycles(self, n_bytes: float) -> float:
+        """Cycles that `n_bytes`, a column, take through the memory's bandwidth. Needs `has_memory_rate`."""
+        assert self.memory_bandwidth_bytes_per_s is not None and self.clock_hz is not None
+        return n_bytes / self.memory_bandwidth_bytes_per_s * self.clock_hz
+
+
+def target_of(hardware: Cpu | Target) -> Target:
+    """The target that a hardware table describes; a target as it is."""
+    if isinstance(hardware, Target):
+        return hardware
+    part = hardware.part
+    clock = bandwidth = None
+    if part is not None:
+        clock = part.base_clock_hz or part.boost_clock_hz
+        bandwidth = part.core_memory_bandwidth_bytes_per_s or part.memory_bandwidth_bytes_per_s
+    kind = "base" if part and part.base_clock_hz else "boost"
+    if part and part.quality is Quality.MEASURED:
+        kind = "measured"
+    return Target(
+        name=hardware.name,
+        title=hardware.title,
+        instructions=hardware.instructions,
+        preferred_float_form=hardware.preferred_float_form,
+        issue_width_uops=hardware.issue_width_uops,
+        clock_hz=clock,
+        clock=f"the {kind} clock of {part.name}" if part and clock else "",
+        memory_bandwidth_bytes_per_s=bandwidth,
+        shares_memory_bandwidth=bool(bandwidth and part and not part.core_memory_bandwidth_bytes_per_s),
+        file=hardware.file,
+        sources=tuple(source.title for source in hardware.sources.values()),
+        caveats=hardware.caveats,
+    )

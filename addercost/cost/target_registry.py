@@ -1,0 +1,126 @@
+"""Targets by name: hardware tables, and targets that installed packages add.
+
+A package adds a target by an entry point of the group `addercost.targets`. Its name is the target's. Its
+value is a `Target`, a hardware table, or a function without arguments that returns one of these:
+
+    [project.entry-points."addercost.targets"]
+    acme-npu = "acme.targets:npu"
+
+Nothing of a package is imported until its target is asked for.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from addercost.cost.target import Target, target_of
+from addercost.errors import AddercostError, ArgumentError, DataError, unknown_name
+from addercost.hardware.loader import list_hardware, load_cpu
+from addercost.hardware.schema import Cpu
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+ENTRY_POINTS = "addercost.targets"
+
+
+def load_target(name: str, hardware_path: str | Path | None = None) -> Target:
+    """The target `name`: a CPU's table, the path of one, or what an installed package adds.
+
+    Raises ArgumentError for an unknown name, and for one that stands for two targets; DataError where a table
+    is malformed or a package's target cannot be loaded.
+    """
+    entries = [entry for entry in _entry_points(tuple(sys.path)) if entry.name == name]
+    if not entries:
+        try:
+            return target_of(load_cpu(name, hardware_path))
+        except ArgumentError:
+            known = [file.name for file in list_hardware(hardware_path, "cpu")]
+            added = added_names()
+            if not added or name in known or name.endswith(".toml"):
+                raise
+            raise unknown_name("CPU", name, [*known, *added]) from None
+    if len(entries) > 1:
+        packages = " and ".join(sorted(map(_package, entries)))
+        raise ArgumentError(f"{packages} both add a target {name}", "uninstall one of them")
+    (entry,) = entries
+    if any(file.name == name for file in list_hardware(hardware_path)):
+        raise ArgumentError(
+            f"{_package(entry)} adds a target {name}, and there is a hardware table of that name",
+            "uninstall the package, or rename one of the two",
+        )
+    return _loaded(entry)
+
+
+def added_names() -> Sequence[str]:
+    """Names of the targets that installed packages add, whether or not they can be loaded."""
+    return sorted({entry.name for entry in _entry_points(tuple(sys.path))})
+
+
+def all_targets(hardware_path: str | Path | None = None) -> tuple[list[Target], list[str]]:
+    """Every CPU's table and every target of a package, by name; and a line for each that cannot be used."""
+    targets, problems = [], []
+    names = [file.name for file in list_hardware(hardware_path, "cpu")]
+    for name in [*names, *(added for added in added_names() if added not in names)]:
+        try:
+            targets.append(load_target(name, hardware_path))
+        except AddercostError as error:
+            if name in names and name not in added_names():
+                raise
+            problems.append(str(error))
+    return targets, problems
+
+
+def _loaded(entry: EntryPoint) -> Target:
+    """What an entry point stands for. Raises DataError, whatever the package raises."""
+    try:
+        value = entry.load()
+        if callable(value) and not isinstance(value, Target | Cpu):
+            value = value()
+    except AddercostError as error:
+        raise _broken(entry, str(error)) from error
+    except (Exception, SystemExit) as error:
+        raise _broken(entry, f"{type(error).__name__}: {' '.join(str(error).split())}") from error
+    if not isinstance(value, Target | Cpu):
+        raise _broken(entry, f"it is a {type(value).__name__}, not a Target or a Cpu")
+    target = target_of(value)
+    if target.name != entry.name:
+        raise _broken(entry, f"its name is {target.name}")
+    return target
+
+
+def _broken(entry: EntryPoint, why: str) -> DataError:
+    return DataError(
+        f"the target {entry.name} of {_package(entry)} cannot be used: {why}",
+        f"mend {entry.value}, or uninstall the package",
+    )
+
+
+def _package(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist is not None else entry.value
+
+
+@cache
+def _entry_points(folders: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Those that packages in the folders of `sys.path` add."""
+    if not _is_there_any(folders):
+        return ()
+    from importlib.metadata import entry_points
+
+    return tuple(entry_points(group=ENTRY_POINTS))
+
+
+def _is_there_any(folders: Sequence[str]) -> bool:
+    """Whether an installed package has entry points of the group. Importing importlib.metadata to find that
+    there are none takes 40 ms, where all of `addercost profile trace.json` takes 220.
+    """
+    group = f"[{ENTRY_POINTS}]".encode()
+    return any(
+        group in file.read_bytes()
+        for folder in folders
+        for file in Path(folder).glob("*-info/entry_points.txt")
+    )

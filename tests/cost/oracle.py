@@ -1,0 +1,127 @@
+"""What a layer costs, worked out the slow way: operations are taken one by one, ports set by set.
+
+Which instruction does an operation, and which sequence a site, is asked of the code: other tests check
+these choices.
+"""
+
+from collections import Counter
+from itertools import chain, combinations
+
+from addercost.arithmetic import Arithmetic, OpClass
+from addercost.cost.charges import many_at_once, one_at_a_time
+from addercost.cost.layers import LayerKind
+from addercost.cost.sequences import site_sequence
+from addercost.cost.target import Target
+from addercost.hardware import Form
+
+WIDER = {
+    "int8": ["int8", "int32", "int16", "int64"],
+    "uint8": ["uint8", "int32", "int16", "int64", "int8"],
+    "int16": ["int16", "int32", "int64"],
+    "int32": ["int32", "int64"],
+    "fp16": ["fp16", "fp32"],
+    "bf16": ["bf16", "fp32"],
+}
+"""Formats that an accumulation of products of a format may be counted in, besides its own."""
+
+
+class Pool:
+    """Operations that are left to charge."""
+
+    def __init__(self, counts) -> None:
+        self.left = {(op_class, f): n for op_class, f, n in counts}
+
+    def take(self, op_class: OpClass, formats: list[str], n: int) -> int:
+        """Takes `n` operations one by one, the first format first; how many there were."""
+        taken = 0
+        for f in formats:
+            while taken < n and self.left.get((op_class, f), 0):
+                self.left[op_class, f] -= 1
+                taken += 1
+        return taken
+
+
+def vector_executions(kind: LayerKind, target: Target):
+    """[(instruction, times)] and the set of operations without a figure."""
+    pool, executed, lacking = Pool(kind.counts), [], set()
+    adder_sites = kind.mac_sites if kind.arithmetic == Arithmetic.ADDER else 0
+
+    def sites(arithmetic: Arithmetic, f: str, n: int) -> bool:
+        sequence = site_sequence(target, arithmetic, f) if n else None
+        for step in sequence.steps if sequence else ():
+            executed.append((step.instruction, step.times * n / sequence.sites))
+        return sequence is not None
+
+    for op_class, f, n in kind.counts:
+        formats = WIDER.get(f, [f])
+        if op_class is OpClass.XNOR:
+            bit_formats = [g for c, g, _ in kind.counts if c is OpClass.POPCOUNT]
+            n = max(n, sum(pool.left[OpClass.POPCOUNT, g] for g in bit_formats))
+            if sites(Arithmetic.XNOR, f, n):
+                pool.take(OpClass.XNOR, [f], n)
+                pool.take(OpClass.POPCOUNT, bit_formats, n)
+        elif op_class is OpClass.SHIFT and kind.arithmetic == Arithmetic.SHIFT:
+            if sites(Arithmetic.SHIFT, f, n):
+                pool.take(OpClass.SHIFT, [f], n)
+                pool.take(OpClass.ADD, formats, n)
+        elif op_class is OpClass.MUL:
+            before = dict(pool.left)
+            n = pool.take(OpClass.ADD, formats, n)
+            pool.take(OpClass.MUL, [f], n)
+            if not sites(Arithmetic.MAC, f, n):
+                pool.left = before
+        elif op_class is OpClass.ADD and sites(Arithmetic.ADDER, f, adder_sites):
+            pool.take(OpClass.ADD, formats, 2 * adder_sites)
+            pool.take(OpClass.ABS, formats, adder_sites)
+            adder_sites = 0
+    for (op_class, f), n in pool.left.items():
+        charge = many_at_once(target, op_class, f)
+        if n and (charge is None or op_class is OpClass.POPCOUNT):
+            lacking.add((op_class, f))
+        elif n:
+            executed.append((charge.instruction, n / charge.ops_per_instruction))
+    return executed, lacking
+
+
+def throughput_cycles(executed, target: Target) -> float:
+    """The largest of every limit there is, over every set of ports."""
+    if not executed:
+        return 0
+    limits = []
+    if target.issue_width_uops:
+        limits.append(sum(n * (row.uops or 1) for row, n in executed) / target.issue_width_uops)
+    of_op, of_pool = Counter(), Counter()
+    confined = []
+    for row, n in executed:
+        of_op[row.op] += n * row.reciprocal_throughput_cycles
+        if not row.ports:
+            kind = ("fp", "bf") if row.op.startswith(("fp", "bf")) else ()
+            pool = kind if row.form is Form.SCALAR else "vectors"
+            of_pool[pool] += n * row.reciprocal_throughput_cycles
+        for group in row.ports.split("+") if row.ports else ():
+            times, _, ports = group.rpartition("*")
+            confined.append((set(ports.split("|")), n * float(times or 1)))
+    limits += [*of_op.values(), *of_pool.values()]
+    ports = sorted(set().union(*(ports for ports, _ in confined)))
+    subsets = chain.from_iterable(combinations(ports, size) for size in range(1, len(ports) + 1))
+    limits += [sum(n for of, n in confined if of <= set(chosen)) / len(chosen) for chosen in subsets]
+    return max(limits)
+
+
+def cost(kind: LayerKind, target: Target, model: str) -> tuple[float, bool]:
+    """(cycles, whether every figure is there) by the cost model of that name."""
+    if model == "latency-sum":
+        cycles, complete = 0.0, True
+        for op_class, f, n in kind.counts:
+            charge = one_at_a_time(target, op_class, f, target.preferred_float_form)
+            complete &= charge is not None
+            cycles += n * charge.instruction.latency_cycles if charge else 0
+        return cycles, complete
+    executed, lacking = vector_executions(kind, target)
+    cycles = throughput_cycles(executed, target)
+    if model == "throughput":
+        return cycles, not lacking
+    if target.clock_hz is None or target.memory_bandwidth_bytes_per_s is None:
+        return cycles, False
+    seconds = kind.n_bytes / target.memory_bandwidth_bytes_per_s
+    return max(cycles, seconds * target.clock_hz), not lacking

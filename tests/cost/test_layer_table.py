@@ -1,0 +1,127 @@
+"""One layer and many layers at once, against an oracle that works everything out the slow way."""
+
+from dataclasses import replace
+
+import numpy as np
+import oracle
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from addercost.arithmetic import Arithmetic, OpClass, OpCounts
+from addercost.cost.energy import operation_energy
+from addercost.cost.estimate import estimate
+from addercost.cost.layer_table import layer_cycles, layer_energies, layer_table
+from addercost.cost.layers import LayerKind
+from addercost.cost.models import COST_MODELS
+from addercost.cost.target_registry import load_target
+from addercost.errors import ArgumentError
+from addercost.hardware import list_hardware, load_energy
+
+TARGETS = [load_target(file.name) for file in list_hardware(kind="cpu")]
+ENERGIES = [load_energy(file.name) for file in list_hardware(kind="energy")]
+FORMATS = ("fp32", "fp16", "int8", "uint8", "int32", "bool", "bit", "fp64")
+
+
+class Layer:
+    """A layer of a kind, as `estimate` takes it."""
+
+    path = ""
+
+    def __init__(self, kind: LayerKind) -> None:
+        self.counts = OpCounts(kind.counts)
+        self.arithmetic = kind.arithmetic
+        self.mac_sites = kind.mac_sites
+        self.bytes = kind.n_bytes
+
+
+@st.composite
+def kinds(draw: st.DrawFn, most: int = 40) -> LayerKind:
+    keys = st.tuples(st.sampled_from(OpClass), st.sampled_from(FORMATS))
+    counts = OpCounts.from_mapping(draw(st.dictionaries(keys, st.integers(1, most), max_size=7)))
+    arithmetic = draw(st.sampled_from([None, *Arithmetic]))
+    return LayerKind(arithmetic, counts.items, draw(st.integers(0, most)), draw(st.integers(0, 10**4)))
+
+
+few_targets = st.lists(st.sampled_from(TARGETS), min_size=1, max_size=4, unique_by=lambda target: target.name)
+
+
+@pytest.mark.parametrize("model", COST_MODELS)
+@settings(max_examples=60, deadline=None)
+@given(rows=st.lists(kinds(), min_size=1, max_size=8), targets=few_targets)
+def test_cycles_and_completeness_are_the_oracles(model, rows, targets):
+    cycles, complete = layer_cycles(layer_table(rows), targets, model)
+    for p, target in enumerate(targets):
+        expected = [oracle.cost(kind, target, model) for kind in rows]
+        one_by_one = estimate([Layer(kind) for kind in rows], target, model)
+        assert cycles[:, p] == pytest.approx([c for c, _ in expected], rel=1e-12)
+        assert complete[:, p].tolist() == [whole for _, whole in expected]
+        assert [layer.cycles for layer in one_by_one.layers] == pytest.approx([c for c, _ in expected])
+        assert [layer.complete for layer in one_by_one.layers] == [whole for _, whole in expected]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("model", COST_MODELS)
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+@settings(max_examples=30, deadline=None)
+@given(rows=st.lists(kinds(), min_size=1, max_size=8))
+def test_on_every_processor(target, model, rows):
+    cycles, complete = layer_cycles(layer_table(rows), [target], model)
+    expected = [oracle.cost(kind, target, model) for kind in rows]
+    assert cycles[:, 0] == pytest.approx([c for c, _ in expected], rel=1e-12)
+    assert complete[:, 0].tolist() == [whole for _, whole in expected]
+
+
+@pytest.mark.parametrize("model", COST_MODELS)
+@settings(max_examples=30, deadline=None)
+@given(kind=kinds(), times=st.sampled_from([10**3, 10**9]), target=st.sampled_from(TARGETS))
+def test_so_many_times_the_operations_take_so_many_times_as_long(model, kind, times, target):
+    counts = tuple((op_class, f, n * times) for op_class, f, n in kind.counts)
+    larger = LayerKind(kind.arithmetic, counts, kind.mac_sites * times, kind.n_bytes * times)
+    (one, other), _ = layer_cycles(layer_table([kind, larger]), [target], model)
+    assert other[0] == pytest.approx(one[0] * times)
+
+
+@settings(max_examples=50, deadline=None)
+@given(rows=st.lists(kinds(), min_size=1, max_size=8))
+def test_joules_are_the_sum_over_operations(rows):
+    joules, complete = layer_energies(layer_table(rows), ENERGIES)
+    for e, energy in enumerate(ENERGIES):
+        for row, kind in enumerate(rows):
+            charges = [(operation_energy(energy, c, f), n) for c, f, n in kind.counts]
+            picojoules = sum(charge.energy_pj * n for charge, n in charges if charge)
+            assert joules[row, e] == pytest.approx(picojoules * 1e-12)
+            assert complete[row, e] == all(charge for charge, _ in charges)
+
+
+def test_nothing_to_cost_costs_nothing():
+    table = layer_table([LayerKind(None, (), 0, 0)])
+    for model in COST_MODELS:
+        cycles, _ = layer_cycles(table, TARGETS[:3], model)
+        assert cycles.tolist() == [[0, 0, 0]]
+    assert layer_cycles(table, [], "throughput")[0].shape == (1, 0)
+    assert layer_cycles(layer_table([]), TARGETS[:2], "roofline")[0].shape == (0, 2)
+
+
+def test_bytes_are_one_more_bound_of_a_roofline():
+    """1,000 bytes at 2 bytes a second and 3 cycles a second take 1,500 cycles; no operation takes any."""
+    slow = replace(TARGETS[0], clock_hz=3.0, memory_bandwidth_bytes_per_s=2.0)
+    table = layer_table([LayerKind(None, (), 0, 1000)])
+    assert layer_cycles(table, [slow], "roofline")[0].tolist() == [[1500]]
+    assert layer_cycles(table, [slow], "throughput")[0].tolist() == [[0]]
+
+
+def test_an_unknown_model_is_refused():
+    with pytest.raises(ArgumentError, match="unknown cost model"):
+        layer_cycles(layer_table([]), [], "rooflne")
+
+
+def test_counts_stay_whole_beyond_the_precision_of_floats():
+    """2⁵³ + 1 is no float64, and neither is three times as much."""
+    kind = LayerKind(None, ((OpClass.ADD, "fp32", 2**53 + 1), (OpClass.ADD, "int8", 5)), 0, 0)
+    table = layer_table([kind])
+    assert table.per_class()[OpClass.ADD].tolist() == [2**53 + 6]
+    assert table.counts.dtype == np.int64
+    nano = load_target("via-nano-2000")
+    kind = LayerKind(None, ((OpClass.ADD, "fp32", 2**53 + 1),), 0, 0)
+    assert estimate([Layer(kind)], nano).cycles == 2 * (2**53 + 1)

@@ -1,0 +1,63 @@
+"""The registry of cost models."""
+
+from pathlib import Path
+
+import pytest
+
+import addercost.cost.models as registry
+from addercost.cost.bounds import Bound
+from addercost.cost.cost_model import CostModel
+from addercost.cost.lowering import Lowering
+from addercost.cost.models import (
+    COMPUTE_MODELS,
+    COST_MODELS,
+    PAPER_MODEL,
+    cost_model_named,
+    is_serial,
+    listed_models,
+)
+from addercost.errors import ArgumentError
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_each_file_of_the_folder_is_a_model():
+    files = {path.stem for path in Path(registry.__file__).parent.glob("*.py")} - {"__init__"}
+    assert {name.replace("-", "_") for name in COST_MODELS} == files
+
+
+def test_their_order_is_from_waiting_for_everything_to_needing_a_memory():
+    assert tuple(COST_MODELS) == ("latency-sum", "throughput", "roofline")
+    assert COMPUTE_MODELS == ("latency-sum", "throughput")
+
+
+def test_the_papers_is_serial_and_the_others_are_not():
+    assert [is_serial(name) for name in COST_MODELS] == [True, False, False]
+    assert PAPER_MODEL == "latency-sum"
+    # A file that a newer version wrote is shown all the same.
+    assert not is_serial("a model to come")
+
+
+def test_names_are_listed_as_a_sentence():
+    assert listed_models() == "latency-sum, throughput or roofline"
+    assert listed_models("default") == "latency-sum (default), throughput or roofline"
+
+
+def test_an_unknown_name_is_answered_with_the_nearest():
+    assert cost_model_named("roofline").name == "roofline"
+    with pytest.raises(ArgumentError, match="unknown cost model 'roof'; did you mean roofline"):
+        cost_model_named("roof")
+
+
+def test_the_readme_says_of_each_what_its_record_says():
+    readme = (ROOT / "README.md").read_text()
+    for name, model in COST_MODELS.items():
+        default = " (default)" if name == PAPER_MODEL else ""
+        assert f"| `{name}`{default} | {model.description} |" in readme
+
+
+def test_a_model_lacks_and_assumes_nothing_unless_it_says_so():
+    model = CostModel("free", "nothing", Lowering.SIMD, lambda bounds, executions, n_bytes: [Bound("no", 0)])
+    assert dict(model.missing(None, [], 0)) == {}
+    assert list(model.assumes(None)) == list(model.assumes_of([])) == []
+    assert not model.is_serial and not model.needs_memory
