@@ -295,7 +295,10 @@ def test_the_report_is_written_where_packages_are_missing(tmp_path: Path) -> Non
     whole = text.partition("## resnet18-whole\n")[2]
     assert "Not summed up: reading JSON and TOML needs the package msgspec; install it: pip install" in whole
     assert "| conv1 |" in whole
-    assert "resnet18-layers.json.unread has the rows of a part that was stopped: reading needs" in text
+    assert (
+        "resnet18-layers.json.unread has the rows of a part that was stopped: reading JSON and TOML needs"
+        in text
+    )
     unread = tmp_path / "gpu" / "resnet18-layers.json.unread"
     rows = read_measurements(unread.rename(journal_path(unread.with_suffix("")))).rows
     assert [row.path for row in rows] == ["conv1"]
