@@ -1,7 +1,7 @@
 """JSON and TOML into frozen dataclasses: msgspec validates them against the annotations of the fields.
 
-An annotation says what a field takes: `str`, `int`, `float`, `bool`, an enum, `X | None`, `tuple[X, ...]`,
-`Mapping[str, X]`, another dataclass, or one of the narrower types below. Whatever a document holds instead is
+The annotation of a field is what it takes: `str`, `int`, `float`, `bool`, an enum, a `Literal`, `X | None`,
+`tuple[X, ...]`, `Mapping[str, X]`, another dataclass, or one of the narrower types below. Any other value is
 one `DataError` that names the document, the field by its path, the value found and what was expected:
 
     net.json: layers[3].parameters = -1: expected a whole number of at least 0
@@ -49,7 +49,7 @@ class Limits:
 
     @property
     def expected(self) -> str:
-        """What messages say after "a number": " above 0", " of at least 1"."""
+        """The words that follow "a number" in messages: " above 0", " of at least 1"."""
         parts = []
         if self.least is not None:
             parts.append(f"of at least {self.least:g}")
@@ -60,12 +60,10 @@ class Limits:
         return "".join(f" {part}" for part in (" and ".join(parts),) if part)
 
 
-@dataclass(frozen=True, slots=True)
-class NotBlank:
-    """A text with something to read in it."""
+NOT_BLANK = "not blank"
+"""The mark of a text that has more than blanks in it."""
 
-
-Text = Annotated[str, NotBlank()]
+Text = Annotated[str, NOT_BLANK]
 Whole = Annotated[int, Limits(least=1)]
 Size = Annotated[int, Limits(least=0)]
 Count = Annotated[int, Limits(least=0, large=True)]
@@ -101,7 +99,7 @@ def toml_data(text: str, source: str) -> Any:
 
 
 def read_as(kind: type[T], data: Any, source: str, where: str = "") -> T:
-    """The `kind`, a dataclass, that plain data describes.
+    """The `kind`, a dataclass or a tuple of them, that plain data describes.
 
     source: the document's name, where: the path of `data` in it; both are for messages. Raises DataError.
     """
@@ -113,6 +111,9 @@ def read_as(kind: type[T], data: Any, source: str, where: str = "") -> T:
         raise DataError(f"{source}: {_fault(str(error), kind, data, where)}") from None
     try:
         made: T = _builder(wanted)(checked)
+    except DataError as error:
+        # A dataclass refuses values that do not go together.
+        raise DataError(f"{source}: {error.message}", error.hint) from None
     except OverflowError:
         path, value = next(found for found in _whole_numbers(data, where) if abs(found[1]) > _LARGEST)
         raise misfit(source, path, value, f"a number of at most {_MOST_DIGITS} digits") from None
@@ -140,7 +141,7 @@ def _msgspec() -> Any:
 
 @cache
 def _hints(kind: type) -> dict[str, Any]:
-    """The annotations of a dataclass's fields, as far as a document holds them."""
+    """The annotations of those fields of a dataclass that a document has."""
     hints = get_type_hints(kind, include_extras=True)
     return {field.name: hints[field.name] for field in dataclasses.fields(kind) if field.init}
 
@@ -160,7 +161,7 @@ def _checked_type(hint: Any) -> Any:
     if hint is float:
         return _checked_int(limits) | _checked_float(limits)
     if hint is str:
-        return Annotated[str, msgspec.Meta(pattern=r"\S")] if NotBlank() in marks else str
+        return Annotated[str, msgspec.Meta(pattern=r"\S")] if NOT_BLANK in marks else str
     if dataclasses.is_dataclass(hint):
         kind: Any = hint
         return _struct(kind)
@@ -281,10 +282,10 @@ def _split(hint: Any) -> tuple[Any, tuple[Any, ...]]:
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]|\[(\.\.\.)\]")
 
 
-def _fault(said: str, kind: type, data: Any, where: str) -> str:
+def _fault(message: str, kind: type, data: Any, where: str) -> str:
     """msgspec's message in our words, with the value found."""
-    what, _, at = said.rpartition(" - at `")
-    what = what or said
+    what, _, at = message.rpartition(" - at `")
+    what = what or message
     try:
         path, hint, value = _located(at, kind, data, where)
         if what.startswith("Object missing required field"):
@@ -297,7 +298,7 @@ def _fault(said: str, kind: type, data: Any, where: str) -> str:
         return _misfit(path, value, expectation(hint, value))
     except (LookupError, TypeError, StopIteration):
         # The message quotes a name of the document that reads like a path.
-        return _cut(said)
+        return _cut(message)
 
 
 def _located(at: str, kind: type, data: Any, path: str) -> tuple[str, Any, Any]:
@@ -346,7 +347,7 @@ def expectation(hint: Any, value: object = None) -> str:
     limits = next((mark for mark in marks if isinstance(mark, Limits)), Limits())
     if hint is float and isinstance(value, float) and not math.isfinite(value):
         return "a finite number"
-    if hint is int and type(value) is int and abs(value) > _LARGEST_64_BIT:
+    if hint is int and type(value) is int and abs(value) > _LARGEST_64_BIT and not limits.large:
         return "a whole number of at most 64 bits"
     if hint in (int, float):
         return f"{'a whole number' if hint is int else 'a number'}{limits.expected}"

@@ -11,8 +11,8 @@ from addercost.results.profile import Profile
 
 
 @dataclass(frozen=True, slots=True)
-class LayerRow:
-    """One layer, or the sum of several (`merged`)."""
+class ProfileRow:
+    """One layer of a profile, or the sum of several (`merged`)."""
 
     path: str
     type: str
@@ -26,8 +26,12 @@ class LayerRow:
 
     @classmethod
     def merged(
-        cls, rows: Sequence[LayerRow], path: str, kind: str = "", output_shape: tuple[int, ...] | None = None
-    ) -> LayerRow:
+        cls,
+        rows: Sequence[ProfileRow],
+        path: str,
+        kind: str = "",
+        output_shape: tuple[int, ...] | None = None,
+    ) -> ProfileRow:
         """The sum of several rows, under a path and a type of its own."""
         return cls(
             path=path,
@@ -46,10 +50,10 @@ def labelled_costs(profile: Profile) -> dict[str, ModelCost]:
     return {f"{cost.hardware}:{cost.model}" if several else cost.hardware: cost for cost in profile.costs}
 
 
-def layer_rows(profile: Profile) -> list[LayerRow]:
+def layer_rows(profile: Profile) -> list[ProfileRow]:
     """One row a layer, in the order of the counts."""
     return [
-        LayerRow(
+        ProfileRow(
             path=layer.path,
             type=layer.type,
             output_shape=layer.output_shape,
@@ -62,17 +66,17 @@ def layer_rows(profile: Profile) -> list[LayerRow]:
     ]
 
 
-def folded(rows: list[LayerRow], depth: int | None) -> list[LayerRow]:
+def folded(rows: list[ProfileRow], depth: int | None) -> list[ProfileRow]:
     """Rows whose paths agree in the first `depth` components, summed. A row like no other stays."""
     if depth is None:
         return rows
-    groups: dict[str, list[LayerRow]] = {}
+    groups: dict[str, list[ProfileRow]] = {}
     for row in rows:
         groups.setdefault(".".join(row.path.split(".")[:depth]), []).append(row)
     return [
         replace(group[0], path=path)
         if len(group) == 1
-        else LayerRow.merged(group, path, f"{len(group)} layers", group[-1].output_shape)
+        else ProfileRow.merged(group, path, f"{len(group)} layers", group[-1].output_shape)
         for path, group in groups.items()
     ]
 

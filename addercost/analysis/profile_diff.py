@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from addercost.analysis.layer_rows import LayerRow, labelled_costs, layer_rows
+from addercost.analysis.layer_rows import ProfileRow, labelled_costs, layer_rows
 from addercost.errors import ArgumentError
 from addercost.results.profile import Profile
 
@@ -26,8 +26,8 @@ class LayerChange:
 
     path: str
     kind: ChangeKind
-    before: LayerRow | None
-    after: LayerRow | None
+    before: ProfileRow | None
+    after: ProfileRow | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,6 @@ def _common_processors(before: Profile, after: Profile) -> tuple[str, ...]:
     )
 
 
-def _content(row: LayerRow, processors: tuple[str, ...]) -> tuple[Any, ...]:
+def _content(row: ProfileRow, processors: tuple[str, ...]) -> tuple[Any, ...]:
     cycles = tuple(row.cycles[name] for name in processors)
     return (row.type, row.output_shape, row.parameters, row.counts, cycles)

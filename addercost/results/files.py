@@ -49,9 +49,7 @@ def write_file(path: Path, content: str | bytes, force: bool = False) -> None:
 
 
 def read_text(path: Path, hint: str = "check the name") -> str:
-    """The text of a file. Raises DataError where it cannot be read; `hint` says what to do about a missing
-    one.
-    """
+    """The text of a file. Raises DataError where it cannot be read, with `hint` where it does not exist."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:

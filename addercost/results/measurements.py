@@ -29,7 +29,7 @@ from addercost.results.plain import to_plain
 
 SCHEMA = "addercost/measurements/1"
 NO_ESTIMATES = "no estimates beside the timings"
-"""How the note begins that says why."""
+"""The first words of the note that gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class MeasuredRow:
 
 @dataclass(frozen=True, slots=True)
 class FailedRow:
-    """What could not be timed, and why."""
+    """One layer that could not be timed, and why."""
 
     path: str
     arithmetic: str

@@ -292,7 +292,7 @@ class _Reading:
         )
 
     def check_totals(self, counts: ModelCounts, read: _Profile) -> None:
-        """Raises DataError where the document says one thing in two ways that differ."""
+        """Raises DataError where two fields of the document contradict each other."""
         for layer, layer_read in zip(counts.layers, read.layers, strict=True):
             if layer.counts.by_class() != layer_read.counts:
                 raise self.damaged(f"the counts of layer {layer.path!r} differ from those by format")

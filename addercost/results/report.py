@@ -1,4 +1,4 @@
-"""What a report holds, before anyone decides how it looks; written as JSON and read back from it.
+"""The content of a report, independent of how it is shown; written as JSON and read back from it.
 
 The document:
 
@@ -6,7 +6,7 @@ The document:
      "subjects": [{"spec", "profiles": [a profile document each], "estimates", "energies", "rooflines", …}],
      "measurements": [a measurements document each]}
 
-Predictions sit in subjects, timings in measurements: nothing is ever both.
+Estimates are in subjects, timings in measurements: no field can have either.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ SCHEMA = "addercost/report/1"
 
 @dataclass(frozen=True, slots=True)
 class Estimated:
-    """The predicted cycles of the whole model as one arithmetic; a lower bound where not `complete`.
+    """The estimated cycles of the whole model as one arithmetic; a lower bound where not `complete`.
 
     charged: the share of the operations for which the table has a figure. same_gaps: the others are in layers
-    that are the same in the first network, so that both lack the same cycles, whatever these are.
+    that the first network has as well, so that both estimates lack the same cycles.
     """
 
     arithmetic: str
@@ -50,7 +50,7 @@ class Estimated:
 
 @dataclass(frozen=True, slots=True)
 class EnergyEstimated:
-    """The predicted arithmetic energy of the whole model, memory traffic left out. charged: as above."""
+    """The estimated arithmetic energy of the whole model, without memory traffic. charged: as above."""
 
     arithmetic: str
     table: str
@@ -77,7 +77,7 @@ class HardwareNote:
 
 @dataclass(frozen=True, slots=True)
 class RooflinePoint:
-    """One layer: input-weight sites per byte moved, and the predicted sites per second."""
+    """One layer: input-weight sites per byte moved, and the estimated sites per second."""
 
     path: str
     arithmetic: str
@@ -89,9 +89,9 @@ class RooflinePoint:
 
 @dataclass(frozen=True, slots=True)
 class Roofline:
-    """One core of one processor. peaks_sites_per_s: by arithmetic, what its inner loop can reach.
+    """One core of one processor. peaks_sites_per_s: the most that the inner loop of each arithmetic reaches.
 
-    left_out: layers of fewer sites than those that have a point.
+    left_out: how many layers have no point, because they have fewer sites than those shown.
     """
 
     hardware: str
@@ -104,7 +104,7 @@ class Roofline:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """One processor under one cost model. ratio: estimated cycles as MAC by those as `arithmetic`."""
+    """One processor under one cost model. ratio: estimated cycles as MAC over those as `arithmetic`."""
 
     hardware: str
     model: str
@@ -117,7 +117,7 @@ class Ranked:
 class Sensitivity:
     """Swings around `ratio`, largest first. break_even: the mul/add cost ratio where both sides are equal.
 
-    ratio_low, ratio_high: what 95 % of draws of all figures at once fall between.
+    ratio_low, ratio_high: the range of 95 % of the ratios when all figures are drawn at random at once.
     """
 
     hardware: str
@@ -161,7 +161,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything on one page. versions: of what made it."""
+    """Everything on one page. versions: of the packages that made it, by name."""
 
     title: str
     subjects: tuple[Subject, ...]
@@ -193,7 +193,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class _SubjectParts:
-    """A subject's fields that carry their own shape in their annotations."""
+    """A subject without its profiles, which have a document of their own."""
 
     spec: str
     hardware: tuple[HardwareNote, ...] = ()
@@ -237,16 +237,15 @@ def _subject(data: Mapping[str, Any], source: str, where: str) -> Subject:
     profiles = data.get("profiles")
     if not isinstance(profiles, list):
         raise DataError(f"{source}: {where}.profiles is not a list")
-    return Subject(
-        profiles=tuple(
-            profile_from_data(item, source, f"{where}.profiles[{i}]") for i, item in enumerate(profiles)
-        ),
-        **{f.name: getattr(parts, f.name) for f in fields(_SubjectParts)},
-    )
+    read = tuple(profile_from_data(item, source, f"{where}.profiles[{i}]") for i, item in enumerate(profiles))
+    try:
+        return Subject(profiles=read, **{f.name: getattr(parts, f.name) for f in fields(_SubjectParts)})
+    except DataError as error:
+        raise DataError(f"{source}: {error.message}", error.hint) from None
 
 
 def arithmetic_of(profile: Profile) -> Arithmetic | None:
-    """What the profile's layers use: the one put in, or the one all of them share, or None if mixed."""
+    """The arithmetic of the profile's layers: the one put in, or the one all share, or None if mixed."""
     if profile.counts.arithmetic is not None:
         return profile.counts.arithmetic
     found = {layer.arithmetic for layer in profile.counts.layers if layer.mac_sites and layer.arithmetic}
@@ -254,7 +253,7 @@ def arithmetic_of(profile: Profile) -> Arithmetic | None:
 
 
 def network_name(profile: Profile) -> str:
-    """What headings call the profile's network: CNN, MAC, adder, binary, shift, or what was changed in it."""
+    """The profile's network in headings: CNN, MAC, adder, binary, shift, or the changes made to it."""
     if profile.counts.what_if:
         return " + ".join(profile.counts.what_if)
     arithmetic = arithmetic_of(profile)

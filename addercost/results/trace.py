@@ -135,8 +135,10 @@ def _require_countable(call: OpCall, source: str, where: str) -> None:
         work_of(call)
         traffic(call)
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
-        said = " ".join(f"{type(error).__name__}: {error}".split())[:120]
-        raise DataError(f"{source}: {where} has arguments that are not those of {call.op}: {said}") from None
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+        raise DataError(
+            f"{source}: {where} has arguments that are not those of {call.op}: {reason}"
+        ) from None
 
 
 def _spec(read: _Tensor, source: str, where: str) -> TensorSpec:

@@ -42,7 +42,7 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRun:
-    """One trained network. NaN in a curve is a gap; elsewhere it is refused."""
+    """One trained network. NaN in a curve is a gap; in other fields it is refused."""
 
     name: str
     model: str
@@ -65,12 +65,12 @@ class TrainingRun:
                 raise DataError(f"{self.name}: the filters of {layer} differ in size")
 
     def finite_curve(self, name: str) -> list[tuple[int, float]]:
-        """(epoch from 1, value) of what is a number."""
+        """(epoch from 1, value) of each point that is a number."""
         return [(i, v) for i, v in enumerate(self.curves[name], 1) if math.isfinite(v)]
 
 
-def told_apart(runs: Sequence[TrainingRun]) -> list[TrainingRun]:
-    """The runs, numbered where several have one name: figures tell them apart by it."""
+def with_distinct_names(runs: Sequence[TrainingRun]) -> list[TrainingRun]:
+    """The runs, numbered where several have one name, so that each has its own in a figure."""
     seen: dict[str, int] = {}
     made = []
     for run in runs:

@@ -15,7 +15,7 @@ from addercost.cost.target import Target, target_of
 from addercost.cost.target_registry import added_names, all_targets, load_target
 from addercost.errors import ArgumentError, DataError
 from addercost.hardware import Cpu, Form, Instruction, Quality, list_hardware, load_cpu
-from addercost.hardware.schema import Part
+from addercost.hardware.schema import CpuPart
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +29,7 @@ def row(
 
 
 def table(**part: object) -> Cpu:
-    made = Part("Board", "own", Quality.SPECIFICATION, **part) if part else None
+    made = CpuPart("Board", "own", Quality.SPECIFICATION, **part) if part else None
     return Cpu("mine", "Mine", "me", "x86-64", "mine.toml", (row(),), {}, part=made)
 
 
@@ -51,7 +51,7 @@ def test_the_clock_is_the_base_clock_where_it_is_known(part, hz, clock):
 
 
 def test_a_measured_clock_is_called_so():
-    part = Part("Board", "own", Quality.MEASURED, base_clock_hz=2e9)
+    part = CpuPart("Board", "own", Quality.MEASURED, base_clock_hz=2e9)
     assert target_of(replace(table(), part=part)).clock == "the measured clock of Board"
 
 
@@ -250,4 +250,6 @@ def test_every_model_costs_on_every_target():
     layer = counted(LayerKind(None, OpCounts.of(add=4).items, 0, 8))
     for target in all_targets()[0]:
         for model in COST_MODELS:
-            assert estimate([layer], target, model).cycles > 0
+            cost = estimate([layer], target, model)
+            # Some tables have no latencies.
+            assert cost.cycles > 0 or not cost.complete

@@ -5,16 +5,19 @@ from __future__ import annotations
 import csv
 import json
 import random
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from scripted_device import ScriptedDevice
 
+from addercost.arithmetic import Arithmetic
 from addercost.cli import run as run_cli
 from addercost.errors import ArgumentError
-from addercost.measure import self_check, session, whole_model
+from addercost.measure import predictions, self_check, session, whole_model
 from addercost.measure.bench import timed_row
 from addercost.measure.journal import journal_path, read_measurements
 from addercost.measure.runner import Effort
@@ -274,6 +277,47 @@ def test_a_whole_model_has_ten_times_a_layers_time() -> None:
         assert isinstance(row, MeasuredRow) and not row.converged
         took.append(scripted.now() - start)
     assert took[0] == pytest.approx(10 * took[1], rel=0.3)
+
+
+def test_a_whole_model_has_estimates_for_one_input_only() -> None:
+    """They are of the traced forward; a larger batch would stand beside the time of a smaller one."""
+    for batch, expected in ((1, True), (2, False)):
+        settings = BenchSettings(end_to_end=True, batch=batch, cpus=("amd-zen4",))
+        plans = session.whole_model_rows("zoo:lenet5-bn", None, settings, session_trace())
+        eager = next(plan for plan in plans if plan.row.implementation == "eager")
+        assert bool(eager.row.predicted) is expected
+
+
+def test_a_cost_that_leaves_something_out_is_no_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
+    complete = iter([True, False])
+
+    def estimate(counts: object, table: object, model: str) -> SimpleNamespace:
+        return SimpleNamespace(hardware="cpu", model=model, seconds=1e-3, complete=next(complete))
+
+    monkeypatch.setattr(predictions, "estimate", estimate)
+    predict = predictions.predictor(["amd-zen4"], ["throughput", "roofline"], None)
+    assert [made.model for made in predict(session_trace(), Arithmetic.MAC)] == ["throughput"]
+
+
+def test_rows_are_timed_while_no_other_measurement_uses_the_device(
+    device: ScriptedDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked, plain = [], device.sample
+
+    @contextmanager
+    def exclusive(name: str):
+        locked.append(name)
+        yield
+        locked.clear()
+
+    def sample(*given):
+        assert locked == ["cpu"]
+        return plain(*given)
+
+    monkeypatch.setattr(session, "exclusive", exclusive)
+    monkeypatch.setattr(device, "sample", sample)
+    assert bench("--conv", SHAPE, "--arithmetic", "mac", "-q") == 0
+    assert device.order and not locked
 
 
 def session_trace():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,27 @@ def test_killed_at_any_byte_no_whole_row_is_lost_or_timed_again(tmp_path: Path) 
         assert list(journal.entries) == [p.key for p in plans]
         assert set("abc"[max(0, whole - 1) :]) == set(device.order) - {"reference"}
         assert path.read_bytes() == data
+
+
+def test_a_row_is_on_the_disk_before_the_next_one_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each line is written, then synced; only then is the next row announced."""
+    output, events = tmp_path / "out.json", []
+    plain = os.fsync
+
+    def fsync(handle: int) -> None:
+        plain(handle)
+        events.append(len(journal_path(output).read_bytes().splitlines()))
+
+    def said(number, plan, entry) -> None:
+        if entry is None:
+            events.append("starts")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    plans = [plan(name, Work(2e-3)) for name in "ab"]
+    run(plans, ScriptedDevice(), open_journal(HEADING, output), Effort(), said)
+    assert events == [1, "starts", 2, "starts", 3]
 
 
 def test_zeros_at_the_end_are_a_crash_too(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import pytest
 from addercost.analysis.network_verdict import NetworkVerdict, VerdictRow
 from addercost.api import trace_spec
 from addercost.cli import run
+from addercost.cost.target_registry import load_target
 from addercost.cost.verdict import CONTESTS, Contest, PredictedRatio, cycle_ratio, energy_ratio
-from addercost.hardware import load_cpu, load_energy
+from addercost.hardware import load_energy
 from addercost.report.formats.table_format import TableFormat, render
 from addercost.report.tables.verdict import verdict_table
 from addercost.report.tables.verdict_sentences import sentence
@@ -52,7 +53,7 @@ def test_energy(lenet: Trace, contest: object, table: str, expected: float | Non
 
 def test_the_papers_rule(lenet: Trace) -> None:
     """(4 + 2) / (2 + 2) whatever the counts; a layer that is kept adds 6 a site on both sides."""
-    nano = load_cpu("via-nano-2000")
+    nano = load_target("via-nano-2000")
     assert cycle_ratio(lenet, FP32, nano, "latency-sum", False).ratio == pytest.approx(1.5)
     kept, others = 117_600 + 840, 416_520 - 117_600 - 840
     expected = 416_520 * 6 / (kept * 6 + others * 4)
@@ -61,7 +62,7 @@ def test_the_papers_rule(lenet: Trace) -> None:
 
 def test_throughput_here_names_its_bounds(lenet: Trace) -> None:
     """Port MB of the VIA Nano takes sub, and, add of the adder: three cycles a vector against one."""
-    found = cycle_ratio(lenet, FP32, load_cpu("via-nano-2000"), "throughput", False)
+    found = cycle_ratio(lenet, FP32, load_target("via-nano-2000"), "throughput", False)
     assert found.ratio == pytest.approx(1 / 3) and found.bounds[1] == "port MB"
 
 
@@ -201,14 +202,14 @@ def test_a_verdict_is_that_of_the_benchmark(low: float, width: float) -> None:
     ],
 )
 def test_whose_rule_it_is_is_said(lenet: Trace, contest: Contest, whose: str, outcome: str) -> None:
-    paper = cycle_ratio(lenet, contest, load_cpu("via-nano-2000"), "latency-sum", False)
+    paper = cycle_ratio(lenet, contest, load_target("via-nano-2000"), "latency-sum", False)
     text = sentence(VerdictRow(contest, paper, None, None, ()), "")
     assert text == f"{contest.name}: not measured; the paper's rule{whose}: {outcome}"
 
 
 def test_the_cycles_of_a_site_are_of_a_layer_that_changes(lenet: Trace) -> None:
     """The first layer stays a convolution on both sides."""
-    paper = cycle_ratio(lenet, FP32, load_cpu("via-nano-2000"), "latency-sum", True)
+    paper = cycle_ratio(lenet, FP32, load_target("via-nano-2000"), "latency-sum", True)
     assert paper.site_cycles == "(4 + 2) / (2 + 2)"
 
 

@@ -35,7 +35,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "addercost/counts": ("tests/counts",),
     "addercost/cost": ("tests/cost",),
     "addercost/hardware": ("tests/hardware",),
-    "addercost/results": ("tests/results", "tests/report", "tests/trace/test_serialize.py"),
+    "addercost/results": ("tests/results", "tests/report", "tests/measure/test_intervals.py"),
 }
 """What is mutated, and the tests that have to notice."""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from addercost.errors import ArgumentError, unknown_name
 from addercost.results.measurements import Measurements
 from addercost.results.report import Subject
-from addercost.results.training import TrainingRun, told_apart
+from addercost.results.training import TrainingRun, with_distinct_names
 
 if TYPE_CHECKING:
     from addercost.report.plots.style import Drawn, PlotOptions
@@ -120,4 +120,4 @@ def draw_training(name: str, runs: Sequence[TrainingRun], options: PlotOptions) 
         "histogram": histogram.draw,
         "features": features.draw,
     }[name]
-    return draw(told_apart(runs), options)
+    return draw(with_distinct_names(runs), options)

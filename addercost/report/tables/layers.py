@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from addercost.analysis.layer_rows import LayerRow, folded, labelled_costs, layer_rows
+from addercost.analysis.layer_rows import ProfileRow, folded, labelled_costs, layer_rows
 from addercost.arithmetic import OpClass, OpCounts
 from addercost.cost.energy import ModelEnergy
 from addercost.cost.estimate import ModelCost
@@ -23,7 +23,7 @@ def layer_table(
     first. top: so many rows, the rest summed into one. Raises ArgumentError for an unknown column.
     """
     rows = folded(layer_rows(profile), depth)
-    total = LayerRow.merged(rows, "total")
+    total = ProfileRow.merged(rows, "total")
     first = next(iter(labelled_costs(profile)), None)
     basis = first if first and total.cycles.get(first) else None
     whole = _weight(total, basis)
@@ -41,16 +41,16 @@ def layer_table(
     shown = [table.rows[i] for i in order[:top]]
     rest = [rows[i] for i in order[top:]] if top is not None else []
     if rest:
-        shown.append(_cells(LayerRow.merged(rest, f"{len(rest)} more layers"), basis, whole))
+        shown.append(_cells(ProfileRow.merged(rest, f"{len(rest)} more layers"), basis, whole))
     return Table(table.columns, shown, table.title, table.notes, table.total)
 
 
-def _weight(row: LayerRow, basis: str | None) -> float:
+def _weight(row: ProfileRow, basis: str | None) -> float:
     """What the row's share is a share of: the cycles of the estimate `basis`, or operations."""
     return row.cycles[basis] if basis else row.counts.total
 
 
-def _cells(row: LayerRow, basis: str | None, whole: float) -> dict[str, Any]:
+def _cells(row: ProfileRow, basis: str | None, whole: float) -> dict[str, Any]:
     """Values by column name. The root module's path is empty and shown as (model)."""
     return {
         "path": row.path or "(model)",

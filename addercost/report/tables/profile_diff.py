@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from addercost.analysis.bounds import bounded, exact_ratio
-from addercost.analysis.layer_rows import LayerRow, labelled_costs
+from addercost.analysis.layer_rows import ProfileRow, labelled_costs
 from addercost.analysis.profile_diff import ChangeKind, LayerChange, ProfileDiff
 from addercost.arithmetic import OpClass
 from addercost.report.table import Column, Kind, Table
@@ -109,11 +109,11 @@ def _what(change: LayerChange) -> str:
     return " → ".join(dict.fromkeys(texts))
 
 
-def _count(row: LayerRow | None, op_class: OpClass) -> int:
+def _count(row: ProfileRow | None, op_class: OpClass) -> int:
     return row.counts[op_class] if row is not None else 0
 
 
-def _cycles(row: LayerRow | None, name: str) -> float:
+def _cycles(row: ProfileRow | None, name: str) -> float:
     return row.cycles[name] if row is not None else 0
 
 

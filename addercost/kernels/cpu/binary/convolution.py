@@ -16,7 +16,7 @@ from addercost.kernels.problem import Geometry
 from addercost.kernels.signs import whole_blocks, words_of
 
 _KEPT_WORDS = 32 << 10
-"""Up to this size a packed image is kept for the next call of its kind."""
+"""A packed image of up to so many words keeps its memory for the next call of the same plan."""
 
 
 def convolve(
@@ -53,7 +53,7 @@ def convolve(
 
 
 def pack_filters(weight: Tensor, groups: int) -> Tensor | None:
-    """`kernels.signs.pack_filters` of an fp32 weight by the packing of images, None for a NaN."""
+    """`kernels.signs.pack_filters` of an fp32 weight, by the loops that pack images; None for a NaN."""
     k, c, r, s = weight.shape
     packed = pack_signs(weight.reshape(k, c, 1, r * s), 1)
     if packed is None:

@@ -73,7 +73,7 @@ def plan_packing(
     threads: int = 1,
 ) -> Packing:
     """The packing of [N, C, H, W] images of these strides that are `packable`, as `pack_signs` says; with
-    `planar` channels-first, each word's image for itself. Large images are shared out over `threads`."""
+    `planar`, the words are channels-first, one plane for each. Large images are shared out over `threads`."""
     (n, c, h, w), (top, left) = size, padding
     words = words_of(c // groups)
     total = groups * words
@@ -81,7 +81,7 @@ def plan_packing(
     pixel = 1 if planar else total
     row, word = columns * pixel, rows * columns if planar else 1
     target = (rows * columns * total, row, pixel, word)
-    # One channel is a row of pixels as well, which takes more of them at a time.
+    # With one channel, rows of pixels are contiguous as well, and `pack_rows` takes more of them at a time.
     channels_last = stride[1] == 1 if c > 1 else w > 1 and stride[3] not in (1, 2)
     calls = []
     for share in shares(n, h, n * c * h * w, threads):
@@ -93,7 +93,7 @@ def plan_packing(
     return Packing(
         tuple(calls),
         bool(top or left),
-        # Beyond the last pixel a kernel may read, but not use, a tile of them.
+        # A kernel reads up to a tile of pixels beyond the last one, and does not use them.
         n * target[0] + slack_pixels * pixel,
         (n, total, rows, columns),
         (target[0], word, row, pixel),
@@ -101,7 +101,8 @@ def plan_packing(
 
 
 def _loop(numbers: PackNumbers, channels_last: bool) -> tuple[Any, PackNumbers]:
-    """The loop that suits these numbers, and its own: rows may be joined to one, and pixels to a run."""
+    """The loop that suits these numbers, and the numbers for it: it may join rows to one, and pixels to a
+    run."""
     (_, h, w, groups, words, channels), (sy, sx) = numbers[:6], numbers[8:10]
     if h > 1 and sy == w * sx and numbers.ty == w * numbers.tx:
         w, h = w * h, 1

@@ -221,7 +221,7 @@ class Algorithm:
                 own = hl.Func(f"own{index}")
                 own[at] = make(self.stationary[k, self.g, across, self.p, self.n])
                 self.owned.append(own)
-        # What is broadcast comes first, which sites of two operands allow.
+        # The broadcast operand comes first: sites of two operands give the same either way.
         pair = (weight, value) if self.kernel.across else (value, weight)
         term = self.site.combine(*pair, *(own[at] for own in self.owned))
         # The compiler would fold a constant sign into a subtraction.

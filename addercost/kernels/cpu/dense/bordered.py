@@ -17,13 +17,13 @@ from addercost.kernels.problem import Geometry
 
 @dataclass(frozen=True, slots=True)
 class BorderedKernel:
-    """A kernel and what it is given beside the weights."""
+    """A kernel with everything that it is given but the weights."""
 
     kernel: KernelClass
     parameters: tuple[int, ...]
     shape: list[int]
     layout: torch.memory_format
-    """Of the output as the kernel writes it."""
+    """The output's layout as the kernel writes it."""
     slack_pixels: int
     source: BufferLayout
     sink: BufferLayout
@@ -61,7 +61,7 @@ def plan_bordered(
     fused = groups == 1 and dilation_x == 1
     pointwise = r == s == step_y == step_x == 1
     if pointwise:
-        # All rows are one.
+        # All rows are joined to one.
         height, width, row = 1, height * width, height * row
         p, q = height, width
     sink = BufferLayout.strided(
@@ -81,10 +81,10 @@ def plan_bordered(
         scratch_columns=0,
     )
     channels_last = by_k == 1 and layout == torch.channels_last
-    # By the filter and stride as they are: the extents of a fused row show neither.
+    # From the filter and stride themselves: a fused row's extents have neither.
     planes = pointwise and not channels_last
     kernel = choose_class(site, extents, True, channels_last, direct=True, bordered=True, planes=planes)
-    # The last tile of a row goes on into the next, and that of the last row into the slack.
+    # The last tile of a row reads into the next row, and that of the last row into the slack.
     tile = kernel.vector_run if kernel.across else kernel.pixels
     columns = -(-q // tile) * tile
     slack = (columns - q) * step_x

@@ -92,7 +92,7 @@ def _gradient_phase(
     if flipped.shape[2] == 1 and depthwise.takes(one.shape, groups):
         depthwise.gradient(site, grad, input, one, geometry, target)
         return
-    # A 1×1 filter flipped round has the input's channels innermost as it is.
+    # A flipped 1×1 filter has the input's channels innermost already.
     innermost = filter_size == (1, 1) and flipped.shape[1] % FILTER_BLOCK == 0 and flipped.stride(1) == 1
     flat = flipped.flatten(2) if innermost else flipped.reshape(groups, flipped.shape[1], -1).contiguous()
     launch = _launch(

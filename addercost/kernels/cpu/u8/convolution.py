@@ -88,7 +88,8 @@ def convolve(
 
 
 def _readable(image: Tensor, groups: int) -> bool:
-    """Whether rows are dense, or pixels are and each group of them divides into whole words."""
+    """Whether rows are contiguous, or pixels are and the channels of each of several groups divide into
+    words."""
     if image.shape[3] == 1 or image.stride(3) == 1 or image.shape[1] == 1:
         return True
     return image.stride(1) == 1 and (groups == 1 or image.shape[1] // groups % WORD == 0)
