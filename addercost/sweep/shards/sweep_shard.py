@@ -80,7 +80,11 @@ def _fields() -> list[Any]:
 def _rows(
     found: Sequence[ArchitectureTally], kinds: Sequence[LayerKind], settings: SweepSettings
 ) -> dict[str, Any]:
-    """Columns, ordered by architecture, then combination, then processor, then energy table."""
+    """Columns, with rows ordered by architecture, then combination, then processor, then energy table.
+
+    A variant is an architecture in one combination. Letters: a variants, p processors, e energy tables;
+    p and e are at least 1, so that a sweep without hardware has its rows too.
+    """
     import pyarrow as pa
 
     variants: list[tuple[int, tuple[int, str, str], Tally]] = [
@@ -92,11 +96,12 @@ def _rows(
     energies = [load_energy(name) for name in settings.energies]
     times = occurrences([tally for _, _, tally in variants], len(kinds))
     table = layer_table(kinds)
-    per_layer, charged = layer_cycles(table, targets, settings.cost_model)
-    joules, powered = layer_energies(table, energies)
+    cycles_of_kinds, has_cycles = layer_cycles(table, targets, settings.cost_model)
+    joules_of_kinds, has_joules = layer_energies(table, energies)
     a, p, e = len(variants), max(len(targets), 1), max(len(energies), 1)
 
-    def counted(values: Any) -> Any:
+    def summed(values: Any) -> Any:
+        """[kinds] added up for each variant, for all of its rows."""
         return np.repeat(times @ values, p * e)
 
     def per_variant(values: Sequence[Any], dtype: Any = np.int64) -> Any:
@@ -122,16 +127,16 @@ def _rows(
         "cost_model": _dictionary(np.zeros(a * p * e, np.int32), [settings.cost_model] if targets else []),
         "energy": _dictionary(of_energy, settings.energies),
         "parameters": per_variant([found[row].parameters for row, _, _ in variants]),
-        "mac_sites": counted(table.mac_sites),
-        "bytes": counted(table.n_bytes),
+        "mac_sites": summed(table.mac_sites),
+        "bytes": summed(table.n_bytes),
         "uncounted_calls": per_variant([tally.uncounted_calls for _, _, tally in variants]),
     }
     for op_class in OpClass:
-        columns[op_class.value] = counted(classes.get(op_class, nothing))
-    counts_whole = np.array([not tally.uncounted_calls for _, _, tally in variants], dtype=bool)[:, None]
+        columns[op_class.value] = summed(classes.get(op_class, nothing))
+    all_counted = np.array([not tally.uncounted_calls for _, _, tally in variants], dtype=bool)[:, None]
     if targets:
-        cycles = times @ per_layer
-        complete = (times @ (~charged).astype(np.int64) == 0) & counts_whole
+        cycles = times @ cycles_of_kinds
+        complete = (times @ (~has_cycles).astype(np.int64) == 0) & all_counted
         clocks = np.array([target.clock_hz or np.nan for target in targets])
         columns["cycles"] = np.repeat(cycles.reshape(-1), e)
         columns["seconds"] = pa.array(np.repeat((cycles / clocks).reshape(-1), e), from_pandas=True)
@@ -139,8 +144,8 @@ def _rows(
     else:
         columns |= {"cycles": pa.nulls(a * e), "seconds": pa.nulls(a * e), "cycles_complete": pa.nulls(a * e)}
     if energies:
-        columns["energy_j"] = np.repeat(times @ joules, p, axis=0).reshape(-1)
-        complete = (times @ (~powered).astype(np.int64) == 0) & counts_whole
+        columns["energy_j"] = np.repeat(times @ joules_of_kinds, p, axis=0).reshape(-1)
+        complete = (times @ (~has_joules).astype(np.int64) == 0) & all_counted
         columns["energy_complete"] = np.repeat(complete, p, axis=0).reshape(-1)
     else:
         columns |= {"energy_j": pa.nulls(a * p), "energy_complete": pa.nulls(a * p)}
