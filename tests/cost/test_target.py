@@ -1,5 +1,6 @@
 """Targets: what is made of a hardware table, and what installed packages add."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,7 +16,7 @@ from addercost.cost.target import Target, target_of
 from addercost.cost.target_registry import added_names, all_targets, load_target
 from addercost.errors import ArgumentError, DataError
 from addercost.hardware import Cpu, Form, Instruction, Quality, list_hardware, load_cpu
-from addercost.hardware.schema import Part
+from addercost.hardware.schema import CpuPart
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +30,7 @@ def row(
 
 
 def table(**part: object) -> Cpu:
-    made = Part("Board", "own", Quality.SPECIFICATION, **part) if part else None
+    made = CpuPart("Board", "own", Quality.SPECIFICATION, **part) if part else None
     return Cpu("mine", "Mine", "me", "x86-64", "mine.toml", (row(),), {}, part=made)
 
 
@@ -51,7 +52,7 @@ def test_the_clock_is_the_base_clock_where_it_is_known(part, hz, clock):
 
 
 def test_a_measured_clock_is_called_so():
-    part = Part("Board", "own", Quality.MEASURED, base_clock_hz=2e9)
+    part = CpuPart("Board", "own", Quality.MEASURED, base_clock_hz=2e9)
     assert target_of(replace(table(), part=part)).clock == "the measured clock of Board"
 
 
@@ -177,6 +178,18 @@ def test_a_package_may_give_a_table_by_a_function(acme):
     acme(via_nano_2001="table", acme_npu="npu")
     with pytest.raises(DataError, match="its name is via-nano-2000"):
         load_target("via-nano-2001")
+
+
+def test_the_example_of_the_readme(acme, tmp_path):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"### Processors of your own\n.*?```python\n(.*?)```", readme, flags=re.S)
+    acme(acme_npu="npu")
+    (tmp_path / "acme" / "acme_targets.py").write_text(example)
+    table = Path(load_cpu("via-nano-2000").file).read_text(encoding="utf-8")
+    (tmp_path / "acme" / "acme-npu.toml").write_text(table, encoding="utf-8")
+    target = load_target("acme-npu")
+    assert target.name == "acme-npu"
+    assert target.instructions == load_target("via-nano-2000").instructions
 
 
 def test_nothing_of_a_package_is_imported_until_its_target_is_asked_for(acme):
