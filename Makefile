@@ -5,14 +5,15 @@ BIN := $(VENV)/bin
 PYTEST := python -m pytest
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all test-browser reports predicted-reports machine-report training-report gpu-check check \
-	check-static lint types format clean help
+.PHONY: demo test test-all test-browser mutants reports predicted-reports machine-report training-report \
+	gpu-check check check-static lint types format clean help
 
 help:
 	@echo "make demo          profile LeNet-5-BN and print the paper's comparison"
 	@echo "make test          run the tests, all but the exhaustive ones and those in a browser"
 	@echo "make test-all      the same and the exhaustive ones: every operator, kernel shape, kill and table"
 	@echo "make test-browser  the HTML report in a real browser"
+	@echo "make mutants       small mistakes made in the code: do the tests notice? MUTANTS='--sample 300' takes some"
 	@echo "make reports       write reports/ again, the predictions and this machine's measurements"
 	@echo "make predicted-reports  the predictions alone, in seconds"
 	@echo "make gpu-check     test and time the GPU kernels into reports/, on a machine with torch and Triton"
@@ -37,6 +38,10 @@ test-all: test
 test-browser: $(VENV)/.installed-browser
 	tools/debian_package.sh chromium chromium
 	$(BIN)/$(PYTEST) tests/browser
+
+# All of them take hours of processor time; MUTANTS takes parts and options of `python -m tools.mutants --help`.
+mutants: $(VENV)/.installed-dev
+	$(BIN)/python -m tools.mutants $(MUTANTS)
 
 reports: predicted-reports machine-report
 

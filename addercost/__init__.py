@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from addercost.errors import AddercostError
     from addercost.layers.convert import convert
     from addercost.measure.session import BenchSettings
-    from addercost.report.comparison import compare
+    from addercost.report.shown import compare
     from addercost.sources.kind import LoadedModel, SpecKind
     from addercost.trace.inputs import ModelInputs
     from addercost.trace.record import OpCall
@@ -36,7 +36,7 @@ _HOMES = {
     "OpCounts": "addercost.arithmetic",
     "OperatorWork": "addercost.counts.work",
     "Sites": "addercost.counts.work",
-    "compare": "addercost.report.comparison",
+    "compare": "addercost.report.shown",
     "convert": "addercost.layers.convert",
     "count": "addercost.counts.model",
     "estimate": "addercost.cost.estimate",

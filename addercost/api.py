@@ -1,4 +1,4 @@
-"""The public functions, one call each; `addercost.__init__` hands them out without importing torch first."""
+"""The public functions. `addercost` imports this file when one of them is first used."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from addercost.arithmetic import Arithmetic
 from addercost.cost.models import PAPER_MODEL
 from addercost.errors import unknown_name
-from addercost.report.profile import ShownProfile
+from addercost.report.shown import ShownProfile
 from addercost.trace.record import Trace
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def train_model(
 ) -> TrainingReport:
     """Trains a module (in place) or a SPEC on `data`, and keeps the run in `folder`: `addercost train`.
 
-    settings: fields of `addercost.train.settings.TrainSettings` such as epochs=30, rate="increased". The
+    settings: fields of `addercost.train.settings.TrainSettings`, such as epochs=30 or rate="increased". The
     report has the accuracy, the log and the model. See `addercost.train.run.train`.
     """
     from addercost.train.run import train
@@ -172,6 +172,6 @@ def load_trace(path: Path) -> Trace:
 
 def load_model(spec: str) -> nn.Module:
     """The model a SPEC names, its weights on the meta device."""
-    from addercost.sources.tracing import load_model as load
+    from addercost.sources.loading import load_model as load
 
     return load(spec).model

@@ -1,6 +1,6 @@
-"""Every error a user can meet. Each says what went wrong and, in `hint`, what to do next.
+"""Every error that addercost raises for its user: `message` says what went wrong, `hint` what to do next.
 
-The exit codes are the command line's contract; `addercost --help` and the README list them.
+Scripts rely on the exit codes; `addercost --help` and the README list them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 
 class AddercostError(Exception):
-    """The parent of all of them, so that a caller can catch one class."""
+    """The class of all of them, so that a caller can catch one class."""
 
     exit_code = 1
 
@@ -24,7 +24,7 @@ class AddercostError(Exception):
 
 
 class CheckFailedError(AddercostError):
-    """The work was done and a gate the user asked for (`--strict`, a budget) is not met."""
+    """The command did its work, and a check that the user asked for (`--strict`, a budget) failed."""
 
     exit_code = 1
 
@@ -54,7 +54,7 @@ class OutputError(AddercostError):
 
 
 class DataError(AddercostError):
-    """A file of ours (trace, profile, hardware table) is malformed or of another schema version."""
+    """A data file (trace, profile, hardware table) is malformed or of another schema version."""
 
     exit_code = 6
 
@@ -82,7 +82,7 @@ INTERRUPTED = 130
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> ArgumentError:
-    """The error for a name that is not among `known`: offers the nearest ones."""
+    """The error for a name that is not among `known`. Its hint offers the nearest ones."""
     choices = sorted(known)
     near = difflib.get_close_matches(name, choices, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(choices[:12])}"

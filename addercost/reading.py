@@ -1,7 +1,7 @@
-"""JSON and TOML documents into frozen dataclasses, validated by msgspec against the fields' annotations.
+"""JSON and TOML into frozen dataclasses: msgspec validates them against the annotations of the fields.
 
-An annotation says what a field takes: `str`, `int`, `float`, `bool`, an enum, `X | None`, `tuple[X, ...]`,
-`Mapping[str, X]`, another dataclass, or one of the narrower types below. Whatever a document holds instead is
+The annotation of a field is what it takes: `str`, `int`, `float`, `bool`, an enum, a `Literal`, `X | None`,
+`tuple[X, ...]`, `Mapping[str, X]`, another dataclass, or one of the narrower types below. Any other value is
 one `DataError` that names the document, the field by its path, the value found and what was expected:
 
     net.json: layers[3].parameters = -1: expected a whole number of at least 0
@@ -49,7 +49,7 @@ class Limits:
 
     @property
     def expected(self) -> str:
-        """What messages say after "a number": " above 0", " of at least 1"."""
+        """The words that follow "a number" in messages: " above 0", " of at least 1"."""
         parts = []
         if self.least is not None:
             parts.append(f"of at least {self.least:g}")
@@ -60,12 +60,10 @@ class Limits:
         return "".join(f" {part}" for part in (" and ".join(parts),) if part)
 
 
-@dataclass(frozen=True, slots=True)
-class NotBlank:
-    """A text with something to read in it."""
+NOT_BLANK = "not blank"
+"""The mark of a text that has more than blanks in it."""
 
-
-Text = Annotated[str, NotBlank()]
+Text = Annotated[str, NOT_BLANK]
 Whole = Annotated[int, Limits(least=1)]
 Size = Annotated[int, Limits(least=0)]
 Count = Annotated[int, Limits(least=0, large=True)]
@@ -101,17 +99,21 @@ def toml_data(text: str, source: str) -> Any:
 
 
 def read_as(kind: type[T], data: Any, source: str, where: str = "") -> T:
-    """The `kind`, a dataclass, that plain data describes.
+    """The `kind`, a dataclass or a tuple of them, that plain data describes.
 
     source: the document's name, where: the path of `data` in it; both are for messages. Raises DataError.
     """
     msgspec = _msgspec()
+    wanted: Any = kind
     try:
-        checked = msgspec.convert(data, _checked_type(kind))
+        checked = msgspec.convert(data, _checked_type(wanted))
     except msgspec.ValidationError as error:
         raise DataError(f"{source}: {_fault(str(error), kind, data, where)}") from None
     try:
-        made: T = _builder(kind)(checked)
+        made: T = _builder(wanted)(checked)
+    except DataError as error:
+        # A dataclass refuses values that do not go together.
+        raise DataError(f"{source}: {error.message}", error.hint) from None
     except OverflowError:
         path, value = next(found for found in _whole_numbers(data, where) if abs(found[1]) > _LARGEST)
         raise misfit(source, path, value, f"a number of at most {_MOST_DIGITS} digits") from None
@@ -139,7 +141,7 @@ def _msgspec() -> Any:
 
 @cache
 def _hints(kind: type) -> dict[str, Any]:
-    """The annotations of a dataclass's fields, as far as a document holds them."""
+    """The annotations of those fields of a dataclass that a document has."""
     hints = get_type_hints(kind, include_extras=True)
     return {field.name: hints[field.name] for field in dataclasses.fields(kind) if field.init}
 
@@ -159,14 +161,15 @@ def _checked_type(hint: Any) -> Any:
     if hint is float:
         return _checked_int(limits) | _checked_float(limits)
     if hint is str:
-        return Annotated[str, msgspec.Meta(pattern=r"\S")] if NotBlank() in marks else str
+        return Annotated[str, msgspec.Meta(pattern=r"\S")] if NOT_BLANK in marks else str
     if dataclasses.is_dataclass(hint):
-        return _struct(hint)
+        kind: Any = hint
+        return _struct(kind)
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         return Union[tuple(_checked_type(option) for option in inner)]  # noqa: UP007
     if origin is tuple:
-        return tuple[_checked_type(inner[0]), ...]
+        return tuple[_checked_type(inner[0]), ...]  # type: ignore[misc]
     if origin is Mapping:
         return dict[str, _checked_type(inner[1])]  # type: ignore[misc]
     return hint
@@ -230,15 +233,16 @@ def _needed_builder(hint: Any) -> Callable[[Any], Any] | None:
         return _not_too_large
     if dataclasses.is_dataclass(hint):
         return _dataclass_builder(hint)
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType):
-        needed = [build for option in inner if (build := _needed_builder(option)) is not None]
-        return (lambda value: None if value is None else needed[0](value)) if needed else None
-    if origin is tuple and (build := _needed_builder(inner[0])) is not None:
+    inner = [build for option in get_args(hint) if (build := _needed_builder(option)) is not None]
+    if not inner:
+        return None
+    (build,) = inner
+    origin = get_origin(hint)
+    if origin is tuple:
         return lambda items: tuple([build(item) for item in items])
-    if origin is Mapping and (build := _needed_builder(inner[1])) is not None:
+    if origin is Mapping:
         return lambda items: {key: build(item) for key, item in items.items()}
-    return None
+    return lambda value: None if value is None else build(value)
 
 
 def _not_too_large(number: float) -> float:
@@ -278,10 +282,10 @@ def _split(hint: Any) -> tuple[Any, tuple[Any, ...]]:
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]|\[(\.\.\.)\]")
 
 
-def _fault(said: str, kind: type, data: Any, where: str) -> str:
+def _fault(message: str, kind: type, data: Any, where: str) -> str:
     """msgspec's message in our words, with the value found."""
-    what, _, at = said.rpartition(" - at `")
-    what = what or said
+    what, _, at = message.rpartition(" - at `")
+    what = what or message
     try:
         path, hint, value = _located(at, kind, data, where)
         if what.startswith("Object missing required field"):
@@ -294,7 +298,7 @@ def _fault(said: str, kind: type, data: Any, where: str) -> str:
         return _misfit(path, value, expectation(hint, value))
     except (LookupError, TypeError, StopIteration):
         # The message quotes a name of the document that reads like a path.
-        return _cut(said)
+        return _cut(message)
 
 
 def _located(at: str, kind: type, data: Any, path: str) -> tuple[str, Any, Any]:
@@ -308,12 +312,13 @@ def _located(at: str, kind: type, data: Any, path: str) -> tuple[str, Any, Any]:
             hint, data, path = get_args(hint)[0], data[int(index)], f"{path}[{index}]"
         else:
             hint = get_args(hint)[1]
-            key = next(key for key, item in data.items() if not _fits(hint, item))
+            key = next(key for key, item in data.items() if not fits(hint, item))
             data, path = data[key], _joined(path, key)
     return path, _without_none(hint), data
 
 
-def _fits(hint: Any, data: Any) -> bool:
+def fits(hint: Any, data: Any) -> bool:
+    """Whether plain data is what an annotation takes."""
     msgspec = _msgspec()
     try:
         msgspec.convert(data, _checked_type(hint))
@@ -338,11 +343,11 @@ def _required(kind: Any) -> Iterator[str]:
 
 def expectation(hint: Any, value: object = None) -> str:
     """What a field with this annotation takes, for messages. value: what it has instead."""
-    hint, marks = _split(hint)
+    hint, marks = _split(_without_none(hint))
     limits = next((mark for mark in marks if isinstance(mark, Limits)), Limits())
     if hint is float and isinstance(value, float) and not math.isfinite(value):
         return "a finite number"
-    if hint is int and type(value) is int and abs(value) > _LARGEST_64_BIT:
+    if hint is int and type(value) is int and abs(value) > _LARGEST_64_BIT and not limits.large:
         return "a whole number of at most 64 bits"
     if hint in (int, float):
         return f"{'a whole number' if hint is int else 'a number'}{limits.expected}"
@@ -353,7 +358,7 @@ def expectation(hint: Any, value: object = None) -> str:
     if get_origin(hint) is tuple:
         return "a list"
     if get_origin(hint) is Mapping or dataclasses.is_dataclass(hint):
-        return "names with values"
+        return "an object"
     return {str: "text", bool: "true or false"}.get(hint, "another value")
 
 

@@ -1,7 +1,8 @@
-"""SI units: plain numbers inside, prefixes only when printing or parsing."""
+"""SI prefixes, for printing and for reading numbers. Everywhere else numbers are plain, in SI units."""
 
 from __future__ import annotations
 
+import math
 import re
 
 _PREFIXES = (
@@ -22,26 +23,32 @@ _QUANTITY = re.compile(r"\s*([-+]?[0-9][0-9_]*\.?[0-9]*(?:[eE][-+]?[0-9]+)?)\s*(
 
 
 def si(value: float, unit: str = "", digits: int = 3) -> str:
-    """`si(1_736_640)` is "1.74M"; `si(2.5e-6, "s")` is "2.5 µs". At most `digits` significant digits."""
+    """`si(1_736_640)` is "1.74M"; `si(2.5e-6, "s")` is "2.5 µs". At most `digits` significant digits.
+
+    Numbers without a prefix (0, below a femto, infinite, NaN) are printed as they are.
+    """
     space = " " if unit else ""
-    if value == 0 or value != value or value in (float("inf"), float("-inf")):
-        return f"{value:g}{space}{unit}"
+    if math.isinf(value):
+        return f"{value}{space}{unit}"
     for factor, prefix in _PREFIXES:
-        # 0.9995 would round up to 1000 of the prefix below.
+        # From 0.9995 on a value would be printed as 1000 of the prefix below.
         if abs(value) >= factor * (1 - 0.5 * 10.0**-digits):
             return f"{value / factor:.{digits}g}{space}{prefix}{unit}".replace("e+03", "000")
     return f"{value:.{digits}g}{space}{unit}"
 
 
 def thousands(value: float) -> str:
-    """`thousands(2612592)` is "2,612,592"; fractions keep at most two digits."""
+    """`thousands(2612592)` is "2,612,592"; a number that is not whole gets two digits after the point."""
     if float(value).is_integer():
         return f"{int(value):,}"
     return f"{value:,.2f}"
 
 
 def parse_quantity(text: str, unit: str = "") -> float:
-    """`parse_quantity("1.5G")` is 1.5e9; `parse_quantity("4 GHz", "Hz")` is 4e9. Else ValueError."""
+    """`parse_quantity("1.5G")` is 1.5e9; `parse_quantity("4 GHz", "Hz")` is 4e9.
+
+    Raises ValueError for a text that is no number with an optional prefix and `unit`.
+    """
     match = _QUANTITY.fullmatch(text)
     if not match or match[3] not in ("", unit):
         raise ValueError(f"not a quantity{f' in {unit}' if unit else ''}: {text!r}")

@@ -47,7 +47,7 @@ REMAINDER: Mapping[str, str] = {
 
 
 class Kind(IntEnum):
-    """How a call is counted, from the strongest to the weakest."""
+    """How a call is counted, from the strongest to the weakest way."""
 
     RULE = 0
     TAG = 1
@@ -57,7 +57,8 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True)
 class Coverage:
-    """One entry: its weakest kind, the operators no rule fits, and how its samples were run."""
+    """One entry: the weakest way its calls are counted in, the operators without a rule, and how its samples
+    were run."""
 
     name: str
     kind: Kind
@@ -91,7 +92,9 @@ def samples(entry: Any, limit: int | None = None) -> Iterator[Any]:
     on_cpu = entry.supported_dtypes("cpu")
     types = on_cpu or {torch.float32 if "batch_norm" in entry.name else torch.float16}
     dtype = torch.float32 if torch.float32 in types else min(types, key=str)
-    made = entry.sample_inputs("cpu" if on_cpu else "meta", dtype)
+    torch.manual_seed(0)
+    # entry.sample_inputs would look for a unittest on the stack, which takes longer than the traces.
+    made = entry.sample_inputs_func(entry, "cpu" if on_cpu else "meta", dtype, False)
     return itertools.islice(made, limit)
 
 

@@ -1,4 +1,4 @@
-"""Which targets a run of `benchmarks.kernels` met, by class of layers, and what is in the way where not."""
+"""Which targets a run of `benchmarks.kernels` reached, by class of layers, and which layers are below."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Row = dict[str, Any]
 
 
 def summary(layers: list[Row], rivals: list[Row], start: Row, cores: list[Row]) -> Iterator[str]:
-    """Lines: the target, its class of layers, met or NOT MET, the smallest figure, and every layer below."""
+    """Lines: the target, its class of layers, met or NOT MET, the smallest figure, all layers below it."""
     for kind, minimum in (("resnet", 0.9), ("small", 0.6)):
         yield from _target(
             f"adder ≥ {minimum} of the add limit (two additions a site)",
@@ -67,7 +67,7 @@ def summary(layers: list[Row], rivals: list[Row], start: Row, cores: list[Row]) 
 
 
 def _bound(row: Row, name: str, minimum: float) -> str:
-    """What every such layer does, moving input and output and the sites, allows."""
+    """The rate at which a layer's input and output can be moved and its sites be computed."""
     at_once, in_turn = row["bounds"][name]
     out_of_reach = ", so the target is out of reach" if at_once < minimum else ""
     return (
@@ -84,7 +84,7 @@ def _target(
     figure: Callable[[Row], float],
     reason: Callable[[Row], str] = lambda row: "",
 ) -> Iterator[str]:
-    """One line for the target and one for each row below it. A negative minimum stands for a maximum."""
+    """One line for the target and one for each row that misses it. A negative minimum means a maximum."""
     of_kind = [row for row in rows if row["kind"] == kind]
     if not of_kind:
         return

@@ -1,17 +1,17 @@
-"""Each CPU kernel beside the limit of the core's arithmetic and beside what users run today.
+"""Each CPU kernel against the limit of the core's arithmetic, and against what users run today.
 
     python -m benchmarks.kernels --rivals --start --cores > benchmarks/results/kernels-cpu.txt
 
 In every round each contender runs once to warm the caches and then at least three times, and the limits are
-measured again. A rate is the best of all rounds, as the limit is, and a ratio is one of best rates: on a
-shared machine the best is what the code can do, the median what the neighbours let it do; `median` stands
-beside it.
-On one thread the clock is the process's own, which stops while a neighbour has the core; on several it is the
-wall's.
-Data is random. Rates are in G sites/s (one site: one input meets one weight). The limit is the inner loop
-alone, and `share` is a rate over the limit of the cores in use; "adder / two additions" is over what the add
-pipes allow where both additions of a site are theirs: less than the limit where multiply-adds have pipes of
-their own. At the end stands which targets were met.
+measured again. A rate is the best of all rounds, and so is the limit; a ratio is one of best rates. On a
+shared machine the best shows what the code can do, and the median what other programs leave of it: that is
+the column `median`.
+On one thread the clock is the processor time of the process, which stops while another program has the core;
+on several threads it is the wall clock.
+Data is random. Rates are in G sites/s; a site is the pairing of one input with one weight. The limit is the
+inner loop alone, and `share` is a rate over the limit of the cores in use. "adder / two additions" is over
+what the add pipes allow where they do both additions of a site: less than the limit where multiply-adds have
+pipes of their own. The last lines say which targets were reached.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from benchmarks.kernel_layers import DEPTHWISE, RESNET, SMALL, Layer, broadcast,
 from benchmarks.kernel_targets import Row, summary
 
 SERIES_S = 0.01
-"""A call of a tenth of a millisecond is as fast as it gets only after five or ten others."""
+"""A call of a tenth of a millisecond reaches its full speed only after five or ten others."""
 BROADCAST_LIMIT_BYTES = 4 << 30
 KINDS = {"resnet": RESNET, "small": SMALL, "depthwise": DEPTHWISE}
 RIVALS = (RESNET[0], SMALL[0], SMALL[2])
@@ -60,8 +60,8 @@ CORES = (RESNET[0], RESNET[2], RESNET[5], RESNET[10])
 def timed(call: Callable[[], object]) -> float:
     """Seconds of the fastest call after one to warm up: of three, or of as many as take `SERIES_S`.
 
-    By the wall's clock, which never runs slow: a virtual machine takes what its host stole off the process's
-    clock late, and that was seen to stand still for a whole call.
+    By the wall clock, which never runs slow. A virtual machine subtracts stolen time from the processor time
+    late: that clock has been seen to stop for a whole call.
     """
     clock = time.perf_counter
     call()
@@ -75,8 +75,8 @@ def timed(call: Callable[[], object]) -> float:
 
 
 def contenders(layer: Layer, channels_last: bool) -> dict[str, Callable[[], object]]:
-    """Name to a call that computes the layer once; "memory" and "memory u8" only move as many bytes as go in
-    and out."""
+    """Calls by name that compute the layer once; "memory" and "memory u8" only move as many bytes as its
+    input and output have."""
     x, w = torch.randn(layer.input_shape), torch.randn(layer.weight_shape)
     codes, weight_codes = (
         torch.randint(0, 256, s, dtype=torch.uint8) for s in (layer.input_shape, layer.weight_shape)
@@ -111,7 +111,7 @@ def contenders(layer: Layer, channels_last: bool) -> dict[str, Callable[[], obje
 
 
 def _on_packed_signs(x: Tensor, words: Tensor, factors: Tensor, layer: Layer) -> Callable[[], object]:
-    """The binary kernel alone, on signs that were packed before and an output that is there."""
+    """The binary kernel alone, on signs packed beforehand and with an output allocated beforehand."""
     layout, threads = output_layout(x), torch.get_num_threads()
     plan = binary._plan(x.shape, x.stride(), layer.weight_shape, layer.geometry, layout, threads)
     image, output = plan.packing.fresh(), torch.empty(plan.kernel.shape, memory_format=plan.kernel.layout)
@@ -127,10 +127,10 @@ LIMITS = {
     "adder u8": ("adder u8", "adder_u8"),
     "binary packed": ("binary packed", "xnor"),
 }
-"""Share to (contender, limit)."""
+"""The contender and the limit of each share."""
 BOUNDS = {"adder u8": "memory u8", "binary packed": "memory"}
-"""What moves a narrow layer's input and output; nothing can be faster than that, nor than its limit, and
-what does the one after the other takes the sum of both."""
+"""The contender that only moves a narrow layer's input and output. No kernel can be faster than that, nor
+than its limit, and one that does the one after the other takes the sum of both."""
 
 
 def bench_layer(kind: str, layer: Layer, channels_last: bool, rounds: int) -> Row:
@@ -146,11 +146,11 @@ def bench_layer(kind: str, layer: Layer, channels_last: bool, rounds: int) -> Ro
             rates[name].append(layer.sites / timed(call) / 1e9)
 
     def over(name: str, other: str) -> float:
-        """By the round: a core's clock has changed by a third from one second to the next."""
+        """Of one round: a core's clock has changed by a third from one second to the next."""
         return statistics.median(a / b for a, b in zip(rates[name], rates[other], strict=True))
 
     def bounds(name: str, adder: str) -> tuple[float, float]:
-        """With moving and computing at the same time, and with one after the other."""
+        """The bound where moving and computing overlap, and the one where they follow each other."""
         moving, computing = over(BOUNDS[name], adder), over(f"limit {LIMITS[name][1]}", adder)
         return min(moving, computing), 1 / (1 / moving + 1 / computing)
 
@@ -287,7 +287,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--layers", choices=(*KINDS, "all", "none"), default="all")
-    parser.add_argument("--only", default="", metavar="TEXT", help="layers whose name holds TEXT")
+    parser.add_argument("--only", default="", metavar="TEXT", help="layers whose name contains TEXT")
     parser.add_argument(
         "--rivals", action="store_true", help="also the forms users run today: slow, much memory"
     )
@@ -328,7 +328,7 @@ def main() -> None:
                     f"  {part:6}", "  ".join(f"{name} {value:.2f}" for name, value in row.items()), flush=True
                 )
     print()
-    # Last: what the gigabytes of the broadcast form leave behind has kept the second core busy for seconds.
+    # Last, since freeing the gigabytes of the broadcast form has kept the second core busy for seconds.
     cores = [bench_cores(layer, options.rounds) for layer in CORES] if options.cores else []
     for row in cores:
         print(f"two threads over one, {row['layer']}: {row['ratio']:.2f}")

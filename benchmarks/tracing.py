@@ -1,4 +1,4 @@
-"""What counting tools say of the same models, and how long they take: each tool in a process of its own.
+"""What counting tools report for the same models, and how long they take, each in a process of its own.
 
     python -m benchmarks.tracing [--models resnet50,vit_b_16,…] [--tools addercost,fvcore,…] [--batch 1]
 
@@ -183,7 +183,7 @@ def measure(tool: str, model_name: str, batch: int, repeats: int = REPEATS) -> d
 
 
 def apart(tool: str, model_name: str, batch: int, repeats: int) -> dict[str, Any]:
-    """The same in a process of its own."""
+    """The result of one tool on one model, from a process of its own."""
     command = [
         sys.executable,
         "-m",
@@ -214,7 +214,7 @@ def published(model_name: str) -> float | None:
 
 
 def by_rules(model_name: str, batch: int) -> dict[str, float]:
-    """MACs by tool, as the rules of `reconcile` have them."""
+    """MACs by tool, by the rules of `reconcile`."""
     import torch
 
     from addercost.api import trace_model

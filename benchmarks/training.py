@@ -1,4 +1,4 @@
-"""A training step of an adder network, ours beside the public broadcast form, and the peak memory of each.
+"""A training step of an adder network in our form and in the public broadcast form, with its peak memory.
 
 Usage: python -m benchmarks.training [--threads 2] [--rounds 3] [--models lenet5-bn,resnet20-cifar]
 
@@ -36,7 +36,7 @@ from benchmarks.kernels import environment
 
 BATCHES = {"lenet5-bn": 128, "resnet20-cifar": 128}
 LIVE = 4.0
-"""How many of the largest tensors the broadcast form holds at once in its backward pass."""
+"""How many of the largest tensors the broadcast form has at one time in its backward pass."""
 
 
 class Distances(torch.autograd.Function):
@@ -134,7 +134,7 @@ def check_equal(name: str) -> float:
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert a.grad is not None and b.grad is not None
         if a.dim() == 1:
-            # A bias before a batch norm has no gradient but rounding.
+            # The gradient of a bias before a batch norm is zero up to rounding.
             continue
         worst = max(worst, float((a.grad - b.grad).norm() / b.grad.norm().clamp_min(1e-12)))
     if worst > 0.01:
@@ -157,7 +157,7 @@ def largest_tensor_bytes(name: str, batch: int) -> int:
 
 
 def peak_of(name: str, form: str, batch: int, threads: int) -> int | None:
-    """Peak bytes of a step above what stood before it, in a process of its own; None where it was killed."""
+    """Peak bytes of a step above those before it, in a process of its own; None where that was killed."""
     command = [sys.executable, "-m", "benchmarks.training", "--peak", name, form, str(batch)]
     done = subprocess.run([*command, "--threads", str(threads)], capture_output=True, text=True, check=False)
     return int(done.stdout) if done.returncode == 0 else None
@@ -166,9 +166,9 @@ def peak_of(name: str, form: str, batch: int, threads: int) -> int | None:
 def compare(name: str, batch: int, rounds: int, threads: int) -> dict[str, Any]:
     steps = pair(name, batch)
     times: dict[str, list[float]] = {form: [] for form in steps}
-    # On one thread the processor's time, which other work on the machine disturbs least.
+    # On one thread, processor time: other work on the machine disturbs it least.
     clock = time.process_time if threads == 1 else time.perf_counter
-    # Both compile or allocate once; theirs is slow enough to be timed the first time, too.
+    # Both compile or allocate in their first step; the slow broadcast form's is timed all the same.
     steps["ours"]()
     losses = {form: float(step()) for form, step in steps.items() if form == "ours"}
     for i in range(rounds):

@@ -1,4 +1,4 @@
-"""LeNet-5-BN as a CNN with the batch norms of its adder form: what accuracies of the two are compared with.
+"""LeNet-5-BN as a CNN with the batch norms of its adder form, to compare the accuracies of the two.
 
 Run it with: addercost train examples/lenet5_normalized.py --data digits -o run
 """

@@ -101,6 +101,7 @@ def test_thousands(value: float, shown: str) -> None:
 
 @pytest.mark.parametrize(("prefix", "exponent"), PREFIXES.items(), ids=[p or "one" for p in PREFIXES])
 def test_what_is_printed_is_read_back(prefix: str, exponent: int) -> None:
+    assert parse_quantity(f"1{prefix}") == float(f"1e{exponent}")
     assert parse_quantity(f"1.5{prefix}") == pytest.approx(1.5 * 10.0**exponent, rel=1e-15)
     assert parse_quantity(si(1.5 * 10.0**exponent, "Hz"), "Hz") == pytest.approx(
         1.5 * 10.0**exponent, rel=1e-15

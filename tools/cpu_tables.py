@@ -133,7 +133,7 @@ def cpu_file(
 
 
 def aligned(rows: list[dict[str, object]]) -> str:
-    """The columns that occur, blank-padded to line up, `-` where a row has no figure."""
+    """The columns that occur, padded with blanks into lines; `-` where a row has no figure."""
     columns = [c for c in COLUMNS if any(c in row for row in rows)]
     lines = [columns, *([str(row.get(c, "-")) for c in columns] for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
@@ -144,7 +144,7 @@ def aligned(rows: list[dict[str, object]]) -> str:
 
 
 def instruction_source(row: dict[str, str]) -> tuple[str, dict[str, str]]:
-    """The id and the entry of the source a row of cycles.csv names."""
+    """The id and the entry of the source that a row of cycles.csv names."""
     text = row["source"]
     if text.startswith("LLVM"):
         core = text.partition(" via ")[2]
@@ -209,7 +209,7 @@ def instruction_row(
 
 
 def part_table(identity: dict[str, str], dropped: Counter[str]) -> dict[str, object]:
-    """The [part] table: what the named product's page gives without doubt."""
+    """The [part] table: the figures that the page of the named product gives without doubt."""
     name = identity["typical_part"].partition("@")[0]
     if not name:
         if identity["l1d_per_core"] or identity["l3_or_cache"]:

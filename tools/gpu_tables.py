@@ -172,7 +172,7 @@ def gpu_file(gpu: dict[str, str], instructions: list[dict[str, str]], dropped: C
 
 
 def leading_number(cell: str) -> str:
-    """The number a cell opens with, or "" where the cell calls it unverified or holds none."""
+    """The number a cell begins with, or "" where the cell has none or calls it unverified."""
     match = re.match(r"\d+(\.\d+)?(?=\s|$)", cell)
     return match[0] if match and "unverified" not in cell else ""
 

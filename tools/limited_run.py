@@ -1,4 +1,4 @@
-"""One command in a process of its own, which is ended with all it started when its time is up."""
+"""One command in a process of its own, which is killed with all it started when its time is up."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ def run_limited(
     environment: Mapping[str, str] | None = None,
     grace_s: float = 0.0,
 ) -> Ended:
-    """output: a file, open for writing and reading, for what the command prints. grace_s: of the limit, for
-    the command to end by itself when it is interrupted, half of the limit at most."""
+    """Runs the command for at most `limit_s`.
+
+    output: a file, open for writing and reading, for what the command prints. grace_s: how long before the
+    limit the command is interrupted, so that it can end by itself; half of the limit at most."""
     start = time.monotonic()
     process = subprocess.Popen(
         command, cwd=cwd, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
@@ -45,8 +47,8 @@ def run_limited(
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(grace_s)
     finally:
-        # Its own processes, such as a compiler's, would disturb what is timed next. An interrupt at the
-        # terminal does not reach them either.
+        # Processes that it started, such as a compiler's, would disturb what is timed next. An interrupt at
+        # the terminal does not reach them.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -1,12 +1,11 @@
 """Measures this machine's processor into one folder of reports/: `python tools/machine_report.py`.
 
-`gpu_check.py` does so for a GPU.
+`gpu_check.py` measures a GPU.
 
-Every model is timed by `addercost bench` in a process of its own, layer by layer and whole, and a training
-step of it; `addercost verdict` reads the timings. Raw samples are kept. What the time limit stops keeps its
-finished rows and is named in README.md, as is a part that fails; the others go on. Given again, the command
-goes on.
-"""
+`addercost bench` times every model in a process of its own, layer by layer and whole, and a training step of
+it; `addercost verdict` reads the timings. Raw samples are kept. A part that fails, or that the time limit
+stops, is named in README.md; its finished rows are kept, and the others go on. When the command is given
+again it measures what is missing."""
 
 from __future__ import annotations
 
@@ -26,10 +25,10 @@ from addercost.measure.contests import IMPLEMENTATIONS
 from addercost.measure.environment import environment
 from addercost.measure.journal import read_measurements, rescued
 from addercost.measure.session import BenchSettings, open_device
-from addercost.report.text import markdown_cell
 from addercost.results.intervals import verdict
 from addercost.results.measurements import Measurements
 from addercost.results.network_ratio import network_ratio
+from addercost.text import markdown_cell
 
 BATCHES = {"lenet5-bn": 32, "resnet20-cifar": 16, "vgg-small": 4, "resnet18": 1, "resnet50": 1}
 DTYPES = "fp32,bf16,int8"
@@ -49,7 +48,7 @@ shows predicted against measured."""
 
 @dataclass
 class Progress:
-    """What was made, what was not, and when it has to end."""
+    """When the run has to end, and what went wrong so far."""
 
     end: float
     problems: list[str] = field(default_factory=list)
@@ -59,7 +58,7 @@ class Progress:
         return self.end - time.monotonic()
 
     def run(self, arguments: Sequence[str], what: str, limit_s: float) -> bool:
-        """Whether the command succeeded within the limit. The last line it printed says why not."""
+        """Whether the command succeeded within the limit. If not, its last line becomes a problem."""
         print(f"{what} (up to {limit_s:.0f} s)", flush=True)
         command = [sys.executable, "-m", "addercost", *arguments]
         with tempfile.TemporaryFile() as output:
@@ -114,7 +113,7 @@ def slug(name: str) -> str:
 
 
 def host_table(folder: Path, progress: Progress) -> tuple[str, ...]:
-    """Options that estimate by this machine's own table, once it could be calibrated."""
+    """Options to estimate by this machine's own table, if it can be calibrated."""
     table = folder / "host.toml"
     made = table.exists() or progress.run(["calibrate", "--save", str(table), "-q"], "calibrate", 60)
     return ("--cpu", "host", "--hardware-path", str(folder)) if made else ()
@@ -157,7 +156,7 @@ def measure(
 
 
 def index(facts: dict[str, str], found: dict[str, Measurements], problems: Sequence[str]) -> Iterator[str]:
-    """README.md: ratios of networks, where and with what they were measured, and what is missing."""
+    """The lines of README.md: ratios of networks, the machine, and what is missing."""
     yield f"# Measured on {markdown_cell(facts['cpu'])}"
     yield ""
     yield from METHOD.splitlines()

@@ -1,4 +1,7 @@
-"""Writes the prediction-only reports kept in `reports/`. Usage: python tools/make_reports.py [FOLDER]
+"""Writes the prediction-only reports kept in `reports/`.
+
+Usage: python tools/make_reports.py [FOLDER [NAME...]]
+NAME: lenet5-bn, resnet-18 or paper-tables; all three by default.
 
 Nothing is measured here: the same tables and models give the same files, which a test checks.
 """
@@ -6,20 +9,22 @@ Nothing is measured here: the same tables and models give the same files, which 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from addercost import __version__
+from addercost.analysis.pareto import pareto
+from addercost.analysis.subjects import CPUS, Wanted, subject_from_trace
 from addercost.api import trace_spec
 from addercost.hardware import load_cpu
-from addercost.report.assemble import CPUS, Wanted, subject_from_trace
-from addercost.report.formats import ReportFormat, render_report
+from addercost.report.formats.report_format import ReportFormat, render_report
+from addercost.report.formats.table_format import TableFormat, render
 from addercost.report.html.tables_page import Topic, to_tables_page
-from addercost.report.pareto import pareto
 from addercost.report.plots import pareto as pareto_figure
 from addercost.report.plots.kinds import draw_model
 from addercost.report.plots.style import Drawn, FigureFormat, PlotOptions, figure_bytes
-from addercost.report.reproduce import counts_table, latency_table
-from addercost.report.tables import Table, TableFormat, render
+from addercost.report.table import Table
+from addercost.report.tables.paper import counts_table, latency_table
 from addercost.results.report import Report
 from addercost.trace.record import Trace
 
@@ -38,16 +43,21 @@ FORMATS = {
 DATASETS = ("CIFAR-10", "CIFAR-100", "ImageNet")
 
 
-def main(folder: Path) -> None:
-    for name, (spec, title, keep_first_last) in MODELS.items():
-        _model(folder / name, spec, title, keep_first_last)
-    _paper_tables(folder / "paper-tables")
+PAPER_TABLES = "paper-tables"
+
+
+def main(folder: Path, names: Sequence[str]) -> None:
+    for name in names:
+        if name == PAPER_TABLES:
+            _paper_tables(folder / name)
+        else:
+            _model(folder / name, *MODELS[name])
 
 
 def _model(folder: Path, spec: str, title: str, keep_first_last: bool) -> None:
     wanted = Wanted("macs", keep_first_last=keep_first_last, cpus=CPUS)
     subject = subject_from_trace(spec, trace_spec(spec), wanted)
-    # Versions of torch or Python do not change a count, so that they are not part of what is compared.
+    # Versions of torch or Python do not change a count, so they are left out of what a test compares.
     report = Report(title, (subject,), versions={"addercost": __version__})
     for file, chosen in FORMATS.items():
         _write(folder / file, render_report(report, chosen))
@@ -106,4 +116,4 @@ def _write(path: Path, content: bytes) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "reports"))
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "reports"), sys.argv[2:] or [*MODELS, PAPER_TABLES])

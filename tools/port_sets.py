@@ -55,8 +55,7 @@ def read_port_sets(llvm_mca: str, rows: list[dict[str, str]]) -> PortSets | None
     texts = sorted({row["instruction"] for row in rows if row["source"].startswith("LLVM")})
     found: dict[str, list[tuple[float, tuple[str, ...]]]] = {}
     issue_width = 0
-    # An instruction this version cannot assemble must not cost us the others, so each runs on its own when
-    # all fail.
+    # An instruction that this version cannot assemble makes all fail; then each runs on its own.
     for batch in [texts] if _run(command, triple, texts) else [[text] for text in texts]:
         answer = _run(command, triple, batch)
         for text, region in zip(batch, answer.get("CodeRegions", ()), strict=False):
@@ -94,7 +93,7 @@ def _groups(region: dict, resources: list[str]) -> list[tuple[float, tuple[str, 
         index = entry["ResourceIndex"]
         # The row after the instructions repeats their sum.
         if entry["InstructionIndex"] == 0 and index < len(resources):
-            # Units of one resource are told apart by a raw byte.
+            # The units of one resource differ by a raw byte.
             name = re.sub("[\0-\x1f]", lambda unit: str(ord(unit[0])), resources[index]).replace(" ", "")
             usage = entry["ResourceUsage"]
             # The simulation ends in the middle of a round, so equal shares differ in the third digit.

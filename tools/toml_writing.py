@@ -1,4 +1,4 @@
-"""Writing the little TOML the tables need: the standard library reads TOML but does not write it."""
+"""Writing the TOML that the tables need: the standard library reads TOML but does not write it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Value = str | int | float
 def read_rows(path: Path, ragged: bool = False) -> list[dict[str, str]]:
     """The rows of one CSV file as dictionaries. ValueError where a row is wider or narrower than its header.
 
-    `ragged` allows narrower ones: gpu_instructions.csv holds three tables under one header.
+    `ragged` allows narrower ones: gpu_instructions.csv has three tables under one header.
     """
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file, restval="" if ragged else None))

@@ -33,7 +33,7 @@ METHODS: dict[str, dict[str, Any]] = {
 TUNED = ("full-ilr", "sign-ilr")
 PICTURE_EPOCHS = 12
 PICTURES: dict[str, dict[str, Any]] = {
-    # Without a norm on its two features the CNN diverges at 0.1.
+    # The CNN has no norm on its two features, and diverges at 0.1.
     "features-cnn": {"model": "zoo:lenet++", "learning_rate": 0.01},
     "features-adder": {"model": "zoo:lenet++:adder"},
 }
@@ -51,7 +51,7 @@ NAMES = {
 
 
 def train_one(job: tuple[str, str, dict[str, Any]]) -> tuple[str, float]:
-    """(folder, processor seconds of a fresh run) of one run, which may be resumed or done already."""
+    """The folder and processor seconds of one run, which may be resumed or finished already."""
     folder, name, settings = job
     import torch
 
@@ -65,7 +65,7 @@ def train_one(job: tuple[str, str, dict[str, Any]]) -> tuple[str, float]:
     try:
         train(TrainSettings(**settings), Path(folder), name=name, resume=True)
     except TrainingError as error:
-        # A factor that is too large; its last epoch's accuracy stands.
+        # Training stops where the factor is too large; the accuracy of its last epoch is kept.
         print(f"{folder}: {error}", file=sys.stderr)
     seconds = time.process_time() - start
     kept = Path(folder) / "seconds.json"
@@ -75,8 +75,7 @@ def train_one(job: tuple[str, str, dict[str, Any]]) -> tuple[str, float]:
 
 
 def train_all(jobs: list[tuple[str, str, dict[str, Any]]], workers: int) -> dict[str, float]:
-    """Processor seconds by folder. Each run has a process's one thread, so that its bits do not depend on
-    what runs beside it."""
+    """Processor seconds by folder. Each run has one thread, so that its bits do not depend on other runs."""
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         done = {}
         for folder, seconds in pool.map(train_one, jobs):
@@ -181,17 +180,17 @@ def write_results(
 
 
 def write_reports(folder: Path) -> None:
-    """The tables, which a test makes again, and the pictures, which need the runs."""
-    from addercost.report.accuracy_tables import report_files
+    """Writes the tables, which a test makes again, and the plots, which need the runs."""
+    from addercost.report.formats.table_format import TableFormat, render
     from addercost.report.plots.kinds import draw_training
     from addercost.report.plots.style import FigureFormat, PlotOptions, figure_bytes
-    from addercost.report.tables import TableFormat, render
+    from addercost.report.training_report import training_report_files
     from addercost.results.accuracies import digits_accuracies
     from addercost.results.saved import read_saved
     from addercost.results.training import TrainingRun
 
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in report_files(digits_accuracies()).items():
+    for name, text in training_report_files(digits_accuracies()).items():
         (folder / name).write_text(text, encoding="utf-8")
 
     if not RUNS.exists():

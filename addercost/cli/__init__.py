@@ -20,7 +20,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
     from addercost.cli.group import cli
     from addercost.errors import INTERRUPTED, AddercostError
-    from addercost.report.text import printable
+    from addercost.text import printable
 
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
@@ -61,8 +61,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def short_warnings() -> Iterator[None]:
-    """Warnings of ours are one line like every other message, without a line of the source."""
-    from addercost.report.text import printable
+    """Within the block a warning of this package is printed as one line, like every other message."""
+    from addercost.text import printable
 
     usual = warnings.formatwarning
     package = Path(__file__).parents[1]

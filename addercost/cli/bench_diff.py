@@ -19,7 +19,7 @@ from addercost.errors import CheckFailedError
 )
 @click.option("--fail-on", type=click.Choice(["slower"]), help="Exit with 1 if a row of B is slower.")
 @click.option(
-    "--margin", default="5%", show_default=True, metavar="SHARE", help="Smaller changes are not told."
+    "--margin", default="5%", show_default=True, metavar="SHARE", help="Smaller changes are not reported."
 )
 @output_options
 def diff(
@@ -33,14 +33,15 @@ def diff(
     force: bool,
 ) -> None:
     """Print for every row of two benchmarks whether B is faster, slower, or one cannot tell."""
+    from addercost.analysis.bench_diff import diff_benchmarks
     from addercost.measure.journal import read_measurements
-    from addercost.report.bench_diff import bench_diff_table, diff_benchmarks
-    from addercost.results.intervals import Verdict
+    from addercost.report.tables.bench_diff import bench_diff_table
+    from addercost.results.intervals import Outcome
 
     check_output(output, force)
     one, two = read_measurements(before), read_measurements(after)
     found = diff_benchmarks(one, two, across_machines, parsed_share(margin, "--margin"))
     emit_table(bench_diff_table(found), table_format, output, force)
-    slower = found.count(Verdict.SLOWER)
+    slower = found.count(Outcome.SLOWER)
     if fail_on and slower:
         raise CheckFailedError(f"--fail-on slower: {slower} of {len(found.rows)} rows are slower")

@@ -1,22 +1,21 @@
-"""The options and files that `addercost bench` and `addercost bench show` share: document, tables, tracks."""
+"""The options and output files that `addercost bench` and `addercost bench show` share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from addercost.cli.emit import check_output, emit
-from addercost.cli.options import debug_option, force_option, format_option
+from addercost.cli.options import F, debug_option, force_option, format_option
 from addercost.errors import ArgumentError
-from addercost.report.tables import Table, TableFormat, render
+from addercost.report.formats.table_format import TableFormat, render
+from addercost.report.table import Table
 
 if TYPE_CHECKING:
     from addercost.results.measurements import Measurements
 
-F = TypeVar("F", bound=Callable[..., Any])
 _SUFFIXES = (".json", ".csv", ".md")
 
 cost_model_option = click.option(
@@ -54,7 +53,9 @@ def result_options(function: F) -> F:
 
 
 def document_among(outputs: tuple[Path, ...]) -> Path | None:
-    """The file that keeps everything. Raises ArgumentError for a suffix of no format, or two documents."""
+    """The JSON file among the outputs, which keeps everything. Raises ArgumentError for a suffix of no
+    format, or for two JSON files.
+    """
     for path in outputs:
         if path.suffix not in _SUFFIXES:
             raise ArgumentError(
@@ -69,8 +70,9 @@ def document_among(outputs: tuple[Path, ...]) -> Path | None:
 def check_outputs(
     outputs: tuple[Path, ...], document: Path | None, chrome_trace: Path | None, force: bool
 ) -> None:
-    """Fails before the work where a file is there, but for the document of a run that goes on; with `force`
-    what that run left is dropped."""
+    """Raises OutputError, before the work, where a file exists that may not be replaced. The document of an
+    unfinished run may be. With `force` everything may be, and what the unfinished run left is deleted.
+    """
     from addercost.measure.journal import journal_path
 
     for path in (*outputs, *([chrome_trace] if chrome_trace is not None else [])):
@@ -81,7 +83,7 @@ def check_outputs(
 
 
 def write_results(result: Measurements, outputs: tuple[Path, ...], chrome_trace: Path | None) -> None:
-    """Writes each file in the format of its suffix, over what may be there."""
+    """Writes each file in the format of its suffix, and replaces one that exists."""
     from addercost.results.files import write_file
     from addercost.results.measurements import measurements_to_json
 
@@ -93,7 +95,7 @@ def write_results(result: Measurements, outputs: tuple[Path, ...], chrome_trace:
             text = _text(result, chosen, None, False)
         write_file(path, text, force=True)
     if chrome_trace is not None:
-        from addercost.report.chrome_trace import to_chrome_trace
+        from addercost.report.formats.chrome_trace import to_chrome_trace
 
         write_file(chrome_trace, to_chrome_trace(result), force=True)
 
@@ -104,8 +106,8 @@ def print_results(result: Measurements, table_format: str) -> None:
 
 
 def _text(result: Measurements, chosen: TableFormat, width: int | None, styled: bool) -> str:
-    """Machine-readable formats hold the rows; the others the sums too."""
-    from addercost.report.bench_table import bench_table, sum_table
+    """CSV and JSON hold the rows; the other formats hold the sums too."""
+    from addercost.report.tables.timings import bench_table, sum_table
 
     tables: list[Table | None] = [bench_table(result)]
     if chosen not in (TableFormat.CSV, TableFormat.JSON):

@@ -1,4 +1,4 @@
-"""`addercost bench SPEC`: times layers and whole models, or holds the machine to a check of itself."""
+"""`addercost bench SPEC`: times layers and whole models, or checks whether this machine's timings compare."""
 
 from __future__ import annotations
 
@@ -199,7 +199,9 @@ def _measured(
         whole = whole_model_rows(spec, parsed_inputs(inputs), settings, trace)
     device = open_device(settings)
     try:
-        return measure(model, uses, settings, device, document, whole, notes, _said(planned, quiet), planned)
+        return measure(
+            model, uses, settings, device, document, whole, notes, _row_printer(planned, quiet), planned
+        )
     except KeyboardInterrupt:
         if document is not None and not quiet:
             print(f"the rows so far are kept beside {document}: the same command goes on", file=sys.stderr)
@@ -212,26 +214,26 @@ def _self_check(settings: BenchSettings, pairs: int, quiet: bool) -> None:
     from addercost.measure.self_check import self_check
     from addercost.measure.session import open_device
 
-    def said(done: int) -> None:
+    def print_progress(done: int) -> None:
         if not quiet and done % 20 == 0:
             print(f"{done} of {pairs} pairs", file=sys.stderr)
 
     device = open_device(settings)
     try:
-        found = self_check(device, pairs, said)
+        found = self_check(device, pairs, print_progress)
     finally:
         device.close()
     click.echo(found.text, nl=False)
     found.require()
 
 
-def _said(planned: list[RowPlan], quiet: bool) -> Callable[[int, RowPlan, Entry | None], None]:
-    """A line on stderr for every row that is done."""
+def _row_printer(planned: list[RowPlan], quiet: bool) -> Callable[[int, RowPlan, Entry | None], None]:
+    """Prints a line on stderr for every row that is done."""
 
-    def said(number: int, plan: RowPlan, entry: Entry | None) -> None:
+    def print_row(number: int, plan: RowPlan, entry: Entry | None) -> None:
         if not quiet and entry is not None:
-            from addercost.report.bench_table import row_line
+            from addercost.report.tables.timings import row_line
 
             print(f"[{number}/{len(planned)}] {row_line(entry)}", file=sys.stderr)
 
-    return said
+    return print_row

@@ -32,7 +32,7 @@ def calibrate(save: Path | None, table_format: str, output: Path | None, force: 
     from addercost.hardware.loader import host_file
     from addercost.measure.host.calibrate import calibrate as measure
     from addercost.measure.host.table import calibration_toml
-    from addercost.report.hardware import figures_table
+    from addercost.report.tables.hardware import figures_table
     from addercost.results.files import write_file
 
     check_output(output, force)

@@ -62,30 +62,31 @@ def check(
     Counts and estimates have no noise, so this gate does not fail by chance. SPEC is a model as for
     `profile`, or a saved profile or report. A total that is only a lower bound meets no budget.
     """
+    from addercost.analysis.budget import check_budgets, parse_budget
     from addercost.cost.target_registry import load_target
-    from addercost.report.budget import check as check_budgets
-    from addercost.report.budget import findings_table, github_annotations, parse_limit
-    from addercost.report.tables import TableFormat, render
+    from addercost.report.formats.github import github_annotations
+    from addercost.report.formats.table_format import TableFormat, render
+    from addercost.report.tables.budget import budget_table
 
     if not limits:
         raise ArgumentError("no budget given", "give --max, for example --max mul=1G")
-    parsed = [parse_limit(text) for text in limits]
-    cpus = tuple(dict.fromkeys(limit.cpu for limit in parsed if limit.cpu is not None))
+    budgets = [parse_budget(text) for text in limits]
+    cpus = tuple(dict.fromkeys(budget.cpu for budget in budgets if budget.cpu is not None))
     for name in cpus:
         load_target(name)
     profile = _profile(spec, inputs, convention, arithmetic, keep_first_last, cpus, quiet)
-    findings = check_budgets(profile, parsed)
+    spendings = check_budgets(profile, budgets)
 
     def text(width: int | None, styled: bool) -> str:
         if table_format == _GITHUB:
             file = spec.partition(":")[0]
-            return github_annotations(profile, findings, file if Path(file).is_file() else None)
-        return render(findings_table(profile, findings), TableFormat(table_format), width, styled)
+            return github_annotations(profile, spendings, file if Path(file).is_file() else None)
+        return render(budget_table(profile, spendings), TableFormat(table_format), width, styled)
 
     emit(text, None, False)
-    failed = [finding.limit.quantity for finding in findings if not finding.is_met]
+    failed = [spending.budget.quantity for spending in spendings if not spending.is_within]
     if failed:
-        raise CheckFailedError(f"{len(failed)} of {len(findings)} budgets not met: {', '.join(failed)}")
+        raise CheckFailedError(f"{len(failed)} of {len(spendings)} budgets not met: {', '.join(failed)}")
 
 
 def _profile(

@@ -63,8 +63,9 @@ def compare(
     chosen = parsed_arithmetics(arithmetics)
     estimates.check()
 
+    from addercost.analysis.comparison import Comparison
     from addercost.api import profile, trace_spec
-    from addercost.report.comparison import compare as compare_profiles
+    from addercost.report.tables.comparison import comparison_table
 
     profiles = []
     for spec in specs:
@@ -83,4 +84,4 @@ def compare(
             )
             for arithmetic, changes in rows
         ]
-    emit_table(compare_profiles(profiles).to_table(), table_format, output, force)
+    emit_table(comparison_table(Comparison(tuple(profiles))), table_format, output, force)

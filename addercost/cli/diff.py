@@ -24,7 +24,7 @@ from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
 
 if TYPE_CHECKING:
-    from addercost.report.diff import ProfileDiff
+    from addercost.analysis.profile_diff import ProfileDiff
     from addercost.results.profile import Profile
 
 
@@ -57,7 +57,7 @@ def diff(
 
     Each is a saved profile or report, or a model as for `profile`, which is then counted now.
     """
-    from addercost.report.diff import diff_profiles
+    from addercost.analysis.profile_diff import diff_profiles
 
     check_output(output, force)
     one, two = (_profile(spec, inputs, convention, cpus, quiet) for spec in (before, after))
@@ -82,8 +82,8 @@ def _profile(
 
 
 def _text(found: ProfileDiff, table_format: str, width: int | None, styled: bool) -> str:
-    from addercost.report.diff import diff_tables
-    from addercost.report.tables import TableFormat, render
+    from addercost.report.formats.table_format import TableFormat, render
+    from addercost.report.tables.profile_diff import diff_tables
 
     if table_format == _HTML:
         from addercost.report.html.diff_page import to_diff_page

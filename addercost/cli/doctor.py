@@ -21,7 +21,7 @@ def doctor(strict: bool, deep: bool, table_format: str, output: Path | None, for
     Processor and its table, clock, packages, kernels, GPU and driver, compilers.
     """
     from addercost.measure.doctor.examine import examine
-    from addercost.report.doctor import doctor_table
+    from addercost.report.tables.doctor import doctor_table
 
     check_output(output, force)
     findings = examine(deep)

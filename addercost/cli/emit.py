@@ -1,4 +1,4 @@
-"""From a result to the terminal or a file, the same way for every command."""
+"""Results go to the terminal or into a file, in the same way for every command."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from addercost.report.tables import Table, TableFormat, render
-from addercost.report.terminal import terminal_width
+from addercost.report.formats.table_format import TableFormat, render
+from addercost.report.formats.terminal import terminal_width
+from addercost.report.table import Table
 from addercost.results.files import check_target, write_file, write_stdout
 
 
@@ -30,6 +31,6 @@ def emit_table(table: Table, table_format: str, output: Path | None, force: bool
 
 
 def check_output(output: Path | None, force: bool) -> None:
-    """Fails before the work, not after it."""
+    """Raises OutputError where the file could not be written: before the work, not after it."""
     if output is not None:
         check_target(output, force)

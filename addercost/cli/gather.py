@@ -1,4 +1,4 @@
-"""From the arguments of `report` and `plot` to what they show: models are traced, files of ours read back."""
+"""What the arguments of `report` and `plot` name: models are traced, files that addercost wrote are read."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from addercost.analysis.subjects import Wanted, subject_from_profiles, subject_from_trace
 from addercost.cli.options import parsed_inputs
 from addercost.cli.progress import progress
 from addercost.errors import AddercostError, ArgumentError
-from addercost.report.assemble import Wanted, subject_from_profiles, subject_from_trace
 from addercost.results.measurements import Measurements
 from addercost.results.profile import Profile
 from addercost.results.report import Report, Subject
@@ -21,7 +21,9 @@ from addercost.version import __version__
 
 @dataclass(slots=True)
 class Gathered:
-    """Subjects hold predictions, measurements timings. versions: of what traced the models."""
+    """subjects: models with predictions. measurements: timings. runs: training records. versions: of the
+    packages that traced the models.
+    """
 
     subjects: list[Subject] = field(default_factory=list)
     measurements: list[Measurements] = field(default_factory=list)
@@ -29,7 +31,7 @@ class Gathered:
     versions: dict[str, str] = field(default_factory=dict)
 
     def report(self, title: str | None) -> Report:
-        """Raises ArgumentError where there is nothing to report, or something that is no part of one."""
+        """Raises ArgumentError where there is nothing to report, or a training record among it."""
         if self.runs:
             raise ArgumentError(
                 f"{self.runs[0].name} is a training record, which is no part of a report",
@@ -57,8 +59,8 @@ def gather(
 ) -> Gathered:
     """Everything the arguments name.
 
-    convention_given, cpus_given: the user said so, which a file that is already counted may contradict.
-    Raises ArgumentError where conventions differ, DataError for a damaged file.
+    convention_given, cpus_given: whether the user named a convention or processors; saved profiles have their
+    own. Raises ArgumentError where conventions differ, DataError for a damaged file.
     """
     found = Gathered()
     profiles: dict[str, list[Profile]] = {}

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.options import hardware_path_option, output_options
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 @click.group()
@@ -31,7 +28,7 @@ def list_command(
 ) -> None:
     """Print every table that can be named."""
     from addercost.hardware import list_hardware, load_file
-    from addercost.report.hardware import list_table
+    from addercost.report.tables.hardware import list_table
 
     check_output(output, force)
     files = [(file, load_file(file.path)) for file in list_hardware(hardware_path, kind)]
@@ -51,14 +48,15 @@ def show(
     """Print the figures of one table, with units, quality and sources. NAME can be a .toml file."""
     from addercost.errors import ArgumentError
     from addercost.hardware import Cpu
-    from addercost.report.hardware import figures_table, sites_table
+    from addercost.report.tables.hardware import figures_table
+    from addercost.report.tables.inner_loops import inner_loop_table
 
     check_output(output, force)
     table = _load(name, hardware_path)
     if not sites:
         emit_table(figures_table(table), table_format, output, force)
     elif isinstance(table, Cpu):
-        emit_table(sites_table(table), table_format, output, force)
+        emit_table(inner_loop_table(table), table_format, output, force)
     else:
         raise ArgumentError(f"{name} is a {table.kind}: --sites needs a CPU", "leave --sites out")
 
@@ -73,7 +71,7 @@ def check(
     """Validate tables: the files given, or all that can be named. Exit code 6 if one is malformed."""
     from addercost.errors import AddercostError, DataError
     from addercost.hardware import list_hardware, load_file
-    from addercost.report.tables import Column, Table
+    from addercost.report.table import Column, Table
 
     check_output(output, force)
     rows = []
@@ -104,7 +102,7 @@ def diff(
     a: str, b: str, hardware_path: Path | None, table_format: str, output: Path | None, force: bool
 ) -> None:
     """Print the figures in which two tables differ, with B over A."""
-    from addercost.report.hardware import diff_table
+    from addercost.report.tables.hardware import diff_table
 
     check_output(output, force)
     emit_table(diff_table(_load(a, hardware_path), _load(b, hardware_path)), table_format, output, force)

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
 from addercost.arithmetic import Arithmetic
 from addercost.counts.conventions import CONVENTIONS
+from addercost.counts.what_if import ALTERNATIVES
 from addercost.errors import ArgumentError, unknown_name
-from addercost.report.tables import TableFormat
+from addercost.report.formats.table_format import TableFormat
 
 if TYPE_CHECKING:
     from addercost.trace.inputs import ModelInputs
 
 F = TypeVar("F", bound=Callable[..., Any])
-Option = Callable[[F], F]
-"""A decorator that adds an option to a command."""
+
+
+class Option(Protocol):
+    """A decorator that adds an option to a command."""
+
+    def __call__(self, function: F, /) -> F: ...
 
 
 def debug_option(function: F) -> F:
@@ -32,7 +37,7 @@ def quiet_option(function: F) -> F:
     return click.option("-q", "--quiet", is_flag=True, help="No progress, no remarks on stderr.")(function)
 
 
-def format_option_with(further: Sequence[str] = (), help_text: str = "How to print the result.") -> Option[F]:
+def format_option_with(further: Sequence[str] = (), help_text: str = "How to print the result.") -> Option:
     """--format of a command that prints tables, and in `further` formats."""
     return click.option(
         "--format",
@@ -47,18 +52,18 @@ def format_option(function: F) -> F:
     return format_option_with()(function)
 
 
-def output_option(help_text: str) -> Option[F]:
+def output_option(help_text: str) -> Option:
     """-o of a command that writes one file."""
     return click.option("-o", "--output", type=click.Path(path_type=Path), help=help_text)
 
 
-def force_option(help_text: str = "Replace the file if it exists.") -> Option[F]:
+def force_option(help_text: str = "Replace the file if it exists.") -> Option:
     return click.option("--force", is_flag=True, help=help_text)
 
 
 def output_options(function: F) -> F:
     """--format, -o and --force of every command that prints a table, and --debug."""
-    decorators: tuple[Option[F], ...] = (
+    decorators: tuple[Option, ...] = (
         format_option,
         output_option("Write to a file instead of the terminal."),
         force_option(),
@@ -69,14 +74,14 @@ def output_options(function: F) -> F:
     return function
 
 
-def folder_option(help_text: str) -> Option[F]:
+def folder_option(help_text: str) -> Option:
     """-o of a command whose result is a folder."""
     return click.option(
         "-o", "--output", "folder", type=click.Path(path_type=Path), metavar="DIR", help=help_text
     )
 
 
-def convention_option_with(default: str) -> Option[F]:
+def convention_option_with(default: str) -> Option:
     *others, last = CONVENTIONS
     return click.option(
         "--convention",
@@ -90,7 +95,7 @@ def convention_option(function: F) -> F:
     return convention_option_with("full")(function)
 
 
-def cpus_option(help_text: str) -> Option[F]:
+def cpus_option(help_text: str) -> Option:
     """--cpu of a command that estimates on several processors."""
     return click.option("--cpu", "cpus", multiple=True, metavar="NAME", help=help_text)
 
@@ -101,7 +106,7 @@ def cpu_option(function: F) -> F:
     )(function)
 
 
-def one_cpu_option(help_text: str, default: str | None = None) -> Option[F]:
+def one_cpu_option(help_text: str, default: str | None = None) -> Option:
     """--cpu of a command that looks at one processor."""
     shown = {"default": default, "show_default": True} if default is not None else {}
     return click.option("--cpu", metavar="NAME", help=help_text, **shown)  # type: ignore[arg-type]
@@ -115,7 +120,7 @@ def hardware_path_option(function: F) -> F:
     )(function)
 
 
-def energy_option_with(help_text: str) -> Option[F]:
+def energy_option_with(help_text: str) -> Option:
     return click.option("--energy", multiple=True, metavar="NAME", help=help_text)
 
 
@@ -144,14 +149,14 @@ def parsed_inputs(texts: tuple[str, ...]) -> ModelInputs | None:
     return parse_inputs(texts)
 
 
-def arithmetic_option(help_text: str | None = None) -> Option[F]:
+def arithmetic_option(help_text: str | None = None) -> Option:
     """--as of a command that counts the network in one other arithmetic, if any."""
     return click.option(
         "--as", "arithmetic", type=click.Choice([item.value for item in Arithmetic]), help=help_text
     )
 
 
-def alternative_option(help_text: str) -> Option[F]:
+def alternative_option(help_text: str) -> Option:
     """--as of a command that compares one other arithmetic with multiply-add."""
     return click.option(
         "--as",
@@ -163,7 +168,7 @@ def alternative_option(help_text: str) -> Option[F]:
     )
 
 
-def arithmetics_option(help_text: str | None, default: str | None) -> Option[F]:
+def arithmetics_option(help_text: str | None, default: str | None) -> Option:
     """--as of a command that counts in several arithmetics."""
     return click.option(
         "--as",
@@ -184,7 +189,7 @@ def parsed_arithmetics(text: str) -> tuple[Arithmetic, ...]:
     return tuple(Arithmetic(name) for name in dict.fromkeys(names))
 
 
-def keep_first_last_option_with(help_text: str) -> Option[F]:
+def keep_first_last_option_with(help_text: str) -> Option:
     return click.option("--keep-first-last", is_flag=True, help=help_text)
 
 
@@ -198,23 +203,25 @@ def backward_option(function: F) -> F:
     )(function)
 
 
-def what_if_option_with(name: str, help_text: str) -> Option[F]:
+def what_if_option_with(name: str, help_text: str) -> Option:
     """--what-if. name: of the command's argument."""
     return click.option("--what-if", name, multiple=True, metavar="CHANGE", help=help_text)
 
 
 def what_if_option(function: F) -> F:
     return what_if_option_with(
-        "what_if",
-        "What if the network were changed: prune=0.5, lowrank=0.25, separable, int8, shift-add, adder, "
-        "xnor, shift; repeatable, in order.",
+        "what_if", f"What if the network were changed: {', '.join(_changes())}; repeatable, in order."
     )(function)
 
 
-def what_ifs_option(help_text: str) -> Option[F]:
+def what_ifs_option(help_text: str) -> Option:
     """--what-if of a command that shows changed networks beside the model."""
-    examples = "prune=0.5, lowrank=0.25, separable, int8, shift-add, or several joined by +."
-    return what_if_option_with("what_ifs", f"{help_text}: {examples}")
+    return what_if_option_with("what_ifs", f"{help_text}: {', '.join(_changes())}, or several joined by +.")
+
+
+def _changes() -> list[str]:
+    """Every change by name, with an example of its value if it takes one."""
+    return [f"{item.name}=0.5" if item.parameter else item.name for item in ALTERNATIVES.values()]
 
 
 def device_option(function: F) -> F:
@@ -235,12 +242,12 @@ def model_batch_option(function: F) -> F:
     )(function)
 
 
-def precision_option(default: str, help_text: str) -> Option[F]:
+def precision_option(default: str, help_text: str) -> Option:
     """--precision of commands that sample until an interval is narrow enough."""
     return click.option("--precision", default=default, show_default=True, metavar="SHARE", help=help_text)
 
 
-def time_limit_option(default_s: float, help_text: str) -> Option[F]:
+def time_limit_option(default_s: float, help_text: str) -> Option:
     """--time-limit of the same commands."""
     return click.option(
         "--time-limit",

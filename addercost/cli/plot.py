@@ -90,8 +90,8 @@ def plot(
     if output is None and not show:
         raise ArgumentError("nowhere to draw to", "give -o FILE.svg, or --show")
 
+    from addercost.analysis.subjects import Wanted
     from addercost.cli.gather import gather
-    from addercost.report.assemble import Wanted
     from addercost.report.plots.style import PlotOptions, figure_bytes
 
     wanted = Wanted.checked(convention, parsed_arithmetics(arithmetics), keep_first_last, cpus, energy)
@@ -130,7 +130,7 @@ def _drawn(
             _only(name, kind, found.subjects, len(found.measurements) + len(found.runs))
             return draw_model(name, found.subjects[0], options, cpu)
         case Takes.MEASUREMENTS:
-            # A report may hold both; its models are not what is asked for then.
+            # A report may hold models beside its measurements; they are not asked for here.
             _only(name, kind, found.measurements, len(found.runs))
             return draw_measured(name, found.measurements[0], options)
         case Takes.TRAINING:
@@ -139,8 +139,8 @@ def _drawn(
                 raise ArgumentError(f"{name} needs {kind.takes}", "name at least one")
             return draw_training(name, found.runs, options)
         case Takes.ACCURACIES:
+            from addercost.analysis.pareto import pareto
             from addercost.api import trace_spec
-            from addercost.report.pareto import pareto
             from addercost.report.plots import pareto as figure
 
             _refuse_others(name, kind, len(found.subjects) + len(found.measurements))
@@ -170,7 +170,7 @@ def _window(drawn: Drawn) -> bool:
         manager = holder.canvas.manager
         if manager is None or pyplot.get_backend().lower() == "agg":
             return False
-        # Only pyplot makes windows, and it fills them with figures of its own: ours takes that one's place.
+        # Only pyplot opens windows, and each shows a figure of its own, which is replaced by ours.
         manager.canvas.figure = drawn.figure
         drawn.figure.set_canvas(manager.canvas)
         drawn.figure.set_facecolor("white")

@@ -84,8 +84,8 @@ def profile(
 
     from addercost.api import profile as profile_model
     from addercost.api import trace_spec
-    from addercost.report.profile import render_profile
-    from addercost.report.tables import TableFormat
+    from addercost.report.formats.profile_format import render_profile
+    from addercost.report.formats.table_format import TableFormat
     from addercost.results.files import write_file
     from addercost.results.trace import trace_to_json
     from addercost.sources.kind import ProfileRequest

@@ -1,4 +1,4 @@
-"""A spinner on a terminal for whatever takes more than a second, and nothing anywhere else."""
+"""A spinner, on a terminal, for work that takes more than a second. Elsewhere nothing is printed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DELAY_S = 1.0
 
 @contextmanager
 def progress(text: str, quiet: bool = False) -> Iterator[None]:
-    """Shows `text` on stderr while the block runs, from its second second on."""
+    """Shows `text` on stderr while the block runs, once it has run for a second."""
     if quiet or not sys.stderr.isatty():
         yield
         return

@@ -62,7 +62,7 @@ def rank(
     from addercost.cost.rank import rank_processors
     from addercost.cost.target_registry import all_targets
     from addercost.counts.conventions import convention_named
-    from addercost.report.rank import rank_table
+    from addercost.report.tables.rank import rank_table
 
     check_output(output, force)
     convention_named(convention)
@@ -78,7 +78,7 @@ def rank(
 
     with progress(f"tracing {spec}", quiet):
         trace = trace_spec(spec, parsed_inputs(inputs))
-    # What is compared with must be multiply-add throughout, whatever the model was built with.
+    # The other side of the comparison is multiply-add in every layer, also where the model has other layers.
     names = list(dict.fromkeys(("mac", arithmetic, "adder", "xnor")))
     counts = {
         name: count(trace, convention, arithmetic=name, keep_first_last=keep_first_last) for name in names

@@ -30,12 +30,15 @@ def reconcile(
     thop, fvcore, ptflops, torchinfo, torch's FlopCounterMode, and what torchvision publishes.
     """
     from addercost.api import trace_spec
-    from addercost.report.reconcile import reconcile_table
+    from addercost.counts.reconcile import reconcile as reconcile_tools
+    from addercost.report.tables.reconcile import reconcile_table
 
     check_output(output, force)
     with progress(f"tracing {spec}", quiet):
         trace = trace_spec(spec, parsed_inputs(inputs))
-    emit_table(reconcile_table(trace, _published(spec)), table_format, output, force)
+    emit_table(
+        reconcile_table(trace.model, reconcile_tools(trace), _published(spec)), table_format, output, force
+    )
 
 
 def _published(spec: str) -> float | None:

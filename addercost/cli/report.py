@@ -25,7 +25,7 @@ from addercost.cli.options import (
     what_ifs_option,
 )
 from addercost.cli.spec import SpecCommand, spec_argument
-from addercost.report.formats import ReportFormat
+from addercost.report.formats.report_format import ReportFormat
 
 
 @click.command(cls=SpecCommand)
@@ -68,9 +68,9 @@ def report(
     Each SPEC is a model as for `profile`. Each FILE (.json, .html) is a trace, a profile, a report or
     measurements that were saved before. The page needs no network, and works without scripts.
     """
+    from addercost.analysis.subjects import Wanted
     from addercost.cli.gather import gather
-    from addercost.report.assemble import Wanted
-    from addercost.report.formats import render_report, report_format
+    from addercost.report.formats.report_format import render_report, report_format
 
     check_output(output, force)
     chosen = report_format(format_name, output)

@@ -24,7 +24,7 @@ def latency(table_format: str, output: Path | None, force: bool, quiet: bool) ->
     """LeNet-5-BN on the VIA Nano: 2.6M cycles as a CNN against 1.7M as an AdderNet."""
     from addercost.api import DEFAULT_CPU
     from addercost.hardware import load_cpu
-    from addercost.report.reproduce import latency_table
+    from addercost.report.tables.paper import latency_table
 
     check_output(output, force)
     with progress("tracing LeNet-5-BN", quiet):
@@ -37,7 +37,7 @@ def latency(table_format: str, output: Path | None, force: bool, quiet: bool) ->
 @quiet_option
 def counts(table_format: str, output: Path | None, force: bool, quiet: bool) -> None:
     """Every network of the paper's tables: its printed operation count and ours."""
-    from addercost.report.reproduce import counts_table
+    from addercost.report.tables.paper import counts_table
 
     check_output(output, force)
     with progress("tracing the networks of the paper", quiet):
@@ -57,7 +57,7 @@ def accuracy(
     RUN is a folder of `addercost train`, or the record in it; its accuracy is listed below.
     """
     from addercost.errors import ArgumentError
-    from addercost.report.accuracy_tables import reproduced_table
+    from addercost.report.tables.accuracy import reproduced_table
     from addercost.results.accuracies import digits_accuracies
     from addercost.results.saved import read_saved
     from addercost.results.training import TrainingRun

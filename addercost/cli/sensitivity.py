@@ -58,9 +58,10 @@ def sensitivity(
     quiet: bool,
 ) -> None:
     """Move every latency over its range and print what that does to the advantage of another arithmetic."""
+    from addercost.analysis.sensitivity import ratio_sensitivity
     from addercost.cost.target_registry import load_target
     from addercost.counts.conventions import convention_named
-    from addercost.report.rank import sensitivity_table
+    from addercost.report.tables.sensitivity import sensitivity_table
 
     check_output(output, force)
     convention_named(convention)
@@ -75,5 +76,6 @@ def sensitivity(
         count(trace, convention, arithmetic=name, keep_first_last=keep_first_last).total
         for name in ("mac", arithmetic)
     )
-    table = sensitivity_table(trace.model, target, one, other, ("mac", arithmetic), spread, draws, seed)
+    found = ratio_sensitivity(target, one, other, spread, draws, seed)
+    table = sensitivity_table(trace.model, target, found, ("mac", arithmetic), spread, draws)
     emit_table(table, table_format, output, force)

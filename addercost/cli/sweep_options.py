@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
 import click
 
-from addercost.cli.options import Option
+from addercost.cli.options import F, Option
 from addercost.errors import ArgumentError
 
-F = TypeVar("F", bound=Callable[..., Any])
 
-
-def dask_option(help_text: str) -> Option[F]:
+def dask_option(help_text: str) -> Option:
     return click.option("--dask", metavar="ADDRESS", help=help_text)
 
 
-def batches_option(help_text: str, default: str | None) -> Option[F]:
+def batches_option(help_text: str, default: str | None) -> Option:
     return click.option(
         "--batch",
         "batches",
@@ -28,7 +23,7 @@ def batches_option(help_text: str, default: str | None) -> Option[F]:
     )
 
 
-def chunk_option(help_text: str, default: int | None) -> Option[F]:
+def chunk_option(help_text: str, default: int | None) -> Option:
     return click.option(
         "--chunk",
         type=click.IntRange(min=1),
@@ -38,9 +33,9 @@ def chunk_option(help_text: str, default: int | None) -> Option[F]:
     )
 
 
-def failure_options(child_process: str) -> Option[F]:
+def failure_options(child_process: str) -> Option:
     """--timeout, --memory-limit and --retry-failed. child_process: what a worker's child does."""
-    decorators: tuple[Option[F], ...] = (
+    decorators: tuple[Option, ...] = (
         click.option(
             "--timeout", metavar="SECONDS", default=0.0, help="For one architecture; then it has failed."
         ),

@@ -1,4 +1,4 @@
-"""How far a sweep is: a bar with rate and time left on a terminal, a line now and then elsewhere."""
+"""How far a sweep is: on a terminal a bar with rate and time left, elsewhere a line every 30 s."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _EVERY_S = 30.0
 
 @contextmanager
 def sweep_progress(architectures: int, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """Yields what to call with (architectures, failed) of each finished chunk."""
+    """Yields a function to call with (architectures, failed) of each finished chunk."""
     if quiet:
         yield lambda done, failed: None
     elif sys.stderr.isatty():
@@ -66,5 +66,5 @@ def _lines(architectures: int) -> Callable[[int, int], None]:
 
 
 def _per_time(rate_hz: float) -> str:
-    """`40/s`, or `7/min` of what takes longer than a second."""
+    """`40/s`, or `7/min` below one a second."""
     return f"{rate_hz:,.0f}/s" if rate_hz >= 1 else f"{60 * rate_hz:.0f}/min"

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from addercost.cli.emit import check_output, emit_table
-from addercost.cli.options import output_options
+from addercost.cli.options import F, output_options
 from addercost.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from addercost.report.tables import Table
+    from addercost.report.table import Table
     from addercost.sweep.queries.metrics import Variant
     from addercost.sweep.queries.sweep_data import SweepData
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _variant_options(function: F) -> F:

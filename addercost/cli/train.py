@@ -108,8 +108,8 @@ def train(
     from addercost.train.run import train as run_training
     from addercost.train.settings import (
         AdderGradient,
+        AdderRate,
         Optimizer,
-        Rate,
         Schedule,
         TrainSettings,
         chosen,
@@ -126,7 +126,7 @@ def train(
         momentum=momentum,
         weight_decay=weight_decay,
         schedule=chosen("schedule", schedule, Schedule),
-        rate=chosen("rate", rate, Rate),
+        rate=chosen("rate", rate, AdderRate),
         eta=eta,
         increase=increase,
         adder_gradient=chosen("gradient", gradient, AdderGradient),
@@ -149,7 +149,7 @@ def train(
             watch=watch,
         )
     if report.first_process:
-        from addercost.report.text import printable
+        from addercost.text import printable
 
         error = report.standard_error_percent
         click.echo(
@@ -160,7 +160,7 @@ def train(
 
 def _plan(settings: TrainSettings) -> str:
     """What a run would do, from the model and the data themselves."""
-    from addercost.report.text import printable
+    from addercost.text import printable
     from addercost.train.prepare import prepare
     from addercost.train.rates import adder_weights, layer_weights
 

@@ -1,4 +1,4 @@
-"""How far training is: a bar and a line an epoch on a terminal, lines at intervals elsewhere."""
+"""How far training is: on a terminal a bar with the last epoch's figures, elsewhere a line every 10 s."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _EVERY_S = 10.0
 
 @contextmanager
 def train_progress(quiet: bool) -> Iterator[Watch]:
-    """Who training tells where it stands. Remarks are printed even where progress is not wanted to move."""
+    """The functions that training calls with its progress. With `quiet` they print nothing."""
     from addercost.train.run import Watch
 
     if quiet:
@@ -32,7 +32,7 @@ def _bar() -> Iterator[Watch]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from addercost.report.text import printable
+    from addercost.text import printable
     from addercost.train.run import Watch
 
     columns = (
@@ -66,7 +66,7 @@ def _bar() -> Iterator[Watch]:
 
 
 def _lines() -> Watch:
-    from addercost.report.text import printable
+    from addercost.text import printable
     from addercost.train.run import Watch
 
     last = time.monotonic()

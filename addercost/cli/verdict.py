@@ -84,13 +84,14 @@ def verdict(
     if no_measure and measurements is not None:
         raise ArgumentError("--no-measure and --measurements", "give one of the two")
 
+    from addercost.analysis.network_verdict import NetworkVerdict, VerdictRow
     from addercost.api import DEFAULT_CPU, trace_spec
     from addercost.cost.models import PAPER_MODEL, throughput
     from addercost.cost.target_registry import load_target
     from addercost.cost.verdict import CONTESTS, cycle_ratio, energy_ratio
     from addercost.hardware import load_energy
     from addercost.measure.contests import IMPLEMENTATIONS
-    from addercost.report.verdict import Verdict, VerdictRow
+    from addercost.report.tables.verdict import verdict_table
     from addercost.results.measurements import NO_ESTIMATES
     from addercost.results.network_ratio import network_ratio
 
@@ -124,10 +125,10 @@ def verdict(
             )
         )
     where = timed.environment.get("cpu") or timed.environment.get("cuda", "") if timed else ""
-    # A verdict predicts by a table of its own, whether or not the timings came with estimates.
+    # The verdict makes predictions of its own: a note that the timings lack estimates would mislead.
     notes = [note for note in timed.notes if not note.startswith(NO_ESTIMATES)] if timed else []
-    result = Verdict(trace.model, where, tuple(rows), (*remarks, *notes))
-    emit_table(result.to_table(), table_format, output, force)
+    result = NetworkVerdict(trace.model, where, tuple(rows), (*remarks, *notes))
+    emit_table(verdict_table(result), table_format, output, force)
 
 
 def _table_of_this_machine(
@@ -161,7 +162,7 @@ def _read(path: Path, trace: Trace) -> Measurements:
 
 
 def _why_not(timed: Measurements, wanted: tuple[str, str, str]) -> str:
-    """Where nothing was measured of (arithmetic, implementation, number format)."""
+    """Why (arithmetic, implementation, number format) has no measurement."""
     reasons = dict.fromkeys(
         row.reason for row in timed.failed if (row.arithmetic, row.implementation, row.dtype) == wanted
     )

@@ -43,18 +43,21 @@ class Latencies:
 
 
 @dataclass(frozen=True, slots=True)
-class TornadoBar:
-    """The advantage, cycles of one network / cycles of the other, at either end of a figure's range."""
+class Swing:
+    """What moving one latency over its range, `low` to `high` in cycles, does to cycles(one) / cycles(other).
+
+    The fields have the names of the report's document, which keeps swings as they are.
+    """
 
     figure: str
-    low_cycles: float
-    high_cycles: float
-    advantage_at_low: float
-    advantage_at_high: float
+    low: float
+    high: float
+    ratio_at_low: float
+    ratio_at_high: float
 
     @property
-    def swing(self) -> float:
-        return abs(self.advantage_at_high - self.advantage_at_low)
+    def width(self) -> float:
+        return abs(self.ratio_at_high - self.ratio_at_low)
 
 
 def latencies(targets: Sequence[Target], keys: Sequence[Key], spread: float = DEFAULT_SPREAD) -> Latencies:
@@ -109,13 +112,13 @@ def monte_carlo(table: Latencies, matrix: Floats, draws: int = 1000, seed: int =
     return _without_unknown(table, matrix, drawn @ matrix.T)
 
 
-def tornado(table: Latencies, target: str, one: OpCounts, other: OpCounts) -> list[TornadoBar]:
+def tornado(table: Latencies, target: str, one: OpCounts, other: OpCounts) -> list[Swing]:
     """Every latency of `target` moved over its range alone, the largest swing of cycles(one) / cycles(other)
     first.
     """
     p = table.targets.index(target)
     matrix = count_matrix([one, other], table.keys)
-    bars = []
+    swings = []
     for k, (op_class, number_format) in enumerate(table.keys):
         if not matrix[:, k].any():
             continue
@@ -126,8 +129,8 @@ def tornado(table: Latencies, target: str, one: OpCounts, other: OpCounts) -> li
             first, second = matrix @ moved
             ends.append(float(first / second))
         figure = f"{op_class} ({number_format})"
-        bars.append(TornadoBar(figure, float(table.low[p, k]), float(table.high[p, k]), ends[0], ends[1]))
-    return sorted(bars, key=lambda bar: -bar.swing)
+        swings.append(Swing(figure, float(table.low[p, k]), float(table.high[p, k]), ends[0], ends[1]))
+    return sorted(swings, key=lambda swing: -swing.width)
 
 
 def break_even_ratio(one: OpCounts, other: OpCounts, abs_over_add: float = 1.0) -> float | None:

@@ -1,4 +1,4 @@
-"""What each arithmetic does at a site, exactly and by the papers' rule."""
+"""The operations of each arithmetic at a site: all of them, and those that the papers count."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ PER_SITE = {
 }
 """The two operations the literature counts at every site: combine, accumulate.
 
-An adder site is a subtraction and an addition; its absolute value is counted apart, as the papers leave it
-out. Source: Chen et al., CVPR 2020, tables 2 and 3 (#Mul, #Add, #XNOR).
+An adder site is a subtraction and an addition here. Its absolute value, which the papers leave out, is in
+`exact_counts`. Source: Chen et al., CVPR 2020, tables 2 and 3 (#Mul, #Add, #XNOR).
 """
 
 
 def site_counts(sites: Sites) -> OpCounts:
-    """K combinations and K accumulations for an output with K taps: what the papers' tables count."""
+    """K combinations and K accumulations for an output with K taps, as the papers' tables count."""
     combine, accumulate = PER_SITE[sites.arithmetic]
     return OpCounts.sum(
         (
@@ -30,11 +30,11 @@ def site_counts(sites: Sites) -> OpCounts:
 
 
 def exact_counts(sites: Sites) -> OpCounts:
-    """Every operation, the bias and the absolute value included, and the first term of a sum not added.
+    """All operations, bias and absolute values included. The first term of a sum takes no addition.
 
     MAC, SHIFT   K combinations, K-1 additions, one more for a bias.
     ADDER        bias - Σ|x - w|: K subtractions, K absolute values, K further additions. The first term
-                 saves none, because it is subtracted from the bias, or negated where there is none.
+                 saves no addition: it is subtracted from the bias, or negated where there is no bias.
     XNOR         one comparison an input for its sign; K xnor and K popcounts; then α·(2p - K) + bias: a
                  doubling (shift) and a subtraction on integers, a multiplication, and the bias if any.
     """

@@ -1,4 +1,7 @@
-"""Complex operations written out in real ones. Rules count as if numbers were real; this comes after them."""
+"""Operations on complex numbers as operations on real ones.
+
+Counting rules count as if all numbers were real; their result is translated here.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +29,14 @@ _WITH_REAL: Mapping[OpClass, Mapping[str, int]] = {
 """One complex and one real operand."""
 
 _IN_REALS_ALREADY = ("aten._fft",)
-"""Operators whose rules count real operations themselves."""
+"""Operators whose rules count operations on real numbers, so that there is nothing to translate."""
 
 
 def in_real_numbers(call: OpCall, work: OperatorWork) -> OperatorWork:
-    """Every operation on complex numbers as operations on their parts.
+    """The work of a call on complex numbers as operations on their real and imaginary parts.
 
     Compares, roots and special functions count once for each part. A site of two complex factors is four
-    real sites, with one complex factor two; its sums are two sums.
+    real sites, a site of one complex and one real factor two; each sum is two sums.
     """
     if call.name.startswith(_IN_REALS_ALREADY):
         return work

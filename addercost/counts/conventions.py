@@ -1,4 +1,4 @@
-"""Counting conventions: what of a call's work is counted. The same trace, counted again in microseconds."""
+"""Counting conventions: which operations of a call's work are counted, and as what."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def _macs(call: OpCall, work: OperatorWork) -> OpCounts:
 
 
 def _tool_units(call: OpCall, work: OperatorWork, per_norm_element: int, biased: bool) -> OpCounts:
-    """A tool's single number n, shown as n multiplications and n additions, as those who quote it do.
+    """A tool's single number n as n multiplications and n additions, which is how it is quoted.
 
-    Sites of another arithmetic take their own two operations in place of the pair.
+    Sites of another arithmetic count their own two operations in place of a multiplication and an addition.
     """
     counts = [
         site_counts(replace(sites, count=sites.count + (sites.biased if biased else 0)))

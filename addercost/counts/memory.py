@@ -1,4 +1,4 @@
-"""Bytes an operator must read and write: each operand once, however often a kernel comes back to it."""
+"""Bytes an operator must read and write: each operand once, however often a kernel reads it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _GATHERS = frozenset(
         "_embedding_bag", "_embedding_bag_forward_only",
     )
 )  # fmt: skip
-"""They read as many elements of their table as they take, and the indices."""
+"""Lookups. They read the elements that they take, at most the whole table once, and the indices."""
 
 _OVERWRITES = frozenset(
     f"aten.{name}"
@@ -23,19 +23,20 @@ _OVERWRITES = frozenset(
         "random_", "resize_", "resize_as_",
     )
 )  # fmt: skip
-"""They take a shape from their tensor argument, not its contents."""
+"""They read the shape of their tensor argument and not its contents."""
 
 _ALLOCATE = frozenset(
     ("aten.empty", "aten.empty_like", "aten.empty_strided", "aten.new_empty", "aten.new_empty_strided",
      "aten.empty_permuted", "aten.resize_", "aten.resize_as_")
 )  # fmt: skip
+"""They reserve memory and write nothing."""
 
 
 def traffic(call: OpCall) -> tuple[int, int]:
     """(bytes read, bytes written) by one call; a view moves nothing.
 
-    A tensor that is broadcast counts with its shape before, one that was expanded by a view with its shape
-    after. What a kernel reads again because its caches are small is not in here.
+    A tensor that the operator broadcasts counts with its own shape, a tensor that a view expanded with the
+    expanded shape. What a kernel reads a second time because its caches are small is not counted.
     """
     if "view" in call.tags:
         return 0, 0

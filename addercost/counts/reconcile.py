@@ -1,8 +1,8 @@
-"""What other tools would report for a trace, by their rules, and where each differs from the MAC sites.
+"""The number that other counting tools report for a trace, and where each differs from the MAC sites.
 
-Every rule is stated from the tool's documented behaviour on a CPU in evaluation mode; `benchmarks/tracing.py`
-runs the tools themselves beside it. Tools that watch modules see only what a module class of theirs does:
-functional calls, and products inside an attention module, are left out.
+A rule states what its tool does on a CPU in evaluation mode; tests and `benchmarks/tracing.py` compare it
+with the tool itself. Tools that watch modules count the calls of the classes they know. Such a tool leaves
+out what is called as a function, and the products inside an attention module.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from addercost.trace.record import OpCall, Trace
 
 @dataclass(frozen=True, slots=True)
 class ToolCount:
-    """One tool's number and its way there.
+    """One tool's number, and by what it differs from the MAC sites.
 
-    reported: what it prints, in `unit`. per_site: 1 for tools that count MACs, 2 for those that count FLOPs.
-    differences: by cause, in MACs (`reported / per_site` = MAC sites + their sum).
+    reported: the number that it prints, in `unit`. per_site: 1 for tools that count MACs, 2 for those that
+    count FLOPs. differences: by cause, in MACs (`reported / per_site` = MAC sites + their sum).
     """
 
     tool: str
@@ -50,7 +50,7 @@ _ATTENTION = "attention, fused on a CPU"
 
 
 def reconcile(trace: Trace) -> tuple[ToolCount, ...]:
-    """One entry a tool. Operators that cannot be counted are left out here as everywhere."""
+    """One entry for each of `TOOLS`. Operators that no rule counts are left out."""
     shapes: dict[str, tuple[int, ...]] = {}
     for call in trace.calls:
         if call.outputs:
@@ -85,9 +85,14 @@ def _is(one: _Seen, *names: str) -> bool:
     return one.call.name.removeprefix("aten.") in names
 
 
+_CONVOLUTIONS = frozenset(f"Conv{kind}{axes}d" for kind in ("", "Transpose") for axes in (1, 2, 3))
+_LAYERS = frozenset(f"{lazy}{layer}" for lazy in ("", "Lazy") for layer in (*_CONVOLUTIONS, "Linear"))
+"""Classes of torch whose calls the tools know. They know a class itself, not one that is called similarly."""
+
+
 def _linear_or_convolution(one: _Seen) -> bool:
     """The call is the product of a convolution or linear module."""
-    return one.type.startswith(("Conv", "Linear", "LazyConv", "LazyLinear"))
+    return one.type in _LAYERS
 
 
 def _in_attention(one: _Seen) -> bool:
@@ -101,7 +106,7 @@ def _without_functional(one: _Seen) -> Differences:
 
 def _thop_old(one: _Seen) -> Differences:
     yield from _without_functional(one)
-    if one.type.startswith("Conv"):
+    if one.type in _CONVOLUTIONS:
         yield "convolution bias: 1 an output", _biases(one)
     if one.call.name in BATCH_NORMS and one.type.startswith("BatchNorm"):
         yield "batch norm: 2 an element", 2 * _elements(one)
@@ -167,8 +172,8 @@ _PTFLOPS_POOLS = ("MaxPool", "AvgPool", "AdaptiveMaxPool", "AdaptiveAvgPool")
 
 
 def _ptflops(one: _Seen) -> Differences:
-    """Module hooks and patched functions: an activation or pooling module calls such a function, so it counts
-    twice. Products and softmax called as functions count, linear layers called as functions do not."""
+    """ptflops hooks modules and patches functions. An activation or pooling module calls a patched function,
+    so it counts twice. Products and softmax called as functions count, linear layers called so do not."""
     arithmetic = bool(one.work.mac_sites or one.work.other)
     if _in_attention(one):
         yield "bias: 1 an output", _biases(one)
@@ -194,20 +199,20 @@ def _ptflops(one: _Seen) -> Differences:
 
 
 def _torchinfo(one: _Seen) -> Differences:
-    """Parameters times the batch, for convolutions times the image too. A sequence in the middle of a linear
-    layer's input is not seen, nor is anything without `weight` or `bias`."""
-    held = {
+    """Parameters times the batch, for convolutions also times the image. torchinfo does not see the middle
+    axes of a linear layer's input, nor a module that has no `weight` or `bias`."""
+    parameters = {
         spec.name: spec.numel
         for spec in one.call.tensors()
         if spec.name.rpartition(".")[0] == one.call.module and spec.name.endswith(("weight", "bias"))
     }
     yield "products left out", -one.work.mac_sites
-    if not held or "view" in one.call.tags or not one.module_shape:
+    if not parameters or "view" in one.call.tags or not one.module_shape:
         return
     times = one.module_shape[0]
     if "Conv" in one.type:
         times *= math.prod(one.module_shape[2:])
-    names = {name.rpartition(".")[2]: n for name, n in held.items()}
+    names = {name.rpartition(".")[2]: n for name, n in parameters.items()}
     if set(names) <= {"weight", "bias"}:
         yield "parameters times the batch", times * sum(names.values())
 
@@ -232,4 +237,4 @@ TOOLS: Mapping[str, tuple[str, int, _ToolRule]] = {
     "torch FlopCounterMode on meta": ("FLOPs", 2, _sites),
     "torchvision _ops": ("GFLOPS", 1, _sites),
 }
-"""Name: (the word it uses for its unit, units a MAC, differences of one call)."""
+"""By name: (the tool's word for its unit, units a MAC, differences of one call)."""

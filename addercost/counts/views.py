@@ -57,25 +57,29 @@ class LayerRow(Protocol):
 def by_module(layers: Iterable[LayerRow]) -> tuple[ModuleCounts, ...]:
     """One row for the path of every layer and of every module around it, each module before those inside it,
     modules of one parent in the order they first ran. The first row is the whole model."""
-    parts: dict[str, list[LayerRow]] = {"": []}
+    own: dict[str, list[LayerRow]] = {"": []}
+    inside: dict[str, list[str]] = {"": []}
     for layer in layers:
+        outer = ""
         for path in _around(layer.path):
-            parts.setdefault(path, [])
-        parts[layer.path].append(layer)
-    rank = {path: i for i, path in enumerate(parts)}
-    order = sorted(parts, key=lambda path: [rank[outer] for outer in _around(path)])
-    rows = []
+            if path not in own:
+                own[path], inside[path] = [], []
+                inside[outer].append(path)
+            outer = path
+        own[layer.path].append(layer)
+    order, waiting = [], [""]
+    # No recursion: modules can be nested more deeply than Python's stack.
+    while waiting:
+        order.append(waiting.pop())
+        waiting.extend(reversed(inside[order[-1]]))
+    rows: dict[str, ModuleCounts] = {}
     for path in reversed(order):
-        row = _summed(path, parts[path])
-        rows.append(row)
-        if path:
-            parts[path.rpartition(".")[0]].append(row)
-    return tuple(reversed(rows))
+        rows[path] = _summed(path, [*own[path], *(rows[inner] for inner in inside[path])])
+    return tuple(rows[path] for path in order)
 
 
 def _around(path: str) -> Iterator[str]:
-    """The modules that contain a module, from the model inwards, and itself: "", "a", "a.b" for "a.b"."""
-    yield ""
+    """The modules around a module, from the outermost inwards, and itself: "a", "a.b" for "a.b"."""
     end = path.find(".")
     while end >= 0:
         yield path[:end]

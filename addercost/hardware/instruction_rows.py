@@ -9,13 +9,14 @@ values takes several milliseconds, and a person reads aligned columns better tha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import repeat
+from typing import Any, get_type_hints
 
 from addercost.hardware.schema import Instruction
-from addercost.hardware.vocabulary import INSTRUCTION_OPS, Quality
-from addercost.reading import misfit, read_as
+from addercost.hardware.vocabulary import INSTRUCTION_OPS, Form, Quality
+from addercost.reading import expectation, fits, misfit
 
 REQUIRED = ("op", "form", "vector_bits", "lanes", "reciprocal_throughput_cycles", "instruction")
 OPTIONAL = (
@@ -27,11 +28,13 @@ OPTIONAL = (
     "uops",
     "ports",
 )
-_FIELDS = (
-    *("text" if name == "instruction" else name for name in (*REQUIRED, *OPTIONAL)),
-    "source",
-    "quality",
-)
+_FIELDS = {
+    name: "instruction" if name == "text" else name
+    for name in Instruction.__dataclass_fields__
+    if name not in ("quality", "source")
+}
+"""The column of each field of an instruction, but for those two, which the whole block has in common."""
+
 _PORT_GROUP = r"(?:\d+(?:\.\d+)?\*)?[\w.]+(?:\|[\w.]+)*"
 _PORTS = re.compile(rf"{_PORT_GROUP}(?:\+{_PORT_GROUP})*")
 
@@ -39,11 +42,6 @@ _PORTS = re.compile(rf"{_PORT_GROUP}(?:\+{_PORT_GROUP})*")
 # of narrow vector units go to 2 x the latency (one result per beat); beyond 4 x the columns have been
 # swapped.
 _MOST_CYCLES_PER_LATENCY = 4
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    table: tuple[Instruction, ...]
 
 
 def instruction_rows(
@@ -55,23 +53,23 @@ def instruction_rows(
     """
     lines = [line for line in table.splitlines() if line.strip()]
     header = _header(lines[0], file, f"{where}.table")
-    split = [line.split(None, len(header) - 1) for line in lines[1:]]
-    for index, cells in enumerate(split):
+    rows = [line.split(None, len(header) - 1) for line in lines[1:]]
+    for index, cells in enumerate(rows):
         if len(cells) < len(header):
-            columns = f"{len(header)} columns: {' '.join(header)}"
-            raise misfit(file, f"{where}.table[{index}]", lines[index + 1], columns)
-    found = dict(zip(header, zip(*split, strict=True), strict=False))
-    columns = [_values(name, found.get(name, ("-",) * len(split))) for name in (*REQUIRED, *OPTIONAL)]
-    rows = [
-        dict(zip(_FIELDS, (*values, source, quality), strict=True)) for values in zip(*columns, strict=True)
+            expected = f"{len(header)} columns: {' '.join(header)}"
+            raise misfit(file, f"{where}.table[{index}]", lines[index + 1], expected)
+    columns = dict(zip(header, zip(*rows, strict=True), strict=False))
+    absent = ("-",) * len(rows)
+    values = [
+        _values(name, columns.get(column, absent), file, f"{where}.table") for name, column in _FIELDS.items()
     ]
-    instructions = read_as(_Rows, {"table": rows}, file, where).table
+    instructions = tuple(map(Instruction, *values, repeat(quality), repeat(source)))
     for index, instruction in enumerate(instructions):
         fault = _contradiction(instruction)
         if fault is not None:
             column, expected = fault
-            path = f"{where}.table[{index}].{column}"
-            raise misfit(file, path, getattr(instruction, column), expected)
+            value = getattr(instruction, column)
+            raise misfit(file, f"{where}.table[{index}].{column}", value, expected)
     return instructions
 
 
@@ -88,14 +86,47 @@ def _header(line: str, file: str, where: str) -> list[str]:
     return header
 
 
-def _values(name: str, cells: Sequence[str]) -> Iterable[object]:
-    """What the cells of a column stand for."""
-    if name == "ports":
-        return ["" if cell == "-" else cell for cell in cells]
-    return cells if name in ("op", "form", "instruction") else map(_number, cells)
+def _values(name: str, cells: Sequence[str], file: str, where: str) -> list[Any]:
+    """What the cells of the column of one field stand for. Raises DataError."""
+    if name == "text":
+        return [cell.strip() for cell in cells]
+    try:
+        found = {cell: _value(name, cell) for cell in set(cells)}
+    except _CellError:
+        for index, cell in enumerate(cells):
+            try:
+                _value(name, cell)
+            except _CellError as error:
+                raise misfit(file, f"{where}[{index}].{name}", cell, str(error)) from None
+        raise
+    return [found[cell] for cell in cells]
+
+
+class _CellError(Exception):
+    """A cell is not what its column takes; the text is the expectation."""
 
 
 @lru_cache(maxsize=4096)
+def _value(name: str, cell: str) -> Any:
+    """What one cell of the column of a field stands for. Few cells differ from those seen before."""
+    if name == "op" and cell not in INSTRUCTION_OPS:
+        raise _CellError("an instruction op; addercost.hardware.vocabulary lists them")
+    if name == "ports":
+        if cell != "-" and not _PORTS.fullmatch(cell):
+            raise _CellError("port groups such as P0|P1 or 2*P0+P5, or -")
+        return "" if cell == "-" else cell
+    hint = _hints()[name]
+    value = cell if name in ("op", "form") else _number(cell)
+    if not fits(hint, value):
+        raise _CellError(expectation(hint, value))
+    return Form(cell) if name == "form" else value
+
+
+@lru_cache(maxsize=1)
+def _hints() -> dict[str, Any]:
+    return get_type_hints(Instruction, include_extras=True)
+
+
 def _number(cell: str) -> int | float | str | None:
     """A whole number as an int, so that sums of cycles stay exact; what is no number as the text it is."""
     if cell == "-":
@@ -110,14 +141,10 @@ def _number(cell: str) -> int | float | str | None:
 
 def _contradiction(row: Instruction) -> tuple[str, str] | None:
     """The first column whose value does not go with the others, and what was expected there."""
-    if row.op not in INSTRUCTION_OPS:
-        return "op", "an instruction op; addercost.hardware.vocabulary lists them"
     latency, throughput = row.latency_cycles, row.reciprocal_throughput_cycles
     if latency is not None and throughput > _MOST_CYCLES_PER_LATENCY * latency:
         most = f"at most {_MOST_CYCLES_PER_LATENCY} x latency_cycles = {latency}"
         return "reciprocal_throughput_cycles", f"{most}; are the two swapped?"
-    if row.ports and not _PORTS.fullmatch(row.ports):
-        return "ports", "port groups such as P0|P1 or 2*P0+P5, or -"
     for name, figure, low, high in (
         ("latency", latency, row.latency_low_cycles, row.latency_high_cycles),
         (

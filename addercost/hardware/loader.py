@@ -94,7 +94,7 @@ def list_hardware(hardware_path: str | Path | None = None, kind: str | None = No
             found[a_kind, path.stem] = HardwareFile(a_kind, path.stem, path, "built-in")
         for path in _toml_files(folder / subfolder) if folder else ():
             found[a_kind, path.stem] = HardwareFile(a_kind, path.stem, path, "user")
-    # A flat file says its kind only inside.
+    # The kind of a flat file is only in its content.
     for path in _toml_files(folder) if folder else ():
         a_kind = load_file(path).kind
         found[a_kind, path.stem] = HardwareFile(a_kind, path.stem, path, "user")
@@ -167,9 +167,7 @@ def _find(kind: str, name: str, hardware_path: str | Path | None) -> Path | None
 
 
 def _exists(path: Path) -> bool:
-    """Whether there is something of that name; a broken or looping link counts, so that reading it can say
-    why.
-    """
+    """Whether there is something of that name. A broken or looping link counts: reading it gives a reason."""
     return os.path.lexists(path)
 
 

@@ -1,4 +1,4 @@
-"""Which built-in table is of the processor this runs on."""
+"""The built-in tables of the processor that this process runs on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MCPU = re.compile(r"-mcpu=([\w.-]+)")
 
 
 def core_name() -> str:
-    """LLVM's name of this machine's core, such as "znver4"; "" where it cannot be told."""
+    """LLVM's name of this machine's core, such as "znver4"; "" where LLVM does not know it."""
     try:
         import llvmlite.binding as llvm
 

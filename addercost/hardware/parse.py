@@ -39,14 +39,6 @@ class _Memory:
     energy_high_pj: Positive | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _OwnForms:
-    """The keys of a file that are written otherwise than the fields of its class."""
-
-    instructions: tuple[_Block, ...] = ()
-    memories: tuple[_Memory, ...] = ()
-
-
 def parse_hardware(document: Mapping[str, Any], name: str, file: str) -> Hardware:
     """Validates `document` and builds the table it describes. `name` is the file's stem, `file` is for
     messages.
@@ -60,22 +52,27 @@ def parse_hardware(document: Mapping[str, Any], name: str, file: str) -> Hardwar
     for key in ("name", "file"):
         if key in content:
             raise misfit(file, key, content[key], "no such key: a table is named after its file")
-    own_form = "instructions" if kind is Cpu else "memories" if kind is EnergyTable else ""
-    own_forms = read_as(_OwnForms, {own_form: content.pop(own_form)} if own_form in content else {}, file)
-    fixed = {"name": name, "file": file, **({"instructions": ()} if kind is Cpu else {})}
+    # A CPU's instructions and a table's memories are written otherwise than the fields of the class.
+    blocks: tuple[_Block, ...] = ()
+    memories: tuple[_Memory, ...] = ()
+    fixed: dict[str, Any] = {"name": name, "file": file}
+    if kind is Cpu:
+        blocks = read_as(tuple[_Block, ...], content.pop("instructions", []), file, "instructions")
+        fixed["instructions"] = ()
+    elif kind is EnergyTable:
+        memories = read_as(tuple[_Memory, ...], content.pop("memories", []), file, "memories")
     hardware = read_as(kind, content | fixed, file)
     if not hardware.sources:
         raise misfit(file, "sources", content["sources"], "at least one [sources.<id>] table")
     if isinstance(hardware, Cpu):
-        hardware = replace(hardware, instructions=_instructions(own_forms.instructions, file))
+        hardware = replace(hardware, instructions=_instructions(blocks, file))
     elif isinstance(hardware, EnergyTable):
         _require_figures(hardware)
-        hardware = replace(hardware, memories=_memories(own_forms.memories, file))
+        hardware = replace(hardware, memories=_memories(memories, file))
     elif (hardware.memory_bandwidth_bytes_per_s is None) != (hardware.memory_bandwidth_source == ""):
-        raise DataError(
-            f"{file}: memory_bandwidth_source goes with memory_bandwidth_bytes_per_s: expected both"
-        )
-    _require_sources(hardware, own_forms.instructions)
+        both = "memory_bandwidth_source goes with memory_bandwidth_bytes_per_s: expected both"
+        raise DataError(f"{file}: {both}")
+    _require_sources(hardware, blocks)
     return hardware
 
 

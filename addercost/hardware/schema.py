@@ -1,4 +1,4 @@
-"""What a hardware table holds, as plain data. Every figure has its unit in its name and a source.
+"""The content of a hardware table as plain data. Every figure has its unit in its name and a source.
 
 The annotations are what `addercost.hardware.parse` validates a file against. No I/O and no cost models here.
 """
@@ -105,7 +105,7 @@ class Cpu:
     """One microarchitecture and its instructions. `name` is the file's name without `.toml`.
 
     `preferred_float_form` is the form the `latency-sum` model takes floating-point latencies from: scalar
-    unless the file says otherwise. The VIA Nano 2000 says x87, because 4 and 2, the figures its published
+    unless the file names another one. The VIA Nano 2000 names x87, because 4 and 2, the figures its published
     comparison uses, are the x87 ones.
     """
 
@@ -174,7 +174,7 @@ class GpuPeak:
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU product: peaks, per-clock rates, latencies and compiled inner loops, where they are known."""
+    """One GPU product: peaks, per-clock rates, latencies, compiled inner loops, as far as each is known."""
 
     name: str
     title: Text

@@ -55,8 +55,8 @@ def adder_weight_gradient(
 ) -> Tensor:
     """Σ g · (x - w), or of the sign; see `reference.adder_weight_gradient`.
 
-    The first is a matrix product, for which torch has the best kernel already: on a GPU, Triton does it where
-    that is insisted on.
+    The first is a matrix product, for which torch has the best kernel already. On a GPU, Triton computes it
+    only where `ADDERCOST_KERNEL` forces it to.
     """
     if gradient == "sign" or grad.device.type == "cuda":
         return _run("adder_weight_gradient", grad, input, weight, geometry, gradient)

@@ -11,13 +11,13 @@ LARGEST_SHIFT = 15
 """Five bits of signed shift amount beside the sign of the weight."""
 
 _FORMATS = {torch.float32: (torch.int32, 8, 23), torch.float64: (torch.int64, 11, 52)}
-"""An integer as wide, and the bits of exponent and mantissa."""
+"""By the number format: an integer type of its width, and the bits of its exponent and mantissa."""
 
 
 def power_of_two(weight: Tensor) -> Tensor:
     """Each weight as sign(w)·2^e, e the nearest to log2|w| within ±LARGEST_SHIFT; 0 and NaN stay as they are.
 
-    Exact, as it goes by the bits: a mantissa beyond √2 is rounded up. Half precision is widened for it.
+    Exact, since it works on the bits: a mantissa beyond √2 is rounded up. Half precision is widened first.
     """
     if weight.dtype not in _FORMATS:
         return power_of_two(weight.float()).to(weight.dtype)
@@ -32,7 +32,8 @@ def power_of_two(weight: Tensor) -> Tensor:
 
 
 def carry(mantissa: int) -> int:
-    """What takes a mantissa of so many bits to the next exponent if it stands for more than √2."""
+    """Added to a mantissa of so many bits, this carries into the exponent exactly where it stands for more
+    than √2."""
     return (2 << mantissa) - (isqrt(2 << 2 * mantissa) + 1)
 
 

@@ -74,7 +74,7 @@ def convolution_shape(
 
 
 def output_shape(input: Tensor, weight_shape: tuple[int, ...], geometry: Geometry) -> list[int]:
-    """As `convolution_shape`, of a weight that is known by its shape only."""
+    """As `convolution_shape`, for a weight of which only the shape is known."""
     if input.dim() != 4 or len(weight_shape) != 4:
         raise ShapeError(
             f"expected input [N, C, H, W] and weight [K, C/groups, R, S], "

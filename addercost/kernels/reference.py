@@ -177,7 +177,7 @@ def binary_sign(x: Tensor) -> Tensor:
 
 
 class _Tap:
-    """One filter position (r, s) and the slices of the padded input it meets."""
+    """One filter position (r, s), and the slices of the padded input that it is multiplied with."""
 
     __slots__ = ("columns", "r", "rows", "s")
 

@@ -14,12 +14,12 @@ FILTER_BLOCK = 32
 
 
 def words_of(channels: int) -> int:
-    """Words that hold the signs of so many channels."""
+    """How many words the signs of so many channels take."""
     return -(-channels // WORD)
 
 
 def whole_blocks(filters: int) -> int:
-    """So many filters of a group, rounded up."""
+    """The number of a group's filters rounded up to whole blocks."""
     return -(-filters // FILTER_BLOCK) * FILTER_BLOCK
 
 
@@ -37,7 +37,7 @@ def pack_filters(weight: Tensor, groups: int) -> Tensor:
     # The highest bit is the sign of an int32.
     values = values.where(values < 1 << 31, values - (1 << 32)).to(torch.int32)
     grouped = values.unflatten(0, (groups, k // groups)).permute(0, 3, 4, 2, 1).flatten(1, 3)
-    # Kernels take it as it lies, which a pad by nothing would leave to the permutation.
+    # Kernels read it densely, in this order; without filters to pad, `pad` would return the permuted view.
     return F.pad(grouped, (0, -(k // groups) % FILTER_BLOCK)).contiguous()
 
 

@@ -20,7 +20,7 @@ def convert(model: nn.Module, arithmetic: Arithmetic | str, keep_first_last: boo
     Weights, biases, dtype, device, training mode and `requires_grad` are kept, so MAC to ADDER and back is
     the model one began with; a module used in several places stays one module. `keep_first_last` leaves the
     first and last of them (in the order of `model.modules()`) as they are, as the papers do.
-    Subclasses of `nn.Conv2d` and `nn.Linear` are left alone: their forward is not ours to replace.
+    Subclasses of `nn.Conv2d` and `nn.Linear` stay as they are, since their forward may do something else.
     Raises ModelError for a convolution with string or non-zero-filled padding that has no such form,
     ArgumentError for an unknown arithmetic.
     """

@@ -1,4 +1,4 @@
-"""A benchmark from its plan to measurements: row after row, each kept as soon as it is there."""
+"""A benchmark from its plan to measurements: row after row, each kept as soon as it is measured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from addercost.results.measurements import FailedRow, MeasuredKernel, MeasuredRo
 ENERGY_S = 0.5
 
 Said = Callable[[int, RowPlan, Entry | None], None]
-"""(number of the row, its plan, what came of it or None before it starts)."""
+"""Called with the number of the row, its plan, and its result; with None for that before the row starts."""
 
 
 def run(
@@ -27,7 +27,7 @@ def run(
     effort: Effort,
     said: Said = lambda number, plan, entry: None,
 ) -> None:
-    """Times every row that the journal has not yet. A row that fails is marked and the others go on."""
+    """Times every row that is not in the journal yet. A row that fails is marked, and the others go on."""
     for number, plan in enumerate(plans, 1):
         if plan.key in journal.entries:
             continue
@@ -38,7 +38,7 @@ def run(
 
 
 def timed_row(plan: RowPlan, device: Device, effort: Effort) -> Entry:
-    """One row, or why there is none."""
+    """The measured row, or the reason why there is none."""
     try:
         with torch.no_grad():
             return _measured(plan, device, effort)

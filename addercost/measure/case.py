@@ -19,7 +19,7 @@ _PAIR = re.compile(r"(\d+)(?:x(\d+))?")
 _LARGEST = 1 << 31
 
 TORCH_DTYPES = {"fp32": "float32", "tf32": "float32", "fp16": "float16", "bf16": "bfloat16", "int8": "int8"}
-"""Number formats of rows by the dtype a trace would have."""
+"""The dtype in a trace of each number format of rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +60,12 @@ class LayerCase:
 
     @property
     def sites(self) -> int:
-        """N·K·P·Q sums of C/G·R·S pairings; a padded tap is one."""
+        """N·K·P·Q sums of C/G·R·S input-weight pairings each; a padded tap counts as one."""
         return math.prod(self.output_shape) * math.prod(self.weight_shape[1:])
 
     @property
     def text(self) -> str:
-        """What `--conv` takes; a linear layer as linear:N,C,K."""
+        """The shape as `--conv` takes it; a linear layer is linear:N,C,K."""
         if self.linear:
             return f"linear:{self.images},{self.channels},{self.filters}"
         parts = [self.images, self.channels, *self.size, self.filters]
@@ -106,7 +106,7 @@ class LayerCase:
 
 @dataclass(frozen=True, slots=True)
 class CaseUse:
-    """One shape and every layer of a model that has it. positions: where these stand among its layers."""
+    """One shape, and every layer of a model that has it. positions: of these layers among all its calls."""
 
     case: LayerCase
     paths: tuple[str, ...]
@@ -115,14 +115,14 @@ class CaseUse:
 
 @dataclass(frozen=True, slots=True)
 class ModelCases:
-    """What of a model can be timed. skipped: (layer, why not) of the rest."""
+    """The layers of a model that can be timed. skipped: (layer, why not) of the others."""
 
     uses: tuple[CaseUse, ...]
     skipped: tuple[tuple[str, str], ...] = field(default=())
 
 
 def cases_of(trace: Trace, batch: int = 1) -> ModelCases:
-    """Every convolution and linear layer of a traced forward, layers of one shape together."""
+    """Every convolution and linear layer of a traced forward; layers of one shape are one use."""
     uses: dict[LayerCase, tuple[list[str], list[int]]] = {}
     skipped: list[tuple[str, str]] = []
     position = 0
@@ -145,7 +145,7 @@ def cases_of(trace: Trace, batch: int = 1) -> ModelCases:
 
 
 def _case_of(call: OpCall) -> LayerCase | str:
-    """The shape of a layer's call, or why it has none here."""
+    """The shape of a layer's call, or why it cannot be timed."""
     if "backward" in call.tags:
         return "a gradient, not a layer: time the forward, or --training"
     name = call.name
@@ -179,7 +179,7 @@ def _convolution(call: OpCall) -> LayerCase | str:
     ):
         assert isinstance(values, tuple)
         numbers = [v for v in values if isinstance(v, int)]
-        # A convolution along one axis is one along a single row; a single value stands for both axes.
+        # A convolution of a sequence is one of an image of a single row. One value is for both axes.
         if len(x) == 3:
             numbers = [missing, numbers[0]]
         pairs.append((numbers[0], numbers[-1]))
@@ -206,7 +206,7 @@ def parse_case(text: str) -> LayerCase:
 
 
 def read_case(text: str) -> LayerCase:
-    """A shape as `LayerCase.text` writes it. Raises ArgumentError."""
+    """Reads what `LayerCase.text` writes. Raises ArgumentError."""
     kind, colon, numbers = text.partition(":")
     if not colon:
         return parse_case(text)

@@ -1,4 +1,4 @@
-"""The rows a verdict needs: each contest's layers against the vendor's convolutions, and nothing else."""
+"""The rows that a verdict needs, and no others: each contest's layers against the vendor's convolutions."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from addercost.measure.session import LAYOUTS, BenchSettings, model_uses
 from addercost.trace.record import Trace
 
 IMPLEMENTATIONS: Mapping[str, str] = {"fp32": LAYER, "int8": KERNEL, "binary": PACKED}
-"""What stands for each contest: layers as a model would call them for inference; for bytes the kernel alone,
-since what it is compared with has its input quantised beforehand too."""
+"""The implementation that takes part in each contest: the layer as a model calls it for inference. For int8
+it is the kernel alone, since the vendor's int8 convolution gets its input quantised beforehand too."""
 
 
 def contest_rows(
@@ -35,7 +35,8 @@ def _rows(uses: Sequence[CaseUse], settings: BenchSettings, contest: Contest) ->
 
 
 def settings_for(settings: BenchSettings) -> BenchSettings:
-    """The same, named by what is run, so that rows are not taken for those of another benchmark."""
+    """The same settings with the arithmetics and formats of all contests, so that a journal of another
+    benchmark is not taken for this one's."""
     arithmetics = tuple(dict.fromkeys(contest.arithmetic for contest in CONTESTS))
     formats = tuple(dict.fromkeys(contest.number_format for contest in CONTESTS))
     return replace(settings, arithmetics=arithmetics, dtypes=formats, cpus=())

@@ -1,4 +1,4 @@
-"""Where and with what a measurement was made."""
+"""The machine and the versions with which a measurement was made."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def environment(facts: DeviceFacts, today: str | None = None) -> dict[str, str]:
 
 
 def git_commit(folder: Path) -> str:
-    """The commit that is checked out there, with `+` where tracked files are changed; "" for no checkout."""
+    """The commit checked out in `folder`, with `+` where tracked files are changed; "" for no checkout."""
     try:
         commit = _git(folder, "rev-parse", "--short=12", "HEAD")
         tracked = _git(folder, "ls-files", "--error-unmatch", "__init__.py")

@@ -1,4 +1,4 @@
-"""Estimates put beside timings that were made without them, or by another table."""
+"""Estimates added to saved timings that have none, or have those of another table."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from addercost.results.measurements import NO_ESTIMATES, MeasuredRow, Measuremen
 
 
 def with_estimates(measurements: Measurements, predict: Predict, cpus: tuple[str, ...]) -> Measurements:
-    """Every row of a layer with what `predict` says of its shape, where cost models speak of the same work.
+    """Every row of a layer gets what `predict` returns for its shape, if the cost models estimate the same
+    work.
 
-    Rows of whole models stay as they are: their shapes are not in the document. cpus: what predicts, by name.
-    Raises ArgumentError for timings of anything but one core of a CPU, which is what estimates are of.
+    Rows of whole models stay as they are: their shapes are not in the document. cpus: names of the tables
+    that `predict` uses. Raises ArgumentError for timings of anything but one core of a CPU.
     """
     device = measurements.settings.get("device", "cpu")
     threads = measurements.environment.get("threads", "1")

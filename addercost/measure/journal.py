@@ -1,7 +1,7 @@
 """Rows on disk as they are made: a kill at any moment loses the row in flight and no other.
 
-A journal is JSON lines: what the run is, then one line a row, each synced before the next row starts. It lies
-beside the result under its name with `.journal` and is gone when the result is written.
+A journal is JSON lines: what the run is, then one line a row, each synced before the next row starts. Its
+name is that of the result with `.journal` after it, and it is removed when the result is written.
 """
 
 from __future__ import annotations
@@ -14,17 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from addercost.errors import DataError, OutputError
+from addercost.reading import json_data, read_as
+from addercost.results.document import advising, checked_fields
 from addercost.results.environment import MAY_DIFFER, differences
 from addercost.results.files import write_file
-from addercost.results.measurements import (
-    FailedRow,
-    MeasuredRow,
-    Measurements,
-    measurements_to_json,
-    row_from_data,
-)
-from addercost.results.plain import from_plain, to_plain
-from addercost.results.saved import KINDS, read_saved
+from addercost.results.measurements import FailedRow, MeasuredRow, Measurements, measurements_to_json
+from addercost.results.plain import to_plain
+from addercost.results.saved import read_saved, title_of
 
 SCHEMA = "addercost/bench-journal/1"
 
@@ -37,7 +33,7 @@ def journal_path(output: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class JournalHeading:
-    """What a journal is of: only a run that has the same goes on with it."""
+    """The run a journal belongs to: only a run with an equal heading goes on with it."""
 
     model: str
     settings: Mapping[str, str]
@@ -47,13 +43,13 @@ class JournalHeading:
 
 
 class Journal:
-    """Rows by key, those of an earlier run included. Use `open_journal`."""
+    """Rows by key, those of the killed run included. Made by `open_journal`."""
 
     def __init__(self, heading: JournalHeading, path: Path | None, entries: dict[str, Entry]) -> None:
         self.heading, self.path, self.entries = heading, path, entries
 
     def add(self, key: str, entry: Entry) -> None:
-        """Raises OutputError where it cannot be written."""
+        """Writes the row to the disk before it returns. Raises OutputError where that fails."""
         self.entries[key] = entry
         if self.path is not None:
             kind = "row" if isinstance(entry, MeasuredRow) else "failed"
@@ -77,8 +73,9 @@ class Journal:
 
 
 def rescued(document: Path) -> bool:
-    """Whether a stopped run's journal was there, whose rows are now its document. Raises DataError where no
-    row of it is whole, OutputError where the document cannot be written.
+    """Makes the document of a stopped run from its journal; False where there is no journal.
+
+    Raises DataError where the journal has no whole row, OutputError where the document cannot be written.
     """
     journal = journal_path(document)
     if not journal.exists():
@@ -89,7 +86,7 @@ def rescued(document: Path) -> bool:
 
 
 def read_measurements(path: Path) -> Measurements:
-    """A saved document, or every whole row of a journal, which is also found by the document's name.
+    """A saved document, or the whole rows of a journal. A journal is found by the document's name too.
 
     Raises DataError.
     """
@@ -102,12 +99,13 @@ def read_measurements(path: Path) -> Measurements:
         return Journal(heading, None, entries).measurements()
     saved = read_saved(path)
     if not isinstance(saved, Measurements):
-        raise DataError(f"{path} is {KINDS[type(saved)]}, not measurements", "make some with addercost bench")
+        raise DataError(f"{path} is {title_of(saved)}, not measurements", "make some with addercost bench")
     return saved
 
 
 def open_journal(heading: JournalHeading, output: Path | None) -> Journal:
-    """A new journal for `output`, or the one a killed run left, without its last line if that was cut.
+    """A new journal for `output`, or the one that a killed run left, without its last line if that was cut
+    off.
 
     Raises DataError where what is there belongs to another run.
     """
@@ -129,7 +127,7 @@ def open_journal(heading: JournalHeading, output: Path | None) -> Journal:
 
 
 def read_journal(path: Path) -> tuple[JournalHeading | None, dict[str, Entry], int]:
-    """(what it is of, rows by key, bytes of whole lines). None where not even the first line is whole.
+    """The heading, rows by key, and the bytes of all whole lines; no heading where the first line is cut off.
 
     Raises DataError for a file that is no journal of ours, or damaged before its last line.
     """
@@ -141,24 +139,20 @@ def read_journal(path: Path) -> tuple[JournalHeading | None, dict[str, Entry], i
     entries: dict[str, Entry] = {}
     end = 0
     for number, line, after in _whole_lines(data):
-        where = f"{path}, line {number}"
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{where} is not JSON: {error}", "remove the file to start again") from None
-        if heading is None:
-            if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-                raise DataError(f"{path} is no journal of this version", "remove it to start again")
-            heading = from_plain(JournalHeading, record, where)
-        else:
-            key, entry = _entry(record, where)
-            entries[key] = entry
+        source = f"{path}, line {number}"
+        with advising("remove the file to start again"):
+            record = json_data(line.decode("utf-8", "replace"), source)
+            if heading is None:
+                heading = read_as(JournalHeading, checked_fields(record, SCHEMA, source), source)
+            else:
+                key, entry = _entry(record, source)
+                entries[key] = entry
         end = after
     return heading, entries, end
 
 
 def _whole_lines(data: bytes) -> Iterator[tuple[int, bytes, int]]:
-    """(number, line, offset after it) of the lines that end; a crash leaves the last one cut, or zeros."""
+    """(number, line, offset after it) of the whole lines; a crash cuts the last one off, or leaves zeros."""
     start, number = 0, 1
     while (stop := data.find(b"\n", start)) >= 0:
         line = data[start:stop]
@@ -168,12 +162,21 @@ def _whole_lines(data: bytes) -> Iterator[tuple[int, bytes, int]]:
         start, number = stop + 1, number + 1
 
 
-def _entry(record: Any, where: str) -> tuple[str, Entry]:
-    if not isinstance(record, dict) or not isinstance(record.get("key"), str):
-        raise DataError(f"{where}: no row of a journal", "remove the file to start again")
-    if "row" in record:
-        return record["key"], row_from_data(record["row"], where)
-    return record["key"], from_plain(FailedRow, record.get("failed"), where)
+@dataclass(frozen=True, slots=True)
+class _JournalLine:
+    """A row by its key, or why it failed."""
+
+    key: str
+    row: MeasuredRow | None = None
+    failed: FailedRow | None = None
+
+
+def _entry(record: Any, source: str) -> tuple[str, Entry]:
+    line = read_as(_JournalLine, record, source)
+    entry = line.row or line.failed
+    if entry is None:
+        raise DataError(f"{source}: row is missing: expected a row, or failed")
+    return line.key, entry
 
 
 def _refuse_another(path: Path, found: JournalHeading, heading: JournalHeading) -> None:
@@ -185,7 +188,7 @@ def _refuse_another(path: Path, found: JournalHeading, heading: JournalHeading) 
     if found.model != heading.model:
         changed.insert(0, f"model {found.model}, now {heading.model}")
     changed += differences(found.environment, heading.environment)
-    # Rows of two versions of our kernels do not belong into one table either.
+    # Rows of two versions of our kernels do not belong in one table either.
     changed += [
         f"{name}: {found.environment.get(name, '')}, {heading.environment.get(name, '')}"
         for name in MAY_DIFFER

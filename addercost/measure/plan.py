@@ -1,4 +1,4 @@
-"""Which rows a benchmark has, in order, and how each is made ready."""
+"""Which rows a benchmark has, in order, and how the calls of each are made."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ Make = Callable[[int | None], tuple[Call, Call | None]]
 
 @dataclass(frozen=True, slots=True)
 class RowPlan:
-    """A row before it is timed. make: (bytes that are free) to the call and its reference, each run once.
-    patience: how many times a layer's time limit it may take."""
+    """A row before it is timed.
+
+    make: from the bytes that are free to the call and its reference, each run once.
+    patience: how many times a layer's time limit the row may take.
+    """
 
     row: MeasuredRow
     make: Make
@@ -27,7 +30,7 @@ class RowPlan:
 
     @property
     def key(self) -> str:
-        """What tells the row from all others of a run."""
+        """Different for any two rows of a run."""
         row = self.row
         return " | ".join((row.case or row.path or "model", row.arithmetic, row.implementation, row.dtype))
 
@@ -40,7 +43,7 @@ def layer_rows(
     cache: str,
     predict: Predict | None = None,
 ) -> Iterator[RowPlan]:
-    """Every contender on every shape. Raises ArgumentError for an unknown number format."""
+    """A row for every contender on every shape. Raises ArgumentError for an unknown number format."""
     chosen = list(contenders(place.device, arithmetics, dtypes))
     predicted = layer_predictor(predict) if predict is not None else None
     for use in uses:

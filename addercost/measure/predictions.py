@@ -1,4 +1,4 @@
-"""What the cost models say of a shape, to stand beside its timing."""
+"""What the cost models estimate for a shape, to be shown beside its timing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from addercost.trace.record import Trace
 
 
 def default_cpus(hardware_path: Path | None = None) -> tuple[str, ...]:
-    """This machine's own table, if it was calibrated."""
+    """The name of this machine's own table, if it was calibrated."""
     try:
         load_target(HOST, hardware_path)
     except ArgumentError:
@@ -38,8 +38,8 @@ Predict = Callable[[Trace, Arithmetic], tuple[PredictedTime, ...]]
 
 
 def predictor(cpus: Sequence[str], models: Sequence[str], hardware_path: Path | None) -> Predict:
-    """A function from a trace and an arithmetic to the seconds of every processor and cost model that can
-    charge all of it. Raises ArgumentError for an unknown processor."""
+    """A function from a trace and an arithmetic to the seconds by every processor and cost model that has a
+    figure for all of it. Raises ArgumentError for an unknown processor."""
     targets = [load_target(name, hardware_path) for name in cpus]
 
     def predicted(trace: Trace, arithmetic: Arithmetic) -> tuple[PredictedTime, ...]:
@@ -55,7 +55,7 @@ def predictor(cpus: Sequence[str], models: Sequence[str], hardware_path: Path | 
 
 
 def layer_predictor(predict: Predict) -> Callable[[LayerCase, str, Arithmetic], tuple[PredictedTime, ...]]:
-    """The same for a shape in a number format; each combination is worked out once."""
+    """The same function for a shape in a number format; each combination is computed once."""
 
     @cache
     def predicted(case: LayerCase, number_format: str, arithmetic: Arithmetic) -> tuple[PredictedTime, ...]:

@@ -1,9 +1,9 @@
 """One row: a call and its reference sampled in turn, A B B A, until the intervals are narrow enough.
 
-Whether a block is A B B A or B A A B is drawn by lot: the side whose two samples lie further apart has the
-better chance of a good moment, and turns in a fixed rhythm would beat against that of another program's.
-Under random turns the sign of each block is a fair coin where the sides are equal, however the noise is
-ordered in time (Fisher, The Design of Experiments, 1935).
+Whether a block is A B B A or B A A B is drawn by lot. The outer side, whose two samples are further apart in
+time, has the better chance of a quiet moment, and a fixed rhythm of turns could coincide with the rhythm of
+another program. Under random turns the sign of each block is a fair coin where the sides are equal, however
+the noise is ordered in time (Fisher, The Design of Experiments, 1935).
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from addercost.measure.devices.device import Call, Condition, Device
 from addercost.results.intervals import FEWEST, half_width, interleaved_ratio, median_interval
 
 FIRST_LOOK = 12
-"""Blocks before intervals are looked at; then after every quarter more, since each look is a chance to stop
-at a lucky moment."""
+"""Blocks before the intervals are computed for the first time. They are computed again after every quarter
+more, not after every block, since each computation is a chance to stop at a lucky moment."""
 FEWEST_BLOCKS = FEWEST
-"""Fewer have no interval."""
+"""Fewer blocks have no interval."""
 PATIENCE = 4
-"""Even a row of long calls is given up after so many time limits."""
+"""A row of long calls ends after so many time limits, even with fewer blocks than an interval needs."""
 SAMPLE_S = 0.3e-3
-"""Short calls are repeated until one sample takes about this long: far more than reading the clock does, far
-less than the time another program gets when it takes the core."""
+"""Short calls are repeated until one sample takes about this long: much longer than reading the clock, much
+shorter than another program's turn on the core."""
 
 SINGLE_RUNS = 5
 ALIKE = 2.0
-"""Sides within this factor repeat their calls equally often in a sample."""
+"""Two sides whose times are within this factor repeat their calls equally often in a sample."""
 
 MOST_STEAL, MOST_WAITED, MOST_DRIFT = 0.01, 0.05, 0.03
 
@@ -39,8 +39,8 @@ class Effort:
     """When a row is done: the intervals within ±precision, or the time is up.
 
     cold: caches are flushed before every run. ratio_only: the interval of the median need not be narrow.
-    least_s: a shorter run may lie within one disturbance and not see it, however well its samples agree; a
-    shorter time limit takes that upon itself.
+    least_s: how long a row goes on at least. A shorter run may fall into a single disturbance, and its
+    samples agree all the same. A time limit below `least_s` accepts that.
     """
 
     precision: float = 0.01
@@ -52,7 +52,8 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """samples_s and reference_samples_s: two of each a block, in order; the latter empty without one."""
+    """samples_s and reference_samples_s: two of each a block, in order; the latter is empty without a
+    reference."""
 
     samples_s: tuple[float, ...]
     reference_samples_s: tuple[float, ...]
@@ -65,7 +66,7 @@ def time_call(device: Device, call: Call, reference: Call | None, effort: Effort
     sides = [_Side(device, side, effort.cold) for side in (call, reference) if side is not None]
     own, other = sides[0], sides[-1] if reference is not None else None
     if max(side.once_s for side in sides) < ALIKE * min(side.once_s for side in sides):
-        # The first run of a sample meets colder caches than the others: sides that are close must share that.
+        # The first call of a sample finds colder caches than the others: both sides must have the same share.
         calls = max(side.calls for side in sides)
         for side in sides:
             side.calls = calls
@@ -90,14 +91,14 @@ def time_call(device: Device, call: Call, reference: Call | None, effort: Effort
         look = math.ceil(1.25 * blocks)
     after, took = device.condition(), device.now() - start
     if device.facts.counts_waiting and _share(before.waited_s, after.waited_s, took) > MOST_WAITED:
-        # The figures may agree and yet be those of the other programs.
+        # The samples may agree although all of them were slowed down by the other programs.
         converged = False
     warnings = tuple(condition_warnings(before, after, took))
     return Timed(tuple(own.samples), tuple(other.samples) if other else (), converged, warnings)
 
 
 class _Side:
-    """One call, made ready, with as many repetitions as a sample takes."""
+    """One call that is ready to be sampled, and how often a sample repeats it."""
 
     def __init__(self, device: Device, call: Call, cold: bool) -> None:
         self.device, self.cold = device, cold
@@ -111,7 +112,7 @@ class _Side:
 
 
 def _block(outer: _Side, inner: _Side | None) -> None:
-    """A B B A; alone, A A."""
+    """Samples in the order A B B A; A A where there is no other side."""
     outer.sample()
     if inner is not None:
         inner.sample()
@@ -131,7 +132,7 @@ def _agree(samples: list[float], reference: list[float] | None, effort: Effort) 
 
 
 def condition_warnings(before: Condition, after: Condition, seconds: float) -> Iterator[str]:
-    """What happened to the machine meanwhile that a reader of the figures should know."""
+    """What happened to the machine between `before` and `after` that a reader of the figures should know."""
     for share, most, what in (
         (
             _share(before.steal_s, after.steal_s, seconds),

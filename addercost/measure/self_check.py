@@ -1,4 +1,4 @@
-"""Whether comparisons made here can be believed: equal things must not differ, a slowdown must be found."""
+"""Whether comparisons made here can be trusted: equal calls must not differ, a slowdown must be found."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from addercost.measure.contenders.contender import Contender, Place
 from addercost.measure.devices.device import Call, Device
 from addercost.measure.host.core_clock import dependent_additions
 from addercost.measure.runner import Effort, Timed, time_call
-from addercost.results.intervals import Verdict, interleaved_ratio, verdict
+from addercost.results.intervals import Outcome, interleaved_ratio, verdict
 
 SHAPE = "1,32,28,28,32,3,1,1"
-"""Takes a few tenths of a millisecond: long enough to be a kernel, short enough for many pairs."""
+"""Takes a few tenths of a millisecond: as long as a kernel does, and short enough for many pairs."""
 
 SLOWDOWN = 0.03
 PROBE_ROUNDS = 500
@@ -28,8 +28,8 @@ EFFORT = Effort(precision=0.01, time_limit_s=0.6, ratio_only=True)
 
 @dataclass(frozen=True, slots=True)
 class SelfCheck:
-    """pairs: of each kind. equal: pairs of one thing with itself that came out "cannot tell".
-    found: pairs with the injected slowdown that came out "slower". unconverged: of both kinds together.
+    """pairs: of each kind. equal: pairs of a call with itself whose verdict is "cannot tell".
+    found: pairs with the injected slowdown whose verdict is "slower". unconverged: of both kinds together.
     """
 
     pairs: int
@@ -67,8 +67,8 @@ def self_check(
     pairs: int = 200,
     said: Callable[[int], None] = lambda done: None,
 ) -> SelfCheck:
-    """Times `pairs` pairs of one contender with itself, tensors allocated anew for each side, and as many
-    with a slowdown on one side; takes a few minutes at most. said: after each pair of both kinds.
+    """Times `pairs` pairs of one contender with itself, each side with tensors of its own, and as many pairs
+    with a slowdown on one side; takes a few minutes at most. said: called after each pair of both kinds.
     """
     place = Place(torch.device(device.facts.kind))
     works = _workloads(place)
@@ -81,19 +81,19 @@ def self_check(
             one, other = (contender.made(case, place, device.free_bytes()) for _ in range(2))
             same = time_call(device, one, other, EFFORT)
             slowed = time_call(device, slow(one, other, SLOWDOWN), other, EFFORT)
-            equal += _verdict(same) is Verdict.CANNOT_TELL
-            found += _verdict(slowed) is Verdict.SLOWER
+            equal += _verdict(same) is Outcome.CANNOT_TELL
+            found += _verdict(slowed) is Outcome.SLOWER
             unconverged += (not same.converged) + (not slowed.converged)
             said(i + 1)
     return SelfCheck(pairs, equal, found, unconverged)
 
 
-def _verdict(timed: Timed) -> Verdict:
+def _verdict(timed: Timed) -> Outcome:
     return verdict(interleaved_ratio(timed.samples_s, timed.reference_samples_s)[1])
 
 
 def _workloads(place: Place) -> list[Contender]:
-    """Those that run here and are neither so short nor so long as to prove nothing."""
+    """The contenders that run here and take neither too short nor too long for `SHAPE`."""
     case, works = parse_case(SHAPE), []
     for contender in contenders(place.device, (Arithmetic.MAC, Arithmetic.ADDER), ("fp32",)):
         if "cdist" in contender.implementation:
@@ -108,12 +108,13 @@ def _workloads(place: Place) -> list[Contender]:
 
 
 def _slower(device: Device) -> Callable[[Call, Call, float], Call]:
-    """(a call, one like it, share) to the call followed by idle work of that share of its time."""
+    """A function from a call, one like it, and a share, to the call followed by idle work of that share of
+    its time."""
     idle = _idle_on_gpu if device.facts.kind == "cuda" else _idle_on_cpu()
 
     def slowed(call: Call, like: Call, share: float) -> Call:
         goal = share * _best(device, like)
-        # The cost of the call itself is part of each, so it takes two lengths to find that of a round.
+        # Each includes the cost of the call itself, so the cost of a round is the difference of two lengths.
         few = _best(device, lambda: idle(PROBE_ROUNDS))
         many = _best(device, lambda: idle(2 * PROBE_ROUNDS))
         rounds = max(1, round(PROBE_ROUNDS * (1 + (goal - few) / (many - few))))

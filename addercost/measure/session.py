@@ -35,9 +35,9 @@ DEVICES = ("cpu", "cuda")
 class BenchSettings:
     """What decides the rows of a benchmark and how they are timed.
 
-    threads and clock are of a CPU; see `CpuDevice`. precision: half of a 95 % interval, relative, at which a
-    row is done. cpus: tables to estimate by; None for this machine's own if it was calibrated.
-    Raises ArgumentError for names that do not exist.
+    threads, clock: of a CPU; see `CpuDevice`. precision: a row is done once half of its 95 % interval is
+    within this share of its figure. cpus: names of the tables to estimate by; None for this machine's own, if
+    it was calibrated. Raises ArgumentError for names that do not exist.
     """
 
     arithmetics: tuple[Arithmetic, ...] = tuple(Arithmetic)
@@ -72,7 +72,7 @@ class BenchSettings:
             raise ArgumentError("batch, precision and time limit must be positive")
 
     def lines(self) -> dict[str, str]:
-        """As texts, for a file and for telling two runs apart."""
+        """The settings as texts by name, for a file, and to see whether two runs have the same."""
         return {
             "arithmetics": ",".join(self.arithmetics),
             "dtypes": ",".join(self.dtypes),
@@ -94,7 +94,7 @@ class BenchSettings:
 
     @property
     def estimate_cpus(self) -> tuple[str, ...]:
-        """The estimates are of one core of a CPU, so they stand beside nothing else."""
+        """The tables to estimate by: none but for one core of a CPU, which is what the estimates are of."""
         if self.device != "cpu" or self.threads != 1:
             return ()
         return default_cpus(self.hardware_path) if self.cpus is None else self.cpus
@@ -115,13 +115,13 @@ def open_device(settings: BenchSettings) -> Device:
 
 
 def model_uses(trace: Trace, settings: BenchSettings) -> tuple[tuple[CaseUse, ...], tuple[str, ...]]:
-    """The shapes of a traced model, and a remark for every layer that has none."""
+    """The shapes of a traced model's layers, and a remark for every layer that cannot be timed."""
     cases = cases_of(trace, settings.batch)
     return cases.uses, tuple(f"not timed: {path or '(model)'}: {why}" for path, why in cases.skipped)
 
 
 def case_uses(cases: Sequence[LayerCase], batch: int = 1) -> tuple[CaseUse, ...]:
-    """Shapes that were named, as if they were layers of a model."""
+    """Shapes that were given by name, as if each were a layer of a model."""
     return tuple(
         CaseUse(case.with_batch(batch), (case.text,), (i,)) for i, case in enumerate(dict.fromkeys(cases))
     )
@@ -130,7 +130,7 @@ def case_uses(cases: Sequence[LayerCase], batch: int = 1) -> tuple[CaseUse, ...]
 def whole_model_rows(
     model: nn.Module | str, inputs: ModelInputs | None, settings: BenchSettings, trace: Trace
 ) -> list[RowPlan]:
-    """Rows of the whole model, if the settings ask for any. inputs: None for those a SPEC comes with.
+    """Rows of the whole model, if the settings ask for any. inputs: None for those of the SPEC.
 
     Raises ArgumentError for a saved trace, which has no model in it.
     """
@@ -168,7 +168,7 @@ def _batched(x: Tensor, batch: int) -> Tensor:
 def _rebuilding(
     model: nn.Module | str, inputs: ModelInputs | None
 ) -> tuple[Callable[[], nn.Module], ModelInputs | None]:
-    """How to make the model with its weights, and the inputs of its forward."""
+    """A function that makes the model with its weights, and the inputs of its forward."""
     if isinstance(model, nn.Module):
         return partial(copy.deepcopy, model), inputs
     from addercost.sources.loading import load_model
@@ -192,11 +192,11 @@ def measure(
     said: Said = lambda number, plan, entry: None,
     planned: list[RowPlan] | None = None,
 ) -> Measurements:
-    """Times every way to compute the `uses`, and `extra` rows. Rows are kept beside `output` as they are
-    made, and those of a killed run with the same settings are not timed again.
+    """Times every way to compute the `uses`, and the `extra` rows. Each row is written to a journal beside
+    `output` at once; the rows of a killed run with the same settings are not timed again.
 
-    planned: filled with the rows before the first is timed.
-    Raises DataError where the rows beside `output` belong to another run.
+    planned: a list that gets the plans of all rows before the first is timed.
+    Raises DataError where the journal beside `output` belongs to another run.
     """
     place = Place(torch.device(settings.device), LAYOUTS[settings.layout])
     predict = predict_for(settings)

@@ -19,7 +19,7 @@ from addercost.results.measurements import MeasuredRow, PredictedTime
 from addercost.trace.record import Trace
 
 PATIENCE = 10.0
-"""A run of a model takes about as long as samples of its layers do together, and is one row."""
+"""A run of a model takes about as long as all samples of its layers together, and is one row."""
 
 EAGER, COMPILED, TRAINING = "eager", "torch.compile", "training step"
 
@@ -44,11 +44,13 @@ def model_rows(
     predict: Predict | None = None,
     trace: Trace | None = None,
 ) -> Iterator[RowPlan]:
-    """Rows with an empty path. rebuild: the model with real weights. inputs: of one forward, of any device,
-    meta included; they are filled with random data. modes: of `EAGER`, `COMPILED`, `TRAINING`.
+    """Rows with an empty path.
 
-    Each row stands against the multiplying model in the same mode and number format. Models run in floating
-    point: where other formats are asked for beside it they are left out.
+    rebuild: makes the model with real weights. inputs: the tensors of one forward, on any device, meta
+    included; random data takes their place. modes: any of `EAGER`, `COMPILED`, `TRAINING`.
+
+    The reference of each row is the multiplying model in the same mode and number format. Models run in
+    floating point only: other formats are left out where a floating-point one is asked for too.
     """
     floating = [dtype for dtype in dtypes if dtype in TENSOR_DTYPES]
     for mode in modes:
@@ -87,7 +89,7 @@ def _make(
         raise UnsupportedError(f"whole models run in floating point, not in {dtype}")
     torch.manual_seed(0)
     if mode == COMPILED:
-        # What was compiled for earlier rows counts against a limit on variants of one piece of code.
+        # torch limits how many variants of one function it compiles, and counts those of earlier rows.
         torch.compiler.reset()
     model = rebuild()
     data = [_filled(x, TENSOR_DTYPES[dtype], device) for x in inputs]

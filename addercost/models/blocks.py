@@ -1,4 +1,4 @@
-"""The pieces every model of the zoo is made of."""
+"""Layers that several models of the zoo are made of."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from addercost.arithmetic import Arithmetic
 def conv_bn(
     arithmetic: Arithmetic, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1
 ) -> nn.Sequential:
-    """A convolution that keeps the size (at stride 1), and the batch norm that stands in for its bias."""
+    """A convolution that keeps the size (at stride 1), and a batch norm, whose shift replaces its bias."""
     return nn.Sequential(
         layers.conv2d(
             arithmetic,
@@ -27,7 +27,7 @@ def conv_bn(
 
 
 def activation(arithmetic: Arithmetic) -> nn.Module:
-    """ReLU; before a binary layer, HardTanh: every sign of a ReLU's output is +1, which says nothing.
+    """ReLU; before a binary layer HardTanh, since the signs of a ReLU's outputs are all +1.
 
     Source: Hubara et al., Binarized Neural Networks, NeurIPS 2016, which clips to [-1, 1] before the sign.
     """

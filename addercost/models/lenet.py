@@ -1,4 +1,4 @@
-"""LeNet-5 with batch normalisation, of the paper's MNIST and latency comparison; LeNet++, of its pictures."""
+"""LeNet-5 with batch norm, from the paper's MNIST and latency comparisons; LeNet++, from its pictures."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from addercost.models.blocks import activation, conv_bn
 class LeNet5BN(nn.Module):
     """x: [N, 1, 32, 32] → [N, classes].
 
-    normalized: a batch norm after the linear layers, too; by default in every arithmetic but MAC.
+    normalized: whether a batch norm follows each linear layer too; by default in every arithmetic but MAC.
 
-    Every layer takes the arithmetic, the fully connected ones too. Adder layers put out sums far from zero
-    and do not train without a normalisation after them, so there the linear layers get one as well; the
-    paper's counts leave it out. Source: LeCun et al., 1998; Chen et al., CVPR 2020, section 4.1.
+    Every layer has the arithmetic, also the fully connected ones. The outputs of adder layers are sums far
+    from zero, and these layers do not train without a normalisation after them, so the linear layers of an
+    adder network have one as well. The paper's counts leave it out. Source: LeCun et al., 1998; Chen et al.,
+    CVPR 2020, section 4.1.
     """
 
     def __init__(
@@ -53,9 +54,9 @@ class LeNetPlusPlus(nn.Module):
     """x: [N, 1, 32, 32] → [N, classes], through two features that can be drawn.
 
     Six layers of 5×5 filters, 32, 32, 64, 64, 128 and 128 wide, pooled after every second; a linear layer to
-    two values, `embed`; and the classifier. Every layer takes the arithmetic and, but in the CNN's last two,
-    is normalised. In an adder network the class is the template nearest to the features, so that they gather
-    around centres; in a CNN classes differ in direction.
+    two values, `embed`; and the classifier. Every layer has the arithmetic and, but for the CNN's last two,
+    a batch norm. An adder network chooses the class whose template is nearest to the features, so that they
+    gather around centres; in a CNN classes differ in direction.
     Source: Wen et al., ECCV 2016 (the filter size and pooling); Chen et al., CVPR 2020 (the widths).
     """
 

@@ -1,6 +1,6 @@
 """The networks of NAS-Bench-201, from their published description: Dong and Yang, ICLR 2020, section 2.1.
 
-Its cells are those of `nasbench201_cells`. A network is a 3×3 stem of 16 channels, three stages of five equal
+`nasbench201_cells` has the cells. A network is a 3×3 stem of 16 channels, three stages of five equal
 cells with 16, 32 and 64 channels, a residual block that halves the size between stages, and global average
 pooling before the classifier, on 32×32 images.
 """
@@ -71,7 +71,7 @@ class NasBench201Cell(nn.Module):
                 if edge is not None:
                     value = edge(nodes[start])
                     total = value if total is None else total + value
-            # A node that nothing reaches is zero, and convolutions of it are still computed.
+            # A node without an edge to it is zero, and convolutions of it are still computed.
             nodes.append(x.new_zeros(x.shape) if total is None else total)
         return nodes[3]
 
@@ -115,9 +115,9 @@ _stand_in_head = functools.cache(_head)
 class NasBench201(nn.Module):
     """x: [N, 3, 32, 32] → [N, classes], with the same cell throughout.
 
-    stand_ins: everything but the cells themselves is shared with every other such network, and the five equal
-    cells of a stage are one, so that thousands are made in the time of one. For tracing only: training one
-    would train them all.
+    stand_ins: the modules are shared with every other such network, all but the cells themselves, and one
+    cell is registered at all five places of a stage. Thousands of networks are then made in the time of one.
+    For tracing only: training one of them would train all.
     """
 
     def __init__(self, operations: Sequence[str], classes: int = 10, stand_ins: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""The cells of NAS-Bench-201 as their published texts: Dong and Yang, ICLR 2020, section 2.1. No torch.
+"""The cells of NAS-Bench-201, written as published: Dong and Yang, ICLR 2020, section 2.1. No torch.
 
 A cell has four nodes; each of its six edges i → j, i < j, is one of five operations, and a node is the sum of
 what reaches it: 5⁶ = 15,625 cells.

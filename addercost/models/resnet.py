@@ -33,7 +33,9 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1×1, 3×3, 1×1 beside a shortcut. v1 strides in the first 1×1 (He et al.), v1.5 in the 3×3."""
+    """1×1, 3×3 and 1×1 layers beside a shortcut. v1 has its stride in the first 1×1 (He et al.), v1.5 in the
+    3×3.
+    """
 
     expansion = 4
 

@@ -1,0 +1,1 @@
+"""Outputs alone: tables, formats, pages and plots of what is computed elsewhere."""

@@ -6,18 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from addercost.cost.models import PAPER_MODEL
-from addercost.report.advantage_tables import rank_table, sensitivity_table
-from addercost.report.measured import measured_table
-from addercost.report.profile_table import profile_table
-from addercost.report.side_by_side import side_by_side
-from addercost.report.tables import Column, Table
+from addercost.report.table import Column, Table
+from addercost.report.tables.comparison import side_by_side_table
+from addercost.report.tables.layers import layer_table
+from addercost.report.tables.rank import advantage_table
+from addercost.report.tables.sensitivity import report_sensitivity_table
+from addercost.report.tables.timings import measured_table
 from addercost.results.report import Report, Subject, network_name
 from addercost.units import si
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """key: stable, for anchors and sheet names. lead: what the reader is looking at."""
+    """One heading. key: a stable name for anchors and sheets. lead: a sentence on what follows."""
 
     key: str
     title: str
@@ -45,25 +46,25 @@ def report_sections(report: Report) -> Iterator[tuple[str, list[Section]]]:
 
 
 def subject_sections(subject: Subject) -> list[Section]:
-    """Only what there is data for."""
+    """The sections of one model, without those that there is no data for."""
     sections = [
         Section("asked", "What was asked", tables=(asked(subject),)),
         Section(
             "arithmetics",
             "Arithmetics side by side",
             "The same trace, counted as each arithmetic.",
-            (side_by_side(subject),),
+            (side_by_side_table(subject),),
         ),
-        Section("layers", "Layers", tables=(profile_table(subject.first),)),
+        Section("layers", "Layers", tables=(layer_table(subject.first),)),
     ]
     if subject.ranked:
         lead = (
             "Estimated cycles as multiply-add by cycles as another arithmetic, MAC sites only. The two cost "
             "models are the two extremes: latency-sum overlaps nothing, throughput everything."
         )
-        sections.append(Section("rank", "Processors by advantage", lead, (rank_table(subject),)))
+        sections.append(Section("rank", "Processors by advantage", lead, (advantage_table(subject),)))
     if subject.sensitivities:
-        tables = tuple(sensitivity_table(item) for item in subject.sensitivities)
+        tables = tuple(report_sensitivity_table(item) for item in subject.sensitivities)
         lead = "Each latency moved over its range, the others kept; MAC sites only. Estimates."
         sections.append(Section("sensitivity", "Break-even and sensitivity", lead, tables))
     sections.append(
@@ -97,7 +98,7 @@ def asked(subject: Subject) -> Table:
 
 
 def headline(subject: Subject) -> list[tuple[str, str, str]]:
-    """(figure, its name, a remark) of the few numbers that answer first."""
+    """(figure, its name, a remark) of the totals that a reader looks for first."""
     counts = subject.first.counts
     by_class = counts.total.by_class()
     others = counts.total.total - by_class["mul"] - by_class["add"]
@@ -124,7 +125,7 @@ def headline(subject: Subject) -> list[tuple[str, str, str]]:
 
 
 def notes(subject: Subject) -> Iterator[str]:
-    """What totals leave out, and what estimates stand on, each said once."""
+    """What totals leave out and what estimates assume, each once."""
     counts = subject.first.counts
     for item in counts.uncounted:
         places = ", ".join(item.paths[:5])

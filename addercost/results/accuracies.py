@@ -12,7 +12,6 @@ labels, predicted: the class of each test image, one digit each.
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -22,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from addercost.errors import DataError
-from addercost.results.plain import from_plain
-from addercost.results.trace import check_schema
+from addercost.reading import json_data, read_as
+from addercost.results.document import checked_fields
 
 SCHEMA = "addercost/accuracies/1"
 RESULTS = Path(__file__).with_name("digits_accuracies.json")
@@ -37,7 +36,7 @@ METHODS = {
     "sign-ilr": "adder, sign, ILR",
     "bnn": "BNN",
 }
-"""What is trained, in the order of the paper's claims."""
+"""The methods by their short names, in the order of the paper's claims."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class SeedRun:
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """A setting that was tried, on a part of the training images held out for it."""
+    """A setting that was tried, on training images that were set aside for this."""
 
     method: str
     increase: float
@@ -79,14 +78,14 @@ class Accuracies:
                 raise DataError(f"unknown method {run.method!r}")
 
     def of(self, method: str) -> MethodResult | None:
-        """What the seeds of a method gave; None where it has none."""
+        """The runs of a method; None where it has none."""
         runs = sorted((run for run in self.runs if run.method == method), key=lambda run: run.seed)
         return MethodResult(method, self.labels, tuple(runs)) if runs else None
 
 
 @dataclass(frozen=True, slots=True)
 class MethodResult:
-    """The runs of one method, by seed."""
+    """The runs of one method in the order of their seeds."""
 
     method: str
     labels: str
@@ -103,18 +102,18 @@ class MethodResult:
 
     @property
     def spread(self) -> float:
-        """Standard deviation over seeds; 0 of a single one."""
+        """The standard deviation over seeds; 0 for a single one."""
         return statistics.stdev(self.by_seed) if len(self.runs) > 1 else 0.0
 
     @property
     def by_image(self) -> tuple[float, ...]:
-        """The share of seeds that have each test image right, in percent."""
+        """In percent, of how many seeds each test image is classified right."""
         hits = [_hits(run.predicted, self.labels) for run in self.runs]
         return tuple(100 * statistics.fmean(column) for column in zip(*hits, strict=True))
 
     @property
     def standard_error(self) -> float:
-        """Of the mean, for other test images: from their spread."""
+        """The standard error of the mean over other test images, from the spread over these."""
         return standard_error(self.by_image)
 
 
@@ -123,7 +122,7 @@ class Difference:
     """first - second, in points of accuracy, on the same test images.
 
     image_error: standard error of the difference from other test images, paired by image. seed_p: the chance
-    of means at least so far apart had the runs been dealt to the two methods at random, an exact test.
+    of means at least so far apart if the runs were dealt to the two methods at random, by an exact test.
     """
 
     first: str
@@ -134,7 +133,7 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """above or below where neither test images nor seeds explain the difference, else cannot tell."""
+        """ "above" or "below" where neither other test images nor other seeds explain the difference."""
         if abs(self.points) <= 2 * self.image_error or self.seed_p > SIGNIFICANT:
             return "cannot tell"
         return "above" if self.points > 0 else "below"
@@ -144,7 +143,7 @@ SIGNIFICANT = 0.05
 
 
 def paired(first: MethodResult, second: MethodResult) -> Difference:
-    """How two methods differ, image by image and over their seeds."""
+    """The difference of two methods, paired image by image, and tested over their seeds."""
     images = [a - b for a, b in zip(first.by_image, second.by_image, strict=True)]
     return Difference(
         first.method,
@@ -158,7 +157,8 @@ def paired(first: MethodResult, second: MethodResult) -> Difference:
 def permutation_p(first: Sequence[float], second: Sequence[float]) -> float:
     """Of all ways to deal the values to groups of these sizes, the share with means at least so far apart.
 
-    Exact, and of no assumption about how accuracies spread over seeds, which is not as a Gaussian: some fail.
+    The test is exact and assumes no distribution: accuracies over seeds are not Gaussian, since some runs
+    fail.
     """
     values = [*first, *second]
     total, found = math.fsum(values), abs(statistics.fmean(first) - statistics.fmean(second))
@@ -172,20 +172,19 @@ def permutation_p(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def standard_error(values: Sequence[float]) -> float:
-    """Of the mean of independent values; 0 of a single one."""
+    """The standard error of the mean of independent values; 0 for a single one."""
     return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
 
 
 def accuracies_from_data(data: Any, source: str) -> Accuracies:
     """Reads the document above. Raises DataError."""
-    check_schema(data, SCHEMA, source)
-    return from_plain(Accuracies, data, source)
+    return read_as(Accuracies, checked_fields(data, SCHEMA, source), source)
 
 
 @cache
 def digits_accuracies() -> Accuracies:
-    """Ours on scikit-learn's digits, as `make training-report` measured them."""
-    return accuracies_from_data(json.loads(RESULTS.read_text(encoding="utf-8")), RESULTS.name)
+    """The accuracies on scikit-learn's digits that `make training-report` measured."""
+    return accuracies_from_data(json_data(RESULTS.read_text(encoding="utf-8"), RESULTS.name), RESULTS.name)
 
 
 def _hits(predicted: str, labels: str) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 JSON_SUFFIX = ".json"
-"""Of every document: its `schema` says which one it is."""
+"""The ending of every document; its field `schema` names its kind."""
 
 PAGE_SUFFIXES = (".html", ".htm")
-"""Of report pages, which hold the report's document."""
+"""The endings of report pages, each of which contains the report's document."""

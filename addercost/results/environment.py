@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 MAY_DIFFER = ("date", "addercost", "commit")
-"""Lines that say when and by which version of addercost; all others describe the environment."""
+"""The lines with the time and the version of addercost; all others describe the environment."""
 
 
 def differences(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Writing results: whole or not at all, never over something without being told to."""
+"""Files of results: written whole or not at all, and over an existing file only on request; read as text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from addercost.errors import OutputError
+from addercost.errors import DataError, OutputError
 
 
 def check_target(path: Path, force: bool) -> None:
@@ -46,6 +46,16 @@ def write_file(path: Path, content: str | bytes, force: bool = False) -> None:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def read_text(path: Path, hint: str = "check the name") -> str:
+    """The text of a file. Raises DataError where it cannot be read, with `hint` where it does not exist."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist", hint) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {path}: {error}") from None
 
 
 def make_folder(folder: Path) -> None:

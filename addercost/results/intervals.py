@@ -1,10 +1,10 @@
-"""Medians with intervals, and ratios of interleaved sides: what a timing says, and when it says nothing.
+"""Medians with intervals, and ratios of interleaved sides: what timings show, and when they show nothing.
 
-Timings are not independent: a busy spell or a slow clock lasts longer than one of them. Intervals are those
-of order statistics, which assume no distribution, widened by the long-run variance of the signs about the
-median. Sources: Conover, Practical Nonparametric Statistics, 3.2 (ranks); Sen, Ann. Math. Statist. 39 (1968)
-(the median of dependent data depends on the covariances of these signs); Newey and West, Econometrica 55
-(1987) (their weighted sum).
+Timings are not independent: a busy spell or a slow clock lasts longer than one sample. The intervals are
+those of order statistics, which assume no distribution, widened by the long-run variance of the signs about
+the median. Sources: Conover, Practical Nonparametric Statistics, 3.2 (ranks); Sen, Ann. Math. Statist. 39
+(1968) (the median of dependent data depends on the covariances of these signs); Newey and West, Econometrica
+55 (1987) (their weighted sum).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ FEWEST = 6
 """With fewer samples not even their whole range covers the median 95 times in 100."""
 
 MARGIN = 0.01
-"""Ratios closer to 1 than this are not called different: where code and data happen to lie in memory moves a
-timing by as much. Source: Mytkowicz et al., Producing Wrong Data Without Doing Anything Obviously Wrong,
+"""Ratios closer to 1 than this are not called different: the addresses of code and data alone change a timing
+by as much. Source: Mytkowicz et al., Producing Wrong Data Without Doing Anything Obviously Wrong,
 ASPLOS 2009."""
 
 
-class Verdict(StrEnum):
-    """What an interval of a ratio of times says."""
+class Outcome(StrEnum):
+    """What the interval of a ratio of times shows."""
 
     FASTER = "faster"
     SLOWER = "slower"
@@ -34,7 +34,7 @@ class Verdict(StrEnum):
 def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """The 95 % interval of the median, or None with fewer than `FEWEST` values. values: in order of time.
 
-    Too narrow still where a disturbance lasts for a large part of the run, which no single run can show.
+    It is too narrow where a disturbance lasts for a large part of the run, which no single run can show.
     """
     n = len(values)
     if n < FEWEST:
@@ -47,7 +47,9 @@ def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
 
 
 def dependence(values: Sequence[float]) -> float:
-    """By how much neighbours in time being alike inflates the variance of the median; 1 where they are not.
+    """The factor by which correlation between neighbouring samples inflates the variance of the median.
+
+    It is 1 where they are not correlated:
 
     1 + 2·Σ_k (1 - k/(K+1))·ρ_k over the autocorrelations ρ_k of the signs of value - median, K = ⌈√n⌉.
     """
@@ -66,11 +68,11 @@ def dependence(values: Sequence[float]) -> float:
 
 
 def block_log_ratios(own: Sequence[float], other: Sequence[float]) -> list[float]:
-    """log(own / other) of each block A B B A, of each side the shorter of its two samples.
+    """log(own / other) of each block A B B A; a side enters with the shorter of its two samples.
 
-    Noise only lengthens a run, so the shorter one says more (Chen and Revels, Robust benchmarking in noisy
-    environments, 2016); both sides have two chances in the same few milliseconds. Raises ValueError where the
-    sides do not pair up.
+    Noise only lengthens a run, so the shorter sample is nearer to the undisturbed time (Chen and Revels,
+    Robust benchmarking in noisy environments, 2016); both sides have two chances in the same milliseconds.
+    Raises ValueError where the sides do not pair up.
     """
     if len(own) != len(other) or len(own) % 2:
         raise ValueError(f"{len(own)} and {len(other)} samples are no blocks of A B B A")
@@ -87,13 +89,13 @@ def interleaved_ratio(
     return middle, None if interval is None else (math.exp(interval[0]), math.exp(interval[1]))
 
 
-def verdict(interval: tuple[float, float] | None, margin: float = MARGIN) -> Verdict:
-    """Slower or faster only where the whole interval of the ratio lies beyond 1 by more than the margin."""
+def verdict(interval: tuple[float, float] | None, margin: float = MARGIN) -> Outcome:
+    """Slower or faster only where the whole interval of the ratio is beyond 1 by more than the margin."""
     if interval is not None and interval[0] > 1 + margin:
-        return Verdict.SLOWER
+        return Outcome.SLOWER
     if interval is not None and interval[1] < 1 / (1 + margin):
-        return Verdict.FASTER
-    return Verdict.CANNOT_TELL
+        return Outcome.FASTER
+    return Outcome.CANNOT_TELL
 
 
 def half_width(interval: tuple[float, float] | None, middle: float) -> float:

@@ -22,22 +22,23 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from addercost.errors import DataError
+from addercost.reading import AnyNumber, Count, NotNegative, Positive, Size, read_as
+from addercost.results.document import Document, checked_fields
 from addercost.results.intervals import half_width, interleaved_ratio, median_interval
-from addercost.results.plain import from_plain, to_plain
-from addercost.results.trace import check_schema
+from addercost.results.plain import to_plain
 
 SCHEMA = "addercost/measurements/1"
 NO_ESTIMATES = "no estimates beside the timings"
-"""How the note begins that says why."""
+"""The first words of the note that gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class PredictedTime:
-    """What a cost model said of the same work: an estimate, kept apart from the samples."""
+    """What a cost model estimates for the same work, kept apart from the samples."""
 
     hardware: str
     model: str
-    seconds: float
+    seconds: NotNegative
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,8 @@ class MeasuredKernel:
     """One kernel of a device inside a row's call."""
 
     name: str
-    seconds: float
-    launches: float = 1
+    seconds: NotNegative
+    launches: NotNegative = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,27 +63,27 @@ class MeasuredRow:
 
     path: str
     arithmetic: str
-    samples_s: tuple[float, ...] = field(metadata={"allow_nan": True})
+    samples_s: tuple[AnyNumber, ...]
     implementation: str = ""
     dtype: str = "fp32"
     predicted: tuple[PredictedTime, ...] = ()
     paths: tuple[str, ...] = ()
-    positions: tuple[int, ...] = ()
+    positions: tuple[Size, ...] = ()
     case: str = ""
     cache: str = ""
     includes: str = ""
-    sites: int = 0
-    bytes_moved: int = 0
+    sites: Count = 0
+    bytes_moved: Count = 0
     limit: str = ""
-    limit_sites_per_s: float | None = None
+    limit_sites_per_s: Positive | None = None
     reference: str = ""
-    reference_samples_s: tuple[float, ...] = field(default=(), metadata={"allow_nan": True})
+    reference_samples_s: tuple[AnyNumber, ...] = ()
     converged: bool | None = None
     warnings: tuple[str, ...] = ()
     kernels: tuple[MeasuredKernel, ...] = ()
-    peak_bytes: int | None = None
-    energy_j: float | None = None
-    energy_resolution_j: float | None = None
+    peak_bytes: Size | None = None
+    energy_j: NotNegative | None = None
+    energy_resolution_j: NotNegative | None = None
 
     @property
     def label(self) -> str:
@@ -136,7 +137,7 @@ class MeasuredRow:
 
 @dataclass(frozen=True, slots=True)
 class FailedRow:
-    """What could not be timed, and why."""
+    """One layer that could not be timed, and why."""
 
     path: str
     arithmetic: str
@@ -172,15 +173,18 @@ class Measurements:
     rows: tuple[MeasuredRow, ...]
     left_out: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
-    limits: Mapping[str, float] = field(default_factory=dict)
+    limits: Mapping[str, NotNegative] = field(default_factory=dict)
     failed: tuple[FailedRow, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def measurements_from_data(data: Any, source: str = "measurements") -> Measurements:
-    """Reads the document above. Raises DataError naming `source` and the field."""
-    check_schema(data, SCHEMA, source)
-    read = from_plain(Measurements, data, source)
+def measurements_from_data(data: Any, source: str = "measurements", where: str = "") -> Measurements:
+    """Reads the document above. Raises DataError naming `source` and the field.
+
+    where: the path of the measurements in the document that has them in it, for messages.
+    """
+    fields = checked_fields(data, SCHEMA, f"{source}, {where}" if where else source)
+    read = read_as(Measurements, fields, source, where)
     usable, left_out = [], list(read.left_out)
     for row in read.rows:
         why = _unusable(row)
@@ -191,6 +195,9 @@ def measurements_from_data(data: Any, source: str = "measurements") -> Measureme
     if not usable and not read.failed:
         raise DataError(f"{source} has no usable row", "; ".join(left_out[:3]) or "measure again")
     return replace(read, rows=tuple(usable), left_out=tuple(left_out))
+
+
+DOCUMENT = Document(SCHEMA, "measurements", Measurements, measurements_from_data)
 
 
 def _unusable(row: MeasuredRow) -> str:
@@ -206,11 +213,6 @@ def _unusable(row: MeasuredRow) -> str:
     ):
         return "its samples do not pair up with those of its reference"
     return ""
-
-
-def row_from_data(data: Any, source: str) -> MeasuredRow:
-    """One row of the document. Raises DataError."""
-    return from_plain(MeasuredRow, data, source)
 
 
 def measurements_to_data(measurements: Measurements) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""From timings of layers to a ratio of networks, with its interval: what was measured, and nothing else."""
+"""From measured timings of layers to a ratio of two networks, with its interval. No estimate enters."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from addercost.results.intervals import Verdict, verdict
+from addercost.results.intervals import Outcome, verdict
 from addercost.results.measurements import MeasuredRow, Measurements
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ FEWEST_BLOCKS = 3
 
 @dataclass(frozen=True, slots=True)
 class NetworkRatio:
-    """Time of the reference's layers by that of the row's, summed over a network; above 1 the row is faster.
+    """How many times as long the reference's layers take as one implementation's, summed over a network.
 
-    low, high: the 95 % interval. own, reference: what was run. left_out: layers that could not be timed, on
-    either side. unconverged: layers whose own intervals were wider than asked for. share_of_limit: the row's
-    rate over that of its bare arithmetic, measured in the same run.
+    Above 1 the implementation is faster. low, high: the 95 % interval. own, reference: the two that were run.
+    left_out: layers that could not be timed on one of the sides. unconverged: layers whose own intervals were
+    wider than asked for. share_of_limit: the rate over that of the bare arithmetic, measured in the same run.
     """
 
     ratio: float
@@ -36,8 +36,8 @@ class NetworkRatio:
     share_of_limit: float | None = None
 
     @property
-    def verdict(self) -> Verdict:
-        """Whether the row is faster or slower than the reference, by the rule of every comparison."""
+    def verdict(self) -> Outcome:
+        """Whether it is faster or slower than the reference, by the rule of every comparison."""
         return verdict((1 / self.high, 1 / self.low))
 
 
@@ -48,10 +48,11 @@ def network_ratio(
     dtype: str,
     keep_first_last: bool = False,
 ) -> NetworkRatio | None:
-    """Every layer timed interleaved with its reference, as often as its shape occurs; None where none was.
+    """The ratio over all layers that were timed in turn with their reference; None where there are none.
 
-    keep_first_last: those two count by their reference's time on both sides. The interval is a moving-block
-    bootstrap over the A B B A blocks of each layer, so that a spell of noise stays together. Source: Künsch,
+    A layer counts as often as its shape occurs. keep_first_last: the first and the last layer count with
+    their reference's time on both sides. The interval is a moving-block bootstrap over the A B B A blocks of
+    each layer, which keeps a spell of noise together. Source: Künsch,
     Annals of Statistics 17 (1989).
     """
     import numpy as np
@@ -95,7 +96,7 @@ def network_ratio(
 
 
 def _share_of_limit(rows: Sequence[MeasuredRow]) -> float | None:
-    """The least time all rows could take over what they took."""
+    """The least time that all rows could take, as a share of the time that they took."""
     if not all(row.sites and row.limit_sites_per_s for row in rows):
         return None
     least = sum(row.times * row.sites / (row.limit_sites_per_s or 1) for row in rows)

@@ -1,22 +1,25 @@
 """A profile: what the layers of a model count and are estimated to cost; its JSON document, both ways.
 
-Reading what was written gives an equal profile.
+Reading what was written gives an equal profile. The classes with an underscore are the document: its fields
+in their order.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from addercost.arithmetic import Arithmetic, OpClass, OpCounts
 from addercost.cost.energy import LayerEnergy, ModelEnergy
 from addercost.cost.estimate import LayerEstimate, MissingFigure, ModelCost
-from addercost.counts.conventions import convention_named
+from addercost.counts.conventions import CountingConvention, convention_named
 from addercost.counts.model import LayerCounts, ModelCounts, UncountedOp
-from addercost.errors import AddercostError, DataError
-from addercost.results.trace import check_schema
+from addercost.errors import ArgumentError, DataError
+from addercost.reading import Amount, Count, Size, read_as
+from addercost.results.document import Document, advising, checked_fields
+from addercost.results.plain import to_plain
 from addercost.trace.record import TensorSpec
 
 SCHEMA = "addercost/profile/1"
@@ -37,211 +40,307 @@ class Profile:
 
     def to_dict(self) -> dict[str, Any]:
         """The documented JSON document as plain data."""
-        counts = self.counts
-        return {
-            "schema": SCHEMA,
-            "model": counts.model,
-            "convention": counts.convention.name,
-            "mac_sites": counts.mac_sites,
-            "arithmetic": counts.arithmetic.value if counts.arithmetic else None,
-            "what_if": list(counts.what_if),
-            "keep_first_last": self.keep_first_last,
-            "tracer": counts.tracer,
-            "complete": counts.complete,
-            "uncounted": [
-                {"op": item.op, "calls": item.calls, "paths": list(item.paths)} for item in counts.uncounted
-            ],
-            "inputs": [{"shape": list(spec.shape), "dtype": spec.dtype} for spec in counts.inputs],
-            "parameters": counts.parameters,
-            "unused_parameters": counts.unused_parameters,
-            "notes": list(counts.notes),
-            "totals": counts.total.by_class(),
-            "totals_by_format": counts.total.by_format(),
-            "layers": [_layer_to_data(layer) for layer in counts.layers],
-            "cost": [_cost_to_data(cost) for cost in self.costs],
-            "energy": [_energy_to_data(energy) for energy in self.energies],
-        }
+        return {"schema": SCHEMA, **to_plain(_written(self))}
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
 
 
-def _layer_to_data(layer: LayerCounts) -> dict[str, Any]:
-    return {
-        "path": layer.path,
-        "type": layer.type,
-        "op": layer.op,
-        "ops": dict(layer.ops),
-        "output_shape": list(layer.output_shape),
-        "parameters": layer.parameters,
-        "mac_sites": layer.mac_sites,
-        "arithmetic": layer.arithmetic.value if layer.arithmetic else None,
-        "bytes_read": layer.bytes_read,
-        "bytes_written": layer.bytes_written,
-        "counts": layer.counts.by_class(),
-        "counts_by_format": layer.counts.by_format(),
-    }
+def profile_from_data(data: Any, source: str = "profile", where: str = "") -> Profile:
+    """Reads what `Profile.to_dict` made. Raises DataError naming `source` for anything else.
+
+    where: the path of the profile in the document that has it in it, for messages.
+    """
+    fields = checked_fields(data, SCHEMA, f"{source}, {where}" if where else source)
+    with advising("make it again with `addercost profile … --format json`"):
+        return _Reading(source, where).profile(read_as(_Profile, fields, source, where))
 
 
-def _energy_to_data(energy: ModelEnergy) -> dict[str, Any]:
-    return {
-        "hardware": energy.hardware,
-        "total_j": energy.total_j,
-        "arithmetic_j": energy.arithmetic_j,
-        "complete": energy.complete,
-        "missing": [{"figure": item.figure, "count": item.count} for item in energy.missing],
-        "assumptions": list(energy.assumptions),
-        "layers": [
-            {
-                "path": layer.path,
-                "arithmetic_j": layer.arithmetic_j,
-                "memory_j": dict(layer.memory_j),
-                "complete": layer.complete,
-            }
+DOCUMENT = Document(SCHEMA, "a profile", Profile, profile_from_data)
+
+
+@dataclass(frozen=True, slots=True)
+class _Uncounted:
+    op: str
+    calls: Count
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Input:
+    shape: tuple[Size, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    path: str
+    type: str
+    op: str
+    ops: Mapping[str, Size]
+    output_shape: tuple[Size, ...]
+    parameters: Count
+    mac_sites: Count
+    arithmetic: Arithmetic | None
+    bytes_read: Count
+    bytes_written: Count
+    counts: Mapping[str, Count]
+    counts_by_format: Mapping[str, Mapping[str, Count]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    figure: str
+    count: Count
+
+
+@dataclass(frozen=True, slots=True)
+class _LayerCost:
+    path: str
+    cycles: Amount
+    bound: str
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    hardware: str
+    model: str
+    lowering: str
+    cycles: Amount
+    seconds: Amount | None
+    complete: bool
+    missing: tuple[_Missing, ...]
+    assumptions: tuple[str, ...]
+    layers: tuple[_LayerCost, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _LayerEnergy:
+    path: str
+    arithmetic_j: Amount
+    memory_j: Mapping[str, Amount]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Energy:
+    hardware: str
+    total_j: Amount
+    arithmetic_j: Amount
+    complete: bool
+    missing: tuple[_Missing, ...]
+    assumptions: tuple[str, ...]
+    layers: tuple[_LayerEnergy, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Profile:
+    model: str
+    convention: str
+    mac_sites: Count
+    arithmetic: Arithmetic | None
+    what_if: tuple[str, ...]
+    keep_first_last: bool
+    tracer: str
+    complete: bool
+    uncounted: tuple[_Uncounted, ...]
+    inputs: tuple[_Input, ...]
+    parameters: Count
+    unused_parameters: Count
+    notes: tuple[str, ...]
+    totals: Mapping[str, Count]
+    totals_by_format: Mapping[str, Mapping[str, Count]]
+    layers: tuple[_Layer, ...]
+    cost: tuple[_Cost, ...]
+    energy: tuple[_Energy, ...]
+
+
+def _written(profile: Profile) -> _Profile:
+    counts = profile.counts
+    return _Profile(
+        model=counts.model,
+        convention=counts.convention.name,
+        mac_sites=counts.mac_sites,
+        arithmetic=counts.arithmetic,
+        what_if=counts.what_if,
+        keep_first_last=profile.keep_first_last,
+        tracer=counts.tracer,
+        complete=counts.complete,
+        uncounted=tuple(_Uncounted(item.op, item.calls, item.paths) for item in counts.uncounted),
+        inputs=tuple(_Input(spec.shape, spec.dtype) for spec in counts.inputs),
+        parameters=counts.parameters,
+        unused_parameters=counts.unused_parameters,
+        notes=counts.notes,
+        totals=counts.total.by_class(),
+        totals_by_format=counts.total.by_format(),
+        layers=tuple(map(_written_layer, counts.layers)),
+        cost=tuple(map(_written_cost, profile.costs)),
+        energy=tuple(map(_written_energy, profile.energies)),
+    )
+
+
+def _written_layer(layer: LayerCounts) -> _Layer:
+    return _Layer(
+        path=layer.path,
+        type=layer.type,
+        op=layer.op,
+        ops=layer.ops,
+        output_shape=layer.output_shape,
+        parameters=layer.parameters,
+        mac_sites=layer.mac_sites,
+        arithmetic=layer.arithmetic,
+        bytes_read=layer.bytes_read,
+        bytes_written=layer.bytes_written,
+        counts=layer.counts.by_class(),
+        counts_by_format=layer.counts.by_format(),
+    )
+
+
+def _written_cost(cost: ModelCost) -> _Cost:
+    return _Cost(
+        hardware=cost.hardware,
+        model=cost.model,
+        lowering=cost.lowering,
+        cycles=cost.cycles,
+        seconds=cost.seconds,
+        complete=cost.complete,
+        missing=_written_missing(cost.missing),
+        assumptions=cost.assumptions,
+        layers=tuple(
+            _LayerCost(layer.path, layer.cycles, layer.bound, layer.complete) for layer in cost.layers
+        ),
+    )
+
+
+def _written_energy(energy: ModelEnergy) -> _Energy:
+    return _Energy(
+        hardware=energy.hardware,
+        total_j=energy.total_j,
+        arithmetic_j=energy.arithmetic_j,
+        complete=energy.complete,
+        missing=_written_missing(energy.missing),
+        assumptions=energy.assumptions,
+        layers=tuple(
+            _LayerEnergy(layer.path, layer.arithmetic_j, dict(layer.memory_j), layer.complete)
             for layer in energy.layers
-        ],
-    }
-
-
-def _cost_to_data(cost: ModelCost) -> dict[str, Any]:
-    return {
-        "hardware": cost.hardware,
-        "model": cost.model,
-        "lowering": cost.lowering,
-        "cycles": cost.cycles,
-        "seconds": cost.seconds,
-        "complete": cost.complete,
-        "missing": [{"figure": item.figure, "count": item.count} for item in cost.missing],
-        "assumptions": list(cost.assumptions),
-        "layers": [
-            {"path": layer.path, "cycles": layer.cycles, "bound": layer.bound, "complete": layer.complete}
-            for layer in cost.layers
-        ],
-    }
-
-
-def profile_from_data(data: Any, source: str = "profile") -> Profile:
-    """Reads what `Profile.to_dict` made. Raises DataError naming `source` for anything else."""
-    check_schema(data, SCHEMA, source)
-    try:
-        return _profile(data)
-    except (KeyError, TypeError, ValueError, AttributeError, AddercostError) as error:
-        raise DataError(
-            f"{source} is a damaged profile: {type(error).__name__}: {error}",
-            "make it again with `addercost profile … --format json`",
-        ) from None
-
-
-def _profile(data: Mapping[str, Any]) -> Profile:
-    counts = ModelCounts(
-        model=str(data["model"]),
-        convention=convention_named(data["convention"]),
-        arithmetic=_arithmetic(data["arithmetic"]),
-        layers=tuple(_layer(layer) for layer in data["layers"]),
-        uncounted=tuple(
-            UncountedOp(str(item["op"]), _whole(item["calls"]), tuple(map(str, item["paths"])))
-            for item in data["uncounted"]
         ),
-        parameters=_whole(data["parameters"]),
-        unused_parameters=_whole(data["unused_parameters"]),
-        tracer=str(data["tracer"]),
-        inputs=tuple(
-            TensorSpec(tuple(map(_whole, spec["shape"])), str(spec["dtype"]), "input")
-            for spec in data["inputs"]
-        ),
-        notes=tuple(map(str, data["notes"])),
-        what_if=tuple(map(str, data["what_if"])),
-    )
-    if counts.total.by_format() != data["totals_by_format"]:
-        raise ValueError("the layers do not sum to its totals")
-    return Profile(
-        counts,
-        tuple(_cost(cost) for cost in data["cost"]),
-        bool(data["keep_first_last"]),
-        tuple(_energy(energy) for energy in data["energy"]),
     )
 
 
-def _layer(data: Mapping[str, Any]) -> LayerCounts:
-    return LayerCounts(
-        path=str(data["path"]),
-        type=str(data["type"]),
-        op=str(data["op"]),
-        ops={str(op): _whole(calls) for op, calls in data["ops"].items()},
-        output_shape=tuple(map(_whole, data["output_shape"])),
-        parameters=_whole(data["parameters"]),
-        counts=OpCounts.from_mapping(
-            {
-                (OpClass(name), str(number_format)): _whole(n)
-                for number_format, by_class in data["counts_by_format"].items()
-                for name, n in by_class.items()
-            }
-        ),
-        mac_sites=_whole(data["mac_sites"]),
-        arithmetic=_arithmetic(data["arithmetic"]),
-        bytes_read=_whole(data["bytes_read"]),
-        bytes_written=_whole(data["bytes_written"]),
-    )
+def _written_missing(missing: Sequence[MissingFigure]) -> tuple[_Missing, ...]:
+    return tuple(_Missing(item.figure, item.count) for item in missing)
 
 
-def _cost(data: Mapping[str, Any]) -> ModelCost:
-    hardware = str(data["hardware"])
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Where the profile that is being read stands, for messages."""
+
+    source: str
+    where: str
+
+    def damaged(self, what: str) -> DataError:
+        return DataError(f"{self.source}{f', {self.where}' if self.where else ''}: {what}")
+
+    def profile(self, read: _Profile) -> Profile:
+        counts = ModelCounts(
+            model=read.model,
+            convention=self.convention(read.convention),
+            arithmetic=read.arithmetic,
+            layers=tuple(self.layer(layer) for layer in read.layers),
+            uncounted=tuple(UncountedOp(item.op, item.calls, item.paths) for item in read.uncounted),
+            parameters=read.parameters,
+            unused_parameters=read.unused_parameters,
+            tracer=read.tracer,
+            inputs=tuple(TensorSpec(spec.shape, spec.dtype, "input") for spec in read.inputs),
+            notes=read.notes,
+            what_if=read.what_if,
+        )
+        self.check_totals(counts, read)
+        return Profile(
+            counts,
+            tuple(map(_read_cost, read.cost)),
+            read.keep_first_last,
+            tuple(map(_read_energy, read.energy)),
+        )
+
+    def convention(self, name: str) -> CountingConvention:
+        try:
+            return convention_named(name)
+        except ArgumentError as error:
+            raise self.damaged(str(error)) from None
+
+    def layer(self, read: _Layer) -> LayerCounts:
+        counts = {}
+        for number_format, by_class in read.counts_by_format.items():
+            for name, n in by_class.items():
+                if name not in list(OpClass):
+                    raise self.damaged(f"layer {read.path!r} counts {name!r}, which is no class of operation")
+                counts[OpClass(name), number_format] = n
+        return LayerCounts(
+            path=read.path,
+            type=read.type,
+            op=read.op,
+            ops=read.ops,
+            output_shape=read.output_shape,
+            parameters=read.parameters,
+            counts=OpCounts.from_mapping(counts),
+            mac_sites=read.mac_sites,
+            arithmetic=read.arithmetic,
+            bytes_read=read.bytes_read,
+            bytes_written=read.bytes_written,
+        )
+
+    def check_totals(self, counts: ModelCounts, read: _Profile) -> None:
+        """Raises DataError where two fields of the document contradict each other."""
+        for layer, layer_read in zip(counts.layers, read.layers, strict=True):
+            if layer.counts.by_class() != layer_read.counts:
+                raise self.damaged(f"the counts of layer {layer.path!r} differ from those by format")
+        totals = (counts.total.by_class(), counts.total.by_format(), counts.mac_sites)
+        if totals != (read.totals, read.totals_by_format, read.mac_sites):
+            raise self.damaged("the layers do not sum to its totals")
+        if counts.complete != read.complete:
+            raise self.damaged(
+                f"complete is {read.complete} with {len(counts.uncounted)} operators uncounted"
+            )
+        paths = [layer.path for layer in counts.layers]
+        estimated = [(cost.hardware, [layer.path for layer in cost.layers]) for cost in read.cost]
+        estimated += [(energy.hardware, [layer.path for layer in energy.layers]) for energy in read.energy]
+        for hardware, its_paths in estimated:
+            if its_paths != paths:
+                raise self.damaged(f"the layers estimated on {hardware!r} are not those counted")
+
+
+def _read_cost(read: _Cost) -> ModelCost:
     return ModelCost(
-        hardware=hardware,
-        model=str(data["model"]),
-        lowering=str(data["lowering"]),
-        cycles=_number(data["cycles"]),
-        seconds=None if data["seconds"] is None else _number(data["seconds"]),
-        complete=bool(data["complete"]),
-        missing=_missing(data, hardware),
-        assumptions=tuple(map(str, data["assumptions"])),
+        hardware=read.hardware,
+        model=read.model,
+        lowering=read.lowering,
+        cycles=read.cycles,
+        seconds=read.seconds,
+        complete=read.complete,
+        missing=_read_missing(read.missing, read.hardware),
+        assumptions=read.assumptions,
         layers=tuple(
-            LayerEstimate(
-                str(layer["path"]), _number(layer["cycles"]), str(layer["bound"]), bool(layer["complete"])
-            )
-            for layer in data["layers"]
+            LayerEstimate(layer.path, layer.cycles, layer.bound, layer.complete) for layer in read.layers
         ),
     )
 
 
-def _energy(data: Mapping[str, Any]) -> ModelEnergy:
-    hardware = str(data["hardware"])
+def _read_energy(read: _Energy) -> ModelEnergy:
     return ModelEnergy(
-        hardware=hardware,
-        total_j=_number(data["total_j"]),
-        arithmetic_j=_number(data["arithmetic_j"]),
-        complete=bool(data["complete"]),
-        missing=_missing(data, hardware),
-        assumptions=tuple(map(str, data["assumptions"])),
+        hardware=read.hardware,
+        total_j=read.total_j,
+        arithmetic_j=read.arithmetic_j,
+        complete=read.complete,
+        missing=_read_missing(read.missing, read.hardware),
+        assumptions=read.assumptions,
         layers=tuple(
-            LayerEnergy(
-                str(layer["path"]),
-                _number(layer["arithmetic_j"]),
-                tuple((str(level), _number(joules)) for level, joules in layer["memory_j"].items()),
-                bool(layer["complete"]),
-            )
-            for layer in data["layers"]
+            LayerEnergy(layer.path, layer.arithmetic_j, tuple(layer.memory_j.items()), layer.complete)
+            for layer in read.layers
         ),
     )
 
 
-def _missing(data: Mapping[str, Any], hardware: str) -> tuple[MissingFigure, ...]:
-    return tuple(
-        MissingFigure(str(item["figure"]), hardware, _whole(item["count"])) for item in data["missing"]
-    )
-
-
-def _arithmetic(name: Any) -> Arithmetic | None:
-    return None if name is None else Arithmetic(name)
-
-
-def _whole(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"not a count: {value!r}")
-    return value
-
-
-def _number(value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < float("inf"):
-        raise ValueError(f"not a cost: {value!r}")
-    return value
+def _read_missing(missing: Sequence[_Missing], hardware: str) -> tuple[MissingFigure, ...]:
+    return tuple(MissingFigure(item.figure, hardware, item.count) for item in missing)

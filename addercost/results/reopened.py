@@ -1,4 +1,4 @@
-"""A profile out of a file that holds one: a saved profile, or a report as JSON or as the page."""
+"""The profile in a saved file: in a profile, or in a report as JSON or as the page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def reopen_profile(
     """The profile in `spec`; of a report the first, or the one counted as `arithmetic`.
 
     convention: what it must be counted by, if given. cpus: processors to estimate on instead of its own.
-    Raises ArgumentError where the file was counted otherwise, DataError where it is damaged or holds none.
+    Raises ArgumentError where the file was counted otherwise, DataError where it is damaged or has none.
     """
     saved = read_saved(Path(spec))
     if isinstance(saved, Report) and len(saved.subjects) > 1:
@@ -34,7 +34,7 @@ def reopen_profile(
     elif isinstance(saved, Profile):
         profiles = (saved,)
     else:
-        raise DataError(f"{spec} holds no profile", "name a profile or a report of a model")
+        raise DataError(f"{spec} has no profile in it", "name a profile or a report of a model")
     profile = profiles[0]
     if arithmetic is not None:
         fitting = [p for p in profiles if arithmetic_of(p) == arithmetic]

@@ -1,4 +1,4 @@
-"""What a report holds, before anyone decides how it looks; written as JSON and read back from it.
+"""The content of a report, independent of how it is shown; written as JSON and read back from it.
 
 The document:
 
@@ -6,7 +6,7 @@ The document:
      "subjects": [{"spec", "profiles": [a profile document each], "estimates", "energies", "rooflines", …}],
      "measurements": [a measurements document each]}
 
-Predictions sit in subjects, timings in measurements: nothing is ever both.
+Estimates are in subjects, timings in measurements: no field can have either.
 """
 
 from __future__ import annotations
@@ -17,30 +17,32 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from addercost.arithmetic import Arithmetic
+from addercost.cost.sensitivity import Swing
 from addercost.errors import DataError
+from addercost.reading import Amount, Count, NotNegative, Positive, Size, read_as
+from addercost.results.document import Document, checked_fields
 from addercost.results.measurements import Measurements, measurements_from_data, measurements_to_data
-from addercost.results.plain import from_plain, to_plain
+from addercost.results.plain import to_plain
 from addercost.results.profile import Profile, profile_from_data
-from addercost.results.trace import check_schema
 
 SCHEMA = "addercost/report/1"
 
 
 @dataclass(frozen=True, slots=True)
 class Estimated:
-    """The predicted cycles of the whole model as one arithmetic; a lower bound where not `complete`.
+    """The estimated cycles of the whole model as one arithmetic; a lower bound where not `complete`.
 
     charged: the share of the operations for which the table has a figure. same_gaps: the others are in layers
-    that are the same in the first network, so that both lack the same cycles, whatever these are.
+    that the first network has as well, so that both estimates lack the same cycles.
     """
 
     arithmetic: str
     hardware: str
     model: str
-    cycles: float
-    seconds: float | None
+    cycles: Amount
+    seconds: Amount | None
     complete: bool
-    charged: float = 1.0
+    charged: NotNegative = 1.0
     missing: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
     same_gaps: bool = False
@@ -48,13 +50,13 @@ class Estimated:
 
 @dataclass(frozen=True, slots=True)
 class EnergyEstimated:
-    """The predicted arithmetic energy of the whole model, memory traffic left out. charged: as above."""
+    """The estimated arithmetic energy of the whole model, without memory traffic. charged: as above."""
 
     arithmetic: str
     table: str
-    joules: float
+    joules: Amount
     complete: bool
-    charged: float = 1.0
+    charged: NotNegative = 1.0
     missing: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
 
@@ -69,40 +71,40 @@ class HardwareNote:
 
     name: str
     title: str
-    clock_hz: float | None = None
+    clock_hz: Positive | None = None
     sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RooflinePoint:
-    """One layer: input-weight sites per byte moved, and the predicted sites per second."""
+    """One layer: input-weight sites per byte moved, and the estimated sites per second."""
 
     path: str
     arithmetic: str
-    sites: int
-    sites_per_byte: float
-    sites_per_s: float
+    sites: Count
+    sites_per_byte: NotNegative
+    sites_per_s: NotNegative
     bound: str
 
 
 @dataclass(frozen=True, slots=True)
 class Roofline:
-    """One core of one processor. peaks_sites_per_s: by arithmetic, what its inner loop can reach.
+    """One core of one processor. peaks_sites_per_s: the most that the inner loop of each arithmetic reaches.
 
-    left_out: layers of fewer sites than those that have a point.
+    left_out: how many layers have no point, because they have fewer sites than those shown.
     """
 
     hardware: str
-    bandwidth_bytes_per_s: float
-    peaks_sites_per_s: Mapping[str, float]
+    bandwidth_bytes_per_s: Positive
+    peaks_sites_per_s: Mapping[str, Positive]
     points: tuple[RooflinePoint, ...]
     assumptions: tuple[str, ...] = ()
-    left_out: int = 0
+    left_out: Size = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """One processor under one cost model. ratio: estimated cycles as MAC by those as `arithmetic`."""
+    """One processor under one cost model. ratio: estimated cycles as MAC over those as `arithmetic`."""
 
     hardware: str
     model: str
@@ -112,21 +114,10 @@ class Ranked:
 
 
 @dataclass(frozen=True, slots=True)
-class Swing:
-    """What one table figure, moved over its range, does to the ratio MAC / adder."""
-
-    figure: str
-    low: float
-    high: float
-    ratio_at_low: float
-    ratio_at_high: float
-
-
-@dataclass(frozen=True, slots=True)
 class Sensitivity:
     """Swings around `ratio`, largest first. break_even: the mul/add cost ratio where both sides are equal.
 
-    ratio_low, ratio_high: what 95 % of draws of all figures at once fall between.
+    ratio_low, ratio_high: the range of 95 % of the ratios when all figures are drawn at random at once.
     """
 
     hardware: str
@@ -170,7 +161,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything on one page. versions: of what made it."""
+    """Everything on one page. versions: of the packages that made it, by name."""
 
     title: str
     subjects: tuple[Subject, ...]
@@ -202,7 +193,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class _SubjectParts:
-    """A subject's fields that carry their own shape in their annotations."""
+    """A subject without its profiles, which have a document of their own."""
 
     spec: str
     hardware: tuple[HardwareNote, ...] = ()
@@ -213,38 +204,48 @@ class _SubjectParts:
     sensitivities: tuple[Sensitivity, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _ReportParts:
+    """A report whose subjects and measurements have not been looked at."""
+
+    subjects: tuple[Mapping[str, Any], ...]
+    title: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    measurements: tuple[Any, ...] = ()
+
+
 def report_from_data(data: Any, source: str = "report") -> Report:
     """Reads what `Report.to_dict` made. Raises DataError naming `source` and what is wrong."""
-    check_schema(data, SCHEMA, source)
-    subjects, measurements = data.get("subjects"), data.get("measurements", [])
-    if not isinstance(subjects, list) or not isinstance(measurements, list):
-        raise DataError(f"{source}: subjects and measurements are not lists")
+    parts = read_as(_ReportParts, checked_fields(data, SCHEMA, source), source)
     return Report(
-        title=str(data.get("title", "")),
-        subjects=tuple(_subject(item, f"{source}, subject {i}") for i, item in enumerate(subjects, 1)),
-        measurements=tuple(measurements_from_data(item, source) for item in measurements),
-        versions=from_plain(_Versions, {"versions": data.get("versions", {})}, source).versions,
+        title=parts.title,
+        subjects=tuple(_subject(item, source, f"subjects[{i}]") for i, item in enumerate(parts.subjects)),
+        measurements=tuple(
+            measurements_from_data(item, source, f"measurements[{i}]")
+            for i, item in enumerate(parts.measurements)
+        ),
+        versions=parts.versions,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Versions:
-    versions: Mapping[str, str]
+DOCUMENT = Document(SCHEMA, "a report", Report, report_from_data)
 
 
-def _subject(data: Any, source: str) -> Subject:
-    parts = from_plain(_SubjectParts, data, source)
+def _subject(data: Mapping[str, Any], source: str, where: str) -> Subject:
+    rest = {name: value for name, value in data.items() if name != "profiles"}
+    parts = read_as(_SubjectParts, rest, source, where)
     profiles = data.get("profiles")
     if not isinstance(profiles, list):
-        raise DataError(f"{source}: profiles is not a list")
-    return Subject(
-        profiles=tuple(profile_from_data(item, source) for item in profiles),
-        **{f.name: getattr(parts, f.name) for f in fields(_SubjectParts)},
-    )
+        raise DataError(f"{source}: {where}.profiles is not a list")
+    read = tuple(profile_from_data(item, source, f"{where}.profiles[{i}]") for i, item in enumerate(profiles))
+    try:
+        return Subject(profiles=read, **{f.name: getattr(parts, f.name) for f in fields(_SubjectParts)})
+    except DataError as error:
+        raise DataError(f"{source}: {error.message}", error.hint) from None
 
 
 def arithmetic_of(profile: Profile) -> Arithmetic | None:
-    """What the profile's layers use: the one put in, or the one all of them share, or None if mixed."""
+    """The arithmetic of the profile's layers: the one put in, or the one all share, or None if mixed."""
     if profile.counts.arithmetic is not None:
         return profile.counts.arithmetic
     found = {layer.arithmetic for layer in profile.counts.layers if layer.mac_sites and layer.arithmetic}
@@ -252,7 +253,7 @@ def arithmetic_of(profile: Profile) -> Arithmetic | None:
 
 
 def network_name(profile: Profile) -> str:
-    """What headings call the profile's network: CNN, MAC, adder, binary, shift, or what was changed in it."""
+    """The profile's network in headings: CNN, MAC, adder, binary, shift, or the changes made to it."""
     if profile.counts.what_if:
         return " + ".join(profile.counts.what_if)
     arithmetic = arithmetic_of(profile)

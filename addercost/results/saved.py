@@ -1,47 +1,36 @@
-"""Reads back any file of ours: trace, profile, report (as JSON or as the page), measurements, training.
+"""Reads back any file that commands take in place of a model: trace, profile, report (JSON or page),
+measurements, training record.
 
 The folder of a training run stands for the record in it.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from addercost.errors import DataError
+from addercost.reading import json_data
+from addercost.results import measurements, profile, report, trace, training
+from addercost.results.document import Document, is_other_version, other_version
 from addercost.results.document_names import JSON_SUFFIX, PAGE_SUFFIXES
-from addercost.results.measurements import SCHEMA as MEASUREMENTS
-from addercost.results.measurements import Measurements, measurements_from_data
-from addercost.results.profile import SCHEMA as PROFILE
-from addercost.results.profile import Profile, profile_from_data
-from addercost.results.report import SCHEMA as REPORT
-from addercost.results.report import Report, report_from_data
-from addercost.results.trace import trace_from_data
-from addercost.results.training import RECORD, TrainingRun, training_from_data
-from addercost.results.training import SCHEMA as TRAINING
-from addercost.trace.record import SCHEMA as TRACE
+from addercost.results.files import read_text
+from addercost.results.measurements import Measurements
+from addercost.results.profile import Profile
+from addercost.results.report import Report
+from addercost.results.training import RECORD, TrainingRun
 from addercost.trace.record import Trace
 
 Saved: TypeAlias = Trace | Profile | Report | Measurements | TrainingRun
 
-_READERS: dict[str, Callable[[Any, str], Saved]] = {
-    TRACE: trace_from_data,
-    PROFILE: profile_from_data,
-    REPORT: report_from_data,
-    MEASUREMENTS: measurements_from_data,
-    TRAINING: training_from_data,
-}
-KINDS = {
-    Trace: "a trace",
-    Profile: "a profile",
-    Report: "a report",
-    Measurements: "measurements",
-    TrainingRun: "a training record",
-}
-"""What each is called in messages."""
+DOCUMENTS: tuple[Document[Any], ...] = (
+    measurements.DOCUMENT,
+    profile.DOCUMENT,
+    report.DOCUMENT,
+    trace.DOCUMENT,
+    training.DOCUMENT,
+)
 
 DATA_ID = "addercost-data"
 """The id of the script element that holds a page's data."""
@@ -54,17 +43,16 @@ def is_saved(name: str) -> bool:
     return name.endswith((JSON_SUFFIX, *PAGE_SUFFIXES)) or (Path(name) / RECORD).is_file()
 
 
+def title_of(saved: Saved) -> str:
+    """What messages call it: "a profile"."""
+    return next(document.title for document in DOCUMENTS if isinstance(saved, document.kind))
+
+
 def read_saved(path: Path) -> Saved:
     """Raises DataError where the file is missing, damaged, or none of ours."""
     if path.is_dir():
         path /= RECORD
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist", "check the name") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path}: {error}") from None
-    source = str(path)
+    text, source = read_text(path), str(path)
     if path.suffix in PAGE_SUFFIXES:
         found = _ISLAND.search(text)
         if found is None:
@@ -77,19 +65,14 @@ def read_saved(path: Path) -> Saved:
 
 def saved_from_text(text: str, source: str) -> Saved:
     """The same from the text of a JSON document."""
-    try:
-        data: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{source} is not JSON: {error}") from None
+    data = json_data(text, source)
     schema = data.get("schema") if isinstance(data, dict) else None
-    if schema in _READERS:
-        return _READERS[schema](data, source)
-    known = sorted(_READERS)
-    for name in known:
-        if isinstance(schema, str) and schema.rpartition("/")[0] == name.rpartition("/")[0]:
-            raise DataError(
-                f"{source} has schema {schema}, this version reads {name}",
-                "make it again with this version of addercost",
-            )
+    for document in DOCUMENTS:
+        if schema == document.schema:
+            saved: Saved = document.read(data, source)
+            return saved
+        if is_other_version(schema, document.schema):
+            raise other_version(source, schema, document.schema)
     found = f"its schema is {schema!r}" if schema is not None else "it has no schema"
-    raise DataError(f"{source} is no file of addercost: {found}", f"known: {', '.join(known)}")
+    known = ", ".join(document.schema for document in DOCUMENTS)
+    raise DataError(f"{source} is no file of addercost: {found}", f"known: {known}")

@@ -1,4 +1,4 @@
-"""What a sweep crosses its architectures with, and the key under which its shards belong together."""
+"""The axes of a sweep, and the key that its shards have in common."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from addercost.cost.target_registry import load_target
 from addercost.counts.conventions import convention_named
 from addercost.errors import ArgumentError, unknown_name
 from addercost.hardware import load_energy
+from addercost.reading import Size, Whole
 from addercost.version import __version__
 
 SCHEMA = "addercost/sweep/1"
@@ -33,9 +34,9 @@ class SweepSettings:
     energies: tuple[str, ...] = ()
     arithmetics: tuple[str, ...] = ("mac",)
     conventions: tuple[str, ...] = ("full",)
-    batches: tuple[int, ...] = (1,)
+    batches: tuple[Whole, ...] = (1,)
     cost_model: str = PAPER_MODEL
-    chunk: int = 0
+    chunk: Size = 0
 
     @property
     def combinations(self) -> tuple[tuple[int, str, str], ...]:
@@ -65,19 +66,18 @@ class SweepSettings:
         if min(self.batches) < 1:
             raise ArgumentError(f"a batch of {min(self.batches)} is none", "give sizes of 1 or more")
         if self.chunk < 0:
-            raise ArgumentError("a chunk holds at least one architecture")
+            raise ArgumentError("a chunk has at least one architecture")
         return self
 
     def with_chunk_for(self, architectures: int) -> SweepSettings:
-        """Itself with its chunk chosen: large enough to be cheap, small enough that all workers have some."""
+        """Itself with a chunk size: large enough to cost little, small enough that every worker gets some."""
         return replace(self, chunk=self.chunk or max(1, min(_CHUNK, -(-architectures // _CHUNKS))))
 
 
 def sweep_key(settings: SweepSettings, space_digest: str, architectures: int) -> str:
-    """A digest of everything that decides what the rows say: the hardware tables' bytes and torch's version
-    too.
+    """A digest of everything that decides the rows, the hardware tables' bytes and torch's version included.
 
-    Shards of one folder carry it, so that another sweep's shard is never taken for one of these.
+    Every shard of a sweep has it in its footer, so that a shard of another sweep is never taken for its own.
     """
     from importlib.metadata import version
 

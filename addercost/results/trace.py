@@ -1,14 +1,52 @@
-"""Trace to JSON and back. The round trip is the identity; another schema version is refused by name."""
+"""A trace as a JSON document, written and read. Reading what was written gives an equal trace."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from addercost.counts.call_work import work_of
+from addercost.counts.memory import traffic
 from addercost.errors import DataError
-from addercost.trace.record import SCHEMA, ArgValue, OpCall, TensorSpec, Trace
+from addercost.reading import Size, json_data, misfit, read_as
+from addercost.results.document import Document, advising, checked_fields
+from addercost.trace.record import ArgValue, OpCall, TensorSpec, Trace
+
+SCHEMA = "addercost/trace/1"
+_LARGEST = 2**64 - 1
+"""An operator's whole numbers have 64 bits, with or without a sign."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tensor:
+    tensor: tuple[Size, ...]
+    dtype: str
+    role: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    op: str
+    module: str
+    args: Mapping[str, Any]
+    outputs: tuple[_Tensor, ...]
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Trace:
+    model: str
+    tracer: str
+    versions: Mapping[str, str]
+    notes: tuple[str, ...]
+    inputs: tuple[_Tensor, ...]
+    modules: Mapping[str, str]
+    parameters: Mapping[str, Size]
+    calls: tuple[_Call, ...]
 
 
 def trace_to_json(trace: Trace) -> str:
@@ -29,48 +67,29 @@ def trace_to_json(trace: Trace) -> str:
 
 def trace_from_json(text: str, source: str = "trace") -> Trace:
     """Reads what `trace_to_json` wrote. Raises DataError naming `source` for anything else."""
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{source} is not JSON: {error}") from None
-    return trace_from_data(data, source)
+    return trace_from_data(json_data(text, source), source)
 
 
 def trace_from_data(data: Any, source: str = "trace") -> Trace:
-    check_schema(data, SCHEMA, source)
-    try:
+    """The same from the plain data of the document."""
+    fields = checked_fields(data, SCHEMA, source)
+    with advising("save it again with `addercost profile … --save-trace`"):
+        read = read_as(_Trace, fields, source)
         return Trace(
-            model=str(data["model"]),
-            calls=tuple(_decode_call(item, index) for index, item in enumerate(data["calls"])),
-            modules={str(path): str(kind) for path, kind in data["modules"].items()},
-            parameters={str(name): _count(n) for name, n in data["parameters"].items()},
-            inputs=tuple(_decode_spec(item) for item in data["inputs"]),
-            tracer=str(data["tracer"]),
-            versions={str(name): str(version) for name, version in data["versions"].items()},
-            notes=tuple(str(note) for note in data["notes"]),
+            model=read.model,
+            calls=tuple(_decode_call(call, index, source) for index, call in enumerate(read.calls)),
+            modules=read.modules,
+            parameters=read.parameters,
+            inputs=tuple(
+                _spec(tensor, source, f"inputs[{index}]") for index, tensor in enumerate(read.inputs)
+            ),
+            tracer=read.tracer,
+            versions=read.versions,
+            notes=read.notes,
         )
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise DataError(
-            f"{source} is a damaged trace: {type(error).__name__}: {error}",
-            "save it again with `addercost profile … --save-trace`",
-        ) from None
 
 
-def check_schema(data: Any, expected: str, source: str) -> None:
-    """Raises DataError unless `data` is a document of ours with exactly this schema."""
-    found = data.get("schema") if isinstance(data, dict) else None
-    if found == expected:
-        return
-    kind = expected.rpartition("/")[0]
-    if isinstance(found, str) and found.startswith(kind + "/"):
-        raise DataError(
-            f"{source} has schema {found}, this version reads {expected}",
-            "make it again with this version of addercost",
-        )
-    what = f"schema {found!r}" if found is not None else "no schema"
-    raise DataError(
-        f"{source} is not a {kind.rpartition('/')[2]} of addercost ({what}, expected {expected!r})"
-    )
+DOCUMENT = Document(SCHEMA, "a trace", Trace, trace_from_data)
 
 
 def _encode(value: ArgValue) -> Any:
@@ -96,35 +115,57 @@ def _encode_call(call: OpCall) -> dict[str, Any]:
     return data | {"tags": list(call.tags)} if call.tags else data
 
 
-def _count(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"not a count: {value!r}")
-    return value
-
-
-def _decode_spec(data: Any) -> TensorSpec:
-    shape = tuple(_count(size) for size in data["tensor"])
-    return TensorSpec(shape, str(data["dtype"]), str(data["role"]), str(data.get("name", "")))
-
-
-def _decode(data: Any) -> ArgValue:
-    if isinstance(data, list):
-        return tuple(_decode(item) for item in data)
-    if isinstance(data, dict):
-        if "tensor" in data:
-            return _decode_spec(data)
-        return float(data["float"]) if "float" in data else complex(data["complex"])
-    if data is None or isinstance(data, bool | int | float | str):
-        return data
-    raise TypeError(f"unexpected value {data!r}")
-
-
-def _decode_call(data: Mapping[str, Any], index: int) -> OpCall:
-    return OpCall(
-        op=str(data["op"]),
-        module=str(data["module"]),
-        args={str(name): _decode(value) for name, value in data["args"].items()},
-        outputs=tuple(_decode_spec(item) for item in data["outputs"]),
+def _decode_call(read: _Call, index: int, source: str) -> OpCall:
+    where = f"calls[{index}]"
+    call = OpCall(
+        op=read.op,
+        module=read.module,
+        args={name: _decode(value, source, f"{where}.args.{name}") for name, value in read.args.items()},
+        outputs=tuple(_spec(spec, source, f"{where}.outputs[{i}]") for i, spec in enumerate(read.outputs)),
         index=index,
-        tags=tuple(str(tag) for tag in data.get("tags", ())),
+        tags=read.tags,
     )
+    _require_countable(call, source, where)
+    return call
+
+
+def _require_countable(call: OpCall, source: str, where: str) -> None:
+    """Raises DataError where the arguments are not those of the operator, so that its rule fails."""
+    try:
+        work_of(call)
+        traffic(call)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+        raise DataError(
+            f"{source}: {where} has arguments that are not those of {call.op}: {reason}"
+        ) from None
+
+
+def _spec(read: _Tensor, source: str, where: str) -> TensorSpec:
+    if math.prod(read.tensor) > _LARGEST:
+        raise misfit(
+            source, f"{where}.tensor", list(read.tensor), "the shape of a tensor of less than 2⁶⁴ elements"
+        )
+    return TensorSpec(read.tensor, read.dtype, read.role, read.name)
+
+
+def _decode(value: Any, source: str, where: str) -> ArgValue:
+    """One argument of a call. Raises DataError for what `_encode` does not make."""
+    if isinstance(value, list):
+        return tuple([_decode(item, source, f"{where}[{i}]") for i, item in enumerate(value)])
+    if isinstance(value, dict):
+        if "tensor" in value:
+            return _spec(read_as(_Tensor, value, source, where), source, where)
+        for name, made in (("float", float), ("complex", complex)):
+            if list(value) == [name] and isinstance(value[name], str):
+                try:
+                    return made(value[name])
+                except ValueError:
+                    break
+        raise misfit(source, where, value, "a tensor, a float or a complex number")
+    if type(value) is int and abs(value) > _LARGEST:
+        raise misfit(source, where, value, "a whole number of at most 64 bits")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise misfit(source, where, value, 'a finite number, or {"float": "inf"}')
+    scalar: bool | int | float | str | None = value
+    return scalar

@@ -15,14 +15,16 @@ of each sample.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from addercost.errors import DataError
-from addercost.results.plain import from_plain
-from addercost.results.trace import check_schema
+from addercost.reading import AnyNumber, read_as
+from addercost.results.document import Document, checked_fields
+from addercost.results.plain import to_plain
 
 SCHEMA = "addercost/training/1"
 RECORD = "training.json"
@@ -40,16 +42,14 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRun:
-    """One trained network. NaN in a curve is a gap; elsewhere it is refused."""
+    """One trained network. NaN in a curve is a gap; in other fields it is refused."""
 
     name: str
     model: str
     dataset: str
     accuracy_percent: float | None = None
-    curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict, metadata={"allow_nan": True})
-    gradient_norms: Mapping[str, tuple[float, ...]] = field(
-        default_factory=dict, metadata={"allow_nan": True}
-    )
+    curves: Mapping[str, tuple[AnyNumber, ...]] = field(default_factory=dict)
+    gradient_norms: Mapping[str, tuple[AnyNumber, ...]] = field(default_factory=dict)
     filters: Mapping[str, tuple[tuple[tuple[float, ...], ...], ...]] = field(default_factory=dict)
     weights: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     features: Features = Features()
@@ -65,12 +65,12 @@ class TrainingRun:
                 raise DataError(f"{self.name}: the filters of {layer} differ in size")
 
     def finite_curve(self, name: str) -> list[tuple[int, float]]:
-        """(epoch from 1, value) of what is a number."""
+        """(epoch from 1, value) of each point that is a number."""
         return [(i, v) for i, v in enumerate(self.curves[name], 1) if math.isfinite(v)]
 
 
-def told_apart(runs: Sequence[TrainingRun]) -> list[TrainingRun]:
-    """The runs, numbered where several have one name: figures tell them apart by it."""
+def with_distinct_names(runs: Sequence[TrainingRun]) -> list[TrainingRun]:
+    """The runs, numbered where several have one name, so that each has its own in a figure."""
     seen: dict[str, int] = {}
     made = []
     for run in runs:
@@ -81,5 +81,12 @@ def told_apart(runs: Sequence[TrainingRun]) -> list[TrainingRun]:
 
 def training_from_data(data: Any, source: str = "training record") -> TrainingRun:
     """Reads the document above. Raises DataError naming `source` and the field."""
-    check_schema(data, SCHEMA, source)
-    return from_plain(TrainingRun, data, source)
+    return read_as(TrainingRun, checked_fields(data, SCHEMA, source), source)
+
+
+def training_to_json(run: TrainingRun) -> str:
+    """The document above on one line. A gap in a curve is written as NaN, which Python's JSON takes."""
+    return json.dumps({"schema": SCHEMA, **to_plain(run)}, separators=(",", ":")) + "\n"
+
+
+DOCUMENT = Document(SCHEMA, "a training record", TrainingRun, training_from_data)

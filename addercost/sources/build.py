@@ -1,4 +1,4 @@
-"""Running the user's code that makes a model, without giving its weights any memory."""
+"""Runs the user's code that makes a model, its weights without memory."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ _INITIALISATIONS = frozenset(
 
 
 class DataFree(TorchFunctionMode):
-    """Weights are made on the meta device; indices, ranges and literals keep their values.
+    """While active, weights are made on the meta device; indices, ranges and literals have their values.
 
-    A constructor may read an `arange` or a `linspace` (drop rates, position tables); only memory that grows
-    with the weights is left out. Filling such weights is skipped: it would cost time and change nothing.
+    A constructor may read an `arange` or a `linspace` (drop rates, position tables); only tensors whose size
+    grows with the weights are without data. Their initialisation is skipped: it would take time and change
+    nothing.
     """
 
     def __torch_function__(
@@ -48,13 +49,14 @@ class DataFree(TorchFunctionMode):
 
 
 _OWN_FAULT = (SyntaxError, ImportError, NameError, AddercostError)
-"""Errors that real weights would not mend."""
+"""Errors that occur with real weights, too."""
 
 
 def build(make: Callable[[], T], what: str) -> T:
-    """`make()` without weights; once more with real ones where a constructor turns out to need values.
+    """`make()` with data-free weights; where that raises, once more with real ones, for constructors that
+    need values. what: the model, for errors.
 
-    Raises ModelError for anything the user's code raises, SystemExit included.
+    Raises ModelError for anything that the user's code raises, SystemExit included.
     """
     make_importable()
     try:
@@ -84,13 +86,13 @@ def build_real(make: Callable[[], T]) -> T:
 
 
 def user_output() -> AbstractContextManager[object]:
-    """What the user's code prints goes to stderr: stdout carries our result."""
+    """While active, prints of the user's code go to stderr: stdout is for our result."""
     return redirect_stdout(sys.stderr)
 
 
 @contextmanager
 def import_path(folder: Path | str) -> Iterator[None]:
-    """The folder first on the import path, as Python does for a script, and gone again afterwards."""
+    """While active, the folder is first on the import path, as Python does for a script."""
     entry = str(folder)
     sys.path.insert(0, entry)
     try:

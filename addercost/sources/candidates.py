@@ -1,4 +1,4 @@
-"""Which object of a Python file is the model."""
+"""Which object of a Python module is the model, and which are its inputs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def model_and_inputs(module: ModuleType, name: str, where: str) -> tuple[nn.Modu
 
 
 def pick(module: ModuleType, name: str, where: str) -> nn.Module:
-    """The model called `name`; without a name `model`, else the only model, class or factory there is.
+    """The model called `name`; without a name `model`, else the only model, else the only class or factory.
 
     A class or factory is called without arguments. Raises ModelError listing the candidates.
     """
@@ -70,7 +70,7 @@ def _own(module: ModuleType) -> list[tuple[str, Any]]:
 
 
 def _makes_models(value: Any, module: ModuleType) -> bool:
-    """A model class, or a function that by annotation or name makes one, written in this file."""
+    """Whether a value is a model class or a factory of models that this file defines."""
     if getattr(value, "__module__", None) != module.__name__:
         return False
     if inspect.isclass(value):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from addercost.errors import ArgumentError, DataError
+from addercost.errors import ArgumentError
 from addercost.results.document_names import JSON_SUFFIX
+from addercost.results.files import read_text
 from addercost.sources.kind import SpecKind, TraceRequest
 from addercost.trace.record import Trace
 
@@ -14,14 +15,7 @@ def read_trace(path: Path) -> Trace:
     """Reads what `--save-trace` wrote. Raises DataError."""
     from addercost.results.trace import trace_from_json
 
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError(
-            f"{path} does not exist", "save a trace with `addercost profile … --save-trace`"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path}: {error}") from None
+    text = read_text(path, "save a trace with `addercost profile … --save-trace`")
     return trace_from_json(text, str(path))
 
 

@@ -1,4 +1,4 @@
-"""torchvision's models by name, also beside a torch without torchvision's compiled operators."""
+"""torchvision's models by name, also where torch cannot load torchvision's compiled operators."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _OPERATORS = (
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
 _KEPT: list[Any] = []
-"""A library's definitions go away with the object."""
+"""Keeps the libraries: their definitions go away with the object."""
 
 
 def is_built_for_cuda_only() -> bool:
-    """Whether a torchvision built for CUDA is beside a torch built without.
+    """Whether torchvision is built for CUDA and torch is not.
 
-    Found by reading its version file, since importing it to see would take seconds and fail.
+    Reads torchvision's version file, since importing torchvision would take seconds and fail.
     """
     spec = importlib.util.find_spec("torchvision")
     if torch.version.cuda is not None or spec is None or spec.origin is None:
@@ -39,7 +39,8 @@ def is_built_for_cuda_only() -> bool:
 def make_importable() -> None:
     """Lets a torchvision built for CUDA be imported beside a CPU-only torch, by us or by the user's code.
 
-    Its compiled operators cannot load there, and its import fails for want of two of their schemas.
+    torch cannot load its compiled operators there, and its import fails because two of their schemas are
+    missing; this defines them.
     """
     if "torchvision" not in sys.modules and is_built_for_cuda_only():
         library = torch.library.Library("torchvision", "DEF")
@@ -77,7 +78,7 @@ def make_model(name: str, **overrides: Any) -> nn.Module:
 
 
 def image_shape(name: str) -> tuple[int, ...]:
-    """The input of the pretrained configuration, batch of one: the crop its weights were evaluated on."""
+    """The input of the pretrained configuration, batch of one: the crop on which it was evaluated."""
     weights = _models().get_model_weights(name)
     best = getattr(weights, "DEFAULT", None)
     transforms = best.transforms() if best is not None else None

@@ -1,6 +1,4 @@
-"""An architecture as what costing needs of it: which kinds of layers it has, and how many of each. Plain
-data.
-"""
+"""What costing needs of an architecture: which kinds of layers it has, and how many of each. Plain data."""
 
 from __future__ import annotations
 
@@ -18,8 +16,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How often each kind of layer occurs: kind `kinds[i]`, by number, `times[i]` times. And how many calls
-    no rule could count.
+    """How often each kind of layer occurs: the kind numbered `kinds[i]` occurs `times[i]` times.
+    uncounted_calls: of operators without a rule.
     """
 
     kinds: tuple[int, ...]
@@ -27,16 +25,16 @@ class Tally:
     uncounted_calls: int = 0
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
-        # Thousands cross a pipe; a dataclass's own way to be pickled asks for its fields every time.
+        # Thousands cross a pipe, and pickle looks up the fields of a dataclass every time.
         return Tally, (self.kinds, self.times, self.uncounted_calls)
 
 
 @dataclass(frozen=True, slots=True)
 class ArchitectureTally:
-    """Everything a worker found out about one architecture; `error` says why it found out nothing.
+    """The counts of one architecture. error: why there are none, or None.
 
-    tallies: one for each of `SweepSettings.combinations`. new_kinds: kinds by number that were not told
-    before.
+    tallies: one for each of `SweepSettings.combinations`. new_kinds: (number, kind) of the kinds of layers
+    that the child process has not sent before.
     """
 
     index: int

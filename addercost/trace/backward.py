@@ -1,4 +1,4 @@
-"""The backward half of a training step: which module each gradient belongs to, and where it starts."""
+"""The backward half of a training step: where it starts, and which module each gradient belongs to."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch.utils._pytree import tree_flatten
 from addercost.errors import TraceError
 
 BACKWARD = "backward"
-"""Tag of a call made by the backward pass, forwards that it repeats (checkpointing) included."""
+"""Tag of a call that the backward pass made, also of a forward that it repeats (activation checkpointing)."""
 
 
 class Idle(str):
-    """The path while no module runs: equal to the root's "", and told apart from it by its type."""
+    """The path while no module runs. It equals the root's path "" and differs from it by its type."""
 
     __slots__ = ()
 
@@ -25,9 +25,9 @@ class Idle(str):
 class GradientPaths:
     """Module path by autograd node.
 
-    Nodes are numbered in the order in which the forward made them, just before the operator they belong to
-    is dispatched. So the path at the first dispatch that finds a new node says whose it is; a node that no
-    dispatch follows belongs with the one before.
+    autograd numbers its nodes as the forward makes them, each just before its operator is dispatched. A new
+    node therefore belongs to the module whose path is on the stack at the next dispatch; a node that no
+    dispatch follows belongs to the module of the node before.
     """
 
     def __init__(self, names: Mapping[int, tuple[str, str, Tensor]]) -> None:
@@ -41,7 +41,7 @@ class GradientPaths:
         """The module a call belongs to, given the path on the stack."""
         node = torch._C._current_autograd_node() if self.running else None
         if node is None or type(path) is not Idle:
-            # Forward, or a forward repeated during the backward.
+            # A forward, or one that the backward pass repeats.
             newest = torch.autograd._get_sequence_nr() - 1  # type: ignore[attr-defined]
             if newest > self._newest:
                 self._newest = newest
@@ -57,10 +57,11 @@ class GradientPaths:
 
 
 def start_backward(output: Any, name: str) -> None:
-    """Gradients of a model's output, all ones, back to every parameter and input that needs one.
+    """Computes the gradients of a model's output, itself given gradients of one, for every parameter and
+    input that requires one.
 
-    A `loss` among the outputs is differentiated alone; otherwise everything that depends on a parameter is.
-    Raises TraceError if nothing does.
+    A `loss` among the outputs is differentiated alone; otherwise every output that depends on a parameter is.
+    Raises TraceError if none does.
     """
     loss = output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", None)
     found = [loss] if isinstance(loss, Tensor) else tree_flatten(output)[0]

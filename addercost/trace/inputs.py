@@ -1,4 +1,4 @@
-"""Inputs without data: parsed from `--input`, taken from the file, or asked for."""
+"""A forward's inputs, without data: parsed from `--input`, or taken from the model's file."""
 
 from __future__ import annotations
 
@@ -78,7 +78,9 @@ def one_image(shape: Sequence[int]) -> ModelInputs:
 
 
 def as_inputs(value: Any, where: str) -> ModelInputs:
-    """`example_inputs` of a file: a tensor, a sequence of arguments, keywords, or a function of these."""
+    """`example_inputs` of a file: a tensor, a sequence of arguments, keyword arguments, or a function that
+    returns one of these. where: the file, for errors. Raises ModelError for anything else.
+    """
     if callable(value) and not isinstance(value, Tensor):
         value = value()
     if isinstance(value, ModelInputs):
@@ -96,7 +98,7 @@ def as_inputs(value: Any, where: str) -> ModelInputs:
 
 
 def expected_input(model: nn.Module) -> str:
-    """What the first layer with weights takes, as an `--input` to fill in; "" where it does not say."""
+    """The shape that the first layer with weights takes, as an `--input` to fill in; "" if it is unknown."""
     for module in model.modules():
         match module:
             case nn.modules.conv._ConvNd():
@@ -124,7 +126,7 @@ def expected_input(model: nn.Module) -> str:
 
 
 def missing_inputs(spec: str, model: nn.Module) -> ArgumentError:
-    """The error for a model that came without inputs."""
+    """The error for a model without inputs, with the shape its first layer takes."""
     shape = expected_input(model)
     hint = f"its first layer takes {shape}: give --input {shape}" if shape else "give one --input an argument"
     return ArgumentError(

@@ -1,8 +1,8 @@
 """A second, independent tracer: fvcore walks torch's jit graph, and every node becomes a call.
 
-The dispatch tracer sees operators below autograd, where a linear layer is an `addmm`; this one sees them as
-the model calls them. The same rules count both, so that agreement is evidence for each. It takes positional
-inputs only, and data-dependent shapes as they were in the example.
+The dispatch tracer sees operators below autograd, where a linear layer is an `addmm`; this tracer sees them
+as the model calls them. The same rules count both, so that agreement is evidence for each. This tracer takes
+positional inputs only, and shapes that depend on data are those of its one run.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from addercost.trace.record import ArgValue, OpCall, TensorSpec, Trace
 from addercost.trace.switches import countable_operators
 
 _SHAPE = "shape"
-"""Role of the numbers that jit makes of tensor sizes: arithmetic with them is none of the model's."""
+"""Role of the numbers that jit makes of tensor sizes: arithmetic with them is no work of the model."""
 
 _KINDS = ("aten::", "addercost::", "quantized::")
 
 
 def trace_with_fvcore(model: nn.Module, *args: Any, name: str | None = None) -> Trace:
-    """One forward in evaluation mode, through fvcore's analysis of the jit graph. jit computes as it traces.
+    """Traces one forward in evaluation mode through fvcore's analysis of the jit graph. jit computes as it
+    traces.
 
     args: the forward's positional inputs. Raises TraceError where jit cannot trace the model, ArgumentError
     where fvcore is not installed.
@@ -46,13 +47,13 @@ def trace_with_fvcore(model: nn.Module, *args: Any, name: str | None = None) -> 
     with ExitStack() as stack:
         stack.enter_context(countable_operators())
         stack.enter_context(unchanged(tree))
-        # jit keeps a node for each operator whatever computes it, so the fast kernels may.
+        # jit keeps one node for each operator, whichever kernel computes it, so the fast ones may.
         torch._C._set_mkldnn_enabled(True)
         names = replace_tensors(tree, _with_data)
         for module in tree.modules:
             module.__dict__["training"] = False
         stack.enter_context(torch.no_grad())
-        reader = _Reader({id(t): (n, role) for n, role, t in names.values()}, model, inputs)
+        reader = _NodeReader({id(t): (n, role) for n, role, t in names.values()}, model, inputs)
         analysis = JitModelAnalysis(model, inputs)
         analysis._op_handles = _EveryKind(reader)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
@@ -81,7 +82,9 @@ def trace_with_fvcore(model: nn.Module, *args: Any, name: str | None = None) -> 
 
 
 def _with_data(value: Any) -> Any:
-    """Zeros for what has no data, since jit runs what it traces; memory is taken only where it is written."""
+    """Zeros for a tensor without data, since jit runs what it traces. The system gives zeros no memory until
+    they are written to.
+    """
     if not isinstance(value, Tensor):
         return value
     data = torch.zeros(value.shape, dtype=value.dtype) if value.is_meta else value.detach()
@@ -89,15 +92,15 @@ def _with_data(value: Any) -> Any:
 
 
 def _of_sizes(operands: list[TensorSpec]) -> bool:
-    """Whether an operator only joins tensor sizes with each other and with constants."""
+    """Whether an operator only combines tensor sizes with each other and with constants."""
     sizes = [spec for spec in operands if spec.role == _SHAPE]
     return bool(sizes) and all(spec.role == _SHAPE or spec.shape == () for spec in operands)
 
 
 class _EveryKind(dict[str, Callable[..., Any]]):
-    """fvcore looks handlers up by node kind; this has one for every operator."""
+    """A handler for every operator: fvcore looks handlers up by the kind of a node."""
 
-    def __init__(self, reader: _Reader) -> None:
+    def __init__(self, reader: _NodeReader) -> None:
         super().__init__()
         self.reader = reader
 
@@ -108,14 +111,14 @@ class _EveryKind(dict[str, Callable[..., Any]]):
         return self.reader.handle
 
 
-class _Reader:
+class _NodeReader:
     """Turns jit nodes into calls."""
 
     def __init__(self, names: dict[int, tuple[str, str]], model: nn.Module, inputs: tuple[Any, ...]) -> None:
         self.calls: list[OpCall] = []
         tensors = torch.jit._unique_state_dict(model, keep_vars=True)  # type: ignore[attr-defined, no-untyped-call]
-        # jit appends the model's tensors to the graph's inputs in this order.
-        self._held = [names.get(id(tensor), (key, "constant")) for key, tensor in tensors.items()]
+        # jit appends the model's tensors to the inputs of the graph in this order.
+        self._model_tensors = [names.get(id(tensor), (key, "constant")) for key, tensor in tensors.items()]
         self._specs: dict[str, TensorSpec] = {}
         self.input_specs = [
             TensorSpec(tuple(t.shape), str(t.dtype).removeprefix("torch."), "input")
@@ -157,11 +160,11 @@ class _Reader:
         return Counter()
 
     def _read_inputs(self, values: list[Any]) -> None:
-        """The last inputs of the graph are the model's tensors, the others the forward's."""
-        split = len(values) - len(self._held)
+        """The last inputs of the graph are the model's tensors; those before are the forward's inputs."""
+        split = len(values) - len(self._model_tensors)
         for value in values[:split]:
             self._tensor(value, "input")
-        for value, (name, role) in zip(values[split:], self._held, strict=True):
+        for value, (name, role) in zip(values[split:], self._model_tensors, strict=True):
             self._tensor(value, role, name)
 
     def _tensor(self, value: Any, role: str = "activation", name: str = "") -> TensorSpec | None:

@@ -1,4 +1,4 @@
-"""Which module made a call, under which path, and a model that is afterwards exactly what it was."""
+"""Which module made a call, under which path; and how the model is restored after a trace."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from torch import Tensor, nn
 from addercost.trace.reuse.blocks import joined, stripped
 
 _PATHS_PER_MODULE = 4096
-"""Nested sharing can give one module exponentially many paths; past this many the first ones serve."""
+"""Nested sharing can give one module exponentially many paths. Only this many are kept."""
 
 
 class ModuleTree:
     """Every module reachable from `root`, with all the paths under which it is registered.
 
-    closed: modules whose children are left out; those that were are in `closed`. stand_ins: a module at
-    several places stands for one of its own at each, and is called at them in the order of registration.
+    closed: whether a module's children are left out; the attribute `closed` has the ids of the modules where
+    they were. stand_ins: a module at several places represents a module of its own at each of them, and is
+    called at them in the order of registration.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class ModuleTree:
         self.closed: set[int] = set()
         self._is_closed = closed
         self._first_place: dict[str, str] = {}
-        """Of a stand-in's further places, below which the same is found as below its first."""
+        """The first place of a stand-in by each of its others: the same modules are below both."""
         self._walk(root, "", set())
 
     def _walk(self, module: nn.Module, path: str, ancestors: set[int]) -> None:
@@ -58,7 +59,7 @@ class ModuleTree:
             if module._modules:
                 self._first_place[path] = known[0]
             return
-        # A module can hold its own parent; following that edge would never end.
+        # A module can contain its own parent; following that edge would never end.
         if key in ancestors:
             return
         ancestors.add(key)
@@ -68,8 +69,8 @@ class ModuleTree:
         ancestors.discard(key)
 
     def places_for(self, module: nn.Module, caller: str) -> list[str]:
-        """The module's path as seen from the module at path `caller`: shared modules belong to who calls.
-        Of stand-ins, the paths that its calls from there take in turn.
+        """The path of the module when the module at path `caller` calls it, alone in a list: of the paths of
+        a shared module, one near the caller. Of a stand-in, the paths that its calls from there have in turn.
         """
         paths = self.paths[id(module)]
         if self.stand_ins and (len(paths) > 1 or self._below_first_places(caller) != caller):
@@ -91,7 +92,7 @@ class ModuleTree:
         return paths[:1]
 
     def _below_first_places(self, path: str) -> str:
-        """The path under which what is below `path` was found: that of the first place of each stand-in."""
+        """`path` with the first place of each stand-in on it: the modules are registered below that."""
         found = ""
         for name in path.split(".") if path else ():
             found = joined(found, name)
@@ -109,7 +110,7 @@ class ModuleTree:
 
 
 def _scopes(path: str) -> Iterator[str]:
-    """The path and those of the modules around it, but for the whole model's."""
+    """The path, and the paths of the modules around it, but for the root's."""
     while path:
         yield path
         path = path.rpartition(".")[0]
@@ -123,21 +124,21 @@ class CallStack:
         self.path = ""
         self.types: dict[str, str] = {}
         self.failed: tuple[str, str] | None = None
-        """The innermost module that raised, and what it was given."""
+        """The path of the innermost module that raised, and the shapes of its arguments."""
         self.intercept: Callable[[nn.Module, Callable[..., Any], Any, Any], Any] | None = None
-        """Called in the place of each forward, with the forward: block reuse answers without running it."""
+        """Called in place of each forward, with that forward as an argument: block reuse need not run it."""
         self.resolved: dict[tuple[int, str], str] = {}
-        """By a module's id and its caller's path, where that decides."""
+        """The module's path by its id and its caller's path, where these two decide it."""
         self._turns: dict[tuple[int, str], tuple[list[str], list[str]]] = {}
-        """Of stand-ins with several places: all of them, and those yet to be called, last first."""
+        """Of a stand-in with several places: all of them, and those that are yet to be called, last first."""
 
     def rewind(self) -> None:
-        """Another forward begins: stand-ins are called at their first place again."""
+        """Starts another forward: stand-ins are called at their first place again."""
         for _, left in self._turns.values():
             left.clear()
 
     def found(self, module: nn.Module, caller: str) -> str:
-        """The path of a module that is called from the one at path `caller`, for this call of it."""
+        """The path of a module for the call that the module at path `caller` is making of it now."""
         key = (id(module), caller)
         turns = self._turns.get(key)
         if turns is None:
@@ -155,16 +156,17 @@ class CallStack:
 
 
 def type_name(module: nn.Module) -> str:
-    # Modules unflattened from an exported program carry the class they were exported from.
+    """The module's class name; of one from an exported program, that of the exported module."""
     exported = module.__dict__.get("_addercost_type")
     return str(exported) if exported else type(module).__name__
 
 
 @contextmanager
 def tracked(tree: ModuleTree) -> Iterator[CallStack]:
-    """While active, every module's forward, called through `__call__` or directly, shows on the stack.
+    """While active, the stack has the path of every module whose forward runs, called through `__call__` or
+    directly.
 
-    Wrapping `forward` on the instance rather than registering hooks is what makes `.forward()` visible.
+    `forward` is wrapped on the instance, since hooks do not see a direct `.forward()`.
     """
     stack = CallStack(tree)
     for module in tree.modules:
@@ -192,16 +194,16 @@ def _tracking(module: nn.Module, forward: Callable[..., Any], stack: CallStack) 
         finally:
             stack.path = caller
 
-    # All that inspect needs for the signature; functools.wraps copies more, at several times the cost.
+    # inspect needs no more for the signature; functools.wraps copies more and takes several times as long.
     call.__wrapped__ = forward  # type: ignore[attr-defined]
     return call
 
 
 @contextmanager
 def unchanged(tree: ModuleTree) -> Iterator[None]:
-    """Puts back every module's attributes, tensors, mode and class on leaving, after an exception too.
+    """Restores every module's attributes, tensors, mode and class on leaving, after an exception too.
 
-    Plain lists, dicts and sets that a module holds are restored in place; deeper objects are not copied.
+    Plain lists, dicts and sets among the attributes are restored in place; deeper objects are not copied.
     """
     states = [(module, _Snapshot(module)) for module in tree.modules]
     try:
@@ -237,13 +239,13 @@ class _Snapshot:
 def replace_tensors(
     tree: ModuleTree, substitute: Callable[[Tensor], Tensor]
 ) -> Mapping[int, tuple[str, str, Tensor]]:
-    """Puts `substitute(tensor)` in the place of every parameter and buffer, tied ones once.
+    """Puts `substitute(tensor)` in place of every parameter and buffer; tied ones have one substitute.
 
     Returns (qualified name, role, substitute) by the id of the substitute. Use within `unchanged`.
     """
     made: dict[int, Tensor] = {}
     names: dict[int, tuple[str, str, Tensor]] = {}
-    # A substitute must not reuse the id of a freed original, so originals are held until the end.
+    # Keeps the originals until the end: a substitute must not have the id of an original that was freed.
     originals = list(tree.tensors())
     for holder, key, name, tensor, role in originals:
         new = made.get(id(tensor))

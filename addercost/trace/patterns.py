@@ -1,9 +1,10 @@
-"""Adder and binary layers that nobody registered: found by what they compute, reported as one call each.
+"""Hand-written adder and binary layers, in plain torch: found by what they compute, each recorded as one
+call.
 
 An adder layer written by hand subtracts weights from inputs over a broadcast, takes magnitudes, sums them
 and negates: -Σ|x - w|. A binary layer is a convolution or matrix product of two tensors of signs.
 
-Two calls share a tensor when they hold the same TensorSpec object, which the recorder makes once a tensor.
+Two calls share a tensor if they have the same TensorSpec object: the recorder makes one for each tensor.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import replace
 from addercost.trace.record import ArgValue, OpCall, TensorSpec
 
 RECOGNISED = "recognised"
-"""Tag of a call that stands for several."""
+"""Tag of a call that replaces several, or whose operands were found to be signs."""
 
 _WEIGHT_ROLES = ("parameter", "derived")
 _TRIGGERS = frozenset(
@@ -31,15 +32,15 @@ _SAME_NUMBERS = frozenset(
 
 
 def may_be_recognised(name: str) -> bool:
-    """Whether a call of that operator can be part of a layer that nobody registered."""
+    """Whether a call of that operator can be part of a hand-written layer."""
     return name in _TRIGGERS or name in _SIGNS
 
 
 def recognised(calls: Sequence[OpCall]) -> tuple[OpCall, ...]:
-    """The same calls with every hand-written adder and binary layer as one, indices counted anew."""
+    """The calls with one in place of those of each hand-written adder or binary layer, and new indices."""
     if not any(may_be_recognised(name) for name in {call.name for call in calls}):
         return tuple(calls)
-    flow = _Flow(calls)
+    flow = _DataFlow(calls)
     replaced: dict[int, OpCall | None] = {}
     for index, call in enumerate(calls):
         found = flow.adder_layer(index)
@@ -55,8 +56,8 @@ def recognised(calls: Sequence[OpCall]) -> tuple[OpCall, ...]:
     return tuple(replace(call, index=i) for i, call in enumerate(call for call in kept if call is not None))
 
 
-class _Flow:
-    """Who writes and who reads each tensor."""
+class _DataFlow:
+    """Which calls read each tensor, and which tensors have signs for values."""
 
     def __init__(self, calls: Sequence[OpCall]) -> None:
         self.calls = calls
@@ -70,12 +71,14 @@ class _Flow:
             self._follow_signs(call)
 
     def next_reader(self, spec: TensorSpec, after: int) -> int | None:
-        """The one call that reads `spec` next, if the forward has no other use for it soon after."""
+        """The index of the next call after `after` that reads `spec`, or None."""
         later = [index for index in self.readers.get(id(spec), ()) if index > after]
         return later[0] if later else None
 
     def adder_layer(self, index: int) -> tuple[int, list[int], OpCall] | None:
-        """(call to replace, calls to drop, the layer) if a layer's arithmetic starts at this call."""
+        """(call to replace, calls to drop, the layer) if the arithmetic of an adder layer starts at this
+        call.
+        """
         call = self.calls[index]
         if call.name == "aten._cdist_forward" and call.args.get("p") == 1:
             pair = call.tensor("x1"), call.tensor("x2")
@@ -112,7 +115,7 @@ class _Flow:
     def _negated(
         self, last: int, dropped: list[int], pair: tuple[TensorSpec, TensorSpec], sites: int
     ) -> tuple[int, list[int], OpCall] | None:
-        """As `_layer`, with the negation that follows where there is one, also behind views."""
+        """As `_layer`, with the negation that follows, if one does, also behind views."""
         at: int | None = last
         for _ in range(4):
             at = self.next_reader(self.calls[at].output, at) if at is not None else None
@@ -124,7 +127,7 @@ class _Flow:
             ):
                 if at == self.next_reader(self.calls[last].output, last):
                     return self._layer(at, [*dropped, last], pair, sites, negated=True)
-                # Views stand between the sum and its negation; the sum is reported, the negation goes.
+                # Views are between the sum and its negation: the layer replaces the sum, the negation goes.
                 return self._layer(last, [*dropped, at], pair, sites, negated=True)
             if "view" not in call.tags:
                 break
@@ -148,7 +151,9 @@ class _Flow:
         )
 
     def multiplies_signs(self, call: OpCall) -> bool:
-        """Whether both factors hold only +1 and -1, a weight also a factor for each filter."""
+        """Whether all values of both factors are +1 or -1; those of a weight times one factor for each
+        filter.
+        """
         factors = [spec for spec in call.tensors() if len(spec.shape) >= 2][:2]
         if call.name == "aten.addmm":
             factors = [call.tensor("mat1"), call.tensor("mat2")]
@@ -156,9 +161,10 @@ class _Flow:
         return weighted and len(factors) == 2 and all(self.signs.get(id(f), 0) is None for f in factors)
 
     def _follow_signs(self, call: OpCall) -> None:
-        """Keeps, for tensors made of signs, None; for sign(x) - x the id of x, so that adding x gives signs.
+        """Notes tensors of signs: None for one of signs alone; for sign(x) - x the id of x, since adding x to
+        it makes signs again.
 
-        sign(0) is 0, so the sign of what cannot be negative does not count: half of it may be zero.
+        sign(0) is 0, so the sign of a tensor that cannot be negative does not count: half of it may be 0.
         """
         if call.name == "aten.scalar_tensor" and call.outputs:
             self.constants[id(call.output)] = call.args.get("s")

@@ -15,18 +15,22 @@ from addercost.trace.record import ArgValue, OpCall, TensorSpec
 
 
 class PlainCalls:
-    """Calls in order, each tensor described once. held: tensors are kept alive, so that an id names one."""
+    """Calls in order, with one TensorSpec for each tensor.
+
+    names: (qualified name, role, tensor) of parameters and buffers by id. keep_tensors: whether tensors are
+    kept alive, so that an id always means the same one; else the entry of a tensor goes with it.
+    """
 
     def __init__(
-        self, names: Mapping[int, tuple[str, str, Tensor]], inputs: list[Tensor], held: bool
+        self, names: Mapping[int, tuple[str, str, Tensor]], inputs: list[Tensor], keep_tensors: bool
     ) -> None:
         super().__init__()
         self._specs: dict[int, TensorSpec] = {}
         self._watched: dict[int, weakref.ref[Tensor]] = {}
         self._alive: list[Tensor] = []
-        self._held = held
+        self._keep_tensors = keep_tensors
         self._calls: list[OpCall] = []
-        # Described when first used: a lazy module's parameters have no shape until then.
+        # Specs are made at first use: a lazy module's parameters have no shape until then.
         self._known = {id(tensor): ("", "input") for tensor in inputs} | {
             key: (name, role) for key, (name, role, _) in names.items()
         }
@@ -61,7 +65,9 @@ class PlainCalls:
         return OpCall(info.op, path, values, specs, len(self._calls), tags)
 
     def _output_role(self, info: OpInfo, values: Mapping[str, ArgValue]) -> tuple[str, str]:
-        """A view of a parameter is that parameter; what is computed from parameters alone is derived."""
+        """(role, name) of an output. A view of a parameter is a parameter; what is computed from parameters,
+        buffers and constants alone is "derived" and has the name of its first parameter.
+        """
         source: TensorSpec | None = None
         for value in values.values():
             for spec in value if isinstance(value, tuple) else (value,):
@@ -95,7 +101,7 @@ class PlainCalls:
         return str(value)
 
     def _unpacked(self, packed: Any) -> ArgValue:
-        """The tensors inside a quantised layer's packed parameters: they are its parameters."""
+        """The tensors in a quantised layer's packed parameters: they are its parameters."""
         with _disable_current_modes():
             tensors = [item for item in packed.unpack() if isinstance(item, Tensor)]
         return tuple([tensor_spec(item, "parameter", f"packed.{i}") for i, item in enumerate(tensors)])
@@ -106,7 +112,7 @@ class PlainCalls:
         if known is not None and known.shape == tensor.shape:
             return known  # an in-place operator returns the tensor it was given
         spec = self._specs[key] = tensor_spec(tensor, role, name)
-        if self._held:
+        if self._keep_tensors:
             self._alive.append(tensor)
         else:
             self._watched[key] = weakref.ref(tensor, lambda _: self._forget(key))

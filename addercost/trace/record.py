@@ -1,4 +1,5 @@
-"""The trace: what one forward did, as plain data. No torch here, so a saved trace is read anywhere.
+"""A trace: the operator calls of one forward, as plain data. No torch, so that a saved trace is read
+anywhere.
 
 A `Trace` is every operator call of one forward in order, each with the module that made it and its
 arguments by their schema names. Counting rules read `call.shape("weight")`, never a position.
@@ -10,8 +11,6 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
-
-SCHEMA = "addercost/trace/1"
 
 NUMBER_FORMATS = {
     "float64": "fp64",
@@ -35,8 +34,9 @@ _ITEM_BITS = {"float64": 64, "float32": 32, "float16": 16, "bfloat16": 16, "bool
 class TensorSpec:
     """Shape, dtype and role of a tensor; never its values.
 
-    role: "input", "parameter", "buffer", "constant" (a tensor the model holds otherwise) or "activation".
-    name: the qualified name, for parameters and buffers.
+    role: "input", "parameter", "buffer", "constant" (any other tensor that the forward did not make),
+    "derived" (computed from parameters) or "activation". name: the qualified name, of parameters and buffers,
+    and of the first parameter that a derived tensor was computed from.
     """
 
     shape: tuple[int, ...]
@@ -67,14 +67,16 @@ class TensorSpec:
 
 
 DECOMPOSED = "decomposed:"
-"""Start of the tag naming the operator a call was taken out of: "decomposed:aten.mse_loss.default"."""
+"""Start of the tag of a decomposition's calls, before the operator: "decomposed:aten.mse_loss.default"."""
 
 ArgValue: TypeAlias = "bool | int | float | complex | str | TensorSpec | tuple[ArgValue, ...] | None"
 
 
 @dataclass(frozen=True, slots=True)
 class OpCall:
-    """One operator call. `op` is `namespace.name.overload`, e.g. "aten.convolution.default"."""
+    """One operator call. op: `namespace.name.overload`, such as "aten.convolution.default". module: path of
+    the module whose forward made it. args: by their names in the schema. index: position in the trace.
+    """
 
     op: str
     module: str
@@ -89,7 +91,7 @@ class OpCall:
         return self.op.rpartition(".")[0]
 
     def tensor(self, name: str) -> TensorSpec:
-        """The tensor argument of that name. KeyError or TypeError if there is none."""
+        """The tensor argument of that name. Raises KeyError or TypeError if there is none."""
         value = self.args[name]
         if not isinstance(value, TensorSpec):
             raise TypeError(f"{self.op}: argument {name} is {value!r}, not a tensor")
@@ -104,7 +106,7 @@ class OpCall:
 
     @property
     def output(self) -> TensorSpec:
-        """The first output. A call without outputs has an empty one."""
+        """The first output; of a call without outputs, an empty tensor."""
         return self.outputs[0] if self.outputs else TensorSpec((0,), "float32")
 
     def tensors(self) -> Iterator[TensorSpec]:
@@ -128,9 +130,9 @@ def _tensors(value: ArgValue) -> Iterator[TensorSpec]:
 class Trace:
     """One forward of one model.
 
-    modules: class name by module path, for every module that ran; the root's path is "".
-    parameters: number of elements by qualified name, each tensor once, also those the forward never used.
-    tracer: how the forward was run: "meta" (no data), "fake" (no data, device kept) or "real" (computed).
+    modules: class name by module path, for every module that ran; the root's path is "". parameters: number
+    of elements by qualified name, each tensor once, also those that the forward did not use. tracer: how the
+    forward was run: "meta" (no data), "fake" (no data, device kept) or "real" (computed).
     """
 
     model: str

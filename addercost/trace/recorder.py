@@ -1,4 +1,4 @@
-"""A dispatch mode that writes down every operator call, and computes the common shapes itself."""
+"""A dispatch mode that records every operator call, and computes the shapes of the common ones itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from addercost.trace.record import DECOMPOSED, OpCall
 from addercost.trace.shapes import FAST_SHAPES
 
 _LARGE_CONSTANT = 1 << 20
-"""Elements above which a constant made in a forward gets no data on a data-free run."""
+"""Elements above which a constant that a forward makes has no data on a data-free run."""
 
 _FACTORIES = frozenset(
     {"empty", "zeros", "ones", "full", "rand", "randn", "empty_strided", "normal", "randint"}
@@ -27,10 +27,10 @@ _FACTORIES = frozenset(
 
 
 class Recorder(PlainCalls, TorchDispatchMode):
-    """Records calls in order. `tracer` is "meta", "fake" or "real" and decides how a call is carried out.
+    """Records calls in order. `tracer` is "meta", "fake" or "real" and decides how a call is executed.
 
-    On a data-free run the raw calls are kept and made plain afterwards, because every tensor can be held
-    for nothing and its id then names it. A real run makes each call plain at once and holds no tensor.
+    A data-free run keeps the raw calls with their tensors, which take no memory, and makes them plain
+    afterwards. A real run makes each call plain at once and keeps no tensor alive.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Recorder(PlainCalls, TorchDispatchMode):
         gradients: GradientPaths | None,
         decompositions: Decompositions,
     ) -> None:
-        super().__init__(names, inputs, held=tracer != "real")
+        super().__init__(names, inputs, keep_tensors=tracer != "real")
         self._stack = stack
         self._meta = tracer == "meta"
         self._raw: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any, str, tuple[str, ...]]] = []
@@ -52,7 +52,8 @@ class Recorder(PlainCalls, TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        # torch would wrap the method below so that its first call imports the compiler, for most of a second.
+        # Otherwise torch wraps the method below, and its first call imports the compiler, which takes most of
+        # a second.
         return False
 
     def __torch_dispatch__(
@@ -73,7 +74,7 @@ class Recorder(PlainCalls, TorchDispatchMode):
                     return out
             out = self._on_meta(func, args, kwargs) if self._meta else func(*args, **kwargs)
         self._raw.append((func, args, kwargs, out, path, self._more_tags))
-        if not self._held:
+        if not self._keep_tensors:
             self._flush()
         return out
 
@@ -105,7 +106,7 @@ class Recorder(PlainCalls, TorchDispatchMode):
     def _on_meta(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         info = known_op_info(func)
         if info.changes_shape:
-            # The recorded calls so far must see the shape this tensor had until now.
+            # The calls so far are recorded with the shape that this tensor has until now.
             self._flush()
         device = kwargs.get("device")
         if device is not None and info.name in _FACTORIES and device.type == "cpu":
@@ -115,15 +116,18 @@ class Recorder(PlainCalls, TorchDispatchMode):
         try:
             return func(*args, **kwargs)
         except (RuntimeError, NotImplementedError):
-            # Constants made in the forward keep their values on the CPU until they meet data-free tensors.
+            # Constants that the forward makes keep their values on the CPU until an operator combines them
+            # with
+            # a data-free tensor.
             moved, changed = _to_meta((args, kwargs))
             if not changed:
                 raise
         return func(*moved[0], **moved[1])
 
     def run_backward(self, output: Any, name: str) -> None:
-        """The backward pass of what was recorded so far; its calls are tagged and belong to their forward's
-        modules."""
+        """Runs the backward pass of what was recorded so far. Its calls are tagged, and belong to the modules
+        whose forwards made them necessary.
+        """
         assert self._gradients is not None
         self._gradients.running = True
         self._more_tags = (BACKWARD,)

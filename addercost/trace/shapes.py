@@ -1,44 +1,28 @@
 """Output shapes of the commonest operators, computed here instead of by torch's meta kernels.
 
-torch computes them in Python too, at 0.1 to 1 ms a call, and its first call imports a compiler stack for a
-second. These take microseconds. Each handles the plain case only (data-free contiguous tensors of one dtype)
-and answers NotImplemented for everything else, wrong arguments included, so that torch decides those.
-FAST_SHAPES maps an operator to its function; a test holds each of them equal to torch's own answer.
+torch computes them in Python too, which takes 0.1 to 1 ms a call, and its first call imports a compiler
+stack, which takes a second. These functions take microseconds. Each handles the plain case only (data-free
+contiguous tensors of one dtype) and returns NotImplemented for everything else, wrong arguments included, so
+that torch decides those. FAST_SHAPES maps an operator to its function; a test compares each with torch.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-FastShape = Callable[..., Any]
-FAST_SHAPES: dict[Any, FastShape] = {}
+from addercost.trace import pooling_shapes as _pooling_shapes  # noqa: F401  (registers them)
+from addercost.trace.shape_registry import FAST_SHAPES, fast, is_plain, new
+
+__all__ = ["FAST_SHAPES"]
 
 _aten = torch.ops.aten
 
 
-def _fast(*operators: Any) -> Callable[[FastShape], FastShape]:
-    def register(function: FastShape) -> FastShape:
-        for operator in operators:
-            FAST_SHAPES[operator] = function
-        return function
-
-    return register
-
-
-def _plain(tensor: Any) -> bool:
-    return isinstance(tensor, Tensor) and tensor.is_meta and tensor.is_contiguous()
-
-
-def _new(like: Tensor, shape: Sequence[int]) -> Tensor:
-    return torch.empty(shape, dtype=like.dtype, device="meta")
-
-
-@_fast(_aten.convolution.default)
+@fast(_aten.convolution.default)
 def _convolution(
     input: Tensor,
     weight: Tensor,
@@ -53,8 +37,8 @@ def _convolution(
     spatial = weight.dim() - 2
     if (
         transposed
-        or not _plain(input)
-        or not _plain(weight)
+        or not is_plain(input)
+        or not is_plain(weight)
         or input.dim() != weight.dim()
         or input.dtype != weight.dtype
         or not len(stride) == len(padding) == len(dilation) == spatial
@@ -75,10 +59,10 @@ def _convolution(
     ]
     if min(input.shape) < 1 or min(out) < 1:
         return NotImplemented
-    return _new(input, [input.shape[0], weight.shape[0], *out])
+    return new(input, [input.shape[0], weight.shape[0], *out])
 
 
-@_fast(_aten.native_batch_norm.default)
+@fast(_aten.native_batch_norm.default)
 def _native_batch_norm(
     input: Tensor,
     weight: Tensor | None,
@@ -89,21 +73,21 @@ def _native_batch_norm(
     momentum: float,
     eps: float,
 ) -> Any:
-    if training or not _plain(input) or input.dim() < 2 or mean is None or var is None:
+    if training or not is_plain(input) or input.dim() < 2 or mean is None or var is None:
         return NotImplemented
     channels = input.shape[1:2]
     if any(p is not None and p.shape != channels for p in (weight, bias, mean, var)):
         return NotImplemented
-    return _new(input, input.shape), _new(input, (0,)), _new(input, (0,))
+    return new(input, input.shape), new(input, (0,)), new(input, (0,))
 
 
-@_fast(_aten.native_layer_norm.default)
+@fast(_aten.native_layer_norm.default)
 def _native_layer_norm(
     input: Tensor, normalized_shape: list[int], weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> Any:
     normalized = tuple(normalized_shape)
     if (
-        not _plain(input)
+        not is_plain(input)
         or not normalized
         or tuple(input.shape[-len(normalized) :]) != normalized
         or any(p is not None and (p.shape != normalized or p.dtype != input.dtype) for p in (weight, bias))
@@ -111,24 +95,24 @@ def _native_layer_norm(
     ):
         return NotImplemented
     statistics = [*input.shape[: -len(normalized)], *[1] * len(normalized)]
-    return _new(input, input.shape), _new(input, statistics), _new(input, statistics)
+    return new(input, input.shape), new(input, statistics), new(input, statistics)
 
 
-@_fast(_aten.mm.default)
+@fast(_aten.mm.default)
 def _mm(a: Tensor, b: Tensor) -> Any:
     if not a.is_meta or a.dim() != 2 or b.dim() != 2 or a.shape[1] != b.shape[0] or a.dtype != b.dtype:
         return NotImplemented
-    return _new(a, (a.shape[0], b.shape[1]))
+    return new(a, (a.shape[0], b.shape[1]))
 
 
-@_fast(_aten.addmm.default)
+@fast(_aten.addmm.default)
 def _addmm(bias: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Any:
     if bias.dim() != 1 or b.dim() != 2 or bias.shape[0] != b.shape[1] or bias.dtype != a.dtype:
         return NotImplemented
     return _mm(a, b)
 
 
-@_fast(_aten.bmm.default)
+@fast(_aten.bmm.default)
 def _bmm(a: Tensor, b: Tensor) -> Any:
     if (
         not a.is_meta
@@ -139,10 +123,10 @@ def _bmm(a: Tensor, b: Tensor) -> Any:
         or a.dtype != b.dtype
     ):
         return NotImplemented
-    return _new(a, (a.shape[0], a.shape[1], b.shape[2]))
+    return new(a, (a.shape[0], a.shape[1], b.shape[2]))
 
 
-@_fast(
+@fast(
     _aten.relu.default,
     _aten.gelu.default,
     _aten.silu.default,
@@ -156,48 +140,49 @@ def _bmm(a: Tensor, b: Tensor) -> Any:
     _aten.roll.default,
 )
 def _same_shape(input: Tensor, *args: Any, **kwargs: Any) -> Any:
-    if not _plain(input) or not input.is_floating_point():
+    if not is_plain(input) or not input.is_floating_point():
         return NotImplemented
-    return _new(input, input.shape)
+    return new(input, input.shape)
 
 
-@_fast(
+@fast(
     _aten.hardswish_.default,
     _aten.hardsigmoid_.default,
     _aten.silu_.default,
     _aten.hardtanh_.default,
 )
 def _in_place(input: Tensor, *args: Any, **kwargs: Any) -> Any:
-    if not _plain(input) or not input.is_floating_point():
+    if not is_plain(input) or not input.is_floating_point():
         return NotImplemented
     return input
 
 
-@_fast(_aten._safe_softmax.default, _aten._softmax.default)
+@fast(_aten._safe_softmax.default, _aten._softmax.default)
 def _softmax(input: Tensor, dim: int, option: Any = None) -> Any:
-    # `option` is a dtype for the one and half_to_float for the other; either changes the output's dtype.
-    if option or not _plain(input) or not -input.dim() <= dim < input.dim():
+    # `option` is a dtype for `_safe_softmax`, half_to_float for `_softmax`; either changes the output's
+    # dtype.
+    if option or not is_plain(input) or not -input.dim() <= dim < input.dim():
         return NotImplemented
     return _same_shape(input)
 
 
-@_fast(_aten.add.Tensor, _aten.sub.Tensor, _aten.mul.Tensor, _aten.div.Tensor, _aten.mul.Scalar)
+@fast(_aten.add.Tensor, _aten.sub.Tensor, _aten.mul.Tensor, _aten.div.Tensor, _aten.mul.Scalar)
 def _binary(a: Any, b: Any, *, alpha: Any = 1) -> Any:
-    if not _plain(a) or not a.is_floating_point():
+    if not is_plain(a) or not a.is_floating_point():
         return NotImplemented
     if isinstance(b, int | float):
-        return _new(a, a.shape)
-    if not _plain(b) or a.dtype != b.dtype:
+        return new(a, a.shape)
+    if not is_plain(b) or a.dtype != b.dtype:
         return NotImplemented
     if a.shape == b.shape:
-        return _new(a, a.shape)
+        return new(a, a.shape)
     shape = _broadcast(a.shape, b.shape)
-    return NotImplemented if shape is None else _new(a, shape)
+    return NotImplemented if shape is None else new(a, shape)
 
 
-@_fast(_aten.add_.Tensor, _aten.mul_.Tensor)
+@fast(_aten.add_.Tensor, _aten.mul_.Tensor)
 def _binary_in_place(a: Any, b: Any, *, alpha: Any = 1) -> Any:
-    if not _plain(a) or not a.is_floating_point():
+    if not is_plain(a) or not a.is_floating_point():
         return NotImplemented
     if isinstance(b, Tensor) and (a.dtype != b.dtype or a.shape != b.shape or not b.is_meta):
         return NotImplemented
@@ -214,7 +199,7 @@ def _broadcast(a: Sequence[int], b: Sequence[int]) -> list[int] | None:
     return shape
 
 
-@_fast(_aten.new_zeros.default)
+@fast(_aten.new_zeros.default)
 def _new_zeros(
     input: Tensor,
     size: Sequence[int],
@@ -226,12 +211,12 @@ def _new_zeros(
 ) -> Any:
     if not input.is_meta or any((dtype, layout, device, pin_memory)) or min(size, default=0) < 0:
         return NotImplemented
-    return _new(input, size)
+    return new(input, size)
 
 
-@_fast(_aten.mean.dim)
+@fast(_aten.mean.dim)
 def _mean(input: Tensor, dim: list[int] | None, keepdim: bool = False, *, dtype: Any = None) -> Any:
-    if not _plain(input) or not input.is_floating_point() or not dim or dtype is not None:
+    if not is_plain(input) or not input.is_floating_point() or not dim or dtype is not None:
         return NotImplemented
     rank = input.dim()
     if not all(-rank <= d < rank for d in dim):
@@ -240,13 +225,13 @@ def _mean(input: Tensor, dim: list[int] | None, keepdim: bool = False, *, dtype:
     if len(reduced) != len(dim):
         return NotImplemented
     if keepdim:
-        return _new(input, [1 if d in reduced else size for d, size in enumerate(input.shape)])
-    return _new(input, [size for d, size in enumerate(input.shape) if d not in reduced])
+        return new(input, [1 if d in reduced else size for d, size in enumerate(input.shape)])
+    return new(input, [size for d, size in enumerate(input.shape) if d not in reduced])
 
 
-@_fast(_aten.cat.default)
+@fast(_aten.cat.default)
 def _cat(tensors: list[Tensor], dim: int = 0) -> Any:
-    if not tensors or not all(_plain(tensor) for tensor in tensors):
+    if not tensors or not all(is_plain(tensor) for tensor in tensors):
         return NotImplemented
     first = tensors[0]
     rank = first.dim()
@@ -260,66 +245,4 @@ def _cat(tensors: list[Tensor], dim: int = 0) -> Any:
         if tensor.dtype != first.dtype or tensor.dim() != rank or (*shape[:dim], *shape[dim + 1 :]) != rest:
             return NotImplemented
         length += shape[dim]
-    return _new(first, (*rest[:dim], length, *rest[dim:]))
-
-
-@_fast(_aten.max_pool2d_with_indices.default)
-def _max_pool2d(
-    input: Tensor,
-    kernel_size: list[int],
-    stride: Sequence[int] = (),
-    padding: Sequence[int] = (0, 0),
-    dilation: Sequence[int] = (1, 1),
-    ceil_mode: bool = False,
-) -> Any:
-    shape = _pooled(input, kernel_size, stride, padding, dilation, ceil_mode)
-    if shape is None:
-        return NotImplemented
-    return _new(input, shape), torch.empty(shape, dtype=torch.int64, device="meta")
-
-
-@_fast(_aten.avg_pool2d.default)
-def _avg_pool2d(
-    input: Tensor,
-    kernel_size: list[int],
-    stride: Sequence[int] = (),
-    padding: Sequence[int] = (0, 0),
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> Any:
-    if not input.is_floating_point() or divisor_override == 0:
-        return NotImplemented
-    shape = _pooled(input, kernel_size, stride, padding, (1, 1), ceil_mode)
-    return NotImplemented if shape is None else _new(input, shape)
-
-
-def _pooled(
-    input: Tensor,
-    kernel_size: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    ceil_mode: bool,
-) -> list[int] | None:
-    """[N, C, H, W] → [N, C, P, Q], or None for what is left to torch."""
-    kernel, move = _pair(kernel_size), _pair(stride or kernel_size)
-    pad, step = _pair(padding), _pair(dilation)
-    if ceil_mode or not _plain(input) or input.dim() != 4 or math.prod(input.shape) == 0:
-        return None
-    if (
-        min(kernel) < 1
-        or min(move) < 1
-        or min(step) < 1
-        or any(not 0 <= p <= k // 2 for p, k in zip(pad, kernel, strict=True))
-    ):
-        return None
-    out = [
-        (size + 2 * p - s * (k - 1) - 1) // m + 1
-        for size, p, s, k, m in zip(input.shape[2:], pad, step, kernel, move, strict=True)
-    ]
-    return None if min(out) < 1 else [*input.shape[:2], *out]
-
-
-def _pair(value: Sequence[int]) -> tuple[int, int]:
-    return (value[0], value[0]) if len(value) == 1 else (value[0], value[1])
+    return new(first, (*rest[:dim], length, *rest[dim:]))

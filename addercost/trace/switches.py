@@ -1,4 +1,4 @@
-"""torch's global state around a trace: set so that every operator can be seen, restored whatever happens."""
+"""torch's global state during a trace: set so that every operator is dispatched, restored in any case."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 @contextmanager
 def countable_operators(keep_random: bool = True) -> Iterator[None]:
-    """Attention and recurrent layers run as operators that can be counted, not as one opaque fused call.
+    """While active, attention and recurrent layers run as operators that can be counted, not as one fused
+    call.
 
-    Restores the MHA fast path, the oneDNN switch, the attention backends and every random state on leaving,
-    after an exception too. keep_random: or else random states are left alone, which saves a tenth of a
-    millisecond.
+    Restores the MHA fast path, the oneDNN switch, the attention backends and, with keep_random, every random
+    state on leaving, after an exception too. Leaving random states alone saves a tenth of a millisecond.
     """
     with ExitStack() as stack:
         if keep_random:
@@ -30,7 +30,7 @@ def countable_operators(keep_random: bool = True) -> Iterator[None]:
         torch._C._set_mkldnn_enabled(False)
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         if "torch._dynamo" in sys.modules:
-            # Parts of the model that torch.compile wrapped run as they were written.
+            # Parts of the model that torch.compile wrapped run uncompiled.
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         yield
 
@@ -39,7 +39,7 @@ def countable_operators(keep_random: bool = True) -> Iterator[None]:
 def _random_states_kept() -> Iterator[None]:
     torch_state = torch.get_rng_state()
     python_state = random.getstate()
-    # Only a generator that exists can be advanced; creating a CUDA context to look would cost seconds.
+    # Without a CUDA context there is no generator to restore, and creating one to look would take seconds.
     cuda_states = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     numpy = sys.modules.get("numpy")
     numpy_state = numpy.random.get_state() if numpy is not None else None

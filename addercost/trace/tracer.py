@@ -1,4 +1,4 @@
-"""Runs a model once, without data where possible, and returns what it did as a `Trace`."""
+"""Runs a model once, without data where possible, and returns its operator calls as a `Trace`."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class _TracedStep:
 
 def _trace_meta(model: nn.Module, args: Any, kwargs: Any, name: str, step: _TracedStep) -> Trace:
     def substitute(tensor: Tensor) -> Tensor:
-        # A backward would leave its gradient on the model's own.
+        # A backward pass would leave its gradients on the model's own tensors.
         return meta_substitute(tensor, always=step.backward)
 
     args, kwargs = tree_map(without_data, (args, kwargs))
@@ -84,7 +84,9 @@ def _trace_meta(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Trac
 
 
 def meta_substitute(tensor: Tensor, always: bool = False) -> Tensor:
-    """What stands in the place of a parameter or buffer on the meta device: itself, if it is there."""
+    """A copy of a parameter or buffer on the meta device; the tensor itself if it is there already, unless
+    `always`.
+    """
     if is_lazy(tensor):
         return _without_shape(tensor, "meta")
     if tensor.device.type == "meta" and not always:
@@ -142,13 +144,15 @@ def _trace_real(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Trac
 
 
 def _without_shape(tensor: Tensor, device: str) -> Tensor:
-    """A lazy module's parameter gets its shape in its first forward; until then there is nothing to copy."""
+    """A lazy module's parameter has no shape before its first forward, so there is nothing to copy."""
     made: Tensor = type(tensor)(device=device)
     return made
 
 
 def with_values(tensor: Tensor) -> Tensor:
-    """A copy on the CPU; what has no data gets random numbers, or zeros (a valid index) for integers."""
+    """A copy on the CPU. In place of missing data it has random numbers, or zeros, a valid index, for
+    integers.
+    """
     if tensor.device.type != "meta":
         return tensor.detach().to("cpu", copy=True)
     if tensor.is_floating_point() or tensor.is_complex():
@@ -198,7 +202,7 @@ def _run(
             raise
         except Exception as error:
             raise forward_error(name, calls.failed, error) from error
-        # After the forward, since a lazy module's parameters have their shape only now.
+        # Read after the forward: a lazy module's parameters have a shape only now.
         parameters = {
             n: tensor.numel()
             for n, role, tensor in names.values()
@@ -264,7 +268,7 @@ _NEEDS_VALUES = (
 
 
 def _wants_values(error: TraceError) -> bool:
-    """Whether the forward failed because it asked for a value that a run without data cannot give."""
+    """Whether the forward failed because it read a value, which a run without data does not have."""
     cause = error.__cause__
     text = f"{type(cause).__name__} {cause}".lower()
     return isinstance(cause, NotImplementedError) or any(sign in text for sign in _NEEDS_VALUES)

@@ -1,4 +1,4 @@
-"""A training run on disk, whole or not at all: what a resumed run goes on from."""
+"""The state of a training run on disk, whole or not at all, from which a resumed run goes on."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from addercost.errors import DataError
+from addercost.reading import Size, read_as
 from addercost.results.files import write_file
-from addercost.results.plain import from_plain
 from addercost.train.epochs import EpochRow, Sums
 from addercost.train.rates import layer_weights
 from addercost.train.settings import TrainSettings, difference, settings_as_data, settings_from_data
@@ -25,13 +25,23 @@ CHECKPOINT = "checkpoint.pt"
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """epoch: how many are finished. step: how many of the next one are, with `sums` over them. rows: the log
-    so far. There is no state of a random generator: every choice follows from the seed and the position.
+    """epoch: how many epochs are finished. step: how many steps of the next one are, with `sums` over them.
+    rows: the log so far. There is no state of a random generator: every choice follows from the seed and the
+    position.
     """
 
     epoch: int
     step: int
     sums: Sums
+    rows: tuple[EpochRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _SavedPosition:
+    """The plain values of a position in a file."""
+
+    epoch: Size
+    step: Size
     rows: tuple[EpochRow, ...]
 
 
@@ -42,7 +52,7 @@ def save_checkpoint(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
 ) -> None:
-    """Replaces the checkpoint at `path`; a kill leaves the old or the new one. Raises OutputError."""
+    """Replaces the checkpoint at `path`; a kill leaves the old one or the new one. Raises OutputError."""
     buffer = io.BytesIO()
     torch.save(
         {
@@ -61,7 +71,7 @@ def save_checkpoint(
 
 
 def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """What `save_checkpoint` wrote; tensors and plain values only, no code in the file is run.
+    """Reads what `save_checkpoint` wrote: tensors and plain values only, so that no code in the file is run.
 
     Raises DataError for a missing, damaged or foreign file.
     """
@@ -95,17 +105,19 @@ def restore(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
 ) -> Position:
-    """Puts weights and momentum into place. Raises DataError where they are of another model or run."""
+    """Loads weights and momentum. Raises DataError where they are of another model or run."""
     load_weights(content, path, model)
     try:
         if different := difference(settings_from_data(content["settings"], str(path)), settings):
             raise DataError(f"{path} is of another run: {different}", "remove it to start over")
         optimizer.load_state_dict(content["optimizer"])
-        rows = tuple(from_plain(EpochRow, row, f"{path}, rows") for row in content["rows"])
+        saved = read_as(
+            _SavedPosition, {name: content[name] for name in ("epoch", "step", "rows")}, str(path)
+        )
         totals, norms, zeros = content["sums"]
         if totals.shape != (3,) or not norms.shape == zeros.shape == (len(layer_weights(model)),):
             raise ValueError("its sums are of other layers")
-        return Position(int(content["epoch"]), int(content["step"]), Sums(totals, norms, zeros), rows)
+        return Position(saved.epoch, saved.step, Sums(totals, norms, zeros), saved.rows)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             f"{path} does not fit the run: {' '.join(str(error).split())[:120]}", "remove it to start over"
@@ -113,7 +125,7 @@ def restore(
 
 
 def load_weights(content: Mapping[str, Any], path: Path, model: nn.Module) -> None:
-    """Weights and running statistics of a checkpoint. Raises DataError where they are of another model."""
+    """Loads weights and running statistics. Raises DataError where they are of another model."""
     own, there = model.state_dict(), content.get("model")
     if not isinstance(there, Mapping):
         raise DataError(f"{path} holds no weights", "remove it to start over")

@@ -15,7 +15,7 @@ DATA_FORMS = "digits, mnist:DIR, cifar10:DIR, cifar100:DIR, imagenet:DIR or fold
 WITHOUT_FOLDER = ("digits", "digits-tune")
 
 Open = Callable[[Path, int | None, int | None, bool | None, int], Data]
-"""From a folder, channels, image size, whether to augment, and reading processes, to the data."""
+"""Opens the data in a folder: with channels, image size, whether to augment, and reading processes."""
 
 
 def _openers() -> dict[str, Open]:
@@ -39,10 +39,12 @@ def open_data(
     augment: bool | None = None,
     workers: int = 0,
 ) -> Data:
-    """The data that `spec` names, in `channels` × size × size; None for what the data itself has.
+    """The data that `spec` names, in `channels` × size × size; None for the size and channels of the data
+    itself.
 
-    augment: random crops and flips in training; None for the data set's custom. workers: processes that read
-    image files. Raises ArgumentError for a SPEC that is none, DataError for missing or damaged files.
+    augment: random crops and flips in training; None for what the data set is usually trained with. workers:
+    processes that read image files. Raises ArgumentError for an unknown SPEC, DataError for missing or
+    damaged files.
     """
     kind, colon, rest = spec.partition(":")
     openers = _openers()

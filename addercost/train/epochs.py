@@ -1,4 +1,4 @@
-"""What happens in an epoch: the steps, their sums, the test."""
+"""One epoch: its steps, the sums over them, and the test at its end."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from addercost.errors import ArgumentError, TrainingError
+from addercost.reading import AnyNumber
 from addercost.train.images import Data, Draw, Images
 from addercost.train.not_finite import first_bad_gradient, first_not_finite
 from addercost.train.processes import Processes
 from addercost.train.randomness import derived_seed, shuffled
 from addercost.train.rates import adder_weights, gradient_norms, layer_weights, scale_adaptively
-from addercost.train.settings import Rate, TrainSettings
+from addercost.train.settings import AdderRate, TrainSettings
 
 TEST_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
 class EpochRow:
-    """One line of the log. gradient_norms: mean ℓ2 norm of each layer's weight gradient over the steps,
-    before any scaling. zero_gradients: of layers that had steps with a gradient of zeros, how many.
-    """
+    """One line of the log. gradient_norms: the mean over the steps of the ℓ2 norm of each layer's weight
+    gradient, before any scaling. test_loss may be infinite or NaN, which does not stop training.
+    zero_gradients: how many steps had a gradient of zeros, by layer, for layers with any."""
 
     epoch: int
     learning_rate: float
     train_loss: float
     train_accuracy_percent: float
-    test_loss: float
+    test_loss: AnyNumber
     test_accuracy_percent: float
     gradient_norms: Mapping[str, float] = field(default_factory=dict)
     zero_gradients: Mapping[str, int] = field(default_factory=dict)
@@ -51,7 +52,7 @@ class Sums:
 
 
 class Trainer:
-    """A model in training: `step` is one, `test` counts what it knows."""
+    """A model in training: `run_steps` trains it, `finish` ends an epoch, `test` measures its accuracy."""
 
     def __init__(
         self,
@@ -77,13 +78,13 @@ class Trainer:
                 f"give --batch {settings.batch - settings.batch % together.count or together.count}",
             )
         self.steps_per_epoch = images // settings.batch
-        """What is left over after the last whole batch is another part of the images in every epoch."""
+        """The images after the last whole batch are left out; they are others in every epoch."""
 
     def empty_sums(self) -> Sums:
         return Sums.empty(len(self.weights), self.together.device)
 
     def run_steps(self, epoch: int, first: int, sums: Sums, after: Callable[[int], None]) -> None:
-        """The steps of `epoch` from `first` on; `after` is called with how many are done.
+        """Takes the steps of `epoch` from `first` on; `after` is called with how many are done.
 
         Raises TrainingError at a loss or gradient that is not finite, before it reaches the weights.
         """
@@ -101,7 +102,8 @@ class Trainer:
 
     def _step(self, epoch: int, step: int, images: Tensor, labels: Tensor, sums: Sums) -> None:
         images, labels = images.to(self.together.device), labels.to(self.together.device)
-        # Dropout draws from the global generator, whose state no checkpoint needs to keep then.
+        # Dropout draws from the global generator. Seeded in every step, it has no state for a checkpoint to
+        # keep.
         torch.manual_seed(derived_seed("step", self.settings.seed, epoch, step, self.together.rank))
         self.optimizer.zero_grad(set_to_none=True)
         scores = self.parallel(images)
@@ -112,7 +114,7 @@ class Trainer:
         norms = gradient_norms(self.weights)
         if not bool(torch.isfinite(norms).all()):
             raise self._stopped(epoch, step, "a gradient", first_bad_gradient(self.weights, norms))
-        if self.settings.rate is Rate.ADAPTIVE:
+        if self.settings.rate is AdderRate.ADAPTIVE:
             scale_adaptively(self.adders, self.settings.eta)
         self.optimizer.step()
         with torch.no_grad():
@@ -134,7 +136,7 @@ class Trainer:
         return f"; the checkpoint of epoch {epoch} is kept" if epoch else ""
 
     def finish(self, epoch: int, rate: float, sums: Sums) -> EpochRow:
-        """The log's line for a finished epoch. Raises TrainingError where no layer ever had a gradient."""
+        """The log's line for a finished epoch. Raises TrainingError where every gradient was zero."""
         loss, correct, count = self.together.summed(sums.totals.clone()).tolist()
         zeros = {name: int(n) for name, n in zip(self.weights, sums.zeros.tolist(), strict=True) if n}
         if zeros and len(zeros) == len(self.weights) and min(zeros.values()) == self.steps_per_epoch:

@@ -1,4 +1,4 @@
-"""The folder of a run: its settings, its checkpoint, its log as CSV and JSON, its record for pictures."""
+"""The folder of a run: its settings, its checkpoint, its log as CSV and JSON, its record for plots."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import json
 import math
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from addercost.errors import ArgumentError, DataError
-from addercost.report.text import spreadsheet_cell
-from addercost.results.files import make_folder, write_file
-from addercost.results.plain import to_plain
-from addercost.results.training import RECORD, TrainingRun
-from addercost.results.training import SCHEMA as RECORD_SCHEMA
+from addercost.reading import json_data, read_as
+from addercost.results.document import checked_fields
+from addercost.results.files import make_folder, read_text, write_file
+from addercost.results.training import RECORD, TrainingRun, training_to_json
+from addercost.text import spreadsheet_cell
 from addercost.train.checkpoint import CHECKPOINT
 from addercost.train.epochs import EpochRow
 from addercost.train.processes import Processes
@@ -31,7 +31,7 @@ RUN, LOG_CSV, LOG_JSON, PREDICTIONS = "run.json", "log.csv", "log.json", "predic
 
 
 def environment(together: Processes) -> dict[str, str | int]:
-    """What may change the last bits of a result without being a setting."""
+    """What may change the last bits of a result and is no setting."""
     device = together.device
     return {
         "addercost": __version__,
@@ -44,7 +44,7 @@ def environment(together: Processes) -> dict[str, str | int]:
 
 
 def check_run(folder: Path, settings: TrainSettings, resume: bool) -> None:
-    """Raises ArgumentError where the folder holds a run and none is to be resumed, or another one."""
+    """Raises ArgumentError for a folder with a run, unless `resume` is set and its settings are these."""
     if not (folder / RUN).exists():
         if (folder / CHECKPOINT).exists():
             raise DataError(f"{folder} holds a checkpoint but no {RUN}", "name another folder")
@@ -59,7 +59,7 @@ def check_run(folder: Path, settings: TrainSettings, resume: bool) -> None:
 
 
 def open_run(folder: Path, settings: TrainSettings, here: Mapping[str, str | int]) -> list[str]:
-    """Makes the folder, or goes on in it; what a user should know, one line each.
+    """Makes the folder, or goes on in it. Returns remarks for the user, one line each.
 
     Raises OutputError where it cannot be written.
     """
@@ -80,20 +80,23 @@ def open_run(folder: Path, settings: TrainSettings, here: Mapping[str, str | int
 def read_run(folder: Path) -> tuple[TrainSettings, Mapping[str, Any]]:
     """Settings and environment of the run in `folder`. Raises DataError where there is none."""
     path = folder / RUN
-    try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{folder} holds no training run", "make one with addercost train") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path} is damaged: {error}") from None
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        raise DataError(f"{path} is no {SCHEMA}", "make the run again with this version of addercost")
-    there = data.get("environment")
-    return settings_from_data(data.get("settings"), str(path)), there if isinstance(there, dict) else {}
+    source = str(path)
+    if not path.exists():
+        raise DataError(f"{folder} holds no training run", "make one with addercost train")
+    run = read_as(_Run, checked_fields(json_data(read_text(path), source), SCHEMA, source), source)
+    return settings_from_data(run.settings, source), run.environment
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The file that says what a folder is the run of."""
+
+    settings: Mapping[str, Any]
+    environment: Mapping[str, str | int] = field(default_factory=dict)
 
 
 def write_log(folder: Path, rows: Sequence[EpochRow]) -> None:
-    """Both logs, whole, so that they never say more or less than the checkpoint."""
+    """Writes both logs whole, so that they have the rows of the checkpoint and no others."""
     plain = [_finite(asdict(row)) for row in rows]
     write_file(folder / LOG_JSON, json.dumps(plain, indent=1) + "\n", force=True)
     buffer = io.StringIO()
@@ -108,19 +111,18 @@ def write_log(folder: Path, rows: Sequence[EpochRow]) -> None:
 
 
 def write_record(folder: Path, record: TrainingRun) -> None:
-    """The record that `addercost plot` draws from."""
-    content = {"schema": RECORD_SCHEMA, **to_plain(record)}
-    write_file(folder / RECORD, json.dumps(content, separators=(",", ":")) + "\n", force=True)
+    """Writes the record that `addercost plot` draws from."""
+    write_file(folder / RECORD, training_to_json(record), force=True)
 
 
 def write_predictions(folder: Path, labels: Sequence[int], predicted: Sequence[int]) -> None:
-    """One line a test image, in the order of the data: its class, and the one the network says."""
+    """Writes one line a test image, in the order of the data: its class, and the predicted one."""
     lines = [f"{i},{label},{said}" for i, (label, said) in enumerate(zip(labels, predicted, strict=True))]
     write_file(folder / PREDICTIONS, "\n".join(["image,class,predicted", *lines]) + "\n", force=True)
 
 
 def _finite(value: Any) -> Any:
-    """JSON has no NaN; a loss that is none becomes null."""
+    """The value with null in place of NaN and infinity, which JSON does not have."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value

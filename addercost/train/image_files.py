@@ -14,10 +14,10 @@ from addercost.train.images import Data, FileImages
 from addercost.train.small_images import reading, torchvision_datasets
 
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's training images; torchvision's models are trained with them."""
+"""Mean and standard deviation of ImageNet's training images, with which torchvision's models are trained."""
 _SIZE = 224
 _MARGIN = 256 / 224
-"""Test images are resized to this many times the size, and its middle is taken."""
+"""Test images are resized to this many times the size, and their middle is cut out."""
 
 
 def imagenet(
@@ -41,9 +41,9 @@ def folder(folder: Path, channels: int | None, size: int | None, augment: bool |
     with reading("images", folder):
         parts = [datasets.ImageFolder(str(place)) for place in places]
     if parts[0].classes != parts[1].classes:
-        odd = sorted(set(parts[0].classes) ^ set(parts[1].classes))
+        unlike = sorted(set(parts[0].classes) ^ set(parts[1].classes))
         raise DataError(
-            f"{places[0]} and {places[1]} differ in classes: {', '.join(odd[:5])} is in one of them only",
+            f"{places[0]} and {places[1]} differ in classes: {', '.join(unlike[:5])} is in one of them only",
             "both must have the same folders",
         )
     title = folder.resolve().name
@@ -82,7 +82,7 @@ def _reader(part: Any, folder: Path) -> Callable[[int], Any]:
 def _transforms(
     channels: int, size: int, augment: bool
 ) -> tuple[Callable[[Any], Tensor], Callable[[Any], Tensor]]:
-    """For testing, and for training: a random part of random shape, half of them mirrored."""
+    """The transforms for testing and for training; the latter takes random parts and mirrors half of them."""
     from torchvision.transforms import v2
 
     ending: list[Any] = [v2.Grayscale()] if channels == 1 else []

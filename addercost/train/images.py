@@ -19,7 +19,7 @@ PADDING = 4
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """Which random crops and flips: those of an epoch of a seeded run."""
+    """The random crops and flips of one epoch of a run with this seed."""
 
     seed: int
     epoch: int
@@ -34,14 +34,15 @@ class Images(Protocol):
     def batches(self, indices: Sequence[Tensor], draw: Draw | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """For each of `indices`, [n] int64, the images [n, C, H, W] float32, normalised, and labels [n].
 
-        draw: of training images with augmentation; without one every image is as it is.
+        draw: the crops and flips of training images, where the data is augmented; without it no image is
+        changed.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """A data set ready to train with. classes: their names. title: what it is, for records."""
+    """A data set to train with. title: its name in records. classes: their names. shape: of an image, CHW."""
 
     title: str
     classes: tuple[str, ...]
@@ -51,7 +52,7 @@ class Data:
 
 
 class MemoryImages:
-    """pixels: [N, C, H, W] uint8; labels: [N] int64; mean, deviation: [C] of pixels within 0 to 1."""
+    """pixels: [N, C, H, W] uint8; labels: [N] int64; mean, deviation: [C], of pixels scaled to 0 to 1."""
 
     def __init__(
         self, pixels: Tensor, labels: Tensor, mean: Tensor, deviation: Tensor, augment: bool
@@ -73,16 +74,16 @@ class MemoryImages:
 
 
 def _crops_and_flips(count: int, draw: Draw) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows and columns cut off, and whether to flip, of each of `count` images."""
+    """Row and column where the crop of each of `count` images begins, and whether it is mirrored."""
     source = generator("augment", draw.seed, draw.epoch)
     rows, columns = torch.randint(0, 2 * PADDING + 1, (2, count), generator=source)
     return rows, columns, torch.rand(count, generator=source) < 0.5
 
 
 def crop_and_flip(pixels: Tensor, rows: Tensor, columns: Tensor, flips: Tensor) -> Tensor:
-    """Crops of the size of `pixels` [n, C, H, W] from it with a border of PADDING zeros, some mirrored.
+    """Crops of `pixels` [n, C, H, W] with a border of PADDING zeros around it, each of the size of an image.
 
-    rows, columns: [n], where each crop begins, from 0; flips: [n], which are mirrored left to right.
+    rows, columns: [n], where each crop begins, from 0; flips: [n], whether it is mirrored left to right.
     """
     height, width = pixels.shape[2:]
     padded = F.pad(pixels, (PADDING,) * 4)
@@ -96,7 +97,7 @@ def crop_and_flip(pixels: Tensor, rows: Tensor, columns: Tensor, flips: Tensor) 
 def split_in_memory(
     train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], augment: bool
 ) -> tuple[MemoryImages, MemoryImages]:
-    """Both normalised by the mean and the standard deviation that the training images have per channel."""
+    """Both parts, normalised by the training images' mean and standard deviation of each channel."""
     pixels = train[0].double() / 255
     mean, deviation = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3), correction=0).clamp_min(1e-6)
     first, second = mean.float(), deviation.float()
@@ -104,7 +105,7 @@ def split_in_memory(
 
 
 class FileImages:
-    """dataset: of (image, label) by index, read with the transform for training or for testing."""
+    """Images that are read from files. read: an image by its index. workers: how many processes read."""
 
     def __init__(
         self,
@@ -126,21 +127,21 @@ class FileImages:
         from torch.utils.data import DataLoader
 
         loader = DataLoader(
-            _Reader(self, draw),
+            _ImageReader(self, draw),
             batch_sampler=[[int(i) for i in chosen] for chosen in indices],
             num_workers=self.workers,
-            # Its own draws would come from, and advance, the run's generator.
+            # Without one of its own the loader would draw from the run's generator, and advance it.
             generator=torch.Generator(),
         )
         try:
             yield from loader
         except DataError as error:
-            # From a worker it comes back with the worker's traceback before its own text.
+            # The text of an error from a worker begins with the worker's traceback.
             raise DataError(str(error).strip().rpartition("DataError: ")[2]) from None
 
 
-class _Reader(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
-    """One image by index; what is random about it depends on the draw and the index alone."""
+class _ImageReader(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
+    """One image by its index; its random crop and flip depend on the draw and the index alone."""
 
     def __init__(self, images: FileImages, draw: Draw | None) -> None:
         self.images, self.draw = images, draw

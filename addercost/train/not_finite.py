@@ -1,4 +1,4 @@
-"""Where a number stopped being one: the first layer to put out something that is not finite."""
+"""The layer in which a training step's numbers first became infinite or NaN."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 @torch.no_grad()
 def first_not_finite(model: nn.Module, images: Tensor) -> str:
-    """Says which layer's weights or output are the first, in the order of the forward; runs it once more."""
+    """The first layer whose weights or output are not finite, in words; runs the forward once more."""
     if not bool(torch.isfinite(images).all()):
         return "an input image is not finite"
     found: list[str] = []
@@ -39,7 +39,7 @@ def first_not_finite(model: nn.Module, images: Tensor) -> str:
 
 
 def first_bad_gradient(weights: Mapping[str, Tensor], norms: Tensor) -> str:
-    """Of the last layer, in the order of the forward, whose gradient is not finite: where it came from."""
+    """The last layer of the forward whose gradient is not finite, in words: the backward reached it first."""
     names = [
         name
         for name, norm in zip(weights, norms.tolist(), strict=True)

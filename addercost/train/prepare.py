@@ -20,7 +20,7 @@ from addercost.train.settings import TrainSettings
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """folder: where the model's code is, from which its forward may import more."""
+    """folder: of the model's code; its forward may import more from it."""
 
     model: nn.Module
     data: Data
@@ -30,8 +30,8 @@ class Prepared:
 def prepare(settings: TrainSettings, module: nn.Module | None = None, workers: int = 0) -> Prepared:
     """The data, and the model with its first weights, drawn from the seed; or `module`, as it is.
 
-    A zoo model gets as many classes as the data has; the data is brought to the size and the channels that
-    the model comes with. Raises ModelError where classes do not fit, TraceError where images do not.
+    A zoo model gets as many classes as the data has; images get the size and the channels of the model's
+    example input. Raises ModelError for a model that cannot be trained and for data without images.
     """
     maker = _given(module) if module is not None else _from_spec(settings.model)
     size = settings.image_size or maker.size
@@ -49,7 +49,7 @@ def prepare(settings: TrainSettings, module: nn.Module | None = None, workers: i
 
 @dataclass(frozen=True, slots=True)
 class _Maker:
-    """channels, size: of a model's images where known. make: the model with its weights, for some data.
+    """channels, size: of a model's images where known. make: makes the model with its weights, for some data.
     folder: of its code.
     """
 
@@ -83,7 +83,7 @@ def _from_spec(spec: str) -> _Maker:
 
 
 def _image_shape(inputs: tuple[Any, ...]) -> tuple[int | None, int | None]:
-    """(channels, size) of square images, if that is what a model comes with."""
+    """(channels, size) of a model's example input, if that is one batch of square images."""
     if len(inputs) == 1 and isinstance(inputs[0], Tensor) and inputs[0].dim() == 4:
         _, channels, height, width = inputs[0].shape
         if height == width:

@@ -15,7 +15,7 @@ from addercost.errors import ArgumentError
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """rank: which this one is, from 0. count: how many there are. device: what this one computes on."""
+    """rank: of this process, from 0. count: how many there are. device: where this one computes."""
 
     rank: int
     count: int
@@ -23,11 +23,11 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes files and talks."""
+        """Whether this is the process that writes files and prints."""
         return self.rank == 0
 
     def share(self, batches: Sequence[Tensor]) -> list[Tensor]:
-        """This process's equal part of each batch of indices. Every batch must divide."""
+        """This process's equal part of each batch of indices. Every batch must be divisible by `count`."""
         return [batch.chunk(self.count)[self.rank] for batch in batches]
 
     def summed(self, values: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ class Processes:
             torch.distributed.barrier()
 
     def parallel(self, model: nn.Module) -> nn.Module:
-        """`model` with its gradients averaged over processes; the model itself where there is one."""
+        """`model` with its gradients averaged over processes; the model itself where there is one process."""
         if self.count == 1:
             return model
         devices = [self.device.index] if self.device.type == "cuda" else None

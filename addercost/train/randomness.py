@@ -1,7 +1,7 @@
 """Every random choice as a pure function of the seed and of where it is made.
 
-No generator has a state that a checkpoint would have to carry, and the choices for an image are the same
-whichever process or worker loads it.
+So no generator has a state that a checkpoint would have to include, and the choices for an image are the same
+in whichever process or worker it is loaded.
 """
 
 from __future__ import annotations

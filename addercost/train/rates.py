@@ -1,4 +1,4 @@
-"""AdderNet's adaptive learning rate and its alternatives: what happens to the weights of adder layers."""
+"""The learning rate of adder layers: AdderNet's adaptive one and its alternatives."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from addercost.layers.adder import AdderConv2d, AdderLinear
 from addercost.layers.module import KernelConv2d, KernelLinear
-from addercost.train.settings import AdderGradient, Optimizer, Rate, TrainSettings
+from addercost.train.settings import AdderGradient, AdderRate, Optimizer, TrainSettings
 
 SMALLEST_NORM = 1e-12
-"""Below which a gradient's norm is taken to be this, so that a gradient of zeros stays one."""
+"""A smaller norm of a gradient is replaced by this one, so that a gradient of zeros stays zero."""
 
 
 def layer_weights(model: nn.Module) -> dict[str, Tensor]:
@@ -45,8 +45,8 @@ def set_adder_gradient(model: nn.Module, gradient: AdderGradient) -> None:
 def scale_adaptively(weights: Sequence[Tensor], eta: float) -> None:
     """Multiplies the gradient of each weight by η√k / ‖gradient‖₂, k its number of elements, in place.
 
-    After it every gradient has the norm η√k, one of zeros excepted. To be called between `backward` and
-    the optimizer's step: the scaled gradient is what momentum and weight decay see, as in the authors' code.
+    Afterwards every gradient has the norm η√k, unless all of it is zero. Called between `backward` and the
+    optimizer's step, so that momentum and weight decay use the scaled gradient, as in the authors' code.
     Source: Chen et al., CVPR 2020, section 3.3.
     """
     gradients = [weight.grad for weight in weights if weight.grad is not None]
@@ -60,7 +60,7 @@ def scale_adaptively(weights: Sequence[Tensor], eta: float) -> None:
 
 
 def gradient_norms(weights: Mapping[str, Tensor]) -> Tensor:
-    """ℓ2 norms of the gradients [layers], in the order of `weights`; 0 for one without a gradient."""
+    """ℓ2 norms of the gradients [layers], in the order of `weights`; 0 for a weight without a gradient."""
     gradients = [
         weight.grad if weight.grad is not None else torch.zeros_like(weight) for weight in weights.values()
     ]
@@ -68,11 +68,11 @@ def gradient_norms(weights: Mapping[str, Tensor]) -> Tensor:
 
 
 def make_optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.SGD:
-    """SGD over all parameters that learn; with the increased rate, adder weights in a group of their own.
+    """SGD over all parameters that learn; with the increased rate, adder weights are a group of their own.
 
-    Each group has its `factor`, by which `set_learning_rate` multiplies.
+    Each group has a `factor`, by which `set_learning_rate` multiplies the rate.
     """
-    adders = adder_weights(model) if settings.rate is Rate.INCREASED else []
+    adders = adder_weights(model) if settings.rate is AdderRate.INCREASED else []
     apart = {id(weight) for weight in adders}
     others = [p for p in model.parameters() if p.requires_grad and id(p) not in apart]
     groups = [{"params": others, "factor": 1.0}] if others else []

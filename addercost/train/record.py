@@ -1,4 +1,4 @@
-"""From a trained network to the record that pictures are drawn from."""
+"""The record of a trained network, from which plots are drawn."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from addercost.train.rates import layer_weights
 from addercost.train.settings import TrainSettings
 
 MOST_FILTERS, MOST_WEIGHTS, MOST_LAYERS, MOST_FEATURES = 64, 4000, 24, 2000
-"""What a record keeps at most: evenly spaced filters of the first layer, weights a layer, and so on."""
+"""The most that a record keeps: filters of the first layer, weights of a layer, layers, features. Of more it
+keeps evenly spaced ones."""
 
 CURVES = {
     "train loss": "train_loss",
@@ -25,7 +26,7 @@ CURVES = {
 def record_of(
     name: str, settings: TrainSettings, data: Data, rows: tuple[EpochRow, ...], model: nn.Module
 ) -> TrainingRun:
-    """The run so far. Its accuracy is that of the last epoch, not of the best."""
+    """The record of the run so far. Its accuracy is that of the last epoch, not of the best."""
     weights = layer_weights(model)
     return TrainingRun(
         name=name,
@@ -44,7 +45,7 @@ def record_of(
 
 
 def _filters(weights: dict[str, Tensor]) -> dict[str, tuple[tuple[tuple[float, ...], ...], ...]]:
-    """[K][R][S] of the first layer that has filters larger than 1×1: their first input channel."""
+    """[K][R][S], the first input channel, of the first layer that has filters larger than 1×1."""
     for layer, weight in weights.items():
         if weight.dim() == 4 and weight.shape[2] > 1 and weight.shape[3] > 1:
             kernels = _spaced(weight.detach()[:, 0], MOST_FILTERS)
@@ -54,7 +55,7 @@ def _filters(weights: dict[str, Tensor]) -> dict[str, tuple[tuple[tuple[float, .
 
 @torch.no_grad()
 def _features(model: nn.Module, data: Data) -> Features:
-    """Of test images, where the model has an `embed` to two values, as LeNet++ does."""
+    """Two features of test images, for a model with a method `embed` that returns two, as LeNet++ has."""
     embed = getattr(model, "embed", None)
     if embed is None:
         return Features()
@@ -77,5 +78,5 @@ def _spaced(values: Tensor, most: int) -> Tensor:
 
 
 def _rounded(values: Tensor) -> list[float]:
-    """Five digits are more than a picture shows."""
+    """To five digits, more than a plot shows."""
     return [float(f"{value:.5g}") for value in values.tolist()]

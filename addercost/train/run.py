@@ -1,4 +1,4 @@
-"""A training run from beginning to end, or from its checkpoint on."""
+"""A training run, from its beginning or from a checkpoint to its end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from addercost.train.settings import TrainSettings
 
 @dataclass(frozen=True, slots=True)
 class TrainingReport:
-    """rows: the log. correct, tested: test images of the last epoch. remarks: one line each."""
+    """rows: the log. correct, tested: numbers of test images. remarks: for the user, one line each."""
 
     folder: Path
     rows: tuple[EpochRow, ...]
@@ -47,14 +47,18 @@ class TrainingReport:
 
     @property
     def standard_error_percent(self) -> float:
-        """Of the accuracy, from the number of test images alone: 100·√(p(1 - p)/n)."""
+        """The accuracy's, as far as it comes from the number of test images: 100·√(p(1 - p)/n)."""
         share = self.correct / self.tested
         return float(100 * (share * (1 - share) / self.tested) ** 0.5)
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Who is told: of each step (epoch, steps done, steps an epoch), of each row, and of remarks at once."""
+    """Functions called during a run.
+
+    step: with epoch, steps done and steps an epoch, after each step. row: with the log's line and how many
+    epochs there are, after each epoch. remark: with each remark, at once.
+    """
 
     step: Callable[[int, int, int], None] = lambda epoch, done, steps: None
     row: Callable[[EpochRow, int], None] = lambda row, epochs: None
@@ -75,11 +79,12 @@ def train(
 ) -> TrainingReport:
     """Trains by `settings` and keeps everything in `folder`.
 
-    name: what pictures call the run, the folder's name by default. module: a model to train in place of the
-    one the settings name. resume: go on from the folder's checkpoint, or begin where there is none.
+    name: the name of the run in plots, the folder's name by default. module: a model to train in place of the
+    one that the settings name. resume: go on from the folder's checkpoint, or begin where there is none.
     checkpoint_every: steps between checkpoints within an epoch; there is one at the end of each anyway.
     workers: processes that read image files. On a CPU equal settings, versions and threads give the same
-    bits, resumed or not. Raises TrainingError where it cannot go on; the last checkpoint is kept then.
+    bits, whether a run was resumed or not. Raises TrainingError where training cannot go on; the last
+    checkpoint is kept.
     """
     settings = settings.checked()
     watch = watch or Watch()
@@ -108,7 +113,7 @@ def train(
             if resume and path.exists():
                 position = restore(read_checkpoint(path, together.device), path, settings, model, optimizer)
                 if not together.first:
-                    # The first process has the sums of all.
+                    # The checkpoint has the sums of all processes, which the first one goes on with.
                     position.sums.totals.zero_()
             began = position.epoch
             title = name or folder.resolve().name
@@ -126,7 +131,7 @@ def train(
                 watch.row(row, settings.epochs)
             _, predicted = trainer.test(data.test)
             if together.first:
-                # Once more where a kill came between the checkpoint and these.
+                # Once more, in case a kill came between the checkpoint and these.
                 write_log(folder, position.rows)
                 write_record(folder, record_of(title, settings, data, position.rows, model))
                 write_predictions(folder, data.test.labels.tolist(), predicted.tolist())
@@ -161,7 +166,7 @@ def _epoch(trainer: Trainer, position: Position, path: Path, every: int, watch: 
 def _save_within(trainer: Trainer, position: Position, path: Path) -> None:
     together: Processes = trainer.together
     if together.count > 1:
-        # Its sums are of this process only; those of the others would be lost.
+        # The sums so far are of this process only; the checkpoint needs those of all.
         totals = together.summed(position.sums.totals.clone())
         position.sums.totals.copy_(totals if together.first else torch.zeros_like(totals))
     if together.first:
@@ -170,7 +175,7 @@ def _save_within(trainer: Trainer, position: Position, path: Path) -> None:
 
 @contextlib.contextmanager
 def _own_generator() -> Iterator[None]:
-    """Leaves the caller's global random state as it was."""
+    """Restores the caller's global random state."""
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices=devices):
         yield
@@ -178,7 +183,7 @@ def _own_generator() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _imports_from(folder: Path) -> Iterator[None]:
-    """A forward may import more of the user's files, and print; stdout carries our result."""
+    """Lets a forward import more of the user's files, and keeps what it prints off stdout."""
     from addercost.sources.build import import_path, user_output
 
     with import_path(folder), user_output():

@@ -10,9 +10,11 @@ POLY_POWER = 0.9
 
 
 def learning_rate(schedule: Schedule, base: float, epoch: int, epochs: int) -> float:
-    """Of `epoch`, from 0. cosine: base·(1 + cos(π·epoch/epochs))/2; poly: base·(1 - epoch/epochs)^0.9.
+    """The rate of `epoch`, from 0. cosine: base·(1 + cos(π·epoch/epochs))/2; poly: base·(1 -
+    epoch/epochs)^0.9.
 
-    Source: both are named for AdderNet, the polynomial in Chen et al., CVPR 2020, the cosine in their code.
+    Source: AdderNet is trained with both, by the polynomial in Chen et al., CVPR 2020, by the cosine in their
+    code.
     """
     progress = epoch / epochs
     match schedule:

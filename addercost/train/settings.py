@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from addercost.errors import ArgumentError, DataError, unknown_name
+from addercost.reading import read_as
+from addercost.results.document import advising
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -17,7 +19,7 @@ class Optimizer(StrEnum):
     SGD = "sgd"
     """Stochastic gradient descent with momentum."""
     NAG = "nag"
-    """The same with Nesterov's momentum."""
+    """SGD with Nesterov's momentum."""
 
 
 class Schedule(StrEnum):
@@ -28,15 +30,15 @@ class Schedule(StrEnum):
     CONSTANT = "constant"
 
 
-class Rate(StrEnum):
-    """What the weights of adder layers learn at."""
+class AdderRate(StrEnum):
+    """The learning rate of the weights of adder layers, from γ, that of all others."""
 
     ADAPTIVE = "adaptive"
-    """γ·α_l, α_l = η√k / ‖ΔL(F_l)‖₂: AdderNet's."""
+    """γ·α_l, α_l = η√k / ‖ΔL(F_l)‖₂: AdderNet's own."""
     INCREASED = "increased"
-    """γ times one factor for every adder layer: the ablation's."""
+    """γ times one factor for all adder layers: that of the paper's ablation."""
     PLAIN = "plain"
-    """γ, as every other parameter."""
+    """γ, as for every other parameter."""
 
 
 class AdderGradient(StrEnum):
@@ -46,13 +48,13 @@ class AdderGradient(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """model: a SPEC. data: a data SPEC. batch: of one step, over all processes.
+    """model: a SPEC. data: a data SPEC. batch: images of one step, over all processes.
 
-    eta: η of the adaptive rate. increase: the factor of the increased rate, by default
-    the one that served best on the digits (the paper prints none). augment: random crops and flips,
-    None for what the data set is usually trained with. image_size: of the square images the model gets, None
-    for what it takes, or else for what the data has. Learning rate, momentum, weight decay and epochs default
-    to what the paper trains LeNet-5-BN with (Chen et al., CVPR 2020, section 4.1, and the authors' code).
+    eta: η of the adaptive rate. increase: the factor of the increased rate, by default the one that was best
+    on the digits (the paper prints none). augment: random crops and flips; None for what the data set is
+    usually trained with. image_size: of the square images the model gets; None for the size of its example
+    input, or else of the data. Learning rate, momentum, weight decay and epochs default to those with which
+    the paper trains LeNet-5-BN (Chen et al., CVPR 2020, section 4.1, and the authors' code).
     """
 
     model: str
@@ -65,7 +67,7 @@ class TrainSettings:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     schedule: Schedule = Schedule.COSINE
-    rate: Rate = Rate.ADAPTIVE
+    rate: AdderRate = AdderRate.ADAPTIVE
     eta: float = 0.2
     increase: float = 3.0
     adder_gradient: AdderGradient = AdderGradient.FULL
@@ -73,7 +75,7 @@ class TrainSettings:
     image_size: int | None = None
 
     def __post_init__(self) -> None:
-        # A name will do in place of a member; a string that stayed one would be compared in vain.
+        # A name may be given in place of a member; as a plain string no `is` would recognise it.
         for name, known in _CHOICES.items():
             object.__setattr__(self, name, chosen(name, getattr(self, name), known))
 
@@ -102,7 +104,7 @@ class TrainSettings:
 _CHOICES: Mapping[str, type[StrEnum]] = {
     "optimizer": Optimizer,
     "schedule": Schedule,
-    "rate": Rate,
+    "rate": AdderRate,
     "adder_gradient": AdderGradient,
 }
 
@@ -115,7 +117,7 @@ def chosen(name: str, text: str, known: type[E]) -> E:
 
 
 def difference(there: TrainSettings, wanted: TrainSettings) -> str:
-    """The first setting in which two differ, in words; empty where they are equal."""
+    """The first setting in which the two differ, in words; empty where they are equal."""
     wanted_values = asdict(wanted)
     for name, value in asdict(there).items():
         if value != wanted_values[name]:
@@ -140,10 +142,11 @@ def settings_from_data(data: Any, source: str) -> TrainSettings:
         raise DataError(f"{source} holds no settings of a training run")
     known = {item.name for item in fields(TrainSettings)}
     if set(data) != known:
-        odd = ", ".join(sorted(known ^ set(data))[:3])
-        raise DataError(f"{source} has other settings than this version: {odd}", "train it anew")
-    try:
-        made = TrainSettings(**data)
-        return made.checked()
-    except (TypeError, ValueError, ArgumentError) as error:
-        raise DataError(f"{source} is damaged: {error}", "train it anew") from None
+        differing = ", ".join(sorted(known ^ set(data))[:3])
+        raise DataError(f"{source} has other settings than this version: {differing}", "train it anew")
+    with advising("train it anew"):
+        made = read_as(TrainSettings, data, source)
+        try:
+            return made.checked()
+        except ArgumentError as error:
+            raise DataError(f"{source} is damaged: {error}") from None

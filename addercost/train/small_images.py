@@ -19,16 +19,16 @@ from addercost.sources.torchvision_models import make_importable
 from addercost.train.images import Data, split_in_memory
 
 DIGITS_TRAINING = 1197
-"""Of 1,797 images; the other 600, the last in the file's order, are the test set, most by other writers."""
+"""Of 1,797 images. The other 600, the last in the file's order, are the test set, most by other writers."""
 DIGITS_TUNING = 1000
-"""Of those, to learn from while settings are chosen; the other 197 judge them."""
+"""Of the training images, those to train with while settings are chosen; the other 197 test the settings."""
 
 _MNIST_FILES = tuple(
     f"{part}-{what}" for part in ("train", "t10k") for what in ("images-idx3-ubyte", "labels-idx1-ubyte")
 )
 _LARGEST_BYTES = 1 << 30
 _DAMAGE = (OSError, EOFError, ValueError, AssertionError, RuntimeError, KeyError, TypeError, zlib.error)
-"""What torchvision's readers raise for missing or truncated files."""
+"""Errors that torchvision's readers raise for missing or truncated files."""
 
 
 def digits(channels: int | None, size: int | None, augment: bool | None, *, tune: bool = False) -> Data:
@@ -67,11 +67,11 @@ def cifar(folder: Path, title: str, channels: int | None, size: int | None, augm
     """CIFAR-10 or -100 from its python files in DIR/cifar-10-batches-py or DIR/cifar-100-python. 32×32.
 
     The files are pickles, which can run code, so only ones with the published checksums are opened.
-    Crops and flips unless told otherwise.
+    Crops and flips where `augment` is None.
     """
     datasets = torchvision_datasets()
     reader = {"CIFAR-10": datasets.CIFAR10, "CIFAR-100": datasets.CIFAR100}[title]
-    # Whoever names the inner folder means the same.
+    # The inner folder may be named too.
     root = folder.parent if folder.name == reader.base_folder else folder
     with reading(title, folder):
         parts = [reader(str(root), train=train, download=False) for train in (True, False)]
@@ -139,7 +139,7 @@ def _unpack(packed: Path, target: Path) -> None:
     left = _LARGEST_BYTES
     with gzip.open(packed) as source, target.open("wb") as file:
         while block := source.read(1 << 20):
-            # A few bytes can unpack to any number.
+            # A few bytes can unpack to any number of bytes.
             left -= len(block)
             if left < 0:
                 raise ValueError(f"{packed.name} unpacks to more than 1 GiB")
@@ -161,7 +161,7 @@ def _data(
     size: int | None,
     augment: bool,
 ) -> Data:
-    """pixels: [N, C, H, W] within 0 to 255, resized bilinearly and brought to the channels asked for."""
+    """The data of `pixels` [N, C, H, W] within 0 to 255, resized bilinearly to `size`, with `channels`."""
     parts = [(_fitted(pixels, channels, size), labels) for pixels, labels in (train, test)]
     shape = parts[0][0].shape
     return Data(title, classes, *split_in_memory(parts[0], parts[1], augment), (shape[1], shape[2], shape[3]))
@@ -170,7 +170,7 @@ def _data(
 def _fitted(pixels: Tensor, channels: int | None, size: int | None) -> Tensor:
     own = pixels.shape[1]
     if channels == 1 and own == 3:
-        # ITU-R BT.601, as image libraries do.
+        # The weights of ITU-R BT.601, which image libraries use.
         pixels = (pixels * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
     elif channels not in (None, own):
         if own != 1:

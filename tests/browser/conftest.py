@@ -1,4 +1,4 @@
-"""A headless Chromium without network, and the pages it opens. Skipped where there is no Chromium."""
+"""A headless Chromium without network, and the pages it opens. `make test-browser` installs it."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ ARGUMENTS = [
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright: make test-browser")
+    from playwright.sync_api import sync_playwright
+
     executable = next(filter(None, map(shutil.which, NAMES)), None)
-    if executable is None:
-        pytest.skip("needs Chromium (Debian: apt-get install chromium)")
-    with api.sync_playwright() as playwright:
+    assert executable is not None, "there is no Chromium: run make test-browser, which installs it"
+    with sync_playwright() as playwright:
         # Playwright gives every launch a fresh profile folder and removes it.
         started = playwright.chromium.launch(executable_path=executable, headless=True, args=ARGUMENTS)
         yield started
@@ -71,8 +71,8 @@ def write(folder: Path, name: str, report: Any) -> Path:
 
 @pytest.fixture(scope="session")
 def resnet50(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from addercost.analysis.subjects import CPUS, Wanted, subject_from_trace
     from addercost.api import trace_spec
-    from addercost.report.assemble import CPUS, Wanted, subject_from_trace
     from addercost.results.report import Report
 
     trace = trace_spec("zoo:resnet50")
@@ -103,7 +103,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import made_models
 
-    from addercost.report.assemble import Wanted, subject_from_profiles
+    from addercost.analysis.subjects import Wanted, subject_from_profiles
     from addercost.results.report import Report
 
     profile = made_models.profile(made_models.nested(10_000))

@@ -1,4 +1,4 @@
-"""Bad input: one clear line on stderr, the documented exit code, no traceback, nothing half-written.
+"""Bad input: one clear line on stderr, the documented exit code, no traceback, no half-written file.
 
 Needs torch, except where the case fails before it is imported.
 """
@@ -127,7 +127,11 @@ def test_one_line_and_a_code(
         pytest.param(
             json.dumps({"schema": "addercost/trace/99"}), "this version reads", id="another version"
         ),
-        pytest.param(json.dumps({"schema": "addercost/profile/1"}), "damaged profile", id="an empty profile"),
+        pytest.param(
+            json.dumps({"schema": "addercost/profile/1"}),
+            "model is missing: expected text",
+            id="an empty profile",
+        ),
     ],
 )
 def test_a_bad_trace(document: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -185,7 +189,6 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_stdout() -> None:
     command = f"{sys.executable} -m addercost profile zoo:lenet5-bn > /dev/full"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
@@ -201,19 +204,21 @@ def test_debug_shows_the_traceback() -> None:
 
 def test_ctrl_c(tmp_path: Path) -> None:
     file = tmp_path / "model.py"
-    file.write_text("import time\nopen('started', 'w').close()\ntime.sleep(60)\n")
+    file.write_text("import time\nopen('started', 'w').close()\ntime.sleep(600)\n")
     process = subprocess.Popen(
         [sys.executable, "-m", "addercost", "profile", str(file), "--save-trace", str(tmp_path / "t.json")],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        # A shell starts what runs in the background with Ctrl-C ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not (tmp_path / "started").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=300)
     assert process.returncode == 130
     assert stderr.strip() == "interrupted"
     assert not (tmp_path / "t.json").exists()

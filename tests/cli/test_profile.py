@@ -24,7 +24,7 @@ Run = Callable[..., str]
 
 @pytest.fixture
 def addercost(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command in this process and returns its stdout; the exit code must be as said."""
+    """Runs a command in this process and returns its stdout; asserts its exit code."""
 
     def call(*arguments: str | Path, exit_code: int = 0) -> str:
         code = run([str(argument) for argument in arguments])
@@ -211,7 +211,7 @@ def test_compare(addercost: Run) -> None:
 
 
 def test_compare_says_why_there_is_no_ratio(addercost: Run) -> None:
-    """The VIA Nano's table has no division; the plain figures of files stay numbers."""
+    """The VIA Nano's table has no division; in files its figures stay numbers."""
     text = addercost("compare", "zoo:lenet5-bn", "--as", "mac,adder")
     assert "≥ 2,559,680" in text or "≥ 2.56M" in text
     assert "no ratio where a side is a lower bound" in text and "×" not in text

@@ -71,11 +71,11 @@ def test_tornado_of_the_papers_comparison():
     """Ratio (mul + add) / (2 add) at mul 4, add 2, each moved by a fifth alone."""
     nano = load_target("via-nano-2000")
     bars = tornado(latencies([nano], operation_keys([CNN, ADDER])), "via-nano-2000", CNN, ADDER)
-    ends = {bar.figure: (bar.advantage_at_low, bar.advantage_at_high) for bar in bars}
+    ends = {bar.figure: (bar.ratio_at_low, bar.ratio_at_high) for bar in bars}
     assert ends["mul (fp32)"] == pytest.approx(((3.2 + 2) / 4, (4.8 + 2) / 4))
     assert ends["add (fp32)"] == pytest.approx(((4 + 1.6) / 3.2, (4 + 2.4) / 4.8))
     assert bars[0].figure == "add (fp32)"
-    assert [bar.swing for bar in bars] == sorted((bar.swing for bar in bars), reverse=True)
+    assert [bar.width for bar in bars] == sorted((bar.width for bar in bars), reverse=True)
 
 
 @given(st.integers(1, 10**12))

@@ -263,4 +263,6 @@ def test_every_model_costs_on_every_target():
     layer = counted(LayerKind(None, OpCounts.of(add=4).items, 0, 8))
     for target in all_targets()[0]:
         for model in COST_MODELS:
-            assert estimate([layer], target, model).cycles > 0
+            cost = estimate([layer], target, model)
+            # Some tables have no latencies.
+            assert cost.cycles > 0 or not cost.complete

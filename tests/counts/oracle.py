@@ -1,4 +1,4 @@
-"""Counts a torch call by its rule and by a loop over counting numbers, and holds the two equal."""
+"""Counts a torch call by its rule and by a loop over counting numbers, and asserts that both are equal."""
 
 from __future__ import annotations
 

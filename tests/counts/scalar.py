@@ -1,4 +1,4 @@
-"""A number that counts what is done to it: the measuring instrument of the brute-force oracles."""
+"""A number that counts the operations applied to it, for the brute-force oracles."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ log = transcendental(math.log)
 
 
 def site(x: Any, w: Any) -> Number:
-    """One input meets one weight: a multiplication, and one MAC site."""
+    """One input times one weight: a multiplication, and one MAC site."""
     number = w if isinstance(w, Number) else x
     number.tally[SITES] += 1
     product: Number = x * w
@@ -138,7 +138,7 @@ def site(x: Any, w: Any) -> Number:
 
 
 def total(terms: Iterator[Any] | list[Any]) -> Any:
-    """A sum that takes its first term for nothing; 0 for no terms."""
+    """A sum whose first term takes no addition; 0 for no terms."""
     result: Any = None
     for term in terms:
         result = term if result is None else result + term

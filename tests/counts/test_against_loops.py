@@ -23,17 +23,27 @@ for _module in pkgutil.iter_modules(cases.__path__):
 
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_rule_counts_what_the_loop_does(name: str) -> None:
-    make, operators = CASES[name]
-    met: set[str] = set()
+    compare(name, examples=6)
 
-    @settings(max_examples=15, deadline=None, database=None, derandomize=True)
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_rule_counts_what_the_loop_does_on_many_shapes(name: str) -> None:
+    compare(name, examples=40)
+
+
+def compare(name: str, examples: int) -> None:
+    make, operators = CASES[name]
+    traced: set[str] = set()
+
+    @settings(max_examples=examples, deadline=None, database=None, derandomize=True)
     @given(st.data())
     def run(data: Any) -> None:
         torch.manual_seed(0)
-        met.update(check(make(data.draw)))
+        traced.update(check(make(data.draw)))
 
     run()
-    assert set(operators) <= met, "the case never reached the operator it stands for"
+    assert set(operators) <= traced, "the case never reached the operator it stands for"
 
 
 NOT_LOOPED = {

@@ -18,6 +18,7 @@ from addercost.errors import TraceError
 from addercost.layers import AdderConv2d
 from addercost.sources.build import DataFree
 from addercost.sources.torchvision_models import make_model
+from addercost.trace.record import Trace
 from addercost.trace.tracer import trace
 
 
@@ -30,21 +31,31 @@ def image(batch: int = 1, size: int = 224) -> Tensor:
     return torch.empty(batch, 3, size, size, device="meta")
 
 
-def test_resnet18_forward_and_backward() -> None:
+@pytest.fixture(scope="module")
+def resnet18() -> Trace:
+    """A training step on one image, with the gradient of the input."""
+    return trace(built("resnet18"), image(), backward=True)
+
+
+def test_resnet18_forward_and_backward(resnet18: Trace) -> None:
     """The figure of torch's own test of its flop counter, input gradient included."""
-    counts = count(trace(built("resnet18"), image(), backward=True), "macs")
+    counts = count(resnet18, "macs")
     assert 2 * counts.mac_sites == 10_884_440_064
     assert counts.complete
 
 
-def test_without_input_gradients_the_first_convolution_has_one_product_less() -> None:
-    whole = count(trace(built("resnet18"), image(), backward=True), "macs")
+def test_without_input_gradients_the_first_convolution_has_one_product_less(resnet18: Trace) -> None:
+    whole = count(resnet18, "macs")
     usual = count(trace(built("resnet18"), image(), backward=True, input_gradients=False), "macs")
     first = 64 * 112 * 112 * 3 * 7 * 7
     assert whole.mac_sites - usual.mac_sites == first
 
 
-@pytest.mark.parametrize("name", ["resnet50", "vit_b_16", "swin_t", "densenet121"])
+@pytest.mark.parametrize(
+    "name",
+    ["resnet18", "swin_t"]
+    + [pytest.param(name, marks=pytest.mark.exhaustive) for name in ("resnet50", "vit_b_16", "densenet121")],
+)
 def test_sites_agree_with_the_flop_counter(name: str) -> None:
     """On models without grouped convolutions, whose weight gradients torch's counter takes for dense ones."""
     model = built(name).train()
@@ -120,11 +131,10 @@ def test_a_shared_layer_is_counted_for_each_use() -> None:
     assert count(made, "macs").mac_sites == 3 * 2 * (2 * 16)
 
 
-def test_rows_sum_to_the_calls() -> None:
-    made = trace(built("resnet18"), image(2, 64), backward=True)
-    counts = count(made)
-    works = [work_of(call) for call in made.calls]
-    total = OpCounts.sum(counts.convention.counts(c, w) for c, w in zip(made.calls, works, strict=True) if w)
+def test_rows_sum_to_the_calls(resnet18: Trace) -> None:
+    counts = count(resnet18)
+    works = [(call, work_of(call)) for call in resnet18.calls]
+    total = OpCounts.sum(counts.convention.counts(call, work) for call, work in works if work)
     assert counts.total == total
 
 

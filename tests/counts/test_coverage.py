@@ -6,19 +6,27 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("expecttest", reason="torch's operator database imports it")
-
 from benchmarks.coverage import NEWER, REMAINDER, Kind, cover, entries, entry_name
 
 ENTRIES = entries()
 ALLOWED = 0.03
-SAMPLES = 8
-"""Of each entry. `python -m benchmarks.coverage` takes all of them, for the same figure."""
+SAMPLES = 2
+"""Of each entry; the exhaustive test and `python -m benchmarks.coverage` take all that the database has."""
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=entry_name)
+def test_calls_are_counted(entry: Any) -> None:
+    check(entry, SAMPLES)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("entry", ENTRIES, ids=entry_name)
 def test_every_call_is_counted(entry: Any) -> None:
-    coverage = cover(entry, SAMPLES)
+    check(entry, None)
+
+
+def check(entry: Any, samples: int | None) -> None:
+    coverage = cover(entry, samples)
     if coverage.name in REMAINDER:
         assert coverage.kind is Kind.UNCOUNTED, "it is counted now: take it off the list"
     else:

@@ -15,12 +15,18 @@ from addercost.sources.torchvision_models import make_model
 from addercost.trace.jit import trace_with_fvcore
 from addercost.trace.tracer import trace
 
-CONVOLUTIONAL = {
-    "resnet18": 64, "mobilenet_v3_small": 64, "shufflenet_v2_x0_5": 64,
-    "squeezenet1_1": 64, "convnext_tiny": 64,
-}  # fmt: skip
-"""Image size by model: small, because jit computes what it traces."""
-ATTENTION = {"swin_t": 64, "vit_b_32": 224}
+exhaustive = pytest.mark.exhaustive
+
+SIZE = 64
+"""Of an image: small, because jit computes what it traces."""
+CONVOLUTIONAL = [
+    "resnet18",
+    "mobilenet_v3_small",
+    pytest.param("shufflenet_v2_x0_5", marks=exhaustive),
+    pytest.param("squeezenet1_1", marks=exhaustive),
+    pytest.param("convnext_tiny", marks=exhaustive),
+]
+ATTENTION = [("swin_t", SIZE), pytest.param("vit_b_32", 224, marks=exhaustive)]
 
 
 def built(name: str) -> nn.Module:
@@ -39,21 +45,43 @@ def both(model: nn.Module, *inputs: torch.Tensor, convention: str) -> tuple[Mode
 
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_every_operation_of_a_convolutional_network(name: str) -> None:
-    x = torch.empty(1, 3, CONVOLUTIONAL[name], CONVOLUTIONAL[name], device="meta")
+    x = torch.empty(1, 3, SIZE, SIZE, device="meta")
     jit, dispatch = both(built(name), x, convention="full")
     assert sites(jit) == sites(dispatch)
     assert jit.total == dispatch.total
 
 
-@pytest.mark.parametrize("name", ATTENTION)
-def test_every_site_of_a_transformer(name: str) -> None:
+@pytest.mark.parametrize(("name", "size"), ATTENTION)
+def test_every_site_of_a_transformer(name: str, size: int) -> None:
     """Only sites: below autograd attention scales query and key apart, while jit keeps it whole."""
-    x = torch.empty(1, 3, ATTENTION[name], ATTENTION[name], device="meta")
+    x = torch.empty(1, 3, size, size, device="meta")
     jit, dispatch = both(built(name), x, convention="macs")
     assert sites(jit) == sites(dispatch)
 
 
-MEMBERS = [name for name in ZOO if "resnet50" not in name] + ["lenet5-bn:adder", "resnet20-cifar:adder"]
+NORMS = nn.Sequential(
+    nn.BatchNorm2d(4), nn.BatchNorm2d(4, affine=False),
+    nn.InstanceNorm2d(4), nn.InstanceNorm2d(4, affine=True),
+    nn.GroupNorm(2, 4), nn.GroupNorm(2, 4, affine=False), nn.LayerNorm((6, 6)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("convention", ["thop", "fvcore"])
+def test_a_tools_number_of_every_norm(convention: str) -> None:
+    """x: [2, 4, 6, 6], 288 elements. fvcore takes 2, 1, 4, 5, 5, 4 and 5 for one; thop 2 for each batch norm.
+    The dispatcher sees an instance norm as a batch norm over N·C channels, so there it has two more."""
+    jit, dispatch = both(NORMS, torch.randn(2, 4, 6, 6), convention=convention)
+    expected = 288 * (2 + 1 + 4 + 5 + 5 + 4 + 5) if convention == "fvcore" else 288 * 2 * 2
+    assert jit.total.by_class() == {"mul": expected, "add": expected}
+    instances = 0 if convention == "fvcore" else 288 * 2 * 2
+    assert dispatch.total.by_class() == {"mul": expected + instances, "add": expected + instances}
+
+
+MEMBERS = [
+    *(name for name in ZOO if "resnet50" not in name),
+    "lenet5-bn:adder",
+    pytest.param("resnet20-cifar:adder", marks=exhaustive),
+]
 
 
 @pytest.mark.parametrize("name", MEMBERS)

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from addercost.counts.model import ModelCounts, count
 from addercost.errors import TraceError
-from addercost.measure.devices.process_memory import peak_resident_bytes
 from addercost.trace import tracer as tracer_module
 from addercost.trace.tracer import trace
 from tests.counts.oracle import Function, traced
@@ -154,7 +153,7 @@ def test_output_of_unknown_size_takes_a_real_run() -> None:
 
 
 LANGUAGE_MODEL = """
-    import time, torch
+    import torch
     from torch import nn
     from addercost.counts.model import count
     from addercost.measure.devices.process_memory import peak_resident_bytes
@@ -201,31 +200,28 @@ LANGUAGE_MODEL = """
     with DataFree():
         model = Model(*SHAPE)
     words, width, layers, heads, kv_heads, inner = SHAPE
-    start = time.perf_counter()
     made = trace(model, torch.empty(1, T, dtype=torch.int64, device="meta"))
-    seconds = time.perf_counter() - start
     counts = count(made, "macs")
     per_block = width * (2 * width + 2 * kv_heads * width // heads + 3 * inner)
     expected = layers * (T * per_block + 2 * T * T * width) + T * width * words
     assert counts.complete and counts.mac_sites == expected, (counts.mac_sites, expected)
-    print(seconds, peak_resident_bytes() / 2**30)
+    print(peak_resident_bytes() / 2**30)
 """
 LLAMA_7B = (32000, 4096, 32, 32, 32, 11008)
 LLAMA_405B = (128256, 16384, 126, 128, 8, 53248)
 
 
 @pytest.mark.parametrize(
-    ("shape", "limit_s", "limit_gib"), [(LLAMA_7B, 1.0, 1.5), (LLAMA_405B, 5.0, 2.0)], ids=["7B", "405B"]
+    ("shape", "limit_gib"),
+    [
+        pytest.param(LLAMA_7B, 1.5, id="7B"),
+        pytest.param(LLAMA_405B, 2.0, id="405B", marks=pytest.mark.exhaustive),
+    ],
 )
 def test_a_language_model_is_traced_in_memory_that_does_not_grow_with_it(
-    shape: tuple[int, ...], limit_s: float, limit_gib: float
+    shape: tuple[int, ...], limit_gib: float
 ) -> None:
-    if peak_resident_bytes() is None:
-        pytest.skip("this system does not tell a program's peak memory")
     script = textwrap.dedent(LANGUAGE_MODEL).replace("{shape}", repr(shape))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    seconds, gib = (float(value) for value in done.stdout.split())
-    assert gib < limit_gib
-    # The limit is for an idle machine; tests share theirs.
-    assert seconds < 4 * limit_s
+    assert float(done.stdout) < limit_gib

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import pytest
 
 from addercost.kernels.problem import Geometry
 
-GEOMETRIES = [
+GEOMETRIES: list[Any] = [
     pytest.param((1, 3, 1, 1), (1, 1, 1), Geometry(), id="one-pixel"),
     pytest.param((1, 1, 5, 4), (3, 3, 3), Geometry(padding=(1, 1)), id="one-channel"),
     pytest.param((2, 1, 12, 12), (6, 5, 5), Geometry(), id="lenet-first"),
@@ -43,3 +46,43 @@ GEOMETRIES = [
     pytest.param((2, 3, 5, 33), (20, 1, 3), Geometry(padding=(0, 1)), id="1x3-long-rows"),
     pytest.param((1, 3, 33, 2), (20, 3, 1), Geometry(padding=(1, 0)), id="3x1-long-columns"),
 ]
+
+FAST = (
+    "one-channel",
+    "odd-batch-crs-45",
+    "stride-and-dilation",
+    "groups",
+    "1x1-stride-2",
+    "33-filters",
+    "few-filters-long-rows",
+    "one-column",
+    "planes-of-whole-vectors",
+    "joined-rows-of-4",
+)
+"""One of each kind: few channels, sizes that divide by nothing, strides with dilation, groups, pixels between
+the strides, filters that fill no vector, vectors along a row, a column taken as a row, planes read in place,
+and rows joined to one."""
+
+
+def all_but(fast: Iterable[str], cases: Iterable[Any] = GEOMETRIES) -> list[Any]:
+    """These cases, with all but those of the ids in `fast` marked as exhaustive."""
+    return [
+        case
+        if case.id in fast
+        else pytest.param(*case.values, id=case.id, marks=(*case.marks, pytest.mark.exhaustive))
+        for case in cases
+    ]
+
+
+def exhaustive(*values: Any) -> list[Any]:
+    """Parameters of which the fast tests need none."""
+    return [pytest.param(value, marks=pytest.mark.exhaustive) for value in values]
+
+
+def in_turns(cases: list[Any], **choices: Any) -> list[Any]:
+    """Each case with the next one of `choices`, whose name its id ends with."""
+    names = [list(choices)[index % len(choices)] for index in range(len(cases))]
+    return [
+        pytest.param(*case.values, choices[name], id=f"{case.id}-{name}", marks=case.marks)
+        for case, name in zip(cases, names, strict=True)
+    ]

@@ -1,4 +1,5 @@
-"""Packed binary layers on the CPU: every way to pack an image and to lay its tiles, and what calls share."""
+"""Packed binary layers on the CPU: every way to pack an image and to place its tiles, and what calls
+share."""
 
 from __future__ import annotations
 
@@ -67,14 +68,14 @@ def test_each_loop_packs_the_signs(layout, step, planar, channels, size) -> None
     assert cpu_signs.packable(x.shape, x.stride())
     packing = cpu_signs.plan_packing(x.shape, x.stride(), 2, (1, 2), 3, planar)
     memory = packing.fresh()
-    assert not packing.met_nan(x, memory)
+    assert not packing.pack_into(x, memory)
     words = memory.as_strided(packing.size, packing.stride)
     bits = words.unflatten(1, (2, -1))[:, :, :, None] >> torch.arange(32)[:, None, None] & 1
     bits = bits.flatten(2, 3)
     assert torch.equal(bits[:, :, :channels, 1:-1, 2:-2].flatten(1, 2).bool(), x < 0)
     assert bits.sum() == (x < 0).sum()
     x[1, channels, -1, -1] = float("nan")
-    assert packing.met_nan(x, memory)
+    assert packing.pack_into(x, memory)
 
 
 def test_no_byte_beyond_the_image_is_read() -> None:
@@ -85,7 +86,7 @@ def test_no_byte_beyond_the_image_is_read() -> None:
     assert torch.equal(cpu_signs.pack_signs(x, 1), cpu_signs.pack_signs(x.contiguous(), 1))
 
 
-def test_a_nan_between_strides_has_no_say() -> None:
+def test_a_nan_between_strides_is_not_read() -> None:
     x, (words, factors, shape) = torch.randn(1, 32, 8, 8), packed_layer(8, 32, 1)
     x[:, :, 1::2], x[:, :, :, 1::2] = float("nan"), float("nan")
     geometry = Geometry((2, 2))
@@ -104,7 +105,7 @@ def test_nothing_of_a_call_is_left_for_the_next(layout: torch.memory_format) -> 
         assert torch.equal(out.nan_to_num(7), expected.nan_to_num(7))
 
 
-def test_calls_from_several_threads_do_not_meet() -> None:
+def test_calls_from_several_threads_share_no_memory() -> None:
     words, factors, shape = packed_layer(32, 64, 3)
     geometry = Geometry(padding=(1, 1))
     images = [torch.randn(1, 64, 12, 12) for _ in range(8)]

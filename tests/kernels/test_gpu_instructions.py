@@ -23,13 +23,14 @@ from triton.backends.compiler import GPUTarget  # noqa: E402
 from triton.compiler import ASTSource  # noqa: E402
 
 from addercost.kernels.gpu import kernels, launch, weight_gradient  # noqa: E402
-from addercost.kernels.gpu.tiles import HELD_TILES, RUN_TILES, SUM_TILES, UNROLL, WARPS, Tile  # noqa: E402
+from addercost.kernels.gpu.tiles import GRADIENT_TILES, RUN_TILES, SUM_TILES, UNROLL, WARPS, Tile  # noqa: E402
+from tests.kernels.geometries import exhaustive  # noqa: E402
 
 TOOL = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
 pytestmark = pytest.mark.skipif(not TOOL.exists(), reason="this triton comes without cuobjdump")
 
 SUM_TILE = Tile(8, 8, 4)
-HELD_TILE = Tile(4, 8, 4)
+GRADIENT_TILE = Tile(4, 8, 4)
 RUN_TILE = Tile(8, 4, 4)
 
 # The number format of activations; tiled weights are always 32-bit words.
@@ -104,16 +105,23 @@ def sites(tile: Tile) -> int:
     return tile.rows * tile.columns * UNROLL
 
 
+EXHAUSTIVE = pytest.mark.exhaustive
 STEP, RUN = sites(SUM_TILE), sites(RUN_TILE)
 FORWARD = [
     pytest.param("adder", "fp32", SUM_TILE, {"FADD": 2 * STEP}, 0.9, id="adder-fp32"),
-    pytest.param("adder", "fp16", SUM_TILE, {"FADD": 2 * STEP}, 0.85, id="adder-fp16"),
-    pytest.param("adder", "bf16", SUM_TILE, {"FADD": 2 * STEP}, 0.85, id="adder-bf16"),
-    pytest.param("mac", "fp32", SUM_TILE, {"FFMA": STEP}, 0.85, id="mac-fp32"),
+    pytest.param("adder", "fp16", SUM_TILE, {"FADD": 2 * STEP}, 0.85, id="adder-fp16", marks=EXHAUSTIVE),
+    pytest.param("adder", "bf16", SUM_TILE, {"FADD": 2 * STEP}, 0.85, id="adder-bf16", marks=EXHAUSTIVE),
+    pytest.param("mac", "fp32", SUM_TILE, {"FFMA": STEP}, 0.85, id="mac-fp32", marks=EXHAUSTIVE),
     pytest.param("adder_u8", "i32", SUM_TILE, {"VABSDIFF4": STEP}, 0.85, id="adder-u8"),
-    pytest.param("xnor", "i32", SUM_TILE, {"POPC": STEP, "LOP3": STEP, "IADD3": STEP // 2}, 0.9, id="xnor"),
+    pytest.param(
+        *("xnor", "i32", SUM_TILE, {"POPC": STEP, "LOP3": STEP, "IADD3": STEP // 2}, 0.9),
+        id="xnor",
+        marks=EXHAUSTIVE,
+    ),
 ]
-ARCHITECTURES = pytest.mark.parametrize("architecture", [80, 90], ids=["sm_80", "sm_90"])
+SM_80 = pytest.param(80, id="sm_80", marks=EXHAUSTIVE)
+SM_90 = pytest.param(90, id="sm_90")
+ARCHITECTURES = pytest.mark.parametrize("architecture", [SM_80, SM_90])
 
 
 def in_registers(loop: Counter[str]) -> bool:
@@ -144,6 +152,7 @@ def test_inner_loop_is_mostly_the_arithmetic(
     assert loop["LDG"] == UNROLL * (tile.rows / words_in_load + tile.columns / 4)
 
 
+@pytest.mark.exhaustive
 @ARCHITECTURES
 def test_two_halves_are_one_instruction(architecture: int, tmp_path: Path) -> None:
     """Two packed additions for two sites; then each word is widened by two of each addition."""
@@ -160,15 +169,18 @@ def test_two_halves_are_one_instruction(architecture: int, tmp_path: Path) -> No
     assert re.search(r"HADD2 R\d+, (R\d+, )?\|R\d+\|", text), "the magnitude is an operand's own"
 
 
-@pytest.mark.parametrize(("architecture", "clips"), [(80, 2), (90, 1)], ids=["sm_80", "sm_90"])
-@pytest.mark.parametrize("number", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    ("architecture", "clips"),
+    [pytest.param(80, 2, id="sm_80", marks=EXHAUSTIVE), pytest.param(90, 1, id="sm_90")],
+)
+@pytest.mark.parametrize("number", ["fp32", *exhaustive("bf16")])
 def test_input_gradient_is_subtract_clip_multiply_add(
     number: str, architecture: int, clips: int, tmp_path: Path
 ) -> None:
-    kernel = compiled("input_gradient_kernel", "clip", number, architecture, HELD_TILE)
+    kernel = compiled("input_gradient_kernel", "clip", number, architecture, GRADIENT_TILE)
     loop = inner_loop(kernel, tmp_path, "FFMA")
     # sm_80 clips by a minimum and a maximum, sm_90 by one minimum of magnitudes that keeps the sign.
-    step = sites(HELD_TILE)
+    step = sites(GRADIENT_TILE)
     expected = {"FADD": step, "FMNMX": clips * step, "FFMA": step}
     assert {opcode: loop[opcode] for opcode in expected} == expected
     assert sum(expected.values()) >= 0.85 * loop.total(), loop
@@ -176,8 +188,8 @@ def test_input_gradient_is_subtract_clip_multiply_add(
     assert re.search(r"min\.NaN", kernel.asm["ptx"])
 
 
-@pytest.mark.parametrize("architecture", [80, 90], ids=["sm_80", "sm_90"])
-@pytest.mark.parametrize("number", ["fp32", "fp16"])
+@ARCHITECTURES
+@pytest.mark.parametrize("number", ["fp16", *exhaustive("fp32")])
 def test_weight_gradient_is_a_matrix_product(number: str, architecture: int, tmp_path: Path) -> None:
     kernel = weight_kernel("weight_product_kernel", number, architecture)
     if number == "fp32":
@@ -189,7 +201,7 @@ def test_weight_gradient_is_a_matrix_product(number: str, architecture: int, tmp
         assert re.search(r"HMMA|HGMMA", disassembly(kernel, tmp_path)), "half precision uses tensor cores"
 
 
-@pytest.mark.parametrize("architecture", [80, 90], ids=["sm_80", "sm_90"])
+@ARCHITECTURES
 def test_sign_of_the_weight_gradient_stays_in_registers(architecture: int, tmp_path: Path) -> None:
     kernel = weight_kernel("weight_sign_kernel", "fp32", architecture)
     loop = inner_loop(kernel, tmp_path, "FFMA")
@@ -197,7 +209,11 @@ def test_sign_of_the_weight_gradient_stays_in_registers(architecture: int, tmp_p
     assert not {"LDL", "STL"} & set(loop), loop
 
 
-@pytest.mark.parametrize("tile", [*SUM_TILES], ids=lambda t: f"{t.rows}x{t.columns}x{t.warps_n}")
+@pytest.mark.parametrize(
+    "tile",
+    [SUM_TILE, *exhaustive(*(tile for tile in SUM_TILES if tile != SUM_TILE))],
+    ids=lambda t: f"{t.rows}x{t.columns}x{t.warps_n}",
+)
 def test_a_thread_holds_the_neighbours_that_one_load_fetches(tile: Tile) -> None:
     """Wide loads and stores by PTX are right only where Triton spreads a tile as the kernels assume: warps of
     8 × 4 threads, side by side, and every thread's sums in the order of its columns."""
@@ -211,9 +227,12 @@ def test_a_thread_holds_the_neighbours_that_one_load_fetches(tile: Tile) -> None
     )
 
 
-@pytest.mark.parametrize("tile", [*HELD_TILES, *RUN_TILES], ids=lambda t: f"{t.rows}x{t.columns}x{t.warps_n}")
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    "tile", [*GRADIENT_TILES, *RUN_TILES], ids=lambda t: f"{t.rows}x{t.columns}x{t.warps_n}"
+)
 def test_no_tile_spills_in_its_inner_loop(tile: Tile, tmp_path: Path) -> None:
-    if tile in HELD_TILES:
+    if tile in GRADIENT_TILES:
         kernel = compiled("input_gradient_kernel", "clip", "fp32", 90, tile)
         loop = inner_loop(kernel, tmp_path, "FFMA")
     else:

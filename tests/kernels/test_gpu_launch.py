@@ -17,6 +17,7 @@ from triton.runtime import driver  # noqa: E402
 from addercost.kernels import dispatch  # noqa: E402
 from addercost.kernels.gpu import launch, limits, operations  # noqa: E402
 from addercost.kernels.problem import Geometry, empty_output  # noqa: E402
+from tests.kernels.geometries import exhaustive  # noqa: E402
 
 Compiled = list[tuple[str, Any]]
 
@@ -62,7 +63,7 @@ def operands(dtype: torch.dtype, size: int = 9) -> tuple[torch.Tensor, torch.Ten
     return x, torch.randn(24, 16, 3, 3).to(dtype)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float16, *exhaustive(torch.float32, torch.bfloat16)], ids=str)
 def test_float_layers(compiled: Compiled, dtype: torch.dtype) -> None:
     x, w = operands(dtype)
     out = empty_output(x, [2, 24, 7, 5])
@@ -80,6 +81,7 @@ def test_float_layers(compiled: Compiled, dtype: torch.dtype) -> None:
     ]
 
 
+@pytest.mark.exhaustive
 def test_words(compiled: Compiled) -> None:
     x, w = operands(torch.float16)
     out = empty_output(x, [2, 24, 7, 5])
@@ -107,6 +109,7 @@ def test_one_compilation_serves_every_size_of_a_class(compiled: Compiled) -> Non
     assert once == ["convolution_kernel", "pack_signs_kernel", "weight_sign_kernel"]
 
 
+@pytest.mark.exhaustive
 def test_limits(compiled: Compiled, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "limit_kernel", launch._kernel(limits.limit_kernel))
     for site in dict.fromkeys(site for site, _ in limits.SITES.values()):

@@ -17,7 +17,7 @@ from triton.compiler import ASTSource  # noqa: E402
 
 from addercost.kernels.gpu import limits  # noqa: E402
 from addercost.kernels.gpu.tiles import WARPS  # noqa: E402
-from tests.kernels.test_gpu_instructions import TOOL, disassembly, in_registers, inner_loop  # noqa: E402
+from tests.kernels.test_gpu_instructions import ARCHITECTURES, TOOL, disassembly, in_registers, inner_loop  # noqa: E402
 
 NEEDS_TOOL = pytest.mark.skipif(not TOOL.exists(), reason="this triton comes without cuobjdump")
 PACKAGE = "addercost.kernels.gpu"
@@ -44,15 +44,27 @@ def compiled(function: Any, constants: dict[str, Any], pointer: str, architectur
 
 
 @NEEDS_TOOL
-@pytest.mark.parametrize("architecture", [80, 90], ids=["sm_80", "sm_90"])
+@ARCHITECTURES
 @pytest.mark.parametrize(
     ("site", "pointer", "expected"),
     [
         pytest.param("adder", "*fp32", {"FADD": 2 * STEP}, id="adder"),
-        pytest.param("mac", "*fp32", {"FFMA": STEP}, id="mac"),
+        pytest.param("mac", "*fp32", {"FFMA": STEP}, id="mac", marks=pytest.mark.exhaustive),
         pytest.param("adder_u8", "*i32", {"VABSDIFF4": STEP}, id="adder-u8"),
-        pytest.param("adder_half2", "*i32", {"HADD2": STEP, "HFMA2": STEP}, id="adder-half2"),
-        pytest.param("xnor", "*i32", {"POPC": STEP, "LOP3": STEP, "IADD3": STEP // 2}, id="xnor"),
+        pytest.param(
+            "adder_half2",
+            "*i32",
+            {"HADD2": STEP, "HFMA2": STEP},
+            id="adder-half2",
+            marks=pytest.mark.exhaustive,
+        ),
+        pytest.param(
+            "xnor",
+            "*i32",
+            {"POPC": STEP, "LOP3": STEP, "IADD3": STEP // 2},
+            id="xnor",
+            marks=pytest.mark.exhaustive,
+        ),
     ],
 )
 def test_the_loop_is_nothing_but_its_arithmetic(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from addercost.kernels import dispatch
+from tests.kernels.geometries import exhaustive
 from tests.kernels.random_layers import differences, drawn
 
 pytest.importorskip("halide", reason="the CPU kernels need halide")
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *exhaustive(*range(1, 12))])
 def test_every_kernel_of_a_random_layer_is_the_references(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(dispatch.VARIABLE, "halide")
     layer = drawn(seed)

@@ -64,6 +64,37 @@ def test_a_calibrated_layer_stays_within_half_a_step_per_operand(kind: str) -> N
     assert relative < 0.01
 
 
+@pytest.mark.parametrize(("sign", "zero"), [(1.0, 0), (-1.0, 255)], ids=["positive", "negative"])
+def test_a_range_on_one_side_of_zero_is_extended_to_zero(sign: float, zero: int) -> None:
+    # A padded tap is 0, so 0 needs a code although no weight and no input is near it.
+    layer, x = AdderConv2d(2, 3, 3, padding=1), sign * (2 + torch.rand(1, 2, 4, 4))
+    with torch.no_grad():
+        layer.weight.uniform_(2, 3).mul_(sign)
+    quantized = quantize_adder(layer, x)
+    largest = max(x.abs().max().item(), layer.weight.abs().max().item())
+    assert quantized.zero == zero
+    assert quantized.scale.item() == pytest.approx(largest / 255)
+    # Each of 2·3·3 terms errs by at most half a step for the input and half for the weight.
+    assert (quantized(x) - layer(x)).abs().max() <= 18 * quantized.scale + 1e-4
+
+
+@pytest.mark.parametrize("pad_value", [0, 7, 255])
+def test_a_padded_tap_of_bytes_has_the_pad_value(pad_value: int) -> None:
+    x = torch.randint(0, 256, (2, 4, 5, 6), dtype=torch.uint8)
+    w = torch.randint(0, 256, (6, 2, 3, 2), dtype=torch.uint8)
+    # The oracle's padded tap is 0, and only differences count: every code is taken relative to the pad value.
+    expected = oracle.convolution(
+        x.double() - pad_value,
+        w.double() - pad_value,
+        lambda a, b: -abs(a - b),
+        stride=(2, 1),
+        padding=(1, 2),
+        groups=2,
+    )
+    out = torch.ops.addercost.adder_conv2d_u8(x, w, pad_value, [2, 1], [1, 2], [1, 1], 2)
+    assert torch.equal(out.double(), expected)
+
+
 def test_codes_are_clipped_and_zero_is_exact() -> None:
     values = torch.tensor([-10.0, -1.0, 0.0, 1.5, 10.0, float("nan"), float("inf"), -float("inf")])
     assert quantize(values, 1 / 64, 64).tolist() == [0, 0, 64, 160, 255, 0, 255, 0]

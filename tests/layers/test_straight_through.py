@@ -63,6 +63,27 @@ def test_shift_gradients_pass_through_the_rounding() -> None:
     _same_values_and_gradients(linear, rows, expected)
 
 
+BEYOND = 1 + 2.0**-23
+"""The next fp32 number above 1."""
+
+
+def test_gradients_of_signs_pass_up_to_and_at_one() -> None:
+    layer = BinaryLinear(6, 1)
+    x = torch.tensor([[-1.0, 1.0, 0.5, -BEYOND, BEYOND, 3.0]], requires_grad=True)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[1.0, -1.0, -0.5, BEYOND, -BEYOND, 2.0]]))
+    layer(x).sum().backward()
+    alpha = (1 + 1 + 0.5 + 2 * BEYOND + 2) / 6
+    sign_x, sign_w = torch.tensor([[-1.0, 1, 1, -1, 1, 1]]), torch.tensor([[1.0, -1, -1, 1, -1, 1]])
+    # ∂sign(v)/∂v is 1 where |v| ≤ 1 and 0 elsewhere. Source: Rastegari et al., ECCV 2016, section 3.1.
+    passes = torch.tensor([[1.0, 1, 1, 0, 0, 0]])
+    assert x.grad is not None and layer.weight.grad is not None
+    torch.testing.assert_close(x.grad, alpha * sign_w * passes)
+    # The weight has α's share as well: Σ sign(x)·sign(w) / 6 times its own sign.
+    share = (sign_x * sign_w).sum() / 6
+    torch.testing.assert_close(layer.weight.grad, alpha * sign_x * passes + share * sign_w)
+
+
 def _same_values_and_gradients(layer: torch.nn.Module, x: Tensor, expected: Tensor) -> None:
     grad = torch.randn_like(expected)
     inputs = (x, *layer.parameters())

@@ -46,6 +46,7 @@ def test_compile_keeps_the_graph_whole(conv: Any, linear: Any) -> None:
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="the default backend of torch.compile needs g++")
+@pytest.mark.exhaustive
 def test_the_default_compiler_gives_the_same_output_and_gradients() -> None:
     model, x = network(AdderConv2d, AdderLinear), torch.randn(2, 3, 6, 6, requires_grad=True)
     compiled = torch.compile(copy.deepcopy(model), fullgraph=True)

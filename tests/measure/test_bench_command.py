@@ -5,21 +5,24 @@ from __future__ import annotations
 import csv
 import json
 import random
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from scripted_device import ScriptedDevice
 
+from addercost.arithmetic import Arithmetic
 from addercost.cli import run as run_cli
 from addercost.errors import ArgumentError
-from addercost.measure import self_check, session, whole_model
+from addercost.measure import predictions, self_check, session, whole_model
 from addercost.measure.bench import timed_row
 from addercost.measure.journal import journal_path, read_measurements
 from addercost.measure.runner import Effort
 from addercost.measure.session import BenchSettings, open_device
-from addercost.report.bench_table import bench_table
+from addercost.report.tables.timings import bench_table
 from addercost.results.measurements import FailedRow, MeasuredRow, Measurements, measurements_to_json
 
 SHAPE = "1,8,6,6,8,3,1,1"
@@ -92,7 +95,12 @@ def test_report_and_plot_read_it(device: ScriptedDevice, command: str, tmp_path:
 def test_estimates_added_later_are_those_of_a_run_with_them(device: ScriptedDevice, tmp_path: Path) -> None:
     """Convolutions and linear layers, ways with estimates and without, in floating point and in integers."""
     with_table, without, later = (tmp_path / f"{name}.json" for name in ("with", "without", "later"))
-    model = ("zoo:lenet5-bn", "--dtype", "fp32,int8", "-q")
+    (tmp_path / "m.py").write_text(
+        "from torch import nn\nimport torch\n"
+        "model = nn.Sequential(nn.Conv2d(4, 8, 3), nn.Flatten(), nn.Linear(8 * 16, 5))\n"
+        "example_inputs = torch.zeros(1, 4, 6, 6)\n"
+    )
+    model = (str(tmp_path / "m.py"), "--dtype", "fp32,int8", "-q")
     assert bench(*model, "--cpu", "amd-zen4", "-o", str(with_table)) == 0
     assert bench(*model, "--cpu", "none", "-o", str(without)) == 0
     assert bench("show", str(without), "--cpu", "amd-zen4", "-o", str(later)) == 0
@@ -269,6 +277,47 @@ def test_a_whole_model_has_ten_times_a_layers_time() -> None:
         assert isinstance(row, MeasuredRow) and not row.converged
         took.append(scripted.now() - start)
     assert took[0] == pytest.approx(10 * took[1], rel=0.3)
+
+
+def test_a_whole_model_has_estimates_for_one_input_only() -> None:
+    """They are of the traced forward; a larger batch would stand beside the time of a smaller one."""
+    for batch, expected in ((1, True), (2, False)):
+        settings = BenchSettings(end_to_end=True, batch=batch, cpus=("amd-zen4",))
+        plans = session.whole_model_rows("zoo:lenet5-bn", None, settings, session_trace())
+        eager = next(plan for plan in plans if plan.row.implementation == "eager")
+        assert bool(eager.row.predicted) is expected
+
+
+def test_a_cost_that_leaves_something_out_is_no_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
+    complete = iter([True, False])
+
+    def estimate(counts: object, table: object, model: str) -> SimpleNamespace:
+        return SimpleNamespace(hardware="cpu", model=model, seconds=1e-3, complete=next(complete))
+
+    monkeypatch.setattr(predictions, "estimate", estimate)
+    predict = predictions.predictor(["amd-zen4"], ["throughput", "roofline"], None)
+    assert [made.model for made in predict(session_trace(), Arithmetic.MAC)] == ["throughput"]
+
+
+def test_rows_are_timed_while_no_other_measurement_uses_the_device(
+    device: ScriptedDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked, plain = [], device.sample
+
+    @contextmanager
+    def exclusive(name: str):
+        locked.append(name)
+        yield
+        locked.clear()
+
+    def sample(*given):
+        assert locked == ["cpu"]
+        return plain(*given)
+
+    monkeypatch.setattr(session, "exclusive", exclusive)
+    monkeypatch.setattr(device, "sample", sample)
+    assert bench("--conv", SHAPE, "--arithmetic", "mac", "-q") == 0
+    assert device.order and not locked
 
 
 def session_trace():

@@ -37,8 +37,6 @@ CASES = [
     LayerCase(6, 20, 12, linear=True),
 ]
 
-needs_halide = pytest.mark.skipif(isinstance(dispatch._load("halide"), str), reason="halide is not installed")
-
 
 def expected(contender: Contender, case: LayerCase) -> torch.Tensor:
     """The layer by the reference, or by torch in fp64, on the tensors the contender makes for itself."""
@@ -91,12 +89,22 @@ def made(contender: Contender, case: LayerCase):
         return contender.made(case, PLACE, None)
 
 
-@needs_halide
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.text)
-@pytest.mark.parametrize("contender", ALL, ids=lambda c: f"{c.arithmetic} {c.label}")
+NUMBERS = [
+    pytest.param(
+        contender,
+        case,
+        id=f"{contender.arithmetic} {contender.label} {case.text}",
+        # One convolution and the linear layer every time; pairs, strides and groups in the exhaustive part.
+        marks=[] if case in (CASES[0], CASES[-1]) else pytest.mark.exhaustive,
+    )
+    for contender in ALL
+    for case in CASES
+    if contender.linear or not case.linear
+]
+
+
+@pytest.mark.parametrize(("contender", "case"), NUMBERS)
 def test_numbers(contender: Contender, case: LayerCase) -> None:
-    if case.linear and not contender.linear:
-        pytest.skip("not a way to compute linear layers")
     if case.groups > 1 and contender.implementation == "unfold + cdist":
         with pytest.raises(UnsupportedError, match="no groups"):
             made(contender, case)
@@ -125,7 +133,6 @@ def test_a_package_that_is_not_there_is_named_with_its_remedy(monkeypatch: pytes
     assert dispatch.runs == before
 
 
-@needs_halide
 @pytest.mark.parametrize("contender", [c for c in ALL if c.claims], ids=lambda c: f"{c.arithmetic} {c.label}")
 def test_the_kernel_that_is_named_runs_every_time(contender: Contender) -> None:
     call = made(contender, CASES[0])
@@ -142,7 +149,6 @@ def test_another_kernel_in_its_place_is_no_timing(contender: Contender, monkeypa
         made(contender, CASES[0])
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="oneDNN's log is read")
 def test_int8_runs_in_int8() -> None:
     """oneDNN's own log names an int8 primitive: u8 source, s8 weights, u8 destination."""
     code = (

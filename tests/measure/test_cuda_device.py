@@ -184,7 +184,7 @@ def test_conditions_come_from_the_driver(device: Any) -> None:
     condition = device.condition()
     assert condition.clock_hz == 1755e6
     assert (condition.temperature_c, condition.power_w) == (41, 312.5)
-    # Bit 1 says that the GPU is idle, which holds no clock down.
+    # Bit 1 says that the GPU is idle, which is no throttling.
     assert condition.throttle_reasons == ("power cap", "software thermal slowdown")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from addercost.cli.group import cli
 from addercost.hardware.loader import list_hardware
 from addercost.hardware.matching import matching_tables
 from addercost.measure.doctor import examine as examination
-from addercost.measure.doctor import gpu, packages
+from addercost.measure.doctor import gpu, packages, processor
 from addercost.measure.doctor.finding import FindingState, MachineFinding
 from addercost.measure.doctor.gpu import gpu_table
 from addercost.measure.doctor.packages import package
@@ -112,6 +113,45 @@ def test_requirements_are_those_of_the_project(monkeypatch: pytest.MonkeyPatch) 
     assert "dev" not in checkout
     for extra, wanted in installed.items():
         assert set(wanted) == set(checkout[extra])
+
+
+@pytest.mark.parametrize(
+    ("samples", "state", "found"),
+    [
+        pytest.param([4e9, 4.05e9], FindingState.OK, "4.00 to 4.05 GHz", id="steady"),
+        pytest.param([3e9, 4e9], FindingState.NOTE, "3.00 to 4.00 GHz", id="moving"),
+        pytest.param([None], FindingState.NOTE, "not measured", id="another-instruction-set"),
+        pytest.param([OSError("llvmlite is broken")], FindingState.NOTE, "not measured", id="broken"),
+    ],
+)
+def test_the_core_clock(
+    samples: list[Any], state: FindingState, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steady within 2 %."""
+    script = itertools.cycle(samples)
+
+    def clock_hz(rounds: int) -> float | None:
+        sample = next(script)
+        if isinstance(sample, Exception):
+            raise sample
+        return sample
+
+    monkeypatch.setattr(processor, "clock_hz", clock_hz)
+    monkeypatch.setattr(processor, "CLOCK_PAUSE_S", 0)
+    (finding,) = [f for f in processor.clock() if f.thing == "core clock"]
+    assert finding.state is state and found in finding.found
+
+
+@pytest.mark.parametrize(
+    ("load", "state"), [(0.9, FindingState.OK), (3.0, FindingState.NOTE)], ids=["idle", "busy"]
+)
+def test_the_load(load: float, state: FindingState, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than half a program a core is busy: here, more than 2."""
+    monkeypatch.setattr(processor.os, "getloadavg", lambda: (load, 0, 0))
+    monkeypatch.setattr(processor.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(processor, "clock_samples_hz", list)
+    (finding,) = [f for f in processor.clock() if f.thing == "load"]
+    assert finding.state is state
 
 
 def test_the_built_in_table_of_a_core() -> None:

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from addercost.arithmetic import Arithmetic
-from addercost.measure.journal import JournalHeading, journal_path, open_journal
+from addercost.measure.journal import JournalHeading, journal_path, open_journal, read_measurements
 from addercost.results.measurements import FailedRow, MeasuredRow, Measurements, measurements_to_json
 
 ROOT = Path(__file__).parents[2]
@@ -30,21 +30,34 @@ def tool() -> Any:
     module = ModuleType("gpu_check")
     module.__spec__, module.__file__ = spec, str(SCRIPT)
     sys.modules["gpu_check"] = module
-    sys.path.insert(0, str(SCRIPT.parent))  # as for a script: it finds what lies beside it
+    sys.path.insert(0, str(SCRIPT.parent))  # as for a script, whose folder is on the path
     spec.loader.exec_module(module)
     sys.path.remove(str(SCRIPT.parent))
     yield module
-    del sys.modules["gpu_check"]
+    for name in ("gpu_check", "gpu_parts", "gpu_report", "limited_run"):
+        sys.modules.pop(name, None)
 
 
-def part(tool: Any, code: str, limit_s: float = 60) -> Any:
-    return tool.Part("some-part", "what it does", limit_s, (sys.executable, "-c", code))
+@pytest.fixture
+def parts(tool: Any) -> Any:
+    """The module that `gpu_check` imports its parts from."""
+    return sys.modules["gpu_parts"]
 
 
-def test_dry_run_needs_no_gpu_and_names_every_network(tool: Any) -> None:
+@pytest.fixture
+def report(tool: Any) -> Any:
+    """The module that `gpu_check` imports its report from."""
+    return sys.modules["gpu_report"]
+
+
+def part(tool: Any, script: str, limit_s: float = 60) -> Any:
+    return tool.CheckPart("some-part", "what it does", limit_s, ("sh", "-c", script))
+
+
+def test_dry_run_needs_no_gpu_and_names_every_network(parts: Any) -> None:
     done = subprocess.run([sys.executable, SCRIPT, "--dry-run"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for network in tool.NETWORKS:
+    for network in parts.NETWORKS:
         assert f"{network.name}-whole" in done.stdout
         assert f"{network.name}-layers" in done.stdout
     assert "tests" in done.stdout
@@ -62,24 +75,20 @@ def test_without_a_gpu_one_line_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "limit_s", "state", "said"),
+    ("script", "limit_s", "state", "said"),
     [
-        pytest.param("print('fine')", 60, "done", "", id="done"),
-        pytest.param("print('x'); raise SystemExit('no memory')", 60, "failed", "no memory", id="failed"),
-        pytest.param("import time; time.sleep(60)", 2, "late", "KeyboardInterrupt", id="late"),
+        pytest.param("echo fine", 60, "done", "", id="done"),
+        pytest.param("echo x; echo no memory >&2; exit 1", 60, "failed", "no memory", id="failed"),
         pytest.param(
-            "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)",
-            2,
-            "late",
-            "",
-            id="late and deaf",
+            "trap 'echo interrupted; exit 1' INT; sleep 60 & wait", 3, "late", "interrupted", id="late"
         ),
+        pytest.param("trap '' INT; sleep 60", 3, "late", "", id="late and deaf"),
     ],
 )
 def test_what_came_of_a_part(
-    tool: Any, tmp_path: Path, code: str, limit_s: float, state: str, said: str
+    tool: Any, tmp_path: Path, script: str, limit_s: float, state: str, said: str
 ) -> None:
-    outcome = tool.carry_out(part(tool, code, limit_s), tmp_path, 100.0)
+    outcome = tool.carry_out(part(tool, script, limit_s), tmp_path, 100.0)
     assert (outcome.state, outcome.said) == (state, said)
     assert (tmp_path / "some-part.log").exists() == (state != "done")
 
@@ -88,29 +97,29 @@ def test_a_part_for_which_no_time_is_left_is_not_run(tool: Any, tmp_path: Path) 
     assert tool.carry_out(part(tool, "1"), tmp_path, 0.5).state == "not run"
 
 
-def test_what_a_killed_part_had_measured_is_kept(tool: Any, tmp_path: Path) -> None:
+def test_what_a_killed_part_had_measured_is_kept(report: Any, tmp_path: Path) -> None:
     document = tmp_path / "resnet18-layers.json"
     journal = open_journal(JournalHeading("resnet18", {}, {"cuda": "Fake"}, {}, ()), document)
     row = MeasuredRow("conv1", "mac", (1e-5, 1.1e-5, 1.2e-5), "torch", case="1,3,8,8,4,3,1,1", sites=1000)
     journal.add("first", row)
     with journal_path(document).open("a") as file:
         file.write('{"key": "second", "row": {"pa')  # the row in flight
-    tool.keep_what_was_measured(tmp_path)
+    report.keep_what_was_measured(tmp_path)
     assert not journal_path(document).exists()
     assert [r["path"] for r in json.loads(document.read_text())["rows"]] == ["conv1"]
-    (text,) = tool.write_tables(tmp_path)
+    (text,) = report.sections(tmp_path)
     assert "resnet18-layers" in text
     assert "conv1" in (tmp_path / "resnet18-layers.md").read_text()
 
 
-def test_the_report_names_parts_that_failed(tool: Any, tmp_path: Path) -> None:
+def test_the_report_names_parts_that_failed(tool: Any, parts: Any, tmp_path: Path) -> None:
     def carry(one: Any, folder: Path, left_s: float) -> Any:
         state = "failed" if one.name == "vgg-small-whole" else "done"
         return tool.Outcome(one, state, 3.0, "a | b" if state == "failed" else "")
 
     outcomes = tool.check(tmp_path, time.monotonic() + 480, "NVIDIA H200", "", carry)
     text = (tmp_path / "nvidia-h200" / "README.md").read_text()
-    assert len(outcomes) == 2 + 2 * len(tool.NETWORKS)
+    assert len(outcomes) == 2 + 2 * len(parts.NETWORKS)
     assert "| vgg-small-whole |" in text
     assert "| failed | 3 | a \\| b |" in text
     assert text.startswith("# NVIDIA H200\n")
@@ -125,7 +134,7 @@ def document(folder: Path, name: str, date: str = "2026-01-02") -> Path:
 
 
 @pytest.mark.parametrize(("planned", "whole"), [(2, True), (24, False)], ids=["finished", "stopped"])
-def test_a_stopped_run_has_no_sums(tool: Any, tmp_path: Path, planned: int, whole: bool) -> None:
+def test_a_stopped_run_has_no_sums(report: Any, tmp_path: Path, planned: int, whole: bool) -> None:
     """It knows the two shapes it came to, not how many layers there are."""
     rows = tuple(
         MeasuredRow(f"conv{c}", "mac", (1e-5, 1.1e-5, 1.2e-5), "torch", case=f"1,{c},8,8,4,3,1,1", sites=9)
@@ -133,7 +142,7 @@ def test_a_stopped_run_has_no_sums(tool: Any, tmp_path: Path, planned: int, whol
     )
     made = Measurements("resnet18", {"cuda": "Fake"}, rows, settings={"rows": str(planned)})
     (tmp_path / "resnet18-layers.json").write_text(measurements_to_json(made))
-    (text,) = tool.write_tables(tmp_path)
+    (text,) = report.sections(tmp_path)
     assert ("sum of medians" in text) is whole
     assert ("The run was stopped: 22 of its 24 rows are missing." in text) is not whole
 
@@ -174,25 +183,23 @@ def test_an_earlier_runs_document_is_not_shown_as_this_ones(tool: Any, tmp_path:
 
 def test_a_part_whose_gpu_was_lost_goes_on_in_another_process(tool: Any, tmp_path: Path) -> None:
     """Each run gets a row further, as a part with a journal does; the same row twice is the end."""
-    code = (
-        "import os, pathlib, sys\n"
-        f"count = pathlib.Path({str(tmp_path / 'count')!r})\n"
-        "n = int(count.read_text()) + 1 if count.exists() else 1\n"
-        "count.write_text(str(n))\n"
-        f"print('row', min(n, LAST), flush=True)\n"
-        f"os._exit({tool.LOST} if n < ENDS else 0)\n"
+    count = tmp_path / "count"
+    script = (
+        f"n=$(cat {count} 2>/dev/null || echo 0); n=$((n + 1)); echo $n > {count}\n"
+        "echo row $((n < LAST ? n : LAST))\n"
+        f"[ $n -ge ENDS ] || exit {tool.LOST}\n"
     )
-    goes_on = tool.carry_out(part(tool, code.replace("LAST", "9").replace("ENDS", "3")), tmp_path, 100.0)
+    goes_on = tool.carry_out(part(tool, script.replace("LAST", "9").replace("ENDS", "3")), tmp_path, 100.0)
     assert (goes_on.state, goes_on.said) == ("done", "the GPU was lost 2 times, at row 2")
-    (tmp_path / "count").unlink()
-    ends = tool.carry_out(part(tool, code.replace("LAST", "2").replace("ENDS", "99")), tmp_path, 100.0)
+    count.unlink()
+    ends = tool.carry_out(part(tool, script.replace("LAST", "2").replace("ENDS", "99")), tmp_path, 100.0)
     assert (ends.state, ends.said) == ("failed", "the GPU was lost 2 times, at row 2")
-    assert (tmp_path / "count").read_text() == "3"
+    assert count.read_text() == "3\n"
 
 
 @pytest.mark.parametrize("lost", [True, False])
 def test_a_row_that_took_the_gpu_with_it_ends_the_process(
-    tool: Any, lost: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    parts: Any, lost: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     codes: list[int] = []
 
@@ -201,19 +208,19 @@ def test_a_row_that_took_the_gpu_with_it_ends_the_process(
             raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nmore")
 
     monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
-    monkeypatch.setattr(tool.os, "_exit", codes.append)
+    monkeypatch.setattr(parts.os, "_exit", codes.append)
     plan = SimpleNamespace(key="conv1 | adder | addercost layer | fp32")
     failed = FailedRow("conv1", "adder", "addercost layer", "fp32", "out of resources")
-    tool.leave_a_lost_gpu(1, plan, None)
+    parts.leave_a_lost_gpu(1, plan, None)
     assert codes == []
-    tool.leave_a_lost_gpu(1, plan, failed)
-    assert codes == ([tool.LOST] if lost else [])
+    parts.leave_a_lost_gpu(1, plan, failed)
+    assert codes == ([parts.LOST] if lost else [])
     assert capsys.readouterr().out == (
         f"{plan.key}: CUDA error: an illegal memory access was encountered\n" if lost else ""
     )
 
 
-def test_training_steps_are_timed_before_what_would_be_missed_less(tool: Any) -> None:
+def test_training_steps_are_timed_before_what_would_be_missed_less(parts: Any) -> None:
     from addercost.measure.session import BenchSettings
 
     settings = BenchSettings(
@@ -221,22 +228,34 @@ def test_training_steps_are_timed_before_what_would_be_missed_less(tool: Any) ->
         dtypes=("fp32", "bf16"),
         device="cuda",
     )
-    rows = [plan.row for plan in tool.whole_rows(tool.NETWORKS[-1], settings)]
+    rows = [plan.row for plan in parts.whole_rows(parts.NETWORKS[-1], settings)]
     found = [(row.implementation, row.arithmetic, row.dtype) for row in rows]
     assert len(set(found)) == len(found) == 2 * 3 + 2
     assert found[2:4] == [("training step", "mac", "fp32"), ("training step", "adder", "fp32")]
 
 
-def test_it_runs_where_optional_packages_are_missing() -> None:
-    """Everything that the parts import, in a process that has none of the packages a GPU machine lacks."""
-    code = (
-        "import sys\n"
-        "for name in ('halide', 'fvcore', 'pydantic', 'llvmlite', 'duckdb', 'pyarrow', 'dask', 'scipy',\n"
-        "             'torchvision', 'sklearn', 'openpyxl', 'playwright', 'transformers', 'hypothesis'):\n"
-        "    sys.modules[name] = None\n"
-        "import addercost.measure.devices.cuda, addercost.measure.session, addercost.measure.whole_model\n"
+LACKING = (
+    "halide", "fvcore", "msgspec", "pynvml", "llvmlite", "duckdb", "pyarrow", "dask", "scipy", "torchvision",
+    "sklearn", "openpyxl", "playwright", "transformers", "hypothesis",
+)  # fmt: skip
+"""Packages that a machine with a GPU may lack."""
+
+
+def without_packages(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs code where importing any of `LACKING` fails."""
+    hidden = f"import sys\nsys.modules.update(dict.fromkeys({LACKING!r}))\n"
+    return subprocess.run(
+        [sys.executable, "-c", hidden + code, *arguments], capture_output=True, text=True, cwd=ROOT
+    )
+
+
+def test_the_gpu_path_runs_where_packages_are_missing() -> None:
+    """Everything that the parts import, and the shapes of a network."""
+    done = without_packages(
+        "import addercost.measure.devices.cuda, addercost.measure.devices.nvml, addercost.measure.session\n"
+        "import addercost.measure.whole_model, addercost.measure.journal\n"
         "import addercost.measure.contenders.own, addercost.measure.contenders.vendor\n"
-        "import addercost.report.bench_table\n"
+        "import addercost.kernels.gpu.limits, addercost.report.tables.timings\n"
         "from addercost.api import trace_spec\n"
         "from addercost.arithmetic import Arithmetic\n"
         "from addercost.measure.session import BenchSettings, model_uses\n"
@@ -244,5 +263,51 @@ def test_it_runs_where_optional_packages_are_missing() -> None:
         "uses, notes = model_uses(trace_spec('zoo:lenet5-bn'), settings)\n"
         "assert len(uses) == 5, uses\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_report_is_written_where_packages_are_missing(tmp_path: Path) -> None:
+    """A part writes its tables itself, since reading documents takes msgspec. The rows of a part that was
+    stopped are kept under another name, and a line of the report says why."""
+    code = (
+        f"sys.path.insert(0, {str(SCRIPT.parent)!r})\n"
+        "from pathlib import Path\n"
+        "import gpu_check\n"
+        "from addercost.measure import journal\n"
+        "from addercost.results.measurements import MeasuredRow, Measurements, measurements_to_json\n"
+        "row = MeasuredRow('conv1', 'mac', (1e-5, 1.1e-5, 1.2e-5), case='1,3,8,8,4,3,1,1', sites=9)\n"
+        "def carry(part, folder, left_s):\n"
+        "    if part.name == 'resnet18-whole':\n"
+        "        file = folder / 'resnet18-whole.json'\n"
+        "        result = Measurements('resnet18', {'cuda': 'Fake'}, (row,))\n"
+        "        file.write_text(measurements_to_json(result))\n"
+        "        gpu_check.write_tables(result, file)\n"
+        "    if part.name == 'resnet18-layers':\n"
+        "        file = folder / 'resnet18-layers.json'\n"
+        "        heading = journal.JournalHeading('resnet18', {}, {'cuda': 'Fake'}, {})\n"
+        "        journal.open_journal(heading, file).add('row', row)\n"
+        "    return gpu_check.Outcome(part, 'done', 3.0, '')\n"
+        "gpu_check.check(Path(sys.argv[1]), 1e9, 'GPU', 'resnet18-', carry)\n"
+    )
+    done = without_packages(code, str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "gpu" / "README.md").read_text()
+    whole = text.partition("## resnet18-whole\n")[2]
+    assert "Not summed up: reading JSON and TOML needs the package msgspec; install it: pip install" in whole
+    assert "| conv1 |" in whole
+    assert "resnet18-layers.json.unread has the rows of a part that was stopped: reading needs" in text
+    unread = tmp_path / "gpu" / "resnet18-layers.json.unread"
+    rows = read_measurements(unread.rename(journal_path(unread.with_suffix("")))).rows
+    assert [row.path for row in rows] == ["conv1"]
+
+
+def test_no_import_of_the_check_needs_a_missing_package(tmp_path: Path) -> None:
+    """Up to the line that says there is no GPU, or to the parts where there is one."""
+    done = without_packages(
+        f"sys.path.insert(0, {str(SCRIPT.parent)!r})\n"
+        "import gpu_check\n"
+        "sys.argv = ['gpu_check.py', '--dry-run']\n"
+        "raise SystemExit(gpu_check.main())\n"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "resnet18-layers" in done.stdout

@@ -1,7 +1,9 @@
-"""Calibration: which instructions, how noise is met, and the table that comes out."""
+"""Calibration: which instructions, what is done about noise, and the table that comes out."""
 
 import itertools
+import re
 
+import llvmlite.binding as llvm
 import pytest
 from click.testing import CliRunner
 
@@ -10,8 +12,9 @@ from addercost.cost.target import target_of
 from addercost.errors import ArgumentError, CheckFailedError, OutputError
 from addercost.hardware import Form, list_hardware, load_cpu, load_file
 from addercost.measure.host import calibrate as calibration_module
+from addercost.measure.host import core_clock, memory_bandwidth
 from addercost.measure.host.calibrate import Calibration, ProbeResult, Sampled, calm_samples
-from addercost.measure.host.chains import DEPENDENT, READ_IR, UNROLL, Compiled, independent_chains, loop_ir
+from addercost.measure.host.chains import DEPENDENT, READ_IR, UNROLL, independent_chains, loop_ir
 from addercost.measure.host.instructions import x86_probes
 from addercost.measure.host.processor import cache_sizes, cpu_model
 from addercost.measure.host.table import calibration_toml
@@ -71,7 +74,6 @@ def test_every_kind_of_instruction_the_cost_models_use_is_measured():
     ("features", "core"), [(AVX2, "haswell"), (AVX512, "znver4")], ids=["avx2", "avx512"]
 )
 def test_every_loop_assembles(features, core):
-    llvm = pytest.importorskip("llvmlite.binding", reason="llvmlite is not installed")
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     llvm.initialize_native_asmparser()
@@ -82,17 +84,78 @@ def test_every_loop_assembles(features, core):
     module.verify()
     target = llvm.Target.from_triple("x86_64-unknown-linux-gnu")
     text = target.create_target_machine(cpu=core, opt=2).emit_assembly(module)
-    # Nothing is folded away: every loop holds all its instructions, on 12 chains or on one.
+    # Nothing is folded away: every loop has all its instructions, on 12 chains or on one.
     assert text.count("\tvaddps\t") == text.count("\tvmulps\t") == 2 * UNROLL
 
 
 def test_a_loop_runs_here():
-    pytest.importorskip("llvmlite", reason="llvmlite is not installed")
-    try:
-        probe = calibration_module.host_probes()[0]
-    except ArgumentError as error:
-        pytest.skip(str(error))
-    Compiled(loop_ir("loop", probe, DEPENDENT)).loop("loop")(3)
+    """None on a machine with other instructions."""
+    loop = core_clock.dependent_additions()
+    assert loop is None or loop(3) is None
+
+
+def test_the_clock_is_that_of_the_run_that_was_not_interrupted(monkeypatch):
+    """1,000 rounds of UNROLL additions, each one cycle, in 60, 48 and 50 µs: 2 GHz by the fastest."""
+    assert UNROLL == 96
+    took_s = iter([60e-6, 48e-6, 50e-6])
+    monkeypatch.setattr(core_clock, "dependent_additions", lambda: lambda rounds: None)
+    monkeypatch.setattr(core_clock, "thread_seconds", lambda loop, rounds: next(took_s))
+    monkeypatch.setattr(core_clock.platform, "machine", lambda: "x86_64")
+    assert core_clock.clock_hz(1000) == pytest.approx(2e9)
+    monkeypatch.setattr(core_clock.platform, "machine", lambda: "sparc64")
+    assert core_clock.clock_hz(1000) is None
+
+
+def test_bandwidth_is_what_is_read_by_the_time_it_takes(monkeypatch):
+    """A reader of 10 bytes a nanosecond, on a clock that only it moves. Two threads read half each, and the
+    clock sees one after the other."""
+    now_ns, read = [0], []
+
+    def reader(address, size):
+        read.append((address, size))
+        now_ns[0] += size // 10
+        return 0
+
+    monkeypatch.setattr(memory_bandwidth.time, "perf_counter_ns", lambda: now_ns[0])
+    alone, together = memory_bandwidth.bandwidths(reader, {"L1": 32 << 10, "L3": 20 << 20}, 2)
+    assert alone == together == pytest.approx((1e10,) * memory_bandwidth.PASSES, rel=1e-6)
+    start, size = read[0]
+    assert size == 4 * (20 << 20), "four times the last-level cache"
+    assert {(start, size), (start, size // 2), (start + size // 2, size // 2)} == set(read)
+
+
+class ScriptedLoops:
+    """Compiled loops on a clock of 2 GHz: the instruction of probe i has a latency of i + 1 cycles, and one
+    starts every half cycle where they do not wait for each other."""
+
+    def __init__(self, ir):
+        assert "@dependent0(" in ir and "@independent0(" in ir and "@clock(" in ir
+
+    def loop(self, name):
+        return name
+
+    def reader(self):
+        return None
+
+    @staticmethod
+    def seconds(name, rounds):
+        kind, _, number = re.match(r"([a-z]+)((\d*))$", name).groups()
+        cycles = {"clock": 1.0, "independent": 0.5}.get(kind) or int(number) + 1
+        return rounds * UNROLL * cycles / 2e9
+
+
+def test_calibrate_measures_latency_on_one_chain_and_throughput_on_many(monkeypatch):
+    probes = list(x86_probes(AVX2))[:3]
+    monkeypatch.setattr(calibration_module, "host_probes", lambda: probes)
+    monkeypatch.setattr(calibration_module, "Compiled", ScriptedLoops)
+    monkeypatch.setattr(calibration_module, "thread_seconds", ScriptedLoops.seconds)
+    monkeypatch.setattr(calibration_module, "bandwidths", lambda *given: ((1e9,) * 7, (3e9,) * 7))
+    found = calibration_module.calibrate()
+    assert [result.probe for result in found.results] == probes
+    assert [r.latency_cycles.median for r in found.results] == pytest.approx([1, 2, 3])
+    assert [r.reciprocal_throughput_cycles.median for r in found.results] == pytest.approx([0.5] * 3)
+    assert found.clock_hz.median == pytest.approx(2e9)
+    assert (found.core_bandwidth_bytes_per_s.median, found.bandwidth_bytes_per_s.median) == (1e9, 3e9)
 
 
 def test_a_calm_stretch_is_believed_and_a_noisy_one_thrown_away():

@@ -1,4 +1,4 @@
-"""Intervals and verdicts, held to simulated noise whose truth is known."""
+"""Intervals and verdicts on simulated noise, whose true median is known."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scripted_device import NOISES, ScriptedDevice, Work, correlated, drifting, 
 
 from addercost.measure.runner import Effort, time_call
 from addercost.results.intervals import (
-    Verdict,
+    Outcome,
     block_log_ratios,
     dependence,
     half_width,
@@ -54,7 +54,7 @@ STATIONARY = [make for make in NOISES if make is not drifting]
 
 @pytest.mark.parametrize("make", STATIONARY, ids=lambda make: make.__name__)
 def test_the_interval_covers_the_median_of_what_is_stationary(make) -> None:
-    """At least 90 of 100 intervals of 95 % hold the true median. Where noise lasts for a seventh of the run
+    """At least 90 of 100 intervals of 95 % have the true median. Where noise lasts for a seventh of the run
     there are few independent stretches, and two in three must; without the correction it is two in five."""
     least = 0.65 if make in (correlated, two_states) else 0.9
     truth = sorted(v for seed in range(20) for v in islice(make(random.Random(seed)), 2000))
@@ -83,22 +83,22 @@ def test_sides_that_do_not_pair_up_are_refused(sizes: tuple[int, int]) -> None:
 @pytest.mark.parametrize(
     ("interval", "expected"),
     [
-        pytest.param(None, Verdict.CANNOT_TELL, id="no interval"),
-        pytest.param((1.011, 1.02), Verdict.SLOWER, id="beyond the margin"),
-        pytest.param((1.009, 1.5), Verdict.CANNOT_TELL, id="reaches into the margin"),
-        pytest.param((0.9, 0.99), Verdict.FASTER, id="faster"),
-        pytest.param((0.9, 0.995), Verdict.CANNOT_TELL, id="not faster by the margin"),
-        pytest.param((0.5, 2.0), Verdict.CANNOT_TELL, id="wide"),
+        pytest.param(None, Outcome.CANNOT_TELL, id="no interval"),
+        pytest.param((1.011, 1.02), Outcome.SLOWER, id="beyond the margin"),
+        pytest.param((1.009, 1.5), Outcome.CANNOT_TELL, id="reaches into the margin"),
+        pytest.param((0.9, 0.99), Outcome.FASTER, id="faster"),
+        pytest.param((0.9, 0.995), Outcome.CANNOT_TELL, id="not faster by the margin"),
+        pytest.param((0.5, 2.0), Outcome.CANNOT_TELL, id="wide"),
     ],
 )
-def test_verdict(interval: tuple[float, float] | None, expected: Verdict) -> None:
+def test_verdict(interval: tuple[float, float] | None, expected: Outcome) -> None:
     assert verdict(interval) is expected
 
 
 def test_a_faster_side_is_a_slower_other() -> None:
     a, b = [1.0, 1.1] * 20, [1.3, 1.2] * 20
-    assert verdict(interleaved_ratio(a, b)[1]) is Verdict.FASTER
-    assert verdict(interleaved_ratio(b, a)[1]) is Verdict.SLOWER
+    assert verdict(interleaved_ratio(a, b)[1]) is Outcome.FASTER
+    assert verdict(interleaved_ratio(b, a)[1]) is Outcome.SLOWER
 
 
 def test_half_width() -> None:
@@ -116,10 +116,10 @@ def test_the_decision_rule_under_noise(make) -> None:
         device = ScriptedDevice(make(random.Random(seed)))
         timed = time_call(device, Work(1e-3), Work(1e-3), effort)
         equal += (
-            verdict(interleaved_ratio(timed.samples_s, timed.reference_samples_s)[1]) is Verdict.CANNOT_TELL
+            verdict(interleaved_ratio(timed.samples_s, timed.reference_samples_s)[1]) is Outcome.CANNOT_TELL
         )
         device = ScriptedDevice(make(random.Random(5000 + seed)))
         timed = time_call(device, Work(1.03e-3), Work(1e-3), effort)
-        found += verdict(interleaved_ratio(timed.samples_s, timed.reference_samples_s)[1]) is Verdict.SLOWER
+        found += verdict(interleaved_ratio(timed.samples_s, timed.reference_samples_s)[1]) is Outcome.SLOWER
     assert equal >= 0.99 * PAIRS
     assert found >= 0.95 * PAIRS

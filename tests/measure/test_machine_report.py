@@ -10,8 +10,6 @@ from types import ModuleType
 
 import pytest
 
-pytest.importorskip("torch")
-
 from addercost.measure.journal import JournalHeading, journal_path, open_journal, read_measurements, rescued
 from addercost.results.measurements import MeasuredRow, Measurements
 
@@ -25,7 +23,7 @@ def report() -> ModuleType:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    sys.path.insert(0, str(SCRIPT.parent))  # as for a script: it finds what lies beside it
+    sys.path.insert(0, str(SCRIPT.parent))  # as for a script, whose folder is on the path
     spec.loader.exec_module(module)
     sys.path.remove(str(SCRIPT.parent))
     return module

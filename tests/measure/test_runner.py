@@ -103,7 +103,7 @@ def test_only_the_ratio_need_be_narrow_where_that_is_asked() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [
-        pytest.param(Condition(), Condition(), [], id="a machine that tells nothing"),
+        pytest.param(Condition(), Condition(), [], id="a machine without these counters"),
         pytest.param(Condition(steal_s=1.0), Condition(steal_s=1.05), [], id="little steal"),
         pytest.param(
             Condition(steal_s=1.0),
@@ -175,7 +175,7 @@ def test_a_time_limit_below_that_can_be_kept() -> None:
     ],
 )
 def test_sides_that_are_close_repeat_equally_often(one: float, other: float, alike: bool) -> None:
-    """0.3 ms by 0.19 ms is 1.6, by 0.21 ms 1.4: rounding alone would tell two equal sides apart."""
+    """0.3 ms by 0.19 ms is 1.6, by 0.21 ms 1.4: rounding alone would make two equal sides differ."""
     device, asked = ScriptedDevice(), {"A": set(), "B": set()}
     plain = device.sample
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from addercost.analysis.subjects import Wanted, subject_from_profiles
 from addercost.arithmetic import Arithmetic, OpCounts
 from addercost.counts.conventions import convention_named
 from addercost.counts.model import LayerCounts, ModelCounts
-from addercost.report.assemble import Wanted, subject_from_profiles
 from addercost.results.profile import Profile
 from addercost.results.report import Report, Subject
 from addercost.trace.record import TensorSpec
@@ -20,6 +20,7 @@ HOSTILE = (
     "x" * 300,
     "back\\slash_$%#{}~^",
     "=1+1",
+    "@SUM(1,1)",
     "]]><!--",
     "line\nbreak\x1b[31m",
     "__proto__",

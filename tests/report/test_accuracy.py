@@ -12,15 +12,11 @@ from typing import Any
 
 import pytest
 
+from addercost.analysis.paper_order import ORDER
 from addercost.errors import DataError
-from addercost.report.accuracy_tables import (
-    ORDER,
-    order_table,
-    report_files,
-    reproduced_table,
-    results_table,
-)
-from addercost.report.tables import TableFormat, render
+from addercost.report.formats.table_format import TableFormat, render
+from addercost.report.tables.accuracy import order_table, reproduced_table, results_table
+from addercost.report.training_report import training_report_files
 from addercost.results.accuracies import (
     METHODS,
     Accuracies,
@@ -97,9 +93,9 @@ def test_five_seeds_that_are_all_higher() -> None:
     assert permutation_p((1, 1), (1, 1)) == 1
 
 
-def test_equal_methods_are_told_apart_seldom() -> None:
+def test_equal_methods_seldom_get_a_verdict() -> None:
     """Of 200 pairs with the same chance of being right few have a verdict: 5 %."""
-    draw, told = random.Random(5), 0
+    draw, verdicts = random.Random(5), 0
     labels = "0" * 100
     for _ in range(200):
         runs = [
@@ -110,8 +106,8 @@ def test_equal_methods_are_told_apart_seldom() -> None:
         results = Accuracies("digits", labels, tuple(runs))
         first, second = results.of("cnn"), results.of("bnn")
         assert first is not None and second is not None
-        told += paired(first, second).verdict != "cannot tell"
-    assert told <= 20
+        verdicts += paired(first, second).verdict != "cannot tell"
+    assert verdicts <= 20
 
 
 def test_order_of_a_made_up_result() -> None:
@@ -173,14 +169,16 @@ def test_ours_are_complete() -> None:
         assert len([row for row in results.tuning if row.method == method]) >= 3
 
 
+@pytest.mark.exhaustive
 def test_labels_are_those_of_the_digits() -> None:
-    datasets = pytest.importorskip("sklearn.datasets", reason="the digits are scikit-learn's")
-    assert digits_accuracies().labels == "".join(map(str, datasets.load_digits().target[1197:]))
+    from sklearn.datasets import load_digits
+
+    assert digits_accuracies().labels == "".join(map(str, load_digits().target[1197:]))
 
 
 def test_the_report_is_what_the_results_say() -> None:
     folder = ROOT / "reports" / "training-digits"
-    files = report_files(digits_accuracies())
+    files = training_report_files(digits_accuracies())
     different = [name for name, text in files.items() if (folder / name).read_text("utf-8") != text]
     assert not different, "run tools/train_digits.py --only-report and look at what changed"
     assert not re.search(r"/home/|/root/|/tmp/|/work/", "".join(files.values()))

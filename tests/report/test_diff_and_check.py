@@ -9,23 +9,26 @@ from pathlib import Path
 import made_models
 import pytest
 
+from addercost.analysis.bounds import AtLeast
+from addercost.analysis.budget import check_budgets, outcome, parse_budget
+from addercost.analysis.profile_diff import ChangeKind, diff_profiles
 from addercost.arithmetic import Arithmetic
 from addercost.cli import run
+from addercost.cost.estimate import MissingFigure
 from addercost.counts.model import UncountedOp
 from addercost.errors import ArgumentError
-from addercost.report.budget import check, github_annotations, parse_limit, verdict
-from addercost.report.diff import Change, diff_profiles, diff_tables
-from addercost.report.tables import AtLeast
+from addercost.report.formats.github import github_annotations
+from addercost.report.tables.profile_diff import diff_tables
 from addercost.results.profile import Profile
 
 
 def test_added_removed_changed() -> None:
     """Layer i has 1000 + i sites: `a` stays, `b` gets another count by its new place, `c` goes, `d` comes."""
     found = diff_profiles(made_models.profile(["a", "c", "b"]), made_models.profile(["a", "b", "d"]))
-    assert [(change.path, change.change) for change in found.layers] == [
-        ("b", Change.CHANGED),
-        ("d", Change.ADDED),
-        ("c", Change.REMOVED),
+    assert [(change.path, change.kind) for change in found.layers] == [
+        ("b", ChangeKind.CHANGED),
+        ("d", ChangeKind.ADDED),
+        ("c", ChangeKind.REMOVED),
     ]
     assert found.unchanged == 1
     totals, layers = diff_tables(found)
@@ -48,11 +51,53 @@ def test_ratios() -> None:
     assert totals["estimated cycles on via-nano-2000, latency-sum"]["ratio"] == 4 / 6
 
 
-def test_lower_bounds_have_no_ratio() -> None:
-    made = made_models.profile(["a"])
-    partial = replace(made, counts=replace(made.counts, uncounted=(UncountedOp("aten.x", 1, ("a",)),)))
-    row = diff_tables(diff_profiles(made, partial))[0].rows[0]
-    assert isinstance(row["after"], AtLeast) and row["ratio"] is None
+def partly_counted(profile: Profile) -> Profile:
+    """The same with an operator that has no counting rule."""
+    uncounted = (UncountedOp("aten.x", 1, ("a",)),)
+    return replace(profile, counts=replace(profile.counts, uncounted=uncounted))
+
+
+BOUNDS = pytest.mark.parametrize(
+    ("before_is_bound", "after_is_bound"),
+    [
+        pytest.param(True, False, id="before"),
+        pytest.param(False, True, id="after"),
+        pytest.param(True, True, id="both"),
+    ],
+)
+
+
+@BOUNDS
+def test_counts_that_are_lower_bounds_have_no_ratio(before_is_bound: bool, after_is_bound: bool) -> None:
+    """1,000 sites against 2,000: the ratio would be 2 if all operators were counted."""
+    one, two = made_models.profile(["a"], 1000), made_models.profile(["a"], 2000)
+    whole = diff_tables(diff_profiles(one, two))[0].rows[0]
+    assert (whole["before"], whole["after"], whole["ratio"]) == (1000, 2000, 2)
+    found = diff_profiles(
+        partly_counted(one) if before_is_bound else one, partly_counted(two) if after_is_bound else two
+    )
+    row = diff_tables(found)[0].rows[0]
+    assert isinstance(row["before"], AtLeast) == before_is_bound
+    assert isinstance(row["after"], AtLeast) == after_is_bound
+    assert row["ratio"] is None
+
+
+@BOUNDS
+def test_cycles_that_are_lower_bounds_have_no_ratio(before_is_bound: bool, after_is_bound: bool) -> None:
+    """6n cycles as multiply-add against 4n as adder, of which the table is said to lack a figure."""
+    one, two, _ = made_models.subject(["a"], cpus=("via-nano-2000",)).profiles
+    figures = (MissingFigure("exp", "via-nano-2000", 7),)
+
+    def bound(profile: Profile) -> Profile:
+        return replace(
+            profile, costs=tuple(replace(cost, complete=False, missing=figures) for cost in profile.costs)
+        )
+
+    found = diff_profiles(bound(one) if before_is_bound else one, bound(two) if after_is_bound else two)
+    row = diff_tables(found)[0].rows[-1]
+    assert row["quantity"].startswith("estimated cycles") and row["ratio"] is None
+    # What both leave out is the same 7 operations: the difference is the true one.
+    assert row["difference"] == (-2000 if before_is_bound and after_is_bound else None)
 
 
 def test_other_conventions_are_refused_by_name() -> None:
@@ -85,8 +130,8 @@ def test_diff_formats(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[s
     ],
 )
 def test_limits(text: str, quantity: str, most: float) -> None:
-    limit = parse_limit(text)
-    assert (limit.quantity, limit.most) == (quantity, most)
+    budget = parse_budget(text)
+    assert (budget.quantity, budget.most) == (quantity, most)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +147,7 @@ def test_limits(text: str, quantity: str, most: float) -> None:
 )
 def test_what_is_no_limit(text: str, words: str) -> None:
     with pytest.raises(ArgumentError, match=words):
-        parse_limit(text)
+        parse_budget(text)
 
 
 @pytest.mark.parametrize(
@@ -121,42 +166,44 @@ def test_what_is_no_limit(text: str, words: str) -> None:
 )
 def test_spending(limit: str, spent: float, met: bool) -> None:
     made = made_models.subject(["a", "b"], cpus=("via-nano-2000",)).first
-    (finding,) = check(made, [parse_limit(limit)])
-    assert finding.spent == spent and finding.is_met is met
-    assert bool(finding.layers) is not met
+    (spending,) = check_budgets(made, [parse_budget(limit)])
+    assert spending.spent == spent and spending.is_within is met
+    assert bool(spending.layers) is not met
 
 
 def test_a_budget_of_parameters_has_those_that_the_forward_does_not_use() -> None:
     """Two layers with 10 parameters each, and 7 that no call reads: the model stores 27."""
     made = made_models.profile(["a", "b"])
     whole = replace(made, counts=replace(made.counts, parameters=27, unused_parameters=7))
-    (finding,) = check(whole, [parse_limit("parameters=26")])
-    assert finding.spent == 27 and not finding.is_met
-    assert check(whole, [parse_limit("parameters=27")])[0].is_met
+    (spending,) = check_budgets(whole, [parse_budget("parameters=26")])
+    assert spending.spent == 27 and not spending.is_within
+    assert check_budgets(whole, [parse_budget("parameters=27")])[0].is_within
 
 
 def test_the_layers_named_make_up_the_excess() -> None:
     """Of 1000, 1001, 1002: without the largest 2001 are left, so one layer explains going over 2500."""
     made = made_models.profile(["a", "b", "c"])
-    assert check(made, [parse_limit("mul=2500")])[0].layers == (("c", 1002),)
-    assert [path for path, _ in check(made, [parse_limit("mul=1500")])[0].layers] == ["c", "b"]
+    assert check_budgets(made, [parse_budget("mul=2500")])[0].layers == (("c", 1002),)
+    assert [path for path, _ in check_budgets(made, [parse_budget("mul=1500")])[0].layers] == ["c", "b"]
 
 
-def test_a_lower_bound_meets_no_budget() -> None:
-    made = made_models.profile(["a"])
-    partial = replace(made, counts=replace(made.counts, uncounted=(UncountedOp("aten.x", 1, ("a",)),)))
-    (finding,) = check(partial, [parse_limit("mul=1G")])
-    assert not finding.is_met and verdict(finding).startswith("unknown")
+@pytest.mark.parametrize("quantity", ["mul", "operations", "macs", "cycles@via-nano-2000"])
+def test_a_lower_bound_meets_no_budget(quantity: str) -> None:
+    made = made_models.subject(["a"], cpus=("via-nano-2000",)).first
+    budget = parse_budget(f"{quantity}=1G")
+    assert check_budgets(made, [budget])[0].is_within
+    (spending,) = check_budgets(partly_counted(made), [budget])
+    assert not spending.is_within and outcome(spending).startswith("unknown")
 
 
 def test_github_annotations_are_one_line_each() -> None:
     made = made_models.profile(["a", "line\nbreak,::error::", "50%"])
-    findings = check(made, [parse_limit("mul=1"), parse_limit("add=1G")])
-    text = github_annotations(made, findings, "models/net,1.py")
+    spendings = check_budgets(made, [parse_budget("mul=1"), parse_budget("add=1G")])
+    text = github_annotations(made, spendings, "models/net,1.py")
     (line,) = text.splitlines()
     assert line.startswith("::error file=models/net%2C1.py,title=budget mul::made-up: mul 3,003, at most 1")
     assert "50%25" in line and "line\\nbreak" in line
-    assert github_annotations(made, findings[1:]).startswith("::notice title=budget::made-up: add met")
+    assert github_annotations(made, spendings[1:]).startswith("::notice title=budget::made-up: add met")
 
 
 @pytest.mark.parametrize("name", ["table", "markdown", "csv", "json", "github"])

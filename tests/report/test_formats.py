@@ -6,22 +6,24 @@ import csv
 import io
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import made_models
+import openpyxl
 import pytest
 import sample_data
 
+from addercost.analysis.bounds import AtLeast, AtMost
+from addercost.analysis.estimate_ratio import estimate_ratio
 from addercost.arithmetic import Arithmetic
 from addercost.cli import run
 from addercost.errors import ArgumentError
-from addercost.report.formats import ReportFormat, render_report, report_format
-from addercost.report.latex import PACKAGES, latex_text
-from addercost.report.side_by_side import ratio, side_by_side
-from addercost.report.tables import AtLeast, AtMost, Column, Kind, shown
+from addercost.report.formats.report_format import ReportFormat, render_report, report_format
+from addercost.report.formats.report_latex import PACKAGES, latex_text
+from addercost.report.table import Column, Kind, shown
+from addercost.report.tables.comparison import side_by_side_table
 from addercost.results.measurements import measurements_from_data
 from addercost.results.report import Report
 
@@ -39,8 +41,6 @@ def text_in(chosen: ReportFormat) -> str:
 
 @pytest.mark.parametrize("chosen", ReportFormat)
 def test_same_input_same_bytes(chosen: ReportFormat) -> None:
-    if chosen is ReportFormat.XLSX:
-        pytest.importorskip("openpyxl", reason="needs openpyxl")
     assert render_report(report(), chosen) == render_report(report(), chosen)
 
 
@@ -69,10 +69,9 @@ def test_markdown_tables_are_even_and_hostile_names_stay_text() -> None:
     assert "---:" in text
 
 
+@pytest.mark.exhaustive
 def test_latex_compiles(tmp_path: Path) -> None:
-    """With pdfLaTeX, booktabs and siunitx, every hostile name included."""
-    if shutil.which("pdflatex") is None or not _has_package("siunitx"):
-        pytest.skip("needs pdflatex with siunitx (Debian: texlive-science)")
+    """With pdfLaTeX, booktabs and siunitx, every hostile name included. `make test-all` installs them."""
     (tmp_path / "tables.tex").write_text(text_in(ReportFormat.LATEX), encoding="utf-8")
     (tmp_path / "paper.tex").write_text(
         f"\\documentclass{{article}}\\usepackage{{{PACKAGES}}}\n"
@@ -84,11 +83,6 @@ def test_latex_compiles(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout[-1500:]
     assert (tmp_path / "paper.pdf").exists()
-
-
-def _has_package(name: str) -> bool:
-    found = subprocess.run(["kpsewhich", f"{name}.sty"], capture_output=True, text=True, check=False)
-    return bool(found.stdout.strip())
 
 
 def test_latex_is_booktabs_and_siunitx() -> None:
@@ -113,7 +107,6 @@ def test_latex_text(text: str, expected: str) -> None:
 
 
 def test_workbook() -> None:
-    openpyxl = pytest.importorskip("openpyxl", reason="needs openpyxl")
     book = openpyxl.load_workbook(io.BytesIO(render_report(report(), ReportFormat.XLSX)))
     assert any("layers" in name for name in book.sheetnames)
     assert all(len(name) <= 31 for name in book.sheetnames)
@@ -128,7 +121,7 @@ def test_workbook() -> None:
 
 def test_side_by_side_of_the_papers_processor() -> None:
     """n sites: 4n + 2n cycles as CNN, 2n + 2n as adder: 1.5, and no other convention's bound."""
-    table = side_by_side(made_models.subject(["a"], cpus=("via-nano-2000",)))
+    table = side_by_side_table(made_models.subject(["a"], cpus=("via-nano-2000",)))
     row = next(row for row in table.rows if row["quantity"].startswith("via-nano-2000, latency-sum"))
     assert row["CNN"] == 6000 and row["adder"] == 4000 and row["CNN/adder"] == 1.5
 
@@ -150,8 +143,8 @@ def test_where_what_is_missing_can_hide_there_is_no_bound(model: str, same_gaps:
         Estimated("CNN", "cpu", model, cycles, None, False, 0.99, ("x",), same_gaps=same_gaps)
         for cycles in (30, 20)
     )
-    assert (ratio(30, one, 20, two) is not None) == known
-    assert ratio(30, one, 20, two) == (AtMost(1.5) if known else None)
+    assert (estimate_ratio(30, one, 20, two) is not None) == known
+    assert estimate_ratio(30, one, 20, two) == (AtMost(1.5) if known else None)
 
 
 @pytest.mark.parametrize(
@@ -164,8 +157,9 @@ def test_where_what_is_missing_can_hide_there_is_no_bound(model: str, same_gaps:
 def test_gaps_are_compared_layer_by_layer(change: str, same: bool) -> None:
     """The VIA Nano's table has no division. Those of a norm of its own are the same whatever becomes of the
     convolution; as part of the convolution's layer they are not."""
-    torch = pytest.importorskip("torch")
-    from addercost.report.assemble import Wanted, subject_from_trace
+    import torch
+
+    from addercost.analysis.subjects import Wanted, subject_from_trace
     from addercost.trace.tracer import trace
 
     class Normed(torch.nn.Conv2d):  # type: ignore[misc, name-defined]
@@ -184,7 +178,7 @@ def test_gaps_are_compared_layer_by_layer(change: str, same: bool) -> None:
     found = {(e.model, e.arithmetic): e for e in subject.estimates}
     assert not found["throughput", "adder"].complete
     assert found["throughput", "adder"].same_gaps == same
-    rows = {row["quantity"]: row for row in side_by_side(subject).rows}
+    rows = {row["quantity"]: row for row in side_by_side_table(subject).rows}
     bound = rows["via-nano-2000, throughput (estimate)"]["CNN/adder"]
     assert isinstance(bound, AtLeast) if same else bound is None
     assert isinstance(rows["via-nano-2000, latency-sum (estimate)"]["CNN/adder"], AtMost)
@@ -198,11 +192,11 @@ def test_ratio_of_two_lower_bounds() -> None:
         return Estimated("CNN", "cpu", "latency-sum", cycles, None, not missing, charged, (missing,))
 
     one, two = made(30), made(20)
-    bound = ratio(30, one, 20, two)
+    bound = estimate_ratio(30, one, 20, two)
     assert isinstance(bound, AtMost) and bound == 1.5
     assert shown(bound, Column("r", "r", Kind.RATIO)) == "≤ 1.500×"
-    assert ratio(30, one, 20, made(20, "y")) is None
-    assert ratio(30, one, 20, made(20, charged=0.5)) is None
+    assert estimate_ratio(30, one, 20, made(20, "y")) is None
+    assert estimate_ratio(30, one, 20, made(20, charged=0.5)) is None
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addercost.errors import ArgumentError
-from addercost.report.notebook import to_html
-from addercost.report.tables import Column, Kind, Table, TableFormat, render, shown
-from addercost.report.text import markdown_cell, printable, shortened
+from addercost.report.formats.notebook import to_html
+from addercost.report.formats.table_format import TableFormat, render
+from addercost.report.table import Column, Kind, Table, shown
+from addercost.text import markdown_cell, printable, shortened, spreadsheet_cell
 
 COLUMNS = (
     Column("path", "layer", Kind.PATH),
@@ -105,6 +106,7 @@ HOSTILE = [
     "\x1b[2J",
     "line\nbreak",
     "=cmd()",
+    "@SUM(1,1)",
     "\u202egnp.exe",
     "[x](y)",
 ]
@@ -122,6 +124,29 @@ def test_hostile_texts(text: str) -> None:
     assert "<script>" not in to_html(made)
     cell = next(csv.DictReader(io.StringIO(render(made, TableFormat.CSV))))["path"]
     assert cell[:1] not in ("=", "+", "-", "@") and "\x1b" not in cell
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        # OWASP, "CSV Injection": a formula begins with one of these, or with a tab or a line break.
+        pytest.param("=1+1", "'=1+1", id="equals"),
+        pytest.param("+1", "'+1", id="plus"),
+        pytest.param("-1", "'-1", id="minus"),
+        pytest.param("@SUM(1,1)", "'@SUM(1,1)", id="at"),
+        pytest.param("\t=1", "\\t=1", id="tab"),
+        pytest.param("\r=1", "\\r=1", id="line break"),
+        pytest.param("a=1", "a=1", id="no formula"),
+        pytest.param("", "", id="nothing"),
+        pytest.param(-1.5, -1.5, id="a negative number"),
+    ],
+)
+def test_a_spreadsheet_runs_no_text(text: object, cell: object) -> None:
+    """In the function, and in a file, where a cell is read back as text."""
+    assert spreadsheet_cell(text) == cell
+    made = Table((Column("c", "c"),), [{"c": text}])
+    (row,) = csv.DictReader(io.StringIO(render(made, TableFormat.CSV)))
+    assert row["c"] == str(cell)
 
 
 @given(st.text())

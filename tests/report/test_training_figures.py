@@ -11,7 +11,7 @@ import sample_data
 
 from addercost.report.plots.kinds import draw_training
 from addercost.report.plots.style import FigureFormat, PlotOptions, figure_bytes
-from addercost.results.training import TrainingRun, told_apart, training_from_data
+from addercost.results.training import TrainingRun, training_from_data, with_distinct_names
 
 
 def record(**changes: Any) -> TrainingRun:
@@ -20,7 +20,7 @@ def record(**changes: Any) -> TrainingRun:
 
 def test_runs_of_one_name_are_numbered() -> None:
     runs = [replace(record(), name=name) for name in ("a", "b", "a", "a")]
-    assert [run.name for run in told_apart(runs)] == ["a", "b", "a (2)", "a (3)"]
+    assert [run.name for run in with_distinct_names(runs)] == ["a", "b", "a (2)", "a (3)"]
     figure = draw_training("curves", runs, PlotOptions()).figure
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "a (2)", "a (3)"]
 

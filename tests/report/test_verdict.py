@@ -6,28 +6,30 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from addercost.analysis.network_verdict import NetworkVerdict, VerdictRow
 from addercost.api import trace_spec
 from addercost.cli import run
+from addercost.cost.target_registry import load_target
 from addercost.cost.verdict import CONTESTS, Contest, PredictedRatio, cycle_ratio, energy_ratio
-from addercost.hardware import load_cpu, load_energy
-from addercost.report.tables import TableFormat, render
-from addercost.report.verdict import Verdict, VerdictRow, sentence
-from addercost.results.intervals import Verdict as Judged
+from addercost.hardware import load_energy
+from addercost.report.formats.table_format import TableFormat, render
+from addercost.report.tables.verdict import verdict_table
+from addercost.report.tables.verdict_sentences import sentence
+from addercost.results.intervals import Outcome as Judged
 from addercost.results.intervals import verdict as judged
 from addercost.results.measurements import FailedRow, MeasuredRow, Measurements, measurements_to_json
 from addercost.results.network_ratio import NetworkRatio, network_ratio
 from addercost.trace.record import Trace
 
-np = pytest.importorskip("numpy")
 FP32, INT8, BINARY = CONTESTS
 ADDER_LAYER = ("adder", "addercost layer", "fp32")
 
 
 @pytest.fixture(scope="module")
 def lenet() -> Trace:
-    pytest.importorskip("torch")
     return trace_spec("zoo:lenet5-bn")
 
 
@@ -51,7 +53,7 @@ def test_energy(lenet: Trace, contest: object, table: str, expected: float | Non
 
 def test_the_papers_rule(lenet: Trace) -> None:
     """(4 + 2) / (2 + 2) whatever the counts; a layer that is kept adds 6 a site on both sides."""
-    nano = load_cpu("via-nano-2000")
+    nano = load_target("via-nano-2000")
     assert cycle_ratio(lenet, FP32, nano, "latency-sum", False).ratio == pytest.approx(1.5)
     kept, others = 117_600 + 840, 416_520 - 117_600 - 840
     expected = 416_520 * 6 / (kept * 6 + others * 4)
@@ -60,7 +62,7 @@ def test_the_papers_rule(lenet: Trace) -> None:
 
 def test_throughput_here_names_its_bounds(lenet: Trace) -> None:
     """Port MB of the VIA Nano takes sub, and, add of the adder: three cycles a vector against one."""
-    found = cycle_ratio(lenet, FP32, load_cpu("via-nano-2000"), "throughput", False)
+    found = cycle_ratio(lenet, FP32, load_target("via-nano-2000"), "throughput", False)
     assert found.ratio == pytest.approx(1 / 3) and found.bounds[1] == "port MB"
 
 
@@ -200,20 +202,21 @@ def test_a_verdict_is_that_of_the_benchmark(low: float, width: float) -> None:
     ],
 )
 def test_whose_rule_it_is_is_said(lenet: Trace, contest: Contest, whose: str, outcome: str) -> None:
-    paper = cycle_ratio(lenet, contest, load_cpu("via-nano-2000"), "latency-sum", False)
+    paper = cycle_ratio(lenet, contest, load_target("via-nano-2000"), "latency-sum", False)
     text = sentence(VerdictRow(contest, paper, None, None, ()), "")
     assert text == f"{contest.name}: not measured; the paper's rule{whose}: {outcome}"
 
 
 def test_the_cycles_of_a_site_are_of_a_layer_that_changes(lenet: Trace) -> None:
     """The first layer stays a convolution on both sides."""
-    paper = cycle_ratio(lenet, FP32, load_cpu("via-nano-2000"), "latency-sum", True)
+    paper = cycle_ratio(lenet, FP32, load_target("via-nano-2000"), "latency-sum", True)
     assert paper.site_cycles == "(4 + 2) / (2 + 2)"
 
 
 @pytest.mark.parametrize(("share", "said"), [(0.05, True), (0.5, False), (None, False)])
 def test_little_arithmetic_is_said(share: float | None, said: bool) -> None:
-    notes = Verdict("net", "a processor", (verdict_row(0.5, 0.4, 0.6, share),)).to_table().notes
+    found = NetworkVerdict("net", "a processor", (verdict_row(0.5, 0.4, 0.6, share),))
+    notes = verdict_table(found).notes
     assert any("under a tenth" in note for note in notes) == said
 
 
@@ -222,18 +225,18 @@ def test_fits_80_columns() -> None:
     here = PredictedRatio("amd-epyc-zen4", "throughput", 21.333)
     energies = tuple(PredictedRatio(name, "energy", 2.5) for name in ("45nm", "7nm"))
     wide = replace(verdict_row(0.5, 0.4, 0.6), contest=INT8, here=here, energies=energies)
-    lines = render(Verdict("net", "a processor", (wide,)).to_table(), TableFormat.TABLE, 80).splitlines()
+    table = verdict_table(NetworkVerdict("net", "a processor", (wide,)))
+    lines = render(table, TableFormat.TABLE, 80).splitlines()
     assert max(map(len, lines)) <= 80 and "hidden to fit 80 columns: energy, 7nm" in lines
 
 
 def test_a_table_without_measurements_holds_none() -> None:
     unmeasured = VerdictRow(FP32, PredictedRatio("via-nano-2000", "latency-sum", 1.5), None, None, ())
-    table = Verdict("net", "", (unmeasured,)).to_table()
+    table = verdict_table(NetworkVerdict("net", "", (unmeasured,)))
     assert "measured" not in table.rows[0] and "fp32: not measured" in " ".join(table.notes)
 
 
 def test_from_a_file_of_timings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("torch")
     timings = Measurements("lenet5-bn", {"cpu": "a processor"}, (row("conv1", 6e-3, 2e-3),))
     (tmp_path / "bench.json").write_text(measurements_to_json(timings))
     options = ["--measurements", str(tmp_path / "bench.json"), "--cpu", "amd-zen4", "--format", "json"]
@@ -245,7 +248,6 @@ def test_from_a_file_of_timings(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_why_nothing_was_measured_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("torch")
     failed = tuple(
         FailedRow(f"c{i}", *ADDER_LAYER, "halide is not installed; pip install it") for i in (1, 2)
     )
@@ -273,7 +275,6 @@ def test_why_nothing_was_measured_is_said(tmp_path: Path, capsys: pytest.Capture
 def test_bad_input(
     options: tuple[str, ...], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("torch")
     other = tmp_path / "other.json"
     other.write_text(measurements_to_json(Measurements("another", {"cpu": "x"}, (row("a", 1e-3, 1e-3),))))
     assert run(["verdict", "zoo:lenet5-bn", *(text.format(other=other) for text in options)]) == 2
@@ -281,9 +282,9 @@ def test_bad_input(
     assert words in err and len(err.splitlines()) == 1
 
 
+@pytest.mark.exhaustive
 def test_timed_here(capsys: pytest.CaptureFixture[str]) -> None:
     """Each contest has a measured ratio with its interval, whatever it is."""
-    pytest.importorskip("halide", reason="needs addercost[cpu]")
     options = ["--time-limit", "0.02", "--precision", "50%", "--cpu", "amd-zen4", "--format", "json", "-q"]
     assert run(["verdict", "zoo:lenet5-bn", *options]) == 0
     rows = json.loads(capsys.readouterr().out)

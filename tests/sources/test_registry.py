@@ -177,6 +177,20 @@ def test_kinds_need_no_torch() -> None:
     assert done.stdout.strip() == "lenet5-bn (1, 3, 224, 224)"
 
 
+@pytest.mark.parametrize("saved", ["profile", "trace"])
+def test_what_was_saved_is_profiled_without_torch(saved: str, tmp_path: Path) -> None:
+    files = {"profile": tmp_path / "profile.json", "trace": tmp_path / "trace.json"}
+    output = ["--format", "json", "-o", str(files["profile"])]
+    assert run(["profile", "zoo:lenet5-bn", "--save-trace", str(files["trace"]), *output]) == 0
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        f"from addercost.cli import run; sys.exit(run(['profile', {str(files[saved])!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "lenet5-bn, input 1x1x32x32" in done.stdout
+
+
 def test_a_kind_loads_something() -> None:
     with pytest.raises(ValueError, match="loads nothing"):
         SpecKind("empty", "empty", "nothing", lambda spec: False)

@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+from addercost.results.sweep_settings import SweepSettings
 from addercost.sweep.chunks.chunk import Chunk, ChunkResult, run_chunk
 from addercost.sweep.queries.sweep_data import open_sweep
 
@@ -19,6 +20,26 @@ def architectures():
     for width in range(1, {n} + 1):
         make = lambda width=width: nn.Linear(width, 3)
         yield f"linear-{{width}}", make, torch.empty(2, width), {{"width": width}}
+"""
+
+NINE = LINEAR.format(n=9)
+IN_TWOS = SweepSettings(cpus=("via-nano-2000",), chunk=2)
+"""Nine architectures in twos are five chunks, the last one shorter."""
+
+WAITING = """
+import os, time
+import torch
+from torch import nn
+
+def make(width):
+    # The first {free} are made at once, the others when the test allows it.
+    while width > {free} and not os.path.exists({go!r}):
+        time.sleep(0.02)
+    return nn.Linear(width, 3)
+
+def architectures():
+    for width in range(1, {n} + 1):
+        yield f"linear-{{width}}", lambda width=width: make(width), torch.empty(2, width), {{"width": width}}
 """
 
 TROUBLE = """
@@ -66,6 +87,8 @@ architectures = [
     ("not a module", lambda: 3, x),
 ]
 """
+TROUBLE_TIMEOUT_S = 15.0
+"""Far longer than any of them takes on a busy machine, but for the one that hangs."""
 
 
 def space_file(folder: Path, text: str, name: str = "space.py") -> str:
@@ -74,10 +97,10 @@ def space_file(folder: Path, text: str, name: str = "space.py") -> str:
     return str(path)
 
 
-def here(tasks: Iterator[Chunk]) -> Generator[ChunkResult, None, None]:
-    """An engine without workers: every chunk in this process, whose one tracing process lives on."""
-    for task in tasks:
-        yield run_chunk(task)
+def here(chunks: Iterator[Chunk]) -> Generator[ChunkResult, None, None]:
+    """An engine without workers: every chunk runs in this process, whose one child process is kept."""
+    for chunk in chunks:
+        yield run_chunk(chunk)
 
 
 def contents(folder: Path) -> str:
@@ -92,6 +115,6 @@ def rows(folder: Path, sql: str = "SELECT * FROM sweep") -> list[dict[str, Any]]
     return [dict(row) for row in open_sweep(folder).table(sql).rows]
 
 
-def dies(task: Chunk) -> None:
-    """What a worker does that is killed before it can say anything."""
+def dies(chunk: Chunk) -> None:
+    """What a worker does that is killed before it has a result."""
     os._exit(1)

@@ -1,4 +1,4 @@
-"""A sweep on a Dask cluster: the same shards, whatever is killed on the way."""
+"""A sweep on a Dask cluster: the same shards, whatever is killed meanwhile."""
 
 from __future__ import annotations
 
@@ -8,19 +8,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import distributed
+import psutil
 import pytest
-from sweep_spaces import LINEAR, TROUBLE, contents, here, rows, space_file
+from sweep_spaces import (
+    IN_TWOS,
+    LINEAR,
+    TROUBLE,
+    TROUBLE_TIMEOUT_S,
+    WAITING,
+    contents,
+    here,
+    rows,
+    space_file,
+)
 
 from addercost.errors import ArgumentError, WorkersLostError
 from addercost.results.sweep_settings import SweepSettings
 from addercost.sweep.chunks.dask_cluster import dask_cluster
 from addercost.sweep.run import plan, sweep
-
-distributed = pytest.importorskip("distributed")
-pytest.importorskip("duckdb")
-psutil = pytest.importorskip("psutil")
-
-SETTINGS = SweepSettings(cpus=("via-nano-2000",), chunk=2)
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +42,9 @@ def worker_pids(cluster: Any) -> list[int]:
     return [nanny.pid for nanny in cluster.workers.values()]
 
 
+@pytest.mark.exhaustive
 def test_the_same_as_in_one_process_also_when_a_worker_is_killed(cluster: Any, tmp_path: Path) -> None:
-    what = plan(space_file(tmp_path, LINEAR.format(n=15)), SETTINGS)
+    what = plan(space_file(tmp_path, LINEAR.format(n=15)), IN_TWOS)
     sweep(what, tmp_path / "expected", engine=here)
     killed: list[int] = []
 
@@ -52,10 +59,13 @@ def test_the_same_as_in_one_process_also_when_a_worker_is_killed(cluster: Any, t
     assert contents(tmp_path / "out") == contents(tmp_path / "expected")
 
 
+@pytest.mark.exhaustive
 def test_trouble_is_rows_there_too(cluster: Any, tmp_path: Path) -> None:
     what = plan(space_file(tmp_path, TROUBLE), SweepSettings(chunk=6))
     engine = dask_cluster(cluster.scheduler_address)
-    report = sweep(what, tmp_path / "out", engine=engine, timeout_s=6, memory_limit_bytes=1 << 30)
+    report = sweep(
+        what, tmp_path / "out", engine=engine, timeout_s=TROUBLE_TIMEOUT_S, memory_limit_bytes=1 << 30
+    )
     assert report.failed == 8
     assert {row["name"] for row in rows(tmp_path / "out") if row["error"] is None} == {
         "good",
@@ -64,11 +74,12 @@ def test_trouble_is_rows_there_too(cluster: Any, tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.exhaustive
 def test_a_scheduler_that_goes_away_ends_the_sweep_which_can_go_on(tmp_path: Path) -> None:
-    slow = LINEAR.format(n=30).replace(
-        "nn.Linear(width, 3)", "__import__('time').sleep(.1) or nn.Linear(width, 3)"
-    )
-    what = plan(space_file(tmp_path, slow), SETTINGS)
+    """Architectures after the first eight wait, so that the sweep cannot finish before."""
+    go = tmp_path / "go"
+    waiting = WAITING.format(n=30, free=8, go=str(go))
+    what = plan(space_file(tmp_path, waiting), IN_TWOS)
     cluster = distributed.LocalCluster(
         n_workers=1, threads_per_worker=1, dashboard_address=":0", memory_limit=0, silence_logs="CRITICAL"
     )
@@ -82,6 +93,7 @@ def test_a_scheduler_that_goes_away_ends_the_sweep_which_can_go_on(tmp_path: Pat
     with pytest.raises(WorkersLostError, match="has gone away; what is done is kept"):
         sweep(what, tmp_path / "out", engine=dask_cluster(cluster.scheduler_address), on_chunk=close)
     closing[0].join()
+    go.touch()
     done = len(list((tmp_path / "out").glob("*.parquet")))
     assert 1 <= done < 15
     assert sweep(what, tmp_path / "out", engine=here).chunks_done_before == done
@@ -89,7 +101,7 @@ def test_a_scheduler_that_goes_away_ends_the_sweep_which_can_go_on(tmp_path: Pat
 
 def test_no_scheduler_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("addercost.sweep.chunks.dask_cluster._CONNECT_S", 1.0)
-    what = plan("zoo:lenet*", SETTINGS)
+    what = plan("zoo:lenet*", IN_TWOS)
     with pytest.raises(WorkersLostError, match="no Dask scheduler answers"):
         sweep(what, tmp_path / "out", engine=dask_cluster("tcp://127.0.0.1:9"))
 
@@ -99,14 +111,13 @@ def test_a_scheduler_without_workers(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with distributed.LocalCluster(n_workers=0, dashboard_address=":0") as empty:
         address = empty.scheduler_address
         with pytest.raises(WorkersLostError, match="has no workers; start some: `dask worker"):
-            sweep(plan("zoo:lenet*", SETTINGS), tmp_path / "out", engine=dask_cluster(address))
+            sweep(plan("zoo:lenet*", IN_TWOS), tmp_path / "out", engine=dask_cluster(address))
 
 
-def test_a_cluster_of_our_own_is_started_and_gone(tmp_path: Path) -> None:
-    what = plan(space_file(tmp_path, LINEAR.format(n=3)), SETTINGS)
+def test_a_cluster_of_our_own_is_started_and_gone(space: str, swept_nine: Path, tmp_path: Path) -> None:
     before = {child.pid for child in psutil.Process().children(recursive=True)}
-    sweep(what, tmp_path / "out", engine=dask_cluster("local:1"))
-    assert len(rows(tmp_path / "out")) == 3
+    sweep(plan(space, IN_TWOS), tmp_path / "out", engine=dask_cluster("local:1"))
+    assert contents(tmp_path / "out") == contents(swept_nine)
     left = [c for c in psutil.Process().children(recursive=True) if c.pid not in before]
     assert not [child for child in left if "tracker" not in str(child.cmdline())]
 
@@ -114,4 +125,4 @@ def test_a_cluster_of_our_own_is_started_and_gone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("address", ["local:", "local:0", "local:many"])
 def test_a_wrong_number_of_workers(address: str, tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="write it as local:4"):
-        sweep(plan("zoo:lenet*", SETTINGS), tmp_path / "out", engine=dask_cluster(address))
+        sweep(plan("zoo:lenet*", IN_TWOS), tmp_path / "out", engine=dask_cluster(address))

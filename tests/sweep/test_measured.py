@@ -1,8 +1,8 @@
-"""Timing what was swept: rows, resuming, trouble, one at a time. No test asserts how long anything took."""
+"""Timing what was swept: rows, resuming, failures, one measurement at a time. No test asserts a duration."""
 
 from __future__ import annotations
 
-import importlib.util
+import fcntl
 import json
 import multiprocessing
 import os
@@ -11,8 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import distributed
 import pytest
-from sweep_spaces import LINEAR, TROUBLE, here, space_file
+import torch
+from sweep_spaces import LINEAR, TROUBLE, TROUBLE_TIMEOUT_S, here, space_file
 
 from addercost.cli import run as cli
 from addercost.cli.sweep_text import report_text
@@ -29,9 +31,6 @@ from addercost.sweep.queries.sweep_data import open_sweep
 from addercost.sweep.run import plan, sweep
 from addercost.sweep.shards.measured_shard import measured_shard_bytes
 
-pytest.importorskip("torch")
-pytest.importorskip("duckdb")
-
 QUICK = MeasureSettings(precision=0.5, time_limit_s=0.02, chunk=2)
 VARIANT = Variant("mac", "full", 1)
 
@@ -40,14 +39,6 @@ VARIANT = Variant("mac", "full", 1)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock of this test's own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def swept(tmp_path: Path) -> Path:
-    folder = tmp_path / "out"
-    what = plan(space_file(tmp_path, LINEAR.format(n=5)), SweepSettings(cpus=("via-nano-2000",), chunk=3))
-    sweep(what, folder, engine=here)
-    return folder
 
 
 def measured(
@@ -60,10 +51,10 @@ def measured(
 def test_each_architecture_arithmetic_and_batch_is_a_row(swept: Path) -> None:
     settings = replace(QUICK, arithmetics=("mac", "adder"), batches=(1, 4))
     report = measure(measure_plan(swept, settings), swept, engine=here)
-    assert (report.architectures, report.rows, report.chunks, report.failed) == (5, 20, 3, 0)
+    assert (report.architectures, report.rows, report.chunks, report.failed) == (9, 36, 5, 0)
     assert not report.remarks
     rows = measured(swept, "name, arithmetic, batch, samples, samples_s, median_s, machine, environment")
-    names = [f"linear-{width}" for width in range(1, 6)]
+    names = [f"linear-{width}" for width in range(1, 10)]
     assert [(row["name"], row["arithmetic"], row["batch"]) for row in rows] == [
         (name, arithmetic, batch) for name in names for arithmetic in ("adder", "mac") for batch in (1, 4)
     ]
@@ -89,25 +80,26 @@ def test_what_is_timed_is_not_timed_again(swept: Path) -> None:
     report = measure(what, swept, engine=here)
     assert ran == [0] and report.chunks_done_before == 1
     assert (swept / "measured-cpu-000000.parquet").read_bytes() == first
-    assert len(measured(swept)) == 5
+    assert len(measured(swept)) == 9
 
 
 def test_a_sample_is_spread_evenly(swept: Path) -> None:
     measure(measure_plan(swept, replace(QUICK, sample=2)), swept, engine=here)
-    assert [row["name"] for row in measured(swept)] == ["linear-1", "linear-3"]
+    assert [row["name"] for row in measured(swept)] == ["linear-1", "linear-5"]
 
 
+@pytest.mark.exhaustive
 def test_trouble_is_rows(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     spec = space_file(tmp_path, TROUBLE)
-    sweep(plan(spec, SweepSettings(chunk=6)), folder, engine=here, timeout_s=6, memory_limit_bytes=1 << 30)
+    limits = {"timeout_s": TROUBLE_TIMEOUT_S, "memory_limit_bytes": 1 << 30}
+    sweep(plan(spec, SweepSettings(chunk=6)), folder, engine=here, **limits)
     what = measure_plan(folder, replace(QUICK, chunk=20))
-    report = measure(what, folder, engine=here, timeout_s=6, memory_limit_bytes=1 << 30)
+    report = measure(what, folder, engine=here, **limits)
     rows = {row["name"]: row["error"] for row in measured(folder) if "duplicate" not in (row["error"] or "")}
     assert rows["good"] is None and rows["talks"] is None
-    assert (
-        "no such layer" in rows["raises"] and "SIGKILL" in rows["dies"] and "longer than 6 s" in rows["hangs"]
-    )
+    assert "no such layer" in rows["raises"] and "SIGKILL" in rows["dies"]
+    assert "longer than 15 s" in rows["hangs"]
     # And one whose name came before.
     assert report.failed == sum(error is not None for error in rows.values()) + 1 > 5
 
@@ -119,7 +111,7 @@ def test_other_settings_are_refused(swept: Path) -> None:
 
 
 def test_a_space_that_has_changed_is_refused(swept: Path, tmp_path: Path) -> None:
-    space_file(tmp_path, LINEAR.format(n=6))
+    space_file(tmp_path, LINEAR.format(n=8))
     with pytest.raises(ArgumentError, match="no longer what"):
         measure_plan(swept, QUICK)
 
@@ -133,18 +125,19 @@ def test_ranks_by_what_was_measured(swept: Path) -> None:
     assert {row["name"]: row["cycles@via-nano-2000"] for row in table.rows}["linear-2"] == 2 * 3 * 2 * 6
 
 
-@pytest.mark.parametrize("spec", ["zoo:lenet5-bn", "torchvision:squeezenet1_1"])
+@pytest.mark.parametrize(
+    "spec",
+    ["zoo:lenet5-bn", pytest.param("torchvision:squeezenet1_1", marks=pytest.mark.exhaustive)],
+)
 def test_models_by_name_are_timed_with_weights(spec: str, tmp_path: Path) -> None:
     """What is swept is made without data; what is timed must have some."""
-    if spec.startswith("torchvision") and importlib.util.find_spec("torchvision") is None:
-        pytest.skip("needs addercost[vision]")
     folder = tmp_path / "named"
     sweep(plan(spec, SweepSettings(cpus=("via-nano-2000",))), folder, engine=here)
     report = measure(measure_plan(folder, replace(QUICK, arithmetics=("mac", "adder"))), folder, engine=here)
     assert (report.rows, report.failed) == (2, 0)
 
 
-def test_measurements_that_all_failed_are_said(tmp_path: Path) -> None:
+def test_ranking_by_measurements_that_all_failed_is_refused(tmp_path: Path) -> None:
     """A forward that only runs without data cannot be timed."""
     text = """
 import torch
@@ -166,7 +159,7 @@ architectures = [("one", NeedsMeta, torch.empty(1, 2))]
         top(open_sweep(folder), "measured_s@cpu", VARIANT)
 
 
-def test_nothing_measured_is_said(swept: Path) -> None:
+def test_ranking_without_measurements_is_refused(swept: Path) -> None:
     with pytest.raises(ArgumentError, match="nothing was measured"):
         top(open_sweep(swept), "measured_s@cpu", VARIANT)
 
@@ -189,20 +182,19 @@ def test_two_machines_are_not_ranked_together(swept: Path) -> None:
         top(open_sweep(swept), "measured_s@cpu", VARIANT)
 
 
-def _hold(device: str, held: Any, let_go: Any) -> None:
+def _keep_device(device: str, has_it: Any, let_go: Any) -> None:
     with exclusive(device):
-        held.set()
-        let_go.wait(60)
+        has_it.set()
+        let_go.wait(600)
 
 
 def test_one_measurement_at_a_time_on_a_device() -> None:
-    """While a process holds the device the lock cannot be had; when that was killed, it can."""
-    fcntl = pytest.importorskip("fcntl", reason="no file locks on this system")
+    """While a process has the device no other gets it; once that process was killed, another does."""
     context = multiprocessing.get_context("spawn")
-    held, let_go = context.Event(), context.Event()
-    other = context.Process(target=_hold, args=("cpu", held, let_go))
+    has_it, let_go = context.Event(), context.Event()
+    other = context.Process(target=_keep_device, args=("cpu", has_it, let_go))
     other.start()
-    assert held.wait(60)
+    assert has_it.wait(300)
     with exclusive("cuda"):
         pass
     lock = Path(os.environ["XDG_CACHE_HOME"]) / "addercost" / "measuring-cpu.lock"
@@ -241,7 +233,6 @@ def test_bad_input(
 
 
 def test_no_gpu(swept: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    torch = pytest.importorskip("torch")
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     assert cli(["sweep", "measure", str(swept), "--device", "cuda"]) == 2
@@ -249,14 +240,14 @@ def test_no_gpu(swept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "GPU" in err and len(err.splitlines()) == 1
 
 
+@pytest.mark.exhaustive
 def test_on_dask_with_the_exclusive_resource(swept: Path) -> None:
-    pytest.importorskip("distributed")
     report = measure(measure_plan(swept, QUICK), swept, engine=dask_cluster("local:2", RESOURCE))
-    assert report.failed == 0 and len(measured(swept)) == 5
+    assert report.failed == 0 and len(measured(swept)) == 9
 
 
+@pytest.mark.exhaustive
 def test_a_cluster_without_the_resource_is_refused(swept: Path) -> None:
-    distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=1, dashboard_address=":0", memory_limit=0, silence_logs="CRITICAL"
     ) as cluster:

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,8 +19,6 @@ from addercost.results.sweep_settings import SweepSettings
 from addercost.sweep.queries.ranking import front
 from addercost.sweep.queries.tie_ceiling import tie_ceiling
 from addercost.sweep.run import plan, sweep
-
-pytest.importorskip("duckdb")
 
 
 @settings(deadline=None)
@@ -67,7 +66,7 @@ def test_cells_are_written_as_published() -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The models of the zoo, each with an accuracy it would not have."""
+    """A sweep of the models of the zoo, each with an invented accuracy."""
     where = tmp_path_factory.mktemp("ranking")
     text = """
 import torch
@@ -104,14 +103,13 @@ def test_top_by_cycles_within_a_limit(folder: Path, capsys: pytest.CaptureFixtur
     ]
 
 
-def test_ties_are_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ties_are_a_note(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["sweep", "top", str(folder), "--by", "batch"]) == 0
     out = capsys.readouterr().out
     assert "8 architectures have 1 different values" in out and "ρ = 0.0000" in out
 
 
 def test_the_front_in_a_file(folder: Path, tmp_path: Path) -> None:
-    pq = pytest.importorskip("pyarrow.parquet")
     file = tmp_path / "front.parquet"
     assert (
         run(["sweep", "pareto", str(folder), "--min", "energy_j@45nm", "--max", "accuracy", "-o", str(file)])

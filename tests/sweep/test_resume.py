@@ -1,4 +1,6 @@
-"""A folder of shards: kept whole, gone on with, told from other people's files; the same whoever makes it."""
+"""A folder of shards: kept whole, finished by a second run, safe from other people's files, and with the same
+bytes whoever makes it.
+"""
 
 from __future__ import annotations
 
@@ -11,29 +13,22 @@ import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import psutil
+import pyarrow.parquet as pq
 import pytest
-from sweep_spaces import LINEAR, contents, dies, here, rows, space_file
+from sweep_spaces import IN_TWOS, LINEAR, NINE, WAITING, contents, dies, here, rows, space_file
 
 from addercost.errors import ArgumentError, DataError, OutputError, WorkersLostError
 from addercost.results.sweep_settings import SweepSettings
 from addercost.sweep.chunks.chunk import Chunk, ChunkResult, run_chunk
 from addercost.sweep.chunks.process_pool import process_pool
+from addercost.sweep.queries.sweep_data import open_sweep
 from addercost.sweep.run import plan, sweep
-
-pq = pytest.importorskip("pyarrow.parquet")
-pytest.importorskip("duckdb")
-psutil = pytest.importorskip("psutil")
-
-SETTINGS = SweepSettings(cpus=("via-nano-2000",), chunk=2)
+from addercost.sweep.shards.manifest import read_manifest
 
 
-@pytest.fixture
-def space(tmp_path: Path) -> str:
-    return space_file(tmp_path, LINEAR.format(n=9))
-
-
-def counted(tasks: Iterator[Chunk], into: list[int]) -> Generator[ChunkResult, None, None]:
-    for result in here(tasks):
+def counted(chunks: Iterator[Chunk], into: list[int]) -> Generator[ChunkResult, None, None]:
+    for result in here(chunks):
         into.append(result.number)
         yield result
 
@@ -44,63 +39,50 @@ def children_of(process: psutil.Process) -> list[psutil.Process]:
     ]
 
 
-def test_the_result_is_the_same_whatever_the_number_of_workers(space: str, tmp_path: Path) -> None:
-    what = plan(space, SETTINGS)
-    for name, engine in (("here", here), ("two", process_pool(2))):
-        sweep(what, tmp_path / name, engine=engine)
-    assert contents(tmp_path / "two") == contents(tmp_path / "here")
-
-
-def test_what_is_done_is_not_done_again(space: str, tmp_path: Path) -> None:
-    what = plan(space, SETTINGS)
-    sweep(what, tmp_path / "out", engine=here)
-    before = contents(tmp_path / "out")
-    (tmp_path / "out" / "shard-000001.parquet").unlink()
-    (tmp_path / "out" / "shard-000004.parquet").unlink()
+def test_what_is_done_is_not_done_again(space: str, swept: Path) -> None:
+    before = contents(swept)
+    (swept / "shard-000001.parquet").unlink()
+    (swept / "shard-000004.parquet").unlink()
     made: list[int] = []
-    report = sweep(what, tmp_path / "out", engine=lambda tasks: counted(tasks, made))
+    report = sweep(plan(space, IN_TWOS), swept, engine=lambda chunks: counted(chunks, made))
     assert (made, report.chunks_done_before) == ([1, 4], 3)
-    assert contents(tmp_path / "out") == before
-    assert len(rows(tmp_path / "out")) == 9
+    assert contents(swept) == before
+    assert len(rows(swept)) == 9
 
 
-def test_damaged_and_foreign_shards_are_named_kept_and_made_again(space: str, tmp_path: Path) -> None:
-    what = plan(space, SETTINGS)
-    folder = tmp_path / "out"
-    sweep(what, folder, engine=here)
-    before = contents(folder)
-    shard = [folder / f"shard-{number:06d}.parquet" for number in range(5)]
+def test_damaged_and_foreign_shards_are_named_kept_and_made_again(space: str, swept: Path) -> None:
+    before = contents(swept)
+    shard = [swept / f"shard-{number:06d}.parquet" for number in range(5)]
     shard[0].write_bytes(shard[0].read_bytes()[:-20])
-    # A page's bytes are turned over, the footer is as it was.
+    # A page's bytes are inverted, the footer is as it was.
     data = bytearray(shard[1].read_bytes())
     data[60:80] = bytes(255 - b for b in data[60:80])
     shard[1].write_bytes(data)
     shard[2].write_text("not a shard")
     pq.write_table(pq.read_table(shard[3]).replace_schema_metadata({}), shard[3])
     shard[4].write_bytes(shard[3].read_bytes())
-    (folder / "other.parquet").write_bytes(b"mine")
-    (folder / ".shard-000000.parquet.x.tmp").write_bytes(b"half")
+    (swept / "other.parquet").write_bytes(b"mine")
+    (swept / ".shard-000000.parquet.x.tmp").write_bytes(b"half")
     made: list[int] = []
-    report = sweep(what, folder, engine=lambda tasks: counted(tasks, made))
+    report = sweep(plan(space, IN_TWOS), swept, engine=lambda chunks: counted(chunks, made))
     assert made == [0, 1, 2, 3, 4]
     text = "\n".join(report.remarks)
     assert all(f"shard-{number:06d}.parquet" in text for number in range(5))
     assert text.count("is damaged") == 3 and text.count("is no shard of addercost") == 2
     assert "other.parquet is no shard of this sweep and is left alone" in text
-    assert (folder / "other.parquet").read_bytes() == b"mine"
-    assert (folder / "shard-000002.parquet.rejected").read_text() == "not a shard"
-    (folder / "other.parquet").unlink()
-    assert contents(folder) == before
+    assert (swept / "other.parquet").read_bytes() == b"mine"
+    assert (swept / "shard-000002.parquet.rejected").read_text() == "not a shard"
+    (swept / "other.parquet").unlink()
+    assert contents(swept) == before
 
 
-def test_another_sweeps_shard_is_not_taken_for_one_of_these(space: str, tmp_path: Path) -> None:
-    sweep(plan(space, SETTINGS), tmp_path / "one", engine=here)
+def test_another_sweeps_shard_is_not_taken_for_one_of_these(space: str, swept: Path, tmp_path: Path) -> None:
     other = SweepSettings(cpus=("amd-zen4",), chunk=2)
     sweep(plan(space, other), tmp_path / "two", engine=here)
-    (tmp_path / "two" / "shard-000000.parquet").replace(tmp_path / "one" / "shard-000000.parquet")
-    report = sweep(plan(space, SETTINGS), tmp_path / "one", engine=here)
+    (tmp_path / "two" / "shard-000000.parquet").replace(swept / "shard-000000.parquet")
+    report = sweep(plan(space, IN_TWOS), swept, engine=here)
     assert "belongs to another sweep" in report.remarks[0]
-    assert {row["cpu"] for row in rows(tmp_path / "one")} == {"via-nano-2000"}
+    assert {row["cpu"] for row in rows(swept)} == {"via-nano-2000"}
 
 
 @pytest.mark.parametrize(
@@ -111,18 +93,16 @@ def test_another_sweeps_shard_is_not_taken_for_one_of_these(space: str, tmp_path
     ],
 )
 def test_a_folder_of_another_sweep_is_refused(
-    settings: SweepSettings, text: str, space: str, tmp_path: Path
+    settings: SweepSettings, text: str, space: str, swept: Path
 ) -> None:
-    sweep(plan(space, SETTINGS), tmp_path / "out", engine=here)
     with pytest.raises(ArgumentError, match=text):
-        sweep(plan(space, settings), tmp_path / "out", engine=here)
+        sweep(plan(space, settings), swept, engine=here)
 
 
-def test_a_space_that_was_edited_is_another_sweep(space: str, tmp_path: Path) -> None:
-    sweep(plan(space, SETTINGS), tmp_path / "out", engine=here)
-    space_file(tmp_path, LINEAR.format(n=9) + "# a remark")
+def test_a_space_that_was_edited_is_another_sweep(space: str, swept: Path, tmp_path: Path) -> None:
+    space_file(tmp_path, NINE + "# a remark")
     with pytest.raises(ArgumentError, match="another version of the space"):
-        sweep(plan(space, SETTINGS), tmp_path / "out", engine=here)
+        sweep(plan(space, IN_TWOS), swept, engine=here)
 
 
 def test_failed_architectures_are_tried_again_when_asked(tmp_path: Path) -> None:
@@ -145,14 +125,14 @@ architectures = [("a", sometimes, torch.empty(1, 2)), ("b", lambda: nn.Linear(2,
 def test_a_full_disk_stops_the_sweep_and_keeps_what_is_whole(
     space: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    what = plan(space, SETTINGS)
+    what = plan(space, IN_TWOS)
     written = 0
     original = os.fsync
 
     def full(handle: int) -> None:
         nonlocal written
         written += 1
-        if written == 4:  # the manifest, two shards, and no more
+        if written == 4:  # the manifest and two shards fit
             raise OSError(errno.ENOSPC, "No space left on device")
         original(handle)
 
@@ -168,9 +148,8 @@ def test_a_full_disk_stops_the_sweep_and_keeps_what_is_whole(
     assert sweep(what, tmp_path / "out", engine=here).chunks_done_before == 2
 
 
-def test_a_worker_killed_in_the_middle_loses_nothing(space: str, tmp_path: Path) -> None:
-    what = plan(space, SETTINGS)
-    sweep(what, tmp_path / "expected", engine=here)
+def test_a_worker_killed_in_the_middle_loses_nothing(space: str, swept_nine: Path, tmp_path: Path) -> None:
+    """Two workers, of which one is killed, make what one process made."""
     killed: list[int] = []
 
     def kill_one(done: int, failed: int) -> None:
@@ -179,26 +158,40 @@ def test_a_worker_killed_in_the_middle_loses_nothing(space: str, tmp_path: Path)
             killed.append(worker.pid)
             worker.send_signal(signal.SIGKILL)
 
-    sweep(what, tmp_path / "out", engine=process_pool(2), on_chunk=kill_one)
+    sweep(plan(space, IN_TWOS), tmp_path / "out", engine=process_pool(2), on_chunk=kill_one)
     assert killed
-    assert contents(tmp_path / "out") == contents(tmp_path / "expected")
+    assert contents(tmp_path / "out") == contents(swept_nine)
 
 
-def test_a_tracing_process_killed_from_outside_costs_no_row(space: str, tmp_path: Path) -> None:
-    what = plan(space, SETTINGS)
-    sweep(what, tmp_path / "expected", engine=here)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_the_result_is_the_same_whatever_the_number_of_workers(
+    workers: int, space: str, swept_nine: Path, tmp_path: Path
+) -> None:
+    sweep(plan(space, IN_TWOS), tmp_path / "out", engine=process_pool(workers))
+    assert contents(tmp_path / "out") == contents(swept_nine)
 
-    def engine(tasks: Iterator[Chunk]) -> Generator[ChunkResult, None, None]:
-        for task in tasks:
-            if task.number == 2:
+
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(n, marks=[] if n == 2 else pytest.mark.exhaustive) for n in range(5)],
+)
+def test_a_child_process_killed_from_outside_costs_no_row(
+    number: int, space: str, swept_nine: Path, tmp_path: Path
+) -> None:
+    """Before each of the chunks."""
+
+    def engine(chunks: Iterator[Chunk]) -> Generator[ChunkResult, None, None]:
+        for chunk in chunks:
+            if chunk.number == number:
                 for child in psutil.Process().children():
                     if "addercost.sweep.child_process" in child.cmdline():
                         child.kill()
                         child.wait()
-            yield run_chunk(task)
+            yield run_chunk(chunk)
 
-    sweep(what, tmp_path / "out", engine=engine)
-    assert contents(tmp_path / "out") == contents(tmp_path / "expected")
+    sweep(plan(space, IN_TWOS), tmp_path / "out", engine=engine)
+    assert contents(tmp_path / "out") == contents(swept_nine)
 
 
 def test_workers_that_always_die_end_the_sweep(
@@ -206,63 +199,100 @@ def test_workers_that_always_die_end_the_sweep(
 ) -> None:
     monkeypatch.setattr("addercost.sweep.chunks.process_pool.run_chunk", dies)
     with pytest.raises(WorkersLostError, match="killed 4 times; see what kills it"):
-        sweep(plan(space, SETTINGS), tmp_path / "out", engine=process_pool(1))
+        sweep(plan(space, IN_TWOS), tmp_path / "out", engine=process_pool(1))
 
 
-def test_a_sweep_killed_at_any_moment_is_finished_by_the_same_command(tmp_path: Path) -> None:
-    slow = (
-        LINEAR.format(n=40)
-        .replace("def arch", "import time\ndef arch")
-        .replace("nn.Linear(width, 3)", "time.sleep(0.05) or nn.Linear(width, 3)")
-    )
-    space = space_file(tmp_path, slow)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("shards", [0, 1, 5, 9])
+def test_a_sweep_killed_at_any_moment_is_finished_by_the_same_command(tmp_path: Path, shards: int) -> None:
+    """After so many of its ten shards: the chunks after these wait, so that no machine is too fast."""
+    go = tmp_path / "go"
+    space = space_file(tmp_path, WAITING.format(n=40, free=4 * shards, go=str(go)))
+    out = tmp_path / "out"
     command = [
-        sys.executable, "-m", "addercost", "sweep", space, "-o", str(tmp_path / "out"),
+        sys.executable, "-m", "addercost", "sweep", space, "-o", str(out),
         "--chunk", "4", "--workers", "2", "--quiet", "--cpu", "none",
     ]  # fmt: skip
-    first = subprocess.Popen(
-        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    first = subprocess.Popen(command, cwd=tmp_path, env=environment)
     process = psutil.Process(first.pid)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and len(list((tmp_path / "out").glob("*.parquet"))) < 2:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (
+        len(list(out.glob("*.parquet"))) >= shards and len(children_of(process)) >= 4
+    ):
         time.sleep(0.02)
     family = children_of(process)
+    assert len(family) >= 4, "two workers, each with a child"
     first.kill()
     first.wait()
-    done = len(list((tmp_path / "out").glob("*.parquet")))
-    assert 2 <= done < 10
-    _, alive = psutil.wait_procs(family, timeout=20)
+    assert len(list(out.glob("*.parquet"))) == shards
+    _, alive = psutil.wait_procs(family, timeout=60)
     assert not alive
-    subprocess.run(
-        command, check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    )
-    assert len(rows(tmp_path / "out")) == 40
+    go.touch()
+    subprocess.run(command, check=True, cwd=tmp_path, env=environment)
+    assert len(rows(out)) == 40
     sweep(plan(space, SweepSettings(chunk=4)), tmp_path / "expected", engine=here)
-    assert contents(tmp_path / "out") == contents(tmp_path / "expected")
+    assert contents(out) == contents(tmp_path / "expected")
 
 
-def test_a_folder_that_holds_no_sweep_is_said_to(tmp_path: Path) -> None:
+def test_a_folder_that_holds_no_sweep_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no sweep"):
         rows(tmp_path)
-    (tmp_path / "sweep.json").write_text("{}")
-    with pytest.raises(DataError, match="is damaged: KeyError"):
-        rows(tmp_path)
 
 
-def test_an_unfinished_sweep_says_so_when_asked(space: str, tmp_path: Path) -> None:
-    from addercost.sweep.queries.sweep_data import open_sweep
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        pytest.param("addercost/sweep/1", "addercost/sweep/9", "has schema addercost/sweep/9", id="schema"),
+        pytest.param('"schema"', '"scheme"', "is not a sweep of addercost", id="no schema"),
+        pytest.param('"architectures": 9', '"architectures": "9"', "architectures = '9'", id="text"),
+        pytest.param('"architectures": 9', '"architectures": 0', "of at least 1", id="zero"),
+        pytest.param('"architectures": 9', f'"architectures": {10**400}', "at most 64 bits", id="400 digits"),
+        pytest.param('"space": "', '"place": "', "no such field", id="unknown field"),
+        pytest.param('"chunk": 2', '"chunk": -2', "settings.chunk = -2", id="chunk"),
+        pytest.param("{", "[", "is not JSON", id="no JSON"),
+    ],
+)
+def test_a_damaged_manifest_is_one_line(swept: Path, old: str, new: str, words: str) -> None:
+    path = swept / "sweep.json"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(DataError) as caught:
+        read_manifest(swept)
+    message = str(caught.value)
+    assert words in message and str(path) in message and len(message.splitlines()) == 1
 
-    sweep(plan(space, SETTINGS), tmp_path / "out", engine=here)
-    (tmp_path / "out" / "shard-000001.parquet").unlink()
-    (tmp_path / "out" / "shard-000002.parquet").write_bytes(b"")
-    data = open_sweep(tmp_path / "out")
+
+def test_an_empty_axis_of_a_manifest_is_refused(swept: Path) -> None:
+    path = swept / "sweep.json"
+    path.write_text(path.read_text().replace('"batches": [\n   1\n  ]', '"batches": []'))
+    with pytest.raises(DataError, match=r"settings\.batches = \[\]: expected at least one"):
+        read_manifest(swept)
+
+
+def test_an_unfinished_sweep_says_so_when_asked(swept: Path) -> None:
+    (swept / "shard-000001.parquet").unlink()
+    (swept / "shard-000002.parquet").write_bytes(b"")
+    data = open_sweep(swept)
     assert "3 of 5 chunks are done" in " ".join(data.remarks)
     assert "shard-000002.parquet is damaged" in " ".join(data.remarks)
     assert data.table("SELECT count(*) AS n FROM sweep").rows == [{"n": 5}]
 
 
-def test_a_folder_that_cannot_be_made_is_said_to(space: str, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_an_error(space: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot make"):
-        sweep(plan(space, SETTINGS), tmp_path / "file" / "out", engine=here)
+        sweep(plan(space, IN_TWOS), tmp_path / "file" / "out", engine=here)
+
+
+def test_a_generator_is_entered_at_any_chunk(tmp_path: Path) -> None:
+    """Linear(w, 3) on a batch of two: 2·3·w sites. Chunks run in falling order, as after a kill."""
+
+    def backwards(chunks: Iterator[Chunk]) -> Generator[ChunkResult, None, None]:
+        yield from here(iter(list(chunks)[::-1]))
+
+    space = space_file(tmp_path, LINEAR.format(n=11))
+    sweep(plan(space, SweepSettings(chunk=3)), tmp_path / "out", engine=backwards)
+    found = rows(tmp_path / "out", "SELECT width, mac_sites FROM sweep ORDER BY width")
+    assert [(row["width"], row["mac_sites"]) for row in found] == [(w, 6 * w) for w in range(1, 12)]

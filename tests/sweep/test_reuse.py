@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
 from typing import Any
 
@@ -21,6 +20,8 @@ from addercost.trace.reuse.blocks import Block, BlockUse, Item
 from addercost.trace.reuse.tracer import BlockCache, BlockTrace, NeedsWholeError, trace_blocks
 from addercost.trace.tracer import trace
 
+FAST = ("densenet121", "mobilenet_v3_small", "resnet18", "shufflenet_v2_x1_0", "swin_t", "vit_b_16")
+"""Of different kinds: concatenations, squeeze-and-excitation, residuals, shuffles, windows, attention."""
 TORCHVISION = (
     "alexnet", "convnext_tiny", "deeplabv3_mobilenet_v3_large", "densenet121", "efficientnet_b0",
     "efficientnet_v2_s", "googlenet", "inception_v3", "maxvit_t", "mc3_18", "mnasnet1_0", "mobilenet_v2",
@@ -28,6 +29,10 @@ TORCHVISION = (
     "squeezenet1_1", "swin3d_t", "swin_t", "vgg11_bn", "vit_b_16",
 )  # fmt: skip
 """One of each family: all of torchvision takes minutes."""
+
+
+def exhaustive(*values: Any) -> Any:
+    return pytest.param(*values, marks=pytest.mark.exhaustive)
 
 
 def both(model: nn.Module, *args: Any, **kwargs: Any) -> tuple[Trace, Trace]:
@@ -51,7 +56,7 @@ def reused(blocks: BlockTrace) -> int:
     return len(all_uses) - len({id(block) for block in all_uses})
 
 
-@pytest.mark.parametrize("suffix", ["", ":adder", ":xnor", ":shift"])
+@pytest.mark.parametrize("suffix", ["", ":adder", exhaustive(":xnor"), exhaustive(":shift")])
 @pytest.mark.parametrize("name", ZOO)
 def test_zoo(name: str, suffix: str) -> None:
     loaded = load_model(f"zoo:{name}{suffix}")
@@ -60,8 +65,7 @@ def test_zoo(name: str, suffix: str) -> None:
     assert reuse == full
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torchvision") is None, reason="torchvision is not installed")
-@pytest.mark.parametrize("name", TORCHVISION)
+@pytest.mark.parametrize("name", [name if name in FAST else exhaustive(name) for name in TORCHVISION])
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_torchvision(name: str) -> None:
     loaded = load_model(f"torchvision:{name}")
@@ -373,7 +377,7 @@ def test_a_model_is_left_as_it_was() -> None:
 
 
 def test_blocks_are_forgotten_when_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("addercost.trace.reuse.cache._MOST_BLOCKS", 3)
+    monkeypatch.setattr("addercost.trace.reuse.cache._MOST_ENTRIES", 3)
     cache = BlockCache()
     for width in range(1, 12):
         trace_blocks(stack_of(Residual(width)), [((torch.empty(1, width),), {})], cache=cache)

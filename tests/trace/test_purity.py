@@ -169,7 +169,7 @@ TRACERS: dict[str, Callable[..., Any]] = {
 
 @pytest.mark.parametrize("tracer", TRACERS)
 @pytest.mark.parametrize("arithmetic", list(Arithmetic))
-@pytest.mark.parametrize("name", ["lenet5-bn", "resnet20-cifar"])
+@pytest.mark.parametrize("name", ["lenet5-bn", pytest.param("resnet20-cifar", marks=pytest.mark.exhaustive)])
 def test_every_tracer_leaves_every_arithmetic_alone(name: str, arithmetic: Arithmetic, tracer: str) -> None:
     model = ZOO[name].build(arithmetic).train()
     x = torch.ones((2, *ZOO[name].input_shape[1:]))

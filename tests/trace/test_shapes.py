@@ -1,4 +1,4 @@
-"""Our shape functions against torch's meta kernels, on valid, odd and wrong arguments. Needs torch."""
+"""Our shape functions against torch's meta kernels, on valid, unusual and wrong arguments. Needs torch."""
 
 from __future__ import annotations
 

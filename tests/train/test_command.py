@@ -1,19 +1,19 @@
-"""`addercost train` and `addercost.train_model`. Needs torch and scikit-learn."""
+"""`addercost train` and `addercost.train_model`."""
 
 from __future__ import annotations
 
 import json
 import os
 import pty
-import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from small_network import in_folder_of_small_net
 from torch import nn
-
-pytest.importorskip("sklearn", reason="the digits are scikit-learn's")
 
 import addercost
 from addercost.cli import run
@@ -43,6 +43,20 @@ def test_a_dry_run_leaves_nothing(small_net: str, capsys: pytest.CaptureFixture[
     assert [path.name for path in Path().iterdir()] == ["net.py"]
 
 
+PLAIN_RUN = ["train", "net.py:Net", "--epochs", "2", "--batch", "600", "-q"]
+
+
+@pytest.fixture(scope="module")
+def plain_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a run without options, of a network for images of any size."""
+    folder = tmp_path_factory.mktemp("plain")
+    with in_folder_of_small_net(folder):
+        text = Path("net.py").read_text()
+        Path("net.py").write_text(text.replace("nn.Flatten()", "nn.AdaptiveAvgPool2d(3), nn.Flatten()"))
+        assert run([*PLAIN_RUN, "-o", "run"]) == 0
+        yield folder / "run"
+
+
 @pytest.mark.parametrize(
     ("options", "setting", "value"),
     [
@@ -61,43 +75,48 @@ def test_a_dry_run_leaves_nothing(small_net: str, capsys: pytest.CaptureFixture[
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )
 def test_every_option_changes_the_result(
-    options: list[str], setting: str, value: object, small_net: str, capsys: pytest.CaptureFixture[str]
+    options: list[str], setting: str, value: object, plain_run: Path, tmp_path: Path
 ) -> None:
     """One that did not reach the training would leave the weights as they are without it."""
-    text = Path("net.py").read_text()
-    # A network for images of any size.
-    Path("net.py").write_text(text.replace("nn.Flatten()", "nn.AdaptiveAvgPool2d(3), nn.Flatten()"))
-    common = ["train", small_net, "--epochs", "2", "--batch", "600", "-q"]
-    assert run([*common, "-o", "plain"]) == run([*common, "-o", "changed", *options]) == 0
-    settings = [json.loads(Path(name, "run.json").read_text())["settings"] for name in ("plain", "changed")]
+    changed_run = tmp_path / "changed"
+    assert run([*PLAIN_RUN, "-o", str(changed_run), *options]) == 0
+    settings = [
+        json.loads((folder / "run.json").read_text())["settings"] for folder in (plain_run, changed_run)
+    ]
     assert settings[1][setting] == value != settings[0][setting]
     plain, changed = (
-        torch.load(f"{name}/checkpoint.pt", weights_only=True)["model"] for name in ("plain", "changed")
+        torch.load(folder / "checkpoint.pt", weights_only=True)["model"]
+        for folder in (plain_run, changed_run)
     )
     assert any(not torch.equal(plain[key], changed[key]) for key in plain)
 
 
-def test_progress_on_a_terminal(small_net: str) -> None:
+def test_progress_on_a_terminal(
+    small_net: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A bar on stderr, the result on stdout."""
     mine, its = pty.openpty()
-    arguments = ["train", small_net, "-o", "run", "--epochs", "2", "--batch", "300"]
-    command = [sys.executable, "-m", "addercost", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=its, text=True) as process:
-        os.close(its)
-        shown = b""
+    shown = []
+
+    def read() -> None:
+        """A terminal that nobody reads takes only so much."""
         while True:
             try:
-                block = os.read(mine, 4096)
-            except OSError:
-                break
-            if not block:
-                break
-            shown += block
-        assert process.stdout is not None
-        out = process.stdout.read()
+                shown.append(os.read(mine, 4096))
+            except OSError:  # the other side is closed
+                return
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with os.fdopen(its, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        code = run(["train", small_net, "-o", "run", "--epochs", "2", "--batch", "300"])
+        monkeypatch.undo()
+    reader.join()
     os.close(mine)
-    assert process.returncode == 0 and out.count("test images") == 1
-    assert b"epoch 2" in shown and b"test accuracy" in shown
+    assert code == 0 and capsys.readouterr().out.count("test images") == 1
+    text = b"".join(shown)
+    assert b"epoch 2" in text and b"test accuracy" in text
 
 
 def test_train_model_trains_the_module_given(small_net: str) -> None:
@@ -106,7 +125,7 @@ def test_train_model_trains_the_module_given(small_net: str) -> None:
     before = model[1].weight.detach().clone()
     report = addercost.train_model(model, "digits", "run", epochs=3, batch=100, image_size=8)
     assert report.model is model and not torch.equal(model[1].weight, before)
-    assert report.accuracy_percent > 60, "a linear model tells most digits apart"
+    assert report.accuracy_percent > 60, "a linear model classifies most digits"
     assert json.loads(Path("run/run.json").read_text())["settings"]["model"] == "Sequential"
 
 

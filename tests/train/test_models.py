@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import nn
@@ -12,7 +10,9 @@ from addercost.arithmetic import Arithmetic
 from addercost.layers import AdderConv2d, AdderLinear
 from addercost.models.blocks import activation
 from addercost.models.zoo import ZOO
+from addercost.train.prepare import prepare
 from addercost.train.rates import adder_weights, layer_weights
+from addercost.train.settings import TrainSettings
 
 
 @pytest.fixture(autouse=True)
@@ -73,10 +73,17 @@ def test_lenet_plus_plus(arithmetic: Arithmetic) -> None:
         assert torch.equal(model.classifier(features), model(x))
 
 
-def test_grey_digits_in_a_network_for_colour(tmp_path: Path) -> None:
-    from addercost.train.prepare import prepare
-    from addercost.train.settings import TrainSettings
-
-    pytest.importorskip("sklearn", reason="the digits are scikit-learn's")
+def test_grey_digits_in_a_network_for_colour() -> None:
     made = prepare(TrainSettings("zoo:resnet20-cifar", "digits"))
     assert made.data.shape == (3, 32, 32)
+
+
+def test_the_first_weights_are_drawn_from_the_seed(small_net: str) -> None:
+    """And leave the caller's generator as it was."""
+    before = torch.get_rng_state()
+    one, again, other = (prepare(TrainSettings(small_net, "digits", seed=seed)).model for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    weights = [layer_weights(model) for model in (one, again, other)]
+    for name in weights[0]:
+        assert torch.equal(weights[0][name], weights[1][name])
+        assert not torch.equal(weights[0][name], weights[2][name])

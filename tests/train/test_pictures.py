@@ -1,17 +1,25 @@
-"""From a run's folder to its pictures. Needs torch, matplotlib and scikit-learn."""
+"""From a run's folder to its pictures."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("sklearn", reason="the digits are scikit-learn's")
+import torch
+from small_network import in_folder_of_small_net
 
 from addercost.cli import run
 from addercost.results.saved import read_saved
 from addercost.results.training import TrainingRun
+from addercost.train.checkpoint import load_weights, read_checkpoint
+from addercost.train.epochs import EpochRow
+from addercost.train.prepare import prepare
+from addercost.train.rates import layer_weights
+from addercost.train.record import record_of
+from addercost.train.settings import TrainSettings
 
 TWO_FEATURES = """
 import torch
@@ -35,12 +43,14 @@ example_inputs = torch.zeros(1, 1, 8, 8)
 """
 
 
-@pytest.fixture
-def folder(small_net: str) -> str:
-    Path("two.py").write_text(TWO_FEATURES)
-    arguments = ["two.py:Net", "-o", "run", "--epochs", "2", "--batch", "300", "--lr", "0.01", "-q"]
-    assert run(["train", *arguments, "--name", "two <b>features</b>"]) == 0
-    return "run"
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A trained network's, shared by all tests here: none writes into it."""
+    with in_folder_of_small_net(tmp_path_factory.mktemp("pictures")):
+        Path("two.py").write_text(TWO_FEATURES)
+        arguments = ["two.py:Net", "-o", "run", "--epochs", "2", "--batch", "300", "--lr", "0.01", "-q"]
+        assert run(["train", *arguments, "--name", "two <b>features</b>"]) == 0
+        yield "run"
 
 
 def test_the_record(folder: str) -> None:
@@ -58,14 +68,19 @@ def test_the_record(folder: str) -> None:
     assert len(record.features.x) == 600 and set(record.features.label) == set(range(10))
 
 
+def test_the_accuracy_is_that_of_the_last_epoch(small_net: str) -> None:
+    """Not of the best one, which would be chosen by the test images."""
+    settings = TrainSettings(small_net, "digits")
+    made = prepare(settings)
+    rows = tuple(EpochRow(i + 1, 0.1, 1.0, 50.0, 1.0, accuracy) for i, accuracy in enumerate((90.0, 80.0)))
+    rows = tuple(replace(row, gradient_norms=dict.fromkeys(layer_weights(made.model), 1.0)) for row in rows)
+    record = record_of("run", settings, made.data, rows, made.model)
+    assert record.accuracy_percent == 80
+    assert record.curves["test accuracy (%)"] == (90, 80)
+
+
 def test_features_are_the_models_own(folder: str) -> None:
     """The record's against the trained model's, loaded from the checkpoint."""
-    import torch
-
-    from addercost.train.checkpoint import load_weights, read_checkpoint
-    from addercost.train.prepare import prepare
-    from addercost.train.settings import TrainSettings
-
     record = read_saved(Path(folder))
     assert isinstance(record, TrainingRun)
     made = prepare(TrainSettings("two.py:Net", "digits"))

@@ -1,4 +1,4 @@
-"""Training on two processes under torchrun against one. Needs torch, its gloo backend and scikit-learn."""
+"""Training on two processes under torchrun against one."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 import torch
 
-pytest.importorskip("sklearn", reason="the digits are scikit-learn's")
-if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
-    pytest.skip("this torch has no gloo backend", allow_module_level=True)
-
 from addercost.cli import run
+from addercost.errors import ArgumentError
+from addercost.train.epochs import Trainer
+from addercost.train.prepare import prepare
+from addercost.train.processes import Processes
+from addercost.train.rates import make_optimizer
+from addercost.train.settings import TrainSettings
 
 PLAIN = """
 import torch
@@ -38,6 +40,7 @@ def weights(folder: str) -> dict[str, Any]:
     return content["model"]
 
 
+@pytest.mark.exhaustive
 def test_two_processes_take_the_same_steps_as_one(small_net: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Without batch norm and dropout: the same weights up to rounding, the same log, one line on stdout."""
     Path("plain.py").write_text(PLAIN)
@@ -70,6 +73,7 @@ main()
 """
 
 
+@pytest.mark.exhaustive
 def test_two_processes_killed_and_resumed(small_net: str) -> None:
     """With batch norm and dropout, checkpoints within the epoch: the same bits as an unbroken pair."""
     Path("killed.py").write_text(KILL)
@@ -91,13 +95,6 @@ def test_two_processes_killed_and_resumed(small_net: str) -> None:
 
 
 def test_a_batch_that_does_not_divide(small_net: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from addercost.errors import ArgumentError
-    from addercost.train.epochs import Trainer
-    from addercost.train.prepare import prepare
-    from addercost.train.processes import Processes
-    from addercost.train.rates import make_optimizer
-    from addercost.train.settings import TrainSettings
-
     settings = TrainSettings(small_net, "digits", batch=64)
     made = prepare(settings)
     monkeypatch.setattr(Processes, "parallel", lambda self, model: model)
@@ -112,8 +109,6 @@ def test_a_batch_that_does_not_divide(small_net: str, monkeypatch: pytest.Monkey
 
 
 def test_shares_are_the_batch() -> None:
-    from addercost.train.processes import Processes
-
     batch = torch.arange(12)
     shares = [Processes(rank, 3, torch.device("cpu")).share([batch])[0] for rank in range(3)]
     assert torch.equal(torch.cat(shares), batch) and {len(share) for share in shares} == {4}

@@ -25,7 +25,7 @@ from addercost.train.rates import (
     set_learning_rate,
 )
 from addercost.train.schedules import learning_rate
-from addercost.train.settings import AdderGradient, Optimizer, Rate, Schedule, TrainSettings
+from addercost.train.settings import AdderGradient, AdderRate, Optimizer, Schedule, TrainSettings
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 Rows = list[list[float]]
@@ -83,8 +83,8 @@ def gradient_by_hand(w: Rows, xs: Rows, labels: list[int], sign: bool) -> Rows:
 
 @pytest.mark.parametrize("optimizer", Optimizer)
 @pytest.mark.parametrize("sign", [False, True], ids=["full", "sign"])
-@pytest.mark.parametrize("rate", Rate)
-def test_order_of_operations(optimizer: Optimizer, sign: bool, rate: Rate) -> None:
+@pytest.mark.parametrize("rate", AdderRate)
+def test_order_of_operations(optimizer: Optimizer, sign: bool, rate: AdderRate) -> None:
     """Three steps of an adder layer by hand: scale the gradient, add weight decay, add momentum, subtract.
 
     A scaling after weight decay or after momentum gives other weights; weight decay of 0.1 makes that plain.
@@ -110,8 +110,8 @@ def test_order_of_operations(optimizer: Optimizer, sign: bool, rate: Rate) -> No
     for epoch in range(3):
         raw = gradient_by_hand(w, xs, labels, sign)
         flat = [g for row in raw for g in row]
-        scaled = adaptive(flat, eta) if rate is Rate.ADAPTIVE else flat
-        step = lr * (3.0 if rate is Rate.INCREASED else 1.0)
+        scaled = adaptive(flat, eta) if rate is AdderRate.ADAPTIVE else flat
+        step = lr * (3.0 if rate is AdderRate.INCREASED else 1.0)
         for j in range(2):
             for i in range(3):
                 pull = scaled[3 * j + i] + decay * w[j][i]
@@ -154,7 +154,7 @@ def test_only_weights_of_adder_layers_are_scaled() -> None:
 
 def test_increased_rate_is_of_adder_weights_alone() -> None:
     model = mixed()
-    settings = TrainSettings("x", "x", rate=Rate.INCREASED, increase=30.0)
+    settings = TrainSettings("x", "x", rate=AdderRate.INCREASED, increase=30.0)
     optimizer = make_optimizer(model, settings)
     set_learning_rate(optimizer, 0.01)
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
@@ -164,7 +164,7 @@ def test_increased_rate_is_of_adder_weights_alone() -> None:
 
 
 def test_a_model_of_adder_weights_alone() -> None:
-    optimizer = make_optimizer(AdderLinear(2, 2), TrainSettings("x", "x", rate=Rate.INCREASED))
+    optimizer = make_optimizer(AdderLinear(2, 2), TrainSettings("x", "x", rate=AdderRate.INCREASED))
     assert [len(group["params"]) for group in optimizer.param_groups] == [1]
 
 

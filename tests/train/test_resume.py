@@ -1,8 +1,9 @@
-"""A run killed and resumed ends in the same bits as one that was not. Needs torch and scikit-learn."""
+"""A run killed and resumed ends in the same bits as one that was not."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -13,10 +14,9 @@ from typing import Any
 import pytest
 import torch
 
-pytest.importorskip("sklearn", reason="the digits are scikit-learn's")
-
 from addercost.errors import ArgumentError, DataError
 from addercost.train.checkpoint import read_checkpoint
+from addercost.train.epochs import Trainer
 from addercost.train.run import TrainingReport, Watch, train
 from addercost.train.settings import Optimizer, TrainSettings
 
@@ -83,10 +83,10 @@ def unbroken(folder: str = "whole/run", **changes: Any) -> TrainingReport:
 @pytest.mark.parametrize(
     ("when", "checkpoint_every", "position"),
     [
-        pytest.param("step", 0, (1, 0), id="in a step"),
+        pytest.param("step", 0, (1, 0), id="in a step", marks=pytest.mark.exhaustive),
         pytest.param("step", 3, (1, 3), id="in a step, with checkpoints within the epoch"),
-        pytest.param("rename", 0, (1, 0), id="while a checkpoint is written"),
-        pytest.param("log", 0, (2, 0), id="between checkpoint and log"),
+        pytest.param("rename", 0, (1, 0), id="while a checkpoint is written", marks=pytest.mark.exhaustive),
+        pytest.param("log", 0, (2, 0), id="between checkpoint and log", marks=pytest.mark.exhaustive),
     ],
 )
 def test_killed_and_resumed(
@@ -150,6 +150,19 @@ def test_interrupted_and_resumed(small_net: str) -> None:
         train(settings, Path("killed/run"), watch=Watch(step=interrupt))
     train(settings, Path("killed/run"), resume=True)
     assert same(state(unbroken().folder), state(Path("killed/run")))
+
+
+@pytest.mark.parametrize("loss", [math.inf, math.nan])
+def test_a_test_loss_that_is_no_number_can_be_resumed(
+    loss: float, small_net: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the training loss stops a run; the log has null for the other."""
+    test = Trainer.test
+    monkeypatch.setattr(Trainer, "test", lambda self, images: (loss, test(self, images)[1]))
+    folder = unbroken(epochs=1).folder
+    settings = TrainSettings("net.py:Net", "digits", **{**SETTINGS, "epochs": 1})
+    assert train(settings, folder, resume=True).began_at_epoch == 1
+    assert json.loads((folder / "log.json").read_text())[0]["test_loss"] is None
 
 
 def test_what_a_run_leaves(small_net: str) -> None:

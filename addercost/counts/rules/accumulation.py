@@ -41,7 +41,7 @@ def add_at(call: OpCall) -> OperatorWork:
 
 @rule("aten.scatter_reduce", "aten.scatter_reduce_", "aten.index_reduce", "aten.index_reduce_")
 def reduce_at(call: OpCall) -> OperatorWork:
-    """By `reduce`; a mean adds, and divides every output."""
+    """One operation a source element, which `reduce` names. A mean adds, and divides every output."""
     source, kind = _source(call), str(call.args["reduce"])
     n = call.tensor("index").numel if "scatter" in call.name else source.numel
     divisions = call.output.numel if kind == "mean" else 0
@@ -101,7 +101,7 @@ def bincount(call: OpCall) -> OperatorWork:
 
 @rule("aten.histc", "aten.histogram", "aten._histogramdd_from_bin_cts")
 def histogram(call: OpCall) -> OperatorWork:
-    """Equal bins: (x - low)·scale rounded down, compared with both ends, one addition to its bin."""
+    """Bins of equal width: (x - low)·scale rounded down, two compares, an addition to its bin."""
     x = call.tensor("self")
     points = x.shape[0] if "dd" in call.name and x.shape else x.numel
     return OperatorWork(

@@ -57,7 +57,7 @@ def adder_linear(call: OpCall) -> OperatorWork:
 
 @rule("addercost.adder_pairs")
 def adder_pairs(call: OpCall) -> OperatorWork:
-    """A layer recognised in plain torch: `sites` differences, their magnitudes, summed into the output."""
+    """A layer recognised in plain torch: the magnitudes of `sites` differences, summed."""
     x, out, sites = call.tensor("input"), call.output, call.args["sites"]
     assert isinstance(sites, int)
     return OperatorWork(
@@ -83,7 +83,7 @@ def binary_conv2d(call: OpCall) -> OperatorWork:
 
 @rule("addercost.binary_conv2d_packed")
 def binary_conv2d_packed(call: OpCall) -> OperatorWork:
-    """x: [N, C, H, W], weight_shape: [K, C/G, R, S], out: [N, K, P, Q]; a sum has a factor and an addend."""
+    """x: [N, C, H, W], weight_shape: [K, C/G, R, S], out: [N, K, P, Q], each times a factor, plus a term."""
     x, out, shape = call.tensor("input"), call.output, call.args["weight_shape"]
     assert isinstance(shape, tuple)
     terms = math.prod(size for size in shape[1:] if isinstance(size, int))

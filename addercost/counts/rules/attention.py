@@ -24,7 +24,7 @@ def attention(call: OpCall) -> OperatorWork:
     """q: [B…, L, E], k: [B…, S, E], v: [B…, S, D]: softmax(q·kᵀ·scale + mask)·v.
 
     L·S sums of E products, scaled; the mask added; L rows of softmax over S; L·D sums of S products. A causal
-    mask changes no count: the kernel may skip what it masks, the mathematics has it.
+    mask changes no count: a kernel may skip what is masked, but the formula contains it.
     """
     q, k, v = call.tensor("query"), call.tensor("key"), call.tensor("value")
     *batch, rows, width = q.shape
@@ -33,7 +33,7 @@ def attention(call: OpCall) -> OperatorWork:
 
 @rule("aten._flash_attention_forward", "aten._efficient_attention_forward")
 def heads_last_attention(call: OpCall) -> OperatorWork:
-    """q: [B, L, heads, E], k: [B, S, heads, E], v: [B, S, heads, D]: the same, laid out differently."""
+    """q: [B, L, heads, E], k: [B, S, heads, E], v: [B, S, heads, D]: as `attention`, in another layout."""
     q, k, v = call.tensor("query"), call.tensor("key"), call.tensor("value")
     batch, rows, heads, width = q.shape
     return _attention(call, batch * heads, rows, k.shape[1], width, v.shape[-1])

@@ -23,8 +23,9 @@ for _axes in (1, 2, 3):
 
 @rule("aten.einsum")
 def einsum(call: OpCall) -> OperatorWork:
-    """Factors joined from the left. Two of them: one product for every place of their joint indices, summed
-    over those that nothing later has; where none is summed the products stand alone and are no MAC sites."""
+    """Factors are joined from the left, two at a time: one product for every place of their joint indices,
+    summed over the indices that no later factor and no output has. Where no index is summed, the products are
+    plain multiplications and no MAC sites."""
     equation, tensors = str(call.args["equation"]), call.args["tensors"]
     assert isinstance(tensors, tuple)
     factors = [spec for spec in tensors if isinstance(spec, TensorSpec)]
@@ -109,5 +110,5 @@ def recurrent(call: OpCall) -> OperatorWork:
         "aten.rnn_relu": OpCounts.of(number_format, compare=1),
     }[call.name]
     joined = gates - (1 if call.name == "aten.gru" else 0)
-    element += OpCounts.of(number_format, add=joined)  # the two sums of a gate
+    element += OpCounts.of(number_format, add=joined)  # each gate adds its two sums
     return OperatorWork((sites,), element * (steps * cells * hidden))

@@ -13,7 +13,7 @@ from addercost.trace.record import OpCall, TensorSpec
 def convolution(call: OpCall) -> OperatorWork:
     """x: [N, C, *H], w: [K, C/G, *R], out: [N, K, *P]: N·K·|P| sums of C/G·|R| products.
 
-    Transposed, w: [C, K/G, *R]: every one of N·C·|H| inputs meets K/G·|R| weights.
+    Transposed, w: [C, K/G, *R]: every one of N·C·|H| inputs is multiplied by K/G·|R| weights.
     """
     x, w, out = call.tensor("input"), call.tensor("weight"), call.output
     sites = convolution_sites(call, x, w, out)
@@ -41,7 +41,8 @@ def convolution_sites(call: OpCall, x: TensorSpec, w: TensorSpec, out: TensorSpe
 def _reached(call: OpCall) -> int:
     """Sums of a transposed convolution before cropping: positions that at least one tap reaches.
 
-    Along one axis input i and tap r meet at i·stride + r·dilation; a stride beyond the kernel leaves gaps.
+    Along one axis input i and tap r add to output i·stride + r·dilation; a stride larger than the
+    kernel leaves gaps.
     """
     (n, _, *h), (_, k_per_group, *r) = call.shape("input"), call.shape("weight")
     stride, dilation, groups = call.args["stride"], call.args["dilation"], call.args["groups"]

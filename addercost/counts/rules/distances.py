@@ -12,7 +12,7 @@ from addercost.trace.record import OpCall
 
 
 def norm_counts(rows: int, n: int, order: object) -> Mapping[str, int]:
-    """`rows` norms of n numbers.
+    """Operations of `rows` norms of n numbers each, by order.
 
     2: squares, their sum, a root; 1: magnitudes, their sum; ±inf: magnitudes, compares; 0: compares, their
     sum. Any other order: magnitudes, n powers, a sum and one power more.
@@ -43,7 +43,7 @@ def pairwise(call: OpCall) -> OperatorWork:
 
 @rule("aten._euclidean_dist")
 def euclidean(call: OpCall) -> OperatorWork:
-    """As above with p = 2, whatever way torch takes to it."""
+    """As `pairwise` with p = 2, however torch computes it."""
     a, out = call.tensor("x1"), call.output
     return _differences(a.number_format, out.numel, a.shape[-1], 2)
 
@@ -86,7 +86,7 @@ def renorm(call: OpCall) -> OperatorWork:
 
 @rule("aten.embedding_renorm_")
 def embedding_renorm(call: OpCall) -> OperatorWork:
-    """weight: [V, D], indices: [n]: the rows looked up, as above; each at most once, so at most n."""
+    """weight: [V, D], indices: [n]: each row that is looked up, as in `renorm`, once: at most n rows."""
     w, rows = call.tensor("self"), call.tensor("indices").numel
     rows = min(rows, w.shape[0])
     counts = norm_counts(rows, w.shape[1], call.args["norm_type"])
@@ -100,7 +100,8 @@ def embedding_renorm(call: OpCall) -> OperatorWork:
 def trilinear(call: OpCall) -> OperatorWork:
     """Σ over the summed axes of three factors: two multiplications a term, one addition but for the first.
 
-    A factor is expanded along the axes of its `expand` list; a term is one place of the joint shape.
+    A factor is expanded along the axes of its `expand` list; there is one term for each element of the joint
+    shape.
     """
     shape = _joint_shape(call)
     summed = call.args["sumdim"]

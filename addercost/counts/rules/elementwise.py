@@ -46,7 +46,7 @@ ELEMENTWISE: Mapping[str, Row] = {
     "deg2rad": _row("a * factor", mul=1),
     "rad2deg": _row("a * factor", mul=1),
     "hypot": _row("sqrt(a * a + b * b)", mul=2, add=1, sqrt=1),
-    # rounding is what adding and subtracting a large constant does: one addition
+    # A rounding counts as one addition: adding and subtracting a large constant rounds.
     "floor": _row("floor(a)", add=1),
     "ceil": _row("ceil(a)", add=1),
     "trunc": _row("trunc(a)", add=1),
@@ -85,7 +85,7 @@ ELEMENTWISE: Mapping[str, Row] = {
     "isneginf": _row("a == -infinity", compare=1),
     "angle": _row("0.0 if a >= 0 else pi", compare=1),
     "nan_to_num": _row("0 if a != a else hi if a == infinity else -hi if a == -infinity else a", compare=3),
-    # exponentials and what is made of them
+    # exponentials and functions of them
     "exp": _row("exp(a)", transcendental=1),
     "exp2": _row("exp2(a)", transcendental=1),
     "expm1": _row("expm1(a)", transcendental=1),
@@ -141,7 +141,7 @@ ELEMENTWISE: Mapping[str, Row] = {
     "__iand__": _row("a & b", logic=1),
     "__ior__": _row("a | b", logic=1),
     "__ixor__": _row("a ^ b", logic=1),
-    # derivatives: g is what comes from above, y the forward's result where it was kept
+    # derivatives: g is the gradient of the output, y the output where the forward kept it
     "sigmoid_backward": _row("g * (1 - y) * y", mul=2, add=1),
     "tanh_backward": _row("g * (1 - y * y)", mul=2, add=1),
     "threshold_backward": _row("g if a > lo else 0", compare=1),
@@ -160,7 +160,7 @@ ELEMENTWISE: Mapping[str, Row] = {
     ),
     "logit_backward": _row("g / (a * (1 - a))", mul=1, add=1, divide=1),
 }
-"""Branches that torch computes on one side only (elu, leaky_relu) count their longer side."""
+"""A formula with branches, of which torch computes one (elu, leaky_relu), counts its longer branch."""
 
 GELU: Mapping[str, Row] = {
     "none": _row("0.5 * a * (1 + erf(a * root_half))", mul=3, add=1, transcendental=1),
@@ -219,7 +219,7 @@ def gelu_backward(call: OpCall) -> OperatorWork:
 
 @rule("aten.elu", "aten.elu_")
 def elu(call: OpCall) -> OperatorWork:
-    """a if a > 0 else α·s·expm1(t·a): factors of one are not multiplied by."""
+    """a if a > 0 else (α·s)·expm1(t·a). α·s is computed once for all; a factor of 1 is no multiplication."""
     scale, inner = call.args.get("scale", 1), call.args.get("input_scale", 1)
     outer = call.args.get("alpha", 1) != 1 or scale != 1
     return per_element(call, {"compare": 1, "transcendental": 1, "mul": outer + (inner != 1)})

@@ -1,4 +1,6 @@
-"""Fast Fourier transforms by the mixed-radix algorithm of Cooley and Tukey (1965), twiddles by 1 included.
+"""Fast Fourier transforms by the mixed-radix algorithm of Cooley and Tukey (1965).
+
+Twiddle factors that are 1 count as multiplications too.
 
 For a power of two this is the textbook's 5·n·log2(n) real operations: 2·n·log2(n) multiplications and
 3·n·log2(n) additions (Van Loan, Computational Frameworks for the Fast Fourier Transform, 1992, section 1.4).
@@ -54,7 +56,7 @@ def _transform_counts(call: OpCall, shape: tuple[int, ...], axes: tuple[int, ...
         mul += lines * m * factor
         add += lines * a * factor
         if axis == halved:
-            # What follows along the other axes is only done for the n/2 + 1 coefficients that differ.
+            # Of the n coefficients of a real row n/2 + 1 differ: only those are transformed along other axes.
             shape = (*shape[:axis], n // 2 + 1, *shape[axis + 1 :])
     # A complex product is 4 multiplications and 2 additions, a complex sum 2 additions.
     return OpCounts.of(call.output.number_format, mul=2 * mul, add=mul + add)
@@ -83,7 +85,7 @@ def complex_to_complex(call: OpCall) -> OperatorWork:
 
 @rule("aten._fft_r2c")
 def real_to_complex(call: OpCall) -> OperatorWork:
-    """The last of the axes first, on real numbers; the others on its n/2 + 1 coefficients."""
+    """Along the last axis on real numbers, then along the others on its n/2 + 1 coefficients."""
     x = call.tensor("self")
     axes = _axes(call, len(x.shape))[::-1]
     return OperatorWork(
@@ -93,7 +95,7 @@ def real_to_complex(call: OpCall) -> OperatorWork:
 
 @rule("aten._fft_c2r")
 def complex_to_real(call: OpCall) -> OperatorWork:
-    """The mirror image of the transform that made the n/2 + 1 coefficients."""
+    """The inverse of `real_to_complex`, with as many operations."""
     out = call.output
     axes = _axes(call, len(out.shape))[::-1]
     return OperatorWork(

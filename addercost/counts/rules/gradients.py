@@ -67,8 +67,8 @@ def _reached(call: OpCall, x: TensorSpec, w: TensorSpec) -> int:
 )
 def adder_gradient(call: OpCall) -> OperatorWork:
     """Σ g·(x - w) for the weight, Σ g·HardTanh(w - x) for the input: a difference and a MAC a site, for the
-    input also two compares. With `gradient` "sign" both take the sign of the difference: two compares, a
-    subtraction."""
+    input also two compares. Where `gradient` is "sign", both take the sign of the difference instead: two
+    compares and a subtraction."""
     g, x, w = call.tensor("grad"), call.tensor("input"), call.tensor("weight")
     count = g.numel * math.prod(w.shape[1:])
     sign = call.args.get("gradient") == "sign"
@@ -229,7 +229,7 @@ def avg_pool_backward(call: OpCall) -> OperatorWork:
 
 @rule("aten._adaptive_avg_pool2d_backward", "aten._adaptive_avg_pool3d_backward")
 def adaptive_avg_pool_backward(call: OpCall) -> OperatorWork:
-    """The same with windows of different sizes."""
+    """As `avg_pool_backward`, with windows of different sizes."""
     g, x = call.tensor("grad_output"), call.tensor("self")
     elements = adaptive_windows(x.shape, g.shape, int(call.name.rpartition("pool")[2][0]))
     return OperatorWork(other=OpCounts.of(g.number_format, divide=g.numel, add=elements))
@@ -297,7 +297,7 @@ def cdist_backward(call: OpCall) -> OperatorWork:
 
 @rule("aten._prelu_kernel_backward")
 def prelu_backward(call: OpCall) -> OperatorWork:
-    """∂x = g or g·w, ∂w = 0 or g·x, by the sign of x."""
+    """∂x = g or g·w and ∂w = 0 or g·x, depending on the sign of x: one compare, two products."""
     x = call.tensor("self")
     return OperatorWork(other=OpCounts.of(x.number_format, compare=1, mul=2) * x.numel)
 
@@ -311,7 +311,7 @@ def prelu_backward(call: OpCall) -> OperatorWork:
     "aten.trace_backward",
 )
 def placed(call: OpCall) -> OperatorWork:
-    """The gradient put into zeros; windows that overlap (unfold) are added up."""
+    """The gradient is written into zeros. Where windows overlap (unfold), gradients are added up."""
     g = call.tensor("grad_in" if "grad_in" in call.args else next(iter(call.args)))
     overlaps = max(g.numel - call.output.numel, 0) if "unfold" in call.name else 0
     return OperatorWork(other=OpCounts.of(g.number_format, add=overlaps))
@@ -319,7 +319,7 @@ def placed(call: OpCall) -> OperatorWork:
 
 @rule("aten.col2im")
 def fold(call: OpCall) -> OperatorWork:
-    """columns: [N, C·|R|, L]: every one added to the image; those that arrive first are not told apart."""
+    """columns: [N, C·|R|, L]: every one is added to the image, the first at a pixel as well."""
     x = call.tensor("self")
     return OperatorWork(other=OpCounts.of(x.number_format, add=x.numel))
 

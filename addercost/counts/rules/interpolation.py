@@ -54,19 +54,17 @@ _BILINEAR, _NEAREST, _BICUBIC = 0, 1, 2
 
 @rule("aten.grid_sampler_2d", "aten.grid_sampler_3d", "aten._grid_sampler_2d_cpu_fallback")
 def grid_sample(call: OpCall) -> OperatorWork:
-    """x: [N, C, *H], grid: [N, *P, d], out: [N, C, *P]: every place finds its weights once, every channel
-    takes its sum of 2^d products (4 x 4 for bicubic, five sums of four).
+    """x: [N, C, *H], grid: [N, *P, d], out: [N, C, *P]: weights are computed once for each place of the grid;
+    each channel is a sum of 2^d products there (4 x 4 for bicubic, as five sums of four).
 
-    A coordinate g becomes (g + 1)·H/2 - ½ (align_corners: (g + 1)·(H - 1)/2) and is rounded down; a place
-    needs the remainder and its complement along each axis, and their products. Padding by the border
-    clamps a coordinate, by reflection also takes an absolute value and a remainder.
+    A coordinate g becomes (g + 1)·H/2 - ½ (align_corners: (g + 1)·(H - 1)/2) and is rounded down. The weights
+    of a place are products of the remainder and its complement along each axis. Padding by the border clamps
+    a coordinate; padding by reflection also takes an absolute value and a remainder.
     """
     out, grid = call.output, call.tensor("grid")
     axes = grid.shape[-1]
-    places, mode, padding = grid.numel // axes if axes else 0, call.args.get("interpolation_mode", 0), 0
-    padded = call.args.get("padding_mode", 0)
-    assert isinstance(mode, int) and isinstance(padded, int)
-    padding = padded
+    places = grid.numel // axes if axes else 0
+    mode, padding = call.args.get("interpolation_mode", 0), call.args.get("padding_mode", 0)
     unaligned = 0 if call.args.get("align_corners") else 1
     coordinate = OpCounts.of(grid.number_format, add=1 + unaligned + 1, mul=1)  # the last for rounding
     if padding:
@@ -87,7 +85,7 @@ def grid_sample(call: OpCall) -> OperatorWork:
 
 
 def _corner_products(axes: int) -> int:
-    """Weights of all corners, built up axis by axis: 4 products in the plane, 4 + 8 in space."""
+    """Products for the weights of all corners, built up axis by axis: 4 in the plane, 4 + 8 in space."""
     return sum(2**axis for axis in range(2, axes + 1))
 
 

@@ -63,7 +63,7 @@ def reflector_counts(m: int, n: int) -> dict[str, int]:
 
 
 def orthogonal_counts(m: int, k: int, columns: int) -> dict[str, int]:
-    """k reflectors of m rows multiplied out into `columns` columns, the last first, zeros left out."""
+    """k reflectors of m rows multiplied out into `columns` columns, the last first; zeros are left out."""
     work = sum((2 * (m - i) - 1) * max(columns - i, 0) for i in range(k))
     return {"mul": work, "add": work}
 
@@ -71,7 +71,7 @@ def orthogonal_counts(m: int, k: int, columns: int) -> dict[str, int]:
 def _times(
     call: OpCall, name: str, counts: dict[str, int], also: dict[str, int] | None = None
 ) -> OperatorWork:
-    """Once for each matrix of the batch, in the matrix's format."""
+    """`counts` and `also` for each matrix of the batch, in the format of the argument called `name`."""
     x = call.tensor(name)
     batch = math.prod(x.shape[:-2])
     one = OpCounts.of(x.number_format, **counts) + OpCounts.of(x.number_format, **(also or {}))

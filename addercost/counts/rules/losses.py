@@ -1,4 +1,4 @@
-"""Losses that torch cannot take apart."""
+"""Losses that torch keeps whole."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Operators that compute nothing: they move, select, copy or make data. Their zero is explicit.
+"""Operators that compute nothing: they move, select, copy or make data.
 
-Views are recognised by their schema and need no row here.
+Each is listed here, so that an operator counts 0 by decision and never by oversight. Views are recognised by
+their schema and need no entry.
 """
 
 from __future__ import annotations

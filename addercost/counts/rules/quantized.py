@@ -1,4 +1,4 @@
-"""Products of narrow numbers: the width of the operands is kept, sums are wider."""
+"""Products of narrow numbers: they count in the format of their operands, sums in a wider one."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def grouped_mm(call: OpCall) -> OperatorWork:
 
 @rule("aten._weight_int8pack_mm")
 def int8_weights_mm(call: OpCall) -> OperatorWork:
-    """x: [n, k] floating, w: [m, k] int8 brought to x's format for nothing, a scale for each output."""
+    """x: [n, k] floating, w: [m, k] int8 converted to x's format (no operation), a scale for each output."""
     x, out = call.tensor("self"), call.output
     return _product(x, x.number_format, out.numel * x.shape[-1], out.numel, 0, out.numel)
 
@@ -167,7 +167,7 @@ def dequantize(call: OpCall) -> OperatorWork:
     "aten.fake_quantize_per_channel_affine_cachemask",
 )
 def fake_quantize(call: OpCall) -> OperatorWork:
-    """There and back."""
+    """Quantised and dequantised again: x/scale + zero rounded and kept within the range; (q - zero)·scale."""
     return per_element(call, {"mul": 2, "add": 3, "compare": 2})
 
 

@@ -15,13 +15,13 @@ from addercost.trace.record import OpCall
 
 
 def philox_counts(numbers: int) -> OpCounts:
-    """Blocks of four; what is left of the last block is thrown away."""
+    """Numbers come in blocks of four; the rest of the last block is not used."""
     blocks = -(-numbers // 4)
     return OpCounts.of("uint32", mul=20 * blocks, logic=40 * blocks, add=18 * blocks)
 
 
 def uniform_counts(n: int, number_format: str) -> OpCounts:
-    """bits·2^-32, in [0, 1)."""
+    """n numbers bits·2^-32, in [0, 1)."""
     return philox_counts(n) + OpCounts.of(number_format, mul=n)
 
 
@@ -88,7 +88,7 @@ def exponential(call: OpCall) -> OperatorWork:
 
 @rule("aten.geometric_", "aten.geometric")
 def geometric(call: OpCall) -> OperatorWork:
-    """⌈log(u)/log(1 - p)⌉: the divisor is known beforehand, rounding is an addition."""
+    """⌈log(u)/log(1 - p)⌉: the divisor is computed once for all and not counted; rounding is an addition."""
     return _of_output(call, transcendental=1, divide=1, add=1)
 
 

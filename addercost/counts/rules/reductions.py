@@ -9,14 +9,14 @@ from addercost.trace.record import OpCall
 
 
 def _joins(call: OpCall) -> tuple[int, int, str]:
-    """(inputs, results, number format) of a reduction. An empty one joins nothing."""
+    """(inputs, results, number format) of a reduction. Of an empty one no result is counted."""
     x = call.tensor("self")
     results = call.output.numel if x.numel else 0
     return x.numel, results, x.number_format
 
 
 def sum_counts(n: int, results: int, number_format: str) -> OpCounts:
-    """n numbers summed into `results`."""
+    """Additions that sum n numbers into `results` numbers."""
     return OpCounts.of(number_format, add=n - results)
 
 

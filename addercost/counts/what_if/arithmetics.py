@@ -18,7 +18,7 @@ _SUMMARIES = {
 
 
 def tagged(call: OpCall, arithmetic: Arithmetic) -> OpCall:
-    """The call counted in another arithmetic; the last tag decides."""
+    """The call with a tag that has it counted in another arithmetic, in place of such a tag it may have."""
     kept = tuple(tag for tag in call.tags if not tag.startswith(ARITHMETIC_TAG))
     return replace(call, tags=(*kept, ARITHMETIC_TAG + arithmetic.value))
 

@@ -11,7 +11,7 @@ from addercost.trace.record import TensorSpec, Trace
 
 @alternative("int8", "layers take and give int8 and accumulate in int32; requantisation is not counted")
 def int8(trace: Trace, layers: frozenset[int], value: float) -> Trace:
-    """Inputs, weights and outputs of the layers in int8, biases in int32; what is between them stays.
+    """Inputs, weights and outputs of the layers in int8, biases in int32; other calls stay.
 
     Source: Jacob et al., CVPR 2018 (integer-arithmetic-only inference).
     """

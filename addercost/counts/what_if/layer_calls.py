@@ -1,4 +1,4 @@
-"""Calls that are layers (they combine activations with weights), read and rebuilt in one vocabulary."""
+"""Layers: the calls that combine activations with weights, and those that a what-if puts in their place."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def is_convolution(call: OpCall) -> bool:
 
 
 def weight(like: TensorSpec, suffix: str, shape: Sequence[int]) -> TensorSpec:
-    """A parameter that takes the place of `like` or a part of it."""
+    """A parameter that takes the place of `like`, or of a part of it."""
     return TensorSpec(tuple(shape), like.dtype, "parameter", f"{like.name}/{suffix}")
 
 
@@ -66,7 +66,7 @@ def resized(spec: TensorSpec, axis: int, size: int) -> TensorSpec:
 def with_replaced_parameters(trace: Trace, calls: Sequence[OpCall], old: set[str]) -> Trace:
     """The trace with new calls, its parameters those that the calls now use in place of `old`.
 
-    A view of a replaced parameter no longer uses it, so it must not bring it back.
+    A view of a replaced parameter is no use of it: else the parameter would be counted again.
     """
     kept = {name: n for name, n in trace.parameters.items() if name not in old}
     made: dict[str, int] = {}

@@ -19,7 +19,7 @@ def prune(trace: Trace, layers: frozenset[int], share: float) -> Trace:
     max(1, round(share·C)): inner layers keep share² of their sites, the first and the last share of them,
     element-wise work share of its operations.
 
-    `layers` is not looked at: the channels between two layers belong to both. Defined for networks of
+    `layers` is not used: the channels between two layers belong to both. Defined for networks of
     convolution and linear layers; ArgumentError for one with products of activations, whose channels are also
     positions. Source: Li et al., ICLR 2017 (filter pruning).
     """
@@ -46,7 +46,7 @@ def prune(trace: Trace, layers: frozenset[int], share: float) -> Trace:
     sizes = dict(trace.parameters)
     for call in calls:
         if "view" in call.tags:
-            continue  # it cannot tell which of its axes the layer keeps
+            continue  # a view does not say which of its axes the layer keeps
         sizes |= {spec.name: spec.numel for spec in call.parameters() if spec.name in sizes}
     return replace(trace, calls=tuple(calls), parameters=sizes)
 

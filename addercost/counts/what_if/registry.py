@@ -1,4 +1,4 @@
-"""Alternatives by name, and how their text is read."""
+"""The table of what-if changes by name, and the reading of `--what-if` texts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TraceChange = Callable[[Trace, frozenset[int], float], Trace]
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """summary: one line for the help. parameter: what `=VALUE` means, "" where it takes none."""
+    """A change of the network. summary: one line for the help. parameter: what `=VALUE` means, or ""."""
 
     name: str
     summary: str
@@ -27,7 +27,7 @@ ALTERNATIVES: dict[str, Alternative] = {}
 
 
 def alternative(name: str, summary: str, parameter: str = "") -> Callable[[TraceChange], TraceChange]:
-    """Registers a change under a name."""
+    """Registers the decorated function as the change of that name. A second one is an error."""
 
     def register(change: TraceChange) -> TraceChange:
         if name in ALTERNATIVES:

@@ -6,28 +6,32 @@ independent: no loads that miss, no edges, no stores. A kernel's share of its li
 
 from __future__ import annotations
 
-import ctypes
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cache
-from typing import Any
+from itertools import product
+from typing import Any, NamedTuple
 
-import llvmlite.binding as llvm
+import llvmlite.ir as ir
 import torch
 
-from addercost.kernels.cpu.ir.native import native_function
+from addercost.kernels.cpu.ir.build import (
+    FLOAT,
+    I8,
+    I32,
+    I64,
+    POINTER,
+    at,
+    call,
+    compiled,
+    function,
+    repeated,
+)
+from addercost.kernels.cpu.ir.native import host_features
+from addercost.kernels.cpu.ir.vectors import absolute, constant, fma, vector
 from addercost.kernels.cpu.processor import vector_bytes
 
 _OPERANDS, _VECTORS, _LINES = 8, 2, 32
-
-
-@dataclass(frozen=True, slots=True)
-class _Loop:
-    vector: str
-    term: str
-    """IR lines from %x, %w and the running sum %a to the new one %r; every temporary is `%t…`."""
-    sites: int
-    """In a vector."""
 
 
 def limit_sites_per_second(site: str, seconds: float = 0.05) -> float:
@@ -37,7 +41,7 @@ def limit_sites_per_second(site: str, seconds: float = 0.05) -> float:
     The best of several runs, `seconds` in all: a limit is not an average. Raises KeyError for a site that
     this machine has no instruction for.
     """
-    function, loop = _compiled(site)
+    function, vector_sites = _compiled(site)
     memory = torch.randint(0, 100, (_LINES + _OPERANDS + _OPERANDS * _VECTORS, vector_bytes() // 4)).float()
     start = memory.data_ptr()
     sums = start + (_LINES + _OPERANDS) * vector_bytes()
@@ -47,117 +51,89 @@ def limit_sites_per_second(site: str, seconds: float = 0.05) -> float:
         began = time.perf_counter()
         function(start, start + _LINES * vector_bytes(), sums, steps)
         best = min(best, time.perf_counter() - began)
-    return steps * _OPERANDS * _VECTORS * loop.sites / best
-
-
-def _loop(site: str) -> _Loop:
-    size = vector_bytes()
-    lanes = size // 4
-    floats, ints, bytes_, longs = (
-        f"<{size // b} x {t}>" for b, t in ((4, "float"), (4, "i32"), (1, "i8"), (8, "i64"))
-    )
-    if site == "mac":
-        term = f"%r = call {floats} @llvm.fma.v{lanes}f32({floats} %x, {floats} %w, {floats} %a)"
-        return _Loop(floats, term, lanes)
-    if site == "adder":
-        # The kernels' own form, which adds up on the multiply-add pipes.
-        term = f"""%t1 = fsub {floats} %x, %w
-            %t2 = call {floats} @llvm.fabs.v{lanes}f32({floats} %t1)
-            %r = call {floats} @llvm.fma.v{lanes}f32({floats} %t2, {floats} %sign, {floats} %a)"""
-        return _Loop(floats, term, lanes)
-    if site == "two_additions":
-        term = f"""%t1 = fsub {floats} %x, %w
-            %t2 = call {floats} @llvm.fabs.v{lanes}f32({floats} %t1)
-            %r = fsub {floats} %a, %t2"""
-        return _Loop(floats, term, lanes)
-    if site == "xnor":
-        term = f"""%t1 = xor {ints} %x, %w
-            %t2 = call {ints} @llvm.ctpop.v{lanes}i32({ints} %t1)
-            %r = add {ints} %a, %t2"""
-        return _Loop(ints, term, lanes * 32)
-    if site == "mac_u8":
-        words = f"<{size // 4} x i32>"
-        # Four products of bytes into each 32-bit sum; without the instruction there is no such limit.
-        if "avx512vnni" not in _features() or size != 64:
-            raise KeyError(site)
-        term = f"""%t1 = bitcast {ints} %x to {bytes_}
-            %t2 = bitcast {ints} %w to {bytes_}
-            %r = call {words} @llvm.x86.avx512.vpdpbusd.512({words} %a, {bytes_} %t1, {bytes_} %t2)"""
-        return _Loop(ints, term, size)
-    if site == "adder_u8":
-        sad = "avx512.psad.bw.512" if size == 64 else "avx2.psad.bw"
-        term = f"""%t1 = bitcast {longs} %x to {bytes_}
-            %t2 = bitcast {longs} %w to {bytes_}
-            %t3 = call {longs} @llvm.x86.{sad}({bytes_} %t1, {bytes_} %t2)
-            %r = add {longs} %a, %t3"""
-        return _Loop(longs, term, size)
-    raise KeyError(site)
-
-
-def _features() -> set[str]:
-    return {name for name, present in llvm.get_host_cpu_features().items() if present}
-
-
-def _ir(site: str, loop: _Loop) -> str:
-    """void limit(ptr lines, ptr operands, ptr sums, i64 steps), sums read, added to and written back."""
-    vector, size = loop.vector, vector_bytes()
-    lanes, floats = size // 4, f"<{size // 4} x float>"
-    accumulators = [(m, v) for m in range(_OPERANDS) for v in range(_VECTORS)]
-    # From memory that anybody may write: a constant the compiler would turn into a subtraction.
-    before = [f"%sign = load {floats}, ptr @sign, align {size}"]
-    phis, body, after = [], [], []
-    for m in range(_OPERANDS):
-        before.append(f"%px{m} = getelementptr {vector}, ptr %operands, i64 {m}")
-        before.append(f"%x{m} = load {vector}, ptr %px{m}, align 4")
-    for v in range(_VECTORS):
-        body.append(f"%i{v} = add i64 %base, {v}")
-        body.append(f"%pw{v} = getelementptr {vector}, ptr %lines, i64 %i{v}")
-        body.append(f"%w{v} = load {vector}, ptr %pw{v}, align 4")
-    for index, (m, v) in enumerate(accumulators):
-        name = f"a{m}_{v}"
-        before.append(f"%p{name} = getelementptr {vector}, ptr %sums, i64 {index}")
-        before.append(f"%s{name} = load {vector}, ptr %p{name}, align 4")
-        phis.append(f"%{name} = phi {vector} [ %s{name}, %entry ], [ %r{name}, %loop ]")
-        term = loop.term.replace("%t", f"%t{name}_").replace("%r ", f"%r{name} ")
-        body.append(term.replace("%x", f"%x{m}").replace("%w", f"%w{v}").replace("%a", f"%{name}"))
-        after.append(f"store {vector} %r{name}, ptr %p{name}, align 4")
-    declared = f"""
-        @sign = global {floats} <{", ".join(["float -1.0"] * lanes)}>, align {size}
-        declare {floats} @llvm.fma.v{lanes}f32({floats}, {floats}, {floats})
-        declare {floats} @llvm.fabs.v{lanes}f32({floats})
-        declare <{lanes} x i32> @llvm.ctpop.v{lanes}i32(<{lanes} x i32>)
-        declare <8 x i64> @llvm.x86.avx512.psad.bw.512(<64 x i8>, <64 x i8>)
-        declare <4 x i64> @llvm.x86.avx2.psad.bw(<32 x i8>, <32 x i8>)
-    """
-    if "vpdpbusd" in loop.term:
-        # Its operands' types depend on the version of LLVM, which then refuses the whole module.
-        declared += "declare <16 x i32> @llvm.x86.avx512.vpdpbusd.512(<16 x i32>, <64 x i8>, <64 x i8>)"
-    lines = [
-        declared,
-        "define void @limit(ptr noalias %lines, ptr noalias %operands, ptr noalias %sums, i64 %steps) {",
-        "entry:",
-        *before,
-        "br label %loop",
-        "loop:",
-        "%i = phi i64 [ 0, %entry ], [ %next, %loop ]",
-        *phis,
-        f"%scaled = mul i64 %i, {_VECTORS}",
-        f"%base = and i64 %scaled, {_LINES - 1}",
-        *body,
-        "%next = add i64 %i, 1",
-        "%more = icmp ult i64 %next, %steps",
-        "br i1 %more, label %loop, label %done",
-        "done:",
-        *after,
-        "ret void",
-        "}",
-    ]
-    return "\n".join(lines)
+    return steps * _OPERANDS * _VECTORS * vector_sites / best
 
 
 @cache
-def _compiled(site: str) -> tuple[Any, _Loop]:
-    loop, pointer = _loop(site), ctypes.c_void_p
-    return native_function(
-        _ir(site, loop), "limit", None, pointer, pointer, pointer, ctypes.c_int64, as_written=True
-    ), loop
+def _compiled(site: str) -> tuple[Any, int]:
+    """void limit(lines, operands, sums, steps), which reads the sums, adds to them and writes them back, and
+    the sites in a vector."""
+    limit = _limit(site)
+    code = function("limit", POINTER, POINTER, POINTER, I64)
+    lines, operands, sums, steps = code.function.args
+
+    def read(start: Any, index: Any) -> Any:
+        return code.load(at(code, limit.vector, start, (index, 1)), align=4, typ=limit.vector)
+
+    # -1 from memory that anybody may write: a constant the compiler would turn into a subtraction.
+    minus_one = ir.GlobalVariable(code.module, vector(FLOAT, vector_bytes() // 4), "minus_one")
+    minus_one.initializer, minus_one.align = constant(minus_one.value_type, -1.0), vector_bytes()
+    sign = code.load(minus_one, align=vector_bytes(), typ=minus_one.value_type)
+    inputs = [read(operands, index) for index in range(_OPERANDS)]
+    starts = [read(sums, index) for index in range(_OPERANDS * _VECTORS)]
+    with repeated(code, steps, *starts) as step:
+        first = code.and_(code.mul(step.index, I64(_VECTORS)), I64(_LINES - 1))
+        weights = [read(lines, code.add(first, I64(v))) for v in range(_VECTORS)]
+        pairs = zip(product(inputs, weights), step.values, strict=True)
+        step.following = [limit.add(code, total, x, w, sign) for (x, w), total in pairs]
+    for index, total in enumerate(step.following):
+        code.store(total, at(code, limit.vector, sums, (index, 1)), align=4)
+    code.ret_void()
+    return compiled(code, optimised=False), limit.sites
+
+
+class _Limit(NamedTuple):
+    """The inner loop of one site."""
+
+    vector: Any
+    """The IR type of operands and sums."""
+    sites: int
+    """In a vector."""
+    add: Callable[[Any, Any, Any, Any, Any], Any]
+    """(code, sum, x, w, a vector of -1 that only the run knows) to the new sum."""
+
+
+def _limit(site: str) -> _Limit:
+    size = vector_bytes()
+    floats, ints, longs = vector(FLOAT, size // 4), vector(I32, size // 4), vector(I64, size // 8)
+    if site == "mac":
+        return _Limit(floats, size // 4, lambda code, total, x, w, _: fma(code, x, w, total))
+    if site == "adder":
+        return _Limit(floats, size // 4, _add_difference)
+    if site == "two_additions":
+        return _Limit(floats, size // 4, _subtract_difference)
+    if site == "xnor":
+        return _Limit(ints, 32 * size // 4, _add_differing_bits)
+    if site == "adder_u8":
+        return _Limit(longs, size, _add_byte_differences)
+    # Without the instruction there is no such limit.
+    if site == "mac_u8" and "avx512vnni" in host_features() and size == 64:
+        return _Limit(ints, size, _add_byte_products)
+    raise KeyError(site)
+
+
+def _add_difference(code: Any, total: Any, x: Any, w: Any, sign: Any) -> Any:
+    # The kernels' own form, which adds up on the multiply-add pipes.
+    return fma(code, absolute(code, code.fsub(x, w)), sign, total)
+
+
+def _subtract_difference(code: Any, total: Any, x: Any, w: Any, _: Any) -> Any:
+    return code.fsub(total, absolute(code, code.fsub(x, w)))
+
+
+def _add_differing_bits(code: Any, total: Any, x: Any, w: Any, _: Any) -> Any:
+    name = f"llvm.ctpop.v{total.type.count}i32"
+    return code.add(total, call(code, name, total.type, code.xor(x, w)))
+
+
+def _add_byte_differences(code: Any, total: Any, x: Any, w: Any, _: Any) -> Any:
+    bytes_ = vector(I8, 8 * total.type.count)
+    name = "llvm.x86.avx512.psad.bw.512" if bytes_.count == 64 else "llvm.x86.avx2.psad.bw"
+    return code.add(total, call(code, name, total.type, code.bitcast(x, bytes_), code.bitcast(w, bytes_)))
+
+
+def _add_byte_products(code: Any, total: Any, x: Any, w: Any, _: Any) -> Any:
+    # Four products of bytes into each 32-bit sum.
+    bytes_ = vector(I8, 4 * total.type.count)
+    name = "llvm.x86.avx512.vpdpbusd.512"
+    return call(code, name, total.type, total, code.bitcast(x, bytes_), code.bitcast(w, bytes_))

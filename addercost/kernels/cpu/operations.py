@@ -1,4 +1,4 @@
-"""The operations that `dispatch` offers, by Halide; None where the reference has to do it."""
+"""The operations of `dispatch` on the CPU. Each returns None where the reference has to compute it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ FAILURES = (hl.HalideError,)
 
 _HALF = (torch.float16, torch.bfloat16)
 NEAR = 16.0
-"""Up to this |x| the input gradient may take off Σ g · x at the end: the terms are larger than the result's
-by as much, and 16 times fp32's rounding is still 10⁻⁶."""
+"""Up to this |x| the input gradient subtracts Σ g · x at the end. Its terms are up to so many times as large
+as the result's, and 16 times fp32's rounding is still 10⁻⁶."""
 
 
 def adder_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
@@ -48,15 +48,16 @@ def adder_input_gradient(
     if depthwise.takes(w.shape, geometry.groups):
         if not isfinite(x.sum().item() + w.sum().item()) or (gradient == "sign" and not finite):
             return None
-        # Taking Σ g · x off later would take longer than it saves.
+        # Subtracting Σ g · x afterwards would take longer than it saves.
         site = "adder_gradient_sign" if gradient == "sign" else "adder_gradient"
         return gradients.input_gradient(g, x, w, geometry, site).to(input.dtype)
-    # Torch copies what does not lie in its own order, which takes 18 times as long as looking at it.
+    # `aminmax` copies a tensor that is not in NCHW order, and the copy takes 18 times as long as the search.
     least, most = (
         extreme.item() for extreme in torch.aminmax(x.permute(0, 2, 3, 1) if x.stride(1) == 1 else x)
     )
     if not isfinite(least + most + w.sum().item()) or (gradient == "sign" and not finite):
-        # Vector minima, maxima and comparisons drop a NaN, a sign of 0 an infinity; the reference keeps them.
+        # Vector minima, maxima and comparisons drop a NaN, and a sign of 0 drops an infinity. The reference
+        # does not.
         return None
     if gradient == "sign":
         result = gradients.input_gradient(g, x, w, geometry, "adder_gradient_sign")
@@ -77,13 +78,13 @@ def adder_weight_gradient(
     if gradient != "sign" or not (dense.supports("adder", x, w) and dense.supports("adder", g, w)):
         return None
     if not isfinite(sum(operand.sum().item() for operand in (x, w, g))):
-        # Comparisons drop a NaN, and what is multiplied by a sign of 0.
+        # A comparison drops a NaN, and a sign of 0 drops an infinity.
         return None
     return weight_sign_gradient(g, x, w, geometry).to(weight.dtype)
 
 
 def _reached_sums(grad: Tensor, weight: Tensor, size: tuple[int, int], geometry: Geometry) -> Tensor:
-    """Σ of `grad` over the filters and taps that meet each input pixel: [N, G, H, W]."""
+    """Σ of `grad` over the filters and taps that read each input pixel: [N, G, H, W]."""
     sums: Tensor = grad.unflatten(1, (geometry.groups, -1)).sum(2)
     for axis in (2, 3):
         stride, padding, dilation = (

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 LEAST_ELEMENTS = 1 << 20
-"""Of a thread's share: below, waking a thread takes longer than what it would do."""
+"""The fewest of a thread's share. Below, waking a thread takes longer than its work."""
 
 
 class Share(NamedTuple):
@@ -23,7 +23,7 @@ class Share(NamedTuple):
 
 
 class NativeCall(NamedTuple):
-    """A loop's share, by where it begins in source and target."""
+    """One share of a loop: the function, where its source and target begin, and its numbers."""
 
     function: Callable[[int, int, Any], Any]
     source_byte: int

@@ -1,1 +1,1 @@
-"""The GPU kernels, written in Triton: implicit convolutions, compiled when a shape's class is first met."""
+"""The GPU kernels, written in Triton: implicit convolutions, compiled when a shape's class first occurs."""

@@ -28,23 +28,24 @@ SIZES = [
     *("x_n", "x_c", "x_h", "x_w", "y_n", "y_c", "y_h", "y_w", "y_k", "y_p", "y_q", "g_n", "g_p", "g_q"),
     *("stride_h", "stride_w", "pad_h", "pad_w", "dilation_h", "dilation_w"),
 ]
-"""Numbers that no code is made for: one compilation serves every shape of a class."""
+"""Arguments that Triton must not specialise code on, so that one compilation serves every shape of a
+class."""
 
 LANES_N: tl.constexpr = tl.constexpr(4)
-"""A warp is 8 pixels × 4 filters: of 32 threads that shape asks for least memory, and eight neighbouring
-pixels of an NCHW output are a whole sector."""
+"""A warp is 8 pixels × 4 filters: of all shapes of 32 threads this one reads the least memory, and eight
+neighbouring pixels of an NCHW output are a whole sector."""
 
 
 @triton.jit
 def tile_rows(ROWS: tl.constexpr, LANES_M: tl.constexpr):
-    """Row numbers of a tile as [ROWS, 1, 1, LANES_M, 1]: a warp's are neighbours."""
+    """Row numbers of a tile as [ROWS, 1, 1, LANES_M, 1]: those of a warp are neighbours."""
     outer = tl.arange(0, ROWS)[:, None, None, None, None] * LANES_M
     return outer + tl.arange(0, LANES_M)[None, None, None, :, None]
 
 
 @triton.jit
 def tile_columns(COLUMNS: tl.constexpr, WARPS_N: tl.constexpr):
-    """Column numbers of a tile as [1, COLUMNS, WARPS_N, 1, LANES_N]: a thread's are neighbours."""
+    """Column numbers of a tile as [1, COLUMNS, WARPS_N, 1, LANES_N]: those of a thread are neighbours."""
     warps = tl.arange(0, WARPS_N)[None, None, :, None, None] * (LANES_N * COLUMNS)
     lanes = tl.arange(0, LANES_N)[None, None, None, None, :] * COLUMNS
     return warps + lanes + tl.arange(0, COLUMNS)[None, :, None, None, None]
@@ -86,7 +87,8 @@ def convolution_kernel(
         w = q * stride_w + (tap % S) * dilation_w - pad_w
         inside = (m < pixels) & (h >= 0) & (h < H) & (w >= 0) & (w < W)
         # A padded tap stays on the zeros instead of being masked: no predicate in the inner loop. Addresses
-        # are formed anew from scalars; carried round the loop they would pass through shared memory.
+        # are formed anew from scalars: carried from one round to the next they would pass through shared
+        # memory.
         x_at = tl.where(inside, x_base + h.to(tl.int64) * x_h + w.to(tl.int64) * x_w, zero_ptr)
         moves = tl.where(inside, 1, 0)
         w_tap = w_tile + tap * C * BLOCK_N
@@ -117,7 +119,7 @@ def _word(at, tile, EMULATE: tl.constexpr):
 
 @triton.jit
 def _steps(
-    total, x_at, w_at, held,
+    total, x_at, w_at, stationary,
     SITE: tl.constexpr, ALIGNED: tl.constexpr, EMULATE: tl.constexpr, BLOCK_N: tl.constexpr,
     COUNT: tl.constexpr,
 ):  # fmt: skip
@@ -131,19 +133,19 @@ def _steps(
             x = load_each(x_at + first, EMULATE)
             if number.primitive_bitwidth == 16:
                 x = x.to(tl.float32)
-            run = combine(run, x, _word(w_now, total, EMULATE), held, SITE, EMULATE)
+            run = combine(run, x, _word(w_now, total, EMULATE), stationary, SITE, EMULATE)
         elif in_load == 4:
             words = load_words(x_at + first, EMULATE)
             for i in tl.static_range(4):
                 x = words[i].to(number, bitcast=True)
-                run = combine(run, x, _word(w_now + i * BLOCK_N, total, EMULATE), held, SITE, EMULATE)
+                run = combine(run, x, _word(w_now + i * BLOCK_N, total, EMULATE), stationary, SITE, EMULATE)
         else:
             words = load_words(x_at + first, EMULATE)
             for i in tl.static_range(4):
                 w = _word(w_now + 2 * i * BLOCK_N, total, EMULATE)
-                run = combine(run, low_half(words[i], number, EMULATE), w, held, SITE, EMULATE)
+                run = combine(run, low_half(words[i], number, EMULATE), w, stationary, SITE, EMULATE)
                 w = _word(w_now + (2 * i + 1) * BLOCK_N, total, EMULATE)
-                run = combine(run, high_half(words[i], number, EMULATE), w, held, SITE, EMULATE)
+                run = combine(run, high_half(words[i], number, EMULATE), w, stationary, SITE, EMULATE)
     return widen(total, run, EMULATE) if SITE == "adder_half2" else run
 
 
@@ -164,8 +166,8 @@ def input_gradient_kernel(
     g: [N, P, Q, G·K] dense in its channels; x and y: [N, G·C, H, W], each with its strides;
     w: [G, tiles of C, R·S·K, columns of a tile] dense fp32, zero beyond C; zero: UNROLL zeros of g's type.
     Grid: (stride_h·stride_w phases × tiles of `pixels`, tiles of C, G). A phase is the inputs with one
-    remainder of h and w by the strides: all of them meet the same taps, so that no tap is walked in vain.
-    pixels: N·⌈H/stride_h⌉·⌈W/stride_w⌉. NaN in x or w propagates where SITE is "clip".
+    remainder of h and w by the strides: all of them are read by the same taps, so that no tap is visited in
+    vain. pixels: N·⌈H/stride_h⌉·⌈W/stride_w⌉. NaN in x or w propagates where SITE is "clip".
     """
     BLOCK_N: tl.constexpr = COLUMNS * WARPS_N * LANES_N
     group = tl.program_id(2)
@@ -185,7 +187,7 @@ def input_gradient_kernel(
     channel = (group * C + c).to(tl.int64)
     down_far, across_far = down.to(tl.int64), across.to(tl.int64)
     x_at = x_ptr + n * x_n + down_far * x_h + across_far * x_w + channel * x_c
-    held = load_each(tl.where(kept, x_at, x_ptr), EMULATE).to(tl.float32)
+    stationary = load_each(tl.where(kept, x_at, x_ptr), EMULATE).to(tl.float32)
     total = tl.full((ROWS, COLUMNS, WARPS_N, LANES_M, LANES_N), 0, dtype=tl.float32)
     g_base = g_ptr + n * g_n + group * K
     tile = (group * tl.num_programs(1) + tl.program_id(1)).to(tl.int64)
@@ -199,19 +201,19 @@ def input_gradient_kernel(
             # Negative numbers are kept from the divisions, whose sign rules differ between languages.
             p = tl.maximum(h, 0) // stride_h
             q = tl.maximum(w, 0) // stride_w
-            meets = present & (h >= 0) & (w >= 0) & (p < P) & (q < Q)
-            g_at = tl.where(meets, g_base + p.to(tl.int64) * g_p + q.to(tl.int64) * g_q, zero_ptr)
-            moves = tl.where(meets, 1, 0)
+            read = present & (h >= 0) & (w >= 0) & (p < P) & (q < Q)
+            g_at = tl.where(read, g_base + p.to(tl.int64) * g_p + q.to(tl.int64) * g_q, zero_ptr)
+            moves = tl.where(read, 1, 0)
             w_tap = w_tile + tap * K * BLOCK_N
             whole = K - K % UNROLL
             for k in range(0, whole, UNROLL):
                 g_now = g_at + k * moves
                 w_now = w_tap + k * BLOCK_N + column
-                total = _steps(total, g_now, w_now, held, SITE, ALIGNED, EMULATE, BLOCK_N, UNROLL)
+                total = _steps(total, g_now, w_now, stationary, SITE, ALIGNED, EMULATE, BLOCK_N, UNROLL)
             for k in range(whole, K):
                 g_now = g_at + k * moves
                 w_now = w_tap + k * BLOCK_N + column
-                total = _steps(total, g_now, w_now, held, SITE, False, EMULATE, BLOCK_N, 1)
+                total = _steps(total, g_now, w_now, stationary, SITE, False, EMULATE, BLOCK_N, 1)
     y_at = y_ptr + n * y_n + down_far * y_h + across_far * y_w + channel * y_c
     store_each(y_at, total, kept, EMULATE)
 

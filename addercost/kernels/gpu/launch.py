@@ -13,7 +13,7 @@ from torch import Tensor
 
 from addercost.kernels.gpu import kernels, weight_gradient
 from addercost.kernels.gpu.tiles import (
-    HELD_TILES,
+    GRADIENT_TILES,
     MOST_REGISTERS,
     RUN_TILES,
     SUM_TILES,
@@ -32,7 +32,7 @@ _MOST_NUMBERED = (1 << 31) - (1 << 16)
 """Pixels, and words of a tile's weights: kernels number them in 32 bits, up to the end of a tile."""
 _MOST_PROGRAMS = 65535
 """Along a grid's second and third dimension. Source: CUDA programming guide, technical specifications."""
-_WIDTHS = [tile.block_n for tile in (*SUM_TILES, *HELD_TILES, *RUN_TILES)]
+_WIDTHS = [tile.block_n for tile in (*SUM_TILES, *GRADIENT_TILES, *RUN_TILES)]
 _NARROWEST, _WIDEST = min(_WIDTHS), max(_WIDTHS)
 
 
@@ -108,9 +108,9 @@ def input_gradient(
         grad = grad.contiguous(memory_format=torch.channels_last)
     (stride_h, stride_w) = geometry.stride
     phases, pixels = stride_h * stride_w, n * -(-h // stride_h) * -(-w // stride_w)
-    tile = tile or choose(HELD_TILES, pixels, c, groups * phases, processors(input.device))
-    turned = _words(weight).unflatten(0, (groups, group_filters)).transpose(1, 2)
-    tiled = _tiled(turned, tile.block_n)
+    tile = tile or choose(GRADIENT_TILES, pixels, c, groups * phases, processors(input.device))
+    exchanged = _words(weight).unflatten(0, (groups, group_filters)).transpose(1, 2)
+    tiled = _tiled(exchanged, tile.block_n)
     zeros = _zeros(grad)
     grid = (-(-pixels // tile.block_m) * phases, tiled.shape[1], groups)
     _kernel(kernels.input_gradient_kernel)[grid](
@@ -194,8 +194,8 @@ def pack_halves(image: Tensor) -> Tensor:
 
 
 def _as_words(tensor: Tensor) -> Tensor:
-    """Its elements in order as a row of int32. As a row, because a dimension of size 1 may have any stride,
-    which a view of wider elements refuses."""
+    """A tensor's elements in order as a row of int32. It is a row because a dimension of size 1 may have any
+    stride, and torch refuses a view of wider elements then."""
     row = tensor.reshape(-1)
     row = row.clone() if row.storage_offset() % (4 // row.element_size()) else row
     return row.view(torch.int32)
@@ -211,7 +211,7 @@ def _tiled(weight: Tensor, block: int) -> Tensor:
 
 
 def _words(weight: Tensor) -> Tensor:
-    """Half precision widened once, not in the inner loop."""
+    """The weight in 32 bits: half precision is widened once, and not in the inner loop."""
     return weight if weight.element_size() == 4 else weight.float()
 
 
@@ -249,5 +249,5 @@ def _options() -> dict[str, int]:
 
 
 def _kernel(function: Any) -> Any:
-    """The same function, untyped: what `triton.jit` returns has no useful type."""
+    """The same function, untyped, since the type that `triton.jit` returns is of no use."""
     return function

@@ -30,7 +30,7 @@ SITES = {
     "adder_u8": ("adder_u8", 4),
     "xnor": ("xnor", 32),
 }
-"""Name of the limit to the site and the sites in a word."""
+"""By the name of the limit: the site, and how many of them a word has."""
 
 PRODUCTS = {
     "mac_tf32": torch.float32,
@@ -42,7 +42,8 @@ _STEPS, _WAVES, _LINES, _RUNS = 4096, 4, 32, 5
 _PRODUCT_SIZE = 8192
 _BLOCK, _BLOCKS = 4096, 8
 _HEAD_START_CYCLES = 400_000
-"""Of the host, which takes tens of microseconds to launch by Triton: 200 µs at 2 GHz."""
+"""The GPU waits so long before a timed run, since the host takes tens of microseconds for a launch by Triton:
+200 µs at 2 GHz."""
 
 
 @triton.jit(do_not_specialize=["steps"])
@@ -95,7 +96,7 @@ def limit_per_second(name: str, device: torch.device | None = None) -> float:
 def site_call(
     site: str, device: torch.device, programs: int, steps: int, emulate: bool | None = None
 ) -> tuple[Callable[[], torch.Tensor], int]:
-    """The loop of `site`, ready to run, and how many pairs of words it meets."""
+    """The loop of `site`, ready to run, and how many pairs of words it combines."""
     floating = site in ("adder", "mac")
     shape = (TILE.block_m,), (_LINES, TILE.block_n)
     random = _generator(device)
@@ -141,7 +142,7 @@ def _product(name: str, device: torch.device) -> float:
 
 
 def _memory(device: torch.device) -> float:
-    """By reading eight times what the last cache holds, or a GiB."""
+    """Bytes a second, read from eight times the size of the last cache, but at least a GiB."""
     cache = getattr(torch.cuda.get_device_properties(device), "L2_cache_size", 0)
     each = 4 * _BLOCK * _BLOCKS
     wanted = max(8 * cache, 1 << 30)
@@ -158,7 +159,7 @@ def _memory(device: torch.device) -> float:
 
 
 def _generator(device: torch.device) -> torch.Generator:
-    """Of its own: a failed recording of a CUDA graph leaves the device's default one unusable."""
+    """A generator of our own: a failed recording of a CUDA graph leaves the device's default one unusable."""
     return torch.Generator(device).manual_seed(0)
 
 

@@ -1,4 +1,4 @@
-"""The operations that `dispatch` offers, by Triton; None where the reference has to do it."""
+"""The operations of `dispatch` on the GPU. Each returns None where the reference has to compute it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from addercost.kernels.problem import Geometry, empty_output
 from addercost.kernels.signs import unpack_factors, words_by_filter
 
 FAILURES = (triton.TritonError, subprocess.CalledProcessError, AssertionError, FileNotFoundError)
-"""The second: the C compiler that builds Triton's launchers fails, where Python's headers are missing. The
-others: Triton finds no libcuda.so.1 by ldconfig, or no ldconfig."""
+"""CalledProcessError: the C compiler that builds Triton's launchers fails, where Python's headers are
+missing. AssertionError, FileNotFoundError: Triton finds no libcuda.so.1 by ldconfig, or no ldconfig."""
 
 if torch.cuda.is_available() and not (os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")):
     raise ImportError("it needs a C compiler for its launchers: install gcc or set CC")
@@ -35,7 +35,8 @@ P = ParamSpec("P")
 def on_its_device(
     operation: Callable[Concatenate[Tensor, P], Tensor | None],
 ) -> Callable[Concatenate[Tensor, P], Tensor | None]:
-    """Triton launches on the current device and its stream, wherever the tensors lie."""
+    """Runs the operation on the device of its tensors: Triton launches on the current device and its
+    stream."""
 
     @wraps(operation)
     def run(first: Tensor, /, *args: P.args, **kwargs: P.kwargs) -> Tensor | None:
@@ -80,9 +81,9 @@ def adder_input_gradient(
 def adder_weight_gradient(
     grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, gradient: str
 ) -> Tensor | None:
-    # The full gradient is a matrix product, for which there is cuDNN; ours runs where it is insisted on.
-    insisted = os.environ.get(dispatch.VARIABLE) == "triton"
-    if not _supported(input, tuple(weight.shape), geometry) or (gradient == "full" and not insisted):
+    # The full gradient is a matrix product, for which there is cuDNN; ours runs only where it is forced.
+    forced = os.environ.get(dispatch.VARIABLE) == "triton"
+    if not _supported(input, tuple(weight.shape), geometry) or (gradient == "full" and not forced):
         return None
     return launch.weight_gradient_of(grad, input, weight, geometry, gradient)
 
@@ -157,7 +158,8 @@ def _supported(
 
 
 def _finite(input: Tensor, weight: Tensor | None = None) -> bool:
-    """A NaN has no sign bit to pack; the reference keeps it. In fp32, since a sum of halves overflows."""
+    """Whether there is neither NaN, which has no sign to pack, nor infinity. In fp32: a sum of halves
+    overflows."""
     total = input.sum(dtype=torch.float32)
     if weight is not None:
         total += weight.sum(dtype=torch.float32)

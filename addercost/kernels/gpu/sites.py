@@ -8,12 +8,13 @@ import triton.language as tl
 
 
 @triton.jit
-def combine(total, x, w, held, SITE: tl.constexpr, EMULATE: tl.constexpr):
+def combine(total, x, w, stationary, SITE: tl.constexpr, EMULATE: tl.constexpr):
     """`total` plus the site of every pair. EMULATE spells out the PTX instructions for the interpreter, which
     has no assembler.
 
-    The gradients' sites have a third operand: x is the output's gradient, and `held`, of the tile's shape,
-    meets w. "adder_half2" takes words of two halves and keeps two running sums of halves in a word.
+    The gradients' sites have a third operand: x is the output's gradient, and w is compared with
+    `stationary`, of the tile's shape. "adder_half2" takes words of two halves and keeps two running sums of
+    halves in a word.
     """
     if SITE == "adder":
         total += tl.abs(x - w)
@@ -22,11 +23,11 @@ def combine(total, x, w, held, SITE: tl.constexpr, EMULATE: tl.constexpr):
         x, w = tl.broadcast(x, w)
         total = tl.fma(x, w, total)
     elif SITE == "clip":
-        slope = tl.clamp(w - held, -1.0, 1.0, propagate_nan=tl.PropagateNan.ALL)
+        slope = tl.clamp(w - stationary, -1.0, 1.0, propagate_nan=tl.PropagateNan.ALL)
         x, slope = tl.broadcast(x, slope)
         total = tl.fma(x, slope, total)
     elif SITE == "sign":
-        slope = (w > held).to(tl.float32) - (w < held).to(tl.float32)
+        slope = (w > stationary).to(tl.float32) - (w < stationary).to(tl.float32)
         x, slope = tl.broadcast(x, slope)
         total = tl.fma(x, slope, total)
     elif SITE == "xnor":

@@ -12,7 +12,7 @@ WARP_ROWS, WARP_COLUMNS = 8, 4
 """A warp's threads; `kernels.LANES_N` is the second."""
 
 MOST_REGISTERS = 168
-"""For three programs on a processor: the warps of two compute while one waits for memory."""
+"""So few that three programs fit on a processor: the warps of two compute while one waits for memory."""
 
 RESIDENT = 3
 UNROLL = 8
@@ -51,13 +51,14 @@ class Tile:
 
     @property
     def step_instructions(self) -> float:
-        """Of a thread at one channel: two a site, and what loads and addresses cost by the disassembly."""
+        """Instructions of a thread for one channel: two a site, and those of loads and addresses by the
+        disassembly."""
         return 2 * self.rows * self.columns + 0.75 * self.rows + 0.25 * self.columns + 1
 
 
 SUM_TILES = tuple(Tile(r, c, w) for r, c in ((8, 8), (8, 4), (4, 4)) for w in (1, 2, 4))
-HELD_TILES = tuple(Tile(r, c, w) for r, c in ((4, 8), (4, 4)) for w in (1, 2, 4))
-"""For the gradient, which keeps the input's tile in registers too."""
+GRADIENT_TILES = tuple(Tile(r, c, w) for r, c in ((4, 8), (4, 4)) for w in (1, 2, 4))
+"""For the input gradient, which keeps the input's tile in registers as well."""
 
 RUN_TILES = tuple(Tile(r, c, w) for r, c in ((8, 4), (4, 4)) for w in (1, 2, 4))
 """For sums in halves, which keep a tile of runs beside the tile of totals."""

@@ -1,4 +1,4 @@
-"""Memory, and 32-bit words taken apart, without Triton's choice of who holds what.
+"""Memory, and 32-bit words taken apart, without Triton's choice of which thread has which element.
 
 Triton gives every load and store a layout of its own, widens it only where it can prove the address aligned,
 and moves values between layouts through shared memory. Accumulators that stay in registers want none of it,
@@ -34,8 +34,9 @@ def load_words(at, EMULATE: tl.constexpr):
 def load_neighbours(at, tile, EMULATE: tl.constexpr):
     """The word at each address, where a thread's addresses are neighbours in groups of four, 16-byte aligned.
 
-    One load fetches four elements, so only the first of their addresses is looked at. `tile` says who holds
-    which: the addresses are spread to its shape, whose threads are certain, and equal loads are made once.
+    One load fetches four elements, so only the first of their addresses is looked at. `tile` says which
+    thread has which element: addresses are broadcast to its shape, whose layout is known, and equal loads are
+    made once.
     """
     if EMULATE:
         return tl.load(at)

@@ -78,7 +78,7 @@ def weight_sign_kernel(
     last = tl.minimum((split + 1) * each, pixels)
     kept = (k < K)[:, None] & (c < C)[None, :]
     place = ((group * K + k).to(tl.int64)[:, None] * C + c[None, :]) * taps + tap
-    held = tl.load(w_ptr + place, mask=kept, other=0.0).to(tl.float32)
+    stationary = tl.load(w_ptr + place, mask=kept, other=0.0).to(tl.float32)
     total = tl.full((BLOCK_K, BLOCK_C), 0, dtype=tl.float32)
     for m in range(split * each, last):
         q = m % Q
@@ -93,7 +93,7 @@ def weight_sign_kernel(
         x_at = x_ptr + x_pixel + group * C + c
         g = tl.load(g_at, mask=k < K, other=0.0).to(tl.float32)
         x = tl.load(x_at, mask=c < tl.where(inside, C, 0), other=0.0).to(tl.float32)
-        slope = (x[None, :] > held).to(tl.float32) - (x[None, :] < held).to(tl.float32)
+        slope = (x[None, :] > stationary).to(tl.float32) - (x[None, :] < stationary).to(tl.float32)
         total += g[:, None] * slope
     at = part_ptr + split.to(tl.int64) * GROUPS * K * C * taps + place
     tl.store(at, total, mask=kept)

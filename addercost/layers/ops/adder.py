@@ -38,7 +38,8 @@ def _gradients(
     gradient: str = "full",
 ) -> Gradients:
     if 0 in grad.stride():
-        # What a sum hands back is one number seen everywhere: copied once, not by each gradient.
+        # The gradient of a sum is one number expanded to a shape. It is copied here once, not by both
+        # gradients.
         grad = empty_output(input, list(grad.shape), grad.dtype).copy_(grad)
     arguments = (grad, input, weight, *place, gradient)
     return (

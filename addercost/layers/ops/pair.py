@@ -22,7 +22,7 @@ from addercost.kernels.problem import (
 from addercost.layers.ops import library
 
 Gradients = tuple[Tensor | None, Tensor | None]
-"""Of input and weight, None where not asked for."""
+"""The gradients of input and weight, None for one that is not needed."""
 
 
 def no_options() -> None:

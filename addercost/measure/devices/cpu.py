@@ -1,4 +1,4 @@
-"""The processor as a device to time on: pinned threads, flushed caches, the clock and neighbours watched."""
+"""The processor as a device to time on: pinned threads, flushed caches, watched clock and interruptions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LIMIT_S = 0.02
 FLUSHED_CACHES = 2
 MOST_TRIES = 8
 LONGEST_RETAKEN_S = 5e-3
-"""A sample longer than another program's turn is cut into whenever there is another program."""
+"""A longer sample is interrupted whenever another program runs: taking it again would not help."""
 SETTLE_S = 2e-3
 """Threads of a pool spin for about a millisecond after their work, on the cores that the other side needs."""
 SMALLEST_FLUSH_BYTES = 16 << 20
@@ -30,12 +30,11 @@ SMALLEST_FLUSH_BYTES = 16 << 20
 class CpuDevice:
     """Times calls on `threads` cores of this machine.
 
-    clock: "cpu" counts the processor time of this process, so that time another program had the core does not
-    count; "wall" counts all time. By default "cpu" on one thread, where the two agree on an idle machine.
-    A short sample during which another program took a core is taken again, up to `MOST_TRIES` times: it is
-    left out for that reason and never for its value. Threads are pinned to the idlest cores where the system
-    lets us; `close` undoes that.
-    Raises ArgumentError for more threads than there are cores.
+    clock: "cpu" counts the processor time of this process, so that time during which another program had the
+    core does not count; "wall" counts all time. By default "cpu" on one thread, where the two agree on an
+    idle machine. A short sample during which another program took a core is taken again, up to `MOST_TRIES`
+    times: it is dropped for that reason and never for its value. Threads are pinned to the idlest cores where
+    the system allows it; `close` undoes that. Raises ArgumentError for more threads than there are cores.
     """
 
     def __init__(self, threads: int = 1, clock: str | None = None) -> None:
@@ -141,7 +140,7 @@ class CpuDevice:
         try:
             from addercost.kernels.cpu.limits import limit_sites_per_second
 
-            # No two threads share a core's vector units here, so the limits add up.
+            # Every thread has a core of its own, so the limits add up.
             return self.threads * limit_sites_per_second(name, LIMIT_S)
         except (ImportError, KeyError, RuntimeError):
             return None

@@ -1,7 +1,7 @@
-"""A GPU as a device to time on: device events, flushed L2, recorded launches, the driver's counters.
+"""A GPU as a device to time on: device events, a flushed L2, recorded launches, the driver's counters.
 
-Works on what torch calls "cuda": NVIDIA's GPUs, and AMD's with a ROCm build of torch, which tells no clocks,
-energy or reasons for throttling.
+Works on what torch calls "cuda": NVIDIA's GPUs, and AMD's with a ROCm build of torch. Of AMD's there are no
+clocks, no energy and no reasons for throttling.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ UNKNOWN_CACHE_BYTES = 64 << 20
 LONGEST_LAUNCH_S = 1e-3
 """Calls that take the host longer are timed with their launches, as whole models are."""
 HEAD_START_CYCLES = 100_000
-"""The device idles so long before a sample, 50 µs at 2 GHz: the host launches the first call meanwhile, which
-would be part of the time otherwise."""
+"""The device idles for so long before a sample, 50 µs at 2 GHz. Meanwhile the host launches the first call,
+whose launch would otherwise be part of the time."""
 PROFILED_CALLS = 3
 ENERGY_CHUNK_S = 0.01
 
@@ -37,7 +37,7 @@ class CudaDevice:
     """Times calls on the current CUDA device.
 
     A call that the host launches in under LONGEST_LAUNCH_S is recorded as a CUDA graph and replayed, so that
-    both sides of a comparison are what the device takes; where recording fails, the call itself is timed.
+    both sides of a comparison are the device's time alone; where recording fails, the call itself is timed.
     Settings of torch, TF32 among them, stay as they are. Raises ArgumentError where there is no GPU, or none
     that this torch can use.
     """
@@ -121,7 +121,7 @@ class CudaDevice:
         return _limit(name)
 
     def free_bytes(self) -> int | None:
-        """What the driver has, and what torch's allocator holds unused."""
+        """What the driver has, and what torch's allocator keeps without using it."""
         free: int = self._cuda.mem_get_info(self._device)[0]
         unused: int = self._cuda.memory_reserved(self._device) - self._cuda.memory_allocated(self._device)
         return free + max(0, unused)
@@ -144,13 +144,13 @@ class CudaDevice:
                 for _ in range(PROFILED_CALLS):
                     call()
                 self._cuda.synchronize()
-        except Exception:  # no permission to use the counters, or a build without them: the timing stands
+        except Exception:  # no permission for the profiler, or a build without it: the timing is kept
             return ()
         return kernel_times(profiled.events() or (), PROFILED_CALLS)
 
     def energy(self, call: Call, seconds: float) -> Energy | None:
-        """Of the whole GPU, what it takes when idle included. The counter is read after every few calls; its
-        resolution is the largest step seen between two readings that differ."""
+        """The energy of the whole GPU, its idle power included. The counter is read after every few calls,
+        and its resolution is the largest step between two readings."""
         if not self._counts_energy or self._nvml is None or self._nvml.energy_j() is None:
             return None
         self._cuda.synchronize()
@@ -174,19 +174,20 @@ class CudaDevice:
 
 
 def is_whole_model(call: Call) -> bool:
-    """Whether it runs or trains a module with modules inside: its launches are part of the call."""
+    """Whether the call runs or trains a module that contains modules: its launches are part of it."""
     parts = (call.func, *call.args) if isinstance(call, partial) else (call,)
     return any(isinstance(p, torch.nn.Module) and next(p.children(), None) is not None for p in parts)
 
 
 @cache
 def _limit(name: str) -> float | None:
-    # Kept for the run: a GPU's clock under this load moves little, and rows record the clock they ran at.
+    # Measured once a run: a GPU's clock changes little under this load, and rows record the clock they ran
+    # at.
     try:
         from addercost.kernels.gpu.limits import limit_per_second
 
         return limit_per_second(name)
-    except Exception:  # Triton, its compilers and the driver raise anything: a row is worth having without
+    except Exception:  # Triton, its compilers and the driver raise anything; rows are useful without a limit
         return None
 
 

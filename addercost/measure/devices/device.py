@@ -12,11 +12,11 @@ Call = Callable[[], object]
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """The state of the device at one moment; None and empty where the machine does not tell.
+    """The state of the device at one moment; None or empty where the machine does not say.
 
-    clock_hz: of the compute units. steal_s: time a hypervisor has taken since boot. waited_s: time this
-    thread could have run and another program had the core. throttle_reasons: why the clock is held down, in
-    the driver's words.
+    clock_hz: of the compute units. steal_s: time a hypervisor has taken since boot. waited_s: time during
+    which this thread could have run and another program had the core. throttle_reasons: what keeps the clock
+    below its maximum.
     """
 
     clock_hz: float | None = None
@@ -29,7 +29,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class KernelTime:
-    """One kernel of a device inside a call: its name, seconds a call, and launches a call."""
+    """One kernel that a call runs on a device: its name, its seconds a call, and its launches a call."""
 
     name: str
     seconds: float
@@ -38,7 +38,7 @@ class KernelTime:
 
 @dataclass(frozen=True, slots=True)
 class Energy:
-    """Joules a call from the device's own counter, and the step the counter moves in."""
+    """Joules of one call by the device's own counter, and the counter's step, divided by the calls."""
 
     joules: float
     resolution_j: float
@@ -49,7 +49,7 @@ class DeviceFacts:
     """What stays the same during a run. kind: "cpu" or "cuda". cache_bytes: the last-level cache.
 
     environment: the device's own lines of the environment record (driver, clocks, threads, …).
-    counts_waiting: whether a sample holds the time that other programs had the processor.
+    counts_waiting: whether a sample includes the time during which other programs had the processor.
     """
 
     kind: str
@@ -60,37 +60,38 @@ class DeviceFacts:
 
 
 class Device(Protocol):
-    """A device that runs calls and tells how long they took."""
+    """A device that runs calls and measures how long they take."""
 
     @property
     def facts(self) -> DeviceFacts: ...
 
     def now(self) -> float:
-        """Seconds of a clock that never stops, which time limits go by."""
+        """Seconds of a clock that never stops, for time limits."""
 
     def prepare(self, call: Call) -> Call:
         """Warms up and returns what is to be sampled: the call, or a recording of it that launches faster."""
 
     def sample(self, call: Call, calls: int, cold: bool) -> float:
-        """Seconds a call: `calls` of them in one timed region, after a flush of the caches where cold."""
+        """Seconds a call, of `calls` in one timed region; cold: caches are flushed before each."""
 
     def condition(self) -> Condition: ...
 
     def limit(self, name: str) -> float | None:
-        """The best rate of the device now, by the bare inner loop: sites a second for "mac", "adder",
-        "adder_u8", "mac_u8", "xnor" …, bytes a second for "memory"; None where it cannot be measured."""
+        """The best rate the device can reach now, from an inner loop without anything around it: sites a
+        second for "mac", "adder", "adder_u8", "mac_u8", "xnor" …, bytes a second for "memory". None where it
+        cannot be measured."""
 
     def free_bytes(self) -> int | None:
-        """Memory that can still be had, or None where it cannot be told."""
+        """Memory that can still be allocated, or None where the machine does not say."""
 
     def close(self) -> None:
-        """Puts back what was changed for timing."""
+        """Restores what was changed for timing."""
 
     def peak_bytes(self, call: Call) -> int | None:
-        """The most memory the call needs above what is held before it, or None where it cannot be told."""
+        """The most memory the call needs above what was allocated; None where it cannot be measured."""
 
     def kernels(self, call: Call) -> tuple[KernelTime, ...]:
         """The device's kernels in one call; empty where there is no profiler."""
 
     def energy(self, call: Call, seconds: float) -> Energy | None:
-        """Of one call, by repeating it for about `seconds`; None where the device has no counter."""
+        """The energy of one call, from repeating it for about `seconds`; None where there is no counter."""

@@ -1,4 +1,4 @@
-"""A device for one measurement at a time, whichever process of this machine it runs in."""
+"""One measurement at a time on a device, among all processes of this machine."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from addercost.hardware.loader import host_file
 
 @contextmanager
 def exclusive(device: str) -> Iterator[None]:
-    """Waits until no other measurement of this user's runs on `device`, and keeps others waiting.
+    """Waits until no other measurement of this user runs on `device`, and makes others wait.
 
-    By a lock on a file in the user's cache folder, which the system lets go of when the process ends, however
-    it ends. Where the system has no such locks, nothing is locked. Raises OutputError for a cache folder that
+    It locks a file in the user's cache folder; the system releases the lock when the process ends, however it
+    ends. Where the system has no such locks, nothing is locked. Raises OutputError for a cache folder that
     cannot be written to.
     """
     try:

@@ -1,4 +1,4 @@
-"""Memory of this process and of the machine, as Linux tells it."""
+"""Memory of this process and of the machine, from Linux."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def peak_bytes(call: Callable[[], object], warm: bool = True) -> int | None:
-    """How far the resident set rises during a call above where it stood; None where it cannot be told.
+    """How far the resident set rises during a call above its size before; None where Linux does not say.
 
-    warm: after one that loads and compiles what it needs.
+    warm: run the call once before, so that it has loaded and compiled what it needs.
     """
     resets = Path("/proc/self/clear_refs")
     try:
@@ -27,9 +27,9 @@ def peak_bytes(call: Callable[[], object], warm: bool = True) -> int | None:
 
 
 def peak_resident_bytes() -> int | None:
-    """The most that was resident since this program began, None where it cannot be told.
+    """The largest resident set since this program began; None where Linux does not say.
 
-    What `getrusage` tells begins with the process that started it.
+    The figure of `getrusage` includes the process that started this one.
     """
     try:
         return _status_bytes("VmHWM")
@@ -38,8 +38,9 @@ def peak_resident_bytes() -> int | None:
 
 
 def keep_freed_memory() -> bool:
-    """Lets glibc hand a freed output to the next call, for every contender alike: faulting in fresh pages for
-    each output says nothing about a kernel. `peak_bytes` says little after it."""
+    """Makes glibc reuse a freed output for the next call, for every contender alike: the page faults of fresh
+    memory for each output are no property of a kernel. Returns whether it did; `peak_bytes` is meaningless
+    afterwards."""
     try:
         libc = ctypes.CDLL(None)
         mmap_threshold, trim_threshold = -3, -1
@@ -49,7 +50,7 @@ def keep_freed_memory() -> bool:
 
 
 def available_bytes(meminfo: Path = Path("/proc/meminfo")) -> int | None:
-    """What new allocations can get without swapping."""
+    """Memory that can be allocated without swapping."""
     try:
         return _field(meminfo.read_text(), "MemAvailable")
     except (OSError, StopIteration):

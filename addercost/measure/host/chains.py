@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from typing import Any
 
 from addercost.hardware.vocabulary import Form
 from addercost.measure.host.instructions import Probe
@@ -21,7 +20,7 @@ _CLOBBER = "~{flags}"
 
 
 def independent_chains(probe: Probe) -> int:
-    """As many chains as registers allow: 12 vectors, or 8 general registers beside operands and counter."""
+    """As many as registers allow: 12 of vectors, or 8 of general registers beside operands and counter."""
     return 8 if probe.element.startswith("i") and probe.form is Form.SCALAR else 12
 
 
@@ -35,7 +34,7 @@ def loop_ir(name: str, probe: Probe, chains: int) -> str:
         constraint = f"={kind},{kind},{kind},{kind},{_CLOBBER}"
     assembly = probe.assembly.format(**positions)
     lines = [f"define void @{name}(i64 %n) {{", "entry:"]
-    # Operands nobody can fold: they come out of an empty assembly statement.
+    # The compiler cannot fold operands that come out of an empty assembly statement.
     for i, operand in enumerate(operands):
         lines.append(f'  %o{i} = call {value_type} asm sideeffect "", "={kind},0"({value_type} {operand})')
     lines += ["  br label %loop", "loop:", "  %i = phi i64 [0, %entry], [%next, %loop]"]
@@ -63,7 +62,7 @@ def _types(probe: Probe) -> tuple[str, str, str, tuple[str, str]]:
     if probe.form is Form.SCALAR and probe.element.startswith("i"):
         return "r", probe.element, "1", ("3", "5")
     floating = probe.element in ("float", "double")
-    # Division by a value near 1 with a full mantissa neither ends early nor drifts to infinity.
+    # A divisor near 1 with a full mantissa makes division neither end early nor drift to infinity.
     first, second = ("0x3FF0000020000000", "0x3FF0000040000000") if floating else ("3", "5")
     start = "0x3FF0000000000000" if floating else "7"
     if probe.form is Form.SCALAR:
@@ -114,40 +113,23 @@ done:
 
 
 class Compiled:
-    """IR compiled for this machine.
-
-    Raises ImportError where llvmlite is not installed.
-    """
+    """IR compiled for this machine. Raises ImportError where llvmlite is not installed."""
 
     def __init__(self, ir: str) -> None:
-        import llvmlite.binding as llvm
+        from addercost.kernels.cpu.ir.native import NativeCode
 
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
-        llvm.initialize_native_asmparser()
-        module = llvm.parse_assembly(ir)
-        module.verify()
-        machine = llvm.Target.from_default_triple().create_target_machine(
-            cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=2
-        )
-        self._engine: Any = llvm.create_mcjit_compiler(module, machine)
-        self._engine.finalize_object()
+        # As written: the passes would take the chains apart.
+        self._code = NativeCode(ir, optimised=False)
 
     def loop(self, name: str) -> Callable[[int], None]:
-        """`loop(n)` runs n rounds. The interpreter lock is free meanwhile."""
-        function: Callable[[int], None] = self._function(name, ctypes.CFUNCTYPE(None, ctypes.c_int64))
+        """`loop(n)` runs n rounds, without the interpreter lock."""
+        function: Callable[[int], None] = self._code.function(name, None, ctypes.c_int64)
         return function
 
     def reader(self) -> Callable[[int, int], int]:
         """`reader(address, bytes)` reads memory once."""
-        prototype = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
-        function: Callable[[int, int], int] = self._function("read_memory", prototype)
-        return function
-
-    def _function(self, name: str, prototype: Any) -> Any:
-        function = prototype(self._engine.get_function_address(name))
-        # The code is unmapped with its engine, so the function keeps the engine alive.
-        function.engine = self._engine
+        arguments = ctypes.c_void_p, ctypes.c_int64
+        function: Callable[[int, int], int] = self._code.function("read_memory", ctypes.c_int64, *arguments)
         return function
 
 

@@ -15,8 +15,8 @@ from addercost.hardware.vocabulary import Form
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One instruction to measure. `element` is the LLVM type of a lane; `accumulates` ties `{d}` to the
-    chain.
+    """One instruction to measure. element: the LLVM type of a lane. accumulates: the instruction reads `{d}`
+    too, so the chain runs through it.
     """
 
     op: str

@@ -14,7 +14,7 @@ _COLUMNS = (
 
 
 def calibration_toml(calibration: Calibration, date: str) -> str:
-    """The table's text: medians as figures, quartiles as their ranges, each with three decimals."""
+    """The table's text: medians are its figures, quartiles their ranges, each with three decimals."""
     c = calibration
     widest = max(result.probe.bits for result in c.results)
     lines = [_COLUMNS]
@@ -63,7 +63,7 @@ table = '''
 
 
 def _cells(figure: Sampled) -> tuple[str, str, str]:
-    """Median and quartiles; rounding must not push the median out of its range."""
+    """Median and quartiles, rounded so that the median stays within its range."""
     low, high = figure.quartiles
     median = round(figure.median, 3)
     return (f"{median:g}", f"{min(round(low, 3), median):g}", f"{max(round(high, 3), median):g}")

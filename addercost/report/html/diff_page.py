@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from addercost.report.diff import ProfileDiff, diff_tables
+from addercost.analysis.profile_diff import ProfileDiff
 from addercost.report.html.page import render_page
-from addercost.report.html.parts import PageSection, Part
+from addercost.report.html.parts import PagePart, PageSection
 from addercost.report.html.views import view_of
+from addercost.report.tables.profile_diff import diff_tables
 
 
 def to_diff_page(diff: ProfileDiff) -> str:
-    """Totals, then the layers that differ, which sort and filter. Raises AddercostError without jinja2."""
+    """Totals, then the layers that differ, which a reader can sort and filter.
+
+    Raises AddercostError without jinja2.
+    """
     totals, layers = diff_tables(diff)
     sections = (
         PageSection("totals", "Totals", "Totals", views=(view_of(totals),)),
@@ -18,7 +22,7 @@ def to_diff_page(diff: ProfileDiff) -> str:
     return render_page(
         title=totals.title,
         summary="Counts have no noise: every difference is a real one. Cycles are estimates.",
-        parts=[Part("diff", totals.title, sections)],
+        parts=[PagePart("diff", totals.title, sections)],
         made_by="Made by addercost diff.",
         data=None,
         remark="",

@@ -1,4 +1,4 @@
-"""Figures as SVG inside a page: text stays text, ids do not clash, and ink takes the page's text colour."""
+"""Figures as SVG inside a page: text stays text, ids are unique, and `INK` becomes the page's text colour."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FONT = re.compile(r"font: (?:(\w+) )?([\d.]+)px [^;\"]+")
 
 
 def inline_svg(drawn: Drawn, prefix: str) -> str:
-    """An <svg> element without a fixed size. prefix: makes its ids unique on the page."""
+    """An <svg> element that scales with the page. prefix: makes its ids unique on the page."""
     import matplotlib
 
     buffer = io.BytesIO()

@@ -1,20 +1,23 @@
-"""The module tree for a page: `{bases, kinds: [name, fill, text], tree: [name, kind, values, parts]}`."""
+"""The module tree as the page's script reads it.
+
+`{bases, kinds: [name, fill, text], tree: [name, kind, values, parts]}`, where parts are such nodes again.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from addercost.analysis.module_tree import Node, bases, module_tree
 from addercost.report.plots.palette import LAYER_KINDS, layer_kind
-from addercost.report.text import printable
-from addercost.report.tree import Node, bases, module_tree
 from addercost.results.profile import Profile
+from addercost.text import printable
 
 _WIDEST = 300
 _MODULE = ("module", "#d9d9da", "#000000")
 
 
 def icicle_data(profile: Profile) -> dict[str, Any]:
-    """Kinds are indices into `kinds`, values stand in the order of `bases`."""
+    """A node's kind is an index into `kinds`; its values are in the order of `bases`."""
     names = bases(profile)
     kinds = [*LAYER_KINDS]
     rows = [[kind, colour, _text_on(colour)] for kind, colour in LAYER_KINDS.items()]
@@ -37,7 +40,7 @@ def icicle_data(profile: Profile) -> dict[str, Any]:
 
 
 def _text_on(colour: str) -> str:
-    """Black or white, whichever contrasts more (WCAG 2 relative luminance)."""
+    """Black or white, whichever contrasts more with `colour` (WCAG 2 relative luminance)."""
     channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

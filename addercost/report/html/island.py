@@ -1,4 +1,4 @@
-"""Data inside a page as JSON that no text in it can end."""
+"""The data island of a page: JSON in a script element, which no text in the data can close."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def embedded(data: Any) -> Markup:
-    """JSON for a script element of type application/json: no `<`, `>` or `&` is left in it."""
+    """JSON for a script element of type application/json, without any `<`, `>` or `&`."""
     from markupsafe import Markup
 
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)

@@ -1,7 +1,7 @@
 """A report as one HTML file: nothing is fetched, and without scripts every table and figure is still there.
 
-Everything from a model is escaped by the template engine; the data island escapes `<`, `>` and `&`, so that
-no text in it can end the element. The page's policy allows this one script, by its hash, and no request.
+The template engine escapes everything that comes from a model; the data island escapes `<`, `>` and `&`, so
+that no text in it can end the element. The page's policy allows this one script, by its hash, and no request.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Any
 
 from addercost.errors import AddercostError
 from addercost.report.html.island import embedded
-from addercost.report.html.parts import Part, page_parts
-from addercost.report.text import printable
+from addercost.report.html.parts import PagePart, page_parts
 from addercost.results.report import Report
 from addercost.results.saved import DATA_ID
+from addercost.text import printable
 from addercost.version import __version__
 
 
 def to_page(report: Report) -> str:
-    """The whole file. Raises AddercostError where jinja2 is not installed."""
+    """The text of the file. Raises AddercostError where jinja2 is not installed."""
     _require_jinja2()
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     return render_page(
@@ -35,8 +35,8 @@ def to_page(report: Report) -> str:
     )
 
 
-def render_page(title: str, summary: str, parts: list[Part], made_by: str, data: Any, remark: str) -> str:
-    """The template filled in. data: what the island holds, or None for no island."""
+def render_page(title: str, summary: str, parts: list[PagePart], made_by: str, data: Any, remark: str) -> str:
+    """The template filled in. data: what the data island holds; None for a page without one."""
     _require_jinja2()
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup

@@ -1,4 +1,4 @@
-"""What stands on a page, in order: for each model its cards, sections, tables and figures."""
+"""The parts of a page in order: for each model its cards, sections, tables and figures."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from addercost.analysis.layer_rows import labelled_costs
 from addercost.report.html.figures import inline_svg
 from addercost.report.html.icicle import icicle_data
-from addercost.report.html.views import View, view_of
-from addercost.report.measured import measured_headline
+from addercost.report.html.views import TableView, view_of
 from addercost.report.plots.style import Drawn, PlotOptions
-from addercost.report.profile_table import labels, profile_table
 from addercost.report.sections import Section, headline, report_sections
-from addercost.report.text import printable
+from addercost.report.tables.layers import layer_table
+from addercost.report.tables.timings import measured_headline
 from addercost.results.measurements import Measurements
 from addercost.results.report import Report, Subject, network_name
+from addercost.text import printable
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
 MOST_ROWS = 2000
-"""Layers in a page's table; a larger model shows its largest ones and the rest in one row."""
+"""Layers in a page's table at most. Of a larger model it has the largest, and the rest in one row."""
 
 _ON_PAGE = PlotOptions(width="double", caption=False)
 _SHORT = {
@@ -47,13 +48,17 @@ class PageFigure:
 
 @dataclass(frozen=True, slots=True)
 class PageSection:
-    """One heading. icicle: its tree as JSON; depths: module depths the layer table can be summed to."""
+    """One heading and what is below it.
+
+    short: its name in the navigation. tools: whether a reader can sort and filter. depths: module depths to
+    which the layer table can be summed. icicle: the module tree as JSON. bases: what sizes its boxes.
+    """
 
     id: str
     title: str
     short: str
     lead: str = ""
-    views: tuple[View, ...] = ()
+    views: tuple[TableView, ...] = ()
     figures: tuple[PageFigure, ...] = ()
     notes: tuple[str, ...] = ()
     tools: bool = False
@@ -63,8 +68,11 @@ class PageSection:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One model, or one set of measurements."""
+class PagePart:
+    """One model, or one set of measurements.
+
+    cards: (figure, its name, a remark). bound: a warning where totals are lower bounds.
+    """
 
     id: str
     name: str
@@ -73,17 +81,17 @@ class Part:
     bound: str = ""
 
 
-def page_parts(report: Report) -> Iterator[Part]:
+def page_parts(report: Report) -> Iterator[PagePart]:
     shown: Sequence[Subject | Measurements] = (*report.subjects, *report.measurements)
     for i, ((name, sections), item) in enumerate(zip(report_sections(report), shown, strict=True), 1):
         prefix = f"p{i}"
         if isinstance(item, Measurements):
             figures = tuple(_measured_figures(item, prefix))
             made = tuple(_section(section, prefix, figures=figures) for section in sections)
-            yield Part(prefix, printable(name), made, tuple(measured_headline(item)))
+            yield PagePart(prefix, printable(name), made, tuple(measured_headline(item)))
             continue
         counts = item.first.counts
-        yield Part(
+        yield PagePart(
             id=prefix,
             name=printable(name),
             sections=tuple(_subject_sections(item, sections, prefix)),
@@ -156,8 +164,8 @@ def _layers(subject: Subject, section: Section, prefix: str) -> PageSection:
     lead = f"As {network_name(subject.first)}, in the order they first run."
     table = section.tables[0]
     if n > MOST_ROWS:
-        basis = f"cycles@{next(iter(labels(subject.first)))}" if subject.first.costs else "share"
-        table = profile_table(subject.first, sort=basis, top=MOST_ROWS)
+        basis = f"cycles@{next(iter(labelled_costs(subject.first)))}" if subject.first.costs else "share"
+        table = layer_table(subject.first, sort=basis, top=MOST_ROWS)
         lead = f"The {MOST_ROWS:,} largest of {n:,} layers, the others in one row; the data has them all."
     deepest = max(layer.path.count(".") + 1 for layer in subject.first.counts.layers)
     return _section(

@@ -1,4 +1,4 @@
-"""Tables and figures as one page, with the themes and printing of a report."""
+"""Tables and figures as one page that looks and prints as a report does."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from addercost.report.html.page import render_page
-from addercost.report.html.parts import PageFigure, PageSection, Part, page_figure
+from addercost.report.html.parts import PageFigure, PagePart, PageSection, page_figure
 from addercost.report.html.views import view_of
 from addercost.report.plots.style import Drawn
-from addercost.report.tables import Table
+from addercost.report.table import Table
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One heading of the page; short: its name in the navigation."""
+    """One heading of the page. short: its name in the navigation."""
 
     title: str
     short: str
@@ -24,7 +24,7 @@ class Topic:
 
 
 def to_tables_page(title: str, summary: str, topics: Sequence[Topic]) -> str:
-    """Raises AddercostError where jinja2 is not installed."""
+    """The text of the file. Raises AddercostError where jinja2 is not installed."""
     sections = []
     for i, topic in enumerate(topics, 1):
         figures: list[PageFigure] = [
@@ -40,5 +40,5 @@ def to_tables_page(title: str, summary: str, topics: Sequence[Topic]) -> str:
                 figures=tuple(figures),
             )
         )
-    part = Part("tables", title, tuple(sections))
+    part = PagePart("tables", title, tuple(sections))
     return render_page(title, summary, [part], "Made by addercost.", None, "")

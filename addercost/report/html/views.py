@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from addercost.report.tables import Column, Kind, Table, heading, shown
-from addercost.report.text import printable
+from addercost.report.table import Column, Kind, Table, heading, shown
+from addercost.text import printable
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """value: what a script sorts and sums by; the path for the first cell, which stands for its row."""
+class TableCell:
+    """tag: th or td. value: what the script sorts and sums by; in the first cell, the row's path."""
 
     tag: str
     text: str
@@ -21,45 +21,45 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Heading:
+class TableHeading:
     text: str
     style: str
     kind: str
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """A table ready to be written. Every text is still to be escaped, which the template does."""
+class TableView:
+    """A table ready for the template, which escapes every text."""
 
     title: str
-    columns: tuple[Heading, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    total: tuple[Cell, ...]
+    columns: tuple[TableHeading, ...]
+    rows: tuple[tuple[TableCell, ...], ...]
+    total: tuple[TableCell, ...]
     notes: tuple[str, ...]
 
 
-def view_of(table: Table) -> View:
-    return View(
+def view_of(table: Table) -> TableView:
+    return TableView(
         title=printable(table.title),
-        columns=tuple(Heading(heading(c), _style(c), c.kind.value) for c in table.columns),
+        columns=tuple(TableHeading(heading(c), _style(c), c.kind.value) for c in table.columns),
         rows=tuple(_cells(table, row) for row in table.rows),
         total=_cells(table, table.total) if table.total else (),
         notes=tuple(printable(note) for note in table.notes),
     )
 
 
-def _cells(table: Table, row: Mapping[str, Any]) -> tuple[Cell, ...]:
+def _cells(table: Table, row: Mapping[str, Any]) -> tuple[TableCell, ...]:
     return tuple(_cell(row.get(c.name), c, first=i == 0) for i, c in enumerate(table.columns))
 
 
-def _cell(value: Any, column: Column, first: bool) -> Cell:
+def _cell(value: Any, column: Column, first: bool) -> TableCell:
     text = shown(value, column)
     kept: str | float | None = None
     if first:
         kept = text
     elif not column.is_text and value is not None:
         kept = value + 0
-    return Cell("th" if first else "td", text, _style(column), kept)
+    return TableCell("th" if first else "td", text, _style(column), kept)
 
 
 def _style(column: Column) -> str:

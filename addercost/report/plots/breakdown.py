@@ -1,4 +1,4 @@
-"""Operations of each layer, stacked by class: absolute, or as shares of the layer."""
+"""Operations of each layer, stacked by class: as numbers, or as shares of the layer."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from addercost.report.plots.style import (
     percent_axis,
     si_axis,
 )
-from addercost.report.tables import Column, Kind, Table
-from addercost.report.text import printable, shortened
+from addercost.report.table import Column, Kind, Table
 from addercost.results.profile import Profile
+from addercost.text import printable, shortened
 
 _ROW_INCHES = 0.15
 _MARGIN_INCHES = 0.85

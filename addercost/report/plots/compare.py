@@ -1,4 +1,4 @@
-"""Arithmetics × processors: one panel for each cost model and energy table, bars relative to the first."""
+"""Arithmetics × processors: one panel for each cost model and energy table, one bar an arithmetic."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from addercost.report.plots.style import (
     nothing_to_show,
     si_axis,
 )
-from addercost.report.tables import Column, Kind, Table
-from addercost.report.text import printable
+from addercost.report.table import Column, Kind, Table
 from addercost.results.report import LEAST_CHARGED, Subject
+from addercost.text import printable
 from addercost.units import si
 
 
 @dataclass(frozen=True, slots=True)
 class _Bar:
-    """value: None where too few of the operations have a figure."""
+    """One estimate. value: None where too few of the operations have a figure."""
 
     arithmetic: str
     value: float | None

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from addercost.errors import ArgumentError
 from addercost.report.plots.palette import MARKERS, SERIES
 from addercost.report.plots.style import Drawn, PlotOptions, caption, in_style, new_figure
-from addercost.report.tables import Column, Kind, Table
-from addercost.report.text import printable
+from addercost.report.table import Column, Kind, Table
 from addercost.results.training import TrainingRun
+from addercost.text import printable
 
 _STYLES = ("-", "--", "-.", ":")
 
 
 @in_style
 def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
-    """Raises ArgumentError where no run has a curve. Gaps in a curve stay gaps."""
+    """Epochs that are no number stay gaps. Raises ArgumentError where no run has a curve."""
     quantities = list(dict.fromkeys(name for run in runs for name in run.curves if run.finite_curve(name)))
     if not quantities:
         raise ArgumentError("none of the training records has a curve")

@@ -1,12 +1,12 @@
-"""Timing samples as they are: every run a dot, the median and its 95 % interval beside them."""
+"""Timing samples: every run a dot, with the median and its 95 % interval."""
 
 from __future__ import annotations
 
-from addercost.report.measured import measured_table
 from addercost.report.plots.palette import BLUE, INK, VERMILLION
 from addercost.report.plots.style import Drawn, PlotOptions, caption, in_style, new_figure, si_axis
-from addercost.report.text import printable, shortened
+from addercost.report.tables.timings import measured_table
 from addercost.results.measurements import Measurements
+from addercost.text import printable, shortened
 
 _MOST_DOTS = 400
 _LOG_FROM = 30
@@ -14,7 +14,7 @@ _LOG_FROM = 30
 
 @in_style
 def draw(measurements: Measurements, options: PlotOptions) -> Drawn:
-    """One line a timed thing, the slowest kept where there are more than fit; log axis over decades."""
+    """One line a row; of more rows than fit, the slowest. A wide range gets a logarithmic axis."""
     kept = sorted(range(len(measurements.rows)), key=lambda i: -measurements.rows[i].median_s)[: options.top]
     rows = [measurements.rows[i] for i in sorted(kept)]
     figure = new_figure(options, 0.9 + 0.24 * max(len(rows), 3))
@@ -33,7 +33,7 @@ def draw(measurements: Measurements, options: PlotOptions) -> Drawn:
     everything = [sample for row in rows for sample in row.samples_s]
     if max(everything) / min(everything) > _LOG_FROM:
         axes.set_xscale("log")
-    # Rows that differ in the format alone would have one name.
+    # Rows that differ only in the number format would have the same name.
     several = len({row.dtype for row in rows}) > 1
     labels = [f"{row.label} {row.dtype}" if several else row.label for row in rows]
     room = 26 if options.width == "single" else 46

@@ -1,4 +1,4 @@
-"""The two activations before the classifier, one dot a sample, coloured and marked by class."""
+"""The two activations before the classifier: one dot a sample, with a colour and a mark for each class."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from addercost.errors import ArgumentError
 from addercost.report.plots.palette import GREY, INK, SERIES, YELLOW
 from addercost.report.plots.style import Drawn, PlotOptions, caption, in_style, new_figure
-from addercost.report.tables import Column, Kind, Table
-from addercost.report.text import printable
+from addercost.report.table import Column, Kind, Table
 from addercost.results.training import TrainingRun
+from addercost.text import printable
 
 _COLOURS = (*(colour for colour, _ in SERIES), YELLOW, GREY, "#000000", "#7a4a1f")
 _MARKS = "osD^vP*Xd<"
@@ -17,7 +17,7 @@ _MARKS = "osD^vP*Xd<"
 
 @in_style
 def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
-    """One square panel a run, so that angles and distances are not distorted."""
+    """One panel a run, with both axes in one scale, so that angles and distances are not distorted."""
     chosen = [run for run in runs if run.features.x]
     if not chosen:
         raise ArgumentError(

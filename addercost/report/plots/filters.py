@@ -1,4 +1,4 @@
-"""Filters of one layer as pictures, light for large values; every run on its own rows."""
+"""Filters of one layer as pictures, light where values are large. Every run has rows of its own."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from addercost.errors import ArgumentError
 from addercost.report.plots.style import Drawn, PlotOptions, caption, in_style, new_figure
-from addercost.report.tables import Column, Kind, Table
-from addercost.report.text import printable
+from addercost.report.table import Column, Kind, Table
 from addercost.results.training import TrainingRun
+from addercost.text import printable
 
 
 @in_style
 def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
-    """The first layer that has filters. Each run has its own scale, since adder weights are larger."""
+    """The first layer that has filters. Each run has its own grey scale, since adder weights are larger."""
     with_filters = [run for run in runs if run.filters]
     if not with_filters:
         raise ArgumentError("none of the training records has filters")

@@ -1,4 +1,4 @@
-"""Norms of the weight gradients of each layer over the epochs, one panel a run, one line a layer."""
+"""Norms of the weight gradients over the epochs: one panel a run, one line a layer."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from collections.abc import Sequence
 from addercost.errors import ArgumentError
 from addercost.report.plots.palette import MARKERS, SERIES
 from addercost.report.plots.style import Drawn, PlotOptions, caption, in_style, new_figure, number_axis
-from addercost.report.tables import Column, Kind, Table
-from addercost.report.text import printable
+from addercost.report.table import Column, Kind, Table
 from addercost.results.training import TrainingRun
+from addercost.text import printable
 
 
 @in_style
 def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
     """A norm of zero has no place on the logarithmic axis and leaves a gap."""
-
     chosen = [run for run in runs if run.gradient_norms]
     if not chosen:
         raise ArgumentError("none of the training records has gradient norms")

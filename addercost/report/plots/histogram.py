@@ -9,16 +9,20 @@ from collections.abc import Sequence
 from addercost.errors import ArgumentError
 from addercost.report.plots.palette import INK, SERIES
 from addercost.report.plots.style import Drawn, PlotOptions, caption, in_style, new_figure
-from addercost.report.tables import Column, Kind, Table
-from addercost.report.text import printable
+from addercost.report.table import Column, Kind, Table
 from addercost.results.training import TrainingRun
+from addercost.text import printable
 
 _BINS = 60
 
 
 @in_style
 def draw(runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
-    """One panel a run and layer. Gaussian: mean and standard deviation. Laplacian: median, mean distance."""
+    """One panel for each run and layer.
+
+    The Gaussian has the mean and standard deviation of the weights; the Laplacian has their median, and their
+    mean distance from it.
+    """
     panels = [
         (run, layer, weights) for run in runs for layer, weights in run.weights.items() if len(weights) > 1
     ]

@@ -1,9 +1,10 @@
-"""Cost by module, nested: each box as wide as its share, its parts below it."""
+"""Cost by module, nested: each box is as wide as its share, and the boxes of its parts are below it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from addercost.analysis.module_tree import Node, bases, module_tree
 from addercost.errors import unknown_name
 from addercost.report.plots.palette import INK, LAYER_KINDS, layer_kind
 from addercost.report.plots.style import (
@@ -15,10 +16,9 @@ from addercost.report.plots.style import (
     nothing_to_show,
     percent_axis,
 )
-from addercost.report.tables import Column, Kind, Table
-from addercost.report.text import printable, shortened
-from addercost.report.tree import Node, bases, module_tree
+from addercost.report.table import Column, Kind, Table
 from addercost.results.profile import Profile
+from addercost.text import printable, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,7 +88,7 @@ def _words(basis: str) -> str:
 
 
 def _boxes(root: Node, basis: str, whole: float) -> list[tuple[Node, int, float, float]]:
-    """(node, depth, left, width) as shares of the whole, what is too thin to see left out."""
+    """(node, depth, left, width), the last two as shares of the whole. Boxes too thin to see are left out."""
     boxes: list[tuple[Node, int, float, float]] = []
     stack = [(root, 0, 0.0)]
     while stack:
@@ -129,7 +129,7 @@ def _draw_boxes(axes: Axes, boxes: list[tuple[Node, int, float, float]], options
 
 
 def _kind(node: Node) -> str:
-    """The layer kind of a leaf; nothing for a module with parts, whose own work is the gap beside them."""
+    """The layer kind of a leaf; "" for a module with parts, whose own work is the gap beside their boxes."""
     return layer_kind(node.op) if node.op and not node.children else ""
 
 

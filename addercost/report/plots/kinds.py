@@ -1,4 +1,7 @@
-"""The kinds of plot by name, and what each is drawn from. Light to import: drawing imports its own module."""
+"""The kinds of plot by name, and what each is drawn from.
+
+It is light to import: the module of a plot, and matplotlib, are imported when it is drawn.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING
 from addercost.errors import ArgumentError, unknown_name
 from addercost.results.measurements import Measurements
 from addercost.results.report import Subject
-from addercost.results.training import TrainingRun, told_apart
+from addercost.results.training import TrainingRun, with_distinct_names
 
 if TYPE_CHECKING:
     from addercost.report.plots.style import Drawn, PlotOptions
@@ -48,7 +51,7 @@ KINDS = {
 
 
 def plot_kind(name: str) -> PlotKind:
-    """Raises ArgumentError that lists them all."""
+    """The kind of that name. Raises ArgumentError, which lists them all."""
     if name not in KINDS:
         error = unknown_name("kind of plot", name, KINDS)
         near = error.hint if error.hint.startswith("did") else ""
@@ -57,7 +60,7 @@ def plot_kind(name: str) -> PlotKind:
 
 
 def draw_model(name: str, subject: Subject, options: PlotOptions, cpu: str | None = None) -> Drawn:
-    """A kind that takes a model. cpu: which of the subject's processors, where the plot shows one.
+    """Draws a kind of plot that takes a model. cpu: the processor to show, where the plot shows one.
 
     Raises ArgumentError where the subject has no data for it.
     """
@@ -93,6 +96,7 @@ def draw_model(name: str, subject: Subject, options: PlotOptions, cpu: str | Non
 
 
 def draw_measured(name: str, measurements: Measurements, options: PlotOptions) -> Drawn:
+    """Draws a kind of plot that takes measurements. Raises ArgumentError where they lack what it shows."""
     from addercost.report.plots import distribution, predicted_vs_measured
 
     if name == "distribution":
@@ -106,6 +110,7 @@ def draw_measured(name: str, measurements: Measurements, options: PlotOptions) -
 
 
 def draw_training(name: str, runs: Sequence[TrainingRun], options: PlotOptions) -> Drawn:
+    """Draws a kind of plot that takes training records. Raises ArgumentError where none has what it shows."""
     from addercost.report.plots import curves, features, filters, gradients, histogram
 
     draw = {
@@ -115,4 +120,4 @@ def draw_training(name: str, runs: Sequence[TrainingRun], options: PlotOptions) 
         "histogram": histogram.draw,
         "features": features.draw,
     }[name]
-    return draw(told_apart(runs), options)
+    return draw(with_distinct_names(runs), options)

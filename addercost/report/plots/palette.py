@@ -11,7 +11,7 @@ ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#999999"
 
 INK = "#1a1a1b"
-"""Text and lines, and nothing else: on a page it becomes the page's own text colour."""
+"""For text and lines alone: on an HTML page this colour is replaced by the page's text colour."""
 
 SERIES = ((BLUE, ""), (ORANGE, "///"), (GREEN, "..."), (PURPLE, "xxx"), (SKY, "\\\\\\"), (VERMILLION, "+++"))
 """(colour, hatch) of the first, second, … thing compared."""
@@ -40,7 +40,7 @@ LAYER_KINDS = {
     "pooling": SKY,
     "other": GREY,
 }
-"""What an icicle's leaves are coloured by."""
+"""The colours of an icicle's leaves, by the kind of layer."""
 
 _WORDS = (
     ("convolution", ("conv",)),

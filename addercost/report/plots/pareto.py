@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from addercost.report.pareto import CONVENTION, Pareto, front
+from addercost.analysis.pareto import CONVENTION, Pareto, front
 from addercost.report.plots.palette import INK, MARKERS, SERIES
 from addercost.report.plots.style import (
     Drawn,
@@ -13,15 +13,15 @@ from addercost.report.plots.style import (
     nothing_to_show,
     si_axis,
 )
-from addercost.report.tables import Column, Kind, Table
-from addercost.report.text import printable
+from addercost.report.table import Column, Kind, Table
+from addercost.text import printable
 
 _SIDES = ((6, 3), (-6, 3), (7, -3), (0, -11))
 
 
 @in_style
 def draw(data: Pareto, options: PlotOptions) -> Drawn:
-    """One colour an arithmetic; the line joins what nothing else beats in both."""
+    """One colour an arithmetic. The line joins the networks that no other beats in both accuracy and cost."""
     shown = [p for p in data.points if p.cost is not None]
     figure = new_figure(options, 2.8 if options.width == "single" else 3.6)
     axes = figure.subplots()
@@ -54,7 +54,7 @@ def draw(data: Pareto, options: PlotOptions) -> Drawn:
                         label=f"{name}, {'published' if published else 'trained'}",
                     )
         for p in shown:
-            # Networks of one size lie close together: each arithmetic has a side of its own.
+            # Networks of similar cost are close together: each arithmetic has its labels on its own side.
             across, up = _SIDES[names.index(p.arithmetic) % len(_SIDES)]
             axes.annotate(
                 printable(p.label),

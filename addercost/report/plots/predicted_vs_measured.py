@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from addercost.report.measured import measured_table
 from addercost.report.plots.palette import INK, MARKERS, SERIES
 from addercost.report.plots.style import (
     Drawn,
@@ -13,12 +12,13 @@ from addercost.report.plots.style import (
     nothing_to_show,
     si_axis,
 )
+from addercost.report.tables.timings import measured_table
 from addercost.results.measurements import Measurements
 
 
 @in_style
 def draw(measurements: Measurements, options: PlotOptions) -> Drawn:
-    """One marker for each cost model; the dotted lines are a factor of two off."""
+    """One marker a cost model. The dotted lines are predictions that are wrong by a factor of two."""
     series: dict[str, list[tuple[float, float]]] = {}
     for row in measurements.rows:
         for p in row.predicted:

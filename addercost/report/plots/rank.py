@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from addercost.report.advantage_tables import rank_table
 from addercost.report.plots.palette import BLUE, GREY, INK, VERMILLION
 from addercost.report.plots.style import (
     Drawn,
@@ -14,15 +13,16 @@ from addercost.report.plots.style import (
     new_figure,
     nothing_to_show,
 )
-from addercost.report.text import printable
+from addercost.report.tables.rank import advantage_table
 from addercost.results.report import Ranked, Subject
+from addercost.text import printable
 
 _ROW_INCHES = 0.14
 
 
 @in_style
 def draw(subject: Subject, options: PlotOptions) -> Drawn:
-    """Bars from 1, where both take the same; the best and the worst stay where there are more than fit."""
+    """Bars start at 1, where both take the same. Of more than fit, the best and the worst are shown."""
     panels: dict[tuple[str, str], list[Ranked]] = {}
     for ranked in subject.ranked:
         panels.setdefault((ranked.model, ranked.arithmetic), []).append(ranked)
@@ -68,7 +68,7 @@ def draw(subject: Subject, options: PlotOptions) -> Drawn:
         f"{subject.name}; estimates; MAC sites only; right of 1 the arithmetic gains",
         *remarks,
     )
-    table = rank_table(subject)
+    table = advantage_table(subject)
     table = replace(table, notes=(*table.notes, *remarks))
     return Drawn(
         figure,

@@ -12,14 +12,14 @@ from addercost.report.plots.style import (
     nothing_to_show,
     si_axis,
 )
-from addercost.report.tables import Column, Kind, Table
+from addercost.report.table import Column, Kind, Table
 from addercost.results.report import Roofline
 from addercost.units import si
 
 
 @in_style
 def draw(roofline: Roofline, options: PlotOptions, model: str = "") -> Drawn:
-    """A site is one input-weight pairing: the same work for every arithmetic, so that their roofs compare."""
+    """A site is one input-weight pairing: the same work in every arithmetic, so roofs can be compared."""
     figure = new_figure(options, 3.0 if options.width == "single" else 3.6)
     axes = figure.subplots()
     points = roofline.points

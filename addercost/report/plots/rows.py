@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from addercost.report.profile_table import LayerRow, folded, layer_rows
+from addercost.analysis.layer_rows import ProfileRow, folded, layer_rows
 from addercost.results.profile import Profile
 
 _TOO_FEW = 4
 
 
 def fitting_rows(
-    profile: Profile, limit: int, weight: Callable[[LayerRow], float]
-) -> tuple[list[LayerRow], str]:
-    """At most `limit` rows in the order they run, and a remark on what was summed; rows of no weight go.
+    profile: Profile, limit: int, weight: Callable[[ProfileRow], float]
+) -> tuple[list[ProfileRow], str]:
+    """At most `limit` rows in the order they run, and a remark on what was summed or left out.
 
-    The finest module level that fits is taken. Where that would leave less than a quarter of `limit`, the
-    next finer level is shown by its largest rows, with the rest in one; or, where the rest would be more than
-    half of all, in runs of neighbours.
+    Rows without weight are left out.
+
+    The finest module level with at most `limit` rows is taken. Where that has less than a quarter of `limit`
+    rows, the next finer level is taken instead, by its largest rows and one row for the rest; and where the
+    rest would weigh more than half of all, by sums of neighbouring rows.
     """
     rows = layer_rows(profile)
     deepest = max((row.path.count(".") + 1 for row in rows), default=1)
-    levels: list[tuple[int | None, list[LayerRow]]] = [(None, rows)] if len(rows) <= limit else []
+    levels: list[tuple[int | None, list[ProfileRow]]] = [(None, rows)] if len(rows) <= limit else []
     levels += [(depth, folded(rows, depth)) for depth in range(deepest, 0, -1)]
     fits = next((i for i, (_, level) in enumerate(levels) if len(level) <= limit), None)
     if fits is None:
@@ -45,16 +47,16 @@ def fitting_rows(
             return runs, f"{remark}{'; ' if remark else ''}{said}"
         remark += f"{'; ' if remark else ''}the {limit - 1} largest, the other {len(rest)} in one"
         heavy = [row for i, row in enumerate(heavy) if i in kept]
-        heavy.append(LayerRow.merged(rest, f"{len(rest)} more"))
+        heavy.append(ProfileRow.merged(rest, f"{len(rest)} more"))
     return heavy, remark
 
 
-def _runs(rows: list[LayerRow], limit: int) -> tuple[list[LayerRow], str]:
+def _runs(rows: list[ProfileRow], limit: int) -> tuple[list[ProfileRow], str]:
     """At most `limit` rows, each the sum of as many neighbours."""
     length = -(-len(rows) // limit)
     chunks = [rows[i : i + length] for i in range(0, len(rows), length)]
     merged = [
-        LayerRow.merged(chunk, f"{chunk[0].path or '(model)'} … {chunk[-1].path}")
+        ProfileRow.merged(chunk, f"{chunk[0].path or '(model)'} … {chunk[-1].path}")
         if len(chunk) > 1
         else chunk[0]
         for chunk in chunks

@@ -1,4 +1,4 @@
-"""Tornado: what each table figure, moved over its range, does to the ratio; and the break-even line."""
+"""Tornado chart: how far each latency, moved over its range, moves the ratio; with the break-even line."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from addercost.report.plots.style import (
     new_figure,
     nothing_to_show,
 )
-from addercost.report.tables import Column, Kind, Table
-from addercost.report.text import printable, shortened
+from addercost.report.table import Column, Kind, Table
 from addercost.results.report import Sensitivity
+from addercost.text import printable, shortened
 
 
 @in_style
 def draw(data: Sensitivity, options: PlotOptions, model: str = "") -> Drawn:
-    """Bars around the ratio of the table's own figures; the line at 1 is where both sides take the same."""
+    """Bars extend from the ratio at the table's own figures. At the line at 1 both sides take the same."""
     swings = sorted(data.swings, key=lambda s: -abs(s.ratio_at_high - s.ratio_at_low))
     moving = [s for s in swings if s.ratio_at_high != s.ratio_at_low]
     shown = moving[: options.top]

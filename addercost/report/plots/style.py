@@ -1,6 +1,6 @@
 """The look of every figure, and figures as bytes that are the same for the same input.
 
-Widths are those of a printed column; text is text in SVG for a page, and embedded glyphs in files.
+Widths are those of a printed column. Text stays text in the SVG of a page, and becomes glyphs in files.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
 
 from addercost.report.plots.palette import INK
-from addercost.report.tables import Table
-from addercost.report.text import printable
+from addercost.report.table import Table
+from addercost.text import printable
 from addercost.units import si
 
 if TYPE_CHECKING:
@@ -72,9 +72,11 @@ class FigureFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlotOptions:
-    """width: a key of COLUMN_INCHES. top: bars or rows at most; what is left out is summed and said.
+    """How a figure is drawn.
 
-    share: fractions in place of absolute values. basis: the processor whose cycles are shown, or "ops".
+    width: a key of COLUMN_INCHES. top: bars or rows at most; a remark says what was left out or summed.
+    share: fractions in place of absolute values. basis: what sizes the boxes of an icicle, as cycles@NAME or
+    operations. caption: whether a caption stands below the figure.
     """
 
     width: str = "double"
@@ -90,7 +92,10 @@ class PlotOptions:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A figure and the numbers it shows. bar: the column that a terminal draws as bars. alt: one sentence."""
+    """A figure and the numbers it shows.
+
+    bar: the column of `table` that a terminal draws as bars. alt: one sentence for who cannot see the figure.
+    """
 
     figure: Figure
     table: Table
@@ -104,7 +109,7 @@ def look() -> Iterator[None]:
     import matplotlib
 
     with matplotlib.rc_context(), warnings.catch_warnings():
-        # A name in a script the font lacks is drawn as boxes; the table beside the figure has it in full.
+        # The font draws boxes for scripts that it lacks; the table beside the figure has the names in full.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(cast("Any", _STYLE))
@@ -119,7 +124,7 @@ def new_figure(options: PlotOptions, height_inches: float) -> Figure:
 
 
 def figure_bytes(drawn: Drawn, output: FigureFormat) -> bytes:
-    """The figure as a file with nothing in it that changes from run to run. PNG gets a white ground."""
+    """The figure as a file in which nothing changes from run to run. A PNG has a white background."""
     import matplotlib
 
     buffer = io.BytesIO()
@@ -138,17 +143,17 @@ def figure_bytes(drawn: Drawn, output: FigureFormat) -> bytes:
 
 
 def si_axis(axis: Any, unit: str = "") -> None:
-    """Ticks with SI prefixes; call it when the axis has its scale."""
+    """Ticks with SI prefixes. Call it after the scale of the axis is set."""
     _plain_axis(axis, lambda value: si(value, unit))
 
 
 def number_axis(axis: Any) -> None:
-    """Ticks as plain numbers; call it when the axis has its scale."""
+    """Ticks as plain numbers. Call it after the scale of the axis is set."""
     _plain_axis(axis, lambda value: f"{value:g}")
 
 
 def _plain_axis(axis: Any, write: Callable[[float], str]) -> None:
-    """Of a short logarithmic axis the minor ticks are written, too: matplotlib would write them in TeX."""
+    """Ticks by `write`; on a short logarithmic axis minor ticks too, which matplotlib writes in TeX."""
     from matplotlib.ticker import FuncFormatter, LogFormatter
 
     class MinorTicks(LogFormatter):
@@ -167,13 +172,13 @@ def percent_axis(axis: Any) -> None:
 
 
 def nothing_to_show(axes: Axes, text: str) -> None:
-    """Says why a plot is empty, in its middle."""
+    """Writes into the middle of an empty plot why it is empty."""
     axes.set_axis_off()
     axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
 
 
 def caption(figure: Figure, options: PlotOptions, *parts: str) -> None:
-    """What the figure shows and how it was counted, below it; left out where a page says so itself."""
+    """Writes below the figure what it shows and how that was counted, unless a page says so itself."""
     text = "; ".join(printable(part) for part in parts if part)
     if options.caption and text:
         figure.supxlabel(textwrap.fill(text, round(options.inches * 19)), fontsize=6.5)

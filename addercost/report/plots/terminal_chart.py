@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 from addercost.report.plots.style import Drawn
-from addercost.report.tables import Column, Table
+from addercost.report.table import Column, Table
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _BAR_WIDTH = 24
 
 
 def with_bars(drawn: Drawn) -> Table:
-    """The table behind the figure with one more column: the length of its main value."""
+    """The table behind the figure with one more column: a bar as long as the value in column `drawn.bar`."""
     table = drawn.table
     values = [row.get(drawn.bar) for row in table.rows]
     largest = max((v for v in values if isinstance(v, int | float)), default=0)

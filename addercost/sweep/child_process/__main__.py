@@ -76,8 +76,7 @@ def main(memory_limit_bytes: int) -> None:
 def _send(outbox: IO[bytes], messages: Iterable[Any], batched: bool) -> None:
     """Writes the messages as they come or in batches, and None after the last.
 
-    A batch ends with `Started`, so that the worker, which limits the time of each architecture, knows for
-    which one it is waiting.
+    A batch ends with `Started`, since the worker limits its wait only while an architecture is known to run.
     """
     batch: list[Any] = []
     sent_s = 0.0

@@ -31,9 +31,6 @@ class Kinds:
     def __len__(self) -> int:
         return len(self._kind)
 
-    def __getitem__(self, number: int) -> LayerKind:
-        return self._kind[number]
-
     def number(self, kind: LayerKind) -> int:
         number = self._number.get(kind)
         if number is None:

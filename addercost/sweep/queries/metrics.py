@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from addercost.errors import ArgumentError, unknown_name
-from addercost.report.tables import Column, Kind
+from addercost.report.table import Column, Kind
 from addercost.results.environment import differences
 from addercost.sweep.queries.sweep_data import SweepData
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from addercost.report.tables import Table
+from addercost.report.table import Table
 
 
 def table_to_parquet(table: Table) -> bytes:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from addercost.errors import ArgumentError
-from addercost.report.tables import Column, Kind, Table
+from addercost.report.table import Column, Kind, Table
 from addercost.sweep.queries.metrics import Variant, metric_columns, metric_limit, metric_values
 from addercost.sweep.queries.sweep_data import SweepData
 from addercost.sweep.queries.tie_ceiling import TieCeiling, tie_ceiling

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from addercost.errors import ArgumentError, DataError
-from addercost.report.tables import Column, Kind, Table
+from addercost.report.table import Column, Kind, Table
 from addercost.sweep.queries.parquet_bytes import arrow_to_parquet
 from addercost.sweep.shards.manifest import Manifest, read_manifest
 from addercost.sweep.shards.measured_settings import measured_layouts

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from addercost.errors import ArgumentError, DataError
+from addercost.reading import Whole, misfit
 from addercost.results.files import make_folder, write_file
 from addercost.results.sweep_settings import SCHEMA, SweepSettings
 from addercost.sweep.shards.layout import Layout
+from addercost.sweep.shards.settings_file import read_settings_file
 
 _FILE = "sweep.json"
 
@@ -21,7 +22,7 @@ class Manifest:
 
     key: str
     space: str
-    architectures: int
+    architectures: Whole
     settings: SweepSettings
 
     @property
@@ -50,18 +51,16 @@ def open_folder(folder: Path, manifest: Manifest) -> None:
 def read_manifest(folder: Path) -> Manifest:
     """Raises DataError where there is none, or it is not of this version."""
     path = folder / _FILE
-    try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if data["schema"] != SCHEMA:
-            raise DataError(f"{path} has schema {data['schema']}, this version reads {SCHEMA}")
-        settings: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in data["settings"].items()
-        }
-        return Manifest(data["key"], data["space"], data["architectures"], SweepSettings(**settings))
-    except FileNotFoundError:
-        raise DataError(f"{folder} holds no sweep", "make one with `addercost sweep SPACE -o DIR`") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path} is damaged: {type(error).__name__}: {error}") from None
+    if not path.exists():
+        raise DataError(f"{folder} holds no sweep", "make one with `addercost sweep SPACE -o DIR`")
+    manifest = read_settings_file(Manifest, path, SCHEMA)
+    settings = manifest.settings
+    for axis in ("arithmetics", "conventions", "batches"):
+        if not getattr(settings, axis):
+            raise misfit(str(path), f"settings.{axis}", [], "at least one")
+    if settings.chunk < 1:
+        raise misfit(str(path), "settings.chunk", settings.chunk, "a whole number of at least 1")
+    return manifest
 
 
 def _difference(found: Manifest, wanted: Manifest) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from addercost.errors import ArgumentError, DataError
 from addercost.results.files import write_file
 from addercost.sweep.measurement import SCHEMA, MeasureSettings
 from addercost.sweep.shards.layout import MEASURED, Layout
 from addercost.sweep.shards.manifest import Manifest
+from addercost.sweep.shards.settings_file import read_settings_file
 
 
 def measured_layout(manifest: Manifest, settings: MeasureSettings) -> Layout:
@@ -46,13 +46,8 @@ def keep_settings(folder: Path, layout: Layout, settings: MeasureSettings) -> No
 
 
 def _read(path: Path) -> MeasureSettings:
+    settings = read_settings_file(MeasureSettings, path, SCHEMA)
     try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if data.pop("schema") != SCHEMA:
-            raise DataError(f"{path} was written by another version", "measure again in another folder")
-        settings: dict[str, Any] = {}
-        for name, value in data.items():
-            settings[name] = tuple(value) if isinstance(value, list) else value
-        return MeasureSettings(**settings).checked()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path} is damaged: {type(error).__name__}: {error}") from None
+        return settings.checked()
+    except ArgumentError as error:
+        raise DataError(f"{path}: {error}") from None

@@ -1,7 +1,7 @@
-"""A trace as a tree of blocks: what one module did, told once and used wherever an equal module is called. No
-torch.
+"""A trace as a tree of blocks: what one forward of a module did, kept once and shared by every equal call.
+No torch.
 
-A `Block` is written relative to its module: the module itself is "", and its parameters are named from it on.
+A `Block` is relative to its module: the module's own path is "", and names of parameters begin below it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from addercost.trace.record import ArgValue, OpCall, TensorSpec
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """The calls of one forward of a module, in order, and the class names of the module and of those within
-    it that are not blocks themselves, by relative path. Compared by identity: equal modules share one block.
+    """The calls of one forward of a module, in order.
+
+    types: class names by relative path, of the module and of those modules within it that are not blocks
+    themselves. Blocks are compared by identity: equal modules share one block.
     """
 
     items: tuple[Item, ...]
@@ -25,7 +27,9 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class BlockUse:
-    """A block at a place. path: of the module, as called; names: where its parameters are registered."""
+    """A block where its module is called. path: of the module as called; names: the path under which its
+    parameters are registered, another one where modules are shared.
+    """
 
     block: Block
     path: str
@@ -36,7 +40,9 @@ Item: TypeAlias = "OpCall | BlockUse"
 
 
 def expanded(items: tuple[Item, ...]) -> tuple[OpCall, ...]:
-    """Every call, as if nothing had been reused: modules and parameters under their full names, in order."""
+    """Every call in order, with the full paths of modules and names of parameters: the trace as it would be
+    without blocks.
+    """
     calls: list[OpCall] = []
     _expand(items, "", "", calls)
     return tuple(calls)
@@ -74,12 +80,13 @@ def types_of(items: Iterable[Item], path: str = "") -> Iterator[tuple[str, str]]
 
 
 class OutsideError(ValueError):
-    """A name that is not within the block that is to tell it."""
+    """A module or parameter that is not within the block's module, and so has no relative name."""
 
 
 def relative(call: OpCall, path: str, names: str) -> OpCall:
-    """The call as told by the block of a module that is called at `path` and whose parameters are named from
-    `names` on. Raises OutsideError.
+    """The call as part of a module's block, with paths and names relative to that module.
+
+    path: of the module; names: the path under which its parameters are registered. Raises OutsideError.
     """
     if not path and not names:
         return call
@@ -94,7 +101,7 @@ def relative(call: OpCall, path: str, names: str) -> OpCall:
 
 
 def stripped(name: str, prefix: str) -> str:
-    """The name from `prefix` on. Raises OutsideError where it does not begin so."""
+    """`name` relative to `prefix`. Raises OutsideError where it is not below it."""
     if not prefix:
         return name
     if name == prefix:
@@ -117,6 +124,7 @@ def _shortened_spec(spec: TensorSpec, names: str) -> TensorSpec:
 
 
 def joined(prefix: str, name: str) -> str:
+    """The path `prefix.name`, where either may be empty."""
     return f"{prefix}.{name}" if prefix and name else prefix or name
 
 

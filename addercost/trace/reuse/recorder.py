@@ -1,10 +1,10 @@
-"""Repeated blocks are traced once: a recorder that knows again what an equal module did on equal inputs.
+"""A recorder that answers a module's forward without running it, where an equal one ran on equal inputs.
 
-What makes two calls equal: `trace.fingerprint` of the module and its children, and shapes, strides, dtypes
-and identities of the tensors it is given beside equal plain arguments. A call that reaches for anything else
-(tensors from elsewhere, attributes that change, containers it was given) is recorded in full, and so is all
-around it. Out of reach is only what shows nowhere: a forward that behaves by a global variable which is no
-tensor, or by how often it was called, counted outside of every module.
+Two calls are equal if their modules are (`fingerprint`) and if their arguments are: shapes, strides, dtypes
+and identities of tensors, and plain values. A forward that uses anything else is recorded in full, and so are
+the modules around it: a tensor from elsewhere, an attribute that changes, a container that it fills. Only
+what shows nowhere escapes: a forward that depends on a global variable which is no tensor, or on how often it
+ran, counted outside of every module.
 """
 
 from __future__ import annotations
@@ -20,18 +20,12 @@ from addercost.trace.op_info import OpInfo
 from addercost.trace.patterns import may_be_recognised
 from addercost.trace.record import ArgValue, OpCall
 from addercost.trace.reuse.blocks import Block, Item, OutsideError, stripped
-from addercost.trace.reuse.cache import (
-    BlockCache,
-    CallOf,
-    KnownModule,
-    Output,
-    Recorded,
-    SameAsInput,
-    UseOf,
-    told,
-)
-from addercost.trace.reuse.fingerprint import Fingerprints, UnreadableError, frozen, own_state
-from addercost.trace.reuse.tensor_recorder import TensorRecorder
+from addercost.trace.reuse.cache import BlockCache
+from addercost.trace.reuse.fingerprint import Fingerprints
+from addercost.trace.reuse.frames import Frame, FrameRecorder
+from addercost.trace.reuse.known import KnownModule, RecordedCall, RecordedUse, relative_item
+from addercost.trace.reuse.output_template import OutputTemplate
+from addercost.trace.reuse.state import UnreadableError, own_state
 from addercost.trace.shapes import FAST_SHAPES
 
 # Asked at every call of every module.
@@ -41,30 +35,17 @@ _is_any_autocast = torch._C._is_any_autocast_enabled
 _is_grad_enabled = torch.is_grad_enabled
 _is_inference = torch.is_inference_mode_enabled
 _FAST = frozenset(map(id, FAST_SHAPES))
-"""Operators whose output is decided by shapes, and mostly new; by id, since their `__hash__` is slow."""
+"""Operators whose output their arguments' shapes decide, by id, since their `__hash__` is slow."""
 
 
 class ClosedError(Exception):
-    """A module whose children are not in the tree has to be run after all."""
+    """A module has to be run whose children are not in the tree."""
 
 
-class _Frame:
-    """The block being recorded. `since`: the tensors numbered from here on were made in it."""
+class BlockRecorder(FrameRecorder):
+    """Records items in place of calls. `intercept` is called in place of each module's forward.
 
-    def __init__(self, path: str, names: str, since: int, inputs: frozenset[int]) -> None:
-        self.path = path
-        self.names = names
-        self.since = since
-        self.inputs = inputs
-        self.items: list[Recorded] = []
-        self.types: dict[str, str] = {}
-        self.spoilt = False
-
-
-class BlockRecorder(TensorRecorder):
-    """Records items instead of calls; `intercept` stands between the module tree and each module's forward.
-
-    stand_ins: a module at several places stands for one of its own at each.
+    stand_ins: see `trace_blocks`.
     """
 
     def __init__(
@@ -74,59 +55,64 @@ class BlockRecorder(TensorRecorder):
         self._tree = tree
         self._fingerprints = fingerprints
         self._stand_ins = stand_ins
-        self._frames = [_Frame("", "", -1, frozenset())]
         self._modes = -1
         self.recognisable = False
-        """Whether some calls may stand for one layer together, which only the whole trace shows."""
+        """Whether some calls may be one hand-written layer together, which only a whole trace shows."""
 
     def result(self) -> tuple[tuple[Item, ...], dict[str, str]]:
         """The items of the whole model, and the class names of the modules that are not among its blocks."""
         self._flush()
-        return tuple([told(item, "", "", "") for item in self._frames[0].items]), self._frames[0].types
+        root = self._frames[0]
+        return tuple([relative_item(item, "", "", "") for item in root.items]), root.types
 
     def forget(self) -> None:
-        """Something set a module's attribute while the model ran: nothing is known to be equal any more."""
+        """A module's attribute was set while the model ran: from now on no module equals another."""
         self._fingerprints.forget()
-        self._spoil()
+        self._give_up()
 
     def intercept(self, module: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """What `module` answers: made up from what is known, or by running it, which may become known."""
+        """What `module` returns: made anew where an equal call is known, else by running the forward."""
         path = self._stack.path
         number = self._fingerprints.of.get(id(module))
         ordinary = self._ordinary_mode()
-        # The model as a whole is in no block: nothing could use it.
+        # The model as a whole is no block: nothing could use it.
         if number is None or not ordinary or module is self._tree.root:
-            return self._unkeyed(module, forward, args, kwargs, path)
+            return self._unnumbered(module, forward, args, kwargs, path)
         if self._raw:
             self._flush()
         tensors: Any = args
-        seen = self._given.get(id(args[0])) if len(args) == 1 and not kwargs else None
+        seen = self._seen.get(id(args[0])) if len(args) == 1 and not kwargs else None
         if seen is not None:
-            # By far the commonest: one tensor that was looked at before.
-            _, given, born, _ = seen
+            # By far the commonest: one tensor that a module was given or returned before.
+            _, arguments, birth, _ = seen
             frame = self._frames[-1]
-            if born < frame.since and id(args[0]) not in frame.inputs:
-                self._spoil()
+            if birth < frame.since and id(args[0]) not in frame.inputs:
+                self._give_up()
         else:
             tensors = []
             try:
-                given = self._arguments(args, kwargs, tensors)
+                arguments = self._arguments(args, kwargs, tensors)
             except (UnreadableError, TypeError):
-                return self._unkeyed(module, forward, args, kwargs, path)
-        known = self._cache.modules.get((number, given))
+                return self._unnumbered(module, forward, args, kwargs, path)
+        known = self._cache.modules.get((number, arguments))
         if known is None:
-            return self._recorded(module, forward, args, kwargs, path, (number, given), tensors)
+            return self._recorded(module, forward, args, kwargs, path, (number, arguments), tensors)
         names = path if self._stand_ins else self._tree.paths[id(module)][0]
-        self._frames[-1].items.append(UseOf(known, path, names))
+        self._frames[-1].items.append(RecordedUse(known, path, names))
         outputs = known.outputs
-        return self._made(outputs) if outputs.__class__ is Output else self._remade(outputs, tensors)
+        if outputs.__class__ is OutputTemplate:
+            return self._made(outputs)
+        return self._returned(outputs, tensors)
 
-    def _unkeyed(self, module: nn.Module, forward: Any, args: Any, kwargs: Any, path: str) -> Any:
-        """A call that no other can equal. The block around it still can, if the module is left as it was."""
+    def _unnumbered(self, module: nn.Module, forward: Any, args: Any, kwargs: Any, path: str) -> Any:
+        """Runs a forward that equals no other. The block around it can still be reused if the module does not
+        change.
+        """
         if id(module) in self._tree.closed:
             raise ClosedError
-        self._frames[-1].types.setdefault(path, type_name(module))
-        if len(self._frames) == 1 or self._frames[-1].spoilt or self._fingerprints.of.get(id(module)) is None:
+        frame = self._frames[-1]
+        frame.types.setdefault(path, type_name(module))
+        if len(self._frames) == 1 or not frame.reusable or self._fingerprints.of.get(id(module)) is None:
             return forward(*args, **kwargs)
         before = own_state(module)
         out = forward(*args, **kwargs)
@@ -135,7 +121,7 @@ class BlockRecorder(TensorRecorder):
         except UnreadableError:
             changed = True
         if changed:
-            self._spoil()
+            self._give_up()
         return out
 
     def _recorded(
@@ -148,12 +134,13 @@ class BlockRecorder(TensorRecorder):
         key: tuple[int, int],
         tensors: Any,
     ) -> Any:
+        """Runs a forward and records it as a block, which is known from then on if it can be reused."""
         if id(module) in self._tree.closed:
             raise ClosedError
         names = self._tree.paths[id(module)][0]
-        frame = _Frame(path, names, len(self._born), frozenset(map(id, tensors)))
+        frame = Frame(path, names, len(self._births), frozenset(map(id, tensors)))
         frame.types[path] = type_name(module)
-        # Stand-ins do not change, by their contract, nor does what they are given.
+        # Stand-ins do not change, by their contract, nor do their arguments.
         before = own_state(module) if not self._stand_ins else None
         self._frames.append(frame)
         try:
@@ -163,24 +150,24 @@ class BlockRecorder(TensorRecorder):
             self._frames.pop()
         outer = self._frames[-1]
         known: KnownModule | None = None
-        uses = path if self._stand_ins else names
-        if not frame.spoilt:
+        names_of_uses = path if self._stand_ins else names
+        if frame.reusable:
             try:
                 if self._stand_ins or self._unchanged(module, before, args, kwargs, key):
                     block = Block(
-                        tuple([told(item, path, names, uses) for item in frame.items]),
+                        tuple([relative_item(item, path, names, names_of_uses) for item in frame.items]),
                         {stripped(inner, path): kind for inner, kind in frame.types.items()},
                     )
                     known = KnownModule(block, self._described(out, tensors, frame))
             except (UnreadableError, OutsideError, TypeError):
                 known = None
         if known is None:
-            outer.spoilt = True
+            outer.reusable = False
             outer.items += frame.items
             outer.types |= {k: v for k, v in frame.types.items() if k not in outer.types}
         else:
             self._cache.modules[key] = known
-            outer.items.append(UseOf(known, path, uses))
+            outer.items.append(RecordedUse(known, path, names_of_uses))
         return out
 
     def _unchanged(
@@ -189,68 +176,11 @@ class BlockRecorder(TensorRecorder):
         return own_state(module) == before and self._arguments(args, kwargs, []) == key[1]
 
     def _ordinary_mode(self) -> bool:
-        """Whether nothing is switched on that changes what operators do without showing in the arguments."""
+        """Whether no mode of torch is on that changes what operators do and shows in no argument."""
         modes = _dispatch_modes() + _function_modes()
         if self._modes < 0:
             self._modes = modes
         return modes == self._modes and not (_is_any_autocast() or _is_grad_enabled() or _is_inference())
-
-    def _arguments(self, args: Any, kwargs: Any, tensors: list[Tensor]) -> int:
-        """A number for the arguments as far as a forward can tell them from others. Their tensors are added
-        to `tensors`. Raises UnreadableError, and TypeError for what cannot be compared.
-        """
-        return self._cache.numbers.of(
-            (self._argument(args, tensors), self._argument(kwargs, tensors) if kwargs else None)
-        )
-
-    def _argument(self, value: Any, tensors: list[Tensor]) -> Hashable:
-        if isinstance(value, Tensor):
-            for number, tensor in enumerate(tensors):
-                if tensor is value:
-                    return number
-            state, _, born, _ = self._looked_at(value)
-            frame = self._frames[-1]
-            if born < frame.since and id(value) not in frame.inputs:
-                # From outside the block around this call, which therefore depends on more than it is given.
-                self._spoil()
-            tensors.append(value)
-            return "tensor", state
-        kind = type(value)
-        if kind in (tuple, list):
-            return kind, tuple([self._argument(item, tensors) for item in value])
-        if kind is dict:
-            return kind, tuple([(frozen(k), self._argument(item, tensors)) for k, item in value.items()])
-        return frozen(value, objects=False)
-
-    def _spoil(self) -> None:
-        for frame in self._frames[1:]:
-            frame.spoilt = True
-
-    def _described(self, value: Any, inputs: Any, frame: _Frame) -> Any:
-        """What a forward returned, so that it can be returned again. Raises UnreadableError."""
-        if isinstance(value, Tensor):
-            for number, tensor in enumerate(inputs):
-                if tensor is value:
-                    return SameAsInput(number)
-            if self._born.get(id(value), -1) < frame.since:
-                raise UnreadableError
-            return self._output(value)
-        kind = type(value)
-        if kind in (tuple, list):
-            return kind([self._described(item, inputs, frame) for item in value])
-        if value is None or kind in (bool, int, float, str):
-            return value
-        raise UnreadableError
-
-    def _remade(self, outputs: Any, inputs: Any) -> Any:
-        kind = type(outputs)
-        if kind is Output:
-            return self._made(outputs)
-        if kind is SameAsInput:
-            return inputs[outputs.number]
-        if kind in (tuple, list):
-            return kind([self._remade(item, inputs) for item in outputs])
-        return outputs
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -265,10 +195,10 @@ class BlockRecorder(TensorRecorder):
             self._flush()
         frame = self._frames[-1]
         for value in args:
-            seen = self._given.get(id(value))
+            seen = self._seen.get(id(value))
             if seen is not None and seen[2] < frame.since and id(value) not in frame.inputs:
-                self._spoil()
-        frame.items.append(CallOf(known, self._stack.path))
+                self._give_up()
+        frame.items.append(RecordedCall(known, self._stack.path))
         return self._made(known.output)
 
     def _value(self, value: Any) -> ArgValue:
@@ -277,11 +207,11 @@ class BlockRecorder(TensorRecorder):
             if key not in self._specs:
                 role = self._known.get(key, ("", "constant"))[1]
                 if role not in ("parameter", "buffer") and key not in self._frames[-1].inputs:
-                    self._spoil()
+                    self._give_up()
             elif not self._specs[key].name:
                 frame = self._frames[-1]
-                if self._born.get(key, -1) < frame.since and key not in frame.inputs:
-                    self._spoil()
+                if self._births.get(key, -1) < frame.since and key not in frame.inputs:
+                    self._give_up()
         return super()._value(value)
 
     def _decomposed(self, decomposition: Any, info: OpInfo, args: Any, kwargs: Any) -> Any:
@@ -298,10 +228,10 @@ class BlockRecorder(TensorRecorder):
         func, args, kwargs, out = raw[:4]
         if may_be_recognised(call.name):
             self.recognisable = True
-            self._spoil()
+            self._give_up()
         elif func.__class__ is torch._ops.OpOverload and torch.Tag.inplace_view in func.tags:
-            self._spoil()
-            self._given.clear()
+            self._give_up()
+            self._seen.clear()
         elif id(func) in _FAST and not self._more_tags:
             self._learn(call, func, args, kwargs, out)
         self._frames[-1].items.append(call)

@@ -1,9 +1,9 @@
-"""What a recorder knows of each tensor that is no parameter, and of calls on such tensors alone."""
+"""The state of each tensor that is no parameter, as a recorder keeps it, and calls on such tensors alone."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -12,12 +12,21 @@ from addercost.trace.modules import CallStack
 from addercost.trace.op_info import known_op_info
 from addercost.trace.record import OpCall, TensorSpec
 from addercost.trace.recorder import Recorder
-from addercost.trace.reuse.cache import BlockCache, KnownCall, Output
-from addercost.trace.reuse.fingerprint import UnreadableError, tensor_state
+from addercost.trace.reuse.cache import BlockCache
+from addercost.trace.reuse.known import KnownCall
+from addercost.trace.reuse.output_template import OutputTemplate
+from addercost.trace.reuse.state import UnreadableError, tensor_state
+
+SeenTensor: TypeAlias = "tuple[int, int, int, OutputTemplate | None]"
+"""(number of its state, number of the arguments where it is the only one, birth, template it was made from).
+A birth counts tensors in the order in which they were made; -1: before everything that is recorded.
+
+A plain tuple, since one is made for every activation and a NamedTuple takes four times as long to make.
+"""
 
 
 class TensorRecorder(Recorder):
-    """Numbers tensors in the order in which they were made, and by all that an operator can tell of them."""
+    """A recorder on the meta device that numbers tensors by their state and in the order of their birth."""
 
     def __init__(
         self,
@@ -28,62 +37,62 @@ class TensorRecorder(Recorder):
     ) -> None:
         super().__init__(stack, "meta", names, inputs, None, cache.decompositions)
         self._cache = cache
-        self._born: dict[int, int] = {}
-        self._given: dict[int, tuple[int, int, int, Output | None]] = {}
-        """By tensor: all that can be told of it as a number, the same as a forward's only argument, when it
-        was born, and what it was made by."""
+        self._births: dict[int, int] = {}
+        self._seen: dict[int, SeenTensor] = {}
+        """By the tensor's id, of the activations and inputs that a module was given."""
 
-    def _looked_at(self, tensor: Tensor) -> tuple[int, int, int, Output | None]:
-        """What `_given` holds of a tensor that is no parameter. Raises UnreadableError."""
+    def _seen_tensor(self, tensor: Tensor) -> SeenTensor:
+        """The entry of a tensor that is no parameter. Raises UnreadableError."""
         key = id(tensor)
-        seen = self._given.get(key)
+        seen = self._seen.get(key)
         if seen is None:
             spec = self._specs.get(key)
             name, role = self._known.get(key, ("", "constant")) if spec is None else (spec.name, spec.role)
             if name or role not in ("activation", "input") or type(tensor) is not Tensor:
                 raise UnreadableError
-            state, alone = self._numbered(tensor, role)
-            seen = self._given[key] = state, alone, self._born.get(key, -1), None
+            state, sole_argument = self._numbers_of(tensor, role)
+            seen = self._seen[key] = state, sole_argument, self._births.get(key, -1), None
         return seen
 
-    def _numbered(self, tensor: Tensor, role: str) -> tuple[int, int]:
-        """Numbers of all that can be told of a tensor, and of it as a forward's only argument."""
+    def _numbers_of(self, tensor: Tensor, role: str) -> tuple[int, int]:
+        """The number of a tensor's state, and that of a forward's arguments where it is the only one."""
         numbers = self._cache.numbers
         state = numbers.of((role, tensor_state(tensor)))
         return state, numbers.of(((tuple, (("tensor", state),)), None))
 
-    def _output(self, tensor: Tensor) -> Output:
+    def _template(self, tensor: Tensor) -> OutputTemplate:
         """How to make such an activation again. Raises UnreadableError."""
         if tensor.requires_grad or type(tensor) is not Tensor:
             raise UnreadableError
-        seen = self._given.get(id(tensor))
+        seen = self._seen.get(id(tensor))
         if seen is not None and seen[3] is not None:
             return seen[3]
         spec = self._specs.get(id(tensor))
         if spec is None or spec.name or spec.role != "activation":
             raise UnreadableError
-        state, alone = self._numbered(tensor, "activation")
+        state, sole_argument = self._numbers_of(tensor, "activation")
         offset = int(tensor.storage_offset())
-        return Output(spec, state, alone, tensor.stride(), tensor.dtype, offset, self._cache.spare(state))
+        spare = self._cache.spare(state)
+        return OutputTemplate(spec, state, sole_argument, tensor.stride(), tensor.dtype, offset, spare)
 
-    def _made(self, output: Output) -> Tensor:
-        """A new tensor like the one of which `output` tells, recorded as made now."""
-        spec, state, alone, stride, dtype, offset, spare = output
+    def _made(self, template: OutputTemplate) -> Tensor:
+        """A new tensor by a template, recorded as made now."""
+        spec, state, sole_argument, stride, dtype, offset, spare = template
         if not spare.tensors:
             spare.fill(spec.shape, stride, dtype, offset)
         made = spare.tensors.pop()
         key = id(made)
-        born = self._born[key] = len(self._born)
+        birth = self._births[key] = len(self._births)
         self._specs[key] = spec
-        self._given[key] = state, alone, born, output
+        self._seen[key] = state, sole_argument, birth, template
         self._alive.append(made)
         return made
 
     def _call_key(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> Hashable:
-        """The call as far as its output depends on it without its values; None where that cannot be told."""
+        """What decides a call's output, its values aside; None where some of it cannot be read."""
         key: list[Hashable] = [id(func)]
         for value in args:
-            seen = self._given.get(id(value))
+            seen = self._seen.get(id(value))
             if seen is not None:
                 key.append(seen[0])
             elif value is None or isinstance(value, bool | int | float):
@@ -99,24 +108,24 @@ class TensorRecorder(Recorder):
         return tuple(key)
 
     def _learn(self, call: OpCall, func: Any, args: Any, kwargs: Any, out: Any) -> None:
-        """Keeps a call whose one output is new and decided by what can be told of its arguments."""
+        """Keeps a call whose one output is a new tensor that the states of its arguments decide."""
         info = known_op_info(func)
         if type(out) is not Tensor or info.keeps_role or "inplace" in info.tags:
             return
         try:
             for value in args:
                 if isinstance(value, Tensor):
-                    self._looked_at(value)
+                    self._seen_tensor(value)
             key = self._call_key(func, args, kwargs)
             if key is not None:
-                self._cache.calls[key] = KnownCall(call, self._output(out))
+                self._cache.calls[key] = KnownCall(call, self._template(out))
         except UnreadableError:
             return
 
     def _remember(self, tensor: Tensor, role: str, name: str) -> TensorSpec:
         key = id(tensor)
-        if key not in self._born:
-            # What is first seen as an argument was made before everything recorded.
+        if key not in self._births:
+            # A tensor that is first seen as an argument was made before everything that is recorded.
             made_here = role == "activation" or role == "derived"
-            self._born[key] = len(self._born) if made_here else -1
+            self._births[key] = len(self._births) if made_here else -1
         return super()._remember(tensor, role, name)

@@ -1,4 +1,8 @@
-"""Traces a model as blocks: like `trace.tracer` on the meta device, but equal modules are run once."""
+"""Traces a model as blocks: like `trace.tracer` on the meta device, but equal modules are run once.
+
+This is the entry to block reuse: no other file of this folder, but for the plain data in `blocks`, is
+imported from outside.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +26,17 @@ from addercost.trace.reuse.recorder import BlockRecorder, ClosedError
 from addercost.trace.switches import countable_operators
 from addercost.trace.tracer import forward_error, input_specs, meta_substitute, versions, without_data
 
+__all__ = ["BlockCache", "BlockTrace", "NeedsWholeError", "trace_blocks"]
+
 Inputs = tuple[tuple[Any, ...], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class BlockTrace:
-    """One forward as items. parameters: elements by name; of stand-ins once by the name they are first found
-    under.
+    """One forward as items. types: class names of the modules that are not in blocks.
 
-    parameter_count: elements of the model, stand-ins counted at each of their places. types: class names of
-    the modules that are not in blocks.
+    parameters: elements by name; those of a stand-in once, by the name at its first place. parameter_count:
+    elements of the model, those of stand-ins once for each of their places.
     """
 
     model: str
@@ -42,7 +47,7 @@ class BlockTrace:
     inputs: tuple[TensorSpec, ...]
 
     def trace(self) -> Trace:
-        """The same as `trace.tracer.trace` gives, call by call."""
+        """What `trace.tracer.trace` returns, equal call by call."""
         return Trace(
             model=self.model,
             calls=expanded(self.items),
@@ -69,21 +74,22 @@ def trace_blocks(
 ) -> list[BlockTrace]:
     """One `BlockTrace` for each of `inputs`. The model is left as it was.
 
-    cache: blocks of models traced before. stand_ins: see `Fingerprints`. keep_random: puts random states
-    back. Raises TraceError; a model that needs values, or has layers to be recognised in what it computes,
-    has to be traced by `trace.tracer.trace`.
+    cache: the blocks of models traced before, and which operators are counted as they are.
+    stand_ins: a module that is registered at several places represents a module of its own at each of them,
+    is called at them in the order of registration, and does not change.
+    keep_random: restores random states. Raises TraceError; `trace.tracer.trace` traces every model, this only
+    those that need no values and have no hand-written layer that is recognised by its calls.
     """
     cache = BlockCache() if cache is None else cache
     cache.trim()
     title = name or type(model).__name__
-    # A forward may leave something behind in its model, so each has a model of its own, unless it is of
-    # stand-ins.
+    # A forward may change its model, so each input has a run of its own, unless the model is of stand-ins.
     groups = [inputs] if stand_ins else [[item] for item in inputs]
     if stand_ins:
         try:
             return _run(model, inputs, title, cache, True, keep_random, cache.numbers.is_known_stand_in)
         except ClosedError:
-            # Rare: a stand-in meets a shape it has not met before.
+            # Rare: a stand-in is given a shape that it was not given before.
             pass
     return [made for group in groups for made in _run(model, group, title, cache, stand_ins, keep_random)]
 
@@ -122,12 +128,13 @@ def _run(
             except Exception as error:
                 raise forward_error(name, calls.failed, error) from error
             finally:
-                # Each holds the other, and so the model: garbage that thousands of models would leave.
+                # Recorder and stack refer to each other, and to the model: a cycle that a sweep would leave
+                # behind for each of its thousands of models.
                 calls.intercept = None
             items, types = recorder.result()
             if recorder.recognisable:
                 raise NeedsWholeError(f"{name} has what may be layers that nobody registered")
-            # After the forward, since a lazy module's parameters have their shape only now.
+            # Read after the forward: a lazy module's parameters have a shape only now.
             parameters = {
                 n: tensor.numel()
                 for n, role, tensor in names.values()
@@ -149,8 +156,8 @@ def _data_free(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, d
 
 @contextmanager
 def _as_found(tree: ModuleTree) -> Iterator[None]:
-    """Takes the wrapped forwards off again. Stand-ins have no data and do not change, so that nothing else
-    can.
+    """Takes the wrapped forwards off again. Nothing else changes: stand-ins have no data and stay as they
+    are.
     """
     try:
         yield

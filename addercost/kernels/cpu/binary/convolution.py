@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from addercost.kernels.cpu.binary.packing import Packing, pack_signs, packable, plan_packing
-from addercost.kernels.cpu.dense.bordered import Bordered, plan_bordered
-from addercost.kernels.cpu.dense.buffers import Launch, View
+from addercost.kernels.cpu.dense.bordered import BorderedKernel, plan_bordered
+from addercost.kernels.cpu.dense.buffers import BufferLayout, Launch
 from addercost.kernels.cpu.depthwise import convolution as depthwise
 from addercost.kernels.problem import Geometry
 from addercost.kernels.signs import whole_blocks, words_of
 
 _KEPT_WORDS = 32 << 10
-"""Up to this size a packed image is kept for the next call of its kind."""
+"""A packed image of up to so many words keeps its memory for the next call of the same plan."""
 
 
 def convolve(
@@ -42,7 +42,7 @@ def convolve(
         image = plan.spare.pop()
     except IndexError:
         image = plan.packing.fresh()
-    if plan.packing.met_nan(input, image):
+    if plan.packing.pack_into(input, image):
         return None
     kernel = plan.kernel
     output = torch.empty(kernel.shape, dtype=torch.float32, memory_format=kernel.layout)
@@ -53,7 +53,7 @@ def convolve(
 
 
 def pack_filters(weight: Tensor, groups: int) -> Tensor | None:
-    """`kernels.signs.pack_filters` of an fp32 weight by the packing of images, None for a NaN."""
+    """`kernels.signs.pack_filters` of an fp32 weight, by the loops that pack images; None for a NaN."""
     k, c, r, s = weight.shape
     packed = pack_signs(weight.reshape(k, c, 1, r * s), 1)
     if packed is None:
@@ -65,8 +65,8 @@ def pack_filters(weight: Tensor, groups: int) -> Tensor | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
-    kernel: Bordered
+class BinaryPlan:
+    kernel: BorderedKernel
     packing: Packing
     launch: Launch
     spare: list[Tensor] = field(default_factory=list)
@@ -81,7 +81,7 @@ def _plan(
     geometry: Geometry,
     layout: torch.memory_format,
     threads: int,
-) -> _Plan:
+) -> BinaryPlan:
     k, channels, r, s = weight_size
     if (r, s) == (1, 1) and geometry.padding == (0, 0):
         # Pixels between the strides are not packed.
@@ -112,4 +112,6 @@ def _plan(
         kernel.kernel.across,
         threads,
     )
-    return _Plan(kernel, packing, kernel.launch(View.laid((groups, whole, taps), (taps * whole, 1, whole))))
+    return BinaryPlan(
+        kernel, packing, kernel.launch(BufferLayout.strided((groups, whole, taps), (taps * whole, 1, whole)))
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -10,13 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from addercost.kernels.cpu.binary.loops import NUMBERS, pack_pixels, pack_rows, pack_runs
+from addercost.kernels.cpu.binary.loops import PackNumbers, pack_pixels, pack_rows, pack_runs
 from addercost.kernels.cpu.dense.buffers import filled
+from addercost.kernels.cpu.ir.build import as_array
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.signs import WORD, words_of
 
 _LANES = (64, 16)
-"""Pixels of a row at a time: four vectors take a whole stretch from every channel's row."""
+"""Pixels of a row that are packed at a time. Four vectors read a long stretch of every channel's row."""
 
 
 def pack_signs(
@@ -24,26 +24,26 @@ def pack_signs(
 ) -> Tensor | None:
     """[N, C, H, W] fp32 to [N, G·⌈C/G/32⌉, H + 2·padding, W + 2·padding] int32, channels-last.
 
-    Bits of the border and beyond the channels are clear; behind the last lie `slack_pixels` more.
-    None where there is a NaN, which has no sign.
+    Bits of the border and beyond the channels are clear. Memory goes on for `slack_pixels` behind the last
+    pixel. None where there is a NaN, which has no sign.
     """
     if not packable(image.shape, image.stride()):
         image = image.contiguous()
     packing = plan_packing(image.shape, image.stride(), groups, padding, slack_pixels)
     memory = packing.fresh()
-    if packing.met_nan(image, memory):
+    if packing.pack_into(image, memory):
         return None
     return memory.as_strided(packing.size, packing.stride)
 
 
 def packable(size: tuple[int, ...], stride: tuple[int, ...]) -> bool:
-    """Whether an image of these strides can be packed where it lies."""
+    """Whether an image of these strides can be packed without a copy of it."""
     return size[1] == 1 or stride[1] == 1 or size[3] == 1 or stride[3] in (1, 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """How images of one size and one set of strides are packed."""
+    """The packing of images of one size and one set of strides."""
 
     calls: tuple[NativeCall, ...]
     bordered: bool
@@ -57,8 +57,8 @@ class Packing:
             return filled(self.elements, torch.int32)
         return torch.empty(self.elements, dtype=torch.int32)
 
-    def met_nan(self, image: Tensor, memory: Tensor) -> bool:
-        """Packs `image` into `memory`, whose border stays as it is; whether there was a NaN."""
+    def pack_into(self, image: Tensor, memory: Tensor) -> bool:
+        """Packs `image` into `memory`, whose border stays as it is. Returns whether the image has a NaN."""
         return bool(run_shares(self.calls, image.data_ptr(), memory.data_ptr()))
 
 
@@ -73,7 +73,7 @@ def plan_packing(
     threads: int = 1,
 ) -> Packing:
     """The packing of [N, C, H, W] images of these strides that are `packable`, as `pack_signs` says; with
-    `planar` channels-first, each word's image for itself. Large images are shared out over `threads`."""
+    `planar`, the words are channels-first, one plane for each. Large images are shared out over `threads`."""
     (n, c, h, w), (top, left) = size, padding
     words = words_of(c // groups)
     total = groups * words
@@ -81,39 +81,38 @@ def plan_packing(
     pixel = 1 if planar else total
     row, word = columns * pixel, rows * columns if planar else 1
     target = (rows * columns * total, row, pixel, word)
-    # One channel is a row of pixels as well, which takes more of them at a time.
-    pixels_lie = stride[1] == 1 if c > 1 else w > 1 and stride[3] not in (1, 2)
+    # With one channel, rows of pixels are contiguous as well, and `pack_rows` takes more of them at a time.
+    channels_last = stride[1] == 1 if c > 1 else w > 1 and stride[3] not in (1, 2)
     calls = []
     for share in shares(n, h, n * c * h * w, threads):
         extents = (share.images, share.rows, w, groups, words, c // groups)
-        numbers = dict(zip(NUMBERS, (*extents, *stride, *target), strict=True))
-        loops = _loops(numbers, pixels_lie)
+        loop, numbers = _loop(PackNumbers._make((*extents, *stride, *target)), channels_last)
         source = share.first_image * stride[0] + share.first_row * stride[2]
         first = share.first_image * target[0] + (share.first_row + top) * row + left * pixel
-        values = (ctypes.c_int64 * len(NUMBERS))(*(numbers[name] for name in NUMBERS))
-        calls.append(NativeCall(loops, 4 * source, 4 * first, values))
+        calls.append(NativeCall(loop, 4 * source, 4 * first, as_array(numbers)))
     return Packing(
         tuple(calls),
         bool(top or left),
-        # Beyond the last pixel a kernel may read, but not use, a tile of them.
+        # A kernel reads up to a tile of pixels beyond the last one, and does not use them.
         n * target[0] + slack_pixels * pixel,
         (n, total, rows, columns),
         (target[0], word, row, pixel),
     )
 
 
-def _loops(numbers: dict[str, int], channels_last: bool) -> Any:
-    """The loops that suit these numbers, which change where rows are joined to one, or pixels to a run."""
-    at = numbers
-    if at["h"] > 1 and at["sy"] == at["w"] * at["sx"] and at["ty"] == at["w"] * at["tx"]:
-        at["w"], at["h"] = at["w"] * at["h"], 1
+def _loop(numbers: PackNumbers, channels_last: bool) -> tuple[Any, PackNumbers]:
+    """The loop that suits these numbers, and the numbers for it: it may join rows to one, and pixels to a
+    run."""
+    (_, h, w, groups, words, channels), (sy, sx) = numbers[:6], numbers[8:10]
+    if h > 1 and sy == w * sx and numbers.ty == w * numbers.tx:
+        w, h = w * h, 1
+        numbers = numbers._replace(w=w, h=h)
     if not channels_last:
-        lanes = next((count for count in _LANES if count <= at["w"]), _LANES[-1])
-        step = at["sx"] if at["w"] > 1 else 1
-        return pack_rows(lanes, step, at["tx"] == 1)
-    if at["channels"] % WORD or at["tw"] != 1:
-        return pack_pixels(16 if at["channels"] <= 16 else WORD)
-    at["words"] *= at["groups"]
-    if at["sx"] == WORD * at["words"]:
-        at["words"], at["w"] = at["words"] * at["w"], 1
-    return pack_runs()
+        lanes = next((count for count in _LANES if count <= w), _LANES[-1])
+        return pack_rows(lanes, sx if w > 1 else 1, numbers.tx == 1), numbers
+    if channels % WORD or numbers.tw != 1:
+        return pack_pixels(16 if channels <= 16 else WORD), numbers
+    run = words * groups
+    if sx == WORD * run:
+        return pack_runs(), numbers._replace(words=run * w, w=1)
+    return pack_runs(), numbers._replace(words=run)

@@ -28,7 +28,7 @@ PARAMETERS = (
     "output_rows",
     "output_columns",
 )
-"""Of a compiled kernel, in order, after its input and weight and before its output."""
+"""The parameters of a compiled kernel, in order. They follow its inputs and precede its output."""
 
 
 class Algorithm:
@@ -37,11 +37,11 @@ class Algorithm:
         self.parameters = {name: hl.Param(hl.Int(32), name) for name in PARAMETERS}
         self.input = hl.ImageParam(site.element, 5, "input")
         self.weight = hl.ImageParam(site.element, 3, "weight")
-        self.held = hl.ImageParam(site.element, 5, "held")
+        self.stationary = hl.ImageParam(site.element, 5, "stationary")
         self.factors = hl.ImageParam(hl.Float(32), 3, "factors")
         for axis in range(5):
             self.input.dim(axis).set_min(0)
-            self.held.dim(axis).set_min(0)
+            self.stationary.dim(axis).set_min(0)
         for axis in range(3):
             self.weight.dim(axis).set_min(0)
         taps = [(0, self.input.dim(0).extent() // site.packed), (0, self["filter_x"]), (0, self["filter_y"])]
@@ -64,9 +64,9 @@ class Algorithm:
             )
             return
         self.stored[tuple(at)] = self._finished(tuple(at), self.block * size + self.lane)
-        if kernel.turned_output:
+        if kernel.transposed_output:
             within = (along % size) % kernel.lanes * self.rows + other % pixels
-            value = self._turned()[(within, along % size // kernel.lanes, *place)]
+            value = self._transposed_tile()[(within, along % size // kernel.lanes, *place)]
         else:
             value = self.stored[(along % size, other % pixels, *place)]
         self.output[self.k, self.g, self.q, self.p, self.n] = value
@@ -74,7 +74,7 @@ class Algorithm:
     def _finished(self, at: tuple[Any, ...], filter_: Any) -> Any:
         value = hl.cast(self.site.result, self.site.finish(self.sum[at], self["terms"]))
         if self.site.scaled:
-            # Two roundings, as of the scale and the bias that it stands for.
+            # Rounded twice, as the layer rounds after its scale and after its bias.
             factor, addend = (self.factors[filter_, self.g, row] for row in (0, 1))
             value = hl.strict_float(hl.strict_float(value * factor) + addend)
         return value
@@ -83,7 +83,7 @@ class Algorithm:
         return self.parameters[name]
 
     def _scratch(self) -> Any:
-        """The input with its zero border, as far as the strip at hand needs it."""
+        """The input with its zero border, as much of it as a strip needs."""
         self.c, self.x, self.y = hl.Var("c"), hl.Var("x"), hl.Var("y")
         c, x, y = self.c, self.x, self.y
         width, height = self.input.dim(2).extent(), self.input.dim(3).extent()
@@ -95,7 +95,7 @@ class Algorithm:
         if self.kernel.whole_pixels:
             scratch[c, self.g, x, y, self.n] = hl.select(inside, value, hl.cast(self.site.element, 0))
             return scratch
-        # Zeros first, then the rows: a vector that reaches over an edge is a masked one, not a gathered one.
+        # Zeros first, then the rows, so that a vector over an edge is loaded with a mask and not gathered.
         scratch[c, self.g, x, y, self.n] = hl.cast(self.site.element, 0)
         self.inner = hl.RDom([(0, width)], "inner")
         self.inner.where((row >= 0) & (row < height))
@@ -134,7 +134,7 @@ class Algorithm:
         if self.site.packed == 1:
             packed[self.lane, self.j, self.block, self.g] = self._weight(self.j, filter_, self.g)
             return packed
-        # Here the weights lie channel-innermost, so that the channels of a lane are neighbours.
+        # These weights are channel-innermost, so that the channels of a lane are neighbours.
         packed[self.part, self.lane, self.j, self.block, self.g] = self._weight(
             self.j * self.site.packed + self.part, filter_, self.g
         )
@@ -152,9 +152,9 @@ class Algorithm:
         self.weight_stages = interleaved(rows, (m, group, jo, self.block, self.g), side, side)
         return self.weight_stages[-1]
 
-    def _turned(self) -> Any:
-        """The stored tile with the pixels innermost, each vector of filters for itself."""
-        m, group = self.turned_index = tuple(hl.Var(name) for name in ("m", "group"))
+    def _transposed_tile(self) -> Any:
+        """The stored tile with the pixels innermost, transposed one vector of filters at a time."""
+        m, group = self.transposed_index = tuple(hl.Var(name) for name in ("m", "group"))
         lane = group * self.kernel.lanes + m % self.kernel.lanes
         place = (self.block, self.tile, self.g, self.p, self.n)
         rows = hl.Func("tile_rows")
@@ -165,7 +165,7 @@ class Algorithm:
 
     @property
     def rows(self) -> int:
-        """Of the turned tile: its pixels rounded up to a power of two."""
+        """Rows of the transposed tile: its pixels rounded up to a power of two."""
         return int(1 << (self.kernel.pixels - 1).bit_length())
 
     def _sum(self) -> Any:
@@ -214,16 +214,16 @@ class Algorithm:
         total = hl.Func("total")
         at = (self.lane, self.pixel, self.block, self.tile, self.g, self.p, self.n)
         total[at] = hl.cast(self.site.accumulator, 0)
-        if self.site.held:
-            k = hl.min(self.block * self.kernel.block + self.lane, self.held.dim(0).extent() - 1)
-            across = hl.min(self.tile * self.kernel.pixels + self.pixel, self.held.dim(2).extent() - 1)
-            for index, make in enumerate(self.site.held):
+        if self.site.stationary:
+            k = hl.min(self.block * self.kernel.block + self.lane, self.stationary.dim(0).extent() - 1)
+            across = hl.min(self.tile * self.kernel.pixels + self.pixel, self.stationary.dim(2).extent() - 1)
+            for index, make in enumerate(self.site.stationary):
                 own = hl.Func(f"own{index}")
-                own[at] = make(self.held[k, self.g, across, self.p, self.n])
+                own[at] = make(self.stationary[k, self.g, across, self.p, self.n])
                 self.owned.append(own)
-        # What is broadcast comes first, which sites of two operands allow.
+        # The broadcast operand comes first: sites of two operands give the same either way.
         pair = (weight, value) if self.kernel.across else (value, weight)
         term = self.site.combine(*pair, *(own[at] for own in self.owned))
-        # A constant sign the compiler would fold into a subtraction.
+        # The compiler would fold a constant sign into a subtraction.
         total[at] += term if self.site.sign > 0 else hl.cast(self.site.element, self["sign"]) * term
         return total

@@ -1,5 +1,5 @@
-"""Plans of kernels for images that were laid out for them: channels-last, with their border, and with slack
-behind the last pixel for the tiles that go on beyond it."""
+"""Kernels for images that are copied for them: channels-last, with the border, and with slack behind the last
+pixel, where the last tile reads on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from addercost.kernels.cpu.dense.buffers import Launch, View
+from addercost.kernels.cpu.dense.buffers import BufferLayout, Launch
 from addercost.kernels.cpu.dense.convolution import launch_of, parameters_of
 from addercost.kernels.cpu.dense.extents import Extents
 from addercost.kernels.cpu.dense.kernel_class import KernelClass
@@ -16,20 +16,20 @@ from addercost.kernels.problem import Geometry
 
 
 @dataclass(frozen=True, slots=True)
-class Bordered:
-    """A kernel and what it is given beside the weights."""
+class BorderedKernel:
+    """A kernel with everything that it is given but the weights."""
 
     kernel: KernelClass
     parameters: tuple[int, ...]
     shape: list[int]
     layout: torch.memory_format
-    """Of the output as the kernel writes it."""
+    """The output's layout as the kernel writes it."""
     slack_pixels: int
-    source: View
-    sink: View
+    source: BufferLayout
+    sink: BufferLayout
 
-    def launch(self, weight: View) -> Launch:
-        """What runs it on an image, weights that lie so and what `launch_of` adds."""
+    def launch(self, weight: BufferLayout) -> Launch:
+        """What runs the kernel on an image, weights of this layout and what `launch_of` adds."""
         return launch_of(self.kernel, (self.source, weight), self.parameters, self.sink)
 
 
@@ -43,16 +43,16 @@ def plan_bordered(
     layout: torch.memory_format,
     threads: int,
     terms: int = 0,
-) -> Bordered:
+) -> BorderedKernel:
     """For images of `image_size` (N, H, W) before their border, `channels` elements in a pixel and `filters`
-    of each group; a kernel that lies across the pixels reads planes instead of pixels."""
+    of each group. A kernel with vectors along the pixels reads planes instead of pixels."""
     n, height, width = image_size
     groups, (r, s) = geometry.groups, filter_size
     p, q = geometry.output_size((height, width), filter_size)
     height, width = height + 2 * geometry.padding[0], width + 2 * geometry.padding[1]
     (step_y, step_x), (dilation_y, dilation_x) = geometry.stride, geometry.dilation
     if q == 1:
-        # A row of one pixel has no neighbours for a channels-first tile to lie along.
+        # In a row of one pixel, a channels-first tile has no neighbours to write.
         layout = torch.channels_last
     pixel = groups * channels
     row = width * pixel
@@ -61,10 +61,12 @@ def plan_bordered(
     fused = groups == 1 and dilation_x == 1
     pointwise = r == s == step_y == step_x == 1
     if pointwise:
-        # All rows are one.
+        # All rows are joined to one.
         height, width, row = 1, height * width, height * row
         p, q = height, width
-    sink = View.laid((n, p, q, groups, filters), (output.stride(0), by_y, by_x, filters * by_k, by_k))
+    sink = BufferLayout.strided(
+        (n, p, q, groups, filters), (output.stride(0), by_y, by_x, filters * by_k, by_k)
+    )
     extents = Extents(
         images=n,
         channels=s * channels if fused else channels,
@@ -79,25 +81,27 @@ def plan_bordered(
         scratch_columns=0,
     )
     channels_last = by_k == 1 and layout == torch.channels_last
-    # By the filter and stride as they are: the extents of a fused row show neither.
+    # From the filter and stride themselves: a fused row's extents have neither.
     planes = pointwise and not channels_last
     kernel = choose_class(site, extents, True, channels_last, direct=True, bordered=True, planes=planes)
-    # The last tile of a row goes on into the next, and that of the last row into the slack.
+    # The last tile of a row reads into the next row, and that of the last row into the slack.
     tile = kernel.vector_run if kernel.across else kernel.pixels
     columns = -(-q // tile) * tile
     slack = (columns - q) * step_x
     if kernel.across:
         plane = height * width
         places = (pixel * plane, width, 1, channels * plane, plane)
-        source = View.laid((n, height, columns, groups, channels), places)
+        source = BufferLayout.strided((n, height, columns, groups, channels), places)
     elif fused:
-        # A filter's row meets neighbours in memory: one inner loop over them, for pixels that overlap.
+        # What a filter's row reads is contiguous in memory: one inner loop runs over it, and pixels overlap.
         places = (height * row, row, step_x * pixel, 1, 1)
-        source = View.laid((n, height, columns, 1, s * channels), places)
+        source = BufferLayout.strided((n, height, columns, 1, s * channels), places)
         s = step_x = 1
     else:
         reach = (columns - 1) * step_x + (s - 1) * dilation_x + 1
-        source = View.laid((n, height, reach, groups, channels), (height * row, row, pixel, channels, 1))
+        source = BufferLayout.strided(
+            (n, height, reach, groups, channels), (height * row, row, pixel, channels, 1)
+        )
     inside = Geometry((step_y, step_x), (0, 0), (dilation_y, dilation_x))
     parameters = parameters_of(kernel, extents, inside, (r, s), threads, terms)
-    return Bordered(kernel, parameters, list(output.shape), layout, slack, source, sink)
+    return BorderedKernel(kernel, parameters, list(output.shape), layout, slack, source, sink)

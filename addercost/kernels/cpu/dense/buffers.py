@@ -12,33 +12,34 @@ import torch
 from torch import Tensor
 
 
-class View(NamedTuple):
-    """How a buffer lies in the memory of the tensor at whose first element it begins."""
+class BufferLayout(NamedTuple):
+    """A buffer's sizes and strides. It begins at the first element of a tensor."""
 
     size: tuple[int, ...]
     stride: tuple[int, ...]
 
     @classmethod
-    def of(cls, tensor: Tensor) -> View:
-        """As torch has it."""
-        return cls.laid(tuple(tensor.shape), tensor.stride())
+    def of(cls, tensor: Tensor) -> BufferLayout:
+        """The layout of a tensor."""
+        return cls.strided(tuple(tensor.shape), tensor.stride())
 
     @classmethod
-    def laid(cls, size: tuple[int, ...], stride: tuple[int, ...]) -> View:
-        """The compiled code demands stride 1 of some axes, which torch leaves arbitrary where there is only
-        one element."""
+    def strided(cls, size: tuple[int, ...], stride: tuple[int, ...]) -> BufferLayout:
+        """Of these sizes and strides, but 1 for an axis with one element: there torch's stride is arbitrary,
+        and compiled code checks for 1 in some axes."""
         return cls(size, tuple(1 if n == 1 else s for n, s in zip(size, stride, strict=True)))
 
 
 def filled(elements: int, dtype: torch.dtype, byte: int = 0) -> Tensor:
-    """The same byte everywhere, by this thread alone: torch would have several meet, which takes longer."""
+    """The same byte everywhere. Torch starts several threads for this, and waking them takes longer than one
+    thread's `memset`."""
     memory = torch.empty(elements, dtype=dtype)
     ctypes.memset(memory.data_ptr(), byte, elements * memory.element_size())
     return memory
 
 
 class Launch:
-    """A compiled kernel with its parameters and buffers, all but the addresses of the tensors.
+    """A compiled kernel with its parameters and its buffers, which lack only the tensors' addresses.
 
     Making a buffer takes as long as a call of a small kernel, setting its address a tenth of a microsecond.
     """
@@ -48,12 +49,12 @@ class Launch:
     def __init__(
         self,
         kernel: Callable[..., Any],
-        inputs: tuple[tuple[View, torch.dtype], ...],
+        inputs: tuple[tuple[BufferLayout, torch.dtype], ...],
         parameters: tuple[int, ...],
-        output: tuple[View, torch.dtype],
+        output: tuple[BufferLayout, torch.dtype],
     ) -> None:
         self._kernel, self._inputs, self._parameters, self._output = kernel, inputs, parameters, output
-        # A thread takes one out for as long as it runs.
+        # A thread takes one out while it runs, so that two threads never share buffers.
         self._spare: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = []
 
     def __call__(self, *addresses: int) -> None:
@@ -100,13 +101,13 @@ class _Buffer(ctypes.Structure):
     )
 
 
-def _unplaced(view: View, dtype: torch.dtype) -> tuple[Any, _Buffer]:
-    """A buffer that lies nowhere yet, and what it consists of, where the address goes."""
+def _unplaced(view: BufferLayout, dtype: torch.dtype) -> tuple[Any, _Buffer]:
+    """A buffer without an address yet, and its C structure, whose `host` takes the address."""
     element = torch.empty(1, dtype=dtype).numpy()
     strides = [step * element.itemsize for step in view.stride]
     buffer = hl.Buffer(np.lib.stride_tricks.as_strided(element, view.size, strides))
     parts = _Buffer.from_address(buffer._get_raw_halide_buffer_t())
-    # Of an axis with one element numpy hands on a stride of its own.
+    # Numpy replaces the stride of an axis with one element.
     for axis, stride in enumerate(reversed(view.stride)):
         parts.dim[axis].stride = stride
     return buffer, parts

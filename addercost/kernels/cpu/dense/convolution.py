@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from addercost.kernels.cpu.dense.buffers import Launch, View
+from addercost.kernels.cpu.dense.buffers import BufferLayout, Launch
 from addercost.kernels.cpu.dense.extents import Extents
 from addercost.kernels.cpu.dense.kernel_class import KernelClass
 from addercost.kernels.cpu.dense.partition import partition
@@ -32,14 +32,14 @@ def compiled(kernel: KernelClass) -> Any:
 
 
 def launch_of(
-    kernel: KernelClass, inputs: Sequence[View], parameters: tuple[int, ...], output: View
+    kernel: KernelClass, inputs: Sequence[BufferLayout], parameters: tuple[int, ...], output: BufferLayout
 ) -> Launch:
     """What runs a class on `inputs`, factors of `kernels.signs` where its site has them, and an output."""
     site, operands = SITES[kernel.site], [(view, SITES[kernel.site].dtype) for view in inputs]
     if site.scaled:
         groups, filters = output.size[3:]
         whole = whole_blocks(filters)
-        operands.append((View.laid((2, groups, whole), (groups * whole, whole, 1)), torch.float32))
+        operands.append((BufferLayout.strided((2, groups, whole), (groups * whole, whole, 1)), torch.float32))
     return Launch(compiled(kernel), tuple(operands), parameters, (output, site.output))
 
 
@@ -72,15 +72,15 @@ def convolve(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Te
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
-    """What depends on sizes and strides only, worked out once for each."""
+class DensePlan:
+    """What depends on sizes and strides only, and is made once for each."""
 
     kernel: KernelClass
     launch: Launch
     shape: list[int]
     transposed: bool
     copied: bool
-    """The kernel cannot read input and weight where they lie."""
+    """The kernel cannot read input and weight in place."""
 
 
 @lru_cache(maxsize=4096)
@@ -93,14 +93,14 @@ def _plan(
     geometry: Geometry,
     layout: torch.memory_format,
     threads: int,
-) -> _Plan:
+) -> DensePlan:
     given = torch.empty_strided(input_size, input_stride, dtype=SITES[site].dtype, device="meta")
     given_weight = torch.empty_strided(weight_size, weight_stride, dtype=SITES[site].dtype, device="meta")
     (n, _, h, w), (k, _, r, s) = input_size, weight_size
     shape = [n, k, *geometry.output_size((h, w), (r, s))]
     output = target = torch.empty(shape, dtype=SITES[site].output, device="meta", memory_format=layout)
     groups, direct = geometry.groups, _is_direct(given_weight, geometry)
-    # A column of outputs is turned into a row: the schedule tiles rows.
+    # A column of outputs is taken as a row, because the schedule tiles rows.
     transposed = shape[3] == 1 and shape[2] > 1
     input, weight = _prepared(given, given_weight, geometry, transposed)
     copied = not all(
@@ -130,8 +130,10 @@ def _plan(
     if kernel.joined and one_row is not None:
         sink = one_row
     parameters = parameters_of(kernel, extents, geometry, (r, s), threads)
-    launch = launch_of(kernel, (View.of(source), View.of(weight)), parameters, View.of(sink))
-    return _Plan(kernel, launch, shape, transposed, copied)
+    launch = launch_of(
+        kernel, (BufferLayout.of(source), BufferLayout.of(weight)), parameters, BufferLayout.of(sink)
+    )
+    return DensePlan(kernel, launch, shape, transposed, copied)
 
 
 def _prepared(input: Tensor, weight: Tensor, geometry: Geometry, transposed: bool) -> tuple[Tensor, Tensor]:
@@ -153,7 +155,7 @@ def is_channels_last(image: Tensor) -> bool:
 
 
 def readable(image: Tensor, layout: torch.memory_format = torch.channels_last) -> Tensor:
-    """The image itself where a row or a pixel's channels lie densely, else a copy in `layout`."""
+    """The image itself where a row or a pixel's channels are contiguous, else a copy in `layout`."""
     if image.stride(1) == 1 or (image.stride(3) == 1 and image.shape[3] > 1):
         return image
     return image.contiguous(memory_format=layout)
@@ -172,7 +174,7 @@ def _flattened(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _joined(image: Tensor) -> Tensor | None:
-    """The rows as one, None where something lies between them."""
+    """The image with its rows as one row, None where there are gaps between them."""
     n, y, x, g, c = image.stride()
     if image.shape[1] > 1 and y != x * image.shape[2]:
         return None

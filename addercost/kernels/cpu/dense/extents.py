@@ -23,15 +23,15 @@ class Extents:
 
     @property
     def scratch_elements(self) -> int:
-        """Of an image with its border."""
+        """Elements of an image with its border."""
         rows = self.stride_y * (self.rows - 1) + self.dilation_y * (self.filter_y - 1) + 1
         return rows * self.scratch_columns * self.channels
 
     def joined(self) -> Extents:
-        """All rows of an image as one."""
+        """The extents with all rows of an image joined to one."""
         return replace(self, rows=1, columns=self.rows * self.columns)
 
 
 def rounded(size: int, step: int) -> int:
-    """Up to a multiple of `step`."""
+    """`size` rounded up to a multiple of `step`."""
     return -(-size // step) * step

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from addercost.kernels.cpu.dense.buffers import Launch, View
+from addercost.kernels.cpu.dense.buffers import BufferLayout, Launch
 from addercost.kernels.cpu.dense.convolution import (
     extents_of,
     grouped,
@@ -29,8 +29,8 @@ def input_gradient(
     grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, site: str = "adder_gradient"
 ) -> Tensor:
     """Σ_{k,r,s} g · HardTanh(w - x), or what `site` puts in the place of HardTanh: a convolution of `grad`
-    [N, K, P, Q] at stride 1 with the filters turned round, one for each of the stride's phases, with those
-    taps that ever meet it. Returns [N, C, H, W] like `input`."""
+    [N, K, P, Q] at stride 1 with the filters flipped, one for each of the stride's phases, with those
+    taps that read such pixels. Returns [N, C, H, W] like `input`."""
     output = target = empty_output(input, list(input.shape))
     if input.shape[3] == 1 and input.shape[2] > 1:
         grad, input, weight, target = (t.transpose(2, 3) for t in (grad, input, weight, target))
@@ -62,7 +62,7 @@ def input_gradient(
 
 
 class _Phase(NamedTuple):
-    """Along one axis: every stride-th pixel, and the filter taps that meet those."""
+    """Along one axis: every stride-th pixel, and the filter taps that read those."""
 
     pixels: slice
     taps: slice
@@ -71,11 +71,11 @@ class _Phase(NamedTuple):
 
 
 def _phase(index: int, size: int, filter_size: int, geometry: Geometry, axis: int) -> _Phase:
-    """Pixel y and tap r meet output (y + padding - dilation·r) / stride where that is whole."""
+    """Tap r of output (y + padding - dilation·r) / stride reads pixel y, where that is a whole number."""
     stride, padding, dilation = geometry.stride[axis], geometry.padding[axis], geometry.dilation[axis]
     common = gcd(stride, dilation)
-    meeting = (r for r in range(filter_size) if (index + padding - dilation * r) % stride == 0)
-    first = next(meeting, filter_size)
+    reading = (r for r in range(filter_size) if (index + padding - dilation * r) % stride == 0)
+    first = next(reading, filter_size)
     count = len(range(first, filter_size, stride // common))
     start = (index + padding - dilation * first) // stride
     step = dilation // common
@@ -84,21 +84,21 @@ def _phase(index: int, size: int, filter_size: int, geometry: Geometry, axis: in
 
 
 def _gradient_phase(
-    site: str, grad: Tensor, input: Tensor, turned: Tensor, geometry: Geometry, target: Tensor
+    site: str, grad: Tensor, input: Tensor, flipped: Tensor, geometry: Geometry, target: Tensor
 ) -> None:
-    """The convolution of `grad` with `turned` [G, C/G, K/G, R, S], each term clipped at `input`."""
-    groups, filter_size = geometry.groups, (turned.shape[3], turned.shape[4])
-    one = turned[:, :, 0].flatten(0, 1)[:, None]
-    if turned.shape[2] == 1 and depthwise.takes(one.shape, groups):
+    """The convolution of `grad` with `flipped` [G, C/G, K/G, R, S], each term clipped at `input`."""
+    groups, filter_size = geometry.groups, (flipped.shape[3], flipped.shape[4])
+    one = flipped[:, :, 0].flatten(0, 1)[:, None]
+    if flipped.shape[2] == 1 and depthwise.takes(one.shape, groups):
         depthwise.gradient(site, grad, input, one, geometry, target)
         return
-    # A 1×1 filter turned round has the input's channels innermost as it is.
-    innermost = filter_size == (1, 1) and turned.shape[1] % FILTER_BLOCK == 0 and turned.stride(1) == 1
-    flat = turned.flatten(2) if innermost else turned.reshape(groups, turned.shape[1], -1).contiguous()
+    # A flipped 1×1 filter has the input's channels innermost already.
+    innermost = filter_size == (1, 1) and flipped.shape[1] % FILTER_BLOCK == 0 and flipped.stride(1) == 1
+    flat = flipped.flatten(2) if innermost else flipped.reshape(groups, flipped.shape[1], -1).contiguous()
     launch = _launch(
         site,
-        *(View(tuple(image.shape), image.stride()) for image in (grad, input, target)),
-        View.of(flat),
+        *(BufferLayout(tuple(image.shape), image.stride()) for image in (grad, input, target)),
+        BufferLayout.of(flat),
         filter_size,
         geometry,
         innermost,
@@ -110,10 +110,10 @@ def _gradient_phase(
 @lru_cache(maxsize=1024)
 def _launch(
     site: str,
-    grad: View,
-    input: View,
-    target: View,
-    weight: View,
+    grad: BufferLayout,
+    input: BufferLayout,
+    target: BufferLayout,
+    weight: BufferLayout,
     filter_size: tuple[int, int],
     geometry: Geometry,
     innermost: bool,
@@ -121,9 +121,14 @@ def _launch(
 ) -> Launch:
     """What runs on (gradient, weight, input, target) of these sizes and strides."""
     images = [torch.empty_strided(*view, device="meta") for view in (grad, input, target)]
-    source, held, sink = (grouped(image, geometry.groups) for image in images)
+    source, stationary, sink = (grouped(image, geometry.groups) for image in images)
     extents = extents_of(source, sink, filter_size, geometry)
     layouts = is_channels_last(images[0]), is_channels_last(images[2])
     kernel = choose_class(site, extents, *layouts, False, innermost)
     parameters = parameters_of(kernel, extents, geometry, filter_size, threads)
-    return launch_of(kernel, (View.of(source), weight, View.of(held)), parameters, View.of(sink))
+    return launch_of(
+        kernel,
+        (BufferLayout.of(source), weight, BufferLayout.of(stationary)),
+        parameters,
+        BufferLayout.of(sink),
+    )

@@ -21,7 +21,8 @@ def interleaved(rows: Any, at: tuple[Any, ...], number: int, length: int) -> lis
 
 
 def schedule_interleaved(stages: list[Any], m: Any, number: int, length: int) -> None:
-    """Every stage a few whole vectors, which LLVM keeps in registers. Where they are computed stays open."""
+    """Makes every stage a few whole vectors, which LLVM keeps in registers. The caller says where it is
+    computed."""
     half, pair = hl.Var("half"), hl.Var("pair")
     for stage in stages:
         stage.store_in(hl.MemoryType.Stack).bound(m, 0, number * length)

@@ -11,30 +11,30 @@ class KernelClass:
 
     site: str
     lanes: int
-    """Filters in a vector; with `across`, pixels."""
+    """Filters of a vector; with `across`, pixels."""
     vectors: int
     pixels: int
-    """Of a tile; with `across`, filters."""
+    """Pixels of a tile; with `across`, its filters."""
     channels_last_input: bool
     channels_last_output: bool
     direct: bool
-    """The input has what border it needs and is read in place, without a scratch image."""
+    """The input has the border that it needs and is read in place, without a scratch image."""
     narrow: bool
     """Fewer channels than filter columns: the inner loop runs along the filter's row instead."""
     across: bool = False
-    """Vectors lie across a row of outputs, at stride 1."""
+    """Vectors run along a row of outputs, at stride 1."""
     whole_squares: bool = False
-    """A filter's taps divide into whole vectors: weights are turned round in registers."""
+    """A filter's taps divide into whole vectors: weights are transposed in registers."""
     filters_innermost: bool = False
-    """Of the weights, which hold whole blocks of filters."""
+    """The weights have their filters innermost, in whole blocks."""
     slack: bool = False
-    """The input goes on to the end of the last tile of a row, so that no pixel's place is clamped."""
+    """The input has memory up to the end of a row's last tile, so that no pixel's address is clamped."""
     filter_axes: int = 2
-    """Of the filter that have a loop: 2, only its rows (1), or none, because it is 1×1 (0)."""
+    """Axes of the filter that have a loop: 2, only its rows (1), or none, because it is 1×1 (0)."""
     joined: bool = False
-    """The output's rows are one, so that a tile goes on from one into the next."""
+    """The output's rows are joined to one, so that a tile continues from one row into the next."""
     kept_scratch: bool = False
-    """A task's input is copied once, for all its blocks, instead of each strip for each block."""
+    """A task's input is copied once for all its blocks, and not each strip again for each block."""
     whole_filters: bool = False
     """Filters divide into blocks."""
     whole_columns: bool = False
@@ -51,7 +51,7 @@ class KernelClass:
         return self.channels_last_input and not self.across
 
     @property
-    def turned_output(self) -> bool:
+    def transposed_output(self) -> bool:
         """Pixels are neighbours in the output and filters in the tile."""
         return not (self.channels_last_output or self.across)
 

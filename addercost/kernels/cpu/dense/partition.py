@@ -9,15 +9,16 @@ from addercost.kernels.cpu.dense.kernel_class import KernelClass
 from addercost.kernels.cpu.dense.sites import SITES
 
 SCRATCH_BYTES = 256 << 10
-"""Aim for one strip of input: with a block of weights it should stay in a core's second-level cache."""
+"""The aim for one strip of input: with a block of weights it should stay in a core's second-level cache."""
 BLOCK_BYTES = 1 << 20
-"""Aim for a block's weights."""
+"""The aim for a block's weights."""
 KEPT_BYTES = 8 << 20
 """A task's whole input is copied once for all its blocks up to this size."""
 _FEWEST_TILES = 4
-"""Vectors of filters in a block, however many taps they have: each block copies the input again."""
+"""The fewest vectors of filters in a block, however many taps they have: each block copies the input
+again."""
 _WORTH_KEEPING = 2
-"""Blocks above which a copy of the input for all of them saves more than it takes from the caches."""
+"""From so many blocks on, one copy of the input for all of them saves more than it takes from the caches."""
 
 
 class Partition(NamedTuple):
@@ -69,7 +70,7 @@ def _block_tiles(kernel: KernelClass, extents: Extents) -> int:
 
 
 def keeps_scratch(kernel: KernelClass, extents: Extents) -> bool:
-    """Whether so many blocks would copy planes of the input that keeping the copies pays."""
+    """Whether so many blocks would copy the input's planes that one copy for all of them takes less time."""
     if kernel.direct or kernel.whole_pixels:
         return False
     tiles = -(-extents.filters // kernel.block)

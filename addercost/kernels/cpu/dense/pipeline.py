@@ -4,13 +4,12 @@ A register tile of `pixels` outputs × `vectors` vectors of filters runs through
 it, from the inside out: tiles of a block of filters, tiles along a row, rows of a strip, strips of a task,
 blocks of a task. A block's weights are copied once into filter-innermost order, a strip's input once for each
 block, or where blocks are many a task's once for all, into a bordered scratch image, so that the inner loop
-loads weight vectors densely, broadcasts inputs, and meets no edge. Where a layer has few filters, or planes
-are read in place, the two change places: vectors lie across a row, weights are broadcast.
+loads contiguous weight vectors, broadcasts inputs, and has no edge to check. Where a layer has few filters,
+or planes are read in place, the two change places: vectors run along a row, weights are broadcast.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import halide as hl
@@ -26,27 +25,20 @@ Guard, Whole = hl.TailStrategy.GuardWithIf, hl.TailStrategy.RoundUp
 def compile_kernel(kernel: KernelClass) -> Any:
     """The callable (input [c,g,x,y,n], weight [c·r·s,k,g], *PARAMETERS, output [k,g,q,p,n]), innermost first.
 
-    A site with a held operand takes it after the weight, shaped as the output; a scaled one factors
+    A site with a stationary operand takes it after the weight, shaped as the output; a scaled one factors
     and addends there, [k,g,2] of whole blocks.
     """
-    output, arguments = _scheduled(kernel)
+    output, arguments = scheduled(kernel)
     return output.compile_to_callable(arguments, hl.get_jit_target_from_environment())
 
 
-def assembly(kernel: KernelClass, folder: Path) -> str:
-    """The instructions of a class; `folder` is for the compiler's file."""
-    output, arguments = _scheduled(kernel)
-    path = folder / "kernel.s"
-    output.compile_to_assembly(str(path), arguments, "kernel", hl.get_host_target())
-    return path.read_text()
-
-
-def _scheduled(kernel: KernelClass) -> tuple[Any, list[Any]]:
+def scheduled(kernel: KernelClass) -> tuple[Any, list[Any]]:
+    """The output's function with its schedule, and the kernel's arguments."""
     algorithm = _Scheduled(kernel, SITES[kernel.site])
     algorithm.schedule()
     images = [algorithm.input, algorithm.weight]
-    if algorithm.site.held:
-        images.append(algorithm.held)
+    if algorithm.site.stationary:
+        images.append(algorithm.stationary)
     if algorithm.site.scaled:
         images.append(algorithm.factors)
     return algorithm.output, [*images, *algorithm.parameters.values()]
@@ -97,12 +89,12 @@ class _Scheduled(Algorithm):
             return
         # The stored tile may be addressed in a loop; the sum may not, or it would leave the registers.
         self.stored.compute_at(self.output, self.tile_loop).store_in(hl.MemoryType.Stack)
-        if kernel.turned_output:
-            self._schedule_turned()
+        if kernel.transposed_output:
+            self._schedule_transposed()
         self.sum.compute_at(self.stored, self.block).store_in(hl.MemoryType.Register)
         tiles = [self.stored, self.sum]
-        if self.site.held:
-            self.held.dim(0).set_stride(hl.Expr())
+        if self.site.stationary:
+            self.stationary.dim(0).set_stride(hl.Expr())
             for own in self.owned:
                 tiles.append(own.compute_at(self.stored, self.block).store_in(hl.MemoryType.Stack))
         self._schedule_sums(tiles)
@@ -132,8 +124,8 @@ class _Scheduled(Algorithm):
             stage.compute_at(packed, jo)
         schedule_interleaved(self.weight_stages, m, side, side)
 
-    def _schedule_turned(self) -> None:
-        m, group = self.turned_index
+    def _schedule_transposed(self) -> None:
+        m, group = self.transposed_index
         last = self.output_stages[-1]
         last.compute_at(self.output, self.tile_loop).bound(group, 0, self.kernel.vectors).unroll(group)
         for stage in self.output_stages[:-1]:
@@ -144,7 +136,7 @@ class _Scheduled(Algorithm):
         kernel = self.kernel
         packed = self.packed.compute_at(self.output, self.block_loop)
         if kernel.across:
-            # A few filters: copied as they come.
+            # There are few filters, so this copy is short.
             packed.bound(self.pixel, 0, kernel.pixels)
             if kernel.filters_innermost:
                 self.weight.dim(0).set_stride(hl.Expr())

@@ -15,13 +15,13 @@ _PIXELS_NARROW = {2: (4, 5, 6, 1), 3: (4, 1), 1: (6, 8, 10, 1, 4)}
 """Tile widths by the number of vectors, for 32 and for 16 vector registers; the first of equals is taken.
 Weights, broadcast inputs, differences and the sign mask need registers as well."""
 _FEW_SUMS = {1: 2.0, 2: 1.5, 3: 1.2, 4: 1.1}
-"""What a site takes in a tile of so few sums, which do not hide their latency, over its time in a large one:
-3 and 4 from layers of 3 × 3 and 4 × 4 pixels on Zen 4, the others by the latency itself."""
+"""A site in a tile of so few sums, which do not hide their latency, takes this many times as long as in a
+large tile: 3 and 4 from layers of 3 × 3 and 4 × 4 pixels on Zen 4, the others by the latency itself."""
 _FEW_WORD_SUMS = {count: time for count, time in _FEW_SUMS.items() if count < 4}
-"""Of integers, of which four hide their latency, a cycle."""
-_TURNING = (8.0, 3.5)
-"""Steps of the sum that turning a tile of words or bytes round takes, by whether its pixels are a power of
-two: others are written in several pieces. From layers of 28 × 28 pixels on Zen 4."""
+"""The same for sums of integers, whose latency is one cycle: four of them hide it."""
+_TRANSPOSING = (8.0, 3.5)
+"""Transposing a tile of words or bytes takes as long as so many steps of the sum, by whether its pixels are a
+power of two: others are written in several pieces. From layers of 28 × 28 pixels on Zen 4."""
 _WORTH_JOINING = 0.98
 """Rows are joined where the tiles' time falls below this share."""
 _FEW_FILTERS = 8
@@ -41,11 +41,11 @@ def choose_class(
     threads: int | None = None,
     planes: bool = False,
 ) -> KernelClass:
-    """The class whose tile wastes least of `extents`; `bordered` says that the input is laid out for the
+    """The class whose tile wastes least of `extents`; `bordered` says that the input is a copy for the
     kernel, with its border and slack; with `threads` it may join the output's rows, if that leaves a task
     for each; `planes` says that pixels of a row are neighbours in the output and are, or can be, in the
     input."""
-    # Words of signs, whose weights are laid out for the kernel as well.
+    # Words of signs, whose weights are packed for the kernel as well.
     words = SITES[site].of_words
     filters_innermost = filters_innermost or words
     layouts = channels_last_input, channels_last_output
@@ -61,8 +61,8 @@ def choose_class(
     lanes = vector_bytes() // (8 if SITES[site].packed > 1 else 4)
     while lanes > 4 and extents.filters <= lanes // 2:
         lanes //= 2
-    turned = bordered and not channels_last_output
-    time, (vectors, pixels) = _tile(site, extents, lanes, filters_innermost, bordered, turned)
+    transposed = bordered and not channels_last_output
+    time, (vectors, pixels) = _tile(site, extents, lanes, filters_innermost, bordered, transposed)
     joined = False
     if threads is not None and not direct and image_fits(site, extents):
         in_one, tile = _tile(site, extents.joined(), lanes, filters_innermost, bordered)
@@ -95,18 +95,18 @@ def choose_class(
 
 
 def _tile(
-    site: str, extents: Extents, lanes: int, filters_innermost: bool, bordered: bool, turned: bool = False
+    site: str, extents: Extents, lanes: int, filters_innermost: bool, bordered: bool, transposed: bool = False
 ) -> tuple[float, tuple[int, int]]:
-    """The least time that a tile spends on an image of `extents` and what it adds to fill itself, in some
-    unit, and that tile's (vectors, pixels)."""
-    held, packed = len(SITES[site].held), SITES[site].packed
+    """The shortest time of a tile for an image of `extents`, with what is computed in vain, in arbitrary
+    units, and that tile's (vectors, pixels)."""
+    stationary, packed = len(SITES[site].stationary), SITES[site].packed
     wide = vector_bytes() >= 64
     counts: tuple[int, ...] = (1,)
-    # With 32 registers, a broadcast input comes from memory in the instruction that uses it: nothing is won
-    # by using it twice.
-    if extents.filters > lanes and held < 2 and (held or packed > 1 or not wide):
-        # Factors lie in blocks of 32 filters, which three vectors do not divide.
-        counts = (2,) if held or filters_innermost or SITES[site].scaled else (2, 3)
+    # With 32 registers, a broadcast input is read from memory by the instruction that uses it, so using it
+    # twice saves nothing.
+    if extents.filters > lanes and stationary < 2 and (stationary or packed > 1 or not wide):
+        # Factors are stored in blocks of 32 filters, which three vectors do not divide.
+        counts = (2,) if stationary or filters_innermost or SITES[site].scaled else (2, 3)
 
     few, most = (_FEW_WORD_SUMS, 3) if SITES[site].of_words else (_FEW_SUMS, 4)
     registers, short = (32, most) if wide else (16, 3)
@@ -115,17 +115,17 @@ def _tile(
     def time(tile: tuple[int, int]) -> float:
         vectors, pixels = tile
         sites = rounded(extents.filters, lanes * vectors) * extents.rows * rounded(extents.columns, pixels)
-        turning = _TURNING[pixels & (pixels - 1) == 0] / steps if turned else 0
-        return sites * few.get(vectors * pixels, 1) * (1 + turning)
+        transposing = _TRANSPOSING[pixels & (pixels - 1) == 0] / steps if transposed else 0
+        return sites * few.get(vectors * pixels, 1) * (1 + transposing)
 
     tiles = [
         (vectors, pixels)
         for vectors, widths in (_PIXELS_WIDE if wide else _PIXELS_NARROW).items()
         for pixels in widths
         if vectors in counts
-        # What is held needs as many registers as the sums.
-        and (not held or pixels * vectors <= registers // 2 // held)
-        # A short tile has too few sums to hide their latency: only where little is there.
+        # Each stationary operand takes as many registers as the sums.
+        and (not stationary or pixels * vectors <= registers // 2 // stationary)
+        # A short tile has too few sums to hide their latency. It is for short rows only.
         and (pixels > short or extents.columns <= short)
     ]
     if bordered and extents.filters <= lanes:
@@ -136,8 +136,8 @@ def _tile(
 
 
 def _across(site: str, extents: Extents) -> tuple[int, int, int] | None:
-    """(lanes, vectors, filters) of a tile with vectors across a row, where filters fill too few lanes."""
-    if SITES[site].held or SITES[site].packed > 1 or extents.stride_x > 1:
+    """(lanes, vectors, filters) of a tile with vectors along a row, where filters fill too few lanes."""
+    if SITES[site].stationary or SITES[site].packed > 1 or extents.stride_x > 1:
         return None
     if extents.filters > _FEW_FILTERS or extents.columns < 2 * extents.filters:
         return None
@@ -153,7 +153,7 @@ def _across(site: str, extents: Extents) -> tuple[int, int, int] | None:
 def _along_row(
     site: str, extents: Extents, vectors: int, filters: int, filters_innermost: bool = False
 ) -> KernelClass:
-    """Vectors across a row of a 1×1 layer whose planes are read and written where they lie."""
+    """Vectors along a row of a 1×1 layer whose planes are read and written in place."""
     lanes = vector_bytes() // 4
     return KernelClass(
         site,
@@ -174,23 +174,23 @@ def _along_row(
 
 
 def _along_planes(site: str, extents: Extents) -> bool:
-    """Whether whole vectors lie along the planes of a 1×1 layer that is read in place."""
-    plain = not SITES[site].held and SITES[site].packed == 1
+    """Whether the planes of a 1×1 layer that is read in place divide into whole vectors."""
+    plain = not SITES[site].stationary and SITES[site].packed == 1
     wide = vector_bytes() >= 64
     return plain and wide and extents.filters >= 4 and extents.columns % (vector_bytes() // 4) == 0
 
 
 def _vectors_across(extents: Extents) -> int:
-    """Vectors of a tile of words that lies along a row of pixels, in a 1×1 layer at stride 1 whose rows are
-    long; 0 where turning a tile of filters costs less."""
+    """Vectors of a tile of words along a row of pixels, in a 1×1 layer at stride 1 whose rows are
+    long; 0 where transposing a tile of filters costs less."""
     lanes = vector_bytes() // 4
     vectors = min((2, 1), key=lambda count: rounded(extents.columns, lanes * count))
-    # In operations for a vector of outputs, of which turning takes about four.
+    # In operations for a vector of outputs, of which transposing takes about four.
     work = 1.5 * extents.channels + 2.5
     wasted = (rounded(extents.columns, lanes * vectors) / extents.columns - 1) * work
     return vectors if wasted < 4 else 0
 
 
 def enough_tasks(images: int, filters: int, threads: int) -> bool:
-    """Whether there is one for each thread where an image's rows are one."""
+    """Whether there is a task for each thread where an image's rows are joined to one."""
     return images >= threads or filters // (vector_bytes() // 4) >= threads

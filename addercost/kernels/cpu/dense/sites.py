@@ -21,13 +21,15 @@ class Site:
     """Of input and weight."""
     output: torch.dtype
     combine: Callable[..., Any]
-    """(input, weight) to the term that is added, or (weight, input); with `held`, (input, weight, *held)."""
+    """(input, weight) to the term that is added, or (weight, input). With `stationary`, those operands
+    follow."""
     packed: int = 1
     """Channels that one step of the inner loop consumes in a lane."""
     finish: Callable[[Any, Any], Any] = lambda total, terms: total
     """(the sum, the number of its terms) to the output."""
-    held: tuple[Callable[[Any], Any], ...] = ()
-    """There is a third operand, of the output's shape: what is made of it once and stays in registers."""
+    stationary: tuple[Callable[[Any], Any], ...] = ()
+    """There is a third operand, of the output's shape. These functions make of it, once a tile, what stays in
+    registers."""
     scaled: bool = False
     """The output is multiplied by one factor for each filter, and one addend is added."""
     weigh: Callable[[Any], Any] = lambda weight: weight
@@ -64,11 +66,6 @@ _HALIDE_TYPES: dict[torch.dtype, Callable[[], Any]] = {
 }
 
 
-def _shifted(x: Any, w: Any) -> Any:
-    # An fp32 number times ±2^e in one integer addition: e moves the exponent, a carry out flips the sign.
-    return hl.reinterpret(hl.Float(32), hl.reinterpret(hl.Int(32), x) + hl.reinterpret(hl.Int(32), w))
-
-
 def _power_of_two(weight: Any) -> Any:
     """`powers.power_of_two` of an fp32 weight."""
     bits = hl.reinterpret(hl.UInt(32), weight)
@@ -84,27 +81,29 @@ SITES = {
     site.name: site
     for site in (
         Site("mac", torch.float32, torch.float32, lambda x, w: x * w),
-        # Of a shift layer, whose weights are no powers of two yet.
+        # For a shift layer whose weights are not rounded to powers of two yet.
         Site("mac_powers", torch.float32, torch.float32, lambda x, w: x * w, weigh=_power_of_two),
-        # The first, which is broadcast, is taken off: AVX-512 reads a subtrahend from memory and broadcasts
-        # it in one instruction, which made tiles of one vector 30 to 60 % faster than a broadcast minuend.
+        # The first operand, which is broadcast, is the subtrahend: AVX-512 reads a subtrahend from memory and
+        # broadcasts it in one instruction. That made tiles of one vector 30 to 60 % faster than a broadcast
+        # minuend.
         Site("adder", torch.float32, torch.float32, lambda x, w: hl.abs(w - x), sign=-1),
-        # The input gradient: a convolution of the output's gradient whose weights meet the layer's input.
+        # The input gradient: a convolution of the output's gradient, each weight compared with the layer's
+        # input.
         Site(
             "adder_gradient",
             torch.float32,
             torch.float32,
             lambda g, w, x: g * hl.clamp(w - x, hl.f32(-1), hl.f32(1)),
-            held=(lambda x: x,),
+            stationary=(lambda x: x,),
         ),
-        # The same for small x, by clip(w - x) = (w clipped to x ± 1) - x, where Σ g · x is taken off later:
-        # three operations instead of four, and the adders do only two of them.
+        # The same for small x, by clip(w - x) = (w clipped to x ± 1) - x, where Σ g · x is subtracted
+        # afterwards: three operations instead of four, and the adders do only two of them.
         Site(
             "adder_gradient_near",
             torch.float32,
             torch.float32,
             lambda g, w, low, high: g * hl.min(hl.max(w, low), high),
-            held=(lambda x: x - hl.f32(1), lambda x: x + hl.f32(1)),
+            stationary=(lambda x: x - hl.f32(1), lambda x: x + hl.f32(1)),
         ),
         # The true derivative's sign; 0 where both are equal.
         Site(
@@ -112,17 +111,17 @@ SITES = {
             torch.float32,
             torch.float32,
             lambda g, w, x: hl.select(w > x, g, hl.select(w < x, -g, hl.f32(0))),
-            held=(lambda x: x,),
+            stationary=(lambda x: x,),
         ),
-        # The weight's: inputs meet the output's gradient, and each output is a weight's own.
+        # The weight gradient's sign: the input convolved with the output's gradient, one output for each
+        # weight.
         Site(
             "adder_weight_gradient_sign",
             torch.float32,
             torch.float32,
             lambda x, g, w: hl.select(x > w, g, hl.select(x < w, -g, hl.f32(0))),
-            held=(lambda w: w,),
+            stationary=(lambda w: w,),
         ),
-        Site("shift", torch.float32, torch.float32, _shifted),
         # Of ±1 as bits, 32 channels in a word: the sum of products is the terms less twice those that differ.
         Site(
             "xnor",

@@ -8,24 +8,25 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from addercost.kernels.cpu.dense.buffers import View
+from addercost.kernels.cpu.dense.buffers import BufferLayout
 from addercost.kernels.cpu.dense.convolution import extents_of, grouped, launch_of, parameters_of
 from addercost.kernels.cpu.dense.plan import choose_class
 from addercost.kernels.problem import Geometry
 
 SITE = "adder_weight_gradient_sign"
 CHUNK_PIXELS = 2048
-"""Of the output's gradient, met in one go: of a block of 32 filters 256 KiB, to stay in a core's cache."""
+"""Pixels of the output's gradient that one convolution takes: 256 KiB for a block of 32 filters, which stay
+in a core's cache."""
 
 
 def weight_sign_gradient(grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
     """Σ_{n,p,q} g · sign(x - w) for fp32 grad [N, K, P, Q], input [N, C, H, W]; [K, C/G, R, S] like `weight`.
 
     Filter taps are the outputs of this convolution, images its channels, input channels its images; strides
-    and dilations change places. `Site.held` are the weights.
+    and dilations change places. `Site.stationary` are the weights.
     """
     (n, _, p, q), groups = grad.shape, geometry.groups
-    turned = Geometry(geometry.dilation, geometry.padding, geometry.stride, groups)
+    exchanged = Geometry(geometry.dilation, geometry.padding, geometry.stride, groups)
     own = weight.unflatten(0, (groups, -1)).permute(2, 3, 4, 0, 1)
     total = weight.new_zeros(own.shape)
     step = max(1, CHUNK_PIXELS // (p * q))
@@ -34,11 +35,13 @@ def weight_sign_gradient(grad: Tensor, input: Tensor, weight: Tensor, geometry: 
         source = grouped(x, groups).permute(4, 1, 2, 3, 0)
         filters = grad[first : first + step].unflatten(1, (groups, -1)).permute(1, 2, 0, 3, 4).flatten(2)
         part = torch.empty_like(total)
-        extents = extents_of(source, part, (p, q), turned)
+        extents = extents_of(source, part, (p, q), exchanged)
         kernel = choose_class(SITE, extents, False, True, direct=False)
         inputs = (source, filters.contiguous(), own)
-        parameters = parameters_of(kernel, extents, turned, (p, q), torch.get_num_threads())
-        launch = launch_of(kernel, [View.of(operand) for operand in inputs], parameters, View.of(part))
+        parameters = parameters_of(kernel, extents, exchanged, (p, q), torch.get_num_threads())
+        launch = launch_of(
+            kernel, [BufferLayout.of(operand) for operand in inputs], parameters, BufferLayout.of(part)
+        )
         launch(*(operand.data_ptr() for operand in (*inputs, part)))
         total += part
     return total.permute(3, 4, 0, 1, 2).flatten(0, 1).contiguous()

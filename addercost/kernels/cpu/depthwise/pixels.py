@@ -1,6 +1,6 @@
-"""Depthwise convolution across channels, in LLVM IR: of images that are channels-last, where they lie.
+"""Depthwise convolution of channels-last images, which are read in place: a vector is channels of a pixel.
 
-A filter's row is written out: what it meets of a row of the image is addressed, checked against the border
+A filter's row is written out: each pixel of the image that it covers is addressed, checked against the border
 and loaded once for all taps.
 """
 
@@ -9,89 +9,82 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from addercost.kernels.cpu.depthwise.terms import Term, term
-from addercost.kernels.cpu.depthwise.tile import (
-    Loop,
-    added,
-    cleared,
-    compiled,
-    factors,
-    finished,
-    first,
-    watched,
-)
-from addercost.kernels.cpu.ir.native import at, counted_loop
+from addercost.kernels.cpu.depthwise.tile import DepthwiseLoop, TileCode
+from addercost.kernels.cpu.ir.build import FLOAT, I64, at, counted, least
+from addercost.kernels.cpu.ir.vectors import vector
 
 
 @cache
-def across_channels(loop: Loop) -> Any:
-    """Channels-last: a vector lies across the channels of a pixel, of which there are at least `lanes`;
-    weights [R, S, C]."""
-    made, lanes = term(loop.site, loop.many_taps), loop.lanes
-    vector = f"<{lanes} x {made.element}>"
-    # By the column, which is where pixel u meets tap s. A pixel meets its taps in order.
-    met: dict[int, list[tuple[int, int]]] = {}
+def across_channels(loop: DepthwiseLoop) -> Any:
+    """The loop for channels-last images of at least `lanes` channels; weights [R, S, C]."""
+    made = TileCode(loop)
+    code, numbers, term = made.code, made.numbers, made.term
+    filter_row = code.mul(numbers.c, I64(loop.filter_x))
+    with made.images() as (source, stationary, target), counted(code, numbers.length) as number:
+        p = code.add(number, numbers.begin)
+        y = made.first(p, numbers.stride_y, numbers.padding_y)
+        # All channels of a tile's pixels before the next tile: memory is then read in order.
+        with counted(code, numbers.q, loop.tile) as pixel:
+            q = least(code, pixel, code.sub(numbers.q, I64(loop.tile)))
+            x = made.first(q, I64(loop.stride_x), numbers.padding_x)
+            with counted(code, numbers.c, loop.lanes) as block:
+                channel = least(code, block, code.sub(numbers.c, I64(loop.lanes)))
+                made.clear()
+                own = _stationary(made, stationary, p, q, channel) if term.stationary else []
+                with counted(code, numbers.r) as r:
+                    weights = at(code, term.weight_element, made.weights, (r, filter_row), (channel, 1))
+                    row = code.add(y, code.mul(r, numbers.dilation_y))
+                    _add_row(made, source, row, x, channel, weights, own)
+                factors = made.factors(channel)
+                out = at(code, term.result, target, (p, numbers.ty), (q, numbers.tx), (channel, 1))
+                for u in range(loop.tile):
+                    value = made.finished(u, factors)
+                    code.store(value, at(code, term.result, out, (numbers.tx, u)), align=4)
+    return made.compiled()
+
+
+def _stationary(made: TileCode, stationary: Any, p: Any, q: Any, channel: Any) -> list[Any]:
+    """The stationary operand of each pixel of a tile."""
+    code, numbers = made.code, made.numbers
+    columns = [code.add(q, I64(u)) for u in range(made.loop.tile)]
+    places = [
+        at(code, FLOAT, stationary, (p, numbers.hy), (column, numbers.hx), (channel, 1)) for column in columns
+    ]
+    return [code.load(place, align=4, typ=vector(FLOAT, made.loop.lanes)) for place in places]
+
+
+def _add_row(
+    made: TileCode, source: Any, row: Any, x: Any, channel: Any, weights: Any, stationary: list[Any]
+) -> None:
+    """Adds the terms of one row of the filter on one row of the image, for pixels from column x on."""
+    code, numbers, loop, term = made.code, made.numbers, made.loop, made.term
+    inside = code.icmp_unsigned("<", row, numbers.h)
+    start = at(code, term.element, source, (row, numbers.sy), (channel, 1))
+    start = code.select(inside, start, made.blank)
+    step = code.select(inside, numbers.sx, I64(0))
+    place = at(code, term.element, start, (x, step))
+    taps = []
+    for s in range(loop.filter_x):
+        tap = at(code, term.weight_element, weights, (numbers.c, s))
+        taps.append(code.load(tap, align=1, typ=vector(term.weight_element, loop.lanes)))
+    before = 0
+    with made.sums() as sums:
+        for column, pairs in sorted(_pairs(loop).items()):
+            place = at(code, term.element, place, (step, column - before))
+            there = code.icmp_unsigned("<", code.add(x, I64(column)), numbers.w)
+            readable = code.select(there, place, made.blank)
+            value = code.load(readable, align=1, typ=vector(term.element, loop.lanes))
+            made.watch(value, column)
+            for u, s in pairs:
+                sums[u] = made.added(sums, u, value, taps[s], stationary)
+            before = column
+
+
+def _pairs(loop: DepthwiseLoop) -> dict[int, list[tuple[int, int]]]:
+    """By the column, counted from a tile's first: the pixels of the tile and the taps of the filter that read
+    it. Each pixel's taps are in order."""
+    pairs: dict[int, list[tuple[int, int]]] = {}
     for u in range(loop.tile):
         for s in range(loop.filter_x):
-            met.setdefault(u * loop.stride_x + s * loop.dilation_x, []).append((u, s))
-    row = [
-        "%row.down = mul i64 %row, %dilation_y",
-        "%row.y = add i64 %y.first, %row.down",
-        "%row.there = icmp ult i64 %row.y, %h",
-        at("row.start", "%image.source", "%row.y*%sy", "%b*1", element=made.element),
-        "%base = select i1 %row.there, ptr %row.start, ptr %blank.row",
-        "%step = select i1 %row.there, i64 %sx, i64 0",
-        at("pixel", "%base", "%x.first*%step", element=made.element),
-        at("tap", "%weights", "%row*%filter.row", "%b*1", element=made.weight_element),
-    ]
-    for s in range(loop.filter_x):
-        row.append(at(f"tap{s}", "%tap", f"%c*{s}", element=made.weight_element))
-        row.append(f"%weight{s} = load <{lanes} x {made.weight_element}>, ptr %tap{s}, align 1")
-    last, before = "%pixel", 0
-    for column, sites in sorted(met.items()):
-        row += [
-            at(f"pixel{column}", last, f"%step*{column - before}", element=made.element),
-            f"%column{column} = add i64 %x.first, {column}",
-            f"%inside{column} = icmp ult i64 %column{column}, %w",
-            f"%from{column} = select i1 %inside{column}, ptr %pixel{column}, ptr %blank.row",
-            f"%x{column} = load {vector}, ptr %from{column}, align 1",
-            watched(made, lanes, f"%x{column}", column),
-            *(added(made, lanes, f"%x{column}", u, s) for u, s in sites),
-        ]
-        last, before = f"%pixel{column}", column
-    body = [
-        f"%b.most = sub i64 %c, {lanes}",
-        "%b = call i64 @llvm.smin.i64(i64 %block, i64 %b.most)",
-        cleared(made, loop),
-        *(_held(made, lanes, u) for u in range(loop.tile)),
-        counted_loop("row", "%r", "\n".join(row)),
-        factors(made, lanes, "%b"),
-        at("out", "%image.target", "%row.out*%ty", "%q.first*%tx", "%b*1", element=made.result),
-    ]
-    for u in range(loop.tile):
-        body += [
-            finished(made, lanes, u),
-            at(f"out{u}", "%out", f"%tx*{u}", element=made.result),
-            f"store <{lanes} x {made.result}> %o{u}, ptr %out{u}, align 4",
-        ]
-    # All channels of a tile's pixels before the next tile: memory is then met in order.
-    block = counted_loop("block", "%c", "\n".join(body), lanes)
-    inner = f"""
-        %q.most = sub i64 %q, {loop.tile}
-        %q.first = call i64 @llvm.smin.i64(i64 %pixels, i64 %q.most)
-        {first("x", "%q.first", str(loop.stride_x))}
-        {block}"""
-    inner = counted_loop("pixels", "%q", inner, loop.tile)
-    inner = f"%row.out = add i64 %row.number, %begin\n{first('y', '%row.out', '%stride_y')}\n{inner}"
-    return compiled(made, loop, counted_loop("row.number", "%count", inner))
-
-
-def _held(made: Term, lanes: int, u: int) -> str:
-    """%held<u>, what is held for pixel u."""
-    if not made.held:
-        return ""
-    place = at(f"held{u}.at", "%image.held", "%row.out*%hy", f"%held.q{u}*%hx", "%b*1", element="float")
-    vector = f"<{lanes} x float>"
-    return f"""%held.q{u} = add i64 %q.first, {u}
-        {place}
-        %held{u} = load {vector}, ptr %held{u}.at, align 4"""
+            pairs.setdefault(u * loop.stride_x + s * loop.dilation_x, []).append((u, s))
+    return pairs

@@ -1,6 +1,6 @@
-"""Depthwise convolution along rows, in LLVM IR: of images that are channels-first, where they lie.
+"""Depthwise convolution of channels-first images, which are read in place: a vector is pixels of a row.
 
-Rows of a filter are written out: a row of the image is read once for all that it adds to a tile's rows.
+Rows of a filter are written out: a row of the image is read once for all sums of the tile that it enters.
 """
 
 from __future__ import annotations
@@ -8,177 +8,181 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from addercost.kernels.cpu.depthwise.terms import Term, term
-from addercost.kernels.cpu.depthwise.tile import (
-    Loop,
-    added,
-    cleared,
-    compiled,
-    factors,
-    finished,
-    first,
-    short,
-    watched,
+from addercost.kernels.cpu.depthwise.tile import DepthwiseLoop, TileCode
+from addercost.kernels.cpu.ir.build import FLOAT, I8, I32, I64, at, counted, least
+from addercost.kernels.cpu.ir.vectors import (
+    addresses,
+    constant,
+    lanes_below,
+    masked_gather,
+    masked_load,
+    masked_store,
+    picked_of,
+    splat,
+    vector,
+    zeros,
 )
-from addercost.kernels.cpu.ir.native import at, counted_loop, lanes_below, splat, splat_of
 
 
 @cache
-def along_rows(loop: Loop) -> Any:
-    """Channels-first: a vector lies along a row of the output, a tile's are in neighbouring rows;
-    weights [C, R, S]."""
-    made, lanes = term(loop.site, loop.many_taps), loop.lanes
+def along_rows(loop: DepthwiseLoop) -> Any:
+    """The loop for channels-first images, with a tile of neighbouring rows; weights [C, R, S]."""
+    made = TileCode(loop)
+    code, numbers, term = made.code, made.numbers, made.term
+    with made.images() as (source, stationary, target), counted(code, numbers.length) as number:
+        channel = code.add(number, numbers.begin)
+        weights = at(code, term.weight_element, made.weights, (channel, made.filter_size))
+        plane = at(code, term.element, source, (channel, numbers.sc))
+        plane_target = at(code, term.result, target, (channel, numbers.tc))
+        factors = made.factors(channel, of_one=True)
+        fill = code.trunc(numbers.fill, I8)
+        with counted(code, numbers.p, loop.tile) as row, counted(code, numbers.q, loop.lanes) as column:
+            p = least(code, row, code.sub(numbers.p, I64(loop.tile)))
+            q = least(code, column, code.sub(numbers.q, I64(loop.lanes if loop.whole else 1)))
+            x = made.first(q, I64(loop.stride_x), numbers.padding_x)
+            y = made.first(p, I64(loop.stride_y), numbers.padding_y)
+            masks = {offset: _mask(made, x, offset) for offset in _offsets(loop)}
+            made.clear()
+            kept = None if loop.whole else lanes_below(code, code.sub(numbers.q, q), loop.lanes)
+            own = _stationary(made, stationary, channel, p, q, kept) if term.stationary else []
+            taps = _Taps(made, weights, plane, x, y, masks, own, fill)
+            if loop.stride_x > 2:
+                taps.add(masked=True)
+            else:
+                # From the first column that is read to the last.
+                last = code.add(x, I64(max(masks) + loop.stride_x * loop.lanes - 1))
+                left = code.icmp_signed(">=", x, I64(0))
+                right = code.icmp_signed("<", last, numbers.w)
+                with code.if_else(code.and_(left, right)) as (inside, at_the_border):
+                    with inside:
+                        taps.add(masked=False)
+                    with at_the_border:
+                        taps.add(masked=True)
+            out = at(code, term.result, plane_target, (p, numbers.ty), (q, 1))
+            for u in range(loop.tile):
+                value, place = made.finished(u, factors), at(code, term.result, out, (numbers.ty, u))
+                if kept is None:
+                    code.store(value, place, align=4)
+                else:
+                    masked_store(code, value, place, kept, align=4)
+    return made.compiled()
 
-    offsets = sorted({_offset(loop, s) for s in range(loop.filter_x)})
-    # By the row, which is where the output's row u meets the filter's row r. It meets those in order.
-    met: dict[int, list[tuple[int, int]]] = {}
-    for u in range(loop.tile):
-        for r in range(loop.filter_rows):
-            met.setdefault(u * loop.stride_y + r * loop.dilation_y, []).append((u, r))
 
-    def taps(masked: bool) -> str:
-        v = "border" if masked else "inner"
-        rows = [
-            at(f"{v}.tap", "%channel.weights", f"%{v}.row*{loop.filter_x}", element=made.weight_element),
-            f"%{v}.down = mul i64 %{v}.row, {loop.dilation_y}",
-            f"%{v}.top = add i64 %y.first, %{v}.down",
-        ]
-        for tap in range(loop.filter_rows * loop.filter_x):
-            rows += [
-                f"%{v}.tap{tap} = getelementptr {made.weight_element}, ptr %{v}.tap, i64 {tap}",
-                f"%{v}.one{tap} = load {made.weight_element}, ptr %{v}.tap{tap}, align 1",
-                splat_of(f"{v}.weight{tap}", made.weight_element, f"%{v}.one{tap}", lanes),
-            ]
-        for j, pairs in sorted(met.items()):
-            x = {s: f"%{v}.met{j}.{_offset(loop, s)}" for s in range(loop.filter_x)}
-            rows += [
-                f"%{v}.y{j} = add i64 %{v}.top, {j}",
-                f"%{v}.there{j} = icmp ult i64 %{v}.y{j}, %h",
-                at(f"{v}.start{j}", "%plane", f"%{v}.y{j}*%sy", element=made.element),
-                f"%{v}.base{j} = select i1 %{v}.there{j}, ptr %{v}.start{j}, ptr %blank.row",
-                at(f"{v}.from{j}", f"%{v}.base{j}", "%x.first*1", element=made.element),
-                *(
-                    _read(made, loop, f"{v}.met{j}.{offset}", f"{v}.from{j}", offset, masked)
-                    for offset in offsets
-                ),
-            ]
-            if loop.stride_x == 2:
-                for s, both in x.items():
-                    x[s] = f"%{v}.x{j}.{s}"
-                    rows.append(_every_second(made, x[s], both, lanes, s * loop.dilation_x % 2))
-            for s, name in x.items():
-                rows.append(watched(made, lanes, name, j * loop.filter_x + s, f"{v}."))
-            for u, r in pairs:
-                rows += [added(made, lanes, x[s], u, r * loop.filter_x + s, f"{v}.") for s in x]
-        return counted_loop(f"{v}.row", "%r", "\n".join(rows), loop.filter_rows)
-
-    body = [
-        f"%p.most = sub i64 %p, {loop.tile}",
-        "%p.first = call i64 @llvm.smin.i64(i64 %rows, i64 %p.most)",
-        f"%q.most = sub i64 %q, {lanes if loop.whole else 1}",
-        "%q.first = call i64 @llvm.smin.i64(i64 %columns, i64 %q.most)",
-        first("x", "%q.first", str(loop.stride_x)),
-        first("y", "%p.first", str(loop.stride_y)),
-        *(_mask(loop, offset) for offset in offsets),
-        cleared(made, loop),
-    ]
-    if not loop.whole:
-        body += ["%space = sub i64 %q, %q.first", lanes_below("kept", "%space", lanes)]
-    body += [_held(made, loop, u) for u in range(loop.tile)]
-    if loop.stride_x > 2:
-        body.append(taps(True))
-    else:
-        # The last column that is read, from the first.
-        reach = offsets[-1] + loop.stride_x * lanes - 1
-        body.append(f"""
-            %x.last = add i64 %x.first, {reach}
-            %left = icmp sge i64 %x.first, 0
-            %right = icmp slt i64 %x.last, %w
-            %inside = and i1 %left, %right
-            br i1 %inside, label %inner, label %border
-            inner:
-            {taps(False)}
-            br label %summed
-            border:
-            {taps(True)}
-            br label %summed
-            summed:""")
-    body.append(at("out", "%plane.target", "%p.first*%ty", "%q.first*1", element=made.result))
-    for u in range(loop.tile):
-        body += [finished(made, lanes, u), at(f"out{u}", "%out", f"%ty*{u}", element=made.result)]
-        values = f"<{lanes} x {made.result}> %o{u}, ptr %out{u}"
-        if loop.whole:
-            body.append(f"store {values}, align 4")
+def _stationary(made: TileCode, stationary: Any, channel: Any, p: Any, q: Any, kept: Any) -> list[Any]:
+    """The stationary operand of each row of a tile."""
+    code, numbers, operands = made.code, made.numbers, []
+    floats = vector(FLOAT, made.loop.lanes)
+    for u in range(made.loop.tile):
+        row = code.add(p, I64(u))
+        place = at(code, FLOAT, stationary, (channel, numbers.hc), (row, numbers.hy), (q, 1))
+        if kept is None:
+            operands.append(code.load(place, align=4, typ=floats))
         else:
-            store = f"@llvm.masked.store.v{lanes}{short(made.result)}.p0"
-            body.append(f"call void {store}({values}, i32 4, <{lanes} x i1> %kept)")
-    inner = counted_loop("columns", "%q", "\n".join(body), lanes)
-    inner = counted_loop("rows", "%p", inner, loop.tile)
-    inner = f"""
-        %channel = add i64 %channel.number, %begin
-        {at("channel.weights", "%weights", "%channel*%filter.size", element=made.weight_element)}
-        {at("plane", "%image.source", "%channel*%sc", element=made.element)}
-        {at("plane.target", "%image.target", "%channel*%tc", element=made.result)}
-        {factors(made, lanes, "%channel", of_one=True)}
-        %fill.narrow = trunc i64 %fill to i8
-        {inner}"""
-    return compiled(made, loop, counted_loop("channel.number", "%count", inner))
+            operands.append(masked_load(code, floats, place, kept, align=4))
+    return operands
 
 
-def _held(made: Term, loop: Loop, u: int) -> str:
-    """%held<u>, what is held for a row's outputs."""
-    if not made.held:
-        return ""
-    vector, lanes = f"<{loop.lanes} x float>", loop.lanes
-    load = f"load {vector}, ptr %held{u}.at, align 4"
-    if not loop.whole:
-        mask = f"i32 4, <{lanes} x i1> %kept, {vector} zeroinitializer"
-        load = f"call {vector} @llvm.masked.load.v{lanes}f32.p0(ptr %held{u}.at, {mask})"
-    place = at(f"held{u}.at", "%image.held", "%channel*%hc", f"%held.p{u}*%hy", "%q.first*1", element="float")
-    return f"%held.p{u} = add i64 %p.first, {u}\n{place}\n%held{u} = {load}"
-
-
-def _offset(loop: Loop, s: int) -> int:
-    """Columns from the first that tap s's vector is read at: for a stride of 2 an even and an odd tap's are
-    two halves of one that is twice as long."""
+def _offset(loop: DepthwiseLoop, s: int) -> int:
+    """Columns from the first at which the vector of tap s is read. For a stride of 2, the vectors of an even
+    tap and of the tap after it are the two halves of one vector."""
     column = s * loop.dilation_x
     return column - column % 2 if loop.stride_x == 2 else column
 
 
-def _mask(loop: Loop, offset: int) -> str:
-    """%mask<offset>, which of the columns that are read there the image has."""
-    size = loop.lanes * (2 if loop.stride_x == 2 else 1)
-    numbers = ", ".join(
-        f"i32 {lane * (loop.stride_x if loop.stride_x > 2 else 1) + offset}" for lane in range(size)
-    )
-    first = f"%start{offset}.narrow = trunc i64 %x.first to i32"
-    width = f"%width{offset}.narrow = trunc i64 %w to i32"
-    return f"""{splat(f"start{offset}", f"%start{offset}.narrow", size, first)}
-        {splat(f"width{offset}", f"%width{offset}.narrow", size, width)}
-        %places{offset} = add <{size} x i32> %start{offset}, <{numbers}>
-        %mask{offset} = icmp ult <{size} x i32> %places{offset}, %width{offset}"""
+def _offsets(loop: DepthwiseLoop) -> list[int]:
+    return sorted({_offset(loop, s) for s in range(loop.filter_x)})
 
 
-def _read(made: Term, loop: Loop, name: str, start: str, offset: int, masked: bool) -> str:
-    """%<name>, the columns at `offset` from %<start>; a masked one that the image has not is `fill`."""
-    size = loop.lanes * (2 if loop.stride_x == 2 else 1)
-    vector, kind = f"<{size} x {made.element}>", f"v{size}{short(made.element)}"
-    place = f"%{name}.at = getelementptr {made.element}, ptr %{start}, i64 {offset}"
-    if not masked:
-        return f"{place}\n%{name} = load {vector}, ptr %{name}.at, align 1"
-    fill = "zeroinitializer"
-    if made.element == "i8":
-        place, fill = f"{splat_of(f'{name}.fill', 'i8', '%fill.narrow', size)}\n{place}", f"%{name}.fill"
-    rest = f"i32 1, <{size} x i1> %mask{offset}, {vector} {fill}"
-    if loop.stride_x <= 2:
-        return f"{place}\n%{name} = call {vector} @llvm.masked.load.{kind}.p0(ptr %{name}.at, {rest})"
-    apart = ", ".join(f"i64 {lane * loop.stride_x}" for lane in range(size))
-    return f"""{place}
-        %{name}.each = getelementptr {made.element}, ptr %{name}.at, <{size} x i64> <{apart}>
-        %{name} = call {vector} @llvm.masked.gather.{kind}.v{size}p0(<{size} x ptr> %{name}.each, {rest})"""
+def _size(loop: DepthwiseLoop) -> int:
+    """Elements of a vector that is read."""
+    return loop.lanes * (2 if loop.stride_x == 2 else 1)
 
 
-def _every_second(made: Term, name: str, both: str, lanes: int, first: int) -> str:
-    vector = f"<{2 * lanes} x {made.element}>"
-    order = ", ".join(f"i32 {2 * lane + first}" for lane in range(lanes))
-    return f"{name} = shufflevector {vector} {both}, {vector} poison, <{lanes} x i32> <{order}>"
+def _mask(made: TileCode, x: Any, offset: int) -> Any:
+    """Which of the columns that are read at `offset` from column x the image has."""
+    code, loop, size = made.code, made.loop, _size(made.loop)
+    apart = loop.stride_x if loop.stride_x > 2 else 1
+    starts = splat(code, code.trunc(x, I32), size)
+    widths = splat(code, code.trunc(made.numbers.w, I32), size)
+    columns = constant(vector(I32, size), [lane * apart + offset for lane in range(size)])
+    return code.icmp_unsigned("<", code.add(starts, columns), widths)
+
+
+def _pairs(loop: DepthwiseLoop) -> dict[int, list[tuple[int, int]]]:
+    """By the row, counted from a tile's first: the rows of the tile and the rows of the filter that read it.
+    For each row of the tile, the filter's are in order."""
+    pairs: dict[int, list[tuple[int, int]]] = {}
+    for u in range(loop.tile):
+        for r in range(loop.filter_rows):
+            pairs.setdefault(u * loop.stride_y + r * loop.dilation_y, []).append((u, r))
+    return pairs
+
+
+class _Taps:
+    """The loop over a filter's rows, for the tile at column x and row y of a plane."""
+
+    def __init__(
+        self,
+        made: TileCode,
+        weights: Any,
+        plane: Any,
+        x: Any,
+        y: Any,
+        masks: dict[int, Any],
+        stationary: list[Any],
+        fill: Any,
+    ) -> None:
+        self.made, self.weights, self.plane, self.x, self.y = made, weights, plane, x, y
+        self.masks, self.stationary, self.fill = masks, stationary, fill
+
+    def add(self, masked: bool) -> None:
+        """Adds the terms of all taps; `masked` says that columns may be beyond the image."""
+        made, code, loop = self.made, self.made.code, self.made.loop
+        with counted(code, made.numbers.r, loop.filter_rows) as row, made.sums() as sums:
+            weights = self._weights(row)
+            top = code.add(self.y, code.mul(row, I64(loop.dilation_y)))
+            for j, pairs in sorted(_pairs(loop).items()):
+                inputs = self._inputs(code.add(top, I64(j)), masked)
+                for s, x in enumerate(inputs):
+                    made.watch(x, j * loop.filter_x + s)
+                for u, r in pairs:
+                    for s, x in enumerate(inputs):
+                        sums[u] = made.added(sums, u, x, weights[r * loop.filter_x + s], self.stationary)
+
+    def _weights(self, row: Any) -> list[Any]:
+        """The weights of the filter's rows from `row` on, each in every lane."""
+        made, code, loop = self.made, self.made.code, self.made.loop
+        element = made.term.weight_element
+        start = at(code, element, self.weights, (row, loop.filter_x))
+        places = [at(code, element, start, (tap, 1)) for tap in range(loop.filter_rows * loop.filter_x)]
+        return [splat(code, code.load(place, align=1, typ=element), loop.lanes) for place in places]
+
+    def _inputs(self, y: Any, masked: bool) -> list[Any]:
+        """What each tap of a filter's row covers in row y of the plane."""
+        made, code, loop = self.made, self.made.code, self.made.loop
+        there = code.icmp_unsigned("<", y, made.numbers.h)
+        start = at(code, made.term.element, self.plane, (y, made.numbers.sy))
+        start = at(code, made.term.element, code.select(there, start, made.blank), (self.x, 1))
+        read = {offset: self._read(start, offset, masked) for offset in self.masks}
+        inputs = [read[_offset(loop, s)] for s in range(loop.filter_x)]
+        if loop.stride_x != 2:
+            return inputs
+        firsts = [s * loop.dilation_x % 2 for s in range(loop.filter_x)]
+        return [
+            picked_of(code, both, range(first, 2 * loop.lanes, 2))
+            for first, both in zip(firsts, inputs, strict=True)
+        ]
+
+    def _read(self, start: Any, offset: int, masked: bool) -> Any:
+        """The columns at `offset` from `start`; where `masked`, those beyond the image are the fill value."""
+        code, loop, element = self.made.code, self.made.loop, self.made.term.element
+        kind = vector(element, _size(loop))
+        place = at(code, element, start, (offset, 1))
+        if not masked:
+            return code.load(place, align=1, typ=kind)
+        fill = splat(code, self.fill, kind.count) if element == I8 else zeros(kind)
+        mask = self.masks[offset]
+        if loop.stride_x <= 2:
+            return masked_load(code, kind, place, mask, 1, fill)
+        apart = constant(vector(I64, kind.count), [lane * loop.stride_x for lane in range(kind.count)])
+        return masked_gather(code, kind, addresses(code, element, place, apart), mask, 1, fill)

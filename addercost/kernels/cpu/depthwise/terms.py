@@ -1,167 +1,137 @@
-"""What each arithmetic puts into the depthwise loop, in LLVM IR."""
+"""What each arithmetic puts into the depthwise loops, in LLVM IR."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import llvmlite.ir as ir
 import torch
 
-IR_TYPES = {torch.float32: "float", torch.uint8: "i8", torch.int32: "i32"}
+from addercost.kernels.cpu.ir.build import FLOAT, I1, I8, I16, I32, call
+from addercost.kernels.cpu.ir.vectors import absolute, constant, fma, vector, zeros
+
+IR_TYPES = {torch.float32: FLOAT, torch.uint8: I8, torch.int32: I32}
+
+SHORT_TAPS = ((1 << 16) - 1) // 255
+"""Up to so many differences of bytes, 16 bits hold the sum."""
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """Of one site, for vectors of some lanes. Its temporaries are `%t` and a digit."""
+    """One site for vectors of any number of lanes."""
 
     input: torch.dtype
     weight: torch.dtype
     output: torch.dtype
-    sum: str
-    """The type that is added up in."""
-    add: Callable[[int], str]
-    """Lanes to lines from %x, %w and the sum %a to the new sum %r, and of %h where `held`."""
-    finish: Callable[[int], str] | None = None
-    """Lanes to lines from %a to the output %o, where that is not the sum itself; of a filter's factor %f and
-    addend %b where `scaled`."""
+    sum: Any
+    """The IR type that is added up in."""
+    add: Callable[..., Any]
+    """(code, sum, input, weight) to the new sum; with `stationary`, that operand follows the weight."""
+    finish: Callable[..., Any] = lambda code, total: total
+    """(code, sum) to the output; with `scaled`, a filter's factor and addend follow the sum."""
     scaled: bool = False
     watched: bool = False
-    """Inputs may have to be told of, as NaN has no sign."""
-    held: bool = False
-    """There is a third operand, one element for each output."""
+    """The loop reports whether an input may be NaN, which has no sign."""
+    stationary: bool = False
+    """There is a third operand, one element for each output, which stays in a register."""
 
     @property
-    def element(self) -> str:
+    def element(self) -> Any:
         return IR_TYPES[self.input]
 
     @property
-    def weight_element(self) -> str:
+    def weight_element(self) -> Any:
         return IR_TYPES[self.weight]
 
     @property
-    def result(self) -> str:
+    def result(self) -> Any:
         return IR_TYPES[self.output]
 
 
-SHORT_TAPS = ((1 << 16) - 1) // 255
-"""Differences of bytes of which 16 bits hold the sum."""
-
-
 def term(site: str, many_taps: bool = False) -> Term:
-    """That of "adder", "mac", "shift", "binary", "adder_u8", "adder_u8_scaled", "adder_gradient" or
-    "adder_gradient_sign"; `many_taps` are more than `SHORT_TAPS`."""
+    """The term of "adder", "mac", "binary", "adder_u8", "adder_u8_scaled", "adder_gradient" or
+    "adder_gradient_sign". `many_taps` says that a filter has more than `SHORT_TAPS`."""
     if site.startswith("adder_u8"):
-        sum = "i32" if many_taps else "i16"
         scaled = site == "adder_u8_scaled"
         return Term(
             torch.uint8,
             torch.uint8,
             torch.float32 if scaled else torch.int32,
-            sum,
-            lambda lanes: _absolute_difference(lanes, sum),
-            lambda lanes: _negated(lanes, sum, scaled),
-            scaled,
+            I32 if many_taps else I16,
+            _add_byte_difference,
+            _negated_and_scaled if scaled else _negated,
+            scaled=scaled,
         )
     if site == "binary":
         return Term(
-            torch.float32, torch.int32, torch.float32, "float", _binary, _scaled, scaled=True, watched=True
+            torch.float32,
+            torch.int32,
+            torch.float32,
+            FLOAT,
+            _add_sign_product,
+            _scaled,
+            scaled=True,
+            watched=True,
         )
-    add = {
-        "adder": _adder,
-        "mac": _mac,
-        "shift": _shift,
-        "adder_gradient": _clipped,
-        "adder_gradient_sign": _sign,
-    }[site]
-    held = site.startswith("adder_gradient")
-    return Term(torch.float32, torch.float32, torch.float32, "float", add, held=held)
+    terms: dict[str, Callable[..., Any]] = {
+        "adder": _subtract_difference,
+        "mac": lambda code, total, x, w: fma(code, x, w, total),
+        "adder_gradient": _add_clipped,
+        "adder_gradient_sign": _add_signed,
+    }
+    stationary = site.startswith("adder_gradient")
+    return Term(torch.float32, torch.float32, torch.float32, FLOAT, terms[site], stationary=stationary)
 
 
-def _adder(lanes: int) -> str:
-    # Added up by multiply-adds of -1, as `Site.sign` says.
-    floats = f"<{lanes} x float>"
-    return f"""%t1 = fsub {floats} %w, %x
-        %t2 = call {floats} @llvm.fabs.v{lanes}f32({floats} %t1)
-        %t3 = load {floats}, ptr @minus, align 4
-        %r = call {floats} @llvm.fma.v{lanes}f32({floats} %t2, {floats} %t3, {floats} %a)"""
+def _subtract_difference(code: Any, total: Any, x: Any, w: Any) -> Any:
+    # A multiply-add of -1 that only the run knows, for the reason that `dense.sites.Site.sign` gives.
+    minus = code.module.globals.get("minus")
+    if minus is None:
+        minus = ir.GlobalVariable(code.module, total.type, "minus")
+        minus.initializer, minus.align = constant(total.type, -1.0), 4
+    difference = absolute(code, code.fsub(w, x))
+    return fma(code, difference, code.load(minus, align=4, typ=total.type), total)
 
 
-def _mac(lanes: int) -> str:
-    floats = f"<{lanes} x float>"
-    return f"%r = call {floats} @llvm.fma.v{lanes}f32({floats} %x, {floats} %w, {floats} %a)"
+def _add_sign_product(code: Any, total: Any, x: Any, w: Any) -> Any:
+    # ±1 by the weight's lowest bit and the sign of x. Adding zero to x makes -0, whose sign is +1, a +0.
+    words = vector(I32, total.type.count)
+    weight = code.or_(code.shl(w, constant(words, 31)), constant(words, 127 << 23))
+    sign = code.and_(code.bitcast(code.fadd(x, zeros(x.type)), words), constant(words, -(1 << 31)))
+    return code.fadd(total, code.bitcast(code.xor(sign, weight), total.type))
 
 
-def _shift(lanes: int) -> str:
-    floats, words = f"<{lanes} x float>", f"<{lanes} x i32>"
-    return f"""%t1 = bitcast {floats} %x to {words}
-        %t2 = bitcast {floats} %w to {words}
-        %t3 = add {words} %t1, %t2
-        %t4 = bitcast {words} %t3 to {floats}
-        %r = fadd {floats} %a, %t4"""
+def _add_clipped(code: Any, total: Any, x: Any, w: Any, stationary: Any) -> Any:
+    # x is the output's gradient, and the layer's input is stationary.
+    one, minus = (constant(total.type, value) for value in (1.0, -1.0))
+    slope = code.fsub(w, stationary)
+    slope = code.select(code.fcmp_ordered("<", slope, minus), minus, slope)
+    slope = code.select(code.fcmp_ordered(">", slope, one), one, slope)
+    return fma(code, x, slope, total)
 
 
-def _binary(lanes: int) -> str:
-    # ±1 by the weight's lowest bit and the sign of x, of which a zero is added because that of -0 is +1.
-    floats, words = f"<{lanes} x float>", f"<{lanes} x i32>"
-    return f"""%t1 = shl {words} %w, {_splat("i32", 31, lanes)}
-        %t2 = or {words} %t1, {_splat("i32", 127 << 23, lanes)}
-        %t3 = fadd {floats} %x, zeroinitializer
-        %t4 = bitcast {floats} %t3 to {words}
-        %t5 = and {words} %t4, {_splat("i32", -(1 << 31), lanes)}
-        %t6 = xor {words} %t5, %t2
-        %t7 = bitcast {words} %t6 to {floats}
-        %r = fadd {floats} %a, %t7"""
+def _add_signed(code: Any, total: Any, x: Any, w: Any, stationary: Any) -> Any:
+    above, below = (code.fcmp_ordered(order, w, stationary) for order in "><")
+    negative = code.select(below, code.fneg(x), zeros(x.type))
+    return code.fadd(total, code.select(above, x, negative))
 
 
-def _clipped(lanes: int) -> str:
-    # The output's gradient is the image, the layer's input is held.
-    floats, flags = f"<{lanes} x float>", f"<{lanes} x i1>"
-    one, minus = (_splat("float", value, lanes) for value in ("1.0", "-1.0"))
-    return f"""%t1 = fsub {floats} %w, %h
-        %t2 = fcmp olt {floats} %t1, {minus}
-        %t3 = select {flags} %t2, {floats} {minus}, {floats} %t1
-        %t4 = fcmp ogt {floats} %t3, {one}
-        %t5 = select {flags} %t4, {floats} {one}, {floats} %t3
-        %r = call {floats} @llvm.fma.v{lanes}f32({floats} %x, {floats} %t5, {floats} %a)"""
+def _scaled(code: Any, total: Any, factor: Any, addend: Any) -> Any:
+    return code.fadd(code.fmul(total, factor), addend)
 
 
-def _sign(lanes: int) -> str:
-    floats, flags = f"<{lanes} x float>", f"<{lanes} x i1>"
-    return f"""%t1 = fcmp ogt {floats} %w, %h
-        %t2 = fcmp olt {floats} %w, %h
-        %t3 = fneg {floats} %x
-        %t4 = select {flags} %t2, {floats} %t3, {floats} zeroinitializer
-        %t5 = select {flags} %t1, {floats} %x, {floats} %t4
-        %r = fadd {floats} %a, %t5"""
+def _add_byte_difference(code: Any, total: Any, x: Any, w: Any) -> Any:
+    difference = code.sub(code.zext(x, total.type), code.zext(w, total.type))
+    name = f"llvm.abs.v{total.type.count}{total.type.element}"
+    return code.add(total, call(code, name, total.type, difference, I1(1)))
 
 
-def _scaled(lanes: int) -> str:
-    floats = f"<{lanes} x float>"
-    return f"""%t1 = fmul {floats} %a, %f
-        %o = fadd {floats} %t1, %b"""
+def _negated(code: Any, total: Any) -> Any:
+    words = vector(I32, total.type.count)
+    return code.sub(zeros(words), code.zext(total, words) if total.type != words else total)
 
 
-def _absolute_difference(lanes: int, sum: str) -> str:
-    vector, bytes_ = f"<{lanes} x {sum}>", f"<{lanes} x i8>"
-    bits = sum.removeprefix("i")
-    return f"""%t1 = zext {bytes_} %x to {vector}
-        %t2 = zext {bytes_} %w to {vector}
-        %t3 = sub {vector} %t1, %t2
-        %t4 = call {vector} @llvm.abs.v{lanes}i{bits}({vector} %t3, i1 true)
-        %r = add {vector} %a, %t4"""
-
-
-def _negated(lanes: int, sum: str, scaled: bool) -> str:
-    words, floats = f"<{lanes} x i32>", f"<{lanes} x float>"
-    wide = f"zext <{lanes} x i16> %a to {words}" if sum == "i16" else f"add {words} %a, zeroinitializer"
-    lines = f"%t1 = {wide}\n%{'t2' if scaled else 'o'} = sub {words} zeroinitializer, %t1"
-    if scaled:
-        lines += f"""
-        %t3 = sitofp {words} %t2 to {floats}
-        %t4 = fmul {floats} %t3, %f
-        %o = fadd {floats} %t4, %b"""
-    return lines
-
-
-def _splat(element: str, value: int | str, lanes: int) -> str:
-    return "<" + ", ".join([f"{element} {value}"] * lanes) + ">"
+def _negated_and_scaled(code: Any, total: Any, factor: Any, addend: Any) -> Any:
+    return _scaled(code, code.sitofp(_negated(code, total), factor.type), factor, addend)

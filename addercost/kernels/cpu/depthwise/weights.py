@@ -2,47 +2,52 @@
 
 from __future__ import annotations
 
-import ctypes
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from addercost.kernels.cpu.depthwise.terms import IR_TYPES
-from addercost.kernels.cpu.ir.native import at, counted_loop, loaded, native_function
-
-_NUMBERS = ("channels", "taps", "by_channel", "by_tap", "to_channel", "to_tap")
+from addercost.kernels.cpu.ir.build import FLOAT, POINTER, as_array, at, compiled, counted, function, loaded
 
 
-def laid(taps: Tensor, tap_major: bool, dtype: torch.dtype) -> Tensor:
-    """`taps` [C, R·S] densely, as [R·S, C] where `tap_major`; floats as int32 are 1 where negative."""
+class WeightNumbers(NamedTuple):
+    """Channels and taps; strides in elements of the weights as they are and as they are wanted."""
+
+    channels: int
+    taps: int
+    by_channel: int
+    by_tap: int
+    to_channel: int
+    to_tap: int
+
+
+def in_loop_order(taps: Tensor, tap_major: bool, dtype: torch.dtype) -> Tensor:
+    """`taps` [C, R·S] as a dense tensor, [R·S, C] where `tap_major`. Floats become an int32 of 1 where
+    negative, else 0, if `dtype` is int32."""
     if taps.dtype == dtype and taps.is_contiguous() and not tap_major:
         return taps
     channels, number = taps.shape
     size, to = ((number, channels), (1, channels)) if tap_major else ((channels, number), (number, 1))
     target = torch.empty(size, dtype=dtype)
-    numbers = (ctypes.c_int64 * len(_NUMBERS))(channels, number, *taps.stride(), *to)
-    _loop(IR_TYPES[taps.dtype], IR_TYPES[dtype])(taps.data_ptr(), target.data_ptr(), numbers)
+    numbers = as_array(WeightNumbers._make((channels, number, *taps.stride(), *to)))
+    _loop(taps.dtype, dtype)(taps.data_ptr(), target.data_ptr(), numbers)
     return target
 
 
 @cache
-def _loop(element: str, stored: str) -> Any:
-    """void lay(source, target, numbers): one element after the other, a third of the time of torch's copy."""
-    signs = "%below = fcmp olt float %x, 0.0\n%sign = zext i1 %below to i32"
-    body = f"""
-        {at("from", "%source", "%c*%by_channel", "%tap*%by_tap", element=element)}
-        {at("to", "%target", "%c*%to_channel", "%tap*%to_tap", element=stored)}
-        %x = load {element}, ptr %from
-        {signs if stored != element else ""}
-        store {stored} {"%sign" if stored != element else "%x"}, ptr %to"""
-    ir = f"""
-        define void @lay(ptr noalias %source, ptr noalias %target, ptr noalias %numbers) {{
-        entry:
-        {loaded(_NUMBERS)}
-        {counted_loop("c", "%channels", counted_loop("tap", "%taps", body))}
-        ret void
-        }}"""
-    pointer = ctypes.c_void_p
-    return native_function(ir, "lay", None, pointer, pointer, pointer)
+def _loop(given: torch.dtype, wanted: torch.dtype) -> Any:
+    """void copy(source, target, numbers), an element at a time: torch's copy takes three times as long."""
+    code = function("copy", POINTER, POINTER, POINTER)
+    source, target, pointer = code.function.args
+    numbers, element, stored = loaded(code, WeightNumbers, pointer), IR_TYPES[given], IR_TYPES[wanted]
+    with counted(code, numbers.channels) as c, counted(code, numbers.taps) as tap:
+        place = at(code, element, source, (c, numbers.by_channel), (tap, numbers.by_tap))
+        to = at(code, stored, target, (c, numbers.to_channel), (tap, numbers.to_tap))
+        value = code.load(place, typ=element)
+        if given != wanted:
+            value = code.zext(code.fcmp_ordered("<", value, FLOAT(0.0)), stored)
+        code.store(value, to)
+    code.ret_void()
+    return compiled(code)

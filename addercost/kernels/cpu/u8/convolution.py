@@ -1,8 +1,7 @@
-"""The 8-bit adder convolution: bytes are laid out in eights of channels, with their border."""
+"""The 8-bit adder convolution: bytes are copied into words of eight channels, with the image's border."""
 
 from __future__ import annotations
 
-import ctypes
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -12,21 +11,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from addercost.kernels.cpu.dense.bordered import Bordered, plan_bordered
-from addercost.kernels.cpu.dense.buffers import Launch, View, filled
+from addercost.kernels.cpu.dense.bordered import BorderedKernel, plan_bordered
+from addercost.kernels.cpu.dense.buffers import BufferLayout, Launch, filled
 from addercost.kernels.cpu.dense.sites import SITES
 from addercost.kernels.cpu.depthwise import convolution as depthwise
+from addercost.kernels.cpu.ir.build import as_array
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.cpu.u8.loops import (
     FLOATS,
-    RUN_NUMBERS,
-    TURN_NUMBERS,
-    TURNED_PIXELS,
+    TRANSPOSED_PIXELS,
     WORD,
+    CopyNumbers,
+    TransposeNumbers,
     copy_runs,
     copy_words,
     quantize,
-    turn,
+    transpose,
 )
 from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.signs import pack_factors
@@ -46,7 +46,7 @@ def convolve_quantized(
         each = torch.stack([scales, torch.zeros_like(scales) if bias is None else bias])
         return depthwise.convolve("adder_u8_scaled", codes, weight, geometry, layout, each, zero)
     if zero and weight.shape[1] % WORD and geometry.padding != (0, 0):
-        # Channels are rounded up with zeros, which the border would not have.
+        # Channels are rounded up with zeros, but a border of `zero` would fill those places with `zero`.
         (top, left) = geometry.padding
         codes, zero = F.pad(codes, (left, left, top, top), value=zero), 0
         geometry = replace(geometry, padding=(0, 0))
@@ -75,11 +75,11 @@ def convolve(
     plan = _plan(site, input.shape, input.stride(), weight.shape, geometry, layout, torch.get_num_threads())
     image = input
     for step in plan.steps:
-        laid = step.fresh(fill)
-        run_shares(step.calls, image.data_ptr(), laid.data_ptr())
-        image = laid
-    if not (plan.weight_as_it_lies and weight.is_contiguous(memory_format=torch.channels_last)):
-        weight = _laid_weight(weight, plan)
+        copy = step.fresh(fill)
+        run_shares(step.calls, image.data_ptr(), copy.data_ptr())
+        image = copy
+    if not (plan.weight_in_place and weight.is_contiguous(memory_format=torch.channels_last)):
+        weight = _padded_weight(weight, plan)
     kernel = plan.kernel
     output = torch.empty(kernel.shape, dtype=SITES[site].output, memory_format=kernel.layout)
     operands = (image, weight, output) if factors is None else (image, weight, factors, output)
@@ -88,38 +88,39 @@ def convolve(
 
 
 def _readable(image: Tensor, groups: int) -> bool:
-    """Whether rows lie densely, or pixels in a form that a group's whole words can be copied from."""
+    """Whether rows are contiguous, or pixels are and the channels of each of several groups divide into
+    words."""
     if image.shape[3] == 1 or image.stride(3) == 1 or image.shape[1] == 1:
         return True
     return image.stride(1) == 1 and (groups == 1 or image.shape[1] // groups % WORD == 0)
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
-    """One laying out of bytes, into fresh memory."""
+class Relayout:
+    """A copy of bytes into another layout, in fresh memory."""
 
     calls: tuple[NativeCall, ...]
     bytes: int
     bordered: bool
 
     def fresh(self, fill: int) -> Tensor:
-        """Memory for them, the border filled."""
+        """Memory for the copy, its border filled."""
         if self.bordered:
             return filled(self.bytes, torch.uint8, fill)
         return torch.empty(self.bytes, dtype=torch.uint8)
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
-    kernel: Bordered
-    steps: tuple[_Step, ...]
+class U8Plan:
+    kernel: BorderedKernel
+    steps: tuple[Relayout, ...]
     launch: Launch
-    weight_as_it_lies: bool
+    weight_in_place: bool
     run: int
     """Bytes of a filter's row and pixel that are padded to whole words together."""
 
 
-def _laid_weight(weight: Tensor, plan: _Plan) -> Tensor:
+def _padded_weight(weight: Tensor, plan: U8Plan) -> Tensor:
     """[K, R, S, C/G] with zeros behind each run."""
     rows = weight.permute(0, 2, 3, 1).reshape(-1, plan.run)
     return F.pad(rows, (0, -plan.run % WORD)).contiguous()
@@ -134,20 +135,20 @@ def _plan(
     geometry: Geometry,
     layout: torch.memory_format,
     threads: int,
-) -> _Plan:
+) -> U8Plan:
     (n, c, height, width), (k, channels, r, s) = size, weight_size
     if width == 1:
-        # Torch leaves the stride of a single column open.
+        # Torch gives a single column any stride.
         stride = (*stride[:3], c if stride[1] == 1 else 1)
     if r == 1 and geometry.padding[0] == 0 and geometry.stride[0] > 1:
-        # Rows between the strides are not laid out.
+        # Rows between the strides are not copied.
         height, step = geometry.output_size((height, width), (r, s))[0], geometry.stride[0]
         stride = (*stride[:2], stride[2] * step, stride[3])
         geometry = replace(geometry, stride=(1, geometry.stride[1]))
     groups, (top, left), step_x = geometry.groups, geometry.padding, geometry.stride[1]
     columns = geometry.output_size((height, width), (r, s))[1]
     rows = height + 2 * top
-    # A filter's row of so few channels is one run, laid out for each pixel of the output.
+    # With so few channels, a filter's row is one run of bytes, which is copied for each pixel of the output.
     patched = (
         groups == 1 and channels < WORD and geometry.dilation[1] == 1 and _whole(s * channels) < s * WORD
     )
@@ -159,17 +160,17 @@ def _plan(
     kernel = plan_bordered(site, seen, _whole(run), filters, filter_size, inside, layout, threads)
     image, steps = _Image((n, c, height, width), stride, groups), []
     pixel = channels if patched else groups * _whole(channels)
-    if patched or (top, left) != (0, 0) or not image.lies(pixel, kernel.slack_pixels):
-        # A kernel's tiles, and words where a pixel has less than one, reach beyond the last pixel.
+    if patched or (top, left) != (0, 0) or not image.readable(pixel, kernel.slack_pixels):
+        # A kernel's last tile reads beyond the last pixel, and so does a word that is longer than a pixel.
         slack_bytes = WORD if patched else kernel.slack_pixels * pixel
-        steps.append(image.laid(pixel, (top, left), slack_bytes, threads))
+        steps.append(image.copied(pixel, (top, left), slack_bytes, threads))
         row = (width + 2 * left) * pixel
         stride = (rows * row, 1, row, pixel)
     if patched:
         steps.append(_patches(seen, stride, step_x * pixel, run, kernel, threads))
     taps = math.prod(filter_size) * _whole(run)
-    launch = kernel.launch(View.laid((groups, filters, taps), (filters * taps, taps, 1)))
-    return _Plan(kernel, tuple(steps), launch, run % WORD == 0, run)
+    launch = kernel.launch(BufferLayout.strided((groups, filters, taps), (filters * taps, taps, 1)))
+    return U8Plan(kernel, tuple(steps), launch, run % WORD == 0, run)
 
 
 def _whole(channels: int) -> int:
@@ -187,8 +188,8 @@ class _Image:
         dense = self.stride[1] == 1 and (self.groups == 1 or self.size[1] // self.groups % WORD == 0)
         return dense or self.size[1] == 1
 
-    def lies(self, pixel: int, slack: int) -> bool:
-        """Whether a kernel can read it as it is, its pixels `pixel` bytes apart."""
+    def readable(self, pixel: int, slack: int) -> bool:
+        """Whether a kernel can read the image in place, with its pixels `pixel` bytes apart."""
         _, c, h, w = self.size
         if not self.channels_last:
             return False
@@ -197,13 +198,14 @@ class _Image:
         matches = all(n == 1 or a == b for n, a, b in zip((self.size[0], h, w), given, dense, strict=True))
         return c == pixel and slack == 0 and matches
 
-    def laid(self, pixel: int, padding: tuple[int, int], slack_bytes: int, threads: int) -> _Step:
-        """Channels-last with a border of zeros, each group's channels rounded up to fill its pixel."""
+    def copied(self, pixel: int, padding: tuple[int, int], slack_bytes: int, threads: int) -> Relayout:
+        """The copy that is channels-last and has a border, each group's channels rounded up to whole
+        words."""
         (n, c, h, w), (top, left) = self.size, padding
         row = (w + 2 * left) * pixel
         target = ((h + 2 * top) * row, row, pixel)
         if pixel < WORD:
-            # Zeros behind a pixel are the next one's to overwrite, which goes in order only.
+            # A pixel overwrites the zeros behind the one before it, which only one thread does in order.
             threads = 1
         calls = []
         for share in shares(n, h, n * c * h * w, threads):
@@ -211,10 +213,10 @@ class _Image:
             first = share.first_image * target[0] + (share.first_row + top) * row + left * pixel
             loops, numbers = self._loops(share.images, share.rows, target)
             calls.append(NativeCall(loops, source, first, numbers))
-        return _Step(tuple(calls), n * target[0] + slack_bytes, bool(top or left))
+        return Relayout(tuple(calls), n * target[0] + slack_bytes, bool(top or left))
 
     def _loops(self, n: int, h: int, target: tuple[int, int, int]) -> tuple[Any, Any]:
-        """What lays out so many images and rows, and its numbers."""
+        """The loop that copies so many images and rows, and its numbers."""
         (_, c, _, w), (sn, sc, sy, sx), (_, row, pixel) = self.size, self.stride, target
         channels = c // self.groups
         if sy == w * sx and row == w * pixel:
@@ -223,11 +225,11 @@ class _Image:
             run, space = c, pixel
             if sx == c == pixel:
                 run, space, w = w * c, w * c, 1
-            return copy_runs(), _numbers(RUN_NUMBERS, (n, h, w, run, space, sn, sy, sx, *target))
+            return copy_runs(), as_array(CopyNumbers(n, h, w, run, space, sn, sy, sx, *target))
         words = -(-channels // WORD)
-        whole = channels % WORD == 0 and w >= TURNED_PIXELS
-        numbers = _numbers(TURN_NUMBERS, (n, h, w, self.groups, words, channels, sn, sc, sy, sx, *target))
-        return turn(2 * WORD if whole and channels % (2 * WORD) == 0 else WORD, whole), numbers
+        whole = channels % WORD == 0 and w >= TRANSPOSED_PIXELS
+        numbers = as_array(TransposeNumbers(n, h, w, self.groups, words, channels, sn, sc, sy, sx, *target))
+        return transpose(2 * WORD if whole and channels % (2 * WORD) == 0 else WORD, whole), numbers
 
 
 def _patches(
@@ -235,20 +237,17 @@ def _patches(
     stride: tuple[int, ...],
     step: int,
     run: int,
-    kernel: Bordered,
+    kernel: BorderedKernel,
     threads: int,
-) -> _Step:
-    """The run of a filter's row for each of (N, rows, columns), rounded up."""
+) -> Relayout:
+    """The copy that gives each of (N, rows, columns) pixels the run of a filter's row, rounded up to
+    words."""
     (n, h, w), room = size, _whole(run)
     target = (h * w * room, w * room, room)
     calls = []
     for share in shares(n, h, n * h * w * room, threads):
-        numbers = (share.images, share.rows, w, run, room, stride[0], stride[2], step, *target)
+        numbers = CopyNumbers(share.images, share.rows, w, run, room, stride[0], stride[2], step, *target)
         source = share.first_image * stride[0] + share.first_row * stride[2]
         first = share.first_image * target[0] + share.first_row * target[1]
-        calls.append(NativeCall(copy_words(), source, first, _numbers(RUN_NUMBERS, numbers)))
-    return _Step(tuple(calls), (n * h * w + kernel.slack_pixels) * room, False)
-
-
-def _numbers(names: tuple[str, ...], values: tuple[int, ...]) -> Any:
-    return (ctypes.c_int64 * len(names))(*values)
+        calls.append(NativeCall(copy_words(), source, first, as_array(numbers)))
+    return Relayout(tuple(calls), (n * h * w + kernel.slack_pixels) * room, False)

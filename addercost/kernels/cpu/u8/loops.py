@@ -1,238 +1,236 @@
-"""The loops that lay out bytes for the 8-bit kernel, in LLVM IR: void lay(source, target, numbers) each."""
+"""The loops that quantise bytes and copy them into the 8-bit kernel's layout, in LLVM IR.
+
+All but `quantize` are void copy(source, target, numbers), where the numbers are an array of `CopyNumbers` or
+`TransposeNumbers`: extents first, then strides in bytes.
+"""
 
 from __future__ import annotations
 
-import ctypes
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
+
+import llvmlite.ir as ir
 
 from addercost.kernels.codes import LEVELS
-from addercost.kernels.cpu.ir.native import (
+from addercost.kernels.cpu.ir.build import (
+    FLOAT,
+    I1,
+    I8,
+    I64,
+    POINTER,
     at,
-    counted_loop,
-    iota,
-    lanes_below,
+    call,
+    compiled,
+    counted,
+    function,
+    least,
     loaded,
-    native_function,
-    splat_of,
 )
-
-RUN_NUMBERS = ("n", "h", "w", "run", "room", "sn", "sy", "sx", "tn", "ty", "tx")
-"""Pixels, the bytes that one has and those that are written for it, strides of source and target in bytes."""
-TURN_NUMBERS = ("n", "h", "w", "groups", "words", "channels", "sn", "sc", "sy", "sx", "tn", "ty", "tx")
-"""Extents, `words` being the eights of a group's channels; strides in bytes."""
+from addercost.kernels.cpu.ir.vectors import (
+    addresses,
+    constant,
+    lanes_below,
+    masked_load,
+    masked_scatter,
+    masked_store,
+    picked,
+    splat,
+    vector,
+    zeros,
+)
 
 WORD = 8
 """Channels whose differences one lane of the SAD instruction sums."""
-TURNED_PIXELS = 16
-"""Longer vectors take more steps in registers and are slower."""
-_CHUNK = 64
+TRANSPOSED_PIXELS = 16
+"""Pixels that `transpose` takes at a time: longer vectors take more steps in registers and are slower."""
 FLOATS = 16
 """Values that `quantize` takes at a time."""
+_CHUNK = 64
+"""Bytes that `copy_runs` takes at a time."""
 _STRETCH = 256
+"""Pixels of a row that `transpose` does for all channels before it goes on: what is written stays in the
+cache."""
+
+
+class CopyNumbers(NamedTuple):
+    """Images, rows, pixels; the bytes that a pixel has and those that are written for it; the strides of
+    source and target by image, row and pixel."""
+
+    n: int
+    h: int
+    w: int
+    run: int
+    room: int
+    sn: int
+    sy: int
+    sx: int
+    tn: int
+    ty: int
+    tx: int
+
+
+class TransposeNumbers(NamedTuple):
+    """Images, rows, pixels, groups, the eights of a group's channels and those channels; the strides of the
+    source by image, channel, row and pixel, of the target by image, row and pixel."""
+
+    n: int
+    h: int
+    w: int
+    groups: int
+    words: int
+    channels: int
+    sn: int
+    sc: int
+    sy: int
+    sx: int
+    tn: int
+    ty: int
+    tx: int
 
 
 @cache
 def quantize(few: bool) -> Any:
     """void quantize(source, target, count, scale, zero): fp32 values to byte codes, as `codes.quantize`;
-    `few` says that there are less than `FLOATS`."""
-    floats, flags, codes = f"<{FLOATS} x float>", f"<{FLOATS} x i1>", f"<{FLOATS} x i8>"
-    spread = "\n".join(
-        splat_of(f"{name}s", "float", f"%{name}", FLOATS) for name in ("scale", "zero", "most")
-    )
-    # The last vector ends where the values do: to mask a store takes longer than all else that is done here.
-    load = f"%x = load {floats}, ptr %from, align 4"
-    store = f"store {codes} %codes, ptr %to, align 1"
-    if few:
-        load = f"""{lanes_below("mask", "%count", FLOATS)}
-            %x = call {floats} @llvm.masked.load.v{FLOATS}f32.p0(
-                ptr %from, i32 4, {flags} %mask, {floats} zeroinitializer)"""
-        store = f"""call void @llvm.masked.store.v{FLOATS}i8.p0(
-            {codes} %codes, ptr %to, i32 1, {flags} %mask)"""
-    body = f"""
-        %fits = sub i64 %count, {FLOATS}
-        %upward = call i64 @llvm.smin.i64(i64 %i, i64 %fits)
-        %first = call i64 @llvm.smax.i64(i64 %upward, i64 0)
-        {at("from", "%source", "%first*1")}
-        {at("to", "%target", "%first*1", element="i8")}
-        {load}
-        %divided = fdiv {floats} %x, %scales
-        %rounded = call {floats} @llvm.roundeven.v{FLOATS}f32({floats} %divided)
-        %moved = fadd {floats} %rounded, %zeros
-        %positive = fcmp ogt {floats} %moved, zeroinitializer
-        %above = select {flags} %positive, {floats} %moved, {floats} zeroinitializer
-        %small = fcmp olt {floats} %above, %mosts
-        %inside = select {flags} %small, {floats} %above, {floats} %mosts
-        %codes = fptoui {floats} %inside to {codes}
-        {store}"""
-    body = counted_loop("i", "%count", body, FLOATS)
-    ir = f"""
-        declare {floats} @llvm.masked.load.v{FLOATS}f32.p0(ptr, i32, {flags}, {floats})
-        declare {floats} @llvm.roundeven.v{FLOATS}f32({floats})
-        declare void @llvm.masked.store.v{FLOATS}i8.p0({codes}, ptr, i32, {flags})
-        declare i64 @llvm.smin.i64(i64, i64)
-        declare i64 @llvm.smax.i64(i64, i64)
-        define void @quantize(
-            ptr noalias %source, ptr noalias %target, i64 %count, float %scale, float %zero) {{
-        entry:
-        %most = fadd float 0.0, {float(LEVELS)}
-        {spread}
-        {body}
-        ret void
-        }}"""
-    pointer, number = ctypes.c_void_p, ctypes.c_float
-    return native_function(ir, "quantize", None, pointer, pointer, ctypes.c_int64, number, number)
+    `few` says that there are fewer than `FLOATS`."""
+    code = function("quantize", POINTER, POINTER, I64, FLOAT, FLOAT)
+    source, target, count, scale, zero = code.function.args
+    floats, nothing = vector(FLOAT, FLOATS), zeros(vector(FLOAT, FLOATS))
+    scales, zero_codes = splat(code, scale, FLOATS), splat(code, zero, FLOATS)
+    most = constant(floats, float(LEVELS))
+    with counted(code, count, FLOATS) as i:
+        # The last vector ends where the values do: a masked store takes longer than all the rest of the loop.
+        fits = code.sub(count, I64(FLOATS))
+        first = call(code, "llvm.smax.i64", I64, least(code, i, fits), I64(0))
+        place, to = at(code, FLOAT, source, (first, 1)), at(code, I8, target, (first, 1))
+        if few:
+            mask = lanes_below(code, count, FLOATS)
+            x = masked_load(code, floats, place, mask, align=4)
+        else:
+            x = code.load(place, align=4, typ=floats)
+        rounded = call(code, f"llvm.roundeven.v{FLOATS}f32", floats, code.fdiv(x, scales))
+        moved = code.fadd(rounded, zero_codes)
+        # A NaN is not above 0, so its code is 0.
+        above = code.select(code.fcmp_ordered(">", moved, nothing), moved, nothing)
+        inside = code.select(code.fcmp_ordered("<", above, most), above, most)
+        codes = code.fptoui(inside, vector(I8, FLOATS))
+        if few:
+            masked_store(code, codes, to, mask, align=1)
+        else:
+            code.store(codes, to, align=1)
+    code.ret_void()
+    return compiled(code)
 
 
 @cache
 def copy_runs() -> Any:
-    """Neighbouring bytes of each pixel, with zeros behind them."""
-    bytes_, flags = f"<{_CHUNK} x i8>", f"<{_CHUNK} x i1>"
-    body = f"""
-        {at("from", "%source", "%image*%sn", "%y*%sy", "%p*%sx", "%b*1", element="i8")}
-        {at("to", "%target", "%image*%tn", "%y*%ty", "%p*%tx", "%b*1", element="i8")}
-        %left = sub i64 %run, %b
-        {lanes_below("has", "%left", _CHUNK)}
-        %space = sub i64 %room, %b
-        {lanes_below("takes", "%space", _CHUNK)}
-        %x = call {bytes_} @llvm.masked.load.v{_CHUNK}i8.p0(
-            ptr %from, i32 1, {flags} %has, {bytes_} zeroinitializer)
-        call void @llvm.masked.store.v{_CHUNK}i8.p0({bytes_} %x, ptr %to, i32 1, {flags} %takes)"""
-    body = counted_loop("b", "%room", body, _CHUNK)
-    for name, count in (("p", "%w"), ("y", "%h"), ("image", "%n")):
-        body = counted_loop(name, count, body)
-    declared = f"""
-        declare {bytes_} @llvm.masked.load.v{_CHUNK}i8.p0(ptr, i32, {flags}, {bytes_})
-        declare void @llvm.masked.store.v{_CHUNK}i8.p0({bytes_}, ptr, i32, {flags})"""
-    return _compiled(declared, body, RUN_NUMBERS)
+    """Copies the bytes of each pixel, which are neighbours, and writes zeros behind them up to `room`."""
+    code, source, target, numbers = _layout(CopyNumbers)
+    n, h, w, run, room, sn, sy, sx, tn, ty, tx = numbers
+    with (
+        counted(code, n) as image,
+        counted(code, h) as y,
+        counted(code, w) as pixel,
+        counted(code, room, _CHUNK) as byte,
+    ):
+        place = at(code, I8, source, (image, sn), (y, sy), (pixel, sx), (byte, 1))
+        to = at(code, I8, target, (image, tn), (y, ty), (pixel, tx), (byte, 1))
+        present = lanes_below(code, code.sub(run, byte), _CHUNK)
+        written = lanes_below(code, code.sub(room, byte), _CHUNK)
+        x = masked_load(code, vector(I8, _CHUNK), place, present, align=1)
+        masked_store(code, x, to, written, align=1)
+    code.ret_void()
+    return compiled(code)
 
 
 @cache
 def copy_words() -> Any:
-    """As `copy_runs` for short runs: whole words, of which the source must have all bytes."""
-    body = f"""
-        {at("from", "%source", "%image*%sn", "%y*%sy", "%p*%sx", "%b*1", element="i8")}
-        {at("to", "%target", "%image*%tn", "%y*%ty", "%p*%tx", "%b*1", element="i8")}
-        %x = load i64, ptr %from, align 1
-        %left = sub i64 %run, %b
-        %whole = icmp sge i64 %left, {WORD}
-        %bits = mul i64 %left, 8
-        %bit = shl i64 1, %bits
-        %below = sub i64 %bit, 1
-        %mask = select i1 %whole, i64 -1, i64 %below
-        %kept = and i64 %x, %mask
-        store i64 %kept, ptr %to, align 1"""
-    body = counted_loop("p", "%w", body)
-    for name, count, step in (("b", "%room", WORD), ("y", "%h", 1), ("image", "%n", 1)):
-        body = counted_loop(name, count, body, step)
-    return _compiled("", body, RUN_NUMBERS)
+    """As `copy_runs`, for short runs: it reads whole words, so the source must have all bytes of the last."""
+    code, source, target, numbers = _layout(CopyNumbers)
+    n, h, w, run, room, sn, sy, sx, tn, ty, tx = numbers
+    with (
+        counted(code, n) as image,
+        counted(code, h) as y,
+        counted(code, room, WORD) as byte,
+        counted(code, w) as pixel,
+    ):
+        place = at(code, I8, source, (image, sn), (y, sy), (pixel, sx), (byte, 1))
+        to = at(code, I8, target, (image, tn), (y, ty), (pixel, tx), (byte, 1))
+        x = code.load(place, align=1, typ=I64)
+        left = code.sub(run, byte)
+        whole = code.icmp_signed(">=", left, I64(WORD))
+        below = code.sub(code.shl(I64(1), code.mul(left, I64(8))), I64(1))
+        mask = code.select(whole, I64(-1), below)
+        code.store(code.and_(x, mask), to, align=1)
+    code.ret_void()
+    return compiled(code)
 
 
 @cache
-def turn(channels: int, whole: bool) -> Any:
-    """8 or 16 channels' rows to as many bytes of each pixel, `TURNED_PIXELS` at a time.
+def transpose(channels: int, whole: bool) -> Any:
+    """Transposes the rows of 8 or 16 channels into as many bytes of each pixel, `TRANSPOSED_PIXELS` at a
+    time.
 
-    With `whole` there are at least so many pixels in a row, of which the last are moved back to where they
-    fit, and the channels divide. Otherwise there are 8, and what is missing is zeros; pixels that lie closer
-    than eight bytes are written in order, so that zeros beyond one are what the next one overwrites.
+    With `whole`, a row has at least so many pixels, of which the last are moved back to where they fit, and
+    the channels divide. Otherwise `channels` is 8, and missing channels become zeros. Where pixels are less
+    than eight bytes apart they are written in order, so that each overwrites the zeros of the one before.
     """
-    pixels = TURNED_PIXELS
-    rows, flags = f"<{pixels} x i8>", f"<{pixels} x i1>"
-    lines = ["%p = add i64 %stretch, %within"]
-    if whole:
-        lines += [f"%p.most = sub i64 %w, {pixels}", "%from.p = call i64 @llvm.smin.i64(i64 %p, i64 %p.most)"]
-    else:
-        lines += [
-            "%from.p = add i64 %p, 0",
-            "%right = sub i64 %w, %p",
-            lanes_below("inside", "%right", pixels),
-        ]
-    lines += [
-        "%group = mul i64 %i, %channels",
-        f"%first = mul i64 %j, {channels}",
-        "%c = add i64 %group, %first",
-        "%left = sub i64 %channels, %first",
-        "%group.words = mul i64 %i, %words",
-        at("from", "%source", "%image*%sn", "%y*%sy", "%from.p*%sx", "%c*%sc", element="i8"),
-        at(
-            *("to", "%target", "%image*%tn", "%y*%ty", "%from.p*%tx", f"%group.words*{WORD}", "%first*1"),
-            element="i8",
-        ),
-    ]
-    for b in range(channels):
-        lines.append(at(f"row{b}", "%from", f"%sc*{b}", element="i8"))
-        if whole:
-            lines.append(f"%v0.{b} = load {rows}, ptr %row{b}, align 1")
-            continue
-        lines += [
-            f"%there{b} = icmp sgt i64 %left, {b}",
-            f"%mask{b} = select i1 %there{b}, {flags} %inside, {flags} zeroinitializer",
-            f"%v0.{b} = call {rows} @llvm.masked.load.v{pixels}i8.p0(ptr %row{b}, i32 1, {flags} %mask{b}, "
-            f"{rows} zeroinitializer)",
-        ]
-    word = f"i{8 * channels}"
-    lines.append(_interleaved(channels, pixels))
-    lines.append(f"%words.all = bitcast <{channels * pixels} x i8> %turned to <{pixels} x {word}>")
-    if whole:
-        for lane in range(pixels):
-            lines.append(f"%word{lane} = extractelement <{pixels} x {word}> %words.all, i64 {lane}")
-            lines.append(at(f"to{lane}", "%to", f"%tx*{lane}", element="i8"))
-            lines.append(f"store {word} %word{lane}, ptr %to{lane}, align 1")
-    else:
-        longs = f"<{pixels} x i64>"
-        lines += [
-            f"%step.first = insertelement {longs} poison, i64 %tx, i64 0",
-            f"%step = shufflevector {longs} %step.first, {longs} poison, <{pixels} x i32> zeroinitializer",
-            f"%places = mul {longs} %step, {iota(pixels, 'i64')}",
-            f"%pointers = getelementptr i8, ptr %to, {longs} %places",
-            f"call void @llvm.masked.scatter.v{pixels}i64.v{pixels}p0("
-            f"{longs} %words.all, <{pixels} x ptr> %pointers, i32 1, {flags} %inside)",
-        ]
-    body = "\n".join(lines)
-    for name, count, step in (
-        ("within", "%stretch.length", pixels),
-        ("j", "%steps", 1),
-        ("i", "%groups", 1),
-    ):
-        body = counted_loop(name, count, body, step)
-    # Some lines of memory of each channel, for all channels: then what is written is still in the cache.
-    body = f"""
-        %steps = udiv i64 %words, {channels // WORD}
-        %stretch.left = sub i64 %w, %stretch
-        %stretch.length = call i64 @llvm.smin.i64(i64 %stretch.left, i64 {_STRETCH})
-        {body}"""
-    for name, count, step in (("stretch", "%w", _STRETCH), ("y", "%h", 1), ("image", "%n", 1)):
-        body = counted_loop(name, count, body, step)
-    declared = f"""
-        declare i64 @llvm.smin.i64(i64, i64)
-        declare {rows} @llvm.masked.load.v{pixels}i8.p0(ptr, i32, {flags}, {rows})
-        declare void @llvm.masked.scatter.v{pixels}i64.v{pixels}p0(
-            <{pixels} x i64>, <{pixels} x ptr>, i32, {flags})
-        """
-    return _compiled(declared, body, TURN_NUMBERS)
+    code, source, target, numbers = _layout(TransposeNumbers)
+    n, h, w, groups, words, group_channels, sn, sc, sy, sx, tn, ty, tx = numbers
+    row_type = vector(I8, TRANSPOSED_PIXELS)
+    with counted(code, n) as image, counted(code, h) as y, counted(code, w, _STRETCH) as stretch:
+        steps = code.udiv(words, I64(channels // WORD))
+        length = least(code, code.sub(w, stretch), I64(_STRETCH))
+        with (
+            counted(code, groups) as group,
+            counted(code, steps) as step,
+            counted(code, length, TRANSPOSED_PIXELS) as within,
+        ):
+            pixel = code.add(stretch, within)
+            if whole:
+                pixel = least(code, pixel, code.sub(w, I64(TRANSPOSED_PIXELS)))
+            else:
+                inside = lanes_below(code, code.sub(w, pixel), TRANSPOSED_PIXELS)
+            first = code.mul(step, I64(channels))
+            channel = code.add(code.mul(group, group_channels), first)
+            left = code.sub(group_channels, first)
+            word = code.mul(group, words)
+            place = at(code, I8, source, (image, sn), (y, sy), (pixel, sx), (channel, sc))
+            to = at(code, I8, target, (image, tn), (y, ty), (pixel, tx), (word, WORD), (first, 1))
+            rows = []
+            for b in range(channels):
+                row = at(code, I8, place, (sc, b))
+                if whole:
+                    rows.append(code.load(row, align=1, typ=row_type))
+                    continue
+                there = code.icmp_signed(">", left, I64(b))
+                mask = code.select(there, inside, zeros(vector(I1, TRANSPOSED_PIXELS)))
+                rows.append(masked_load(code, row_type, row, mask, align=1))
+            word_type = ir.IntType(8 * channels)
+            pixels = code.bitcast(_interleaved(code, rows), vector(word_type, TRANSPOSED_PIXELS))
+            if whole:
+                for lane in range(TRANSPOSED_PIXELS):
+                    one = code.extract_element(pixels, I64(lane))
+                    code.store(one, at(code, I8, to, (tx, lane)), align=1)
+            else:
+                lanes = constant(vector(I64, TRANSPOSED_PIXELS), range(TRANSPOSED_PIXELS))
+                places = addresses(code, I8, to, code.mul(splat(code, tx, TRANSPOSED_PIXELS), lanes))
+                masked_scatter(code, pixels, places, inside, align=1)
+    code.ret_void()
+    return compiled(code)
 
 
-def _interleaved(count: int, length: int) -> str:
-    """%turned, the elements of %v0.0, %v0.1 … in turns: each step joins the first half with the second."""
-    lines: list[str] = []
-    for stage in range(1, count.bit_length()):
-        count //= 2
-        order = ", ".join(f"i32 {lane // 2 + lane % 2 * length}" for lane in range(2 * length))
-        for b in range(count):
-            before = f"<{length} x i8> %v{stage - 1}.{b}, <{length} x i8> %v{stage - 1}.{b + count}"
-            name = f"v{stage}.{b}" if count > 1 else "turned"
-            lines.append(f"%{name} = shufflevector {before}, <{2 * length} x i32> <{order}>")
-        length *= 2
-    return "\n".join(lines)
+def _interleaved(code: Any, rows: list[Any]) -> Any:
+    """The elements of these vectors interleaved. Each step interleaves the first half of them with the
+    second."""
+    while len(rows) > 1:
+        length, half = rows[0].type.count, len(rows) // 2
+        order = [lane // 2 + lane % 2 * length for lane in range(2 * length)]
+        rows = [picked(code, rows[b], rows[b + half], order) for b in range(half)]
+    return rows[0]
 
 
-def _compiled(declared: str, body: str, numbers: tuple[str, ...]) -> Any:
-    ir = f"""{declared}
-        define void @lay(ptr noalias %source, ptr noalias %target, ptr noalias %numbers) {{
-        entry:
-        {loaded(numbers)}
-        {body}
-        ret void
-        }}"""
-    pointer = ctypes.c_void_p
-    return native_function(ir, "lay", None, pointer, pointer, pointer)
+def _layout(fields: Any) -> tuple[Any, Any, Any, Any]:
+    """A builder at the beginning of `copy`, its source and target, and its numbers."""
+    code = function("copy", POINTER, POINTER, POINTER)
+    source, target, numbers = code.function.args
+    return code, source, target, loaded(code, fields, numbers)

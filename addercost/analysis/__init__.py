@@ -1,0 +1,1 @@
+"""Computes from counts, costs and results, as plain data, what `addercost.report` shows."""

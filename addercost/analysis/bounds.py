@@ -1,0 +1,23 @@
+"""Numbers that are lower or upper bounds, and ratios that keep to that."""
+
+from __future__ import annotations
+
+
+class AtLeast(float):
+    """A lower bound. Tables print it with ≥; files hold the plain number."""
+
+
+class AtMost(float):
+    """An upper bound. Tables print it with ≤; files hold the plain number."""
+
+
+def bounded(value: float, complete: bool) -> float:
+    """The value itself where the sum is complete, else a lower bound."""
+    return value if complete else AtLeast(value)
+
+
+def exact_ratio(one: float, other: float) -> float | None:
+    """`one / other`; None where either is a bound, since a ratio of two lower bounds bounds nothing."""
+    if isinstance(one, AtLeast | AtMost) or isinstance(other, AtLeast | AtMost) or not other:
+        return None
+    return one / other

@@ -1,0 +1,106 @@
+"""Budgets such as `mul=1G` or `cycles@via-nano-2000=3M`, and what a profile spends of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from addercost.arithmetic import OpClass
+from addercost.errors import ArgumentError, unknown_name
+from addercost.results.profile import Profile
+from addercost.units import parse_quantity
+
+_MOST_NAMED = 5
+TOTALS = ("operations", "parameters", "macs")
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """At most `most` of `quantity`: an operation class, one of TOTALS, or cycles@CPU."""
+
+    quantity: str
+    most: float
+
+    @property
+    def cpu(self) -> str | None:
+        kind, _, name = self.quantity.partition("@")
+        return name if kind == "cycles" else None
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What one profile spends of one budget. layers: the largest spenders, until they make up the excess."""
+
+    budget: Budget
+    spent: float
+    complete: bool
+    layers: tuple[tuple[str, float], ...]
+
+    @property
+    def is_within(self) -> bool:
+        """A total that is only a lower bound cannot show that it stays within a budget."""
+        return self.complete and self.spent <= self.budget.most
+
+
+def parse_budget(text: str) -> Budget:
+    """From text such as `mul=1G`. Raises ArgumentError for an unknown quantity, or what is no amount."""
+    quantity, equals, amount = text.partition("=")
+    quantity = quantity.strip()
+    if not equals:
+        raise ArgumentError(f"{text!r} is no limit", "write it like mul=1G or cycles@via-nano-2000=3M")
+    known = [*OpClass, *TOTALS]
+    if quantity not in known and not (quantity.startswith("cycles@") and len(quantity) > len("cycles@")):
+        raise unknown_name("quantity", quantity, [*known, "cycles@CPU"])
+    try:
+        most = parse_quantity(amount)
+    except ValueError:
+        raise ArgumentError(f"{amount!r} is no amount", "write it like 1G, 2.5M or 300_000") from None
+    if most < 0:
+        raise ArgumentError(f"{text!r}: a limit is not negative")
+    return Budget(quantity, most)
+
+
+def check_budgets(profile: Profile, budgets: Sequence[Budget]) -> list[Spending]:
+    """One entry a budget. Raises ArgumentError where the profile has no estimate for a processor."""
+    return [_spending(profile, budget) for budget in budgets]
+
+
+def _spending(profile: Profile, budget: Budget) -> Spending:
+    by_layer, complete = _by_layer(profile, budget.quantity, budget.cpu)
+    # Parameters that the forward does not use are part of the model too.
+    spent = profile.counts.parameters if budget.quantity == "parameters" else sum(n for _, n in by_layer)
+    excess, named = spent - budget.most, []
+    for path, amount in sorted(by_layer, key=lambda item: -item[1])[:_MOST_NAMED]:
+        if excess <= 0 or amount <= 0:
+            break
+        named.append((path or "(model)", amount))
+        excess -= amount
+    return Spending(budget, spent, complete, tuple(named))
+
+
+def _by_layer(profile: Profile, quantity: str, cpu: str | None) -> tuple[list[tuple[str, float]], bool]:
+    """(path, amount) of each layer, and whether the sum is complete."""
+    counts = profile.counts
+    if cpu is not None:
+        cost = next((cost for cost in profile.costs if cost.hardware == cpu), None)
+        if cost is None:
+            raise unknown_name("processor of the profile", cpu, [cost.hardware for cost in profile.costs])
+        return [(layer.path, layer.cycles) for layer in cost.layers], counts.complete and cost.complete
+    match quantity:
+        case "operations":
+            return [(layer.path, layer.counts.total) for layer in counts.layers], counts.complete
+        case "parameters":
+            return [(layer.path, layer.parameters) for layer in counts.layers], True
+        case "macs":
+            return [(layer.path, layer.mac_sites) for layer in counts.layers], counts.complete
+    op_class = OpClass(quantity)
+    return [(layer.path, layer.counts[op_class]) for layer in counts.layers], counts.complete
+
+
+def outcome(spending: Spending) -> str:
+    """One word for the table and the annotations, or why there is none."""
+    if spending.is_within:
+        return "met"
+    if spending.spent > spending.budget.most:
+        return "exceeded"
+    return "unknown: only a lower bound is known"

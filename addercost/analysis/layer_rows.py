@@ -1,0 +1,86 @@
+"""The layers of a profile as rows of counts, cycles and joules that can be summed by module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from addercost.arithmetic import OpCounts
+from addercost.cost.estimate import ModelCost
+from addercost.results.profile import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileRow:
+    """One layer of a profile, or the sum of several (`merged`)."""
+
+    path: str
+    type: str
+    output_shape: tuple[int, ...] | None
+    parameters: int
+    counts: OpCounts
+    cycles: Mapping[str, float]
+    """By the label of the estimate; see `labelled_costs`."""
+    joules: Mapping[str, float]
+    """By the name of the energy table."""
+
+    @classmethod
+    def merged(
+        cls,
+        rows: Sequence[ProfileRow],
+        path: str,
+        kind: str = "",
+        output_shape: tuple[int, ...] | None = None,
+    ) -> ProfileRow:
+        """The sum of several rows, under a path and a type of its own."""
+        return cls(
+            path=path,
+            type=kind,
+            output_shape=output_shape,
+            parameters=sum(row.parameters for row in rows),
+            counts=OpCounts.sum(row.counts for row in rows),
+            cycles=_sums([row.cycles for row in rows]),
+            joules=_sums([row.joules for row in rows]),
+        )
+
+
+def labelled_costs(profile: Profile) -> dict[str, ModelCost]:
+    """The estimates by label: the processor, with the cost model where the profile has several models."""
+    several = len({cost.model for cost in profile.costs}) > 1
+    return {f"{cost.hardware}:{cost.model}" if several else cost.hardware: cost for cost in profile.costs}
+
+
+def layer_rows(profile: Profile) -> list[ProfileRow]:
+    """One row a layer, in the order of the counts."""
+    return [
+        ProfileRow(
+            path=layer.path,
+            type=layer.type,
+            output_shape=layer.output_shape,
+            parameters=layer.parameters,
+            counts=layer.counts,
+            cycles={name: cost.layers[index].cycles for name, cost in labelled_costs(profile).items()},
+            joules={energy.hardware: energy.layers[index].total_j for energy in profile.energies},
+        )
+        for index, layer in enumerate(profile.counts.layers)
+    ]
+
+
+def folded(rows: list[ProfileRow], depth: int | None) -> list[ProfileRow]:
+    """Rows whose paths agree in the first `depth` components, summed. A row like no other stays."""
+    if depth is None:
+        return rows
+    groups: dict[str, list[ProfileRow]] = {}
+    for row in rows:
+        groups.setdefault(".".join(row.path.split(".")[:depth]), []).append(row)
+    return [
+        replace(group[0], path=path)
+        if len(group) == 1
+        else ProfileRow.merged(group, path, f"{len(group)} layers", group[-1].output_shape)
+        for path, group in groups.items()
+    ]
+
+
+def _sums(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: sum(part[name] for part in parts) for name in names}

@@ -1,0 +1,88 @@
+"""Layers as a tree of modules with values at each node, which icicle charts draw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from addercost.analysis.layer_rows import labelled_costs
+from addercost.results.profile import Profile
+
+OPERATIONS = "operations"
+
+
+@dataclass(slots=True)
+class Node:
+    """A module. own: what the module itself spends; values: that and what everything inside it spends.
+
+    Both are by basis; see `bases`.
+    """
+
+    name: str
+    path: str
+    op: str = ""
+    values: dict[str, float] = field(default_factory=dict)
+    own: Mapping[str, float] = field(default_factory=dict)
+    children: list[Node] = field(default_factory=list)
+
+
+def bases(profile: Profile) -> tuple[str, ...]:
+    """Names of what a node can be sized by: cycles on each processor, operations, parameters, bytes moved."""
+    cycles = tuple(
+        f"cycles@{name}"
+        for name, cost in labelled_costs(profile).items()
+        if any(layer.cycles for layer in cost.layers)
+    )
+    return (*cycles, OPERATIONS, "parameters", "bytes")
+
+
+def module_tree(profile: Profile, widest: int, basis: str) -> Node:
+    """The tree, children in the order they ran.
+
+    Of more than `widest` children the largest by `basis` stay, and one node stands for the rest.
+    """
+    names, costs = bases(profile), labelled_costs(profile)
+    root = Node(profile.counts.model, "")
+    index = {"": root}
+    for i, layer in enumerate(profile.counts.layers):
+        node = root
+        path = ""
+        for part in layer.path.split(".") if layer.path else ():
+            path = f"{path}.{part}" if path else part
+            child = index.get(path)
+            if child is None:
+                child = index[path] = Node(part, path)
+                node.children.append(child)
+            node = child
+        node.op = layer.op
+        node.own = {
+            **{f"cycles@{name}": cost.layers[i].cycles for name, cost in costs.items()},
+            OPERATIONS: layer.counts.total,
+            "parameters": layer.parameters,
+            "bytes": layer.bytes_read + layer.bytes_written,
+        }
+    _sum(root, names, widest, basis)
+    return root
+
+
+def _sum(root: Node, names: tuple[str, ...], widest: int, basis: str) -> None:
+    order, stack = [], [root]
+    # No recursion: a module tree can be deeper than Python's stack.
+    while stack:
+        node = stack.pop()
+        order.append(node)
+        stack.extend(node.children)
+    for node in reversed(order):
+        for name in names:
+            node.values[name] = node.own.get(name, 0) + sum(child.values[name] for child in node.children)
+        if len(node.children) > widest:
+            node.children = _pruned(node, names, widest, basis)
+
+
+def _pruned(node: Node, names: tuple[str, ...], widest: int, basis: str) -> list[Node]:
+    by_size = sorted(range(len(node.children)), key=lambda i: -node.children[i].values[basis])
+    kept = set(by_size[: widest - 1])
+    rest = [child for i, child in enumerate(node.children) if i not in kept]
+    others = Node(f"{len(rest)} more", f"{node.path}.…" if node.path else "…")
+    others.values = {name: sum(child.values[name] for child in rest) for name in names}
+    return [child for i, child in enumerate(node.children) if i in kept] + [others]

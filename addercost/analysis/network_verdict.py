@@ -1,0 +1,33 @@
+"""The verdict on one model: by the paper's rule, a throughput model, timings and energy tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from addercost.cost.verdict import Contest, PredictedRatio
+from addercost.results.network_ratio import NetworkRatio
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictRow:
+    """One contest. measured: None where nothing was timed, for the reason in `why_not`."""
+
+    contest: Contest
+    paper: PredictedRatio
+    here: PredictedRatio | None
+    measured: NetworkRatio | None
+    energies: tuple[PredictedRatio, ...]
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkVerdict:
+    """All contests of one model.
+
+    device: what was timed on; "" where nothing was. remarks: what a reader should know of the timing.
+    """
+
+    model: str
+    device: str
+    rows: tuple[VerdictRow, ...]
+    remarks: tuple[str, ...] = ()

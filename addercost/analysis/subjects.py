@@ -1,0 +1,183 @@
+"""The subjects of a report: a model counted as several arithmetics, with costs, energies and rooflines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from addercost.analysis.advantage import compared_counts, ranked
+from addercost.analysis.rooflines import drawn_roofline
+from addercost.analysis.sensitivity import report_sensitivities
+from addercost.arithmetic import Arithmetic
+from addercost.cost.energy import estimate_energy
+from addercost.cost.estimate import MissingFigure, estimate
+from addercost.cost.models import COST_MODELS
+from addercost.cost.target import Target
+from addercost.cost.target_registry import load_target
+from addercost.counts.conventions import convention_named
+from addercost.counts.model import LayerCounts, count
+from addercost.errors import ArgumentError
+from addercost.hardware import load_energy
+from addercost.results.profile import Profile
+from addercost.results.report import (
+    EnergyEstimated,
+    Estimated,
+    HardwareNote,
+    Ranked,
+    Sensitivity,
+    Subject,
+    arithmetic_of,
+    network_name,
+)
+from addercost.trace.record import Trace
+
+COMPARED = (Arithmetic.MAC, Arithmetic.ADDER, Arithmetic.XNOR)
+CPUS = ("via-nano-2000", "intel-skylake-x")
+"""The paper's processor, and one with vector instructions whose memory bandwidth is known, for a roofline."""
+ENERGY_TABLES = ("45nm", "7nm")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a report is asked to estimate. cpus and energy: names of hardware tables.
+
+    ranked: those of `arithmetics` for which all processors are ranked. what_ifs: changed networks, each given
+    as one change or several joined by +.
+    """
+
+    convention: str = "full"
+    arithmetics: tuple[Arithmetic, ...] = COMPARED
+    keep_first_last: bool = False
+    cpus: tuple[str, ...] = ()
+    energy: tuple[str, ...] = ENERGY_TABLES
+    ranked: tuple[Arithmetic, ...] = (Arithmetic.ADDER,)
+    what_ifs: tuple[str, ...] = ()
+
+    @classmethod
+    def checked(
+        cls,
+        convention: str,
+        arithmetics: tuple[Arithmetic, ...],
+        keep_first_last: bool,
+        cpus: tuple[str, ...],
+        energy: tuple[str, ...],
+    ) -> Wanted:
+        """From the options of a command, with defaults for what it leaves out; `none` alone means no table.
+
+        Raises ArgumentError for an unknown convention, processor or table, before any model is traced.
+        """
+        convention_named(convention)
+        chosen = tuple(dict.fromkeys(name for name in cpus or CPUS if name != "none"))
+        tables = tuple(dict.fromkeys(name for name in energy or ENERGY_TABLES if name != "none"))
+        for name in chosen:
+            load_target(name)
+        for name in tables:
+            load_energy(name)
+        return cls(convention, arithmetics, keep_first_last, chosen, tables)
+
+
+def subject_from_trace(spec: str, trace: Trace, wanted: Wanted) -> Subject:
+    """The model as it is, then as every other arithmetic and every changed network asked for."""
+    own = Profile(count(trace, wanted.convention))
+    others = [arithmetic for arithmetic in wanted.arithmetics if arithmetic is not arithmetic_of(own)]
+    counted = [
+        Profile(
+            count(trace, wanted.convention, arithmetic=arithmetic, keep_first_last=wanted.keep_first_last),
+            keep_first_last=wanted.keep_first_last,
+        )
+        for arithmetic in others
+    ]
+    for changes in wanted.what_ifs:
+        counts = count(
+            trace, wanted.convention, what_if=changes.split("+"), keep_first_last=wanted.keep_first_last
+        )
+        counted.append(Profile(counts, keep_first_last=wanted.keep_first_last))
+    # Without a weighted layer there is nothing to replace.
+    has_sites = any(layer.mac_sites and layer.arithmetic for layer in own.counts.layers)
+    subject = subject_from_profiles(spec, [own, *(counted if has_sites else [])], wanted)
+    if not has_sites:
+        return subject
+    rankings: list[Ranked] = []
+    swings: list[Sensitivity] = []
+    for arithmetic in (a for a in wanted.arithmetics if a in wanted.ranked):
+        sites = compared_counts(trace, arithmetic, wanted.keep_first_last)
+        rankings += ranked(sites, arithmetic)
+        swings += report_sensitivities(sites, arithmetic, [load_target(name) for name in wanted.cpus])
+    return replace(subject, ranked=tuple(rankings), sensitivities=tuple(swings))
+
+
+def subject_from_profiles(spec: str, profiles: Sequence[Profile], wanted: Wanted) -> Subject:
+    """The subject of profiles that are already counted, all of one model. Costs that they carry are kept."""
+    if not profiles or not profiles[0].counts.layers:
+        raise ArgumentError(f"{spec} has no layers", "profile a model whose forward computes something")
+    targets = [load_target(name) for name in wanted.cpus]
+    costed = [
+        replace(profile, costs=profile.costs or tuple(estimate(profile.counts, t) for t in targets))
+        for profile in profiles
+    ]
+    return Subject(
+        spec=spec,
+        profiles=tuple(costed),
+        hardware=tuple(_notes(targets, wanted.energy)),
+        estimates=tuple(_estimates(costed, targets)),
+        energies=tuple(_energies(costed, wanted.energy)),
+        rooflines=tuple(drawn_roofline(costed, t) for t in targets if t.has_memory_rate),
+    )
+
+
+def _estimates(profiles: Sequence[Profile], targets: Sequence[Target]) -> Iterator[Estimated]:
+    for target in targets:
+        usable = [m.name for m in COST_MODELS.values() if target.has_memory_rate or not m.needs_memory]
+        for model in usable:
+            first: list[LayerCounts] | None = None
+            for profile in profiles:
+                cost = estimate(profile.counts, target, model)
+                gaps = [
+                    layer
+                    for layer, estimated in zip(profile.counts.layers, cost.layers, strict=True)
+                    if not estimated.complete
+                ]
+                first = gaps if first is None else first
+                yield Estimated(
+                    arithmetic=network_name(profile),
+                    hardware=target.name,
+                    model=model,
+                    cycles=cost.cycles,
+                    seconds=cost.seconds,
+                    complete=cost.complete and profile.counts.complete,
+                    charged=_charged(profile, cost.missing),
+                    missing=tuple(map(str, cost.missing)),
+                    assumptions=cost.assumptions,
+                    same_gaps=profile.counts.complete and gaps == first,
+                )
+
+
+def _charged(profile: Profile, missing: Sequence[MissingFigure]) -> float:
+    """The share of the operations that the table has figures for. Bytes do not count as operations."""
+    operations = profile.counts.total.total
+    lacking = sum(item.count for item in missing if not item.figure.startswith("bytes"))
+    return max(1 - lacking / operations, 0.0) if operations else 1.0
+
+
+def _notes(targets: Sequence[Target], energy: Sequence[str]) -> Iterator[HardwareNote]:
+    for target in targets:
+        yield HardwareNote(target.name, target.title, target.clock_hz, target.sources)
+    for table in map(load_energy, energy):
+        sources = tuple(source.title for source in table.sources.values())
+        yield HardwareNote(table.name, table.title, None, sources)
+
+
+def _energies(profiles: Sequence[Profile], names: Sequence[str]) -> Iterator[EnergyEstimated]:
+    for name in names:
+        table = load_energy(name)
+        for profile in profiles:
+            energy = estimate_energy(profile.counts, table)
+            yield EnergyEstimated(
+                arithmetic=network_name(profile),
+                table=name,
+                joules=energy.total_j,
+                complete=energy.complete and profile.counts.complete,
+                charged=_charged(profile, energy.missing),
+                missing=tuple(map(str, energy.missing)),
+                assumptions=energy.assumptions,
+            )

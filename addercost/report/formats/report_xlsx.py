@@ -1,0 +1,141 @@
+"""A report as an Excel workbook: one sheet a section, numbers with formats, the same bytes every time."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from addercost.analysis.bounds import AtLeast, AtMost
+from addercost.errors import AddercostError
+from addercost.report.sections import report_sections
+from addercost.report.table import Kind, Table, heading, shown
+from addercost.report.tables.layers import layer_table
+from addercost.results.report import Report, network_name
+from addercost.text import printable
+
+if TYPE_CHECKING:
+    from openpyxl.worksheet.worksheet import Worksheet
+
+_FORMATS = {
+    Kind.COUNT: "#,##0",
+    Kind.NUMBER: "General",
+    Kind.RATIO: '0.000"×"',
+    Kind.SHARE: "0.0%",
+    Kind.PERCENT: "0.00",
+}
+_FORBIDDEN = re.compile(r"[\[\]:*?/\\']")
+_LONGEST_TITLE = 31
+_WIDEST_COLUMN = 60
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_DATES = re.compile(rb"(<dcterms:(?:created|modified)[^>]*>)[^<]*")
+
+
+def to_xlsx(report: Report) -> bytes:
+    """The bytes of the file. A text such as =1+1 stays text. Raises AddercostError without openpyxl."""
+    try:
+        from openpyxl import Workbook
+    except ImportError:
+        raise AddercostError(
+            "workbooks need openpyxl", "install it: pip install 'addercost[report]'"
+        ) from None
+    workbook = Workbook()
+    workbook.remove(workbook.active)
+    for title, tables, notes in _sheets(report):
+        sheet = workbook.create_sheet(_sheet_title(title, workbook.sheetnames))
+        for table in tables:
+            _write(sheet, table)
+        for note in notes:
+            sheet.append([])
+            _text(sheet, sheet.max_row + 1, 1, note)
+    if not workbook.sheetnames:
+        workbook.create_sheet("empty")
+    buffer = io.BytesIO()
+    workbook.save(buffer)
+    return _without_dates(buffer.getvalue())
+
+
+def _sheets(report: Report) -> Iterator[tuple[str, tuple[Table, ...], tuple[str, ...]]]:
+    several = len(report.subjects) + len(report.measurements) > 1
+    profiles = {subject.name: subject.profiles for subject in report.subjects}
+    for name, sections in report_sections(report):
+        prefix = f"{name} " if several else ""
+        for section in sections:
+            yield f"{prefix}{section.key}", section.tables, section.notes
+            if section.key == "layers":
+                for profile in profiles.get(name, ())[1:]:
+                    yield f"{prefix}layers {network_name(profile)}", (layer_table(profile),), ()
+
+
+def _sheet_title(title: str, taken: list[str]) -> str:
+    base = _FORBIDDEN.sub(" ", printable(title)).strip() or "sheet"
+    number, name = 1, base[:_LONGEST_TITLE]
+    while name.lower() in (other.lower() for other in taken):
+        number += 1
+        tail = f" {number}"
+        name = base[: _LONGEST_TITLE - len(tail)] + tail
+    return name
+
+
+def _write(sheet: Worksheet, table: Table) -> None:
+    from openpyxl.styles import Alignment, Font
+    from openpyxl.utils import get_column_letter
+
+    # max_row is 1 on a sheet that is still empty.
+    row = 1 if sheet.max_row == 1 and sheet["A1"].value is None else sheet.max_row + 2
+    if table.title:
+        _text(sheet, row, 1, table.title)
+        sheet.cell(row, 1).font = Font(bold=True)
+        row += 1
+    for i, column in enumerate(table.columns, 1):
+        _text(sheet, row, i, heading(column))
+        cell = sheet.cell(row, i)
+        cell.font = Font(bold=True)
+        cell.alignment = Alignment(horizontal="left" if column.is_text else "right", wrap_text=True)
+    if sheet.freeze_panes is None:
+        sheet.freeze_panes = f"B{row + 1}"
+    for values in [*table.rows, *([table.total] if table.total else [])]:
+        row += 1
+        for i, column in enumerate(table.columns, 1):
+            value: Any = values.get(column.name)
+            if column.is_text or (column.kind is Kind.QUANTITY and not isinstance(value, int | float)):
+                _text(sheet, row, i, shown(value, column))
+                continue
+            cell = sheet.cell(row, i, None if value is None else value + 0)
+            mark = '"≥ "' if isinstance(value, AtLeast) else '"≤ "' if isinstance(value, AtMost) else ""
+            number_format = _FORMATS.get(column.kind, "General")
+            cell.number_format = f"{mark}{number_format}" if number_format != "General" else number_format
+    for note in table.notes:
+        row += 1
+        _text(sheet, row, 1, note)
+    for i, column in enumerate(table.columns, 1):
+        longest = max([len(heading(column)), *(len(shown(r.get(column.name), column)) for r in table.rows)])
+        letter = get_column_letter(i)
+        known = sheet.column_dimensions[letter].width if letter in sheet.column_dimensions else 0
+        sheet.column_dimensions[letter].width = max(min(longest + 2, _WIDEST_COLUMN), known)
+
+
+def _text(sheet: Worksheet, row: int, column: int, text: str) -> None:
+    cell = sheet.cell(row, column)
+    cell.value = printable(text)
+    # openpyxl takes a text that begins with = for a formula.
+    cell.data_type = "s"
+
+
+def _without_dates(workbook: bytes) -> bytes:
+    """The same archive with every date in it fixed."""
+    buffer = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(workbook)) as source,
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as target,
+    ):
+        for item in source.infolist():
+            content = source.read(item)
+            if item.filename == "docProps/core.xml":
+                content = _DATES.sub(rb"\g<1>1980-01-01T00:00:00Z", content)
+            entry = zipfile.ZipInfo(item.filename, _EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            target.writestr(entry, content)
+    return buffer.getvalue()

@@ -1,0 +1,20 @@
+"""A table as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from addercost.report.table import Table, plain_cells
+from addercost.text import spreadsheet_cell
+
+
+def to_csv(table: Table) -> str:
+    """One line of column names, one line a row; plain numbers, no totals."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([column.name for column in table.columns])
+    for row in table.rows:
+        plain = plain_cells(table, row)
+        writer.writerow([spreadsheet_cell(plain[column.name]) for column in table.columns])
+    return buffer.getvalue()

@@ -1,0 +1,39 @@
+"""A table in the format asked for: terminal, CSV, JSON or Markdown."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from addercost.report.table import Table
+
+
+class TableFormat(StrEnum):
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
+def render(table: Table, output: TableFormat, width: int | None = None, styled: bool = False) -> str:
+    """The table as text that ends with a newline.
+
+    width: columns of the terminal; None where there is none, and then nothing is shortened. styled: with bold
+    text, for a terminal that shows it.
+    """
+    match output:
+        case TableFormat.CSV:
+            from addercost.report.formats.table_csv import to_csv
+
+            return to_csv(table)
+        case TableFormat.JSON:
+            from addercost.report.formats.table_json import to_json
+
+            return to_json(table)
+        case TableFormat.MARKDOWN:
+            from addercost.report.formats.table_markdown import to_markdown
+
+            return to_markdown(table)
+        case TableFormat.TABLE:
+            from addercost.report.formats.terminal import to_terminal
+
+            return to_terminal(table, width, styled)

@@ -1,0 +1,129 @@
+"""A table for a terminal, fitted to its width: by short numbers, then by fewer columns, then by short paths.
+
+Texts wrap. Numbers are never cut: a table that cannot be made narrower is printed wider than the terminal.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from addercost.report.table import Column, Kind, Table, heading, shown
+from addercost.text import printable, shortened
+
+if TYPE_CHECKING:
+    from rich.console import JustifyMethod
+
+_UNLIMITED = 100_000
+_GAP = 2
+_SHORTEST_PATH = 14
+_LONGEST_WORD = 24
+
+Cells = list[list[str]]
+
+
+def terminal_width() -> int | None:
+    """Columns to fit a table into: $COLUMNS if set, else the terminal's; None where output is no terminal."""
+    if os.environ.get("COLUMNS", "").isdigit() or sys.stdout.isatty():
+        return max(shutil.get_terminal_size().columns, 40)
+    return None
+
+
+def to_terminal(table: Table, width: int | None = None, styled: bool = False) -> str:
+    """The table with its title above and its notes below, at most `width` columns wide if possible.
+
+    styled: with the escape sequences for bold text.
+    """
+    import rich.box
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    limit = width or _UNLIMITED
+    columns, cells = _fitted(table, limit)
+    # The box draws one space between columns; the padding is the other.
+    drawn = RichTable(box=rich.box.SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), pad_edge=False, show_edge=False)
+    widths = _widths(columns, cells, limit)
+    for column, column_width in zip(columns, widths, strict=True):
+        justify: JustifyMethod = "left" if column.is_text else "right"
+        drawn.add_column(Text(column.title), justify=justify, width=column_width, overflow="fold")
+    body = cells[: len(table.rows)]
+    for row in body:
+        drawn.add_row(*(Text(cell) for cell in row))
+    for row in cells[len(body) :]:
+        drawn.add_section()
+        drawn.add_row(*(Text(cell, style="bold") for cell in row))
+    buffer = io.StringIO()
+    needed = sum(widths) + _GAP * len(widths)
+    console = Console(file=buffer, width=max(limit, needed), force_terminal=styled, highlight=False)
+    # The title and the notes wrap at the terminal's edge even where the table is wider.
+    if table.title:
+        console.print(Text(printable(table.title), style="bold"), width=limit)
+    console.print(drawn)
+    hidden = [heading(column) for column in table.columns if column not in columns]
+    remarks = [f"hidden to fit {limit} columns: {', '.join(hidden)}"] if hidden else []
+    for note in (*remarks, *table.notes):
+        console.print(Text(printable(note)), width=limit)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+
+
+def _fitted(table: Table, limit: int) -> tuple[list[Column], Cells]:
+    """The columns that fit, and the texts of all rows, with that of the total last."""
+    columns = list(table.columns)
+    cells = _cells(table, columns, short=False)
+    if _needed(columns, cells) <= limit:
+        return columns, cells
+    cells = _cells(table, columns, short=True)
+    for column in [column for column in reversed(columns) if column.optional]:
+        if _needed(columns, cells) <= limit:
+            return columns, cells
+        columns.remove(column)
+        cells = _cells(table, columns, short=True)
+    for i, column in enumerate(columns):
+        excess = _needed(columns, cells) - limit
+        if column.kind is Kind.PATH and excess > 0:
+            room = max(max(len(row[i]) for row in cells) - excess, _SHORTEST_PATH)
+            for row in cells:
+                row[i] = shortened(row[i], room)
+    return columns, cells
+
+
+def _cells(table: Table, columns: Sequence[Column], short: bool) -> Cells:
+    rows = [*table.rows, *([table.total] if table.total else [])]
+    return [[shown(row.get(column.name), column, short) for column in columns] for row in rows]
+
+
+def _needed(columns: Sequence[Column], cells: Cells) -> int:
+    """The width that the table needs for nothing to wrap."""
+    return sum(_natural_width(column, i, cells) for i, column in enumerate(columns)) + _GAP * (
+        len(columns) - 1
+    )
+
+
+def _natural_width(column: Column, i: int, cells: Cells) -> int:
+    return max(len(text) for text in (*column.title.split("\n"), *(row[i] for row in cells)))
+
+
+def _widths(columns: Sequence[Column], cells: Cells, limit: int) -> list[int]:
+    """The width of each column. Beyond the limit the widest texts shrink, down to their longest word."""
+    widths = [_natural_width(column, i, cells) for i, column in enumerate(columns)]
+    least = [
+        _longest_word(column, i, cells) if column.kind is Kind.TEXT else widths[i]
+        for i, column in enumerate(columns)
+    ]
+    for _ in range(sum(widths) + _GAP * (len(widths) - 1) - limit):
+        shrinkable = [i for i, width in enumerate(widths) if width > least[i]]
+        if not shrinkable:
+            break
+        widths[max(shrinkable, key=lambda i: widths[i])] -= 1
+    return widths
+
+
+def _longest_word(column: Column, i: int, cells: Cells) -> int:
+    texts = (*column.title.split("\n"), *(row[i] for row in cells))
+    longest = max((len(word) for text in texts for word in text.split()), default=1)
+    return min(longest, _LONGEST_WORD)

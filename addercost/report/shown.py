@@ -1,0 +1,62 @@
+"""What the public functions return: results that print themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from addercost.analysis.comparison import Comparison
+from addercost.report.formats.notebook import to_html
+from addercost.report.formats.table_format import TableFormat, render
+from addercost.report.formats.terminal import terminal_width
+from addercost.report.table import Table
+from addercost.report.tables.comparison import comparison_table
+from addercost.report.tables.layers import layer_table
+from addercost.results.profile import Profile
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class ShownProfile(Profile):
+    """What `addercost.profile` returns: a profile as text, as a data frame, and in a notebook."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        """The layer table as the command prints it: as wide as the terminal, if there is one."""
+        return render(self.to_table(), TableFormat.TABLE, terminal_width()).rstrip("\n")
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row a layer, with the columns of the CSV."""
+        import pandas
+
+        table = self.to_table()
+        names = [column.name for column in table.columns]
+        return pandas.DataFrame([[row.get(name) for name in names] for row in table.rows], columns=names)
+
+    def to_table(self, depth: int | None = None, sort: str | None = None, top: int | None = None) -> Table:
+        """The layer table.
+
+        depth: layers below this many path components are summed into their ancestor. sort: a column, largest
+        first. top: so many rows, the rest summed into one. Raises ArgumentError for an unknown column.
+        """
+        return layer_table(self, depth, sort, top)
+
+    def _repr_html_(self) -> str:
+        return to_html(self.to_table())
+
+
+class ShownComparison(Comparison):
+    """What `addercost.compare` returns: profiles side by side, as a table."""
+
+    __slots__ = ()
+
+    def to_table(self) -> Table:
+        """A row for each model and arithmetic. Ratios are the first arithmetic's cost by the row's."""
+        return comparison_table(self)
+
+
+def compare(profiles: Sequence[Profile]) -> ShownComparison:
+    """Profiles side by side. Raises ArgumentError where their conventions, inputs or processors differ."""
+    return ShownComparison(tuple(profiles))

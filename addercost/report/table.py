@@ -1,0 +1,119 @@
+"""A table: columns, rows, and the text of a cell. Every command that lists anything makes one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from addercost.analysis.bounds import AtLeast, AtMost
+from addercost.errors import unknown_name
+from addercost.text import printable
+from addercost.units import si, thousands
+
+
+class Kind(StrEnum):
+    """What a column holds, which decides how it is printed. Files always get the plain value."""
+
+    TEXT = "text"
+    PATH = "path"
+    """A text that is shortened in its middle where space is short; other texts wrap."""
+    COUNT = "count"
+    """A whole number of something, printed with thousands separators or an SI prefix."""
+    NUMBER = "number"
+    """Printed with four significant digits."""
+    RATIO = "ratio"
+    """1.5 is printed as 1.500×."""
+    SHARE = "share"
+    """0.25 is printed as 25.0 %."""
+    PERCENT = "percent"
+    """A number of percent or of percentage points, printed with two decimals; the heading has the unit."""
+    QUANTITY = "quantity"
+    """A physical quantity in the column's unit, printed with an SI prefix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """name: the key in rows and files. title: the heading, which a terminal breaks at its line breaks.
+
+    optional: left out first where space is short.
+    """
+
+    name: str
+    title: str
+    kind: Kind = Kind.TEXT
+    unit: str = ""
+    optional: bool = False
+
+    @property
+    def is_text(self) -> bool:
+        return self.kind in (Kind.TEXT, Kind.PATH)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """rows: values by column name. total: a last row, which files leave out.
+
+    title: stands above the table. notes: stand below it, a paragraph each.
+    """
+
+    columns: tuple[Column, ...]
+    rows: Sequence[Mapping[str, Any]]
+    title: str = ""
+    notes: tuple[str, ...] = ()
+    total: Mapping[str, Any] = field(default_factory=dict)
+
+    def column(self, name: str) -> Column:
+        """The column of that name. Raises ArgumentError with the nearest names."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise unknown_name("column", name, [column.name for column in self.columns])
+
+    def sorted_by(self, name: str) -> list[Mapping[str, Any]]:
+        """Rows by one column: numbers largest first, texts in order, empty cells last."""
+        column = self.column(name)
+        present = [row for row in self.rows if row.get(column.name) is not None]
+        absent = [row for row in self.rows if row.get(column.name) is None]
+        return sorted(present, key=lambda row: row[column.name], reverse=not column.is_text) + absent
+
+
+def heading(column: Column) -> str:
+    """The title on one line, without the hyphen of a word that was broken."""
+    return column.title.replace("-\n", "").replace("\n", " ")
+
+
+def shown(value: Any, column: Column, short: bool = False) -> str:
+    """The text of a cell; "" for None. short: with SI prefixes in place of all digits."""
+    if value is None:
+        return ""
+    if isinstance(value, AtLeast | AtMost):
+        mark = "≥" if isinstance(value, AtLeast) else "≤"
+        return f"{mark} {shown(float(value), column, short)}"
+    match column.kind:
+        case Kind.TEXT | Kind.PATH:
+            return printable("x".join(map(str, value)) if isinstance(value, tuple | list) else str(value))
+        case Kind.COUNT:
+            return si(value) if short else thousands(value)
+        case Kind.NUMBER:
+            return f"{value:.4g}"
+        case Kind.RATIO:
+            return f"{value:.3f}×"
+        case Kind.SHARE:
+            return f"{100 * value:.1f} %"
+        case Kind.PERCENT:
+            return f"{value:.2f}"
+        case Kind.QUANTITY:
+            return si(value, column.unit, 3 if short else 4)
+
+
+def plain_cells(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by column name, as files get them: numbers as they are, shapes as text."""
+    values = {}
+    for column in table.columns:
+        value = row.get(column.name)
+        if column.is_text and isinstance(value, tuple | list):
+            value = "x".join(map(str, value))
+        values[column.name] = value
+    return values

@@ -1,0 +1,1 @@
+"""One file a table: from data to columns, rows, a title and notes."""

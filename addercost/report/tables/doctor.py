@@ -1,0 +1,47 @@
+"""What `addercost doctor` found, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from addercost.report.table import Column, Table
+
+
+class DoctorRow(Protocol):
+    """What the table shows of one thing that was examined: its state, what was found, how to mend it."""
+
+    @property
+    def part(self) -> str: ...
+    @property
+    def thing(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def found(self) -> str: ...
+    @property
+    def mend(self) -> str: ...
+
+
+def doctor_table(findings: Sequence[DoctorRow]) -> Table:
+    """One row for each thing that was examined."""
+    columns = (
+        Column("part", "part"),
+        Column("thing", "what"),
+        Column("state", "state"),
+        Column("found", "found"),
+        Column("mend", "to mend it"),
+    )
+    rows = [
+        {
+            "part": str(f.part),
+            "thing": f.thing,
+            "state": str(f.state),
+            "found": f.found,
+            "mend": f.mend,
+        }
+        for f in findings
+    ]
+    wanting = sum(f.state in ("missing", "broken") for f in findings)
+    note = "nothing is missing or broken" if not wanting else f"{wanting} missing or broken"
+    return Table(columns, rows, title="What this machine offers", notes=(note,))

@@ -1,0 +1,176 @@
+"""The layer table of a profile: a column a class that occurs; rows summed by module, sorted and cut."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from addercost.analysis.layer_rows import ProfileRow, folded, labelled_costs, layer_rows
+from addercost.arithmetic import OpClass, OpCounts
+from addercost.cost.energy import ModelEnergy
+from addercost.cost.estimate import ModelCost
+from addercost.cost.models import is_serial
+from addercost.report.table import Column, Kind, Table
+from addercost.results.profile import Profile
+from addercost.units import si
+
+
+def layer_table(
+    profile: Profile, depth: int | None = None, sort: str | None = None, top: int | None = None
+) -> Table:
+    """One row a layer, and the sum of all below them.
+
+    depth: layers below this many path components are summed into their ancestor. sort: a column, largest
+    first. top: so many rows, the rest summed into one. Raises ArgumentError for an unknown column.
+    """
+    rows = folded(layer_rows(profile), depth)
+    total = ProfileRow.merged(rows, "total")
+    first = next(iter(labelled_costs(profile)), None)
+    basis = first if first and total.cycles.get(first) else None
+    whole = _weight(total, basis)
+    table = Table(
+        columns=_columns(profile),
+        rows=[_cells(row, basis, whole) for row in rows],
+        title=_title(profile),
+        notes=_notes(profile, basis),
+        total=_cells(total, basis, whole),
+    )
+    order = list(range(len(rows)))
+    if sort:
+        position = {id(cells): i for i, cells in enumerate(table.rows)}
+        order = [position[id(cells)] for cells in table.sorted_by(sort)]
+    shown = [table.rows[i] for i in order[:top]]
+    rest = [rows[i] for i in order[top:]] if top is not None else []
+    if rest:
+        shown.append(_cells(ProfileRow.merged(rest, f"{len(rest)} more layers"), basis, whole))
+    return Table(table.columns, shown, table.title, table.notes, table.total)
+
+
+def _weight(row: ProfileRow, basis: str | None) -> float:
+    """What the row's share is a share of: the cycles of the estimate `basis`, or operations."""
+    return row.cycles[basis] if basis else row.counts.total
+
+
+def _cells(row: ProfileRow, basis: str | None, whole: float) -> dict[str, Any]:
+    """Values by column name. The root module's path is empty and shown as (model)."""
+    return {
+        "path": row.path or "(model)",
+        "type": row.type,
+        "output_shape": row.output_shape,
+        "parameters": row.parameters,
+        **{c.value: 0 for c in OpClass},
+        **row.counts.by_class(),
+        **{f"cycles@{name}": value for name, value in row.cycles.items()},
+        **{f"energy_j@{name}": value for name, value in row.joules.items()},
+        "share": _weight(row, basis) / whole if whole else 0.0,
+    }
+
+
+def _describe_cost(cost: ModelCost) -> str:
+    """One line about an estimate: the model, the processor, the sum, what limits it and what is missing."""
+    at_least = "" if cost.complete else "at least "
+    text = f"{cost.hardware}, {cost.model} model (estimate): {at_least}{cost.cycles:,.0f} cycles"
+    if cost.seconds is not None:
+        text += f", {si(cost.seconds, 's')}"
+    if not is_serial(cost.model):
+        text += f"; mostly bound by {_main_bound(cost)}"
+    return text + _reservations(cost)
+
+
+def _describe_energy(energy: ModelEnergy) -> str:
+    """One line about an energy estimate."""
+    at_least = "" if energy.complete else "at least "
+    memory = energy.total_j - energy.arithmetic_j
+    text = f"{energy.hardware}, energy (estimate): {at_least}{si(energy.total_j, 'J')}"
+    text += f", {si(memory, 'J')} of it memory traffic" if memory else ", arithmetic only"
+    return text + _reservations(energy)
+
+
+def _main_bound(cost: ModelCost) -> str:
+    cycles: dict[str, float] = {}
+    for layer in cost.layers:
+        cycles[layer.bound] = cycles.get(layer.bound, 0) + layer.cycles
+    return max(cycles, key=lambda bound: cycles[bound], default="nothing")
+
+
+def _reservations(estimate: ModelCost | ModelEnergy) -> str:
+    text = ""
+    if estimate.missing:
+        listed = ", ".join(f"{item.count:,} {item.figure}" for item in estimate.missing)
+        text += f"; no figure in its table, so not charged: {listed}"
+    if estimate.assumptions:
+        text += f"; assumed: {'; '.join(estimate.assumptions)}"
+    return text
+
+
+def class_columns(*totals: OpCounts) -> list[Column]:
+    """A column for multiplications, for additions, and for every other class that occurs."""
+    always = (OpClass.MUL, OpClass.ADD)
+    occurring = {op_class for counts in totals for op_class, _, _ in counts}
+    return [
+        Column(c.value, c.value, Kind.COUNT, optional=c not in always)
+        for c in OpClass
+        if c in always or c in occurring
+    ]
+
+
+def _columns(profile: Profile) -> tuple[Column, ...]:
+    named = len(profile.costs) > 1
+    return (
+        Column("path", "layer", Kind.PATH),
+        Column("type", "type", optional=True),
+        Column("output_shape", "output", optional=True),
+        Column("parameters", "parameters", Kind.COUNT, optional=True),
+        *class_columns(profile.counts.total),
+        *(
+            Column(f"cycles@{name}", _title_of("cycles", name, cost.complete, named), Kind.COUNT)
+            for name, cost in labelled_costs(profile).items()
+        ),
+        *(
+            Column(
+                f"energy_j@{energy.hardware}",
+                _title_of("energy", energy.hardware, energy.complete, named=True),
+                Kind.QUANTITY,
+                "J",
+            )
+            for energy in profile.energies
+        ),
+        Column("share", "share", Kind.SHARE),
+    )
+
+
+def _title_of(what: str, name: str, complete: bool, named: bool) -> str:
+    return f"{'' if complete else '≥ '}{what}" + (" on\n" + name.replace(":", "\n") if named else "")
+
+
+def _title(profile: Profile) -> str:
+    counts = profile.counts
+    inputs = ", ".join("x".join(map(str, spec.shape)) or "scalar" for spec in counts.inputs)
+    changes = (*counts.what_if, *((counts.arithmetic.value,) if counts.arithmetic else ()))
+    layers = f", what if {' and '.join(changes)}" if changes else ""
+    if changes and profile.keep_first_last:
+        layers += " but in the first and last layer"
+    on = f", on {', '.join(labelled_costs(profile))}" if profile.costs else ""
+    return f"{counts.model}{layers}, input {inputs or 'none'}, convention {counts.convention.name}{on}"
+
+
+def _notes(profile: Profile, basis: str | None) -> tuple[str, ...]:
+    counts = profile.counts
+    unused = counts.unused_parameters
+    notes = [
+        f"{counts.mac_sites:,} MAC sites; {counts.parameters:,} parameters"
+        + (f", {unused:,} of them not used by this forward" if unused else "")
+        + f"; share of {f'cycles on {basis}' if basis else 'operations'}",
+        f"convention {counts.convention.name}: {counts.convention.title}",
+        *(_describe_cost(cost) for cost in profile.costs),
+        *(_describe_energy(energy) for energy in profile.energies),
+    ]
+    if counts.uncounted:
+        listed = ", ".join(f"{item.op} ({item.calls} calls)" for item in counts.uncounted[:8])
+        more = len(counts.uncounted) - 8
+        notes.append(
+            f"LOWER BOUND: no counting rule for {listed}"
+            + (f" and {more} more operators" if more > 0 else "")
+        )
+    if counts.tracer in ("fake", "real"):
+        notes.append(f"traced by a {counts.tracer} run")
+    return (*notes, *counts.notes)

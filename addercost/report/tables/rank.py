@@ -1,0 +1,78 @@
+"""Processors by what another arithmetic gains: the table of `addercost rank`, and that of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from addercost.cost.rank import RankRow
+from addercost.report.table import Column, Kind, Table
+from addercost.results.report import Subject
+
+
+def rank_table(
+    rows: Sequence[RankRow], alternatives: Sequence[str], title: str, caveats: Mapping[str, str]
+) -> Table:
+    """What `addercost rank` prints: one row for each processor and cost model.
+
+    Above a ratio of 1 the alternative takes fewer cycles.
+
+    caveats: doubts about a processor's table, by processor.
+    """
+    baseline = rows[0].baseline if rows else "mac"
+    columns = (
+        Column("model", "cost model"),
+        Column("hardware", "processor"),
+        Column(f"{baseline}_cycles", f"{baseline}\ncycles", Kind.COUNT),
+        *(Column(f"{name}_cycles", f"{name}\ncycles", Kind.COUNT, optional=True) for name in alternatives),
+        *(Column(f"{name}_advantage", f"{baseline} /\n{name}", Kind.RATIO) for name in alternatives),
+        Column("caveat", "caveat", optional=True),
+    )
+    found: list[dict[str, Any]] = []
+    for row in rows:
+        cells: dict[str, Any] = {"model": row.model, "hardware": row.hardware}
+        cells["caveat"] = caveats.get(row.hardware, "")
+        cells |= {f"{name}_cycles": row.cycles[name] for name in (baseline, *alternatives)}
+        cells |= {f"{name}_advantage": row.advantage(name) for name in alternatives}
+        found.append(cells)
+    unknown = sum(any(c is None for c in row.cycles.values()) for row in rows)
+    notes = ["estimates, not measurements: latency-sum overlaps nothing, throughput everything"]
+    if unknown:
+        notes.append(f"{unknown} rows have empty cells: the processor's table lacks a figure they need")
+    # The column seldom fits a terminal, and a rank by a doubtful figure must not stand without its caveat.
+    doubtful = dict.fromkeys(row.hardware for row in rows if caveats.get(row.hardware))
+    notes += [f"{hardware}: {caveats[hardware]}" for hardware in doubtful]
+    return Table(columns, found, title=title, notes=tuple(notes))
+
+
+def advantage_table(subject: Subject) -> Table:
+    """What a report shows: one row for each processor and arithmetic, with a ratio under each cost model.
+
+    Rows are in the order of the first model's ratio, the largest first.
+    """
+    models = list(dict.fromkeys(r.model for r in subject.ranked))
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for r in subject.ranked:
+        row = rows.setdefault(
+            (r.arithmetic, r.hardware),
+            {"hardware": r.hardware, "arithmetic": r.arithmetic, "caveat": r.caveat},
+        )
+        row[r.model] = r.ratio
+    named = [model for model in models if any(model in row for row in rows.values())]
+
+    def order(row: Mapping[str, Any]) -> tuple[Any, ...]:
+        return (row["arithmetic"], *(-row.get(model, 0.0) for model in named), row["hardware"])
+
+    columns = [
+        Column("hardware", "processor"),
+        Column("arithmetic", "arithmetic"),
+        *(Column(model, f"MAC / arithmetic,\n{model}", Kind.RATIO) for model in named),
+    ]
+    if any(row["caveat"] for row in rows.values()):
+        columns.append(Column("caveat", "caveat", optional=True))
+    return Table(
+        columns=tuple(columns),
+        rows=sorted(rows.values(), key=order),
+        title=f"{subject.name}: advantage by processor (estimates)",
+        notes=("Above 1 the arithmetic takes fewer cycles. Empty: the table lacks a figure it needs.",),
+    )

@@ -1,0 +1,109 @@
+"""The verdict on one model as a table, and below it the sentences that follow from each row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from addercost.analysis.network_verdict import NetworkVerdict, VerdictRow
+from addercost.report.table import Column, Kind, Table
+from addercost.report.tables.verdict_sentences import OTHERS, sentence
+from addercost.results.intervals import MARGIN
+
+_LITTLE_FRACTION = 0.1
+"""A row that ran at a smaller share of its arithmetic's limit spent most of its time elsewhere."""
+
+
+def verdict_table(verdict: NetworkVerdict) -> Table:
+    """Ratios by contest, and below them the sentence that follows from each."""
+    first = verdict.rows[0]
+    columns = [
+        Column("network", "convolutions\nagainst"),
+        Column("paper", f"predicted:\nlatency sum,\n{first.paper.hardware}", Kind.RATIO),
+    ]
+    if first.here is not None:
+        columns.append(
+            Column("predicted", f"predicted:\n{first.here.model},\n{first.here.hardware}", Kind.RATIO)
+        )
+    if any(row.measured is not None for row in verdict.rows):
+        columns += [
+            Column("measured", "measured", Kind.RATIO),
+            Column("low", "95 %\nfrom", Kind.RATIO),
+            Column("high", "to", Kind.RATIO),
+        ]
+    # Optional, since the sentences in the notes have these ratios too.
+    columns += [
+        Column(f"energy@{energy.hardware}", f"energy,\n{energy.hardware}", Kind.RATIO, optional=True)
+        for energy in first.energies
+    ]
+    return Table(
+        columns=tuple(columns),
+        rows=[_cells(row) for row in verdict.rows],
+        title=f"{verdict.model}{f', timed on {verdict.device}' if verdict.device else ''}: "
+        "cost of convolutions / cost of the other",
+        notes=(
+            "above 1 the other is cheaper; convolution and linear layers only; all but the measured "
+            "columns are estimates",
+            f"a tie: a ratio within 1 ± {100 * MARGIN:g} %; cannot tell: a measured ratio "
+            "whose interval does not lie beyond that",
+            _papers_rule(first.paper.hardware),
+            *(sentence(row, verdict.device) for row in verdict.rows),
+            *dict.fromkeys(note for row in verdict.rows for note in _gaps(row)),
+            *_little_arithmetic(verdict.rows),
+            *verdict.remarks,
+        ),
+    )
+
+
+def _papers_rule(hardware: str) -> str:
+    return (
+        f"latency sum on {hardware}: the paper's rule, the latency of every operation added up. The paper "
+        "has it for fp32; for int8 and binary layers it is applied by us, with that table's figures for "
+        "integers and bits"
+    )
+
+
+def _little_arithmetic(rows: tuple[VerdictRow, ...]) -> Iterator[str]:
+    """A remark on contests whose timing says little of the arithmetic."""
+    names = [
+        row.contest.name
+        for row in rows
+        if row.measured is not None
+        and row.measured.share_of_limit is not None
+        and row.measured.share_of_limit < _LITTLE_FRACTION
+    ]
+    if names:
+        yield (
+            f"{', '.join(names)}: under a tenth of what the arithmetic alone could do, so most of the time "
+            "goes elsewhere (calls, packing, memory); a larger batch gives the arithmetic more weight"
+        )
+
+
+def _cells(row: VerdictRow) -> dict[str, Any]:
+    cells: dict[str, Any] = {
+        "network": OTHERS[row.contest.arithmetic]
+        if row.contest.name == "binary"
+        else f"{row.contest.name} {OTHERS[row.contest.arithmetic]}",
+        "paper": row.paper.ratio,
+        "predicted": row.here.ratio if row.here is not None else None,
+    }
+    if row.measured is not None:
+        cells |= {"measured": row.measured.ratio, "low": row.measured.low, "high": row.measured.high}
+    return cells | {f"energy@{energy.hardware}": energy.ratio for energy in row.energies}
+
+
+def _gaps(row: VerdictRow) -> Iterator[str]:
+    for predicted in (row.paper, row.here, *row.energies):
+        if predicted is not None and predicted.ratio is None and predicted.missing:
+            yield f"{row.contest.name}, {predicted.model}: {predicted.missing}"
+    measured = row.measured
+    if measured is None:
+        return
+    what = f"{row.contest.name}, measured"
+    unconverged = ""
+    if measured.unconverged:
+        number = "all" if measured.unconverged == measured.layers else f"{measured.unconverged} of them"
+        unconverged = f", {number} unconverged: their own intervals are wider than was asked for"
+    yield f"{what}: {measured.own} against {measured.reference}, {measured.layers} layers{unconverged}"
+    if measured.left_out:
+        yield f"{what}: without {', '.join(measured.left_out)}"

@@ -1,0 +1,89 @@
+"""A contest in one sentence: who wins, by how much, and limited by what."""
+
+from __future__ import annotations
+
+from addercost.analysis.network_verdict import VerdictRow
+from addercost.cost.verdict import Contest
+from addercost.results.intervals import Outcome
+from addercost.results.intervals import verdict as judged
+
+OTHERS = {"adder": "additions", "xnor": "binary layers", "shift": "shifts"}
+"""The name of the side that is not the convolutions, by its arithmetic."""
+
+
+def sentence(row: VerdictRow, device: str) -> str:
+    """The sentence on one row. device: what was timed on."""
+    parts = [f"{row.contest.name}: {_measured_words(row, device)}"]
+    here = row.here
+    if here is not None and here.ratio is not None:
+        parts.append(
+            f"{here.model} on {here.hardware} predicts: {_winner(row, here.ratio)}{_limits(here.bounds)}"
+        )
+    if row.paper.ratio is not None:
+        who = "" if row.contest.is_the_papers else f", applied by us to {_what(row.contest)}"
+        at = f", {row.paper.site_cycles} cycles a site" if row.paper.site_cycles else ""
+        parts.append(f"the paper's rule{who}: {_winner(row, row.paper.ratio)}{at}")
+    parts += [
+        f"energy at {energy.hardware}: {_energy_words(row, energy.ratio)}"
+        for energy in row.energies
+        if energy.ratio is not None
+    ]
+    return "; ".join(parts)
+
+
+def _what(contest: Contest) -> str:
+    return OTHERS[contest.arithmetic] if contest.name == "binary" else contest.name
+
+
+def _measured_words(row: VerdictRow, device: str) -> str:
+    measured = row.measured
+    if measured is None:
+        return f"not measured{f' ({row.why_not})' if row.why_not else ''}"
+    at = ""
+    if measured.share_of_limit is not None:
+        share = 100 * measured.share_of_limit
+        at = (
+            f", {OTHERS[row.contest.arithmetic]} running at {f'{share:.0f}' if share >= 1 else 'under 1'} % "
+            "of their limit there"
+        )
+    if measured.verdict is Outcome.CANNOT_TELL:
+        return f"measured on {device}: cannot tell (95 % {measured.low:.3f}× to {measured.high:.3f}×){at}"
+    low, high = sorted((_as_won(measured.low), _as_won(measured.high)))
+    won = f"{_won(row, measured.ratio)} (95 % {low:.2f}× to {high:.2f}×)"
+    return f"measured on {device}: {won}{at}"
+
+
+def _winner(row: VerdictRow, ratio: float) -> str:
+    if _ties(ratio):
+        return f"convolutions and {OTHERS[row.contest.arithmetic]} tie"
+    return _won(row, ratio)
+
+
+def _won(row: VerdictRow, ratio: float) -> str:
+    other = OTHERS[row.contest.arithmetic]
+    return f"{other if ratio > 1 else 'convolutions'} win by {_as_won(ratio):.2f}×"
+
+
+def _energy_words(row: VerdictRow, ratio: float) -> str:
+    other = OTHERS[row.contest.arithmetic]
+    if _ties(ratio):
+        return "equal"
+    return f"{'convolutions' if ratio > 1 else other} need {_as_won(ratio):.2f}× as much"
+
+
+def _ties(ratio: float) -> bool:
+    """Whether a predicted ratio is a tie. It has no interval, so both ends of one are the ratio itself."""
+    return judged((ratio, ratio)) is Outcome.CANNOT_TELL
+
+
+def _as_won(ratio: float) -> float:
+    return max(ratio, 1 / ratio)
+
+
+def _limits(bounds: tuple[str, str]) -> str:
+    first, other = bounds
+    if not first or not other:
+        return ""
+    if first == other:
+        return f", both limited by {first}"
+    return f", convolutions limited by {first}, the others by {other}"

@@ -1,0 +1,92 @@
+"""Modules and operators that ran before, and their appearances in the block that is being recorded."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
+
+from addercost.trace.record import OpCall
+from addercost.trace.reuse.blocks import Block, BlockUse, Item, relative, stripped
+from addercost.trace.reuse.output_template import OutputTemplate
+
+_MOST_PLACES = 256
+"""Places kept of one block or call. Past it all of them are dropped, so that memory does not grow with a
+sweep.
+"""
+
+
+class KnownModule:
+    """A block, and what its forward returned: all that an equal call has to do."""
+
+    __slots__ = ("_uses", "block", "outputs")
+
+    def __init__(self, block: Block, outputs: Any) -> None:
+        self.block = block
+        self.outputs = outputs
+        self._uses: dict[tuple[str, str], BlockUse] = {}
+
+    def at(self, path: str, names: str) -> BlockUse:
+        """Its use at a place within another block, the same object every time."""
+        use = self._uses.get((path, names))
+        if use is None:
+            if len(self._uses) >= _MOST_PLACES:
+                self._uses.clear()
+            use = self._uses[path, names] = BlockUse(self.block, path, names)
+        return use
+
+
+class KnownCall:
+    """A call of an operator on activations alone, and its one output, which is a new tensor."""
+
+    __slots__ = ("_calls", "call", "output")
+
+    def __init__(self, call: OpCall, output: OutputTemplate) -> None:
+        self.call = call
+        self.output = output
+        self._calls: dict[str, OpCall] = {}
+
+    def at(self, path: str) -> OpCall:
+        """The call as made by the module at `path` of a block, the same object every time."""
+        call = self._calls.get(path)
+        if call is None:
+            if len(self._calls) >= _MOST_PLACES:
+                self._calls.clear()
+            known = self.call
+            call = self._calls[path] = OpCall(known.op, path, known.args, known.outputs, 0, known.tags)
+        return call
+
+
+class RecordedUse(NamedTuple):
+    """A call of a known module. path, names: as in `BlockUse`, but from the root of the model."""
+
+    known: KnownModule
+    path: str
+    names: str
+
+
+class RecordedCall(NamedTuple):
+    """A known call, made by the module at `path` from the root of the model."""
+
+    known: KnownCall
+    path: str
+
+
+Recorded: TypeAlias = "OpCall | RecordedUse | RecordedCall"
+"""What is recorded while a block is open, with paths and names from the root of the model."""
+
+
+def relative_item(item: Recorded, path: str, names: str, names_of_uses: str) -> Item:
+    """The item as part of a module's block, with paths and names relative to that module.
+
+    path: of the module. names: the path under which its parameters are registered; names_of_uses: the same
+    for blocks within it. Raises OutsideError for a parameter that is not below it.
+    """
+    kind = item.__class__
+    if kind is RecordedUse:
+        known, at, named = item  # type: ignore[misc]
+        within = stripped(at, path)
+        same = named is at and names_of_uses is path
+        return known.at(within, within if same else stripped(named, names_of_uses))
+    if kind is RecordedCall:
+        known, at = item  # type: ignore[misc]
+        return known.at(stripped(at, path))
+    return relative(item, path, names)  # type: ignore[arg-type]

@@ -1,0 +1,116 @@
+"""An option that several commands share is declared in one place."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from pathlib import Path
+
+import click
+import pytest
+
+import addercost.cli
+from addercost.arithmetic import Arithmetic
+from addercost.cli.group import SUMMARIES, cli
+from addercost.counts.conventions import CONVENTIONS
+from addercost.counts.what_if import ALTERNATIVES
+from addercost.report.formats.table_format import TableFormat
+
+FILES = sorted(Path(addercost.cli.__file__).parent.glob("*.py"))
+DIFFERENT_OPTIONS = {
+    "--as": "`top` and `pareto` select rows of a sweep; no default but the sweep's own",
+    "--batch": "the size of one model's batch; a list for a sweep; which rows of a sweep",
+    "--by": "the basis of a figure; the metric of a rank",
+    "--convention": "`top` and `pareto` select rows of a sweep",
+    "--debug": "the group declares its own, since its help imports nothing that commands share",
+    "--device": "one that this machine can time on; one of several GPUs to train on",
+    "--dry-run": "what a sweep says is not what training says",
+    "--format": "of tables; of reports",
+    "--max": "a budget; a metric to be large",
+    "--output": "one file, several files, or a folder",
+    "-o": "one file, several files, or a folder",
+    "--seed": "of the Monte Carlo draws; of a training run",
+    "--show": "a window with the figure; further columns of a rank",
+    "--strict": "about counts of a model; about parts of a machine",
+    "--top": "rows of a table; processors of each cost model; bars of a figure",
+    "--workers": "processes that trace; processes that read image files",
+    "--cost-model": "one of a sweep, several elsewhere",
+    "--cpu": "several processors, or one",
+}
+"""Names that stand for different things in different commands, and how they differ."""
+
+
+def declared() -> dict[str, list[str]]:
+    """Option names → the places, `file.py:line`, of the `click.option` calls that declare them."""
+    found = defaultdict(list)
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "click.option":
+                names = [item.value for item in node.args if isinstance(item, ast.Constant)]
+                for name in names:
+                    if name.startswith("-"):
+                        found[name].append(f"{file.name}:{node.lineno}")
+    return found
+
+
+def test_an_option_is_declared_once() -> None:
+    repeated = {name: places for name, places in declared().items() if len(places) > 1}
+    assert "--quiet" in declared() and "--quiet" not in repeated
+    assert {name: places for name, places in repeated.items() if name not in DIFFERENT_OPTIONS} == {}
+    assert set(DIFFERENT_OPTIONS) <= set(repeated), "no longer declared twice"
+
+
+def commands(group: click.Group, path: str = "") -> list[tuple[str, click.Command]]:
+    context = click.Context(group)
+    found = []
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        found.append((f"{path}{name}", command))
+        if isinstance(command, click.Group):
+            found += commands(command, f"{path}{name} ")
+    return found
+
+
+COMMANDS = dict(commands(cli))
+
+
+def option(command: click.Command, name: str) -> click.Option | None:
+    found = [p for p in command.params if isinstance(p, click.Option) and name in p.opts]
+    return found[0] if found else None
+
+
+@pytest.mark.parametrize("name", [path for path, command in COMMANDS.items() if option(command, "--format")])
+def test_formats_are_those_of_tables(name: str) -> None:
+    """Every command that prints a table has every format; some have one more, and reports have their own."""
+    found = option(COMMANDS[name], "--format")
+    assert found is not None and isinstance(found.type, click.Choice)
+    if name != "report":
+        assert list(found.type.choices)[: len(TableFormat)] == [item.value for item in TableFormat]
+
+
+def test_help_names_what_the_registries_hold() -> None:
+    convention = option(COMMANDS["profile"], "--convention")
+    assert convention is not None and convention.help is not None
+    assert all(name in convention.help for name in CONVENTIONS)
+    for name in ("profile", "compare", "report"):
+        changes = option(COMMANDS[name], "--what-if")
+        assert changes is not None and changes.help is not None
+        assert all(change in changes.help for change in ALTERNATIVES)
+    for name in ("compare", "report", "sweep run"):
+        arithmetics = option(COMMANDS[name], "--as")
+        assert arithmetics is not None and arithmetics.help is not None
+        assert all(item in arithmetics.help for item in Arithmetic)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_has_a_help_text(name: str) -> None:
+    silent = {"--epochs", "--momentum", "--weight-decay", "--draws", "--seed", "-n", "--as"}
+    """Their names and defaults say it."""
+    for parameter in COMMANDS[name].params:
+        if isinstance(parameter, click.Option) and not silent & set(parameter.opts):
+            assert parameter.help, parameter.opts
+
+
+def test_every_command_of_the_help_exists() -> None:
+    assert set(SUMMARIES) <= set(COMMANDS)

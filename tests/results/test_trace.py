@@ -1,0 +1,122 @@
+"""A trace as JSON: the round trip is the identity, and anything else is refused in one line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from addercost.errors import DataError
+from addercost.results.trace import trace_from_json, trace_to_json
+from addercost.trace.record import OpCall, TensorSpec, Trace
+
+texts = st.text(max_size=12)
+specs = st.builds(
+    TensorSpec,
+    shape=st.lists(st.integers(0, 2**15), max_size=4).map(tuple),
+    dtype=st.sampled_from(["float32", "int8", "bool", "complex64"]),
+    role=st.sampled_from(["activation", "parameter", "input"]),
+    name=texts,
+)
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**60), 2**60),
+    st.floats(allow_nan=False),
+    st.complex_numbers(allow_nan=False),
+    texts,
+    specs,
+)
+values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3).map(tuple), max_leaves=6)
+calls = st.builds(
+    OpCall,
+    op=st.sampled_from(["made.up.default", "aten.no_such.Scalar"]),
+    module=texts,
+    args=st.dictionaries(texts, values, max_size=3),
+    outputs=st.lists(specs, max_size=2).map(tuple),
+    index=st.just(0),
+    tags=st.lists(texts, max_size=2).map(tuple),
+)
+names = st.dictionaries(texts, texts, max_size=3)
+traces = st.builds(
+    Trace,
+    model=texts,
+    calls=st.lists(calls, max_size=3).map(
+        lambda made: tuple(
+            OpCall(c.op, c.module, c.args, c.outputs, index, c.tags) for index, c in enumerate(made)
+        )
+    ),
+    modules=names,
+    parameters=st.dictionaries(texts, st.integers(0, 2**50), max_size=3),
+    inputs=st.lists(specs, max_size=2).map(tuple),
+    tracer=st.sampled_from(["meta", "fake", "real"]),
+    versions=names,
+    notes=st.lists(texts, max_size=2).map(tuple),
+)
+
+
+@given(traces)
+def test_round_trip_is_the_identity(trace: Trace) -> None:
+    assert trace_from_json(trace_to_json(trace)) == trace
+
+
+def test_infinities_survive() -> None:
+    """Attention masks are filled with -inf, which JSON has no word for."""
+    call = OpCall("aten.masked_fill.Scalar", "", {"value": float("-inf")}, (), 0)
+    trace = Trace("m", (call,), {}, {})
+    json.loads(trace_to_json(trace), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert trace_from_json(trace_to_json(trace)) == trace
+
+
+GOOD = json.loads(
+    trace_to_json(Trace("m", (OpCall("a.b.c", "", {}, (TensorSpec((1,), "int8"),), 0),), {}, {}))
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param("", "not JSON", id="empty"),
+        pytest.param("{", "not JSON", id="cut off"),
+        pytest.param("[" * 100_000, "not JSON", id="deep nesting"),
+        pytest.param("[]", "no schema", id="a list"),
+        pytest.param("{}", "no schema", id="no schema"),
+        pytest.param(json.dumps({**GOOD, "schema": "addercost/trace/2"}), "this version reads", id="newer"),
+        pytest.param(json.dumps({**GOOD, "schema": "addercost/profile/1"}), "not a trace", id="a profile"),
+        pytest.param(json.dumps({**GOOD, "calls": 3}), "calls = 3: expected a list", id="calls is a number"),
+        pytest.param(
+            json.dumps({**GOOD, "parameters": {"w": -1}}),
+            "parameters.w = -1: expected a whole number",
+            id="negative count",
+        ),
+        pytest.param(
+            json.dumps({**GOOD, "calls": [{"op": "x"}]}),
+            "calls.0..module is missing",
+            id="call without module",
+        ),
+        pytest.param(
+            json.dumps({k: v for k, v in GOOD.items() if k != "modules"}),
+            "modules is missing",
+            id="no modules",
+        ),
+    ],
+)
+def test_refused_in_one_line(text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        trace_from_json(text, "file.json")
+    assert "file.json" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_saved_trace_is_counted_without_torch() -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from addercost.results.trace import trace_from_json\n"
+        "from addercost.counts.model import count\n"
+        f"print(count(trace_from_json({json.dumps(GOOD)!r})).complete)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"  # a.b.c has no rule
