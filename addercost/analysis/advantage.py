@@ -6,7 +6,7 @@ It counts MAC sites only, whatever the rest of the report counts: most tables ha
 from __future__ import annotations
 
 from addercost.arithmetic import Arithmetic
-from addercost.cost.models import COMPUTE_MODELS
+from addercost.cost.models import RANKING_MODELS
 from addercost.cost.rank import rank_processors
 from addercost.cost.target_registry import load_target
 from addercost.counts.model import ModelCounts, count
@@ -28,7 +28,7 @@ def compared_counts(trace: Trace, arithmetic: Arithmetic, keep_first_last: bool)
 def ranked(counted: dict[str, ModelCounts], arithmetic: Arithmetic) -> tuple[Ranked, ...]:
     """All processors in order. One whose table lacks a figure for the arithmetic is left out."""
     targets = [load_target(file.name) for file in list_hardware(kind="cpu")]
-    rows = rank_processors(counted, targets, arithmetic.value, models=COMPUTE_MODELS)
+    rows = rank_processors(counted, targets, arithmetic.value, models=RANKING_MODELS)
     caveats = {target.name: "; ".join(target.caveats) for target in targets}
     return tuple(
         Ranked(row.hardware, row.model, arithmetic.value, advantage, caveats[row.hardware])

@@ -19,7 +19,7 @@ from addercost.cli.options import (
 )
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
-from addercost.cost.models import COMPUTE_MODELS, cost_model_named
+from addercost.cost.models import RANKING_MODELS, cost_model_named
 
 
 @click.command(cls=SpecCommand)
@@ -33,7 +33,7 @@ from addercost.cost.models import COMPUTE_MODELS, cost_model_named
     "--cost-model",
     "models",
     multiple=True,
-    help=f"Cost model; repeatable. Default: {', '.join(COMPUTE_MODELS)}.",
+    help=f"Cost model; repeatable. Default: {', '.join(RANKING_MODELS)}.",
 )
 @click.option("--top", type=click.IntRange(min=1), help="Only so many processors of each cost model.")
 @hardware_path_option
@@ -66,7 +66,7 @@ def rank(
 
     check_output(output, force)
     convention_named(convention)
-    chosen = tuple(dict.fromkeys(models)) or COMPUTE_MODELS
+    chosen = tuple(dict.fromkeys(models)) or RANKING_MODELS
     for name in chosen:
         cost_model_named(name)
     targets, problems = all_targets(hardware_path)

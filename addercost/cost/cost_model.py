@@ -33,6 +33,7 @@ class CostModel:
     lowering: how operations become those executions, unless a user asks for another.
     is_serial: every instruction waits for the one before, so that cycles are a sum over operations and the
     bound has nothing to say. needs_memory: estimates nothing without a clock and a memory bandwidth.
+    ranks_targets: orders all targets where nobody names a model; every table has the figures for it.
     missing: figures that the rule needs and the target lacks, and how many executions or bytes lack them.
     assumes: what the rule takes for granted about a target. assumes_of: the same about executions.
     description: what a layer takes, for help texts.
@@ -44,6 +45,7 @@ class CostModel:
     rule: BoundsOf
     is_serial: bool = False
     needs_memory: bool = False
+    ranks_targets: bool = False
     missing: MissingOf = _nothing_missing
     assumes: Callable[[Target], Iterator[str]] = _no_assumption
     assumes_of: Callable[[Executions], Iterator[str]] = _no_assumption

@@ -9,9 +9,9 @@ from addercost.cost.bounds import Bound
 from addercost.cost.cost_model import CostModel
 from addercost.cost.lowering import Lowering
 from addercost.cost.models import (
-    COMPUTE_MODELS,
     COST_MODELS,
     PAPER_MODEL,
+    RANKING_MODELS,
     cost_model_named,
     is_serial,
     listed_models,
@@ -27,20 +27,27 @@ def test_each_file_of_the_folder_is_a_model():
 
 
 def test_their_order_is_from_waiting_for_everything_to_needing_a_memory():
-    assert tuple(COST_MODELS) == ("latency-sum", "throughput", "roofline")
-    assert COMPUTE_MODELS == ("latency-sum", "throughput")
+    models = list(COST_MODELS.values())
+    assert models[0].name == PAPER_MODEL
+    assert [model.is_serial for model in models] == sorted((m.is_serial for m in models), reverse=True)
+    parallel = [model.needs_memory for model in models if not model.is_serial]
+    assert parallel == sorted(parallel)
+    assert RANKING_MODELS == ("latency-sum", "throughput")
+    assert not any(COST_MODELS[name].needs_memory for name in RANKING_MODELS)
 
 
 def test_the_papers_is_serial_and_the_others_are_not():
-    assert [is_serial(name) for name in COST_MODELS] == [True, False, False]
+    known = {"latency-sum": (True, False), "throughput": (False, False), "roofline": (False, True)}
+    assert {name: (is_serial(name), COST_MODELS[name].needs_memory) for name in known} == known
     assert PAPER_MODEL == "latency-sum"
     # A file that a newer version wrote is shown all the same.
     assert not is_serial("a model to come")
 
 
 def test_names_are_listed_as_a_sentence():
-    assert listed_models() == "latency-sum, throughput or roofline"
-    assert listed_models("default") == "latency-sum (default), throughput or roofline"
+    *most, last = COST_MODELS
+    assert listed_models() == f"{', '.join(most)} or {last}"
+    assert listed_models("default").startswith("latency-sum (default), ")
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():
@@ -60,4 +67,4 @@ def test_a_model_lacks_and_assumes_nothing_unless_it_says_so():
     model = CostModel("free", "nothing", Lowering.SIMD, lambda bounds, executions, n_bytes: [Bound("no", 0)])
     assert dict(model.missing(None, [], 0)) == {}
     assert list(model.assumes(None)) == list(model.assumes_of([])) == []
-    assert not model.is_serial and not model.needs_memory
+    assert not (model.is_serial or model.needs_memory or model.ranks_targets)

@@ -1,5 +1,6 @@
 """Targets: what is made of a hardware table, and what installed packages add."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -177,6 +178,18 @@ def test_a_package_may_give_a_table_by_a_function(acme):
     acme(via_nano_2001="table", acme_npu="npu")
     with pytest.raises(DataError, match="its name is via-nano-2000"):
         load_target("via-nano-2001")
+
+
+def test_the_example_of_the_readme(acme, tmp_path):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"### Processors of your own\n.*?```python\n(.*?)```", readme, flags=re.S)
+    acme(acme_npu="npu")
+    (tmp_path / "acme" / "acme_targets.py").write_text(example)
+    table = Path(load_cpu("via-nano-2000").file).read_text(encoding="utf-8")
+    (tmp_path / "acme" / "acme-npu.toml").write_text(table, encoding="utf-8")
+    target = load_target("acme-npu")
+    assert target.name == "acme-npu"
+    assert target.instructions == load_target("via-nano-2000").instructions
 
 
 def test_nothing_of_a_package_is_imported_until_its_target_is_asked_for(acme):

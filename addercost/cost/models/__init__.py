@@ -23,8 +23,8 @@ COST_MODELS: dict[str, CostModel] = {
 PAPER_MODEL = "latency-sum"
 """The AdderNet paper's, and the default."""
 
-COMPUTE_MODELS = tuple(name for name, model in COST_MODELS.items() if not model.needs_memory)
-"""Names of those that every table has the figures for, so that all processors can be ranked by them."""
+RANKING_MODELS = tuple(name for name, model in COST_MODELS.items() if model.ranks_targets)
+"""Names of those by which all targets are ranked unless others are named."""
 
 
 def cost_model_named(name: str) -> CostModel:

@@ -33,5 +33,6 @@ MODEL = CostModel(
     lowering=Lowering.PAPER,
     rule=_rule,
     is_serial=True,
+    ranks_targets=True,
     missing=_missing,
 )

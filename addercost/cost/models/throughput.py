@@ -31,6 +31,7 @@ MODEL = CostModel(
     "nothing waits",
     lowering=Lowering.SIMD,
     rule=_rule,
+    ranks_targets=True,
     assumes=_assumes,
     assumes_of=_assumes_of,
 )
