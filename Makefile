@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PYTEST := python -m pytest
+PYTEST := python -m pytest --only-listed-skips
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo test test-all test-browser mutants reports predicted-reports machine-report training-report \

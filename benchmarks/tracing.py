@@ -72,6 +72,9 @@ def _thop(model: Any, x: Any) -> float:
 
 def _ptflops(backend: str) -> Callable[[Any, Any], float]:
     def count(model: Any, x: Any) -> float:
+        from addercost.sources.torchvision_models import make_importable
+
+        make_importable()  # ptflops imports torchvision
         from ptflops import get_model_complexity_info
 
         macs, _ = get_model_complexity_info(

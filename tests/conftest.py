@@ -9,11 +9,11 @@ import pytest
 
 MAY_SKIP = {
     "no CUDA device": "a GPU's own tests run where there is one (`make gpu-check`)",
-    "there is a GPU": "what is said where there is no GPU",
-    "AVX-512": "the loops of a processor with 512-bit registers are read on such a processor",
-    "not a processor core per thread": "pinning several threads takes several cores",
-    "root may list any folder": "permissions do not bind root",
-    "takes apart": "an operator that torch takes apart before it is seen has no row of its own",
+    "there is a GPU": "these tests are of the messages of a machine without a GPU",
+    "AVX-512": "the assembly of 512-bit loops is read on a processor that has them",
+    "names x86-64 processors": "the assembly of other x86-64 processors is made on x86-64",
+    "no 8 GiB of addresses here": "a limit on the address space leaves no room for a large tensor",
+    "torch takes it apart": "an operator that torch decomposes itself has no call of its own",
 }
 """What a skip's reason contains, and why no set-up of ours can make the test run."""
 

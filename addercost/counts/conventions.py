@@ -7,13 +7,10 @@ from dataclasses import dataclass, replace
 
 from addercost.arithmetic import Arithmetic, OpCounts
 from addercost.counts.arithmetics import exact_counts, site_counts
-from addercost.counts.rules.normalization import BATCH_NORMS, GROUP_NORMS, INSTANCE_NORMS, LAYER_NORMS
+from addercost.counts.norm_operators import BATCH_NORMS, ROW_NORMS
 from addercost.counts.work import OperatorWork, Sites
 from addercost.errors import unknown_name
 from addercost.trace.record import OpCall
-
-ROW_NORMS = (*LAYER_NORMS, *GROUP_NORMS, *INSTANCE_NORMS)
-"""Norms that take mean and variance of their own input, over rows of it."""
 
 
 @dataclass(frozen=True, slots=True)

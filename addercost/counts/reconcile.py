@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from addercost.counts.call_work import work_of
-from addercost.counts.conventions import ROW_NORMS
-from addercost.counts.rules.normalization import BATCH_NORMS
+from addercost.counts.norm_operators import BATCH_NORMS, ROW_NORMS
 from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall, Trace
 

@@ -229,7 +229,9 @@ def test_a_training_step(addercost: Run) -> None:
     assert data["layers"][0]["path"] == "conv1" and data["layers"][0]["output_shape"] == [1, 64, 112, 112]
 
 
-@pytest.mark.parametrize("spec", ["zoo:lenet5-bn", "zoo:lenet5-bn:adder"])
+@pytest.mark.parametrize(
+    "spec", ["zoo:lenet5-bn", pytest.param("zoo:lenet5-bn:adder", marks=pytest.mark.exhaustive)]
+)
 def test_the_second_tracer_agrees(addercost: Run, spec: str) -> None:
     first, second = (
         as_json(addercost("profile", spec, "--cpu", "none", "--tracer", tracer, "--format", "json"))

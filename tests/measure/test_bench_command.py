@@ -92,6 +92,7 @@ def test_report_and_plot_read_it(device: ScriptedDevice, command: str, tmp_path:
         assert target.stat().st_size > 1000
 
 
+@pytest.mark.exhaustive
 def test_estimates_added_later_are_those_of_a_run_with_them(device: ScriptedDevice, tmp_path: Path) -> None:
     """Convolutions and linear layers, ways with estimates and without, in floating point and in integers."""
     with_table, without, later = (tmp_path / f"{name}.json" for name in ("with", "without", "later"))

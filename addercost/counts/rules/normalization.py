@@ -5,24 +5,10 @@ from __future__ import annotations
 import math
 
 from addercost.arithmetic import OpCounts
+from addercost.counts.norm_operators import BATCH_NORMS, GROUP_NORMS, INSTANCE_NORMS, LAYER_NORMS
 from addercost.counts.registry import rule
 from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall, TensorSpec
-
-BATCH_NORMS = (
-    "aten.native_batch_norm",
-    "aten._native_batch_norm_legit",
-    "aten._native_batch_norm_legit_no_training",
-    "aten._batch_norm_with_update",
-    "aten._batch_norm_no_update",
-    "aten.cudnn_batch_norm",
-    "aten.miopen_batch_norm",
-    "aten.batch_norm",
-    "aten.sync_batch_norm",
-)
-LAYER_NORMS = ("aten.native_layer_norm", "aten.layer_norm")
-GROUP_NORMS = ("aten.native_group_norm", "aten.group_norm")
-INSTANCE_NORMS = ("aten.instance_norm",)
 
 
 def moments_counts(rows: int, n: int, number_format: str) -> OpCounts:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from addercost.counts.call_work import work_of
 from addercost.trace.record import ArgValue, OpCall, TensorSpec, Trace
 
 CONVOLUTION = "aten.convolution"
@@ -15,6 +14,9 @@ PRODUCTS = {"aten.mm": ("self", "mat2"), "aten.addmm": ("mat1", "mat2")}
 
 def layer_indices(trace: Trace) -> list[int]:
     """Positions of the calls with weights on one side, in order."""
+    # Every command imports the names of the what-ifs, and few of them need the rules.
+    from addercost.counts.call_work import work_of
+
     indices = []
     for i, call in enumerate(trace.calls):
         work = work_of(call)

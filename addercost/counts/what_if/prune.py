@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from addercost.counts.call_work import work_of
 from addercost.counts.what_if.layer_calls import map_tensors
 from addercost.counts.what_if.registry import alternative
 from addercost.errors import ArgumentError
@@ -23,6 +22,8 @@ def prune(trace: Trace, layers: frozenset[int], share: float) -> Trace:
     convolution and linear layers; ArgumentError for one with products of activations, whose channels are also
     positions. Source: Li et al., ICLR 2017 (filter pruning).
     """
+    from addercost.counts.call_work import work_of
+
     weighted = []
     for i, call in enumerate(trace.calls):
         work = work_of(call)

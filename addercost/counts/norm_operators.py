@@ -1,0 +1,23 @@
+"""The operators that normalise, by kind: what the counting rules, conventions and other tools' rules share.
+
+They stand apart from the rules so that a command that lists the conventions need not import every rule.
+"""
+
+from __future__ import annotations
+
+BATCH_NORMS = (
+    "aten.native_batch_norm",
+    "aten._native_batch_norm_legit",
+    "aten._native_batch_norm_legit_no_training",
+    "aten._batch_norm_with_update",
+    "aten._batch_norm_no_update",
+    "aten.cudnn_batch_norm",
+    "aten.miopen_batch_norm",
+    "aten.batch_norm",
+    "aten.sync_batch_norm",
+)
+LAYER_NORMS = ("aten.native_layer_norm", "aten.layer_norm")
+GROUP_NORMS = ("aten.native_group_norm", "aten.group_norm")
+INSTANCE_NORMS = ("aten.instance_norm",)
+ROW_NORMS = (*LAYER_NORMS, *GROUP_NORMS, *INSTANCE_NORMS)
+"""Norms that take mean and variance of their own input, over rows of it."""
