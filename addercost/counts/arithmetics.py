@@ -5,6 +5,9 @@ from __future__ import annotations
 from addercost.arithmetic import Arithmetic, OpClass, OpCounts
 from addercost.counts.work import Sites
 
+ARITHMETIC_TAG = "arithmetic:"
+"""Start of the tag that says in which arithmetic a layer is counted, whatever its operator."""
+
 PER_SITE = {
     Arithmetic.MAC: (OpClass.MUL, OpClass.ADD),
     Arithmetic.ADDER: (OpClass.ADD, OpClass.ADD),

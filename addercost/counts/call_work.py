@@ -7,15 +7,13 @@ from dataclasses import replace
 
 from addercost.arithmetic import Arithmetic
 from addercost.counts import rules as _rules  # noqa: F401  (registers every rule)
+from addercost.counts.arithmetics import ARITHMETIC_TAG
 from addercost.counts.complex_numbers import in_real_numbers
 from addercost.counts.registry import RULES, CountingRule
 from addercost.counts.rules.elementwise import special_function
 from addercost.counts.rules.movement import nothing
 from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall
-
-ARITHMETIC_TAG = "arithmetic:"
-"""Start of the tag that says in which arithmetic a layer is counted, whatever its operator."""
 
 
 def rule_for(name: str, tags: Collection[str]) -> CountingRule | None:

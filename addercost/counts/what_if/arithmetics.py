@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from addercost.arithmetic import Arithmetic
-from addercost.counts.call_work import ARITHMETIC_TAG
+from addercost.counts.arithmetics import ARITHMETIC_TAG
 from addercost.counts.what_if.registry import TraceChange, alternative
 from addercost.trace.record import OpCall, Trace
 
