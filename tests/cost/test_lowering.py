@@ -104,6 +104,13 @@ def test_an_accumulation_counted_at_another_width_is_part_of_the_site():
     assert executions(Layer(counts, Arithmetic.MAC, 640), "intel-icelake") == {"int8_dot/512": 10}
 
 
+def test_additions_are_taken_once_from_the_first_format_that_has_them():
+    """10 products take the 6 additions of bytes and 4 of words; 16 of words are left, one vector of them."""
+    counts = OpCounts.of("int8", mul=10, add=6) + OpCounts.of("int32", add=20)
+    work = executions(Layer(counts, Arithmetic.MAC, 10), "intel-icelake")
+    assert work == {"int8_dot/512": 10 / 64, "int32_add/512": 1}
+
+
 def test_one_addition_less_per_output_is_the_same_inner_loop():
     """The K - 1 convention: the first product of each of 10 sums has no addition to fuse with."""
     work = executions(Layer(OpCounts.of(mul=640, add=630), Arithmetic.MAC, 640), "intel-haswell")
