@@ -42,7 +42,7 @@ def trace(
     of all its outputs, for every parameter that is not frozen. Each gradient's calls belong to the module
     whose forward made it necessary, and are tagged "backward".
     input_gradients: with `backward`, also the gradients of the floating-point inputs.
-    is_counted: says of an operator whether it is recorded as it is; of the others the calls of their
+    is_counted: whether an operator is recorded as it is. Of the others the calls of their
     decomposition are recorded, where torch has one. None records every operator as it is.
 
     Tries the meta device, then fake tensors, then a real run on the CPU, and says in `Trace.tracer` which one
