@@ -8,9 +8,9 @@ from addercost.hardware import Cpu, Form, Quality, list_hardware, load_cpu
 NAMES = [file.name for file in list_hardware(kind="cpu") if file.origin == "built-in"]
 
 
-def test_there_are_82_cpus_from_the_literature_and_one_we_measured():
-    ours = [name for name in NAMES if "calibration" in load_cpu(name).sources]
-    assert (len(NAMES) - len(ours), ours) == (82, ["amd-epyc-zen4"])
+def test_one_cpu_is_measured_by_us_and_all_others_are_from_the_literature():
+    assert [name for name in NAMES if "calibration" in load_cpu(name).sources] == ["amd-epyc-zen4"]
+    assert len(NAMES) >= 83, "a table is missing"
 
 
 def test_our_measurement_agrees_with_the_scheduling_model_of_the_same_core():
