@@ -4,9 +4,9 @@
 
 Each mutant is one small change of one file (`mutations.py`, by cosmic-ray). It is killed where a test fails
 that passes without it, and survives where none does. The tests are those that run the changed function
-(`recorded_tests.py`), at most `--limit` seconds of them. Survivors are written to output/mutants.txt in the
-form of tests/mutants_accepted.toml, the list of mutants that no test could kill, with the reasons. Exits
-with 1 where more than a tenth of a part's mutants survive, accepted ones left aside.
+(`recorded_tests.py`): first the quickest, `--limit` seconds of them, then all. Survivors are written to
+output/mutants.txt in the form of tests/mutants_accepted.toml, the list of mutants that no test could kill,
+with the reasons. Exits with 1 where more than a tenth of a part's mutants survive, accepted ones left aside.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib
+import math
 import os
 import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -115,21 +116,48 @@ def chosen(mutants: Sequence[Mutant], sample: int | None, seed: int) -> list[Mut
 def tested(
     mutants: Sequence[Mutant], tests: RecordedTests, tally: Tally, jobs: int, limit_s: float
 ) -> Iterator[str]:
-    """Runs every mutant, enters what becomes of it into the tally, and yields that."""
+    """Runs every mutant, enters what becomes of it into the tally, and yields that.
+
+    A mutant that survives the quickest of its tests is run again with all of them.
+    """
     accepted = accepted_mutants()
+    again: list[Mutant] = []
+    for mutant, outcome, names in _outcomes(mutants, tests, jobs, limit_s, 3 * limit_s + OVERHEAD_S):
+        if outcome == "survived" and len(names) < len(tests.tests_for(mutant.file, mutant.function)):
+            again.append(mutant)
+        else:
+            yield _entered(mutant, outcome, names, accepted, tally)
+    for mutant, outcome, names in _outcomes(again, tests, jobs, math.inf, MAP_LIMIT_S):
+        yield _entered(mutant, outcome, names, accepted, tally)
+
+
+def _outcomes(
+    mutants: Sequence[Mutant], tests: RecordedTests, jobs: int, limit_s: float, at_most_s: float
+) -> Iterator[tuple[Mutant, str, list[str]]]:
+    """Each mutant, "killed" or "survived", and the tests that were run: `limit_s` of them."""
     names = {mutant: tests.tests_for(mutant.file, mutant.function, limit_s) for mutant in mutants}
     tasks = [(mutant, functools.partial(outcome_of, mutant, names[mutant])) for mutant in mutants]
-    for mutant, found in in_forks(tasks, jobs, 3 * limit_s + OVERHEAD_S):
+    for mutant, found in in_forks(tasks, jobs, at_most_s):
         # A run that ended itself, or took too long, was noticed.
-        outcome = found or "killed"
-        if outcome == "survived":
-            before, after = changed_lines(mutant)
-            if (mutant.file, before, after) in accepted:
-                outcome = "accepted"
-            else:
-                tally.survivors.append(Survivor(mutant, before, after, len(names[mutant])))
-        tally.outcomes[outcome] += 1
-        yield outcome
+        yield mutant, found or "killed", names[mutant]
+
+
+def _entered(
+    mutant: Mutant,
+    outcome: str,
+    names: Sequence[str],
+    accepted: Collection[tuple[str, str, str]],
+    tally: Tally,
+) -> str:
+    """Enters an outcome into the tally; a survivor that is on the list of accepted ones is "accepted"."""
+    if outcome == "survived":
+        before, after = changed_lines(mutant)
+        if (mutant.file, before, after) in accepted:
+            outcome = "accepted"
+        else:
+            tally.survivors.append(Survivor(mutant, before, after, len(names)))
+    tally.outcomes[outcome] += 1
+    return outcome
 
 
 def write_survivors(tallies: Mapping[str, Tally]) -> None:
@@ -170,7 +198,7 @@ def main() -> int:
     parser.add_argument("--sample", type=int, help="at most so many mutants a part (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="which ones")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--limit", type=float, default=10.0, help="seconds of tests for one mutant")
+    parser.add_argument("--limit", type=float, default=10.0, help="seconds of tests to try first")
     arguments = parser.parse_args()
     unknown = [part for part in arguments.parts if part not in PARTS]
     if unknown:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ class RecordedTests:
     seconds: dict[str, float] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
 
-    def tests_for(self, file: str, function: tuple[int, int], limit_s: float) -> list[str]:
+    def tests_for(self, file: str, function: tuple[int, int], limit_s: float = math.inf) -> list[str]:
         """Tests that run a line of the function (outside functions: of the file), the quickest of each test
         function first and then the next of each, until together they take `limit_s`."""
         by_line: Mapping[int, set[str]] = self.lines.get(file, {})
