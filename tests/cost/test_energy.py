@@ -1,5 +1,7 @@
 """Energy from the published figures; ratios derived from them."""
 
+from dataclasses import replace
+
 import pytest
 from counted_layers import Layer, adder_layer, mac_layer
 
@@ -7,6 +9,8 @@ from addercost.arithmetic import OpClass, OpCounts
 from addercost.cost.energy import estimate_energy, operation_energy
 from addercost.errors import ArgumentError, CheckFailedError
 from addercost.hardware import list_hardware, load_energy
+from addercost.hardware.schema import EnergyFit
+from addercost.hardware.vocabulary import Quality
 
 NM45 = load_energy("45nm")
 NM7 = load_energy("7nm")
@@ -85,6 +89,22 @@ def test_a_missing_energy_makes_a_lower_bound():
     ]
     with pytest.raises(CheckFailedError):
         estimate_energy([mac_layer(1000, "int8")], NM7, strict=True)
+
+
+def test_a_layer_says_whether_its_own_figures_are_all_there():
+    energy = estimate_energy([mac_layer(1000), mac_layer(1000, "int8")], NM7)
+    assert [layer.complete for layer in energy.layers] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("number_format", "bits"),
+    [("bool", 1), ("int8", 8), ("uint8", 8), ("int16", 16), ("uint16", 16), ("int32", 32), ("int64", 64)],
+)
+def test_a_fit_over_bits_knows_the_width_of_each_format(number_format, bits):
+    """With no figure of its own an addition takes what the fit says: here 0.5 + 0.25 pJ a bit."""
+    fit = EnergyFit("add", (0.5, 0.25), next(iter(NM45.sources)), Quality.PUBLISHED)
+    charge = operation_energy(replace(NM45, operations=(), fits=(fit,)), OpClass.ADD, number_format)
+    assert charge.energy_pj == 0.5 + 0.25 * bits
 
 
 def test_int16_comes_from_the_fit_and_says_so():

@@ -22,6 +22,6 @@ def test_an_absolute_value_moves_too():
 def test_layers_without_sites_and_other_operations_stay():
     counts = OpCounts.of(mul=5, divide=3)
     (norm,) = as_int8([Layer(counts, bytes_read=8)])
-    assert (norm.counts, norm.bytes) == (counts, 8)
+    assert (norm.counts, norm.mac_sites, norm.bytes) == (counts, 0, 8)
     (mixed,) = as_int8([Layer(counts, mac_sites=5)])
     assert mixed.counts == OpCounts.of("int8", mul=5) + OpCounts.of(divide=3)

@@ -1,9 +1,11 @@
 """Which instructions a layer becomes."""
 
+from dataclasses import replace
+
 import pytest
 from counted_layers import Layer, adder_layer, mac_layer, xnor_layer
 
-from addercost.arithmetic import Arithmetic, OpCounts
+from addercost.arithmetic import Arithmetic, OpClass, OpCounts
 from addercost.cost.layers import kind_of
 from addercost.cost.lowering import Lowerer, Lowering, operations_of
 from addercost.cost.sequences import site_sequence
@@ -140,3 +142,14 @@ def test_every_sequence_is_made_of_rows_of_the_table(name, number_format):
         vector_widths = {s.instruction.vector_bits for s in sequence.steps if s.instruction.form != "scalar"}
         assert len(vector_widths) <= 1
         assert sequence.text
+
+
+def test_sites_without_instructions_of_their_own_run_operation_by_operation():
+    """A core that adds but can neither take |.| nor mask: its additions are charged, the |.| are missing."""
+    haswell = load_target("intel-haswell")
+    adds = tuple(row for row in haswell.instructions if row.op == "fp32_add")
+    lowerer = Lowerer(replace(haswell, instructions=adds), Lowering.SIMD)
+    done = lowerer.lower(operations_of(kind_of(adder_layer(800, with_abs=True))))
+    # 2 · 800 additions, 8 to a register of 256 bits.
+    assert [(row.op, n) for row, n in done.executions] == [("fp32_add", 200)]
+    assert done.missing == {(OpClass.ABS, "fp32"): 800}
