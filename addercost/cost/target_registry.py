@@ -11,14 +11,13 @@ Nothing of a package is imported until its target is asked for.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from addercost.cost.target import Target, target_of
 from addercost.errors import AddercostError, ArgumentError, DataError, unknown_name
+from addercost.extensions import entries, package_of
 from addercost.hardware.loader import list_hardware, load_cpu
 from addercost.hardware.schema import Cpu
 
@@ -34,8 +33,8 @@ def load_target(name: str, hardware_path: str | Path | None = None) -> Target:
     Raises ArgumentError for an unknown name, and for one that stands for two targets; DataError where a table
     is malformed or a package's target cannot be loaded.
     """
-    entries = [entry for entry in _entry_points(tuple(sys.path)) if entry.name == name]
-    if not entries:
+    found = [entry for entry in entries(ENTRY_POINTS) if entry.name == name]
+    if not found:
         try:
             return target_of(load_cpu(name, hardware_path))
         except ArgumentError:
@@ -44,13 +43,13 @@ def load_target(name: str, hardware_path: str | Path | None = None) -> Target:
             if not added or name in known or name.endswith(".toml"):
                 raise
             raise unknown_name("CPU", name, [*known, *added]) from None
-    if len(entries) > 1:
-        packages = " and ".join(sorted(map(_package, entries)))
+    if len(found) > 1:
+        packages = " and ".join(sorted(map(package_of, found)))
         raise ArgumentError(f"{packages} both add a target {name}", "uninstall one of them")
-    (entry,) = entries
+    (entry,) = found
     if any(file.name == name for file in list_hardware(hardware_path)):
         raise ArgumentError(
-            f"{_package(entry)} adds a target {name}, and there is a hardware table of that name",
+            f"{package_of(entry)} adds a target {name}, and there is a hardware table of that name",
             "uninstall the package, or rename one of the two",
         )
     return _loaded(entry)
@@ -58,7 +57,7 @@ def load_target(name: str, hardware_path: str | Path | None = None) -> Target:
 
 def added_names() -> Sequence[str]:
     """Names of the targets that installed packages add, whether or not they can be loaded."""
-    return sorted({entry.name for entry in _entry_points(tuple(sys.path))})
+    return sorted({entry.name for entry in entries(ENTRY_POINTS)})
 
 
 def all_targets(hardware_path: str | Path | None = None) -> tuple[list[Target], list[str]]:
@@ -95,32 +94,6 @@ def _loaded(entry: EntryPoint) -> Target:
 
 def _broken(entry: EntryPoint, why: str) -> DataError:
     return DataError(
-        f"the target {entry.name} of {_package(entry)} cannot be used: {why}",
+        f"the target {entry.name} of {package_of(entry)} cannot be used: {why}",
         f"mend {entry.value}, or uninstall the package",
-    )
-
-
-def _package(entry: EntryPoint) -> str:
-    return entry.dist.name if entry.dist is not None else entry.value
-
-
-@cache
-def _entry_points(folders: tuple[str, ...]) -> tuple[EntryPoint, ...]:
-    """Those that packages in the folders of `sys.path` add."""
-    if not _is_there_any(folders):
-        return ()
-    from importlib.metadata import entry_points
-
-    return tuple(entry_points(group=ENTRY_POINTS))
-
-
-def _is_there_any(folders: Sequence[str]) -> bool:
-    """Whether an installed package has entry points of the group. Importing importlib.metadata to find that
-    there are none takes 40 ms, where all of `addercost profile trace.json` takes 220.
-    """
-    group = f"[{ENTRY_POINTS}]".encode()
-    return any(
-        group in file.read_bytes()
-        for folder in folders
-        for file in Path(folder).glob("*-info/entry_points.txt")
     )
