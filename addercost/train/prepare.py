@@ -120,6 +120,6 @@ def check_fit(model: nn.Module, data: Data, device: torch.device, spec: str) -> 
         )
     if output.shape[1] != len(data.classes):
         raise ModelError(
-            f"{spec} tells {output.shape[1]} classes apart, {data.title} has {len(data.classes)}",
+            f"{spec} has {output.shape[1]} output classes, {data.title} has {len(data.classes)}",
             "build the model with as many classes as the data",
         )

@@ -239,7 +239,7 @@ def test_the_tile_fits_the_problem() -> None:
 
 @pytest.mark.parametrize(("image", "filters", "geometry"), GEOMETRIES)
 def test_halves_are_packed_in_order(launch: Any, image: Any, filters: Any, geometry: Geometry) -> None:
-    """Of inputs and filters of every shape, 1 × 1 and views that start at odd places too."""
+    """Of inputs and filters of every shape, 1 × 1 and views whose first element is not aligned, too."""
     for tensor in (torch.randn(image), operands(image, filters, geometry)[1]):
         half = torch.cat([tensor, tensor], 1).half()
         shifted = torch.cat([torch.zeros(1).half(), half.flatten()])[1:].view(half.shape)

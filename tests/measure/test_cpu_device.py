@@ -116,7 +116,7 @@ def test_too_many_threads() -> None:
 def test_files_that_are_not_there_tell_nothing(tmp_path: Path) -> None:
     none = tmp_path / "none"
     assert waiting.steal_s(none) is None and waiting.waited_s(none) is None
-    assert available_bytes(none) is None and governor(none) == "not told"
+    assert available_bytes(none) is None and governor(none) == "unknown"
 
 
 def test_steal_and_waiting(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ CASES = {
     "no device": (["zoo:lenet5-bn", "-o", "run", "--device", "gpu"], 2, "cpu, cuda or cuda:N"),
     "another device": (["zoo:lenet5-bn", "-o", "run", "--device", "meta"], 2, "cannot train on"),
     "batch too large": (["zoo:lenet5-bn", "-o", "run", "--batch", "5000"], 2, "1197 training images"),
-    "class count": (["twelve.py", "-o", "run"], 3, "tells 12 classes apart, digits has 10"),
+    "class count": (["twelve.py", "-o", "run"], 3, "has 12 output classes, digits has 10"),
     "no scores": (["images.py", "-o", "run"], 3, "one row of scores"),
     "image shape": (["colour.py", "-o", "run"], 4, "2x1x8x8"),
     "image size": (["zoo:lenet5-bn", "-o", "run", "--image-size", "8"], 4, "--image-size"),

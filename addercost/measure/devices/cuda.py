@@ -216,7 +216,7 @@ def _environment(properties: Any, nvml: Nvml | None, why_none: str) -> dict[str,
         lines["cuDNN"] = str(torch.backends.cudnn.version())
     if nvml is None:
         return lines | {"counters": f"none: {why_none}"}
-    lines["driver"] = nvml.driver() or "not told"
+    lines["driver"] = nvml.driver() or "unknown"
     for name, value, unit, scale in (
         ("highest clock", nvml.most_clock_hz(), "MHz", 1e-6),
         ("power limit", nvml.power_limit_w(), "W", 1.0),

@@ -6,7 +6,7 @@ import platform
 from pathlib import Path
 
 _SUFFIX_BITS = {"K": 10, "M": 20}
-UNKNOWN_GOVERNOR = "not told"
+UNKNOWN_GOVERNOR = "unknown"
 """What `governor` answers where the system does not say."""
 
 
