@@ -138,10 +138,10 @@ class CpuDevice:
         if name == "memory":
             return memory_bandwidth(self.threads)
         try:
-            from addercost.kernels.cpu.limits import limit_sites_per_second
+            from addercost.measure.host.loop_rate import loop_sites_per_second
 
             # Every thread has a core of its own, so the limits add up.
-            return self.threads * limit_sites_per_second(name, LIMIT_S)
+            return self.threads * loop_sites_per_second(name, LIMIT_S)
         except (ImportError, KeyError, RuntimeError):
             return None
 
