@@ -14,6 +14,7 @@ from addercost.sources.module_path import MODULE_PATH
 from addercost.sources.python_file import PYTHON_FILE
 from addercost.sources.saved_profile import SAVED_PROFILE
 from addercost.sources.saved_trace import SAVED_TRACE
+from addercost.sources.timm import TIMM_MODEL
 from addercost.sources.torchvision import TORCHVISION_MODEL
 from addercost.sources.zoo import ZOO_MODEL
 
@@ -25,6 +26,7 @@ BUILT_IN = (
     MODULE_PATH,
     ZOO_MODEL,
     TORCHVISION_MODEL,
+    TIMM_MODEL,
     EXPORTED,
     SAVED_PROFILE,
     SAVED_TRACE,
