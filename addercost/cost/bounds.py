@@ -71,14 +71,15 @@ def unknown_port_bounds(target: Target, executions: Executions) -> list[Bound]:
 
     Exact when the units of a pool are alike, whatever their number. Estimates state this assumption.
     """
-    pools: dict[str, Column] = {}
+    pools: dict[str, list[Column]] = {}
     for row, n in executions:
         if not row.ports:
             pool = "vector units" if row.form is not Form.SCALAR else "scalar units"
             if row.form is Form.SCALAR and row.op.startswith(("fp", "bf")):
                 pool = "floating-point units"
-            pools[pool] = pools.get(pool, 0) + n * row.reciprocal_throughput_cycles
-    return [Bound(f"{pool}, ports unknown", c) for pool, c in pools.items()]
+            pools.setdefault(pool, []).append(n * row.reciprocal_throughput_cycles)
+    # One instruction alone is bound by its own rate.
+    return [Bound(f"{pool}, ports unknown", sum(c)) for pool, c in pools.items() if len(c) > 1]
 
 
 def all_bounds(target: Target, executions: Executions) -> list[Bound]:

@@ -209,14 +209,42 @@ _XNOR_RECIPES = (
 def site_sequence(
     target: Target, arithmetic: Arithmetic, number_format: str = "fp32", scalar: bool = False
 ) -> SiteSequence | None:
-    """The fastest sequence that `target` has figures for, or None.
+    """The fastest inner loop that was measured on `target`; where none was, the fastest sequence that it has
+    figures for, or None.
 
     XNOR works on packed words whatever the format. scalar: on scalar registers alone.
     """
+    measured = None if scalar else _measured(target, arithmetic, number_format)
+    if measured is not None:
+        return measured
     recipes = _XNOR_RECIPES if arithmetic is Arithmetic.XNOR else _recipes(arithmetic, number_format)
     found = [s for recipe in recipes for s in _instances(target, recipe, scalar)]
     # At equal speed fewer instructions, then the recipe listed first.
     return min(found, key=lambda s: (s.cycles / s.sites, len(s.steps) / s.sites), default=None)
+
+
+_LOOP_FORMATS: dict[tuple[Arithmetic, str], tuple[str, str]] = {
+    (Arithmetic.MAC, "uint8"): ("int8", ""),
+    (Arithmetic.ADDER, "int8"): ("uint8", _SIGN),
+    (Arithmetic.SHIFT, "int8"): ("int32", "32-bit lanes"),
+    (Arithmetic.SHIFT, "uint8"): ("int32", "32-bit lanes"),
+    (Arithmetic.SHIFT, "int16"): ("int32", "32-bit lanes"),
+}
+"""Formats that run in the loop of another one, and what that assumes."""
+
+
+def _measured(target: Target, arithmetic: Arithmetic, number_format: str) -> SiteSequence | None:
+    """The fastest measured loop, of whatever width and instructions."""
+    if arithmetic is Arithmetic.XNOR:
+        number_format = "bool"
+    loop_format, assumption = _LOOP_FORMATS.get((arithmetic, number_format), (number_format, ""))
+    loops = [
+        loop for loop in target.loops if loop.arithmetic is arithmetic and loop.number_format == loop_format
+    ]
+    if not loops:
+        return None
+    loop = max(loops, key=lambda loop: loop.sites_per_cycle)
+    return SiteSequence("measured inner loop", (Step(loop.step),), loop.sites, assumption)
 
 
 def _instances(target: Target, recipe: _Recipe, scalar: bool) -> Iterator[SiteSequence]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from addercost.hardware.schema import Cpu, Instruction
+from addercost.hardware.schema import Cpu, Instruction, MeasuredLoop
 from addercost.hardware.vocabulary import Form, Quality
 
 
@@ -18,7 +18,8 @@ class Target:
     the paper's rule takes the latencies of floating point from. issue_width_uops: micro-ops a cycle.
     clock: what `clock_hz` is, such as "the base clock of Xeon 6132". memory_bandwidth_bytes_per_s: what one
     core can draw, or, where `shares_memory_bandwidth`, what the whole part can. file: the hardware table it
-    was made from, "" where there is none. sources: titles of what the figures were taken from.
+    was made from, "" where there is none. sources: titles of what the figures were taken from. loops: inner
+    loops that were measured on this core.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Target:
     file: str = ""
     sources: tuple[str, ...] = ()
     caveats: tuple[str, ...] = ()
+    loops: tuple[MeasuredLoop, ...] = ()
 
     @cached_property
     def _by_op_and_form(self) -> dict[tuple[str, Form], tuple[Instruction, ...]]:
@@ -85,4 +87,5 @@ def target_of(hardware: Cpu | Target) -> Target:
         file=hardware.file,
         sources=tuple(source.title for source in hardware.sources.values()),
         caveats=hardware.caveats,
+        loops=hardware.loops,
     )

@@ -65,6 +65,7 @@ def parse_hardware(document: Mapping[str, Any], name: str, file: str) -> Hardwar
     if not hardware.sources:
         raise misfit(file, "sources", content["sources"], "at least one [sources.<id>] table")
     if isinstance(hardware, Cpu):
+        _require_ranges(hardware)
         hardware = replace(hardware, instructions=_instructions(blocks, file))
     elif isinstance(hardware, EnergyTable):
         _require_figures(hardware)
@@ -100,6 +101,13 @@ def _instructions(blocks: Iterable[_Block], file: str) -> tuple[Instruction, ...
                 raise DataError(f"{file}: {where} repeats {what}: expected one row for each")
             found[identity] = row
     return tuple(found.values())
+
+
+def _require_ranges(cpu: Cpu) -> None:
+    for index, loop in enumerate(cpu.loops):
+        if not loop.cycles_low <= loop.cycles <= loop.cycles_high:
+            expected = f"from cycles_low = {loop.cycles_low} to cycles_high = {loop.cycles_high}"
+            raise misfit(cpu.file, f"loops[{index}].cycles", loop.cycles, expected)
 
 
 def _require_figures(table: EnergyTable) -> None:
@@ -139,10 +147,12 @@ def _named_sources(hardware: Hardware, blocks: Iterable[_Block]) -> Iterable[tup
     """Every place of the file that names a source, and what it names."""
     lists: dict[str, Iterable[Any]] = {}
     match hardware:
-        case Cpu(part=part):
-            lists = {"instructions": blocks}
+        case Cpu(part=part, calls=calls):
+            lists = {"instructions": blocks, "loops": hardware.loops}
             if part is not None:
                 yield "part.source", part.source
+            if calls is not None:
+                yield "calls.source", calls.source
         case Gpu():
             lists = {name: getattr(hardware, name) for name in ("peaks", "rates", "latencies", "sequences")}
             yield "source", hardware.source

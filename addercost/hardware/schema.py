@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Literal
 
+from addercost.arithmetic import Arithmetic
 from addercost.hardware.vocabulary import SITES_PER_LANE, Form, Quality
 from addercost.reading import Limits, NotNegative, Positive, Text, Whole
 
@@ -78,13 +80,71 @@ class Instruction:
         )
 
 
+@dataclass(frozen=True)
+class MeasuredLoop:
+    """The inner loop of a register-blocked kernel, timed whole: what its instructions do together.
+
+    One step combines `sites` input-weight pairs in `cycles`. number_format: of the operands; `bool` for
+    packed signs. text: the instructions of a step.
+    """
+
+    arithmetic: Arithmetic
+    number_format: Text
+    vector_bits: Width
+    sites: Whole
+    cycles: Cycles
+    cycles_low: Cycles
+    cycles_high: Cycles
+    text: Text
+    quality: Quality
+    source: Text
+
+    @property
+    def sites_per_cycle(self) -> float:
+        return self.sites / self.cycles
+
+    @cached_property
+    def step(self) -> Instruction:
+        """One step as an instruction that does all of it."""
+        return Instruction(
+            op=f"the measured {self.arithmetic} loop ({self.number_format})",
+            form=Form.VECTOR,
+            vector_bits=self.vector_bits,
+            lanes=self.sites,
+            text=self.text,
+            latency_cycles=None,
+            latency_low_cycles=None,
+            latency_high_cycles=None,
+            reciprocal_throughput_cycles=self.cycles,
+            reciprocal_throughput_low_cycles=self.cycles_low,
+            reciprocal_throughput_high_cycles=self.cycles_high,
+            uops=None,
+            ports="",
+            quality=self.quality,
+            source=self.source,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CallCosts:
+    """What calling costs before any arithmetic begins. operator_call_s: one operator of eager torch on one
+    thread. thread_wake_up_s: starting the threads of a parallel operator and waiting for them.
+    """
+
+    operator_call_s: Positive
+    source: Text
+    quality: Quality
+    thread_wake_up_s: Positive | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class CpuPart:
     """A product with this core, which turns cycles into seconds. A figure is None where the vendor's page has
     none.
 
     `last_level_cache_bytes` is the size of one last-level cache; a part can have several.
-    `core_memory_bandwidth_bytes_per_s` is what one core alone can draw; only measured tables have it.
+    `core_…_bandwidth_bytes_per_s` is what one core alone reads from a level, the same without `core_` what
+    all cores read together; of the caches only measured tables have them.
     """
 
     name: Text
@@ -98,11 +158,19 @@ class CpuPart:
     last_level_cache_bytes: Whole | None = None
     memory_bandwidth_bytes_per_s: Positive | None = None
     core_memory_bandwidth_bytes_per_s: Positive | None = None
+    core_l1_bandwidth_bytes_per_s: Positive | None = None
+    core_l2_bandwidth_bytes_per_s: Positive | None = None
+    core_l3_bandwidth_bytes_per_s: Positive | None = None
+    l1_bandwidth_bytes_per_s: Positive | None = None
+    l2_bandwidth_bytes_per_s: Positive | None = None
+    l3_bandwidth_bytes_per_s: Positive | None = None
 
 
 @dataclass(frozen=True)
 class Cpu:
     """One microarchitecture and its instructions. `name` is the file's name without `.toml`.
+
+    `loops` and `calls` are known of machines that were calibrated.
 
     `preferred_float_form` is the form the `latency-sum` model takes floating-point latencies from: scalar
     unless the file names another one. The VIA Nano 2000 names x87, because 4 and 2, the figures its published
@@ -120,6 +188,8 @@ class Cpu:
     max_vector_bits: Whole | None = None
     issue_width_uops: Whole | None = None
     part: CpuPart | None = None
+    loops: tuple[MeasuredLoop, ...] = ()
+    calls: CallCosts | None = None
     caveats: tuple[Text, ...] = ()
 
     @property

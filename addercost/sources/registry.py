@@ -15,6 +15,7 @@ from addercost.sources.onnx_file import ONNX_FILE
 from addercost.sources.python_file import PYTHON_FILE
 from addercost.sources.saved_profile import SAVED_PROFILE
 from addercost.sources.saved_trace import SAVED_TRACE
+from addercost.sources.timm import TIMM_MODEL
 from addercost.sources.torchvision import TORCHVISION_MODEL
 from addercost.sources.zoo import ZOO_MODEL
 
@@ -26,6 +27,7 @@ BUILT_IN = (
     MODULE_PATH,
     ZOO_MODEL,
     TORCHVISION_MODEL,
+    TIMM_MODEL,
     EXPORTED,
     ONNX_FILE,
     SAVED_PROFILE,

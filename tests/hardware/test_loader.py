@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from addercost.arithmetic import Arithmetic
 from addercost.errors import ArgumentError, DataError
 from addercost.hardware import list_hardware, load_cpu, load_energy, load_file, load_hardware, loader
 
@@ -440,6 +441,54 @@ def test_load_hardware_finds_any_kind():
     assert load_hardware("via-nano-2000").kind == "cpu"
     with pytest.raises(ArgumentError, match="unknown hardware"):
         load_hardware("via-nano-200")
+
+
+LOOP = """
+[[loops]]
+arithmetic = "adder"
+number_format = "fp32"
+vector_bits = 512
+sites = 16
+cycles = 1.28
+cycles_low = 1.25
+cycles_high = 1.3
+text = "subtract, mask, multiply-add by -1"
+quality = "measured"
+source = "own"
+
+[calls]
+operator_call_s = 2e-6
+quality = "measured"
+source = "own"
+"""
+
+
+def test_measured_loops_and_the_costs_of_calls_are_read(tmp_path):
+    (tmp_path / "mine.toml").write_text(MINIMAL + LOOP)
+    cpu = load_cpu("mine", hardware_path=tmp_path)
+    (loop,) = cpu.loops
+    assert (loop.arithmetic, loop.sites_per_cycle) == (Arithmetic.ADDER, 12.5)
+    assert (loop.step.sites, loop.step.reciprocal_throughput_cycles) == (16, 1.28)
+    assert (cpu.calls.operator_call_s, cpu.calls.thread_wake_up_s) == (2e-6, None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('"adder"', '"adding"', "loops[0].arithmetic = 'adding'"),
+        ("sites = 16", "sites = 0", "loops[0].sites = 0"),
+        ("cycles_low = 1.25", "cycles_low = 1.29", "loops[0].cycles = 1.28: expected from cycles_low = 1.29"),
+        ('"measured"\nsource = "own"\n\n', '"measured"\nsource = "his"\n\n', "loops[0].source = 'his'"),
+        ("2e-6", "-2e-6", "calls.operator_call_s = -2e-06"),
+    ],
+    ids=["arithmetic", "no-sites", "range", "source", "negative"],
+)
+def test_a_measured_loop_that_cannot_be_is_refused(tmp_path, old, new, expected):
+    assert old in LOOP
+    (tmp_path / "mine.toml").write_text(MINIMAL + LOOP.replace(old, new))
+    with pytest.raises(DataError) as caught:
+        load_cpu("mine", hardware_path=tmp_path)
+    assert expected in str(caught.value)
 
 
 def test_load_file_names_the_table_after_the_file(tmp_path):

@@ -34,6 +34,21 @@ def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     return platform.processor() or platform.machine()
 
 
+def processor_id(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's name with family, model and stepping where the system says them: names alone, such as
+    a guest's `AMD EPYC`, stand for several processors.
+    """
+    numbers = {}
+    try:
+        for line in cpuinfo.read_text().splitlines():
+            name, _, value = line.partition(":")
+            numbers.setdefault(name.strip(), value.strip())
+    except OSError:
+        pass
+    found = [numbers[name] for name in ("cpu family", "model", "stepping") if name in numbers]
+    return " ".join((cpu_model(cpuinfo), *(["-".join(found)] if found else ())))
+
+
 def governor(folder: Path = Path("/sys/devices/system/cpu/cpu0/cpufreq")) -> str:
     """The rule by which the system sets the clock, such as `performance`."""
     try:

@@ -26,6 +26,21 @@ def figure_rows(hardware: Hardware) -> Iterator[Mapping[str, Any]]:
                 "source": row.source,
                 "instruction": row.text,
             }
+        for loop in hardware.loops:
+            yield {
+                "op": f"{loop.arithmetic} loop, {loop.number_format}",
+                "form": loop.step.form.value,
+                "vector_bits": loop.vector_bits,
+                "lanes": loop.sites,
+                "latency_cycles": None,
+                "latency_low_cycles": None,
+                "latency_high_cycles": None,
+                "reciprocal_throughput_cycles": loop.cycles,
+                "ports": "",
+                "quality": loop.quality.value,
+                "source": loop.source,
+                "instruction": loop.text,
+            }
     elif isinstance(hardware, Gpu):
         yield from _gpu_figures(hardware)
     else:

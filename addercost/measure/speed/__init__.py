@@ -1,0 +1,1 @@
+"""How fast a shared machine is while something is timed, against its best known speed."""

@@ -1,0 +1,66 @@
+"""The fixed work that the machine's speed is told by: a product of two small matrices in torch.
+
+It keeps the multiply-add units busy and reads its operands from the caches of one core, so that it takes
+longer when the clock is lower, when another program has the core, and when another thread shares its units.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from addercost.measure.host.processor import processor_id
+from addercost.measure.speed.quiet_times import keep_quiet_time, quiet_times_file, read_quiet_times
+from addercost.measure.speed.reference import ReferenceSpeed
+
+SIZE = 128
+"""Rows a thread, and columns. The three matrices take 192 KiB, which the second-level cache holds."""
+
+PRODUCTS = 8
+"""Products in one reference: a third of a millisecond on a slow core."""
+
+
+def open_reference_speed(
+    clock_ns: Callable[[], int] = time.perf_counter_ns, path: Path | None = None
+) -> ReferenceSpeed:
+    """This machine's speed with as many threads as torch uses now.
+
+    clock_ns: what the reference is timed by. The wall clock counts time that other programs take; a clock of
+    processor time does not, and suits samples that do not count it either. path: the file of quiet times.
+    Raises DataError for a damaged file, OutputError where it cannot be written.
+    """
+    path = path or quiet_times_file()
+    machine = machine_key(torch.get_num_threads())
+    return ReferenceSpeed(
+        _matrix_product(clock_ns),
+        read_quiet_times(path).seconds.get(machine),
+        partial(keep_quiet_time, path, machine),
+    )
+
+
+def machine_key(threads: int) -> str:
+    """What decides the reference's time on a quiet machine."""
+    return f"{processor_id()}, {threads} thread{'s' * (threads > 1)}, torch {torch.__version__}"
+
+
+def _matrix_product(clock_ns: Callable[[], int]) -> Callable[[], float]:
+    """Seconds of one product, the mean of `PRODUCTS` in a row after one that fills the caches."""
+    generator = torch.Generator().manual_seed(0)
+    rows = SIZE * torch.get_num_threads()
+    a = torch.rand(rows, SIZE, generator=generator)
+    b = torch.rand(SIZE, SIZE, generator=generator)
+    out = torch.empty(rows, SIZE)
+
+    def seconds() -> float:
+        with torch.inference_mode():
+            torch.mm(a, b, out=out)
+            start = clock_ns()
+            for _ in range(PRODUCTS):
+                torch.mm(a, b, out=out)
+            return (clock_ns() - start) * 1e-9 / PRODUCTS
+
+    return seconds
