@@ -95,6 +95,7 @@ class _Walk:
         self._declared: dict[str, ValueInfoProto] = {}
         self._pending: dict[str, OpCall] = {}
         self._rescaled: set[str] = set()
+        self._statistics: set[str] = set()
 
     def begin(self, inputs: Sequence[InputShape]) -> tuple[TensorSpec, ...]:
         """Takes the graph's inputs and returns their specs."""
@@ -108,14 +109,14 @@ class _Walk:
 
     def run(self, graph: GraphProto) -> None:
         """Follows all nodes of a graph; its values are in the innermost scope then."""
-        statistics = {
+        self._statistics |= {
             name
             for node in graph.node
             if node.op_type == "BatchNormalization"
             for name in list(node.input)[3:5]
         }
         for tensor in graph.initializer:
-            self._values[tensor.name] = self._constant(tensor, tensor.name in statistics)
+            self._values[tensor.name] = self._constant(tensor, tensor.name)
         for sparse in graph.sparse_initializer:
             dense = of_type(None, "parameter", sparse.values.name)
             self._values[sparse.values.name] = replace(
@@ -138,19 +139,24 @@ class _Walk:
             if info.name in self._pending:
                 self.calls.append(self._pending.pop(info.name))
 
-    def _constant(self, tensor: TensorProto, is_statistic: bool) -> Value:
-        value = of_initializer(tensor, "buffer" if is_statistic else "constant")
-        spec = value.spec
-        weights = spec.numel > 1 and not spec.dtype.startswith(("int32", "int64", "bool"))
-        if is_statistic or not weights:
-            return value
-        self.parameters[spec.name] = spec.numel
-        return value.with_role("parameter", spec.name)
+    def _constant(self, tensor: TensorProto, name: str) -> Value:
+        """A tensor of the file: a weight is a parameter, a batch norm's statistics are a buffer."""
+        value = of_initializer(tensor, "constant")
+        if name in self._statistics:
+            return value.with_role("buffer", name)
+        if value.spec.numel <= 1 or value.spec.dtype.startswith(("int32", "int64", "bool")):
+            return value.with_role("constant", name)
+        self.parameters[name] = value.spec.numel
+        return value.with_role("parameter", name)
 
     def _node(self, proto: NodeProto) -> None:
         if proto.output and proto.output[0] in self._rescaled:
             return
         inputs = tuple(self._value(name, proto) if name else None for name in proto.input)
+        tensor = _tensor_of(proto)
+        if tensor is not None:
+            self._values[proto.output[0]] = self._constant(tensor, proto.output[0])
+            return
         known = known_values.computed(proto, inputs, self._file)
         if known is not None:
             self._values.update(zip(proto.output, known, strict=False))
@@ -286,6 +292,13 @@ class _Walk:
             if node.op not in COMPUTES_NOTHING:
                 return [node.uncounted()]
         return translator(node)
+
+
+def _tensor_of(node: NodeProto) -> TensorProto | None:
+    """The tensor of a Constant node that holds one."""
+    if node.op_type != "Constant" or domain_of(node.domain):
+        return None
+    return next((entry.t for entry in node.attribute if entry.name == "value"), None)
 
 
 def _attribute(entry: AttributeProto) -> Any:

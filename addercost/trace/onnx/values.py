@@ -66,7 +66,7 @@ def dtype_of(element_type: int) -> str:
     from onnx import TensorProto
 
     try:
-        name = TensorProto.DataType.Name(element_type)  # type: ignore[arg-type]
+        name: str = TensorProto.DataType.Name(element_type)
     except ValueError:
         raise DataError(f"the ONNX model has elements of the unknown type {element_type}") from None
     return DTYPES.get(name, name.lower())

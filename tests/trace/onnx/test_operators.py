@@ -265,6 +265,17 @@ def test_weights_are_parameters_and_statistics_are_not(tmp_path: Path) -> None:
     ]
 
 
+def test_weights_in_constant_nodes_are_parameters(tmp_path: Path) -> None:
+    """Some exporters write weights so, and adder layers replace products with parameters alone."""
+    weight = onnx.numpy_helper.from_array(np.ones((10, 20), np.float32))
+    made = graph([node("Constant", "", "w", value=weight), node("MatMul", "x w", "y")], {"x": (3, 10)})
+    trace = trace_spec(saved(made, tmp_path))
+    assert trace.parameters == {"w": 200}
+    # A convention of MACs counts 600 subtractions and 600 additions to the sums.
+    assert count(trace, "macs", arithmetic="adder").total.by_class()["add"] == 2 * 3 * 10 * 20
+    assert not count(trace, "macs", arithmetic="adder").total.by_class().get("mul")
+
+
 UNCOUNTED = {
     "CausalConvWithState", "ConcatFromSequence", "DFT", "GlobalLpPool", "BlackmanWindow", "HammingWindow",
     "HannWindow", "ImageDecoder", "LinearAttention", "LpPool", "MelWeightMatrix",
