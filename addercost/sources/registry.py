@@ -11,9 +11,11 @@ from addercost.errors import AddercostError, ArgumentError, ModelError
 from addercost.sources.exported import EXPORTED
 from addercost.sources.kind import SpecKind
 from addercost.sources.module_path import MODULE_PATH
+from addercost.sources.onnx_file import ONNX_FILE
 from addercost.sources.python_file import PYTHON_FILE
 from addercost.sources.saved_profile import SAVED_PROFILE
 from addercost.sources.saved_trace import SAVED_TRACE
+from addercost.sources.timm import TIMM_MODEL
 from addercost.sources.torchvision import TORCHVISION_MODEL
 from addercost.sources.zoo import ZOO_MODEL
 
@@ -25,7 +27,9 @@ BUILT_IN = (
     MODULE_PATH,
     ZOO_MODEL,
     TORCHVISION_MODEL,
+    TIMM_MODEL,
     EXPORTED,
+    ONNX_FILE,
     SAVED_PROFILE,
     SAVED_TRACE,
 )

@@ -1,4 +1,4 @@
-"""Inner loops measured whole: they come before single instructions, which do not say what they share."""
+"""Inner loops measured whole. They come before instructions, which do not say what units they share."""
 
 from dataclasses import replace
 

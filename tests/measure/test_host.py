@@ -186,9 +186,9 @@ def test_what_is_read_to_find_the_rate_of_a_level(caches, threads, expected):
 
 
 class ScriptedLoops:
-    """Compiled loops on a clock of 2 GHz. The instruction of probe i has a latency of i + 1 cycles, and one
-    starts every half cycle where none waits for another. The first two share all units, the third has its own.
-    A step of an inner loop takes 0.75 cycles.
+    """Compiled loops on a clock of 2 GHz. The instruction of probe i has a latency of i + 1 cycles, one
+    starts every half cycle where none waits for another. The first two share all units, the third has its
+    own. A step of an inner loop takes 0.75 cycles.
     """
 
     steps: ClassVar[dict[str, int]] = {}
