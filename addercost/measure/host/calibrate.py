@@ -177,7 +177,8 @@ class _Bench:
 
     def instructions(self, progress: Callable[[str], None]) -> tuple[ProbeResult, ...]:
         """Every instruction alone, and then with the others on registers of its kind."""
-        latencies, throughputs = [], []
+        latencies: list[Sampled] = []
+        throughputs: list[Sampled] = []
         for i, probe in enumerate(self._probes):
             progress(probe.text)
             for figures, kind, what in (

@@ -46,7 +46,7 @@ def processor_id(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """The processor's name with family, model and stepping where the system says them: names alone, such as
     a guest's `AMD EPYC`, stand for several processors.
     """
-    numbers = {}
+    numbers: dict[str, str] = {}
     try:
         for line in cpuinfo.read_text().splitlines():
             name, _, value = line.partition(":")
