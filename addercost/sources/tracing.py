@@ -38,15 +38,16 @@ def trace_spec(spec: str, request: TraceRequest) -> Trace:
     from addercost.trace.inputs import ModelInputs, missing_inputs
 
     loaded = load_model(spec)
-    inputs = request.inputs or loaded.inputs
+    inputs = request.model_inputs() or loaded.inputs
     if inputs is None and _takes_arguments(loaded.model):
         raise missing_inputs(spec, loaded.model)
     # A forward may import more of the user's files, and print.
     with import_path(loaded.folder), user_output():
-        return _traced(loaded, inputs or ModelInputs(), request)
+        return trace_loaded(loaded, inputs or ModelInputs(), request)
 
 
-def _traced(loaded: LoadedModel, inputs: ModelInputs, request: TraceRequest) -> Trace:
+def trace_loaded(loaded: LoadedModel, inputs: ModelInputs, request: TraceRequest) -> Trace:
+    """The trace of a model that is loaded, on these inputs."""
     from addercost.counts.call_work import is_counted
 
     if request.tracer == "dispatch":
