@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from addercost.trace.shape_registry import fast
+from addercost.trace.shape_registry import fast, new
 
 _ATTENTION = torch.ops.aten.scaled_dot_product_attention.default
 _KEYS = ("AutogradMeta", "AutogradCPU")
@@ -194,7 +194,7 @@ def _shape(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Any:
-    """In the layout of the fused kernels, [B, L, heads, D] in memory."""
+    """In the layout of the query, as fused kernels write it."""
     q, k, v = query.shape, key.shape, value.shape
     if (
         not (query.is_meta and key.is_meta and value.is_meta)
@@ -211,7 +211,7 @@ def _shape(
         or (attn_mask is not None and not _fits(attn_mask, query, key, is_causal))
     ):
         return NotImplemented
-    return torch.empty((q[0], q[2], q[1], v[3]), dtype=query.dtype, device="meta").transpose(1, 2)
+    return torch.empty_like(query) if q[3] == v[3] else new(query, (*q[:3], v[3]))
 
 
 def _fits(mask: Tensor, query: Tensor, key: Tensor, is_causal: bool) -> bool:

@@ -189,7 +189,7 @@ def test_avg_pool(
 def test_attention(heads: Any, sizes: Any, batches: Any, mask: Any, causal: bool, grouped: bool) -> None:
     """Shapes and refusals are torch's; the layout is that of its fused kernel for the CPU."""
     rows, columns, width, depth = sizes
-    q = meta(batches[0], heads[0], rows, width)
+    q = meta(batches[0], rows, heads[0], width).transpose(1, 2)
     k, v = (meta(batches[1], heads[1], columns, n) for n in (width, depth))
     bias = None if mask is None else meta(*mask)
     operator = aten.scaled_dot_product_attention.default
@@ -198,9 +198,10 @@ def test_attention(heads: Any, sizes: Any, batches: Any, mask: Any, causal: bool
         return
     expected = operator(q, k, v, bias, 0.0, causal, enable_gqa=grouped)
     assert (out.shape, out.dtype) == (expected.shape, expected.dtype)
-    computed = torch.zeros(q.shape)
+    computed = torch.zeros(batches[0], rows, heads[0], width).transpose(1, 2)
     fused = aten._scaled_dot_product_flash_attention_for_cpu(computed, computed, computed)[0]
-    assert out.transpose(1, 2).is_contiguous() and fused.transpose(1, 2).is_contiguous()
+    if width == depth:
+        assert out.stride() == fused.stride()
 
 
 def test_plain_attention_is_answered_here() -> None:
