@@ -201,7 +201,9 @@ def test_attention(heads: Any, sizes: Any, batches: Any, mask: Any, causal: bool
     computed = torch.zeros(batches[0], rows, heads[0], width).transpose(1, 2)
     fused = aten._scaled_dot_product_flash_attention_for_cpu(computed, computed, computed)[0]
     if width == depth:
-        assert out.stride() == fused.stride()
+        # The stride of an axis of one element means nothing.
+        steps = [[s for n, s in zip(t.shape, t.stride(), strict=True) if n > 1] for t in (out, fused)]
+        assert steps[0] == steps[1]
 
 
 def test_plain_attention_is_answered_here() -> None:
