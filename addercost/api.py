@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from addercost.measure.session import BenchSettings
     from addercost.results.measurements import Measurements
+    from addercost.trace.input_shapes import InputShape
     from addercost.trace.inputs import ModelInputs
     from addercost.train.run import TrainingReport
 
@@ -114,9 +115,13 @@ def trace_model(
 
 
 def trace_spec(
-    spec: str, inputs: ModelInputs | None = None, backward: bool = False, tracer: str = "dispatch"
+    spec: str,
+    inputs: ModelInputs | tuple[InputShape, ...] | None = None,
+    backward: bool = False,
+    tracer: str = "dispatch",
 ) -> Trace:
-    """The trace of a SPEC: read if it is a saved one, else made. `inputs` replace those it comes with.
+    """The trace of a SPEC: read if it is a saved one, else made. `inputs` replace those it comes with: values
+    of a forward's arguments, or their shapes.
 
     backward: of a training step instead of a forward. tracer: one of `addercost.sources.tracing.TRACERS`;
     fvcore's computes, so the model is built with real weights for it.

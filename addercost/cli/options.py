@@ -15,7 +15,7 @@ from addercost.errors import ArgumentError, unknown_name
 from addercost.report.formats.table_format import TableFormat
 
 if TYPE_CHECKING:
-    from addercost.trace.inputs import ModelInputs
+    from addercost.trace.input_shapes import InputShape
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -140,13 +140,13 @@ def input_option(function: F) -> F:
     )(function)
 
 
-def parsed_inputs(texts: tuple[str, ...]) -> ModelInputs | None:
-    """What --input says, or None where it was not given. Imports torch."""
+def parsed_inputs(texts: tuple[str, ...]) -> tuple[InputShape, ...] | None:
+    """What --input says, or None where it was not given."""
     if not texts:
         return None
-    from addercost.trace.inputs import parse_inputs
+    from addercost.trace.input_shapes import parse_input_shapes
 
-    return parse_inputs(texts)
+    return parse_input_shapes(texts)
 
 
 def arithmetic_option(help_text: str | None = None) -> Option:

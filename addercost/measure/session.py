@@ -24,7 +24,8 @@ from addercost.measure.plan import RowPlan, layer_rows
 from addercost.measure.predictions import Predict, checked_models, default_cpus, predictor
 from addercost.measure.runner import Effort
 from addercost.results.measurements import NO_ESTIMATES, Measurements
-from addercost.trace.inputs import ModelInputs
+from addercost.trace.input_shapes import InputShape
+from addercost.trace.inputs import ModelInputs, without_data
 from addercost.trace.record import Trace
 
 LAYOUTS = {"channels-last": torch.channels_last, "contiguous": torch.contiguous_format}
@@ -128,9 +129,13 @@ def case_uses(cases: Sequence[LayerCase], batch: int = 1) -> tuple[CaseUse, ...]
 
 
 def whole_model_rows(
-    model: nn.Module | str, inputs: ModelInputs | None, settings: BenchSettings, trace: Trace
+    model: nn.Module | str,
+    inputs: ModelInputs | tuple[InputShape, ...] | None,
+    settings: BenchSettings,
+    trace: Trace,
 ) -> list[RowPlan]:
-    """Rows of the whole model, if the settings ask for any. inputs: None for those of the SPEC.
+    """Rows of the whole model, if the settings ask for any. inputs: arguments of its forward or their shapes,
+    None for those of the SPEC.
 
     Raises ArgumentError for a saved trace, which has no model in it.
     """
@@ -166,9 +171,11 @@ def _batched(x: Tensor, batch: int) -> Tensor:
 
 
 def _rebuilding(
-    model: nn.Module | str, inputs: ModelInputs | None
+    model: nn.Module | str, inputs: ModelInputs | tuple[InputShape, ...] | None
 ) -> tuple[Callable[[], nn.Module], ModelInputs | None]:
     """A function that makes the model with its weights, and the inputs of its forward."""
+    if isinstance(inputs, tuple):
+        inputs = without_data(inputs)
     if isinstance(model, nn.Module):
         return partial(copy.deepcopy, model), inputs
     from addercost.sources.loading import load_model

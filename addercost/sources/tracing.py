@@ -38,7 +38,7 @@ def trace_spec(spec: str, request: TraceRequest) -> Trace:
     from addercost.trace.inputs import ModelInputs, missing_inputs
 
     loaded = load_model(spec)
-    inputs = request.inputs or loaded.inputs
+    inputs = request.model_inputs() or loaded.inputs
     if inputs is None and _takes_arguments(loaded.model):
         raise missing_inputs(spec, loaded.model)
     # A forward may import more of the user's files, and print.
