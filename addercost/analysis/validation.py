@@ -13,7 +13,7 @@ import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from addercost.results.validation import FamilyError, Prediction, Score, Validation, ValidationRow
+from addercost.results.validation import NETWORKS, FamilyError, Prediction, Score, Validation, ValidationRow
 
 BASELINES = ("MACs", "bytes")
 """Predictors without a model: the number of multiply-accumulate sites, and the bytes that operators move. A
@@ -43,7 +43,8 @@ def _scores(rows: Sequence[ValidationRow], scaled_by: str) -> Iterator[Score]:
         models = dict.fromkeys(p.model for row in members for p in row.predicted)
         for model in (*models, *BASELINES):
             pairs = list(_pairs(members, model))
-            for how in ("", scaled_by):
+            # A factor for layers would hide what is wrong about the arithmetic of all of them.
+            for how in ("", scaled_by) if group == NETWORKS else ("",):
                 found = score(pairs, group, model, how)
                 if found is not None:
                     yield found
