@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 @click.option(
     "--model-column", default="model", show_default=True, metavar="NAME", help="The column with names."
 )
+@click.option("--machine", default="", metavar="TEXT", help="What published timings were measured on.")
 @click.option("--prefix", default="", metavar="TEXT", help="What makes a SPEC of a name, such as timm:.")
 @click.option("--batch-column", default="", metavar="NAME", help="Else the batch is 1.")
 @click.option(
@@ -116,6 +117,7 @@ def validate(
     column: str | None,
     unit: str,
     model_column: str,
+    machine: str,
     prefix: str,
     batch_column: str,
     size_column: str,
@@ -162,7 +164,16 @@ def validate(
     if measured is not None:
         columns = _columns(measured, column, unit, model_column, batch_column, size_column, where)
         found = _published(
-            measured, columns, prefix, dtype, sample, target, names, document_in(folder, force), quiet
+            measured,
+            columns,
+            machine,
+            prefix,
+            dtype,
+            sample,
+            target,
+            names,
+            document_in(folder, force),
+            quiet,
         )
     else:
         settings = _settings(dtype, threads, share, time_limit_s, cpu or HOST, names, hardware_path)
@@ -204,6 +215,7 @@ def _columns(
 def _published(
     measured: Path,
     columns: Columns,
+    machine: str,
     prefix: str,
     dtype: str,
     sample: int | None,
@@ -221,6 +233,7 @@ def _published(
 
     some = chosen(timings, sample)
     conditions = {
+        **({"machine": machine} if machine else {}),
         "column": f"{columns.time} in {columns.unit}",
         "rows": f"{len(some)} of {len(timings)}",
         "dtype": dtype,
