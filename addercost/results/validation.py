@@ -34,7 +34,7 @@ class Prediction:
 
     model: a cost model, or a baseline such as `MACs`, whose number has no unit. low_s, high_s: its 90 %
     interval, for models that have one. complete: False where a table lacked figures, so that it is a lower
-    bound. parts: the seconds whose sum, each times a number of the machine, is the prediction, for models that
+    bound. parts: seconds whose sum, each times a number of the machine, is the prediction, for models that
     can be fitted.
     """
 
