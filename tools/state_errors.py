@@ -21,6 +21,9 @@ from addercost.cost.stated_errors import FILE
 from addercost.results.validation import NETWORKS, Score, Validation, read_validation
 
 ROOT = Path(__file__).parent.parent
+_LAYER_MODEL = "roofline"
+"""Of layers the table has this model alone, which charges arithmetic and bytes; the pages have all."""
+
 START, END = "<!-- where the estimates stand: make state-errors -->", "<!-- end -->"
 
 
@@ -44,7 +47,8 @@ def stated(found: Sequence[tuple[str, Validation]]) -> Iterator[str]:
         for page, validation in found:
             scores = {score.scaled_by: score for score in validation.scores if _is_of(score, model)}
             plain = scores.get("")
-            if plain is None or plain.bias is None:
+            # A space of one design, whose networks have no families, says little about other networks.
+            if plain is None or plain.bias is None or not plain.worst:
                 continue
             score = scores.get(HALF, plain) if is_published(validation) else plain
             factor = 1 / (1 + plain.bias) if score.scaled_by else 1.0
@@ -75,6 +79,8 @@ def is_published(validation: Validation) -> bool:
 def machine(validation: Validation) -> str:
     """What was measured on, in words."""
     conditions = validation.conditions
+    if "networks" in conditions and "," not in conditions["networks"]:
+        return f"{conditions.get('cpu', validation.source)}, {conditions['networks']}"
     return conditions.get("machine") or conditions.get("cpu") or validation.source
 
 
@@ -88,9 +94,9 @@ def table(found: Sequence[tuple[str, Validation]]) -> Iterator[str]:
             wanted = HALF if is_published(validation) and score.group == NETWORKS else ""
             if score.scaled_by != wanted and not (score.model in BASELINES and score.scaled_by == HALF):
                 continue
-            if score.model in BASELINES and score.group != NETWORKS:
+            if score.group != NETWORKS and score.model != _LAYER_MODEL:
                 continue
-            of = "networks" if score.group == NETWORKS else score.group.removeprefix("layers, ")
+            of = "networks" if score.group == NETWORKS else f"layers: {score.group.removeprefix('layers, ')}"
             cells = [
                 name,
                 f"{score.model}{', scaled' if score.scaled_by else ''}",

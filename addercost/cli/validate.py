@@ -157,7 +157,9 @@ def validate(
     if (measured is None) == (patterns is None):
         what = "nothing to compare with" if measured is None else "--measured and --models"
         raise ArgumentError(what, "give --measured FILE.csv --column NAME, or --models zoo:*")
-    names = tuple(dict.fromkeys(models)) or tuple(COST_MODELS)
+    one_core = measured is None and threads == 1
+    usual = (model.name for model in COST_MODELS.values() if not (one_core and model.on_all_cores))
+    names = tuple(dict.fromkeys(models)) or tuple(usual)
     for name in names:
         cost_model_named(name)
     target = load_target(cpu or HOST, hardware_path)
@@ -290,10 +292,10 @@ def _timed(
     networks = named_networks(patterns, sample)
     with progress(f"tracing {len(networks)} networks", quiet):
         plan = planned(networks, target, models, most, layers)
-    source = f"{len(plan.rows)} networks of {patterns}"
+    source = f"{len(plan.rows)} networks and {len(plan.uses)} layers"
     said = None if quiet else _timing_printer(len(plan.plans))
-    timings = timed(f"validation of {source}", plan, settings, document, said)
-    return validation_of(timings, plan, source, target)
+    timings = timed(f"validation of {patterns}", plan, settings, document, said)
+    return validation_of(timings, plan, source, patterns, target)
 
 
 def _timing_printer(networks: int) -> Callable[[int, RowPlan, Entry | None], None]:

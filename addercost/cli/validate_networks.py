@@ -19,7 +19,7 @@ def named_networks(patterns: str, sample: int | None) -> list[Network]:
     Raises ArgumentError where a pattern names no space.
     """
     return [
-        _network(architecture)
+        _network(architecture, pattern)
         for pattern in dict.fromkeys(text.strip() for text in patterns.split(","))
         for architecture in _members(pattern, sample)
     ]
@@ -34,12 +34,14 @@ def _members(pattern: str, sample: int | None) -> list[Architecture]:
     return [found for i in sorted(drawn) for found in space.slice(i, i + 1)]
 
 
-def _network(architecture: Architecture) -> Network:
+def _network(architecture: Architecture, pattern: str) -> Network:
     from addercost.measure.validation.networks import Network
 
     args, kwargs = architecture.inputs(1)
+    # Kinds of SPEC have models of the same name: the row has the SPEC.
+    kind, colon, _ = pattern.partition(":")
     return Network(
-        architecture.name,
+        f"{kind}{colon}{architecture.name}" if colon else architecture.name,
         architecture.make_whole or architecture.make,
         (*args, *kwargs.values()),
     )

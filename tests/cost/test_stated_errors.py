@@ -20,10 +20,12 @@ sys.path.insert(0, str(ROOT / "tools"))
 import state_errors  # noqa: E402
 
 
-def validation(hardware: str, ratio: float, **conditions: str) -> Validation:
+def validation(hardware: str, ratio: float, family: str = "net", **conditions: str) -> Validation:
     """Twenty networks, of which `roofline` predicts each `ratio` times as long as it takes."""
     rows = tuple(
-        ValidationRow(f"net{i}", 1.0 + i, (Prediction("roofline", ratio * (1 + i)),), mac_sites=i + 1)
+        ValidationRow(
+            f"net{i}", 1.0 + i, (Prediction("roofline", ratio * (1 + i)),), family=family, mac_sites=i + 1
+        )
         for i in range(20)
     )
     return scored(Validation("made up", hardware, conditions, rows))
@@ -55,6 +57,12 @@ def test_what_was_timed_on_that_hardware_is_taken_as_it_is(written: None) -> Non
     assert known is not None and known.factor == 1
     assert (known.median_error, known.networks) == (pytest.approx(0.5), 20)
     assert "±50 % in the median and ±50 % for nine of ten of 20 networks on this machine; here" in known.text
+
+
+def test_a_space_of_one_design_states_nothing() -> None:
+    cells = validation("host", 1.5, "", threads="1")
+    assert "[[errors]]" not in "".join(state_errors.stated([("cells.md", cells)]))
+    assert "[[errors]]" in "".join(state_errors.stated([("here.md", HERE)]))
 
 
 def test_a_model_that_was_not_validated_says_so(written: None) -> None:

@@ -27,9 +27,9 @@ def test_networks_and_layers_stand_beside_their_predictions(tmp_path: Path) -> N
     assert validate(*arguments, "--most-sites", "300M", "-o", str(tmp_path)) == 0
     found = read_validation(tmp_path / "validation.json")
     networks = {row.name: row for row in found.rows if row.group == NETWORKS}
-    assert list(networks) == ["lenet5-bn", "lenet++", "lenet5-bn:adder"]
-    assert networks["lenet5-bn"].mac_sites == networks["lenet5-bn:adder"].mac_sites == 416_520
-    assert [item.name for item in found.skipped] == ["vgg-small"]
+    assert list(networks) == ["zoo:lenet5-bn", "zoo:lenet++", "zoo:lenet5-bn:adder"]
+    assert networks["zoo:lenet5-bn"].mac_sites == networks["zoo:lenet5-bn:adder"].mac_sites == 416_520
+    assert [item.name for item in found.skipped] == ["zoo:vgg-small"]
     layers = [row for row in found.rows if row.group != NETWORKS]
     assert len({row.name.split()[0] for row in layers}) == 1
     assert {"layers, mac fp32, torch", "layers, adder fp32, addercost layer"} <= {row.group for row in layers}
@@ -52,7 +52,7 @@ def test_a_killed_run_times_no_row_twice(tmp_path: Path, monkeypatch: pytest.Mon
     arguments = ("--models", "zoo:lenet*,zoo:lenet5-bn:xnor", "--layers", "0", "-o", str(tmp_path))
     assert validate(*arguments) == 130
     assert validate(*arguments) == 0
-    assert timed == ["lenet5-bn", "lenet++", "lenet5-bn:xnor", "lenet5-bn:xnor"]
+    assert timed == ["zoo:lenet5-bn", "zoo:lenet++", "zoo:lenet5-bn:xnor", "zoo:lenet5-bn:xnor"]
     assert not journal_path(tmp_path / "validation.json").exists()
 
 

@@ -140,7 +140,9 @@ def _layer_plans(uses: Sequence[CaseUse], settings: BenchSettings) -> Iterator[R
             yield plan
 
 
-def validation_of(measurements: Measurements, plan: Planned, source: str, target: Target) -> Validation:
+def validation_of(
+    measurements: Measurements, plan: Planned, source: str, patterns: str, target: Target
+) -> Validation:
     """The timings beside the predictions. Layers are grouped by what computed them."""
     rows = [row for row in map(partial(_row, plan), measurements.rows) if row is not None]
     failed = tuple(SkippedRow(f"{row.path} {row.arithmetic}", row.reason) for row in measurements.failed)
@@ -149,7 +151,7 @@ def validation_of(measurements: Measurements, plan: Planned, source: str, target
     return Validation(
         source,
         target.name,
-        {**conditions, "network": INCLUDES},
+        {**conditions, "networks": patterns, "a network's time": INCLUDES},
         tuple(rows),
         skipped=(*plan.skipped, *failed),
         notes=measurements.notes,
