@@ -257,7 +257,7 @@ def test_why_nothing_was_measured_is_said(tmp_path: Path, capsys: pytest.Capture
     assert run(["verdict", "zoo:lenet5-bn", "--measurements", str(tmp_path / "bench.json")]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "not measured (no layer of it could be timed: halide is not installed; pip install it)" in text
-    assert "binary: not measured (no layer of it could be timed); " in text
+    assert text.count("; not measured (no layer of it could be timed); ") == 2
 
 
 @pytest.mark.parametrize(
