@@ -15,7 +15,7 @@ from pathlib import Path
 
 from toml_writing import literal
 
-from addercost.analysis.validation import BASELINES, HALF
+from addercost.analysis.validation import FIT, HALF
 from addercost.cost.models import COST_MODELS
 from addercost.cost.stated_errors import FILE
 from addercost.results.validation import NETWORKS, Score, Validation, read_validation
@@ -23,6 +23,8 @@ from addercost.results.validation import NETWORKS, Score, Validation, read_valid
 ROOT = Path(__file__).parent.parent
 _LAYER_MODEL = "roofline"
 """Of layers the table has this model alone, which charges arithmetic and bytes; the pages have all."""
+
+_HOW = {HALF: ", scaled", FIT: ", three numbers fitted"}
 
 START, END = "<!-- where the estimates stand: make state-errors -->", "<!-- end -->"
 
@@ -50,7 +52,7 @@ def stated(found: Sequence[tuple[str, Validation]]) -> Iterator[str]:
             # A space of one design, whose networks have no families, says little about other networks.
             if plain is None or plain.bias is None or not plain.worst:
                 continue
-            score = scores.get(HALF, plain) if is_published(validation) else plain
+            score = scores.get(HALF, plain) if is_scaled(validation, model) else plain
             factor = 1 / (1 + plain.bias) if score.scaled_by else 1.0
             yield "\n".join(
                 (
@@ -76,6 +78,11 @@ def is_published(validation: Validation) -> bool:
     return "threads" not in validation.conditions
 
 
+def is_scaled(validation: Validation, model: str) -> bool:
+    """Whether the error after one factor is the one that counts: one core was predicted, all measured."""
+    return is_published(validation) and not (model in COST_MODELS and COST_MODELS[model].on_all_cores)
+
+
 def machine(validation: Validation) -> str:
     """What was measured on, in words."""
     conditions = validation.conditions
@@ -91,15 +98,16 @@ def table(found: Sequence[tuple[str, Validation]]) -> Iterator[str]:
     for page, validation in found:
         name = f"[{machine(validation)}]({page})"
         for score in validation.scores:
-            wanted = HALF if is_published(validation) and score.group == NETWORKS else ""
-            if score.scaled_by != wanted and not (score.model in BASELINES and score.scaled_by == HALF):
+            scaled = score.group == NETWORKS and is_scaled(validation, score.model)
+            wanted = (HALF if scaled else "", FIT)
+            if score.scaled_by not in wanted:
                 continue
             if score.group != NETWORKS and score.model != _LAYER_MODEL:
                 continue
             of = "networks" if score.group == NETWORKS else f"layers: {score.group.removeprefix('layers, ')}"
             cells = [
                 name,
-                f"{score.model}{', scaled' if score.scaled_by else ''}",
+                f"{score.model}{_HOW.get(score.scaled_by, '')}",
                 f"{score.rows} {of}",
                 *map(_percent, (score.median_error, score.p90_error, score.within_25)),
                 *map(_plain, (score.spearman, score.kendall)),

@@ -205,7 +205,7 @@ def _gap(
             )
         )
     ]
-    return PredictionGap(*sides, same_winner=same_winner(prediction.ratio, measured))
+    return PredictionGap(sides[0], sides[1], same_winner(prediction.ratio, measured))
 
 
 def _why_not(timed: Measurements, wanted: tuple[str, str, str]) -> str:
