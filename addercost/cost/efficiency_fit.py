@@ -139,4 +139,5 @@ def nearest(parts: Floats, measured: Floats) -> Floats:
                 break
         else:
             damping *= 8
-    return np.exp(logs)
+    fitted: Floats = np.exp(logs)
+    return fitted

@@ -124,7 +124,10 @@ def _cost(
 
 def _of(moved: Moved, members: NDArray[np.intp]) -> Moved:
     """What some of the layers move."""
-    eager, fused = (run and Run(run.calls[members], run.n_bytes[members]) for run in moved[1:])
+    eager, fused = (
+        None if run is None else Run(*(np.asarray(column)[members] for column in run))
+        for run in (moved.eager, moved.fused)
+    )
     return Moved(moved.n_bytes[members], eager, fused)
 
 

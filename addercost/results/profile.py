@@ -304,7 +304,9 @@ class _Reading:
             arithmetic=read.arithmetic,
             bytes_read=read.bytes_read,
             bytes_written=read.bytes_written,
-            runs=read.runs and Runs(_read_run(read.runs.eager), _read_run(read.runs.fused)),
+            runs=Runs(_read_run(read.runs.eager), _read_run(read.runs.fused))
+            if read.runs is not None
+            else None,
         )
 
     def check_totals(self, counts: ModelCounts, read: _Profile) -> None:
