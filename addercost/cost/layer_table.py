@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,10 +123,15 @@ def _cost(
         complete[members] = not costed.missing
 
 
+def _column(values: Any) -> Any:
+    """A column of many layers: an array, or a number that all have."""
+    return np.asarray(values)
+
+
 def _of(moved: Moved, members: NDArray[np.intp]) -> Moved:
     """What some of the layers move."""
     eager, fused = (
-        None if run is None else Run(*(np.asarray(column)[members] for column in run))
+        None if run is None else Run(*(column[members] for column in map(_column, run)))
         for run in (moved.eager, moved.fused)
     )
     return Moved(moved.n_bytes[members], eager, fused)
