@@ -13,9 +13,9 @@ from addercost.cost.energy import operation_energy
 from addercost.cost.estimate import estimate
 from addercost.cost.layer_table import layer_cycles, layer_energies, layer_table
 from addercost.cost.layers import LayerKind
-from addercost.counts.runs import NOTHING, Run, Runs
 from addercost.cost.models import COST_MODELS
 from addercost.cost.target_registry import load_target
+from addercost.counts.runs import NOTHING, Run, Runs
 from addercost.errors import ArgumentError
 from addercost.hardware import list_hardware, load_energy
 
