@@ -1,8 +1,8 @@
 """A GPU as a `Target`: one core, which executes the instructions of warps on all its multiprocessors.
 
-A data sheet gives results a clock and multiprocessor, and peaks of matrix units. An instruction of a warp's 32
-lanes so takes 32 / (rate × multiprocessors) cycles of the whole GPU, at the boost clock, at which peaks are
-quoted. The absolute value of a float is a modifier of the instruction that reads it and takes no instruction.
+A data sheet gives results a clock and multiprocessor, and peaks of matrix units. An instruction of a warp
+has 32 lanes, so it takes 32 / (rate × multiprocessors) cycles of the whole GPU, at the boost clock, at which
+peaks are quoted. The absolute value of a float is a modifier of the instruction that reads it and takes none.
 """
 
 from __future__ import annotations
