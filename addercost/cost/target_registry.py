@@ -60,7 +60,7 @@ def _from_table(name: str, hardware_path: str | Path | None) -> Target:
         known = [file.name for file in list_hardware(hardware_path, "cpu")]
         if name in (HOST, *known) or name.endswith(".toml"):
             raise
-        raise unknown_name("processor", name, [*known, *gpus, *added_names()]) from None
+        raise unknown_name("CPU", name, [*known, *gpus, *added_names()]) from None
 
 
 def added_names() -> Sequence[str]:

@@ -69,6 +69,6 @@ def test_the_base_clock_stands_in_for_a_boost_clock():
     assert unknown.clock_hz is None and not unknown.rows("fp16_mmla")
 
 
-def test_an_unknown_processor_is_answered_with_gpus_too():
-    with pytest.raises(ArgumentError, match="unknown processor 'rtx-309'; did you mean rtx-3090"):
+def test_an_unknown_name_is_answered_with_gpus_too():
+    with pytest.raises(ArgumentError, match="unknown CPU 'rtx-309'; did you mean rtx-3090"):
         load_target("rtx-309")
