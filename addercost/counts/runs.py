@@ -64,8 +64,9 @@ _COPIES = frozenset(f"aten.{name}" for name in ("clone", "copy", "copy_", "_to_c
 """Torch tags them element-wise. A copy is what nobody could fuse, such as the reordering of heads."""
 
 _OWN_STATISTICS = frozenset(
-    (*ROW_NORMS, "aten._softmax", "aten._safe_softmax", "aten._log_softmax", "aten.softmax", "aten.log_softmax", "aten.var",
-     "aten.std", "aten.var_mean", "aten.std_mean", "aten.linalg_vector_norm")
+    (*ROW_NORMS, "aten._softmax", "aten._safe_softmax", "aten._log_softmax", "aten.softmax",
+     "aten.log_softmax", "aten.var", "aten.std", "aten.var_mean", "aten.std_mean",
+     "aten.linalg_vector_norm")
 )  # fmt: skip
 _PASSES = 3
 

@@ -1,8 +1,8 @@
 """Three numbers from measured networks: exact where times follow the model, near where they are real.
 
-`timm_i9_10940x.csv` has 60 of timm's published timings (Apache-2.0; batch 1, fp32, compiled; its file
-results/benchmark-infer-fp32-nchw-pt240-cpu-i9_10940x-dynamo.csv), drawn by lot, and our counts of these networks.
-It is made by `python -m benchmarks.published_timings … --sample 60 --extract tests/cost/timm_i9_10940x.csv`.
+`timm_i9_10940x.csv` has 60 of timm's published timings (Apache-2.0; batch 1, fp32, compiled; drawn by lot
+from results/benchmark-infer-fp32-nchw-pt240-cpu-i9_10940x-dynamo.csv) and our counts of these networks. It is
+made by `python -m benchmarks.published_timings … --sample 60 --extract tests/cost/timm_i9_10940x.csv`.
 """
 
 import csv
