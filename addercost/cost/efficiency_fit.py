@@ -139,5 +139,5 @@ def nearest(parts: Floats, measured: Floats) -> Floats:
                 break
         else:
             damping *= 8
-    fitted: Floats = np.exp(logs)
-    return fitted
+    numbers: Floats = np.exp(logs)
+    return numbers

@@ -123,18 +123,13 @@ def _cost(
         complete[members] = not costed.missing
 
 
-def _column(values: Any) -> Any:
-    """A column of many layers: an array, or a number that all have."""
-    return np.asarray(values)
-
-
 def _of(moved: Moved, members: NDArray[np.intp]) -> Moved:
     """What some of the layers move."""
-    eager, fused = (
-        None if run is None else Run(*(column[members] for column in map(_column, run)))
-        for run in (moved.eager, moved.fused)
-    )
-    return Moved(moved.n_bytes[members], eager, fused)
+    return Moved(moved.n_bytes[members], _part_of(moved.eager, members), _part_of(moved.fused, members))
+
+
+def _part_of(run: Any, members: NDArray[np.intp]) -> Run | None:
+    return None if run is None else Run(run.calls[members], run.n_bytes[members])
 
 
 def _alike(lowered: Lowered, layers: int) -> Iterator[tuple[NDArray[np.intp], Lowered]]:
