@@ -74,7 +74,9 @@ def completed(row: Row, model: Row | None) -> Row:
     if model is None:
         missing = {"lanes", "reciprocal_throughput_cycles", "instruction"} - row.keys()
         if missing:
-            raise ValueError(f"{key(row)} is not in the model's table and has no {', '.join(sorted(missing))}")
+            raise ValueError(
+                f"{key(row)} is not in the model's table and has no {', '.join(sorted(missing))}"
+            )
         return row
     filled = {name: model[name] for name in _FROM_THE_MODEL if name in model} | row
     if "ports" in model and "ports" not in row:

@@ -141,8 +141,8 @@ Blocks = dict[tuple[str, str], list[Row]]
 """The rows of each source and quality, in the order in which they are written."""
 
 ASSUMED_DIVIDER = {
-    "title": "Assumed: one division at a time, which takes as long as its latency; the scheduling model's rate "
-    "is impossible and no other figure was found",
+    "title": "Assumed: one division at a time, for as long as its latency; the scheduling model's rate is "
+    "impossible and no other figure was found",
     "licence": "own assumption",
 }
 
