@@ -68,9 +68,9 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> str:
     lines = [
         "# What changed in the ranking of processors",
         "",
-        "Written by `tools/rank_changes.py` from two versions of the tables and cost models. All are estimates.",
+        "Written by `tools/rank_changes.py` from two versions of tables and cost models. All are estimates.",
         f"A ratio is the cycles of multiply-adds by those of adders, {SPEC}, MAC sites only, by `{MODEL}`:",
-        "above 1 the adders take fewer. Rates are sites a cycle of one core, before → now, and why they changed.",
+        "above 1 the adders take fewer. Rates are sites a cycle of one core, before → now, and why.",
     ]
     for name, (mac, adder, *loops) in RANKINGS.items():
         before, after = advantages(old, mac, adder), advantages(new, mac, adder)
@@ -109,9 +109,8 @@ def _changes(
             same += 1
             continue
         place = " → ".join(str(side.get(name, "-")) for side in places)
-        lines.append(
-            f"| {name} | {place} | {' → '.join(ratios)} | {' | '.join(cell or 'as before' for cell in cells)} |"
-        )
+        loop_cells = [(cell or "as before").replace("|", "\\|") for cell in cells]
+        lines.append(" | ".join((f"| {name}", place, " → ".join(ratios), *loop_cells)) + " |")
     return [
         *lines,
         "",
