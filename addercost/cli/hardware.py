@@ -76,9 +76,9 @@ def check(
 ) -> None:
     """Validate tables: the files given, or all that can be named. Exit code 6 if one is malformed.
 
-    CPU tables are also compared with what is known of the processor of that name: multiply-adds, additions and
-    bytes a cycle, latencies, divisions. A figure that differs by more than 10 %, is missing, or is impossible is
-    a warning.
+    CPU tables are also compared with what is known of the processor of that name: multiply-adds, additions
+    and bytes a cycle, latencies, divisions. A figure that differs by more than 10 %, is missing, or is
+    impossible is a warning.
     """
     from addercost.cost.table_check import warnings_of
     from addercost.errors import AddercostError, CheckFailedError, DataError

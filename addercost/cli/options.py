@@ -15,7 +15,7 @@ from addercost.errors import ArgumentError, unknown_name
 from addercost.report.formats.table_format import TableFormat
 
 if TYPE_CHECKING:
-    from addercost.trace.inputs import ModelInputs
+    from addercost.trace.input_shapes import InputShape
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -140,13 +140,13 @@ def input_option(function: F) -> F:
     )(function)
 
 
-def parsed_inputs(texts: tuple[str, ...]) -> ModelInputs | None:
-    """What --input says, or None where it was not given. Imports torch."""
+def parsed_inputs(texts: tuple[str, ...]) -> tuple[InputShape, ...] | None:
+    """What --input says, or None where it was not given."""
     if not texts:
         return None
-    from addercost.trace.inputs import parse_inputs
+    from addercost.trace.input_shapes import parse_input_shapes
 
-    return parse_inputs(texts)
+    return parse_input_shapes(texts)
 
 
 def arithmetic_option(help_text: str | None = None) -> Option:
@@ -200,6 +200,16 @@ def keep_first_last_option(function: F) -> F:
 def backward_option(function: F) -> F:
     return click.option(
         "--backward", is_flag=True, help="Trace a training step: the forward and the gradients of its layers."
+    )(function)
+
+
+def fuse_attention_option(function: F) -> F:
+    return click.option(
+        "--fuse-attention/--no-fuse-attention",
+        default=True,
+        show_default=True,
+        help="Attention as one operator, with a fused kernel's bytes; or as the products, softmax and copies "
+        "that torch makes of it.",
     )(function)
 
 

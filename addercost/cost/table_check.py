@@ -36,7 +36,7 @@ class Disagreement:
 
 
 def disagreements(cpu: Cpu, known: Peaks) -> list[Disagreement]:
-    """The figures that differ from the known ones by more than `TOLERANCE`, and those that the table lacks."""
+    """The figures that differ from the known ones by more than `TOLERANCE`, and those the table lacks."""
     target = target_of(cpu)
     found = []
     for figure, value in known.figures.items():
@@ -57,8 +57,8 @@ def table_figure(target: Target, figure: str) -> float | None:
         case ["add" | "maddubs", "per", "cycle"]:
             return _results_per_cycle(target, figure.removesuffix("_per_cycle"))
         case ["absdiff", "per", "cycle"]:
-            rates = [_results_per_cycle(target, op) for op in _ABSOLUTE_DIFFERENCES]
-            return max((rate for rate in rates if rate), default=None)
+            differences = [_results_per_cycle(target, op) for op in _ABSOLUTE_DIFFERENCES]
+            return max((rate for rate in differences if rate), default=None)
         case [operation, "latency", "cycles"]:
             row = next(iter(target.rows(f"{number_format}_{operation}")), None)
             return None if row is None else latency_cycles(target, row)

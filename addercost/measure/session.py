@@ -21,10 +21,18 @@ from addercost.measure.devices.exclusive import exclusive
 from addercost.measure.environment import environment
 from addercost.measure.journal import JournalHeading, open_journal
 from addercost.measure.plan import RowPlan, layer_rows
-from addercost.measure.predictions import Predict, checked_models, default_cpus, predictor
+from addercost.measure.predictions import (
+    Predict,
+    checked_models,
+    default_cpus,
+    other_processor,
+    predictor,
+    refuse_other_processor,
+)
 from addercost.measure.runner import Effort
 from addercost.results.measurements import NO_ESTIMATES, Measurements
-from addercost.trace.inputs import ModelInputs
+from addercost.trace.input_shapes import InputShape
+from addercost.trace.inputs import ModelInputs, without_data
 from addercost.trace.record import Trace
 
 LAYOUTS = {"channels-last": torch.channels_last, "contiguous": torch.contiguous_format}
@@ -128,9 +136,13 @@ def case_uses(cases: Sequence[LayerCase], batch: int = 1) -> tuple[CaseUse, ...]
 
 
 def whole_model_rows(
-    model: nn.Module | str, inputs: ModelInputs | None, settings: BenchSettings, trace: Trace
+    model: nn.Module | str,
+    inputs: ModelInputs | tuple[InputShape, ...] | None,
+    settings: BenchSettings,
+    trace: Trace,
 ) -> list[RowPlan]:
-    """Rows of the whole model, if the settings ask for any. inputs: None for those of the SPEC.
+    """Rows of the whole model, if the settings ask for any. inputs: arguments of its forward or their shapes,
+    None for those of the SPEC.
 
     Raises ArgumentError for a saved trace, which has no model in it.
     """
@@ -166,9 +178,11 @@ def _batched(x: Tensor, batch: int) -> Tensor:
 
 
 def _rebuilding(
-    model: nn.Module | str, inputs: ModelInputs | None
+    model: nn.Module | str, inputs: ModelInputs | tuple[InputShape, ...] | None
 ) -> tuple[Callable[[], nn.Module], ModelInputs | None]:
     """A function that makes the model with its weights, and the inputs of its forward."""
+    if isinstance(inputs, tuple):
+        inputs = without_data(inputs)
     if isinstance(model, nn.Module):
         return partial(copy.deepcopy, model), inputs
     from addercost.sources.loading import load_model
@@ -223,6 +237,7 @@ def measure(
 
 def predict_for(settings: BenchSettings) -> Predict | None:
     cpus = settings.estimate_cpus
+    refuse_other_processor(cpus, settings.hardware_path)
     return predictor(cpus, checked_models(settings.cost_models), settings.hardware_path) if cpus else None
 
 
@@ -230,7 +245,10 @@ def _estimate_notes(settings: BenchSettings) -> tuple[str, ...]:
     if settings.device == "cpu" and settings.threads > 1:
         return (f"{NO_ESTIMATES}: they are of one core",)
     if settings.device == "cpu" and not settings.estimate_cpus and settings.cpus is None:
-        return (
-            f"{NO_ESTIMATES}: run `addercost calibrate` first, or name a --cpu; `bench show` adds them, too",
-        )
+        try:
+            why = other_processor(settings.hardware_path)
+        except ArgumentError:
+            why = ""
+        how = "run `addercost calibrate` first, or name a --cpu; `bench show` adds them, too"
+        return (f"{NO_ESTIMATES}: {f'{why}; ' * bool(why)}{how}",)
     return ()

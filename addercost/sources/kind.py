@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from addercost.results.profile import Profile
+    from addercost.trace.input_shapes import InputShape
     from addercost.trace.inputs import ModelInputs
     from addercost.trace.record import Trace
 
@@ -40,13 +41,31 @@ class LoadedModel:
 
 @dataclass(frozen=True, slots=True)
 class TraceRequest:
-    """How a SPEC is to be traced. inputs: in place of those it comes with. backward: a training step instead
-    of a forward. tracer: one of `sources.tracing.TRACERS`.
+    """How a SPEC is to be traced. inputs: in place of those it comes with, as arguments of a forward or as
+    their shapes. backward: a training step instead of a forward. tracer: one of `sources.tracing.TRACERS`.
+    fuse_attention: attention is one call; else the calls that torch makes of it.
     """
 
-    inputs: ModelInputs | None = None
+    inputs: ModelInputs | tuple[InputShape, ...] | None = None
     backward: bool = False
     tracer: str = "dispatch"
+    fuse_attention: bool = True
+
+    def model_inputs(self) -> ModelInputs | None:
+        """As arguments of a forward, without data. Imports torch where there are any."""
+        if not isinstance(self.inputs, tuple):
+            return self.inputs
+        from addercost.trace.inputs import without_data
+
+        return without_data(self.inputs)
+
+    def input_shapes(self) -> tuple[InputShape, ...]:
+        """As shapes. Raises ArgumentError for an argument that is no tensor."""
+        if self.inputs is None or isinstance(self.inputs, tuple):
+            return self.inputs or ()
+        from addercost.trace.inputs import shapes_of
+
+        return shapes_of(self.inputs)
 
 
 @dataclass(frozen=True, slots=True)

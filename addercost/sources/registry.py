@@ -11,6 +11,7 @@ from addercost.errors import AddercostError, ArgumentError, ModelError
 from addercost.sources.exported import EXPORTED
 from addercost.sources.kind import SpecKind
 from addercost.sources.module_path import MODULE_PATH
+from addercost.sources.onnx_file import ONNX_FILE
 from addercost.sources.python_file import PYTHON_FILE
 from addercost.sources.saved_profile import SAVED_PROFILE
 from addercost.sources.saved_trace import SAVED_TRACE
@@ -28,6 +29,7 @@ BUILT_IN = (
     TORCHVISION_MODEL,
     TIMM_MODEL,
     EXPORTED,
+    ONNX_FILE,
     SAVED_PROFILE,
     SAVED_TRACE,
 )

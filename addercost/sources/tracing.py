@@ -38,21 +38,27 @@ def trace_spec(spec: str, request: TraceRequest) -> Trace:
     from addercost.trace.inputs import ModelInputs, missing_inputs
 
     loaded = load_model(spec)
-    inputs = request.inputs or loaded.inputs
+    inputs = request.model_inputs() or loaded.inputs
     if inputs is None and _takes_arguments(loaded.model):
         raise missing_inputs(spec, loaded.model)
     # A forward may import more of the user's files, and print.
     with import_path(loaded.folder), user_output():
-        return _traced(loaded, inputs or ModelInputs(), request)
+        return trace_loaded(loaded, inputs or ModelInputs(), request)
 
 
-def _traced(loaded: LoadedModel, inputs: ModelInputs, request: TraceRequest) -> Trace:
+def trace_loaded(loaded: LoadedModel, inputs: ModelInputs, request: TraceRequest) -> Trace:
+    """The trace of a model that is loaded, on these inputs."""
     from addercost.counts.call_work import is_counted
 
     if request.tracer == "dispatch":
-        return _dispatched(loaded, inputs, request.backward)
+        return _dispatched(loaded, inputs, request.backward, request.fuse_attention)
     if request.backward:
         raise ArgumentError(f"the {request.tracer} tracer takes no --backward", "use --tracer dispatch")
+    if not request.fuse_attention:
+        raise ArgumentError(
+            f"the {request.tracer} tracer keeps attention whole",
+            "use --tracer dispatch with --no-fuse-attention",
+        )
     if request.tracer == "blocks":
         from addercost.trace.reuse.tracer import BlockCache, trace_blocks
 
@@ -64,7 +70,7 @@ def _traced(loaded: LoadedModel, inputs: ModelInputs, request: TraceRequest) -> 
         except TraceError:
             # The model may need values, or be one that only a whole trace shows right, or not run at all:
             # the whole trace finds out.
-            return _dispatched(loaded, inputs, False)
+            return _dispatched(loaded, inputs, False, True)
     if inputs.kwargs:
         raise ArgumentError("the fvcore tracer takes no inputs by name", "use --tracer dispatch")
     from addercost.trace.jit import trace_with_fvcore
@@ -73,7 +79,7 @@ def _traced(loaded: LoadedModel, inputs: ModelInputs, request: TraceRequest) -> 
     return trace_with_fvcore(model, *inputs.args, name=loaded.name)
 
 
-def _dispatched(loaded: LoadedModel, inputs: ModelInputs, backward: bool) -> Trace:
+def _dispatched(loaded: LoadedModel, inputs: ModelInputs, backward: bool, fuse_attention: bool) -> Trace:
     from addercost.counts.call_work import is_counted
     from addercost.trace.tracer import trace
 
@@ -85,6 +91,7 @@ def _dispatched(loaded: LoadedModel, inputs: ModelInputs, backward: bool) -> Tra
         rebuild=loaded.rebuild,
         backward=backward,
         is_counted=is_counted,
+        fuse_attention=fuse_attention,
     )
 
 

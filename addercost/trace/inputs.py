@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,28 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from addercost.errors import ArgumentError, ModelError, unknown_name
-
-_DTYPES: Mapping[str, torch.dtype] = {
-    name: getattr(torch, name)
-    for name in (
-        "float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "complex64",
-        "complex128", "int64", "int32", "int16", "int8", "uint8", "bool",
-    )
-} | {
-    "fp64": torch.float64,
-    "fp32": torch.float32,
-    "fp16": torch.float16,
-    "bf16": torch.bfloat16,
-    "half": torch.float16,
-    "float": torch.float32,
-    "double": torch.float64,
-    "long": torch.int64,
-    "int": torch.int32,
-}  # fmt: skip
-
-_INPUT = re.compile(r"(?:(?P<name>[A-Za-z_]\w*)=)?(?P<shape>scalar|\d+(?:[x,]\d+)*)(?::(?P<dtype>\w+))?")
-_LARGEST = 1 << 62
+from addercost.errors import ArgumentError, ModelError
+from addercost.trace.input_shapes import InputShape, parse_input_shapes
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +26,28 @@ def parse_inputs(texts: Sequence[str]) -> ModelInputs:
 
     Raises ArgumentError for anything else.
     """
-    args: list[Tensor] = []
-    kwargs: dict[str, Tensor] = {}
-    for text in texts:
-        match = _INPUT.fullmatch(text.strip())
-        if match is None:
-            raise ArgumentError(
-                f"--input {text!r} is not a shape", "write it as 1x3x224x224, 1x128:int64 or mask=1x128:bool"
-            )
-        dtype = match["dtype"] or "float32"
-        if dtype not in _DTYPES:
-            raise unknown_name("dtype", dtype, _DTYPES)
-        shape = [] if match["shape"] == "scalar" else [int(n) for n in re.split("[x,]", match["shape"])]
-        if math.prod(shape) > _LARGEST or any(n > _LARGEST for n in shape):
-            raise ArgumentError(f"--input {text!r} has more elements than torch can address")
-        tensor = torch.empty(shape, dtype=_DTYPES[dtype], device="meta")
-        if match["name"] is None:
-            args.append(tensor)
-        elif match["name"] in kwargs:
-            raise ArgumentError(f"--input {match['name']} is given twice")
-        else:
-            kwargs[match["name"]] = tensor
-    return ModelInputs(tuple(args), kwargs)
+    return without_data(parse_input_shapes(texts))
+
+
+def without_data(shapes: Sequence[InputShape]) -> ModelInputs:
+    """Tensors on the meta device: in order, and by name where a shape has one."""
+    tensors = [torch.empty(one.shape, dtype=getattr(torch, one.dtype), device="meta") for one in shapes]
+    given = list(zip(shapes, tensors, strict=True))
+    return ModelInputs(
+        tuple(tensor for one, tensor in given if one.name is None),
+        {one.name: tensor for one, tensor in given if one.name is not None},
+    )
+
+
+def shapes_of(inputs: ModelInputs) -> tuple[InputShape, ...]:
+    """The other way round. Raises ArgumentError for an argument that is no tensor."""
+    named = [(None, value) for value in inputs.args] + list(inputs.kwargs.items())
+    for name, value in named:
+        if not isinstance(value, Tensor):
+            raise ArgumentError(f"input {name or ''} is a {type(value).__name__}, not a tensor")
+    return tuple(
+        InputShape(name, tuple(value.shape), str(value.dtype).removeprefix("torch.")) for name, value in named
+    )
 
 
 def one_image(shape: Sequence[int]) -> ModelInputs:

@@ -1,0 +1,25 @@
+"""The translators, by domain and operator: each makes the calls of one node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from addercost.trace.onnx.node import Node
+from addercost.trace.record import OpCall
+
+Translator = Callable[[Node], Iterable[OpCall]]
+
+TRANSLATORS: dict[tuple[str, str], Translator] = {}
+
+
+def translates(*ops: str, domain: str = "") -> Callable[[Translator], Translator]:
+    """Registers a function for these operators of `domain`; "" is the standard's own."""
+
+    def register(translator: Translator) -> Translator:
+        for op in ops:
+            if (domain, op) in TRANSLATORS:
+                raise ValueError(f"{domain}.{op} is translated twice")
+            TRANSLATORS[domain, op] = translator
+        return translator
+
+    return register
