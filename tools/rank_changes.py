@@ -71,8 +71,8 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> str:
         "Written by `tools/rank_changes.py` from two versions of tables and cost models. All are estimates.",
         f"A ratio is the cycles of multiply-adds by those of adders, {SPEC}, MAC sites only, by `{MODEL}`:",
         "above 1 the adders take fewer. Rates are sites a cycle of one core, before → now, and why. Some",
-        "scheduling models have adders and multipliers as separate units (Exynos, ThunderX, Cortex-M85, A510):",
-        "a sum on the multiplier costs the adder nothing there, which the silicon may see otherwise.",
+        "scheduling models have adders and multipliers as separate units (Exynos, ThunderX, Cortex-M85,",
+        "A510): a sum on the multiplier costs the adder nothing there, which the silicon may see otherwise.",
     ]
     for name, (mac, adder, *loops) in RANKINGS.items():
         before, after = advantages(old, mac, adder), advantages(new, mac, adder)

@@ -122,7 +122,7 @@ def test_one_addition_less_per_output_is_the_same_inner_loop():
 def test_additions_beside_the_adder_sites_are_charged():
     layer = Layer(OpCounts.of(add=2 * 640 + 80), Arithmetic.ADDER, 640)
     work = lowered(layer, "intel-haswell").executions
-    # Haswell multiplies and adds twice a cycle and adds once: sums and the 80 others are multiply-adds by one.
+    # Haswell adds once a cycle and multiplies and adds twice: sums and the 80 others are multiply-adds.
     assert sum(n for row, n in work if row.op == "fp32_add") == 640 / 8
     assert sum(n for row, n in work if row.op == "fp32_fma") == (640 + 80) / 8
 
