@@ -36,11 +36,13 @@ def is_counted(name: str, tags: Collection[str]) -> bool:
 
 
 def work_of(call: OpCall) -> OperatorWork | None:
-    """The call's work in real numbers, or None for an operator that no rule counts."""
+    """The call's work in real numbers, or None for a call that no rule counts."""
     rule = rule_for(call.name, call.tags)
     if rule is None:
         return None
     work = rule(call)
+    if work is None:
+        return None
     if "backward" in call.tags and any(site.weighted for site in work.sites):
         # A gradient is a sum of products whatever the layer's arithmetic is, so a what-if leaves it alone.
         work = replace(work, sites=tuple(replace(site, weighted=False) for site in work.sites))

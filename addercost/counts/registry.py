@@ -7,7 +7,8 @@ from collections.abc import Callable
 from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall
 
-CountingRule = Callable[[OpCall], OperatorWork]
+CountingRule = Callable[[OpCall], OperatorWork | None]
+"""None where the values of its arguments decide, so that the call is not counted."""
 RULES: dict[str, CountingRule] = {}
 """The rule of each operator. An operator is named without its overload: "aten.mm"."""
 
