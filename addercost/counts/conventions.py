@@ -120,7 +120,7 @@ CONVENTIONS: Mapping[str, CountingConvention] = {
         ),
         CountingConvention(
             "fvcore",
-            "fvcore's number as both mul and add: sites, norms (2 or 5 an element), adaptive pooling, resizing",
+            "fvcore's number as both mul and add: sites, norms, adaptive pooling, resizing",
             "fvcore 0.1.5; what timm publishes",
             _fvcore,
         ),

@@ -59,8 +59,8 @@ def traffic(call: OpCall) -> tuple[int, int]:
 
 
 def packed_traffic(call: OpCall, work: OperatorWork | None) -> tuple[int, int]:
-    """As `traffic`, with the weights of a binary or shift layer packed into `PACKED_WEIGHT_BITS`. A binary layer
-    reads one factor a filter besides.
+    """As `traffic`, with the weights of a binary or shift layer packed into `PACKED_WEIGHT_BITS`. A binary
+    layer reads one factor a filter besides.
     """
     read, written = traffic(call)
     site = next((site for site in work.sites if site.weighted), None) if work is not None else None

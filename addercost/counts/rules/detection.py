@@ -16,8 +16,8 @@ from addercost.trace.record import OpCall
 
 @rule("torchvision.deform_conv2d")
 def deform_conv2d(call: OpCall) -> OperatorWork:
-    """x: [N, C, H, W], w: [K, C/G, R, S], offset: [N, 2·O·R·S, P, Q], mask: [N, O·R·S, P, Q]; out: [N, K, P, Q]:
-    a convolution whose taps are read between pixels.
+    """x: [N, C, H, W], w: [K, C/G, R, S], offset: [N, 2·O·R·S, P, Q], mask: [N, O·R·S, P, Q]; out:
+    [N, K, P, Q]: a convolution whose taps are read between pixels.
 
     A place (of N·O·R·S·P·Q) adds its offset to two coordinates, rounds both down, takes both remainders and
     their complements, and multiplies these to four weights. A tap (of N·C·R·S·P·Q) is a sum of four products,
@@ -36,7 +36,7 @@ def deform_conv2d(call: OpCall) -> OperatorWork:
         inputs=x.numel,
         number_format=number_format,
         accumulator_format=accumulator_of(number_format),
-        weighted=True,
+        weighted=w.role in ("parameter", "derived"),
     )
     return OperatorWork(
         (site,),
