@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from addercost.trace.op_info import OpInfo, known_op_info
 from addercost.trace.record import ArgValue, OpCall, TensorSpec
-from addercost.trace.sparse import stored_values, with_stored
+from addercost.trace.sparse import keep_stored, stored_values
 
 
 class PlainCalls:
@@ -58,8 +58,8 @@ class PlainCalls:
                 value = info.defaults[position]
             values[name] = self._value(value)
         role, source = self._output_role(info, values)
-        if info.keeps_role and isinstance(out, Tensor) and given and isinstance(args[0], Tensor):
-            with_stored(out, args[0])
+        if (info.keeps_role or info.name == "_coalesce") and isinstance(out, Tensor) and given:
+            keep_stored(out, args[0])
         outputs = out if isinstance(out, tuple | list) else (out,)
         specs = tuple(
             self._remember(value, role, source) for value in _flat(outputs) if isinstance(value, Tensor)

@@ -38,3 +38,9 @@ def with_stored(made: Tensor, original: Tensor) -> Tensor:
     if original.layout is not torch.strided:
         setattr(made, _STORED, stored_values(original))
     return made
+
+
+def keep_stored(out: Tensor, value: object) -> None:
+    """`out` is a view or a copy of `value`, and stores what that stores. Duplicates that are added up count."""
+    if isinstance(value, Tensor) and value.layout is not torch.strided:
+        with_stored(out, value)

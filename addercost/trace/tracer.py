@@ -113,7 +113,8 @@ def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Trac
 
     def fake(tensor: Tensor) -> Tensor:
         with mode:
-            return with_stored(torch.empty_like(tensor, device="cpu").detach(), tensor)
+            made = torch.empty_like(tensor, device="cpu").detach()
+        return with_stored(made, tensor)
 
     def substitute(tensor: Tensor) -> Tensor:
         if is_lazy(tensor):

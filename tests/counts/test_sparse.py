@@ -62,12 +62,14 @@ def counted(model: nn.Module, *args: Tensor, **options: Any) -> ModelCounts:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("place", ["input", "buffer", "weight", "linear", "sparse.mm"])
+@pytest.mark.parametrize("place", ["input", "input of sparse.mm", "buffer", "weight", "linear", "sparse.mm"])
 def test_sites_are_the_stored_values_times_the_columns(layout: str, place: str) -> None:
     make, stored = LAYOUTS[layout]
     matrix, x = make(pattern()), torch.zeros(N, COLUMNS)
     if place == "input":
         counts = counted(Function(lambda a, b: a @ b), matrix, x)
+    elif place == "input of sparse.mm":
+        counts = counted(Function(torch.sparse.mm), matrix, x)
     elif place == "linear":
         counts = counted(Held(matrix, True, lambda a, b: F.linear(b, a)), x.t().contiguous())
     else:
