@@ -41,6 +41,6 @@ def with_stored(made: Tensor, original: Tensor) -> Tensor:
 
 
 def keep_stored(out: Tensor, value: object) -> None:
-    """`out` is a view or a copy of `value` and stores what that stores, duplicates that it adds up included."""
+    """`out` is a view or a copy of `value` and stores what that does, duplicates that it adds up included."""
     if isinstance(value, Tensor) and value.layout is not torch.strided:
         with_stored(out, value)
