@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from addercost.trace.op_info import OpInfo, known_op_info
 from addercost.trace.record import ArgValue, OpCall, TensorSpec
+from addercost.trace.sparse import keep_stored, stored_values
 
 
 class PlainCalls:
@@ -57,6 +58,8 @@ class PlainCalls:
                 value = info.defaults[position]
             values[name] = self._value(value)
         role, source = self._output_role(info, values)
+        if (info.keeps_role or info.name == "_coalesce") and isinstance(out, Tensor) and given:
+            keep_stored(out, args[0])
         outputs = out if isinstance(out, tuple | list) else (out,)
         specs = tuple(
             self._remember(value, role, source) for value in _flat(outputs) if isinstance(value, Tensor)
@@ -130,7 +133,9 @@ def tensor_spec(tensor: Tensor, role: str, name: str = "") -> TensorSpec:
     dtype = _DTYPES.get(tensor.dtype)
     if dtype is None:
         dtype = _DTYPES[tensor.dtype] = str(tensor.dtype).removeprefix("torch.")
-    return TensorSpec(tuple([int(size) for size in tensor.shape]), dtype, role, name)
+    shape = tuple([int(size) for size in tensor.shape])
+    stored = stored_values(tensor) if tensor.layout is not torch.strided else None
+    return TensorSpec(shape, dtype, role, name, stored)
 
 
 def _flat(values: Any) -> Any:
