@@ -14,7 +14,8 @@ _WRITES_SHAPE = torch.Tag.inplace_view
 
 class OpInfo(NamedTuple):
     """keeps_role: the output has the role of the input. changes_shape: the operator changes the shape of the
-    tensor it is given.
+    tensor it is given. writes: positions of the arguments that it writes. aliases: its outputs are, or share
+    their values with, arguments.
     """
 
     op: str
@@ -24,17 +25,23 @@ class OpInfo(NamedTuple):
     tags: tuple[str, ...]
     keeps_role: bool
     changes_shape: bool
+    writes: tuple[int, ...]
+    aliases: bool
 
 
 def op_info(func: Any) -> OpInfo:
     schema = getattr(func, "_schema", None)
     if schema is None:  # a higher-order operator has no schema
         name = str(getattr(func, "name", lambda: func)())
-        return OpInfo(f"higher_order.{name}.default", name, (), (), (), False, False)
+        return OpInfo(f"higher_order.{name}.default", name, (), (), (), False, False, (), True)
     tags = [tag.name for tag in func.tags if tag.name in ("pointwise", "data_dependent_output")]
     aliases = [value.alias_info for value in schema.returns]
     is_view = any(alias is not None and not alias.is_write for alias in aliases)
-    writes = any(a.alias_info is not None and a.alias_info.is_write for a in schema.arguments)
+    writes = tuple(
+        position
+        for position, argument in enumerate(schema.arguments)
+        if argument.alias_info is not None and argument.alias_info.is_write
+    )
     if is_view:
         tags.append("view")
     if writes:
@@ -50,6 +57,8 @@ def op_info(func: Any) -> OpInfo:
         tags=tuple(tags),
         keeps_role=is_view or name in _SAME_VALUES,
         changes_shape=_WRITES_SHAPE in func.tags,
+        writes=writes,
+        aliases=any(alias is not None for alias in aliases),
     )
 
 

@@ -17,6 +17,7 @@ from addercost.trace.patterns import recognised
 from addercost.trace.plain_calls import PlainCalls
 from addercost.trace.record import DECOMPOSED, OpCall
 from addercost.trace.shapes import FAST_SHAPES
+from addercost.trace.written_tensors import WrittenTensors
 
 _LARGE_CONSTANT = 1 << 20
 """Elements above which a constant that a forward makes has no data on a data-free run."""
@@ -41,8 +42,13 @@ class Recorder(PlainCalls, TorchDispatchMode):
         inputs: list[Tensor],
         gradients: GradientPaths | None,
         decompositions: Decompositions,
+        written: WrittenTensors,
     ) -> None:
         super().__init__(names, inputs, keep_tensors=tracer != "real")
+        self._written = written
+        if tracer == "real":
+            written.made([tensor for _, _, tensor in names.values()])
+            written.made(inputs)
         self._stack = stack
         self._meta = tracer == "meta"
         self._raw: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any, str, tuple[str, ...]]] = []
@@ -72,7 +78,11 @@ class Recorder(PlainCalls, TorchDispatchMode):
                 out = self._decomposed(decomposition, info, args, kwargs)
                 if out is not NotImplemented:
                     return out
+            if info.writes:
+                self._written.about_to_write(written_arguments(info, args, kwargs))
             out = self._on_meta(func, args, kwargs) if self._meta else func(*args, **kwargs)
+            if not info.aliases:
+                self._written.made(out)
         self._raw.append((func, args, kwargs, out, path, self._more_tags))
         if not self._keep_tensors:
             self._flush()
@@ -139,6 +149,10 @@ class Recorder(PlainCalls, TorchDispatchMode):
             self._more_tags = ()
             self._gradients.running = False
 
+    def call_count(self) -> int:
+        """How many calls are recorded so far."""
+        return len(self._calls) + len(self._raw)
+
     def calls(self) -> tuple[OpCall, ...]:
         """Every call so far, as plain data."""
         self._flush()
@@ -148,6 +162,12 @@ class Recorder(PlainCalls, TorchDispatchMode):
         for func, args, kwargs, out, path, tags in self._raw:
             self._calls.append(self._plain(func, args, kwargs, out, path, tags))
         self._raw.clear()
+
+
+def written_arguments(info: OpInfo, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
+    """The arguments that the operator writes."""
+    given = len(args)
+    return [args[at] if at < given else kwargs.get(info.arguments[at]) for at in info.writes]
 
 
 def _to_meta(value: Any) -> tuple[Any, bool]:

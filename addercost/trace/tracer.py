@@ -15,12 +15,15 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 from addercost.errors import AddercostError, TraceError
 from addercost.trace.backward import GradientPaths
+from addercost.trace.caller_state import not_put_back, unchanged
 from addercost.trace.decompositions import Decompositions, IsCounted
-from addercost.trace.modules import ModuleTree, replace_tensors, tracked, unchanged
+from addercost.trace.lazy_outputs import LazyOutputs, unrun_work
+from addercost.trace.modules import ModuleTree, replace_tensors, tracked
 from addercost.trace.plain_calls import tensor_spec
 from addercost.trace.record import TensorSpec, Trace
 from addercost.trace.recorder import Recorder
 from addercost.trace.switches import countable_operators
+from addercost.trace.threads import require_unused
 
 
 def trace(
@@ -175,18 +178,20 @@ def _run(
     step: _TracedStep,
     mode: Any = None,
 ) -> Trace:
-    tree = ModuleTree(model)
     inputs = [value for value in tree_flatten((args, kwargs))[0] if isinstance(value, Tensor)]
     with ExitStack() as stack:
         stack.enter_context(countable_operators())
-        stack.enter_context(unchanged(tree))
+        tree = ModuleTree(model)
+        state = stack.enter_context(unchanged(tree, (args, kwargs)))
+        calls = stack.enter_context(tracked(tree))
+        require_unused(tree.paths, name)
         names = replace_tensors(tree, substitute)
         for module in tree.modules:
             module.__dict__["training"] = step.backward
-        calls = stack.enter_context(tracked(tree))
         gradients = GradientPaths(names) if step.backward else None
         decompositions = Decompositions(step.is_counted)
-        recorder = Recorder(calls, tracer, names, inputs, gradients, decompositions)
+        recorder = Recorder(calls, tracer, names, inputs, gradients, decompositions, state.written)
+        lazy = LazyOutputs(recorder.call_count)
         stack.enter_context(torch.set_grad_enabled(step.backward))
         if step.backward and step.input_gradients:
             for tensor in inputs:
@@ -195,7 +200,7 @@ def _run(
             stack.enter_context(mode)
         try:
             with recorder:
-                output = model(*args, **kwargs)
+                output = lazy.computed(model(*args, **kwargs))
                 if step.backward:
                     recorder.run_backward(output, name)
         except AddercostError:
@@ -208,16 +213,19 @@ def _run(
             for n, role, tensor in names.values()
             if role == "parameter" and not is_lazy(tensor)
         }
-        return Trace(
-            model=name,
-            calls=recorder.calls(),
-            modules=dict(calls.types),
-            parameters=parameters,
-            inputs=input_specs(inputs),
-            tracer=tracer,
-            versions=versions(),
-            notes=_notes(tracer, step),
-        )
+        made = unrun_work(recorder.calls(), parameters, lazy)
+        modules = dict(calls.types)
+    notes = _notes(tracer, step)
+    return Trace(
+        model=name,
+        calls=made,
+        modules=modules,
+        parameters=parameters,
+        inputs=input_specs(inputs),
+        tracer=tracer,
+        versions=versions(),
+        notes=(*notes, not_put_back(state.problems)) if state.problems else notes,
+    )
 
 
 def _notes(tracer: str, step: _TracedStep) -> tuple[str, ...]:
