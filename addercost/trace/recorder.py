@@ -51,6 +51,9 @@ class Recorder(PlainCalls, TorchDispatchMode):
             written.made(inputs)
         self._stack = stack
         self._meta = tracer == "meta"
+        self._real = tracer == "real"
+        self.refused: tuple[Any, tuple[Any, ...], dict[str, Any]] | None = None
+        """The operator that raised last, with its arguments."""
         self._raw: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any, str, tuple[str, ...]]] = []
         self._gradients = gradients
         self._decompositions = decompositions
@@ -80,7 +83,12 @@ class Recorder(PlainCalls, TorchDispatchMode):
                     return out
             if info.writes:
                 self._written.about_to_write(written_arguments(info, args, kwargs))
-            out = self._on_meta(func, args, kwargs) if self._meta else func(*args, **kwargs)
+            try:
+                out = self._on_meta(func, args, kwargs) if self._meta else func(*args, **kwargs)
+            except Exception:
+                # Asked later, since answering runs the operator for real.
+                self.refused = None if self._real else (func, args, kwargs)
+                raise
             if not info.aliases:
                 self._written.made(out)
         self._raw.append((func, args, kwargs, out, path, self._more_tags))

@@ -22,6 +22,7 @@ from addercost.trace.modules import ModuleTree, replace_tensors, tracked
 from addercost.trace.plain_calls import tensor_spec
 from addercost.trace.record import TensorSpec, Trace
 from addercost.trace.recorder import Recorder
+from addercost.trace.refusals import about_devices, cpu_takes, wants_values
 from addercost.trace.switches import countable_operators
 from addercost.trace.threads import require_unused
 
@@ -54,18 +55,27 @@ def trace(
     """
     kwargs = dict(kwargs or {})
     title = name or type(model).__name__
-    failures: list[TraceError] = []
     step = _TracedStep(backward, input_gradients, is_counted)
+    first: TraceError | None = None
+    values_would_help = False
     for tracer, attempt in (("meta", _trace_meta), ("fake", _trace_fake)):
         try:
             return attempt(model, args, kwargs, title, step)
+        except _NeedsValuesError as error:
+            values_would_help = True
+            first = first or error
         except TraceError as error:
-            failures.append(error)
-            if tracer == "meta" and not _wants_values(error) and not _about_devices(error):
+            first = first or error
+            if tracer == "meta" and not about_devices(error.__cause__):
                 raise
-    if not any(_wants_values(error) for error in failures):
-        raise failures[0]
+    assert first is not None
+    if not values_would_help:
+        raise first
     return _trace_real(rebuild() if rebuild is not None else model, args, kwargs, title, step)
+
+
+class _NeedsValuesError(TraceError):
+    """A run without data failed, and one with values may not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +216,11 @@ def _run(
         except AddercostError:
             raise
         except Exception as error:
-            raise forward_error(name, calls.failed, error) from error
+            needs_values = tracer != "real" and (wants_values(error) or cpu_takes(recorder.refused))
+            made_error = forward_error(name, calls.failed, error)
+            if needs_values:
+                raise _NeedsValuesError(made_error.message, made_error.hint) from error
+            raise made_error from error
         # Read after the forward: a lazy module's parameters have a shape only now.
         parameters = {
             n: tensor.numel()
@@ -256,34 +270,6 @@ def forward_error(name: str, failed: tuple[str, str] | None, error: Exception) -
         f"{name} does not run on these inputs: {where} raised {type(error).__name__}: {text}",
         "check the shape and dtype given with --input",
     )
-
-
-_NEEDS_VALUES = (
-    "meta tensor",
-    "on meta",
-    "no data",
-    "data-dependent",
-    "datadependent",
-    "dynamic output shape",
-    "dynamicoutputshape",
-    "'meta' backend",
-    "fake tensor",
-    "faketensor",
-    "unsupported fake",
-    "'meta' device",
-    "device meta",
-)
-
-
-def _wants_values(error: TraceError) -> bool:
-    """Whether the forward failed because it read a value, which a run without data does not have."""
-    cause = error.__cause__
-    text = f"{type(cause).__name__} {cause}".lower()
-    return isinstance(cause, NotImplementedError) or any(sign in text for sign in _NEEDS_VALUES)
-
-
-def _about_devices(error: TraceError) -> bool:
-    return "device" in str(error.__cause__).lower()
 
 
 def _available_memory_bytes() -> int | None:
