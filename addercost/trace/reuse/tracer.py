@@ -17,6 +17,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_flatten, tree_map
 
 from addercost.errors import AddercostError, TraceError
+from addercost.trace.attention import whole_attention
 from addercost.trace.caller_state import unchanged
 from addercost.trace.lazy_outputs import LazyOutputs
 from addercost.trace.modules import ModuleTree, replace_tensors, tracked
@@ -110,6 +111,7 @@ def _run(
     found = []
     with ExitStack() as stack:
         stack.enter_context(countable_operators(keep_random))
+        stack.enter_context(whole_attention())
         tree = ModuleTree(model, closed, stand_ins)
         if stand_ins:
             stack.enter_context(_as_found(tree))
