@@ -9,9 +9,12 @@ from types import GeneratorType
 from typing import Any
 
 from torch import Tensor, nn
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from addercost.trace.reuse.blocks import joined, stripped
 from addercost.trace.threads import used_elsewhere
+
+_PLAIN_PARAMETERS = frozenset({type(None), Tensor, nn.Parameter})
 
 _PATHS_PER_MODULE = 4096
 """Nested sharing can give one module exponentially many paths. Only this many are kept."""
@@ -130,6 +133,12 @@ class CallStack:
         """The path of the innermost module that raised, and the shapes of its arguments."""
         self.intercept: Callable[[nn.Module, Callable[..., Any], Any, Any], Any] | None = None
         """Called in place of each forward, with that forward as an argument: block reuse need not run it."""
+        self.wrapping = {id(module) for module in tree.modules if _wraps_parameters(module)}
+        """Ids of the modules with parameters of a class that puts others in their place for the forward, as
+        FSDP2's does.
+        """
+        self.on_wrapping: Callable[[nn.Module, str], None] | None = None
+        """Called with such a module and its path before its forward runs."""
         self.own_forwards: set[int] = set()
         """Ids of the modules that have a `forward` of their own beside their class's."""
         self.resolved: dict[tuple[int, str], str] = {}
@@ -166,6 +175,13 @@ def type_name(module: nn.Module) -> str:
     return str(exported) if exported else type(module).__name__
 
 
+def _wraps_parameters(module: nn.Module) -> bool:
+    return any(
+        type(parameter) not in _PLAIN_PARAMETERS and is_traceable_wrapper_subclass(parameter)
+        for parameter in module._parameters.values()
+    )
+
+
 def _resuming(generator: Generator[Any, Any, Any], stack: CallStack, path: str) -> Generator[Any, Any, Any]:
     """The same generator, which runs under its module's path whoever resumes it."""
     value = None
@@ -197,7 +213,7 @@ def tracked(tree: ModuleTree) -> Iterator[CallStack]:
 
 
 def _tracking(module: nn.Module, forward: Callable[..., Any], stack: CallStack) -> Callable[..., Any]:
-    key, resolved, thread = id(module), stack.resolved, get_ident()
+    key, resolved, thread, wrapping = id(module), stack.resolved, get_ident(), stack.wrapping
 
     def call(*args: Any, **kwargs: Any) -> Any:
         if get_ident() != thread:
@@ -205,6 +221,8 @@ def _tracking(module: nn.Module, forward: Callable[..., Any], stack: CallStack) 
         caller = stack.path
         path = resolved.get((key, caller))
         stack.path = stack.found(module, caller) if path is None else path
+        if key in wrapping and stack.on_wrapping is not None:
+            stack.on_wrapping(module, stack.path)
         try:
             intercept = stack.intercept
             if intercept is not None:
@@ -244,3 +262,13 @@ def replace_tensors(
             names[id(new)] = (name, role, new)
         holder[key] = new
     return names
+
+
+def replace_data_free_attributes(tree: ModuleTree, substitute: Callable[[Tensor], Tensor]) -> None:
+    """Puts `substitute(tensor)` in place of the data-free tensors that modules have as plain attributes. Use
+    within `caller_state.unchanged`.
+    """
+    for module in tree.modules:
+        for name, value in module.__dict__.items():
+            if isinstance(value, Tensor) and value.is_meta:
+                module.__dict__[name] = substitute(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, NamedTuple
 
 import torch
@@ -27,13 +28,29 @@ class OpInfo(NamedTuple):
     changes_shape: bool
     writes: tuple[int, ...]
     aliases: bool
+    higher_order: bool = False
 
 
 def op_info(func: Any) -> OpInfo:
     schema = getattr(func, "_schema", None)
     if schema is None:  # a higher-order operator has no schema
         name = str(getattr(func, "name", lambda: func)())
-        return OpInfo(f"higher_order.{name}.default", name, (), (), (), False, False, (), True)
+        given = list(inspect.signature(type(func).__call__).parameters.values())[1:]
+        named = [parameter for parameter in given if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+        return OpInfo(
+            op=f"higher_order.{name}.default",
+            name=name,
+            arguments=tuple(parameter.name for parameter in named),
+            defaults=tuple(
+                None if parameter.default is parameter.empty else parameter.default for parameter in named
+            ),
+            tags=(),
+            keeps_role=False,
+            changes_shape=False,
+            writes=(),
+            aliases=True,
+            higher_order=True,
+        )
     tags = [tag.name for tag in func.tags if tag.name in ("pointwise", "data_dependent_output")]
     aliases = [value.alias_info for value in schema.returns]
     is_view = any(alias is not None and not alias.is_write for alias in aliases)

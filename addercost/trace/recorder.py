@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from addercost.trace.backward import BACKWARD, GradientPaths, Idle, start_backward
+from addercost.trace.control_flow import CONTROL_FLOW
 from addercost.trace.decompositions import Decompositions
 from addercost.trace.modules import CallStack
 from addercost.trace.op_info import OpInfo, known_op_info
@@ -59,6 +60,8 @@ class Recorder(PlainCalls, TorchDispatchMode):
         self._decompositions = decompositions
         self._more_tags: tuple[str, ...] = ()
 
+    supports_higher_order_operators = True
+
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         # Otherwise torch wraps the method below, and its first call imports the compiler, which takes most of
@@ -69,6 +72,9 @@ class Recorder(PlainCalls, TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if types and any(kind.__name__ == "NestedTensor" for kind in types):
+            # Of the jagged layout: it calls the operators on its values.
+            return NotImplemented
         path = self._stack.path
         if self._gradients is not None:
             path = self._gradients.path(path)
@@ -76,6 +82,9 @@ class Recorder(PlainCalls, TorchDispatchMode):
         out = fast(*args, **kwargs) if fast is not None else NotImplemented
         if out is NotImplemented:
             info = known_op_info(func)
+            if info.higher_order and info.name in CONTROL_FLOW:
+                with self:
+                    return CONTROL_FLOW[info.name](*args, **kwargs)
             decomposition = self._decompositions.of(func, info)
             if decomposition is not None:
                 out = self._decomposed(decomposition, info, args, kwargs)

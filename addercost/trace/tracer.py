@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,15 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
-from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
 
 from addercost.errors import AddercostError, TraceError
 from addercost.trace.attention import whole_attention
 from addercost.trace.backward import GradientPaths
 from addercost.trace.caller_state import not_put_back, unchanged
+from addercost.trace.control_flow import ControlFlowAsPython
 from addercost.trace.decompositions import Decompositions, IsCounted
 from addercost.trace.lazy_outputs import LazyOutputs, unrun_work
-from addercost.trace.modules import ModuleTree, replace_tensors, tracked
+from addercost.trace.modules import ModuleTree, replace_data_free_attributes, replace_tensors, tracked
 from addercost.trace.plain_calls import tensor_spec
 from addercost.trace.record import TensorSpec, Trace
 from addercost.trace.recorder import Recorder
@@ -34,6 +36,7 @@ def trace(
     kwargs: Mapping[str, Any] | None = None,
     name: str | None = None,
     rebuild: Callable[[], nn.Module] | None = None,
+    known_values: Callable[[Any], Any] | None = None,
     backward: bool = False,
     input_gradients: bool = True,
     is_counted: IsCounted | None = None,
@@ -44,6 +47,7 @@ def trace(
     args, kwargs: the forward's inputs, tensors anywhere inside them, on any device including meta.
     name: what to call the model; its class name by default.
     rebuild: makes the model again with real weights, for the rare model whose control flow needs values.
+    known_values: in its place, gives tensors the values that they would have.
     backward: traces a training step instead: the forward in training mode, then the gradients of its loss, or
     of all its outputs, for every parameter that is not frozen. Each gradient's calls belong to the module
     whose forward made it necessary, and are tagged "backward".
@@ -59,12 +63,17 @@ def trace(
     """
     kwargs = dict(kwargs or {})
     title = name or type(model).__name__
+    if any(isinstance(value, Tensor) and value.is_nested for value in tree_leaves((args, kwargs))):
+        raise TraceError(
+            f"an input of {title} is a nested tensor, which cannot be copied without its data",
+            "give the tensors in it one by one and nest them in the forward, or give a padded tensor",
+        )
     step = _TracedStep(backward, input_gradients, is_counted, fuse_attention)
     first: TraceError | None = None
     values_would_help = False
     for tracer, attempt in (("meta", _trace_meta), ("fake", _trace_fake)):
         try:
-            return attempt(model, args, kwargs, title, step)
+            return _uncompiled(lambda run=attempt: run(model, args, kwargs, title, step))
         except _NeedsValuesError as error:
             values_would_help = True
             first = first or error
@@ -75,7 +84,23 @@ def trace(
     assert first is not None
     if not values_would_help:
         raise first
-    return _trace_real(rebuild() if rebuild is not None else model, args, kwargs, title, step)
+    if known_values is None:
+        return _trace_real(rebuild() if rebuild is not None else model, args, kwargs, title, step)
+    args, kwargs = known_values((args, kwargs))
+    return _trace_real(model, args, kwargs, title, step, known_values)
+
+
+def _uncompiled(attempt: Callable[[], Trace]) -> Trace:
+    """The attempt, once more if it failed and loaded torch's compiler: that is switched off where it is
+    loaded, and loading it takes a second.
+    """
+    loaded = "torch._dynamo" in sys.modules
+    try:
+        return attempt()
+    except TraceError:
+        if loaded or "torch._dynamo" not in sys.modules:
+            raise
+    return attempt()
 
 
 class _NeedsValuesError(TraceError):
@@ -139,7 +164,14 @@ def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Trac
     return _run(model, *made, name, "fake", substitute, step, mode)
 
 
-def _trace_real(model: nn.Module, args: Any, kwargs: Any, name: str, step: _TracedStep) -> Trace:
+def _trace_real(
+    model: nn.Module,
+    args: Any,
+    kwargs: Any,
+    name: str,
+    step: _TracedStep,
+    known_values: Callable[[Any], Any] = lambda value: value,
+) -> Trace:
     needed = sum(tensor.numel() * tensor.element_size() for tensor in _tensors_of(model))
     available = _available_memory_bytes()
     if available is not None and needed > available // 2:
@@ -152,7 +184,7 @@ def _trace_real(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Trac
     def substitute(tensor: Tensor) -> Tensor:
         if is_lazy(tensor):
             return _without_shape(tensor, "cpu")
-        data = with_values(tensor)
+        data = with_values(known_values(tensor))
         return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
 
     def convert(value: Any) -> Any:
@@ -203,11 +235,15 @@ def _run(
         calls = stack.enter_context(tracked(tree))
         require_unused(tree.paths, name)
         names = replace_tensors(tree, substitute)
+        if tracer == "real":
+            replace_data_free_attributes(tree, substitute)
         for module in tree.modules:
             module.__dict__["training"] = step.backward
         gradients = GradientPaths(names) if step.backward else None
         decompositions = Decompositions(step.is_counted)
         recorder = Recorder(calls, tracer, names, inputs, gradients, decompositions, state.written)
+        if calls.wrapping:
+            calls.on_wrapping = recorder.know_parameters
         lazy = LazyOutputs(recorder.call_count)
         stack.enter_context(torch.set_grad_enabled(step.backward))
         if step.backward and step.input_gradients:
@@ -215,6 +251,8 @@ def _run(
                 tensor.requires_grad_(tensor.is_floating_point() or tensor.is_complex())
         if mode is not None:
             stack.enter_context(mode)
+        if step.backward:
+            stack.enter_context(ControlFlowAsPython())
         try:
             with recorder:
                 output = lazy.computed(model(*args, **kwargs))
@@ -275,8 +313,27 @@ def forward_error(name: str, failed: tuple[str, str] | None, error: Exception) -
     where = (f"layer {path}" if path else "its forward") + (f", given {given}," if given else "")
     return TraceError(
         f"{name} does not run on these inputs: {where} raised {type(error).__name__}: {text}",
-        "check the shape and dtype given with --input",
+        _advice(error, text),
     )
+
+
+_ABOUT_ARGUMENTS = ("positional argument", "unexpected keyword argument", "keyword-only argument")
+_ABOUT_SHAPES = (
+    "shape", "size", "dtype", "type", "dimension", "channels", "index out of range", "expected", "must match",
+    "multiplied", "unpack", "broadcast",
+)  # fmt: skip
+
+
+def _advice(error: Exception, text: str) -> str:
+    if isinstance(error, TypeError) and any(sign in text for sign in _ABOUT_ARGUMENTS):
+        return "give one --input for each argument of its forward, name=… for keywords"
+    if isinstance(error, MemoryError) or "allocate" in text:
+        return "trace a smaller configuration of it"
+    if isinstance(error, RuntimeError | IndexError | ValueError | TypeError) and any(
+        sign in text.lower() for sign in _ABOUT_SHAPES
+    ):
+        return "check the shape and dtype given with --input"
+    return "run it on the same inputs in torch alone; if it runs there, --debug shows where tracing differs"
 
 
 def _available_memory_bytes() -> int | None:
