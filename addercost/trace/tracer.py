@@ -319,7 +319,7 @@ def forward_error(name: str, failed: tuple[str, str] | None, error: Exception) -
 
 _ABOUT_ARGUMENTS = ("positional argument", "unexpected keyword argument", "keyword-only argument")
 _ABOUT_SHAPES = (
-    "shape", "size", "dtype", "type", "dimension", "channels", "index out of range", "expected", "must match",
+    "shape", "size", "dtype", "type", " dim", "channels", "index out of range", "expected", "must match",
     "multiplied", "unpack", "broadcast",
 )  # fmt: skip
 
