@@ -1,0 +1,191 @@
+"""The kernels that a forward runs, by what decides how long each takes: an operator and the shapes it gets.
+
+Views, and operators that only reserve memory, run no kernel. Attention that the tracer took apart is one kernel,
+as eager torch runs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from addercost.arithmetic import Arithmetic
+from addercost.counts.arithmetics import ARITHMETIC_TAG
+from addercost.trace.record import ArgValue, OpCall, TensorSpec, Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A tensor that a kernel reads or writes. is_weight: a parameter, which no call before has just written."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    is_weight: bool = False
+
+    @property
+    def spec(self) -> TensorSpec:
+        return TensorSpec(self.shape, self.dtype, "parameter" if self.is_weight else "activation")
+
+    @property
+    def n_bytes(self) -> int:
+        return self.spec.n_bytes
+
+
+KernelArgument: TypeAlias = "bool | int | float | complex | str | Operand | tuple[KernelArgument, ...] | None"
+
+
+@dataclass(frozen=True, slots=True)
+class KernelCall:
+    """One call of a kernel. op: the operator with its overload, "aten.convolution.default". arguments: by the
+    names of its schema, in order. Two calls that are equal take equally long.
+    """
+
+    op: str
+    arguments: tuple[tuple[str, KernelArgument], ...]
+    outputs: tuple[Operand, ...]
+
+    @property
+    def name(self) -> str:
+        """Without the overload."""
+        return self.op.rpartition(".")[0]
+
+    def argument(self, name: str) -> KernelArgument:
+        return dict(self.arguments).get(name)
+
+    def operands(self) -> Iterator[Operand]:
+        """What it reads."""
+        for _, value in self.arguments:
+            yield from _operands(value)
+
+
+def _operands(value: KernelArgument) -> Iterator[Operand]:
+    if isinstance(value, Operand):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _operands(item)
+
+
+_NO_KERNEL = frozenset(
+    f"aten.{name}"
+    for name in (
+        "empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided", "resize_",
+        "_unsafe_view", "as_strided_", "detach_", "lift_fresh_copy", "scalar_tensor", "_assert_async",
+        "_assert_tensor_metadata", "sym_size", "sym_numel", "sym_stride", "set_", "is_same_size",
+        "_linalg_check_errors",
+    )
+)  # fmt: skip
+"""They compute nothing and move nothing, or so little that the call itself is all."""
+
+
+def runs_kernel(call: OpCall) -> bool:
+    return "view" not in call.tags and call.name not in _NO_KERNEL
+
+
+def kernel_calls(
+    calls: Sequence[OpCall], arithmetic: Arithmetic | None = None
+) -> list[tuple[str, KernelCall]]:
+    """(path of the module, kernel) of the calls that run one, in order."""
+    found: list[tuple[str, KernelCall]] = []
+    running = [call for call in calls if runs_kernel(call)]
+    position = 0
+    while position < len(running):
+        joined = _attention(running, position)
+        if joined is not None:
+            length, attention = joined
+            found.append((running[position].module, attention))
+            position += length
+        else:
+            found.append((running[position].module, kernel_call(running[position])))
+            position += 1
+    return found
+
+
+_ADDER_CONVOLUTIONS = {
+    Arithmetic.ADDER: "addercost.adder_conv2d.default",
+    Arithmetic.XNOR: "addercost.xnor_conv2d.default",
+    Arithmetic.SHIFT: "addercost.shift_conv2d.default",
+}
+
+
+def kernel_call(call: OpCall) -> KernelCall:
+    """The kernel of one call as it is."""
+    return KernelCall(
+        call.op,
+        tuple((name, _argument(value)) for name, value in call.args.items()),
+        tuple(_operand(spec) for spec in call.outputs),
+    )
+
+
+def arithmetic_of(call: OpCall) -> Arithmetic | None:
+    """What the call was changed to, if anything."""
+    for tag in call.tags:
+        if tag.startswith(ARITHMETIC_TAG):
+            return Arithmetic(tag.removeprefix(ARITHMETIC_TAG))
+    return None
+
+
+def _operand(spec: TensorSpec) -> Operand:
+    return Operand(spec.shape, spec.dtype, spec.role in ("parameter", "buffer", "derived"))
+
+
+def _argument(value: ArgValue) -> KernelArgument:
+    if isinstance(value, TensorSpec):
+        return _operand(value)
+    if isinstance(value, tuple):
+        return tuple(_argument(item) for item in value)
+    return value
+
+
+_SOFTMAX = "aten._safe_softmax"
+_SCORES = ("aten.mul", "aten.clone", "aten.add", "aten.bmm")
+"""What attention that was taken apart runs before its softmax."""
+
+
+def _attention(calls: Sequence[OpCall], start: int) -> tuple[int, KernelCall] | None:
+    """(number of calls, kernel) of the attention that starts there: a scaled product, a softmax, a product.
+
+    Only `scaled_dot_product_attention` leaves a `_safe_softmax` when it is taken apart.
+    """
+    first = calls[start]
+    if first.op != "aten.mul.Scalar" or len(first.output.shape) != 4:
+        return None
+    end = next((i for i in range(start, min(start + 8, len(calls))) if calls[i].name == _SOFTMAX), None)
+    if end is None or any(call.name not in _SCORES for call in calls[start:end]):
+        return None
+    last = next((i for i in range(end + 1, min(end + 4, len(calls))) if calls[i].name == "aten.bmm"), None)
+    scores = [call for call in calls[start:end] if call.name == "aten.bmm"]
+    if last is None or len(scores) != 1:
+        return None
+    masked = [call for call in calls[start:end] if call.name == "aten.add"]
+    q = first.output
+    batch, heads, rows, width = q.shape
+    columns, depth = scores[0].output.shape[-1], calls[last].output.shape[-1]
+    key = Operand((batch, heads, columns, width), q.dtype)
+    value = Operand((batch, heads, columns, depth), q.dtype)
+    mask = Operand((1, 1, rows, columns), q.dtype) if masked else None
+    output = Operand((batch, heads, rows, depth), q.dtype)
+    return last + 1 - start, attention_call(Operand(q.shape, q.dtype), key, value, mask, output)
+
+
+def attention_call(
+    query: Operand, key: Operand, value: Operand, mask: Operand | None, output: Operand
+) -> KernelCall:
+    return KernelCall(
+        "aten.scaled_dot_product_attention.default",
+        (("query", query), ("key", key), ("value", value), ("attn_mask", mask)),
+        (output,),
+    )
+
+
+def by_layer(trace: Trace) -> dict[str, tuple[KernelCall, ...]]:
+    """The kernels of each layer, by its path."""
+    found: dict[str, list[KernelCall]] = {}
+    for path, call in kernel_calls(trace.calls):
+        found.setdefault(path, []).append(call)
+    return {path: tuple(calls) for path, calls in found.items()}
+
+
+def all_kernels(trace: Trace) -> Iterable[KernelCall]:
+    return (call for _, call in kernel_calls(trace.calls))
