@@ -103,9 +103,9 @@ def run_part(text: str, folder: Path) -> tuple[Measurements, Path]:
     from addercost.api import trace_spec
     from addercost.arithmetic import Arithmetic
     from addercost.measure.devices.cuda import CudaDevice
-    from addercost.measure.journal import journal_path
     from addercost.measure.session import BenchSettings, measure, model_uses
     from addercost.results.files import write_file
+    from addercost.results.journal_lines import journal_path
     from addercost.results.measurements import measurements_to_json
 
     name, _, kind = text.partition(":")

@@ -73,7 +73,7 @@ def check_outputs(
     """Raises OutputError, before the work, where a file exists that may not be replaced. The document of an
     unfinished run may be. With `force` everything may be, and what the unfinished run left is deleted.
     """
-    from addercost.measure.journal import journal_path
+    from addercost.results.journal_lines import journal_path
 
     for path in (*outputs, *([chrome_trace] if chrome_trace is not None else [])):
         going_on = path == document and not force and journal_path(path).exists()

@@ -164,7 +164,7 @@ def run(
     result = _measured(spec, convs, inputs, settings, document, quiet)
     write_results(result, outputs, chrome_trace)
     if document is not None:
-        from addercost.measure.journal import journal_path
+        from addercost.results.journal_lines import journal_path
 
         journal_path(document).unlink(missing_ok=True)
     print_results(result, table_format)

@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "bench": "time every layer on this machine in each arithmetic",
         "doctor": "what this machine offers, what is missing, and what would mend it",
         "verdict": "who wins on this machine, and limited by what",
+        "validate": "how far each cost model is from measured or published times",
     },
     "Hardware": {
         "hardware": "the processors and energy tables that estimates use",

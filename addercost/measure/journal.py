@@ -6,9 +6,8 @@ name is that of the result with `.journal` after it, and it is removed when the 
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from addercost.reading import json_data, read_as
 from addercost.results.document import advising, checked_fields
 from addercost.results.environment import MAY_DIFFER, differences
 from addercost.results.files import write_file
+from addercost.results.journal_lines import append_line, journal_path, whole_lines
 from addercost.results.measurements import FailedRow, MeasuredRow, Measurements, measurements_to_json
 from addercost.results.plain import to_plain
 from addercost.results.saved import read_saved, title_of
@@ -25,10 +25,6 @@ from addercost.results.saved import read_saved, title_of
 SCHEMA = "addercost/bench-journal/1"
 
 Entry = MeasuredRow | FailedRow
-
-
-def journal_path(output: Path) -> Path:
-    return output.with_name(output.name + ".journal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +49,7 @@ class Journal:
         self.entries[key] = entry
         if self.path is not None:
             kind = "row" if isinstance(entry, MeasuredRow) else "failed"
-            _append(self.path, {"key": key, kind: to_plain(entry)})
+            append_line(self.path, {"key": key, kind: to_plain(entry)})
 
     def measurements(self) -> Measurements:
         entries = self.entries.values()
@@ -122,7 +118,7 @@ def open_journal(heading: JournalHeading, output: Path | None) -> Journal:
         path.write_bytes(b"")
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}", "choose another place") from None
-    _append(path, {"schema": SCHEMA, **to_plain(heading)})
+    append_line(path, {"schema": SCHEMA, **to_plain(heading)})
     return Journal(heading, path, {})
 
 
@@ -138,7 +134,7 @@ def read_journal(path: Path) -> tuple[JournalHeading | None, dict[str, Entry], i
     heading: JournalHeading | None = None
     entries: dict[str, Entry] = {}
     end = 0
-    for number, line, after in _whole_lines(data):
+    for number, line, after in whole_lines(data):
         source = f"{path}, line {number}"
         with advising("remove the file to start again"):
             record = json_data(line.decode("utf-8", "replace"), source)
@@ -149,17 +145,6 @@ def read_journal(path: Path) -> tuple[JournalHeading | None, dict[str, Entry], i
                 entries[key] = entry
         end = after
     return heading, entries, end
-
-
-def _whole_lines(data: bytes) -> Iterator[tuple[int, bytes, int]]:
-    """(number, line, offset after it) of the whole lines; a crash cuts the last one off, or leaves zeros."""
-    start, number = 0, 1
-    while (stop := data.find(b"\n", start)) >= 0:
-        line = data[start:stop]
-        if b"\0" in line:
-            return
-        yield number, line, stop + 1
-        start, number = stop + 1, number + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,14 +184,3 @@ def _refuse_another(path: Path, found: JournalHeading, heading: JournalHeading) 
             f"{path} is of another run ({'; '.join(changed[:3])})",
             "give the arguments it had, another -o, or --force to start again",
         )
-
-
-def _append(path: Path, record: Mapping[str, Any]) -> None:
-    line = json.dumps(record, allow_nan=False) + "\n"
-    try:
-        with path.open("ab") as file:
-            file.write(line.encode("utf-8"))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}", "free some space") from None

@@ -28,10 +28,11 @@ def default_cpus(hardware_path: Path | None = None) -> tuple[str, ...]:
 
 
 def checked_models(names: Sequence[str]) -> tuple[str, ...]:
-    """Raises ArgumentError for a name that is no cost model; all of them where none is given."""
+    """Raises ArgumentError for a name that is no cost model; all of one core where none is given."""
     for name in names:
         cost_model_named(name)
-    return tuple(dict.fromkeys(names or COST_MODELS))
+    one_core = [name for name, model in COST_MODELS.items() if not model.on_all_cores]
+    return tuple(dict.fromkeys(names or one_core))
 
 
 Predict = Callable[[Trace, Arithmetic], tuple[PredictedTime, ...]]

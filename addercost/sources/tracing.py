@@ -43,10 +43,11 @@ def trace_spec(spec: str, request: TraceRequest) -> Trace:
         raise missing_inputs(spec, loaded.model)
     # A forward may import more of the user's files, and print.
     with import_path(loaded.folder), user_output():
-        return _traced(loaded, inputs or ModelInputs(), request)
+        return trace_loaded(loaded, inputs or ModelInputs(), request)
 
 
-def _traced(loaded: LoadedModel, inputs: ModelInputs, request: TraceRequest) -> Trace:
+def trace_loaded(loaded: LoadedModel, inputs: ModelInputs, request: TraceRequest) -> Trace:
+    """The trace of a model that is loaded, on these inputs."""
     from addercost.counts.call_work import is_counted
 
     if request.tracer == "dispatch":

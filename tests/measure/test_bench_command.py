@@ -19,10 +19,11 @@ from addercost.cli import run as run_cli
 from addercost.errors import ArgumentError
 from addercost.measure import predictions, self_check, session, whole_model
 from addercost.measure.bench import timed_row
-from addercost.measure.journal import journal_path, read_measurements
+from addercost.measure.journal import read_measurements
 from addercost.measure.runner import Effort
 from addercost.measure.session import BenchSettings, open_device
 from addercost.report.tables.timings import bench_table
+from addercost.results.journal_lines import journal_path
 from addercost.results.measurements import FailedRow, MeasuredRow, Measurements, measurements_to_json
 
 SHAPE = "1,8,6,6,8,3,1,1"

@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from addercost.arithmetic import Arithmetic
-from addercost.measure.journal import JournalHeading, journal_path, open_journal, read_measurements
+from addercost.measure.journal import JournalHeading, open_journal, read_measurements
+from addercost.results.journal_lines import journal_path
 from addercost.results.measurements import FailedRow, MeasuredRow, Measurements, measurements_to_json
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,8 @@ from types import ModuleType
 
 import pytest
 
-from addercost.measure.journal import JournalHeading, journal_path, open_journal, read_measurements, rescued
+from addercost.measure.journal import JournalHeading, open_journal, read_measurements, rescued
+from addercost.results.journal_lines import journal_path
 from addercost.results.measurements import MeasuredRow, Measurements
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,38 @@
+"""What kind of network a trace is of, by its convolutions and matrix products."""
+
+from __future__ import annotations
+
+import re
+
+from addercost.trace.record import OpCall, Trace
+
+KINDS = ("convolution", "depthwise", "matrix product")
+
+DEPTHWISE_SHARE = 0.2
+"""From this share of depthwise convolutions on a network counts as one of the mobile kind."""
+
+_CONVOLUTIONS = ("aten.convolution", "aten.conv2d", "aten._convolution")
+_PRODUCTS = ("aten.addmm", "aten.mm", "aten.bmm", "aten.linear", "aten.matmul")
+
+
+def network_kind(trace: Trace) -> str:
+    """One of `KINDS`: "matrix product" where less than a quarter of the products are convolutions,
+    "depthwise" where `DEPTHWISE_SHARE` of the convolutions are so, else "convolution"."""
+    convolutions = [call for call in trace.calls if call.name in _CONVOLUTIONS]
+    products = sum(call.name in _PRODUCTS for call in trace.calls)
+    if 3 * len(convolutions) < products:
+        return "matrix product"
+    if sum(map(_is_depthwise, convolutions)) >= DEPTHWISE_SHARE * len(convolutions) > 0:
+        return "depthwise"
+    return "convolution"
+
+
+def network_family(name: str) -> str:
+    """The letters that a network's name begins with: `resnet` of resnet50d, `vit` of vit_base_patch16_224."""
+    found = re.match(r"[A-Za-z]+", name)
+    return found[0].lower() if found else ""
+
+
+def _is_depthwise(call: OpCall) -> bool:
+    groups = call.args.get("groups", 1)
+    return isinstance(groups, int) and groups > 1 and groups == call.shape("weight")[0]

@@ -1,0 +1,1 @@
+"""How far predictions are from times: published ones, and those of this machine."""

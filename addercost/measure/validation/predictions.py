@@ -1,0 +1,37 @@
+"""What every cost model says of a traced network, as a row of a validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from addercost.analysis.network_kind import network_family, network_kind
+from addercost.cost.estimate import estimate
+from addercost.cost.layers import bytes_moved
+from addercost.cost.target import Target
+from addercost.counts.model import ModelCounts, count
+from addercost.results.validation import Prediction, ValidationRow
+from addercost.trace.record import Trace
+
+
+def network_row(
+    trace: Trace, name: str, measured_s: float, target: Target, models: Sequence[str]
+) -> ValidationRow:
+    """name: of the row, whose first word is the network."""
+    counts = count(trace)
+    return ValidationRow(
+        name=name,
+        measured_s=measured_s,
+        predicted=predictions(counts, target, models),
+        family=network_family(name),
+        kind=network_kind(trace),
+        mac_sites=counts.mac_sites,
+        bytes_moved=round(sum(map(bytes_moved, counts.layers))),
+    )
+
+
+def predictions(counts: ModelCounts, target: Target, models: Sequence[str]) -> tuple[Prediction, ...]:
+    """One a cost model that gives seconds above 0."""
+    costs = (estimate(counts, target, model) for model in models)
+    return tuple(
+        Prediction(cost.model, cost.seconds, complete=cost.complete) for cost in costs if cost.seconds
+    )
