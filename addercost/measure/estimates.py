@@ -11,6 +11,7 @@ from addercost.errors import ArgumentError
 from addercost.measure.case import read_case
 from addercost.measure.contenders.choice import contenders
 from addercost.measure.contenders.contender import DTYPES
+from addercost.measure.limit_faults import with_faults
 from addercost.measure.predictions import Predict, layer_predictor
 from addercost.results.measurements import NO_ESTIMATES, MeasuredRow, Measurements
 
@@ -38,9 +39,10 @@ def with_estimates(measurements: Measurements, predict: Predict, cpus: tuple[str
         if not row.case:
             return row
         if (row.arithmetic, row.implementation, row.dtype) not in same_work:
-            return replace(row, predicted=())
+            return with_faults(replace(row, predicted=()))
         case = read_case(row.case)
-        return replace(row, predicted=predicted(case, row.dtype, Arithmetic(row.arithmetic)))
+        estimates = predicted(case, row.dtype, Arithmetic(row.arithmetic))
+        return with_faults(replace(row, predicted=estimates))
 
     return replace(
         measurements,

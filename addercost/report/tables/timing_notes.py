@@ -19,6 +19,11 @@ def timing_notes(measurements: Measurements) -> Iterator[str]:
     )
     yield "Ratios are to the reference as it ran in turn with the row, not to its own row."
     yield "Of its limit: the rate over that of the arithmetic's bare inner loop, measured beside the row."
+    if factors := [row.speed_factor for row in measurements.rows if row.speed_factor]:
+        yield (
+            f"Machine, now / quiet: how many times as long a fixed reference beside the samples took as at "
+            f"the machine's best known speed; {min(factors):.2f} to {max(factors):.2f} in these rows."
+        )
     yield from _unconverged(measurements)
     if missing := rows_missing(measurements):
         yield f"The run was stopped: {missing} of its {measurements.settings['rows']} rows are missing."
