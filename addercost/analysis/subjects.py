@@ -128,7 +128,11 @@ def subject_from_profiles(spec: str, profiles: Sequence[Profile], wanted: Wanted
 def _estimates(profiles: Sequence[Profile], targets: Sequence[Target]) -> Iterator[Estimated]:
     for target in targets:
         one_core = [model for model in COST_MODELS.values() if not model.on_all_cores]
-        usable = [m.name for m in one_core if target.has_memory_rate or not m.needs_memory]
+        usable = [
+            m.name
+            for m in one_core
+            if (target.has_memory_rate or not m.needs_memory) and not m.unusable(target)
+        ]
         for model in usable:
             first: list[LayerCounts] | None = None
             for profile in profiles:

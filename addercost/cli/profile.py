@@ -128,6 +128,7 @@ _NEEDS_A_MODEL = (
     "energy",
     "memories",
     "hardware_path",
+    "kernels",
 )
 
 

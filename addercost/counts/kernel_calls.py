@@ -50,6 +50,11 @@ class KernelCall:
         """Without the overload."""
         return self.op.rpartition(".")[0]
 
+    @property
+    def has_operator(self) -> bool:
+        """Whether an operator runs it; False for a layer that was changed to what nothing runs."""
+        return self.op.partition(".")[0] not in list(Arithmetic)
+
     def argument(self, name: str) -> KernelArgument:
         return dict(self.arguments).get(name)
 
@@ -83,9 +88,7 @@ def runs_kernel(call: OpCall) -> bool:
     return "view" not in call.tags and call.name not in _NO_KERNEL
 
 
-def kernel_calls(
-    calls: Sequence[OpCall], arithmetic: Arithmetic | None = None
-) -> list[tuple[str, KernelCall]]:
+def kernel_calls(calls: Sequence[OpCall]) -> list[tuple[str, KernelCall]]:
     """(path of the module, kernel) of the calls that run one, in order."""
     found: list[tuple[str, KernelCall]] = []
     running = [call for call in calls if runs_kernel(call)]
@@ -102,20 +105,38 @@ def kernel_calls(
     return found
 
 
-_ADDER_CONVOLUTIONS = {
+_CONVOLUTIONS = {
+    Arithmetic.MAC: "aten.convolution.default",
     Arithmetic.ADDER: "addercost.adder_conv2d.default",
-    Arithmetic.XNOR: "addercost.xnor_conv2d.default",
+    Arithmetic.XNOR: "addercost.binary_conv2d.default",
     Arithmetic.SHIFT: "addercost.shift_conv2d.default",
 }
 
 
 def kernel_call(call: OpCall) -> KernelCall:
-    """The kernel of one call as it is."""
+    """The kernel of one call, in the arithmetic that it was changed to."""
     return KernelCall(
-        call.op,
+        _operator(call),
         tuple((name, _argument(value)) for name, value in call.args.items()),
         tuple(_operand(spec) for spec in call.outputs),
     )
+
+
+def _operator(call: OpCall) -> str:
+    """The operator that runs it. There is none for a layer in another arithmetic that is no convolution of
+    images: it is named after that arithmetic, as in "adder.addmm.default".
+    """
+    changed = arithmetic_of(call)
+    if changed is None or call.op == _CONVOLUTIONS[changed]:
+        return call.op
+    if (
+        call.op in _CONVOLUTIONS.values()
+        and len(call.shape("weight")) == 4
+        and not call.args.get("transposed")
+    ):
+        return _CONVOLUTIONS[changed]
+    is_mac = changed is Arithmetic.MAC and call.op.startswith("aten.")
+    return call.op if is_mac else f"{changed}.{call.op.partition('.')[2]}"
 
 
 def arithmetic_of(call: OpCall) -> Arithmetic | None:

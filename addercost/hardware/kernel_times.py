@@ -83,6 +83,11 @@ def kernel_times_file(threads: int, dtype: str, mode: str = "eager") -> Path:
     return host_file().with_name(f"kernels-{threads}-{dtype}-{mode}.json")
 
 
+def kernel_time_files() -> tuple[Path, ...]:
+    """Those that were measured on this machine."""
+    return tuple(sorted(host_file().parent.glob("kernels-*.json")))
+
+
 @dataclass(frozen=True, slots=True)
 class _Call:
     op: str

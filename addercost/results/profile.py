@@ -114,6 +114,7 @@ class _LayerCost:
     cycles: Amount
     bound: str
     complete: bool
+    interval_s: tuple[Amount, Amount] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,7 @@ class _Cost:
     missing: tuple[_Missing, ...]
     assumptions: tuple[str, ...]
     layers: tuple[_LayerCost, ...]
+    interval_s: tuple[Amount, Amount] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +225,10 @@ def _written_cost(cost: ModelCost) -> _Cost:
         missing=_written_missing(cost.missing),
         assumptions=cost.assumptions,
         layers=tuple(
-            _LayerCost(layer.path, layer.cycles, layer.bound, layer.complete) for layer in cost.layers
+            _LayerCost(layer.path, layer.cycles, layer.bound, layer.complete, layer.interval_s)
+            for layer in cost.layers
         ),
+        interval_s=cost.interval_s,
     )
 
 
@@ -342,8 +346,10 @@ def _read_cost(read: _Cost) -> ModelCost:
         missing=_read_missing(read.missing, read.hardware),
         assumptions=read.assumptions,
         layers=tuple(
-            LayerEstimate(layer.path, layer.cycles, layer.bound, layer.complete) for layer in read.layers
+            LayerEstimate(layer.path, layer.cycles, layer.bound, layer.complete, layer.interval_s)
+            for layer in read.layers
         ),
+        interval_s=read.interval_s,
     )
 
 
