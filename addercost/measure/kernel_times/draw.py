@@ -102,8 +102,10 @@ def _convolution(
         if groups == "all":
             k, number = c, c
         elif groups == "some":
-            number = chance.choice((2, 3, 4, 8, 16, 32))
-            c, k = max(c // number, 1) * number, max(k // number, 1) * number
+            number = chance.choice((2, 4, 8, 16, 24, 32, 48, 64))
+            depth = chance.choice((4, 8, 8, 16, 16, 24, 32, 48, 64, 112))
+            c = depth * number
+            k = c * (1 if chance.random() < 0.8 else 2)
         padding = 0 if stride == taps and taps > 1 else taps // 2
         out = (size + 2 * padding - taps) // stride + 1
         weights = k * (c // number) * taps * taps
