@@ -1,7 +1,7 @@
-"""Networks of random layers. Timed whole, they show what a network takes beside its kernels: the calls, and what
-the caches keep of the weights between two runs.
+"""Networks of random layers. Timed whole, they show what a network takes beside its kernels: the calls, and
+what the caches keep of the weights between two runs.
 
-They follow the patterns that networks are built of, with sizes drawn at random, and are none that anybody uses.
+They follow the patterns that networks are built of, with sizes drawn at random. Nobody uses any of them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class RandomNetwork:
 
 
 def random_networks(count: int, seed: int) -> Iterator[RandomNetwork]:
-    """Patterns in turn; each has more weights than the one before it of the same pattern, and then fewer again."""
+    """Patterns in turn; each has more weights than the one before it of the same pattern."""
     chance = random.Random(seed)
     names = list(_PATTERNS)
     for i in range(count):
@@ -89,7 +89,7 @@ def _block(
 def _stages(
     chance: random.Random, weights: float, block: Callable[[int], nn.Module]
 ) -> tuple[nn.Module, tuple[int, ...]]:
-    """Blocks at one width after another, each stage half as large and twice as wide, until the weights are there."""
+    """Blocks, each stage half as large and twice as wide as the one before, until the weights are there."""
     width = 8 * chance.randint(3, 8)
     size = chance.choice((112, 128, 160, 192))
     layers: list[nn.Module] = [_block(3, width, 3, 2)]
