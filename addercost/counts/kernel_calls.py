@@ -5,7 +5,7 @@ Views, and operators that only reserve memory, run no kernel.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,7 +16,7 @@ from addercost.trace.record import ArgValue, OpCall, TensorSpec, Trace
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """A tensor that a kernel reads or writes. is_weight: it is a parameter, which no call before has written."""
+    """A tensor that a kernel reads or writes. is_weight: a parameter, which no call before has written."""
 
     shape: tuple[int, ...]
     dtype: str

@@ -1,4 +1,4 @@
-"""Times a kernel in three states of the caches: warm, with the second-level cache swept, and with all swept."""
+"""Times a kernel in three states of the caches: warm, the second-level cache swept, all caches swept."""
 
 from __future__ import annotations
 
