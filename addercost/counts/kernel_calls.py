@@ -1,12 +1,11 @@
 """The kernels that a forward runs, by what decides how long each takes: an operator and the shapes it gets.
 
-Views, and operators that only reserve memory, run no kernel. Attention that the tracer took apart is one kernel,
-as eager torch runs it.
+Views, and operators that only reserve memory, run no kernel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -17,7 +16,7 @@ from addercost.trace.record import ArgValue, OpCall, TensorSpec, Trace
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """A tensor that a kernel reads or writes. is_weight: a parameter, which no call before has just written."""
+    """A tensor that a kernel reads or writes. is_weight: a parameter, which no call before has written."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -88,21 +87,9 @@ def runs_kernel(call: OpCall) -> bool:
     return "view" not in call.tags and call.name not in _NO_KERNEL
 
 
-def kernel_calls(calls: Sequence[OpCall]) -> list[tuple[str, KernelCall]]:
+def kernel_calls(calls: Iterable[OpCall]) -> list[tuple[str, KernelCall]]:
     """(path of the module, kernel) of the calls that run one, in order."""
-    found: list[tuple[str, KernelCall]] = []
-    running = [call for call in calls if runs_kernel(call)]
-    position = 0
-    while position < len(running):
-        joined = _attention(running, position)
-        if joined is not None:
-            length, attention = joined
-            found.append((running[position].module, attention))
-            position += length
-        else:
-            found.append((running[position].module, kernel_call(running[position])))
-            position += 1
-    return found
+    return [(call.module, kernel_call(call)) for call in calls if runs_kernel(call)]
 
 
 _CONVOLUTIONS = {
@@ -129,11 +116,8 @@ def _operator(call: OpCall) -> str:
     changed = arithmetic_of(call)
     if changed is None or call.op == _CONVOLUTIONS[changed]:
         return call.op
-    if (
-        call.op in _CONVOLUTIONS.values()
-        and len(call.shape("weight")) == 4
-        and not call.args.get("transposed")
-    ):
+    convolves = call.op in _CONVOLUTIONS.values() and not call.args.get("transposed")
+    if convolves and len(call.shape("weight")) == 4:
         return _CONVOLUTIONS[changed]
     is_mac = changed is Arithmetic.MAC and call.op.startswith("aten.")
     return call.op if is_mac else f"{changed}.{call.op.partition('.')[2]}"
@@ -159,37 +143,6 @@ def _argument(value: ArgValue) -> KernelArgument:
     return value
 
 
-_SOFTMAX = "aten._safe_softmax"
-_SCORES = ("aten.mul", "aten.clone", "aten.add", "aten.bmm")
-"""What attention that was taken apart runs before its softmax."""
-
-
-def _attention(calls: Sequence[OpCall], start: int) -> tuple[int, KernelCall] | None:
-    """(number of calls, kernel) of the attention that starts there: a scaled product, a softmax, a product.
-
-    Only `scaled_dot_product_attention` leaves a `_safe_softmax` when it is taken apart.
-    """
-    first = calls[start]
-    if first.op != "aten.mul.Scalar" or len(first.output.shape) != 4:
-        return None
-    end = next((i for i in range(start, min(start + 8, len(calls))) if calls[i].name == _SOFTMAX), None)
-    if end is None or any(call.name not in _SCORES for call in calls[start:end]):
-        return None
-    last = next((i for i in range(end + 1, min(end + 4, len(calls))) if calls[i].name == "aten.bmm"), None)
-    scores = [call for call in calls[start:end] if call.name == "aten.bmm"]
-    if last is None or len(scores) != 1:
-        return None
-    masked = [call for call in calls[start:end] if call.name == "aten.add"]
-    q = first.output
-    batch, heads, rows, width = q.shape
-    columns, depth = scores[0].output.shape[-1], calls[last].output.shape[-1]
-    key = Operand((batch, heads, columns, width), q.dtype)
-    value = Operand((batch, heads, columns, depth), q.dtype)
-    mask = Operand((1, 1, rows, columns), q.dtype) if masked else None
-    output = Operand((batch, heads, rows, depth), q.dtype)
-    return last + 1 - start, attention_call(Operand(q.shape, q.dtype), key, value, mask, output)
-
-
 def attention_call(
     query: Operand, key: Operand, value: Operand, mask: Operand | None, output: Operand
 ) -> KernelCall:
@@ -206,7 +159,3 @@ def by_layer(trace: Trace) -> dict[str, tuple[KernelCall, ...]]:
     for path, call in kernel_calls(trace.calls):
         found.setdefault(path, []).append(call)
     return {path: tuple(calls) for path, calls in found.items()}
-
-
-def all_kernels(trace: Trace) -> Iterable[KernelCall]:
-    return (call for _, call in kernel_calls(trace.calls))

@@ -9,6 +9,7 @@ from addercost.arithmetic import Arithmetic, OpCounts, arithmetic_named
 from addercost.counts.call_work import work_of
 from addercost.counts.conventions import CountingConvention, convention_named
 from addercost.counts.memory import traffic
+from addercost.counts.rules.attention import causal_sites
 from addercost.counts.runs import NOTHING, Runs, runs_of
 from addercost.counts.views import ModuleCounts, OperatorCounts, by_module
 from addercost.counts.what_if import apply
@@ -162,8 +163,20 @@ def count(
         unused_parameters=trace.parameter_count - used,
         tracer=trace.tracer,
         inputs=trace.inputs,
-        notes=trace.notes,
+        notes=(*trace.notes, *_causal_share(trace)),
         operators=tuple(operator.row() for operator in operators.values()),
+    )
+
+
+def _causal_share(trace: Trace) -> tuple[str, ...]:
+    """A line on attention with a causal mask, if there is any: counted whole, of which so much is kept."""
+    pairs = [pair for call in trace.calls if (pair := causal_sites(call)) is not None]
+    whole, kept = (sum(pair[i] for pair in pairs) for i in (0, 1))
+    if not whole:
+        return ()
+    return (
+        f"causal attention is counted whole, {whole:,} MAC sites; its masks keep {kept:,} of them "
+        f"({kept / whole:.1%})",
     )
 
 

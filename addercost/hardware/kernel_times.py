@@ -1,4 +1,5 @@
-"""Kernels that were timed on this machine: `addercost calibrate --kernels` writes them, a cost model reads them.
+"""Kernels that were timed on this machine: `addercost calibrate --kernels` writes them, a cost model reads
+them.
 
 The document keeps every sample. What is made of them, a fit, is computed when it is used.
 """

@@ -1,14 +1,14 @@
 """The fit: seconds of any kernel from those that were timed, and of a network from its kernels.
 
 A kernel takes o + a·sites + b·bytes, with o, a and b of its family: the prior. Boosted trees learn what the
-logarithm of the time has beyond it. Each kernel was timed near (the second-level cache swept before each run) and
-far (the last-level cache too). In a network it takes between the two: the more, the less of the network's
-weights a cache keeps from one run to the next,
+logarithm of the time has beyond it. Each kernel was timed near (the second-level cache swept before each
+run) and far (the last-level cache too). In a network it takes between the two, and longer the less of the network's
+weights a cache keeps from one run to the next:
 
     seconds = near + α·(far - near) + call,   α = most·W / (W + W₀),
 
-where W is the bytes of all weights. W₀, `most` and `call`, what a call takes outside its kernel, are fitted to
-networks of random layers that were timed whole.
+where W is the bytes of all weights. W₀, `most` and `call`, what a call takes outside its kernel, are fitted
+to networks of random layers that were timed whole.
 
 Intervals are split-conformal: the quantile of the errors that kernels have which a fit did not see, family by
 family. Source: Lei et al., Distribution-free predictive inference for regression, JASA 2018.
@@ -33,7 +33,7 @@ Floats = NDArray[np.float64]
 COVERED = 0.9
 """The share of kernels that an interval is to cover."""
 
-FOLDS = 4
+FOLDS = 3
 LEAST_SAMPLES = 60
 """Fewer kernels are not fitted."""
 
@@ -82,8 +82,8 @@ def fit_times(calls: Sequence[KernelCall], rows: Floats, seconds: Floats) -> Tim
     prior = log_prior(laws, calls, rows)
     trees = HistGradientBoostingRegressor(
         loss="absolute_error",
-        max_iter=300,
-        learning_rate=0.06,
+        max_iter=150,
+        learning_rate=0.1,
         max_leaf_nodes=12,
         min_samples_leaf=5,
         l2_regularization=1.0,
@@ -97,8 +97,8 @@ def fit_times(calls: Sequence[KernelCall], rows: Floats, seconds: Floats) -> Tim
 class Calibrated:
     """Seconds of kernels and of networks on one machine.
 
-    spread: by family, the factor that `COVERED` of the kernels are within; -1 for all families. network_spread:
-    the same of whole networks. sampled: (least, most) bytes and sites by family.
+    spread: by family, the factor that `COVERED` of the kernels are within; -1 for all families.
+    network_spread: the same of whole networks. sampled: (least, most) bytes and sites by family.
     """
 
     near: TimeModel

@@ -1,8 +1,8 @@
 """Draws the kernels that a calibration times: operators and shapes as networks have them, at random.
 
-Sizes are drawn evenly on a logarithmic scale, under limits on work and on bytes together, so that none is out of
-all proportion. How often each family is drawn follows what went wrong when it was drawn less: convolutions decide
-a network's time, and small ones, strided ones and those on maps of one pixel have laws of their own.
+Sizes are drawn evenly on a logarithmic scale, under limits on work and on bytes together, so that none is out
+of all proportion. How often each family is drawn follows what went wrong when it was drawn less: convolutions
+decide a network's time, and those on maps of one pixel, pools and broadcast products have laws of their own.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ CONTIGUOUS = "torch.contiguous_format"
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """What is drawn. dtype: torch's name of the floats. shares: how often each family, relative to the others."""
+    """What is drawn. dtype: torch's name of the floats. shares: how often each family, against the others."""
 
     dtype: str
     shares: Mapping[str, float]
 
 
 SHARES: Mapping[str, float] = {
-    "dense convolution": 24, "pointwise convolution": 20, "convolution of one pixel": 6,
+    "dense convolution": 24, "pointwise convolution": 20, "convolution of one pixel": 8,
     "depthwise convolution": 10, "grouped convolution": 5, "linear": 12, "product": 4, "attention": 4,
-    "batch norm": 5, "layer norm": 4, "softmax": 3, "maximum pool": 2, "average pool": 2, "mean": 4,
-    "elementwise": 16, "broadcast": 6, "special": 10, "copy": 6, "concatenation": 4, "lookup": 3,
+    "batch norm": 5, "layer norm": 4, "softmax": 3, "maximum pool": 6, "average pool": 3, "mean": 5,
+    "elementwise": 16, "broadcast": 8, "special": 12, "copy": 6, "concatenation": 4, "lookup": 3,
 }  # fmt: skip
 
 
@@ -88,9 +88,13 @@ def convolution_call(
 
 
 def _convolution(
-    chance: random.Random, dtype: str, sizes: tuple[int, ...], groups: str = "one", map_size: int | None = None,
+    chance: random.Random,
+    dtype: str,
+    sizes: tuple[int, ...],
+    groups: str = "one",
+    map_size: int | None = None,
     op: str = "aten.convolution.default",
-) -> KernelCall:  # fmt: skip
+) -> KernelCall:
     while True:
         n, c, k = _batch(chance), _channels(chance, 3, 2048), _channels(chance, 8, 2048)
         size = _between(chance, 4, 230) if map_size is None else map_size
@@ -102,8 +106,10 @@ def _convolution(
         if groups == "all":
             k, number = c, c
         elif groups == "some":
-            number = chance.choice((2, 3, 4, 8, 16, 32))
-            c, k = max(c // number, 1) * number, max(k // number, 1) * number
+            number = chance.choice((2, 4, 8, 16, 24, 32, 48, 64))
+            depth = chance.choice((4, 8, 8, 16, 16, 24, 32, 48, 64, 112))
+            c = depth * number
+            k = c * (1 if chance.random() < 0.8 else 2)
         padding = 0 if stride == taps and taps > 1 else taps // 2
         out = (size + 2 * padding - taps) // stride + 1
         weights = k * (c // number) * taps * taps
@@ -258,13 +264,14 @@ def _broadcast(chance: random.Random, dtype: str) -> KernelCall:
     return _call("aten.add.Tensor", (x,), self=x, other=y, alpha=1)
 
 
+_SPECIAL = ("gelu", "silu_", "silu", "sigmoid", "hardswish_", "hardswish", "hardsigmoid", "tanh")
+
+
 def _special(chance: random.Random, dtype: str) -> KernelCall:
     x = Operand(_any_shape(chance), dtype)
-    op = chance.choice(("aten.gelu.default", "aten.silu_.default", "aten.silu.default", "aten.sigmoid.default",
-                        "aten.hardswish_.default", "aten.hardswish.default", "aten.hardsigmoid.default",
-                        "aten.tanh.default"))  # fmt: skip
-    extra: dict[str, KernelArgument] = {"approximate": "none"} if "gelu" in op else {}
-    return _call(op, (x,), self=x, **extra)
+    name = chance.choice(_SPECIAL)
+    extra: dict[str, KernelArgument] = {"approximate": "none"} if name == "gelu" else {}
+    return _call(f"aten.{name}.default", (x,), self=x, **extra)
 
 
 def _copy(chance: random.Random, dtype: str) -> KernelCall:
