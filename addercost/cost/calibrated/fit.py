@@ -2,8 +2,8 @@
 
 A kernel takes o + a·sites + b·bytes, with o, a and b of its family: the prior. Boosted trees learn what the
 logarithm of the time has beyond it. Each kernel was timed near (the second-level cache swept before each
-run) and far (the last-level cache too). In a network it takes between the two, and longer the less of the network's
-weights a cache keeps from one run to the next:
+run) and far (the last-level cache too). In a network it takes between the two, and longer the less of the
+network's weights a cache keeps from one run to the next:
 
     seconds = near + α·(far - near) + call,   α = most·W / (W + W₀),
 

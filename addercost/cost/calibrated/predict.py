@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from addercost.cost.calibrated.features import FAMILIES, family_of, sizes_of
 from addercost.cost.calibrated.fit import Calibrated
-from addercost.cost.calibrated.tables import differences, fitted, usable_times
+from addercost.cost.calibrated.tables import differences, fitted, one_thread, usable_times
 from addercost.cost.cost_model import Prediction, Seconds
 from addercost.cost.layers import CountedLayer
 from addercost.cost.target import Target
@@ -44,7 +44,8 @@ def predict(target: Target, layers: Sequence[CountedLayer]) -> Prediction:
         return Prediction(_NOTHING, (_NOTHING,) * len(layers), ("nothing",) * len(layers), tuple(lacking), ())
     path, times = found[0]
     model = fitted(path)
-    known = _known(model, kernels)
+    with one_thread():
+        known = _known(model, kernels)
     return Prediction(
         _total(model, known, kernels),
         tuple(_sum(known, of_layer) for of_layer in kernels),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -72,11 +73,17 @@ def _read(path: Path, stamp: int) -> KernelTimes:
 
 @lru_cache(maxsize=8)
 def _fitted(path: Path, stamp: int) -> Calibrated:
-    # Trees of a thousand samples are grown faster by one thread than by several that wait for each other.
+    with one_thread():
+        return fit(_read(path, stamp))
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Trees of a thousand samples take one thread less time than several that wait for each other."""
+    import sklearn.ensemble  # noqa: F401  (only threads of libraries that are loaded can be limited)
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(limits=1):
-        return fit(_read(path, stamp))
+    limits: AbstractContextManager[object] = threadpool_limits(limits=1)
+    return limits
 
 
 def _installed_torch() -> str:
