@@ -315,6 +315,24 @@ def test_lasting_noise_is_refused_with_what_was_seen_and_advice(factor, noise, s
     assert 2.0 <= machine.t < 2.2, "the time limit"
 
 
+def test_a_sample_that_other_programs_lengthen_waits_for_a_moment_without_them():
+    """By processor time the machine is quiet all along; by all time only after 0.3 s."""
+    machine = ScriptedMachine(lambda t: 3.0 if t < 0.3 else 1.0)
+    quiet = ScriptedMachine()
+    sampler = Sampler(quiet.speed(), machine.speed(), sleep=machine.sleep)
+    assert sampler.quiet(machine.run(1e-3), "it") == pytest.approx(1e-3)
+
+
+def test_bandwidths_beside_other_programs_are_refused():
+    machine = ScriptedMachine(lambda t: 3.0)
+    sampler = Sampler(ScriptedMachine().speed(), machine.speed(), limit_s=1.0, sleep=machine.sleep)
+    with pytest.raises(
+        CheckFailedError, match="the bandwidth of L2 is too noisy: 0 of 1 blocks were quiet"
+    ) as caught:
+        sampler.quiet(machine.run(1e-3), "the bandwidth of L2")
+    assert "3.00 times as long" in caught.value.message
+
+
 def test_one_outlier_is_not_noise():
     machine = ScriptedMachine()
     samples = iter([2.0] * (SAMPLES - 1) + [50.0])

@@ -97,12 +97,12 @@ def bandwidths(
     caches: Mapping[str, int],
     threads: int,
     levels: tuple[str, ...] | None = None,
-    guard: Callable[[Callable[[], float]], float] = lambda sample: sample(),
+    guard: Callable[[Callable[[], float], str], float] = lambda sample, what: sample(),
 ) -> dict[str, Bandwidth]:
     """`PASSES` samples of each level, by its name: `L1`, `L2`, …, `memory`.
 
     caches: bytes by level; the last one is shared by the cores, the others are of each core. levels: all of
-    them by default. guard: takes a sample, at the right moment.
+    them by default. guard: takes a sample of what a text names, at the right moment.
     """
     sizes = read_bytes(caches, threads)
     found = {}
@@ -113,8 +113,10 @@ def bandwidths(
                 one = partial(_rate, reader, None, address, alone_bytes, 1, level)
                 all_ = partial(_rate, reader, pool, address, each_bytes, threads, level)
                 one(), all_()
+                what = f"the bandwidth of {level}"
                 found[level] = Bandwidth(
-                    tuple(guard(one) for _ in range(PASSES)), tuple(guard(all_) for _ in range(PASSES))
+                    tuple(guard(one, what) for _ in range(PASSES)),
+                    tuple(guard(all_, what) for _ in range(PASSES)),
                 )
     return found
 
