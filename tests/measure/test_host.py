@@ -146,6 +146,7 @@ def test_bandwidth_is_what_is_read_by_the_time_it_takes(monkeypatch):
         return 0
 
     monkeypatch.setattr(memory_bandwidth.time, "perf_counter_ns", lambda: now_ns[0])
+    monkeypatch.setattr(memory_bandwidth.time, "process_time_ns", lambda: 2 * now_ns[0])
     found = memory_bandwidth.bandwidths(reader, CACHES, 2)
     assert list(found) == ["L1", "L2", "L3", "memory"]
     for level in found.values():
@@ -158,6 +159,23 @@ def test_bandwidth_is_what_is_read_by_the_time_it_takes(monkeypatch):
     assert all(
         size * times >= 0.9 * memory_bandwidth.LEAST_READ_BYTES for _, size, times in read if times > 1
     )
+
+
+def test_a_sample_that_was_interrupted_is_taken_again(monkeypatch):
+    """The first read of every sample takes three times as long, without more processor time."""
+    now_ns, used_ns, reads = [0], [0], []
+
+    def reader(address, size, times):
+        reads.append(size)
+        used_ns[0] += size * times // 10
+        now_ns[0] += size * times // 10 * (3 if len(reads) % 2 else 1)
+        return 0
+
+    monkeypatch.setattr(memory_bandwidth.time, "perf_counter_ns", lambda: now_ns[0])
+    monkeypatch.setattr(memory_bandwidth.time, "process_time_ns", lambda: used_ns[0])
+    found = memory_bandwidth.bandwidths(reader, CACHES, 1, ("L1",))["L1"]
+    assert found.alone == pytest.approx((1e10,) * memory_bandwidth.PASSES, rel=1e-6)
+    assert len(reads) == 2 * (2 * memory_bandwidth.PASSES + 2)
 
 
 @pytest.mark.parametrize(
