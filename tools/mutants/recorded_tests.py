@@ -1,4 +1,4 @@
-"""Which tests run which functions, and how long each takes: one run of the tests under Python's tracer."""
+"""Which tests run which lines, and how long each takes: one run of the tests under Python's tracer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 import math
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -14,45 +14,61 @@ from typing import Any
 
 import pytest
 
+OWN = ("addercost", "tests", "tools")
+IMPORT = ""
+"""In place of a test's name: what runs while the tests are imported."""
+
 
 @dataclass
 class RecordedTests:
-    """lines: by file, the tests that ran each line. seconds: by test. failed: those that fail unmutated."""
+    """lines: by file, the tests that ran each line. seconds: by test. failed: those that fail unmutated.
+    modules: what the tests imported."""
 
     lines: dict[str, dict[int, set[str]]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
+    modules: list[str] = field(default_factory=list)
 
-    def tests_for(self, file: str, function: tuple[int, int], limit_s: float = math.inf) -> list[str]:
-        """Tests that run a line of the function (outside functions: of the file), the quickest of each test
-        function first and then the next of each, until together they take `limit_s`."""
+    def running(self, file: str, lines: tuple[int, int]) -> set[str]:
+        """The tests that run one of the lines, from the first to the last."""
         by_line: Mapping[int, set[str]] = self.lines.get(file, {})
-        first, last = function
-        names = set().union(
-            *(tests for line, tests in by_line.items() if not last or first <= line <= last), set()
-        )
-        groups: dict[str, list[str]] = defaultdict(list)
-        for name in sorted(names, key=lambda name: (self.seconds.get(name, 0.0), name)):
-            groups[name.partition("[")[0]].append(name)
+        first, last = lines
+        return set().union(*(tests for line, tests in by_line.items() if first <= line <= last), set())
+
+    def tests_for(self, file: str, lines: tuple[int, int], limit_s: float = math.inf) -> list[str]:
+        """The tests that run one of the lines, the quickest of each test function first and then the next of
+        each, until together they take `limit_s`. (0, 0) are lines that run during an import: after the tests
+        that run a function of the file come all others."""
+        first = self.running(file, lines if lines[1] else (0, sys.maxsize)) - {IMPORT}
+        then = set() if lines[1] else set(self.seconds) - first
         chosen: list[str] = []
-        spent = 0.0
-        for name in itertools.chain.from_iterable(itertools.zip_longest(*groups.values())):
-            if name is None:
-                continue
-            spent += self.seconds.get(name, 0.0)
-            if chosen and spent > limit_s:
+        for name in (*self._in_turn(first), *self._in_turn(then)):
+            limit_s -= self.seconds.get(name, 0.0)
+            if chosen and limit_s < 0:
                 break
             chosen.append(name)
         return chosen
 
+    def _in_turn(self, names: set[str]) -> Iterator[str]:
+        groups: dict[str, list[str]] = defaultdict(list)
+        for name in sorted(names, key=lambda name: (self.seconds.get(name, 0.0), name)):
+            groups[name.partition("[")[0]].append(name)
+        for one in itertools.zip_longest(*groups.values()):
+            yield from (name for name in one if name is not None)
 
-class _Recorder:
+    def cpu_s(self, names: Sequence[str]) -> float:
+        """Processor time that a run of these tests may take: much more than it does, so that only one that
+        does not end is ended."""
+        return 10.0 + 3 * sum(self.seconds.get(name, 0.0) for name in names)
+
+
+class Recorder:
     """A pytest plugin that notes, for the files asked for, which lines each test runs."""
 
     def __init__(self, files: Sequence[str]) -> None:
         self.files = {str(Path(file).resolve()): file for file in files}
         self.map = RecordedTests({file: defaultdict(set) for file in files})
-        self.test = ""
+        self.test = IMPORT
 
     def trace(self, frame: FrameType, event: str, arg: Any) -> Any:
         file = self.files.get(frame.f_code.co_filename)
@@ -66,14 +82,8 @@ class _Recorder:
 
         return line
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
-        self.test = item.nodeid
-        sys.settrace(self.trace)
-        try:
-            return (yield)
-        finally:
-            sys.settrace(None)
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self.test = nodeid
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         seconds = self.map.seconds
@@ -81,12 +91,7 @@ class _Recorder:
         if report.failed:
             self.map.failed.append(report.nodeid)
 
-
-def record(files: Sequence[str], tests: Sequence[str], options: Sequence[str]) -> RecordedTests:
-    """Runs the tests in this process, which is best a fork of its own."""
-    recorder = _Recorder(files)
-    code = pytest.main([*options, *tests], plugins=[recorder])
-    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        recorder.map.failed.append(f"pytest ended with {code!r}")
-    recorder.map.lines = {file: dict(lines) for file, lines in recorder.map.lines.items()}
-    return recorder.map
+    def recorded(self) -> RecordedTests:
+        self.map.lines = {file: dict(lines) for file, lines in self.map.lines.items()}
+        self.map.modules = [name for name in sys.modules if name.partition(".")[0] not in OWN]
+        return self.map
