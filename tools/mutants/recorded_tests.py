@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ IMPORT = ""
 
 @dataclass
 class RecordedTests:
-    """lines: by file, the tests that ran each line. seconds: by test. failed: those that fail unmutated.
+    """lines: by file, the tests that ran each line. seconds: of processor time, by test. failed: those that fail unmutated.
     modules: what the tests imported."""
 
     lines: dict[str, dict[int, set[str]]] = field(default_factory=dict)
@@ -84,10 +85,12 @@ class Recorder:
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self.test = nodeid
+        self.map.seconds[nodeid] = -_cpu_s()
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        self.map.seconds[nodeid] += _cpu_s()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        seconds = self.map.seconds
-        seconds[report.nodeid] = seconds.get(report.nodeid, 0.0) + report.duration
         if report.failed:
             self.map.failed.append(report.nodeid)
 
@@ -95,3 +98,8 @@ class Recorder:
         self.map.lines = {file: dict(lines) for file, lines in self.map.lines.items()}
         self.map.modules = [name for name in sys.modules if name.partition(".")[0] not in OWN]
         return self.map
+
+
+def _cpu_s() -> float:
+    """Processor time of this process and its children so far."""
+    return sum(os.times()[:4])
