@@ -22,7 +22,8 @@ IMPORT = ""
 
 @dataclass
 class RecordedTests:
-    """lines: by file, the tests that ran each line. seconds: of processor time, by test. failed: those that fail unmutated.
+    """lines: by file, the tests that ran each line. seconds: of processor time, by test.
+    failed: those that fail unmutated.
     modules: what the tests imported."""
 
     lines: dict[str, dict[int, set[str]]] = field(default_factory=dict)
