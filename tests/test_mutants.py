@@ -10,7 +10,7 @@ import pytest
 from tools.mutants.accepted import accepted_mutants
 from tools.mutants.forks import Task, in_forks
 from tools.mutants.mutations import Mutant, changed_lines, mutants_of, mutated
-from tools.mutants.recorded_tests import RecordedTests
+from tools.mutants.recorded_tests import IMPORT, RecordedTests
 from tools.mutants.replacing import functions_by_place, replace_function
 
 SOURCE = '''\
@@ -77,16 +77,21 @@ def test_a_function_is_replaced_where_it_is_used(tmp_path: Path, monkeypatch: py
     assert half.of(3) == [6]
 
 
-def test_the_quickest_test_of_each_function_comes_first() -> None:
-    seconds = {"a.py::f[1]": 0.1, "a.py::f[2]": 0.2, "b.py::g": 3.0, "c.py::h": 0.1}
+def test_each_test_function_has_the_same_time_and_its_quickest_case_first() -> None:
+    """After f[1] at 0.1 s come f[2] at 0.1 + 0.2 s and g at 1 s; f[3] is at 0.1 + 0.2 + 0.8 s."""
+    seconds = {"a.py::f[3]": 0.8, "a.py::f[1]": 0.1, "a.py::f[2]": 0.2, "b.py::g": 1.0, "c.py::h": 0.1}
     tests = RecordedTests(
-        {"x.py": {3: {"a.py::f[1]", "a.py::f[2]"}, 4: {"b.py::g"}, 9: {"c.py::h"}}}, seconds
+        {"x.py": {3: {"a.py::f[1]", "a.py::f[2]", "a.py::f[3]"}, 4: {"b.py::g"}, 9: {"c.py::h"}}}, seconds
     )
-    assert tests.tests_for("x.py", (2, 5), 10.0) == ["a.py::f[1]", "b.py::g", "a.py::f[2]"]
-    assert tests.tests_for("x.py", (2, 5), 1.0) == ["a.py::f[1]"]
-    assert set(tests.tests_for("x.py", (0, 0), 10.0)) == set(seconds)
-    assert tests.tests_for("y.py", (0, 0), 0.3) == ["a.py::f[1]", "c.py::h"]
+    assert tests.tests_for("x.py", (2, 5), 10.0) == ["a.py::f[1]", "a.py::f[2]", "b.py::g", "a.py::f[3]"]
+    assert tests.tests_for("x.py", (2, 5), 0.4) == ["a.py::f[1]", "a.py::f[2]"]
+    assert tests.tests_for("x.py", (4, 4), 0.4) == ["b.py::g"]
     assert tests.tests_for("x.py", (20, 30), 10.0) == []
+
+
+def test_what_runs_during_an_import_is_for_all_tests() -> None:
+    tests = RecordedTests({"x.py": {3: {"a.py::f", IMPORT}}}, {"a.py::f": 0.4, "b.py::g": 0.1})
+    assert tests.tests_for("x.py", (0, 0), 1.0) == ["a.py::f", "b.py::g"]
 
 
 def test_a_fork_that_dies_or_hangs_has_no_result() -> None:

@@ -7,7 +7,7 @@ import math
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -38,30 +38,40 @@ class RecordedTests:
         return set().union(*(tests for line, tests in by_line.items() if first <= line <= last), set())
 
     def tests_for(self, file: str, lines: tuple[int, int], limit_s: float = math.inf) -> list[str]:
-        """The tests that run one of the lines, the quickest of each test function first and then the next of
-        each, until together they take `limit_s`. (0, 0) are lines that run during an import: after the tests
-        that run a function of the file come all others."""
-        first = self.running(file, lines if lines[1] else (0, sys.maxsize)) - {IMPORT}
-        then = set() if lines[1] else set(self.seconds) - first
-        chosen: list[str] = []
-        for name in (*self._in_turn(first), *self._in_turn(then)):
-            limit_s -= self.seconds.get(name, 0.0)
-            if chosen and limit_s < 0:
-                break
-            chosen.append(name)
-        return chosen
+        """The tests that run one of the lines, until together they take `limit_s`. The quickest come first,
+        and the cases of each test function share as much time as those of any other.
 
-    def _in_turn(self, names: set[str]) -> Iterator[str]:
-        groups: dict[str, list[str]] = defaultdict(list)
+        (0, 0) are lines that run during an import, or whose results are kept: half of the time is for tests
+        that run a function of the file, half for the others.
+        """
+        if lines[1]:
+            return self._in_turn(self.running(file, lines) - {IMPORT}, limit_s)
+        nearest = self.running(file, (0, sys.maxsize)) - {IMPORT}
+        first = self._in_turn(nearest, limit_s / 2)
+        return first + self._in_turn(set(self.seconds) - nearest, limit_s - self._sum(first))
+
+    def _in_turn(self, names: set[str], limit_s: float) -> list[str]:
+        spent: dict[str, float] = defaultdict(float)
+        order = []
         for name in sorted(names, key=lambda name: (self.seconds.get(name, 0.0), name)):
-            groups[name.partition("[")[0]].append(name)
-        for one in itertools.zip_longest(*groups.values()):
-            yield from (name for name in one if name is not None)
+            function = name.partition("[")[0]
+            spent[function] += self.seconds.get(name, 0.0)
+            order.append((spent[function], name))
+        chosen = [name for _, name in sorted(order)]
+        sums = itertools.accumulate(self.seconds.get(name, 0.0) for name in chosen)
+        return [
+            name
+            for i, (name, sum_s) in enumerate(zip(chosen, sums, strict=True))
+            if not i or sum_s <= limit_s
+        ]
+
+    def _sum(self, names: Sequence[str]) -> float:
+        return sum(self.seconds.get(name, 0.0) for name in names)
 
     def cpu_s(self, names: Sequence[str]) -> float:
         """Processor time that a run of these tests may take: much more than it does, so that only one that
         does not end is ended."""
-        return 10.0 + 3 * sum(self.seconds.get(name, 0.0) for name in names)
+        return 10.0 + 3 * self._sum(names)
 
 
 class Recorder:
