@@ -99,19 +99,29 @@ def trace_model(
     *args: Any,
     kwargs: Mapping[str, Any] | None = None,
     backward: bool = False,
+    fuse_attention: bool = True,
 ) -> Trace:
     """One forward, or training step, of a module or SPEC. See `addercost.trace.tracer.trace`.
 
     Operators without a counting rule are recorded by their decomposition where torch has one.
+    fuse_attention: scaled dot-product attention is one call, else the calls that torch makes of it.
     """
     if isinstance(model, str):
         from addercost.trace.inputs import ModelInputs
 
-        return trace_spec(model, ModelInputs(args, kwargs or {}) if args or kwargs else None, backward)
+        inputs = ModelInputs(args, kwargs or {}) if args or kwargs else None
+        return trace_spec(model, inputs, backward, fuse_attention=fuse_attention)
     from addercost.counts.call_work import is_counted
     from addercost.trace.tracer import trace
 
-    return trace(model, *args, kwargs=kwargs, backward=backward, is_counted=is_counted)
+    return trace(
+        model,
+        *args,
+        kwargs=kwargs,
+        backward=backward,
+        is_counted=is_counted,
+        fuse_attention=fuse_attention,
+    )
 
 
 def trace_spec(
@@ -119,17 +129,18 @@ def trace_spec(
     inputs: ModelInputs | tuple[InputShape, ...] | None = None,
     backward: bool = False,
     tracer: str = "dispatch",
+    fuse_attention: bool = True,
 ) -> Trace:
     """The trace of a SPEC: read if it is a saved one, else made. `inputs` replace those it comes with: values
     of a forward's arguments, or their shapes.
 
     backward: of a training step instead of a forward. tracer: one of `addercost.sources.tracing.TRACERS`;
-    fvcore's computes, so the model is built with real weights for it.
+    fvcore's computes, so the model is built with real weights for it. fuse_attention: as for `trace_model`.
     """
     from addercost.sources.kind import TraceRequest
     from addercost.sources.tracing import trace_spec as traced
 
-    return traced(spec, TraceRequest(inputs, backward, tracer))
+    return traced(spec, TraceRequest(inputs, backward, tracer, fuse_attention))
 
 
 def train_model(

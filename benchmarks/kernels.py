@@ -36,7 +36,6 @@ from addercost.kernels import dispatch
 from addercost.kernels.cpu.binary import convolution as binary
 from addercost.kernels.cpu.dense import convolution as dense
 from addercost.kernels.cpu.depthwise import convolution as depthwise
-from addercost.kernels.cpu.limits import limit_sites_per_second
 from addercost.kernels.cpu.u8 import convolution as u8
 from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.signs import pack_factors, pack_filters
@@ -44,6 +43,7 @@ from addercost.layers import AdderConv2d
 from addercost.layers.ops import adder as adder_ops
 from addercost.layers.ops import binary as binary_ops
 from addercost.measure.devices.process_memory import keep_freed_memory, peak_bytes
+from addercost.measure.host.loop_rate import loop_sites_per_second
 from addercost.measure.host.processor import cpu_model
 from addercost.models.zoo import ZOO
 from benchmarks.kernel_layers import DEPTHWISE, RESNET, SMALL, Layer, broadcast, unfold_cdist
@@ -141,7 +141,7 @@ def bench_layer(kind: str, layer: Layer, channels_last: bool, rounds: int) -> Ro
     rates: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(rounds):
         for site in {site for _, site in LIMITS.values()}:
-            rates[f"limit {site}"].append(limit_sites_per_second(site, 0.004) * cores / 1e9)
+            rates[f"limit {site}"].append(loop_sites_per_second(site, 0.004) * cores / 1e9)
         for name, call in calls.items():
             rates[name].append(layer.sites / timed(call) / 1e9)
 
@@ -201,7 +201,7 @@ def bench_rivals(layer: Layer, rounds: int) -> Row:
     for kind, act in (("forward", forward), ("training step", step)):
         seconds: dict[str, list[float]] = {name: [] for name in forms}
         for _ in range(rounds):
-            limit = max(limit, limit_sites_per_second("adder", 0.01))
+            limit = max(limit, loop_sites_per_second("adder", 0.01))
             for name, form in forms.items():
                 seconds[name].append(timed(lambda act=act, form=form: act(form)))  # type: ignore[misc]
         out[kind] = {name: min(seconds[name]) / min(seconds["ours"]) for name in forms if name != "ours"}
@@ -299,7 +299,7 @@ def main() -> None:
     print(json.dumps(environment()))
     print(
         "limits, one core, G sites/s:",
-        {s: round(limit_sites_per_second(s, 0.2) / 1e9, 1) for _, s in LIMITS.values()},
+        {s: round(loop_sites_per_second(s, 0.2) / 1e9, 1) for _, s in LIMITS.values()},
     )
     chosen = list(KINDS) if options.layers == "all" else [options.layers]
     layers = [(kind, layer) for kind in chosen for layer in KINDS.get(kind, []) if options.only in layer.name]

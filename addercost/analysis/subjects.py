@@ -127,7 +127,8 @@ def subject_from_profiles(spec: str, profiles: Sequence[Profile], wanted: Wanted
 
 def _estimates(profiles: Sequence[Profile], targets: Sequence[Target]) -> Iterator[Estimated]:
     for target in targets:
-        usable = [m.name for m in COST_MODELS.values() if target.has_memory_rate or not m.needs_memory]
+        one_core = [model for model in COST_MODELS.values() if not model.on_all_cores]
+        usable = [m.name for m in one_core if target.has_memory_rate or not m.needs_memory]
         for model in usable:
             first: list[LayerCounts] | None = None
             for profile in profiles:

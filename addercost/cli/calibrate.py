@@ -22,14 +22,17 @@ from addercost.cli.progress import progress
 @output_options
 @quiet_option
 def calibrate(save: Path | None, table_format: str, output: Path | None, force: bool, quiet: bool) -> None:
-    """Measure this machine in under 30 s and keep it as a table named `host`.
+    """Measure this machine in under a minute and keep it as a table named `host`.
 
-    Latency and throughput of each kind of instruction, the clock, caches and memory bandwidth. Run it on an
-    idle machine: noise is refused, not averaged.
+    Latency and throughput of each kind of instruction, which of them share units, the inner loop of every
+    arithmetic and number format, the clock, the bandwidth of caches and memory, and the cost of a call. Run
+    it on an idle machine: only moments at its best known speed are used, and where there are too few, it
+    says so and keeps nothing.
     """
     from addercost.errors import OutputError
     from addercost.hardware import load_file
     from addercost.hardware.loader import host_file
+    from addercost.measure.devices.exclusive import exclusive
     from addercost.measure.host.calibrate import calibrate as measure
     from addercost.measure.host.table import calibration_toml
     from addercost.report.tables.hardware import figures_table
@@ -37,7 +40,7 @@ def calibrate(save: Path | None, table_format: str, output: Path | None, force: 
 
     check_output(output, force)
     check_output(save, force)
-    with progress("measuring this machine", quiet):
+    with progress("measuring this machine", quiet), exclusive("cpu"):
         text = calibration_toml(measure(), datetime.date.today().isoformat())
     if save is None:
         path = host_file()

@@ -13,6 +13,7 @@ from addercost.cli.options import (
     arithmetics_option,
     backward_option,
     convention_option,
+    fuse_attention_option,
     input_option,
     keep_first_last_option,
     output_options,
@@ -29,6 +30,7 @@ from addercost.cli.spec import SpecCommand, spec_argument
 @spec_argument("specs", nargs=-1, required=True, metavar="SPEC...")
 @input_option
 @backward_option
+@fuse_attention_option
 @convention_option
 @arithmetics_option(
     f"Arithmetics to compare, from {', '.join(Arithmetic)}; ratios are to the first.", "mac,adder,xnor"
@@ -42,6 +44,7 @@ def compare(
     specs: tuple[str, ...],
     inputs: tuple[str, ...],
     backward: bool,
+    fuse_attention: bool,
     convention: str,
     arithmetics: str,
     what_ifs: tuple[str, ...],
@@ -70,7 +73,7 @@ def compare(
     profiles = []
     for spec in specs:
         with progress(f"tracing {spec}", quiet):
-            trace = trace_spec(spec, parsed_inputs(inputs), backward)
+            trace = trace_spec(spec, parsed_inputs(inputs), backward, fuse_attention=fuse_attention)
         rows: list[tuple[Arithmetic | None, tuple[str, ...]]] = [(item, ()) for item in chosen]
         rows += [(None, tuple(text.split("+"))) for text in dict.fromkeys(what_ifs)]
         profiles += [

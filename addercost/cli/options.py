@@ -203,6 +203,16 @@ def backward_option(function: F) -> F:
     )(function)
 
 
+def fuse_attention_option(function: F) -> F:
+    return click.option(
+        "--fuse-attention/--no-fuse-attention",
+        default=True,
+        show_default=True,
+        help="Attention as one operator, with a fused kernel's bytes; or as the products, softmax and copies "
+        "that torch makes of it.",
+    )(function)
+
+
 def what_if_option_with(name: str, help_text: str) -> Option:
     """--what-if. name: of the command's argument."""
     return click.option("--what-if", name, multiple=True, metavar="CHANGE", help=help_text)

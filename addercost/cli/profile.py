@@ -12,6 +12,7 @@ from addercost.cli.options import (
     arithmetic_option,
     backward_option,
     convention_option,
+    fuse_attention_option,
     input_option,
     keep_first_last_option,
     output_options,
@@ -29,6 +30,7 @@ from addercost.errors import ArgumentError, CheckFailedError
 @spec_argument("spec")
 @input_option
 @backward_option
+@fuse_attention_option
 @click.option(
     "--tracer",
     default="dispatch",
@@ -53,6 +55,7 @@ def profile(
     spec: str,
     inputs: tuple[str, ...],
     backward: bool,
+    fuse_attention: bool,
     tracer: str,
     convention: str,
     arithmetic: str | None,
@@ -100,7 +103,7 @@ def profile(
         result = load_profile(spec, ProfileRequest(counted_by, arithmetic, cpus))
     else:
         with progress(f"tracing {spec}", quiet):
-            trace = trace_spec(spec, parsed_inputs(inputs), backward, tracer)
+            trace = trace_spec(spec, parsed_inputs(inputs), backward, tracer, fuse_attention)
             result = profile_model(
                 trace,
                 convention=convention,
@@ -120,6 +123,7 @@ def profile(
 _NEEDS_A_MODEL = (
     "inputs",
     "backward",
+    "fuse_attention",
     "tracer",
     "what_if",
     "keep_first_last",

@@ -8,6 +8,7 @@ width, and memory are not among these limits.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import NamedTuple
 
 from addercost.cost.columns import ONE_LAYER, Column, Columns
@@ -117,6 +118,10 @@ class ThroughputBounds:
         if names:
             bounds += map(Bound, names, self._columns.weighted_sums(weights, [n for _, n in executions]))
         return bounds
+
+    def largest(self, executions: Executions) -> Column:
+        """The cycles that the executions take at least."""
+        return reduce(self._columns.maximum, [bound.cycles for bound in self(executions)])
 
     def _weights_of(self, rows: Sequence[Instruction]) -> tuple[list[str], list[list[float]]]:
         """The names of the bounds, and for each of them the cycles that one execution of each row adds."""

@@ -63,7 +63,7 @@ class Charge:
     """The instruction that does an operation, how many it does at once, and what choosing it assumes."""
 
     instruction: Instruction
-    ops_per_instruction: int
+    ops_per_instruction: float
     assumption: str = ""
 
 
@@ -123,6 +123,32 @@ def many_at_once(target: Target, op_class: OpClass, number_format: str) -> Charg
     note = "no vector form: one at a time"
     assumption = f"{scalar.assumption}, {note}" if scalar.assumption else note
     return Charge(scalar.instruction, 1, assumption)
+
+
+POLYNOMIAL_MULTIPLY_ADDS = 50
+"""What exp, log or erf are taken to cost: a polynomial, its range reduction, its shifts and masks. Vector
+libraries execute about as many; networks with many such functions fit best with 50 to 100.
+"""
+_BY_POLYNOMIAL = (OpClass.TRANSCENDENTAL, OpClass.DIVIDE, OpClass.SQRT)
+
+
+def or_polynomial(target: Target, op_class: OpClass, number_format: str) -> Charge | None:
+    """As `many_at_once`; a function of floats that the table has no figure for is a polynomial."""
+    charge = many_at_once(target, op_class, number_format)
+    if charge is not None or op_class not in _BY_POLYNOMIAL or number_format not in _FLOATS:
+        return charge
+    formats = _FLOATS[number_format]
+    rows = [row for f in formats for row in best_per_width(target.rows(f"{f}_fma", VECTOR_FORMS))]
+    if rows:
+        row = min(rows, key=_cycles_per_lane)
+        note = f"a polynomial of {POLYNOMIAL_MULTIPLY_ADDS} multiply-adds"
+        return Charge(row, row.lanes / POLYNOMIAL_MULTIPLY_ADDS, note)
+    product = many_at_once(target, OpClass.MUL, number_format)
+    if product is None:
+        return None
+    operations = 2 * POLYNOMIAL_MULTIPLY_ADDS
+    note = f"a polynomial of {operations} operations"
+    return Charge(product.instruction, product.ops_per_instruction / operations, note)
 
 
 def best_per_width(rows: Iterable[Instruction]) -> list[Instruction]:

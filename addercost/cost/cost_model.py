@@ -10,14 +10,15 @@ from dataclasses import dataclass
 
 from addercost.cost.bounds import Bound, Executions, ThroughputBounds
 from addercost.cost.columns import Column
+from addercost.cost.layers import Moved
 from addercost.cost.lowering import Lowering
 from addercost.cost.target import Target
 
-BoundsOf = Callable[[ThroughputBounds, Executions, Column], list[Bound]]
-MissingOf = Callable[[Target, Executions, Column], Mapping[str, Column]]
+BoundsOf = Callable[[ThroughputBounds, Executions, Moved], list[Bound]]
+MissingOf = Callable[[Target, Executions, Moved], Mapping[str, Column]]
 
 
-def _nothing_missing(target: Target, executions: Executions, n_bytes: Column) -> Mapping[str, Column]:
+def _nothing_missing(target: Target, executions: Executions, moved: Moved) -> Mapping[str, Column]:
     return {}
 
 
@@ -27,13 +28,16 @@ def _no_assumption(of: object) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class CostModel:
-    """A way to predict the cycles of layers. A layer takes the largest of the bounds that `rule` gives it.
+    """A way to predict the cycles of layers. A layer takes the largest of the bounds that `rule` gives it, or
+    the sum of these parts where `adds_up`.
 
-    rule: from the target's throughput bounds, the executions and the bytes of layers to named bounds.
+    rule: from the target's throughput bounds, the executions and what layers move to named bounds.
     lowering: how operations become those executions, unless a user asks for another.
     is_serial: every instruction waits for the one before, so that cycles are a sum over operations and the
     bound has nothing to say. needs_memory: estimates nothing without a clock and a memory bandwidth.
     ranks_targets: orders all targets where nobody names a model; every table has the figures for it.
+    on_all_cores: the whole part works on a network, as a framework makes it do. What looks at one core leaves
+    such a model out unless it is named.
     missing: figures that the rule needs and the target lacks, and how many executions or bytes lack them.
     assumes: what the rule takes for granted about a target. assumes_of: the same about executions.
     description: what a layer takes, for help texts.
@@ -46,6 +50,8 @@ class CostModel:
     is_serial: bool = False
     needs_memory: bool = False
     ranks_targets: bool = False
+    adds_up: bool = False
+    on_all_cores: bool = False
     missing: MissingOf = _nothing_missing
     assumes: Callable[[Target], Iterator[str]] = _no_assumption
     assumes_of: Callable[[Executions], Iterator[str]] = _no_assumption

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 from addercost.cost.bounds import Bound, ThroughputBounds
 from addercost.cost.columns import ONE_LAYER, Column, Columns
 from addercost.cost.cost_model import CostModel
+from addercost.cost.layers import Moved
 from addercost.cost.lowering import Lowered, Lowerer, Lowering, Operations
 from addercost.cost.target import Target
 
 
 @dataclass(frozen=True, slots=True)
 class Costed:
-    """The bounds of layers, of which the largest is their cycles; figures that the target lacks, and how many
+    """The cycles of layers and the bounds that they follow from; figures that the target lacks, and how many
     operations or bytes are not charged for that; what was assumed.
     """
 
+    cycles: Column
     bounds: list[Bound]
     missing: Mapping[str, Column]
     assumptions: Mapping[str, None]
@@ -32,15 +35,19 @@ class Engine:
         self._target = target
         self._model = model
         self._lowerer = Lowerer(target, lowering or model.lowering, columns)
+        self._columns = columns
         self._bounds = ThroughputBounds(target, columns)
 
     def lower(self, operations: Operations) -> Lowered:
         return self._lowerer.lower(operations)
 
-    def cost(self, lowered: Lowered, n_bytes: Column) -> Costed:
+    def cost(self, lowered: Lowered, moved: Moved) -> Costed:
         """The cost of layers that all execute every instruction of `lowered`, and miss all that it misses."""
         executions = lowered.executions
         missing = {f"{op_class} ({f})": n for (op_class, f), n in lowered.missing.items()}
-        missing |= self._model.missing(self._target, executions, n_bytes)
+        missing |= self._model.missing(self._target, executions, moved)
         assumptions = lowered.assumptions | dict.fromkeys(self._model.assumes_of(executions))
-        return Costed(self._model.rule(self._bounds, executions, n_bytes), missing, assumptions)
+        bounds = self._model.rule(self._bounds, executions, moved)
+        each = [bound.cycles for bound in bounds]
+        cycles = sum(each) if self._model.adds_up else reduce(self._columns.maximum, each, 0)
+        return Costed(cycles, bounds, missing, assumptions)

@@ -10,10 +10,10 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from addercost.cost.bounds import Bound, binding
+from addercost.cost.bounds import binding
 from addercost.cost.cost_model import CostModel
 from addercost.cost.engine import Costed, Engine
-from addercost.cost.layers import CountedLayer, CountedModel, LayerKind, kind_of, layers_of
+from addercost.cost.layers import CountedLayer, CountedModel, LayerKind, kind_of, layers_of, moved_by
 from addercost.cost.lowering import Lowering, operations_of
 from addercost.cost.models import PAPER_MODEL, cost_model_named
 from addercost.cost.target import Target, target_of
@@ -83,20 +83,20 @@ def estimate(
         raise unknown_name("lowering", lowering, list(Lowering))
     how = cost_model.lowering if lowering is None else Lowering(lowering)
     engine = Engine(target, cost_model, how)
-    known: dict[LayerKind, tuple[Costed, Bound]] = {}
+    known: dict[LayerKind, tuple[Costed, str]] = {}
     estimates = []
     missing: dict[str, float] = {}
     assumptions: dict[str, None] = {}
     for layer in layers_of(model_counts):
         kind = kind_of(layer)
         if kind not in known:
-            costed = engine.cost(engine.lower(operations_of(kind)), kind.n_bytes)
-            known[kind] = costed, binding(costed.bounds)
+            costed = engine.cost(engine.lower(operations_of(kind)), moved_by(kind))
+            known[kind] = costed, binding(costed.bounds).name
             assumptions |= costed.assumptions
         costed, bound = known[kind]
         for figure, n in costed.missing.items():
             missing[figure] = missing.get(figure, 0) + n
-        estimates.append(LayerEstimate(layer.path, whole(bound.cycles), bound.name, not costed.missing))
+        estimates.append(LayerEstimate(layer.path, whole(costed.cycles), bound, not costed.missing))
     figures = missing_figures(missing, target.name, strict)
     cycles = whole(sum(e.cycles for e in estimates))
     clock = target.clock_hz

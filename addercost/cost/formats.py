@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from addercost.arithmetic import Arithmetic, OpClass, OpCounts
 from addercost.cost.layers import CountedLayer, CountedModel, bytes_moved, layers_of
+from addercost.counts.runs import Run, Runs
 
 _FLOATS = ("fp16", "bf16", "fp32", "fp64")
 _REQUANTISED = (OpClass.MUL, OpClass.ADD, OpClass.ABS)
@@ -14,13 +15,14 @@ _REQUANTISED = (OpClass.MUL, OpClass.ADD, OpClass.ABS)
 
 @dataclass(frozen=True, slots=True)
 class ReformattedLayer:
-    """A layer whose counts were rewritten. bytes: read and written."""
+    """A layer whose counts were rewritten. bytes: read and written. runs: as those of a counted layer."""
 
     path: str
     counts: OpCounts
     arithmetic: Arithmetic | None
     mac_sites: int
     bytes: float
+    runs: Runs | None = None
 
 
 def as_int8(model_counts: CountedModel | Iterable[CountedLayer]) -> list[ReformattedLayer]:
@@ -34,14 +36,20 @@ def as_int8(model_counts: CountedModel | Iterable[CountedLayer]) -> list[Reforma
 
 def _int8(layer: CountedLayer) -> ReformattedLayer:
     sites = getattr(layer, "mac_sites", 0)
+    runs: Runs | None = getattr(layer, "runs", None)
     arithmetic = getattr(layer, "arithmetic", None)
     if not sites:
-        return ReformattedLayer(layer.path, layer.counts, arithmetic, 0, bytes_moved(layer))
+        return ReformattedLayer(layer.path, layer.counts, arithmetic, 0, bytes_moved(layer), runs)
     counts: dict[tuple[OpClass, str], int] = {}
     for op_class, number_format, n in layer.counts:
         quantised = op_class in _REQUANTISED and number_format in _FLOATS
         key = (op_class, "int8" if quantised else number_format)
         counts[key] = counts.get(key, 0) + n
     return ReformattedLayer(
-        layer.path, OpCounts.from_mapping(counts), arithmetic, sites, bytes_moved(layer) / 4
+        layer.path,
+        OpCounts.from_mapping(counts),
+        arithmetic,
+        sites,
+        bytes_moved(layer) / 4,
+        runs and Runs(*(Run(run.calls, run.n_bytes // 4) for run in runs)),
     )

@@ -7,21 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
 from addercost.arithmetic import Arithmetic, OpClass
 from addercost.cost.arrays import MANY_LAYERS, Floats
-from addercost.cost.bounds import Bound
 from addercost.cost.cost_model import CostModel
 from addercost.cost.energy import PJ, arithmetic_energy, energy_charges
 from addercost.cost.engine import Engine
-from addercost.cost.layers import Key, LayerKind, operation_keys
+from addercost.cost.layers import Key, LayerKind, Moved, operation_keys
 from addercost.cost.lowering import Lowered, Operations
 from addercost.cost.models import cost_model_named
 from addercost.cost.target import Target
+from addercost.counts.runs import Run
 from addercost.hardware.schema import EnergyTable
 
 Integers = NDArray[np.int64]
@@ -54,6 +53,17 @@ class LayerTable:
             {arithmetic: (arithmetics == arithmetic.value).astype(np.float64) for arithmetic in Arithmetic},
         )
 
+    def moved(self) -> Moved:
+        """What the layers move, in columns."""
+        runs = [kind.runs for kind in self.kinds if kind.runs is not None]
+        if len(runs) < len(self.kinds):
+            return Moved(self.n_bytes)
+        eager, fused = (
+            Run(*np.array(modes, dtype=np.float64).reshape(-1, 2).T)
+            for modes in ([r.eager for r in runs], [r.fused for r in runs])
+        )
+        return Moved(self.n_bytes, eager, fused)
+
 
 def layer_table(kinds: Sequence[LayerKind]) -> LayerTable:
     keys = operation_keys(kind.counts for kind in kinds)
@@ -82,15 +92,15 @@ def layer_cycles(
     cost_model = cost_model_named(model)
     shape = len(table.kinds), len(targets)
     cycles, complete = np.zeros(shape), np.ones(shape, dtype=bool)
-    operations = table.operations()
+    operations, moved = table.operations(), table.moved()
     for p, target in enumerate(targets):
-        _cost(operations, table.n_bytes, target, cost_model, cycles[:, p], complete[:, p])
+        _cost(operations, moved, target, cost_model, cycles[:, p], complete[:, p])
     return cycles, complete
 
 
 def _cost(
     operations: Operations,
-    n_bytes: Integers,
+    moved: Moved,
     target: Target,
     model: CostModel,
     cycles: Floats,
@@ -101,20 +111,21 @@ def _cost(
     lowered = engine.lower(operations)
     if model.is_serial:
         # A sum over executions is the same sum where some of them are 0.
-        costed = engine.cost(lowered, n_bytes)
-        cycles[:] = _largest(costed.bounds)
+        costed = engine.cost(lowered, moved)
+        cycles[:] = costed.cycles
         for n in costed.missing.values():
             complete &= n == 0
         return
-    for members, share in _alike(lowered, len(n_bytes)):
-        costed = engine.cost(share, n_bytes[members])
-        cycles[members] = _largest(costed.bounds)
+    for members, share in _alike(lowered, len(moved.n_bytes)):
+        costed = engine.cost(share, _of(moved, members))
+        cycles[members] = costed.cycles
         complete[members] = not costed.missing
 
 
-def _largest(bounds: Sequence[Bound]) -> Floats:
-    """[L]"""
-    return reduce(np.maximum, [bound.cycles for bound in bounds])
+def _of(moved: Moved, members: NDArray[np.intp]) -> Moved:
+    """What some of the layers move."""
+    eager, fused = (run and Run(run.calls[members], run.n_bytes[members]) for run in moved[1:])
+    return Moved(moved.n_bytes[members], eager, fused)
 
 
 def _alike(lowered: Lowered, layers: int) -> Iterator[tuple[NDArray[np.intp], Lowered]]:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from addercost.arithmetic import Arithmetic, OpClass, OpCounts
+from addercost.cost.columns import Column
+from addercost.counts.runs import Run, Runs
 
 Key = tuple[OpClass, str]
 """An operation: its class and its number format."""
@@ -14,8 +16,8 @@ Key = tuple[OpClass, str]
 class CountedLayer(Protocol):
     """A layer whose operations were counted.
 
-    Four more attributes are read where a layer has them: `arithmetic`, `mac_sites`, and `bytes_read` and
-    `bytes_written`, or `bytes` for both together.
+    Five more attributes are read where a layer has them: `arithmetic`, `mac_sites`, `runs`, and `bytes_read`
+    and `bytes_written`, or `bytes` for both together.
     """
 
     @property
@@ -32,13 +34,30 @@ class CountedModel(Protocol):
 class LayerKind(NamedTuple):
     """Everything about a layer that its cost depends on: layers of one kind cost the same on every target.
 
-    counts: the items of its `OpCounts`. n_bytes: what it reads and writes.
+    counts: the items of its `OpCounts`. n_bytes: what it reads and writes, each operand once. runs: the
+    kernels that it starts and the bytes that these move, None where that is not known.
     """
 
     arithmetic: Arithmetic | None
     counts: tuple[tuple[OpClass, str, int], ...]
     mac_sites: int
     n_bytes: float
+    runs: Runs | None = None
+
+
+class Moved(NamedTuple):
+    """What layers move, as columns. n_bytes: each operand once. eager, fused: kernels and their bytes in each
+    mode of running, None where that is not known of every layer.
+    """
+
+    n_bytes: Column
+    eager: Run | None = None
+    fused: Run | None = None
+
+
+def moved_by(kind: LayerKind) -> Moved:
+    """What one layer moves."""
+    return Moved(kind.n_bytes, *(kind.runs or (None, None)))
 
 
 def kind_of(layer: CountedLayer) -> LayerKind:
@@ -47,6 +66,7 @@ def kind_of(layer: CountedLayer) -> LayerKind:
         layer.counts.items,
         getattr(layer, "mac_sites", 0),
         bytes_moved(layer),
+        getattr(layer, "runs", None),
     )
 
 

@@ -1,11 +1,12 @@
-"""From the operations of layers to the instructions of a target. Three ways, by name.
+"""From the operations of layers to the instructions of a target. Four ways, by name.
 
 `paper`: one operation is one instruction, as the AdderNet paper charges it; only what was counted is charged.
 `scalar`: the instructions of a kernel on scalar registers; binary layers work on packed words.
 `simd`: the same on the fastest vectors the table has figures for, with fused multiply-add, fused absolute
 difference, sums of absolute differences and dot products where they exist.
+`kernels`: the same, and a division, a root or a function without a figure is a polynomial.
 
-`scalar` and `simd` spell an adder layer out in full: |·| takes an instruction whether or not a convention
+All but `paper` spell an adder layer out in full: |·| takes an instruction whether or not a convention
 counts it.
 """
 
@@ -17,7 +18,7 @@ from enum import StrEnum
 from functools import partial
 
 from addercost.arithmetic import Arithmetic, OpClass
-from addercost.cost.charges import Charge, many_at_once, one_at_a_time
+from addercost.cost.charges import Charge, many_at_once, one_at_a_time, or_polynomial
 from addercost.cost.columns import ONE_LAYER, Column, Columns
 from addercost.cost.layers import Key, LayerKind
 from addercost.cost.sequences import SiteSequence, site_sequence
@@ -29,6 +30,7 @@ class Lowering(StrEnum):
     PAPER = "paper"
     SCALAR = "scalar"
     SIMD = "simd"
+    KERNELS = "kernels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ class Lowerer:
             self._find = partial(one_at_a_time, target, prefer=target.preferred_float_form)
         elif lowering is Lowering.SCALAR:
             self._find = partial(one_at_a_time, target)
+        elif lowering is Lowering.KERNELS:
+            self._find = partial(or_polynomial, target)
         else:
             self._find = partial(many_at_once, target)
 

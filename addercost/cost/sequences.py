@@ -238,9 +238,11 @@ def _measured(target: Target, arithmetic: Arithmetic, number_format: str) -> Sit
     if arithmetic is Arithmetic.XNOR:
         number_format = "bool"
     loop_format, assumption = _LOOP_FORMATS.get((arithmetic, number_format), (number_format, ""))
-    loops = [
-        loop for loop in target.loops if loop.arithmetic is arithmetic and loop.number_format == loop_format
-    ]
+    of_arithmetic = [loop for loop in target.loops if loop.arithmetic is arithmetic]
+    loops = [loop for loop in of_arithmetic if loop.number_format == loop_format]
+    if not loops and number_format in ("fp16", "bf16"):
+        loops = [loop for loop in of_arithmetic if loop.number_format == "fp32"]
+        assumption = "computed in fp32"
     if not loops:
         return None
     loop = max(loops, key=lambda loop: loop.sites_per_cycle)

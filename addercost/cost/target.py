@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from addercost.hardware.schema import Cpu, Instruction, MeasuredLoop
+from addercost.hardware.schema import Cpu, Efficiency, Instruction, MeasuredLoop
 from addercost.hardware.vocabulary import Form, Quality
 
 
@@ -19,7 +19,10 @@ class Target:
     clock: what `clock_hz` is, such as "the base clock of Xeon 6132". memory_bandwidth_bytes_per_s: what one
     core can draw, or, where `shares_memory_bandwidth`, what the whole part can. file: the hardware table it
     was made from, "" where there is none. sources: titles of what the figures were taken from. loops: inner
-    loops that were measured on this core.
+    loops that were measured on this core. operator_call_s: what an operator takes beside its work.
+
+    Of the whole part: cores; part_bandwidth_bytes_per_s, what all of them draw together; efficiencies, what
+    runs of networks were found to reach, and device_class, for where there are none.
     """
 
     name: str
@@ -35,6 +38,11 @@ class Target:
     sources: tuple[str, ...] = ()
     caveats: tuple[str, ...] = ()
     loops: tuple[MeasuredLoop, ...] = ()
+    operator_call_s: float | None = None
+    cores: int | None = None
+    part_bandwidth_bytes_per_s: float | None = None
+    device_class: str = "desktop"
+    efficiencies: tuple[Efficiency, ...] = ()
 
     @cached_property
     def _by_op_and_form(self) -> dict[tuple[str, Form], tuple[Instruction, ...]]:
@@ -55,6 +63,11 @@ class Target:
     def has_memory_rate(self) -> bool:
         """Whether bytes can be turned into cycles."""
         return self.memory_bandwidth_bytes_per_s is not None and self.clock_hz is not None
+
+    @property
+    def has_part_rates(self) -> bool:
+        """Whether bytes that all cores move together can be turned into cycles."""
+        return self.part_bandwidth_bytes_per_s is not None and self.clock_hz is not None
 
     def memory_cycles(self, n_bytes: float) -> float:
         """Cycles that `n_bytes`, a column, take through the memory's bandwidth. Needs `has_memory_rate`."""
@@ -88,4 +101,9 @@ def target_of(hardware: Cpu | Target) -> Target:
         sources=tuple(source.title for source in hardware.sources.values()),
         caveats=hardware.caveats,
         loops=hardware.loops,
+        operator_call_s=hardware.calls.operator_call_s if hardware.calls else None,
+        cores=part.cores if part else None,
+        part_bandwidth_bytes_per_s=part.memory_bandwidth_bytes_per_s if part else None,
+        device_class=part.device_class if part else "desktop",
+        efficiencies=hardware.efficiencies,
     )

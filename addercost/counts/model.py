@@ -9,6 +9,8 @@ from addercost.arithmetic import Arithmetic, OpCounts, arithmetic_named
 from addercost.counts.call_work import work_of
 from addercost.counts.conventions import CountingConvention, convention_named
 from addercost.counts.memory import traffic
+from addercost.counts.rules.attention import causal_sites
+from addercost.counts.runs import NOTHING, Runs, runs_of
 from addercost.counts.views import ModuleCounts, OperatorCounts, by_module
 from addercost.counts.what_if import apply
 from addercost.counts.work import OperatorWork
@@ -23,6 +25,7 @@ class LayerCounts:
     op: the operator with most of the operations; ops: how many calls of each operator.
     parameters: elements of the parameters first used here, so that the rows sum to the model's.
     bytes_read, bytes_written: what the calls must move, by `addercost.counts.memory.traffic`.
+    runs: the kernels that they start and the bytes that these move; None where a saved profile does not say.
     """
 
     path: str
@@ -36,6 +39,7 @@ class LayerCounts:
     arithmetic: Arithmetic | None = None
     bytes_read: int = 0
     bytes_written: int = 0
+    runs: Runs | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +161,20 @@ def count(
         unused_parameters=trace.parameter_count - used,
         tracer=trace.tracer,
         inputs=trace.inputs,
-        notes=trace.notes,
+        notes=(*trace.notes, *_causal_share(trace)),
         operators=tuple(operator.row() for operator in operators.values()),
+    )
+
+
+def _causal_share(trace: Trace) -> tuple[str, ...]:
+    """A line on attention with a causal mask, if there is any: counted whole, of which so much is kept."""
+    pairs = [pair for call in trace.calls if (pair := causal_sites(call)) is not None]
+    whole, kept = (sum(pair[i] for pair in pairs) for i in (0, 1))
+    if not whole:
+        return ()
+    return (
+        f"causal attention is counted whole, {whole:,} MAC sites; its masks keep {kept:,} of them "
+        f"({kept / whole:.1%})",
     )
 
 
@@ -177,6 +193,7 @@ class _LayerSum:
         self.output_shape: tuple[int, ...] = ()
         self.bytes_read = 0
         self.bytes_written = 0
+        self.runs = NOTHING
 
     def add(self, call: OpCall, work: OperatorWork | None, counts: OpCounts, moved: tuple[int, int]) -> None:
         name = call.name.rpartition(".")[2]
@@ -190,6 +207,7 @@ class _LayerSum:
             self.arithmetics.update(sites.arithmetic for sites in work.sites if sites.weighted)
         self.bytes_read += moved[0]
         self.bytes_written += moved[1]
+        self.runs = self.runs.plus(runs_of(call, moved))
 
     def layer(self) -> LayerCounts:
         return LayerCounts(
@@ -204,6 +222,7 @@ class _LayerSum:
             arithmetic=next(iter(self.arithmetics)) if len(self.arithmetics) == 1 else None,
             bytes_read=self.bytes_read,
             bytes_written=self.bytes_written,
+            runs=self.runs,
         )
 
 

@@ -179,8 +179,10 @@ def _ptflops(one: _Seen) -> Differences:
         if _is(one, "_softmax", "_safe_softmax"):
             yield "softmax: 1 an element", _elements(one)
         elif _is(one, "mul"):
-            # The query is scaled once; below autograd query and key are, by half the factor each.
-            yield "scaling of the query", one.call.output.numel // 2
+            yield "scaling of the query", one.call.output.numel
+        elif _is(one, "scaled_dot_product_attention"):
+            yield "softmax: 1 an element", one.work.sites[0].outputs
+            yield "scaling of the query", _elements(one)
         return
     if _linear_or_convolution(one):
         yield "bias: 1 an output", _biases(one)

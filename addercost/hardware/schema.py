@@ -16,6 +16,7 @@ from addercost.reading import Limits, NotNegative, Positive, Text, Whole
 
 Cycles = Annotated[float, Limits(above=0, below=1e6)]
 Width = Annotated[int, Limits(least=1, below=1e6)]
+DeviceClass = Literal["server", "desktop", "phone", "microcontroller"]
 Isa = Literal["x86-64", "aarch64", "arm32", "riscv64"]
 
 
@@ -126,6 +127,26 @@ class MeasuredLoop:
 
 
 @dataclass(frozen=True, slots=True)
+class Efficiency:
+    """What runs of networks reach of what a part can do: three numbers, fitted on measured networks.
+
+    run: the cost model whose runs they were. arithmetic_share: of the throughput of all cores;
+    bandwidth_share: of the part's memory bandwidth; call_s: seconds that a kernel takes beside its work.
+    spread: nine networks of ten take between 1/spread and spread times the estimate, None where that is not
+    known. networks: how many they were fitted on.
+    """
+
+    run: Text
+    arithmetic_share: Positive
+    bandwidth_share: Positive
+    call_s: NotNegative
+    source: Text
+    quality: Quality
+    spread: Positive | None = None
+    networks: Whole | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CallCosts:
     """What calling costs before any arithmetic begins. operator_call_s: one operator of eager torch on one
     thread. thread_wake_up_s: starting the threads of a parallel operator and waiting for them.
@@ -156,6 +177,7 @@ class CpuPart:
     l1d_bytes_per_core: Whole | None = None
     l2_bytes_per_core: Whole | None = None
     last_level_cache_bytes: Whole | None = None
+    device_class: DeviceClass = "desktop"
     memory_bandwidth_bytes_per_s: Positive | None = None
     core_memory_bandwidth_bytes_per_s: Positive | None = None
     core_l1_bandwidth_bytes_per_s: Positive | None = None
@@ -170,7 +192,8 @@ class CpuPart:
 class Cpu:
     """One microarchitecture and its instructions. `name` is the file's name without `.toml`.
 
-    `loops` and `calls` are known of machines that were calibrated.
+    `loops` and `calls` are known of machines that were calibrated, `efficiencies` of parts on which networks
+    were measured.
 
     `preferred_float_form` is the form the `latency-sum` model takes floating-point latencies from: scalar
     unless the file names another one. The VIA Nano 2000 names x87, because 4 and 2, the figures its published
@@ -190,6 +213,7 @@ class Cpu:
     part: CpuPart | None = None
     loops: tuple[MeasuredLoop, ...] = ()
     calls: CallCosts | None = None
+    efficiencies: tuple[Efficiency, ...] = ()
     caveats: tuple[Text, ...] = ()
 
     @property
@@ -265,6 +289,7 @@ class Gpu:
     rates: tuple[GpuRate, ...] = ()
     latencies: tuple[GpuLatency, ...] = ()
     sequences: tuple[GpuSequence, ...] = ()
+    efficiencies: tuple[Efficiency, ...] = ()
     caveats: tuple[Text, ...] = ()
 
     @property

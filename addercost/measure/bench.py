@@ -10,6 +10,7 @@ import torch
 from addercost.errors import AddercostError
 from addercost.measure.devices.device import Device
 from addercost.measure.journal import Entry, Journal
+from addercost.measure.limit_faults import with_faults
 from addercost.measure.plan import RowPlan
 from addercost.measure.runner import Effort, time_call
 from addercost.results.measurements import FailedRow, MeasuredKernel, MeasuredRow
@@ -55,18 +56,20 @@ def _measured(plan: RowPlan, device: Device, effort: Effort) -> MeasuredRow:
     effort = replace(effort, time_limit_s=effort.time_limit_s * plan.patience)
     timed = time_call(device, call, reference, effort)
     energy = device.energy(call, ENERGY_S)
-    return replace(
+    row = replace(
         plan.row,
         samples_s=timed.samples_s,
         reference_samples_s=timed.reference_samples_s,
         converged=timed.converged,
         warnings=timed.warnings,
+        speed_factor=timed.speed_factor,
         limit_sites_per_s=device.limit(plan.row.limit) if plan.row.limit else None,
         kernels=tuple(MeasuredKernel(k.name, k.seconds, k.launches) for k in device.kernels(call)),
         peak_bytes=device.peak_bytes(call),
         energy_j=energy.joules if energy is not None else None,
         energy_resolution_j=energy.resolution_j if energy is not None else None,
     )
+    return with_faults(row)
 
 
 def _failed(plan: RowPlan, reason: str) -> FailedRow:

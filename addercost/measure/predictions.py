@@ -12,8 +12,10 @@ from addercost.cost.models import COST_MODELS, cost_model_named
 from addercost.cost.target_registry import load_target
 from addercost.counts.model import count
 from addercost.errors import ArgumentError
+from addercost.hardware import load_cpu
 from addercost.hardware.loader import HOST
 from addercost.measure.case import LayerCase
+from addercost.measure.host.processor import cpu_model
 from addercost.results.measurements import PredictedTime
 from addercost.trace.record import Trace
 
@@ -24,14 +26,36 @@ def default_cpus(hardware_path: Path | None = None) -> tuple[str, ...]:
         load_target(HOST, hardware_path)
     except ArgumentError:
         return ()
-    return (HOST,)
+    return () if other_processor(hardware_path) else (HOST,)
+
+
+def other_processor(hardware_path: Path | None = None) -> str:
+    """A clause that says of which processor the table `host` is, if it is not of this machine's; "" if it is.
+
+    Machines that share the user's folder share the table. Raises ArgumentError where there is none.
+    """
+    part = load_cpu(HOST, hardware_path).part
+    if part is None or part.name == cpu_model():
+        return ""
+    return f"the table {HOST} was measured on {part.name}, and this is {cpu_model()}"
+
+
+def refuse_other_processor(cpus: Sequence[str], hardware_path: Path | None) -> None:
+    """Raises ArgumentError for the table `host` of another processor, since timings of this one do not belong
+    beside it. A table that is named by its file is borrowed, as any other one is.
+    """
+    if HOST in cpus and (other := other_processor(hardware_path)):
+        raise ArgumentError(
+            other, "run `addercost calibrate` here, or name the table's file with --cpu to borrow it"
+        )
 
 
 def checked_models(names: Sequence[str]) -> tuple[str, ...]:
-    """Raises ArgumentError for a name that is no cost model; all of them where none is given."""
+    """Raises ArgumentError for a name that is no cost model; all of one core where none is given."""
     for name in names:
         cost_model_named(name)
-    return tuple(dict.fromkeys(names or COST_MODELS))
+    one_core = [name for name, model in COST_MODELS.items() if not model.on_all_cores]
+    return tuple(dict.fromkeys(names or one_core))
 
 
 Predict = Callable[[Trace, Arithmetic], tuple[PredictedTime, ...]]

@@ -4,16 +4,22 @@ Whether a block is A B B A or B A A B is drawn by lot. The outer side, whose two
 time, has the better chance of a quiet moment, and a fixed rhythm of turns could coincide with the rhythm of
 another program. Under random turns the sign of each block is a fair coin where the sides are equal, however
 the noise is ordered in time (Fisher, The Design of Experiments, 1935).
+
+Where the device knows its speed, a fixed reference is timed between the blocks, and blocks at the machine's
+best known speed are kept. Others are dropped for that reason and never for their values.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
+import statistics
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from addercost.measure.devices.device import Call, Condition, Device
+from addercost.measure.speed.reference import Block, ReferenceSpeed
 from addercost.results.intervals import FEWEST, half_width, interleaved_ratio, median_interval
 
 FIRST_LOOK = 12
@@ -53,12 +59,19 @@ class Effort:
 @dataclass(frozen=True, slots=True)
 class Timed:
     """samples_s and reference_samples_s: two of each a block, in order; the latter is empty without a
-    reference."""
+    reference. speed_factor: how many times as long the machine's fixed reference took beside these samples as
+    at its best known speed, in the median; None where the device does not know.
+    """
 
     samples_s: tuple[float, ...]
     reference_samples_s: tuple[float, ...]
     converged: bool
     warnings: tuple[str, ...] = ()
+    speed_factor: float | None = None
+
+
+Samples = tuple[list[float], list[float]]
+"""What one block gives: samples of the call, and of the other side."""
 
 
 def time_call(device: Device, call: Call, reference: Call | None, effort: Effort) -> Timed:
@@ -70,31 +83,63 @@ def time_call(device: Device, call: Call, reference: Call | None, effort: Effort
         calls = max(side.calls for side in sides)
         for side in sides:
             side.calls = calls
+    blocks = _Blocks(device.speed)
     before, start = device.condition(), device.now()
     _block(own, other)
-    for side in sides:
-        side.samples.clear()
-    look, blocks, turns = FIRST_LOOK, 0, random.Random(0)
+    look, turns = FIRST_LOOK, random.Random(0)
     while True:
-        if other is not None and turns.random() < 0.5:
-            _block(other, own)
-        else:
-            _block(own, other)
-        blocks, took = blocks + 1, device.now() - start
-        up = took > effort.time_limit_s and (blocks >= FEWEST_BLOCKS or took > PATIENCE * effort.time_limit_s)
-        if blocks < look and not up:
+        swapped = other is not None and turns.random() < 0.5
+        blocks.add(partial(_block, own, other, swapped))
+        took = device.now() - start
+        up = took > effort.time_limit_s and (
+            len(blocks.all) >= FEWEST_BLOCKS or took > PATIENCE * effort.time_limit_s
+        )
+        quiet = blocks.quiet()
+        if len(quiet) < look and not up:
             continue
-        agree = _agree(own.samples, other.samples if other else None, effort)
-        converged = agree and took >= min(effort.least_s, effort.time_limit_s)
+        # Too few quiet blocks have no interval: then there is nothing better than all of them.
+        enough = len(quiet) >= min(FEWEST_BLOCKS, len(blocks.all))
+        kept = quiet if enough else blocks.all
+        samples, reference_samples = _joined(kept)
+        agree = _agree(samples, reference_samples or None, effort)
+        converged = enough and agree and took >= min(effort.least_s, effort.time_limit_s)
         if converged or up:
             break
-        look = math.ceil(1.25 * blocks)
+        look = math.ceil(1.25 * len(quiet))
     after, took = device.condition(), device.now() - start
     if device.facts.counts_waiting and _share(before.waited_s, after.waited_s, took) > MOST_WAITED:
         # The samples may agree although all of them were slowed down by the other programs.
         converged = False
-    warnings = tuple(condition_warnings(before, after, took))
-    return Timed(tuple(own.samples), tuple(other.samples) if other else (), converged, warnings)
+    warnings = [*condition_warnings(before, after, took)]
+    if not enough:
+        seen = f"{len(quiet)} of {len(blocks.all)} blocks"
+        warnings.append(f"the machine was hardly ever at its best known speed ({seen})")
+    return Timed(tuple(samples), tuple(reference_samples), converged, tuple(warnings), blocks.factor(kept))
+
+
+class _Blocks:
+    """The blocks of one row, and how fast the machine was beside each."""
+
+    def __init__(self, speed: ReferenceSpeed | None) -> None:
+        self._speed = speed
+        self.all: list[Block[Samples]] = []
+
+    def add(self, run: Callable[[], Samples]) -> None:
+        self.all.append(Block(run(), 0.0, 0.0) if self._speed is None else self._speed.block(run))
+
+    def quiet(self) -> list[Block[Samples]]:
+        """Those at the machine's best known speed: all of them where it is not known."""
+        speed = self._speed
+        return self.all if speed is None else [block for block in self.all if speed.is_quiet(block)]
+
+    def factor(self, kept: list[Block[Samples]]) -> float | None:
+        speed = self._speed
+        return None if speed is None else statistics.median(speed.factor(block) for block in kept)
+
+
+def _joined(blocks: list[Block[Samples]]) -> Samples:
+    own = [sample for block in blocks for sample in block.value[0]]
+    return own, [sample for block in blocks for sample in block.value[1]]
 
 
 class _Side:
@@ -103,21 +148,22 @@ class _Side:
     def __init__(self, device: Device, call: Call, cold: bool) -> None:
         self.device, self.cold = device, cold
         self.call = device.prepare(call)
-        self.samples: list[float] = []
         self.once_s = min(device.sample(self.call, 1, cold) for _ in range(SINGLE_RUNS))
         self.calls = 1 if cold else max(1, round(SAMPLE_S / max(self.once_s, 1e-9)))
 
-    def sample(self) -> None:
-        self.samples.append(self.device.sample(self.call, self.calls, self.cold))
+    def sample(self) -> float:
+        return self.device.sample(self.call, self.calls, self.cold)
 
 
-def _block(outer: _Side, inner: _Side | None) -> None:
-    """Samples in the order A B B A; A A where there is no other side."""
-    outer.sample()
-    if inner is not None:
-        inner.sample()
-        inner.sample()
-    outer.sample()
+def _block(own: _Side, other: _Side | None, swapped: bool = False) -> Samples:
+    """Samples in the order A B B A, or B A A B where they are swapped; A A where there is no other side."""
+    if other is None:
+        return [own.sample(), own.sample()], []
+    outer, inner = (other, own) if swapped else (own, other)
+    first = outer.sample()
+    inside = [inner.sample(), inner.sample()]
+    outside = [first, outer.sample()]
+    return (inside, outside) if swapped else (outside, inside)
 
 
 def _agree(samples: list[float], reference: list[float] | None, effort: Effort) -> bool:

@@ -21,7 +21,14 @@ from addercost.measure.devices.exclusive import exclusive
 from addercost.measure.environment import environment
 from addercost.measure.journal import JournalHeading, open_journal
 from addercost.measure.plan import RowPlan, layer_rows
-from addercost.measure.predictions import Predict, checked_models, default_cpus, predictor
+from addercost.measure.predictions import (
+    Predict,
+    checked_models,
+    default_cpus,
+    other_processor,
+    predictor,
+    refuse_other_processor,
+)
 from addercost.measure.runner import Effort
 from addercost.results.measurements import NO_ESTIMATES, Measurements
 from addercost.trace.input_shapes import InputShape
@@ -230,6 +237,7 @@ def measure(
 
 def predict_for(settings: BenchSettings) -> Predict | None:
     cpus = settings.estimate_cpus
+    refuse_other_processor(cpus, settings.hardware_path)
     return predictor(cpus, checked_models(settings.cost_models), settings.hardware_path) if cpus else None
 
 
@@ -237,7 +245,10 @@ def _estimate_notes(settings: BenchSettings) -> tuple[str, ...]:
     if settings.device == "cpu" and settings.threads > 1:
         return (f"{NO_ESTIMATES}: they are of one core",)
     if settings.device == "cpu" and not settings.estimate_cpus and settings.cpus is None:
-        return (
-            f"{NO_ESTIMATES}: run `addercost calibrate` first, or name a --cpu; `bench show` adds them, too",
-        )
+        try:
+            why = other_processor(settings.hardware_path)
+        except ArgumentError:
+            why = ""
+        how = "run `addercost calibrate` first, or name a --cpu; `bench show` adds them, too"
+        return (f"{NO_ESTIMATES}: {f'{why}; ' * bool(why)}{how}",)
     return ()

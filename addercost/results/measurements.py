@@ -59,6 +59,8 @@ class MeasuredRow:
     bytes_moved: each operand once. limit: the arithmetic's limit, limit_sites_per_s its rate beside the row.
     reference: what ran interleaved with it, A B B A; reference_samples_s stand as samples_s do.
     converged: whether the intervals came within the precision asked for. includes: what a run consists of.
+    speed_factor: how many times as long a fixed reference beside the samples took as at the machine's best
+    known speed.
     """
 
     path: str
@@ -80,6 +82,7 @@ class MeasuredRow:
     reference_samples_s: tuple[AnyNumber, ...] = ()
     converged: bool | None = None
     warnings: tuple[str, ...] = ()
+    speed_factor: Positive | None = None
     kernels: tuple[MeasuredKernel, ...] = ()
     peak_bytes: Size | None = None
     energy_j: NotNegative | None = None

@@ -16,6 +16,7 @@ from addercost.cost.energy import LayerEnergy, ModelEnergy
 from addercost.cost.estimate import LayerEstimate, MissingFigure, ModelCost
 from addercost.counts.conventions import CountingConvention, convention_named
 from addercost.counts.model import LayerCounts, ModelCounts, UncountedOp
+from addercost.counts.runs import Run, Runs
 from addercost.errors import ArgumentError, DataError
 from addercost.reading import Amount, Count, Size, read_as
 from addercost.results.document import Document, advising, checked_fields
@@ -73,6 +74,18 @@ class _Input:
 
 
 @dataclass(frozen=True, slots=True)
+class _Run:
+    kernel_calls: Count
+    bytes: Count
+
+
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    eager: _Run
+    fused: _Run
+
+
+@dataclass(frozen=True, slots=True)
 class _Layer:
     path: str
     type: str
@@ -86,6 +99,7 @@ class _Layer:
     bytes_written: Count
     counts: Mapping[str, Count]
     counts_by_format: Mapping[str, Mapping[str, Count]]
+    runs: _Runs | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +208,7 @@ def _written_layer(layer: LayerCounts) -> _Layer:
         bytes_written=layer.bytes_written,
         counts=layer.counts.by_class(),
         counts_by_format=layer.counts.by_format(),
+        runs=layer.runs and _Runs(*(_Run(run.calls, run.n_bytes) for run in layer.runs)),
     )
 
 
@@ -289,6 +304,7 @@ class _Reading:
             arithmetic=read.arithmetic,
             bytes_read=read.bytes_read,
             bytes_written=read.bytes_written,
+            runs=read.runs and Runs(_read_run(read.runs.eager), _read_run(read.runs.fused)),
         )
 
     def check_totals(self, counts: ModelCounts, read: _Profile) -> None:
@@ -309,6 +325,10 @@ class _Reading:
         for hardware, its_paths in estimated:
             if its_paths != paths:
                 raise self.damaged(f"the layers estimated on {hardware!r} are not those counted")
+
+
+def _read_run(read: _Run) -> Run:
+    return Run(read.kernel_calls, read.bytes)
 
 
 def _read_cost(read: _Cost) -> ModelCost:

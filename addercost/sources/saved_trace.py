@@ -22,7 +22,8 @@ def read_trace(path: Path) -> Trace:
 def _load(spec: str, request: TraceRequest) -> Trace:
     if request != TraceRequest():
         raise ArgumentError(
-            f"{spec} is a trace: what it traced is fixed", "leave --input, --backward and --tracer out"
+            f"{spec} is a trace: what it traced is fixed",
+            "leave --input, --backward, --tracer and --no-fuse-attention out",
         )
     return read_trace(Path(spec))
 

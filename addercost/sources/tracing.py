@@ -51,9 +51,14 @@ def trace_loaded(loaded: LoadedModel, inputs: ModelInputs, request: TraceRequest
     from addercost.counts.call_work import is_counted
 
     if request.tracer == "dispatch":
-        return _dispatched(loaded, inputs, request.backward)
+        return _dispatched(loaded, inputs, request.backward, request.fuse_attention)
     if request.backward:
         raise ArgumentError(f"the {request.tracer} tracer takes no --backward", "use --tracer dispatch")
+    if not request.fuse_attention:
+        raise ArgumentError(
+            f"the {request.tracer} tracer keeps attention whole",
+            "use --tracer dispatch with --no-fuse-attention",
+        )
     if request.tracer == "blocks":
         from addercost.trace.reuse.tracer import BlockCache, trace_blocks
 
@@ -65,7 +70,7 @@ def trace_loaded(loaded: LoadedModel, inputs: ModelInputs, request: TraceRequest
         except TraceError:
             # The model may need values, or be one that only a whole trace shows right, or not run at all:
             # the whole trace finds out.
-            return _dispatched(loaded, inputs, False)
+            return _dispatched(loaded, inputs, False, True)
     if inputs.kwargs:
         raise ArgumentError("the fvcore tracer takes no inputs by name", "use --tracer dispatch")
     from addercost.trace.jit import trace_with_fvcore
@@ -74,7 +79,7 @@ def trace_loaded(loaded: LoadedModel, inputs: ModelInputs, request: TraceRequest
     return trace_with_fvcore(model, *inputs.args, name=loaded.name)
 
 
-def _dispatched(loaded: LoadedModel, inputs: ModelInputs, backward: bool) -> Trace:
+def _dispatched(loaded: LoadedModel, inputs: ModelInputs, backward: bool, fuse_attention: bool) -> Trace:
     from addercost.counts.call_work import is_counted
     from addercost.trace.tracer import trace
 
@@ -86,6 +91,7 @@ def _dispatched(loaded: LoadedModel, inputs: ModelInputs, backward: bool) -> Tra
         rebuild=loaded.rebuild,
         backward=backward,
         is_counted=is_counted,
+        fuse_attention=fuse_attention,
     )
 
 

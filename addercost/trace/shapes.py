@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from addercost.trace import attention as _attention  # noqa: F401  (registers its shape)
 from addercost.trace import pooling_shapes as _pooling_shapes  # noqa: F401  (registers them)
 from addercost.trace.shape_registry import FAST_SHAPES, fast, is_plain, new
 

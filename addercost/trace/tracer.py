@@ -14,6 +14,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_flatten, tree_map
 
 from addercost.errors import AddercostError, TraceError
+from addercost.trace.attention import whole_attention
 from addercost.trace.backward import GradientPaths
 from addercost.trace.decompositions import Decompositions, IsCounted
 from addercost.trace.modules import ModuleTree, replace_tensors, tracked, unchanged
@@ -32,6 +33,7 @@ def trace(
     backward: bool = False,
     input_gradients: bool = True,
     is_counted: IsCounted | None = None,
+    fuse_attention: bool = True,
 ) -> Trace:
     """Traces one forward of `model` in evaluation mode; nothing is computed and no weight is read.
 
@@ -44,6 +46,8 @@ def trace(
     input_gradients: with `backward`, also the gradients of the floating-point inputs.
     is_counted: whether an operator is recorded as it is. Of the others the calls of their
     decomposition are recorded, where torch has one. None records every operator as it is.
+    fuse_attention: scaled dot-product attention is one call; otherwise the calls of the products, the softmax
+    and the copies that torch makes of it.
 
     Tries the meta device, then fake tensors, then a real run on the CPU, and says in `Trace.tracer` which one
     served. The model, the random states and torch's switches are left as they were, also when it raises.
@@ -52,7 +56,7 @@ def trace(
     kwargs = dict(kwargs or {})
     title = name or type(model).__name__
     failures: list[TraceError] = []
-    step = _TracedStep(backward, input_gradients, is_counted)
+    step = _TracedStep(backward, input_gradients, is_counted, fuse_attention)
     for tracer, attempt in (("meta", _trace_meta), ("fake", _trace_fake)):
         try:
             return attempt(model, args, kwargs, title, step)
@@ -67,11 +71,12 @@ def trace(
 
 @dataclass(frozen=True, slots=True)
 class _TracedStep:
-    """What is traced: a forward in evaluation mode, or a training step; and which operators are counted."""
+    """What is traced: a forward in evaluation mode, or a training step; and which operators are whole."""
 
     backward: bool
     input_gradients: bool
     is_counted: IsCounted | None
+    fuse_attention: bool
 
 
 def _trace_meta(model: nn.Module, args: Any, kwargs: Any, name: str, step: _TracedStep) -> Trace:
@@ -179,6 +184,8 @@ def _run(
     inputs = [value for value in tree_flatten((args, kwargs))[0] if isinstance(value, Tensor)]
     with ExitStack() as stack:
         stack.enter_context(countable_operators())
+        if step.fuse_attention:
+            stack.enter_context(whole_attention())
         stack.enter_context(unchanged(tree))
         names = replace_tensors(tree, substitute)
         for module in tree.modules:

@@ -8,7 +8,8 @@ from collections import Counter
 from itertools import chain, combinations
 
 from addercost.arithmetic import Arithmetic, OpClass
-from addercost.cost.charges import many_at_once, one_at_a_time
+from addercost.cost.charges import many_at_once, one_at_a_time, or_polynomial
+from addercost.cost.effective_rates import efficiency_of
 from addercost.cost.layers import LayerKind
 from addercost.cost.sequences import site_sequence
 from addercost.cost.target import Target
@@ -41,8 +42,8 @@ class Pool:
         return taken
 
 
-def vector_executions(kind: LayerKind, target: Target):
-    """[(instruction, times)] and the set of operations without a figure."""
+def vector_executions(kind: LayerKind, target: Target, find=many_at_once):
+    """[(instruction, times)] and the set of operations for which `find` has no figure."""
     pool, executed, lacking = Pool(kind.counts), [], set()
     adder_sites = kind.mac_sites if kind.arithmetic == Arithmetic.ADDER else 0
 
@@ -75,7 +76,7 @@ def vector_executions(kind: LayerKind, target: Target):
             pool.take(OpClass.ABS, formats, adder_sites)
             adder_sites = 0
     for (op_class, f), n in pool.left.items():
-        charge = many_at_once(target, op_class, f)
+        charge = find(target, op_class, f)
         if n and (charge is None or op_class is OpClass.POPCOUNT):
             lacking.add((op_class, f))
         elif n:
@@ -108,6 +109,18 @@ def throughput_cycles(executed, target: Target) -> float:
     return max(limits)
 
 
+def run_cycles(kind: LayerKind, target: Target, mode: str) -> tuple[float, bool]:
+    """Arithmetic on all cores, then bytes, then kernels, one after the other."""
+    reached = efficiency_of(target, mode)
+    executed, lacking = vector_executions(kind, target, or_polynomial)
+    cycles = throughput_cycles(executed, target) / reached.arithmetic_share / (target.cores or 1)
+    if target.clock_hz is None or target.part_bandwidth_bytes_per_s is None:
+        return cycles, False
+    calls, n_bytes = getattr(kind.runs, mode)
+    seconds = n_bytes / target.part_bandwidth_bytes_per_s / reached.bandwidth_share + calls * reached.call_s
+    return cycles + seconds * target.clock_hz, not lacking
+
+
 def cost(kind: LayerKind, target: Target, model: str) -> tuple[float, bool]:
     """(cycles, whether every figure is there) by the cost model of that name."""
     if model == "latency-sum":
@@ -117,6 +130,8 @@ def cost(kind: LayerKind, target: Target, model: str) -> tuple[float, bool]:
             complete &= charge is not None
             cycles += n * charge.instruction.latency_cycles if charge else 0
         return cycles, complete
+    if model in ("eager", "fused"):
+        return run_cycles(kind, target, model)
     executed, lacking = vector_executions(kind, target)
     cycles = throughput_cycles(executed, target)
     if model == "throughput":

@@ -15,6 +15,7 @@ from addercost.cost.layer_table import layer_cycles, layer_energies, layer_table
 from addercost.cost.layers import LayerKind
 from addercost.cost.models import COST_MODELS
 from addercost.cost.target_registry import load_target
+from addercost.counts.runs import NOTHING, Run, Runs
 from addercost.errors import ArgumentError
 from addercost.hardware import list_hardware, load_energy
 
@@ -33,6 +34,7 @@ class Layer:
         self.arithmetic = kind.arithmetic
         self.mac_sites = kind.mac_sites
         self.bytes = kind.n_bytes
+        self.runs = kind.runs
 
 
 @st.composite
@@ -40,7 +42,9 @@ def kinds(draw: st.DrawFn, most: int = 40) -> LayerKind:
     keys = st.tuples(st.sampled_from(OpClass), st.sampled_from(FORMATS))
     counts = OpCounts.from_mapping(draw(st.dictionaries(keys, st.integers(1, most), max_size=7)))
     arithmetic = draw(st.sampled_from([None, *Arithmetic]))
-    return LayerKind(arithmetic, counts.items, draw(st.integers(0, most)), draw(st.integers(0, 10**4)))
+    sites, n_bytes = draw(st.integers(0, most)), draw(st.integers(0, 10**4))
+    run = st.builds(Run, st.integers(0, 9), st.integers(0, 10**4))
+    return LayerKind(arithmetic, counts.items, sites, n_bytes, Runs(draw(run), draw(run)))
 
 
 few_targets = st.lists(st.sampled_from(TARGETS), min_size=1, max_size=4, unique_by=lambda target: target.name)
@@ -77,7 +81,8 @@ def test_on_every_processor(target, model, rows):
 @given(kind=kinds(), times=st.sampled_from([10**3, 10**9]), target=st.sampled_from(TARGETS))
 def test_so_many_times_the_operations_take_so_many_times_as_long(model, kind, times, target):
     counts = tuple((op_class, f, n * times) for op_class, f, n in kind.counts)
-    larger = LayerKind(kind.arithmetic, counts, kind.mac_sites * times, kind.n_bytes * times)
+    runs = Runs(*(Run(run.calls * times, run.n_bytes * times) for run in kind.runs))
+    larger = LayerKind(kind.arithmetic, counts, kind.mac_sites * times, kind.n_bytes * times, runs)
     (one, other), _ = layer_cycles(layer_table([kind, larger]), [target], model)
     assert other[0] == pytest.approx(one[0] * times)
 
@@ -95,7 +100,7 @@ def test_joules_are_the_sum_over_operations(rows):
 
 
 def test_nothing_to_cost_costs_nothing():
-    table = layer_table([LayerKind(None, (), 0, 0)])
+    table = layer_table([LayerKind(None, (), 0, 0, NOTHING)])
     for model in COST_MODELS:
         cycles, _ = layer_cycles(table, TARGETS[:3], model)
         assert cycles.tolist() == [[0, 0, 0]]
@@ -109,6 +114,16 @@ def test_bytes_are_one_more_bound_of_a_roofline():
     table = layer_table([LayerKind(None, (), 0, 1000)])
     assert layer_cycles(table, [slow], "roofline")[0].tolist() == [[1500]]
     assert layer_cycles(table, [slow], "throughput")[0].tolist() == [[0]]
+
+
+@pytest.mark.parametrize("mode", ["eager", "fused"])
+def test_layers_whose_kernels_are_not_known_are_a_lower_bound(mode):
+    fast = replace(TARGETS[0], clock_hz=3.0, part_bandwidth_bytes_per_s=2.0)
+    known, unknown = LayerKind(None, (), 0, 1000, NOTHING), LayerKind(None, (), 0, 1000)
+    assert layer_cycles(layer_table([known]), [fast], mode)[1].tolist() == [[True]]
+    assert layer_cycles(layer_table([unknown]), [fast], mode)[1].tolist() == [[False]]
+    (missing,) = estimate([Layer(unknown)], fast, mode).missing
+    assert "counts are older" in missing.figure
 
 
 def test_an_unknown_model_is_refused():

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from addercost.measure.devices.device import Call, Condition, DeviceFacts, Energy, KernelTime
+from addercost.measure.speed.reference import ReferenceSpeed
 
 
 @dataclass
@@ -34,6 +35,7 @@ class ScriptedDevice:
     order: list[str] = field(default_factory=list)
     default_s: float = 1e-3
     counts_waiting: bool = False
+    speed: ReferenceSpeed | None = None
 
     @property
     def facts(self) -> DeviceFacts:

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from addercost.errors import ArgumentError
-from addercost.kernels.cpu import limits
 from addercost.measure.devices import cores, cpu, waiting
 from addercost.measure.devices.cpu import CpuDevice
 from addercost.measure.devices.process_memory import available_bytes
+from addercost.measure.host import loop_rate
 from addercost.measure.host.processor import governor
 
 
@@ -143,7 +143,7 @@ def test_a_limit_is_measured_here(device: CpuDevice, name: str) -> None:
 
 def test_limits_are_of_all_threads(device: CpuDevice, monkeypatch) -> None:
     """No two threads share a core, so three of them do three times as much; memory they share."""
-    monkeypatch.setattr(limits, "limit_sites_per_second", lambda name, seconds: 2e9)
+    monkeypatch.setattr(loop_rate, "loop_sites_per_second", lambda name, seconds: 2e9)
     monkeypatch.setattr(cpu, "memory_bandwidth", lambda threads: {3: 5e9}[threads])
     device.threads = 3
     assert device.limit("adder") == 6e9
@@ -151,7 +151,7 @@ def test_limits_are_of_all_threads(device: CpuDevice, monkeypatch) -> None:
 
 
 def test_an_unknown_limit_is_none(device: CpuDevice) -> None:
-    assert device.limit("mac_bf16") is None
+    assert device.limit("mac_unheard_of") is None
 
 
 def test_a_long_sample_is_not_taken_again(device: CpuDevice, monkeypatch) -> None:

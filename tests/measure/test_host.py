@@ -2,28 +2,37 @@
 
 import itertools
 import re
+from typing import ClassVar
 
 import llvmlite.binding as llvm
 import pytest
 from click.testing import CliRunner
+from scripted_machine import ScriptedMachine
 
 from addercost.cli.calibrate import calibrate
 from addercost.cost.target import target_of
 from addercost.errors import ArgumentError, CheckFailedError, OutputError
 from addercost.hardware import Form, list_hardware, load_cpu, load_file
 from addercost.measure.host import calibrate as calibration_module
-from addercost.measure.host import core_clock, memory_bandwidth
-from addercost.measure.host.calibrate import Calibration, ProbeResult, Sampled, calm_samples
-from addercost.measure.host.chains import DEPENDENT, READ_IR, UNROLL, independent_chains, loop_ir
-from addercost.measure.host.instructions import x86_probes
-from addercost.measure.host.processor import cache_sizes, cpu_model
+from addercost.measure.host import core_clock, loop_rate, memory_bandwidth
+from addercost.measure.host.calibrate import (
+    Calibration,
+    LevelBandwidth,
+    LoopResult,
+    ProbeResult,
+    ports_text,
+)
+from addercost.measure.host.calibrate import (
+    calibrate as calibrate_host,
+)
+from addercost.measure.host.chains import DEPENDENT, UNROLL, independent_chains, loop_ir
+from addercost.measure.host.loops import vectors_of
+from addercost.measure.host.memory_bandwidth import READ_IR, Bandwidth
+from addercost.measure.host.processor import cache_sizes, cpu_model, instruction_set
+from addercost.measure.host.sampling import GROUP, SAMPLES, Sampled, Sampler
 from addercost.measure.host.table import calibration_toml
-
-
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch):
-    monkeypatch.setattr(calibration_module, "PAUSE_S", 0)
-
+from addercost.measure.host.x86_instructions import x86_probes
+from addercost.measure.host.x86_loops import x86_loops
 
 AVX2 = {"avx2", "fma", "popcnt", "bmi2"}
 AVX512 = AVX2 | {"avx512f", "avx512bw", "avx512dq", "avx512vnni", "avx512vpopcntdq"}
@@ -100,10 +109,30 @@ def test_the_clock_is_that_of_the_run_that_was_not_interrupted(monkeypatch):
     took_s = iter([60e-6, 48e-6, 50e-6])
     monkeypatch.setattr(core_clock, "dependent_additions", lambda: lambda rounds: None)
     monkeypatch.setattr(core_clock, "thread_seconds", lambda loop, rounds: next(took_s))
-    monkeypatch.setattr(core_clock.platform, "machine", lambda: "x86_64")
     assert core_clock.clock_hz(1000) == pytest.approx(2e9)
-    monkeypatch.setattr(core_clock.platform, "machine", lambda: "sparc64")
-    assert core_clock.clock_hz(1000) is None
+
+
+@pytest.mark.parametrize(
+    ("machine", "name"),
+    [
+        ("x86_64", "x86-64"),
+        ("AMD64", "x86-64"),
+        ("aarch64", "aarch64"),
+        ("arm64", "aarch64"),
+        ("sparc64", "sparc64"),
+    ],
+)
+def test_an_instruction_set_has_one_name(monkeypatch, machine, name):
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    assert instruction_set() == name
+
+
+def test_no_clock_without_additions_of_this_instruction_set(monkeypatch):
+    monkeypatch.setattr(core_clock, "instruction_set", lambda: "sparc64")
+    assert core_clock.dependent_additions.__wrapped__() is None
+
+
+CACHES = {"L1": 32 << 10, "L2": 1 << 20, "L3": 20 << 20}
 
 
 def test_bandwidth_is_what_is_read_by_the_time_it_takes(monkeypatch):
@@ -111,79 +140,201 @@ def test_bandwidth_is_what_is_read_by_the_time_it_takes(monkeypatch):
     clock sees one after the other."""
     now_ns, read = [0], []
 
-    def reader(address, size):
-        read.append((address, size))
-        now_ns[0] += size // 10
+    def reader(address, size, times):
+        read.append((address, size, times))
+        now_ns[0] += size * times // 10
         return 0
 
     monkeypatch.setattr(memory_bandwidth.time, "perf_counter_ns", lambda: now_ns[0])
-    alone, together = memory_bandwidth.bandwidths(reader, {"L1": 32 << 10, "L3": 20 << 20}, 2)
-    assert alone == together == pytest.approx((1e10,) * memory_bandwidth.PASSES, rel=1e-6)
-    start, size = read[0]
+    found = memory_bandwidth.bandwidths(reader, CACHES, 2)
+    assert list(found) == ["L1", "L2", "L3", "memory"]
+    for level in found.values():
+        assert level.alone == level.together == pytest.approx((1e10,) * memory_bandwidth.PASSES, rel=1e-6)
+    memory = [(address, size) for address, size, times in read if times == 1]
+    start, size = memory[0]
     assert size == 4 * (20 << 20), "four times the last-level cache"
-    assert {(start, size), (start, size // 2), (start + size // 2, size // 2)} == set(read)
+    assert {(start, size), (start, size // 2), (start + size // 2, size // 2)} == set(memory)
+    # Caches are read over and over, so that starting threads is a small part.
+    assert all(
+        size * times >= 0.9 * memory_bandwidth.LEAST_READ_BYTES for _, size, times in read if times > 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("caches", "threads", "expected"),
+    [
+        # Half of a cache, so that other data leave room; the last of three is shared.
+        pytest.param(
+            CACHES, 1, {"L1": (16 << 10,) * 2, "L2": (512 << 10,) * 2, "L3": (10 << 20,) * 2}, id="one-core"
+        ),
+        pytest.param(
+            CACHES,
+            4,
+            {"L1": (16 << 10,) * 2, "L2": (512 << 10,) * 2, "L3": (10 << 20, 2560 << 10)},
+            id="four-cores",
+        ),
+        pytest.param(CACHES, 16, {"L1": (16 << 10,) * 2, "L2": (512 << 10,) * 2}, id="a-share-of-l3-fits-l2"),
+        pytest.param({}, 2, {}, id="unknown"),
+    ],
+)
+def test_what_is_read_to_find_the_rate_of_a_level(caches, threads, expected):
+    found = memory_bandwidth.read_bytes(caches, threads)
+    assert {level: sizes for level, sizes in found.items() if level != "memory"} == expected
+    alone, each = found["memory"]
+    assert alone >= 64 << 20
+    assert each == alone // threads
 
 
 class ScriptedLoops:
-    """Compiled loops on a clock of 2 GHz: the instruction of probe i has a latency of i + 1 cycles, and one
-    starts every half cycle where they do not wait for each other."""
+    """Compiled loops on a clock of 2 GHz. The instruction of probe i has a latency of i + 1 cycles, one
+    starts every half cycle where none waits for another. The first two share all units, the third has its
+    own. A step of an inner loop takes 0.75 cycles.
+    """
+
+    steps: ClassVar[dict[str, int]] = {}
 
     def __init__(self, ir):
-        assert "@dependent0(" in ir and "@independent0(" in ir and "@clock(" in ir
+        self.steps |= {
+            name: ir.split(f"@{name}(")[1].split("\n}")[0].count('asm sideeffect "v')
+            for name in re.findall(r"@(mix\d+_\d+)\(", ir)
+        }
 
     def loop(self, name):
         return name
 
+    def inner_loop(self, name):
+        return lambda inputs, weights, n: (name, n)
+
     def reader(self):
         return None
 
-    @staticmethod
-    def seconds(name, rounds):
-        kind, _, number = re.match(r"([a-z]+)((\d*))$", name).groups()
+    @classmethod
+    def seconds(cls, name, rounds):
+        if callable(name):
+            _, rounds = name(rounds)
+            return rounds * 16 * 0.75 / 2e9
+        kind, number = re.match(r"([a-z]+)(.*)$", name).groups()
+        if kind == "mix":
+            # Both take half of the round; together all of it, or half where they share nothing.
+            return rounds * cls.steps[name] * (0.5 if number == "0_1" else 0.25) / 2e9
         cycles = {"clock": 1.0, "independent": 0.5}.get(kind) or int(number) + 1
         return rounds * UNROLL * cycles / 2e9
 
 
-def test_calibrate_measures_latency_on_one_chain_and_throughput_on_many(monkeypatch):
-    probes = list(x86_probes(AVX2))[:3]
-    monkeypatch.setattr(calibration_module, "host_probes", lambda: probes)
-    monkeypatch.setattr(calibration_module, "Compiled", ScriptedLoops)
-    monkeypatch.setattr(calibration_module, "thread_seconds", ScriptedLoops.seconds)
-    monkeypatch.setattr(calibration_module, "bandwidths", lambda *given: ((1e9,) * 7, (3e9,) * 7))
-    found = calibration_module.calibrate()
-    assert [result.probe for result in found.results] == probes
+def scripted(monkeypatch, machine: ScriptedMachine) -> Calibration:
+    """A calibration on loops whose seconds pass on the clock of `machine`."""
+    probes = [probe for probe in x86_probes(AVX2) if probe.op in ("fp32_add", "fp32_max", "xor")][:3]
+    loops = [loop for loop in x86_loops(AVX512 | {"avx512vl"}) if loop.name == "adder"][:1]
+    assert vectors_of(loops[0]) == 16
+
+    def seconds(loop, rounds):
+        took = ScriptedLoops.seconds(loop, rounds) * machine.factor(machine.t)
+        machine.t += took
+        return took
+
+    for name, value in {
+        "host_features": lambda: ("core", AVX2),
+        "host_probes": lambda features: probes,
+        "host_loops": lambda features: loops,
+        "Compiled": ScriptedLoops,
+        "thread_seconds": seconds,
+        "instruction_set": lambda: "x86-64",
+        "bandwidths": lambda *given, **guard: {"L1": Bandwidth((4e9,) * 7, (8e9,) * 7)},
+        "operator_call_sample": lambda: machine.run(1e-6),
+        "wake_up_sample": lambda threads: lambda: 5e-6,
+    }.items():
+        monkeypatch.setattr(calibration_module, name, value)
+    return calibrate_host(speed=machine.speed())
+
+
+def test_calibrate_measures_latency_on_one_chain_throughput_on_many_and_what_is_shared_in_mixes(monkeypatch):
+    found = scripted(monkeypatch, ScriptedMachine())
     assert [r.latency_cycles.median for r in found.results] == pytest.approx([1, 2, 3])
     assert [r.reciprocal_throughput_cycles.median for r in found.results] == pytest.approx([0.5] * 3)
+    assert [r.ports for r in found.results] == ["V0|V1", "V0|V1", "V2|V3"]
     assert found.clock_hz.median == pytest.approx(2e9)
-    assert (found.core_bandwidth_bytes_per_s.median, found.bandwidth_bytes_per_s.median) == (1e9, 3e9)
+    (loop,) = found.loops
+    assert loop.cycles.median == pytest.approx(0.75)
+    (level,) = found.bandwidths
+    assert (level.alone_bytes_per_s.median, level.together_bytes_per_s.median) == (4e9, 8e9)
+    assert found.operator_call_s.median == pytest.approx(1e-6)
+    assert found.factor == pytest.approx(1)
 
 
-def test_a_calm_stretch_is_believed_and_a_noisy_one_thrown_away():
+def test_a_machine_of_two_speeds_is_measured_in_its_quiet_moments(monkeypatch):
+    """Slow for 20 of every 50 ms, in a way that lengthens everything but the clock that runs beside it."""
+    machine = ScriptedMachine(lambda t: 1.65 if t % 0.05 < 0.02 else 1.0)
+    found = scripted(monkeypatch, machine)
+    assert [r.latency_cycles.median for r in found.results] == pytest.approx([1, 2, 3])
+    assert found.clock_hz.median == pytest.approx(2e9), "not the slower clock"
+    assert found.operator_call_s.median == pytest.approx(1e-6)
+
+
+def test_ports_as_a_table_has_them():
+    assert ports_text(1.0, frozenset({1, 0}), "V") == "V0|V1"
+    assert ports_text(5.99, frozenset({2}), "V") == "5.990*V2"
+
+
+def test_samples_that_agree_are_kept_and_those_of_before_forgotten():
+    machine = ScriptedMachine()
     noisy = itertools.cycle([1.0, 3.0])
-    stream = itertools.chain((next(noisy) for _ in range(calibration_module.SAMPLES)), itertools.repeat(2.0))
-    assert calm_samples(lambda: next(stream), "it").samples == (2.0,) * calibration_module.SAMPLES
+    stream = itertools.chain((next(noisy) for _ in range(SAMPLES)), itertools.repeat(2.0))
+    found = Sampler(machine.speed(), sleep=machine.sleep).calm(lambda: next(stream), "it")
+    # Agreement is of the quartiles: the last noisy ones may be outside of them.
+    assert found.median == 2.0
+    assert found.samples.count(2.0) >= SAMPLES // 2
 
 
-def test_lasting_noise_is_refused_with_advice():
-    noisy = itertools.cycle([1.0, 1.2])
-    with pytest.raises(CheckFailedError, match="the clock is too noisy") as caught:
-        calm_samples(lambda: next(noisy), "the clock")
-    assert "run calibrate again" in caught.value.hint
+def test_samples_of_moments_that_were_not_quiet_are_left_out():
+    machine = ScriptedMachine(lambda t: 1.65 if t < 0.5 else 1.0)
+    found = Sampler(machine.speed(), sleep=machine.sleep).calm(machine.run(1e-3), "it")
+    assert found.samples == pytest.approx((1e-3,) * SAMPLES)
+
+
+@pytest.mark.parametrize(
+    ("factor", "noise", "said"),
+    [
+        pytest.param(1.65, [1.0], "it is too noisy: 0 of ", id="never-quiet"),
+        pytest.param(1.0, [1.0, 1.2], "it (quartiles 20% apart) is too noisy: ", id="samples-that-differ"),
+    ],
+)
+def test_lasting_noise_is_refused_with_what_was_seen_and_advice(factor, noise, said):
+    machine = ScriptedMachine(lambda t: factor)
+    stream = itertools.cycle(noise)
+
+    def sample():
+        machine.t += 1e-3
+        return next(stream)
+
+    with pytest.raises(CheckFailedError) as caught:
+        Sampler(machine.speed(), limit_s=2.0, sleep=machine.sleep).calm(sample, "it")
+    assert caught.value.message.startswith(said)
+    assert f"{factor:.2f} times as long as on the quiet machine" in caught.value.message
+    assert "a table of before stays as it was" in caught.value.message
+    assert "give the same command again" in caught.value.hint
+    assert 2.0 <= machine.t < 2.2, "the time limit"
 
 
 def test_one_outlier_is_not_noise():
-    samples = iter([2.0] * (calibration_module.SAMPLES - 1) + [50.0])
-    assert calm_samples(lambda: next(samples), "it").median == 2.0
+    machine = ScriptedMachine()
+    samples = iter([2.0] * (SAMPLES - 1) + [50.0])
+    assert Sampler(machine.speed()).calm(lambda: next(samples), "it").median == 2.0
+    assert SAMPLES % GROUP == 0
 
 
-def calibration() -> Calibration:
+def calibration(*given: object) -> Calibration:
     results = tuple(
-        ProbeResult(probe, Sampled((3.9, 4.0, 4.1)), Sampled((0.5, 0.5, 0.5))) for probe in x86_probes(AVX512)
+        ProbeResult(probe, Sampled((3.9, 4.0, 4.1)), Sampled((0.5, 0.5, 0.5)), "V0|V1")
+        for probe in x86_probes(AVX512)
     )
+    loops = tuple(LoopResult(loop, Sampled((1.4, 1.5, 1.6))) for loop in x86_loops(AVX512))
     gigabytes = Sampled((2e10, 2e10, 2e10))
+    levels = tuple(LevelBandwidth(level, gigabytes, gigabytes) for level in ("L1", "L2", "L3", "memory"))
     caches = {"L1": 32 << 10, "L2": 1 << 20, "L3": 32 << 20}
-    clock = Sampled((4e9, 4e9, 4e9))
-    return Calibration("core", 'A "quoted" name', "x86-64", clock, results, gigabytes, gigabytes, 8, caches)
+    clock, call = Sampled((4e9, 4e9, 4e9)), Sampled((1e-6, 1e-6, 1e-6))
+    return Calibration(
+        "core", 'A "quoted" name', "x86-64", clock, results, loops, levels, call, call, 8, caches, 1.04
+    )
 
 
 def test_the_table_is_one_the_loader_reads(tmp_path):
@@ -197,6 +348,12 @@ def test_the_table_is_one_the_loader_reads(tmp_path):
     assert cpu.part.core_memory_bandwidth_bytes_per_s == 2e10
     assert cpu.part.l2_bytes_per_core == 1 << 20
     assert load_file(path).title.startswith('A "quoted" name')
+    assert "took 1.04 times as long" in cpu.sources["calibration"].title
+    assert row.port_groups == ((1.0, ("V0", "V1")),)
+    (adder,) = [loop for loop in cpu.loops if loop.text == "vsubps, vpandd, vfmadd231ps"]
+    assert (adder.arithmetic, adder.sites, adder.cycles, adder.cycles_low) == ("adder", 16, 1.5, 1.4)
+    assert cpu.part.core_l2_bandwidth_bytes_per_s == cpu.part.l3_bandwidth_bytes_per_s == 2e10
+    assert (cpu.calls.operator_call_s, cpu.calls.thread_wake_up_s) == (1e-6, 1e-6)
 
 
 def test_host_is_found_in_the_users_cache(tmp_path, monkeypatch):
@@ -217,14 +374,22 @@ def test_without_llvmlite_there_is_advice(monkeypatch):
 
     monkeypatch.setattr(calibration_module, "host_features", missing)
     with pytest.raises(ArgumentError, match="needs llvmlite"):
-        calibration_module.host_probes()
+        calibrate_host()
 
 
-def test_another_machine_is_refused(monkeypatch):
-    monkeypatch.setattr(calibration_module, "host_features", lambda: ("core", AVX2))
-    monkeypatch.setattr(calibration_module.platform, "machine", lambda: "sparc64")
-    with pytest.raises(ArgumentError, match="sparc64"):
-        calibration_module.host_probes()
+@pytest.mark.parametrize(("isa", "core"), [("sparc64", AVX2), ("x86-64", {"sse2"})], ids=["isa", "no-avx2"])
+def test_another_machine_is_refused(monkeypatch, isa, core):
+    monkeypatch.setattr(calibration_module, "host_features", lambda: ("core", core))
+    monkeypatch.setattr(calibration_module, "instruction_set", lambda: isa)
+    with pytest.raises(ArgumentError, match=isa):
+        calibrate_host()
+
+
+def test_an_arm_machine_has_arm_instructions_and_loops(monkeypatch):
+    monkeypatch.setattr(calibration_module, "instruction_set", lambda: "aarch64")
+    monkeypatch.setattr(loop_rate, "instruction_set", lambda: "aarch64")
+    assert "fp32_absdiff" in {probe.op for probe in calibration_module.host_probes({"neon"})}
+    assert {loop.register for loop in loop_rate.host_loops({"neon"})} == {"w"}
 
 
 def test_cache_sizes_leave_the_instruction_cache_out(tmp_path):

@@ -13,7 +13,7 @@ from scripted_machine import QUIET_S, ScriptedMachine
 from addercost.errors import CheckFailedError, DataError, OutputError
 from addercost.measure.host.processor import processor_id
 from addercost.measure.speed import product, reference
-from addercost.measure.speed.quiet_times import keep_quiet_time, read_quiet_times
+from addercost.measure.speed.quiet_times import keep_quiet_time, quiet_times_file, read_quiet_times
 from addercost.measure.speed.reference import CONFIRMATIONS, FIRST_S, WITHIN, quiet_blocks, too_noisy
 
 SLOW = 1.65
@@ -220,6 +220,7 @@ def test_a_refusal_says_what_was_seen_and_kept_and_how_to_go_on():
     assert "1.41 times as long" in error.message
     assert "the table stays as it was" in error.message
     assert "give the same command again" in error.hint
+    assert str(quiet_times_file()) in error.hint
 
 
 def test_quiet_times_are_kept_by_machine_and_only_a_shorter_one_replaces(tmp_path):
@@ -250,12 +251,12 @@ def test_a_cache_folder_that_cannot_be_made_is_named(tmp_path):
 
 
 def test_the_product_is_timed_by_the_clock_given_and_its_quiet_time_is_kept(tmp_path, monkeypatch):
-    """A clock that gains 80 µs between two readings: 10 µs for each of the 8 products."""
+    """A clock that gains 40 µs between two readings: 10 µs for each of the 4 products."""
     monkeypatch.setattr(reference, "FIRST_S", 0)
     path = tmp_path / "quiet-times.json"
-    ticks = iter(range(0, 10**9, 80_000))
+    ticks = iter(range(0, 10**9, 40_000))
     speed = product.open_reference_speed(lambda: next(ticks), path)
-    assert product.PRODUCTS == 8
+    assert product.PRODUCTS == 4
     assert speed.quiet_s == pytest.approx(1e-5)
     assert json.loads(path.read_text())["seconds"] == {
         product.machine_key(product.torch.get_num_threads()): pytest.approx(1e-5)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
+import math
 import random
+import statistics
 from itertools import pairwise
 
 import pytest
@@ -11,6 +14,8 @@ from scripted_device import ScriptedDevice, Work, independent
 
 from addercost.measure.devices.device import Condition
 from addercost.measure.runner import FIRST_LOOK, SAMPLE_S, SINGLE_RUNS, Effort, condition_warnings, time_call
+from addercost.measure.speed.reference import ReferenceSpeed
+from addercost.results.intervals import Outcome, interleaved_ratio, verdict
 
 
 def test_sides_take_turns() -> None:
@@ -186,3 +191,65 @@ def test_sides_that_are_close_repeat_equally_often(one: float, other: float, ali
     device.sample = sample
     time_call(device, Work(one, "A"), Work(other, "B"), Effort(time_limit_s=1.0))
     assert (asked["A"] == asked["B"] == {1, 2}) is alike
+
+
+def two_speeds(factor) -> ScriptedDevice:
+    """A device that knows its speed. factor: from seconds to how many times as long everything takes then."""
+    device = ScriptedDevice()
+    device.noise = iter(lambda: math.log(factor(device.elapsed)), None)
+
+    def reference() -> float:
+        took = 4e-5 * factor(device.elapsed)
+        device.elapsed += 4 * took
+        return took
+
+    device.speed = ReferenceSpeed(reference, 4e-5, now=device.now, sleep=lambda seconds: None)
+    return device
+
+
+def slow_at_times(t: float) -> float:
+    """1.65 times as long in 60 of every 100 ms."""
+    return 1.65 if t % 0.1 < 0.06 else 1.0
+
+
+def test_blocks_at_the_best_known_speed_are_kept_and_the_factor_is_theirs() -> None:
+    device = two_speeds(slow_at_times)
+    timed = time_call(device, Work(1e-3, "A"), Work(2e-3, "B"), Effort(time_limit_s=10))
+    assert timed.converged
+    # A block takes 6 ms, so few begin and end quiet with a slow moment inside; those are too short to matter.
+    assert statistics.median(timed.samples_s) == pytest.approx(1e-3)
+    assert statistics.median(timed.reference_samples_s) == pytest.approx(2e-3)
+    assert timed.speed_factor == pytest.approx(1)
+    assert len(timed.samples_s) < 0.6 * device.order.count("A"), "the slow ones were dropped"
+
+
+def test_a_machine_that_is_never_quiet_gives_all_samples_with_its_factor_and_does_not_converge() -> None:
+    device = two_speeds(lambda t: 1.65)
+    timed = time_call(device, Work(1e-3), Work(1e-3), Effort(time_limit_s=0.5))
+    assert not timed.converged
+    assert timed.samples_s == pytest.approx((1.65e-3,) * len(timed.samples_s)), "as they were, not scaled"
+    assert timed.speed_factor == pytest.approx(1.65)
+    (warning,) = timed.warnings
+    assert warning.startswith("the machine was hardly ever at its best known speed (0 of ")
+
+
+def test_a_device_that_does_not_know_its_speed_has_no_factor() -> None:
+    assert time_call(ScriptedDevice(), Work(1e-3), None, Effort()).speed_factor is None
+
+
+@pytest.mark.parametrize("slowdown", [1.0, 1.03], ids=["equal", "three-percent"])
+def test_which_blocks_are_kept_does_not_depend_on_which_side_is_slower(slowdown: float) -> None:
+    """Speeds change in the middle of blocks too: equal sides stay equal, and 3 % is found."""
+    rng = random.Random(11)
+    edges = sorted(rng.uniform(0, 200) for _ in range(3000))
+
+    def factor(t: float) -> float:
+        return 1.5 if bisect.bisect(edges, t) % 2 else 1.0
+
+    outcomes = []
+    for seed in range(20):
+        device = two_speeds(factor)
+        device.elapsed = float(seed)
+        timed = time_call(device, Work(slowdown * 1e-3), Work(1e-3), Effort(ratio_only=True))
+        outcomes.append(verdict(interleaved_ratio(timed.samples_s, timed.reference_samples_s)[1]))
+    assert set(outcomes) == {Outcome.CANNOT_TELL if slowdown == 1 else Outcome.SLOWER}

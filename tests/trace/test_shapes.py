@@ -177,10 +177,45 @@ def test_avg_pool(
     agrees(aten.avg_pool2d.default, x, kernel, stride, [padding], ceil_mode, include, divisor)
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    heads=st.sampled_from([(2, 2), (4, 2), (4, 1), (4, 3), (2, 4)]),
+    sizes=st.tuples(*[st.integers(1, 3)] * 4),
+    batches=st.sampled_from([(2, 2), (1, 2)]),
+    mask=st.sampled_from([None, (1,), (1, 1), (3, 3), (2, 1, 1, 1), (1, 4, 2, 2)]),
+    causal=st.booleans(),
+    grouped=st.booleans(),
+)
+def test_attention(heads: Any, sizes: Any, batches: Any, mask: Any, causal: bool, grouped: bool) -> None:
+    """Shapes and refusals are torch's; the layout is that of its fused kernel for the CPU."""
+    rows, columns, width, depth = sizes
+    q = meta(batches[0], rows, heads[0], width).transpose(1, 2)
+    k, v = (meta(batches[1], heads[1], columns, n) for n in (width, depth))
+    bias = None if mask is None else meta(*mask)
+    operator = aten.scaled_dot_product_attention.default
+    out = FAST_SHAPES[operator](q, k, v, bias, 0.0, causal, enable_gqa=grouped)
+    if out is NotImplemented:
+        return
+    expected = operator(q, k, v, bias, 0.0, causal, enable_gqa=grouped)
+    assert (out.shape, out.dtype) == (expected.shape, expected.dtype)
+    computed = torch.zeros(batches[0], rows, heads[0], width).transpose(1, 2)
+    fused = aten._scaled_dot_product_flash_attention_for_cpu(computed, computed, computed)[0]
+    if width == depth:
+        # The stride of an axis of one element means nothing.
+        steps = [[s for n, s in zip(t.shape, t.stride(), strict=True) if n > 1] for t in (out, fused)]
+        assert steps[0] == steps[1]
+
+
+def test_plain_attention_is_answered_here() -> None:
+    q = meta(2, 3, 4, 5)
+    assert FAST_SHAPES[aten.scaled_dot_product_attention.default](q, q, q).shape == q.shape
+
+
 def test_every_function_is_tried() -> None:
     """In-place and alias variants share a function with one that is."""
     tried = {FAST_SHAPES[operator] for operator, *_ in CASES.values()}
     tried |= {FAST_SHAPES[aten.convolution.default], FAST_SHAPES[aten.max_pool2d_with_indices.default]}
+    tried |= {FAST_SHAPES[aten.scaled_dot_product_attention.default]}
     assert set(FAST_SHAPES.values()) <= tried
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from addercost.cost.bounds import Bound, Executions, ThroughputBounds
 from addercost.cost.columns import Column
 from addercost.cost.cost_model import CostModel
+from addercost.cost.layers import Moved
 from addercost.cost.lowering import Lowering
 from addercost.cost.target import Target
 from addercost.hardware.schema import Instruction
@@ -18,12 +19,12 @@ def latency_cycles(target: Target, row: Instruction) -> float | None:
     return min(alike, key=lambda r: abs(r.vector_bits - row.vector_bits)).latency_cycles if alike else None
 
 
-def _rule(bounds: ThroughputBounds, executions: Executions, n_bytes: Column) -> list[Bound]:
+def _rule(bounds: ThroughputBounds, executions: Executions, moved: Moved) -> list[Bound]:
     # Whole counts times whole latencies stay whole numbers.
     return [Bound("latency", sum(n * (latency_cycles(bounds.target, row) or 0) for row, n in executions))]
 
 
-def _missing(target: Target, executions: Executions, n_bytes: Column) -> dict[str, Column]:
+def _missing(target: Target, executions: Executions, moved: Moved) -> dict[str, Column]:
     return {f"the latency of {row.op}": n for row, n in executions if latency_cycles(target, row) is None}
 
 

@@ -9,19 +9,20 @@ from collections.abc import Iterator
 from addercost.cost.bounds import Bound, Executions, ThroughputBounds
 from addercost.cost.columns import Column
 from addercost.cost.cost_model import CostModel
+from addercost.cost.layers import Moved
 from addercost.cost.models import throughput
 from addercost.cost.target import Target
 
 
-def _rule(bounds: ThroughputBounds, executions: Executions, n_bytes: Column) -> list[Bound]:
-    target, compute = bounds.target, throughput.MODEL.rule(bounds, executions, n_bytes)
+def _rule(bounds: ThroughputBounds, executions: Executions, moved: Moved) -> list[Bound]:
+    target, compute = bounds.target, throughput.MODEL.rule(bounds, executions, moved)
     if not target.has_memory_rate:
         return compute
-    return [*compute, Bound("memory bandwidth", target.memory_cycles(n_bytes))]
+    return [*compute, Bound("memory bandwidth", target.memory_cycles(moved.n_bytes))]
 
 
-def _missing(target: Target, executions: Executions, n_bytes: Column) -> dict[str, Column]:
-    return {} if target.has_memory_rate else {"bytes through memory (bandwidth or clock)": n_bytes}
+def _missing(target: Target, executions: Executions, moved: Moved) -> dict[str, Column]:
+    return {} if target.has_memory_rate else {"bytes through memory (bandwidth or clock)": moved.n_bytes}
 
 
 def _assumes(target: Target) -> Iterator[str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from addercost.cost.bounds import Bound, Executions, ThroughputBounds
-from addercost.cost.columns import Column
 from addercost.cost.cost_model import CostModel
+from addercost.cost.layers import Moved
 from addercost.cost.lowering import Lowering
 from addercost.cost.target import Target
 
 
-def _rule(bounds: ThroughputBounds, executions: Executions, n_bytes: Column) -> list[Bound]:
+def _rule(bounds: ThroughputBounds, executions: Executions, moved: Moved) -> list[Bound]:
     return bounds(executions)
 
 

@@ -1,4 +1,4 @@
-"""Fused scaled dot-product attention, for traces that kept it whole."""
+"""Scaled dot-product attention as one operator, and its gradients."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import math
 
 from addercost.arithmetic import OpCounts
 from addercost.counts.registry import rule
+from addercost.counts.rules.random_numbers import uniform_counts
 from addercost.counts.rules.softmax import softmax_counts
-from addercost.counts.work import OperatorWork, Sites
-from addercost.trace.record import OpCall
+from addercost.counts.work import OperatorWork, Sites, accumulator_of
+from addercost.trace.record import OpCall, TensorSpec
 
 
 @rule(
@@ -23,12 +24,13 @@ from addercost.trace.record import OpCall
 def attention(call: OpCall) -> OperatorWork:
     """q: [B…, L, E], k: [B…, S, E], v: [B…, S, D]: softmax(q·kᵀ·scale + mask)·v.
 
-    L·S sums of E products, scaled; the mask added; L rows of softmax over S; L·D sums of S products. A causal
-    mask changes no count: a kernel may skip what is masked, but the formula contains it.
+    L·S sums of E products, scaled; the mask added, be it numbers, truth values or causal; L rows of softmax
+    over S, dropped out in training; L·D sums of S products. With grouped queries several heads of q share one
+    of k and v. A mask changes no other count: a kernel may skip what is masked, but the formula contains it.
     """
     q, k, v = call.tensor("query"), call.tensor("key"), call.tensor("value")
-    *batch, rows, width = q.shape
-    return _attention(call, math.prod(batch), rows, k.shape[-2], width, v.shape[-1])
+    heads = math.prod(call.output.shape[:-2])
+    return _attention(call, heads, q.shape[-2], k.shape[-2], q.shape[-1], v.shape[-1])
 
 
 @rule("aten._flash_attention_forward", "aten._efficient_attention_forward")
@@ -42,17 +44,95 @@ def heads_last_attention(call: OpCall) -> OperatorWork:
 def _attention(call: OpCall, heads: int, rows: int, columns: int, width: int, depth: int) -> OperatorWork:
     number_format = call.tensor("query").number_format
     scores = heads * rows * columns
-    masked = any(call.optional_tensor(name) for name in ("attn_mask", "attn_bias", "mask", "bias"))
     return OperatorWork(
         sites=(
-            Sites(scores * width, scores, number_format=number_format, accumulator_format=number_format),
-            Sites(
-                scores * depth,
-                heads * rows * depth,
-                number_format=number_format,
-                accumulator_format=number_format,
-            ),
+            _product(number_format, scores * width, scores),
+            _product(number_format, scores * depth, heads * rows * depth),
         ),
-        other=OpCounts.of(number_format, mul=scores, add=scores if masked else 0)
-        + softmax_counts(heads * rows, columns, number_format),
+        other=OpCounts.of(number_format, mul=scores, add=scores if _is_masked(call) else 0)
+        + softmax_counts(heads * rows, columns, number_format)
+        + _dropout_counts(call, scores, 2),
     )
+
+
+def _product(number_format: str, sites: int, outputs: int) -> Sites:
+    return Sites(
+        sites, outputs, number_format=number_format, accumulator_format=accumulator_of(number_format)
+    )
+
+
+def _is_masked(call: OpCall) -> bool:
+    tensors = any(call.optional_tensor(name) for name in ("attn_mask", "attn_bias", "mask", "bias"))
+    return tensors or bool(call.args.get("is_causal"))
+
+
+def _dropout_counts(call: OpCall, scores: int, products: int) -> OpCounts:
+    """u < 1 - p for every score, and that many products."""
+    if not call.args.get("dropout_p"):
+        return OpCounts()
+    number_format = call.tensor("query").number_format
+    kept = OpCounts.of(number_format, compare=scores, mul=products * scores)
+    return uniform_counts(scores, number_format) + kept
+
+
+def causal_sites(call: OpCall) -> tuple[int, int] | None:
+    """(all sites of the call, those that its causal mask keeps): query i sees the keys up to i. None for a
+    call that is no attention or has another mask.
+    """
+    if "attention" not in call.name or not call.args.get("is_causal") or "backward" in call.name:
+        return None
+    q, k, v = (call.optional_tensor(name) for name in ("query", "key", "value"))
+    if q is None or k is None or v is None or len(q.shape) < 2:
+        return None
+    axis = 1 if call.name in ("aten._flash_attention_forward", "aten._efficient_attention_forward") else -2
+    rows, columns = q.shape[axis], k.shape[axis]
+    if not rows * columns:
+        return None
+    full = min(rows, columns)
+    kept = full * (full + 1) // 2 + (rows - full) * columns
+    heads = q.numel // (rows * q.shape[-1]) if q.shape[-1] else 0
+    sites = heads * (q.shape[-1] + v.shape[-1])
+    return sites * rows * columns, sites * kept
+
+
+@rule(
+    "addercost.attention_backward",
+    "aten._scaled_dot_product_flash_attention_for_cpu_backward",
+    "aten._scaled_dot_product_flash_attention_backward",
+    "aten._scaled_dot_product_efficient_attention_backward",
+    "aten._scaled_dot_product_cudnn_attention_backward",
+)
+def attention_backward(call: OpCall) -> OperatorWork:
+    """q: [B…, L, E], k: [B…, S, E], v: [B…, S, D]: the scores again, then ∂v = pᵀ·g, ∂p = g·vᵀ, ∂q = ∂s·k,
+    ∂k = ∂sᵀ·q, with p = exp(s - logsumexp) and ∂s = p·(∂p - Σ g·out)·scale. Dropout is drawn again, and
+    scales p and ∂p. ∂mask is the sum of ∂s over what the mask is spread over."""
+    q, k, v = call.tensor("query"), call.tensor("key"), call.tensor("value")
+    out = _output_of(call)
+    rows, width, columns, depth = q.shape[-2], q.shape[-1], k.shape[-2], v.shape[-1]
+    heads, number_format = math.prod(out.shape[:-2]), q.number_format
+    scores = heads * rows * columns
+    sites = (
+        _product(number_format, scores * width, scores),
+        _product(number_format, scores * depth, v.numel),
+        _product(number_format, scores * depth, scores),
+        _product(number_format, scores * width, q.numel),
+        _product(number_format, scores * width, k.numel),
+    )
+    sums = out.numel
+    mask = call.optional_tensor("attn_mask") or call.optional_tensor("attn_bias")
+    spread = scores - mask.numel if mask is not None and call.args.get("mask_gradient") else 0
+    return OperatorWork(
+        sites,
+        OpCounts.of(
+            number_format,
+            mul=3 * scores + sums,
+            add=2 * scores + sums - heads * rows + (scores if _is_masked(call) else 0) + spread,
+            transcendental=scores,
+        )
+        + _dropout_counts(call, scores, 4),
+    )
+
+
+def _output_of(call: OpCall) -> TensorSpec:
+    """The forward's output, which has the shape of its gradient."""
+    return call.optional_tensor("out") or call.tensor("grad_out")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+from functools import cached_property
 
 import torch
 
@@ -15,6 +16,8 @@ from addercost.measure.devices.waiting import interruptions, steal_s, waited_s
 from addercost.measure.host.core_clock import clock_hz
 from addercost.measure.host.memory_bandwidth import UNKNOWN_CACHE_BYTES, memory_bandwidth
 from addercost.measure.host.processor import cache_sizes, cpu_model, governor
+from addercost.measure.speed.product import open_reference_speed
+from addercost.measure.speed.reference import ReferenceSpeed
 
 WARM_UP_S = 0.03
 LIMIT_S = 0.02
@@ -77,6 +80,10 @@ class CpuDevice:
     def facts(self) -> DeviceFacts:
         return self._facts
 
+    @cached_property
+    def speed(self) -> ReferenceSpeed:
+        return open_reference_speed(self._now)
+
     def close(self) -> None:
         if self._pinned:
             pin(self._allowed)
@@ -138,10 +145,10 @@ class CpuDevice:
         if name == "memory":
             return memory_bandwidth(self.threads)
         try:
-            from addercost.kernels.cpu.limits import limit_sites_per_second
+            from addercost.measure.host.loop_rate import loop_sites_per_second
 
             # Every thread has a core of its own, so the limits add up.
-            return self.threads * limit_sites_per_second(name, LIMIT_S)
+            return self.threads * loop_sites_per_second(name, LIMIT_S)
         except (ImportError, KeyError, RuntimeError):
             return None
 

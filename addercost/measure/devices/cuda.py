@@ -61,6 +61,10 @@ class CudaDevice:
     def facts(self) -> DeviceFacts:
         return self._facts
 
+    @property
+    def speed(self) -> None:
+        return None
+
     def close(self) -> None:
         self._flushed = None
         self._cuda.empty_cache()

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from addercost.measure.speed.reference import ReferenceSpeed
+
 Call = Callable[[], object]
 """The work to time, without arguments; its result is dropped."""
 
@@ -64,6 +66,10 @@ class Device(Protocol):
 
     @property
     def facts(self) -> DeviceFacts: ...
+
+    @property
+    def speed(self) -> ReferenceSpeed | None:
+        """The machine's speed beside what is timed; None where the device has no reference."""
 
     def now(self) -> float:
         """Seconds of a clock that never stops, for time limits."""

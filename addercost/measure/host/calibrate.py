@@ -1,174 +1,285 @@
 """Measuring this machine into a hardware table: what `addercost calibrate` does.
 
-Every figure is a ratio to a chain of dependent 64-bit additions that runs right beside it. Each of these
-takes one cycle, so a clock that changes during the run does not change the figures.
+Every figure of the core is a ratio to a chain of dependent 64-bit additions that runs right beside it. Each
+of these takes one cycle, so a clock that changes during the run does not change the figures. All samples are
+of moments at which the machine had its best known speed (`addercost.measure.speed`).
 """
 
 from __future__ import annotations
 
 import os
-import platform
-import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import combinations
 
-from addercost.errors import ArgumentError, CheckFailedError
+from addercost.errors import ArgumentError
+from addercost.hardware.vocabulary import Form
+from addercost.measure.host.aarch64_instructions import aarch64_probes
+from addercost.measure.host.amx_loops import TileLoop
+from addercost.measure.host.call_costs import operator_call_sample, wake_up_sample
 from addercost.measure.host.chains import (
     DEPENDENT,
-    READ_IR,
     UNROLL,
     Compiled,
     host_features,
     independent_chains,
     loop_ir,
 )
-from addercost.measure.host.core_clock import ADDITION, X86_64, thread_seconds
-from addercost.measure.host.instructions import Probe, x86_probes
-from addercost.measure.host.memory_bandwidth import bandwidths
-from addercost.measure.host.processor import cache_sizes, cpu_model
+from addercost.measure.host.core_clock import ADDITIONS, thread_seconds
+from addercost.measure.host.loop_rate import host_loop_ir, host_loops, loop_operands, steps_of
+from addercost.measure.host.memory_bandwidth import READ_IR, bandwidths
+from addercost.measure.host.mixes import mix_ir, times_of
+from addercost.measure.host.ports import Mix, shared_units
+from addercost.measure.host.probe import InnerLoop, Probe
+from addercost.measure.host.processor import cache_sizes, cpu_model, instruction_set
+from addercost.measure.host.sampling import Sampled, Sampler
+from addercost.measure.host.x86_instructions import x86_probes
+from addercost.measure.speed.reference import ReferenceSpeed
 
-SAMPLES = 15
-MOST_STRETCHES = 10
-PAUSE_S = 0.03
-SAMPLE_S = 0.8e-3
-WIDEST_SPREAD = 0.05
-"""Quartiles further apart than this, relative to the median, are noise: the machine is busy or its clock
-unsteady.
-"""
+SAMPLE_S = 0.2e-3
+MIX_SAMPLE_S = 0.1e-3
+MIX_SAMPLES = 6
+WIDEST_MIX_SPREAD = 0.08
+"""A mix need only tell one unit from two."""
 
+WIDEST_CALL_SPREAD = 0.3
+"""Calls take different paths through the allocator and the scheduler of the system."""
 
-@dataclass(frozen=True, slots=True)
-class Sampled:
-    """Samples of one quantity. `median` is the figure, the quartiles its spread."""
-
-    samples: tuple[float, ...]
-
-    @property
-    def median(self) -> float:
-        return statistics.median(self.samples)
-
-    @property
-    def quartiles(self) -> tuple[float, float]:
-        low, _, high = statistics.quantiles(self.samples, n=4)
-        return low, high
-
-    @property
-    def spread(self) -> float:
-        """Distance between the quartiles, relative to the median."""
-        low, high = self.quartiles
-        return (high - low) / self.median
+PORT_LETTERS = {"vector": "V", "float": "F", "general": "G"}
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """Cycles of one instruction: until its result can be used, and between two of them in steady state."""
+    """Cycles of one instruction: until its result can be used, and between two of them in steady state.
+
+    ports: as a hardware table has them, "" where it was not mixed with others.
+    """
 
     probe: Probe
     latency_cycles: Sampled
     reciprocal_throughput_cycles: Sampled
+    ports: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopResult:
+    """Cycles of one step of an inner loop, which combines `loop.sites` pairs."""
+
+    loop: InnerLoop | TileLoop
+    cycles: Sampled
+
+
+@dataclass(frozen=True, slots=True)
+class LevelBandwidth:
+    """Bytes a second that are read from one level (`L1`, …, `memory`) by one core, and by all of them."""
+
+    level: str
+    alone_bytes_per_s: Sampled
+    together_bytes_per_s: Sampled
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What was measured, with every sample. `calibration_toml` makes a table of it."""
+    """What was measured, with every sample. `calibration_toml` makes a table of it.
+
+    factor: how many times as long a fixed reference took as at the machine's best known speed, in the median.
+    """
 
     core: str
     model: str
     isa: str
     clock_hz: Sampled
     results: tuple[ProbeResult, ...]
-    core_bandwidth_bytes_per_s: Sampled
-    bandwidth_bytes_per_s: Sampled
+    loops: tuple[LoopResult, ...]
+    bandwidths: tuple[LevelBandwidth, ...]
+    operator_call_s: Sampled
+    thread_wake_up_s: Sampled | None
     threads: int
     cache_bytes: dict[str, int]
+    factor: float
 
 
-def calibrate(progress: Callable[[str], None] = lambda text: None) -> Calibration:
-    """Measures this machine; takes well under 30 s.
+def calibrate(
+    progress: Callable[[str], None] = lambda text: None, speed: ReferenceSpeed | None = None
+) -> Calibration:
+    """Measures this machine; takes well under a minute.
 
-    Raises ArgumentError where there is nothing to measure with (no llvmlite, another instruction set), and
-    CheckFailedError, with advice, where the machine is too noisy for its figures to be trusted.
+    speed: the machine's speed by processor time; its own by default. Raises ArgumentError where there is
+    nothing to measure with (no llvmlite, another instruction set), and CheckFailedError, with what was seen,
+    where the machine is too noisy for its figures to be trusted.
     """
-    probes = host_probes()
-    ir = loop_ir("clock", ADDITION, DEPENDENT) + READ_IR
-    for i, probe in enumerate(probes):
-        ir += loop_ir(f"dependent{i}", probe, DEPENDENT)
-        ir += loop_ir(f"independent{i}", probe, independent_chains(probe))
-    progress("compiling")
-    compiled = Compiled(ir)
-    clock = compiled.loop("clock")
-    results = []
-    for i, probe in enumerate(probes):
-        progress(probe.text)
-        results.append(
-            ProbeResult(
-                probe,
-                sampled_ratio(compiled.loop(f"dependent{i}"), clock, f"the latency of {probe.text}"),
-                sampled_ratio(compiled.loop(f"independent{i}"), clock, f"the throughput of {probe.text}"),
-            )
+    core, features = _host()
+    probes = host_probes(features)
+    loops = host_loops(features)
+    with _one_torch_thread():
+        sampler = Sampler(speed or _processor_time_speed())
+        progress("compiling")
+        bench = _Bench(sampler, probes, loops)
+        results = bench.instructions(progress)
+        measured_loops = tuple(bench.loop(i, loop, progress) for i, loop in enumerate(loops))
+        progress("memory")
+        caches = cache_sizes()
+        threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        # Guests of the host share its memory, so the spread of these is no reason to stop.
+        levels = tuple(
+            LevelBandwidth(level, Sampled(found.alone), Sampled(found.together))
+            for level, found in bandwidths(
+                bench.compiled.reader(), caches, threads, guard=sampler.quietest
+            ).items()
         )
-    rounds = _rounds(clock)
-    clock_hz = calm_samples(lambda: UNROLL * rounds / thread_seconds(clock, rounds), "the clock")
-    progress("memory")
-    caches = cache_sizes()
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    # Other programs use the memory too, so the spread of these is reported and is no reason to stop.
-    alone, together = map(Sampled, bandwidths(compiled.reader(), caches, threads))
-    core, _ = host_features()
-    return Calibration(
-        core, cpu_model(), "x86-64", clock_hz, tuple(results), alone, together, threads, caches
-    )
+        progress("calls")
+        call_s = sampler.calm(operator_call_sample(), "the cost of a call", widest=WIDEST_CALL_SPREAD)
+        wake_s = None
+        if threads > 1:
+            wake_s = Sampled(tuple(wake_up_sample(threads)() for _ in range(MIX_SAMPLES)))
+        return Calibration(
+            core, cpu_model(), instruction_set(), bench.clock_hz(), results, measured_loops, levels, call_s,
+            wake_s, threads, caches, sampler.speed.usual_factor,
+        )  # fmt: skip
 
 
-def host_probes() -> list[Probe]:
+def host_probes(features: set[str]) -> list[Probe]:
     """The instructions this machine can be measured by. Raises ArgumentError where there are none."""
-    try:
-        _, features = host_features()
-    except ImportError:
-        raise ArgumentError(
-            "calibrate needs llvmlite, which is not installed", "pip install 'addercost[cpu]'"
-        ) from None
-    probes = list(x86_probes(features)) if platform.machine() in X86_64 else []
+    isa = instruction_set()
+    probes: list[Probe] = []
+    if isa == "x86-64":
+        probes = list(x86_probes(features))
+    elif isa == "aarch64":
+        probes = list(aarch64_probes(features))
     if not probes:
         raise ArgumentError(
-            f"calibrate knows no instructions of this machine ({platform.machine()})",
-            "it measures x86-64 with AVX2; name a table with --cpu instead",
+            f"calibrate knows no instructions of this machine ({isa})",
+            "it measures x86-64 with AVX2, and aarch64; name a table with --cpu instead",
         )
     return probes
 
 
-def sampled_ratio(loop: Callable[[int], None], clock: Callable[[int], None], what: str) -> Sampled:
-    """Cycles for each instruction of `loop`, against dependent additions run just before."""
-    n, n_clock = _rounds(loop), _rounds(clock)
+class _Bench:
+    """Compiled loops, and cycles of what they repeat by the clock that runs beside them."""
 
-    def sample() -> float:
-        cycle_s = thread_seconds(clock, n_clock) / n_clock
-        return thread_seconds(loop, n) / n / cycle_s
+    def __init__(self, sampler: Sampler, probes: list[Probe], loops: list[InnerLoop | TileLoop]) -> None:
+        self._sampler, self._probes = sampler, probes
+        ir = loop_ir("clock", ADDITIONS[instruction_set()], DEPENDENT) + READ_IR
+        for i, probe in enumerate(probes):
+            ir += loop_ir(f"dependent{i}", probe, DEPENDENT)
+            ir += loop_ir(f"independent{i}", probe, independent_chains(probe))
+        for i, loop in enumerate(loops):
+            ir += host_loop_ir(f"inner{i}", loop)
+        self.compiled = Compiled(ir)
+        self._clock = self.compiled.loop("clock")
+        self._clock_rounds = _rounds(self._clock, SAMPLE_S)
 
-    return calm_samples(sample, what)
+    def clock_hz(self) -> Sampled:
+        rounds = self._clock_rounds
+        return self._sampler.calm(lambda: UNROLL * rounds / thread_seconds(self._clock, rounds), "the clock")
+
+    def instructions(self, progress: Callable[[str], None]) -> tuple[ProbeResult, ...]:
+        """Every instruction alone, and then with the others on registers of its kind."""
+        latencies: list[Sampled] = []
+        throughputs: list[Sampled] = []
+        for i, probe in enumerate(self._probes):
+            progress(probe.text)
+            for figures, kind, what in (
+                (latencies, "dependent", "latency"), (throughputs, "independent", "throughput")
+            ):  # fmt: skip
+                loop = self.compiled.loop(f"{kind}{i}")
+                figures.append(self._cycles(loop, UNROLL, f"the {what} of {probe.text}"))
+        progress("mixes of two instructions")
+        ports = self._ports([figure.median for figure in throughputs])
+        return tuple(map(ProbeResult, self._probes, latencies, throughputs, ports))
+
+    def loop(self, number: int, loop: InnerLoop | TileLoop, progress: Callable[[str], None]) -> LoopResult:
+        progress(f"{loop.name}, {loop.bits} bits")
+        run = self.compiled.inner_loop(f"inner{number}")
+        with loop_operands(loop) as (inputs, weights):
+            cycles = self._cycles(
+                lambda n: run(inputs, weights, n),
+                steps_of(loop),
+                f"the inner loop {loop.name} of {loop.bits} bits",
+            )
+        return LoopResult(loop, cycles)
+
+    def _cycles(
+        self, loop: Callable[[int], None], per_round: int, what: str, sample_s: float = SAMPLE_S, **how: float
+    ) -> Sampled:
+        """Cycles for each of `per_round` things in a round of `loop`, against additions run just before."""
+        n, n_clock = _rounds(loop, sample_s), max(1, round(self._clock_rounds * sample_s / SAMPLE_S))
+
+        def sample() -> float:
+            cycle_s = thread_seconds(self._clock, n_clock) / n_clock / UNROLL
+            return thread_seconds(loop, n) / n / per_round / cycle_s
+
+        return self._sampler.calm(sample, what, **how)  # type: ignore[arg-type]
+
+    def _ports(self, throughputs: list[float]) -> list[str]:
+        ports = [""] * len(self._probes)
+        kinds: dict[str, list[int]] = {}
+        for i, probe in enumerate(self._probes):
+            kind = "vector" if probe.form is not Form.SCALAR else "general" if probe.general else "float"
+            kinds.setdefault(kind, []).append(i)
+        for kind, members in kinds.items():
+            cycles = [throughputs[i] for i in members]
+            mixes = self._mixes(members, cycles)
+            for i, (work, found) in zip(members, shared_units(cycles, mixes), strict=True):
+                ports[i] = ports_text(work, found, PORT_LETTERS[kind])
+        return ports
+
+    def _mixes(self, members: list[int], cycles: list[float]) -> dict[tuple[int, int], Mix]:
+        pairs = list(combinations(range(len(members)), 2))
+        times = {(a, b): times_of(cycles[a], cycles[b]) for a, b in pairs}
+        probes = [self._probes[i] for i in members]
+        compiled = Compiled(
+            "".join(mix_ir(f"mix{a}_{b}", (probes[a], probes[b]), times[a, b]) for a, b in pairs)
+        )
+        found = {}
+        for a, b in pairs:
+            took = self._cycles(
+                compiled.loop(f"mix{a}_{b}"), 1, f"{probes[a].text} mixed with {probes[b].text}",
+                MIX_SAMPLE_S, samples=MIX_SAMPLES, widest=WIDEST_MIX_SPREAD,
+            )  # fmt: skip
+            found[a, b] = Mix(*times[a, b], took.median)
+        return found
 
 
-def calm_samples(sample: Callable[[], float], what: str) -> Sampled:
-    """The first stretch of samples whose quartiles are close together; a noisy stretch is dropped as a whole.
-
-    Raises CheckFailedError where none of `MOST_STRETCHES` is calm.
-    """
-    for stretch in range(MOST_STRETCHES):
-        # Another program's burst lasts longer than one stretch of samples.
-        time.sleep(PAUSE_S * stretch)
-        figure = Sampled(tuple(sample() for _ in range(SAMPLES)))
-        if figure.spread <= WIDEST_SPREAD:
-            return figure
-    raise CheckFailedError(
-        f"{what} is too noisy: quartiles {100 * figure.spread:.0f} % apart, {MOST_STRETCHES} times over",
-        "stop other programs, plug in the charger or fix the clock, and run calibrate again",
-    )
+def ports_text(work: float, found: frozenset[int], letter: str) -> str:
+    """The ports of a hardware table: cycles of work on any of the units."""
+    names = "|".join(f"{letter}{unit}" for unit in sorted(found))
+    return names if abs(work - 1) < 5e-4 else f"{work:.3f}*{names}"
 
 
-def _rounds(loop: Callable[[int], None]) -> int:
-    """How many rounds take about `SAMPLE_S`."""
+def _rounds(loop: Callable[[int], None], sample_s: float) -> int:
+    """How many rounds take about `sample_s`."""
     n = 16
-    while (took := thread_seconds(loop, n)) < SAMPLE_S / 4:
+    while (took := thread_seconds(loop, n)) < sample_s / 4:
         n *= 2
-    return max(1, round(n * SAMPLE_S / took))
+    return max(1, round(n * sample_s / took))
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """The reference and calls are of one thread; restores the number of threads that torch had."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _processor_time_speed() -> ReferenceSpeed:
+    from addercost.measure.speed.product import open_reference_speed
+
+    return open_reference_speed(time.thread_time_ns)
+
+
+def _host() -> tuple[str, set[str]]:
+    try:
+        return host_features()
+    except ImportError:
+        raise ArgumentError(
+            "calibrate needs llvmlite, which is not installed", "pip install 'addercost[cpu]'"
+        ) from None

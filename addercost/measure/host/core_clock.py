@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable
 from functools import cache
 
 from addercost.hardware.vocabulary import Form
 from addercost.measure.host.chains import DEPENDENT, UNROLL, Compiled, loop_ir
-from addercost.measure.host.instructions import Probe
+from addercost.measure.host.probe import Probe
+from addercost.measure.host.processor import instruction_set
 
-ADDITION = Probe("int64_add", Form.SCALAR, 64, 1, "addq {y}, {d}", "i64", accumulates=True)
-"""One addition of 64 bits that needs the previous one's result: one cycle on every x86-64 core."""
-
-X86_64 = ("x86_64", "AMD64")
-"""Names under which `platform.machine` gives the instruction set that the loops are written in."""
+ADDITIONS = {
+    "x86-64": Probe(
+        "int64_add", Form.SCALAR, 64, 1, "addq {y}, {d}", "i64", "addq r64, r64", accumulates=True
+    ),
+    "aarch64": Probe("int64_add", Form.SCALAR, 64, 1, "add {d:x}, {a:x}, {y:x}", "i64", "add x, x, x"),
+}
+"""One addition of 64 bits that needs the previous one's result: one cycle on every core of these sets."""
 
 ROUNDS = 4000
 TRIES = 3
@@ -26,7 +28,8 @@ def clock_hz(rounds: int = ROUNDS) -> float | None:
 
     None where llvmlite is missing or broken, or the instruction set is another.
     """
-    if platform.machine() not in X86_64 or (loop := dependent_additions()) is None:
+    loop = dependent_additions()
+    if loop is None:
         return None
     best_s = min(thread_seconds(loop, rounds) for _ in range(TRIES))
     return UNROLL * rounds / best_s if best_s > 0 else None
@@ -35,8 +38,11 @@ def clock_hz(rounds: int = ROUNDS) -> float | None:
 @cache
 def dependent_additions() -> Callable[[int], None] | None:
     """`loop(n)`: n rounds of `UNROLL` additions, each of which needs the previous one's result."""
+    addition = ADDITIONS.get(instruction_set())
+    if addition is None:
+        return None
     try:
-        return Compiled(loop_ir("additions", ADDITION, DEPENDENT)).loop("additions")
+        return Compiled(loop_ir("additions", addition, DEPENDENT)).loop("additions")
     except (ImportError, RuntimeError):
         return None
 

@@ -1,24 +1,86 @@
-"""Bytes a second that this machine's cores read from memory."""
+"""Bytes a second that this machine's cores read from each level of its memory."""
 
 from __future__ import annotations
 
 import ctypes
 import mmap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
+from typing import NamedTuple
 
-from addercost.measure.host.chains import READ_IR, Compiled
+from addercost.measure.host.chains import Compiled
 from addercost.measure.host.processor import cache_sizes
 
 PASSES = 7
 LEAST_BYTES, MOST_BYTES = 64 << 20, 512 << 20
 UNKNOWN_CACHE_BYTES = 32 << 20
+LEAST_READ_BYTES = 256 << 20
+"""A sample of a cache reads so much, over and over: starting threads is then a small part of it."""
+
+STEP_BYTES = 256
+MEMORY = "memory"
+"""The level behind the last cache."""
+
+Reader = Callable[[int, int, int], int]
+"""`reader(address, bytes, times)` reads so many bytes, a multiple of `STEP_BYTES`, so many times."""
+
+READ_IR = """
+define i64 @read_memory(ptr %start, i64 %bytes, i64 %times) {
+entry:
+  br label %pass
+pass:
+  %p = phi i64 [0, %entry], [%q, %passed]
+  %e0 = phi i64 [0, %entry], [%e, %passed]
+  br label %loop
+loop:
+  %i = phi i64 [0, %pass], [%next, %loop]
+  %s0 = phi <8 x i64> [zeroinitializer, %pass], [%t0, %loop]
+  %s1 = phi <8 x i64> [zeroinitializer, %pass], [%t1, %loop]
+  %s2 = phi <8 x i64> [zeroinitializer, %pass], [%t2, %loop]
+  %s3 = phi <8 x i64> [zeroinitializer, %pass], [%t3, %loop]
+  %p0 = getelementptr i8, ptr %start, i64 %i
+  %p1 = getelementptr i8, ptr %p0, i64 64
+  %p2 = getelementptr i8, ptr %p0, i64 128
+  %p3 = getelementptr i8, ptr %p0, i64 192
+  %l0 = load volatile <8 x i64>, ptr %p0, align 64
+  %l1 = load volatile <8 x i64>, ptr %p1, align 64
+  %l2 = load volatile <8 x i64>, ptr %p2, align 64
+  %l3 = load volatile <8 x i64>, ptr %p3, align 64
+  %t0 = xor <8 x i64> %s0, %l0
+  %t1 = xor <8 x i64> %s1, %l1
+  %t2 = xor <8 x i64> %s2, %l2
+  %t3 = xor <8 x i64> %s3, %l3
+  %next = add i64 %i, 256
+  %more = icmp ult i64 %next, %bytes
+  br i1 %more, label %loop, label %passed
+passed:
+  %a = xor <8 x i64> %t0, %t1
+  %b = xor <8 x i64> %t2, %t3
+  %c = xor <8 x i64> %a, %b
+  %d = extractelement <8 x i64> %c, i64 0
+  %e = xor i64 %e0, %d
+  %q = add i64 %p, 1
+  %again = icmp ult i64 %q, %times
+  br i1 %again, label %pass, label %done
+done:
+  ret i64 %e
+}
+"""
+"""Reads `bytes` in order, `times` times."""
+
+
+class Bandwidth(NamedTuple):
+    """Samples of bytes a second: of one core alone, and of all of them together on memory of their own."""
+
+    alone: tuple[float, ...]
+    together: tuple[float, ...]
 
 
 def memory_bandwidth(threads: int) -> float | None:
-    """Bytes per second that `threads` cores read in order, the best of a few passes.
+    """Bytes per second that `threads` cores read from memory in order, the best of a few passes.
 
     None where it cannot be measured.
     """
@@ -26,36 +88,73 @@ def memory_bandwidth(threads: int) -> float | None:
         compiled = Compiled(READ_IR)
     except (ImportError, RuntimeError):
         return None
-    alone, together = bandwidths(compiled.reader(), cache_sizes(), threads)
-    return max(together if threads > 1 else alone)
+    found = bandwidths(compiled.reader(), cache_sizes(), threads, (MEMORY,))[MEMORY]
+    return max(found.together if threads > 1 else found.alone)
 
 
 def bandwidths(
-    reader: Callable[[int, int], int], caches: dict[str, int], threads: int
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Bytes per second read in order by one thread, and by all of them from slices of their own: `PASSES`
-    samples of each, over four times the last-level cache.
+    reader: Reader,
+    caches: Mapping[str, int],
+    threads: int,
+    levels: tuple[str, ...] | None = None,
+    guard: Callable[[Callable[[], float]], float] = lambda sample: sample(),
+) -> dict[str, Bandwidth]:
+    """`PASSES` samples of each level, by its name: `L1`, `L2`, …, `memory`.
 
-    reader: `reader(address, bytes)` reads memory once.
+    caches: bytes by level; the last one is shared by the cores, the others are of each core. levels: all of
+    them by default. guard: takes a sample, at the right moment.
     """
+    sizes = read_bytes(caches, threads)
+    found = {}
+    with ThreadPoolExecutor(threads) as pool:
+        for level in sizes if levels is None else levels:
+            alone_bytes, each_bytes = sizes[level]
+            with _touched_buffer(max(alone_bytes, each_bytes * threads)) as address:
+                one = partial(_rate, reader, None, address, alone_bytes, 1, level)
+                all_ = partial(_rate, reader, pool, address, each_bytes, threads, level)
+                one(), all_()
+                found[level] = Bandwidth(
+                    tuple(guard(one) for _ in range(PASSES)), tuple(guard(all_) for _ in range(PASSES))
+                )
+    return found
+
+
+def _rate(
+    reader: Reader, pool: ThreadPoolExecutor | None, address: int, size: int, threads: int, level: str
+) -> float:
+    """Bytes a second that the threads of `pool` read, `size` each, or this thread without one."""
+    times = 1 if level == MEMORY else max(1, LEAST_READ_BYTES // size)
+    start = time.perf_counter_ns()
+    if pool is None:
+        reader(address, size, times)
+    else:
+        list(pool.map(lambda t: reader(address + t * size, size, times), range(threads)))
+    return threads * size * times / ((time.perf_counter_ns() - start) * 1e-9)
+
+
+def read_bytes(caches: Mapping[str, int], threads: int) -> dict[str, tuple[int, int]]:
+    """(bytes that one core reads alone, bytes that each of all cores reads) to find the rate of each level:
+    half of a cache, and four times the last cache for memory. A level is left out where its share of each
+    core would fit into the level before.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    levels = sorted(caches)
+    before = 0
+    for level in levels:
+        shared = level == levels[-1] and len(levels) > 2
+        alone = caches[level] // 2
+        each = alone // threads if shared else alone
+        if each > before:
+            found[level] = _whole(alone), _whole(each)
+        before = caches[level]
     last = max(caches.values(), default=UNKNOWN_CACHE_BYTES)
     size = min(max(4 * last, LEAST_BYTES), MOST_BYTES)
-    size -= size % (256 * threads)
-    with _touched_buffer(size) as address, ThreadPoolExecutor(threads) as pool:
-        part = size // threads
+    found[MEMORY] = _whole(size), _whole(size // threads)
+    return found
 
-        def alone() -> float:
-            start = time.perf_counter_ns()
-            reader(address, size)
-            return size / ((time.perf_counter_ns() - start) * 1e-9)
 
-        def together() -> float:
-            start = time.perf_counter_ns()
-            list(pool.map(lambda t: reader(address + t * part, part), range(threads)))
-            return size / ((time.perf_counter_ns() - start) * 1e-9)
-
-        alone(), together()
-        return tuple(alone() for _ in range(PASSES)), tuple(together() for _ in range(PASSES))
+def _whole(size: int) -> int:
+    return size - size % STEP_BYTES
 
 
 @contextmanager

@@ -10,6 +10,14 @@ UNKNOWN_GOVERNOR = "unknown"
 """What `governor` answers where the system does not say."""
 
 
+_INSTRUCTION_SETS = {"x86_64": "x86-64", "AMD64": "x86-64", "aarch64": "aarch64", "arm64": "aarch64"}
+
+
+def instruction_set() -> str:
+    """`x86-64` or `aarch64`, the name in hardware tables; of other machines the system's own name."""
+    return _INSTRUCTION_SETS.get(platform.machine(), platform.machine())
+
+
 def cache_sizes(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> dict[str, int]:
     """Bytes of each data cache by level (`L1`, `L2`, `L3`), from Linux; empty on other systems."""
     sizes = {}
@@ -38,7 +46,7 @@ def processor_id(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """The processor's name with family, model and stepping where the system says them: names alone, such as
     a guest's `AMD EPYC`, stand for several processors.
     """
-    numbers = {}
+    numbers: dict[str, str] = {}
     try:
         for line in cpuinfo.read_text().splitlines():
             name, _, value = line.partition(":")

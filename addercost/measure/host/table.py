@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 
-from addercost.measure.host.calibrate import Calibration, Sampled
+from addercost.measure.host.calibrate import Calibration, LoopResult
+from addercost.measure.host.sampling import Sampled
 
 _COLUMNS = (
     "op", "form", "vector_bits", "lanes", "latency_cycles", "latency_low_cycles", "latency_high_cycles",
     "reciprocal_throughput_cycles", "reciprocal_throughput_low_cycles", "reciprocal_throughput_high_cycles",
-    "instruction",
+    "ports", "instruction",
 )  # fmt: skip
 
 
@@ -22,15 +23,26 @@ def calibration_toml(calibration: Calibration, date: str) -> str:
         p = result.probe
         cells = (p.op, p.form.value, str(p.bits), str(p.lanes))
         figures = (*_cells(result.latency_cycles), *_cells(result.reciprocal_throughput_cycles))
-        lines.append((*cells, *figures, p.text))
+        lines.append((*cells, *figures, result.ports or "-", p.text))
     widths = [max(len(line[i]) for line in lines) for i in range(len(_COLUMNS))]
     table = "".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n"
         for line in lines
     )
     caches = {"L1": "l1d_bytes_per_core", "L2": "l2_bytes_per_core", "L3": "last_level_cache_bytes"}
-    sizes = "".join(
-        f"{key} = {c.cache_bytes[level]}\n" for level, key in caches.items() if level in c.cache_bytes
+    part = [f"{key} = {c.cache_bytes[level]}" for level, key in caches.items() if level in c.cache_bytes]
+    for found in c.bandwidths:
+        key = f"{found.level.lower()}_bandwidth_bytes_per_s"
+        part.append(f"core_{key} = {round(found.alone_bytes_per_s.median)}")
+        part.append(f"{key} = {round(found.together_bytes_per_s.median)}")
+    calls = [f"operator_call_s = {c.operator_call_s.median:.3g}"]
+    if c.thread_wake_up_s is not None:
+        calls.append(f"thread_wake_up_s = {c.thread_wake_up_s.median:.3g}")
+    loops = "".join(f"    {_loop(result)},\n" for result in c.loops)
+    part_lines, call_lines = "\n".join(part), "\n".join(calls)
+    title = (
+        f"addercost calibrate on {c.model} ({c.core}), {date}: medians, ranges are quartiles; a fixed "
+        f"reference took {c.factor:.2f} times as long as at the machine's best known speed"
     )
     return f"""\
 schema = 1
@@ -39,19 +51,28 @@ title = {json.dumps(f"{c.model} ({c.core}), measured")}
 vendor = {json.dumps(_vendor(c.model))}
 isa = "{c.isa}"
 max_vector_bits = {widest}
-caveats = ["ports and issue width cannot be measured this way and are unknown"]
+caveats = [
+    "the issue width is unknown",
+    "ports are units that mixes of two instructions show to be shared or not; their names are made up",
+]
+loops = [
+{loops}]
 
 [part]
 name = {json.dumps(c.model)}
 base_clock_hz = {round(c.clock_hz.median)}
 cores = {c.threads}
-{sizes}core_memory_bandwidth_bytes_per_s = {round(c.core_bandwidth_bytes_per_s.median)}
-memory_bandwidth_bytes_per_s = {round(c.bandwidth_bytes_per_s.median)}
+{part_lines}
+source = "calibration"
+quality = "measured"
+
+[calls]
+{call_lines}
 source = "calibration"
 quality = "measured"
 
 [sources.calibration]
-title = {json.dumps(f"addercost calibrate on {c.model} ({c.core}), {date}: medians, ranges are quartiles")}
+title = {json.dumps(title)}
 licence = "CC0-1.0"
 
 [[instructions]]
@@ -62,6 +83,25 @@ table = '''
 """
 
 
+def _loop(result: LoopResult) -> str:
+    """An inline table: TOML has no line breaks in one, so a loop is a line."""
+    loop = result.loop
+    median, low, high = _cells(result.cycles)
+    fields = {
+        "arithmetic": f'"{loop.arithmetic}"',
+        "number_format": f'"{loop.number_format}"',
+        "vector_bits": f"{loop.bits}",
+        "sites": f"{loop.sites}",
+        "cycles": median,
+        "cycles_low": low,
+        "cycles_high": high,
+        "text": json.dumps(loop.text),
+        "quality": '"measured"',
+        "source": '"calibration"',
+    }
+    return "{ " + ", ".join(f"{name} = {value}" for name, value in fields.items()) + " }"
+
+
 def _cells(figure: Sampled) -> tuple[str, str, str]:
     """Median and quartiles, rounded so that the median stays within its range."""
     low, high = figure.quartiles
@@ -70,4 +110,6 @@ def _cells(figure: Sampled) -> tuple[str, str, str]:
 
 
 def _vendor(model: str) -> str:
-    return next((vendor for vendor in ("AMD", "Intel") if vendor in model), "unknown")
+    return next(
+        (vendor for vendor in ("AMD", "Intel", "Apple", "Ampere", "Arm") if vendor in model), "unknown"
+    )

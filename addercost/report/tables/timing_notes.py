@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from addercost.analysis.layer_sums import rows_missing
+from addercost.cost.stated_errors import stated_lines
 from addercost.results.intervals import MARGIN
 from addercost.results.measurements import FailedRow, MeasuredRow, Measurements
 
@@ -19,11 +20,17 @@ def timing_notes(measurements: Measurements) -> Iterator[str]:
     )
     yield "Ratios are to the reference as it ran in turn with the row, not to its own row."
     yield "Of its limit: the rate over that of the arithmetic's bare inner loop, measured beside the row."
+    if factors := [row.speed_factor for row in measurements.rows if row.speed_factor]:
+        yield (
+            f"Machine, now / quiet: how many times as long a fixed reference beside the samples took as at "
+            f"the machine's best known speed; {min(factors):.2f} to {max(factors):.2f} in these rows."
+        )
     yield from _unconverged(measurements)
     if missing := rows_missing(measurements):
         yield f"The run was stopped: {missing} of its {measurements.settings['rows']} rows are missing."
     if any(row.predicted for row in measurements.rows):
         yield "Predicted columns are estimates of cost models, not measurements."
+        yield from stated_lines([(p.model, p.hardware) for row in measurements.rows for p in row.predicted])
     yield from _not_timed(measurements)
     warned: dict[str, list[str]] = {}
     for timed in measurements.rows:

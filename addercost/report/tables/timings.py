@@ -13,6 +13,8 @@ from addercost.text import printable
 from addercost.units import si
 
 _GIGA = 1e9
+WORTH_SAYING = 1.05
+"""A line of progress has the machine's factor from here on; the tables have every one."""
 
 
 def bench_table(measurements: Measurements) -> Table:
@@ -29,6 +31,7 @@ def bench_table(measurements: Measurements) -> Table:
         Column("dtype", "in"),
         Column("median_s", "median", Kind.QUANTITY, "s"),
         Column("spread", "±", Kind.SHARE, optional=True),
+        Column("speed_factor", "machine,\nnow /\nquiet", Kind.RATIO, optional=True),
         Column("ratio", "time /\nreference", Kind.RATIO),
         Column("ratio_interval", "95 %", optional=True),
         Column("verdict", "than the\nreference"),
@@ -77,6 +80,7 @@ def _cells(row: MeasuredRow, bandwidth: float | None) -> dict[str, Any]:
         "dtype": row.dtype,
         "median_s": row.median_s,
         "spread": row.spread,
+        "speed_factor": row.speed_factor,
         "gsites_per_s": None if row.sites_per_s is None else row.sites_per_s / _GIGA,
         "share_of_limit": row.share_of_limit,
         "ratio": ratio,
@@ -177,6 +181,8 @@ def measured_table(measurements: Measurements) -> Table:
         Column("low_s", "95 % from", Kind.QUANTITY, "s"),
         Column("high_s", "to", Kind.QUANTITY, "s"),
     ]
+    if any(row.speed_factor for row in measurements.rows):
+        columns.append(Column("speed_factor", "machine, now / quiet", Kind.RATIO))
     if any(row.reference for row in measurements.rows):
         columns += [
             Column("reference", "reference"),
@@ -202,6 +208,7 @@ def measured_table(measurements: Measurements) -> Table:
             "median_s": row.median_s,
             "low_s": low,
             "high_s": high,
+            "speed_factor": row.speed_factor,
         }
         if row.ratio is not None:
             ratio, within = row.ratio
@@ -242,4 +249,6 @@ def row_line(entry: MeasuredRow | FailedRow) -> str:
         text += f" ± {entry.spread:.1%}"
     if entry.ratio is not None:
         text += f", {entry.ratio[0]:.3f} × {entry.reference}"
+    if entry.speed_factor is not None and entry.speed_factor >= WORTH_SAYING:
+        text += f", machine {entry.speed_factor:.2f} × its quiet time"
     return printable(f"{text}{', unconverged' if entry.converged is False else ''}")

@@ -36,7 +36,8 @@ class Kinds:
         if number is None:
             number = self._number[kind] = len(self._kind)
             self._kind.append(kind)
-            self._largest.append(max([n for _, _, n in kind.counts] + [kind.n_bytes, kind.mac_sites]))
+            moved = [kind.n_bytes, *(run.n_bytes for run in kind.runs or ())]
+            self._largest.append(max([n for _, _, n in kind.counts] + [*moved, kind.mac_sites]))
         return number
 
     def largest(self, tally: Tally) -> float:

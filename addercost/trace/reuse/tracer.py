@@ -17,6 +17,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_flatten, tree_map
 
 from addercost.errors import AddercostError, TraceError
+from addercost.trace.attention import whole_attention
 from addercost.trace.modules import ModuleTree, replace_tensors, tracked, unchanged
 from addercost.trace.record import TensorSpec, Trace
 from addercost.trace.reuse.blocks import Item, expanded, types_of
@@ -107,6 +108,7 @@ def _run(
     found = []
     with ExitStack() as stack:
         stack.enter_context(countable_operators(keep_random))
+        stack.enter_context(whole_attention())
         stack.enter_context(_as_found(tree) if stand_ins else unchanged(tree))
         names = replace_tensors(tree, meta_substitute)
         for module in tree.modules:

@@ -1,8 +1,4 @@
-"""The instructions `addercost calibrate` measures, as assembly templates for the machine's own assembler.
-
-`{d}` is written, `{a}` is the chain's previous result, `{y}` and `{z}` are loop-invariant. An accumulating
-instruction reads `{d}` too, and its chain runs through it.
-"""
+"""The instructions that `addercost calibrate` measures on x86-64. The destination comes last (AT&T)."""
 
 from __future__ import annotations
 
@@ -11,31 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from addercost.hardware.vocabulary import Form
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """One instruction to measure. element: the LLVM type of a lane. accumulates: the instruction reads `{d}`
-    too, so the chain runs through it.
-    """
-
-    op: str
-    form: Form
-    bits: int
-    lanes: int
-    assembly: str
-    element: str
-    accumulates: bool = False
-
-    @property
-    def text(self) -> str:
-        """The assembly as tables show it: destination first, registers by their kind."""
-        mnemonic, _, operands = self.assembly.partition(" ")
-        general = self.form is Form.SCALAR and self.element.startswith("i")
-        vector = {512: "zmm", 256: "ymm"}.get(self.bits, "xmm")
-        register = f"r{self.bits}" if general else vector
-        named = re.sub(r"\{[dayz]\}", register, operands).replace("$$", "")
-        return f"{mnemonic} {', '.join(reversed(named.split(', ')))}"
+from addercost.measure.host.probe import Probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +43,8 @@ _X86_VECTOR = (
     _Template("int8_maddubs", "vpmaddubsw", "i32", "avx512bw", element_bits=8),
     _Template("int16_madd", "vpmaddwd", "i32", "avx512bw", element_bits=16),
     _Template("int8_dot", "vpdpbusd", "i32", "vnni", accumulates=True),
+    _Template("int16_dot", "vpdpwssd", "i32", "vnni", accumulates=True),
+    _Template("bf16_dot", "vdpbf16ps", "i32", "avx512bf16", accumulates=True),
     _Template("xor", "vpxor", "i32"),
     _Template("shift_var", "vpsllvd", "i32"),
     _Template("shift_imm", "vpslld", "i32", operand="$$3"),
@@ -122,22 +96,30 @@ def x86_probes(features: Collection[str]) -> Iterator[Probe]:
         else:
             assembly = f"{mnemonic} {{y}}, {{a}}, {{d}}"
         lanes = bits // template.element_bits
-        yield Probe(template.op, Form.VECTOR, bits, lanes, assembly, template.element, template.accumulates)
+        yield _probe(template.op, Form.VECTOR, bits, lanes, assembly, template.element, template.accumulates)
     for template in _X86_SCALAR_FLOAT:
         if _can(template.needs, 128, features):
             operands = "{y}, {z}, {d}" if template.accumulates else "{y}, {a}, {d}"
-            width = template.element_bits
-            yield Probe(
-                template.op, Form.SCALAR, width, 1, f"{template.mnemonic} {operands}", template.element,
-                template.accumulates,
-            )  # fmt: skip
+            assembly, width = f"{template.mnemonic} {operands}", template.element_bits
+            yield _probe(template.op, Form.SCALAR, width, 1, assembly, template.element, template.accumulates)
     for op, width, assembly in _X86_GENERAL:
-        yield Probe(op, Form.SCALAR, width, 1, assembly, f"i{width}", accumulates=True)
+        yield _probe(op, Form.SCALAR, width, 1, assembly, f"i{width}", accumulates=True)
     if "popcnt" in features:
-        yield Probe("int32_popcount", Form.SCALAR, 32, 1, "popcntl {a}, {d}", "i32")
-        yield Probe("int64_popcount", Form.SCALAR, 64, 1, "popcntq {a}, {d}", "i64")
+        yield _probe("int32_popcount", Form.SCALAR, 32, 1, "popcntl {a}, {d}", "i32")
+        yield _probe("int64_popcount", Form.SCALAR, 64, 1, "popcntq {a}, {d}", "i64")
     if "bmi2" in features:
-        yield Probe("shift_var", Form.SCALAR, 32, 1, "shlxl {y}, {a}, {d}", "i32")
+        yield _probe("shift_var", Form.SCALAR, 32, 1, "shlxl {y}, {a}, {d}", "i32")
+
+
+def _probe(
+    op: str, form: Form, bits: int, lanes: int, assembly: str, element: str, accumulates: bool = False
+) -> Probe:
+    mnemonic, _, operands = assembly.partition(" ")
+    general = form is Form.SCALAR and element.startswith("i")
+    register = f"r{bits}" if general else {512: "zmm", 256: "ymm"}.get(bits, "xmm")
+    named = re.sub(r"\{[dayz]\}", register, operands).replace("$$", "")
+    text = f"{mnemonic} {', '.join(reversed(named.split(', ')))}"
+    return Probe(op, form, bits, lanes, assembly, element, text, accumulates)
 
 
 def _can(needs: str, bits: int, features: Collection[str]) -> bool:

@@ -1,0 +1,34 @@
+"""What runs reach on a class of devices: three numbers, which stand in where a part has none of its own.
+
+The desktop's were read off 60 networks on an i7-12700H (14 cores, fp32, batch 1, compiled) and the GPU's off
+50 on an RTX 4090 (fp16, eager), both of timm's published results, and rounded; tests ask them of an i9-10940X
+and an RTX 3090. No network was measured on a server, a phone or a microcontroller: theirs are assumptions.
+"""
+
+from __future__ import annotations
+
+from addercost.hardware.schema import Efficiency
+from addercost.hardware.vocabulary import Quality
+
+
+def _measured(arithmetic: float, bandwidth: float, call_s: float, spread: float, source: str) -> Efficiency:
+    return Efficiency("any", arithmetic, bandwidth, call_s, source, Quality.PUBLISHED, spread)
+
+
+def _assumed(arithmetic: float, bandwidth: float, call_s: float, devices: str) -> Efficiency:
+    source = f"an assumption for {devices}, on which no network was measured"
+    return Efficiency("any", arithmetic, bandwidth, call_s, source, Quality.MODEL)
+
+
+CLASS_DEFAULTS = {
+    "desktop": _measured(0.5, 0.7, 25e-6, 1.5, "the default of desktops, read off an i7-12700H"),
+    "server": _assumed(0.5, 0.7, 40e-6, "servers"),
+    "phone": _assumed(0.4, 0.6, 20e-6, "phones and boards"),
+    "microcontroller": _assumed(0.4, 0.8, 10e-6, "microcontrollers"),
+    "gpu": _measured(0.9, 0.75, 10e-6, 2.0, "the default of GPUs, read off an RTX 4090"),
+}
+"""By class of device. More cores take longer to start and to wait for; one core waits for none."""
+
+
+def class_default(device_class: str) -> Efficiency:
+    return CLASS_DEFAULTS[device_class]

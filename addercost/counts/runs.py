@@ -1,0 +1,110 @@
+"""What a run of one operator call starts and moves: kernels and bytes, run eagerly and fused. No torch.
+
+`eager`: operator by operator, as torch runs a model. Each call is one kernel, which reads its operands from
+memory and writes its outputs there.
+
+`fused`: as a compiler such as torch.compile runs it. An element-wise operator is computed where its largest
+operand is made, so it starts no kernel and moves its further operands alone. A convolution first brings its
+weights into the order that its kernel wants: a copy to channels-last where the filter is larger than a pixel,
+and the blocking of oneDNN, each a kernel that reads and writes the weights. (A graph whose weights are frozen
+has that done once; torch.compile does not freeze them by default.)
+
+In both, a view starts nothing. A softmax that torch names safe is part of attention, which runs as one kernel
+that keeps the scores to itself. A normalisation by statistics of its own input reads that input once for the
+mean, once for the variance and once to normalise it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from addercost.counts.norm_operators import BATCH_NORMS, ROW_NORMS
+from addercost.trace.record import OpCall
+
+
+class Run(NamedTuple):
+    """Kernels that are started, and bytes that they read and write."""
+
+    calls: int
+    n_bytes: int
+
+
+class Runs(NamedTuple):
+    """One layer's run in each of the two modes."""
+
+    eager: Run
+    fused: Run
+
+    def plus(self, other: Runs) -> Runs:
+        return Runs(
+            Run(self.eager.calls + other.eager.calls, self.eager.n_bytes + other.eager.n_bytes),
+            Run(self.fused.calls + other.fused.calls, self.fused.n_bytes + other.fused.n_bytes),
+        )
+
+
+NOTHING = Runs(Run(0, 0), Run(0, 0))
+
+_NO_KERNEL = frozenset(
+    f"aten.{name}"
+    for name in (
+        "_unsafe_view", "detach", "detach_", "alias", "lift_fresh", "lift_fresh_copy", "unsafe_split",
+        "unsafe_split_with_sizes", "unsafe_chunk", "set_", "resize_", "resize_as_", "scalar_tensor",
+        "empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided",
+        "_assert_async", "_assert_tensor_metadata", "is_same_size", "sym_size", "sym_numel", "sym_stride",
+        "sym_storage_offset", "size", "numel", "dim", "len", "_local_scalar_dense", "item",
+    )
+)  # fmt: skip
+"""Operators that start nothing although their schema makes them no view."""
+
+_CONVOLUTIONS = frozenset(
+    f"aten.{name}"
+    for name in ("convolution", "_convolution", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
+                 "conv_transpose2d", "conv_transpose3d")
+)  # fmt: skip
+_COPIES = frozenset(f"aten.{name}" for name in ("clone", "copy", "copy_", "_to_copy", "contiguous"))
+"""Torch tags them element-wise. A copy is what nobody could fuse, such as the reordering of heads."""
+
+_OWN_STATISTICS = frozenset(
+    (*ROW_NORMS, "aten._softmax", "aten._log_softmax", "aten.softmax", "aten.log_softmax", "aten.var",
+     "aten.std", "aten.var_mean", "aten.std_mean", "aten.linalg_vector_norm")
+)  # fmt: skip
+_PASSES = 3
+_ATTENTION = "aten._safe_softmax"
+
+
+def runs_of(call: OpCall, moved: tuple[int, int]) -> Runs:
+    """What one call starts and moves in each mode; a gradient is taken as any other call.
+
+    moved: bytes that it must read and write, by `addercost.counts.memory.traffic`.
+    """
+    name = call.name
+    if "view" in call.tags or name in _NO_KERNEL or name.startswith("prim.") or name == _ATTENTION:
+        return NOTHING
+    read, written = moved
+    if name in _OWN_STATISTICS or (name in BATCH_NORMS and _by_own_statistics(call)):
+        run = Run(1, _PASSES * read + written)
+        return Runs(run, run)
+    eager = Run(1, read + written)
+    if name in _CONVOLUTIONS:
+        return Runs(eager, _with_weights_reordered(call, eager))
+    if name in BATCH_NORMS or ("pointwise" in call.tags and name not in _COPIES):
+        return Runs(eager, Run(0, read - _replaced(call)))
+    return Runs(eager, eager)
+
+
+def _by_own_statistics(call: OpCall) -> bool:
+    return bool(call.args.get("training", "no_training" not in call.name and "no_update" not in call.name))
+
+
+def _with_weights_reordered(call: OpCall, run: Run) -> Run:
+    weight = call.tensor("weight")
+    times = 2 if any(size > 1 for size in weight.shape[2:]) else 1
+    return Run(run.calls + times, run.n_bytes + 2 * times * weight.n_bytes)
+
+
+def _replaced(call: OpCall) -> int:
+    """Bytes of the operand in whose place the result is computed: the largest that the forward made, unless
+    the result is larger, as where an operand is broadcast."""
+    made = [spec.n_bytes for spec in call.tensors() if spec.role in ("activation", "input", "constant")]
+    largest = max(made, default=0)
+    return largest if call.outputs and largest >= call.output.n_bytes else 0

@@ -1,0 +1,92 @@
+"""Sites a second that one core does in the inner loop of an arithmetic and nothing else, at this moment."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+
+from addercost.measure.host.aarch64_loops import aarch64_loops
+from addercost.measure.host.amx_loops import (
+    CONFIGURATION_OFFSET,
+    PRODUCTS,
+    TileLoop,
+    amx_loops,
+    tile_configuration,
+    tile_loop_ir,
+    tiles_permitted,
+)
+from addercost.measure.host.chains import Compiled, host_features
+from addercost.measure.host.loops import OPERAND_BYTES, inner_loop_ir, operands, vectors_of
+from addercost.measure.host.probe import InnerLoop
+from addercost.measure.host.processor import instruction_set
+from addercost.measure.host.x86_loops import x86_loops
+
+ROUNDS = 2000
+LINE_BYTES = 64
+
+
+def host_loops(features: set[str]) -> list[InnerLoop | TileLoop]:
+    """The inner loops that this machine can run, those on its widest registers first."""
+    isa = instruction_set()
+    if isa == "aarch64":
+        return list(aarch64_loops(features))
+    if isa != "x86-64":
+        return []
+    tiles = list(amx_loops(features))
+    return [*x86_loops(features), *(tiles if tiles and tiles_permitted() else [])]
+
+
+def loop_sites_per_second(name: str, seconds: float = 0.05) -> float:
+    """Sites a second of the loop of this name ("mac", "adder", "adder_u8", …) on the widest registers.
+
+    The best of several runs, `seconds` in all: a limit is not an average. Raises KeyError for a loop that
+    this machine cannot run, ImportError without llvmlite.
+    """
+    _, features = host_features()
+    loop = next((loop for loop in host_loops(features) if loop.name == name), None)
+    if loop is None:
+        raise KeyError(name)
+    run = _compiled(loop)
+    sites = ROUNDS * steps_of(loop) * loop.sites
+    with loop_operands(loop) as (inputs, weights):
+        best, end = float("inf"), time.perf_counter() + seconds
+        while time.perf_counter() < end or best == float("inf"):
+            start = time.perf_counter()
+            run(inputs, weights, ROUNDS)
+            best = min(best, time.perf_counter() - start)
+    return sites / best
+
+
+def host_loop_ir(symbol: str, loop: InnerLoop | TileLoop) -> str:
+    """LLVM IR of `void symbol(ptr inputs, ptr weights, i64 n)`: n rounds of `steps_of(loop)` steps."""
+    return tile_loop_ir(symbol, loop) if isinstance(loop, TileLoop) else inner_loop_ir(symbol, loop)
+
+
+def steps_of(loop: InnerLoop | TileLoop) -> int:
+    """Steps in a round, of `loop.sites` sites each."""
+    return PRODUCTS if isinstance(loop, TileLoop) else vectors_of(loop)
+
+
+@contextmanager
+def loop_operands(loop: InnerLoop | TileLoop) -> Iterator[tuple[int, int]]:
+    """The addresses of a loop's inputs and weights, each at the start of a cache line."""
+    inputs, weights = operands(loop.values, loop.weights)
+    if isinstance(loop, TileLoop):
+        configuration = tile_configuration()
+        end = CONFIGURATION_OFFSET + len(configuration)
+        inputs = inputs[:CONFIGURATION_OFFSET] + configuration + inputs[end:]
+    buffers = [ctypes.create_string_buffer(OPERAND_BYTES + LINE_BYTES) for _ in range(2)]
+    places = [-(-ctypes.addressof(buffer) // LINE_BYTES) * LINE_BYTES for buffer in buffers]
+    for place, content in zip(places, (inputs, weights), strict=True):
+        ctypes.memmove(place, content, len(content))
+    yield places[0], places[1]
+    # The memory lives as long as the buffers do.
+    del buffers
+
+
+@cache
+def _compiled(loop: InnerLoop | TileLoop) -> Callable[[int, int, int], None]:
+    return Compiled(host_loop_ir("inner", loop)).inner_loop("inner")

@@ -1,0 +1,103 @@
+"""Samples of a quiet machine, which agree: taken between references that show its best known speed."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from addercost.errors import AddercostError
+from addercost.measure.speed.reference import ReferenceSpeed, too_noisy
+
+SAMPLES = 15
+GROUP = 3
+"""Samples between two references: about a millisecond, as short as a quiet moment may be."""
+
+LIMIT_S = 40.0
+QUIETEST_S = 0.3
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 2e-3, 0.05
+WIDEST_SPREAD = 0.05
+"""Quartiles further apart than this, relative to the median, are noise: the machine is busy or its clock
+unsteady.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """Samples of one quantity. `median` is the figure, the quartiles its spread."""
+
+    samples: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.samples)
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        low, _, high = statistics.quantiles(self.samples, n=4)
+        return low, high
+
+    @property
+    def spread(self) -> float:
+        """Distance between the quartiles, relative to the median."""
+        low, high = self.quartiles
+        return (high - low) / self.median
+
+
+class Sampler:
+    """Takes the samples of one calibration, and counts which groups of them were quiet."""
+
+    def __init__(
+        self,
+        speed: ReferenceSpeed,
+        limit_s: float = LIMIT_S,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.speed = speed
+        self._sleep = sleep
+        self._end = speed.now() + limit_s
+        self._quiet = self._groups = 0
+
+    def calm(
+        self, sample: Callable[[], float], what: str, samples: int = SAMPLES, widest: float = WIDEST_SPREAD
+    ) -> Sampled:
+        """The first samples in a row, but for those of moments that were not quiet, that agree.
+
+        Raises CheckFailedError once the calibration's time is up.
+        """
+        kept: list[float] = []
+        pause_s, spread = FIRST_PAUSE_S, math.inf
+        while True:
+            block = self.speed.block(lambda: [sample() for _ in range(GROUP)])
+            self._groups += 1
+            if self.speed.is_quiet(block):
+                self._quiet += 1
+                pause_s = FIRST_PAUSE_S
+                kept = [*kept, *block.value][-samples:]
+                if len(kept) == samples:
+                    figure = Sampled(tuple(kept))
+                    spread = figure.spread
+                    if spread <= widest:
+                        return figure
+            else:
+                # Another program's turn on the core takes some milliseconds.
+                self._sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            if self.speed.now() >= self._end:
+                raise self._refused(what, spread)
+
+    def quietest(self, sample: Callable[[], float]) -> float:
+        """One sample of a quiet moment, or after a third of a second of the quietest there was."""
+        return self.speed.quiet_block(sample, limit_s=QUIETEST_S).value
+
+    def _refused(self, what: str, spread: float) -> AddercostError:
+        seen = f" (quartiles {spread:.0%} apart)" if math.isfinite(spread) else ""
+        return too_noisy(
+            f"{what}{seen}",
+            self._quiet,
+            self._groups,
+            self.speed.usual_factor,
+            "nothing was written, and a table of before stays as it was",
+        )

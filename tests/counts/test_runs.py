@@ -1,0 +1,126 @@
+"""Kernels and bytes of a run, operator by operator and fused, worked out by hand.
+
+An image of 1×8×4×4 fp32 numbers is 512 bytes; 8 filters of 8×3×3 are 2,304 bytes, of 8×1×1 are 256.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import addercost
+from addercost.counts.model import count
+from addercost.counts.runs import NOTHING, Run, Runs, runs_of
+from addercost.trace.record import OpCall, TensorSpec
+
+IMAGE = torch.empty(1, 8, 4, 4, device="meta")
+ROWS = torch.empty(4, 8, device="meta")
+
+
+class Calls(nn.Module):
+    def __init__(self, function) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs):
+        return self.function(*inputs)
+
+
+def runs(module, *inputs) -> Runs:
+    with torch.device("meta"):
+        module = module() if isinstance(module, type) or not isinstance(module, nn.Module) else module
+    total = NOTHING
+    for layer in count(addercost.trace_model(module.eval(), *inputs)).layers:
+        total = total.plus(layer.runs)
+    return total
+
+
+def of(function, *inputs) -> Runs:
+    return runs(Calls(function), *inputs)
+
+
+@pytest.mark.parametrize(
+    ("function", "inputs"),
+    [
+        pytest.param(lambda x: x.view(8, 16).t(), (IMAGE,), id="views"),
+        pytest.param(lambda x: x.detach(), (IMAGE,), id="detach"),
+        pytest.param(lambda x: F.dropout(x, training=False).reshape(-1), (IMAGE,), id="dropout-at-inference"),
+    ],
+)
+def test_what_starts_no_kernel(function, inputs):
+    assert of(function, *inputs) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("function", "inputs", "extra"),
+    [
+        pytest.param(F.relu, (IMAGE,), 0, id="activation"),
+        pytest.param(lambda x: x + 1, (IMAGE,), 0, id="scalar"),
+        pytest.param(torch.add, (IMAGE, IMAGE), 512, id="residual"),
+        pytest.param(torch.mul, (IMAGE, torch.empty(1, 8, 1, 1, device="meta")), 32, id="gate-of-a-channel"),
+    ],
+)
+def test_an_element_wise_operator_is_fused_and_moves_its_further_operands_alone(function, inputs, extra):
+    assert of(function, *inputs) == Runs(Run(1, 512 + 512 + extra), Run(0, extra))
+
+
+def test_an_outer_sum_reads_both_operands():
+    """4×1 and 1×8 numbers make 4×8: neither is what the result stands in the place of."""
+    found = of(torch.add, torch.empty(4, 1, device="meta"), torch.empty(1, 8, device="meta"))
+    assert found == Runs(Run(1, 16 + 32 + 128), Run(0, 16 + 32))
+
+
+def test_batch_norm_by_known_statistics_is_element_wise():
+    """Weight, bias, mean and variance are 32 bytes each."""
+    found = runs(lambda: nn.BatchNorm2d(8), IMAGE)
+    assert found.fused == Run(0, 4 * 32)
+    assert found.eager.calls == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "weights", "copies"),
+    [
+        pytest.param(lambda: nn.Conv2d(8, 8, 3, padding=1, bias=False), 2304, 2, id="3x3"),
+        pytest.param(lambda: nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False), 288, 2, id="depthwise"),
+        pytest.param(lambda: nn.Conv2d(8, 8, 1, bias=False), 256, 1, id="1x1"),
+    ],
+)
+def test_a_compiled_convolution_reorders_its_weights_first(make, weights, copies):
+    """Each copy reads and writes them."""
+    moved = 512 + 512 + weights
+    assert runs(make, IMAGE) == Runs(Run(1, moved), Run(1 + copies, moved + 2 * copies * weights))
+
+
+def test_a_linear_layer_is_one_kernel_in_both():
+    """[4, 8] × [8, 16] and 16 biases: 128 + 512 + 64 read, 256 written."""
+    run = Run(1, 128 + 512 + 64 + 256)
+    assert runs(lambda: nn.Linear(8, 16), ROWS) == Runs(run, run)
+
+
+@pytest.mark.parametrize(
+    ("make", "statistics"),
+    [
+        # The mean and the reciprocal deviation of 4 rows are written too.
+        pytest.param(lambda: nn.LayerNorm(8, elementwise_affine=False), 2 * 16, id="layer-norm"),
+        pytest.param(lambda: nn.Softmax(-1), 0, id="softmax"),
+    ],
+)
+def test_what_normalises_by_its_own_input_reads_that_three_times(make, statistics):
+    run = Run(1, 3 * 128 + 128 + statistics)
+    assert runs(make, ROWS) == Runs(run, run)
+
+
+def test_batch_norm_in_training_reads_its_input_three_times():
+    norm = Calls(lambda x: F.batch_norm(x, None, None, training=True))
+    assert runs(norm, IMAGE).fused == Run(1, 3 * 512 + 512 + 2 * 32)
+
+
+def test_the_softmax_of_attention_is_part_of_its_kernel():
+    scores = TensorSpec((2, 16, 16), "float32")
+    call = OpCall("aten._safe_softmax.default", "", {"self": scores, "dim": -1}, (scores,), 0)
+    assert runs_of(call, (2048, 2048)) == NOTHING
+
+
+def test_a_copy_is_a_kernel_although_torch_tags_it_element_wise():
+    found = of(lambda x: x.permute(0, 2, 3, 1).contiguous(), IMAGE)
+    assert found == Runs(Run(1, 1024), Run(1, 1024))
