@@ -46,7 +46,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 MOST_SURVIVE = 0.1
 OUTPUT = Path("output/mutants.txt")
 WITHOUT_AN_END_S = 1e6
-MOST_KILLERS = 200
+MOST_KILLERS = 30
 """Of the tests that noticed a mutant, so many are run alone without one, where they must pass."""
 
 
