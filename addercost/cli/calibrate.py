@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from addercost.cli.emit import check_output, emit_table
-from addercost.cli.options import output_options, parsed_list, quiet_option, was_given
+from addercost.cli.options import output_options, quiet_option, was_given
 from addercost.cli.progress import progress
 from addercost.errors import ArgumentError, unknown_name
 
@@ -68,7 +68,7 @@ def calibrate(
     from addercost.results.files import write_file
 
     if kernels:
-        _time_kernels(save, minutes, parsed_list(dtype), quiet)
+        _time_kernels(save, minutes, tuple(dict.fromkeys(name.strip() for name in dtype.split(","))), quiet)
         return
     _refuse_options_of_kernels()
     check_output(output, force)
