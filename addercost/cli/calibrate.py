@@ -32,6 +32,7 @@ def calibrate(save: Path | None, table_format: str, output: Path | None, force: 
     from addercost.errors import OutputError
     from addercost.hardware import load_file
     from addercost.hardware.loader import host_file
+    from addercost.measure.devices.exclusive import exclusive
     from addercost.measure.host.calibrate import calibrate as measure
     from addercost.measure.host.table import calibration_toml
     from addercost.report.tables.hardware import figures_table
@@ -39,7 +40,7 @@ def calibrate(save: Path | None, table_format: str, output: Path | None, force: 
 
     check_output(output, force)
     check_output(save, force)
-    with progress("measuring this machine", quiet):
+    with progress("measuring this machine", quiet), exclusive("cpu"):
         text = calibration_toml(measure(), datetime.date.today().isoformat())
     if save is None:
         path = host_file()

@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import _disable_current_modes, is_traceable_wr
 
 from addercost.trace.op_info import OpInfo, known_op_info
 from addercost.trace.record import ArgValue, OpCall, TensorSpec
+from addercost.trace.sparse import keep_stored, stored_values
 
 
 class PlainCalls:
@@ -67,6 +68,8 @@ class PlainCalls:
                 value = info.defaults[position]
             values[name] = self._value(value)
         role, source = self._output_role(info, values)
+        if (info.keeps_role or info.name == "_coalesce") and isinstance(out, Tensor) and given:
+            keep_stored(out, args[0])
         outputs = out if isinstance(out, tuple | list) else (out,)
         specs = tuple(
             self._remember(value, role, source) for value in _flat(outputs) if isinstance(value, Tensor)
@@ -144,7 +147,8 @@ def tensor_spec(tensor: Tensor, role: str, name: str = "") -> TensorSpec:
         shape = tuple([int(size) for size in tensor.shape])
     except (RuntimeError, AttributeError):
         shape = _nested_shape(tensor)
-    return TensorSpec(shape, dtype, role, name)
+    stored = stored_values(tensor) if tensor.layout is not torch.strided else None
+    return TensorSpec(shape, dtype, role, name, stored)
 
 
 def _nested_shape(tensor: Tensor) -> tuple[int, ...]:

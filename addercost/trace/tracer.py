@@ -26,6 +26,7 @@ from addercost.trace.plain_calls import tensor_spec
 from addercost.trace.record import TensorSpec, Trace
 from addercost.trace.recorder import Recorder
 from addercost.trace.refusals import about_devices, cpu_takes, wants_values
+from addercost.trace.sparse import with_stored
 from addercost.trace.switches import countable_operators
 from addercost.trace.threads import require_unused
 
@@ -134,12 +135,13 @@ def meta_substitute(tensor: Tensor, always: bool = False) -> Tensor:
         return _without_shape(tensor, "meta")
     if tensor.device.type == "meta" and not always:
         return tensor
-    data = tensor.detach().to("meta")
-    return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
+    data = with_stored(tensor.detach().to("meta"), tensor)
+    made = nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
+    return with_stored(made, tensor)
 
 
 def without_data(value: Any) -> Any:
-    return value.detach().to("meta") if isinstance(value, Tensor) else value
+    return with_stored(value.detach().to("meta"), value) if isinstance(value, Tensor) else value
 
 
 def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str, step: _TracedStep) -> Trace:
@@ -149,13 +151,15 @@ def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Trac
 
     def fake(tensor: Tensor) -> Tensor:
         with mode:
-            return torch.empty_like(tensor, device="cpu").detach()
+            made = torch.empty_like(tensor, device="cpu").detach()
+        return with_stored(made, tensor)
 
     def substitute(tensor: Tensor) -> Tensor:
         if is_lazy(tensor):
             return _without_shape(tensor, "cpu")
         data = fake(tensor)
-        return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
+        made = nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
+        return with_stored(made, tensor)
 
     def convert(value: Any) -> Any:
         return fake(value) if isinstance(value, Tensor) else value
