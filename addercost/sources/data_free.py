@@ -60,8 +60,12 @@ class DataFree(TorchFunctionMode):
         if func in _ALLOCATIONS and kwargs.get("device") is None:
             out = func(*args, **{**kwargs, "device": "meta"})
             return self._kept(func, args, kwargs, out, ())
-        name = getattr(func, "__name__", "")
-        if args and isinstance(args[0], Tensor) and args[0].is_meta and name in _INITIALISATIONS:
+        if (
+            args
+            and isinstance(args[0], Tensor)
+            and args[0].is_meta
+            and getattr(func, "__name__", "") in _INITIALISATIONS
+        ):
             return self._kept(func, args, kwargs, args[0], (args[0],))
         if not self._keeps_calls:
             return func(*args, **kwargs)
@@ -75,6 +79,7 @@ class DataFree(TorchFunctionMode):
                 raise
             # It reads a value.
             return func(*self.with_values(args), **self.with_values(kwargs))
+        name = getattr(func, "__name__", "")
         writes = (name.endswith("_") and not name.startswith("__")) or name in ("__setitem__", "__set__")
         return self._kept(func, args, kwargs, out, given[:1] if writes else ())
 

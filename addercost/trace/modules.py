@@ -133,7 +133,7 @@ class CallStack:
         """The path of the innermost module that raised, and the shapes of its arguments."""
         self.intercept: Callable[[nn.Module, Callable[..., Any], Any, Any], Any] | None = None
         """Called in place of each forward, with that forward as an argument: block reuse need not run it."""
-        self.wrapping = {id(module) for module in tree.modules if _wraps_parameters(module)}
+        self.wrapping = _wrapping(tree.modules)
         """Ids of the modules with parameters of a class that puts others in their place for the forward, as
         FSDP2's does.
         """
@@ -175,11 +175,13 @@ def type_name(module: nn.Module) -> str:
     return str(exported) if exported else type(module).__name__
 
 
-def _wraps_parameters(module: nn.Module) -> bool:
-    return any(
-        type(parameter) not in _PLAIN_PARAMETERS and is_traceable_wrapper_subclass(parameter)
-        for parameter in module._parameters.values()
-    )
+def _wrapping(modules: list[nn.Module]) -> set[int]:
+    found = set()
+    for module in modules:
+        for parameter in module._parameters.values():
+            if parameter.__class__ not in _PLAIN_PARAMETERS and is_traceable_wrapper_subclass(parameter):
+                found.add(id(module))
+    return found
 
 
 def _resuming(generator: Generator[Any, Any, Any], stack: CallStack, path: str) -> Generator[Any, Any, Any]:
