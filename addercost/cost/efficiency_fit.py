@@ -139,4 +139,5 @@ def nearest(parts: Floats, measured: Floats) -> Floats:
                 break
         else:
             damping *= 8
-    return np.exp(logs)
+    numbers: Floats = np.exp(logs)
+    return numbers

@@ -67,6 +67,7 @@ def _recipes(arithmetic: Arithmetic, number_format: str) -> tuple[_Recipe, ...]:
     f = number_format
     if arithmetic is Arithmetic.MAC and f in ("fp16", "fp32", "fp64"):
         return (
+            *((_Recipe("fp16 matrix product", (("fp16_mmla", 1),), "fp16_mmla"),) if f == "fp16" else ()),
             _Recipe("fused multiply-add", ((f"{f}_fma", 1),), f"{f}_fma"),
             _Recipe("fused multiply-add, four operands", ((f"{f}_fma4", 1),), f"{f}_fma4"),
             _Recipe("multiply-accumulate", ((f"{f}_mac", 1),), f"{f}_mac"),

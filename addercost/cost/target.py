@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from addercost.hardware.schema import Cpu, Efficiency, Instruction, MeasuredLoop
+from addercost.hardware.schema import Cpu, Efficiency, Gpu, Instruction, MeasuredLoop
 from addercost.hardware.vocabulary import Form, Quality
 
 
@@ -75,6 +75,12 @@ class Target:
         return n_bytes / self.memory_bandwidth_bytes_per_s * self.clock_hz
 
 
+def cited(hardware: Cpu | Gpu) -> tuple[Efficiency, ...]:
+    """The table's efficiencies, with the titles of their sources in place of the ids."""
+    titles = hardware.sources
+    return tuple(replace(found, source=titles[found.source].title) for found in hardware.efficiencies)
+
+
 def target_of(hardware: Cpu | Target) -> Target:
     """The target that a hardware table describes; a target as it is."""
     if isinstance(hardware, Target):
@@ -105,5 +111,5 @@ def target_of(hardware: Cpu | Target) -> Target:
         cores=part.cores if part else None,
         part_bandwidth_bytes_per_s=part.memory_bandwidth_bytes_per_s if part else None,
         device_class=part.device_class if part else "desktop",
-        efficiencies=hardware.efficiencies,
+        efficiencies=cited(hardware),
     )

@@ -54,6 +54,7 @@ SITES_PER_LANE = {
     "bf16_dot": 2,
     "int8_mmla": 8,
     "bf16_mmla": 4,
+    "fp16_mmla": 4,
 }
 """Input pairs combined per result lane, for instructions that take more than one. Lanes are result lanes."""
 
@@ -68,6 +69,7 @@ INSTRUCTION_OPS: dict[str, str] = {
     "fp64_fma4": "fp64 fused multiply-add, four-operand AMD encoding",
     "bf16_dot": "two bf16 products added to an fp32 lane",
     "bf16_mmla": "2x4 by 4x2 bf16 matrix product added to 2x2 fp32",
+    "fp16_mmla": "fp16 matrix product of a GPU's warp, added to fp32",
     "int16_dot": "two int16 products added to an int32 lane",
     "int16_madd": "int16 products, neighbours added, to int32 (no accumulator); lanes counts products",
     "int16_mlal": "int16 products added to int32 lanes",
