@@ -39,6 +39,7 @@ def profile(
     energy: Sequence[str] = (),
     memories: Sequence[str] = (),
     hardware_path: Path | None = None,
+    kernels: Path | None = None,
 ) -> ShownProfile:
     """Counts every layer of one forward and estimates it on each processor by each cost model.
 
@@ -46,7 +47,8 @@ def profile(
     device, meta included; a SPEC that comes with inputs needs none. Nothing is computed. backward: a training
     step instead of a forward. energy: names of
     energy tables; memories: levels of their memory to charge for every byte. hardware_path: a folder of
-    tables that add to and override the built-in ones.
+    tables that add to and override the built-in ones. kernels: a file of timed kernels for the cost model
+    `calibrated`, borrowed where it is of another machine.
     """
     from addercost.cost.energy import estimate_energy
     from addercost.cost.estimate import estimate
@@ -57,7 +59,7 @@ def profile(
     made = model if isinstance(model, Trace) else trace_model(model, *args, kwargs=kwargs, backward=backward)
     counts = count(made, convention, arithmetic=arithmetic, what_if=what_if, keep_first_last=keep_first_last)
     costs = (
-        estimate(counts, load_target(name, hardware_path), cost_model)
+        estimate(counts, load_target(name, hardware_path, kernels), cost_model)
         for name in cpus
         for cost_model in cost_models
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from addercost.arithmetic import OpCounts
+from addercost.cost.cost_model import Seconds
 from addercost.cost.estimate import ModelCost
 from addercost.results.profile import Profile
 
@@ -23,6 +24,8 @@ class ProfileRow:
     """By the label of the estimate; see `labelled_costs`."""
     joules: Mapping[str, float]
     """By the name of the energy table."""
+    seconds: Mapping[str, Seconds]
+    """By the label of those estimates that give an interval."""
 
     @classmethod
     def merged(
@@ -41,6 +44,7 @@ class ProfileRow:
             counts=OpCounts.sum(row.counts for row in rows),
             cycles=_sums([row.cycles for row in rows]),
             joules=_sums([row.joules for row in rows]),
+            seconds=_sums_of_seconds([row.seconds for row in rows]),
         )
 
 
@@ -61,6 +65,7 @@ def layer_rows(profile: Profile) -> list[ProfileRow]:
             counts=layer.counts,
             cycles={name: cost.layers[index].cycles for name, cost in labelled_costs(profile).items()},
             joules={energy.hardware: energy.layers[index].total_j for energy in profile.energies},
+            seconds=_seconds(profile, index),
         )
         for index, layer in enumerate(profile.counts.layers)
     ]
@@ -79,6 +84,24 @@ def folded(rows: list[ProfileRow], depth: int | None) -> list[ProfileRow]:
         else ProfileRow.merged(group, path, f"{len(group)} layers", group[-1].output_shape)
         for path, group in groups.items()
     ]
+
+
+def _seconds(profile: Profile, index: int) -> dict[str, Seconds]:
+    found = {}
+    for name, cost in labelled_costs(profile).items():
+        layer = cost.layers[index]
+        if layer.interval_s is not None and cost.cycles and cost.seconds is not None:
+            found[name] = Seconds(layer.cycles * cost.seconds / cost.cycles, *layer.interval_s)
+    return found
+
+
+def _sums_of_seconds(parts: Sequence[Mapping[str, Seconds]]) -> dict[str, Seconds]:
+    """The ends add up as well: the errors of kernels of one kind go the same way."""
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {
+        name: Seconds(*map(sum, zip(*(part[name] for part in parts if name in part), strict=True)))
+        for name in names
+    }
 
 
 def _sums(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:

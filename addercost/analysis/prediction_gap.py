@@ -14,7 +14,8 @@ class Side:
     """One side of a contest: the layers of a network in one arithmetic.
 
     measured_s, predicted_s: seconds of all layers; predicted by arithmetic alone. memory_s: what their bytes
-    take beyond that, by the memory's bandwidth. calls_s: what calling each layer's operator takes.
+    take beyond that, by the memory's bandwidth; 0 where timings are of warm caches. calls_s: what calling
+    the operator of each layer takes.
     """
 
     name: str

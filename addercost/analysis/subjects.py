@@ -128,7 +128,11 @@ def subject_from_profiles(spec: str, profiles: Sequence[Profile], wanted: Wanted
 def _estimates(profiles: Sequence[Profile], targets: Sequence[Target]) -> Iterator[Estimated]:
     for target in targets:
         rated = target.has_memory_rate
-        usable = [name for name in ONE_CORE_MODELS if rated or not COST_MODELS[name].needs_memory]
+        usable = [
+            name
+            for name in ONE_CORE_MODELS
+            if (rated or not COST_MODELS[name].needs_memory) and not COST_MODELS[name].unusable(target)
+        ]
         for model in usable:
             first: list[LayerCounts] | None = None
             for profile in profiles:

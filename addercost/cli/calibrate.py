@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from addercost.cli.emit import check_output, emit_table
-from addercost.cli.options import output_options, quiet_option
+from addercost.cli.options import output_options, quiet_option, was_given
 from addercost.cli.progress import progress
+from addercost.errors import ArgumentError, unknown_name
 
 
 @click.command()
@@ -19,9 +20,37 @@ from addercost.cli.progress import progress
     metavar="FILE",
     help="Write the table here instead of the user's cache folder, where `--cpu host` finds it.",
 )
+@click.option(
+    "--kernels",
+    is_flag=True,
+    help="Instead time operator calls of many shapes, for the cost model `calibrated`. Killed, it goes on.",
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    default=3.0,
+    show_default=True,
+    help="With --kernels: stop after so long.",
+)
+@click.option(
+    "--dtype",
+    default="fp32",
+    show_default=True,
+    metavar="NAMES",
+    help="With --kernels: formats to time, from fp32, bf16 and fp16.",
+)
 @output_options
 @quiet_option
-def calibrate(save: Path | None, table_format: str, output: Path | None, force: bool, quiet: bool) -> None:
+def calibrate(
+    save: Path | None,
+    kernels: bool,
+    minutes: float,
+    dtype: str,
+    table_format: str,
+    output: Path | None,
+    force: bool,
+    quiet: bool,
+) -> None:
     """Measure this machine in under a minute and keep it as a table named `host`.
 
     Latency and throughput of each kind of instruction, which of them share units, the inner loop of every
@@ -38,6 +67,10 @@ def calibrate(save: Path | None, table_format: str, output: Path | None, force: 
     from addercost.report.tables.hardware import figures_table
     from addercost.results.files import write_file
 
+    if kernels:
+        _time_kernels(save, minutes, tuple(dict.fromkeys(name.strip() for name in dtype.split(","))), quiet)
+        return
+    _refuse_options_of_kernels()
     check_output(output, force)
     check_output(save, force)
     with progress("measuring this machine", quiet), exclusive("cpu"):
@@ -57,3 +90,28 @@ def calibrate(save: Path | None, table_format: str, output: Path | None, force: 
     emit_table(figures_table(load_file(path)), table_format, output, force)
     if not quiet:
         click.echo(f"written to {path}", err=True)
+
+
+def _refuse_options_of_kernels() -> None:
+    given = [name for name in ("minutes", "dtype") if was_given(name)]
+    if given:
+        raise ArgumentError(f"--{given[0]} is for kernels", "add --kernels")
+
+
+def _time_kernels(save: Path | None, minutes: float, dtypes: tuple[str, ...], quiet: bool) -> None:
+    """Each format for an equal share of the minutes."""
+    from addercost.hardware.kernel_times import kernel_times_file
+    from addercost.measure.kernel_times.measure import DTYPES, KernelSettings, measure_kernels
+
+    for name in dtypes:
+        if name not in DTYPES:
+            raise unknown_name("format", name, DTYPES)
+    if save is not None and len(dtypes) > 1:
+        raise ArgumentError("one file takes one format", "leave --save out, or name one format with --dtype")
+    for name in dtypes:
+        settings = KernelSettings(dtype=name, minutes=minutes / len(dtypes))
+        path = save or kernel_times_file(settings.threads, DTYPES[name])
+        with progress(f"timing kernels in {name}", quiet):
+            times = measure_kernels(settings, path)
+        if not quiet:
+            click.echo(f"{len(times.samples)} kernels, {len(times.networks)} networks in {path}", err=True)

@@ -12,6 +12,7 @@ import click
 
 from addercost.cli.options import chosen_cpus, cpu_option, energy_option_with, hardware_path_option
 from addercost.cost.models import PAPER_MODEL, cost_model_named, listed_models
+from addercost.errors import ArgumentError
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +24,19 @@ class Estimates:
     energy: tuple[str, ...]
     memories: tuple[str, ...]
     hardware_path: Path | None
+    kernels: Path | None
 
     def check(self) -> None:
         """Wrong names fail here, before torch is imported. Raises ArgumentError or DataError."""
         from addercost.cost.target_registry import load_target
         from addercost.hardware import load_energy
 
-        for name in self.cost_models:
-            cost_model_named(name)
+        models = [cost_model_named(name) for name in self.cost_models]
         for name in self.cpus:
-            load_target(name, self.hardware_path)
+            target = load_target(name, self.hardware_path, self.kernels)
+            for model in models:
+                if reason := model.unusable(target):
+                    raise ArgumentError(f"no estimate by {model.name}: {reason}")
         for name in self.energy:
             load_energy(name, self.hardware_path)
 
@@ -52,10 +56,11 @@ def estimate_options(function: Callable[..., Any]) -> Callable[..., Any]:
         energy: tuple[str, ...],
         memories: tuple[str, ...],
         hardware_path: Path | None,
+        kernels: Path | None,
         **others: Any,
     ) -> Any:
         models = tuple(dict.fromkeys(cost_models)) or (PAPER_MODEL,)
-        estimates = Estimates(chosen_cpus(cpus), models, energy, memories, hardware_path)
+        estimates = Estimates(chosen_cpus(cpus), models, energy, memories, hardware_path, kernels)
         return function(estimates=estimates, **others)
 
     decorators = (
@@ -76,6 +81,13 @@ def estimate_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="With --energy: charge a memory level of its table, such as dram, per byte; repeatable.",
         ),
         hardware_path_option,
+        click.option(
+            "--kernels",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="For calibrated: kernels that were timed by `addercost calibrate --kernels`, borrowed if "
+            "they are of another machine, thread count or torch.",
+        ),
     )
     decorated: Callable[..., Any] = gathered
     for decorator in reversed(decorators):

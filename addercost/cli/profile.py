@@ -142,6 +142,7 @@ _NEEDS_A_MODEL = (
     "energy",
     "memories",
     "hardware_path",
+    "kernels",
 )
 
 

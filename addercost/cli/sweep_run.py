@@ -81,6 +81,10 @@ def run(
 
     if folder is None and not dry_run:
         raise ArgumentError("nowhere to put the result", "name a folder with -o DIR, or give --dry-run")
+    from addercost.cost.models import cost_model_named
+
+    if cost_model_named(cost_model).predict is not None:
+        raise ArgumentError(f"{cost_model} does not cost sweeps", "profile single architectures by it")
     settings = SweepSettings(
         cpus=chosen_cpus(cpus),
         energies=tuple(dict.fromkeys(energy)),

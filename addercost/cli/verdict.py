@@ -187,7 +187,10 @@ def _gap(
     if prediction.seconds is None or not on_cpu or timed.environment.get("threads", "1") != "1":
         return None
     batch = int(timed.settings.get("batch", "1"))
-    with_memory = cycle_ratio(trace, contest, here, roofline.MODEL.name, keep_first_last).seconds
+    with_memory = None
+    if timed.settings.get("cache") == "cold":
+        # A layer that is run again and again finds its operands in the caches.
+        with_memory = cycle_ratio(trace, contest, here, roofline.MODEL.name, keep_first_last).seconds
     sides = [
         Side(
             name,

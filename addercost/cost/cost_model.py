@@ -5,12 +5,13 @@ A model is one record in one file of `addercost/cost/models/`, which finds it th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from addercost.cost.bounds import Bound, Executions, ThroughputBounds
 from addercost.cost.columns import Column
-from addercost.cost.layers import Moved
+from addercost.cost.layers import CountedLayer, Moved
 from addercost.cost.lowering import Lowering
 from addercost.cost.target import Target
 
@@ -18,8 +19,37 @@ BoundsOf = Callable[[ThroughputBounds, Executions, Moved], list[Bound]]
 MissingOf = Callable[[Target, Executions, Moved], Mapping[str, Column]]
 
 
+class Seconds(NamedTuple):
+    """A time, and the ends of the interval in which nine of ten such times are expected."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a network takes by times that were measured. layers: of each layer in order; main_kinds: the kind
+    of kernel that takes most of each. missing: kernels that could not be predicted, by name, of each layer.
+    notes: what the reader has to know of it.
+    """
+
+    total: Seconds
+    layers: tuple[Seconds, ...]
+    main_kinds: tuple[str, ...]
+    missing: tuple[Mapping[str, int], ...]
+    notes: tuple[str, ...]
+
+
+Predict = Callable[[Target, Sequence[CountedLayer]], Prediction]
+
+
 def _nothing_missing(target: Target, executions: Executions, moved: Moved) -> Mapping[str, Column]:
     return {}
+
+
+def _usable(target: Target) -> str:
+    return ""
 
 
 def _no_assumption(of: object) -> Iterator[str]:
@@ -41,6 +71,8 @@ class CostModel:
     missing: figures that the rule needs and the target lacks, and how many executions or bytes lack them.
     assumes: what the rule takes for granted about a target. assumes_of: the same about executions.
     description: what a layer takes, for help texts.
+    predict: for a model that takes a network as a whole, by times that were measured; it stands in place of
+    the rule where it can be used. unusable: why that is not so on a target, "" where it is.
     """
 
     name: str
@@ -55,3 +87,5 @@ class CostModel:
     missing: MissingOf = _nothing_missing
     assumes: Callable[[Target], Iterator[str]] = _no_assumption
     assumes_of: Callable[[Executions], Iterator[str]] = _no_assumption
+    predict: Predict | None = None
+    unusable: Callable[[Target], str] = _usable

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from addercost.cost.bounds import binding
-from addercost.cost.cost_model import CostModel
+from addercost.cost.cost_model import CostModel, Seconds
 from addercost.cost.engine import Costed, Engine
 from addercost.cost.layers import CountedLayer, CountedModel, LayerKind, kind_of, layers_of, moved_by
 from addercost.cost.lowering import Lowering, operations_of
@@ -39,12 +39,15 @@ class MissingFigure:
 
 @dataclass(frozen=True, slots=True)
 class LayerEstimate:
-    """Cycles of one layer, the bound that set them, and whether every operation was charged."""
+    """Cycles of one layer, the bound that set them, and whether every operation was charged. interval_s: the
+    ends within which the cost model expects nine of ten such layers, where it says so.
+    """
 
     path: str
     cycles: float
     bound: str
     complete: bool = True
+    interval_s: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class ModelCost:
     """An estimate. `cycles` is the sum over `layers`; a lower bound where `complete` is False.
 
     `seconds` is None where no clock is known. `assumptions` says what stood in for figures the table lacks.
+    interval_s: the ends within which the cost model expects nine of ten such networks, where it says so.
     """
 
     hardware: str
@@ -63,6 +67,7 @@ class ModelCost:
     missing: tuple[MissingFigure, ...]
     assumptions: tuple[str, ...]
     layers: tuple[LayerEstimate, ...]
+    interval_s: tuple[float, float] | None = None
 
 
 def estimate(
@@ -82,6 +87,8 @@ def estimate(
     if lowering is not None and lowering not in list(Lowering):
         raise unknown_name("lowering", lowering, list(Lowering))
     how = cost_model.lowering if lowering is None else Lowering(lowering)
+    if cost_model.predict is not None and not cost_model.unusable(target):
+        return _predicted(cost_model, layers_of(model_counts), target, how, strict)
     engine = Engine(target, cost_model, how)
     known: dict[LayerKind, tuple[Costed, str]] = {}
     estimates = []
@@ -111,6 +118,40 @@ def estimate(
         assumptions=(*assumptions, *_assumptions(target, cost_model, how)),
         layers=tuple(estimates),
     )
+
+
+def _predicted(
+    model: CostModel, layers: list[CountedLayer], target: Target, lowering: Lowering, strict: bool
+) -> ModelCost:
+    """An estimate by a model that takes the network as a whole."""
+    assert model.predict is not None and target.clock_hz is not None
+    clock = target.clock_hz
+    found = model.predict(target, layers)
+    missing: dict[str, float] = {}
+    for of_layer in found.missing:
+        for figure, n in of_layer.items():
+            missing[figure] = missing.get(figure, 0) + n
+    figures = missing_figures(missing, target.name, strict)
+    rows = zip(layers, found.layers, found.main_kinds, found.missing, strict=True)
+    return ModelCost(
+        hardware=target.name,
+        model=model.name,
+        lowering=lowering.value,
+        cycles=round(found.total.value * clock),
+        seconds=found.total.value,
+        complete=not figures,
+        missing=figures,
+        assumptions=(*found.notes, *_assumptions(target, model, lowering)),
+        layers=tuple(
+            LayerEstimate(layer.path, round(s.value * clock), kind, not lacking, _ends(s))
+            for layer, s, kind, lacking in rows
+        ),
+        interval_s=_ends(found.total),
+    )
+
+
+def _ends(seconds: Seconds) -> tuple[float, float]:
+    return seconds.low, seconds.high
 
 
 def missing_figures(missing: dict[str, float], hardware: str, strict: bool) -> tuple[MissingFigure, ...]:

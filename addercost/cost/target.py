@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 from addercost.hardware.schema import Cpu, Efficiency, Gpu, Instruction, MeasuredLoop
 from addercost.hardware.vocabulary import Form, Quality
@@ -23,6 +24,9 @@ class Target:
 
     Of the whole part: cores; part_bandwidth_bytes_per_s, what all of them draw together; efficiencies, what
     runs of networks were found to reach, and device_class, for where there are none.
+
+    processor: the part's own name. kernel_files: times of kernels that were measured on it. borrows_kernels:
+    somebody named these files, so they are used although they are of another machine.
     """
 
     name: str
@@ -43,6 +47,9 @@ class Target:
     part_bandwidth_bytes_per_s: float | None = None
     device_class: str = "desktop"
     efficiencies: tuple[Efficiency, ...] = ()
+    processor: str = ""
+    kernel_files: tuple[Path, ...] = ()
+    borrows_kernels: bool = False
 
     @cached_property
     def _by_op_and_form(self) -> dict[tuple[str, Form], tuple[Instruction, ...]]:
@@ -112,4 +119,5 @@ def target_of(hardware: Cpu | Target) -> Target:
         part_bandwidth_bytes_per_s=part.memory_bandwidth_bytes_per_s if part else None,
         device_class=part.device_class if part else "desktop",
         efficiencies=cited(hardware),
+        processor=part.name if part else "",
     )

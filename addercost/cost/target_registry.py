@@ -12,6 +12,7 @@ Nothing of a package is imported until its target is asked for.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from addercost.cost.gpu_target import gpu_target
 from addercost.cost.target import Target, target_of
 from addercost.errors import AddercostError, ArgumentError, DataError, unknown_name
 from addercost.extensions import entries, package_of
+from addercost.hardware.kernel_times import kernel_time_files
 from addercost.hardware.loader import HOST, list_hardware, load_cpu, load_gpu
 from addercost.hardware.schema import Cpu
 
@@ -28,12 +30,22 @@ if TYPE_CHECKING:
 ENTRY_POINTS = "addercost.targets"
 
 
-def load_target(name: str, hardware_path: str | Path | None = None) -> Target:
+def load_target(name: str, hardware_path: str | Path | None = None, kernels: Path | None = None) -> Target:
     """The target `name`: a CPU's table, the path of one, a GPU's table, or what an installed package adds.
+
+    kernels: a file of timed kernels, taken as those of this target whatever machine they were timed on. The
+    target of this machine has its own where none is named.
 
     Raises ArgumentError for an unknown name, and for one that stands for two targets; DataError where a table
     is malformed or a package's target cannot be loaded.
     """
+    target = _load_target(name, hardware_path)
+    if kernels is not None:
+        return replace(target, kernel_files=(kernels,), borrows_kernels=True)
+    return replace(target, kernel_files=kernel_time_files()) if name == HOST else target
+
+
+def _load_target(name: str, hardware_path: str | Path | None) -> Target:
     found = [entry for entry in entries(ENTRY_POINTS) if entry.name == name]
     if not found:
         return _from_table(name, hardware_path)

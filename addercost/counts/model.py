@@ -26,6 +26,7 @@ class LayerCounts:
     parameters: elements of the parameters first used here, so that the rows sum to the model's.
     bytes_read, bytes_written: what the calls must move, by `addercost.counts.memory.traffic`.
     runs: the kernels that they start and the bytes that these move; None where a saved profile does not say.
+    calls: the calls themselves; None in a saved profile, which keeps their sums.
     """
 
     path: str
@@ -40,6 +41,7 @@ class LayerCounts:
     bytes_read: int = 0
     bytes_written: int = 0
     runs: Runs | None = None
+    calls: tuple[OpCall, ...] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +196,10 @@ class _LayerSum:
         self.bytes_read = 0
         self.bytes_written = 0
         self.runs = NOTHING
+        self.calls: list[OpCall] = []
 
     def add(self, call: OpCall, work: OperatorWork | None, counts: OpCounts, moved: tuple[int, int]) -> None:
+        self.calls.append(call)
         name = call.name.rpartition(".")[2]
         self.ops[name] = self.ops.get(name, 0) + 1
         self.weights[name] = self.weights.get(name, 0) + counts.total + (work.mac_sites if work else 0)
@@ -223,6 +227,7 @@ class _LayerSum:
             bytes_read=self.bytes_read,
             bytes_written=self.bytes_written,
             runs=self.runs,
+            calls=tuple(self.calls),
         )
 
 

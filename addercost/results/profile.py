@@ -109,11 +109,18 @@ class _Missing:
 
 
 @dataclass(frozen=True, slots=True)
+class _Interval:
+    low_s: Amount
+    high_s: Amount
+
+
+@dataclass(frozen=True, slots=True)
 class _LayerCost:
     path: str
     cycles: Amount
     bound: str
     complete: bool
+    interval: _Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +134,7 @@ class _Cost:
     missing: tuple[_Missing, ...]
     assumptions: tuple[str, ...]
     layers: tuple[_LayerCost, ...]
+    interval: _Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,9 +236,19 @@ def _written_cost(cost: ModelCost) -> _Cost:
         missing=_written_missing(cost.missing),
         assumptions=cost.assumptions,
         layers=tuple(
-            _LayerCost(layer.path, layer.cycles, layer.bound, layer.complete) for layer in cost.layers
+            _LayerCost(layer.path, layer.cycles, layer.bound, layer.complete, _written_ends(layer.interval_s))
+            for layer in cost.layers
         ),
+        interval=_written_ends(cost.interval_s),
     )
+
+
+def _written_ends(ends: tuple[float, float] | None) -> _Interval | None:
+    return None if ends is None else _Interval(*ends)
+
+
+def _read_ends(read: _Interval | None) -> tuple[float, float] | None:
+    return None if read is None else (read.low_s, read.high_s)
 
 
 def _written_energy(energy: ModelEnergy) -> _Energy:
@@ -347,8 +365,10 @@ def _read_cost(read: _Cost) -> ModelCost:
         missing=_read_missing(read.missing, read.hardware),
         assumptions=read.assumptions,
         layers=tuple(
-            LayerEstimate(layer.path, layer.cycles, layer.bound, layer.complete) for layer in read.layers
+            LayerEstimate(layer.path, layer.cycles, layer.bound, layer.complete, _read_ends(layer.interval))
+            for layer in read.layers
         ),
+        interval_s=_read_ends(read.interval),
     )
 
 

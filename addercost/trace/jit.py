@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from addercost.errors import ArgumentError, TraceError
-from addercost.trace.modules import ModuleTree, replace_tensors, type_name, unchanged
+from addercost.trace.caller_state import unchanged
+from addercost.trace.modules import ModuleTree, replace_tensors, type_name
 from addercost.trace.op_info import op_info
 from addercost.trace.record import ArgValue, OpCall, TensorSpec, Trace
 from addercost.trace.switches import countable_operators
@@ -49,11 +50,10 @@ def trace_with_fvcore(model: nn.Module, *args: Any, name: str | None = None) -> 
     except ImportError as error:
         raise ArgumentError("the fvcore tracer needs fvcore", "pip install fvcore") from error
     title = name or type(model).__name__
-    tree = ModuleTree(model)
-
     inputs = tuple(tree_map(_with_data, args))
     with ExitStack() as stack:
         stack.enter_context(countable_operators())
+        tree = ModuleTree(model)
         stack.enter_context(unchanged(tree))
         # jit keeps one node for each operator, whichever kernel computes it, so the fast ones may.
         torch._C._set_mkldnn_enabled(True)
@@ -94,7 +94,8 @@ def _with_data(value: Any) -> Any:
     """
     if not isinstance(value, Tensor):
         return value
-    data = torch.zeros(value.shape, dtype=value.dtype) if value.is_meta else value.detach()
+    # A copy, since the forward may write its weights and inputs.
+    data = torch.zeros(value.shape, dtype=value.dtype) if value.is_meta else value.detach().clone()
     return nn.Parameter(data, value.requires_grad) if isinstance(value, nn.Parameter) else data
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import _disable_current_modes
+from torch import Tensor, nn
+from torch.utils._python_dispatch import _disable_current_modes, is_traceable_wrapper_subclass
 
 from addercost.trace.op_info import OpInfo, known_op_info
 from addercost.trace.record import ArgValue, OpCall, TensorSpec
@@ -36,6 +36,16 @@ class PlainCalls:
             key: (name, role) for key, (name, role, _) in names.items()
         }
         self._named = (names, inputs)
+
+    def know_parameters(self, module: nn.Module, path: str) -> None:
+        """Gives the module's parameters, as they are now, and the tensors within them their names."""
+        for key, parameter in module._parameters.items():
+            for tensor in _with_inner(parameter):
+                if self._known.get(id(tensor), ("", ""))[1] != "parameter":
+                    name = f"{path}.{key}" if path else key
+                    self._known[id(tensor)] = name, "parameter"
+                    self._specs[id(tensor)] = tensor_spec(tensor, "parameter", name)
+                    self._alive.append(tensor)
 
     def _plain(
         self,
@@ -133,9 +143,35 @@ def tensor_spec(tensor: Tensor, role: str, name: str = "") -> TensorSpec:
     dtype = _DTYPES.get(tensor.dtype)
     if dtype is None:
         dtype = _DTYPES[tensor.dtype] = str(tensor.dtype).removeprefix("torch.")
-    shape = tuple([int(size) for size in tensor.shape])
-    stored = stored_values(tensor) if tensor.layout is not torch.strided else None
-    return TensorSpec(shape, dtype, role, name, stored)
+    try:
+        shape = tuple([int(size) for size in tensor.shape])
+    except (RuntimeError, AttributeError):
+        shape = _nested_shape(tensor)
+    sparse = tensor.layout is not torch.strided and tensor.layout is not torch.jagged
+    return TensorSpec(shape, dtype, role, name, stored_values(tensor) if sparse else None)
+
+
+def _nested_shape(tensor: Tensor) -> tuple[int, ...]:
+    """All rows of a nested tensor one after the other, as its memory has them."""
+    with _disable_current_modes():
+        if tensor.layout is torch.jagged:
+            return tuple(tensor.values().shape)
+        elements = tensor.numel()
+        try:
+            last = tensor.size(-1)
+        except RuntimeError:  # rows of different lengths
+            return (elements,)
+    return (elements // last, last) if last else (0, 0)
+
+
+def _with_inner(tensor: Any) -> Iterator[Tensor]:
+    """The tensor, and those that it wraps."""
+    if not isinstance(tensor, Tensor):
+        return
+    yield tensor
+    if is_traceable_wrapper_subclass(tensor):
+        for name in tensor.__tensor_flatten__()[0]:
+            yield from _with_inner(getattr(tensor, name))
 
 
 def _flat(values: Any) -> Any:

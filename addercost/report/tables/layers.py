@@ -33,7 +33,7 @@ def layer_table(
         rows=[_cells(row, basis, whole) for row in rows],
         title=_title(profile),
         notes=_notes(profile, basis),
-        total=_cells(total, basis, whole),
+        total={**_cells(total, basis, whole), **_whole_seconds(profile)},
     )
     order = list(range(len(rows)))
     if sort:
@@ -62,7 +62,22 @@ def _cells(row: ProfileRow, basis: str | None, whole: float) -> dict[str, Any]:
         **row.counts.by_class(),
         **{f"cycles@{name}": value for name, value in row.cycles.items()},
         **{f"energy_j@{name}": value for name, value in row.joules.items()},
+        **{
+            f"{end}@{name}": value
+            for name, seconds in row.seconds.items()
+            for end, value in zip(_ENDS, seconds, strict=True)
+        },
         "share": _weight(row, basis) / whole if whole else 0.0,
+    }
+
+
+def _whole_seconds(profile: Profile) -> dict[str, float]:
+    """The network's own interval, which is narrower than the sum of those of its layers."""
+    return {
+        f"{end}@{name}": value
+        for name, cost in labelled_costs(profile).items()
+        if cost.interval_s is not None and cost.seconds is not None
+        for end, value in zip(_ENDS, (cost.seconds, *cost.interval_s), strict=True)
     }
 
 
@@ -72,8 +87,12 @@ def _describe_cost(cost: ModelCost) -> str:
     text = f"{cost.hardware}, {cost.model} model (estimate): {at_least}{cost.cycles:,.0f} cycles"
     if cost.seconds is not None:
         text += f", {si(cost.seconds, 's')}"
+    if cost.interval_s is not None:
+        low, high = cost.interval_s
+        text += f", with nine of ten expected between {si(low, 's')} and {si(high, 's')}"
     if not is_serial(cost.model):
-        text += f"; mostly bound by {_main_bound(cost)}"
+        most = _main_bound(cost)
+        text += f"; mostly bound by {most}" if cost.interval_s is None else f"; most of it {most}"
     return text + _reservations(cost)
 
 
@@ -103,6 +122,9 @@ def _reservations(estimate: ModelCost | ModelEnergy) -> str:
     return text
 
 
+_ENDS = ("seconds", "low_s", "high_s")
+
+
 def class_columns(*totals: OpCounts) -> list[Column]:
     """A column for multiplications, for additions, and for every other class that occurs."""
     always = (OpClass.MUL, OpClass.ADD)
@@ -125,6 +147,12 @@ def _columns(profile: Profile) -> tuple[Column, ...]:
         *(
             Column(f"cycles@{name}", _title_of("cycles", name, cost.complete, named), Kind.COUNT)
             for name, cost in labelled_costs(profile).items()
+        ),
+        *(
+            Column(f"{end}@{name}", _title_of(title, name, cost.complete, named), Kind.QUANTITY, "s")
+            for name, cost in labelled_costs(profile).items()
+            if cost.interval_s is not None
+            for end, title in zip(_ENDS, ("time", "from", "to"), strict=True)
         ),
         *(
             Column(

@@ -1,0 +1,1 @@
+"""Seconds of kernels and networks from kernels that were timed on the machine."""

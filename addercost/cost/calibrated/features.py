@@ -1,0 +1,248 @@
+"""What decides how long a kernel takes, as numbers: its family, its sizes, its work and its bytes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from addercost.counts.kernel_calls import KernelCall, Operand
+
+FAMILIES = (
+    "dense convolution", "pointwise convolution", "convolution of one pixel", "depthwise convolution",
+    "grouped convolution", "transposed convolution", "adder convolution", "binary convolution",
+    "shift convolution", "linear", "linear of one row", "product", "attention", "batch norm", "row norm",
+    "softmax", "maximum pool", "average pool", "reduction", "copy", "lookup", "special function", "broadcast",
+    "elementwise",
+)  # fmt: skip
+"""Kernels with a law of their own. The last one takes what is in no other."""
+
+_BY_NAME = {
+    **dict.fromkeys(("addmm", "mm", "linear"), "linear"),
+    **dict.fromkeys(("bmm", "baddbmm", "matmul"), "product"),
+    **dict.fromkeys(
+        ("native_layer_norm", "native_group_norm", "_fused_rms_norm", "instance_norm"), "row norm"
+    ),
+    **dict.fromkeys(("_softmax", "_safe_softmax", "_log_softmax"), "softmax"),
+    **dict.fromkeys(
+        ("mean", "sum", "amax", "amin", "max", "min", "argmax", "argmin", "var", "std", "var_mean", "prod"),
+        "reduction",
+    ),
+    **dict.fromkeys(
+        ("clone", "copy", "copy_", "_to_copy", "cat", "stack", "constant_pad_nd", "roll", "repeat", "flip",
+         "masked_fill", "masked_fill_", "zeros", "zeros_like", "new_zeros", "ones", "full", "fill_", "zero_",
+         "pixel_shuffle", "pixel_unshuffle", "upsample_nearest2d", "where", "reflection_pad2d", "tril",
+         "triu", "arange", "split_with_sizes_copy", "channel_shuffle"),
+        "copy",
+    ),
+    **dict.fromkeys(("embedding", "index", "index_select", "gather"), "lookup"),
+    **dict.fromkeys(
+        ("gelu", "silu", "sigmoid", "hardswish", "hardsigmoid", "tanh", "exp", "log", "erf", "pow", "sqrt",
+         "rsqrt", "softplus", "elu", "mish", "sin", "cos", "div"),
+        "special function",
+    ),
+}  # fmt: skip
+
+_OPERATORS = (
+    "gelu", "silu", "sigmoid", "hardswish", "hardsigmoid", "tanh", "relu", "add", "mul", "sub", "clone",
+    "cat", "roll", "constant_pad_nd", "copy", "mm", "addmm", "hardtanh", "div", "pow", "masked_fill",
+)  # fmt: skip
+
+
+class Sizes(NamedTuple):
+    """A kernel's sizes, in the letters of a convolution; what has no such size has 1."""
+
+    family: str
+    sites: int
+    input_bytes: int
+    weight_bytes: int
+    output_bytes: int
+    n: int = 1
+    c: int = 1
+    k: int = 1
+    h: int = 1
+    w: int = 1
+    p: int = 1
+    q: int = 1
+    r: int = 1
+    s: int = 1
+    groups: int = 1
+    stride: int = 1
+
+    @property
+    def bytes(self) -> int:
+        return self.input_bytes + self.weight_bytes + self.output_bytes
+
+
+def family_of(call: KernelCall) -> str:
+    namespace, name = call.name.split(".", 1)
+    if namespace == "addercost":
+        return f"{name.partition('_')[0]} convolution" if "conv" in name else "elementwise"
+    if name == "convolution":
+        return _convolution_family(call)
+    if "attention" in name:
+        return "attention"
+    if "batch_norm" in name:
+        return "batch norm"
+    if "pool" in name:
+        return "maximum pool" if "max" in name else "average pool"
+    family = _BY_NAME.get(name) or _BY_NAME.get(name.rstrip("_"))
+    if family == "linear":
+        return "linear" if call.outputs[0].shape[0] > 1 else "linear of one row"
+    if family is not None:
+        return family
+    shape = call.outputs[0].shape if call.outputs else ()
+    smaller = any(operand.shape and operand.shape != shape for operand in call.operands())
+    return "broadcast" if smaller else "elementwise"
+
+
+def _convolution_family(call: KernelCall) -> str:
+    x, w = call.argument("input"), call.argument("weight")
+    assert isinstance(x, Operand) and isinstance(w, Operand)
+    if call.argument("transposed"):
+        return "transposed convolution"
+    if call.argument("groups") != 1:
+        return "depthwise convolution" if w.shape[1] == 1 else "grouped convolution"
+    if math.prod(w.shape[2:]) > 1:
+        return "dense convolution"
+    return "convolution of one pixel" if math.prod(x.shape[2:]) == 1 else "pointwise convolution"
+
+
+def sizes_of(call: KernelCall) -> Sizes:
+    family = family_of(call)
+    operands = list(call.operands())
+    moved = (
+        sum(o.n_bytes for o in operands if not o.is_weight),
+        sum(o.n_bytes for o in operands if o.is_weight),
+        sum(o.n_bytes for o in call.outputs),
+    )
+    out = call.outputs[0] if call.outputs else Operand((0,), "float32")
+    if "convolution" in family:
+        return _convolution(call, family, out, moved)
+    if family in ("linear", "linear of one row"):
+        a, b = operands[-2], operands[-1]
+        rows, depth, width = a.shape[0], a.shape[-1], out.shape[-1]
+        return Sizes(family, rows * depth * width, *moved, c=depth, k=width, h=rows, p=rows)
+    if family == "product":
+        a, b = operands[-2], operands[-1]
+        groups, rows, depth, width = math.prod(a.shape[:-2]), a.shape[-2], a.shape[-1], b.shape[-1]
+        sites = groups * rows * depth * width
+        return Sizes(family, sites, *moved, c=depth, k=width, h=rows, p=rows, groups=groups)
+    if family == "attention":
+        q, k = operands[0], operands[1]
+        groups, rows, columns, width = math.prod(q.shape[:-2]), q.shape[-2], k.shape[-2], q.shape[-1]
+        sites = 2 * groups * rows * columns * width
+        return Sizes(
+            family, sites, *moved, c=width, k=width, h=rows, w=columns, p=rows, q=columns, groups=groups
+        )
+    if family in ("maximum pool", "average pool"):
+        return _pool(call, family, out, moved)
+    largest = max((*operands, out), key=lambda o: math.prod(o.shape))
+    shape = largest.shape or (1,)
+    channels = shape[1] if len(shape) == 4 else shape[-1]
+    return Sizes(
+        family,
+        max(math.prod(shape), 1),
+        *moved,
+        n=shape[0],
+        c=channels,
+        k=channels,
+        h=shape[-2] if len(shape) > 1 else 1,
+        w=shape[-1],
+        p=out.shape[-2] if len(out.shape) > 1 else 1,
+        q=out.shape[-1] if out.shape else 1,
+    )
+
+
+def _convolution(call: KernelCall, family: str, out: Operand, moved: tuple[int, int, int]) -> Sizes:
+    x, w = call.argument("input"), call.argument("weight")
+    assert isinstance(x, Operand) and isinstance(w, Operand)
+    pairs = (x if call.argument("transposed") else out).shape
+    groups, stride = call.argument("groups"), call.argument("stride")
+    assert isinstance(groups, int)
+    return Sizes(
+        family,
+        max(math.prod(pairs) * math.prod(w.shape[1:]), 1),
+        *moved,
+        n=x.shape[0],
+        c=x.shape[1],
+        k=out.shape[1],
+        h=x.shape[2],
+        w=x.shape[-1],
+        p=out.shape[2],
+        q=out.shape[-1],
+        r=w.shape[2],
+        s=w.shape[-1],
+        groups=groups,
+        stride=_first(stride),
+    )
+
+
+def _pool(call: KernelCall, family: str, out: Operand, moved: tuple[int, int, int]) -> Sizes:
+    x = next(call.operands())
+    kernel = _first(call.argument("kernel_size")) or max(1, x.shape[-1] // max(out.shape[-1], 1))
+    stride = _first(call.argument("stride")) or kernel
+    return Sizes(
+        family,
+        max(math.prod(out.shape) * kernel * kernel, 1),
+        *moved,
+        n=x.shape[0],
+        c=x.shape[1],
+        k=x.shape[1],
+        h=x.shape[-2],
+        w=x.shape[-1],
+        p=out.shape[-2],
+        q=out.shape[-1],
+        r=kernel,
+        s=kernel,
+        stride=stride,
+    )
+
+
+def _first(value: object) -> int:
+    """The first of several sizes; 0 where there is none."""
+    item = value[0] if isinstance(value, tuple) and value else value
+    return item if isinstance(item, int) else 0
+
+
+CATEGORIES = (0, 1)
+"""The columns of `features` that are numbers of names."""
+
+
+def features(calls: Sequence[KernelCall]) -> NDArray[np.float64]:
+    """[calls, features]. Sizes are logarithms."""
+    return np.array([_row(call) for call in calls], dtype=np.float64)
+
+
+def _row(call: KernelCall) -> list[float]:
+    z = sizes_of(call)
+    name = call.name.split(".", 1)[1].rstrip("_")
+    depth, width = z.c / z.groups, z.k / z.groups
+    biased = any(key == "bias" and value is not None for key, value in call.arguments)
+    small = min((math.prod(o.shape) for o in call.operands() if o.shape), default=0)
+    sizes = (
+        z.sites, z.input_bytes, z.weight_bytes, z.output_bytes, z.bytes, z.n, z.c, z.k, z.h * z.w, z.p * z.q,
+        z.w, z.q, z.groups, depth, width, z.n * z.p * z.q, small,
+    )  # fmt: skip
+    return [
+        FAMILIES.index(z.family),
+        _OPERATORS.index(name) if name in _OPERATORS else len(_OPERATORS),
+        *(math.log(max(size, 1)) for size in sizes),
+        math.log(max(z.sites, 1) / max(z.bytes, 1)),
+        z.r,
+        z.s,
+        z.stride,
+        call.name.endswith("_"),
+        biased,
+        depth % 8 == 0,
+        width % 8 == 0,
+        z.c % 16 == 0,
+        z.k % 16 == 0,
+        z.q % 16,
+        min(depth, 64),
+        min(width, 64),
+        len(list(call.operands())),
+    ]

@@ -1,0 +1,161 @@
+"""The kernels that a forward runs, by what decides how long each takes: an operator and the shapes it gets.
+
+Views, and operators that only reserve memory, run no kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from addercost.arithmetic import Arithmetic
+from addercost.counts.arithmetics import ARITHMETIC_TAG
+from addercost.trace.record import ArgValue, OpCall, TensorSpec, Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A tensor that a kernel reads or writes. is_weight: a parameter, which no call before has written."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    is_weight: bool = False
+
+    @property
+    def spec(self) -> TensorSpec:
+        return TensorSpec(self.shape, self.dtype, "parameter" if self.is_weight else "activation")
+
+    @property
+    def n_bytes(self) -> int:
+        return self.spec.n_bytes
+
+
+KernelArgument: TypeAlias = "bool | int | float | complex | str | Operand | tuple[KernelArgument, ...] | None"
+
+
+@dataclass(frozen=True, slots=True)
+class KernelCall:
+    """One call of a kernel. op: the operator with its overload, "aten.convolution.default". arguments: by the
+    names of its schema, in order. Two calls that are equal take equally long.
+    """
+
+    op: str
+    arguments: tuple[tuple[str, KernelArgument], ...]
+    outputs: tuple[Operand, ...]
+
+    @property
+    def name(self) -> str:
+        """Without the overload."""
+        return self.op.rpartition(".")[0]
+
+    @property
+    def has_operator(self) -> bool:
+        """Whether an operator runs it; False for a layer that was changed to what nothing runs."""
+        return self.op.partition(".")[0] not in list(Arithmetic)
+
+    def argument(self, name: str) -> KernelArgument:
+        return dict(self.arguments).get(name)
+
+    def operands(self) -> Iterator[Operand]:
+        """What it reads."""
+        for _, value in self.arguments:
+            yield from _operands(value)
+
+
+def _operands(value: KernelArgument) -> Iterator[Operand]:
+    if isinstance(value, Operand):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _operands(item)
+
+
+_NO_KERNEL = frozenset(
+    f"aten.{name}"
+    for name in (
+        "empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided", "resize_",
+        "_unsafe_view", "as_strided_", "detach_", "lift_fresh_copy", "scalar_tensor", "_assert_async",
+        "_assert_tensor_metadata", "sym_size", "sym_numel", "sym_stride", "set_", "is_same_size",
+        "_linalg_check_errors",
+    )
+)  # fmt: skip
+"""They compute nothing and move nothing, or so little that the call itself is all."""
+
+
+def runs_kernel(call: OpCall) -> bool:
+    return "view" not in call.tags and call.name not in _NO_KERNEL
+
+
+def kernel_calls(calls: Iterable[OpCall]) -> list[tuple[str, KernelCall]]:
+    """(path of the module, kernel) of the calls that run one, in order."""
+    return [(call.module, kernel_call(call)) for call in calls if runs_kernel(call)]
+
+
+_CONVOLUTIONS = {
+    Arithmetic.MAC: "aten.convolution.default",
+    Arithmetic.ADDER: "addercost.adder_conv2d.default",
+    Arithmetic.XNOR: "addercost.binary_conv2d.default",
+    Arithmetic.SHIFT: "addercost.shift_conv2d.default",
+}
+
+
+def kernel_call(call: OpCall) -> KernelCall:
+    """The kernel of one call, in the arithmetic that it was changed to."""
+    return KernelCall(
+        _operator(call),
+        tuple((name, _argument(value)) for name, value in call.args.items()),
+        tuple(_operand(spec) for spec in call.outputs),
+    )
+
+
+def _operator(call: OpCall) -> str:
+    """The operator that runs it. There is none for a layer in another arithmetic that is no convolution of
+    images: it is named after that arithmetic, as in "adder.addmm.default".
+    """
+    changed = arithmetic_of(call)
+    if changed is None or call.op == _CONVOLUTIONS[changed]:
+        return call.op
+    convolves = call.op in _CONVOLUTIONS.values() and not call.args.get("transposed")
+    if convolves and len(call.shape("weight")) == 4:
+        return _CONVOLUTIONS[changed]
+    is_mac = changed is Arithmetic.MAC and call.op.startswith("aten.")
+    return call.op if is_mac else f"{changed}.{call.op.partition('.')[2]}"
+
+
+def arithmetic_of(call: OpCall) -> Arithmetic | None:
+    """What the call was changed to, if anything."""
+    for tag in call.tags:
+        if tag.startswith(ARITHMETIC_TAG):
+            return Arithmetic(tag.removeprefix(ARITHMETIC_TAG))
+    return None
+
+
+def _operand(spec: TensorSpec) -> Operand:
+    return Operand(spec.shape, spec.dtype, spec.role in ("parameter", "buffer", "derived"))
+
+
+def _argument(value: ArgValue) -> KernelArgument:
+    if isinstance(value, TensorSpec):
+        return _operand(value)
+    if isinstance(value, tuple):
+        return tuple(_argument(item) for item in value)
+    return value
+
+
+def attention_call(
+    query: Operand, key: Operand, value: Operand, mask: Operand | None, output: Operand
+) -> KernelCall:
+    return KernelCall(
+        "aten.scaled_dot_product_attention.default",
+        (("query", query), ("key", key), ("value", value), ("attn_mask", mask)),
+        (output,),
+    )
+
+
+def by_layer(trace: Trace) -> dict[str, tuple[KernelCall, ...]]:
+    """The kernels of each layer, by its path."""
+    found: dict[str, list[KernelCall]] = {}
+    for path, call in kernel_calls(trace.calls):
+        found.setdefault(path, []).append(call)
+    return {path: tuple(calls) for path, calls in found.items()}

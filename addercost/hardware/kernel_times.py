@@ -1,0 +1,244 @@
+"""Kernels that were timed on this machine: `addercost calibrate --kernels` writes them, a cost model reads
+them.
+
+The document keeps every sample. What is made of them, a fit, is computed when it is used.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from addercost.counts.kernel_calls import KernelArgument, KernelCall, Operand
+from addercost.errors import DataError
+from addercost.hardware.loader import host_file
+from addercost.reading import Positive, json_data, misfit, read_as
+
+SCHEMA = "addercost/kernel-times/1"
+_HINT = "measure it again with `addercost calibrate --kernels`"
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What the times hold for. processor: its name, family, model and stepping. dtype: torch's name of the
+    floats. torch: its version. last_level_cache_bytes: of the cache that all cores share.
+    """
+
+    processor: str
+    threads: int
+    dtype: str
+    torch: str
+    mode: str = "eager"
+    last_level_cache_bytes: int = 0
+    date: str = ""
+
+    def __str__(self) -> str:
+        threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
+        return f"{self.processor}, {threads}, {self.dtype}, torch {self.torch}, {self.mode}"
+
+
+@dataclass(frozen=True, slots=True)
+class KernelSample:
+    """One kernel, timed. near_s: seconds of runs before which the second-level cache was swept; far_s: those
+    before which the last-level cache was. warm_s: of runs one after the other. factor: how many times as long
+    as on the quiet machine a reference took beside them.
+    """
+
+    call: KernelCall
+    warm_s: tuple[float, ...]
+    near_s: tuple[float, ...]
+    far_s: tuple[float, ...]
+    factor: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSample:
+    """A whole network, timed. calls: its kernels, each as often as it runs."""
+
+    name: str
+    calls: tuple[KernelCall, ...]
+    seconds: tuple[float, ...]
+    factor: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class KernelTimes:
+    """Everything that a calibration of kernels measured."""
+
+    conditions: Conditions
+    samples: tuple[KernelSample, ...]
+    networks: tuple[NetworkSample, ...]
+
+
+def weight_bytes(calls: Sequence[KernelCall]) -> int:
+    """Bytes of the weights that kernels read, each time."""
+    return sum(operand.n_bytes for call in calls for operand in call.operands() if operand.is_weight)
+
+
+def kernel_times_file(threads: int, dtype: str, mode: str = "eager") -> Path:
+    """Where they are kept: the user's cache folder, beside the calibrated table."""
+    return host_file().with_name(f"kernels-{threads}-{dtype}-{mode}.json")
+
+
+def kernel_time_files() -> tuple[Path, ...]:
+    """Those that were measured on this machine."""
+    return tuple(sorted(host_file().parent.glob("kernels-*.json")))
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    op: str
+    arguments: Mapping[str, Any]
+    outputs: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Operand:
+    shape: tuple[int, ...]
+    dtype: str
+    weight: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    call: int
+    warm_s: tuple[Positive, ...]
+    near_s: tuple[Positive, ...]
+    far_s: tuple[Positive, ...]
+    factor: Positive
+
+
+@dataclass(frozen=True, slots=True)
+class _Network:
+    name: str
+    calls: tuple[int, ...]
+    seconds: tuple[Positive, ...]
+    factor: Positive
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    schema: str
+    conditions: Conditions
+    calls: tuple[_Call, ...]
+    samples: tuple[_Sample, ...]
+    networks: tuple[_Network, ...]
+
+
+def to_json(times: KernelTimes) -> str:
+    """Each call stands once; samples and networks name it by its number."""
+    numbers: dict[KernelCall, int] = {}
+    for call in (*(s.call for s in times.samples), *(c for n in times.networks for c in n.calls)):
+        numbers.setdefault(call, len(numbers))
+    conditions = {name: getattr(times.conditions, name) for name in Conditions.__dataclass_fields__}
+    parts = {
+        "calls": [_encoded(call) for call in numbers],
+        "samples": [
+            {
+                "call": numbers[s.call],
+                "warm_s": s.warm_s,
+                "near_s": s.near_s,
+                "far_s": s.far_s,
+                "factor": s.factor,
+            }
+            for s in times.samples
+        ],
+        "networks": [
+            {"name": n.name, "calls": [numbers[c] for c in n.calls], "seconds": n.seconds, "factor": n.factor}
+            for n in times.networks
+        ],
+    }
+    lines = [f'{{"schema": {json.dumps(SCHEMA)}, "conditions": {json.dumps(conditions)}']
+    for name, rows in parts.items():
+        body = ",\n".join(json.dumps(row, allow_nan=False) for row in rows)
+        lines.append(f'"{name}": [\n{body}\n]')
+    return ",\n".join(lines) + "}\n"
+
+
+def from_json(text: str, source: str) -> KernelTimes:
+    """Raises DataError naming `source` for anything that `to_json` does not write."""
+    data = json_data(text, source)
+    found = data.get("schema") if isinstance(data, Mapping) else None
+    if found != SCHEMA:
+        raise DataError(f"{source} has schema {found!r}, expected {SCHEMA!r}", _HINT)
+    try:
+        read = read_as(_Document, data, source)
+        calls = [_decoded(call, source, f"calls[{i}]") for i, call in enumerate(read.calls)]
+        return KernelTimes(
+            read.conditions,
+            tuple(
+                KernelSample(
+                    _at(calls, s.call, source, f"samples[{i}].call"), s.warm_s, s.near_s, s.far_s, s.factor
+                )
+                for i, s in enumerate(read.samples)
+            ),
+            tuple(
+                NetworkSample(
+                    n.name,
+                    tuple(_at(calls, c, source, f"networks[{i}].calls") for c in n.calls),
+                    n.seconds,
+                    n.factor,
+                )
+                for i, n in enumerate(read.networks)
+            ),
+        )
+    except DataError as error:
+        raise DataError(error.message, error.hint or _HINT) from None
+
+
+def read_kernel_times(path: Path) -> KernelTimes:
+    """Raises DataError for a damaged file or one that is not there."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {path}: {error}", _HINT) from None
+    return from_json(text, str(path))
+
+
+def _at(calls: Sequence[KernelCall], number: int, source: str, where: str) -> KernelCall:
+    if not 0 <= number < len(calls):
+        raise misfit(source, where, number, f"the number of one of {len(calls)} calls")
+    return calls[number]
+
+
+def _encoded(call: KernelCall) -> dict[str, Any]:
+    return {
+        "op": call.op,
+        "arguments": {name: _plain(value) for name, value in call.arguments},
+        "outputs": [_plain(operand) for operand in call.outputs],
+    }
+
+
+def _plain(value: KernelArgument) -> Any:
+    if isinstance(value, Operand):
+        data: dict[str, Any] = {"shape": list(value.shape), "dtype": value.dtype}
+        return data | {"weight": True} if value.is_weight else data
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, complex) or (isinstance(value, float) and not math.isfinite(value)):
+        return str(value)
+    return value
+
+
+def _decoded(call: _Call, source: str, where: str) -> KernelCall:
+    arguments = tuple((n, _value(v, source, f"{where}.arguments.{n}")) for n, v in call.arguments.items())
+    outputs = tuple(_value(o, source, f"{where}.outputs[{i}]") for i, o in enumerate(call.outputs))
+    if not all(isinstance(output, Operand) for output in outputs) or "." not in call.op:
+        raise misfit(source, where, call.op, "an operator and the tensors that it returns")
+    return KernelCall(call.op, arguments, tuple(o for o in outputs if isinstance(o, Operand)))
+
+
+def _value(data: Any, source: str, where: str) -> KernelArgument:
+    if isinstance(data, dict):
+        read = read_as(_Operand, data, source, where)
+        if math.prod(read.shape) >= 1 << 63 or any(size < 0 for size in read.shape):
+            raise misfit(source, f"{where}.shape", list(read.shape), "the shape of a tensor")
+        return Operand(read.shape, read.dtype, read.weight)
+    if isinstance(data, list):
+        return tuple(_value(item, source, f"{where}[{i}]") for i, item in enumerate(data))
+    plain: bool | int | float | str | None = data
+    return plain

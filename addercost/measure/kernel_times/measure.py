@@ -1,0 +1,152 @@
+"""`addercost calibrate --kernels`: draws kernels, times them between references, and keeps every sample."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from addercost.counts.call_work import is_counted
+from addercost.counts.kernel_calls import kernel_calls
+from addercost.errors import DataError
+from addercost.hardware.kernel_times import (
+    Conditions,
+    KernelSample,
+    KernelTimes,
+    NetworkSample,
+    read_kernel_times,
+    to_json,
+)
+from addercost.measure.host.processor import cache_sizes, processor_id
+from addercost.measure.kernel_times.draw import SHARES, Drawing, draw
+from addercost.measure.kernel_times.networks import RandomNetwork, random_networks
+from addercost.measure.kernel_times.replay import NotReplayableError
+from addercost.measure.kernel_times.timing import Sweeper, timed_kernel, timed_network
+from addercost.measure.speed.product import open_reference_speed
+from addercost.measure.speed.reference import ReferenceSpeed, too_noisy
+from addercost.results.files import write_file
+from addercost.trace.tracer import trace
+
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+OWN_LAYERS = {"adder convolution": 10.0, "binary convolution": 5.0, "shift convolution": 4.0}
+"""How often our own layers are drawn, beside the `SHARES` of torch's."""
+
+NETWORKS = 18
+SAVED_EVERY_S = 5.0
+LEAST_QUIET = 0.5
+"""A calibration of which fewer samples were quiet is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class KernelSettings:
+    """What to time. minutes: at most so long in all. kernels: at most so many."""
+
+    threads: int = 1
+    dtype: str = "fp32"
+    minutes: float = 3.0
+    kernels: int = 2000
+    seed: int = 0
+
+
+def conditions_of(settings: KernelSettings) -> Conditions:
+    sizes = cache_sizes()
+    return Conditions(
+        processor=processor_id(),
+        threads=settings.threads,
+        dtype=DTYPES[settings.dtype],
+        torch=torch.__version__,
+        last_level_cache_bytes=max(sizes.values(), default=0),
+        date=datetime.date.today().isoformat(),
+    )
+
+
+def measure_kernels(
+    settings: KernelSettings, path: Path, progress: Callable[[str], None] = lambda text: None
+) -> KernelTimes:
+    """Times kernels and networks until the minutes are over or all are timed, and writes `path` as it goes.
+
+    What `path` already has, measured under the same conditions, is not timed again. Raises DataError where
+    its conditions are others, CheckFailedError where the machine was too noisy; the file is kept.
+    """
+    torch.set_num_threads(settings.threads)
+    found = _begun(path, conditions_of(settings))
+    speed = open_reference_speed()
+    end = time.monotonic() + 60 * settings.minutes
+    saved = time.monotonic()
+    for part in _measured(settings, found, speed, progress):
+        found = part
+        if time.monotonic() - saved > SAVED_EVERY_S:
+            _save(found, path)
+            saved = time.monotonic()
+        if time.monotonic() > end:
+            break
+    _save(found, path)
+    quiet = sum(sample.factor <= 1.12 for sample in found.samples)
+    if quiet < LEAST_QUIET * len(found.samples):
+        kept = f"{len(found.samples)} samples are kept in {path}"
+        raise too_noisy("this machine", quiet, len(found.samples), speed.usual_factor, kept)
+    return found
+
+
+def _begun(path: Path, conditions: Conditions) -> KernelTimes:
+    if not path.exists():
+        return KernelTimes(conditions, (), ())
+    found = read_kernel_times(path)
+    if replace(found.conditions, date="") != replace(conditions, date=""):
+        raise DataError(
+            f"{path} was measured on {found.conditions}; this is {conditions}",
+            "name another file with --save, or remove that one",
+        )
+    return found
+
+
+def _save(times: KernelTimes, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(path, to_json(times), force=True)
+
+
+def _measured(
+    settings: KernelSettings, found: KernelTimes, speed: ReferenceSpeed, progress: Callable[[str], None]
+) -> Iterator[KernelTimes]:
+    """What was found before and one sample more, again and again; networks after the first quarter."""
+    sizes = cache_sizes()
+    near = Sweeper(4 * sizes.get("L2", 1 << 20))
+    far = Sweeper(max(sizes.get("L3", 0) * 3 // 4, 24 << 20))
+    dtype = DTYPES[settings.dtype]
+    shares = {**SHARES, **OWN_LAYERS} if dtype == "float32" else dict(SHARES)
+    known = {sample.call for sample in found.samples}
+    calls = [
+        call for call in draw(settings.kernels, settings.seed, Drawing(dtype, shares)) if call not in known
+    ]
+    networks = list(random_networks(NETWORKS, settings.seed)) if dtype == "float32" else []
+    timed_already = {network.name for network in found.networks}
+    quarter = max(len(calls) // 4, 1)
+    for number, call in enumerate(calls):
+        if number == quarter:
+            for network in networks:
+                if network.name not in timed_already:
+                    progress(network.name)
+                    found = replace(found, networks=(*found.networks, _network_sample(network, speed)))
+                    yield found
+        if number % 20 == 0:
+            progress(f"{len(found.samples)} of {settings.kernels} kernels")
+        try:
+            block = timed_kernel(call, speed, near, far, seed=settings.seed)
+        except (NotReplayableError, RuntimeError, NotImplementedError):
+            # torch has no such kernel in this format: a network that calls it cannot be run either.
+            continue
+        runs = block.value
+        sample = KernelSample(call, runs.warm_s, runs.near_s, runs.far_s, speed.factor(block))
+        found = replace(found, samples=(*found.samples, sample))
+        yield found
+
+
+def _network_sample(network: RandomNetwork, speed: ReferenceSpeed) -> NetworkSample:
+    made = trace(network.module, torch.empty(network.input_shape, device="meta"), is_counted=is_counted)
+    calls = tuple(call for _, call in kernel_calls(made.calls))
+    seconds, factor = timed_network(network.module, torch.rand(network.input_shape), speed)
+    return NetworkSample(network.name, calls, seconds, factor)

@@ -1,0 +1,138 @@
+"""Runs one kernel as eager torch would: its operator, on random tensors of its shapes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import addercost.layers  # noqa: F401  (defines the operators of our layers)
+from addercost.counts.kernel_calls import KernelArgument, KernelCall, Operand
+
+_TURNED = {"aten.addmm": ("mat2",), "aten.mm": ("mat2",)}
+"""A linear layer passes its weight [m, k] as a transposed view: the memory is that of the weight."""
+
+
+class NotReplayableError(Exception):
+    """The operator cannot be called on random tensors; the message says why."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A kernel ready to run. run: one call. inputs: what it reads that a call before would have written."""
+
+    run: Callable[[], Any]
+    inputs: tuple[Tensor, ...]
+
+
+def replay(call: KernelCall, generator: torch.Generator) -> Replay:
+    """Raises NotReplayableError."""
+    operator = _operator(call.op)
+    values: dict[str, Any] = {}
+    inputs: list[Tensor] = []
+    for name, argument in call.arguments:
+        turned = name in _TURNED.get(call.name, ())
+        values[name] = _value(argument, generator, turned, inputs, call)
+    positional, by_name = _bound(operator, values)
+    run = _in_place_kept_finite(operator, positional, by_name, call)
+    return Replay(run, tuple(inputs))
+
+
+def _operator(op: str) -> Any:
+    namespace, name, overload = op.split(".")
+    if op == "aten.scaled_dot_product_attention.default":
+        return torch.nn.functional.scaled_dot_product_attention
+    try:
+        return getattr(getattr(getattr(torch.ops, namespace), name), overload)
+    except AttributeError:
+        raise NotReplayableError(f"torch has no operator {op}") from None
+
+
+def _bound(operator: Any, values: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    schema = getattr(operator, "_schema", None)
+    if schema is None:
+        return [], values
+    positional, by_name = [], {}
+    for argument in schema.arguments:
+        if argument.name in values:
+            if argument.kwarg_only:
+                by_name[argument.name] = values[argument.name]
+            else:
+                positional.append(values[argument.name])
+    return positional, by_name
+
+
+_DTYPES = {
+    str(value).removeprefix("torch."): value
+    for value in vars(torch).values()
+    if isinstance(value, torch.dtype)
+}
+
+
+def _value(
+    argument: KernelArgument, generator: torch.Generator, turned: bool, inputs: list[Tensor], call: KernelCall
+) -> Any:
+    if isinstance(argument, Operand):
+        tensor = random_tensor(argument, generator, turned, call)
+        if not argument.is_weight:
+            inputs.append(tensor)
+        return tensor
+    if isinstance(argument, tuple):
+        return [_value(item, generator, turned, inputs, call) for item in argument]
+    if isinstance(argument, str):
+        if argument in _DTYPES:
+            return _DTYPES[argument]
+        if argument == "meta":
+            return torch.device("cpu")
+        if argument.startswith("torch."):
+            return getattr(torch, argument.removeprefix("torch."), argument)
+    return argument
+
+
+def random_tensor(operand: Operand, generator: torch.Generator, turned: bool, call: KernelCall) -> Tensor:
+    """Floats are drawn from [-1, 1); integers stay valid indices of any tensor: they are 0 and 1."""
+    dtype = _DTYPES.get(operand.dtype)
+    if dtype is None or math.prod(operand.shape) > 1 << 30:
+        raise NotReplayableError(f"{call.op} on {operand.dtype} of {operand.shape}")
+    shape = operand.shape[::-1] if turned and len(operand.shape) == 2 else operand.shape
+    if dtype.is_floating_point:
+        tensor = (torch.rand(shape, generator=generator) * 2 - 1).to(dtype)
+        if call.name.endswith("batch_norm") and len(shape) == 1:
+            tensor = tensor.abs() + 0.5
+    elif dtype == torch.bool:
+        tensor = torch.rand(shape, generator=generator) < 0.5
+    elif not dtype.is_complex:
+        tensor = torch.randint(0, 2, shape, generator=generator).to(dtype)
+    else:
+        tensor = torch.rand(shape, generator=generator).to(dtype)
+    return tensor.t() if shape != operand.shape and len(shape) == 2 else tensor
+
+
+def _in_place_kept_finite(
+    operator: Any, positional: list[Any], by_name: dict[str, Any], call: KernelCall
+) -> Callable[[], Any]:
+    """In-place sums grow and in-place products shrink: numbers that become infinite or denormal take longer.
+
+    Such an operator alternates with what undoes it: another sign for a sum, values of size 1 for a product.
+    """
+    if call.name in ("aten.mul_", "aten.div_"):
+        positional = [positional[0], *(_signs(value) for value in positional[1:])]
+    if call.name in ("aten.add_", "aten.sub_") and len(positional) > 1 and isinstance(positional[1], Tensor):
+        first, second = positional[0], positional[1]
+        negative = torch.neg(second)
+        state = [second, negative]
+
+        def alternate() -> Any:
+            state.reverse()
+            return operator(first, state[0])
+
+        return alternate
+    return lambda: operator(*positional, **by_name)
+
+
+def _signs(value: Any) -> Any:
+    return value.sign() if isinstance(value, Tensor) else value

@@ -1,0 +1,104 @@
+"""Times a kernel in three states of the caches: warm, the second-level cache swept, all caches swept."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from addercost.counts.kernel_calls import KernelCall
+from addercost.measure.kernel_times.replay import replay
+from addercost.measure.speed.reference import Block, ReferenceSpeed
+
+WARM_S = 1.5e-3
+MOST_WARM_RUNS = 50
+NEAR_RUNS, FAR_RUNS = 5, 3
+LONG_S = 0.01
+"""A kernel that takes longer is run half as often: its times differ less."""
+
+WAIT_S = 0.3
+"""How long a quiet moment for one kernel is waited for."""
+
+NETWORK_S = 0.4
+LEAST_NETWORK_RUNS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Seconds of each run of one kernel."""
+
+    warm_s: tuple[float, ...]
+    near_s: tuple[float, ...]
+    far_s: tuple[float, ...]
+
+
+class Sweeper:
+    """Fills caches with other data: reads and writes a buffer of `n_bytes`."""
+
+    def __init__(self, n_bytes: int) -> None:
+        self._buffer = torch.ones(max(n_bytes // 4, 1))
+
+    def __call__(self) -> None:
+        self._buffer.neg_()
+
+
+def timed_kernel(
+    call: KernelCall, speed: ReferenceSpeed, near: Callable[[], None], far: Callable[[], None], seed: int
+) -> Block[Runs]:
+    """The runs of one kernel in a quiet block, or in the quietest one that there was.
+
+    near, far: sweep the second-level and the last-level cache. Raises NotReplayableError, and what torch
+    raises for a kernel that it does not have.
+    """
+    run = replay(call, torch.Generator().manual_seed(seed)).run
+    with torch.inference_mode(), _no_collection():
+        run()
+        once_s = _seconds(run)
+        warm = max(3, min(MOST_WARM_RUNS, round(WARM_S / max(once_s, 1e-6))))
+        fewer = 2 if once_s > LONG_S else 1
+        return speed.quiet_block(
+            lambda: Runs(
+                tuple(_seconds(run) for _ in range(warm)),
+                tuple(_seconds(run, near) for _ in range(-(-NEAR_RUNS // fewer))),
+                tuple(_seconds(run, far) for _ in range(-(-FAR_RUNS // fewer))),
+            ),
+            limit_s=WAIT_S,
+        )
+
+
+def _seconds(run: Callable[[], Any], before: Callable[[], None] | None = None) -> float:
+    if before is not None:
+        before()
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def timed_network(module: nn.Module, x: Tensor, speed: ReferenceSpeed) -> tuple[tuple[float, ...], float]:
+    """(seconds of the quieter half of the runs, their factor)."""
+    blocks: list[Block[float]] = []
+    with torch.inference_mode(), _no_collection():
+        for _ in range(3):
+            module(x)
+        start = time.perf_counter()
+        while len(blocks) < LEAST_NETWORK_RUNS or time.perf_counter() - start < NETWORK_S:
+            blocks.append(speed.block(lambda: _seconds(lambda: module(x))))
+    quietest = sorted(blocks, key=speed.factor)[: max(LEAST_NETWORK_RUNS // 2, len(blocks) // 2)]
+    return tuple(b.value for b in quietest), statistics.median(map(speed.factor, quietest))
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """No garbage is collected meanwhile."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
