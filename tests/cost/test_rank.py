@@ -29,11 +29,9 @@ def test_rows_fall_from_the_largest_advantage_and_end_with_the_unknown(model):
 
 def test_no_processor_runs_an_fp32_adder_layer_faster_than_a_convolution_by_throughput():
     """Every core multiplies and adds a vector at least as fast as it subtracts, takes |.| and adds one."""
-    # Lion Cove's FMA throughput is a known doubt of its scheduling model, and the file says so.
-    doubtful = {"intel-lunarlake-p"}
     rows = rank_processors(COUNTED, TARGETS, models=["throughput"])
     faster = {row.hardware for row in rows if (row.advantage("adder") or 0) > 1}
-    assert faster <= doubtful
+    assert not faster
 
 
 def test_the_papers_processor():
