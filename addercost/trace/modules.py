@@ -176,7 +176,7 @@ def type_name(module: nn.Module) -> str:
 
 
 def _wrapping(modules: list[nn.Module]) -> set[int]:
-    found = set()
+    found: set[int] = set()
     for module in modules:
         for parameter in module._parameters.values():
             if parameter.__class__ not in _PLAIN_PARAMETERS and is_traceable_wrapper_subclass(parameter):

@@ -97,8 +97,8 @@ def restore_dict(value: dict[Any, Any], saved: Mapping[Any, Any] | int) -> None:
         _require_length(dict.__len__(value), saved)
         return
     ordered = isinstance(value, OrderedDict)
-    keys: Iterable[Any] = OrderedDict.keys(value) if ordered else dict.keys(value)
-    contents: Iterable[Any] = OrderedDict.values(value) if ordered else dict.values(value)
+    base: Any = OrderedDict if ordered else dict
+    keys, contents = base.keys(value), base.values(value)
     if dict.__len__(value) == len(saved) and _same(contents, saved.values()) and _same(keys, saved):
         return
     if not ordered:

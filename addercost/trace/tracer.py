@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -74,7 +75,7 @@ def trace(
     values_would_help = False
     for tracer, attempt in (("meta", _trace_meta), ("fake", _trace_fake)):
         try:
-            return _uncompiled(lambda run=attempt: run(model, args, kwargs, title, step))
+            return _uncompiled(partial(attempt, model, args, kwargs, title, step))
         except _NeedsValuesError as error:
             values_would_help = True
             first = first or error
