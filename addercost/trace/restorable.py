@@ -97,9 +97,8 @@ def restore_dict(value: dict[Any, Any], saved: Mapping[Any, Any] | int) -> None:
         _require_length(dict.__len__(value), saved)
         return
     ordered = isinstance(value, OrderedDict)
-    kind: Any = OrderedDict if ordered else dict
-    keys: Iterable[Any] = kind.keys(value)
-    contents: Iterable[Any] = kind.values(value)
+    base: Any = OrderedDict if ordered else dict
+    keys, contents = base.keys(value), base.values(value)
     if dict.__len__(value) == len(saved) and _same(contents, saved.values()) and _same(keys, saved):
         return
     if not ordered:

@@ -145,7 +145,7 @@ PIECES: dict[str, Piece] = {
     ),
     "a module that nobody registered": Piece(
         lambda: [nn.Linear(2, 2)],
-        lambda v: (v[0].weight.mul_(2), setattr(v[0], "bias", None)),
+        lambda v: (v[0].weight.data.mul_(2), setattr(v[0], "bias", None)),
         lambda v: (v[0].weight.tolist(), v[0].bias is None),
     ),
 }  # fmt: skip
