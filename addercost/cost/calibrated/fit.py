@@ -160,8 +160,8 @@ def unseen_errors(calls: Sequence[KernelCall], rows: Floats, seconds: Floats) ->
     errors = np.zeros(len(calls))
     for fold in range(FOLDS):
         seen, unseen = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        model = fit_times([calls[i] for i in seen], rows[seen], seconds[seen])
-        predicted = model.seconds([calls[i] for i in unseen], rows[unseen])
+        model = fit_times([calls[i] for i in seen.tolist()], rows[seen], seconds[seen])
+        predicted = model.seconds([calls[i] for i in unseen.tolist()], rows[unseen])
         errors[unseen] = np.log(predicted / seconds[unseen])
     return errors
 
