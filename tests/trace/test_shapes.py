@@ -120,6 +120,16 @@ CASES: dict[str, tuple[Any, tuple[Any, ...], dict[str, Any], str]] = {
     ),
     "average pool too large": (aten.avg_pool2d.default, (meta(2, 3, 2, 2), [3]), {}, "torch"),
     "cat with the empty tensor": (aten.cat.default, ([meta(0), meta(2, 5)], 0), {}, "torch"),
+    "grouped products": (
+        aten._grouped_mm.default,
+        (
+            meta(16, 32, dtype=torch.bfloat16),
+            meta(3, 32, 24, dtype=torch.bfloat16),
+            meta(3, dtype=torch.int32),
+        ),
+        {},
+        "ours",
+    ),
 }
 
 

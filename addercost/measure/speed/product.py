@@ -1,4 +1,4 @@
-"""The fixed work that the machine's speed is told by: a product of two small matrices in torch.
+"""The fixed work that shows the machine's speed: a product of two small matrices in torch.
 
 It keeps the multiply-add units busy and reads its operands from the caches of one core, so that it takes
 longer when the clock is lower, when another program has the core, and when another thread shares its units.

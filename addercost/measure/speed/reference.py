@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 WITHIN = 1.12
 """How many times the quiet time the reference may take beside a quiet block. A clock that boosts changes it
-by a few percent. The second speeds that were seen on shared machines are 1.3 to 1.7 times slower."""
+by a few percent. At the second speeds that were seen on shared machines it takes 1.3 to 1.7 times as long."""
 
 CONFIRMATIONS = 5
 """The quiet time is one that so many references did not exceed: a glitch of a timer is single."""
