@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST := python -m pytest --only-listed-skips
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all test-browser mutants reports predicted-reports machine-report training-report \
+.PHONY: demo test test-all test-browser mutants reports predicted-reports state-errors machine-report training-report \
 	gpu-check check check-static lint types format clean help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make test-browser  the HTML report in a real browser"
 	@echo "make mutants       small mistakes made in the code: do the tests notice? MUTANTS='--sample 300' takes some"
 	@echo "make reports       write reports/ again, the predictions and this machine's measurements"
+	@echo "make state-errors  write down how far estimates are from times, from the validations in reports/"
 	@echo "make predicted-reports  the predictions alone, in seconds"
 	@echo "make gpu-check     test and time the GPU kernels into reports/, on a machine with torch and Triton"
 	@echo "make training-report  train on the digits and write reports/training-digits"
@@ -47,6 +48,10 @@ reports: predicted-reports machine-report
 
 predicted-reports: $(VENV)/.installed-dev
 	$(BIN)/python tools/make_reports.py
+
+# From the validations in reports/: what stands beside every estimate, and README's table.
+state-errors: $(VENV)/.installed-dev
+	$(BIN)/python tools/state_errors.py
 
 # Twenty minutes on an idle machine; files that are there are kept, so remove what is to be measured again.
 machine-report: $(VENV)/.installed-dev

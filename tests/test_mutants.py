@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
 
 from tools.mutants.accepted import accepted_mutants
-from tools.mutants.forks import in_forks
-from tools.mutants.mutations import Mutant, changed_lines, mutants_of
-from tools.mutants.recorded_tests import RecordedTests
+from tools.mutants.forks import Task, in_forks
+from tools.mutants.mutations import Mutant, changed_lines, mutants_of, mutated
+from tools.mutants.recorded_tests import IMPORT, RecordedTests
+from tools.mutants.replacing import functions_by_place, replace_function
 
 SOURCE = '''\
 def half(n: int | None, exact: bool = True) -> float | None:
@@ -33,18 +35,63 @@ def test_changes_are_of_what_runs(mutants: list[Mutant]) -> None:
     assert {"if n is not None or n < 0:", "if n is None and n < 0:", "if n is None or n <= 0:"} <= changes
     assert {"return n * 2", "if n is None or n < 1:"} <= changes
     assert not any("&" in change or "n + 1" in change for change in changes)
-    assert {mutant.function for mutant in mutants} == {(1, 5)}
 
 
-def test_the_quickest_test_of_each_function_comes_first() -> None:
-    seconds = {"a.py::f[1]": 0.1, "a.py::f[2]": 0.2, "b.py::g": 3.0, "c.py::h": 0.1}
+def test_a_mutant_knows_its_statement_and_the_function_around_it(
+    mutants: list[Mutant], tmp_path: Path
+) -> None:
+    """The test of the `if` is line 3, without the return inside it; parameters belong to the whole function,
+    and their defaults are made during the import."""
+    lines = {mutant.line: (mutant.lines, mutant.around and mutant.around.body) for mutant in mutants}
+    assert lines == {1: ((1, 5), None), 3: ((3, 3), (2, 5)), 5: ((5, 5), (2, 5))}
+    places = {mutant.around.place for mutant in mutants if mutant.around}
+    assert places == {(str(tmp_path / "half.py"), "half", 1)}
+
+
+def test_what_only_changes_speed_is_no_mutant(tmp_path: Path) -> None:
+    file = tmp_path / "slots.py"
+    file.write_text("""\
+from dataclasses import dataclass
+import functools
+
+@dataclass(frozen=True, slots=True)
+class Half:
+    @functools.cache
+    def of(self): ...
+""")
+    assert {changed_lines(mutant)[1] for mutant in mutants_of(file)} == {
+        "@dataclass(frozen=False, slots=True)",
+        "",
+    }
+
+
+def test_a_function_is_replaced_where_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "halved_number.py"
+    file.write_text("class Half:\n    def of(self, n):\n        return [n / 2 for _ in range(1)]\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    half = importlib.import_module("halved_number").Half()
+    (mutant,) = (one for one in mutants_of(file) if one.operator == "ReplaceBinaryOperator_Div_Mul")
+    assert mutant.around is not None
+    functions = functions_by_place({str(file)})
+    replace_function(functions[mutant.around.place], mutant.around.place, mutated(mutant))
+    assert half.of(3) == [6]
+
+
+def test_each_test_function_has_the_same_time_and_its_quickest_case_first() -> None:
+    """After f[1] at 0.1 s come f[2] at 0.1 + 0.2 s and g at 1 s; f[3] is at 0.1 + 0.2 + 0.8 s."""
+    seconds = {"a.py::f[3]": 0.8, "a.py::f[1]": 0.1, "a.py::f[2]": 0.2, "b.py::g": 1.0, "c.py::h": 0.1}
     tests = RecordedTests(
-        {"x.py": {3: {"a.py::f[1]", "a.py::f[2]"}, 4: {"b.py::g"}, 9: {"c.py::h"}}}, seconds
+        {"x.py": {3: {"a.py::f[1]", "a.py::f[2]", "a.py::f[3]"}, 4: {"b.py::g"}, 9: {"c.py::h"}}}, seconds
     )
-    assert tests.tests_for("x.py", (2, 5), 10.0) == ["a.py::f[1]", "b.py::g", "a.py::f[2]"]
-    assert tests.tests_for("x.py", (2, 5), 1.0) == ["a.py::f[1]"]
-    assert set(tests.tests_for("x.py", (0, 0), 10.0)) == set(seconds)
+    assert tests.tests_for("x.py", (2, 5), 10.0) == ["a.py::f[1]", "a.py::f[2]", "b.py::g", "a.py::f[3]"]
+    assert tests.tests_for("x.py", (2, 5), 0.4) == ["a.py::f[1]", "a.py::f[2]"]
+    assert tests.tests_for("x.py", (4, 4), 0.4) == ["b.py::g"]
     assert tests.tests_for("x.py", (20, 30), 10.0) == []
+
+
+def test_what_runs_during_an_import_is_for_all_tests() -> None:
+    tests = RecordedTests({"x.py": {3: {"a.py::f", IMPORT}}}, {"a.py::f": 0.4, "b.py::g": 0.1})
+    assert tests.tests_for("x.py", (0, 0), 1.0) == ["a.py::f", "b.py::g"]
 
 
 def test_a_fork_that_dies_or_hangs_has_no_result() -> None:
@@ -55,8 +102,8 @@ def test_a_fork_that_dies_or_hangs_has_no_result() -> None:
         while True:
             pass
 
-    tasks = [("two", lambda: 2), ("dies", dies), ("hangs", hangs)]
-    assert dict(in_forks(tasks, jobs=3, limit_s=1.0)) == {"two": 2, "dies": None, "hangs": None}
+    tasks = [Task("two", lambda: 2, 1.0), Task("dies", dies, 1.0), Task("hangs", hangs, 0.1)]
+    assert dict(in_forks(tasks, jobs=3)) == {"two": 2, "dies": None, "hangs": None}
 
 
 def test_accepted_mutants_are_of_lines_that_are_there() -> None:

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from cited_figures import Block, CitedFigures, Row, completed, differences, key, read_cited_figures
 from port_sets import PortSets, read_port_sets
 from toml_writing import literal, pairs, plain, read_rows, sources
 
@@ -34,17 +35,11 @@ FORMS = {"rvv_m1": "rvv", "sve2": "sve"}
 PREFERRED_FLOAT_FORM = {"via-nano-2000": "x87"}
 
 CAVEATS = {
-    "intel-lunarlake-p": ["the model's FMA throughput is doubtful"],
-    "intel-icelake": [
-        "the model gives vpdpbusd zmm a reciprocal throughput of 0.5 cycles; measurements give 1"
-    ],
-    "amd-zen4": ["the model gives vpdpbusd zmm a reciprocal throughput of 2 cycles; measurements give 1"],
-    "amd-piledriver": ["the model's floating-point throughputs are doubtful; measurements give 0.5 cycles"],
-    "cortex-a53": ["the model's FADD latency of 6 cycles is doubtful"],
     "via-nano-2000": [
         "4 and 2 cycles are x87 FMUL and FADD; single-precision SSE takes 3 and 2 to 3, one each cycle",
         "multiplication issues on port MA; addition, subtraction and the mask of |x| all issue on port MB",
     ],
+    "spacemit-x60": ["the matrix extension is on cores 0 to 3; the other four have none"],
 }
 
 # The two sheets write I12 for "I1 or I2", and MBfadd for the adder inside MB, which MB's other work also
@@ -72,12 +67,13 @@ def write_cpus(data: Path, folder: Path, dropped: Counter[str], llvm_mca: str | 
     for row in read_rows(data / "cycles.csv"):
         cycles.setdefault(row["cpu_id"], []).append(row)
     identities = {row["cpu_id"]: row for row in read_rows(data / "cpus.csv")}
+    cited = read_cited_figures()
     dropped["CPU launch years: unconfirmed"] = len(identities)
     dropped["CPUs without a row of cycles.csv"] = len(identities.keys() - cycles.keys())
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in cycles.items():
         port_sets = read_port_sets(llvm_mca, rows) if llvm_mca else None
-        text = cpu_file(name, identities[name], rows, port_sets, dropped)
+        text = cpu_file(name, identities[name], rows, cited, port_sets, dropped)
         (folder / f"{name}.toml").write_text(text, encoding="utf-8")
     return len(cycles)
 
@@ -86,20 +82,28 @@ def cpu_file(
     name: str,
     identity: dict[str, str],
     rows: list[dict[str, str]],
+    cited: CitedFigures,
     port_sets: PortSets | None,
     dropped: Counter[str],
 ) -> str:
     used: dict[str, dict[str, str]] = {}
-    blocks: dict[tuple[str, str], list[dict[str, object]]] = {}
+    blocks: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         id_, source = instruction_source(row)
         used[id_] = source
         figures = instruction_row(row, port_sets, dropped)
         blocks.setdefault((id_, row["quality"]), []).append(figures)
+    corrections = without_impossible_divisions(blocks, used, dropped)
+    blocks, cited_corrections = with_cited(cited.blocks.get(name, []), blocks, used)
+    corrections += cited_corrections
     part = part_table(identity, dropped)
     if part:
+        corrected = dict(cited.parts.get(name, {}))
+        why = corrected.pop("source", "")
+        part |= corrected
         used["specification"] = {
-            "title": f"Published specification of {part['name']}, the page was not recorded",
+            "title": f"Published specification of {part['name']}, the page was not recorded"
+            + (f"; {', '.join(corrected)}: {why}" if why else ""),
             "licence": "facts",
         }
     if port_sets:
@@ -121,8 +125,9 @@ def cpu_file(
             "preferred_float_form": PREFERRED_FLOAT_FORM.get(name),
         }
     )
-    if name in CAVEATS:
-        text += "caveats = [\n" + "".join(f"  {literal(c)},\n" for c in CAVEATS[name]) + "]\n"
+    for key_, texts in (("caveats", CAVEATS.get(name)), ("corrections", corrections)):
+        if texts:
+            text += f"{key_} = [\n" + "".join(f"  {literal(text_)},\n" for text_ in texts) + "]\n"
     if part:
         text += "\n[part]\n" + pairs(part | {"source": "specification", "quality": "specification"})
     text += sources(used)
@@ -132,7 +137,69 @@ def cpu_file(
     return text
 
 
-def aligned(rows: list[dict[str, object]]) -> str:
+Blocks = dict[tuple[str, str], list[Row]]
+"""The rows of each source and quality, in the order in which they are written."""
+
+ASSUMED_DIVIDER = {
+    "title": "Assumed: one division at a time, for as long as its latency; the scheduling model's rate is "
+    "impossible and no other figure was found",
+    "licence": "own assumption",
+}
+
+
+def without_impossible_divisions(
+    blocks: Blocks, used: dict[str, dict[str, str]], dropped: Counter[str]
+) -> list[str]:
+    """Takes out divisions of which a model executes more than one a cycle, which no divider does.
+
+    Where nothing else is known of an operation's rate, its latency stands in, as an assumption. Returns what
+    was done, for the table.
+    """
+    corrections = []
+    for (source, quality), rows in list(blocks.items()):
+        impossible = [row for row in rows if is_impossible(row)]
+        for row in impossible:
+            dropped["divisions of which a model executes more than one a cycle"] += 1
+            what = f"{row['op']} ({row['form']} {row['vector_bits']})"
+            text = f"{what}: {row['reciprocal_throughput_cycles']} cycles each in the scheduling model"
+            others = [other for other in rows if other["op"] == row["op"] and not is_impossible(other)]
+            if not others:
+                latency = row["latency_cycles"]
+                assumed = {name: row[name] for name in row if name not in ("ports", "uops")}
+                blocks.setdefault(("assumed", quality), []).append(
+                    assumed | {"reciprocal_throughput_cycles": latency}
+                )
+                used["assumed"] = ASSUMED_DIVIDER
+                text += f", which no divider reaches: {latency} assumed"
+            else:
+                text += ", which no divider reaches: left out"
+            corrections.append(text)
+        blocks[source, quality] = [row for row in rows if row not in impossible]
+    return corrections
+
+
+def is_impossible(row: Row) -> bool:
+    divides = str(row["op"]).endswith(("_div", "_sqrt"))
+    return divides and float(str(row["reciprocal_throughput_cycles"])) < 1
+
+
+def with_cited(
+    cited: list[Block], blocks: Blocks, used: dict[str, dict[str, str]]
+) -> tuple[Blocks, list[str]]:
+    """The blocks with the cited ones before them, and what the scheduling model says otherwise."""
+    known = {key(row): row for (_, quality), rows in blocks.items() if quality == "model" for row in rows}
+    first: Blocks = {}
+    corrections = []
+    for block in cited:
+        used[block.id] = block.source
+        first[block.id, block.quality] = [completed(row, known.get(key(row))) for row in block.rows]
+        changed = differences(block.rows, known)
+        if changed:
+            corrections.append(f"from [{block.id}] instead of the scheduling model: {'; '.join(changed)}")
+    return first | blocks, corrections
+
+
+def aligned(rows: list[Row]) -> str:
     """The columns that occur, padded with blanks into lines; `-` where a row has no figure."""
     columns = [c for c in COLUMNS if any(c in row for row in rows)]
     lines = [columns, *([str(row.get(c, "-")) for c in columns] for row in rows)]

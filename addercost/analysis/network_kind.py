@@ -28,8 +28,8 @@ def network_kind(trace: Trace) -> str:
 
 
 def network_family(name: str) -> str:
-    """The letters that a network's name begins with: `resnet` of resnet50d, `vit` of vit_base_patch16_224."""
-    found = re.match(r"[A-Za-z]+", name)
+    """The letters that a network's name begins with: `resnet` of resnet50d and of torchvision:resnet50."""
+    found = re.match(r"[A-Za-z]+", name.partition(":")[2] or name)
     return found[0].lower() if found else ""
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from addercost.analysis.prediction_gap import PredictionGap
 from addercost.cost.verdict import Contest, PredictedRatio
 from addercost.results.network_ratio import NetworkRatio
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictRow:
-    """One contest. measured: None where nothing was timed, for the reason in `why_not`."""
+    """One contest. measured: None where nothing was timed, for the reason in `why_not`. gap: the prediction
+    for this machine against the measurement, where there are both for the same cores.
+    """
 
     contest: Contest
     paper: PredictedRatio
@@ -18,6 +21,7 @@ class VerdictRow:
     measured: NetworkRatio | None
     energies: tuple[PredictedRatio, ...]
     why_not: str = ""
+    gap: PredictionGap | None = None
 
 
 @dataclass(frozen=True, slots=True)

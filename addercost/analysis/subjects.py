@@ -11,7 +11,7 @@ from addercost.analysis.sensitivity import report_sensitivities
 from addercost.arithmetic import Arithmetic
 from addercost.cost.energy import estimate_energy
 from addercost.cost.estimate import MissingFigure, estimate
-from addercost.cost.models import COST_MODELS
+from addercost.cost.models import COST_MODELS, ONE_CORE_MODELS
 from addercost.cost.target import Target
 from addercost.cost.target_registry import load_target
 from addercost.counts.conventions import convention_named
@@ -127,11 +127,11 @@ def subject_from_profiles(spec: str, profiles: Sequence[Profile], wanted: Wanted
 
 def _estimates(profiles: Sequence[Profile], targets: Sequence[Target]) -> Iterator[Estimated]:
     for target in targets:
-        one_core = [model for model in COST_MODELS.values() if not model.on_all_cores]
+        rated = target.has_memory_rate
         usable = [
-            m.name
-            for m in one_core
-            if (target.has_memory_rate or not m.needs_memory) and not m.unusable(target)
+            name
+            for name in ONE_CORE_MODELS
+            if (rated or not COST_MODELS[name].needs_memory) and not COST_MODELS[name].unusable(target)
         ]
         for model in usable:
             first: list[LayerCounts] | None = None

@@ -13,7 +13,7 @@ import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from addercost.results.validation import FamilyError, Prediction, Score, Validation, ValidationRow
+from addercost.results.validation import NETWORKS, FamilyError, Prediction, Score, Validation, ValidationRow
 
 BASELINES = ("MACs", "bytes")
 """Predictors without a model: the number of multiply-accumulate sites, and the bytes that operators move. A
@@ -21,6 +21,9 @@ cost model that orders networks no better than these explains nothing."""
 
 HALF = "half"
 """The factor is the median ratio of half of the networks, and the score is of the other half."""
+
+FIT = "fit"
+"""The model's own numbers are those nearest to half of the networks, and the score is of the rest."""
 
 FEWEST = 3
 """Groups and families of fewer rows get no score."""
@@ -43,10 +46,16 @@ def _scores(rows: Sequence[ValidationRow], scaled_by: str) -> Iterator[Score]:
         models = dict.fromkeys(p.model for row in members for p in row.predicted)
         for model in (*models, *BASELINES):
             pairs = list(_pairs(members, model))
-            for how in ("", scaled_by):
+            # A factor for layers would hide what is wrong about the arithmetic of all of them.
+            for how in ("", scaled_by) if group == NETWORKS else ("",):
                 found = score(pairs, group, model, how)
                 if found is not None:
                     yield found
+            fitted = _fitted(pairs)
+            if fitted:
+                found = score(fitted, group, model)
+                if found is not None:
+                    yield replace(found, scaled_by=FIT)
 
 
 Pair = tuple[ValidationRow, Prediction]
@@ -102,6 +111,22 @@ def score(pairs: Sequence[Pair], group: str, model: str, scaled_by: str = "") ->
         coverage=None if scaled_by else _coverage(pairs),
         worst=worst_families([row.family for row, _ in pairs], errors),
     )
+
+
+def _fitted(pairs: Sequence[Pair]) -> list[Pair]:
+    """Predictions for the other half, by the numbers that are nearest to the first; none without parts."""
+    from addercost.cost.efficiency_fit import FEWEST_NETWORKS
+
+    half = [(row, p) for row, p in pairs if p.parts and sets_half(row.family, row.name)]
+    rest = [(row, p) for row, p in pairs if p.parts and not sets_half(row.family, row.name)]
+    if len(half) < FEWEST_NETWORKS:
+        return []
+    import numpy as np
+
+    from addercost.cost.efficiency_fit import nearest
+
+    numbers = nearest(np.array([p.parts for _, p in half]), np.array([row.measured_s for row, _ in half]))
+    return [(row, replace(p, seconds=float(np.dot(p.parts, numbers)))) for row, p in rest]
 
 
 def percentile(values: Sequence[float], share: float) -> float:

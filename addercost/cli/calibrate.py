@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from addercost.cli.emit import check_output, emit_table
-from addercost.cli.options import output_options, parsed_list, quiet_option, was_given
+from addercost.cli.options import output_options, quiet_option, was_given
 from addercost.cli.progress import progress
 from addercost.errors import ArgumentError, unknown_name
 
@@ -61,18 +61,19 @@ def calibrate(
     from addercost.errors import OutputError
     from addercost.hardware import load_file
     from addercost.hardware.loader import host_file
+    from addercost.measure.devices.exclusive import exclusive
     from addercost.measure.host.calibrate import calibrate as measure
     from addercost.measure.host.table import calibration_toml
     from addercost.report.tables.hardware import figures_table
     from addercost.results.files import write_file
 
     if kernels:
-        _time_kernels(save, minutes, parsed_list(dtype), quiet)
+        _time_kernels(save, minutes, tuple(dict.fromkeys(name.strip() for name in dtype.split(","))), quiet)
         return
     _refuse_options_of_kernels()
     check_output(output, force)
     check_output(save, force)
-    with progress("measuring this machine", quiet):
+    with progress("measuring this machine", quiet), exclusive("cpu"):
         text = calibration_toml(measure(), datetime.date.today().isoformat())
     if save is None:
         path = host_file()

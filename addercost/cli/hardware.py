@@ -63,34 +63,65 @@ def show(
 
 @hardware.command()
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
+@click.option("--strict", is_flag=True, help="Exit code 1 if there is a warning.")
 @hardware_path_option
 @output_options
 def check(
-    files: tuple[Path, ...], hardware_path: Path | None, table_format: str, output: Path | None, force: bool
+    files: tuple[Path, ...],
+    strict: bool,
+    hardware_path: Path | None,
+    table_format: str,
+    output: Path | None,
+    force: bool,
 ) -> None:
-    """Validate tables: the files given, or all that can be named. Exit code 6 if one is malformed."""
-    from addercost.errors import AddercostError, DataError
-    from addercost.hardware import list_hardware, load_file
-    from addercost.report.table import Column, Table
+    """Validate tables: the files given, or all that can be named. Exit code 6 if one is malformed.
+
+    CPU tables are also compared with what is known of the processor of that name: multiply-adds, additions
+    and bytes a cycle, latencies, divisions. A figure that differs by more than 10 %, is missing, or is
+    impossible is a warning.
+    """
+    from addercost.cost.table_check import warnings_of
+    from addercost.errors import AddercostError, CheckFailedError, DataError
+    from addercost.hardware import Cpu, list_hardware, load_file
+    from addercost.hardware.peaks import known_peaks
+    from addercost.report.table import Column, Kind, Table
 
     check_output(output, force)
-    rows = []
+    rows: list[dict[str, Any]] = []
+    notes = []
     for path in files or tuple(file.path for file in list_hardware(hardware_path)):
         try:
             table = load_file(path)
-            rows.append({"kind": table.kind, "name": table.name, "result": "valid", "problem": ""})
         except AddercostError as error:
             rows.append({"kind": "", "name": path.name, "result": "malformed", "problem": str(error)})
+            continue
+        warnings = warnings_of(table, known_peaks()) if isinstance(table, Cpu) else []
+        known = isinstance(table, Cpu) and table.name in known_peaks()
+        notes += [f"{table.name}: {warning}" for warning in warnings]
+        rows.append(
+            {
+                "kind": table.kind,
+                "name": table.name,
+                "result": "valid",
+                "compared": len(known_peaks()[table.name].figures) if known else None,
+                "warnings": len(warnings) if known or warnings else None,
+                "problem": "; ".join(warnings),
+            }
+        )
     columns = (
         Column("kind", "kind"),
         Column("name", "name"),
         Column("result", "result"),
-        Column("problem", "problem"),
+        Column("compared", "known\nfigures", Kind.COUNT, optional=True),
+        Column("warnings", "warnings", Kind.COUNT, optional=True),
+        Column("problem", "problem", optional=True),
     )
-    emit_table(Table(columns, rows), table_format, output, force)
-    malformed = [row for row in rows if row["problem"]]
+    emit_table(Table(columns, rows, notes=tuple(notes)), table_format, output, force)
+    malformed = [row for row in rows if row["result"] == "malformed"]
     if malformed:
         raise DataError(f"{len(malformed)} of {len(rows)} tables malformed: {malformed[0]['problem']}")
+    if strict and notes:
+        raise CheckFailedError(f"{len(notes)} warnings, the first for {notes[0]}")
 
 
 @hardware.command()

@@ -42,6 +42,12 @@ from addercost.errors import ArgumentError, CheckFailedError
 @convention_option
 @arithmetic_option("What if every convolution and linear layer used this arithmetic.")
 @what_if_option
+@click.option(
+    "--density",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="SHARE",
+    help="Only so large a share of every weight is stored and used: --what-if density=SHARE.",
+)
 @keep_first_last_option
 @estimate_options
 @click.option("--depth", type=click.IntRange(min=0), help="Sum layers below this depth of the module tree.")
@@ -60,6 +66,7 @@ def profile(
     convention: str,
     arithmetic: str | None,
     what_if: tuple[str, ...],
+    density: float | None,
     keep_first_last: bool,
     estimates: Estimates,
     depth: int | None,
@@ -84,6 +91,8 @@ def profile(
     check_output(save_trace, force)
     convention_named(convention)
     estimates.check()
+    if density is not None:
+        what_if = (*what_if, f"density={density}")
 
     from addercost.api import profile as profile_model
     from addercost.api import trace_spec
@@ -126,6 +135,7 @@ _NEEDS_A_MODEL = (
     "fuse_attention",
     "tracer",
     "what_if",
+    "density",
     "keep_first_last",
     "save_trace",
     "cost_models",

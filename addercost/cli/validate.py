@@ -17,13 +17,21 @@ from addercost.cli.options import (
     format_option,
     hardware_path_option,
     one_cpu_option,
+    parsed_share,
+    precision_option,
     quiet_option,
+    threads_option,
+    time_limit_option,
 )
 from addercost.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from addercost.cost.target import Target
+    from addercost.measure.journal import Entry
+    from addercost.measure.plan import RowPlan
+    from addercost.measure.session import BenchSettings
+    from addercost.results.published_timings import Columns
     from addercost.results.validation import Validation
-    from addercost.results.validation_journal import Entry
 
 
 @click.command()
@@ -33,11 +41,18 @@ if TYPE_CHECKING:
     metavar="FILE.csv",
     help="Published timings, one row a network.",
 )
+@click.option(
+    "--models",
+    "patterns",
+    metavar="PATTERNS",
+    help="Times these networks on this machine, and layers of them: torchvision:*,zoo:* or nasbench201.",
+)
 @click.option("--column", metavar="NAME", help="The column with the time of a forward, or with the rate.")
 @click.option("--unit", default="ms", show_default=True, help="Of that column: s, ms, us or samples/s.")
 @click.option(
     "--model-column", default="model", show_default=True, metavar="NAME", help="The column with names."
 )
+@click.option("--machine", default="", metavar="TEXT", help="What published timings were measured on.")
 @click.option("--prefix", default="", metavar="TEXT", help="What makes a SPEC of a name, such as timm:.")
 @click.option("--batch-column", default="", metavar="NAME", help="Else the batch is 1.")
 @click.option(
@@ -49,7 +64,31 @@ if TYPE_CHECKING:
     metavar="COLUMN=VALUE",
     help="Only rows with this value in that column; repeatable.",
 )
-@click.option("--dtype", default="fp32", show_default=True, metavar="NAME", help="fp32, fp16 or bf16.")
+@click.option(
+    "--dtype",
+    default="fp32",
+    show_default=True,
+    metavar="LIST",
+    help="The format of published timings, fp32, fp16 or bf16; the formats in which layers are timed here.",
+)
+@click.option(
+    "--layers",
+    type=click.IntRange(min=0),
+    default=60,
+    show_default=True,
+    metavar="N",
+    help="With --models: so many of the shapes of layers are timed.",
+)
+@click.option(
+    "--most-sites",
+    default="6G",
+    show_default=True,
+    metavar="SITES",
+    help="With --models: networks of more MAC sites are skipped.",
+)
+@threads_option
+@precision_option("2%", "Of each interval, with --models.")
+@time_limit_option(1.0, "For one network or layer, with --models.")
 @click.option(
     "--sample", type=click.IntRange(min=3), metavar="N", help="So many of the rows, always the same."
 )
@@ -74,14 +113,21 @@ if TYPE_CHECKING:
 @quiet_option
 def validate(
     measured: Path | None,
+    patterns: str | None,
     column: str | None,
     unit: str,
     model_column: str,
+    machine: str,
     prefix: str,
     batch_column: str,
     size_column: str,
     where: tuple[str, ...],
     dtype: str,
+    layers: int,
+    most_sites: str,
+    threads: int,
+    precision: str,
+    time_limit_s: float,
     sample: int | None,
     anchor: str,
     cpu: str | None,
@@ -97,46 +143,171 @@ def validate(
 
     --measured takes published timings from a CSV file. Each network is traced at its batch and size and
     costed by every cost model. The number of multiply-accumulate sites and of bytes moved stand beside
-    them: a model that orders networks no better explains nothing.
+    them: a model that orders networks no better explains nothing. --models times networks and their layers
+    on this machine in place of that.
     """
+    share = parsed_share(precision)
     from addercost.analysis.validation import scored
+    from addercost.cli.validate_outputs import document_in, write_validation
     from addercost.cost.models import COST_MODELS, cost_model_named
     from addercost.cost.target_registry import load_target
     from addercost.hardware.loader import HOST
     from addercost.report.tables.validation import validation_table
-    from addercost.results.published_timings import Columns, read_timings
 
-    if measured is None:
-        raise ArgumentError("nothing to compare with", "give --measured FILE.csv --column NAME")
-    if column is None:
-        raise ArgumentError(f"no column of {measured} is named", "name that of the times with --column")
-    columns = Columns(column, unit, model_column, batch_column, size_column, _conditions(where))
-    names = tuple(dict.fromkeys(models)) or tuple(COST_MODELS)
+    if (measured is None) == (patterns is None):
+        what = "nothing to compare with" if measured is None else "--measured and --models"
+        raise ArgumentError(what, "give --measured FILE.csv --column NAME, or --models zoo:*")
+    one_core = measured is None and threads == 1
+    usual = (model.name for model in COST_MODELS.values() if not (one_core and model.on_all_cores))
+    names = tuple(dict.fromkeys(models)) or tuple(usual)
     for name in names:
         cost_model_named(name)
     target = load_target(cpu or HOST, hardware_path)
-    document = _document(folder, force)
-    timings = read_timings(measured, columns)
-
-    from addercost.measure.validation.published import chosen, published
-
-    some = chosen(timings, sample)
-    conditions = {
-        "column": f"{column} in {unit}",
-        "rows": f"{len(some)} of {len(timings)}",
-        "dtype": dtype,
-        **(columns.where or {}),
-    }
-    source = measured.name
-    found = published(
-        some, source, prefix, target, names, conditions, dtype, document, _progress(len(some), quiet)
-    )
+    if measured is not None:
+        columns = _columns(measured, column, unit, model_column, batch_column, size_column, where)
+        found = _published(
+            measured,
+            columns,
+            machine,
+            prefix,
+            dtype,
+            sample,
+            target,
+            names,
+            document_in(folder, force),
+            quiet,
+        )
+    else:
+        settings = _settings(dtype, threads, share, time_limit_s, cpu or HOST, names, hardware_path)
+        found = _timed(
+            patterns or "",
+            settings,
+            sample,
+            layers,
+            most_sites,
+            target,
+            names,
+            document_in(folder, force),
+            quiet,
+        )
     result = scored(found, anchor)
     if anchor and not any(score.scaled_by == anchor for score in result.scores):
         raise ArgumentError(f"the anchor {anchor} is not among the networks", "name one that was not skipped")
     if folder is not None:
-        _write(result, folder, scores_only)
+        write_validation(result, folder, scores_only)
     emit_table(validation_table(result), table_format, None, False)
+
+
+def _columns(
+    measured: Path,
+    column: str | None,
+    unit: str,
+    model: str,
+    batch: str,
+    size: str,
+    where: tuple[str, ...],
+) -> Columns:
+    from addercost.results.published_timings import Columns
+
+    if column is None:
+        raise ArgumentError(f"no column of {measured} is named", "name that of the times with --column")
+    return Columns(column, unit, model, batch, size, _conditions(where))
+
+
+def _published(
+    measured: Path,
+    columns: Columns,
+    machine: str,
+    prefix: str,
+    dtype: str,
+    sample: int | None,
+    target: Target,
+    models: tuple[str, ...],
+    document: Path | None,
+    quiet: bool,
+) -> Validation:
+    from addercost.results.published_timings import read_timings
+
+    timings = read_timings(measured, columns)
+
+    from addercost.cli.validate_outputs import row_printer
+    from addercost.measure.validation.published import chosen, published
+
+    some = chosen(timings, sample)
+    conditions = {
+        **({"machine": machine} if machine else {}),
+        "column": f"{columns.time} in {columns.unit}",
+        "rows": f"{len(some)} of {len(timings)}",
+        "dtype": dtype,
+        **(columns.where or {}),
+    }
+    said = row_printer(len(some), quiet)
+    return published(some, measured.name, prefix, target, models, conditions, dtype, document, said)
+
+
+def _settings(
+    dtypes: str,
+    threads: int,
+    precision: float,
+    time_limit_s: float,
+    cpu: str,
+    models: tuple[str, ...],
+    hardware_path: Path | None,
+) -> BenchSettings:
+    from addercost.arithmetic import Arithmetic
+    from addercost.measure.session import BenchSettings
+
+    return BenchSettings(
+        arithmetics=(Arithmetic.MAC, Arithmetic.ADDER, Arithmetic.XNOR),
+        dtypes=tuple(dict.fromkeys(name.strip() for name in dtypes.split(","))),
+        threads=threads,
+        precision=precision,
+        time_limit_s=time_limit_s,
+        cpus=(cpu,),
+        cost_models=models,
+        hardware_path=hardware_path,
+    )
+
+
+def _timed(
+    patterns: str,
+    settings: BenchSettings,
+    sample: int | None,
+    layers: int,
+    most_sites: str,
+    target: Target,
+    models: tuple[str, ...],
+    document: Path | None,
+    quiet: bool,
+) -> Validation:
+    from addercost.cli.progress import progress
+    from addercost.cli.validate_networks import named_networks
+    from addercost.measure.validation.networks import planned, timed, validation_of
+    from addercost.units import parse_quantity
+
+    try:
+        most = parse_quantity(most_sites)
+    except ValueError:
+        raise ArgumentError(f"--most-sites {most_sites!r} is no number", "write it as 6G") from None
+    networks = named_networks(patterns, sample)
+    with progress(f"tracing {len(networks)} networks", quiet):
+        plan = planned(networks, target, models, most, layers)
+    source = f"{len(plan.rows)} networks and {len(plan.uses)} layers"
+    said = None if quiet else _timing_printer(len(plan.plans))
+    timings = timed(f"validation of {patterns}", plan, settings, document, said)
+    return validation_of(timings, plan, source, patterns, target)
+
+
+def _timing_printer(networks: int) -> Callable[[int, RowPlan, Entry | None], None]:
+    """Prints a line on stderr for every network or layer that is done."""
+
+    def print_row(number: int, plan: RowPlan, entry: Entry | None) -> None:
+        if entry is not None:
+            from addercost.report.tables.timings import row_line
+
+            print(f"[{number}] {row_line(entry)}", file=sys.stderr)
+
+    return print_row
 
 
 def _conditions(texts: tuple[str, ...]) -> Mapping[str, str]:
@@ -148,58 +319,3 @@ def _conditions(texts: tuple[str, ...]) -> Mapping[str, str]:
             raise ArgumentError(f"--where {text!r} is no condition", "write it as COLUMN=VALUE")
         found[name] = value
     return found
-
-
-def _document(folder: Path | None, force: bool) -> Path | None:
-    """The JSON file in the folder, which is made. Raises OutputError where it exists, unless `force`."""
-    if folder is None:
-        return None
-    from addercost.results.files import check_target, make_folder
-    from addercost.results.journal_lines import journal_path
-
-    make_folder(folder)
-    document = folder / "validation.json"
-    if force:
-        journal_path(document).unlink(missing_ok=True)
-    check_target(document, force or journal_path(document).exists())
-    return document
-
-
-def _write(result: Validation, folder: Path, scores_only: bool) -> None:
-    from dataclasses import replace
-
-    from addercost.report.formats.table_format import TableFormat, render
-    from addercost.report.plots import validation
-    from addercost.report.plots.style import FigureFormat, PlotOptions, figure_bytes
-    from addercost.report.tables.validation import validation_table
-    from addercost.results.files import write_file
-    from addercost.results.journal_lines import journal_path
-    from addercost.results.validation import validation_to_json
-
-    document = folder / "validation.json"
-    figure = figure_bytes(validation.draw(result, PlotOptions()), FigureFormat.SVG)
-    write_file(folder / "validation.svg", figure, force=True)
-    text = render(validation_table(result), TableFormat.MARKDOWN, None, False)
-    write_file(
-        folder / "validation.md", f"{text}\n![predicted against measured](validation.svg)\n", force=True
-    )
-    kept = replace(result, rows=()) if scores_only else result
-    write_file(document, validation_to_json(kept), force=True)
-    journal_path(document).unlink(missing_ok=True)
-
-
-def _progress(total: int, quiet: bool) -> Callable[[int, Entry], None]:
-    """A line on stderr for every network that is skipped, and one for every 50."""
-
-    def said(number: int, entry: Entry) -> None:
-        from addercost.results.validation import SkippedRow
-        from addercost.text import printable
-
-        if quiet:
-            return
-        if isinstance(entry, SkippedRow):
-            print(f"[{number}/{total}] {printable(entry.name)}: {printable(entry.reason)}", file=sys.stderr)
-        elif number % 50 == 0:
-            print(f"[{number}/{total}] {printable(entry.name)}", file=sys.stderr)
-
-    return said

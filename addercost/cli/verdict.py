@@ -28,8 +28,11 @@ from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from addercost.analysis.prediction_gap import PredictionGap
     from addercost.cost.target import Target
+    from addercost.cost.verdict import Contest, PredictedRatio
     from addercost.results.measurements import Measurements
+    from addercost.results.network_ratio import NetworkRatio
     from addercost.trace.record import Trace
 
 ENERGY_TABLES = ("45nm", "7nm")
@@ -110,18 +113,22 @@ def verdict(
         wanted = contest.arithmetic.value, IMPLEMENTATIONS[contest.name], contest.number_format
         if timed is not None:
             measured = network_ratio(timed, *wanted, keep_first_last)
+        prediction = (
+            cycle_ratio(trace, contest, here, throughput.MODEL.name, keep_first_last) if here else None
+        )
         rows.append(
             VerdictRow(
                 contest=contest,
                 paper=cycle_ratio(trace, contest, load_target(DEFAULT_CPU), PAPER_MODEL, keep_first_last),
-                here=cycle_ratio(trace, contest, here, throughput.MODEL.name, keep_first_last)
-                if here
-                else None,
+                here=prediction,
                 measured=measured,
                 energies=tuple(
                     energy_ratio(trace, contest, load_energy(name), keep_first_last) for name in ENERGY_TABLES
                 ),
                 why_not=_why_not(timed, wanted) if timed is not None else "",
+                gap=_gap(trace, contest, here, prediction, measured, timed, keep_first_last)
+                if here and prediction and measured and timed
+                else None,
             )
         )
     where = timed.environment.get("cpu") or timed.environment.get("cuda", "") if timed else ""
@@ -159,6 +166,49 @@ def _read(path: Path, trace: Trace) -> Measurements:
     if found.model != trace.model:
         raise ArgumentError(f"{path} times {found.model}, not {trace.model}", "time this model")
     return found
+
+
+def _gap(
+    trace: Trace,
+    contest: Contest,
+    here: Target,
+    prediction: PredictedRatio,
+    measured: NetworkRatio,
+    timed: Measurements,
+    keep_first_last: bool,
+) -> PredictionGap | None:
+    """None where the timings are not of one core of a CPU, which predictions are of."""
+    from addercost.analysis.prediction_gap import PredictionGap, Side
+    from addercost.cost.models import roofline
+    from addercost.cost.verdict import cycle_ratio
+    from addercost.report.tables.verdict_sentences import OTHERS, same_winner
+
+    on_cpu = timed.settings.get("device", "cpu") == "cpu"
+    if prediction.seconds is None or not on_cpu or timed.environment.get("threads", "1") != "1":
+        return None
+    batch = int(timed.settings.get("batch", "1"))
+    with_memory = None
+    if timed.settings.get("cache") == "cold":
+        # A layer that is run again and again finds its operands in the caches.
+        with_memory = cycle_ratio(trace, contest, here, roofline.MODEL.name, keep_first_last).seconds
+    sides = [
+        Side(
+            name,
+            measured_s,
+            batch * predicted_s,
+            batch * ((with_memory[i] if with_memory else predicted_s) - predicted_s),
+            (here.operator_call_s or 0.0) * measured.layers,
+        )
+        for i, (name, measured_s, predicted_s) in enumerate(
+            zip(
+                ("convolutions", OTHERS[contest.arithmetic]),
+                (measured.reference_s, measured.own_s),
+                prediction.seconds,
+                strict=True,
+            )
+        )
+    ]
+    return PredictionGap(sides[0], sides[1], same_winner(prediction.ratio, measured))
 
 
 def _why_not(timed: Measurements, wanted: tuple[str, str, str]) -> str:

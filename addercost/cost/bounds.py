@@ -76,7 +76,9 @@ def unknown_port_bounds(target: Target, executions: Executions) -> list[Bound]:
     for row, n in executions:
         if not row.ports:
             pool = "vector units" if row.form is not Form.SCALAR else "scalar units"
-            if row.form is Form.SCALAR and row.op.startswith(("fp", "bf")):
+            if row.form is Form.MATRIX:
+                pool = "matrix unit"
+            elif row.form is Form.SCALAR and row.op.startswith(("fp", "bf")):
                 pool = "floating-point units"
             pools.setdefault(pool, []).append(n * row.reciprocal_throughput_cycles)
     # One instruction alone is bound by its own rate.

@@ -51,6 +51,8 @@ _INTEGER_CHOICES: dict[OpClass, tuple[tuple[str, str], ...]] = {
     OpClass.ABS: (("abs", ""), ("max", "|x| costs a maximum"), ("add", "|x| costs an addition")),
     OpClass.SHIFT: (("=shift_var", ""), ("=shift_imm", "a shift by a variable costs one by a constant")),
 }
+# Where multiply-adds are faster than additions or products alone, they do these too.
+_AS_MULTIPLY_ADD = {"add": "a multiply-add by one", "mul": "a multiply-add to zero"}
 _BIT_CHOICES: dict[OpClass, tuple[tuple[str, str], ...]] = {
     OpClass.XNOR: (("=xor", ""),),
     OpClass.LOGIC: (("=and", ""), ("=xor", "")),
@@ -107,13 +109,16 @@ def many_at_once(target: Target, op_class: OpClass, number_format: str) -> Charg
     formats = _FLOATS.get(number_format) or _INTEGERS.get(number_format) or ("int32",)
     for suffix, assumption in _choices(op_class, number_format):
         for table_format in formats:
-            rows = best_per_width(target.rows(_op(suffix, table_format), VECTOR_FORMS))
-            if rows:
-                row = min(rows, key=_cycles_per_lane)
+            row = _fastest(target, _op(suffix, table_format))
+            if row is not None:
                 lanes = row.lanes
                 if suffix.startswith("="):
                     lanes = max(1, row.vector_bits // _bits(number_format))
                 notes = [assumption] if assumption else []
+                fused = _fastest(target, f"{table_format}_fma") if suffix in _AS_MULTIPLY_ADD else None
+                if fused is not None and _cycles_per_lane(fused)[0] < _cycles_per_lane(row)[0]:
+                    row, lanes = fused, fused.lanes
+                    notes = [_AS_MULTIPLY_ADD[suffix]]
                 if table_format != number_format and not suffix.startswith("="):
                     notes.append(f"computed in {table_format}")
                 return Charge(row, lanes, ", ".join(notes))
@@ -123,6 +128,11 @@ def many_at_once(target: Target, op_class: OpClass, number_format: str) -> Charg
     note = "no vector form: one at a time"
     assumption = f"{scalar.assumption}, {note}" if scalar.assumption else note
     return Charge(scalar.instruction, 1, assumption)
+
+
+def _fastest(target: Target, op: str) -> Instruction | None:
+    """The vector instruction for `op` with the most results a cycle."""
+    return min(best_per_width(target.rows(op, VECTOR_FORMS)), key=_cycles_per_lane, default=None)
 
 
 POLYNOMIAL_MULTIPLY_ADDS = 50

@@ -52,7 +52,7 @@ def fit(
     if not np.all(np.isfinite(measured) & (measured > 0)):
         raise ArgumentError("a measured time is not a positive number of seconds")
     parts = np.array([unit_seconds(network, target, run) for network in networks])
-    numbers = _nearest(parts, measured)
+    numbers = nearest(parts, measured)
     errors = np.abs(np.log(parts @ numbers / measured))
     return Efficiency(
         run=run,
@@ -108,7 +108,7 @@ def unit_seconds(network: Network, target: Target, run: str) -> Floats:
     return total
 
 
-def _nearest(parts: Floats, measured: Floats) -> Floats:
+def nearest(parts: Floats, measured: Floats) -> Floats:
     """The [3] positive numbers for which parts [N, 3] @ numbers is nearest to measured [N]."""
     ratio = parts / measured[:, None]
     # Each part alone explains a third of the median network.
@@ -139,4 +139,5 @@ def _nearest(parts: Floats, measured: Floats) -> Floats:
                 break
         else:
             damping *= 8
-    return np.exp(logs)
+    numbers: Floats = np.exp(logs)
+    return numbers

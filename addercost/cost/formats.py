@@ -51,5 +51,9 @@ def _int8(layer: CountedLayer) -> ReformattedLayer:
         arithmetic,
         sites,
         bytes_moved(layer) / 4,
-        runs and Runs(*(Run(run.calls, run.n_bytes // 4) for run in runs)),
+        None if runs is None else Runs(_quarter(runs.eager), _quarter(runs.fused)),
     )
+
+
+def _quarter(run: Run) -> Run:
+    return Run(run.calls, run.n_bytes // 4)

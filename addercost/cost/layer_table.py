@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,8 +125,11 @@ def _cost(
 
 def _of(moved: Moved, members: NDArray[np.intp]) -> Moved:
     """What some of the layers move."""
-    eager, fused = (run and Run(run.calls[members], run.n_bytes[members]) for run in moved[1:])
-    return Moved(moved.n_bytes[members], eager, fused)
+    return Moved(moved.n_bytes[members], _part_of(moved.eager, members), _part_of(moved.fused, members))
+
+
+def _part_of(run: Any, members: NDArray[np.intp]) -> Run | None:
+    return None if run is None else Run(run.calls[members], run.n_bytes[members])
 
 
 def _alike(lowered: Lowered, layers: int) -> Iterator[tuple[NDArray[np.intp], Lowered]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from addercost.cost.estimate import estimate
 from addercost.cost.layers import CountedLayer, CountedModel, layers_of
-from addercost.cost.models import COST_MODELS
+from addercost.cost.models import ONE_CORE_MODELS
 from addercost.cost.target import Target
 from addercost.errors import unknown_name
 
@@ -35,7 +35,7 @@ def rank_processors(
     targets: Iterable[Target],
     alternative: str = "adder",
     baseline: str = "mac",
-    models: Sequence[str] = tuple(COST_MODELS),
+    models: Sequence[str] = ONE_CORE_MODELS,
 ) -> list[RankRow]:
     """Rows for every target and cost model, by model as given, then by falling advantage of `alternative`.
 

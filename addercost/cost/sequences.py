@@ -2,7 +2,7 @@
 
 A step combines input-weight pairs that are in registers and adds them to accumulators in registers: the limit
 that a register-blocked kernel works towards. Loads, widening at the end of a loop and the final negation are
-left out.
+left out. Of what the recipes give, the fastest by the limits of `bounds` is chosen.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from addercost.arithmetic import Arithmetic
+from addercost.cost.bounds import all_bounds, binding
 from addercost.cost.charges import VECTOR_FORMS, best_per_width
+from addercost.cost.recipes import SIGNED_BYTES, Recipe, recipes
 from addercost.cost.target import Target
 from addercost.hardware.schema import Instruction
 from addercost.hardware.vocabulary import Form
@@ -38,172 +40,9 @@ class SiteSequence:
         return "; ".join((f"{s.times} x " if s.times > 1 else "") + s.instruction.text for s in self.steps)
 
     @property
-    def cycles(self) -> float:
-        """Cycles of one step if different instructions did not overlap. Sequences are chosen by it."""
-        return sum(s.times * s.instruction.reciprocal_throughput_cycles for s in self.steps)
-
-
-@dataclass(frozen=True, slots=True)
-class _Recipe:
-    """A way of combining sites by instructions of one width. ops: (op, times).
-
-    counted: the op whose sites a step has: `OP` as many as one instruction of it, `2 x OP` twice as many,
-    `bits of OP` one for each bit of its register. vectors_only: not on scalar registers.
-    """
-
-    name: str
-    ops: tuple[tuple[str, int], ...]
-    counted: str
-    assumption: str = ""
-    vectors_only: bool = False
-
-
-_MUL_ADD = "multiply, then add"
-_SUB_ABS_ADD = "subtract, |.|, add"
-_SIGN = "signed bytes are offset by 128 first, which leaves differences unchanged"
-
-
-def _recipes(arithmetic: Arithmetic, number_format: str) -> tuple[_Recipe, ...]:
-    f = number_format
-    if arithmetic is Arithmetic.MAC and f in ("fp16", "fp32", "fp64"):
-        return (
-            _Recipe("fused multiply-add", ((f"{f}_fma", 1),), f"{f}_fma"),
-            _Recipe("fused multiply-add, four operands", ((f"{f}_fma4", 1),), f"{f}_fma4"),
-            _Recipe("multiply-accumulate", ((f"{f}_mac", 1),), f"{f}_mac"),
-            _Recipe(_MUL_ADD, ((f"{f}_mul", 1), (f"{f}_add", 1)), f"{f}_mul"),
-        )
-    if arithmetic is Arithmetic.MAC and f in ("int8", "uint8"):
-        return (
-            _Recipe("int8 dot product", (("int8_dot", 1),), "int8_dot"),
-            _Recipe("int8 matrix product", (("int8_mmla", 1),), "int8_mmla"),
-            _Recipe(
-                "byte products, widened twice",
-                (("int8_maddubs", 1), ("int16_madd", 1), ("int32_add", 1)),
-                "int8_maddubs",
-                "byte products saturate at 16 bits",
-            ),
-            _Recipe(
-                "widening multiply-accumulate", (("int8_wmacc", 1),), "int8_wmacc", "16-bit accumulators"
-            ),
-            _Recipe("long multiply-accumulate", (("int8_mlal", 1),), "int8_mlal", "16-bit accumulators"),
-            _Recipe("two products, dual 16-bit", (("int16_dot", 1),), "int16_dot", "bytes are widened first"),
-            _Recipe("multiply-accumulate", (("int32_mla", 1),), "int32_mla", "bytes are widened first"),
-            _Recipe(_MUL_ADD, (("int32_mul", 1), ("int32_add", 1)), "int32_mul", "bytes are widened first"),
-        )
-    if arithmetic is Arithmetic.MAC and f in ("int16", "int32"):
-        return (
-            _Recipe("int16 dot product", (("int16_dot", 1),), "int16_dot")
-            if f == "int16"
-            else _Recipe("multiply-accumulate", (("int32_mla", 1),), "int32_mla"),
-            _Recipe(_MUL_ADD, ((f"{f}_mul", 1), (f"{f}_add", 1)), f"{f}_mul"),
-        )
-    if arithmetic is Arithmetic.MAC and f == "bf16":
-        return (
-            _Recipe("bf16 dot product", (("bf16_dot", 1),), "bf16_dot"),
-            _Recipe("bf16 matrix product", (("bf16_mmla", 1),), "bf16_mmla"),
-        )
-    if arithmetic is Arithmetic.ADDER and f in ("fp16", "fp32", "fp64"):
-        return (
-            _Recipe("fused |a - b|, add", ((f"{f}_absdiff", 1), (f"{f}_add", 1)), f"{f}_absdiff"),
-            _Recipe(_SUB_ABS_ADD, ((f"{f}_add", 2), (f"{f}_abs", 1)), f"{f}_add"),
-            _Recipe(
-                _SUB_ABS_ADD,
-                ((f"{f}_add", 2), ("xor", 1)),
-                f"{f}_add",
-                "|.| costs a bit mask",
-                vectors_only=True,
-            ),
-        )
-    if arithmetic is Arithmetic.ADDER and f in ("int8", "uint8"):
-        note = _SIGN if f == "int8" else ""
-        return (
-            _Recipe("sum of absolute differences", (("uint8_sad", 1), ("int32_add", 1)), "uint8_sad", note),
-            _Recipe(
-                "sum of absolute differences, accumulating", (("uint8_sad_acc", 1),), "uint8_sad_acc", note
-            ),
-            _Recipe(
-                "|a - b| accumulated long, low and high halves",
-                (("uint8_absdiff_acc_long", 1), ("uint8_absdiff_acc_long_high", 1)),
-                "2 x uint8_absdiff_acc_long",
-                note,
-            ),
-            _Recipe(
-                "|a - b|, then pairs accumulated",
-                (("uint8_absdiff", 1), ("uint8_pair_add_acc", 1)),
-                "uint8_absdiff",
-                note,
-            ),
-            _Recipe(
-                "maximum minus minimum, widening add",
-                (("int8_max", 2), ("int8_add", 1), ("int8_wadd", 1)),
-                "int8_max",
-                "16-bit accumulators",
-            ),
-            _Recipe(
-                _SUB_ABS_ADD, (("int16_add", 2), ("int16_abs", 1)), "int16_abs", "bytes are widened first"
-            ),
-            _Recipe(
-                "subtract, maximum with the negative, add",
-                (("int16_add", 3), ("int16_max", 1)),
-                "int16_max",
-                "bytes are widened first",
-            ),
-            _Recipe(
-                "subtract, negate by sign, add",
-                (("int32_add", 3), ("shift_imm", 1), ("xor", 1)),
-                "int32_add",
-                "bytes are widened first",
-            ),
-        )
-    if arithmetic is Arithmetic.SHIFT and f in ("int8", "uint8", "int16", "int32"):
-        return (_Recipe("shift, add", (("shift_var", 1), ("int32_add", 1)), "shift_var", "32-bit lanes"),)
-    if arithmetic is Arithmetic.SHIFT and f == "fp32":
-        return (
-            _Recipe(
-                "add to the exponent, add",
-                (("int32_add", 1), ("fp32_add", 1)),
-                "fp32_add",
-                "a power of two is added to the exponent field",
-            ),
-        )
-    return ()
-
-
-_XNOR_RECIPES = (
-    _Recipe(
-        "exclusive or, popcount of 32-bit lanes, add",
-        (("xor", 1), ("int32_popcount", 1), ("int32_add", 1)),
-        "bits of int32_popcount",
-    ),
-    _Recipe(
-        "exclusive or, popcount of 64-bit words, add",
-        (("xor", 1), ("int64_popcount", 1), ("int64_add", 1)),
-        "bits of int64_popcount",
-    ),
-    _Recipe(
-        "exclusive or, popcount of bytes, pairs accumulated",
-        (("xor", 1), ("int8_popcount", 1), ("uint8_pair_add_acc", 1)),
-        "bits of int8_popcount",
-    ),
-    _Recipe(
-        "exclusive or, popcount of bytes by table look-up, sums of bytes",
-        (("xor", 3), ("shift_imm", 1), ("shuffle", 2), ("int8_add", 1), ("uint8_sad", 1), ("int32_add", 1)),
-        "bits of uint8_sad",
-        "masking costs an exclusive or; bytes are summed each time",
-    ),
-    _Recipe(
-        "exclusive or, popcount by shifts, masks and a multiplication",
-        (("xor", 5), ("shift_imm", 4), ("int64_add", 4), ("int64_mul", 1)),
-        "bits of int64_mul",
-        "no popcount instruction; masking costs an exclusive or",
-    ),
-    _Recipe(
-        "exclusive or, popcount by shifts, masks and a multiplication",
-        (("xor", 5), ("shift_imm", 4), ("int32_add", 4), ("int32_mul", 1)),
-        "bits of int32_mul",
-        "no popcount instruction; masking costs an exclusive or",
-    ),
-)
+    def executions(self) -> list[tuple[Instruction, int]]:
+        """Each instruction and how often a step executes it, as bounds take them."""
+        return [(step.instruction, step.times) for step in self.steps]
 
 
 def site_sequence(
@@ -217,15 +56,32 @@ def site_sequence(
     measured = None if scalar else _measured(target, arithmetic, number_format)
     if measured is not None:
         return measured
-    recipes = _XNOR_RECIPES if arithmetic is Arithmetic.XNOR else _recipes(arithmetic, number_format)
-    found = [s for recipe in recipes for s in _instances(target, recipe, scalar)]
-    # At equal speed fewer instructions, then the recipe listed first.
-    return min(found, key=lambda s: (s.cycles / s.sites, len(s.steps) / s.sites), default=None)
+    fastest, chosen = _SLOWEST, None
+    for sequence in candidate_sequences(target, arithmetic, number_format, scalar):
+        alone = [times * row.reciprocal_throughput_cycles for row, times in sequence.executions]
+        # At equal speed the one that leaves most room for other work, then the recipe listed first.
+        least = (max(alone) / sequence.sites, sum(alone) / sequence.sites)
+        if least < fastest:
+            bound = binding(all_bounds(target, sequence.executions)).cycles / sequence.sites
+            if (bound, least[1]) < fastest:
+                fastest, chosen = (bound, least[1]), sequence
+    return chosen
+
+
+_SLOWEST = (float("inf"), float("inf"))
+
+
+def candidate_sequences(
+    target: Target, arithmetic: Arithmetic, number_format: str = "fp32", scalar: bool = False
+) -> Iterator[SiteSequence]:
+    """Every recipe in every form and width in which the target has all its instructions."""
+    for recipe in recipes(arithmetic, number_format):
+        yield from _instances(target, recipe, scalar)
 
 
 _LOOP_FORMATS: dict[tuple[Arithmetic, str], tuple[str, str]] = {
     (Arithmetic.MAC, "uint8"): ("int8", ""),
-    (Arithmetic.ADDER, "int8"): ("uint8", _SIGN),
+    (Arithmetic.ADDER, "int8"): ("uint8", SIGNED_BYTES),
     (Arithmetic.SHIFT, "int8"): ("int32", "32-bit lanes"),
     (Arithmetic.SHIFT, "uint8"): ("int32", "32-bit lanes"),
     (Arithmetic.SHIFT, "int16"): ("int32", "32-bit lanes"),
@@ -249,10 +105,10 @@ def _measured(target: Target, arithmetic: Arithmetic, number_format: str) -> Sit
     return SiteSequence("measured inner loop", (Step(loop.step),), loop.sites, assumption)
 
 
-def _instances(target: Target, recipe: _Recipe, scalar: bool) -> Iterator[SiteSequence]:
+def _instances(target: Target, recipe: Recipe, scalar: bool) -> Iterator[SiteSequence]:
     """The recipe at every width of which the target has all its instructions."""
     ops = [op for op, _ in recipe.ops]
-    forms = (Form.SCALAR,) if scalar else (Form.SCALAR, *VECTOR_FORMS)
+    forms = (Form.SCALAR,) if scalar else (Form.SCALAR, *VECTOR_FORMS, Form.MATRIX)
     for form in forms:
         by_width = [
             {row.vector_bits: row for row in reversed(best_per_width(target.rows(op, (form,))))} for op in ops
@@ -276,7 +132,7 @@ def _mask(target: Target, op: str) -> Instruction | None:
     return next(iter(target.rows(op, VECTOR_FORMS)), None) if op.endswith("_abs") else None
 
 
-def _sequence(recipe: _Recipe, rows: list[Instruction]) -> SiteSequence:
+def _sequence(recipe: Recipe, rows: list[Instruction]) -> SiteSequence:
     steps = tuple(Step(row, times) for row, (_, times) in zip(rows, recipe.ops, strict=True))
     multiple, _, op = recipe.counted.rpartition(" ")
     row = next(row for row in rows if row.op == op)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from addercost.hardware.schema import Cpu, Efficiency, Instruction, MeasuredLoop
+from addercost.hardware.schema import Cpu, Efficiency, Gpu, Instruction, MeasuredLoop
 from addercost.hardware.vocabulary import Form, Quality
 
 
@@ -20,7 +20,7 @@ class Target:
     clock: what `clock_hz` is, such as "the base clock of Xeon 6132". memory_bandwidth_bytes_per_s: what one
     core can draw, or, where `shares_memory_bandwidth`, what the whole part can. file: the hardware table it
     was made from, "" where there is none. sources: titles of what the figures were taken from. loops: inner
-    loops that were measured on this core.
+    loops that were measured on this core. operator_call_s: what an operator takes beside its work.
 
     Of the whole part: cores; part_bandwidth_bytes_per_s, what all of them draw together; efficiencies, what
     runs of networks were found to reach, and device_class, for where there are none.
@@ -42,6 +42,7 @@ class Target:
     sources: tuple[str, ...] = ()
     caveats: tuple[str, ...] = ()
     loops: tuple[MeasuredLoop, ...] = ()
+    operator_call_s: float | None = None
     cores: int | None = None
     part_bandwidth_bytes_per_s: float | None = None
     device_class: str = "desktop"
@@ -81,6 +82,12 @@ class Target:
         return n_bytes / self.memory_bandwidth_bytes_per_s * self.clock_hz
 
 
+def cited(hardware: Cpu | Gpu) -> tuple[Efficiency, ...]:
+    """The table's efficiencies, with the titles of their sources in place of the ids."""
+    titles = hardware.sources
+    return tuple(replace(found, source=titles[found.source].title) for found in hardware.efficiencies)
+
+
 def target_of(hardware: Cpu | Target) -> Target:
     """The target that a hardware table describes; a target as it is."""
     if isinstance(hardware, Target):
@@ -107,9 +114,10 @@ def target_of(hardware: Cpu | Target) -> Target:
         sources=tuple(source.title for source in hardware.sources.values()),
         caveats=hardware.caveats,
         loops=hardware.loops,
+        operator_call_s=hardware.calls.operator_call_s if hardware.calls else None,
         cores=part.cores if part else None,
         part_bandwidth_bytes_per_s=part.memory_bandwidth_bytes_per_s if part else None,
         device_class=part.device_class if part else "desktop",
-        efficiencies=hardware.efficiencies,
+        efficiencies=cited(hardware),
         processor=part.name if part else "",
     )

@@ -1,4 +1,4 @@
-"""Targets by name: hardware tables, and targets that installed packages add.
+"""Targets by name: hardware tables of CPUs and GPUs, and targets that installed packages add.
 
 A package adds a target by an entry point of the group `addercost.targets`. Its name is the target's. Its
 value is a `Target`, a hardware table, or a function without arguments that returns one of these:
@@ -16,11 +16,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from addercost.cost.gpu_target import gpu_target
 from addercost.cost.target import Target, target_of
 from addercost.errors import AddercostError, ArgumentError, DataError, unknown_name
 from addercost.extensions import entries, package_of
 from addercost.hardware.kernel_times import kernel_time_files
-from addercost.hardware.loader import HOST, list_hardware, load_cpu
+from addercost.hardware.loader import HOST, list_hardware, load_cpu, load_gpu
 from addercost.hardware.schema import Cpu
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ ENTRY_POINTS = "addercost.targets"
 
 
 def load_target(name: str, hardware_path: str | Path | None = None, kernels: Path | None = None) -> Target:
-    """The target `name`: a CPU's table, the path of one, or what an installed package adds.
+    """The target `name`: a CPU's table, the path of one, a GPU's table, or what an installed package adds.
 
     kernels: a file of timed kernels, taken as those of this target whatever machine they were timed on. The
     target of this machine has its own where none is named.
@@ -47,14 +48,7 @@ def load_target(name: str, hardware_path: str | Path | None = None, kernels: Pat
 def _load_target(name: str, hardware_path: str | Path | None) -> Target:
     found = [entry for entry in entries(ENTRY_POINTS) if entry.name == name]
     if not found:
-        try:
-            return target_of(load_cpu(name, hardware_path))
-        except ArgumentError:
-            known = [file.name for file in list_hardware(hardware_path, "cpu")]
-            added = added_names()
-            if not added or name in known or name.endswith(".toml"):
-                raise
-            raise unknown_name("CPU", name, [*known, *added]) from None
+        return _from_table(name, hardware_path)
     if len(found) > 1:
         packages = " and ".join(sorted(map(package_of, found)))
         raise ArgumentError(f"{packages} both add a target {name}", "uninstall one of them")
@@ -65,6 +59,20 @@ def _load_target(name: str, hardware_path: str | Path | None) -> Target:
             "uninstall the package, or rename one of the two",
         )
     return _loaded(entry)
+
+
+def _from_table(name: str, hardware_path: str | Path | None) -> Target:
+    """The target that a table describes, of a CPU before a GPU of the same name."""
+    gpus = [file.name for file in list_hardware(hardware_path, "gpu")]
+    try:
+        return target_of(load_cpu(name, hardware_path))
+    except ArgumentError:
+        if name in gpus:
+            return gpu_target(load_gpu(name, hardware_path))
+        known = [file.name for file in list_hardware(hardware_path, "cpu")]
+        if name in (HOST, *known) or name.endswith(".toml"):
+            raise
+        raise unknown_name("CPU", name, [*known, *gpus, *added_names()]) from None
 
 
 def added_names() -> Sequence[str]:

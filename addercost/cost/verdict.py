@@ -54,7 +54,8 @@ class PredictedRatio:
     """The cost of the network of convolutions / that of the other. ratio: None where a figure is missing.
 
     missing: the first such figure. bounds: what limits the layer that costs most, on either side.
-    site_cycles: what a site takes on either side by a latency sum, as `(4 + 2) / (2 + 2)`.
+    site_cycles: what a site takes on either side by a latency sum, as `(4 + 2) / (2 + 2)`. seconds: of either
+    side, where a clock is known.
     """
 
     hardware: str
@@ -63,6 +64,7 @@ class PredictedRatio:
     missing: str = ""
     bounds: tuple[str, str] = ("", "")
     site_cycles: str = ""
+    seconds: tuple[float, float] | None = None
 
 
 def cycle_ratio(
@@ -77,7 +79,9 @@ def cycle_ratio(
     whole = all(cost.complete for cost in costs) and other > 0
     ratio = first / other if whole else None
     terms = _site_cycles(sides, contest, target) if whole and cost_model_named(model).is_serial else ""
-    return PredictedRatio(target.name, model, ratio, missing, (bounds[0], bounds[1]), terms)
+    seconds = [cost.seconds for cost in costs if cost.seconds is not None]
+    both = (seconds[0], seconds[1]) if whole and len(seconds) == 2 else None
+    return PredictedRatio(target.name, model, ratio, missing, (bounds[0], bounds[1]), terms, both)
 
 
 def _site_cycles(sides: Sequence[Sequence[CountedLayer]], contest: Contest, target: Target) -> str:

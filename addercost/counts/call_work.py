@@ -36,11 +36,16 @@ def is_counted(name: str, tags: Collection[str]) -> bool:
 
 
 def work_of(call: OpCall) -> OperatorWork | None:
-    """The call's work in real numbers, or None for an operator that no rule counts."""
+    """The call's work in real numbers, or None for a call that no rule counts."""
     rule = rule_for(call.name, call.tags)
     if rule is None:
         return None
+    stored = [spec for spec in call.tensors() if spec.stored is not None]
+    if stored and not _knows_sparse(call, len(stored)):
+        return None
     work = rule(call)
+    if work is None:
+        return None
     if "backward" in call.tags and any(site.weighted for site in work.sites):
         # A gradient is a sum of products whatever the layer's arithmetic is, so a what-if leaves it alone.
         work = replace(work, sites=tuple(replace(site, weighted=False) for site in work.sites))
@@ -54,6 +59,24 @@ def work_of(call: OpCall) -> OperatorWork | None:
         )
     work = _in_arithmetic(call, work)
     return in_real_numbers(call, work) if any(spec.is_complex for spec in call.tensors()) else work
+
+
+def _knows_sparse(call: OpCall, operands: int) -> bool:
+    """Whether the call's rule counts the values that so many sparse operands store. What a product of two of
+    them has to do depends on where their values are.
+    """
+    if "view" in call.tags or RULES.get(call.name) is nothing:
+        return True
+    return operands == 1 and call.name in _SPARSE_PRODUCTS
+
+
+_SPARSE_PRODUCTS = frozenset(
+    f"aten.{name}"
+    for name in (
+        "mm", "bmm", "addmm", "mv", "addmv", "linear", "matmul", "convolution", "baddbmm",
+        "_sparse_addmm", "sparse_sampled_addmm",
+    )
+)  # fmt: skip
 
 
 def _in_arithmetic(call: OpCall, work: OperatorWork) -> OperatorWork:

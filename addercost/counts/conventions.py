@@ -58,11 +58,35 @@ def _thop(call: OpCall, work: OperatorWork) -> OpCounts:
     return _tool_units(call, work, 2 if call.name in BATCH_NORMS else 0, biased=is_convolution)
 
 
+_FVCORE_AN_OUTPUT = {
+    "aten.upsample_nearest2d": 1,
+    "aten.upsample_bilinear2d": 4,
+    "aten.grid_sampler_2d": 4,
+    "aten.grid_sampler_3d": 4,
+    "aten.grid_sampler": 4,
+}
+
+
+def is_adaptive_average(call: OpCall) -> bool:
+    """Whether the call is adaptive average pooling of images. To one pixel it arrives as a mean over the last
+    two axes that keeps them."""
+    if call.name in ("aten._adaptive_avg_pool2d", "aten.adaptive_avg_pool2d"):
+        return True
+    return call.name == "aten.mean" and call.args.get("dim") == (-1, -2) and bool(call.args.get("keepdim"))
+
+
 def _fvcore(call: OpCall, work: OperatorWork) -> OpCounts:
     """Batch norm in evaluation: 2 an element, 1 without scale and shift; other norms 5, 4 without.
+    Adaptive average pooling of images 1 an input; bilinear upsampling and sampling by a grid 4 an output,
+    nearest upsampling 1.
 
     A batch norm is in evaluation unless the call has an argument that says `training`.
     """
+    resized = _FVCORE_AN_OUTPUT.get(call.name, 0)
+    if resized or is_adaptive_average(call):
+        x = call.output if resized else next(call.tensors())
+        units = (resized or 1) * x.numel
+        return site_counts(Sites(units, 0, number_format=x.number_format, arithmetic=Arithmetic.MAC))
     affine = call.optional_tensor("weight") is not None
     if call.name in BATCH_NORMS and not call.args.get("training", False):
         units = 2 if affine else 1
@@ -96,7 +120,7 @@ CONVENTIONS: Mapping[str, CountingConvention] = {
         ),
         CountingConvention(
             "fvcore",
-            "fvcore's number as both mul and add: sites, 2 per batch-norm and 5 per layer-norm element",
+            "fvcore's number as both mul and add: sites, norms, adaptive pooling, resizing",
             "fvcore 0.1.5; what timm publishes",
             _fvcore,
         ),

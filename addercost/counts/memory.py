@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from addercost.arithmetic import Arithmetic
+from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall, TensorSpec
+
+PACKED_WEIGHT_BITS = {Arithmetic.XNOR: 1, Arithmetic.SHIFT: 6}
+"""Bits of a weight as its layer keeps it: a sign; a sign and one of 31 exponents, or zero (63 values)."""
 
 _GATHERS = frozenset(
     f"aten.{name}"
@@ -49,6 +56,37 @@ def traffic(call: OpCall) -> tuple[int, int]:
     if call.name == "aten.copy_":
         tensors = [call.tensor("src")]
     return sum(spec.n_bytes for spec in tensors), outputs
+
+
+def packed_traffic(call: OpCall, work: OperatorWork | None) -> tuple[int, int]:
+    """As `traffic`, with the weights of a binary or shift layer packed into `PACKED_WEIGHT_BITS`. A binary
+    layer reads one factor a filter besides.
+    """
+    read, written = traffic(call)
+    site = next((site for site in work.sites if site.weighted), None) if work is not None else None
+    bits = PACKED_WEIGHT_BITS.get(site.arithmetic) if site is not None else None
+    weight = _weight(call) if bits is not None else None
+    if site is None or bits is None or weight is None:
+        return read, written
+    name, spec = weight
+    packed = (spec.numel * bits + 7) // 8
+    filters = spec.shape[-1] if name in ("mat2", "batch2", "other") else spec.shape[0]
+    scaled = site.arithmetic is Arithmetic.XNOR and site.scaled
+    factors = replace(spec, shape=(filters,)).n_bytes if scaled else 0
+    return read - spec.n_bytes + packed + factors, written
+
+
+def _weight(call: OpCall) -> tuple[str, TensorSpec] | None:
+    """The argument that is the layer's weight, by its name; None for one that is packed as it is."""
+    for name, value in call.args.items():
+        if (
+            isinstance(value, TensorSpec)
+            and value.role in ("parameter", "derived")
+            and len(value.shape) >= 2
+            and value.dtype.startswith(("float", "bfloat"))
+        ):
+            return name, value
+    return None
 
 
 def _gathered(call: OpCall, tensors: list[TensorSpec]) -> int:

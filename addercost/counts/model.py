@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from addercost.arithmetic import Arithmetic, OpCounts, arithmetic_named
 from addercost.counts.call_work import work_of
 from addercost.counts.conventions import CountingConvention, convention_named
-from addercost.counts.memory import traffic
+from addercost.counts.memory import packed_traffic
 from addercost.counts.rules.attention import causal_sites
 from addercost.counts.runs import NOTHING, Runs, runs_of
 from addercost.counts.views import ModuleCounts, OperatorCounts, by_module
@@ -137,7 +137,7 @@ def count(
         if work is None:
             uncounted.setdefault(call.name, []).append(call)
         counts = rule.counts(call, work) if work is not None else OpCounts()
-        moved = traffic(call)
+        moved = packed_traffic(call, work)
         row.add(call, work, counts, moved)
         name = call.name
         operator = operators.get(name)

@@ -150,7 +150,7 @@ def _is_global_average(one: _Seen) -> bool:
 
 
 def _fvcore(one: _Seen) -> Differences:
-    if _in_attention(one):
+    if _in_attention(one) or _is(one, "scaled_dot_product_attention"):
         yield _ATTENTION, -one.work.mac_sites
         return
     scaled = one.call.optional_tensor("weight") is not None
@@ -186,7 +186,7 @@ def _ptflops(one: _Seen) -> Differences:
         return
     if _linear_or_convolution(one):
         yield "bias: 1 an output", _biases(one)
-    elif one.work.mac_sites and any(site.weighted for site in one.work.sites):
+    elif _is(one, "scaled_dot_product_attention") or any(site.weighted for site in one.work.sites):
         yield _LEFT_OUT, -one.work.mac_sites
     elif _is(one, "_softmax", "_safe_softmax"):
         yield "softmax: 1 an element", _elements(one)
@@ -218,8 +218,18 @@ def _torchinfo(one: _Seen) -> Differences:
         yield "parameters times the batch", times * sum(names.values())
 
 
+def _is_fused_on_a_cpu(one: _Seen) -> bool:
+    """torch has one kernel for attention with four axes and values as wide as keys, and takes other attention
+    apart. It does so too where the channels of a head are not neighbours in memory, which no trace says.
+    """
+    if not _is(one, "scaled_dot_product_attention"):
+        return False
+    query, value = one.call.shape("query"), one.call.shape("value")
+    return len(query) == 4 and query[-1] == value[-1]
+
+
 def _flop_counter_on_cpu(one: _Seen) -> Differences:
-    if _in_attention(one):
+    if _in_attention(one) or _is_fused_on_a_cpu(one):
         yield _ATTENTION, -one.work.mac_sites
 
 

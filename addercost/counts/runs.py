@@ -9,8 +9,7 @@ weights into the order that its kernel wants: a copy to channels-last where the 
 and the blocking of oneDNN, each a kernel that reads and writes the weights. (A graph whose weights are frozen
 has that done once; torch.compile does not freeze them by default.)
 
-In both, a view starts nothing. A softmax that torch names safe is part of attention, which runs as one kernel
-that keeps the scores to itself. A normalisation by statistics of its own input reads that input once for the
+In both, a view starts nothing. A normalisation by statistics of its own input reads that input once for the
 mean, once for the variance and once to normalise it.
 """
 
@@ -65,11 +64,11 @@ _COPIES = frozenset(f"aten.{name}" for name in ("clone", "copy", "copy_", "_to_c
 """Torch tags them element-wise. A copy is what nobody could fuse, such as the reordering of heads."""
 
 _OWN_STATISTICS = frozenset(
-    (*ROW_NORMS, "aten._softmax", "aten._log_softmax", "aten.softmax", "aten.log_softmax", "aten.var",
-     "aten.std", "aten.var_mean", "aten.std_mean", "aten.linalg_vector_norm")
+    (*ROW_NORMS, "aten._softmax", "aten._safe_softmax", "aten._log_softmax", "aten.softmax",
+     "aten.log_softmax", "aten.var", "aten.std", "aten.var_mean", "aten.std_mean",
+     "aten.linalg_vector_norm")
 )  # fmt: skip
 _PASSES = 3
-_ATTENTION = "aten._safe_softmax"
 
 
 def runs_of(call: OpCall, moved: tuple[int, int]) -> Runs:
@@ -78,7 +77,7 @@ def runs_of(call: OpCall, moved: tuple[int, int]) -> Runs:
     moved: bytes that it must read and write, by `addercost.counts.memory.traffic`.
     """
     name = call.name
-    if "view" in call.tags or name in _NO_KERNEL or name.startswith("prim.") or name == _ATTENTION:
+    if "view" in call.tags or name in _NO_KERNEL or name.startswith("prim."):
         return NOTHING
     read, written = moved
     if name in _OWN_STATISTICS or (name in BATCH_NORMS and _by_own_statistics(call)):

@@ -148,13 +148,14 @@ def _named_sources(hardware: Hardware, blocks: Iterable[_Block]) -> Iterable[tup
     lists: dict[str, Iterable[Any]] = {}
     match hardware:
         case Cpu(part=part, calls=calls):
-            lists = {"instructions": blocks, "loops": hardware.loops}
+            lists = {"instructions": blocks, "loops": hardware.loops, "efficiencies": hardware.efficiencies}
             if part is not None:
                 yield "part.source", part.source
             if calls is not None:
                 yield "calls.source", calls.source
         case Gpu():
-            lists = {name: getattr(hardware, name) for name in ("peaks", "rates", "latencies", "sequences")}
+            names = ("peaks", "rates", "latencies", "sequences", "efficiencies")
+            lists = {name: getattr(hardware, name) for name in names}
             yield "source", hardware.source
             if hardware.memory_bandwidth_source:
                 yield "memory_bandwidth_source", hardware.memory_bandwidth_source

@@ -193,7 +193,8 @@ class Cpu:
     """One microarchitecture and its instructions. `name` is the file's name without `.toml`.
 
     `loops` and `calls` are known of machines that were calibrated, `efficiencies` of parts on which networks
-    were measured.
+    were measured. `caveats` are doubts about figures that are used; `corrections` say which figures of a
+    scheduling model are not used, and what is instead.
 
     `preferred_float_form` is the form the `latency-sum` model takes floating-point latencies from: scalar
     unless the file names another one. The VIA Nano 2000 names x87, because 4 and 2, the figures its published
@@ -215,6 +216,7 @@ class Cpu:
     calls: CallCosts | None = None
     efficiencies: tuple[Efficiency, ...] = ()
     caveats: tuple[Text, ...] = ()
+    corrections: tuple[Text, ...] = ()
 
     @property
     def kind(self) -> str:

@@ -15,12 +15,12 @@ class Quality(StrEnum):
     """How a figure was come by. The order is the order of preference."""
 
     MEASURED = "measured"
-    MODEL = "model"
-    """Taken from a compiler's scheduling model, which its authors tune for code generation, not for truth."""
     SPECIFICATION = "specification"
     """Published by the vendor about the product."""
     PUBLISHED = "published"
     """Stated in a publication without saying whether measured or simulated."""
+    MODEL = "model"
+    """Taken from a compiler's scheduling model, which its authors tune for code generation, not for truth."""
 
 
 class Form(StrEnum):
@@ -33,6 +33,9 @@ class Form(StrEnum):
     SVE = "sve"
     RVV = "rvv"
     """RISC-V vectors, one register at a time (LMUL = 1)."""
+    MATRIX = "matrix"
+    """Matrix units, which multiply two small matrices and add the product to a third: AMX, SME, RISC-V IME.
+    `vector_bits` is the width of an operand register, for AMX of a whole tile."""
 
 
 _PER_FORMAT = {
@@ -54,6 +57,12 @@ SITES_PER_LANE = {
     "bf16_dot": 2,
     "int8_mmla": 8,
     "bf16_mmla": 4,
+    "fp16_mmla": 4,
+    "int8_tile_dot": 64,
+    "bf16_tile_dot": 32,
+    "int8_outer_dot": 4,
+    "bf16_outer_dot": 2,
+    "fp16_outer_dot": 2,
 }
 """Input pairs combined per result lane, for instructions that take more than one. Lanes are result lanes."""
 
@@ -67,14 +76,22 @@ INSTRUCTION_OPS: dict[str, str] = {
     "fp32_fma4": "fp32 fused multiply-add, four-operand AMD encoding",
     "fp64_fma4": "fp64 fused multiply-add, four-operand AMD encoding",
     "bf16_dot": "two bf16 products added to an fp32 lane",
-    "bf16_mmla": "2x4 by 4x2 bf16 matrix product added to 2x2 fp32",
+    "bf16_mmla": "rows by columns of four bf16, products added to each fp32 lane of a small matrix",
+    "bf16_tile_dot": "16x32 by 32x16 bf16 matrix product added to a tile of 16x16 fp32",
+    "bf16_outer_dot": "outer product of vectors of bf16 pairs, added to a tile of fp32",
+    "fp16_outer_dot": "outer product of vectors of fp16 pairs, added to a tile of fp32",
+    "fp32_outer": "outer product of fp32 vectors, added to a tile of fp32",
+    "fp64_outer": "outer product of fp64 vectors, added to a tile of fp64",
+    "int8_tile_dot": "16x64 by 64x16 int8 matrix product added to a tile of 16x16 int32",
+    "int8_outer_dot": "outer product of vectors of four int8 each, added to a tile of int32",
+    "fp16_mmla": "fp16 matrix product of a GPU's warp, added to fp32",
     "int16_dot": "two int16 products added to an int32 lane",
     "int16_madd": "int16 products, neighbours added, to int32 (no accumulator); lanes counts products",
     "int16_mlal": "int16 products added to int32 lanes",
     "int8_dot": "four int8 products added to an int32 lane",
     "int8_maddubs": "uint8 by int8 products, neighbours added with saturation; lanes counts products",
     "int8_mlal": "int8 products added to int16 lanes",
-    "int8_mmla": "2x8 by 8x2 int8 matrix product added to 2x2 int32",
+    "int8_mmla": "rows by columns of eight int8, products added to each int32 lane of a small matrix",
     "int8_wadd": "int8 additions to int16",
     "int8_wmacc": "int8 products added to int16 lanes",
     "int8_popcount": "set bits of each byte",

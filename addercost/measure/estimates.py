@@ -20,8 +20,9 @@ def with_estimates(measurements: Measurements, predict: Predict, cpus: tuple[str
     """Every row of a layer gets what `predict` returns for its shape, if the cost models estimate the same
     work.
 
-    Rows of whole models stay as they are: their shapes are not in the document. cpus: names of the tables
-    that `predict` uses. Raises ArgumentError for timings of anything but one core of a CPU.
+    Rows of whole models lose theirs: their shapes are not in the document, and estimates by another table do
+    not belong beside the new ones. cpus: names of the tables that `predict` uses. Raises ArgumentError for
+    timings of anything but one core of a CPU.
     """
     device = measurements.settings.get("device", "cpu")
     threads = measurements.environment.get("threads", "1")
@@ -36,9 +37,7 @@ def with_estimates(measurements: Measurements, predict: Predict, cpus: tuple[str
     predicted = layer_predictor(predict)
 
     def estimated(row: MeasuredRow) -> MeasuredRow:
-        if not row.case:
-            return row
-        if (row.arithmetic, row.implementation, row.dtype) not in same_work:
+        if not row.case or (row.arithmetic, row.implementation, row.dtype) not in same_work:
             return with_faults(replace(row, predicted=()))
         case = read_case(row.case)
         estimates = predicted(case, row.dtype, Arithmetic(row.arithmetic))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from addercost.arithmetic import Arithmetic
 from addercost.cost.estimate import estimate
-from addercost.cost.models import COST_MODELS, cost_model_named
+from addercost.cost.models import ONE_CORE_MODELS, cost_model_named
 from addercost.cost.target_registry import load_target
 from addercost.counts.model import count
 from addercost.errors import ArgumentError
@@ -54,8 +54,7 @@ def checked_models(names: Sequence[str]) -> tuple[str, ...]:
     """Raises ArgumentError for a name that is no cost model; all of one core where none is given."""
     for name in names:
         cost_model_named(name)
-    one_core = [name for name, model in COST_MODELS.items() if not model.on_all_cores]
-    return tuple(dict.fromkeys(names or one_core))
+    return tuple(dict.fromkeys(names or ONE_CORE_MODELS))
 
 
 Predict = Callable[[Trace, Arithmetic], tuple[PredictedTime, ...]]

@@ -83,9 +83,9 @@ def time_call(device: Device, call: Call, reference: Call | None, effort: Effort
         calls = max(side.calls for side in sides)
         for side in sides:
             side.calls = calls
+    blocks = _Blocks(device.speed)
     before, start = device.condition(), device.now()
     _block(own, other)
-    blocks = _Blocks(device.speed)
     look, turns = FIRST_LOOK, random.Random(0)
     while True:
         swapped = other is not None and turns.random() < 0.5

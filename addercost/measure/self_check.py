@@ -30,6 +30,8 @@ EFFORT = Effort(precision=0.01, time_limit_s=0.6, ratio_only=True)
 class SelfCheck:
     """pairs: of each kind. equal: pairs of a call with itself whose verdict is "cannot tell".
     found: pairs with the injected slowdown whose verdict is "slower". unconverged: of both kinds together.
+    factor: how many times as long the machine's fixed reference took as at its best known speed, in the
+    median; None where the device has none.
     """
 
     pairs: int
@@ -37,6 +39,7 @@ class SelfCheck:
     found: int
     unconverged: int
     slowdown: float = SLOWDOWN
+    factor: float | None = None
 
     @property
     def passed(self) -> bool:
@@ -50,8 +53,14 @@ class SelfCheck:
             f"{LEAST_EQUAL:.0%} are needed)\n"
             f"slowdown of {self.slowdown:.0%}: found in {self.found} of {n} pairs ({self.found / n:.1%}, at "
             f"least {LEAST_FOUND:.0%} are needed)\n"
-            f"unconverged: {self.unconverged} of {2 * n} pairs\n"
+            f"unconverged: {self.unconverged} of {2 * n} pairs\n" + self._machine
         )
+
+    @property
+    def _machine(self) -> str:
+        if self.factor is None:
+            return ""
+        return f"machine: a fixed reference took {self.factor:.2f} times as long as at its best known speed\n"
 
     def require(self) -> None:
         """Raises CheckFailedError where either rate is too low."""
@@ -85,7 +94,8 @@ def self_check(
             found += _verdict(slowed) is Outcome.SLOWER
             unconverged += (not same.converged) + (not slowed.converged)
             said(i + 1)
-    return SelfCheck(pairs, equal, found, unconverged)
+    factor = device.speed.usual_factor if device.speed is not None else None
+    return SelfCheck(pairs, equal, found, unconverged, factor=factor)
 
 
 def _verdict(timed: Timed) -> Outcome:

@@ -92,7 +92,7 @@ def _make(
         # torch limits how many variants of one function it compiles, and counts those of earlier rows.
         torch.compiler.reset()
     model = rebuild()
-    data = [_filled(x, TENSOR_DTYPES[dtype], device) for x in inputs]
+    data = [filled(x, TENSOR_DTYPES[dtype], device) for x in inputs]
 
     def call_of(wanted: Arithmetic) -> Call:
         made = convert(copy.deepcopy(model), wanted, keep_first_last).to(device, TENSOR_DTYPES[dtype])
@@ -134,7 +134,8 @@ def _tensors(output: object) -> Iterator[Tensor]:
             yield from _tensors(value)
 
 
-def _filled(like: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
+def filled(like: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Random data of the shape of `like`. Raises UnsupportedError for whole numbers without values."""
     if not like.is_floating_point():
         if like.is_meta:
             raise UnsupportedError("the model takes whole numbers, whose range is not known")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from addercost.cost.models import PAPER_MODEL
+from addercost.cost.stated_errors import stated_lines
 from addercost.report.table import Column, Table
 from addercost.report.tables.comparison import side_by_side_table
 from addercost.report.tables.layers import layer_table
@@ -150,6 +151,7 @@ def notes(subject: Subject) -> Iterator[str]:
             said.setdefault(f"{energy.table} assumes: {text}", []).append("energy")
     for text, where in said.items():
         yield f"{text} ({', '.join(dict.fromkeys(where))})"
+    yield from stated_lines([(e.model, e.hardware) for e in subject.estimates])
     if any(profile.counts.what_if for profile in subject.profiles):
         yield "Changed networks cost less because they are other networks: their accuracy is not predicted."
     if subject.energies:

@@ -23,6 +23,7 @@ class NetworkRatio:
     Above 1 the implementation is faster. low, high: the 95 % interval. own, reference: the two that were run.
     left_out: layers that could not be timed on one of the sides. unconverged: layers whose own intervals were
     wider than asked for. share_of_limit: the rate over that of the bare arithmetic, measured in the same run.
+    own_s, reference_s: what all layers take together on either side.
     """
 
     ratio: float
@@ -34,6 +35,8 @@ class NetworkRatio:
     left_out: tuple[str, ...] = ()
     unconverged: int = 0
     share_of_limit: float | None = None
+    own_s: float = 0.0
+    reference_s: float = 0.0
 
     @property
     def verdict(self) -> Outcome:
@@ -92,6 +95,8 @@ def network_ratio(
         left_out=tuple(failed),
         unconverged=sum(row.times for row in rows if row.converged is False),
         share_of_limit=_share_of_limit(rows),
+        own_s=float(own[0]),
+        reference_s=float(reference[0]),
     )
 
 

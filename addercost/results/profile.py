@@ -216,8 +216,13 @@ def _written_layer(layer: LayerCounts) -> _Layer:
         bytes_written=layer.bytes_written,
         counts=layer.counts.by_class(),
         counts_by_format=layer.counts.by_format(),
-        runs=layer.runs and _Runs(*(_Run(run.calls, run.n_bytes) for run in layer.runs)),
+        runs=_written_runs(layer.runs) if layer.runs else None,
     )
+
+
+def _written_runs(runs: Runs) -> _Runs:
+    eager, fused = (_Run(run.calls, run.n_bytes) for run in runs)
+    return _Runs(eager, fused)
 
 
 def _written_cost(cost: ModelCost) -> _Cost:
@@ -322,7 +327,7 @@ class _Reading:
             arithmetic=read.arithmetic,
             bytes_read=read.bytes_read,
             bytes_written=read.bytes_written,
-            runs=read.runs and Runs(_read_run(read.runs.eager), _read_run(read.runs.fused)),
+            runs=Runs(_read_run(read.runs.eager), _read_run(read.runs.fused)) if read.runs else None,
         )
 
     def check_totals(self, counts: ModelCounts, read: _Profile) -> None:

@@ -26,6 +26,7 @@ class _Tensor:
     dtype: str
     role: str
     name: str = ""
+    stored: tuple[Size, Size] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,8 @@ DOCUMENT = Document(SCHEMA, "a trace", Trace, trace_from_data)
 def _encode(value: ArgValue) -> Any:
     if isinstance(value, TensorSpec):
         data: dict[str, Any] = {"tensor": list(value.shape), "dtype": value.dtype, "role": value.role}
-        return data | {"name": value.name} if value.name else data
+        data |= {"name": value.name} if value.name else {}
+        return data | {"stored": list(value.stored)} if value.stored is not None else data
     if isinstance(value, tuple):
         return [_encode(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
@@ -146,7 +148,7 @@ def _spec(read: _Tensor, source: str, where: str) -> TensorSpec:
         raise misfit(
             source, f"{where}.tensor", list(read.tensor), "the shape of a tensor of less than 2⁶⁴ elements"
         )
-    return TensorSpec(read.tensor, read.dtype, read.role, read.name)
+    return TensorSpec(read.tensor, read.dtype, read.role, read.name, read.stored)
 
 
 def _decode(value: Any, source: str, where: str) -> ArgValue:

@@ -34,7 +34,8 @@ class Prediction:
 
     model: a cost model, or a baseline such as `MACs`, whose number has no unit. low_s, high_s: its 90 %
     interval, for models that have one. complete: False where a table lacked figures, so that it is a lower
-    bound.
+    bound. parts: seconds whose sum, each times a number of the machine, is the prediction, for models that
+    can be fitted.
     """
 
     model: Text
@@ -42,6 +43,7 @@ class Prediction:
     low_s: NotNegative | None = None
     high_s: NotNegative | None = None
     complete: bool = True
+    parts: tuple[NotNegative, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,9 @@ class Score:
     """How far one predictor is from the measured times of one group of rows.
 
     An error is |predicted / measured - 1|. scaled_by: what set the factor that predictions were multiplied
-    by: "" for none, the network that it makes exact, or "half": the median ratio of one half of the networks.
-    rows: those that the score is of; rows that set the factor are not among them.
+    by: "" for none, the network that it makes exact, "half" for the median ratio of one half of the networks,
+    "fit" where the model's own numbers are those nearest to that half. rows: those that the score is of; rows
+    that set a factor or a number are not among them.
     median_error, p90_error; bias: the median of predicted / measured - 1; spread: exp of the standard
     deviation of log(predicted / measured). within_10, within_25: the share of rows whose error is at most 10
     and 25 %. These are None for a predictor without a unit that nothing scaled.

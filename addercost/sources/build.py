@@ -6,55 +6,23 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any, TypeVar
-
-import torch
-from torch import Tensor
-from torch.overrides import TorchFunctionMode
+from typing import TypeVar
 
 from addercost.errors import AddercostError, ModelError
+from addercost.sources.data_free import DataFree
 from addercost.sources.torchvision_models import make_importable
 
 T = TypeVar("T")
 
 _PACKAGE = Path(__file__).parent.parent
 
-_ALLOCATIONS = frozenset(
-    (torch.empty, torch.empty_strided, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn)
-)
-_INITIALISATIONS = frozenset(
-    ("uniform_", "normal_", "fill_", "zero_", "mul_", "add_", "clamp_", "erfinv_", "trunc_normal_", "random_")
-)
-
-
-class DataFree(TorchFunctionMode):
-    """While active, weights are made on the meta device; indices, ranges and literals have their values.
-
-    A constructor may read an `arange` or a `linspace` (drop rates, position tables); only tensors whose size
-    grows with the weights are without data. Their initialisation is skipped: it would take time and change
-    nothing.
-    """
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func in _ALLOCATIONS and kwargs.get("device") is None:
-            return func(*args, **{**kwargs, "device": "meta"})
-        if args and isinstance(args[0], Tensor) and args[0].is_meta:
-            name = getattr(func, "__name__", "")
-            if name in _INITIALISATIONS:
-                return args[0]
-        return func(*args, **kwargs)
-
-
 _OWN_FAULT = (SyntaxError, ImportError, NameError, AddercostError)
 """Errors that occur with real weights, too."""
 
 
-def build(make: Callable[[], T], what: str) -> T:
+def build(make: Callable[[], T], what: str, data_free: DataFree | None = None) -> T:
     """`make()` with data-free weights; where that raises, once more with real ones, for constructors that
-    need values. what: the model, for errors.
+    need values. what: the model, for errors. data_free: the mode to make it under.
 
     Raises ModelError for anything that the user's code raises, SystemExit included.
     """
@@ -62,7 +30,7 @@ def build(make: Callable[[], T], what: str) -> T:
     try:
         with user_output():
             try:
-                with DataFree():
+                with data_free or DataFree():
                     return make()
             except _OWN_FAULT:
                 raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from addercost.errors import ModelError
 
@@ -27,7 +27,9 @@ class LoadedModel:
     """A model ready to trace.
 
     inputs: those it came with, if any. rebuild: makes it again with real weights; None where that is not
-    possible. with_classes: makes it with real weights and so many classes; None where the number is fixed.
+    possible. with_values: the same tensors, in any structure, with the values that the model's code gave
+    them.
+    with_classes: makes it with real weights and so many classes; None where the number is fixed.
     folder: where its code is, from which its forward may import more.
     """
 
@@ -35,6 +37,7 @@ class LoadedModel:
     model: nn.Module
     inputs: ModelInputs | None = None
     rebuild: Callable[[], nn.Module] | None = None
+    with_values: Callable[[Any], Any] | None = None
     with_classes: Callable[[int], nn.Module] | None = None
     folder: Path = Path()
 

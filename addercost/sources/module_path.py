@@ -22,8 +22,9 @@ def _recognises(spec: str) -> bool:
 
 
 def _load(spec: str) -> LoadedModel:
-    from addercost.sources.build import build, build_real, import_path
+    from addercost.sources.build import build, import_path
     from addercost.sources.candidates import model_and_inputs
+    from addercost.sources.data_free import DataFree
 
     module_name, _, name = spec.partition(":")
 
@@ -37,8 +38,15 @@ def _load(spec: str) -> LoadedModel:
                 raise NoSuchModelError(f"no file and no module is called {module_name}") from error
             return model_and_inputs(module, name, module_name)
 
-    model, inputs = build(make, f"{module_name}:{name}" if name else module_name)
-    return LoadedModel(name or module_name, model, inputs, lambda: build_real(make)[0])
+    data_free = DataFree(keeps_calls=True)
+    model, inputs = build(make, f"{module_name}:{name}" if name else module_name, data_free)
+    return LoadedModel(
+        name or module_name,
+        model,
+        inputs,
+        rebuild=lambda: data_free.copied_with_values(model),
+        with_values=data_free.with_values,
+    )
 
 
 MODULE_PATH = SpecKind(

@@ -28,8 +28,9 @@ def _recognises(spec: str) -> bool:
 
 
 def _load(spec: str) -> LoadedModel:
-    from addercost.sources.build import build, build_real, import_path
+    from addercost.sources.build import build, import_path
     from addercost.sources.candidates import model_and_inputs
+    from addercost.sources.data_free import DataFree
 
     path, name = _split(spec)
     file = Path(path)
@@ -42,9 +43,17 @@ def _load(spec: str) -> LoadedModel:
         with import_path(folder):
             return model_and_inputs(_execute(file), name, str(file))
 
-    model, inputs = build(make, str(file))
+    data_free = DataFree(keeps_calls=True)
+    model, inputs = build(make, str(file), data_free)
     title = f"{file.stem}:{name}" if name else file.stem
-    return LoadedModel(title, model, inputs, lambda: build_real(make)[0], folder=folder)
+    return LoadedModel(
+        title,
+        model,
+        inputs,
+        rebuild=lambda: data_free.copied_with_values(model),
+        with_values=data_free.with_values,
+        folder=folder,
+    )
 
 
 def _execute(file: Path) -> ModuleType:

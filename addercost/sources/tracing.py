@@ -89,6 +89,7 @@ def _dispatched(loaded: LoadedModel, inputs: ModelInputs, backward: bool, fuse_a
         kwargs=inputs.kwargs,
         name=loaded.name,
         rebuild=loaded.rebuild,
+        known_values=loaded.with_values,
         backward=backward,
         is_counted=is_counted,
         fuse_attention=fuse_attention,

@@ -169,9 +169,9 @@ def attention_backward(
         scores = scores + attn_mask
     p = torch.softmax(scores, -1)
     ds = p * (grad_out @ v.mT - (grad_out * out).sum(-1, keepdim=True))
-    found = (ds @ k * factor, ds.mT @ query * factor, p.mT @ grad_out)
+    found = [ds @ k * factor, ds.mT @ query * factor, p.mT @ grad_out]
     if enable_gqa:
-        found = (found[0], *(_summed(gradient, groups) for gradient in found[1:]))
+        found[1:] = [_summed(gradient, groups) for gradient in found[1:]]
     mask = ds.sum_to_size(attn_mask.shape) if attn_mask is not None and mask_gradient else ds.new_empty(0)
     gradients = [g.sum_to_size(t.shape) for g, t in zip(found, (query, key, value), strict=True)]
     return *gradients, mask
@@ -179,7 +179,8 @@ def attention_backward(
 
 def _summed(gradient: Tensor, groups: int) -> Tensor:
     """Over the heads of queries that share one head of keys."""
-    return gradient.unflatten(-3, (-1, groups)).sum(-3)
+    summed: Tensor = gradient.unflatten(-3, (-1, groups)).sum(-3)
+    return summed
 
 
 @fast(_ATTENTION)

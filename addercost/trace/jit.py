@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from addercost.errors import ArgumentError, TraceError
-from addercost.trace.modules import ModuleTree, replace_tensors, type_name, unchanged
+from addercost.trace.caller_state import unchanged
+from addercost.trace.modules import ModuleTree, replace_tensors, type_name
 from addercost.trace.op_info import op_info
 from addercost.trace.record import ArgValue, OpCall, TensorSpec, Trace
 from addercost.trace.switches import countable_operators
@@ -26,7 +27,15 @@ from addercost.trace.switches import countable_operators
 _SHAPE = "shape"
 """Role of the numbers that jit makes of tensor sizes: arithmetic with them is no work of the model."""
 
-_KINDS = ("aten::", "addercost::", "quantized::")
+_NO_WORK = frozenset(
+    f"prim::{name}"
+    for name in (
+        "Constant", "GetAttr", "NumToTensor", "Int", "Float", "Bool", "ListConstruct", "ListUnpack",
+        "TupleConstruct", "TupleUnpack", "TupleIndex", "DictConstruct", "CreateObject", "Param", "Return",
+        "device", "dtype", "layout",
+    )
+)  # fmt: skip
+"""Nodes of the graph that compute nothing. Every other node becomes a call, counted or not."""
 
 
 def trace_with_fvcore(model: nn.Module, *args: Any, name: str | None = None) -> Trace:
@@ -41,11 +50,10 @@ def trace_with_fvcore(model: nn.Module, *args: Any, name: str | None = None) -> 
     except ImportError as error:
         raise ArgumentError("the fvcore tracer needs fvcore", "pip install fvcore") from error
     title = name or type(model).__name__
-    tree = ModuleTree(model)
-
     inputs = tuple(tree_map(_with_data, args))
     with ExitStack() as stack:
         stack.enter_context(countable_operators())
+        tree = ModuleTree(model)
         stack.enter_context(unchanged(tree))
         # jit keeps one node for each operator, whichever kernel computes it, so the fast ones may.
         torch._C._set_mkldnn_enabled(True)
@@ -65,7 +73,6 @@ def trace_with_fvcore(model: nn.Module, *args: Any, name: str | None = None) -> 
                 f"{title} cannot be traced by jit: {type(error).__name__}: {text}",
                 "use the dispatch tracer, which is the default",
             ) from error
-        missed = analysis.unsupported_ops()
         parameters = {n: t.numel() for n, role, t in names.values() if role == "parameter"}
     known = {path: type_name(module) for module in tree.modules for path in tree.paths[id(module)]}
     calls = tuple(reader.calls)
@@ -77,7 +84,7 @@ def trace_with_fvcore(model: nn.Module, *args: Any, name: str | None = None) -> 
         inputs=tuple(reader.input_specs),
         tracer="fvcore",
         versions={"torch": torch.__version__, "python": platform.python_version()},
-        notes=("traced by fvcore through torch.jit", *(f"jit node left out: {kind}" for kind in missed)),
+        notes=("traced by fvcore through torch.jit",),
     )
 
 
@@ -87,7 +94,8 @@ def _with_data(value: Any) -> Any:
     """
     if not isinstance(value, Tensor):
         return value
-    data = torch.zeros(value.shape, dtype=value.dtype) if value.is_meta else value.detach()
+    # A copy, since the forward may write its weights and inputs.
+    data = torch.zeros(value.shape, dtype=value.dtype) if value.is_meta else value.detach().clone()
     return nn.Parameter(data, value.requires_grad) if isinstance(value, nn.Parameter) else data
 
 
@@ -105,7 +113,7 @@ class _EveryKind(dict[str, Callable[..., Any]]):
         self.reader = reader
 
     def __contains__(self, kind: object) -> bool:
-        return str(kind).startswith(_KINDS)
+        return str(kind) not in _NO_WORK
 
     def __getitem__(self, kind: str) -> Callable[..., Any]:
         return self.reader.handle
@@ -130,6 +138,8 @@ class _NodeReader:
         node = outputs[0].node() if outputs else inputs[0].node()
         if not self._specs:
             self._read_inputs(list(node.owningBlock().inputs()))
+        if not node.schema() or node.schema() == "(no schema)":
+            return self._unknown(node, outputs)
         schema = torch._C.parse_schema(node.schema())
         namespace, _, name = schema.name.partition("::")
         packet = getattr(getattr(torch.ops, namespace), name, None)
@@ -157,6 +167,15 @@ class _NodeReader:
         path = node.scopeName().split("/")[-1]
         tags = info.tags if info is not None else ()
         self.calls.append(OpCall(op, path, values, tuple(specs), len(self.calls), tags))
+        return Counter()
+
+    def _unknown(self, node: Any, outputs: list[Any]) -> Counter[str]:
+        """A node that is no operator, such as an autograd.Function: a call that no rule counts."""
+        operands = [self._value(value) for value in node.inputs()]
+        specs = tuple(spec for output in outputs if (spec := self._tensor(output)) is not None)
+        op = f"{node.kind().replace('::', '.')}.default"
+        path = node.scopeName().split("/")[-1]
+        self.calls.append(OpCall(op, path, {"inputs": tuple(operands)}, specs, len(self.calls)))
         return Counter()
 
     def _read_inputs(self, values: list[Any]) -> None:

@@ -1,14 +1,20 @@
-"""Which module made a call, under which path; and how the model is restored after a trace."""
+"""Which module made a call, under which path; and other tensors in place of a model's own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
+from threading import get_ident
+from types import GeneratorType
 from typing import Any
 
 from torch import Tensor, nn
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from addercost.trace.reuse.blocks import joined, stripped
+from addercost.trace.threads import used_elsewhere
+
+_PLAIN_PARAMETERS = frozenset({type(None), Tensor, nn.Parameter})
 
 _PATHS_PER_MODULE = 4096
 """Nested sharing can give one module exponentially many paths. Only this many are kept."""
@@ -127,6 +133,14 @@ class CallStack:
         """The path of the innermost module that raised, and the shapes of its arguments."""
         self.intercept: Callable[[nn.Module, Callable[..., Any], Any, Any], Any] | None = None
         """Called in place of each forward, with that forward as an argument: block reuse need not run it."""
+        self.wrapping = _wrapping(tree.modules)
+        """Ids of the modules with parameters of a class that puts others in their place for the forward, as
+        FSDP2's does.
+        """
+        self.on_wrapping: Callable[[nn.Module, str], None] | None = None
+        """Called with such a module and its path before its forward runs."""
+        self.own_forwards: set[int] = set()
+        """Ids of the modules that have a `forward` of their own beside their class's."""
         self.resolved: dict[tuple[int, str], str] = {}
         """The module's path by its id and its caller's path, where these two decide it."""
         self._turns: dict[tuple[int, str], tuple[list[str], list[str]]] = {}
@@ -161,6 +175,29 @@ def type_name(module: nn.Module) -> str:
     return str(exported) if exported else type(module).__name__
 
 
+def _wrapping(modules: list[nn.Module]) -> set[int]:
+    found = set()
+    for module in modules:
+        for parameter in module._parameters.values():
+            if parameter.__class__ not in _PLAIN_PARAMETERS and is_traceable_wrapper_subclass(parameter):
+                found.add(id(module))
+    return found
+
+
+def _resuming(generator: Generator[Any, Any, Any], stack: CallStack, path: str) -> Generator[Any, Any, Any]:
+    """The same generator, which runs under its module's path whoever resumes it."""
+    value = None
+    while True:
+        caller, stack.path = stack.path, path
+        try:
+            made = generator.send(value)
+        except StopIteration as end:
+            return end.value
+        finally:
+            stack.path = caller
+        value = yield made
+
+
 @contextmanager
 def tracked(tree: ModuleTree) -> Iterator[CallStack]:
     """While active, the stack has the path of every module whose forward runs, called through `__call__` or
@@ -170,22 +207,31 @@ def tracked(tree: ModuleTree) -> Iterator[CallStack]:
     """
     stack = CallStack(tree)
     for module in tree.modules:
-        module.__dict__["forward"] = _tracking(module, module.forward, stack)
+        attributes = module.__dict__
+        if "forward" in attributes:
+            stack.own_forwards.add(id(module))
+        attributes["forward"] = _tracking(module, module.forward, stack)
     yield stack
 
 
 def _tracking(module: nn.Module, forward: Callable[..., Any], stack: CallStack) -> Callable[..., Any]:
-    key, resolved = id(module), stack.resolved
+    key, resolved, thread, wrapping = id(module), stack.resolved, get_ident(), stack.wrapping
 
     def call(*args: Any, **kwargs: Any) -> Any:
+        if get_ident() != thread:
+            raise used_elsewhere(type_name(module))
         caller = stack.path
         path = resolved.get((key, caller))
         stack.path = stack.found(module, caller) if path is None else path
+        if key in wrapping and stack.on_wrapping is not None:
+            stack.on_wrapping(module, stack.path)
         try:
             intercept = stack.intercept
             if intercept is not None:
-                return intercept(module, forward, args, kwargs)
-            return forward(*args, **kwargs)
+                out = intercept(module, forward, args, kwargs)
+            else:
+                out = forward(*args, **kwargs)
+            return _resuming(out, stack, stack.path) if out.__class__ is GeneratorType else out
         except BaseException:
             if stack.failed is None:
                 shapes = ["x".join(map(str, value.shape)) for value in args if isinstance(value, Tensor)]
@@ -199,49 +245,13 @@ def _tracking(module: nn.Module, forward: Callable[..., Any], stack: CallStack) 
     return call
 
 
-@contextmanager
-def unchanged(tree: ModuleTree) -> Iterator[None]:
-    """Restores every module's attributes, tensors, mode and class on leaving, after an exception too.
-
-    Plain lists, dicts and sets among the attributes are restored in place; deeper objects are not copied.
-    """
-    states = [(module, _Snapshot(module)) for module in tree.modules]
-    try:
-        yield
-    finally:
-        for module, state in states:
-            state.restore(module)
-
-
-class _Snapshot:
-    def __init__(self, module: nn.Module) -> None:
-        self.type = type(module)
-        self.attributes = dict(module.__dict__)
-        self.contents: list[tuple[Any, Any]] = [
-            (value, value.copy())
-            for value in self.attributes.values()
-            if isinstance(value, list | dict | set)
-        ]
-
-    def restore(self, module: nn.Module) -> None:
-        if type(module) is not self.type:
-            module.__class__ = self.type
-        module.__dict__.clear()
-        module.__dict__.update(self.attributes)
-        for container, content in self.contents:
-            if isinstance(container, list):
-                container[:] = content
-            else:
-                container.clear()
-                container.update(content)
-
-
 def replace_tensors(
     tree: ModuleTree, substitute: Callable[[Tensor], Tensor]
 ) -> Mapping[int, tuple[str, str, Tensor]]:
     """Puts `substitute(tensor)` in place of every parameter and buffer; tied ones have one substitute.
 
-    Returns (qualified name, role, substitute) by the id of the substitute. Use within `unchanged`.
+    Returns (qualified name, role, substitute) by the id of the substitute. Use within
+    `caller_state.unchanged`.
     """
     made: dict[int, Tensor] = {}
     names: dict[int, tuple[str, str, Tensor]] = {}
@@ -254,3 +264,13 @@ def replace_tensors(
             names[id(new)] = (name, role, new)
         holder[key] = new
     return names
+
+
+def replace_data_free_attributes(tree: ModuleTree, substitute: Callable[[Tensor], Tensor]) -> None:
+    """Puts `substitute(tensor)` in place of the data-free tensors that modules have as plain attributes. Use
+    within `caller_state.unchanged`.
+    """
+    for module in tree.modules:
+        for name, value in module.__dict__.items():
+            if isinstance(value, Tensor) and value.is_meta:
+                module.__dict__[name] = substitute(value)

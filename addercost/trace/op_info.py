@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, NamedTuple
 
 import torch
@@ -14,7 +15,8 @@ _WRITES_SHAPE = torch.Tag.inplace_view
 
 class OpInfo(NamedTuple):
     """keeps_role: the output has the role of the input. changes_shape: the operator changes the shape of the
-    tensor it is given.
+    tensor it is given. writes: positions of the arguments that it writes. aliases: its outputs are, or share
+    their values with, arguments.
     """
 
     op: str
@@ -24,17 +26,39 @@ class OpInfo(NamedTuple):
     tags: tuple[str, ...]
     keeps_role: bool
     changes_shape: bool
+    writes: tuple[int, ...]
+    aliases: bool
+    higher_order: bool = False
 
 
 def op_info(func: Any) -> OpInfo:
     schema = getattr(func, "_schema", None)
     if schema is None:  # a higher-order operator has no schema
         name = str(getattr(func, "name", lambda: func)())
-        return OpInfo(f"higher_order.{name}.default", name, (), (), (), False, False)
+        given = list(inspect.signature(type(func).__call__).parameters.values())[1:]
+        named = [parameter for parameter in given if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+        return OpInfo(
+            op=f"higher_order.{name}.default",
+            name=name,
+            arguments=tuple(parameter.name for parameter in named),
+            defaults=tuple(
+                None if parameter.default is parameter.empty else parameter.default for parameter in named
+            ),
+            tags=(),
+            keeps_role=False,
+            changes_shape=False,
+            writes=(),
+            aliases=True,
+            higher_order=True,
+        )
     tags = [tag.name for tag in func.tags if tag.name in ("pointwise", "data_dependent_output")]
     aliases = [value.alias_info for value in schema.returns]
     is_view = any(alias is not None and not alias.is_write for alias in aliases)
-    writes = any(a.alias_info is not None and a.alias_info.is_write for a in schema.arguments)
+    writes = tuple(
+        position
+        for position, argument in enumerate(schema.arguments)
+        if argument.alias_info is not None and argument.alias_info.is_write
+    )
     if is_view:
         tags.append("view")
     if writes:
@@ -50,6 +74,8 @@ def op_info(func: Any) -> OpInfo:
         tags=tuple(tags),
         keeps_role=is_view or name in _SAME_VALUES,
         changes_shape=_WRITES_SHAPE in func.tags,
+        writes=writes,
+        aliases=any(alias is not None for alias in aliases),
     )
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import _disable_current_modes
+from torch import Tensor, nn
+from torch.utils._python_dispatch import _disable_current_modes, is_traceable_wrapper_subclass
 
 from addercost.trace.op_info import OpInfo, known_op_info
 from addercost.trace.record import ArgValue, OpCall, TensorSpec
+from addercost.trace.sparse import keep_stored, stored_values
 
 
 class PlainCalls:
@@ -36,6 +37,16 @@ class PlainCalls:
         }
         self._named = (names, inputs)
 
+    def know_parameters(self, module: nn.Module, path: str) -> None:
+        """Gives the module's parameters, as they are now, and the tensors within them their names."""
+        for key, parameter in module._parameters.items():
+            for tensor in _with_inner(parameter):
+                if self._known.get(id(tensor), ("", ""))[1] != "parameter":
+                    name = f"{path}.{key}" if path else key
+                    self._known[id(tensor)] = name, "parameter"
+                    self._specs[id(tensor)] = tensor_spec(tensor, "parameter", name)
+                    self._alive.append(tensor)
+
     def _plain(
         self,
         func: Any,
@@ -57,6 +68,8 @@ class PlainCalls:
                 value = info.defaults[position]
             values[name] = self._value(value)
         role, source = self._output_role(info, values)
+        if (info.keeps_role or info.name == "_coalesce") and isinstance(out, Tensor) and given:
+            keep_stored(out, args[0])
         outputs = out if isinstance(out, tuple | list) else (out,)
         specs = tuple(
             self._remember(value, role, source) for value in _flat(outputs) if isinstance(value, Tensor)
@@ -130,7 +143,35 @@ def tensor_spec(tensor: Tensor, role: str, name: str = "") -> TensorSpec:
     dtype = _DTYPES.get(tensor.dtype)
     if dtype is None:
         dtype = _DTYPES[tensor.dtype] = str(tensor.dtype).removeprefix("torch.")
-    return TensorSpec(tuple([int(size) for size in tensor.shape]), dtype, role, name)
+    try:
+        shape = tuple([int(size) for size in tensor.shape])
+    except (RuntimeError, AttributeError):
+        shape = _nested_shape(tensor)
+    sparse = tensor.layout is not torch.strided and tensor.layout is not torch.jagged
+    return TensorSpec(shape, dtype, role, name, stored_values(tensor) if sparse else None)
+
+
+def _nested_shape(tensor: Tensor) -> tuple[int, ...]:
+    """All rows of a nested tensor one after the other, as its memory has them."""
+    with _disable_current_modes():
+        if tensor.layout is torch.jagged:
+            return tuple(tensor.values().shape)
+        elements = tensor.numel()
+        try:
+            last = tensor.size(-1)
+        except RuntimeError:  # rows of different lengths
+            return (elements,)
+    return (elements // last, last) if last else (0, 0)
+
+
+def _with_inner(tensor: Any) -> Iterator[Tensor]:
+    """The tensor, and those that it wraps."""
+    if not isinstance(tensor, Tensor):
+        return
+    yield tensor
+    if is_traceable_wrapper_subclass(tensor):
+        for name in tensor.__tensor_flatten__()[0]:
+            yield from _with_inner(getattr(tensor, name))
 
 
 def _flat(values: Any) -> Any:

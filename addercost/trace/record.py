@@ -32,7 +32,8 @@ _ITEM_BITS = {"float64": 64, "float32": 32, "float16": 16, "bfloat16": 16, "bool
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """Shape, dtype and role of a tensor; never its values.
+    """Shape, dtype and role of a tensor; never its values. stored: of a sparse tensor, how many values it
+    stores and the bytes of their indices.
 
     role: "input", "parameter", "buffer", "constant" (any other tensor that the forward did not make),
     "derived" (computed from parameters) or "activation". name: the qualified name, of parameters and buffers,
@@ -43,6 +44,7 @@ class TensorSpec:
     dtype: str
     role: str = "activation"
     name: str = ""
+    stored: tuple[int, int] | None = None
 
     @property
     def numel(self) -> int:
@@ -63,6 +65,8 @@ class TensorSpec:
         if bits is None:
             digits = "".join(c for c in self.dtype.split("_")[0] if c.isdigit())
             bits = int(digits) if digits else 8
+        if self.stored is not None:
+            return (self.stored[0] * bits + 7) // 8 + self.stored[1]
         return (self.numel * bits + 7) // 8
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from addercost.trace.backward import BACKWARD, GradientPaths, Idle, start_backward
+from addercost.trace.control_flow import CONTROL_FLOW
 from addercost.trace.decompositions import Decompositions
 from addercost.trace.modules import CallStack
 from addercost.trace.op_info import OpInfo, known_op_info
@@ -17,6 +18,7 @@ from addercost.trace.patterns import recognised
 from addercost.trace.plain_calls import PlainCalls
 from addercost.trace.record import DECOMPOSED, OpCall
 from addercost.trace.shapes import FAST_SHAPES
+from addercost.trace.written_tensors import WrittenTensors
 
 _LARGE_CONSTANT = 1 << 20
 """Elements above which a constant that a forward makes has no data on a data-free run."""
@@ -41,14 +43,24 @@ class Recorder(PlainCalls, TorchDispatchMode):
         inputs: list[Tensor],
         gradients: GradientPaths | None,
         decompositions: Decompositions,
+        written: WrittenTensors,
     ) -> None:
         super().__init__(names, inputs, keep_tensors=tracer != "real")
+        self._written = written
+        if tracer == "real":
+            written.made([tensor for _, _, tensor in names.values()])
+            written.made(inputs)
         self._stack = stack
         self._meta = tracer == "meta"
+        self._real = tracer == "real"
+        self.refused: tuple[Any, tuple[Any, ...], dict[str, Any]] | None = None
+        """The operator that raised last, with its arguments."""
         self._raw: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any, str, tuple[str, ...]]] = []
         self._gradients = gradients
         self._decompositions = decompositions
         self._more_tags: tuple[str, ...] = ()
+
+    supports_higher_order_operators = True
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -60,6 +72,9 @@ class Recorder(PlainCalls, TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if types and any(kind.__name__ == "NestedTensor" for kind in types):
+            # Of the jagged layout: it calls the operators on its values.
+            return NotImplemented
         path = self._stack.path
         if self._gradients is not None:
             path = self._gradients.path(path)
@@ -67,12 +82,24 @@ class Recorder(PlainCalls, TorchDispatchMode):
         out = fast(*args, **kwargs) if fast is not None else NotImplemented
         if out is NotImplemented:
             info = known_op_info(func)
+            if info.higher_order and info.name in CONTROL_FLOW:
+                with self:
+                    return CONTROL_FLOW[info.name](*args, **kwargs)
             decomposition = self._decompositions.of(func, info)
             if decomposition is not None:
                 out = self._decomposed(decomposition, info, args, kwargs)
                 if out is not NotImplemented:
                     return out
-            out = self._on_meta(func, args, kwargs) if self._meta else func(*args, **kwargs)
+            if info.writes:
+                self._written.about_to_write(written_arguments(info, args, kwargs))
+            try:
+                out = self._on_meta(func, args, kwargs) if self._meta else func(*args, **kwargs)
+            except Exception:
+                # Asked later, since answering runs the operator for real.
+                self.refused = None if self._real else (func, args, kwargs)
+                raise
+            if not info.aliases:
+                self._written.made(out)
         self._raw.append((func, args, kwargs, out, path, self._more_tags))
         if not self._keep_tensors:
             self._flush()
@@ -139,6 +166,10 @@ class Recorder(PlainCalls, TorchDispatchMode):
             self._more_tags = ()
             self._gradients.running = False
 
+    def call_count(self) -> int:
+        """How many calls are recorded so far."""
+        return len(self._calls) + len(self._raw)
+
     def calls(self) -> tuple[OpCall, ...]:
         """Every call so far, as plain data."""
         self._flush()
@@ -148,6 +179,12 @@ class Recorder(PlainCalls, TorchDispatchMode):
         for func, args, kwargs, out, path, tags in self._raw:
             self._calls.append(self._plain(func, args, kwargs, out, path, tags))
         self._raw.clear()
+
+
+def written_arguments(info: OpInfo, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
+    """The arguments that the operator writes."""
+    given = len(args)
+    return [args[at] if at < given else kwargs.get(info.arguments[at]) for at in info.writes]
 
 
 def _to_meta(value: Any) -> tuple[Any, bool]:

@@ -127,6 +127,35 @@ def _bmm(a: Tensor, b: Tensor) -> Any:
     return new(a, (a.shape[0], a.shape[1], b.shape[2]))
 
 
+@fast(_aten._grouped_mm.default)
+def _grouped_mm(
+    a: Tensor, b: Tensor, offs: Tensor | None = None, bias: Tensor | None = None, out_dtype: Any = None
+) -> Any:
+    """torch's own takes bf16 alone, while the operator computes in every floating format."""
+    if (
+        not (a.is_meta and b.is_meta)
+        or a.dtype != b.dtype
+        or not a.is_floating_point()
+        or a.dim() not in (2, 3)
+        or b.dim() not in (2, 3)
+        or a.shape[-1] != b.shape[-2]
+        or (offs is None) != (a.dim() == b.dim() == 3)
+        or (a.dim() == b.dim() == 3 and a.shape[0] != b.shape[0])
+        or (offs is not None and (offs.dim() != 1 or _groups(a, b) not in (None, offs.shape[0])))
+        or bias is not None
+        or out_dtype not in (None, a.dtype)
+    ):
+        return NotImplemented
+    one_each = a.dim() == b.dim()
+    rows = (_groups(a, b) or (offs.shape[0] if offs is not None else 0),) if one_each else ()
+    return new(a, (*rows, a.shape[-2], b.shape[-1]))
+
+
+def _groups(a: Tensor, b: Tensor) -> int | None:
+    """How many groups the three-dimensional operand has; None if both have two axes."""
+    return next((t.shape[0] for t in (a, b) if t.dim() == 3), None)
+
+
 @fast(
     _aten.relu.default,
     _aten.gelu.default,

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
-from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
 
 from addercost.errors import AddercostError, TraceError
 from addercost.trace.attention import whole_attention
 from addercost.trace.backward import GradientPaths
+from addercost.trace.caller_state import not_put_back, unchanged
+from addercost.trace.control_flow import ControlFlowAsPython
 from addercost.trace.decompositions import Decompositions, IsCounted
-from addercost.trace.modules import ModuleTree, replace_tensors, tracked, unchanged
+from addercost.trace.lazy_outputs import LazyOutputs, unrun_work
+from addercost.trace.modules import ModuleTree, replace_data_free_attributes, replace_tensors, tracked
 from addercost.trace.plain_calls import tensor_spec
 from addercost.trace.record import TensorSpec, Trace
 from addercost.trace.recorder import Recorder
+from addercost.trace.refusals import about_devices, cpu_takes, wants_values
+from addercost.trace.sparse import with_stored
 from addercost.trace.switches import countable_operators
+from addercost.trace.threads import require_unused
 
 
 def trace(
@@ -30,6 +38,7 @@ def trace(
     kwargs: Mapping[str, Any] | None = None,
     name: str | None = None,
     rebuild: Callable[[], nn.Module] | None = None,
+    known_values: Callable[[Any], Any] | None = None,
     backward: bool = False,
     input_gradients: bool = True,
     is_counted: IsCounted | None = None,
@@ -40,6 +49,7 @@ def trace(
     args, kwargs: the forward's inputs, tensors anywhere inside them, on any device including meta.
     name: what to call the model; its class name by default.
     rebuild: makes the model again with real weights, for the rare model whose control flow needs values.
+    known_values: in its place, gives tensors the values that they would have.
     backward: traces a training step instead: the forward in training mode, then the gradients of its loss, or
     of all its outputs, for every parameter that is not frozen. Each gradient's calls belong to the module
     whose forward made it necessary, and are tagged "backward".
@@ -55,18 +65,48 @@ def trace(
     """
     kwargs = dict(kwargs or {})
     title = name or type(model).__name__
-    failures: list[TraceError] = []
+    if any(isinstance(value, Tensor) and value.is_nested for value in tree_leaves((args, kwargs))):
+        raise TraceError(
+            f"an input of {title} is a nested tensor, which cannot be copied without its data",
+            "give the tensors in it one by one and nest them in the forward, or give a padded tensor",
+        )
     step = _TracedStep(backward, input_gradients, is_counted, fuse_attention)
+    first: TraceError | None = None
+    values_would_help = False
     for tracer, attempt in (("meta", _trace_meta), ("fake", _trace_fake)):
         try:
-            return attempt(model, args, kwargs, title, step)
+            return _uncompiled(partial(attempt, model, args, kwargs, title, step))
+        except _NeedsValuesError as error:
+            values_would_help = True
+            first = first or error
         except TraceError as error:
-            failures.append(error)
-            if tracer == "meta" and not _wants_values(error) and not _about_devices(error):
+            first = first or error
+            if tracer == "meta" and not about_devices(error.__cause__):
                 raise
-    if not any(_wants_values(error) for error in failures):
-        raise failures[0]
-    return _trace_real(rebuild() if rebuild is not None else model, args, kwargs, title, step)
+    assert first is not None
+    if not values_would_help:
+        raise first
+    if known_values is None:
+        return _trace_real(rebuild() if rebuild is not None else model, args, kwargs, title, step)
+    args, kwargs = known_values((args, kwargs))
+    return _trace_real(model, args, kwargs, title, step, known_values)
+
+
+def _uncompiled(attempt: Callable[[], Trace]) -> Trace:
+    """The attempt, once more if it failed and loaded torch's compiler: that is switched off where it is
+    loaded, and loading it takes a second.
+    """
+    loaded = "torch._dynamo" in sys.modules
+    try:
+        return attempt()
+    except TraceError:
+        if loaded or "torch._dynamo" not in sys.modules:
+            raise
+    return attempt()
+
+
+class _NeedsValuesError(TraceError):
+    """A run without data failed, and one with values may not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +136,13 @@ def meta_substitute(tensor: Tensor, always: bool = False) -> Tensor:
         return _without_shape(tensor, "meta")
     if tensor.device.type == "meta" and not always:
         return tensor
-    data = tensor.detach().to("meta")
-    return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
+    data = with_stored(tensor.detach().to("meta"), tensor)
+    made = nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
+    return with_stored(made, tensor)
 
 
 def without_data(value: Any) -> Any:
-    return value.detach().to("meta") if isinstance(value, Tensor) else value
+    return with_stored(value.detach().to("meta"), value) if isinstance(value, Tensor) else value
 
 
 def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str, step: _TracedStep) -> Trace:
@@ -111,13 +152,15 @@ def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Trac
 
     def fake(tensor: Tensor) -> Tensor:
         with mode:
-            return torch.empty_like(tensor, device="cpu").detach()
+            made = torch.empty_like(tensor, device="cpu").detach()
+        return with_stored(made, tensor)
 
     def substitute(tensor: Tensor) -> Tensor:
         if is_lazy(tensor):
             return _without_shape(tensor, "cpu")
         data = fake(tensor)
-        return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
+        made = nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
+        return with_stored(made, tensor)
 
     def convert(value: Any) -> Any:
         return fake(value) if isinstance(value, Tensor) else value
@@ -126,7 +169,14 @@ def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Trac
     return _run(model, *made, name, "fake", substitute, step, mode)
 
 
-def _trace_real(model: nn.Module, args: Any, kwargs: Any, name: str, step: _TracedStep) -> Trace:
+def _trace_real(
+    model: nn.Module,
+    args: Any,
+    kwargs: Any,
+    name: str,
+    step: _TracedStep,
+    known_values: Callable[[Any], Any] = lambda value: value,
+) -> Trace:
     needed = sum(tensor.numel() * tensor.element_size() for tensor in _tensors_of(model))
     available = _available_memory_bytes()
     if available is not None and needed > available // 2:
@@ -139,7 +189,7 @@ def _trace_real(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Trac
     def substitute(tensor: Tensor) -> Tensor:
         if is_lazy(tensor):
             return _without_shape(tensor, "cpu")
-        data = with_values(tensor)
+        data = with_values(known_values(tensor))
         return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
 
     def convert(value: Any) -> Any:
@@ -180,51 +230,66 @@ def _run(
     step: _TracedStep,
     mode: Any = None,
 ) -> Trace:
-    tree = ModuleTree(model)
     inputs = [value for value in tree_flatten((args, kwargs))[0] if isinstance(value, Tensor)]
     with ExitStack() as stack:
         stack.enter_context(countable_operators())
         if step.fuse_attention:
             stack.enter_context(whole_attention())
-        stack.enter_context(unchanged(tree))
+        tree = ModuleTree(model)
+        state = stack.enter_context(unchanged(tree, (args, kwargs)))
+        calls = stack.enter_context(tracked(tree))
+        require_unused(tree.paths, name)
         names = replace_tensors(tree, substitute)
+        if tracer == "real":
+            replace_data_free_attributes(tree, substitute)
         for module in tree.modules:
             module.__dict__["training"] = step.backward
-        calls = stack.enter_context(tracked(tree))
         gradients = GradientPaths(names) if step.backward else None
         decompositions = Decompositions(step.is_counted)
-        recorder = Recorder(calls, tracer, names, inputs, gradients, decompositions)
+        recorder = Recorder(calls, tracer, names, inputs, gradients, decompositions, state.written)
+        if calls.wrapping:
+            calls.on_wrapping = recorder.know_parameters
+        lazy = LazyOutputs(recorder.call_count)
         stack.enter_context(torch.set_grad_enabled(step.backward))
         if step.backward and step.input_gradients:
             for tensor in inputs:
                 tensor.requires_grad_(tensor.is_floating_point() or tensor.is_complex())
         if mode is not None:
             stack.enter_context(mode)
+        if step.backward:
+            stack.enter_context(ControlFlowAsPython())
         try:
             with recorder:
-                output = model(*args, **kwargs)
+                output = lazy.computed(model(*args, **kwargs))
                 if step.backward:
                     recorder.run_backward(output, name)
         except AddercostError:
             raise
         except Exception as error:
-            raise forward_error(name, calls.failed, error) from error
+            needs_values = tracer != "real" and (wants_values(error) or cpu_takes(recorder.refused))
+            made_error = forward_error(name, calls.failed, error)
+            if needs_values:
+                raise _NeedsValuesError(made_error.message, made_error.hint) from error
+            raise made_error from error
         # Read after the forward: a lazy module's parameters have a shape only now.
         parameters = {
             n: tensor.numel()
             for n, role, tensor in names.values()
             if role == "parameter" and not is_lazy(tensor)
         }
-        return Trace(
-            model=name,
-            calls=recorder.calls(),
-            modules=dict(calls.types),
-            parameters=parameters,
-            inputs=input_specs(inputs),
-            tracer=tracer,
-            versions=versions(),
-            notes=_notes(tracer, step),
-        )
+        made = unrun_work(recorder.calls(), parameters, lazy)
+        modules = dict(calls.types)
+    notes = _notes(tracer, step)
+    return Trace(
+        model=name,
+        calls=made,
+        modules=modules,
+        parameters=parameters,
+        inputs=input_specs(inputs),
+        tracer=tracer,
+        versions=versions(),
+        notes=(*notes, not_put_back(state.problems)) if state.problems else notes,
+    )
 
 
 def _notes(tracer: str, step: _TracedStep) -> tuple[str, ...]:
@@ -253,36 +318,27 @@ def forward_error(name: str, failed: tuple[str, str] | None, error: Exception) -
     where = (f"layer {path}" if path else "its forward") + (f", given {given}," if given else "")
     return TraceError(
         f"{name} does not run on these inputs: {where} raised {type(error).__name__}: {text}",
-        "check the shape and dtype given with --input",
+        _advice(error, text),
     )
 
 
-_NEEDS_VALUES = (
-    "meta tensor",
-    "on meta",
-    "no data",
-    "data-dependent",
-    "datadependent",
-    "dynamic output shape",
-    "dynamicoutputshape",
-    "'meta' backend",
-    "fake tensor",
-    "faketensor",
-    "unsupported fake",
-    "'meta' device",
-    "device meta",
-)
+_ABOUT_ARGUMENTS = ("positional argument", "unexpected keyword argument", "keyword-only argument")
+_ABOUT_SHAPES = (
+    "shape", "size", "dtype", "type", " dim", "channels", "index out of range", "expected", "must match",
+    "multiplied", "unpack", "broadcast",
+)  # fmt: skip
 
 
-def _wants_values(error: TraceError) -> bool:
-    """Whether the forward failed because it read a value, which a run without data does not have."""
-    cause = error.__cause__
-    text = f"{type(cause).__name__} {cause}".lower()
-    return isinstance(cause, NotImplementedError) or any(sign in text for sign in _NEEDS_VALUES)
-
-
-def _about_devices(error: TraceError) -> bool:
-    return "device" in str(error.__cause__).lower()
+def _advice(error: Exception, text: str) -> str:
+    if isinstance(error, TypeError) and any(sign in text for sign in _ABOUT_ARGUMENTS):
+        return "give one --input for each argument of its forward, name=… for keywords"
+    if isinstance(error, MemoryError) or "allocate" in text:
+        return "trace a smaller configuration of it"
+    if isinstance(error, RuntimeError | IndexError | ValueError | TypeError) and any(
+        sign in text.lower() for sign in _ABOUT_SHAPES
+    ):
+        return "check the shape and dtype given with --input"
+    return "run it on the same inputs in torch alone; if it runs there, --debug shows where tracing differs"
 
 
 def _available_memory_bytes() -> int | None:

@@ -97,7 +97,7 @@ def throughput_cycles(executed, target: Target) -> float:
         of_op[row.op] += n * row.reciprocal_throughput_cycles
         if not row.ports:
             kind = ("fp", "bf") if row.op.startswith(("fp", "bf")) else ()
-            pool = kind if row.form is Form.SCALAR else "vectors"
+            pool = kind if row.form is Form.SCALAR else "matrices" if row.form is Form.MATRIX else "vectors"
             of_pool[pool] += n * row.reciprocal_throughput_cycles
         for group in row.ports.split("+") if row.ports else ():
             times, _, ports = group.rpartition("*")

@@ -23,18 +23,17 @@ LOOPS = (MAC_FP32, ADDER_FP32, MAC_INT8, ADDER_UINT8, XNOR)
 IN_ORDER = "an in-order core stalls where the bounds let instructions overtake each other"
 GROUPS = "an instruction of several micro-ops does not straddle dispatch groups; the issue bound lets it"
 SPREAD = "the simulated scheduler does not find the best spread over the ports"
-RATES = "the simulation runs a sequence at other rates than its instructions alone, which the table has"
+UNKNOWN = "the table lacks ports that contradict a rate, so that the bounds let more overlap"
 DIFFERENCES = {
     "amd-piledriver": ({ADDER_UINT8}, "the model's integer units are shared in part"),
     "cortex-a320": ({XNOR}, IN_ORDER),
     "cortex-a510": ({XNOR}, IN_ORDER),
     "cortex-a55": ({XNOR}, IN_ORDER),
     "intel-bonnell": ({ADDER_FP32, MAC_INT8, ADDER_UINT8, XNOR}, IN_ORDER),
-    "intel-lunarlake-p": ({ADDER_UINT8, XNOR}, RATES),
     "kryo": ({XNOR}, SPREAD),
-    "neoverse-v3": ({XNOR}, SPREAD),
+    "olympus": ({ADDER_FP32, ADDER_UINT8, XNOR}, UNKNOWN),
+    "thunderx": ({ADDER_FP32}, IN_ORDER),
     "thunderx2t99": ({MAC_FP32, ADDER_FP32, MAC_INT8, ADDER_UINT8}, GROUPS),
-    "thunderx3t110": ({ADDER_FP32}, GROUPS),
 }
 """Where the two part by more than the tolerance, and why. They cannot be compared there."""
 
@@ -47,6 +46,12 @@ def modelled() -> list[str]:
     names = [file.name for file in list_hardware(kind="cpu") if file.origin == "built-in"]
     targets = {name: triple_and_core(load_cpu(name)) for name in names}
     return [name for name, found in targets.items() if found and found[0] in ("x86_64", "aarch64")]
+
+
+def is_the_models_own(name: str, loop: tuple[Arithmetic, str]) -> bool:
+    """Whether no figure of the loop was replaced by one that is better than the model's."""
+    sequence = site_sequence(load_target(name), *loop)
+    return all(row.source == "llvm" for row, _ in sequence.executions)
 
 
 def bound_cycles(name: str, arithmetic: Arithmetic, number_format: str) -> tuple[float, float]:
@@ -68,7 +73,7 @@ def case(name: str, loop: tuple[Arithmetic, str]):
         case(name, loop)
         for name in modelled()
         for loop in LOOPS
-        if loop not in DIFFERENCES.get(name, ((), ""))[0]
+        if loop not in DIFFERENCES.get(name, ((), ""))[0] and is_the_models_own(name, loop)
     ],
 )
 def test_inner_loops_take_as_long_as_llvm_mca_says(name, arithmetic, number_format):

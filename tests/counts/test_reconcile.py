@@ -72,6 +72,21 @@ def vision_transformer() -> nn.Module:
     return model
 
 
+class CausalAttention(nn.Module):
+    """Attention as the function that models of language call, with two heads of queries on one of keys."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Conv2d(3, 8, 4, stride=4)
+        self.keys = nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.embed(x).flatten(2).transpose(1, 2).contiguous()
+        q, k = (t.unflatten(-1, (-1, 4)).transpose(1, 2) for t in (x, self.keys(x)))
+        out: Tensor = nn.functional.scaled_dot_product_attention(q, k, k, is_causal=True, enable_gqa=True)
+        return out
+
+
 def swin() -> nn.Module:
     """Attention written with functions, in shifted windows."""
     model: nn.Module = _models().SwinTransformer([4, 4], 12, [2, 2], [2, 3], [4, 4], num_classes=5)
@@ -84,6 +99,7 @@ SMALL: Mapping[str, tuple[Callable[[], nn.Module], int]] = {
     "pools": (pools, 16),
     "attention as a module": (vision_transformer, 32),
     "attention as functions": (swin, 32),
+    "attention as one function": (CausalAttention, 16),
 }
 """(model, image size)."""
 

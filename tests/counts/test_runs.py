@@ -10,8 +10,7 @@ from torch.nn import functional as F
 
 import addercost
 from addercost.counts.model import count
-from addercost.counts.runs import NOTHING, Run, Runs, runs_of
-from addercost.trace.record import OpCall, TensorSpec
+from addercost.counts.runs import NOTHING, Run, Runs
 
 IMAGE = torch.empty(1, 8, 4, 4, device="meta")
 ROWS = torch.empty(4, 8, device="meta")
@@ -115,10 +114,11 @@ def test_batch_norm_in_training_reads_its_input_three_times():
     assert runs(norm, IMAGE).fused == Run(1, 3 * 512 + 512 + 2 * 32)
 
 
-def test_the_softmax_of_attention_is_part_of_its_kernel():
-    scores = TensorSpec((2, 16, 16), "float32")
-    call = OpCall("aten._safe_softmax.default", "", {"self": scores, "dim": -1}, (scores,), 0)
-    assert runs_of(call, (2048, 2048)) == NOTHING
+def test_attention_is_one_kernel_that_keeps_its_scores():
+    """Three operands are read and one is written, each of 2×16×8 numbers."""
+    q = torch.empty(1, 2, 16, 8, device="meta")
+    run = Run(1, 4 * 1024)
+    assert of(F.scaled_dot_product_attention, q, q, q) == Runs(run, run)
 
 
 def test_a_copy_is_a_kernel_although_torch_tags_it_element_wise():

@@ -86,8 +86,27 @@ def test_diff_lists_what_differs():
     assert "fp80_mul x87 80 latency" not in differing
 
 
-def test_check_accepts_every_built_in_table():
-    assert {row["result"] for row in rows("check")} == {"valid"}
+def test_check_accepts_every_built_in_table_and_compares_those_of_known_processors():
+    checked = {row["name"]: row for row in rows("check")}
+    assert {row["result"] for row in checked.values()} == {"valid"}
+    assert int(checked["intel-haswell"]["compared"]) > 10
+    assert checked["intel-haswell"]["warnings"] == "0"
+    assert checked["rocket-rv64"]["compared"] == "" == checked["45nm"]["warnings"]
+
+
+def test_check_warns_of_what_is_impossible_or_unlike_and_fails_if_strict(tmp_path):
+    text = (TABLES / "cpus" / "cortex-m4.toml").read_text()
+    path = tmp_path / "cortex-m4.toml"
+    path.write_text(text.replace("14              14 ", "14              0.5"))
+    (row,) = rows("check", str(path))
+    assert row["warnings"] == "2"
+    assert (
+        "no divider" in row["problem"]
+        and "fp32_div_scalar_cycles = 0.5 by the table, 14 by" in row["problem"]
+    )
+    result = CliRunner().invoke(hardware, ["check", str(path), "--strict"])
+    assert isinstance(result.exception, AddercostError)
+    assert result.exception.exit_code == 1
 
 
 def test_check_names_the_malformed_file(tmp_path):

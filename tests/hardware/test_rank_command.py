@@ -10,6 +10,7 @@ from addercost.cli.rank import rank
 from addercost.cli.sensitivity import sensitivity
 from addercost.errors import AddercostError
 from addercost.hardware import list_hardware
+from addercost.hardware.loader import BUILT_IN
 
 
 def rows(command, *arguments: str) -> list[dict[str, str]]:
@@ -40,11 +41,19 @@ def test_int8_forms_and_xnor_have_columns(ranking):
     assert {"xnor_advantage", "int8-mac_advantage", "int8-adder_advantage", "caveat"} <= ranking[0].keys()
 
 
-def test_a_doubtful_figure_does_not_lead_unsaid():
-    """Lunar Lake leads by throughput, by a multiply-add of which its table says that it is doubtful."""
-    result = CliRunner().invoke(rank, ["zoo:lenet5-bn", "--cost-model", "throughput", "--top", "1"])
-    assert "2.000×" in result.output
-    assert "intel-lunarlake-p: the model's FMA throughput is doubtful" in result.output
+def test_a_caveat_of_a_table_is_printed_with_the_rank(tmp_path):
+    """A table of the user's that leads, with a doubt of its own."""
+    text = (BUILT_IN / "cpus" / "cortex-a57.toml").read_text()
+    text = text.replace('isa = "aarch64"\n', 'isa = "aarch64"\ncaveats = ["additions are a guess"]\n')
+    (tmp_path / "mine.toml").write_text(text)
+    arguments = ["zoo:lenet5-bn", "--cost-model", "throughput", "--hardware-path", str(tmp_path)]
+    assert "mine: additions are a guess" in CliRunner().invoke(rank, arguments).output
+
+
+def test_fp32_additions_gain_on_no_processor_by_throughput():
+    """A site is two additions, and no core adds twice as often as it multiplies and adds."""
+    ratios = [row["adder_advantage"] for row in rows(rank, "zoo:lenet5-bn", "--cost-model", "throughput")]
+    assert max(float(ratio) for ratio in ratios if ratio) == pytest.approx(1)
 
 
 def test_top_keeps_the_first_of_each_model():

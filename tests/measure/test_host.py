@@ -146,6 +146,7 @@ def test_bandwidth_is_what_is_read_by_the_time_it_takes(monkeypatch):
         return 0
 
     monkeypatch.setattr(memory_bandwidth.time, "perf_counter_ns", lambda: now_ns[0])
+    monkeypatch.setattr(memory_bandwidth.time, "process_time_ns", lambda: 2 * now_ns[0])
     found = memory_bandwidth.bandwidths(reader, CACHES, 2)
     assert list(found) == ["L1", "L2", "L3", "memory"]
     for level in found.values():
@@ -158,6 +159,23 @@ def test_bandwidth_is_what_is_read_by_the_time_it_takes(monkeypatch):
     assert all(
         size * times >= 0.9 * memory_bandwidth.LEAST_READ_BYTES for _, size, times in read if times > 1
     )
+
+
+def test_a_sample_that_was_interrupted_is_taken_again(monkeypatch):
+    """The first read of every sample takes three times as long, without more processor time."""
+    now_ns, used_ns, reads = [0], [0], []
+
+    def reader(address, size, times):
+        reads.append(size)
+        used_ns[0] += size * times // 10
+        now_ns[0] += size * times // 10 * (3 if len(reads) % 2 else 1)
+        return 0
+
+    monkeypatch.setattr(memory_bandwidth.time, "perf_counter_ns", lambda: now_ns[0])
+    monkeypatch.setattr(memory_bandwidth.time, "process_time_ns", lambda: used_ns[0])
+    found = memory_bandwidth.bandwidths(reader, CACHES, 1, ("L1",))["L1"]
+    assert found.alone == pytest.approx((1e10,) * memory_bandwidth.PASSES, rel=1e-6)
+    assert len(reads) == 2 * (2 * memory_bandwidth.PASSES + 2)
 
 
 @pytest.mark.parametrize(
@@ -313,6 +331,24 @@ def test_lasting_noise_is_refused_with_what_was_seen_and_advice(factor, noise, s
     assert "a table of before stays as it was" in caught.value.message
     assert "give the same command again" in caught.value.hint
     assert 2.0 <= machine.t < 2.2, "the time limit"
+
+
+def test_a_sample_that_other_programs_lengthen_waits_for_a_moment_without_them():
+    """By processor time the machine is quiet all along; by all time only after 0.3 s."""
+    machine = ScriptedMachine(lambda t: 3.0 if t < 0.3 else 1.0)
+    quiet = ScriptedMachine()
+    sampler = Sampler(quiet.speed(), machine.speed(), sleep=machine.sleep)
+    assert sampler.quiet(machine.run(1e-3), "it") == pytest.approx(1e-3)
+
+
+def test_bandwidths_beside_other_programs_are_refused():
+    machine = ScriptedMachine(lambda t: 3.0)
+    sampler = Sampler(ScriptedMachine().speed(), machine.speed(), limit_s=1.0, sleep=machine.sleep)
+    with pytest.raises(
+        CheckFailedError, match="the bandwidth of L2 is too noisy: 0 of 1 blocks were quiet"
+    ) as caught:
+        sampler.quiet(machine.run(1e-3), "the bandwidth of L2")
+    assert "3.00 times as long" in caught.value.message
 
 
 def test_one_outlier_is_not_noise():

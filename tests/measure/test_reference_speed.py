@@ -13,7 +13,7 @@ from scripted_machine import QUIET_S, ScriptedMachine
 from addercost.errors import CheckFailedError, DataError, OutputError
 from addercost.measure.host.processor import processor_id
 from addercost.measure.speed import product, reference
-from addercost.measure.speed.quiet_times import keep_quiet_time, read_quiet_times
+from addercost.measure.speed.quiet_times import keep_quiet_time, quiet_times_file, read_quiet_times
 from addercost.measure.speed.reference import CONFIRMATIONS, FIRST_S, WITHIN, quiet_blocks, too_noisy
 
 SLOW = 1.65
@@ -220,6 +220,7 @@ def test_a_refusal_says_what_was_seen_and_kept_and_how_to_go_on():
     assert "1.41 times as long" in error.message
     assert "the table stays as it was" in error.message
     assert "give the same command again" in error.hint
+    assert str(quiet_times_file()) in error.hint
 
 
 def test_quiet_times_are_kept_by_machine_and_only_a_shorter_one_replaces(tmp_path):

@@ -168,7 +168,8 @@ def test_the_sentence_says_who_wins(ratio: float, low: float, high: float, words
 def test_predictions_within_the_margin_tie(ratio: float, cycles: str, energy: str) -> None:
     predicted = [PredictedRatio("x", model, ratio) for model in ("latency-sum", "throughput", "energy")]
     text = sentence(VerdictRow(FP32, predicted[0], predicted[1], None, (predicted[2],)), "")
-    assert f"throughput on x predicts: {cycles}; the paper's rule: {cycles}; energy at x: {energy}" in text
+    assert f"throughput on x predicts: {cycles}; not measured; the paper's rule: {cycles}" in text
+    assert f"energy at x: {energy}" in text
 
 
 @pytest.mark.parametrize("low", [0.97, 0.989, 0.991, 1.0, 1.009, 1.011, 1.03])
@@ -255,10 +256,8 @@ def test_why_nothing_was_measured_is_said(tmp_path: Path, capsys: pytest.Capture
     (tmp_path / "bench.json").write_text(measurements_to_json(timings))
     assert run(["verdict", "zoo:lenet5-bn", "--measurements", str(tmp_path / "bench.json")]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert (
-        "fp32: not measured (no layer of it could be timed: halide is not installed; pip install it)" in text
-    )
-    assert "binary: not measured (no layer of it could be timed); " in text
+    assert "not measured (no layer of it could be timed: halide is not installed; pip install it)" in text
+    assert text.count("; not measured (no layer of it could be timed); ") == 2
 
 
 @pytest.mark.parametrize(

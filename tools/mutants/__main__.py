@@ -3,49 +3,51 @@
     python -m tools.mutants [PART…] [--sample N] [--seed S] [--jobs J]      (`make mutants`)
 
 Each mutant is one small change of one file (`mutations.py`, by cosmic-ray). It is killed where a test fails
-that passes without it, and survives where none does. The tests are those that run the changed function
-(`recorded_tests.py`): first the quickest, `--limit` seconds of them, then all. Survivors are written to
-output/mutants.txt in the form of tests/mutants_accepted.toml, the list of mutants that no test could kill,
-with the reasons. Exits with 1 where more than a tenth of a part's mutants survive, accepted ones left aside.
+that passes without it, and survives where none does. The tests are those that run the changed statement
+(`recorded_tests.py`), the quickest first and at most `--limit` seconds of them. Most mutants are made in a
+fork of a process that has imported the tests (`collected.py`), the rest in one that has not
+(`imported_anew.py`). Survivors are written to output/mutants.txt in the form of tests/mutants_accepted.toml,
+the list of mutants that no test could kill, with the reasons. PART may be a file or a folder inside a part.
+Exits with 1 where more than a tenth of a part's mutants survive, accepted ones left aside.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
-import importlib
-import math
 import os
 import random
 import sys
+import tempfile
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
-
 from tools.mutants.accepted import accepted_mutants
-from tools.mutants.forks import in_forks, replace_source
-from tools.mutants.mutations import Mutant, changed_lines, mutants_of, mutated
-from tools.mutants.recorded_tests import RecordedTests, record
+from tools.mutants.collected import Found, in_place
+from tools.mutants.forks import Task, in_forks
+from tools.mutants.imported_anew import fail_unchanged, imported_anew
+from tools.mutants.mutations import Mutant, changed_lines, mutants_of
+from tools.mutants.outcome import Outcome
 
+_DATA = "tests/test_data_classes.py"
 PARTS: Mapping[str, tuple[str, ...]] = {
     "addercost/units.py": ("tests/test_units.py",),
-    "addercost/counts": ("tests/counts",),
-    "addercost/cost": ("tests/cost",),
-    "addercost/hardware": ("tests/hardware",),
-    "addercost/results": ("tests/results", "tests/report", "tests/measure/test_intervals.py"),
+    "addercost/reading.py": ("tests/results", "tests/hardware"),
+    "addercost/counts": ("tests/counts", _DATA),
+    "addercost/cost": ("tests/cost", _DATA),
+    "addercost/hardware": ("tests/hardware", "tests/cost/test_lowering.py", _DATA),
+    "addercost/results": ("tests/results", "tests/report", "tests/measure/test_intervals.py", _DATA),
 }
 """What is mutated, and the tests that have to notice."""
 
 MOST_SURVIVE = 0.1
 OUTPUT = Path("output/mutants.txt")
-OPTIONS = ("-q", "-x", "-n0", "-p", "no:cacheprovider", "-m", "not exhaustive", "-W", "ignore")
-MAP_LIMIT_S = 1800.0
-OVERHEAD_S = 60.0
-"""What a mutant's run may take beyond its tests: imports, and a machine that others use."""
+WITHOUT_AN_END_S = 1e6
+MOST_KILLERS = 30
+"""Of the tests that noticed a mutant, so many are run alone without one, where they must pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,36 +74,6 @@ class Tally:
         return self.outcomes["survived"] / decided if decided else 0.0
 
 
-TAKE_LONG = (
-    "torch",
-    "torch.testing._internal.common_methods_invocations",
-    "torch.utils.flop_counter",
-    "fvcore.nn",
-    "hypothesis",
-    "matplotlib.pyplot",
-    "msgspec",
-    "pandas",
-    "thop",
-    "torchinfo",
-)
-"""What tests import that is not ours; forks inherit it."""
-
-
-def import_what_takes_long() -> None:
-    for name in TAKE_LONG:
-        importlib.import_module(name)
-    assert not any(name.partition(".")[0] == "addercost" for name in sys.modules)
-
-
-def outcome_of(mutant: Mutant, tests: Sequence[str]) -> str:
-    """Runs the tests with the mutant in place of its file: "killed" or "survived"."""
-    if not tests:
-        return "survived"
-    replace_source(str(Path(mutant.file).resolve()), mutated(mutant))
-    code = pytest.main([*OPTIONS, *tests])
-    return "survived" if code in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) else "killed"
-
-
 def files_of(part: str) -> list[Path]:
     path = Path(part)
     return [path] if path.is_file() else sorted(path.rglob("*.py"))
@@ -113,51 +85,53 @@ def chosen(mutants: Sequence[Mutant], sample: int | None, seed: int) -> list[Mut
     return sorted(random.Random(seed).sample(mutants, sample), key=mutants.index)
 
 
+class Progress:
+    """Counts mutants on the terminal, and names survivors as they are found."""
+
+    def __init__(self, part: str, total: int) -> None:
+        self.part, self.total, self.ended, self.survived = part, total, 0, 0
+
+    def __call__(self, outcome: Outcome) -> None:
+        self.ended += 1
+        self.survived += outcome.killer is None
+        line = f"\r{self.part}: {self.ended} of {self.total}, {self.survived} survived"
+        print(line, end="", file=sys.stderr, flush=True)
+
+
 def tested(
-    mutants: Sequence[Mutant], tests: RecordedTests, tally: Tally, jobs: int, limit_s: float
-) -> Iterator[str]:
-    """Runs every mutant, enters what becomes of it into the tally, and yields that.
+    mutants: Sequence[Mutant], tests: Sequence[str], jobs: int, limit_s: float, part: str
+) -> list[Outcome]:
+    """What becomes of each mutant. Raises ValueError where tests fail that should not."""
+    progress = Progress(part, len(mutants))
+    run = functools.partial(in_place, mutants, tests, jobs, limit_s, progress)
+    ((_, found),) = in_forks([Task(part, run, WITHOUT_AN_END_S, errors=True)], 1, WITHOUT_AN_END_S)
+    if not isinstance(found, Found) or found.tests.failed:
+        raise ValueError(f"tests fail without a mutant: {found and found.tests.failed}")
+    outcomes = list(found.outcomes)
+    progress.ended, progress.survived = len(outcomes), sum(one.killer is None for one in outcomes)
+    for outcome in imported_anew(found.others, found.tests, jobs, limit_s):
+        outcomes.append(outcome)
+        progress(outcome)
+    killers = sorted({one.killer for one in outcomes if one.killer})
+    if wrong := fail_unchanged(killers[:: len(killers) // MOST_KILLERS + 1], found.tests, jobs):
+        raise ValueError(f"tests fail when they run alone: {wrong}")
+    return outcomes
 
-    A mutant that survives the quickest of its tests is run again with all of them.
-    """
-    accepted = accepted_mutants()
-    again: list[Mutant] = []
-    for mutant, outcome, names in _outcomes(mutants, tests, jobs, limit_s, 3 * limit_s + OVERHEAD_S):
-        if outcome == "survived" and len(names) < len(tests.tests_for(mutant.file, mutant.function)):
-            again.append(mutant)
+
+def entered(outcomes: Sequence[Outcome], accepted: Collection[tuple[str, str, str]]) -> Tally:
+    """A survivor that is on the list of accepted ones counts as "accepted"."""
+    tally = Tally()
+    for one in outcomes:
+        if one.killer is not None:
+            tally.outcomes["killed"] += 1
+            continue
+        before, after = changed_lines(one.mutant)
+        if (one.mutant.file, before, after) in accepted:
+            tally.outcomes["accepted"] += 1
         else:
-            yield _entered(mutant, outcome, names, accepted, tally)
-    for mutant, outcome, names in _outcomes(again, tests, jobs, math.inf, MAP_LIMIT_S):
-        yield _entered(mutant, outcome, names, accepted, tally)
-
-
-def _outcomes(
-    mutants: Sequence[Mutant], tests: RecordedTests, jobs: int, limit_s: float, at_most_s: float
-) -> Iterator[tuple[Mutant, str, list[str]]]:
-    """Each mutant, "killed" or "survived", and the tests that were run: `limit_s` of them."""
-    names = {mutant: tests.tests_for(mutant.file, mutant.function, limit_s) for mutant in mutants}
-    tasks = [(mutant, functools.partial(outcome_of, mutant, names[mutant])) for mutant in mutants]
-    for mutant, found in in_forks(tasks, jobs, at_most_s):
-        # A run that ended itself, or took too long, was noticed.
-        yield mutant, found or "killed", names[mutant]
-
-
-def _entered(
-    mutant: Mutant,
-    outcome: str,
-    names: Sequence[str],
-    accepted: Collection[tuple[str, str, str]],
-    tally: Tally,
-) -> str:
-    """Enters an outcome into the tally; a survivor that is on the list of accepted ones is "accepted"."""
-    if outcome == "survived":
-        before, after = changed_lines(mutant)
-        if (mutant.file, before, after) in accepted:
-            outcome = "accepted"
-        else:
-            tally.survivors.append(Survivor(mutant, before, after, len(names)))
-    tally.outcomes[outcome] += 1
-    return outcome
+            tally.outcomes["survived"] += 1
+            tally.survivors.append(Survivor(one.mutant, before, after, one.tests))
+    return tally
 
 
 def write_survivors(tallies: Mapping[str, Tally]) -> None:
@@ -192,40 +166,51 @@ def summary(tallies: Mapping[str, Tally]) -> str:
     return "\n".join(lines)
 
 
+def tests_for(part: str) -> tuple[str, ...]:
+    """The tests of a part, or of the part that a file or folder is in."""
+    for name, tests in PARTS.items():
+        if Path(part).is_relative_to(name) and Path(part).exists():
+            return tests
+    raise ValueError(f"unknown part {part}: one of {', '.join(PARTS)}, or inside one")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("parts", nargs="*", default=list(PARTS), metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--sample", type=int, help="at most so many mutants a part (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="which ones")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--limit", type=float, default=10.0, help="seconds of tests to try first")
+    parser.add_argument(
+        "--limit", type=float, default=20.0, help="seconds of tests that a mutant has to survive"
+    )
     arguments = parser.parse_args()
-    unknown = [part for part in arguments.parts if part not in PARTS]
-    if unknown:
-        parser.error(f"unknown part {unknown[0]}: one of {', '.join(PARTS)}")
-    accepted_mutants()
-    import_what_takes_long()
+    try:
+        tests = {part: tests_for(part) for part in arguments.parts}
+    except ValueError as error:
+        parser.error(str(error))
+    accepted = accepted_mutants()
     os.nice(10)
+    os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")  # Forks cannot use their parent's threads.
     tallies: dict[str, Tally] = {}
-    for part in arguments.parts:
-        start = time.monotonic()
-        files = files_of(part)
-        tests = [path for path in PARTS[part] if Path(path).exists()]
-        run_once = functools.partial(record, [str(file) for file in files], tests, OPTIONS)
-        ((_, found),) = in_forks([(part, run_once)], 1, MAP_LIMIT_S)
-        if found is None or found.failed:
-            print(f"{part}: tests fail without a mutant: {found and found.failed}", file=sys.stderr)
-            return 2
-        mutants = [mutant for file in files for mutant in mutants_of(file)]
-        some = chosen(mutants, arguments.sample, arguments.seed)
-        tally = tallies[part] = Tally()
-        for i, outcome in enumerate(tested(some, found, tally, arguments.jobs, arguments.limit), 1):
-            if outcome == "survived":
-                write_survivors(tallies)
-            print(f"\r{part}: {i} of {len(some)}", end="", file=sys.stderr, flush=True)
-        took = time.monotonic() - start
-        print(f"\n{part}: {len(some)} of {len(mutants)} mutants in {took:.0f} s", file=sys.stderr, flush=True)
-    write_survivors(tallies)
+    with tempfile.TemporaryDirectory() as folder:
+        tempfile.tempdir = folder
+        for part in arguments.parts:
+            start = time.monotonic()
+            mutants = [mutant for file in files_of(part) for mutant in mutants_of(file)]
+            some = chosen(mutants, arguments.sample, arguments.seed)
+            try:
+                outcomes = tested(some, tests[part], arguments.jobs, arguments.limit, part)
+            except ValueError as error:
+                print(f"{part}: {error}", file=sys.stderr)
+                return 2
+            tallies[part] = entered(outcomes, accepted)
+            write_survivors(tallies)
+            took = time.monotonic() - start
+            print(
+                f"\n{part}: {len(some)} of {len(mutants)} mutants in {took:.0f} s",
+                file=sys.stderr,
+                flush=True,
+            )
     print(summary(tallies))
     print(f"survivors: {OUTPUT}")
     return int(any(tally.share > MOST_SURVIVE for tally in tallies.values()))

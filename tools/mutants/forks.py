@@ -1,18 +1,31 @@
-"""Work in forks of this process, which has imported what takes long (torch, pytest) and nothing of ours."""
+"""Work in forks of this process, which pass their result back through a pipe."""
 
 from __future__ import annotations
 
-import importlib.machinery
+import contextlib
 import os
 import pickle
+import resource
 import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from types import CodeType
 from typing import Any
+
+MEMORY_BYTES = 6 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a fork runs. cpu_s: the processor time it may take, however long it waits for a processor.
+    errors: whether it writes to the standard error of this process."""
+
+    key: Any
+    run: Callable[[], Any]
+    cpu_s: float
+    errors: bool = False
 
 
 @dataclass
@@ -24,18 +37,17 @@ class _Child:
     received: bytes = b""
 
 
-def in_forks(
-    tasks: Sequence[tuple[Any, Callable[[], Any]]], jobs: int, limit_s: float
-) -> Iterator[tuple[Any, Any]]:
+def in_forks(tasks: Iterable[Task], jobs: int, wait_s: float = 3600.0) -> Iterator[tuple[Any, Any]]:
     """(key, result) of each task as it ends, at most `jobs` at a time. The result is None for a task that
-    died or took longer than `limit_s`."""
-    waiting = list(reversed(tasks))
+    died, needed more processor time or memory than it may, or took longer than `wait_s`."""
+    waiting = iter(tasks)
     running: dict[int, _Child] = {}
-    while waiting or running:
-        while waiting and len(running) < jobs:
-            key, task = waiting.pop()
-            child = _started(key, task, limit_s)
+    while True:
+        while len(running) < jobs and (task := next(waiting, None)) is not None:
+            child = _started(task, wait_s)
             running[child.pipe] = child
+        if not running:
+            return
         ready, _, _ = select.select(list(running), [], [], 0.2)
         for pipe in ready:
             child = running[pipe]
@@ -47,25 +59,26 @@ def in_forks(
         for pipe, child in list(running.items()):
             if time.monotonic() > child.deadline:
                 del running[pipe]
-                os.killpg(child.pid, signal.SIGKILL)
-                _ended(child)
-                yield child.key, None
+                yield child.key, _ended(child)
 
 
-def _started(key: Any, task: Callable[[], Any], limit_s: float) -> _Child:
+def _started(task: Task, wait_s: float) -> _Child:
     receiving, sending = os.pipe()
     sys.stdout.flush()
     pid = os.fork()
     if pid:
         os.close(sending)
-        return _Child(pid, receiving, key, time.monotonic() + limit_s)
+        return _Child(pid, receiving, task.key, time.monotonic() + wait_s)
     os.setpgid(0, 0)
     os.close(receiving)
     nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
+    for descriptor in (0, 1) if task.errors else (0, 1, 2):
         os.dup2(nowhere, descriptor)
+    cpu_s = int(time.process_time() + task.cpu_s) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
     try:
-        result = pickle.dumps(task())
+        result = pickle.dumps(task.run())
         with os.fdopen(sending, "wb") as stream:
             stream.write(result)
     finally:
@@ -73,20 +86,12 @@ def _started(key: Any, task: Callable[[], Any], limit_s: float) -> _Child:
 
 
 def _ended(child: _Child) -> Any:
+    """What the child sent. Whatever it has started and not ended is ended with it."""
     os.close(child.pipe)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
     os.waitpid(child.pid, 0)
     try:
         return pickle.loads(child.received)
     except (EOFError, pickle.UnpicklingError):
         return None
-
-
-def replace_source(file: str, source: str) -> None:
-    """From now on this process imports `file` as if `source` were in it; the file stays as it is."""
-    usual = importlib.machinery.SourceFileLoader.get_code
-
-    def get_code(self: importlib.machinery.SourceFileLoader, name: str) -> CodeType | None:
-        path = self.get_filename(name)
-        return compile(source, path, "exec") if path == file else usual(self, name)
-
-    importlib.machinery.SourceFileLoader.get_code = get_code  # type: ignore[method-assign]

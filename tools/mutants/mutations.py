@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
@@ -34,49 +36,115 @@ OPERATORS = (
 """One or two replacements of each operator: a test that notices one of a dozen notices most of the others."""
 
 
+Place = tuple[str, str, int]
+"""A function's file (absolute), qualified name and first line, as its code has them."""
+Span = tuple[int, int]
+"""First and last line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """The outermost function around a mutant, which has the mutant in its body."""
+
+    place: Place
+    body: Span
+
+
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One change of one file. function: first and last line of the function around it; (0, 0) outside one."""
+    """One change of one file. lines: the statement that is changed, without those inside it; for a function's
+    decorators and parameters, the function; (0, 0) outside of functions and in those whose results are kept.
+    around: None outside of functions."""
 
     file: str
     operator: str
     occurrence: int
     line: int
-    function: tuple[int, int]
+    lines: Span
+    around: Around | None
 
 
 def mutants_of(file: Path) -> Iterator[Mutant]:
-    """The mutants of a file, but for those in annotations, which no run evaluates."""
+    """The mutants of a file, but for those that no run evaluates and those that only change its speed."""
     source = file.read_text(encoding="utf-8")
     tree, provider = get_ast(source), OperatorProvider()
     plain = ast.parse(source)
-    functions = [
-        (node.lineno, node.end_lineno or node.lineno)
-        for node in ast.walk(plain)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
-    silent = list(_annotations(plain))
+    silent = [_extent(node) for node in _silent(plain)]
     for name in OPERATORS:
         operator = provider[name]()
         positions = (start for node in ast_nodes(tree) for start, _ in operator.mutation_positions(node))
         for occurrence, start in enumerate(positions):
-            if any(first <= start < last for first, last in silent):
-                continue
-            line = start[0]
-            around = [f for f in functions if f[0] <= line <= f[1]]
-            yield Mutant(str(file), name, occurrence, line, max(around, default=(0, 0)))
+            if not any(first <= start < last for first, last in silent):
+                yield Mutant(str(file), name, occurrence, start[0], *_lines_around(plain, start[0], file))
 
 
-def _annotations(tree: ast.AST) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """Where each annotation starts and ends, as (line, column)."""
+def _silent(tree: ast.AST) -> Iterator[ast.AST]:
+    """Annotations and imports for them, which no run evaluates; `slots` of a data class and the cache of a
+    function, without which the same comes out later."""
     for node in ast.walk(tree):
         for name in ("annotation", "returns"):
-            found = getattr(node, name, None)
-            if isinstance(found, ast.expr):
-                yield (
-                    (found.lineno, found.col_offset),
-                    (found.end_lineno or found.lineno, found.end_col_offset or 0),
-                )
+            if isinstance(found := getattr(node, name, None), ast.expr):
+                yield found
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            yield node
+        if isinstance(node, ast.keyword) and node.arg == "slots":
+            yield node
+        yield from _caches(node)
+
+
+def _caches(node: ast.AST) -> list[ast.expr]:
+    """The decorators that keep a function's results."""
+    names = ("cache", "lru_cache")
+    decorators = getattr(node, "decorator_list", ())
+    return [one for one in decorators if ast.unparse(one).removeprefix("functools.").startswith(names)]
+
+
+def _extent(node: Any) -> tuple[Span, Span]:
+    """Where the node starts and ends, each as (line, column); a decorator starts with its @."""
+    return (node.lineno, max(node.col_offset - 1, 0)), (node.end_lineno, node.end_col_offset)
+
+
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def _lines_around(tree: ast.Module, line: int, file: Path) -> tuple[Span, Around | None]:
+    around = sorted((node for node in _statements(tree) if _start(node) <= line <= _end(node)), key=_start)
+    functions = [node for node in around if isinstance(node, _Function)]
+    if not functions:
+        return (0, 0), None
+    lines = _own_lines(around[-1])
+    if any(map(_caches, functions)):
+        lines = (0, 0)  # Which test runs it depends on the order of the tests.
+    elif not lines[0] <= line <= lines[1]:
+        lines = (_start(around[-1]), _end(around[-1]))
+    outermost = functions[0]
+    if line < outermost.body[0].lineno:
+        return lines, None
+    classes = itertools.takewhile(lambda node: node is not outermost, around)
+    name = ".".join([*(node.name for node in classes if isinstance(node, ast.ClassDef)), outermost.name])
+    body = outermost.body[0].lineno, _end(outermost)
+    return lines, Around((str(file.resolve()), name, _start(outermost)), body)
+
+
+def _own_lines(node: ast.stmt) -> Span:
+    """The lines of a statement without those of the statements inside it; of a function, all of them."""
+    inner = [one for one in _statements(node) if one is not node]
+    if not inner or isinstance(node, _Function):
+        return _start(node), _end(node)
+    return _start(node), max(_start(node), min(map(_start, inner)) - 1)
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.stmt]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.stmt))
+
+
+def _start(node: ast.stmt) -> int:
+    """The first line, that of a decorator where there is one."""
+    return min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", ()))])
+
+
+def _end(node: ast.stmt) -> int:
+    return node.end_lineno or node.lineno
 
 
 def mutated(mutant: Mutant) -> str:

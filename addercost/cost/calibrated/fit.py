@@ -159,9 +159,9 @@ def unseen_errors(calls: Sequence[KernelCall], rows: Floats, seconds: Floats) ->
     folds = np.random.default_rng(0).permutation(len(calls)) % FOLDS
     errors = np.zeros(len(calls))
     for fold in range(FOLDS):
-        seen, unseen = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        model = fit_times([calls[i] for i in seen.tolist()], rows[seen], seconds[seen])
-        predicted = model.seconds([calls[i] for i in unseen.tolist()], rows[unseen])
+        seen, unseen = (np.flatnonzero(chosen).tolist() for chosen in (folds != fold, folds == fold))
+        model = fit_times([calls[i] for i in seen], rows[seen], seconds[seen])
+        predicted = model.seconds([calls[i] for i in unseen], rows[unseen])
         errors[unseen] = np.log(predicted / seconds[unseen])
     return errors
 

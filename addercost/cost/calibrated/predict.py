@@ -57,7 +57,8 @@ def predict(target: Target, layers: Sequence[CountedLayer]) -> Prediction:
 
 def _kernels(layers: Sequence[CountedLayer]) -> tuple[list[list[KernelCall]], tuple[Mapping[str, int], ...]]:
     """The kernels of each layer, and those that nothing timed is like."""
-    kernels, missing = [], []
+    kernels: list[list[KernelCall]] = []
+    missing: list[Mapping[str, int]] = []
     for layer in layers:
         calls = getattr(layer, "calls", None)
         if calls is None:

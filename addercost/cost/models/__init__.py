@@ -27,6 +27,10 @@ RANKING_MODELS = tuple(name for name, model in COST_MODELS.items() if model.rank
 """Names of those by which all targets are ranked unless others are named."""
 
 
+ONE_CORE_MODELS = tuple(name for name, model in COST_MODELS.items() if not model.on_all_cores)
+"""Names of those that estimate layers on one core, in contrast to networks on a whole part."""
+
+
 def cost_model_named(name: str) -> CostModel:
     """Raises ArgumentError with the nearest names."""
     if name not in COST_MODELS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from addercost.counts.registry import rule
+from addercost.counts.rules.matmul import of_stored
 from addercost.counts.work import OperatorWork, Sites, accumulator_of
 from addercost.trace.record import OpCall, TensorSpec
 
@@ -35,7 +36,7 @@ def convolution(call: OpCall) -> OperatorWork:
 
 def convolution_sites(call: OpCall, x: TensorSpec, w: TensorSpec, out: TensorSpec) -> int:
     """Pairings of an input with a weight, by the shape line of `convolution`."""
-    return (x if call.args.get("transposed") else out).numel * math.prod(w.shape[1:])
+    return of_stored((x if call.args.get("transposed") else out).numel * math.prod(w.shape[1:]), w)
 
 
 def _reached(call: OpCall) -> int:

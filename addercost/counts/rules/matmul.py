@@ -8,10 +8,20 @@ from addercost.counts.work import OperatorWork, Sites, accumulator_of
 from addercost.trace.record import OpCall, TensorSpec
 
 
+def of_stored(sites: int, *operands: TensorSpec) -> int:
+    """The sites that a sparse operand has, of those that a dense one would have."""
+    for spec in operands:
+        if spec.stored is not None:
+            sites = sites * spec.stored[0] // spec.numel if spec.numel else 0
+    return sites
+
+
 def product(
     a: TensorSpec, b: TensorSpec, sites: int, outputs: int, biased: int = 0, other: OpCounts | None = None
 ) -> OperatorWork:
-    """`sites` products of elements of a and b summed into `outputs`."""
+    """`sites` products of elements of a and b summed into `outputs`. A sparse one has what it stores."""
+    sites = of_stored(sites, a, b)
+    outputs = min(outputs, sites)
     weighted = "parameter" in (a.role, b.role) or "derived" in (a.role, b.role)
     activations = b if a.role in ("parameter", "derived") else a
     site = Sites(
@@ -42,12 +52,30 @@ def bmm(call: OpCall) -> OperatorWork:
     return product(a, b, batch * n * k * m, batch * n * m)
 
 
-@rule("aten.addmm", "aten.addmm_", "aten._addmm_activation")
+@rule("aten.addmm", "aten.addmm_", "aten._addmm_activation", "aten._sparse_addmm")
 def addmm(call: OpCall) -> OperatorWork:
     """β·c + α·(a: [n, k] · b: [k, m])."""
     a, b = call.tensor("mat1"), call.tensor("mat2")
     (n, k), (_, m) = a.shape, b.shape
     return _added(call, a, b, n * k * m, n * m)
+
+
+@rule("aten.sparse_sampled_addmm")
+def sampled_addmm(call: OpCall) -> OperatorWork:
+    """β·c + α·(a: [n, k] · b: [k, m]) where c stores a value: a sum of k products for each."""
+    c, a, b = call.tensor("self"), call.tensor("mat1"), call.tensor("mat2")
+    outputs = c.stored[0] if c.stored is not None else c.numel
+    return _added(call, a, b, outputs * a.shape[-1], outputs)
+
+
+@rule("aten._sparse_semi_structured_mm", "aten._sparse_semi_structured_addmm", "aten._cslt_sparse_mm")
+def semi_structured(call: OpCall) -> OperatorWork:
+    """a: [n, k] with two values of every four, b: [k, m]: sums of k/2 products."""
+    b = next(call.tensor(name) for name in ("mat2", "dense_B") if name in call.args)
+    a = next(call.tensor(name) for name in ("mat1", "compressed_A") if name in call.args)
+    out = call.output
+    biased = any(call.optional_tensor(name) for name in ("input", "bias"))
+    return product(a, b, out.numel * b.shape[0] // 2, out.numel, out.numel if biased else 0)
 
 
 @rule("aten.baddbmm", "aten.baddbmm_")

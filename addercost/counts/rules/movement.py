@@ -41,10 +41,31 @@ MOVEMENT = (
     "zeros_like", "new_zeros", "ones", "ones_like", "new_ones", "full", "full_like", "new_full", "fill",
     "fill_", "zero", "zero_", "scalar_tensor", "eye", "arange", "linspace", "logspace", "tril_indices",
     "triu_indices", "lift_fresh", "_local_scalar_dense", "item", "is_same_size", "sym_size", "sym_numel",
-    "sym_stride", "sym_storage_offset",
+    "sym_stride", "sym_storage_offset", "is_coalesced", "sparse_mask",
+    # batches of sequences without their padding; the checks of distributions' arguments
+    "_pack_padded_sequence", "_pad_packed_sequence", "_is_all_true", "_is_any_true", "is_nonzero",
+    "_nested_tensor_from_tensor_list", "_nested_tensor_from_mask", "_nested_tensor_size", "record_stream",
 )  # fmt: skip
 
+MARKS_AND_TRANSPORT = (
+    "prim.device",
+    *(f"profiler.{name}" for name in (
+        "_record_function_enter", "_record_function_enter_new", "_record_function_exit",
+    )),
+    *(f"_c10d_functional.{name}" for name in (
+        "all_gather_into_tensor", "all_gather_into_tensor_coalesced", "all_gather_into_tensor_out",
+        "all_to_all_single", "broadcast", "broadcast_", "wait_tensor",
+    )),
+    *(f"c10d.{name}" for name in (
+        "allgather_", "_allgather_base_", "allgather_coalesced_", "allgather_into_tensor_coalesced_",
+        "alltoall_", "alltoall_base_", "barrier", "broadcast_", "gather_", "recv_", "scatter_", "send",
+    )),
+    *(f"fsdp.{name}" for name in ("all_gather_copy_in", "split_with_sizes_copy", "chunk_cat", "copy_")),
+    "inductor.resize_storage_bytes_",
+)  # fmt: skip
+"""Marks of the profiler, and what carries tensors between processes without computing on them."""
 
-@rule(*(f"aten.{name}" for name in MOVEMENT), "prim.device")
+
+@rule(*(f"aten.{name}" for name in MOVEMENT), *MARKS_AND_TRANSPORT)
 def nothing(call: OpCall) -> OperatorWork:
     return OperatorWork()

@@ -48,10 +48,15 @@ def scaled_mm(call: OpCall) -> OperatorWork:
     return _product(a, a.number_format, out.numel * a.shape[-1], out.numel, biased, 2 * out.numel)
 
 
-@rule("aten._grouped_mm")
+@rule("aten._grouped_mm", "transformers.grouped_mm_fallback")
 def grouped_mm(call: OpCall) -> OperatorWork:
-    """Groups of rows of a: [n, k], each by its own [k, m]; or groups of columns of a, out: [G, n, m]."""
-    a, b, out = call.tensor("self"), call.tensor("mat2"), call.output
+    """Groups of rows of a: [n, k], each by its own [k, m]; or groups of columns of a, out: [G, n, m].
+
+    A mixture of experts gives each token to its own experts as rows, so the count is by tokens routed.
+    """
+    inner = "self" in call.args
+    a, b = call.tensor("self" if inner else "input"), call.tensor("mat2" if inner else "weight")
+    out = call.output
     joined = len(a.shape) == 2 and len(b.shape) == 2
     sites = a.numel * b.shape[-1] if joined else out.numel * a.shape[-1]
     return _product(a, a.number_format, sites, out.numel, weighted=b.role in ("parameter", "derived"))

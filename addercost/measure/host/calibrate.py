@@ -102,19 +102,23 @@ class Calibration:
 
 
 def calibrate(
-    progress: Callable[[str], None] = lambda text: None, speed: ReferenceSpeed | None = None
+    progress: Callable[[str], None] = lambda text: None,
+    speed: ReferenceSpeed | None = None,
+    wall_speed: ReferenceSpeed | None = None,
 ) -> Calibration:
     """Measures this machine; takes well under a minute.
 
-    speed: the machine's speed by processor time; its own by default. Raises ArgumentError where there is
-    nothing to measure with (no llvmlite, another instruction set), and CheckFailedError, with what was seen,
-    where the machine is too noisy for its figures to be trusted.
+    speed, wall_speed: the machine's speed by processor time and by all time; its own by default. Raises
+    ArgumentError where there is nothing to measure with (no llvmlite, another instruction set), and
+    CheckFailedError, with what was seen, where the machine is too noisy for its figures to be trusted.
     """
     core, features = _host()
     probes = host_probes(features)
     loops = host_loops(features)
     with _one_torch_thread():
-        sampler = Sampler(speed or _processor_time_speed())
+        sampler = Sampler(
+            speed or _machine_speed(time.thread_time_ns), wall_speed or _machine_speed(time.perf_counter_ns)
+        )
         progress("compiling")
         bench = _Bench(sampler, probes, loops)
         results = bench.instructions(progress)
@@ -122,11 +126,11 @@ def calibrate(
         progress("memory")
         caches = cache_sizes()
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        # Guests of the host share its memory, so the spread of these is no reason to stop.
+        # Guests of the host share its memory too, so the spread of these is no reason to stop.
         levels = tuple(
             LevelBandwidth(level, Sampled(found.alone), Sampled(found.together))
             for level, found in bandwidths(
-                bench.compiled.reader(), caches, threads, guard=sampler.quietest
+                bench.compiled.reader(), caches, threads, guard=sampler.quiet
             ).items()
         )
         progress("calls")
@@ -270,10 +274,10 @@ def _one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _processor_time_speed() -> ReferenceSpeed:
+def _machine_speed(clock_ns: Callable[[], int]) -> ReferenceSpeed:
     from addercost.measure.speed.product import open_reference_speed
 
-    return open_reference_speed(time.thread_time_ns)
+    return open_reference_speed(clock_ns)
 
 
 def _host() -> tuple[str, set[str]]:

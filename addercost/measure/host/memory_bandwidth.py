@@ -17,8 +17,11 @@ from addercost.measure.host.processor import cache_sizes
 PASSES = 7
 LEAST_BYTES, MOST_BYTES = 64 << 20, 512 << 20
 UNKNOWN_CACHE_BYTES = 32 << 20
-LEAST_READ_BYTES = 256 << 20
+LEAST_READ_BYTES = 512 << 20
 """A sample of a cache reads so much, over and over: starting threads is then a small part of it."""
+
+MOST_TRIES, LEAST_USED = 20, 0.85
+"""A sample in which the threads had less than this share of the time is taken again, so often at most."""
 
 STEP_BYTES = 256
 MEMORY = "memory"
@@ -97,12 +100,12 @@ def bandwidths(
     caches: Mapping[str, int],
     threads: int,
     levels: tuple[str, ...] | None = None,
-    guard: Callable[[Callable[[], float]], float] = lambda sample: sample(),
+    guard: Callable[[Callable[[], float], str], float] = lambda sample, what: sample(),
 ) -> dict[str, Bandwidth]:
     """`PASSES` samples of each level, by its name: `L1`, `L2`, …, `memory`.
 
     caches: bytes by level; the last one is shared by the cores, the others are of each core. levels: all of
-    them by default. guard: takes a sample, at the right moment.
+    them by default. guard: takes a sample of what a text names, at the right moment.
     """
     sizes = read_bytes(caches, threads)
     found = {}
@@ -113,8 +116,10 @@ def bandwidths(
                 one = partial(_rate, reader, None, address, alone_bytes, 1, level)
                 all_ = partial(_rate, reader, pool, address, each_bytes, threads, level)
                 one(), all_()
+                what = f"the bandwidth of {level}"
                 found[level] = Bandwidth(
-                    tuple(guard(one) for _ in range(PASSES)), tuple(guard(all_) for _ in range(PASSES))
+                    tuple(guard(one, what) for _ in range(PASSES)),
+                    tuple(guard(all_, what) for _ in range(PASSES)),
                 )
     return found
 
@@ -122,14 +127,21 @@ def bandwidths(
 def _rate(
     reader: Reader, pool: ThreadPoolExecutor | None, address: int, size: int, threads: int, level: str
 ) -> float:
-    """Bytes a second that the threads of `pool` read, `size` each, or this thread without one."""
+    """Bytes a second that the threads of `pool` read, `size` each, or this thread without one.
+
+    Measured again where another program had a core meanwhile, which the processor time of the threads shows.
+    """
     times = 1 if level == MEMORY else max(1, LEAST_READ_BYTES // size)
-    start = time.perf_counter_ns()
-    if pool is None:
-        reader(address, size, times)
-    else:
-        list(pool.map(lambda t: reader(address + t * size, size, times), range(threads)))
-    return threads * size * times / ((time.perf_counter_ns() - start) * 1e-9)
+    for _ in range(MOST_TRIES):
+        start, start_used = time.perf_counter_ns(), time.process_time_ns()
+        if pool is None:
+            reader(address, size, times)
+        else:
+            list(pool.map(lambda t: reader(address + t * size, size, times), range(threads)))
+        took, used = time.perf_counter_ns() - start, time.process_time_ns() - start_used
+        if used >= LEAST_USED * threads * took:
+            break
+    return threads * size * times / (took * 1e-9)
 
 
 def read_bytes(caches: Mapping[str, int], threads: int) -> dict[str, tuple[int, int]]:

@@ -16,7 +16,9 @@ GROUP = 3
 """Samples between two references: about a millisecond, as short as a quiet moment may be."""
 
 LIMIT_S = 40.0
-QUIETEST_S = 0.3
+LEAST_S = 1.0
+"""Bandwidths come last: so long each of their samples may wait even where the rest took all the time."""
+
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2e-3, 0.05
 WIDEST_SPREAD = 0.05
 """Quartiles further apart than this, relative to the median, are noise: the machine is busy or its clock
@@ -52,10 +54,15 @@ class Sampler:
     def __init__(
         self,
         speed: ReferenceSpeed,
+        wall_speed: ReferenceSpeed | None = None,
         limit_s: float = LIMIT_S,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        """speed: by processor time, as samples of one thread are. wall_speed: by all time, for samples that
+        other programs lengthen.
+        """
         self.speed = speed
+        self._wall_speed = wall_speed or speed
         self._sleep = sleep
         self._end = speed.now() + limit_s
         self._quiet = self._groups = 0
@@ -86,18 +93,23 @@ class Sampler:
                 self._sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             if self.speed.now() >= self._end:
-                raise self._refused(what, spread)
+                raise self._refused(what, spread, self.speed)
 
-    def quietest(self, sample: Callable[[], float]) -> float:
-        """One sample of a quiet moment, or after a third of a second of the quietest there was."""
-        return self.speed.quiet_block(sample, limit_s=QUIETEST_S).value
+    def quiet(self, sample: Callable[[], float], what: str) -> float:
+        """One sample of a moment that no other program had a part of. Raises as `calm` does."""
+        block = self._wall_speed.quiet_block(sample, limit_s=max(self._end - self.speed.now(), LEAST_S))
+        self._groups += 1
+        if not self._wall_speed.is_quiet(block):
+            raise self._refused(what, math.inf, self._wall_speed)
+        self._quiet += 1
+        return block.value
 
-    def _refused(self, what: str, spread: float) -> AddercostError:
+    def _refused(self, what: str, spread: float, speed: ReferenceSpeed) -> AddercostError:
         seen = f" (quartiles {spread:.0%} apart)" if math.isfinite(spread) else ""
         return too_noisy(
             f"{what}{seen}",
             self._quiet,
             self._groups,
-            self.speed.usual_factor,
+            speed.usual_factor,
             "nothing was written, and a table of before stays as it was",
         )

@@ -60,7 +60,8 @@ class _Squeeze(nn.Module):
         self.scale = nn.Hardsigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.scale(self.up(torch.relu(self.down(self.pool(x)))))
+        scaled: Tensor = x * self.scale(self.up(torch.relu(self.down(self.pool(x)))))
+        return scaled
 
 
 class _Dense(nn.Module):

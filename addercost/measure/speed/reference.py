@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from addercost.errors import CheckFailedError
+from addercost.measure.speed.quiet_times import quiet_times_file
 
 T = TypeVar("T")
 
@@ -178,5 +179,6 @@ def too_noisy(what: str, quiet: int, blocks: int, factor: float, kept: str) -> C
     return CheckFailedError(
         f"{what} is too noisy: {quiet} of {blocks} blocks were quiet, and a fixed reference took "
         f"{factor:.2f} times as long as on the quiet machine; {kept}",
-        "stop other programs, plug in the charger or fix the clock, and give the same command again",
+        "stop other programs, plug in the charger or fix the clock, and give the same command again; if this "
+        f"machine is slower for good, remove {quiet_times_file()}",
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from addercost.analysis.network_kind import network_family, network_kind
 from addercost.cost.estimate import estimate
 from addercost.cost.layers import bytes_moved
+from addercost.cost.models import cost_model_named
 from addercost.cost.target import Target
 from addercost.counts.model import ModelCounts, count
 from addercost.results.validation import Prediction, ValidationRow
@@ -33,5 +34,16 @@ def predictions(counts: ModelCounts, target: Target, models: Sequence[str]) -> t
     """One a cost model that gives seconds above 0."""
     costs = (estimate(counts, target, model) for model in models)
     return tuple(
-        Prediction(cost.model, cost.seconds, complete=cost.complete) for cost in costs if cost.seconds
+        Prediction(cost.model, cost.seconds, complete=cost.complete, parts=_parts(counts, target, cost.model))
+        for cost in costs
+        if cost.seconds
     )
+
+
+def _parts(counts: ModelCounts, target: Target, model: str) -> tuple[float, ...]:
+    """Seconds of arithmetic, bytes and calls at the whole rates of the part, of a model that is their sum."""
+    if not cost_model_named(model).adds_up or not target.has_part_rates:
+        return ()
+    from addercost.cost.efficiency_fit import unit_seconds
+
+    return tuple(map(float, unit_seconds(counts, target, model)))

@@ -23,6 +23,8 @@ from addercost.results.validation import Validation, ValidationRow
 
 BAND = 0.10
 _COLUMNS = 3
+_MOST_SHAPES = 300
+"""More points than this become a picture inside the figure, which is a tenth of the size."""
 
 
 @in_style
@@ -60,6 +62,7 @@ def draw(validation: Validation, options: PlotOptions) -> Drawn:
                 markeredgecolor=INK,
                 markeredgewidth=0.2,
                 label=kind,
+                rasterized=len(points) > _MOST_SHAPES,
             )
         axes.set_xscale("log")
         axes.set_yscale("log")

@@ -10,6 +10,7 @@ from addercost.analysis.comparison import Comparison
 from addercost.analysis.estimate_ratio import estimate_ratio
 from addercost.analysis.layer_rows import labelled_costs
 from addercost.arithmetic import OpClass
+from addercost.cost.stated_errors import stated_lines
 from addercost.counts.model import ModelCounts
 from addercost.report.table import Column, Kind, Table
 from addercost.report.tables.layers import class_columns
@@ -45,6 +46,7 @@ def comparison_table(compared: Comparison) -> Table:
         notes=(
             *_ratio_note(compared, _change(first.counts)),
             *_remarks(compared),
+            *stated_lines([(cost.model, cost.hardware) for cost in first.costs]),
         ),
     )
 

@@ -79,6 +79,7 @@ def figures_table(hardware: Hardware) -> Table:
         )
     notes = [f"caveat: {caveat}" for caveat in hardware.caveats]
     if isinstance(hardware, Cpu):
+        notes += [f"caveat: {correction}" for correction in hardware.corrections]
         notes += [
             f"{row['arithmetic']} ({row['format']}): {row['instructions']}"
             for row in inner_loop_rows(hardware)

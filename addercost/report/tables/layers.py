@@ -9,6 +9,7 @@ from addercost.arithmetic import OpClass, OpCounts
 from addercost.cost.energy import ModelEnergy
 from addercost.cost.estimate import ModelCost
 from addercost.cost.models import is_serial
+from addercost.cost.stated_errors import stated_lines
 from addercost.report.table import Column, Kind, Table
 from addercost.results.profile import Profile
 from addercost.units import si
@@ -191,6 +192,7 @@ def _notes(profile: Profile, basis: str | None) -> tuple[str, ...]:
         f"convention {counts.convention.name}: {counts.convention.title}",
         *(_describe_cost(cost) for cost in profile.costs),
         *(_describe_energy(energy) for energy in profile.energies),
+        *stated_lines([(cost.model, cost.hardware) for cost in profile.costs]),
     ]
     if counts.uncounted:
         listed = ", ".join(f"{item.op} ({item.calls} calls)" for item in counts.uncounted[:8])

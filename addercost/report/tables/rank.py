@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from addercost.cost.rank import RankRow
+from addercost.cost.stated_errors import stated_lines
 from addercost.report.table import Column, Kind, Table
 from addercost.results.report import Subject
 
@@ -37,6 +38,7 @@ def rank_table(
         found.append(cells)
     unknown = sum(any(c is None for c in row.cycles.values()) for row in rows)
     notes = ["estimates, not measurements: latency-sum overlaps nothing, throughput everything"]
+    notes += stated_lines([(row.model, "") for row in rows])
     if unknown:
         notes.append(f"{unknown} rows have empty cells: the processor's table lacks a figure they need")
     # The column seldom fits a terminal, and a rank by a doubtful figure must not stand without its caveat.

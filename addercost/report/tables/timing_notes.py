@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from addercost.analysis.layer_sums import rows_missing
+from addercost.cost.stated_errors import stated_lines
 from addercost.results.intervals import MARGIN
 from addercost.results.measurements import FailedRow, MeasuredRow, Measurements
 
@@ -29,6 +30,7 @@ def timing_notes(measurements: Measurements) -> Iterator[str]:
         yield f"The run was stopped: {missing} of its {measurements.settings['rows']} rows are missing."
     if any(row.predicted for row in measurements.rows):
         yield "Predicted columns are estimates of cost models, not measurements."
+        yield from stated_lines([(p.model, p.hardware) for row in measurements.rows for p in row.predicted])
     yield from _not_timed(measurements)
     warned: dict[str, list[str]] = {}
     for timed in measurements.rows:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from addercost.analysis.validation import HALF
+from addercost.analysis.validation import FIT, HALF
 from addercost.report.table import Column, Kind, Table
 from addercost.results.validation import NETWORKS, Score, Validation
 
@@ -49,7 +49,7 @@ def _title(validation: Validation) -> str:
 
 def scaled_in_words(score: Score) -> str:
     """What set the factor that predictions were multiplied by."""
-    return {"": "nothing", HALF: "half of them"}.get(score.scaled_by, score.scaled_by)
+    return {"": "nothing", HALF: "half of them", FIT: "three numbers"}.get(score.scaled_by, score.scaled_by)
 
 
 def _cells(score: Score) -> dict[str, Any]:
@@ -82,7 +82,12 @@ def _notes(validation: Validation) -> Iterator[str]:
             "scaled by half of them: predictions are multiplied by the median of measured / predicted of one "
             "half of the networks, and the row is of the other half"
         )
-    anchors = dict.fromkeys(score.scaled_by for score in scores if score.scaled_by not in ("", HALF))
+    if any(score.scaled_by == FIT for score in scores):
+        yield (
+            "scaled by three numbers: the rate of arithmetic, the rate of bytes and the time of a call are "
+            "fitted on one half of the networks, and the row is of the other half"
+        )
+    anchors = dict.fromkeys(score.scaled_by for score in scores if score.scaled_by not in ("", HALF, FIT))
     for anchor in anchors:
         yield f"scaled by {anchor}: predictions are multiplied so that the one of {anchor} is exact"
     bounds = {score.model: score.lower_bounds for score in scores if score.lower_bounds}

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from addercost.analysis.network_verdict import NetworkVerdict, VerdictRow
+from addercost.cost.stated_errors import stated_lines
 from addercost.report.table import Column, Kind, Table
 from addercost.report.tables.verdict_sentences import OTHERS, sentence
 from addercost.results.intervals import MARGIN
@@ -50,6 +51,7 @@ def verdict_table(verdict: NetworkVerdict) -> Table:
             *(sentence(row, verdict.device) for row in verdict.rows),
             *dict.fromkeys(note for row in verdict.rows for note in _gaps(row)),
             *_little_arithmetic(verdict.rows),
+            *stated_lines([(p.model, p.hardware) for p in (first.paper, first.here) if p is not None]),
             *verdict.remarks,
         ),
     )

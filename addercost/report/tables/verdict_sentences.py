@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from addercost.analysis.network_verdict import VerdictRow
+from addercost.analysis.prediction_gap import PredictionGap, Side
 from addercost.cost.verdict import Contest
 from addercost.results.intervals import Outcome
 from addercost.results.intervals import verdict as judged
+from addercost.results.network_ratio import NetworkRatio
 
 OTHERS = {"adder": "additions", "xnor": "binary layers", "shift": "shifts"}
 """The name of the side that is not the convolutions, by its arithmetic."""
@@ -13,12 +15,15 @@ OTHERS = {"adder": "additions", "xnor": "binary layers", "shift": "shifts"}
 
 def sentence(row: VerdictRow, device: str) -> str:
     """The sentence on one row. device: what was timed on."""
-    parts = [f"{row.contest.name}: {_measured_words(row, device)}"]
+    parts = [_measured_words(row, device)]
     here = row.here
     if here is not None and here.ratio is not None:
-        parts.append(
-            f"{here.model} on {here.hardware} predicts: {_winner(row, here.ratio)}{_limits(here.bounds)}"
+        parts.insert(
+            0, f"{here.model} on {here.hardware} predicts: {_winner(row, here.ratio)}{_limits(here.bounds)}"
         )
+    if row.gap is not None:
+        parts.append(_gap_words(row.gap))
+    parts[0] = f"{row.contest.name}: {parts[0]}"
     if row.paper.ratio is not None:
         who = "" if row.contest.is_the_papers else f", applied by us to {_what(row.contest)}"
         at = f", {row.paper.site_cycles} cycles a site" if row.paper.site_cycles else ""
@@ -29,6 +34,24 @@ def sentence(row: VerdictRow, device: str) -> str:
         if energy.ratio is not None
     ]
     return "; ".join(parts)
+
+
+def same_winner(predicted: float | None, measured: NetworkRatio) -> bool | None:
+    """Whether both name the same side; None where the prediction is a tie or the measurement cannot tell."""
+    if predicted is None or _ties(predicted) or measured.verdict is Outcome.CANNOT_TELL:
+        return None
+    return (predicted > 1) == (measured.ratio > 1)
+
+
+def _gap_words(gap: PredictionGap) -> str:
+    """Whether prediction and measurement agree, how far either side is from its prediction, and why."""
+    heads = {True: "the same winner", False: "THE PREDICTED WINNER LOSES", None: "no clear winner in both"}
+    sides = ", ".join(f"{side.name} take {side.times:.2f}× what is predicted" for side in _sides(gap))
+    return f"{heads[gap.same_winner]}: {sides} ({gap.to_blame.name}: {gap.to_blame.reason})"
+
+
+def _sides(gap: PredictionGap) -> tuple[Side, Side]:
+    return gap.convolutions, gap.other
 
 
 def _what(contest: Contest) -> str:

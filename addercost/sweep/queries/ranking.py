@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from addercost.cost.stated_errors import stated_lines
 from addercost.errors import ArgumentError
 from addercost.report.table import Column, Kind, Table
 from addercost.sweep.queries.metrics import Variant, metric_columns, metric_limit, metric_values
@@ -39,7 +40,8 @@ def top(
         {"rank": int(rank), "name": names[i], **dict(zip(metrics, _plain(values[i]), strict=True))}
         for rank, i in zip(ranks, order, strict=True)
     ]
-    notes = (_tie_note(by, tie_ceiling(column)), *data.remarks) if len(column) else data.remarks
+    ties = (_tie_note(by, tie_ceiling(column)),) if len(column) else ()
+    notes = (*ties, *_stated(data, metrics), *data.remarks)
     title = f"{'largest' if largest else 'smallest'} {by}, {variant}"
     return Table((Column("rank", "rank", Kind.COUNT), *metric_columns(metrics)), found, title, notes)
 
@@ -65,7 +67,9 @@ def pareto(
     found = [{"name": names[i], **dict(zip(metrics, _plain(values[i]), strict=False))} for i in kept]
     title = f"Pareto front of {len(names):,} architectures, {variant}"
     notes = [_tie_note(metric, tie_ceiling(values[:, column])) for column, metric in enumerate(metrics)]
-    return Table(tuple(metric_columns(metrics)), found, title, (*notes, *data.remarks))
+    return Table(
+        tuple(metric_columns(metrics)), found, title, (*notes, *_stated(data, metrics), *data.remarks)
+    )
 
 
 def front(values: NDArray[np.float64]) -> list[int]:
@@ -80,6 +84,12 @@ def front(values: NDArray[np.float64]) -> list[int]:
             kept.append(int(i))
             best = np.vstack([best, row])
     return kept
+
+
+def _stated(data: SweepData, metrics: Sequence[str]) -> list[str]:
+    """How far the cost model of estimated metrics is to be believed."""
+    estimated = [metric.partition("@")[2] for metric in metrics if metric.startswith(("cycles@", "seconds@"))]
+    return stated_lines([(data.manifest.settings.cost_model, hardware) for hardware in estimated])
 
 
 def _plain(values: NDArray[np.float64]) -> list[float]:

@@ -5,7 +5,7 @@ The configuration is everything in a module's `__dict__`. A module whose state c
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Set
 from weakref import WeakKeyDictionary
 
 from torch import nn
@@ -19,13 +19,17 @@ class Fingerprints:
 
     numbers: gives out the numbers, for one model or for many. stand_ins: see `trace_blocks`; without them a
     module at several places, or with a tensor that is at several places, has no number.
-    To be made while every tensor is data-free and no forward is wrapped.
+    own_forwards: ids of the modules that have a `forward` of their own, and therefore no number.
+    To be made while every tensor is data-free.
     """
 
-    def __init__(self, tree: ModuleTree, numbers: Numbers, stand_ins: bool) -> None:
+    def __init__(
+        self, tree: ModuleTree, numbers: Numbers, stand_ins: bool, own_forwards: Set[int] = frozenset()
+    ) -> None:
         self._tree = tree
         self._numbers = numbers
         self._stand_ins = stand_ins
+        self._own_forwards = own_forwards
         self._tied = frozenset() if stand_ins else _tied_tensors(tree)
         self.of: dict[int, int | None] = {}
         """By the module's id; None for a module that may equal no other."""
@@ -81,7 +85,7 @@ class Fingerprints:
             any(number == 0 for _, number in children)
             or any(id(tensor) in self._tied for tensor in own)
             or (not self._stand_ins and len(self._tree.paths[id(module)]) > 1)
-            or "forward" in module.__dict__
+            or id(module) in self._own_forwards
         ):
             return None
         try:

@@ -114,6 +114,8 @@ def tensor_state(tensor: Tensor) -> Hashable:
     """Everything of a data-free tensor that an operator can depend on. Raises UnreadableError."""
     if type(tensor) not in (Tensor, nn.Parameter) or not tensor.is_meta or tensor.dtype.is_complex:
         raise UnreadableError
+    if tensor.layout is not torch.strided:
+        raise UnreadableError
     # torch decomposes fewer operators on an inference tensor than on others.
     if tensor.is_inference():
         raise UnreadableError

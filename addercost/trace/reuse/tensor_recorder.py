@@ -16,6 +16,7 @@ from addercost.trace.reuse.cache import BlockCache
 from addercost.trace.reuse.known import KnownCall
 from addercost.trace.reuse.output_template import OutputTemplate
 from addercost.trace.reuse.state import UnreadableError, tensor_state
+from addercost.trace.written_tensors import WrittenTensors
 
 SeenTensor: TypeAlias = "tuple[int, int, int, OutputTemplate | None]"
 """(number of its state, number of the arguments where it is the only one, birth, template it was made from).
@@ -34,8 +35,9 @@ class TensorRecorder(Recorder):
         stack: CallStack,
         names: Mapping[int, tuple[str, str, Tensor]],
         inputs: list[Tensor],
+        written: WrittenTensors,
     ) -> None:
-        super().__init__(stack, "meta", names, inputs, None, cache.decompositions)
+        super().__init__(stack, "meta", names, inputs, None, cache.decompositions, written)
         self._cache = cache
         self._births: dict[int, int] = {}
         self._seen: dict[int, SeenTensor] = {}

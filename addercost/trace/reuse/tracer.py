@@ -18,14 +18,18 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 from addercost.errors import AddercostError, TraceError
 from addercost.trace.attention import whole_attention
-from addercost.trace.modules import ModuleTree, replace_tensors, tracked, unchanged
+from addercost.trace.caller_state import unchanged
+from addercost.trace.lazy_outputs import LazyOutputs
+from addercost.trace.modules import ModuleTree, replace_tensors, tracked
 from addercost.trace.record import TensorSpec, Trace
 from addercost.trace.reuse.blocks import Item, expanded, types_of
 from addercost.trace.reuse.cache import BlockCache
 from addercost.trace.reuse.fingerprint import Fingerprints
 from addercost.trace.reuse.recorder import BlockRecorder, ClosedError
 from addercost.trace.switches import countable_operators
+from addercost.trace.threads import require_unused
 from addercost.trace.tracer import forward_error, input_specs, meta_substitute, versions, without_data
+from addercost.trace.written_tensors import WrittenTensors
 
 __all__ = ["BlockCache", "BlockTrace", "NeedsWholeError", "trace_blocks"]
 
@@ -104,27 +108,34 @@ def _run(
     keep_random: bool,
     closed: Callable[[nn.Module], bool] | None = None,
 ) -> list[BlockTrace]:
-    tree = ModuleTree(model, closed, stand_ins)
     found = []
     with ExitStack() as stack:
         stack.enter_context(countable_operators(keep_random))
         stack.enter_context(whole_attention())
-        stack.enter_context(_as_found(tree) if stand_ins else unchanged(tree))
+        tree = ModuleTree(model, closed, stand_ins)
+        if stand_ins:
+            stack.enter_context(_as_found(tree))
+            written = WrittenTensors()
+        else:
+            written = stack.enter_context(unchanged(tree)).written
+        calls = stack.enter_context(tracked(tree))
+        if not stand_ins:
+            require_unused(tree.paths, name)
         names = replace_tensors(tree, meta_substitute)
         for module in tree.modules:
             module.__dict__["training"] = False
-        fingerprints = Fingerprints(tree, cache.numbers, stand_ins)
+        fingerprints = Fingerprints(tree, cache.numbers, stand_ins, calls.own_forwards)
         elements = fingerprints.elements(model) if stand_ins else 0
-        calls = stack.enter_context(tracked(tree))
         stack.enter_context(torch.no_grad())
         for given_args, given_kwargs in inputs:
             args, kwargs, tensors = _data_free(given_args, given_kwargs)
-            recorder = BlockRecorder(tree, cache, fingerprints, stand_ins, calls, names, tensors)
+            recorder = BlockRecorder(tree, cache, fingerprints, stand_ins, calls, names, tensors, written)
+            lazy = LazyOutputs(recorder.call_count)
             calls.intercept = recorder.intercept
             calls.rewind()
             try:
                 with nullcontext() if stand_ins else _attribute_writes(recorder.forget), recorder:
-                    model(*args, **kwargs)
+                    lazy.computed(model(*args, **kwargs))
             except (AddercostError, ClosedError):
                 raise
             except Exception as error:
@@ -136,6 +147,8 @@ def _run(
             items, types = recorder.result()
             if recorder.recognisable:
                 raise NeedsWholeError(f"{name} has what may be layers that nobody registered")
+            if lazy.cut or lazy.left:
+                raise NeedsWholeError(f"{name} returned what it had not computed")
             # Read after the forward: a lazy module's parameters have a shape only now.
             parameters = {
                 n: tensor.numel()

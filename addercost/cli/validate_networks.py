@@ -1,0 +1,47 @@
+"""The networks that patterns name, as `addercost validate` times them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from addercost.sweep.spaces.kinds import space_source
+from addercost.sweep.spaces.space import Space
+
+if TYPE_CHECKING:
+    from addercost.measure.validation.networks import Network
+    from addercost.sweep.spaces.architecture import Architecture
+
+
+def named_networks(patterns: str, sample: int | None) -> list[Network]:
+    """Those of all spaces in a comma-separated list. sample: so many of each space, drawn by a hash.
+
+    Raises ArgumentError where a pattern names no space.
+    """
+    return [
+        _network(architecture, pattern)
+        for pattern in dict.fromkeys(text.strip() for text in patterns.split(","))
+        for architecture in _members(pattern, sample)
+    ]
+
+
+def _members(pattern: str, sample: int | None) -> list[Architecture]:
+    space = Space(space_source(pattern))
+    names = list(space.names())
+    if sample is None or sample >= len(names):
+        return list(space.slice(0, len(names)))
+    drawn = sorted(range(len(names)), key=lambda i: hashlib.sha256(names[i].encode()).digest())[:sample]
+    return [found for i in sorted(drawn) for found in space.slice(i, i + 1)]
+
+
+def _network(architecture: Architecture, pattern: str) -> Network:
+    from addercost.measure.validation.networks import Network
+
+    args, kwargs = architecture.inputs(1)
+    # Kinds of SPEC have models of the same name: the row has the SPEC.
+    kind, colon, _ = pattern.partition(":")
+    return Network(
+        f"{kind}{colon}{architecture.name}" if colon else architecture.name,
+        architecture.make_whole or architecture.make,
+        (*args, *kwargs.values()),
+    )

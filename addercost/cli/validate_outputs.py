@@ -1,0 +1,68 @@
+"""The folder that `addercost validate` writes, and what it says on the way."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from addercost.results.validation import Validation
+    from addercost.results.validation_journal import Entry
+
+
+def document_in(folder: Path | None, force: bool) -> Path | None:
+    """The JSON file in the folder, which is made. Raises OutputError where it exists, unless `force`."""
+    if folder is None:
+        return None
+    from addercost.results.files import check_target, make_folder
+    from addercost.results.journal_lines import journal_path
+
+    make_folder(folder)
+    document = folder / "validation.json"
+    if force:
+        journal_path(document).unlink(missing_ok=True)
+    check_target(document, force or journal_path(document).exists())
+    return document
+
+
+def write_validation(result: Validation, folder: Path, scores_only: bool) -> None:
+    """validation.json, validation.md and validation.svg. scores_only: the JSON keeps no rows."""
+    from dataclasses import replace
+
+    from addercost.report.formats.table_format import TableFormat, render
+    from addercost.report.plots import validation
+    from addercost.report.plots.style import FigureFormat, PlotOptions, figure_bytes
+    from addercost.report.tables.validation import validation_table
+    from addercost.results.files import write_file
+    from addercost.results.journal_lines import journal_path
+    from addercost.results.validation import validation_to_json
+
+    document = folder / "validation.json"
+    figure = figure_bytes(validation.draw(result, PlotOptions()), FigureFormat.SVG)
+    write_file(folder / "validation.svg", figure, force=True)
+    text = render(validation_table(result), TableFormat.MARKDOWN, None, False)
+    write_file(
+        folder / "validation.md", f"{text}\n![predicted against measured](validation.svg)\n", force=True
+    )
+    kept = replace(result, rows=()) if scores_only else result
+    write_file(document, validation_to_json(kept), force=True)
+    journal_path(document).unlink(missing_ok=True)
+
+
+def row_printer(total: int, quiet: bool) -> Callable[[int, Entry], None]:
+    """A line on stderr for every network that is skipped, and one for every 50."""
+
+    def said(number: int, entry: Entry) -> None:
+        from addercost.results.validation import SkippedRow
+        from addercost.text import printable
+
+        if quiet:
+            return
+        if isinstance(entry, SkippedRow):
+            print(f"[{number}/{total}] {printable(entry.name)}: {printable(entry.reason)}", file=sys.stderr)
+        elif number % 50 == 0:
+            print(f"[{number}/{total}] {printable(entry.name)}", file=sys.stderr)
+
+    return said

@@ -1,0 +1,112 @@
+"""A GPU as a `Target`: one core, which executes the instructions of warps on all its multiprocessors.
+
+A data sheet gives results a clock and multiprocessor, and peaks of matrix units. An instruction of a warp
+has 32 lanes, so it takes 32 / (rate × multiprocessors) cycles of the whole GPU, at the boost clock, at which
+peaks are quoted. The absolute value of a float is a modifier of the instruction that reads it and takes none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from addercost.cost.target import Target, cited
+from addercost.hardware.schema import Gpu, Instruction
+from addercost.hardware.vocabulary import Form, Quality
+
+WARP_LANES = 32
+_WARP_BITS = 32 * WARP_LANES
+
+# What executes at a rate of the table, and how many elements a lane has.
+_AT_RATE: dict[str, tuple[tuple[str, ...], int]] = {
+    "fp32_fma": (("fp32_fma",), 1),
+    "fp32_add": (("fp32_add", "fp32_absdiff"), 1),
+    "fp32_mul": (("fp32_mul",), 1),
+    "fp16_fma": (("fp16_fma", "fp16_add", "fp16_mul", "fp16_absdiff"), 2),
+    "compare": (("fp32_max", "int32_max"), 1),
+    "int32_add": (("int32_add",), 1),
+    "int32_mla": (("int32_mla",), 1),
+    "int32_mul": (("int32_mul",), 1),
+    "int32_shift": (("shift_var", "shift_imm"), 1),
+    "int32_logic": (("xor", "and"), 1),
+    "int32_popcount": (("int32_popcount",), 1),
+    "uint8x4_sad": (("uint8_sad_acc",), 4),
+}
+_STANDS_FOR = {"fp32_add": "fp32_fma", "fp32_mul": "fp32_fma", "int32_mul": "int32_mla"}
+"""A rate that a table lacks is that of the other: both run on the same pipes."""
+
+# A warp's matrix instruction multiplies 16×16 by 16×8 (int8: 16×32 by 32×8).
+_MATRIX_LANES = 512
+_OF_PEAK = {
+    "fp16 matrix multiply-add, fp32 accumulation": "fp16_mmla",
+    "bf16 matrix multiply-add, fp32 accumulation": "bf16_mmla",
+    "int8 matrix multiply-add, int32 accumulation": "int8_mmla",
+}
+_ISSUES_PER_MULTIPROCESSOR = 4
+
+
+def gpu_target(gpu: Gpu) -> Target:
+    """The target that a GPU's table describes."""
+    clock, kind = gpu.boost_clock_hz or gpu.base_clock_hz, "boost" if gpu.boost_clock_hz else "base"
+    processors = gpu.streaming_multiprocessors
+    return Target(
+        name=gpu.name,
+        title=gpu.title,
+        instructions=(*_at_rates(gpu), *_at_peaks(gpu, clock)),
+        issue_width_uops=processors * _ISSUES_PER_MULTIPROCESSOR if processors else None,
+        clock_hz=clock,
+        clock=f"the {kind} clock of {gpu.title}" if clock else "",
+        memory_bandwidth_bytes_per_s=gpu.memory_bandwidth_bytes_per_s,
+        file=gpu.file,
+        sources=tuple(source.title for source in gpu.sources.values()),
+        caveats=gpu.caveats,
+        part_bandwidth_bytes_per_s=gpu.memory_bandwidth_bytes_per_s,
+        device_class="gpu",
+        efficiencies=cited(gpu),
+    )
+
+
+def _at_rates(gpu: Gpu) -> Iterator[Instruction]:
+    if gpu.streaming_multiprocessors is None:
+        return
+    rates = {rate.op: rate for rate in gpu.rates}
+    for name, (ops, elements) in _AT_RATE.items():
+        rate = rates.get(name) or rates.get(_STANDS_FOR.get(name, ""))
+        if rate is None:
+            continue
+        # Rates of halves and bytes count results and instructions of a lane: a half2 is two results.
+        results = WARP_LANES * (2 if name == "fp16_fma" else 1)
+        cycles = results / (rate.results_per_clock_per_sm * gpu.streaming_multiprocessors)
+        for op in ops:
+            yield _instruction(op, WARP_LANES * elements, cycles, rate.source)
+
+
+def _at_peaks(gpu: Gpu, clock_hz: float | None) -> Iterator[Instruction]:
+    if clock_hz is None:
+        return
+    for peak in gpu.peaks:
+        op = _OF_PEAK.get(peak.op)
+        if op is not None:
+            row = _instruction(op, _MATRIX_LANES, 1, peak.source)
+            # A peak counts a multiply-add as two operations.
+            cycles = row.sites / (peak.ops_per_s / 2 / clock_hz)
+            yield _instruction(op, _MATRIX_LANES, cycles, peak.source)
+
+
+def _instruction(op: str, lanes: int, cycles: float, source: str) -> Instruction:
+    return Instruction(
+        op=op,
+        form=Form.VECTOR,
+        vector_bits=_WARP_BITS,
+        lanes=lanes,
+        text=f"{op} of a warp",
+        latency_cycles=None,
+        latency_low_cycles=None,
+        latency_high_cycles=None,
+        reciprocal_throughput_cycles=cycles,
+        reciprocal_throughput_low_cycles=None,
+        reciprocal_throughput_high_cycles=None,
+        uops=1,
+        ports="",
+        quality=Quality.SPECIFICATION,
+        source=source,
+    )

@@ -1,0 +1,73 @@
+"""How far each cost model was from measured times: the figures that stand beside its estimates.
+
+They are in `stated_errors.toml`, which `tools/state_errors.py` writes from the validations in `reports/`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from addercost.reading import NotNegative, Positive, Text, Whole, read_as
+
+FILE = Path(__file__).with_suffix(".toml")
+
+
+@dataclass(frozen=True, slots=True)
+class StatedError:
+    """The scores of a cost model on networks that were measured.
+
+    hardware: the table that predicted. machine: what was measured, in words. networks: how many.
+    median_error, p90_error: |predicted / measured - 1|. factor: what predictions were multiplied by before
+    that, so that half of the networks are right in the median; 1 where they are taken as they are.
+    source: the page with all scores.
+    """
+
+    model: Text
+    hardware: Text
+    machine: Text
+    networks: Whole
+    median_error: NotNegative
+    p90_error: NotNegative
+    factor: Positive
+    source: Text
+
+    @property
+    def text(self) -> str:
+        """One line, for below an estimate."""
+        factor = f", after one factor for the machine ({self.factor:.2g})" if self.factor != 1 else ""
+        return (
+            f"stated error of {self.model}: ±{100 * self.median_error:.0f} % in the median and "
+            f"±{100 * self.p90_error:.0f} % for nine of ten of {self.networks} networks on "
+            f"{self.machine}{factor}; {self.source}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    errors: tuple[StatedError, ...] = ()
+
+
+@cache
+def all_stated_errors() -> tuple[StatedError, ...]:
+    """In the order of the file: for each model, what was measured most comes first."""
+    with FILE.open("rb") as file:
+        return read_as(_Table, tomllib.load(file), FILE.name).errors
+
+
+def stated_error(model: str, hardware: str = "") -> StatedError | None:
+    """What is known of a model: on that hardware, else where most networks were measured; None for a model
+    that was not validated."""
+    known = [error for error in all_stated_errors() if error.model == model]
+    return next((error for error in known if error.hardware == hardware), known[0] if known else None)
+
+
+def stated_lines(models: list[tuple[str, str]]) -> list[str]:
+    """A line for each (model, hardware), each once; a model that was never validated says so."""
+    lines: dict[str, None] = {}
+    for model, hardware in models:
+        known = stated_error(model, hardware)
+        lines[known.text if known else f"stated error of {model}: none, it was not validated"] = None
+    return list(lines)

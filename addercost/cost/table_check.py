@@ -1,0 +1,112 @@
+"""Whether a hardware table agrees with what is known of its processor, and with what any processor can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from addercost.arithmetic import Arithmetic
+from addercost.cost.bounds import all_bounds, binding
+from addercost.cost.charges import VECTOR_FORMS, best_per_width
+from addercost.cost.models.latency_sum import latency_cycles
+from addercost.cost.sequences import candidate_sequences
+from addercost.cost.target import Target, target_of
+from addercost.hardware.peaks import Peaks
+from addercost.hardware.schema import Cpu, Instruction
+from addercost.hardware.vocabulary import Form
+
+TOLERANCE = 0.1
+"""How far a table's figure may be from the known one, as a share of it."""
+
+_ABSOLUTE_DIFFERENCES = ("uint8_sad", "uint8_sad_acc", "uint8_absdiff")
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """A figure of a table, and the known one; None where the table lacks it."""
+
+    figure: str
+    table: float | None
+    known: float
+
+    def __str__(self) -> str:
+        if self.table is None:
+            return f"{self.figure} is {self.known:g}, and the table lacks it"
+        return f"{self.figure} = {self.table:.4g} by the table, {self.known:g} by other sources"
+
+
+def disagreements(cpu: Cpu, known: Peaks) -> list[Disagreement]:
+    """The figures that differ from the known ones by more than `TOLERANCE`, and those the table lacks."""
+    target = target_of(cpu)
+    found = []
+    for figure, value in known.figures.items():
+        of_table = table_figure(target, figure)
+        if of_table is None or abs(of_table / value - 1) > TOLERANCE:
+            found.append(Disagreement(figure, of_table, value))
+    return found
+
+
+def table_figure(target: Target, figure: str) -> float | None:
+    """The figure of that name in `Peaks`, worked out from the table; None where it says nothing of it."""
+    number_format, _, rest = figure.partition("_")
+    match rest.split("_"):
+        case ["mac", "per", "cycle"]:
+            return _multiply_adds(target, number_format, (Form.SCALAR, *VECTOR_FORMS))
+        case ["matrix", "mac", "per", "cycle"]:
+            return _multiply_adds(target, number_format, (Form.MATRIX,))
+        case ["add" | "maddubs", "per", "cycle"]:
+            return _results_per_cycle(target, figure.removesuffix("_per_cycle"))
+        case ["absdiff", "per", "cycle"]:
+            differences = [_results_per_cycle(target, op) for op in _ABSOLUTE_DIFFERENCES]
+            return max((rate for rate in differences if rate), default=None)
+        case [operation, "latency", "cycles"]:
+            row = next(iter(target.rows(f"{number_format}_{operation}")), None)
+            return None if row is None else latency_cycles(target, row)
+        case ["div", "scalar", "cycles"]:
+            return _cycles_each(target.rows(f"{number_format}_div", (Form.SCALAR,)))
+        case ["div", bits, "cycles"]:
+            rows = target.rows(f"{number_format}_div", VECTOR_FORMS)
+            return _cycles_each(tuple(row for row in rows if row.vector_bits == int(bits)))
+        case ["bytes", "per", "cycle"] if number_format == "load":
+            rows = target.rows("load")
+            bytes_each = [
+                row.vector_bits / 8 / row.reciprocal_throughput_cycles for row in best_per_width(rows)
+            ]
+            return max(bytes_each, default=None)
+    raise ValueError(figure)
+
+
+def _multiply_adds(target: Target, number_format: str, forms: tuple[Form, ...]) -> float | None:
+    """By the fastest sequence on registers of these forms."""
+    rates = [
+        sequence.sites / binding(all_bounds(target, sequence.executions)).cycles
+        for sequence in candidate_sequences(target, Arithmetic.MAC, number_format)
+        if all(row.form in forms for row, _ in sequence.executions)
+    ]
+    return max(rates, default=None)
+
+
+def _results_per_cycle(target: Target, op: str) -> float | None:
+    rows = best_per_width(target.rows(op, (Form.SCALAR, *VECTOR_FORMS)))
+    return max((row.lanes / row.reciprocal_throughput_cycles for row in rows), default=None)
+
+
+def _cycles_each(rows: tuple[Instruction, ...]) -> float | None:
+    return rows[0].reciprocal_throughput_cycles if rows else None
+
+
+def impossible_figures(cpu: Cpu) -> Iterator[str]:
+    """Rates that no processor reaches: more than one division or square root of an instruction a cycle."""
+    for row in cpu.instructions:
+        if row.op.endswith(("_div", "_sqrt")) and row.reciprocal_throughput_cycles < 1:
+            yield (
+                f"{row.op} ({row.form} {row.vector_bits}) every {row.reciprocal_throughput_cycles:g} cycles: "
+                "no divider gives more than one result a cycle"
+            )
+
+
+def warnings_of(cpu: Cpu, peaks: Mapping[str, Peaks]) -> list[str]:
+    """Everything that a table should be doubted for, as sentences."""
+    known = peaks.get(cpu.name)
+    differing = disagreements(cpu, known) if known else []
+    return [*impossible_figures(cpu), *map(str, differing)]

@@ -1,0 +1,139 @@
+"""What a forward returned without having computed it: generators, maps and other iterators are run to their
+end, so that their work is in the trace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import functools
+import inspect
+import types
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, ValuesView
+from operator import is_not
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from addercost.trace.record import OpCall
+
+_MOST_ITEMS = 10_000
+"""Items taken from one iterator: it may have no end."""
+
+_MOST_CALLS = 1_000_000
+"""Operator calls recorded while outputs are run, after which no more is taken."""
+
+LAZY_OUTPUT = "addercost.lazy_output.default"
+"""Stands for the work in what a forward returned without computing it."""
+
+_DEEPEST = 12
+_FUNCTIONS = (types.FunctionType, types.MethodType, functools.partial)
+_COMPUTED = (
+    Tensor,
+    str,
+    bytes,
+    bytearray,
+    range,
+    int,
+    float,
+    complex,
+    type(None),
+    torch.Size,
+    nn.Module,
+    type,
+)
+
+
+class LazyOutputs:
+    """Runs the lazy parts of one forward's output. calls: how many operator calls are recorded so far.
+
+    cut: whether an iterator was stopped before its end. left: whether a function or a promise was returned,
+    which only the caller can run.
+    """
+
+    def __init__(self, calls: Callable[[], int]) -> None:
+        self.cut = False
+        self.left = False
+        self._calls = calls
+        self._limit = calls() + _MOST_CALLS
+        self._seen: set[int] = set()
+
+    def computed(self, value: Any, depth: int = 0) -> Any:
+        """The value with a list in place of each lazy part; the value itself where there is none."""
+        if isinstance(value, _COMPUTED) or depth > _DEEPEST or id(value) in self._seen:
+            return value
+        if inspect.iscoroutine(value):
+            return self.computed(asyncio.run(value), depth + 1)
+        if isinstance(value, AsyncIterator):
+            return self._items(_synchronous(value), depth)
+        if isinstance(value, Iterator):
+            return self._items(value, depth)
+        self._seen.add(id(value))
+        if isinstance(value, Mapping):
+            return self._mapping(value, depth)
+        if isinstance(value, list | tuple | set | frozenset | ValuesView):
+            return self._sequence(value, depth)
+        if isinstance(value, torch.futures.Future):
+            return self.computed(value.wait(), depth + 1)
+        if isinstance(value, _FUNCTIONS) or inspect.isawaitable(value):
+            self.left = True
+            return value
+        self._object(value, depth)
+        return value
+
+    def _items(self, iterator: Iterator[Any], depth: int) -> list[Any]:
+        found: list[Any] = []
+        for item in iterator:
+            found.append(self.computed(item, depth + 1))
+            if len(found) >= _MOST_ITEMS or self._calls() > self._limit:
+                self.cut = True
+                break
+        return found
+
+    def _mapping(self, value: Mapping[Any, Any], depth: int) -> Any:
+        items = {key: value[key] for key in value}
+        made = {key: self.computed(item, depth + 1) for key, item in items.items()}
+        return made if any(made[key] is not item for key, item in items.items()) else value
+
+    def _sequence(self, value: Any, depth: int) -> Any:
+        given = list(value)
+        made = [self.computed(item, depth + 1) for item in given]
+        return made if any(map(is_not, made, given)) else value
+
+    def _object(self, value: Any, depth: int) -> None:
+        """Runs what is lazy in an object's attributes, and the items that a class of the user's computes."""
+        plain = dataclasses.is_dataclass(value)
+        for item in list(getattr(value, "__dict__", {}).values()):
+            # A function in any other object is how that works, not what was asked for.
+            if plain or not isinstance(item, _FUNCTIONS):
+                self.computed(item, depth + 1)
+        if type(value).__module__.partition(".")[0] in ("numpy", "torch", "builtins"):
+            return
+        if isinstance(value, Iterable):
+            self._items(iter(value), depth)
+
+
+def unrun_work(
+    calls: tuple[OpCall, ...], parameters: Collection[str], lazy: LazyOutputs
+) -> tuple[OpCall, ...]:
+    """The calls, with one more that no rule counts where work was left undone: totals are lower bounds."""
+    if lazy.left and not lazy.cut:
+        used = {spec.name for call in calls for spec in call.tensors() if spec.role == "parameter"}
+        if used.issuperset(parameters):
+            return calls
+    if lazy.left or lazy.cut:
+        return (*calls, OpCall(LAZY_OUTPUT, "", {}, (), len(calls)))
+    return calls
+
+
+def _synchronous(iterator: AsyncIterator[Any]) -> Iterator[Any]:
+    loop = asyncio.new_event_loop()
+    try:
+        while True:
+            try:
+                yield loop.run_until_complete(anext(iterator))
+            except StopAsyncIteration:
+                return
+    finally:
+        loop.close()

@@ -1,0 +1,49 @@
+"""One trace at a time, and no other thread within the model meanwhile.
+
+A trace sets switches that torch has once for the whole process, and puts other tensors into the model.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Container
+from typing import Any
+
+from addercost.errors import TraceError
+
+ONE_AT_A_TIME = threading.RLock()
+"""Held during each run of a forward that is traced. A second thread waits for it."""
+
+
+def require_unused(modules: Container[int], name: str) -> None:
+    """Raises TraceError if another thread is in a method of one of these modules, given by their ids.
+
+    To be called when new calls of their forwards are already refused.
+    """
+    frames = sys._current_frames()
+    if len(frames) == 1:
+        return
+    for thread, frame in frames.items():
+        if thread == threading.get_ident():
+            continue
+        at: Any = frame
+        while at is not None:
+            code = at.f_code
+            if code.co_argcount:
+                owner = at.f_locals.get(code.co_varnames[0])
+                if id(owner) in modules and callable(getattr(type(owner), code.co_name, None)):
+                    raise TraceError(
+                        f"{name} is running in another thread, and a trace would disturb that",
+                        "profile it when nothing else uses it, or profile copy.deepcopy(model)",
+                    )
+            at = at.f_back
+
+
+def used_elsewhere(name: str) -> TraceError:
+    """The error for a module that one thread calls while another one traces it."""
+    return TraceError(
+        f"{name} was called by one thread while another thread traces it",
+        "call it when the trace is done, or profile copy.deepcopy(model); a forward that starts threads of "
+        "its own cannot be traced: have it call its modules one after the other",
+    )

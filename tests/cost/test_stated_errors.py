@@ -1,0 +1,98 @@
+"""What stands beside estimates: written from validations, found by model and hardware, the README's table."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from addercost.analysis.validation import scored
+from addercost.cost import stated_errors
+from addercost.cost.models import COST_MODELS
+from addercost.cost.stated_errors import all_stated_errors, stated_error, stated_lines
+from addercost.results.validation import Prediction, Validation, ValidationRow
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+import state_errors  # noqa: E402
+
+
+def validation(hardware: str, ratio: float, family: str = "net", **conditions: str) -> Validation:
+    """Twenty networks, of which `roofline` predicts each `ratio` times as long as it takes."""
+    rows = tuple(
+        ValidationRow(
+            f"net{i}", 1.0 + i, (Prediction("roofline", ratio * (1 + i)),), family=family, mac_sites=i + 1
+        )
+        for i in range(20)
+    )
+    return scored(Validation("made up", hardware, conditions, rows))
+
+
+PUBLISHED = validation("far", 4.0, machine="a far machine")
+HERE = validation("host", 1.5, threads="1", cpu="this machine")
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "stated_errors.toml"
+    file.write_text("".join(state_errors.stated([("far.md", PUBLISHED), ("here.md", HERE)])))
+    monkeypatch.setattr(stated_errors, "FILE", file)
+    all_stated_errors.cache_clear()
+    yield
+    all_stated_errors.cache_clear()
+
+
+def test_published_times_are_of_other_cores_so_the_error_is_after_one_factor(written: None) -> None:
+    """Four times too long in all: once they are multiplied by a quarter, nothing is left."""
+    known = stated_error("roofline")
+    assert known is not None and known.factor == pytest.approx(0.25)
+    assert known.median_error == pytest.approx(0) and known.source == "far.md"
+
+
+def test_what_was_timed_on_that_hardware_is_taken_as_it_is(written: None) -> None:
+    known = stated_error("roofline", "host")
+    assert known is not None and known.factor == 1
+    assert (known.median_error, known.networks) == (pytest.approx(0.5), 20)
+    assert "±50 % in the median and ±50 % for nine of ten of 20 networks on this machine; here" in known.text
+
+
+def test_a_space_of_one_design_states_nothing() -> None:
+    cells = validation("host", 1.5, "", threads="1")
+    assert "[[errors]]" not in "".join(state_errors.stated([("cells.md", cells)]))
+    assert "[[errors]]" in "".join(state_errors.stated([("here.md", HERE)]))
+
+
+def test_a_model_that_was_not_validated_says_so(written: None) -> None:
+    lines = stated_lines([("throughput", "x"), ("throughput", "y"), ("roofline", "host")])
+    assert lines[0] == "stated error of throughput: none, it was not validated" and len(lines) == 2
+
+
+def test_the_file_and_the_readme_are_those_of_the_validations_in_reports() -> None:
+    """`make state-errors` was run after the last validation."""
+    found = state_errors.validations(ROOT / "reports")
+    assert stated_errors.FILE.read_text(encoding="utf-8") == "".join(state_errors.stated(found))
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert state_errors.START in readme
+    assert readme == state_errors.with_table(readme, found)
+
+
+def test_every_stated_error_is_of_a_cost_model_and_its_page_is_there() -> None:
+    for error in all_stated_errors():
+        assert error.model in COST_MODELS
+        assert (ROOT / error.source).is_file(), error.source
+
+
+def test_a_damaged_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from addercost.errors import DataError
+
+    file = tmp_path / "stated_errors.toml"
+    file.write_text('[[errors]]\nmodel = "roofline"\n')
+    assert tomllib.loads(file.read_text())
+    monkeypatch.setattr(stated_errors, "FILE", file)
+    all_stated_errors.cache_clear()
+    with pytest.raises(DataError, match=r"stated_errors.toml"):
+        all_stated_errors()
+    all_stated_errors.cache_clear()

@@ -1,0 +1,172 @@
+"""torchvision's operators against loops over counting numbers. torch cannot load the operators beside every
+build of torchvision, so the calls are written here as the tracer records them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from addercost.arithmetic import OpCounts
+from addercost.counts.call_work import work_of
+from addercost.counts.conventions import CONVENTIONS
+from addercost.counts.rules.ordering import merge_sort_compares
+from addercost.trace.record import ArgValue, OpCall, TensorSpec
+from tests.counts.scalar import SITES, Array, Number, numbers, site, total
+
+
+def call(op: str, out: tuple[int, ...], **args: Any) -> OpCall:
+    given: dict[str, ArgValue] = {
+        name: TensorSpec(value, "float32", "parameter" if name == "weight" else "activation")
+        if isinstance(value, tuple)
+        else value
+        for name, value in args.items()
+    }
+    return OpCall(f"torchvision.{op}.default", "", given, (TensorSpec(out, "float32"),), 0)
+
+
+def full(made: OpCall) -> OpCounts:
+    work = work_of(made)
+    assert work is not None
+    return CONVENTIONS["full"].counts(made, work)
+
+
+def random(*shape: int, low: float = -1.0, high: float = 1.0, tally: Counter[str]) -> Array:
+    return numbers(torch.empty(shape, dtype=torch.float64).uniform_(low, high), tally)
+
+
+def floor(value: Number) -> Any:
+    return value.apply("add", math.floor)
+
+
+def at_least(value: Number, bound: float) -> Number:
+    return value.apply("compare", max, bound)
+
+
+def between(image: Array, weights: list[Number], top: int, left: int) -> Number:
+    """The sum of four weighted pixels; beyond the border they are zeros."""
+
+    def at(y: int, x: int) -> Any:
+        inside = 0 <= y < image.shape[0] and 0 <= x < image.shape[1]
+        return image[y, x] if inside else 0.0
+
+    corners = itertools.product((0, 1), (0, 1))
+    found: Number = total(w * at(top + i, left + j) for w, (i, j) in zip(weights, corners, strict=True))
+    return found
+
+
+def split(value: Number) -> tuple[int, list[Number]]:
+    """Where the pixel before is, and the shares of it and of the next."""
+    low = floor(value)
+    rest = value - low
+    return int(low.value), [1 - rest, rest]
+
+
+@pytest.mark.parametrize("mask", [False, True])
+@pytest.mark.parametrize(("groups", "offset_groups"), [(1, 1), (2, 1), (1, 2)])
+def test_deformable_convolution(groups: int, offset_groups: int, mask: bool) -> None:
+    n, c, k, r, s, p, q = 2, 2, 4, 2, 3, 2, 2
+    tally: Counter[str] = Counter()
+    x, w = random(n, c, 4, 5, tally=tally), random(k, c // groups, r, s, tally=tally)
+    offset = random(n, offset_groups, r, s, 2, p, q, tally=tally)
+    factors = random(n, offset_groups, r, s, p, q, tally=tally)
+    bias = random(k, tally=tally)
+    for i, y, z in np.ndindex(n, p, q):
+        taps: dict[tuple[int, int, int], Number] = {}
+        for o, a, b in np.ndindex(offset_groups, r, s):
+            top, rows = split(offset[i, o, a, b, 0, y, z] + float(y + a))
+            left, columns = split(offset[i, o, a, b, 1, y, z] + float(z + b))
+            weights = [v * h for v in rows for h in columns]
+            for channel in range(o * c // offset_groups, (o + 1) * c // offset_groups):
+                value = between(x[i, channel], weights, top, left)
+                taps[channel, a, b] = value * factors[i, o, a, b, y, z] if mask else value
+        for f in range(k):
+            first = f // (k // groups) * (c // groups)
+            (
+                total(site(w[f, m, a, b], taps[first + m, a, b]) for m, a, b in np.ndindex(c // groups, r, s))
+                + bias[f]
+            )
+    sites = tally.pop(SITES)
+    made = call(
+        "deform_conv2d",
+        (n, k, p, q),
+        input=(n, c, 4, 5),
+        weight=(k, c // groups, r, s),
+        offset=(n, 2 * offset_groups * r * s, p, q),
+        mask=(n, offset_groups * r * s, p, q),
+        bias=(k,),
+        use_mask=mask,
+    )
+    work = work_of(made)
+    assert work is not None and work.mac_sites == sites
+    assert {name: m for name, m in full(made).by_class().items() if m} == dict(tally)
+
+
+@pytest.mark.parametrize("op", ["roi_align", "roi_align aligned", "ps_roi_align"])
+@pytest.mark.parametrize("samples", [1, 2])
+def test_aligned_regions(op: str, samples: int) -> None:
+    boxes, p, q, height = 2, 2, 3, 6
+    sensitive, aligned = op.startswith("ps_"), op.endswith("aligned")
+    channels = 2
+    tally: Counter[str] = Counter()
+    image = random(channels * (p * q if sensitive else 1), height, height, tally=tally)
+    rois = random(boxes, 4, low=1, high=4, tally=tally)
+    for b in range(boxes):
+        corners = [v * 0.5 for v in rois[b]]
+        if sensitive or aligned:
+            corners = [v - 0.5 for v in corners]
+        sides = [corners[2] - corners[0], corners[3] - corners[1]]
+        if sensitive or not aligned:
+            sides = [at_least(side, 1.0) for side in sides]
+        axes = []
+        for start, side, bins in ((corners[1], sides[1], p), (corners[0], sides[0], q)):
+            size = side / bins
+            along = []
+            for i, j in np.ndindex(bins, samples):
+                at = start + size * float(i) + size * (j + 0.5) / samples
+                along.append(split(at_least(at, 0.0)))
+            axes.append(along)
+        weights = {
+            (y, x): [v * h for v in axes[0][y][1] for h in axes[1][x][1]]
+            for y, x in np.ndindex(p * samples, q * samples)
+        }
+        for channel, i, j in np.ndindex(channels, p, q):
+            source = image[channel * p * q + i * q + j] if sensitive else image[channel]
+            places = [(i * samples + a, j * samples + b) for a, b in np.ndindex(samples, samples)]
+            values = [between(source, weights[y, x], axes[0][y][0], axes[1][x][0]) for y, x in places]
+            total(iter(values)) / (samples * samples)
+    made = call(
+        op.split()[0],
+        (boxes, channels, p, q),
+        input=(1, image.shape[0], height, height),
+        rois=(boxes, 5),
+        sampling_ratio=samples,
+        aligned=aligned,
+    )
+    assert {name: m for name, m in full(made).by_class().items() if m} == dict(tally)
+
+
+def test_regions_whose_size_decides_the_samples_are_not_counted() -> None:
+    made = call("roi_align", (2, 3, 2, 2), input=(1, 3, 8, 8), rois=(2, 5), sampling_ratio=-1, aligned=False)
+    assert work_of(made) is None
+
+
+def test_suppression_of_boxes_that_all_stay() -> None:
+    n = 5
+    tally: Counter[str] = Counter()
+    corners = random(n, 4, low=0, high=1, tally=tally)
+    areas = [(b[2] - b[0]) * (b[3] - b[1]) for b in corners]
+    for i in range(n):
+        for j in range(i):
+            low = [max(corners[i][a], corners[j][a]) for a in (0, 1)]
+            high = [min(corners[i][a], corners[j][a]) for a in (2, 3)]
+            common = at_least(high[0] - low[0], 0.0) * at_least(high[1] - low[1], 0.0)
+            assert (common / (areas[i] + areas[j] - common) > 2.0) is not None
+    tally["compare"] += merge_sort_compares(n)
+    made = call("nms", (n,), dets=(n, 4), scores=(n,), iou_threshold=0.5)
+    assert {name: m for name, m in full(made).by_class().items() if m} == dict(tally)

@@ -1,0 +1,136 @@
+"""Sparse operands: products of the values that are stored, whichever layout stores them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from addercost.api import trace_model
+from addercost.arithmetic import OpCounts
+from addercost.counts.call_work import work_of
+from addercost.counts.model import ModelCounts, count
+from addercost.results.trace import trace_from_json, trace_to_json
+from addercost.trace.record import OpCall, TensorSpec
+from tests.counts.oracle import Function
+
+N, COLUMNS = 8, 3
+warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
+
+
+def pattern() -> Tensor:
+    """A diagonal and one more value, in the first of four blocks of 4 × 4; two blocks have values."""
+    dense = torch.eye(N)
+    dense[0, 3] = 1
+    return dense
+
+
+LAYOUTS: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
+    "csr": (Tensor.to_sparse_csr, N + 1),
+    "csc": (Tensor.to_sparse_csc, N + 1),
+    "coo": (Tensor.to_sparse_coo, N + 1),
+    "bsr": (lambda t: t.to_sparse_bsr((4, 4)), 2 * 16),
+    "bsc": (lambda t: t.to_sparse_bsc((4, 4)), 2 * 16),
+}
+"""(how it is made, values that it stores): a block is stored whole."""
+
+
+class Held(nn.Module):
+    """One product with a sparse matrix that the module holds."""
+
+    def __init__(self, matrix: Tensor, parameter: bool, function: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+        if parameter:
+            self.matrix = nn.Parameter(matrix)
+        else:
+            self.register_buffer("matrix", matrix)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(self.matrix, x)
+
+
+def counted(model: nn.Module, *args: Tensor, **options: Any) -> ModelCounts:
+    counts = count(trace_model(model, *args, **options))
+    assert counts.complete, counts.uncounted
+    return counts
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("place", ["input", "input of sparse.mm", "buffer", "weight", "linear", "sparse.mm"])
+def test_sites_are_the_stored_values_times_the_columns(layout: str, place: str) -> None:
+    make, stored = LAYOUTS[layout]
+    matrix, x = make(pattern()), torch.zeros(N, COLUMNS)
+    if place == "input":
+        counts = counted(Function(lambda a, b: a @ b), matrix, x)
+    elif place == "input of sparse.mm":
+        counts = counted(Function(torch.sparse.mm), matrix, x)
+    elif place == "linear":
+        counts = counted(Held(matrix, True, lambda a, b: F.linear(b, a)), x.t().contiguous())
+    else:
+        multiply = torch.sparse.mm if place == "sparse.mm" else torch.matmul
+        counts = counted(Held(matrix, place != "buffer", multiply), x)
+    assert counts.mac_sites == stored * COLUMNS
+
+
+def test_bytes_are_those_of_values_and_indices() -> None:
+    (layer,) = counted(
+        Function(lambda a, b: a @ b), pattern().to_sparse_csr(), torch.zeros(N, COLUMNS)
+    ).layers
+    # CSR: a column for each of N + 1 values and N + 1 starts of rows, in 64 bits.
+    matrix = 4 * (N + 1) + 8 * (N + 1) + 8 * (N + 1)
+    assert layer.bytes_read == matrix + 4 * N * COLUMNS
+
+
+def test_gradients_through_a_sparse_matrix() -> None:
+    """The gradient of x is the transposed matrix's product; CSR's own takes a sum for each stored value."""
+    held = Held(pattern().to_sparse_csr(), True, torch.sparse.mm)
+    assert counted(held, torch.zeros(N, COLUMNS), backward=True).mac_sites == 3 * (N + 1) * COLUMNS
+
+
+def test_two_sparse_operands_make_a_lower_bound() -> None:
+    a = TensorSpec((4, 4), "float32", stored=(5, 40))
+    call = OpCall("aten.mm.default", "", {"self": a, "mat2": a}, (a,), 0)
+    assert work_of(call) is None
+
+
+def test_an_operator_that_looks_at_every_element_is_not_counted_on_a_sparse_tensor() -> None:
+    a = TensorSpec((4, 4), "float32", stored=(5, 40))
+    assert work_of(OpCall("aten.exp.default", "", {"self": a}, (a,), 0, ("pointwise",))) is None
+
+
+def test_semi_structured_weights_have_half_of_the_products() -> None:
+    """w: [16, 32], two values of every four kept in [16, 16 + 2] with their places; x: [32, 5]."""
+    w, x = TensorSpec((16, 18), "float16", "parameter"), TensorSpec((32, 5), "float16")
+    call = OpCall(
+        "aten._sparse_semi_structured_mm.default",
+        "",
+        {"mat1": w, "mat1_meta": TensorSpec((16, 2), "int16"), "mat2": x},
+        (TensorSpec((16, 5), "float16"),),
+        0,
+    )
+    work = work_of(call)
+    assert work is not None and work.mac_sites == 16 * 16 * 5
+
+
+def test_a_saved_trace_keeps_what_is_stored() -> None:
+    made = trace_model(Function(lambda a, b: a @ b), pattern().to_sparse_csr(), torch.zeros(N, COLUMNS))
+    assert trace_from_json(trace_to_json(made)) == made
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.1])
+def test_density_is_a_share_of_the_weights(share: float) -> None:
+    model = nn.Sequential(nn.Linear(10, 20, bias=False), nn.ReLU(), nn.Linear(20, 30, bias=False))
+    made = trace_model(model, torch.zeros(4, 10))
+    counts = count(made, what_if=[f"density={share}"])
+    assert counts.mac_sites == 4 * (round(share * 200) + round(share * 600))
+
+
+def test_without_sparse_operands_nothing_changes() -> None:
+    made = trace_model(nn.Linear(3, 4), torch.zeros(2, 3))
+    assert count(made).total == OpCounts.of("fp32", mul=24, add=24)

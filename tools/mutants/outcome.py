@@ -1,0 +1,67 @@
+"""What becomes of a mutant, and what every run of tests needs to find it out."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from tools.mutants.mutations import Mutant
+
+OPTIONS = ("-q", "-x", "-n0", "-p", "no:cacheprovider", "-m", "not exhaustive", "-W", "ignore",
+           "--assert=plain", "--tb=native")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """killer: the test that noticed the mutant; "" for one that ended the run, None for a survivor.
+    tests: how many were to run."""
+
+    mutant: Mutant
+    killer: str | None
+    tests: int
+
+
+@dataclass(eq=False)
+class FirstFailure:
+    """A pytest plugin that keeps the name of the first test that fails; "" where an import fails."""
+
+    name: str | None = None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed and self.name is None:
+            self.name = report.nodeid
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed and self.name is None:
+            self.name = ""
+
+
+def outcome_of(mutant: Mutant, names: Sequence[str], result: FirstFailure | None) -> Outcome:
+    """A run that has no result ended itself or took too long: it was noticed."""
+    return Outcome(mutant, "" if result is None else result.name, len(names))
+
+
+@contextlib.contextmanager
+def folder_for_tests() -> Iterator[None]:
+    """Temporary files of the tests that run inside are in a folder of their own, and go with it."""
+    folder = tempfile.mkdtemp()
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = folder
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def import_modules(names: Iterable[str]) -> None:
+    """Imports what tests import that is not ours, so that forks inherit it."""
+    for name in names:
+        with contextlib.suppress(Exception), warnings.catch_warnings(action="ignore"):
+            importlib.import_module(name)
