@@ -21,12 +21,10 @@ def require_unused(modules: Container[int], name: str) -> None:
 
     To be called when new calls of their forwards are already refused.
     """
-    frames = sys._current_frames()
-    if len(frames) == 1:
-        return
-    for thread, frame in frames.items():
-        if thread == threading.get_ident():
-            continue
+    here = threading.get_ident()
+    # Without this thread's own frame, which would refer to itself and keep the model alive.
+    elsewhere = [frame for thread, frame in sys._current_frames().items() if thread != here]
+    for frame in elsewhere:
         at: Any = frame
         while at is not None:
             code = at.f_code

@@ -36,6 +36,7 @@ DIFFERENT_OPTIONS = {
     "--strict": "about counts of a model; about parts of a machine",
     "--top": "rows of a table; processors of each cost model; bars of a figure",
     "--workers": "processes that trace; processes that read image files",
+    "--kernels": "to time kernels; a file of timed ones",
     "--cost-model": "one of a sweep, several elsewhere",
     "--cpu": "several processors, or one",
 }
