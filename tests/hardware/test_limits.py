@@ -109,6 +109,11 @@ def test_a_header_names_each_column_once_and_the_instruction_last(tmp_path, head
         load_cpu(str(written(tmp_path, block(" ".join(header)))))
 
 
+def test_a_header_names_no_other_column(tmp_path):
+    with pytest.raises(DataError, match="'colour': expected columns among op, form"):
+        load_cpu(str(written(tmp_path, block(" ".join(["colour", *ROW])))))
+
+
 @pytest.mark.parametrize("cycles", ["1.25", "1.3"])
 def test_a_loop_may_take_either_end_of_its_range(tmp_path, cycles):
     loop = f"""\
