@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from addercost.arithmetic import Arithmetic
 from addercost.counts.arithmetics import ARITHMETIC_TAG
-from addercost.trace.record import ArgValue, OpCall, TensorSpec, Trace
+from addercost.trace.record import ArgValue, OpCall, TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +151,3 @@ def attention_call(
         (("query", query), ("key", key), ("value", value), ("attn_mask", mask)),
         (output,),
     )
-
-
-def by_layer(trace: Trace) -> dict[str, tuple[KernelCall, ...]]:
-    """The kernels of each layer, by its path."""
-    found: dict[str, list[KernelCall]] = {}
-    for path, call in kernel_calls(trace.calls):
-        found.setdefault(path, []).append(call)
-    return {path: tuple(calls) for path, calls in found.items()}

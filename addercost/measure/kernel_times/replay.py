@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,25 +20,15 @@ class NotReplayableError(Exception):
     """The operator cannot be called on random tensors; the message says why."""
 
 
-@dataclass(frozen=True)
-class Replay:
-    """A kernel ready to run. run: one call. inputs: what it reads that a call before would have written."""
-
-    run: Callable[[], Any]
-    inputs: tuple[Tensor, ...]
-
-
-def replay(call: KernelCall, generator: torch.Generator) -> Replay:
-    """Raises NotReplayableError."""
+def replay(call: KernelCall, generator: torch.Generator) -> Callable[[], Any]:
+    """The kernel ready to run. Raises NotReplayableError."""
     operator = _operator(call.op)
     values: dict[str, Any] = {}
-    inputs: list[Tensor] = []
     for name, argument in call.arguments:
         turned = name in _TURNED.get(call.name, ())
-        values[name] = _value(argument, generator, turned, inputs, call)
+        values[name] = _value(argument, generator, turned, call)
     positional, by_name = _bound(operator, values)
-    run = _in_place_kept_finite(operator, positional, by_name, call)
-    return Replay(run, tuple(inputs))
+    return _in_place_kept_finite(operator, positional, by_name, call)
 
 
 def _operator(op: str) -> Any:
@@ -73,16 +62,11 @@ _DTYPES = {
 }
 
 
-def _value(
-    argument: KernelArgument, generator: torch.Generator, turned: bool, inputs: list[Tensor], call: KernelCall
-) -> Any:
+def _value(argument: KernelArgument, generator: torch.Generator, turned: bool, call: KernelCall) -> Any:
     if isinstance(argument, Operand):
-        tensor = random_tensor(argument, generator, turned, call)
-        if not argument.is_weight:
-            inputs.append(tensor)
-        return tensor
+        return random_tensor(argument, generator, turned, call)
     if isinstance(argument, tuple):
-        return [_value(item, generator, turned, inputs, call) for item in argument]
+        return [_value(item, generator, turned, call) for item in argument]
     if isinstance(argument, str):
         if argument in _DTYPES:
             return _DTYPES[argument]

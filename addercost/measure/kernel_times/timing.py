@@ -57,7 +57,7 @@ def timed_kernel(
     near, far: sweep the second-level and the last-level cache. Raises NotReplayableError, and what torch
     raises for a kernel that it does not have.
     """
-    run = replay(call, torch.Generator().manual_seed(seed)).run
+    run = replay(call, torch.Generator().manual_seed(seed))
     with torch.inference_mode(), _no_collection():
         run()
         once_s = _seconds(run)
