@@ -25,7 +25,7 @@ Said = Callable[[int, Entry], None]
 
 
 def chosen(timings: Sequence[PublishedTiming], most: int | None) -> tuple[PublishedTiming, ...]:
-    """At most so many of the timings, drawn by a hash of what they are of; the same ones each time."""
+    """At most so many of the timings: those whose labels have the smallest hashes, always the same ones."""
     if most is None or most >= len(timings):
         return tuple(timings)
     by_hash = sorted(range(len(timings)), key=lambda i: _hash(timings[i].label))
