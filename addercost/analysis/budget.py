@@ -100,7 +100,7 @@ def _by_layer(profile: Profile, quantity: str, cpu: str | None) -> tuple[list[tu
 def outcome(spending: Spending) -> str:
     """One word for the table and the annotations, or why there is none."""
     if spending.is_within:
-        return "met"
+        return "within"
     if spending.spent > spending.budget.most:
         return "exceeded"
     return "unknown: only a lower bound is known"

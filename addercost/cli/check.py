@@ -57,10 +57,10 @@ def check(
     table_format: str,
     quiet: bool,
 ) -> None:
-    """Hold a model to budgets; exit with 1 if one is exceeded, and name the layers that spend most.
+    """Check a model against budgets; exit with 1 if one is exceeded, and name the layers that spend most.
 
     Counts and estimates have no noise, so this gate does not fail by chance. SPEC is a model as for
-    `profile`, or a saved profile or report. A total that is only a lower bound meets no budget.
+    `profile`, or a saved profile or report. A total that is only a lower bound is within no budget.
     """
     from addercost.analysis.budget import check_budgets, parse_budget
     from addercost.cost.target_registry import load_target
@@ -86,7 +86,9 @@ def check(
     emit(text, None, False)
     failed = [spending.budget.quantity for spending in spendings if not spending.is_within]
     if failed:
-        raise CheckFailedError(f"{len(failed)} of {len(spendings)} budgets not met: {', '.join(failed)}")
+        raise CheckFailedError(
+            f"{len(failed)} of {len(spendings)} budgets exceeded or unknown: {', '.join(failed)}"
+        )
 
 
 def _profile(

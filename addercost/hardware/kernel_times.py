@@ -24,8 +24,8 @@ _HINT = "measure it again with `addercost calibrate --kernels`"
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What the times hold for. processor: its name, family, model and stepping. dtype: torch's name of the
-    floats. torch: its version. last_level_cache_bytes: of the cache that all cores share.
+    """What the times are valid for. processor: its name, family, model and stepping. dtype: torch's name of
+    the floats. torch: its version. last_level_cache_bytes: of the cache that all cores share.
     """
 
     processor: str
