@@ -213,6 +213,7 @@ def _measured(
 def _self_check(settings: BenchSettings, pairs: int, quiet: bool) -> None:
     from addercost.measure.self_check import self_check
     from addercost.measure.session import open_device
+    from addercost.results.stdout import write_stdout
 
     def print_progress(done: int) -> None:
         if not quiet and done % 20 == 0:
@@ -223,7 +224,7 @@ def _self_check(settings: BenchSettings, pairs: int, quiet: bool) -> None:
         found = self_check(device, pairs, print_progress)
     finally:
         device.close()
-    click.echo(found.text, nl=False)
+    write_stdout(found.text)
     found.require()
 
 

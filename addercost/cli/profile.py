@@ -8,6 +8,7 @@ import click
 
 from addercost.cli.emit import check_output, emit
 from addercost.cli.estimates import Estimates, estimate_options
+from addercost.cli.numbers import FiniteRange
 from addercost.cli.options import (
     arithmetic_option,
     backward_option,
@@ -44,7 +45,7 @@ from addercost.errors import ArgumentError, CheckFailedError
 @what_if_option
 @click.option(
     "--density",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=FiniteRange(0, 1, min_open=True),
     metavar="SHARE",
     help="Only so large a share of every weight is stored and used: --what-if density=SHARE.",
 )

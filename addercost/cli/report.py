@@ -86,7 +86,8 @@ def report(
     )
     content = render_report(found.report(title), chosen)
 
-    from addercost.results.files import write_file, write_stdout
+    from addercost.results.files import write_file
+    from addercost.results.stdout import write_stdout
 
     if output is None:
         write_stdout(content.decode("utf-8"))

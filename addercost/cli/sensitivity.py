@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from addercost.cli.emit import check_output, emit_table
+from addercost.cli.numbers import FiniteRange
 from addercost.cli.options import (
     alternative_option,
     convention_option_with,
@@ -31,7 +32,7 @@ from addercost.cli.spec import SpecCommand, spec_argument
 @one_cpu_option("Processor.", "via-nano-2000")
 @click.option(
     "--spread",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=FiniteRange(0, 1, max_open=True),
     default=0.2,
     show_default=True,
     help="Half-width of a figure's range, relative to it, where its source gives none.",

@@ -16,6 +16,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
 
 from addercost.errors import AddercostError, TraceError
+from addercost.text import error_text
 from addercost.trace.attention import whole_attention
 from addercost.trace.backward import GradientPaths
 from addercost.trace.caller_state import not_put_back, unchanged
@@ -311,7 +312,7 @@ def input_specs(inputs: list[Tensor]) -> tuple[TensorSpec, ...]:
 
 
 def forward_error(name: str, failed: tuple[str, str] | None, error: Exception) -> TraceError:
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = error_text(error) or type(error).__name__
     if len(text) > 400:
         text = text[:400] + " …"
     path, given = failed or ("", "")

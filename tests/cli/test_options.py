@@ -34,6 +34,8 @@ DIFFERENT_OPTIONS = {
     "--seed": "of the Monte Carlo draws; of a training run",
     "--show": "a window with the figure; further columns of a rank",
     "--strict": "about counts of a model; about parts of a machine",
+    "--memory-limit": "of a query, which has one by default; of an architecture of a sweep",
+    "--timeout": "of a query, which has one by default; of an architecture of a sweep",
     "--top": "rows of a table; processors of each cost model; bars of a figure",
     "--workers": "processes that trace; processes that read image files",
     "--kernels": "to time kernels; a file of timed ones",
