@@ -12,12 +12,12 @@ from typing import Annotated, Literal
 
 from addercost.arithmetic import Arithmetic
 from addercost.hardware.vocabulary import SITES_PER_LANE, Form, Quality
-from addercost.reading import Limits, NotNegative, Positive, Text, Whole
+from addercost.reading import Limits, NotNegative, Positive, Size, Text, Whole
 
 Cycles = Annotated[float, Limits(above=0, below=1e6)]
 Width = Annotated[int, Limits(least=1, below=1e6)]
 DeviceClass = Literal["server", "desktop", "phone", "microcontroller"]
-Isa = Literal["x86-64", "aarch64", "arm32", "riscv64"]
+Isa = Literal["x86-64", "aarch64", "arm32", "riscv32", "riscv64", "xtensa"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +188,19 @@ class CpuPart:
     l3_bandwidth_bytes_per_s: Positive | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Modelled:
+    """A core's figures are those of the table `as_core`, for the reason `because`, but for `own` of them."""
+
+    as_core: Text
+    because: Text
+    own: Size = 0
+
+    def __str__(self) -> str:
+        own = f"{self.own} figures are its own; " if self.own else ""
+        return f"modelled as {self.as_core}: {own}{self.because}"
+
+
 @dataclass(frozen=True)
 class Cpu:
     """One microarchitecture and its instructions. `name` is the file's name without `.toml`.
@@ -195,6 +208,8 @@ class Cpu:
     `loops` and `calls` are known of machines that were calibrated, `efficiencies` of parts on which networks
     were measured. `caveats` are doubts about figures that are used; `corrections` say which figures of a
     scheduling model are not used, and what is instead.
+
+    `modelled`: the core whose figures stand in, of a core that has no scheduling model of its own.
 
     `preferred_float_form` is the form the `latency-sum` model takes floating-point latencies from: scalar
     unless the file names another one. The VIA Nano 2000 names x87, because 4 and 2, the figures its published
@@ -217,10 +232,11 @@ class Cpu:
     efficiencies: tuple[Efficiency, ...] = ()
     caveats: tuple[Text, ...] = ()
     corrections: tuple[Text, ...] = ()
+    modelled: Modelled | None = None
 
     @property
     def kind(self) -> str:
-        return "cpu"
+        return "core" if self.modelled else "cpu"
 
     @property
     def clock_hz(self) -> float | None:
@@ -228,6 +244,101 @@ class Cpu:
         if self.part is None:
             return None
         return self.part.base_clock_hz or self.part.boost_clock_hz
+
+
+@dataclass(frozen=True)
+class ModelledCore:
+    """A core without a scheduling model of its own, as its file has it: another core's table, and what
+    differs from that.
+
+    modelled_as: the other table, for the reason `modelled_because`. without: operations and forms that the
+    core lacks. max_vector_bits: wider instructions of the other core are left out. instructions: known of
+    this core; they replace those of the other one.
+    """
+
+    name: str
+    title: Text
+    vendor: Text
+    isa: Isa
+    file: str
+    instructions: tuple[Instruction, ...]
+    modelled_as: Text
+    modelled_because: Text
+    sources: Mapping[str, Citation] = field(hash=False)
+    without: tuple[Text, ...] = ()
+    max_vector_bits: Whole | None = None
+    caveats: tuple[Text, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        return "core"
+
+
+@dataclass(frozen=True)
+class Device:
+    """A board, phone, computer or server: cores of one table, a clock, memory.
+
+    core: the table of its fastest cores; cores: how many of them there are; further_cores: others, which
+    estimates leave idle. core_memory_bandwidth_bytes_per_s: what one core reads and writes together;
+    `memory_…` what the memory gives to all. l2_bytes: of one core or of a cluster. last_level_cache_bytes:
+    of one such cache. sram_bytes: the memory of a microcontroller. unconfirmed: the figures that are
+    remembered and were not read in a source.
+    """
+
+    name: str
+    title: Text
+    file: str
+    soc: Text
+    device_class: DeviceClass
+    core: Text
+    cores: Whole
+    source: Text
+    sources: Mapping[str, Citation] = field(hash=False)
+    further_cores: str = ""
+    sustained_clock_hz: Positive | None = None
+    boost_clock_hz: Positive | None = None
+    memory_bandwidth_bytes_per_s: Positive | None = None
+    core_memory_bandwidth_bytes_per_s: Positive | None = None
+    l1d_bytes: Whole | None = None
+    l2_bytes: Whole | None = None
+    last_level_cache_bytes: Whole | None = None
+    sram_bytes: Whole | None = None
+    unconfirmed: tuple[Text, ...] = ()
+    caveats: tuple[Text, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        return "device"
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Those that are known, by field."""
+        return {name: value for name in DEVICE_FIGURES if (value := getattr(self, name)) is not None}
+
+    @property
+    def clock_hz(self) -> float | None:
+        return self.sustained_clock_hz or self.boost_clock_hz
+
+    @property
+    def status(self) -> str:
+        """`confirmed`, `unconfirmed` where no figure was read in a source, else `partly unconfirmed`."""
+        if not self.unconfirmed:
+            return "confirmed"
+        return "unconfirmed" if set(self.figures) <= set(self.unconfirmed) else "partly unconfirmed"
+
+
+DEVICE_FIGURES = {
+    "cores": "cores",
+    "sustained_clock_hz": "sustained clock",
+    "boost_clock_hz": "boost clock",
+    "core_memory_bandwidth_bytes_per_s": "memory bandwidth of one core",
+    "memory_bandwidth_bytes_per_s": "memory bandwidth of all cores",
+    "l1d_bytes": "first-level data cache",
+    "l2_bytes": "second-level cache",
+    "last_level_cache_bytes": "last-level cache",
+    "sram_bytes": "SRAM",
+}
+"""The figures of a device, by field, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,4 +492,4 @@ class EnergyTable:
         return "energy"
 
 
-Hardware = Cpu | Gpu | EnergyTable
+Hardware = Cpu | Device | Gpu | EnergyTable
