@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from addercost.arithmetic import Arithmetic
-from addercost.cost.models import PAPER_MODEL
 from addercost.errors import unknown_name
 from addercost.report.shown import ShownProfile
 from addercost.trace.record import Trace
@@ -35,7 +34,7 @@ def profile(
     keep_first_last: bool = False,
     backward: bool = False,
     cpus: Sequence[str] = (DEFAULT_CPU,),
-    cost_models: Sequence[str] = (PAPER_MODEL,),
+    cost_models: Sequence[str] = (),
     energy: Sequence[str] = (),
     memories: Sequence[str] = (),
     hardware_path: Path | None = None,
@@ -45,23 +44,26 @@ def profile(
 
     model: a module, a trace, or a SPEC of the command line. args, kwargs: the forward's inputs, on any
     device, meta included; a SPEC that comes with inputs needs none. Nothing is computed. backward: a training
-    step instead of a forward. energy: names of
-    energy tables; memories: levels of their memory to charge for every byte. hardware_path: a folder of
+    step instead of a forward. cpus: names of processors, devices and GPUs, with settings after an @, such as
+    `raspberry-pi-5@1.8GHz+8GB/s+4cores` or `h100-sxm@graphs`. cost_models: for each of them; by default the
+    paper's, and `eager` on GPUs. energy: names of energy tables; memories: levels of their memory to charge for every byte. hardware_path: a folder of
     tables that add to and override the built-in ones. kernels: a file of timed kernels for the cost model
     `calibrated`, borrowed where it is of another machine.
     """
     from addercost.cost.energy import estimate_energy
     from addercost.cost.estimate import estimate
+    from addercost.cost.models import default_model, usable_model
     from addercost.cost.target_registry import load_target
     from addercost.counts.model import count
     from addercost.hardware import load_energy
 
     made = model if isinstance(model, Trace) else trace_model(model, *args, kwargs=kwargs, backward=backward)
     counts = count(made, convention, arithmetic=arithmetic, what_if=what_if, keep_first_last=keep_first_last)
+    targets = [load_target(name, hardware_path, kernels) for name in cpus]
     costs = (
-        estimate(counts, load_target(name, hardware_path, kernels), cost_model)
-        for name in cpus
-        for cost_model in cost_models
+        estimate(counts, target, usable_model(cost_model, target).name)
+        for target in targets
+        for cost_model in cost_models or (default_model(target),)
     )
     energies = (estimate_energy(counts, load_energy(name, hardware_path), memories) for name in energy)
     return ShownProfile(counts, tuple(costs), keep_first_last, tuple(energies))

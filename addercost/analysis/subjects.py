@@ -11,7 +11,7 @@ from addercost.analysis.sensitivity import report_sensitivities
 from addercost.arithmetic import Arithmetic
 from addercost.cost.energy import estimate_energy
 from addercost.cost.estimate import MissingFigure, estimate
-from addercost.cost.models import COST_MODELS, ONE_CORE_MODELS
+from addercost.cost.models import COST_MODELS, ONE_CORE_MODELS, default_model
 from addercost.cost.target import Target
 from addercost.cost.target_registry import load_target
 from addercost.counts.conventions import convention_named
@@ -112,7 +112,10 @@ def subject_from_profiles(spec: str, profiles: Sequence[Profile], wanted: Wanted
         raise ArgumentError(f"{spec} has no layers", "profile a model whose forward computes something")
     targets = [load_target(name) for name in wanted.cpus]
     costed = [
-        replace(profile, costs=profile.costs or tuple(estimate(profile.counts, t) for t in targets))
+        replace(
+            profile,
+            costs=profile.costs or tuple(estimate(profile.counts, t, default_model(t)) for t in targets),
+        )
         for profile in profiles
     ]
     return Subject(
@@ -127,13 +130,9 @@ def subject_from_profiles(spec: str, profiles: Sequence[Profile], wanted: Wanted
 
 def _estimates(profiles: Sequence[Profile], targets: Sequence[Target]) -> Iterator[Estimated]:
     for target in targets:
-        rated = target.has_memory_rate
-        usable = [
-            name
-            for name in ONE_CORE_MODELS
-            if (rated or not COST_MODELS[name].needs_memory) and not COST_MODELS[name].unusable(target)
-        ]
-        for model in usable:
+        usable = [name for name in ONE_CORE_MODELS if not COST_MODELS[name].unusable(target)]
+        # A whole GPU runs networks in these two ways; of CPUs a report looks at one core.
+        for model in (*usable, *(("eager", "fused") if target.device_class == "gpu" else ())):
             first: list[LayerCounts] | None = None
             for profile in profiles:
                 cost = estimate(profile.counts, target, model)

@@ -108,7 +108,7 @@ def profile(
     if load_profile is not None:
         _refuse_for_profiles(spec)
         counted_by = convention if was_given("convention") else None
-        cpus = estimates.cpus if was_given("cpus") else None
+        cpus = estimates.cpus if was_given("cpus") or was_given("gpus") else None
         result = load_profile(spec, ProfileRequest(counted_by, arithmetic, cpus))
     else:
         with progress(f"tracing {spec}", quiet):
