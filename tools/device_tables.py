@@ -32,7 +32,7 @@ FURTHER = {
     "macbook-air-m3": "4 efficiency cores",
     "macbook-air-m4": "6 efficiency cores",
 }
-ALL_ALIKE = ("jetson-agx-orin", "snapdragon-x-elite-laptop")
+ALL_ALIKE = ("jetson-agx-orin", "snapdragon-x-elite")
 NAMES = {
     "jetson-nano (CPU)": "jetson-nano",
     "jetson-orin-nano-8gb (CPU)": "jetson-orin-nano-8gb",
@@ -42,6 +42,8 @@ NAMES = {
     "stm32u575 / u585": "stm32u575",
     "nvidia-gb10 (dgx spark)": "nvidia-gb10",
     "k210 (sipeed maix)": "k210",
+    "snapdragon-8cx-gen3 laptop": "snapdragon-8cx-gen3",
+    "snapdragon-x-elite laptop": "snapdragon-x-elite",
 }
 SERVERS = ("aws-", "ampere", "kunpeng", "epyc", "xeon", "milk-v-pioneer")
 DESKTOPS = ("macbook", "ryzen", "core-", "nvidia-gb10", "snapdragon-8cx", "snapdragon-x")

@@ -9,6 +9,7 @@ import click
 
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.options import hardware_path_option, output_options
+from addercost.hardware.loader import FOLDERS
 
 
 @click.group()
@@ -20,19 +21,20 @@ def hardware() -> None:
 
 
 @hardware.command("list")
-@click.option("--kind", type=click.Choice(["cpu", "gpu", "energy"]), help="Only tables of one kind.")
+@click.option("--kind", type=click.Choice(list(FOLDERS)), help="Only tables of one kind.")
 @hardware_path_option
 @output_options
 def list_command(
     kind: str | None, hardware_path: Path | None, table_format: str, output: Path | None, force: bool
 ) -> None:
     """Print every table that can be named."""
-    from addercost.hardware import list_hardware, load_file
-    from addercost.report.tables.hardware import list_table
+    from addercost.hardware import Device, list_hardware, load_file
+    from addercost.report.tables.hardware import device_table, list_table
 
     check_output(output, force)
     files = [(file, load_file(file.path)) for file in list_hardware(hardware_path, kind)]
-    emit_table(list_table(files), table_format, output, force)
+    devices = [(file, table) for file, table in files if isinstance(table, Device)]
+    emit_table(device_table(devices) if kind == "device" else list_table(files), table_format, output, force)
 
 
 @hardware.command()

@@ -31,7 +31,6 @@ def with_figures(core: ModelledCore, other: Cpu) -> Cpu:
         max_vector_bits=core.max_vector_bits or other.max_vector_bits,
         issue_width_uops=other.issue_width_uops,
         caveats=(*core.caveats, *other.caveats),
-        corrections=other.corrections,
         modelled=Modelled(core.modelled_as, core.modelled_because, len(core.instructions)),
     )
 

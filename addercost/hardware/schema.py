@@ -319,13 +319,6 @@ class Device:
     def clock_hz(self) -> float | None:
         return self.sustained_clock_hz or self.boost_clock_hz
 
-    @property
-    def status(self) -> str:
-        """`confirmed`, `unconfirmed` where no figure was read in a source, else `partly unconfirmed`."""
-        if not self.unconfirmed:
-            return "confirmed"
-        return "unconfirmed" if set(self.figures) <= set(self.unconfirmed) else "partly unconfirmed"
-
 
 DEVICE_FIGURES = {
     "cores": "cores",

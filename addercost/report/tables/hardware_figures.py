@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from addercost.hardware import Cpu, EnergyTable, Gpu, Hardware
+from addercost.hardware import Cpu, Device, EnergyTable, Gpu, Hardware
+from addercost.hardware.schema import DEVICE_FIGURES
 
 
 def figure_rows(hardware: Hardware) -> Iterator[Mapping[str, Any]]:
@@ -41,10 +42,25 @@ def figure_rows(hardware: Hardware) -> Iterator[Mapping[str, Any]]:
                 "source": loop.source,
                 "instruction": loop.text,
             }
+    elif isinstance(hardware, Device):
+        yield from _device_figures(hardware)
     elif isinstance(hardware, Gpu):
         yield from _gpu_figures(hardware)
     else:
         yield from _energy_figures(hardware)
+
+
+def _device_figures(device: Device) -> Iterator[Mapping[str, Any]]:
+    units = {"hz": ("GHz", 1e9), "s": ("GB/s", 1e9), "bytes": ("KiB", 1024)}
+    for name, value in device.figures.items():
+        unit, one = units.get(name.rpartition("_")[2], ("", 1))
+        yield {
+            "figure": DEVICE_FIGURES[name],
+            "value": value / one,
+            "unit": unit,
+            "quality": "unconfirmed" if name in device.unconfirmed else "published",
+            "source": device.source,
+        }
 
 
 def _gpu_figures(gpu: Gpu) -> Iterator[Mapping[str, Any]]:
