@@ -46,7 +46,8 @@ def profile(
     device, meta included; a SPEC that comes with inputs needs none. Nothing is computed. backward: a training
     step instead of a forward. cpus: names of processors, devices and GPUs, with settings after an @, such as
     `raspberry-pi-5@1.8GHz+8GB/s+4cores` or `h100-sxm@graphs`. cost_models: for each of them; by default the
-    paper's, and `eager` on GPUs. energy: names of energy tables; memories: levels of their memory to charge for every byte. hardware_path: a folder of
+    paper's, and `eager` on GPUs. energy: names of energy tables; memories: levels of their memory to charge
+    for every byte. hardware_path: a folder of
     tables that add to and override the built-in ones. kernels: a file of timed kernels for the cost model
     `calibrated`, borrowed where it is of another machine.
     """

@@ -2,10 +2,10 @@
 
     python tools/convert_tables.py DATA_FOLDER [--llvm-mca PATH]
 
-DATA_FOLDER has cycles.csv, cpus.csv, devices.csv, gpus.csv, gpu_instructions.csv and energy.csv. The output depends on
-nothing else, so running it twice changes nothing. With `--llvm-mca` the ports and issue widths of the cores
-which that version of llvm-mca knows are added; without it those columns are left out. What was dropped, and
-why, is printed.
+DATA_FOLDER has cycles.csv, cpus.csv, devices.csv, gpus.csv, gpu_instructions.csv and energy.csv. The output
+depends on nothing else, so running it twice changes nothing. With `--llvm-mca` the ports and issue widths of
+the cores which that version of llvm-mca knows are added; without it those columns are left out. What was
+dropped, and why, is printed. The files in cores/ are written by hand.
 """
 
 from __future__ import annotations

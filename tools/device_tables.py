@@ -18,7 +18,7 @@ CORES = {
 }
 CORE_NOTES = {
     "apple A16 P": "the A16's core has no table: the M2's, of the generation before, stands in",
-    "new: rv64gc": "the K210's cores are of the Rocket generator; its floating-point unit is not in that table",
+    "new: rv64gc": "the cores are of the Rocket generator; their floating-point unit is not in its table",
 }
 # How many of the fastest cores there are, where `cores_per_cluster` is more than one product.
 COUNTS = {"radxa-orion-o6": 8, "nvidia-gb10": 10, "xeon-6980p": 128, "jetson-orin-nano-8gb": 6, "bpi-f3": 8}

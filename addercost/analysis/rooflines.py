@@ -62,7 +62,9 @@ def drawn_roofline(profiles: Sequence[Profile], target: Target) -> Roofline:
                 peaks[name] = peak
         if unknown:
             figures = ", ".join(item.figure for item in cost.missing)
-            lacking[f"{unknown} layers of {name} are left out: {target.name} has no figure for {figures}"] = None
+            lacking[f"{unknown} layers of {name} are left out: {target.name} has no figure for {figures}"] = (
+                None
+            )
     assumptions = estimate(profiles[0].counts, target, roofline.MODEL.name).assumptions
     return Roofline(target.name, bandwidth, peaks, tuple(points), (*assumptions, *lacking), left_out)
 

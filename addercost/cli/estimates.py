@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from addercost.cli.options import chosen_cpus, cpu_option, energy_option_with, hardware_path_option
+from addercost.cli.options import chosen_cpus, energy_option_with, hardware_path_option
+from addercost.cli.processors import cpu_option
 from addercost.cost.models import cost_model_named, listed_models, usable_model
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -94,118 +93,6 @@ def convention_option_with(default: str) -> Option:
 
 def convention_option(function: F) -> F:
     return convention_option_with("full")(function)
-
-
-def cpus_option(help_text: str) -> Option:
-    """--cpu, --gpu and the settings of a command that estimates on several processors."""
-
-    def decorate(function: F) -> F:
-        @functools.wraps(function)
-        def chosen(*, cpus: tuple[str, ...], gpus: tuple[str, ...], graphs: bool, **others: Any) -> Any:
-            settings = {name: others.pop(name) for name in ("clock", "bandwidth", "cores")}
-            path = others.get("hardware_path")
-            named = tuple(with_given_settings(name, **settings) for name in cpus if name != "none")
-            if not named and any(value is not None for value in settings.values()):
-                raise ArgumentError(
-                    "--clock, --bandwidth and --cores are of a --cpu, and none is named", "name the processor"
-                )
-            if graphs and not gpus:
-                raise ArgumentError("--graphs is of a --gpu, and none is named", "name the GPU")
-            found = tuple(gpu_named(name, graphs, path) for name in gpus)
-            return function(cpus=(*(named or cpus), *found), **others)
-
-        gpus = click.option(
-            "--gpu", "gpus", multiple=True, metavar="NAME", help="GPU to estimate on as well; repeatable."
-        )
-        graphs = click.option(
-            "--graphs", is_flag=True, help="GPUs replay recorded graphs: no time to launch kernels."
-        )
-        cpus = click.option("--cpu", "cpus", multiple=True, metavar="NAME", help=help_text)
-        decorated: Any = chosen
-        for option in (*reversed(SETTINGS), graphs, gpus, cpus):
-            decorated = option(decorated)
-        return decorated  # type: ignore[no-any-return]
-
-    return decorate
-
-
-def cpu_option(function: F) -> F:
-    return cpus_option(
-        "Processor or device to estimate on; repeatable. Default: the paper's via-nano-2000; `none` counts only."
-    )(function)
-
-
-def one_cpu_option(help_text: str, default: str | None = None) -> Option:
-    """--cpu, --gpu and the settings of a command that looks at one processor."""
-
-    def decorate(function: F) -> F:
-        @functools.wraps(function)
-        def chosen(*, cpu: str | None, gpu: str | None, graphs: bool, **others: Any) -> Any:
-            settings = {name: others.pop(name) for name in ("clock", "bandwidth", "cores")}
-            if gpu is not None and was_given("cpu"):
-                raise ArgumentError("--cpu and --gpu: one processor is looked at", "give one of the two")
-            given = any(value is not None for value in settings.values())
-            if given and (cpu is None or gpu is not None):
-                raise ArgumentError(
-                    "--clock, --bandwidth and --cores are of a --cpu, and none is named", "name the processor"
-                )
-            if graphs and gpu is None:
-                raise ArgumentError("--graphs is of a --gpu, and none is named", "name the GPU")
-            if gpu is not None:
-                cpu = gpu_named(gpu, graphs, others.get("hardware_path"))
-            elif cpu is not None:
-                cpu = with_given_settings(cpu, **settings)
-            return function(cpu=cpu, **others)
-
-        shown = {"default": default, "show_default": True} if default is not None else {}
-        options = (
-            click.option("--cpu", metavar="NAME", help=help_text, **shown),  # type: ignore[arg-type]
-            click.option("--gpu", metavar="NAME", help="GPU in place of a --cpu."),
-            click.option(
-                "--graphs", is_flag=True, help="The GPU replays recorded graphs: no time to launch kernels."
-            ),
-            *SETTINGS,
-        )
-        decorated: Any = chosen
-        for option in reversed(options):
-            decorated = option(decorated)
-        return decorated  # type: ignore[no-any-return]
-
-    return decorate
-
-
-SETTINGS = (
-    click.option("--clock", metavar="HZ", help="Of every --cpu, in place of its table's: 1.8GHz."),
-    click.option("--bandwidth", metavar="RATE", help="Of its memory, in place of its table's: 8GB/s."),
-    click.option(
-        "--cores",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="Cores that share each layer, for throughput and roofline, and that eager and fused have.",
-    ),
-)
-"""What a user sets on processors in place of their tables' figures."""
-
-
-def with_given_settings(name: str, clock: str | None, bandwidth: str | None, cores: int | None) -> str:
-    """The name of a target with what the options set on it. Raises ArgumentError."""
-    if clock is None and bandwidth is None and cores is None:
-        return name
-    from addercost.cost.target_settings import MARK, settings_text, split_name
-
-    text = settings_text(clock, bandwidth, cores)
-    if split_name(name)[0] != name:
-        raise ArgumentError(f"{name} has settings of its own", f"write them all after its {MARK}")
-    return name + text
-
-
-def gpu_named(name: str, graphs: bool, hardware_path: Path | None) -> str:
-    """The name of a GPU as a target. Raises ArgumentError for one that has no table."""
-    from addercost.cost.target_settings import settings_text, split_name
-    from addercost.hardware import load_gpu
-
-    load_gpu(split_name(name)[0], hardware_path)
-    return name + settings_text(None, None, None, graphs)
 
 
 def hardware_path_option(function: F) -> F:

@@ -10,7 +10,6 @@ from addercost.cli.emit import check_output, emit_table
 from addercost.cli.options import (
     alternative_option,
     convention_option_with,
-    cpus_option,
     hardware_path_option,
     input_option,
     keep_first_last_option,
@@ -18,6 +17,7 @@ from addercost.cli.options import (
     parsed_inputs,
     quiet_option,
 )
+from addercost.cli.processors import cpus_option
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.cost.models import RANKING_MODELS, cost_model_named

@@ -16,13 +16,13 @@ from addercost.cli.options import (
     force_option,
     format_option,
     hardware_path_option,
-    one_cpu_option,
     parsed_share,
     precision_option,
     quiet_option,
     threads_option,
     time_limit_option,
 )
+from addercost.cli.processors import one_cpu_option
 from addercost.errors import ArgumentError
 
 if TYPE_CHECKING:

@@ -140,7 +140,9 @@ def consequences(cpu: Cpu) -> Iterator[str]:
                 f"no instructions for a site of {layers}: throughput, roofline, eager and fused charge its "
                 "operations one by one or give a lower bound, and reports leave its roof out"
             )
-    lacking = [op for op in _OPERATIONS if one_at_a_time(target, op, "fp32", cpu.preferred_float_form) is None]
+    lacking = [
+        op for op in _OPERATIONS if one_at_a_time(target, op, "fp32", cpu.preferred_float_form) is None
+    ]
     if lacking:
         yield (
             f"no latency of fp32 {', '.join(lacking)}: latency-sum gives a lower bound for networks with it, "

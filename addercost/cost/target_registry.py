@@ -11,6 +11,7 @@ Nothing of a package is imported until its target is asked for.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -81,7 +82,7 @@ def _from_table(name: str, hardware_path: str | Path | None) -> Target:
             return gpu_target(load_gpu(name, hardware_path))
         if name in (HOST, *named["cpu"], *named["core"]) or name.endswith(".toml"):
             raise
-        raise unknown_name("CPU", name, [*sum(named.values(), []), *added_names()]) from None
+        raise unknown_name("CPU", name, [*itertools.chain(*named.values()), *added_names()]) from None
 
 
 def added_names() -> Sequence[str]:

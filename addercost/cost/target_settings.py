@@ -74,7 +74,8 @@ def _setting(text: str) -> tuple[str, Any]:
     if text.endswith("B/s"):
         return "bandwidth_bytes_per_s", _quantity(text, "bandwidth", "B/s", _BANDWIDTHS, "8GB/s")
     raise ArgumentError(
-        f"{text!r} is no setting of a target", f"write 1.8GHz, 8GB/s, 4cores or {GRAPHS}, joined by {JOINED_BY}"
+        f"{text!r} is no setting of a target",
+        f"write 1.8GHz, 8GB/s, 4cores or {GRAPHS}, joined by {JOINED_BY}",
     )
 
 
@@ -84,7 +85,9 @@ def _quantity(text: str, what: str, unit: str, limits: tuple[float, float], exam
     try:
         value = parse_quantity(text, unit)
     except ValueError:
-        raise ArgumentError(f"the {what} {text!r} is no number of {unit}", f"write it like {example}") from None
+        raise ArgumentError(
+            f"the {what} {text!r} is no number of {unit}", f"write it like {example}"
+        ) from None
     low, high = limits
     if not (math.isfinite(value) and low <= value <= high):
         raise ArgumentError(
@@ -138,7 +141,7 @@ def with_settings(target: Target, settings: TargetSettings, name: str) -> Target
 
 
 def _with_cores(target: Target, settings: TargetSettings) -> dict[str, Any]:
-    """The fields of that many cores: what one core draws times as many, up to what the memory gives to all."""
+    """The fields of that many cores. They draw as many times what one core does, up to what there is for all."""
     assert settings.cores is not None
     one, of_all = target.memory_bandwidth_bytes_per_s, target.part_bandwidth_bytes_per_s
     if settings.bandwidth_bytes_per_s is None and one is not None and not target.shares_memory_bandwidth:

@@ -1,4 +1,4 @@
-"""Hardware tables: CPUs, devices, GPUs and process nodes as data files, their schema, and the loader. No torch."""
+"""Hardware tables: CPUs, devices, GPUs and process nodes as files, their schema, the loader. No torch."""
 
 from addercost.hardware.loader import (
     HardwareFile,

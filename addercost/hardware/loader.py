@@ -161,9 +161,7 @@ def _load(kind: str, name: str, hardware_path: str | Path | None) -> Hardware:
         path = path or _find(each, name, hardware_path)
     if path is None:
         what = {"energy": "energy table", "device": "device"}.get(kind, kind.upper())
-        raise _not_found(
-            what, name, [f.name for each in kinds for f in list_hardware(hardware_path, each)]
-        )
+        raise _not_found(what, name, [f.name for each in kinds for f in list_hardware(hardware_path, each)])
     hardware = load_file(path)
     if hardware.kind not in kinds:
         raise ArgumentError(

@@ -74,7 +74,9 @@ def device_table(files: Sequence[tuple[HardwareFile, Device]]) -> Table:
         | {
             "class": device.device_class,
             "clock_hz": device.clock_hz,
-            "unconfirmed": f"{len(device.unconfirmed)} of {len(device.figures)}" if device.unconfirmed else "",
+            "unconfirmed": f"{len(device.unconfirmed)} of {len(device.figures)}"
+            if device.unconfirmed
+            else "",
         }
         for _, device in files
     ]
