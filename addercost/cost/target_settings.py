@@ -141,7 +141,7 @@ def with_settings(target: Target, settings: TargetSettings, name: str) -> Target
 
 
 def _with_cores(target: Target, settings: TargetSettings) -> dict[str, Any]:
-    """The fields of that many cores. They draw as many times what one core does, up to what there is for all."""
+    """The fields of that many cores. Each draws what one core does, up to what there is for all."""
     assert settings.cores is not None
     one, of_all = target.memory_bandwidth_bytes_per_s, target.part_bandwidth_bytes_per_s
     if settings.bandwidth_bytes_per_s is None and one is not None and not target.shares_memory_bandwidth:
