@@ -16,6 +16,9 @@ from addercost.reading import Limits, NotNegative, Positive, Size, Text, Whole
 
 Cycles = Annotated[float, Limits(above=0, below=1e6)]
 Width = Annotated[int, Limits(least=1, below=1e6)]
+ClockHz = Annotated[float, Limits(least=1e3, below=1e12)]
+BytesPerSecond = Annotated[float, Limits(least=1e3, below=1e16)]
+"""Whatever is beyond these is a slip of the pen: a unit or some zeros too many."""
 DeviceClass = Literal["server", "desktop", "phone", "microcontroller"]
 Isa = Literal["x86-64", "aarch64", "arm32", "riscv32", "riscv64", "xtensa"]
 
@@ -171,21 +174,21 @@ class CpuPart:
     name: Text
     source: Text
     quality: Quality
-    base_clock_hz: Positive | None = None
-    boost_clock_hz: Positive | None = None
+    base_clock_hz: ClockHz | None = None
+    boost_clock_hz: ClockHz | None = None
     cores: Whole | None = None
     l1d_bytes_per_core: Whole | None = None
     l2_bytes_per_core: Whole | None = None
     last_level_cache_bytes: Whole | None = None
     device_class: DeviceClass = "desktop"
-    memory_bandwidth_bytes_per_s: Positive | None = None
-    core_memory_bandwidth_bytes_per_s: Positive | None = None
-    core_l1_bandwidth_bytes_per_s: Positive | None = None
-    core_l2_bandwidth_bytes_per_s: Positive | None = None
-    core_l3_bandwidth_bytes_per_s: Positive | None = None
-    l1_bandwidth_bytes_per_s: Positive | None = None
-    l2_bandwidth_bytes_per_s: Positive | None = None
-    l3_bandwidth_bytes_per_s: Positive | None = None
+    memory_bandwidth_bytes_per_s: BytesPerSecond | None = None
+    core_memory_bandwidth_bytes_per_s: BytesPerSecond | None = None
+    core_l1_bandwidth_bytes_per_s: BytesPerSecond | None = None
+    core_l2_bandwidth_bytes_per_s: BytesPerSecond | None = None
+    core_l3_bandwidth_bytes_per_s: BytesPerSecond | None = None
+    l1_bandwidth_bytes_per_s: BytesPerSecond | None = None
+    l2_bandwidth_bytes_per_s: BytesPerSecond | None = None
+    l3_bandwidth_bytes_per_s: BytesPerSecond | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,10 +298,10 @@ class Device:
     source: Text
     sources: Mapping[str, Citation] = field(hash=False)
     further_cores: str = ""
-    sustained_clock_hz: Positive | None = None
-    boost_clock_hz: Positive | None = None
-    memory_bandwidth_bytes_per_s: Positive | None = None
-    core_memory_bandwidth_bytes_per_s: Positive | None = None
+    sustained_clock_hz: ClockHz | None = None
+    boost_clock_hz: ClockHz | None = None
+    memory_bandwidth_bytes_per_s: BytesPerSecond | None = None
+    core_memory_bandwidth_bytes_per_s: BytesPerSecond | None = None
     l1d_bytes: Whole | None = None
     l2_bytes: Whole | None = None
     last_level_cache_bytes: Whole | None = None
@@ -386,10 +389,10 @@ class Gpu:
     compute_capability: Text = ""
     streaming_multiprocessors: Whole | None = None
     shading_units: Whole | None = None
-    base_clock_hz: Positive | None = None
-    boost_clock_hz: Positive | None = None
+    base_clock_hz: ClockHz | None = None
+    boost_clock_hz: ClockHz | None = None
     l2_bytes: Whole | None = None
-    memory_bandwidth_bytes_per_s: Positive | None = None
+    memory_bandwidth_bytes_per_s: BytesPerSecond | None = None
     memory_bandwidth_source: Text = ""
     peaks: tuple[GpuPeak, ...] = ()
     rates: tuple[GpuRate, ...] = ()

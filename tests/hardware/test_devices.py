@@ -192,3 +192,14 @@ def test_check_says_what_missing_figures_will_cost(tmp_path):
     ):
         assert f"mine: {sentence}" in said
     assert "in fp32: throughput" in said and "convolutions and linear layers in fp32" not in said
+
+
+@pytest.mark.parametrize("value", ["0", "-1.0", "nan", "inf", "1e30", "1e-3"])
+@pytest.mark.parametrize("figure", ["sustained_clock_hz", "memory_bandwidth_bytes_per_s"])
+def test_a_figure_out_of_reach_is_refused(tmp_path, figure, value):
+    lines = Path(load_device("raspberry-pi-5").file).read_text("utf-8").splitlines()
+    file = tmp_path / "mine.toml"
+    changed = [f"{figure} = {value}" if line.startswith(figure) else line for line in lines]
+    file.write_text("\n".join(changed))
+    with pytest.raises(DataError, match=f"{figure} = "):
+        load_file(file)
