@@ -40,6 +40,7 @@ def profile(
     memories: Sequence[str] = (),
     hardware_path: Path | None = None,
     kernels: Path | None = None,
+    accumulator_format: str | None = None,
 ) -> ShownProfile:
     """Counts every layer of one forward and estimates it on each processor by each cost model.
 
@@ -48,7 +49,8 @@ def profile(
     step instead of a forward. energy: names of
     energy tables; memories: levels of their memory to charge for every byte. hardware_path: a folder of
     tables that add to and override the built-in ones. kernels: a file of timed kernels for the cost model
-    `calibrated`, borrowed where it is of another machine.
+    `calibrated`, borrowed where it is of another machine. accumulator_format: what energies charge the
+    accumulations of layers at, such as "int16"; by default the format they are counted in.
     """
     from addercost.cost.energy import estimate_energy
     from addercost.cost.estimate import estimate
@@ -63,7 +65,10 @@ def profile(
         for name in cpus
         for cost_model in cost_models
     )
-    energies = (estimate_energy(counts, load_energy(name, hardware_path), memories) for name in energy)
+    energies = (
+        estimate_energy(counts, load_energy(name, hardware_path), memories, True, accumulator_format)
+        for name in energy
+    )
     return ShownProfile(counts, tuple(costs), keep_first_last, tuple(energies))
 
 

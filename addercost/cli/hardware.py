@@ -20,7 +20,9 @@ def hardware() -> None:
 
 
 @hardware.command("list")
-@click.option("--kind", type=click.Choice(["cpu", "gpu", "energy"]), help="Only tables of one kind.")
+@click.option(
+    "--kind", type=click.Choice(["cpu", "gpu", "energy", "accelerator"]), help="Only tables of one kind."
+)
 @hardware_path_option
 @output_options
 def list_command(

@@ -3,16 +3,18 @@
 from addercost.hardware.loader import (
     HardwareFile,
     list_hardware,
+    load_accelerator,
     load_cpu,
     load_energy,
     load_file,
     load_gpu,
     load_hardware,
 )
-from addercost.hardware.schema import Citation, Cpu, EnergyTable, Gpu, Hardware, Instruction
+from addercost.hardware.schema import Accelerator, Citation, Cpu, EnergyTable, Gpu, Hardware, Instruction
 from addercost.hardware.vocabulary import Form, Quality
 
 __all__ = [
+    "Accelerator",
     "Citation",
     "Cpu",
     "EnergyTable",
@@ -23,6 +25,7 @@ __all__ = [
     "Instruction",
     "Quality",
     "list_hardware",
+    "load_accelerator",
     "load_cpu",
     "load_energy",
     "load_file",

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from addercost.errors import ArgumentError, DataError, unknown_name
 from addercost.hardware.parse import parse_hardware
-from addercost.hardware.schema import Cpu, EnergyTable, Gpu, Hardware
+from addercost.hardware.schema import Accelerator, Cpu, EnergyTable, Gpu, Hardware
 from addercost.reading import toml_data
 
 ENVIRONMENT_VARIABLE = "ADDERCOST_HARDWARE"
 BUILT_IN = Path(__file__).parent
-FOLDERS = {"cpu": "cpus", "gpu": "gpus", "energy": "energy"}
+FOLDERS = {"cpu": "cpus", "gpu": "gpus", "energy": "energy", "accelerator": "accelerators"}
 LARGEST_FILE_BYTES = 1 << 20
 """The largest built-in file is about 15 kB; a megabyte leaves room for every instruction of an ISA."""
 
@@ -61,6 +61,13 @@ def load_energy(name: str, hardware_path: str | Path | None = None) -> EnergyTab
     """The energy table `name`, for example `45nm`. Raises as `load_cpu` does."""
     hardware = _load("energy", name, hardware_path)
     assert isinstance(hardware, EnergyTable)
+    return hardware
+
+
+def load_accelerator(name: str, hardware_path: str | Path | None = None) -> Accelerator:
+    """The accelerator's table `name`, for example `tpu-like`. Raises as `load_cpu` does."""
+    hardware = _load("accelerator", name, hardware_path)
+    assert isinstance(hardware, Accelerator)
     return hardware
 
 
@@ -134,7 +141,7 @@ def user_folder(hardware_path: str | Path | None) -> Path | None:
 def _load(kind: str, name: str, hardware_path: str | Path | None) -> Hardware:
     path = Path(name) if name.endswith(".toml") else _find(kind, name, hardware_path)
     if path is None:
-        what = kind.upper() if kind != "energy" else "energy table"
+        what = {"energy": "energy table", "accelerator": "accelerator"}.get(kind, kind.upper())
         raise _not_found(what, name, [f.name for f in list_hardware(hardware_path, kind)])
     hardware = load_file(path)
     if hardware.kind != kind:

@@ -1,6 +1,6 @@
-"""From a parsed TOML document to a `Cpu`, `Gpu` or `EnergyTable`, validated; the file format is here.
+"""From a parsed TOML document to a hardware table (`Cpu`, `Gpu`…), validated; the file format is here.
 
-Every file opens with `schema`, `kind` (cpu, gpu or energy) and `title`, and has `[sources.<id>]` tables
+Every file opens with `schema`, `kind` (one of `KINDS`) and `title`, and has `[sources.<id>]` tables
 with `title` and `licence`; every figure names one of those ids. The other keys are the fields of the class,
 but for two: a CPU's instructions come in `[[instructions]]` blocks of one source and quality, each with one
 `table` (see `instruction_rows`), and a memory's energy may be a single figure, `energy_pj`.
@@ -14,11 +14,16 @@ from typing import Any
 
 from addercost.errors import DataError
 from addercost.hardware.instruction_rows import instruction_rows
-from addercost.hardware.schema import Cpu, EnergyTable, Gpu, Hardware, Instruction, MemoryEnergy
+from addercost.hardware.schema import Accelerator, Cpu, EnergyTable, Gpu, Hardware, Instruction, MemoryEnergy
 from addercost.hardware.vocabulary import SCHEMA_VERSION, Quality
 from addercost.reading import Positive, Text, Whole, misfit, read_as
 
-KINDS: dict[str, type[Cpu] | type[Gpu] | type[EnergyTable]] = {"cpu": Cpu, "gpu": Gpu, "energy": EnergyTable}
+KINDS: dict[str, type[Hardware]] = {
+    "cpu": Cpu,
+    "gpu": Gpu,
+    "energy": EnergyTable,
+    "accelerator": Accelerator,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ def parse_hardware(document: Mapping[str, Any], name: str, file: str) -> Hardwar
         fixed["instructions"] = ()
     elif kind is EnergyTable:
         memories = read_as(tuple[_Memory, ...], content.pop("memories", []), file, "memories")
-    hardware = read_as(kind, content | fixed, file)
+    hardware: Hardware = read_as(kind, content | fixed, file)
     if not hardware.sources:
         raise misfit(file, "sources", content["sources"], "at least one [sources.<id>] table")
     if isinstance(hardware, Cpu):
@@ -70,6 +75,8 @@ def parse_hardware(document: Mapping[str, Any], name: str, file: str) -> Hardwar
     elif isinstance(hardware, EnergyTable):
         _require_figures(hardware)
         hardware = replace(hardware, memories=_memories(memories, file))
+    elif isinstance(hardware, Accelerator):
+        _require_consistent(hardware)
     elif (hardware.memory_bandwidth_bytes_per_s is None) != (hardware.memory_bandwidth_source == ""):
         both = "memory_bandwidth_source goes with memory_bandwidth_bytes_per_s: expected both"
         raise DataError(f"{file}: {both}")
@@ -77,7 +84,7 @@ def parse_hardware(document: Mapping[str, Any], name: str, file: str) -> Hardwar
     return hardware
 
 
-def _kind(content: dict[str, Any], file: str) -> type[Cpu] | type[Gpu] | type[EnergyTable]:
+def _kind(content: dict[str, Any], file: str) -> type[Hardware]:
     """The class of the table; takes `schema` and `kind` out of the content."""
     for key, expected in (("schema", str(SCHEMA_VERSION)), ("kind", f"one of {', '.join(KINDS)}")):
         if key not in content:
@@ -115,6 +122,28 @@ def _require_figures(table: EnergyTable) -> None:
         if figure.energy_pj is None and figure.area_um2 is None:
             path = f"operations[{index}]"
             raise DataError(f"{table.file}: {path} has no figure: expected energy_pj or area_um2")
+
+
+def _require_consistent(table: Accelerator) -> None:
+    """A vector has one row and keeps its sums; DRAM serves all operands; roles do not overlap."""
+    if table.structure == "vector":
+        if table.rows != 1:
+            raise misfit(table.file, "rows", table.rows, "1: a vector's lanes are its columns")
+        if table.dataflow != "output-stationary":
+            raise misfit(
+                table.file, "dataflow", table.dataflow, "output-stationary: the lanes of a vector keep sums"
+            )
+    if table.number_format.startswith("fp") != table.accumulator_format.startswith("fp"):
+        expected = f"of the same kind as number_format = {table.number_format}"
+        raise misfit(table.file, "accumulator_format", table.accumulator_format, expected)
+    for role in ("register", "buffer", "dram"):
+        served = [o for memory in table.memories if memory.role == role for o in memory.operands]
+        if len(served) != len(set(served)):
+            raise DataError(
+                f"{table.file}: two memories of role {role} serve one operand: expected one for each"
+            )
+        if role == "dram" and len(served) != 3:
+            raise DataError(f"{table.file}: no DRAM serves all operands: expected input, filter and output")
 
 
 def _memories(entries: Iterable[_Memory], file: str) -> tuple[MemoryEnergy, ...]:
@@ -159,6 +188,9 @@ def _named_sources(hardware: Hardware, blocks: Iterable[_Block]) -> Iterable[tup
             yield "source", hardware.source
             if hardware.memory_bandwidth_source:
                 yield "memory_bandwidth_source", hardware.memory_bandwidth_source
+        case Accelerator():
+            lists = {"memories": hardware.memories}
+            yield "source", hardware.source
         case EnergyTable():
             lists = {name: getattr(hardware, name) for name in ("operations", "memories", "fits", "relative")}
     for name, figures in lists.items():

@@ -29,7 +29,7 @@ def test_list_starts_with_kind_and_name():
     listed = rows("list")
     assert list(listed[0])[:2] == ["kind", "name"]
     kinds = [row["kind"] for row in listed]
-    folders = {"cpu": "cpus", "gpu": "gpus", "energy": "energy"}
+    folders = {"cpu": "cpus", "gpu": "gpus", "energy": "energy", "accelerator": "accelerators"}
     files = {kind: len(list((TABLES / name).glob("*.toml"))) for kind, name in folders.items()}
     assert {kind: kinds.count(kind) for kind in kinds} == files
     assert ("cpu", "via-nano-2000") in {(row["kind"], row["name"]) for row in listed}
