@@ -25,6 +25,7 @@ from addercost.cli.options import (
 )
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
+from addercost.errors import ArgumentError
 
 
 @click.command(cls=SpecCommand)
@@ -72,6 +73,8 @@ def compare(
 
     from addercost.hardware import load_accelerator, load_energy
 
+    if same_area and not accelerators:
+        raise ArgumentError("--equal-area needs an accelerator", "name one, such as --accelerator tpu-like")
     path = estimates.hardware_path
     arrays = [load_accelerator(name, path) for name in dict.fromkeys(accelerators)]
     with_energies = [(array, load_energy(array.energy_table, path)) for array in arrays]

@@ -383,6 +383,8 @@ class EnergyTable:
 
 Side = Annotated[int, Limits(least=1, below=65_537)]
 Operand = Literal["input", "filter", "output"]
+OperandFormat = Literal["int8", "int16", "fp16", "fp32"]
+SumFormat = Literal["int8", "int16", "int32", "fp16", "fp32"]
 Dataflow = Literal["weight-stationary", "output-stationary", "input-stationary"]
 
 
@@ -420,8 +422,8 @@ class Accelerator:
     rows: Side
     columns: Side
     dataflow: Dataflow
-    number_format: Literal["int8", "int16", "fp16", "fp32"]
-    accumulator_format: Literal["int8", "int16", "int32", "fp16", "fp32"]
+    number_format: OperandFormat
+    accumulator_format: SumFormat
     clock_hz: Annotated[float, Limits(above=0, below=1e11)]
     energy_table: Text
     memories: tuple[AcceleratorMemory, ...]

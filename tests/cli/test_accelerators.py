@@ -35,3 +35,9 @@ def test_a_wrong_name_is_refused_before_the_model_is_loaded():
     result = CliRunner().invoke(cli, ["compare", "no-such-model.py", "--accelerator", "tpu"])
     assert isinstance(result.exception, ArgumentError)
     assert "unknown accelerator" in str(result.exception)
+
+
+def test_equal_area_without_an_accelerator_is_refused():
+    result = CliRunner().invoke(cli, ["compare", "zoo:lenet5-bn", "--equal-area"])
+    assert isinstance(result.exception, ArgumentError)
+    assert "needs an accelerator" in str(result.exception)

@@ -1,7 +1,7 @@
 """Cycles of a matrix product on an array, and how often each operand passes the array's edge, in closed form.
 
 T output pixels, K terms of a sum, N filters; r rows, c columns. The array computes one fold after another; a
-remainder takes a whole fold. All functions take numbers or NumPy arrays.
+remainder takes a whole fold.
 
 Systolic, exact against SCALE-Sim 3.0.0 (MIT) in compute cycles:
     weight-stationary   ⌈K/r⌉·⌈N/c⌉·(T + 2r + c - 2) - 1    r cycles load the filters of a fold
