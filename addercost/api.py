@@ -39,6 +39,7 @@ def profile(
     memories: Sequence[str] = (),
     hardware_path: Path | None = None,
     kernels: Path | None = None,
+    accumulator_format: str | None = None,
 ) -> ShownProfile:
     """Counts every layer of one forward and estimates it on each processor by each cost model.
 
@@ -49,7 +50,8 @@ def profile(
     paper's, and `eager` on GPUs. energy: names of energy tables; memories: levels of their memory to charge
     for every byte. hardware_path: a folder of
     tables that add to and override the built-in ones. kernels: a file of timed kernels for the cost model
-    `calibrated`, borrowed where it is of another machine.
+    `calibrated`, borrowed where it is of another machine. accumulator_format: what energies charge the
+    accumulations of layers at, such as "int16"; by default the format they are counted in.
     """
     from addercost.cost.energy import estimate_energy
     from addercost.cost.estimate import estimate
@@ -66,7 +68,10 @@ def profile(
         for target in targets
         for cost_model in cost_models or (default_model(target),)
     )
-    energies = (estimate_energy(counts, load_energy(name, hardware_path), memories) for name in energy)
+    energies = (
+        estimate_energy(counts, load_energy(name, hardware_path), memories, True, accumulator_format)
+        for name in energy
+    )
     return ShownProfile(counts, tuple(costs), keep_first_last, tuple(energies))
 
 

@@ -28,6 +28,7 @@ class Estimates:
     memories: tuple[str, ...]
     hardware_path: Path | None
     kernels: Path | None
+    accumulator_format: str | None = None
 
     def check(self) -> None:
         """Wrong names fail here, before torch is imported. Raises ArgumentError or DataError."""
@@ -60,10 +61,13 @@ def estimate_options(function: Callable[..., Any]) -> Callable[..., Any]:
         memories: tuple[str, ...],
         hardware_path: Path | None,
         kernels: Path | None,
+        accumulator_format: str | None,
         **others: Any,
     ) -> Any:
         models = tuple(dict.fromkeys(cost_models))
-        estimates = Estimates(chosen_cpus(cpus), models, energy, memories, hardware_path, kernels)
+        estimates = Estimates(
+            chosen_cpus(cpus), models, energy, memories, hardware_path, kernels, accumulator_format
+        )
         return function(estimates=estimates, **others)
 
     decorators = (
@@ -82,6 +86,12 @@ def estimate_options(function: Callable[..., Any]) -> Callable[..., Any]:
             multiple=True,
             metavar="LEVEL",
             help="With --energy: charge a memory level of its table, such as dram, per byte; repeatable.",
+        ),
+        click.option(
+            "--accumulator",
+            "accumulator_format",
+            type=click.Choice(["int8", "int16", "int32", "fp16", "fp32"]),
+            help="With --energy: charge the accumulations of layers at this width, and nothing else.",
         ),
         hardware_path_option,
         click.option(

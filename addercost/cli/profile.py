@@ -141,6 +141,7 @@ _NEEDS_A_MODEL = (
     "cost_models",
     "energy",
     "memories",
+    "accumulator_format",
     "hardware_path",
     "kernels",
 )

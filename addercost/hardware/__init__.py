@@ -3,6 +3,7 @@
 from addercost.hardware.loader import (
     HardwareFile,
     list_hardware,
+    load_accelerator,
     load_cpu,
     load_device,
     load_energy,
@@ -10,10 +11,20 @@ from addercost.hardware.loader import (
     load_gpu,
     load_hardware,
 )
-from addercost.hardware.schema import Citation, Cpu, Device, EnergyTable, Gpu, Hardware, Instruction
+from addercost.hardware.schema import (
+    Accelerator,
+    Citation,
+    Cpu,
+    Device,
+    EnergyTable,
+    Gpu,
+    Hardware,
+    Instruction,
+)
 from addercost.hardware.vocabulary import Form, Quality
 
 __all__ = [
+    "Accelerator",
     "Citation",
     "Cpu",
     "Device",
@@ -25,6 +36,7 @@ __all__ = [
     "Instruction",
     "Quality",
     "list_hardware",
+    "load_accelerator",
     "load_cpu",
     "load_device",
     "load_energy",

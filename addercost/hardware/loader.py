@@ -16,12 +16,19 @@ from pathlib import Path
 from addercost.errors import ArgumentError, DataError, unknown_name
 from addercost.hardware.modelled_cores import with_figures
 from addercost.hardware.parse import parse_hardware
-from addercost.hardware.schema import Cpu, Device, EnergyTable, Gpu, Hardware, ModelledCore
+from addercost.hardware.schema import Accelerator, Cpu, Device, EnergyTable, Gpu, Hardware, ModelledCore
 from addercost.reading import misfit, toml_data
 
 ENVIRONMENT_VARIABLE = "ADDERCOST_HARDWARE"
 BUILT_IN = Path(__file__).parent
-FOLDERS = {"cpu": "cpus", "core": "cores", "device": "devices", "gpu": "gpus", "energy": "energy"}
+FOLDERS = {
+    "cpu": "cpus",
+    "core": "cores",
+    "device": "devices",
+    "gpu": "gpus",
+    "energy": "energy",
+    "accelerator": "accelerators",
+}
 LARGEST_FILE_BYTES = 1 << 20
 """The largest built-in file is about 15 kB; a megabyte leaves room for every instruction of an ISA."""
 
@@ -70,6 +77,13 @@ def load_energy(name: str, hardware_path: str | Path | None = None) -> EnergyTab
     """The energy table `name`, for example `45nm`. Raises as `load_cpu` does."""
     hardware = _load("energy", name, hardware_path)
     assert isinstance(hardware, EnergyTable)
+    return hardware
+
+
+def load_accelerator(name: str, hardware_path: str | Path | None = None) -> Accelerator:
+    """The accelerator's table `name`, for example `tpu-like`. Raises as `load_cpu` does."""
+    hardware = _load("accelerator", name, hardware_path)
+    assert isinstance(hardware, Accelerator)
     return hardware
 
 
@@ -160,7 +174,8 @@ def _load(kind: str, name: str, hardware_path: str | Path | None) -> Hardware:
     for each in kinds:
         path = path or _find(each, name, hardware_path)
     if path is None:
-        what = {"energy": "energy table", "device": "device"}.get(kind, kind.upper())
+        what = kind if kind in ("device", "accelerator") else kind.upper()
+        what = "energy table" if kind == "energy" else what
         raise _not_found(what, name, [f.name for each in kinds for f in list_hardware(hardware_path, each)])
     hardware = load_file(path)
     if hardware.kind not in kinds:

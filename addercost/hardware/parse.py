@@ -1,4 +1,4 @@
-"""From a parsed TOML document to a `Cpu`, `Device`, `Gpu`…, validated; the file format is here.
+"""From a parsed TOML document to a hardware table (`Cpu`, `Gpu`…), validated; the file format is here.
 
 Every file opens with `schema`, `kind` (one of `KINDS`) and `title`, and has `[sources.<id>]` tables
 with `title` and `licence`; every figure names one of those ids. The other keys are the fields of the class,
@@ -15,6 +15,7 @@ from typing import Any
 from addercost.errors import DataError
 from addercost.hardware.instruction_rows import instruction_rows
 from addercost.hardware.schema import (
+    Accelerator,
     Cpu,
     Device,
     EnergyTable,
@@ -36,6 +37,7 @@ KINDS: dict[str, type[Parsed]] = {
     "device": Device,
     "gpu": Gpu,
     "energy": EnergyTable,
+    "accelerator": Accelerator,
 }
 
 
@@ -94,6 +96,8 @@ def parse_hardware(document: Mapping[str, Any], name: str, file: str) -> Parsed:
     elif isinstance(hardware, EnergyTable):
         _require_figures(hardware)
         hardware = replace(hardware, memories=_memories(memories, file))
+    elif isinstance(hardware, Accelerator):
+        _require_consistent(hardware)
     elif (hardware.memory_bandwidth_bytes_per_s is None) != (hardware.memory_bandwidth_source == ""):
         both = "memory_bandwidth_source goes with memory_bandwidth_bytes_per_s: expected both"
         raise DataError(f"{file}: {both}")
@@ -148,6 +152,28 @@ def _require_figures(table: EnergyTable) -> None:
             raise DataError(f"{table.file}: {path} has no figure: expected energy_pj or area_um2")
 
 
+def _require_consistent(table: Accelerator) -> None:
+    """A vector has one row and keeps its sums; DRAM serves all operands; roles do not overlap."""
+    if table.structure == "vector":
+        if table.rows != 1:
+            raise misfit(table.file, "rows", table.rows, "1: a vector's lanes are its columns")
+        if table.dataflow != "output-stationary":
+            raise misfit(
+                table.file, "dataflow", table.dataflow, "output-stationary: the lanes of a vector keep sums"
+            )
+    if table.number_format.startswith("fp") != table.accumulator_format.startswith("fp"):
+        expected = f"of the same kind as number_format = {table.number_format}"
+        raise misfit(table.file, "accumulator_format", table.accumulator_format, expected)
+    for role in ("register", "buffer", "dram"):
+        served = [o for memory in table.memories if memory.role == role for o in memory.operands]
+        if len(served) != len(set(served)):
+            raise DataError(
+                f"{table.file}: two memories of role {role} serve one operand: expected one for each"
+            )
+        if role == "dram" and len(served) != 3:
+            raise DataError(f"{table.file}: no DRAM serves all operands: expected input, filter and output")
+
+
 def _memories(entries: Iterable[_Memory], file: str) -> tuple[MemoryEnergy, ...]:
     made = []
     for index, entry in enumerate(entries):
@@ -194,6 +220,9 @@ def _named_sources(hardware: Parsed, blocks: Iterable[_Block]) -> Iterable[tuple
             yield "source", hardware.source
             if hardware.memory_bandwidth_source:
                 yield "memory_bandwidth_source", hardware.memory_bandwidth_source
+        case Accelerator():
+            lists = {"memories": hardware.memories}
+            yield "source", hardware.source
         case EnergyTable():
             lists = {name: getattr(hardware, name) for name in ("operations", "memories", "fits", "relative")}
     for name, figures in lists.items():

@@ -438,7 +438,7 @@ def test_loading_one_reads_one_file(monkeypatch):
 def test_listing_reads_no_built_in_file(monkeypatch):
     monkeypatch.setattr(loader, "_read", lambda path: pytest.fail("was read"))
     kinds = [file.kind for file in list_hardware()]
-    assert kinds == sorted(kinds, key=["cpu", "core", "device", "gpu", "energy"].index)
+    assert kinds == sorted(kinds, key=list(loader.FOLDERS).index)
 
 
 def test_load_hardware_finds_any_kind():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from addercost.errors import ArgumentError
-from addercost.hardware import Cpu, Device, Gpu, Hardware, HardwareFile
+from addercost.hardware import Accelerator, Cpu, Device, Gpu, Hardware, HardwareFile
 from addercost.report.table import Column, Kind, Table
 from addercost.report.tables.hardware_figures import figure_rows
 from addercost.report.tables.inner_loops import cpu_title, inner_loop_rows
@@ -50,6 +50,8 @@ def _list_row(file: HardwareFile, hardware: Hardware) -> dict[str, Any]:
         return row | {"architecture": hardware.architecture, "clock_hz": hardware.boost_clock_hz}
     if isinstance(hardware, Device):
         return row | {"architecture": hardware.core, "clock_hz": hardware.clock_hz}
+    if isinstance(hardware, Accelerator):
+        return row | {"architecture": hardware.dataflow, "clock_hz": hardware.clock_hz}
     return row | {"architecture": hardware.technology}
 
 
