@@ -34,7 +34,13 @@ def predictions(counts: ModelCounts, target: Target, models: Sequence[str]) -> t
     """One a cost model that gives seconds above 0."""
     costs = (estimate(counts, target, model) for model in models)
     return tuple(
-        Prediction(cost.model, cost.seconds, complete=cost.complete, parts=_parts(counts, target, cost.model))
+        Prediction(
+            cost.model,
+            cost.seconds,
+            *(cost.interval_s or (None, None)),
+            complete=cost.complete,
+            parts=_parts(counts, target, cost.model),
+        )
         for cost in costs
         if cost.seconds
     )
