@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from addercost.arithmetic import Arithmetic
+from addercost.cost.models import cost_model_named
 from addercost.cost.target import Target
 from addercost.errors import AddercostError, ArgumentError
 from addercost.measure.bench import Said, run, timed_row
@@ -154,7 +155,10 @@ def timed(
         heading = JournalHeading("validation", lines, environment(device.facts), {})
         journal = open_journal(heading, output)
         effort = Effort(settings.precision, settings.time_limit_s, settings.cold)
-        predict = predictor(settings.estimate_cpus, plan.models, settings.hardware_path)
+        # A layer that runs again and again finds its weights in the caches, and in a network it does not.
+        of_layers = [model for model in plan.models if cost_model_named(model).predict is None]
+        cpus = settings.estimate_cpus if of_layers else ()
+        predict = predictor(cpus, of_layers, settings.hardware_path)
         with exclusive(settings.device):
             plans: dict[str, RowPlan] = {}
 
