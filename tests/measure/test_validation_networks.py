@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scripted_device import ScriptedDevice
 
 from addercost.cli import run
 from addercost.cli.validate_networks import named_networks
@@ -21,7 +22,6 @@ from addercost.measure.validation.networks import layer_family, layer_kind
 from addercost.results.journal_lines import journal_path
 from addercost.results.measurements import MeasuredRow
 from addercost.results.validation import NETWORKS, ValidationRow, read_validation
-from tests.measure.scripted_device import ScriptedDevice
 
 QUICK = ("--cpu", "amd-zen4", "--time-limit", "0.01", "--again", "0", "-q")
 
