@@ -39,6 +39,14 @@ class _Call:
 
 
 @dataclass(frozen=True, slots=True)
+class _Storage:
+    bytes: Size
+    kind: str
+    made: int = -1
+    freed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Trace:
     model: str
     tracer: str
@@ -49,7 +57,7 @@ class _Trace:
     parameters: Mapping[str, Size]
     calls: tuple[_Call, ...]
     repeats: Mapping[str, tuple[Size, ...]] | None = None
-    storages: tuple[tuple[Size, str, int, int | None], ...] | None = None
+    storages: tuple[_Storage, ...] | None = None
 
 
 def trace_to_json(trace: Trace) -> str:
@@ -69,7 +77,7 @@ def trace_to_json(trace: Trace) -> str:
     lines = ",\n".join(f"  {json.dumps(_encode_call(call), allow_nan=False)}" for call in trace.calls)
     storages = ""
     if trace.storages is not None:
-        rows = ",\n".join(f"  {json.dumps([s.n_bytes, s.kind, s.made, s.freed])}" for s in trace.storages)
+        rows = ",\n".join(f"  {json.dumps(_encode_storage(storage))}" for storage in trace.storages)
         storages = f',\n "storages": [\n{rows}\n ]'
     return f'{json.dumps(head, indent=1)[:-2]},\n "calls": [\n{lines}\n ]{storages}\n}}\n'
 
@@ -108,15 +116,16 @@ def _storages(read: _Trace, source: str) -> tuple[Storage, ...] | None:
     if read.storages is None:
         return None
     last = len(read.calls) - 1
-    for index, (_, kind, made, freed) in enumerate(read.storages):
-        if kind not in STORAGE_KINDS or not -1 <= made <= (last if freed is None else freed) <= last:
+    for index, storage in enumerate(read.storages):
+        made, freed = storage.made, storage.freed
+        if storage.kind not in STORAGE_KINDS:
             raise misfit(
-                source,
-                f"storages[{index}]",
-                list(read.storages[index]),
-                f"bytes, one of {', '.join(STORAGE_KINDS)}, and the indices of two calls, the later one last",
+                source, f"storages[{index}].kind", storage.kind, f"one of {', '.join(STORAGE_KINDS)}"
             )
-    return tuple(Storage(*storage) for storage in read.storages)
+        if not -1 <= made <= (last if freed is None else freed) <= last:
+            expected = "the indices of two calls, the later one last"
+            raise misfit(source, f"storages[{index}]", {"made": made, "freed": freed}, expected)
+    return tuple(Storage(one.bytes, one.kind, one.made, one.freed) for one in read.storages)
 
 
 def _repeats(read: _Trace, source: str) -> Mapping[str, tuple[int, ...]] | None:
@@ -126,6 +135,12 @@ def _repeats(read: _Trace, source: str) -> Mapping[str, tuple[int, ...]] | None:
             expected = "the indices of two calls or more, in order"
             raise misfit(source, f"repeats[{path!r}]", list(starts), expected)
     return read.repeats
+
+
+def _encode_storage(storage: Storage) -> dict[str, Any]:
+    data: dict[str, Any] = {"bytes": storage.n_bytes, "kind": storage.kind}
+    data |= {"made": storage.made} if storage.made >= 0 else {}
+    return data | {"freed": storage.freed} if storage.freed is not None else data
 
 
 def _encode(value: ArgValue) -> Any:

@@ -40,7 +40,7 @@ def comparison_table(compared: Comparison) -> Table:
             Column(f"energy_ratio@{energy.hardware}", "ratio", Kind.RATIO),
         ]
     if any(profile.memory is not None for profile in compared.profiles):
-        columns.append(Column("peak_bytes", "peak\nmemory", Kind.QUANTITY, "B", optional=True))
+        columns.append(Column("peak_bytes", "peak\nmemory", Kind.QUANTITY, "B", secondary=True))
     return Table(
         columns=tuple(columns),
         rows=[_row(compared, profile) for profile in compared.profiles],

@@ -172,7 +172,6 @@ def _columns(profile: Profile) -> tuple[Column, ...]:
         Column("path", "layer", Kind.PATH),
         Column("type", "type", optional=True),
         Column("output_shape", "output", optional=True),
-        *([Column("calls", "calls", Kind.COUNT, optional=True)] if several else []),
         Column("parameters", "parameters", Kind.COUNT, optional=True),
         *class_columns(profile.counts.total),
         *(
@@ -194,9 +193,10 @@ def _columns(profile: Profile) -> tuple[Column, ...]:
             )
             for energy in profile.energies
         ),
-        *([Column("output_shapes", "outputs of all calls", optional=True)] if several else []),
+        *([Column("calls", "calls", Kind.COUNT, secondary=True)] if several else []),
+        *([Column("output_shapes", "outputs of all calls", secondary=True)] if several else []),
         *(
-            [Column("peak_bytes", "peak memory", Kind.QUANTITY, "B", optional=True)]
+            [Column("peak_bytes", "peak memory", Kind.QUANTITY, "B", secondary=True)]
             if profile.memory is not None
             else []
         ),
