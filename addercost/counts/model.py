@@ -172,7 +172,7 @@ def count(
         unused_parameters=trace.parameter_count - used,
         tracer=trace.tracer,
         inputs=trace.inputs,
-        notes=(*trace.notes, *_causal_share(trace)),
+        notes=(*trace.notes, *_causal_share(trace), *_routed_rows(trace)),
         operators=tuple(operator.row() for operator in operators.values()),
     )
 
@@ -200,6 +200,19 @@ def _causal_share(trace: Trace) -> tuple[str, ...]:
     return (
         f"causal attention is counted whole, {whole:,} MAC sites; its masks keep {kept:,} of them "
         f"({kept / whole:.1%})",
+    )
+
+
+_GROUPED = frozenset(("aten._grouped_mm", "transformers.grouped_mm_fallback"))
+
+
+def _routed_rows(trace: Trace) -> tuple[str, ...]:
+    """A line on mixtures of experts, if a run without data cannot know which expert takes which row."""
+    if trace.tracer == "real" or not any(call.name in _GROUPED for call in trace.calls):
+        return ()
+    return (
+        "products in groups (mixtures of experts) are counted for all rows that the router hands on, top-k × "
+        "tokens; which expert takes which row is not known",
     )
 
 
