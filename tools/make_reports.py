@@ -60,7 +60,7 @@ def main(folder: Path, names: Sequence[str]) -> None:
 
 def _model(folder: Path, spec: str, title: str, keep_first_last: bool) -> None:
     wanted = Wanted("macs", keep_first_last=keep_first_last, cpus=CPUS)
-    subject = subject_from_trace(spec, trace_spec(spec), wanted)
+    subject = subject_from_trace(spec, trace_spec(spec, memory=True), wanted)
     # Versions of torch or Python do not change a count, so they are left out of what a test compares.
     report = Report(title, (subject,), versions={"addercost": __version__})
     for file, chosen in FORMATS.items():

@@ -16,6 +16,7 @@ from addercost.cost.target import Target
 from addercost.cost.target_registry import load_target
 from addercost.counts.conventions import convention_named
 from addercost.counts.model import LayerCounts, count
+from addercost.counts.peak_memory import memory_of
 from addercost.errors import ArgumentError
 from addercost.hardware import load_energy
 from addercost.results.profile import Profile
@@ -78,7 +79,7 @@ class Wanted:
 
 def subject_from_trace(spec: str, trace: Trace, wanted: Wanted) -> Subject:
     """The model as it is, then as every other arithmetic and every changed network asked for."""
-    own = Profile(count(trace, wanted.convention))
+    own = Profile(count(trace, wanted.convention), memory=memory_of(trace))
     others = [arithmetic for arithmetic in wanted.arithmetics if arithmetic is not arithmetic_of(own)]
     counted = [
         Profile(

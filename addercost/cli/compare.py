@@ -88,7 +88,9 @@ def compare(
     profiles = []
     for spec in specs:
         with progress(f"tracing {spec}", quiet):
-            trace = trace_spec(spec, parsed_inputs(inputs), backward, fuse_attention=fuse_attention)
+            trace = trace_spec(
+                spec, parsed_inputs(inputs), backward, fuse_attention=fuse_attention, memory=True
+            )
         rows: list[tuple[Arithmetic | None, tuple[str, ...]]] = [(item, ()) for item in chosen]
         rows += [(None, tuple(text.split("+"))) for text in dict.fromkeys(what_ifs)]
         profiles += [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from addercost.sources.loading import load_model
 from addercost.trace.record import Trace
 from addercost.trace.reuse.blocks import Block, BlockUse, Item
 from addercost.trace.reuse.tracer import BlockCache, BlockTrace, NeedsWholeError, trace_blocks
-from addercost.trace.tracer import trace
+from addercost.trace.tracer import trace as trace_everything
 
 FAST = ("densenet121", "mobilenet_v3_small", "resnet18", "shufflenet_v2_x1_0", "swin_t", "vit_b_16")
 """Of different kinds: concatenations, squeeze-and-excitation, residuals, shuffles, windows, attention."""
@@ -33,6 +34,11 @@ TORCHVISION = (
 
 def exhaustive(*values: Any) -> Any:
     return pytest.param(*values, marks=pytest.mark.exhaustive)
+
+
+def trace(*args: Any, **kwargs: Any) -> Trace:
+    """A full trace, without how often each module ran, which a trace of blocks does not know."""
+    return replace(trace_everything(*args, **kwargs), repeats=None)
 
 
 def both(model: nn.Module, *args: Any, **kwargs: Any) -> tuple[Trace, Trace]:

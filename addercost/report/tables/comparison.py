@@ -40,6 +40,8 @@ def comparison_table(compared: Comparison) -> Table:
             Column(f"energy_j@{energy.hardware}", f"energy on\n{energy.hardware}", Kind.QUANTITY, "J"),
             Column(f"energy_ratio@{energy.hardware}", "ratio", Kind.RATIO),
         ]
+    if any(profile.memory is not None for profile in compared.profiles):
+        columns.append(Column("peak_bytes", "peak\nmemory", Kind.QUANTITY, "B", secondary=True))
     return Table(
         columns=tuple(columns),
         rows=[_row(compared, profile) for profile in compared.profiles],
@@ -83,6 +85,7 @@ def _row(compared: Comparison, profile: Profile) -> dict[str, Any]:
         "arithmetic": _change(counts),
         **{c.value: 0 for c in OpClass},
         **counts.total.by_class(),
+        "peak_bytes": profile.memory.peak_bytes if profile.memory is not None else None,
     }
     baseline = compared.baseline(profile)
     for (name, cost), base in zip(labelled_costs(profile).items(), baseline.costs, strict=True):
