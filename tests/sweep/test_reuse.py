@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from whole_trace import trace
 
 from addercost.counts.call_work import is_counted
 from addercost.models.nasbench201 import NasBench201
@@ -19,7 +19,6 @@ from addercost.sources.loading import load_model
 from addercost.trace.record import Trace
 from addercost.trace.reuse.blocks import Block, BlockUse, Item
 from addercost.trace.reuse.tracer import BlockCache, BlockTrace, NeedsWholeError, trace_blocks
-from addercost.trace.tracer import trace as trace_everything
 
 FAST = ("densenet121", "mobilenet_v3_small", "resnet18", "shufflenet_v2_x1_0", "swin_t", "vit_b_16")
 """Of different kinds: concatenations, squeeze-and-excitation, residuals, shuffles, windows, attention."""
@@ -34,11 +33,6 @@ TORCHVISION = (
 
 def exhaustive(*values: Any) -> Any:
     return pytest.param(*values, marks=pytest.mark.exhaustive)
-
-
-def trace(*args: Any, **kwargs: Any) -> Trace:
-    """A full trace, without how often each module ran, which a trace of blocks does not know."""
-    return replace(trace_everything(*args, **kwargs), repeats=None)
 
 
 def both(model: nn.Module, *args: Any, **kwargs: Any) -> tuple[Trace, Trace]:
