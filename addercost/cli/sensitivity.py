@@ -14,11 +14,11 @@ from addercost.cli.options import (
     hardware_path_option,
     input_option,
     keep_first_last_option,
-    one_cpu_option,
     output_options,
     parsed_inputs,
     quiet_option,
 )
+from addercost.cli.processors import one_cpu_option
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
 

@@ -14,12 +14,12 @@ from addercost.cli.options import (
     arithmetics_option,
     chosen_cpus,
     convention_option,
-    cpu_option,
     debug_option,
     energy_option_with,
     folder_option,
     quiet_option,
 )
+from addercost.cli.processors import cpu_option
 from addercost.cli.sweep_options import (
     batches_option,
     chunk_option,

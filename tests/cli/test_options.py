@@ -28,6 +28,7 @@ DIFFERENT_OPTIONS = {
     "--dry-run": "what a sweep says is not what training says",
     "--format": "of tables; of reports",
     "--max": "a budget; a metric to be large",
+    "--optimizer": "whose state takes memory; which one trains",
     "--output": "one file, several files, or a folder",
     "-o": "one file, several files, or a folder",
     "--sample": "architectures spread evenly; networks drawn by a hash",

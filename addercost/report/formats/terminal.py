@@ -76,6 +76,11 @@ def _fitted(table: Table, limit: int) -> tuple[list[Column], Cells]:
     cells = _cells(table, columns, short=False)
     if _needed(columns, cells) <= limit:
         return columns, cells
+    for column in [column for column in reversed(columns) if column.secondary]:
+        columns.remove(column)
+        cells = _cells(table, columns, short=False)
+        if _needed(columns, cells) <= limit:
+            return columns, cells
     cells = _cells(table, columns, short=True)
     for column in [column for column in reversed(columns) if column.optional]:
         if _needed(columns, cells) <= limit:
