@@ -37,8 +37,8 @@ _GITHUB = "github"
     "limits",
     multiple=True,
     metavar="QUANTITY=AMOUNT",
-    help="mul, add, … (operation classes), operations, macs, parameters or cycles@CPU; repeatable. "
-    "Amounts like 1G, 2.5M, 300_000.",
+    help="mul, add, … (operation classes), operations, macs, parameters, weight_bytes, peak_bytes or "
+    "cycles@CPU; repeatable. Amounts like 1G, 2.5M, 300_000.",
 )
 @input_option
 @convention_option
@@ -110,7 +110,7 @@ def _profile(
     from addercost.api import profile, trace_spec
 
     with progress(f"tracing {spec}", quiet):
-        trace = trace_spec(spec, parsed_inputs(inputs))
+        trace = trace_spec(spec, parsed_inputs(inputs), memory=True)
         return profile(
             trace, convention=convention, arithmetic=arithmetic, keep_first_last=keep_first_last, cpus=cpus
         )

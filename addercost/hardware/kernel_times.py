@@ -74,11 +74,6 @@ class KernelTimes:
     networks: tuple[NetworkSample, ...]
 
 
-def weight_bytes(calls: Sequence[KernelCall]) -> int:
-    """Bytes of the weights that kernels read, each time."""
-    return sum(operand.n_bytes for call in calls for operand in call.operands() if operand.is_weight)
-
-
 def kernel_times_file(threads: int, dtype: str, mode: str = "eager") -> Path:
     """Where they are kept: the user's cache folder, beside the calibrated table."""
     return host_file().with_name(f"kernels-{threads}-{dtype}-{mode}.json")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from addercost.errors import DataError
 from addercost.sources.kind import LoadedModel, NoSuchModelError, SpecKind
+from addercost.text import error_text
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +32,7 @@ def _load(spec: str) -> LoadedModel:
             program = torch.export.load(file)
             model = torch.export.unflatten(program)
     except Exception as error:
-        text = " ".join(str(error).split())[:300]
+        text = error_text(error)[:300]
         raise DataError(
             f"{file} is not an exported program: {type(error).__name__}: {text}",
             "make it with torch.export.save(torch.export.export(model, inputs), file)",

@@ -16,6 +16,7 @@ from addercost.arithmetic import Arithmetic
 from addercost.cli import run
 from addercost.cost.estimate import MissingFigure
 from addercost.counts.model import UncountedOp
+from addercost.counts.peak_memory import LayerMemory, ModelMemory
 from addercost.errors import ArgumentError
 from addercost.report.formats.github import github_annotations
 from addercost.report.tables.profile_diff import diff_tables
@@ -169,6 +170,31 @@ def test_spending(limit: str, spent: float, met: bool) -> None:
     (spending,) = check_budgets(made, [parse_budget(limit)])
     assert spending.spent == spent and spending.is_within is met
     assert bool(spending.layers) is not met
+
+
+@pytest.mark.parametrize(
+    ("limit", "spent", "layers"),
+    [
+        ("weight_bytes=47", 48, ()),
+        ("weight_bytes=48", 48, ()),
+        ("peak_bytes=99", 120, (("b", 120), ("a", 100))),
+        ("peak_bytes=110", 120, (("b", 120),)),
+        ("peak_bytes=120", 120, ()),
+    ],
+)
+def test_budgets_of_memory(limit: str, spent: float, layers: tuple[tuple[str, float], ...]) -> None:
+    """48 bytes of weights; 100 bytes in use while `a` runs and 120 while `b` does."""
+    memory = ModelMemory(48, 8, 120, "b", (LayerMemory("a", 100), LayerMemory("b", 120)))
+    made = replace(made_models.profile(["a", "b"]), memory=memory)
+    budget = parse_budget(limit)
+    (spending,) = check_budgets(made, [budget])
+    assert (spending.spent, spending.layers) == (spent, layers)
+    assert spending.is_within is (spent <= budget.most)
+
+
+def test_a_budget_of_memory_needs_it_known() -> None:
+    with pytest.raises(ArgumentError, match="is not known"):
+        check_budgets(replace(made_models.profile(["a"]), memory=None), [parse_budget("peak_bytes=1")])
 
 
 def test_a_budget_of_parameters_has_those_that_the_forward_does_not_use() -> None:
