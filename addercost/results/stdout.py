@@ -28,7 +28,7 @@ def allow_claim() -> None:
 def claim_stdout() -> None:
     """Keeps stdout for results alone, to the end of the process. Without effect inside another program."""
     global _result, _claimable
-    if not _claimable:
+    if not _claimable or sys.stdout is not sys.__stdout__:
         return
     _claimable = False
     try:
