@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from addercost.errors import DataError
+from addercost.sources.exported_archive import check_archive
 from addercost.sources.kind import LoadedModel, NoSuchModelError, SpecKind
 from addercost.text import error_text
 
@@ -26,6 +27,7 @@ def _load(spec: str) -> LoadedModel:
     file = Path(spec)
     if not file.is_file():
         raise NoSuchModelError(f"{file} does not exist")
+    check_archive(file)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
