@@ -137,7 +137,7 @@ def test_a_forward_that_starts_threads_is_refused() -> None:
 
 
 def test_no_garbage_is_collected_while_frames_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python 3.11 holds a lock meanwhile for which a collection waits; afterwards garbage is collected again."""
+    """Python 3.11 holds a lock meanwhile, for which a collection waits; afterwards it is collected again."""
     listed = sys._current_frames
     collecting: list[bool] = []
 
