@@ -28,8 +28,8 @@ def allow_claim() -> None:
 def claim_stdout() -> None:
     """Keeps stdout for results alone, to the end of the process. Without effect inside another program."""
     global _result, _claimable
-    stream = sys.stdout
-    if not _claimable or stream is None or stream is not sys.__stdout__:
+    stream = sys.__stdout__
+    if not _claimable or stream is None or sys.stdout is not stream:
         return
     _claimable = False
     try:
