@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from addercost.analysis.accelerators import accelerator_costs
 from addercost.arithmetic import Arithmetic
 from addercost.cost.estimate import estimate
 from addercost.cost.target_registry import load_target
-from addercost.counts.model import count
+from addercost.counts.model import ModelCounts, count
 from addercost.hardware import list_hardware, load_accelerator, load_energy
 from addercost.trace.record import Trace
 
@@ -43,19 +43,19 @@ class Payoff:
 
 def payoffs(trace: Trace) -> tuple[Payoff, ...]:
     """Every place, processors first. The network is counted whole in either arithmetic by `CONVENTION`."""
-    return (*_on_processors(trace), *_on_accelerators(trace))
-
-
-def _on_processors(trace: Trace) -> Iterator[Payoff]:
     sides = [count(trace, CONVENTION, arithmetic=a) for a in (Arithmetic.MAC, Arithmetic.ADDER)]
+    return (*_on_processors(sides), *_on_accelerators(sides))
+
+
+def _on_processors(sides: Sequence[ModelCounts]) -> Iterator[Payoff]:
     for name, model, rule in PROCESSORS:
-        mac, adder = (estimate(side, load_target(name), model) for side in sides)
+        target = load_target(name)
+        mac, adder = (estimate(side, target, model) for side in sides)
         whole = mac.complete and adder.complete and adder.cycles
         yield Payoff(name, f"{rule}, fp32", float(mac.cycles / adder.cycles) if whole else None)
 
 
-def _on_accelerators(trace: Trace) -> Iterator[Payoff]:
-    sides = [count(trace, CONVENTION, arithmetic=a) for a in (Arithmetic.MAC, Arithmetic.ADDER)]
+def _on_accelerators(sides: Sequence[ModelCounts]) -> Iterator[Payoff]:
     for file in list_hardware(kind="accelerator"):
         array = load_accelerator(file.name)
         given = [(array, load_energy(array.energy_table))]

@@ -72,11 +72,7 @@ def _power() -> Iterator[Derived]:
         yield Derived(POWER, f"energy of the elements alone, {_named(*formats)}, 45 nm", _elements(*formats))
     array = load_accelerator("adder-fpga")
     yield Derived(POWER, f"the layer on {array.name}, memory included", _whole(array))
-    on_chip = replace(
-        array,
-        memories=tuple(replace(m, energy_pj_per_byte=0.0) if m.role == "dram" else m for m in array.memories),
-    )
-    yield Derived(POWER, f"the layer on {array.name}, without DRAM", _whole(on_chip))
+    yield Derived(POWER, f"the layer on {array.name}, without DRAM", _whole(_without_dram(array)))
 
 
 def _speed() -> Iterator[Derived]:
@@ -99,13 +95,7 @@ def _detection(number_format: OperandFormat, accumulator_format: SumFormat) -> I
         array = load_accelerator(name)
         array = replace(array, number_format=number_format, accumulator_format=accumulator_format)
         yield Derived(claim, f"the layer on {name}, memory included, {formats}", _whole(array))
-        bare = replace(
-            array,
-            memories=tuple(
-                replace(m, energy_pj_per_byte=0.0) if m.role == "dram" else m for m in array.memories
-            ),
-        )
-        yield Derived(claim, f"the layer on {name}, without DRAM, {formats}", _whole(bare))
+        yield Derived(claim, f"the layer on {name}, without DRAM, {formats}", _whole(_without_dram(array)))
 
 
 def _named(number_format: str, accumulator_format: str) -> str:
@@ -118,6 +108,12 @@ def _elements(number_format: str, accumulator_format: str) -> float:
     mac, adder = (element_of(a, number_format, accumulator_format, table).energy_pj for a in sides)
     assert mac is not None and adder is not None
     return adder / mac - 1
+
+
+def _without_dram(array: Accelerator) -> Accelerator:
+    """The array as if its DRAM cost no energy."""
+    memories = [replace(m, energy_pj_per_byte=0.0) if m.role == "dram" else m for m in array.memories]
+    return replace(array, memories=tuple(memories))
 
 
 def _on(array: Accelerator, arithmetic: Arithmetic) -> AcceleratorCost:

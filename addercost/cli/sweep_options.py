@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from addercost.cli.numbers import FiniteRange
 from addercost.cli.options import F, Option
 from addercost.errors import ArgumentError
 
@@ -37,7 +38,11 @@ def failure_options(child_process: str) -> Option:
     """--timeout, --memory-limit and --retry-failed. child_process: what a worker's child does."""
     decorators: tuple[Option, ...] = (
         click.option(
-            "--timeout", metavar="SECONDS", default=0.0, help="For one architecture; then it has failed."
+            "--timeout",
+            type=FiniteRange(min=0),
+            metavar="SECONDS",
+            default=0.0,
+            help="For one architecture; then it has failed.",
         ),
         click.option(
             "--memory-limit", metavar="SIZE", help=f"Of a worker's {child_process} process, such as 2G."

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from addercost.cost.target_settings import split_name
-from addercost.hardware.loader import list_hardware
+from addercost.cost.target_settings import MARK
+from addercost.hardware.loader import has_table
 from addercost.reading import NotNegative, Positive, Text, Whole, read_as
 
 FILE = Path(__file__).with_suffix(".toml")
@@ -62,15 +62,12 @@ def all_stated_errors() -> tuple[StatedError, ...]:
 def stated_error(model: str, hardware: str = "") -> StatedError | None:
     """What is known of a model: on that hardware, else on hardware of the same kind, a GPU or a processor,
     where most networks were measured; None for a model that was not validated on either."""
-    name, _ = split_name(hardware)
+    # Settings after the mark do not matter, nor whether they are any: a saved profile may name what it likes.
+    name = hardware.partition(MARK)[0]
     known = [error for error in all_stated_errors() if error.model == model]
-    same_kind = [error for error in known if (error.hardware in _gpus()) == (name in _gpus())]
+    is_gpu = has_table("gpu", name)
+    same_kind = [error for error in known if has_table("gpu", error.hardware) == is_gpu]
     return next((error for error in known if error.hardware == name), same_kind[0] if same_kind else None)
-
-
-@cache
-def _gpus() -> frozenset[str]:
-    return frozenset(file.name for file in list_hardware(kind="gpu"))
 
 
 def stated_lines(models: list[tuple[str, str]]) -> list[str]:

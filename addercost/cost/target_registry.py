@@ -11,7 +11,6 @@ Nothing of a package is imported until its target is asked for.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,11 +25,14 @@ from addercost.extensions import entries, package_of
 from addercost.hardware.kernel_times import kernel_time_files
 from addercost.hardware.loader import HOST, list_hardware, load_cpu, load_device, load_gpu
 from addercost.hardware.schema import Cpu
+from addercost.text import error_text
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 ENTRY_POINTS = "addercost.targets"
+_KINDS = ("cpu", "core", "device", "gpu")
+"""Of tables that a target is made from."""
 
 
 def load_target(name: str, hardware_path: str | Path | None = None, kernels: Path | None = None) -> Target:
@@ -71,18 +73,16 @@ def _from_table(name: str, hardware_path: str | Path | None) -> Target:
     try:
         return target_of(load_cpu(name, hardware_path))
     except ArgumentError:
-        named = {
-            kind: [file.name for file in list_hardware(hardware_path, kind)]
-            for kind in ("cpu", "core", "device", "gpu")
-        }
-        if name in named["device"]:
+        files = [file for file in list_hardware(hardware_path) if file.kind in _KINDS]
+        kinds = {file.kind for file in files if file.name == name}
+        if "device" in kinds:
             device = load_device(name, hardware_path)
             return device_target(device, load_cpu(device.core, hardware_path))
-        if name in named["gpu"]:
+        if "gpu" in kinds:
             return gpu_target(load_gpu(name, hardware_path))
-        if name in (HOST, *named["cpu"], *named["core"]) or name.endswith(".toml"):
+        if kinds or name == HOST or name.endswith(".toml"):
             raise
-        raise unknown_name("CPU", name, [*itertools.chain(*named.values()), *added_names()]) from None
+        raise unknown_name("CPU", name, [*(file.name for file in files), *added_names()]) from None
 
 
 def added_names() -> Sequence[str]:
@@ -113,7 +113,7 @@ def _loaded(entry: EntryPoint) -> Target:
     except AddercostError as error:
         raise _broken(entry, str(error)) from error
     except (Exception, SystemExit) as error:
-        raise _broken(entry, f"{type(error).__name__}: {' '.join(str(error).split())}") from error
+        raise _broken(entry, f"{type(error).__name__}: {error_text(error)}") from error
     if not isinstance(value, Target | Cpu):
         raise _broken(entry, f"it is a {type(value).__name__}, not a Target or a Cpu")
     target = target_of(value)

@@ -7,7 +7,6 @@ takes them as well: commands, sweeps and their workers, saved profiles that are 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -131,8 +130,7 @@ def with_settings(target: Target, settings: TargetSettings, name: str) -> Target
         changes |= _with_cores(replace(target, **changes), settings)
         had_cores = f"given (the table has {target.cores})" if target.cores else "given"
         notes.append(f"{settings.cores} cores, {had_cores}: each layer is shared by its output")
-        shared: Mapping[str, Any] = changes
-        if rate_of_all := shared.get("memory_bandwidth_bytes_per_s"):
+        if rate_of_all := changes["memory_bandwidth_bytes_per_s"]:
             notes.append(f"memory gives them {si(rate_of_all, 'B/s')} together")
     if settings.graphs:
         changes["replays_graphs"] = True

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from addercost.errors import ArgumentError, unknown_name
+from addercost.reading import Count
 from addercost.trace.record import ACTIVATION, BUFFER, GRADIENT, INPUT, PARAMETER, Storage, Trace
 
 
@@ -29,11 +30,12 @@ OPTIMIZERS: Mapping[str, OptimizerState] = MappingProxyType(
 """Plain SGD; SGD with momentum; Adam and AdamW, whose count of steps is a float32 a parameter."""
 
 
-class LayerMemory(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class LayerMemory:
     """The most memory in use while a call of a layer runs."""
 
     path: str
-    peak_bytes: int
+    peak_bytes: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,9 @@ class TrainingMemory:
     """
 
     optimizer: str
-    saved_bytes: int
-    gradient_bytes: int
-    optimizer_bytes: int
+    saved_bytes: Count
+    gradient_bytes: Count
+    optimizer_bytes: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,9 @@ class ModelMemory:
     of the rows of the counts.
     """
 
-    weight_bytes: int
-    input_bytes: int
-    peak_bytes: int
+    weight_bytes: Count
+    input_bytes: Count
+    peak_bytes: Count
     peak_path: str
     layers: tuple[LayerMemory, ...]
     training: TrainingMemory | None = None

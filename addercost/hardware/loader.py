@@ -139,6 +139,11 @@ def list_hardware(hardware_path: str | Path | None = None, kind: str | None = No
     return [f for f in files if kind in (None, f.kind)]
 
 
+def has_table(kind: str, name: str, hardware_path: str | Path | None = None) -> bool:
+    """Whether there is a table of that kind and name. No other table is read for it."""
+    return _find(kind, name, hardware_path) is not None
+
+
 def host_file() -> Path:
     """Where the calibrated table of this machine is kept: the user's cache folder."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"

@@ -16,7 +16,7 @@ from addercost.cost.energy import LayerEnergy, ModelEnergy
 from addercost.cost.estimate import LayerEstimate, MissingFigure, ModelCost
 from addercost.counts.conventions import CountingConvention, convention_named
 from addercost.counts.model import LayerCounts, ModelCounts, UncountedOp
-from addercost.counts.peak_memory import LayerMemory, ModelMemory, TrainingMemory
+from addercost.counts.peak_memory import ModelMemory
 from addercost.counts.runs import Run, Runs
 from addercost.errors import ArgumentError, DataError
 from addercost.reading import Amount, Count, Size, Whole, read_as
@@ -109,30 +109,6 @@ class _Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class _LayerMemory:
-    path: str
-    peak_bytes: Count
-
-
-@dataclass(frozen=True, slots=True)
-class _TrainingMemory:
-    optimizer: str
-    saved_bytes: Count
-    gradient_bytes: Count
-    optimizer_bytes: Count
-
-
-@dataclass(frozen=True, slots=True)
-class _Memory:
-    weight_bytes: Count
-    input_bytes: Count
-    peak_bytes: Count
-    peak_path: str
-    layers: tuple[_LayerMemory, ...]
-    training: _TrainingMemory | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class _Missing:
     figure: str
     count: Count
@@ -206,7 +182,7 @@ class _Profile:
     layers: tuple[_Layer, ...]
     cost: tuple[_Cost, ...]
     energy: tuple[_Energy, ...]
-    memory: _Memory | None = None
+    memory: ModelMemory | None = None
 
 
 def _written(profile: Profile) -> _Profile:
@@ -230,7 +206,7 @@ def _written(profile: Profile) -> _Profile:
         layers=tuple(map(_written_layer, counts.layers)),
         cost=tuple(map(_written_cost, profile.costs)),
         energy=tuple(map(_written_energy, profile.energies)),
-        memory=_written_memory(profile.memory) if profile.memory is not None else None,
+        memory=profile.memory,
     )
 
 
@@ -251,38 +227,6 @@ def _written_layer(layer: LayerCounts) -> _Layer:
         runs=_written_runs(layer.runs) if layer.runs else None,
         calls=layer.module_calls,
         output_shapes=layer.call_shapes,
-    )
-
-
-def _written_memory(memory: ModelMemory) -> _Memory:
-    training = memory.training
-    return _Memory(
-        weight_bytes=memory.weight_bytes,
-        input_bytes=memory.input_bytes,
-        peak_bytes=memory.peak_bytes,
-        peak_path=memory.peak_path,
-        layers=tuple(_LayerMemory(layer.path, layer.peak_bytes) for layer in memory.layers),
-        training=_TrainingMemory(
-            training.optimizer, training.saved_bytes, training.gradient_bytes, training.optimizer_bytes
-        )
-        if training is not None
-        else None,
-    )
-
-
-def _read_memory(read: _Memory) -> ModelMemory:
-    training = read.training
-    return ModelMemory(
-        weight_bytes=read.weight_bytes,
-        input_bytes=read.input_bytes,
-        peak_bytes=read.peak_bytes,
-        peak_path=read.peak_path,
-        layers=tuple(LayerMemory(layer.path, layer.peak_bytes) for layer in read.layers),
-        training=TrainingMemory(
-            training.optimizer, training.saved_bytes, training.gradient_bytes, training.optimizer_bytes
-        )
-        if training is not None
-        else None,
     )
 
 
@@ -366,7 +310,7 @@ class _Reading:
             tuple(map(_read_cost, read.cost)),
             read.keep_first_last,
             tuple(map(_read_energy, read.energy)),
-            _read_memory(read.memory) if read.memory is not None else None,
+            read.memory,
         )
 
     def convention(self, name: str) -> CountingConvention:

@@ -2,7 +2,8 @@
 
 `redirect_stdout` holds Python's own prints alone. A subprocess, a library in C and a thread that goes on
 after the model was traced write to file descriptor 1. The command line therefore calls `claim_stdout` before
-it runs code of a user's: from then on descriptor 1 is stderr, and results go to a copy of what it was."""
+it runs code of a user's: from then on descriptor 1 is stderr, and results go to a copy of what it was.
+"""
 
 from __future__ import annotations
 
@@ -74,8 +75,7 @@ def write_stdout(text: str) -> None:
         stream.write(_encodable(text, stream.encoding))
         stream.flush()
     except BrokenPipeError:
-        # Python would complain once more when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        _abandon(stream)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         hint = advice(error) if isinstance(error, OSError) else "name a file with -o"
@@ -88,8 +88,7 @@ def _stream() -> TextIO | None:
 
 
 def _abandon(stream: TextIO) -> None:
-    """Points the stream at nothing: Python would fail once more, with its own exit code, when it closes
-    it."""
+    """Points the stream at nothing: Python would fail once more, with an exit code of its own, at its end."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 

@@ -68,7 +68,8 @@ def check_archive(file: Path) -> None:
     try:
         with zipfile.ZipFile(file) as archive:
             _check_parts(file, archive)
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError) as error:
+        # zipfile raises RuntimeError for what is encrypted or packed in a way that it does not know.
         raise DataError(
             f"{file} is not an exported program: {error}",
             "make it with torch.export.save(torch.export.export(model, inputs), file)",
@@ -81,13 +82,14 @@ def _check_parts(file: Path, archive: zipfile.ZipFile) -> None:
     if len(parts) > _MOST_PARTS or unpacked > _MOST_GROWTH * max(file.stat().st_size, 1):
         raise _refused(file, "its parts are far larger than it")
     for part in parts:
-        # All parts are in one folder, which has any name.
-        name = part.filename.partition("/")[2] or part.filename
+        # Newer archives have all parts in one folder, which has any name.
         if part.is_dir():
             continue
-        if ".." in name or not (_PLAIN.fullmatch(name) or _PLAIN.fullmatch(part.filename)):
+        names = (part.filename, part.filename.partition("/")[2])
+        name = next((each for each in names if _PLAIN.fullmatch(each)), None)
+        if name is None or ".." in name:
             raise _refused(file, f"its part {part.filename} may hold compiled code")
-        if _TENSORS.fullmatch(name) or _TENSORS.fullmatch(part.filename):
+        if _TENSORS.fullmatch(name):
             _check_pickle(file, part.filename, archive.read(part))
         elif name.endswith(".json"):
             if part.file_size > _LARGEST_JSON_BYTES:
@@ -102,6 +104,7 @@ def _check_pickle(file: Path, part: str, data: bytes) -> None:
     try:
         torch.load(io.BytesIO(data), map_location="meta", weights_only=True)
     except Exception:
+        # torch's reader raises errors of any class for a hostile pickle.
         raise _refused(file, f"its part {part} is a pickle of more than tensors") from None
 
 

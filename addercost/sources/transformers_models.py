@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from addercost.errors import DataError, ModelError, unknown_name
 from addercost.sources.hub_config import HubConfig
 from addercost.sources.torchvision_models import make_importable
+from addercost.text import error_text
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -85,7 +86,7 @@ def _config(found: HubConfig) -> PretrainedConfig:
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         if not values:
             raise
-        text = " ".join(str(error).split())[:200]
+        text = error_text(error)[:200]
         raise DataError(f"transformers refuses the configuration of {found.name}: {text}") from error
     if getattr(config, "use_pretrained_backbone", False):
         config.use_pretrained_backbone = False

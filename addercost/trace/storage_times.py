@@ -133,5 +133,5 @@ def _storage(value: Any) -> Any:
         return None
     try:
         return value.untyped_storage()
-    except (RuntimeError, NotImplementedError):
+    except RuntimeError:
         return None

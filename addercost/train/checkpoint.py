@@ -15,6 +15,7 @@ from torch import nn
 from addercost.errors import DataError
 from addercost.reading import Size, read_as
 from addercost.results.files import write_file
+from addercost.text import error_text
 from addercost.train.epochs import EpochRow, Sums
 from addercost.train.rates import layer_weights
 from addercost.train.settings import TrainSettings, difference, settings_as_data, settings_from_data
@@ -88,7 +89,7 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         KeyError,
         TypeError,
     ) as error:
-        said = " ".join(str(error).split())[:120] or type(error).__name__
+        said = error_text(error)[:120] or type(error).__name__
         raise DataError(f"{path} is damaged or no checkpoint: {said}", "remove it to start over") from None
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA:
@@ -120,7 +121,7 @@ def restore(
         return Position(saved.epoch, saved.step, Sums(totals, norms, zeros), saved.rows)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
-            f"{path} does not fit the run: {' '.join(str(error).split())[:120]}", "remove it to start over"
+            f"{path} does not fit the run: {error_text(error)[:120]}", "remove it to start over"
         ) from None
 
 

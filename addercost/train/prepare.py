@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from addercost.errors import AddercostError, ModelError, TraceError
+from addercost.text import error_text
 from addercost.train.data import open_data
 from addercost.train.images import Data
 from addercost.train.randomness import derived_seed
@@ -106,7 +107,7 @@ def check_fit(model: nn.Module, data: Data, device: torch.device, spec: str) -> 
     except AddercostError:
         raise
     except Exception as error:
-        said = " ".join(str(error).split())[:200]
+        said = error_text(error)[:200]
         raise TraceError(
             f"the forward of {spec} does not take {data.title}'s images, {shape}: {said}",
             "give it another --image-size, or the file an example_inputs of the right shape",

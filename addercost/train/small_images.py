@@ -16,6 +16,7 @@ from torch import Tensor
 
 from addercost.errors import AddercostError, ArgumentError, DataError
 from addercost.sources.torchvision_models import make_importable
+from addercost.text import error_text
 from addercost.train.images import Data, split_in_memory
 
 DIGITS_TRAINING = 1197
@@ -103,7 +104,7 @@ def reading(title: str, folder: Path) -> Iterator[None]:
     except AddercostError:
         raise
     except _DAMAGE as error:
-        said = " ".join(str(error).split())[:200] or type(error).__name__
+        said = error_text(error)[:200] or type(error).__name__
         raise DataError(
             f"cannot read {title} from {folder}: {said}",
             "nothing is downloaded: the folder must hold the files as published, whole",

@@ -54,7 +54,12 @@ def test_published_times_are_of_other_cores_so_the_error_is_after_one_factor(wri
 
 @pytest.mark.parametrize(
     ("hardware", "measured_on"),
-    [("h100-sxm", "rtx-3090"), ("h100-sxm@graphs", "rtx-3090"), ("amd-zen4@2GHz", "intel-skylake-x")],
+    [
+        ("h100-sxm", "rtx-3090"),
+        ("h100-sxm@graphs", "rtx-3090"),
+        ("amd-zen4@2GHz", "intel-skylake-x"),
+        ("../x@what is this", "intel-skylake-x"),
+    ],
 )
 def test_a_gpu_is_not_judged_by_a_processor_nor_the_other_way(hardware: str, measured_on: str) -> None:
     known = stated_error("eager", hardware)

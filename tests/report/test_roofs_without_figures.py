@@ -1,4 +1,4 @@
-"""Rooflines on tables that lack figures: what has none is left out, and the reader is told."""
+"""A roofline leaves out the layers and roofs for which a table has no figure, and says so."""
 
 import pytest
 

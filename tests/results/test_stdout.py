@@ -30,17 +30,14 @@ class Net(torch.nn.Module):
 """
 
 
-def call(arguments: list[str], folder: Path, **options: object) -> subprocess.CompletedProcess[bytes]:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    environment.update(options.pop("env", {}))  # type: ignore[call-overload]
-    command = [sys.executable, "-m", "addercost", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, check=False, **options)  # type: ignore[call-overload, no-any-return]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
 def test_nothing_that_a_model_prints_gets_into_the_result(tmp_path: Path) -> None:
     (tmp_path / "noisy.py").write_text(NOISY)
     arguments = ["profile", "noisy.py", "--input", "2x3", "--cpu", "none", "--format", "json"]
-    done = call(arguments, tmp_path, capture_output=True)
+    command = [sys.executable, "-m", "addercost", *arguments]
+    done = subprocess.run(command, capture_output=True, check=False, env=ENVIRONMENT, cwd=tmp_path)
     assert done.returncode == 0
     assert json.loads(done.stdout)["totals"]["add"] == 6, "stdout is one JSON document, and 2 × 3 additions"
     for words in ("at import", "from a child", "in forward", "at exit", "in a thread"):
@@ -56,7 +53,7 @@ def test_stdout_that_takes_nothing_ends_with_5(tmp_path: Path, end: str, output_
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env=ENVIRONMENT,
         cwd=tmp_path,
     )
     assert done.returncode == 5

@@ -137,7 +137,7 @@ def test_no_code_that_comes_with_a_configuration_is_run(tmp_path: Path) -> None:
         pytest.param({"model_type": 3}, DataError, "names no model_type", id="a number for a type"),
         pytest.param({"model_type": "lama"}, ArgumentError, "did you mean llama", id="unknown type"),
         pytest.param({**LLAMA, "num_hidden_layers": 10**9}, DataError, "at most 10,000", id="endless"),
-        pytest.param({**LLAMA, "hidden_size": "wide"}, AddercostError, "", id="a text for a width"),
+        pytest.param({**LLAMA, "hidden_size": "wide"}, ModelError, "hidden_size", id="a text for a width"),
         pytest.param(
             {**LLAMA, "_attn_implementation": "somebody/kernel"},
             ModelError,

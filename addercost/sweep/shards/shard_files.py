@@ -9,6 +9,7 @@ from pathlib import Path
 
 from addercost.sweep.shards.footer import read_footer
 from addercost.sweep.shards.layout import MEASURED, Layout
+from addercost.text import error_text
 
 _REJECTED_SUFFIX = ".rejected"
 
@@ -56,7 +57,7 @@ def _checked(path: Path, number: int, layout: Layout, thorough: bool) -> ShardFi
                     pass
             return ShardFile(number, path, footer.failed)
     except (pa.ArrowException, OSError, ValueError) as error:
-        return ShardFile(number, path, problem=f"is damaged: {' '.join(str(error).split())[:200]}")
+        return ShardFile(number, path, problem=f"is damaged: {error_text(error)[:200]}")
 
 
 def done_and_remarks(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from addercost.errors import ArgumentError, DataError
+from addercost.text import error_text
 
 if TYPE_CHECKING:
     from onnx import FunctionProto, GraphProto, ModelProto
@@ -53,7 +54,7 @@ def read_onnx(path: Path) -> OnnxFile:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
     except Exception as error:
         # The parser's exceptions have no common class.
-        text = " ".join(str(error).split())[:200]
+        text = error_text(error)[:200]
         raise DataError(f"{path} is not an ONNX model: {text}", "export it again") from error
     if not model.HasField("graph") or not model.graph.node:
         raise DataError(f"{path} has no graph", "export it again")
@@ -80,6 +81,6 @@ def _inlined(model: ModelProto, path: Path) -> ModelProto:
         return onnx.inliner.inline_local_functions(model)
     except Exception as error:
         raise DataError(
-            f"{path}: its {len(names)} functions cannot be inlined: {' '.join(str(error).split())[:200]}",
+            f"{path}: its {len(names)} functions cannot be inlined: {error_text(error)[:200]}",
             "export it again",
         ) from error

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from addercost.errors import DataError
+from addercost.text import error_text
 from addercost.trace.record import TensorSpec
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def of_initializer(tensor: TensorProto, role: str) -> Value:
         try:
             data = numpy_helper.to_array(tensor)
         except Exception as error:
-            text = " ".join(str(error).split())[:200]
+            text = error_text(error)[:200]
             raise DataError(f"the ONNX model's tensor {tensor.name!r} is damaged: {text}") from error
     return Value(TensorSpec(shape, dtype, role, tensor.name), data)
 
