@@ -75,6 +75,7 @@ def test_without_a_gpu_one_line_says_so(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
     ("script", "limit_s", "state", "said"),
     [

@@ -66,6 +66,7 @@ def test_late_with_all_it_started(tool: ModuleType, tmp_path: Path, pipe: int) -
     assert nobody_has_open(pipe)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_interrupted_with_all_it_started(tool: ModuleType, tmp_path: Path, pipe: int) -> None:
     log = tmp_path / "log"
 
