@@ -27,6 +27,7 @@ class _Tensor:
     role: str
     name: str = ""
     stored: tuple[Size, Size] | None = None
+    number: Size = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class _Trace:
     modules: Mapping[str, str]
     parameters: Mapping[str, Size]
     calls: tuple[_Call, ...]
+    returned: tuple[Size, ...] = ()
 
 
 def trace_to_json(trace: Trace) -> str:
@@ -61,6 +63,7 @@ def trace_to_json(trace: Trace) -> str:
         "inputs": [_encode(spec) for spec in trace.inputs],
         "modules": dict(trace.modules),
         "parameters": dict(trace.parameters),
+        "returned": list(trace.returned),
     }
     lines = ",\n".join(f"  {json.dumps(_encode_call(call), allow_nan=False)}" for call in trace.calls)
     return f'{json.dumps(head, indent=1)[:-2]},\n "calls": [\n{lines}\n ]\n}}\n'
@@ -87,6 +90,7 @@ def trace_from_data(data: Any, source: str = "trace") -> Trace:
             tracer=read.tracer,
             versions=read.versions,
             notes=read.notes,
+            returned=read.returned,
         )
 
 
@@ -97,6 +101,7 @@ def _encode(value: ArgValue) -> Any:
     if isinstance(value, TensorSpec):
         data: dict[str, Any] = {"tensor": list(value.shape), "dtype": value.dtype, "role": value.role}
         data |= {"name": value.name} if value.name else {}
+        data |= {"number": value.number} if value.number else {}
         return data | {"stored": list(value.stored)} if value.stored is not None else data
     if isinstance(value, tuple):
         return [_encode(item) for item in value]
@@ -148,7 +153,7 @@ def _spec(read: _Tensor, source: str, where: str) -> TensorSpec:
         raise misfit(
             source, f"{where}.tensor", list(read.tensor), "the shape of a tensor of less than 2⁶⁴ elements"
         )
-    return TensorSpec(read.tensor, read.dtype, read.role, read.name, read.stored)
+    return TensorSpec(read.tensor, read.dtype, read.role, read.name, read.stored, read.number)
 
 
 def _decode(value: Any, source: str, where: str) -> ArgValue:

@@ -27,7 +27,18 @@ NUMBER_FORMATS = {
 }
 """Short names of dtypes for columns and tables. A complex number's parts are counted one by one."""
 
-_ITEM_BITS = {"float64": 64, "float32": 32, "float16": 16, "bfloat16": 16, "bool": 8, "complex32": 32}
+_ITEM_BITS = {
+    "float64": 64,
+    "float32": 32,
+    "float16": 16,
+    "bfloat16": 16,
+    "bool": 8,
+    "complex32": 32,
+    "ternary": 2,
+}
+
+IN_REGISTERS = "in registers"
+"""Role of a tensor that one kernel makes and uses up: it is never in memory and moves no bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +48,8 @@ class TensorSpec:
 
     role: "input", "parameter", "buffer", "constant" (any other tensor that the forward did not make),
     "derived" (computed from parameters) or "activation". name: the qualified name, of parameters and buffers,
-    and of the first parameter that a derived tensor was computed from.
+    and of the first parameter that a derived tensor was computed from. number: the same wherever the trace has
+    this tensor, and of no other one; 0 where that is not known.
     """
 
     shape: tuple[int, ...]
@@ -45,6 +57,7 @@ class TensorSpec:
     role: str = "activation"
     name: str = ""
     stored: tuple[int, int] | None = None
+    number: int = field(default=0, compare=False)
 
     @property
     def numel(self) -> int:
@@ -136,7 +149,8 @@ class Trace:
 
     modules: class name by module path, for every module that ran; the root's path is "". parameters: number
     of elements by qualified name, each tensor once, also those that the forward did not use. tracer: how the
-    forward was run: "meta" (no data), "fake" (no data, device kept) or "real" (computed).
+    forward was run: "meta" (no data), "fake" (no data, device kept) or "real" (computed). returned: numbers of
+    the tensors that the forward returned.
     """
 
     model: str
@@ -147,6 +161,7 @@ class Trace:
     tracer: str = "meta"
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    returned: tuple[int, ...] = field(default=(), compare=False)
 
     @property
     def parameter_count(self) -> int:

@@ -278,6 +278,7 @@ def _run(
             if role == "parameter" and not is_lazy(tensor)
         }
         made = unrun_work(recorder.calls(), parameters, lazy)
+        returned = recorder.numbers_of(output)
         modules = dict(calls.types)
     notes = _notes(tracer, step)
     return Trace(
@@ -289,6 +290,7 @@ def _run(
         tracer=tracer,
         versions=versions(),
         notes=(*notes, not_put_back(state.problems)) if state.problems else notes,
+        returned=returned,
     )
 
 

@@ -72,6 +72,7 @@ def trace_onnx(path: Path, inputs: Sequence[InputShape] = (), name: str | None =
         tracer="meta",
         versions={"onnx": _version(), "opset": str(file.opsets[""])},
         notes=tuple(walk.notes),
+        returned=walk.returned(),
     )
 
 
@@ -96,6 +97,7 @@ class _Walk:
         self._pending: dict[str, OpCall] = {}
         self._rescaled: set[str] = set()
         self._statistics: set[str] = set()
+        self._made = 0
 
     def begin(self, inputs: Sequence[InputShape]) -> tuple[TensorSpec, ...]:
         """Takes the graph's inputs and returns their specs."""
@@ -106,6 +108,11 @@ class _Walk:
         for info, spec in zip(open_inputs, specs, strict=True):
             self._values[info.name] = Value(spec)
         return specs
+
+    def returned(self) -> tuple[int, ...]:
+        """The numbers of the graph's outputs, once it was run."""
+        found = (self._values.get(info.name) for info in self._file.graph.output)
+        return tuple([value.spec.number for value in found if value is not None])
 
     def run(self, graph: GraphProto) -> None:
         """Follows all nodes of a graph; its values are in the innermost scope then."""
@@ -255,7 +262,8 @@ class _Walk:
             if not value.complete and output in self._declared:
                 declared = of_type(self._declared[output].type, role, name)
                 value = declared if declared.complete else value
-            outputs.append(value)
+            self._made += 1
+            outputs.append(replace(value, spec=replace(value.spec, number=self._made)))
         return replace(node, outputs=tuple(outputs))
 
     def _module(self, proto: NodeProto, inputs: Sequence[Value | None]) -> str:
