@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from addercost.arithmetic import Arithmetic
-from addercost.cost.models import PAPER_MODEL
 from addercost.errors import unknown_name
 from addercost.report.shown import ShownProfile
 from addercost.trace.record import Trace
@@ -35,36 +34,57 @@ def profile(
     keep_first_last: bool = False,
     backward: bool = False,
     cpus: Sequence[str] = (DEFAULT_CPU,),
-    cost_models: Sequence[str] = (PAPER_MODEL,),
+    cost_models: Sequence[str] = (),
     energy: Sequence[str] = (),
     memories: Sequence[str] = (),
     hardware_path: Path | None = None,
     kernels: Path | None = None,
+    accumulator_format: str | None = None,
+    optimizer: str | None = None,
 ) -> ShownProfile:
     """Counts every layer of one forward and estimates it on each processor by each cost model.
 
     model: a module, a trace, or a SPEC of the command line. args, kwargs: the forward's inputs, on any
     device, meta included; a SPEC that comes with inputs needs none. Nothing is computed. backward: a training
-    step instead of a forward. energy: names of
-    energy tables; memories: levels of their memory to charge for every byte. hardware_path: a folder of
+    step instead of a forward. cpus: names of processors, devices and GPUs, with settings after an @, such as
+    `raspberry-pi-5@1.8GHz+8GB/s+4cores` or `h100-sxm@graphs`. cost_models: for each of them; by default the
+    paper's, and `eager` on GPUs. energy: names of energy tables; memories: levels of their memory to charge
+    for every byte. hardware_path: a folder of
     tables that add to and override the built-in ones. kernels: a file of timed kernels for the cost model
-    `calibrated`, borrowed where it is of another machine.
+    `calibrated`, borrowed where it is of another machine. accumulator_format: what energies charge the
+    accumulations of layers at, such as "int16"; by default the format they are counted in. optimizer: whose
+    state is in the memory of a training step, one of `addercost.counts.peak_memory.OPTIMIZERS`; plain SGD,
+    which keeps none, by default.
     """
     from addercost.cost.energy import estimate_energy
     from addercost.cost.estimate import estimate
+    from addercost.cost.models import default_model, usable_model
     from addercost.cost.target_registry import load_target
+    from addercost.counts.memory import PACKED_WEIGHT_BITS
     from addercost.counts.model import count
+    from addercost.counts.peak_memory import memory_of
     from addercost.hardware import load_energy
 
-    made = model if isinstance(model, Trace) else trace_model(model, *args, kwargs=kwargs, backward=backward)
-    counts = count(made, convention, arithmetic=arithmetic, what_if=what_if, keep_first_last=keep_first_last)
-    costs = (
-        estimate(counts, load_target(name, hardware_path, kernels), cost_model)
-        for name in cpus
-        for cost_model in cost_models
+    made = (
+        model
+        if isinstance(model, Trace)
+        else trace_model(model, *args, kwargs=kwargs, backward=backward, memory=True)
     )
-    energies = (estimate_energy(counts, load_energy(name, hardware_path), memories) for name in energy)
-    return ShownProfile(counts, tuple(costs), keep_first_last, tuple(energies))
+    counts = count(made, convention, arithmetic=arithmetic, what_if=what_if, keep_first_last=keep_first_last)
+    targets = [load_target(name, hardware_path, kernels) for name in cpus]
+    costs = (
+        estimate(counts, target, usable_model(cost_model, target).name)
+        for target in targets
+        for cost_model in cost_models or (default_model(target),)
+    )
+    energies = (
+        estimate_energy(counts, load_energy(name, hardware_path), memories, True, accumulator_format)
+        for name in energy
+    )
+    # Binary and shift layers keep their weights in another form.
+    changed = what_if or counts.arithmetic in PACKED_WEIGHT_BITS
+    memory = None if changed else memory_of(made, optimizer)
+    return ShownProfile(counts, tuple(costs), keep_first_last, tuple(energies), memory)
 
 
 def measure_model(
@@ -102,17 +122,19 @@ def trace_model(
     kwargs: Mapping[str, Any] | None = None,
     backward: bool = False,
     fuse_attention: bool = True,
+    memory: bool = False,
 ) -> Trace:
     """One forward, or training step, of a module or SPEC. See `addercost.trace.tracer.trace`.
 
     Operators without a counting rule are recorded by their decomposition where torch has one.
-    fuse_attention: scaled dot-product attention is one call, else the calls that torch makes of it.
+    fuse_attention: scaled dot-product attention is one call, else the calls that torch makes of it. memory:
+    also record when memory is allocated and freed, for `profile(…).memory`.
     """
     if isinstance(model, str):
         from addercost.trace.inputs import ModelInputs
 
         inputs = ModelInputs(args, kwargs or {}) if args or kwargs else None
-        return trace_spec(model, inputs, backward, fuse_attention=fuse_attention)
+        return trace_spec(model, inputs, backward, fuse_attention=fuse_attention, memory=memory)
     from addercost.counts.call_work import is_counted
     from addercost.trace.tracer import trace
 
@@ -123,6 +145,7 @@ def trace_model(
         backward=backward,
         is_counted=is_counted,
         fuse_attention=fuse_attention,
+        memory=memory,
     )
 
 
@@ -132,17 +155,19 @@ def trace_spec(
     backward: bool = False,
     tracer: str = "dispatch",
     fuse_attention: bool = True,
+    memory: bool = False,
 ) -> Trace:
     """The trace of a SPEC: read if it is a saved one, else made. `inputs` replace those it comes with: values
     of a forward's arguments, or their shapes.
 
     backward: of a training step instead of a forward. tracer: one of `addercost.sources.tracing.TRACERS`;
-    fvcore's computes, so the model is built with real weights for it. fuse_attention: as for `trace_model`.
+    fvcore's computes, so the model is built with real weights for it. fuse_attention, memory: as for
+    `trace_model`; the other tracers do not see memory.
     """
     from addercost.sources.kind import TraceRequest
     from addercost.sources.tracing import trace_spec as traced
 
-    return traced(spec, TraceRequest(inputs, backward, tracer, fuse_attention))
+    return traced(spec, TraceRequest(inputs, backward, tracer, fuse_attention, memory))
 
 
 def train_model(

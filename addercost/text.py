@@ -8,11 +8,38 @@ from typing import Any
 _MARKDOWN = re.compile(r"([\\`*_\[\]|<>])")
 
 
+_COMMAND = re.compile(r"\A(\s*):(?=:)|#(?=#(?:\[|vso\[))")
+"""The character that makes a line a command to GitHub Actions (`::error::` at its start, `##[error]`
+anywhere) or to Azure Pipelines (`##vso[` anywhere)."""
+
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+"""A spreadsheet takes a cell that begins so for a formula, the full-width forms in some of its languages."""
+
+LONGEST_ERROR = 1024
+"""Characters of an error's line. What a model raises may be megabytes long."""
+
+
 def printable(text: str) -> str:
-    """Control characters (terminal escapes, line breaks, direction overrides) as visible escapes."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    """Visible escapes for control characters (terminal escapes, line breaks, direction overrides) and for
+    what a runner of continuous integration would take for a command."""
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    if "::" in text or "##" in text:
+        text = _COMMAND.sub(lambda found: f"{found[1] or ''}\\x{ord(found[0][-1]):02x}", text)
+    return text
+
+
+def error_line(text: str) -> str:
+    """The text as one line of an error message, at most `LONGEST_ERROR` characters."""
+    return shortened(printable(text), LONGEST_ERROR)
+
+
+def error_text(error: BaseException | None) -> str:
+    """What the error says, on one line; nothing where there is none or its own `__str__` fails."""
+    try:
+        return " ".join(str(error).split()) if error is not None else ""
+    except Exception:
+        return ""
 
 
 def markdown_cell(text: str) -> str:
@@ -24,7 +51,7 @@ def spreadsheet_cell(value: Any) -> Any:
     """The value; a text that a spreadsheet would run as a formula gets a quote mark in front."""
     if isinstance(value, str):
         text = printable(value)
-        return "'" + text if text[:1] in ("=", "+", "-", "@") else text
+        return "'" + text if text.startswith(_FORMULA) else text
     return value
 
 

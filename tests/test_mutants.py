@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
 
+from tools.mutants.__main__ import entered
 from tools.mutants.accepted import accepted_mutants
-from tools.mutants.forks import Task, in_forks
+from tools.mutants.forks import NoResult, Task, in_forks
 from tools.mutants.mutations import Mutant, changed_lines, mutants_of, mutated
+from tools.mutants.outcome import FirstFailure, outcome_of
 from tools.mutants.recorded_tests import IMPORT, RecordedTests
 from tools.mutants.replacing import functions_by_place, replace_function
 
@@ -103,7 +108,26 @@ def test_a_fork_that_dies_or_hangs_has_no_result() -> None:
             pass
 
     tasks = [Task("two", lambda: 2, 1.0), Task("dies", dies, 1.0), Task("hangs", hangs, 0.1)]
-    assert dict(in_forks(tasks, jobs=3)) == {"two": 2, "dies": None, "hangs": None}
+    assert dict(in_forks(tasks, jobs=3)) == {
+        "two": 2,
+        "dies": NoResult("SystemExit: ", True),
+        "hangs": NoResult("more processor time than it may take", True),
+    }
+
+
+def test_a_fork_that_others_end_or_that_waits_decides_nothing(mutants: list[Mutant]) -> None:
+    """Not so a fork that uses up its processor time: what ends it is its own doing."""
+    tasks = [
+        Task("ended", lambda: os.kill(os.getpid(), signal.SIGKILL), 1.0),
+        Task("waits", lambda: time.sleep(600), 1.0),
+    ]
+    results = dict(in_forks(tasks, jobs=2, wait_s=0.3))
+    assert not results["ended"].own_doing and "SIGKILL" in results["ended"].why
+    assert not results["waits"].own_doing
+    results |= {"died": NoResult("died by SIGSEGV", True), "passed": FirstFailure()}
+    tally = entered([outcome_of(mutants[0], ["f"], result) for result in results.values()], ())
+    assert tally.outcomes == {"undecided": 2, "killed": 1, "survived": 1}
+    assert tally.share == 1 / 2
 
 
 def test_accepted_mutants_are_of_lines_that_are_there() -> None:

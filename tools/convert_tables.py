@@ -2,10 +2,10 @@
 
     python tools/convert_tables.py DATA_FOLDER [--llvm-mca PATH]
 
-DATA_FOLDER has cycles.csv, cpus.csv, gpus.csv, gpu_instructions.csv and energy.csv. The output depends on
-nothing else, so running it twice changes nothing. With `--llvm-mca` the ports and issue widths of the cores
-which that version of llvm-mca knows are added; without it those columns are left out. What was dropped, and
-why, is printed.
+DATA_FOLDER has cycles.csv, cpus.csv, devices.csv, gpus.csv, gpu_instructions.csv and energy.csv. The output
+depends on nothing else, so running it twice changes nothing. With `--llvm-mca` the ports and issue widths of
+the cores which that version of llvm-mca knows are added; without it those columns are left out. What was
+dropped, and why, is printed. The files in cores/ are written by hand.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 from cpu_tables import write_cpus
+from device_tables import write_devices
 from energy_tables import write_energy
 from gpu_tables import write_gpus
 
@@ -26,12 +27,13 @@ def main() -> None:
     parser.add_argument("data_folder", type=Path)
     parser.add_argument("--llvm-mca", help="an llvm-mca that writes JSON, version 19 or later")
     parser.add_argument(
-        "--to", type=Path, default=HARDWARE, help="where cpus/, gpus/ and energy/ are written"
+        "--to", type=Path, default=HARDWARE, help="where cpus/, devices/, gpus/ and energy/ are written"
     )
     arguments = parser.parse_args()
     dropped: Counter[str] = Counter()
     written = Counter(
         cpus=write_cpus(arguments.data_folder, arguments.to / "cpus", dropped, arguments.llvm_mca),
+        devices=write_devices(arguments.data_folder, arguments.to / "devices", dropped),
         gpus=write_gpus(arguments.data_folder, arguments.to / "gpus", dropped),
         energy=write_energy(arguments.data_folder, arguments.to / "energy", dropped),
     )

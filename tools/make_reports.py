@@ -1,7 +1,7 @@
 """Writes the prediction-only reports kept in `reports/`.
 
 Usage: python tools/make_reports.py [FOLDER [NAME...]]
-NAME: lenet5-bn, resnet-18 or paper-tables; all three by default.
+NAME: lenet5-bn, resnet-18, paper-tables or adder-pays; all four by default.
 
 Nothing is measured here: the same tables and models give the same files, which a test checks.
 """
@@ -24,6 +24,7 @@ from addercost.report.plots import pareto as pareto_figure
 from addercost.report.plots.kinds import draw_model
 from addercost.report.plots.style import Drawn, FigureFormat, PlotOptions, figure_bytes
 from addercost.report.table import Table
+from addercost.report.tables.adder_pays import payoff_table
 from addercost.report.tables.paper import counts_table, latency_table
 from addercost.results.report import Report
 from addercost.trace.record import Trace
@@ -44,19 +45,22 @@ DATASETS = ("CIFAR-10", "CIFAR-100", "ImageNet")
 
 
 PAPER_TABLES = "paper-tables"
+ADDER_PAYS = "adder-pays"
 
 
 def main(folder: Path, names: Sequence[str]) -> None:
     for name in names:
         if name == PAPER_TABLES:
             _paper_tables(folder / name)
+        elif name == ADDER_PAYS:
+            _table(folder / name / "resnet-18", payoff_table("ResNet-18", _trace_zoo("resnet18")))
         else:
             _model(folder / name, *MODELS[name])
 
 
 def _model(folder: Path, spec: str, title: str, keep_first_last: bool) -> None:
     wanted = Wanted("macs", keep_first_last=keep_first_last, cpus=CPUS)
-    subject = subject_from_trace(spec, trace_spec(spec), wanted)
+    subject = subject_from_trace(spec, trace_spec(spec, memory=True), wanted)
     # Versions of torch or Python do not change a count, so they are left out of what a test compares.
     report = Report(title, (subject,), versions={"addercost": __version__})
     for file, chosen in FORMATS.items():
@@ -116,4 +120,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "reports"), sys.argv[2:] or [*MODELS, PAPER_TABLES])
+    main(
+        Path(sys.argv[1] if len(sys.argv) > 1 else "reports"),
+        sys.argv[2:] or [*MODELS, PAPER_TABLES, ADDER_PAYS],
+    )

@@ -12,11 +12,12 @@ from addercost.units import parse_quantity
 
 _MOST_NAMED = 5
 TOTALS = ("operations", "parameters", "macs")
+MEMORY = ("peak_bytes", "weight_bytes")
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """At most `most` of `quantity`: an operation class, one of TOTALS, or cycles@CPU."""
+    """At most `most` of `quantity`: an operation class, one of TOTALS or MEMORY, or cycles@CPU."""
 
     quantity: str
     most: float
@@ -48,7 +49,7 @@ def parse_budget(text: str) -> Budget:
     quantity = quantity.strip()
     if not equals:
         raise ArgumentError(f"{text!r} is no limit", "write it like mul=1G or cycles@via-nano-2000=3M")
-    known = [*OpClass, *TOTALS]
+    known = [*OpClass, *TOTALS, *MEMORY]
     if quantity not in known and not (quantity.startswith("cycles@") and len(quantity) > len("cycles@")):
         raise unknown_name("quantity", quantity, [*known, "cycles@CPU"])
     try:
@@ -61,11 +62,15 @@ def parse_budget(text: str) -> Budget:
 
 
 def check_budgets(profile: Profile, budgets: Sequence[Budget]) -> list[Spending]:
-    """One entry a budget. Raises ArgumentError where the profile has no estimate for a processor."""
+    """One entry a budget. Raises ArgumentError where the profile has no estimate for a processor, or no
+    memory.
+    """
     return [_spending(profile, budget) for budget in budgets]
 
 
 def _spending(profile: Profile, budget: Budget) -> Spending:
+    if budget.quantity in MEMORY:
+        return _memory_spending(profile, budget)
     by_layer, complete = _by_layer(profile, budget.quantity, budget.cpu)
     # Parameters that the forward does not use are part of the model too.
     spent = profile.counts.parameters if budget.quantity == "parameters" else sum(n for _, n in by_layer)
@@ -76,6 +81,23 @@ def _spending(profile: Profile, budget: Budget) -> Spending:
         named.append((path or "(model)", amount))
         excess -= amount
     return Spending(budget, spent, complete, tuple(named))
+
+
+def _memory_spending(profile: Profile, budget: Budget) -> Spending:
+    """The memory in use is not a sum over layers: the layers are those that exceed the budget."""
+    memory = profile.memory
+    if memory is None:
+        raise ArgumentError(
+            f"the memory of {profile.counts.model} is not known",
+            "name the model itself: changed networks, and traces and profiles that were saved without it, "
+            "have none",
+        )
+    if budget.quantity == "weight_bytes":
+        return Spending(budget, memory.weight_bytes, True, ())
+    above = [layer for layer in memory.layers if layer.peak_bytes > budget.most]
+    above.sort(key=lambda layer: -layer.peak_bytes)
+    named = tuple((layer.path or "(model)", float(layer.peak_bytes)) for layer in above[:_MOST_NAMED])
+    return Spending(budget, memory.peak_bytes, True, named)
 
 
 def _by_layer(profile: Profile, quantity: str, cpu: str | None) -> tuple[list[tuple[str, float]], bool]:
@@ -100,7 +122,7 @@ def _by_layer(profile: Profile, quantity: str, cpu: str | None) -> tuple[list[tu
 def outcome(spending: Spending) -> str:
     """One word for the table and the annotations, or why there is none."""
     if spending.is_within:
-        return "met"
+        return "within"
     if spending.spent > spending.budget.most:
         return "exceeded"
     return "unknown: only a lower bound is known"

@@ -26,6 +26,12 @@ class ProfileRow:
     """By the name of the energy table."""
     seconds: Mapping[str, Seconds]
     """By the label of those estimates that give an interval."""
+    calls: int | None = None
+    """How often the module's forward ran; None for several modules, and where it is not known."""
+    output_shapes: tuple[tuple[int, ...], ...] = ()
+    """Of all calls, where there are several."""
+    peak_bytes: int | None = None
+    """The most memory in use while it runs; None where that is not known."""
 
     @classmethod
     def merged(
@@ -45,6 +51,7 @@ class ProfileRow:
             cycles=_sums([row.cycles for row in rows]),
             joules=_sums([row.joules for row in rows]),
             seconds=_sums_of_seconds([row.seconds for row in rows]),
+            peak_bytes=max((row.peak_bytes for row in rows if row.peak_bytes is not None), default=None),
         )
 
 
@@ -66,6 +73,9 @@ def layer_rows(profile: Profile) -> list[ProfileRow]:
             cycles={name: cost.layers[index].cycles for name, cost in labelled_costs(profile).items()},
             joules={energy.hardware: energy.layers[index].total_j for energy in profile.energies},
             seconds=_seconds(profile, index),
+            calls=layer.module_calls,
+            output_shapes=layer.call_shapes,
+            peak_bytes=profile.memory.layers[index].peak_bytes if profile.memory is not None else None,
         )
         for index, layer in enumerate(profile.counts.layers)
     ]

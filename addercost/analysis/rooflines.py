@@ -34,13 +34,18 @@ def drawn_roofline(profiles: Sequence[Profile], target: Target) -> Roofline:
     peaks: dict[str, float] = {}
     points: list[RooflinePoint] = []
     left_out = 0
+    lacking: dict[str, None] = {}
     for profile in profiles:
         name = network_name(profile)
         cost = estimate(profile.counts, target, roofline.MODEL.name)
         own: list[RooflinePoint] = []
+        unknown = 0
         for layer, estimated in zip(profile.counts.layers, cost.layers, strict=True):
             moved = layer.bytes_read + layer.bytes_written
-            if layer.mac_sites and layer.arithmetic and moved and estimated.cycles:
+            if layer.mac_sites and layer.arithmetic and not estimated.complete:
+                # Without all of its operations a layer would stand above what the target can do.
+                unknown += 1
+            elif layer.mac_sites and layer.arithmetic and moved and estimated.cycles:
                 rate = layer.mac_sites / estimated.cycles * clock
                 own.append(
                     RooflinePoint(
@@ -52,9 +57,16 @@ def drawn_roofline(profiles: Sequence[Profile], target: Target) -> Roofline:
         left_out = max(len(own) - _MOST_POINTS, 0)
         arithmetic = arithmetic_of(profile)
         if arithmetic is not None:
-            peaks[name] = _peak_sites_per_s(profile.counts, arithmetic, target, clock)
+            peak = _peak_sites_per_s(profile.counts, arithmetic, target, clock)
+            if peak is not None:
+                peaks[name] = peak
+        if unknown:
+            figures = ", ".join(item.figure for item in cost.missing)
+            lacking[f"{unknown} layers of {name} are left out: {target.name} has no figure for {figures}"] = (
+                None
+            )
     assumptions = estimate(profiles[0].counts, target, roofline.MODEL.name).assumptions
-    return Roofline(target.name, bandwidth, peaks, tuple(points), assumptions, left_out)
+    return Roofline(target.name, bandwidth, peaks, tuple(points), (*assumptions, *lacking), left_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +80,16 @@ class _InnerLoop:
     bytes: float = 0
 
 
-def _peak_sites_per_s(counts: ModelCounts, arithmetic: Arithmetic, target: Target, clock_hz: float) -> float:
-    """The rate of the inner loop of `arithmetic` in the model's number format, by the throughput model."""
+def _peak_sites_per_s(
+    counts: ModelCounts, arithmetic: Arithmetic, target: Target, clock_hz: float
+) -> float | None:
+    """The rate of the inner loop of `arithmetic` in the model's number format, by the throughput model. None
+    where the target lacks a figure for it.
+    """
     formats = [f for layer in counts.layers for _, f, _ in layer.counts if layer.mac_sites and f != "bit"]
     number_format = max(set(formats), key=lambda f: (formats.count(f), f), default="fp32")
     sites = Sites(
         _PEAK_SITES, 1, number_format=number_format, accumulator_format=number_format, arithmetic=arithmetic
     )
     cost = estimate([_InnerLoop(site_counts(sites), arithmetic)], target, throughput.MODEL.name)
-    return _PEAK_SITES / cost.cycles * clock_hz if cost.cycles else float("inf")
+    return _PEAK_SITES / cost.cycles * clock_hz if cost.complete and cost.cycles else None

@@ -11,11 +11,12 @@ from addercost.analysis.sensitivity import report_sensitivities
 from addercost.arithmetic import Arithmetic
 from addercost.cost.energy import estimate_energy
 from addercost.cost.estimate import MissingFigure, estimate
-from addercost.cost.models import COST_MODELS, ONE_CORE_MODELS
+from addercost.cost.models import COST_MODELS, ONE_CORE_MODELS, default_model
 from addercost.cost.target import Target
 from addercost.cost.target_registry import load_target
 from addercost.counts.conventions import convention_named
 from addercost.counts.model import LayerCounts, count
+from addercost.counts.peak_memory import memory_of
 from addercost.errors import ArgumentError
 from addercost.hardware import load_energy
 from addercost.results.profile import Profile
@@ -78,7 +79,7 @@ class Wanted:
 
 def subject_from_trace(spec: str, trace: Trace, wanted: Wanted) -> Subject:
     """The model as it is, then as every other arithmetic and every changed network asked for."""
-    own = Profile(count(trace, wanted.convention))
+    own = Profile(count(trace, wanted.convention), memory=memory_of(trace))
     others = [arithmetic for arithmetic in wanted.arithmetics if arithmetic is not arithmetic_of(own)]
     counted = [
         Profile(
@@ -112,7 +113,10 @@ def subject_from_profiles(spec: str, profiles: Sequence[Profile], wanted: Wanted
         raise ArgumentError(f"{spec} has no layers", "profile a model whose forward computes something")
     targets = [load_target(name) for name in wanted.cpus]
     costed = [
-        replace(profile, costs=profile.costs or tuple(estimate(profile.counts, t) for t in targets))
+        replace(
+            profile,
+            costs=profile.costs or tuple(estimate(profile.counts, t, default_model(t)) for t in targets),
+        )
         for profile in profiles
     ]
     return Subject(
@@ -127,13 +131,9 @@ def subject_from_profiles(spec: str, profiles: Sequence[Profile], wanted: Wanted
 
 def _estimates(profiles: Sequence[Profile], targets: Sequence[Target]) -> Iterator[Estimated]:
     for target in targets:
-        rated = target.has_memory_rate
-        usable = [
-            name
-            for name in ONE_CORE_MODELS
-            if (rated or not COST_MODELS[name].needs_memory) and not COST_MODELS[name].unusable(target)
-        ]
-        for model in usable:
+        usable = [name for name in ONE_CORE_MODELS if not COST_MODELS[name].unusable(target)]
+        # A whole GPU runs networks in these two ways; of CPUs a report looks at one core.
+        for model in (*usable, *(("eager", "fused") if target.device_class == "gpu" else ())):
             first: list[LayerCounts] | None = None
             for profile in profiles:
                 cost = estimate(profile.counts, target, model)

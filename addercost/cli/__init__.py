@@ -11,6 +11,9 @@ from pathlib import Path
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits with its code."""
+    from addercost.results.stdout import allow_claim
+
+    allow_claim()
     sys.exit(run(arguments))
 
 
@@ -20,7 +23,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
     from addercost.cli.group import cli
     from addercost.errors import INTERRUPTED, AddercostError
-    from addercost.text import printable
+    from addercost.text import error_line, error_text
 
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
@@ -37,7 +40,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "addercost"
         print(
-            f"addercost: {printable(error.format_message().rstrip('.'))}; see {path} --help", file=sys.stderr
+            f"addercost: {error_line(error.format_message().rstrip('.'))}; see {path} --help", file=sys.stderr
         )
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
@@ -46,7 +49,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except AddercostError as error:
         if debug:
             raise
-        print(f"addercost: {printable(str(error))}", file=sys.stderr)
+        print(f"addercost: {error_line(str(error))}", file=sys.stderr)
         return error.exit_code
     except MemoryError:
         print("addercost: out of memory; try a smaller input", file=sys.stderr)
@@ -54,15 +57,22 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
-        text = printable(f"{type(error).__name__}: {error}")
+        text = error_line(f"{type(error).__name__}: {error_text(error)}")
         print(f"addercost: a fault of ours: {text}; run again with --debug and report it", file=sys.stderr)
         return 70
+    except BaseException as error:
+        # Click raises no SystemExit here, so the model's forward did, or a class outside Exception.
+        if debug:
+            raise
+        text = error_line(f"{type(error).__name__} {error_text(error)}".strip())
+        print(f"addercost: the model ended the program: {text}; --debug shows where", file=sys.stderr)
+        return 4
 
 
 @contextmanager
 def short_warnings() -> Iterator[None]:
     """Within the block a warning of this package is printed as one line, like every other message."""
-    from addercost.text import printable
+    from addercost.text import error_line
 
     usual = warnings.formatwarning
     package = Path(__file__).parents[1]
@@ -71,7 +81,7 @@ def short_warnings() -> Iterator[None]:
         message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
     ) -> str:
         if package in Path(filename).parents:
-            return f"addercost: {printable(str(message))}\n"
+            return f"addercost: {error_line(str(message))}\n"
         return usual(message, category, filename, lineno, line)
 
     warnings.formatwarning = formatted

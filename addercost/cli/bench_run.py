@@ -19,7 +19,6 @@ from addercost.cli.bench_results import (
     write_results,
 )
 from addercost.cli.options import (
-    cpus_option,
     device_option,
     hardware_path_option,
     input_option,
@@ -33,6 +32,7 @@ from addercost.cli.options import (
     threads_option,
     time_limit_option,
 )
+from addercost.cli.processors import cpus_option
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError
@@ -75,7 +75,7 @@ if TYPE_CHECKING:
 @threads_option
 @click.option("--cold/--warm", help="Flush the caches before every run, or let them stay warm (default).")
 @click.option(
-    "--clock",
+    "--timer",
     type=click.Choice(["cpu", "wall"]),
     help="Processor time (default on one thread) or all time (default on several).",
 )
@@ -111,7 +111,7 @@ def run(
     device: str,
     threads: int,
     cold: bool,
-    clock: str | None,
+    timer: str | None,
     layout: str,
     end_to_end: bool,
     training: bool,
@@ -141,7 +141,7 @@ def run(
         dtypes=tuple(dict.fromkeys(name.strip() for name in dtypes.split(","))),
         device=device,
         threads=threads,
-        clock=clock,
+        clock=timer,
         cold=cold,
         batch=batch,
         layout=layout,
@@ -213,6 +213,7 @@ def _measured(
 def _self_check(settings: BenchSettings, pairs: int, quiet: bool) -> None:
     from addercost.measure.self_check import self_check
     from addercost.measure.session import open_device
+    from addercost.results.stdout import write_stdout
 
     def print_progress(done: int) -> None:
         if not quiet and done % 20 == 0:
@@ -223,7 +224,7 @@ def _self_check(settings: BenchSettings, pairs: int, quiet: bool) -> None:
         found = self_check(device, pairs, print_progress)
     finally:
         device.close()
-    click.echo(found.text, nl=False)
+    write_stdout(found.text)
     found.require()
 
 

@@ -14,7 +14,8 @@ from addercost.cli.bench_results import (
     result_options,
     write_results,
 )
-from addercost.cli.options import cpus_option, hardware_path_option
+from addercost.cli.options import hardware_path_option
+from addercost.cli.processors import cpus_option
 from addercost.errors import ArgumentError
 
 

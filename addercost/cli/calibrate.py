@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from addercost.cli.emit import check_output, emit_table
+from addercost.cli.numbers import FiniteRange
 from addercost.cli.options import output_options, quiet_option, was_given
 from addercost.cli.progress import progress
 from addercost.errors import ArgumentError, unknown_name
@@ -27,7 +28,7 @@ from addercost.errors import ArgumentError, unknown_name
 )
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     default=3.0,
     show_default=True,
     help="With --kernels: stop after so long.",

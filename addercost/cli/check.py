@@ -37,8 +37,8 @@ _GITHUB = "github"
     "limits",
     multiple=True,
     metavar="QUANTITY=AMOUNT",
-    help="mul, add, … (operation classes), operations, macs, parameters or cycles@CPU; repeatable. "
-    "Amounts like 1G, 2.5M, 300_000.",
+    help="mul, add, … (operation classes), operations, macs, parameters, weight_bytes, peak_bytes or "
+    "cycles@CPU; repeatable. Amounts like 1G, 2.5M, 300_000.",
 )
 @input_option
 @convention_option
@@ -57,10 +57,10 @@ def check(
     table_format: str,
     quiet: bool,
 ) -> None:
-    """Hold a model to budgets; exit with 1 if one is exceeded, and name the layers that spend most.
+    """Check a model against budgets; exit with 1 if one is exceeded, and name the layers that spend most.
 
     Counts and estimates have no noise, so this gate does not fail by chance. SPEC is a model as for
-    `profile`, or a saved profile or report. A total that is only a lower bound meets no budget.
+    `profile`, or a saved profile or report. A total that is only a lower bound is within no budget.
     """
     from addercost.analysis.budget import check_budgets, parse_budget
     from addercost.cost.target_registry import load_target
@@ -86,7 +86,9 @@ def check(
     emit(text, None, False)
     failed = [spending.budget.quantity for spending in spendings if not spending.is_within]
     if failed:
-        raise CheckFailedError(f"{len(failed)} of {len(spendings)} budgets not met: {', '.join(failed)}")
+        raise CheckFailedError(
+            f"{len(failed)} of {len(spendings)} budgets exceeded or unknown: {', '.join(failed)}"
+        )
 
 
 def _profile(
@@ -108,7 +110,7 @@ def _profile(
     from addercost.api import profile, trace_spec
 
     with progress(f"tracing {spec}", quiet):
-        trace = trace_spec(spec, parsed_inputs(inputs))
+        trace = trace_spec(spec, parsed_inputs(inputs), memory=True)
         return profile(
             trace, convention=convention, arithmetic=arithmetic, keep_first_last=keep_first_last, cpus=cpus
         )

@@ -10,6 +10,7 @@ from addercost.arithmetic import Arithmetic
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.estimates import Estimates, estimate_options
 from addercost.cli.options import (
+    accelerator_options,
     arithmetics_option,
     backward_option,
     convention_option,
@@ -24,6 +25,7 @@ from addercost.cli.options import (
 )
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
+from addercost.errors import ArgumentError
 
 
 @click.command(cls=SpecCommand)
@@ -38,6 +40,7 @@ from addercost.cli.spec import SpecCommand, spec_argument
 @what_ifs_option("One more row")
 @keep_first_last_option
 @estimate_options
+@accelerator_options
 @output_options
 @quiet_option
 def compare(
@@ -50,6 +53,8 @@ def compare(
     what_ifs: tuple[str, ...],
     keep_first_last: bool,
     estimates: Estimates,
+    accelerators: tuple[str, ...],
+    same_area: bool,
     table_format: str,
     output: Path | None,
     force: bool,
@@ -66,14 +71,26 @@ def compare(
     chosen = parsed_arithmetics(arithmetics)
     estimates.check()
 
+    from addercost.hardware import load_accelerator, load_energy
+
+    if same_area and not accelerators:
+        raise ArgumentError("--equal-area needs an accelerator", "name one, such as --accelerator tpu-like")
+    path = estimates.hardware_path
+    arrays = [load_accelerator(name, path) for name in dict.fromkeys(accelerators)]
+    with_energies = [(array, load_energy(array.energy_table, path)) for array in arrays]
+
+    from addercost.analysis.accelerators import accelerator_costs
     from addercost.analysis.comparison import Comparison
     from addercost.api import profile, trace_spec
+    from addercost.report.tables.accelerator import with_accelerators
     from addercost.report.tables.comparison import comparison_table
 
     profiles = []
     for spec in specs:
         with progress(f"tracing {spec}", quiet):
-            trace = trace_spec(spec, parsed_inputs(inputs), backward, fuse_attention=fuse_attention)
+            trace = trace_spec(
+                spec, parsed_inputs(inputs), backward, fuse_attention=fuse_attention, memory=True
+            )
         rows: list[tuple[Arithmetic | None, tuple[str, ...]]] = [(item, ()) for item in chosen]
         rows += [(None, tuple(text.split("+"))) for text in dict.fromkeys(what_ifs)]
         profiles += [
@@ -87,4 +104,6 @@ def compare(
             )
             for arithmetic, changes in rows
         ]
-    emit_table(comparison_table(Comparison(tuple(profiles))), table_format, output, force)
+    on_arrays = [accelerator_costs(made.counts, with_energies, same_area) for made in profiles]
+    table = with_accelerators(comparison_table(Comparison(tuple(profiles))), on_arrays)
+    emit_table(table, table_format, output, force)

@@ -11,7 +11,6 @@ from addercost.cli.emit import check_output, emit
 from addercost.cli.options import (
     chosen_cpus,
     convention_option,
-    cpu_option,
     debug_option,
     force_option,
     format_option_with,
@@ -20,6 +19,7 @@ from addercost.cli.options import (
     parsed_inputs,
     quiet_option,
 )
+from addercost.cli.processors import cpu_option
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from addercost.report.formats.table_format import TableFormat, render
 from addercost.report.formats.terminal import terminal_width
 from addercost.report.table import Table
-from addercost.results.files import check_target, write_file, write_stdout
+from addercost.results.files import check_target, write_file
+from addercost.results.stdout import is_terminal, write_stdout
 
 
 def _styled() -> bool:
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return sys.stdout.isatty() and not plain
+    return is_terminal() and not plain
 
 
 def emit(text: Callable[[int | None, bool], str], output: Path | None, force: bool) -> None:

@@ -10,14 +10,17 @@ from typing import Any
 
 import click
 
-from addercost.cli.options import chosen_cpus, cpu_option, energy_option_with, hardware_path_option
-from addercost.cost.models import PAPER_MODEL, cost_model_named, listed_models
-from addercost.errors import ArgumentError
+from addercost.cli.options import chosen_cpus, energy_option_with, hardware_path_option
+from addercost.cli.processors import cpu_option
+from addercost.cost.models import cost_model_named, listed_models, usable_model
 
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """The names a user gave, defaults filled in; the fields are keyword arguments of `addercost.profile`."""
+    """The names a user gave; the fields are keyword arguments of `addercost.profile`.
+
+    cost_models: empty for each processor's default.
+    """
 
     cpus: tuple[str, ...]
     cost_models: tuple[str, ...]
@@ -25,18 +28,19 @@ class Estimates:
     memories: tuple[str, ...]
     hardware_path: Path | None
     kernels: Path | None
+    accumulator_format: str | None = None
 
     def check(self) -> None:
         """Wrong names fail here, before torch is imported. Raises ArgumentError or DataError."""
         from addercost.cost.target_registry import load_target
         from addercost.hardware import load_energy
 
-        models = [cost_model_named(name) for name in self.cost_models]
+        for name in self.cost_models:
+            cost_model_named(name)
         for name in self.cpus:
             target = load_target(name, self.hardware_path, self.kernels)
-            for model in models:
-                if reason := model.unusable(target):
-                    raise ArgumentError(f"no estimate by {model.name}: {reason}")
+            for model in self.cost_models:
+                usable_model(model, target)
         for name in self.energy:
             load_energy(name, self.hardware_path)
 
@@ -57,10 +61,13 @@ def estimate_options(function: Callable[..., Any]) -> Callable[..., Any]:
         memories: tuple[str, ...],
         hardware_path: Path | None,
         kernels: Path | None,
+        accumulator_format: str | None,
         **others: Any,
     ) -> Any:
-        models = tuple(dict.fromkeys(cost_models)) or (PAPER_MODEL,)
-        estimates = Estimates(chosen_cpus(cpus), models, energy, memories, hardware_path, kernels)
+        models = tuple(dict.fromkeys(cost_models))
+        estimates = Estimates(
+            chosen_cpus(cpus), models, energy, memories, hardware_path, kernels, accumulator_format
+        )
         return function(estimates=estimates, **others)
 
     decorators = (
@@ -70,7 +77,7 @@ def estimate_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "cost_models",
             multiple=True,
             metavar="NAME",
-            help=listed_models("the paper's, default") + "; repeatable.",
+            help=listed_models("the paper's, default; of GPUs eager") + "; repeatable.",
         ),
         energy_option_with("Energy table, such as 45nm; repeatable."),
         click.option(
@@ -79,6 +86,12 @@ def estimate_options(function: Callable[..., Any]) -> Callable[..., Any]:
             multiple=True,
             metavar="LEVEL",
             help="With --energy: charge a memory level of its table, such as dram, per byte; repeatable.",
+        ),
+        click.option(
+            "--accumulator",
+            "accumulator_format",
+            type=click.Choice(["int8", "int16", "int32", "fp16", "fp32"]),
+            help="With --energy: charge the accumulations of layers at this width, and nothing else.",
         ),
         hardware_path_option,
         click.option(

@@ -69,7 +69,7 @@ def gather(
             from addercost.api import trace_spec
 
             with progress(f"tracing {argument}", quiet):
-                trace = trace_spec(argument, parsed_inputs(inputs))
+                trace = trace_spec(argument, parsed_inputs(inputs), memory=True)
                 found.versions |= trace.versions
                 found.subjects.append(subject_from_trace(argument, trace, wanted))
             continue

@@ -24,7 +24,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "report": "one page, or tables for a paper, about models and measurements",
         "plot": "one figure for a paper",
         "diff": "what differs between two profiles",
-        "check": "hold a model to budgets; exits with 1 when one is exceeded",
+        "check": "check a model against budgets; exits with 1 when one is exceeded",
     },
     "Train": {
         "train": "train a network, adder networks as their paper does, into a folder",

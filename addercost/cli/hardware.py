@@ -9,6 +9,7 @@ import click
 
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.options import hardware_path_option, output_options
+from addercost.hardware.loader import FOLDERS
 
 
 @click.group()
@@ -20,19 +21,20 @@ def hardware() -> None:
 
 
 @hardware.command("list")
-@click.option("--kind", type=click.Choice(["cpu", "gpu", "energy"]), help="Only tables of one kind.")
+@click.option("--kind", type=click.Choice(list(FOLDERS)), help="Only tables of one kind.")
 @hardware_path_option
 @output_options
 def list_command(
     kind: str | None, hardware_path: Path | None, table_format: str, output: Path | None, force: bool
 ) -> None:
     """Print every table that can be named."""
-    from addercost.hardware import list_hardware, load_file
-    from addercost.report.tables.hardware import list_table
+    from addercost.hardware import Device, list_hardware, load_file
+    from addercost.report.tables.hardware import device_table, list_table
 
     check_output(output, force)
     files = [(file, load_file(file.path)) for file in list_hardware(hardware_path, kind)]
-    emit_table(list_table(files), table_format, output, force)
+    devices = [(file, table) for file, table in files if isinstance(table, Device)]
+    emit_table(device_table(devices) if kind == "device" else list_table(files), table_format, output, force)
 
 
 @hardware.command()
@@ -78,9 +80,9 @@ def check(
 
     CPU tables are also compared with what is known of the processor of that name: multiply-adds, additions
     and bytes a cycle, latencies, divisions. A figure that differs by more than 10 %, is missing, or is
-    impossible is a warning.
+    impossible is a warning. Of the files given it is also said what each missing figure will cost later.
     """
-    from addercost.cost.table_check import warnings_of
+    from addercost.cost.table_check import consequences, warnings_of
     from addercost.errors import AddercostError, CheckFailedError, DataError
     from addercost.hardware import Cpu, list_hardware, load_file
     from addercost.hardware.peaks import known_peaks
@@ -88,7 +90,8 @@ def check(
 
     check_output(output, force)
     rows: list[dict[str, Any]] = []
-    notes = []
+    notes: list[str] = []
+    lacking: list[str] = []
     for path in files or tuple(file.path for file in list_hardware(hardware_path)):
         try:
             table = load_file(path)
@@ -98,6 +101,8 @@ def check(
         warnings = warnings_of(table, known_peaks()) if isinstance(table, Cpu) else []
         known = isinstance(table, Cpu) and table.name in known_peaks()
         notes += [f"{table.name}: {warning}" for warning in warnings]
+        if files and isinstance(table, Cpu):
+            lacking += [f"{table.name}: {sentence}" for sentence in consequences(table)]
         rows.append(
             {
                 "kind": table.kind,
@@ -116,7 +121,7 @@ def check(
         Column("warnings", "warnings", Kind.COUNT, optional=True),
         Column("problem", "problem", optional=True),
     )
-    emit_table(Table(columns, rows, notes=tuple(notes)), table_format, output, force)
+    emit_table(Table(columns, rows, notes=(*notes, *lacking)), table_format, output, force)
     malformed = [row for row in rows if row["result"] == "malformed"]
     if malformed:
         raise DataError(f"{len(malformed)} of {len(rows)} tables malformed: {malformed[0]['problem']}")

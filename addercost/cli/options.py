@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import click
 
 from addercost.arithmetic import Arithmetic
+from addercost.cli.numbers import FiniteRange
 from addercost.counts.conventions import CONVENTIONS
 from addercost.counts.what_if import ALTERNATIVES
 from addercost.errors import ArgumentError, unknown_name
@@ -95,23 +96,6 @@ def convention_option(function: F) -> F:
     return convention_option_with("full")(function)
 
 
-def cpus_option(help_text: str) -> Option:
-    """--cpu of a command that estimates on several processors."""
-    return click.option("--cpu", "cpus", multiple=True, metavar="NAME", help=help_text)
-
-
-def cpu_option(function: F) -> F:
-    return cpus_option(
-        "Processor to estimate on; repeatable. Default: the paper's via-nano-2000; `none` counts only."
-    )(function)
-
-
-def one_cpu_option(help_text: str, default: str | None = None) -> Option:
-    """--cpu of a command that looks at one processor."""
-    shown = {"default": default, "show_default": True} if default is not None else {}
-    return click.option("--cpu", metavar="NAME", help=help_text, **shown)  # type: ignore[arg-type]
-
-
 def hardware_path_option(function: F) -> F:
     return click.option(
         "--hardware-path",
@@ -128,6 +112,22 @@ def energy_option(function: F) -> F:
     return energy_option_with(
         "Energy table to estimate by; repeatable. Default: 45nm and 7nm; `none` for no energy."
     )(function)
+
+
+def accelerator_options(function: F) -> F:
+    decorated = click.option(
+        "--equal-area",
+        "same_area",
+        is_flag=True,
+        help="With --accelerator: as many elements as fit in the area of its multiply-add elements.",
+    )(function)
+    return click.option(
+        "--accelerator",
+        "accelerators",
+        multiple=True,
+        metavar="NAME",
+        help="Accelerator to estimate for, such as tpu-like; repeatable.",
+    )(decorated)
 
 
 def input_option(function: F) -> F:
@@ -262,7 +262,7 @@ def time_limit_option(default_s: float, help_text: str) -> Option:
     return click.option(
         "--time-limit",
         "time_limit_s",
-        type=click.FloatRange(min=0, min_open=True),
+        type=FiniteRange(min=0, min_open=True),
         default=default_s,
         show_default=True,
         metavar="SECONDS",

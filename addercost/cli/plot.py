@@ -14,7 +14,6 @@ from addercost.cli.emit import check_output, emit_table
 from addercost.cli.options import (
     arithmetics_option,
     convention_option,
-    cpu_option,
     debug_option,
     energy_option,
     force_option,
@@ -25,6 +24,7 @@ from addercost.cli.options import (
     quiet_option,
     was_given,
 )
+from addercost.cli.processors import cpu_option
 from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError
 from addercost.report.plots.kinds import KINDS, PlotKind, Takes, plot_kind

@@ -8,6 +8,7 @@ import click
 
 from addercost.cli.emit import check_output, emit
 from addercost.cli.estimates import Estimates, estimate_options
+from addercost.cli.numbers import FiniteRange
 from addercost.cli.options import (
     arithmetic_option,
     backward_option,
@@ -44,12 +45,17 @@ from addercost.errors import ArgumentError, CheckFailedError
 @what_if_option
 @click.option(
     "--density",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=FiniteRange(0, 1, min_open=True),
     metavar="SHARE",
     help="Only so large a share of every weight is stored and used: --what-if density=SHARE.",
 )
 @keep_first_last_option
 @estimate_options
+@click.option(
+    "--optimizer",
+    metavar="NAME",
+    help="With --backward: whose state the memory has in it, sgd (default), momentum or adam.",
+)
 @click.option("--depth", type=click.IntRange(min=0), help="Sum layers below this depth of the module tree.")
 @click.option("--sort", metavar="COLUMN", help="Order by a column, largest first.")
 @click.option("--top", type=click.IntRange(min=1), help="Only so many rows; the rest in one.")
@@ -69,6 +75,7 @@ def profile(
     density: float | None,
     keep_first_last: bool,
     estimates: Estimates,
+    optimizer: str | None,
     depth: int | None,
     sort: str | None,
     top: int | None,
@@ -85,12 +92,14 @@ def profile(
     computed and no weight is allocated.
     """
     from addercost.counts.conventions import convention_named
+    from addercost.counts.peak_memory import check_optimizer
 
     # Wrong names and unwritable files are reported before torch is imported.
     check_output(output, force)
     check_output(save_trace, force)
     convention_named(convention)
     estimates.check()
+    check_optimizer(optimizer)
     if density is not None:
         what_if = (*what_if, f"density={density}")
 
@@ -108,17 +117,18 @@ def profile(
     if load_profile is not None:
         _refuse_for_profiles(spec)
         counted_by = convention if was_given("convention") else None
-        cpus = estimates.cpus if was_given("cpus") else None
+        cpus = estimates.cpus if was_given("cpus") or was_given("gpus") else None
         result = load_profile(spec, ProfileRequest(counted_by, arithmetic, cpus))
     else:
         with progress(f"tracing {spec}", quiet):
-            trace = trace_spec(spec, parsed_inputs(inputs), backward, tracer, fuse_attention)
+            trace = trace_spec(spec, parsed_inputs(inputs), backward, tracer, fuse_attention, memory=True)
             result = profile_model(
                 trace,
                 convention=convention,
                 arithmetic=arithmetic,
                 what_if=what_if,
                 keep_first_last=keep_first_last,
+                optimizer=optimizer,
                 **estimates.arguments(),
             )
     chosen = TableFormat(table_format)
@@ -141,8 +151,10 @@ _NEEDS_A_MODEL = (
     "cost_models",
     "energy",
     "memories",
+    "accumulator_format",
     "hardware_path",
     "kernels",
+    "optimizer",
 )
 
 

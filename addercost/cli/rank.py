@@ -17,6 +17,7 @@ from addercost.cli.options import (
     parsed_inputs,
     quiet_option,
 )
+from addercost.cli.processors import cpus_option
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.cost.models import RANKING_MODELS, cost_model_named
@@ -35,6 +36,7 @@ from addercost.cost.models import RANKING_MODELS, cost_model_named
     multiple=True,
     help=f"Cost model; repeatable. Default: {', '.join(RANKING_MODELS)}.",
 )
+@cpus_option("Only this processor or device; repeatable. Default: every CPU with a table of its own.")
 @click.option("--top", type=click.IntRange(min=1), help="Only so many processors of each cost model.")
 @hardware_path_option
 @output_options
@@ -47,6 +49,7 @@ def rank(
     keep_first_last: bool,
     int8: bool,
     models: tuple[str, ...],
+    cpus: tuple[str, ...],
     top: int | None,
     hardware_path: Path | None,
     table_format: str,
@@ -54,13 +57,15 @@ def rank(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Order all processors by what another arithmetic would gain over multiply-add.
+    """Order processors by what another arithmetic would gain over multiply-add.
+
+    A --gpu is ranked beside all of them. Cores that are modelled as another, and devices, are ranked by name.
 
     The default convention counts MAC sites only: most tables have no latency for exp or a division.
     """
     from addercost.cost.formats import as_int8
     from addercost.cost.rank import rank_processors
-    from addercost.cost.target_registry import all_targets
+    from addercost.cost.target_registry import all_targets, load_target
     from addercost.counts.conventions import convention_named
     from addercost.report.tables.rank import rank_table
 
@@ -69,7 +74,11 @@ def rank(
     chosen = tuple(dict.fromkeys(models)) or RANKING_MODELS
     for name in chosen:
         cost_model_named(name)
+    named = [load_target(name, hardware_path) for name in dict.fromkeys(cpus)]
     targets, problems = all_targets(hardware_path)
+    if any(target.device_class != "gpu" for target in named):
+        targets, problems = [], []
+    targets += named
     for problem in problems:
         click.echo(problem, err=True)
 

@@ -12,7 +12,6 @@ from addercost.cli.emit import check_output
 from addercost.cli.options import (
     arithmetics_option,
     convention_option,
-    cpu_option,
     debug_option,
     energy_option,
     force_option,
@@ -24,6 +23,7 @@ from addercost.cli.options import (
     was_given,
     what_ifs_option,
 )
+from addercost.cli.processors import cpu_option
 from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.report.formats.report_format import ReportFormat
 
@@ -86,7 +86,8 @@ def report(
     )
     content = render_report(found.report(title), chosen)
 
-    from addercost.results.files import write_file, write_stdout
+    from addercost.results.files import write_file
+    from addercost.results.stdout import write_stdout
 
     if output is None:
         write_stdout(content.decode("utf-8"))

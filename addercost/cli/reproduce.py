@@ -1,4 +1,4 @@
-"""`addercost reproduce latency | counts | accuracy`."""
+"""`addercost reproduce latency | counts | accuracy | hardware`."""
 
 from __future__ import annotations
 
@@ -70,6 +70,16 @@ def accuracy(
             raise ArgumentError(f"{path} is no training record", "name the folder of a run")
         own.append(read)
     emit_table(reproduced_table(digits_accuracies(), own), table_format, output, force)
+
+
+@reproduce.command(short_help="Savings of published adder hardware.")
+@output_options
+def hardware(table_format: str, output: Path | None, force: bool) -> None:
+    """What published adder hardware saves, beside what the tables give under several assumptions."""
+    from addercost.report.tables.hardware_claims import hardware_table
+
+    check_output(output, force)
+    emit_table(hardware_table(), table_format, output, force)
 
 
 def _trace_zoo(name: str) -> Trace:

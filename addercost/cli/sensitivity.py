@@ -7,17 +7,18 @@ from pathlib import Path
 import click
 
 from addercost.cli.emit import check_output, emit_table
+from addercost.cli.numbers import FiniteRange
 from addercost.cli.options import (
     alternative_option,
     convention_option_with,
     hardware_path_option,
     input_option,
     keep_first_last_option,
-    one_cpu_option,
     output_options,
     parsed_inputs,
     quiet_option,
 )
+from addercost.cli.processors import one_cpu_option
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
 
@@ -31,7 +32,7 @@ from addercost.cli.spec import SpecCommand, spec_argument
 @one_cpu_option("Processor.", "via-nano-2000")
 @click.option(
     "--spread",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=FiniteRange(0, 1, max_open=True),
     default=0.2,
     show_default=True,
     help="Half-width of a figure's range, relative to it, where its source gives none.",

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from addercost.arithmetic import Arithmetic
+from addercost.cli.numbers import parsed_bytes
 from addercost.cli.options import (
     arithmetics_option,
     debug_option,
@@ -25,7 +26,6 @@ from addercost.cli.sweep_options import (
     failure_options,
     parsed_batches,
     parsed_list,
-    parsed_memory_limit,
 )
 
 
@@ -92,7 +92,7 @@ def measure(
             folder,
             engine=dask_cluster(dask, RESOURCE) if dask else None,
             timeout_s=timeout,
-            memory_limit_bytes=parsed_memory_limit(memory_limit),
+            memory_limit_bytes=parsed_bytes(memory_limit, "--memory-limit"),
             retry_failed=retry_failed,
             on_chunk=on_chunk,
         )

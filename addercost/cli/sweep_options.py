@@ -64,15 +64,3 @@ def parsed_batches(text: str) -> tuple[int, ...]:
         return tuple(dict.fromkeys(int(item) for item in parsed_list(text)))
     except ValueError:
         raise ArgumentError(f"--batch {text!r} is not a list of numbers", "write it as 1,8,64") from None
-
-
-def parsed_memory_limit(text: str | None) -> int:
-    """Bytes; 0 where no limit was given. Raises ArgumentError."""
-    from addercost.units import parse_quantity
-
-    if not text:
-        return 0
-    try:
-        return int(parse_quantity(text.removesuffix("iB").removesuffix("B")))
-    except ValueError:
-        raise ArgumentError(f"--memory-limit {text!r} is not a size", "write it as 2G") from None

@@ -9,16 +9,17 @@ from pathlib import Path
 import click
 
 from addercost.arithmetic import Arithmetic
+from addercost.cli.numbers import parsed_bytes
 from addercost.cli.options import (
     arithmetics_option,
     chosen_cpus,
     convention_option,
-    cpu_option,
     debug_option,
     energy_option_with,
     folder_option,
     quiet_option,
 )
+from addercost.cli.processors import cpu_option
 from addercost.cli.sweep_options import (
     batches_option,
     chunk_option,
@@ -26,7 +27,6 @@ from addercost.cli.sweep_options import (
     failure_options,
     parsed_batches,
     parsed_list,
-    parsed_memory_limit,
 )
 from addercost.cost.models import PAPER_MODEL, listed_models
 from addercost.errors import ArgumentError
@@ -98,10 +98,13 @@ def run(
     engine = dask_cluster(dask) if dask else process_pool(count)
     what = plan(space, settings, first)
     if dry_run:
+        from addercost.results.stdout import write_stdout
         from addercost.sweep.forecast import forecast
 
-        expected = forecast(what, _dask_workers(dask) or count, timeout, parsed_memory_limit(memory_limit))
-        click.echo(forecast_text(expected), nl=False)
+        expected = forecast(
+            what, _dask_workers(dask) or count, timeout, parsed_bytes(memory_limit, "--memory-limit")
+        )
+        write_stdout(forecast_text(expected))
         return
     assert folder is not None
     from addercost.cli.sweep_progress import sweep_progress
@@ -112,7 +115,7 @@ def run(
             folder,
             engine=engine,
             timeout_s=timeout,
-            memory_limit_bytes=parsed_memory_limit(memory_limit),
+            memory_limit_bytes=parsed_bytes(memory_limit, "--memory-limit"),
             retry_failed=retry_failed,
             on_chunk=on_chunk,
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from addercost.cli.numbers import FiniteRange
 from addercost.cli.options import debug_option, folder_option, quiet_option
 from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.cli.train_progress import train_progress
@@ -34,9 +35,11 @@ if TYPE_CHECKING:
 @click.option(
     "--optimizer", default="sgd", show_default=True, metavar="NAME", help="sgd, or nag: Nesterov's."
 )
-@click.option("--lr", type=float, default=0.1, show_default=True, help="Learning rate γ of the first epoch.")
-@click.option("--momentum", type=float, default=0.9, show_default=True)
-@click.option("--weight-decay", type=float, default=5e-4, show_default=True)
+@click.option(
+    "--lr", type=FiniteRange(), default=0.1, show_default=True, help="Learning rate γ of the first epoch."
+)
+@click.option("--momentum", type=FiniteRange(), default=0.9, show_default=True)
+@click.option("--weight-decay", type=FiniteRange(), default=5e-4, show_default=True)
 @click.option(
     "--schedule", default="cosine", show_default=True, metavar="NAME", help="cosine, poly (0.9) or constant."
 )
@@ -47,8 +50,10 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Of adder layers: adaptive (γ·η√k/‖g‖), increased (γ × --increase) or plain.",
 )
-@click.option("--eta", type=float, default=0.2, show_default=True, help="η of the adaptive rate.")
-@click.option("--increase", type=float, default=3.0, show_default=True, help="Factor of --rate increased.")
+@click.option("--eta", type=FiniteRange(), default=0.2, show_default=True, help="η of the adaptive rate.")
+@click.option(
+    "--increase", type=FiniteRange(), default=3.0, show_default=True, help="Factor of --rate increased."
+)
 @click.option(
     "--gradient",
     default="full",
@@ -105,6 +110,7 @@ def train(
     """
     if folder is None and not dry_run:
         raise ArgumentError("nowhere to keep the run", "name a folder with -o DIR")
+    from addercost.results.stdout import write_stdout
     from addercost.train.run import train as run_training
     from addercost.train.settings import (
         AdderGradient,
@@ -134,7 +140,7 @@ def train(
         image_size=image_size,
     ).checked()
     if dry_run:
-        click.echo(_plan(settings))
+        write_stdout(_plan(settings) + "\n")
         return
     assert folder is not None
     with train_progress(quiet) as watch:
@@ -152,9 +158,9 @@ def train(
         from addercost.text import printable
 
         error = report.standard_error_percent
-        click.echo(
+        write_stdout(
             f"{report.accuracy_percent:.2f} % of {report.tested:,} test images "
-            f"(standard error {error:.2f}) after {_epochs(len(report.rows))}; in {printable(str(folder))}"
+            f"(standard error {error:.2f}) after {_epochs(len(report.rows))}; in {printable(str(folder))}\n"
         )
 
 

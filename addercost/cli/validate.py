@@ -16,13 +16,13 @@ from addercost.cli.options import (
     force_option,
     format_option,
     hardware_path_option,
-    one_cpu_option,
     parsed_share,
     precision_option,
     quiet_option,
     threads_option,
     time_limit_option,
 )
+from addercost.cli.processors import one_cpu_option
 from addercost.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -86,6 +86,16 @@ if TYPE_CHECKING:
     metavar="SITES",
     help="With --models: networks of more MAC sites are skipped.",
 )
+@click.option(
+    "--again",
+    "again_s",
+    type=click.FloatRange(min=0),
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="With --models: rows that were timed while the machine was slow are timed again for so long in "
+    "all; those that stay slow are left out of the scores.",
+)
 @threads_option
 @precision_option("2%", "Of each interval, with --models.")
 @time_limit_option(1.0, "For one network or layer, with --models.")
@@ -108,7 +118,7 @@ if TYPE_CHECKING:
     "--scores-only", is_flag=True, help="The JSON keeps no rows: for timings whose terms forbid a copy."
 )
 @format_option
-@force_option("Replace what is in DIR.")
+@force_option("Replace what is in DIR; take a table `host` of another processor as borrowed.")
 @debug_option
 @quiet_option
 def validate(
@@ -125,6 +135,7 @@ def validate(
     dtype: str,
     layers: int,
     most_sites: str,
+    again_s: float,
     threads: int,
     precision: str,
     time_limit_s: float,
@@ -159,10 +170,12 @@ def validate(
         raise ArgumentError(what, "give --measured FILE.csv --column NAME, or --models zoo:*")
     one_core = measured is None and threads == 1
     usual = (model.name for model in COST_MODELS.values() if not (one_core and model.on_all_cores))
-    names = tuple(dict.fromkeys(models)) or tuple(usual)
-    for name in names:
+    for name in models:
         cost_model_named(name)
     target = load_target(cpu or HOST, hardware_path)
+    names = tuple(dict.fromkeys(models)) or tuple(
+        name for name in usual if not cost_model_named(name).unusable(target)
+    )
     if measured is not None:
         columns = _columns(measured, column, unit, model_column, batch_column, size_column, where)
         found = _published(
@@ -178,6 +191,7 @@ def validate(
             quiet,
         )
     else:
+        notes = borrowed(cpu or HOST, hardware_path, force)
         settings = _settings(dtype, threads, share, time_limit_s, cpu or HOST, names, hardware_path)
         found = _timed(
             patterns or "",
@@ -185,8 +199,10 @@ def validate(
             sample,
             layers,
             most_sites,
+            again_s,
             target,
             names,
+            notes,
             document_in(folder, force),
             quiet,
         )
@@ -269,40 +285,48 @@ def _settings(
     )
 
 
+def borrowed(cpu: str, hardware_path: Path | None, force: bool) -> tuple[str, ...]:
+    """A note where the table `host` is of another processor. Raises ArgumentError unless that is `force`d."""
+    from addercost.hardware.loader import HOST
+    from addercost.measure.predictions import other_processor
+
+    other = other_processor(hardware_path) if cpu == HOST else ""
+    if other and not force:
+        raise ArgumentError(other, "run `addercost calibrate` here, or borrow that table with --force")
+    return (f"borrowed: {other}",) if other else ()
+
+
 def _timed(
     patterns: str,
     settings: BenchSettings,
     sample: int | None,
     layers: int,
     most_sites: str,
+    again_s: float,
     target: Target,
     models: tuple[str, ...],
+    notes: tuple[str, ...],
     document: Path | None,
     quiet: bool,
 ) -> Validation:
-    from addercost.cli.progress import progress
     from addercost.cli.validate_networks import named_networks
-    from addercost.measure.validation.networks import planned, timed, validation_of
+    from addercost.measure.validation.networks import Plan, timed, validation_of
     from addercost.units import parse_quantity
 
     try:
         most = parse_quantity(most_sites)
     except ValueError:
         raise ArgumentError(f"--most-sites {most_sites!r} is no number", "write it as 6G") from None
-    networks = named_networks(patterns, sample)
-    with progress(f"tracing {len(networks)} networks", quiet):
-        plan = planned(networks, target, models, most, layers)
-    source = f"{len(plan.rows)} networks and {len(plan.uses)} layers"
-    said = None if quiet else _timing_printer(len(plan.plans))
-    timings = timed(f"validation of {patterns}", plan, settings, document, said)
-    return validation_of(timings, plan, source, patterns, target)
+    plan = Plan(named_networks(patterns, sample), target, models, most, layers)
+    timings = timed(plan, settings, document, _timing_printer(quiet), again_s)
+    return validation_of(timings, plan, patterns, notes)
 
 
-def _timing_printer(networks: int) -> Callable[[int, RowPlan, Entry | None], None]:
+def _timing_printer(quiet: bool) -> Callable[[int, RowPlan, Entry | None], None]:
     """Prints a line on stderr for every network or layer that is done."""
 
     def print_row(number: int, plan: RowPlan, entry: Entry | None) -> None:
-        if entry is not None:
+        if entry is not None and not quiet:
             from addercost.report.tables.timings import row_line
 
             print(f"[{number}] {row_line(entry)}", file=sys.stderr)

@@ -14,7 +14,6 @@ from addercost.cli.options import (
     input_option,
     keep_first_last_option,
     model_batch_option,
-    one_cpu_option,
     output_options,
     parsed_inputs,
     parsed_share,
@@ -23,6 +22,7 @@ from addercost.cli.options import (
     threads_option,
     time_limit_option,
 )
+from addercost.cli.processors import one_cpu_option
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError

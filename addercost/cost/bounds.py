@@ -105,7 +105,7 @@ class ThroughputBounds:
 
     def __init__(self, target: Target, columns: Columns = ONE_LAYER) -> None:
         self.target = target
-        self._columns = columns
+        self.columns = columns
         self._weights: dict[tuple[int, ...], tuple[list[str], list[list[float]]]] = {}
 
     def __call__(self, executions: Executions) -> list[Bound]:
@@ -118,12 +118,12 @@ class ThroughputBounds:
         names, weights = known
         bounds = [Bound("nothing", 0.0)]
         if names:
-            bounds += map(Bound, names, self._columns.weighted_sums(weights, [n for _, n in executions]))
+            bounds += map(Bound, names, self.columns.weighted_sums(weights, [n for _, n in executions]))
         return bounds
 
     def largest(self, executions: Executions) -> Column:
         """The cycles that the executions take at least."""
-        return reduce(self._columns.maximum, [bound.cycles for bound in self(executions)])
+        return reduce(self.columns.maximum, [bound.cycles for bound in self(executions)])
 
     def _weights_of(self, rows: Sequence[Instruction]) -> tuple[list[str], list[list[float]]]:
         """The names of the bounds, and for each of them the cycles that one execution of each row adds."""

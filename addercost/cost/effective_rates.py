@@ -93,10 +93,11 @@ def parts(
     if run is None or target.clock_hz is None or target.part_bandwidth_bytes_per_s is None:
         return [arithmetic]
     bandwidth = target.part_bandwidth_bytes_per_s * efficiency.bandwidth_share
+    call_s = 0.0 if target.replays_graphs else efficiency.call_s
     return [
         arithmetic,
         Bound("memory bandwidth", run.n_bytes / bandwidth * target.clock_hz),
-        Bound("kernel calls", run.calls * (efficiency.call_s * target.clock_hz)),
+        Bound("kernel calls", run.calls * (call_s * target.clock_hz)),
     ]
 
 
@@ -105,10 +106,11 @@ def _assumes(target: Target, efficiency: Efficiency) -> Iterator[str]:
     cores = f"{target.cores} cores" if target.cores and target.cores > 1 else "one core"
     if target.device_class == "gpu":
         cores = "the whole GPU"
+    call_s = 0.0 if target.replays_graphs else efficiency.call_s
     yield (
         f"{cores} at {efficiency.arithmetic_share:.2g} of the throughput, "
         f"{efficiency.bandwidth_share:.2g} of {si(target.part_bandwidth_bytes_per_s, 'B/s')}, "
-        f"{si(efficiency.call_s, 's')} a kernel: {efficiency.source}"
+        f"{si(call_s, 's')} a kernel: {efficiency.source}"
     )
     if efficiency.spread is not None:
         spread = f"{efficiency.spread:.2g}"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from addercost.arithmetic import OpClass, OpCounts
+from addercost.arithmetic import Arithmetic, OpClass, OpCounts
 from addercost.cost.columns import Column
 from addercost.cost.estimate import MissingFigure, missing_figures
 from addercost.cost.layers import CountedLayer, CountedModel, Key, bytes_moved, layers_of
@@ -106,6 +106,8 @@ def estimate_energy(
     charge = energy_charges(table, clock_period_ns)
     missing: dict[str, float] = {}
     assumptions: dict[str, None] = {}
+    if accumulator_format is not None:
+        assumptions[f"layers accumulate in {accumulator_format}"] = None
     layers = []
     for layer in layers_of(model_counts):
         counts = _widened(layer, accumulator_format) if arithmetic else OpCounts()
@@ -187,16 +189,26 @@ def _memory(table: EnergyTable, name: str) -> MemoryEnergy:
 
 
 def _widened(layer: CountedLayer, accumulator_format: str | None) -> OpCounts:
-    """The counts with one addition for each site moved to the accumulator's format."""
+    """The counts with one addition for each site moved to the accumulator's format.
+
+    The accumulations are the widest additions of a layer, so these move first: the subtraction of an adder
+    layer keeps the format of its operands. Binary layers count bits and have no such addition.
+    """
     sites = getattr(layer, "mac_sites", 0)
-    if accumulator_format is None or not sites:
+    if accumulator_format is None or getattr(layer, "arithmetic", None) is Arithmetic.XNOR:
         return layer.counts
     counts = {(c, f): n for c, f, n in layer.counts}
-    for (op_class, f), n in list(counts.items()):
-        if op_class is OpClass.ADD and f != accumulator_format and sites:
-            moved = min(n, sites)
-            counts[op_class, f] -= moved
-            key = (op_class, accumulator_format)
-            counts[key] = counts.get(key, 0) + moved
-            sites -= moved
+    additions = sorted((f for c, f in counts if c is OpClass.ADD), key=_width, reverse=True)
+    for f in additions:
+        moved = min(counts[OpClass.ADD, f], sites)
+        sites -= moved
+        counts[OpClass.ADD, f] -= moved
+        key = (OpClass.ADD, accumulator_format)
+        counts[key] = counts.get(key, 0) + moved
     return OpCounts.from_mapping(counts)
+
+
+def _width(number_format: str) -> tuple[bool, int]:
+    """Sorts floating point, which an integer layer computes its scales in, behind the integers."""
+    bits = _INTEGER_BITS.get(number_format)
+    return (bits is not None, bits or 0)

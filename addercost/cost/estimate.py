@@ -16,6 +16,7 @@ from addercost.cost.engine import Costed, Engine
 from addercost.cost.layers import CountedLayer, CountedModel, LayerKind, kind_of, layers_of, moved_by
 from addercost.cost.lowering import Lowering, operations_of
 from addercost.cost.models import PAPER_MODEL, cost_model_named
+from addercost.cost.shared_layers import TOO_SMALL
 from addercost.cost.target import Target, target_of
 from addercost.errors import CheckFailedError, unknown_name
 from addercost.hardware.schema import Cpu
@@ -105,6 +106,11 @@ def estimate(
             missing[figure] = missing.get(figure, 0) + n
         estimates.append(LayerEstimate(layer.path, whole(costed.cycles), bound, not costed.missing))
     figures = missing_figures(missing, target.name, strict)
+    alone = sum(estimated.bound == TOO_SMALL for estimated in estimates)
+    if alone:
+        assumptions[f"{alone} of {len(estimates)} layers are too small to share: one core computes them"] = (
+            None
+        )
     cycles = whole(sum(e.cycles for e in estimates))
     clock = target.clock_hz
     return ModelCost(
@@ -174,4 +180,5 @@ def _assumptions(target: Target, model: CostModel, lowering: Lowering) -> Iterat
         yield f"clock: {si(target.clock_hz, 'Hz')}, {target.clock}"
     if lowering is Lowering.PAPER and target.preferred_float_form is not Form.SCALAR:
         yield f"floating point in the {target.preferred_float_form} form, which the table prefers"
+    yield from target.made_of
     yield from model.assumes(target)

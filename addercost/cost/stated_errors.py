@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from addercost.cost.target_settings import split_name
+from addercost.hardware.loader import list_hardware
 from addercost.reading import NotNegative, Positive, Text, Whole, read_as
 
 FILE = Path(__file__).with_suffix(".toml")
@@ -58,10 +60,17 @@ def all_stated_errors() -> tuple[StatedError, ...]:
 
 
 def stated_error(model: str, hardware: str = "") -> StatedError | None:
-    """What is known of a model: on that hardware, else where most networks were measured; None for a model
-    that was not validated."""
+    """What is known of a model: on that hardware, else on hardware of the same kind, a GPU or a processor,
+    where most networks were measured; None for a model that was not validated on either."""
+    name, _ = split_name(hardware)
     known = [error for error in all_stated_errors() if error.model == model]
-    return next((error for error in known if error.hardware == hardware), known[0] if known else None)
+    same_kind = [error for error in known if (error.hardware in _gpus()) == (name in _gpus())]
+    return next((error for error in known if error.hardware == name), same_kind[0] if same_kind else None)
+
+
+@cache
+def _gpus() -> frozenset[str]:
+    return frozenset(file.name for file in list_hardware(kind="gpu"))
 
 
 def stated_lines(models: list[tuple[str, str]]) -> list[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from addercost.arithmetic import Arithmetic
+from addercost.arithmetic import Arithmetic, OpClass
 from addercost.cost.bounds import all_bounds, binding
-from addercost.cost.charges import VECTOR_FORMS, best_per_width
+from addercost.cost.charges import VECTOR_FORMS, best_per_width, one_at_a_time
 from addercost.cost.models.latency_sum import latency_cycles
-from addercost.cost.sequences import candidate_sequences
+from addercost.cost.sequences import candidate_sequences, site_sequence
 from addercost.cost.target import Target, target_of
 from addercost.hardware.peaks import Peaks
 from addercost.hardware.schema import Cpu, Instruction
@@ -110,3 +110,44 @@ def warnings_of(cpu: Cpu, peaks: Mapping[str, Peaks]) -> list[str]:
     known = peaks.get(cpu.name)
     differing = disagreements(cpu, known) if known else []
     return [*impossible_figures(cpu), *map(str, differing)]
+
+
+_KINDS_OF_LAYERS = {
+    (Arithmetic.MAC, "fp32"): "convolutions and linear layers in fp32",
+    (Arithmetic.ADDER, "fp32"): "adder layers in fp32",
+    (Arithmetic.MAC, "int8"): "convolutions and linear layers in int8",
+    (Arithmetic.ADDER, "uint8"): "adder layers in 8 bits",
+    (Arithmetic.XNOR, "bool"): "binary layers",
+    (Arithmetic.SHIFT, "int32"): "shift layers",
+}
+_OPERATIONS = (OpClass.MUL, OpClass.ADD, OpClass.ABS, OpClass.COMPARE, OpClass.DIVIDE, OpClass.SQRT)
+
+
+def consequences(cpu: Cpu) -> Iterator[str]:
+    """What the user will go without, for each figure that the table lacks; one sentence each."""
+    target = target_of(cpu)
+    if target.clock_hz is None:
+        yield "no clock: estimates are cycles and no seconds, and roofline, eager and fused need --clock"
+    if target.memory_bandwidth_bytes_per_s is None:
+        yield "no memory bandwidth: roofline, eager and fused need --bandwidth"
+    if target.issue_width_uops is None:
+        yield "no issue width: throughput lets any number of instructions start in a cycle"
+    if target.instructions and not any(row.ports for row in target.instructions):
+        yield "no ports: throughput takes instructions on like registers to share one pool of units"
+    for (arithmetic, number_format), layers in _KINDS_OF_LAYERS.items():
+        if site_sequence(target, arithmetic, number_format) is None:
+            yield (
+                f"no instructions for a site of {layers}: throughput, roofline, eager and fused charge its "
+                "operations one by one or give a lower bound, and reports leave its roof out"
+            )
+    lacking = [
+        op for op in _OPERATIONS if one_at_a_time(target, op, "fp32", cpu.preferred_float_form) is None
+    ]
+    if lacking:
+        yield (
+            f"no latency of fp32 {', '.join(lacking)}: latency-sum gives a lower bound for networks with it, "
+            "and no ratio; --convention macs needs mul and add alone"
+        )
+    vectors = any(row.form in VECTOR_FORMS for row in target.instructions)
+    if target.instructions and not vectors:
+        yield "no vector instructions: throughput executes one operation at a time"

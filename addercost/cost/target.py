@@ -10,6 +10,11 @@ from pathlib import Path
 from addercost.hardware.schema import Cpu, Efficiency, Gpu, Instruction, MeasuredLoop
 from addercost.hardware.vocabulary import Form, Quality
 
+ASSUMED_WAKE_UP_S = 5e-6
+"""An assumption, for tables in which it was not measured: an OpenMP region of a few threads starts and ends
+in some microseconds.
+"""
+
 
 @dataclass(frozen=True, eq=False)
 class Target:
@@ -24,6 +29,11 @@ class Target:
 
     Of the whole part: cores; part_bandwidth_bytes_per_s, what all of them draw together; efficiencies, what
     runs of networks were found to reach, and device_class, for where there are none.
+
+    working_cores: how many of them share a layer where a cost model looks at cores, 1 unless somebody says
+    otherwise; wake_up_s: what it takes to start them and to wait for them. replays_graphs: whether kernels
+    are started from a recorded graph and not one by one. made_of: what went into this target, for whoever
+    reads its estimates.
 
     processor: the part's own name. kernel_files: times of kernels that were measured on it. borrows_kernels:
     somebody named these files, so they are used although they are of another machine.
@@ -47,6 +57,10 @@ class Target:
     part_bandwidth_bytes_per_s: float | None = None
     device_class: str = "desktop"
     efficiencies: tuple[Efficiency, ...] = ()
+    working_cores: int = 1
+    wake_up_s: float = ASSUMED_WAKE_UP_S
+    replays_graphs: bool = False
+    made_of: tuple[str, ...] = ()
     processor: str = ""
     kernel_files: tuple[Path, ...] = ()
     borrows_kernels: bool = False
@@ -110,7 +124,8 @@ def target_of(hardware: Cpu | Target) -> Target:
         clock=f"the {kind} clock of {part.name}" if part and clock else "",
         memory_bandwidth_bytes_per_s=bandwidth,
         shares_memory_bandwidth=bool(bandwidth and part and not part.core_memory_bandwidth_bytes_per_s),
-        file=hardware.file,
+        # A table that is made of two files stands in neither.
+        file="" if hardware.modelled else hardware.file,
         sources=tuple(source.title for source in hardware.sources.values()),
         caveats=hardware.caveats,
         loops=hardware.loops,
@@ -119,5 +134,7 @@ def target_of(hardware: Cpu | Target) -> Target:
         part_bandwidth_bytes_per_s=part.memory_bandwidth_bytes_per_s if part else None,
         device_class=part.device_class if part else "desktop",
         efficiencies=cited(hardware),
+        wake_up_s=(hardware.calls and hardware.calls.thread_wake_up_s) or ASSUMED_WAKE_UP_S,
+        made_of=(f"{hardware.name} is {hardware.modelled}",) if hardware.modelled else (),
         processor=part.name if part else "",
     )

@@ -11,17 +11,20 @@ Nothing of a package is imported until its target is asked for.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from addercost.cost.device_target import device_target
 from addercost.cost.gpu_target import gpu_target
 from addercost.cost.target import Target, target_of
+from addercost.cost.target_settings import split_name, with_settings
 from addercost.errors import AddercostError, ArgumentError, DataError, unknown_name
 from addercost.extensions import entries, package_of
 from addercost.hardware.kernel_times import kernel_time_files
-from addercost.hardware.loader import HOST, list_hardware, load_cpu, load_gpu
+from addercost.hardware.loader import HOST, list_hardware, load_cpu, load_device, load_gpu
 from addercost.hardware.schema import Cpu
 
 if TYPE_CHECKING:
@@ -31,7 +34,8 @@ ENTRY_POINTS = "addercost.targets"
 
 
 def load_target(name: str, hardware_path: str | Path | None = None, kernels: Path | None = None) -> Target:
-    """The target `name`: a CPU's table, the path of one, a GPU's table, or what an installed package adds.
+    """The target `name`: a CPU's table, the path of one, a device's or a GPU's table, or what an installed
+    package adds; with settings after an @ (see `addercost.cost.target_settings`).
 
     kernels: a file of timed kernels, taken as those of this target whatever machine they were timed on. The
     target of this machine has its own where none is named.
@@ -39,10 +43,11 @@ def load_target(name: str, hardware_path: str | Path | None = None, kernels: Pat
     Raises ArgumentError for an unknown name, and for one that stands for two targets; DataError where a table
     is malformed or a package's target cannot be loaded.
     """
-    target = _load_target(name, hardware_path)
+    base, settings = split_name(name)
+    target = with_settings(_load_target(base, hardware_path), settings, name)
     if kernels is not None:
         return replace(target, kernel_files=(kernels,), borrows_kernels=True)
-    return replace(target, kernel_files=kernel_time_files()) if name == HOST else target
+    return replace(target, kernel_files=kernel_time_files()) if base == HOST else target
 
 
 def _load_target(name: str, hardware_path: str | Path | None) -> Target:
@@ -62,17 +67,22 @@ def _load_target(name: str, hardware_path: str | Path | None) -> Target:
 
 
 def _from_table(name: str, hardware_path: str | Path | None) -> Target:
-    """The target that a table describes, of a CPU before a GPU of the same name."""
-    gpus = [file.name for file in list_hardware(hardware_path, "gpu")]
+    """The target that a table describes: of a CPU, else of a device, else of a GPU of that name."""
     try:
         return target_of(load_cpu(name, hardware_path))
     except ArgumentError:
-        if name in gpus:
+        named = {
+            kind: [file.name for file in list_hardware(hardware_path, kind)]
+            for kind in ("cpu", "core", "device", "gpu")
+        }
+        if name in named["device"]:
+            device = load_device(name, hardware_path)
+            return device_target(device, load_cpu(device.core, hardware_path))
+        if name in named["gpu"]:
             return gpu_target(load_gpu(name, hardware_path))
-        known = [file.name for file in list_hardware(hardware_path, "cpu")]
-        if name in (HOST, *known) or name.endswith(".toml"):
+        if name in (HOST, *named["cpu"], *named["core"]) or name.endswith(".toml"):
             raise
-        raise unknown_name("CPU", name, [*known, *gpus, *added_names()]) from None
+        raise unknown_name("CPU", name, [*itertools.chain(*named.values()), *added_names()]) from None
 
 
 def added_names() -> Sequence[str]:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from addercost.arithmetic import Arithmetic
 from addercost.counts.arithmetics import ARITHMETIC_TAG
+from addercost.counts.kernel_starts import starts_kernel
 from addercost.trace.record import ArgValue, OpCall, TensorSpec
 
 
@@ -71,25 +72,9 @@ def _operands(value: KernelArgument) -> Iterator[Operand]:
             yield from _operands(item)
 
 
-_NO_KERNEL = frozenset(
-    f"aten.{name}"
-    for name in (
-        "empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided", "resize_",
-        "_unsafe_view", "as_strided_", "detach_", "lift_fresh_copy", "scalar_tensor", "_assert_async",
-        "_assert_tensor_metadata", "sym_size", "sym_numel", "sym_stride", "set_", "is_same_size",
-        "_linalg_check_errors",
-    )
-)  # fmt: skip
-"""They compute nothing and move nothing, or so little that the call itself is all."""
-
-
-def runs_kernel(call: OpCall) -> bool:
-    return "view" not in call.tags and call.name not in _NO_KERNEL
-
-
 def kernel_calls(calls: Iterable[OpCall]) -> list[tuple[str, KernelCall]]:
     """(path of the module, kernel) of the calls that run one, in order."""
-    return [(call.module, kernel_call(call)) for call in calls if runs_kernel(call)]
+    return [(call.module, kernel_call(call)) for call in calls if starts_kernel(call)]
 
 
 _CONVOLUTIONS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -27,6 +28,8 @@ class LayerCounts:
     bytes_read, bytes_written: what the calls must move, by `addercost.counts.memory.traffic`.
     runs: the kernels that they start and the bytes that these move; None where a saved profile does not say.
     calls: the calls themselves; None in a saved profile, which keeps their sums.
+    module_calls: how often the module's forward ran, None where that is not known. call_shapes: of a module
+    that ran several times, the shape of each one's output.
     """
 
     path: str
@@ -42,6 +45,8 @@ class LayerCounts:
     bytes_written: int = 0
     runs: Runs | None = None
     calls: tuple[OpCall, ...] | None = field(default=None, compare=False, repr=False)
+    module_calls: int | None = None
+    call_shapes: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,7 @@ def count(
     rule = convention_named(convention) if isinstance(convention, str) else convention
     wanted = arithmetic_named(arithmetic) if arithmetic is not None else None
     changes = (*what_if, *((wanted.value,) if wanted else ()))
+    repeats, shapes = trace.repeats, {} if what_if else _shapes_by_call(trace)
     for change in changes:
         trace = apply(trace, change, keep_first_last)
     rows: dict[str, _LayerSum] = {}
@@ -154,7 +160,10 @@ def count(
         convention=rule,
         arithmetic=wanted,
         what_if=tuple(what_if),
-        layers=tuple(row.layer() for row in rows.values()),
+        layers=tuple(
+            row.layer(_calls_of(path, repeats), tuple(shapes.get(path, {}).values()))
+            for path, row in rows.items()
+        ),
         uncounted=tuple(
             UncountedOp(op, len(calls), tuple(dict.fromkeys(call.module for call in calls)))
             for op, calls in uncounted.items()
@@ -163,9 +172,23 @@ def count(
         unused_parameters=trace.parameter_count - used,
         tracer=trace.tracer,
         inputs=trace.inputs,
-        notes=(*trace.notes, *_causal_share(trace)),
+        notes=(*trace.notes, *_causal_share(trace), *_routed_rows(trace)),
         operators=tuple(operator.row() for operator in operators.values()),
     )
+
+
+def _calls_of(path: str, repeats: Mapping[str, tuple[int, ...]] | None) -> int | None:
+    return None if repeats is None else len(repeats.get(path, (0,)))
+
+
+def _shapes_by_call(trace: Trace) -> dict[str, dict[int, tuple[int, ...]]]:
+    """Of modules whose forward ran several times: the shape of the last output in each, by path and turn."""
+    found: dict[str, dict[int, tuple[int, ...]]] = {path: {} for path in trace.repeats or ()}
+    for call in trace.calls if found else ():
+        if call.module in found and call.outputs and "backward" not in call.tags:
+            turn = bisect_right((trace.repeats or {})[call.module], call.index)
+            found[call.module][turn] = call.output.shape
+    return found
 
 
 def _causal_share(trace: Trace) -> tuple[str, ...]:
@@ -177,6 +200,19 @@ def _causal_share(trace: Trace) -> tuple[str, ...]:
     return (
         f"causal attention is counted whole, {whole:,} MAC sites; its masks keep {kept:,} of them "
         f"({kept / whole:.1%})",
+    )
+
+
+_GROUPED = frozenset(("aten._grouped_mm", "transformers.grouped_mm_fallback"))
+
+
+def _routed_rows(trace: Trace) -> tuple[str, ...]:
+    """A line on mixtures of experts, if a run without data cannot know which expert takes which row."""
+    if trace.tracer == "real" or not any(call.name in _GROUPED for call in trace.calls):
+        return ()
+    return (
+        "products in groups (mixtures of experts) are counted for all rows that the router hands on, top-k × "
+        "tokens; which expert takes which row is not known",
     )
 
 
@@ -213,7 +249,7 @@ class _LayerSum:
         self.bytes_written += moved[1]
         self.runs = self.runs.plus(runs_of(call, moved))
 
-    def layer(self) -> LayerCounts:
+    def layer(self, module_calls: int | None, call_shapes: tuple[tuple[int, ...], ...]) -> LayerCounts:
         return LayerCounts(
             path=self.path,
             type=self.type,
@@ -228,6 +264,8 @@ class _LayerSum:
             bytes_written=self.bytes_written,
             runs=self.runs,
             calls=tuple(self.calls),
+            module_calls=module_calls,
+            call_shapes=call_shapes,
         )
 
 

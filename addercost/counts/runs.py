@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from addercost.counts.kernel_starts import starts_kernel
 from addercost.counts.norm_operators import BATCH_NORMS, ROW_NORMS
 from addercost.trace.record import OpCall
 
@@ -43,18 +44,6 @@ class Runs(NamedTuple):
 
 NOTHING = Runs(Run(0, 0), Run(0, 0))
 
-_NO_KERNEL = frozenset(
-    f"aten.{name}"
-    for name in (
-        "_unsafe_view", "detach", "detach_", "alias", "lift_fresh", "lift_fresh_copy", "unsafe_split",
-        "unsafe_split_with_sizes", "unsafe_chunk", "set_", "resize_", "resize_as_", "scalar_tensor",
-        "empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided",
-        "_assert_async", "_assert_tensor_metadata", "is_same_size", "sym_size", "sym_numel", "sym_stride",
-        "sym_storage_offset", "size", "numel", "dim", "len", "_local_scalar_dense", "item",
-    )
-)  # fmt: skip
-"""Operators that start nothing although their schema makes them no view."""
-
 _CONVOLUTIONS = frozenset(
     f"aten.{name}"
     for name in ("convolution", "_convolution", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
@@ -77,7 +66,7 @@ def runs_of(call: OpCall, moved: tuple[int, int]) -> Runs:
     moved: bytes that it must read and write, by `addercost.counts.memory.traffic`.
     """
     name = call.name
-    if "view" in call.tags or name in _NO_KERNEL or name.startswith("prim."):
+    if not starts_kernel(call):
         return NOTHING
     read, written = moved
     if name in _OWN_STATISTICS or (name in BATCH_NORMS and _by_own_statistics(call)):

@@ -1,20 +1,33 @@
-"""Hardware tables: CPUs, GPUs and process nodes as data files, their schema, and the loader. No torch."""
+"""Hardware tables: CPUs, devices, GPUs and process nodes as files, their schema, the loader. No torch."""
 
 from addercost.hardware.loader import (
     HardwareFile,
     list_hardware,
+    load_accelerator,
     load_cpu,
+    load_device,
     load_energy,
     load_file,
     load_gpu,
     load_hardware,
 )
-from addercost.hardware.schema import Citation, Cpu, EnergyTable, Gpu, Hardware, Instruction
+from addercost.hardware.schema import (
+    Accelerator,
+    Citation,
+    Cpu,
+    Device,
+    EnergyTable,
+    Gpu,
+    Hardware,
+    Instruction,
+)
 from addercost.hardware.vocabulary import Form, Quality
 
 __all__ = [
+    "Accelerator",
     "Citation",
     "Cpu",
+    "Device",
     "EnergyTable",
     "Form",
     "Gpu",
@@ -23,7 +36,9 @@ __all__ = [
     "Instruction",
     "Quality",
     "list_hardware",
+    "load_accelerator",
     "load_cpu",
+    "load_device",
     "load_energy",
     "load_file",
     "load_gpu",

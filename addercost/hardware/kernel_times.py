@@ -24,8 +24,8 @@ _HINT = "measure it again with `addercost calibrate --kernels`"
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What the times hold for. processor: its name, family, model and stepping. dtype: torch's name of the
-    floats. torch: its version. last_level_cache_bytes: of the cache that all cores share.
+    """What the times are valid for. processor: its name, family, model and stepping. dtype: torch's name of
+    the floats. torch: its version. last_level_cache_bytes: of the cache that all cores share.
     """
 
     processor: str
@@ -72,11 +72,6 @@ class KernelTimes:
     conditions: Conditions
     samples: tuple[KernelSample, ...]
     networks: tuple[NetworkSample, ...]
-
-
-def weight_bytes(calls: Sequence[KernelCall]) -> int:
-    """Bytes of the weights that kernels read, each time."""
-    return sum(operand.n_bytes for call in calls for operand in call.operands() if operand.is_weight)
 
 
 def kernel_times_file(threads: int, dtype: str, mode: str = "eager") -> Path:

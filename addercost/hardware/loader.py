@@ -2,7 +2,7 @@
 
 A table's name is its file's name without `.toml`. A user's folder, given as an argument or in
 `ADDERCOST_HARDWARE`, is searched first: its files add to the built-in ones and override those of the same
-name. It may be laid out like the built-in folder (`cpus/`, `gpus/`, `energy/`) or be flat.
+name. It may be laid out like the built-in folder (`cpus/`, `devices/`, `gpus/`…) or be flat.
 """
 
 from __future__ import annotations
@@ -14,13 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from addercost.errors import ArgumentError, DataError, unknown_name
+from addercost.hardware.modelled_cores import with_figures
 from addercost.hardware.parse import parse_hardware
-from addercost.hardware.schema import Cpu, EnergyTable, Gpu, Hardware
-from addercost.reading import toml_data
+from addercost.hardware.schema import Accelerator, Cpu, Device, EnergyTable, Gpu, Hardware, ModelledCore
+from addercost.reading import misfit, toml_data
 
 ENVIRONMENT_VARIABLE = "ADDERCOST_HARDWARE"
 BUILT_IN = Path(__file__).parent
-FOLDERS = {"cpu": "cpus", "gpu": "gpus", "energy": "energy"}
+FOLDERS = {
+    "cpu": "cpus",
+    "core": "cores",
+    "device": "devices",
+    "gpu": "gpus",
+    "energy": "energy",
+    "accelerator": "accelerators",
+}
 LARGEST_FILE_BYTES = 1 << 20
 """The largest built-in file is about 15 kB; a megabyte leaves room for every instruction of an ISA."""
 
@@ -41,12 +49,20 @@ class HardwareFile:
 
 
 def load_cpu(name: str, hardware_path: str | Path | None = None) -> Cpu:
-    """The CPU table `name`, for example `via-nano-2000`; or the path of a file ending in `.toml`.
+    """The CPU table `name`, for example `via-nano-2000`, or that of a core which is modelled as another, such
+    as `cortex-a76`; or the path of a file ending in `.toml`.
 
     Raises ArgumentError for an unknown name (the nearest are offered), DataError for a malformed file.
     """
     hardware = _load("cpu", name, hardware_path)
     assert isinstance(hardware, Cpu)
+    return hardware
+
+
+def load_device(name: str, hardware_path: str | Path | None = None) -> Device:
+    """The device's table `name`, for example `raspberry-pi-5`. Raises as `load_cpu` does."""
+    hardware = _load("device", name, hardware_path)
+    assert isinstance(hardware, Device)
     return hardware
 
 
@@ -64,6 +80,13 @@ def load_energy(name: str, hardware_path: str | Path | None = None) -> EnergyTab
     return hardware
 
 
+def load_accelerator(name: str, hardware_path: str | Path | None = None) -> Accelerator:
+    """The accelerator's table `name`, for example `tpu-like`. Raises as `load_cpu` does."""
+    hardware = _load("accelerator", name, hardware_path)
+    assert isinstance(hardware, Accelerator)
+    return hardware
+
+
 def load_hardware(name: str, hardware_path: str | Path | None = None) -> Hardware:
     """The table `name` of whatever kind. Raises as `load_cpu` does."""
     for kind in FOLDERS:
@@ -75,12 +98,25 @@ def load_hardware(name: str, hardware_path: str | Path | None = None) -> Hardwar
 
 def load_file(path: str | Path) -> Hardware:
     """Reads and validates one file. Raises DataError naming what is wrong with it."""
-    path = Path(path)
+    return _loaded(Path(path), ())
+
+
+def _loaded(path: Path, modelled: tuple[Path, ...]) -> Hardware:
+    """modelled: the files of cores that are modelled as this one, in order."""
     try:
         text = _read(path).decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text (byte {error.start})") from None
-    return parse_hardware(toml_data(text, str(path)), path.stem, str(path))
+    parsed = parse_hardware(toml_data(text, str(path)), path.stem, str(path))
+    if not isinstance(parsed, ModelledCore):
+        return parsed
+    other = _find("cpu", parsed.modelled_as, None) or _find("core", parsed.modelled_as, None)
+    if other is None or other in (*modelled, path):
+        expected = "the name of another CPU's table"
+        raise misfit(str(path), "modelled_as", parsed.modelled_as, expected)
+    table = _loaded(other, (*modelled, path))
+    assert isinstance(table, Cpu)
+    return with_figures(parsed, table)
 
 
 def list_hardware(hardware_path: str | Path | None = None, kind: str | None = None) -> list[HardwareFile]:
@@ -132,12 +168,17 @@ def user_folder(hardware_path: str | Path | None) -> Path | None:
 
 
 def _load(kind: str, name: str, hardware_path: str | Path | None) -> Hardware:
-    path = Path(name) if name.endswith(".toml") else _find(kind, name, hardware_path)
+    # A core that is modelled as another serves wherever a CPU does.
+    kinds = ("cpu", "core") if kind == "cpu" else (kind,)
+    path: Path | None = Path(name) if name.endswith(".toml") else None
+    for each in kinds:
+        path = path or _find(each, name, hardware_path)
     if path is None:
-        what = kind.upper() if kind != "energy" else "energy table"
-        raise _not_found(what, name, [f.name for f in list_hardware(hardware_path, kind)])
+        what = kind if kind in ("device", "accelerator") else kind.upper()
+        what = "energy table" if kind == "energy" else what
+        raise _not_found(what, name, [f.name for each in kinds for f in list_hardware(hardware_path, each)])
     hardware = load_file(path)
-    if hardware.kind != kind:
+    if hardware.kind not in kinds:
         raise ArgumentError(
             f"{path} describes a {hardware.kind}, not a {kind}", "see `addercost hardware list`"
         )

@@ -1,6 +1,6 @@
-"""From a parsed TOML document to a `Cpu`, `Gpu` or `EnergyTable`, validated; the file format is here.
+"""From a parsed TOML document to a hardware table (`Cpu`, `Gpu`…), validated; the file format is here.
 
-Every file opens with `schema`, `kind` (cpu, gpu or energy) and `title`, and has `[sources.<id>]` tables
+Every file opens with `schema`, `kind` (one of `KINDS`) and `title`, and has `[sources.<id>]` tables
 with `title` and `licence`; every figure names one of those ids. The other keys are the fields of the class,
 but for two: a CPU's instructions come in `[[instructions]]` blocks of one source and quality, each with one
 `table` (see `instruction_rows`), and a memory's energy may be a single figure, `energy_pj`.
@@ -14,11 +14,31 @@ from typing import Any
 
 from addercost.errors import DataError
 from addercost.hardware.instruction_rows import instruction_rows
-from addercost.hardware.schema import Cpu, EnergyTable, Gpu, Hardware, Instruction, MemoryEnergy
+from addercost.hardware.schema import (
+    Accelerator,
+    Cpu,
+    Device,
+    EnergyTable,
+    Gpu,
+    Hardware,
+    Instruction,
+    MemoryEnergy,
+    ModelledCore,
+)
 from addercost.hardware.vocabulary import SCHEMA_VERSION, Quality
 from addercost.reading import Positive, Text, Whole, misfit, read_as
 
-KINDS: dict[str, type[Cpu] | type[Gpu] | type[EnergyTable]] = {"cpu": Cpu, "gpu": Gpu, "energy": EnergyTable}
+Parsed = Hardware | ModelledCore
+"""What one file describes. A core that is modelled as another needs the other's file to be a table."""
+
+KINDS: dict[str, type[Parsed]] = {
+    "cpu": Cpu,
+    "core": ModelledCore,
+    "device": Device,
+    "gpu": Gpu,
+    "energy": EnergyTable,
+    "accelerator": Accelerator,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +59,7 @@ class _Memory:
     energy_high_pj: Positive | None = None
 
 
-def parse_hardware(document: Mapping[str, Any], name: str, file: str) -> Hardware:
+def parse_hardware(document: Mapping[str, Any], name: str, file: str) -> Parsed:
     """Validates `document` and builds the table it describes. `name` is the file's stem, `file` is for
     messages.
 
@@ -52,24 +72,32 @@ def parse_hardware(document: Mapping[str, Any], name: str, file: str) -> Hardwar
     for key in ("name", "file"):
         if key in content:
             raise misfit(file, key, content[key], "no such key: a table is named after its file")
+    if kind is Cpu and "modelled" in content:
+        raise misfit(file, "modelled", content["modelled"], 'no such key: see kind = "core"')
     # A CPU's instructions and a table's memories are written otherwise than the fields of the class.
     blocks: tuple[_Block, ...] = ()
     memories: tuple[_Memory, ...] = ()
     fixed: dict[str, Any] = {"name": name, "file": file}
-    if kind is Cpu:
+    if kind in (Cpu, ModelledCore):
         blocks = read_as(tuple[_Block, ...], content.pop("instructions", []), file, "instructions")
         fixed["instructions"] = ()
     elif kind is EnergyTable:
         memories = read_as(tuple[_Memory, ...], content.pop("memories", []), file, "memories")
-    hardware = read_as(kind, content | fixed, file)
+    hardware: Parsed = read_as(kind, content | fixed, file)
     if not hardware.sources:
         raise misfit(file, "sources", content["sources"], "at least one [sources.<id>] table")
     if isinstance(hardware, Cpu):
         _require_ranges(hardware)
         hardware = replace(hardware, instructions=_instructions(blocks, file))
+    elif isinstance(hardware, ModelledCore):
+        hardware = replace(hardware, instructions=_instructions(blocks, file))
+    elif isinstance(hardware, Device):
+        _require_known_figures(hardware)
     elif isinstance(hardware, EnergyTable):
         _require_figures(hardware)
         hardware = replace(hardware, memories=_memories(memories, file))
+    elif isinstance(hardware, Accelerator):
+        _require_consistent(hardware)
     elif (hardware.memory_bandwidth_bytes_per_s is None) != (hardware.memory_bandwidth_source == ""):
         both = "memory_bandwidth_source goes with memory_bandwidth_bytes_per_s: expected both"
         raise DataError(f"{file}: {both}")
@@ -77,7 +105,7 @@ def parse_hardware(document: Mapping[str, Any], name: str, file: str) -> Hardwar
     return hardware
 
 
-def _kind(content: dict[str, Any], file: str) -> type[Cpu] | type[Gpu] | type[EnergyTable]:
+def _kind(content: dict[str, Any], file: str) -> type[Parsed]:
     """The class of the table; takes `schema` and `kind` out of the content."""
     for key, expected in (("schema", str(SCHEMA_VERSION)), ("kind", f"one of {', '.join(KINDS)}")):
         if key not in content:
@@ -110,11 +138,40 @@ def _require_ranges(cpu: Cpu) -> None:
             raise misfit(cpu.file, f"loops[{index}].cycles", loop.cycles, expected)
 
 
+def _require_known_figures(device: Device) -> None:
+    for index, name in enumerate(device.unconfirmed):
+        if name not in device.figures:
+            known = ", ".join(device.figures)
+            raise misfit(device.file, f"unconfirmed[{index}]", name, f"a figure of the file: {known}")
+
+
 def _require_figures(table: EnergyTable) -> None:
     for index, figure in enumerate(table.operations):
         if figure.energy_pj is None and figure.area_um2 is None:
             path = f"operations[{index}]"
             raise DataError(f"{table.file}: {path} has no figure: expected energy_pj or area_um2")
+
+
+def _require_consistent(table: Accelerator) -> None:
+    """A vector has one row and keeps its sums; DRAM serves all operands; roles do not overlap."""
+    if table.structure == "vector":
+        if table.rows != 1:
+            raise misfit(table.file, "rows", table.rows, "1: a vector's lanes are its columns")
+        if table.dataflow != "output-stationary":
+            raise misfit(
+                table.file, "dataflow", table.dataflow, "output-stationary: the lanes of a vector keep sums"
+            )
+    if table.number_format.startswith("fp") != table.accumulator_format.startswith("fp"):
+        expected = f"of the same kind as number_format = {table.number_format}"
+        raise misfit(table.file, "accumulator_format", table.accumulator_format, expected)
+    for role in ("register", "buffer", "dram"):
+        served = [o for memory in table.memories if memory.role == role for o in memory.operands]
+        if len(served) != len(set(served)):
+            raise DataError(
+                f"{table.file}: two memories of role {role} serve one operand: expected one for each"
+            )
+        if role == "dram" and len(served) != 3:
+            raise DataError(f"{table.file}: no DRAM serves all operands: expected input, filter and output")
 
 
 def _memories(entries: Iterable[_Memory], file: str) -> tuple[MemoryEnergy, ...]:
@@ -135,7 +192,7 @@ def _memories(entries: Iterable[_Memory], file: str) -> tuple[MemoryEnergy, ...]
     return tuple(made)
 
 
-def _require_sources(hardware: Hardware, blocks: Iterable[_Block]) -> None:
+def _require_sources(hardware: Parsed, blocks: Iterable[_Block]) -> None:
     """Raises DataError for a source id without a `[sources]` entry."""
     for path, source in _named_sources(hardware, blocks):
         if source not in hardware.sources:
@@ -143,7 +200,7 @@ def _require_sources(hardware: Hardware, blocks: Iterable[_Block]) -> None:
             raise misfit(hardware.file, path, source, known)
 
 
-def _named_sources(hardware: Hardware, blocks: Iterable[_Block]) -> Iterable[tuple[str, str]]:
+def _named_sources(hardware: Parsed, blocks: Iterable[_Block]) -> Iterable[tuple[str, str]]:
     """Every place of the file that names a source, and what it names."""
     lists: dict[str, Iterable[Any]] = {}
     match hardware:
@@ -153,12 +210,19 @@ def _named_sources(hardware: Hardware, blocks: Iterable[_Block]) -> Iterable[tup
                 yield "part.source", part.source
             if calls is not None:
                 yield "calls.source", calls.source
+        case ModelledCore():
+            lists = {"instructions": blocks}
+        case Device(source=source):
+            yield "source", source
         case Gpu():
             names = ("peaks", "rates", "latencies", "sequences", "efficiencies")
             lists = {name: getattr(hardware, name) for name in names}
             yield "source", hardware.source
             if hardware.memory_bandwidth_source:
                 yield "memory_bandwidth_source", hardware.memory_bandwidth_source
+        case Accelerator():
+            lists = {"memories": hardware.memories}
+            yield "source", hardware.source
         case EnergyTable():
             lists = {name: getattr(hardware, name) for name in ("operations", "memories", "fits", "relative")}
     for name, figures in lists.items():

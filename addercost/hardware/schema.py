@@ -12,12 +12,15 @@ from typing import Annotated, Literal
 
 from addercost.arithmetic import Arithmetic
 from addercost.hardware.vocabulary import SITES_PER_LANE, Form, Quality
-from addercost.reading import Limits, NotNegative, Positive, Text, Whole
+from addercost.reading import Limits, NotNegative, Positive, Size, Text, Whole
 
 Cycles = Annotated[float, Limits(above=0, below=1e6)]
 Width = Annotated[int, Limits(least=1, below=1e6)]
+ClockHz = Annotated[float, Limits(least=1e3, below=1e12)]
+BytesPerSecond = Annotated[float, Limits(least=1e3, below=1e16)]
+"""Whatever is beyond these is a slip of the pen: a unit or some zeros too many."""
 DeviceClass = Literal["server", "desktop", "phone", "microcontroller"]
-Isa = Literal["x86-64", "aarch64", "arm32", "riscv64"]
+Isa = Literal["x86-64", "aarch64", "arm32", "riscv32", "riscv64", "xtensa"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,21 +174,34 @@ class CpuPart:
     name: Text
     source: Text
     quality: Quality
-    base_clock_hz: Positive | None = None
-    boost_clock_hz: Positive | None = None
+    base_clock_hz: ClockHz | None = None
+    boost_clock_hz: ClockHz | None = None
     cores: Whole | None = None
     l1d_bytes_per_core: Whole | None = None
     l2_bytes_per_core: Whole | None = None
     last_level_cache_bytes: Whole | None = None
     device_class: DeviceClass = "desktop"
-    memory_bandwidth_bytes_per_s: Positive | None = None
-    core_memory_bandwidth_bytes_per_s: Positive | None = None
-    core_l1_bandwidth_bytes_per_s: Positive | None = None
-    core_l2_bandwidth_bytes_per_s: Positive | None = None
-    core_l3_bandwidth_bytes_per_s: Positive | None = None
-    l1_bandwidth_bytes_per_s: Positive | None = None
-    l2_bandwidth_bytes_per_s: Positive | None = None
-    l3_bandwidth_bytes_per_s: Positive | None = None
+    memory_bandwidth_bytes_per_s: BytesPerSecond | None = None
+    core_memory_bandwidth_bytes_per_s: BytesPerSecond | None = None
+    core_l1_bandwidth_bytes_per_s: BytesPerSecond | None = None
+    core_l2_bandwidth_bytes_per_s: BytesPerSecond | None = None
+    core_l3_bandwidth_bytes_per_s: BytesPerSecond | None = None
+    l1_bandwidth_bytes_per_s: BytesPerSecond | None = None
+    l2_bandwidth_bytes_per_s: BytesPerSecond | None = None
+    l3_bandwidth_bytes_per_s: BytesPerSecond | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Modelled:
+    """A core's figures are those of the table `as_core`, for the reason `because`, but for `own` of them."""
+
+    as_core: Text
+    because: Text
+    own: Size = 0
+
+    def __str__(self) -> str:
+        own = f"{self.own} figures are its own; " if self.own else ""
+        return f"modelled as {self.as_core}: {own}{self.because}"
 
 
 @dataclass(frozen=True)
@@ -195,6 +211,8 @@ class Cpu:
     `loops` and `calls` are known of machines that were calibrated, `efficiencies` of parts on which networks
     were measured. `caveats` are doubts about figures that are used; `corrections` say which figures of a
     scheduling model are not used, and what is instead.
+
+    `modelled`: the core whose figures stand in, of a core that has no scheduling model of its own.
 
     `preferred_float_form` is the form the `latency-sum` model takes floating-point latencies from: scalar
     unless the file names another one. The VIA Nano 2000 names x87, because 4 and 2, the figures its published
@@ -217,10 +235,11 @@ class Cpu:
     efficiencies: tuple[Efficiency, ...] = ()
     caveats: tuple[Text, ...] = ()
     corrections: tuple[Text, ...] = ()
+    modelled: Modelled | None = None
 
     @property
     def kind(self) -> str:
-        return "cpu"
+        return "core" if self.modelled else "cpu"
 
     @property
     def clock_hz(self) -> float | None:
@@ -228,6 +247,94 @@ class Cpu:
         if self.part is None:
             return None
         return self.part.base_clock_hz or self.part.boost_clock_hz
+
+
+@dataclass(frozen=True)
+class ModelledCore:
+    """A core without a scheduling model of its own, as its file has it: another core's table, and what
+    differs from that.
+
+    modelled_as: the other table, for the reason `modelled_because`. without: operations and forms that the
+    core lacks. max_vector_bits: wider instructions of the other core are left out. instructions: known of
+    this core; they replace those of the other one.
+    """
+
+    name: str
+    title: Text
+    vendor: Text
+    isa: Isa
+    file: str
+    instructions: tuple[Instruction, ...]
+    modelled_as: Text
+    modelled_because: Text
+    sources: Mapping[str, Citation] = field(hash=False)
+    without: tuple[Text, ...] = ()
+    max_vector_bits: Whole | None = None
+    caveats: tuple[Text, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        return "core"
+
+
+@dataclass(frozen=True)
+class Device:
+    """A board, phone, computer or server: cores of one table, a clock, memory.
+
+    core: the table of its fastest cores; cores: how many of them there are; further_cores: others, which
+    estimates leave idle. core_memory_bandwidth_bytes_per_s: what one core reads and writes together;
+    `memory_…` what the memory gives to all. l2_bytes: of one core or of a cluster. last_level_cache_bytes:
+    of one such cache. sram_bytes: the memory of a microcontroller. unconfirmed: the figures that are
+    remembered and were not read in a source.
+    """
+
+    name: str
+    title: Text
+    file: str
+    soc: Text
+    device_class: DeviceClass
+    core: Text
+    cores: Whole
+    source: Text
+    sources: Mapping[str, Citation] = field(hash=False)
+    further_cores: str = ""
+    sustained_clock_hz: ClockHz | None = None
+    boost_clock_hz: ClockHz | None = None
+    memory_bandwidth_bytes_per_s: BytesPerSecond | None = None
+    core_memory_bandwidth_bytes_per_s: BytesPerSecond | None = None
+    l1d_bytes: Whole | None = None
+    l2_bytes: Whole | None = None
+    last_level_cache_bytes: Whole | None = None
+    sram_bytes: Whole | None = None
+    unconfirmed: tuple[Text, ...] = ()
+    caveats: tuple[Text, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        return "device"
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Those that are known, by field."""
+        return {name: value for name in DEVICE_FIGURES if (value := getattr(self, name)) is not None}
+
+    @property
+    def clock_hz(self) -> float | None:
+        return self.sustained_clock_hz or self.boost_clock_hz
+
+
+DEVICE_FIGURES = {
+    "cores": "cores",
+    "sustained_clock_hz": "sustained clock",
+    "boost_clock_hz": "boost clock",
+    "core_memory_bandwidth_bytes_per_s": "memory bandwidth of one core",
+    "memory_bandwidth_bytes_per_s": "memory bandwidth of all cores",
+    "l1d_bytes": "first-level data cache",
+    "l2_bytes": "second-level cache",
+    "last_level_cache_bytes": "last-level cache",
+    "sram_bytes": "SRAM",
+}
+"""The figures of a device, by field, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,10 +389,10 @@ class Gpu:
     compute_capability: Text = ""
     streaming_multiprocessors: Whole | None = None
     shading_units: Whole | None = None
-    base_clock_hz: Positive | None = None
-    boost_clock_hz: Positive | None = None
+    base_clock_hz: ClockHz | None = None
+    boost_clock_hz: ClockHz | None = None
     l2_bytes: Whole | None = None
-    memory_bandwidth_bytes_per_s: Positive | None = None
+    memory_bandwidth_bytes_per_s: BytesPerSecond | None = None
     memory_bandwidth_source: Text = ""
     peaks: tuple[GpuPeak, ...] = ()
     rates: tuple[GpuRate, ...] = ()
@@ -381,4 +488,59 @@ class EnergyTable:
         return "energy"
 
 
-Hardware = Cpu | Gpu | EnergyTable
+Side = Annotated[int, Limits(least=1, below=65_537)]
+Operand = Literal["input", "filter", "output"]
+OperandFormat = Literal["int8", "int16", "fp16", "fp32"]
+SumFormat = Literal["int8", "int16", "int32", "fp16", "fp32"]
+Dataflow = Literal["weight-stationary", "output-stationary", "input-stationary"]
+
+
+@dataclass(frozen=True, slots=True)
+class AcceleratorMemory:
+    """One level of memory of an accelerator, and the operands that it serves.
+
+    role: `register` stands in every element and serves each site; a `buffer` feeds the array; `dram` holds
+    everything. size_bytes and bytes_per_cycle are None where no limit is known.
+    """
+
+    memory: Text
+    role: Literal["register", "buffer", "dram"]
+    operands: tuple[Operand, ...]
+    energy_pj_per_byte: Annotated[float, Limits(above=0, below=1e6)]
+    source: Text
+    quality: Quality
+    size_bytes: Whole | None = None
+    bytes_per_cycle: Positive | None = None
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """An array of elements, each of which computes one site a cycle, and the memories that feed it.
+
+    structure: a `systolic` array of rows × columns, or a `vector` of `columns` lanes with one row.
+    number_format, accumulator_format: of operands and sums. energy_table: the table whose energies and areas
+    the elements have. source: of rows, columns, dataflow and clock.
+    """
+
+    name: str
+    title: Text
+    file: str
+    structure: Literal["systolic", "vector"]
+    rows: Side
+    columns: Side
+    dataflow: Dataflow
+    number_format: OperandFormat
+    accumulator_format: SumFormat
+    clock_hz: Annotated[float, Limits(above=0, below=1e11)]
+    energy_table: Text
+    memories: tuple[AcceleratorMemory, ...]
+    sources: Mapping[str, Citation] = field(hash=False)
+    source: Text
+    caveats: tuple[Text, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        return "accelerator"
+
+
+Hardware = Cpu | Device | Gpu | EnergyTable | Accelerator

@@ -31,7 +31,10 @@ class RowPlan:
     @property
     def key(self) -> str:
         """Different for any two rows of a run."""
-        row = self.row
+        return self.key_of(self.row)
+
+    @staticmethod
+    def key_of(row: MeasuredRow) -> str:
         return " | ".join((row.case or row.path or "model", row.arithmetic, row.implementation, row.dtype))
 
 

@@ -69,7 +69,7 @@ def predictor(cpus: Sequence[str], models: Sequence[str], hardware_path: Path | 
         counts = count(trace, arithmetic=None if arithmetic is Arithmetic.MAC else arithmetic)
         costs = (estimate(counts, target, model) for target in targets for model in models)
         return tuple(
-            PredictedTime(cost.hardware, cost.model, cost.seconds)
+            PredictedTime(cost.hardware, cost.model, cost.seconds, *(cost.interval_s or (None, None)))
             for cost in costs
             if cost.complete and cost.seconds
         )

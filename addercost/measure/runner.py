@@ -193,7 +193,7 @@ def condition_warnings(before: Condition, after: Condition, seconds: float) -> I
         yield f"the clock moved ({before.clock_hz / 1e9:.2f} to {after.clock_hz / 1e9:.2f} GHz)"
     reasons = dict.fromkeys((*before.throttle_reasons, *after.throttle_reasons))
     if reasons:
-        yield f"the clock was held down: {', '.join(reasons)}"
+        yield f"the clock was limited: {', '.join(reasons)}"
 
 
 def _share(before: float | None, after: float | None, seconds: float) -> float:

@@ -110,6 +110,10 @@ def headline(subject: Subject) -> list[tuple[str, str, str]]:
         (f"{mark}{si(others, digits=4)}", "other operations", f"{others:,}"),
         (si(counts.parameters, digits=4), "parameters", f"{counts.parameters:,}"),
     ]
+    memory = subject.first.memory
+    if memory is not None:
+        where = f"{memory.peak_bytes:,} bytes, in {memory.peak_path or '(model)'}"
+        rows.append((si(memory.peak_bytes, "B", 4), "memory in use at most", where))
     own = network_name(subject.first)
     for e in subject.estimates:
         if e.arithmetic == own and e.model == PAPER_MODEL:

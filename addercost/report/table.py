@@ -37,7 +37,7 @@ class Kind(StrEnum):
 class Column:
     """name: the key in rows and files. title: the heading, which a terminal breaks at its line breaks.
 
-    optional: left out first where space is short.
+    optional: left out where space is short. secondary: left out first, before numbers are shortened.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Column:
     kind: Kind = Kind.TEXT
     unit: str = ""
     optional: bool = False
+    secondary: bool = False
 
     @property
     def is_text(self) -> bool:

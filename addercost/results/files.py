@@ -1,10 +1,14 @@
-"""Files of results: written whole or not at all, and over an existing file only on request; read as text."""
+"""Files of results: written whole or not at all, and over an existing file only on request; read as text.
+
+Only regular files are written. A symbolic link is followed: the file that it names is replaced, and the link
+stays.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
-import sys
+import stat
 import tempfile
 from pathlib import Path
 
@@ -13,11 +17,18 @@ from addercost.errors import DataError, OutputError
 
 def check_target(path: Path, force: bool) -> None:
     """Raises OutputError if `path` cannot be written, before any work is done for it."""
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder", "name a file in it")
-    if path.exists() and not force:
-        raise OutputError(f"{path} exists", "give --force to replace it, or another name")
-    folder = path.parent
+    mode = _mode(path)
+    if mode is not None:
+        if stat.S_ISDIR(mode):
+            raise OutputError(f"{path} is a folder", "name a file in it")
+        if not stat.S_ISREG(mode):
+            raise OutputError(
+                f"{path} is a {_special_kind(mode)}, which is not replaced by a file",
+                "name a file, or leave the option away to print the result",
+            )
+        if not force:
+            raise OutputError(f"{path} exists", "give --force to replace it, or another name")
+    folder = _written(path).parent
     if not folder.is_dir():
         raise OutputError(f"the folder {folder} does not exist", f"make it: mkdir -p {folder}")
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -27,25 +38,51 @@ def check_target(path: Path, force: bool) -> None:
 def write_file(path: Path, content: str | bytes, force: bool = False) -> None:
     """Writes under a temporary name beside `path` and renames: a reader sees all of it or nothing.
 
-    Raises OutputError, with nothing left behind, when it exists, or the disk is full or read-only.
+    A replaced file's permissions are kept; a new file's follow the umask. Raises OutputError, with nothing
+    left behind, when it exists, is no regular file, or the disk is full or read-only.
     """
     check_target(path, force)
     data = content.encode("utf-8") if isinstance(content, str) else content
+    target = _written(path)
     temporary: str | None = None
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".tmp")
+        before = _mode(target)
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.", suffix=".tmp")
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
+            # mkstemp makes it private.
+            os.fchmod(file.fileno(), 0o666 & ~_umask() if before is None else stat.S_IMODE(before))
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # noqa: PTH101  (mkstemp makes it private)
-        os.replace(temporary, path)  # noqa: PTH105
+        os.replace(temporary, target)  # noqa: PTH105
         temporary = None
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}", _advice(error)) from error
+        raise OutputError(f"cannot write {path}: {error.strerror or error}", advice(error)) from error
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def _written(path: Path) -> Path:
+    """The file that is replaced: what a symbolic link names, else `path`."""
+    return path.resolve() if path.is_symlink() else path
+
+
+def _mode(path: Path) -> int | None:
+    """Kind and permissions of the file, links followed; None where there is none. Raises OutputError."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"cannot write {path}: {reason}", "choose another name") from None
+
+
+def _special_kind(mode: int) -> str:
+    if stat.S_ISFIFO(mode):
+        return "FIFO"
+    return "socket" if stat.S_ISSOCK(mode) else "device"
 
 
 def read_text(path: Path, hint: str = "check the name") -> str:
@@ -68,19 +105,7 @@ def make_folder(folder: Path) -> None:
         raise OutputError(f"the folder {folder} cannot be written to", "choose another one")
 
 
-def write_stdout(text: str) -> None:
-    """Prints `text`. Raises OutputError when stdout is full; a reader that has gone away is no error."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python would complain once more when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        raise OutputError(f"cannot write to stdout: {error.strerror or error}", _advice(error)) from error
-
-
-def _advice(error: OSError) -> str:
+def advice(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "free some space or choose another disk"
     return "choose another place"

@@ -34,11 +34,15 @@ NO_ESTIMATES = "no estimates beside the timings"
 
 @dataclass(frozen=True, slots=True)
 class PredictedTime:
-    """What a cost model estimates for the same work, kept apart from the samples."""
+    """What a cost model estimates for the same work, kept apart from the samples. low_s, high_s: the ends
+    within which the model expects nine of ten such times, where it says so.
+    """
 
     hardware: str
     model: str
     seconds: NotNegative
+    low_s: NotNegative | None = None
+    high_s: NotNegative | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,10 @@ from addercost.cost.energy import LayerEnergy, ModelEnergy
 from addercost.cost.estimate import LayerEstimate, MissingFigure, ModelCost
 from addercost.counts.conventions import CountingConvention, convention_named
 from addercost.counts.model import LayerCounts, ModelCounts, UncountedOp
+from addercost.counts.peak_memory import LayerMemory, ModelMemory, TrainingMemory
 from addercost.counts.runs import Run, Runs
 from addercost.errors import ArgumentError, DataError
-from addercost.reading import Amount, Count, Size, read_as
+from addercost.reading import Amount, Count, Size, Whole, read_as
 from addercost.results.document import Document, advising, checked_fields
 from addercost.results.plain import to_plain
 from addercost.trace.record import TensorSpec
@@ -28,12 +29,15 @@ SCHEMA = "addercost/profile/1"
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Counts and estimates of the same layers in order: a cost per processor and model, energies."""
+    """Counts and estimates of the same layers in order: a cost per processor and model, energies. memory:
+    None where changes give the network other tensors, and where the way of tracing does not see it.
+    """
 
     counts: ModelCounts
     costs: tuple[ModelCost, ...] = ()
     keep_first_last: bool = False
     energies: tuple[ModelEnergy, ...] = ()
+    memory: ModelMemory | None = None
 
     @property
     def estimates(self) -> tuple[ModelCost | ModelEnergy, ...]:
@@ -100,6 +104,32 @@ class _Layer:
     counts: Mapping[str, Count]
     counts_by_format: Mapping[str, Mapping[str, Count]]
     runs: _Runs | None = None
+    calls: Whole | None = None
+    output_shapes: tuple[tuple[Size, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _LayerMemory:
+    path: str
+    peak_bytes: Count
+
+
+@dataclass(frozen=True, slots=True)
+class _TrainingMemory:
+    optimizer: str
+    saved_bytes: Count
+    gradient_bytes: Count
+    optimizer_bytes: Count
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    weight_bytes: Count
+    input_bytes: Count
+    peak_bytes: Count
+    peak_path: str
+    layers: tuple[_LayerMemory, ...]
+    training: _TrainingMemory | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +206,7 @@ class _Profile:
     layers: tuple[_Layer, ...]
     cost: tuple[_Cost, ...]
     energy: tuple[_Energy, ...]
+    memory: _Memory | None = None
 
 
 def _written(profile: Profile) -> _Profile:
@@ -199,6 +230,7 @@ def _written(profile: Profile) -> _Profile:
         layers=tuple(map(_written_layer, counts.layers)),
         cost=tuple(map(_written_cost, profile.costs)),
         energy=tuple(map(_written_energy, profile.energies)),
+        memory=_written_memory(profile.memory) if profile.memory is not None else None,
     )
 
 
@@ -217,6 +249,40 @@ def _written_layer(layer: LayerCounts) -> _Layer:
         counts=layer.counts.by_class(),
         counts_by_format=layer.counts.by_format(),
         runs=_written_runs(layer.runs) if layer.runs else None,
+        calls=layer.module_calls,
+        output_shapes=layer.call_shapes,
+    )
+
+
+def _written_memory(memory: ModelMemory) -> _Memory:
+    training = memory.training
+    return _Memory(
+        weight_bytes=memory.weight_bytes,
+        input_bytes=memory.input_bytes,
+        peak_bytes=memory.peak_bytes,
+        peak_path=memory.peak_path,
+        layers=tuple(_LayerMemory(layer.path, layer.peak_bytes) for layer in memory.layers),
+        training=_TrainingMemory(
+            training.optimizer, training.saved_bytes, training.gradient_bytes, training.optimizer_bytes
+        )
+        if training is not None
+        else None,
+    )
+
+
+def _read_memory(read: _Memory) -> ModelMemory:
+    training = read.training
+    return ModelMemory(
+        weight_bytes=read.weight_bytes,
+        input_bytes=read.input_bytes,
+        peak_bytes=read.peak_bytes,
+        peak_path=read.peak_path,
+        layers=tuple(LayerMemory(layer.path, layer.peak_bytes) for layer in read.layers),
+        training=TrainingMemory(
+            training.optimizer, training.saved_bytes, training.gradient_bytes, training.optimizer_bytes
+        )
+        if training is not None
+        else None,
     )
 
 
@@ -300,6 +366,7 @@ class _Reading:
             tuple(map(_read_cost, read.cost)),
             read.keep_first_last,
             tuple(map(_read_energy, read.energy)),
+            _read_memory(read.memory) if read.memory is not None else None,
         )
 
     def convention(self, name: str) -> CountingConvention:
@@ -328,6 +395,8 @@ class _Reading:
             bytes_read=read.bytes_read,
             bytes_written=read.bytes_written,
             runs=Runs(_read_run(read.runs.eager), _read_run(read.runs.fused)) if read.runs else None,
+            module_calls=read.calls,
+            call_shapes=read.output_shapes,
         )
 
     def check_totals(self, counts: ModelCounts, read: _Profile) -> None:
@@ -345,6 +414,8 @@ class _Reading:
         paths = [layer.path for layer in counts.layers]
         estimated = [(cost.hardware, [layer.path for layer in cost.layers]) for cost in read.cost]
         estimated += [(energy.hardware, [layer.path for layer in energy.layers]) for energy in read.energy]
+        if read.memory is not None and [layer.path for layer in read.memory.layers] != paths:
+            raise self.damaged("the layers of its memory are not those counted")
         for hardware, its_paths in estimated:
             if its_paths != paths:
                 raise self.damaged(f"the layers estimated on {hardware!r} are not those counted")

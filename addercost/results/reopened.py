@@ -7,6 +7,7 @@ from pathlib import Path
 
 from addercost.arithmetic import Arithmetic
 from addercost.cost.estimate import estimate
+from addercost.cost.models import default_model
 from addercost.cost.target_registry import load_target
 from addercost.errors import ArgumentError, DataError
 from addercost.results.profile import Profile
@@ -47,6 +48,7 @@ def reopen_profile(
             f"{spec} is counted by the convention {own}, not {convention}", "profile the model itself"
         )
     if cpus is not None:
-        costs = tuple(estimate(profile.counts, load_target(name)) for name in cpus)
+        targets = [load_target(name) for name in cpus]
+        costs = tuple(estimate(profile.counts, target, default_model(target)) for target in targets)
         return replace(profile, costs=costs)
     return profile

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from addercost.arithmetic import Arithmetic
-from addercost.cost.models import PAPER_MODEL, cost_model_named
+from addercost.cost.models import PAPER_MODEL, cost_model_named, usable_model
 from addercost.cost.target import Target
 from addercost.cost.target_registry import load_target
 from addercost.counts.conventions import convention_named
@@ -50,8 +50,9 @@ class SweepSettings:
 
     def checked(self) -> SweepSettings:
         """Itself. Raises ArgumentError for a name or number that does not exist or does not fit."""
+        cost_model_named(self.cost_model)
         for cpu in self.cpus:
-            load_target(cpu)
+            usable_model(self.cost_model, load_target(cpu))
         for table in self.energies:
             load_energy(table)
         for arithmetic in self.arithmetics:
@@ -59,7 +60,6 @@ class SweepSettings:
                 raise unknown_name("arithmetic", arithmetic, Arithmetic)
         for convention in self.conventions:
             convention_named(convention)
-        cost_model_named(self.cost_model)
         for axis in ("arithmetics", "conventions", "batches"):
             if not getattr(self, axis):
                 raise ArgumentError(f"a sweep needs at least one of its {axis}")

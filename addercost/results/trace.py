@@ -13,7 +13,7 @@ from addercost.counts.memory import traffic
 from addercost.errors import DataError
 from addercost.reading import Size, json_data, misfit, read_as
 from addercost.results.document import Document, advising, checked_fields
-from addercost.trace.record import ArgValue, OpCall, TensorSpec, Trace
+from addercost.trace.record import STORAGE_KINDS, ArgValue, OpCall, Storage, TensorSpec, Trace
 
 SCHEMA = "addercost/trace/1"
 _LARGEST = 2**64 - 1
@@ -40,6 +40,14 @@ class _Call:
 
 
 @dataclass(frozen=True, slots=True)
+class _Storage:
+    bytes: Size
+    kind: str
+    made: int = -1
+    freed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Trace:
     model: str
     tracer: str
@@ -49,6 +57,8 @@ class _Trace:
     modules: Mapping[str, str]
     parameters: Mapping[str, Size]
     calls: tuple[_Call, ...]
+    repeats: Mapping[str, tuple[Size, ...]] | None = None
+    storages: tuple[_Storage, ...] | None = None
     returned: tuple[Size, ...] = ()
 
 
@@ -65,8 +75,14 @@ def trace_to_json(trace: Trace) -> str:
         "parameters": dict(trace.parameters),
         "returned": list(trace.returned),
     }
+    if trace.repeats is not None:
+        head["repeats"] = {path: list(starts) for path, starts in trace.repeats.items()}
     lines = ",\n".join(f"  {json.dumps(_encode_call(call), allow_nan=False)}" for call in trace.calls)
-    return f'{json.dumps(head, indent=1)[:-2]},\n "calls": [\n{lines}\n ]\n}}\n'
+    storages = ""
+    if trace.storages is not None:
+        rows = ",\n".join(f"  {json.dumps(_encode_storage(storage))}" for storage in trace.storages)
+        storages = f',\n "storages": [\n{rows}\n ]'
+    return f'{json.dumps(head, indent=1)[:-2]},\n "calls": [\n{lines}\n ]{storages}\n}}\n'
 
 
 def trace_from_json(text: str, source: str = "trace") -> Trace:
@@ -90,11 +106,45 @@ def trace_from_data(data: Any, source: str = "trace") -> Trace:
             tracer=read.tracer,
             versions=read.versions,
             notes=read.notes,
+            storages=_storages(read, source),
+            repeats=_repeats(read, source),
             returned=read.returned,
         )
 
 
 DOCUMENT = Document(SCHEMA, "a trace", Trace, trace_from_data)
+
+
+def _storages(read: _Trace, source: str) -> tuple[Storage, ...] | None:
+    """Raises DataError for one that is freed before it is made, or at no call of the trace."""
+    if read.storages is None:
+        return None
+    last = len(read.calls) - 1
+    for index, storage in enumerate(read.storages):
+        made, freed = storage.made, storage.freed
+        if storage.kind not in STORAGE_KINDS:
+            raise misfit(
+                source, f"storages[{index}].kind", storage.kind, f"one of {', '.join(STORAGE_KINDS)}"
+            )
+        if not -1 <= made <= (last if freed is None else freed) <= last:
+            expected = "the indices of two calls, the later one last"
+            raise misfit(source, f"storages[{index}]", {"made": made, "freed": freed}, expected)
+    return tuple(Storage(one.bytes, one.kind, one.made, one.freed) for one in read.storages)
+
+
+def _repeats(read: _Trace, source: str) -> Mapping[str, tuple[int, ...]] | None:
+    """Raises DataError where the calls of a module do not begin one after the other."""
+    for path, starts in (read.repeats or {}).items():
+        if list(starts) != sorted(starts) or len(starts) < 2 or starts[-1] > len(read.calls):
+            expected = "the indices of two calls or more, in order"
+            raise misfit(source, f"repeats[{path!r}]", list(starts), expected)
+    return read.repeats
+
+
+def _encode_storage(storage: Storage) -> dict[str, Any]:
+    data: dict[str, Any] = {"bytes": storage.n_bytes, "kind": storage.kind}
+    data |= {"made": storage.made} if storage.made >= 0 else {}
+    return data | {"freed": storage.freed} if storage.freed is not None else data
 
 
 def _encode(value: ArgValue) -> Any:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from addercost.errors import AddercostError, ModelError
+from addercost.results.stdout import claim_stdout
 from addercost.sources.data_free import DataFree
 from addercost.sources.torchvision_models import make_importable
+from addercost.text import error_text
 
 T = TypeVar("T")
 
@@ -38,8 +40,10 @@ def build(make: Callable[[], T], what: str, data_free: DataFree | None = None) -
                 return make()
     except AddercostError:
         raise
-    except (Exception, SystemExit) as error:
-        text = " ".join(str(error).split())
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        text = error_text(error)
         where = _line_in_user_code(error)
         raise ModelError(
             f"{what} raised {type(error).__name__}{where}{f': {text}' if text else ''}",
@@ -55,6 +59,7 @@ def build_real(make: Callable[[], T]) -> T:
 
 def user_output() -> AbstractContextManager[object]:
     """While active, prints of the user's code go to stderr: stdout is for our result."""
+    claim_stdout()
     return redirect_stdout(sys.stderr)
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from addercost.errors import DataError
+from addercost.sources.exported_archive import check_archive
 from addercost.sources.kind import LoadedModel, NoSuchModelError, SpecKind
+from addercost.text import error_text
 
 if TYPE_CHECKING:
     import torch
@@ -25,13 +27,14 @@ def _load(spec: str) -> LoadedModel:
     file = Path(spec)
     if not file.is_file():
         raise NoSuchModelError(f"{file} does not exist")
+    check_archive(file)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.export.load(file)
             model = torch.export.unflatten(program)
     except Exception as error:
-        text = " ".join(str(error).split())[:300]
+        text = error_text(error)[:300]
         raise DataError(
             f"{file} is not an exported program: {type(error).__name__}: {text}",
             "make it with torch.export.save(torch.export.export(model, inputs), file)",

@@ -46,13 +46,15 @@ class LoadedModel:
 class TraceRequest:
     """How a SPEC is to be traced. inputs: in place of those it comes with, as arguments of a forward or as
     their shapes. backward: a training step instead of a forward. tracer: one of `sources.tracing.TRACERS`.
-    fuse_attention: attention is one call; else the calls that torch makes of it.
+    fuse_attention: attention is one call; else the calls that torch makes of it. memory: record when
+    memory is allocated and freed, where the way of tracing sees it.
     """
 
     inputs: ModelInputs | tuple[InputShape, ...] | None = None
     backward: bool = False
     tracer: str = "dispatch"
     fuse_attention: bool = True
+    memory: bool = False
 
     def model_inputs(self) -> ModelInputs | None:
         """As arguments of a forward, without data. Imports torch where there are any."""

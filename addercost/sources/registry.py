@@ -17,6 +17,7 @@ from addercost.sources.saved_profile import SAVED_PROFILE
 from addercost.sources.saved_trace import SAVED_TRACE
 from addercost.sources.timm import TIMM_MODEL
 from addercost.sources.torchvision import TORCHVISION_MODEL
+from addercost.sources.transformers import TRANSFORMERS_MODEL
 from addercost.sources.zoo import ZOO_MODEL
 
 GROUP = "addercost.sources"
@@ -28,6 +29,7 @@ BUILT_IN = (
     ZOO_MODEL,
     TORCHVISION_MODEL,
     TIMM_MODEL,
+    TRANSFORMERS_MODEL,
     EXPORTED,
     ONNX_FILE,
     SAVED_PROFILE,

@@ -20,7 +20,7 @@ def read_trace(path: Path) -> Trace:
 
 
 def _load(spec: str, request: TraceRequest) -> Trace:
-    if request != TraceRequest():
+    if request != TraceRequest(memory=request.memory):
         raise ArgumentError(
             f"{spec} is a trace: what it traced is fixed",
             "leave --input, --backward, --tracer and --no-fuse-attention out",

@@ -51,7 +51,7 @@ def trace_loaded(loaded: LoadedModel, inputs: ModelInputs, request: TraceRequest
     from addercost.counts.call_work import is_counted
 
     if request.tracer == "dispatch":
-        return _dispatched(loaded, inputs, request.backward, request.fuse_attention)
+        return _dispatched(loaded, inputs, request)
     if request.backward:
         raise ArgumentError(f"the {request.tracer} tracer takes no --backward", "use --tracer dispatch")
     if not request.fuse_attention:
@@ -70,7 +70,7 @@ def trace_loaded(loaded: LoadedModel, inputs: ModelInputs, request: TraceRequest
         except TraceError:
             # The model may need values, or be one that only a whole trace shows right, or not run at all:
             # the whole trace finds out.
-            return _dispatched(loaded, inputs, False, True)
+            return _dispatched(loaded, inputs, request)
     if inputs.kwargs:
         raise ArgumentError("the fvcore tracer takes no inputs by name", "use --tracer dispatch")
     from addercost.trace.jit import trace_with_fvcore
@@ -79,7 +79,7 @@ def trace_loaded(loaded: LoadedModel, inputs: ModelInputs, request: TraceRequest
     return trace_with_fvcore(model, *inputs.args, name=loaded.name)
 
 
-def _dispatched(loaded: LoadedModel, inputs: ModelInputs, backward: bool, fuse_attention: bool) -> Trace:
+def _dispatched(loaded: LoadedModel, inputs: ModelInputs, request: TraceRequest) -> Trace:
     from addercost.counts.call_work import is_counted
     from addercost.trace.tracer import trace
 
@@ -90,9 +90,10 @@ def _dispatched(loaded: LoadedModel, inputs: ModelInputs, backward: bool, fuse_a
         name=loaded.name,
         rebuild=loaded.rebuild,
         known_values=loaded.with_values,
-        backward=backward,
+        backward=request.backward,
         is_counted=is_counted,
-        fuse_attention=fuse_attention,
+        fuse_attention=request.fuse_attention,
+        memory=request.memory,
     )
 
 

@@ -88,15 +88,16 @@ class _WithGradients(torch.autograd.Function):
     def forward(ctx: Any, given: _Arguments, *tensors: Tensor | None) -> Any:
         with torch._C._AutoDispatchBelowAutograd():
             out = _ATTENTION(*tensors, *given.options, **given.named)
-        ctx.given = given
+        # Without its tensors, which the graph would keep for longer than it needs them.
+        ctx.options, ctx.named = given.options, given.named
         ctx.save_for_backward(*tensors, out)
         return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         *tensors, out = ctx.saved_tensors
-        named = {**ctx.given.named, "mask_gradient": bool(ctx.needs_input_grad[4])}
-        found = _backward_operator()(gradients[0], *tensors, out, *ctx.given.options, **named)
+        named = {**ctx.named, "mask_gradient": bool(ctx.needs_input_grad[4])}
+        found = _backward_operator()(gradients[0], *tensors, out, *ctx.options, **named)
         wanted = ctx.needs_input_grad[1:]
         return None, *(gradient if needed else None for gradient, needed in zip(found, wanted, strict=True))
 

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from torch import nn
 
 from addercost.errors import AddercostError
+from addercost.text import error_text
 from addercost.trace.modules import ModuleTree
 from addercost.trace.restorable import (
     DICT,
@@ -153,7 +154,7 @@ class CallersState:
     def _note(self, place: _Place, error: Exception) -> None:
         module, name = place
         where = self._tree.paths[id(module)][0] or "the model"
-        text = " ".join(str(error).split()) or type(error).__name__
+        text = error_text(error) or type(error).__name__
         self.problems.append(f"{where}.{name}: {text}" if name else f"{where}: {text}")
 
 

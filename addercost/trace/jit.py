@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from addercost.errors import ArgumentError, TraceError
+from addercost.text import error_text
 from addercost.trace.caller_state import unchanged
 from addercost.trace.modules import ModuleTree, replace_tensors, type_name
 from addercost.trace.op_info import op_info
@@ -68,7 +69,7 @@ def trace_with_fvcore(model: nn.Module, *args: Any, name: str | None = None) -> 
         try:
             analysis.total()
         except Exception as error:
-            text = " ".join(str(error).split())[:400]
+            text = error_text(error)[:400]
             raise TraceError(
                 f"{title} cannot be traced by jit: {type(error).__name__}: {text}",
                 "use the dispatch tracer, which is the default",

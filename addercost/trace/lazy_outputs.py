@@ -111,7 +111,13 @@ class LazyOutputs:
         if type(value).__module__.partition(".")[0] in ("numpy", "torch", "builtins"):
             return
         if isinstance(value, Iterable):
-            self._items(iter(value), depth)
+            before = self._calls()
+            try:
+                self._items(iter(value), depth)
+            except (AttributeError, NotImplementedError, TypeError):
+                # Some classes cannot be iterated in every state, such as caches of state-space models.
+                if self._calls() > before:
+                    raise
 
 
 def unrun_work(

@@ -141,6 +141,10 @@ class CallStack:
         """Called with such a module and its path before its forward runs."""
         self.own_forwards: set[int] = set()
         """Ids of the modules that have a `forward` of their own beside their class's."""
+        self.recorded: Callable[[], int] = int
+        """How many calls are recorded so far."""
+        self.begun: list[tuple[str, int]] = []
+        """The path of each module whose forward ran, and how many calls were recorded when it began."""
         self.resolved: dict[tuple[int, str], str] = {}
         """The module's path by its id and its caller's path, where these two decide it."""
         self._turns: dict[tuple[int, str], tuple[list[str], list[str]]] = {}
@@ -222,7 +226,8 @@ def _tracking(module: nn.Module, forward: Callable[..., Any], stack: CallStack) 
             raise used_elsewhere(type_name(module))
         caller = stack.path
         path = resolved.get((key, caller))
-        stack.path = stack.found(module, caller) if path is None else path
+        stack.path = path = stack.found(module, caller) if path is None else path
+        stack.begun.append((path, stack.recorded()))
         if key in wrapping and stack.on_wrapping is not None:
             stack.on_wrapping(module, stack.path)
         try:

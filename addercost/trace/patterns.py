@@ -37,7 +37,9 @@ def may_be_recognised(name: str) -> bool:
 
 
 def recognised(calls: Sequence[OpCall]) -> tuple[OpCall, ...]:
-    """The calls with one in place of those of each hand-written adder or binary layer, and new indices."""
+    """The calls with one in place of those of each hand-written adder or binary layer. Each keeps its index,
+    which of a layer is that of its last call.
+    """
     if not any(may_be_recognised(name) for name in {call.name for call in calls}):
         return tuple(calls)
     flow = _DataFlow(calls)
@@ -53,7 +55,7 @@ def recognised(calls: Sequence[OpCall]) -> tuple[OpCall, ...]:
     if not replaced:
         return tuple(calls)
     kept = (replaced.get(index, call) for index, call in enumerate(calls))
-    return tuple(replace(call, index=i) for i, call in enumerate(call for call in kept if call is not None))
+    return tuple(call for call in kept if call is not None)
 
 
 class _DataFlow:

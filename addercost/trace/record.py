@@ -143,14 +143,35 @@ def _tensors(value: ArgValue) -> Iterator[TensorSpec]:
             yield from _tensors(item)
 
 
+PARAMETER, BUFFER, INPUT, ACTIVATION, GRADIENT = "parameter", "buffer", "input", "activation", "gradient"
+STORAGE_KINDS = (PARAMETER, BUFFER, INPUT, ACTIVATION, GRADIENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Memory that tensors share, and how long it was in use. kind: one of `STORAGE_KINDS`; "gradient" is that
+    of a parameter.
+
+    made: index of the call that allocated it, -1 for what was there before the first one. freed: index of the
+    last call before nothing referred to it any more; None for what outlived the run.
+    """
+
+    n_bytes: int
+    kind: str = ACTIVATION
+    made: int = -1
+    freed: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Trace:
     """One forward of one model.
 
     modules: class name by module path, for every module that ran; the root's path is "". parameters: number
     of elements by qualified name, each tensor once, also those that the forward did not use. tracer: how the
-    forward was run: "meta" (no data), "fake" (no data, device kept) or "real" (computed). returned: numbers of
-    the tensors that the forward returned.
+    forward was run: "meta" (no data), "fake" (no data, device kept) or "real" (computed). storages: all
+    memory that tensors used; None where that was not asked for, or the way of tracing does not see it.
+    repeats: by the path of each module whose forward ran several times, the index of the first call in each;
+    None where the way of tracing does not see it. returned: numbers of the tensors that the forward returned.
     """
 
     model: str
@@ -161,6 +182,8 @@ class Trace:
     tracer: str = "meta"
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    storages: tuple[Storage, ...] | None = None
+    repeats: Mapping[str, tuple[int, ...]] | None = None
     returned: tuple[int, ...] = field(default=(), compare=False)
 
     @property

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,23 +18,35 @@ from addercost.trace.modules import CallStack
 from addercost.trace.op_info import OpInfo, known_op_info
 from addercost.trace.patterns import recognised
 from addercost.trace.plain_calls import PlainCalls
-from addercost.trace.record import DECOMPOSED, OpCall
+from addercost.trace.record import DECOMPOSED, OpCall, Storage
 from addercost.trace.shapes import FAST_SHAPES
+from addercost.trace.storage_times import StorageTimes
 from addercost.trace.written_tensors import WrittenTensors
 
 _LARGE_CONSTANT = 1 << 20
 """Elements above which a constant that a forward makes has no data on a data-free run."""
+
+_ADD = torch.ops.aten.add.Tensor
 
 _FACTORIES = frozenset(
     {"empty", "zeros", "ones", "full", "rand", "randn", "empty_strided", "normal", "randint"}
 )
 
 
+class Recorded(NamedTuple):
+    """The fields of a `Trace` that a recorder knows."""
+
+    calls: tuple[OpCall, ...]
+    storages: tuple[Storage, ...] | None
+    repeats: Mapping[str, tuple[int, ...]]
+
+
 class Recorder(PlainCalls, TorchDispatchMode):
     """Records calls in order. `tracer` is "meta", "fake" or "real" and decides how a call is executed.
 
     A data-free run keeps the raw calls with their tensors, which take no memory, and makes them plain
-    afterwards. A real run makes each call plain at once and keeps no tensor alive.
+    afterwards. A real run, and one that is to show when memory is freed, makes each call plain at once and
+    keeps no tensor alive.
     """
 
     def __init__(
@@ -44,8 +58,9 @@ class Recorder(PlainCalls, TorchDispatchMode):
         gradients: GradientPaths | None,
         decompositions: Decompositions,
         written: WrittenTensors,
+        memory: bool = False,
     ) -> None:
-        super().__init__(names, inputs, keep_tensors=tracer != "real")
+        super().__init__(names, inputs, keep_tensors=tracer != "real" and not memory)
         self._written = written
         if tracer == "real":
             written.made([tensor for _, _, tensor in names.values()])
@@ -59,6 +74,7 @@ class Recorder(PlainCalls, TorchDispatchMode):
         self._gradients = gradients
         self._decompositions = decompositions
         self._more_tags: tuple[str, ...] = ()
+        self.storage_times = StorageTimes(self._calls.__len__) if memory else None
 
     supports_higher_order_operators = True
 
@@ -100,10 +116,19 @@ class Recorder(PlainCalls, TorchDispatchMode):
                 raise
             if not info.aliases:
                 self._written.made(out)
+        if self.storage_times is not None:
+            self._note_storages(self.storage_times, func, out)
         self._raw.append((func, args, kwargs, out, path, self._more_tags))
         if not self._keep_tensors:
             self._flush()
         return out
+
+    def _note_storages(self, times: StorageTimes, func: Any, out: Any) -> None:
+        if known_op_info(func).aliases:
+            return
+        times.made(out)
+        if func is _ADD and type(self._stack.path) is Idle:
+            times.accumulated(out)
 
     def _decomposed(
         self,
@@ -115,6 +140,7 @@ class Recorder(PlainCalls, TorchDispatchMode):
         """Records a decomposition in an operator's place; NotImplemented and nothing recorded if it fails."""
         self._flush()
         known = len(self._calls)
+        known_storages = len(self.storage_times) if self.storage_times is not None else 0
         tags = self._more_tags
         if not any(tag.startswith(DECOMPOSED) for tag in tags):
             self._more_tags = (*tags, DECOMPOSED + info.op)
@@ -128,6 +154,8 @@ class Recorder(PlainCalls, TorchDispatchMode):
         if out is NotImplemented:
             self._raw.clear()
             del self._calls[known:]
+            if self.storage_times is not None:
+                self.storage_times.forget_since(known_storages)
         return out
 
     def _on_meta(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -170,10 +198,26 @@ class Recorder(PlainCalls, TorchDispatchMode):
         """How many calls are recorded so far."""
         return len(self._calls) + len(self._raw)
 
-    def calls(self) -> tuple[OpCall, ...]:
-        """Every call so far, as plain data."""
+    def recorded(self, begun: Sequence[tuple[str, int]]) -> Recorded:
+        """Everything so far, as plain data. begun: paths of modules, each with how many calls were recorded
+        before its forward ran.
+        """
         self._flush()
-        return recognised(self._calls)
+        kept = recognised(self._calls)
+        indices = [call.index for call in kept]
+        starts: dict[str, list[int]] = {call.module: [] for call in kept}
+        for path, start in begun:
+            if path in starts:
+                starts[path].append(start)
+        return Recorded(
+            calls=tuple([call if call.index == i else replace(call, index=i) for i, call in enumerate(kept)]),
+            storages=self.storage_times.storages(indices) if self.storage_times is not None else None,
+            repeats={
+                path: tuple([bisect_left(indices, start) for start in its])
+                for path, its in starts.items()
+                if len(its) > 1
+            },
+        )
 
     def _flush(self) -> None:
         for func, args, kwargs, out, path, tags in self._raw:

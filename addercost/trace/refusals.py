@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map
 
+from addercost.text import error_text
+
 _LARGEST_BYTES = 1 << 30
 """Of the arguments of an operator that is run to see whether the CPU takes them."""
 
@@ -38,12 +40,12 @@ _NEEDS_VALUES = (
 
 def wants_values(error: BaseException | None) -> bool:
     """Whether an error is about a value that was read, which a run without data does not have."""
-    text = f"{type(error).__name__} {error}".lower()
+    text = f"{type(error).__name__} {error_text(error)}".lower()
     return isinstance(error, NotImplementedError) or any(sign in text for sign in _NEEDS_VALUES)
 
 
 def about_devices(error: BaseException | None) -> bool:
-    return "device" in str(error).lower()
+    return "device" in error_text(error).lower()
 
 
 def cpu_takes(refused: tuple[Any, tuple[Any, ...], dict[str, Any]] | None) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from addercost.errors import TraceError
 
 ONE_AT_A_TIME = threading.RLock()
-"""Held during each run of a forward that is traced. A second thread waits for it."""
+"""Locked during each run of a forward that is traced. A second thread waits for it."""
 
 
 def require_unused(modules: Container[int], name: str) -> None:

@@ -32,6 +32,38 @@ CASES: dict[str, tuple[str | bytes | None, list[str], int, str]] = {
     "not Python": (bytes(range(256)), ["model.py"], 3, "model.py"),
     "raises on import": ("raise ValueError('boom\\nboom')", ["model.py"], 3, "boom boom"),
     "exits on import": ("import sys; sys.exit(3)", ["model.py"], 3, "__main__"),
+    "raises outside Exception": (
+        "raise BaseException('deep')",
+        ["model.py"],
+        3,
+        "raised BaseException at model.py:1: deep",
+    ),
+    "an error without words": (
+        "class E(Exception):\n    def __str__(self): raise self\nraise E",
+        ["model.py"],
+        3,
+        "model.py raised E at model.py:3",
+    ),
+    "exits in its forward": (
+        MODEL + "import sys\nclass Bad(nn.Module):\n    def forward(self, x): sys.exit(3)",
+        ["model.py", "--input", "1"],
+        4,
+        "the model ended the program: SystemExit 3",
+    ),
+    "forward raises outside Exception": (
+        MODEL + "class Bad(nn.Module):\n    def forward(self, x): raise BaseException('deep')",
+        ["model.py", "--input", "1"],
+        4,
+        "the model ended the program: BaseException deep",
+    ),
+    "forward raises an error without words": (
+        MODEL
+        + "class E(Exception):\n    def __str__(self): raise self\n"
+        + "class Bad(nn.Module):\n    def forward(self, x): raise E\nmodel = Bad()",
+        ["model.py", "--input", "1"],
+        4,
+        "its forward, given 1, raised E: E",
+    ),
     "imports what is missing": ("import no_such_package", ["model.py"], 3, "install no_such_package"),
     "no model": ("x = 1", ["model.py"], 3, "no model in"),
     "two candidates": (

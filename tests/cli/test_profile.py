@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,8 @@ def test_a_zoo_model_in_another_arithmetic_traces_as_such(
 def test_csv_has_the_columns_of_the_table(addercost: Run) -> None:
     rows = list(csv.DictReader(io.StringIO(addercost("profile", EXAMPLE, "--format", "csv"))))
     assert list(rows[0])[:6] == ["path", "type", "output_shape", "parameters", "mul", "add"]
-    assert list(rows[0])[-2:] == ["cycles@via-nano-2000", "share"]
+    assert list(rows[0])[-5:] == ["cycles@via-nano-2000", "calls", "output_shapes", "peak_bytes", "share"]
+    assert [row["calls"] for row in rows if row["path"] in ("conv1", "relu")] == ["1", "4"]
     assert rows[0]["output_shape"] == "1x6x28x28"
     assert sum(int(row["mul"]) for row in rows) == 422_868
     assert sum(float(row["share"]) for row in rows) == pytest.approx(1)
@@ -276,7 +278,39 @@ def test_blocks_traced_once_are_the_same_trace(
         saved.append(tmp_path / f"{tracer}.json")
         options = ("--input", option, "--tracer", tracer, "--cpu", "none", "--save-trace", saved[-1])
         addercost("profile", f"{tmp_path / 'stacks.py'}:{name}", *options)
-    assert load_trace(saved[0]) == load_trace(saved[1])
+    whole, blocks = (replace(load_trace(file), storages=None, repeats=None) for file in saved)
+    assert whole == blocks
+
+
+def test_memory_of_a_training_step(addercost: Run) -> None:
+    """Adam keeps two numbers a weight, and a count of steps for each of the ten tensors of weights of the
+    convolutions and linear layers and the four of the norms.
+    """
+    made = as_json(addercost("profile", EXAMPLE, "--backward", "--optimizer", "adam", "--format", "json"))
+    memory, weights = made["memory"], 4 * made["parameters"]
+    assert memory["training"]["gradient_bytes"] == weights
+    assert memory["training"]["optimizer_bytes"] == 2 * weights + 14 * 4
+    assert memory["peak_bytes"] == max(layer["peak_bytes"] for layer in memory["layers"])
+    text = addercost("profile", EXAMPLE, "--backward", "--optimizer", "adam")
+    assert "494.1 kB of optimizer state (adam)" in " ".join(text.split())
+
+
+def test_memory_is_saved_with_the_trace(addercost: Run, tmp_path: Path) -> None:
+    made = as_json(addercost("profile", EXAMPLE, "--save-trace", tmp_path / "t.json", "--format", "json"))
+    read = as_json(addercost("profile", tmp_path / "t.json", "--format", "json"))
+    assert read["memory"] == made["memory"] is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [(("--optimizer", "adamw"), "did you mean adam"), (("--optimizer", "adam"), "give --backward")],
+    ids=["unknown", "inference"],
+)
+def test_optimizers_that_do_not_fit(
+    options: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["profile", str(EXAMPLE), *options]) == 2
+    assert words in capsys.readouterr().err
 
 
 def test_cost_models_and_energy(addercost: Run) -> None:
@@ -299,7 +333,8 @@ def test_several_cost_models_have_columns_of_their_own(addercost: Run) -> None:
         "--memory", "dram", "--format", "csv",
     )  # fmt: skip
     assert text.splitlines()[0].endswith(
-        "cycles@via-nano-2000:latency-sum,cycles@via-nano-2000:throughput,energy_j@45nm,share"
+        "cycles@via-nano-2000:latency-sum,cycles@via-nano-2000:throughput,energy_j@45nm,"
+        "calls,output_shapes,peak_bytes,share"
     )
 
 

@@ -181,3 +181,44 @@ def why_or_model(target):
     from addercost.cost.models import cost_model_named
 
     return cost_model_named("calibrated").unusable(target)
+
+
+class Scaled:
+    """A model by which a kernel takes some times as long as `law_s` says."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def seconds(self, work, rows):
+        return self.factor * (work @ [5e-6, 2e-11, 1e-10])
+
+
+def test_what_networks_take_beside_their_kernels_is_found():
+    """Networks that follow the law: linear layers take 1.2 times as long, α is 0.4, a call 2 µs."""
+    calls = list(dict.fromkeys(draw(600, 3, Drawing("float32", SHARES))))
+    law = fitting.NetworkLaw(far_share=0.4, linear_factor=1.2, call_s=2e-6)
+    near, far = Scaled(1.0), Scaled(1.8)
+
+    def takes(part):
+        return float(law.seconds(*fitting._near_and_far(part, near, far)).sum())
+
+    def pattern(i):
+        convolves = [call for call in calls if "convolution" in sizes_of(call).family]
+        linear = [call for call in calls if sizes_of(call).family == "linear"]
+        small = [call for call in calls if sizes_of(call).family == "elementwise"]
+        return tuple((convolves, linear, small)[i % 3][i // 3 :: 6])
+
+    networks = [NetworkSample(f"{i}", pattern(i), (takes(pattern(i)),)) for i in range(18)]
+    found, spread = fitting.fit_networks(networks, near, far)
+    assert found.far_share == pytest.approx(0.4, abs=0.04)
+    assert found.linear_factor == pytest.approx(1.2, rel=0.04)
+    assert found.call_s == pytest.approx(2e-6, rel=0.1)
+    assert spread < 1.05
+
+
+def test_only_kernels_with_weights_are_partly_far():
+    calls = list(dict.fromkeys(draw(200, 3, Drawing("float32", SHARES))))
+    _, beyond, linear = fitting._near_and_far(calls, Scaled(1.0), Scaled(2.0))
+    families = [sizes_of(call).family for call in calls]
+    assert [b > 0 for b in beyond] == ["convolution" in f or f.startswith("linear") for f in families]
+    assert linear.tolist() == [family.startswith("linear") for family in families]

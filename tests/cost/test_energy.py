@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from counted_layers import Layer, adder_layer, mac_layer
 
-from addercost.arithmetic import OpClass, OpCounts
+from addercost.arithmetic import Arithmetic, OpClass, OpCounts
 from addercost.cost.energy import estimate_energy, operation_energy
 from addercost.errors import ArgumentError, CheckFailedError
 from addercost.hardware import list_hardware, load_energy
@@ -60,6 +60,31 @@ def test_accumulation_at_the_accumulators_width():
     adder = estimate_energy([adder_layer(1000, "int8")], NM45, accumulator_format="int32")
     assert mac.total_j == pytest.approx(1000 * (0.2 + 0.1) * 1e-12)
     assert adder.total_j == pytest.approx(1000 * (0.03 + 0.1) * 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("accumulator", "energy_pj"),
+    [
+        # Subtraction in int8, 0.03 pJ; the sum in int32, 0.1 pJ, or by the fit of 0.003125 pJ a bit.
+        pytest.param("int32", 0.03 + 0.1, id="int32-0.13"),
+        pytest.param("int16", 0.03 + 0.003125 * 16, id="int16-0.08"),
+        pytest.param(None, 0.03 + 0.1, id="as-counted"),
+    ],
+)
+def test_an_accumulator_leaves_the_subtraction_alone(accumulator, energy_pj):
+    """A layer that is counted with its sum in int32 already, as `--what-if int8` counts one."""
+    counts = OpCounts.of("int8", add=1000) + OpCounts.of("int32", add=1000)
+    layer = Layer(counts, Arithmetic.ADDER, 1000)
+    energy = estimate_energy([layer], NM45, accumulator_format=accumulator)
+    assert energy.total_j == pytest.approx(1000 * energy_pj * 1e-12)
+
+
+def test_an_accumulator_leaves_other_additions_and_binary_layers_alone():
+    scales = OpCounts.of("int32", add=100) + OpCounts.of("fp32", add=7)
+    shifted = estimate_energy([Layer(scales, Arithmetic.MAC, 100)], NM45, accumulator_format="int16")
+    assert shifted.total_j == pytest.approx((100 * 0.05 + 7 * 0.9) * 1e-12)
+    binary = estimate_energy([Layer(scales, Arithmetic.XNOR, 100)], NM45, accumulator_format="int16")
+    assert binary.total_j == pytest.approx((100 * 0.1 + 7 * 0.9) * 1e-12)
 
 
 def test_memory_terms_are_apart_and_off_unless_asked_for():

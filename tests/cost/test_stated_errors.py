@@ -52,6 +52,15 @@ def test_published_times_are_of_other_cores_so_the_error_is_after_one_factor(wri
     assert known.median_error == pytest.approx(0) and known.source == "far.md"
 
 
+@pytest.mark.parametrize(
+    ("hardware", "measured_on"),
+    [("h100-sxm", "rtx-3090"), ("h100-sxm@graphs", "rtx-3090"), ("amd-zen4@2GHz", "intel-skylake-x")],
+)
+def test_a_gpu_is_not_judged_by_a_processor_nor_the_other_way(hardware: str, measured_on: str) -> None:
+    known = stated_error("eager", hardware)
+    assert known is not None and known.hardware == measured_on
+
+
 def test_what_was_timed_on_that_hardware_is_taken_as_it_is(written: None) -> None:
     known = stated_error("roofline", "host")
     assert known is not None and known.factor == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -27,6 +29,8 @@ def test_every_token_meets_its_own_expert(dtype: torch.dtype) -> None:
     counts = count(made)
     assert counts.complete and counts.mac_sites == TOKENS * CHANNELS * WIDTH
     assert made.calls[-1].output.shape == (TOKENS, WIDTH)
+    assert any("top-k × tokens" in note for note in counts.notes)
+    assert not count(replace(made, tracer="real")).notes
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 import addercost
 from addercost.cli.hardware import hardware
 from addercost.errors import AddercostError
+from addercost.hardware.loader import FOLDERS
 
 TABLES = Path(addercost.__file__).parent / "hardware"
 
@@ -29,8 +30,7 @@ def test_list_starts_with_kind_and_name():
     listed = rows("list")
     assert list(listed[0])[:2] == ["kind", "name"]
     kinds = [row["kind"] for row in listed]
-    folders = {"cpu": "cpus", "gpu": "gpus", "energy": "energy"}
-    files = {kind: len(list((TABLES / name).glob("*.toml"))) for kind, name in folders.items()}
+    files = {kind: len(list((TABLES / name).glob("*.toml"))) for kind, name in FOLDERS.items()}
     assert {kind: kinds.count(kind) for kind in kinds} == files
     assert ("cpu", "via-nano-2000") in {(row["kind"], row["name"]) for row in listed}
 

@@ -191,7 +191,7 @@ def test_a_table_says_its_version_and_its_kind(tmp_path, key):
 def test_a_kind_is_text(tmp_path, value):
     path = tmp_path / "mine.toml"
     path.write_text(ENERGY.replace('"energy"', value))
-    with pytest.raises(DataError, match="expected one of cpu, gpu, energy"):
+    with pytest.raises(DataError, match="expected one of cpu, core, device, gpu, energy"):
         load_energy(str(path))
 
 

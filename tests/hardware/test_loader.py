@@ -58,7 +58,11 @@ ROW = "fp32_mul  scalar  32           1      4               1  "
         ),
         pytest.param(replaced("schema = 1", "schema = 7"), "schema = 7: expected 1", id="other-schema"),
         pytest.param(replaced("schema = 1", "schema = true"), "schema = True: expected 1", id="schema-true"),
-        pytest.param(replaced('kind = "cpu"', 'kind = "tpu"'), "one of cpu, gpu, energy", id="unknown-kind"),
+        pytest.param(
+            replaced('kind = "cpu"', 'kind = "tpu"'),
+            "one of cpu, core, device, gpu, energy",
+            id="unknown-kind",
+        ),
         pytest.param(
             replaced('source = "own"', 'source = "his"'), "instructions[0].source = 'his'", id="no-source"
         ),
@@ -434,7 +438,7 @@ def test_loading_one_reads_one_file(monkeypatch):
 def test_listing_reads_no_built_in_file(monkeypatch):
     monkeypatch.setattr(loader, "_read", lambda path: pytest.fail("was read"))
     kinds = [file.kind for file in list_hardware()]
-    assert kinds == sorted(kinds, key=["cpu", "gpu", "energy"].index)
+    assert kinds == sorted(kinds, key=list(loader.FOLDERS).index)
 
 
 def test_load_hardware_finds_any_kind():

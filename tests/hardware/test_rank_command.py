@@ -29,6 +29,14 @@ def test_every_processor_stands_under_each_model(ranking):
     assert [row["model"] for row in ranking] == ["latency-sum"] * cpus + ["throughput"] * cpus
 
 
+def test_a_gpu_stands_beside_all_processors_and_named_ones_alone(ranking):
+    beside = rows(rank, "zoo:lenet5-bn", "--gpu", "rtx-3090", "--cost-model", "throughput")
+    processors = {row["hardware"] for row in ranking}
+    assert {row["hardware"] for row in beside} == {*processors, "rtx-3090"}
+    named = rows(rank, "zoo:lenet5-bn", "--cpu", "apple-m1-p", "--cost-model", "throughput")
+    assert [row["hardware"] for row in named] == ["apple-m1-p"]
+
+
 def test_the_papers_processor_gains_by_latency_and_loses_by_throughput(ranking):
     nano = {row["model"]: row for row in ranking if row["hardware"] == "via-nano-2000"}
     # 416,520 sites: (4 + 2) / (2 + 2) by latency, 1 / 3 by ports.

@@ -294,7 +294,9 @@ def test_a_cost_that_leaves_something_out_is_no_estimate(monkeypatch: pytest.Mon
     complete = iter([True, False])
 
     def estimate(counts: object, table: object, model: str) -> SimpleNamespace:
-        return SimpleNamespace(hardware="cpu", model=model, seconds=1e-3, complete=next(complete))
+        return SimpleNamespace(
+            interval_s=None, hardware="cpu", model=model, seconds=1e-3, complete=next(complete)
+        )
 
     monkeypatch.setattr(predictions, "estimate", estimate)
     predict = predictions.predictor(["amd-zen4"], ["throughput", "roofline"], None)

@@ -236,7 +236,7 @@ def test_the_counters_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     findings = {f.thing: f for f in gpu.counters("GPU", SimpleNamespace(uuid="00-fake"))}
     assert findings["driver"].found == "580.1"
     assert findings["clock"].found == "1755 of 1980 MHz now"
-    assert findings["held down by"].found == "power cap"
+    assert findings["limited by"].found == "power cap"
     assert findings["energy"].state is FindingState.NOTE, "this one counts no energy"
 
 

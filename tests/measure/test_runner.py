@@ -132,7 +132,7 @@ def test_only_the_ratio_need_be_narrow_where_that_is_asked() -> None:
         pytest.param(
             Condition(throttle_reasons=("heat",)),
             Condition(throttle_reasons=("heat", "power")),
-            ["the clock was held down: heat, power"],
+            ["the clock was limited: heat, power"],
             id="throttled",
         ),
     ],

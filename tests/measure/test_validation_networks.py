@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+import json
+import statistics
 from pathlib import Path
 from typing import Any
 
 import pytest
+from scripted_device import ScriptedDevice
 
 from addercost.cli import run
 from addercost.cli.validate_networks import named_networks
+from addercost.errors import ArgumentError, CheckFailedError
 from addercost.measure.case import parse_case, read_case
+from addercost.measure.journal import Journal, JournalHeading
+from addercost.measure.plan import RowPlan
+from addercost.measure.runner import Effort
+from addercost.measure.validation import networks
 from addercost.measure.validation.networks import layer_family, layer_kind
 from addercost.results.journal_lines import journal_path
-from addercost.results.validation import NETWORKS, read_validation
+from addercost.results.measurements import MeasuredRow
+from addercost.results.validation import NETWORKS, ValidationRow, read_validation
 
-QUICK = ("--cpu", "amd-zen4", "--time-limit", "0.01", "-q")
+QUICK = ("--cpu", "amd-zen4", "--time-limit", "0.01", "--again", "0", "-q")
+
+
+@pytest.fixture
+def any_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows count whatever else the machine does meanwhile."""
+    monkeypatch.setattr(networks, "is_slow", lambda row: False)
 
 
 def validate(*arguments: str) -> int:
     return run(["validate", *arguments, *QUICK])
 
 
+@pytest.mark.usefixtures("any_speed")
 def test_networks_and_layers_stand_beside_their_predictions(tmp_path: Path) -> None:
     """LeNet-5-BN has 416,520 sites in every arithmetic; the largest network is left out and named."""
     arguments = ("--models", "zoo:lenet*,zoo:lenet5-bn:adder,zoo:vgg-small", "--layers", "1")
@@ -36,6 +52,7 @@ def test_networks_and_layers_stand_beside_their_predictions(tmp_path: Path) -> N
     assert all(row.predicted and row.measured_s > 0 for row in found.rows)
 
 
+@pytest.mark.usefixtures("any_speed")
 def test_a_killed_run_times_no_row_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from addercost.measure import bench
 
@@ -101,3 +118,116 @@ def test_kinds_and_families_of_layers(text: str, kind: str, family: str) -> None
 def test_a_linear_layer_is_a_matrix_product() -> None:
     case = read_case("linear:1,10,20")
     assert (layer_kind(case), layer_family(case)) == ("matrix product", "linear")
+
+
+@pytest.mark.usefixtures("any_speed")
+def test_a_journal_goes_on_with_other_networks_and_cost_models_and_without_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines of a killed run's journal may be removed: these rows are timed again, and no others."""
+    timed: list[str] = []
+    real = networks.run
+
+    def dies_after_the_second(plans: Any, device: Any, journal: Any, *others: Any) -> None:
+        def first_two() -> Any:
+            for plan in plans:
+                if len(timed) == 2 and plan.key not in journal.entries:
+                    raise KeyboardInterrupt
+                if plan.key not in journal.entries:
+                    timed.append(plan.row.path)
+                yield plan
+
+        real(first_two(), device, journal, *others)
+
+    arguments = ("--layers", "0", "-o", str(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr(networks, "run", dies_after_the_second)
+        assert validate("--models", "zoo:lenet5-bn,zoo:lenet++,zoo:vgg-small", *arguments) == 130
+    assert timed == ["zoo:lenet5-bn", "zoo:lenet++"]
+    path = journal_path(tmp_path / "validation.json")
+    heading, first, second = path.read_text().splitlines()
+    assert '"zoo:lenet5-bn' in first
+    path.write_text(f"{heading}\n{second}\n")
+    before = json.loads(second)["row"]["samples_s"]
+    assert validate("--models", "zoo:lenet*", "--cost-model", "roofline", *arguments) == 0
+    found = read_validation(tmp_path / "validation.json")
+    assert {row.name for row in found.rows} == {"zoo:lenet5-bn", "zoo:lenet++"}
+    (kept,) = (row for row in found.rows if row.name == "zoo:lenet++")
+    assert kept.measured_s == pytest.approx(statistics.median(before))
+
+
+def slow_row(path: str, factor: float | None) -> MeasuredRow:
+    return MeasuredRow(path, "mac", (0.01,), speed_factor=factor, converged=True)
+
+
+@pytest.mark.parametrize(
+    ("factors", "timings", "kept"),
+    [
+        pytest.param([1.0], 1, 1.0, id="a quiet row is timed once"),
+        pytest.param([1.12], 1, 1.12, id="at the limit it is quiet"),
+        pytest.param([1.4, 1.0], 2, 1.0, id="a slow one again"),
+        pytest.param([1.4, 1.6, 1.05], 3, 1.05, id="until it is quiet"),
+        pytest.param([1.4, 1.6, 1.3, 1.5, 1.0], 4, 1.3, id="at most three times more, the best is kept"),
+    ],
+)
+def test_rows_of_slow_phases_are_timed_again(
+    factors: list[float], timings: int, kept: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = list(factors)
+    monkeypatch.setattr(networks, "timed_row", lambda *_: slow_row("net", left.pop(0)))
+    journal = Journal(JournalHeading("m", {}, {}, {}), None, {"net": slow_row("net", left.pop(0))})
+    plan = RowPlan(slow_row("net", None), lambda free: (lambda: None, None))
+    networks.time_slow_rows_again({"net": plan}, ScriptedDevice(), journal, Effort(), 100.0)
+    assert len(factors) - len(left) == timings
+    row = journal.entries["net"]
+    assert isinstance(row, MeasuredRow) and row.speed_factor == kept
+
+
+def test_no_row_is_timed_again_after_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networks, "timed_row", lambda *_: pytest.fail("timed again"))
+    journal = Journal(JournalHeading("m", {}, {}, {}), None, {"net": slow_row("net", 2.0)})
+    plan = RowPlan(slow_row("net", None), lambda free: (lambda: None, None))
+    networks.time_slow_rows_again({"net": plan}, ScriptedDevice(), journal, Effort(), 0.0)
+
+
+def test_slow_rows_are_not_scored_and_their_number_is_said() -> None:
+    from addercost.cost.target_registry import load_target
+    from addercost.measure.validation.networks import Plan, validation_of
+    from addercost.results.measurements import Measurements
+
+    plan = Plan((), load_target("amd-zen4"), (), 1e9, 0)
+    plan.rows |= {name: ValidationRow(name, 1.0, ()) for name in ("quiet", "slow", "unknown")}
+    rows = (slow_row("quiet", 1.0), slow_row("slow", 1.3), slow_row("unknown", None))
+    found = validation_of(Measurements("m", {}, rows), plan, "zoo:*", ())
+    assert [row.name for row in found.rows] == ["quiet", "unknown"]
+    assert [(item.name, "1.30" in item.reason) for item in found.skipped] == [("slow", True)]
+    assert any(note.startswith("1 of 3 timings") for note in found.notes)
+
+
+def test_a_table_of_another_processor_is_refused_and_can_be_borrowed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from addercost.cli.validate import borrowed
+
+    monkeypatch.setattr(
+        "addercost.measure.predictions.other_processor", lambda path: "host was measured on a Z80"
+    )
+    assert borrowed("amd-zen4", None, False) == ()
+    assert borrowed("host", None, True) == ("borrowed: host was measured on a Z80",)
+    with pytest.raises(ArgumentError, match="Z80") as refused:
+        borrowed("host", None, False)
+    assert "--force" in refused.value.hint
+
+
+def test_a_machine_that_is_too_noisy_is_refused_and_the_timings_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(networks, "is_slow", lambda row: True)
+    assert (
+        validate("--models", "zoo:lenet5-bn", "--layers", "0", "-o", str(tmp_path))
+        == CheckFailedError.exit_code
+    )
+    (line,) = capsys.readouterr().err.splitlines()
+    path = journal_path(tmp_path / "validation.json")
+    assert "too noisy: 0 of 1 timings" in line and str(path) in line
+    assert len(path.read_text().splitlines()) == 2

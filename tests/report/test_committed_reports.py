@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("lenet5-bn", "resnet-18", "paper-tables")
+FOLDERS = ("lenet5-bn", "resnet-18", "paper-tables", "adder-pays")
 
 
 def files(folder: Path, names: Sequence[str]) -> dict[str, bytes]:
@@ -24,7 +24,9 @@ def files(folder: Path, names: Sequence[str]) -> dict[str, bytes]:
     "names",
     [
         pytest.param(("lenet5-bn",), id="LeNet-5-BN"),
-        pytest.param(("resnet-18", "paper-tables"), id="the others", marks=pytest.mark.exhaustive),
+        pytest.param(
+            ("resnet-18", "paper-tables", "adder-pays"), id="the others", marks=pytest.mark.exhaustive
+        ),
     ],
 )
 def test_the_same_bytes_are_made_again(names: Sequence[str], tmp_path: Path) -> None:

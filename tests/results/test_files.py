@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 import pytest
 
 from addercost.errors import DataError, OutputError
-from addercost.results import files
-from addercost.results.files import check_target, make_folder, read_text, write_file, write_stdout
+from addercost.results import files, stdout
+from addercost.results.files import check_target, make_folder, read_text, write_file
+from addercost.results.stdout import write_stdout
 
 
 @pytest.fixture
@@ -121,16 +123,73 @@ class Stream:
     """A stdout that fails."""
 
     def __init__(self, error: OSError) -> None:
-        self.error = error
+        self.error, self.encoding = error, "utf-8"
 
     def write(self, text: str) -> None:
         raise self.error
 
+    def fileno(self) -> int:
+        raise OSError("no descriptor")
+
 
 def test_a_full_stdout_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files.sys, "stdout", Stream(OSError(28, "No space left on device")))
+    monkeypatch.setattr(stdout.sys, "stdout", Stream(OSError(28, "No space left on device")))
     with pytest.raises(OutputError, match="cannot write to stdout: No space left on device; free some space"):
         write_stdout("x")
-    monkeypatch.setattr(files.sys, "stdout", Stream(OSError(5, "Input/output error")))
+    monkeypatch.setattr(stdout.sys, "stdout", Stream(OSError(5, "Input/output error")))
     with pytest.raises(OutputError, match="choose another place"):
         write_stdout("x")
+
+
+def test_a_replaced_file_keeps_its_permissions(tmp_path: Path, umask: Any) -> None:
+    umask(0o022)
+    path = tmp_path / "a.json"
+    path.write_text("private")
+    path.chmod(0o600)
+    write_file(path, "x", force=True)
+    assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("x", 0o600)
+
+
+@pytest.mark.parametrize("force", [False, True], ids=["asked", "forced"])
+@pytest.mark.parametrize("kind", ["FIFO", "socket", "device"])
+def test_only_regular_files_are_written(tmp_path: Path, kind: str, force: bool) -> None:
+    """A rename would put a file in the place of a device, and its readers would wait for ever."""
+    path = tmp_path / "special"
+    if kind == "FIFO":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(str(path))
+    else:
+        path = Path(os.devnull)
+    before = path.stat().st_mode
+    with pytest.raises(OutputError, match=f"is a {kind}, which is not replaced by a file; name a file"):
+        write_file(path, "x", force)
+    assert path.stat().st_mode == before
+
+
+def test_a_symbolic_link_is_followed(tmp_path: Path) -> None:
+    """The link stays, and what it names is replaced, in the folder that it is in."""
+    (tmp_path / "far").mkdir()
+    target, link = tmp_path / "far" / "a.json", tmp_path / "link.json"
+    link.symlink_to(target)
+    write_file(link, "new")
+    assert link.is_symlink() and target.read_text() == "new"
+    with pytest.raises(OutputError, match="exists"):
+        write_file(link, "again")
+    write_file(link, "again", force=True)
+    assert link.is_symlink() and target.read_text() == "again"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("x" * 300, "File name too long"), ("a\0b", "null")], ids=["too long", "null byte"]
+)
+def test_a_name_that_no_file_can_have_is_one_line(tmp_path: Path, name: str, said: str) -> None:
+    with pytest.raises(OutputError, match=f"(?s)cannot write .*{said}.*; choose another name"):
+        check_target(tmp_path / name, force=False)
+
+
+def test_a_link_to_itself_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(OutputError, match="cannot write"):
+        check_target(tmp_path / "loop", force=True)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 
@@ -223,8 +223,6 @@ def test_a_long_value_is_cut() -> None:
     ],
 )
 def test_limits_in_words(limits: Limits, words: str) -> None:
-    from typing import Annotated
-
     assert expectation(Annotated[float, limits]) == words
 
 
@@ -242,9 +240,50 @@ def test_limits_in_words(limits: Limits, words: str) -> None:
     ],
 )
 def test_limits_at_their_ends(value: float, fitting: bool) -> None:
-    from typing import Annotated
-
     assert fits(Annotated[float, Limits(above=0, below=1e6)], value) is fitting
+
+
+@pytest.mark.parametrize(
+    ("kind", "least", "largest"),
+    [
+        pytest.param(int, -(2**63), 2**63 - 1, id="64-bits"),
+        pytest.param(Annotated[int, Limits(least=0.5, below=4.5)], 1, 4, id="least-and-below-a-half"),
+        pytest.param(Annotated[int, Limits(least=2, below=4)], 2, 3, id="least-and-below"),
+        pytest.param(Annotated[int, Limits(above=0.5)], 1, 2**63 - 1, id="above-a-half"),
+        pytest.param(Annotated[int, Limits(above=1, below=9)], 2, 8, id="above-and-below"),
+    ],
+)
+def test_the_whole_numbers_at_the_ends(kind: Any, least: int, largest: int) -> None:
+    """64 bits hold -2⁶³ to 2⁶³ - 1. "Above" and "below" leave out the number that they name."""
+    assert fits(kind, least) and fits(kind, largest)
+    assert not fits(kind, least - 1) and not fits(kind, largest + 1)
+
+
+def test_a_large_whole_number_has_no_other_limit() -> None:
+    kind = Annotated[int, Limits(large=True)]
+    assert fits(kind, 10**300) and fits(kind, -(10**300)) and not fits(kind, "1")
+
+
+def test_the_finite_numbers_at_the_ends() -> None:
+    largest = sys.float_info.max
+    assert fits(float, largest) and fits(float, -largest)
+    assert not fits(float, float("inf")) and not fits(float, float("-inf"))
+
+
+def test_at_least_is_for_floating_point_numbers_too() -> None:
+    kind = Annotated[float, Limits(least=1)]
+    assert fits(kind, 1.0) and not fits(kind, 0.999) and not fits(kind, float("inf"))
+
+
+def test_fields_after_a_computed_one_are_read() -> None:
+    @dataclass(frozen=True)
+    class Area:
+        computed: int = field(init=False, default=0)
+        width: Positive = 1.0
+
+    assert read_as(Area, {"width": 2.0}, "a.json") == Area(2.0)
+    with pytest.raises(DataError, match=r"a.json: computed = 1: no such field; known here: width"):
+        read_as(Area, {"computed": 1}, "a.json")
 
 
 @pytest.mark.parametrize(

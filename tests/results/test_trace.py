@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from addercost.errors import DataError
 from addercost.results.trace import trace_from_json, trace_to_json
-from addercost.trace.record import OpCall, TensorSpec, Trace
+from addercost.trace.record import STORAGE_KINDS, OpCall, Storage, TensorSpec, Trace
 
 texts = st.text(max_size=12)
 specs = st.builds(
@@ -42,6 +42,7 @@ calls = st.builds(
     tags=st.lists(texts, max_size=2).map(tuple),
 )
 names = st.dictionaries(texts, texts, max_size=3)
+storages = st.builds(Storage, st.integers(0, 2**50), st.sampled_from(STORAGE_KINDS))
 traces = st.builds(
     Trace,
     model=texts,
@@ -56,6 +57,8 @@ traces = st.builds(
     tracer=st.sampled_from(["meta", "fake", "real"]),
     versions=names,
     notes=st.lists(texts, max_size=2).map(tuple),
+    storages=st.none() | st.lists(storages, max_size=3).map(tuple),
+    repeats=st.none() | st.dictionaries(texts, st.just((0, 0)), max_size=2),
 )
 
 
@@ -72,9 +75,32 @@ def test_infinities_survive() -> None:
     assert trace_from_json(trace_to_json(trace)) == trace
 
 
-GOOD = json.loads(
-    trace_to_json(Trace("m", (OpCall("a.b.c", "", {}, (TensorSpec((1,), "int8"),), 0),), {}, {}))
+def test_memory_survives() -> None:
+    storages = (Storage(4, "input"), Storage(8, made=0, freed=0), Storage(2**40, "gradient", 0))
+    trace = Trace("m", GOOD_CALLS, {}, {}, storages=storages, repeats={"a": (0, 1)})
+    assert trace_from_json(trace_to_json(trace)) == trace
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"kind": "weight"}, {"made": -2}, {"made": 1}, {"freed": -1, "made": 0}, {"freed": 1}, {"bytes": -4}],
+    ids=["kind", "before the first", "after the last", "freed first", "freed after the last", "bytes"],
 )
+def test_damaged_memory_is_refused(change: dict[str, object]) -> None:
+    good = {"bytes": 4, "kind": "activation", "made": 0}
+    assert trace_from_json(json.dumps(GOOD | {"storages": [good]})).storages == (Storage(4, made=0),)
+    with pytest.raises(DataError, match=r"storages\[0\]"):
+        trace_from_json(json.dumps(GOOD | {"storages": [good | change]}))
+
+
+@pytest.mark.parametrize("starts", [[0], [1, 0], [0, 2], [-1, 0], 0])
+def test_damaged_repeats_are_refused(starts: object) -> None:
+    with pytest.raises(DataError, match="repeats"):
+        trace_from_json(json.dumps(GOOD | {"repeats": {"a": starts}}))
+
+
+GOOD_CALLS = (OpCall("a.b.c", "", {}, (TensorSpec((1,), "int8"),), 0),)
+GOOD = json.loads(trace_to_json(Trace("m", GOOD_CALLS, {}, {})))
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ ROOT = Path(__file__).parents[2]
         ("zoo:unknown", "zoo"),
         ("torchvision:resnet50", "torchvision"),
         ("timm:resnet50.a1_in1k", "timm"),
+        ("hf:llama", "transformers"),
         ("folder/program.pt2", "exported"),
         ("trace.json", "saved_trace"),
         ("page.html", "saved_profile"),
@@ -128,7 +129,7 @@ def test_a_saved_profile_is_no_model(
         ("in", ["inner/"]),
         ("inner/", ["inner/page.html", "inner/program.pt2"]),
         ("nowhere/", []),
-        ("", ["zoo:", "torchvision:", "timm:", "inner/", "model.py", "trace.json"]),
+        ("", ["zoo:", "torchvision:", "timm:", "hf:", "inner/", "model.py", "trace.json"]),
     ],
 )
 def test_completion(

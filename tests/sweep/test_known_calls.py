@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from whole_trace import trace
 
 from addercost.trace.reuse.recorder import BlockRecorder
 from addercost.trace.reuse.tracer import BlockCache, trace_blocks
-from addercost.trace.tracer import trace
 
 X = torch.empty(4, 8)
 

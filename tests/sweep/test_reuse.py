@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from whole_trace import trace
 
 from addercost.counts.call_work import is_counted
 from addercost.models.nasbench201 import NasBench201
@@ -18,7 +19,6 @@ from addercost.sources.loading import load_model
 from addercost.trace.record import Trace
 from addercost.trace.reuse.blocks import Block, BlockUse, Item
 from addercost.trace.reuse.tracer import BlockCache, BlockTrace, NeedsWholeError, trace_blocks
-from addercost.trace.tracer import trace
 
 FAST = ("densenet121", "mobilenet_v3_small", "resnet18", "shufflenet_v2_x1_0", "swin_t", "vit_b_16")
 """Of different kinds: concatenations, squeeze-and-excitation, residuals, shuffles, windows, attention."""

@@ -50,7 +50,7 @@ CASES = {
     "no folder": (["zoo:lenet5-bn"], 2, "-o DIR"),
     "eta of zero": (["zoo:lenet5-bn:adder", "-o", "run", "--eta", "0"], 2, "eta is 0; it must be"),
     "eta below zero": (["zoo:lenet5-bn:adder", "-o", "run", "--eta", "-0.2"], 2, "eta is -0.2"),
-    "eta is no number": (["zoo:lenet5-bn:adder", "-o", "run", "--eta", "nan"], 2, "eta is nan"),
+    "eta is no number": (["zoo:lenet5-bn:adder", "-o", "run", "--eta", "nan"], 2, "not a finite number"),
     "lr of zero": (["zoo:lenet5-bn", "-o", "run", "--lr", "0"], 2, "lr is 0"),
     "no epochs": (["zoo:lenet5-bn", "-o", "run", "--epochs", "0"], 2, "epochs is 0"),
     "momentum of one": (["zoo:lenet5-bn", "-o", "run", "--momentum", "1"], 2, "below 1"),

@@ -6,9 +6,11 @@ Each mutant is one small change of one file (`mutations.py`, by cosmic-ray). It 
 that passes without it, and survives where none does. The tests are those that run the changed statement
 (`recorded_tests.py`), the quickest first and at most `--limit` seconds of them. Most mutants are made in a
 fork of a process that has imported the tests (`collected.py`), the rest in one that has not
-(`imported_anew.py`). Survivors are written to output/mutants.txt in the form of tests/mutants_accepted.toml,
-the list of mutants that no test could kill, with the reasons. PART may be a file or a folder inside a part.
-Exits with 1 where more than a tenth of a part's mutants survive, accepted ones left aside.
+(`imported_anew.py`). A run is limited by its processor time and not by the clock, so it is the same on a
+machine that is busy; one that others end is "undecided". Survivors are written to output/mutants.txt in the
+form of tests/mutants_accepted.toml, the list of mutants that no test could kill, with the reasons. PART may
+be a file or a folder inside a part. Exits with 1 where more than a tenth of a part's mutants survive,
+accepted ones left aside.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import argparse
 import functools
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -26,8 +29,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tools.mutants.accepted import accepted_mutants
-from tools.mutants.collected import Found, in_place
-from tools.mutants.forks import Task, in_forks
+from tools.mutants.collected import in_place
+from tools.mutants.forks import NoResult, Task, in_forks
 from tools.mutants.imported_anew import fail_unchanged, imported_anew
 from tools.mutants.mutations import Mutant, changed_lines, mutants_of
 from tools.mutants.outcome import Outcome
@@ -62,7 +65,7 @@ class Survivor:
 
 @dataclass
 class Tally:
-    """One part's mutants: how many were killed, survived or are accepted; survivors in full."""
+    """One part's mutants: how many were killed, survived, are accepted or undecided; survivors in full."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     survivors: list[Survivor] = field(default_factory=list)
@@ -93,7 +96,7 @@ class Progress:
 
     def __call__(self, outcome: Outcome) -> None:
         self.ended += 1
-        self.survived += outcome.killer is None
+        self.survived += outcome.survived
         line = f"\r{self.part}: {self.ended} of {self.total}, {self.survived} survived"
         print(line, end="", file=sys.stderr, flush=True)
 
@@ -105,10 +108,12 @@ def tested(
     progress = Progress(part, len(mutants))
     run = functools.partial(in_place, mutants, tests, jobs, limit_s, progress)
     ((_, found),) = in_forks([Task(part, run, WITHOUT_AN_END_S, errors=True)], 1, WITHOUT_AN_END_S)
-    if not isinstance(found, Found) or found.tests.failed:
-        raise ValueError(f"tests fail without a mutant: {found and found.tests.failed}")
+    if isinstance(found, NoResult):
+        raise ValueError(f"the run with mutants gave no result: {found.why}")
+    if found.tests.failed:
+        raise ValueError(f"tests fail without a mutant: {found.tests.failed}")
     outcomes = list(found.outcomes)
-    progress.ended, progress.survived = len(outcomes), sum(one.killer is None for one in outcomes)
+    progress.ended, progress.survived = len(outcomes), sum(one.survived for one in outcomes)
     for outcome in imported_anew(found.others, found.tests, jobs, limit_s):
         outcomes.append(outcome)
         progress(outcome)
@@ -124,6 +129,10 @@ def entered(outcomes: Sequence[Outcome], accepted: Collection[tuple[str, str, st
     for one in outcomes:
         if one.killer is not None:
             tally.outcomes["killed"] += 1
+            continue
+        if one.undecided:
+            tally.outcomes["undecided"] += 1
+            print(f"\n{one.mutant.file}:{one.mutant.line}: {one.undecided}", file=sys.stderr)
             continue
         before, after = changed_lines(one.mutant)
         if (one.mutant.file, before, after) in accepted:
@@ -156,12 +165,14 @@ def write_survivors(tallies: Mapping[str, Tally]) -> None:
 
 
 def summary(tallies: Mapping[str, Tally]) -> str:
-    lines = [f"{'part':<22}{'mutants':>9}{'killed':>9}{'survived':>9}{'accepted':>9}{'survive':>9}"]
+    columns = ("mutants", "killed", "survived", "accepted", "undecided", "survive")
+    lines = [f"{'part':<22}" + "".join(f"{name:>10}" for name in columns)]
     for part, tally in tallies.items():
         counts = tally.outcomes
         lines.append(
-            f"{part:<22}{counts.total():>9}{counts['killed']:>9}{counts['survived']:>9}{counts['accepted']:>9}"
-            f"{tally.share:>9.1%}"
+            f"{part:<22}{counts.total():>10}"
+            + "".join(f"{counts[name]:>10}" for name in columns[1:-1])
+            + f"{tally.share:>10.1%}"
         )
     return "\n".join(lines)
 
@@ -172,6 +183,10 @@ def tests_for(part: str) -> tuple[str, ...]:
         if Path(part).is_relative_to(name) and Path(part).exists():
             return tests
     raise ValueError(f"unknown part {part}: one of {', '.join(PARTS)}, or inside one")
+
+
+def end_with_a_message(number: int, _: object) -> None:
+    sys.exit(f"\nended by {signal.Signals(number).name}: no result")
 
 
 def main() -> int:
@@ -189,6 +204,8 @@ def main() -> int:
     except ValueError as error:
         parser.error(str(error))
     accepted = accepted_mutants()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end_with_a_message)
     os.nice(10)
     os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")  # Forks cannot use their parent's threads.
     tallies: dict[str, Tally] = {}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tools.mutants.forks import Task, in_forks
+from tools.mutants.forks import NoResult, Task, in_forks
 from tools.mutants.mutations import Mutant, mutated
 from tools.mutants.outcome import OPTIONS, FirstFailure, Outcome, folder_for_tests, import_modules, outcome_of
 from tools.mutants.recorded_tests import IMPORT, RecordedTests, Recorder
@@ -54,7 +54,9 @@ class Collected:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         record = functools.partial(self._record, session)
         ((_, tests),) = in_forks([Task("", record, RECORDING_S)], 1)
-        self.found.tests = tests or RecordedTests(failed=["the run of all tests ended itself"])
+        if isinstance(tests, NoResult):
+            tests = RecordedTests(failed=[f"the run of all tests: {tests.why}"])
+        self.found.tests = tests
         if self.found.tests.failed:
             return True
         import_modules(self.found.tests.modules)

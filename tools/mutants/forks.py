@@ -10,6 +10,7 @@ import select
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,15 @@ class Task:
     errors: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class NoResult:
+    """What a task gives that has no result. why: for people. own_doing: false where others ended it or it
+    had to wait too long, so that nothing is known of it."""
+
+    why: str
+    own_doing: bool
+
+
 @dataclass
 class _Child:
     pid: int
@@ -38,28 +48,33 @@ class _Child:
 
 
 def in_forks(tasks: Iterable[Task], jobs: int, wait_s: float = 3600.0) -> Iterator[tuple[Any, Any]]:
-    """(key, result) of each task as it ends, at most `jobs` at a time. The result is None for a task that
-    died, needed more processor time or memory than it may, or took longer than `wait_s`."""
+    """(key, result) of each task as it ends, at most `jobs` at a time. The result is a `NoResult` for a task
+    that raised an error or died, needed more processor time or memory than it may, or took longer than
+    `wait_s`."""
     waiting = iter(tasks)
     running: dict[int, _Child] = {}
-    while True:
-        while len(running) < jobs and (task := next(waiting, None)) is not None:
-            child = _started(task, wait_s)
-            running[child.pipe] = child
-        if not running:
-            return
-        ready, _, _ = select.select(list(running), [], [], 0.2)
-        for pipe in ready:
-            child = running[pipe]
-            part = os.read(pipe, 1 << 16)
-            child.received += part
-            if not part:
-                del running[pipe]
-                yield child.key, _ended(child)
-        for pipe, child in list(running.items()):
-            if time.monotonic() > child.deadline:
-                del running[pipe]
-                yield child.key, _ended(child)
+    try:
+        while True:
+            while len(running) < jobs and (task := next(waiting, None)) is not None:
+                child = _started(task, wait_s)
+                running[child.pipe] = child
+            if not running:
+                return
+            ready, _, _ = select.select(list(running), [], [], 0.2)
+            for pipe in ready:
+                child = running[pipe]
+                part = os.read(pipe, 1 << 16)
+                child.received += part
+                if not part:
+                    del running[pipe]
+                    yield child.key, _ended(child)
+            for pipe, child in list(running.items()):
+                if time.monotonic() > child.deadline:
+                    del running[pipe]
+                    yield child.key, _ended(child, NoResult(f"no result within {wait_s:.0f} s", False))
+    finally:
+        for child in running.values():
+            _ended(child)
 
 
 def _started(task: Task, wait_s: float) -> _Child:
@@ -70,28 +85,50 @@ def _started(task: Task, wait_s: float) -> _Child:
         os.close(sending)
         return _Child(pid, receiving, task.key, time.monotonic() + wait_s)
     os.setpgid(0, 0)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     os.close(receiving)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1) if task.errors else (0, 1, 2):
         os.dup2(nowhere, descriptor)
     cpu_s = int(time.process_time() + task.cpu_s) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 5))  # SIGXCPU comes first and says why.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
     try:
-        result = pickle.dumps(task.run())
         with os.fdopen(sending, "wb") as stream:
-            stream.write(result)
+            stream.write(pickle.dumps(_result(task)))
     finally:
         os._exit(0)
 
 
-def _ended(child: _Child) -> Any:
+def _result(task: Task) -> Any:
+    try:
+        return task.run()
+    except BaseException as error:
+        if task.errors:
+            traceback.print_exc()
+        return NoResult(f"{type(error).__name__}: {error}", True)
+
+
+def _ended(child: _Child, why: NoResult | None = None) -> Any:
     """What the child sent. Whatever it has started and not ended is ended with it."""
     os.close(child.pipe)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-    os.waitpid(child.pid, 0)
+    _, status = os.waitpid(child.pid, 0)
     try:
-        return pickle.loads(child.received)
+        return why or pickle.loads(child.received)
     except (EOFError, pickle.UnpicklingError):
-        return None
+        return _death(status)
+
+
+def _death(status: int) -> NoResult:
+    if not os.WIFSIGNALED(status):
+        return NoResult("ended itself", True)
+    number = os.WTERMSIG(status)
+    if number == signal.SIGXCPU:
+        return NoResult("more processor time than it may take", True)
+    if number in (signal.SIGKILL, signal.SIGTERM):
+        return NoResult(f"ended by {signal.Signals(number).name}: by a person or for want of memory", False)
+    return NoResult(f"died by {signal.Signals(number).name}", True)

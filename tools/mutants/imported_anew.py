@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.mutants.forks import Task, in_forks
+from tools.mutants.forks import NoResult, Task, in_forks
 from tools.mutants.mutations import Mutant, mutated
 from tools.mutants.outcome import OPTIONS, FirstFailure, Outcome, folder_for_tests, import_modules, outcome_of
 from tools.mutants.recorded_tests import RecordedTests
@@ -37,7 +37,11 @@ def fail_unchanged(names: Sequence[str], tests: RecordedTests, jobs: int) -> lis
         Task(name, functools.partial(first_failure, None, [name]), IMPORT_S + tests.cpu_s([name]))
         for name in names
     ]
-    return [name for name, result in in_forks(tasks, jobs) if result is None or result.name is not None]
+    return [
+        name
+        for name, result in in_forks(tasks, jobs)
+        if isinstance(result, NoResult) or result.name is not None
+    ]
 
 
 def _task(mutant: Mutant, names: list[str], tests: RecordedTests) -> Task:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from tools.mutants.forks import NoResult
 from tools.mutants.mutations import Mutant
 
 OPTIONS = ("-q", "-x", "-n0", "-p", "no:cacheprovider", "-m", "not exhaustive", "-W", "ignore",
@@ -22,11 +23,16 @@ OPTIONS = ("-q", "-x", "-n0", "-p", "no:cacheprovider", "-m", "not exhaustive", 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """killer: the test that noticed the mutant; "" for one that ended the run, None for a survivor.
-    tests: how many were to run."""
+    tests: how many were to run. undecided: why nothing is known, "" where it is."""
 
     mutant: Mutant
     killer: str | None
     tests: int
+    undecided: str = ""
+
+    @property
+    def survived(self) -> bool:
+        return self.killer is None and not self.undecided
 
 
 @dataclass(eq=False)
@@ -44,9 +50,14 @@ class FirstFailure:
             self.name = ""
 
 
-def outcome_of(mutant: Mutant, names: Sequence[str], result: FirstFailure | None) -> Outcome:
-    """A run that has no result ended itself or took too long: it was noticed."""
-    return Outcome(mutant, "" if result is None else result.name, len(names))
+def outcome_of(mutant: Mutant, names: Sequence[str], result: FirstFailure | NoResult) -> Outcome:
+    """A run that ended itself or used more processor time than it may was noticed. One that others ended, or
+    that had to wait too long for a processor, decides nothing."""
+    if isinstance(result, NoResult):
+        return Outcome(
+            mutant, "" if result.own_doing else None, len(names), "" if result.own_doing else result.why
+        )
+    return Outcome(mutant, result.name, len(names))
 
 
 @contextlib.contextmanager

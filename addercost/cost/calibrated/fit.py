@@ -2,13 +2,15 @@
 
 A kernel takes o + a·sites + b·bytes, with o, a and b of its family: the prior. Boosted trees learn what the
 logarithm of the time has beyond it. Each kernel was timed near (the second-level cache swept before each
-run) and far (the last-level cache too). In a network it takes between the two, and longer the less of the
-network's weights a cache keeps from one run to the next:
+run) and far (the last-level cache too). In a network the kernels with weights, which are convolutions and
+linear layers, take between the two, since a cache keeps some of the weights from one run to the next:
 
-    seconds = near + α·(far - near) + call,   α = most·W / (W + W₀),
+    seconds = near + α·(far - near) + call   of a convolution,
+    seconds = λ·near + α·(far - near) + call of a linear layer,
+    seconds = near + call                    of any other kernel.
 
-where W is the bytes of all weights. W₀, `most` and `call`, what a call takes outside its kernel, are fitted
-to networks of random layers that were timed whole.
+α, λ, which makes up for linear layers taking longer in a network than alone, and `call`, what a call takes
+outside its kernel, are fitted to networks of random layers that were timed whole.
 
 Intervals are split-conformal: the quantile of the errors that kernels have which a fit did not see, family by
 family. Source: Lei et al., Distribution-free predictive inference for regression, JASA 2018.
@@ -17,6 +19,7 @@ family. Source: Lei et al., Distribution-free predictive inference for regressio
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +30,7 @@ from numpy.typing import NDArray
 from addercost.cost.calibrated.features import CATEGORIES, FAMILIES, features, sizes_of
 from addercost.counts.kernel_calls import KernelCall
 from addercost.errors import ArgumentError
-from addercost.hardware.kernel_times import KernelTimes, NetworkSample, weight_bytes
+from addercost.hardware.kernel_times import KernelTimes, NetworkSample
 
 Floats = NDArray[np.float64]
 COVERED = 0.9
@@ -48,42 +51,55 @@ class TimeModel:
     laws: dict[int, Floats]
     trees: Any
 
-    def seconds(self, calls: Sequence[KernelCall], rows: Floats) -> Floats:
-        prior = log_prior(self.laws, calls, rows)
+    def seconds(self, work: Floats, rows: Floats) -> Floats:
+        """work: [calls, 3], by `work_of`. rows: [calls, features]."""
+        prior = log_prior(self.laws, work, rows)
         result: Floats = np.exp(prior + self.trees.predict(np.column_stack([rows, prior])))
         return result
 
 
-def log_prior(laws: dict[int, Floats], calls: Sequence[KernelCall], rows: Floats) -> Floats:
-    work = np.array([[1.0, z.sites, z.bytes] for z in map(sizes_of, calls)])
+def work_of(calls: Sequence[KernelCall]) -> Floats:
+    """[calls, 3]: what the numbers of a law are multiplied by: 1, sites, bytes."""
+    return np.array([[1.0, z.sites, z.bytes] for z in map(sizes_of, calls)])
+
+
+def log_prior(laws: dict[int, Floats], work: Floats, rows: Floats) -> Floats:
     law = np.array([laws.get(int(family), laws[-1]) for family in rows[:, 0]])
     result: Floats = np.log((work * np.exp(law)).sum(axis=1))
     return result
 
 
-def fit_times(calls: Sequence[KernelCall], rows: Floats, seconds: Floats) -> TimeModel:
+def fit_times(work: Floats, rows: Floats, seconds: Floats) -> TimeModel:
     from scipy.optimize import least_squares
     from sklearn.ensemble import HistGradientBoostingRegressor
 
-    work = np.array([[1.0, z.sites, z.bytes] for z in map(sizes_of, calls)])
     logs = np.log(seconds)
     laws: dict[int, Floats] = {}
     for family in (-1, *range(len(FAMILIES))):
-        chosen = np.ones(len(calls), bool) if family < 0 else rows[:, 0] == family
+        chosen = np.ones(len(work), bool) if family < 0 else rows[:, 0] == family
         if family >= 0 and chosen.sum() < _FEW:
             continue
 
-        def errors(law: Floats, chosen: NDArray[np.bool_] = chosen) -> Floats:
-            result: Floats = np.log((work[chosen] * np.exp(law)).sum(axis=1)) - logs[chosen]
+        def parts(law: Floats, own: Floats = work[chosen]) -> Floats:
+            result: Floats = own * np.exp(law)
+            return result
+
+        def errors(law: Floats, parts: Any = parts, own: Floats = logs[chosen]) -> Floats:
+            result: Floats = np.log(parts(law).sum(axis=1)) - own
+            return result
+
+        def slopes(law: Floats, parts: Any = parts) -> Floats:
+            terms = parts(law)
+            result: Floats = terms / terms.sum(axis=1, keepdims=True)
             return result
 
         start = np.log([3e-6, 3e-11, 5e-11])
-        laws[family] = least_squares(errors, start, loss="soft_l1", max_nfev=100).x
-    prior = log_prior(laws, calls, rows)
+        laws[family] = least_squares(errors, start, slopes, loss="soft_l1", max_nfev=100).x
+    prior = log_prior(laws, work, rows)
     trees = HistGradientBoostingRegressor(
         loss="absolute_error",
-        max_iter=150,
-        learning_rate=0.1,
+        max_iter=60,
+        learning_rate=0.2,
         max_leaf_nodes=12,
         min_samples_leaf=5,
         l2_regularization=1.0,
@@ -91,6 +107,35 @@ def fit_times(calls: Sequence[KernelCall], rows: Floats, seconds: Floats) -> Tim
         random_state=0,
     ).fit(np.column_stack([rows, prior]), logs - prior)
     return TimeModel(laws, trees)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkLaw:
+    """What kernels take in a network: α, λ and `call` of this module's law."""
+
+    far_share: float
+    linear_factor: float
+    call_s: float
+
+    def seconds(self, near: Floats, beyond: Floats, is_linear: NDArray[np.bool_]) -> Floats:
+        """[calls]. beyond: what a kernel with weights takes longer where the last-level cache is swept."""
+        factor = np.where(is_linear, self.linear_factor, 1.0)
+        result: Floats = factor * near + self.far_share * beyond + self.call_s
+        return result
+
+
+_LINEAR = [FAMILIES.index(name) for name in ("linear", "linear of one row")]
+_WITH_WEIGHTS = [*_LINEAR, *(i for i, name in enumerate(FAMILIES) if "convolution" in name)]
+
+
+def _near_and_far(
+    calls: Sequence[KernelCall], near: TimeModel, far: TimeModel
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """The arguments of `NetworkLaw.seconds`."""
+    rows, work = features(calls), work_of(calls)
+    near_s, far_s = near.seconds(work, rows), far.seconds(work, rows)
+    beyond = np.where(np.isin(rows[:, 0], _WITH_WEIGHTS), np.maximum(far_s - near_s, 0.0), 0.0)
+    return near_s, beyond, np.isin(rows[:, 0], _LINEAR)
 
 
 @dataclass(frozen=True)
@@ -103,23 +148,14 @@ class Calibrated:
 
     near: TimeModel
     far: TimeModel
-    call_s: float
-    most_far: float
-    half_bytes: float
+    law: NetworkLaw
     spread: dict[int, float]
     network_spread: float
     sampled: dict[int, tuple[float, float]]
 
-    def far_share(self, weights: float) -> float:
-        """α of a network whose weights take so many bytes."""
-        return self.most_far * weights / (weights + self.half_bytes)
-
-    def seconds(self, calls: Sequence[KernelCall], weights: float) -> Floats:
-        """[calls]: in a network whose weights take so many bytes."""
-        rows = features(calls)
-        near, far = self.near.seconds(calls, rows), self.far.seconds(calls, rows)
-        result: Floats = near + self.far_share(weights) * np.maximum(far - near, 0.0) + self.call_s
-        return result
+    def seconds(self, calls: Sequence[KernelCall]) -> Floats:
+        """[calls]: of each kernel in a network, with what its call takes."""
+        return self.law.seconds(*_near_and_far(calls, self.near, self.far))
 
 
 def fit(times: KernelTimes) -> Calibrated:
@@ -135,34 +171,31 @@ def fit(times: KernelTimes) -> Calibrated:
     rows = features(calls)
     near_s = np.array([float(np.median(sample.near_s)) for sample in samples])
     far_s = np.array([float(np.median(sample.far_s)) for sample in samples])
-    near, far = fit_times(calls, rows, near_s), fit_times(calls, rows, far_s)
-    half_bytes, most_far, call_s, network_spread = _fit_networks(times.networks, near, far)
-    families = rows[:, 0].astype(int)
-    work = np.array([z.sites for z in map(sizes_of, calls)], dtype=np.float64)
+    work = work_of(calls)
+    near, far = fit_times(work, rows, near_s), fit_times(work, rows, far_s)
+    law, network_spread = fit_networks(times.networks, near, far)
+    families, sites = rows[:, 0].astype(int), work[:, 1]
     return Calibrated(
         near,
         far,
-        call_s,
-        most_far,
-        half_bytes,
-        conformal_spread(families, unseen_errors(calls, rows, near_s)),
+        law,
+        conformal_spread(families, unseen_errors(work, rows, near_s)),
         network_spread,
         {
-            family: (float(work[families == family].min()), float(work[families == family].max()))
+            family: (float(sites[families == family].min()), float(sites[families == family].max()))
             for family in set(families.tolist())
         },
     )
 
 
-def unseen_errors(calls: Sequence[KernelCall], rows: Floats, seconds: Floats) -> Floats:
+def unseen_errors(work: Floats, rows: Floats, seconds: Floats) -> Floats:
     """log(predicted / measured) of each kernel, by a fit to the other folds."""
-    folds = np.random.default_rng(0).permutation(len(calls)) % FOLDS
-    errors = np.zeros(len(calls))
+    folds = np.random.default_rng(0).permutation(len(work)) % FOLDS
+    errors = np.zeros(len(work))
     for fold in range(FOLDS):
-        seen, unseen = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        model = fit_times([calls[i] for i in seen.tolist()], rows[seen], seconds[seen])
-        predicted = model.seconds([calls[i] for i in unseen.tolist()], rows[unseen])
-        errors[unseen] = np.log(predicted / seconds[unseen])
+        seen, unseen = folds != fold, folds == fold
+        model = fit_times(work[seen], rows[seen], seconds[seen])
+        errors[unseen] = np.log(model.seconds(work[unseen], rows[unseen]) / seconds[unseen])
     return errors
 
 
@@ -182,49 +215,48 @@ def _quantile(errors: Floats) -> float:
     return float(np.sort(errors)[min(math.ceil((n + 1) * COVERED), n) - 1])
 
 
-def _fit_networks(
+def fit_networks(
     networks: Sequence[NetworkSample], near: TimeModel, far: TimeModel
-) -> tuple[float, float, float, float]:
-    """(W₀ in bytes, the most of α, seconds outside each kernel, spread of networks that were not seen)."""
+) -> tuple[NetworkLaw, float]:
+    """The law, and the spread of networks that a fit to the others did not see."""
     from scipy.optimize import least_squares
 
     sums = np.array([_sums(network, near, far) for network in networks])
     measured = np.log([float(np.median(network.seconds)) for network in networks])
+    start = np.array([0.0, 0.0, math.log(3e-6)])
+    # A weak pull to what is usual keeps few networks from absurd numbers.
+    pull = np.array([0.01, 0.3, 0.01])
 
-    def predicted(law: Floats, sums: Floats) -> Floats:
-        share = sums[:, 2] / (sums[:, 2] + math.exp(law[0])) / (1 + math.exp(-law[1]))
-        result: Floats = np.log(
-            sums[:, 0] + share * (sums[:, 1] - sums[:, 0]) + sums[:, 3] * math.exp(law[2])
-        )
+    def predicted(numbers: Floats, sums: Floats) -> Floats:
+        law = _law(numbers)
+        terms = (1.0, law.linear_factor, law.far_share, law.call_s)
+        result: Floats = np.log(sums @ np.array(terms))
         return result
 
     def fitted(chosen: NDArray[np.int_]) -> Floats:
-        def errors(law: Floats) -> Floats:
-            # A weak pull to what is usual keeps few networks from absurd numbers.
-            return np.concatenate([predicted(law, sums[chosen]) - measured[chosen], 0.01 * (law - start)])
+        def errors(numbers: Floats) -> Floats:
+            misses = predicted(numbers, sums[chosen]) - measured[chosen]
+            return np.concatenate([misses, pull * (numbers - start)])
 
-        law: Floats = least_squares(errors, start, loss="soft_l1", f_scale=0.05).x
-        return law
+        numbers: Floats = least_squares(errors, start, loss="soft_l1", f_scale=0.05).x
+        return numbers
 
-    start = np.array([math.log(3e7), 1.0, math.log(3e-6)])
     every = np.arange(len(networks))
     unseen = [
         abs(float((predicted(fitted(every[every != i]), sums[i : i + 1]) - measured[i])[0])) for i in every
     ]
-    law = fitted(every)
-    most = 1 / (1 + math.exp(-law[1]))
-    return math.exp(law[0]), most, math.exp(law[2]), math.exp(_quantile(np.array(unseen)))
+    return _law(fitted(every)), math.exp(_quantile(np.array(unseen)))
+
+
+def _law(numbers: Floats) -> NetworkLaw:
+    """numbers: the logit of α, the logarithms of λ and of `call`."""
+    return NetworkLaw(1 / (1 + math.exp(-numbers[0])), math.exp(numbers[1]), math.exp(numbers[2]))
 
 
 def _sums(network: NetworkSample, near: TimeModel, far: TimeModel) -> tuple[float, float, float, float]:
-    """(seconds near, far, bytes of weights, calls)."""
-    distinct = list(dict.fromkeys(network.calls))
-    times = np.array([network.calls.count(call) for call in distinct])
-    rows = features(distinct)
-    near_s, far_s = near.seconds(distinct, rows), far.seconds(distinct, rows)
-    return (
-        float(times @ near_s),
-        float(times @ np.maximum(far_s, near_s)),
-        float(weight_bytes(network.calls)),
-        float(len(network.calls)),
-    )
+    """(seconds near of all but linear layers, of these, seconds beyond, calls)."""
+    times = Counter(network.calls)
+    near_s, beyond, is_linear = _near_and_far(list(times), near, far)
+    often = np.array(list(times.values()), dtype=np.float64)
+    linear = often * is_linear
+    return float((often - linear) @ near_s), float(linear @ near_s), float(often @ beyond), float(often.sum())

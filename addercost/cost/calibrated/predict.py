@@ -19,7 +19,7 @@ from addercost.cost.cost_model import Prediction, Seconds
 from addercost.cost.layers import CountedLayer
 from addercost.cost.target import Target
 from addercost.counts.kernel_calls import KernelCall, kernel_calls
-from addercost.hardware.kernel_times import KernelTimes, weight_bytes
+from addercost.hardware.kernel_times import KernelTimes
 
 _NOTHING = Seconds(0.0, 0.0, 0.0)
 _MOST_NAMED = 3
@@ -93,7 +93,7 @@ def _known(model: Calibrated, kernels: Sequence[Sequence[KernelCall]]) -> dict[K
     if not distinct:
         return {}
     found = {}
-    for call, value in zip(distinct, model.seconds(distinct, weight_bytes(every)).tolist(), strict=True):
+    for call, value in zip(distinct, model.seconds(distinct).tolist(), strict=True):
         kind = family_of(call)
         family = FAMILIES.index(kind)
         spread, doubt = model.spread.get(family, model.spread[-1]), ""

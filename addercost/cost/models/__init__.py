@@ -6,7 +6,8 @@ import importlib
 import pkgutil
 
 from addercost.cost.cost_model import CostModel
-from addercost.errors import unknown_name
+from addercost.cost.target import Target
+from addercost.errors import ArgumentError, unknown_name
 
 
 def _found() -> list[CostModel]:
@@ -36,6 +37,19 @@ def cost_model_named(name: str) -> CostModel:
     if name not in COST_MODELS:
         raise unknown_name("cost model", name, COST_MODELS)
     return COST_MODELS[name]
+
+
+def default_model(target: Target) -> str:
+    """The paper's, or `eager` on a target that has no latencies, such as a GPU."""
+    return "eager" if COST_MODELS[PAPER_MODEL].unusable(target) else PAPER_MODEL
+
+
+def usable_model(name: str, target: Target) -> CostModel:
+    """The cost model of that name. Raises ArgumentError where the target lacks what it cannot do without."""
+    model = cost_model_named(name)
+    if reason := model.unusable(target):
+        raise ArgumentError(f"no estimate by {name}: {reason}")
+    return model
 
 
 def is_serial(name: str) -> bool:

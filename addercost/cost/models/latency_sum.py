@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from addercost.cost.bounds import Bound, Executions, ThroughputBounds
 from addercost.cost.columns import Column
 from addercost.cost.cost_model import CostModel
@@ -28,6 +30,17 @@ def _missing(target: Target, executions: Executions, moved: Moved) -> dict[str, 
     return {f"the latency of {row.op}": n for row, n in executions if latency_cycles(target, row) is None}
 
 
+def _assumes(target: Target) -> Iterator[str]:
+    if target.working_cores > 1:
+        yield "one core alone is busy: every instruction waits for the one before"
+
+
+def _unusable(target: Target) -> str:
+    if target.instructions and all(row.latency_cycles is None for row in target.instructions):
+        return f"the table of {target.name} has no latencies: name --cost-model throughput, roofline or eager"
+    return ""
+
+
 MODEL = CostModel(
     name="latency-sum",
     description="Σ count × latency, the paper's rule: every instruction waits for the one before",
@@ -36,4 +49,6 @@ MODEL = CostModel(
     is_serial=True,
     ranks_targets=True,
     missing=_missing,
+    assumes=_assumes,
+    unusable=_unusable,
 )

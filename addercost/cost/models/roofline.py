@@ -33,6 +33,16 @@ def _assumes(target: Target) -> Iterator[str]:
         yield "every byte read and written goes through memory: nothing stays in a cache between layers"
 
 
+def _unusable(target: Target) -> str:
+    lacking = {"clock": target.clock_hz is None, "bandwidth": target.memory_bandwidth_bytes_per_s is None}
+    if not any(lacking.values()):
+        return ""
+    examples = {"clock": "--clock 1.8GHz", "bandwidth": "--bandwidth 8GB/s"}
+    names = [name for name, lacks in lacking.items() if lacks]
+    what = " and no ".join("memory bandwidth" if name == "bandwidth" else name for name in names)
+    return f"the table of {target.name} has no {what}; give {' '.join(examples[name] for name in names)}"
+
+
 MODEL = CostModel(
     name="roofline",
     description="the larger of `throughput` and its bytes through the memory's bandwidth",
@@ -40,6 +50,7 @@ MODEL = CostModel(
     rule=_rule,
     needs_memory=True,
     missing=_missing,
+    unusable=_unusable,
     assumes=_assumes,
     assumes_of=throughput.MODEL.assumes_of,
 )

@@ -8,16 +8,18 @@ from addercost.cost.bounds import Bound, Executions, ThroughputBounds
 from addercost.cost.cost_model import CostModel
 from addercost.cost.layers import Moved
 from addercost.cost.lowering import Lowering
+from addercost.cost.shared_layers import assumes_sharing, shared
 from addercost.cost.target import Target
 
 
 def _rule(bounds: ThroughputBounds, executions: Executions, moved: Moved) -> list[Bound]:
-    return bounds(executions)
+    return shared(bounds(executions), bounds.target, bounds.columns)
 
 
 def _assumes(target: Target) -> Iterator[str]:
     if target.issue_width_uops is None:
         yield "the issue width is unknown and does not bind"
+    yield from assumes_sharing(target)
 
 
 def _assumes_of(executions: Executions) -> Iterator[str]:

@@ -69,7 +69,9 @@ def apply(trace: Trace, text: str, keep_first_last: bool = False) -> Trace:
     chosen = frozenset(layers[1:-1] if keep_first_last else layers)
     changed = found.change(trace, chosen, value)
     note = f"what if {text}: {found.summary}"
-    return replace(changed, calls=_numbered(changed.calls), notes=(*changed.notes, note))
+    # Neither the memory of the changed network is known, nor where in its calls a module's forward begins.
+    calls = _numbered(changed.calls)
+    return replace(changed, calls=calls, notes=(*changed.notes, note), storages=None, repeats=None)
 
 
 def _numbered(calls: tuple[OpCall, ...]) -> tuple[OpCall, ...]:

@@ -66,7 +66,7 @@ def counters(part: str, properties: Any) -> Iterator[MachineFinding]:
         yield MachineFinding(part, "clock", FindingState.OK, f"{clock / 1e6:.0f} of {most / 1e6:.0f} MHz now")
     reasons = nvml.throttle_reasons()
     if reasons:
-        yield MachineFinding(part, "held down by", FindingState.NOTE, ", ".join(reasons))
+        yield MachineFinding(part, "limited by", FindingState.NOTE, ", ".join(reasons))
     if nvml.energy_j() is not None:
         yield MachineFinding(part, "energy", FindingState.OK, "counted in steps of 1 mJ")
     else:

@@ -50,7 +50,7 @@ def clock() -> Iterator[MachineFinding]:
     mend = "sudo cpupower frequency-set -g performance" if slow else ""
     known = found != UNKNOWN_GOVERNOR
     state = FindingState.OK if known and not slow else FindingState.NOTE
-    yield MachineFinding(part, "governor", state, found if known else "the system does not tell it", mend)
+    yield MachineFinding(part, "governor", state, found if known else "the system does not report it", mend)
     samples = clock_samples_hz()
     if samples:
         low, high = min(samples), max(samples)

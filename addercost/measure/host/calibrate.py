@@ -42,7 +42,7 @@ SAMPLE_S = 0.2e-3
 MIX_SAMPLE_S = 0.1e-3
 MIX_SAMPLES = 6
 WIDEST_MIX_SPREAD = 0.08
-"""A mix need only tell one unit from two."""
+"""A mix need only show one unit apart from two."""
 
 WIDEST_CALL_SPREAD = 0.3
 """Calls take different paths through the allocator and the scheduler of the system."""

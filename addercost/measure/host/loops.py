@@ -26,7 +26,7 @@ def inner_loop_ir(symbol: str, loop: InnerLoop) -> str:
 
 
 def vectors_of(loop: InnerLoop) -> int:
-    """How many vectors of inputs meet one of weights in a round."""
+    """How many vectors of inputs are paired with one of weights in a round."""
     return loop.inputs * WEIGHT_VECTORS
 
 

@@ -1,6 +1,6 @@
 """Which units instructions share, from how long mixes of two of them take.
 
-One instruction alone tells how many units it has: n, of which one takes a new instruction of this kind every
+One instruction alone shows how many units it has: n, of which one takes a new instruction of this kind every
 n · r cycles, r being the reciprocal throughput. A stream of two kinds that take T₁ and T₂ cycles alone takes,
 spread over their units at best, the longest of T₁, T₂ and (n₁T₁ + n₂T₂) / |U₁ ∪ U₂|. So the time of the mix
 gives the number of units that both can use, and sets are found that agree with all pairs. The names of the

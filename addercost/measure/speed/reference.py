@@ -171,13 +171,16 @@ def quiet_blocks(
     yield from best.items()
 
 
-def too_noisy(what: str, quiet: int, blocks: int, factor: float, kept: str) -> CheckFailedError:
+def too_noisy(
+    what: str, quiet: int, blocks: int, factor: float, kept: str, what_is_timed: str = "blocks"
+) -> CheckFailedError:
     """The error that refuses a measurement: what was seen, what was kept, how to go on.
 
-    quiet: how many of the `blocks` were quiet. factor: `ReferenceSpeed.usual_factor`. kept: a clause.
+    quiet: how many of the `blocks` were quiet; what_is_timed: what each of them is called. factor:
+    `ReferenceSpeed.usual_factor`. kept: a clause.
     """
     return CheckFailedError(
-        f"{what} is too noisy: {quiet} of {blocks} blocks were quiet, and a fixed reference took "
+        f"{what} is too noisy: {quiet} of {blocks} {what_is_timed} were quiet, and a fixed reference took "
         f"{factor:.2f} times as long as on the quiet machine; {kept}",
         "stop other programs, plug in the charger or fix the clock, and give the same command again; if this "
         f"machine is slower for good, remove {quiet_times_file()}",

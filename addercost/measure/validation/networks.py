@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import statistics
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,23 +13,25 @@ import torch
 from torch import Tensor, nn
 
 from addercost.arithmetic import Arithmetic
+from addercost.cost.models import cost_model_named
 from addercost.cost.target import Target
 from addercost.errors import AddercostError, ArgumentError
-from addercost.measure.bench import Said
+from addercost.measure.bench import Said, run, timed_row
 from addercost.measure.case import CaseUse, LayerCase, cases_of, read_case
 from addercost.measure.contenders.contender import Place
-from addercost.measure.devices.device import Call
+from addercost.measure.devices.device import Call, Device
+from addercost.measure.devices.exclusive import exclusive
+from addercost.measure.environment import environment
+from addercost.measure.journal import Entry, Journal, JournalHeading, open_journal
 from addercost.measure.plan import RowPlan, layer_rows
-from addercost.measure.session import LAYOUTS, BenchSettings, measure, open_device, predict_for
+from addercost.measure.predictions import Predict, predictor
+from addercost.measure.runner import Effort
+from addercost.measure.session import LAYOUTS, BenchSettings, open_device
+from addercost.measure.speed.reference import WITHIN, too_noisy
 from addercost.measure.validation.predictions import network_row
 from addercost.measure.whole_model import EAGER, filled
 from addercost.results.measurements import MeasuredRow, Measurements
-from addercost.results.validation import (
-    Prediction,
-    SkippedRow,
-    Validation,
-    ValidationRow,
-)
+from addercost.results.validation import NETWORKS, Prediction, SkippedRow, Validation, ValidationRow
 from addercost.sources.build import build, build_real
 from addercost.sources.kind import LoadedModel, TraceRequest
 from addercost.sources.tracing import trace_loaded
@@ -36,6 +39,8 @@ from addercost.trace.inputs import ModelInputs
 from addercost.trace.record import Trace
 
 INCLUDES = "a forward of the whole network in inference mode, eager, inputs in NCHW"
+AGAIN = 3
+"""A row that was timed while the machine was slow is timed again at most so often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,50 +56,62 @@ class Network:
         return trace_loaded(loaded, ModelInputs(self.inputs), TraceRequest(tracer="blocks"))
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """Networks that can be timed, each with its row but for the time; the shapes of their layers."""
+class Plan:
+    """Rows to time, made one after the other: a network is traced when its turn comes, and layers follow the
+    networks. `rows` and `skipped` hold what was planned so far: networks by name, without their times.
 
-    rows: Mapping[str, ValidationRow]
-    plans: tuple[RowPlan, ...]
-    uses: tuple[CaseUse, ...]
-    skipped: tuple[SkippedRow, ...]
-
-
-def planned(
-    networks: Sequence[Network], target: Target, models: Sequence[str], most_sites: float, layers: int
-) -> Planned:
-    """Traces and costs the networks. Those of more than `most_sites` MAC sites are skipped.
-
-    layers: so many of the shapes of their layers are timed, drawn by a hash. Raises ArgumentError where not
-    one network can be timed.
+    most_sites: networks of more MAC sites are skipped. layers: so many of the shapes of their layers are
+    timed, drawn by a hash.
     """
-    rows: dict[str, ValidationRow] = {}
-    plans, skipped = [], []
-    shapes: dict[LayerCase, list[str]] = {}
-    for network in networks:
+
+    def __init__(
+        self,
+        networks: Sequence[Network],
+        target: Target,
+        models: Sequence[str],
+        most_sites: float,
+        layers: int,
+    ) -> None:
+        self.networks, self.target, self.models = networks, target, models
+        self.most_sites, self.layers = most_sites, layers
+        self.rows: dict[str, ValidationRow] = {}
+        self.layer_rows: dict[str, MeasuredRow] = {}
+        self.skipped: list[SkippedRow] = []
+
+    def row_plans(self, settings: BenchSettings, predict: Predict) -> Iterator[RowPlan]:
+        """Raises ArgumentError where not one network can be timed."""
+        shapes: dict[LayerCase, list[str]] = {}
+        for network in self.networks:
+            plan = self._network(network, shapes)
+            if plan is not None:
+                yield plan
+        if not self.rows:
+            first = self.skipped[0]
+            raise ArgumentError(
+                f"none of the {len(self.networks)} networks can be timed: {first.name}: {first.reason}",
+                "name others with --models",
+            )
+        drawn = sorted(shapes, key=lambda case: hashlib.sha256(case.text.encode()).digest())[: self.layers]
+        uses = tuple(CaseUse(case, (shapes[case][0],), (0,)) for case in drawn)
+        for plan in _layer_plans(uses, settings, predict):
+            self.layer_rows[plan.key] = plan.row
+            yield plan
+
+    def _network(self, network: Network, shapes: dict[LayerCase, list[str]]) -> RowPlan | None:
         try:
             trace = network.traced()
-            row = network_row(trace, network.name, 1.0, target, models)
+            row = network_row(trace, network.name, 1.0, self.target, self.models)
             found = cases_of(trace, 1)
         except AddercostError as error:
-            skipped.append(SkippedRow(network.name, error.message))
-            continue
-        if row.mac_sites > most_sites:
-            skipped.append(SkippedRow(network.name, f"more than {most_sites:.3g} MAC sites"))
-            continue
-        rows[network.name] = row
-        plans.append(_plan(network, row))
+            self.skipped.append(SkippedRow(network.name, error.message))
+            return None
+        if row.mac_sites > self.most_sites:
+            self.skipped.append(SkippedRow(network.name, f"more than {self.most_sites:.3g} MAC sites"))
+            return None
+        self.rows[network.name] = row
         for use in found.uses:
             shapes.setdefault(use.case, []).append(f"{network.name} {use.paths[0]}")
-    if not rows:
-        raise ArgumentError(
-            f"none of the {len(networks)} networks can be timed: {skipped[0].name}: {skipped[0].reason}",
-            "name others with --models",
-        )
-    chosen = sorted(shapes, key=lambda case: hashlib.sha256(case.text.encode()).digest())[:layers]
-    uses = tuple(CaseUse(case, (shapes[case][0],), (0,)) for case in chosen)
-    return Planned(rows, tuple(plans), uses, tuple(skipped))
+        return _plan(network, row)
 
 
 def _plan(network: Network, row: ValidationRow) -> RowPlan:
@@ -119,55 +136,139 @@ def _made(network: Network, free_bytes: int | None) -> tuple[Call, Call | None]:
 
 
 def timed(
-    name: str, plan: Planned, settings: BenchSettings, output: Path | None = None, said: Said | None = None
+    plan: Plan,
+    settings: BenchSettings,
+    output: Path | None = None,
+    said: Said = lambda number, row, entry: None,
+    again_s: float = 0.0,
 ) -> Measurements:
-    """Times the layers and the networks of a plan. Rows are kept in a journal beside `output`."""
+    """Times the networks and layers of a plan. Rows are kept in a journal beside `output`, which goes on with
+    other networks, layers and cost models too: what it has is not timed again.
+
+    again_s: rows that were timed while the machine was slow are timed again at the end, for so long in all.
+    Raises DataError where the journal is of another machine or of other settings, CheckFailedError where
+    fewer than half of the timings are of the quiet machine.
+    """
     device = open_device(settings)
     try:
-        every = said or (lambda number, row, entry: None)
-        plans = (*plan.plans, *_layer_plans(plan.uses, settings))
-        return measure(name, (), settings, device, output, plans, said=every)
+        lines = {**settings.lines(), "cpus": "none"}
+        heading = JournalHeading("validation", lines, environment(device.facts), {})
+        journal = open_journal(heading, output)
+        effort = Effort(settings.precision, settings.time_limit_s, settings.cold)
+        # A layer that runs again and again finds its weights in the caches, and in a network it does not.
+        of_layers = [model for model in plan.models if cost_model_named(model).predict is None]
+        cpus = settings.estimate_cpus if of_layers else ()
+        predict = predictor(cpus, of_layers, settings.hardware_path)
+        with exclusive(settings.device):
+            plans: dict[str, RowPlan] = {}
+
+            def kept() -> Iterator[RowPlan]:
+                for row_plan in plan.row_plans(settings, predict):
+                    plans[row_plan.key] = row_plan
+                    yield row_plan
+
+            run(kept(), device, journal, effort, said)
+            time_slow_rows_again(plans, device, journal, effort, again_s)
+        found = {key: entry for key, entry in journal.entries.items() if key in plans}
+        _refuse_noise(found.values(), device, journal.path)
+        return Journal(journal.heading, None, found).measurements()
     finally:
         device.close()
 
 
-def _layer_plans(uses: Sequence[CaseUse], settings: BenchSettings) -> Iterator[RowPlan]:
+def is_slow(row: MeasuredRow) -> bool:
+    """Whether it was timed while the machine was slower than quiet ones are."""
+    return row.speed_factor is not None and row.speed_factor > WITHIN
+
+
+def time_slow_rows_again(
+    plans: Mapping[str, RowPlan], device: Device, journal: Journal, effort: Effort, again_s: float
+) -> None:
+    """Each at most `AGAIN` times. The timing with the smaller factor is kept."""
+    end = device.now() + again_s
+    for _ in range(AGAIN):
+        for key, plan in plans.items():
+            before = journal.entries[key]
+            if not isinstance(before, MeasuredRow) or not is_slow(before):
+                continue
+            if device.now() >= end:
+                return
+            after = timed_row(plan, device, effort)
+            if isinstance(after, MeasuredRow) and (after.speed_factor or 0) < (before.speed_factor or 0):
+                journal.add(key, after)
+
+
+def _refuse_noise(entries: Collection[Entry], device: Device, path: Path | None) -> None:
+    """Raises CheckFailedError where fewer than half of the timings are of the quiet machine."""
+    slow = [entry for entry in entries if isinstance(entry, MeasuredRow) and is_slow(entry)]
+    if 2 * len(slow) <= len(entries):
+        return
+    factor = statistics.median(row.speed_factor or 1.0 for row in slow)
+    kept = (
+        f"all timings are kept in {path}" if path is not None else "no timing was kept, name a folder with -o"
+    )
+    raise too_noisy(
+        "this machine", len(entries) - len(slow), len(entries), factor, kept, what_is_timed="timings"
+    )
+
+
+def _layer_plans(uses: Sequence[CaseUse], settings: BenchSettings, predict: Predict) -> Iterator[RowPlan]:
     """Every way to compute the layers that the cost models estimate."""
     place = Place(torch.device(settings.device), LAYOUTS[settings.layout])
-    arithmetics, predict = settings.arithmetics, predict_for(settings)
+    arithmetics = settings.arithmetics
     for plan in layer_rows(uses, arithmetics, settings.dtypes, place, settings.cache, predict):
         if plan.row.predicted:
             yield plan
 
 
-def validation_of(
-    measurements: Measurements, plan: Planned, source: str, patterns: str, target: Target
-) -> Validation:
-    """The timings beside the predictions. Layers are grouped by what computed them."""
-    rows = [row for row in map(partial(_row, plan), measurements.rows) if row is not None]
-    failed = tuple(SkippedRow(f"{row.path} {row.arithmetic}", row.reason) for row in measurements.failed)
+def validation_of(measurements: Measurements, plan: Plan, patterns: str, notes: Sequence[str]) -> Validation:
+    """The timings beside the predictions. Layers are grouped by what computed them. Rows that were timed
+    while the machine was slow are skipped, and the reason says how slow it was.
+    """
+    slow = [row for row in measurements.rows if is_slow(row)]
+    rows = [_row(plan, row) for row in measurements.rows if not is_slow(row)]
+    skipped = [
+        *plan.skipped,
+        *(SkippedRow(f"{row.path} {row.arithmetic}", row.reason) for row in measurements.failed),
+        *(SkippedRow(_label(row), _slowness(row)) for row in slow),
+    ]
+    left_out = (
+        f"{len(slow)} of {len(measurements.rows)} timings are left out of the scores: a fixed reference took "
+        f"more than {WITHIN} times as long beside them as on the quiet machine"
+    )
     kept = ("cpu", "threads", "torch", "clock", "date")
     conditions = {key: value for key, value in measurements.environment.items() if key in kept}
+    found = [row for row in rows if row is not None]
+    layers = len({row.case for row in measurements.rows if row.case})
     return Validation(
-        source,
-        target.name,
+        f"{sum(row.group == NETWORKS for row in found)} networks and {layers} layers",
+        plan.target.name,
         {**conditions, "networks": patterns, "a network's time": INCLUDES},
-        tuple(rows),
-        skipped=(*plan.skipped, *failed),
-        notes=measurements.notes,
+        tuple(found),
+        skipped=tuple(skipped),
+        notes=(*measurements.notes, *([left_out] if slow else []), *notes),
     )
 
 
-def _row(plan: Planned, row: MeasuredRow) -> ValidationRow | None:
-    if row.path in plan.rows and not row.case:
+def _slowness(row: MeasuredRow) -> str:
+    return f"timed while the machine took {row.speed_factor:.2f} times as long as when quiet"
+
+
+def _label(row: MeasuredRow) -> str:
+    if not row.case:
+        return row.path
+    return f"{row.case} {row.arithmetic} {row.implementation} {row.dtype}"
+
+
+def _row(plan: Plan, row: MeasuredRow) -> ValidationRow | None:
+    if not row.case:
         return replace(plan.rows[row.path], measured_s=row.median_s)
-    if not row.predicted:
-        return None
+    planned = plan.layer_rows[RowPlan.key_of(row)]
     case = read_case(row.case)
     return ValidationRow(
-        name=f"{row.case} {row.arithmetic} {row.implementation} {row.dtype}",
+        name=_label(row),
         measured_s=row.median_s,
-        predicted=tuple(Prediction(p.model, p.seconds) for p in row.predicted),
+        predicted=tuple(Prediction(p.model, p.seconds, p.low_s, p.high_s) for p in planned.predicted),
         group=f"layers, {row.arithmetic} {row.dtype}, {row.implementation}",
         family=layer_family(case),
         kind=layer_kind(case),

@@ -32,12 +32,13 @@ def network_row(
 
 def predictions(counts: ModelCounts, target: Target, models: Sequence[str]) -> tuple[Prediction, ...]:
     """One a cost model that gives seconds above 0."""
-    costs = (estimate(counts, target, model) for model in models)
-    return tuple(
-        Prediction(cost.model, cost.seconds, complete=cost.complete, parts=_parts(counts, target, cost.model))
-        for cost in costs
-        if cost.seconds
-    )
+    found = []
+    for cost in (estimate(counts, target, model) for model in models):
+        if cost.seconds:
+            low_s, high_s = cost.interval_s or (None, None)
+            parts = _parts(counts, target, cost.model)
+            found.append(Prediction(cost.model, cost.seconds, low_s, high_s, cost.complete, parts))
+    return tuple(found)
 
 
 def _parts(counts: ModelCounts, target: Target, model: str) -> tuple[float, ...]:

@@ -14,7 +14,7 @@ from addercost.units import thousands
 
 
 def github_annotations(profile: Profile, spendings: Sequence[Spending], file: str | None = None) -> str:
-    """One error for each budget that is not met; a notice where all are."""
+    """One error for each budget that is exceeded or unknown; a notice where there is none."""
     where = f" file={_property(file)}," if file else " "
     lines = []
     for spending in spendings:
@@ -29,8 +29,10 @@ def github_annotations(profile: Profile, spendings: Sequence[Spending], file: st
             text += f"; {outcome(spending)}"
         lines.append(f"::error{where}title={_property(f'budget {budget.quantity}')}::{_message(text)}")
     if not lines:
-        met = ", ".join(spending.budget.quantity for spending in spendings)
-        lines.append(f"::notice{where}title=budget::{_message(f'{profile.counts.model}: {met} met')}")
+        within = ", ".join(spending.budget.quantity for spending in spendings)
+        lines.append(
+            f"::notice{where}title=budget::{_message(f'{profile.counts.model}: {within} within budget')}"
+        )
     return "\n".join(lines) + "\n"
 
 

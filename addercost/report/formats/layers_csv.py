@@ -8,7 +8,7 @@ from addercost.analysis.layer_rows import labelled_costs, layer_rows
 from addercost.arithmetic import OpClass
 from addercost.report.formats.table_csv import to_csv
 from addercost.report.table import Column, Kind, Table
-from addercost.report.tables.layers import class_columns
+from addercost.report.tables.layers import class_columns, written_shapes
 from addercost.results.report import Report, network_name
 
 
@@ -22,6 +22,9 @@ def to_layers_csv(report: Report) -> str:
         Column("path", "layer", Kind.PATH),
         Column("type", "type"),
         Column("output_shape", "output"),
+        Column("calls", "calls", Kind.COUNT),
+        Column("output_shapes", "outputs of all calls"),
+        Column("peak_bytes", "peak memory", Kind.COUNT),
         Column("parameters", "parameters", Kind.COUNT),
         *class_columns(*(profile.counts.total for _, profile in profiles)),
         *(Column(f"cycles@{name}", f"cycles on {name}", Kind.COUNT) for name in processors),
@@ -33,6 +36,9 @@ def to_layers_csv(report: Report) -> str:
             "path": row.path or "(model)",
             "type": row.type,
             "output_shape": row.output_shape,
+            "calls": row.calls,
+            "output_shapes": written_shapes(row.output_shapes),
+            "peak_bytes": row.peak_bytes,
             "parameters": row.parameters,
             **{op_class.value: row.counts[op_class] for op_class in OpClass},
             **{f"cycles@{name}": cycles for name, cycles in row.cycles.items()},

@@ -81,7 +81,9 @@ def _character(c: str) -> str:
 
 def _table(table: Table) -> Iterator[str]:
     rows = [*table.rows, *([table.total] if table.total else [])]
-    columns = [c for c in table.columns if not c.optional or any(row.get(c.name) for row in rows)]
+    # A printed page is too narrow for what a terminal leaves out first.
+    shown = [column for column in table.columns if not column.secondary]
+    columns = [c for c in shown if not c.optional or any(row.get(c.name) for row in rows)]
     body = [" & ".join(_cell(row.get(c.name), c) for c in columns) + r" \\" for row in rows]
     if table.total:
         body.insert(-1, r"\midrule")

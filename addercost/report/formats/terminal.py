@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from addercost.report.table import Column, Kind, Table, heading, shown
+from addercost.results.stdout import is_terminal, terminal_columns
 from addercost.text import printable, shortened
 
 if TYPE_CHECKING:
@@ -28,8 +27,8 @@ Cells = list[list[str]]
 
 def terminal_width() -> int | None:
     """Columns to fit a table into: $COLUMNS if set, else the terminal's; None where output is no terminal."""
-    if os.environ.get("COLUMNS", "").isdigit() or sys.stdout.isatty():
-        return max(shutil.get_terminal_size().columns, 40)
+    if os.environ.get("COLUMNS", "").isdigit() or is_terminal():
+        return max(terminal_columns(), 40)
     return None
 
 
@@ -77,6 +76,11 @@ def _fitted(table: Table, limit: int) -> tuple[list[Column], Cells]:
     cells = _cells(table, columns, short=False)
     if _needed(columns, cells) <= limit:
         return columns, cells
+    for column in [column for column in reversed(columns) if column.secondary]:
+        columns.remove(column)
+        cells = _cells(table, columns, short=False)
+        if _needed(columns, cells) <= limit:
+            return columns, cells
     cells = _cells(table, columns, short=True)
     for column in [column for column in reversed(columns) if column.optional]:
         if _needed(columns, cells) <= limit:

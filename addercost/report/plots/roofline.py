@@ -24,7 +24,7 @@ def draw(roofline: Roofline, options: PlotOptions, model: str = "") -> Drawn:
     axes = figure.subplots()
     points = roofline.points
     if not points:
-        nothing_to_show(axes, "no layer has input-weight sites")
+        nothing_to_show(axes, "no layer has input-weight sites and a figure for all of its operations")
     else:
         low = min(p.sites_per_byte for p in points) / 2
         peak = max([*roofline.peaks_sites_per_s.values(), *(p.sites_per_s for p in points)])

@@ -28,10 +28,11 @@ def comparison_table(compared: Comparison) -> Table:
         Column("arithmetic", "layers as"),
         *class_columns(*(profile.counts.total for profile in compared.profiles)),
     ]
-    for name in labelled_costs(first):
+    for name, cost in labelled_costs(first).items():
         title = name.replace(":", "\n")
         columns += [
             Column(f"cycles@{name}", f"cycles on\n{title}", Kind.COUNT),
+            *([Column(f"seconds@{name}", "time", Kind.QUANTITY, "s", optional=True)] if cost.seconds else []),
             Column(f"ratio@{name}", "ratio", Kind.RATIO),
         ]
     for energy in first.energies:
@@ -39,6 +40,8 @@ def comparison_table(compared: Comparison) -> Table:
             Column(f"energy_j@{energy.hardware}", f"energy on\n{energy.hardware}", Kind.QUANTITY, "J"),
             Column(f"energy_ratio@{energy.hardware}", "ratio", Kind.RATIO),
         ]
+    if any(profile.memory is not None for profile in compared.profiles):
+        columns.append(Column("peak_bytes", "peak\nmemory", Kind.QUANTITY, "B", secondary=True))
     return Table(
         columns=tuple(columns),
         rows=[_row(compared, profile) for profile in compared.profiles],
@@ -82,10 +85,13 @@ def _row(compared: Comparison, profile: Profile) -> dict[str, Any]:
         "arithmetic": _change(counts),
         **{c.value: 0 for c in OpClass},
         **counts.total.by_class(),
+        "peak_bytes": profile.memory.peak_bytes if profile.memory is not None else None,
     }
     baseline = compared.baseline(profile)
     for (name, cost), base in zip(labelled_costs(profile).items(), baseline.costs, strict=True):
         cycles = row[f"cycles@{name}"] = bounded(cost.cycles, cost.complete)
+        if cost.seconds:
+            row[f"seconds@{name}"] = bounded(cost.seconds, cost.complete)
         row[f"ratio@{name}"] = exact_ratio(bounded(base.cycles, base.complete), cycles)
     for energy, base_energy in zip(profile.energies, baseline.energies, strict=True):
         joules = row[f"energy_j@{energy.hardware}"] = bounded(energy.total_j, energy.complete)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from addercost.errors import ArgumentError
-from addercost.hardware import Cpu, Gpu, Hardware, HardwareFile
+from addercost.hardware import Accelerator, Cpu, Device, Gpu, Hardware, HardwareFile
 from addercost.report.table import Column, Kind, Table
 from addercost.report.tables.hardware_figures import figure_rows
 from addercost.report.tables.inner_loops import cpu_title, inner_loop_rows
@@ -48,7 +48,48 @@ def _list_row(file: HardwareFile, hardware: Hardware) -> dict[str, Any]:
         }
     if isinstance(hardware, Gpu):
         return row | {"architecture": hardware.architecture, "clock_hz": hardware.boost_clock_hz}
+    if isinstance(hardware, Device):
+        return row | {"architecture": hardware.core, "clock_hz": hardware.clock_hz}
+    if isinstance(hardware, Accelerator):
+        return row | {"architecture": hardware.dataflow, "clock_hz": hardware.clock_hz}
     return row | {"architecture": hardware.technology}
+
+
+def device_table(files: Sequence[tuple[HardwareFile, Device]]) -> Table:
+    """One row for each device: its cores, clock, bandwidths, memories, and what of it is unconfirmed."""
+    columns = (
+        Column("name", "name"),
+        Column("class", "class", optional=True),
+        Column("core", "core"),
+        Column("cores", "cores", Kind.COUNT),
+        Column("clock_hz", "clock", Kind.QUANTITY, "Hz"),
+        Column("core_memory_bandwidth_bytes_per_s", "memory,\none core", Kind.QUANTITY, "B/s", optional=True),
+        Column("memory_bandwidth_bytes_per_s", "memory,\nall", Kind.QUANTITY, "B/s"),
+        Column("last_level_cache_bytes", "last\ncache", Kind.QUANTITY, "B", optional=True),
+        Column("sram_bytes", "SRAM", Kind.QUANTITY, "B", optional=True),
+        Column("unconfirmed", "unconf.\nfigures"),
+        Column("soc", "chip", optional=True),
+        Column("further_cores", "further cores", optional=True),
+    )
+    rows = [
+        {column.name: getattr(device, column.name, None) for column in columns}
+        | {
+            "class": device.device_class,
+            "clock_hz": device.clock_hz,
+            "unconfirmed": f"{len(device.unconfirmed)} of {len(device.figures)}"
+            if device.unconfirmed
+            else "",
+        }
+        for _, device in files
+    ]
+    boosted = [device.name for _, device in files if device.boost_clock_hz and not device.sustained_clock_hz]
+    notes = [
+        "unconfirmed figures are remembered and were not read in a source: `hardware show NAME` marks them",
+        "the clock is the sustained one, where that is known",
+    ]
+    if boosted:
+        notes.append(f"the boost clock stands for the sustained one of {', '.join(boosted)}")
+    return Table(columns, rows, notes=tuple(notes))
 
 
 def figures_table(hardware: Hardware) -> Table:
@@ -78,6 +119,11 @@ def figures_table(hardware: Hardware) -> Table:
             Column("source", "source"),
         )
     notes = [f"caveat: {caveat}" for caveat in hardware.caveats]
+    if isinstance(hardware, Device):
+        others = f", further cores: {hardware.further_cores}" if hardware.further_cores else ""
+        notes.insert(0, f"{hardware.soc}, class {hardware.device_class}; core: {hardware.core}{others}")
+    if isinstance(hardware, Cpu) and hardware.modelled:
+        notes.insert(0, str(hardware.modelled))
     if isinstance(hardware, Cpu):
         notes += [f"caveat: {correction}" for correction in hardware.corrections]
         notes += [

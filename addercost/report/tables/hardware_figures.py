@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from addercost.hardware import Cpu, EnergyTable, Gpu, Hardware
+from addercost.hardware import Accelerator, Cpu, Device, EnergyTable, Gpu, Hardware
+from addercost.hardware.schema import DEVICE_FIGURES
 
 
 def figure_rows(hardware: Hardware) -> Iterator[Mapping[str, Any]]:
@@ -41,10 +42,27 @@ def figure_rows(hardware: Hardware) -> Iterator[Mapping[str, Any]]:
                 "source": loop.source,
                 "instruction": loop.text,
             }
+    elif isinstance(hardware, Device):
+        yield from _device_figures(hardware)
     elif isinstance(hardware, Gpu):
         yield from _gpu_figures(hardware)
+    elif isinstance(hardware, Accelerator):
+        yield from _accelerator_figures(hardware)
     else:
         yield from _energy_figures(hardware)
+
+
+def _device_figures(device: Device) -> Iterator[Mapping[str, Any]]:
+    units = {"hz": ("GHz", 1e9), "s": ("GB/s", 1e9), "bytes": ("KiB", 1024)}
+    for name, value in device.figures.items():
+        unit, one = units.get(name.rpartition("_")[2], ("", 1))
+        yield {
+            "figure": DEVICE_FIGURES[name],
+            "value": value / one,
+            "unit": unit,
+            "quality": "unconfirmed" if name in device.unconfirmed else "published",
+            "source": device.source,
+        }
 
 
 def _gpu_figures(gpu: Gpu) -> Iterator[Mapping[str, Any]]:
@@ -68,6 +86,23 @@ def _gpu_figures(gpu: Gpu) -> Iterator[Mapping[str, Any]]:
         yield figure(f"{latency.op} latency", latency.latency_cycles, "cycles", latency.source)
     for s in gpu.sequences:
         yield figure(f"{s.kernel}: {s.text}", s.instructions / s.elements, "instructions/element", s.source)
+
+
+def _accelerator_figures(table: Accelerator) -> Iterator[Mapping[str, Any]]:
+    common = {"quality": "published", "source": table.source}
+    yield {"figure": "rows", "value": table.rows, "unit": "elements"} | common
+    yield {"figure": "columns", "value": table.columns, "unit": "elements"} | common
+    yield {"figure": "clock", "value": table.clock_hz, "unit": "Hz"} | common
+    for memory in table.memories:
+        name = f"{memory.memory} ({', '.join(memory.operands)})"
+        of_memory = {"quality": memory.quality.value, "source": memory.source}
+        for value, unit in (
+            (memory.size_bytes, "B"),
+            (memory.bytes_per_cycle, "B/cycle"),
+            (memory.energy_pj_per_byte, "pJ/B"),
+        ):
+            if value is not None:
+                yield {"figure": name, "value": value, "unit": unit} | of_memory
 
 
 def _energy_figures(table: EnergyTable) -> Iterator[Mapping[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 from addercost.analysis.layer_rows import ProfileRow, folded, labelled_costs, layer_rows
@@ -10,6 +12,7 @@ from addercost.cost.energy import ModelEnergy
 from addercost.cost.estimate import ModelCost
 from addercost.cost.models import is_serial
 from addercost.cost.stated_errors import stated_lines
+from addercost.counts.peak_memory import ModelMemory
 from addercost.report.table import Column, Kind, Table
 from addercost.results.profile import Profile
 from addercost.units import si
@@ -57,6 +60,9 @@ def _cells(row: ProfileRow, basis: str | None, whole: float) -> dict[str, Any]:
         "path": row.path or "(model)",
         "type": row.type,
         "output_shape": row.output_shape,
+        "calls": row.calls,
+        "output_shapes": written_shapes(row.output_shapes),
+        "peak_bytes": row.peak_bytes,
         "parameters": row.parameters,
         **{c.value: 0 for c in OpClass},
         **row.counts.by_class(),
@@ -69,6 +75,13 @@ def _cells(row: ProfileRow, basis: str | None, whole: float) -> dict[str, Any]:
         },
         "share": _weight(row, basis) / whole if whole else 0.0,
     }
+
+
+def written_shapes(shapes: Sequence[tuple[int, ...]]) -> str | None:
+    """Shapes of the outputs of several calls in order, equal neighbours once: "1x6x28x28, 1x84 (3 times)"."""
+    runs = [(shape, len(list(group))) for shape, group in groupby(shapes)]
+    texts = ["x".join(map(str, shape)) + (f" ({n} times)" if n > 1 else "") for shape, n in runs]
+    return ", ".join(texts) or None
 
 
 def _whole_seconds(profile: Profile) -> dict[str, float]:
@@ -105,6 +118,22 @@ def _describe_energy(energy: ModelEnergy) -> str:
     return text + _reservations(energy)
 
 
+def memory_lines(memory: ModelMemory) -> Iterator[str]:
+    """What a run needs of memory, and where it needs most."""
+    yield (
+        f"memory: {si(memory.weight_bytes, 'B', 4)} of weights and buffers; at most "
+        f"{si(memory.peak_bytes, 'B', 4)} in use with inputs and activations, in "
+        f"{memory.peak_path or '(model)'}; kernels' own scratch memory is not counted"
+    )
+    training = memory.training
+    if training is not None:
+        yield (
+            f"memory of a training step: {si(training.saved_bytes, 'B', 4)} of activations kept for the "
+            f"backward pass, {si(training.gradient_bytes, 'B', 4)} of gradients, "
+            f"{si(training.optimizer_bytes, 'B', 4)} of optimizer state ({training.optimizer})"
+        )
+
+
 def _main_bound(cost: ModelCost) -> str:
     cycles: dict[str, float] = {}
     for layer in cost.layers:
@@ -138,6 +167,7 @@ def class_columns(*totals: OpCounts) -> list[Column]:
 
 def _columns(profile: Profile) -> tuple[Column, ...]:
     named = len(profile.costs) > 1
+    several = any((layer.module_calls or 1) > 1 for layer in profile.counts.layers)
     return (
         Column("path", "layer", Kind.PATH),
         Column("type", "type", optional=True),
@@ -162,6 +192,13 @@ def _columns(profile: Profile) -> tuple[Column, ...]:
                 "J",
             )
             for energy in profile.energies
+        ),
+        *([Column("calls", "calls", Kind.COUNT, secondary=True)] if several else []),
+        *([Column("output_shapes", "outputs of all calls", secondary=True)] if several else []),
+        *(
+            [Column("peak_bytes", "peak memory", Kind.QUANTITY, "B", secondary=True)]
+            if profile.memory is not None
+            else []
         ),
         Column("share", "share", Kind.SHARE),
     )
@@ -193,6 +230,7 @@ def _notes(profile: Profile, basis: str | None) -> tuple[str, ...]:
         *(_describe_cost(cost) for cost in profile.costs),
         *(_describe_energy(energy) for energy in profile.energies),
         *stated_lines([(cost.model, cost.hardware) for cost in profile.costs]),
+        *(memory_lines(profile.memory) if profile.memory is not None else ()),
     ]
     if counts.uncounted:
         listed = ", ".join(f"{item.op} ({item.calls} calls)" for item in counts.uncounted[:8])

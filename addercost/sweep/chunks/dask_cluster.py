@@ -68,7 +68,9 @@ def _cluster(address: str, resource: str) -> tuple[Any, Any]:
         n_workers=1 if resource else int(rest),
         resources={resource: 1} if resource else None,
         threads_per_worker=1,
-        dashboard_address=":0",
+        # Both on the loopback: whoever reaches a scheduler can make its workers run code.
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
         memory_limit=0,
         silence_logs="ERROR",
     )

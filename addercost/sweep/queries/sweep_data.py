@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,23 @@ from addercost.sweep.queries.parquet_bytes import arrow_to_parquet
 from addercost.sweep.shards.manifest import Manifest, read_manifest
 from addercost.sweep.shards.measured_settings import measured_layouts
 from addercost.sweep.shards.shard_files import shard_files
+from addercost.text import error_text
 
 _KINDS = {"cycles": (Kind.COUNT, ""), "seconds": (Kind.QUANTITY, "s"), "energy_j": (Kind.QUANTITY, "J")}
 _KINDS |= dict.fromkeys(("median_s", "low_s", "high_s", "measured_s"), (Kind.QUANTITY, "s"))
+
+
+@dataclass(frozen=True)
+class QueryLimits:
+    """What a query may do. SQL may come from somebody else: locked, it reads the two views and nothing else.
+
+    locked: no files, no extensions, no other databases, no change of settings, SELECT alone. timeout_s: a
+    query that takes longer is stopped. memory_bytes: what it may hold; what does not fit is not written to
+    the disk."""
+
+    locked: bool = True
+    timeout_s: float = math.inf
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -29,18 +46,24 @@ class SweepData:
     manifest: Manifest
     remarks: tuple[str, ...]
     devices: tuple[str, ...] = ()
+    limits: QueryLimits = QueryLimits()
 
     def table(self, sql: str, parameters: Sequence[Any] = (), title: str = "") -> Table:
         """The result of a query. Raises ArgumentError with DuckDB's words where it cannot be answered."""
         found = self._answer(sql, parameters)
-        columns = [(entry[0], str(entry[1])) for entry in found.description]
-        names = [name for name, _ in columns]
-        rows = [dict(zip(names, values, strict=True)) for values in found.fetchall()]
-        return Table(tuple(_column(name, kind) for name, kind in columns), rows, title, self.remarks)
+        names = _distinct([str(entry[0]) for entry in found.description])
+        columns = tuple(
+            _column(name, str(entry[1])) for name, entry in zip(names, found.description, strict=True)
+        )
+        with self._limited():
+            rows = [dict(zip(names, values, strict=True)) for values in found.fetchall()]
+        return Table(columns, rows, title, self.remarks)
 
     def columns(self, sql: str, parameters: Sequence[Any] = ()) -> dict[str, Any]:
         """The result as arrays by column."""
-        found: dict[str, Any] = self._answer(sql, parameters).fetchnumpy()
+        answer = self._answer(sql, parameters)
+        with self._limited():
+            found: dict[str, Any] = answer.fetchnumpy()
         return found
 
     def numeric_columns(self) -> list[str]:
@@ -50,30 +73,55 @@ class SweepData:
 
     def to_parquet(self, sql: str) -> bytes:
         """The result as one Parquet file."""
-        import duckdb
-
-        try:
+        with self._limited():
+            self._check(sql)
             found = self.connection.sql(sql)
-            table = found.to_arrow_table() if found is not None else None
-        except duckdb.Error as error:
-            raise _query_error(error) from None
+            table = None if found is None else found.to_arrow_table()
         if table is None:
             raise _no_result()
-        return arrow_to_parquet(table)
+        return arrow_to_parquet(table.rename_columns(_distinct(table.column_names)))
 
     def _answer(self, sql: str, parameters: Sequence[Any]) -> Any:
-        import duckdb
-
-        try:
+        with self._limited():
+            self._check(sql)
             found = self.connection.execute(sql, parameters or None)
-        except duckdb.Error as error:
-            raise _query_error(error) from None
         if found.description is None:
             raise _no_result()
         return found
 
+    def _check(self, sql: str) -> None:
+        if self.limits.locked:
+            _check_statements(sql)
 
-def open_sweep(folder: Path) -> SweepData:
+    @contextmanager
+    def _limited(self) -> Iterator[None]:
+        """DuckDB's errors as ours; stops the query when its time is over."""
+        import duckdb
+
+        timer = None
+        if math.isfinite(self.limits.timeout_s):
+            timer = threading.Timer(self.limits.timeout_s, self.connection.interrupt)
+            timer.daemon = True
+            timer.start()
+        try:
+            yield
+        except duckdb.InterruptException:
+            raise ArgumentError(
+                f"the query takes longer than {self.limits.timeout_s:g} s", "ask for less, or give --timeout"
+            ) from None
+        except duckdb.OutOfMemoryException as error:
+            raise ArgumentError(
+                f"the query needs too much memory: {error_text(error)}",
+                "ask for less, or give --memory-limit",
+            ) from None
+        except duckdb.Error as error:
+            raise _query_error(error) from None
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+
+def open_sweep(folder: Path, limits: QueryLimits = QueryLimits()) -> SweepData:
     """Opens the finished shards of a folder. Raises DataError where there are none."""
     try:
         import duckdb
@@ -106,13 +154,50 @@ def open_sweep(folder: Path) -> SweepData:
         remarks += [f"{shard.path.name} {shard.problem}: left out" for shard in shards if shard.problem]
     if timed:
         connection.read_parquet(timed).create_view("measured")
-    return SweepData(connection, manifest, tuple(remarks), tuple(devices))
+    _limit(connection, [*files, *timed], limits)
+    return SweepData(connection, manifest, tuple(remarks), tuple(devices), limits)
+
+
+def _limit(connection: Any, files: Sequence[str], limits: QueryLimits) -> None:
+    """files: the shards, which the views read."""
+    if limits.memory_bytes:
+        connection.execute(f"SET memory_limit='{limits.memory_bytes}B'")
+        connection.execute("SET temp_directory=''")
+    if limits.locked:
+        connection.execute("SET allowed_paths=?", [list(files)])
+        connection.execute("SET enable_external_access=false")
+        connection.execute("SET lock_configuration=true")
+
+
+def _check_statements(sql: str) -> None:
+    """Raises ArgumentError for anything but SELECT; to DuckDB, DESCRIBE, SHOW and SUMMARIZE are kinds of
+    it."""
+    import duckdb
+
+    for statement in duckdb.extract_statements(sql):
+        if statement.type != duckdb.StatementType.SELECT:
+            kind = str(statement.type).rpartition(".")[2]
+            raise ArgumentError(
+                f"the query is no SELECT but {kind}", "--unlocked allows it, also to read and write files"
+            )
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The names of columns, each once: a second `cycles` becomes `cycles_1`."""
+    made: list[str] = []
+    for name in names:
+        candidate, number = name, 0
+        while candidate in made:
+            number += 1
+            candidate = f"{name}_{number}"
+        made.append(candidate)
+    return made
 
 
 def _query_error(error: Exception) -> ArgumentError:
-    text = " ".join(str(error).split())
     return ArgumentError(
-        f"the query fails: {text}", "the tables are sweep and, where measured, measured; try DESCRIBE sweep"
+        f"the query fails: {error_text(error)}",
+        "the tables are sweep and, where measured, measured; try DESCRIBE sweep",
     )
 
 

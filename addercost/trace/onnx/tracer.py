@@ -26,6 +26,7 @@ from addercost.trace.onnx.operators import TRANSLATORS
 from addercost.trace.onnx.operators.movement import COMPUTES_NOTHING, VIEWS
 from addercost.trace.onnx.operators.shapes import OUTPUT_TYPES
 from addercost.trace.onnx.scopes import modules_of
+from addercost.trace.onnx.storages import graph_storages
 from addercost.trace.onnx.values import (
     Value,
     of_initializer,
@@ -72,7 +73,8 @@ def trace_onnx(path: Path, inputs: Sequence[InputShape] = (), name: str | None =
         tracer="meta",
         versions={"onnx": _version(), "opset": str(file.opsets[""])},
         notes=tuple(walk.notes),
-        returned=walk.returned(),
+        storages=graph_storages(walk.calls, graph_inputs, walk.outputs(), walk.constants.values()),
+        returned=tuple([spec.number for spec in walk.outputs()]),
     )
 
 
@@ -89,6 +91,7 @@ class _Walk:
         self.calls: list[OpCall] = []
         self.modules: dict[str, str] = {"": ""}
         self.parameters: dict[str, int] = {}
+        self.constants: dict[str, TensorSpec] = {}
         self.notes: dict[str, None] = {}
         self._file, self._where = file, where
         self._values: ChainMap[str, Value] = ChainMap()
@@ -108,11 +111,6 @@ class _Walk:
         for info, spec in zip(open_inputs, specs, strict=True):
             self._values[info.name] = Value(spec)
         return specs
-
-    def returned(self) -> tuple[int, ...]:
-        """The numbers of the graph's outputs, once it was run."""
-        found = (self._values.get(info.name) for info in self._file.graph.output)
-        return tuple([value.spec.number for value in found if value is not None])
 
     def run(self, graph: GraphProto) -> None:
         """Follows all nodes of a graph; its values are in the innermost scope then."""
@@ -146,8 +144,18 @@ class _Walk:
             if info.name in self._pending:
                 self.calls.append(self._pending.pop(info.name))
 
+    def outputs(self) -> list[TensorSpec]:
+        """Of the whole graph, once it was run."""
+        found = (self._values.get(info.name) for info in self._file.graph.output)
+        return [value.spec for value in found if value is not None]
+
     def _constant(self, tensor: TensorProto, name: str) -> Value:
         """A tensor of the file: a weight is a parameter, a batch norm's statistics are a buffer."""
+        value = self._of_role(tensor, name)
+        self.constants[name] = value.spec
+        return value
+
+    def _of_role(self, tensor: TensorProto, name: str) -> Value:
         value = of_initializer(tensor, "constant")
         if name in self._statistics:
             return value.with_role("buffer", name)

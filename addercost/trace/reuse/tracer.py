@@ -52,7 +52,7 @@ class BlockTrace:
     inputs: tuple[TensorSpec, ...]
 
     def trace(self) -> Trace:
-        """What `trace.tracer.trace` returns, equal call by call."""
+        """What `trace.tracer.trace` returns, equal call by call. How often a module ran is not in it."""
         return Trace(
             model=self.model,
             calls=expanded(self.items),

@@ -15,6 +15,7 @@ from onnx import helper
 from addercost.api import trace_spec
 from addercost.cli import main
 from addercost.counts.model import count
+from addercost.counts.peak_memory import memory_of
 from addercost.errors import AddercostError, ArgumentError, DataError, TraceError
 from addercost.trace.input_shapes import InputShape
 from addercost.trace.onnx import control_flow
@@ -311,3 +312,23 @@ def test_counting_needs_no_torch(tmp_path: Path) -> None:
 )
 def test_the_older_exporters_names_are_paths(name: str, path: str) -> None:
     assert path_in_name(name) == path
+
+
+def test_memory_lasts_until_the_last_reader(tmp_path: Path) -> None:
+    """The input stays; while the sum is made the branch's end, the trunk and the sum are in use. What
+    Reshape returns is the trunk.
+    """
+    nodes = [
+        node("Exp", "x", "a"),
+        node("Sin", "a", "b"),
+        node("Cos", "b", "c"),
+        node("Reshape", "a size", "d"),
+        node("Reshape", "c size", "e"),
+        node("Add", "d e", "s"),
+        node("Mul", "s w", "y"),
+    ]
+    file = saved(graph(nodes, {"x": (10, 100)}, constants={"size": integers(1000), "w": (1000,)}), tmp_path)
+    memory = memory_of(trace_spec(file))
+    assert memory is not None
+    assert memory.weight_bytes == 4000 + 8
+    assert memory.peak_bytes == memory.weight_bytes + 4000 + 3 * 4000

@@ -1,0 +1,70 @@
+"""Does the adder pay? One network by the paper's rule, on CPUs, a GPU and accelerators, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from addercost.analysis.accelerators import accelerator_costs
+from addercost.arithmetic import Arithmetic
+from addercost.cost.estimate import estimate
+from addercost.cost.target_registry import load_target
+from addercost.counts.model import count
+from addercost.hardware import list_hardware, load_accelerator, load_energy
+from addercost.trace.record import Trace
+
+CONVENTION = "macs"
+PROCESSORS = (
+    ("via-nano-2000", "latency-sum", "the paper's rule: a sum of latencies"),
+    ("via-nano-2000", "throughput", "one core, throughput"),
+    ("amd-zen4", "throughput", "one core, throughput"),
+    ("intel-sapphirerapids", "throughput", "one core, throughput"),
+    ("neoverse-v1", "throughput", "one core, throughput"),
+    ("cortex-a53", "throughput", "one core, throughput"),
+    ("cortex-m7", "throughput", "one core, throughput"),
+    ("rtx-3090", "fused", "a GPU, fused kernels"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Payoff:
+    """What multiply-adds take by what additions take, above 1 where the adder pays. None: no such figure, or
+    a side is a lower bound.
+
+    time_ratio: of cycles. element_ratio: energy of the elements, without memory. energy_ratio: with memory.
+    """
+
+    place: str
+    rule: str
+    time_ratio: float | None
+    element_ratio: float | None = None
+    energy_ratio: float | None = None
+
+
+def payoffs(trace: Trace) -> tuple[Payoff, ...]:
+    """Every place, processors first. The network is counted whole in either arithmetic by `CONVENTION`."""
+    return (*_on_processors(trace), *_on_accelerators(trace))
+
+
+def _on_processors(trace: Trace) -> Iterator[Payoff]:
+    sides = [count(trace, CONVENTION, arithmetic=a) for a in (Arithmetic.MAC, Arithmetic.ADDER)]
+    for name, model, rule in PROCESSORS:
+        mac, adder = (estimate(side, load_target(name), model) for side in sides)
+        whole = mac.complete and adder.complete and adder.cycles
+        yield Payoff(name, f"{rule}, fp32", float(mac.cycles / adder.cycles) if whole else None)
+
+
+def _on_accelerators(trace: Trace) -> Iterator[Payoff]:
+    sides = [count(trace, CONVENTION, arithmetic=a) for a in (Arithmetic.MAC, Arithmetic.ADDER)]
+    for file in list_hardware(kind="accelerator"):
+        array = load_accelerator(file.name)
+        given = [(array, load_energy(array.energy_table))]
+        for same_area, rule in ((False, "as many elements"), (True, "elements of equal area")):
+            (mac,), (adder,) = (accelerator_costs(side, given, same_area) for side in sides)
+            yield Payoff(
+                array.name,
+                f"{rule}, {adder.rows} × {adder.columns}, {array.number_format}",
+                mac.cycles / adder.cycles,
+                mac.energy_j["elements"] / adder.energy_j["elements"],
+                mac.total_j / adder.total_j,
+            )

@@ -1,0 +1,129 @@
+"""What published adder hardware saves, beside what tables and model give under several assumptions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from addercost.arithmetic import Arithmetic
+from addercost.cost.accelerator.element import element_of
+from addercost.cost.accelerator.estimate import AcceleratorCost, equal_area, estimate_accelerator
+from addercost.counts.matrix_products import MatrixProduct
+from addercost.hardware import Accelerator, load_accelerator, load_energy
+from addercost.hardware.schema import OperandFormat, SumFormat
+
+LAYER = MatrixProduct(56 * 56, 64 * 3 * 3, 64, 64 * 56 * 56)
+"""The 3 × 3 layers of 64 channels that ResNet-18 begins with, on an image of 224²."""
+
+_DIGITS = 0.005
+"""A computed figure agrees with a published one that it rounds to."""
+
+_MINIMALIST = "arXiv:2101.10015, abstract"
+_DETECTION = "the figures of a detector, remembered and not read in a source"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A published change of adder hardware against multiply-adds, as fractions: -0.7 is 70 % less."""
+
+    quantity: str
+    low: float
+    high: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What one assumption gives for a claim."""
+
+    claim: Claim
+    assumption: str
+    change: float
+
+    @property
+    def reproduces(self) -> bool:
+        return self.claim.low - _DIGITS <= self.change <= self.claim.high + _DIGITS
+
+
+LOGIC = Claim("logic", -0.714, -0.676, _MINIMALIST)
+POWER = Claim("power", -0.779, -0.4785, _MINIMALIST)
+SPEED = Claim("speed", 0.16, 0.16, _MINIMALIST)
+DETECTION_FP32 = Claim("energy of a detector, fp32", -0.29, -0.29, _DETECTION)
+DETECTION_INT8 = Claim("energy of a detector, int8", -0.35, -0.35, _DETECTION)
+
+_FORMATS = (("int8", "int16"), ("int8", "int32"), ("int16", "int32"), ("fp32", "fp32"))
+
+
+def derived_claims() -> tuple[Derived, ...]:
+    """Every claim under every assumption that applies to it, claim by claim."""
+    return (*_logic(), *_power(), *_speed(), *_detection("fp32", "fp32"), *_detection("int8", "int32"))
+
+
+def _logic() -> Iterator[Derived]:
+    table = load_energy("45nm")
+    for formats in _FORMATS:
+        mac, adder = (element_of(a, *formats, table).area_um2 for a in (Arithmetic.MAC, Arithmetic.ADDER))
+        assert mac is not None and adder is not None
+        yield Derived(LOGIC, f"area of the elements alone, {_named(*formats)}, 45 nm", adder / mac - 1)
+
+
+def _power() -> Iterator[Derived]:
+    for formats in _FORMATS:
+        yield Derived(POWER, f"energy of the elements alone, {_named(*formats)}, 45 nm", _elements(*formats))
+    array = load_accelerator("adder-fpga")
+    yield Derived(POWER, f"the layer on {array.name}, memory included", _whole(array))
+    on_chip = replace(
+        array,
+        memories=tuple(replace(m, energy_pj_per_byte=0.0) if m.role == "dram" else m for m in array.memories),
+    )
+    yield Derived(POWER, f"the layer on {array.name}, without DRAM", _whole(on_chip))
+
+
+def _speed() -> Iterator[Derived]:
+    array = load_accelerator("adder-fpga")
+    table = load_energy(array.energy_table)
+    mac, adder = _on(array, Arithmetic.MAC), _on(array, Arithmetic.ADDER)
+    yield Derived(SPEED, f"the same array {array.name} at the same clock", mac.seconds / adder.seconds - 1)
+    grown = _on(equal_area(array, table, [Arithmetic.ADDER]), Arithmetic.ADDER)
+    yield Derived(
+        SPEED, f"as many elements as fit in the area of {array.name}", mac.seconds / grown.seconds - 1
+    )
+
+
+def _detection(number_format: OperandFormat, accumulator_format: SumFormat) -> Iterator[Derived]:
+    claim = DETECTION_FP32 if number_format == "fp32" else DETECTION_INT8
+    formats = _named(number_format, accumulator_format)
+    alone = _elements(number_format, accumulator_format)
+    yield Derived(claim, f"energy of the elements alone, {formats}, 45 nm", alone)
+    for name in ("tpu-like", "adder-fpga"):
+        array = load_accelerator(name)
+        array = replace(array, number_format=number_format, accumulator_format=accumulator_format)
+        yield Derived(claim, f"the layer on {name}, memory included, {formats}", _whole(array))
+        bare = replace(
+            array,
+            memories=tuple(
+                replace(m, energy_pj_per_byte=0.0) if m.role == "dram" else m for m in array.memories
+            ),
+        )
+        yield Derived(claim, f"the layer on {name}, without DRAM, {formats}", _whole(bare))
+
+
+def _named(number_format: str, accumulator_format: str) -> str:
+    return f"{number_format} summed in {accumulator_format}"
+
+
+def _elements(number_format: str, accumulator_format: str) -> float:
+    table = load_energy("45nm")
+    sides = (Arithmetic.MAC, Arithmetic.ADDER)
+    mac, adder = (element_of(a, number_format, accumulator_format, table).energy_pj for a in sides)
+    assert mac is not None and adder is not None
+    return adder / mac - 1
+
+
+def _on(array: Accelerator, arithmetic: Arithmetic) -> AcceleratorCost:
+    product = replace(LAYER, arithmetic=arithmetic)
+    return estimate_accelerator([product], array, load_energy(array.energy_table))
+
+
+def _whole(array: Accelerator) -> float:
+    return _on(array, Arithmetic.ADDER).total_j / _on(array, Arithmetic.MAC).total_j - 1

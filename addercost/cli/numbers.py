@@ -1,0 +1,36 @@
+"""Numbers as options take them: finite, and sizes in bytes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import click
+
+from addercost.errors import ArgumentError
+from addercost.units import parse_quantity
+
+_LARGEST_BYTES = 2**60
+
+
+class FiniteRange(click.FloatRange):
+    """A number in a range; infinity and NaN, which compare as no other number does, are none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+def parsed_bytes(text: str | None, option: str) -> int:
+    """Bytes of `2G`; 0 where no size was given. Raises ArgumentError."""
+    if not text:
+        return 0
+    try:
+        size = parse_quantity(text.removesuffix("iB").removesuffix("B"))
+    except ValueError:
+        raise ArgumentError(f"{option} {text!r} is not a size", "write it as 2G") from None
+    if not 1 <= size <= _LARGEST_BYTES:
+        raise ArgumentError(f"{option} {text!r} is no size that memory has", "write it as 2G")
+    return int(size)

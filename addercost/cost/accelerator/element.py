@@ -1,0 +1,107 @@
+"""Energy and area of one element of an array: the two operations of a site, from an energy table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from addercost.arithmetic import Arithmetic, OpClass
+from addercost.cost.energy import operation_energy
+from addercost.hardware.schema import EnergyTable
+
+_BITS = {"bit": 1, "int8": 8, "int16": 16, "int32": 32, "fp16": 16, "fp32": 32}
+_NAMES = {OpClass.MUL: "mul", OpClass.ADD: "add"}
+
+_COMBINE = {
+    Arithmetic.MAC: OpClass.MUL,
+    Arithmetic.ADDER: OpClass.ADD,
+    Arithmetic.SHIFT: OpClass.SHIFT,
+    Arithmetic.XNOR: OpClass.XNOR,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """What one site costs: the combination at the operands' width, the accumulation at the sum's.
+
+    energy_pj, area_um2: logic alone, without registers; None where the table lacks a figure, named in
+    `missing`. assumptions: what stands for a figure that is not in the table.
+    """
+
+    arithmetic: Arithmetic
+    operand_bytes: float
+    sum_bytes: float
+    energy_pj: float | None
+    area_um2: float | None
+    missing: tuple[str, ...]
+    assumptions: tuple[str, ...]
+
+
+def element_of(
+    arithmetic: Arithmetic, number_format: str, accumulator_format: str, table: EnergyTable
+) -> Element:
+    """The element that computes `arithmetic`. Its absolute value, a mask, is left out as in the papers."""
+    combine = _COMBINE[arithmetic]
+    operand = "bit" if arithmetic is Arithmetic.XNOR else number_format
+    parts = ((combine, operand), (OpClass.ADD, accumulator_format))
+    missing: list[str] = []
+    assumptions: dict[str, None] = {}
+    energies, areas = [], []
+    for op_class, each_format in parts:
+        energy = _energy_pj(table, op_class, each_format, assumptions)
+        area = _area_um2(table, op_class, each_format, assumptions)
+        if energy is None:
+            missing.append(f"the energy of {op_class} ({each_format})")
+        if area is None:
+            missing.append(f"the area of {op_class} ({each_format})")
+        energies.append(energy)
+        areas.append(area)
+    return Element(
+        arithmetic=arithmetic,
+        operand_bytes=_BITS[operand] / 8,
+        sum_bytes=_BITS[accumulator_format] / 8,
+        energy_pj=_sum(energies),
+        area_um2=_sum(areas),
+        missing=tuple(missing),
+        assumptions=tuple(assumptions),
+    )
+
+
+def _sum(figures: list[float | None]) -> float | None:
+    known = [figure for figure in figures if figure is not None]
+    return sum(known) if len(known) == len(figures) else None
+
+
+def _energy_pj(
+    table: EnergyTable, op_class: OpClass, number_format: str, assumptions: dict[str, None]
+) -> float | None:
+    known_as = "bool" if number_format == "bit" else number_format
+    found = operation_energy(table, op_class, known_as)
+    if found is None and op_class in (OpClass.SHIFT, OpClass.XNOR):
+        found = operation_energy(table, OpClass.ADD, known_as)
+        if found is not None:
+            assumptions[f"{op_class} ({number_format}) costs an addition of its width"] = None
+    elif found is not None and found.assumption:
+        assumptions[f"{op_class} ({number_format}): {found.assumption}"] = None
+    return found.energy_pj if found is not None else None
+
+
+def _area_um2(
+    table: EnergyTable, op_class: OpClass, number_format: str, assumptions: dict[str, None]
+) -> float | None:
+    """The table's figure, else that of the nearest integer width: adders grow with the bits, multipliers with
+    their square. Shifters and XNORs take an adder's."""
+    name = _NAMES.get(op_class, "add")
+    areas = {f.number_format: f.area_um2 for f in table.operations if f.op == name and f.area_um2 is not None}
+    if number_format in areas:
+        return areas[number_format]
+    if number_format.startswith("fp"):
+        return None
+    bits = _BITS[number_format]
+    integers = [f for f in areas if f.startswith("int") and f in _BITS]
+    nearest = min(integers, key=lambda f: abs(_BITS[f] - bits), default=None)
+    if nearest is None:
+        return None
+    power = 2 if name == "mul" else 1
+    law = "the square of its bits" if power == 2 else "its bits"
+    assumptions[f"the area of {op_class} ({number_format}) from {name} ({nearest}) by {law}"] = None
+    return areas[nearest] * (bits / _BITS[nearest]) ** power

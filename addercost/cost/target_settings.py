@@ -1,0 +1,164 @@
+"""What a user sets on a target in place of its table: a clock, a memory bandwidth, cores, replayed graphs.
+
+Settings are part of a target's name, `raspberry-pi-5@1.8GHz+8GB/s+4cores`, so that whatever takes a name
+takes them as well: commands, sweeps and their workers, saved profiles that are costed again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from addercost.cost.target import Target
+from addercost.errors import ArgumentError
+from addercost.units import parse_quantity, si
+
+MARK, JOINED_BY = "@", "+"
+GRAPHS = "graphs"
+_CLOCKS_HZ = (1e3, 1e11)
+_BANDWIDTHS = (1e3, 1e15)
+_MOST_CORES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSettings:
+    """None, or False, where the table's own figure stands."""
+
+    clock_hz: float | None = None
+    bandwidth_bytes_per_s: float | None = None
+    cores: int | None = None
+    graphs: bool = False
+
+
+def settings_text(clock: str | None, bandwidth: str | None, cores: int | None, graphs: bool = False) -> str:
+    """What follows a target's name, "" for no setting. Raises ArgumentError for what is out of reach."""
+    parts = []
+    if clock is not None:
+        _quantity(clock, "clock", "Hz", _CLOCKS_HZ, "1.8GHz")
+        parts.append(clock)
+    if bandwidth is not None:
+        _quantity(bandwidth, "bandwidth", "B/s", _BANDWIDTHS, "8GB/s")
+        parts.append(bandwidth)
+    if cores is not None:
+        parts.append(f"{_cores(str(cores))}cores")
+    if graphs:
+        parts.append(GRAPHS)
+    text = JOINED_BY.join("".join(part.split()) for part in parts)
+    return MARK + text if text else ""
+
+
+def split_name(name: str) -> tuple[str, TargetSettings]:
+    """A name without its settings, and these. Raises ArgumentError for a setting that is none."""
+    base, mark, text = name.rpartition(MARK)
+    # A path may have an @ in one of its folders.
+    if not mark or text.endswith(".toml") or "/" in text.replace("B/s", ""):
+        return name, TargetSettings()
+    found: dict[str, Any] = {}
+    for part in text.split(JOINED_BY):
+        key, value = _setting(part)
+        if key in found:
+            raise ArgumentError(f"{name} sets its {key} twice", "leave one of the two out")
+        found[key] = value
+    return base, TargetSettings(**found)
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    if text == GRAPHS:
+        return "graphs", True
+    if text.endswith("cores"):
+        return "cores", _cores(text.removesuffix("cores"))
+    if text.endswith("Hz"):
+        return "clock_hz", _quantity(text, "clock", "Hz", _CLOCKS_HZ, "1.8GHz")
+    if text.endswith("B/s"):
+        return "bandwidth_bytes_per_s", _quantity(text, "bandwidth", "B/s", _BANDWIDTHS, "8GB/s")
+    raise ArgumentError(
+        f"{text!r} is no setting of a target",
+        f"write 1.8GHz, 8GB/s, 4cores or {GRAPHS}, joined by {JOINED_BY}",
+    )
+
+
+def _quantity(text: str, what: str, unit: str, limits: tuple[float, float], example: str) -> float:
+    if not text.strip().endswith(unit):
+        raise ArgumentError(f"the {what} {text!r} has no unit", f"write it like {example}")
+    try:
+        value = parse_quantity(text, unit)
+    except ValueError:
+        raise ArgumentError(
+            f"the {what} {text!r} is no number of {unit}", f"write it like {example}"
+        ) from None
+    low, high = limits
+    if not (math.isfinite(value) and low <= value <= high):
+        raise ArgumentError(
+            f"the {what} {text!r} is out of reach", f"give one from {si(low, unit)} to {si(high, unit)}"
+        )
+    return value
+
+
+def _cores(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _MOST_CORES):
+        raise ArgumentError(f"{text!r} is no number of cores", f"give one from 1 to {_MOST_CORES:,}")
+    return int(text)
+
+
+def with_settings(target: Target, settings: TargetSettings, name: str) -> Target:
+    """The target under `name` with the settings in place of its table's figures; `made_of` says which.
+
+    Raises ArgumentError for cores of a GPU, which is estimated whole, and graphs of anything else.
+    """
+    is_gpu = target.device_class == "gpu"
+    if settings.cores is not None and is_gpu:
+        raise ArgumentError(f"{target.name} is a GPU, which is estimated whole", "leave the cores out")
+    if settings.graphs and not is_gpu:
+        raise ArgumentError(f"{target.name} is no GPU, and replays no graphs", "leave graphs out")
+    if settings == TargetSettings():
+        return target
+    changes: dict[str, Any] = {"name": name}
+    notes = list(target.made_of)
+    if settings.clock_hz is not None:
+        changes |= {"clock_hz": settings.clock_hz, "clock": _given(target.clock_hz, "Hz", target.clock)}
+    if settings.bandwidth_bytes_per_s is not None:
+        rate = settings.bandwidth_bytes_per_s
+        had = _given(target.memory_bandwidth_bytes_per_s, "B/s")
+        changes |= {
+            "memory_bandwidth_bytes_per_s": rate,
+            "part_bandwidth_bytes_per_s": rate,
+            "shares_memory_bandwidth": False,
+        }
+        notes.append(f"memory bandwidth: {si(rate, 'B/s')}, {had}")
+    if settings.cores is not None:
+        changes |= _with_cores(replace(target, **changes), settings)
+        had_cores = f"given (the table has {target.cores})" if target.cores else "given"
+        notes.append(f"{settings.cores} cores, {had_cores}: each layer is shared by its output")
+        shared: Mapping[str, Any] = changes
+        if rate_of_all := shared.get("memory_bandwidth_bytes_per_s"):
+            notes.append(f"memory gives them {si(rate_of_all, 'B/s')} together")
+    if settings.graphs:
+        changes["replays_graphs"] = True
+        notes.append("kernels are replayed from a recorded graph: no time to launch them")
+    return replace(target, **changes, made_of=tuple(notes))
+
+
+def _with_cores(target: Target, settings: TargetSettings) -> dict[str, Any]:
+    """The fields of that many cores. Each draws what one core does, up to what there is for all."""
+    assert settings.cores is not None
+    one, of_all = target.memory_bandwidth_bytes_per_s, target.part_bandwidth_bytes_per_s
+    if settings.bandwidth_bytes_per_s is None and one is not None and not target.shares_memory_bandwidth:
+        drawn: float | None = min(settings.cores * one, of_all or math.inf)
+    else:
+        drawn = of_all or one
+    return {
+        "cores": settings.cores,
+        "working_cores": settings.cores,
+        "memory_bandwidth_bytes_per_s": drawn,
+        "part_bandwidth_bytes_per_s": drawn,
+        "shares_memory_bandwidth": False,
+    }
+
+
+def _given(had: float | None, unit: str, what: str = "") -> str:
+    """Says that a figure is the user's, and which one the table has."""
+    if had is None:
+        return "given (the table has none)"
+    return f"given (the table has {si(had, unit)}{', ' + what if what else ''})"

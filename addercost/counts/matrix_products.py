@@ -1,0 +1,92 @@
+"""Calls as matrix products, which is what arrays of elements compute: T × K inputs by K × N filters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from addercost.arithmetic import Arithmetic
+from addercost.counts.call_work import work_of
+from addercost.trace.record import OpCall
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixProduct:
+    """`repeats` products of the same shape, one for each group, head or batch.
+
+    outputs_each, depth, filters: T pixels or rows, K terms of a sum, N filters, of one product. inputs: the
+    distinct elements that one product reads, fewer than T·K where windows of a convolution overlap.
+    """
+
+    outputs_each: int
+    depth: int
+    filters: int
+    inputs: int
+    repeats: int = 1
+    arithmetic: Arithmetic = Arithmetic.MAC
+
+    @property
+    def sites(self) -> int:
+        return self.outputs_each * self.depth * self.filters * self.repeats
+
+
+def matrix_products(call: OpCall) -> tuple[tuple[MatrixProduct, ...], int]:
+    """The products of a call, and how many of its sites they leave out (0, or all of them).
+
+    Convolutions are the product of their windows (im2col). Left out are calls of which no such form is known,
+    among them transposed and sparse ones.
+    """
+    work = work_of(call)
+    if work is None or not work.mac_sites:
+        return (), 0
+    found = tuple(_products(call))
+    if sum(product.sites for product in found) != work.mac_sites:
+        return (), work.mac_sites
+    sites = work.sites if len(work.sites) == len(found) else work.sites[:1] * len(found)
+    placed = (
+        replace(product, arithmetic=site.arithmetic) for product, site in zip(found, sites, strict=True)
+    )
+    return tuple(placed), 0
+
+
+def _products(call: OpCall) -> Iterator[MatrixProduct]:
+    name = call.name
+    if "conv" in name and not call.args.get("transposed") and "weight" in call.args:
+        # x: [B, C, *H], w: [N, C/G, *R], out: [B, N, *P]
+        x, w, out = call.shape("input"), call.shape("weight"), call.output.shape
+        if len(x) == len(w) == len(out):
+            groups = x[1] // w[1] if w[1] else 0
+            if groups:
+                pixels = out[0] * math.prod(out[2:])
+                yield MatrixProduct(pixels, math.prod(w[1:]), w[0] // groups, math.prod(x) // groups, groups)
+    elif name in ("aten.mm", "aten.addmm", "aten.bmm", "aten.baddbmm"):
+        a, b = _MATRICES[name]
+        (*batch, n, k), (*_, m) = call.shape(a), call.shape(b)
+        if call.tensor(a).role in ("parameter", "derived"):
+            n, m = m, n
+        yield MatrixProduct(n, k, m, n * k, math.prod(batch))
+    elif name in (
+        "aten.linear",
+        "addercost.adder_linear",
+        "addercost.binary_linear",
+        "addercost.shift_linear",
+    ):
+        x, w = call.shape("input"), call.shape("weight")
+        rows = math.prod(x[:-1])
+        yield MatrixProduct(rows, w[1], w[0], rows * w[1])
+    elif name == "aten.scaled_dot_product_attention":
+        # q: [*B, L, E], k: [*B, S, E], v: [*B, S, D]
+        (*heads, rows, width), (*_, columns, _), (*_, depth) = (
+            call.shape(n) for n in ("query", "key", "value")
+        )
+        yield MatrixProduct(rows, width, columns, rows * width, math.prod(heads))
+        yield MatrixProduct(rows, columns, depth, rows * columns, math.prod(heads))
+
+
+_MATRICES = {
+    "aten.mm": ("self", "mat2"),
+    "aten.addmm": ("mat1", "mat2"),
+    "aten.bmm": ("self", "mat2"),
+    "aten.baddbmm": ("batch1", "batch2"),
+}

@@ -1,0 +1,141 @@
+"""How much memory a run needs: weights, inputs and what its calls keep alive, by the storages of a trace.
+
+A storage takes its bytes from the call that allocated it until nothing refers to it. Views and in-place
+operators share one. What a kernel allocates for itself and frees before it returns (the column matrix of a
+convolution, oneDNN's reordered copies) is not counted, nor what an allocator rounds up or keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
+
+from addercost.errors import ArgumentError, unknown_name
+from addercost.trace.record import ACTIVATION, BUFFER, GRADIENT, INPUT, PARAMETER, Storage, Trace
+
+
+class OptimizerState(NamedTuple):
+    """What torch's optimizer keeps for a parameter with a gradient: so many tensors of its size, and more."""
+
+    copies: int
+    more_bytes: int
+
+
+OPTIMIZERS: Mapping[str, OptimizerState] = MappingProxyType(
+    {"sgd": OptimizerState(0, 0), "momentum": OptimizerState(1, 0), "adam": OptimizerState(2, 4)}
+)
+"""Plain SGD; SGD with momentum; Adam and AdamW, whose count of steps is a float32 a parameter."""
+
+
+class LayerMemory(NamedTuple):
+    """The most memory in use while a call of a layer runs."""
+
+    path: str
+    peak_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingMemory:
+    """What a training step needs besides weights. optimizer: one of `OPTIMIZERS`.
+
+    saved_bytes: what the forward keeps for the backward pass, outputs included, when that begins.
+    gradient_bytes: of the parameters' gradients. optimizer_bytes: of the state that the optimizer keeps from
+    its first step on.
+    """
+
+    optimizer: str
+    saved_bytes: int
+    gradient_bytes: int
+    optimizer_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMemory:
+    """weight_bytes: of parameters and buffers, tied ones once. input_bytes: of the inputs, which the caller
+    keeps.
+
+    peak_bytes: the most that is in use at once: weights, inputs, activations, and in training gradients and
+    the optimizer's state. peak_path: the layer that runs then. layers: the same of each layer, in the order
+    of the rows of the counts.
+    """
+
+    weight_bytes: int
+    input_bytes: int
+    peak_bytes: int
+    peak_path: str
+    layers: tuple[LayerMemory, ...]
+    training: TrainingMemory | None = None
+
+
+def memory_of(trace: Trace, optimizer: str | None = None) -> ModelMemory | None:
+    """The memory of a traced run; None where the trace has no storages.
+
+    optimizer: of a training step; "sgd" by default. Raises ArgumentError for an unknown one, or where the
+    trace is none of a training step.
+    """
+    check_optimizer(optimizer)
+    begin = next((call.index for call in trace.calls if "backward" in call.tags), None)
+    if optimizer is not None and begin is None:
+        raise ArgumentError(
+            f"an inference of {trace.model} has no optimizer", "give --backward as well, or leave it out"
+        )
+    if trace.storages is None:
+        return None
+    training = _training(trace.storages, begin, optimizer or "sgd") if begin is not None else None
+    weights = _bytes(trace.storages, PARAMETER, BUFFER)
+    always = weights + (training.optimizer_bytes if training is not None else 0)
+    in_use = [always + n for n in _in_use(trace.storages, len(trace.calls))]
+    layers: dict[str, int] = {}
+    for call, n_bytes in zip(trace.calls, in_use, strict=True):
+        layers[call.module] = max(n_bytes, layers.get(call.module, 0))
+    inputs = _bytes(trace.storages, INPUT)
+    peak = max(in_use, default=always + inputs)
+    return ModelMemory(
+        weight_bytes=weights,
+        input_bytes=inputs,
+        peak_bytes=peak,
+        peak_path=trace.calls[in_use.index(peak)].module if in_use else "",
+        layers=tuple(LayerMemory(path, n_bytes) for path, n_bytes in layers.items()),
+        training=training,
+    )
+
+
+def check_optimizer(name: str | None) -> None:
+    """Raises ArgumentError for an unknown one."""
+    if name is not None and name not in OPTIMIZERS:
+        raise unknown_name("optimizer", name, OPTIMIZERS)
+
+
+def _bytes(storages: Sequence[Storage], *kinds: str) -> int:
+    return sum(storage.n_bytes for storage in storages if storage.kind in kinds)
+
+
+def _in_use(storages: Sequence[Storage], calls: int) -> list[int]:
+    """Bytes in use during each call, weights left out."""
+    changes = [0] * (calls + 1)
+    for storage in storages:
+        if storage.kind in (PARAMETER, BUFFER):
+            continue
+        changes[max(storage.made, 0)] += storage.n_bytes
+        if storage.freed is not None:
+            changes[storage.freed + 1] -= storage.n_bytes
+    in_use, total = [], 0
+    for change in changes[:calls]:
+        total += change
+        in_use.append(total)
+    return in_use
+
+
+def _training(storages: Sequence[Storage], begin: int, optimizer: str) -> TrainingMemory:
+    """begin: the first call of the backward pass."""
+    kept = [s for s in storages if s.made < begin and (s.freed is None or s.freed >= begin)]
+    gradients = [storage for storage in storages if storage.kind == GRADIENT]
+    state = OPTIMIZERS[optimizer]
+    return TrainingMemory(
+        optimizer=optimizer,
+        saved_bytes=_bytes(kept, ACTIVATION),
+        gradient_bytes=_bytes(gradients, GRADIENT),
+        optimizer_bytes=sum(state.copies * storage.n_bytes + state.more_bytes for storage in gradients),
+    )

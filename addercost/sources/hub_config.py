@@ -1,0 +1,96 @@
+"""What `hf:` is followed by: a model type of transformers, or the config.json of a checkpoint. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from addercost.errors import DataError, ModelError
+from addercost.reading import json_data
+
+FILE = "config.json"
+_LARGEST_BYTES = 1 << 24
+_MOST_LAYERS = 10_000
+_LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers")
+
+
+@dataclass(frozen=True, slots=True)
+class HubConfig:
+    """A configuration before transformers has read it.
+
+    name: of the model in reports. values: what differs from the defaults of the type. class_name: the class
+    of transformers to make, "" for the usual one of the type. architectures: the classes that the file
+    names.
+    """
+
+    name: str
+    model_type: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    class_name: str = ""
+    architectures: tuple[str, ...] = ()
+
+
+def read_config(text: str) -> HubConfig:
+    """`llama`, `folder`, `config.json`, each perhaps with `:CLASS`.
+
+    Raises ModelError where there is no such file or it needs code of its own, DataError where it is damaged.
+    """
+    class_name = ""
+    if not Path(text).exists() and ":" in text:
+        text, _, class_name = text.rpartition(":")
+    path = Path(text)
+    if path.is_dir():
+        path = path / FILE
+    elif not path.is_file() and not ("/" in text or "\\" in text or text.endswith(".json")):
+        return HubConfig(text, text, class_name=class_name)
+    if not path.is_file():
+        raise ModelError(
+            f"{path} does not exist, and nothing is downloaded",
+            f"fetch the model's {FILE} and name it: hf:FOLDER/{FILE}; or name a type: hf:llama",
+        )
+    name = path.parent.resolve().name if path.name == FILE else path.stem
+    return _from_file(path, name or "model", class_name)
+
+
+def _from_file(path: Path, name: str, class_name: str) -> HubConfig:
+    try:
+        if path.stat().st_size > _LARGEST_BYTES:
+            raise DataError(f"{path} is no configuration", "a JSON file of less than 16 MiB is expected")
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
+    values = json_data(text, str(path))
+    model_type = values.get("model_type") if isinstance(values, dict) else None
+    if not isinstance(model_type, str):
+        raise DataError(f"{path} names no model_type", f"the {FILE} of a transformers checkpoint is expected")
+    for key, value in _entries(values):
+        _check(path, key, value)
+    listed = values.get("architectures")
+    architectures = tuple(map(str, listed)) if isinstance(listed, list) else ()
+    return HubConfig(name, model_type, values, class_name, architectures)
+
+
+def _check(path: Path, key: str, value: object) -> None:
+    """Refuses what would run code that is not transformers' own, or never end."""
+    if key == "auto_map" and value:
+        raise ModelError(
+            f"{path} needs code of its own (auto_map), which is not run",
+            "load the model in a file of yours: model = AutoModel.from_config(…, trust_remote_code=True)",
+        )
+    if key.endswith("attn_implementation") and isinstance(value, str) and "/" in value:
+        raise ModelError(f"{path} takes attention from the hub ({value})", f"leave {key} out of the file")
+    if key in _LAYERS and isinstance(value, int) and value > _MOST_LAYERS:
+        raise DataError(f"{path}: {key} = {value}: expected a whole number of at most {_MOST_LAYERS:,}")
+
+
+def _entries(values: Any) -> Iterator[tuple[str, Any]]:
+    """Every entry of every object inside. json_data has refused what is nested too deeply."""
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield key, value
+            yield from _entries(value)
+    elif isinstance(values, list):
+        for value in values:
+            yield from _entries(value)

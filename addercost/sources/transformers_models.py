@@ -1,0 +1,147 @@
+"""Models of transformers by configuration, without pretrained weights. Nothing is downloaded."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from addercost.errors import DataError, ModelError, unknown_name
+from addercost.sources.hub_config import HubConfig
+from addercost.sources.torchvision_models import make_importable
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+_TASKS = (
+    "SPEECH_SEQ_2_SEQ",
+    "IMAGE_TEXT_TO_TEXT",
+    "SEQ_TO_SEQ_CAUSAL_LM",
+    "MASKED_LM",
+    "CAUSAL_LM",
+    "ZERO_SHOT_IMAGE_CLASSIFICATION",
+    "IMAGE_CLASSIFICATION",
+    "OBJECT_DETECTION",
+    "SEMANTIC_SEGMENTATION",
+    "UNIVERSAL_SEGMENTATION",
+    "VIDEO_CLASSIFICATION",
+    "DEPTH_ESTIMATION",
+    "CTC",
+    "AUDIO_CLASSIFICATION",
+)
+"""The usual class of a type is that of the first of these tasks that it has a class for, else the model
+without a head. The order is from what only one family of models does to what many can: BERT has a class for
+causal language models too, and Whisper one for classification.
+"""
+
+
+@functools.cache
+def _transformers() -> Any:
+    make_importable()
+    try:
+        return importlib.import_module("transformers")
+    except ImportError as error:
+        raise ModelError("transformers is not installed", "pip install 'addercost[transformers]'") from error
+
+
+@functools.cache
+def _auto(what: str) -> Any:
+    _transformers()
+    return importlib.import_module(f"transformers.models.auto.{what}_auto")
+
+
+@functools.cache
+def model_types() -> tuple[str, ...]:
+    """Every model type that transformers knows."""
+    return tuple(_auto("configuration").CONFIG_MAPPING_NAMES)
+
+
+def make_model(found: HubConfig) -> PreTrainedModel:
+    """The model with weights as its constructor makes them, in the number format that the file names.
+
+    Raises ArgumentError for a type or class that transformers does not have, DataError for a configuration
+    that it refuses, ModelError without transformers.
+    """
+    if found.model_type not in model_types():
+        raise unknown_name("model type of transformers", found.model_type, model_types())
+    with _offline(), _quiet():
+        config = _config(found)
+        kind = getattr(_transformers(), _class_name(found))
+        model: PreTrainedModel = kind._from_config(config)
+        return model.eval()
+
+
+def _config(found: HubConfig) -> PretrainedConfig:
+    values = dict(found.values)
+    if values.pop("quantization_config", None):
+        warnings.warn(
+            f"{found.name}: quantization_config is not applied; weights count as not quantised", stacklevel=2
+        )
+    try:
+        config: PretrainedConfig = _auto("configuration").CONFIG_MAPPING[found.model_type].from_dict(values)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        if not values:
+            raise
+        text = " ".join(str(error).split())[:200]
+        raise DataError(f"transformers refuses the configuration of {found.name}: {text}") from error
+    if getattr(config, "use_pretrained_backbone", False):
+        config.use_pretrained_backbone = False
+    return config
+
+
+def _class_name(found: HubConfig) -> str:
+    classes = classes_of(found.model_type)
+    if found.class_name:
+        if found.class_name not in classes:
+            raise unknown_name(f"class of {found.model_type}", found.class_name, classes)
+        return found.class_name
+    named = [name for name in found.architectures if name in classes]
+    usual = [
+        name for task in _TASKS for name in _for_task(f"MODEL_FOR_{task}_MAPPING_NAMES", found.model_type)
+    ]
+    chosen = [*named, *usual, *_for_task("MODEL_MAPPING_NAMES", found.model_type)]
+    if not chosen:
+        raise ModelError(f"transformers has no model of type {found.model_type}", "name another type")
+    return chosen[0]
+
+
+def classes_of(model_type: str) -> tuple[str, ...]:
+    """Every class that one of transformers' automatic classes would choose for a type."""
+    tables = [
+        name for name in dir(_auto("modeling")) if name.startswith("MODEL_") and name.endswith("_NAMES")
+    ]
+    return tuple(dict.fromkeys(name for table in tables for name in _for_task(table, model_type)))
+
+
+def _for_task(table: str, model_type: str) -> Sequence[str]:
+    found = getattr(_auto("modeling"), table, {}).get(model_type, ())
+    return (found,) if isinstance(found, str) else tuple(found)
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """While active, a constructor that asks the hub for a file gets an error. The switch is the hub
+    client's own, which reads the environment only when it is imported.
+    """
+    import huggingface_hub.constants as hub
+
+    before, hub.HF_HUB_OFFLINE = hub.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        hub.HF_HUB_OFFLINE = before
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """While active, advice about weights that nobody loads is not printed."""
+    logging = importlib.import_module("transformers.utils.logging")
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)

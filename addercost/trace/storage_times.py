@@ -1,0 +1,137 @@
+"""When the memory of each tensor is allocated and when it is freed while a model is traced.
+
+A tensor without data has a storage too, which lives as long as that of a run with data: as long as a
+variable of the model, its caller or the graph of gradients refers to it. So this sees what the caller's
+variables keep, which the operators' arguments alone do not show.
+"""
+
+from __future__ import annotations
+
+import weakref
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from addercost.trace.record import ACTIVATION, GRADIENT, Storage
+
+
+class StorageTimes:
+    """The storages that a run uses. calls: how many calls are recorded so far."""
+
+    def __init__(self, calls: Callable[[], int]) -> None:
+        self._calls = calls
+        self._entries: list[_Entry] = []
+        self._live: dict[int, tuple[Any, _Entry]] = {}
+        """By the storage's address. The weak reference has to be kept for its callback to be called."""
+
+    def made(self, values: Any) -> None:
+        """Notes the storages of tensors, in lists too, that the call after those recorded made.
+
+        A storage that is known already stays as it is noted.
+        """
+        if isinstance(values, list | tuple):
+            for value in values:
+                self.made(value)
+            return
+        storage = _storage(values)
+        if storage is None:
+            return
+        key = storage._cdata
+        live = self._live
+        if key in live:
+            return
+        entry = _Entry(storage.nbytes(), ACTIVATION, self._calls())
+        self._entries.append(entry)
+
+        def freed(_: Any) -> None:
+            entry.freed = self._calls() - 1
+            live.pop(key, None)
+
+        live[key] = weakref.ref(storage, freed), entry
+
+    def given(self, tensors: Iterable[tuple[str, Tensor]]) -> None:
+        """Notes the storages of tensors, each with its kind, that were there before the run and still are."""
+        noted = set()
+        for kind, tensor in tensors:
+            storage = _storage(tensor)
+            if storage is None or storage._cdata in noted:
+                continue
+            noted.add(storage._cdata)
+            known = self._live.get(storage._cdata)
+            if known is None:
+                self._entries.append(_Entry(storage.nbytes(), kind, -1))
+            else:
+                known[1].kind, known[1].made = kind, -1
+
+    def gradients(self, tensors: Iterable[Tensor | None]) -> None:
+        """Says that these tensors, which calls made, are gradients of parameters."""
+        for tensor in tensors:
+            storage = _storage(tensor)
+            known = self._live.get(storage._cdata) if storage is not None else None
+            if known is not None:
+                known[1].kind = GRADIENT
+
+    def accumulated(self, out: Tensor) -> None:
+        """Says that autograd added two gradients. It does that out of place while a dispatch mode is active,
+        and otherwise in place of one that nothing else refers to.
+        """
+        known = self._live.get(out.untyped_storage()._cdata)
+        if known is not None:
+            known[1].accumulates = True
+
+    def forget_since(self, count: int) -> None:
+        """Leaves out what was noted after the first `count` storages: those calls are not recorded."""
+        del self._entries[count:]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def storages(self, kept: Sequence[int]) -> tuple[Storage, ...]:
+        """All of them; those still in use outlive the run. kept: of the calls that are left of the recorded
+        ones, the indices; all that the calls made which are left out counts for the next one that is kept.
+        """
+        found = []
+        for entry in self._in_place():
+            made, freed = entry.made, entry.freed
+            if made >= 0:
+                made = min(bisect_left(kept, made), len(kept) - 1)
+            if freed is not None:
+                freed = max(made, bisect_right(kept, freed) - 1)
+            found.append(Storage(entry.n_bytes, entry.kind, made, freed))
+        return tuple(found)
+
+    def _in_place(self) -> list[_Entry]:
+        """The entries, with sums of gradients in the place of a gradient that is freed by its addition."""
+        if not any(entry.accumulates for entry in self._entries):
+            return self._entries
+        ending = {(entry.freed, entry.n_bytes): entry for entry in self._entries if entry.made >= 0}
+        kept = []
+        for entry in self._entries:
+            summand = ending.get((entry.made, entry.n_bytes)) if entry.accumulates else None
+            if summand is None or summand is entry:
+                kept.append(entry)
+                continue
+            summand.freed, summand.kind = entry.freed, entry.kind
+            ending[summand.freed, summand.n_bytes] = summand
+        return kept
+
+
+class _Entry:
+    __slots__ = ("accumulates", "freed", "kind", "made", "n_bytes")
+
+    def __init__(self, n_bytes: int, kind: str, made: int) -> None:
+        self.n_bytes, self.kind, self.made = n_bytes, kind, made
+        self.freed: int | None = None
+        self.accumulates = False
+
+
+def _storage(value: Any) -> Any:
+    """A tensor's storage; None for what has no single one, such as a sparse tensor."""
+    if not isinstance(value, Tensor):
+        return None
+    try:
+        return value.untyped_storage()
+    except (RuntimeError, NotImplementedError):
+        return None

@@ -1,0 +1,194 @@
+"""Arrays: closed forms against a simulation of elements and cycles, energy and area against derivations."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from addercost.arithmetic import Arithmetic
+from addercost.cost.accelerator.dataflow import passes, systolic_cycles
+from addercost.cost.accelerator.element import element_of
+from addercost.cost.accelerator.estimate import ELEMENTS, equal_area, estimate_accelerator
+from addercost.counts.matrix_products import MatrixProduct
+from addercost.errors import ArgumentError
+from addercost.hardware import list_hardware, load_accelerator, load_energy
+
+NM45 = load_energy("45nm")
+TPU = load_accelerator("tpu-like")
+RESNET18_LAYER = MatrixProduct(56 * 56, 64 * 3 * 3, 64, 64 * 56 * 56)
+
+SCALE_SIM = [
+    # dataflow, r, c, K, N, T, compute cycles: runs of SCALE-Sim 3.0.0 (MIT), layers as its users write them.
+    ("weight-stationary", 8, 16, 144, 32, 64, 3383),
+    ("weight-stationary", 8, 16, 45, 19, 49, 947),
+    ("weight-stationary", 8, 16, 9, 1, 36, 131),
+    ("output-stationary", 8, 16, 144, 32, 64, 2655),
+    ("output-stationary", 8, 16, 45, 19, 49, 937),
+    ("output-stationary", 8, 16, 54, 20, 25, 607),
+]
+
+
+@pytest.mark.parametrize(("dataflow", "r", "c", "k", "n", "t", "cycles"), SCALE_SIM)
+def test_cycles_of_a_published_simulator(dataflow, r, c, k, n, t, cycles):
+    assert systolic_cycles(dataflow, t, k, n, r, c) == cycles
+
+
+def simulated_fold(dataflow, t, k, n, r, c):
+    """Cycles of one fold, by when each element of an r × c array has its last operand.
+
+    A stationary operand is shifted in row by row, r cycles. A moving operand enters row i with a delay of i
+    and reaches column j after j more. Sums that move leave at the lower edge.
+    """
+    if dataflow == "output-stationary":
+        # Element (i, j) gets term m in cycle m + i + j.
+        return 1 + max(m + i + j for m in range(k) for i in range(r) for j in range(c))
+    streamed = t if dataflow == "weight-stationary" else n
+    # Item m meets row i, column j in cycle r + m + i + j; the sum of column j leaves below the last row,
+    # one cycle after it was added there.
+    leaving = [r + m + (r - 1) + j + 1 for m in range(streamed) for j in range(c)]
+    return max(leaving)
+
+
+def simulated(dataflow, t, k, n, r, c):
+    """(cycles, input reads, filter reads, output writes), fold after fold, element after element."""
+    over_rows, over_columns, inner = {
+        "weight-stationary": (k, n, t),
+        "output-stationary": (t, n, k),
+        "input-stationary": (k, t, n),
+    }[dataflow]
+    cycles, reads, filters, writes = 0, 0, 0, 0
+    for row in range(0, over_rows, r):
+        for column in range(0, over_columns, c):
+            high, wide = min(r, over_rows - row), min(c, over_columns - column)
+            cycles += simulated_fold(dataflow, t, k, n, r, c)
+            if dataflow == "weight-stationary":
+                reads, filters, writes = reads + inner * high, filters + high * wide, writes + inner * wide
+            elif dataflow == "output-stationary":
+                reads, filters, writes = reads + high * inner, filters + wide * inner, writes + high * wide
+            else:
+                reads, filters, writes = reads + high * wide, filters + high * inner, writes + inner * wide
+    # The simulator's figure is the number of the last cycle, counted from 0.
+    return cycles - 1, reads, filters, writes
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    dataflow=st.sampled_from(["weight-stationary", "output-stationary", "input-stationary"]),
+    sizes=st.tuples(*[st.integers(1, 12)] * 3),
+    sides=st.tuples(*[st.integers(1, 6)] * 2),
+)
+def test_closed_forms_are_the_simulation(dataflow, sizes, sides):
+    (t, k, n), (r, c) = sizes, sides
+    moved = passes(dataflow, t, k, n, r, c)
+    cycles = systolic_cycles(dataflow, t, k, n, r, c)
+    found = (cycles, moved.input_reads, moved.filter_reads, moved.output_writes)
+    assert found == simulated(dataflow, t, k, n, r, c)
+    assert moved.output_writes - moved.output_reads == t * n
+
+
+@pytest.mark.parametrize(
+    ("formats", "ratio"),
+    [
+        # Horowitz: mul 3.7, add 0.9 pJ (fp32); mul 0.2, add 0.03 (int8), 0.1 (int32).
+        pytest.param(("fp32", "fp32"), 4.6 / 1.8, id="fp32-2.56"),
+        pytest.param(("int8", "int32"), 0.3 / 0.13, id="int8-2.31"),
+    ],
+)
+def test_elements_without_memory(formats, ratio):
+    mac, adder = (element_of(a, *formats, NM45) for a in (Arithmetic.MAC, Arithmetic.ADDER))
+    assert mac.energy_pj / adder.energy_pj == pytest.approx(ratio)
+
+
+def cost(arithmetic, accelerator=TPU, product=RESNET18_LAYER):
+    return estimate_accelerator([replace(product, arithmetic=arithmetic)], accelerator, NM45)
+
+
+def test_with_memory_the_levels_are_derived_and_the_ratio_shrinks():
+    mac, adder = cost(Arithmetic.MAC), cost(Arithmetic.ADDER)
+    t, k, n = 3136, 576, 64
+    folds = 3  # of 576 terms on 256 rows; 64 filters fit the columns
+    expected = {
+        ELEMENTS: t * k * n * 0.3,
+        "registers": t * k * n * (1 + 1 + 2 * 4) * 0.072,
+        # Windows from the buffer, which is filled once with the image.
+        "unified buffer": (t * k + 64 * t) * 12.5,
+        # Three partial sums written, two read again, the result read once.
+        "accumulators": (t * n * (folds + folds - 1) * 4 + t * n) * 12.5,
+        "dram": (64 * t + k * n + t * n) * 243.75,
+    }
+    assert mac.energy_j == pytest.approx({level: pj * 1e-12 for level, pj in expected.items()})
+    assert mac.total_j - adder.total_j == pytest.approx(t * k * n * (0.3 - 0.13) * 1e-12)
+    assert 1 < mac.total_j / adder.total_j < 0.3 / 0.13
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_partial_sums_pass_through_dram_where_their_buffer_is_too_small(holds):
+    t, n, live = 3136, 64, 3136 * 64 * 4  # all filters are in one fold of columns
+    small = tuple(
+        replace(m, size_bytes=live - (not holds)) if m.memory == "accumulators" else m for m in TPU.memories
+    )
+    found = cost(Arithmetic.MAC, replace(TPU, memories=small))
+    sums = 0 if holds else t * n * (3 + 2) * 4
+    dram = 64 * t + 576 * n + t * n + sums
+    assert found.energy_j["dram"] == pytest.approx(dram * 243.75e-12)
+
+
+def test_inputs_come_again_for_each_pass_where_their_buffer_is_too_small():
+    wide = replace(RESNET18_LAYER, filters=300)  # two folds of 256 columns
+    inputs = 64 * 3136
+    for size, times in ((inputs, 1), (inputs - 1, 2)):
+        small = tuple(
+            replace(m, size_bytes=size) if m.memory == "unified buffer" else m for m in TPU.memories
+        )
+        found = cost(Arithmetic.MAC, replace(TPU, memories=small), wide)
+        dram = inputs * times + 576 * 300 + 3136 * 300
+        assert found.energy_j["dram"] == pytest.approx(dram * 243.75e-12)
+
+
+def test_the_slowest_of_array_and_memories_decides():
+    fast = cost(Arithmetic.MAC)
+    slow = replace(TPU, memories=tuple(replace(m, bytes_per_cycle=0.5) for m in TPU.memories))
+    stalled = cost(Arithmetic.MAC, slow)
+    assert fast.compute_cycles == stalled.compute_cycles < stalled.cycles
+    # The registers have a limit there too, and move most: 10 bytes a site.
+    assert stalled.cycles == pytest.approx(RESNET18_LAYER.sites * 10 / 0.5)
+
+
+def test_an_array_larger_than_the_layer_is_mostly_idle():
+    tiny = MatrixProduct(1, 2, 3, 2)
+    found = cost(Arithmetic.MAC, product=tiny)
+    assert found.compute_cycles == 1 + 2 * 256 + 256 - 2 - 1
+    assert found.utilization == pytest.approx(6 / (found.cycles * 256 * 256))
+
+
+@pytest.mark.parametrize("name", [file.name for file in list_hardware(kind="accelerator")])
+def test_equal_area_never_exceeds_the_area_and_wastes_little(name):
+    accelerator = load_accelerator(name)
+    formats = (accelerator.number_format, accelerator.accumulator_format, NM45)
+    for arithmetic in Arithmetic:
+        mac, other = element_of(Arithmetic.MAC, *formats), element_of(arithmetic, *formats)
+        bigger = equal_area(accelerator, NM45, [arithmetic])
+        before = accelerator.rows * accelerator.columns * mac.area_um2
+        after = bigger.rows * bigger.columns * other.area_um2
+        assert after <= before * (1 + 1e-12)
+        assert after + bigger.rows * other.area_um2 > before
+
+
+def test_the_area_of_an_int8_adder_element():
+    # mul int8 282 and add int32 137 µm² (Horowitz); an 8-bit adder is a quarter of a 32-bit one.
+    mac = element_of(Arithmetic.MAC, "int8", "int32", NM45)
+    adder = element_of(Arithmetic.ADDER, "int8", "int32", NM45)
+    assert (mac.area_um2, adder.area_um2) == (282 + 137, 137 / 4 + 137)
+
+
+def test_a_missing_figure_is_named_and_makes_a_lower_bound():
+    found = estimate_accelerator([RESNET18_LAYER], TPU, load_energy("7nm"))
+    assert not found.complete
+    assert found.missing == ("the energy of add (int32)",)
+    with pytest.raises(ArgumentError, match="no figure for the area of"):
+        equal_area(TPU, load_energy("7nm"), [Arithmetic.ADDER])
+
+
+def test_sites_without_a_product_make_a_lower_bound():
+    assert not estimate_accelerator([RESNET18_LAYER], TPU, NM45, unplaced_sites=7).complete

@@ -1,0 +1,60 @@
+"""Accelerator tables: the shipped ones, and what the loader refuses."""
+
+from pathlib import Path
+
+import pytest
+
+from addercost.errors import ArgumentError, DataError
+from addercost.hardware import list_hardware, load_accelerator, load_energy, load_file
+
+NAMES = [file.name for file in list_hardware(kind="accelerator")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_table_says_where_it_is_from_and_what_is_doubtful(name):
+    table = load_accelerator(name)
+    assert table.source in table.sources
+    assert table.caveats
+    assert load_energy(table.energy_table).operations
+
+
+def test_an_unknown_name_offers_the_nearest():
+    with pytest.raises(ArgumentError, match="unknown accelerator") as caught:
+        load_accelerator("tpu-lik")
+    assert "tpu-like" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("rows = 256", "rows = 0", "rows = 0"),
+        ("columns = 256", "columns = -3", "columns = -3"),
+        ("columns = 256", "columns = 10000000", "columns = 10000000"),
+        ("clock_hz = 700e6", "clock_hz = 0.0", "clock_hz = 0.0"),
+        ("clock_hz = 700e6", "clock_hz = 1e15", "clock_hz = "),
+        ("energy_pj_per_byte = 12.5", "energy_pj_per_byte = -1.0", "energy_pj_per_byte = -1.0"),
+        ('"weight-stationary"', '"row-stationary"', "dataflow"),
+        ('structure = "systolic"', 'structure = "vector"', "rows = 256"),
+        ('accumulator_format = "int32"', 'accumulator_format = "fp32"', "accumulator_format"),
+        ('role = "dram"', 'role = "buffer"', "two memories of role buffer"),
+        ('role = "dram", operands = ["input", "filter",', 'role = "dram", operands = ["input",', "no DRAM"),
+        ('source = "jouppi-2017"', 'source = "nobody"', "source"),
+    ],
+)
+def test_a_table_that_makes_no_sense_is_refused_in_one_line(tmp_path, old, new, message):
+    text = Path(load_accelerator("tpu-like").file).read_text(encoding="utf-8")
+    assert old in text
+    path = tmp_path / "mine.toml"
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        load_file(path)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_lanes_of_a_vector_keep_sums(tmp_path):
+    text = Path(load_accelerator("npu-256").file).read_text(encoding="utf-8")
+    path = tmp_path / "mine.toml"
+    path.write_text(text.replace("output-stationary", "weight-stationary"), encoding="utf-8")
+    with pytest.raises(DataError, match="expected output-stationary"):
+        load_file(path)

@@ -1,0 +1,80 @@
+"""stdout holds the result and nothing else; what cannot be printed is an error with a code."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from addercost.results import stdout
+
+NOISY = """
+import atexit, os, subprocess, threading, time, torch
+print("printed at import")
+os.write(1, b"descriptor at import\\n")
+subprocess.run(["echo", "from a child"])
+def chatter():
+    while True:
+        print("from a thread"); os.write(1, b"descriptor in a thread\\n"); time.sleep(0.001)
+threading.Thread(target=chatter, daemon=True).start()
+atexit.register(lambda: (print("printed at exit"), os.write(1, b"descriptor at exit\\n")))
+class Net(torch.nn.Module):
+    def forward(self, x):
+        print("printed in forward"); os.write(1, b"descriptor in forward\\n")
+        return x + 1
+"""
+
+
+def call(arguments: list[str], folder: Path, **options: object) -> subprocess.CompletedProcess[bytes]:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment.update(options.pop("env", {}))  # type: ignore[call-overload]
+    command = [sys.executable, "-m", "addercost", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, check=False, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def test_nothing_that_a_model_prints_gets_into_the_result(tmp_path: Path) -> None:
+    (tmp_path / "noisy.py").write_text(NOISY)
+    arguments = ["profile", "noisy.py", "--input", "2x3", "--cpu", "none", "--format", "json"]
+    done = call(arguments, tmp_path, capture_output=True)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["totals"]["add"] == 6, "stdout is one JSON document, and 2 × 3 additions"
+    for words in ("at import", "from a child", "in forward", "at exit", "in a thread"):
+        assert words in done.stderr.decode(), "what a model prints goes to stderr"
+
+
+@pytest.mark.parametrize("output_format", ["table", "json"])
+@pytest.mark.parametrize("end", ["/dev/full", "&-"], ids=["full", "closed"])
+def test_stdout_that_takes_nothing_ends_with_5(tmp_path: Path, end: str, output_format: str) -> None:
+    arguments = f"profile zoo:lenet5-bn --cpu none --format {output_format} >{end}"
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m addercost {arguments}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        cwd=tmp_path,
+    )
+    assert done.returncode == 5
+    assert done.stderr.startswith("addercost: cannot write to stdout: ") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [
+        ("ascii", ">= 2x3 +-1 x2 ?"),
+        ("latin-1", ">= 2×3 ±1 x² ?"),
+        ("utf-8", "≥ 2×3 ±1 x² 層"),
+    ],
+)
+def test_signs_that_the_encoding_lacks_are_written_with_others(
+    encoding: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(stdout.sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+    stdout.write_stdout("≥ 2×3 ±1 x² 層")
+    assert written.getvalue().decode(encoding) == shown

@@ -1,0 +1,182 @@
+"""`hf:…`: models of transformers by type or configuration, never by a download."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from addercost.api import trace_spec
+from addercost.cli import run
+from addercost.counts.model import count
+from addercost.errors import AddercostError, ArgumentError, DataError, ModelError
+from addercost.sources.loading import load_model
+
+LLAMA: dict[str, Any] = {
+    "model_type": "llama",
+    "architectures": ["LlamaForCausalLM"],
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 100,
+    "max_position_embeddings": 16,
+}
+
+
+def folder_with(tmp_path: Path, values: dict[str, Any] | str, name: str = "tiny") -> Path:
+    folder = tmp_path / name
+    folder.mkdir()
+    text = values if isinstance(values, str) else json.dumps(values)
+    (folder / "config.json").write_text(text)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opens a connection fails the test."""
+
+    def refused(*_: Any) -> None:
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refused)
+
+
+@pytest.mark.parametrize("form", ["folder", "file"])
+def test_the_sites_of_a_llama_by_its_configuration(form: str, tmp_path: Path) -> None:
+    """For T tokens, L layers, width h, inner width i and two of four heads for keys and values, a layer has
+    T·(h² + 2·h·h/2 + h² + 3·h·i) sites in its linear layers and 2·T²·h in its attention; the head has T·h·V.
+    T is the longest text that the model takes, being less than 128.
+    """
+    folder = folder_with(tmp_path, LLAMA)
+    spec = f"hf:{folder}" if form == "folder" else f"hf:{folder / 'config.json'}"
+    traced = trace_spec(spec)
+    n, t, h, i, v = 3, 16, 64, 96, 100
+    linear, attention = t * (h * h + h * h + h * h + 3 * h * i), 2 * t * t * h
+    counted = count(traced)
+    assert counted.mac_sites == n * (linear + attention) + t * h * v
+    assert counted.complete and traced.model == "tiny"
+    assert sum(traced.parameters.values()) == n * (3 * h * h + 3 * h * i + 2 * h) + 2 * h * v + h
+
+
+def test_a_class_by_name_takes_the_place_of_the_usual_one(tmp_path: Path) -> None:
+    """Without its head, the model lacks T·h·V sites."""
+    folder = folder_with(tmp_path, LLAMA)
+    whole, body = (count(trace_spec(f"hf:{folder}{c}")).mac_sites for c in ("", ":LlamaModel"))
+    assert whole - body == 16 * 64 * 100
+
+
+@pytest.mark.parametrize(
+    ("values", "chosen"),
+    [
+        pytest.param(
+            {"model_type": "bert", "hidden_size": 32, "num_hidden_layers": 1, "intermediate_size": 8,
+             "num_attention_heads": 2, "vocab_size": 9},
+            "BertForMaskedLM",
+            id="text",
+        ),
+        pytest.param(
+            {"model_type": "vit", "hidden_size": 32, "num_hidden_layers": 1, "intermediate_size": 8,
+             "num_attention_heads": 2, "image_size": 32},
+            "ViTForImageClassification",
+            id="image",
+        ),
+        pytest.param(
+            {"model_type": "whisper", "d_model": 32, "encoder_layers": 1, "decoder_layers": 1,
+             "encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 8,
+             "decoder_ffn_dim": 8, "vocab_size": 60000, "max_source_positions": 20},
+            "WhisperForConditionalGeneration",
+            id="speech",
+        ),
+        pytest.param(
+            {"model_type": "t5", "d_model": 32, "d_kv": 8, "d_ff": 8, "num_layers": 1, "num_heads": 2,
+             "vocab_size": 99},
+            "T5ForConditionalGeneration",
+            id="translation",
+        ),
+        pytest.param(
+            {"model_type": "mamba", "hidden_size": 16, "num_hidden_layers": 1, "vocab_size": 9,
+             "state_size": 4},
+            "MambaForCausalLM",
+            id="state space",
+        ),
+        pytest.param(
+            {"model_type": "mixtral", "hidden_size": 32, "num_hidden_layers": 1, "intermediate_size": 8,
+             "num_attention_heads": 2, "num_key_value_heads": 2, "num_local_experts": 4, "vocab_size": 9},
+            "MixtralForCausalLM",
+            id="experts",
+        ),
+    ],
+)  # fmt: skip
+def test_each_kind_gets_its_usual_class_and_inputs_that_fit(
+    values: dict[str, Any], chosen: str, tmp_path: Path
+) -> None:
+    spec = f"hf:{folder_with(tmp_path, values)}"
+    assert type(load_model(spec).model).__name__ == chosen
+    counted = count(trace_spec(spec))
+    assert counted.complete and counted.mac_sites > 0
+
+
+def test_no_code_that_comes_with_a_configuration_is_run(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, {**LLAMA, "auto_map": {"AutoModelForCausalLM": "theirs.Model"}})
+    (folder / "theirs.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'w')")
+    with pytest.raises(ModelError, match=r"needs code of its own \(auto_map\), which is not run"):
+        load_model(f"hf:{folder}")
+    assert not (tmp_path / "mark").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "words"),
+    [
+        pytest.param("{", DataError, "config.json", id="cut off"),
+        pytest.param("[]", DataError, "names no model_type", id="a list"),
+        pytest.param({"model_type": 3}, DataError, "names no model_type", id="a number for a type"),
+        pytest.param({"model_type": "lama"}, ArgumentError, "did you mean llama", id="unknown type"),
+        pytest.param({**LLAMA, "num_hidden_layers": 10**9}, DataError, "at most 10,000", id="endless"),
+        pytest.param({**LLAMA, "hidden_size": "wide"}, AddercostError, "", id="a text for a width"),
+        pytest.param(
+            {**LLAMA, "_attn_implementation": "somebody/kernel"},
+            ModelError,
+            "from the hub",
+            id="kernel of the hub",
+        ),
+    ],
+)  # fmt: skip
+def test_a_bad_configuration_is_one_line(
+    values: dict[str, Any] | str, error: type[AddercostError], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=words):
+        load_model(f"hf:{folder_with(tmp_path, values)}")
+
+
+@pytest.mark.parametrize(
+    ("spec", "code", "words"),
+    [
+        ("hf:llamma", 2, "did you mean llama"),
+        ("hf:meta-llama/Llama-3.1-8B", 3, "nothing is downloaded; fetch the model's config.json"),
+        ("hf:llama:BertModel", 2, "unknown class of llama 'BertModel'"),
+        ("hf:", 3, "or name a type: hf:llama"),
+    ],
+)
+def test_a_name_that_is_not_known_says_what_is(
+    spec: str, code: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["profile", spec]) == code
+    said = capsys.readouterr().err
+    assert words in said and said.count("\n") == 1
+
+
+def test_without_transformers_the_line_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from addercost.sources import transformers_models
+
+    transformers_models._transformers.cache_clear()
+    monkeypatch.setitem(__import__("sys").modules, "transformers", None)
+    try:
+        with pytest.raises(ModelError, match=r"pip install 'addercost\[transformers\]'"):
+            transformers_models._transformers()
+    finally:
+        transformers_models._transformers.cache_clear()
