@@ -19,6 +19,10 @@ VECTOR_FORMS = (Form.SVE, Form.VECTOR, Form.RVV)
 
 # Where a table lacks a format, the next of its row is computed in instead.
 _FLOATS = {"fp64": ("fp64",), "fp32": ("fp32",), "fp16": ("fp16", "fp32"), "bf16": ("bf16", "fp32")}
+WIDENED = {f"float8_{kind}": ("bf16", "fp16", "fp32") for kind in ("e4m3fn", "e4m3fnuz", "e5m2", "e5m2fnuz")}
+"""What eight-bit floating point is computed in, best first: its numbers are exact in all three."""
+WIDENED["ternary"] = ("int8",)
+_FLOATS |= {narrow: wide for narrow, wide in WIDENED.items() if narrow != "ternary"}
 _INTEGERS = {
     "bool": ("int8", "int32"),
     "int8": ("int8", "int32"),
@@ -194,4 +198,6 @@ def _with_latency(rows: tuple[Instruction, ...]) -> Instruction | None:
 
 
 def _bits(number_format: str) -> int:
-    return 8 if number_format == "bool" else int("".join(c for c in number_format if c.isdigit()) or 32)
+    if number_format in ("bool", "ternary"):
+        return 8
+    return int("".join(c for c in number_format.split("_")[0] if c.isdigit()) or 32)
