@@ -17,12 +17,21 @@ from addercost.hardware.vocabulary import Form
 
 VECTOR_FORMS = (Form.SVE, Form.VECTOR, Form.RVV)
 
+_FP8_KINDS = ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz")
+WIDENED: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(_FP8_KINDS, ("bf16", "fp16", "fp32")),
+    "ternary": ("int8",),
+}
+"""What numbers that no instruction takes are widened to, best first: they are exact in all of these."""
+
 # Where a table lacks a format, the next of its row is computed in instead.
-_FLOATS = {"fp64": ("fp64",), "fp32": ("fp32",), "fp16": ("fp16", "fp32"), "bf16": ("bf16", "fp32")}
-WIDENED = {f"float8_{kind}": ("bf16", "fp16", "fp32") for kind in ("e4m3fn", "e4m3fnuz", "e5m2", "e5m2fnuz")}
-"""What eight-bit floating point is computed in, best first: its numbers are exact in all three."""
-WIDENED["ternary"] = ("int8",)
-_FLOATS |= {narrow: wide for narrow, wide in WIDENED.items() if narrow != "ternary"}
+_FLOATS: dict[str, tuple[str, ...]] = {
+    "fp64": ("fp64",),
+    "fp32": ("fp32",),
+    "fp16": ("fp16", "fp32"),
+    "bf16": ("bf16", "fp32"),
+    **{kind: WIDENED[kind] for kind in _FP8_KINDS},
+}
 _INTEGERS = {
     "bool": ("int8", "int32"),
     "int8": ("int8", "int32"),

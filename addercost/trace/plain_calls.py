@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten
 from torch.utils._python_dispatch import _disable_current_modes, is_traceable_wrapper_subclass
+from torch.utils._pytree import tree_flatten
 
 from addercost.trace.op_info import OpInfo, known_op_info
 from addercost.trace.record import ArgValue, OpCall, TensorSpec
@@ -28,7 +28,7 @@ class PlainCalls:
     ) -> None:
         super().__init__()
         self._specs: dict[int, TensorSpec] = {}
-        self._made = 0
+        self._numbered = 0
         self._watched: dict[int, weakref.ref[Tensor]] = {}
         self._alive: list[Tensor] = []
         self._keep_tensors = keep_tensors
@@ -126,8 +126,8 @@ class PlainCalls:
         known = self._specs.get(key)
         if known is not None and known.shape == tensor.shape:
             return known  # an in-place operator returns the tensor it was given
-        self._made += 1
-        spec = self._specs[key] = tensor_spec(tensor, role, name, self._made)
+        self._numbered += 1
+        spec = self._specs[key] = tensor_spec(tensor, role, name, self._numbered)
         if self._keep_tensors:
             self._alive.append(tensor)
         else:

@@ -48,8 +48,8 @@ class TensorSpec:
 
     role: "input", "parameter", "buffer", "constant" (any other tensor that the forward did not make),
     "derived" (computed from parameters) or "activation". name: the qualified name, of parameters and buffers,
-    and of the first parameter that a derived tensor was computed from. number: the same wherever the trace has
-    this tensor, and of no other one; 0 where that is not known.
+    and of the first parameter that a derived tensor was computed from. number: the same wherever the trace
+    has this tensor, and of no other one; 0 where that is not known.
     """
 
     shape: tuple[int, ...]

@@ -17,7 +17,7 @@ _WEIGHTS = {CONVOLUTION: "weight", **{op: names[1] for op, names in PRODUCTS.ite
 
 @alternative("fold-bn", "batch norm folded into the convolution or linear layer before it")
 def fold_batch_norm(trace: Trace, layers: frozenset[int], value: object) -> Trace:
-    """With running mean μ, variance σ², scale γ and shift β: w' = w·γ/√(σ² + ε), b' = (b - μ)·γ/√(σ² + ε) + β.
+    """With mean μ, variance σ², scale γ and shift β: w' = w·γ/√(σ² + ε), b' = (b - μ)·γ/√(σ² + ε) + β.
 
     The layer keeps its sites and has a bias; the batch norm and its parameters go. It stays where the network
     reads or returns the layer's output besides, where another call uses the layer's weight, after a layer
@@ -62,9 +62,7 @@ def fold_batch_norm(trace: Trace, layers: frozenset[int], value: object) -> Trac
     calls = tuple(folded.get(i, call) for i, call in enumerate(trace.calls) if i not in dropped)
     parameters = {name: n for name, n in trace.parameters.items() if name not in gone}
     for layer in folded.values():
-        parameters |= {
-            spec.name: spec.numel for spec in layer.parameters() if spec.name.endswith("/bias")
-        }
+        parameters |= {spec.name: spec.numel for spec in layer.parameters() if spec.name.endswith("/bias")}
     return replace(trace, calls=calls, parameters=parameters)
 
 

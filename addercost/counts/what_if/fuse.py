@@ -14,9 +14,9 @@ from addercost.trace.record import IN_REGISTERS, OpCall, TensorSpec, Trace
 
 @alternative("fuse", "a layer, its activation and additions of the same size are one pass over memory")
 def fuse(trace: Trace, layers: frozenset[int], value: object) -> Trace:
-    """A layer and the element-wise operators that follow on its whole output, each the only reader of what the
-    one before it made, hand on n elements of b bytes in registers: n·b fewer are written and n·b fewer read
-    for each of those operators.
+    """A layer and the element-wise operators that follow on its whole output, each the only reader of what
+    the one before it made, hand on n elements of b bytes in registers: n·b fewer are written and n·b fewer
+    read for each of those operators.
 
     The operations stay. The other operand of an addition, such as a residual, is read; it does not depend on
     the layer, whose output nothing else reads. A tensor that the network returns is written.
@@ -31,9 +31,7 @@ def fuse(trace: Trace, layers: frozenset[int], value: object) -> Trace:
             handed_on.add(at)
             taken[after] = trace.calls[at].output.number
             at = after
-    calls = tuple(
-        _in_registers(call, taken.get(i), i in handed_on) for i, call in enumerate(trace.calls)
-    )
+    calls = tuple(_in_registers(call, taken.get(i), i in handed_on) for i, call in enumerate(trace.calls))
     return replace(trace, calls=calls)
 
 
@@ -45,8 +43,16 @@ def _next(trace: Trace, flow: DataFlow, index: int) -> int | None:
         return None
     call = trace.calls[reader]
     normalises = call.name in BATCH_NORMS and not takes_batch_statistics(call)
-    element_wise = normalises or ("pointwise" in call.tags and call.name not in COPIES)
+    element_wise = normalises or (_is_element_wise(call) and call.name not in COPIES)
     return reader if element_wise and call.output.shape == out.shape else None
+
+
+def _is_element_wise(call: OpCall) -> bool:
+    # Every command imports the names of the what-ifs, and few of them need the rules.
+    from addercost.counts.rules.elementwise import ELEMENTWISE
+
+    # Calls of a graph that torch did not run have no tags.
+    return "pointwise" in call.tags or call.name.removeprefix("aten.") in ELEMENTWISE
 
 
 def _in_registers(call: OpCall, taken: int | None, handed_on: bool) -> OpCall:

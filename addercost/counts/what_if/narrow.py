@@ -10,15 +10,20 @@ from addercost.counts.what_if.layer_calls import map_tensors
 from addercost.counts.what_if.registry import TraceChange, alternative
 from addercost.trace.record import OpCall, TensorSpec, Trace
 
+
+_PACKED = ("int32", "int64", "uint", "quint", "qint", "bool", "complex")
+"""Dtypes of tensors that stay: packed words, quantised tensors and their kind."""
+
+
 def narrowed(call: OpCall, numbers: str, weights: str, sums: str) -> OpCall:
     """The layer with inputs and outputs of the dtype `numbers`, weights of `weights`, the bias of `sums`."""
 
     def narrow(name: str, spec: TensorSpec) -> TensorSpec:
-        if not spec.dtype.startswith(("float", "bfloat", "int", TERNARY)):
-            return spec
         # addmm calls its bias `self`.
         if name == "bias" or (name == "self" and spec.role == "parameter" and len(spec.shape) == 1):
             return replace(spec, dtype=sums)
+        if spec.dtype.startswith(_PACKED):
+            return spec
         return replace(spec, dtype=weights if spec.role in ("parameter", "derived") else numbers)
 
     return map_tensors(call, narrow)
@@ -42,7 +47,7 @@ def _fp8(call: OpCall) -> OpCall:
 
 def _changer(change_layer: Callable[[OpCall], OpCall]) -> TraceChange:
     def change(trace: Trace, layers: frozenset[int], value: object) -> Trace:
-        """The same sites; other calls stay. Weights are not unpacked, nor results requantised, in the count."""
+        """The same sites; other calls stay. Unpacking, scaling and requantisation are not counted."""
         calls = tuple(change_layer(call) if i in layers else call for i, call in enumerate(trace.calls))
         return replace(trace, calls=calls)
 
@@ -65,8 +70,8 @@ _CHANGES: dict[str, tuple[str, Callable[[OpCall], OpCall]]] = {
     "fp8": ("layers take and give fp8 (E4M3) and accumulate in fp32; scaling is not counted", _fp8),
     # Ma et al., 2024 (BitNet b1.58): ternary weights, activations of 8 bits.
     TERNARY: (
-        "weights -1, 0 and 1 of 2 bits: a product selects x, -x or 0 of int8, summed in int32; unpacking, scales "
-        "and requantisation are not counted",
+        "weights -1, 0 and 1 of 2 bits: a product selects x, -x or 0 of int8, summed in int32; unpacking, "
+        "scales and requantisation are not counted",
         _ternary,
     ),
 }
