@@ -28,15 +28,16 @@ def allow_claim() -> None:
 def claim_stdout() -> None:
     """Keeps stdout for results alone, to the end of the process. Without effect inside another program."""
     global _result, _claimable
-    if not _claimable or sys.stdout is not sys.__stdout__:
+    stream = sys.__stdout__
+    if not _claimable or stream is None or sys.stdout is not stream:
         return
     _claimable = False
     try:
         kept = os.dup(1)
     except OSError:
         return  # it is closed: writing a result will say so
-    sys.stdout.flush()
-    _result = os.fdopen(kept, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors, newline="")
+    stream.flush()
+    _result = os.fdopen(kept, "w", encoding=stream.encoding, errors=stream.errors, newline="")
     try:
         os.dup2(2, 1)
     except OSError:

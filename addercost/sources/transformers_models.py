@@ -70,8 +70,8 @@ def make_model(found: HubConfig) -> PreTrainedModel:
     with _offline(), _quiet():
         config = _config(found)
         kind = getattr(_transformers(), _class_name(found))
-        model: PreTrainedModel = kind._from_config(config)
-        return model.eval()
+        model: PreTrainedModel = kind._from_config(config).eval()
+        return model
 
 
 def _config(found: HubConfig) -> PretrainedConfig:

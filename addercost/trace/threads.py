@@ -5,6 +5,7 @@ A trace sets switches that torch has once for the whole process, and puts other 
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from collections.abc import Container
@@ -23,7 +24,7 @@ def require_unused(modules: Container[int], name: str) -> None:
     """
     here = threading.get_ident()
     # Without this thread's own frame, which would refer to itself and keep the model alive.
-    elsewhere = [frame for thread, frame in sys._current_frames().items() if thread != here]
+    elsewhere = [frame for thread, frame in _frames().items() if thread != here]
     for frame in elsewhere:
         at: Any = frame
         while at is not None:
@@ -36,6 +37,20 @@ def require_unused(modules: Container[int], name: str) -> None:
                         "profile it when nothing else uses it, or profile copy.deepcopy(model)",
                     )
             at = at.f_back
+
+
+def _frames() -> dict[int, Any]:
+    """What each thread runs now.
+
+    Python 3.11 locks its list of threads while it makes these frames. Garbage that is collected during that
+    may end in code that needs the same lock, which would wait for ever."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames()
+    finally:
+        if collects:
+            gc.enable()
 
 
 def used_elsewhere(name: str) -> TraceError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -132,3 +134,19 @@ def test_a_forward_that_starts_threads_is_refused() -> None:
         TraceError, match=r"Linear was called by one thread while another .*one after the other"
     ):
         trace(Parallel(), X)
+
+
+def test_no_garbage_is_collected_while_frames_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.11 holds a lock meanwhile, for which a collection waits; afterwards it is collected again."""
+    listed = sys._current_frames
+    collecting: list[bool] = []
+
+    def frames() -> dict[int, Any]:
+        collecting.append(gc.isenabled())
+        return listed()
+
+    monkeypatch.setattr(sys, "_current_frames", frames)
+    assert gc.isenabled()
+    trace(nn.Linear(2, 3), torch.empty(1, 2))
+    assert collecting and not any(collecting)
+    assert gc.isenabled()
