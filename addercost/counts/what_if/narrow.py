@@ -10,7 +10,6 @@ from addercost.counts.what_if.layer_calls import map_tensors
 from addercost.counts.what_if.registry import TraceChange, alternative
 from addercost.trace.record import OpCall, TensorSpec, Trace
 
-
 _PACKED = ("int32", "int64", "uint", "quint", "qint", "bool", "complex")
 """Dtypes of tensors that stay: packed words, quantised tensors and their kind."""
 
@@ -62,8 +61,8 @@ _CHANGES: dict[str, tuple[str, Callable[[OpCall], OpCall]]] = {
     ),
     # Dettmers and Zettlemoyer, ICML 2023: 4 bits a weight; scales of blocks are left out here.
     "int4": (
-        "weights of 4 bits, widened to int8, which layers take and give; they accumulate in int32; unpacking, "
-        "scales and requantisation are not counted",
+        "weights of 4 bits, widened to int8, which layers take and give; they accumulate in int32; "
+        "unpacking, scales and requantisation are not counted",
         lambda call: in_bits(call, 4),
     ),
     # Micikevicius et al., 2022: E4M3 for weights and activations.
