@@ -231,7 +231,7 @@ def what_ifs_option(help_text: str) -> Option:
 
 def _changes() -> list[str]:
     """Every change by name, with an example of its value if it takes one."""
-    return [f"{item.name}=0.5" if item.parameter else item.name for item in ALTERNATIVES.values()]
+    return [item.example for item in ALTERNATIVES.values()]
 
 
 def device_option(function: F) -> F:

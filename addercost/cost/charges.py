@@ -17,8 +17,21 @@ from addercost.hardware.vocabulary import Form
 
 VECTOR_FORMS = (Form.SVE, Form.VECTOR, Form.RVV)
 
+_FP8_KINDS = ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz")
+WIDENED: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(_FP8_KINDS, ("bf16", "fp16", "fp32")),
+    "ternary": ("int8",),
+}
+"""What numbers that no instruction takes are widened to, best first: they are exact in all of these."""
+
 # Where a table lacks a format, the next of its row is computed in instead.
-_FLOATS = {"fp64": ("fp64",), "fp32": ("fp32",), "fp16": ("fp16", "fp32"), "bf16": ("bf16", "fp32")}
+_FLOATS: dict[str, tuple[str, ...]] = {
+    "fp64": ("fp64",),
+    "fp32": ("fp32",),
+    "fp16": ("fp16", "fp32"),
+    "bf16": ("bf16", "fp32"),
+    **{kind: WIDENED[kind] for kind in _FP8_KINDS},
+}
 _INTEGERS = {
     "bool": ("int8", "int32"),
     "int8": ("int8", "int32"),
@@ -194,4 +207,6 @@ def _with_latency(rows: tuple[Instruction, ...]) -> Instruction | None:
 
 
 def _bits(number_format: str) -> int:
-    return 8 if number_format == "bool" else int("".join(c for c in number_format if c.isdigit()) or 32)
+    if number_format in ("bool", "ternary"):
+        return 8
+    return int("".join(c for c in number_format.split("_")[0] if c.isdigit()) or 32)

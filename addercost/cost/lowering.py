@@ -18,7 +18,7 @@ from enum import StrEnum
 from functools import partial
 
 from addercost.arithmetic import Arithmetic, OpClass
-from addercost.cost.charges import Charge, many_at_once, one_at_a_time, or_polynomial
+from addercost.cost.charges import WIDENED, Charge, many_at_once, one_at_a_time, or_polynomial
 from addercost.cost.columns import ONE_LAYER, Column, Columns
 from addercost.cost.layers import Key, LayerKind
 from addercost.cost.sequences import SiteSequence, site_sequence
@@ -74,6 +74,8 @@ _ACCUMULATORS = {
     "bf16": ("bf16", "fp32"),
     "fp32": ("fp32",),
     "fp64": ("fp64",),
+    "ternary": ("int32",),
+    **{fp8: ("fp32",) for fp8 in WIDENED if fp8.startswith("float8")},
 }
 
 
@@ -139,7 +141,7 @@ class Lowerer:
                 if self._sites(Arithmetic.SHIFT, number_format, n, lowered):
                     self._take(left, [key], n)
                     self._take(left, [(OpClass.ADD, f) for f in accumulators], n)
-            elif op_class is OpClass.MUL:
+            elif op_class is OpClass.MUL or key == (OpClass.LOGIC, "ternary"):
                 additions = [(OpClass.ADD, f) for f in accumulators]
                 n = columns.minimum(left[key], sum(left.get(addition, 0) for addition in additions))
                 if self._sites(Arithmetic.MAC, number_format, n, lowered):

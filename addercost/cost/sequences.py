@@ -8,11 +8,11 @@ left out. Of what the recipes give, the fastest by the limits of `bounds` is cho
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from addercost.arithmetic import Arithmetic
 from addercost.cost.bounds import all_bounds, binding
-from addercost.cost.charges import VECTOR_FORMS, best_per_width
+from addercost.cost.charges import VECTOR_FORMS, WIDENED, best_per_width
 from addercost.cost.recipes import SIGNED_BYTES, Recipe, recipes
 from addercost.cost.target import Target
 from addercost.hardware.schema import Instruction
@@ -53,6 +53,11 @@ def site_sequence(
 
     XNOR works on packed words whatever the format. scalar: on scalar registers alone.
     """
+    for wide in WIDENED.get(number_format, ()):
+        found = site_sequence(target, arithmetic, wide, scalar)
+        if found is not None:
+            notes = [f"widened to {wide} first", *([found.assumption] if found.assumption else [])]
+            return replace(found, assumption="; ".join(notes))
     measured = None if scalar else _measured(target, arithmetic, number_format)
     if measured is not None:
         return measured

@@ -5,6 +5,11 @@ from __future__ import annotations
 from addercost.arithmetic import Arithmetic, OpClass, OpCounts
 from addercost.counts.work import Sites
 
+TERNARY = "ternary"
+"""Tag of a layer whose weights are -1, 0 and 1; the dtype of those, of two bits each; and the format of the
+operation that selects x, -x or 0 by one.
+"""
+
 ARITHMETIC_TAG = "arithmetic:"
 """Start of the tag that says in which arithmetic a layer is counted, whatever its operator."""
 
@@ -23,10 +28,10 @@ An adder site is a subtraction and an addition here. Its absolute value, which t
 
 def site_counts(sites: Sites) -> OpCounts:
     """K combinations and K accumulations for an output with K taps, as the papers' tables count."""
-    combine, accumulate = PER_SITE[sites.arithmetic]
+    accumulate = PER_SITE[sites.arithmetic][1]
     return OpCounts.sum(
         (
-            OpCounts.from_mapping({(combine, _combine_format(sites)): sites.count}),
+            OpCounts.from_mapping({_combination(sites): sites.count}),
             OpCounts.from_mapping({(accumulate, _accumulate_format(sites)): sites.count}),
         )
     )
@@ -58,17 +63,21 @@ def exact_counts(sites: Sites) -> OpCounts:
         case Arithmetic.MAC | Arithmetic.SHIFT:
             extra = OpCounts.of(accumulator, add=sites.biased)
             unbiased = first_terms
-    combine, accumulate = PER_SITE[sites.arithmetic]
+    accumulate = PER_SITE[sites.arithmetic][1]
     return extra + OpCounts.sum(
         (
-            OpCounts.from_mapping({(combine, _combine_format(sites)): sites.count}),
+            OpCounts.from_mapping({_combination(sites): sites.count}),
             OpCounts.from_mapping({(accumulate, _accumulate_format(sites)): sites.count - unbiased}),
         )
     )
 
 
-def _combine_format(sites: Sites) -> str:
-    return "bit" if sites.arithmetic is Arithmetic.XNOR else sites.number_format
+def _combination(sites: Sites) -> tuple[OpClass, str]:
+    """How an input and a weight are combined: the class of the operation and its format."""
+    if sites.ternary and sites.arithmetic is Arithmetic.MAC:
+        return OpClass.LOGIC, TERNARY
+    combine = PER_SITE[sites.arithmetic][0]
+    return combine, "bit" if sites.arithmetic is Arithmetic.XNOR else sites.number_format
 
 
 def _accumulate_format(sites: Sites) -> str:

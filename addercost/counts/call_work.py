@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from addercost.arithmetic import Arithmetic
 from addercost.counts import rules as _rules  # noqa: F401  (registers every rule)
-from addercost.counts.arithmetics import ARITHMETIC_TAG
+from addercost.counts.arithmetics import ARITHMETIC_TAG, TERNARY
 from addercost.counts.complex_numbers import in_real_numbers
 from addercost.counts.registry import RULES, CountingRule
 from addercost.counts.rules.elementwise import special_function
@@ -57,6 +57,8 @@ def work_of(call: OpCall) -> OperatorWork | None:
                 replace(site, arithmetic=Arithmetic.XNOR, inputs=0, scaled=False) for site in work.sites
             ),
         )
+    if TERNARY in call.tags:
+        work = replace(work, sites=tuple(replace(site, ternary=site.weighted) for site in work.sites))
     work = _in_arithmetic(call, work)
     return in_real_numbers(call, work) if any(spec.is_complex for spec in call.tensors()) else work
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from addercost.arithmetic import Arithmetic
 from addercost.counts.work import OperatorWork
-from addercost.trace.record import OpCall, TensorSpec
+from addercost.trace.record import IN_REGISTERS, OpCall, TensorSpec
 
 PACKED_WEIGHT_BITS = {Arithmetic.XNOR: 1, Arithmetic.SHIFT: 6}
 """Bits of a weight as its layer keeps it: a sign; a sign and one of 31 exponents, or zero (63 values)."""
@@ -47,7 +47,7 @@ def traffic(call: OpCall) -> tuple[int, int]:
     """
     if "view" in call.tags:
         return 0, 0
-    outputs = 0 if call.name in _ALLOCATE else sum(spec.n_bytes for spec in call.outputs)
+    outputs = 0 if call.name in _ALLOCATE else sum(_moved(spec) for spec in call.outputs)
     if call.name in _OVERWRITES:
         return 0, outputs
     tensors = list(call.tensors())
@@ -55,7 +55,11 @@ def traffic(call: OpCall) -> tuple[int, int]:
         return _gathered(call, tensors), outputs
     if call.name == "aten.copy_":
         tensors = [call.tensor("src")]
-    return sum(spec.n_bytes for spec in tensors), outputs
+    return sum(_moved(spec) for spec in tensors), outputs
+
+
+def _moved(spec: TensorSpec) -> int:
+    return 0 if spec.role == IN_REGISTERS else spec.n_bytes
 
 
 def packed_traffic(call: OpCall, work: OperatorWork | None) -> tuple[int, int]:
@@ -83,7 +87,7 @@ def _weight(call: OpCall) -> tuple[str, TensorSpec] | None:
             isinstance(value, TensorSpec)
             and value.role in ("parameter", "derived")
             and len(value.shape) >= 2
-            and value.dtype.startswith(("float", "bfloat"))
+            and not value.dtype.startswith(("int32", "int64", "uint", "bool"))
         ):
             return name, value
     return None

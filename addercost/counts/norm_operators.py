@@ -5,6 +5,8 @@ They stand apart from the rules so that a command that lists the conventions nee
 
 from __future__ import annotations
 
+from addercost.trace.record import OpCall
+
 BATCH_NORMS = (
     "aten.native_batch_norm",
     "aten._native_batch_norm_legit",
@@ -21,3 +23,9 @@ GROUP_NORMS = ("aten.native_group_norm", "aten.group_norm")
 INSTANCE_NORMS = ("aten.instance_norm",)
 ROW_NORMS = (*LAYER_NORMS, *GROUP_NORMS, *INSTANCE_NORMS)
 """Norms that take mean and variance of their own input, over rows of it."""
+
+
+def takes_batch_statistics(call: OpCall) -> bool:
+    """Whether a batch norm normalises by the statistics of its own input, as in training."""
+    default = "no_training" not in call.name and "no_update" not in call.name
+    return bool(call.args.get("training", default))

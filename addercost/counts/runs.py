@@ -18,8 +18,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from addercost.counts.kernel_starts import starts_kernel
-from addercost.counts.norm_operators import BATCH_NORMS, ROW_NORMS
-from addercost.trace.record import OpCall
+from addercost.counts.norm_operators import BATCH_NORMS, ROW_NORMS, takes_batch_statistics
+from addercost.trace.record import IN_REGISTERS, OpCall
 
 
 class Run(NamedTuple):
@@ -49,7 +49,7 @@ _CONVOLUTIONS = frozenset(
     for name in ("convolution", "_convolution", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
                  "conv_transpose2d", "conv_transpose3d")
 )  # fmt: skip
-_COPIES = frozenset(f"aten.{name}" for name in ("clone", "copy", "copy_", "_to_copy", "contiguous"))
+COPIES = frozenset(f"aten.{name}" for name in ("clone", "copy", "copy_", "_to_copy", "contiguous"))
 """Torch tags them element-wise. A copy is what nobody could fuse, such as the reordering of heads."""
 
 _OWN_STATISTICS = frozenset(
@@ -69,19 +69,18 @@ def runs_of(call: OpCall, moved: tuple[int, int]) -> Runs:
     if not starts_kernel(call):
         return NOTHING
     read, written = moved
-    if name in _OWN_STATISTICS or (name in BATCH_NORMS and _by_own_statistics(call)):
+    if any(spec.role == IN_REGISTERS for spec in call.tensors()):
+        run = Run(0, read + written)  # computed by the kernel of the call before it
+        return Runs(run, run)
+    if name in _OWN_STATISTICS or (name in BATCH_NORMS and takes_batch_statistics(call)):
         run = Run(1, _PASSES * read + written)
         return Runs(run, run)
     eager = Run(1, read + written)
     if name in _CONVOLUTIONS:
         return Runs(eager, _with_weights_reordered(call, eager))
-    if name in BATCH_NORMS or ("pointwise" in call.tags and name not in _COPIES):
+    if name in BATCH_NORMS or ("pointwise" in call.tags and name not in COPIES):
         return Runs(eager, Run(0, read - _replaced(call)))
     return Runs(eager, eager)
-
-
-def _by_own_statistics(call: OpCall) -> bool:
-    return bool(call.args.get("training", "no_training" not in call.name and "no_update" not in call.name))
 
 
 def _with_weights_reordered(call: OpCall, run: Run) -> Run:

@@ -18,6 +18,7 @@ class Sites:
     weighted: one side is a parameter, so the call is a layer and not a product of two activations.
     negated: an adder layer negates its sum, so that the first term saves no addition.
     scaled: a binary layer multiplies each output by a factor.
+    ternary: the weights are -1, 0 and 1, so a product selects x, -x or 0.
     """
 
     count: int
@@ -30,6 +31,7 @@ class Sites:
     weighted: bool = False
     negated: bool = True
     scaled: bool = True
+    ternary: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ class _Tensor:
     role: str
     name: str = ""
     stored: tuple[Size, Size] | None = None
+    number: Size = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class _Trace:
     calls: tuple[_Call, ...]
     repeats: Mapping[str, tuple[Size, ...]] | None = None
     storages: tuple[_Storage, ...] | None = None
+    returned: tuple[Size, ...] = ()
 
 
 def trace_to_json(trace: Trace) -> str:
@@ -71,6 +73,7 @@ def trace_to_json(trace: Trace) -> str:
         "inputs": [_encode(spec) for spec in trace.inputs],
         "modules": dict(trace.modules),
         "parameters": dict(trace.parameters),
+        "returned": list(trace.returned),
     }
     if trace.repeats is not None:
         head["repeats"] = {path: list(starts) for path, starts in trace.repeats.items()}
@@ -105,6 +108,7 @@ def trace_from_data(data: Any, source: str = "trace") -> Trace:
             notes=read.notes,
             storages=_storages(read, source),
             repeats=_repeats(read, source),
+            returned=read.returned,
         )
 
 
@@ -147,6 +151,7 @@ def _encode(value: ArgValue) -> Any:
     if isinstance(value, TensorSpec):
         data: dict[str, Any] = {"tensor": list(value.shape), "dtype": value.dtype, "role": value.role}
         data |= {"name": value.name} if value.name else {}
+        data |= {"number": value.number} if value.number else {}
         return data | {"stored": list(value.stored)} if value.stored is not None else data
     if isinstance(value, tuple):
         return [_encode(item) for item in value]
@@ -198,7 +203,7 @@ def _spec(read: _Tensor, source: str, where: str) -> TensorSpec:
         raise misfit(
             source, f"{where}.tensor", list(read.tensor), "the shape of a tensor of less than 2⁶⁴ elements"
         )
-    return TensorSpec(read.tensor, read.dtype, read.role, read.name, read.stored)
+    return TensorSpec(read.tensor, read.dtype, read.role, read.name, read.stored, read.number)
 
 
 def _decode(value: Any, source: str, where: str) -> ArgValue:

@@ -200,7 +200,8 @@ class _NodeReader:
         if kind.kind() != "TensorType" or kind.sizes() is None:
             return None
         dtype = str(kind.dtype()).removeprefix("torch.") if kind.dtype() is not None else "float32"
-        spec = self._specs[key] = TensorSpec(tuple(kind.sizes()), dtype, role, name)
+        number = len(self._specs) + 1
+        spec = self._specs[key] = TensorSpec(tuple(kind.sizes()), dtype, role, name, number=number)
         return spec
 
     def _value(self, value: Any) -> ArgValue:

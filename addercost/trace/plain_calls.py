@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes, is_traceable_wrapper_subclass
+from torch.utils._pytree import tree_flatten
 
 from addercost.trace.op_info import OpInfo, known_op_info
 from addercost.trace.record import ArgValue, OpCall, TensorSpec
@@ -27,6 +28,7 @@ class PlainCalls:
     ) -> None:
         super().__init__()
         self._specs: dict[int, TensorSpec] = {}
+        self._numbered = 0
         self._watched: dict[int, weakref.ref[Tensor]] = {}
         self._alive: list[Tensor] = []
         self._keep_tensors = keep_tensors
@@ -124,12 +126,18 @@ class PlainCalls:
         known = self._specs.get(key)
         if known is not None and known.shape == tensor.shape:
             return known  # an in-place operator returns the tensor it was given
-        spec = self._specs[key] = tensor_spec(tensor, role, name)
+        self._numbered += 1
+        spec = self._specs[key] = tensor_spec(tensor, role, name, self._numbered)
         if self._keep_tensors:
             self._alive.append(tensor)
         else:
             self._watched[key] = weakref.ref(tensor, lambda _: self._forget(key))
         return spec
+
+    def numbers_of(self, values: Any) -> tuple[int, ...]:
+        """The numbers of the tensors among `values`, nested in containers, that the calls so far have."""
+        found = (self._specs.get(id(value)) for value in tree_flatten(values)[0] if isinstance(value, Tensor))
+        return tuple([spec.number for spec in found if spec is not None])
 
     def _forget(self, key: int) -> None:
         self._specs.pop(key, None)
@@ -139,7 +147,7 @@ class PlainCalls:
 _DTYPES: dict[torch.dtype, str] = {}
 
 
-def tensor_spec(tensor: Tensor, role: str, name: str = "") -> TensorSpec:
+def tensor_spec(tensor: Tensor, role: str, name: str = "", number: int = 0) -> TensorSpec:
     dtype = _DTYPES.get(tensor.dtype)
     if dtype is None:
         dtype = _DTYPES[tensor.dtype] = str(tensor.dtype).removeprefix("torch.")
@@ -148,7 +156,7 @@ def tensor_spec(tensor: Tensor, role: str, name: str = "") -> TensorSpec:
     except (RuntimeError, AttributeError):
         shape = _nested_shape(tensor)
     sparse = tensor.layout is not torch.strided and tensor.layout is not torch.jagged
-    return TensorSpec(shape, dtype, role, name, stored_values(tensor) if sparse else None)
+    return TensorSpec(shape, dtype, role, name, stored_values(tensor) if sparse else None, number)
 
 
 def _nested_shape(tensor: Tensor) -> tuple[int, ...]:

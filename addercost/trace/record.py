@@ -27,7 +27,18 @@ NUMBER_FORMATS = {
 }
 """Short names of dtypes for columns and tables. A complex number's parts are counted one by one."""
 
-_ITEM_BITS = {"float64": 64, "float32": 32, "float16": 16, "bfloat16": 16, "bool": 8, "complex32": 32}
+_ITEM_BITS = {
+    "float64": 64,
+    "float32": 32,
+    "float16": 16,
+    "bfloat16": 16,
+    "bool": 8,
+    "complex32": 32,
+    "ternary": 2,
+}
+
+IN_REGISTERS = "in registers"
+"""Role of a tensor that one kernel makes and uses up: it is never in memory and moves no bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +48,8 @@ class TensorSpec:
 
     role: "input", "parameter", "buffer", "constant" (any other tensor that the forward did not make),
     "derived" (computed from parameters) or "activation". name: the qualified name, of parameters and buffers,
-    and of the first parameter that a derived tensor was computed from.
+    and of the first parameter that a derived tensor was computed from. number: the same wherever the trace
+    has this tensor, and of no other one; 0 where that is not known.
     """
 
     shape: tuple[int, ...]
@@ -45,6 +57,7 @@ class TensorSpec:
     role: str = "activation"
     name: str = ""
     stored: tuple[int, int] | None = None
+    number: int = field(default=0, compare=False)
 
     @property
     def numel(self) -> int:
@@ -158,7 +171,7 @@ class Trace:
     forward was run: "meta" (no data), "fake" (no data, device kept) or "real" (computed). storages: all
     memory that tensors used; None where that was not asked for, or the way of tracing does not see it.
     repeats: by the path of each module whose forward ran several times, the index of the first call in each;
-    None where the way of tracing does not see it.
+    None where the way of tracing does not see it. returned: numbers of the tensors that the forward returned.
     """
 
     model: str
@@ -171,6 +184,7 @@ class Trace:
     notes: tuple[str, ...] = ()
     storages: tuple[Storage, ...] | None = None
     repeats: Mapping[str, tuple[int, ...]] | None = None
+    returned: tuple[int, ...] = field(default=(), compare=False)
 
     @property
     def parameter_count(self) -> int:

@@ -296,6 +296,7 @@ def _run(
             times.given([*own, *((INPUT, tensor) for tensor in inputs)])
         recorded = recorder.recorded(begun)
         made = unrun_work(recorded.calls, parameters, lazy)
+        returned = recorder.numbers_of(output)
         modules = dict(calls.types)
     notes = _notes(tracer, step)
     return Trace(
@@ -309,6 +310,7 @@ def _run(
         notes=(*notes, not_put_back(state.problems)) if state.problems else notes,
         storages=recorded.storages,
         repeats=recorded.repeats,
+        returned=returned,
     )
 
 

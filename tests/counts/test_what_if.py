@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -120,9 +122,10 @@ def test_changes_apply_in_order(small: Trace) -> None:
 
 
 @pytest.mark.parametrize("name", ALTERNATIVES)
-def test_a_changed_trace_is_a_trace(small: Trace, name: str) -> None:
+def test_a_changed_trace_is_a_trace(small: Trace, name: str, tmp_path: Path) -> None:
     """It can be saved and read, every call stands once, rows hold all parameters, and it says what it is."""
-    text = f"{name}=0.5" if ALTERNATIVES[name].parameter else name
+    (tmp_path / "w.toml").write_text('[bits]\n"*" = 4\n')
+    text = ALTERNATIVES[name].example.replace("FILE", str(tmp_path / "w.toml"))
     before = trace_to_json(small)
     changed = apply(small, text)
     assert trace_from_json(trace_to_json(changed)) == changed

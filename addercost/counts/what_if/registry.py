@@ -2,61 +2,84 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from addercost.counts.what_if.layer_calls import layer_indices
 from addercost.errors import ArgumentError, unknown_name
 from addercost.trace.record import OpCall, Trace
 
-TraceChange = Callable[[Trace, frozenset[int], float], Trace]
+TraceChange = Callable[[Trace, frozenset[int], Any], Trace]
 """From a trace, the indices of the layers to change, and the parameter, to the changed trace."""
+
+
+def share(text: str, name: str, parameter: str) -> float:
+    """The parameter of most changes. Raises ArgumentError for what is no share."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= 1:
+        raise ArgumentError(
+            f"what-if {f'{name}={text}' if text else name!r} needs a {parameter} above 0 and up to 1",
+            f"as {name}=0.5",
+        )
+    return number
 
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """A change of the network. summary: one line for the help. parameter: what `=VALUE` means, or ""."""
+    """A change of the network. summary: one line for the help. parameter: what the value in `NAME=VALUE`
+    means, or "". read: the parameter's text, the name and the parameter's meaning to the parameter. example:
+    the change as a user writes it.
+    """
 
     name: str
     summary: str
     change: TraceChange
-    parameter: str = ""
+    parameter: str
+    read: Callable[[str, str, str], Any]
+    example: str
 
 
 ALTERNATIVES: dict[str, Alternative] = {}
 
 
-def alternative(name: str, summary: str, parameter: str = "") -> Callable[[TraceChange], TraceChange]:
+def alternative(
+    name: str,
+    summary: str,
+    parameter: str = "",
+    read: Callable[[str, str, str], Any] = share,
+    example: str = "",
+) -> Callable[[TraceChange], TraceChange]:
     """Registers the decorated function as the change of that name. A second one is an error."""
 
     def register(change: TraceChange) -> TraceChange:
         if name in ALTERNATIVES:
             raise ValueError(f"{name} is registered already")
-        ALTERNATIVES[name] = Alternative(name, summary, change, parameter)
+        shown = example or (f"{name}=0.5" if parameter else name)
+        ALTERNATIVES[name] = Alternative(name, summary, change, parameter, read, shown)
         return change
 
     return register
 
 
-def parse(text: str) -> tuple[Alternative, float]:
-    """`lowrank=0.25` → the alternative and 0.25. ArgumentError for an unknown name or a wrong value."""
-    name, equals, value = text.partition("=")
+def parse(text: str) -> tuple[Alternative, Any]:
+    """`lowrank=0.25` or `mixed:bits.toml` → the alternative and its parameter. Raises ArgumentError for an
+    unknown name or a wrong value.
+    """
+    name = re.split("[=:]", text, maxsplit=1)[0]
+    value = text[len(name) + 1 :]
     if name not in ALTERNATIVES:
         raise unknown_name("what-if", name, ALTERNATIVES)
     found = ALTERNATIVES[name]
-    if not found.parameter:
-        if equals:
-            raise ArgumentError(f"what-if {name} takes no value", f"write it as {name}")
-        return found, 0.0
-    try:
-        number = float(value)
-    except ValueError:
-        number = 0.0
-    if not 0 < number <= 1:
-        raise ArgumentError(
-            f"what-if {text!r} needs a {found.parameter} above 0 and up to 1", f"as {name}=0.5"
-        )
-    return found, number
+    if found.parameter:
+        return found, found.read(value, name, found.parameter)
+    if name != text:
+        raise ArgumentError(f"what-if {name} takes no value", f"write it as {name}")
+    return found, None
 
 
 def apply(trace: Trace, text: str, keep_first_last: bool = False) -> Trace:
@@ -68,7 +91,8 @@ def apply(trace: Trace, text: str, keep_first_last: bool = False) -> Trace:
     layers = layer_indices(trace)
     chosen = frozenset(layers[1:-1] if keep_first_last else layers)
     changed = found.change(trace, chosen, value)
-    note = f"what if {text}: {found.summary}"
+    stays = "; gradients stay as they are" if any("backward" in call.tags for call in trace.calls) else ""
+    note = f"what if {text}: {found.summary}{stays}"
     # Neither the memory of the changed network is known, nor where in its calls a module's forward begins.
     calls = _numbered(changed.calls)
     return replace(changed, calls=calls, notes=(*changed.notes, note), storages=None, repeats=None)

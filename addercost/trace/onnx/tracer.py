@@ -74,6 +74,7 @@ def trace_onnx(path: Path, inputs: Sequence[InputShape] = (), name: str | None =
         versions={"onnx": _version(), "opset": str(file.opsets[""])},
         notes=tuple(walk.notes),
         storages=graph_storages(walk.calls, graph_inputs, walk.outputs(), walk.constants.values()),
+        returned=tuple([spec.number for spec in walk.outputs()]),
     )
 
 
@@ -99,6 +100,7 @@ class _Walk:
         self._pending: dict[str, OpCall] = {}
         self._rescaled: set[str] = set()
         self._statistics: set[str] = set()
+        self._made = 0
 
     def begin(self, inputs: Sequence[InputShape]) -> tuple[TensorSpec, ...]:
         """Takes the graph's inputs and returns their specs."""
@@ -268,7 +270,8 @@ class _Walk:
             if not value.complete and output in self._declared:
                 declared = of_type(self._declared[output].type, role, name)
                 value = declared if declared.complete else value
-            outputs.append(value)
+            self._made += 1
+            outputs.append(replace(value, spec=replace(value.spec, number=self._made)))
         return replace(node, outputs=tuple(outputs))
 
     def _module(self, proto: NodeProto, inputs: Sequence[Value | None]) -> str:

@@ -1,0 +1,79 @@
+"""Layers that compute in narrow numbers, and weights that are stored in fewer bits than they compute in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from addercost.counts.arithmetics import TERNARY
+from addercost.counts.what_if.layer_calls import map_tensors
+from addercost.counts.what_if.registry import TraceChange, alternative
+from addercost.trace.record import OpCall, TensorSpec, Trace
+
+_PACKED = ("int32", "int64", "uint", "quint", "qint", "bool", "complex")
+"""Dtypes of tensors that stay: packed words, quantised tensors and their kind."""
+
+
+def narrowed(call: OpCall, numbers: str, weights: str, sums: str) -> OpCall:
+    """The layer with inputs and outputs of the dtype `numbers`, weights of `weights`, the bias of `sums`."""
+
+    def narrow(name: str, spec: TensorSpec) -> TensorSpec:
+        # addmm calls its bias `self`.
+        if name == "bias" or (name == "self" and spec.role == "parameter" and len(spec.shape) == 1):
+            return replace(spec, dtype=sums)
+        if spec.dtype.startswith(_PACKED):
+            return spec
+        return replace(spec, dtype=weights if spec.role in ("parameter", "derived") else numbers)
+
+    return map_tensors(call, narrow)
+
+
+def in_bits(call: OpCall, bits: int) -> OpCall:
+    """The layer with weights of so many bits, up to 16. It computes in the next wider integers that
+    processors have, of 8 or 16 bits, and sums in int32.
+    """
+    return narrowed(call, "int8" if bits <= 8 else "int16", f"int{bits}", "int32")
+
+
+def _ternary(call: OpCall) -> OpCall:
+    made = narrowed(call, "int8", TERNARY, "int32")
+    return replace(made, tags=(*(tag for tag in made.tags if tag != TERNARY), TERNARY))
+
+
+def _fp8(call: OpCall) -> OpCall:
+    return narrowed(call, "float8_e4m3fn", "float8_e4m3fn", "float32")
+
+
+def _changer(change_layer: Callable[[OpCall], OpCall]) -> TraceChange:
+    def change(trace: Trace, layers: frozenset[int], value: object) -> Trace:
+        """The same sites; other calls stay. Unpacking, scaling and requantisation are not counted."""
+        calls = tuple(change_layer(call) if i in layers else call for i, call in enumerate(trace.calls))
+        return replace(trace, calls=calls)
+
+    return change
+
+
+_CHANGES: dict[str, tuple[str, Callable[[OpCall], OpCall]]] = {
+    # Jacob et al., CVPR 2018: integer-arithmetic-only inference.
+    "int8": (
+        "layers take and give int8 and accumulate in int32; requantisation is not counted",
+        lambda call: in_bits(call, 8),
+    ),
+    # Dettmers and Zettlemoyer, ICML 2023: 4 bits a weight; scales of blocks are left out here.
+    "int4": (
+        "weights of 4 bits, widened to int8, which layers take and give; they accumulate in int32; "
+        "unpacking, scales and requantisation are not counted",
+        lambda call: in_bits(call, 4),
+    ),
+    # Micikevicius et al., 2022: E4M3 for weights and activations.
+    "fp8": ("layers take and give fp8 (E4M3) and accumulate in fp32; scaling is not counted", _fp8),
+    # Ma et al., 2024 (BitNet b1.58): ternary weights, activations of 8 bits.
+    TERNARY: (
+        "weights -1, 0 and 1 of 2 bits: a product selects x, -x or 0 of int8, summed in int32; unpacking, "
+        "scales and requantisation are not counted",
+        _ternary,
+    ),
+}
+
+for _name, (_summary, _change) in _CHANGES.items():
+    alternative(_name, _summary)(_changer(_change))
