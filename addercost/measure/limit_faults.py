@@ -40,7 +40,7 @@ def with_faults(row: MeasuredRow) -> MeasuredRow:
 
 
 def inside_share(case: LayerCase) -> float:
-    """Of the taps of all outputs, the share that lies on the image and not on its padding."""
+    """Of the taps of all outputs, the share that reads the image and not its padding."""
     share = 1.0
     for axis in range(2):
         size, taps, outputs = case.size[axis], case.filter_size[axis], case.output_size[axis]

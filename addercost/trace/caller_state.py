@@ -101,7 +101,7 @@ class CallersState:
             self._visit(value, 0, (module, name))
 
     def _visit(self, value: Any, depth: int, place: _Place) -> None:
-        """Has a value read that can change and was not read before."""
+        """Saves a value that can change, unless it is saved already."""
         kind = type(value)
         found = self._kinds.get(kind)
         if found is None:

@@ -37,8 +37,9 @@ def may_be_recognised(name: str) -> bool:
 
 
 def recognised(calls: Sequence[OpCall]) -> tuple[OpCall, ...]:
-    """The calls with one in place of those of each hand-written adder or binary layer. Each keeps its index,
-    which of a layer is that of its last call.
+    """The calls, with one call in place of those of each hand-written adder or binary layer.
+
+    Calls keep their indices. The one call of a layer has the index of the layer's last call.
     """
     if not any(may_be_recognised(name) for name in {call.name for call in calls}):
         return tuple(calls)

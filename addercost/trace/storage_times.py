@@ -89,8 +89,10 @@ class StorageTimes:
         return len(self._entries)
 
     def storages(self, kept: Sequence[int]) -> tuple[Storage, ...]:
-        """All of them; those still in use outlive the run. kept: of the calls that are left of the recorded
-        ones, the indices; all that the calls made which are left out counts for the next one that is kept.
+        """All of them; those still in use outlive the run.
+
+        kept: indices of the recorded calls that stay in the trace. What another call allocated counts as
+        allocated by the next call that stays.
         """
         found = []
         for entry in self._in_place():

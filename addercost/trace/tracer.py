@@ -96,8 +96,9 @@ def trace(
 
 
 def _uncompiled(attempt: Callable[[], Trace]) -> Trace:
-    """The attempt, once more if it failed and loaded torch's compiler: that is switched off where it is
-    loaded, and loading it takes a second.
+    """Makes the attempt, and makes it again if it failed and loaded torch's compiler meanwhile.
+
+    The compiler is switched off where it is loaded already. Loading it to switch it off would take a second.
     """
     loaded = "torch._dynamo" in sys.modules
     try:

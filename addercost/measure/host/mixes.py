@@ -1,7 +1,7 @@
 """Loops of two instructions that do not wait for each other, in equal shares of their time.
 
-An instruction that adds to what it writes runs on several sums. Any other one reads what no one writes, so a
-stream of it is bound by its units alone.
+An instruction that adds to what it writes runs on several sums. Any other one reads registers that no
+instruction writes, so a stream of it is bound by its units alone.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def _notes(diff: BenchDiff) -> Iterator[str]:
     else:
         yield "Changes are after / before, of the median and of the ratio to the reference beside it."
     yield (
-        f"Faster or slower: the 95 % interval of every change lies beyond 1 ± {100 * diff.margin:g} %, to "
+        f"Faster or slower: the 95 % interval of every change is beyond 1 ± {100 * diff.margin:g} %, to "
         "the same side."
     )
     for name in ("commit", "addercost"):

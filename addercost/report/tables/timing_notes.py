@@ -15,7 +15,7 @@ _NAMED = 4
 
 def timing_notes(measurements: Measurements) -> Iterator[str]:
     yield (
-        f"± and 95 %: intervals of the median. Faster or slower: the interval of the ratio lies beyond 1 ± "
+        f"± and 95 %: intervals of the median. Faster or slower: the interval of the ratio is beyond 1 ± "
         f"{100 * MARGIN:g} %."
     )
     yield "Ratios are to the reference as it ran in turn with the row, not to its own row."

@@ -2,9 +2,9 @@
 
 Two calls are equal if their modules are (`fingerprint`) and if their arguments are: shapes, strides, dtypes
 and identities of tensors, and plain values. A forward that uses anything else is recorded in full, and so are
-the modules around it: a tensor from elsewhere, an attribute that changes, a container that it fills. Only
-what shows nowhere escapes: a forward that depends on a global variable which is no tensor, or on how often it
-ran, counted outside of every module.
+the modules around it: a tensor from elsewhere, an attribute that changes, a container that it fills. Two
+things go unnoticed: a forward that depends on a global variable which is no tensor, and one that depends on
+how often it ran, counted outside of every module.
 """
 
 from __future__ import annotations
