@@ -8,13 +8,29 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+_SAYS = ("-h", "--help", "--version")
+"""Options that run no code of users, so that no other process has to wait for their end."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line and exits with its code."""
+    """Runs the command line in a process of its own and exits with its code."""
     from addercost.results.stdout import allow_claim
 
     allow_claim()
-    sys.exit(run(arguments))
+    given = sys.argv[1:] if arguments is None else arguments
+    if not given or not set(_SAYS).isdisjoint(given):
+        sys.exit(run(arguments))
+    from addercost.supervision import supervised
+
+    sys.exit(supervised(lambda: run_to_the_end(arguments)))
+
+
+def run_to_the_end(arguments: Sequence[str] | None = None) -> int:
+    """As `run`, also where a signal comes while an error is being written."""
+    try:
+        return run(arguments)
+    except KeyboardInterrupt as stop:
+        return _stopped(stop)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -22,7 +38,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     import click
 
     from addercost.cli.group import cli
-    from addercost.errors import INTERRUPTED, AddercostError
+    from addercost.errors import AddercostError
     from addercost.text import error_line, error_text
 
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -43,9 +59,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
             f"addercost: {error_line(error.format_message().rstrip('.'))}; see {path} --help", file=sys.stderr
         )
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+    except click.Abort:
+        return _stopped(KeyboardInterrupt())
+    except KeyboardInterrupt as stop:
+        return _stopped(stop)
     except AddercostError as error:
         if debug:
             raise
@@ -67,6 +84,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
         text = error_line(f"{type(error).__name__} {error_text(error)}".strip())
         print(f"addercost: the model ended the program: {text}; --debug shows where", file=sys.stderr)
         return 4
+
+
+def _stopped(stop: KeyboardInterrupt) -> int:
+    import signal
+
+    from addercost.supervision import STOPPED, Terminated
+
+    line, code = STOPPED[signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT]
+    print(line, file=sys.stderr)
+    return code
 
 
 @contextmanager

@@ -6,13 +6,15 @@ stays.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import secrets
 import stat
-import tempfile
 from pathlib import Path
 
 from addercost.errors import DataError, OutputError
+from addercost.supervision import note
 
 
 def check_target(path: Path, force: bool) -> None:
@@ -44,23 +46,23 @@ def write_file(path: Path, content: str | bytes, force: bool = False) -> None:
     check_target(path, force)
     data = content.encode("utf-8") if isinstance(content, str) else content
     target = _written(path)
-    temporary: str | None = None
+    # Known before it exists, so that a signal at any moment finds it.
+    temporary = target.with_name(f".{target.name[:40]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    note("temporary", temporary.absolute())
     try:
         before = _mode(target)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.", suffix=".tmp")
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
-            # mkstemp makes it private.
-            os.fchmod(file.fileno(), 0o666 & ~_umask() if before is None else stat.S_IMODE(before))
+            if before is not None:
+                os.fchmod(file.fileno(), stat.S_IMODE(before))
             os.fsync(file.fileno())
         os.replace(temporary, target)  # noqa: PTH105
-        temporary = None
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}", advice(error)) from error
     finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _written(path: Path) -> Path:
@@ -109,9 +111,3 @@ def advice(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "free some space or choose another disk"
     return "choose another place"
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -9,6 +9,7 @@ from addercost.errors import ArgumentError, TraceError, unknown_name
 from addercost.sources.kind import LoadedModel, TraceRequest
 from addercost.sources.loading import explained, load_model
 from addercost.sources.registry import kind_of
+from addercost.sources.time_limit import forward_limit
 from addercost.trace.record import Trace
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def trace_spec(spec: str, request: TraceRequest) -> Trace:
     if inputs is None and _takes_arguments(loaded.model):
         raise missing_inputs(spec, loaded.model)
     # A forward may import more of the user's files, and print.
-    with import_path(loaded.folder), user_output():
+    with import_path(loaded.folder), user_output(), forward_limit(spec):
         return trace_loaded(loaded, inputs or ModelInputs(), request)
 
 
