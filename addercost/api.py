@@ -14,7 +14,9 @@ from addercost.trace.record import Trace
 if TYPE_CHECKING:
     from torch import nn
 
+    from addercost.counts.model import ModelCounts
     from addercost.measure.session import BenchSettings
+    from addercost.results.language_model import LanguageModelReport
     from addercost.results.measurements import Measurements
     from addercost.trace.input_shapes import InputShape
     from addercost.trace.inputs import ModelInputs
@@ -85,6 +87,87 @@ def profile(
     changed = what_if or counts.arithmetic in PACKED_WEIGHT_BITS
     memory = None if changed else memory_of(made, optimizer)
     return ShownProfile(counts, tuple(costs), keep_first_last, tuple(energies), memory)
+
+
+def language_model(
+    model: str,
+    *,
+    prompt: int = 512,
+    context: int = 1024,
+    new: int = 128,
+    source: int | None = None,
+    batches: Sequence[int] = (1,),
+    dtype: str | None = None,
+    arithmetic: Arithmetic | str | None = None,
+    what_if: Sequence[str] = (),
+    cpus: Sequence[str] = (DEFAULT_CPU,),
+    cost_models: Sequence[str] = (),
+    energy: Sequence[str] = (),
+    memories: Sequence[str] = (),
+    hardware_path: Path | None = None,
+    kernels: Path | None = None,
+    accumulator_format: str | None = None,
+) -> LanguageModelReport:
+    """What a text decoder costs: a prompt, one token, a whole text, for each batch and on each processor.
+
+    model: a SPEC of a model that keeps a cache. prompt: tokens that are read at once. context: tokens before
+    the one that is written. new: tokens written after the prompt, 0 for no whole text. source: tokens that an
+    encoder reads. dtype: torch's name of the format of floating-point weights, None for that of the
+    configuration. The other arguments are those of `profile`.
+    """
+    from addercost.analysis.language_model import Estimators, phase_report, text_costs
+    from addercost.cost.models import default_model, usable_model
+    from addercost.cost.target_registry import load_target
+    from addercost.counts.lengths import counts_by_length
+    from addercost.counts.model import count
+    from addercost.hardware import load_energy
+    from addercost.results.language_model import LanguageModelReport
+    from addercost.sources.text_decoder import Phase, TextDecoder, load_text_decoder
+
+    targets = [load_target(name, hardware_path, kernels) for name in cpus]
+    by = Estimators(
+        tuple(
+            (target, usable_model(name, target).name)
+            for target in targets
+            for name in cost_models or (default_model(target),)
+        ),
+        tuple(load_energy(name, hardware_path) for name in energy),
+        tuple(memories),
+        accumulator_format,
+    )
+    decoder = TextDecoder(load_text_decoder(model), source, dtype)
+    decoder.check(max(prompt + new, context + 1))
+
+    def counted(phase: Phase) -> ModelCounts:
+        return count(phase.trace, arithmetic=arithmetic, what_if=what_if)
+
+    phases, texts = [], []
+    for batch in batches:
+        read = decoder.prefill(batch, prompt)
+        prefill = phase_report(counted(read), batch, prompt, 0, read.cache_bytes, by)
+        written = decoder.decode(batch, context)
+        counts = counted(written)
+        phases += [prefill, phase_report(counts, batch, 1, context, written.cache_bytes, by)]
+        if new > 1:
+            decode_at = counts_by_length(
+                lambda length, batch=batch: counted(decoder.decode(batch, length)).layers,
+                prompt,
+                prompt + new - 1,
+                1,
+            )
+            texts += text_costs(prefill, decode_at, new, by)
+    return LanguageModelReport(
+        model=decoder.name,
+        parameters=counts.parameters,
+        weight_bytes=decoder.weight_bytes,
+        prompt=prompt,
+        context=context,
+        new=new,
+        phases=tuple(phases),
+        texts=tuple(texts),
+        source=source,
+        notes=counts.notes,
+    )
 
 
 def measure_model(
