@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from addercost.measure.session import BenchSettings
     from addercost.results.language_model import LanguageModelReport
     from addercost.results.measurements import Measurements
+    from addercost.trace.batch_sizes import BatchTraces
     from addercost.trace.input_shapes import InputShape
     from addercost.trace.inputs import ModelInputs
     from addercost.train.run import TrainingReport
@@ -239,18 +240,37 @@ def trace_spec(
     tracer: str = "dispatch",
     fuse_attention: bool = True,
     memory: bool = False,
+    batch: int = 1,
 ) -> Trace:
     """The trace of a SPEC: read if it is a saved one, else made. `inputs` replace those it comes with: values
     of a forward's arguments, or their shapes.
 
     backward: of a training step instead of a forward. tracer: one of `addercost.sources.tracing.TRACERS`;
     fvcore's computes, so the model is built with real weights for it. fuse_attention, memory: as for
-    `trace_model`; the other tracers do not see memory.
+    `trace_model`; the other tracers do not see memory. batch: multiplies the first dimensions of the inputs.
     """
     from addercost.sources.kind import TraceRequest
     from addercost.sources.tracing import trace_spec as traced
 
-    return traced(spec, TraceRequest(inputs, backward, tracer, fuse_attention, memory))
+    return traced(spec, TraceRequest(inputs, backward, tracer, fuse_attention, memory, batch))
+
+
+def trace_batches(
+    spec: str,
+    sizes: Sequence[int],
+    inputs: ModelInputs | tuple[InputShape, ...] | None = None,
+    backward: bool = False,
+    tracer: str = "dispatch",
+    fuse_attention: bool = True,
+    memory: bool = False,
+) -> BatchTraces:
+    """The traces of a SPEC at several batch sizes, each of which multiplies the first dimensions of the
+    inputs. Other arguments are those of `trace_spec`. At most two are traced where the others follow.
+    """
+    from addercost.sources.kind import TraceRequest
+    from addercost.sources.tracing import trace_batches as traced
+
+    return traced(spec, TraceRequest(inputs, backward, tracer, fuse_attention, memory), sizes)
 
 
 def train_model(
