@@ -120,7 +120,10 @@ def language_model(
     from addercost.cost.models import default_model, usable_model
     from addercost.cost.target_registry import load_target
     from addercost.counts.lengths import counts_by_length
+    from addercost.counts.memory import used_weight_bytes
     from addercost.counts.model import count
+    from addercost.counts.what_if import apply, parse
+    from addercost.counts.what_if.cache import cache_bytes
     from addercost.hardware import load_energy
     from addercost.results.language_model import LanguageModelReport
     from addercost.sources.text_decoder import Phase, TextDecoder, load_text_decoder
@@ -139,16 +142,26 @@ def language_model(
     decoder = TextDecoder(load_text_decoder(model), source, dtype)
     decoder.check(max(prompt + new, context + 1))
 
+    cache_format = next((parse(text)[1] for text in what_if if text.startswith("cache=")), None)
+
+    def changed(trace: Trace) -> Trace:
+        for text in what_if:
+            trace = apply(trace, text)
+        return trace
+
     def counted(phase: Phase) -> ModelCounts:
-        return count(phase.trace, arithmetic=arithmetic, what_if=what_if)
+        return count(changed(phase.trace), arithmetic=arithmetic)
 
     phases, texts = [], []
     for batch in batches:
         read = decoder.prefill(batch, prompt)
-        prefill = phase_report(counted(read), batch, prompt, 0, read.cache_bytes, by)
+        prefill = phase_report(counted(read), batch, prompt, 0, cache_bytes(read.cache, cache_format), by)
         written = decoder.decode(batch, context)
         counts = counted(written)
-        phases += [prefill, phase_report(counts, batch, 1, context, written.cache_bytes, by)]
+        phases += [
+            prefill,
+            phase_report(counts, batch, 1, context, cache_bytes(written.cache, cache_format), by),
+        ]
         if new > 1:
             decode_at = counts_by_length(
                 lambda length, batch=batch: counted(decoder.decode(batch, length)).layers,
@@ -157,10 +170,13 @@ def language_model(
                 1,
             )
             texts += text_costs(prefill, decode_at, new, by)
+    stored = (
+        decoder.weight_bytes - used_weight_bytes(written.trace) + used_weight_bytes(changed(written.trace))
+    )
     return LanguageModelReport(
         model=decoder.name,
         parameters=counts.parameters,
-        weight_bytes=decoder.weight_bytes,
+        weight_bytes=stored,
         prompt=prompt,
         context=context,
         new=new,

@@ -11,7 +11,7 @@ from addercost.cost.target import Target
 from addercost.counts.lengths import Layers
 from addercost.counts.model import ModelCounts
 from addercost.errors import ArgumentError
-from addercost.hardware.schema import EnergyTable
+from addercost.hardware.schema.energy import EnergyTable
 from addercost.results.language_model import DECODE, PREFILL, PhaseCost, PhaseEnergy, PhaseReport, TextCost
 
 
@@ -77,6 +77,7 @@ def _phase_cost(cost: ModelCost) -> PhaseCost:
         bound=bound,
         bound_share=by_bound[bound] / total if total else 0.0,
         complete=cost.complete,
+        missing=tuple(map(str, cost.missing)),
         assumptions=cost.assumptions,
     )
 

@@ -14,11 +14,13 @@ from addercost.cli.options import (
     force_option,
     format_option,
     output_option,
+    parsed_batches,
     quiet_option,
     what_if_option,
 )
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
+from addercost.counts.weight_formats import MIXTURES, WEIGHT_FORMATS
 from addercost.errors import ArgumentError
 
 FORMATS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
@@ -53,6 +55,17 @@ FORMATS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
     type=click.Choice(list(FORMATS)),
     help="Number format of the floating-point weights; by default the one that the configuration names.",
 )
+@click.option(
+    "--weights",
+    metavar="FORMAT",
+    help=f"Format that weights of linear layers are stored in: {', '.join((*WEIGHT_FORMATS, *MIXTURES))}.",
+)
+@click.option(
+    "--activations",
+    type=click.Choice(["int8"]),
+    help="With --weights: round activations to int8, in place of bringing weights back.",
+)
+@click.option("--cache", metavar="FORMAT", help="Format of keys and values that are kept: int8, int4 or fp8.")
 @arithmetic_option("What if every linear layer used this arithmetic.")
 @what_if_option
 @estimate_options
@@ -67,8 +80,11 @@ def llm(
     context: int,
     new: int,
     source: int | None,
-    batches: str,
+    batches: str | None,
     dtype: str | None,
+    weights: str | None,
+    activations: str | None,
+    cache: str | None,
     arithmetic: str | None,
     what_if: tuple[str, ...],
     estimates: Estimates,
@@ -83,7 +99,7 @@ def llm(
     Both phases are traced from the model's own code, with the cache that it returns.
     """
     check_output(output, force)
-    chosen = parsed_batches(batches)
+    chosen = parsed_batches(batches) or (1,)
     estimates.check()
 
     from addercost.api import language_model
@@ -99,7 +115,7 @@ def llm(
             batches=chosen,
             dtype=FORMATS[dtype] if dtype else None,
             arithmetic=arithmetic,
-            what_if=what_if,
+            what_if=(*_stored(weights, activations, cache), *what_if),
             **estimates.arguments(),
         )
     if table_format == "json":
@@ -108,11 +124,11 @@ def llm(
         emit_table(language_model_table(report), table_format, output, force)
 
 
-def parsed_batches(text: str) -> tuple[int, ...]:
-    """`1,8`. Raises ArgumentError."""
-    found = []
-    for part in text.split(","):
-        if not part.strip().isdecimal() or not 0 < int(part[:12]) < 1_000_000:
-            raise ArgumentError(f"--batch {text!r} is no list of whole numbers", "write it as 1,8,32")
-        found.append(int(part))
-    return tuple(dict.fromkeys(found))
+def _stored(weights: str | None, activations: str | None, cache: str | None) -> list[str]:
+    """The what-ifs that the options stand for. Raises ArgumentError."""
+    if activations and not weights:
+        raise ArgumentError(
+            "--activations is of stored weights, and --weights names none", "add --weights int8"
+        )
+    found = [f"weights={weights}{f'/{activations}' if activations else ''}"] if weights else []
+    return found + ([f"cache={cache}"] if cache else [])

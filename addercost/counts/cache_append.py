@@ -12,6 +12,9 @@ from dataclasses import replace
 
 from addercost.trace.record import OpCall, TensorSpec, Trace
 
+APPENDED = "appended"
+"""Tag of the calls that write new rows into a cache."""
+
 _FROM_OUTSIDE = ("constant", "input")
 """Roles of a tensor that the forward did not make, as the cache of the tokens before is."""
 
@@ -33,8 +36,9 @@ def _appended(call: OpCall, cached: frozenset[tuple[int, ...]]) -> OpCall:
     if len(old) != 1 or len(new) != 1:
         return call
     written = replace(call.output, shape=new[0].shape)
-    return replace(call, args={**call.args, "tensors": new}, outputs=(written,))
+    return replace(call, args={**call.args, "tensors": new}, outputs=(written,), tags=(*call.tags, APPENDED))
 
 
 def _is_cached(spec: TensorSpec, cached: frozenset[tuple[int, ...]]) -> bool:
-    return spec.role in _FROM_OUTSIDE and spec.shape in cached
+    """An empty tensor stands for the cache before its first token."""
+    return spec.role in _FROM_OUTSIDE and (spec.shape in cached or not spec.numel)

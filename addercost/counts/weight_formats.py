@@ -1,10 +1,10 @@
 """Formats that weights are stored in: bits, and the operations that bring them back or scale their sums.
 
-A quantised weight is a small whole number q, and those of a block share a scale d, perhaps a smallest value m:
-w = d·q + m. Two ways to compute with them are counted. *dequantise*: each weight is brought back to the
-format of the activations once a forward, and products are in that format. *integer dot*: activations are
-rounded to int8 at run time, products and sums of a block are integers, and each output takes a scale, and a
-smallest value, for every block.
+A quantised weight is a small whole number q. Those of a block share a scale d, and perhaps a smallest value
+m, so that w = d·q + m. Two ways to compute with them are counted. *dequantise*: each weight is brought back
+to the format of the activations once a forward, and products are in that format. *integer dot*: activations
+are rounded to int8 at run time, products and sums of a block are integers, and each output takes a scale, and
+a smallest value, for every block.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from addercost.errors import unknown_name
 from addercost.trace.record import TensorSpec
 
-DEQUANTISE, INTEGER_DOT = "dequantise", "int8"
-"""How layers compute; the second is named after the activations."""
+INTEGER_DOT = "int8"
+"""The way to compute that is named after its activations; without a name weights are brought back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def _q4_k_m(path: str, number: int, layers: int) -> str:
 
 
 MIXTURES: Mapping[str, Callable[[str, int, int], str]] = {"q4_k_m": _q4_k_m}
-"""Formats that give some layers another one: from a layer's path, its block's number and how many there are."""
+"""Formats that give some layers another one: by its path, its block's number and how many blocks there are."""
 
 
 def checked_format(name: str) -> str:

@@ -30,7 +30,7 @@ PREFILL, DECODE = "prefill", "decode"
 class PhaseCost:
     """Predicted seconds of one forward. bound: what sets the largest part of them, and bound_share that part.
 
-    complete: False where figures are missing, so that the time is a lower bound.
+    complete: False where figures are missing, so that the time is a lower bound; missing says which.
     """
 
     hardware: Text
@@ -39,6 +39,7 @@ class PhaseCost:
     bound: str
     bound_share: NotNegative
     complete: bool = True
+    missing: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +19,7 @@ from addercost.counts.cache_append import appended_in_place
 from addercost.errors import ArgumentError, ModelError
 from addercost.sources.build import import_path, user_output
 from addercost.sources.kind import LoadedModel
-
-if TYPE_CHECKING:
-    from addercost.trace.record import Trace
+from addercost.trace.record import TensorSpec, Trace
 
 _CACHES = ("past_key_values", "cache_params", "state")
 """Names under which models of transformers take and return what they keep of the tokens before."""
@@ -31,10 +29,10 @@ _POSITIONS = ("max_position_embeddings", "n_positions", "max_target_positions", 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One forward. cache_bytes: of what the model keeps after it, for the whole batch."""
+    """One forward. cache: the tensors that the model keeps after it, for the whole batch."""
 
     trace: Trace
-    cache_bytes: int
+    cache: tuple[TensorSpec, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,22 +140,14 @@ class TextDecoder:
 
         if "use_cache" in self._accepted:
             kwargs["use_cache"] = True
-        found: list[tuple[_Returned, int]] = []
+        found: list[tuple[_Returned, tuple[TensorSpec, ...]]] = []
 
         def keep(module: nn.Module, args: Any, output: Any) -> None:
             caches = {name: value for name in _CACHES if (value := _of(output, name)) is not None}
-            n_bytes = sum(tensor.numel() * tensor.element_size() for tensor in _tensors_in(caches))
-            found.append((_Returned(caches, _of(output, "encoder_last_hidden_state")), n_bytes))
+            # The forward may change the cache that it was given, which is put back after the trace.
+            specs = tuple(_spec(tensor) for tensor in _tensors_in(caches))
+            found.append((_Returned(caches, _of(output, "encoder_last_hidden_state")), specs))
 
-        def watched(model: nn.Module) -> nn.Module:
-            model.register_forward_hook(keep)
-            return model
-
-        rebuild = self._loaded.rebuild
-        remake: Callable[[], nn.Module] | None = None
-        if rebuild is not None:
-            make = rebuild
-            remake = lambda: watched(self._in_format(make()))  # noqa: E731
         handle = self._model.register_forward_hook(keep)
         try:
             with import_path(self._loaded.folder), user_output():
@@ -165,14 +155,27 @@ class TextDecoder:
                     self._model,
                     kwargs=kwargs,
                     name=self.name,
-                    rebuild=remake,
+                    rebuild=self._rebuilding(keep),
                     known_values=self._loaded.with_values,
                     is_counted=is_counted,
                 )
         finally:
             handle.remove()
-        returned, n_bytes = found[-1]
-        return Phase(appended_in_place(made, cached), n_bytes), returned
+        returned, specs = found[-1]
+        return Phase(appended_in_place(made, cached), specs), returned
+
+    def _rebuilding(self, keep: Callable[[nn.Module, Any, Any], None]) -> Callable[[], nn.Module] | None:
+        """A function that makes the model with its weights, watched as the one without is."""
+        make = self._loaded.rebuild
+        if make is None:
+            return None
+
+        def rebuild() -> nn.Module:
+            model = self._in_format(make())
+            model.register_forward_hook(keep)
+            return model
+
+        return rebuild
 
     def _in_format(self, model: nn.Module) -> nn.Module:
         return model if self._format is None else model.to(self._format)
@@ -192,6 +195,10 @@ def load_text_decoder(spec: str) -> LoadedModel:
 
 def _tokens(batch: int, length: int) -> Tensor:
     return torch.zeros(batch, length, dtype=torch.int64, device="meta")
+
+
+def _spec(tensor: Tensor) -> TensorSpec:
+    return TensorSpec(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), "constant")
 
 
 def _of(output: Any, name: str) -> Any:

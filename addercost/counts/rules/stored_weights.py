@@ -28,6 +28,12 @@ def scale_sums(call: OpCall) -> OperatorWork:
     return OperatorWork(other=OpCounts.of(call.output.number_format, mul=call.output.numel))
 
 
+@rule("addercost.scale_elements")
+def scale_elements(call: OpCall) -> OperatorWork:
+    """x = d·q for every element, d being the scale of its vector."""
+    return scale_sums(call)
+
+
 @rule("addercost.round_inputs")
 def round_inputs(call: OpCall) -> OperatorWork:
     """x: [n, k] to int8 by the largest |x| of a row: |x|, a comparison, x times a factor, rounding (an
@@ -42,14 +48,14 @@ def round_inputs(call: OpCall) -> OperatorWork:
 def scale_block_sums(call: OpCall) -> OperatorWork:
     """out: [n, m] of B blocks of integers each: Σ_b d_w·d_x·s_b, and with a smallest value Σ_b m_w·x_b, where
     x_b is the sum of a row's inputs in the block. In fp32; shifted weights take a subtraction each."""
-    form, weights, blocks = _weights(call)
-    outputs = call.output.numel
-    n_blocks = blocks // call.output.shape[-1]
+    form, weights, _ = _weights(call)
+    outputs, filters = call.output.numel, call.output.shape[-1]
+    inputs = _inputs(call)
+    n_blocks = form.blocks(inputs)
     terms = outputs * n_blocks
     counts = OpCounts.of("fp32", mul=2 * terms, add=terms - outputs)
     if form.has_minimum:
-        rows = outputs // call.output.shape[-1]
-        inputs = weights // call.output.shape[-1]
+        rows = outputs // filters if filters else 0
         counts += OpCounts.of("fp32", mul=terms, add=terms)
         counts += OpCounts.of("int32", add=rows * (inputs - n_blocks))
     if form.shifted:
@@ -58,9 +64,14 @@ def scale_block_sums(call: OpCall) -> OperatorWork:
 
 
 def _weights(call: OpCall) -> tuple[WeightFormat, int, int]:
-    """(format, number of weights, number of blocks) of a weight whose inputs are its axis `axis`."""
-    weight, axis = call.tensor("weight"), call.args["axis"]
-    assert isinstance(axis, int)
+    """(format, number of weights, number of their blocks)."""
+    weight, inputs = call.tensor("weight"), _inputs(call)
     form = BY_DTYPE[weight.dtype]
-    inputs = weight.shape[axis]
     return form, weight.numel, form.blocks(inputs) * (weight.numel // inputs if inputs else 0)
+
+
+def _inputs(call: OpCall) -> int:
+    """How many inputs an output has: the length of the weight's axis `axis`."""
+    axis = call.args["axis"]
+    assert isinstance(axis, int)
+    return call.shape("weight")[axis]

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 
 from addercost.counts.arithmetics import TERNARY
+from addercost.counts.memory import GROUPED, touched_experts
 from addercost.counts.weight_formats import INTEGER_DOT, WeightFormat, checked_format, format_of
 from addercost.counts.what_if.layer_calls import PRODUCTS, map_tensors
 from addercost.counts.what_if.registry import alternative
@@ -16,8 +17,7 @@ _WEIGHTS = {
     **{name: (x, w, 0) for name, (x, w) in PRODUCTS.items()},
     "aten.linear": ("input", "weight", 1),
     "aten.bmm": ("self", "mat2", 1),
-    "aten._grouped_mm": ("self", "mat2", 1),
-    "transformers.grouped_mm_fallback": ("input", "weight", 1),
+    **{name: (x, w, 1) for name, (x, w) in GROUPED.items()},
 }
 """By operator: the names of its input and its weight, and the axis of the weight's inputs."""
 
@@ -78,7 +78,6 @@ def _block(path: str) -> int:
 def _changed(call: OpCall, names: tuple[str, str, int], form: WeightFormat, rounded: bool) -> list[OpCall]:
     x_name, w_name, axis = names
     x, stored = call.tensor(x_name), replace(call.tensor(w_name), dtype=form.dtype)
-    axis += len(stored.shape) - 2 if call.name in PRODUCTS else 0
     tags = (*call.tags, TERNARY) if form.name == TERNARY and TERNARY not in call.tags else call.tags
 
     def change(name: str, spec: TensorSpec) -> TensorSpec:
@@ -87,9 +86,10 @@ def _changed(call: OpCall, names: tuple[str, str, int], form: WeightFormat, roun
         return replace(spec, dtype="int8") if rounded and name == x_name else spec
 
     made = replace(map_tensors(call, change), tags=tags)
-    weight = replace(stored, role=IN_REGISTERS)
+    used = touched_experts(x, stored) if call.name in GROUPED else stored
+    weight = replace(used, role=IN_REGISTERS)
     out = replace(call.output, role=IN_REGISTERS)
-    scale = TensorSpec((stored.numel // stored.shape[axis],), "float16", "constant")
+    scale = TensorSpec((used.numel // used.shape[axis],), "float16", "constant")
 
     def beside(op: str, outputs: TensorSpec, **args: TensorSpec | int) -> OpCall:
         return replace(call, op=f"addercost.{op}.default", args=args, outputs=(outputs,), tags=())
@@ -99,7 +99,7 @@ def _changed(call: OpCall, names: tuple[str, str, int], form: WeightFormat, roun
         scales = {} if form.block else {"scale": scale}
         after = [beside("scale_block_sums", out, weight=weight, axis=axis, **scales)]
     elif form.block:
-        back = replace(stored, dtype=x.dtype, role=IN_REGISTERS)
+        back = replace(used, dtype=x.dtype, role=IN_REGISTERS)
         before, after = [beside("dequantize_weight", back, weight=weight, axis=axis)], []
     else:
         before, after = [], [beside("scale_sums", out, scale=scale)]

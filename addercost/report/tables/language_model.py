@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from addercost.analysis.bounds import bounded
+from addercost.analysis.bounds import AtMost, bounded
 from addercost.report.table import Column, Kind, Table
 from addercost.results.language_model import (
     DECODE,
@@ -50,7 +50,7 @@ def _title(report: LanguageModelReport) -> str:
         return what
     cost = decode.costs[0]
     return (
-        f"{what}\na token after {decode.context:,} others takes {'' if cost.complete else 'at least '}"
+        f"{what}; a token after {decode.context:,} others takes {'' if cost.complete else 'at least '}"
         f"{si(cost.seconds, 's')} on {cost.hardware} at batch {decode.batch}, predicted by {cost.model}"
     )
 
@@ -83,9 +83,16 @@ def _cost_cells(phase: PhaseReport, cost: PhaseCost) -> dict[str, Any]:
         "cost_model": cost.model,
         "seconds": bounded(cost.seconds, cost.complete),
         "seconds_per_token": bounded(cost.seconds / phase.tokens, cost.complete),
-        "tokens_per_s": phase.all_tokens / cost.seconds if cost.complete and cost.seconds else None,
+        "tokens_per_s": _rate(phase.all_tokens, cost.seconds, cost.complete),
         "bound": f"{cost.bound} ({100 * cost.bound_share:.0f} %)" if cost.bound else "",
     }
+
+
+def _rate(tokens: int, seconds: float, complete: bool) -> float | None:
+    """An upper bound where the seconds are a lower one."""
+    if not seconds:
+        return None
+    return tokens / seconds if complete else AtMost(tokens / seconds)
 
 
 def _text_row(report: LanguageModelReport, text: TextCost) -> dict[str, Any]:
@@ -96,20 +103,25 @@ def _text_row(report: LanguageModelReport, text: TextCost) -> dict[str, Any]:
         "hardware": text.hardware,
         "cost_model": text.model,
         "seconds": bounded(text.seconds, text.complete),
-        "seconds_per_token": bounded(text.seconds / report.new, text.complete),
-        "tokens_per_s": written / text.seconds if text.complete and text.seconds else None,
+        "tokens_per_s": _rate(written, text.seconds, text.complete),
     }
 
 
 def _notes(report: LanguageModelReport) -> Iterator[str]:
+    lacking: dict[str, str] = {}
     if report.source is not None:
         yield f"the encoder reads {report.source:,} tokens, which is part of the prompt's time"
     yield (
-        "a token: the time between two tokens of one text; tokens/s: of all texts of the batch. bound by: what "
-        "sets the largest part of the time, and that part. Keys and values count as written behind those "
-        "of the tokens before"
+        "a token: the time between two tokens of one text; tokens/s: of all texts of the batch. bound by: "
+        "what sets the largest part of the time, and that part. Keys and values count as written behind "
+        "those of the tokens before"
     )
     yield from report.notes
+    for phase in report.phases:
+        for cost in phase.costs:
+            for figure in cost.missing:
+                lacking.setdefault(figure, phase.phase)
+    yield from (f"a lower bound: {figure} in a {phase}" for figure, phase in lacking.items())
     assumed = dict.fromkeys(
         f"{cost.hardware}: {text}"
         for phase in report.phases
