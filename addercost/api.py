@@ -14,9 +14,10 @@ from addercost.trace.record import Trace
 if TYPE_CHECKING:
     from torch import nn
 
+    from addercost.counts.lengths import Layers
     from addercost.counts.model import ModelCounts
     from addercost.measure.session import BenchSettings
-    from addercost.results.language_model import LanguageModelReport
+    from addercost.results.language_model import LanguageModelReport, PhaseReport, TextCost
     from addercost.results.measurements import Measurements
     from addercost.trace.batch_sizes import BatchTraces
     from addercost.trace.input_shapes import InputShape
@@ -152,8 +153,13 @@ def language_model(
     def counted(phase: Phase) -> ModelCounts:
         return count(changed(phase.trace), arithmetic=arithmetic)
 
-    phases, texts = [], []
+    phases: list[PhaseReport] = []
+    texts: list[TextCost] = []
     for batch in batches:
+
+        def layers_at(length: int, batch: int = batch) -> Layers:
+            return counted(decoder.decode(batch, length)).layers
+
         read = decoder.prefill(batch, prompt)
         prefill = phase_report(counted(read), batch, prompt, 0, cache_bytes(read.cache, cache_format), by)
         written = decoder.decode(batch, context)
@@ -163,12 +169,7 @@ def language_model(
             phase_report(counts, batch, 1, context, cache_bytes(written.cache, cache_format), by),
         ]
         if new > 1:
-            decode_at = counts_by_length(
-                lambda length, batch=batch: counted(decoder.decode(batch, length)).layers,
-                prompt,
-                prompt + new - 1,
-                1,
-            )
+            decode_at = counts_by_length(layers_at, prompt, prompt + new - 2, degree=1)
             texts += text_costs(prefill, decode_at, new, by)
     stored = (
         decoder.weight_bytes - used_weight_bytes(written.trace) + used_weight_bytes(changed(written.trace))

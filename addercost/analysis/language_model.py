@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from addercost.cost.energy import ModelEnergy, estimate_energy
@@ -12,7 +12,7 @@ from addercost.counts.lengths import Layers
 from addercost.counts.model import ModelCounts
 from addercost.errors import ArgumentError
 from addercost.hardware.schema.energy import EnergyTable
-from addercost.results.language_model import DECODE, PREFILL, PhaseCost, PhaseEnergy, PhaseReport, TextCost
+from addercost.results.language_model import PhaseCost, PhaseEnergy, PhaseReport, TextCost
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def phase_report(
 ) -> PhaseReport:
     """One forward of `tokens` a text after `context` others; none of them are a prompt."""
     return PhaseReport(
-        phase=DECODE if context else PREFILL,
+        phase="decode" if context else "prefill",
         batch=batch,
         tokens=tokens,
         context=context,
@@ -100,14 +100,3 @@ def text_costs(
         TextCost(prefill.batch, cost.hardware, cost.model, seconds, whole)
         for cost, seconds, whole in zip(prefill.costs, totals, complete, strict=True)
     )
-
-
-def tokens_per_s(seconds: float, tokens: int) -> float | None:
-    return tokens / seconds if seconds else None
-
-
-def curve(
-    decode_at: Callable[[int], Layers], contexts: Iterable[int], by: Estimators
-) -> list[Sequence[float | None]]:
-    """Seconds of a token after each of `contexts`, for each target."""
-    return [[cost.seconds for cost in by.costs(decode_at(context))] for context in contexts]

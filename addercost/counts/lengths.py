@@ -1,9 +1,9 @@
 """Counts of a forward at every length of a text, from traces at a few.
 
 A sum over tokens, pairs of tokens or cached tokens is a polynomial in the length. So are the operations,
-bytes and kernels of every layer, but for a layer whose window ends within the range: that one is a polynomial in
-pieces. A piece is taken from as many traced lengths as its polynomial has coefficients, and holds if it gives
-every number of one more traced length; else the range is cut in two. The arithmetic is exact.
+bytes and kernels of every layer, but for a layer whose window ends within the range: that one is a polynomial
+in pieces. A piece is taken from as many traced lengths as its polynomial has coefficients. It is kept if it
+gives every number of one more traced length; else the range is cut in two. The arithmetic is exact.
 """
 
 from __future__ import annotations

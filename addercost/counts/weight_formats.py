@@ -80,7 +80,7 @@ def _q4_k_m(path: str, number: int, layers: int) -> str:
 
 
 MIXTURES: Mapping[str, Callable[[str, int, int], str]] = {"q4_k_m": _q4_k_m}
-"""Formats that give some layers another one: by its path, its block's number and how many blocks there are."""
+"""Formats that give some layers another one: by path, number of the block, and number of blocks."""
 
 
 def checked_format(name: str) -> str:

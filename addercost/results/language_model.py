@@ -23,8 +23,6 @@ from addercost.results.plain import to_plain
 
 SCHEMA = "addercost/language-model/1"
 
-PREFILL, DECODE = "prefill", "decode"
-
 
 @dataclass(frozen=True, slots=True)
 class PhaseCost:

@@ -78,7 +78,7 @@ class TextDecoder:
     @property
     def positions(self) -> int | None:
         """The most tokens that the configuration has positions for, where it says."""
-        config = getattr(self._model, "config", None)
+        config: Any = getattr(self._model, "config", None)
         inner = config.get_text_config(decoder=True) if hasattr(config, "get_text_config") else config
         found = (getattr(inner, name, None) for name in _POSITIONS)
         return next((n for n in found if isinstance(n, int) and n > 0), None)

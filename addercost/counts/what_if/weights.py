@@ -46,10 +46,11 @@ def _read(text: str, name: str, parameter: str) -> StoredWeights:
 
 @alternative(
     "weights",
-    "weights of linear layers are stored in a format with scales; unpacking bits is not counted",
+    "weights of linear layers are stored in a format with scales and brought back or, after /int8, "
+    "multiplied with activations of int8; unpacking bits is not counted",
     "format of weights, and perhaps of activations",
     _read,
-    "weights=q4_k_m[/int8]",
+    "weights=q4_k_m",
 )
 def stored_weights(trace: Trace, layers: frozenset[int], wanted: StoredWeights) -> Trace:
     """The same sites. Either weights are brought back to the activations' format once a forward, or

@@ -8,7 +8,6 @@ from typing import Any
 from addercost.analysis.bounds import AtMost, bounded
 from addercost.report.table import Column, Kind, Table
 from addercost.results.language_model import (
-    DECODE,
     LanguageModelReport,
     PhaseCost,
     PhaseEnergy,
@@ -45,7 +44,7 @@ def language_model_table(report: LanguageModelReport) -> Table:
 def _title(report: LanguageModelReport) -> str:
     """The answer: what a token costs on the first processor."""
     what = f"{report.model}: {si(report.parameters)} parameters, {si(report.weight_bytes, 'B')} of weights"
-    decode = next((phase for phase in report.phases if phase.phase == DECODE and phase.costs), None)
+    decode = next((phase for phase in report.phases if phase.phase == "decode" and phase.costs), None)
     if decode is None:
         return what
     cost = decode.costs[0]
@@ -58,7 +57,9 @@ def _title(report: LanguageModelReport) -> str:
 def _phase_rows(phase: PhaseReport) -> Iterator[dict[str, Any]]:
     joules = {f"j_per_token@{item.hardware}": _per_token(phase, item) for item in phase.energies}
     about = {
-        "phase": f"prompt of {phase.tokens:,}" if phase.phase != DECODE else f"token after {phase.context:,}",
+        "phase": f"prompt of {phase.tokens:,}"
+        if phase.phase == "prefill"
+        else f"token after {phase.context:,}",
         "batch": phase.batch,
         "mac_sites": phase.mac_sites,
         "operations": bounded(phase.operation_count, phase.complete),
