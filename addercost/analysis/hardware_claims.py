@@ -10,7 +10,7 @@ from addercost.cost.accelerator.element import element_of
 from addercost.cost.accelerator.estimate import AcceleratorCost, equal_area, estimate_accelerator
 from addercost.counts.matrix_products import MatrixProduct
 from addercost.hardware import Accelerator, load_accelerator, load_energy
-from addercost.hardware.schema import OperandFormat, SumFormat
+from addercost.hardware.schema.accelerator import OperandFormat, SumFormat
 
 LAYER = MatrixProduct(56 * 56, 64 * 3 * 3, 64, 64 * 56 * 56)
 """The 3 × 3 layers of 64 channels that ResNet-18 begins with, on an image of 224²."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from addercost.hardware.schema import Dataflow
+from addercost.hardware.schema.accelerator import Dataflow
 
 
 class Passes(NamedTuple):

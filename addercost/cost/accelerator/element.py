@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from addercost.arithmetic import Arithmetic, OpClass
 from addercost.cost.energy import operation_energy
-from addercost.hardware.schema import EnergyTable
+from addercost.hardware.schema.energy import EnergyTable
 
 _BITS = {"bit": 1, "int8": 8, "int16": 16, "int32": 32, "fp16": 16, "fp32": 32}
 _NAMES = {OpClass.MUL: "mul", OpClass.ADD: "add"}

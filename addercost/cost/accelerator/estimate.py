@@ -11,7 +11,8 @@ from addercost.cost.accelerator.dataflow import passes, systolic_cycles, vector_
 from addercost.cost.accelerator.element import Element, element_of
 from addercost.counts.matrix_products import MatrixProduct
 from addercost.errors import ArgumentError
-from addercost.hardware.schema import Accelerator, AcceleratorMemory, EnergyTable, Operand
+from addercost.hardware.schema.accelerator import Accelerator, AcceleratorMemory, Operand
+from addercost.hardware.schema.energy import EnergyTable
 
 ELEMENTS = "elements"
 PJ = 1e-12
