@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -204,6 +205,8 @@ def measure_model(
     `output` belong to another run.
     """
     from addercost.measure.session import BenchSettings, measure, model_uses, open_device, whole_model_rows
+    from addercost.results.journal_lines import journal_path
+    from addercost.results.ownership import own_file
     from addercost.trace.inputs import ModelInputs
 
     chosen = settings or BenchSettings()
@@ -213,7 +216,8 @@ def measure_model(
     uses, notes = model_uses(made, chosen)
     device = open_device(chosen)
     try:
-        return measure(made.model, uses, chosen, device, output, whole, notes)
+        with own_file(journal_path(output)) if output is not None else nullcontext():
+            return measure(made.model, uses, chosen, device, output, whole, notes)
     finally:
         device.close()
 

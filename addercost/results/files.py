@@ -1,4 +1,4 @@
-"""Files of results: written whole or not at all, and over an existing file only on request; read as text.
+"""Files of results: written whole or not at all, and over an existing file only on request.
 
 Only regular files are written. A symbolic link is followed: the file that it names is replaced, and the link
 stays.
@@ -13,7 +13,7 @@ import secrets
 import stat
 from pathlib import Path
 
-from addercost.errors import DataError, OutputError
+from addercost.errors import OutputError
 from addercost.supervision import note
 
 
@@ -85,16 +85,6 @@ def _special_kind(mode: int) -> str:
     if stat.S_ISFIFO(mode):
         return "FIFO"
     return "socket" if stat.S_ISSOCK(mode) else "device"
-
-
-def read_text(path: Path, hint: str = "check the name") -> str:
-    """The text of a file. Raises DataError where it cannot be read, with `hint` where it does not exist."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist", hint) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path}: {error}") from None
 
 
 def make_folder(folder: Path) -> None:
