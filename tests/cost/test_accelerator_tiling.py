@@ -38,8 +38,8 @@ def with_buffer(size_bytes, dataflow):
 
 @cache
 def fetched(order, trips):
-    """Tiles of each operand that a loop nest fetches, where one tile of each is kept. order: from the outermost
-    to the innermost loop; trips: of each of them."""
+    """Tiles of each operand that a loop nest fetches, where one tile of each is kept. order: from the
+    outermost to the innermost loop; trips: of each of them."""
     last: dict[str, tuple[int, ...]] = {}
     count = dict.fromkeys(OPERANDS, 0)
     for steps in product(*map(range, trips)):

@@ -11,12 +11,12 @@ three loops over tiles the innermost decides what is kept, and how often the res
     n           once        ⌈T/tile⌉    written ⌈K/tile⌉ times, read again in between
     t           ⌈N/tile⌉    once        as with n
 
-Those are the three reuse schemes of SmartShuttle (J. Li et al., DATE 2018), with tiles chosen for
-each layer as in C. Zhang et al., Optimizing FPGA-based Accelerator Design (FPGA 2015). X. Yang et al. find that
-tiles matter more than the dataflow (Interstellar, ASPLOS 2020, arXiv:1809.04070). Tiles are whole folds of
-the array. Their sizes are not searched: the sides of a tile grow one after the other, the first by a share of
-what fits. Against all tiles and loop orders of 1,484 small random layers, DRAM traffic is equal in nine of
-ten and 1.11 times as much at worst.
+Those are the three reuse schemes of SmartShuttle (J. Li et al., DATE 2018), with tiles chosen for each layer
+as in C. Zhang et al., Optimizing FPGA-based Accelerator Design (FPGA 2015). X. Yang et al. find that tiles
+matter more than the dataflow (Interstellar, ASPLOS 2020, arXiv:1809.04070). Tiles are whole folds of the
+array. Their sizes are not searched: the sides of a tile grow one after the other, the first by a share of
+what fits. Against all tiles and loop orders of 1,484 small random layers, DRAM traffic is equal in nine of ten
+and 1.11 times as much at worst.
 
 Approximations: the rim that windows of neighbouring tiles share is fetched once, and no space is kept for the
 next tile while one is computed.
@@ -34,7 +34,11 @@ from addercost.cost.columns import Column, Columns
 from addercost.hardware.schema.accelerator import Accelerator, AcceleratorMemory, Operand
 
 OPERANDS: tuple[Operand, ...] = ("input", "filter", "output")
-_DIMENSIONS: dict[Operand, str] = {"input": "tk", "filter": "kn", "output": "tn"}
+_DIMENSIONS: dict[Operand, tuple[str, str]] = {
+    "input": ("t", "k"),
+    "filter": ("k", "n"),
+    "output": ("t", "n"),
+}
 _KEPT_BY_INNERMOST: dict[str, Operand] = {"k": "output", "n": "input", "t": "filter"}
 _SHARES = (1.0, 0.5, 0.25, 0.0625)
 
