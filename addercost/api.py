@@ -15,6 +15,7 @@ from addercost.trace.record import Trace
 if TYPE_CHECKING:
     from torch import nn
 
+    from addercost.analysis.accelerators import WantedAccelerators
     from addercost.counts.lengths import Layers
     from addercost.counts.model import ModelCounts
     from addercost.measure.session import BenchSettings
@@ -47,6 +48,7 @@ def profile(
     accumulator_format: str | None = None,
     optimizer: str | None = None,
     timeout_s: float = 0.0,
+    accelerators: WantedAccelerators | Sequence[str] = (),
 ) -> ShownProfile:
     """Counts every layer of one forward and estimates it on each processor by each cost model.
 
@@ -60,8 +62,10 @@ def profile(
     `calibrated`, borrowed where it is of another machine. accumulator_format: what energies charge the
     accumulations of layers at, such as "int16"; by default the format they are counted in. optimizer: whose
     state is in the memory of a training step, one of `addercost.counts.peak_memory.OPTIMIZERS`; plain SGD,
-    which keeps none, by default. timeout_s: as for `trace_model`.
+    which keeps none, by default. timeout_s: as for `trace_model`. accelerators: their names, or these with
+    settings.
     """
+    from addercost.analysis.accelerators import WantedAccelerators
     from addercost.cost.energy import estimate_energy
     from addercost.cost.estimate import estimate
     from addercost.cost.models import default_model, usable_model
@@ -90,7 +94,10 @@ def profile(
     # Binary and shift layers keep their weights in another form.
     changed = what_if or counts.arithmetic in PACKED_WEIGHT_BITS
     memory = None if changed else memory_of(made, optimizer)
-    return ShownProfile(counts, tuple(costs), keep_first_last, tuple(energies), memory)
+    if not isinstance(accelerators, WantedAccelerators):
+        accelerators = WantedAccelerators(tuple(accelerators))
+    on_accelerators = accelerators.costs(counts, hardware_path)
+    return ShownProfile(counts, tuple(costs), keep_first_last, tuple(energies), memory, on_accelerators)
 
 
 def language_model(
