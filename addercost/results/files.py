@@ -9,12 +9,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from pathlib import Path
 
 from addercost.errors import OutputError
-from addercost.supervision import note
 
 
 def check_target(path: Path, force: bool) -> None:
@@ -43,11 +41,13 @@ def write_file(path: Path, content: str | bytes, force: bool = False) -> None:
     A replaced file's permissions are kept; a new file's follow the umask. Raises OutputError, with nothing
     left behind, when it exists, is no regular file, or the disk is full or read-only.
     """
+    from addercost.supervision import note
+
     check_target(path, force)
     data = content.encode("utf-8") if isinstance(content, str) else content
     target = _written(path)
     # Known before it exists, so that a signal at any moment finds it.
-    temporary = target.with_name(f".{target.name[:40]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = target.with_name(f".{target.name[:40]}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
     note("temporary", temporary.absolute())
     try:
         before = _mode(target)

@@ -23,6 +23,7 @@ from addercost.errors import ArgumentError, DataError
 from addercost.reading import Amount, Count, Size, Whole, read_as
 from addercost.results.document import Document, advising, checked_fields
 from addercost.results.plain import to_plain
+from addercost.text import harmless_json
 from addercost.trace.record import TensorSpec
 
 SCHEMA = "addercost/profile/1"
@@ -50,7 +51,7 @@ class Profile:
         return {"schema": SCHEMA, **to_plain(_written(self))}
 
     def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
+        return harmless_json(json.dumps(self.to_dict(), indent=1, allow_nan=False)) + "\n"
 
 
 def profile_from_data(data: Any, source: str = "profile", where: str = "") -> Profile:
