@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tools.mutants.forks import NoResult, Task, in_forks
+from tools.mutants.kept_results import forget_results
 from tools.mutants.mutations import Mutant, mutated
 from tools.mutants.outcome import OPTIONS, FirstFailure, Outcome, folder_for_tests, import_modules, outcome_of
 from tools.mutants.recorded_tests import IMPORT, RecordedTests, Recorder
@@ -75,9 +76,11 @@ class Collected:
         session.config.pluginmanager.register(self.recorder)
         with folder_for_tests():
             for item, after in zip(session.items, [*session.items[1:], None], strict=True):
+                self.recorder.start(item)
                 sys.settrace(self.recorder.trace)
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
                 sys.settrace(None)
+                self.recorder.end()
         return self.recorder.recorded()
 
     def _is_in_place(self, mutant: Mutant) -> bool:
@@ -97,6 +100,7 @@ class Collected:
         assert mutant.around is not None
         place = mutant.around.place
         replace_function(self.functions[place], place, mutated(mutant))
+        forget_results()
         first = FirstFailure()
         items = [self.items[name] for name in names]
         with folder_for_tests():
