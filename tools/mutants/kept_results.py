@@ -1,4 +1,4 @@
-"""Results that functions of ours keep (`functools.cache`), which would hide a change of what computed them."""
+"""Results that functions of ours keep (`functools.cache`), which hide a change of what computed them."""
 
 from __future__ import annotations
 

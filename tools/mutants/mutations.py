@@ -53,7 +53,7 @@ class Around:
 @dataclass(frozen=True, slots=True)
 class Mutant:
     """One change of one file. lines: the statement that is changed, without those inside it; for a function's
-    decorators and parameters, the function; (0, 0) outside of functions. around: None outside of functions."""
+    decorators and parameters, the function. Outside of functions, lines are (0, 0) and around is None."""
 
     file: str
     operator: str

@@ -1,8 +1,8 @@
 """Which tests run which lines, and how long each takes: one run of the tests under Python's tracer.
 
-What a test uses may have been computed for one before it: by a fixture of a module, or by a function that keeps
-its results. So the lines that a fixture runs are those of every test that uses it, and no test finds a kept result
-(`kept_results.py`).
+What a test uses may have been computed for one before it: by a fixture of a module, or by a function that
+keeps its results. So the lines that a fixture runs are those of every test that uses it, and no test finds
+a kept result (`kept_results.py`).
 """
 
 from __future__ import annotations
