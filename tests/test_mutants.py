@@ -110,10 +110,10 @@ def test_a_shared_fixture_is_paid_once() -> None:
     assert record.cpu_s(["a.py::f", "a.py::g"]) == pytest.approx(10 + 3 * 1.2)
 
 
-def test_tests_that_share_a_fixture_or_a_kept_result_all_run_its_lines(
+def test_what_was_computed_before_a_test_belongs_to_all_tests_that_use_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only the first of them computes it, and a change of it is noticed by whichever test looks at it."""
+    """By a fixture, a function that keeps its results, or while the tests were imported."""
     package = tmp_path / "tests" / "shared_results"
     package.mkdir(parents=True)
     (package / "computed.py").write_text("""\
@@ -125,10 +125,15 @@ def shared():
 @functools.cache
 def kept():
     return 6 / 2
+
+def parameter():
+    return 8 / 2
 """)
     (package / "test_computed.py").write_text("""\
 import pytest
-from tests.shared_results.computed import kept, shared
+from tests.shared_results.computed import kept, parameter, shared
+
+FOUR = parameter()
 
 @pytest.fixture(scope="module")
 def two():
@@ -142,6 +147,9 @@ def test_second(two):
 
 def test_third():
     assert kept() == 3
+
+def test_fourth():
+    assert FOUR == 4
 """)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
@@ -150,15 +158,23 @@ def test_third():
     found = in_place(mutants, ["tests/shared_results"], 1, 20.0, lambda outcome: None)
     gc.unfreeze()
     assert not found.tests.failed
-    killers = {changed_lines(one.mutant)[1]: one.killer for one in found.outcomes}
     name = "tests/shared_results/test_computed.py::test_"
+    killers = {changed_lines(one.mutant)[1]: one.killer for one in found.outcomes}
+    (imported,) = [one for one in found.others if changed_lines(one)[1] == "return 8 * 2"]
+    assert f"{name}fourth" in found.tests.tests_for(imported.file, imported.lines, 20.0)
     assert killers["return 4 * 2"] == f"{name}second"
     assert killers["return 6 * 2"] == f"{name}third"
 
 
 def test_what_runs_during_an_import_is_for_all_tests() -> None:
-    record = RecordedTests({"x.py": {3: {"a.py::f", IMPORT}}}, {"a.py::f": 0.4, "b.py::g": 0.1})
-    assert record.tests_for("x.py", (0, 0), 1.0) == ["a.py::f", "b.py::g"]
+    """A line inside of a function is for those that run another line of the file too."""
+    record = RecordedTests(
+        {"x.py": {3: {"a.py::f", f"{IMPORT}a.py"}, 5: {"b.py::g"}}},
+        {"a.py::f": 0.4, "b.py::g": 0.1, "c.py::h": 0.1},
+    )
+    assert record.tests_for("x.py", (0, 0), 1.0) == ["b.py::g", "a.py::f", "c.py::h"]
+    assert record.tests_for("x.py", (3, 3), 1.0) == ["a.py::f", "b.py::g"]
+    assert record.tests_for("x.py", (5, 5), 1.0) == ["b.py::g"]
 
 
 def test_a_fork_that_dies_or_hangs_has_no_result() -> None:

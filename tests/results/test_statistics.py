@@ -194,8 +194,8 @@ def test_every_block_can_be_drawn() -> None:
 
 
 def test_blocks_that_follow_each_other_are_drawn_together() -> None:
-    """Of four blocks of 1, 1, 3 and 3 s two neighbours are drawn twice. In one of nine cases they are the last
-    two both times, in two of nine the last two and the middle ones: then the median is 3 s."""
+    """Of four blocks of 1, 1, 3 and 3 s two neighbours are drawn twice. In one of nine cases they are the
+    last two both times, in two of nine the last two and the middle ones: then the median is 3 s."""
     step = MeasuredRow(
         "a", "adder", (1.0,) * 4 + (3.0,) * 4, "ours", reference="x", reference_samples_s=(1.0,) * 8
     )

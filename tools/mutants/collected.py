@@ -15,7 +15,7 @@ from tools.mutants.forks import NoResult, Task, in_forks
 from tools.mutants.kept_results import forget_results
 from tools.mutants.mutations import Mutant, mutated
 from tools.mutants.outcome import OPTIONS, FirstFailure, Outcome, folder_for_tests, import_modules, outcome_of
-from tools.mutants.recorded_tests import IMPORT, RecordedTests, Recorder
+from tools.mutants.recorded_tests import RecordedTests, Recorder, imports
 from tools.mutants.replacing import functions_by_place, replace_function
 
 RECORDING_S = 3600.0
@@ -45,12 +45,14 @@ class Collected:
         self.found = Found()
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_collection(self) -> Any:
+    def pytest_collection(self, session: pytest.Session) -> Any:
+        session.config.pluginmanager.register(self.recorder)
         sys.settrace(self.recorder.trace)
         try:
             return (yield)
         finally:
             sys.settrace(None)
+            session.config.pluginmanager.unregister(self.recorder)
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         record = functools.partial(self._record, session)
@@ -88,7 +90,7 @@ class Collected:
         return (
             around is not None
             and around.place in self.functions
-            and IMPORT not in self.found.tests.running(mutant.file, around.body)
+            and not imports(self.found.tests.running(mutant.file, around.body))
         )
 
     def _task(self, mutant: Mutant) -> Task:

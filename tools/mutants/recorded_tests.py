@@ -1,7 +1,8 @@
 """Which tests run which lines, and how long each takes: one run of the tests under Python's tracer.
 
-What a test uses may have been computed for one before it: by a fixture of a module, or by a function that
-keeps its results. So the lines that a fixture runs are those of every test that uses it, and no test finds
+What a test uses may have been computed before it: while its module was imported, by a fixture that several
+tests share, or by a function that keeps its results. So the lines that run during the import of a module of
+tests are those of all its tests, the lines of a fixture those of every test that uses it, and no test finds
 a kept result (`kept_results.py`).
 """
 
@@ -22,8 +23,8 @@ import pytest
 
 from tools.mutants.kept_results import OWN, forget_results
 
-IMPORT = ""
-"""In place of a test's name: what runs while the tests are imported."""
+IMPORT = "import "
+"""In place of a test's name, and followed by that of a module of tests: what runs while it is imported."""
 
 
 @dataclass
@@ -49,14 +50,18 @@ class RecordedTests:
         """The tests that run one of the lines, until together they take `limit_s`. The quickest come first,
         and the cases of each test function share as much time as those of any other.
 
-        (0, 0) are lines that run during an import: half of the time is for tests that run a function of the
-        file, half for the others.
+        What lines do that run during an import may be seen by other tests too: half of the time is for
+        these, the tests that run another line of the file; of (0, 0), outside of functions, for all others.
         """
-        if lines[1]:
-            return self._in_turn(self.running(file, lines) - {IMPORT}, limit_s)
-        nearest = self.running(file, (0, sys.maxsize)) - {IMPORT}
+        in_file = self.running(file, (0, sys.maxsize))
+        nearest, others = self.running(file, lines) if lines[1] else in_file, in_file
+        if lines[1] and not imports(nearest):
+            return self._in_turn(nearest, limit_s)
+        if not lines[1]:
+            others = set(self.seconds)
+        nearest = nearest - imports(nearest)
         first = self._in_turn(nearest, limit_s / 2)
-        return first + self._in_turn(set(self.seconds) - nearest, limit_s - self._sum(first))
+        return first + self._in_turn(others - nearest - imports(others), limit_s - self._sum(first))
 
     def _in_turn(self, names: set[str], limit_s: float) -> list[str]:
         spent: dict[str, float] = defaultdict(float)
@@ -90,6 +95,11 @@ class RecordedTests:
         return 10.0 + 3 * self._sum(names)
 
 
+def imports(names: set[str]) -> set[str]:
+    """Those that are imports and no tests."""
+    return {name for name in names if name.startswith(IMPORT)}
+
+
 class Recorder:
     """A pytest plugin that notes, for the files asked for, which lines each test runs."""
 
@@ -97,6 +107,14 @@ class Recorder:
         self.files = {str(Path(file).resolve()): file for file in files}
         self.map = RecordedTests({file: defaultdict(set) for file in files})
         self.test = IMPORT
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(self, collector: pytest.Collector) -> Any:
+        self.test = f"{IMPORT}{collector.nodeid}"
+        try:
+            return (yield)
+        finally:
+            self.test = IMPORT
 
     def trace(self, frame: FrameType, event: str, arg: Any) -> Any:
         file = self.files.get(frame.f_code.co_filename)
@@ -142,15 +160,14 @@ class Recorder:
 
     def recorded(self) -> RecordedTests:
         using: dict[str, set[str]] = defaultdict(set)
-        for test, fixtures in self.map.fixtures.items():
-            for fixture in fixtures:
-                using[fixture].add(test)
-        self.map.lines = {
-            file: {
-                line: set().union(*(using.get(one, {one}) for one in names)) for line, names in lines.items()
-            }
-            for file, lines in self.map.lines.items()
-        }
+        for test in self.map.seconds:
+            for one in (*self.map.fixtures[test], f"{IMPORT}{test.partition('::')[0]}"):
+                using[one].add(test)
+        for lines in self.map.lines.values():
+            for names in lines.values():
+                names |= set().union(*(using[one] for one in names & using.keys()))
+                names -= self.map.fixture_s.keys()
+        self.map.lines = {file: dict(lines) for file, lines in self.map.lines.items()}
         self.map.modules = [name for name in sys.modules if name.partition(".")[0] not in OWN]
         return self.map
 
