@@ -95,16 +95,15 @@ class Collected:
 
     def _task(self, mutant: Mutant) -> Task:
         names = self.found.tests.tests_for(mutant.file, mutant.lines, self.limit_s)
-        run = functools.partial(self._first_failure, mutant, names)
+        run = functools.partial(self._first_failure, mutant, [self.items[name] for name in names])
         return Task((mutant, names), run, self.found.tests.cpu_s(names))
 
-    def _first_failure(self, mutant: Mutant, names: Sequence[str]) -> FirstFailure:
+    def _first_failure(self, mutant: Mutant, items: Sequence[pytest.Item]) -> FirstFailure:
         assert mutant.around is not None
         place = mutant.around.place
         replace_function(self.functions[place], place, mutated(mutant))
         forget_results()
         first = FirstFailure()
-        items = [self.items[name] for name in names]
         with folder_for_tests():
             for item, after in zip(items, [*items[1:], None], strict=True):
                 item.config.pluginmanager.register(first)

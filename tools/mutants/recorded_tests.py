@@ -165,8 +165,8 @@ class Recorder:
                 using[one].add(test)
         for lines in self.map.lines.values():
             for names in lines.values():
-                names |= set().union(*(using[one] for one in names & using.keys()))
-                names -= self.map.fixture_s.keys()
+                names.update(*(using[one] for one in names & using.keys()))
+                names.difference_update(self.map.fixture_s)
         self.map.lines = {file: dict(lines) for file, lines in self.map.lines.items()}
         self.map.modules = [name for name in sys.modules if name.partition(".")[0] not in OWN]
         return self.map
