@@ -325,10 +325,12 @@ def test_an_empty_batch_counts_as_one_site_whose_logarithm_is_0(kernel):
     assert sizes_of(kernel).sites == 1
 
 
-def test_a_kernel_without_outputs_or_operands_has_sizes_of_one():
-    assert sizes_of(KernelCall("aten.zeros.default", (), ())) == Sizes(
-        "copy", 1, 0, 0, 0, n=0, c=0, k=0, w=0, q=0
-    )
+def test_a_kernel_without_outputs_or_operands_is_of_an_empty_tensor():
+    """Logarithms are of sizes of at least 1."""
+    nothing = KernelCall("aten.zeros.default", (), ())
+    assert sizes_of(nothing) == Sizes("copy", 1, 0, 0, 0, n=0, c=0, k=0, w=0, q=0)
+    (row,) = features([nothing])
+    assert not row[2:20].any()
 
 
 @pytest.mark.parametrize(
