@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
@@ -135,7 +135,8 @@ def designs(
     emit_table(designs_table(trace.model, found, shown, not every), table_format, output, force)
 
 
-def _named(text: str, what: str, known: tuple[str, ...]) -> tuple[str, ...]:
+def _named(text: str, what: str, known: tuple[str, ...]) -> tuple[Any, ...]:
+    """The names of a list, each among the known ones. Raises ArgumentError."""
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:
         if name not in known:

@@ -105,10 +105,14 @@ def costed_designs(products: Iterable[MatrixProduct], space: DesignSpace, table:
                 which = [np.full(len(rows), float(i)) for i in (d, e, f)]
                 parts.append((rows, columns, *which, cycles, energy, area * rows * columns))
     found = [np.concatenate(column) for column in zip(*parts, strict=True)] or [np.zeros(0)] * 8
-    whole = [column.astype(np.int64) for column in found[:5]]
+    own_rows, own_columns, d_of, e_of, f_of = (column.astype(np.int64) for column in found[:5])
     return Designs(
         space,
-        *whole,
+        rows=own_rows,
+        columns=own_columns,
+        dataflow=d_of,
+        kind=e_of,
+        number_format=f_of,
         cycles=found[5],
         seconds=found[5] / space.accelerator.clock_hz,
         energy_j=found[6],
