@@ -12,6 +12,7 @@ from addercost.errors import AddercostError, ModelError
 from addercost.results.stdout import claim_stdout
 from addercost.sources.data_free import DataFree
 from addercost.sources.torchvision_models import make_importable
+from addercost.sources.torchvision_operators import let_torchvision_call_them
 from addercost.text import error_text
 
 T = TypeVar("T")
@@ -33,11 +34,14 @@ def build(make: Callable[[], T], what: str, data_free: DataFree | None = None) -
         with user_output():
             try:
                 with data_free or DataFree():
-                    return make()
+                    made = make()
             except _OWN_FAULT:
                 raise
             except Exception:
-                return make()
+                made = make()
+        # The code may have imported torchvision.
+        let_torchvision_call_them()
+        return made
     except AddercostError:
         raise
     except KeyboardInterrupt:
