@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import math
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,9 +23,6 @@ _SCHEMAS = (
     "SymInt pooled_width, SymInt batch_size, SymInt channels, SymInt height, SymInt width, "
     "int sampling_ratio, bool aligned) -> Tensor",
 )
-_BOXES_AT_ONCE = 64
-"""torchvision's roi_align in Python takes 16 times the memory of its output."""
-
 _ROWS_AT_ONCE = 512
 """Boxes that are compared with all others at once."""
 
@@ -96,45 +93,15 @@ def _covering(some: Tensor, boxes: Tensor, threshold: float) -> Tensor:
 def _pooled(
     input: Tensor, rois: Tensor, scale: float, height: int, width: int, ratio: int, aligned: bool
 ) -> Tensor:
-    """input: [N, C, H, W], rois: [K, 5], out: [K, C, height, width]."""
-    if not len(rois):
-        return input.new_empty(0, input.shape[1], height, width)
-    if ratio <= 0:
-        return torch.stack([_pooled_by_sides(input, roi, scale, height, width, aligned) for roi in rois])
-    pool = sys.modules["torchvision.ops.roi_align"]._roi_align.__wrapped__  # type: ignore[attr-defined]
-    parts = rois.split(_BOXES_AT_ONCE)
-    return torch.cat([pool(input, part, scale, height, width, ratio, aligned) for part in parts])
-
-
-def _pooled_by_sides(
-    input: Tensor, roi: Tensor, scale: float, height: int, width: int, aligned: bool
-) -> Tensor:
-    """One box with as many samples as its sides are long. A value between pixels is linear along each side,
-    so the mean over samples is a product with one matrix a side.
+    """input: [N, C, H, W], rois: [K, 5], out: [K, C, height, width]. A value between pixels is linear along
+    each side, so the means over a box's samples are a product with one matrix a side.
     """
-    image, corner, end = input[int(roi[0])], roi[[2, 1]] * scale, roi[[4, 3]] * scale
-    sides = end - corner if aligned else (end - corner).clamp(min=1)
-    if aligned:
-        corner = corner - 0.5
-    rows, columns = (
-        _means(float(corner[i]), float(sides[i]) / bins, bins, image.shape[1 + i]).to(input.dtype)
-        for i, bins in enumerate((height, width))
-    )
-    return rows @ image @ columns.T
-
-
-def _means(start: float, length: float, bins: int, size: int) -> Tensor:
-    """[bins, size]: what each of `size` pixels adds to the mean of each bin of that length."""
-    samples = max(math.ceil(length), 1)
-    at = start + length * (torch.arange(bins)[:, None] + (torch.arange(samples) + 0.5) / samples)
-    inside = (at >= -1) & (at <= size)
-    at = at.clamp(0, size - 1)
-    low = at.floor().long()
-    share = at - low
-    made = torch.zeros(bins, size)
-    made.scatter_add_(1, low, (1 - share) * inside)
-    made.scatter_add_(1, (low + 1).clamp(max=size - 1), share * inside)
-    return made / samples
+    out = input.new_empty(len(rois), input.shape[1], height, width)
+    for roi, pooled in zip(rois, out, strict=True):
+        image = input[int(roi[0])]
+        rows, columns = _sides(roi, image, scale, (height, width), ratio, aligned)
+        pooled.copy_(rows.means @ image[:, rows.pixels, columns.pixels] @ columns.means.T)
+    return out
 
 
 def _pooled_backward(
@@ -150,10 +117,45 @@ def _pooled_backward(
     ratio: int,
     aligned: bool,
 ) -> Tensor:
-    """Linear in the images, so those that were pooled do not matter."""
-    images = grad.new_zeros(batch_size, channels, height, width).requires_grad_()
-    for part, its_grad in zip(rois.split(_BOXES_AT_ONCE), grad.split(_BOXES_AT_ONCE), strict=True):
-        with torch.enable_grad():
-            out = _pooled(images, part, scale, pooled_height, pooled_width, ratio, aligned)
-        out.backward(its_grad)
-    return images.grad if images.grad is not None else torch.zeros_like(images)
+    images = grad.new_zeros(batch_size, channels, height, width)
+    for roi, its_grad in zip(rois, grad, strict=True):
+        image = images[int(roi[0])]
+        rows, columns = _sides(roi, image, scale, (pooled_height, pooled_width), ratio, aligned)
+        image[:, rows.pixels, columns.pixels] += rows.means.T @ its_grad @ columns.means
+    return images
+
+
+class _Side(NamedTuple):
+    """means: [bins, pixels], what each of the pixels in a slice adds to the mean of each bin."""
+
+    pixels: slice
+    means: Tensor
+
+
+def _sides(
+    roi: Tensor, image: Tensor, scale: float, bins: tuple[int, int], ratio: int, aligned: bool
+) -> tuple[_Side, _Side]:
+    """(rows, columns) of a box [image, x, y, x, y] in an image [C, H, W]."""
+    corner, end = (roi[[2, 1]] * scale).tolist(), (roi[[4, 3]] * scale).tolist()
+    made = []
+    for i, number in enumerate(bins):
+        length = end[i] - corner[i]
+        start = corner[i] - 0.5 if aligned else corner[i]
+        bin_length = (length if aligned else max(length, 1.0)) / number
+        samples = ratio if ratio > 0 else max(math.ceil(bin_length), 1)
+        made.append(_side(start, bin_length, number, samples, image.shape[1 + i], image.dtype))
+    return made[0], made[1]
+
+
+def _side(start: float, length: float, bins: int, samples: int, size: int, dtype: torch.dtype) -> _Side:
+    """Of bins of that length along `size` pixels. A sample beyond the image by more than a pixel is 0."""
+    at = start + length * (torch.arange(bins)[:, None] + (torch.arange(samples) + 0.5) / samples)
+    inside = (at >= -1) & (at <= size)
+    at = at.clamp(0, size - 1)
+    low = at.floor().long()
+    share = at - low
+    first, last = int(low.min()), min(int(low.max()) + 1, size - 1)
+    means = torch.zeros(bins, last - first + 1)
+    means.scatter_add_(1, low - first, (1 - share) * inside)
+    means.scatter_add_(1, (low + 1).clamp(max=last) - first, share * inside)
+    return _Side(slice(first, last + 1), (means / samples).to(dtype))
