@@ -28,7 +28,7 @@ def inputs_of(task: str, shape: tuple[int, ...], batch: int, training: bool, key
         return ModelInputs(tuple(frames))
     generator = torch.Generator().manual_seed(0)
     images = [torch.rand(shape[1:], generator=generator) for _ in range(batch)]
-    targets = [_target(*shape[2:], keypoints) for _ in range(batch)]
+    targets = [_target(shape[2], shape[3], keypoints) for _ in range(batch)]
     return ModelInputs((images, targets)) if training else ModelInputs((images,))
 
 
