@@ -63,9 +63,9 @@ def test_other_detectors_run_whole(name: str, backward: bool) -> None:
     assert missing <= {"torchvision._roi_align_backward"}
 
 
+@pytest.mark.exhaustive
 def test_optical_flow_takes_two_frames() -> None:
-    """RAFT's published count is of another size than torchvision's example. The part that is linear in
-    the pixels, its encoders, is counted at both: here twice the frames are twice the sites."""
+    """Frames of the size of torchvision's example; two pairs have twice the sites of one."""
     trace = trace_spec("torchvision:raft_small")
     assert [spec.shape for spec in trace.inputs] == [(1, 3, 520, 960)] * 2
     one, two = (count(trace_spec("torchvision:raft_small", batch=n), "macs").mac_sites for n in (1, 2))
