@@ -30,7 +30,9 @@ from typing import Any
 
 from benchmarks.real_models.packages import PACKAGES, cases_of
 
-COLUMNS = f"  {'model':<26}{'configuration':<15}{'run':<6}{'sites':>19}{'executed':>19}  {'with':<7}{'seconds':>7}"
+COLUMNS = (
+    f"  {'model':<26}{'configuration':<15}{'run':<6}{'sites':>19}{'executed':>19}  {'with':<7}{'seconds':>7}"
+)
 
 
 def measured(package: str, name: str, repeats: int) -> dict[str, Any]:

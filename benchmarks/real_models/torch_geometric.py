@@ -28,7 +28,9 @@ def _network(name: str) -> Case:
 
 
 def _layer(name: str, *settings: Any, **named_settings: Any) -> nn.Module:
-    layer: nn.Module = getattr(importlib.import_module("torch_geometric.nn"), name)(*settings, **named_settings)
+    layer: nn.Module = getattr(importlib.import_module("torch_geometric.nn"), name)(
+        *settings, **named_settings
+    )
     return layer
 
 
