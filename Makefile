@@ -7,8 +7,8 @@ PYTEST := python -m pytest --only-listed-skips
 PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 INSTALL := $(VENV)/$(PIP_INSTALL)
 
-.PHONY: demo test test-all test-browser mutants reports predicted-reports state-errors machine-report training-report models-table \
-	gpu-check check check-static lint types format clean help
+.PHONY: demo test test-all test-browser mutants reports predicted-reports state-errors machine-report training-report \
+	models-table gpu-check check check-static lint types format clean help
 
 help:
 	@echo "make demo          profile LeNet-5-BN and print the paper's comparison"

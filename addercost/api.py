@@ -14,10 +14,11 @@ from addercost.trace.record import Trace
 if TYPE_CHECKING:
     from torch import nn
 
+    from addercost.analysis.accelerators import WantedAccelerators
     from addercost.counts.lengths import Layers
     from addercost.counts.model import ModelCounts
     from addercost.measure.session import BenchSettings
-    from addercost.results.language_model import LanguageModelReport, PhaseReport, TextCost
+    from addercost.results.language_model import LanguageModelReport, PhaseReport, TextCost, TokenTime
     from addercost.results.measurements import Measurements
     from addercost.trace.batch_sizes import BatchTraces
     from addercost.trace.input_shapes import InputShape
@@ -45,6 +46,7 @@ def profile(
     kernels: Path | None = None,
     accumulator_format: str | None = None,
     optimizer: str | None = None,
+    accelerators: WantedAccelerators | Sequence[str] = (),
 ) -> ShownProfile:
     """Counts every layer of one forward and estimates it on each processor by each cost model.
 
@@ -58,8 +60,9 @@ def profile(
     `calibrated`, borrowed where it is of another machine. accumulator_format: what energies charge the
     accumulations of layers at, such as "int16"; by default the format they are counted in. optimizer: whose
     state is in the memory of a training step, one of `addercost.counts.peak_memory.OPTIMIZERS`; plain SGD,
-    which keeps none, by default.
+    which keeps none, by default. accelerators: their names, or these with settings.
     """
+    from addercost.analysis.accelerators import WantedAccelerators
     from addercost.cost.energy import estimate_energy
     from addercost.cost.estimate import estimate
     from addercost.cost.models import default_model, usable_model
@@ -88,7 +91,10 @@ def profile(
     # Binary and shift layers keep their weights in another form.
     changed = what_if or counts.arithmetic in PACKED_WEIGHT_BITS
     memory = None if changed else memory_of(made, optimizer)
-    return ShownProfile(counts, tuple(costs), keep_first_last, tuple(energies), memory)
+    if not isinstance(accelerators, WantedAccelerators):
+        accelerators = WantedAccelerators(tuple(accelerators))
+    on_accelerators = accelerators.costs(counts, hardware_path)
+    return ShownProfile(counts, tuple(costs), keep_first_last, tuple(energies), memory, on_accelerators)
 
 
 def language_model(
@@ -99,6 +105,7 @@ def language_model(
     new: int = 128,
     source: int | None = None,
     batches: Sequence[int] = (1,),
+    with_curve: bool = False,
     dtype: str | None = None,
     arithmetic: Arithmetic | str | None = None,
     what_if: Sequence[str] = (),
@@ -114,10 +121,17 @@ def language_model(
 
     model: a SPEC of a model that keeps a cache. prompt: tokens that are read at once. context: tokens before
     the one that is written. new: tokens written after the prompt, 0 for no whole text. source: tokens that an
-    encoder reads. dtype: torch's name of the format of floating-point weights, None for that of the
-    configuration. The other arguments are those of `profile`.
+    encoder reads. with_curve: also a token after many other contexts, for a figure. dtype: torch's name of
+    the format of floating-point weights, None for that of the configuration. The other arguments are those of
+    `profile`.
     """
-    from addercost.analysis.language_model import Estimators, phase_report, text_costs
+    from addercost.analysis.language_model import (
+        Estimators,
+        figure_contexts,
+        phase_report,
+        text_costs,
+        token_times,
+    )
     from addercost.cost.models import default_model, usable_model
     from addercost.cost.target_registry import load_target
     from addercost.counts.lengths import counts_by_length
@@ -155,6 +169,7 @@ def language_model(
 
     phases: list[PhaseReport] = []
     texts: list[TextCost] = []
+    curve: list[TokenTime] = []
     for batch in batches:
 
         def layers_at(length: int, batch: int = batch) -> Layers:
@@ -171,6 +186,10 @@ def language_model(
         if new > 1:
             decode_at = counts_by_length(layers_at, prompt, prompt + new - 2, degree=1)
             texts += text_costs(prefill, decode_at, new, by)
+        if with_curve:
+            contexts = figure_contexts(decoder.positions, context)
+            decode_at = counts_by_length(layers_at, contexts[0], contexts[-1], degree=1)
+            curve += token_times(batch, contexts, decode_at, by)
     stored = (
         decoder.weight_bytes - used_weight_bytes(written.trace) + used_weight_bytes(changed(written.trace))
     )
@@ -183,6 +202,7 @@ def language_model(
         new=new,
         phases=tuple(phases),
         texts=tuple(texts),
+        token_times=tuple(curve),
         source=source,
         notes=counts.notes,
     )

@@ -18,6 +18,7 @@ from addercost.cli.options import (
     quiet_option,
     what_if_option,
 )
+from addercost.cli.plot import figure_format_of
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.counts.weight_formats import MIXTURES, WEIGHT_FORMATS
@@ -70,6 +71,13 @@ FORMATS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 @what_if_option
 @estimate_options
 @format_option
+@click.option(
+    "--figure",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Draw the time of a token against the context, and both phases under the memory's roof: FILE.svg, "
+    ".pdf or .png.",
+)
 @output_option("Write to a file instead of the terminal.")
 @force_option()
 @debug_option
@@ -89,6 +97,7 @@ def llm(
     what_if: tuple[str, ...],
     estimates: Estimates,
     table_format: str,
+    figure: Path | None,
     output: Path | None,
     force: bool,
     quiet: bool,
@@ -99,6 +108,8 @@ def llm(
     Both phases are traced from the model's own code, with the cache that it returns.
     """
     check_output(output, force)
+    check_output(figure, force)
+    figure_format = figure_format_of(figure)
     chosen = parsed_batches(batches) or (1,)
     estimates.check()
 
@@ -113,11 +124,18 @@ def llm(
             new=new,
             source=source,
             batches=chosen,
+            with_curve=figure is not None,
             dtype=FORMATS[dtype] if dtype else None,
             arithmetic=arithmetic,
             what_if=(*_stored(weights, activations, cache), *what_if),
             **estimates.arguments(),
         )
+    if figure is not None and figure_format is not None:
+        from addercost.report.plots import language_model as drawing
+        from addercost.report.plots.style import PlotOptions, figure_bytes
+        from addercost.results.files import write_file
+
+        write_file(figure, figure_bytes(drawing.draw(report, PlotOptions()), figure_format), force)
     if table_format == "json":
         emit(lambda width, styled: report.to_json(), output, force)
     else:

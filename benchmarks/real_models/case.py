@@ -15,7 +15,7 @@ from torch import Tensor, nn
 class Case:
     """A model with the arguments of one forward.
 
-    ours: its configuration is one that we chose, where the package names none or ours is smaller than its default.
+    ours: its configuration is one that we chose, where the package names none or a toy.
     """
 
     model: nn.Module

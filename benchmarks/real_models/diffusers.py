@@ -1,6 +1,6 @@
-"""Networks of diffusers on the meta device, by the defaults of their classes, which are those of a published model.
+"""Networks of diffusers on the meta device, by the defaults of their classes.
 
-Only the autoencoder's defaults are a toy; it has the widths of Stable Diffusion's.
+The autoencoder's defaults are a toy, so it has the widths of Stable Diffusion's.
 """
 
 from __future__ import annotations

@@ -10,10 +10,10 @@ from benchmarks.real_models.case import Case, Make, image, named
 
 _SIZES = {"inception_v3": 299, "swin_v2_t": 256}
 _IMAGES = (
-    "alexnet", "vgg16", "resnet18", "resnet50", "resnext50_32x4d", "wide_resnet50_2", "densenet121", "squeezenet1_1",
-    "googlenet", "inception_v3", "mobilenet_v2", "mobilenet_v3_large", "mnasnet1_0", "shufflenet_v2_x1_0",
-    "efficientnet_b0", "efficientnet_v2_s", "regnet_y_800mf", "convnext_tiny", "vit_b_16", "swin_t", "swin_v2_t",
-    "maxvit_t",
+    "alexnet", "vgg16", "resnet18", "resnet50", "resnext50_32x4d", "wide_resnet50_2", "densenet121",
+    "squeezenet1_1", "googlenet", "inception_v3", "mobilenet_v2", "mobilenet_v3_large", "mnasnet1_0",
+    "shufflenet_v2_x1_0", "efficientnet_b0", "efficientnet_v2_s", "regnet_y_800mf", "convnext_tiny",
+    "vit_b_16", "swin_t", "swin_v2_t", "maxvit_t",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The count of what torch executes, which the table of real models compares with, on layers counted by hand."""
+"""The count of what torch executes, beside which the table of real models stands, on layers counted by hand."""
 
 from __future__ import annotations
 
