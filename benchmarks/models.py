@@ -5,11 +5,11 @@
 `make models-table` makes an environment with the packages and runs this. Every package runs in a process of
 its own. A row says:
 
-- configuration: `default` is the package's named model or the defaults of its class, `ours` one that we chose;
+- configuration: `default` is the package's named model or the defaults of its class, `ours` one of ours;
 - run: what the trace needed (meta: no data; fake: no data on the CPU; real: values);
 - sites: the multiply-adds that addercost counts;
-- executed: the multiply-adds of the forward as torch's dispatcher runs it (`executed_products.py`), with values
-  on the CPU, or with shapes alone on the meta device for models that are too large for that;
+- executed: the multiply-adds of the forward as torch's dispatcher runs it (`executed_products.py`), with
+  values on the CPU, or with shapes alone on the meta device for models that are too large for that;
 - seconds: tracing and counting, the fastest of the repeats.
 
 The exit code is 1 where a model fails, is not counted whole, or the two counts differ.

@@ -1,4 +1,4 @@
-"""The count of what torch executes, beside which the table of real models stands, on layers counted by hand."""
+"""The multiply-adds that torch executes, beside the table of real models, on layers counted by hand."""
 
 from __future__ import annotations
 
