@@ -78,7 +78,7 @@ class ExecutedProducts(TorchDispatchMode):
     """While it is active, adds up the multiply-adds of every product by operator in `by_operator`."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.by_operator: Counter[str] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -89,7 +89,7 @@ def is_right(found: dict[str, Any]) -> bool:
 def text_row(found: dict[str, Any]) -> str:
     start = f"  {found['model']:<26}"
     if "error" in found:
-        return start + found["error"]
+        return f"{start}{found['error']}"
     difference = found["sites"] - found["executed"]
     verdict = f"differs by {difference:+,}" if difference else "equal"
     if found["uncounted"]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from benchmarks.real_models.case import Case, Make, named
@@ -20,7 +22,7 @@ _NAMES = (
 def _made(name: str) -> Case:
     import timm
 
-    model = timm.create_model(name, pretrained=False)
+    model: Any = timm.create_model(name, pretrained=False)
     return Case(model, (torch.rand(1, *model.default_cfg["input_size"]),))
 
 
