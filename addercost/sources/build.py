@@ -12,6 +12,7 @@ from addercost.errors import AddercostError, ModelError
 from addercost.results.stdout import claim_stdout
 from addercost.sources.data_free import DataFree
 from addercost.sources.torchvision_models import make_importable
+from addercost.supervision import note
 from addercost.text import error_text
 
 T = TypeVar("T")
@@ -30,7 +31,7 @@ def build(make: Callable[[], T], what: str, data_free: DataFree | None = None) -
     """
     make_importable()
     try:
-        with user_output():
+        with user_output("load"):
             try:
                 with data_free or DataFree():
                     return make()
@@ -53,13 +54,16 @@ def build(make: Callable[[], T], what: str, data_free: DataFree | None = None) -
 
 def build_real(make: Callable[[], T]) -> T:
     """`make()` with real weights, its prints on stderr."""
-    with user_output():
+    with user_output("load"):
         return make()
 
 
-def user_output() -> AbstractContextManager[object]:
-    """While active, prints of the user's code go to stderr: stdout is for our result."""
+def user_output(doing: str = "run") -> AbstractContextManager[object]:
+    """While active, prints of the user's code go to stderr: stdout is for our result. doing: `load` or `run`,
+    which decides the exit code if that code ends the process.
+    """
     claim_stdout()
+    note(doing)
     return redirect_stdout(sys.stderr)
 
 
