@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from addercost.trace.record import Trace
 if TYPE_CHECKING:
     from torch import nn
 
+    from addercost.analysis.accelerators import WantedAccelerators
     from addercost.measure.session import BenchSettings
     from addercost.results.measurements import Measurements
     from addercost.trace.batch_sizes import BatchTraces
@@ -42,6 +44,8 @@ def profile(
     kernels: Path | None = None,
     accumulator_format: str | None = None,
     optimizer: str | None = None,
+    timeout_s: float = 0.0,
+    accelerators: WantedAccelerators | Sequence[str] = (),
 ) -> ShownProfile:
     """Counts every layer of one forward and estimates it on each processor by each cost model.
 
@@ -55,8 +59,10 @@ def profile(
     `calibrated`, borrowed where it is of another machine. accumulator_format: what energies charge the
     accumulations of layers at, such as "int16"; by default the format they are counted in. optimizer: whose
     state is in the memory of a training step, one of `addercost.counts.peak_memory.OPTIMIZERS`; plain SGD,
-    which keeps none, by default.
+    which keeps none, by default. timeout_s: as for `trace_model`. accelerators: their names, or these with
+    settings.
     """
+    from addercost.analysis.accelerators import WantedAccelerators
     from addercost.cost.energy import estimate_energy
     from addercost.cost.estimate import estimate
     from addercost.cost.models import default_model, usable_model
@@ -69,7 +75,7 @@ def profile(
     made = (
         model
         if isinstance(model, Trace)
-        else trace_model(model, *args, kwargs=kwargs, backward=backward, memory=True)
+        else trace_model(model, *args, kwargs=kwargs, backward=backward, memory=True, timeout_s=timeout_s)
     )
     counts = count(made, convention, arithmetic=arithmetic, what_if=what_if, keep_first_last=keep_first_last)
     targets = [load_target(name, hardware_path, kernels) for name in cpus]
@@ -85,7 +91,10 @@ def profile(
     # Binary and shift layers keep their weights in another form.
     changed = what_if or counts.arithmetic in PACKED_WEIGHT_BITS
     memory = None if changed else memory_of(made, optimizer)
-    return ShownProfile(counts, tuple(costs), keep_first_last, tuple(energies), memory)
+    if not isinstance(accelerators, WantedAccelerators):
+        accelerators = WantedAccelerators(tuple(accelerators))
+    on_accelerators = accelerators.costs(counts, hardware_path)
+    return ShownProfile(counts, tuple(costs), keep_first_last, tuple(energies), memory, on_accelerators)
 
 
 def measure_model(
@@ -103,6 +112,8 @@ def measure_model(
     `output` belong to another run.
     """
     from addercost.measure.session import BenchSettings, measure, model_uses, open_device, whole_model_rows
+    from addercost.results.journal_lines import journal_path
+    from addercost.results.ownership import own_file
     from addercost.trace.inputs import ModelInputs
 
     chosen = settings or BenchSettings()
@@ -112,7 +123,8 @@ def measure_model(
     uses, notes = model_uses(made, chosen)
     device = open_device(chosen)
     try:
-        return measure(made.model, uses, chosen, device, output, whole, notes)
+        with own_file(journal_path(output)) if output is not None else nullcontext():
+            return measure(made.model, uses, chosen, device, output, whole, notes)
     finally:
         device.close()
 
@@ -124,30 +136,36 @@ def trace_model(
     backward: bool = False,
     fuse_attention: bool = True,
     memory: bool = False,
+    timeout_s: float = 0.0,
 ) -> Trace:
     """One forward, or training step, of a module or SPEC. See `addercost.trace.tracer.trace`.
 
     Operators without a counting rule are recorded by their decomposition where torch has one.
     fuse_attention: scaled dot-product attention is one call, else the calls that torch makes of it. memory:
-    also record when memory is allocated and freed, for `profile(…).memory`.
+    also record when memory is allocated and freed, for `profile(…).memory`. timeout_s: a forward that takes
+    longer raises TraceError, in the main thread alone; 0 for no limit.
     """
+    from addercost.sources.time_limit import forward_limit
+
     if isinstance(model, str):
         from addercost.trace.inputs import ModelInputs
 
         inputs = ModelInputs(args, kwargs or {}) if args or kwargs else None
-        return trace_spec(model, inputs, backward, fuse_attention=fuse_attention, memory=memory)
+        with forward_limit(model, timeout_s):
+            return trace_spec(model, inputs, backward, fuse_attention=fuse_attention, memory=memory)
     from addercost.counts.call_work import is_counted
     from addercost.trace.tracer import trace
 
-    return trace(
-        model,
-        *args,
-        kwargs=kwargs,
-        backward=backward,
-        is_counted=is_counted,
-        fuse_attention=fuse_attention,
-        memory=memory,
-    )
+    with forward_limit(type(model).__name__, timeout_s):
+        return trace(
+            model,
+            *args,
+            kwargs=kwargs,
+            backward=backward,
+            is_counted=is_counted,
+            fuse_attention=fuse_attention,
+            memory=memory,
+        )
 
 
 def trace_spec(

@@ -114,22 +114,6 @@ def energy_option(function: F) -> F:
     )(function)
 
 
-def accelerator_options(function: F) -> F:
-    decorated = click.option(
-        "--equal-area",
-        "same_area",
-        is_flag=True,
-        help="With --accelerator: as many elements as fit in the area of its multiply-add elements.",
-    )(function)
-    return click.option(
-        "--accelerator",
-        "accelerators",
-        multiple=True,
-        metavar="NAME",
-        help="Accelerator to estimate for, such as tpu-like; repeatable.",
-    )(decorated)
-
-
 def input_option(function: F) -> F:
     return click.option(
         "--input",

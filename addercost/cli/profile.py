@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from addercost.cli.accelerators import accelerator_options
 from addercost.cli.emit import check_output, emit
 from addercost.cli.estimates import Estimates, estimate_options
 from addercost.cli.numbers import FiniteRange
@@ -27,6 +29,9 @@ from addercost.cli.options import (
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError, CheckFailedError
+
+if TYPE_CHECKING:
+    from addercost.analysis.accelerators import WantedAccelerators
 
 
 @click.command(cls=SpecCommand)
@@ -54,6 +59,7 @@ from addercost.errors import ArgumentError, CheckFailedError
 )
 @keep_first_last_option
 @estimate_options
+@accelerator_options
 @click.option(
     "--optimizer",
     metavar="NAME",
@@ -79,6 +85,7 @@ def profile(
     density: float | None,
     keep_first_last: bool,
     estimates: Estimates,
+    on_accelerators: WantedAccelerators,
     optimizer: str | None,
     depth: int | None,
     sort: str | None,
@@ -103,6 +110,7 @@ def profile(
     check_output(save_trace, force)
     convention_named(convention)
     estimates.check()
+    on_accelerators.check(estimates.hardware_path)
     check_optimizer(optimizer)
     if density is not None:
         what_if = (*what_if, f"density={density}")
@@ -140,6 +148,7 @@ def profile(
                     what_if=what_if,
                     keep_first_last=keep_first_last,
                     optimizer=optimizer,
+                    accelerators=on_accelerators,
                     **estimates.arguments(),
                 )
                 for size, trace in traced.traces.items()
@@ -172,6 +181,9 @@ _NEEDS_A_MODEL = (
     "energy",
     "memories",
     "accumulator_format",
+    "accelerators",
+    "same_area",
+    "leakage",
     "hardware_path",
     "kernels",
     "optimizer",

@@ -30,7 +30,8 @@ class LoadedModel:
     possible. with_values: the same tensors, in any structure, with the values that the model's code gave
     them.
     with_classes: makes it with real weights and so many classes; None where the number is fixed.
-    of_batch: the inputs of a batch of so many, where it is more than a larger first dimension.
+    inputs_for: the inputs of a batch of so many, for a training step or not, where these are more than a
+    larger first dimension. notes: what the trace should say of them.
     folder: where its code is, from which its forward may import more.
     """
 
@@ -40,7 +41,8 @@ class LoadedModel:
     rebuild: Callable[[], nn.Module] | None = None
     with_values: Callable[[Any], Any] | None = None
     with_classes: Callable[[int], nn.Module] | None = None
-    of_batch: Callable[[int], ModelInputs] | None = None
+    inputs_for: Callable[[int, bool], ModelInputs] | None = None
+    notes: tuple[str, ...] = ()
     folder: Path = Path()
 
 

@@ -15,6 +15,7 @@ from addercost.sources.onnx_file import ONNX_FILE
 from addercost.sources.python_file import PYTHON_FILE
 from addercost.sources.saved_profile import SAVED_PROFILE
 from addercost.sources.saved_trace import SAVED_TRACE
+from addercost.sources.tflite_file import TFLITE_FILE
 from addercost.sources.timm import TIMM_MODEL
 from addercost.sources.torchvision import TORCHVISION_MODEL
 from addercost.sources.transformers import TRANSFORMERS_MODEL
@@ -32,6 +33,7 @@ BUILT_IN = (
     TRANSFORMERS_MODEL,
     EXPORTED,
     ONNX_FILE,
+    TFLITE_FILE,
     SAVED_PROFILE,
     SAVED_TRACE,
 )
