@@ -193,6 +193,33 @@ def test_a_fork_that_dies_or_hangs_has_no_result() -> None:
     }
 
 
+def test_the_fork_of_a_fork_ends_with_it(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+
+    def inner() -> None:
+        pid_file.write_text(str(os.getpid()))
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(600)
+
+    def outer() -> None:
+        list(in_forks([Task("inner", inner, 1.0)], jobs=1))
+
+    ((_, result),) = in_forks([Task("outer", outer, 1.0)], jobs=1)
+    assert not result.own_doing
+    deadline = time.monotonic() + 30
+    while is_running(int(pid_file.read_text())) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not is_running(int(pid_file.read_text()))
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"
+
+
 def test_a_fork_that_others_end_or_that_waits_decides_nothing(mutants: list[Mutant]) -> None:
     """Not so a fork that uses up its processor time: what ends it is its own doing."""
     tasks = [

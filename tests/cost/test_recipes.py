@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 
 from addercost.arithmetic import Arithmetic
-from addercost.cost.recipes import recipes
+from addercost.cost.recipes import SIGNED_BYTES, recipes
 
 LANES = 8
 
@@ -359,3 +359,9 @@ def test_a_mask_is_of_vectors_alone():
     """The mask is a bitwise instruction, which tables have for vectors."""
     for recipe in recipes(Arithmetic.ADDER, "fp32"):
         assert recipe.vectors_only == ("xor" in dict(recipe.ops))
+
+
+@pytest.mark.parametrize(("f", "assumes"), [("int8", True), ("uint8", False)])
+def test_signed_bytes_are_offset_where_instructions_take_unsigned_ones(f, assumes):
+    found = {recipe.assumption for recipe in recipes(Arithmetic.ADDER, f) if "uint8" in recipe.counted}
+    assert found == {SIGNED_BYTES if assumes else ""}

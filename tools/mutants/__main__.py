@@ -43,8 +43,12 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "addercost/cost": ("tests/cost", "tests/hardware/test_peaks.py", "tests/report/test_verdict.py", _DATA),
     "addercost/hardware": ("tests/hardware", "tests/cost/test_lowering.py", _DATA),
     "addercost/results": (
-        "tests/results", "tests/report", "tests/cli/test_validate.py", "tests/measure/test_intervals.py", _DATA,
-    ),  # fmt: skip
+        "tests/results",
+        "tests/report",
+        "tests/cli/test_validate.py",
+        "tests/measure/test_intervals.py",
+        _DATA,
+    ),
 }
 """What is mutated, and the tests that have to notice."""
 
