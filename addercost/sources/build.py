@@ -12,7 +12,11 @@ from addercost.errors import AddercostError, ModelError
 from addercost.results.stdout import claim_stdout
 from addercost.sources.data_free import DataFree
 from addercost.sources.torchvision_models import make_importable
+<<<<<<< HEAD
 from addercost.sources.torchvision_operators import let_torchvision_call_them
+=======
+from addercost.supervision import note
+>>>>>>> main
 from addercost.text import error_text
 
 T = TypeVar("T")
@@ -31,7 +35,7 @@ def build(make: Callable[[], T], what: str, data_free: DataFree | None = None) -
     """
     make_importable()
     try:
-        with user_output():
+        with user_output("load"):
             try:
                 with data_free or DataFree():
                     made = make()
@@ -57,13 +61,16 @@ def build(make: Callable[[], T], what: str, data_free: DataFree | None = None) -
 
 def build_real(make: Callable[[], T]) -> T:
     """`make()` with real weights, its prints on stderr."""
-    with user_output():
+    with user_output("load"):
         return make()
 
 
-def user_output() -> AbstractContextManager[object]:
-    """While active, prints of the user's code go to stderr: stdout is for our result."""
+def user_output(doing: str = "run") -> AbstractContextManager[object]:
+    """While active, prints of the user's code go to stderr: stdout is for our result. doing: `load` or `run`,
+    which decides the exit code if that code ends the process.
+    """
     claim_stdout()
+    note(doing)
     return redirect_stdout(sys.stderr)
 
 

@@ -11,6 +11,7 @@ from addercost.errors import ArgumentError, TraceError, unknown_name
 from addercost.sources.kind import LoadedModel, TraceRequest
 from addercost.sources.loading import explained, load_model
 from addercost.sources.registry import kind_of
+from addercost.sources.time_limit import forward_limit
 from addercost.trace.record import Trace
 
 if TYPE_CHECKING:
@@ -66,9 +67,14 @@ def _tracing_of(spec: str, request: TraceRequest) -> Callable[[int], Trace]:
         else:
             model, its_inputs = _with_batch(loaded, inputs or ModelInputs(), batch)
         # A forward may import more of the user's files, and print.
+<<<<<<< HEAD
         with import_path(loaded.folder), user_output():
             made = trace_loaded(model, its_inputs, request)
         return replace(made, notes=(*made.notes, *loaded.notes)) if loaded.notes else made
+=======
+        with import_path(loaded.folder), user_output(), forward_limit(spec):
+            return trace_loaded(model, its_inputs, request)
+>>>>>>> main
 
     return traced
 
