@@ -12,11 +12,8 @@ from addercost.errors import AddercostError, ModelError
 from addercost.results.stdout import claim_stdout
 from addercost.sources.data_free import DataFree
 from addercost.sources.torchvision_models import make_importable
-<<<<<<< HEAD
 from addercost.sources.torchvision_operators import let_torchvision_call_them
-=======
 from addercost.supervision import note
->>>>>>> main
 from addercost.text import error_text
 
 T = TypeVar("T")

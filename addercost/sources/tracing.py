@@ -67,14 +67,9 @@ def _tracing_of(spec: str, request: TraceRequest) -> Callable[[int], Trace]:
         else:
             model, its_inputs = _with_batch(loaded, inputs or ModelInputs(), batch)
         # A forward may import more of the user's files, and print.
-<<<<<<< HEAD
-        with import_path(loaded.folder), user_output():
+        with import_path(loaded.folder), user_output(), forward_limit(spec):
             made = trace_loaded(model, its_inputs, request)
         return replace(made, notes=(*made.notes, *loaded.notes)) if loaded.notes else made
-=======
-        with import_path(loaded.folder), user_output(), forward_limit(spec):
-            return trace_loaded(model, its_inputs, request)
->>>>>>> main
 
     return traced
 

@@ -57,7 +57,7 @@ ENTRIES = [
     entry("tokenizer.ggml.tokens", ARRAY, struct.pack("<IQ", TEXT, 2000) + 2000 * text("ab")),
 ]
 TENSORS = [
-    # 256·3 weights of 4 bits in blocks of 256, 144 bytes each: 432 bytes, then 448 is the next multiple of 32.
+    # 256·3 weights of 4 bits in blocks of 256, 144 bytes each: 432 bytes; the next multiple of 32 is 448.
     tensor("blk.0.attn_q.weight", (256, 3), 12, 0),
     # 5 numbers of 4 bytes.
     tensor("output_norm.weight", (5,), 0, 448),
