@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from addercost.results.profile import Profile
+    from addercost.sources.gguf_header import GgufHeader
     from addercost.trace.input_shapes import InputShape
     from addercost.trace.inputs import ModelInputs
     from addercost.trace.record import Trace
@@ -121,6 +122,8 @@ class SpecKind:
     load_trace: the trace, where a SPEC names one in place of a model.
     load_profile: the profile, where a SPEC names what is already counted.
 
+    load_weights: what a file of weights without a forward says of itself, for commands that show that.
+
     complete: the SPECs of this kind that begin with a text, for the shell. suffixes: of the files of this
     kind, which the shell offers too. catalogue: the models of this kind, where they can be listed; with one,
     `name:PATTERN` is a space of `addercost sweep`.
@@ -133,6 +136,7 @@ class SpecKind:
     load_model: Callable[[str], LoadedModel] | None = None
     load_trace: Callable[[str, TraceRequest], Trace] | None = None
     load_profile: Callable[[str, ProfileRequest], Profile] | None = None
+    load_weights: Callable[[str], GgufHeader] | None = None
     complete: Callable[[str], Iterable[str]] = _no_completions
     suffixes: tuple[str, ...] = ()
     catalogue: Catalogue | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from addercost.errors import AddercostError, ArgumentError, ModelError
 from addercost.sources.exported import EXPORTED
+from addercost.sources.gguf_file import GGUF_FILE
 from addercost.sources.kind import SpecKind
 from addercost.sources.module_path import MODULE_PATH
 from addercost.sources.onnx_file import ONNX_FILE
@@ -34,6 +35,7 @@ BUILT_IN = (
     EXPORTED,
     ONNX_FILE,
     TFLITE_FILE,
+    GGUF_FILE,
     SAVED_PROFILE,
     SAVED_TRACE,
 )
