@@ -113,6 +113,12 @@ def test_a_rate_that_is_not_in_the_table_is_that_of_the_same_pipes():
     assert set(rows) == {"fp32_fma", "fp32_add", "fp32_absdiff", "fp32_mul", "int32_mla", "int32_mul"}
     for op, other in (("fp32_add", "fp32_fma"), ("fp32_mul", "fp32_fma"), ("int32_mul", "int32_mla")):
         assert rows[op].reciprocal_throughput_cycles == rows[other].reciprocal_throughput_cycles
+        assert rows[op].lanes == 32
+
+
+def test_each_multiprocessor_issues_to_four_quarters():
+    """An RTX 3090 has 82 multiprocessors of four warp schedulers. Source: NVIDIA, GA102 whitepaper, 2020."""
+    assert RTX.issue_width_uops == 82 * 4
 
 
 def test_without_a_number_of_multiprocessors_only_peaks_are_rates():
