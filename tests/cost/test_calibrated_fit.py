@@ -54,19 +54,20 @@ def test_the_error_that_covers_nine_of_ten(n, rank):
     assert spread[-1] == pytest.approx(math.exp(rank / 100))
 
 
-def test_a_family_with_few_kernels_has_the_spread_of_all():
-    """Errors count by their size, whichever way they go. Of 20 linear layers the 19th is 0.19; of 22 kernels
-    the ⌈20.7⌉ = 21st is 0.5."""
-    families = np.array([LINEAR] * 20 + [POOL] * 2)
-    errors = np.array([-i / 100 for i in range(1, 21)] + [0.5, -0.6])
+def test_a_family_with_fewer_than_twelve_kernels_has_the_spread_of_all():
+    """Errors count by their size, whichever way they go. Of 12 linear layers the ⌈11.7⌉ = 12th is 0.12; of 23
+    kernels the ⌈21.6⌉ = 22nd is the tenth of the pools, 0.59."""
+    families = np.array([LINEAR] * 12 + [POOL] * 11)
+    errors = np.array([-i / 100 for i in range(1, 13)] + [0.5 + i / 100 for i in range(11)])
     spread = fitting.conformal_spread(families, errors)
-    assert spread == pytest.approx({-1: math.exp(0.5), LINEAR: math.exp(0.19)})
+    assert spread == pytest.approx({-1: math.exp(0.59), LINEAR: math.exp(0.12)})
 
 
-@pytest.mark.parametrize("kernels", [0, 3])
-def test_too_few_kernels_are_refused_with_their_number(kernels):
-    times = KernelTimes(Conditions("a core", 1, "float32", "2.13"), (None,) * kernels, ())
-    with pytest.raises(ArgumentError, match=f"has {kernels} kernels and 0 networks") as error:
+@pytest.mark.parametrize(("kernels", "networks"), [(0, 0), (59, 4), (59, 9), (60, 3), (99, 3)])
+def test_less_than_60_kernels_and_4_networks_are_refused_with_their_numbers(kernels, networks):
+    conditions = Conditions("a core", 1, "float32", "2.13")
+    times = KernelTimes(conditions, (None,) * kernels, (None,) * networks)
+    with pytest.raises(ArgumentError, match=f"has {kernels} kernels and {networks} networks") as error:
         fitting.fit(times)
     assert "addercost calibrate --kernels" in error.value.hint
 
