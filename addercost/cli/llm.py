@@ -8,9 +8,11 @@ import click
 
 from addercost.cli.emit import check_output, emit, emit_table
 from addercost.cli.estimates import Estimates, estimate_options
+from addercost.cli.numbers import parsed_bytes
 from addercost.cli.options import (
     arithmetic_option,
     debug_option,
+    figure_option,
     force_option,
     format_option,
     output_option,
@@ -67,16 +69,18 @@ FORMATS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
     help="With --weights: round activations to int8, in place of bringing weights back.",
 )
 @click.option("--cache", metavar="FORMAT", help="Format of keys and values that are kept: int8, int4 or fp8.")
+@click.option(
+    "--ram",
+    metavar="SIZE",
+    help="Memory of the machine, such as 24G: says whether weights and cache fit, and what would.",
+)
 @arithmetic_option("What if every linear layer used this arithmetic.")
 @what_if_option
 @estimate_options
 @format_option
-@click.option(
-    "--figure",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Draw the time of a token against the context, and both phases under the memory's roof: FILE.svg, "
-    ".pdf or .png.",
+@figure_option(
+    "Draw the time of a token against the context, and both phases under the memory's roof: FILE.svg, .pdf "
+    "or .png."
 )
 @output_option("Write to a file instead of the terminal.")
 @force_option()
@@ -93,6 +97,7 @@ def llm(
     weights: str | None,
     activations: str | None,
     cache: str | None,
+    ram: str | None,
     arithmetic: str | None,
     what_if: tuple[str, ...],
     estimates: Estimates,
@@ -113,7 +118,7 @@ def llm(
     chosen = parsed_batches(batches) or (1,)
     estimates.check()
 
-    from addercost.api import language_model
+    from addercost.language_models import language_model
     from addercost.report.tables.language_model import language_model_table
 
     with progress(f"tracing {spec}", quiet):
@@ -124,6 +129,7 @@ def llm(
             new=new,
             source=source,
             batches=chosen,
+            ram_bytes=parsed_bytes(ram, "--ram"),
             with_curve=figure is not None,
             dtype=FORMATS[dtype] if dtype else None,
             arithmetic=arithmetic,
