@@ -1,14 +1,16 @@
-"""Runs one counting tool on every model of `tool_models.py`, in a process of its own.
+"""Runs counting tools on every model of `tool_models.py`: those that are installed in one folder.
 
-    python -m tests.counts.counting_tools TOOL
+    PYTHONPATH=.:FOLDER python -m tests.counts.counting_tools NAME_OF_FOLDER
 
-It prints one line of JSON: by the model's name the tool's number, or null where the tool fails.
+It prints one line of JSON: by tool and by model the tool's number, or null where the tool fails.
 """
 
 from __future__ import annotations
 
 import collections
+import importlib
 import json
+import multiprocessing
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -114,25 +116,48 @@ TOOLS: Mapping[str, tuple[Callable[[nn.Module, Inputs], float], str, str]] = {
 """By the name of its row: (what it reports, the device, the folder that it is installed in)."""
 
 
-def numbers(tool: str) -> dict[str, float | None]:
+def number(tool: str, name: str) -> float | None:
     count, device, _ = TOOLS[tool]
-    found: dict[str, float | None] = {}
-    for name, (make, shapes) in MODELS.items():
-        model = make().eval().to(device)
-        try:
-            with torch.no_grad(), redirect_stdout(sys.stderr):
-                found[name] = count(model, tuple(torch.ones(shape, device=device) for shape in shapes))
-        except ImportError:
-            raise
-        except Exception as error:
-            print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
-            found[name] = None
-    return found
+    make, shapes = MODELS[name]
+    model = make().eval().to(device)
+    try:
+        with torch.no_grad(), redirect_stdout(sys.stderr):
+            return count(model, tuple(torch.ones(shape, device=device) for shape in shapes))
+    except ImportError:
+        raise
+    except Exception as error:
+        print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
+        return None
+
+
+def numbers(folder: str) -> dict[str, dict[str, float | None]]:
+    """Each number from a process of its own: a tool that fails leaves its patches in torch behind."""
+    chosen = [tool for tool, (_, _, its) in TOOLS.items() if its == folder]
+    pairs = [(tool, name) for tool in chosen for name in MODELS]
+    with multiprocessing.get_context("fork").Pool(1, maxtasksperchild=1) as processes:
+        found = processes.starmap(number, pairs, chunksize=1)
+    by_tool: dict[str, dict[str, float | None]] = {tool: {} for tool in chosen}
+    for (tool, name), value in zip(pairs, found, strict=True):
+        by_tool[tool][name] = value
+    return by_tool
+
+
+def _import_tools(folder: str) -> None:
+    """Once for all processes."""
+    modules = {
+        "": ("thop", "fvcore.nn", "ptflops", "torchinfo", "torch.utils.flop_counter"),
+        "thop-0.0.31": ("thop",),
+        "tools": ("calflops", "deepspeed.profiling.flops_profiler"),
+    }
+    with redirect_stdout(sys.stderr):
+        for module in modules[folder]:
+            importlib.import_module(module)
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     make_importable()  # ptflops and calflops import torchvision
     collections.Iterable = Iterable  # type: ignore[attr-defined]  # where thop of 2020 looks for it
-    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    _import_tools(sys.argv[1])
     print(json.dumps(numbers(sys.argv[1])))

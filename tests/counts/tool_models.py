@@ -1,4 +1,4 @@
-"""Small models that counting tools see differently: what each of them does is one thing that a rule must know."""
+"""Small models that counting tools see differently: each does one thing that a rule must know."""
 
 from __future__ import annotations
 
@@ -196,6 +196,37 @@ MODELS: Mapping[str, Case] = {
     "GRU": (lambda: Recurrent(nn.GRU(8, 6)), ((5, 3, 8),)),
     "RNN without bias": (lambda: Recurrent(nn.RNN(8, 6, bias=False, batch_first=True)), _SERIES),
     "LSTM cell": (Cell, ((3, 6),)),
+    "LSTM with projections": (lambda: Recurrent(nn.LSTM(8, 6, proj_size=4)), ((5, 3, 8),)),
+    "LSTM without a batch": (lambda: Recurrent(nn.LSTM(8, 6)), ((5, 8),)),
+    "convolution without a batch": (lambda: nn.Sequential(nn.Conv2d(3, 4, 3, groups=1)), ((3, 8, 8),)),
+    "RNN cell": (lambda: nn.Sequential(nn.RNNCell(6, 5)), ((3, 6),)),
+    "pools of one axis": (
+        lambda: nn.Sequential(nn.Conv1d(3, 4, 3), nn.AvgPool1d(2), nn.MaxPool1d(2), nn.AdaptiveAvgPool1d(2)),
+        ((2, 3, 20),),
+    ),
+    "pools of three axes": (
+        lambda: nn.Sequential(nn.Conv3d(2, 3, 2), nn.AvgPool3d(1), nn.AdaptiveAvgPool3d(2)),
+        ((1, 2, 5, 5, 5),),
+    ),
+    "pools as functions": (
+        _after_convolution(Function(lambda x: F.max_pool2d(F.avg_pool2d(x, 2), 1))),
+        _IMAGE,
+    ),
+    "global pool as a function": (
+        _after_convolution(Function(lambda x: F.adaptive_avg_pool2d(x, 1))),
+        _IMAGE,
+    ),
+    "norms as functions": (
+        _after_convolution(Function(lambda x: F.layer_norm(F.instance_norm(F.group_norm(x, 2)), (6, 6)))),
+        _IMAGE,
+    ),
+    "activations as functions": (
+        _after_convolution(Function(lambda x: torch.relu(x).softmax(1).sigmoid())),
+        _IMAGE,
+    ),
+    "batch statistics": (_after_convolution(nn.BatchNorm2d(4, track_running_stats=False)), _IMAGE),
+    "matmul that is folded": (_two(lambda a, b: torch.matmul(a, b)), ((4, 3), (2, 3, 5))),
+    "product of transposed rows": (_two(lambda a, b: a.mT @ b), ((2, 3, 4), (3, 5))),
     "GRU cell": (lambda: nn.Sequential(nn.GRUCell(6, 5)), ((3, 6),)),
     "attention, grouped queries": (Grouped, ((1, 4, 8, 16), (1, 2, 8, 16))),
     "attention module": (SelfAttention, _ROWS),

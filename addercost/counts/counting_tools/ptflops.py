@@ -28,10 +28,10 @@ from addercost.counts.norm_operators import BATCH_NORMS, ROW_NORMS
 _ACTIVATIONS = {"ReLU": 2, "PReLU": 2, "ELU": 2, "GELU": 2, "LeakyReLU": 1, "ReLU6": 1, "SiLU": 1}
 """Units an element: a module counts, and the function that it calls counts where it is patched."""
 _BY_SPELLING = frozenset((
-    "add", "mul", "mm", "bmm", "addmm", "baddbmm", "mv", "dot", "addmv", "relu", "relu_", "_prelu_kernel", "elu",
-    "elu_", "gelu", "silu", "silu_", "hardtanh", "hardtanh_", "_softmax", "_safe_softmax", "max_pool2d_with_indices",
-    "max_pool3d_with_indices", "avg_pool1d", "avg_pool2d", "avg_pool3d", "_adaptive_avg_pool2d",
-    "_adaptive_avg_pool3d", "adaptive_max_pool2d", "adaptive_max_pool3d",
+    "add", "mul", "mm", "bmm", "addmm", "baddbmm", "mv", "dot", "addmv", "relu", "relu_", "_prelu_kernel",
+    "elu", "elu_", "gelu", "silu", "silu_", "hardtanh", "hardtanh_", "_softmax", "_safe_softmax",
+    "max_pool2d_with_indices", "max_pool3d_with_indices", "avg_pool1d", "avg_pool2d", "avg_pool3d",
+    "_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "adaptive_max_pool2d", "adaptive_max_pool3d",
 ))  # fmt: skip
 _RNN_EXTRA = {"RNN": 1, "GRU": 7, "LSTM": 10}
 _IN_LAYERS = "activations, norms and pools of modules"
@@ -87,9 +87,9 @@ def _elsewhere(one: Seen) -> Differences:
 def _resized(one: Seen, twice: bool) -> Differences:
     """interpolate counts its outputs; the hook of nn.Upsample counts those of one image beside it."""
     out = one.call.output
-    if any(after % before for before, after in zip(one.call.shape("self")[2:], out.shape[2:], strict=True)) and any(
-        value is not None for name, value in one.call.args.items() if name.startswith("scale")
-    ):
+    if any(
+        after % before for before, after in zip(one.call.shape("self")[2:], out.shape[2:], strict=True)
+    ) and any(value is not None for name, value in one.call.args.items() if name.startswith("scale")):
         raise NotModelled("upsampling by a scale that is no whole number")
     yield "upsampling: 1 an output", out.numel + (out.numel // out.shape[0] if twice else 0)
 
@@ -101,7 +101,9 @@ def aten(one: Seen) -> Differences:
     elif "TransformerEncoderLayer" in one.inside and "MultiheadAttention" in one.inside:
         raise NotModelled("an encoder layer, which may be one operator")
     elif one.type == "LSTM":
-        yield "recurrent layers", -one.sites
+        if one.first and one.recurrent is None:
+            raise NotModelled("an LSTM with projections, which may be one operator")
+        yield "LSTM, one operator on a CPU", -one.sites
     elif one.is_op("convolution", "addmm"):
         bias = one.call.args.get("bias" if one.is_op("convolution") else "self")
         yield "bias: 1 an output", one.call.output.numel if bias is not None else 0

@@ -1,7 +1,7 @@
-"""A trace as counting tools see it: each call with its module's class, and recurrent layers by their weights.
+"""A trace as counting tools see it: each call with its module's class, recurrent layers by their weights.
 
-A trace has the operators that ran, not how the model's source calls them. Where a tool's number depends on that,
-its rule raises `NotModelled`.
+A trace has the operators that ran, not how the model's source calls them. Where a tool's number depends on
+that, its rule raises `NotModelled`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall, TensorSpec, Trace
 
 
-class NotModelled(Exception):
+class NotModelled(Exception):  # noqa: N818 (an answer, no error)
     """A tool's number cannot be known from the trace. The message says why."""
 
 
@@ -35,11 +35,14 @@ class Recurrent:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One call as a tool sees it. type: its module's class. own: the module's own weights and biases.
+    """One call as a tool sees it.
 
-    calls: how often the module's forward ran. leaf: the module has none inside it. shared: its weights belong to
-    a module of the same class at another path. recurrent: set on the first call of a recurrent module. history:
-    the views that made each of the call's tensors, latest first.
+    type: its module's class. shape: the module's last output. own: the module's own weights and biases by name,
+    in elements. calls: how often the module's forward ran. first: the module's first call. leaf: it has no module
+    inside it. shared: its weights belong to a module of the same class at another path. borrows: some weights
+    belong to another module. inside: classes of the modules around it and its own. recurrent: set on the first
+    call of a recurrent module. history: the views that made one of the call's tensors, the latest first.
+    has_unsqueezed: the module adds an axis, as layers do that are given no batch.
     """
 
     call: OpCall
@@ -51,6 +54,7 @@ class Seen:
     first: bool
     leaf: bool
     shared: bool
+    borrows: bool
     inside: frozenset[str]
     recurrent: Recurrent | None
     history: Callable[[TensorSpec], Sequence[OpCall]]
@@ -94,7 +98,19 @@ POOLS = AVERAGES | ADAPTIVE_AVERAGES | {
 }  # fmt: skip
 UPSAMPLERS = frozenset(("Upsample", "UpsamplingNearest2d", "UpsamplingBilinear2d"))
 ACTIVATIONS = frozenset(
-    ("ReLU", "PReLU", "ELU", "LeakyReLU", "ReLU6", "GELU", "SiLU", "Sigmoid", "Tanh", "Hardswish", "Hardsigmoid")
+    (
+        "ReLU",
+        "PReLU",
+        "ELU",
+        "LeakyReLU",
+        "ReLU6",
+        "GELU",
+        "SiLU",
+        "Sigmoid",
+        "Tanh",
+        "Hardswish",
+        "Hardsigmoid",
+    )
 )
 KNOWN = LAYERS | RECURRENT | NORM_LAYERS | POOLS | UPSAMPLERS | ACTIVATIONS | {"Softmax", "Embedding"}
 """Classes of torch whose forward is known. What runs elsewhere may be called in several ways."""
@@ -128,7 +144,7 @@ def seen_calls(trace: Trace) -> Iterator[Seen]:
 
     works = {call.index: work_of(call) for call in trace.calls}
     recurrent = _recurrent_layers(trace, works)
-    inner = {path for path in (*trace.modules, *(name.rpartition(".")[0] for name in trace.parameters))}
+    inner = {*trace.modules, *(name.rpartition(".")[0] for name in trace.parameters)}
     parents = {path[:end] for path in inner for end in _dots(path)} | ({""} if len(inner - {""}) else set())
     weights = _own_weights(trace)
     repeats = trace.repeats or {}
@@ -139,7 +155,7 @@ def seen_calls(trace: Trace) -> Iterator[Seen]:
             continue
         path = call.module
         kind = trace.modules.get(path, "")
-        owners = {spec.name.rpartition(".")[0] for spec in call.tensors() if spec.name} - {path}
+        owners = {spec.name.rpartition(".")[0] for spec in call.parameters()} - {path}
         yield Seen(
             call,
             work,
@@ -150,6 +166,7 @@ def seen_calls(trace: Trace) -> Iterator[Seen]:
             first=path not in begun,
             leaf=path not in parents,
             shared=kind in KNOWN and any(trace.modules.get(owner) == kind for owner in owners),
+            borrows=bool(owners),
             inside=frozenset(trace.modules.get(path[:end], "") for end in (0, *_dots(path))),
             recurrent=recurrent.get(path) if path not in begun else None,
             history=history,
@@ -198,12 +215,14 @@ def _recurrent_layers(trace: Trace, works: Mapping[int, OperatorWork | None]) ->
                     sites[name] = sites.get(name, 0) + work.mac_sites
         own = weights.get(path, {})
         cells = []
-        for name, (gates, inputs) in shapes.items():
+        for name, (_, inputs) in shapes.items():
             if name.startswith("weight_ih"):
                 state = shapes.get(name.replace("_ih", "_hh"), (0, 0))
                 cells.append((inputs, state[1], name.replace("weight", "bias") in own))
         first = next((name for name in shapes if name.startswith("weight_ih")), None)
-        if first is None or any(state * _GATES[kind.removesuffix("Cell")] != _rows_of(shapes) for _, state, _ in cells):
+        if first is None or any(
+            state * _GATES[kind.removesuffix("Cell")] != _rows_of(shapes) for _, state, _ in cells
+        ):
             continue
         rows, rest = divmod(sites.get(first, 0), shapes[first][0] * shapes[first][1])
         if rows and not rest:

@@ -67,7 +67,10 @@ def _both(one: Seen, flat_average: bool) -> Differences:
         yield LEFT_OUT, -one.sites
         if one.first:
             layer = layer_of(one)
-            yield "recurrent layers: its own formula", layer.rows * sum(_cell(layer, *cell) for cell in layer.cells)
+            yield (
+                "recurrent layers: its own formula",
+                layer.rows * sum(_cell(layer, *cell) for cell in layer.cells),
+            )
         return
     if one.sites and one.type not in LAYERS:
         yield LEFT_OUT, -one.sites
@@ -77,22 +80,19 @@ def _both(one: Seen, flat_average: bool) -> Differences:
     if one.type in AVERAGES and "avg_pool" in one.name:
         yield "average pooling: 1 an output", out
     elif one.type in ADAPTIVE_AVERAGES and ("avg_pool" in one.name or one.is_op("mean")):
-        yield "adaptive pooling: its window and 1 an output", _window(one, flat_average) * out
+        yield "adaptive pooling: its window and 1 an output", _adaptive(one, flat_average)
     elif one.type in UPSAMPLERS and one.name in _RESIZED:
         yield "upsampling", _RESIZED[one.name] * out
 
 
-def _window(one: Seen, whole: bool) -> int:
-    """Inputs of an output, and 1: as a whole number by axis, or as it is where the sizes divide."""
+def _adaptive(one: Seen, whole: bool) -> int:
+    """For each output the inputs of its window, and 1. whole: a window's sides are rounded down."""
     axes = int(one.type[-2])
     before, after = next(one.call.tensors()).shape[-axes:], one.call.output.shape[-axes:]
     if one.type == "AdaptiveAvgPool1d":
         raise NotModelled("adaptive pooling of one axis")
-    ratios = [a // b if whole else a / b for a, b in zip(before, after, strict=True)]
-    window = math.prod(ratios)
-    if window != int(window):
-        raise NotModelled("adaptive pooling whose sizes do not divide")
-    return int(window) + 1
+    sides = [a // b if whole else a / b for a, b in zip(before, after, strict=True)]
+    return int((math.prod(sides) + 1) * one.call.output.numel)
 
 
 def _transposed(one: Seen) -> Differences:

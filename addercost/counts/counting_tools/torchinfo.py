@@ -18,12 +18,14 @@ from addercost.counts.counting_tools.seen import (
 
 
 def torchinfo(one: Seen) -> Differences:
-    """It does not see the middle axes of a linear layer's input, nor a module that has no `weight` or `bias`."""
+    """It does not see the middle axes of a linear layer's input, nor modules without `weight` and `bias`."""
     yield "products left out", -one.sites
-    if not one.first:
-        return
     if one.shared:
         raise NotModelled(SHARED)
+    if one.borrows and one.type in KNOWN:
+        raise NotModelled("a layer that uses another one's weights")
+    if not one.first:
+        return
     own = {name: n for name, n in one.own.items() if "weight" in name or "bias" in name}
     if not own or not one.leaf:
         return
