@@ -1,8 +1,8 @@
 """The number that other counting tools report for a trace, and where each differs from the MAC sites.
 
 A rule states what its tool does on a CPU in evaluation mode, without recording gradients; tests run the tools
-themselves beside it. A trace does not have all that a tool sees. Where a tool's number depends on the rest, it
-is not modelled, and the reason is said.
+themselves beside it. A trace does not have all that a tool sees. Where a tool's number depends on the rest,
+it is not modelled, and the reason is said.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def _product(one: Seen) -> Differences:
         yield _NOT_COUNTED, -one.sites
         return
     if not one.is_op("mm", "bmm", "addmm"):
-        raise NotModelled(f"{one.name}, which several operators of a jit trace become")
+        raise NotModelled(f"{one.name}, which it may see as another operator")
     for spec in one.call.tensors():
         views = one.history(spec)
         names = {view.name for view in views}

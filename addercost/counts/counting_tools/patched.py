@@ -8,10 +8,10 @@ from addercost.counts.counting_tools.seen import (
     LEFT_OUT,
     RECURRENT,
     SHARED,
-    SPELLING,
     Differences,
     NotModelled,
     Seen,
+    by_spelling,
 )
 
 
@@ -22,11 +22,11 @@ def calflops(one: Seen) -> Differences:
         yield LEFT_OUT, -one.sites
         return
     if one.type in CONVOLUTIONS and "Transpose" in one.type and one.sites:
-        groups = one.call.args.get("groups")
-        width = one.call.tensor("weight").shape[1]
-        if isinstance(groups, int):
-            yield "transposed convolutions in groups", one.sites * (width // groups) // width - one.sites
-        return
+        weight, groups = one.call.optional_tensor("weight"), one.call.args.get("groups")
+        if weight is None or not isinstance(groups, int):
+            raise NotModelled("a transposed convolution that is not torch's own")
+        width = weight.shape[1]
+        yield "transposed convolutions in groups", one.sites * (width // groups) // width - one.sites
     yield from _both(one)
 
 
@@ -42,6 +42,6 @@ def _both(one: Seen) -> Differences:
     elif "MultiheadAttention" in one.inside or "TransformerEncoderLayer" in one.inside:
         raise NotModelled("attention of torch's own modules, which may be one operator")
     elif one.sites and one.type not in LAYERS:
-        raise NotModelled(SPELLING)
+        raise by_spelling(one)
     elif one.type in CONVOLUTIONS and one.has_unsqueezed:
         raise NotModelled("a convolution without a batch axis")

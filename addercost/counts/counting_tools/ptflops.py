@@ -16,11 +16,11 @@ from addercost.counts.counting_tools.seen import (
     POOLS,
     RECURRENT,
     SHARED,
-    SPELLING,
     UPSAMPLERS,
     Differences,
     NotModelled,
     Seen,
+    by_spelling,
     layer_of,
 )
 from addercost.counts.norm_operators import BATCH_NORMS, ROW_NORMS
@@ -75,12 +75,12 @@ def pytorch(one: Seen) -> Differences:
 
 def _elsewhere(one: Seen) -> Differences:
     if one.name in _BY_SPELLING or (one.is_op("mean") and one.call.args.get("keepdim")):
-        raise NotModelled(SPELLING)
+        raise by_spelling(one)
     if one.name.startswith("upsample"):
         yield from _resized(one, twice=False)
     elif one.sites:
         if not one.is_op("convolution", "scaled_dot_product_attention"):
-            raise NotModelled(SPELLING)
+            raise by_spelling(one)
         yield LEFT_OUT, -one.sites
 
 
@@ -98,8 +98,6 @@ def aten(one: Seen) -> Differences:
     """Products by operator, and 1 an output where one adds a bias."""
     if one.type == "MultiheadAttention" or is_fused_on_a_cpu(one):
         yield ATTENTION, -one.sites
-    elif "TransformerEncoderLayer" in one.inside and "MultiheadAttention" in one.inside:
-        raise NotModelled("an encoder layer, which may be one operator")
     elif one.type == "LSTM":
         if one.first and one.recurrent is None:
             raise NotModelled("an LSTM with projections, which may be one operator")

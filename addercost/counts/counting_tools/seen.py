@@ -1,7 +1,8 @@
 """A trace as counting tools see it: each call with its module's class, recurrent layers by their weights.
 
 A trace has the operators that ran, not how the model's source calls them. Where a tool's number depends on
-that, its rule raises `NotModelled`.
+that, its rule raises `NotModelled`. Classes go by their names, and a module without weights that several
+parents share looks like several modules.
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ class Recurrent:
 class Seen:
     """One call as a tool sees it.
 
-    type: its module's class. shape: the module's last output. own: the module's own weights and biases by name,
-    in elements. calls: how often the module's forward ran. first: the module's first call. leaf: it has no module
-    inside it. shared: its weights belong to a module of the same class at another path. borrows: some weights
-    belong to another module. inside: classes of the modules around it and its own. recurrent: set on the first
-    call of a recurrent module. history: the views that made one of the call's tensors, the latest first.
-    has_unsqueezed: the module adds an axis, as layers do that are given no batch.
+    type: its module's class. shape: the module's last output. own: elements of the module's own parameters,
+    by name. calls: how often the module's forward ran. first: the module's first call. leaf: the module has
+    none inside it. shared: its weights belong to a module of the same class at another path. borrows: some
+    weights belong to another module. inside: classes of the modules around it and its own. recurrent: set on
+    the first call of a recurrent module. history: the views that made one of the call's tensors, the latest
+    first. has_unsqueezed: the module adds an axis, as layers do that are given no batch.
     """
 
     call: OpCall
@@ -118,7 +119,6 @@ KNOWN = LAYERS | RECURRENT | NORM_LAYERS | POOLS | UPSAMPLERS | ACTIVATIONS | {"
 ATTENTION = "attention, fused on a CPU"
 LEFT_OUT = "products outside the layers it knows"
 SHARED = "a layer under several parents, which it counts several times"
-SPELLING = "a product, sum or activation that it counts by how the source calls it"
 
 
 def seen_calls(trace: Trace) -> Iterator[Seen]:
@@ -167,7 +167,7 @@ def seen_calls(trace: Trace) -> Iterator[Seen]:
             leaf=path not in parents,
             shared=kind in KNOWN and any(trace.modules.get(owner) == kind for owner in owners),
             borrows=bool(owners),
-            inside=frozenset(trace.modules.get(path[:end], "") for end in (0, *_dots(path))),
+            inside=frozenset(trace.modules.get(path[:end], "") for end in (0, *_dots(path), len(path))),
             recurrent=recurrent.get(path) if path not in begun else None,
             history=history,
             has_unsqueezed=path in unsqueezed,
@@ -237,6 +237,10 @@ _GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 
 def _rows_of(shapes: Mapping[str, tuple[int, ...]]) -> int:
     return next(iter(shapes.values()))[0]
+
+
+def by_spelling(one: Seen) -> NotModelled:
+    return NotModelled(f"{one.name}, which it counts or not by how the source calls it")
 
 
 def layer_of(one: Seen) -> Recurrent:

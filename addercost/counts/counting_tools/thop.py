@@ -97,11 +97,10 @@ def _adaptive(one: Seen, whole: bool) -> int:
 
 def _transposed(one: Seen) -> Differences:
     """It takes a tap for every output where a transposed convolution has one for every input."""
-    weight = one.call.tensor("weight").shape
-    groups = one.call.args.get("groups")
-    if not isinstance(groups, int):
-        raise NotModelled("a transposed convolution")
-    taps = weight[0] // groups * math.prod(weight[2:])
+    weight, groups = one.call.optional_tensor("weight"), one.call.args.get("groups")
+    if weight is None or not isinstance(groups, int):
+        raise NotModelled("a transposed convolution that is not torch's own")
+    taps = weight.shape[0] // groups * math.prod(weight.shape[2:])
     yield "transposed convolutions by their outputs", one.call.output.numel * taps - one.sites
 
 
