@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from addercost.cli.accelerators import accelerator_options
-from addercost.cli.emit import check_output, emit
+from addercost.cli.emit import check_output, emit, emit_table
 from addercost.cli.estimates import Estimates, estimate_options
 from addercost.cli.numbers import FiniteRange
 from addercost.cli.options import (
@@ -128,7 +128,17 @@ def profile(
     from addercost.sources.kind import ProfileRequest
     from addercost.sources.registry import kind_of
 
-    load_profile = kind_of(spec).load_profile
+    kind = kind_of(spec)
+    load_weights = kind.load_weights
+    if load_weights is not None:
+        from addercost.report.tables.gguf import gguf_table
+        from addercost.sources.loading import explained
+
+        _refuse_for_weights(spec)
+        header = explained(kind, spec, lambda: load_weights(spec))
+        emit_table(gguf_table(header, Path(spec).name), table_format, output, force)
+        return
+    load_profile = kind.load_profile
     traced = None
     if load_profile is not None:
         _refuse_for_profiles(spec)
@@ -196,6 +206,19 @@ def _refuse_for_profiles(spec: str) -> None:
     if given:
         raise ArgumentError(
             f"{spec} is counted already: {', '.join(given)} cannot change it", "name the model"
+        )
+
+
+_FITS_WEIGHTS = ("spec", "table_format", "output", "force", "quiet")
+
+
+def _refuse_for_weights(spec: str) -> None:
+    parameters = click.get_current_context().command.params
+    given = [p.opts[0] for p in parameters if p.name not in _FITS_WEIGHTS and was_given(p.name or "")]
+    if given:
+        raise ArgumentError(
+            f"{spec} has weights and no forward to count: {', '.join(given)} has nothing to work on",
+            "leave it out, or name the model's configuration, such as hf:llama",
         )
 
 

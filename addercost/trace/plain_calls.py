@@ -32,6 +32,8 @@ class PlainCalls:
         self._watched: dict[int, weakref.ref[Tensor]] = {}
         self._alive: list[Tensor] = []
         self._keep_tensors = keep_tensors
+        self.packed: dict[str, int] = {}
+        """Elements of the parameters that quantised layers keep packed, by name: no module lists them."""
         self._calls: list[OpCall] = []
         # Specs are made at first use: a lazy module's parameters have no shape until then.
         self._known = {id(tensor): ("", "input") for tensor in inputs} | {
@@ -68,7 +70,11 @@ class PlainCalls:
                 value = kwargs[name]
             else:
                 value = info.defaults[position]
-            values[name] = self._value(value)
+            values[name] = (
+                self._unpacked(value, path)
+                if isinstance(value, torch.ScriptObject) and hasattr(value, "unpack")
+                else self._value(value)
+            )
         role, source = self._output_role(info, values)
         if (info.keeps_role or info.name == "_coalesce") and isinstance(out, Tensor) and given:
             keep_stored(out, args[0])
@@ -109,17 +115,18 @@ class PlainCalls:
             return tuple([self._value(item) for item in value])
         if isinstance(value, torch.dtype):
             return str(value).removeprefix("torch.")
-        if isinstance(value, torch.ScriptObject) and hasattr(value, "unpack"):
-            return self._unpacked(value)
         if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
             return str(value)
         return str(value)
 
-    def _unpacked(self, packed: Any) -> ArgValue:
+    def _unpacked(self, packed: Any, path: str) -> ArgValue:
         """The tensors in a quantised layer's packed parameters: they are its parameters."""
         with _disable_current_modes():
             tensors = [item for item in packed.unpack() if isinstance(item, Tensor)]
-        return tuple([tensor_spec(item, "parameter", f"packed.{i}") for i, item in enumerate(tensors)])
+        start = f"{path}.packed" if path else "packed"
+        specs = [tensor_spec(item, "parameter", f"{start}.{i}") for i, item in enumerate(tensors)]
+        self.packed |= {spec.name: spec.numel for spec in specs}
+        return tuple(specs)
 
     def _remember(self, tensor: Tensor, role: str, name: str) -> TensorSpec:
         key = id(tensor)
