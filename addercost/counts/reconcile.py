@@ -36,9 +36,15 @@ class ToolCount:
 
 
 def reconcile(trace: Trace) -> tuple[ToolCount, ...]:
-    """One entry for each of `TOOLS`. Operators that no rule counts are left out."""
+    """One entry for each of `TOOLS`. Operators that no rule counts are left out. The tools read torch's modules,
+    so of the trace of a file without torch (ONNX) none has a number."""
     seen = list(seen_calls(trace))
     sites = sum(one.sites for one in seen)
+    if "torch" not in trace.versions:
+        return tuple(
+            ToolCount(tool, unit, per_site, None, sites, {}, "a file that it does not read")
+            for tool, (unit, per_site, _) in TOOLS.items()
+        )
     return tuple(
         _tool_count(tool, unit, per_site, rule, seen, sites) for tool, (unit, per_site, rule) in TOOLS.items()
     )

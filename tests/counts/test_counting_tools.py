@@ -10,10 +10,12 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from addercost.counts.reconcile import TOOLS as ROWS
 from addercost.counts.reconcile import ToolCount, reconcile
@@ -109,6 +111,13 @@ def test_thop_of_2020_adds_up_what_is_inside_a_module() -> None:
     assert rows["thop 0.1.1"].reported == 16 * 3 * 4
     inside = stated()["transposed in groups"]["thop, April 2020 to June 2022"]
     assert inside.reported == 2 * 6 * 11 * 11 * (2 * 9 + 1)
+
+
+def test_tools_of_torch_read_no_other_files() -> None:
+    made = trace(nn.Linear(2, 3), torch.ones(1, 2))
+    assert made.versions["torch"]
+    rows = reconcile(replace(made, versions={"onnx": "1.23"}))
+    assert all(row.reported is None and row.unknown for row in rows)
 
 
 def test_fvcore_on_a_peers_network() -> None:
