@@ -148,8 +148,8 @@ def _for_task(table: str, model_type: str) -> Sequence[str]:
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """While active, a constructor or forward that asks the hub for a file gets an error. The switch is the hub
-    client's own, which reads the environment only when it is imported.
+    """While active, a constructor or forward that asks the hub for a file gets an error. The switch is the
+    hub client's own, which reads the environment only when it is imported.
     """
     import huggingface_hub.constants as hub
 
