@@ -12,6 +12,7 @@ from addercost.cli.numbers import parsed_bytes
 from addercost.cli.options import (
     arithmetic_option,
     debug_option,
+    figure_option,
     force_option,
     format_option,
     output_option,
@@ -77,12 +78,9 @@ FORMATS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 @what_if_option
 @estimate_options
 @format_option
-@click.option(
-    "--figure",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Draw the time of a token against the context, and both phases under the memory's roof: FILE.svg, "
-    ".pdf or .png.",
+@figure_option(
+    "Draw the time of a token against the context, and both phases under the memory's roof: FILE.svg, .pdf "
+    "or .png."
 )
 @output_option("Write to a file instead of the terminal.")
 @force_option()

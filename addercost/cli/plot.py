@@ -26,6 +26,7 @@ from addercost.cli.options import (
     quiet_option,
     was_given,
     what_ifs_option,
+    width_option,
 )
 from addercost.cli.processors import cpu_option
 from addercost.cli.spec import SpecCommand, spec_argument
@@ -51,7 +52,7 @@ _KINDS_HELP = "\n".join(f"  {name:22}{kind.summary}" for name, kind in KINDS.ite
 @cpu_option
 @energy_option
 @accelerator_options
-@click.option("--width", type=click.Choice(["single", "double"]), default="double", help="Column of a paper.")
+@width_option("Column of a paper.")
 @click.option(
     "--top", type=click.IntRange(min=2), default=40, show_default=True, help="Rows or bars at most."
 )

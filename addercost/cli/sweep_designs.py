@@ -10,11 +10,13 @@ import click
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.numbers import FiniteRange
 from addercost.cli.options import (
+    figure_option,
     hardware_path_option,
     input_option,
     output_options,
     parsed_inputs,
     quiet_option,
+    width_option,
 )
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
@@ -38,10 +40,8 @@ _LONGEST_SIDE = 65_536
               help="From int8, int16, fp16, fp32.")  # fmt: skip
 @click.option("--max-area", type=FiniteRange(min=0, min_open=True), metavar="MM2", help="Of the elements.")
 @click.option("--all", "every", is_flag=True, help="Print every design, not only those no other beats.")
-@click.option(
-    "--figure", type=click.Path(path_type=Path), metavar="FILE", help="Draw them: .svg, .pdf, .png."
-)
-@click.option("--width", type=click.Choice(["single", "double"]), default="double", help="Of the figure.")
+@figure_option("Draw them: .svg, .pdf, .png.")
+@width_option("Of the figure.")
 @hardware_path_option
 @output_options
 @quiet_option
