@@ -74,7 +74,8 @@ def with_images(model: PreTrainedModel) -> ModelInputs | None:
 
 def _features_of(model: PreTrainedModel) -> tuple[tuple[int, ...], dict[str, Any]] | None:
     """(shape of the pixels, further arguments) with which the part for images can be traced."""
-    accepted = inspect.signature(model.get_image_features).parameters
+    compute: Any = model.get_image_features
+    accepted = inspect.signature(compute).parameters
     for shape, further in _candidates(model.config.vision_config, accepted):
         try:
             trace(_Images(model, further), torch.empty(shape, dtype=model.dtype, device="meta"))
