@@ -36,8 +36,10 @@ class ToolCount:
 
 
 def reconcile(trace: Trace) -> tuple[ToolCount, ...]:
-    """One entry for each of `TOOLS`. Operators that no rule counts are left out. The tools read torch's modules,
-    so of the trace of a file without torch (ONNX) none has a number."""
+    """One entry for each of `TOOLS`. Operators that no rule counts are left out.
+
+    The tools read torch's modules, so of the trace of a file without torch (ONNX) none has a number.
+    """
     seen = list(seen_calls(trace))
     sites = sum(one.sites for one in seen)
     if "torch" not in trace.versions:
