@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,8 @@ class LoadedModel:
     them.
     with_classes: makes it with real weights and so many classes; None where the number is fixed.
     inputs_for: the inputs of a batch of so many, for a training step or not, where these are more than a
-    larger first dimension. notes: what the trace should say of them.
+    larger first dimension. notes: what the trace should say of them. around: what to be in while its forward
+    runs.
     folder: where its code is, from which its forward may import more.
     """
 
@@ -44,6 +46,7 @@ class LoadedModel:
     with_classes: Callable[[int], nn.Module] | None = None
     inputs_for: Callable[[int, bool], ModelInputs] | None = None
     notes: tuple[str, ...] = ()
+    around: Callable[[], AbstractContextManager[object]] = nullcontext
     folder: Path = Path()
 
 

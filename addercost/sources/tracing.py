@@ -67,7 +67,7 @@ def _tracing_of(spec: str, request: TraceRequest) -> Callable[[int], Trace]:
         else:
             model, its_inputs = _with_batch(loaded, inputs or ModelInputs(), batch)
         # A forward may import more of the user's files, and print.
-        with import_path(loaded.folder), user_output(), forward_limit(spec):
+        with import_path(loaded.folder), user_output(), forward_limit(spec), loaded.around():
             made = trace_loaded(model, its_inputs, request)
         return replace(made, notes=(*made.notes, *loaded.notes)) if loaded.notes else made
 
