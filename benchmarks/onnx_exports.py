@@ -3,9 +3,9 @@
     python -m benchmarks.onnx_exports [NAME ...] > benchmarks/results/onnx-exports.txt
 
 A line says whether the graph has the multiply-accumulate sites of the network's own trace, and by which
-classes of operations `full` differs. Weights are random, biases too, since the newer exporter leaves out those
-that are zero. Transformers have two layers, as the others are equal. Nothing is downloaded. A model takes up
-to half a minute.
+classes of operations `full` differs. Weights are random, biases too, since the newer exporter leaves out
+those that are zero. Transformers have two layers, as the others are equal. Nothing is downloaded. A model
+takes up to half a minute.
 """
 
 from __future__ import annotations
