@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import addercost
@@ -31,6 +31,7 @@ def scheduled(product: MatrixProduct, multiprocessors: int, high: int, wide: int
     return max(busy)
 
 
+@settings(max_examples=25, deadline=None)
 @given(
     sizes=st.tuples(st.integers(8, 700), st.integers(1, 900), st.integers(8, 400)),
     repeats=st.integers(1, 3),
