@@ -75,6 +75,52 @@ def _dropout_counts(call: OpCall, scores: int, products: int) -> OpCounts:
     return uniform_counts(scores, number_format) + kept
 
 
+@rule("addercost.partial_attention")
+def partial_attention(call: OpCall) -> OperatorWork:
+    """q: [B, H, L, E], v: [B, G, S, D], n scores of them all: n sums of E products, scaled; B·H·L rows of softmax
+    over what is computed of each; n products for B·H·L·D outputs.
+    """
+    q, v, n = call.tensor("query"), call.tensor("value"), call.args["scores"]
+    assert isinstance(n, int)
+    return _scores_by_number(call, n, q.numel // q.shape[-1], q.shape[-1], v.shape[-1])
+
+
+def _scores_by_number(call: OpCall, n: int, rows: int, width: int, depth: int) -> OperatorWork:
+    number_format = call.tensor("query").number_format
+    rows = min(rows, n)  # a row without a score is left out
+    return OperatorWork(
+        sites=(_product(number_format, n * width, n), _product(number_format, n * depth, rows * depth)),
+        other=OpCounts.of(
+            number_format, mul=n, compare=n - rows, add=2 * n - rows, transcendental=n, divide=n
+        ),
+    )
+
+
+@rule("addercost.partial_attention_backward")
+def partial_attention_backward(call: OpCall) -> OperatorWork:
+    """As `attention_backward`, with n scores."""
+    q, v, n = call.tensor("query"), call.tensor("value"), call.args["scores"]
+    assert isinstance(n, int)
+    return _backward_by_number(call, n, q.numel // q.shape[-1], q.shape[-1], v.shape[-1])
+
+
+def _backward_by_number(call: OpCall, n: int, rows: int, width: int, depth: int) -> OperatorWork:
+    q, k, v, out = (call.tensor(name) for name in ("query", "key", "value", "out"))
+    number_format = q.number_format
+    return OperatorWork(
+        sites=(
+            _product(number_format, n * width, n),
+            _product(number_format, n * depth, v.numel),
+            _product(number_format, n * depth, n),
+            _product(number_format, n * width, q.numel),
+            _product(number_format, n * width, k.numel),
+        ),
+        other=OpCounts.of(
+            number_format, mul=3 * n + out.numel, add=2 * n + out.numel - min(rows, n), transcendental=n
+        ),
+    )
+
+
 def causal_sites(call: OpCall) -> tuple[int, int] | None:
     """(all sites of the call, those that its causal mask keeps): query i sees the keys up to i. None for a
     call that is no attention or has another mask.
