@@ -109,8 +109,8 @@ class _WithGradients(torch.autograd.Function):
 
 @cache
 def _backward_operator() -> Any:
-    """`addercost.attention_backward`, registered when a first training step needs it, with the arguments of the
-    function that computes it. The gradient of a mask that needs none is empty.
+    """`addercost.attention_backward`, registered when a first training step needs it, with the arguments of
+    the function that computes it. The gradient of a mask that needs none is empty.
     """
     library = torch.library.Library("addercost", "FRAGMENT")
     _KEPT.append(library)

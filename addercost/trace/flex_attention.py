@@ -1,9 +1,9 @@
 """torch's flex_attention as one operator that computes the blocks of its mask.
 
-A block that a mask hides is left out; a block that it keeps, or keeps in part, is computed whole, as far as it lies
-within the sequences. Without a block mask every score is computed. The functions that change a score, or decide
-whether it counts, are recorded as the calls that they make on all scores they are applied to, which stay in
-registers.
+A block that a mask hides is left out. A block that it keeps, or keeps in part, is computed whole, as far as
+it lies within the sequences. Without a block mask every score is computed. The functions that change a score,
+or decide whether it counts, are recorded as the calls that they make on all scores they are applied to, which
+stay in registers.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def flex_attention(
     score_mod_other_buffers: tuple[Any, ...] = (),
     mask_mod_other_buffers: tuple[Any, ...] = (),
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The arguments and outputs of torch's operator. Raises RuntimeError if the blocks depend on values that a run
-    without data does not have.
+    """The arguments and outputs of torch's operator. Raises RuntimeError if the blocks depend on values that
+    a run without data does not have.
     """
     others = (score_mod_other_buffers, mask_mod_other_buffers)
     if not is_whole():
@@ -61,7 +61,7 @@ def flex_attention(
         with _disable_current_modes(), torch.no_grad():
             found = _plain(query, key, value, score_mod, block_mask, scale, kernel_options, *others)
             for made, values in zip((out, lse, largest), found, strict=True):
-                made.detach().copy_(values)
+                made.data.copy_(values)  # which autograd does not notice
     return out, lse, largest
 
 
@@ -76,7 +76,7 @@ def _plain(*given: Any) -> tuple[Tensor, Tensor, Tensor]:
 def _scores(
     block_mask: Sequence[Any], heads: int, rows: int, columns: int, buffers: tuple[Any, ...]
 ) -> tuple[int, int]:
-    """(scores that are computed, those of them in blocks that the mask hides in part), of all heads together."""
+    """(scores that are computed, those of them in blocks that the mask hides in part), of all heads."""
     counts, indices, full_counts, full_indices = block_mask[2:6]
     row_size, column_size, mask_mod = block_mask[-3:]
     if row_size >= rows and column_size >= columns and mask_mod.__name__ == "noop_mask":
@@ -86,22 +86,22 @@ def _scores(
             partial, full = _blocks_of(
                 mask_mod, counts.shape[:2], (rows, columns), block_mask[-3:-1], buffers
             )
-            sizes = partial.shape[:2]
         else:
             partial = _dense(counts, indices)
             full = torch.zeros_like(partial) if full_counts is None else _dense(full_counts, full_indices)
-            sizes = counts.shape[:2]
         extents = (
             _extents(rows, row_size, partial.shape[-2])[:, None]
             * _extents(columns, column_size, partial.shape[-1])[None]
         )
         in_part, in_full = (int((blocks * extents).sum()) for blocks in (partial, full))
-    repeated = heads // sizes.numel()
+    repeated = heads // counts.shape[:2].numel()
     return repeated * (in_part + in_full), repeated * in_part
 
 
 def _dense(counts: Tensor, indices: Tensor) -> Tensor:
-    """counts: [B, H, R], indices: [B, H, R, C]: whether block c of row r is among the first counts[r] indices."""
+    """counts: [B, H, R], indices: [B, H, R, C]: 1 where block c is among the first counts[r] indices of row
+    r.
+    """
     listed = torch.arange(indices.shape[-1]) < counts[..., None]
     made = torch.zeros((*indices.shape[:-1], indices.shape[-1] + 1), dtype=torch.int64)
     made.scatter_(-1, torch.where(listed, indices, indices.shape[-1]).long(), 1)
@@ -122,10 +122,10 @@ def _blocks_of(
 ) -> tuple[Tensor, Tensor]:
     """(blocks that are kept in part, those that are kept whole), by asking the mask for every score.
 
-    Serves where a model makes its block mask on a device without data, but the mask follows from positions alone.
+    Serves where a model makes its block mask on a device without data, if positions alone decide.
     """
     module = sys.modules[_MODULE]
-    if any(_is_fake(value) for value in _captured(mask_mod) + buffers if isinstance(value, Tensor)):
+    if any(_is_fake(value) for value in (*_captured(mask_mod), *buffers) if isinstance(value, Tensor)):
         raise RuntimeError("the block mask of flex_attention depends on values, and its tensors are on meta")
     mask = module.create_mask(mask_mod, *heads, *lengths, device="cpu")
     return tuple(  # type: ignore[return-value]
@@ -138,26 +138,30 @@ def _blocks_of(
 
 def _applied(change: Callable[..., Tensor], buffers: tuple[Any, ...], scores: int, query: Tensor) -> Tensor:
     """Records the change of the scores; a training step goes through it backwards."""
-    if torch.is_grad_enabled() and query.requires_grad:
-        made: Tensor = _Change.apply(query, change, buffers, scores)  # type: ignore[no-untyped-call]
+    learned = [t for t in (*_captured(change), *buffers) if isinstance(t, Tensor) and t.requires_grad]
+    if torch.is_grad_enabled() and (query.requires_grad or learned):
+        made: Tensor = _Change.apply(query, change, buffers, scores, *learned)  # type: ignore[no-untyped-call]
         return made
     _apply_to_scores(change, buffers, scores, query.device, query.dtype)
     return query
 
 
 class _Change(torch.autograd.Function):
-    """Records what a change of scores computes; in the backward it is computed again, with its derivative."""
+    """Records what a change of scores computes; in the backward it is computed again, with its derivatives by
+    the scores and by the tensors that it learns.
+    """
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, change: Any, buffers: tuple[Any, ...], scores: int) -> Any:
-        ctx.change = (change, buffers, scores, query.device, query.dtype)
+    def forward(
+        ctx: Any, query: Tensor, change: Any, buffers: tuple[Any, ...], scores: int, *learned: Tensor
+    ) -> Any:
+        ctx.change, ctx.learned = (change, buffers, scores, query.device, query.dtype), learned
         _apply_to_scores(*ctx.change)
         return query.view_as(query)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
-        _apply_to_scores(*ctx.change, derivative=True)
-        return gradients[0], None, None, None
+        return gradients[0], None, None, None, *_apply_to_scores(*ctx.change, ctx.learned)
 
 
 def _apply_to_scores(
@@ -166,22 +170,25 @@ def _apply_to_scores(
     scores: int,
     device: torch.device,
     dtype: torch.dtype | None,
-    derivative: bool = False,
-) -> None:
-    """Records the calls of a function of one score and its position for that many of them. dtype: of the scores;
-    None for a function of the position alone.
+    learned: Sequence[Tensor] | None = None,
+) -> Sequence[Tensor | None]:
+    """Records the calls of a function of one score and its position for that many of them. dtype: of the
+    scores; None for a function of the position alone. learned: tensors whose gradients are computed too, and
+    returned; None in a forward.
     """
     from torch._dynamo._trace_wrapped_higher_order_op import TransformGetItemToIndex
 
-    with _kernel(), TransformGetItemToIndex(), torch.set_grad_enabled(derivative):
+    with _kernel(), TransformGetItemToIndex(), torch.set_grad_enabled(learned is not None):
         # Vectors whose elements are one in memory.
         given = [torch.zeros(1, dtype=torch.int64, device=device).expand(scores) for _ in range(4)]
         if dtype is not None:
             score = torch.zeros(1, dtype=dtype, device=device).expand(scores).detach()
-            given.insert(0, score.requires_grad_(derivative))
+            given.insert(0, score.requires_grad_(learned is not None))
         out = torch.vmap(function, (*(0 for _ in given), *(None for _ in buffers)))(*given, *buffers)
-        if derivative and out.requires_grad:
-            torch.autograd.grad(out, given[0], torch.empty_like(out), allow_unused=True)
+        if learned is None or not out.requires_grad:
+            return [None] * len(learned or ())
+        wanted = [given[0], *learned]
+        return torch.autograd.grad(out, wanted, torch.empty_like(out), allow_unused=True)[1:]
 
 
 def _kernel() -> AbstractContextManager[None]:
@@ -191,16 +198,21 @@ def _kernel() -> AbstractContextManager[None]:
 
 
 def _captured(function: Callable[..., Any]) -> tuple[Any, ...]:
-    """What a function refers to outside itself, and the functions that it refers to, too."""
+    """What a function refers to outside itself, what the functions among that refer to, and the parameters of
+    the modules among it.
+    """
     found: list[Any] = []
     waiting: list[Any] = [function]
     while waiting:
         each = waiting.pop()
-        for cell in getattr(each, "__closure__", None) or ():
-            value = cell.cell_contents
-            found.append(value)
-            waiting.extend(value if isinstance(value, tuple | list) else [value])
-    return tuple(item for value in found for item in (value if isinstance(value, tuple | list) else [value]))
+        if isinstance(each, tuple | list):
+            waiting.extend(each)
+        elif isinstance(each, torch.nn.Module):
+            found.extend(each.parameters(recurse=False))
+        else:
+            found.append(each)
+            waiting.extend(cell.cell_contents for cell in getattr(each, "__closure__", None) or ())
+    return tuple(found)
 
 
 def _is_fake(tensor: Tensor) -> bool:
@@ -211,7 +223,7 @@ def _is_fake(tensor: Tensor) -> bool:
 
 @contextmanager
 def any_device() -> Iterator[None]:
-    """While active, flex_attention takes tensors on any device, with and without gradients: it calls no kernel."""
+    """While active, flex_attention takes tensors on any device, with and without gradients."""
     module: Any = sys.modules.get(_MODULE)
     if module is None:
         yield

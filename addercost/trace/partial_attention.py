@@ -1,7 +1,7 @@
 """Attention that computes some of the scores, as one operator, and its gradients as one more.
 
-A kernel for masks in blocks leaves out the blocks that a mask hides, so the shapes do not say how many scores it
-computes. Whoever calls the operator says it.
+A kernel for masks in blocks leaves out the blocks that a mask hides, so the shapes do not say how many scores
+it computes. Whoever calls the operator says it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 def partial_attention(query: Tensor, key: Tensor, value: Tensor, scores: int) -> Tensor:
-    """q: [B, H, L, E], k: [B, G, S, E], v: [B, G, S, D]; scores: how many are computed, of all heads together.
+    """q: [B, H, L, E], k: [B, G, S, E], v: [B, G, S, D]; scores: how many are computed, of all heads.
     Returns an output of [B, H, L, D] without its values. Autograd records one node for it.
     """
     tensors = (query, key, value)

@@ -70,6 +70,8 @@ class PlainCalls:
             else:
                 value = info.defaults[position]
             values[name] = self._value(value)
+        if info.facts is not None:
+            values.update(info.facts({**dict(zip(info.arguments, args, strict=False)), **kwargs}))
         role, source = self._output_role(info, values)
         if (info.keeps_role or info.name == "_coalesce") and isinstance(out, Tensor) and given:
             keep_stored(out, args[0])

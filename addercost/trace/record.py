@@ -96,6 +96,11 @@ class TensorSpec:
         return int(-(-items * self.item_bits // 8)) + indices
 
 
+SCORES, KEPT_SCORES = "scores", "kept_scores"
+"""Arguments of attention that its schema lacks: how many scores its lengths give, and how many of them its
+mask keeps, of all heads. Only where those have values.
+"""
+
 DECOMPOSED = "decomposed:"
 """Start of the tag of a decomposition's calls, before the operator: "decomposed:aten.mse_loss.default"."""
 
