@@ -2,11 +2,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+MODELS_VENV := .venv-models
 PYTEST := python -m pytest --only-listed-skips
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+INSTALL := $(VENV)/$(PIP_INSTALL)
 
 .PHONY: demo test test-all test-browser mutants reports predicted-reports state-errors machine-report training-report \
-	gpu-check check check-static lint types format clean help
+	models-table gpu-check check check-static lint types format clean help
 
 help:
 	@echo "make demo          profile LeNet-5-BN and print the paper's comparison"
@@ -17,6 +19,7 @@ help:
 	@echo "make reports       write reports/ again, the predictions and this machine's measurements"
 	@echo "make state-errors  write down how far estimates are from times, from the validations in reports/"
 	@echo "make predicted-reports  the predictions alone, in seconds"
+	@echo "make models-table  trace 152 models of eight packages, in an environment of their own"
 	@echo "make gpu-check     test and time the GPU kernels into reports/, on a machine with torch and Triton"
 	@echo "make training-report  train on the digits and write reports/training-digits"
 	@echo "make check         tests, lint and types"
@@ -61,6 +64,10 @@ machine-report: $(VENV)/.installed-dev
 training-report: $(VENV)/.installed-dev
 	$(BIN)/python tools/train_digits.py
 
+# Its packages stay out of .venv: one of them asks for another OpenCV than the one that needs no display.
+models-table: $(MODELS_VENV)/.installed
+	$(MODELS_VENV)/bin/python -m benchmarks.models $(MODELS)
+
 # Uses the Python there is: a machine with a GPU brings its own torch and Triton.
 gpu-check:
 	$(PYTHON) tools/gpu_check.py
@@ -95,5 +102,12 @@ $(VENV)/.installed-browser: $(VENV)/.installed-dev
 	$(INSTALL) --editable ".[dev,browser]"
 	touch $@
 
+$(MODELS_VENV)/.installed: pyproject.toml constraints.txt benchmarks/model_packages.txt
+	$(PYTHON) -m venv $(MODELS_VENV)
+	$(MODELS_VENV)/$(PIP_INSTALL) --editable ".[timm,transformers,vision]"
+	$(MODELS_VENV)/$(PIP_INSTALL) --requirement benchmarks/model_packages.txt
+	$(MODELS_VENV)/$(PIP_INSTALL) --no-deps ultralytics==8.4.190
+	touch $@
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(MODELS_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

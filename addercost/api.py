@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,8 @@ from addercost.trace.record import Trace
 if TYPE_CHECKING:
     from torch import nn
 
-    from addercost.counts.lengths import Layers
-    from addercost.counts.model import ModelCounts
+    from addercost.analysis.accelerators import WantedAccelerators
     from addercost.measure.session import BenchSettings
-    from addercost.results.language_model import LanguageModelReport, PhaseReport, TextCost
     from addercost.results.measurements import Measurements
     from addercost.trace.batch_sizes import BatchTraces
     from addercost.trace.input_shapes import InputShape
@@ -45,6 +44,8 @@ def profile(
     kernels: Path | None = None,
     accumulator_format: str | None = None,
     optimizer: str | None = None,
+    timeout_s: float = 0.0,
+    accelerators: WantedAccelerators | Sequence[str] = (),
 ) -> ShownProfile:
     """Counts every layer of one forward and estimates it on each processor by each cost model.
 
@@ -58,8 +59,10 @@ def profile(
     `calibrated`, borrowed where it is of another machine. accumulator_format: what energies charge the
     accumulations of layers at, such as "int16"; by default the format they are counted in. optimizer: whose
     state is in the memory of a training step, one of `addercost.counts.peak_memory.OPTIMIZERS`; plain SGD,
-    which keeps none, by default.
+    which keeps none, by default. timeout_s: as for `trace_model`. accelerators: their names, or these with
+    settings.
     """
+    from addercost.analysis.accelerators import WantedAccelerators
     from addercost.cost.energy import estimate_energy
     from addercost.cost.estimate import estimate
     from addercost.cost.models import default_model, usable_model
@@ -72,7 +75,7 @@ def profile(
     made = (
         model
         if isinstance(model, Trace)
-        else trace_model(model, *args, kwargs=kwargs, backward=backward, memory=True)
+        else trace_model(model, *args, kwargs=kwargs, backward=backward, memory=True, timeout_s=timeout_s)
     )
     counts = count(made, convention, arithmetic=arithmetic, what_if=what_if, keep_first_last=keep_first_last)
     targets = [load_target(name, hardware_path, kernels) for name in cpus]
@@ -88,104 +91,10 @@ def profile(
     # Binary and shift layers keep their weights in another form.
     changed = what_if or counts.arithmetic in PACKED_WEIGHT_BITS
     memory = None if changed else memory_of(made, optimizer)
-    return ShownProfile(counts, tuple(costs), keep_first_last, tuple(energies), memory)
-
-
-def language_model(
-    model: str,
-    *,
-    prompt: int = 512,
-    context: int = 1024,
-    new: int = 128,
-    source: int | None = None,
-    batches: Sequence[int] = (1,),
-    dtype: str | None = None,
-    arithmetic: Arithmetic | str | None = None,
-    what_if: Sequence[str] = (),
-    cpus: Sequence[str] = (DEFAULT_CPU,),
-    cost_models: Sequence[str] = (),
-    energy: Sequence[str] = (),
-    memories: Sequence[str] = (),
-    hardware_path: Path | None = None,
-    kernels: Path | None = None,
-    accumulator_format: str | None = None,
-) -> LanguageModelReport:
-    """What a text decoder costs: a prompt, one token, a whole text, for each batch and on each processor.
-
-    model: a SPEC of a model that keeps a cache. prompt: tokens that are read at once. context: tokens before
-    the one that is written. new: tokens written after the prompt, 0 for no whole text. source: tokens that an
-    encoder reads. dtype: torch's name of the format of floating-point weights, None for that of the
-    configuration. The other arguments are those of `profile`.
-    """
-    from addercost.analysis.language_model import Estimators, phase_report, text_costs
-    from addercost.cost.models import default_model, usable_model
-    from addercost.cost.target_registry import load_target
-    from addercost.counts.lengths import counts_by_length
-    from addercost.counts.memory import used_weight_bytes
-    from addercost.counts.model import count
-    from addercost.counts.what_if import apply, parse
-    from addercost.counts.what_if.cache import cache_bytes
-    from addercost.hardware import load_energy
-    from addercost.results.language_model import LanguageModelReport
-    from addercost.sources.text_decoder import Phase, TextDecoder, load_text_decoder
-
-    targets = [load_target(name, hardware_path, kernels) for name in cpus]
-    by = Estimators(
-        tuple(
-            (target, usable_model(name, target).name)
-            for target in targets
-            for name in cost_models or (default_model(target),)
-        ),
-        tuple(load_energy(name, hardware_path) for name in energy),
-        tuple(memories),
-        accumulator_format,
-    )
-    decoder = TextDecoder(load_text_decoder(model), source, dtype)
-    decoder.check(max(prompt + new, context + 1))
-
-    cache_format = next((parse(text)[1] for text in what_if if text.startswith("cache=")), None)
-
-    def changed(trace: Trace) -> Trace:
-        for text in what_if:
-            trace = apply(trace, text)
-        return trace
-
-    def counted(phase: Phase) -> ModelCounts:
-        return count(changed(phase.trace), arithmetic=arithmetic)
-
-    phases: list[PhaseReport] = []
-    texts: list[TextCost] = []
-    for batch in batches:
-
-        def layers_at(length: int, batch: int = batch) -> Layers:
-            return counted(decoder.decode(batch, length)).layers
-
-        read = decoder.prefill(batch, prompt)
-        prefill = phase_report(counted(read), batch, prompt, 0, cache_bytes(read.cache, cache_format), by)
-        written = decoder.decode(batch, context)
-        counts = counted(written)
-        phases += [
-            prefill,
-            phase_report(counts, batch, 1, context, cache_bytes(written.cache, cache_format), by),
-        ]
-        if new > 1:
-            decode_at = counts_by_length(layers_at, prompt, prompt + new - 2, degree=1)
-            texts += text_costs(prefill, decode_at, new, by)
-    stored = (
-        decoder.weight_bytes - used_weight_bytes(written.trace) + used_weight_bytes(changed(written.trace))
-    )
-    return LanguageModelReport(
-        model=decoder.name,
-        parameters=counts.parameters,
-        weight_bytes=stored,
-        prompt=prompt,
-        context=context,
-        new=new,
-        phases=tuple(phases),
-        texts=tuple(texts),
-        source=source,
-        notes=counts.notes,
-    )
+    if not isinstance(accelerators, WantedAccelerators):
+        accelerators = WantedAccelerators(tuple(accelerators))
+    on_accelerators = accelerators.costs(counts, hardware_path)
+    return ShownProfile(counts, tuple(costs), keep_first_last, tuple(energies), memory, on_accelerators)
 
 
 def measure_model(
@@ -203,6 +112,8 @@ def measure_model(
     `output` belong to another run.
     """
     from addercost.measure.session import BenchSettings, measure, model_uses, open_device, whole_model_rows
+    from addercost.results.journal_lines import journal_path
+    from addercost.results.ownership import own_file
     from addercost.trace.inputs import ModelInputs
 
     chosen = settings or BenchSettings()
@@ -212,7 +123,8 @@ def measure_model(
     uses, notes = model_uses(made, chosen)
     device = open_device(chosen)
     try:
-        return measure(made.model, uses, chosen, device, output, whole, notes)
+        with own_file(journal_path(output)) if output is not None else nullcontext():
+            return measure(made.model, uses, chosen, device, output, whole, notes)
     finally:
         device.close()
 
@@ -224,30 +136,36 @@ def trace_model(
     backward: bool = False,
     fuse_attention: bool = True,
     memory: bool = False,
+    timeout_s: float = 0.0,
 ) -> Trace:
     """One forward, or training step, of a module or SPEC. See `addercost.trace.tracer.trace`.
 
     Operators without a counting rule are recorded by their decomposition where torch has one.
     fuse_attention: scaled dot-product attention is one call, else the calls that torch makes of it. memory:
-    also record when memory is allocated and freed, for `profile(…).memory`.
+    also record when memory is allocated and freed, for `profile(…).memory`. timeout_s: a forward that takes
+    longer raises TraceError, in the main thread alone; 0 for no limit.
     """
+    from addercost.sources.time_limit import forward_limit
+
     if isinstance(model, str):
         from addercost.trace.inputs import ModelInputs
 
         inputs = ModelInputs(args, kwargs or {}) if args or kwargs else None
-        return trace_spec(model, inputs, backward, fuse_attention=fuse_attention, memory=memory)
+        with forward_limit(model, timeout_s):
+            return trace_spec(model, inputs, backward, fuse_attention=fuse_attention, memory=memory)
     from addercost.counts.call_work import is_counted
     from addercost.trace.tracer import trace
 
-    return trace(
-        model,
-        *args,
-        kwargs=kwargs,
-        backward=backward,
-        is_counted=is_counted,
-        fuse_attention=fuse_attention,
-        memory=memory,
-    )
+    with forward_limit(type(model).__name__, timeout_s):
+        return trace(
+            model,
+            *args,
+            kwargs=kwargs,
+            backward=backward,
+            is_counted=is_counted,
+            fuse_attention=fuse_attention,
+            memory=memory,
+        )
 
 
 def trace_spec(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from addercost.cost.energy import ModelEnergy, estimate_energy
@@ -12,7 +12,7 @@ from addercost.counts.lengths import Layers
 from addercost.counts.model import ModelCounts
 from addercost.errors import ArgumentError
 from addercost.hardware.schema.energy import EnergyTable
-from addercost.results.language_model import PhaseCost, PhaseEnergy, PhaseReport, TextCost
+from addercost.results.language_model import PhaseCost, PhaseEnergy, PhaseReport, TextCost, TokenTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,24 @@ def _phase_cost(cost: ModelCost) -> PhaseCost:
         missing=tuple(map(str, cost.missing)),
         assumptions=cost.assumptions,
     )
+
+
+def token_times(
+    batch: int, contexts: Iterable[int], decode_at: Callable[[int], Layers], by: Estimators
+) -> tuple[TokenTime, ...]:
+    """A token after each of `contexts` others, on every target."""
+    return tuple(
+        TokenTime(batch, context, cost.hardware, cost.model, cost.seconds)
+        for context in contexts
+        for cost in by.costs(decode_at(context))
+        if cost.seconds is not None
+    )
+
+
+def figure_contexts(longest: int | None, asked: int) -> tuple[int, ...]:
+    """Powers of two from 16 up to the longest text that the model takes, 32,768 at most, and `asked`."""
+    most = min(longest - 1 if longest is not None else asked, 1 << 15)
+    return tuple(sorted({1 << i for i in range(4, 16) if 1 << i <= most} | {asked}))
 
 
 def text_costs(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from addercost.analysis.accelerators import NO_ACCELERATORS, WantedAccelerators
 from addercost.analysis.advantage import compared_counts, ranked
 from addercost.analysis.rooflines import drawn_roofline
 from addercost.analysis.sensitivity import report_sensitivities
@@ -53,6 +54,7 @@ class Wanted:
     energy: tuple[str, ...] = ENERGY_TABLES
     ranked: tuple[Arithmetic, ...] = (Arithmetic.ADDER,)
     what_ifs: tuple[str, ...] = ()
+    accelerators: WantedAccelerators = NO_ACCELERATORS
 
     @classmethod
     def checked(
@@ -116,6 +118,7 @@ def subject_from_profiles(spec: str, profiles: Sequence[Profile], wanted: Wanted
         replace(
             profile,
             costs=profile.costs or tuple(estimate(profile.counts, t, default_model(t)) for t in targets),
+            accelerators=profile.accelerators or wanted.accelerators.costs(profile.counts),
         )
         for profile in profiles
     ]

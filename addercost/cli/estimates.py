@@ -13,6 +13,7 @@ import click
 from addercost.cli.options import chosen_cpus, energy_option_with, hardware_path_option
 from addercost.cli.processors import cpu_option
 from addercost.cost.models import cost_model_named, listed_models, usable_model
+from addercost.errors import ArgumentError
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,11 @@ class Estimates:
             target = load_target(name, self.hardware_path, self.kernels)
             for model in self.cost_models:
                 usable_model(model, target)
+        for option, given in (("--memory", self.memories), ("--accumulator", self.accumulator_format)):
+            if given and not self.energy:
+                raise ArgumentError(
+                    f"{option} changes an estimate of energy", "give --energy too: 45nm or 7nm"
+                )
         for name in self.energy:
             load_energy(name, self.hardware_path)
 

@@ -8,9 +8,11 @@ import click
 
 from addercost.cli.emit import check_output, emit, emit_table
 from addercost.cli.estimates import Estimates, estimate_options
+from addercost.cli.numbers import parsed_bytes
 from addercost.cli.options import (
     arithmetic_option,
     debug_option,
+    figure_option,
     force_option,
     format_option,
     output_option,
@@ -18,6 +20,7 @@ from addercost.cli.options import (
     quiet_option,
     what_if_option,
 )
+from addercost.cli.plot import figure_format_of
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.counts.weight_formats import MIXTURES, WEIGHT_FORMATS
@@ -66,10 +69,19 @@ FORMATS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
     help="With --weights: round activations to int8, in place of bringing weights back.",
 )
 @click.option("--cache", metavar="FORMAT", help="Format of keys and values that are kept: int8, int4 or fp8.")
+@click.option(
+    "--ram",
+    metavar="SIZE",
+    help="Memory of the machine, such as 24G: says whether weights and cache fit, and what would.",
+)
 @arithmetic_option("What if every linear layer used this arithmetic.")
 @what_if_option
 @estimate_options
 @format_option
+@figure_option(
+    "Draw the time of a token against the context, and both phases under the memory's roof: FILE.svg, .pdf "
+    "or .png."
+)
 @output_option("Write to a file instead of the terminal.")
 @force_option()
 @debug_option
@@ -85,10 +97,12 @@ def llm(
     weights: str | None,
     activations: str | None,
     cache: str | None,
+    ram: str | None,
     arithmetic: str | None,
     what_if: tuple[str, ...],
     estimates: Estimates,
     table_format: str,
+    figure: Path | None,
     output: Path | None,
     force: bool,
     quiet: bool,
@@ -99,10 +113,12 @@ def llm(
     Both phases are traced from the model's own code, with the cache that it returns.
     """
     check_output(output, force)
+    check_output(figure, force)
+    figure_format = figure_format_of(figure)
     chosen = parsed_batches(batches) or (1,)
     estimates.check()
 
-    from addercost.api import language_model
+    from addercost.language_models import language_model
     from addercost.report.tables.language_model import language_model_table
 
     with progress(f"tracing {spec}", quiet):
@@ -113,11 +129,19 @@ def llm(
             new=new,
             source=source,
             batches=chosen,
+            ram_bytes=parsed_bytes(ram, "--ram"),
+            with_curve=figure is not None,
             dtype=FORMATS[dtype] if dtype else None,
             arithmetic=arithmetic,
             what_if=(*_stored(weights, activations, cache), *what_if),
             **estimates.arguments(),
         )
+    if figure is not None and figure_format is not None:
+        from addercost.report.plots import language_model as drawing
+        from addercost.report.plots.style import PlotOptions, figure_bytes
+        from addercost.results.files import write_file
+
+        write_file(figure, figure_bytes(drawing.draw(report, PlotOptions()), figure_format), force)
     if table_format == "json":
         emit(lambda width, styled: report.to_json(), output, force)
     else:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from addercost.cli.accelerators import accelerator_options
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.options import (
     arithmetics_option,
@@ -23,6 +25,8 @@ from addercost.cli.options import (
     parsed_arithmetics,
     quiet_option,
     was_given,
+    what_ifs_option,
+    width_option,
 )
 from addercost.cli.processors import cpu_option
 from addercost.cli.spec import SpecCommand, spec_argument
@@ -30,6 +34,7 @@ from addercost.errors import ArgumentError
 from addercost.report.plots.kinds import KINDS, PlotKind, Takes, plot_kind
 
 if TYPE_CHECKING:
+    from addercost.analysis.accelerators import WantedAccelerators
     from addercost.cli.gather import Gathered
     from addercost.report.plots.style import Drawn, FigureFormat, PlotOptions
 
@@ -42,10 +47,12 @@ _KINDS_HELP = "\n".join(f"  {name:22}{kind.summary}" for name, kind in KINDS.ite
 @input_option
 @convention_option
 @arithmetics_option(None, "mac,adder,xnor")
+@what_ifs_option("One more network beside them")
 @keep_first_last_option
 @cpu_option
 @energy_option
-@click.option("--width", type=click.Choice(["single", "double"]), default="double", help="Column of a paper.")
+@accelerator_options
+@width_option("Column of a paper.")
 @click.option(
     "--top", type=click.IntRange(min=2), default=40, show_default=True, help="Rows or bars at most."
 )
@@ -66,9 +73,11 @@ def plot(
     inputs: tuple[str, ...],
     convention: str,
     arithmetics: str,
+    what_ifs: tuple[str, ...],
     keep_first_last: bool,
     cpus: tuple[str, ...],
     energy: tuple[str, ...],
+    on_accelerators: WantedAccelerators,
     width: str,
     top: int,
     share: bool,
@@ -86,7 +95,7 @@ def plot(
     """
     chosen = plot_kind(kind)
     check_output(output, force)
-    file_format = _figure_format(output)
+    file_format = figure_format_of(output)
     if output is None and not show:
         raise ArgumentError("nowhere to draw to", "give -o FILE.svg, or --show")
 
@@ -94,7 +103,9 @@ def plot(
     from addercost.cli.gather import gather
     from addercost.report.plots.style import PlotOptions, figure_bytes
 
+    on_accelerators.check()
     wanted = Wanted.checked(convention, parsed_arithmetics(arithmetics), keep_first_last, cpus, energy)
+    wanted = replace(wanted, what_ifs=tuple(dict.fromkeys(what_ifs)), accelerators=on_accelerators)
     given = was_given("convention")
     found = gather(inputs_of_plot, wanted, inputs, given, bool(cpus), quiet)
     options = PlotOptions(width, top, share, by, not no_caption)
@@ -109,7 +120,7 @@ def plot(
         emit_table(with_bars(drawn), "table", None, force)
 
 
-def _figure_format(output: Path | None) -> FigureFormat | None:
+def figure_format_of(output: Path | None) -> FigureFormat | None:
     from addercost.report.plots.style import FigureFormat
 
     if output is None:

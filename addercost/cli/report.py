@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from addercost.arithmetic import Arithmetic
+from addercost.cli.accelerators import accelerator_options
 from addercost.cli.emit import check_output
 from addercost.cli.options import (
     arithmetics_option,
@@ -27,6 +29,9 @@ from addercost.cli.processors import cpu_option
 from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.report.formats.report_format import ReportFormat
 
+if TYPE_CHECKING:
+    from addercost.analysis.accelerators import WantedAccelerators
+
 
 @click.command(cls=SpecCommand)
 @spec_argument("specs", nargs=-1, required=True, metavar="SPEC|FILE...")
@@ -37,6 +42,7 @@ from addercost.report.formats.report_format import ReportFormat
 @keep_first_last_option
 @cpu_option
 @energy_option
+@accelerator_options
 @click.option("--title", help="The heading. Default: the names of the models.")
 @click.option(
     "--format",
@@ -57,6 +63,7 @@ def report(
     keep_first_last: bool,
     cpus: tuple[str, ...],
     energy: tuple[str, ...],
+    on_accelerators: WantedAccelerators,
     title: str | None,
     format_name: str | None,
     output: Path | None,
@@ -75,7 +82,8 @@ def report(
     check_output(output, force)
     chosen = report_format(format_name, output)
     wanted = Wanted.checked(convention, parsed_arithmetics(arithmetics), keep_first_last, cpus, energy)
-    wanted = replace(wanted, what_ifs=tuple(dict.fromkeys(what_ifs)))
+    on_accelerators.check()
+    wanted = replace(wanted, what_ifs=tuple(dict.fromkeys(what_ifs)), accelerators=on_accelerators)
     found = gather(
         specs,
         wanted,

@@ -1,4 +1,4 @@
-"""`addercost reproduce latency | counts | accuracy | hardware`."""
+"""`addercost reproduce latency | counts | accuracy | hardware | claims`."""
 
 from __future__ import annotations
 
@@ -80,6 +80,16 @@ def hardware(table_format: str, output: Path | None, force: bool) -> None:
 
     check_output(output, force)
     emit_table(hardware_table(), table_format, output, force)
+
+
+@reproduce.command(short_help="Claims of other multiplication-free networks.")
+@output_options
+def claims(table_format: str, output: Path | None, force: bool) -> None:
+    """What BitNet, L-Mul, ShiftAddLLM, T-MAC and others claim, beside sums from cited figures."""
+    from addercost.report.tables.published_claims import published_claims_table
+
+    check_output(output, force)
+    emit_table(published_claims_table(), table_format, output, force)
 
 
 def _trace_zoo(name: str) -> Trace:

@@ -8,6 +8,8 @@ gives every number of one more traced length; else the range is cut in two. The 
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -19,30 +21,46 @@ from addercost.counts.runs import Run, Runs
 
 Layers = tuple[LayerCounts, ...]
 _Number = tuple[str, ...]
+"""Which number of a layer: ("count", "mul", "fp32"), ("read",), …"""
+
+_Values = tuple[tuple[_Number, tuple[int, ...]], ...]
+"""Numbers of a layer, each at all of the known lengths."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """The lengths from `first` to `last`, and counts at some of them. A piece of one length has just that."""
+    """The lengths from `first` to `last`, and counts at those of them that are `known`.
+
+    rows: every layer without its numbers, and these; () where the known lengths have not the same layers.
+    """
 
     first: int
     last: int
     known: Mapping[int, Layers]
+    rows: tuple[tuple[LayerCounts, _Values], ...]
 
     def at(self, length: int) -> Layers | None:
-        """None where the known lengths differ in more than numbers, or a number comes out broken."""
+        """None where layers come and go, or a number comes out broken."""
         if length in self.known:
             return self.known[length]
-        if len({len(layers) for layers in self.known.values()}) > 1:
-            return None
-        weights = _lagrange(tuple(self.known), length)
+        weights, divisor = _lagrange(tuple(self.known), length)
+        # The blocks of a model are alike, so that few rows have numbers of their own.
+        combined: dict[_Values, dict[_Number, int] | None] = {}
         found = []
-        for rows in zip(*self.known.values(), strict=True):
-            row = _combined(rows, weights)
-            if row is None:
+        for model, values in self.rows:
+            if values not in combined:
+                combined[values] = _combined(values, weights, divisor)
+            numbers = combined[values]
+            if numbers is None:
                 return None
-            found.append(row)
-        return tuple(found)
+            found.append(_with_numbers(model, numbers))
+        return tuple(found) or None
+
+
+def _piece(first: int, last: int, known: Mapping[int, Layers]) -> _Piece:
+    paths = {tuple(layer.path for layer in layers) for layers in known.values()}
+    rows = zip(*known.values(), strict=True) if len(paths) == 1 else ()
+    return _Piece(first, last, known, tuple((_numbers_alone(row[0]), _values(row)) for row in rows))
 
 
 def counts_by_length(
@@ -67,11 +85,11 @@ def _pieces(count_at: Callable[[int], Layers], first: int, last: int, degree: in
     n_points = degree + 2
     if last - first < n_points:
         for length in range(first, last + 1):
-            yield _Piece(length, length, {length: count_at(length)})
+            yield _piece(length, length, {length: count_at(length)})
         return
     lengths = [first + (last - first) * i // (n_points - 1) for i in range(n_points)]
     check = lengths.pop(1)
-    piece = _Piece(first, last, {length: count_at(length) for length in lengths})
+    piece = _piece(first, last, {length: count_at(length) for length in lengths})
     if piece.at(check) == tuple(map(_numbers_alone, count_at(check))):
         yield piece
         return
@@ -80,8 +98,10 @@ def _pieces(count_at: Callable[[int], Layers], first: int, last: int, degree: in
     yield from _pieces(count_at, middle + 1, last, degree)
 
 
-def _lagrange(lengths: Sequence[int], length: int) -> list[Fraction]:
-    """Weights w_i with p(length) = Σ w_i · p(length_i) for polynomials of a degree below their number."""
+def _lagrange(lengths: Sequence[int], length: int) -> tuple[list[int], int]:
+    """Whole weights w_i and a divisor d, with p(length) = Σ w_i · p(length_i) / d for polynomials of a degree
+    below their number.
+    """
     weights = []
     for i in lengths:
         weight = Fraction(1)
@@ -89,7 +109,8 @@ def _lagrange(lengths: Sequence[int], length: int) -> list[Fraction]:
             if j != i:
                 weight *= Fraction(length - j, i - j)
         weights.append(weight)
-    return weights
+    divisor = math.lcm(*(weight.denominator for weight in weights))
+    return [int(weight * divisor) for weight in weights], divisor
 
 
 def _numbers_alone(layer: LayerCounts) -> LayerCounts:
@@ -97,18 +118,20 @@ def _numbers_alone(layer: LayerCounts) -> LayerCounts:
     return replace(layer, output_shape=(), call_shapes=(), calls=None)
 
 
-def _combined(rows: Sequence[LayerCounts], weights: Sequence[Fraction]) -> LayerCounts | None:
-    model = _numbers_alone(rows[0])
-    if any(row.path != model.path for row in rows):
-        return None
+def _values(rows: Sequence[LayerCounts]) -> _Values:
     by_row = [_numbers(row) for row in rows]
+    keys = dict.fromkeys(key for numbers in by_row for key in numbers)
+    return tuple((key, tuple(numbers.get(key, 0) for numbers in by_row)) for key in keys)
+
+
+def _combined(values: _Values, weights: Sequence[int], divisor: int) -> dict[_Number, int] | None:
     found: dict[_Number, int] = {}
-    for key in dict.fromkeys(key for numbers in by_row for key in numbers):
-        value = sum(weight * numbers.get(key, 0) for weight, numbers in zip(weights, by_row, strict=True))
-        if value.denominator != 1 or value < 0:
+    for key, known in values:
+        value, rest = divmod(sum(map(operator.mul, weights, known)), divisor)
+        if rest or value < 0:
             return None
-        found[key] = int(value)
-    return _with_numbers(model, found)
+        found[key] = value
+    return found
 
 
 def _numbers(layer: LayerCounts) -> dict[_Number, int]:

@@ -97,9 +97,21 @@ class TextCost:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenTime:
+    """Predicted seconds of one token of each text after `context` others."""
+
+    batch: Size
+    context: Size
+    hardware: Text
+    model: Text
+    seconds: NotNegative
+
+
+@dataclass(frozen=True, slots=True)
 class LanguageModelReport:
     """weight_bytes: of all parameters in the format they are stored in. prompt, context, new: tokens of each
-    text. source: tokens that an encoder reads, None for a model without one.
+    text. source: tokens that an encoder reads, None for a model without one. token_times: at further
+    contexts, for a figure.
     """
 
     model: Text
@@ -110,6 +122,7 @@ class LanguageModelReport:
     new: Count
     phases: tuple[PhaseReport, ...]
     texts: tuple[TextCost, ...] = ()
+    token_times: tuple[TokenTime, ...] = ()
     source: Size | None = None
     notes: tuple[str, ...] = ()
 

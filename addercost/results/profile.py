@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from addercost.arithmetic import Arithmetic, OpClass, OpCounts
+from addercost.cost.accelerator.estimate import AcceleratorCost
 from addercost.cost.energy import LayerEnergy, ModelEnergy
 from addercost.cost.estimate import LayerEstimate, MissingFigure, ModelCost
 from addercost.counts.conventions import CountingConvention, convention_named
@@ -38,6 +39,7 @@ class Profile:
     keep_first_last: bool = False
     energies: tuple[ModelEnergy, ...] = ()
     memory: ModelMemory | None = None
+    accelerators: tuple[AcceleratorCost, ...] = ()
 
     @property
     def estimates(self) -> tuple[ModelCost | ModelEnergy, ...]:
@@ -183,6 +185,7 @@ class _Profile:
     cost: tuple[_Cost, ...]
     energy: tuple[_Energy, ...]
     memory: ModelMemory | None = None
+    accelerators: tuple[AcceleratorCost, ...] = ()
 
 
 def _written(profile: Profile) -> _Profile:
@@ -207,6 +210,7 @@ def _written(profile: Profile) -> _Profile:
         cost=tuple(map(_written_cost, profile.costs)),
         energy=tuple(map(_written_energy, profile.energies)),
         memory=profile.memory,
+        accelerators=profile.accelerators,
     )
 
 
@@ -311,6 +315,7 @@ class _Reading:
             read.keep_first_last,
             tuple(map(_read_energy, read.energy)),
             read.memory,
+            read.accelerators,
         )
 
     def convention(self, name: str) -> CountingConvention:
@@ -357,6 +362,7 @@ class _Reading:
             )
         paths = [layer.path for layer in counts.layers]
         estimated = [(cost.hardware, [layer.path for layer in cost.layers]) for cost in read.cost]
+        estimated += [(item.hardware, [layer.path for layer in item.layers]) for item in read.accelerators]
         estimated += [(energy.hardware, [layer.path for layer in energy.layers]) for energy in read.energy]
         if read.memory is not None and [layer.path for layer in read.memory.layers] != paths:
             raise self.damaged("the layers of its memory are not those counted")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from addercost.errors import ArgumentError, DataError, unknown_name
-from addercost.results.files import read_text
+from addercost.input_files import read_text
 
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 """Seconds of one unit, of columns that hold the time of a batch."""

@@ -20,6 +20,8 @@ from addercost.version import __version__
 
 SCHEMA = "addercost/sweep/1"
 _CHUNK, _CHUNKS = 500, 30
+_LARGEST_BATCH = 1 << 40
+"""Beyond it no tensor of a network has fewer elements than torch can address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,10 @@ class SweepSettings:
                 raise ArgumentError(f"a sweep needs at least one of its {axis}")
         if min(self.batches) < 1:
             raise ArgumentError(f"a batch of {min(self.batches)} is none", "give sizes of 1 or more")
+        if max(self.batches) > _LARGEST_BATCH:
+            raise ArgumentError(
+                f"a batch of {max(self.batches):,}"[:80], f"give sizes of at most {_LARGEST_BATCH:,}"
+            )
         if self.chunk < 0:
             raise ArgumentError("a chunk has at least one architecture")
         return self

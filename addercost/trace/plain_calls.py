@@ -33,6 +33,8 @@ class PlainCalls:
         self._watched: dict[int, weakref.ref[Tensor]] = {}
         self._alive: list[Tensor] = []
         self._keep_tensors = keep_tensors
+        self.packed: dict[str, int] = {}
+        """Elements of the parameters that quantised layers keep packed, by name: no module lists them."""
         self._calls: list[OpCall] = []
         # Specs are made at first use: a lazy module's parameters have no shape until then.
         self._known = {id(tensor): ("", "input") for tensor in inputs} | {
@@ -69,7 +71,11 @@ class PlainCalls:
                 value = kwargs[name]
             else:
                 value = info.defaults[position]
-            values[name] = self._value(value)
+            values[name] = (
+                self._unpacked(value, path)
+                if isinstance(value, torch.ScriptObject) and hasattr(value, "unpack")
+                else self._value(value)
+            )
         if info.facts is not None:
             values.update(info.facts({**dict(zip(info.arguments, args, strict=False)), **kwargs}))
         role, source = self._output_role(info, values)
@@ -112,17 +118,18 @@ class PlainCalls:
             return tuple([self._value(item) for item in value])
         if isinstance(value, torch.dtype):
             return str(value).removeprefix("torch.")
-        if isinstance(value, torch.ScriptObject) and hasattr(value, "unpack"):
-            return self._unpacked(value)
         if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
             return str(value)
         return str(value)
 
-    def _unpacked(self, packed: Any) -> ArgValue:
+    def _unpacked(self, packed: Any, path: str) -> ArgValue:
         """The tensors in a quantised layer's packed parameters: they are its parameters."""
         with _disable_current_modes():
             tensors = [item for item in packed.unpack() if isinstance(item, Tensor)]
-        return tuple([tensor_spec(item, "parameter", f"packed.{i}") for i, item in enumerate(tensors)])
+        start = f"{path}.packed" if path else "packed"
+        specs = [tensor_spec(item, "parameter", f"{start}.{i}") for i, item in enumerate(tensors)]
+        self.packed |= {spec.name: spec.numel for spec in specs}
+        return tuple(specs)
 
     def _remember(self, tensor: Tensor, role: str, name: str) -> TensorSpec:
         key = id(tensor)

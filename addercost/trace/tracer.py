@@ -299,6 +299,7 @@ def _run(
             times.gradients(tensor.grad for role, tensor in own if role == PARAMETER)
             times.given([*own, *((INPUT, tensor) for tensor in inputs)])
         recorded = recorder.recorded(begun)
+        parameters |= recorder.packed
         made = unrun_work(recorded.calls, parameters, lazy)
         returned = recorder.numbers_of(output)
         modules = dict(calls.types)
@@ -312,7 +313,8 @@ def _run(
         tracer=tracer,
         versions=versions(),
         notes=(*notes, not_put_back(state.problems)) if state.problems else notes,
-        storages=recorded.storages,
+        # The memory of packed parameters is not seen.
+        storages=None if recorder.packed else recorded.storages,
         repeats=recorded.repeats,
         returned=returned,
     )
@@ -358,6 +360,8 @@ _ABOUT_SHAPES = (
 def _advice(error: Exception, text: str) -> str:
     if isinstance(error, TypeError) and any(sign in text for sign in _ABOUT_ARGUMENTS):
         return "give one --input for each argument of its forward, name=… for keywords"
+    if "more than 1 value per channel" in text:
+        return "a batch norm that trains needs several values: give --batch 2"
     if isinstance(error, MemoryError) or "allocate" in text:
         return "trace a smaller configuration of it"
     if isinstance(error, RuntimeError | IndexError | ValueError | TypeError) and any(

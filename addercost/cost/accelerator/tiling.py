@@ -15,8 +15,8 @@ Those are the three reuse schemes of SmartShuttle (J. Li et al., DATE 2018), wit
 as in C. Zhang et al., Optimizing FPGA-based Accelerator Design (FPGA 2015). X. Yang et al. find that tiles
 matter more than the dataflow (Interstellar, ASPLOS 2020, arXiv:1809.04070). Tiles are whole folds of the
 array. Their sizes are not searched: the sides of a tile grow one after the other, the first by a share of
-what fits. Against all tiles and loop orders of 1,484 small random layers, DRAM traffic is equal in nine of ten
-and 1.11 times as much at worst.
+what fits. Against all tiles and loop orders of 1,484 small random layers, DRAM traffic is equal in nine of
+ten and 1.11 times as much at worst.
 
 Approximations: the rim that windows of neighbouring tiles share is fetched once, and no space is kept for the
 next tile while one is computed.

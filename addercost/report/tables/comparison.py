@@ -13,6 +13,7 @@ from addercost.arithmetic import OpClass
 from addercost.cost.stated_errors import stated_lines
 from addercost.counts.model import ModelCounts
 from addercost.report.table import Column, Kind, Table
+from addercost.report.tables.accelerator import accelerator_cells, accelerator_columns, accelerator_notes
 from addercost.report.tables.layers import class_columns
 from addercost.results.profile import Profile
 from addercost.results.report import LEAST_CHARGED, EnergyEstimated, Estimated, Subject, network_name
@@ -41,6 +42,8 @@ def comparison_table(compared: Comparison) -> Table:
             Column(f"energy_j@{name}", f"energy on\n{name}", Kind.QUANTITY, "J", group=name),
             Column(f"energy_ratio@{name}", "ratio", Kind.RATIO, group=name),
         ]
+    for on_accelerator in first.accelerators:
+        columns += accelerator_columns(on_accelerator.hardware)
     if any(profile.memory is not None for profile in compared.profiles):
         columns.append(Column("peak_bytes", "peak\nmemory", Kind.QUANTITY, "B", secondary=True))
     return Table(
@@ -50,6 +53,13 @@ def comparison_table(compared: Comparison) -> Table:
         notes=(
             *_ratio_note(compared, _change(first.counts)),
             *_remarks(compared),
+            *accelerator_notes(
+                [
+                    (f"{profile.counts.model} as {_change(profile.counts)}", cost)
+                    for profile in compared.profiles
+                    for cost in profile.accelerators
+                ]
+            ),
             *stated_lines([(cost.model, cost.hardware) for cost in first.costs]),
         ),
     )
@@ -102,6 +112,8 @@ def _row(compared: Comparison, profile: Profile) -> dict[str, Any]:
         joules = row[f"energy_j@{energy.hardware}"] = bounded(energy.total_j, energy.complete)
         base_j = bounded(base_energy.total_j, base_energy.complete)
         row[f"energy_ratio@{energy.hardware}"] = exact_ratio(base_j, joules)
+    for on_accelerator, on_base in zip(profile.accelerators, baseline.accelerators, strict=True):
+        row |= accelerator_cells(on_accelerator, on_base)
     return row
 
 
