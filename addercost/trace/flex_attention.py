@@ -117,7 +117,7 @@ def _blocks_of(
     mask_mod: Callable[..., Tensor],
     heads: torch.Size,
     lengths: tuple[int, int],
-    sizes: tuple[int, int],
+    sizes: Sequence[int],
     buffers: tuple[Any, ...],
 ) -> tuple[Tensor, Tensor]:
     """(blocks that are kept in part, those that are kept whole), by asking the mask for every score.
@@ -161,7 +161,7 @@ class _Change(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
-        return gradients[0], None, None, None, *_apply_to_scores(*ctx.change, ctx.learned)
+        return gradients[0], None, None, None, *_apply_to_scores(*ctx.change, learned=ctx.learned)
 
 
 def _apply_to_scores(
