@@ -27,10 +27,8 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "diff": "what differs between two profiles",
         "check": "check a model against budgets; exits with 1 when one is exceeded",
     },
-    "Train": {
+    "Train and scale": {
         "train": "train a network, adder networks as their paper does, into a folder",
-    },
-    "Scale": {
         "sweep": "many architectures × processors, on all cores or a cluster",
         "query": "SQL over what a sweep made",
     },
