@@ -161,7 +161,9 @@ class _Change(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
-        return gradients[0], None, None, None, *_apply_to_scores(*ctx.change, learned=ctx.learned)
+        change, buffers, scores, device, dtype = ctx.change
+        found = _apply_to_scores(change, buffers, scores, device, dtype, ctx.learned)
+        return gradients[0], None, None, None, *found
 
 
 def _apply_to_scores(
