@@ -6,6 +6,7 @@ MODELS_VENV := .venv-models
 PYTEST := python -m pytest --only-listed-skips
 PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 INSTALL := $(VENV)/$(PIP_INSTALL)
+TOOL_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/counting-tools
 
 .PHONY: demo test test-all test-browser mutants reports predicted-reports state-errors machine-report training-report \
 	models-table gpu-check check check-static lint types format clean help
@@ -34,7 +35,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/$(PYTEST) -n 2 --ignore=tests/browser -m "not exhaustive"
 
 # LLVM 22 is the version that most processor tables come from; the tests compare with its simulator.
-test-all: test
+test-all: test $(VENV)/counting-tools/.installed
 	tools/debian_package.sh llvm-mca-22 llvm-22
 	tools/debian_package.sh pdflatex texlive-latex-extra texlive-science
 	$(BIN)/$(PYTEST) -n 2 --ignore=tests/browser -m exhaustive
@@ -97,6 +98,15 @@ $(VENV)/.installed-demo: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) --editable ".[dev]"
 	touch $@ $(VENV)/.installed-demo
+
+# Tools that reconcile explains and that would bring much with them, or another version of one: each folder is on the
+# path of a test's process alone.
+$(VENV)/counting-tools/.installed: $(VENV)/.installed-dev
+	rm -rf $(@D)
+	$(TOOL_INSTALL)/thop-0.0.31 thop==0.0.31.post2005241907
+	$(TOOL_INSTALL)/tools calflops==0.3.2 accelerate==1.15.0 einops==0.8.2 hjson==3.1.0 py-cpuinfo==9.0.0
+	$(TOOL_INSTALL)/tools --no-build-isolation deepspeed==0.19.8
+	touch $@
 
 $(VENV)/.installed-browser: $(VENV)/.installed-dev
 	$(INSTALL) --editable ".[dev,browser]"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from addercost.analysis.language_model import (
@@ -19,11 +19,17 @@ from addercost.cost.target_registry import load_target
 from addercost.counts.lengths import Layers, counts_by_length
 from addercost.counts.memory import used_weight_bytes
 from addercost.counts.model import ModelCounts, count
+from addercost.counts.weight_formats import WEIGHT_FORMATS
 from addercost.counts.what_if import apply, parse
 from addercost.counts.what_if.cache import cache_bytes
+from addercost.counts.what_if.layer_calls import layer_indices
+from addercost.counts.what_if.weights import with_stored_weights
 from addercost.hardware import load_energy
 from addercost.results.language_model import LanguageModelReport, PhaseReport, TextCost, TokenTime
+from addercost.sources.gguf_decoder import read_decoder
+from addercost.sources.gguf_file import SUFFIX as GGUF
 from addercost.sources.text_decoder import Phase, TextDecoder, load_text_decoder
+from addercost.sources.transformers import load_config
 from addercost.trace.record import Trace
 from addercost.units import si
 
@@ -38,6 +44,7 @@ def language_model(
     batches: Sequence[int] = (1,),
     ram_bytes: int = 0,
     with_curve: bool = False,
+    activations: str | None = None,
     dtype: str | None = None,
     arithmetic: Arithmetic | str | None = None,
     what_if: Sequence[str] = (),
@@ -53,9 +60,10 @@ def language_model(
 
     model: a SPEC of a model that keeps a cache. prompt: tokens that are read at once. context: tokens before
     the one that is written. new: tokens written after the prompt, 0 for no whole text. source: tokens that an
-    encoder reads. ram_bytes: of a machine, 0 for any: a note says what does not fit. with_curve: also a token
-    after many other contexts, for a figure. dtype: torch's name of the format of floating-point weights, None
-    for that of the configuration. The other arguments are those of `profile`.
+    encoder reads. ram_bytes: of a machine, 0 for any: a note says what does not fit. activations: "int8" to
+    round them for the weights of a GGUF file. with_curve: also a token after many other contexts, for a
+    figure. dtype: torch's name of the format of floating-point weights, None for that of the configuration.
+    The other arguments are those of `profile`.
     """
     targets = [load_target(name, hardware_path, kernels) for name in cpus]
     by = Estimators(
@@ -68,13 +76,30 @@ def language_model(
         tuple(memories),
         accumulator_format,
     )
-    decoder = TextDecoder(load_text_decoder(model), source, dtype)
+    formats: Mapping[str, str] = {}
+    if model.endswith(GGUF):
+        described = read_decoder(Path(model))
+        formats, loaded = described.formats, load_config(described.config, model)
+    else:
+        loaded = load_text_decoder(model)
+    decoder = TextDecoder(loaded, source, dtype)
+    stored_there = not any(text.startswith("weights=") for text in what_if)
     decoder.check(max(prompt + new, context + 1))
 
     cache_format = next((parse(text)[1] for text in what_if if text.startswith("cache=")), None)
 
+    def changed(trace: Trace) -> Trace:
+        if formats and stored_there:
+            trace = with_stored_weights(
+                trace,
+                layer_indices(trace),
+                lambda path: WEIGHT_FORMATS[formats[path]] if path in formats else None,
+                activations is not None,
+            )
+        return _changed(trace, what_if)
+
     def counted(phase: Phase) -> ModelCounts:
-        return count(_changed(phase.trace, what_if), arithmetic=arithmetic)
+        return count(changed(phase.trace), arithmetic=arithmetic)
 
     def cached(phase: Phase) -> int:
         return cache_bytes(phase.cache, cache_format)
@@ -93,7 +118,7 @@ def language_model(
         written = decoder.decode(batch, context)
         counts = counted(written)
         phases += [prefill, phase_report(counts, batch, 1, context, cached(written), by)]
-        stored = decoder.weight_bytes + used_weight_bytes(_changed(written.trace, what_if))
+        stored = decoder.weight_bytes + used_weight_bytes(changed(written.trace))
         stored -= used_weight_bytes(written.trace)
 
         def needed(tokens: int, batch: int = batch, stored: int = stored) -> int:

@@ -66,7 +66,7 @@ FORMATS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 @click.option(
     "--activations",
     type=click.Choice(["int8"]),
-    help="With --weights: round activations to int8, in place of bringing weights back.",
+    help="With --weights or a GGUF file: round activations to int8, in place of bringing weights back.",
 )
 @click.option("--cache", metavar="FORMAT", help="Format of keys and values that are kept: int8, int4 or fp8.")
 @click.option(
@@ -109,7 +109,8 @@ def llm(
 ) -> None:
     """Say what a language model costs: reading a prompt, writing one token, writing a text.
 
-    SPEC is a text decoder: hf:llama, a folder or config.json of Hugging Face, or a file that defines one.
+    SPEC is a text decoder: hf:llama, a folder or config.json of Hugging Face, a GGUF file, whose weights
+    count in their own formats, or a Python file that defines one.
     Both phases are traced from the model's own code, with the cache that it returns.
     """
     check_output(output, force)
@@ -133,7 +134,8 @@ def llm(
             with_curve=figure is not None,
             dtype=FORMATS[dtype] if dtype else None,
             arithmetic=arithmetic,
-            what_if=(*_stored(weights, activations, cache), *what_if),
+            what_if=(*_stored(spec, weights, activations, cache), *what_if),
+            activations=activations,
             **estimates.arguments(),
         )
     if figure is not None and figure_format is not None:
@@ -148,9 +150,9 @@ def llm(
         emit_table(language_model_table(report), table_format, output, force)
 
 
-def _stored(weights: str | None, activations: str | None, cache: str | None) -> list[str]:
+def _stored(spec: str, weights: str | None, activations: str | None, cache: str | None) -> list[str]:
     """The what-ifs that the options stand for. Raises ArgumentError."""
-    if activations and not weights:
+    if activations and not weights and not spec.endswith(".gguf"):
         raise ArgumentError(
             "--activations is of stored weights, and --weights names none", "add --weights int8"
         )

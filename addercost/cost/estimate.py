@@ -96,9 +96,10 @@ def estimate(
     missing: dict[str, float] = {}
     assumptions: dict[str, None] = {}
     for layer in layers_of(model_counts):
-        kind = kind_of(layer)
+        kind = kind_of(layer, with_products=target.multiprocessors is not None)
         if kind not in known:
-            costed = engine.cost(engine.lower(operations_of(kind)), moved_by(kind))
+            moved = moved_by(kind, target.multiprocessors)
+            costed = engine.cost(engine.lower(operations_of(kind)), moved)
             known[kind] = costed, binding(costed.bounds).name
             assumptions |= costed.assumptions
         costed, bound = known[kind]

@@ -24,12 +24,16 @@ def _load(spec: str) -> LoadedModel:
 
 def load_class(spec: str, choose: Callable[[HubConfig], HubConfig]) -> LoadedModel:
     """The model of a SPEC. choose: names the class to make, where the usual one is not wanted."""
-    from addercost.sources.build import build
     from addercost.sources.hub_config import read_config
+
+    return load_config(choose(read_config(spec.removeprefix(PREFIX))), spec)
+
+
+def load_config(found: HubConfig, spec: str) -> LoadedModel:
+    """The model of a configuration. spec: what the user named, for errors."""
+    from addercost.sources.build import build
     from addercost.sources.transformers_inputs import usual_inputs
     from addercost.sources.transformers_models import make_model
-
-    found = choose(read_config(spec.removeprefix(PREFIX)))
 
     def make() -> PreTrainedModel:
         return make_model(found)
