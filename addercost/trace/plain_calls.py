@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch.utils._python_dispatch import _disable_current_modes, is_traceable_wr
 from torch.utils._pytree import tree_flatten
 
 from addercost.trace.op_info import OpInfo, known_op_info
-from addercost.trace.record import ArgValue, OpCall, TensorSpec
+from addercost.trace.record import IN_REGISTERS, ArgValue, OpCall, TensorSpec, map_tensors
 from addercost.trace.sparse import keep_stored, stored_values
 
 
@@ -75,6 +76,8 @@ class PlainCalls:
                 if isinstance(value, torch.ScriptObject) and hasattr(value, "unpack")
                 else self._value(value)
             )
+        if info.facts is not None:
+            values.update(info.facts({**dict(zip(info.arguments, args, strict=False)), **kwargs}))
         role, source = self._output_role(info, values)
         if (info.keeps_role or info.name == "_coalesce") and isinstance(out, Tensor) and given:
             keep_stored(out, args[0])
@@ -177,6 +180,16 @@ def _nested_shape(tensor: Tensor) -> tuple[int, ...]:
         except RuntimeError:  # rows of different lengths
             return (elements,)
     return (elements // last, last) if last else (0, 0)
+
+
+def in_registers(calls: Sequence[OpCall]) -> list[OpCall]:
+    """The calls of one kernel: it makes what they return and uses it up."""
+    made = {spec.number for call in calls for spec in call.outputs}
+
+    def there(name: str, spec: TensorSpec) -> TensorSpec:
+        return replace(spec, role=IN_REGISTERS) if spec.number in made else spec
+
+    return [map_tensors(call, there) for call in calls]
 
 
 def _with_inner(tensor: Any) -> Iterator[Tensor]:

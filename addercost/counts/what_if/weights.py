@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from addercost.counts.arithmetics import TERNARY
 from addercost.counts.memory import GROUPED, touched_experts
 from addercost.counts.weight_formats import INTEGER_DOT, WeightFormat, checked_format, format_of
-from addercost.counts.what_if.layer_calls import PRODUCTS, map_tensors
+from addercost.counts.what_if.layer_calls import PRODUCTS
 from addercost.counts.what_if.registry import alternative
 from addercost.errors import ArgumentError
-from addercost.trace.record import IN_REGISTERS, OpCall, TensorSpec, Trace
+from addercost.trace.record import IN_REGISTERS, OpCall, TensorSpec, Trace, map_tensors
 
 _WEIGHTS = {
     **{name: (x, w, 0) for name, (x, w) in PRODUCTS.items()},
