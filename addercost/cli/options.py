@@ -302,12 +302,14 @@ def parsed_share(text: str, option: str = "--precision") -> float:
     return value
 
 
-def chosen_cpus(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The processors a command works on: those given, else the default; `none` alone for none."""
-    from addercost.api import DEFAULT_CPU
+def chosen_cpus(names: tuple[str, ...], hardware_path: Path | None = None) -> tuple[str, ...]:
+    """The processors a command works on: those given, else this machine where it is calibrated; `none` alone
+    for none.
+    """
+    from addercost.api import default_cpus
 
     if not names:
-        return (DEFAULT_CPU,)
+        return default_cpus(hardware_path)
     return tuple(dict.fromkeys(name for name in names if name != "none"))
 
 

@@ -88,7 +88,7 @@ def verdict(
         raise ArgumentError("--no-measure and --measurements", "give one of the two")
 
     from addercost.analysis.network_verdict import NetworkVerdict, VerdictRow
-    from addercost.api import DEFAULT_CPU, trace_spec
+    from addercost.api import PAPER_CPU, trace_spec
     from addercost.cost.models import PAPER_MODEL, throughput
     from addercost.cost.target_registry import load_target
     from addercost.cost.verdict import CONTESTS, cycle_ratio, energy_ratio
@@ -119,7 +119,7 @@ def verdict(
         rows.append(
             VerdictRow(
                 contest=contest,
-                paper=cycle_ratio(trace, contest, load_target(DEFAULT_CPU), PAPER_MODEL, keep_first_last),
+                paper=cycle_ratio(trace, contest, load_target(PAPER_CPU), PAPER_MODEL, keep_first_last),
                 here=prediction,
                 measured=measured,
                 energies=tuple(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from addercost.arithmetic import Arithmetic
 from addercost.cost.estimate import estimate
-from addercost.cost.models import default_model
 from addercost.cost.target_registry import load_target
 from addercost.errors import ArgumentError, DataError
 from addercost.results.profile import Profile
@@ -49,6 +48,5 @@ def reopen_profile(
         )
     if cpus is not None:
         targets = [load_target(name) for name in cpus]
-        costs = tuple(estimate(profile.counts, target, default_model(target)) for target in targets)
-        return replace(profile, costs=costs)
+        return replace(profile, costs=tuple(estimate(profile.counts, target) for target in targets))
     return profile
