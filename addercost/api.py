@@ -14,15 +14,15 @@ from addercost.trace.record import Trace
 if TYPE_CHECKING:
     from torch import nn
 
+    from addercost.counts.lengths import Layers
+    from addercost.counts.model import ModelCounts
     from addercost.measure.session import BenchSettings
+    from addercost.results.language_model import LanguageModelReport, PhaseReport, TextCost
     from addercost.results.measurements import Measurements
     from addercost.trace.batch_sizes import BatchTraces
     from addercost.trace.input_shapes import InputShape
     from addercost.trace.inputs import ModelInputs
     from addercost.train.run import TrainingReport
-
-PAPER_CPU = "via-nano-2000"
-"""The processor that the AdderNet paper names."""
 
 
 def profile(
@@ -95,7 +95,7 @@ def profile(
 
 
 def default_cpus(hardware_path: Path | None = None) -> tuple[str, ...]:
-    """The processors that a profile is estimated on where none is named: this machine, if it is calibrated."""
+    """The processors of a profile where none is named: this machine, if it is calibrated."""
     from addercost.measure.predictions import default_cpus as calibrated_here
 
     return calibrated_here(hardware_path)
@@ -104,6 +104,105 @@ def default_cpus(hardware_path: Path | None = None) -> tuple[str, ...]:
 def _names(names: str | Sequence[str]) -> tuple[str, ...]:
     """One name is a sequence of letters to Python, but not to a reader."""
     return (names,) if isinstance(names, str) else tuple(names)
+
+
+def language_model(
+    model: str,
+    *,
+    prompt: int = 512,
+    context: int = 1024,
+    new: int = 128,
+    source: int | None = None,
+    batches: Sequence[int] = (1,),
+    dtype: str | None = None,
+    arithmetic: Arithmetic | str | None = None,
+    what_if: str | Sequence[str] = (),
+    cpus: str | Sequence[str] | None = None,
+    cost_models: str | Sequence[str] = (),
+    energy: str | Sequence[str] = (),
+    memories: str | Sequence[str] = (),
+    hardware_path: Path | None = None,
+    kernels: Path | None = None,
+    accumulator_format: str | None = None,
+) -> LanguageModelReport:
+    """What a text decoder costs: a prompt, one token, a whole text, for each batch and on each processor.
+
+    model: a SPEC of a model that keeps a cache. prompt: tokens that are read at once. context: tokens before
+    the one that is written. new: tokens written after the prompt, 0 for no whole text. source: tokens that an
+    encoder reads. dtype: torch's name of the format of floating-point weights, None for that of the
+    configuration. The other arguments are those of `profile`.
+    """
+    from addercost.analysis.language_model import Estimators, phase_report, text_costs
+    from addercost.cost.models import default_model, usable_model
+    from addercost.cost.target_registry import load_target
+    from addercost.counts.lengths import counts_by_length
+    from addercost.counts.memory import used_weight_bytes
+    from addercost.counts.model import count
+    from addercost.counts.what_if import apply, parse
+    from addercost.counts.what_if.cache import cache_bytes
+    from addercost.hardware import load_energy
+    from addercost.results.language_model import LanguageModelReport
+    from addercost.sources.text_decoder import Phase, TextDecoder, load_text_decoder
+
+    what_if, cost_models, energy, memories = map(_names, (what_if, cost_models, energy, memories))
+    named = default_cpus(hardware_path) if cpus is None else _names(cpus)
+    targets = [load_target(name, hardware_path, kernels) for name in named]
+    by = Estimators(
+        tuple(
+            (target, usable_model(name, target).name)
+            for target in targets
+            for name in cost_models or (default_model(target),)
+        ),
+        tuple(load_energy(name, hardware_path) for name in energy),
+        memories,
+        accumulator_format,
+    )
+    decoder = TextDecoder(load_text_decoder(model), source, dtype)
+    decoder.check(max(prompt + new, context + 1))
+
+    cache_format = next((parse(text)[1] for text in what_if if text.startswith("cache=")), None)
+
+    def changed(trace: Trace) -> Trace:
+        for text in what_if:
+            trace = apply(trace, text)
+        return trace
+
+    def counted(phase: Phase) -> ModelCounts:
+        return count(changed(phase.trace), arithmetic=arithmetic)
+
+    phases: list[PhaseReport] = []
+    texts: list[TextCost] = []
+    for batch in batches:
+
+        def layers_at(length: int, batch: int = batch) -> Layers:
+            return counted(decoder.decode(batch, length)).layers
+
+        read = decoder.prefill(batch, prompt)
+        prefill = phase_report(counted(read), batch, prompt, 0, cache_bytes(read.cache, cache_format), by)
+        written = decoder.decode(batch, context)
+        counts = counted(written)
+        phases += [
+            prefill,
+            phase_report(counts, batch, 1, context, cache_bytes(written.cache, cache_format), by),
+        ]
+        if new > 1:
+            decode_at = counts_by_length(layers_at, prompt, prompt + new - 2, degree=1)
+            texts += text_costs(prefill, decode_at, new, by)
+    stored = (
+        decoder.weight_bytes - used_weight_bytes(written.trace) + used_weight_bytes(changed(written.trace))
+    )
+    return LanguageModelReport(
+        model=decoder.name,
+        parameters=counts.parameters,
+        weight_bytes=stored,
+        prompt=prompt,
+        context=context,
+        new=new,
+        phases=tuple(phases),
+        texts=tuple(texts),
+        source=source,
+        notes=counts.notes,
+    )
 
 
 def measure_model(

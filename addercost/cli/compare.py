@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import click
 
 from addercost.arithmetic import Arithmetic
 from addercost.cli.emit import check_output, emit_table
-from addercost.cli.estimates import Estimates, estimate_options
+from addercost.cli.estimates import Estimates, always, estimate_options
 from addercost.cli.options import (
     accelerator_options,
     arithmetics_option,
@@ -29,6 +30,7 @@ from addercost.cli.options import (
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError
+from addercost.hardware.loader import PAPER_CPU
 
 if TYPE_CHECKING:
     from addercost.results.profile import Profile
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 )
 @what_ifs_option("One more row")
 @keep_first_last_option
-@estimate_options
+@estimate_options(always(PAPER_CPU, what="the paper's "))
 @accelerator_options
 @output_options
 @quiet_option
@@ -107,21 +109,20 @@ def compare(
             )
         how.setdefault(traced.how, []).append(spec)
         for size, trace in traced.traces.items():
-            profiles[size] += [
-                profile(
+            for arithmetic, changes in rows:
+                made = profile(
                     trace,
                     convention=convention,
                     arithmetic=arithmetic,
                     what_if=changes,
                     keep_first_last=keep_first_last,
-                    **estimates.arguments(),
+                    **{**estimates.arguments(), "cpus": ()},
                 )
-                for arithmetic, changes in rows
-            ]
+                profiles[size].append(replace(made, costs=estimates.costs(made.counts)))
     tables = {}
-    for size, made in profiles.items():
-        on_arrays = [accelerator_costs(item.counts, with_energies, same_area) for item in made]
-        tables[size] = with_accelerators(comparison_table(Comparison(tuple(made))), on_arrays)
+    for size, compared in profiles.items():
+        on_arrays = [accelerator_costs(item.counts, with_energies, same_area) for item in compared]
+        tables[size] = with_accelerators(comparison_table(Comparison(tuple(compared))), on_arrays)
     if len(tables) == 1:
         (table,) = tables.values()
     else:

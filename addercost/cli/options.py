@@ -108,12 +108,6 @@ def energy_option_with(help_text: str) -> Option:
     return click.option("--energy", multiple=True, metavar="NAME", help=help_text)
 
 
-def energy_option(function: F) -> F:
-    return energy_option_with(
-        "Energy table to estimate by; repeatable. Default: 45nm and 7nm; `none` for no energy."
-    )(function)
-
-
 def accelerator_options(function: F) -> F:
     decorated = click.option(
         "--equal-area",
@@ -300,17 +294,6 @@ def parsed_share(text: str, option: str = "--precision") -> float:
     if not 0 < value < 1:
         raise ArgumentError(f"{option} {text!r} is no share between 0 and 1", "write it as 1% or 0.01")
     return value
-
-
-def chosen_cpus(names: tuple[str, ...], hardware_path: Path | None = None) -> tuple[str, ...]:
-    """The processors a command works on: those given, else this machine where it is calibrated; `none` alone
-    for none.
-    """
-    from addercost.api import default_cpus
-
-    if not names:
-        return default_cpus(hardware_path)
-    return tuple(dict.fromkeys(name for name in names if name != "none"))
 
 
 def was_given(name: str) -> bool:

@@ -10,27 +10,27 @@ from typing import TYPE_CHECKING
 
 import click
 
+from addercost.analysis.subjects import CPUS, ENERGY_TABLES
 from addercost.cli.emit import check_output, emit_table
+from addercost.cli.estimates import Estimates, always, cpus_were_named, estimate_options
+from addercost.cli.gather import Gathered, gather, wanted_by
 from addercost.cli.options import (
     arithmetics_option,
     convention_option,
     debug_option,
-    energy_option,
     force_option,
     input_option,
     keep_first_last_option,
     output_option,
-    parsed_arithmetics,
     quiet_option,
     was_given,
+    what_ifs_option,
 )
-from addercost.cli.processors import cpu_option
 from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError
 from addercost.report.plots.kinds import KINDS, PlotKind, Takes, plot_kind
 
 if TYPE_CHECKING:
-    from addercost.cli.gather import Gathered
     from addercost.report.plots.style import Drawn, FigureFormat, PlotOptions
 
 _KINDS_HELP = "\n".join(f"  {name:22}{kind.summary}" for name, kind in KINDS.items())
@@ -43,8 +43,8 @@ _KINDS_HELP = "\n".join(f"  {name:22}{kind.summary}" for name, kind in KINDS.ite
 @convention_option
 @arithmetics_option(None, "mac,adder,xnor")
 @keep_first_last_option
-@cpu_option
-@energy_option
+@what_ifs_option("One more network beside them")
+@estimate_options(always(*CPUS), ENERGY_TABLES, has_memory=False)
 @click.option("--width", type=click.Choice(["single", "double"]), default="double", help="Column of a paper.")
 @click.option(
     "--top", type=click.IntRange(min=2), default=40, show_default=True, help="Rows or bars at most."
@@ -67,8 +67,8 @@ def plot(
     convention: str,
     arithmetics: str,
     keep_first_last: bool,
-    cpus: tuple[str, ...],
-    energy: tuple[str, ...],
+    what_ifs: tuple[str, ...],
+    estimates: Estimates,
     width: str,
     top: int,
     share: bool,
@@ -90,15 +90,14 @@ def plot(
     if output is None and not show:
         raise ArgumentError("nowhere to draw to", "give -o FILE.svg, or --show")
 
-    from addercost.analysis.subjects import Wanted
-    from addercost.cli.gather import gather
     from addercost.report.plots.style import PlotOptions, figure_bytes
 
-    wanted = Wanted.checked(convention, parsed_arithmetics(arithmetics), keep_first_last, cpus, energy)
+    wanted = wanted_by(estimates, convention, arithmetics, keep_first_last, what_ifs)
     given = was_given("convention")
-    found = gather(inputs_of_plot, wanted, inputs, given, bool(cpus), quiet)
+    found = gather(inputs_of_plot, wanted, inputs, given, cpus_were_named(), quiet)
     options = PlotOptions(width, top, share, by, not no_caption)
-    drawn = _drawn(kind, chosen, found, options, cpus[0] if cpus else None, dataset)
+    named = estimates.cpus[0] if cpus_were_named() and estimates.cpus else None
+    drawn = _drawn(kind, chosen, found, options, named, dataset, estimates)
     if output is not None and file_format is not None:
         from addercost.results.files import write_file
 
@@ -121,7 +120,13 @@ def _figure_format(output: Path | None) -> FigureFormat | None:
 
 
 def _drawn(
-    name: str, kind: PlotKind, found: Gathered, options: PlotOptions, cpu: str | None, dataset: str | None
+    name: str,
+    kind: PlotKind,
+    found: Gathered,
+    options: PlotOptions,
+    cpu: str | None,
+    dataset: str | None,
+    estimates: Estimates,
 ) -> Drawn:
     from addercost.report.plots.kinds import draw_measured, draw_model, draw_training
 
@@ -144,7 +149,11 @@ def _drawn(
             from addercost.report.plots import pareto as figure
 
             _refuse_others(name, kind, len(found.subjects) + len(found.measurements))
-            return figure.draw(pareto(found.runs, trace_spec, options.basis, dataset), options)
+            cost_model = next(iter(estimates.cost_models), None)
+            points = pareto(
+                found.runs, trace_spec, options.basis, dataset, cost_model, estimates.hardware_path
+            )
+            return figure.draw(points, options)
 
 
 def _only(name: str, kind: PlotKind, fitting: Sequence[object], others: int) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from addercost.cli.emit import check_output, emit
-from addercost.cli.estimates import Estimates, estimate_options
+from addercost.cli.estimates import Estimates, cpus_were_named, estimate_options, refuse_changes
 from addercost.cli.numbers import FiniteRange
 from addercost.cli.options import (
     arithmetic_option,
@@ -53,7 +53,7 @@ from addercost.errors import ArgumentError, CheckFailedError
     help="Only so large a share of every weight is stored and used: --what-if density=SHARE.",
 )
 @keep_first_last_option
-@estimate_options
+@estimate_options()
 @click.option(
     "--optimizer",
     metavar="NAME",
@@ -123,10 +123,11 @@ def profile(
     load_profile = kind_of(spec).load_profile
     traced = None
     if load_profile is not None:
-        _refuse_for_profiles(spec)
+        refuse_changes(spec)
         counted_by = convention if was_given("convention") else None
-        cpus = estimates.cpus if was_given("cpus") or was_given("gpus") else None
-        profiles = {1: load_profile(spec, ProfileRequest(counted_by, arithmetic, cpus))}
+        cpus = estimates.cpus if cpus_were_named() else None
+        asked = ProfileRequest(counted_by, arithmetic, cpus, estimates.cost_models, estimates.hardware_path)
+        profiles = {1: load_profile(spec, asked)}
     else:
         with progress(f"tracing {spec}", quiet):
             traced = trace_batches(
@@ -156,35 +157,6 @@ def profile(
     if strict:
         for result in profiles.values():
             _require_complete(result)
-
-
-_NEEDS_A_MODEL = (
-    "inputs",
-    "batches",
-    "backward",
-    "fuse_attention",
-    "tracer",
-    "what_if",
-    "density",
-    "keep_first_last",
-    "save_trace",
-    "cost_models",
-    "energy",
-    "memories",
-    "accumulator_format",
-    "hardware_path",
-    "kernels",
-    "optimizer",
-)
-
-
-def _refuse_for_profiles(spec: str) -> None:
-    command = click.get_current_context().command
-    given = [p.opts[0] for p in command.params if p.name in _NEEDS_A_MODEL and was_given(p.name)]
-    if given:
-        raise ArgumentError(
-            f"{spec} is counted already: {', '.join(given)} cannot change it", "name the model"
-        )
 
 
 def _require_complete(result: object) -> None:

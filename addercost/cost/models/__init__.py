@@ -45,8 +45,8 @@ DEFAULT_MODELS = "the best that the processor has figures for: calibrated, else 
 
 
 def default_model(target: Target, has_kernels: bool = False) -> str:
-    """The best that a target has figures for: `eager` on a GPU; else `calibrated`, `roofline` or `throughput`,
-    the first that can be used.
+    """The best that a target has figures for: `eager` on a GPU; else the first of `calibrated`, `roofline` and
+    `throughput` that can be used.
 
     has_kernels: the network is run by kernels of torch as it stands, so that `calibrated` may know them. It
     knows none of adder, binary or shift layers, of changed networks, and of counts that were saved.
@@ -59,9 +59,10 @@ def default_model(target: Target, has_kernels: bool = False) -> str:
 
 def common_model(targets: Sequence[Target]) -> str:
     """The best that all targets have figures for, so that their estimates can be ranked together."""
-    usual = {default_model(target) for target in targets}
+    usual = {default_model(target) for target in targets} or {"throughput"}
     if len(usual) == 1:
         return usual.pop()
+    # A GPU has figures for either.
     return "throughput" if "throughput" in usual else "roofline"
 
 
