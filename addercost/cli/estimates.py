@@ -61,8 +61,10 @@ class Estimates:
         """Wrong names fail here, before torch is imported. Raises ArgumentError or DataError."""
         from addercost.cost.target_registry import load_target
         from addercost.hardware import load_energy
+        from addercost.hardware.loader import user_folder
 
         check_cost_models(self.cost_models)
+        user_folder(self.hardware_path)
         for name in self.cpus:
             target = load_target(name, self.hardware_path, self.kernels)
             for model in self.cost_models:

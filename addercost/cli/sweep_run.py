@@ -43,7 +43,7 @@ from addercost.errors import ArgumentError
 @click.option(
     "--cost-model",
     metavar="NAME",
-    help=f"{listed_models()}. Default: the best that all processors have figures for, roofline or throughput.",
+    help=f"{listed_models()}. Default: the best that all processors have figures for.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes of this machine. Default: one a core.")
 @dask_option("tcp://HOST:PORT of a Dask scheduler, or local:N to start one.")

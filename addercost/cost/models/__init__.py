@@ -45,8 +45,8 @@ DEFAULT_MODELS = "the best that the processor has figures for: calibrated, else 
 
 
 def default_model(target: Target, has_kernels: bool = False) -> str:
-    """The best that a target has figures for: `eager` on a GPU; else the first of `calibrated`, `roofline` and
-    `throughput` that can be used.
+    """The best that a target has figures for: `eager` on a GPU; else the first of `calibrated`, `roofline`
+    and `throughput` that can be used.
 
     has_kernels: the network is run by kernels of torch as it stands, so that `calibrated` may know them. It
     knows none of adder, binary or shift layers, of changed networks, and of counts that were saved.
