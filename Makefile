@@ -27,7 +27,7 @@ help:
 	@echo "make format        let ruff format the code"
 
 demo: $(VENV)/.installed-demo
-	$(BIN)/addercost profile examples/lenet5_bn.py
+	$(BIN)/addercost profile examples/lenet5_bn.py --cpu intel-skylake-x
 	$(BIN)/addercost reproduce latency
 
 # The pages in a browser are test-browser's: they would run twice where Chromium is installed.

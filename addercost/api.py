@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from addercost.trace.inputs import ModelInputs
     from addercost.train.run import TrainingReport
 
-DEFAULT_CPU = "via-nano-2000"
-"""The paper's processor."""
-
 
 def profile(
     model: nn.Module | Trace | str,
@@ -33,13 +30,13 @@ def profile(
     kwargs: Mapping[str, Any] | None = None,
     convention: str = "full",
     arithmetic: Arithmetic | str | None = None,
-    what_if: Sequence[str] = (),
+    what_if: str | Sequence[str] = (),
     keep_first_last: bool = False,
     backward: bool = False,
-    cpus: Sequence[str] = (DEFAULT_CPU,),
-    cost_models: Sequence[str] = (),
-    energy: Sequence[str] = (),
-    memories: Sequence[str] = (),
+    cpus: str | Sequence[str] | None = None,
+    cost_models: str | Sequence[str] = (),
+    energy: str | Sequence[str] = (),
+    memories: str | Sequence[str] = (),
     hardware_path: Path | None = None,
     kernels: Path | None = None,
     accumulator_format: str | None = None,
@@ -52,8 +49,10 @@ def profile(
     model: a module, a trace, or a SPEC of the command line. args, kwargs: the forward's inputs, on any
     device, meta included; a SPEC that comes with inputs needs none. Nothing is computed. backward: a training
     step instead of a forward. cpus: names of processors, devices and GPUs, with settings after an @, such as
-    `raspberry-pi-5@1.8GHz+8GB/s+4cores` or `h100-sxm@graphs`. cost_models: for each of them; by default the
-    paper's, and `eager` on GPUs. energy: names of energy tables; memories: levels of their memory to charge
+    `raspberry-pi-5@1.8GHz+8GB/s+4cores` or `h100-sxm@graphs`; by default this machine where it is calibrated,
+    else none. cost_models: for each of them; by default the best that it has figures for: `calibrated`, else
+    `roofline`, else `throughput`, and `eager` on GPUs. Wherever names are taken, one is a name by itself.
+    energy: names of energy tables; memories: levels of their memory to charge
     for every byte. hardware_path: a folder of
     tables that add to and override the built-in ones. kernels: a file of timed kernels for the cost model
     `calibrated`, borrowed where it is of another machine. accumulator_format: what energies charge the
@@ -72,29 +71,45 @@ def profile(
     from addercost.counts.peak_memory import memory_of
     from addercost.hardware import load_energy
 
+    what_if, cost_models, energy, memories = map(_names, (what_if, cost_models, energy, memories))
+    named = default_cpus(hardware_path) if cpus is None else _names(cpus)
     made = (
         model
         if isinstance(model, Trace)
         else trace_model(model, *args, kwargs=kwargs, backward=backward, memory=True, timeout_s=timeout_s)
     )
     counts = count(made, convention, arithmetic=arithmetic, what_if=what_if, keep_first_last=keep_first_last)
-    targets = [load_target(name, hardware_path, kernels) for name in cpus]
+    targets = [load_target(name, hardware_path, kernels) for name in named]
+    changed = bool(what_if) or counts.arithmetic is not None
+    has_kernels = not changed and all(a.arithmetic in (None, Arithmetic.MAC) for a in counts.layers)
     costs = (
         estimate(counts, target, usable_model(cost_model, target).name)
         for target in targets
-        for cost_model in cost_models or (default_model(target),)
+        for cost_model in cost_models or (default_model(target, has_kernels),)
     )
     energies = (
         estimate_energy(counts, load_energy(name, hardware_path), memories, True, accumulator_format)
         for name in energy
     )
     # Binary and shift layers keep their weights in another form.
-    changed = what_if or counts.arithmetic in PACKED_WEIGHT_BITS
-    memory = None if changed else memory_of(made, optimizer)
+    repacked = what_if or counts.arithmetic in PACKED_WEIGHT_BITS
+    memory = None if repacked else memory_of(made, optimizer)
     if not isinstance(accelerators, WantedAccelerators):
         accelerators = WantedAccelerators(tuple(accelerators))
     on_accelerators = accelerators.costs(counts, hardware_path)
     return ShownProfile(counts, tuple(costs), keep_first_last, tuple(energies), memory, on_accelerators)
+
+
+def default_cpus(hardware_path: Path | None = None) -> tuple[str, ...]:
+    """The processors of a profile where none is named: this machine, if it is calibrated."""
+    from addercost.measure.predictions import default_cpus as calibrated_here
+
+    return calibrated_here(hardware_path)
+
+
+def _names(names: str | Sequence[str]) -> tuple[str, ...]:
+    """One name is a sequence of letters to Python, but not to a reader."""
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def measure_model(

@@ -12,7 +12,7 @@ from addercost.analysis.language_model import (
     text_costs,
     token_times,
 )
-from addercost.api import DEFAULT_CPU
+from addercost.api import default_cpus
 from addercost.arithmetic import Arithmetic
 from addercost.cost.models import default_model, usable_model
 from addercost.cost.target_registry import load_target
@@ -48,7 +48,7 @@ def language_model(
     dtype: str | None = None,
     arithmetic: Arithmetic | str | None = None,
     what_if: Sequence[str] = (),
-    cpus: Sequence[str] = (DEFAULT_CPU,),
+    cpus: Sequence[str] | None = None,
     cost_models: Sequence[str] = (),
     energy: Sequence[str] = (),
     memories: Sequence[str] = (),
@@ -65,7 +65,8 @@ def language_model(
     figure. dtype: torch's name of the format of floating-point weights, None for that of the configuration.
     The other arguments are those of `profile`.
     """
-    targets = [load_target(name, hardware_path, kernels) for name in cpus]
+    named = default_cpus(hardware_path) if cpus is None else cpus
+    targets = [load_target(name, hardware_path, kernels) for name in named]
     by = Estimators(
         tuple(
             (target, usable_model(name, target).name)

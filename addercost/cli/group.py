@@ -73,8 +73,8 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="addercost")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:
-    """What a neural network costs, operation by operation, on real processors: as it is, and with adder (L1),
-    binary or shift layers in place of its multiplications.
+    """What a neural network costs on real processors: as it is, and with adder (L1), binary or shift layers
+    in place of its multiplications.
 
-    Start with: addercost profile torchvision:resnet50 --cpu via-nano-2000
+    Start with: addercost profile torchvision:resnet50 --cpu intel-skylake-x
     """

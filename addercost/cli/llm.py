@@ -76,7 +76,7 @@ FORMATS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 )
 @arithmetic_option("What if every linear layer used this arithmetic.")
 @what_if_option
-@estimate_options
+@estimate_options()
 @format_option
 @figure_option(
     "Draw the time of a token against the context, and both phases under the memory's roof: FILE.svg, .pdf "

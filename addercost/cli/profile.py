@@ -9,7 +9,7 @@ import click
 
 from addercost.cli.accelerators import accelerator_options
 from addercost.cli.emit import check_output, emit, emit_table
-from addercost.cli.estimates import Estimates, estimate_options
+from addercost.cli.estimates import Estimates, cpus_were_named, estimate_options, refuse_changes
 from addercost.cli.numbers import FiniteRange
 from addercost.cli.options import (
     arithmetic_option,
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     help="Only so large a share of every weight is stored and used: --what-if density=SHARE.",
 )
 @keep_first_last_option
-@estimate_options
+@estimate_options()
 @accelerator_options
 @click.option(
     "--optimizer",
@@ -141,10 +141,11 @@ def profile(
     load_profile = kind.load_profile
     traced = None
     if load_profile is not None:
-        _refuse_for_profiles(spec)
+        refuse_changes(spec)
         counted_by = convention if was_given("convention") else None
-        cpus = estimates.cpus if was_given("cpus") or was_given("gpus") else None
-        profiles = {1: load_profile(spec, ProfileRequest(counted_by, arithmetic, cpus))}
+        cpus = estimates.cpus if cpus_were_named() else None
+        asked = ProfileRequest(counted_by, arithmetic, cpus, estimates.cost_models, estimates.hardware_path)
+        profiles = {1: load_profile(spec, asked)}
     else:
         with progress(f"tracing {spec}", quiet):
             traced = trace_batches(
@@ -175,38 +176,6 @@ def profile(
     if strict:
         for result in profiles.values():
             _require_complete(result)
-
-
-_NEEDS_A_MODEL = (
-    "inputs",
-    "batches",
-    "backward",
-    "fuse_attention",
-    "tracer",
-    "what_if",
-    "density",
-    "keep_first_last",
-    "save_trace",
-    "cost_models",
-    "energy",
-    "memories",
-    "accumulator_format",
-    "accelerators",
-    "same_area",
-    "leakage",
-    "hardware_path",
-    "kernels",
-    "optimizer",
-)
-
-
-def _refuse_for_profiles(spec: str) -> None:
-    command = click.get_current_context().command
-    given = [p.opts[0] for p in command.params if p.name in _NEEDS_A_MODEL and was_given(p.name)]
-    if given:
-        raise ArgumentError(
-            f"{spec} is counted already: {', '.join(given)} cannot change it", "name the model"
-        )
 
 
 _FITS_WEIGHTS = ("spec", "table_format", "output", "force", "quiet")

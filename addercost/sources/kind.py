@@ -86,12 +86,15 @@ class TraceRequest:
 @dataclass(frozen=True, slots=True)
 class ProfileRequest:
     """What a saved profile must fit: a convention and an arithmetic it was counted by, if given. cpus: the
-    processors to estimate on instead of its own.
+    processors to estimate on instead of its own; cost_models: how, by default as each is estimated best.
+    hardware_path: a folder of further tables.
     """
 
     convention: str | None = None
     arithmetic: str | None = None
     cpus: tuple[str, ...] | None = None
+    cost_models: tuple[str, ...] = ()
+    hardware_path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
