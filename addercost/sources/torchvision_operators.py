@@ -14,9 +14,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-_SCHEMAS = (
+_NEEDED = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
+"""torchvision's import fails where these are missing."""
+
+_CALLED = (
     "roi_align(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, SymInt pooled_width, "
     "int sampling_ratio, bool aligned) -> Tensor",
     "_roi_align_backward(Tensor grad, Tensor rois, float spatial_scale, SymInt pooled_height, "
@@ -31,13 +35,11 @@ _KEPT: list[Any] = []
 
 
 def define() -> None:
-    """Defines the operators. torchvision's import fails where the schemas of two of them are missing."""
+    """Defines what torchvision's import needs, and nothing that a file without torchvision may define."""
     library = torch.library.Library("torchvision", "DEF")
-    for schema in _SCHEMAS:
+    for schema in _NEEDED:
         library.define(schema)
     library.impl("nms", _suppressed, "CPU")
-    library.impl("roi_align", _pooled, "CPU")
-    library.impl("_roi_align_backward", _pooled_backward, "CPU")
     _KEPT.append(library)
 
 
@@ -51,6 +53,10 @@ def let_torchvision_call_them() -> None:
     pooling: Any = sys.modules["torchvision.ops.roi_align"]
     if pooling._has_ops is not _yes:
         pooling._has_ops = _yes
+        for schema in _CALLED:
+            _KEPT[0].define(schema)
+        _KEPT[0].impl("roi_align", _pooled, "CPU")
+        _KEPT[0].impl("_roi_align_backward", _pooled_backward, "CPU")
         gradients: Any = importlib.import_module("torchvision._autograd_registrations")
         torch.library.register_autograd(
             "torchvision::roi_align",

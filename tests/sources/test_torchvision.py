@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,3 +117,20 @@ def test_pooling_and_its_gradient_are_torchvisions(aligned: bool, ratio: int) ->
     expected.backward(grad)
     made = _pooled_backward(grad, rois, 0.5, 3, 2, 2, 3, 9, 11, ratio, aligned)
     torch.testing.assert_close(made, images.grad)
+
+
+def test_a_file_may_define_torchvisions_operators_itself(tmp_path: Path) -> None:
+    """One that does not import torchvision finds none of ours in its way."""
+    schema = (
+        "roi_align(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, SymInt pooled_width, "
+        "int sampling_ratio, bool aligned) -> Tensor"
+    )
+    (tmp_path / "model.py").write_text(
+        "import torch\n"
+        'library = torch.library.Library("torchvision", "FRAGMENT")\n'
+        f'library.define("{schema}")\n'
+        "model, example_inputs = torch.nn.Linear(3, 2), torch.zeros(1, 3)\n"
+    )
+    command = [sys.executable, "-m", "addercost", "profile", str(tmp_path / "model.py"), "--cpu", "none"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
