@@ -36,6 +36,7 @@ RANKS = (
     ("report", "measure", "train"),
     ("sweep",),
     ("api",),
+    ("language_models",),
     ("",),
     ("cli",),
     ("__main__",),

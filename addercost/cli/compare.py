@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import click
 from addercost.arithmetic import Arithmetic
 from addercost.cli.accelerators import accelerator_options
 from addercost.cli.emit import check_output, emit_table
-from addercost.cli.estimates import Estimates, estimate_options
+from addercost.cli.estimates import Estimates, always, estimate_options
 from addercost.cli.options import (
     arithmetics_option,
     backward_option,
@@ -28,11 +29,10 @@ from addercost.cli.options import (
 )
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
+from addercost.hardware.loader import PAPER_CPU
 
 if TYPE_CHECKING:
     from addercost.analysis.accelerators import WantedAccelerators
-
-if TYPE_CHECKING:
     from addercost.results.profile import Profile
 
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 )
 @what_ifs_option("One more row")
 @keep_first_last_option
-@estimate_options
+@estimate_options(always(PAPER_CPU, what="the paper's "))
 @accelerator_options
 @output_options
 @quiet_option
@@ -99,18 +99,17 @@ def compare(
             )
         how.setdefault(traced.how, []).append(spec)
         for size, trace in traced.traces.items():
-            profiles[size] += [
-                profile(
+            for arithmetic, changes in rows:
+                made = profile(
                     trace,
                     convention=convention,
                     arithmetic=arithmetic,
                     what_if=changes,
                     keep_first_last=keep_first_last,
                     accelerators=on_accelerators,
-                    **estimates.arguments(),
+                    **{**estimates.arguments(), "cpus": ()},
                 )
-                for arithmetic, changes in rows
-            ]
+                profiles[size].append(replace(made, costs=estimates.costs(made.counts)))
     tables = {size: comparison_table(Comparison(tuple(made))) for size, made in profiles.items()}
     if len(tables) == 1:
         (table,) = tables.values()

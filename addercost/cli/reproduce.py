@@ -22,13 +22,13 @@ def reproduce() -> None:
 @quiet_option
 def latency(table_format: str, output: Path | None, force: bool, quiet: bool) -> None:
     """LeNet-5-BN on the VIA Nano: 2.6M cycles as a CNN against 1.7M as an AdderNet."""
-    from addercost.api import DEFAULT_CPU
     from addercost.hardware import load_cpu
+    from addercost.hardware.loader import PAPER_CPU
     from addercost.report.tables.paper import latency_table
 
     check_output(output, force)
     with progress("tracing LeNet-5-BN", quiet):
-        table = latency_table(_trace_zoo, load_cpu(DEFAULT_CPU))
+        table = latency_table(_trace_zoo, load_cpu(PAPER_CPU))
     emit_table(table, table_format, output, force)
 
 

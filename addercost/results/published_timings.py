@@ -78,7 +78,7 @@ def read_timings(path: Path, columns: Columns) -> tuple[PublishedTiming, ...]:
                 raise _no_column(path, name, names)
         found = tuple(_timings(reader, path, columns))
     except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: {error}", "it must be a CSV file") from None
+        raise DataError(f"{path}, line {reader.reader.line_num}: {error}", "it must be a CSV file") from None
     if not found:
         raise DataError(f"{path} has no row{' that fits --where' if columns.where else ''}", "check the file")
     return found

@@ -12,6 +12,7 @@ from addercost.errors import AddercostError, ModelError
 from addercost.results.stdout import claim_stdout
 from addercost.sources.data_free import DataFree
 from addercost.sources.torchvision_models import make_importable
+from addercost.sources.torchvision_operators import let_torchvision_call_them
 from addercost.supervision import note
 from addercost.text import error_text
 
@@ -34,11 +35,14 @@ def build(make: Callable[[], T], what: str, data_free: DataFree | None = None) -
         with user_output("load"):
             try:
                 with data_free or DataFree():
-                    return make()
+                    made = make()
             except _OWN_FAULT:
                 raise
             except Exception:
-                return make()
+                made = make()
+        # The code may have imported torchvision.
+        let_torchvision_call_them()
+        return made
     except AddercostError:
         raise
     except KeyboardInterrupt:

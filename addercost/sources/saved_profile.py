@@ -37,7 +37,14 @@ def _recognises(spec: str) -> bool:
 def _load(spec: str, request: ProfileRequest) -> Profile:
     from addercost.results.reopened import reopen_profile
 
-    return reopen_profile(spec, request.convention, request.arithmetic, request.cpus)
+    return reopen_profile(
+        spec,
+        request.convention,
+        request.arithmetic,
+        request.cpus,
+        request.cost_models,
+        request.hardware_path,
+    )
 
 
 def _refuse(spec: str, request: TraceRequest) -> Trace:

@@ -201,9 +201,10 @@ def test_the_area_of_an_int8_adder_element():
 
 
 def test_a_missing_figure_is_named_and_makes_a_lower_bound():
-    found = estimate_accelerator([("layer", [RESNET18_LAYER])], TPU, load_energy("7nm"))
+    halves = replace(TPU, number_format="fp16", accumulator_format="fp32")
+    found = estimate_accelerator([("layer", [RESNET18_LAYER])], halves, load_energy("7nm"))
     assert not found.complete
-    assert found.missing == ("the energy of add (int32)",)
+    assert found.missing == ("the energy of mul (fp16)",)
     with pytest.raises(ArgumentError, match="no figure for the area of"):
         equal_area(TPU, load_energy("7nm"), [ElementKind.ADDER])
 
