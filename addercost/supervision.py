@@ -33,8 +33,14 @@ _notes: tuple[int, int] | None = None
 """In the child: the descriptor that its notes go to, and the process that they are of."""
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: whatever puts things in order after Ctrl-C does so after it as well."""
+_received = 0
+
+
+def received() -> int:
+    """The signal that this process has to end for; 0 where none came. What an interrupted import or a library
+    makes of the exception may be any other exception.
+    """
+    return _received
 
 
 def note(kind: str, text: object = "") -> None:
@@ -52,8 +58,8 @@ def note(kind: str, text: object = "") -> None:
 def supervised(work: Callable[[], int]) -> int:
     """The exit code of `work`, which runs in a child process and prints its own errors.
 
-    In the child, SIGINT raises KeyboardInterrupt and SIGTERM `Terminated`, once. Both leave within two
-    seconds, with 130 and 143.
+    In the child, SIGINT and SIGTERM raise KeyboardInterrupt, once. The call ends within two seconds, with 130
+    and 143.
     """
     global _notes
     if not hasattr(os, "fork") or threading.active_count() > 1:
@@ -206,10 +212,12 @@ def _said(line: str, code: int) -> int:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
+    global _received
+    _received = number
     # A terminal's Ctrl-C reaches the child directly and once more through the parent.
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
-    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    raise KeyboardInterrupt
 
 
 def _ignored(number: int, frame: FrameType | None) -> None:

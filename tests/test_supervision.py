@@ -32,6 +32,8 @@ sys.exit(supervised(work))
 """
 HOLDS_THE_INTERPRETER = "import re; Path('started').touch(); re.match('(a*)*b', 'a' * 60)"
 
+ANOTHER_ERROR = "try: wait()\n    except BaseException: raise ImportError('not twice')"
+
 
 def started(work: str, folder: Path) -> subprocess.Popen[str]:
     """A supervised process whose work is these statements."""
@@ -104,11 +106,13 @@ def test_a_thread_that_goes_on_does_not_keep_the_call(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize(
-    "work", ["wait()", "stubborn()", HOLDS_THE_INTERPRETER], ids=["obeys", "catches", "holds the interpreter"]
+    "work",
+    ["wait()", "stubborn()", HOLDS_THE_INTERPRETER, ANOTHER_ERROR],
+    ids=["obeys", "catches", "holds the interpreter", "raises another error"],
 )
 def test_a_signal_ends_the_call(number: int, work: str, tmp_path: Path) -> None:
     """By the child itself, or by its parent where the child does not listen."""
-    body = f"def body(arguments):\n    {work}\nimport addercost.cli\naddercost.cli.run = body\n"
+    body = f"def body(*_, **__):\n    {work}\nfrom addercost.cli.group import cli\ncli.main = body\n"
     process = running(f"{body}return _run_to_the_end([])", tmp_path)
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)

@@ -9,7 +9,7 @@ import sys
 import click
 
 from addercost.errors import AddercostError, ArgumentError, OutputError, TraceError
-from addercost.supervision import STOPPED, Terminated
+from addercost.supervision import STOPPED, received
 from addercost.text import error_line, error_text
 
 _FAULT = 70
@@ -22,8 +22,8 @@ _PLACES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, e
 
 def ending(error: BaseException) -> tuple[str, int]:
     """The line and the exit code for whatever ended a command."""
-    if isinstance(error, click.Abort | KeyboardInterrupt):
-        return STOPPED[signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT]
+    if received() or isinstance(error, click.Abort | KeyboardInterrupt):
+        return STOPPED[received() or signal.SIGINT]
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "addercost"

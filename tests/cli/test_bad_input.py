@@ -253,7 +253,12 @@ def test_debug_shows_the_traceback() -> None:
         run(["profile", "missing.py", "--debug"])
 
 
-def test_ctrl_c(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "line"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+    ids=["Ctrl-C", "SIGTERM"],
+)
+def test_a_signal_while_a_model_loads(number: int, code: int, line: str, tmp_path: Path) -> None:
     file = tmp_path / "model.py"
     file.write_text("import time\nopen('started', 'w').close()\ntime.sleep(600)\n")
     process = subprocess.Popen(
@@ -268,8 +273,8 @@ def test_ctrl_c(tmp_path: Path) -> None:
     deadline = time.monotonic() + 300
     while not (tmp_path / "started").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, stderr = process.communicate(timeout=300)
-    assert process.returncode == 130
-    assert stderr.strip() == "interrupted"
+    assert process.returncode == code
+    assert stderr.strip() == line
     assert not (tmp_path / "t.json").exists()
