@@ -35,7 +35,7 @@ def estimate_ratio(
 def bounded_ratio(
     value: float, is_complete: bool, other: float, other_is_complete: bool, same_unknown: bool
 ) -> float | None:
-    """`value / other` of sums that may be lower bounds, a bound of that ratio, or None where nothing is known.
+    """`value / other` of sums that may be lower bounds, a bound of it, or None where nothing is known.
 
     same_unknown: what both leave out is the same.
     """

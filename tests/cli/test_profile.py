@@ -394,7 +394,8 @@ def test_cost_models_and_energy(addercost: Run) -> None:
 
 def test_several_cost_models_have_columns_of_their_own(addercost: Run) -> None:
     text = addercost(
-        "profile", EXAMPLE, *PAPER, "--cost-model", "throughput", "--energy", "45nm", "--memory", "dram", "--format", "csv",
+        "profile", EXAMPLE, *PAPER, "--cost-model", "throughput", "--energy", "45nm", "--memory", "dram",
+        "--format", "csv",
     )  # fmt: skip
     assert text.splitlines()[0].endswith(
         "cycles@via-nano-2000:latency-sum,cycles@via-nano-2000:throughput,energy_j@45nm,"
