@@ -122,8 +122,8 @@ def test_pooling_and_its_gradient_are_torchvisions(aligned: bool, ratio: int) ->
 def test_a_file_may_define_torchvisions_operators_itself(tmp_path: Path) -> None:
     """One that does not import torchvision finds none of ours in its way."""
     schema = (
-        "roi_align(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, SymInt pooled_width, "
-        "int sampling_ratio, bool aligned) -> Tensor"
+        "roi_align(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, "
+        "SymInt pooled_width, int sampling_ratio, bool aligned) -> Tensor"
     )
     (tmp_path / "model.py").write_text(
         "import torch\n"
