@@ -117,9 +117,10 @@ def language_model(
         read = decoder.prefill(batch, prompt)
         prefill = phase_report(counted(read), batch, prompt, 0, cached(read), by)
         written = decoder.decode(batch, context)
-        counts = counted(written)
+        in_use = changed(written.trace)
+        counts = count(in_use, arithmetic=arithmetic)
         phases += [prefill, phase_report(counts, batch, 1, context, cached(written), by)]
-        stored = decoder.weight_bytes + used_weight_bytes(changed(written.trace))
+        stored = decoder.weight_bytes + used_weight_bytes(in_use)
         stored -= used_weight_bytes(written.trace)
 
         def needed(tokens: int, batch: int = batch, stored: int = stored) -> int:
@@ -157,7 +158,8 @@ def _changed(trace: Trace, what_if: Sequence[str]) -> Trace:
 
 def _unfit(needed: Callable[[int], int], batch: int, longest: int, ram_bytes: int) -> list[str]:
     """A line where weights and cache of texts of `longest` tokens are more than the memory."""
-    if needed(longest) <= ram_bytes:
+    whole = needed(longest)
+    if whole <= ram_bytes:
         return []
     low, high = 0, longest
     while high - low > 1:
@@ -166,5 +168,5 @@ def _unfit(needed: Callable[[int], int], batch: int, longest: int, ram_bytes: in
     fits = f"texts of {low:,} tokens would fit" if low else "not even one token would fit"
     return [
         f"at batch {batch}, weights and cache of texts of {longest:,} tokens take "
-        f"{si(needed(longest), 'B')}, more than the {si(ram_bytes, 'B')} of --ram; {fits}"
+        f"{si(whole, 'B')}, more than the {si(ram_bytes, 'B')} of --ram; {fits}"
     ]

@@ -18,6 +18,7 @@ from addercost.cli.options import (
     quiet_option,
     width_option,
 )
+from addercost.cli.plot import figure_format_of
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError, unknown_name
@@ -102,8 +103,7 @@ def designs(
         raise ArgumentError(
             f"{space.size:,} designs are more than {_MOST_DESIGNS:,}", "give fewer --rows or --columns"
         )
-    if figure is not None and figure.suffix not in (".svg", ".pdf", ".png"):
-        raise ArgumentError(f"{figure.name} names no figure format", "end it in .svg, .pdf or .png")
+    figure_format = figure_format_of(figure)
 
     from addercost.analysis.accelerators import products_of
     from addercost.api import trace_spec
@@ -124,13 +124,13 @@ def designs(
     best = fronts(found, fits)
     if not best:
         raise ArgumentError("no design has all figures and fits", "allow a larger --max-area or more formats")
-    if figure is not None:
+    if figure is not None and figure_format is not None:
         from addercost.report.plots import designs as plot
-        from addercost.report.plots.style import FigureFormat, PlotOptions, figure_bytes
+        from addercost.report.plots.style import PlotOptions, figure_bytes
         from addercost.results.files import write_file
 
         drawn = plot.draw(trace.model, found, best, PlotOptions(width))
-        write_file(figure, figure_bytes(drawn, FigureFormat(figure.suffix[1:])), force)
+        write_file(figure, figure_bytes(drawn, figure_format), force)
     shown = [int(i) for i in fits.nonzero()[0]] if every else best
     emit_table(designs_table(trace.model, found, shown, not every), table_format, output, force)
 

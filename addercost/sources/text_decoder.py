@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from addercost.counts.cache_append import appended_in_place
 from addercost.errors import ArgumentError, ModelError
-from addercost.sources.build import import_path, user_output
-from addercost.sources.kind import LoadedModel
+from addercost.sources.kind import LoadedModel, TraceRequest
+from addercost.sources.tracing import running, trace_loaded
+from addercost.trace.inputs import ModelInputs
 from addercost.trace.record import TensorSpec, Trace
 
 _CACHES = ("past_key_values", "cache_params", "state")
@@ -135,9 +136,6 @@ class TextDecoder:
             )
 
     def _traced(self, kwargs: dict[str, Any], cached: frozenset[tuple[int, ...]]) -> tuple[Phase, _Returned]:
-        from addercost.counts.call_work import is_counted
-        from addercost.trace.tracer import trace
-
         if "use_cache" in self._accepted:
             kwargs["use_cache"] = True
         found: list[tuple[_Returned, tuple[TensorSpec, ...]]] = []
@@ -150,15 +148,9 @@ class TextDecoder:
 
         handle = self._model.register_forward_hook(keep)
         try:
-            with import_path(self._loaded.folder), user_output():
-                made = trace(
-                    self._model,
-                    kwargs=kwargs,
-                    name=self.name,
-                    rebuild=self._rebuilding(keep),
-                    known_values=self._loaded.with_values,
-                    is_counted=is_counted,
-                )
+            watched = replace(self._loaded, model=self._model, rebuild=self._rebuilding(keep))
+            with running(watched, self.name):
+                made = trace_loaded(watched, ModelInputs((), kwargs), TraceRequest())
         finally:
             handle.remove()
         returned, specs = found[-1]

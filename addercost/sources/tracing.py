@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,6 @@ def _tracing_of(spec: str, request: TraceRequest) -> Callable[[int], Trace]:
     load = kind.load_trace
     if load is not None:
         return lambda batch: explained(kind, spec, lambda: load(spec, replace(request, batch=batch)))
-    from addercost.sources.build import import_path, user_output
     from addercost.trace.inputs import ModelInputs, missing_inputs
 
     loaded = load_model(spec)
@@ -66,12 +66,22 @@ def _tracing_of(spec: str, request: TraceRequest) -> Callable[[int], Trace]:
             model, its_inputs = loaded, loaded.inputs_for(batch, request.backward)
         else:
             model, its_inputs = _with_batch(loaded, inputs or ModelInputs(), batch)
-        # A forward may import more of the user's files, and print.
-        with import_path(loaded.folder), user_output(), forward_limit(spec), loaded.around():
+        with running(loaded, spec):
             made = trace_loaded(model, its_inputs, request)
         return replace(made, notes=(*made.notes, *loaded.notes)) if loaded.notes else made
 
     return traced
+
+
+@contextmanager
+def running(loaded: LoadedModel, what: str) -> Iterator[None]:
+    """While active, a forward of the model runs: it may import more of the user's files, and print, and has
+    the command line's time. what: the model, for errors.
+    """
+    from addercost.sources.build import import_path, user_output
+
+    with import_path(loaded.folder), user_output(), forward_limit(what), loaded.around():
+        yield
 
 
 def _with_batch(loaded: LoadedModel, inputs: ModelInputs, batch: int) -> tuple[LoadedModel, ModelInputs]:

@@ -101,9 +101,10 @@ def test_weights_and_cache_in_fewer_bits(spec: str, capsys: pytest.CaptureFixtur
         (("--weights", "q4"), 2, "q4_0"),
         (("--batch", "1,,2"), 2, "--batch"),
         (("--source", "8"), 2, "no encoder"),
+        (("--timeout", "0.001"), 4, "takes longer than 0.001 s"),
         (("--cpu", "cortex-a53", "--cost-model", "throughput"), 2, "--clock"),
     ],
-    ids=["positions", "activations alone", "unknown format", "batch", "source", "no clock"],
+    ids=["positions", "activations alone", "unknown format", "batch", "source", "timeout", "no clock"],
 )
 def test_one_line_says_what_is_wrong(
     spec: str, arguments: tuple[str, ...], code: int, words: str, capsys: pytest.CaptureFixture[str]

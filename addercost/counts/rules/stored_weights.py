@@ -22,16 +22,10 @@ def dequantize_weight(call: OpCall) -> OperatorWork:
     return OperatorWork(other=OpCounts.of(call.output.number_format, mul=weights + shared, add=added))
 
 
-@rule("addercost.scale_sums")
-def scale_sums(call: OpCall) -> OperatorWork:
-    """One factor for each sum."""
+@rule("addercost.scale_sums", "addercost.scale_elements")
+def scale_each(call: OpCall) -> OperatorWork:
+    """One factor for each sum, or the scale d of its vector for each element: x = d·q."""
     return OperatorWork(other=OpCounts.of(call.output.number_format, mul=call.output.numel))
-
-
-@rule("addercost.scale_elements")
-def scale_elements(call: OpCall) -> OperatorWork:
-    """x = d·q for every element, d being the scale of its vector."""
-    return scale_sums(call)
 
 
 @rule("addercost.round_inputs")
