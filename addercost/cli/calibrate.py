@@ -40,6 +40,21 @@ from addercost.errors import ArgumentError, unknown_name
     metavar="NAMES",
     help="With --kernels: formats to time, from fp32, bf16 and fp16.",
 )
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="With --kernels: threads that share each kernel; `--cpu host --cores N` is then predicted by them.",
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["contiguous", "channels-last"]),
+    default="contiguous",
+    show_default=True,
+    help="With --kernels: of images. Whole networks are predicted in NCHW, which is contiguous; layers of "
+    "`bench` and `verdict` in the layout in which they are timed.",
+)
 @output_options
 @quiet_option
 def calibrate(
@@ -47,6 +62,8 @@ def calibrate(
     kernels: bool,
     minutes: float,
     dtype: str,
+    threads: int,
+    layout: str,
     table_format: str,
     output: Path | None,
     force: bool,
@@ -69,7 +86,8 @@ def calibrate(
     from addercost.results.files import write_file
 
     if kernels:
-        _time_kernels(save, minutes, tuple(dict.fromkeys(name.strip() for name in dtype.split(","))), quiet)
+        formats = tuple(dict.fromkeys(name.strip() for name in dtype.split(",")))
+        _time_kernels(save, minutes, formats, threads, layout, quiet)
         return
     _refuse_options_of_kernels()
     check_output(output, force)
@@ -94,13 +112,22 @@ def calibrate(
 
 
 def _refuse_options_of_kernels() -> None:
-    given = [name for name in ("minutes", "dtype") if was_given(name)]
+    given = [name for name in ("minutes", "dtype", "threads", "layout") if was_given(name)]
     if given:
         raise ArgumentError(f"--{given[0]} is for kernels", "add --kernels")
 
 
-def _time_kernels(save: Path | None, minutes: float, dtypes: tuple[str, ...], quiet: bool) -> None:
+def _time_kernels(
+    save: Path | None, minutes: float, dtypes: tuple[str, ...], threads: int, layout: str, quiet: bool
+) -> None:
     """Each format for an equal share of the minutes."""
+    import os
+
+    cores = os.cpu_count() or 1
+    if threads > cores:
+        raise ArgumentError(
+            f"--threads {threads}, and this machine has {cores} cores", f"give {cores} or less"
+        )
     from addercost.hardware.kernel_times import kernel_times_file
     from addercost.measure.kernel_times.measure import DTYPES, KernelSettings, measure_kernels
 
@@ -110,8 +137,8 @@ def _time_kernels(save: Path | None, minutes: float, dtypes: tuple[str, ...], qu
     if save is not None and len(dtypes) > 1:
         raise ArgumentError("one file takes one format", "leave --save out, or name one format with --dtype")
     for name in dtypes:
-        settings = KernelSettings(dtype=name, minutes=minutes / len(dtypes))
-        path = save or kernel_times_file(settings.threads, DTYPES[name])
+        settings = KernelSettings(threads, name, minutes / len(dtypes), layout=layout)
+        path = save or kernel_times_file(threads, DTYPES[name], layout)
         with progress(f"timing kernels in {name}", quiet):
             times = measure_kernels(settings, path)
         if not quiet:

@@ -14,6 +14,8 @@ from addercost.counts.call_work import is_counted
 from addercost.counts.kernel_calls import kernel_calls
 from addercost.errors import DataError
 from addercost.hardware.kernel_times import (
+    CHANNELS_LAST,
+    CONTIGUOUS,
     Conditions,
     KernelSample,
     KernelTimes,
@@ -32,6 +34,7 @@ from addercost.results.files import write_file
 from addercost.trace.tracer import trace
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+LAYOUTS = {CONTIGUOUS: torch.contiguous_format, CHANNELS_LAST: torch.channels_last}
 OWN_LAYERS = {"adder convolution": 10.0, "binary convolution": 5.0, "shift convolution": 4.0}
 """How often our own layers are drawn, beside the `SHARES` of torch's."""
 
@@ -50,6 +53,7 @@ class KernelSettings:
     minutes: float = 3.0
     kernels: int = 2000
     seed: int = 0
+    layout: str = CONTIGUOUS
 
 
 def conditions_of(settings: KernelSettings) -> Conditions:
@@ -59,6 +63,7 @@ def conditions_of(settings: KernelSettings) -> Conditions:
         threads=settings.threads,
         dtype=DTYPES[settings.dtype],
         torch=torch.__version__,
+        layout=settings.layout,
         last_level_cache_bytes=max(sizes.values(), default=0),
         date=datetime.date.today().isoformat(),
     )
@@ -112,30 +117,31 @@ def _save(times: KernelTimes, path: Path) -> None:
 def _measured(
     settings: KernelSettings, found: KernelTimes, speed: ReferenceSpeed, progress: Callable[[str], None]
 ) -> Iterator[KernelTimes]:
-    """What was found before and one sample more, again and again; networks after the first quarter."""
+    """What was found before and one sample more, again and again. Networks follow a quarter of the kernels."""
     sizes = cache_sizes()
     near = Sweeper(4 * sizes.get("L2", 1 << 20))
     far = Sweeper(max(sizes.get("L3", 0) * 3 // 4, 24 << 20))
-    dtype = DTYPES[settings.dtype]
+    dtype, layout = DTYPES[settings.dtype], LAYOUTS[settings.layout]
     shares = {**SHARES, **OWN_LAYERS} if dtype == "float32" else dict(SHARES)
     known = {sample.call for sample in found.samples}
     calls = [
         call for call in draw(settings.kernels, settings.seed, Drawing(dtype, shares)) if call not in known
     ]
-    networks = list(random_networks(NETWORKS, settings.seed)) if dtype == "float32" else []
+    networks = list(random_networks(NETWORKS, settings.seed))
     timed_already = {network.name for network in found.networks}
-    quarter = max(len(calls) // 4, 1)
+    quarter = min(max(settings.kernels // 4 - len(known), 1), len(calls) - 1)
     for number, call in enumerate(calls):
         if number == quarter:
             for network in networks:
                 if network.name not in timed_already:
                     progress(network.name)
-                    found = replace(found, networks=(*found.networks, _network_sample(network, speed)))
+                    timed = _network_sample(network, getattr(torch, dtype), layout, speed)
+                    found = replace(found, networks=(*found.networks, timed))
                     yield found
         if number % 20 == 0:
             progress(f"{len(found.samples)} of {settings.kernels} kernels")
         try:
-            block = timed_kernel(call, speed, near, far, seed=settings.seed)
+            block = timed_kernel(call, speed, near, far, settings.seed, layout)
         except (NotReplayableError, RuntimeError, NotImplementedError):
             # torch has no such kernel in this format: a network that calls it cannot be run either.
             continue
@@ -145,8 +151,13 @@ def _measured(
         yield found
 
 
-def _network_sample(network: RandomNetwork, speed: ReferenceSpeed) -> NetworkSample:
-    made = trace(network.module, torch.empty(network.input_shape, device="meta"), is_counted=is_counted)
+def _network_sample(
+    network: RandomNetwork, dtype: torch.dtype, layout: torch.memory_format, speed: ReferenceSpeed
+) -> NetworkSample:
+    module, x = network.module.to(dtype), torch.rand(network.input_shape).to(dtype)
+    if x.dim() == 4:
+        module, x = module.to(memory_format=layout), x.to(memory_format=layout)
+    made = trace(module, x.to("meta"), is_counted=is_counted)
     calls = tuple(call for _, call in kernel_calls(made.calls))
-    seconds, factor = timed_network(network.module, torch.rand(network.input_shape), speed)
+    seconds, factor = timed_network(module, x, speed)
     return NetworkSample(network.name, calls, seconds, factor)

@@ -20,15 +20,29 @@ class NotReplayableError(Exception):
     """The operator cannot be called on random tensors; the message says why."""
 
 
-def replay(call: KernelCall, generator: torch.Generator) -> Callable[[], Any]:
-    """The kernel ready to run. Raises NotReplayableError."""
+def replay(
+    call: KernelCall, generator: torch.Generator, layout: torch.memory_format = torch.contiguous_format
+) -> Callable[[], Any]:
+    """The kernel ready to run, images in `layout`; our own layers keep their filters contiguous. Raises NotReplayableError."""
     operator = _operator(call.op)
+    if "attention" in call.name:
+        layout = torch.contiguous_format
     values: dict[str, Any] = {}
     for name, argument in call.arguments:
         turned = name in _TURNED.get(call.name, ())
-        values[name] = _value(argument, generator, turned, call)
+        value = _value(argument, generator, turned, call)
+        is_own_filter = call.name.startswith("addercost.") and name == "weight"
+        values[name] = value if is_own_filter else _laid_out(value, layout)
     positional, by_name = _bound(operator, values)
     return _in_place_kept_finite(operator, positional, by_name, call)
+
+
+def _laid_out(value: Any, layout: torch.memory_format) -> Any:
+    """Images and filters in the layout; what else there is, as it is."""
+    if isinstance(value, list):
+        return [_laid_out(item, layout) for item in value]
+    is_image = isinstance(value, Tensor) and value.dim() == 4
+    return value.contiguous(memory_format=layout) if is_image else value
 
 
 def _operator(op: str) -> Any:

@@ -50,14 +50,19 @@ class Sweeper:
 
 
 def timed_kernel(
-    call: KernelCall, speed: ReferenceSpeed, near: Callable[[], None], far: Callable[[], None], seed: int
+    call: KernelCall,
+    speed: ReferenceSpeed,
+    near: Callable[[], None],
+    far: Callable[[], None],
+    seed: int,
+    layout: torch.memory_format = torch.contiguous_format,
 ) -> Block[Runs]:
     """The runs of one kernel in a quiet block, or in the quietest one that there was.
 
     near, far: sweep the second-level and the last-level cache. Raises NotReplayableError, and what torch
     raises for a kernel that it does not have.
     """
-    run = replay(call, torch.Generator().manual_seed(seed))
+    run = replay(call, torch.Generator().manual_seed(seed), layout)
     with torch.inference_mode(), _no_collection():
         run()
         once_s = _seconds(run)
