@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from addercost.arithmetic import Arithmetic, OpClass, OpCounts
 from addercost.cost.columns import Column
+from addercost.counts.kernel_calls import KernelCall, kernel_calls
 from addercost.counts.runs import Run, Runs
 
 Key = tuple[OpClass, str]
@@ -16,8 +17,8 @@ Key = tuple[OpClass, str]
 class CountedLayer(Protocol):
     """A layer whose operations were counted.
 
-    Five more attributes are read where a layer has them: `arithmetic`, `mac_sites`, `runs`, and `bytes_read`
-    and `bytes_written`, or `bytes` for both together.
+    Six more attributes are read where a layer has them: `arithmetic`, `mac_sites`, `runs`, `calls`, and
+    `bytes_read` and `bytes_written`, or `bytes` for both together.
     """
 
     @property
@@ -35,7 +36,8 @@ class LayerKind(NamedTuple):
     """Everything about a layer that its cost depends on: layers of one kind cost the same on every target.
 
     counts: the items of its `OpCounts`. n_bytes: what it reads and writes, each operand once. runs: the
-    kernels that it starts and the bytes that these move, None where that is not known.
+    kernels that it starts and the bytes that these move, None where that is not known. kernels: these kernels
+    themselves, for a cost model that predicts each.
     """
 
     arithmetic: Arithmetic | None
@@ -43,6 +45,7 @@ class LayerKind(NamedTuple):
     mac_sites: int
     n_bytes: float
     runs: Runs | None = None
+    kernels: tuple[KernelCall, ...] = ()
 
 
 class Moved(NamedTuple):
@@ -60,14 +63,21 @@ def moved_by(kind: LayerKind) -> Moved:
     return Moved(kind.n_bytes, *(kind.runs or (None, None)))
 
 
-def kind_of(layer: CountedLayer) -> LayerKind:
+def kind_of(layer: CountedLayer, with_kernels: bool = False) -> LayerKind:
     return LayerKind(
         getattr(layer, "arithmetic", None),
         layer.counts.items,
         getattr(layer, "mac_sites", 0),
         bytes_moved(layer),
         getattr(layer, "runs", None),
+        (kernels_of(layer) or ()) if with_kernels else (),
     )
+
+
+def kernels_of(layer: CountedLayer) -> tuple[KernelCall, ...] | None:
+    """The kernels that a layer runs, in order; None where its calls are not known, as in saved counts."""
+    calls = getattr(layer, "calls", None)
+    return None if calls is None else tuple(call for _, call in kernel_calls(calls))
 
 
 def bytes_moved(layer: CountedLayer) -> float:

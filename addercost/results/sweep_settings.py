@@ -75,13 +75,17 @@ class SweepSettings:
 
 
 def sweep_key(settings: SweepSettings, space_digest: str, architectures: int) -> str:
-    """A digest of everything that decides the rows, the hardware tables' bytes and torch's version included.
+    """A digest of everything that decides the rows: the hardware tables' bytes, torch's version, and the
+    times of kernels where these are predicted by them.
 
     Every shard of a sweep has it in its footer, so that a shard of another sweep is never taken for its own.
     """
     from importlib.metadata import version
 
-    tables = [_content(load_target(name)) for name in settings.cpus]
+    targets = [load_target(name) for name in settings.cpus]
+    tables = [_content(target) for target in targets]
+    if cost_model_named(settings.cost_model).predict is not None:
+        tables += [path.read_bytes() for target in targets for path in target.kernel_files]
     tables += [Path(load_energy(name).file).read_bytes() for name in settings.energies]
     digests = [hashlib.sha256(table).hexdigest() for table in tables]
     content = {
