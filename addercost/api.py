@@ -14,8 +14,12 @@ from addercost.trace.record import Trace
 if TYPE_CHECKING:
     from torch import nn
 
+    from addercost.counts.lengths import Layers
+    from addercost.counts.model import ModelCounts
     from addercost.measure.session import BenchSettings
+    from addercost.results.language_model import LanguageModelReport, PhaseReport, TextCost, TokenTime
     from addercost.results.measurements import Measurements
+    from addercost.trace.batch_sizes import BatchTraces
     from addercost.trace.input_shapes import InputShape
     from addercost.trace.inputs import ModelInputs
     from addercost.train.run import TrainingReport
@@ -87,6 +91,117 @@ def profile(
     return ShownProfile(counts, tuple(costs), keep_first_last, tuple(energies), memory)
 
 
+def language_model(
+    model: str,
+    *,
+    prompt: int = 512,
+    context: int = 1024,
+    new: int = 128,
+    source: int | None = None,
+    batches: Sequence[int] = (1,),
+    with_curve: bool = False,
+    dtype: str | None = None,
+    arithmetic: Arithmetic | str | None = None,
+    what_if: Sequence[str] = (),
+    cpus: Sequence[str] = (DEFAULT_CPU,),
+    cost_models: Sequence[str] = (),
+    energy: Sequence[str] = (),
+    memories: Sequence[str] = (),
+    hardware_path: Path | None = None,
+    kernels: Path | None = None,
+    accumulator_format: str | None = None,
+) -> LanguageModelReport:
+    """What a text decoder costs: a prompt, one token, a whole text, for each batch and on each processor.
+
+    model: a SPEC of a model that keeps a cache. prompt: tokens that are read at once. context: tokens before
+    the one that is written. new: tokens written after the prompt, 0 for no whole text. source: tokens that an
+    encoder reads. with_curve: also a token after many other contexts, for a figure. dtype: torch's name of
+    the format of floating-point weights, None for that of the configuration. The other arguments are those of
+    `profile`.
+    """
+    from addercost.analysis.language_model import (
+        Estimators,
+        figure_contexts,
+        phase_report,
+        text_costs,
+        token_times,
+    )
+    from addercost.cost.models import default_model, usable_model
+    from addercost.cost.target_registry import load_target
+    from addercost.counts.lengths import counts_by_length
+    from addercost.counts.memory import used_weight_bytes
+    from addercost.counts.model import count
+    from addercost.counts.what_if import apply, parse
+    from addercost.counts.what_if.cache import cache_bytes
+    from addercost.hardware import load_energy
+    from addercost.results.language_model import LanguageModelReport
+    from addercost.sources.text_decoder import Phase, TextDecoder, load_text_decoder
+
+    targets = [load_target(name, hardware_path, kernels) for name in cpus]
+    by = Estimators(
+        tuple(
+            (target, usable_model(name, target).name)
+            for target in targets
+            for name in cost_models or (default_model(target),)
+        ),
+        tuple(load_energy(name, hardware_path) for name in energy),
+        tuple(memories),
+        accumulator_format,
+    )
+    decoder = TextDecoder(load_text_decoder(model), source, dtype)
+    decoder.check(max(prompt + new, context + 1))
+
+    cache_format = next((parse(text)[1] for text in what_if if text.startswith("cache=")), None)
+
+    def changed(trace: Trace) -> Trace:
+        for text in what_if:
+            trace = apply(trace, text)
+        return trace
+
+    def counted(phase: Phase) -> ModelCounts:
+        return count(changed(phase.trace), arithmetic=arithmetic)
+
+    phases: list[PhaseReport] = []
+    texts: list[TextCost] = []
+    curve: list[TokenTime] = []
+    for batch in batches:
+
+        def layers_at(length: int, batch: int = batch) -> Layers:
+            return counted(decoder.decode(batch, length)).layers
+
+        read = decoder.prefill(batch, prompt)
+        prefill = phase_report(counted(read), batch, prompt, 0, cache_bytes(read.cache, cache_format), by)
+        written = decoder.decode(batch, context)
+        counts = counted(written)
+        phases += [
+            prefill,
+            phase_report(counts, batch, 1, context, cache_bytes(written.cache, cache_format), by),
+        ]
+        if new > 1:
+            decode_at = counts_by_length(layers_at, prompt, prompt + new - 2, degree=1)
+            texts += text_costs(prefill, decode_at, new, by)
+        if with_curve:
+            contexts = figure_contexts(decoder.positions, context)
+            decode_at = counts_by_length(layers_at, contexts[0], contexts[-1], degree=1)
+            curve += token_times(batch, contexts, decode_at, by)
+    stored = (
+        decoder.weight_bytes - used_weight_bytes(written.trace) + used_weight_bytes(changed(written.trace))
+    )
+    return LanguageModelReport(
+        model=decoder.name,
+        parameters=counts.parameters,
+        weight_bytes=stored,
+        prompt=prompt,
+        context=context,
+        new=new,
+        phases=tuple(phases),
+        texts=tuple(texts),
+        token_times=tuple(curve),
+        source=source,
+        notes=counts.notes,
+    )
+
+
 def measure_model(
     model: nn.Module | Trace | str,
     *args: Any,
@@ -156,18 +271,37 @@ def trace_spec(
     tracer: str = "dispatch",
     fuse_attention: bool = True,
     memory: bool = False,
+    batch: int = 1,
 ) -> Trace:
     """The trace of a SPEC: read if it is a saved one, else made. `inputs` replace those it comes with: values
     of a forward's arguments, or their shapes.
 
     backward: of a training step instead of a forward. tracer: one of `addercost.sources.tracing.TRACERS`;
     fvcore's computes, so the model is built with real weights for it. fuse_attention, memory: as for
-    `trace_model`; the other tracers do not see memory.
+    `trace_model`; the other tracers do not see memory. batch: multiplies the first dimensions of the inputs.
     """
     from addercost.sources.kind import TraceRequest
     from addercost.sources.tracing import trace_spec as traced
 
-    return traced(spec, TraceRequest(inputs, backward, tracer, fuse_attention, memory))
+    return traced(spec, TraceRequest(inputs, backward, tracer, fuse_attention, memory, batch))
+
+
+def trace_batches(
+    spec: str,
+    sizes: Sequence[int],
+    inputs: ModelInputs | tuple[InputShape, ...] | None = None,
+    backward: bool = False,
+    tracer: str = "dispatch",
+    fuse_attention: bool = True,
+    memory: bool = False,
+) -> BatchTraces:
+    """The traces of a SPEC at several batch sizes, each of which multiplies the first dimensions of the
+    inputs. Other arguments are those of `trace_spec`. At most two are traced where the others follow.
+    """
+    from addercost.sources.kind import TraceRequest
+    from addercost.sources.tracing import trace_batches as traced
+
+    return traced(spec, TraceRequest(inputs, backward, tracer, fuse_attention, memory), sizes)
 
 
 def train_model(

@@ -48,6 +48,7 @@ NAMES = {
 SERVERS = ("aws-", "ampere", "kunpeng", "epyc", "xeon", "milk-v-pioneer")
 DESKTOPS = ("macbook", "ryzen", "core-", "nvidia-gb10", "snapdragon-8cx", "snapdragon-x")
 MICROCONTROLLERS = ("stm32", "nrf", "arduino", "rp2", "esp32", "k210")
+PHONES = ("galaxy", "iphone", "pixel")
 
 # What `memory_fields` calls a figure, and its key in a table.
 FIELDS = {
@@ -174,7 +175,8 @@ def device_class(name: str) -> str:
         (SERVERS, "server"),
         (DESKTOPS, "desktop"),
         (MICROCONTROLLERS, "microcontroller"),
+        (PHONES, "phone"),
     ):
         if name.startswith(prefixes):
             return found
-    return "phone"
+    return "board"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from addercost.cost.accelerator.element import kind_of_element
 from addercost.cost.accelerator.estimate import AcceleratorCost, equal_area, estimate_accelerator
 from addercost.counts.matrix_products import MatrixProduct, matrix_products
 from addercost.counts.model import ModelCounts
@@ -23,7 +24,7 @@ def accelerator_costs(
     made = []
     for accelerator, table in accelerators:
         if same_area:
-            used = tuple(dict.fromkeys(product.arithmetic for product in products))
+            used = tuple(dict.fromkeys(kind_of_element(product) for product in products))
             accelerator = equal_area(accelerator, table, used)
         made.append(estimate_accelerator(products, accelerator, table, unplaced))
     return tuple(made)

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from addercost.arithmetic import Arithmetic
-from addercost.cost.accelerator.element import element_of
+from addercost.cost.accelerator.element import ElementKind, element_of
 from addercost.cost.accelerator.estimate import AcceleratorCost, equal_area, estimate_accelerator
 from addercost.counts.matrix_products import MatrixProduct
 from addercost.hardware import Accelerator, load_accelerator, load_energy
-from addercost.hardware.schema import OperandFormat, SumFormat
+from addercost.hardware.schema.accelerator import OperandFormat, SumFormat
 
 LAYER = MatrixProduct(56 * 56, 64 * 3 * 3, 64, 64 * 56 * 56)
 """The 3 × 3 layers of 64 channels that ResNet-18 begins with, on an image of 224²."""
@@ -51,6 +51,7 @@ SPEED = Claim("speed", 0.16, 0.16, _MINIMALIST)
 DETECTION_FP32 = Claim("energy of a detector, fp32", -0.29, -0.29, _DETECTION)
 DETECTION_INT8 = Claim("energy of a detector, int8", -0.35, -0.35, _DETECTION)
 
+_SIDES = (ElementKind.MAC, ElementKind.ADDER)
 _FORMATS = (("int8", "int16"), ("int8", "int32"), ("int16", "int32"), ("fp32", "fp32"))
 
 
@@ -62,7 +63,7 @@ def derived_claims() -> tuple[Derived, ...]:
 def _logic() -> Iterator[Derived]:
     table = load_energy("45nm")
     for formats in _FORMATS:
-        mac, adder = (element_of(a, *formats, table).area_um2 for a in (Arithmetic.MAC, Arithmetic.ADDER))
+        mac, adder = (element_of(a, *formats, table).area_um2 for a in _SIDES)
         assert mac is not None and adder is not None
         yield Derived(LOGIC, f"area of the elements alone, {_named(*formats)}, 45 nm", adder / mac - 1)
 
@@ -80,7 +81,7 @@ def _speed() -> Iterator[Derived]:
     table = load_energy(array.energy_table)
     mac, adder = _on(array, Arithmetic.MAC), _on(array, Arithmetic.ADDER)
     yield Derived(SPEED, f"the same array {array.name} at the same clock", mac.seconds / adder.seconds - 1)
-    grown = _on(equal_area(array, table, [Arithmetic.ADDER]), Arithmetic.ADDER)
+    grown = _on(equal_area(array, table, [ElementKind.ADDER]), Arithmetic.ADDER)
     yield Derived(
         SPEED, f"as many elements as fit in the area of {array.name}", mac.seconds / grown.seconds - 1
     )
@@ -104,8 +105,7 @@ def _named(number_format: str, accumulator_format: str) -> str:
 
 def _elements(number_format: str, accumulator_format: str) -> float:
     table = load_energy("45nm")
-    sides = (Arithmetic.MAC, Arithmetic.ADDER)
-    mac, adder = (element_of(a, number_format, accumulator_format, table).energy_pj for a in sides)
+    mac, adder = (element_of(a, number_format, accumulator_format, table).energy_pj for a in _SIDES)
     assert mac is not None and adder is not None
     return adder / mac - 1
 

@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "profile": "what each layer of a model computes and is estimated to cost",
         "compare": "models × arithmetics × processors side by side",
         "reproduce": "the published AdderNet numbers beside ours",
+        "llm": "what a language model costs: a prompt, a token, a text",
         "reconcile": "what other tools report for a model, and why it differs",
         "rank": "on which processors additions pay, all of them in order",
         "sensitivity": "which table figure decides, and where the two break even",

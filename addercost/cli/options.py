@@ -252,6 +252,27 @@ def model_batch_option(function: F) -> F:
     )(function)
 
 
+def batches_option(function: F) -> F:
+    return click.option(
+        "--batch",
+        "batches",
+        metavar="LIST",
+        help="Multiplies the first dimension of every input: 8, or 1,8,32 for a column each.",
+    )(function)
+
+
+def parsed_batches(text: str | None) -> tuple[int, ...]:
+    """Positive whole numbers with commas between, each once; 1 where none is given. Raises ArgumentError."""
+    if text is None:
+        return (1,)
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and len(part) <= 7 and int(part) > 0 for part in parts):
+        raise ArgumentError(
+            f"--batch {text!r} is no list of batch sizes", "write whole numbers from 1 to 9999999 as 1,8,32"
+        )
+    return tuple(dict.fromkeys(map(int, parts)))
+
+
 def precision_option(default: str, help_text: str) -> Option:
     """--precision of commands that sample until an interval is narrow enough."""
     return click.option("--precision", default=default, show_default=True, metavar="SHARE", help=help_text)

@@ -86,7 +86,7 @@ def plot(
     """
     chosen = plot_kind(kind)
     check_output(output, force)
-    file_format = _figure_format(output)
+    file_format = figure_format_of(output)
     if output is None and not show:
         raise ArgumentError("nowhere to draw to", "give -o FILE.svg, or --show")
 
@@ -109,7 +109,7 @@ def plot(
         emit_table(with_bars(drawn), "table", None, force)
 
 
-def _figure_format(output: Path | None) -> FigureFormat | None:
+def figure_format_of(output: Path | None) -> FigureFormat | None:
     from addercost.report.plots.style import FigureFormat
 
     if output is None:

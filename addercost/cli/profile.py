@@ -12,11 +12,13 @@ from addercost.cli.numbers import FiniteRange
 from addercost.cli.options import (
     arithmetic_option,
     backward_option,
+    batches_option,
     convention_option,
     fuse_attention_option,
     input_option,
     keep_first_last_option,
     output_options,
+    parsed_batches,
     parsed_inputs,
     quiet_option,
     was_given,
@@ -30,6 +32,7 @@ from addercost.errors import ArgumentError, CheckFailedError
 @click.command(cls=SpecCommand)
 @spec_argument("spec")
 @input_option
+@batches_option
 @backward_option
 @fuse_attention_option
 @click.option(
@@ -66,6 +69,7 @@ from addercost.errors import ArgumentError, CheckFailedError
 def profile(
     spec: str,
     inputs: tuple[str, ...],
+    batches: str | None,
     backward: bool,
     fuse_attention: bool,
     tracer: str,
@@ -103,44 +107,60 @@ def profile(
     if density is not None:
         what_if = (*what_if, f"density={density}")
 
+    sizes = parsed_batches(batches)
+    if len(sizes) > 1 and save_trace is not None:
+        raise ArgumentError("--save-trace keeps one trace", "name one --batch")
+
     from addercost.api import profile as profile_model
-    from addercost.api import trace_spec
-    from addercost.report.formats.profile_format import render_profile
+    from addercost.api import trace_batches
+    from addercost.report.formats.profile_format import render_profiles
     from addercost.report.formats.table_format import TableFormat
     from addercost.results.files import write_file
     from addercost.results.trace import trace_to_json
     from addercost.sources.kind import ProfileRequest
     from addercost.sources.registry import kind_of
 
-    trace = None
     load_profile = kind_of(spec).load_profile
+    traced = None
     if load_profile is not None:
         _refuse_for_profiles(spec)
         counted_by = convention if was_given("convention") else None
         cpus = estimates.cpus if was_given("cpus") or was_given("gpus") else None
-        result = load_profile(spec, ProfileRequest(counted_by, arithmetic, cpus))
+        profiles = {1: load_profile(spec, ProfileRequest(counted_by, arithmetic, cpus))}
     else:
         with progress(f"tracing {spec}", quiet):
-            trace = trace_spec(spec, parsed_inputs(inputs), backward, tracer, fuse_attention, memory=True)
-            result = profile_model(
-                trace,
-                convention=convention,
-                arithmetic=arithmetic,
-                what_if=what_if,
-                keep_first_last=keep_first_last,
-                optimizer=optimizer,
-                **estimates.arguments(),
+            traced = trace_batches(
+                spec, sizes, parsed_inputs(inputs), backward, tracer, fuse_attention, memory=True
             )
+            profiles = {
+                size: profile_model(
+                    trace,
+                    convention=convention,
+                    arithmetic=arithmetic,
+                    what_if=what_if,
+                    keep_first_last=keep_first_last,
+                    optimizer=optimizer,
+                    **estimates.arguments(),
+                )
+                for size, trace in traced.traces.items()
+            }
+    how = traced.how if traced is not None else ""
     chosen = TableFormat(table_format)
-    emit(lambda width, styled: render_profile(result, chosen, width, styled, depth, sort, top), output, force)
-    if save_trace is not None and trace is not None:
-        write_file(save_trace, trace_to_json(trace), force)
+    emit(
+        lambda width, styled: render_profiles(profiles, how, chosen, width, styled, depth, sort, top),
+        output,
+        force,
+    )
+    if save_trace is not None and traced is not None:
+        write_file(save_trace, trace_to_json(traced.traces[sizes[0]]), force)
     if strict:
-        _require_complete(result)
+        for result in profiles.values():
+            _require_complete(result)
 
 
 _NEEDS_A_MODEL = (
     "inputs",
+    "batches",
     "backward",
     "fuse_attention",
     "tracer",

@@ -22,6 +22,9 @@ class _ManyLayers:
     def where(self, condition: Floats, value: Floats) -> Floats:
         return np.where(condition != 0, value, 0.0)
 
+    def choose(self, condition: NDArray[np.bool_], one: Floats, other: Floats) -> Floats:
+        return np.where(condition, one, other)
+
     def any(self, column: Floats) -> bool:
         return bool(np.any(column))
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from addercost.cost.columns import ONE_LAYER, Column, Columns
 from addercost.cost.target import Target
-from addercost.hardware.schema import Instruction
+from addercost.hardware.schema.instruction import Instruction
 from addercost.hardware.vocabulary import Form
 
 Executions = Sequence[tuple[Instruction, Column]]

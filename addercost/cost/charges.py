@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from addercost.arithmetic import OpClass
 from addercost.cost.target import Target
-from addercost.hardware.schema import Instruction
+from addercost.hardware.schema.instruction import Instruction
 from addercost.hardware.vocabulary import Form
 
 VECTOR_FORMS = (Form.SVE, Form.VECTOR, Form.RVV)

@@ -30,6 +30,9 @@ class Columns(Protocol):
     def where(self, condition: Column, value: Column) -> Column:
         """`value` in the layers whose `condition` is not 0, and 0 in the others."""
 
+    def choose(self, condition: Column, one: Column, other: Column) -> Column:
+        """`one` in the layers of which the truth value `condition` is true, and `other` in the others."""
+
     def any(self, column: Column) -> bool:
         """Whether some layer has another number than 0."""
 
@@ -48,6 +51,9 @@ class _OneLayer:
 
     def where(self, condition: Column, value: Column) -> Column:
         return value if condition else 0
+
+    def choose(self, condition: Column, one: Column, other: Column) -> Column:
+        return one if condition else other
 
     def weighted_sums(
         self, weights: Sequence[Sequence[float]], columns: Sequence[Column]

@@ -4,13 +4,13 @@ The desktop's were read off 60 networks on an i7-12700H (14 cores, fp32, batch 1
 throughput at the boost clock, 0.68 of its bandwidth, 23 µs), in timm's published results, and rounded; the
 i9-10940X that they were then asked of reached 0.63, 0.70 and 29 µs. Two GPUs, an RTX 4090 and an RTX 3090
 (fp16, eager), reached 0.8 and 1.35 of the throughput at their boost clock, 1.1 and 0.77 of the bandwidth:
-sums of parts that overlap, and clocks above the data sheet's. No network was measured on a server, a phone
-or a microcontroller: theirs are assumptions.
+sums of parts that overlap, and clocks above the data sheet's. No network was measured on a server, a board,
+a phone or a microcontroller: theirs are assumptions.
 """
 
 from __future__ import annotations
 
-from addercost.hardware.schema import Efficiency
+from addercost.hardware.schema.efficiency import Efficiency
 from addercost.hardware.vocabulary import Quality
 
 
@@ -26,7 +26,8 @@ def _assumed(arithmetic: float, bandwidth: float, call_s: float, devices: str) -
 CLASS_DEFAULTS = {
     "desktop": _measured(0.5, 0.7, 25e-6, 1.5, "the default of desktops, read off an i7-12700H"),
     "server": _assumed(0.5, 0.7, 40e-6, "servers"),
-    "phone": _assumed(0.4, 0.6, 20e-6, "phones and boards"),
+    "board": _assumed(0.4, 0.6, 20e-6, "single-board computers"),
+    "phone": _assumed(0.4, 0.6, 20e-6, "phones"),
     "microcontroller": _assumed(0.4, 0.8, 10e-6, "microcontrollers"),
     "gpu": _measured(1.0, 0.8, 20e-6, 1.5, "the default of GPUs, between an RTX 4090 and an RTX 3090"),
 }

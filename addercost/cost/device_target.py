@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from addercost.cost.target import Target, target_of
-from addercost.hardware.schema import DEVICE_FIGURES, Cpu, Device
+from addercost.hardware.schema.cpu import Cpu
+from addercost.hardware.schema.device import DEVICE_FIGURES, Device
 
 
 def device_target(device: Device, core: Cpu) -> Target:

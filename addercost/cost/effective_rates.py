@@ -41,7 +41,7 @@ from addercost.cost.layers import Moved
 from addercost.cost.lowering import Lowering
 from addercost.cost.target import Target
 from addercost.counts.runs import Run
-from addercost.hardware.schema import Efficiency
+from addercost.hardware.schema.efficiency import Efficiency
 from addercost.units import si
 
 RunOf = Callable[[Moved], Run | None]

@@ -15,7 +15,7 @@ from addercost.cost.lowering import operations_of
 from addercost.cost.models import cost_model_named
 from addercost.cost.target import Target
 from addercost.errors import ArgumentError
-from addercost.hardware.schema import Efficiency
+from addercost.hardware.schema.efficiency import Efficiency
 from addercost.hardware.vocabulary import Quality
 
 Network = CountedModel | Iterable[CountedLayer]

@@ -16,7 +16,7 @@ from addercost.cost.columns import Column
 from addercost.cost.estimate import MissingFigure, missing_figures
 from addercost.cost.layers import CountedLayer, CountedModel, Key, bytes_moved, layers_of
 from addercost.errors import unknown_name
-from addercost.hardware.schema import EnergyFigure, EnergyTable, MemoryEnergy
+from addercost.hardware.schema.energy import EnergyFigure, EnergyTable, MemoryEnergy
 
 PJ = 1e-12
 

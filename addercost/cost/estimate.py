@@ -27,7 +27,7 @@ from addercost.cost.models import PAPER_MODEL, cost_model_named
 from addercost.cost.shared_layers import TOO_SMALL
 from addercost.cost.target import Target, target_of
 from addercost.errors import CheckFailedError, unknown_name
-from addercost.hardware.schema import Cpu
+from addercost.hardware.schema.cpu import Cpu
 from addercost.hardware.vocabulary import Form
 from addercost.units import si
 

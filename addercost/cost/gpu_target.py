@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from addercost.cost.target import Target, cited
-from addercost.hardware.schema import Gpu, Instruction
+from addercost.hardware.schema.gpu import Gpu
+from addercost.hardware.schema.instruction import Instruction
 from addercost.hardware.vocabulary import Form, Quality
 
 WARP_LANES = 32

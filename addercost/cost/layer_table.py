@@ -22,7 +22,7 @@ from addercost.cost.lowering import Lowered, Operations
 from addercost.cost.models import cost_model_named
 from addercost.cost.target import Target
 from addercost.counts.runs import Run
-from addercost.hardware.schema import EnergyTable
+from addercost.hardware.schema.energy import EnergyTable
 
 Integers = NDArray[np.int64]
 

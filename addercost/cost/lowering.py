@@ -23,7 +23,7 @@ from addercost.cost.columns import ONE_LAYER, Column, Columns
 from addercost.cost.layers import Key, LayerKind
 from addercost.cost.sequences import SiteSequence, site_sequence
 from addercost.cost.target import Target
-from addercost.hardware.schema import Instruction
+from addercost.hardware.schema.instruction import Instruction
 
 
 class Lowering(StrEnum):

@@ -15,7 +15,7 @@ from addercost.cost.bounds import all_bounds, binding
 from addercost.cost.charges import VECTOR_FORMS, WIDENED, best_per_width
 from addercost.cost.recipes import SIGNED_BYTES, Recipe, recipes
 from addercost.cost.target import Target
-from addercost.hardware.schema import Instruction
+from addercost.hardware.schema.instruction import Instruction
 from addercost.hardware.vocabulary import Form
 
 

@@ -12,7 +12,8 @@ from addercost.cost.models.latency_sum import latency_cycles
 from addercost.cost.sequences import candidate_sequences, site_sequence
 from addercost.cost.target import Target, target_of
 from addercost.hardware.peaks import Peaks
-from addercost.hardware.schema import Cpu, Instruction
+from addercost.hardware.schema.cpu import Cpu
+from addercost.hardware.schema.instruction import Instruction
 from addercost.hardware.vocabulary import Form
 
 TOLERANCE = 0.1

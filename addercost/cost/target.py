@@ -8,7 +8,10 @@ from functools import cached_property
 from pathlib import Path
 
 from addercost.hardware.kernel_times import CONTIGUOUS
-from addercost.hardware.schema import Cpu, Efficiency, Gpu, Instruction, MeasuredLoop
+from addercost.hardware.schema.cpu import Cpu
+from addercost.hardware.schema.efficiency import Efficiency
+from addercost.hardware.schema.gpu import Gpu
+from addercost.hardware.schema.instruction import Instruction, MeasuredLoop
 from addercost.hardware.vocabulary import Form, Quality
 
 ASSUMED_WAKE_UP_S = 5e-6

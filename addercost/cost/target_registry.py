@@ -24,7 +24,7 @@ from addercost.errors import AddercostError, ArgumentError, DataError, unknown_n
 from addercost.extensions import entries, package_of
 from addercost.hardware.kernel_times import kernel_time_files
 from addercost.hardware.loader import HOST, list_hardware, load_cpu, load_device, load_gpu
-from addercost.hardware.schema import Cpu
+from addercost.hardware.schema.cpu import Cpu
 from addercost.text import error_text
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from addercost.cost.lowering import Lowerer, Lowering, operations_of
 from addercost.cost.models import cost_model_named
 from addercost.cost.target import Target
 from addercost.counts.model import count
-from addercost.hardware.schema import EnergyTable
+from addercost.hardware.schema.energy import EnergyTable
 from addercost.trace.record import Trace
 
 CONVENTION = "macs"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from addercost.arithmetic import Arithmetic
 from addercost.counts.work import OperatorWork
-from addercost.trace.record import IN_REGISTERS, OpCall, TensorSpec
+from addercost.trace.record import IN_REGISTERS, OpCall, TensorSpec, Trace
 
 PACKED_WEIGHT_BITS = {Arithmetic.XNOR: 1, Arithmetic.SHIFT: 6}
 """Bits of a weight as its layer keeps it: a sign; a sign and one of 31 exponents, or zero (63 values)."""
@@ -19,6 +19,9 @@ _GATHERS = frozenset(
     )
 )  # fmt: skip
 """Lookups. They read the elements that they take, at most the whole table once, and the indices."""
+
+GROUPED = {"aten._grouped_mm": ("self", "mat2"), "transformers.grouped_mm_fallback": ("input", "weight")}
+"""Products in groups, as a mixture of experts has them: the names of the rows and of the experts' weights."""
 
 _OVERWRITES = frozenset(
     f"aten.{name}"
@@ -53,9 +56,35 @@ def traffic(call: OpCall) -> tuple[int, int]:
     tensors = list(call.tensors())
     if call.name in _GATHERS:
         return _gathered(call, tensors), outputs
+    if call.name in GROUPED:
+        return _grouped(call, tensors), outputs
     if call.name == "aten.copy_":
         tensors = [call.tensor("src")]
     return sum(_moved(spec) for spec in tensors), outputs
+
+
+def used_weight_bytes(trace: Trace) -> int:
+    """Bytes of the parameters that the calls use, each once, in the format that layers use them in."""
+    found: dict[str, int] = {}
+    for call in trace.calls:
+        for spec in call.parameters():
+            # A layer may use a table of embeddings in another format than the look-up does.
+            found[spec.name] = min(found.get(spec.name, spec.n_bytes), spec.n_bytes)
+    return sum(found.values())
+
+
+def _grouped(call: OpCall, tensors: list[TensorSpec]) -> int:
+    """Weights [G, k, m] of experts: n rows are routed to n of them at most, and only those are read."""
+    x, w = (call.tensor(name) for name in GROUPED[call.name])
+    unread = w.n_bytes - touched_experts(x, w).n_bytes if w.role != IN_REGISTERS else 0
+    return sum(_moved(spec) for spec in tensors) - unread
+
+
+def touched_experts(x: TensorSpec, w: TensorSpec) -> TensorSpec:
+    """The weights of as many experts as rows can be routed to."""
+    if len(w.shape) != 3 or len(x.shape) != 2:
+        return w
+    return replace(w, shape=(min(w.shape[0], x.shape[0]), *w.shape[1:]))
 
 
 def _moved(spec: TensorSpec) -> int:

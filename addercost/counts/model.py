@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from addercost.arithmetic import Arithmetic, OpCounts, arithmetic_named
 from addercost.counts.call_work import work_of
 from addercost.counts.conventions import CountingConvention, convention_named
-from addercost.counts.memory import packed_traffic
+from addercost.counts.memory import GROUPED, packed_traffic
 from addercost.counts.rules.attention import causal_sites
 from addercost.counts.runs import NOTHING, Runs, runs_of
 from addercost.counts.views import ModuleCounts, OperatorCounts, by_module
@@ -203,16 +203,14 @@ def _causal_share(trace: Trace) -> tuple[str, ...]:
     )
 
 
-_GROUPED = frozenset(("aten._grouped_mm", "transformers.grouped_mm_fallback"))
-
-
 def _routed_rows(trace: Trace) -> tuple[str, ...]:
     """A line on mixtures of experts, if a run without data cannot know which expert takes which row."""
-    if trace.tracer == "real" or not any(call.name in _GROUPED for call in trace.calls):
+    if trace.tracer == "real" or not any(call.name in GROUPED for call in trace.calls):
         return ()
     return (
         "products in groups (mixtures of experts) are counted for all rows that the router hands on, top-k × "
-        "tokens; which expert takes which row is not known",
+        "tokens; which expert takes which row is not known, so the weights of as many experts as there are "
+        "rows are read, at most all",
     )
 
 

@@ -11,16 +11,14 @@ from addercost.hardware.loader import (
     load_gpu,
     load_hardware,
 )
-from addercost.hardware.schema import (
-    Accelerator,
-    Citation,
-    Cpu,
-    Device,
-    EnergyTable,
-    Gpu,
-    Hardware,
-    Instruction,
-)
+from addercost.hardware.schema.accelerator import Accelerator
+from addercost.hardware.schema.cpu import Cpu
+from addercost.hardware.schema.device import Device
+from addercost.hardware.schema.energy import EnergyTable
+from addercost.hardware.schema.figures import Citation
+from addercost.hardware.schema.gpu import Gpu
+from addercost.hardware.schema.instruction import Instruction
+from addercost.hardware.schema.kinds import Hardware
 from addercost.hardware.vocabulary import Form, Quality
 
 __all__ = [

@@ -14,7 +14,7 @@ from functools import lru_cache
 from itertools import repeat
 from typing import Any, get_type_hints
 
-from addercost.hardware.schema import Instruction
+from addercost.hardware.schema.instruction import Instruction
 from addercost.hardware.vocabulary import INSTRUCTION_OPS, Form, Quality
 from addercost.reading import expectation, fits, misfit
 

@@ -16,7 +16,12 @@ from pathlib import Path
 from addercost.errors import ArgumentError, DataError, unknown_name
 from addercost.hardware.modelled_cores import with_figures
 from addercost.hardware.parse import parse_hardware
-from addercost.hardware.schema import Accelerator, Cpu, Device, EnergyTable, Gpu, Hardware, ModelledCore
+from addercost.hardware.schema.accelerator import Accelerator
+from addercost.hardware.schema.cpu import Cpu, ModelledCore
+from addercost.hardware.schema.device import Device
+from addercost.hardware.schema.energy import EnergyTable
+from addercost.hardware.schema.gpu import Gpu
+from addercost.hardware.schema.kinds import Hardware
 from addercost.reading import misfit, toml_data
 
 ENVIRONMENT_VARIABLE = "ADDERCOST_HARDWARE"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from addercost.errors import DataError
-from addercost.hardware.schema import Cpu, Instruction, Modelled, ModelledCore
+from addercost.hardware.schema.cpu import Cpu, Modelled, ModelledCore
+from addercost.hardware.schema.instruction import Instruction
 
 
 def with_figures(core: ModelledCore, other: Cpu) -> Cpu:

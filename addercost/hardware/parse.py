@@ -14,17 +14,13 @@ from typing import Any
 
 from addercost.errors import DataError
 from addercost.hardware.instruction_rows import instruction_rows
-from addercost.hardware.schema import (
-    Accelerator,
-    Cpu,
-    Device,
-    EnergyTable,
-    Gpu,
-    Hardware,
-    Instruction,
-    MemoryEnergy,
-    ModelledCore,
-)
+from addercost.hardware.schema.accelerator import Accelerator
+from addercost.hardware.schema.cpu import Cpu, ModelledCore
+from addercost.hardware.schema.device import Device
+from addercost.hardware.schema.energy import EnergyTable, MemoryEnergy
+from addercost.hardware.schema.gpu import Gpu
+from addercost.hardware.schema.instruction import Instruction
+from addercost.hardware.schema.kinds import Hardware
 from addercost.hardware.vocabulary import SCHEMA_VERSION, Quality
 from addercost.reading import Positive, Text, Whole, misfit, read_as
 

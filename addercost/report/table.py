@@ -37,7 +37,8 @@ class Kind(StrEnum):
 class Column:
     """name: the key in rows and files. title: the heading, which a terminal breaks at its line breaks.
 
-    optional: left out where space is short. secondary: left out first, before numbers are shortened.
+    optional: left out where space is short. secondary: left out first, before numbers are shortened. group:
+    columns of one group stay side by side where a terminal draws a wide table in parts.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Column:
     unit: str = ""
     optional: bool = False
     secondary: bool = False
+    group: str = ""
 
     @property
     def is_text(self) -> bool:

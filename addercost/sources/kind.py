@@ -30,6 +30,7 @@ class LoadedModel:
     possible. with_values: the same tensors, in any structure, with the values that the model's code gave
     them.
     with_classes: makes it with real weights and so many classes; None where the number is fixed.
+    of_batch: the inputs of a batch of so many, where it is more than a larger first dimension.
     folder: where its code is, from which its forward may import more.
     """
 
@@ -39,6 +40,7 @@ class LoadedModel:
     rebuild: Callable[[], nn.Module] | None = None
     with_values: Callable[[Any], Any] | None = None
     with_classes: Callable[[int], nn.Module] | None = None
+    of_batch: Callable[[int], ModelInputs] | None = None
     folder: Path = Path()
 
 
@@ -47,7 +49,8 @@ class TraceRequest:
     """How a SPEC is to be traced. inputs: in place of those it comes with, as arguments of a forward or as
     their shapes. backward: a training step instead of a forward. tracer: one of `sources.tracing.TRACERS`.
     fuse_attention: attention is one call; else the calls that torch makes of it. memory: record when
-    memory is allocated and freed, where the way of tracing sees it.
+    memory is allocated and freed, where the way of tracing sees it. batch: so many times the inputs: their
+    first dimensions are multiplied by it.
     """
 
     inputs: ModelInputs | tuple[InputShape, ...] | None = None
@@ -55,6 +58,7 @@ class TraceRequest:
     tracer: str = "dispatch"
     fuse_attention: bool = True
     memory: bool = False
+    batch: int = 1
 
     def model_inputs(self) -> ModelInputs | None:
         """As arguments of a forward, without data. Imports torch where there are any."""

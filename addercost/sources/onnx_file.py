@@ -21,7 +21,7 @@ def _load(spec: str, request: TraceRequest) -> Trace:
         raise NoSuchModelError(f"{path} does not exist")
     from addercost.trace.onnx.tracer import trace_onnx
 
-    return trace_onnx(path, request.input_shapes())
+    return trace_onnx(path, request.input_shapes(), batch=request.batch)
 
 
 ONNX_FILE = SpecKind(

@@ -23,7 +23,7 @@ def _load(spec: str, request: TraceRequest) -> Trace:
     if request != TraceRequest(memory=request.memory):
         raise ArgumentError(
             f"{spec} is a trace: what it traced is fixed",
-            "leave --input, --backward, --tracer and --no-fuse-attention out",
+            "leave --input, --batch, --backward, --tracer and --no-fuse-attention out",
         )
     return read_trace(Path(spec))
 

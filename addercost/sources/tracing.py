@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from addercost.errors import ArgumentError, TraceError, unknown_name
 from addercost.sources.kind import LoadedModel, TraceRequest
@@ -14,6 +16,7 @@ from addercost.trace.record import Trace
 if TYPE_CHECKING:
     from torch import nn
 
+    from addercost.trace.batch_sizes import BatchTraces
     from addercost.trace.inputs import ModelInputs
 
 TRACERS = ("dispatch", "blocks", "fvcore")
@@ -30,20 +33,67 @@ def trace_spec(spec: str, request: TraceRequest) -> Trace:
     """
     if request.tracer not in TRACERS:
         raise unknown_name("tracer", request.tracer, TRACERS)
+    return _tracing_of(spec, request)(request.batch)
+
+
+def trace_batches(spec: str, request: TraceRequest, sizes: Sequence[int]) -> BatchTraces:
+    """The traces of a SPEC at several batch sizes, which is loaded once. Raises as `trace_spec` does."""
+    from addercost.trace.batch_sizes import traces_of_batches
+
+    if request.tracer not in TRACERS:
+        raise unknown_name("tracer", request.tracer, TRACERS)
+    return traces_of_batches(sizes, _tracing_of(spec, request))
+
+
+def _tracing_of(spec: str, request: TraceRequest) -> Callable[[int], Trace]:
+    """A function that traces the SPEC at a batch size."""
     kind = kind_of(spec)
     load = kind.load_trace
     if load is not None:
-        return explained(kind, spec, lambda: load(spec, request))
+        return lambda batch: explained(kind, spec, lambda: load(spec, replace(request, batch=batch)))
     from addercost.sources.build import import_path, user_output
     from addercost.trace.inputs import ModelInputs, missing_inputs
 
     loaded = load_model(spec)
-    inputs = request.model_inputs() or loaded.inputs
+    given = request.model_inputs()
+    inputs = given or loaded.inputs
     if inputs is None and _takes_arguments(loaded.model):
         raise missing_inputs(spec, loaded.model)
-    # A forward may import more of the user's files, and print.
-    with import_path(loaded.folder), user_output():
-        return trace_loaded(loaded, inputs or ModelInputs(), request)
+
+    def traced(batch: int) -> Trace:
+        if batch > 1 and given is None and loaded.of_batch is not None:
+            model, its_inputs = loaded, loaded.of_batch(batch)
+        else:
+            model, its_inputs = _with_batch(loaded, inputs or ModelInputs(), batch)
+        # A forward may import more of the user's files, and print.
+        with import_path(loaded.folder), user_output():
+            return trace_loaded(model, its_inputs, request)
+
+    return traced
+
+
+def _with_batch(loaded: LoadedModel, inputs: ModelInputs, batch: int) -> tuple[LoadedModel, ModelInputs]:
+    """(a model, inputs) with the first dimension of every input so many times as large, values repeated."""
+    from torch.utils._pytree import tree_leaves, tree_map
+
+    from addercost.trace.inputs import ModelInputs, batched
+
+    if batch == 1:
+        return loaded, inputs
+    args, kwargs = batched((inputs.args, dict(inputs.kwargs)), batch)
+    known = loaded.with_values
+    if known is not None:
+        pairs = zip(tree_leaves((args, kwargs)), tree_leaves((inputs.args, dict(inputs.kwargs))), strict=True)
+        single = {id(new): old for new, old in pairs}
+
+        def with_values(value: Any) -> Any:
+            return tree_map(
+                lambda item: batched(known(single[id(item)]), batch) if id(item) in single else known(item),
+                value,
+            )
+
+        loaded = replace(loaded, with_values=with_values)
+    return loaded, ModelInputs(args, kwargs)
 
 
 def trace_loaded(loaded: LoadedModel, inputs: ModelInputs, request: TraceRequest) -> Trace:

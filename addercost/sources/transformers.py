@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from addercost.sources.kind import LoadedModel, SpecKind
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+    from addercost.sources.hub_config import HubConfig
 
 PREFIX = "hf:"
 
@@ -17,12 +19,17 @@ _MOST_REAL_PARAMETERS = 250_000_000
 
 
 def _load(spec: str) -> LoadedModel:
+    return load_class(spec, lambda found: found)
+
+
+def load_class(spec: str, choose: Callable[[HubConfig], HubConfig]) -> LoadedModel:
+    """The model of a SPEC. choose: names the class to make, where the usual one is not wanted."""
     from addercost.sources.build import build
     from addercost.sources.hub_config import read_config
     from addercost.sources.transformers_inputs import usual_inputs
     from addercost.sources.transformers_models import make_model
 
-    found = read_config(spec.removeprefix(PREFIX))
+    found = choose(read_config(spec.removeprefix(PREFIX)))
 
     def make() -> PreTrainedModel:
         return make_model(found)

@@ -7,6 +7,7 @@ import importlib
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from addercost.errors import DataError, ModelError, unknown_name
@@ -37,6 +38,9 @@ _TASKS = (
 without a head. The order is from what only one family of models does to what many can: BERT has a class for
 causal language models too, and Whisper one for classification.
 """
+
+_WRITERS = ("CAUSAL_LM", "SEQ_TO_SEQ_CAUSAL_LM", "IMAGE_TEXT_TO_TEXT", "SPEECH_SEQ_2_SEQ")
+"""Tasks whose models write text token by token."""
 
 
 @functools.cache
@@ -73,6 +77,26 @@ def make_model(found: HubConfig) -> PreTrainedModel:
         kind = getattr(_transformers(), _class_name(found))
         model: PreTrainedModel = kind._from_config(config).eval()
         return model
+
+
+def with_text_decoder(found: HubConfig) -> HubConfig:
+    """The same configuration with the class that writes text, unless one is named already.
+
+    Raises ArgumentError for an unknown type, ModelError for one that has no such class.
+    """
+    if found.model_type not in model_types():
+        raise unknown_name("model type of transformers", found.model_type, model_types())
+    decoders = [
+        name for task in _WRITERS for name in _for_task(f"MODEL_FOR_{task}_MAPPING_NAMES", found.model_type)
+    ]
+    if found.class_name:
+        return found
+    if not decoders:
+        raise ModelError(
+            f"transformers has no text decoder of type {found.model_type}", "name a type such as hf:llama"
+        )
+    named = [name for name in found.architectures if name in decoders]
+    return replace(found, class_name=(named or decoders)[0])
 
 
 def _config(found: HubConfig) -> PretrainedConfig:

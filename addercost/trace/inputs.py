@@ -8,8 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from addercost.errors import ArgumentError, ModelError
+from addercost.text import error_text
 from addercost.trace.input_shapes import InputShape, parse_input_shapes
 
 
@@ -48,6 +50,22 @@ def shapes_of(inputs: ModelInputs) -> tuple[InputShape, ...]:
     return tuple(
         InputShape(name, tuple(value.shape), str(value.dtype).removeprefix("torch.")) for name, value in named
     )
+
+
+def batched(value: Any, batch: int) -> Any:
+    """The same structure with every tensor's first dimension repeated `batch` times; a tensor without
+    dimensions stays.
+    """
+
+    def repeated(item: Any) -> Any:
+        if not isinstance(item, Tensor) or not item.dim():
+            return item
+        try:
+            return item.repeat(batch, *(1,) * (item.dim() - 1))
+        except RuntimeError as error:
+            raise ArgumentError(f"--batch cannot repeat an input: {error_text(error)[:200]}") from error
+
+    return tree_map(repeated, value) if batch > 1 else value
 
 
 def one_image(shape: Sequence[int]) -> ModelInputs:

@@ -27,7 +27,7 @@ NUMBER_FORMATS = {
 }
 """Short names of dtypes for columns and tables. A complex number's parts are counted one by one."""
 
-_ITEM_BITS = {
+_ITEM_BITS: Mapping[str, float] = {
     "float64": 64,
     "float32": 32,
     "float16": 16,
@@ -35,7 +35,17 @@ _ITEM_BITS = {
     "bool": 8,
     "complex32": 32,
     "ternary": 2,
+    "int4_g128": 4 + (16 + 4) / 128,
+    "q8_0": 34 * 8 / 32,
+    "q6_k": 210 * 8 / 256,
+    "q5_k": 176 * 8 / 256,
+    "q4_k": 144 * 8 / 256,
+    "q4_0": 18 * 8 / 32,
+    "q2_k": 84 * 8 / 256,
 }
+"""Bits of an element. Formats of weights in blocks (`counts.weight_formats`) have their scales in these, and
+each is exact as a float.
+"""
 
 IN_REGISTERS = "in registers"
 """Role of a tensor that one kernel makes and uses up: it is never in memory and moves no bytes."""
@@ -73,14 +83,17 @@ class TensorSpec:
         return self.dtype.startswith("complex")
 
     @property
-    def n_bytes(self) -> int:
+    def item_bits(self) -> float:
         bits = _ITEM_BITS.get(self.dtype)
-        if bits is None:
-            digits = "".join(c for c in self.dtype.split("_")[0] if c.isdigit())
-            bits = int(digits) if digits else 8
-        if self.stored is not None:
-            return (self.stored[0] * bits + 7) // 8 + self.stored[1]
-        return (self.numel * bits + 7) // 8
+        if bits is not None:
+            return bits
+        digits = "".join(c for c in self.dtype.split("_")[0] if c.isdigit())
+        return int(digits) if digits else 8
+
+    @property
+    def n_bytes(self) -> int:
+        items, indices = self.stored if self.stored is not None else (self.numel, 0)
+        return int(-(-items * self.item_bits // 8)) + indices
 
 
 DECOMPOSED = "decomposed:"

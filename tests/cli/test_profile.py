@@ -222,6 +222,43 @@ def test_compare_says_why_there_is_no_ratio(addercost: Run) -> None:
     assert "no ratio" not in addercost("compare", "zoo:lenet5-bn", "--convention", "macs")
 
 
+def test_several_batch_sizes_are_columns(addercost: Run) -> None:
+    """416,520 sites of two operations at batch 1; 2,499,120 cycles, 6 a site. Both are proportional."""
+    macs = ("--convention", "macs", "--batch", "1,8,32")
+    rows = list(csv.DictReader(io.StringIO(addercost("profile", "zoo:lenet5-bn", *macs, "--format", "csv"))))
+    assert rows == [
+        {key: "" if value is None else str(value) for key, value in row.items()}
+        for row in as_json(addercost("profile", "zoo:lenet5-bn", *macs, "--format", "json"))
+    ]
+    for size in (1, 8, 32):
+        assert sum(int(row[f"operations@{size}"]) for row in rows) == 2 * 416_520 * size
+        assert sum(float(row[f"cycles@via-nano-2000@{size}"]) for row in rows) == 6 * 416_520 * size
+    by_model = as_json(addercost("compare", "zoo:lenet5-bn", *macs, "--as", "mac,adder", "--format", "json"))
+    assert [row["operations@8"] for row in by_model] == [8 * 2 * 416_520] * 2
+    # (4 + 2) / (2 + 2) cycles a site at any batch.
+    assert {by_model[1][f"ratio@via-nano-2000@{size}"] for size in (1, 8, 32)} == {1.5}
+    shown = addercost("profile", "zoo:lenet5-bn", *macs, "--top", "2", "--sort", "operations@32")
+    assert "batch sizes 1 and 32 were traced, and 8 derived" in shown
+    assert f"{len(rows) - 2} more layers" in shown
+
+
+def test_one_batch_size_is_a_profile_of_its_own(addercost: Run) -> None:
+    data = as_json(
+        addercost("profile", "zoo:lenet5-bn", "--convention", "macs", "--batch", "8", "--format", "json")
+    )
+    assert data["mac_sites"] == 8 * 416_520
+    assert data["inputs"] == [{"shape": [8, 1, 32, 32], "dtype": "float32"}]
+
+
+@pytest.mark.parametrize("text", ["", "0", "1,,8", "1,-8", "1.5", "a", "1 8", "99999999", "²"])
+@pytest.mark.parametrize("command", ["profile", "compare"])
+def test_a_bad_list_of_batch_sizes(command: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([command, "zoo:lenet5-bn", "--batch", text]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1
+    assert "is no list of batch sizes" in captured.err
+
+
 def test_a_training_step(addercost: Run) -> None:
     """Forward, input gradient and weight gradient are the same sites: 3 times the forward's."""
     data = as_json(

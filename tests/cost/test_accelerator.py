@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from addercost.arithmetic import Arithmetic
 from addercost.cost.accelerator.dataflow import passes, systolic_cycles
-from addercost.cost.accelerator.element import element_of
-from addercost.cost.accelerator.estimate import ELEMENTS, equal_area, estimate_accelerator
+from addercost.cost.accelerator.element import ElementKind, element_of
+from addercost.cost.accelerator.estimate import equal_area, estimate_accelerator
+from addercost.cost.accelerator.product import ELEMENTS
+from addercost.cost.columns import ONE_LAYER
 from addercost.counts.matrix_products import MatrixProduct
 from addercost.errors import ArgumentError
 from addercost.hardware import list_hardware, load_accelerator, load_energy
@@ -80,7 +82,7 @@ def simulated(dataflow, t, k, n, r, c):
 )
 def test_closed_forms_are_the_simulation(dataflow, sizes, sides):
     (t, k, n), (r, c) = sizes, sides
-    moved = passes(dataflow, t, k, n, r, c)
+    moved = passes(dataflow, t, k, n, r, c, ONE_LAYER)
     cycles = systolic_cycles(dataflow, t, k, n, r, c)
     found = (cycles, moved.input_reads, moved.filter_reads, moved.output_writes)
     assert found == simulated(dataflow, t, k, n, r, c)
@@ -96,7 +98,7 @@ def test_closed_forms_are_the_simulation(dataflow, sizes, sides):
     ],
 )
 def test_elements_without_memory(formats, ratio):
-    mac, adder = (element_of(a, *formats, NM45) for a in (Arithmetic.MAC, Arithmetic.ADDER))
+    mac, adder = (element_of(a, *formats, NM45) for a in (ElementKind.MAC, ElementKind.ADDER))
     assert mac.energy_pj / adder.energy_pj == pytest.approx(ratio)
 
 
@@ -122,16 +124,32 @@ def test_with_memory_the_levels_are_derived_and_the_ratio_shrinks():
     assert 1 < mac.total_j / adder.total_j < 0.3 / 0.13
 
 
-@pytest.mark.parametrize("holds", [True, False])
-def test_partial_sums_pass_through_dram_where_their_buffer_is_too_small(holds):
-    t, n, live = 3136, 64, 3136 * 64 * 4  # all filters are in one fold of columns
-    small = tuple(
-        replace(m, size_bytes=live - (not holds)) if m.memory == "accumulators" else m for m in TPU.memories
+def with_accumulators(size_bytes):
+    """The array with so many bytes of accumulators."""
+    return replace(
+        TPU,
+        memories=tuple(
+            replace(m, size_bytes=size_bytes) if m.memory == "accumulators" else m for m in TPU.memories
+        ),
     )
-    found = cost(Arithmetic.MAC, replace(TPU, memories=small))
-    sums = 0 if holds else t * n * (3 + 2) * 4
-    dram = 64 * t + 576 * n + t * n + sums
-    assert found.energy_j["dram"] == pytest.approx(dram * 243.75e-12)
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "chunks", "spilled"),
+    [
+        pytest.param(3136 * 64 * 4, 1, False, id="all-sums-fit"),
+        pytest.param(3136 * 64 * 4 - 1, 2, False, id="half-of-them-fit"),
+        # A chunk has 256 + 256 pixels at least.
+        pytest.param(512 * 64 * 4 - 1, 1, True, id="no-chunk-fits"),
+    ],
+)
+def test_sums_that_do_not_fit_are_cut_into_chunks_or_pass_through_dram(size_bytes, chunks, spilled):
+    t, k, n = 3136, 576, 64  # all filters are in one fold of columns, the terms in three of rows
+    found = cost(Arithmetic.MAC, with_accumulators(size_bytes))
+    # Filters, which have no buffer, come once a chunk. Two of three partial sums are written and read again.
+    sums = 2 * (3 - 1) * t * n * 4 if spilled else 0
+    assert found.energy_j["dram"] == pytest.approx((64 * t + chunks * k * n + t * n + sums) * 243.75e-12)
+    assert found.compute_cycles == 3 * (t + chunks * (2 * 256 + 256 - 2)) - 1
 
 
 def test_inputs_come_again_for_each_pass_where_their_buffer_is_too_small():
@@ -166,9 +184,9 @@ def test_an_array_larger_than_the_layer_is_mostly_idle():
 def test_equal_area_never_exceeds_the_area_and_wastes_little(name):
     accelerator = load_accelerator(name)
     formats = (accelerator.number_format, accelerator.accumulator_format, NM45)
-    for arithmetic in Arithmetic:
-        mac, other = element_of(Arithmetic.MAC, *formats), element_of(arithmetic, *formats)
-        bigger = equal_area(accelerator, NM45, [arithmetic])
+    for kind in ElementKind:
+        mac, other = element_of(ElementKind.MAC, *formats), element_of(kind, *formats)
+        bigger = equal_area(accelerator, NM45, [kind])
         before = accelerator.rows * accelerator.columns * mac.area_um2
         after = bigger.rows * bigger.columns * other.area_um2
         assert after <= before * (1 + 1e-12)
@@ -177,8 +195,8 @@ def test_equal_area_never_exceeds_the_area_and_wastes_little(name):
 
 def test_the_area_of_an_int8_adder_element():
     # mul int8 282 and add int32 137 µm² (Horowitz); an 8-bit adder is a quarter of a 32-bit one.
-    mac = element_of(Arithmetic.MAC, "int8", "int32", NM45)
-    adder = element_of(Arithmetic.ADDER, "int8", "int32", NM45)
+    mac = element_of(ElementKind.MAC, "int8", "int32", NM45)
+    adder = element_of(ElementKind.ADDER, "int8", "int32", NM45)
     assert (mac.area_um2, adder.area_um2) == (282 + 137, 137 / 4 + 137)
 
 
@@ -187,7 +205,7 @@ def test_a_missing_figure_is_named_and_makes_a_lower_bound():
     assert not found.complete
     assert found.missing == ("the energy of add (int32)",)
     with pytest.raises(ArgumentError, match="no figure for the area of"):
-        equal_area(TPU, load_energy("7nm"), [Arithmetic.ADDER])
+        equal_area(TPU, load_energy("7nm"), [ElementKind.ADDER])
 
 
 def test_sites_without_a_product_make_a_lower_bound():

@@ -24,7 +24,7 @@ from addercost.cost.estimate import estimate
 from addercost.cost.target_registry import load_target
 from addercost.counts.runs import Run, Runs
 from addercost.errors import ArgumentError
-from addercost.hardware.schema import Efficiency
+from addercost.hardware.schema.efficiency import Efficiency
 from addercost.hardware.vocabulary import Quality
 
 I9 = replace(

@@ -9,7 +9,7 @@ from addercost.arithmetic import Arithmetic, OpClass, OpCounts
 from addercost.cost.energy import estimate_energy, operation_energy
 from addercost.errors import ArgumentError, CheckFailedError
 from addercost.hardware import list_hardware, load_energy
-from addercost.hardware.schema import EnergyFit
+from addercost.hardware.schema.energy import EnergyFit
 from addercost.hardware.vocabulary import Quality
 
 NM45 = load_energy("45nm")

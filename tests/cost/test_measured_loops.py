@@ -13,7 +13,7 @@ from addercost.cost.sequences import site_sequence
 from addercost.cost.target import Target
 from addercost.cost.target_registry import load_target
 from addercost.hardware import Quality
-from addercost.hardware.schema import MeasuredLoop
+from addercost.hardware.schema.instruction import MeasuredLoop
 
 
 def loop(arithmetic: Arithmetic, number_format: str, bits: int, sites: int, cycles: float) -> MeasuredLoop:

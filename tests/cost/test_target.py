@@ -16,7 +16,7 @@ from addercost.cost.target import Target, target_of
 from addercost.cost.target_registry import added_names, all_targets, load_target
 from addercost.errors import ArgumentError, DataError
 from addercost.hardware import Cpu, Form, Instruction, Quality, list_hardware, load_cpu
-from addercost.hardware.schema import CpuPart
+from addercost.hardware.schema.cpu import CpuPart
 
 ROOT = Path(__file__).parents[2]
 

@@ -121,7 +121,8 @@ def test_changes_apply_in_order(small: Trace) -> None:
     assert counts.total.by_class() == {"mul": 0, "add": 2 * pruned}
 
 
-@pytest.mark.parametrize("name", ALTERNATIVES)
+# `cache` refuses a network that keeps none; the tests of language models apply it.
+@pytest.mark.parametrize("name", [name for name in ALTERNATIVES if name != "cache"])
 def test_a_changed_trace_is_a_trace(small: Trace, name: str, tmp_path: Path) -> None:
     """It can be saved and read, every call stands once, rows hold all parameters, and it says what it is."""
     (tmp_path / "w.toml").write_text('[bits]\n"*" = 4\n')

@@ -10,7 +10,7 @@ from addercost.cli.hardware import hardware
 from addercost.cost.target_registry import load_target
 from addercost.errors import ArgumentError, DataError
 from addercost.hardware import list_hardware, load_cpu, load_device, load_file
-from addercost.hardware.schema import DEVICE_FIGURES
+from addercost.hardware.schema.device import DEVICE_FIGURES
 
 DEVICES = [file.name for file in list_hardware(kind="device")]
 CORES = [file.name for file in list_hardware(kind="core")]

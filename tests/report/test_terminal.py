@@ -7,6 +7,8 @@ import sys
 import pytest
 
 from addercost.cli import run
+from addercost.report.formats.terminal import to_terminal
+from addercost.report.table import Column, Kind, Table
 
 BOLD = "\x1b[1m"
 
@@ -37,3 +39,34 @@ def test_bold_text(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
     assert run(["hardware", "show", "45nm"]) == 0
     assert (BOLD in capsys.readouterr().out) == bold
+
+
+GROUPED = Table(
+    columns=(
+        Column("name", "name"),
+        *(Column(f"{what}@{place}", f"{what} on {place}", Kind.COUNT, group=place)
+          for place in ("one", "two", "three") for what in ("cycles", "calls")),
+    ),
+    rows=[{"name": "a network", **{f"{what}@{place}": 1 for place in ("one", "two", "three")
+                                   for what in ("cycles", "calls")}}],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("width", "groups"),
+    [
+        # "a network" takes 9 columns, a group "cycles on one", "calls on one" 2 + 13 + 2 + 12; of "three" 33.
+        pytest.param(9 + 29 + 29 + 33, [["one", "two", "three"]], id="all-beside-each-other"),
+        pytest.param(9 + 29 + 29 + 33 - 1, [["one", "two"], ["three"]], id="two-and-one"),
+        pytest.param(9 + 29 + 29 - 1, [["one"], ["two"], ["three"]], id="one-below-the-other"),
+    ],
+)
+def test_groups_of_a_wide_table_stand_one_below_the_other(width: int, groups: list[list[str]]) -> None:
+    lines = to_terminal(GROUPED, width).splitlines()
+    headings = [line for line in lines if line.startswith("name ")]
+    assert [[word for word in line.split() if word in ("one", "two", "three")][::2] for line in headings] == (
+        groups
+    )
+    assert len([line for line in lines if line.startswith("a network")]) == len(groups)
+    assert all(len(line) <= width for line in lines)
+    assert not any("hidden" in line for line in lines)

@@ -1,65 +1,94 @@
 """Cycles of a matrix product on an array, and how often each operand passes the array's edge, in closed form.
 
 T output pixels, K terms of a sum, N filters; r rows, c columns. The array computes one fold after another; a
-remainder takes a whole fold.
+remainder takes a whole fold. What moves through a fold may be cut into chunks, each of which fills the array
+anew.
 
-Systolic, exact against SCALE-Sim 3.0.0 (MIT) in compute cycles:
-    weight-stationary   ⌈K/r⌉·⌈N/c⌉·(T + 2r + c - 2) - 1    r cycles load the filters of a fold
-    output-stationary   ⌈T/r⌉·⌈N/c⌉·(K + r + c - 2) - 1
-    input-stationary    ⌈K/r⌉·⌈T/c⌉·(N + 2r + c - 2) - 1
+Systolic, exact against SCALE-Sim 3.0.0 (MIT) in compute cycles, which has one chunk:
+    weight-stationary   ⌈K/r⌉·⌈N/c⌉·(T + chunks·(2r + c - 2)) - 1    r cycles load the filters of a fold
+    output-stationary   ⌈T/r⌉·⌈N/c⌉·(K + chunks·(r + c - 2)) - 1
+    input-stationary    ⌈K/r⌉·⌈T/c⌉·(N + chunks·(2r + c - 2)) - 1
 A vector of c lanes keeps c sums and needs no cycles to fill: T·⌈N/c⌉·K.
+
+All sizes are columns (`addercost.cost.columns`): plain numbers, or arrays of many layers and arrays.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from addercost.hardware.schema import Dataflow
+from addercost.cost.columns import Column, Columns
+from addercost.hardware.schema.accelerator import Dataflow
+
+MOVING: dict[Dataflow, str] = {"weight-stationary": "t", "output-stationary": "k", "input-stationary": "n"}
+"""The dimension that moves through a fold; the other two lie on rows and columns."""
 
 
 class Passes(NamedTuple):
     """Elements that pass between the array and the memories that feed it, and how often all of an operand is
     fetched anew. output_writes are partial sums; all but the first of each output is read again before.
+    live_outputs: sums that are under way at a time.
     """
 
-    input_reads: int
-    filter_reads: int
-    output_writes: int
-    output_reads: int
-    input_passes: int
-    filter_passes: int
-    live_outputs: int
+    input_reads: Column
+    filter_reads: Column
+    output_writes: Column
+    output_reads: Column
+    input_passes: Column
+    filter_passes: Column
+    live_outputs: Column
 
 
-def _folds(size: int, side: int) -> int:
+def folds(size: Column, side: Column) -> Column:
     return -(-size // side)
 
 
-def systolic_cycles(dataflow: Dataflow, t: int, k: int, n: int, r: int, c: int) -> int:
+def sides(dataflow: Dataflow, r: Column, c: Column) -> dict[str, Column]:
+    """The side of the array on which each dimension lies. What moves comes in chunks of r + c at least, so
+    that filling the array does not take longer than computing."""
     if dataflow == "weight-stationary":
-        return _folds(k, r) * _folds(n, c) * (t + 2 * r + c - 2) - 1
+        return {"t": r + c, "k": r, "n": c}
     if dataflow == "output-stationary":
-        return _folds(t, r) * _folds(n, c) * (k + r + c - 2) - 1
-    return _folds(k, r) * _folds(t, c) * (n + 2 * r + c - 2) - 1
+        return {"t": r, "k": r + c, "n": c}
+    return {"t": c, "k": r, "n": r + c}
 
 
-def vector_cycles(t: int, k: int, n: int, lanes: int) -> int:
-    return t * _folds(n, lanes) * k
-
-
-def passes(dataflow: Dataflow, t: int, k: int, n: int, r: int, c: int) -> Passes:
-    """The reuse that the dataflow gives: each operand that is not stationary passes once for each fold that
-    needs it. A vector is the output-stationary array of one row."""
+def systolic_cycles(
+    dataflow: Dataflow, t: Column, k: Column, n: Column, r: Column, c: Column, chunks: Column = 1
+) -> Column:
     if dataflow == "weight-stationary":
-        again = _folds(k, r)
-        inputs, filters = _folds(n, c), 1
-        live = t * min(n, c)
+        return folds(k, r) * folds(n, c) * (t + chunks * (2 * r + c - 2)) - 1
+    if dataflow == "output-stationary":
+        return folds(t, r) * folds(n, c) * (k + chunks * (r + c - 2)) - 1
+    return folds(k, r) * folds(t, c) * (n + chunks * (2 * r + c - 2)) - 1
+
+
+def vector_cycles(t: Column, k: Column, n: Column, lanes: Column) -> Column:
+    return t * folds(n, lanes) * k
+
+
+def passes(
+    dataflow: Dataflow,
+    t: Column,
+    k: Column,
+    n: Column,
+    r: Column,
+    c: Column,
+    columns: Columns,
+    chunks: Column = 1,
+) -> Passes:
+    """The reuse that the dataflow gives: each operand that is not stationary passes once for each fold that
+    needs it, and the stationary one once a chunk. A vector is the output-stationary array of one row."""
+    if dataflow == "weight-stationary":
+        again = folds(k, r)
+        inputs, filters = folds(n, c), chunks
+        live = t * columns.minimum(n, c)
     elif dataflow == "output-stationary":
-        again = 1
-        inputs, filters = _folds(n, c), _folds(t, r)
-        live = 0
+        again = chunks
+        inputs, filters = folds(n, c), folds(t, r)
+        live = 0 * t
     else:
-        again = _folds(k, r)
-        inputs, filters = 1, _folds(t, c)
-        live = n * min(t, c)
+        again = folds(k, r)
+        inputs, filters = chunks, folds(t, c)
+        live = n * columns.minimum(t, c)
     return Passes(t * k * inputs, k * n * filters, t * n * again, t * n * (again - 1), inputs, filters, live)

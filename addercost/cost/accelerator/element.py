@@ -3,32 +3,55 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-from addercost.arithmetic import Arithmetic, OpClass
+from addercost.arithmetic import OpClass
 from addercost.cost.energy import operation_energy
-from addercost.hardware.schema import EnergyTable
+from addercost.counts.matrix_products import MatrixProduct
+from addercost.hardware.schema.energy import EnergyTable
 
-_BITS = {"bit": 1, "int8": 8, "int16": 16, "int32": 32, "fp16": 16, "fp32": 32}
+
+class ElementKind(StrEnum):
+    """What an element computes for a site: one of the arithmetics, or a selection by a ternary weight."""
+
+    MAC = "mac"
+    ADDER = "adder"
+    XNOR = "xnor"
+    SHIFT = "shift"
+    TERNARY = "ternary"
+
+
+def kind_of_element(product: MatrixProduct) -> ElementKind:
+    """The kind of elements that compute a product."""
+    return ElementKind.TERNARY if product.ternary else ElementKind(product.arithmetic.value)
+
+
+_BITS = {"ternary": 2, "bit": 1, "int8": 8, "int16": 16, "int32": 32, "fp16": 16, "fp32": 32}
 _NAMES = {OpClass.MUL: "mul", OpClass.ADD: "add"}
 
 _COMBINE = {
-    Arithmetic.MAC: OpClass.MUL,
-    Arithmetic.ADDER: OpClass.ADD,
-    Arithmetic.SHIFT: OpClass.SHIFT,
-    Arithmetic.XNOR: OpClass.XNOR,
+    ElementKind.MAC: OpClass.MUL,
+    ElementKind.ADDER: OpClass.ADD,
+    ElementKind.SHIFT: OpClass.SHIFT,
+    ElementKind.XNOR: OpClass.XNOR,
+    ElementKind.TERNARY: OpClass.LOGIC,
 }
+_AS_AN_ADDITION = {OpClass.SHIFT: "a shift", OpClass.XNOR: "an XNOR", OpClass.LOGIC: "selecting x, -x or 0"}
+"""What takes the energy of an addition of its width where a table has no figure of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Element:
     """What one site costs: the combination at the operands' width, the accumulation at the sum's.
 
-    energy_pj, area_um2: logic alone, without registers; None where the table lacks a figure, named in
-    `missing`. assumptions: what stands for a figure that is not in the table.
+    operand_bytes: of an input; filters are as wide but for ternary ones. energy_pj, area_um2: logic alone,
+    without registers; None where the table lacks a figure, named in `missing`. assumptions: what stands for a
+    figure that is not in the table.
     """
 
-    arithmetic: Arithmetic
+    kind: ElementKind
     operand_bytes: float
+    filter_bytes: float
     sum_bytes: float
     energy_pj: float | None
     area_um2: float | None
@@ -36,12 +59,10 @@ class Element:
     assumptions: tuple[str, ...]
 
 
-def element_of(
-    arithmetic: Arithmetic, number_format: str, accumulator_format: str, table: EnergyTable
-) -> Element:
-    """The element that computes `arithmetic`. Its absolute value, a mask, is left out as in the papers."""
-    combine = _COMBINE[arithmetic]
-    operand = "bit" if arithmetic is Arithmetic.XNOR else number_format
+def element_of(kind: ElementKind, number_format: str, accumulator_format: str, table: EnergyTable) -> Element:
+    """The element of that kind. Its absolute value, a mask, is left out as in the papers."""
+    combine = _COMBINE[kind]
+    operand = "bit" if kind is ElementKind.XNOR else number_format
     parts = ((combine, operand), (OpClass.ADD, accumulator_format))
     missing: list[str] = []
     assumptions: dict[str, None] = {}
@@ -56,8 +77,9 @@ def element_of(
         energies.append(energy)
         areas.append(area)
     return Element(
-        arithmetic=arithmetic,
+        kind=kind,
         operand_bytes=_BITS[operand] / 8,
+        filter_bytes=_BITS["ternary" if kind is ElementKind.TERNARY else operand] / 8,
         sum_bytes=_BITS[accumulator_format] / 8,
         energy_pj=_sum(energies),
         area_um2=_sum(areas),
@@ -76,10 +98,11 @@ def _energy_pj(
 ) -> float | None:
     known_as = "bool" if number_format == "bit" else number_format
     found = operation_energy(table, op_class, known_as)
-    if found is None and op_class in (OpClass.SHIFT, OpClass.XNOR):
+    if found is None and op_class in _AS_AN_ADDITION:
         found = operation_energy(table, OpClass.ADD, known_as)
         if found is not None:
-            assumptions[f"{op_class} ({number_format}) costs an addition of its width"] = None
+            what = _AS_AN_ADDITION[op_class]
+            assumptions[f"{what} ({number_format}) costs an addition of its width"] = None
     elif found is not None and found.assumption:
         assumptions[f"{op_class} ({number_format}): {found.assumption}"] = None
     return found.energy_pj if found is not None else None
@@ -89,7 +112,7 @@ def _area_um2(
     table: EnergyTable, op_class: OpClass, number_format: str, assumptions: dict[str, None]
 ) -> float | None:
     """The table's figure, else that of the nearest integer width: adders grow with the bits, multipliers with
-    their square. Shifters and XNORs take an adder's."""
+    their square. All but multipliers take an adder's."""
     name = _NAMES.get(op_class, "add")
     areas = {f.number_format: f.area_um2 for f in table.operations if f.op == name and f.area_um2 is not None}
     if number_format in areas:

@@ -1,36 +1,26 @@
-"""Matrix products × accelerator → cycles, seconds, joules by level of memory."""
+"""A network's matrix products × accelerator → cycles, seconds, joules by level of memory."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from addercost.arithmetic import Arithmetic
-from addercost.cost.accelerator.dataflow import passes, systolic_cycles, vector_cycles
-from addercost.cost.accelerator.element import Element, element_of
+from addercost.cost.accelerator.element import Element, ElementKind, element_of, kind_of_element
+from addercost.cost.accelerator.product import ELEMENTS, ProductCost, product_cost
 from addercost.counts.matrix_products import MatrixProduct
 from addercost.errors import ArgumentError
-from addercost.hardware.schema import Accelerator, AcceleratorMemory, EnergyTable, Operand
+from addercost.hardware.schema.accelerator import Accelerator
+from addercost.hardware.schema.energy import EnergyTable
+from addercost.units import si
 
-ELEMENTS = "elements"
+LEAKAGE = "leakage"
 PJ = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
-class ProductCost:
-    """compute_cycles: of the array alone; cycles: of the slowest of the array and its memories, which work at
-    the same time. energy_pj: of the elements and of each level, None for elements without a figure."""
-
-    compute_cycles: float
-    cycles: float
-    energy_pj: dict[str, float]
-    complete: bool
-
-
-@dataclass(frozen=True, slots=True)
 class AcceleratorCost:
-    """An estimate of a network. energy_j: by `ELEMENTS` and each level of memory, in that order.
+    """An estimate of a network. energy_j: by `ELEMENTS`, each level of memory and `LEAKAGE`, in that order.
 
     utilization: sites by the elements' cycles. complete: False where sites are left out or an element has no
     figure; cycles and joules are lower bounds then, as `missing` says.
@@ -53,103 +43,42 @@ class AcceleratorCost:
         return sum(self.energy_j.values())
 
 
-def product_cost(product: MatrixProduct, accelerator: Accelerator, element: Element) -> ProductCost:
-    """One layer. Each operand passes the array's edge as the dataflow says, and comes from DRAM once where
-    its buffer holds it, else anew for every pass. An operand without a buffer passes from and to DRAM.
-    Partial sums that their buffer does not hold pass through DRAM too: layers are not cut into smaller ones.
-    Every site reads both operands and reads and writes its sum in registers.
-    """
-    t, k, n = product.outputs_each, product.depth, product.filters
-    rows, columns = accelerator.rows, accelerator.columns
-    if not product.sites:
-        return ProductCost(0, 0, {}, True)
-    if accelerator.structure == "vector":
-        compute = vector_cycles(t, k, n, columns)
-    else:
-        compute = systolic_cycles(accelerator.dataflow, t, k, n, rows, columns)
-    moved = passes(accelerator.dataflow, t, k, n, rows, columns)
-    operand, summed = element.operand_bytes, element.sum_bytes
-    edge: dict[Operand, float] = {
-        "input": moved.input_reads * operand,
-        "filter": moved.filter_reads * operand,
-        "output": (moved.output_writes + moved.output_reads) * summed,
-    }
-    distinct: dict[Operand, float] = {
-        "input": product.inputs * operand,
-        "filter": k * n * operand,
-        "output": t * n * operand,
-    }
-    again: dict[Operand, int] = {"input": moved.input_passes, "filter": moved.filter_passes, "output": 1}
-    n_bytes: dict[str, float] = {}
-    for name in edge:
-        buffer = _serving(accelerator, "buffer", name)
-        dram = _serving(accelerator, "dram", name)
-        assert dram is not None
-        register = _serving(accelerator, "register", name)
-        if register is not None:
-            of_site = 2 * summed if name == "output" else operand
-            _add(n_bytes, register, t * k * n * of_site)
-        if buffer is None:
-            _add(n_bytes, dram, edge[name])
-            continue
-        size = buffer.size_bytes or math.inf
-        if name == "output":
-            spilled = edge[name] if moved.live_outputs * summed > size else 0
-            from_dram = distinct[name] + spilled
-        else:
-            from_dram = distinct[name] * (1 if distinct[name] <= size else again[name])
-        _add(n_bytes, dram, from_dram)
-        _add(n_bytes, buffer, edge[name] + from_dram)
-    cycles: float = compute
-    energy = {ELEMENTS: t * k * n * (element.energy_pj or 0.0)}
-    for memory in accelerator.memories:
-        through = n_bytes.get(memory.memory, 0)
-        energy[memory.memory] = through * memory.energy_pj_per_byte
-        if memory.bytes_per_cycle is not None:
-            cycles = max(cycles, through / memory.bytes_per_cycle)
-    times = product.repeats
-    return ProductCost(
-        compute * times,
-        cycles * times,
-        {level: joules * times for level, joules in energy.items()},
-        element.energy_pj is not None,
-    )
-
-
 def estimate_accelerator(
     products: Iterable[MatrixProduct],
     accelerator: Accelerator,
     table: EnergyTable,
     unplaced_sites: int = 0,
+    leakage_w: float = 0.0,
 ) -> AcceleratorCost:
-    """A network, layer after layer; a layer runs on elements of its own arithmetic, computed in the
+    """A network, layer after layer; a layer runs on elements of its own kind, computed in the
     accelerator's formats. Everything but matrix products (activations, norms, pooling) is left out.
 
-    unplaced_sites: sites of which no matrix product is known, which make a lower bound.
+    unplaced_sites: sites of which no matrix product is known, which make a lower bound. leakage_w: the power
+    that the whole chip takes at rest, for as long as the network runs.
     """
-    elements = {a: element_for(a, accelerator, table) for a in Arithmetic}
-    used: dict[Arithmetic, None] = {}
+    elements = {kind: element_for(kind, accelerator, table) for kind in ElementKind}
+    known: dict[MatrixProduct, ProductCost] = {}
+    used: dict[ElementKind, None] = {}
     cycles = compute = 0.0
     sites = 0
     energy = dict.fromkeys((ELEMENTS, *(memory.memory for memory in accelerator.memories)), 0.0)
     for product in products:
-        used[product.arithmetic] = None
-        cost = product_cost(product, accelerator, elements[product.arithmetic])
+        kind = kind_of_element(product)
+        used[kind] = None
+        if product not in known:
+            known[product] = product_cost(product, accelerator, elements[kind])
+        cost = known[product]
         cycles += cost.cycles
         compute += cost.compute_cycles
         sites += product.sites
         for level, picojoules in cost.energy_pj.items():
             energy[level] += picojoules * PJ
-    missing = [m for a in used for m in elements[a].missing if "energy" in m]
+    seconds = cycles / accelerator.clock_hz
+    if leakage_w:
+        energy[LEAKAGE] = leakage_w * seconds
+    missing = [text for kind in used for text in elements[kind].missing if "energy" in text]
     if unplaced_sites:
         missing.append(f"a matrix product for {unplaced_sites:,} sites")
-    assumed = [
-        f"computed in {accelerator.number_format}, summed in {accelerator.accumulator_format}",
-        "matrix products alone, no activations and norms",
-    ]
-    assumed += [text for a in used for text in elements[a].assumptions if "area" not in text]
-    if len(used) > 1:
-        assumed.append(f"elements for {' and '.join(used)} beside each other, of which one kind works")
     places = accelerator.rows * accelerator.columns
     return AcceleratorCost(
         hardware=accelerator.name,
@@ -157,24 +86,38 @@ def estimate_accelerator(
         columns=accelerator.columns,
         cycles=cycles,
         compute_cycles=compute,
-        seconds=cycles / accelerator.clock_hz,
+        seconds=seconds,
         energy_j=energy,
         utilization=sites / (cycles * places) if cycles else 0.0,
         complete=not missing,
         missing=tuple(dict.fromkeys(missing)),
-        assumptions=tuple(dict.fromkeys(assumed)),
+        assumptions=tuple(
+            dict.fromkeys(_assumptions(accelerator, [elements[kind] for kind in used], leakage_w))
+        ),
     )
 
 
-def element_for(arithmetic: Arithmetic, accelerator: Accelerator, table: EnergyTable) -> Element:
-    return element_of(arithmetic, accelerator.number_format, accelerator.accumulator_format, table)
+def _assumptions(accelerator: Accelerator, used: Sequence[Element], leakage_w: float) -> Iterator[str]:
+    yield f"computed in {accelerator.number_format}, summed in {accelerator.accumulator_format}"
+    yield "matrix products alone, no activations and norms"
+    for element in used:
+        yield from (text for text in element.assumptions if "area" not in text)
+    if len(used) > 1:
+        kinds = " and ".join(element.kind for element in used)
+        yield f"elements for {kinds} beside each other, of which one kind works"
+    if leakage_w:
+        yield f"{si(leakage_w, 'W')} of leakage, whatever the number of elements"
+
+
+def element_for(kind: ElementKind, accelerator: Accelerator, table: EnergyTable) -> Element:
+    return element_of(kind, accelerator.number_format, accelerator.accumulator_format, table)
 
 
 def equal_area(
     accelerator: Accelerator,
     table: EnergyTable,
-    used: Sequence[Arithmetic],
-    base: Arithmetic = Arithmetic.MAC,
+    used: Sequence[ElementKind],
+    base: ElementKind = ElementKind.MAC,
 ) -> Accelerator:
     """The array whose elements for `used` together take the area of the logic of its `base` elements.
 
@@ -182,8 +125,8 @@ def equal_area(
     stay. Raises ArgumentError where the table has no area for an element.
     """
     areas = []
-    for arithmetic in (base, *used):
-        element = element_for(arithmetic, accelerator, table)
+    for kind in (base, *used):
+        element = element_for(kind, accelerator, table)
         if element.area_um2 is None:
             lacking = ", ".join(text for text in element.missing if "area" in text)
             raise ArgumentError(
@@ -198,14 +141,3 @@ def equal_area(
     if accelerator.structure == "vector":
         rows = 1
     return replace(accelerator, rows=rows, columns=max(1, int(places / rows)))
-
-
-def _serving(accelerator: Accelerator, role: str, operand: Operand) -> AcceleratorMemory | None:
-    for memory in accelerator.memories:
-        if memory.role == role and operand in memory.operands:
-            return memory
-    return None
-
-
-def _add(n_bytes: dict[str, float], memory: AcceleratorMemory, more: float) -> None:
-    n_bytes[memory.memory] = n_bytes.get(memory.memory, 0) + more

@@ -10,7 +10,7 @@ from addercost.cost.cost_model import CostModel
 from addercost.cost.layers import Moved
 from addercost.cost.lowering import Lowering
 from addercost.cost.target import Target
-from addercost.hardware.schema import Instruction
+from addercost.hardware.schema.instruction import Instruction
 
 
 def latency_cycles(target: Target, row: Instruction) -> float | None:

@@ -1,6 +1,7 @@
 """A table for a terminal, fitted to its width: by short numbers, then by fewer columns, then by short paths.
 
-Texts wrap. Numbers are never cut: a table that cannot be made narrower is printed wider than the terminal.
+A table with groups of columns that is too wide even so is drawn in parts, one below the other. Texts wrap.
+Numbers are never cut: a table that cannot be made narrower is printed wider than the terminal.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from addercost.report.table import Column, Kind, Table, heading, shown
@@ -16,6 +18,7 @@ from addercost.text import printable, shortened
 
 if TYPE_CHECKING:
     from rich.console import JustifyMethod
+    from rich.table import Table as RichTable
 
 _UNLIMITED = 100_000
 _GAP = 2
@@ -37,13 +40,34 @@ def to_terminal(table: Table, width: int | None = None, styled: bool = False) ->
 
     styled: with the escape sequences for bold text.
     """
-    import rich.box
     from rich.console import Console
-    from rich.table import Table as RichTable
     from rich.text import Text
 
     limit = width or _UNLIMITED
-    columns, cells = _fitted(table, limit)
+    parts = [(part, *_fitted(part, limit)) for part in _parts(table, limit)]
+    buffer = io.StringIO()
+    needed = max(_drawn_width(columns, cells, limit) for _, columns, cells in parts)
+    console = Console(file=buffer, width=max(limit, needed), force_terminal=styled, highlight=False)
+    # The title and the notes wrap at the terminal's edge even where the table is wider.
+    if table.title:
+        console.print(Text(printable(table.title), style="bold"), width=limit)
+    for i, (part, columns, cells) in enumerate(parts):
+        if i:
+            console.print()
+        console.print(_drawn(part, columns, cells, limit))
+    shown_columns = {column for _, columns, _ in parts for column in columns}
+    hidden = [heading(column) for column in table.columns if column not in shown_columns]
+    remarks = [f"hidden to fit {limit} columns: {', '.join(hidden)}"] if hidden else []
+    for note in (*remarks, *table.notes):
+        console.print(Text(printable(note)), width=limit)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+
+
+def _drawn(table: Table, columns: list[Column], cells: Cells, limit: int) -> RichTable:
+    import rich.box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
     # The box draws one space between columns; the padding is the other.
     drawn = RichTable(box=rich.box.SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), pad_edge=False, show_edge=False)
     widths = _widths(columns, cells, limit)
@@ -56,18 +80,31 @@ def to_terminal(table: Table, width: int | None = None, styled: bool = False) ->
     for row in cells[len(body) :]:
         drawn.add_section()
         drawn.add_row(*(Text(cell, style="bold") for cell in row))
-    buffer = io.StringIO()
-    needed = sum(widths) + _GAP * len(widths)
-    console = Console(file=buffer, width=max(limit, needed), force_terminal=styled, highlight=False)
-    # The title and the notes wrap at the terminal's edge even where the table is wider.
-    if table.title:
-        console.print(Text(printable(table.title), style="bold"), width=limit)
-    console.print(drawn)
-    hidden = [heading(column) for column in table.columns if column not in columns]
-    remarks = [f"hidden to fit {limit} columns: {', '.join(hidden)}"] if hidden else []
-    for note in (*remarks, *table.notes):
-        console.print(Text(printable(note)), width=limit)
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+    return drawn
+
+
+def _drawn_width(columns: list[Column], cells: Cells, limit: int) -> int:
+    widths = _widths(columns, cells, limit)
+    return sum(widths) + _GAP * len(widths)
+
+
+def _parts(table: Table, limit: int) -> list[Table]:
+    """The table, or where it has groups and is too wide, as many groups a part as fit beside its texts."""
+    if not any(column.group for column in table.columns) or _needed(*_fitted(table, limit)) <= limit:
+        return [table]
+    keys = [column for column in table.columns if column.is_text and not column.group]
+    groups: dict[str, list[Column]] = {}
+    for column in table.columns:
+        if column not in keys and not column.secondary:
+            groups.setdefault(column.group, []).append(column)
+    parts = [list(keys)]
+    for group in groups.values():
+        together = [*parts[-1], *group]
+        if len(parts[-1]) > len(keys) and _needed(together, _cells(table, together, short=True)) > limit:
+            parts.append([*keys, *group])
+        else:
+            parts[-1] = together
+    return [replace(table, columns=tuple(part)) for part in parts]
 
 
 def _fitted(table: Table, limit: int) -> tuple[list[Column], Cells]:

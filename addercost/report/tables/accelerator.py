@@ -37,12 +37,12 @@ def with_accelerators(table: Table, costs: Sequence[Sequence[AcceleratorCost]]) 
 
 def _columns(name: str) -> list[Column]:
     return [
-        Column(f"cycles@{name}", f"cycles on\n{name}", Kind.COUNT),
-        Column(f"ratio@{name}", "ratio", Kind.RATIO),
-        Column(f"seconds@{name}", "time", Kind.QUANTITY, "s", optional=True),
-        Column(f"energy_j@{name}", f"energy on\n{name}", Kind.QUANTITY, "J"),
-        Column(f"energy_ratio@{name}", "ratio", Kind.RATIO),
-        Column(f"element_ratio@{name}", "ratio,\nelements", Kind.RATIO, optional=True),
+        Column(f"cycles@{name}", f"cycles on\n{name}", Kind.COUNT, group=name),
+        Column(f"seconds@{name}", "time", Kind.QUANTITY, "s", optional=True, group=name),
+        Column(f"ratio@{name}", "ratio", Kind.RATIO, group=name),
+        Column(f"energy_j@{name}", f"energy on\n{name}", Kind.QUANTITY, "J", group=name),
+        Column(f"energy_ratio@{name}", "ratio", Kind.RATIO, group=name),
+        Column(f"element_ratio@{name}", "ratio,\nelements", Kind.RATIO, optional=True, group=name),
     ]
 
 

@@ -31,14 +31,15 @@ def comparison_table(compared: Comparison) -> Table:
     for name, cost in labelled_costs(first).items():
         title = name.replace(":", "\n")
         columns += [
-            Column(f"cycles@{name}", f"cycles on\n{title}", Kind.COUNT),
-            *([Column(f"seconds@{name}", "time", Kind.QUANTITY, "s", optional=True)] if cost.seconds else []),
-            Column(f"ratio@{name}", "ratio", Kind.RATIO),
+            Column(f"cycles@{name}", f"cycles on\n{title}", Kind.COUNT, group=name),
+            *([_seconds_column(name)] if cost.seconds else []),
+            Column(f"ratio@{name}", "ratio", Kind.RATIO, group=name),
         ]
     for energy in first.energies:
+        name = energy.hardware
         columns += [
-            Column(f"energy_j@{energy.hardware}", f"energy on\n{energy.hardware}", Kind.QUANTITY, "J"),
-            Column(f"energy_ratio@{energy.hardware}", "ratio", Kind.RATIO),
+            Column(f"energy_j@{name}", f"energy on\n{name}", Kind.QUANTITY, "J", group=name),
+            Column(f"energy_ratio@{name}", "ratio", Kind.RATIO, group=name),
         ]
     if any(profile.memory is not None for profile in compared.profiles):
         columns.append(Column("peak_bytes", "peak\nmemory", Kind.QUANTITY, "B", secondary=True))
@@ -52,6 +53,10 @@ def comparison_table(compared: Comparison) -> Table:
             *stated_lines([(cost.model, cost.hardware) for cost in first.costs]),
         ),
     )
+
+
+def _seconds_column(name: str) -> Column:
+    return Column(f"seconds@{name}", "time", Kind.QUANTITY, "s", optional=True, group=name)
 
 
 def _ratio_note(compared: Comparison, base: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from addercost.hardware import Accelerator, Cpu, Device, EnergyTable, Gpu, Hardware
-from addercost.hardware.schema import DEVICE_FIGURES
+from addercost.hardware.schema.device import DEVICE_FIGURES
 
 
 def figure_rows(hardware: Hardware) -> Iterator[Mapping[str, Any]]:

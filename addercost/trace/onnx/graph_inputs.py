@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from addercost.errors import ArgumentError
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
 
 
 def input_specs(
-    infos: Sequence[ValueInfoProto], given: Sequence[InputShape], where: str
+    infos: Sequence[ValueInfoProto], given: Sequence[InputShape], where: str, batch: int = 1
 ) -> tuple[TensorSpec, ...]:
-    """The inputs `infos` in order. where: the file, for errors. Raises ArgumentError where a size stays open
-    or a shape that is given does not fit.
+    """The inputs `infos` in order. where: the file, for errors. batch: multiplies the first sizes that are
+    open. Raises ArgumentError where a size stays open, a shape that is given does not fit, or a batch is
+    wanted of a graph whose first sizes are fixed.
     """
     by_name = {one.name: one for one in given if one.name is not None}
     in_order = [one for one in given if one.name is None]
@@ -30,8 +32,21 @@ def input_specs(
     specs = []
     for position, info in enumerate(infos):
         one = by_name.get(info.name) or (in_order[position] if position < len(in_order) else None)
-        specs.append(_input_spec(info, one, where))
+        spec = _input_spec(info, one, where)
+        if batch > 1 and _first_is_open(info):
+            spec = replace(spec, shape=(spec.shape[0] * batch, *spec.shape[1:]))
+        specs.append(spec)
+    if batch > 1 and not any(map(_first_is_open, infos)):
+        raise ArgumentError(
+            f"the inputs of {where} have fixed sizes, so --batch cannot change them",
+            "export the model with a dynamic first axis",
+        )
     return tuple(specs)
+
+
+def _first_is_open(info: ValueInfoProto) -> bool:
+    dims = list(info.type.tensor_type.shape.dim) if info.type.HasField("tensor_type") else []
+    return bool(dims) and dims[0].dim_value <= 0
 
 
 def _input_spec(info: ValueInfoProto, given: InputShape | None, where: str) -> TensorSpec:

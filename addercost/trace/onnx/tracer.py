@@ -53,16 +53,19 @@ _BY_INPUTS = frozenset(("NonZero", "NonMaxSuppression", "Unique"))
 """What these compute depends on their inputs' sizes alone; how much they find does not."""
 
 
-def trace_onnx(path: Path, inputs: Sequence[InputShape] = (), name: str | None = None) -> Trace:
+def trace_onnx(
+    path: Path, inputs: Sequence[InputShape] = (), name: str | None = None, batch: int = 1
+) -> Trace:
     """The trace of an ONNX file.
 
     inputs: shapes of the graph's inputs, in order or by name; needed where the graph leaves sizes open.
+    batch: multiplies those of their first sizes that the graph leaves open.
     Raises ArgumentError where inputs are missing or do not fit, DataError for a damaged file, TraceError for
     a graph that needs more than `MOST_CALLS` calls.
     """
     file = read_onnx(path)
     walk = _Walk(file, str(path))
-    graph_inputs = walk.begin(inputs)
+    graph_inputs = walk.begin(inputs, batch)
     walk.run(file.graph)
     return Trace(
         model=name or path.stem,
@@ -102,12 +105,12 @@ class _Walk:
         self._statistics: set[str] = set()
         self._made = 0
 
-    def begin(self, inputs: Sequence[InputShape]) -> tuple[TensorSpec, ...]:
+    def begin(self, inputs: Sequence[InputShape], batch: int) -> tuple[TensorSpec, ...]:
         """Takes the graph's inputs and returns their specs."""
         graph = self._file.graph
         constants = {tensor.name for tensor in graph.initializer}
         open_inputs = [info for info in graph.input if info.name not in constants]
-        specs = input_specs(open_inputs, inputs, self._where)
+        specs = input_specs(open_inputs, inputs, self._where, batch)
         for info, spec in zip(open_inputs, specs, strict=True):
             self._values[info.name] = Value(spec)
         return specs

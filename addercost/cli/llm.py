@@ -1,0 +1,152 @@
+"""`addercost llm SPEC`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from addercost.cli.emit import check_output, emit, emit_table
+from addercost.cli.estimates import Estimates, estimate_options
+from addercost.cli.options import (
+    arithmetic_option,
+    debug_option,
+    force_option,
+    format_option,
+    output_option,
+    parsed_batches,
+    quiet_option,
+    what_if_option,
+)
+from addercost.cli.plot import figure_format_of
+from addercost.cli.progress import progress
+from addercost.cli.spec import SpecCommand, spec_argument
+from addercost.counts.weight_formats import MIXTURES, WEIGHT_FORMATS
+from addercost.errors import ArgumentError
+
+FORMATS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+"""torch's names of the number formats that a model computes in."""
+
+
+@click.command(cls=SpecCommand)
+@spec_argument("spec")
+@click.option(
+    "--prompt", type=click.IntRange(min=1), default=512, show_default=True, help="Tokens read at once."
+)
+@click.option(
+    "--context",
+    type=click.IntRange(min=1),
+    default=1024,
+    show_default=True,
+    help="Tokens before the one that is written.",
+)
+@click.option(
+    "--new",
+    type=click.IntRange(min=0),
+    default=128,
+    show_default=True,
+    help="Tokens written after the prompt; 0 for no whole text.",
+)
+@click.option("--source", type=click.IntRange(min=1), metavar="N", help="Tokens that an encoder reads.")
+@click.option(
+    "--batch", "batches", default="1", show_default=True, metavar="LIST", help="Texts at once: 1,8."
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(list(FORMATS)),
+    help="Number format of the floating-point weights; by default the one that the configuration names.",
+)
+@click.option(
+    "--weights",
+    metavar="FORMAT",
+    help=f"Format that weights of linear layers are stored in: {', '.join((*WEIGHT_FORMATS, *MIXTURES))}.",
+)
+@click.option(
+    "--activations",
+    type=click.Choice(["int8"]),
+    help="With --weights: round activations to int8, in place of bringing weights back.",
+)
+@click.option("--cache", metavar="FORMAT", help="Format of keys and values that are kept: int8, int4 or fp8.")
+@arithmetic_option("What if every linear layer used this arithmetic.")
+@what_if_option
+@estimate_options
+@format_option
+@click.option(
+    "--figure",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Draw the time of a token against the context, and both phases under the memory's roof: FILE.svg, "
+    ".pdf or .png.",
+)
+@output_option("Write to a file instead of the terminal.")
+@force_option()
+@debug_option
+@quiet_option
+def llm(
+    spec: str,
+    prompt: int,
+    context: int,
+    new: int,
+    source: int | None,
+    batches: str | None,
+    dtype: str | None,
+    weights: str | None,
+    activations: str | None,
+    cache: str | None,
+    arithmetic: str | None,
+    what_if: tuple[str, ...],
+    estimates: Estimates,
+    table_format: str,
+    figure: Path | None,
+    output: Path | None,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Say what a language model costs: reading a prompt, writing one token, writing a text.
+
+    SPEC is a text decoder: hf:llama, a folder or config.json of Hugging Face, or a file that defines one.
+    Both phases are traced from the model's own code, with the cache that it returns.
+    """
+    check_output(output, force)
+    check_output(figure, force)
+    figure_format = figure_format_of(figure)
+    chosen = parsed_batches(batches) or (1,)
+    estimates.check()
+
+    from addercost.api import language_model
+    from addercost.report.tables.language_model import language_model_table
+
+    with progress(f"tracing {spec}", quiet):
+        report = language_model(
+            spec,
+            prompt=prompt,
+            context=context,
+            new=new,
+            source=source,
+            batches=chosen,
+            with_curve=figure is not None,
+            dtype=FORMATS[dtype] if dtype else None,
+            arithmetic=arithmetic,
+            what_if=(*_stored(weights, activations, cache), *what_if),
+            **estimates.arguments(),
+        )
+    if figure is not None and figure_format is not None:
+        from addercost.report.plots import language_model as drawing
+        from addercost.report.plots.style import PlotOptions, figure_bytes
+        from addercost.results.files import write_file
+
+        write_file(figure, figure_bytes(drawing.draw(report, PlotOptions()), figure_format), force)
+    if table_format == "json":
+        emit(lambda width, styled: report.to_json(), output, force)
+    else:
+        emit_table(language_model_table(report), table_format, output, force)
+
+
+def _stored(weights: str | None, activations: str | None, cache: str | None) -> list[str]:
+    """The what-ifs that the options stand for. Raises ArgumentError."""
+    if activations and not weights:
+        raise ArgumentError(
+            "--activations is of stored weights, and --weights names none", "add --weights int8"
+        )
+    found = [f"weights={weights}{f'/{activations}' if activations else ''}"] if weights else []
+    return found + ([f"cache={cache}"] if cache else [])

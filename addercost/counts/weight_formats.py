@@ -1,0 +1,96 @@
+"""Formats that weights are stored in: bits, and the operations that bring them back or scale their sums.
+
+A quantised weight is a small whole number q. Those of a block share a scale d, and perhaps a smallest value
+m, so that w = d·q + m. Two ways to compute with them are counted. *dequantise*: each weight is brought back
+to the format of the activations once a forward, and products are in that format. *integer dot*: activations
+are rounded to int8 at run time, products and sums of a block are integers, and each output takes a scale, and
+a smallest value, for every block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from addercost.errors import unknown_name
+from addercost.trace.record import TensorSpec
+
+INTEGER_DOT = "int8"
+"""The way to compute that is named after its activations; without a name weights are brought back."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFormat:
+    """dtype: of the stored tensor, whose bits `trace.record` knows. block: weights that share a scale, 0 for
+    all weights of an output. has_minimum: whether they share a smallest value too. shifted: q is stored from
+    0 up, and a middle value is subtracted from it. nested: a block's scale and smallest value are themselves
+    small whole numbers times one of a larger block. source: where the format is published.
+    """
+
+    name: str
+    dtype: str
+    source: str
+    block: int = 0
+    has_minimum: bool = False
+    shifted: bool = False
+    nested: bool = False
+
+    @property
+    def bits(self) -> float:
+        return TensorSpec((), self.dtype).item_bits
+
+    def blocks(self, inputs: int) -> int:
+        """How many blocks the weights of an output with so many inputs have."""
+        return -(-inputs // self.block) if self.block else 1
+
+
+_GGML = "llama.cpp, ggml-common.h, block_"
+
+WEIGHT_FORMATS: Mapping[str, WeightFormat] = {
+    item.name: item
+    for item in (
+        WeightFormat("fp8", "float8_e4m3fn", "Micikevicius et al., 2022 (E4M3), a scale an output"),
+        WeightFormat("int8", "int8", "Dettmers et al., NeurIPS 2022, a scale an output"),
+        WeightFormat("int4", "int4_g128", "Frantar et al., ICLR 2023 (GPTQ), groups of 128", 128, True),
+        WeightFormat("q8_0", "q8_0", f"{_GGML}q8_0: 34 bytes for 32", 32),
+        WeightFormat("q6_k", "q6_k", f"{_GGML}q6_K: 210 bytes for 256", 16, shifted=True, nested=True),
+        WeightFormat("q5_k", "q5_k", f"{_GGML}q5_K: 176 bytes for 256", 32, True, nested=True),
+        WeightFormat("q4_k", "q4_k", f"{_GGML}q4_K: 144 bytes for 256", 32, True, nested=True),
+        WeightFormat("q4_0", "q4_0", f"{_GGML}q4_0: 18 bytes for 32", 32, shifted=True),
+        WeightFormat("q2_k", "q2_k", f"{_GGML}q2_K: 84 bytes for 256", 16, True, nested=True),
+        WeightFormat("ternary", "ternary", "Ma et al., 2024 (BitNet b1.58), 2 bits, one scale"),
+    )
+}
+
+BY_DTYPE = {item.dtype: item for item in WEIGHT_FORMATS.values()}
+
+
+def _q4_k_m(path: str, number: int, layers: int) -> str:
+    """More bits where llama.cpp's `Q4_K_M` takes them: the output layer, and in half of the blocks the values
+    of attention and the second product of the feed-forward layer.
+
+    Source: llama.cpp, llama-quant.cpp, `use_more_bits`: the first and the last eighth of the blocks, and
+    every third between.
+    """
+    name = path.rpartition(".")[2]
+    if name in ("lm_head", "output", "embed_out"):
+        return "q6_k"
+    more = number < layers // 8 or number >= 7 * layers // 8 or (number - layers // 8) % 3 == 2
+    return "q6_k" if more and name in ("v_proj", "down_proj", "w2", "fc2", "dense_4h_to_h") else "q4_k"
+
+
+MIXTURES: Mapping[str, Callable[[str, int, int], str]] = {"q4_k_m": _q4_k_m}
+"""Formats that give some layers another one: by path, number of the block, and number of blocks."""
+
+
+def checked_format(name: str) -> str:
+    """The name itself. Raises ArgumentError with the nearest names."""
+    if name not in WEIGHT_FORMATS and name not in MIXTURES:
+        raise unknown_name("weight format", name, [*WEIGHT_FORMATS, *MIXTURES])
+    return name
+
+
+def format_of(name: str, path: str, number: int, blocks: int) -> WeightFormat:
+    """The format of one layer. path: of its module; number: of the block that it is in, of so many."""
+    mixture = MIXTURES.get(name)
+    return WEIGHT_FORMATS[name if mixture is None else mixture(path, number, blocks)]

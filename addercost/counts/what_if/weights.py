@@ -1,0 +1,107 @@
+"""Weights stored in the formats that language models are distributed in."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from addercost.counts.arithmetics import TERNARY
+from addercost.counts.memory import GROUPED, touched_experts
+from addercost.counts.weight_formats import INTEGER_DOT, WeightFormat, checked_format, format_of
+from addercost.counts.what_if.layer_calls import PRODUCTS, map_tensors
+from addercost.counts.what_if.registry import alternative
+from addercost.errors import ArgumentError
+from addercost.trace.record import IN_REGISTERS, OpCall, TensorSpec, Trace
+
+_WEIGHTS = {
+    **{name: (x, w, 0) for name, (x, w) in PRODUCTS.items()},
+    "aten.linear": ("input", "weight", 1),
+    "aten.bmm": ("self", "mat2", 1),
+    **{name: (x, w, 1) for name, (x, w) in GROUPED.items()},
+}
+"""By operator: the names of its input and its weight, and the axis of the weight's inputs."""
+
+_NUMBER = re.compile(r"\.(\d+)(?:\.|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredWeights:
+    """format: a name of `counts.weight_formats`. rounded: inputs are rounded to int8 at run time."""
+
+    format: str
+    rounded: bool
+
+
+def _read(text: str, name: str, parameter: str) -> StoredWeights:
+    form, slash, numbers = text.partition("/")
+    if slash and numbers != INTEGER_DOT:
+        raise ArgumentError(
+            f"what-if {name}={text}: activations in {numbers!r} are not known",
+            f"as {name}={form}/{INTEGER_DOT}",
+        )
+    if not form:
+        raise ArgumentError(f"what-if {name} needs a {parameter}", f"as {name}=int4")
+    return StoredWeights(checked_format(form), bool(slash))
+
+
+@alternative(
+    "weights",
+    "weights of linear layers are stored in a format with scales and brought back or, after /int8, "
+    "multiplied with activations of int8; unpacking bits is not counted",
+    "format of weights, and perhaps of activations",
+    _read,
+    "weights=q4_k_m",
+)
+def stored_weights(trace: Trace, layers: frozenset[int], wanted: StoredWeights) -> Trace:
+    """The same sites. Either weights are brought back to the activations' format once a forward, or
+    activations are rounded to int8 and sums of blocks are scaled (`weights=FORMAT/int8`).
+
+    Ternary weights select x, -x or 0 in both. Convolutions stay as they are.
+    """
+    blocks = 1 + max((_block(call.module) for call in trace.calls), default=0)
+    calls: list[OpCall] = []
+    for i, call in enumerate(trace.calls):
+        names = _WEIGHTS.get(call.name) if i in layers else None
+        if names is None or call.tensor(names[1]).role not in ("parameter", "derived"):
+            calls.append(call)
+            continue
+        form = format_of(wanted.format, call.module, _block(call.module), blocks)
+        calls += _changed(call, names, form, wanted.rounded)
+    return replace(trace, calls=tuple(calls))
+
+
+def _block(path: str) -> int:
+    """The number in a module's path: `model.layers.7.mlp` is in block 7."""
+    found = _NUMBER.search(path)
+    return int(found[1]) if found else 0
+
+
+def _changed(call: OpCall, names: tuple[str, str, int], form: WeightFormat, rounded: bool) -> list[OpCall]:
+    x_name, w_name, axis = names
+    x, stored = call.tensor(x_name), replace(call.tensor(w_name), dtype=form.dtype)
+    tags = (*call.tags, TERNARY) if form.name == TERNARY and TERNARY not in call.tags else call.tags
+
+    def change(name: str, spec: TensorSpec) -> TensorSpec:
+        if name == w_name:
+            return stored
+        return replace(spec, dtype="int8") if rounded and name == x_name else spec
+
+    made = replace(map_tensors(call, change), tags=tags)
+    used = touched_experts(x, stored) if call.name in GROUPED else stored
+    weight = replace(used, role=IN_REGISTERS)
+    out = replace(call.output, role=IN_REGISTERS)
+    scale = TensorSpec((used.numel // used.shape[axis],), "float16", "constant")
+
+    def beside(op: str, outputs: TensorSpec, **args: TensorSpec | int) -> OpCall:
+        return replace(call, op=f"addercost.{op}.default", args=args, outputs=(outputs,), tags=())
+
+    if rounded:
+        before = [beside("round_inputs", replace(x, dtype="int8"), input=x)]
+        scales = {} if form.block else {"scale": scale}
+        after = [beside("scale_block_sums", out, weight=weight, axis=axis, **scales)]
+    elif form.block:
+        back = replace(used, dtype=x.dtype, role=IN_REGISTERS)
+        before, after = [beside("dequantize_weight", back, weight=weight, axis=axis)], []
+    else:
+        before, after = [], [beside("scale_sums", out, scale=scale)]
+    return [*before, made, *after]

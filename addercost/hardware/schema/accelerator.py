@@ -1,0 +1,65 @@
+"""A table of the kind `accelerator`: an array of elements and the memories that feed it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from addercost.hardware.schema.figures import Citation
+from addercost.hardware.vocabulary import Quality
+from addercost.reading import Limits, Positive, Text, Whole
+
+Side = Annotated[int, Limits(least=1, below=65_537)]
+Operand = Literal["input", "filter", "output"]
+OperandFormat = Literal["int8", "int16", "fp16", "fp32"]
+SumFormat = Literal["int8", "int16", "int32", "fp16", "fp32"]
+Dataflow = Literal["weight-stationary", "output-stationary", "input-stationary"]
+
+
+@dataclass(frozen=True, slots=True)
+class AcceleratorMemory:
+    """One level of memory of an accelerator, and the operands that it serves.
+
+    role: `register` stands in every element and serves each site; a `buffer` feeds the array; `dram` holds
+    everything. size_bytes and bytes_per_cycle are None where no limit is known.
+    """
+
+    memory: Text
+    role: Literal["register", "buffer", "dram"]
+    operands: tuple[Operand, ...]
+    energy_pj_per_byte: Annotated[float, Limits(above=0, below=1e6)]
+    source: Text
+    quality: Quality
+    size_bytes: Whole | None = None
+    bytes_per_cycle: Positive | None = None
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """An array of elements, each of which computes one site a cycle, and the memories that feed it.
+
+    structure: a `systolic` array of rows × columns, or a `vector` of `columns` lanes with one row.
+    number_format, accumulator_format: of operands and sums. energy_table: the table whose energies and areas
+    the elements have. source: of rows, columns, dataflow and clock.
+    """
+
+    name: str
+    title: Text
+    file: str
+    structure: Literal["systolic", "vector"]
+    rows: Side
+    columns: Side
+    dataflow: Dataflow
+    number_format: OperandFormat
+    accumulator_format: SumFormat
+    clock_hz: Annotated[float, Limits(above=0, below=1e11)]
+    energy_table: Text
+    memories: tuple[AcceleratorMemory, ...]
+    sources: Mapping[str, Citation] = field(hash=False)
+    source: Text
+    caveats: tuple[Text, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        return "accelerator"

@@ -1,0 +1,133 @@
+"""What a language model costs: reading a prompt, writing a token, writing a text; its JSON document.
+
+{"schema": "addercost/language-model/1", "model": "llama", "parameters": 6738415616,
+ "weight_bytes": 13476831232, "prompt": 512, "context": 1024, "new": 128,
+ "phases": [{"phase": "decode", "batch": 1, "tokens": 1, "context": 1024, "mac_sites": 6875774976,
+             "operations": {"bf16": {"mul": 6875774976, …}}, "moved_bytes": …, "cache_bytes": …,
+             "costs": [{"hardware": "amd-zen4", "model": "roofline", "seconds": 0.41, "bound": "memory",
+                        "bound_share": 0.99, "complete": true, "assumptions": []}],
+             "energies": [{"hardware": "45nm", "joules": 2.1, "complete": true}]}],
+ "texts": [{"batch": 1, "hardware": "amd-zen4", "model": "roofline", "seconds": 53.1, "complete": true}],
+ "notes": []}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from addercost.reading import Count, NotNegative, Size, Text
+from addercost.results.plain import to_plain
+
+SCHEMA = "addercost/language-model/1"
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseCost:
+    """Predicted seconds of one forward. bound: what sets the largest part of them, and bound_share that part.
+
+    complete: False where figures are missing, so that the time is a lower bound; missing says which.
+    """
+
+    hardware: Text
+    model: Text
+    seconds: NotNegative
+    bound: str
+    bound_share: NotNegative
+    complete: bool = True
+    missing: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseEnergy:
+    """Predicted joules of one forward."""
+
+    hardware: Text
+    joules: NotNegative
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseReport:
+    """One forward over a batch of texts.
+
+    tokens: of each text, that this forward reads. context: those before them, whose cache it reads.
+    operations: how many by number format and class. moved_bytes: what its operators read and write.
+    cache_bytes: what the model keeps of all texts after it.
+    """
+
+    phase: Literal["prefill", "decode"]
+    batch: Size
+    tokens: Size
+    context: Count
+    mac_sites: Count
+    operations: Mapping[str, Mapping[str, Count]]
+    moved_bytes: Count
+    cache_bytes: Count
+    complete: bool = True
+    costs: tuple[PhaseCost, ...] = ()
+    energies: tuple[PhaseEnergy, ...] = ()
+
+    @property
+    def operation_count(self) -> int:
+        return sum(n for by_class in self.operations.values() for n in by_class.values())
+
+    @property
+    def intensity(self) -> float | None:
+        """Operations a byte moved."""
+        return self.operation_count / self.moved_bytes if self.moved_bytes else None
+
+    @property
+    def all_tokens(self) -> int:
+        return self.batch * self.tokens
+
+
+@dataclass(frozen=True, slots=True)
+class TextCost:
+    """Predicted seconds of a whole text: the prompt, then `LanguageModelReport.new` tokens one by one."""
+
+    batch: Size
+    hardware: Text
+    model: Text
+    seconds: NotNegative
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TokenTime:
+    """Predicted seconds of one token of each text after `context` others."""
+
+    batch: Size
+    context: Size
+    hardware: Text
+    model: Text
+    seconds: NotNegative
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageModelReport:
+    """weight_bytes: of all parameters in the format they are stored in. prompt, context, new: tokens of each
+    text. source: tokens that an encoder reads, None for a model without one. token_times: at further
+    contexts, for a figure.
+    """
+
+    model: Text
+    parameters: Count
+    weight_bytes: Count
+    prompt: Size
+    context: Size
+    new: Count
+    phases: tuple[PhaseReport, ...]
+    texts: tuple[TextCost, ...] = ()
+    token_times: tuple[TokenTime, ...] = ()
+    source: Size | None = None
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"schema": SCHEMA, **to_plain(self)}
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"

@@ -1,0 +1,224 @@
+"""A model that writes text, as its two phases: a prompt that is read at once, and one token after others.
+
+Both are traces of the model's own code. The cache of the second is the one that the first returned, so keys
+and values of any kind, windows, latent attention and the states of state-space models are as the model has
+them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from addercost.counts.cache_append import appended_in_place
+from addercost.errors import ArgumentError, ModelError
+from addercost.sources.build import import_path, user_output
+from addercost.sources.kind import LoadedModel
+from addercost.trace.record import TensorSpec, Trace
+
+_CACHES = ("past_key_values", "cache_params", "state")
+"""Names under which models of transformers take and return what they keep of the tokens before."""
+
+_POSITIONS = ("max_position_embeddings", "n_positions", "max_target_positions", "n_ctx", "max_seq_len")
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One forward. cache: the tensors that the model keeps after it, for the whole batch."""
+
+    trace: Trace
+    cache: tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Returned:
+    """What a forward left behind for the next one."""
+
+    caches: dict[str, Any]
+    encoded: Any
+
+
+class TextDecoder:
+    """Traces the phases of a loaded model.
+
+    source: tokens that an encoder reads; None for a model without one. dtype: torch's name of the number
+    format that floating-point weights are put in, None for the one they come in. Raises ModelError for a
+    model that writes no text, ArgumentError where `source` does not fit it.
+    """
+
+    def __init__(self, loaded: LoadedModel, source: int | None = None, dtype: str | None = None) -> None:
+        self._loaded = loaded
+        self._format = getattr(torch, dtype) if dtype is not None else None
+        self._model = self._in_format(loaded.model)
+        self._source = source
+        self._accepted = frozenset(inspect.signature(loaded.model.forward).parameters)
+        self._returned: dict[tuple[int, int], _Returned] = {}
+        if not self._accepted & set(_CACHES):
+            raise ModelError(
+                f"{loaded.name} writes no text token by token: its forward takes no cache",
+                "name a text decoder, such as hf:llama, or hf:TYPE:CLASS for another class of a type",
+            )
+        if self._has_encoder and source is None:
+            raise ArgumentError(
+                f"{loaded.name} reads a text with its encoder before it writes",
+                "give its length: --source 512",
+            )
+        if not self._has_encoder and source is not None:
+            raise ArgumentError(f"{loaded.name} has no encoder for --source", "its prompt is --prompt")
+
+    @property
+    def name(self) -> str:
+        return self._loaded.name
+
+    @property
+    def positions(self) -> int | None:
+        """The most tokens that the configuration has positions for, where it says."""
+        config: Any = getattr(self._model, "config", None)
+        inner = config.get_text_config(decoder=True) if hasattr(config, "get_text_config") else config
+        found = (getattr(inner, name, None) for name in _POSITIONS)
+        return next((n for n in found if isinstance(n, int) and n > 0), None)
+
+    @property
+    def weight_bytes(self) -> int:
+        return sum(weight.numel() * weight.element_size() for weight in self._model.parameters())
+
+    @property
+    def _has_encoder(self) -> bool:
+        return "encoder_outputs" in self._accepted
+
+    def prefill(self, batch: int, tokens: int) -> Phase:
+        """`tokens` of a text read at once, with an empty cache. Raises ArgumentError beyond the positions."""
+        self.check(tokens)
+        kwargs: dict[str, Any] = {self._token_name: _tokens(batch, tokens)}
+        if self._source is not None:
+            kwargs["input_ids"] = _tokens(batch, self._source)
+        if "logits_to_keep" in self._accepted:
+            # Only what follows the last token is asked for, as transformers' own generate does.
+            kwargs["logits_to_keep"] = 1
+        phase, returned = self._traced(kwargs, frozenset())
+        self._returned[batch, tokens] = returned
+        return phase
+
+    def decode(self, batch: int, context: int) -> Phase:
+        """One more token of each text after `context` others. Raises ArgumentError beyond the positions."""
+        self.check(context + 1)
+        if (batch, context) not in self._returned:
+            self.prefill(batch, context)
+        before = self._returned[batch, context]
+        if not before.caches:
+            raise ModelError(
+                f"{self.name} returned no cache, so it cannot write token by token",
+                "name a class that writes text: hf:TYPE:CLASS",
+            )
+        kwargs: dict[str, Any] = {self._token_name: _tokens(batch, 1), **before.caches}
+        if self._has_encoder:
+            kwargs["encoder_outputs"] = (before.encoded,)
+        shapes = frozenset(tuple(tensor.shape) for tensor in _tensors_in(before.caches))
+        return self._traced(kwargs, shapes)[0]
+
+    @property
+    def _token_name(self) -> str:
+        return "decoder_input_ids" if self._has_encoder else "input_ids"
+
+    def check(self, tokens: int) -> None:
+        """Raises ArgumentError where a text of so many tokens is longer than the positions."""
+        most = self.positions
+        if most is not None and tokens > most:
+            raise ArgumentError(
+                f"{self.name} has positions for {most:,} tokens, not for {tokens:,}",
+                "give a shorter --prompt, --context or --new",
+            )
+
+    def _traced(self, kwargs: dict[str, Any], cached: frozenset[tuple[int, ...]]) -> tuple[Phase, _Returned]:
+        from addercost.counts.call_work import is_counted
+        from addercost.trace.tracer import trace
+
+        if "use_cache" in self._accepted:
+            kwargs["use_cache"] = True
+        found: list[tuple[_Returned, tuple[TensorSpec, ...]]] = []
+
+        def keep(module: nn.Module, args: Any, output: Any) -> None:
+            caches = {name: value for name in _CACHES if (value := _of(output, name)) is not None}
+            # The forward may change the cache that it was given, which is put back after the trace.
+            specs = tuple(_spec(tensor) for tensor in _tensors_in(caches))
+            found.append((_Returned(caches, _of(output, "encoder_last_hidden_state")), specs))
+
+        handle = self._model.register_forward_hook(keep)
+        try:
+            with import_path(self._loaded.folder), user_output():
+                made = trace(
+                    self._model,
+                    kwargs=kwargs,
+                    name=self.name,
+                    rebuild=self._rebuilding(keep),
+                    known_values=self._loaded.with_values,
+                    is_counted=is_counted,
+                )
+        finally:
+            handle.remove()
+        returned, specs = found[-1]
+        return Phase(appended_in_place(made, cached), specs), returned
+
+    def _rebuilding(self, keep: Callable[[nn.Module, Any, Any], None]) -> Callable[[], nn.Module] | None:
+        """A function that makes the model with its weights, watched as the one without is."""
+        make = self._loaded.rebuild
+        if make is None:
+            return None
+
+        def rebuild() -> nn.Module:
+            model = self._in_format(make())
+            model.register_forward_hook(keep)
+            return model
+
+        return rebuild
+
+    def _in_format(self, model: nn.Module) -> nn.Module:
+        return model if self._format is None else model.to(self._format)
+
+
+def load_text_decoder(spec: str) -> LoadedModel:
+    """A model by SPEC, and of a type of transformers the class that writes text."""
+    from addercost.sources.loading import load_model
+    from addercost.sources.transformers import PREFIX, load_class
+
+    if spec.startswith(PREFIX):
+        from addercost.sources.transformers_models import with_text_decoder
+
+        return load_class(spec, with_text_decoder)
+    return load_model(spec)
+
+
+def _tokens(batch: int, length: int) -> Tensor:
+    return torch.zeros(batch, length, dtype=torch.int64, device="meta")
+
+
+def _spec(tensor: Tensor) -> TensorSpec:
+    return TensorSpec(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), "constant")
+
+
+def _of(output: Any, name: str) -> Any:
+    return output.get(name) if isinstance(output, dict) else getattr(output, name, None)
+
+
+def _tensors_in(value: Any) -> Iterator[Tensor]:
+    """Every tensor once, in containers and in the attributes of objects."""
+    seen: set[int] = set()
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if id(item) in seen or isinstance(item, nn.Module | type):
+            continue
+        seen.add(id(item))
+        if isinstance(item, Tensor):
+            yield item
+        elif isinstance(item, dict):
+            waiting += item.values()
+        elif isinstance(item, list | tuple):
+            waiting += item
+        elif hasattr(item, "__dict__") and not hasattr(item, "model_type"):
+            waiting += vars(item).values()

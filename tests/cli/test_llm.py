@@ -1,0 +1,119 @@
+"""`addercost llm`: what a text costs, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from addercost.cli import run
+
+LLAMA: dict[str, Any] = {
+    "model_type": "llama",
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 64,
+    "max_position_embeddings": 128,
+    "dtype": "bfloat16",
+}
+H, INNER, VOCABULARY = 32, 48, 64
+WEIGHTS = 2 * (3 * H * H + 3 * H * INNER)
+"""Of the linear layers in two blocks: k and v have half as many as q and o each."""
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> str:
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA))
+    return f"hf:{tmp_path}"
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = run(["llm", *arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+SHORT = (
+    "--prompt",
+    "8",
+    "--context",
+    "16",
+    "--new",
+    "4",
+    "--cpu",
+    "amd-zen4@4GHz+20GB/s",
+    "--cost-model",
+    "roofline",
+)
+
+
+def rows(capsys: pytest.CaptureFixture[str], spec: str, *more: str) -> list[dict[str, Any]]:
+    code, out, _ = said(capsys, spec, *SHORT, "--format", "json", *more)
+    assert code == 0
+    report = json.loads(out)
+    found: list[dict[str, Any]] = [
+        {**phase, "seconds": phase["costs"][0]["seconds"]} for phase in report["phases"]
+    ]
+    return found + report["texts"]
+
+
+def test_a_text_is_its_prompt_and_its_tokens(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Four tokens after a prompt of 8: the prompt gives the first; those after 8, 9 and 10 are the others."""
+    phases = rows(capsys, spec)
+    assert [row.get("phase") for row in phases] == ["prefill", "decode", None]
+    total = phases[0]["seconds"]
+    for context in (8, 9, 10):
+        total += rows(capsys, spec, "--context", str(context), "--new", "0")[1]["seconds"]
+    assert phases[2]["seconds"] == pytest.approx(total, rel=1e-9)
+
+
+def test_a_token_moves_all_weights_whatever_the_batch(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The bytes of two batches differ by what a text has: the weights are in neither difference."""
+    found = rows(capsys, spec, "--batch", "1,2,3", "--new", "0")
+    one, two, three = (row for row in found if row["phase"] == "decode")
+    assert two["moved_bytes"] - one["moved_bytes"] == three["moved_bytes"] - two["moved_bytes"]
+    assert 2 * one["moved_bytes"] - two["moved_bytes"] >= 2 * (WEIGHTS + H * VOCABULARY)
+    assert two["mac_sites"] == 2 * one["mac_sites"]
+
+
+def test_weights_and_cache_in_fewer_bits(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """bf16 to q8_0 takes (16 - 8.5) / 8 bytes off every weight of a linear layer. Keys and values of int8
+    have a scale of two bytes for each of 2 · 2 · 2 vectors of 8 a token.
+    """
+    before = rows(capsys, spec, "--new", "0")[1]
+    after = rows(capsys, spec, "--new", "0", "--weights", "q8_0")[1]
+    assert before["moved_bytes"] - after["moved_bytes"] == (WEIGHTS + H * VOCABULARY) * 7.5 / 8
+    narrow = rows(capsys, spec, "--new", "0", "--cache", "int8")[1]
+    assert before["cache_bytes"] == 17 * 8 * 8 * 2
+    assert narrow["cache_bytes"] == 17 * 8 * (8 + 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--context", "128"), 2, "positions for 128 tokens"),
+        (("--activations", "int8"), 2, "--weights"),
+        (("--weights", "q4"), 2, "q4_0"),
+        (("--batch", "1,,2"), 2, "--batch"),
+        (("--source", "8"), 2, "no encoder"),
+        (("--cpu", "cortex-a53", "--cost-model", "throughput"), 2, "--clock"),
+    ],
+    ids=["positions", "activations alone", "unknown format", "batch", "source", "no clock"],
+)
+def test_one_line_says_what_is_wrong(
+    spec: str, arguments: tuple[str, ...], code: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found, out, err = said(capsys, spec, *(SHORT[:6] if "--cpu" in arguments else SHORT), *arguments)
+    assert (found, out) == (code, "")
+    assert words in err
+    assert err.count("\n") == 1
+
+
+def test_the_first_line_is_the_answer(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = said(capsys, spec, *SHORT)
+    assert "a token after 16 others takes" in " ".join(out.split())[:200]

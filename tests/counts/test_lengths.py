@@ -1,0 +1,77 @@
+"""Counts at every length from a few, on counts that are made up."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from addercost.arithmetic import OpCounts
+from addercost.counts.lengths import Layers, counts_by_length
+from addercost.counts.model import LayerCounts
+from addercost.counts.runs import Run, Runs
+
+Coefficients = tuple[int, int, int]
+
+
+def layer(adds: int, read: int) -> LayerCounts:
+    runs = Runs(Run(2, read), Run(1, read))
+    return LayerCounts(
+        "block", "Block", "mm", {"mm": 1}, (), 0, OpCounts.of("fp32", add=adds), adds, None, read, 3, runs
+    )
+
+
+def polynomial(coefficients: Coefficients, length: int) -> int:
+    constant, linear, square = coefficients
+    return constant + linear * length + square * length * (length + 1) // 2
+
+
+@given(
+    st.tuples(*[st.integers(0, 10**12)] * 3),
+    st.tuples(*[st.integers(0, 10**6)] * 3),
+    st.integers(1, 50),
+    st.integers(0, 200),
+)
+def test_polynomials_of_degree_two_are_exact(
+    adds: Coefficients, read: Coefficients, first: int, span: int
+) -> None:
+    asked: list[int] = []
+
+    def at(length: int) -> Layers:
+        asked.append(length)
+        return (layer(polynomial(adds, length), polynomial(read, length)),)
+
+    found = counts_by_length(at, first, first + span, 2)
+    assert len(set(asked)) <= 4
+    for length in {first, first + span // 3, first + span // 2, first + span}:
+        assert found(length) == at(length)
+
+
+@given(st.integers(2, 120), st.integers(1, 9), st.integers(0, 100))
+def test_a_window_makes_two_pieces(window: int, slope: int, constant: int) -> None:
+    """min(length, window): each cut finds a side that is one piece, so few lengths are asked for."""
+    asked: list[int] = []
+
+    def at(length: int) -> Layers:
+        asked.append(length)
+        n = constant + slope * min(length, window)
+        return (layer(n, n),)
+
+    found = counts_by_length(at, 1, 128, 1)
+    assert len(set(asked)) <= 3 * 8 + 3
+    assert [found(length) for length in range(1, 129)] == [at(length) for length in range(1, 129)]
+
+
+def test_a_layer_that_runs_from_a_length_on_is_not_interpolated() -> None:
+    def at(length: int) -> Layers:
+        return (layer(length, 1),) * (1 + (length > 13))
+
+    found = counts_by_length(at, 1, 20, 1)
+    assert all(found(length) == at(length) for length in range(1, 21))
+
+
+def test_a_degree_that_is_too_low_is_noticed() -> None:
+    def at(length: int) -> Layers:
+        return (layer(length**3, length),)
+
+    found = counts_by_length(at, 1, 40, 1)
+    assert all(found(length) == at(length) for length in range(1, 41))

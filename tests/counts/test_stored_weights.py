@@ -1,0 +1,165 @@
+"""Weights in stored formats: bytes by the published layouts, operations by writing the sums out."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from addercost.arithmetic import OpClass, OpCounts
+from addercost.counts.model import count
+from addercost.counts.weight_formats import WEIGHT_FORMATS, format_of
+from addercost.counts.what_if import apply
+from addercost.errors import ArgumentError
+from addercost.trace.record import OpCall, TensorSpec, Trace
+
+ROWS, INPUTS, OUTPUTS = 3, 256, 4
+WEIGHTS = INPUTS * OUTPUTS
+
+BYTES_OF_256 = {
+    "fp8": 256,
+    "int8": 256,
+    "int4": 256 // 2 + 2 * (2 + 0.5),  # two groups of 128, each a scale of 2 bytes and a zero point of 4 bits
+    "q8_0": 8 * (2 + 32),  # block_q8_0: a half, 32 bytes
+    "q6_k": 128 + 64 + 16 + 2,  # block_q6_K: ql, qh, scales, d
+    "q5_k": 2 * 2 + 12 + 32 + 128,  # block_q5_K: d and dmin, scales, qh, qs
+    "q4_k": 2 * 2 + 12 + 128,  # block_q4_K: d and dmin, scales, qs
+    "q4_0": 8 * (2 + 16),  # block_q4_0: a half, 16 bytes
+    "q2_k": 16 + 64 + 2 * 2,  # block_q2_K: scales, qs, d and dmin
+    "ternary": 256 // 4,
+}
+
+
+def linear(path: str = "layers.0.down_proj") -> Trace:
+    """[3, 256] · [256, 4] in bf16."""
+    x = TensorSpec((ROWS, INPUTS), "bfloat16", "input")
+    w = TensorSpec((INPUTS, OUTPUTS), "bfloat16", "parameter", f"{path}.weight")
+    out = TensorSpec((ROWS, OUTPUTS), "bfloat16")
+    call = OpCall("aten.mm.default", path, {"self": x, "mat2": w}, (out,), 0)
+    return Trace("linear", (call,), {path: "Linear"}, {f"{path}.weight": WEIGHTS})
+
+
+@pytest.mark.parametrize("name", WEIGHT_FORMATS)
+def test_bytes_of_a_format_are_those_of_its_layout(name: str) -> None:
+    stored = TensorSpec((256,), WEIGHT_FORMATS[name].dtype)
+    assert stored.n_bytes == BYTES_OF_256[name]
+
+
+def test_every_format_has_a_layout_here() -> None:
+    assert WEIGHT_FORMATS.keys() == BYTES_OF_256.keys()
+
+
+@pytest.mark.parametrize("name", WEIGHT_FORMATS)
+@pytest.mark.parametrize("rounded", [False, True], ids=["brought back", "integers"])
+def test_the_bytes_that_a_layer_moves(name: str, rounded: bool) -> None:
+    """Inputs of two bytes, or of one once they are rounded (the rounding reads two and writes one); a scale
+    of two bytes an output where a format has no blocks; outputs of two bytes.
+    """
+    form = WEIGHT_FORMATS[name]
+    counts = count(apply(linear(), f"weights={name}{'/int8' if rounded else ''}"))
+    scales = 0 if form.block else 2 * OUTPUTS
+    inputs = ROWS * INPUTS
+    read = BYTES_OF_256[name] * OUTPUTS + scales + (2 * inputs + inputs if rounded else 2 * inputs)
+    written = 2 * ROWS * OUTPUTS + (inputs if rounded else 0)
+    (layer,) = counts.layers
+    assert (layer.bytes_read, layer.bytes_written) == (read, written)
+    assert counts.mac_sites == ROWS * WEIGHTS
+
+
+def brought_back(name: str) -> Counter[tuple[OpClass, str]]:
+    """Operations of w = d·q + m or d·(q - middle), weight by weight; of nested blocks d = D·s and m = M·t."""
+    form, n = WEIGHT_FORMATS[name], Counter[tuple[OpClass, str]]()
+    for _ in range(OUTPUTS):
+        for block in range(INPUTS // form.block):
+            if form.nested:
+                n[OpClass.MUL, "bf16"] += 2 if form.has_minimum else 1
+            for _ in range(block * form.block, (block + 1) * form.block):
+                n[OpClass.MUL, "bf16"] += 1
+                if form.has_minimum or form.shifted:
+                    n[OpClass.ADD, "bf16"] += 1
+    return n
+
+
+def product(fmt: str, sums: str) -> Counter[tuple[OpClass, str]]:
+    n = Counter[tuple[OpClass, str]]()
+    for _ in range(ROWS * OUTPUTS):
+        n[OpClass.MUL, fmt] += INPUTS
+        n[OpClass.ADD, sums] += INPUTS - 1
+    return n
+
+
+BLOCKED = [name for name, form in WEIGHT_FORMATS.items() if form.block]
+
+
+@pytest.mark.parametrize("name", BLOCKED)
+def test_weights_are_brought_back_once_whatever_the_rows(name: str) -> None:
+    counts = count(apply(linear(), f"weights={name}"))
+    assert counts.total == OpCounts.from_mapping(brought_back(name) + product("bf16", "bf16"))
+
+
+@pytest.mark.parametrize("name", BLOCKED)
+def test_sums_of_blocks_are_scaled_in_an_integer_dot(name: str) -> None:
+    """out = Σ_b d_w·d_x·(Σ q·x) + m_w·d_x·(Σ x): written out. d_x·Σ x is made once a row and block, and its
+    product with d_x is part of the rounding's factor.
+    """
+    form, n = WEIGHT_FORMATS[name], product("int8", "int32")
+    blocks = INPUTS // form.block
+    for _ in range(ROWS):
+        n[OpClass.DIVIDE, "bf16"] += 1
+        for op in (OpClass.ABS, OpClass.COMPARE, OpClass.MUL, OpClass.ADD):
+            n[op, "bf16"] += INPUTS
+        if form.has_minimum:
+            n[OpClass.ADD, "int32"] += blocks * (form.block - 1)
+        for _ in range(OUTPUTS):
+            n[OpClass.MUL, "fp32"] += 2 * blocks
+            n[OpClass.ADD, "fp32"] += blocks - 1
+            if form.has_minimum:
+                n[OpClass.MUL, "fp32"] += blocks
+                n[OpClass.ADD, "fp32"] += blocks
+    if form.shifted:
+        n[OpClass.ADD, "int8"] += WEIGHTS
+    assert count(apply(linear(), f"weights={name}/int8")).total == OpCounts.from_mapping(n)
+
+
+def test_one_scale_an_output_is_applied_to_sums() -> None:
+    counts = count(apply(linear(), "weights=int8"))
+    expected = product("bf16", "bf16") + Counter({(OpClass.MUL, "bf16"): ROWS * OUTPUTS})
+    assert counts.total == OpCounts.from_mapping(expected)
+
+
+def test_ternary_weights_select() -> None:
+    counts = count(apply(linear(), "weights=ternary/int8")).total.by_format()
+    assert counts["ternary"] == {"logic": ROWS * WEIGHTS}
+    assert counts["int32"] == {"add": ROWS * OUTPUTS * (INPUTS - 1)}
+
+
+@pytest.mark.parametrize(
+    ("path", "number", "expected"),
+    [
+        ("layers.0.self_attn.v_proj", 0, "q6_k"),
+        ("layers.3.self_attn.v_proj", 3, "q6_k"),
+        ("layers.4.self_attn.v_proj", 4, "q4_k"),
+        ("layers.6.mlp.down_proj", 6, "q6_k"),
+        ("layers.31.mlp.down_proj", 31, "q6_k"),
+        ("layers.31.mlp.up_proj", 31, "q4_k"),
+        ("lm_head", 0, "q6_k"),
+    ],
+)
+def test_q4_k_m_takes_more_bits_where_llama_cpp_does(path: str, number: int, expected: str) -> None:
+    """Of 32 blocks: the first four, the last four, and between them those at 4 + 2, 4 + 5, …"""
+    assert format_of("q4_k_m", path, number, 32).name == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("weights", "weights=int4"),
+        ("weights=q4k", "q4_k"),
+        ("weights=int4/int16", "int8"),
+        ("cache=int7", "int8"),
+        ("cache=int8", "keeps no keys"),
+    ],
+)
+def test_what_cannot_be_is_refused(text: str, said: str) -> None:
+    with pytest.raises(ArgumentError, match=said):
+        apply(linear(), text)

@@ -1,0 +1,190 @@
+"""The two phases of models that write text, against counts by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from addercost.counts.lengths import Layers, counts_by_length
+from addercost.counts.model import count
+from addercost.errors import AddercostError, ArgumentError, ModelError
+from addercost.sources.text_decoder import TextDecoder, load_text_decoder
+
+H, HEADS, KV_HEADS, SIZE, INNER, VOCABULARY, LAYERS = 32, 4, 2, 8, 48, 64, 3
+LLAMA: dict[str, Any] = {
+    "model_type": "llama",
+    "hidden_size": H,
+    "intermediate_size": INNER,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
+    "num_key_value_heads": KV_HEADS,
+    "vocab_size": VOCABULARY,
+    "max_position_embeddings": 64,
+}
+MISTRAL = {**LLAMA, "model_type": "mistral", "sliding_window": 20}
+MIXTRAL = {**LLAMA, "model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2}
+GPT2 = {"model_type": "gpt2", "n_embd": H, "n_layer": 2, "n_head": 4, "n_positions": 64, "vocab_size": 64}
+T5 = {
+    "model_type": "t5",
+    "d_model": H,
+    "d_kv": 8,
+    "d_ff": INNER,
+    "num_layers": 2,
+    "num_heads": 4,
+    "vocab_size": 64,
+}
+MAMBA = {"model_type": "mamba", "hidden_size": H, "num_hidden_layers": 2, "state_size": 4, "vocab_size": 64}
+
+
+def decoder(tmp_path: Path, values: dict[str, Any], source: int | None = None) -> TextDecoder:
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    return TextDecoder(load_text_decoder(f"hf:{tmp_path}"), source)
+
+
+def llama_sites(tokens: int, context: int, logits: int) -> int:
+    """Of a forward of `tokens` after `context`: q and o have H² sites a token and layer, k and v half of that
+    each, three products of the feed-forward layer H·INNER. Every query meets every key, context included,
+    twice.
+    """
+    keys = tokens + context
+    linear = tokens * (2 * H * H + 2 * H * KV_HEADS * SIZE + 3 * H * INNER)
+    attention = 2 * HEADS * tokens * keys * SIZE
+    return LAYERS * (linear + attention) + logits * H * VOCABULARY
+
+
+def kv_bytes(tokens: int) -> int:
+    return LAYERS * 2 * tokens * KV_HEADS * SIZE * 4
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_prompt_and_a_token_of_a_llama(tmp_path: Path, batch: int) -> None:
+    """A prompt gives logits for its last token alone."""
+    model = decoder(tmp_path, LLAMA)
+    prompt = count(model.prefill(batch, 11).trace)
+    assert prompt.complete
+    assert prompt.mac_sites == batch * llama_sites(11, 0, 1)
+    token = count(model.decode(batch, 11).trace)
+    assert token.mac_sites == batch * llama_sites(1, 11, 1)
+
+
+def test_the_cache_has_keys_and_values_of_all_tokens(tmp_path: Path) -> None:
+    model = decoder(tmp_path, LLAMA)
+    assert sum(spec.n_bytes for spec in model.prefill(1, 11).cache) == kv_bytes(11)
+    assert sum(spec.n_bytes for spec in model.decode(1, 11).cache) == kv_bytes(12)
+
+
+def test_a_token_writes_its_own_keys_and_values_alone(tmp_path: Path) -> None:
+    """Calls that append move the new rows in and out: 2 · kv_bytes(1), whatever stands before them."""
+    trace = decoder(tmp_path, LLAMA).decode(1, 23).trace
+    appended = [call for call in trace.calls if "appended" in call.tags]
+    assert len(appended) == 2 * LAYERS
+    assert sum(call.output.n_bytes for call in appended) == kv_bytes(1)
+    assert sum(spec.n_bytes for call in appended for spec in call.tensors()) == kv_bytes(1)
+
+
+def test_a_window_ends_what_a_token_reads(tmp_path: Path) -> None:
+    """A window of 20 keeps the token itself and 19 others."""
+    model = decoder(tmp_path, MISTRAL)
+    read = {
+        context: {
+            call.shape("key")[-2] for call in model.decode(1, context).trace.calls if "attention" in call.op
+        }
+        for context in (5, 19, 20, 40)
+    }
+    assert read == {5: {6}, 19: {20}, 20: {20}, 40: {20}}
+
+
+@pytest.mark.parametrize(
+    ("values", "source"),
+    [(LLAMA, None), (MISTRAL, None), (MIXTRAL, None), (GPT2, None), (T5, 9)],
+    ids=["llama", "window", "experts", "gpt2", "encoder"],
+)
+def test_counts_at_twenty_lengths_follow_from_a_few(
+    tmp_path: Path, values: dict[str, Any], source: int | None
+) -> None:
+    model = decoder(tmp_path, values, source)
+    traced: list[int] = []
+
+    def at(length: int) -> Layers:
+        traced.append(length)
+        return count(model.decode(1, length).trace).layers
+
+    found = counts_by_length(at, 8, 47, 1)
+    assert len(set(traced)) <= 20
+    for length in range(8, 48, 2):
+        rows = count(model.decode(1, length).trace).layers
+        assert [
+            (row.path, row.counts, row.mac_sites, row.bytes_read, row.bytes_written, row.runs)
+            for row in found(length)
+        ] == [
+            (row.path, row.counts, row.mac_sites, row.bytes_read, row.bytes_written, row.runs) for row in rows
+        ]
+
+
+def test_prompts_are_of_degree_two(tmp_path: Path) -> None:
+    model = decoder(tmp_path, LLAMA)
+    traced: list[int] = []
+
+    def at(length: int) -> Layers:
+        traced.append(length)
+        return count(model.prefill(1, length).trace).layers
+
+    found = counts_by_length(at, 4, 60, 2)
+    assert len(traced) == 4
+    for length in range(4, 61, 3):
+        assert sum(row.mac_sites for row in found(length)) == llama_sites(length, 0, 1)
+
+
+def test_the_state_of_a_state_space_model_does_not_grow(tmp_path: Path) -> None:
+    """A convolution's window and a state of 4 numbers for each of 2·H channels, in two layers."""
+    model = decoder(tmp_path, MAMBA)
+    sizes = {sum(spec.n_bytes for spec in model.decode(1, context).cache) for context in (3, 30)}
+    assert sizes == {2 * (2 * H * 4 + 2 * H * 4) * 4}
+
+
+def test_experts_that_no_row_is_routed_to_are_not_read(tmp_path: Path) -> None:
+    """Of four experts a token is routed to two: their three matrices of H·INNER are read in every layer."""
+    trace = decoder(tmp_path, MIXTRAL).decode(1, 9).trace
+    rows = {row.op: row for row in count(trace).by_operator() if "grouped_mm" in row.op}
+    weights = LAYERS * 2 * 3 * H * INNER * 4
+    activations = sum(
+        call.tensor("self" if "self" in call.args else "input").n_bytes
+        for call in trace.calls
+        if "grouped_mm" in call.op
+    )
+    indices = sum(
+        spec.n_bytes
+        for call in trace.calls
+        if "grouped_mm" in call.op
+        for spec in call.tensors()
+        if spec.dtype == "int32"
+    )
+    assert sum(row.bytes_read for row in rows.values()) == weights + activations + indices
+
+
+@pytest.mark.parametrize(
+    ("values", "source", "error", "said"),
+    [
+        ({"model_type": "vit"}, None, ModelError, "no text decoder of type vit"),
+        ({**LLAMA, "model_type": "bert"}, None, ModelError, "cache"),
+        (T5, None, ArgumentError, "--source"),
+        (LLAMA, 9, ArgumentError, "no encoder"),
+        ({"model_type": "lama"}, None, ArgumentError, "llama"),
+    ],
+    ids=["images", "no cache", "no source", "no encoder", "unknown type"],
+)
+def test_what_writes_no_text_is_refused(
+    tmp_path: Path, values: dict[str, Any], source: int | None, error: type[AddercostError], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        decoder(tmp_path, values, source).decode(1, 5)
+
+
+def test_a_context_beyond_the_positions_is_refused(tmp_path: Path) -> None:
+    model = decoder(tmp_path, LLAMA)
+    assert model.decode(1, 63).trace.calls
+    with pytest.raises(ArgumentError, match="64 tokens, not for 65"):
+        model.decode(1, 64)
