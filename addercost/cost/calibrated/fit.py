@@ -176,7 +176,7 @@ Fit = Calibrated | KernelsAlone
 
 def fit(times: KernelTimes) -> Calibrated:
     """Raises ArgumentError where there is too little to fit."""
-    _refuse_few(times)
+    refuse_few(times)
     rows, work = features([sample.call for sample in times.samples])
     near_s, far_s = (
         _medians(sample.near_s for sample in times.samples),
@@ -190,14 +190,15 @@ def fit(times: KernelTimes) -> Calibrated:
 
 def fit_alone(times: KernelTimes, caches: str) -> KernelsAlone:
     """caches: `warm` or `cold`. Raises ArgumentError where there is too little to fit."""
-    _refuse_few(times)
+    refuse_few(times)
     rows, work = features([sample.call for sample in times.samples])
     seconds = _medians(sample.warm_s if caches == WARM else sample.far_s for sample in times.samples)
     spread = conformal_spread(rows[:, 0].astype(int), unseen_errors(work, rows, seconds))
     return KernelsAlone(fit_times(work, rows, seconds), spread, _sampled(work, rows))
 
 
-def _refuse_few(times: KernelTimes) -> None:
+def refuse_few(times: KernelTimes) -> None:
+    """Raises ArgumentError where there is too little to fit."""
     if len(times.samples) < LEAST_SAMPLES or len(times.networks) < 4:
         raise ArgumentError(
             f"the calibration has {len(times.samples)} kernels and {len(times.networks)} networks; it needs "

@@ -45,11 +45,12 @@ class KnownKernel:
 
 
 class KernelPredictor:
-    """Seconds of kernels by fits to times, one a number format. times: by torch's name of the format."""
+    """Seconds of kernels by fits to times, one a number format, made when one is asked for. files: by torch's
+    name of the format.
+    """
 
-    def __init__(self, fits: Mapping[str, Fit], times: Mapping[str, KernelTimes]) -> None:
-        self.times = times
-        self._fits = fits
+    def __init__(self, files: Mapping[str, Path], caches: str) -> None:
+        self._files, self._caches = files, caches
         self._known: dict[KernelCall, KnownKernel] = {}
 
     def known(self, calls: Sequence[KernelCall]) -> Mapping[KernelCall, KnownKernel]:
@@ -61,8 +62,8 @@ class KernelPredictor:
             if call not in self._known:
                 new.setdefault(self.dtype_of(call), []).append(call)
         for dtype, distinct in new.items():
-            fit = self._fits.get(dtype)
-            if fit is not None:
+            if dtype in self._files:
+                fit = fitted(self._files[dtype], self._caches)
                 with one_thread():
                     seconds = fit.seconds(distinct).tolist()
                 self._known |= {
@@ -71,9 +72,12 @@ class KernelPredictor:
                 }
         return self._known
 
+    def times(self, dtype: str) -> KernelTimes:
+        return read_times(self._files[dtype])
+
     def dtype_of(self, call: KernelCall) -> str:
         """The format of the times that predict it. A kernel that moves integers alone takes those of any."""
-        weights = [o.dtype for o in call.operands() if o.is_weight and o.dtype in ("int8", *self._fits)]
+        weights = [o.dtype for o in call.operands() if o.is_weight and o.dtype in ("int8", *self._files)]
         if weights:
             return weights[-1]
         n_bytes = Counter[str]()
@@ -82,7 +86,7 @@ class KernelPredictor:
                 n_bytes[operand.dtype] += operand.n_bytes
         if n_bytes:
             return n_bytes.most_common(1)[0][0]
-        return "float32" if "float32" in self._fits else next(iter(self._fits), "float32")
+        return "float32" if "float32" in self._files else next(iter(self._files), "float32")
 
 
 def predictor_of(target: Target) -> KernelPredictor:
@@ -93,14 +97,10 @@ def predictor_of(target: Target) -> KernelPredictor:
 
 @lru_cache(maxsize=4)
 def _predictor(files: tuple[tuple[Path, int], ...], caches: str) -> KernelPredictor:
-    fits: dict[str, Fit] = {}
-    times: dict[str, KernelTimes] = {}
+    by_format: dict[str, Path] = {}
     for path, _ in files:
-        found = read_times(path)
-        if found.conditions.dtype not in times:
-            times[found.conditions.dtype] = found
-            fits[found.conditions.dtype] = fitted(path, caches)
-    return KernelPredictor(fits, times)
+        by_format.setdefault(read_times(path).conditions.dtype, path)
+    return KernelPredictor(by_format, caches)
 
 
 def _known(fit: Fit, dtype: str, call: KernelCall, value: float) -> KnownKernel:

@@ -68,7 +68,7 @@ def _notes(
 ) -> Iterable[str]:
     every = [kernel for layer in layers for kernel in layer]
     for dtype in dict.fromkeys(kernel.dtype for kernel in every):
-        times = predictor.times[dtype]
+        times = predictor.times(dtype)
         yield f"{len(times.samples)} kernels and {len(times.networks)} networks timed on {times.conditions}"
         if others := differences(times.conditions, target):
             yield f"borrowed: they were timed {'; '.join(others)}"

@@ -7,7 +7,7 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from addercost.cost.calibrated.fit import Fit, fit, fit_alone
+from addercost.cost.calibrated.fit import Fit, fit, fit_alone, refuse_few
 from addercost.cost.target import IN_NETWORK, Target
 from addercost.errors import AddercostError
 from addercost.hardware.kernel_times import CONTIGUOUS, Conditions, KernelTimes, read_kernel_times
@@ -65,7 +65,7 @@ def _why_not(target: Target, path: Path) -> str:
     try:
         found = [] if target.borrows_kernels else differences(read_times(path).conditions, target)
         if not found:
-            fitted(path, target.kernel_caches)
+            refuse_few(read_times(path))
             return ""
     except (AddercostError, OSError) as error:
         return str(error)
