@@ -11,7 +11,7 @@ from addercost.analysis.sensitivity import report_sensitivities
 from addercost.arithmetic import Arithmetic
 from addercost.cost.energy import estimate_energy
 from addercost.cost.estimate import MissingFigure, estimate
-from addercost.cost.models import COST_MODELS, ONE_CORE_MODELS, default_model
+from addercost.cost.models import COST_MODELS, ONE_CORE_MODELS, default_model, usable_model
 from addercost.cost.target import Target
 from addercost.cost.target_registry import load_target
 from addercost.counts.conventions import convention_named
@@ -43,7 +43,8 @@ class Wanted:
     """What a report is asked to estimate. cpus and energy: names of hardware tables.
 
     ranked: those of `arithmetics` for which all processors are ranked. what_ifs: changed networks, each given
-    as one change or several joined by +.
+    as one change or several joined by +. cost_models: the first is that of layers; empty for each processor's
+    default there, and for all of one core in the comparison.
     """
 
     convention: str = "full"
@@ -53,6 +54,7 @@ class Wanted:
     energy: tuple[str, ...] = ENERGY_TABLES
     ranked: tuple[Arithmetic, ...] = (Arithmetic.ADDER,)
     what_ifs: tuple[str, ...] = ()
+    cost_models: tuple[str, ...] = ()
 
     @classmethod
     def checked(
@@ -62,19 +64,24 @@ class Wanted:
         keep_first_last: bool,
         cpus: tuple[str, ...],
         energy: tuple[str, ...],
+        cost_models: tuple[str, ...] = (),
     ) -> Wanted:
         """From the options of a command, with defaults for what it leaves out; `none` alone means no table.
 
-        Raises ArgumentError for an unknown convention, processor or table, before any model is traced.
+        Raises ArgumentError, before any model is traced, for an unknown convention, processor, table or cost
+        model, and for a cost model that a processor has no figures for.
         """
         convention_named(convention)
         chosen = tuple(dict.fromkeys(name for name in cpus or CPUS if name != "none"))
         tables = tuple(dict.fromkeys(name for name in energy or ENERGY_TABLES if name != "none"))
         for name in chosen:
-            load_target(name)
+            target = load_target(name)
+            for model in cost_models:
+                usable_model(model, target)
         for name in tables:
             load_energy(name)
-        return cls(convention, arithmetics, keep_first_last, chosen, tables)
+        models = tuple(dict.fromkeys(cost_models))
+        return cls(convention, arithmetics, keep_first_last, chosen, tables, cost_models=models)
 
 
 def subject_from_trace(spec: str, trace: Trace, wanted: Wanted) -> Subject:
@@ -115,7 +122,7 @@ def subject_from_profiles(spec: str, profiles: Sequence[Profile], wanted: Wanted
     costed = [
         replace(
             profile,
-            costs=profile.costs or tuple(estimate(profile.counts, t, default_model(t)) for t in targets),
+            costs=profile.costs or tuple(estimate(profile.counts, t, _of_layers(wanted, t)) for t in targets),
         )
         for profile in profiles
     ]
@@ -123,17 +130,24 @@ def subject_from_profiles(spec: str, profiles: Sequence[Profile], wanted: Wanted
         spec=spec,
         profiles=tuple(costed),
         hardware=tuple(_notes(targets, wanted.energy)),
-        estimates=tuple(_estimates(costed, targets)),
+        estimates=tuple(_estimates(costed, targets, wanted.cost_models)),
         energies=tuple(_energies(costed, wanted.energy)),
         rooflines=tuple(drawn_roofline(costed, t) for t in targets if t.has_memory_rate),
     )
 
 
-def _estimates(profiles: Sequence[Profile], targets: Sequence[Target]) -> Iterator[Estimated]:
+def _of_layers(wanted: Wanted, target: Target) -> str:
+    """The cost model by which layers are shown."""
+    return wanted.cost_models[0] if wanted.cost_models else default_model(target)
+
+
+def _estimates(
+    profiles: Sequence[Profile], targets: Sequence[Target], named: Sequence[str]
+) -> Iterator[Estimated]:
     for target in targets:
-        usable = [name for name in ONE_CORE_MODELS if not COST_MODELS[name].unusable(target)]
+        usable = [name for name in named or ONE_CORE_MODELS if not COST_MODELS[name].unusable(target)]
         # A whole GPU runs networks in these two ways; of CPUs a report looks at one core.
-        for model in (*usable, *(("eager", "fused") if target.device_class == "gpu" else ())):
+        for model in (*usable, *(("eager", "fused") if target.device_class == "gpu" and not named else ())):
             first: list[LayerCounts] | None = None
             for profile in profiles:
                 cost = estimate(profile.counts, target, model)
@@ -154,6 +168,7 @@ def _estimates(profiles: Sequence[Profile], targets: Sequence[Target]) -> Iterat
                     missing=tuple(map(str, cost.missing)),
                     assumptions=cost.assumptions,
                     same_gaps=profile.counts.complete and gaps == first,
+                    interval_s=cost.interval_s,
                 )
 
 

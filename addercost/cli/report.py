@@ -37,6 +37,13 @@ from addercost.report.formats.report_format import ReportFormat
 @keep_first_last_option
 @cpu_option
 @energy_option
+@click.option(
+    "--cost-model",
+    "cost_models",
+    multiple=True,
+    metavar="NAME",
+    help="Estimate by this one, layers by the first; repeatable. Default: all of one core.",
+)
 @click.option("--title", help="The heading. Default: the names of the models.")
 @click.option(
     "--format",
@@ -57,6 +64,7 @@ def report(
     keep_first_last: bool,
     cpus: tuple[str, ...],
     energy: tuple[str, ...],
+    cost_models: tuple[str, ...],
     title: str | None,
     format_name: str | None,
     output: Path | None,
@@ -74,14 +82,16 @@ def report(
 
     check_output(output, force)
     chosen = report_format(format_name, output)
-    wanted = Wanted.checked(convention, parsed_arithmetics(arithmetics), keep_first_last, cpus, energy)
+    wanted = Wanted.checked(
+        convention, parsed_arithmetics(arithmetics), keep_first_last, cpus, energy, cost_models
+    )
     wanted = replace(wanted, what_ifs=tuple(dict.fromkeys(what_ifs)))
     found = gather(
         specs,
         wanted,
         inputs,
         convention_given=was_given("convention"),
-        cpus_given=bool(cpus),
+        cpus_given=bool(cpus or cost_models),
         quiet=quiet,
     )
     content = render_report(found.report(title), chosen)

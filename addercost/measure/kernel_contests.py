@@ -48,7 +48,7 @@ def kernel_ratio(
     assert calibrated.MODEL.predict is not None
     sides = calibrated.MODEL.predict(target, [theirs, ours])
     missing = next((figure for lacking in sides.missing for figure in lacking), "")
-    first, other = sides.layers
+    first, other = sides.shares
     if missing or not other.value:
         return PredictedRatio(target.name, calibrated.MODEL.name, None, missing or "no layer was changed")
     ratio, spread = first.value / other.value, math.exp(math.hypot(_half_width(first), _half_width(other)))

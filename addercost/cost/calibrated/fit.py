@@ -38,6 +38,9 @@ COVERED = 0.9
 """The share of kernels that an interval is to cover."""
 
 FOLDS = 3
+SUMMED = 8
+"""As many layers of different shapes as a small network has."""
+
 LEAST_SAMPLES = 60
 """Fewer kernels are not fitted."""
 
@@ -146,7 +149,7 @@ class Calibrated:
     far: TimeModel
     law: NetworkLaw
     spread: dict[int, float]
-    network_spread: float | None
+    network_spread: float
     sampled: dict[int, tuple[float, float]]
 
     def seconds(self, calls: Sequence[KernelCall]) -> Floats:
@@ -157,13 +160,13 @@ class Calibrated:
 @dataclass(frozen=True)
 class KernelsAlone:
     """Seconds of kernels that run again and again, in one state of the caches. The fields are those of
-    `Calibrated`; a sum of them has the spread of kernels.
+    `Calibrated`; network_spread is that of a sum of `SUMMED` kernels with weights.
     """
 
     model: TimeModel
     spread: dict[int, float]
     sampled: dict[int, tuple[float, float]]
-    network_spread: float | None = None
+    network_spread: float
 
     def seconds(self, calls: Sequence[KernelCall]) -> Floats:
         """[calls]"""
@@ -193,8 +196,13 @@ def fit_alone(times: KernelTimes, caches: str) -> KernelsAlone:
     refuse_few(times)
     rows, work = features([sample.call for sample in times.samples])
     seconds = _medians(sample.warm_s if caches == WARM else sample.far_s for sample in times.samples)
-    spread = conformal_spread(rows[:, 0].astype(int), unseen_errors(work, rows, seconds))
-    return KernelsAlone(fit_times(work, rows, seconds), spread, _sampled(work, rows))
+    families, errors = rows[:, 0].astype(int), unseen_errors(work, rows, seconds)
+    return KernelsAlone(
+        fit_times(work, rows, seconds),
+        conformal_spread(families, errors),
+        _sampled(work, rows),
+        spread_of_sums(families, errors, seconds),
+    )
 
 
 def refuse_few(times: KernelTimes) -> None:
@@ -239,6 +247,19 @@ def conformal_spread(families: NDArray[np.int_], errors: Floats) -> dict[int, fl
         if len(chosen) >= _FEW:
             spread[family] = math.exp(_quantile(chosen))
     return spread
+
+
+def spread_of_sums(families: NDArray[np.int_], errors: Floats, seconds: Floats) -> float:
+    """The factor that covers `COVERED` of sums over `SUMMED` kernels with weights, drawn from those of which no
+    fit saw itself: the errors of a network's layers cancel in part.
+    """
+    chosen = np.flatnonzero(np.isin(families, _WITH_WEIGHTS))
+    if len(chosen) < SUMMED:
+        chosen = np.arange(len(families))
+    random = np.random.default_rng(0)
+    drawn = random.choice(chosen, (1000, min(SUMMED, len(chosen))))
+    sums = seconds[drawn].sum(axis=1)
+    return math.exp(_quantile(np.abs(np.log((seconds[drawn] * np.exp(errors[drawn])).sum(axis=1) / sums))))
 
 
 def _quantile(errors: Floats) -> float:

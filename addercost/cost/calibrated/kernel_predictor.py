@@ -25,8 +25,8 @@ _MOST_KEPT = 200_000
 _FAR_BEYOND = 2.0
 """Work of so many times the most that was timed, or so many times less than the least, is named."""
 
-_NOT_TIMED = "of kinds that were not timed"
-_EXTRAPOLATED = "with more or less work than any of their kind that was timed, so extrapolated"
+_NOT_TIMED = "of a kind that was not timed"
+_EXTRAPOLATED = "with more or less work than any of its kind that was timed, so extrapolated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def _known(fit: Fit, dtype: str, call: KernelCall, value: float) -> KnownKernel:
     if doubt:
         wide = Seconds(value, value / spread**2, value * spread**2)
         return KnownKernel(wide, wide, sizes.family, dtype, doubt, beyond)
-    together = fit.network_spread or spread
+    together = fit.network_spread
     return KnownKernel(
         Seconds(value, value / spread, value * spread),
         Seconds(value, value / together, value * together),

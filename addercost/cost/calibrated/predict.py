@@ -79,4 +79,5 @@ def _notes(
     for doubt, kinds in doubts.items():
         named = ", ".join(kind for kind, _ in kinds.most_common(_MOST_NAMED))
         more = f" and {len(kinds) - _MOST_NAMED} more" if len(kinds) > _MOST_NAMED else ""
-        yield f"{sum(kinds.values())} kernels {doubt} ({named}{more}): intervals twice as wide"
+        number = sum(kinds.values())
+        yield f"{number} kernel{'s' * (number > 1)} {doubt} ({named}{more}): intervals twice as wide"
