@@ -250,8 +250,8 @@ def conformal_spread(families: NDArray[np.int_], errors: Floats) -> dict[int, fl
 
 
 def spread_of_sums(families: NDArray[np.int_], errors: Floats, seconds: Floats) -> float:
-    """The factor that covers `COVERED` of sums over `SUMMED` kernels with weights, drawn from those of which no
-    fit saw itself: the errors of a network's layers cancel in part.
+    """The factor that covers `COVERED` of sums over `SUMMED` kernels with weights, by fits that did not see
+    them: the errors of a network's layers cancel in part.
     """
     chosen = np.flatnonzero(np.isin(families, _WITH_WEIGHTS))
     if len(chosen) < SUMMED:
