@@ -2,11 +2,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+MODELS_VENV := .venv-models
 PYTEST := python -m pytest --only-listed-skips
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+INSTALL := $(VENV)/$(PIP_INSTALL)
+TOOL_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/counting-tools
 
 .PHONY: demo test test-all test-browser mutants reports predicted-reports state-errors machine-report training-report \
-	gpu-check check check-static lint types format clean help
+	models-table gpu-check check check-static lint types format clean help
 
 help:
 	@echo "make demo          profile LeNet-5-BN and print the paper's comparison"
@@ -17,13 +20,14 @@ help:
 	@echo "make reports       write reports/ again, the predictions and this machine's measurements"
 	@echo "make state-errors  write down how far estimates are from times, from the validations in reports/"
 	@echo "make predicted-reports  the predictions alone, in seconds"
+	@echo "make models-table  trace 152 models of eight packages, in an environment of their own"
 	@echo "make gpu-check     test and time the GPU kernels into reports/, on a machine with torch and Triton"
 	@echo "make training-report  train on the digits and write reports/training-digits"
 	@echo "make check         tests, lint and types"
 	@echo "make format        let ruff format the code"
 
 demo: $(VENV)/.installed-demo
-	$(BIN)/addercost profile examples/lenet5_bn.py
+	$(BIN)/addercost profile examples/lenet5_bn.py --cpu intel-skylake-x
 	$(BIN)/addercost reproduce latency
 
 # The pages in a browser are test-browser's: they would run twice where Chromium is installed.
@@ -31,7 +35,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/$(PYTEST) -n 2 --ignore=tests/browser -m "not exhaustive"
 
 # LLVM 22 is the version that most processor tables come from; the tests compare with its simulator.
-test-all: test
+test-all: test $(VENV)/counting-tools/.installed
 	tools/debian_package.sh llvm-mca-22 llvm-22
 	tools/debian_package.sh pdflatex texlive-latex-extra texlive-science
 	$(BIN)/$(PYTEST) -n 2 --ignore=tests/browser -m exhaustive
@@ -60,6 +64,10 @@ machine-report: $(VENV)/.installed-dev
 # Trains for minutes; what is done is kept under output/ and not done again.
 training-report: $(VENV)/.installed-dev
 	$(BIN)/python tools/train_digits.py
+
+# Its packages stay out of .venv: one of them asks for another OpenCV than the one that needs no display.
+models-table: $(MODELS_VENV)/.installed
+	$(MODELS_VENV)/bin/python -m benchmarks.models $(MODELS)
 
 # Uses the Python there is: a machine with a GPU brings its own torch and Triton.
 gpu-check:
@@ -91,9 +99,25 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) --editable ".[dev]"
 	touch $@ $(VENV)/.installed-demo
 
+# Tools that reconcile explains and that would bring much with them, or another version of one: each folder is on the
+# path of a test's process alone.
+$(VENV)/counting-tools/.installed: $(VENV)/.installed-dev
+	rm -rf $(@D)
+	$(TOOL_INSTALL)/thop-0.0.31 thop==0.0.31.post2005241907
+	$(TOOL_INSTALL)/tools calflops==0.3.2 accelerate==1.15.0 einops==0.8.2 hjson==3.1.0 py-cpuinfo==9.0.0
+	$(TOOL_INSTALL)/tools --no-build-isolation deepspeed==0.19.8
+	touch $@
+
 $(VENV)/.installed-browser: $(VENV)/.installed-dev
 	$(INSTALL) --editable ".[dev,browser]"
 	touch $@
 
+$(MODELS_VENV)/.installed: pyproject.toml constraints.txt benchmarks/model_packages.txt
+	$(PYTHON) -m venv $(MODELS_VENV)
+	$(MODELS_VENV)/$(PIP_INSTALL) --editable ".[timm,transformers,vision]"
+	$(MODELS_VENV)/$(PIP_INSTALL) --requirement benchmarks/model_packages.txt
+	$(MODELS_VENV)/$(PIP_INSTALL) --no-deps ultralytics==8.4.190
+	touch $@
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(MODELS_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,7 +1,7 @@
 """What a neural network costs, operation by operation, on real processors.
 
     import addercost
-    addercost.profile("zoo:lenet5-bn", convention="macs", cpus=["via-nano-2000"])
+    addercost.profile("zoo:lenet5-bn", convention="macs", cpus="intel-skylake-x")
 
 Names are imported when first used, so that `import addercost` costs nothing.
 """

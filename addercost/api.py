@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +15,13 @@ from addercost.trace.record import Trace
 if TYPE_CHECKING:
     from torch import nn
 
-    from addercost.counts.lengths import Layers
-    from addercost.counts.model import ModelCounts
+    from addercost.analysis.accelerators import WantedAccelerators
     from addercost.measure.session import BenchSettings
-    from addercost.results.language_model import LanguageModelReport, PhaseReport, TextCost, TokenTime
     from addercost.results.measurements import Measurements
     from addercost.trace.batch_sizes import BatchTraces
     from addercost.trace.input_shapes import InputShape
     from addercost.trace.inputs import ModelInputs
     from addercost.train.run import TrainingReport
-
-DEFAULT_CPU = "via-nano-2000"
-"""The paper's processor."""
 
 
 def profile(
@@ -34,32 +30,38 @@ def profile(
     kwargs: Mapping[str, Any] | None = None,
     convention: str = "full",
     arithmetic: Arithmetic | str | None = None,
-    what_if: Sequence[str] = (),
+    what_if: str | Sequence[str] = (),
     keep_first_last: bool = False,
     backward: bool = False,
-    cpus: Sequence[str] = (DEFAULT_CPU,),
-    cost_models: Sequence[str] = (),
-    energy: Sequence[str] = (),
-    memories: Sequence[str] = (),
+    cpus: str | Sequence[str] | None = None,
+    cost_models: str | Sequence[str] = (),
+    energy: str | Sequence[str] = (),
+    memories: str | Sequence[str] = (),
     hardware_path: Path | None = None,
     kernels: Path | None = None,
     accumulator_format: str | None = None,
     optimizer: str | None = None,
+    timeout_s: float = 0.0,
+    accelerators: WantedAccelerators | Sequence[str] = (),
 ) -> ShownProfile:
     """Counts every layer of one forward and estimates it on each processor by each cost model.
 
     model: a module, a trace, or a SPEC of the command line. args, kwargs: the forward's inputs, on any
     device, meta included; a SPEC that comes with inputs needs none. Nothing is computed. backward: a training
     step instead of a forward. cpus: names of processors, devices and GPUs, with settings after an @, such as
-    `raspberry-pi-5@1.8GHz+8GB/s+4cores` or `h100-sxm@graphs`. cost_models: for each of them; by default the
-    paper's, and `eager` on GPUs. energy: names of energy tables; memories: levels of their memory to charge
+    `raspberry-pi-5@1.8GHz+8GB/s+4cores` or `h100-sxm@graphs`; by default this machine where it is calibrated,
+    else none. cost_models: for each of them; by default the best that it has figures for: `calibrated`, else
+    `roofline`, else `throughput`, and `eager` on GPUs. Wherever names are taken, one is a name by itself.
+    energy: names of energy tables; memories: levels of their memory to charge
     for every byte. hardware_path: a folder of
     tables that add to and override the built-in ones. kernels: a file of timed kernels for the cost model
     `calibrated`, borrowed where it is of another machine. accumulator_format: what energies charge the
     accumulations of layers at, such as "int16"; by default the format they are counted in. optimizer: whose
     state is in the memory of a training step, one of `addercost.counts.peak_memory.OPTIMIZERS`; plain SGD,
-    which keeps none, by default.
+    which keeps none, by default. timeout_s: as for `trace_model`. accelerators: their names, or these with
+    settings.
     """
+    from addercost.analysis.accelerators import WantedAccelerators
     from addercost.cost.energy import estimate_energy
     from addercost.cost.estimate import estimate
     from addercost.cost.models import default_model, usable_model
@@ -69,137 +71,45 @@ def profile(
     from addercost.counts.peak_memory import memory_of
     from addercost.hardware import load_energy
 
+    what_if, cost_models, energy, memories = map(_names, (what_if, cost_models, energy, memories))
+    named = default_cpus(hardware_path) if cpus is None else _names(cpus)
     made = (
         model
         if isinstance(model, Trace)
-        else trace_model(model, *args, kwargs=kwargs, backward=backward, memory=True)
+        else trace_model(model, *args, kwargs=kwargs, backward=backward, memory=True, timeout_s=timeout_s)
     )
     counts = count(made, convention, arithmetic=arithmetic, what_if=what_if, keep_first_last=keep_first_last)
-    targets = [load_target(name, hardware_path, kernels) for name in cpus]
+    targets = [load_target(name, hardware_path, kernels) for name in named]
+    changed = bool(what_if) or counts.arithmetic is not None
+    has_kernels = not changed and all(a.arithmetic in (None, Arithmetic.MAC) for a in counts.layers)
     costs = (
         estimate(counts, target, usable_model(cost_model, target).name)
         for target in targets
-        for cost_model in cost_models or (default_model(target),)
+        for cost_model in cost_models or (default_model(target, has_kernels),)
     )
     energies = (
         estimate_energy(counts, load_energy(name, hardware_path), memories, True, accumulator_format)
         for name in energy
     )
     # Binary and shift layers keep their weights in another form.
-    changed = what_if or counts.arithmetic in PACKED_WEIGHT_BITS
-    memory = None if changed else memory_of(made, optimizer)
-    return ShownProfile(counts, tuple(costs), keep_first_last, tuple(energies), memory)
+    repacked = what_if or counts.arithmetic in PACKED_WEIGHT_BITS
+    memory = None if repacked else memory_of(made, optimizer)
+    if not isinstance(accelerators, WantedAccelerators):
+        accelerators = WantedAccelerators(tuple(accelerators))
+    on_accelerators = accelerators.costs(counts, hardware_path)
+    return ShownProfile(counts, tuple(costs), keep_first_last, tuple(energies), memory, on_accelerators)
 
 
-def language_model(
-    model: str,
-    *,
-    prompt: int = 512,
-    context: int = 1024,
-    new: int = 128,
-    source: int | None = None,
-    batches: Sequence[int] = (1,),
-    with_curve: bool = False,
-    dtype: str | None = None,
-    arithmetic: Arithmetic | str | None = None,
-    what_if: Sequence[str] = (),
-    cpus: Sequence[str] = (DEFAULT_CPU,),
-    cost_models: Sequence[str] = (),
-    energy: Sequence[str] = (),
-    memories: Sequence[str] = (),
-    hardware_path: Path | None = None,
-    kernels: Path | None = None,
-    accumulator_format: str | None = None,
-) -> LanguageModelReport:
-    """What a text decoder costs: a prompt, one token, a whole text, for each batch and on each processor.
+def default_cpus(hardware_path: Path | None = None) -> tuple[str, ...]:
+    """The processors of a profile where none is named: this machine, if it is calibrated."""
+    from addercost.measure.predictions import default_cpus as calibrated_here
 
-    model: a SPEC of a model that keeps a cache. prompt: tokens that are read at once. context: tokens before
-    the one that is written. new: tokens written after the prompt, 0 for no whole text. source: tokens that an
-    encoder reads. with_curve: also a token after many other contexts, for a figure. dtype: torch's name of
-    the format of floating-point weights, None for that of the configuration. The other arguments are those of
-    `profile`.
-    """
-    from addercost.analysis.language_model import (
-        Estimators,
-        figure_contexts,
-        phase_report,
-        text_costs,
-        token_times,
-    )
-    from addercost.cost.models import default_model, usable_model
-    from addercost.cost.target_registry import load_target
-    from addercost.counts.lengths import counts_by_length
-    from addercost.counts.memory import used_weight_bytes
-    from addercost.counts.model import count
-    from addercost.counts.what_if import apply, parse
-    from addercost.counts.what_if.cache import cache_bytes
-    from addercost.hardware import load_energy
-    from addercost.results.language_model import LanguageModelReport
-    from addercost.sources.text_decoder import Phase, TextDecoder, load_text_decoder
+    return calibrated_here(hardware_path)
 
-    targets = [load_target(name, hardware_path, kernels) for name in cpus]
-    by = Estimators(
-        tuple(
-            (target, usable_model(name, target).name)
-            for target in targets
-            for name in cost_models or (default_model(target),)
-        ),
-        tuple(load_energy(name, hardware_path) for name in energy),
-        tuple(memories),
-        accumulator_format,
-    )
-    decoder = TextDecoder(load_text_decoder(model), source, dtype)
-    decoder.check(max(prompt + new, context + 1))
 
-    cache_format = next((parse(text)[1] for text in what_if if text.startswith("cache=")), None)
-
-    def changed(trace: Trace) -> Trace:
-        for text in what_if:
-            trace = apply(trace, text)
-        return trace
-
-    def counted(phase: Phase) -> ModelCounts:
-        return count(changed(phase.trace), arithmetic=arithmetic)
-
-    phases: list[PhaseReport] = []
-    texts: list[TextCost] = []
-    curve: list[TokenTime] = []
-    for batch in batches:
-
-        def layers_at(length: int, batch: int = batch) -> Layers:
-            return counted(decoder.decode(batch, length)).layers
-
-        read = decoder.prefill(batch, prompt)
-        prefill = phase_report(counted(read), batch, prompt, 0, cache_bytes(read.cache, cache_format), by)
-        written = decoder.decode(batch, context)
-        counts = counted(written)
-        phases += [
-            prefill,
-            phase_report(counts, batch, 1, context, cache_bytes(written.cache, cache_format), by),
-        ]
-        if new > 1:
-            decode_at = counts_by_length(layers_at, prompt, prompt + new - 2, degree=1)
-            texts += text_costs(prefill, decode_at, new, by)
-        if with_curve:
-            contexts = figure_contexts(decoder.positions, context)
-            decode_at = counts_by_length(layers_at, contexts[0], contexts[-1], degree=1)
-            curve += token_times(batch, contexts, decode_at, by)
-    stored = (
-        decoder.weight_bytes - used_weight_bytes(written.trace) + used_weight_bytes(changed(written.trace))
-    )
-    return LanguageModelReport(
-        model=decoder.name,
-        parameters=counts.parameters,
-        weight_bytes=stored,
-        prompt=prompt,
-        context=context,
-        new=new,
-        phases=tuple(phases),
-        texts=tuple(texts),
-        token_times=tuple(curve),
-        source=source,
-        notes=counts.notes,
-    )
+def _names(names: str | Sequence[str]) -> tuple[str, ...]:
+    """One name is a sequence of letters to Python, but not to a reader."""
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def measure_model(
@@ -217,6 +127,8 @@ def measure_model(
     `output` belong to another run.
     """
     from addercost.measure.session import BenchSettings, measure, model_uses, open_device, whole_model_rows
+    from addercost.results.journal_lines import journal_path
+    from addercost.results.ownership import own_file
     from addercost.trace.inputs import ModelInputs
 
     chosen = settings or BenchSettings()
@@ -226,7 +138,8 @@ def measure_model(
     uses, notes = model_uses(made, chosen)
     device = open_device(chosen)
     try:
-        return measure(made.model, uses, chosen, device, output, whole, notes)
+        with own_file(journal_path(output)) if output is not None else nullcontext():
+            return measure(made.model, uses, chosen, device, output, whole, notes)
     finally:
         device.close()
 
@@ -238,30 +151,36 @@ def trace_model(
     backward: bool = False,
     fuse_attention: bool = True,
     memory: bool = False,
+    timeout_s: float = 0.0,
 ) -> Trace:
     """One forward, or training step, of a module or SPEC. See `addercost.trace.tracer.trace`.
 
     Operators without a counting rule are recorded by their decomposition where torch has one.
     fuse_attention: scaled dot-product attention is one call, else the calls that torch makes of it. memory:
-    also record when memory is allocated and freed, for `profile(…).memory`.
+    also record when memory is allocated and freed, for `profile(…).memory`. timeout_s: a forward that takes
+    longer raises TraceError, in the main thread alone; 0 for no limit.
     """
+    from addercost.sources.time_limit import forward_limit
+
     if isinstance(model, str):
         from addercost.trace.inputs import ModelInputs
 
         inputs = ModelInputs(args, kwargs or {}) if args or kwargs else None
-        return trace_spec(model, inputs, backward, fuse_attention=fuse_attention, memory=memory)
+        with forward_limit(model, timeout_s):
+            return trace_spec(model, inputs, backward, fuse_attention=fuse_attention, memory=memory)
     from addercost.counts.call_work import is_counted
     from addercost.trace.tracer import trace
 
-    return trace(
-        model,
-        *args,
-        kwargs=kwargs,
-        backward=backward,
-        is_counted=is_counted,
-        fuse_attention=fuse_attention,
-        memory=memory,
-    )
+    with forward_limit(type(model).__name__, timeout_s):
+        return trace(
+            model,
+            *args,
+            kwargs=kwargs,
+            backward=backward,
+            is_counted=is_counted,
+            fuse_attention=fuse_attention,
+            memory=memory,
+        )
 
 
 def trace_spec(

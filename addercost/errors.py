@@ -77,8 +77,8 @@ class TrainingError(AddercostError):
     exit_code = 8
 
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C: 128 + SIGINT, as shells report it."""
+INTERRUPTED, TERMINATED = 130, 143
+"""Exit codes after Ctrl-C and SIGTERM: 128 + the number of the signal, as shells report it."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> ArgumentError:

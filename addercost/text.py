@@ -29,6 +29,11 @@ def printable(text: str) -> str:
     return text
 
 
+def harmless_json(text: str) -> str:
+    """The same JSON, in which no text is a command to such a runner. No line of JSON begins with a text."""
+    return text.replace("##", "#\\u0023")
+
+
 def error_line(text: str) -> str:
     """The text as one line of an error message, at most `LONGEST_ERROR` characters."""
     return shortened(printable(text), LONGEST_ERROR)

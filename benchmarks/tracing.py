@@ -24,7 +24,10 @@ RULES = {
     "thop": "thop 0.1.1",
     "fvcore": "fvcore 0.1.5, timm",
     "ptflops": "ptflops 0.7",
+    "ptflops-aten": "ptflops 0.7, aten",
     "torchinfo": "torchinfo 1.8",
+    "calflops": "calflops 0.3",
+    "deepspeed": "DeepSpeed 0.19",
     "FlopCounterMode": "torch FlopCounterMode on meta",
     "FlopCounterMode-cpu": "torch FlopCounterMode on the CPU",
 }
@@ -228,8 +231,8 @@ def by_rules(model_name: str, batch: int) -> dict[str, float]:
     with DataFree():
         model = make_model(model_name)
     counts = reconcile(trace_model(model, torch.empty(batch, 3, SIZE, SIZE, device="meta")))
-    known = {count.tool: count.reported / count.per_site for count in counts}
-    return {tool: known[name] for tool, name in RULES.items()}
+    known = {count.tool: count.reported / count.per_site for count in counts if count.reported is not None}
+    return {tool: known[name] for tool, name in RULES.items() if name in known}
 
 
 def row(

@@ -18,7 +18,7 @@ import addercost
 PACKAGE = Path(addercost.__file__).parent
 RANKS = (
     ("errors",),
-    ("units", "text", "version"),
+    ("units", "text", "version", "supervision", "input_files"),
     ("extensions", "reading"),
     ("arithmetic",),
     ("trace.record",),
@@ -36,6 +36,7 @@ RANKS = (
     ("report", "measure", "train"),
     ("sweep",),
     ("api",),
+    ("language_models",),
     ("",),
     ("cli",),
     ("__main__",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+import tests
 from tools.mutants.__main__ import entered
 from tools.mutants.accepted import accepted_mutants
+from tools.mutants.collected import in_place
 from tools.mutants.forks import NoResult, Task, in_forks
 from tools.mutants.mutations import Mutant, changed_lines, mutants_of, mutated
 from tools.mutants.outcome import FirstFailure, outcome_of
@@ -85,18 +88,93 @@ def test_a_function_is_replaced_where_it_is_used(tmp_path: Path, monkeypatch: py
 def test_each_test_function_has_the_same_time_and_its_quickest_case_first() -> None:
     """After f[1] at 0.1 s come f[2] at 0.1 + 0.2 s and g at 1 s; f[3] is at 0.1 + 0.2 + 0.8 s."""
     seconds = {"a.py::f[3]": 0.8, "a.py::f[1]": 0.1, "a.py::f[2]": 0.2, "b.py::g": 1.0, "c.py::h": 0.1}
-    tests = RecordedTests(
+    record = RecordedTests(
         {"x.py": {3: {"a.py::f[1]", "a.py::f[2]", "a.py::f[3]"}, 4: {"b.py::g"}, 9: {"c.py::h"}}}, seconds
     )
-    assert tests.tests_for("x.py", (2, 5), 10.0) == ["a.py::f[1]", "a.py::f[2]", "b.py::g", "a.py::f[3]"]
-    assert tests.tests_for("x.py", (2, 5), 0.4) == ["a.py::f[1]", "a.py::f[2]"]
-    assert tests.tests_for("x.py", (4, 4), 0.4) == ["b.py::g"]
-    assert tests.tests_for("x.py", (20, 30), 10.0) == []
+    assert record.tests_for("x.py", (2, 5), 10.0) == ["a.py::f[1]", "a.py::f[2]", "b.py::g", "a.py::f[3]"]
+    assert record.tests_for("x.py", (2, 5), 0.4) == ["a.py::f[1]", "a.py::f[2]"]
+    assert record.tests_for("x.py", (4, 4), 0.4) == ["b.py::g"]
+    assert record.tests_for("x.py", (20, 30), 10.0) == []
+
+
+def test_a_shared_fixture_is_paid_once() -> None:
+    """f and g take 0.1 s each and 1 s for what they share: 1.2 s together, and not 2.2 s."""
+    record = RecordedTests(
+        {"x.py": {3: {"a.py::f", "a.py::g"}}},
+        {"a.py::f": 0.1, "a.py::g": 0.1},
+        {"a.py::f": frozenset({"fixture a.py::data"}), "a.py::g": frozenset({"fixture a.py::data"})},
+        {"fixture a.py::data": 1.0},
+    )
+    assert record.tests_for("x.py", (3, 3), 1.3) == ["a.py::f", "a.py::g"]
+    assert record.tests_for("x.py", (3, 3), 1.1) == ["a.py::f"]
+    assert record.cpu_s(["a.py::f", "a.py::g"]) == pytest.approx(10 + 3 * 1.2)
+
+
+def test_what_was_computed_before_a_test_belongs_to_all_tests_that_use_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a fixture, a function that keeps its results, or while the tests were imported."""
+    package = tmp_path / "tests" / "shared_results"
+    package.mkdir(parents=True)
+    (package / "computed.py").write_text("""\
+import functools
+
+def shared():
+    return 4 / 2
+
+@functools.cache
+def kept():
+    return 6 / 2
+
+def parameter():
+    return 8 / 2
+""")
+    (package / "test_computed.py").write_text("""\
+import pytest
+from tests.shared_results.computed import kept, parameter, shared
+
+FOUR = parameter()
+
+@pytest.fixture(scope="module")
+def two():
+    return shared()
+
+def test_first(two):
+    assert two and kept()
+
+def test_second(two):
+    assert two == 2
+
+def test_third():
+    assert kept() == 3
+
+def test_fourth():
+    assert FOUR == 4
+""")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(tests, "__path__", [str(tmp_path / "tests"), *tests.__path__])
+    mutants = list(mutants_of(Path("tests/shared_results/computed.py")))
+    found = in_place(mutants, ["tests/shared_results"], 1, 20.0, lambda outcome: None)
+    gc.unfreeze()
+    assert not found.tests.failed
+    name = "tests/shared_results/test_computed.py::test_"
+    killers = {changed_lines(one.mutant)[1]: one.killer for one in found.outcomes}
+    (imported,) = [one for one in found.others if changed_lines(one)[1] == "return 8 * 2"]
+    assert f"{name}fourth" in found.tests.tests_for(imported.file, imported.lines, 20.0)
+    assert killers["return 4 * 2"] == f"{name}second"
+    assert killers["return 6 * 2"] == f"{name}third"
 
 
 def test_what_runs_during_an_import_is_for_all_tests() -> None:
-    tests = RecordedTests({"x.py": {3: {"a.py::f", IMPORT}}}, {"a.py::f": 0.4, "b.py::g": 0.1})
-    assert tests.tests_for("x.py", (0, 0), 1.0) == ["a.py::f", "b.py::g"]
+    """A line inside of a function is for those that run another line of the file too."""
+    record = RecordedTests(
+        {"x.py": {3: {"a.py::f", f"{IMPORT}a.py"}, 5: {"b.py::g"}}},
+        {"a.py::f": 0.4, "b.py::g": 0.1, "c.py::h": 0.1},
+    )
+    assert record.tests_for("x.py", (0, 0), 1.0) == ["b.py::g", "a.py::f", "c.py::h"]
+    assert record.tests_for("x.py", (3, 3), 1.0) == ["a.py::f", "b.py::g"]
+    assert record.tests_for("x.py", (5, 5), 1.0) == ["b.py::g"]
 
 
 def test_a_fork_that_dies_or_hangs_has_no_result() -> None:
@@ -113,6 +191,33 @@ def test_a_fork_that_dies_or_hangs_has_no_result() -> None:
         "dies": NoResult("SystemExit: ", True),
         "hangs": NoResult("more processor time than it may take", True),
     }
+
+
+def test_the_fork_of_a_fork_ends_with_it(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+
+    def inner() -> None:
+        pid_file.write_text(str(os.getpid()))
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(600)
+
+    def outer() -> None:
+        list(in_forks([Task("inner", inner, 1.0)], jobs=1))
+
+    ((_, result),) = in_forks([Task("outer", outer, 1.0)], jobs=1)
+    assert not result.own_doing
+    deadline = time.monotonic() + 30
+    while is_running(int(pid_file.read_text())) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not is_running(int(pid_file.read_text()))
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"
 
 
 def test_a_fork_that_others_end_or_that_waits_decides_nothing(mutants: list[Mutant]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from addercost.text import LONGEST_ERROR, error_line, error_text, printable, spreadsheet_cell
+from addercost.text import LONGEST_ERROR, error_line, error_text, harmless_json, printable, spreadsheet_cell
 
 
 @pytest.mark.parametrize(
@@ -43,3 +45,20 @@ def test_an_error_that_cannot_say_what_it_is_says_nothing() -> None:
 
     assert error_text(SilentError()) == ""
     assert error_text(ValueError("a\n b")) == "a b"
+
+
+@pytest.mark.parametrize("text", ["##[error]x", "##vso[task]x", "###[group]", "a ## b", "::error::x", "##"])
+def test_json_has_no_command_and_means_the_same(text: str) -> None:
+    """A line of JSON begins with a bracket, a quote, a digit or a letter of its own, so `::` begins none."""
+    made = harmless_json(json.dumps({text: [text]}, indent=1))
+    assert json.loads(made) == {text: [text]}
+    assert "##" not in made
+    assert not any(line.lstrip().startswith("::") for line in made.splitlines())
+
+
+def test_the_json_of_a_table_has_no_command() -> None:
+    from addercost.report.formats.table_json import to_json
+    from addercost.report.table import Column, Table
+
+    table = Table((Column("a", "a"),), [{"a": "##[error]x"}])
+    assert json.loads(to_json(table)) == [{"a": "##[error]x"}] and "##" not in to_json(table)

@@ -33,6 +33,12 @@ SOURCES = {
         "title": "N. Jouppi et al., ISCA 2021 (TPUv4i), 7 nm column, as quoted in later work",
         "licence": "single cited figures",
     },
+    "bittransgnn": {
+        "title": "koc-lab/BitTransGNN, bittransgnn_calcs/bittransgnn_energy_calc.py, quoting N. Jouppi et "
+        "al., ISCA 2021 (TPUv4i), 7 nm column",
+        "licence": "single cited figures",
+        "url": "https://github.com/koc-lab/BitTransGNN",
+    },
     "accelergy-aladdin": {
         "title": "Accelergy-Project/accelergy-aladdin-plug-in, data (Aladdin, commercial 40 nm library)",
         "licence": "single cited figures",
@@ -53,6 +59,12 @@ SOURCE_IDS = {
     "AdderNet and its": "arxiv-2101-10015",
 }
 QUALITY = "published"
+# Rows of energy.csv that were remembered alone, and stand in a work that quotes the same table.
+QUOTED_ELSEWHERE = {
+    ("7nm", "add", "int8"): "bittransgnn",
+    ("7nm", "add", "int32"): "bittransgnn",
+    ("7nm", "mul", "int32"): "bittransgnn",
+}
 MEMORIES = {
     "cache read 8KB": "sram 8 KiB",
     "cache read 32KB": "sram 32 KiB",
@@ -68,7 +80,10 @@ MEMORIES = {
 # The areas of fp32 multiplication repeat those of addition row by row: probably copied by mistake.
 SUSPECTED_COPY = "areas equal"
 CAVEATS = {
-    "7nm": ["no figure for an integer addition could be confirmed"],
+    "7nm": [
+        "the integer additions and the int32 multiplication stand in one later work, whose other figures of "
+        "this column are those quoted elsewhere"
+    ],
     "40nm": ["a figure for each clock period; the slowest is used unless another is named"],
     "fpga": ["published savings of whole designs; no energy for a single operation could be confirmed"],
 }
@@ -77,7 +92,7 @@ CAVEATS = {
 def write_energy(data: Path, folder: Path, dropped: Counter[str]) -> int:
     files: dict[str, list[dict[str, str]]] = {name: [] for name in TITLES}
     for row in read_rows(data / "energy.csv"):
-        if row["status"] != "seen":
+        if row["status"] != "seen" and quoted(row) is None:
             dropped["energy rows whose figure no source was seen for"] += 1
         elif not any(row["source"].startswith(start) for start in SOURCE_IDS):
             dropped["energy rows quoted from an unnamed place"] += 1
@@ -93,6 +108,11 @@ def write_energy(data: Path, folder: Path, dropped: Counter[str]) -> int:
     return len(files)
 
 
+def quoted(row: dict[str, str]) -> str | None:
+    """The source in which a row that was remembered was found."""
+    return QUOTED_ELSEWHERE.get((row["node"], row["op"], row["operand"]))
+
+
 def energy_file(name: str, rows: list[dict[str, str]], dropped: Counter[str]) -> str:
     operations: list[dict[str, object]] = []
     memories: list[dict[str, object]] = []
@@ -100,7 +120,7 @@ def energy_file(name: str, rows: list[dict[str, str]], dropped: Counter[str]) ->
     relative: list[dict[str, object]] = []
     used: dict[str, dict[str, str]] = {}
     for row in rows:
-        id_ = next(i for start, i in SOURCE_IDS.items() if row["source"].startswith(start))
+        id_ = quoted(row) or next(i for start, i in SOURCE_IDS.items() if row["source"].startswith(start))
         used[id_] = SOURCES[id_]
         if row["kind"] == "relative":
             relative += relative_rows(row, id_)

@@ -16,6 +16,7 @@ from addercost import __version__
 from addercost.analysis.pareto import pareto
 from addercost.analysis.subjects import CPUS, Wanted, subject_from_trace
 from addercost.api import trace_spec
+from addercost.cost.models import PAPER_MODEL
 from addercost.hardware import load_cpu
 from addercost.report.formats.report_format import ReportFormat, render_report
 from addercost.report.formats.table_format import TableFormat, render
@@ -59,7 +60,8 @@ def main(folder: Path, names: Sequence[str]) -> None:
 
 
 def _model(folder: Path, spec: str, title: str, keep_first_last: bool) -> None:
-    wanted = Wanted("macs", keep_first_last=keep_first_last, cpus=CPUS)
+    # The networks of the paper: cycles of their layers are by its rule.
+    wanted = Wanted("macs", keep_first_last=keep_first_last, cpus=CPUS, layers_by=PAPER_MODEL)
     subject = subject_from_trace(spec, trace_spec(spec, memory=True), wanted)
     # Versions of torch or Python do not change a count, so they are left out of what a test compares.
     report = Report(title, (subject,), versions={"addercost": __version__})

@@ -1,37 +1,85 @@
-"""A profile on accelerators: its calls as matrix products, and what these cost there."""
+"""A network on accelerators: its calls as matrix products, and what these cost there."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from addercost.cost.accelerator.element import kind_of_element
-from addercost.cost.accelerator.estimate import AcceleratorCost, equal_area, estimate_accelerator
+from addercost.cost.accelerator.estimate import (
+    AcceleratorCost,
+    LayerProducts,
+    equal_area,
+    estimate_accelerator,
+)
+from addercost.cost.rank import RankRow, ordered
 from addercost.counts.matrix_products import MatrixProduct, matrix_products
 from addercost.counts.model import ModelCounts
 from addercost.errors import ArgumentError
-from addercost.hardware import Accelerator, EnergyTable
+from addercost.hardware import load_accelerator, load_energy
 
 
-def accelerator_costs(
-    counts: ModelCounts, accelerators: Sequence[tuple[Accelerator, EnergyTable]], same_area: bool = False
-) -> tuple[AcceleratorCost, ...]:
-    """One estimate an accelerator. same_area: each array has as many elements as fit in the area of its
-    multiply-add elements.
-
-    Raises ArgumentError for the counts of a saved profile, which keeps no calls.
+@dataclass(frozen=True, slots=True)
+class WantedAccelerators:
+    """Accelerators by name. same_area: each array has as many elements as fit in the area of its multiply-add
+    elements. leakage_w: of each chip, for as long as it runs.
     """
-    products, unplaced = _products(counts)
-    made = []
-    for accelerator, table in accelerators:
-        if same_area:
-            used = tuple(dict.fromkeys(kind_of_element(product) for product in products))
-            accelerator = equal_area(accelerator, table, used)
-        made.append(estimate_accelerator(products, accelerator, table, unplaced))
-    return tuple(made)
+
+    names: tuple[str, ...] = ()
+    same_area: bool = False
+    leakage_w: float = 0.0
+
+    def check(self, hardware_path: Path | None = None) -> None:
+        """Raises ArgumentError or DataError for a table that cannot be used."""
+        for name in self.names:
+            load_energy(load_accelerator(name, hardware_path).energy_table, hardware_path)
+
+    def costs(self, counts: ModelCounts, hardware_path: Path | None = None) -> tuple[AcceleratorCost, ...]:
+        """One estimate an accelerator. Raises ArgumentError for the counts of a saved profile, which keeps no
+        calls."""
+        if not self.names:
+            return ()
+        layers, unplaced = products_of(counts)
+        used = tuple(dict.fromkeys(kind_of_element(product) for _, of in layers for product in of))
+        made = []
+        for name in dict.fromkeys(self.names):
+            accelerator = load_accelerator(name, hardware_path)
+            table = load_energy(accelerator.energy_table, hardware_path)
+            if self.same_area:
+                accelerator = equal_area(accelerator, table, used)
+            made.append(estimate_accelerator(layers, accelerator, table, unplaced, self.leakage_w))
+        return tuple(made)
 
 
-def _products(counts: ModelCounts) -> tuple[list[MatrixProduct], int]:
-    products: list[MatrixProduct] = []
+NO_ACCELERATORS = WantedAccelerators()
+ARRAY = "array"
+"""What stands in place of a cost model's name for an accelerator."""
+
+
+def accelerator_ranks(
+    counted: Mapping[str, ModelCounts],
+    alternatives: Sequence[str],
+    wanted: WantedAccelerators,
+    alternative: str,
+    hardware_path: Path | None = None,
+) -> list[RankRow]:
+    """A row for each accelerator, by falling advantage of `alternative`.
+
+    counted: one network in several arithmetics. Further `alternatives`, such as those of processors in int8,
+    have no cycles here: an array computes in its own format.
+    """
+    costs = {name: wanted.costs(counts, hardware_path) for name, counts in counted.items()}
+    rows = []
+    for i, name in enumerate(wanted.names):
+        found = {arithmetic: of[i].cycles if of[i].complete else None for arithmetic, of in costs.items()}
+        rows.append(RankRow(name, ARRAY, {key: found.get(key) for key in alternatives}, "mac"))
+    return ordered(rows, alternative, (ARRAY,))
+
+
+def products_of(counts: ModelCounts) -> tuple[Sequence[LayerProducts], int]:
+    """The products of every layer, and how many sites are in none of them. Raises ArgumentError as above."""
+    layers: list[LayerProducts] = []
     unplaced = 0
     for layer in counts.layers:
         if layer.calls is None:
@@ -39,8 +87,10 @@ def _products(counts: ModelCounts) -> tuple[list[MatrixProduct], int]:
                 f"the counts of {counts.model} have no calls: a saved profile keeps layers only",
                 "count the model or its trace again",
             )
+        products: list[MatrixProduct] = []
         for call in layer.calls:
             found, left_out = matrix_products(call)
             products += found
             unplaced += left_out
-    return products, unplaced
+        layers.append((layer.path, products))
+    return layers, unplaced

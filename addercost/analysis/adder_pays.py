@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from addercost.analysis.accelerators import accelerator_costs
+from addercost.analysis.accelerators import WantedAccelerators
 from addercost.arithmetic import Arithmetic
 from addercost.cost.estimate import estimate
 from addercost.cost.target_registry import load_target
 from addercost.counts.model import ModelCounts, count
-from addercost.hardware import list_hardware, load_accelerator, load_energy
+from addercost.hardware import list_hardware, load_accelerator
 from addercost.trace.record import Trace
 
 CONVENTION = "macs"
@@ -58,9 +58,8 @@ def _on_processors(sides: Sequence[ModelCounts]) -> Iterator[Payoff]:
 def _on_accelerators(sides: Sequence[ModelCounts]) -> Iterator[Payoff]:
     for file in list_hardware(kind="accelerator"):
         array = load_accelerator(file.name)
-        given = [(array, load_energy(array.energy_table))]
         for same_area, rule in ((False, "as many elements"), (True, "elements of equal area")):
-            (mac,), (adder,) = (accelerator_costs(side, given, same_area) for side in sides)
+            (mac,), (adder,) = (WantedAccelerators((file.name,), same_area).costs(side) for side in sides)
             yield Payoff(
                 array.name,
                 f"{rule}, {adder.rows} × {adder.columns}, {array.number_format}",

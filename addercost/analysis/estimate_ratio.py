@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from addercost.analysis.bounds import AtLeast, AtMost
+from addercost.cost.energy import ModelEnergy
+from addercost.cost.estimate import ModelCost
 from addercost.cost.models import is_serial
+from addercost.counts.model import LayerCounts
+from addercost.results.profile import Profile
 from addercost.results.report import LEAST_CHARGED, EnergyEstimated, Estimated
 
 
@@ -14,17 +18,67 @@ def estimate_ratio(
 
     value, other: what the estimates `made` and `by` say, in the same unit.
 
+    Where one is complete, a lower bound of the other bounds their ratio.
     Of two lower bounds that leave out the same cost, the larger over the smaller is an upper bound of the
     ratio; where they leave out different ones there is no ratio. Sums that leave out the same operations
     leave out the same cost. Under the throughput and roofline models that is so only where the operations are
     in layers that both networks have: in other layers their cost may hide behind other work on one side.
     """
-    if not other or not value or min(made.charged, by.charged) < LEAST_CHARGED:
+    if min(made.charged, by.charged) < LEAST_CHARGED:
         return None
-    if made.complete and by.complete:
-        return value / other
-    # (a + x) / (b + x) with the same unknown x ≥ 0 is between a / b and 1.
     same_unknown = isinstance(by, EnergyEstimated) or is_serial(by.model) or by.same_gaps
-    if made.missing == by.missing and same_unknown:
-        return AtMost(value / other) if value >= other else AtLeast(value / other)
-    return None
+    return bounded_ratio(
+        value, made.complete, other, by.complete, made.missing == by.missing and same_unknown
+    )
+
+
+def bounded_ratio(
+    value: float, is_complete: bool, other: float, other_is_complete: bool, same_unknown: bool
+) -> float | None:
+    """`value / other` of sums that may be lower bounds; a bound of that ratio; None where nothing is known.
+
+    same_unknown: what both leave out is the same.
+    """
+    if not other or not value:
+        return None
+    ratio = value / other
+    if is_complete:
+        return ratio if other_is_complete else AtMost(ratio)
+    if other_is_complete:
+        return AtLeast(ratio)
+    # (a + x) / (b + x) with the same unknown x ≥ 0 is between a / b and 1.
+    return None if not same_unknown else AtMost(ratio) if ratio >= 1 else AtLeast(ratio)
+
+
+def cost_ratio(profile: Profile, cost: ModelCost, other: Profile, by: ModelCost) -> float | None:
+    """The cycles of a profile by those of another one on the same processor, as `bounded_ratio`."""
+    same = _gaps(profile, cost) == _gaps(other, by) if not is_serial(by.model) else True
+    return bounded_ratio(
+        cost.cycles,
+        cost.complete and profile.counts.complete,
+        by.cycles,
+        by.complete and other.counts.complete,
+        same and _unknown(profile, cost) == _unknown(other, by),
+    )
+
+
+def energy_ratio(profile: Profile, energy: ModelEnergy, other: Profile, by: ModelEnergy) -> float | None:
+    """The joules of a profile by those of another one, as `bounded_ratio`."""
+    return bounded_ratio(
+        energy.total_j,
+        energy.complete and profile.counts.complete,
+        by.total_j,
+        by.complete and other.counts.complete,
+        _unknown(profile, energy) == _unknown(other, by),
+    )
+
+
+def _unknown(profile: Profile, estimate: ModelCost | ModelEnergy) -> tuple[object, ...]:
+    """What an estimate leaves out: operators that were not counted, operations without a figure."""
+    return profile.counts.uncounted, estimate.missing
+
+
+def _gaps(profile: Profile, cost: ModelCost) -> list[LayerCounts]:
+    """The layers that have operations without a figure."""
+    pairs = zip(profile.counts.layers, cost.layers, strict=True)
+    return [layer for layer, estimated in pairs if not estimated.complete]

@@ -118,7 +118,7 @@ def _without_dram(array: Accelerator) -> Accelerator:
 
 def _on(array: Accelerator, arithmetic: Arithmetic) -> AcceleratorCost:
     product = replace(LAYER, arithmetic=arithmetic)
-    return estimate_accelerator([product], array, load_energy(array.energy_table))
+    return estimate_accelerator([("layer", [product])], array, load_energy(array.energy_table))
 
 
 def _whole(array: Accelerator) -> float:

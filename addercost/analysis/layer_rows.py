@@ -21,9 +21,9 @@ class ProfileRow:
     parameters: int
     counts: OpCounts
     cycles: Mapping[str, float]
-    """By the label of the estimate; see `labelled_costs`."""
+    """By the label of the estimate, see `labelled_costs`, and by the name of an accelerator."""
     joules: Mapping[str, float]
-    """By the name of the energy table."""
+    """By the name of the energy table or of the accelerator."""
     seconds: Mapping[str, Seconds]
     """By the label of those estimates that give an interval."""
     calls: int | None = None
@@ -70,8 +70,14 @@ def layer_rows(profile: Profile) -> list[ProfileRow]:
             output_shape=layer.output_shape,
             parameters=layer.parameters,
             counts=layer.counts,
-            cycles={name: cost.layers[index].cycles for name, cost in labelled_costs(profile).items()},
-            joules={energy.hardware: energy.layers[index].total_j for energy in profile.energies},
+            cycles={
+                **{name: cost.layers[index].cycles for name, cost in labelled_costs(profile).items()},
+                **{item.hardware: item.layers[index].cycles for item in profile.accelerators},
+            },
+            joules={
+                **{energy.hardware: energy.layers[index].total_j for energy in profile.energies},
+                **{item.hardware: item.layers[index].energy_j for item in profile.accelerators},
+            },
             seconds=_seconds(profile, index),
             calls=layer.module_calls,
             output_shapes=layer.call_shapes,

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from addercost.analysis.published import PUBLISHED_ACCURACIES
 from addercost.arithmetic import Arithmetic
 from addercost.cost.energy import estimate_energy
 from addercost.cost.estimate import estimate
+from addercost.cost.models import PAPER_MODEL, default_model
 from addercost.cost.target_registry import load_target
 from addercost.counts.model import ModelCounts, count
 from addercost.errors import ArgumentError, unknown_name
 from addercost.hardware import load_energy
+from addercost.hardware.loader import PAPER_CPU
 from addercost.results.profile import Profile
 from addercost.results.report import network_name
 from addercost.results.training import TrainingRun
 from addercost.trace.record import Trace
 
 CONVENTION = "macs"
-DEFAULT_BASIS = "cycles@via-nano-2000"
+DEFAULT_BASIS = f"cycles@{PAPER_CPU}"
+"""By the paper's rule, unless a cost model is named."""
 
 TraceSpec = Callable[[str], Trace]
 """From a model's SPEC to its trace."""
@@ -47,17 +51,26 @@ class Pareto:
 
 
 def pareto(
-    runs: Sequence[TrainingRun], trace_spec: TraceSpec, basis: str | None, dataset: str | None
+    runs: Sequence[TrainingRun],
+    trace_spec: TraceSpec,
+    basis: str | None,
+    dataset: str | None,
+    cost_model: str | None = None,
+    hardware_path: Path | None = None,
 ) -> Pareto:
     """The paper's networks on a data set and the runs on it that have an accuracy.
 
-    basis: `cycles@CPU`, `energy@TABLE` or `operations`. Raises ArgumentError for what is unknown.
+    basis: `cycles@CPU`, `energy@TABLE` or `operations`. cost_model: of cycles; by default the best that the
+    processor has figures for, and the paper's rule where no basis is named. Raises ArgumentError for what is
+    unknown.
     """
     known = list(dict.fromkeys([run.dataset for run in runs] + [p.dataset for p in PUBLISHED_ACCURACIES]))
     chosen = dataset or known[0]
     if chosen not in known:
         raise unknown_name("data set", chosen, known)
-    cost, quantity, unit = _cost_rule(basis or DEFAULT_BASIS)
+    if basis is None and cost_model is None:
+        cost_model = PAPER_MODEL
+    cost, quantity, unit = _cost_rule(basis or DEFAULT_BASIS, cost_model, hardware_path)
     points = []
     traces: dict[str, Trace] = {}
 
@@ -99,20 +112,23 @@ def _main_arithmetic(counts: ModelCounts) -> str:
     return network_name(Profile(replace(counts, arithmetic=main)))
 
 
-def _cost_rule(basis: str) -> tuple[Callable[[ModelCounts], float | None], str, str]:
+def _cost_rule(
+    basis: str, cost_model: str | None, hardware_path: Path | None
+) -> tuple[Callable[[ModelCounts], float | None], str, str]:
     kind, _, name = basis.partition("@")
     if kind == "operations" and not name:
         return (lambda counts: counts.total.total), "operations", ""
     if kind == "cycles" and name:
-        cpu = load_target(name)
+        cpu = load_target(name, hardware_path)
+        model = cost_model or default_model(cpu)
 
         def cycles(counts: ModelCounts) -> float | None:
-            made = estimate(counts, cpu)
+            made = estimate(counts, cpu, model)
             return made.cycles if made.complete else None
 
-        return cycles, f"estimated cycles on {name}, latency-sum model", ""
+        return cycles, f"estimated cycles on {name}, {model} model", ""
     if kind == "energy" and name:
-        table = load_energy(name)
+        table = load_energy(name, hardware_path)
 
         def joules(counts: ModelCounts) -> float | None:
             made = estimate_energy(counts, table)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from addercost.analysis.accelerators import NO_ACCELERATORS, WantedAccelerators
 from addercost.analysis.advantage import compared_counts, ranked
 from addercost.analysis.rooflines import drawn_roofline
 from addercost.analysis.sensitivity import report_sensitivities
 from addercost.arithmetic import Arithmetic
 from addercost.cost.energy import estimate_energy
-from addercost.cost.estimate import MissingFigure, estimate
-from addercost.cost.models import COST_MODELS, ONE_CORE_MODELS, default_model, usable_model
+from addercost.cost.estimate import MissingFigure, ModelCost, estimate
+from addercost.cost.models import COST_MODELS, ONE_CORE_MODELS
 from addercost.cost.target import Target
 from addercost.cost.target_registry import load_target
-from addercost.counts.conventions import convention_named
-from addercost.counts.model import LayerCounts, count
+from addercost.counts.model import LayerCounts, ModelCounts, count
 from addercost.counts.peak_memory import memory_of
 from addercost.errors import ArgumentError
 from addercost.hardware import load_energy
+from addercost.hardware.loader import PAPER_CPU
 from addercost.results.profile import Profile
 from addercost.results.report import (
     EnergyEstimated,
@@ -33,7 +35,7 @@ from addercost.results.report import (
 from addercost.trace.record import Trace
 
 COMPARED = (Arithmetic.MAC, Arithmetic.ADDER, Arithmetic.XNOR)
-CPUS = ("via-nano-2000", "intel-skylake-x")
+CPUS = (PAPER_CPU, "intel-skylake-x")
 """The paper's processor, and one with vector instructions whose memory bandwidth is known, for a roofline."""
 ENERGY_TABLES = ("45nm", "7nm")
 
@@ -43,8 +45,10 @@ class Wanted:
     """What a report is asked to estimate. cpus and energy: names of hardware tables.
 
     ranked: those of `arithmetics` for which all processors are ranked. what_ifs: changed networks, each given
-    as one change or several joined by +. cost_models: the first is that of layers; empty for each processor's
-    default there, and for all of one core in the comparison.
+    as one change or several joined by +. cost_models: those that estimates are made by, by default all of one
+    core. layers_by: the one that cycles of layers are of, by default the first of these, else each
+    processor's best. hardware_path, kernels,
+    accumulator_format: as in `addercost.profile`.
     """
 
     convention: str = "full"
@@ -54,34 +58,21 @@ class Wanted:
     energy: tuple[str, ...] = ENERGY_TABLES
     ranked: tuple[Arithmetic, ...] = (Arithmetic.ADDER,)
     what_ifs: tuple[str, ...] = ()
+    accelerators: WantedAccelerators = NO_ACCELERATORS
     cost_models: tuple[str, ...] = ()
+    hardware_path: Path | None = None
+    kernels: Path | None = None
+    layers_by: str | None = None
+    accumulator_format: str | None = None
 
-    @classmethod
-    def checked(
-        cls,
-        convention: str,
-        arithmetics: tuple[Arithmetic, ...],
-        keep_first_last: bool,
-        cpus: tuple[str, ...],
-        energy: tuple[str, ...],
-        cost_models: tuple[str, ...] = (),
-    ) -> Wanted:
-        """From the options of a command, with defaults for what it leaves out; `none` alone means no table.
+    @property
+    def targets(self) -> list[Target]:
+        """Raises ArgumentError for an unknown processor."""
+        return [load_target(name, self.hardware_path, self.kernels) for name in self.cpus]
 
-        Raises ArgumentError, before any model is traced, for an unknown convention, processor, table or cost
-        model, and for a cost model that a processor has no figures for.
-        """
-        convention_named(convention)
-        chosen = tuple(dict.fromkeys(name for name in cpus or CPUS if name != "none"))
-        tables = tuple(dict.fromkeys(name for name in energy or ENERGY_TABLES if name != "none"))
-        for name in chosen:
-            target = load_target(name)
-            for model in cost_models:
-                usable_model(model, target)
-        for name in tables:
-            load_energy(name)
-        models = tuple(dict.fromkeys(cost_models))
-        return cls(convention, arithmetics, keep_first_last, chosen, tables, cost_models=models)
+    def cost(self, counts: ModelCounts, target: Target) -> ModelCost:
+        """That of the layers of a network."""
+        return estimate(counts, target, self.layers_by or next(iter(self.cost_models), None))
 
 
 def subject_from_trace(spec: str, trace: Trace, wanted: Wanted) -> Subject:
@@ -110,7 +101,7 @@ def subject_from_trace(spec: str, trace: Trace, wanted: Wanted) -> Subject:
     for arithmetic in (a for a in wanted.arithmetics if a in wanted.ranked):
         sites = compared_counts(trace, arithmetic, wanted.keep_first_last)
         rankings += ranked(sites, arithmetic)
-        swings += report_sensitivities(sites, arithmetic, [load_target(name) for name in wanted.cpus])
+        swings += report_sensitivities(sites, arithmetic, wanted.targets)
     return replace(subject, ranked=tuple(rankings), sensitivities=tuple(swings))
 
 
@@ -118,36 +109,32 @@ def subject_from_profiles(spec: str, profiles: Sequence[Profile], wanted: Wanted
     """The subject of profiles that are already counted, all of one model. Costs that they carry are kept."""
     if not profiles or not profiles[0].counts.layers:
         raise ArgumentError(f"{spec} has no layers", "profile a model whose forward computes something")
-    targets = [load_target(name) for name in wanted.cpus]
+    targets = wanted.targets
     costed = [
         replace(
             profile,
-            costs=profile.costs or tuple(estimate(profile.counts, t, _of_layers(wanted, t)) for t in targets),
+            costs=profile.costs or tuple(wanted.cost(profile.counts, t) for t in targets),
+            accelerators=profile.accelerators or wanted.accelerators.costs(profile.counts),
         )
         for profile in profiles
     ]
     return Subject(
         spec=spec,
         profiles=tuple(costed),
-        hardware=tuple(_notes(targets, wanted.energy)),
+        hardware=tuple(_notes(targets, wanted)),
         estimates=tuple(_estimates(costed, targets, wanted.cost_models)),
-        energies=tuple(_energies(costed, wanted.energy)),
+        energies=tuple(_energies(costed, wanted)),
         rooflines=tuple(drawn_roofline(costed, t) for t in targets if t.has_memory_rate),
     )
 
 
-def _of_layers(wanted: Wanted, target: Target) -> str:
-    """The cost model by which layers are shown."""
-    return wanted.cost_models[0] if wanted.cost_models else default_model(target)
-
-
 def _estimates(
-    profiles: Sequence[Profile], targets: Sequence[Target], named: Sequence[str]
+    profiles: Sequence[Profile], targets: Sequence[Target], named: tuple[str, ...]
 ) -> Iterator[Estimated]:
     for target in targets:
-        usable = [name for name in named or ONE_CORE_MODELS if not COST_MODELS[name].unusable(target)]
         # A whole GPU runs networks in these two ways; of CPUs a report looks at one core.
-        for model in (*usable, *(("eager", "fused") if target.device_class == "gpu" and not named else ())):
+        every = (*ONE_CORE_MODELS, *(("eager", "fused") if target.device_class == "gpu" else ()))
+        for model in named or [name for name in every if not COST_MODELS[name].unusable(target)]:
             first: list[LayerCounts] | None = None
             for profile in profiles:
                 cost = estimate(profile.counts, target, model)
@@ -179,19 +166,19 @@ def _charged(profile: Profile, missing: Sequence[MissingFigure]) -> float:
     return max(1 - lacking / operations, 0.0) if operations else 1.0
 
 
-def _notes(targets: Sequence[Target], energy: Sequence[str]) -> Iterator[HardwareNote]:
+def _notes(targets: Sequence[Target], wanted: Wanted) -> Iterator[HardwareNote]:
     for target in targets:
         yield HardwareNote(target.name, target.title, target.clock_hz, target.sources)
-    for table in map(load_energy, energy):
+    for table in (load_energy(name, wanted.hardware_path) for name in wanted.energy):
         sources = tuple(source.title for source in table.sources.values())
         yield HardwareNote(table.name, table.title, None, sources)
 
 
-def _energies(profiles: Sequence[Profile], names: Sequence[str]) -> Iterator[EnergyEstimated]:
-    for name in names:
-        table = load_energy(name)
+def _energies(profiles: Sequence[Profile], wanted: Wanted) -> Iterator[EnergyEstimated]:
+    for name in wanted.energy:
+        table = load_energy(name, wanted.hardware_path)
         for profile in profiles:
-            energy = estimate_energy(profile.counts, table)
+            energy = estimate_energy(profile.counts, table, accumulator_format=wanted.accumulator_format)
             yield EnergyEstimated(
                 arithmetic=network_name(profile),
                 table=name,

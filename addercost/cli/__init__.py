@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+_SAYS = ("-h", "--help", "--version")
+"""Options that run no code of users, so that no other process has to wait for their end."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line and exits with its code."""
+    """Runs the command line in a process of its own and exits with its code."""
     from addercost.results.stdout import allow_claim
 
+    _open_standard_descriptors()
     allow_claim()
-    sys.exit(run(arguments))
+    given = sys.argv[1:] if arguments is None else arguments
+    if not given or not set(_SAYS).isdisjoint(given):
+        sys.exit(run(arguments))
+    from addercost.supervision import supervised
+
+    sys.exit(supervised(lambda: _run_to_the_end(arguments)))
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -22,11 +32,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     import click
 
     from addercost.cli.group import cli
-    from addercost.errors import INTERRUPTED, AddercostError
-    from addercost.text import error_line, error_text
 
     given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given
     try:
         with short_warnings():
             result = cli.main(given, prog_name="addercost", standalone_mode=False)
@@ -34,39 +41,37 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return 2
-    except click.ClickException as error:
-        if debug:
-            raise
-        context = getattr(error, "ctx", None)
-        path = context.command_path if context is not None else "addercost"
-        print(
-            f"addercost: {error_line(error.format_message().rstrip('.'))}; see {path} --help", file=sys.stderr
-        )
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except AddercostError as error:
-        if debug:
-            raise
-        print(f"addercost: {error_line(str(error))}", file=sys.stderr)
-        return error.exit_code
-    except MemoryError:
-        print("addercost: out of memory; try a smaller input", file=sys.stderr)
-        return 4
-    except Exception as error:
-        if debug:
-            raise
-        text = error_line(f"{type(error).__name__}: {error_text(error)}")
-        print(f"addercost: a fault of ours: {text}; run again with --debug and report it", file=sys.stderr)
-        return 70
     except BaseException as error:
-        # Click raises no SystemExit here, so the model's forward did, or a class outside Exception.
-        if debug:
+        if "--debug" in given and not isinstance(error, click.Abort | KeyboardInterrupt):
             raise
-        text = error_line(f"{type(error).__name__} {error_text(error)}".strip())
-        print(f"addercost: the model ended the program: {text}; --debug shows where", file=sys.stderr)
-        return 4
+        return _end(error)
+
+
+def _run_to_the_end(arguments: Sequence[str] | None) -> int:
+    """As `run`, also where a signal comes while an error is being written."""
+    try:
+        return run(arguments)
+    except KeyboardInterrupt as error:
+        return _end(error)
+
+
+def _end(error: BaseException) -> int:
+    from addercost.cli.endings import ending, say
+
+    line, code = ending(error)
+    say(line)
+    return code
+
+
+def _open_standard_descriptors() -> None:
+    """Opens those of the first three that are closed: the next file that is opened would be taken for one."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
 
 
 @contextmanager

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,15 +74,32 @@ def check_outputs(
     outputs: tuple[Path, ...], document: Path | None, chrome_trace: Path | None, force: bool
 ) -> None:
     """Raises OutputError, before the work, where a file exists that may not be replaced. The document of an
-    unfinished run may be. With `force` everything may be, and what the unfinished run left is deleted.
+    unfinished run may be. With `force` everything may be.
     """
     from addercost.results.journal_lines import journal_path
 
     for path in (*outputs, *([chrome_trace] if chrome_trace is not None else [])):
         going_on = path == document and not force and journal_path(path).exists()
         check_output(path, force or going_on)
-    if document is not None and force:
-        journal_path(document).unlink(missing_ok=True)
+
+
+@contextmanager
+def journal_of(document: Path | None, force: bool) -> Iterator[None]:
+    """Keeps other calls from the journal of a document, which goes when the block has done its work. With
+    `force` what an unfinished run left in it goes first.
+    """
+    if document is None:
+        yield
+        return
+    from addercost.results.journal_lines import journal_path
+    from addercost.results.ownership import own_file
+
+    journal = journal_path(document)
+    with own_file(journal):
+        if force:
+            os.truncate(journal, 0)
+        yield
+        journal.unlink(missing_ok=True)
 
 
 def write_results(result: Measurements, outputs: tuple[Path, ...], chrome_trace: Path | None) -> None:

@@ -14,6 +14,7 @@ from addercost.cli.bench_results import (
     check_outputs,
     cost_model_option,
     document_among,
+    journal_of,
     print_results,
     result_options,
     write_results,
@@ -161,12 +162,9 @@ def run(
         return
     document = document_among(outputs)
     check_outputs(outputs, document, chrome_trace, force)
-    result = _measured(spec, convs, inputs, settings, document, quiet)
-    write_results(result, outputs, chrome_trace)
-    if document is not None:
-        from addercost.results.journal_lines import journal_path
-
-        journal_path(document).unlink(missing_ok=True)
+    with journal_of(document, force):
+        result = _measured(spec, convs, inputs, settings, document, quiet)
+        write_results(result, outputs, chrome_trace)
     print_results(result, table_format)
 
 

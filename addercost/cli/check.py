@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from addercost.cli.emit import emit
+from addercost.cli.estimates import Estimates, cost_models_option, kernels_option
 from addercost.cli.options import (
     arithmetic_option,
     convention_option,
     debug_option,
     format_option_with,
+    hardware_path_option,
     input_option,
     keep_first_last_option,
     parsed_inputs,
     quiet_option,
     was_given,
+    what_if_option,
 )
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
@@ -43,7 +46,11 @@ _GITHUB = "github"
 @input_option
 @convention_option
 @arithmetic_option()
+@what_if_option
 @keep_first_last_option
+@cost_models_option()
+@hardware_path_option
+@kernels_option
 @format_option_with([_GITHUB], "github: annotations for a workflow.")
 @debug_option
 @quiet_option
@@ -53,7 +60,11 @@ def check(
     inputs: tuple[str, ...],
     convention: str,
     arithmetic: str | None,
+    what_if: tuple[str, ...],
     keep_first_last: bool,
+    cost_models: tuple[str, ...],
+    hardware_path: Path | None,
+    kernels: Path | None,
     table_format: str,
     quiet: bool,
 ) -> None:
@@ -63,7 +74,6 @@ def check(
     `profile`, or a saved profile or report. A total that is only a lower bound is within no budget.
     """
     from addercost.analysis.budget import check_budgets, parse_budget
-    from addercost.cost.target_registry import load_target
     from addercost.report.formats.github import github_annotations
     from addercost.report.formats.table_format import TableFormat, render
     from addercost.report.tables.budget import budget_table
@@ -72,9 +82,17 @@ def check(
         raise ArgumentError("no budget given", "give --max, for example --max mul=1G")
     budgets = [parse_budget(text) for text in limits]
     cpus = tuple(dict.fromkeys(budget.cpu for budget in budgets if budget.cpu is not None))
-    for name in cpus:
-        load_target(name)
-    profile = _profile(spec, inputs, convention, arithmetic, keep_first_last, cpus, quiet)
+    if len(cost_models) > 1:
+        raise ArgumentError("a budget of cycles is of one cost model", "name one --cost-model")
+    estimates = Estimates(cpus, cost_models, (), (), hardware_path, kernels)
+    estimates.check()
+    counting = {
+        "convention": convention,
+        "arithmetic": arithmetic,
+        "what_if": what_if,
+        "keep_first_last": keep_first_last,
+    }
+    profile = _profile(spec, inputs, counting, estimates, quiet)
     spendings = check_budgets(profile, budgets)
 
     def text(width: int | None, styled: bool) -> str:
@@ -94,10 +112,8 @@ def check(
 def _profile(
     spec: str,
     inputs: tuple[str, ...],
-    convention: str,
-    arithmetic: str | None,
-    keep_first_last: bool,
-    cpus: tuple[str, ...],
+    counting: dict[str, Any],
+    estimates: Estimates,
     quiet: bool,
 ) -> Profile:
     from addercost.sources.kind import ProfileRequest
@@ -105,12 +121,21 @@ def _profile(
 
     load_profile = kind_of(spec).load_profile
     if load_profile is not None:
-        counted_by = convention if was_given("convention") else None
-        return load_profile(spec, ProfileRequest(counted_by, arithmetic, cpus))
+        if counting["what_if"]:
+            raise ArgumentError(f"{spec} is counted already: --what-if cannot change it", "name the model")
+        counted_by = counting["convention"] if was_given("convention") else None
+        return load_profile(
+            spec,
+            ProfileRequest(
+                counted_by,
+                counting["arithmetic"],
+                estimates.cpus,
+                estimates.cost_models,
+                estimates.hardware_path,
+            ),
+        )
     from addercost.api import profile, trace_spec
 
     with progress(f"tracing {spec}", quiet):
         trace = trace_spec(spec, parsed_inputs(inputs), memory=True)
-        return profile(
-            trace, convention=convention, arithmetic=arithmetic, keep_first_last=keep_first_last, cpus=cpus
-        )
+        return profile(trace, **counting, **estimates.arguments())

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from addercost.arithmetic import Arithmetic
+from addercost.cli.accelerators import accelerator_options
 from addercost.cli.emit import check_output, emit_table
-from addercost.cli.estimates import Estimates, estimate_options
+from addercost.cli.estimates import Estimates, always, estimate_options
 from addercost.cli.options import (
-    accelerator_options,
     arithmetics_option,
     backward_option,
     batches_option,
@@ -28,9 +29,10 @@ from addercost.cli.options import (
 )
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
-from addercost.errors import ArgumentError
+from addercost.hardware.loader import PAPER_CPU
 
 if TYPE_CHECKING:
+    from addercost.analysis.accelerators import WantedAccelerators
     from addercost.results.profile import Profile
 
 
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 )
 @what_ifs_option("One more row")
 @keep_first_last_option
-@estimate_options
+@estimate_options(always(PAPER_CPU, what="the paper's "))
 @accelerator_options
 @output_options
 @quiet_option
@@ -61,8 +63,7 @@ def compare(
     what_ifs: tuple[str, ...],
     keep_first_last: bool,
     estimates: Estimates,
-    accelerators: tuple[str, ...],
-    same_area: bool,
+    on_accelerators: WantedAccelerators,
     table_format: str,
     output: Path | None,
     force: bool,
@@ -79,20 +80,11 @@ def compare(
     chosen = parsed_arithmetics(arithmetics)
     estimates.check()
 
-    from addercost.hardware import load_accelerator, load_energy
-
-    if same_area and not accelerators:
-        raise ArgumentError("--equal-area needs an accelerator", "name one, such as --accelerator tpu-like")
-    path = estimates.hardware_path
-    arrays = [load_accelerator(name, path) for name in dict.fromkeys(accelerators)]
-    with_energies = [(array, load_energy(array.energy_table, path)) for array in arrays]
-
+    on_accelerators.check(estimates.hardware_path)
     sizes = parsed_batches(batches)
 
-    from addercost.analysis.accelerators import accelerator_costs
     from addercost.analysis.comparison import Comparison
     from addercost.api import profile, trace_batches
-    from addercost.report.tables.accelerator import with_accelerators
     from addercost.report.tables.batches import batches_table
     from addercost.report.tables.comparison import comparison_table
 
@@ -107,21 +99,18 @@ def compare(
             )
         how.setdefault(traced.how, []).append(spec)
         for size, trace in traced.traces.items():
-            profiles[size] += [
-                profile(
+            for arithmetic, changes in rows:
+                made = profile(
                     trace,
                     convention=convention,
                     arithmetic=arithmetic,
                     what_if=changes,
                     keep_first_last=keep_first_last,
-                    **estimates.arguments(),
+                    accelerators=on_accelerators,
+                    **{**estimates.arguments(), "cpus": ()},
                 )
-                for arithmetic, changes in rows
-            ]
-    tables = {}
-    for size, made in profiles.items():
-        on_arrays = [accelerator_costs(item.counts, with_energies, same_area) for item in made]
-        tables[size] = with_accelerators(comparison_table(Comparison(tuple(made))), on_arrays)
+                profiles[size].append(replace(made, costs=estimates.costs(made.counts)))
+    tables = {size: comparison_table(Comparison(tuple(made))) for size, made in profiles.items()}
     if len(tables) == 1:
         (table,) = tables.values()
     else:

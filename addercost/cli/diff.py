@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from addercost.cli.emit import check_output, emit
+from addercost.cli.estimates import Estimates, cpus_were_named, estimate_options, refuse_changes
 from addercost.cli.options import (
-    chosen_cpus,
+    arithmetic_option,
     convention_option,
     debug_option,
     force_option,
     format_option_with,
     input_option,
+    keep_first_last_option,
     output_option,
     parsed_inputs,
     quiet_option,
+    what_if_option,
 )
-from addercost.cli.processors import cpu_option
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
 
@@ -36,7 +38,10 @@ _HTML = "html"
 @spec_argument("after")
 @input_option
 @convention_option
-@cpu_option
+@arithmetic_option("What if every convolution and linear layer of both used this arithmetic.")
+@what_if_option
+@keep_first_last_option
+@estimate_options()
 @format_option_with([_HTML], "csv and json hold the layers.")
 @output_option("Write to a file.")
 @force_option()
@@ -47,7 +52,10 @@ def diff(
     after: str,
     inputs: tuple[str, ...],
     convention: str,
-    cpus: tuple[str, ...],
+    arithmetic: str | None,
+    what_if: tuple[str, ...],
+    keep_first_last: bool,
+    estimates: Estimates,
     table_format: str,
     output: Path | None,
     force: bool,
@@ -60,25 +68,42 @@ def diff(
     from addercost.analysis.profile_diff import diff_profiles
 
     check_output(output, force)
-    one, two = (_profile(spec, inputs, convention, cpus, quiet) for spec in (before, after))
+    estimates.check()
+    counting = {
+        "convention": convention,
+        "arithmetic": arithmetic,
+        "what_if": what_if,
+        "keep_first_last": keep_first_last,
+    }
+    one, two = (_profile(spec, inputs, counting, estimates, quiet) for spec in (before, after))
     found = diff_profiles(one, two)
     emit(lambda width, styled: _text(found, table_format, width, styled), output, force)
 
 
 def _profile(
-    spec: str, inputs: tuple[str, ...], convention: str, cpus: tuple[str, ...], quiet: bool
+    spec: str, inputs: tuple[str, ...], counting: dict[str, Any], estimates: Estimates, quiet: bool
 ) -> Profile:
     from addercost.sources.kind import ProfileRequest
     from addercost.sources.registry import kind_of
 
     load_profile = kind_of(spec).load_profile
     if load_profile is not None:
-        return load_profile(spec, ProfileRequest(cpus=chosen_cpus(cpus) if cpus else None))
+        refuse_changes(spec)
+        named = estimates.cpus if cpus_were_named() else None
+        return load_profile(
+            spec,
+            ProfileRequest(
+                arithmetic=counting["arithmetic"],
+                cpus=named,
+                cost_models=estimates.cost_models,
+                hardware_path=estimates.hardware_path,
+            ),
+        )
     from addercost.api import profile, trace_spec
 
     with progress(f"tracing {spec}", quiet):
         trace = trace_spec(spec, parsed_inputs(inputs))
-        return profile(trace, convention=convention, cpus=chosen_cpus(cpus))
+        return profile(trace, **counting, **estimates.arguments())
 
 
 def _text(found: ProfileDiff, table_format: str, width: int | None, styled: bool) -> str:

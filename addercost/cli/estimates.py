@@ -1,4 +1,4 @@
-"""What a command estimates on: processors, cost models, energy tables; declared and checked once."""
+"""What commands estimate on: processors, cost models, energy tables; declared, checked and applied once."""
 
 from __future__ import annotations
 
@@ -6,13 +6,40 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from addercost.cli.options import chosen_cpus, energy_option_with, hardware_path_option
-from addercost.cli.processors import cpu_option
-from addercost.cost.models import cost_model_named, listed_models, usable_model
+from addercost.cli.options import Option, energy_option_with, hardware_path_option, was_given
+from addercost.cli.processors import cpus_option
+from addercost.cost.models import DEFAULT_MODELS, cost_model_named, listed_models, usable_model
+from addercost.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from addercost.cost.estimate import ModelCost
+    from addercost.counts.model import ModelCounts
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultCpus:
+    """The processors that a command estimates on where none is named, and what its help says of them."""
+
+    names: Callable[[Path | None], tuple[str, ...]]
+    text: str
+
+
+def _calibrated_here(hardware_path: Path | None) -> tuple[str, ...]:
+    from addercost.api import default_cpus
+
+    return default_cpus(hardware_path)
+
+
+def always(*names: str, what: str = "") -> DefaultCpus:
+    """The same processors on every machine. what: stands before their names."""
+    return DefaultCpus(lambda _: names, f"{what}{' and '.join(names)}")
+
+
+THIS_MACHINE = DefaultCpus(_calibrated_here, "this machine, if it is calibrated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +61,19 @@ class Estimates:
         """Wrong names fail here, before torch is imported. Raises ArgumentError or DataError."""
         from addercost.cost.target_registry import load_target
         from addercost.hardware import load_energy
+        from addercost.hardware.loader import user_folder
 
-        for name in self.cost_models:
-            cost_model_named(name)
+        check_cost_models(self.cost_models)
+        user_folder(self.hardware_path)
         for name in self.cpus:
             target = load_target(name, self.hardware_path, self.kernels)
             for model in self.cost_models:
                 usable_model(model, target)
+        for option, given in (("--memory", self.memories), ("--accumulator", self.accumulator_format)):
+            if given and not self.energy:
+                raise ArgumentError(
+                    f"{option} changes an estimate of energy", "give --energy too: 45nm or 7nm"
+                )
         for name in self.energy:
             load_energy(name, self.hardware_path)
 
@@ -48,45 +81,140 @@ class Estimates:
         """Keyword arguments of `addercost.profile`."""
         return {name: getattr(self, name) for name in self.__slots__}
 
+    def costs(self, counts: ModelCounts) -> tuple[ModelCost, ...]:
+        """By cost models that know every arithmetic, so that changed networks can stand side by side."""
+        from addercost.cost.estimate import estimate
+        from addercost.cost.target_registry import load_target
 
-def estimate_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--cpu, --cost-model, --energy, --memory and --hardware-path, handed over as one `estimates`."""
-
-    @functools.wraps(function)
-    def gathered(
-        *,
-        cpus: tuple[str, ...],
-        cost_models: tuple[str, ...],
-        energy: tuple[str, ...],
-        memories: tuple[str, ...],
-        hardware_path: Path | None,
-        kernels: Path | None,
-        accumulator_format: str | None,
-        **others: Any,
-    ) -> Any:
-        models = tuple(dict.fromkeys(cost_models))
-        estimates = Estimates(
-            chosen_cpus(cpus), models, energy, memories, hardware_path, kernels, accumulator_format
+        targets = [load_target(name, self.hardware_path, self.kernels) for name in self.cpus]
+        return tuple(
+            estimate(counts, target, model) for target in targets for model in self.cost_models or (None,)
         )
-        return function(estimates=estimates, **others)
 
-    decorators = (
-        cpu_option,
-        click.option(
-            "--cost-model",
-            "cost_models",
-            multiple=True,
-            metavar="NAME",
-            help=listed_models("the paper's, default; of GPUs eager") + "; repeatable.",
+
+def cpus_were_named() -> bool:
+    """Whether the current command's user named processors; saved profiles have their own."""
+    return was_given("cpus") or was_given("gpus")
+
+
+_NEEDS_A_MODEL = (
+    "inputs",
+    "batches",
+    "backward",
+    "fuse_attention",
+    "tracer",
+    "what_if",
+    "density",
+    "keep_first_last",
+    "save_trace",
+    "energy",
+    "memories",
+    "accumulator_format",
+    "accelerators",
+    "same_area",
+    "leakage",
+    "kernels",
+    "optimizer",
+)
+
+
+def refuse_changes(spec: str) -> None:
+    """For counts that were saved. Raises ArgumentError where an option would change what was counted, or asks
+    for another estimate and names no processor for it.
+    """
+    given = _given(_NEEDS_A_MODEL)
+    if given:
+        raise ArgumentError(
+            f"{spec} is counted already: {', '.join(given)} cannot change it", "name the model"
+        )
+    if not cpus_were_named() and (given := _given(("cost_models", "hardware_path"))):
+        raise ArgumentError(
+            f"{spec} has its estimates: {', '.join(given)} is of a --cpu", "name the processor"
+        )
+
+
+def _given(names: tuple[str, ...]) -> list[str]:
+    command = click.get_current_context().command
+    return [p.opts[0] for p in command.params if p.name in names and was_given(p.name)]
+
+
+def check_cost_models(names: tuple[str, ...]) -> None:
+    for name in names:
+        cost_model_named(name)
+
+
+def cost_models_option(default: str = DEFAULT_MODELS) -> Option:
+    return click.option(
+        "--cost-model",
+        "cost_models",
+        multiple=True,
+        metavar="NAME",
+        help=f"{listed_models()}; repeatable. Default: {default}.",
+    )
+
+
+def kernels_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--kernels",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="For calibrated: kernels that were timed by `addercost calibrate --kernels`, borrowed if they "
+        "are of another machine, thread count or torch.",
+    )(function)
+
+
+def estimate_options(
+    default: DefaultCpus = THIS_MACHINE, energies: tuple[str, ...] = (), has_memory: bool = True
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """--cpu, --cost-model, --energy, --memory and --hardware-path, handed over as one `estimates`.
+
+    default: the processors where none is named. energies: the energy tables where none is named. has_memory:
+    whether the command can show the energy of memory traffic.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def gathered(
+            *,
+            cpus: tuple[str, ...],
+            cost_models: tuple[str, ...],
+            energy: tuple[str, ...],
+            hardware_path: Path | None,
+            kernels: Path | None,
+            accumulator_format: str | None,
+            memories: tuple[str, ...] = (),
+            **others: Any,
+        ) -> Any:
+            estimates = Estimates(
+                without_none(cpus or default.names(hardware_path)),
+                tuple(dict.fromkeys(cost_models)),
+                without_none(energy or energies),
+                memories,
+                hardware_path,
+                kernels,
+                accumulator_format,
+            )
+            return function(estimates=estimates, **others)
+
+        decorated: Callable[..., Any] = gathered
+        for decorator in reversed(_decorators(default, energies, has_memory)):
+            decorated = decorator(decorated)
+        return decorated
+
+    return decorate
+
+
+def _decorators(
+    default: DefaultCpus, energies: tuple[str, ...], has_memory: bool
+) -> tuple[Callable[[Any], Any], ...]:
+    usual = f" Default: {' and '.join(energies)}; `none` for no energy." if energies else ""
+    return (
+        cpus_option(
+            f"Processor or device to estimate on; repeatable. Default: {default.text}; `none` counts only."
         ),
-        energy_option_with("Energy table, such as 45nm; repeatable."),
-        click.option(
-            "--memory",
-            "memories",
-            multiple=True,
-            metavar="LEVEL",
-            help="With --energy: charge a memory level of its table, such as dram, per byte; repeatable.",
-        ),
+        cost_models_option(),
+        energy_option_with(f"Energy table, such as 45nm; repeatable.{usual}"),
+        *((_memory_option,) if has_memory else ()),
         click.option(
             "--accumulator",
             "accumulator_format",
@@ -94,15 +222,19 @@ def estimate_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="With --energy: charge the accumulations of layers at this width, and nothing else.",
         ),
         hardware_path_option,
-        click.option(
-            "--kernels",
-            type=click.Path(path_type=Path),
-            metavar="FILE",
-            help="For calibrated: kernels that were timed by `addercost calibrate --kernels`, borrowed if "
-            "they are of another machine, thread count or torch.",
-        ),
+        kernels_option,
     )
-    decorated: Callable[..., Any] = gathered
-    for decorator in reversed(decorators):
-        decorated = decorator(decorated)
-    return decorated
+
+
+_memory_option = click.option(
+    "--memory",
+    "memories",
+    multiple=True,
+    metavar="LEVEL",
+    help="With --energy: charge a memory level of its table, such as dram, per byte; repeatable.",
+)
+
+
+def without_none(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Each name once; `none` alone for nothing."""
+    return tuple(dict.fromkeys(name for name in names if name != "none"))

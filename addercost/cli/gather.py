@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from addercost.analysis.subjects import Wanted, subject_from_profiles, subject_from_trace
-from addercost.cli.options import parsed_inputs
+from addercost.cli.estimates import Estimates
+from addercost.cli.options import parsed_arithmetics, parsed_inputs
 from addercost.cli.progress import progress
+from addercost.counts.conventions import convention_named
 from addercost.errors import AddercostError, ArgumentError
 from addercost.results.measurements import Measurements
 from addercost.results.profile import Profile
@@ -47,6 +49,33 @@ class Gathered:
             measurements=tuple(self.measurements),
             versions={"addercost": __version__, **self.versions},
         )
+
+
+def wanted_by(
+    estimates: Estimates,
+    convention: str,
+    arithmetics: str,
+    keep_first_last: bool,
+    what_ifs: tuple[str, ...],
+) -> Wanted:
+    """From the options of a command. Raises ArgumentError for a name that is not known, before any model is
+    traced.
+    """
+    convention_named(convention)
+    chosen = parsed_arithmetics(arithmetics)
+    estimates.check()
+    return Wanted(
+        convention,
+        chosen,
+        keep_first_last,
+        what_ifs=tuple(dict.fromkeys(what_ifs)),
+        cpus=estimates.cpus,
+        energy=estimates.energy,
+        cost_models=estimates.cost_models,
+        hardware_path=estimates.hardware_path,
+        kernels=estimates.kernels,
+        accumulator_format=estimates.accumulator_format,
+    )
 
 
 def gather(
@@ -102,14 +131,15 @@ def _from_profiles(model: str, profiles: list[Profile], wanted: Wanted, cpus_giv
     if cpus_given:
         return subject_from_profiles(model, [replace(profile, costs=()) for profile in profiles], wanted)
     own = dict.fromkeys(cost.hardware for profile in profiles for cost in profile.costs)
-    return subject_from_profiles(model, profiles, replace(wanted, cpus=tuple(filter(_is_known, own))))
+    known = tuple(cpu for cpu in own if _is_known(cpu, wanted.hardware_path))
+    return subject_from_profiles(model, profiles, replace(wanted, cpus=known))
 
 
-def _is_known(cpu: str) -> bool:
+def _is_known(cpu: str, hardware_path: Path | None) -> bool:
     from addercost.cost.target_registry import load_target
 
     try:
-        load_target(cpu)
+        load_target(cpu, hardware_path)
     except AddercostError:
         # A profile made with a table of the user's own keeps its costs; it gets no new ones.
         return False

@@ -27,10 +27,8 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "diff": "what differs between two profiles",
         "check": "check a model against budgets; exits with 1 when one is exceeded",
     },
-    "Train": {
+    "Train and scale": {
         "train": "train a network, adder networks as their paper does, into a folder",
-    },
-    "Scale": {
         "sweep": "many architectures × processors, on all cores or a cluster",
         "query": "SQL over what a sweep made",
     },
@@ -75,8 +73,8 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="addercost")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:
-    """What a neural network costs, operation by operation, on real processors: as it is, and with adder (L1),
-    binary or shift layers in place of its multiplications.
+    """What a neural network costs on real processors: as it is, and with adder (L1), binary or shift layers
+    in place of its multiplications.
 
-    Start with: addercost profile torchvision:resnet50 --cpu via-nano-2000
+    Start with: addercost profile torchvision:resnet50 --cpu intel-skylake-x
     """

@@ -64,27 +64,28 @@ def show(
 
 
 @hardware.command()
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
+@click.argument("files", nargs=-1, metavar="[NAME|FILE.toml]...")
 @click.option("--strict", is_flag=True, help="Exit code 1 if there is a warning.")
 @hardware_path_option
 @output_options
 def check(
-    files: tuple[Path, ...],
+    files: tuple[str, ...],
     strict: bool,
     hardware_path: Path | None,
     table_format: str,
     output: Path | None,
     force: bool,
 ) -> None:
-    """Validate tables: the files given, or all that can be named. Exit code 6 if one is malformed.
+    """Validate tables: those given, or all that can be named. Exit code 6 if one is malformed.
 
     CPU tables are also compared with what is known of the processor of that name: multiply-adds, additions
     and bytes a cycle, latencies, divisions. A figure that differs by more than 10 %, is missing, or is
-    impossible is a warning. Of the files given it is also said what each missing figure will cost later.
+    impossible is a warning. Of the tables given it is also said what each missing figure will cost later.
     """
-    from addercost.cost.table_check import consequences, warnings_of
-    from addercost.errors import AddercostError, CheckFailedError, DataError
-    from addercost.hardware import Cpu, list_hardware, load_file
+    from addercost.cost.table_check import warnings_of
+    from addercost.cost.table_gaps import gaps
+    from addercost.errors import CheckFailedError, DataError
+    from addercost.hardware import Accelerator, Cpu, list_hardware, load_energy, load_file
     from addercost.hardware.peaks import known_peaks
     from addercost.report.table import Column, Kind, Table
 
@@ -92,17 +93,21 @@ def check(
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
     lacking: list[str] = []
-    for path in files or tuple(file.path for file in list_hardware(hardware_path)):
+    for name in files or tuple(str(file.path) for file in list_hardware(hardware_path)):
         try:
-            table = load_file(path)
-        except AddercostError as error:
-            rows.append({"kind": "", "name": path.name, "result": "malformed", "problem": str(error)})
+            table = _load(name, hardware_path) if files else load_file(name)
+        except DataError as error:
+            shown = Path(name).name
+            rows.append({"kind": "", "name": shown, "result": "malformed", "problem": str(error)})
             continue
         warnings = warnings_of(table, known_peaks()) if isinstance(table, Cpu) else []
         known = isinstance(table, Cpu) and table.name in known_peaks()
         notes += [f"{table.name}: {warning}" for warning in warnings]
-        if files and isinstance(table, Cpu):
-            lacking += [f"{table.name}: {sentence}" for sentence in consequences(table)]
+        if files:
+            energies = None
+            if isinstance(table, Accelerator):
+                energies = load_energy(table.energy_table, hardware_path)
+            lacking += [f"{table.name}: {sentence}" for sentence in gaps(table, energies)]
         rows.append(
             {
                 "kind": table.kind,

@@ -8,9 +8,11 @@ import click
 
 from addercost.cli.emit import check_output, emit, emit_table
 from addercost.cli.estimates import Estimates, estimate_options
+from addercost.cli.numbers import parsed_bytes
 from addercost.cli.options import (
     arithmetic_option,
     debug_option,
+    figure_option,
     force_option,
     format_option,
     output_option,
@@ -64,19 +66,21 @@ FORMATS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 @click.option(
     "--activations",
     type=click.Choice(["int8"]),
-    help="With --weights: round activations to int8, in place of bringing weights back.",
+    help="With --weights or a GGUF file: round activations to int8, in place of bringing weights back.",
 )
 @click.option("--cache", metavar="FORMAT", help="Format of keys and values that are kept: int8, int4 or fp8.")
+@click.option(
+    "--ram",
+    metavar="SIZE",
+    help="Memory of the machine, such as 24G: says whether weights and cache fit, and what would.",
+)
 @arithmetic_option("What if every linear layer used this arithmetic.")
 @what_if_option
-@estimate_options
+@estimate_options()
 @format_option
-@click.option(
-    "--figure",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Draw the time of a token against the context, and both phases under the memory's roof: FILE.svg, "
-    ".pdf or .png.",
+@figure_option(
+    "Draw the time of a token against the context, and both phases under the memory's roof: FILE.svg, .pdf "
+    "or .png."
 )
 @output_option("Write to a file instead of the terminal.")
 @force_option()
@@ -93,6 +97,7 @@ def llm(
     weights: str | None,
     activations: str | None,
     cache: str | None,
+    ram: str | None,
     arithmetic: str | None,
     what_if: tuple[str, ...],
     estimates: Estimates,
@@ -104,7 +109,8 @@ def llm(
 ) -> None:
     """Say what a language model costs: reading a prompt, writing one token, writing a text.
 
-    SPEC is a text decoder: hf:llama, a folder or config.json of Hugging Face, or a file that defines one.
+    SPEC is a text decoder: hf:llama, a folder or config.json of Hugging Face, a GGUF file, whose weights
+    count in their own formats, or a Python file that defines one.
     Both phases are traced from the model's own code, with the cache that it returns.
     """
     check_output(output, force)
@@ -113,7 +119,7 @@ def llm(
     chosen = parsed_batches(batches) or (1,)
     estimates.check()
 
-    from addercost.api import language_model
+    from addercost.language_models import language_model
     from addercost.report.tables.language_model import language_model_table
 
     with progress(f"tracing {spec}", quiet):
@@ -124,10 +130,12 @@ def llm(
             new=new,
             source=source,
             batches=chosen,
+            ram_bytes=parsed_bytes(ram, "--ram"),
             with_curve=figure is not None,
             dtype=FORMATS[dtype] if dtype else None,
             arithmetic=arithmetic,
-            what_if=(*_stored(weights, activations, cache), *what_if),
+            what_if=(*_stored(spec, weights, activations, cache), *what_if),
+            activations=activations,
             **estimates.arguments(),
         )
     if figure is not None and figure_format is not None:
@@ -142,9 +150,9 @@ def llm(
         emit_table(language_model_table(report), table_format, output, force)
 
 
-def _stored(weights: str | None, activations: str | None, cache: str | None) -> list[str]:
+def _stored(spec: str, weights: str | None, activations: str | None, cache: str | None) -> list[str]:
     """The what-ifs that the options stand for. Raises ArgumentError."""
-    if activations and not weights:
+    if activations and not weights and not spec.endswith(".gguf"):
         raise ArgumentError(
             "--activations is of stored weights, and --weights names none", "add --weights int8"
         )

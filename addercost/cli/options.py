@@ -58,6 +58,22 @@ def output_option(help_text: str) -> Option:
     return click.option("-o", "--output", type=click.Path(path_type=Path), help=help_text)
 
 
+def figure_option(help_text: str) -> Option:
+    """--figure of a command that draws one beside its table."""
+    return click.option("--figure", type=click.Path(path_type=Path), metavar="FILE", help=help_text)
+
+
+def width_option(help_text: str) -> Option:
+    """--width of a figure, as the column of a paper."""
+    return click.option(
+        "--width",
+        type=click.Choice(["single", "double"]),
+        default="double",
+        show_default=True,
+        help=help_text,
+    )
+
+
 def force_option(help_text: str = "Replace the file if it exists.") -> Option:
     return click.option("--force", is_flag=True, help=help_text)
 
@@ -106,28 +122,6 @@ def hardware_path_option(function: F) -> F:
 
 def energy_option_with(help_text: str) -> Option:
     return click.option("--energy", multiple=True, metavar="NAME", help=help_text)
-
-
-def energy_option(function: F) -> F:
-    return energy_option_with(
-        "Energy table to estimate by; repeatable. Default: 45nm and 7nm; `none` for no energy."
-    )(function)
-
-
-def accelerator_options(function: F) -> F:
-    decorated = click.option(
-        "--equal-area",
-        "same_area",
-        is_flag=True,
-        help="With --accelerator: as many elements as fit in the area of its multiply-add elements.",
-    )(function)
-    return click.option(
-        "--accelerator",
-        "accelerators",
-        multiple=True,
-        metavar="NAME",
-        help="Accelerator to estimate for, such as tpu-like; repeatable.",
-    )(decorated)
 
 
 def input_option(function: F) -> F:
@@ -300,15 +294,6 @@ def parsed_share(text: str, option: str = "--precision") -> float:
     if not 0 < value < 1:
         raise ArgumentError(f"{option} {text!r} is no share between 0 and 1", "write it as 1% or 0.01")
     return value
-
-
-def chosen_cpus(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The processors a command works on: those given, else the default; `none` alone for none."""
-    from addercost.api import DEFAULT_CPU
-
-    if not names:
-        return (DEFAULT_CPU,)
-    return tuple(dict.fromkeys(name for name in names if name != "none"))
 
 
 def was_given(name: str) -> bool:

@@ -5,32 +5,36 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from addercost.analysis.subjects import CPUS, ENERGY_TABLES
+from addercost.cli.accelerators import accelerator_options
 from addercost.cli.emit import check_output, emit_table
+from addercost.cli.estimates import Estimates, always, cpus_were_named, estimate_options
+from addercost.cli.gather import Gathered, gather, wanted_by
 from addercost.cli.options import (
     arithmetics_option,
     convention_option,
     debug_option,
-    energy_option,
     force_option,
     input_option,
     keep_first_last_option,
     output_option,
-    parsed_arithmetics,
     quiet_option,
     was_given,
+    what_ifs_option,
+    width_option,
 )
-from addercost.cli.processors import cpu_option
 from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError
 from addercost.report.plots.kinds import KINDS, PlotKind, Takes, plot_kind
 
 if TYPE_CHECKING:
-    from addercost.cli.gather import Gathered
+    from addercost.analysis.accelerators import WantedAccelerators
     from addercost.report.plots.style import Drawn, FigureFormat, PlotOptions
 
 _KINDS_HELP = "\n".join(f"  {name:22}{kind.summary}" for name, kind in KINDS.items())
@@ -42,10 +46,11 @@ _KINDS_HELP = "\n".join(f"  {name:22}{kind.summary}" for name, kind in KINDS.ite
 @input_option
 @convention_option
 @arithmetics_option(None, "mac,adder,xnor")
+@what_ifs_option("One more network beside them")
 @keep_first_last_option
-@cpu_option
-@energy_option
-@click.option("--width", type=click.Choice(["single", "double"]), default="double", help="Column of a paper.")
+@estimate_options(always(*CPUS), ENERGY_TABLES, has_memory=False)
+@accelerator_options
+@width_option("Column of a paper.")
 @click.option(
     "--top", type=click.IntRange(min=2), default=40, show_default=True, help="Rows or bars at most."
 )
@@ -66,9 +71,10 @@ def plot(
     inputs: tuple[str, ...],
     convention: str,
     arithmetics: str,
+    what_ifs: tuple[str, ...],
     keep_first_last: bool,
-    cpus: tuple[str, ...],
-    energy: tuple[str, ...],
+    estimates: Estimates,
+    on_accelerators: WantedAccelerators,
     width: str,
     top: int,
     share: bool,
@@ -90,15 +96,16 @@ def plot(
     if output is None and not show:
         raise ArgumentError("nowhere to draw to", "give -o FILE.svg, or --show")
 
-    from addercost.analysis.subjects import Wanted
-    from addercost.cli.gather import gather
     from addercost.report.plots.style import PlotOptions, figure_bytes
 
-    wanted = Wanted.checked(convention, parsed_arithmetics(arithmetics), keep_first_last, cpus, energy)
+    on_accelerators.check(estimates.hardware_path)
+    wanted = wanted_by(estimates, convention, arithmetics, keep_first_last, what_ifs)
+    wanted = replace(wanted, accelerators=on_accelerators)
     given = was_given("convention")
-    found = gather(inputs_of_plot, wanted, inputs, given, bool(cpus), quiet)
+    found = gather(inputs_of_plot, wanted, inputs, given, cpus_were_named(), quiet)
     options = PlotOptions(width, top, share, by, not no_caption)
-    drawn = _drawn(kind, chosen, found, options, cpus[0] if cpus else None, dataset)
+    named = estimates.cpus[0] if cpus_were_named() and estimates.cpus else None
+    drawn = _drawn(kind, chosen, found, options, named, dataset, estimates)
     if output is not None and file_format is not None:
         from addercost.results.files import write_file
 
@@ -121,7 +128,13 @@ def figure_format_of(output: Path | None) -> FigureFormat | None:
 
 
 def _drawn(
-    name: str, kind: PlotKind, found: Gathered, options: PlotOptions, cpu: str | None, dataset: str | None
+    name: str,
+    kind: PlotKind,
+    found: Gathered,
+    options: PlotOptions,
+    cpu: str | None,
+    dataset: str | None,
+    estimates: Estimates,
 ) -> Drawn:
     from addercost.report.plots.kinds import draw_measured, draw_model, draw_training
 
@@ -144,7 +157,11 @@ def _drawn(
             from addercost.report.plots import pareto as figure
 
             _refuse_others(name, kind, len(found.subjects) + len(found.measurements))
-            return figure.draw(pareto(found.runs, trace_spec, options.basis, dataset), options)
+            cost_model = next(iter(estimates.cost_models), None)
+            points = pareto(
+                found.runs, trace_spec, options.basis, dataset, cost_model, estimates.hardware_path
+            )
+            return figure.draw(points, options)
 
 
 def _only(name: str, kind: PlotKind, fitting: Sequence[object], others: int) -> None:

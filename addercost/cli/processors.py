@@ -39,13 +39,6 @@ def cpus_option(help_text: str) -> Option:
     return decorate
 
 
-def cpu_option(function: F) -> F:
-    return cpus_option(
-        "Processor or device to estimate on; repeatable. Default: the paper's via-nano-2000; `none` counts "
-        "only."
-    )(function)
-
-
 def one_cpu_option(help_text: str, default: str | None = None) -> Option:
     """--cpu, --gpu and the settings of a command that looks at one processor."""
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from addercost.cli.emit import check_output, emit
-from addercost.cli.estimates import Estimates, estimate_options
+from addercost.cli.accelerators import accelerator_options
+from addercost.cli.emit import check_output, emit, emit_table
+from addercost.cli.estimates import Estimates, cpus_were_named, estimate_options, refuse_changes
 from addercost.cli.numbers import FiniteRange
 from addercost.cli.options import (
     arithmetic_option,
@@ -27,6 +29,9 @@ from addercost.cli.options import (
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError, CheckFailedError
+
+if TYPE_CHECKING:
+    from addercost.analysis.accelerators import WantedAccelerators
 
 
 @click.command(cls=SpecCommand)
@@ -53,7 +58,8 @@ from addercost.errors import ArgumentError, CheckFailedError
     help="Only so large a share of every weight is stored and used: --what-if density=SHARE.",
 )
 @keep_first_last_option
-@estimate_options
+@estimate_options()
+@accelerator_options
 @click.option(
     "--optimizer",
     metavar="NAME",
@@ -79,6 +85,7 @@ def profile(
     density: float | None,
     keep_first_last: bool,
     estimates: Estimates,
+    on_accelerators: WantedAccelerators,
     optimizer: str | None,
     depth: int | None,
     sort: str | None,
@@ -103,6 +110,7 @@ def profile(
     check_output(save_trace, force)
     convention_named(convention)
     estimates.check()
+    on_accelerators.check(estimates.hardware_path)
     check_optimizer(optimizer)
     if density is not None:
         what_if = (*what_if, f"density={density}")
@@ -120,13 +128,24 @@ def profile(
     from addercost.sources.kind import ProfileRequest
     from addercost.sources.registry import kind_of
 
-    load_profile = kind_of(spec).load_profile
+    kind = kind_of(spec)
+    load_weights = kind.load_weights
+    if load_weights is not None:
+        from addercost.report.tables.gguf import gguf_table
+        from addercost.sources.loading import explained
+
+        _refuse_for_weights(spec)
+        header = explained(kind, spec, lambda: load_weights(spec))
+        emit_table(gguf_table(header, Path(spec).name), table_format, output, force)
+        return
+    load_profile = kind.load_profile
     traced = None
     if load_profile is not None:
-        _refuse_for_profiles(spec)
+        refuse_changes(spec)
         counted_by = convention if was_given("convention") else None
-        cpus = estimates.cpus if was_given("cpus") or was_given("gpus") else None
-        profiles = {1: load_profile(spec, ProfileRequest(counted_by, arithmetic, cpus))}
+        cpus = estimates.cpus if cpus_were_named() else None
+        asked = ProfileRequest(counted_by, arithmetic, cpus, estimates.cost_models, estimates.hardware_path)
+        profiles = {1: load_profile(spec, asked)}
     else:
         with progress(f"tracing {spec}", quiet):
             traced = trace_batches(
@@ -140,6 +159,7 @@ def profile(
                     what_if=what_if,
                     keep_first_last=keep_first_last,
                     optimizer=optimizer,
+                    accelerators=on_accelerators,
                     **estimates.arguments(),
                 )
                 for size, trace in traced.traces.items()
@@ -158,32 +178,16 @@ def profile(
             _require_complete(result)
 
 
-_NEEDS_A_MODEL = (
-    "inputs",
-    "batches",
-    "backward",
-    "fuse_attention",
-    "tracer",
-    "what_if",
-    "density",
-    "keep_first_last",
-    "save_trace",
-    "cost_models",
-    "energy",
-    "memories",
-    "accumulator_format",
-    "hardware_path",
-    "kernels",
-    "optimizer",
-)
+_FITS_WEIGHTS = ("spec", "table_format", "output", "force", "quiet")
 
 
-def _refuse_for_profiles(spec: str) -> None:
-    command = click.get_current_context().command
-    given = [p.opts[0] for p in command.params if p.name in _NEEDS_A_MODEL and was_given(p.name)]
+def _refuse_for_weights(spec: str) -> None:
+    parameters = click.get_current_context().command.params
+    given = [p.opts[0] for p in parameters if p.name not in _FITS_WEIGHTS and was_given(p.name or "")]
     if given:
         raise ArgumentError(
-            f"{spec} is counted already: {', '.join(given)} cannot change it", "name the model"
+            f"{spec} has weights and no forward to count: {', '.join(given)} has nothing to work on",
+            "leave it out, or name the model's configuration, such as hf:llama",
         )
 
 

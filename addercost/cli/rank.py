@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from addercost.cli.accelerators import accelerator_options
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.options import (
     alternative_option,
@@ -22,6 +24,9 @@ from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.cost.models import RANKING_MODELS, cost_model_named
 
+if TYPE_CHECKING:
+    from addercost.analysis.accelerators import WantedAccelerators
+
 
 @click.command(cls=SpecCommand)
 @spec_argument("spec")
@@ -37,6 +42,7 @@ from addercost.cost.models import RANKING_MODELS, cost_model_named
     help=f"Cost model; repeatable. Default: {', '.join(RANKING_MODELS)}.",
 )
 @cpus_option("Only this processor or device; repeatable. Default: every CPU with a table of its own.")
+@accelerator_options
 @click.option("--top", type=click.IntRange(min=1), help="Only so many processors of each cost model.")
 @hardware_path_option
 @output_options
@@ -50,6 +56,7 @@ def rank(
     int8: bool,
     models: tuple[str, ...],
     cpus: tuple[str, ...],
+    on_accelerators: WantedAccelerators,
     top: int | None,
     hardware_path: Path | None,
     table_format: str,
@@ -59,7 +66,8 @@ def rank(
 ) -> None:
     """Order processors by what another arithmetic would gain over multiply-add.
 
-    A --gpu is ranked beside all of them. Cores that are modelled as another, and devices, are ranked by name.
+    A --gpu and an --accelerator are ranked beside them. Cores that are modelled as another, and devices, are
+    ranked by name.
 
     The default convention counts MAC sites only: most tables have no latency for exp or a division.
     """
@@ -79,9 +87,11 @@ def rank(
     if any(target.device_class != "gpu" for target in named):
         targets, problems = [], []
     targets += named
+    on_accelerators.check(hardware_path)
     for problem in problems:
         click.echo(problem, err=True)
 
+    from addercost.analysis.accelerators import accelerator_ranks
     from addercost.api import trace_spec
     from addercost.counts.model import count
 
@@ -96,9 +106,13 @@ def rank(
     if int8:
         counted |= {f"int8-{name}": as_int8(counts[name]) for name in ("mac", "adder")}
     rows = rank_processors(counted, targets, alternative=arithmetic, models=chosen)  # type: ignore[arg-type]
+    rows += accelerator_ranks(counts, list(counted), on_accelerators, arithmetic, hardware_path)
     if top is not None:
-        rows = [row for model in chosen for row in [r for r in rows if r.model == model][:top]]
+        by_model = [[r for r in rows if r.model == model] for model in dict.fromkeys(r.model for r in rows)]
+        rows = [row for of_model in by_model for row in of_model[:top]]
     alternatives = [name for name in counted if name != "mac"]
     title = f"{trace.model}: {arithmetic} against mac on {len(targets)} processors, {convention} convention"
+    if on_accelerators.names:
+        title += f"; on {', '.join(on_accelerators.names)} as well"
     caveats = {target.name: "; ".join(target.caveats) for target in targets}
     emit_table(rank_table(rows, alternatives, title, caveats), table_format, output, force)

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from addercost.analysis.subjects import CPUS, ENERGY_TABLES
 from addercost.arithmetic import Arithmetic
+from addercost.cli.accelerators import accelerator_options
 from addercost.cli.emit import check_output
+from addercost.cli.estimates import Estimates, always, cpus_were_named, estimate_options
+from addercost.cli.gather import gather, wanted_by
 from addercost.cli.options import (
     arithmetics_option,
     convention_option,
     debug_option,
-    energy_option,
     force_option,
     input_option,
     keep_first_last_option,
     output_option,
-    parsed_arithmetics,
     quiet_option,
     was_given,
     what_ifs_option,
 )
-from addercost.cli.processors import cpu_option
 from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.report.formats.report_format import ReportFormat
+
+if TYPE_CHECKING:
+    from addercost.analysis.accelerators import WantedAccelerators
 
 
 @click.command(cls=SpecCommand)
@@ -35,15 +40,8 @@ from addercost.report.formats.report_format import ReportFormat
 @arithmetics_option(f"Arithmetics beside the model as it is, from {', '.join(Arithmetic)}.", "mac,adder,xnor")
 @what_ifs_option("One more network beside them")
 @keep_first_last_option
-@cpu_option
-@energy_option
-@click.option(
-    "--cost-model",
-    "cost_models",
-    multiple=True,
-    metavar="NAME",
-    help="Estimate by this one, layers by the first; repeatable. Default: all of one core.",
-)
+@estimate_options(always(*CPUS), ENERGY_TABLES, has_memory=False)
+@accelerator_options
 @click.option("--title", help="The heading. Default: the names of the models.")
 @click.option(
     "--format",
@@ -62,9 +60,8 @@ def report(
     arithmetics: str,
     what_ifs: tuple[str, ...],
     keep_first_last: bool,
-    cpus: tuple[str, ...],
-    energy: tuple[str, ...],
-    cost_models: tuple[str, ...],
+    estimates: Estimates,
+    on_accelerators: WantedAccelerators,
     title: str | None,
     format_name: str | None,
     output: Path | None,
@@ -76,22 +73,19 @@ def report(
     Each SPEC is a model as for `profile`. Each FILE (.json, .html) is a trace, a profile, a report or
     measurements that were saved before. The page needs no network, and works without scripts.
     """
-    from addercost.analysis.subjects import Wanted
-    from addercost.cli.gather import gather
     from addercost.report.formats.report_format import render_report, report_format
 
     check_output(output, force)
     chosen = report_format(format_name, output)
-    wanted = Wanted.checked(
-        convention, parsed_arithmetics(arithmetics), keep_first_last, cpus, energy, cost_models
-    )
-    wanted = replace(wanted, what_ifs=tuple(dict.fromkeys(what_ifs)))
+    on_accelerators.check(estimates.hardware_path)
+    wanted = wanted_by(estimates, convention, arithmetics, keep_first_last, what_ifs)
+    wanted = replace(wanted, accelerators=on_accelerators)
     found = gather(
         specs,
         wanted,
         inputs,
         convention_given=was_given("convention"),
-        cpus_given=bool(cpus or cost_models),
+        cpus_given=cpus_were_named(),
         quiet=quiet,
     )
     content = render_report(found.report(title), chosen)

@@ -1,4 +1,4 @@
-"""`addercost reproduce latency | counts | accuracy | hardware`."""
+"""`addercost reproduce latency | counts | accuracy | hardware | claims`."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def reproduce() -> None:
 @quiet_option
 def latency(table_format: str, output: Path | None, force: bool, quiet: bool) -> None:
     """LeNet-5-BN on the VIA Nano: 2.6M cycles as a CNN against 1.7M as an AdderNet."""
-    from addercost.api import DEFAULT_CPU
     from addercost.hardware import load_cpu
+    from addercost.hardware.loader import PAPER_CPU
     from addercost.report.tables.paper import latency_table
 
     check_output(output, force)
     with progress("tracing LeNet-5-BN", quiet):
-        table = latency_table(_trace_zoo, load_cpu(DEFAULT_CPU))
+        table = latency_table(_trace_zoo, load_cpu(PAPER_CPU))
     emit_table(table, table_format, output, force)
 
 
@@ -80,6 +80,16 @@ def hardware(table_format: str, output: Path | None, force: bool) -> None:
 
     check_output(output, force)
     emit_table(hardware_table(), table_format, output, force)
+
+
+@reproduce.command(short_help="Claims of other multiplication-free networks.")
+@output_options
+def claims(table_format: str, output: Path | None, force: bool) -> None:
+    """What BitNet, L-Mul, ShiftAddLLM, T-MAC and others claim, beside sums from cited figures."""
+    from addercost.report.tables.published_claims import published_claims_table
+
+    check_output(output, force)
+    emit_table(published_claims_table(), table_format, output, force)
 
 
 def _trace_zoo(name: str) -> Trace:

@@ -21,6 +21,7 @@ from addercost.cli.options import (
 from addercost.cli.processors import one_cpu_option
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
+from addercost.hardware.loader import PAPER_CPU
 
 
 @click.command(cls=SpecCommand)
@@ -29,7 +30,7 @@ from addercost.cli.spec import SpecCommand, spec_argument
 @convention_option_with("macs")
 @alternative_option("What multiply-add is compared with.")
 @keep_first_last_option
-@one_cpu_option("Processor.", "via-nano-2000")
+@one_cpu_option("Processor.", PAPER_CPU)
 @click.option(
     "--spread",
     type=FiniteRange(0, 1, max_open=True),

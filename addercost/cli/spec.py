@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from addercost.cli.numbers import FiniteRange
+
+TRUST = "ADDERCOST_TRUST"
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class SpecCommand(click.Command):
-    """A command whose help ends with the kinds of SPEC, those of other packages too."""
+    """A command that loads SPECs: it limits what their code may do and how long it may take, and its help
+    ends with the kinds of SPEC, those of other packages too.
+    """
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.params += [
+            click.Option(
+                ["--timeout"],
+                type=FiniteRange(min=0),
+                default=600.0,
+                show_default=True,
+                metavar="SECONDS",
+                help="For a model's constructor and for its forward; 0 for no limit.",
+                expose_value=False,
+                callback=_limit_time,
+            ),
+            click.Option(
+                ["--trust"],
+                is_flag=True,
+                help=f"Read a program.pt2 that could run code when it is read [env: {TRUST}=1].",
+                expose_value=False,
+                callback=_trust,
+            ),
+        ]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from addercost.sources.registry import kinds
@@ -20,6 +49,18 @@ class SpecCommand(click.Command):
         super().format_options(ctx, formatter)
         with formatter.section("SPEC"):
             formatter.write_dl([(kind.form, kind.summary) for kind in kinds()])
+
+
+def _limit_time(ctx: click.Context, param: click.Parameter, seconds: float) -> None:
+    from addercost.sources.time_limit import set_command_limit
+
+    set_command_limit(seconds)
+
+
+def _trust(ctx: click.Context, param: click.Parameter, trusted: bool) -> None:
+    if trusted:
+        # Processes that this one starts trust the file, too.
+        os.environ[TRUST] = "1"
 
 
 def spec_argument(name: str, **settings: Any) -> Callable[[F], F]:

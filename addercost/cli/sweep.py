@@ -1,10 +1,12 @@
-"""`addercost sweep SPACE -o DIR`, and `addercost sweep measure`, `top` and `pareto` over what it made."""
+"""`addercost sweep SPACE -o DIR`, and `addercost sweep measure`, `top` and `pareto` over what it made;
+`sweep designs` sweeps accelerators."""
 
 from __future__ import annotations
 
 import click
 
 from addercost.cli.default_command import DefaultCommandGroup
+from addercost.cli.sweep_designs import designs
 from addercost.cli.sweep_measure import measure
 from addercost.cli.sweep_rank import pareto, top
 from addercost.cli.sweep_run import run
@@ -16,9 +18,9 @@ def sweep() -> None:
 
     SPACE is a Python file that defines `architectures`, zoo:* or torchvision:* (or another pattern), or
     nasbench201. `addercost sweep run --help` lists the options. Ask the result with `addercost query DIR
-    SQL`.
+    SQL`. `addercost sweep designs SPEC` costs one network on many accelerators instead.
     """
 
 
-for command in (run, measure, top, pareto):
+for command in (run, measure, top, pareto, designs):
     sweep.add_command(command)

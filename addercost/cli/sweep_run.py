@@ -9,17 +9,17 @@ from pathlib import Path
 import click
 
 from addercost.arithmetic import Arithmetic
+from addercost.cli.estimates import THIS_MACHINE, without_none
 from addercost.cli.numbers import parsed_bytes
 from addercost.cli.options import (
     arithmetics_option,
-    chosen_cpus,
     convention_option,
     debug_option,
     energy_option_with,
     folder_option,
     quiet_option,
 )
-from addercost.cli.processors import cpu_option
+from addercost.cli.processors import cpus_option
 from addercost.cli.sweep_options import (
     batches_option,
     chunk_option,
@@ -28,19 +28,23 @@ from addercost.cli.sweep_options import (
     parsed_batches,
     parsed_list,
 )
-from addercost.cost.models import PAPER_MODEL, listed_models
+from addercost.cost.models import listed_models
 from addercost.errors import ArgumentError
 
 
 @click.command(short_help="Cost every architecture of SPACE.")
 @click.argument("space", metavar="SPACE")
 @folder_option("Where shards go.")
-@cpu_option
+@cpus_option(f"Processor or device; repeatable. Default: {THIS_MACHINE.text}; `none` counts only.")
 @energy_option_with("Energy table; repeatable.")
 @arithmetics_option(",".join(Arithmetic), "mac")
 @convention_option
 @batches_option("Batch sizes: 1,8,64.", "1")
-@click.option("--cost-model", default=PAPER_MODEL, show_default=True, help=f"{listed_models()}.")
+@click.option(
+    "--cost-model",
+    metavar="NAME",
+    help=f"{listed_models()}. Default: the best that all processors have figures for.",
+)
 @click.option("--workers", type=click.IntRange(min=1), help="Processes of this machine. Default: one a core.")
 @dask_option("tcp://HOST:PORT of a Dask scheduler, or local:N to start one.")
 @chunk_option("Architectures a task and a shard; at most 500 by default.", None)
@@ -57,7 +61,7 @@ def run(
     arithmetics: str,
     convention: str,
     batches: str,
-    cost_model: str,
+    cost_model: str | None,
     workers: int | None,
     dask: str | None,
     chunk: int | None,
@@ -83,15 +87,16 @@ def run(
         raise ArgumentError("nowhere to put the result", "name a folder with -o DIR, or give --dry-run")
     from addercost.cost.models import cost_model_named
 
-    if cost_model_named(cost_model).predict is not None and dask and not _dask_workers(dask):
+    by_kernels = cost_model is not None and cost_model_named(cost_model).predict is not None
+    if by_kernels and dask and not _dask_workers(dask):
         raise ArgumentError(f"{cost_model} is by this machine's kernels", "leave --dask out, or give local:N")
     settings = SweepSettings(
-        cpus=chosen_cpus(cpus),
+        cpus=without_none(cpus or THIS_MACHINE.names(None)),
         energies=tuple(dict.fromkeys(energy)),
         arithmetics=parsed_list(arithmetics),
         conventions=parsed_list(convention),
         batches=parsed_batches(batches),
-        cost_model=cost_model,
+        cost_model=cost_model or "",
         chunk=chunk or 0,
     )
     count = workers or _cores()

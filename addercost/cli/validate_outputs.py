@@ -7,19 +7,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 if TYPE_CHECKING:
     from addercost.results.validation import Validation
     from addercost.results.validation_journal import Entry
 
 
 def document_in(folder: Path | None, force: bool) -> Path | None:
-    """The JSON file in the folder, which is made. Raises OutputError where it exists, unless `force`."""
+    """The JSON file in the folder, which is made and is this command's to its end.
+
+    Raises OutputError where the file exists, unless `force`.
+    """
     if folder is None:
         return None
-    from addercost.results.files import check_target, make_folder
+    from addercost.results.files import check_target
     from addercost.results.journal_lines import journal_path
+    from addercost.results.ownership import own_folder
 
-    make_folder(folder)
+    click.get_current_context().with_resource(own_folder(folder))
     document = folder / "validation.json"
     if force:
         journal_path(document).unlink(missing_ok=True)

@@ -90,11 +90,12 @@ def verdict(
         raise ArgumentError("--no-measure and --measurements", "give one of the two")
 
     from addercost.analysis.network_verdict import NetworkVerdict, VerdictRow
-    from addercost.api import DEFAULT_CPU, trace_spec
+    from addercost.api import trace_spec
     from addercost.cost.models import PAPER_MODEL, throughput
     from addercost.cost.target_registry import load_target
     from addercost.cost.verdict import CONTESTS, cycle_ratio, energy_ratio
     from addercost.hardware import load_energy
+    from addercost.hardware.loader import PAPER_CPU
     from addercost.measure.contests import IMPLEMENTATIONS
     from addercost.measure.kernel_contests import kernel_ratio
     from addercost.measure.session import model_uses
@@ -126,7 +127,7 @@ def verdict(
         rows.append(
             VerdictRow(
                 contest=contest,
-                paper=cycle_ratio(trace, contest, load_target(DEFAULT_CPU), PAPER_MODEL, keep_first_last),
+                paper=cycle_ratio(trace, contest, load_target(PAPER_CPU), PAPER_MODEL, keep_first_last),
                 here=prediction,
                 measured=measured,
                 energies=tuple(

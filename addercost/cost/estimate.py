@@ -23,7 +23,7 @@ from addercost.cost.layers import (
     moved_by,
 )
 from addercost.cost.lowering import Lowering, operations_of
-from addercost.cost.models import PAPER_MODEL, cost_model_named
+from addercost.cost.models import cost_model_named, default_model
 from addercost.cost.shared_layers import TOO_SMALL
 from addercost.cost.target import Target, target_of
 from addercost.errors import CheckFailedError, unknown_name
@@ -82,17 +82,19 @@ class ModelCost:
 def estimate(
     model_counts: CountedModel | Iterable[CountedLayer],
     target: Target | Cpu,
-    model: str = PAPER_MODEL,
+    model: str | None = None,
     lowering: str | None = None,
     strict: bool = False,
 ) -> ModelCost:
     """The cost of counted layers on one core of `target`.
 
-    model: a name among `addercost.cost.models.COST_MODELS`. lowering: `paper`, `scalar` or `simd`; the
+    model: a name among `addercost.cost.models.COST_MODELS`; by default the best that the target has figures
+    for, but for timed kernels. lowering: `paper`, `scalar` or `simd`; the
     model's own when None. Raises ArgumentError for an unknown name, and CheckFailedError for a missing figure
     when `strict`.
     """
-    target, cost_model = target_of(target), cost_model_named(model)
+    target = target_of(target)
+    cost_model = cost_model_named(model or default_model(target))
     if lowering is not None and lowering not in list(Lowering):
         raise unknown_name("lowering", lowering, list(Lowering))
     how = cost_model.lowering if lowering is None else Lowering(lowering)
@@ -104,9 +106,10 @@ def estimate(
     missing: dict[str, float] = {}
     assumptions: dict[str, None] = {}
     for layer in layers_of(model_counts):
-        kind = kind_of(layer)
+        kind = kind_of(layer, with_products=target.multiprocessors is not None)
         if kind not in known:
-            costed = engine.cost(engine.lower(operations_of(kind)), moved_by(kind))
+            moved = moved_by(kind, target.multiprocessors)
+            costed = engine.cost(engine.lower(operations_of(kind)), moved)
             known[kind] = costed, binding(costed.bounds).name
             assumptions |= costed.assumptions
         costed, bound = known[kind]
@@ -123,7 +126,7 @@ def estimate(
     clock = target.clock_hz
     return ModelCost(
         hardware=target.name,
-        model=model,
+        model=cost_model.name,
         lowering=how.value,
         cycles=cycles,
         seconds=None if clock is None else cycles / clock,

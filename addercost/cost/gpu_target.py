@@ -37,11 +37,12 @@ _STANDS_FOR = {"fp32_add": "fp32_fma", "fp32_mul": "fp32_fma", "int32_mul": "int
 
 # A warp's matrix instruction multiplies 16×16 by 16×8 (int8: 16×32 by 32×8).
 _MATRIX_LANES = 512
-_OF_PEAK = {
+MATRIX_PEAKS = {
     "fp16 matrix multiply-add, fp32 accumulation": "fp16_mmla",
     "bf16 matrix multiply-add, fp32 accumulation": "bf16_mmla",
     "int8 matrix multiply-add, int32 accumulation": "int8_mmla",
 }
+"""The peaks of matrix units by what tables call them, and the instruction of each."""
 _ISSUES_PER_MULTIPROCESSOR = 4
 
 
@@ -63,6 +64,7 @@ def gpu_target(gpu: Gpu) -> Target:
         part_bandwidth_bytes_per_s=gpu.memory_bandwidth_bytes_per_s,
         device_class="gpu",
         efficiencies=cited(gpu),
+        multiprocessors=processors,
     )
 
 
@@ -85,7 +87,7 @@ def _at_peaks(gpu: Gpu, clock_hz: float | None) -> Iterator[Instruction]:
     if clock_hz is None:
         return
     for peak in gpu.peaks:
-        op = _OF_PEAK.get(peak.op)
+        op = MATRIX_PEAKS.get(peak.op)
         if op is not None:
             row = _instruction(op, _MATRIX_LANES, 1, peak.source)
             # A peak counts a multiply-add as two operations.

@@ -7,7 +7,9 @@ from typing import NamedTuple, Protocol
 
 from addercost.arithmetic import Arithmetic, OpClass, OpCounts
 from addercost.cost.columns import Column
+from addercost.cost.gpu_waves import waves_factor
 from addercost.counts.kernel_calls import KernelCall, kernel_calls
+from addercost.counts.matrix_products import MatrixProduct, matrix_products
 from addercost.counts.runs import Run, Runs
 
 Key = tuple[OpClass, str]
@@ -36,8 +38,9 @@ class LayerKind(NamedTuple):
     """Everything about a layer that its cost depends on: layers of one kind cost the same on every target.
 
     counts: the items of its `OpCounts`. n_bytes: what it reads and writes, each operand once. runs: the
-    kernels that it starts and the bytes that these move, None where that is not known. kernels: these kernels
-    themselves, for a cost model that predicts each.
+    kernels that it starts and the bytes that these move, None where that is not known. products: the matrix
+    products that it computes, None where nobody asked for them or they are not known. kernels: those that it
+    starts, for a cost model that predicts each.
     """
 
     arithmetic: Arithmetic | None
@@ -45,31 +48,41 @@ class LayerKind(NamedTuple):
     mac_sites: int
     n_bytes: float
     runs: Runs | None = None
+    products: tuple[MatrixProduct, ...] | None = None
     kernels: tuple[KernelCall, ...] = ()
 
 
 class Moved(NamedTuple):
     """What layers move, as columns. n_bytes: each operand once. eager, fused: kernels and their bytes in each
-    mode of running, None where that is not known of every layer.
+    mode of running, None where that is not known of every layer. waves: how many times as long their sites
+    take on a GPU because it computes whole tiles in whole waves.
     """
 
     n_bytes: Column
     eager: Run | None = None
     fused: Run | None = None
+    waves: Column = 1.0
 
 
-def moved_by(kind: LayerKind) -> Moved:
-    """What one layer moves."""
-    return Moved(kind.n_bytes, *(kind.runs or (None, None)))
+def moved_by(kind: LayerKind, multiprocessors: int | None = None) -> Moved:
+    """What one layer moves. multiprocessors: of the GPU on which it does."""
+    waves = 1.0
+    if multiprocessors and kind.products is not None:
+        waves = waves_factor(kind.products, multiprocessors)
+    eager, fused = kind.runs or (None, None)
+    return Moved(kind.n_bytes, eager, fused, waves)
 
 
-def kind_of(layer: CountedLayer, with_kernels: bool = False) -> LayerKind:
+def kind_of(layer: CountedLayer, with_products: bool = False, with_kernels: bool = False) -> LayerKind:
+    """With the matrix products of its calls, and with their kernels, if the layer has kept these."""
+    calls = getattr(layer, "calls", None) if with_products else None
     return LayerKind(
         getattr(layer, "arithmetic", None),
         layer.counts.items,
         getattr(layer, "mac_sites", 0),
         bytes_moved(layer),
         getattr(layer, "runs", None),
+        None if calls is None else tuple(item for call in calls for item in matrix_products(call)[0]),
         (kernels_of(layer) or ()) if with_kernels else (),
     )
 

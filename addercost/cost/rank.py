@@ -56,6 +56,12 @@ def rank_processors(
                 cycles[name] = cost.cycles if cost.complete else None
             rows.append(RankRow(target.name, model, cycles, baseline))
 
+    return ordered(rows, alternative, models)
+
+
+def ordered(rows: Iterable[RankRow], alternative: str, models: Sequence[str]) -> list[RankRow]:
+    """By model as given, then by falling advantage; those without one come last, by name."""
+
     def order(row: RankRow) -> tuple[int, bool, float, str]:
         advantage = row.advantage(alternative)
         return (models.index(row.model), advantage is None, -(advantage or 0), row.hardware)

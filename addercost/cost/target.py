@@ -45,6 +45,8 @@ class Target:
     are started from a recorded graph and not one by one. made_of: what went into this target, for whoever
     reads its estimates.
 
+    multiprocessors: of a GPU, each of which computes one tile of a matrix product at a time.
+
     processor: the part's own name. kernel_files: times of kernels that were measured on it. borrows_kernels:
     somebody named these files, so they are used although they are of another machine. kernel_layout: of
     images in memory; kernel_caches: what the caches hold before a kernel runs, one of `CACHES`.
@@ -72,6 +74,7 @@ class Target:
     wake_up_s: float = ASSUMED_WAKE_UP_S
     replays_graphs: bool = False
     made_of: tuple[str, ...] = ()
+    multiprocessors: int | None = None
     processor: str = ""
     kernel_files: tuple[Path, ...] = ()
     borrows_kernels: bool = False

@@ -35,10 +35,10 @@ def settings_text(clock: str | None, bandwidth: str | None, cores: int | None, g
     """What follows a target's name, "" for no setting. Raises ArgumentError for what is out of reach."""
     parts = []
     if clock is not None:
-        _quantity(clock, "clock", "Hz", _CLOCKS_HZ, "1.8GHz")
+        quantity(clock, "clock", "Hz", _CLOCKS_HZ, "1.8GHz")
         parts.append(clock)
     if bandwidth is not None:
-        _quantity(bandwidth, "bandwidth", "B/s", _BANDWIDTHS, "8GB/s")
+        quantity(bandwidth, "bandwidth", "B/s", _BANDWIDTHS, "8GB/s")
         parts.append(bandwidth)
     if cores is not None:
         parts.append(f"{_cores(str(cores))}cores")
@@ -69,16 +69,17 @@ def _setting(text: str) -> tuple[str, Any]:
     if text.endswith("cores"):
         return "cores", _cores(text.removesuffix("cores"))
     if text.endswith("Hz"):
-        return "clock_hz", _quantity(text, "clock", "Hz", _CLOCKS_HZ, "1.8GHz")
+        return "clock_hz", quantity(text, "clock", "Hz", _CLOCKS_HZ, "1.8GHz")
     if text.endswith("B/s"):
-        return "bandwidth_bytes_per_s", _quantity(text, "bandwidth", "B/s", _BANDWIDTHS, "8GB/s")
+        return "bandwidth_bytes_per_s", quantity(text, "bandwidth", "B/s", _BANDWIDTHS, "8GB/s")
     raise ArgumentError(
         f"{text!r} is no setting of a target",
         f"write 1.8GHz, 8GB/s, 4cores or {GRAPHS}, joined by {JOINED_BY}",
     )
 
 
-def _quantity(text: str, what: str, unit: str, limits: tuple[float, float], example: str) -> float:
+def quantity(text: str, what: str, unit: str, limits: tuple[float, float], example: str) -> float:
+    """The number of `unit` that a text gives. Raises ArgumentError without the unit and beyond the limits."""
     if not text.strip().endswith(unit):
         raise ArgumentError(f"the {what} {text!r} has no unit", f"write it like {example}")
     try:

@@ -10,7 +10,7 @@ from addercost.arithmetic import Arithmetic, OpCounts, arithmetic_named
 from addercost.counts.call_work import work_of
 from addercost.counts.conventions import CountingConvention, convention_named
 from addercost.counts.memory import GROUPED, packed_traffic
-from addercost.counts.rules.attention import causal_sites
+from addercost.counts.rules.attention import block_sites, kept_sites
 from addercost.counts.runs import NOTHING, Runs, runs_of
 from addercost.counts.views import ModuleCounts, OperatorCounts, by_module
 from addercost.counts.what_if import apply
@@ -172,7 +172,7 @@ def count(
         unused_parameters=trace.parameter_count - used,
         tracer=trace.tracer,
         inputs=trace.inputs,
-        notes=(*trace.notes, *_causal_share(trace), *_routed_rows(trace)),
+        notes=(*trace.notes, *_kept_share(trace), *_block_share(trace), *_routed_rows(trace)),
         operators=tuple(operator.row() for operator in operators.values()),
     )
 
@@ -191,15 +191,29 @@ def _shapes_by_call(trace: Trace) -> dict[str, dict[int, tuple[int, ...]]]:
     return found
 
 
-def _causal_share(trace: Trace) -> tuple[str, ...]:
-    """A line on attention with a causal mask, if there is any: counted whole, of which so much is kept."""
-    pairs = [pair for call in trace.calls if (pair := causal_sites(call)) is not None]
+def _kept_share(trace: Trace) -> tuple[str, ...]:
+    """A line on attention with a mask, if there is any: counted whole, of which so much is kept."""
+    attention = [(call, pair) for call in trace.calls if (pair := kept_sites(call)) is not None]
+    pairs = [pair for _, pair in attention]
     whole, kept = (sum(pair[i] for pair in pairs) for i in (0, 1))
     if not whole:
         return ()
+    kind = "causal" if all(call.args.get("is_causal") for call, _ in attention) else "masked"
     return (
-        f"causal attention is counted whole, {whole:,} MAC sites; its masks keep {kept:,} of them "
+        f"{kind} attention is counted whole, {whole:,} MAC sites; its masks keep {kept:,} of them "
         f"({kept / whole:.1%})",
+    )
+
+
+def _block_share(trace: Trace) -> tuple[str, ...]:
+    """A line on attention that computes the blocks of its masks alone, if there is any."""
+    pairs = [pair for call in trace.calls if (pair := block_sites(call)) is not None]
+    whole, computed = (sum(pair[i] for pair in pairs) for i in (0, 1))
+    if computed == whole:
+        return ()
+    return (
+        f"flex_attention is counted by the blocks that its masks keep, {computed:,} of {whole:,} MAC sites "
+        f"({computed / whole:.1%})",
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from addercost.counts.kernel_calls import KernelArgument, KernelCall, Operand
 from addercost.errors import DataError
 from addercost.hardware.loader import host_file
+from addercost.input_files import read_text
 from addercost.reading import Positive, json_data, misfit, read_as
 
 SCHEMA = "addercost/kernel-times/1"
@@ -194,11 +195,7 @@ def from_json(text: str, source: str) -> KernelTimes:
 
 def read_kernel_times(path: Path) -> KernelTimes:
     """Raises DataError for a damaged file or one that is not there."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path}: {error}", _HINT) from None
-    return from_json(text, str(path))
+    return from_json(read_text(path, _HINT), str(path))
 
 
 def _at(calls: Sequence[KernelCall], number: int, source: str, where: str) -> KernelCall:

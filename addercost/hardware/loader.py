@@ -40,6 +40,9 @@ LARGEST_FILE_BYTES = 1 << 20
 HOST = "host"
 """The name of the table `addercost calibrate` writes about this machine."""
 
+PAPER_CPU = "via-nano-2000"
+"""The processor that the AdderNet paper names."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 

@@ -1,6 +1,7 @@
 """Adder, binary and shift layers as torch modules, each one custom operator in `torch.ops.addercost`."""
 
 from addercost.layers.adder import AdderConv2d, AdderLinear
+from addercost.layers.adder_state import load_adder_state
 from addercost.layers.binary import BinaryConv2d, BinaryLinear
 from addercost.layers.convert import convert
 from addercost.layers.factory import conv2d, linear
@@ -20,6 +21,7 @@ __all__ = [
     "conv2d",
     "convert",
     "linear",
+    "load_adder_state",
     "pack_binary",
     "quantize_adder",
 ]

@@ -12,8 +12,8 @@ from addercost.layers.ops import adder as ops
 class AdderConv2d(KernelConv2d):
     """out[n,k,p,q] = -Σ_{c,r,s} |x[n,c,p·u+r,q·v+s] - w[k,c,r,s]| (+ bias); a padded tap contributes -|w|.
 
-    x: [N, C, H, W]; weight: [K, C/G, R, S], drawn from N(0, 1). `gradient` is "full" (AdderNet's: x - w for
-    the weight, HardTanh(w - x) for the input) or "sign" (the signs of both).
+    x: [N, C, H, W] or [C, H, W]; weight: [K, C/G, R, S], drawn from N(0, 1). `gradient` is "full"
+    (AdderNet's: x - w for the weight, HardTanh(w - x) for the input) or "sign" (the signs of both).
     Source: Chen et al., CVPR 2020.
     """
 
@@ -41,7 +41,7 @@ class AdderConv2d(KernelConv2d):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
-    def forward(self, input: Tensor) -> Tensor:
+    def _convolve(self, input: Tensor) -> Tensor:
         output: Tensor = ops.conv2d(input, self.weight, self.bias, *self.geometry_arguments(), self.gradient)
         return output
 

@@ -11,11 +11,12 @@ from addercost.layers.ops import binary as ops
 class BinaryConv2d(KernelConv2d):
     """out = α_k · Σ sign(x)·sign(w) (+ bias), α_k the mean of |w| over filter k; sign(0) is +1.
 
-    x: [N, C, H, W]; weight: [K, C/G, R, S] in full precision. A padded tap is sign(0) = +1. Gradients pass
-    straight through the signs where |x| ≤ 1 and |w| ≤ 1. Source: Rastegari et al., XNOR-Net, ECCV 2016.
+    x: [N, C, H, W] or [C, H, W]; weight: [K, C/G, R, S] in full precision. A padded tap is sign(0) = +1.
+    Gradients pass straight through the signs where |x| ≤ 1 and |w| ≤ 1.
+    Source: Rastegari et al., XNOR-Net, ECCV 2016.
     """
 
-    def forward(self, input: Tensor) -> Tensor:
+    def _convolve(self, input: Tensor) -> Tensor:
         output: Tensor = ops.conv2d(input, self.weight, self.bias, *self.geometry_arguments())
         return output
 

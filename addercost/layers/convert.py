@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from addercost.arithmetic import Arithmetic, arithmetic_named
 from addercost.errors import ModelError
@@ -17,21 +18,23 @@ from addercost.layers.module import IntOrPair, KernelConv2d, KernelLinear
 def convert(model: nn.Module, arithmetic: Arithmetic | str, keep_first_last: bool = True) -> nn.Module:
     """A copy of `model` whose `nn.Conv2d`, `nn.Linear` and addercost layers compute in `arithmetic`.
 
-    Weights, biases, dtype, device, training mode and `requires_grad` are kept, so MAC to ADDER and back is
-    the model one began with; a module used in several places stays one module. `keep_first_last` leaves the
-    first and last of them (in the order of `model.modules()`) as they are, as the papers do.
+    Weights, biases, hooks, dtype, device, training mode and `requires_grad` are kept, so MAC to ADDER and
+    back is the model one began with; a module used in several places stays one module. `keep_first_last`
+    leaves the first and last of them (in the order of `model.modules()`) as they are, as the papers do.
     Subclasses of `nn.Conv2d` and `nn.Linear` stay as they are, since their forward may do something else.
-    Raises ModelError for a convolution with string or non-zero-filled padding that has no such form,
-    ArgumentError for an unknown arithmetic.
+    Raises ModelError, with the layer's name, for a convolution with string or non-zero-filled padding that
+    has no such form and for a weight that is computed from others (parametrisations, spectral and weight
+    norm, pruning); ArgumentError for an unknown arithmetic.
     """
     wanted = arithmetic_named(arithmetic)
-    converted = copy.deepcopy(model)
-    sites = {id(module): module for module in converted.modules() if _is_site(module)}
+    sites = [(path, module) for path, module in model.named_modules() if _is_site(module)]
     if keep_first_last:
-        kept = list(sites)
-        for key in {*kept[:1], *kept[-1:]}:
-            del sites[key]
-    return with_replaced(converted, {key: _converted(module, wanted) for key, module in sites.items()})
+        sites = sites[1:-1]
+    for path, module in sites:
+        _require_plain(path, module)  # before the copy, which computed weights refuse
+    converted = copy.deepcopy(model)
+    found = [(path, converted.get_submodule(path)) for path, _ in sites]
+    return with_replaced(converted, {id(module): _converted(path, module, wanted) for path, module in found})
 
 
 def with_replaced(model: nn.Module, new: Mapping[int, nn.Module]) -> nn.Module:
@@ -47,10 +50,27 @@ def with_replaced(model: nn.Module, new: Mapping[int, nn.Module]) -> nn.Module:
 
 
 def _is_site(module: nn.Module) -> bool:
-    return type(module) in (nn.Conv2d, nn.Linear, *CONVOLUTIONS.values(), *LINEARS.values())
+    kind = type(module)
+    if is_parametrized(module):
+        kind = kind.__bases__[0]  # torch makes a class of its own for each such module
+    return kind in (nn.Conv2d, nn.Linear, *CONVOLUTIONS.values(), *LINEARS.values())
 
 
-def _converted(module: nn.Module, arithmetic: Arithmetic) -> nn.Module:
+def _require_plain(path: str, module: nn.Module) -> None:
+    """Raises ModelError if the weight is not a parameter of its own: what computes it would be lost."""
+    if is_parametrized(module):
+        how = "torch.nn.utils.parametrize.remove_parametrizations(layer, name)"
+    elif "weight" not in module._parameters or ("bias" not in module._parameters):
+        how = "torch.nn.utils.remove_spectral_norm, remove_weight_norm or prune.remove"
+    else:
+        return
+    raise ModelError(
+        f"cannot convert layer {path or '(the model)'}: its weight or bias is computed from other parameters",
+        f"make it a parameter first, with {how}",
+    )
+
+
+def _converted(path: str, module: nn.Module, arithmetic: Arithmetic) -> nn.Module:
     current = type(module)
     with torch.device("meta"):
         if isinstance(module, nn.Conv2d | KernelConv2d):
@@ -60,7 +80,7 @@ def _converted(module: nn.Module, arithmetic: Arithmetic) -> nn.Module:
                 module.out_channels,
                 _pair(module.kernel_size),
                 stride=_pair(module.stride),
-                padding=_padding(module),
+                padding=_padding(path, module),
                 dilation=_pair(module.dilation),
                 groups=module.groups,
                 bias=module.bias is not None,
@@ -72,6 +92,9 @@ def _converted(module: nn.Module, arithmetic: Arithmetic) -> nn.Module:
         return module
     # The parameters themselves, not copies: shared ones stay shared, and names, dtype and device are kept.
     new._parameters.update(module._parameters)
+    new._buffers.update(module._buffers)
+    new.__dict__.update({name: value for name, value in module.__dict__.items() if "_hooks" in name})
+    new._is_full_backward_hook = module._is_full_backward_hook
     new.train(module.training)
     return new
 
@@ -80,12 +103,12 @@ def _pair(value: tuple[int, ...]) -> IntOrPair:
     return value[0], value[1]
 
 
-def _padding(module: nn.Conv2d | KernelConv2d) -> IntOrPair:
+def _padding(path: str, module: nn.Conv2d | KernelConv2d) -> IntOrPair:
     if isinstance(module, KernelConv2d):
         return module.padding
     if module.padding_mode != "zeros" and module.padding not in ("valid", (0, 0)):
         raise ModelError(
-            f"cannot convert a convolution with padding_mode={module.padding_mode!r}",
+            f"cannot convert layer {path or '(the model)'}: its padding_mode is {module.padding_mode!r}",
             "put an explicit padding layer before it",
         )
     if module.padding == "valid":
@@ -94,8 +117,8 @@ def _padding(module: nn.Conv2d | KernelConv2d) -> IntOrPair:
         reach = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
         if any(r % 2 for r in reach):
             raise ModelError(
-                f"cannot convert padding='same' of the even filter {tuple(module.kernel_size)}, "
-                "it is unsymmetrical",
+                f"cannot convert layer {path or '(the model)'}: its padding='same' of the even filter "
+                f"{tuple(module.kernel_size)} is unsymmetrical",
                 "put an explicit nn.ZeroPad2d before it",
             )
         return reach[0] // 2, reach[1] // 2

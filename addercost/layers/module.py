@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -49,6 +51,13 @@ class KernelConv2d(nn.Module):
             "bias", nn.Parameter(torch.empty(out_channels, device=device, dtype=dtype)) if bias else None
         )
         self.reset_parameters()
+
+    def forward(self, input: Tensor) -> Tensor:
+        """input: [N, C, H, W], or one image, [C, H, W]; returns as many dimensions."""
+        return with_batch(self._convolve, input)
+
+    def _convolve(self, input: Tensor) -> Tensor:
+        raise NotImplementedError
 
     def reset_parameters(self) -> None:
         """Fresh weights, as `nn.Conv2d` draws them; the bias starts at zero."""
@@ -104,6 +113,11 @@ class KernelLinear(nn.Module):
         return (
             f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
         )
+
+
+def with_batch(convolve: Callable[[Tensor], Tensor], input: Tensor) -> Tensor:
+    """`convolve` of images, [N, C, H, W], or of one image, [C, H, W], as torch's convolutions take both."""
+    return convolve(input.unsqueeze(0)).squeeze(0) if input.dim() == 3 else convolve(input)
 
 
 def _pair(value: IntOrPair) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from addercost.kernels.problem import rows_as_image
 from addercost.kernels.signs import pack_factors, pack_filters
 from addercost.layers.binary import BinaryConv2d, BinaryLinear
 from addercost.layers.convert import with_replaced
+from addercost.layers.module import with_batch
 from addercost.layers.ops import binary as ops
 
 
@@ -45,7 +46,7 @@ class PackedBinary(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         if not self.is_linear:
-            return self._convolve(input)
+            return with_batch(self._convolve, input)
         features = self.weight_shape[1]
         if input.dim() < 1 or input.shape[-1] != features:
             raise ShapeError(f"expected input [..., {features}], got {tuple(input.shape)}")

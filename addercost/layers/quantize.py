@@ -9,6 +9,7 @@ from addercost.errors import ArgumentError, ShapeError
 from addercost.kernels.codes import LEVELS, quantize
 from addercost.kernels.problem import rows_as_image
 from addercost.layers.adder import AdderConv2d, AdderLinear
+from addercost.layers.module import with_batch
 from addercost.layers.ops import adder as ops
 
 
@@ -45,7 +46,7 @@ class QuantizedAdder(nn.Module):
         if not input.is_floating_point():
             raise ShapeError(f"the layer quantises its input itself, it takes floats, not {input.dtype}")
         if not self.is_linear:
-            return self._convolve(input)
+            return with_batch(self._convolve, input)
         rows = self._convolve(rows_as_image(input.reshape(-1, input.shape[-1])))
         return rows[0, :, 0].t().reshape(*input.shape[:-1], self.weight.shape[0]).contiguous()
 

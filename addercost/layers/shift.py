@@ -11,11 +11,12 @@ from addercost.layers.ops import shift as ops
 class ShiftConv2d(KernelConv2d):
     """A convolution whose weights act as ±2^e, e = round(log2|w|) within ±15, or 0 (+ bias).
 
-    x: [N, C, H, W]; weight: [K, C/G, R, S] in full precision; gradients pass straight through the rounding.
+    x: [N, C, H, W] or [C, H, W]; weight: [K, C/G, R, S] in full precision; gradients pass straight through
+    the rounding.
     Source: Elhoushi et al., DeepShift, CVPR-W 2021.
     """
 
-    def forward(self, input: Tensor) -> Tensor:
+    def _convolve(self, input: Tensor) -> Tensor:
         output: Tensor = ops.conv2d(input, self.weight, self.bias, *self.geometry_arguments())
         return output
 

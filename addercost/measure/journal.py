@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from addercost.errors import DataError, OutputError
+from addercost.input_files import read_bytes
 from addercost.reading import json_data, read_as
 from addercost.results.document import advising, checked_fields
 from addercost.results.environment import MAY_DIFFER, differences
@@ -127,10 +128,7 @@ def read_journal(path: Path) -> tuple[JournalHeading | None, dict[str, Entry], i
 
     Raises DataError for a file that is no journal of ours, or damaged before its last line.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from None
+    data = read_bytes(path)
     heading: JournalHeading | None = None
     entries: dict[str, Entry] = {}
     end = 0

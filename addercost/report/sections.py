@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from addercost.cost.models import PAPER_MODEL
 from addercost.cost.stated_errors import stated_lines
 from addercost.report.table import Column, Table
+from addercost.report.tables.accelerator import accelerators_table
 from addercost.report.tables.comparison import side_by_side_table
 from addercost.report.tables.layers import layer_table
 from addercost.report.tables.rank import advantage_table
@@ -58,6 +59,12 @@ def subject_sections(subject: Subject) -> list[Section]:
         ),
         Section("layers", "Layers", tables=(layer_table(subject.first),)),
     ]
+    if subject.first.accelerators:
+        lead = (
+            "Matrix products on arrays of elements, tile by tile: cycles of the slowest of the array and its "
+            "memories, energy of the elements and of each level of memory."
+        )
+        sections.append(Section("accelerators", "On accelerators", lead, (accelerators_table(subject),)))
     if subject.ranked:
         lead = (
             "Estimated cycles as multiply-add by cycles as another arithmetic, MAC sites only. The two cost "

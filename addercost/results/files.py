@@ -1,4 +1,4 @@
-"""Files of results: written whole or not at all, and over an existing file only on request; read as text.
+"""Files of results: written whole or not at all, and over an existing file only on request.
 
 Only regular files are written. A symbolic link is followed: the file that it names is replaced, and the link
 stays.
@@ -6,13 +6,13 @@ stays.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
-import tempfile
 from pathlib import Path
 
-from addercost.errors import DataError, OutputError
+from addercost.errors import OutputError
 
 
 def check_target(path: Path, force: bool) -> None:
@@ -41,26 +41,28 @@ def write_file(path: Path, content: str | bytes, force: bool = False) -> None:
     A replaced file's permissions are kept; a new file's follow the umask. Raises OutputError, with nothing
     left behind, when it exists, is no regular file, or the disk is full or read-only.
     """
+    from addercost.supervision import note
+
     check_target(path, force)
     data = content.encode("utf-8") if isinstance(content, str) else content
     target = _written(path)
-    temporary: str | None = None
+    # Known before it exists, so that a signal at any moment finds it.
+    temporary = target.with_name(f".{target.name[:40]}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
+    note("temporary", temporary.absolute())
     try:
         before = _mode(target)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.", suffix=".tmp")
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
-            # mkstemp makes it private.
-            os.fchmod(file.fileno(), 0o666 & ~_umask() if before is None else stat.S_IMODE(before))
+            if before is not None:
+                os.fchmod(file.fileno(), stat.S_IMODE(before))
             os.fsync(file.fileno())
         os.replace(temporary, target)  # noqa: PTH105
-        temporary = None
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}", advice(error)) from error
     finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _written(path: Path) -> Path:
@@ -85,16 +87,6 @@ def _special_kind(mode: int) -> str:
     return "socket" if stat.S_ISSOCK(mode) else "device"
 
 
-def read_text(path: Path, hint: str = "check the name") -> str:
-    """The text of a file. Raises DataError where it cannot be read, with `hint` where it does not exist."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist", hint) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path}: {error}") from None
-
-
 def make_folder(folder: Path) -> None:
     """Makes a folder that can be written to. Raises OutputError."""
     try:
@@ -109,9 +101,3 @@ def advice(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "free some space or choose another disk"
     return "choose another place"
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from addercost.reading import Count, NotNegative, Size, Text
 from addercost.results.plain import to_plain
+from addercost.text import harmless_json
 
 SCHEMA = "addercost/language-model/1"
 
@@ -130,4 +131,4 @@ class LanguageModelReport:
         return {"schema": SCHEMA, **to_plain(self)}
 
     def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
+        return harmless_json(json.dumps(self.to_dict(), indent=1, allow_nan=False)) + "\n"

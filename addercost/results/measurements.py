@@ -26,6 +26,7 @@ from addercost.reading import AnyNumber, Count, NotNegative, Positive, Size, rea
 from addercost.results.document import Document, checked_fields
 from addercost.results.intervals import half_width, interleaved_ratio, median_interval
 from addercost.results.plain import to_plain
+from addercost.text import harmless_json
 
 SCHEMA = "addercost/measurements/1"
 NO_ESTIMATES = "no estimates beside the timings"
@@ -230,4 +231,5 @@ def measurements_to_json(measurements: Measurements) -> str:
     """The document, one row a line so that files diff well."""
     data = measurements_to_data(measurements)
     rows = ",\n".join(f"  {json.dumps(row, allow_nan=False)}" for row in data.pop("rows"))
-    return f'{json.dumps(data, indent=1, allow_nan=False)[:-2]},\n "rows": [\n{rows}\n ]\n}}\n'
+    text = f'{json.dumps(data, indent=1, allow_nan=False)[:-2]},\n "rows": [\n{rows}\n ]\n}}\n'
+    return harmless_json(text)

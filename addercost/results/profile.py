@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from addercost.arithmetic import Arithmetic, OpClass, OpCounts
+from addercost.cost.accelerator.estimate import AcceleratorCost
 from addercost.cost.energy import LayerEnergy, ModelEnergy
 from addercost.cost.estimate import LayerEstimate, MissingFigure, ModelCost
 from addercost.counts.conventions import CountingConvention, convention_named
@@ -22,6 +23,7 @@ from addercost.errors import ArgumentError, DataError
 from addercost.reading import Amount, Count, Size, Whole, read_as
 from addercost.results.document import Document, advising, checked_fields
 from addercost.results.plain import to_plain
+from addercost.text import harmless_json
 from addercost.trace.record import TensorSpec
 
 SCHEMA = "addercost/profile/1"
@@ -38,6 +40,7 @@ class Profile:
     keep_first_last: bool = False
     energies: tuple[ModelEnergy, ...] = ()
     memory: ModelMemory | None = None
+    accelerators: tuple[AcceleratorCost, ...] = ()
 
     @property
     def estimates(self) -> tuple[ModelCost | ModelEnergy, ...]:
@@ -48,7 +51,7 @@ class Profile:
         return {"schema": SCHEMA, **to_plain(_written(self))}
 
     def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
+        return harmless_json(json.dumps(self.to_dict(), indent=1, allow_nan=False)) + "\n"
 
 
 def profile_from_data(data: Any, source: str = "profile", where: str = "") -> Profile:
@@ -183,6 +186,7 @@ class _Profile:
     cost: tuple[_Cost, ...]
     energy: tuple[_Energy, ...]
     memory: ModelMemory | None = None
+    accelerators: tuple[AcceleratorCost, ...] = ()
 
 
 def _written(profile: Profile) -> _Profile:
@@ -207,6 +211,7 @@ def _written(profile: Profile) -> _Profile:
         cost=tuple(map(_written_cost, profile.costs)),
         energy=tuple(map(_written_energy, profile.energies)),
         memory=profile.memory,
+        accelerators=profile.accelerators,
     )
 
 
@@ -311,6 +316,7 @@ class _Reading:
             read.keep_first_last,
             tuple(map(_read_energy, read.energy)),
             read.memory,
+            read.accelerators,
         )
 
     def convention(self, name: str) -> CountingConvention:
@@ -357,6 +363,7 @@ class _Reading:
             )
         paths = [layer.path for layer in counts.layers]
         estimated = [(cost.hardware, [layer.path for layer in cost.layers]) for cost in read.cost]
+        estimated += [(item.hardware, [layer.path for layer in item.layers]) for item in read.accelerators]
         estimated += [(energy.hardware, [layer.path for layer in energy.layers]) for energy in read.energy]
         if read.memory is not None and [layer.path for layer in read.memory.layers] != paths:
             raise self.damaged("the layers of its memory are not those counted")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from addercost.errors import ArgumentError, DataError, unknown_name
-from addercost.results.files import read_text
+from addercost.input_files import read_text
 
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 """Seconds of one unit, of columns that hold the time of a batch."""
@@ -78,7 +78,7 @@ def read_timings(path: Path, columns: Columns) -> tuple[PublishedTiming, ...]:
                 raise _no_column(path, name, names)
         found = tuple(_timings(reader, path, columns))
     except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: {error}", "it must be a CSV file") from None
+        raise DataError(f"{path}, line {reader.reader.line_num}: {error}", "it must be a CSV file") from None
     if not found:
         raise DataError(f"{path} has no row{' that fits --where' if columns.where else ''}", "check the file")
     return found

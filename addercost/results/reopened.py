@@ -7,7 +7,7 @@ from pathlib import Path
 
 from addercost.arithmetic import Arithmetic
 from addercost.cost.estimate import estimate
-from addercost.cost.models import default_model
+from addercost.cost.models import usable_model
 from addercost.cost.target_registry import load_target
 from addercost.errors import ArgumentError, DataError
 from addercost.results.profile import Profile
@@ -20,10 +20,14 @@ def reopen_profile(
     convention: str | None = None,
     arithmetic: Arithmetic | str | None = None,
     cpus: tuple[str, ...] | None = None,
+    cost_models: tuple[str, ...] = (),
+    hardware_path: Path | None = None,
 ) -> Profile:
     """The profile in `spec`; of a report the first, or the one counted as `arithmetic`.
 
     convention: what it must be counted by, if given. cpus: processors to estimate on instead of its own.
+    cost_models: for each of them, by default the best that it has figures for. hardware_path: a folder of
+    further tables.
     Raises ArgumentError where the file was counted otherwise, DataError where it is damaged or has none.
     """
     saved = read_saved(Path(spec))
@@ -48,7 +52,11 @@ def reopen_profile(
             f"{spec} is counted by the convention {own}, not {convention}", "profile the model itself"
         )
     if cpus is not None:
-        targets = [load_target(name) for name in cpus]
-        costs = tuple(estimate(profile.counts, target, default_model(target)) for target in targets)
-        return replace(profile, costs=costs)
+        targets = [load_target(name, hardware_path) for name in cpus]
+        costs = (
+            estimate(profile.counts, target, usable_model(name, target).name if name else None)
+            for target in targets
+            for name in cost_models or (None,)
+        )
+        return replace(profile, costs=tuple(costs))
     return profile

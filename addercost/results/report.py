@@ -24,6 +24,7 @@ from addercost.results.document import Document, checked_fields
 from addercost.results.measurements import Measurements, measurements_from_data, measurements_to_data
 from addercost.results.plain import to_plain
 from addercost.results.profile import Profile, profile_from_data
+from addercost.text import harmless_json
 
 SCHEMA = "addercost/report/1"
 
@@ -190,7 +191,7 @@ class Report:
         }
 
     def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
+        return harmless_json(json.dumps(self.to_dict(), indent=1, allow_nan=False)) + "\n"
 
 
 @dataclass(frozen=True, slots=True)

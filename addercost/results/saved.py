@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from addercost.errors import DataError
+from addercost.input_files import read_text
 from addercost.reading import json_data
 from addercost.results import measurements, profile, report, trace, training
 from addercost.results.document import Document, is_other_version, other_version
 from addercost.results.document_names import JSON_SUFFIX, PAGE_SUFFIXES
-from addercost.results.files import read_text
 from addercost.results.measurements import Measurements
 from addercost.results.profile import Profile
 from addercost.results.report import Report

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from addercost.arithmetic import Arithmetic
-from addercost.cost.models import PAPER_MODEL, cost_model_named, usable_model
+from addercost.cost.models import common_model, cost_model_named, usable_model
 from addercost.cost.target import Target
 from addercost.cost.target_registry import load_target
 from addercost.counts.conventions import convention_named
@@ -20,14 +20,17 @@ from addercost.version import __version__
 
 SCHEMA = "addercost/sweep/1"
 _CHUNK, _CHUNKS = 500, 30
+_LARGEST_BATCH = 1 << 40
+"""Beyond it no tensor of a network has fewer elements than torch can address."""
 
 
 @dataclass(frozen=True, slots=True)
 class SweepSettings:
     """The axes of a sweep. Every combination is one row an architecture; an empty axis of hardware is null.
 
-    chunk: architectures in one task and one shard, 0 to choose by the size of the space. It is part of the
-    result's layout; the number of workers is not.
+    cost_model: "" for the best that all of `cpus` have figures for. chunk: architectures in one task and one
+    shard, 0 to choose by the size of the space. It is part of the result's layout; the number of workers is
+    not.
     """
 
     cpus: tuple[str, ...] = ()
@@ -35,7 +38,7 @@ class SweepSettings:
     arithmetics: tuple[str, ...] = ("mac",)
     conventions: tuple[str, ...] = ("full",)
     batches: tuple[Whole, ...] = (1,)
-    cost_model: str = PAPER_MODEL
+    cost_model: str = ""
     chunk: Size = 0
 
     @property
@@ -49,10 +52,11 @@ class SweepSettings:
         return hardware * len(self.combinations)
 
     def checked(self) -> SweepSettings:
-        """Itself. Raises ArgumentError for a name or number that does not exist or does not fit."""
-        cost_model_named(self.cost_model)
-        for cpu in self.cpus:
-            usable_model(self.cost_model, load_target(cpu))
+        """With its cost model. Raises ArgumentError for a name or number that is unknown or does not fit."""
+        targets = [load_target(cpu) for cpu in self.cpus]
+        cost_model = cost_model_named(self.cost_model or common_model(targets)).name
+        for target in targets:
+            usable_model(cost_model, target)
         for table in self.energies:
             load_energy(table)
         for arithmetic in self.arithmetics:
@@ -65,9 +69,13 @@ class SweepSettings:
                 raise ArgumentError(f"a sweep needs at least one of its {axis}")
         if min(self.batches) < 1:
             raise ArgumentError(f"a batch of {min(self.batches)} is none", "give sizes of 1 or more")
+        if max(self.batches) > _LARGEST_BATCH:
+            raise ArgumentError(
+                f"a batch of {max(self.batches):,}"[:80], f"give sizes of at most {_LARGEST_BATCH:,}"
+            )
         if self.chunk < 0:
             raise ArgumentError("a chunk has at least one architecture")
-        return self
+        return replace(self, cost_model=cost_model)
 
     def with_chunk_for(self, architectures: int) -> SweepSettings:
         """Itself with a chunk size: large enough to cost little, small enough that every worker gets some."""

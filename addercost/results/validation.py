@@ -17,9 +17,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from addercost.input_files import read_text
 from addercost.reading import Count, NotNegative, Positive, Size, Text, json_data, read_as
 from addercost.results.document import checked_fields
-from addercost.results.files import read_text
 from addercost.results.plain import to_plain
 
 SCHEMA = "addercost/validation/1"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from addercost.errors import DataError
+from addercost.input_files import read_bytes
 from addercost.reading import json_data, read_as
 from addercost.results.document import advising, checked_fields
 from addercost.results.journal_lines import append_line, journal_path, whole_lines
@@ -67,7 +68,7 @@ def _read(path: Path, settings: Mapping[str, str]) -> ValidationJournal | None:
     heading: _Heading | None = None
     entries: dict[str, Entry] = {}
     end = 0
-    for number, line, after in whole_lines(path.read_bytes()):
+    for number, line, after in whole_lines(read_bytes(path)):
         source = f"{path}, line {number}"
         with advising("remove the file to start again"):
             record: Any = json_data(line.decode("utf-8", "replace"), source)

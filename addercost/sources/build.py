@@ -12,6 +12,8 @@ from addercost.errors import AddercostError, ModelError
 from addercost.results.stdout import claim_stdout
 from addercost.sources.data_free import DataFree
 from addercost.sources.torchvision_models import make_importable
+from addercost.sources.torchvision_operators import let_torchvision_call_them
+from addercost.supervision import note
 from addercost.text import error_text
 
 T = TypeVar("T")
@@ -30,14 +32,17 @@ def build(make: Callable[[], T], what: str, data_free: DataFree | None = None) -
     """
     make_importable()
     try:
-        with user_output():
+        with user_output("load"):
             try:
                 with data_free or DataFree():
-                    return make()
+                    made = make()
             except _OWN_FAULT:
                 raise
             except Exception:
-                return make()
+                made = make()
+        # The code may have imported torchvision.
+        let_torchvision_call_them()
+        return made
     except AddercostError:
         raise
     except KeyboardInterrupt:
@@ -53,13 +58,16 @@ def build(make: Callable[[], T], what: str, data_free: DataFree | None = None) -
 
 def build_real(make: Callable[[], T]) -> T:
     """`make()` with real weights, its prints on stderr."""
-    with user_output():
+    with user_output("load"):
         return make()
 
 
-def user_output() -> AbstractContextManager[object]:
-    """While active, prints of the user's code go to stderr: stdout is for our result."""
+def user_output(doing: str = "run") -> AbstractContextManager[object]:
+    """While active, prints of the user's code go to stderr: stdout is for our result. doing: `load` or `run`,
+    which decides the exit code if that code ends the process.
+    """
     claim_stdout()
+    note(doing)
     return redirect_stdout(sys.stderr)
 
 

@@ -3,7 +3,7 @@
 A pickle can call any function, and torch unpickles what its safe reader refuses. It also compiles the sizes
 that a graph names as Python expressions, resolves an operator by any name below `torch`, imports modules that
 a structure of arguments names, and loads compiled libraries. So each part is checked before torch sees the
-file. The environment variable ADDERCOST_TRUST=1 leaves the checks out."""
+file. `--trust` leaves the checks out, and so does the environment variable ADDERCOST_TRUST=1."""
 
 from __future__ import annotations
 
@@ -150,5 +150,5 @@ def _entries(values: Any) -> Iterator[tuple[str, Any]]:
 def _refused(file: Path, why: str) -> DataError:
     return DataError(
         f"{file} could run code when it is read: {why}",
-        f"export the model yourself, or, if you trust who made the file, set {VARIABLE}=1",
+        "export the model yourself, or, if you trust who made the file, give --trust",
     )

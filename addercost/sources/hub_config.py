@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from addercost.errors import DataError, ModelError
+from addercost.input_files import read_bytes
 from addercost.reading import json_data
 
 FILE = "config.json"
@@ -55,12 +56,7 @@ def read_config(text: str) -> HubConfig:
 
 
 def _from_file(path: Path, name: str, class_name: str) -> HubConfig:
-    try:
-        if path.stat().st_size > _LARGEST_BYTES:
-            raise DataError(f"{path} is no configuration", "a JSON file of less than 16 MiB is expected")
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from None
+    text = read_bytes(path, largest=_LARGEST_BYTES).decode("utf-8", "replace")
     values = json_data(text, str(path))
     model_type = values.get("model_type") if isinstance(values, dict) else None
     if not isinstance(model_type, str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from addercost.results.profile import Profile
+    from addercost.sources.gguf_header import GgufHeader
     from addercost.trace.input_shapes import InputShape
     from addercost.trace.inputs import ModelInputs
     from addercost.trace.record import Trace
@@ -30,7 +32,9 @@ class LoadedModel:
     possible. with_values: the same tensors, in any structure, with the values that the model's code gave
     them.
     with_classes: makes it with real weights and so many classes; None where the number is fixed.
-    of_batch: the inputs of a batch of so many, where it is more than a larger first dimension.
+    inputs_for: the inputs of a batch of so many, for a training step or not, where these are more than a
+    larger first dimension. notes: what the trace should say of them. around: what to be in while its forward
+    runs.
     folder: where its code is, from which its forward may import more.
     """
 
@@ -40,7 +44,9 @@ class LoadedModel:
     rebuild: Callable[[], nn.Module] | None = None
     with_values: Callable[[Any], Any] | None = None
     with_classes: Callable[[int], nn.Module] | None = None
-    of_batch: Callable[[int], ModelInputs] | None = None
+    inputs_for: Callable[[int, bool], ModelInputs] | None = None
+    notes: tuple[str, ...] = ()
+    around: Callable[[], AbstractContextManager[object]] = nullcontext
     folder: Path = Path()
 
 
@@ -80,12 +86,15 @@ class TraceRequest:
 @dataclass(frozen=True, slots=True)
 class ProfileRequest:
     """What a saved profile must fit: a convention and an arithmetic it was counted by, if given. cpus: the
-    processors to estimate on instead of its own.
+    processors to estimate on instead of its own; cost_models: how, by default as each is estimated best.
+    hardware_path: a folder of further tables.
     """
 
     convention: str | None = None
     arithmetic: str | None = None
     cpus: tuple[str, ...] | None = None
+    cost_models: tuple[str, ...] = ()
+    hardware_path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +128,8 @@ class SpecKind:
     load_trace: the trace, where a SPEC names one in place of a model.
     load_profile: the profile, where a SPEC names what is already counted.
 
+    load_weights: what a file of weights without a forward says of itself, for commands that show that.
+
     complete: the SPECs of this kind that begin with a text, for the shell. suffixes: of the files of this
     kind, which the shell offers too. catalogue: the models of this kind, where they can be listed; with one,
     `name:PATTERN` is a space of `addercost sweep`.
@@ -131,6 +142,7 @@ class SpecKind:
     load_model: Callable[[str], LoadedModel] | None = None
     load_trace: Callable[[str, TraceRequest], Trace] | None = None
     load_profile: Callable[[str, ProfileRequest], Profile] | None = None
+    load_weights: Callable[[str], GgufHeader] | None = None
     complete: Callable[[str], Iterable[str]] = _no_completions
     suffixes: tuple[str, ...] = ()
     catalogue: Catalogue | None = None

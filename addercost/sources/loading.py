@@ -8,6 +8,7 @@ from typing import TypeVar
 from addercost.errors import AddercostError, ModelError
 from addercost.sources.kind import LoadedModel, NoSuchModelError, SpecKind
 from addercost.sources.registry import BUILT_IN, kind_of, spec_hint
+from addercost.sources.time_limit import load_limit
 
 T = TypeVar("T")
 
@@ -18,7 +19,8 @@ def load_model(spec: str) -> LoadedModel:
     load = kind.load_model
     if load is None:
         raise ModelError(f"cannot read a model from {spec}", spec_hint())
-    return explained(kind, spec, lambda: load(spec))
+    with load_limit(spec):
+        return explained(kind, spec, lambda: load(spec))
 
 
 def explained(kind: SpecKind, spec: str, load: Callable[[], T]) -> T:

@@ -9,12 +9,17 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from addercost.errors import ModelError
+from addercost.input_files import check_readable
 from addercost.sources.kind import LoadedModel, NoSuchModelError, SpecKind
 
 if TYPE_CHECKING:
     from torch import nn
 
     from addercost.trace.inputs import ModelInputs
+
+
+_LARGEST_BYTES = 1 << 26
+"""Of Python source, which is read whole."""
 
 
 def _split(spec: str) -> tuple[str, str]:
@@ -37,6 +42,7 @@ def _load(spec: str) -> LoadedModel:
     if not file.is_file():
         problem = "is a folder" if file.is_dir() else "does not exist"
         raise NoSuchModelError(f"{file} {problem}")
+    check_readable(file, largest=_LARGEST_BYTES)
     folder = file.resolve().parent
 
     def make() -> tuple[nn.Module, ModelInputs | None]:

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from addercost.errors import AddercostError, ArgumentError, ModelError
 from addercost.sources.exported import EXPORTED
+from addercost.sources.gguf_file import GGUF_FILE
 from addercost.sources.kind import SpecKind
 from addercost.sources.module_path import MODULE_PATH
 from addercost.sources.onnx_file import ONNX_FILE
 from addercost.sources.python_file import PYTHON_FILE
 from addercost.sources.saved_profile import SAVED_PROFILE
 from addercost.sources.saved_trace import SAVED_TRACE
+from addercost.sources.tflite_file import TFLITE_FILE
 from addercost.sources.timm import TIMM_MODEL
 from addercost.sources.torchvision import TORCHVISION_MODEL
 from addercost.sources.transformers import TRANSFORMERS_MODEL
@@ -32,6 +34,8 @@ BUILT_IN = (
     TRANSFORMERS_MODEL,
     EXPORTED,
     ONNX_FILE,
+    TFLITE_FILE,
+    GGUF_FILE,
     SAVED_PROFILE,
     SAVED_TRACE,
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from addercost.errors import DataError
+from addercost.input_files import check_readable
 from addercost.results.document_names import JSON_SUFFIX, PAGE_SUFFIXES
 from addercost.sources.kind import NoSuchModelError, ProfileRequest, SpecKind, TraceRequest
 from addercost.sources.saved_trace import read_trace
@@ -24,9 +26,10 @@ def _recognises(spec: str) -> bool:
     if not spec.endswith(JSON_SUFFIX):
         return False
     try:
+        check_readable(Path(spec))
         with Path(spec).open(encoding="utf-8") as file:
             head = file.read(_HEAD_CHARACTERS)
-    except (OSError, UnicodeDecodeError):
+    except (DataError, OSError, UnicodeDecodeError):
         return False
     return '"addercost/profile/' in head or '"addercost/report/' in head
 
@@ -34,7 +37,14 @@ def _recognises(spec: str) -> bool:
 def _load(spec: str, request: ProfileRequest) -> Profile:
     from addercost.results.reopened import reopen_profile
 
-    return reopen_profile(spec, request.convention, request.arithmetic, request.cpus)
+    return reopen_profile(
+        spec,
+        request.convention,
+        request.arithmetic,
+        request.cpus,
+        request.cost_models,
+        request.hardware_path,
+    )
 
 
 def _refuse(spec: str, request: TraceRequest) -> Trace:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from addercost.errors import ArgumentError
+from addercost.input_files import read_text
 from addercost.results.document_names import JSON_SUFFIX
-from addercost.results.files import read_text
 from addercost.sources.kind import SpecKind, TraceRequest
 from addercost.trace.record import Trace
 

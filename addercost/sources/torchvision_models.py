@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,8 @@ import torch
 from torch import nn
 
 from addercost.errors import ModelError
-
-_OPERATORS = (
-    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-)
-_KEPT: list[Any] = []
-"""Keeps the libraries: their definitions go away with the object."""
+from addercost.sources import torchvision_operators
+from addercost.sources.torchvision_inputs import shape_of
 
 
 def is_built_for_cuda_only() -> bool:
@@ -40,22 +36,21 @@ def make_importable() -> None:
     """Lets a torchvision built for CUDA be imported beside a CPU-only torch, by us or by the user's code.
 
     torch cannot load its compiled operators there, and its import fails because two of their schemas are
-    missing; this defines them.
+    missing; this defines them, and those that detectors call.
     """
     if "torchvision" not in sys.modules and is_built_for_cuda_only():
-        library = torch.library.Library("torchvision", "DEF")
-        for schema in _OPERATORS:
-            library.define(schema)
-        _KEPT.append(library)
+        torchvision_operators.define()
 
 
 @functools.cache
 def _models() -> Any:
     make_importable()
     try:
-        return importlib.import_module("torchvision.models")
+        models = importlib.import_module("torchvision.models")
     except ImportError as error:
         raise ModelError("torchvision is not installed", "pip install 'addercost[vision]'") from error
+    torchvision_operators.let_torchvision_call_them()
+    return models
 
 
 @functools.cache
@@ -73,18 +68,44 @@ def make_model(name: str, **overrides: Any) -> nn.Module:
     if "segmentation" in builder.__module__ and not name.startswith("lraspp"):
         # The published operation counts are those of the pretrained configuration, which has this head.
         options["aux_loss"] = True
+    if task_of(name) == "quantization":
+        options["quantize"] = True
     model: nn.Module = builder(**options | overrides)
     return model
 
 
+def task_of(name: str) -> str:
+    """The folder of torchvision.models that a model is in, "" for those that classify images."""
+    module = str(_models().get_model_builder(name).__module__)
+    return module.removeprefix("torchvision.models.").rpartition(".")[0]
+
+
+def keypoints_of(model: nn.Module) -> int:
+    """How many a detector finds of each object; 0 for one that finds none."""
+    predictor = getattr(getattr(model, "roi_heads", None), "keypoint_predictor", None)
+    layer = getattr(predictor, "kps_score_lowres", None)
+    return layer.out_channels if isinstance(layer, nn.ConvTranspose2d) else 0
+
+
+def seeded(make: Callable[[], nn.Module]) -> nn.Module:
+    """`make()` with the same random weights each time, for a model whose work depends on their values."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return make()
+
+
 def image_shape(name: str) -> tuple[int, ...]:
     """The input of the pretrained configuration, batch of one: the crop on which it was evaluated."""
+    task = task_of(name)
+    own = shape_of(task, name)
+    if own is not None:
+        return own
     weights = _models().get_model_weights(name)
     best = getattr(weights, "DEFAULT", None)
     transforms = best.transforms() if best is not None else None
     size = getattr(transforms, "crop_size", None) or getattr(transforms, "resize_size", None) or [224]
     height, width = (size[0], size[-1]) if isinstance(size, list | tuple) else (size, size)
-    if "video" in _models().get_model_builder(name).__module__:
+    if task == "video":
         return (1, 3, 16, height, width)
     return (1, 3, height, width)
 

@@ -11,6 +11,7 @@ from addercost.errors import ArgumentError, TraceError, unknown_name
 from addercost.sources.kind import LoadedModel, TraceRequest
 from addercost.sources.loading import explained, load_model
 from addercost.sources.registry import kind_of
+from addercost.sources.time_limit import forward_limit
 from addercost.trace.record import Trace
 
 if TYPE_CHECKING:
@@ -61,13 +62,14 @@ def _tracing_of(spec: str, request: TraceRequest) -> Callable[[int], Trace]:
         raise missing_inputs(spec, loaded.model)
 
     def traced(batch: int) -> Trace:
-        if batch > 1 and given is None and loaded.of_batch is not None:
-            model, its_inputs = loaded, loaded.of_batch(batch)
+        if given is None and loaded.inputs_for is not None:
+            model, its_inputs = loaded, loaded.inputs_for(batch, request.backward)
         else:
             model, its_inputs = _with_batch(loaded, inputs or ModelInputs(), batch)
         # A forward may import more of the user's files, and print.
-        with import_path(loaded.folder), user_output():
-            return trace_loaded(model, its_inputs, request)
+        with import_path(loaded.folder), user_output(), forward_limit(spec), loaded.around():
+            made = trace_loaded(model, its_inputs, request)
+        return replace(made, notes=(*made.notes, *loaded.notes)) if loaded.notes else made
 
     return traced
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from inspect import signature
+from typing import TYPE_CHECKING, Any
 
 from addercost.sources.kind import LoadedModel, SpecKind
 
@@ -19,17 +21,34 @@ _MOST_REAL_PARAMETERS = 250_000_000
 
 
 def _load(spec: str) -> LoadedModel:
-    return load_class(spec, lambda found: found)
+    """One that reads images gets one beside its text, where that runs without values."""
+    from addercost.sources.transformers_images import reads_images, with_images, without_images
+
+    loaded = load_class(spec, lambda found: found)
+    model: Any = loaded.model
+    if not reads_images(model) or "input_ids" not in signature(model.forward).parameters:
+        return loaded
+    given = loaded.inputs
+    if given is not None and "pixel_values" in given.kwargs and "input_ids" in given.kwargs:
+        return loaded
+    inputs = with_images(model)
+    if inputs is None:
+        return replace(loaded, notes=without_images(model))
+    return replace(loaded, inputs=inputs, rebuild=None)
 
 
 def load_class(spec: str, choose: Callable[[HubConfig], HubConfig]) -> LoadedModel:
     """The model of a SPEC. choose: names the class to make, where the usual one is not wanted."""
-    from addercost.sources.build import build
     from addercost.sources.hub_config import read_config
-    from addercost.sources.transformers_inputs import usual_inputs
-    from addercost.sources.transformers_models import make_model
 
-    found = choose(read_config(spec.removeprefix(PREFIX)))
+    return load_config(choose(read_config(spec.removeprefix(PREFIX))), spec)
+
+
+def load_config(found: HubConfig, spec: str) -> LoadedModel:
+    """The model of a configuration. spec: what the user named, for errors."""
+    from addercost.sources.build import build
+    from addercost.sources.transformers_inputs import usual_inputs
+    from addercost.sources.transformers_models import make_model, offline
 
     def make() -> PreTrainedModel:
         return make_model(found)
@@ -37,7 +56,7 @@ def load_class(spec: str, choose: Callable[[HubConfig], HubConfig]) -> LoadedMod
     model = build(make, spec)
     n_parameters = sum(parameter.numel() for parameter in model.parameters())
     rebuild = make if n_parameters <= _MOST_REAL_PARAMETERS else None
-    return LoadedModel(found.name, model, usual_inputs(model), rebuild)
+    return LoadedModel(found.name, model, usual_inputs(model), rebuild, around=offline)
 
 
 def _complete(incomplete: str) -> Iterable[str]:

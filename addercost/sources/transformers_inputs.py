@@ -24,18 +24,25 @@ SAMPLES = 16_000
 def usual_inputs(model: PreTrainedModel) -> ModelInputs | None:
     """Batch of one, without data; None for a model whose main input is of no known kind.
 
-    A model of pictures and texts that writes text gets a text alone, one that compares them both.
+    A model that compares pictures or sounds with texts, or reads both, gets both.
     """
     make = _MAKERS.get(model.main_input_name)
     if make is None:
         return None
     accepted = inspect.signature(model.forward).parameters
     kwargs = {model.main_input_name: make(model)}
-    if "pixel_values" in accepted and "logit_scale" in dict(model.named_parameters(recurse=False)):
+    own = dict(model.named_parameters(recurse=False))
+    if "pixel_values" in accepted and ("logit_scale" in own or model.config.model_type in _OF_BOTH):
         kwargs = {"input_ids": _tokens(model), "pixel_values": _image(model)}
+    if "input_features" in accepted and "input_ids" in accepted and "logit_scale_a" in own:
+        kwargs = {"input_ids": _tokens(model), "input_features": _mel_image(model)}
     if getattr(model.config, "is_encoder_decoder", False) and "decoder_input_ids" in accepted:
         kwargs["decoder_input_ids"] = _tokens(model)
     return ModelInputs((), kwargs)
+
+
+_OF_BOTH = ("blip", "vilt")
+"""Types that read a picture and a text without image tokens in the text."""
 
 
 def _tokens(model: PreTrainedModel) -> Tensor:
@@ -62,7 +69,23 @@ def _spectrum(model: PreTrainedModel) -> Tensor:
     return torch.empty(1, 1000, bands, dtype=model.dtype, device="meta")
 
 
+def _mel_image(model: PreTrainedModel) -> Tensor:
+    """[1, 1, frames, bands]: 1,001 frames, ten seconds as CLAP hears them."""
+    bands = _setting(model, "num_mel_bins") or 64
+    return torch.empty(1, 1, 1001, bands, dtype=model.dtype, device="meta")
+
+
+def _patches(model: PreTrainedModel) -> Tensor:
+    """[1, patches, values]: the row and the column of each patch stand before its pixels."""
+    patch, channels = _setting(model, "patch_size") or 16, _setting(model, "num_channels") or 3
+    number = _setting(model, "seq_len") or 4096
+    return torch.empty(1, number, 2 + patch * patch * channels, dtype=model.dtype, device="meta")
+
+
 def _sound(model: PreTrainedModel) -> Tensor:
+    channels = _setting(model, "audio_channels")
+    if channels:
+        return torch.empty(1, channels, _setting(model, "sampling_rate") or SAMPLES, device="meta")
     bands, frames = _setting(model, "num_mel_bins"), _setting(model, "max_length")
     if bands and frames:
         return torch.empty(1, frames, bands, dtype=model.dtype, device="meta")
@@ -74,6 +97,7 @@ _MAKERS: dict[str, Callable[[PreTrainedModel], Tensor]] = {
     "pixel_values": _image,
     "pixel_values_videos": _image,
     "input_features": _spectrum,
+    "flattened_patches": _patches,
     "input_values": _sound,
 }
 

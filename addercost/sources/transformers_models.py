@@ -72,7 +72,7 @@ def make_model(found: HubConfig) -> PreTrainedModel:
     """
     if found.model_type not in model_types():
         raise unknown_name("model type of transformers", found.model_type, model_types())
-    with _offline(), _quiet():
+    with offline(), _quiet():
         config = _config(found)
         kind = getattr(_transformers(), _class_name(found))
         model: PreTrainedModel = kind._from_config(config).eval()
@@ -147,9 +147,9 @@ def _for_task(table: str, model_type: str) -> Sequence[str]:
 
 
 @contextmanager
-def _offline() -> Iterator[None]:
-    """While active, a constructor that asks the hub for a file gets an error. The switch is the hub
-    client's own, which reads the environment only when it is imported.
+def offline() -> Iterator[None]:
+    """While active, a constructor or forward that asks the hub for a file gets an error. The switch is the
+    hub client's own, which reads the environment only when it is imported.
     """
     import huggingface_hub.constants as hub
 

@@ -21,10 +21,10 @@ def _load(spec: str) -> LoadedModel:
     from addercost.trace.inputs import one_image
 
     text = spec.removeprefix(PREFIX)
-    name, _, suffix = text.partition(":")
+    name, colon, suffix = text.partition(":")
     if name not in ZOO:
         raise unknown_name("zoo model", name, ZOO)
-    arithmetic = arithmetic_named(suffix) if suffix else Arithmetic.MAC
+    arithmetic = arithmetic_named(suffix) if colon else Arithmetic.MAC
     entry = ZOO[name]
 
     def make() -> nn.Module:

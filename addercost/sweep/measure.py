@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from addercost.errors import ArgumentError
+from addercost.results.ownership import own_folder
 from addercost.sweep.chunks.chunk import Engine
 from addercost.sweep.chunks.measure_chunk import MeasureChunk
 from addercost.sweep.chunks.process_pool import process_pool
@@ -15,7 +16,7 @@ from addercost.sweep.run import SweepPlan, plan
 from addercost.sweep.run_chunks import SweepReport, run_chunks
 from addercost.sweep.shards.layout import Layout
 from addercost.sweep.shards.manifest import read_manifest
-from addercost.sweep.shards.measured_settings import keep_settings, measured_layout
+from addercost.sweep.shards.measured_settings import check_settings, keep_settings, measured_layout
 from addercost.sweep.spaces.walk import names
 
 
@@ -60,16 +61,18 @@ def measure(
     engine: one process of this machine by default, or a Dask cluster whose workers offer
     `measurement.RESOURCE`. The other arguments are those of `run.sweep`.
     """
-    keep_settings(folder, what.layout, what.settings)
-    return run_chunks(
-        folder,
-        what.layout,
-        what.rows,
-        lambda done: _chunks(what, done, timeout_s, memory_limit_bytes),
-        engine or process_pool(1),
-        retry_failed,
-        on_chunk,
-    )
+    with own_folder(folder):
+        check_settings(folder, what.layout, what.settings)
+        return run_chunks(
+            folder,
+            what.layout,
+            what.rows,
+            lambda: keep_settings(folder, what.layout, what.settings),
+            lambda done: _chunks(what, done, timeout_s, memory_limit_bytes),
+            engine or process_pool(1),
+            retry_failed,
+            on_chunk,
+        )
 
 
 def _chunks(

@@ -7,12 +7,13 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from addercost.results.ownership import own_folder
 from addercost.results.sweep_settings import SweepSettings, sweep_key
 from addercost.sweep.chunks.chunk import Engine
 from addercost.sweep.chunks.process_pool import process_pool
 from addercost.sweep.chunks.trace_chunk import TraceChunk
 from addercost.sweep.run_chunks import SweepReport, run_chunks
-from addercost.sweep.shards.manifest import Manifest, open_folder
+from addercost.sweep.shards.manifest import Manifest, check_folder, keep_manifest
 from addercost.sweep.spaces.kinds import space_source
 from addercost.sweep.spaces.source import SpaceSource
 from addercost.sweep.spaces.walk import Walk, names, walk
@@ -62,16 +63,18 @@ def sweep(
     memory_limit_bytes: of a worker's tracing process, 0 for none. retry_failed, on_chunk and what is raised
     are as for `run_chunks`.
     """
-    open_folder(folder, what.manifest)
-    return run_chunks(
-        folder,
-        what.manifest.layout,
-        what.rows,
-        lambda done: _chunks(what, done, timeout_s, memory_limit_bytes),
-        engine or process_pool(workers),
-        retry_failed,
-        on_chunk,
-    )
+    with own_folder(folder):
+        check_folder(folder, what.manifest)
+        return run_chunks(
+            folder,
+            what.manifest.layout,
+            what.rows,
+            lambda: keep_manifest(folder, what.manifest),
+            lambda done: _chunks(what, done, timeout_s, memory_limit_bytes),
+            engine or process_pool(workers),
+            retry_failed,
+            on_chunk,
+        )
 
 
 def _chunks(

@@ -32,6 +32,7 @@ def run_chunks(
     folder: Path,
     layout: Layout,
     rows: int,
+    begin: Callable[[], None],
     chunks: Callable[[Collection[int]], Iterator[Chunk]],
     engine: Engine,
     retry_failed: bool,
@@ -39,8 +40,9 @@ def run_chunks(
 ) -> SweepReport:
     """Runs the chunks of a layout whose shards the folder lacks, and writes their shards.
 
-    chunks: the chunks without those of these numbers. rows: of all shards, for the report. retry_failed:
-    chunks with failed architectures run again. on_chunk: called with the number of architectures of a
+    begin: called before the first shard is written, once the engine works. chunks: the chunks without those
+    of these numbers. rows: of all shards, for the report. retry_failed: chunks with failed architectures run
+    again. on_chunk: called with the number of architectures of a
     finished chunk and how many of them failed, first for those that were done before. Raises OutputError
     where a shard cannot be written, WorkersLostError where workers or cluster are gone; what was kept by then
     stays done.
@@ -51,7 +53,11 @@ def run_chunks(
     failed = sum(done.values())
     # Closed, so that workers end with whatever ends the loop.
     with contextlib.closing(engine(chunks(done))) as results:
+        begun = False
         for result in results:
+            if not begun:
+                begin()
+                begun = True
             write_file(layout.path(folder, result.number), result.data, force=True)
             failed += result.failed
             on_chunk(result.architectures, result.failed)

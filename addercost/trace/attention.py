@@ -51,6 +51,11 @@ def whole_attention() -> Iterator[None]:
         library._destroy()
 
 
+def is_whole() -> bool:
+    """Whether this thread traces attention as one operator."""
+    return _TRACING.active
+
+
 def _attention(*args: Any, **kwargs: Any) -> Any:
     if not _TRACING.active:
         return _ATTENTION._op_dk(torch._C.DispatchKey.CompositeImplicitAutograd, *args, **kwargs)
@@ -104,16 +109,12 @@ class _WithGradients(torch.autograd.Function):
 
 @cache
 def _backward_operator() -> Any:
-    """`addercost.attention_backward`, registered when a first training step needs it. The gradient of a mask
-    that needs none is empty.
+    """`addercost.attention_backward`, registered when a first training step needs it, with the arguments of
+    the function that computes it. The gradient of a mask that needs none is empty.
     """
     library = torch.library.Library("addercost", "FRAGMENT")
     _KEPT.append(library)
-    library.define(
-        "attention_backward(Tensor grad_out, Tensor query, Tensor key, Tensor value, Tensor? attn_mask,"
-        " Tensor out, float dropout_p, bool is_causal, *, float? scale, bool enable_gqa, bool mask_gradient)"
-        " -> (Tensor, Tensor, Tensor, Tensor)"
-    )
+    library.define("attention_backward" + torch.library.infer_schema(attention_backward, mutates_args=()))
     library.impl("attention_backward", _backward_shapes, "Meta")
     library.impl("attention_backward", attention_backward, "CompositeExplicitAutograd")
     return torch.ops.addercost.attention_backward.default
@@ -129,16 +130,11 @@ def _backward_shapes(
     key: Tensor,
     value: Tensor,
     attn_mask: Tensor | None,
-    out: Tensor,
-    dropout_p: float,
-    is_causal: bool,
-    *,
-    scale: float | None,
-    enable_gqa: bool,
-    mask_gradient: bool,
+    *rest: Any,
+    **named: Any,
 ) -> tuple[Tensor, ...]:
     made = [torch.empty(t.shape, dtype=t.dtype, device=t.device) for t in (query, key, value)]
-    mask = attn_mask.shape if attn_mask is not None and mask_gradient else (0,)
+    mask = attn_mask.shape if attn_mask is not None and named["mask_gradient"] else (0,)
     return *made, torch.empty(mask, dtype=query.dtype, device=query.device)
 
 
@@ -155,7 +151,7 @@ def attention_backward(
     scale: float | None,
     enable_gqa: bool,
     mask_gradient: bool,
-) -> tuple[Tensor, ...]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The gradients by their formulas. Which scores dropout left out is not known any more: none here."""
     factor = query.shape[-1] ** -0.5 if scale is None else scale
     groups = query.shape[-3] // key.shape[-3] if enable_gqa else 1
@@ -175,7 +171,7 @@ def attention_backward(
         found[1:] = [_summed(gradient, groups) for gradient in found[1:]]
     mask = ds.sum_to_size(attn_mask.shape) if attn_mask is not None and mask_gradient else ds.new_empty(0)
     gradients = [g.sum_to_size(t.shape) for g, t in zip(found, (query, key, value), strict=True)]
-    return *gradients, mask
+    return gradients[0], gradients[1], gradients[2], mask
 
 
 def _summed(gradient: Tensor, groups: int) -> Tensor:

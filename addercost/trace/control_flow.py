@@ -1,4 +1,4 @@
-"""torch's control-flow operators, run as the loops and branches that they stand for.
+"""torch's operators that take functions, run as the loops and branches that they stand for.
 
 What is counted is what ran: the branch that was taken, the turns that were made. Each function has the
 arguments of its operator, and is called where the recorder is active.
@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+
+from addercost.trace.flex_attention import flex_attention
 
 
 def _cond(
@@ -62,6 +64,7 @@ CONTROL_FLOW: Mapping[str, Callable[..., Any]] = {
     "while_loop": _while_loop,
     "map_impl": _map,
     "scan": _scan,
+    "flex_attention": flex_attention,
 }
 """By the operator's name."""
 

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from addercost.trace.attended_scores import ATTENDED, Facts
+
 _SAME_VALUES = frozenset({"_to_copy", "clone", "detach", "alias", "lift_fresh", "contiguous"})
 """Operators whose output is still the parameter they were given: a copy of it, or the same tensor."""
 
@@ -16,7 +18,7 @@ _WRITES_SHAPE = torch.Tag.inplace_view
 class OpInfo(NamedTuple):
     """keeps_role: the output has the role of the input. changes_shape: the operator changes the shape of the
     tensor it is given. writes: positions of the arguments that it writes. aliases: its outputs are, or share
-    their values with, arguments.
+    their values with, arguments. facts: further arguments that follow from the values of the given ones.
     """
 
     op: str
@@ -29,6 +31,7 @@ class OpInfo(NamedTuple):
     writes: tuple[int, ...]
     aliases: bool
     higher_order: bool = False
+    facts: Facts | None = None
 
 
 def op_info(func: Any) -> OpInfo:
@@ -76,6 +79,7 @@ def op_info(func: Any) -> OpInfo:
         changes_shape=_WRITES_SHAPE in func.tags,
         writes=writes,
         aliases=any(alias is not None for alias in aliases),
+        facts=ATTENDED.get(f"{namespace}.{name}"),
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch.utils._python_dispatch import _disable_current_modes, is_traceable_wr
 from torch.utils._pytree import tree_flatten
 
 from addercost.trace.op_info import OpInfo, known_op_info
-from addercost.trace.record import ArgValue, OpCall, TensorSpec
+from addercost.trace.record import IN_REGISTERS, ArgValue, OpCall, TensorSpec, map_tensors
 from addercost.trace.sparse import keep_stored, stored_values
 
 
@@ -32,6 +33,8 @@ class PlainCalls:
         self._watched: dict[int, weakref.ref[Tensor]] = {}
         self._alive: list[Tensor] = []
         self._keep_tensors = keep_tensors
+        self.packed: dict[str, int] = {}
+        """Elements of the parameters that quantised layers keep packed, by name: no module lists them."""
         self._calls: list[OpCall] = []
         # Specs are made at first use: a lazy module's parameters have no shape until then.
         self._known = {id(tensor): ("", "input") for tensor in inputs} | {
@@ -68,7 +71,13 @@ class PlainCalls:
                 value = kwargs[name]
             else:
                 value = info.defaults[position]
-            values[name] = self._value(value)
+            values[name] = (
+                self._unpacked(value, path)
+                if isinstance(value, torch.ScriptObject) and hasattr(value, "unpack")
+                else self._value(value)
+            )
+        if info.facts is not None:
+            values.update(info.facts({**dict(zip(info.arguments, args, strict=False)), **kwargs}))
         role, source = self._output_role(info, values)
         if (info.keeps_role or info.name == "_coalesce") and isinstance(out, Tensor) and given:
             keep_stored(out, args[0])
@@ -109,17 +118,18 @@ class PlainCalls:
             return tuple([self._value(item) for item in value])
         if isinstance(value, torch.dtype):
             return str(value).removeprefix("torch.")
-        if isinstance(value, torch.ScriptObject) and hasattr(value, "unpack"):
-            return self._unpacked(value)
         if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
             return str(value)
         return str(value)
 
-    def _unpacked(self, packed: Any) -> ArgValue:
+    def _unpacked(self, packed: Any, path: str) -> ArgValue:
         """The tensors in a quantised layer's packed parameters: they are its parameters."""
         with _disable_current_modes():
             tensors = [item for item in packed.unpack() if isinstance(item, Tensor)]
-        return tuple([tensor_spec(item, "parameter", f"packed.{i}") for i, item in enumerate(tensors)])
+        start = f"{path}.packed" if path else "packed"
+        specs = [tensor_spec(item, "parameter", f"{start}.{i}") for i, item in enumerate(tensors)]
+        self.packed |= {spec.name: spec.numel for spec in specs}
+        return tuple(specs)
 
     def _remember(self, tensor: Tensor, role: str, name: str) -> TensorSpec:
         key = id(tensor)
@@ -170,6 +180,16 @@ def _nested_shape(tensor: Tensor) -> tuple[int, ...]:
         except RuntimeError:  # rows of different lengths
             return (elements,)
     return (elements // last, last) if last else (0, 0)
+
+
+def in_registers(calls: Sequence[OpCall]) -> list[OpCall]:
+    """The calls of one kernel: it makes what they return and uses it up."""
+    made = {spec.number for call in calls for spec in call.outputs}
+
+    def there(name: str, spec: TensorSpec) -> TensorSpec:
+        return replace(spec, role=IN_REGISTERS) if spec.number in made else spec
+
+    return [map_tensors(call, there) for call in calls]
 
 
 def _with_inner(tensor: Any) -> Iterator[Tensor]:

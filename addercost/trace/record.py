@@ -8,8 +8,8 @@ arguments by their schema names. Counting rules read `call.shape("weight")`, nev
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 NUMBER_FORMATS = {
@@ -96,6 +96,11 @@ class TensorSpec:
         return int(-(-items * self.item_bits // 8)) + indices
 
 
+SCORES, KEPT_SCORES = "scores", "kept_scores"
+"""Arguments of attention that its schema lacks: how many scores its lengths give, and how many of them its
+mask keeps, of all heads. Only where those have values.
+"""
+
 DECOMPOSED = "decomposed:"
 """Start of the tag of a decomposition's calls, before the operator: "decomposed:aten.mse_loss.default"."""
 
@@ -154,6 +159,19 @@ def _tensors(value: ArgValue) -> Iterator[TensorSpec]:
     elif isinstance(value, tuple):
         for item in value:
             yield from _tensors(item)
+
+
+def map_tensors(call: OpCall, change: Callable[[str, TensorSpec], TensorSpec]) -> OpCall:
+    """The call with every tensor argument (by argument name) and output (by "") changed."""
+    args: Mapping[str, ArgValue] = {
+        name: change(name, value)
+        if isinstance(value, TensorSpec)
+        else tuple(change(name, item) if isinstance(item, TensorSpec) else item for item in value)
+        if isinstance(value, tuple)
+        else value
+        for name, value in call.args.items()
+    }
+    return replace(call, args=args, outputs=tuple(change("", spec) for spec in call.outputs))
 
 
 PARAMETER, BUFFER, INPUT, ACTIVATION, GRADIENT = "parameter", "buffer", "input", "activation", "gradient"

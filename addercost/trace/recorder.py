@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from addercost.trace.decompositions import Decompositions
 from addercost.trace.modules import CallStack
 from addercost.trace.op_info import OpInfo, known_op_info
 from addercost.trace.patterns import recognised
-from addercost.trace.plain_calls import PlainCalls
+from addercost.trace.plain_calls import PlainCalls, in_registers
 from addercost.trace.record import DECOMPOSED, OpCall, Storage
 from addercost.trace.shapes import FAST_SHAPES
 from addercost.trace.storage_times import StorageTimes
@@ -129,6 +130,19 @@ class Recorder(PlainCalls, TorchDispatchMode):
         times.made(out)
         if func is _ADD and type(self._stack.path) is Idle:
             times.accumulated(out)
+
+    @contextmanager
+    def in_kernel(self) -> Iterator[None]:
+        """Calls that are recorded within it are a kernel's, and what they make stays in its registers."""
+        self._flush()
+        known = len(self._calls)
+        times, self.storage_times = self.storage_times, None
+        try:
+            yield
+            self._flush()
+            self._calls[known:] = in_registers(self._calls[known:])
+        finally:
+            self.storage_times = times
 
     def _decomposed(
         self,

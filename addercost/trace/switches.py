@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from addercost.trace.flex_attention import any_device
 from addercost.trace.threads import ONE_AT_A_TIME
 
 
@@ -37,6 +38,7 @@ def countable_operators(keep_random: bool = True) -> Iterator[None]:
         stack.callback(torch._C._set_mkldnn_enabled, torch._C._get_mkldnn_enabled())
         torch._C._set_mkldnn_enabled(False)
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        stack.enter_context(any_device())
         if "torch._dynamo" in sys.modules:
             # Parts of the model that torch.compile wrapped run uncompiled.
             stack.enter_context(torch.compiler.set_stance("force_eager"))

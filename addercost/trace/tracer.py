@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
 
 from addercost.errors import AddercostError, TraceError
 from addercost.text import error_text
+from addercost.trace.attended_scores import with_values_of
 from addercost.trace.attention import whole_attention
 from addercost.trace.backward import GradientPaths
 from addercost.trace.caller_state import not_put_back, unchanged
@@ -143,13 +144,15 @@ def meta_substitute(tensor: Tensor, always: bool = False) -> Tensor:
         return _without_shape(tensor, "meta")
     if tensor.device.type == "meta" and not always:
         return tensor
-    data = with_stored(tensor.detach().to("meta"), tensor)
+    data = with_values_of(with_stored(tensor.detach().to("meta"), tensor), tensor)
     made = nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
     return with_stored(made, tensor)
 
 
 def without_data(value: Any) -> Any:
-    return with_stored(value.detach().to("meta"), value) if isinstance(value, Tensor) else value
+    if not isinstance(value, Tensor):
+        return value
+    return with_values_of(with_stored(value.detach().to("meta"), value), value)
 
 
 def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str, step: _TracedStep) -> Trace:
@@ -160,7 +163,7 @@ def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Trac
     def fake(tensor: Tensor) -> Tensor:
         with mode:
             made = torch.empty_like(tensor, device="cpu").detach()
-        return with_stored(made, tensor)
+        return with_values_of(with_stored(made, tensor), tensor)
 
     def substitute(tensor: Tensor) -> Tensor:
         if is_lazy(tensor):
@@ -296,6 +299,7 @@ def _run(
             times.gradients(tensor.grad for role, tensor in own if role == PARAMETER)
             times.given([*own, *((INPUT, tensor) for tensor in inputs)])
         recorded = recorder.recorded(begun)
+        parameters |= recorder.packed
         made = unrun_work(recorded.calls, parameters, lazy)
         returned = recorder.numbers_of(output)
         modules = dict(calls.types)
@@ -309,7 +313,8 @@ def _run(
         tracer=tracer,
         versions=versions(),
         notes=(*notes, not_put_back(state.problems)) if state.problems else notes,
-        storages=recorded.storages,
+        # The memory of packed parameters is not seen.
+        storages=None if recorder.packed else recorded.storages,
         repeats=recorded.repeats,
         returned=returned,
     )
@@ -355,6 +360,8 @@ _ABOUT_SHAPES = (
 def _advice(error: Exception, text: str) -> str:
     if isinstance(error, TypeError) and any(sign in text for sign in _ABOUT_ARGUMENTS):
         return "give one --input for each argument of its forward, name=… for keywords"
+    if "more than 1 value per channel" in text:
+        return "a batch norm that trains needs several values: give --batch 2"
     if isinstance(error, MemoryError) or "allocate" in text:
         return "trace a smaller configuration of it"
     if isinstance(error, RuntimeError | IndexError | ValueError | TypeError) and any(

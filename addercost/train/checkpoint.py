@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from torch import nn
 
 from addercost.errors import DataError
+from addercost.input_files import check_readable
 from addercost.reading import Size, read_as
 from addercost.results.files import write_file
 from addercost.text import error_text
@@ -76,10 +78,9 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
 
     Raises DataError for a missing, damaged or foreign file.
     """
+    check_readable(path, "name the folder of a training run", largest=sys.maxsize)
     try:
         content: Any = torch.load(path, map_location=device, weights_only=True)
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist", "name the folder of a training run") from None
     except (
         OSError,
         EOFError,

@@ -15,9 +15,10 @@ from typing import Any
 import torch
 
 from addercost.errors import ArgumentError, DataError
+from addercost.input_files import read_text
 from addercost.reading import json_data, read_as
 from addercost.results.document import checked_fields
-from addercost.results.files import make_folder, read_text, write_file
+from addercost.results.files import make_folder, write_file
 from addercost.results.training import RECORD, TrainingRun, training_to_json
 from addercost.text import spreadsheet_cell
 from addercost.train.checkpoint import CHECKPOINT

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from addercost.results.ownership import own_folder
 from addercost.train.checkpoint import CHECKPOINT, Position, read_checkpoint, restore, save_checkpoint
 from addercost.train.epochs import EpochRow, Trainer
 from addercost.train.folder import (
@@ -95,9 +96,10 @@ def train(
         remarks.append(text)
         watch.remark(text)
 
-    with _own_generator(), processes(device) as together:
+    with contextlib.ExitStack() as own, _own_generator(), processes(device) as together:
         if together.first:
             check_run(folder, settings, resume)
+            own.enter_context(own_folder(folder))
         prepared = prepare(settings, module, workers)
         model, data = prepared.model.to(together.device), prepared.data
         with _imports_from(prepared.folder):

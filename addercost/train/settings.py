@@ -14,6 +14,11 @@ from addercost.results.document import advising
 
 E = TypeVar("E", bound=StrEnum)
 
+_MOST = 2**63 - 1
+"""What documents keep."""
+_LARGEST_IMAGE = 1 << 14
+"""Pixels along a side; four images of it in three channels and fp32 take 13 GB."""
+
 
 class Optimizer(StrEnum):
     SGD = "sgd"
@@ -84,7 +89,7 @@ class TrainSettings:
         for name, value, least, included in (
             ("epochs", self.epochs, 1, True),
             ("batch", self.batch, 1, True),
-            ("image-size", self.image_size or 1, 1, True),
+            ("image-size", 1 if self.image_size is None else self.image_size, 1, True),
             ("lr", self.learning_rate, 0, False),
             ("eta", self.eta, 0, False),
             ("increase", self.increase, 0, False),
@@ -94,6 +99,14 @@ class TrainSettings:
             if not math.isfinite(value) or value < least or (value == least and not included):
                 bound = f"at least {least}" if included else f"above {least}"
                 raise ArgumentError(f"{name} is {value:g}", f"it must be a number {bound}")
+        for name, value, most in (
+            ("epochs", self.epochs, _MOST),
+            ("batch", self.batch, _MOST),
+            ("seed", abs(self.seed), _MOST),
+            ("image-size", self.image_size or 1, _LARGEST_IMAGE),
+        ):
+            if value > most:
+                raise ArgumentError(f"{name} is {value:,}"[:80], f"it must be at most {most:,}")
         if self.momentum >= 1:
             raise ArgumentError(f"momentum is {self.momentum:g}", "it must be below 1")
         if self.optimizer is Optimizer.NAG and self.momentum == 0:

@@ -117,6 +117,25 @@ CASES: dict[str, tuple[str | bytes | None, list[str], int, str]] = {
     "unknown column": (None, ["zoo:lenet5-bn", "--sort", "mull"], 2, "did you mean mul"),
     "unknown option": (None, ["zoo:lenet5-bn", "--nope"], 2, "--nope"),
     "no spec": (None, [], 2, "SPEC"),
+    "an arithmetic left open": (None, ["zoo:lenet5-bn:"], 2, "unknown arithmetic ''"),
+    "a memory without its table": (None, ["zoo:lenet5-bn", "--memory", "dram"], 2, "give --energy too"),
+    "an accumulator without a table": (
+        None, ["zoo:lenet5-bn", "--accumulator", "int8"], 2, "give --energy too",
+    ),
+    "5,000 digits": (CONV, ["model.py", "--input", "9" * 5000], 2, "more elements than torch can address"),
+    "a limit that is no number": (CONV, ["model.py", "--timeout", "nan"], 2, "not a finite number"),
+    "a file name too long": (None, ["x" * 300 + ".py"], 2, "file name too long"),
+    "a trace name too long": (None, ["x" * 300 + ".json"], 6, "file name too long"),
+    "output name too long": (None, ["zoo:lenet5-bn", "-o", "x" * 300], 5, "file name too long"),
+    "takes too long to load": (
+        "import time; time.sleep(60)", ["model.py", "--timeout", "0.2"], 3, "takes longer than 0.2 s to load",
+    ),
+    "takes too long to run": (
+        MODEL + "class Bad(nn.Module):\n    def forward(self, x):\n        while True: pass",
+        ["model.py", "--input", "1", "--timeout", "0.2"],
+        4,
+        "the forward of model.py takes longer than 0.2 s; --timeout SECONDS",
+    ),
     "output folder missing": (None, ["zoo:lenet5-bn", "-o", "nowhere/out.csv"], 5, "mkdir -p"),
     "output is a folder": (None, ["zoo:lenet5-bn", "-o", "folder.py"], 5, "is a folder"),
     "output exists": ("x = 1", ["zoo:lenet5-bn", "-o", "model.py"], 5, "--force"),
@@ -234,7 +253,12 @@ def test_debug_shows_the_traceback() -> None:
         run(["profile", "missing.py", "--debug"])
 
 
-def test_ctrl_c(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "line"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+    ids=["Ctrl-C", "SIGTERM"],
+)
+def test_a_signal_while_a_model_loads(number: int, code: int, line: str, tmp_path: Path) -> None:
     file = tmp_path / "model.py"
     file.write_text("import time\nopen('started', 'w').close()\ntime.sleep(600)\n")
     process = subprocess.Popen(
@@ -249,8 +273,8 @@ def test_ctrl_c(tmp_path: Path) -> None:
     deadline = time.monotonic() + 300
     while not (tmp_path / "started").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, stderr = process.communicate(timeout=300)
-    assert process.returncode == 130
-    assert stderr.strip() == "interrupted"
+    assert process.returncode == code
+    assert stderr.strip() == line
     assert not (tmp_path / "t.json").exists()

@@ -114,6 +114,17 @@ def test_one_line_says_what_is_wrong(
     assert err.count("\n") == 1
 
 
+def test_what_does_not_fit_says_what_would(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """39,232 bytes of weights (2 · 19,616), and 128 of cache a token (2 layers · 2 · 2 heads · 8 · 2 bytes):
+    50,000 bytes hold 84 tokens.
+    """
+    _, out, _ = said(capsys, spec, *SHORT, "--context", "99", "--ram", "50k", "--format", "json")
+    (line,) = (note for note in json.loads(out)["notes"] if "--ram" in note)
+    assert "texts of 84 tokens would fit" in line
+    _, out, _ = said(capsys, spec, *SHORT, "--ram", "50k", "--format", "json")
+    assert not any("--ram" in note for note in json.loads(out)["notes"])
+
+
 def test_the_first_line_is_the_answer(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = said(capsys, spec, *SHORT)
     assert "a token after 16 others takes" in " ".join(out.split())[:200]

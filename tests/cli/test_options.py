@@ -18,6 +18,8 @@ from addercost.report.formats.table_format import TableFormat
 
 FILES = sorted(Path(addercost.cli.__file__).parent.glob("*.py"))
 DIFFERENT_OPTIONS = {
+    "--accelerator": "several to estimate for; the one whose memories designs share",
+    "--rows": "of an array of elements; of a table",
     "--as": "`top` and `pareto` select rows of a sweep; no default but the sweep's own",
     "--batch": "the size of one model's batch; a list for a sweep; which rows of a sweep",
     "--by": "the basis of a figure; the metric of a rank",

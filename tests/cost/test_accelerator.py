@@ -103,7 +103,7 @@ def test_elements_without_memory(formats, ratio):
 
 
 def cost(arithmetic, accelerator=TPU, product=RESNET18_LAYER):
-    return estimate_accelerator([replace(product, arithmetic=arithmetic)], accelerator, NM45)
+    return estimate_accelerator([("layer", [replace(product, arithmetic=arithmetic)])], accelerator, NM45)
 
 
 def test_with_memory_the_levels_are_derived_and_the_ratio_shrinks():
@@ -201,12 +201,13 @@ def test_the_area_of_an_int8_adder_element():
 
 
 def test_a_missing_figure_is_named_and_makes_a_lower_bound():
-    found = estimate_accelerator([RESNET18_LAYER], TPU, load_energy("7nm"))
+    halves = replace(TPU, number_format="fp16", accumulator_format="fp32")
+    found = estimate_accelerator([("layer", [RESNET18_LAYER])], halves, load_energy("7nm"))
     assert not found.complete
-    assert found.missing == ("the energy of add (int32)",)
+    assert found.missing == ("the energy of mul (fp16)",)
     with pytest.raises(ArgumentError, match="no figure for the area of"):
         equal_area(TPU, load_energy("7nm"), [ElementKind.ADDER])
 
 
 def test_sites_without_a_product_make_a_lower_bound():
-    assert not estimate_accelerator([RESNET18_LAYER], TPU, NM45, unplaced_sites=7).complete
+    assert not estimate_accelerator([("layer", [RESNET18_LAYER])], TPU, NM45, unplaced_sites=7).complete

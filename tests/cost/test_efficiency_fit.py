@@ -107,6 +107,24 @@ def test_an_anchor_is_predicted_exactly_and_the_others_in_proportion():
     assert seconds(other, found) == pytest.approx(3 * before[1])
 
 
+@pytest.mark.parametrize("found_s", [0.0, -0.5, float("nan"), float("inf")])
+def test_an_anchor_has_a_time(found_s):
+    with pytest.raises(ArgumentError, match="not a positive number"):
+        anchored(VARIED[1], found_s, I9, "fused")
+
+
+def test_an_anchor_is_one_network():
+    assert anchored(VARIED[1], 0.5, I9, "fused").networks == 1
+
+
+def test_six_networks_are_enough():
+    """They decide three numbers and show by how much they disagree."""
+    truth = Efficiency("fused", 0.5, 0.7, 2e-5, "own", Quality.MEASURED)
+    found = fit(VARIED[:6], [seconds(network, truth) for network in VARIED[:6]], I9, "fused")
+    assert found.networks == 6
+    assert found.arithmetic_share == pytest.approx(0.5, rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("networks", "times", "target", "said"),
     [

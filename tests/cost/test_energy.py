@@ -106,18 +106,18 @@ def test_an_unknown_memory_is_refused():
 
 
 def test_a_missing_energy_makes_a_lower_bound():
-    energy = estimate_energy([mac_layer(1000, "int8")], NM7)
+    energy = estimate_energy([mac_layer(1000, "bf16")], NM7)
     assert not energy.complete
-    assert energy.total_j == pytest.approx(70e-12)
+    assert energy.total_j == pytest.approx(210e-12)  # bf16 mul 0.21 pJ
     assert [str(m) for m in energy.missing] == [
-        "7nm has no figure for the energy of add (int8): 1,000 not charged"
+        "7nm has no figure for the energy of add (bf16): 1,000 not charged"
     ]
     with pytest.raises(CheckFailedError):
-        estimate_energy([mac_layer(1000, "int8")], NM7, strict=True)
+        estimate_energy([mac_layer(1000, "bf16")], NM7, strict=True)
 
 
 def test_a_layer_says_whether_its_own_figures_are_all_there():
-    energy = estimate_energy([mac_layer(1000), mac_layer(1000, "int8")], NM7)
+    energy = estimate_energy([mac_layer(1000), mac_layer(1000, "bf16")], NM7)
     assert [layer.complete for layer in energy.layers] == [True, False]
 
 

@@ -73,3 +73,70 @@ def test_the_base_clock_stands_in_for_a_boost_clock():
 def test_an_unknown_name_is_answered_with_gpus_too():
     with pytest.raises(ArgumentError, match="unknown CPU 'rtx-309'; did you mean rtx-3090"):
         load_target("rtx-309")
+
+
+# The instructions that run at each rate. Sums of differences of whole 32-bit numbers serve no layer.
+RESULTS = {
+    "fp32_fma": ["fp32_fma"],
+    "fp32_add": ["fp32_add", "fp32_absdiff"],
+    "fp32_mul": ["fp32_mul"],
+    "fp16_fma": ["fp16_fma", "fp16_add", "fp16_mul", "fp16_absdiff"],
+    "compare": ["fp32_max", "int32_max"],
+    "int32_add": ["int32_add"],
+    "int32_mla": ["int32_mla"],
+    "int32_mul": ["int32_mul"],
+    "int32_shift": ["shift_var", "shift_imm"],
+    "int32_logic": ["xor", "and"],
+    "int32_popcount": ["int32_popcount"],
+    "uint8x4_sad": ["uint8_sad_acc"],
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_instructions_give_the_results_a_clock_of_the_data_sheet(name):
+    """Each multiprocessor gives so many; a warp's instruction is issued once and has 32 lanes of 32 bits."""
+    gpu, target = load_gpu(name), load_target(name)
+    for rate in gpu.rates if gpu.streaming_multiprocessors else ():
+        for op in RESULTS.get(rate.op, ()):
+            (row,) = target.rows(op)
+            expected = rate.results_per_clock_per_sm * gpu.streaming_multiprocessors
+            bytes_a_lane = 4 if op == "uint8_sad_acc" else 1
+            assert row.lanes / row.reciprocal_throughput_cycles == pytest.approx(bytes_a_lane * expected), op
+            assert (row.uops, row.vector_bits, row.source) == (1, 32 * 32, rate.source)
+
+
+def test_a_rate_that_is_not_in_the_table_is_that_of_the_same_pipes():
+    """Additions and products of floats run where multiply-adds do, products of whole numbers likewise."""
+    gpu = load_gpu("rtx-3090")
+    few = tuple(rate for rate in gpu.rates if rate.op in ("fp32_fma", "int32_mla"))
+    rows = {row.op: row for row in gpu_target(replace(gpu, rates=few, peaks=())).instructions}
+    assert set(rows) == {"fp32_fma", "fp32_add", "fp32_absdiff", "fp32_mul", "int32_mla", "int32_mul"}
+    for op, other in (("fp32_add", "fp32_fma"), ("fp32_mul", "fp32_fma"), ("int32_mul", "int32_mla")):
+        assert rows[op].reciprocal_throughput_cycles == rows[other].reciprocal_throughput_cycles
+        assert rows[op].lanes == 32
+
+
+def test_each_multiprocessor_issues_to_four_quarters():
+    """An RTX 3090 has 82 multiprocessors of four warp schedulers. Source: NVIDIA, GA102 whitepaper, 2020."""
+    assert RTX.issue_width_uops == 82 * 4
+
+
+def test_without_a_number_of_multiprocessors_only_peaks_are_rates():
+    target = gpu_target(replace(load_gpu("rtx-3090"), streaming_multiprocessors=None))
+    assert target.issue_width_uops is None
+    assert {row.op for row in target.instructions} == {"fp16_mmla", "bf16_mmla", "int8_mmla"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_matrix_units_reach_the_peak(name):
+    """A peak counts a multiply-add as two. Other peaks are no instruction of a warp."""
+    gpu, target = load_gpu(name), load_target(name)
+    peaks = {peak.op: peak.ops_per_s for peak in gpu.peaks}
+    for number_format, sums in (("fp16", "fp32"), ("bf16", "fp32"), ("int8", "int32")):
+        rows = target.rows(f"{number_format}_mmla")
+        peak = peaks.get(f"{number_format} matrix multiply-add, {sums} accumulation")
+        assert bool(rows) == (peak is not None and target.clock_hz is not None)
+        for row in rows:
+            each_s = row.reciprocal_throughput_cycles / target.clock_hz
+            assert 2 * row.sites / each_s == pytest.approx(peak)
+            assert row.lanes == 512

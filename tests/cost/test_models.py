@@ -47,7 +47,6 @@ def test_the_papers_is_serial_and_the_others_are_not():
 def test_names_are_listed_as_a_sentence():
     *most, last = COST_MODELS
     assert listed_models() == f"{', '.join(most)} or {last}"
-    assert listed_models("default").startswith("latency-sum (default), ")
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():
@@ -59,8 +58,7 @@ def test_an_unknown_name_is_answered_with_the_nearest():
 def test_the_readme_says_of_each_what_its_record_says():
     readme = (ROOT / "README.md").read_text()
     for name, model in COST_MODELS.items():
-        default = " (default)" if name == PAPER_MODEL else ""
-        assert f"| `{name}`{default} | {model.description} |" in readme
+        assert f"| `{name}` | {model.description} |" in readme
 
 
 def test_a_model_lacks_and_assumes_nothing_unless_it_says_so():

@@ -31,7 +31,7 @@ def test_the_matrix_product_is_the_latency_sum_model():
     product = cycles(latencies(TARGETS, KEYS), count_matrix(NETWORKS, KEYS))
     for p, target in enumerate(TARGETS):
         for m, network in enumerate(NETWORKS):
-            cost = estimate([Layer(network)], target)
+            cost = estimate([Layer(network)], target, "latency-sum")
             if cost.complete:
                 assert product[p, m] == cost.cycles
             else:

@@ -167,7 +167,7 @@ def test_a_package_adds_a_target(acme):
     acme(acme_npu="npu")
     target = load_target("acme-npu")
     counts = OpCounts.of(mul=10, add=100)
-    cost = estimate([counted(LayerKind(Arithmetic.MAC, counts.items, 10, 0))], target)
+    cost = estimate([counted(LayerKind(Arithmetic.MAC, counts.items, 10, 0))], target, "latency-sum")
     assert (cost.hardware, cost.cycles) == ("acme-npu", 10 * 7 + 100 * 5)
     assert cost.seconds == pytest.approx(570e-9)
     assert added_names() == ["acme-npu"]
@@ -252,7 +252,7 @@ def test_the_command_line_finds_it(acme, tmp_path):
     code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from addercost.cli import main; sys.exit(main())"
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "acme"), "profile", "zoo:lenet5-bn",
-         "--convention", "macs", "--cpu", "acme-npu"],
+         "--convention", "macs", "--cpu", "acme-npu", "--cost-model", "latency-sum"],
         capture_output=True, text=True, cwd=ROOT,
     )  # fmt: skip
     # 416,520 multiplications at 7 cycles and as many additions at 5.

@@ -81,6 +81,19 @@ NOT_LOOPED = {
     ),
     "called without the operators' kernels: test_detection.py has their loops": (
         "torchvision.deform_conv2d", "torchvision.roi_align", "torchvision.nms",
+        "torchvision._deform_conv2d_backward", "torchvision._roi_align_backward",
+        "torchvision._ps_roi_align_backward", "torchvision._roi_pool_backward",
+    ),
+    "not counted, since values decide the work": (
+        "torchvision.roi_pool", "torchvision.ps_roi_pool", "torchvision._ps_roi_pool_backward",
+    ),
+    "attention to a part of the keys: test_partial_attention.py": (
+        "flex_lib.zeros_and_scatter", "addercost.partial_attention", "addercost.partial_attention_backward",
+        "torch_attn._varlen_attn", "torch_attn._varlen_attn_out", "torch_attn._varlen_attn_backward",
+    ),
+    "put into a trace by what-ifs: test_stored_weights.py writes the sums out": (
+        "addercost.dequantize_weight", "addercost.scale_sums", "addercost.scale_elements",
+        "addercost.round_inputs", "addercost.scale_block_sums",
     ),
     "sparse operands: test_sparse.py": ("aten.sparse_sampled_addmm", "aten._sparse_semi_structured_mm"),
     "layers in plain torch: test_recognised_layers.py": ("addercost.adder_pairs",),

@@ -293,7 +293,7 @@ def test_wrong_files(tmp_path: Path, text: str, kind: type[AddercostError], word
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("mixed", "needs a TOML or JSON file"), ("mixed:/nowhere.toml", "cannot read")]
+    ("text", "words"), [("mixed", "needs a TOML or JSON file"), ("mixed:/nowhere.toml", "does not exist")]
 )
 def test_no_file(text: str, words: str) -> None:
     with pytest.raises(AddercostError, match=words):

@@ -156,6 +156,75 @@ def test_regions_whose_size_decides_the_samples_are_not_counted() -> None:
     assert work_of(made) is None
 
 
+@pytest.mark.parametrize("op", ["roi_align", "ps_roi_align"])
+def test_gradients_of_aligned_regions(op: str) -> None:
+    """Beside the places, which both directions compute: a forward sample is four products and their sum with
+    the others; a backward one is four products, each added to a pixel. Both divide once for each output.
+    """
+    boxes, channels, p, q, s = 2, 3, 2, 4, 2
+    shared: dict[str, Any] = {"rois": (boxes, 5), "sampling_ratio": s, "aligned": True}
+    forward = full(call(op, (boxes, channels, p, q), input=(1, channels, 6, 6), **shared))
+    backward = full(call(f"_{op}_backward", (1, channels, 6, 6), grad=(boxes, channels, p, q), **shared))
+    outputs = boxes * channels * p * q
+    more = {name: backward.by_class()[name] - n for name, n in forward.by_class().items()}
+    assert {name: n for name, n in more.items() if n} == {"add": outputs}
+    unknown = call(f"_{op}_backward", (1, channels, 6, 6), grad=(boxes, channels, p, q), sampling_ratio=0)
+    assert work_of(unknown) is None
+
+
+def test_gradients_of_largest_values_are_added_to_them() -> None:
+    made = call("_roi_pool_backward", (1, 3, 8, 8), grad=(2, 3, 2, 2), rois=(2, 5), argmax=(2, 3, 2, 2))
+    assert {name: n for name, n in full(made).by_class().items() if n} == {"add": 2 * 3 * 2 * 2}
+
+
+@pytest.mark.parametrize("op", ["roi_pool", "ps_roi_pool", "_ps_roi_pool_backward"])
+def test_bins_whose_size_the_boxes_decide_are_not_counted(op: str) -> None:
+    assert work_of(call(op, (2, 3, 2, 2), input=(1, 3, 8, 8), grad=(2, 3, 2, 2), rois=(2, 5))) is None
+
+
+@pytest.mark.parametrize("mask", [False, True])
+def test_gradients_of_deformable_convolution(mask: bool) -> None:
+    """By loops over the taps, with one image, one group and one group of offsets."""
+    c, k, r, p = 2, 3, 2, 3
+    tally: Counter[str] = Counter()
+    image, columns = random(c, 6, 6, tally=tally), random(c, r, r, p, p, tally=tally)
+    masks = random(r, r, p, p, tally=tally)
+    for y, x in itertools.product(range(p), range(p)):
+        for i, j in itertools.product(range(r), range(r)):
+            place = random(2, tally=tally)
+            (_, v), (_, h) = split(place[0] + 0.5), split(place[1] + 0.5)
+            weights = [a * b for a in v for b in h]
+            for channel in range(c):
+                value, given = between(image[channel], weights, 2, 2), columns[channel, i, j, y, x]
+                corners = [image[channel, 2 + a, 2 + b] for a, b in np.ndindex(2, 2)]
+                read = value * masks[i, j, y, x] if mask else value
+                assert read is not None
+                if mask:
+                    value * given + value
+                    given = given * masks[i, j, y, x]
+                for w, pixel in zip(weights, corners, strict=True):
+                    pixel + w * given
+                down = (corners[2] - corners[0]) * h[0] + (corners[3] - corners[1]) * h[1]
+                right = (corners[1] - corners[0]) * v[0] + (corners[3] - corners[2]) * v[1]
+                for slope in (down, right):
+                    value + slope * given
+    made = call(
+        "_deform_conv2d_backward",
+        (1, c, 6, 6),
+        grad=(1, k, p, p),
+        input=(1, c, 6, 6),
+        weight=(k, c, r, r),
+        offset=(1, 2 * r * r, p, p),
+        use_mask=mask,
+    )
+    work = work_of(made)
+    sites = k * p * p * c * r * r
+    assert work is not None and [part.count for part in work.sites] == [sites, sites]
+    # Σ over the pixels of the gradient for each filter's bias.
+    tally["add"] += k * (p * p - 1)
+    assert {name: n for name, n in work.other.by_class().items() if n} == dict(tally)
+
+
 def test_suppression_of_boxes_that_all_stay() -> None:
     n = 5
     tally: Counter[str] = Counter()

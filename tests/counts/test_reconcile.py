@@ -117,7 +117,11 @@ def torchvision_rows(name: str) -> dict[str, ToolCount]:
     return reconciled(model, tracing.SIZE)
 
 
-@pytest.mark.parametrize("tool", tracing.RULES)
+TOOLS_HERE = [tool for tool in tracing.RULES if tool not in ("calflops", "deepspeed")]
+"""Those of the dev extra. `test_counting_tools.py` runs the others too."""
+
+
+@pytest.mark.parametrize("tool", TOOLS_HERE)
 @pytest.mark.parametrize("name", SMALL)
 def test_the_tool_reports_what_its_rules_say(name: str, tool: str) -> None:
     make, size = SMALL[name]
@@ -127,11 +131,11 @@ def test_the_tool_reports_what_its_rules_say(name: str, tool: str) -> None:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         found = chosen.count(make().eval().to(device), torch.zeros(1, 3, size, size, device=device))
-    assert row.reported == row.per_site * found
+    assert row.reported in (None, row.per_site * found)
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("tool", tracing.RULES)
+@pytest.mark.parametrize("tool", TOOLS_HERE)
 @pytest.mark.parametrize("name", LARGE)
 def test_the_tool_reports_the_same_of_torchvisions_models(name: str, tool: str) -> None:
     with warnings.catch_warnings():
@@ -139,7 +143,7 @@ def test_the_tool_reports_the_same_of_torchvisions_models(name: str, tool: str) 
         found = tracing.measure(tool, name, batch=1, repeats=0)
     assert "error" not in found, found
     row = torchvision_rows(name)[tracing.RULES[tool]]
-    assert row.reported == row.per_site * found["macs"]
+    assert row.reported in (None, row.per_site * found["macs"])
 
 
 def test_fvcores_convention_is_fvcores_number_where_only_sites_and_norms_count() -> None:
@@ -162,6 +166,9 @@ def test_thop_of_2020_takes_no_bias_where_a_convolution_has_none() -> None:
 
 def test_differences_lead_from_the_sites_to_the_report() -> None:
     for row in torchvision_rows("mobilenet_v3_small").values():
+        if row.reported is None:
+            assert row.unknown and not row.differences
+            continue
         assert row.reported == row.per_site * (row.mac_sites + sum(row.differences.values()))
         assert all(row.differences.values())
 

@@ -43,7 +43,8 @@ def derivative_sign(v: float) -> float:
 
 
 def two_power(w: float) -> float:
-    return math.copysign(2.0 ** round(math.log2(abs(w))), w)
+    """Shifts are of five bits with a sign: 2⁻¹⁵ is the smallest power."""
+    return math.copysign(2.0 ** max(round(math.log2(abs(w))), -15), w)
 
 
 @pytest.mark.parametrize(("shape", "options"), GEOMETRIES)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 from addercost.arithmetic import Arithmetic
 from addercost.errors import ArgumentError, ModelError
@@ -136,3 +138,44 @@ def test_other_padding_modes_are_refused() -> None:
 def test_unknown_arithmetic_is_an_error() -> None:
     with pytest.raises(ArgumentError, match="multiply"):
         convert(nn.Linear(1, 1), "multiply")
+
+
+def test_hooks_and_buffers_stay() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 2))
+    seen: list[str] = []
+    model[0].register_forward_pre_hook(lambda *_: seen.append("before"))
+    model[0].register_forward_hook(lambda *_, **__: seen.append("after"), with_kwargs=True)
+    model[2].register_full_backward_hook(lambda *_: seen.append("backward"))
+    model[2].register_buffer("mask", torch.ones(2))
+    adder = convert(model, "adder", keep_first_last=False)
+    adder(X).sum().backward()
+    assert seen == ["before", "after", "backward"]
+    assert adder.get_buffer("2.mask").tolist() == [1, 1]
+    seen.clear()
+    convert(adder, "mac", keep_first_last=False)(X)
+    assert seen == ["before", "after"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        nn.utils.spectral_norm,
+        nn.utils.parametrizations.spectral_norm,
+        nn.utils.parametrizations.weight_norm,
+        lambda layer: prune.l1_unstructured(layer, "weight", 0.5),
+        lambda layer: prune.l1_unstructured(layer, "bias", 0.5),
+    ],
+    ids=["spectral norm by hooks", "spectral norm", "weight norm", "pruned weight", "pruned bias"],
+)
+@pytest.mark.parametrize("kind", ["convolution", "linear"])
+def test_a_weight_that_is_computed_is_refused_by_the_layers_name(change: Any, kind: str) -> None:
+    layer = nn.Conv2d(3, 4, 3) if kind == "convolution" else nn.Linear(8, 4)
+    model = nn.Sequential(nn.Sequential(change(layer)))
+    with pytest.raises(ModelError, match=r"layer 0\.0"):
+        convert(model, "adder", keep_first_last=False)
+
+
+def test_refused_padding_names_its_layer() -> None:
+    for layer in (nn.Conv2d(3, 2, 2, padding="same"), nn.Conv2d(3, 2, 3, padding=1, padding_mode="circular")):
+        with pytest.raises(ModelError, match=r"layer 1\.0"):
+            convert(nn.Sequential(nn.ReLU(), nn.Sequential(layer)), "xnor", keep_first_last=False)

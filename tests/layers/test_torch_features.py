@@ -13,7 +13,16 @@ import pytest
 import torch
 from torch import nn
 
-from addercost.layers import AdderConv2d, AdderLinear, BinaryConv2d, BinaryLinear, ShiftConv2d, ShiftLinear
+from addercost.layers import (
+    AdderConv2d,
+    AdderLinear,
+    BinaryConv2d,
+    BinaryLinear,
+    ShiftConv2d,
+    ShiftLinear,
+    pack_binary,
+    quantize_adder,
+)
 
 CONVOLUTIONS = [AdderConv2d, BinaryConv2d, ShiftConv2d]
 LINEARS = [AdderLinear, BinaryLinear, ShiftLinear]
@@ -186,3 +195,38 @@ def test_second_derivatives_are_refused() -> None:
     (first,) = torch.autograd.grad(AdderConv2d(3, 2, 3)(x).sum(), x, create_graph=True)
     with pytest.raises(NotImplementedError, match="has no derivative"):
         first.sum().backward()
+
+
+@pytest.mark.parametrize("conv", CONVOLUTIONS, ids=NAMES)
+def test_one_image_without_a_batch(conv: Any) -> None:
+    layer = conv(3, 4, 3, padding=1, bias=True)
+    x = torch.randn(3, 6, 7, requires_grad=True)
+    out = layer(x)
+    assert out.shape == (4, 6, 7)
+    expected = layer(x.unsqueeze(0))
+    assert torch.equal(out, expected[0])
+    (ours,) = torch.autograd.grad(out.square().sum(), x)
+    torch.testing.assert_close(ours, torch.autograd.grad(expected.square().sum(), x)[0])
+
+
+def test_one_image_for_inference_layers() -> None:
+    x = torch.randn(3, 6, 7)
+    for layer in (pack_binary(BinaryConv2d(3, 4, 3).eval()), quantize_adder(AdderConv2d(3, 4, 3), x)):
+        assert torch.equal(layer(x), layer(x.unsqueeze(0))[0])
+
+
+@pytest.mark.parametrize("conv", CONVOLUTIONS, ids=NAMES)
+def test_torchscript_takes_a_traced_layer_and_not_its_source(conv: Any) -> None:
+    layer, x = conv(3, 4, 3).eval(), torch.randn(1, 3, 6, 6)
+    file = io.BytesIO()
+    torch.jit.save(torch.jit.trace(layer, x), file)  # type: ignore[no-untyped-call]
+    file.seek(0)
+    assert torch.equal(torch.jit.load(file)(x), layer(x))  # type: ignore[no-untyped-call]
+    with pytest.raises((RuntimeError, ValueError)):
+        torch.jit.script(layer)
+
+
+@pytest.mark.parametrize("conv", CONVOLUTIONS, ids=NAMES)
+def test_onnx_has_no_such_operator(conv: Any) -> None:
+    with pytest.raises(RuntimeError, match="addercost"):
+        torch.onnx.export(conv(3, 4, 3).eval(), (torch.randn(1, 3, 6, 6),), io.BytesIO(), dynamo=False)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from addercost.analysis.subjects import Wanted, subject_from_profiles
 from addercost.arithmetic import Arithmetic, OpCounts
+from addercost.cost.models import PAPER_MODEL
 from addercost.counts.conventions import convention_named
 from addercost.counts.model import LayerCounts, ModelCounts
 from addercost.results.profile import Profile
@@ -75,7 +76,7 @@ def profile(paths: Sequence[str], n: int = 1000, arithmetic: Arithmetic | None =
 def subject(paths: Sequence[str], cpus: tuple[str, ...] = ("via-nano-2000", "intel-skylake-x")) -> Subject:
     """As multiply-add, adder and binary."""
     profiles = [profile(paths), profile(paths, 1000, Arithmetic.ADDER), profile(paths, 1000, Arithmetic.XNOR)]
-    return subject_from_profiles("made-up", profiles, Wanted(convention="macs", cpus=cpus))
+    return subject_from_profiles("made-up", profiles, Wanted("macs", cpus=cpus, layers_by=PAPER_MODEL))
 
 
 def report(paths: Sequence[str]) -> Report:

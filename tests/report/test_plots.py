@@ -38,7 +38,28 @@ def subject_with_everything() -> Any:
     )
     swings = (Swing("mul (fp32)", 3, 5, 1.25, 1.75), Swing("add (fp32)", 2, 2, 1.5, 1.5))
     sensitivity = Sensitivity("via-nano-2000", "latency-sum", "adder", 1.5, swings, 1.0, 2.0, 1.2, 1.8)
-    return replace(made, ranked=ranked, sensitivities=(sensitivity,))
+    profiles = tuple(with_accelerators(profile) for profile in made.profiles)
+    return replace(made, profiles=profiles, ranked=ranked, sensitivities=(sensitivity,))
+
+
+def with_accelerators(profile: Any) -> Any:
+    """The profile on two accelerators, each layer of it the same matrix product."""
+    from dataclasses import replace
+
+    from addercost.arithmetic import Arithmetic
+    from addercost.cost.accelerator.estimate import estimate_accelerator
+    from addercost.counts.matrix_products import MatrixProduct
+    from addercost.hardware import load_accelerator, load_energy
+
+    product = MatrixProduct(100, 50, 10, 5000, arithmetic=profile.counts.arithmetic or Arithmetic.MAC)
+    layers = [(layer.path, [product]) for layer in profile.counts.layers]
+    return replace(
+        profile,
+        accelerators=tuple(
+            estimate_accelerator(layers, load_accelerator(name), load_energy("45nm"), leakage_w=1e-3)
+            for name in ("tpu-like", "npu-256")
+        ),
+    )
 
 
 def drawn(kind: str, options: PlotOptions = OPTIONS) -> Drawn:
@@ -214,6 +235,25 @@ def test_rows_of_several_formats_have_labels_of_their_own() -> None:
     made = measurements_from_data({**sample_data.measurements(), "rows": rows})
     axes = draw_measured("distribution", made, OPTIONS).figure.axes[0]
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["a mac fp32", "a mac bf16"]
+
+
+def test_bars_of_accelerators_are_as_long_as_their_parts() -> None:
+    subject = subject_with_everything()
+    figure = draw_model("accelerator", subject, OPTIONS)
+    for i, accelerator in enumerate(subject.first.accelerators):
+        for quantity, panel, total in (
+            ("cycles", 2 * i, accelerator.cycles),
+            ("energy", 2 * i + 1, accelerator.total_j),
+        ):
+            rows = [
+                row["value"]
+                for row in figure.table.rows
+                if (row["hardware"], row["quantity"]) == (accelerator.hardware, quantity)
+            ]
+            per_network = rows[: len(rows) // len(subject.profiles)]
+            assert sum(per_network) == pytest.approx(total)
+            bars = [bar for bar in figure.figure.axes[panel].patches if abs(bar.get_y() + 0.35) < 1e-9]
+            assert max(bar.get_x() + bar.get_width() for bar in bars) == pytest.approx(total)
 
 
 def test_unknown_kind_lists_them_all() -> None:

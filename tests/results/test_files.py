@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from addercost.errors import DataError, OutputError
+from addercost.input_files import read_text
 from addercost.results import files, stdout
-from addercost.results.files import check_target, make_folder, read_text, write_file
+from addercost.results.files import check_target, make_folder, write_file
 from addercost.results.stdout import write_stdout
 
 

@@ -77,8 +77,10 @@ def test_reopening_checks_what_is_asked(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="not counted as adder"):
         reopen_profile(str(file), arithmetic=Arithmetic.ADDER)
     # 1000 multiplications at 4 cycles and 1000 additions at 2, the x87 figures of the VIA Nano 2000.
-    (cost,) = reopen_profile(str(file), cpus=("via-nano-2000",)).costs
+    (cost,) = reopen_profile(str(file), cpus=("via-nano-2000",), cost_models=("latency-sum",)).costs
     assert cost.cycles == 1000 * 4 + 1000 * 2
+    (cost,) = reopen_profile(str(file), cpus=("intel-skylake-x",)).costs
+    assert cost.model == "roofline"
 
 
 def test_a_report_of_several_models_is_not_one_profile(tmp_path: Path) -> None:

@@ -161,18 +161,82 @@ def test_the_first_and_the_last_layer_can_stay_as_they_are() -> None:
     assert kept is not None and kept.ratio == pytest.approx(10 / 9)
 
 
+def test_only_the_first_and_the_last_layer_stay_as_they_are() -> None:
+    """Positions 0 and 2 take 2 and 16 s on both sides, position 1 takes 3 against 6 s: 24/21."""
+    rows = (
+        row("a", 1.0, 2.0, positions=(0,)),
+        row("b", 3.0, 6.0, positions=(1,)),
+        row("c", 5.0, 16.0, positions=(2,)),
+    )
+    kept = network_ratio(measured(*rows), "adder", "ours", "fp32", keep_first_last=True)
+    assert kept is not None and kept.ratio == pytest.approx(24 / 21)
+    assert (kept.own_s, kept.reference_s) == pytest.approx((21, 24))
+
+
+def test_the_time_of_a_block_is_the_mean_of_its_two_samples() -> None:
+    """Blocks of 1 and 3, 2 and 4, 5 and 5 s have means of 2, 3 and 5 s, whose median is 3 s."""
+    uneven = MeasuredRow(
+        "a", "adder", (1.0, 3.0, 2.0, 4.0, 5.0, 5.0), "ours", reference="x", reference_samples_s=(6.0,) * 6
+    )
+    ratio = network_ratio(measured(uneven), "adder", "ours", "fp32")
+    assert ratio is not None and (ratio.own_s, ratio.reference_s) == pytest.approx((3, 6))
+
+
+def test_the_times_of_a_network_are_those_that_were_measured() -> None:
+    """The median of 1 to 9 s, and of ten times as much, and none that was drawn."""
+    own = tuple(float(i) for i in range(1, 10) for _ in range(2))
+    rising = MeasuredRow(
+        "a", "adder", own, "ours", reference="x", reference_samples_s=tuple(10 * i for i in own)
+    )
+    ratio = network_ratio(measured(rising), "adder", "ours", "fp32")
+    assert ratio is not None and (ratio.own_s, ratio.reference_s) == pytest.approx((5, 50))
+
+
+def test_as_many_neighbours_are_drawn_as_the_cube_root_of_the_blocks() -> None:
+    """Of four blocks, 1, 3, 3 and 3 s, two neighbours: the first comes with the second, so that no median is
+    below 2 s. Drawn one by one the first would be three of four in 13 of 256 cases, with a median of 1 s."""
+    early = MeasuredRow(
+        "a", "adder", (1.0,) * 2 + (3.0,) * 6, "ours", reference="x", reference_samples_s=(1.0,) * 8
+    )
+    ratio = network_ratio(measured(early), "adder", "ours", "fp32")
+    assert ratio is not None
+    assert (ratio.low, ratio.high) == pytest.approx((1 / 3, 1 / 2))
+
+
+def test_every_block_can_be_drawn() -> None:
+    """Of three blocks of 1, 2 and 3 s one is drawn at a time. Each of them is the median of three draws in 7,
+    13 and 7 of 27 cases, so that the interval reaches from 1/3 to 1."""
+    rising = MeasuredRow(
+        "a", "adder", (1.0, 1.0, 2.0, 2.0, 3.0, 3.0), "ours", reference="x", reference_samples_s=(1.0,) * 6
+    )
+    ratio = network_ratio(measured(rising), "adder", "ours", "fp32")
+    assert ratio is not None
+    assert (ratio.ratio, ratio.low, ratio.high) == pytest.approx((1 / 2, 1 / 3, 1))
+
+
+def test_blocks_that_follow_each_other_are_drawn_together() -> None:
+    """Of four blocks of 1, 1, 3 and 3 s two neighbours are drawn twice. In one of nine cases they are the
+    last two both times, in two of nine the last two and the middle ones: then the median is 3 s."""
+    step = MeasuredRow(
+        "a", "adder", (1.0,) * 4 + (3.0,) * 4, "ours", reference="x", reference_samples_s=(1.0,) * 8
+    )
+    ratio = network_ratio(measured(step), "adder", "ours", "fp32")
+    assert ratio is not None
+    assert (ratio.ratio, ratio.low, ratio.high) == pytest.approx((1 / 2, 1 / 3, 1))
+
+
 def test_the_share_of_the_limit_of_a_network() -> None:
-    """10 sites at 20/s and twice 30 at 10/s take at least 0.5 + 6 s; they took 1 + 2·4 s."""
+    """10 sites at 20/s and three times 30 at 10/s take at least 0.5 + 9 s; they took 1 + 3·4 s."""
     ratio = network_ratio(
         measured(
             row("a", 1.0, 1.0, sites=10, limit_sites_per_s=20.0),
-            row("b", 4.0, 4.0, sites=30, limit_sites_per_s=10.0, paths=("b", "c")),
+            row("b", 4.0, 4.0, sites=30, limit_sites_per_s=10.0, paths=("b", "c", "d")),
         ),
         "adder",
         "ours",
         "fp32",
     )
-    assert ratio is not None and ratio.share_of_limit == pytest.approx(6.5 / 9)
+    assert ratio is not None and ratio.share_of_limit == pytest.approx(9.5 / 13)
     assert ratio.verdict is Outcome.CANNOT_TELL
 
 

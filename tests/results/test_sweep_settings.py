@@ -17,6 +17,7 @@ SETTINGS = SweepSettings(
     arithmetics=("mac", "adder"),
     conventions=("full", "macs"),
     batches=(1, 8, 64),
+    cost_model="latency-sum",
 )
 
 
@@ -31,7 +32,21 @@ SettingsWithout = replace(SETTINGS, cpus=(), energies=())
 
 
 def test_valid_settings_are_returned() -> None:
-    assert SETTINGS.checked() is SETTINGS
+    assert SETTINGS.checked() == SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("cpus", "model"),
+    [
+        pytest.param(("intel-skylake-x",), "roofline", id="a clock and a bandwidth"),
+        pytest.param(("intel-skylake-x", "via-nano-2000"), "throughput", id="one has no bandwidth"),
+        pytest.param(("rtx-3090",), "eager", id="a GPU"),
+        pytest.param(("rtx-3090", "intel-skylake-x"), "roofline", id="a GPU and a CPU"),
+        pytest.param((), "throughput", id="none"),
+    ],
+)
+def test_all_processors_of_a_sweep_have_one_cost_model(cpus: tuple[str, ...], model: str) -> None:
+    assert SweepSettings(cpus).checked().cost_model == model
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ specs = st.builds(
     dtype=st.sampled_from(["float32", "int8", "bool", "complex64"]),
     role=st.sampled_from(["activation", "parameter", "input"]),
     name=texts,
+    stored=st.none() | st.tuples(st.integers(0, 2**50), st.integers(0, 2**20)),
+    number=st.integers(0, 2**20),
 )
 scalars = st.one_of(
     st.none(),
@@ -73,6 +75,59 @@ def test_infinities_survive() -> None:
     trace = Trace("m", (call,), {}, {})
     json.loads(trace_to_json(trace), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert trace_from_json(trace_to_json(trace)) == trace
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "1e999"])
+def test_a_float_that_json_has_no_word_for_is_refused_as_a_number(text: str) -> None:
+    damaged = json.dumps(GOOD).replace('"args": {}', f'"args": {{"value": {text}}}')
+    with pytest.raises(DataError):
+        trace_from_json(damaged)
+
+
+def test_a_whole_number_has_at_most_64_bits() -> None:
+    """Without a sign they reach 2⁶⁴ - 1."""
+    for value in (2**64 - 1, -(2**64) + 1):
+        call = OpCall("a.b.c", "", {"value": value}, (), 0)
+        trace = Trace("m", (call,), {}, {})
+        assert trace_from_json(trace_to_json(trace)) == trace
+    for value in (2**64, -(2**64)):
+        call = OpCall("a.b.c", "", {"value": value}, (), 0)
+        with pytest.raises(DataError, match="a whole number of at most 64 bits"):
+            trace_from_json(trace_to_json(Trace("m", (call,), {}, {})))
+
+
+@pytest.mark.parametrize(("shape", "is_refused"), [((2**32 - 1, 2**32 + 1), False), ((2**32, 2**32), True)])
+def test_a_tensor_has_less_than_2_to_the_64_elements(shape: tuple[int, int], is_refused: bool) -> None:
+    """(2³² - 1)·(2³² + 1) is 2⁶⁴ - 1."""
+    trace = Trace("m", (), {}, {}, inputs=(TensorSpec(shape, "int8"),))
+    if is_refused:
+        with pytest.raises(DataError, match=r"inputs\[0\].tensor"):
+            trace_from_json(trace_to_json(trace))
+    else:
+        assert trace_from_json(trace_to_json(trace)) == trace
+
+
+def test_a_call_is_a_line() -> None:
+    """Files differ where calls do, and what a tensor does not have is not written."""
+    text = trace_to_json(Trace("m", GOOD_CALLS * 2, {}, {}))
+    line = '"op": "a.b.c", "module": "", "args": {}, '
+    output = '"outputs": [{"tensor": [1], "dtype": "int8", "role": "activation"}]'
+    assert [one for one in text.splitlines() if "a.b.c" in one] == [
+        f"  {{{line}{output}}},",
+        f"  {{{line}{output}}}",
+    ]
+    assert text.startswith('{\n "schema"') and ',\n "calls": [\n' in text
+    named = OpCall("a.b.c", "", {"w": TensorSpec((1,), "int8", "parameter", "fc.weight", number=3)}, (), 0)
+    written = json.loads(trace_to_json(Trace("m", (named,), {}, {})))["calls"][0]["args"]["w"]
+    assert written == {"tensor": [1], "dtype": "int8", "role": "parameter", "name": "fc.weight", "number": 3}
+
+
+def test_why_a_call_cannot_be_counted_is_said_in_120_characters() -> None:
+    """A product needs two matrices."""
+    call = {"op": "aten.mm.default", "module": "", "args": {"self": "x" * 400}, "outputs": []}
+    with pytest.raises(DataError, match=r"are not those of aten\.mm\.default: ") as error:
+        trace_from_json(json.dumps(GOOD | {"calls": [call]}))
+    assert len(str(error.value).partition("aten.mm.default: ")[2].partition(";")[0]) <= 120
 
 
 def test_memory_survives() -> None:

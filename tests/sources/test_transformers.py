@@ -121,6 +121,66 @@ def test_each_kind_gets_its_usual_class_and_inputs_that_fit(
     assert counted.complete and counted.mac_sites > 0
 
 
+LLAVA = {
+    "model_type": "llava",
+    "vision_config": {
+        "model_type": "clip_vision_model", "hidden_size": 8, "num_hidden_layers": 2, "intermediate_size": 16,
+        "num_attention_heads": 2, "image_size": 8, "patch_size": 4, "projection_dim": 8,
+    },
+    "text_config": {
+        "model_type": "llama", "hidden_size": 16, "num_hidden_layers": 1, "intermediate_size": 8,
+        "num_attention_heads": 2, "num_key_value_heads": 2, "vocab_size": 9,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_model_of_images_and_texts_gets_both(batch: int, tmp_path: Path) -> None:
+    """Four patches of 3 x 4 x 4 become vectors of 8, then two products to 16 in the projector, and stand
+    before 128 tokens of text: 132 vectors of 16 times 9 words."""
+    counted = count(trace_spec(f"hf:{folder_with(tmp_path, LLAVA)}", batch=batch), "macs")
+    sites = {row.path: row.mac_sites for row in counted.by_module()}
+    assert counted.complete and counted.unused_parameters == 0
+    assert sites["lm_head"] == batch * (4 + 128) * 16 * 9
+    assert sites["model.multi_modal_projector"] == batch * 4 * (8 * 16 + 16 * 16)
+    patches = next(n for path, n in sites.items() if path.endswith("patch_embedding"))
+    assert patches == batch * 4 * 3 * 4 * 4 * 8
+
+
+def test_a_text_alone_is_said_to_be_incomplete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("addercost.sources.transformers_images.with_images", lambda model: None)
+    counted = count(trace_spec(f"hf:{folder_with(tmp_path, LLAVA)}"), "macs")
+    (note,) = (note for note in counted.notes if note.startswith("INCOMPLETE"))
+    assert "the part that reads images (" in note
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("kind", ["blip", "blip-2", "clap", "encodec", "pix2struct", "qwen2_vl", "vilt"])
+def test_all_parts_of_a_type_run(kind: str) -> None:
+    counted = count(trace_spec(f"hf:{kind}"), "macs")
+    assert counted.complete
+    # Some biases stand beside layers that never add them.
+    assert counted.unused_parameters < counted.parameters / 1000
+
+
+def test_the_hub_is_not_asked_while_a_forward_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub.constants as hub
+    from transformers import LlamaForCausalLM
+
+    seen = []
+    forward = LlamaForCausalLM.forward
+
+    def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
+        seen.append(hub.HF_HUB_OFFLINE)
+        return forward(self, *args, **kwargs)
+
+    monkeypatch.setattr(LlamaForCausalLM, "forward", watched)
+    monkeypatch.setattr(hub, "HF_HUB_OFFLINE", False)
+    trace_spec(f"hf:{folder_with(tmp_path, LLAMA)}")
+    assert seen and all(seen)
+    assert hub.HF_HUB_OFFLINE is False
+
+
 def test_no_code_that_comes_with_a_configuration_is_run(tmp_path: Path) -> None:
     folder = folder_with(tmp_path, {**LLAMA, "auto_map": {"AutoModelForCausalLM": "theirs.Model"}})
     (folder / "theirs.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'w')")

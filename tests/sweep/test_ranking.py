@@ -78,7 +78,12 @@ architectures = [
 ]
 """
     (where / "space.py").write_text(text)
-    axes = SweepSettings(cpus=("via-nano-2000", "amd-zen4"), energies=("45nm",), arithmetics=("mac", "adder"))
+    axes = SweepSettings(
+        cpus=("via-nano-2000", "amd-zen4"),
+        energies=("45nm",),
+        arithmetics=("mac", "adder"),
+        cost_model="latency-sum",
+    )
     sweep(plan(str(where / "space.py"), axes), where / "out", engine=here)
     return where / "out"
 

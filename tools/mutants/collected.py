@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from tools.mutants.forks import NoResult, Task, in_forks
+from tools.mutants.kept_results import forget_results
 from tools.mutants.mutations import Mutant, mutated
 from tools.mutants.outcome import OPTIONS, FirstFailure, Outcome, folder_for_tests, import_modules, outcome_of
-from tools.mutants.recorded_tests import IMPORT, RecordedTests, Recorder
+from tools.mutants.recorded_tests import RecordedTests, Recorder, imports
 from tools.mutants.replacing import functions_by_place, replace_function
 
 RECORDING_S = 3600.0
@@ -44,12 +45,14 @@ class Collected:
         self.found = Found()
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_collection(self) -> Any:
+    def pytest_collection(self, session: pytest.Session) -> Any:
+        session.config.pluginmanager.register(self.recorder)
         sys.settrace(self.recorder.trace)
         try:
             return (yield)
         finally:
             sys.settrace(None)
+            session.config.pluginmanager.unregister(self.recorder)
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         record = functools.partial(self._record, session)
@@ -75,9 +78,11 @@ class Collected:
         session.config.pluginmanager.register(self.recorder)
         with folder_for_tests():
             for item, after in zip(session.items, [*session.items[1:], None], strict=True):
+                self.recorder.start(item)
                 sys.settrace(self.recorder.trace)
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
                 sys.settrace(None)
+                self.recorder.end()
         return self.recorder.recorded()
 
     def _is_in_place(self, mutant: Mutant) -> bool:
@@ -85,20 +90,20 @@ class Collected:
         return (
             around is not None
             and around.place in self.functions
-            and IMPORT not in self.found.tests.running(mutant.file, around.body)
+            and not imports(self.found.tests.running(mutant.file, around.body))
         )
 
     def _task(self, mutant: Mutant) -> Task:
         names = self.found.tests.tests_for(mutant.file, mutant.lines, self.limit_s)
-        run = functools.partial(self._first_failure, mutant, names)
+        run = functools.partial(self._first_failure, mutant, [self.items[name] for name in names])
         return Task((mutant, names), run, self.found.tests.cpu_s(names))
 
-    def _first_failure(self, mutant: Mutant, names: Sequence[str]) -> FirstFailure:
+    def _first_failure(self, mutant: Mutant, items: Sequence[pytest.Item]) -> FirstFailure:
         assert mutant.around is not None
         place = mutant.around.place
         replace_function(self.functions[place], place, mutated(mutant))
+        forget_results()
         first = FirstFailure()
-        items = [self.items[name] for name in names]
         with folder_for_tests():
             for item, after in zip(items, [*items[1:], None], strict=True):
                 item.config.pluginmanager.register(first)

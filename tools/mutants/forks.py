@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import pickle
 import resource
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MEMORY_BYTES = 6 << 30
+_PR_SET_PDEATHSIG = 1  # Of Linux's <sys/prctl.h>.
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ def _started(task: Task, wait_s: float) -> _Child:
         os.close(sending)
         return _Child(pid, receiving, task.key, time.monotonic() + wait_s)
     os.setpgid(0, 0)
+    _end_with_parent()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     os.close(receiving)
@@ -100,6 +103,12 @@ def _started(task: Task, wait_s: float) -> _Child:
             stream.write(pickle.dumps(_result(task)))
     finally:
         os._exit(0)
+
+
+def _end_with_parent() -> None:
+    """A fork of a fork has a process group of its own: ending the first one would leave it running."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _result(task: Task) -> Any:

@@ -53,8 +53,7 @@ class Around:
 @dataclass(frozen=True, slots=True)
 class Mutant:
     """One change of one file. lines: the statement that is changed, without those inside it; for a function's
-    decorators and parameters, the function; (0, 0) outside of functions and in those whose results are kept.
-    around: None outside of functions."""
+    decorators and parameters, the function. Outside of functions, lines are (0, 0) and around is None."""
 
     file: str
     operator: str
@@ -113,9 +112,7 @@ def _lines_around(tree: ast.Module, line: int, file: Path) -> tuple[Span, Around
     if not functions:
         return (0, 0), None
     lines = _own_lines(around[-1])
-    if any(map(_caches, functions)):
-        lines = (0, 0)  # Which test runs it depends on the order of the tests.
-    elif not lines[0] <= line <= lines[1]:
+    if not lines[0] <= line <= lines[1]:
         lines = (_start(around[-1]), _end(around[-1]))
     outermost = functions[0]
     if line < outermost.body[0].lineno:

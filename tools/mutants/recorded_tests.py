@@ -1,4 +1,10 @@
-"""Which tests run which lines, and how long each takes: one run of the tests under Python's tracer."""
+"""Which tests run which lines, and how long each takes: one run of the tests under Python's tracer.
+
+What a test uses may have been computed before it: while its module was imported, by a fixture that several
+tests share, or by a function that keeps its results. So the lines that run during the import of a module of
+tests are those of all its tests, the lines of a fixture those of every test that uses it, and no test finds
+a kept result (`kept_results.py`).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +13,7 @@ import math
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -15,19 +21,22 @@ from typing import Any
 
 import pytest
 
-OWN = ("addercost", "tests", "tools")
-IMPORT = ""
-"""In place of a test's name: what runs while the tests are imported."""
+from tools.mutants.kept_results import OWN, forget_results
+
+IMPORT = "import "
+"""In place of a test's name, and followed by that of a module of tests: what runs while it is imported."""
 
 
 @dataclass
 class RecordedTests:
     """lines: by file, the tests that ran each line. seconds: of processor time, by test.
-    failed: those that fail unmutated.
-    modules: what the tests imported."""
+    fixtures: those that each test shares with others; fixture_s: their time, which is in no test's.
+    failed: tests that fail unmutated. modules: what the tests imported."""
 
     lines: dict[str, dict[int, set[str]]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    fixtures: dict[str, frozenset[str]] = field(default_factory=dict)
+    fixture_s: dict[str, float] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
     modules: list[str] = field(default_factory=list)
 
@@ -41,14 +50,18 @@ class RecordedTests:
         """The tests that run one of the lines, until together they take `limit_s`. The quickest come first,
         and the cases of each test function share as much time as those of any other.
 
-        (0, 0) are lines that run during an import, or whose results are kept: half of the time is for tests
-        that run a function of the file, half for the others.
+        What lines do that run during an import may be seen by other tests too: half of the time is for
+        these, the tests that run another line of the file; of (0, 0), outside of functions, for all others.
         """
-        if lines[1]:
-            return self._in_turn(self.running(file, lines) - {IMPORT}, limit_s)
-        nearest = self.running(file, (0, sys.maxsize)) - {IMPORT}
+        in_file = self.running(file, (0, sys.maxsize))
+        nearest, others = self.running(file, lines) if lines[1] else in_file, in_file
+        if lines[1] and not imports(nearest):
+            return self._in_turn(nearest, limit_s)
+        if not lines[1]:
+            others = set(self.seconds)
+        nearest = nearest - imports(nearest)
         first = self._in_turn(nearest, limit_s / 2)
-        return first + self._in_turn(set(self.seconds) - nearest, limit_s - self._sum(first))
+        return first + self._in_turn(others - nearest - imports(others), limit_s - self._sum(first))
 
     def _in_turn(self, names: set[str], limit_s: float) -> list[str]:
         spent: dict[str, float] = defaultdict(float)
@@ -58,20 +71,33 @@ class RecordedTests:
             spent[function] += self.seconds.get(name, 0.0)
             order.append((spent[function], name))
         chosen = [name for _, name in sorted(order)]
-        sums = itertools.accumulate(self.seconds.get(name, 0.0) for name in chosen)
+        sums = itertools.accumulate(self._costs(chosen))
         return [
             name
             for i, (name, sum_s) in enumerate(zip(chosen, sums, strict=True))
             if not i or sum_s <= limit_s
         ]
 
+    def _costs(self, names: Sequence[str]) -> Iterator[float]:
+        """Seconds of each test. A fixture that several share is paid by the first of them."""
+        paid: set[str] = set()
+        for name in names:
+            new = self.fixtures.get(name, frozenset()) - paid
+            paid |= new
+            yield self.seconds.get(name, 0.0) + sum(self.fixture_s.get(one, 0.0) for one in new)
+
     def _sum(self, names: Sequence[str]) -> float:
-        return sum(self.seconds.get(name, 0.0) for name in names)
+        return sum(self._costs(names))
 
     def cpu_s(self, names: Sequence[str]) -> float:
         """Processor time that a run of these tests may take: much more than it does, so that only one that
         does not end is ended."""
         return 10.0 + 3 * self._sum(names)
+
+
+def imports(names: set[str]) -> set[str]:
+    """Those that are imports and no tests."""
+    return {name for name in names if name.startswith(IMPORT)}
 
 
 class Recorder:
@@ -81,6 +107,14 @@ class Recorder:
         self.files = {str(Path(file).resolve()): file for file in files}
         self.map = RecordedTests({file: defaultdict(set) for file in files})
         self.test = IMPORT
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(self, collector: pytest.Collector) -> Any:
+        self.test = f"{IMPORT}{collector.nodeid}"
+        try:
+            return (yield)
+        finally:
+            self.test = IMPORT
 
     def trace(self, frame: FrameType, event: str, arg: Any) -> Any:
         file = self.files.get(frame.f_code.co_filename)
@@ -94,21 +128,54 @@ class Recorder:
 
         return line
 
-    def pytest_runtest_logstart(self, nodeid: str) -> None:
-        self.test = nodeid
-        self.map.seconds[nodeid] = -_cpu_s()
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Any:
+        if fixturedef.scope == "function":
+            return (yield)
+        test, self.test = self.test, f"fixture {fixturedef.baseid}::{fixturedef.argname}"
+        start_s = _cpu_s()
+        try:
+            return (yield)
+        finally:
+            self.map.fixture_s[self.test] = _cpu_s() - start_s
+            if test in self.map.seconds:
+                self.map.seconds[test] -= self.map.fixture_s[self.test]
+            self.test = test
 
-    def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        self.map.seconds[nodeid] += _cpu_s()
+    def start(self, item: pytest.Item) -> None:
+        """From now on `item` runs."""
+        forget_results()
+        self.test = item.nodeid
+        shared = (one for defs in _fixtures(item).values() for one in defs if one.scope != "function")
+        self.map.fixtures[self.test] = frozenset(f"fixture {one.baseid}::{one.argname}" for one in shared)
+        self.map.seconds[self.test] = 0.0
+        self.start_s = _cpu_s()
+
+    def end(self) -> None:
+        self.map.seconds[self.test] += _cpu_s() - self.start_s
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
             self.map.failed.append(report.nodeid)
 
     def recorded(self) -> RecordedTests:
+        using: dict[str, set[str]] = defaultdict(set)
+        for test in self.map.seconds:
+            for one in (*self.map.fixtures[test], f"{IMPORT}{test.partition('::')[0]}"):
+                using[one].add(test)
+        for lines in self.map.lines.values():
+            for names in lines.values():
+                names.update(*(using[one] for one in names & using.keys()))
+                names.difference_update(self.map.fixture_s)
         self.map.lines = {file: dict(lines) for file, lines in self.map.lines.items()}
         self.map.modules = [name for name in sys.modules if name.partition(".")[0] not in OWN]
         return self.map
+
+
+def _fixtures(item: pytest.Item) -> Mapping[str, Sequence[pytest.FixtureDef[Any]]]:
+    """The fixtures that a test uses, by name, with those that each of them overrides."""
+    info = getattr(item, "_fixtureinfo", None)
+    return info.name2fixturedefs if info else {}
 
 
 def _cpu_s() -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from addercost.cost.accelerator.element import Element, ElementKind, element_of, kind_of_element
@@ -12,10 +12,24 @@ from addercost.counts.matrix_products import MatrixProduct
 from addercost.errors import ArgumentError
 from addercost.hardware.schema.accelerator import Accelerator
 from addercost.hardware.schema.energy import EnergyTable
+from addercost.reading import Amount, Count
 from addercost.units import si
 
 LEAKAGE = "leakage"
 PJ = 1e-12
+
+
+LayerProducts = tuple[str, Sequence[MatrixProduct]]
+"""A layer's path and the products that it computes."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerOnAccelerator:
+    """One layer: cycles, and joules of everything but leakage."""
+
+    path: str
+    cycles: Amount
+    energy_j: Amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +41,17 @@ class AcceleratorCost:
     """
 
     hardware: str
-    rows: int
-    columns: int
-    cycles: float
-    compute_cycles: float
-    seconds: float
-    energy_j: dict[str, float]
-    utilization: float
+    rows: Count
+    columns: Count
+    cycles: Amount
+    compute_cycles: Amount
+    seconds: Amount
+    energy_j: Mapping[str, Amount]
+    utilization: Amount
     complete: bool
     missing: tuple[str, ...]
     assumptions: tuple[str, ...]
+    layers: tuple[LayerOnAccelerator, ...] = ()
 
     @property
     def total_j(self) -> float:
@@ -44,7 +59,7 @@ class AcceleratorCost:
 
 
 def estimate_accelerator(
-    products: Iterable[MatrixProduct],
+    layers: Iterable[LayerProducts],
     accelerator: Accelerator,
     table: EnergyTable,
     unplaced_sites: int = 0,
@@ -62,17 +77,23 @@ def estimate_accelerator(
     cycles = compute = 0.0
     sites = 0
     energy = dict.fromkeys((ELEMENTS, *(memory.memory for memory in accelerator.memories)), 0.0)
-    for product in products:
-        kind = kind_of_element(product)
-        used[kind] = None
-        if product not in known:
-            known[product] = product_cost(product, accelerator, elements[kind])
-        cost = known[product]
-        cycles += cost.cycles
-        compute += cost.compute_cycles
-        sites += product.sites
-        for level, picojoules in cost.energy_pj.items():
-            energy[level] += picojoules * PJ
+    by_layer = []
+    for path, products in layers:
+        layer_cycles = layer_pj = 0.0
+        for product in products:
+            kind = kind_of_element(product)
+            used[kind] = None
+            if product not in known:
+                known[product] = product_cost(product, accelerator, elements[kind])
+            cost = known[product]
+            layer_cycles += cost.cycles
+            layer_pj += sum(cost.energy_pj.values())
+            compute += cost.compute_cycles
+            sites += product.sites
+            for level, picojoules in cost.energy_pj.items():
+                energy[level] += picojoules * PJ
+        cycles += layer_cycles
+        by_layer.append(LayerOnAccelerator(path, layer_cycles, layer_pj * PJ))
     seconds = cycles / accelerator.clock_hz
     if leakage_w:
         energy[LEAKAGE] = leakage_w * seconds
@@ -94,6 +115,7 @@ def estimate_accelerator(
         assumptions=tuple(
             dict.fromkeys(_assumptions(accelerator, [elements[kind] for kind in used], leakage_w))
         ),
+        layers=tuple(by_layer),
     )
 
 

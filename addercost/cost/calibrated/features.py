@@ -138,8 +138,7 @@ def sizes_of(call: KernelCall) -> Sizes:
     if family.endswith(" linear") and family != "linear":
         return _own_linear(call, family, moved)
     if family in ("linear", "linear of one row"):
-        a, b = operands[-2], operands[-1]
-        rows, depth, width = a.shape[0], a.shape[-1], out.shape[-1]
+        (rows, depth), width = operands[-2].shape, out.shape[-1]
         return Sizes(family, rows * depth * width, *moved, c=depth, k=width, h=rows, p=rows)
     if family == "product":
         a, b = operands[-2], operands[-1]

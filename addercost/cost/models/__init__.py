@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Sequence
 
 from addercost.cost.cost_model import CostModel
 from addercost.cost.target import Target
@@ -22,7 +23,7 @@ COST_MODELS: dict[str, CostModel] = {
 """Those that let every instruction wait first, those that need a memory bandwidth last."""
 
 PAPER_MODEL = "latency-sum"
-"""The AdderNet paper's, and the default."""
+"""The AdderNet paper's rule."""
 
 RANKING_MODELS = tuple(name for name, model in COST_MODELS.items() if model.ranks_targets)
 """Names of those by which all targets are ranked unless others are named."""
@@ -39,9 +40,30 @@ def cost_model_named(name: str) -> CostModel:
     return COST_MODELS[name]
 
 
-def default_model(target: Target) -> str:
-    """The paper's, or `eager` on a target that has no latencies, such as a GPU."""
-    return "eager" if COST_MODELS[PAPER_MODEL].unusable(target) else PAPER_MODEL
+DEFAULT_MODELS = "the best that the processor has figures for: calibrated, else roofline, else throughput"
+"""What `default_model` does, for help texts."""
+
+
+def default_model(target: Target, has_kernels: bool = False) -> str:
+    """The best that a target has figures for: `eager` on a GPU; else the first of `calibrated`, `roofline`
+    and `throughput` that can be used.
+
+    has_kernels: the network is run by kernels of torch as it stands, so that `calibrated` may know them. It
+    knows none of adder, binary or shift layers, of changed networks, and of counts that were saved.
+    """
+    if COST_MODELS[PAPER_MODEL].unusable(target):
+        return "eager"
+    names = (*(("calibrated",) if has_kernels else ()), "roofline")
+    return next((name for name in names if not COST_MODELS[name].unusable(target)), "throughput")
+
+
+def common_model(targets: Sequence[Target]) -> str:
+    """The best that all targets have figures for, so that their estimates can be ranked together."""
+    usual = {default_model(target) for target in targets} or {"throughput"}
+    if len(usual) == 1:
+        return usual.pop()
+    # A GPU has figures for either.
+    return "throughput" if "throughput" in usual else "roofline"
 
 
 def usable_model(name: str, target: Target) -> CostModel:
@@ -57,10 +79,7 @@ def is_serial(name: str) -> bool:
     return name in COST_MODELS and COST_MODELS[name].is_serial
 
 
-def listed_models(default_remark: str = "") -> str:
-    """Their names as a sentence, for help texts; `default_remark` follows the default's."""
-    *most, last = [
-        f"{name} ({default_remark})" if default_remark and name == PAPER_MODEL else name
-        for name in COST_MODELS
-    ]
+def listed_models() -> str:
+    """Their names as a sentence, for help texts."""
+    *most, last = COST_MODELS
     return f"{', '.join(most)} or {last}" if most else last

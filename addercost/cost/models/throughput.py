@@ -13,12 +13,16 @@ from addercost.cost.target import Target
 
 
 def _rule(bounds: ThroughputBounds, executions: Executions, moved: Moved) -> list[Bound]:
-    return shared(bounds(executions), bounds.target, bounds.columns)
+    nothing, *others = bounds(executions)
+    in_waves = [nothing, *(Bound(bound.name, bound.cycles * moved.waves) for bound in others)]
+    return shared(in_waves, bounds.target, bounds.columns)
 
 
 def _assumes(target: Target) -> Iterator[str]:
     if target.issue_width_uops is None:
         yield "the issue width is unknown and does not bind"
+    if target.multiprocessors is not None:
+        yield "matrix products are computed in whole tiles and whole waves, in the sizes that lose least"
     yield from assumes_sharing(target)
 
 

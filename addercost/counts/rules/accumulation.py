@@ -76,6 +76,13 @@ def put(call: OpCall) -> OperatorWork:
     )
 
 
+@rule("flex_lib.zeros_and_scatter")
+def scatter_of_scores(call: OpCall) -> OperatorWork:
+    """The gradient of what a change of attention's scores looks up: one addition for every score."""
+    values = call.tensor("vals")
+    return OperatorWork(other=OpCounts.of(values.number_format, add=values.numel))
+
+
 @rule("aten._embedding_bag", "aten._embedding_bag_forward_only")
 def embedding_bag(call: OpCall) -> OperatorWork:
     """weight: [V, D], indices: [n], out: [B, D]: n rows joined into B: sum (0), mean (1), max (2)."""

@@ -9,7 +9,7 @@ from addercost.counts.registry import rule
 from addercost.counts.rules.random_numbers import uniform_counts
 from addercost.counts.rules.softmax import softmax_counts
 from addercost.counts.work import OperatorWork, Sites, accumulator_of
-from addercost.trace.record import OpCall, TensorSpec
+from addercost.trace.record import KEPT_SCORES, SCORES, OpCall, TensorSpec
 
 
 @rule(
@@ -75,14 +75,98 @@ def _dropout_counts(call: OpCall, scores: int, products: int) -> OpCounts:
     return uniform_counts(scores, number_format) + kept
 
 
-def causal_sites(call: OpCall) -> tuple[int, int] | None:
-    """(all sites of the call, those that its causal mask keeps): query i sees the keys up to i. None for a
-    call that is no attention or has another mask.
+@rule("addercost.partial_attention")
+def partial_attention(call: OpCall) -> OperatorWork:
+    """q: [B, H, L, E], v: [B, G, S, D], n scores of them all: n sums of E products, scaled; B·H·L rows of
+    softmax over what is computed of each; n products for B·H·L·D outputs.
     """
-    if "attention" not in call.name or not call.args.get("is_causal") or "backward" in call.name:
+    q, v, n = call.tensor("query"), call.tensor("value"), call.args["scores"]
+    assert isinstance(n, int)
+    return _scores_by_number(call, n, q.numel // q.shape[-1], q.shape[-1], v.shape[-1])
+
+
+def _scores_by_number(call: OpCall, n: int, rows: int, width: int, depth: int) -> OperatorWork:
+    number_format = call.tensor("query").number_format
+    rows = min(rows, n)  # a row without a score is left out
+    return OperatorWork(
+        sites=(_product(number_format, n * width, n), _product(number_format, n * depth, rows * depth)),
+        other=OpCounts.of(
+            number_format, mul=n, compare=n - rows, add=2 * n - rows, transcendental=n, divide=n
+        ),
+    )
+
+
+@rule("addercost.partial_attention_backward")
+def partial_attention_backward(call: OpCall) -> OperatorWork:
+    """As `attention_backward`, with n scores."""
+    q, v, n = call.tensor("query"), call.tensor("value"), call.args["scores"]
+    assert isinstance(n, int)
+    return _backward_by_number(call, n, q.numel // q.shape[-1], q.shape[-1], v.shape[-1])
+
+
+def _backward_by_number(call: OpCall, n: int, rows: int, width: int, depth: int) -> OperatorWork:
+    q, k, v, out = (call.tensor(name) for name in ("query", "key", "value", "out"))
+    number_format = q.number_format
+    return OperatorWork(
+        sites=(
+            _product(number_format, n * width, n),
+            _product(number_format, n * depth, v.numel),
+            _product(number_format, n * depth, n),
+            _product(number_format, n * width, q.numel),
+            _product(number_format, n * width, k.numel),
+        ),
+        other=OpCounts.of(
+            number_format, mul=3 * n + out.numel, add=2 * n + out.numel - min(rows, n), transcendental=n
+        ),
+    )
+
+
+def block_sites(call: OpCall) -> tuple[int, int] | None:
+    """(sites of all scores, those of the scores that are computed) of a `partial_attention`; else None."""
+    n = call.args.get(SCORES)
+    if call.name != "addercost.partial_attention" or not isinstance(n, int):
+        return None
+    q, k, v = call.tensor("query"), call.tensor("key"), call.tensor("value")
+    each = q.shape[-1] + v.shape[-1]
+    return each * math.prod(q.shape[:-1]) * k.shape[-2], each * n
+
+
+@rule("torch_attn._varlen_attn", "torch_attn._varlen_attn_out")
+def attention_of_lengths(call: OpCall) -> OperatorWork | None:
+    """q: [T, H, E], v: [U, G, D], sequences of lengths l and s one after the other: H·Σ l·s scores, as in
+    `partial_attention`. Not counted where the lengths have no values.
+    """
+    q, v, n = call.tensor("query"), call.tensor("value"), call.args.get(SCORES)
+    if not isinstance(n, int):
+        return None
+    return _scores_by_number(call, n, q.numel // q.shape[-1], q.shape[-1], v.shape[-1])
+
+
+@rule("torch_attn._varlen_attn_backward")
+def attention_of_lengths_backward(call: OpCall) -> OperatorWork | None:
+    """The gradients of `attention_of_lengths`."""
+    q, v, n = call.tensor("query"), call.tensor("value"), call.args.get(SCORES)
+    if not isinstance(n, int):
+        return None
+    return _backward_by_number(call, n, q.numel // q.shape[-1], q.shape[-1], v.shape[-1])
+
+
+def kept_sites(call: OpCall) -> tuple[int, int] | None:
+    """(all sites of the call, those that its mask keeps), of a causal mask, a window, or another mask whose
+    values are known. A causal query i sees the keys up to i. None for a call that is no attention or has no
+    such mask.
+    """
+    if ("attention" not in call.name and "_attn" not in call.name) or "backward" in call.name:
         return None
     q, k, v = (call.optional_tensor(name) for name in ("query", "key", "value"))
     if q is None or k is None or v is None or len(q.shape) < 2:
+        return None
+    kept_scores, scores = call.args.get(KEPT_SCORES), call.args.get(SCORES)
+    if isinstance(kept_scores, int):
+        whole = scores if isinstance(scores, int) else math.prod(q.shape[:-1]) * k.shape[-2]
+        each = q.shape[-1] + v.shape[-1]
+        return (each * whole, each * kept_scores) if kept_scores < whole else None
+    if not call.args.get("is_causal") or "_attn" in call.name:
         return None
     axis = 1 if call.name in ("aten._flash_attention_forward", "aten._efficient_attention_forward") else -2
     rows, columns = q.shape[axis], k.shape[axis]

@@ -11,7 +11,7 @@ from addercost.arithmetic import OpCounts
 from addercost.counts.registry import rule
 from addercost.counts.rules.ordering import merge_sort_compares
 from addercost.counts.work import OperatorWork, Sites, accumulator_of
-from addercost.trace.record import OpCall
+from addercost.trace.record import OpCall, TensorSpec
 
 
 @rule("torchvision.deform_conv2d")
@@ -44,6 +44,35 @@ def deform_conv2d(call: OpCall) -> OperatorWork:
     )
 
 
+@rule("torchvision._deform_conv2d_backward")
+def deform_conv2d_backward(call: OpCall) -> OperatorWork:
+    """Shapes as in `deform_conv2d`, grad as out: ∂w = grad·columnsᵀ and ∂columns = wᵀ·grad, as many sites
+    each as in the forward; ∂bias sums grad.
+
+    A place has its four weights again. A tap is read again (four products, three sums, its mask). ∂columns,
+    times the mask, gives four products that are added to ∂x; and, times the derivative of the reading along
+    either axis (two differences, two products, one sum), one addition to ∂offset for each. ∂mask adds
+    ∂columns times what was read.
+    """
+    grad, x, w, offset = (call.tensor(name) for name in ("grad", "input", "weight", "offset"))
+    places = offset.numel // 2
+    taps = x.shape[0] * x.shape[1] * math.prod(w.shape[2:]) * math.prod(offset.shape[-2:])
+    masked = taps if call.args.get("use_mask") else 0
+    number_format, sites = x.number_format, grad.numel * math.prod(w.shape[1:])
+    accumulator_format = accumulator_of(number_format)
+    return OperatorWork(
+        tuple(
+            Sites(sites, n, number_format=number_format, accumulator_format=accumulator_format)
+            for n in (w.numel, taps)
+        ),
+        OpCounts.of(
+            number_format,
+            mul=4 * places + (4 + 4 + 2 * 3) * taps + 3 * masked,
+            add=8 * places + (3 + 4 + 2 * (3 + 1)) * taps + masked + grad.numel - w.shape[0],
+        ),
+    )
+
+
 @rule("torchvision.roi_align", "torchvision.ps_roi_align")
 def roi_align(call: OpCall) -> OperatorWork | None:
     """rois: [K, 5], out: [K, C, P, Q]: each output is the mean of s·s values between pixels. Where s is not
@@ -59,26 +88,56 @@ def roi_align(call: OpCall) -> OperatorWork | None:
     if s <= 0:
         return None
     out, number_format = call.output, call.tensor("input").number_format
-    boxes, channels, p, q = out.shape
+    samples = out.numel * s * s
+    return OperatorWork(
+        other=_sampled_places(call, out, s)
+        + OpCounts.of(number_format, mul=4 * samples, add=4 * samples - out.numel, divide=out.numel)
+    )
+
+
+@rule("torchvision._roi_align_backward", "torchvision._ps_roi_align_backward")
+def roi_align_backward(call: OpCall) -> OperatorWork | None:
+    """grad: [K, C, P, Q]: the same places as in `roi_align`; each gradient divided by its s·s samples, and
+    each sample adds four products with it to pixels.
+    """
+    s = call.args["sampling_ratio"]
+    assert isinstance(s, int)
+    if s <= 0:
+        return None
+    grad = call.tensor("grad")
+    samples = grad.numel * s * s
+    return OperatorWork(
+        other=_sampled_places(call, grad, s)
+        + OpCounts.of(grad.number_format, mul=4 * samples, add=4 * samples, divide=grad.numel)
+    )
+
+
+def _sampled_places(call: OpCall, pooled: TensorSpec, s: int) -> OpCounts:
+    """Where s·s samples for each of P·Q bins of a box are, and their weights. pooled: [K, C, P, Q]."""
+    boxes, _, p, q = pooled.shape
     sensitive = "ps_" in call.name
     moved = sensitive or bool(call.args.get("aligned"))
     bounded = sensitive or not moved
-    coordinates, places = boxes * s * (p + q), boxes * s * s * p * q
-    samples = places * channels
+    number_format = pooled.number_format
     box = OpCounts.of(
         number_format, mul=4, add=(4 if moved else 0) + 2, compare=2 if bounded else 0, divide=2
     )
     along = OpCounts.of(number_format, mul=2, divide=1, add=5, compare=1)
-    return OperatorWork(
-        other=box * boxes
-        + along * coordinates
-        + OpCounts.of(
-            number_format,
-            mul=4 * places + 4 * samples,
-            add=4 * samples - out.numel,
-            divide=out.numel,
-        )
-    )
+    weights = OpCounts.of(number_format, mul=4)
+    return box * boxes + along * (boxes * s * (p + q)) + weights * (boxes * s * s * p * q)
+
+
+@rule("torchvision.roi_pool", "torchvision.ps_roi_pool", "torchvision._ps_roi_pool_backward")
+def pooled_regions(call: OpCall) -> OperatorWork | None:
+    """The boxes' sizes, which are values, decide how many pixels a bin has, so nothing is known."""
+    return None
+
+
+@rule("torchvision._roi_pool_backward")
+def roi_pool_backward(call: OpCall) -> OperatorWork:
+    """grad: [K, C, P, Q]: each is added to the pixel that was its bin's largest."""
+    grad = call.tensor("grad")
+    return OperatorWork(other=OpCounts.of(grad.number_format, add=grad.numel))
 
 
 @rule("torchvision.nms")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from addercost.counts.what_if.layer_calls import map_tensors
 from addercost.counts.what_if.registry import alternative
-from addercost.trace.record import TensorSpec, Trace
+from addercost.trace.record import TensorSpec, Trace, map_tensors
 
 _INDEX_BYTES = 4
 

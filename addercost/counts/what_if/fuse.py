@@ -7,9 +7,8 @@ from dataclasses import replace
 from addercost.counts.norm_operators import BATCH_NORMS, takes_batch_statistics
 from addercost.counts.runs import COPIES
 from addercost.counts.what_if.data_flow import DataFlow
-from addercost.counts.what_if.layer_calls import map_tensors
 from addercost.counts.what_if.registry import alternative
-from addercost.trace.record import IN_REGISTERS, OpCall, TensorSpec, Trace
+from addercost.trace.record import IN_REGISTERS, OpCall, TensorSpec, Trace, map_tensors
 
 
 @alternative("fuse", "a layer, its activation and additions of the same size are one pass over memory")

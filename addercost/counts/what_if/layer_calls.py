@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from addercost.trace.record import ArgValue, OpCall, TensorSpec, Trace
@@ -86,16 +86,3 @@ def _without_role(value: ArgValue, old: set[str]) -> ArgValue:
     if isinstance(value, TensorSpec) and value.role == "parameter" and value.name in old:
         return replace(value, role="derived")
     return value
-
-
-def map_tensors(call: OpCall, change: Callable[[str, TensorSpec], TensorSpec]) -> OpCall:
-    """The call with every tensor argument (by argument name) and output (by "") changed."""
-    args: Mapping[str, ArgValue] = {
-        name: change(name, value)
-        if isinstance(value, TensorSpec)
-        else tuple(change(name, item) if isinstance(item, TensorSpec) else item for item in value)
-        if isinstance(value, tuple)
-        else value
-        for name, value in call.args.items()
-    }
-    return replace(call, args=args, outputs=tuple(change("", spec) for spec in call.outputs))

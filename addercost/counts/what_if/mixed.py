@@ -10,7 +10,8 @@ from typing import Annotated
 
 from addercost.counts.what_if.narrow import in_bits
 from addercost.counts.what_if.registry import alternative
-from addercost.errors import ArgumentError, DataError, unknown_name
+from addercost.errors import ArgumentError, unknown_name
+from addercost.input_files import read_text
 from addercost.reading import Limits, json_data, read_as, toml_data
 from addercost.trace.record import Trace
 
@@ -36,10 +37,7 @@ def _read(text: str, name: str, parameter: str) -> LayerWidths:
     """Raises ArgumentError for no file, DataError for one of another form."""
     if not text:
         raise ArgumentError(f"what-if {name} needs a {parameter}", f"as {name}:widths.toml")
-    try:
-        content = Path(text).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {text}: {error}") from None
+    content = read_text(Path(text))
     data = json_data(content, text) if text.endswith(".json") else toml_data(content, text)
     return LayerWidths(read_as(_File, data, text).bits, text)
 

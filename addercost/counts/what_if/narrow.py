@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from addercost.counts.arithmetics import TERNARY
-from addercost.counts.what_if.layer_calls import map_tensors
 from addercost.counts.what_if.registry import TraceChange, alternative
-from addercost.trace.record import OpCall, TensorSpec, Trace
+from addercost.trace.record import OpCall, TensorSpec, Trace, map_tensors
 
 _PACKED = ("int32", "int64", "uint", "quint", "qint", "bool", "complex")
 """Dtypes of tensors that stay: packed words, quantised tensors and their kind."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from addercost.counts.what_if.layer_calls import map_tensors
 from addercost.counts.what_if.registry import alternative
 from addercost.errors import ArgumentError
-from addercost.trace.record import OpCall, TensorSpec, Trace
+from addercost.trace.record import OpCall, TensorSpec, Trace, map_tensors
 
 
 @alternative(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from addercost.counts.arithmetics import TERNARY
 from addercost.counts.memory import GROUPED, touched_experts
 from addercost.counts.weight_formats import INTEGER_DOT, WeightFormat, checked_format, format_of
-from addercost.counts.what_if.layer_calls import PRODUCTS, map_tensors
+from addercost.counts.what_if.layer_calls import PRODUCTS
 from addercost.counts.what_if.registry import alternative
 from addercost.errors import ArgumentError
-from addercost.trace.record import IN_REGISTERS, OpCall, TensorSpec, Trace
+from addercost.trace.record import IN_REGISTERS, OpCall, TensorSpec, Trace, map_tensors
 
 _WEIGHTS = {
     **{name: (x, w, 0) for name, (x, w) in PRODUCTS.items()},
@@ -59,14 +60,25 @@ def stored_weights(trace: Trace, layers: frozenset[int], wanted: StoredWeights) 
     Ternary weights select x, -x or 0 in both. Convolutions stay as they are.
     """
     blocks = 1 + max((_block(call.module) for call in trace.calls), default=0)
+
+    def form(path: str) -> WeightFormat:
+        return format_of(wanted.format, path, _block(path), blocks)
+
+    return with_stored_weights(trace, layers, form, wanted.rounded)
+
+
+def with_stored_weights(
+    trace: Trace, layers: Collection[int], form: Callable[[str], WeightFormat | None], rounded: bool
+) -> Trace:
+    """form: the format of a layer's weights by the path of its module, None where they stay as they are."""
     calls: list[OpCall] = []
     for i, call in enumerate(trace.calls):
         names = _WEIGHTS.get(call.name) if i in layers else None
-        if names is None or call.tensor(names[1]).role not in ("parameter", "derived"):
+        found = form(call.module) if names is not None else None
+        if names is None or found is None or call.tensor(names[1]).role not in ("parameter", "derived"):
             calls.append(call)
-            continue
-        form = format_of(wanted.format, call.module, _block(call.module), blocks)
-        calls += _changed(call, names, form, wanted.rounded)
+        else:
+            calls += _changed(call, names, found, rounded)
     return replace(trace, calls=tuple(calls))
 
 

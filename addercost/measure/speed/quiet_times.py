@@ -12,9 +12,10 @@ from pathlib import Path
 
 from addercost.errors import OutputError
 from addercost.hardware.loader import host_file
+from addercost.input_files import read_text
 from addercost.reading import Positive, json_data, read_as
 from addercost.results.document import advising, checked_fields
-from addercost.results.files import read_text, write_file
+from addercost.results.files import write_file
 
 SCHEMA = "addercost/quiet-times/1"
 

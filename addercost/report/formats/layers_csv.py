@@ -13,7 +13,7 @@ from addercost.results.report import Report, network_name
 
 
 def to_layers_csv(report: Report) -> str:
-    """Plain numbers; cycles are estimates of the latency-sum model."""
+    """Plain numbers; cycles are estimates, by the cost model of each profile."""
     profiles = [(subject, profile) for subject in report.subjects for profile in subject.profiles]
     processors = dict.fromkeys(name for _, profile in profiles for name in labelled_costs(profile))
     columns = (

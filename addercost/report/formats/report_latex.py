@@ -19,7 +19,7 @@ from addercost.units import si
 PACKAGES = "booktabs,longtable,siunitx"
 _ROWS_ON_A_PAGE = 40
 _LONGEST_UNBROKEN = 48
-_TABLES = ("arithmetics", "layers", "rank", "sensitivity", "measured")
+_TABLES = ("arithmetics", "layers", "accelerators", "rank", "sensitivity", "measured")
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "{": r"\{",

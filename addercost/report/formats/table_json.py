@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 from addercost.report.table import Table, plain_cells
+from addercost.text import harmless_json
 
 
 def to_json(table: Table) -> str:
     """One object a row, with plain numbers; no totals."""
-    return json.dumps([plain_cells(table, row) for row in table.rows], indent=1) + "\n"
+    return harmless_json(json.dumps([plain_cells(table, row) for row in table.rows], indent=1)) + "\n"

@@ -32,6 +32,7 @@ _SHORT = {
     "breakdown": "Breakdown",
     "roofline": "Roofline",
     "layers": "Layers",
+    "accelerators": "Accelerators",
     "rank": "Processors",
     "sensitivity": "Sensitivity",
     "measured": "Measured",
@@ -114,7 +115,7 @@ def _section(section: Section, prefix: str, **more: Any) -> PageSection:
 
 
 def _subject_sections(subject: Subject, sections: list[Section], prefix: str) -> Iterator[PageSection]:
-    from addercost.report.plots import breakdown, compare, rank, roofline, sensitivity
+    from addercost.report.plots import accelerator, breakdown, compare, rank, roofline, sensitivity
 
     def figure(drawn: Drawn, key: str) -> PageFigure:
         return page_figure(drawn, f"{prefix}-{key}")
@@ -147,6 +148,9 @@ def _subject_sections(subject: Subject, sections: list[Section], prefix: str) ->
                         "A site is one input-weight pairing, the same work for every arithmetic. Estimates."
                     )
                     yield _section(Section("roofline", "Roofline", lead), prefix, figures=tuple(drawings))
+            case "accelerators":
+                drawn = accelerator.draw(subject, _ON_PAGE)
+                yield _section(section, prefix, figures=(figure(drawn, "accelerators"),))
             case "rank":
                 yield _section(section, prefix, figures=(figure(rank.draw(subject, _ON_PAGE), "rank"),))
             case "sensitivity":

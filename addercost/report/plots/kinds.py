@@ -37,6 +37,7 @@ KINDS = {
     "icicle": PlotKind(Takes.MODEL, "cost by module, nested"),
     "roofline": PlotKind(Takes.MODEL, "predicted rate against sites per byte"),
     "compare": PlotKind(Takes.MODEL, "arithmetics × processors"),
+    "accelerator": PlotKind(Takes.MODEL, "cycles and energy on accelerators, by what they go to"),
     "rank": PlotKind(Takes.MODEL, "processors by the advantage of an arithmetic"),
     "sensitivity": PlotKind(Takes.MODEL, "what each table figure does to the advantage, with break-even"),
     "pareto": PlotKind(Takes.ACCURACIES, "accuracy against estimated cost"),
@@ -64,9 +65,13 @@ def draw_model(name: str, subject: Subject, options: PlotOptions, cpu: str | Non
 
     Raises ArgumentError where the subject has no data for it.
     """
-    from addercost.report.plots import breakdown, compare, icicle, rank, roofline, sensitivity
+    from addercost.report.plots import accelerator, breakdown, compare, icicle, rank, roofline, sensitivity
 
     match name:
+        case "accelerator":
+            if not subject.first.accelerators:
+                raise ArgumentError("no accelerator was asked for", "name one: --accelerator tpu-like")
+            return accelerator.draw(subject, options)
         case "breakdown":
             return breakdown.draw(subject.first, options)
         case "icicle":

@@ -1,41 +1,20 @@
-"""Accelerators in a comparison: columns beside those of processors, and where the energy goes."""
+"""Accelerators: their columns in a comparison, their section of a report, and where the energy goes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from addercost.analysis.bounds import bounded, exact_ratio
 from addercost.cost.accelerator.estimate import AcceleratorCost
+from addercost.cost.accelerator.product import ELEMENTS
 from addercost.report.table import Column, Kind, Table
+from addercost.results.report import Subject, network_name
+from addercost.units import si
 
 
-def with_accelerators(table: Table, costs: Sequence[Sequence[AcceleratorCost]]) -> Table:
-    """`table` with the columns of each accelerator. costs: for each row of it, one estimate an accelerator.
-
-    Ratios are to the first row of the same model.
-    """
-    if not costs or not costs[0]:
-        return table
-    columns = list(table.columns)
-    for cost in costs[0]:
-        columns += _columns(cost.hardware)
-    rows: list[dict[str, Any]] = []
-    bases: dict[Any, Sequence[AcceleratorCost]] = {}
-    notes = list(table.notes)
-    for row, of_row in zip(table.rows, costs, strict=True):
-        base = bases.setdefault(row["model"], of_row)
-        made = dict(row)
-        for cost, first in zip(of_row, base, strict=True):
-            made |= _cells(cost, first)
-            notes.append(_where_it_goes(f"{row['model']} as {row['arithmetic']}", cost))
-        rows.append(made)
-    notes += _remarks(costs)
-    return replace(table, columns=tuple(columns), rows=rows, notes=tuple(notes))
-
-
-def _columns(name: str) -> list[Column]:
+def accelerator_columns(name: str) -> list[Column]:
+    """The columns of one accelerator in a comparison."""
     return [
         Column(f"cycles@{name}", f"cycles on\n{name}", Kind.COUNT, group=name),
         Column(f"seconds@{name}", "time", Kind.QUANTITY, "s", optional=True, group=name),
@@ -46,38 +25,98 @@ def _columns(name: str) -> list[Column]:
     ]
 
 
-def _cells(cost: AcceleratorCost, first: AcceleratorCost) -> dict[str, Any]:
-    name = cost.hardware
+def accelerator_cells(cost: AcceleratorCost, first: AcceleratorCost) -> dict[str, Any]:
+    """The values of those columns. Ratios are `first`'s by the row's."""
+    return {f"{key}@{cost.hardware}": value for key, value in _figures(cost, first).items()}
+
+
+def _figures(cost: AcceleratorCost, first: AcceleratorCost) -> dict[str, Any]:
     cycles, joules = bounded(round(cost.cycles), cost.complete), bounded(cost.total_j, cost.complete)
-    elements = bounded(cost.energy_j["elements"], cost.complete)
+    elements = bounded(cost.energy_j[ELEMENTS], cost.complete)
     return {
-        f"cycles@{name}": cycles,
-        f"ratio@{name}": exact_ratio(bounded(round(first.cycles), first.complete), cycles),
-        f"seconds@{name}": bounded(cost.seconds, cost.complete),
-        f"energy_j@{name}": joules,
-        f"energy_ratio@{name}": exact_ratio(bounded(first.total_j, first.complete), joules),
-        f"element_ratio@{name}": exact_ratio(bounded(first.energy_j["elements"], first.complete), elements),
+        "cycles": cycles,
+        "seconds": bounded(cost.seconds, cost.complete),
+        "ratio": exact_ratio(bounded(round(first.cycles), first.complete), cycles),
+        "energy_j": joules,
+        "energy_ratio": exact_ratio(bounded(first.total_j, first.complete), joules),
+        "element_ratio": exact_ratio(bounded(first.energy_j[ELEMENTS], first.complete), elements),
     }
 
 
-def _where_it_goes(label: str, cost: AcceleratorCost) -> str:
+def accelerator_notes(labelled: Sequence[tuple[str, AcceleratorCost]]) -> Iterator[str]:
+    """Where the energy of each row goes, and what estimates lack and assume, once for each accelerator."""
+    for label, cost in labelled:
+        yield f"{label} on {cost.hardware} ({cost.rows} × {cost.columns}): {_where_it_goes(cost)}"
+    if labelled:
+        yield "ratio, elements: energy of the elements alone, without any memory"
+    for name in dict.fromkeys(cost.hardware for _, cost in labelled):
+        own = [cost for _, cost in labelled if cost.hardware == name]
+        lacking = dict.fromkeys(text for cost in own for text in cost.missing)
+        assumed = dict.fromkeys(text for cost in own for text in cost.assumptions)
+        if lacking:
+            yield f"LOWER BOUND on {name}: no figure for {', '.join(lacking)}"
+        yield f"{name} (estimate) assumes: {'; '.join(assumed)}"
+
+
+def _where_it_goes(cost: AcceleratorCost) -> str:
     total = cost.total_j or 1.0
     parts = ", ".join(f"{level} {joules / total:.0%}" for level, joules in cost.energy_j.items())
     stalled = 1 - cost.compute_cycles / cost.cycles if cost.cycles else 0.0
     return (
-        f"{label} on {cost.hardware} ({cost.rows} × {cost.columns}): energy goes to {parts}; "
-        f"{cost.utilization:.2%} of the elements' cycles compute, {stalled:.0%} wait for memory"
+        f"energy goes to {parts}; {cost.utilization:.2%} of the elements' cycles compute, "
+        f"{stalled:.0%} wait for memory"
     )
 
 
-def _remarks(costs: Sequence[Sequence[AcceleratorCost]]) -> list[str]:
-    notes = ["ratio, elements: energy of the elements alone, without any memory"]
-    flat = [cost for of_row in costs for cost in of_row]
-    for name in dict.fromkeys(cost.hardware for cost in flat):
-        own = [cost for cost in flat if cost.hardware == name]
-        lacking = dict.fromkeys(text for cost in own for text in cost.missing)
-        assumed = dict.fromkeys(text for cost in own for text in cost.assumptions)
-        if lacking:
-            notes.append(f"LOWER BOUND on {name}: no figure for {', '.join(lacking)}")
-        notes.append(f"{name} (estimate) assumes: {'; '.join(assumed)}")
-    return notes
+def describe_accelerator(cost: AcceleratorCost) -> str:
+    """One line about an estimate."""
+    at_least = "" if cost.complete else "at least "
+    text = (
+        f"{cost.hardware}, {cost.rows} × {cost.columns} elements (estimate): {at_least}{cost.cycles:,.0f} "
+        f"cycles, {si(cost.seconds, 's')}, {at_least}{si(cost.total_j, 'J')}; {_where_it_goes(cost)}"
+    )
+    if cost.missing:
+        text += f"; no figure in its table, so not charged: {', '.join(cost.missing)}"
+    return f"{text}; assumed: {'; '.join(cost.assumptions)}"
+
+
+def accelerators_table(subject: Subject) -> Table:
+    """A row for each accelerator and network of a report."""
+    levels = dict.fromkeys(
+        level for profile in subject.profiles for cost in profile.accelerators for level in cost.energy_j
+    )
+    rows = []
+    labelled = []
+    for i, first in enumerate(subject.first.accelerators):
+        for profile in subject.profiles:
+            cost, network = profile.accelerators[i], network_name(profile)
+            labelled.append((network, cost))
+            rows.append(
+                {
+                    "hardware": cost.hardware,
+                    "network": network,
+                    "array": f"{cost.rows} × {cost.columns}",
+                    **_figures(cost, first),
+                    **{f"energy_j@{level}": joules for level, joules in cost.energy_j.items()},
+                }
+            )
+    return Table(
+        columns=(
+            Column("hardware", "accelerator"),
+            Column("network", "layers as"),
+            Column("array", "array"),
+            Column("cycles", "cycles", Kind.COUNT),
+            Column("seconds", "time", Kind.QUANTITY, "s"),
+            Column("ratio", "ratio", Kind.RATIO),
+            Column("energy_j", "energy", Kind.QUANTITY, "J"),
+            Column("energy_ratio", "ratio", Kind.RATIO),
+            Column("element_ratio", "ratio,\nelements", Kind.RATIO),
+            *(Column(f"energy_j@{level}", level, Kind.QUANTITY, "J", optional=True) for level in levels),
+        ),
+        rows=rows,
+        title=f"{subject.name} on accelerators (estimates)",
+        notes=(
+            "Ratios: the first network by the row's, above 1 the row takes less.",
+            *accelerator_notes(labelled),
+        ),
+    )

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from addercost.analysis.bounds import AtLeast, bounded, exact_ratio
+from addercost.analysis.bounds import AtLeast, bounded
 from addercost.analysis.comparison import Comparison
-from addercost.analysis.estimate_ratio import estimate_ratio
+from addercost.analysis.estimate_ratio import cost_ratio, energy_ratio, estimate_ratio
 from addercost.analysis.layer_rows import labelled_costs
 from addercost.arithmetic import OpClass
 from addercost.cost.stated_errors import stated_lines
 from addercost.counts.model import ModelCounts
 from addercost.report.table import Column, Kind, Table
+from addercost.report.tables.accelerator import accelerator_cells, accelerator_columns, accelerator_notes
 from addercost.report.tables.layers import class_columns
 from addercost.results.profile import Profile
 from addercost.results.report import LEAST_CHARGED, EnergyEstimated, Estimated, Subject, network_name
@@ -41,6 +42,8 @@ def comparison_table(compared: Comparison) -> Table:
             Column(f"energy_j@{name}", f"energy on\n{name}", Kind.QUANTITY, "J", group=name),
             Column(f"energy_ratio@{name}", "ratio", Kind.RATIO, group=name),
         ]
+    for on_accelerator in first.accelerators:
+        columns += accelerator_columns(on_accelerator.hardware)
     if any(profile.memory is not None for profile in compared.profiles):
         columns.append(Column("peak_bytes", "peak\nmemory", Kind.QUANTITY, "B", secondary=True))
     return Table(
@@ -50,6 +53,13 @@ def comparison_table(compared: Comparison) -> Table:
         notes=(
             *_ratio_note(compared, _change(first.counts)),
             *_remarks(compared),
+            *accelerator_notes(
+                [
+                    (f"{profile.counts.model} as {_change(profile.counts)}", cost)
+                    for profile in compared.profiles
+                    for cost in profile.accelerators
+                ]
+            ),
             *stated_lines([(cost.model, cost.hardware) for cost in first.costs]),
         ),
     )
@@ -65,8 +75,8 @@ def _ratio_note(compared: Comparison, base: str) -> Iterator[str]:
         yield f"ratio: as {base} by this row, above 1 is less; {' and '.join(models)} model"
     if not all(cost.complete for profile in compared.profiles for cost in profile.estimates):
         yield (
-            "no ratio where a side is a lower bound (≥), as the table lacks figures; --convention macs "
-            "counts the fewest kinds of operations"
+            "≥ and ≤ mark bounds: a table lacks figures for some operations. No ratio where two rows lack "
+            "different ones; --convention macs counts the fewest kinds of operations"
         )
 
 
@@ -94,14 +104,15 @@ def _row(compared: Comparison, profile: Profile) -> dict[str, Any]:
     }
     baseline = compared.baseline(profile)
     for (name, cost), base in zip(labelled_costs(profile).items(), baseline.costs, strict=True):
-        cycles = row[f"cycles@{name}"] = bounded(cost.cycles, cost.complete)
+        row[f"cycles@{name}"] = bounded(cost.cycles, cost.complete)
         if cost.seconds:
             row[f"seconds@{name}"] = bounded(cost.seconds, cost.complete)
-        row[f"ratio@{name}"] = exact_ratio(bounded(base.cycles, base.complete), cycles)
+        row[f"ratio@{name}"] = cost_ratio(baseline, base, profile, cost)
     for energy, base_energy in zip(profile.energies, baseline.energies, strict=True):
-        joules = row[f"energy_j@{energy.hardware}"] = bounded(energy.total_j, energy.complete)
-        base_j = bounded(base_energy.total_j, base_energy.complete)
-        row[f"energy_ratio@{energy.hardware}"] = exact_ratio(base_j, joules)
+        row[f"energy_j@{energy.hardware}"] = bounded(energy.total_j, energy.complete)
+        row[f"energy_ratio@{energy.hardware}"] = energy_ratio(baseline, base_energy, profile, energy)
+    for on_accelerator, on_base in zip(profile.accelerators, baseline.accelerators, strict=True):
+        row |= accelerator_cells(on_accelerator, on_base)
     return row
 
 

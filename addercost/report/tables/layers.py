@@ -14,6 +14,7 @@ from addercost.cost.models import is_serial
 from addercost.cost.stated_errors import stated_lines
 from addercost.counts.peak_memory import ModelMemory
 from addercost.report.table import Column, Kind, Table
+from addercost.report.tables.accelerator import describe_accelerator
 from addercost.results.profile import Profile
 from addercost.units import si
 
@@ -166,7 +167,7 @@ def class_columns(*totals: OpCounts) -> list[Column]:
 
 
 def _columns(profile: Profile) -> tuple[Column, ...]:
-    named = len(profile.costs) > 1
+    named = len(profile.costs) + len(profile.accelerators) > 1
     several = any((layer.module_calls or 1) > 1 for layer in profile.counts.layers)
     return (
         Column("path", "layer", Kind.PATH),
@@ -193,6 +194,14 @@ def _columns(profile: Profile) -> tuple[Column, ...]:
             )
             for energy in profile.energies
         ),
+        *(
+            Column(f"{key}@{item.hardware}", _title_of(what, item.hardware, item.complete, True), kind, unit)
+            for item in profile.accelerators
+            for key, what, kind, unit in (
+                ("cycles", "cycles", Kind.COUNT, ""),
+                ("energy_j", "energy", Kind.QUANTITY, "J"),
+            )
+        ),
         *([Column("calls", "calls", Kind.COUNT, secondary=True)] if several else []),
         *([Column("output_shapes", "outputs of all calls", secondary=True)] if several else []),
         *(
@@ -215,7 +224,8 @@ def _title(profile: Profile) -> str:
     layers = f", what if {' and '.join(changes)}" if changes else ""
     if changes and profile.keep_first_last:
         layers += " but in the first and last layer"
-    on = f", on {', '.join(labelled_costs(profile))}" if profile.costs else ""
+    places = (*labelled_costs(profile), *(item.hardware for item in profile.accelerators))
+    on = f", on {', '.join(places)}" if places else ""
     return f"{counts.model}{layers}, input {inputs or 'none'}, convention {counts.convention.name}{on}"
 
 
@@ -229,6 +239,7 @@ def _notes(profile: Profile, basis: str | None) -> tuple[str, ...]:
         f"convention {counts.convention.name}: {counts.convention.title}",
         *(_describe_cost(cost) for cost in profile.costs),
         *(_describe_energy(energy) for energy in profile.energies),
+        *(describe_accelerator(item) for item in profile.accelerators),
         *stated_lines([(cost.model, cost.hardware) for cost in profile.costs]),
         *(memory_lines(profile.memory) if profile.memory is not None else ()),
     ]

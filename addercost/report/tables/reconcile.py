@@ -16,7 +16,9 @@ def reconcile_table(model: str, counts: Sequence[ToolCount], published: float | 
             "reported": one.reported,
             "unit": one.unit,
             "per_site": one.per_site,
-            "over_sites": one.reported / (one.per_site * one.mac_sites) if one.mac_sites else None,
+            "over_sites": one.reported / (one.per_site * one.mac_sites)
+            if one.reported is not None and one.mac_sites
+            else None,
             "differences": _causes(one),
         }
         for one in counts
@@ -45,12 +47,16 @@ def reconcile_table(model: str, counts: Sequence[ToolCount], published: float | 
         rows=rows,
         title=f"{model}: {sites:,} MAC sites, and what other tools report by their rules",
         notes=(
-            "The rules are restated here; `benchmarks/tracing.py` runs the tools themselves beside them.",
+            "The rules are restated here, for a CPU, evaluation mode and no gradients; tests run the tools "
+            "themselves beside them. A number that the trace does not decide is not modelled.",
+            "fvcore counts nothing of a convolution with padding='same', which no trace says.",
         ),
     )
 
 
 def _causes(one: ToolCount) -> str:
-    """Each cause of a difference with its amount, the largest first."""
+    """Each cause of a difference with its amount, the largest first, or why there is no number."""
+    if one.reported is None:
+        return f"not modelled: {one.unknown}"
     ordered = sorted(one.differences.items(), key=lambda item: -abs(item[1]))
     return "; ".join(f"{cause} {amount:+,}" for cause, amount in ordered) or "none"

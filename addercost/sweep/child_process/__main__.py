@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Any
 
 from addercost.errors import AddercostError
+from addercost.supervision import end_with_the_parent
 from addercost.sweep.child_process.frames import MessageReader, write_messages
-from addercost.sweep.child_process.limits import collect_garbage_rarely, end_with_the_parent, limit_memory
+from addercost.sweep.child_process.limits import collect_garbage_rarely, limit_memory
 from addercost.sweep.child_process.messages import Started, TallyRequest, TimeRequest
 from addercost.sweep.measurement import ArchitectureTimes
 from addercost.sweep.spaces.architecture import Architecture
@@ -34,7 +35,7 @@ long and then written together."""
 
 def main(memory_limit_bytes: int) -> None:
     """Answers requests until the standard input ends. A limit of 0 is none."""
-    end_with_the_parent()
+    end_with_the_parent(os.getppid())
     inbox, outbox = MessageReader(sys.stdin.buffer), os.fdopen(os.dup(1), "wb")
     # What the code of users prints must not get between the messages.
     os.dup2(2, 1)

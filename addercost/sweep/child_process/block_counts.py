@@ -124,7 +124,7 @@ class BlockCounter:
         counted = count(trace, self._convention, arithmetic=self._arithmetic)
         times: dict[int, int] = {}
         for layer in counted.layers:
-            number = self._kinds.number(kind_of(layer, self._with_kernels))
+            number = self._kinds.number(kind_of(layer, with_kernels=self._with_kernels))
             times[number] = times.get(number, 0) + 1
         return Tally(tuple(times), tuple(times.values()), sum(item.calls for item in counted.uncounted))
 

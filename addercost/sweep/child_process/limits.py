@@ -1,23 +1,9 @@
-"""What the child process sets for itself: its end with the parent, its memory, and its garbage collection."""
+"""What the child process sets for itself: its memory and its garbage collection."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
-import signal
-import sys
-
-_PR_SET_PDEATHSIG = 1
-"""From linux/prctl.h."""
-
-
-def end_with_the_parent() -> None:
-    """Asks Linux to kill this process with its parent. Elsewhere it ends when its input does."""
-    if sys.platform == "linux":
-        import ctypes
-
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def limit_memory(limit_bytes: int) -> None:

@@ -39,7 +39,11 @@ def _run_on_dask(address: str, chunks: Iterator[Chunk], resource: str) -> Result
     try:
         try:
             client = Client(where, timeout=_CONNECT_S, set_as_default=False)
-        except (OSError, TimeoutError, ValueError) as error:
+        except ValueError:
+            raise ArgumentError(
+                f"--dask {address!r} is no address", "write it as tcp://HOST:PORT or local:4"
+            ) from None
+        except (OSError, TimeoutError) as error:
             raise WorkersLostError(
                 f"no Dask scheduler answers at {address}: {type(error).__name__}",
                 "start one: `dask scheduler`",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from addercost.errors import ArgumentError, DataError
 from addercost.reading import Whole, misfit
-from addercost.results.files import make_folder, write_file
+from addercost.results.files import write_file
 from addercost.results.sweep_settings import SCHEMA, SweepSettings
 from addercost.sweep.shards.layout import Layout
 from addercost.sweep.shards.settings_file import read_settings_file
@@ -30,22 +30,21 @@ class Manifest:
         return Layout("shard", self.key, self.architectures, self.settings.chunk)
 
 
-def open_folder(folder: Path, manifest: Manifest) -> None:
-    """Makes the folder, or checks that it holds this very sweep.
-
-    Raises ArgumentError where it holds another one, OutputError where it cannot be written.
-    """
-    make_folder(folder)
-    path = folder / _FILE
-    if path.exists():
+def check_folder(folder: Path, manifest: Manifest) -> None:
+    """Raises ArgumentError where the folder holds another sweep."""
+    if (folder / _FILE).exists():
         found = read_manifest(folder)
         if found.key != manifest.key:
             raise ArgumentError(
                 f"{folder} holds another sweep: {_difference(found, manifest)}", "name another folder with -o"
             )
-        return
-    content = {"schema": SCHEMA, **asdict(manifest)}
-    write_file(path, json.dumps(content, indent=1) + "\n")
+
+
+def keep_manifest(folder: Path, manifest: Manifest) -> None:
+    """Writes the manifest where there is none. Raises OutputError."""
+    if not (folder / _FILE).exists():
+        content = {"schema": SCHEMA, **asdict(manifest)}
+        write_file(folder / _FILE, json.dumps(content, indent=1) + "\n")
 
 
 def read_manifest(folder: Path) -> Manifest:

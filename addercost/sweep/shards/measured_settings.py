@@ -30,8 +30,8 @@ def measured_layouts(folder: Path, manifest: Manifest) -> list[tuple[Layout, Mea
     return found
 
 
-def keep_settings(folder: Path, layout: Layout, settings: MeasureSettings) -> None:
-    """Writes the settings. Raises ArgumentError where the device was measured with others before."""
+def check_settings(folder: Path, layout: Layout, settings: MeasureSettings) -> None:
+    """Raises ArgumentError where the device was measured with other settings before."""
     path = folder / f"{layout.prefix}.json"
     if path.exists():
         before = asdict(_read(path))
@@ -41,8 +41,13 @@ def keep_settings(folder: Path, layout: Layout, settings: MeasureSettings) -> No
                     f"{folder} was measured with {name} {before[name]}, not {value}",
                     f"give the same options, or remove {path.name} and {layout.prefix}-*.parquet",
                 )
-        return
-    write_file(path, json.dumps({"schema": SCHEMA, **asdict(settings)}, indent=1) + "\n")
+
+
+def keep_settings(folder: Path, layout: Layout, settings: MeasureSettings) -> None:
+    """Writes the settings where there are none. Raises OutputError."""
+    path = folder / f"{layout.prefix}.json"
+    if not path.exists():
+        write_file(path, json.dumps({"schema": SCHEMA, **asdict(settings)}, indent=1) + "\n")
 
 
 def _read(path: Path) -> MeasureSettings:

@@ -39,6 +39,8 @@ def _checked(path: Path, number: int, layout: Layout, thorough: bool) -> ShardFi
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if not path.is_file():
+        return ShardFile(number, path, problem="is no file")
     try:
         with pq.ParquetFile(path, page_checksum_verification=thorough) as file:
             footer = read_footer(file.schema_arrow.metadata)

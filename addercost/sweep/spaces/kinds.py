@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from addercost.errors import ArgumentError, ModelError
+from addercost.errors import ArgumentError, DataError, ModelError
+from addercost.input_files import read_text
 from addercost.sources.registry import catalogued
 from addercost.sources.registry import kinds as spec_kinds
 from addercost.sweep.spaces.source import SpaceSource
@@ -38,9 +39,9 @@ def _is_python_file(spec: str) -> bool:
 def _with_text(spec: str) -> SpaceSource:
     path = Path(spec)
     try:
-        return SpaceSource(spec, path.read_text(encoding="utf-8"), str(path.resolve().parent))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"cannot read {spec}: {error}", _hint()) from None
+        return SpaceSource(spec, read_text(path), str(path.resolve().parent))
+    except DataError as error:
+        raise ModelError(error.message, _hint()) from None
 
 
 def _from_file(source: SpaceSource) -> Any:

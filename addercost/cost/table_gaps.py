@@ -1,0 +1,101 @@
+"""What a user will go without for each figure that a hardware table lacks, whatever kind of table it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from addercost.cost.accelerator.element import ElementKind, element_of
+from addercost.cost.gpu_target import MATRIX_PEAKS
+from addercost.cost.table_check import consequences
+from addercost.hardware.schema.accelerator import Accelerator
+from addercost.hardware.schema.cpu import Cpu
+from addercost.hardware.schema.device import Device
+from addercost.hardware.schema.energy import EnergyTable
+from addercost.hardware.schema.gpu import Gpu
+from addercost.hardware.schema.kinds import Hardware
+
+_SUMS = (("int8", "int32"), ("fp16", "fp16"), ("fp32", "fp32"))
+
+
+def gaps(table: Hardware, energies: EnergyTable | None = None) -> Iterator[str]:
+    """One sentence for each gap. energies: the table of an accelerator's elements."""
+    match table:
+        case Cpu():
+            yield from consequences(table)
+        case Device():
+            yield from _of_device(table)
+        case Gpu():
+            yield from _of_gpu(table)
+        case EnergyTable():
+            yield from _of_energies(table)
+        case Accelerator():
+            yield from _of_accelerator(table, energies)
+
+
+def _of_device(device: Device) -> Iterator[str]:
+    one, of_all = device.core_memory_bandwidth_bytes_per_s, device.memory_bandwidth_bytes_per_s
+    if device.clock_hz is None:
+        yield "no clock: estimates are cycles and no seconds, and roofline, eager and fused need --clock"
+    if one is None and of_all is None:
+        yield "no memory bandwidth: roofline, eager and fused need --bandwidth"
+    elif one is None:
+        yield "no memory bandwidth of one core: roofline lets one core draw that of all"
+    elif of_all is None:
+        yield "no memory bandwidth of all cores: eager and fused need --bandwidth"
+
+
+def _of_gpu(gpu: Gpu) -> Iterator[str]:
+    if gpu.boost_clock_hz is None and gpu.base_clock_hz is None:
+        yield "no clock: no seconds, and no matrix units, whose rates follow from peaks and the clock"
+    if gpu.memory_bandwidth_bytes_per_s is None:
+        yield "no memory bandwidth: roofline, eager and fused need --bandwidth"
+    if gpu.streaming_multiprocessors is None:
+        yield "no number of multiprocessors: no rates of instructions, and no waves of matrix products"
+    peaks = {peak.op for peak in gpu.peaks}
+    for op in MATRIX_PEAKS:
+        if op not in peaks:
+            yield f"no peak of {op}: such layers are charged to the vector units, or are a lower bound"
+    rates = {rate.op for rate in gpu.rates}
+    if not rates:
+        yield "no rates of instructions: adder, binary and shift layers have no estimate"
+    elif "uint8x4_sad" not in rates:
+        yield "no rate of sums of four absolute differences: adder layers in 8 bits are charged one by one"
+
+
+def _of_energies(table: EnergyTable) -> Iterator[str]:
+    for number_format, sums in _SUMS:
+        elements = [element_of(kind, number_format, sums, table) for kind in ElementKind]
+        energy = dict.fromkeys(text for element in elements for text in element.missing if "energy" in text)
+        areas = dict.fromkeys(text for element in elements for text in element.missing if "area" in text)
+        if energy:
+            yield (
+                f"{number_format} summed in {sums}: no figure for {', '.join(energy)}: --energy and "
+                "accelerators give a lower bound for what needs it, and no ratio"
+            )
+        if areas:
+            yield (
+                f"{number_format} summed in {sums}: no figure for {', '.join(areas)}: --equal-area is refused"
+            )
+    if not table.memories:
+        yield "no energies of memories: --memory has no level to charge"
+
+
+def _of_accelerator(accelerator: Accelerator, energies: EnergyTable | None) -> Iterator[str]:
+    for memory in accelerator.memories:
+        if memory.bytes_per_cycle is None and memory.role != "register":
+            yield f"no bytes a cycle of {memory.memory}: the array never waits for it"
+        if memory.size_bytes is None and memory.role == "buffer":
+            yield f"no size of {memory.memory}: it holds every layer, which is never cut into tiles for it"
+    served = {
+        operand for memory in accelerator.memories if memory.role == "buffer" for operand in memory.operands
+    }
+    for operand in ("input", "filter", "output"):
+        if operand not in served:
+            yield f"no buffer of {operand}s: they pass from or to DRAM as often as the array needs them"
+    if energies is None:
+        return
+    for kind in ElementKind:
+        element = element_of(kind, accelerator.number_format, accelerator.accumulator_format, energies)
+        for text in element.missing:
+            what = "a lower bound of joules" if "energy" in text else "no --equal-area"
+            yield f"{energies.name} has no figure for {text}: {what} with {kind} elements"

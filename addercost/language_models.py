@@ -1,0 +1,170 @@
+"""What a text decoder costs: its two phases traced, counted, costed and added up to a whole text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from addercost.analysis.language_model import (
+    Estimators,
+    figure_contexts,
+    phase_report,
+    text_costs,
+    token_times,
+)
+from addercost.api import default_cpus
+from addercost.arithmetic import Arithmetic
+from addercost.cost.models import default_model, usable_model
+from addercost.cost.target_registry import load_target
+from addercost.counts.lengths import Layers, counts_by_length
+from addercost.counts.memory import used_weight_bytes
+from addercost.counts.model import ModelCounts, count
+from addercost.counts.weight_formats import WEIGHT_FORMATS
+from addercost.counts.what_if import apply, parse
+from addercost.counts.what_if.cache import cache_bytes
+from addercost.counts.what_if.layer_calls import layer_indices
+from addercost.counts.what_if.weights import with_stored_weights
+from addercost.hardware import load_energy
+from addercost.results.language_model import LanguageModelReport, PhaseReport, TextCost, TokenTime
+from addercost.sources.gguf_decoder import read_decoder
+from addercost.sources.gguf_file import SUFFIX as GGUF
+from addercost.sources.text_decoder import Phase, TextDecoder, load_text_decoder
+from addercost.sources.transformers import load_config
+from addercost.trace.record import Trace
+from addercost.units import si
+
+
+def language_model(
+    model: str,
+    *,
+    prompt: int = 512,
+    context: int = 1024,
+    new: int = 128,
+    source: int | None = None,
+    batches: Sequence[int] = (1,),
+    ram_bytes: int = 0,
+    with_curve: bool = False,
+    activations: str | None = None,
+    dtype: str | None = None,
+    arithmetic: Arithmetic | str | None = None,
+    what_if: Sequence[str] = (),
+    cpus: Sequence[str] | None = None,
+    cost_models: Sequence[str] = (),
+    energy: Sequence[str] = (),
+    memories: Sequence[str] = (),
+    hardware_path: Path | None = None,
+    kernels: Path | None = None,
+    accumulator_format: str | None = None,
+) -> LanguageModelReport:
+    """What a text decoder costs: a prompt, one token, a whole text, for each batch and on each processor.
+
+    model: a SPEC of a model that keeps a cache. prompt: tokens that are read at once. context: tokens before
+    the one that is written. new: tokens written after the prompt, 0 for no whole text. source: tokens that an
+    encoder reads. ram_bytes: of a machine, 0 for any: a note says what does not fit. activations: "int8" to
+    round them for the weights of a GGUF file. with_curve: also a token after many other contexts, for a
+    figure. dtype: torch's name of the format of floating-point weights, None for that of the configuration.
+    The other arguments are those of `profile`.
+    """
+    named = default_cpus(hardware_path) if cpus is None else cpus
+    targets = [load_target(name, hardware_path, kernels) for name in named]
+    by = Estimators(
+        tuple(
+            (target, usable_model(name, target).name)
+            for target in targets
+            for name in cost_models or (default_model(target),)
+        ),
+        tuple(load_energy(name, hardware_path) for name in energy),
+        tuple(memories),
+        accumulator_format,
+    )
+    formats: Mapping[str, str] = {}
+    if model.endswith(GGUF):
+        described = read_decoder(Path(model))
+        formats, loaded = described.formats, load_config(described.config, model)
+    else:
+        loaded = load_text_decoder(model)
+    decoder = TextDecoder(loaded, source, dtype)
+    stored_there = not any(text.startswith("weights=") for text in what_if)
+    decoder.check(max(prompt + new, context + 1))
+
+    cache_format = next((parse(text)[1] for text in what_if if text.startswith("cache=")), None)
+
+    def changed(trace: Trace) -> Trace:
+        if formats and stored_there:
+            trace = with_stored_weights(
+                trace,
+                layer_indices(trace),
+                lambda path: WEIGHT_FORMATS[formats[path]] if path in formats else None,
+                activations is not None,
+            )
+        return _changed(trace, what_if)
+
+    def counted(phase: Phase) -> ModelCounts:
+        return count(changed(phase.trace), arithmetic=arithmetic)
+
+    def cached(phase: Phase) -> int:
+        return cache_bytes(phase.cache, cache_format)
+
+    phases: list[PhaseReport] = []
+    texts: list[TextCost] = []
+    curve: list[TokenTime] = []
+    unfit: list[str] = []
+    for batch in batches:
+
+        def layers_at(length: int, batch: int = batch) -> Layers:
+            return counted(decoder.decode(batch, length)).layers
+
+        read = decoder.prefill(batch, prompt)
+        prefill = phase_report(counted(read), batch, prompt, 0, cached(read), by)
+        written = decoder.decode(batch, context)
+        counts = counted(written)
+        phases += [prefill, phase_report(counts, batch, 1, context, cached(written), by)]
+        stored = decoder.weight_bytes + used_weight_bytes(changed(written.trace))
+        stored -= used_weight_bytes(written.trace)
+
+        def needed(tokens: int, batch: int = batch, stored: int = stored) -> int:
+            return stored + cached(decoder.prefill(batch, tokens))
+
+        if ram_bytes:
+            unfit += _unfit(needed, batch, max(prompt + new, context + 1), ram_bytes)
+        if new > 1:
+            decode_at = counts_by_length(layers_at, prompt, prompt + new - 2, degree=1)
+            texts += text_costs(prefill, decode_at, new, by)
+        if with_curve:
+            contexts = figure_contexts(decoder.positions, context)
+            decode_at = counts_by_length(layers_at, contexts[0], contexts[-1], degree=1)
+            curve += token_times(batch, contexts, decode_at, by)
+    return LanguageModelReport(
+        model=decoder.name,
+        parameters=counts.parameters,
+        weight_bytes=stored,
+        prompt=prompt,
+        context=context,
+        new=new,
+        phases=tuple(phases),
+        texts=tuple(texts),
+        token_times=tuple(curve),
+        source=source,
+        notes=(*counts.notes, *unfit),
+    )
+
+
+def _changed(trace: Trace, what_if: Sequence[str]) -> Trace:
+    for text in what_if:
+        trace = apply(trace, text)
+    return trace
+
+
+def _unfit(needed: Callable[[int], int], batch: int, longest: int, ram_bytes: int) -> list[str]:
+    """A line where weights and cache of texts of `longest` tokens are more than the memory."""
+    if needed(longest) <= ram_bytes:
+        return []
+    low, high = 0, longest
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if needed(middle) <= ram_bytes else (low, middle)
+    fits = f"texts of {low:,} tokens would fit" if low else "not even one token would fit"
+    return [
+        f"at batch {batch}, weights and cache of texts of {longest:,} tokens take "
+        f"{si(needed(longest), 'B')}, more than the {si(ram_bytes, 'B')} of --ram; {fits}"
+    ]

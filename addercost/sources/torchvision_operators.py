@@ -1,0 +1,167 @@
+"""The operators that torchvision's detectors call, for a torchvision whose compiled ones torch cannot load.
+
+They compute what torchvision's do, so that a forward that needs values runs. Where torchvision is built for
+the torch that is installed, its own stay in place and nothing here is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import sys
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+_NEEDED = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
+"""torchvision's import fails where these are missing."""
+
+_CALLED = (
+    "roi_align(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, SymInt pooled_width, "
+    "int sampling_ratio, bool aligned) -> Tensor",
+    "_roi_align_backward(Tensor grad, Tensor rois, float spatial_scale, SymInt pooled_height, "
+    "SymInt pooled_width, SymInt batch_size, SymInt channels, SymInt height, SymInt width, "
+    "int sampling_ratio, bool aligned) -> Tensor",
+)
+_ROWS_AT_ONCE = 512
+"""Boxes that are compared with all others at once."""
+
+_KEPT: list[Any] = []
+"""Keeps the library: its definitions go away with the object."""
+
+
+def define() -> None:
+    """Defines what torchvision's import needs, and nothing that a file without torchvision may define."""
+    library = torch.library.Library("torchvision", "DEF")
+    for schema in _NEEDED:
+        library.define(schema)
+    library.impl("nms", _suppressed, "CPU")
+    _KEPT.append(library)
+
+
+def let_torchvision_call_them() -> None:
+    """Makes the torchvision that is imported call them, which refuses to, as its own were not loaded."""
+    if not _KEPT or "torchvision.ops" not in sys.modules:
+        return
+    for name in ("torchvision.ops.boxes", "torchvision.ops.roi_align"):
+        module: Any = sys.modules[name]
+        module._assert_has_ops = _nothing
+    pooling: Any = sys.modules["torchvision.ops.roi_align"]
+    if pooling._has_ops is not _yes:
+        pooling._has_ops = _yes
+        for schema in _CALLED:
+            _KEPT[0].define(schema)
+        _KEPT[0].impl("roi_align", _pooled, "CPU")
+        _KEPT[0].impl("_roi_align_backward", _pooled_backward, "CPU")
+        gradients: Any = importlib.import_module("torchvision._autograd_registrations")
+        torch.library.register_autograd(
+            "torchvision::roi_align",
+            gradients._roi_align_backward,
+            setup_context=gradients._roi_align_setup_context,
+            lib=_KEPT[0],
+        )
+
+
+def _nothing() -> None:
+    pass
+
+
+def _yes() -> bool:
+    return True
+
+
+def _suppressed(dets: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
+    """Indices of the boxes kept, by score: each that no better one kept covers by more than the threshold."""
+    order = scores.argsort(descending=True, stable=True)
+    boxes = dets[order]
+    left = torch.ones(len(boxes), dtype=torch.bool)
+    for start in range(0, len(boxes), _ROWS_AT_ONCE):
+        apart = ~_covering(boxes[start : start + _ROWS_AT_ONCE], boxes, iou_threshold)
+        for i, others in enumerate(apart, start):
+            if left[i]:
+                left[i + 1 :] &= others[i + 1 :]
+    return order[left]
+
+
+def _covering(some: Tensor, boxes: Tensor, threshold: float) -> Tensor:
+    """[m, n]: whether the common part of two boxes is more than such a share of both together."""
+    corner = torch.maximum(some[:, None, :2], boxes[None, :, :2])
+    end = torch.minimum(some[:, None, 2:], boxes[None, :, 2:])
+    common = (end - corner).clamp(0).prod(2)
+    areas, others = ((item[:, 2:] - item[:, :2]).prod(1) for item in (some, boxes))
+    return common / (areas[:, None] + others[None] - common) > threshold
+
+
+def _pooled(
+    input: Tensor, rois: Tensor, scale: float, height: int, width: int, ratio: int, aligned: bool
+) -> Tensor:
+    """input: [N, C, H, W], rois: [K, 5], out: [K, C, height, width]. A value between pixels is linear along
+    each side, so the means over a box's samples are a product with one matrix a side.
+    """
+    out = input.new_empty(len(rois), input.shape[1], height, width)
+    for roi, pooled in zip(rois, out, strict=True):
+        image = input[int(roi[0])]
+        rows, columns = _sides(roi, image, scale, (height, width), ratio, aligned)
+        pooled.copy_(rows.means @ image[:, rows.pixels, columns.pixels] @ columns.means.T)
+    return out
+
+
+def _pooled_backward(
+    grad: Tensor,
+    rois: Tensor,
+    scale: float,
+    pooled_height: int,
+    pooled_width: int,
+    batch_size: int,
+    channels: int,
+    height: int,
+    width: int,
+    ratio: int,
+    aligned: bool,
+) -> Tensor:
+    images = grad.new_zeros(batch_size, channels, height, width)
+    for roi, its_grad in zip(rois, grad, strict=True):
+        image = images[int(roi[0])]
+        rows, columns = _sides(roi, image, scale, (pooled_height, pooled_width), ratio, aligned)
+        image[:, rows.pixels, columns.pixels] += rows.means.T @ its_grad @ columns.means
+    return images
+
+
+class _Side(NamedTuple):
+    """means: [bins, pixels], what each of the pixels in a slice adds to the mean of each bin."""
+
+    pixels: slice
+    means: Tensor
+
+
+def _sides(
+    roi: Tensor, image: Tensor, scale: float, bins: tuple[int, int], ratio: int, aligned: bool
+) -> tuple[_Side, _Side]:
+    """(rows, columns) of a box [image, x, y, x, y] in an image [C, H, W]."""
+    corner, end = (roi[[2, 1]] * scale).tolist(), (roi[[4, 3]] * scale).tolist()
+    made = []
+    for i, number in enumerate(bins):
+        length = end[i] - corner[i]
+        start = corner[i] - 0.5 if aligned else corner[i]
+        bin_length = (length if aligned else max(length, 1.0)) / number
+        samples = ratio if ratio > 0 else max(math.ceil(bin_length), 1)
+        made.append(_side(start, bin_length, number, samples, image.shape[1 + i], image.dtype))
+    return made[0], made[1]
+
+
+def _side(start: float, length: float, bins: int, samples: int, size: int, dtype: torch.dtype) -> _Side:
+    """Of bins of that length along `size` pixels. A sample beyond the image by more than a pixel is 0."""
+    at = start + length * (torch.arange(bins)[:, None] + (torch.arange(samples) + 0.5) / samples)
+    inside = (at >= -1) & (at <= size)
+    at = at.clamp(0, size - 1)
+    low = at.floor().long()
+    share = at - low
+    first, last = int(low.min()), min(int(low.max()) + 1, size - 1)
+    means = torch.zeros(bins, last - first + 1)
+    means.scatter_add_(1, low - first, (1 - share) * inside)
+    means.scatter_add_(1, (low + 1).clamp(max=last) - first, share * inside)
+    return _Side(slice(first, last + 1), (means / samples).to(dtype))

@@ -1,0 +1,129 @@
+"""Models of transformers that read an image and a text and write a text.
+
+Their forward puts the image's features in the places of a text's image tokens, which it finds by value. A run
+without data has no values, so here the two parts run one after the other: the image's features, then the
+text with as many tokens more. Putting features in their places computes nothing.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from addercost.errors import TraceError
+from addercost.trace.inputs import ModelInputs
+from addercost.trace.tracer import trace
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+TEXT_TOKENS = 128
+_SIDE = 224
+"""Pixels of an image where the configuration does not say how many."""
+
+
+def reads_images(model: PreTrainedModel) -> bool:
+    """Whether the model has a part for images that a text alone does not use."""
+    return hasattr(model.config, "vision_config") and hasattr(model, "get_image_features")
+
+
+def without_images(model: PreTrainedModel) -> tuple[str, ...]:
+    """The remark on a count in which no image was read."""
+    found = (module for name, module in model.named_modules() if "vision" in name.rpartition(".")[2])
+    part = next(found, None)
+    n = sum(parameter.numel() for parameter in part.parameters()) if part is not None else 0
+    what = f" ({n:,} parameters)" if n else ""
+    return (f"INCOMPLETE: a text alone was given, so the part that reads images{what} is not counted",)
+
+
+def with_images(model: PreTrainedModel) -> ModelInputs | None:
+    """Lets the model's forward take an image and a text as two parts, and returns such inputs; None where its
+    part for images does not run without values.
+    """
+    features = _features_of(model)
+    if features is None:
+        return None
+    shape, further = features
+    kind: Any = type(model)
+    pixels = inspect.signature(kind.forward).parameters.get("pixel_values")
+    needs_pixels = pixels is not None and pixels.default is inspect.Parameter.empty
+
+    def forward(self: Any, input_ids: Tensor, pixel_values: Tensor) -> Any:
+        batch = len(input_ids)
+        images = _Images.of(self, pixel_values, {name: value * batch for name, value in further.items()})
+        places = torch.zeros(batch, _tokens_of(images) // batch, dtype=torch.int64, device=input_ids.device)
+        tokens = torch.cat([places, input_ids], dim=1)
+        written = (
+            self.language_model(input_ids=tokens) if needs_pixels else kind.forward(self, input_ids=tokens)
+        )
+        return written, images
+
+    model.__class__ = type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__})
+    return ModelInputs(
+        (),
+        {
+            "input_ids": torch.zeros(1, TEXT_TOKENS, dtype=torch.int64, device="meta"),
+            "pixel_values": torch.empty(shape, dtype=model.dtype, device="meta"),
+        },
+    )
+
+
+def _features_of(model: PreTrainedModel) -> tuple[tuple[int, ...], dict[str, Any]] | None:
+    """(shape of the pixels, further arguments) with which the part for images can be traced."""
+    compute: Any = model.get_image_features
+    accepted = inspect.signature(compute).parameters
+    for shape, further in _candidates(model.config.vision_config, accepted):
+        try:
+            trace(_Images(model, further), torch.empty(shape, dtype=model.dtype, device="meta"))
+        except TraceError:
+            # It may want another form of image, or values.
+            continue
+        return shape, further
+    return None
+
+
+class _Images(nn.Module):
+    """The part of a model that computes the features of images, alone."""
+
+    def __init__(self, model: PreTrainedModel, further: dict[str, Any]) -> None:
+        super().__init__()
+        self.model, self.further = model, further
+
+    def forward(self, pixel_values: Tensor) -> Any:
+        images = self.of(self.model, pixel_values, self.further)
+        _tokens_of(images)
+        return images
+
+    @staticmethod
+    def of(model: Any, pixel_values: Tensor, further: dict[str, Any]) -> Any:
+        given = {name: torch.tensor(value) for name, value in further.items()}
+        return model.get_image_features(pixel_values=pixel_values, **given)
+
+
+def _candidates(config: Any, accepted: Any) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
+    channels = getattr(config, "num_channels", None) or getattr(config, "in_channels", None) or 3
+    size = getattr(config, "image_size", None) or _SIDE
+    height, width = (size[0], size[-1]) if isinstance(size, list | tuple) else (size, size)
+    if "image_grid_thw" in accepted:
+        patch = getattr(config, "patch_size", 14)
+        step = patch * getattr(config, "spatial_merge_size", 1)
+        rows = _SIDE // step * step // patch
+        values = channels * getattr(config, "temporal_patch_size", 1) * patch * patch
+        yield (rows * rows, values), {"image_grid_thw": [[1, rows, rows]]}
+    elif "image_sizes" in accepted:
+        # Some cut an image into parts, of which a square one makes three with the whole of it.
+        for shape in ((1, channels, height, width), (1, 3, channels, height, width)):
+            yield shape, {"image_sizes": [[height, width]]}
+    yield (1, channels, height, width), {}
+    yield (1, 1, channels, height, width), {}
+
+
+def _tokens_of(images: Any) -> int:
+    """How many places in a text the features take."""
+    found = getattr(images, "pooler_output", images)
+    parts = found if isinstance(found, list | tuple) else (found,)
+    return sum(part.numel() // part.shape[-1] for part in parts)

@@ -1,0 +1,264 @@
+"""The command line's work runs in a child process, so that every call ends in a documented way.
+
+The code of a model may end its process, crash it, leave a thread running or hold the interpreter while Ctrl-C
+is pressed. The parent process does nothing but wait: it passes signals on, ends the child and what the child
+has started when they take too long, and says in one line how the call ended. The child tells its parent by
+`note` what it is doing. Without `fork`, and inside another program, the work runs in the calling process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import FrameType
+
+from addercost.errors import INTERRUPTED, TERMINATED, ModelError, TraceError
+
+GRACE_S = 1.5
+"""Seconds that the child has after a signal to put things in order."""
+
+_END_S = 3.0
+"""Seconds for what the code of users does when its process ends: exit handlers, threads that go on."""
+
+_KILL_WITH_PARENT, _ADOPT_ORPHANS = 1, 36
+"""PR_SET_PDEATHSIG and PR_SET_CHILD_SUBREAPER of linux/prctl.h."""
+
+_notes: tuple[int, int] | None = None
+"""In the child: the descriptor that its notes go to, and the process that they are of."""
+
+
+_received = 0
+
+
+def received() -> int:
+    """The signal that this process has to end for; 0 where none came. What an interrupted import or a library
+    makes of the exception may be any other exception.
+    """
+    return _received
+
+
+def note(kind: str, text: object = "") -> None:
+    """Tells the parent process, if there is one, what this process does.
+
+    kind: `load` and `run`, a model's code; `limit`, the seconds after which it has taken too long, or 0, the
+    exit code then, and what is said; `temporary`, a file that is to go if this process is killed; `end`, the
+    exit code.
+    """
+    if _notes is not None and _notes[1] == os.getpid():
+        with contextlib.suppress(OSError):
+            os.write(_notes[0], f"{kind} {text}\0".encode("utf-8", "surrogateescape"))
+
+
+def supervised(work: Callable[[], int]) -> int:
+    """The exit code of `work`, which runs in a child process and prints its own errors.
+
+    In the child, SIGINT and SIGTERM raise KeyboardInterrupt, once. The call ends within two seconds, with 130
+    and 143.
+    """
+    global _notes
+    if not hasattr(os, "fork") or threading.active_count() > 1:
+        return work()
+    stops = {
+        number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN
+    }
+    signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+    reader, writer = os.pipe()
+    wake_reader, wake_writer = os.pipe()
+    for end in (reader, wake_reader, wake_writer):
+        os.set_blocking(end, False)
+    signal.signal(signal.SIGCHLD, _ignored)
+    parent = os.getpid()
+    child = os.fork()
+    if child == 0:
+        for end in (reader, wake_reader, wake_writer):
+            os.close(end)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        _notes = writer, os.getpid()
+        end_with_the_parent(parent)
+        for number in stops:
+            signal.signal(number, _stop)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
+        try:
+            code = work()
+        except BaseException:
+            note("end", 1)
+            raise
+        note("end", code)
+        return code
+    os.close(writer)
+    signal.set_wakeup_fd(wake_writer)
+    for number in stops:
+        signal.signal(number, _ignored)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
+    _prctl(_ADOPT_ORPHANS, 1)
+    code = _Supervisor(child, reader, wake_reader, stops).wait()
+    _end_descendants()
+    os._exit(code)
+
+
+def end_with_the_parent(parent: int) -> None:
+    """Asks Linux to kill this process with its parent, which is the process `parent` unless it has ended."""
+    _prctl(_KILL_WITH_PARENT, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+@dataclass(slots=True)
+class _Supervisor:
+    """The parent's view of the child. code: the child's exit code, once it has said it. stopped_by: the first
+    signal that came. deadline_s: when the child is killed.
+    """
+
+    child: int
+    reader: int
+    wake_reader: int
+    stops: set[signal.Signals]
+    code: int | None = None
+    stopped_by: int = 0
+    doing: str = ""
+    limit: tuple[str, int] = ("", 0)
+    deadline_s: float | None = None
+    temporary: str = ""
+    unread: bytes = field(default=b"", repr=False)
+
+    def wait(self) -> int:
+        """Until the child has ended or was killed; says how it ended, and returns the exit code."""
+        import select
+
+        while True:
+            left_s = None if self.deadline_s is None else self.deadline_s - time.monotonic()
+            if left_s is not None and left_s <= 0:
+                os.kill(self.child, signal.SIGKILL)
+                return self._ended(os.waitpid(self.child, 0)[1], too_long=True)
+            readable = [self.wake_reader] + [self.reader] * (self.reader >= 0)
+            select.select(readable, [], [], left_s)
+            self._read_notes()
+            self._pass_signals_on()
+            ended, status = os.waitpid(self.child, os.WNOHANG)
+            if ended:
+                return self._ended(status, too_long=False)
+
+    def _read_notes(self) -> None:
+        data = _available(self.reader) if self.reader >= 0 else b""
+        if data is None:
+            # Nobody has the other end any more.
+            os.close(self.reader)
+            self.reader = -1
+            return
+        *notes, self.unread = (self.unread + data).split(b"\0")
+        for each in notes:
+            kind, _, text = each.decode("utf-8", "surrogateescape").partition(" ")
+            if kind == "end":
+                self.code = int(text)
+                self._end_within(_END_S)
+            elif kind == "limit":
+                seconds, code, line = text.split(" ", 2)
+                self.limit = line, int(code)
+                if not self.stopped_by:
+                    self.deadline_s = time.monotonic() + float(seconds) if float(seconds) else None
+            elif kind == "temporary":
+                self.temporary = text
+            else:
+                self.doing = kind
+
+    def _pass_signals_on(self) -> None:
+        for number in _available(self.wake_reader) or b"":
+            if number in self.stops and not self.stopped_by:
+                self.stopped_by = number
+                self._end_within(GRACE_S)
+                os.kill(self.child, number)
+
+    def _end_within(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        self.deadline_s = end if self.deadline_s is None else min(self.deadline_s, end)
+
+    def _ended(self, status: int, too_long: bool) -> int:
+        self._read_notes()
+        if self.code is not None:
+            return self.code
+        if self.temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(self.temporary)  # noqa: PTH108
+        if self.stopped_by:
+            return _said(*STOPPED[self.stopped_by])
+        code = ModelError.exit_code if self.doing == "load" else TraceError.exit_code
+        if too_long:
+            return _said(f"addercost: {self.limit[0]}", self.limit[1])
+        if os.WIFSIGNALED(status):
+            name = signal.Signals(os.WTERMSIG(status)).name
+            why = f"{name} killed it{' (out of memory?)' if name == 'SIGKILL' else ''}"
+        else:
+            why = f"it exited with {os.waitstatus_to_exitcode(status)}"
+        who = "the model" if self.doing else "something outside"
+        return _said(f"addercost: {who} ended the program: {why}", code)
+
+
+STOPPED = {
+    int(signal.SIGINT): ("interrupted", INTERRUPTED),
+    int(signal.SIGTERM): ("terminated", TERMINATED),
+}
+"""What is said after a signal, and the exit code."""
+
+
+def _said(line: str, code: int) -> int:
+    print(line, file=sys.stderr, flush=True)
+    return code
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    global _received
+    _received = number
+    # A terminal's Ctrl-C reaches the child directly and once more through the parent.
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _ignored(number: int, frame: FrameType | None) -> None:
+    """Only wakes the parent up."""
+
+
+def _available(descriptor: int) -> bytes | None:
+    """What can be read without waiting; None at the end of the file."""
+    data = b""
+    while True:
+        try:
+            more = os.read(descriptor, 65536)
+        except BlockingIOError:
+            return data
+        if not more:
+            return data or None
+        data += more
+
+
+def _end_descendants() -> None:
+    """Kills what the child has left running. Linux makes orphans children of this process."""
+    children = f"/proc/self/task/{os.getpid()}/children"
+    while True:
+        try:
+            with open(children, encoding="ascii") as file:  # noqa: PTH123
+                left = [int(text) for text in file.read().split()]
+            for process in left:
+                os.kill(process, signal.SIGKILL)
+                os.waitpid(process, 0)
+        except OSError:
+            return
+        if not left:
+            return
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    try:
+        ctypes.CDLL(None).prctl(option, int(value), 0, 0, 0)
+    except (OSError, AttributeError):
+        return

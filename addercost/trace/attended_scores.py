@@ -1,0 +1,96 @@
+"""How many scores of an attention count, where that depends on values: lengths of sequences, masks.
+
+Integers that are given as inputs keep their values for this also in a run without data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
+
+from addercost.trace.record import KEPT_SCORES, SCORES
+
+Facts: TypeAlias = Callable[[Mapping[str, Any]], dict[str, int]]
+"""From the arguments of an operator's call to further ones; none where a value is not known."""
+
+_VALUES = "_addercost_values"
+_MOST_LENGTHS, _MOST_OF_A_MASK = 1 << 16, 1 << 26
+"""Elements."""
+
+
+def with_values_of(made: Tensor, original: Tensor) -> Tensor:
+    """`made`, which takes the place of `original` in a run without data, with the values of its integers."""
+    if original.dtype in (torch.int32, torch.int64) and original.numel() <= _MOST_LENGTHS:
+        known = _values(original)
+        if known is not None:
+            setattr(made, _VALUES, known)
+    return made
+
+
+def _values(tensor: Tensor | None) -> Tensor | None:
+    """The tensor's values on the CPU, if it has any."""
+    if tensor is None:
+        return None
+    known: Tensor | None = getattr(tensor, _VALUES, None)
+    if known is not None or type(tensor) is not Tensor or tensor.device.type != "cpu":
+        return known
+    return tensor
+
+
+def _masked(given: Mapping[str, Any]) -> dict[str, int]:
+    """Scores that a mask of truth values, or of numbers that are added, keeps."""
+    query, key = given["query"], given["key"]
+    mask = _values(given.get("attn_mask"))
+    if mask is None or mask.numel() > _MOST_OF_A_MASK or query.is_nested:
+        return {}
+    whole = math.prod(query.shape[:-1]) * key.shape[-2]
+    with _disable_current_modes():
+        kept = mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
+        return {KEPT_SCORES: int(kept.sum()) * (whole // mask.numel())} if mask.numel() else {}
+
+
+def _of_lengths(given: Mapping[str, Any]) -> dict[str, int]:
+    """Scores of sequences that lie one after the other, and those of them within a window: key j is in the
+    window of query i if i - left ≤ j - (keys - queries) ≤ i + right, where a side of -1 has no end.
+    """
+    query = given["query"]
+    ends = _values(given["cu_seq_q"])
+    used = given.get("seqused_k")
+    key_ends = _values(given.get("cu_seq_k")) if used is None else None
+    if ends is None or (key_ends is None and _values(used) is None) or int(ends[-1]) != query.shape[0]:
+        return {}
+    with _disable_current_modes():
+        rows = ends.diff().tolist()
+        columns = key_ends.diff().tolist() if key_ends is not None else _values(used).tolist()  # type: ignore[union-attr]
+    heads = query.shape[1]
+    left, right = given.get("window_size") or (-1, -1)
+    if given.get("is_causal"):
+        right = 0
+    found = {SCORES: heads * sum(r * c for r, c in zip(rows, columns, strict=True))}
+    if (left, right) != (-1, -1):
+        pairs = zip(rows, columns, strict=True)
+        found[KEPT_SCORES] = heads * sum(_in_window(r, c, left, right) for r, c in pairs)
+    return found
+
+
+def _in_window(rows: int, columns: int, left: int, right: int) -> int:
+    kept = 0
+    for row in range(columns - rows, columns):
+        first = max(row - left, 0) if left >= 0 else 0
+        last = min(row + right, columns - 1) if right >= 0 else columns - 1
+        kept += max(last - first + 1, 0)
+    return kept
+
+
+ATTENDED: Mapping[str, Facts] = {
+    "aten.scaled_dot_product_attention": _masked,
+    "torch_attn._varlen_attn": _of_lengths,
+    "torch_attn._varlen_attn_out": _of_lengths,
+    "torch_attn._varlen_attn_backward": _of_lengths,
+}
+"""By the operator's name."""

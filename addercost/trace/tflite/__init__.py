@@ -1,0 +1,1 @@
+"""TFLite files, which the network runtimes of phones and microcontrollers read, as traces. No torch."""

@@ -1,0 +1,94 @@
+"""Many designs at once: each costs what it costs alone; fronts are those of all pairs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from addercost.arithmetic import Arithmetic
+from addercost.cost.accelerator.designs import SUM_FORMATS, Designs, DesignSpace, costed_designs, fronts
+from addercost.cost.accelerator.element import ElementKind
+from addercost.cost.accelerator.estimate import estimate_accelerator
+from addercost.counts.matrix_products import MatrixProduct
+from addercost.hardware import load_accelerator, load_energy
+
+TPU, NM45 = load_accelerator("tpu-like"), load_energy("45nm")
+PRODUCTS = [
+    MatrixProduct(3136, 576, 64, 64 * 3136),
+    MatrixProduct(49, 4608, 512, 512 * 49, repeats=2),
+    MatrixProduct(3136, 576, 64, 64 * 3136),
+    MatrixProduct(3136, 9, 1, 3136, repeats=64),
+    MatrixProduct(1, 512, 1000, 512),
+]
+SPACE = DesignSpace(
+    TPU,
+    (8, 100),
+    (16, 256),
+    ("weight-stationary", "output-stationary", "input-stationary"),
+    tuple(ElementKind),
+    ("int8", "fp32"),
+)
+
+
+def of_kind(kind: ElementKind) -> list[MatrixProduct]:
+    if kind is ElementKind.TERNARY:
+        return [replace(product, ternary=True) for product in PRODUCTS]
+    return [replace(product, arithmetic=Arithmetic(kind.value)) for product in PRODUCTS]
+
+
+def test_each_design_costs_what_it_costs_alone() -> None:
+    found = costed_designs(PRODUCTS, SPACE, NM45)
+    assert len(found.cycles) == SPACE.size == 2 * 2 * 3 * 5 * 2
+    for i in range(len(found.cycles)):
+        kind = SPACE.kinds[found.kind[i]]
+        number_format = SPACE.number_formats[found.number_format[i]]
+        accelerator = replace(
+            TPU,
+            rows=int(found.rows[i]),
+            columns=int(found.columns[i]),
+            dataflow=SPACE.dataflows[found.dataflow[i]],
+            number_format=number_format,
+            accumulator_format=SUM_FORMATS[number_format],
+        )
+        alone = estimate_accelerator([("all", of_kind(kind))], accelerator, NM45)
+        assert found.cycles[i] == pytest.approx(alone.cycles, rel=1e-12)
+        assert found.seconds[i] == pytest.approx(alone.seconds, rel=1e-12)
+        assert found.energy_j[i] == pytest.approx(alone.total_j, rel=1e-12)
+
+
+def test_designs_without_a_figure_are_left_out_and_counted() -> None:
+    # The 40 nm table has no fp16 figures, and 32-bit ones of integers alone.
+    found = costed_designs(PRODUCTS, replace(SPACE, number_formats=("fp16",)), load_energy("40nm"))
+    assert len(found.cycles) + found.left_out == SPACE.size // 2
+    assert found.left_out and any("fp16" in text for text in found.missing)
+
+
+def test_fronts_are_those_of_all_pairs() -> None:
+    random = np.random.default_rng(7)
+    n = 400
+    seconds, energy = random.integers(1, 30, (2, n)).astype(float)
+    kind, number_format = random.integers(0, 5, n), random.integers(0, 2, n)
+    area = random.integers(1, 5, n).astype(float)
+    none = np.zeros(n, dtype=np.int64)
+    made = Designs(SPACE, none, none, none, kind, number_format, seconds, seconds, energy, area, 0, (), ())
+    chosen = random.random(n) < 0.8
+
+    def beats(a: int, b: int) -> bool:
+        return (
+            seconds[a] <= seconds[b]
+            and energy[a] <= energy[b]
+            and (seconds[a] < seconds[b] or energy[a] < energy[b])
+        )
+
+    best = fronts(made, chosen)
+    for e in range(5):
+        for f in range(2):
+            own = [i for i in range(n) if chosen[i] and kind[i] == e and number_format[i] == f]
+            unbeaten = {(seconds[i], energy[i]) for i in own if not any(beats(j, i) for j in own)}
+            shown = [i for i in best if kind[i] == e and number_format[i] == f]
+            assert sorted((seconds[i], energy[i]) for i in shown) == sorted(unbeaten)
+            for i in shown:
+                equal = [j for j in own if (seconds[j], energy[j]) == (seconds[i], energy[i])]
+                assert area[i] == min(area[j] for j in equal)

@@ -1,0 +1,117 @@
+"""The laws of the calibrated model, against values worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from addercost.cost.calibrated import fit as fitting
+from addercost.cost.calibrated.features import FAMILIES
+from addercost.errors import ArgumentError
+from addercost.hardware.kernel_times import Conditions, KernelTimes
+
+LINEAR = FAMILIES.index("linear")
+POOL = FAMILIES.index("maximum pool")
+
+
+def rows(*families):
+    """Feature rows, of which only the family is read."""
+    return np.array([[family, 0.0] for family in families])
+
+
+def test_a_prior_is_a_start_and_a_time_for_each_site_and_byte():
+    """1 + 2·3 + 0.5·4 s by the law of its own family; 2 + 3 + 4 s by that of all where it has none."""
+    laws = {-1: np.log([2.0, 1.0, 1.0]), LINEAR: np.log([1.0, 2.0, 0.5])}
+    work = np.array([[1.0, 3.0, 4.0], [1.0, 3.0, 4.0]])
+    assert fitting.log_prior(laws, work, rows(LINEAR, POOL)) == pytest.approx(np.log([9.0, 9.0]))
+    assert fitting.log_prior(laws, work[:, [0, 2, 1]], rows(LINEAR, POOL)) == pytest.approx(
+        np.log([1 + 2 * 4 + 0.5 * 3, 9.0])
+    )
+
+
+def test_a_kernel_in_a_network_takes_its_time_near_a_share_of_the_rest_and_its_call():
+    """Linear layers 1.5 times as long: 1.5·2 + 0.25·4 + 0.5 s; others 2 + 0.25·4 + 0.5 s."""
+    law = fitting.NetworkLaw(far_share=0.25, linear_factor=1.5, call_s=0.5)
+    near, beyond = np.array([2.0, 2.0]), np.array([4.0, 4.0])
+    assert law.seconds(near, beyond, np.array([True, False])).tolist() == [4.5, 3.5]
+
+
+@pytest.mark.parametrize(
+    ("n", "rank"),
+    [
+        # ⌈(n + 1)·0.9⌉, and at most n.
+        pytest.param(1, 1, id="one"),
+        pytest.param(8, 8, id="⌈8.1⌉ is more than there are"),
+        pytest.param(9, 9, id="9"),
+        pytest.param(10, 10, id="⌈9.9⌉"),
+        pytest.param(19, 18, id="18"),
+        pytest.param(20, 19, id="⌈18.9⌉"),
+    ],
+)
+def test_the_error_that_covers_nine_of_ten(n, rank):
+    errors = np.random.default_rng(0).permutation(np.arange(1, n + 1) / 100)
+    spread = fitting.conformal_spread(np.full(n, POOL), errors)
+    assert spread[-1] == pytest.approx(math.exp(rank / 100))
+
+
+def test_a_family_with_fewer_than_twelve_kernels_has_the_spread_of_all():
+    """Errors count by their size, whichever way they go. Of 12 linear layers the ⌈11.7⌉ = 12th is 0.12; of 23
+    kernels the ⌈21.6⌉ = 22nd is the tenth of the pools, 0.59."""
+    families = np.array([LINEAR] * 12 + [POOL] * 11)
+    errors = np.array([-i / 100 for i in range(1, 13)] + [0.5 + i / 100 for i in range(11)])
+    spread = fitting.conformal_spread(families, errors)
+    assert spread == pytest.approx({-1: math.exp(0.59), LINEAR: math.exp(0.12)})
+
+
+@pytest.mark.parametrize(("kernels", "networks"), [(0, 0), (59, 4), (59, 9), (60, 3), (99, 3)])
+def test_less_than_60_kernels_and_4_networks_are_refused_with_their_numbers(kernels, networks):
+    conditions = Conditions("a core", 1, "float32", "2.13")
+    times = KernelTimes(conditions, (None,) * kernels, (None,) * networks)
+    with pytest.raises(ArgumentError, match=f"has {kernels} kernels and {networks} networks") as error:
+        fitting.fit(times)
+    assert "addercost calibrate --kernels" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("numbers", "law"),
+    [
+        pytest.param((0.0, 0.0, 0.0), (0.5, 1.0, 1.0), id="zeros"),
+        # The logit of 0.8 is ln 4.
+        pytest.param((math.log(4), math.log(1.2), math.log(2e-6)), (0.8, 1.2, 2e-6), id="logarithms"),
+    ],
+)
+def test_the_law_of_a_network_is_found_as_logarithms(numbers, law):
+    found = fitting._law(np.array(numbers))
+    assert (found.far_share, found.linear_factor, found.call_s) == pytest.approx(law)
+
+
+class OfSites:
+    """A model by which a kernel takes so many seconds a site."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def seconds(self, work, rows):
+        return self.factor * work[:, 1]
+
+
+def test_a_network_is_the_sum_of_its_kernels_as_often_as_they_run():
+    """A linear layer of 2·3·4 sites three times, a pool of 9 sites twice: near 72 and 18 s; the linear layer
+    takes half as long again where the last-level cache is swept."""
+    from addercost.counts.kernel_calls import KernelCall, Operand
+    from addercost.hardware.kernel_times import NetworkSample
+
+    linear = KernelCall(
+        "aten.mm.default",
+        (("self", Operand((2, 3), "float32")), ("mat2", Operand((3, 4), "float32", True))),
+        (Operand((2, 4), "float32"),),
+    )
+    pool = KernelCall(
+        "aten.max_pool2d.default",
+        (("self", Operand((1, 1, 3, 3), "float32")), ("kernel_size", (3, 3)), ("stride", (1, 1))),
+        (Operand((1, 1, 1, 1), "float32"),),
+    )
+    network = NetworkSample("net", (linear, pool, linear, pool, linear), (1.0,))
+    assert fitting._sums(network, OfSites(1.0), OfSites(1.5)) == pytest.approx((18, 72, 36, 5))
+    # A time with swept caches that is shorter is noise.
+    assert fitting._sums(network, OfSites(1.0), OfSites(0.5)) == pytest.approx((18, 72, 0, 5))

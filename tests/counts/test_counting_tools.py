@@ -1,0 +1,125 @@
+"""What `reconcile` says that other tools report is what they report, or it says that it does not know.
+
+The tools are those of `make .venv/counting-tools/.installed`; one that is missing fails the test.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from addercost.counts.reconcile import TOOLS as ROWS
+from addercost.counts.reconcile import ToolCount, reconcile
+from addercost.trace.tracer import trace
+from tests.counts.counting_tools import TOOLS
+from tests.counts.tool_models import MODELS
+
+ROOT = Path(__file__).parent.parent.parent
+FOLDERS = Path(sys.prefix) / "counting-tools"
+
+
+@functools.cache
+def printed(folder: str) -> dict[str, dict[str, float | None]]:
+    """By tool and model, from one process for each folder of tools."""
+    path = FOLDERS / folder if folder else ROOT
+    assert path.is_dir(), f"{path} is missing: make {FOLDERS.parent.name}/counting-tools/.installed"
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.counts.counting_tools", folder],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(path)))},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found: dict[str, dict[str, float | None]] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@functools.cache
+def stated() -> dict[str, dict[str, ToolCount]]:
+    """By model and tool."""
+    rows = {}
+    for name, (make, shapes) in MODELS.items():
+        inputs = (torch.ones(shape, device="meta") for shape in shapes)
+        rows[name] = {row.tool: row for row in reconcile(trace(make().eval(), *inputs))}
+    return rows
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("tool", TOOLS)
+def test_the_row_is_what_the_tool_reports(tool: str) -> None:
+    found = printed(TOOLS[tool][2])[tool]
+    wrong = {}
+    modelled = 0
+    for name, rows in stated().items():
+        row = rows[tool]
+        if row.reported is None:
+            assert row.unknown
+        else:
+            modelled += 1
+            if row.reported != found[name]:
+                wrong[name] = (row.reported, found[name])
+    assert not wrong
+    assert modelled >= 40
+
+
+def test_every_tool_is_run() -> None:
+    """All rows but the one of figures that torchvision publishes."""
+    assert set(ROWS) - set(TOOLS) == {"torchvision _ops"}
+
+
+def test_a_sum_is_not_modelled_where_a_tool_counts_it_by_its_spelling() -> None:
+    """ptflops counts torch.add(x, y) and x.add(y), and not x + y, which are one operator in a trace."""
+    for name in ("residual +", "residual torch.add", "residual x.add"):
+        row = stated()[name]["ptflops 0.7"]
+        assert row.reported is None
+        assert "add" in row.unknown
+    assert stated()["residual +="]["ptflops 0.7"].reported == 4 * 6 * 6 * (4 * 9 + 1)
+
+
+def test_recurrent_layers_have_each_tools_formula() -> None:
+    """Five steps of four rows through two layers of sixteen units, both ways: 8, then 32 inputs.
+
+    thop: 4 gates of (inputs + hidden) · hidden + hidden + 2 biases, and 4 · hidden. ptflops: all weights and
+    biases and 10 · hidden. torchinfo: weights and biases.
+    """
+    rows = stated()["LSTM, two layers, both ways"]
+    steps, hidden = 20, 16
+    thop = sum(2 * (4 * ((n + hidden) * hidden + 3 * hidden) + 4 * hidden) for n in (8, 32))
+    weights = sum(2 * (4 * hidden * (n + hidden) + 8 * hidden) for n in (8, 32))
+    assert rows["thop 0.1.1"].reported == steps * thop == 204_800
+    assert rows["ptflops 0.7"].reported == steps * (weights + 4 * 10 * hidden) == 207_360
+    assert rows["torchinfo 1.8"].reported == steps * weights == 194_560
+    assert rows["fvcore 0.1.5, timm"].reported == 0
+    assert rows["torch FlopCounterMode on the CPU"].reported == 0
+
+
+def test_thop_of_2020_adds_up_what_is_inside_a_module() -> None:
+    """A transposed convolution of 3 to 1 channels, 2×2 taps, 16 outputs: 16 · (3 · 4 + 1) inside a parent."""
+    rows = stated()["bare transposed"]
+    assert rows["thop, April 2020 to June 2022"].reported == 0
+    assert rows["thop 0.1.1"].reported == 16 * 3 * 4
+    inside = stated()["transposed in groups"]["thop, April 2020 to June 2022"]
+    assert inside.reported == 2 * 6 * 11 * 11 * (2 * 9 + 1)
+
+
+def test_tools_of_torch_read_no_other_files() -> None:
+    made = trace(nn.Linear(2, 3), torch.ones(1, 2))
+    assert made.versions["torch"]
+    rows = reconcile(replace(made, versions={"onnx": "1.23"}))
+    assert all(row.reported is None and row.unknown for row in rows)
+
+
+def test_fvcore_on_a_peers_network() -> None:
+    """1×1 convolution 3·10·100, pool of 1,000 inputs, linear layers 10·10 and 10."""
+    assert stated()["a peer's own test"]["fvcore 0.1.5, timm"].reported == 3 * 10 * 100 + 1000 + 110

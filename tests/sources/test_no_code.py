@@ -1,0 +1,183 @@
+"""README's table of inputs that run no code: each with what would leave a mark if it did."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from onnx import TensorProto, helper
+
+from addercost.api import trace_spec
+from addercost.cli import run
+from addercost.errors import AddercostError
+from addercost.results.sweep_settings import SweepSettings
+from addercost.results.trace import trace_to_json
+from addercost.sweep.chunks.chunk import run_chunk
+from addercost.sweep.run import plan, sweep
+from addercost.train.checkpoint import SCHEMA, read_checkpoint
+
+
+class Marking:
+    """Unpickled, it makes a folder."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return os.mkdir, (str(self.mark),)
+
+
+def code(mark: Path) -> str:
+    """As a text: Python, a template of jinja, and a command of a shell, whoever might run it."""
+    return f"{{{{ ''.__class__ }}}}__import__('os').mkdir('{mark}')  # $(mkdir {mark}) `mkdir {mark}`"
+
+
+def trace_of_code(mark: Path) -> dict[str, Any]:
+    """A trace in which every text is code."""
+
+    def changed(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: item if key in ("schema", "op") else changed(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [changed(item) for item in value]
+        return value
+
+    data: dict[str, Any] = changed(json.loads(trace_to_json(trace_spec("zoo:lenet5-bn"))))
+    data["model"] = code(mark)
+    data["notes"] = [code(mark)]
+    first = data["calls"][0]
+    path, first["module"] = first["module"], code(mark)
+    data["modules"] = {code(mark) if name == path else name: kind for name, kind in data["modules"].items()}
+    return data
+
+
+def a_trace(folder: Path, mark: Path) -> list[str]:
+    (folder / "a.json").write_text(json.dumps(trace_of_code(mark)))
+    return ["profile", "a.json"]
+
+
+def a_pickle(name: str) -> Callable[[Path, Path], list[str]]:
+    def write(folder: Path, mark: Path) -> list[str]:
+        (folder / name).write_bytes(pickle.dumps(Marking(mark)))
+        return ["profile", name]
+
+    return write
+
+
+def a_graph(folder: Path, mark: Path) -> list[str]:
+    """With an operator of Python's, weights in another file that is a pickle, and code as names."""
+    (folder / "weights").write_bytes(pickle.dumps(Marking(mark)))
+    weight = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4, 4])
+    weight.data_location = TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value="weights")
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["y"], name=code(mark)),
+        helper.make_node(
+            "PythonOp", ["y"], ["z"], domain="ai.onnx.contrib", code=code(mark), func=code(mark)
+        ),
+    ]
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [4, 4]) for name in ("x", "z")]
+    graph = helper.make_graph(nodes, code(mark), values[:1], values[1:], [weight])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.contrib", 1)]
+    model = helper.make_model(graph, opset_imports=opsets)
+    model.metadata_props.add(key="code", value=code(mark))
+    onnx.save(model, str(folder / "a.onnx"))
+    return ["profile", "a.onnx"]
+
+
+def a_table(folder: Path, mark: Path) -> list[str]:
+    (folder / "a.toml").write_text(f'bits = {{ "{code(mark)}" = 8 }}\n')
+    return ["profile", "zoo:lenet5-bn", "--what-if", "mixed:a.toml"]
+
+
+def hardware(folder: Path, mark: Path) -> list[str]:
+    (folder / "a.toml").write_text(f'name = "a"\ntitle = "{code(mark)}"\nclock_hz = "{code(mark)}"\n')
+    return ["profile", "zoo:lenet5-bn", "--hardware-path", ".", "--cpu", "a"]
+
+
+def timings(folder: Path, mark: Path) -> list[str]:
+    (folder / "a.csv").write_text(f'model,ms\n"{code(mark)}",1\nzoo:lenet5-bn,"{code(mark)}"\n')
+    return ["validate", "--measured", "a.csv", "--column", "ms", "--cpu", "amd-zen4"]
+
+
+def a_configuration(folder: Path, mark: Path) -> list[str]:
+    """With a class in a file of its own, which transformers would import."""
+    (folder / "mine.py").write_text(f"import os\nos.mkdir({str(mark)!r})\nclass Mine: pass\n")
+    content = {"model_type": "llama", "auto_map": {"AutoConfig": "mine.Mine", "AutoModel": "mine.Mine"}}
+    (folder / "config.json").write_text(json.dumps(content))
+    return ["profile", "hf:config.json"]
+
+
+CASES = {
+    "a trace": a_trace,
+    "a pickle as .json": a_pickle("a.json"),
+    "a pickle as .html": a_pickle("a.html"),
+    "a pickle as .pt2": a_pickle("a.pt2"),
+    "a pickle as .onnx": a_pickle("a.onnx"),
+    "an ONNX graph": a_graph,
+    "widths": a_table,
+    "a hardware table": hardware,
+    "published timings": timings,
+    "a configuration": a_configuration,
+}
+
+
+@pytest.mark.parametrize("write", CASES.values(), ids=CASES)
+def test_an_input_that_is_read_runs_nothing(
+    write: Callable[[Path, Path], list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it is refused or taken: nothing of it has run."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    mark = tmp_path / "mark"
+    assert run(write(tmp_path, mark)) in (0, 2, 3, 6)
+    assert not mark.exists()
+
+
+def test_the_marks_would_be_left(tmp_path: Path) -> None:
+    pickle.loads(pickle.dumps(Marking(tmp_path / "one")))
+    eval(code(tmp_path / "two").partition("}}")[2].partition("#")[0])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+
+
+def test_a_checkpoint_runs_nothing(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    torch.save({"schema": SCHEMA, "model": Marking(tmp_path / "mark")}, buffer)
+    (tmp_path / "checkpoint.pt").write_bytes(buffer.getvalue())
+    with pytest.raises(AddercostError, match="damaged or no checkpoint"):
+        read_checkpoint(tmp_path / "checkpoint.pt")
+    assert not (tmp_path / "mark").exists()
+
+
+def test_a_shard_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrow has a type whose class is a pickle in the file's metadata, which old versions read."""
+    monkeypatch.chdir(tmp_path)
+    what = plan("zoo:lenet5-bn", SweepSettings())
+    sweep(what, tmp_path / "out", engine=lambda chunks: (run_chunk(chunk) for chunk in chunks))
+    (shard,) = (tmp_path / "out").glob("*.parquet")
+    table = pq.read_table(shard)
+    mark = tmp_path / "mark"
+    hostile = {
+        "ARROW:extension:name": "arrow.py_extension_type",
+        "ARROW:extension:metadata": pickle.dumps(Marking(mark)),
+    }
+    fields = [pa.field(f.name, f.type, f.nullable, hostile) for f in table.schema]
+    changed = table.cast(pa.schema(fields, {**(table.schema.metadata or {}), b"pandas": code(mark).encode()}))
+    pq.write_table(changed, shard)
+    for command in (
+        ["query", "out", "SELECT * FROM sweep"],
+        ["sweep", "top", "out", "--by", "mac_sites"],
+        ["query", "out", f"SELECT '{code(mark)[:20].replace(chr(39), '')}' AS a"],
+    ):
+        assert run(command) in (0, 2, 6)
+    assert not mark.exists()

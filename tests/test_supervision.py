@@ -1,0 +1,149 @@
+"""Whatever the work of a command does to its process: a line, a documented exit code, and nothing left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+HEAD = """
+import ctypes, os, signal, subprocess, sys, threading, time
+from pathlib import Path
+from addercost.cli import _run_to_the_end
+from addercost.supervision import note, supervised
+def wait():
+    Path("started").touch()
+    time.sleep(600)
+def stubborn():
+    Path("started").touch()
+    while True:
+        try: time.sleep(600)
+        except BaseException: pass
+def work():
+{work}
+sys.exit(supervised(work))
+"""
+HOLDS_THE_INTERPRETER = "import re; Path('started').touch(); re.match('(a*)*b', 'a' * 60)"
+
+ANOTHER_ERROR = "try: wait()\n    except BaseException: raise ImportError('not twice')"
+
+
+def started(work: str, folder: Path) -> subprocess.Popen[str]:
+    """A supervised process whose work is these statements."""
+    text = HEAD.format(work="\n".join(f"    {line}" for line in work.split("\n")))
+    return subprocess.Popen(
+        [sys.executable, "-c", text],
+        cwd=folder,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell starts what runs in the background with Ctrl-C ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
+def running(work: str, folder: Path) -> subprocess.Popen[str]:
+    """The same, once the work has made the file `started`."""
+    process = started(work, folder)
+    deadline = time.monotonic() + 60
+    while not (folder / "started").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return process
+
+
+def finished(work: str, folder: Path) -> tuple[int, str]:
+    process = started(work, folder)
+    _, stderr = process.communicate(timeout=60)
+    return process.returncode, stderr
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("work", "code", "line"),
+    [
+        pytest.param("return 5", 5, "", id="its own exit code"),
+        pytest.param(
+            "note('load'); os._exit(7)", 3, "the model ended the program: it exited with 7", id="load"
+        ),
+        pytest.param(
+            "note('run'); os._exit(0)", 4, "the model ended the program: it exited with 0", id="run"
+        ),
+        pytest.param("note('run'); ctypes.string_at(0)", 4, "SIGSEGV killed it", id="a crash"),
+        pytest.param(
+            "note('run'); os.kill(os.getpid(), 9)", 4, "SIGKILL killed it (out of memory?)", id="killed"
+        ),
+        pytest.param("note('limit', '0.1 4 too long'); stubborn()", 4, "addercost: too long", id="a limit"),
+        pytest.param(
+            "note('limit', '0.1 4 x'); note('limit', '0 0 '); time.sleep(0.3); return 6", 6, "", id="lifted"
+        ),
+        pytest.param("os.close(1); os.fork(); return 5", 5, "", id="a fork"),
+    ],
+)
+def test_every_end_is_a_line_and_a_code(work: str, code: int, line: str, tmp_path: Path) -> None:
+    found, stderr = finished(work, tmp_path)
+    assert (found, len(stderr.splitlines())) == (code, 1 if line else 0), stderr
+    assert line in stderr
+
+
+def test_a_thread_that_goes_on_does_not_keep_the_call(tmp_path: Path) -> None:
+    code, stderr = finished("threading.Thread(target=time.sleep, args=(600,)).start(); return 0", tmp_path)
+    assert (code, stderr) == (0, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(
+    "work",
+    ["wait()", "stubborn()", HOLDS_THE_INTERPRETER, ANOTHER_ERROR],
+    ids=["obeys", "catches", "holds the interpreter", "raises another error"],
+)
+def test_a_signal_ends_the_call(number: int, work: str, tmp_path: Path) -> None:
+    """By the child itself, or by its parent where the child does not listen."""
+    body = f"def body(*_, **__):\n    {work}\nfrom addercost.cli.group import cli\ncli.main = body\n"
+    process = running(f"{body}return _run_to_the_end([])", tmp_path)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    words = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+    assert (process.returncode, stderr) == (128 + number, f"{words[signal.Signals(number)]}\n")
+
+
+def test_what_a_killed_call_began_is_gone(tmp_path: Path) -> None:
+    """A program that the model started, and a file that was half written."""
+    work = (
+        "child = subprocess.Popen(['sleep', '600'])\n"
+        "Path('half').touch()\n"
+        "note('temporary', Path('half').absolute())\n"
+        "Path('pid').write_text(str(child.pid))\n"
+        "stubborn()"
+    )
+    process = running(work, tmp_path)
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert not alive(int((tmp_path / "pid").read_text()))
+    assert not (tmp_path / "half").exists()
+
+
+def test_the_work_ends_with_its_parent(tmp_path: Path) -> None:
+    process = running("Path('pid').write_text(str(os.getpid())); stubborn()", tmp_path)
+    pid = int((tmp_path / "pid").read_text())
+    assert alive(pid)
+    process.kill()
+    process.communicate(timeout=60)
+    deadline = time.monotonic() + 60
+    while alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not alive(pid)
