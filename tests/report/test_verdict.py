@@ -301,7 +301,10 @@ def by_kernels(low: float, high: float) -> VerdictRow:
     predicted = PredictedRatio(
         "host", "calibrated", (low * high) ** 0.5, seconds=(1.0, 2.0), interval=(low, high)
     )
-    return replace(verdict_row(0.5, 0.45, 0.55), calibrated=predicted)
+    row = verdict_row(0.5, 0.45, 0.55)
+    assert row.measured is not None
+    measured = replace(row.measured, reference_s=1.0, own_s=2.0)
+    return replace(row, measured=measured, calibrated=predicted)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,9 @@ from addercost.measure.contenders.layer_module import layer_with
 
 BYTES, PACKED = "addercost.adder_conv2d_u8.default", "addercost.binary_conv2d_packed.default"
 
+Arguments = tuple[tuple[str, KernelArgument], ...]
+"""Of a kernel, by the names of its schema."""
+
 
 def torch_kernel(case: LayerCase, dtype: str) -> KernelCall:
     """Torch's own, in a format by torch's name; `int8` has 8-bit inputs, weights and outputs."""
@@ -23,7 +26,7 @@ def torch_kernel(case: LayerCase, dtype: str) -> KernelCall:
     if case.linear:
         weight = Operand(case.weight_shape[::-1], dtype, True)
         return KernelCall("aten.mm.default", (("self", x), ("mat2", weight)), (out,))
-    arguments = (
+    arguments: Arguments = (
         ("input", x),
         ("weight", Operand(case.weight_shape, dtype, True)),
         ("bias", None),
@@ -35,7 +38,7 @@ def torch_kernel(case: LayerCase, dtype: str) -> KernelCall:
 def own_kernel(case: LayerCase, arithmetic: str) -> KernelCall:
     """Of our layer in fp32; arithmetic: `adder`, `binary` or `shift`, as operators are called."""
     x, w = Operand(case.input_shape, "float32"), Operand(case.weight_shape, "float32", True)
-    tensors: tuple[tuple[str, KernelArgument], ...] = (("input", x), ("weight", w), ("bias", None))
+    tensors: Arguments = (("input", x), ("weight", w), ("bias", None))
     place = () if case.linear else _place(case)
     op = f"addercost.{arithmetic}_{'linear' if case.linear else 'conv2d'}.default"
     return KernelCall(op, (*tensors, *place), (Operand(case.output_shape, "float32"),))
@@ -45,7 +48,7 @@ def byte_kernel(case: LayerCase) -> KernelCall:
     """Sums of absolute differences of bytes; rows are pixels of an image."""
     case = as_image(case)
     x, w = Operand(case.input_shape, "uint8"), Operand(case.weight_shape, "uint8", True)
-    arguments = (("input", x), ("weight", w), ("pad_value", 0), *_place(case))
+    arguments: Arguments = (("input", x), ("weight", w), ("pad_value", 0), *_place(case))
     return KernelCall(BYTES, arguments, (Operand(case.output_shape, "int32"),))
 
 
@@ -55,9 +58,9 @@ def packed_kernel(case: LayerCase) -> KernelCall:
     layer = pack_binary(layer_with(Arithmetic.XNOR, case, torch.ones(case.weight_shape)))
     words, factors = (
         Operand(tuple(t.shape), str(t.dtype).removeprefix("torch."), True)
-        for t in (layer.words, layer.factors)
+        for t in map(dict(layer.named_buffers()).__getitem__, ("words", "factors"))
     )
-    arguments = (
+    arguments: Arguments = (
         ("input", Operand(case.input_shape, "float32")),
         ("words", words),
         ("factors", factors),
@@ -74,9 +77,7 @@ def as_image(case: LayerCase) -> LayerCase:
     return LayerCase(images=1, channels=case.channels, filters=case.filters, size=(1, case.images))
 
 
-def _place(
-    case: LayerCase, *before_groups: tuple[str, KernelArgument]
-) -> tuple[tuple[str, KernelArgument], ...]:
+def _place(case: LayerCase, *before_groups: tuple[str, KernelArgument]) -> Arguments:
     return (
         ("stride", case.stride),
         ("padding", case.padding),

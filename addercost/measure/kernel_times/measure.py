@@ -205,7 +205,9 @@ class Network:
     def timed(self, speed: ReferenceSpeed) -> NetworkSample:
         module, x = self.made.module.to(self.dtype), torch.rand(self.made.input_shape).to(self.dtype)
         if x.dim() == 4:
-            module, x = module.to(memory_format=self.layout), x.to(memory_format=self.layout)
+            # torch's annotations lack this form.
+            module = module.to(memory_format=self.layout)  # type: ignore[call-overload]
+            x = x.to(memory_format=self.layout)
         traced = trace(module, x.to("meta"), is_counted=is_counted)
         calls = tuple(call for _, call in kernel_calls(traced.calls))
         seconds, factor = timed_network(lambda: module(x), speed)
