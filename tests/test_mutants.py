@@ -7,6 +7,7 @@ import importlib
 import os
 import signal
 import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,9 @@ def test_a_function_is_replaced_where_it_is_used(tmp_path: Path, monkeypatch: py
     half = importlib.import_module("halved_number").Half()
     (mutant,) = (one for one in mutants_of(file) if one.operator == "ReplaceBinaryOperator_Div_Mul")
     assert mutant.around is not None
+    # What a weak proxy stands for may be gone, and whoever asks it for anything gets an error.
+    proxy = weakref.proxy(type("Gone", (), {})())
+    assert gc.is_tracked(proxy)
     functions = functions_by_place({str(file)})
     replace_function(functions[mutant.around.place], mutant.around.place, mutated(mutant))
     assert half.of(3) == [6]

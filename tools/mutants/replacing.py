@@ -26,7 +26,8 @@ def functions_by_place(files: set[str]) -> dict[Place, list[FunctionType]]:
     """Every function of the files that exists in this process."""
     found: dict[Place, list[FunctionType]] = defaultdict(list)
     for one in gc.get_objects():
-        if isinstance(one, FunctionType) and one.__code__.co_filename in files:
+        # isinstance would ask a weak proxy for the class of what may be gone.
+        if type(one) is FunctionType and one.__code__.co_filename in files:
             found[_place(one.__code__)].append(one)
     return found
 
