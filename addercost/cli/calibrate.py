@@ -9,7 +9,13 @@ import click
 
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.numbers import FiniteRange
-from addercost.cli.options import output_options, quiet_option, was_given
+from addercost.cli.options import (
+    layout_option,
+    output_options,
+    quiet_option,
+    threads_option_with,
+    was_given,
+)
 from addercost.cli.progress import progress
 from addercost.errors import ArgumentError, unknown_name
 
@@ -38,21 +44,14 @@ from addercost.errors import ArgumentError, unknown_name
     default="fp32",
     show_default=True,
     metavar="NAMES",
-    help="With --kernels: formats to time, from fp32, bf16 and fp16.",
+    help="With --kernels: formats to time, from fp32, bf16, fp16 and int8.",
 )
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="With --kernels: threads that share each kernel; `--cpu host --cores N` is then predicted by them.",
+@threads_option_with(
+    "With --kernels: threads that share each kernel; `--cpu host --cores N` is then predicted by them."
 )
-@click.option(
-    "--layout",
-    type=click.Choice(["contiguous", "channels-last"]),
-    default="contiguous",
-    show_default=True,
-    help="With --kernels: of images. Whole networks are predicted in NCHW, which is contiguous; layers of "
+@layout_option(
+    "contiguous",
+    "of images, with --kernels. Whole networks are predicted in NCHW, which is contiguous; layers of "
     "`bench` and `verdict` in the layout in which they are timed.",
 )
 @output_options
@@ -129,11 +128,13 @@ def _time_kernels(
             f"--threads {threads}, and this machine has {cores} cores", f"give {cores} or less"
         )
     from addercost.hardware.kernel_times import kernel_times_file
-    from addercost.measure.kernel_times.measure import DTYPES, KernelSettings, measure_kernels
+    from addercost.measure.kernel_times.measure import DTYPES, LAYOUTS, KernelSettings, measure_kernels
 
     for name in dtypes:
         if name not in DTYPES:
             raise unknown_name("format", name, DTYPES)
+    if layout not in LAYOUTS:
+        raise unknown_name("layout", layout, LAYOUTS)
     if save is not None and len(dtypes) > 1:
         raise ArgumentError("one file takes one format", "leave --save out, or name one format with --dtype")
     for name in dtypes:

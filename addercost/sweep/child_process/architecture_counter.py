@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from addercost.cost.models import cost_model_named
 from addercost.counts.call_work import is_counted
 from addercost.errors import AddercostError, TraceError
 from addercost.results.sweep_settings import SweepSettings
@@ -36,10 +35,9 @@ class ArchitectureCounter:
         """Its tallies; or, whatever its code raises, what was raised."""
         name = architecture.name
         try:
-            with_kernels = cost_model_named(settings.cost_model).predict is not None
             parameters, traced = self._traced(architecture, settings.batches)
             tallies = tuple(
-                self._counters.of(convention, arithmetic, with_kernels).tally(items)
+                self._counters.of(convention, arithmetic, settings.predicts_kernels).tally(items)
                 for items in traced
                 for convention in settings.conventions
                 for arithmetic in settings.arithmetics
