@@ -111,7 +111,7 @@ def costing() -> bool:
     from scipy.sparse import csr_array
 
     from addercost.arithmetic import Arithmetic, OpClass
-    from addercost.cost.layer_table import layer_cycles, layer_table
+    from addercost.cost.layer_table import layer_costs, layer_table
     from addercost.cost.layers import LayerKind
     from addercost.cost.target_registry import load_target
 
@@ -133,7 +133,7 @@ def costing() -> bool:
     start = time.perf_counter()
     total = 0.0
     table = layer_table(kinds)
-    per_layer, _ = layer_cycles(table, targets, "throughput")
+    per_layer, *_ = layer_costs(table, targets, "throughput")
     for first in range(0, architectures, chunk):
         part = columns[first * layers : (first + chunk) * layers]
         occurrences = csr_array((times, part, ends), shape=(chunk, len(kinds)))

@@ -12,7 +12,8 @@ from addercost.results.network_ratio import NetworkRatio
 @dataclass(frozen=True, slots=True)
 class VerdictRow:
     """One contest. measured: None where nothing was timed, for the reason in `why_not`. gap: the prediction
-    for this machine against the measurement, where there are both for the same cores.
+    for this machine against the measurement, where there are both for the same cores. calibrated: the ratio
+    by kernels that were timed here, None where there are none.
     """
 
     contest: Contest
@@ -22,6 +23,7 @@ class VerdictRow:
     energies: tuple[PredictedRatio, ...]
     why_not: str = ""
     gap: PredictionGap | None = None
+    calibrated: PredictedRatio | None = None
 
 
 @dataclass(frozen=True, slots=True)

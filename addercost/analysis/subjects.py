@@ -155,6 +155,7 @@ def _estimates(
                     missing=tuple(map(str, cost.missing)),
                     assumptions=cost.assumptions,
                     same_gaps=profile.counts.complete and gaps == first,
+                    interval_s=cost.interval_s,
                 )
 
 

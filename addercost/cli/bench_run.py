@@ -24,6 +24,7 @@ from addercost.cli.options import (
     hardware_path_option,
     input_option,
     keep_first_last_option_with,
+    layout_option,
     model_batch_option,
     parsed_arithmetics,
     parsed_inputs,
@@ -80,9 +81,7 @@ if TYPE_CHECKING:
     type=click.Choice(["cpu", "wall"]),
     help="Processor time (default on one thread) or all time (default on several).",
 )
-@click.option(
-    "--layout", default="channels-last", show_default=True, help="channels-last or contiguous, of images."
-)
+@layout_option("channels-last", "of images.")
 @click.option("--end-to-end", is_flag=True, help="Also whole models, eager and through torch.compile.")
 @click.option("--training", is_flag=True, help="Also one training step of whole models.")
 @keep_first_last_option_with("Whole models leave their first and last layer as they are.")

@@ -45,9 +45,11 @@ def show(
     result = read_measurements(file)
     if cpus:
         from addercost.measure.estimates import with_estimates
-        from addercost.measure.predictions import checked_models, predictor
+        from addercost.measure.layer_predictions import layer_predictor
+        from addercost.measure.predictions import checked_models
 
-        predict = predictor(cpus, checked_models(cost_models), hardware_path)
+        layout, caches = result.settings.get("layout", "contiguous"), result.settings.get("cache", "warm")
+        predict = layer_predictor(cpus, checked_models(cost_models), hardware_path, layout, caches)
         result = with_estimates(result, predict, cpus)
     write_results(result, outputs, chrome_trace)
     print_results(result, table_format)

@@ -9,7 +9,13 @@ import click
 
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.numbers import FiniteRange
-from addercost.cli.options import output_options, quiet_option, was_given
+from addercost.cli.options import (
+    layout_option,
+    output_options,
+    quiet_option,
+    threads_option_with,
+    was_given,
+)
 from addercost.cli.progress import progress
 from addercost.errors import ArgumentError, unknown_name
 
@@ -38,7 +44,15 @@ from addercost.errors import ArgumentError, unknown_name
     default="fp32",
     show_default=True,
     metavar="NAMES",
-    help="With --kernels: formats to time, from fp32, bf16 and fp16.",
+    help="With --kernels: formats to time, from fp32, bf16, fp16 and int8.",
+)
+@threads_option_with(
+    "With --kernels: threads that share each kernel; `--cpu host --cores N` is then predicted by them."
+)
+@layout_option(
+    "contiguous",
+    "of images, with --kernels. Whole networks are predicted in NCHW, which is contiguous; layers of "
+    "`bench` and `verdict` in the layout in which they are timed.",
 )
 @output_options
 @quiet_option
@@ -47,6 +61,8 @@ def calibrate(
     kernels: bool,
     minutes: float,
     dtype: str,
+    threads: int,
+    layout: str,
     table_format: str,
     output: Path | None,
     force: bool,
@@ -69,7 +85,8 @@ def calibrate(
     from addercost.results.files import write_file
 
     if kernels:
-        _time_kernels(save, minutes, tuple(dict.fromkeys(name.strip() for name in dtype.split(","))), quiet)
+        formats = tuple(dict.fromkeys(name.strip() for name in dtype.split(",")))
+        _time_kernels(save, minutes, formats, threads, layout, quiet)
         return
     _refuse_options_of_kernels()
     check_output(output, force)
@@ -94,24 +111,35 @@ def calibrate(
 
 
 def _refuse_options_of_kernels() -> None:
-    given = [name for name in ("minutes", "dtype") if was_given(name)]
+    given = [name for name in ("minutes", "dtype", "threads", "layout") if was_given(name)]
     if given:
         raise ArgumentError(f"--{given[0]} is for kernels", "add --kernels")
 
 
-def _time_kernels(save: Path | None, minutes: float, dtypes: tuple[str, ...], quiet: bool) -> None:
+def _time_kernels(
+    save: Path | None, minutes: float, dtypes: tuple[str, ...], threads: int, layout: str, quiet: bool
+) -> None:
     """Each format for an equal share of the minutes."""
+    import os
+
+    cores = os.cpu_count() or 1
+    if threads > cores:
+        raise ArgumentError(
+            f"--threads {threads}, and this machine has {cores} cores", f"give {cores} or less"
+        )
     from addercost.hardware.kernel_times import kernel_times_file
-    from addercost.measure.kernel_times.measure import DTYPES, KernelSettings, measure_kernels
+    from addercost.measure.kernel_times.measure import DTYPES, LAYOUTS, KernelSettings, measure_kernels
 
     for name in dtypes:
         if name not in DTYPES:
             raise unknown_name("format", name, DTYPES)
+    if layout not in LAYOUTS:
+        raise unknown_name("layout", layout, LAYOUTS)
     if save is not None and len(dtypes) > 1:
         raise ArgumentError("one file takes one format", "leave --save out, or name one format with --dtype")
     for name in dtypes:
-        settings = KernelSettings(dtype=name, minutes=minutes / len(dtypes))
-        path = save or kernel_times_file(settings.threads, DTYPES[name])
+        settings = KernelSettings(threads, name, minutes / len(dtypes), layout=layout)
+        path = save or kernel_times_file(threads, DTYPES[name], layout)
         with progress(f"timing kernels in {name}", quiet):
             times = measure_kernels(settings, path)
         if not quiet:

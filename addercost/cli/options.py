@@ -234,10 +234,17 @@ def device_option(function: F) -> F:
     )(function)
 
 
-def threads_option(function: F) -> F:
+def threads_option_with(help_text: str) -> Option:
+    return click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help=help_text)
+
+
+threads_option = threads_option_with("Of the CPU.")
+
+
+def layout_option(default: str, help_text: str) -> Option:
     return click.option(
-        "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the CPU."
-    )(function)
+        "--layout", default=default, show_default=True, help=f"channels-last or contiguous, {help_text}"
+    )
 
 
 def model_batch_option(function: F) -> F:

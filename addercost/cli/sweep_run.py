@@ -87,8 +87,9 @@ def run(
         raise ArgumentError("nowhere to put the result", "name a folder with -o DIR, or give --dry-run")
     from addercost.cost.models import cost_model_named
 
-    if cost_model is not None and cost_model_named(cost_model).predict is not None:
-        raise ArgumentError(f"{cost_model} does not cost sweeps", "profile single architectures by it")
+    by_kernels = cost_model is not None and cost_model_named(cost_model).predict is not None
+    if by_kernels and dask and not _dask_workers(dask):
+        raise ArgumentError(f"{cost_model} is by this machine's kernels", "leave --dask out, or give local:N")
     settings = SweepSettings(
         cpus=without_none(cpus or THIS_MACHINE.names(None)),
         energies=tuple(dict.fromkeys(energy)),

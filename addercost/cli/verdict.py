@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from addercost.analysis.prediction_gap import PredictionGap
     from addercost.cost.target import Target
     from addercost.cost.verdict import Contest, PredictedRatio
+    from addercost.measure.session import BenchSettings
     from addercost.results.measurements import Measurements
     from addercost.results.network_ratio import NetworkRatio
     from addercost.trace.record import Trace
@@ -95,6 +97,8 @@ def verdict(
     from addercost.hardware import load_energy
     from addercost.hardware.loader import PAPER_CPU
     from addercost.measure.contests import IMPLEMENTATIONS
+    from addercost.measure.kernel_contests import kernel_ratio
+    from addercost.measure.session import model_uses
     from addercost.report.tables.verdict import verdict_table
     from addercost.results.measurements import NO_ESTIMATES
     from addercost.results.network_ratio import network_ratio
@@ -107,7 +111,10 @@ def verdict(
     elif measurements is not None:
         timed = _read(measurements, trace)
     else:
-        timed = _timed(trace, device, threads, batch, share, time_limit_s, quiet)
+        timed = _timed(trace, _settings(device, threads, batch, share, time_limit_s, None), quiet)
+    settings = _settings(device, threads, batch, share, time_limit_s, timed)
+    with_kernels, why = _kernel_target(here, settings)
+    uses = model_uses(trace, settings)[0] if with_kernels else ()
     rows = []
     for contest in CONTESTS:
         measured = None
@@ -130,12 +137,15 @@ def verdict(
                 gap=_gap(trace, contest, here, prediction, measured, timed, keep_first_last)
                 if here and prediction and measured and timed
                 else None,
+                calibrated=kernel_ratio(uses, contest, with_kernels, keep_first_last)
+                if with_kernels and uses
+                else None,
             )
         )
     where = timed.environment.get("cpu") or timed.environment.get("cuda", "") if timed else ""
     # The verdict makes predictions of its own: a note that the timings lack estimates would mislead.
     notes = [note for note in timed.notes if not note.startswith(NO_ESTIMATES)] if timed else []
-    result = NetworkVerdict(trace.model, where, tuple(rows), (*remarks, *notes))
+    result = NetworkVerdict(trace.model, where, tuple(rows), (*remarks, *why, *notes))
     emit_table(verdict_table(result), table_format, output, force)
 
 
@@ -220,21 +230,55 @@ def _why_not(timed: Measurements, wanted: tuple[str, str, str]) -> str:
     return ": ".join(["no layer of it could be timed", *list(reasons)[:1]])
 
 
-def _timed(
-    trace: Trace, device: str, threads: int, batch: int, precision: float, time_limit_s: float, quiet: bool
-) -> Measurements:
-    from addercost.measure.contests import contest_rows, settings_for
-    from addercost.measure.session import BenchSettings, measure, open_device
+def _settings(
+    device: str,
+    threads: int,
+    batch: int,
+    precision: float,
+    time_limit_s: float,
+    timed: Measurements | None,
+) -> BenchSettings:
+    """As layers are timed; those of `timed` where there are timings already."""
+    from addercost.measure.contests import settings_for
+    from addercost.measure.session import BenchSettings
 
-    settings = settings_for(
-        BenchSettings(
-            device=device, threads=threads, batch=batch, precision=precision, time_limit_s=time_limit_s
-        )
+    made = BenchSettings(
+        device=device, threads=threads, batch=batch, precision=precision, time_limit_s=time_limit_s
     )
+    if timed is not None:
+        kept = timed.settings
+        made = replace(
+            made,
+            device=kept.get("device", "cpu"),
+            threads=int(timed.environment.get("threads", "1")),
+            batch=int(kept.get("batch", "1")),
+            layout=kept.get("layout", made.layout),
+            cold=kept.get("cache") == "cold",
+        )
+    return settings_for(made)
+
+
+def _kernel_target(here: Target | None, settings: BenchSettings) -> tuple[Target | None, tuple[str, ...]]:
+    """The processor with kernels that were timed as these layers are, or None; and why there are none."""
+    from addercost.cost.models import calibrated
+
+    if here is None or settings.device != "cpu" or not here.kernel_files:
+        return None, ()
+    target = replace(
+        here, kernel_layout=settings.layout, kernel_caches=settings.cache, working_cores=settings.threads
+    )
+    why = calibrated.MODEL.unusable(target)
+    return (None, (f"no prediction by {calibrated.MODEL.name}: {why}",)) if why else (target, ())
+
+
+def _timed(trace: Trace, settings: BenchSettings, quiet: bool) -> Measurements:
+    from addercost.measure.contests import contest_rows
+    from addercost.measure.session import measure, open_device
+
     plans, remarks = contest_rows(trace, settings)
     opened = open_device(settings)
     try:
-        with progress(f"timing {len(plans)} layers, up to {len(plans) * time_limit_s:.0f} s", quiet):
+        with progress(f"timing {len(plans)} layers, up to {len(plans) * settings.time_limit_s:.0f} s", quiet):
             return measure(trace.model, (), settings, opened, extra=plans, notes=remarks)
     finally:
         opened.close()

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from addercost.cost.bounds import Bound, Executions, ThroughputBounds
 from addercost.cost.columns import Column
-from addercost.cost.layers import CountedLayer, Moved
+from addercost.cost.layers import Moved
 from addercost.cost.lowering import Lowering
 from addercost.cost.target import Target
+from addercost.counts.kernel_calls import KernelCall
 
 BoundsOf = Callable[[ThroughputBounds, Executions, Moved], list[Bound]]
 MissingOf = Callable[[Target, Executions, Moved], Mapping[str, Column]]
@@ -29,19 +30,24 @@ class Seconds(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a network takes by times that were measured. layers: of each layer in order; main_kinds: the kind
+    """What a network takes by times that were measured. layers: of each layer; shares: what each adds
+    to the total and to the ends of its interval, which is narrower than the layers'. main_kinds: the kind
     of kernel that takes most of each. missing: kernels that could not be predicted, by name, of each layer.
     notes: what the reader has to know of it.
     """
 
     total: Seconds
     layers: tuple[Seconds, ...]
+    shares: tuple[Seconds, ...]
     main_kinds: tuple[str, ...]
     missing: tuple[Mapping[str, int], ...]
     notes: tuple[str, ...]
 
 
-Predict = Callable[[Target, Sequence[CountedLayer]], Prediction]
+Kernels = Sequence[KernelCall] | None
+"""Of one layer; None where they are not known."""
+
+Predict = Callable[[Target, Sequence[Kernels]], Prediction]
 
 
 def _nothing_missing(target: Target, executions: Executions, moved: Moved) -> Mapping[str, Column]:

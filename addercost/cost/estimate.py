@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from addercost.cost.bounds import binding
 from addercost.cost.cost_model import CostModel, Seconds
 from addercost.cost.engine import Costed, Engine
-from addercost.cost.layers import CountedLayer, CountedModel, LayerKind, kind_of, layers_of, moved_by
+from addercost.cost.layers import (
+    CountedLayer,
+    CountedModel,
+    LayerKind,
+    kernels_of,
+    kind_of,
+    layers_of,
+    moved_by,
+)
 from addercost.cost.lowering import Lowering, operations_of
 from addercost.cost.models import cost_model_named, default_model
 from addercost.cost.shared_layers import TOO_SMALL
@@ -135,7 +143,7 @@ def _predicted(
     """An estimate by a model that takes the network as a whole."""
     assert model.predict is not None and target.clock_hz is not None
     clock = target.clock_hz
-    found = model.predict(target, layers)
+    found = model.predict(target, [kernels_of(layer) for layer in layers])
     missing: dict[str, float] = {}
     for of_layer in found.missing:
         for figure, n in of_layer.items():

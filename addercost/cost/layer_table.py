@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,20 +83,39 @@ def layer_table(kinds: Sequence[LayerKind]) -> LayerTable:
     )
 
 
-def layer_cycles(
-    table: LayerTable, targets: Sequence[Target], model: str
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """[L, P] cycles by the cost model of that name, and [L, P] whether each target has every figure.
-
-    Raises ArgumentError for an unknown model.
+class LayerCosts(NamedTuple):
+    """[L, P] each. cycles: by a cost model. complete: whether each target has every figure. low_s, high_s:
+    what a layer adds to the ends of a network's interval; None for a cost model without intervals.
     """
+
+    cycles: Floats
+    complete: NDArray[np.bool_]
+    low_s: Floats | None = None
+    high_s: Floats | None = None
+
+
+def layer_costs(table: LayerTable, targets: Sequence[Target], model: str) -> LayerCosts:
+    """By the cost model of that name. Raises ArgumentError for an unknown model."""
     cost_model = cost_model_named(model)
     shape = len(table.kinds), len(targets)
     cycles, complete = np.zeros(shape), np.ones(shape, dtype=bool)
+    if cost_model.predict is not None:
+        return _predicted(table, targets, cost_model)
     operations, moved = table.operations(), table.moved()
     for p, target in enumerate(targets):
         _cost(operations, moved, target, cost_model, cycles[:, p], complete[:, p])
-    return cycles, complete
+    return LayerCosts(cycles, complete)
+
+
+def _predicted(table: LayerTable, targets: Sequence[Target], model: CostModel) -> LayerCosts:
+    """By a model that predicts kernels. Needs targets on which it can be used, and kinds with kernels."""
+    assert model.predict is not None
+    found = [model.predict(target, [kind.kernels for kind in table.kinds]) for target in targets]
+    clocks = np.array([target.clock_hz or np.nan for target in targets])
+    seconds = np.array([one.shares for one in found]).reshape(len(targets), len(table.kinds), 3)
+    value, low_s, high_s = np.moveaxis(seconds, (0, 1, 2), (2, 1, 0))
+    complete = np.array([[not lacking for lacking in one.missing] for one in found]).T
+    return LayerCosts(value * clocks, complete.reshape(value.shape), low_s, high_s)
 
 
 def _cost(

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from addercost.arithmetic import Arithmetic, OpClass, OpCounts
 from addercost.cost.columns import Column
 from addercost.cost.gpu_waves import waves_factor
+from addercost.counts.kernel_calls import KernelCall, kernel_calls
 from addercost.counts.matrix_products import MatrixProduct, matrix_products
 from addercost.counts.runs import Run, Runs
 
@@ -18,8 +19,8 @@ Key = tuple[OpClass, str]
 class CountedLayer(Protocol):
     """A layer whose operations were counted.
 
-    Five more attributes are read where a layer has them: `arithmetic`, `mac_sites`, `runs`, and `bytes_read`
-    and `bytes_written`, or `bytes` for both together.
+    Six more attributes are read where a layer has them: `arithmetic`, `mac_sites`, `runs`, `calls`, and
+    `bytes_read` and `bytes_written`, or `bytes` for both together.
     """
 
     @property
@@ -38,7 +39,8 @@ class LayerKind(NamedTuple):
 
     counts: the items of its `OpCounts`. n_bytes: what it reads and writes, each operand once. runs: the
     kernels that it starts and the bytes that these move, None where that is not known. products: the matrix
-    products that it computes, None where nobody asked for them or they are not known.
+    products that it computes, None where nobody asked for them or they are not known. kernels: those that it
+    starts, for a cost model that predicts each.
     """
 
     arithmetic: Arithmetic | None
@@ -47,6 +49,7 @@ class LayerKind(NamedTuple):
     n_bytes: float
     runs: Runs | None = None
     products: tuple[MatrixProduct, ...] | None = None
+    kernels: tuple[KernelCall, ...] = ()
 
 
 class Moved(NamedTuple):
@@ -70,8 +73,8 @@ def moved_by(kind: LayerKind, multiprocessors: int | None = None) -> Moved:
     return Moved(kind.n_bytes, eager, fused, waves)
 
 
-def kind_of(layer: CountedLayer, with_products: bool = False) -> LayerKind:
-    """with_products: with the matrix products of its calls, if the layer has kept these."""
+def kind_of(layer: CountedLayer, with_products: bool = False, with_kernels: bool = False) -> LayerKind:
+    """With the matrix products of its calls, and with their kernels, if the layer has kept these."""
     calls = getattr(layer, "calls", None) if with_products else None
     return LayerKind(
         getattr(layer, "arithmetic", None),
@@ -80,7 +83,14 @@ def kind_of(layer: CountedLayer, with_products: bool = False) -> LayerKind:
         bytes_moved(layer),
         getattr(layer, "runs", None),
         None if calls is None else tuple(item for call in calls for item in matrix_products(call)[0]),
+        (kernels_of(layer) or ()) if with_kernels else (),
     )
+
+
+def kernels_of(layer: CountedLayer) -> tuple[KernelCall, ...] | None:
+    """The kernels that a layer runs, in order; None where its calls are not known, as in saved counts."""
+    calls = getattr(layer, "calls", None)
+    return None if calls is None else tuple(call for _, call in kernel_calls(calls))
 
 
 def bytes_moved(layer: CountedLayer) -> float:

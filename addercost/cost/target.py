@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from addercost.hardware.kernel_times import CONTIGUOUS
 from addercost.hardware.schema.cpu import Cpu
 from addercost.hardware.schema.efficiency import Efficiency
 from addercost.hardware.schema.gpu import Gpu
@@ -16,6 +17,12 @@ from addercost.hardware.vocabulary import Form, Quality
 ASSUMED_WAKE_UP_S = 5e-6
 """An assumption, for tables in which it was not measured: an OpenMP region of a few threads starts and ends
 in some microseconds.
+"""
+
+
+IN_NETWORK, WARM, COLD = CACHES = ("network", "warm", "cold")
+"""What caches hold before a kernel runs: what the kernels before it in a network left, its own operands, or
+nothing of it.
 """
 
 
@@ -41,7 +48,8 @@ class Target:
     multiprocessors: of a GPU, each of which computes one tile of a matrix product at a time.
 
     processor: the part's own name. kernel_files: times of kernels that were measured on it. borrows_kernels:
-    somebody named these files, so they are used although they are of another machine.
+    somebody named these files, so they are used although they are of another machine. kernel_layout: of
+    images in memory; kernel_caches: what the caches hold before a kernel runs, one of `CACHES`.
     """
 
     name: str
@@ -70,6 +78,8 @@ class Target:
     processor: str = ""
     kernel_files: tuple[Path, ...] = ()
     borrows_kernels: bool = False
+    kernel_layout: str = CONTIGUOUS
+    kernel_caches: str = IN_NETWORK
 
     @cached_property
     def _by_op_and_form(self) -> dict[tuple[str, Form], tuple[Instruction, ...]]:

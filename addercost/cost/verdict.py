@@ -55,7 +55,8 @@ class PredictedRatio:
 
     missing: the first such figure. bounds: what limits the layer that costs most, on either side.
     site_cycles: what a site takes on either side by a latency sum, as `(4 + 2) / (2 + 2)`. seconds: of either
-    side, where a clock is known.
+    side, where a clock is known. interval: where nine of ten such ratios are expected. notes: what the
+    model says of itself.
     """
 
     hardware: str
@@ -65,6 +66,8 @@ class PredictedRatio:
     bounds: tuple[str, str] = ("", "")
     site_cycles: str = ""
     seconds: tuple[float, float] | None = None
+    interval: tuple[float, float] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def cycle_ratio(

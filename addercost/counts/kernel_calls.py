@@ -83,15 +83,36 @@ _CONVOLUTIONS = {
     Arithmetic.XNOR: "addercost.binary_conv2d.default",
     Arithmetic.SHIFT: "addercost.shift_conv2d.default",
 }
+_LINEAR = {
+    Arithmetic.ADDER: "addercost.adder_linear.default",
+    Arithmetic.XNOR: "addercost.binary_linear.default",
+    Arithmetic.SHIFT: "addercost.shift_linear.default",
+}
 
 
 def kernel_call(call: OpCall) -> KernelCall:
     """The kernel of one call, in the arithmetic that it was changed to."""
+    changed = arithmetic_of(call)
+    if changed in _LINEAR and call.name in ("aten.addmm", "aten.mm"):
+        return _own_linear(call, _LINEAR[changed])
     return KernelCall(
         _operator(call),
         tuple((name, _argument(value)) for name, value in call.args.items()),
         tuple(_operand(spec) for spec in call.outputs),
     )
+
+
+def _own_linear(call: OpCall, op: str) -> KernelCall:
+    """The linear layer of ours in place of a product with a weight [m, k] that is passed as its transpose."""
+    x, turned = call.tensor("mat1" if call.name == "aten.addmm" else "self"), call.tensor("mat2")
+    weight = _operand(turned)
+    bias = _operand(call.tensor("self")) if call.name == "aten.addmm" else None
+    arguments: tuple[tuple[str, KernelArgument], ...] = (
+        ("input", _operand(x)),
+        ("weight", Operand(weight.shape[::-1], weight.dtype, weight.is_weight)),
+        ("bias", bias),
+    )
+    return KernelCall(op, arguments, tuple(map(_operand, call.outputs)))
 
 
 def _operator(call: OpCall) -> str:

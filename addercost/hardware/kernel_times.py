@@ -20,13 +20,17 @@ from addercost.input_files import read_text
 from addercost.reading import Positive, json_data, misfit, read_as
 
 SCHEMA = "addercost/kernel-times/1"
+CONTIGUOUS, CHANNELS_LAST = "contiguous", "channels-last"
+"""Layouts of images: NCHW and NHWC."""
+
 _HINT = "measure it again with `addercost calibrate --kernels`"
 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
     """What the times are valid for. processor: its name, family, model and stepping. dtype: torch's name of
-    the floats. torch: its version. last_level_cache_bytes: of the cache that all cores share.
+    the floats. torch: its version. layout: of images in memory. last_level_cache_bytes: of the cache that
+    all cores share.
     """
 
     processor: str
@@ -34,12 +38,14 @@ class Conditions:
     dtype: str
     torch: str
     mode: str = "eager"
+    layout: str = CONTIGUOUS
     last_level_cache_bytes: int = 0
     date: str = ""
 
     def __str__(self) -> str:
         threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
-        return f"{self.processor}, {threads}, {self.dtype}, torch {self.torch}, {self.mode}"
+        where = f"{self.processor}, {threads}"
+        return f"{where}, {self.dtype}, torch {self.torch}, {self.mode}, images {self.layout}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +81,10 @@ class KernelTimes:
     networks: tuple[NetworkSample, ...]
 
 
-def kernel_times_file(threads: int, dtype: str, mode: str = "eager") -> Path:
+def kernel_times_file(threads: int, dtype: str, layout: str = CONTIGUOUS) -> Path:
     """Where they are kept: the user's cache folder, beside the calibrated table."""
-    return host_file().with_name(f"kernels-{threads}-{dtype}-{mode}.json")
+    suffix = "" if layout == CONTIGUOUS else f"-{layout}"
+    return host_file().with_name(f"kernels-{threads}-{dtype}-eager{suffix}.json")
 
 
 def kernel_time_files() -> tuple[Path, ...]:

@@ -11,12 +11,12 @@ from addercost.errors import ArgumentError
 from addercost.measure.case import read_case
 from addercost.measure.contenders.choice import contenders
 from addercost.measure.contenders.contender import DTYPES
+from addercost.measure.layer_predictions import PredictLayer
 from addercost.measure.limit_faults import with_faults
-from addercost.measure.predictions import Predict, layer_predictor
 from addercost.results.measurements import NO_ESTIMATES, MeasuredRow, Measurements
 
 
-def with_estimates(measurements: Measurements, predict: Predict, cpus: tuple[str, ...]) -> Measurements:
+def with_estimates(measurements: Measurements, predict: PredictLayer, cpus: tuple[str, ...]) -> Measurements:
     """Every row of a layer gets what `predict` returns for its shape, if the cost models estimate the same
     work.
 
@@ -29,19 +29,16 @@ def with_estimates(measurements: Measurements, predict: Predict, cpus: tuple[str
     if device != "cpu" or threads != "1":
         on = f"{threads} threads" if device == "cpu" else device
         raise ArgumentError(f"these timings are of {on}", "estimates are of one core: leave --cpu out")
-    same_work = {
-        (made.arithmetic.value, made.implementation, made.dtype)
+    made_by = {
+        (made.arithmetic.value, made.implementation, made.dtype): made
         for made in contenders(torch.device("cpu"), tuple(Arithmetic), tuple(DTYPES))
-        if made.estimated
     }
-    predicted = layer_predictor(predict)
 
     def estimated(row: MeasuredRow) -> MeasuredRow:
-        if not row.case or (row.arithmetic, row.implementation, row.dtype) not in same_work:
+        contender = made_by.get((row.arithmetic, row.implementation, row.dtype))
+        if not row.case or contender is None:
             return with_faults(replace(row, predicted=()))
-        case = read_case(row.case)
-        estimates = predicted(case, row.dtype, Arithmetic(row.arithmetic))
-        return with_faults(replace(row, predicted=estimates))
+        return with_faults(replace(row, predicted=predict(read_case(row.case), contender)))
 
     return replace(
         measurements,

@@ -10,7 +10,7 @@ from addercost.measure.case import CaseUse
 from addercost.measure.contenders.choice import contenders, reference_of
 from addercost.measure.contenders.contender import Contender, Place
 from addercost.measure.devices.device import Call
-from addercost.measure.predictions import Predict, layer_predictor
+from addercost.measure.layer_predictions import PredictLayer
 from addercost.results.measurements import MeasuredRow
 
 Make = Callable[[int | None], tuple[Call, Call | None]]
@@ -44,11 +44,10 @@ def layer_rows(
     dtypes: Sequence[str],
     place: Place,
     cache: str,
-    predict: Predict | None = None,
+    predict: PredictLayer | None = None,
 ) -> Iterator[RowPlan]:
     """A row for every contender on every shape. Raises ArgumentError for an unknown number format."""
     chosen = list(contenders(place.device, arithmetics, dtypes))
-    predicted = layer_predictor(predict) if predict is not None else None
     for use in uses:
         for contender in chosen:
             if use.case.linear and not contender.linear:
@@ -60,9 +59,7 @@ def layer_rows(
                 samples_s=(),
                 implementation=contender.implementation,
                 dtype=contender.dtype,
-                predicted=predicted(use.case, contender.dtype, contender.arithmetic)
-                if predicted is not None and contender.estimated
-                else (),
+                predicted=predict(use.case, contender) if predict is not None else (),
                 paths=use.paths,
                 positions=use.positions,
                 case=use.case.text,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from pathlib import Path
 
 from addercost.arithmetic import Arithmetic
@@ -14,7 +13,6 @@ from addercost.counts.model import count
 from addercost.errors import ArgumentError
 from addercost.hardware import load_cpu
 from addercost.hardware.loader import HOST
-from addercost.measure.case import LayerCase
 from addercost.measure.host.processor import cpu_model
 from addercost.results.measurements import PredictedTime
 from addercost.trace.record import Trace
@@ -73,15 +71,5 @@ def predictor(cpus: Sequence[str], models: Sequence[str], hardware_path: Path | 
             for cost in costs
             if cost.complete and cost.seconds
         )
-
-    return predicted
-
-
-def layer_predictor(predict: Predict) -> Callable[[LayerCase, str, Arithmetic], tuple[PredictedTime, ...]]:
-    """The same function for a shape in a number format; each combination is computed once."""
-
-    @cache
-    def predicted(case: LayerCase, number_format: str, arithmetic: Arithmetic) -> tuple[PredictedTime, ...]:
-        return predict(case.trace(number_format), arithmetic)
 
     return predicted

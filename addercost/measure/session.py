@@ -20,6 +20,7 @@ from addercost.measure.devices.device import Device
 from addercost.measure.devices.exclusive import exclusive
 from addercost.measure.environment import environment
 from addercost.measure.journal import JournalHeading, open_journal
+from addercost.measure.layer_predictions import PredictLayer, layer_predictor, why_no_kernels
 from addercost.measure.plan import RowPlan, layer_rows
 from addercost.measure.predictions import (
     Predict,
@@ -213,7 +214,7 @@ def measure(
     Raises DataError where the journal beside `output` belongs to another run.
     """
     place = Place(torch.device(settings.device), LAYOUTS[settings.layout])
-    predict = predict_for(settings)
+    predict = layer_predict_for(settings)
     plans = [
         *layer_rows(uses, settings.arithmetics, settings.dtypes, place, settings.cache, predict),
         *extra,
@@ -235,6 +236,20 @@ def measure(
     return journal.measurements()
 
 
+def layer_predict_for(settings: BenchSettings) -> PredictLayer | None:
+    cpus = settings.estimate_cpus
+    refuse_other_processor(cpus, settings.hardware_path)
+    return layer_predictor(*_estimated_by(settings)) if cpus else None
+
+
+def _estimated_by(
+    settings: BenchSettings,
+) -> tuple[tuple[str, ...], tuple[str, ...], Path | None, str, str]:
+    """The arguments of `layer_predictor`."""
+    models = checked_models(settings.cost_models)
+    return settings.estimate_cpus, models, settings.hardware_path, settings.layout, settings.cache
+
+
 def predict_for(settings: BenchSettings) -> Predict | None:
     cpus = settings.estimate_cpus
     refuse_other_processor(cpus, settings.hardware_path)
@@ -251,4 +266,4 @@ def _estimate_notes(settings: BenchSettings) -> tuple[str, ...]:
             why = ""
         how = "run `addercost calibrate` first, or name a --cpu; `bench show` adds them, too"
         return (f"{NO_ESTIMATES}: {f'{why}; ' * bool(why)}{how}",)
-    return ()
+    return tuple(why_no_kernels(*_estimated_by(settings)))

@@ -34,7 +34,8 @@ class Estimated:
     """The estimated cycles of the whole model as one arithmetic; a lower bound where not `complete`.
 
     charged: the share of the operations for which the table has a figure. same_gaps: the others are in layers
-    that the first network has as well, so that both estimates lack the same cycles.
+    that the first network has as well, so that both estimates lack the same cycles. interval_s: where the
+    cost model expects nine of ten such networks, if it says so.
     """
 
     arithmetic: str
@@ -47,6 +48,7 @@ class Estimated:
     missing: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
     same_gaps: bool = False
+    interval_s: tuple[NotNegative, NotNegative] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,11 @@ class SweepSettings:
         hardware = max(len(self.cpus), 1) * max(len(self.energies), 1)
         return hardware * len(self.combinations)
 
+    @property
+    def predicts_kernels(self) -> bool:
+        """Whether layers are predicted by kernels that were timed, which no default of a sweep does."""
+        return bool(self.cost_model) and cost_model_named(self.cost_model).predict is not None
+
     def checked(self) -> SweepSettings:
         """With its cost model. Raises ArgumentError for a name or number that is unknown or does not fit."""
         targets = [load_target(cpu) for cpu in self.cpus]
@@ -83,13 +88,17 @@ class SweepSettings:
 
 
 def sweep_key(settings: SweepSettings, space_digest: str, architectures: int) -> str:
-    """A digest of everything that decides the rows, the hardware tables' bytes and torch's version included.
+    """A digest of everything that decides the rows: the hardware tables' bytes, torch's version, and the
+    times of kernels where these are predicted by them.
 
     Every shard of a sweep has it in its footer, so that a shard of another sweep is never taken for its own.
     """
     from importlib.metadata import version
 
-    tables = [_content(load_target(name)) for name in settings.cpus]
+    targets = [load_target(name) for name in settings.cpus]
+    tables = [_content(target) for target in targets]
+    if settings.predicts_kernels:
+        tables += [path.read_bytes() for target in targets for path in target.kernel_files]
     tables += [Path(load_energy(name).file).read_bytes() for name in settings.energies]
     digests = [hashlib.sha256(table).hexdigest() for table in tables]
     content = {

@@ -4,56 +4,22 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 
 import addercost
 import addercost.cost.calibrated.fit as fitting
 from addercost.cost.calibrated.features import sizes_of
 from addercost.cost.calibrated.tables import differences, fitted, why_unusable
 from addercost.cost.estimate import estimate
+from addercost.cost.models import cost_model_named
 from addercost.cost.target_registry import load_target
-from addercost.counts.kernel_calls import kernel_calls
+from addercost.counts.kernel_calls import Operand, kernel_calls
 from addercost.counts.model import count
 from addercost.errors import DataError
-from addercost.hardware.kernel_times import (
-    Conditions,
-    KernelSample,
-    KernelTimes,
-    NetworkSample,
-    from_json,
-    to_json,
-)
+from addercost.hardware.kernel_times import NetworkSample, from_json, to_json
 from addercost.measure.kernel_times.draw import SHARES, Drawing, draw
 from addercost.results.profile import Profile, profile_from_data
-
-PROCESSOR = "Some Core 6-1-2"
-
-
-def law_s(call):
-    """What each kernel takes here: 5 µs, and 20 ps a site and 100 ps a byte."""
-    sizes = sizes_of(call)
-    return 5e-6 + 2e-11 * sizes.sites + 1e-10 * sizes.bytes
-
-
-def network_s(calls):
-    """2 µs a call beside the kernels."""
-    return sum(law_s(call) + 2e-6 for call in calls)
-
-
-def made_times(n=400):
-    calls = list(dict.fromkeys(draw(n, 1, Drawing("float32", SHARES))))
-    samples = [KernelSample(call, (law_s(call),), (law_s(call),), (law_s(call),)) for call in calls]
-    networks = [
-        NetworkSample(f"network {i}", part, (network_s(part),))
-        for i, part in enumerate(tuple(calls[i::8]) for i in range(8))
-    ]
-    conditions = Conditions(PROCESSOR, 1, "float32", addercost_torch())
-    return KernelTimes(conditions, tuple(samples), tuple(networks))
-
-
-def addercost_torch():
-    import torch
-
-    return torch.__version__
+from tests.cost.times_by_law import law_s, made_times, network_s
 
 
 @pytest.fixture(scope="module")
@@ -116,9 +82,11 @@ def test_saved_counts_have_no_kernels_to_predict(target, trace):
     assert "saved counts" in str(cost.missing[0])
 
 
-def test_a_layer_that_nothing_runs_is_not_charged(target, trace):
-    cost = estimate(count(trace, arithmetic="adder"), target, "calibrated")
-    assert any("adder.addmm" in str(figure) for figure in cost.missing)
+def test_a_layer_that_nothing_runs_is_not_charged(target):
+    """There is no adder layer along one dimension."""
+    made = addercost.trace_model(torch.nn.Conv1d(4, 8, 3), torch.rand(1, 4, 10))
+    cost = estimate(count(made, arithmetic="adder"), target, "calibrated")
+    assert any("adder.convolution" in str(figure) for figure in cost.missing)
 
 
 def test_convolutions_in_another_arithmetic_are_our_operators(trace):
@@ -131,7 +99,7 @@ def test_convolutions_in_another_arithmetic_are_our_operators(trace):
 def test_kinds_that_were_not_timed_have_intervals_twice_as_wide_and_are_named(target, trace):
     """Adder convolutions are in no drawing of `SHARES`."""
     cost = estimate(count(trace, arithmetic="adder"), target, "calibrated")
-    assert any("not timed (adder convolution" in text for text in cost.assumptions)
+    assert any("not timed" in text and "adder convolution" in text for text in cost.assumptions)
     (path,) = target.kernel_files
     spread = fitted(path).spread[-1] ** 2
     layer = next(layer for layer in cost.layers if layer.bound == "adder convolution")
@@ -178,8 +146,6 @@ def test_without_times_the_model_says_how_to_get_them():
 
 
 def why_or_model(target):
-    from addercost.cost.models import cost_model_named
-
     return cost_model_named("calibrated").unusable(target)
 
 
@@ -222,3 +188,67 @@ def test_only_kernels_with_weights_are_partly_far():
     families = [sizes_of(call).family for call in calls]
     assert [b > 0 for b in beyond] == ["convolution" in f or f.startswith("linear") for f in families]
     assert linear.tolist() == [family.startswith("linear") for family in families]
+
+
+def test_a_layer_that_runs_again_and_again_takes_what_warm_kernels_took(target, trace):
+    """They take half as long by the law, and no call of a network stands beside them."""
+    warm = replace(target, kernel_caches="warm")
+    cost = estimate(count(trace), warm, "calibrated")
+    expected = sum(law_s(call) / 2 for _, call in kernel_calls(trace.calls))
+    assert cost.seconds == pytest.approx(expected, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        pytest.param({"working_cores": 4}, "--threads 4", id="cores"),
+        pytest.param({"kernel_layout": "channels-last"}, "--layout channels-last", id="layout"),
+    ],
+)
+def test_the_refusal_says_how_to_time_what_is_missing(target, change, text):
+    assert f"calibrate --kernels {text}`" in why_unusable(replace(target, **change))
+
+
+def test_of_several_files_the_one_for_these_cores_is_used(tmp_path, target, trace):
+    times = made_times(150)
+    files = []
+    for threads, factor in ((1, 1), (4, 3)):
+        found = replace(
+            times,
+            conditions=replace(times.conditions, threads=threads),
+            samples=tuple(
+                replace(
+                    s, near_s=tuple(factor * t for t in s.near_s), far_s=tuple(factor * t for t in s.far_s)
+                )
+                for s in times.samples
+            ),
+            networks=tuple(replace(n, seconds=tuple(factor * t for t in n.seconds)) for n in times.networks),
+        )
+        files.append(tmp_path / f"kernels-{threads}.json")
+        files[-1].write_text(to_json(found))
+    both = replace(target, kernel_files=tuple(files))
+    one = estimate(count(trace), both, "calibrated").seconds
+    four = estimate(count(trace), replace(both, working_cores=4), "calibrated").seconds
+    assert four == pytest.approx(3 * one, rel=0.2)
+
+
+def test_a_kernel_far_beyond_what_was_timed_is_named(target):
+    """A convolution of a hundred times the sites of the largest that is drawn."""
+    from addercost.measure.kernel_times.draw import MOST_SITES, convolution_call
+
+    x, w = Operand((1, 512, 620, 620), "float32"), Operand((512, 512, 3, 3), "float32", True)
+    call = convolution_call(x, w, None, 1, 1, 1, 1)
+    assert sizes_of(call).sites > 400 * MOST_SITES
+    found = cost_model_named("calibrated").predict(target, [(call,)])
+    (note,) = [text for text in found.notes if "extrapolated" in text]
+    assert "times more than the most" in note
+
+
+def test_shares_of_layers_add_up_to_the_network_and_its_ends(target, trace):
+    """So a sweep, which has each kind of layer once, sums to what a profile says."""
+    kernels = [tuple(call for _, call in kernel_calls(layer.calls)) for layer in count(trace).layers]
+    found = cost_model_named("calibrated").predict(target, kernels)
+    cost = estimate(count(trace), target, "calibrated")
+    assert found.total.value == pytest.approx(cost.seconds)
+    sums = [sum(ends) for ends in zip(*found.shares, strict=True)]
+    assert sums == pytest.approx([cost.seconds, *cost.interval_s])

@@ -329,7 +329,7 @@ def test_a_kernel_without_outputs_or_operands_is_of_an_empty_tensor():
     """Logarithms are of sizes of at least 1."""
     nothing = KernelCall("aten.zeros.default", (), ())
     assert sizes_of(nothing) == Sizes("copy", 1, 0, 0, 0, n=0, c=0, k=0, w=0, q=0)
-    (row,) = features([nothing])
+    (row,) = features([nothing])[0]
     assert not row[2:20].any()
 
 
@@ -371,7 +371,7 @@ def test_a_row_has_names_as_numbers_sizes_as_logarithms_and_remainders():
         sites, read, weights, written, read + weights + written, 2, 32, 48, 9 * 11, 4 * 18, 11, 18, 2, 16, 24,
         2 * 4 * 18, 48,
     )  # fmt: skip
-    (row,) = features([kernel])
+    (row,) = features([kernel])[0]
     assert row[0] == FAMILIES.index("grouped convolution")
     assert row[2 : 2 + len(sizes)] == pytest.approx([math.log(size) for size in sizes])
     rest = row[2 + len(sizes) :]
@@ -382,9 +382,9 @@ def test_a_row_has_names_as_numbers_sizes_as_logarithms_and_remainders():
 
 def test_a_row_of_channels_that_fill_no_vectors():
     """72 = 9 x 8 = 4 x 16 + 8, and 100 = 12 x 8 + 4. From 64 channels on their number is the same."""
-    (row,) = features([convolution((1, 72, 5, 15), (100, 72, 1, 1), (1, 100, 5, 15))])
+    (row,) = features([convolution((1, 72, 5, 15), (100, 72, 1, 1), (1, 100, 5, 15))])[0]
     assert row[-9:].tolist() == [False, True, False, False, False, 15, 64, 64, 2]
-    (row,) = features([convolution((1, 65, 5, 16), (80, 65, 1, 1), (1, 80, 5, 16))])
+    (row,) = features([convolution((1, 65, 5, 16), (80, 65, 1, 1), (1, 80, 5, 16))])[0]
     assert row[-9:].tolist() == [False, False, True, False, True, 0, 64, 64, 2]
 
 
@@ -394,7 +394,7 @@ def test_operators_that_take_unlike_time_are_distinct_within_a_family():
         call(f"aten.{name}", tensor(1, 4), self=tensor(1, 4))
         for name in ("gelu", "tanh", "tanh_", "sin", "cos")
     ]
-    rows = features(kernels)
+    rows = features(kernels)[0]
     numbers = rows[:, 1].tolist()
     assert len(set(numbers[:2])) == 2 and numbers[1] == numbers[2]
     assert numbers[3] == numbers[4] and numbers[3] == max(numbers)

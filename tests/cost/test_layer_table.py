@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from addercost.arithmetic import Arithmetic, OpClass, OpCounts
 from addercost.cost.energy import operation_energy
 from addercost.cost.estimate import estimate
-from addercost.cost.layer_table import layer_cycles, layer_energies, layer_table
+from addercost.cost.layer_table import layer_costs, layer_energies, layer_table
 from addercost.cost.layers import LayerKind
 from addercost.cost.models import COST_MODELS
 from addercost.cost.target_registry import load_target
@@ -57,7 +57,7 @@ few_targets = st.lists(st.sampled_from(TARGETS), min_size=1, max_size=4, unique_
 @settings(max_examples=60, deadline=None)
 @given(rows=st.lists(kinds(), min_size=1, max_size=8), targets=few_targets)
 def test_cycles_and_completeness_are_the_oracles(model, rows, targets):
-    cycles, complete = layer_cycles(layer_table(rows), targets, model)
+    cycles, complete, *_ = layer_costs(layer_table(rows), targets, model)
     for p, target in enumerate(targets):
         expected = [oracle.cost(kind, target, model) for kind in rows]
         one_by_one = estimate([Layer(kind) for kind in rows], target, model)
@@ -73,7 +73,7 @@ def test_cycles_and_completeness_are_the_oracles(model, rows, targets):
 @settings(max_examples=30, deadline=None)
 @given(rows=st.lists(kinds(), min_size=1, max_size=8))
 def test_on_every_processor(target, model, rows):
-    cycles, complete = layer_cycles(layer_table(rows), [target], model)
+    cycles, complete, *_ = layer_costs(layer_table(rows), [target], model)
     expected = [oracle.cost(kind, target, model) for kind in rows]
     assert cycles[:, 0] == pytest.approx([c for c, _ in expected], rel=1e-12)
     assert complete[:, 0].tolist() == [whole for _, whole in expected]
@@ -86,7 +86,7 @@ def test_so_many_times_the_operations_take_so_many_times_as_long(model, kind, ti
     counts = tuple((op_class, f, n * times) for op_class, f, n in kind.counts)
     runs = Runs(*(Run(run.calls * times, run.n_bytes * times) for run in kind.runs))
     larger = LayerKind(kind.arithmetic, counts, kind.mac_sites * times, kind.n_bytes * times, runs)
-    (one, other), _ = layer_cycles(layer_table([kind, larger]), [target], model)
+    (one, other), *_ = layer_costs(layer_table([kind, larger]), [target], model)
     assert other[0] == pytest.approx(one[0] * times)
 
 
@@ -105,33 +105,33 @@ def test_joules_are_the_sum_over_operations(rows):
 def test_nothing_to_cost_costs_nothing():
     table = layer_table([LayerKind(None, (), 0, 0, NOTHING)])
     for model in BY_RULES:
-        cycles, _ = layer_cycles(table, TARGETS[:3], model)
+        cycles, *_ = layer_costs(table, TARGETS[:3], model)
         assert cycles.tolist() == [[0, 0, 0]]
-    assert layer_cycles(table, [], "throughput")[0].shape == (1, 0)
-    assert layer_cycles(layer_table([]), TARGETS[:2], "roofline")[0].shape == (0, 2)
+    assert layer_costs(table, [], "throughput")[0].shape == (1, 0)
+    assert layer_costs(layer_table([]), TARGETS[:2], "roofline")[0].shape == (0, 2)
 
 
 def test_bytes_are_one_more_bound_of_a_roofline():
     """1,000 bytes at 2 bytes a second and 3 cycles a second take 1,500 cycles; no operation takes any."""
     slow = replace(TARGETS[0], clock_hz=3.0, memory_bandwidth_bytes_per_s=2.0)
     table = layer_table([LayerKind(None, (), 0, 1000)])
-    assert layer_cycles(table, [slow], "roofline")[0].tolist() == [[1500]]
-    assert layer_cycles(table, [slow], "throughput")[0].tolist() == [[0]]
+    assert layer_costs(table, [slow], "roofline")[0].tolist() == [[1500]]
+    assert layer_costs(table, [slow], "throughput")[0].tolist() == [[0]]
 
 
 @pytest.mark.parametrize("mode", ["eager", "fused"])
 def test_layers_whose_kernels_are_not_known_are_a_lower_bound(mode):
     fast = replace(TARGETS[0], clock_hz=3.0, part_bandwidth_bytes_per_s=2.0)
     known, unknown = LayerKind(None, (), 0, 1000, NOTHING), LayerKind(None, (), 0, 1000)
-    assert layer_cycles(layer_table([known]), [fast], mode)[1].tolist() == [[True]]
-    assert layer_cycles(layer_table([unknown]), [fast], mode)[1].tolist() == [[False]]
+    assert layer_costs(layer_table([known]), [fast], mode)[1].tolist() == [[True]]
+    assert layer_costs(layer_table([unknown]), [fast], mode)[1].tolist() == [[False]]
     (missing,) = estimate([Layer(unknown)], fast, mode).missing
     assert "counts are older" in missing.figure
 
 
 def test_an_unknown_model_is_refused():
     with pytest.raises(ArgumentError, match="unknown cost model"):
-        layer_cycles(layer_table([]), [], "rooflne")
+        layer_costs(layer_table([]), [], "rooflne")
 
 
 def test_counts_stay_whole_beyond_the_precision_of_floats():

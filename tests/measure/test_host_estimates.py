@@ -8,7 +8,8 @@ import pytest
 from addercost.errors import ArgumentError
 from addercost.measure import predictions
 from addercost.measure.estimates import with_estimates
-from addercost.measure.predictions import default_cpus, other_processor, predictor, refuse_other_processor
+from addercost.measure.layer_predictions import layer_predictor
+from addercost.measure.predictions import default_cpus, other_processor, refuse_other_processor
 from addercost.measure.session import BenchSettings, _estimate_notes, predict_for
 from addercost.report.tables.timings import bench_table, measured_table, row_line
 from addercost.results.measurements import MeasuredRow, Measurements, PredictedTime
@@ -57,7 +58,7 @@ def test_estimates_of_whole_models_by_another_table_are_dropped():
     old = (PredictedTime("host", "throughput", 9.0),)
     found = with_estimates(
         measured(MeasuredRow("", "mac", (1.0,), implementation="eager", predicted=old)),
-        predictor(("host",), ("throughput",), STORED),
+        layer_predictor(("host",), ("throughput",), STORED, "channels-last", "warm"),
         ("host",),
     )
     assert found.rows[0].predicted == ()

@@ -12,8 +12,8 @@ from addercost.counts.model import count
 from addercost.measure.case import LayerCase, read_case
 from addercost.measure.estimates import with_estimates
 from addercost.measure.journal import read_measurements
+from addercost.measure.layer_predictions import layer_predictor
 from addercost.measure.limit_faults import TOLERANCE, faults, inside_share, with_faults
-from addercost.measure.predictions import predictor
 from addercost.results.measurements import MeasuredRow, PredictedTime
 
 STORED = Path(__file__).parents[2] / "reports" / "amd-epyc"
@@ -98,7 +98,7 @@ def test_products_with_a_zero_padding_need_not_be_done(arithmetic, beats):
 def test_no_stored_timing_of_this_machine_beats_the_limit_of_its_table(name):
     """The table is the machine's own, measured apart from these timings."""
     stored = read_measurements(STORED / f"{name}.json")
-    predict = predictor(("host",), ("throughput",), STORED)
+    predict = layer_predictor(("host",), ("throughput",), STORED, "channels-last", "warm")
     # Rows of whole models keep the estimates that they were stored with.
     rows = [row for row in with_estimates(stored, predict, ("host",)).rows if row.case and row.predicted]
     assert len(rows) > 10

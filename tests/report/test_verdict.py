@@ -294,3 +294,49 @@ def test_timed_here(capsys: pytest.CaptureFixture[str]) -> None:
     for item in rows:
         if item["network"] != "int8 additions" or item.get("measured") is not None:
             assert 0 < item["low"] <= item["measured"] <= item["high"]
+
+
+def by_kernels(low: float, high: float) -> VerdictRow:
+    """1 s of convolutions, 2 s of additions; measured: 1 s and 2 s, so 0.5 of the other."""
+    predicted = PredictedRatio(
+        "host", "calibrated", (low * high) ** 0.5, seconds=(1.0, 2.0), interval=(low, high)
+    )
+    row = verdict_row(0.5, 0.45, 0.55)
+    assert row.measured is not None
+    measured = replace(row.measured, reference_s=1.0, own_s=2.0)
+    return replace(row, measured=measured, calibrated=predicted)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words", "agreement"),
+    [
+        pytest.param(
+            0.4, 0.625, "convolutions win by 2.00× (nine of ten 1.60× to 2.50×)", "agree", id="same"
+        ),
+        pytest.param(
+            0.5, 2.0, "no clear winner, 1.00× (nine of ten 0.50× to 2.00×)", "agree", id="no winner"
+        ),
+        pytest.param(1.6, 2.5, "additions win by 2.00× (nine of ten 1.60× to 2.50×)", "DISAGREE", id="other"),
+        pytest.param(
+            0.56, 0.63, "convolutions win by 1.68× (nine of ten 1.59× to 1.79×)", "DISAGREE", id="just beside"
+        ),
+    ],
+)
+def test_kernels_that_were_timed_lead_the_sentence(
+    low: float, high: float, words: str, agreement: str
+) -> None:
+    text = sentence(by_kernels(low, high), "a processor")
+    assert text.startswith(f"fp32: calibrated on host predicts: {words}; measured on a processor: ")
+    assert agreement in text.split("; ")[2]
+
+
+def test_a_disagreement_names_the_side_that_is_further_off() -> None:
+    row = by_kernels(1.6, 2.5)
+    measured = replace(row.measured, own_s=5.0, reference_s=1.1)
+    assert "additions take 2.50× what calibrated predicts" in sentence(replace(row, measured=measured), "")
+
+
+def test_what_kernels_cannot_predict_is_said_with_the_reason() -> None:
+    nothing = PredictedRatio("host", "calibrated", None, missing="kernels in int8, none was timed")
+    text = sentence(replace(verdict_row(0.5, 0.4, 0.6), calibrated=nothing), "")
+    assert text.startswith("fp32: calibrated predicts nothing: kernels in int8, none was timed; measured")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from addercost.cost.target_registry import load_target
 from addercost.counts.model import ModelCounts, count
 from addercost.errors import ArgumentError, ModelError
 from addercost.hardware import load_energy
+from addercost.hardware.kernel_times import to_json
 from addercost.models.zoo import ZOO
-from addercost.results.sweep_settings import SweepSettings
+from addercost.results.sweep_settings import SweepSettings, sweep_key
 from addercost.sweep.run import plan, sweep
+from tests.cost.times_by_law import made_times
 
 CPUS = ("via-nano-2000", "amd-zen4")
 
@@ -55,6 +58,32 @@ def test_rows_are_those_of_count_and_estimate(model: str, tmp_path: Path) -> Non
         assert (row["cycles_complete"], row["energy_complete"]) == (cost.complete, energy.complete)
         assert row["energy_j"] == pytest.approx(energy.total_j, rel=1e-12)
         assert row["error"] is None
+
+
+def test_rows_by_timed_kernels_are_those_of_the_estimate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine of its own, whose table and kernels are in the user's cache folder."""
+    folder = tmp_path / "addercost"
+    folder.mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    shutil.copy(Path(__file__).parents[2] / "reports/amd-epyc/host.toml", folder)
+    (folder / "kernels-1.json").write_text(to_json(made_times(150, "AMD EPYC 25-17-1")))
+    settings = SweepSettings(cpus=("host",), cost_model="calibrated", batches=(1, 3))
+    first = sweep_key(settings, "", 1)
+    sweep(plan("zoo:*", settings), tmp_path / "zoo", engine=here)
+    found = rows(tmp_path / "zoo")
+    assert len(found) == 2 * len(ZOO)
+    for row in found:
+        if row["batch"] == 1:
+            counts = counted(row["name"], "full", "mac")
+            cost = estimate(counts, load_target("host"), "calibrated")
+            assert row["seconds"] == pytest.approx(cost.seconds, rel=1e-6)
+            assert (row["seconds_low"], row["seconds_high"]) == pytest.approx(cost.interval_s, rel=1e-9)
+            assert row["cycles_complete"]
+    # Other times give other rows, so shards of the two are never mixed.
+    (folder / "kernels-1.json").write_text(to_json(made_times(160, "AMD EPYC 25-17-1")))
+    assert sweep_key(settings, "", 1) != first
 
 
 def test_a_batch_is_the_batch(tmp_path: Path) -> None:

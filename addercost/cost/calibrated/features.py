@@ -16,9 +16,22 @@ FAMILIES = (
     "grouped convolution", "transposed convolution", "adder convolution", "binary convolution",
     "shift convolution", "linear", "linear of one row", "product", "attention", "batch norm", "row norm",
     "softmax", "maximum pool", "average pool", "reduction", "copy", "lookup", "special function", "broadcast",
-    "elementwise",
+    "elementwise", "adder linear", "binary linear", "shift linear", "adder convolution of bytes",
+    "packed binary convolution",
 )  # fmt: skip
-"""Kernels with a law of their own. The last one takes what is in no other."""
+"""Kernels with a law of their own. `elementwise` takes what is in no other."""
+
+_OWN = {
+    "adder_conv2d": "adder convolution",
+    "binary_conv2d": "binary convolution",
+    "shift_conv2d": "shift convolution",
+    "adder_linear": "adder linear",
+    "binary_linear": "binary linear",
+    "shift_linear": "shift linear",
+    "adder_conv2d_u8": "adder convolution of bytes",
+    "binary_conv2d_packed": "packed binary convolution",
+}
+"""Families of the operators of our layers."""
 
 _BY_NAME = {
     **dict.fromkeys(("addmm", "mm", "linear"), "linear"),
@@ -80,7 +93,7 @@ class Sizes(NamedTuple):
 def family_of(call: KernelCall) -> str:
     namespace, name = call.name.split(".", 1)
     if namespace == "addercost":
-        return f"{name.partition('_')[0]} convolution" if "conv" in name else "elementwise"
+        return _OWN.get(name, "elementwise")
     if name == "convolution":
         return _convolution_family(call)
     if "attention" in name:
@@ -122,6 +135,8 @@ def sizes_of(call: KernelCall) -> Sizes:
     out = call.outputs[0] if call.outputs else Operand((0,), "float32")
     if "convolution" in family:
         return _convolution(call, family, out, moved)
+    if family.endswith(" linear") and family != "linear":
+        return _own_linear(call, family, moved)
     if family in ("linear", "linear of one row"):
         (rows, depth), width = operands[-2].shape, out.shape[-1]
         return Sizes(family, rows * depth * width, *moved, c=depth, k=width, h=rows, p=rows)
@@ -156,15 +171,22 @@ def sizes_of(call: KernelCall) -> Sizes:
     )
 
 
-def _convolution(call: KernelCall, family: str, out: Operand, moved: tuple[int, int, int]) -> Sizes:
+def _own_linear(call: KernelCall, family: str, moved: tuple[int, int, int]) -> Sizes:
     x, w = call.argument("input"), call.argument("weight")
     assert isinstance(x, Operand) and isinstance(w, Operand)
+    rows, (width, depth) = math.prod(x.shape[:-1]), w.shape
+    return Sizes(family, max(rows * depth * width, 1), *moved, c=depth, k=width, h=rows, p=rows)
+
+
+def _convolution(call: KernelCall, family: str, out: Operand, moved: tuple[int, int, int]) -> Sizes:
+    x, filters = call.argument("input"), _filters(call)
+    assert isinstance(x, Operand)
     pairs = (x if call.argument("transposed") else out).shape
     groups, stride = call.argument("groups"), call.argument("stride")
     assert isinstance(groups, int)
     return Sizes(
         family,
-        max(math.prod(pairs) * math.prod(w.shape[1:]), 1),
+        max(math.prod(pairs) * math.prod(filters[1:]), 1),
         *moved,
         n=x.shape[0],
         c=x.shape[1],
@@ -173,11 +195,21 @@ def _convolution(call: KernelCall, family: str, out: Operand, moved: tuple[int, 
         w=x.shape[-1],
         p=out.shape[2],
         q=out.shape[-1],
-        r=w.shape[2],
-        s=w.shape[-1],
+        r=filters[2],
+        s=filters[-1],
         groups=groups,
         stride=_first(stride),
     )
+
+
+def _filters(call: KernelCall) -> tuple[int, ...]:
+    """The shape of the filters; packed ones have it beside their words."""
+    shape = call.argument("weight_shape")
+    if isinstance(shape, tuple):
+        return tuple(size for size in shape if isinstance(size, int))
+    w = call.argument("weight")
+    assert isinstance(w, Operand)
+    return w.shape
 
 
 def _pool(call: KernelCall, family: str, out: Operand, moved: tuple[int, int, int]) -> Sizes:
@@ -211,13 +243,14 @@ CATEGORIES = (0, 1)
 """The columns of `features` that are numbers of names."""
 
 
-def features(calls: Sequence[KernelCall]) -> NDArray[np.float64]:
-    """[calls, features]. Sizes are logarithms."""
-    return np.array([_row(call) for call in calls], dtype=np.float64)
+def features(calls: Sequence[KernelCall]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """([calls, features], sizes as logarithms; [calls, 3], what a law is multiplied by: 1, sites, bytes)."""
+    sizes = [sizes_of(call) for call in calls]
+    rows = [_row(call, z) for call, z in zip(calls, sizes, strict=True)]
+    return np.array(rows, dtype=np.float64), np.array([[1.0, z.sites, z.bytes] for z in sizes])
 
 
-def _row(call: KernelCall) -> list[float]:
-    z = sizes_of(call)
+def _row(call: KernelCall, z: Sizes) -> list[float]:
     name = call.name.split(".", 1)[1].rstrip("_")
     depth, width = z.c / z.groups, z.k / z.groups
     biased = any(key == "bias" and value is not None for key, value in call.arguments)

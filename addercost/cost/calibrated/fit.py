@@ -20,14 +20,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from addercost.cost.calibrated.features import CATEGORIES, FAMILIES, features, sizes_of
+from addercost.cost.calibrated.features import CATEGORIES, FAMILIES, features
+from addercost.cost.target import WARM
 from addercost.counts.kernel_calls import KernelCall
 from addercost.errors import ArgumentError
 from addercost.hardware.kernel_times import KernelTimes, NetworkSample
@@ -37,6 +38,9 @@ COVERED = 0.9
 """The share of kernels that an interval is to cover."""
 
 FOLDS = 3
+SUMMED = 8
+"""As many layers of different shapes as a small network has."""
+
 LEAST_SAMPLES = 60
 """Fewer kernels are not fitted."""
 
@@ -52,15 +56,10 @@ class TimeModel:
     trees: Any
 
     def seconds(self, work: Floats, rows: Floats) -> Floats:
-        """work: [calls, 3], by `work_of`. rows: [calls, features]."""
+        """work, rows: by `features`."""
         prior = log_prior(self.laws, work, rows)
         result: Floats = np.exp(prior + self.trees.predict(np.column_stack([rows, prior])))
         return result
-
-
-def work_of(calls: Sequence[KernelCall]) -> Floats:
-    """[calls, 3]: what the numbers of a law are multiplied by: 1, sites, bytes."""
-    return np.array([[1.0, z.sites, z.bytes] for z in map(sizes_of, calls)])
 
 
 def log_prior(laws: dict[int, Floats], work: Floats, rows: Floats) -> Floats:
@@ -125,14 +124,14 @@ class NetworkLaw:
 
 
 _LINEAR = [FAMILIES.index(name) for name in ("linear", "linear of one row")]
-_WITH_WEIGHTS = [*_LINEAR, *(i for i, name in enumerate(FAMILIES) if "convolution" in name)]
+_WITH_WEIGHTS = [i for i, name in enumerate(FAMILIES) if "convolution" in name or "linear" in name]
 
 
 def _near_and_far(
     calls: Sequence[KernelCall], near: TimeModel, far: TimeModel
 ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     """The arguments of `NetworkLaw.seconds`."""
-    rows, work = features(calls), work_of(calls)
+    rows, work = features(calls)
     near_s, far_s = near.seconds(work, rows), far.seconds(work, rows)
     beyond = np.where(np.isin(rows[:, 0], _WITH_WEIGHTS), np.maximum(far_s - near_s, 0.0), 0.0)
     return near_s, beyond, np.isin(rows[:, 0], _LINEAR)
@@ -140,10 +139,10 @@ def _near_and_far(
 
 @dataclass(frozen=True)
 class Calibrated:
-    """Seconds of kernels and of networks on one machine.
+    """Seconds of kernels in networks on one machine.
 
     spread: by family, the factor that `COVERED` of the kernels are within; -1 for all families.
-    network_spread: the same of whole networks. sampled: (least, most) bytes and sites by family.
+    network_spread: the same of whole networks. sampled: (least, most) sites by family.
     """
 
     near: TimeModel
@@ -158,34 +157,75 @@ class Calibrated:
         return self.law.seconds(*_near_and_far(calls, self.near, self.far))
 
 
+@dataclass(frozen=True)
+class KernelsAlone:
+    """Seconds of kernels that run again and again, in one state of the caches. The fields are those of
+    `Calibrated`; network_spread is that of a sum of `SUMMED` kernels with weights.
+    """
+
+    model: TimeModel
+    spread: dict[int, float]
+    sampled: dict[int, tuple[float, float]]
+    network_spread: float
+
+    def seconds(self, calls: Sequence[KernelCall]) -> Floats:
+        """[calls]"""
+        rows, work = features(calls)
+        return self.model.seconds(work, rows)
+
+
+Fit = Calibrated | KernelsAlone
+
+
 def fit(times: KernelTimes) -> Calibrated:
     """Raises ArgumentError where there is too little to fit."""
-    samples = times.samples
-    if len(samples) < LEAST_SAMPLES or len(times.networks) < 4:
+    refuse_few(times)
+    rows, work = features([sample.call for sample in times.samples])
+    near_s, far_s = (
+        _medians(sample.near_s for sample in times.samples),
+        _medians(sample.far_s for sample in times.samples),
+    )
+    near, far = fit_times(work, rows, near_s), fit_times(work, rows, far_s)
+    law, network_spread = fit_networks(times.networks, near, far)
+    spread = conformal_spread(rows[:, 0].astype(int), unseen_errors(work, rows, near_s))
+    return Calibrated(near, far, law, spread, network_spread, _sampled(work, rows))
+
+
+def fit_alone(times: KernelTimes, caches: str) -> KernelsAlone:
+    """caches: `warm` or `cold`. Raises ArgumentError where there is too little to fit."""
+    refuse_few(times)
+    rows, work = features([sample.call for sample in times.samples])
+    seconds = _medians(sample.warm_s if caches == WARM else sample.far_s for sample in times.samples)
+    families, errors = rows[:, 0].astype(int), unseen_errors(work, rows, seconds)
+    return KernelsAlone(
+        fit_times(work, rows, seconds),
+        conformal_spread(families, errors),
+        _sampled(work, rows),
+        spread_of_sums(families, errors, seconds),
+    )
+
+
+def refuse_few(times: KernelTimes) -> None:
+    """Raises ArgumentError where there is too little to fit."""
+    if len(times.samples) < LEAST_SAMPLES or len(times.networks) < 4:
         raise ArgumentError(
-            f"the calibration has {len(samples)} kernels and {len(times.networks)} networks; it needs "
+            f"the calibration has {len(times.samples)} kernels and {len(times.networks)} networks; it needs "
             f"{LEAST_SAMPLES} and 4",
             "go on with `addercost calibrate --kernels`",
         )
-    calls = [sample.call for sample in samples]
-    rows = features(calls)
-    near_s = np.array([float(np.median(sample.near_s)) for sample in samples])
-    far_s = np.array([float(np.median(sample.far_s)) for sample in samples])
-    work = work_of(calls)
-    near, far = fit_times(work, rows, near_s), fit_times(work, rows, far_s)
-    law, network_spread = fit_networks(times.networks, near, far)
+
+
+def _medians(samples: Iterable[tuple[float, ...]]) -> Floats:
+    return np.array([float(np.median(seconds)) for seconds in samples])
+
+
+def _sampled(work: Floats, rows: Floats) -> dict[int, tuple[float, float]]:
+    """(least, most) sites by family."""
     families, sites = rows[:, 0].astype(int), work[:, 1]
-    return Calibrated(
-        near,
-        far,
-        law,
-        conformal_spread(families, unseen_errors(work, rows, near_s)),
-        network_spread,
-        {
-            family: (float(sites[families == family].min()), float(sites[families == family].max()))
-            for family in set(families.tolist())
-        },
-    )
+    return {
+        family: (float(sites[families == family].min()), float(sites[families == family].max()))
+        for family in set(families.tolist())
+    }
 
 
 def unseen_errors(work: Floats, rows: Floats, seconds: Floats) -> Floats:
@@ -207,6 +247,19 @@ def conformal_spread(families: NDArray[np.int_], errors: Floats) -> dict[int, fl
         if len(chosen) >= _FEW:
             spread[family] = math.exp(_quantile(chosen))
     return spread
+
+
+def spread_of_sums(families: NDArray[np.int_], errors: Floats, seconds: Floats) -> float:
+    """The factor that covers `COVERED` of sums over `SUMMED` kernels with weights, by fits that did not see
+    them: the errors of a network's layers cancel in part.
+    """
+    chosen = np.flatnonzero(np.isin(families, _WITH_WEIGHTS))
+    if len(chosen) < SUMMED:
+        chosen = np.arange(len(families))
+    random = np.random.default_rng(0)
+    drawn = random.choice(chosen, (1000, min(SUMMED, len(chosen))))
+    sums = seconds[drawn].sum(axis=1)
+    return math.exp(_quantile(np.abs(np.log((seconds[drawn] * np.exp(errors[drawn])).sum(axis=1) / sums))))
 
 
 def _quantile(errors: Floats) -> float:

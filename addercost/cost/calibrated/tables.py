@@ -7,13 +7,10 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from addercost.cost.calibrated.fit import Calibrated, fit
-from addercost.cost.target import Target
+from addercost.cost.calibrated.fit import Fit, fit, fit_alone, refuse_few
+from addercost.cost.target import IN_NETWORK, Target
 from addercost.errors import AddercostError
-from addercost.hardware.kernel_times import Conditions, KernelTimes, read_kernel_times
-
-THREADS = 1
-"""An estimate is for one core."""
+from addercost.hardware.kernel_times import CONTIGUOUS, Conditions, KernelTimes, read_kernel_times
 
 
 def why_unusable(target: Target) -> str:
@@ -21,17 +18,25 @@ def why_unusable(target: Target) -> str:
     if target.clock_hz is None:
         return f"{target.name} has no clock"
     reasons = [_why_not(target, path) for path in target.kernel_files]
-    return "" if "" in reasons else reasons[0]
+    if "" in reasons:
+        return ""
+    # The files of one machine differ in threads, formats and layouts: the nearest is the one to name.
+    return min(reasons, key=lambda reason: reason.count(";"))
 
 
-def usable_times(target: Target) -> list[tuple[Path, KernelTimes]]:
-    """The files of the target that can be used, and what they have."""
-    return [(path, _read(path, _stamp(path))) for path in target.kernel_files if not _why_not(target, path)]
+def usable_files(target: Target) -> list[Path]:
+    """The files of the target that can be used."""
+    return [path for path in target.kernel_files if not _why_not(target, path)]
 
 
-def fitted(path: Path) -> Calibrated:
+def read_times(path: Path) -> KernelTimes:
+    """What a file has, read once for each state of it. Raises DataError for a damaged one."""
+    return _read(path, _stamp(path))
+
+
+def fitted(path: Path, caches: str = IN_NETWORK) -> Fit:
     """The fit to a file, made once for each state of it. Raises ArgumentError where it has too little."""
-    return _fitted(path, _stamp(path))
+    return _fitted(path, _stamp(path), caches)
 
 
 def differences(conditions: Conditions, target: Target) -> list[str]:
@@ -39,42 +44,57 @@ def differences(conditions: Conditions, target: Target) -> list[str]:
     found = []
     if target.processor not in (conditions.processor, conditions.processor.rpartition(" ")[0]):
         found.append(f"on {conditions.processor}, and {target.name} is {target.processor or 'not named'}")
-    if conditions.threads != THREADS:
-        found.append(f"with {conditions.threads} threads, and an estimate is for {THREADS}")
+    if conditions.threads != target.working_cores:
+        found.append(
+            f"with {_number(conditions.threads, 'thread')}, and this estimate is for "
+            f"{_number(target.working_cores, 'core')}"
+        )
+    if conditions.layout != target.kernel_layout:
+        found.append(f"with images {conditions.layout}, and these are {target.kernel_layout}")
     installed = _installed_torch()
     if installed not in ("", conditions.torch):
         found.append(f"with torch {conditions.torch}, and {installed} is installed")
     return found
 
 
+def _number(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n > 1)}"
+
+
 def _why_not(target: Target, path: Path) -> str:
     try:
-        times = _read(path, _stamp(path))
-        _fitted(path, _stamp(path))
+        found = [] if target.borrows_kernels else differences(read_times(path).conditions, target)
+        if not found:
+            refuse_few(read_times(path))
+            return ""
     except (AddercostError, OSError) as error:
         return str(error)
-    found = [] if target.borrows_kernels else differences(times.conditions, target)
-    if not found:
-        return ""
     return (
-        f"the kernels of {path.name} were timed {'; '.join(found)}: run `addercost calibrate --kernels` "
-        "here, or name the file with --kernels to borrow it"
+        f"the kernels of {path.name} were timed {'; '.join(found)}: run `addercost calibrate --kernels"
+        f"{_options(target)}` here, or name the file with --kernels to borrow it"
     )
+
+
+def _options(target: Target) -> str:
+    """What `calibrate --kernels` needs to time such kernels."""
+    threads = f" --threads {target.working_cores}" if target.working_cores > 1 else ""
+    return threads + (f" --layout {target.kernel_layout}" if target.kernel_layout != CONTIGUOUS else "")
 
 
 def _stamp(path: Path) -> int:
     return path.stat().st_mtime_ns
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _read(path: Path, stamp: int) -> KernelTimes:
     return read_kernel_times(path)
 
 
-@lru_cache(maxsize=8)
-def _fitted(path: Path, stamp: int) -> Calibrated:
+@lru_cache(maxsize=16)
+def _fitted(path: Path, stamp: int, caches: str) -> Fit:
     with one_thread():
-        return fit(_read(path, stamp))
+        times = _read(path, stamp)
+        return fit(times) if caches == IN_NETWORK else fit_alone(times, caches)
 
 
 def one_thread() -> AbstractContextManager[object]:

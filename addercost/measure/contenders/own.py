@@ -77,7 +77,7 @@ def own_contenders(device: torch.device) -> Iterator[Contender]:
         KERNEL,
         "int8",
         "sums of absolute differences of u8 inputs and weights, int32 outputs",
-        _adder_u8,
+        adder_of_bytes,
         limit="adder_u8",
         claims=("adder_u8_forward", kernel),
         item_bits=(8, 8, 32),
@@ -98,7 +98,7 @@ def own_contenders(device: torch.device) -> Iterator[Contender]:
         PACKED,
         "fp32",
         f"pack_binary of the layer, signs packed beforehand: packs the input, kernel, scales by α{waits}",
-        _packed_binary,
+        packed_binary,
         limit="xnor",
         claims=("binary_packed_forward", kernel),
         item_bits=(32, 1, 32),
@@ -182,7 +182,7 @@ def _halide_mac(case: LayerCase, place: Place) -> Call:
     return partial(dense.convolve, "mac", x, w, geometry)
 
 
-def _adder_u8(case: LayerCase, place: Place) -> Call:
+def adder_of_bytes(case: LayerCase, place: Place) -> Call:
     x = random_codes(case.input_shape, place, 0, 256, torch.uint8)
     w = random_codes(case.weight_shape, place, 0, 256, torch.uint8)
     return partial(dispatch.adder_u8_forward, *images(case, x, w))
@@ -195,7 +195,7 @@ def _quantized(case: LayerCase, place: Place) -> Call:
     return partial(quantize_adder(layer, x).to(place.device).eval(), x)
 
 
-def _packed_binary(case: LayerCase, place: Place) -> Call:
+def packed_binary(case: LayerCase, place: Place) -> Call:
     x, w = tensors(case, place, torch.float32)
     return partial(pack_binary(layer_with(Arithmetic.XNOR, case, w)), x)
 

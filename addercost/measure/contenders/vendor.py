@@ -62,7 +62,7 @@ def vendor_contenders(device: torch.device) -> Iterator[Contender]:
             ONEDNN,
             "int8",
             "onednn::qconv2d_pointwise or qlinear_pointwise: u8 in and out, s8 weights packed beforehand",
-            _int8,
+            int8_layer,
             limit="mac_u8",
             item_bits=(8, 8, 8),
         )
@@ -126,7 +126,7 @@ def _packed_convolution(case: LayerCase, place: Place) -> Call:
     return call
 
 
-def _int8(case: LayerCase, place: Place) -> Call:
+def int8_layer(case: LayerCase, place: Place) -> Call:
     """All scales are 1 and the zero point is the middle code; the output's scale keeps its codes from
     saturating."""
     x = random_codes(case.input_shape, place, 0, 256, torch.uint8)

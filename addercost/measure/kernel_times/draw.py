@@ -70,7 +70,6 @@ def convolution_call(
     padding: int,
     dilation: int,
     groups: int,
-    op: str = "aten.convolution.default",
 ) -> KernelCall:
     n, _, h, w = x.shape
     k, _, r, s = weight.shape
@@ -81,10 +80,9 @@ def convolution_call(
     common: dict[str, KernelArgument] = {
         "input": x, "weight": weight, "bias": bias,
         "stride": (stride, stride), "padding": (padding, padding), "dilation": (dilation, dilation),
+        "transposed": False, "output_padding": (0, 0),
     }  # fmt: skip
-    if op == "aten.convolution.default":
-        common |= {"transposed": False, "output_padding": (0, 0)}
-    return _call(op, (output,), **common, groups=groups)
+    return _call("aten.convolution.default", (output,), **common, groups=groups)
 
 
 def _convolution(
@@ -93,7 +91,6 @@ def _convolution(
     sizes: tuple[int, ...],
     groups: str = "one",
     map_size: int | None = None,
-    op: str = "aten.convolution.default",
 ) -> KernelCall:
     while True:
         n, c, k = _batch(chance), _channels(chance, 3, 2048), _channels(chance, 8, 2048)
@@ -129,7 +126,6 @@ def _convolution(
                 padding,
                 1,
                 number,
-                op,
             )
 
 
@@ -327,10 +323,4 @@ _FAMILIES: Mapping[str, Family] = {
     "copy": _copy,
     "concatenation": _concatenation,
     "lookup": _lookup,
-    **{
-        f"{name} convolution": lambda chance, dtype, op=op: _convolution(  # type: ignore[misc]
-            chance, dtype, (1, 3, 3, 3, 5), op=f"addercost.{op}_conv2d.default"
-        )
-        for name, op in (("adder", "adder"), ("binary", "binary"), ("shift", "shift"))
-    },
 }

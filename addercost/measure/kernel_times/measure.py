@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import datetime
+import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
 from addercost.counts.call_work import is_counted
-from addercost.counts.kernel_calls import kernel_calls
+from addercost.counts.kernel_calls import KernelCall, kernel_calls
 from addercost.errors import DataError
 from addercost.hardware.kernel_times import (
+    CHANNELS_LAST,
+    CONTIGUOUS,
     Conditions,
     KernelSample,
     KernelTimes,
@@ -23,20 +28,28 @@ from addercost.hardware.kernel_times import (
 )
 from addercost.measure.host.processor import cache_sizes, processor_id
 from addercost.measure.kernel_times.draw import SHARES, Drawing, draw
+from addercost.measure.kernel_times.draw_own import draw_own
 from addercost.measure.kernel_times.networks import RandomNetwork, random_networks
-from addercost.measure.kernel_times.replay import NotReplayableError
+from addercost.measure.kernel_times.replay import NotReplayableError, replay
 from addercost.measure.kernel_times.timing import Sweeper, timed_kernel, timed_network
 from addercost.measure.speed.product import open_reference_speed
 from addercost.measure.speed.reference import ReferenceSpeed, too_noisy
 from addercost.results.files import write_file
 from addercost.trace.tracer import trace
 
-DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
-OWN_LAYERS = {"adder convolution": 10.0, "binary convolution": 5.0, "shift convolution": 4.0}
-"""How often our own layers are drawn, beside the `SHARES` of torch's."""
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "int8": "int8"}
+LAYOUTS = {CONTIGUOUS: torch.contiguous_format, CHANNELS_LAST: torch.channels_last}
+OWN_SHARE = 0.2
+"""Of the kernels in fp32, so many are of our own layers. Bytes and signs are among them."""
+
+_INT8_SHARES = {name: share for name, share in SHARES.items() if "convolution" in name or name == "linear"}
+"""Torch computes layers in 8 bits; what is between them is mostly in floating point."""
 
 NETWORKS = 18
 SAVED_EVERY_S = 5.0
+CHAINS, CHAIN = 8, 25
+"""Chains of layers in 8 bits, and layers in each."""
+
 LEAST_QUIET = 0.5
 """A calibration of which fewer samples were quiet is refused."""
 
@@ -50,6 +63,7 @@ class KernelSettings:
     minutes: float = 3.0
     kernels: int = 2000
     seed: int = 0
+    layout: str = CONTIGUOUS
 
 
 def conditions_of(settings: KernelSettings) -> Conditions:
@@ -59,6 +73,7 @@ def conditions_of(settings: KernelSettings) -> Conditions:
         threads=settings.threads,
         dtype=DTYPES[settings.dtype],
         torch=torch.__version__,
+        layout=settings.layout,
         last_level_cache_bytes=max(sizes.values(), default=0),
         date=datetime.date.today().isoformat(),
     )
@@ -112,30 +127,28 @@ def _save(times: KernelTimes, path: Path) -> None:
 def _measured(
     settings: KernelSettings, found: KernelTimes, speed: ReferenceSpeed, progress: Callable[[str], None]
 ) -> Iterator[KernelTimes]:
-    """What was found before and one sample more, again and again; networks after the first quarter."""
+    """What was found before and one sample more, again and again. Networks follow a quarter of them."""
     sizes = cache_sizes()
     near = Sweeper(4 * sizes.get("L2", 1 << 20))
     far = Sweeper(max(sizes.get("L3", 0) * 3 // 4, 24 << 20))
-    dtype = DTYPES[settings.dtype]
-    shares = {**SHARES, **OWN_LAYERS} if dtype == "float32" else dict(SHARES)
+    layout = LAYOUTS[settings.layout]
     known = {sample.call for sample in found.samples}
-    calls = [
-        call for call in draw(settings.kernels, settings.seed, Drawing(dtype, shares)) if call not in known
-    ]
-    networks = list(random_networks(NETWORKS, settings.seed)) if dtype == "float32" else []
+    calls = [call for call in _drawn(settings) if call not in known]
+    networks = _networks(settings)
     timed_already = {network.name for network in found.networks}
-    quarter = max(len(calls) // 4, 1)
+    quarter = min(max(settings.kernels // 4 - len(known), 1), len(calls) - 1)
     for number, call in enumerate(calls):
         if number == quarter:
             for network in networks:
                 if network.name not in timed_already:
                     progress(network.name)
-                    found = replace(found, networks=(*found.networks, _network_sample(network, speed)))
+                    timed = network.timed(speed)
+                    found = replace(found, networks=(*found.networks, timed))
                     yield found
         if number % 20 == 0:
             progress(f"{len(found.samples)} of {settings.kernels} kernels")
         try:
-            block = timed_kernel(call, speed, near, far, seed=settings.seed)
+            block = timed_kernel(call, speed, near, far, settings.seed, layout)
         except (NotReplayableError, RuntimeError, NotImplementedError):
             # torch has no such kernel in this format: a network that calls it cannot be run either.
             continue
@@ -145,8 +158,81 @@ def _measured(
         yield found
 
 
-def _network_sample(network: RandomNetwork, speed: ReferenceSpeed) -> NetworkSample:
-    made = trace(network.module, torch.empty(network.input_shape, device="meta"), is_counted=is_counted)
-    calls = tuple(call for _, call in kernel_calls(made.calls))
-    seconds, factor = timed_network(network.module, torch.rand(network.input_shape), speed)
-    return NetworkSample(network.name, calls, seconds, factor)
+def _drawn(settings: KernelSettings) -> list[KernelCall]:
+    """Torch's kernels, and in fp32 those of our own layers among them."""
+    dtype = DTYPES[settings.dtype]
+    shares = _INT8_SHARES if dtype == "int8" else SHARES
+    own = round(OWN_SHARE * settings.kernels) if dtype == "float32" else 0
+    found = [
+        *draw(settings.kernels - own, settings.seed, Drawing(dtype, shares)),
+        *draw_own(own, settings.seed + 1),
+    ]
+    random.Random(settings.seed).shuffle(found)
+    return list(dict.fromkeys(found))
+
+
+def _networks(settings: KernelSettings) -> list[Timeable]:
+    """In 8 bits chains of layers stand for networks: torch makes no 8-bit modules without watching data."""
+    layout = LAYOUTS[settings.layout]
+    if settings.dtype == "int8":
+        calls = _drawn(settings)[-CHAINS * CHAIN :]
+        return [Chain(f"chain {i}", tuple(calls[i::CHAINS]), layout) for i in range(CHAINS)]
+    dtype = getattr(torch, DTYPES[settings.dtype])
+    return [Network(network, dtype, layout) for network in random_networks(NETWORKS, settings.seed)]
+
+
+class Timeable(Protocol):
+    """Something that is timed whole."""
+
+    @property
+    def name(self) -> str: ...
+
+    def timed(self, speed: ReferenceSpeed) -> NetworkSample: ...
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of random layers in one format and layout."""
+
+    made: RandomNetwork
+    dtype: torch.dtype
+    layout: torch.memory_format
+
+    @property
+    def name(self) -> str:
+        return self.made.name
+
+    def timed(self, speed: ReferenceSpeed) -> NetworkSample:
+        module, x = self.made.module.to(self.dtype), torch.rand(self.made.input_shape).to(self.dtype)
+        if x.dim() == 4:
+            # torch's annotations lack this form.
+            module = module.to(memory_format=self.layout)  # type: ignore[call-overload]
+            x = x.to(memory_format=self.layout)
+        traced = trace(module, x.to("meta"), is_counted=is_counted)
+        calls = tuple(call for _, call in kernel_calls(traced.calls))
+        seconds, factor = timed_network(lambda: module(x), speed)
+        return NetworkSample(self.name, calls, seconds, factor)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Layers that run one after the other, each with its own weights."""
+
+    name: str
+    calls: tuple[KernelCall, ...]
+    layout: torch.memory_format
+
+    def timed(self, speed: ReferenceSpeed) -> NetworkSample:
+        generator = torch.Generator().manual_seed(0)
+        runs, calls = [], []
+        for call in self.calls:
+            with suppress(NotReplayableError):
+                runs.append(replay(call, generator, self.layout))
+                calls.append(call)
+
+        def run() -> None:
+            for one in runs:
+                one()
+
+        seconds, factor = timed_network(run, speed)
+        return NetworkSample(self.name, tuple(calls), seconds, factor)

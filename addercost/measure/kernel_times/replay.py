@@ -11,6 +11,11 @@ from torch import Tensor
 
 import addercost.layers  # noqa: F401  (defines the operators of our layers)
 from addercost.counts.kernel_calls import KernelArgument, KernelCall, Operand
+from addercost.errors import AddercostError
+from addercost.measure.contenders.contender import Place
+from addercost.measure.contenders.own import adder_of_bytes, packed_binary
+from addercost.measure.contenders.vendor import int8_layer
+from addercost.measure.kernel_times.case_kernels import BYTES, PACKED, case_of
 
 _TURNED = {"aten.addmm": ("mat2",), "aten.mm": ("mat2",)}
 """A linear layer passes its weight [m, k] as a transposed view: the memory is that of the weight."""
@@ -20,15 +25,50 @@ class NotReplayableError(Exception):
     """The operator cannot be called on random tensors; the message says why."""
 
 
-def replay(call: KernelCall, generator: torch.Generator) -> Callable[[], Any]:
-    """The kernel ready to run. Raises NotReplayableError."""
+def replay(
+    call: KernelCall, generator: torch.Generator, layout: torch.memory_format = torch.contiguous_format
+) -> Callable[[], Any]:
+    """The kernel ready to run, images in `layout`. Our own layers keep their filters contiguous.
+
+    Raises NotReplayableError.
+    """
+    special = _as_benchmarks_run_it(call, layout)
+    if special is not None:
+        return special
     operator = _operator(call.op)
+    if "attention" in call.name:
+        layout = torch.contiguous_format
     values: dict[str, Any] = {}
     for name, argument in call.arguments:
         turned = name in _TURNED.get(call.name, ())
-        values[name] = _value(argument, generator, turned, call)
+        value = _value(argument, generator, turned, call)
+        is_own_filter = call.name.startswith("addercost.") and name == "weight"
+        values[name] = value if is_own_filter else _laid_out(value, layout)
     positional, by_name = _bound(operator, values)
     return _in_place_kept_finite(operator, positional, by_name, call)
+
+
+def _as_benchmarks_run_it(call: KernelCall, layout: torch.memory_format) -> Callable[[], Any] | None:
+    """8-bit and packed layers, whose weights have forms of their own."""
+    place = Place(torch.device("cpu"), layout)
+    try:
+        if call.op == BYTES:
+            return adder_of_bytes(case_of(call), place)
+        if call.op == PACKED:
+            return packed_binary(case_of(call), place)
+        if any(operand.is_weight and operand.dtype == "int8" for operand in call.operands()):
+            return int8_layer(case_of(call), place)
+    except AddercostError as error:
+        raise NotReplayableError(str(error)) from None
+    return None
+
+
+def _laid_out(value: Any, layout: torch.memory_format) -> Any:
+    """Images and filters in the layout; what else there is, as it is."""
+    if isinstance(value, list):
+        return [_laid_out(item, layout) for item in value]
+    is_image = isinstance(value, Tensor) and value.dim() == 4
+    return value.contiguous(memory_format=layout) if is_image else value
 
 
 def _operator(op: str) -> Any:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from addercost.counts.kernel_calls import KernelCall
 from addercost.measure.kernel_times.replay import replay
@@ -50,14 +49,19 @@ class Sweeper:
 
 
 def timed_kernel(
-    call: KernelCall, speed: ReferenceSpeed, near: Callable[[], None], far: Callable[[], None], seed: int
+    call: KernelCall,
+    speed: ReferenceSpeed,
+    near: Callable[[], None],
+    far: Callable[[], None],
+    seed: int,
+    layout: torch.memory_format = torch.contiguous_format,
 ) -> Block[Runs]:
     """The runs of one kernel in a quiet block, or in the quietest one that there was.
 
     near, far: sweep the second-level and the last-level cache. Raises NotReplayableError, and what torch
     raises for a kernel that it does not have.
     """
-    run = replay(call, torch.Generator().manual_seed(seed))
+    run = replay(call, torch.Generator().manual_seed(seed), layout)
     with torch.inference_mode(), _no_collection():
         run()
         once_s = _seconds(run)
@@ -81,15 +85,15 @@ def _seconds(run: Callable[[], Any], before: Callable[[], None] | None = None) -
     return time.perf_counter() - start
 
 
-def timed_network(module: nn.Module, x: Tensor, speed: ReferenceSpeed) -> tuple[tuple[float, ...], float]:
+def timed_network(run: Callable[[], Any], speed: ReferenceSpeed) -> tuple[tuple[float, ...], float]:
     """(seconds of the quieter half of the runs, their factor)."""
     blocks: list[Block[float]] = []
     with torch.inference_mode(), _no_collection():
         for _ in range(3):
-            module(x)
+            run()
         start = time.perf_counter()
         while len(blocks) < LEAST_NETWORK_RUNS or time.perf_counter() - start < NETWORK_S:
-            blocks.append(speed.block(lambda: _seconds(lambda: module(x))))
+            blocks.append(speed.block(lambda: _seconds(run)))
     quietest = sorted(blocks, key=speed.factor)[: max(LEAST_NETWORK_RUNS // 2, len(blocks) // 2)]
     return tuple(b.value for b in quietest), statistics.median(map(speed.factor, quietest))
 

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from addercost.arithmetic import Arithmetic
-from addercost.cost.models import cost_model_named
 from addercost.cost.target import Target
 from addercost.errors import AddercostError, ArgumentError
 from addercost.measure.bench import Said, run, timed_row
@@ -23,8 +22,8 @@ from addercost.measure.devices.device import Call, Device
 from addercost.measure.devices.exclusive import exclusive
 from addercost.measure.environment import environment
 from addercost.measure.journal import Entry, Journal, JournalHeading, open_journal
+from addercost.measure.layer_predictions import PredictLayer, layer_predictor
 from addercost.measure.plan import RowPlan, layer_rows
-from addercost.measure.predictions import Predict, predictor
 from addercost.measure.runner import Effort
 from addercost.measure.session import LAYOUTS, BenchSettings, open_device
 from addercost.measure.speed.reference import WITHIN, too_noisy
@@ -78,7 +77,7 @@ class Plan:
         self.layer_rows: dict[str, MeasuredRow] = {}
         self.skipped: list[SkippedRow] = []
 
-    def row_plans(self, settings: BenchSettings, predict: Predict) -> Iterator[RowPlan]:
+    def row_plans(self, settings: BenchSettings, predict: PredictLayer) -> Iterator[RowPlan]:
         """Raises ArgumentError where not one network can be timed."""
         shapes: dict[LayerCase, list[str]] = {}
         for network in self.networks:
@@ -155,10 +154,9 @@ def timed(
         heading = JournalHeading("validation", lines, environment(device.facts), {})
         journal = open_journal(heading, output)
         effort = Effort(settings.precision, settings.time_limit_s, settings.cold)
-        # A layer that runs again and again finds its weights in the caches, and in a network it does not.
-        of_layers = [model for model in plan.models if cost_model_named(model).predict is None]
-        cpus = settings.estimate_cpus if of_layers else ()
-        predict = predictor(cpus, of_layers, settings.hardware_path)
+        predict = layer_predictor(
+            settings.estimate_cpus, plan.models, settings.hardware_path, settings.layout, settings.cache
+        )
         with exclusive(settings.device):
             plans: dict[str, RowPlan] = {}
 
@@ -212,7 +210,9 @@ def _refuse_noise(entries: Collection[Entry], device: Device, path: Path | None)
     )
 
 
-def _layer_plans(uses: Sequence[CaseUse], settings: BenchSettings, predict: Predict) -> Iterator[RowPlan]:
+def _layer_plans(
+    uses: Sequence[CaseUse], settings: BenchSettings, predict: PredictLayer
+) -> Iterator[RowPlan]:
     """Every way to compute the layers that the cost models estimate."""
     place = Place(torch.device(settings.device), LAYOUTS[settings.layout])
     arithmetics = settings.arithmetics

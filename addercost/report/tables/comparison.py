@@ -161,6 +161,14 @@ def _cycles(subject: Subject, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         # In a sum of millions, fractions of a cycle are rounding errors; in a small one they are exact.
         values = {name: (round(e.cycles) if e.cycles > 1e4 else e.cycles, e) for name, e in group.items()}
         yield {"quantity": title, "unit": "cycles", **_compared(values, names)}
+        for end, word in enumerate(("from", "to")):
+            ends = {
+                name: round(e.cycles * e.interval_s[end] / e.seconds)
+                for name, e in group.items()
+                if e.interval_s and e.seconds
+            }
+            if ends:
+                yield {"quantity": f"{title}: nine of ten {word}", "unit": "cycles", **ends}
 
 
 def _energy(subject: Subject, names: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -18,20 +18,31 @@ _LITTLE_FRACTION = 0.1
 def verdict_table(verdict: NetworkVerdict) -> Table:
     """Ratios by contest, and below them the sentence that follows from each."""
     first = verdict.rows[0]
-    columns = [
-        Column("network", "convolutions\nagainst"),
+    columns = [Column("network", "convolutions\nagainst")]
+    by_kernels = next((row.calibrated for row in verdict.rows if row.calibrated is not None), None)
+    if by_kernels is not None:
+        columns += [
+            Column("calibrated", f"predicted:\n{by_kernels.model},\n{by_kernels.hardware}", Kind.RATIO),
+            Column("calibrated_low", "90 %\nfrom", Kind.RATIO),
+            Column("calibrated_high", "to", Kind.RATIO),
+        ]
+    measured = [
+        Column("measured", "measured", Kind.RATIO),
+        Column("low", "95 %\nfrom", Kind.RATIO),
+        Column("high", "to", Kind.RATIO),
+    ]
+    if not any(row.measured is not None for row in verdict.rows):
+        measured = []
+    # Where there is a prediction by kernels, it and the measurement lead.
+    columns += measured if by_kernels is not None else []
+    columns += [
         Column("paper", f"predicted:\nlatency sum,\n{first.paper.hardware}", Kind.RATIO),
     ]
     if first.here is not None:
         columns.append(
             Column("predicted", f"predicted:\n{first.here.model},\n{first.here.hardware}", Kind.RATIO)
         )
-    if any(row.measured is not None for row in verdict.rows):
-        columns += [
-            Column("measured", "measured", Kind.RATIO),
-            Column("low", "95 %\nfrom", Kind.RATIO),
-            Column("high", "to", Kind.RATIO),
-        ]
+    columns += [] if by_kernels is not None else measured
     # Optional, since the sentences in the notes have these ratios too.
     columns += [
         Column(f"energy@{energy.hardware}", f"energy,\n{energy.hardware}", Kind.RATIO, optional=True)
@@ -51,7 +62,15 @@ def verdict_table(verdict: NetworkVerdict) -> Table:
             *(sentence(row, verdict.device) for row in verdict.rows),
             *dict.fromkeys(note for row in verdict.rows for note in _gaps(row)),
             *_little_arithmetic(verdict.rows),
-            *stated_lines([(p.model, p.hardware) for p in (first.paper, first.here) if p is not None]),
+            *dict.fromkeys(
+                f"calibrated: {note}"
+                for row in verdict.rows
+                if row.calibrated
+                for note in row.calibrated.notes
+            ),
+            *stated_lines(
+                [(p.model, p.hardware) for p in (by_kernels, first.paper, first.here) if p is not None]
+            ),
             *verdict.remarks,
         ),
     )
@@ -89,6 +108,9 @@ def _cells(row: VerdictRow) -> dict[str, Any]:
         "paper": row.paper.ratio,
         "predicted": row.here.ratio if row.here is not None else None,
     }
+    if row.calibrated is not None and row.calibrated.interval is not None:
+        low, high = row.calibrated.interval
+        cells |= {"calibrated": row.calibrated.ratio, "calibrated_low": low, "calibrated_high": high}
     if row.measured is not None:
         cells |= {"measured": row.measured.ratio, "low": row.measured.low, "high": row.measured.high}
     return cells | {f"energy@{energy.hardware}": energy.ratio for energy in row.energies}

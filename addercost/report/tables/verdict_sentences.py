@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from addercost.analysis.network_verdict import VerdictRow
 from addercost.analysis.prediction_gap import PredictionGap, Side
 from addercost.cost.verdict import Contest
@@ -15,12 +17,11 @@ OTHERS = {"adder": "additions", "xnor": "binary layers", "shift": "shifts"}
 
 def sentence(row: VerdictRow, device: str) -> str:
     """The sentence on one row. device: what was timed on."""
-    parts = [_measured_words(row, device)]
+    parts = [*_calibrated_words(row), _measured_words(row, device), *_agreement(row)]
     here = row.here
     if here is not None and here.ratio is not None:
-        parts.insert(
-            0, f"{here.model} on {here.hardware} predicts: {_winner(row, here.ratio)}{_limits(here.bounds)}"
-        )
+        words = f"{here.model} on {here.hardware} predicts: {_winner(row, here.ratio)}{_limits(here.bounds)}"
+        parts.insert(len(parts) if row.calibrated else 0, words)
     if row.gap is not None:
         parts.append(_gap_words(row.gap))
     parts[0] = f"{row.contest.name}: {parts[0]}"
@@ -34,6 +35,44 @@ def sentence(row: VerdictRow, device: str) -> str:
         if energy.ratio is not None
     ]
     return "; ".join(parts)
+
+
+def _calibrated_words(row: VerdictRow) -> Iterator[str]:
+    """What kernels that were timed here predict."""
+    found = row.calibrated
+    if found is None:
+        return
+    if found.ratio is None or found.interval is None:
+        yield f"{found.model} predicts nothing: {found.missing}"
+        return
+    low, high = found.interval
+    if low < 1 < high:
+        won = f"no clear winner, {found.ratio:.2f}× (nine of ten {low:.2f}× to {high:.2f}×)"
+    else:
+        ends = sorted((_as_won(low), _as_won(high)))
+        won = f"{_won(row, found.ratio)} (nine of ten {ends[0]:.2f}× to {ends[1]:.2f}×)"
+    yield f"{found.model} on {found.hardware} predicts: {won}"
+
+
+def _agreement(row: VerdictRow) -> Iterator[str]:
+    """Whether that and the measurement lie within each other's intervals, and else which side is off."""
+    found, measured = row.calibrated, row.measured
+    if found is None or measured is None or found.interval is None or found.seconds is None:
+        return
+    low, high = found.interval
+    if measured.high >= low and measured.low <= high:
+        yield "these two agree within their intervals"
+        return
+    other = OTHERS[row.contest.arithmetic]
+    times = {
+        "convolutions": measured.reference_s / found.seconds[0],
+        other: measured.own_s / found.seconds[1],
+    }
+    side = max(times, key=lambda name: _as_won(times[name]))
+    yield (
+        "THESE TWO DISAGREE beyond their intervals: "
+        f"{side} take {times[side]:.2f}× what {found.model} predicts"
+    )
 
 
 def same_winner(predicted: float | None, measured: NetworkRatio) -> bool | None:

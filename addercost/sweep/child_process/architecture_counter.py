@@ -37,7 +37,7 @@ class ArchitectureCounter:
         try:
             parameters, traced = self._traced(architecture, settings.batches)
             tallies = tuple(
-                self._counters.of(convention, arithmetic).tally(items)
+                self._counters.of(convention, arithmetic, settings.predicts_kernels).tally(items)
                 for items in traced
                 for convention in settings.conventions
                 for arithmetic in settings.arithmetics

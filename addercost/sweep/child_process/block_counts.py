@@ -57,11 +57,12 @@ class Kinds:
 
 
 class BlockCounter:
-    """Tallies by one convention and arithmetic."""
+    """Tallies by one convention and arithmetic. with_kernels: kinds of layers have their kernels."""
 
-    def __init__(self, convention: str, arithmetic: str, kinds: Kinds) -> None:
+    def __init__(self, convention: str, arithmetic: str, with_kernels: bool, kinds: Kinds) -> None:
         self._convention = convention
         self._arithmetic = Arithmetic(arithmetic)
+        self._with_kernels = with_kernels
         self._kinds = kinds
         self._of_block: dict[Block, Tally] = {}
         self._of_calls: dict[Hashable, Tally] = {}
@@ -123,7 +124,7 @@ class BlockCounter:
         counted = count(trace, self._convention, arithmetic=self._arithmetic)
         times: dict[int, int] = {}
         for layer in counted.layers:
-            number = self._kinds.number(kind_of(layer))
+            number = self._kinds.number(kind_of(layer, with_kernels=self._with_kernels))
             times[number] = times.get(number, 0) + 1
         return Tally(tuple(times), tuple(times.values()), sum(item.calls for item in counted.uncounted))
 
@@ -133,12 +134,12 @@ class BlockCounters:
 
     def __init__(self) -> None:
         self.kinds = Kinds()
-        self._counters: dict[tuple[str, str], BlockCounter] = {}
+        self._counters: dict[tuple[str, str, bool], BlockCounter] = {}
 
-    def of(self, convention: str, arithmetic: str) -> BlockCounter:
-        key = convention, arithmetic
+    def of(self, convention: str, arithmetic: str, with_kernels: bool = False) -> BlockCounter:
+        key = convention, arithmetic, with_kernels
         if key not in self._counters:
-            self._counters[key] = BlockCounter(convention, arithmetic, self.kinds)
+            self._counters[key] = BlockCounter(*key, self.kinds)
         return self._counters[key]
 
     def trim(self) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from addercost.arithmetic import OpClass
-from addercost.cost.layer_table import layer_cycles, layer_energies, layer_table
+from addercost.cost.layer_table import layer_costs, layer_energies, layer_table
 from addercost.cost.layers import LayerKind
 from addercost.cost.target_registry import load_target
 from addercost.hardware import load_energy
@@ -71,6 +71,8 @@ def _fields() -> list[Any]:
         *(pa.field(op_class.value, pa.int64()) for op_class in OpClass),
         pa.field("cycles", pa.float64()),
         pa.field("seconds", pa.float64()),
+        pa.field("seconds_low", pa.float64()),
+        pa.field("seconds_high", pa.float64()),
         pa.field("cycles_complete", pa.bool_()),
         pa.field("energy_j", pa.float64()),
         pa.field("energy_complete", pa.bool_()),
@@ -96,13 +98,17 @@ def _rows(
     energies = [load_energy(name) for name in settings.energies]
     times = occurrences([tally for _, _, tally in variants], len(kinds))
     table = layer_table(kinds)
-    cycles_of_kinds, has_cycles = layer_cycles(table, targets, settings.cost_model)
+    costs = layer_costs(table, targets, settings.cost_model)
     joules_of_kinds, has_joules = layer_energies(table, energies)
     a, p, e = len(variants), max(len(targets), 1), max(len(energies), 1)
 
     def summed(values: Any) -> Any:
         """[kinds] added up for each variant, for all of its rows."""
         return np.repeat(times @ values, p * e)
+
+    def summed_each(values: Any) -> Any:
+        """[kinds, p] added up for each variant, for all of its rows."""
+        return np.repeat((times @ values).reshape(-1), e)
 
     def per_variant(values: Sequence[Any], dtype: Any = np.int64) -> Any:
         return np.repeat(np.array(values, dtype=dtype), p * e)
@@ -135,14 +141,16 @@ def _rows(
         columns[op_class.value] = summed(classes.get(op_class, nothing))
     all_counted = np.array([not tally.uncounted_calls for _, _, tally in variants], dtype=bool)[:, None]
     if targets:
-        cycles = times @ cycles_of_kinds
-        complete = (times @ (~has_cycles).astype(np.int64) == 0) & all_counted
+        cycles = times @ costs.cycles
+        complete = (times @ (~costs.complete).astype(np.int64) == 0) & all_counted
         clocks = np.array([target.clock_hz or np.nan for target in targets])
         columns["cycles"] = np.repeat(cycles.reshape(-1), e)
         columns["seconds"] = pa.array(np.repeat((cycles / clocks).reshape(-1), e), from_pandas=True)
         columns["cycles_complete"] = np.repeat(complete.reshape(-1), e)
     else:
-        columns |= {"cycles": pa.nulls(a * e), "seconds": pa.nulls(a * e), "cycles_complete": pa.nulls(a * e)}
+        columns |= {name: pa.nulls(a * e) for name in ("cycles", "seconds", "cycles_complete")}
+    for name, ends in (("seconds_low", costs.low_s), ("seconds_high", costs.high_s)):
+        columns[name] = pa.nulls(a * p * e) if ends is None else summed_each(ends)
     if energies:
         columns["energy_j"] = np.repeat(times @ joules_of_kinds, p, axis=0).reshape(-1)
         complete = (times @ (~has_joules).astype(np.int64) == 0) & all_counted

@@ -1,0 +1,29 @@
+"""Draws kernels of our own layers: the same shapes as those of torch's convolutions and linear layers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from addercost.counts.kernel_calls import KernelCall
+from addercost.measure.kernel_times.case_kernels import byte_kernel, case_of, own_kernel, packed_kernel
+from addercost.measure.kernel_times.draw import Drawing, draw
+
+_SHAPES = {"dense convolution": 12.0, "pointwise convolution": 8.0, "linear": 3.0}
+_KINDS = {"adder": 3.0, "binary": 1.0, "shift": 1.0, "bytes": 2.0, "packed": 2.0}
+"""How often each kind is drawn, against the others."""
+
+
+def draw_own(count: int, seed: int) -> Iterator[KernelCall]:
+    """`count` kernels; the first of a longer drawing are those of a shorter one."""
+    chance = random.Random(seed)
+    kinds, weights = list(_KINDS), list(_KINDS.values())
+    for call in draw(count, seed, Drawing("float32", _SHAPES)):
+        kind = chance.choices(kinds, weights)[0]
+        case = case_of(call)
+        if kind == "bytes":
+            yield byte_kernel(case)
+        elif kind == "packed":
+            yield packed_kernel(case)
+        else:
+            yield own_kernel(case, kind)

@@ -1,0 +1,94 @@
+"""Kernels that a calibration times: each is what a layer of that shape runs, and each can be run again."""
+
+import itertools
+
+import pytest
+import torch
+
+import addercost.measure.kernel_times.replay as replays
+from addercost.arithmetic import Arithmetic
+from addercost.cost.calibrated.features import family_of, sizes_of
+from addercost.counts.kernel_calls import KernelCall, Operand, kernel_calls
+from addercost.counts.what_if import apply
+from addercost.measure.case import LayerCase, parse_case
+from addercost.measure.contenders.choice import contenders
+from addercost.measure.contenders.contender import DTYPES
+from addercost.measure.kernel_times.case_kernels import (
+    BYTES,
+    PACKED,
+    as_image,
+    case_of,
+    own_kernel,
+    torch_kernel,
+)
+from addercost.measure.kernel_times.contender_kernels import kernel_of
+from addercost.measure.kernel_times.draw_own import draw_own
+from addercost.measure.kernel_times.replay import replay
+
+CASES = [parse_case("1,16,8,8,24,3,2,1"), LayerCase(images=4, channels=32, filters=10, linear=True)]
+CPU = torch.device("cpu")
+TIMED = [made for made in contenders(CPU, tuple(Arithmetic), DTYPES) if kernel_of(made, CASES[0]) is not None]
+
+
+def run(kernel: KernelCall, layout: torch.memory_format = torch.contiguous_format) -> torch.Tensor:
+    with torch.inference_mode():
+        output: torch.Tensor = replay(kernel, torch.Generator().manual_seed(0), layout)()
+    return output
+
+
+@pytest.mark.parametrize("case", CASES, ids=["convolution", "linear"])
+@pytest.mark.parametrize("made", TIMED, ids=lambda made: f"{made.arithmetic}-{made.label}".replace(" ", "-"))
+def test_the_kernel_of_a_contender_runs_and_has_its_sites(made, case: LayerCase) -> None:
+    kernel = kernel_of(made, case)
+    assert kernel is not None and sizes_of(kernel).sites == case.sites
+    output = run(kernel)
+    assert output.numel() == torch.Size(case.output_shape).numel()
+
+
+@pytest.mark.parametrize(
+    ("made", "family"),
+    [
+        pytest.param(("adder", "fp32", "addercost layer"), "adder convolution", id="adder"),
+        pytest.param(("adder", "int8", "addercost kernel"), "adder convolution of bytes", id="bytes"),
+        pytest.param(("xnor", "fp32", "packed layer"), "packed binary convolution", id="packed"),
+        pytest.param(("mac", "int8", "oneDNN"), "dense convolution", id="oneDNN int8"),
+    ],
+)
+def test_each_kind_has_a_law_of_its_own(made: tuple[str, str, str], family: str) -> None:
+    (contender,) = (c for c in TIMED if (c.arithmetic.value, c.dtype, c.implementation) == made)
+    kernel = kernel_of(contender, CASES[0])
+    assert kernel is not None and family_of(kernel) == family
+
+
+def test_a_linear_layer_in_another_arithmetic_is_our_operator() -> None:
+    """What a trace calls addmm with a turned weight, `adder_linear` takes with the weight as it is."""
+    case = CASES[1]
+    changed = apply(case.trace("fp32"), "adder", False)
+    ((_, kernel),) = kernel_calls(changed.calls)
+    assert (kernel.op, kernel.argument("weight")) == (
+        "addercost.adder_linear.default",
+        Operand((10, 32), "float32", True),
+    )
+    assert run(kernel).shape == (4, 10)
+    assert kernel.arguments == own_kernel(case, "adder").arguments
+
+
+@pytest.mark.parametrize("op", [BYTES, PACKED])
+def test_the_shape_of_a_kernel_is_that_of_its_layer(op: str) -> None:
+    kernels = [kernel for kernel in itertools.islice(draw_own(40, 0), 40) if kernel.op == op]
+    assert len(kernels) > 3
+    for kernel in kernels:
+        case = case_of(kernel)
+        assert as_image(case) == case
+        assert case.output_shape == kernel.outputs[0].shape
+
+
+def test_images_are_laid_out_as_asked_and_our_filters_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our layers keep their filters as they are; torch's are converted with their module."""
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr(replays, "_operator", lambda op: lambda *tensors: seen.extend(tensors[:2]))
+    monkeypatch.setattr(replays, "_bound", lambda operator, values: (list(values.values()), {}))
+    for kernel in (own_kernel(CASES[0], "adder"), torch_kernel(CASES[0], "float32")):
+        run(kernel, torch.channels_last)
+    last = [tensor.is_contiguous(memory_format=torch.channels_last) for tensor in seen]
+    assert last == [True, False, True, True]
