@@ -2,11 +2,11 @@
 
 Usage: python tools/page_blocks.py [PAGE...]
 
-Writes into each page (all by default) what its commands print now, where that differs from what the page shows.
+Writes into each page (all by default) what its commands print now, where the page shows something else.
 
 A block in a page is one of these:
-- ```console: each line that begins with `$ ` is a command; what follows is its output. `…` on a line of its own stands
-  for any lines, and within a line for any characters.
+- ```console: each line that begins with `$ ` is a command, and what follows its output. `…` on its own line
+  stands for any lines, within a line for any characters.
 - a fence with title="NAME": a file that the later blocks of the page use.
 - ```sh after a line `<!-- not run: REASON -->`: commands that no test runs.
 The commands of one page run one after the other in one folder, which holds a copy of `examples/`.
@@ -82,10 +82,8 @@ def matches(shown: str, printed: str) -> bool:
         r"(?:[^\n]*\n)*?" if line.strip() == ANY else ".*?".join(map(re.escape, line.split(ANY))) + r"\n"
         for line in lines
     )
-    return (
-        re.fullmatch(pattern, "".join(f"{line.rstrip()}\n" for line in printed.strip("\n").splitlines()))
-        is not None
-    )
+    now = "".join(f"{line.rstrip()}\n" for line in printed.strip("\n").splitlines())
+    return re.fullmatch(pattern, now) is not None
 
 
 def run(command: str, folder: Path) -> str:

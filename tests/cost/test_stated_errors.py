@@ -1,4 +1,4 @@
-"""What stands beside estimates: written from validations, found by model and hardware, the table of the documents."""
+"""Stated errors: written from validations, found by model and hardware, and the table in the documents."""
 
 from __future__ import annotations
 
