@@ -12,7 +12,7 @@ from addercost.analysis.validation import scored
 from addercost.cost import stated_errors
 from addercost.cost.models import COST_MODELS
 from addercost.cost.stated_errors import all_stated_errors, stated_error, stated_lines
-from addercost.results.validation import Prediction, Validation, ValidationRow
+from addercost.results.validation import RowPrediction, Validation, ValidationRow
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -24,7 +24,7 @@ def validation(hardware: str, ratio: float, family: str = "net", **conditions: s
     """Twenty networks, of which `roofline` predicts each `ratio` times as long as it takes."""
     rows = tuple(
         ValidationRow(
-            f"net{i}", 1.0 + i, (Prediction("roofline", ratio * (1 + i)),), family=family, mac_sites=i + 1
+            f"net{i}", 1.0 + i, (RowPrediction("roofline", ratio * (1 + i)),), family=family, mac_sites=i + 1
         )
         for i in range(20)
     )
