@@ -31,7 +31,7 @@ _LEAST_SHARE = 0.0005
 _CHARACTER_INCHES = 0.062
 _ROW_INCHES = 0.3
 _KEY_INCHES = 0.13
-_NUMBER_INCHES = 0.1
+_NUMBER_INCHES = 0.085
 """The narrowest box that a number fits into."""
 
 
@@ -123,6 +123,10 @@ def _room(width: float, options: PlotOptions) -> int:
     return int(width * options.inches * 0.97 / _CHARACTER_INCHES)
 
 
+def _full_name(node: Node) -> str:
+    return node.path or node.name
+
+
 def _numbered(boxes: list[tuple[Node, int, float, float]], options: PlotOptions) -> list[tuple[Node, float]]:
     """The layers that a number stands for, and their shares: those too narrow for a name."""
     narrow = [
@@ -130,7 +134,7 @@ def _numbered(boxes: list[tuple[Node, int, float, float]], options: PlotOptions)
         for node, _, _, width in boxes
         if not node.children
         and width * options.inches >= _NUMBER_INCHES
-        and len(node.name) > _room(width, options)
+        and len(_full_name(node)) > _room(width, options)
     ]
     kept = sorted(narrow, key=lambda item: -item[1])[: 12 if options.width == "single" else 24]
     return [item for item in narrow if item in kept]
@@ -145,7 +149,7 @@ def _draw_key(axes: Axes, key: list[tuple[Node, float]], columns: int, options: 
         axes.text(
             (i // lines) / columns,
             1 - (i % lines + 0.5) / lines,
-            f"{i + 1}  {shortened(printable(node.path or node.name), room)}, {100 * share:.1f} %",
+            f"{i + 1}  {shortened(printable(_full_name(node)), room)}, {100 * share:.1f} %",
             fontsize=6,
             va="center",
             transform=axes.transAxes,
@@ -167,8 +171,8 @@ def _draw_boxes(
             Rectangle((left, depth + 0.04), width, 0.92, facecolor=colour, edgecolor="white", linewidth=0.4)
         )
         room = _room(width, options)
-        # A name in full, or a number of the key; a module's name may also be shortened.
-        name = printable(node.name)
+        # A layer has its path in full or a number of the key; a module's name may also be shortened.
+        name = printable(node.name if node.children else _full_name(node))
         if id(node) in numbers:
             name = str(numbers[id(node)])
         elif len(name) > room:

@@ -28,7 +28,7 @@ def draw(measurements: Measurements, options: PlotOptions) -> Drawn:
                 own = series.setdefault(f"{p.model} on {p.hardware}", {})
                 own.setdefault(row.arithmetic, []).append((row.median_s, p.seconds))
     arithmetics = list(dict.fromkeys(name for own in series.values() for name in own))
-    figure = new_figure(options, 3.3 if options.width == "single" else 4.2)
+    figure = new_figure(options, 3.8 if options.width == "single" else 4.2)
     axes = figure.subplots()
     if not series:
         nothing_to_show(axes, "the measurements carry no predictions")

@@ -1,0 +1,88 @@
+"""What a report answers first: how long a model takes, how its arithmetics compare, and which layer weighs most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from addercost.analysis.bounds import AtLeast, AtMost
+from addercost.analysis.estimate_ratio import estimate_ratio
+from addercost.analysis.layer_rows import labelled_costs, layer_rows
+from addercost.analysis.leading_estimates import leading_estimates
+from addercost.results.report import EnergyEstimated, Estimated, Subject, network_name
+from addercost.units import si
+
+
+def answer_sentences(subject: Subject) -> Iterator[str]:
+    """One sentence for each processor and energy table, and one on the heaviest layer; all of estimates."""
+    name = subject.name
+    for hardware, own in leading_estimates(subject).items():
+        yield (
+            f"By the {own[0].model} model {name} takes {time_text(own[0])} on {hardware} as "
+            f"{own[0].arithmetic}{_others(own, 'as long')} (estimates)."
+        )
+    tables: dict[str, list[EnergyEstimated]] = {}
+    for energy in subject.energies:
+        tables.setdefault(energy.table, []).append(energy)
+    for table, made in tables.items():
+        first = made[0]
+        yield (
+            f"Its arithmetic takes {_at_least(first.complete)}{si(first.joules, 'J')} by the {table} table as "
+            f"{first.arithmetic}{_others(made, 'as much')} (estimates without memory traffic)."
+        )
+    yield from _heaviest(subject)
+
+
+def time_text(made: Estimated) -> str:
+    """`7.94 µs`, or cycles where no clock is known."""
+    value = si(made.seconds, "s") if made.seconds is not None else f"{si(made.cycles)} cycles"
+    return f"{_at_least(made.complete)}{value}"
+
+
+def _at_least(complete: bool) -> str:
+    return "" if complete else "at least "
+
+
+def _others(made: Sequence[Estimated] | Sequence[EnergyEstimated], how: str) -> str:
+    """`; as adder 1.85 times as long; as binary nobody can tell, …`, by the first of them."""
+    text = ""
+    for other in made[1:]:
+        ratio = ratio_to_first(made[0], other)
+        if ratio is None:
+            text += f"; as {other.arithmetic} it cannot be said, because the table lacks figures"
+            continue
+        bound = {AtLeast: "at least ", AtMost: "at most "}.get(type(ratio), "")
+        text += f"; as {other.arithmetic} {bound}{ratio_text(ratio)} times {how}"
+    return text
+
+
+def ratio_to_first(first: Estimated | EnergyEstimated, other: Estimated | EnergyEstimated) -> float | None:
+    """What the other takes by what the first does; a bound, or None where nothing is known of it."""
+    return estimate_ratio(_amount(other), other, _amount(first), first)
+
+
+def ratio_text(ratio: float) -> str:
+    """Three digits, zeros at the end too: 1.50, 0.333, 12.0."""
+    return f"{float(ratio):#.3g}".rstrip(".") if 1e-3 <= abs(ratio) < 1e5 else f"{float(ratio):.3g}"
+
+
+def _amount(made: Estimated | EnergyEstimated) -> float:
+    return made.joules if isinstance(made, EnergyEstimated) else made.cycles
+
+
+def _heaviest(subject: Subject) -> Iterator[str]:
+    basis = next(iter(labelled_costs(subject.first)), None)
+    rows = layer_rows(subject.first)
+    if basis is None or not any(row.cycles[basis] for row in rows):
+        weights = [float(row.counts.total) for row in rows]
+        what = "operations"
+    else:
+        weights = [row.cycles[basis] for row in rows]
+        what = f"time on {basis}"
+    whole = sum(weights)
+    if not whole:
+        return
+    most = max(range(len(rows)), key=lambda i: weights[i])
+    yield (
+        f"As {network_name(subject.first)}, {rows[most].path or '(model)'} takes the largest part: "
+        f"{100 * weights[most] / whole:.1f} % of the {what}."
+    )
