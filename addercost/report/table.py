@@ -106,6 +106,8 @@ def shown(value: Any, column: Column, short: bool = False) -> str:
         case Kind.AMOUNT:
             if float(value).is_integer():
                 return si(value) if short else thousands(value)
+            if abs(value) >= 1000:
+                return f"{value:,.0f}"
             return f"{value:.3g}" if short else f"{value:.4g}"
         case Kind.RATIO:
             return f"{value:.3f}×"

@@ -63,5 +63,18 @@ def _with_seconds(table: Table, profile: Profile) -> Table:
 
 def _place(column: Column) -> int:
     """Columns of equal place keep their order."""
-    first = ("path", "share", "seconds@", "low_s@", "high_s@", "cycles@", "energy_j@", "type", "output_shape")
+    first = (
+        "path",
+        "share",
+        "seconds@",
+        "low_s@",
+        "high_s@",
+        "energy_j@",
+        "type",
+        "output_shape",
+        "parameters",
+    )
+    last = ("cycles@", "calls", "output_shapes")
+    if column.name.startswith(last):
+        return len(first) + 1
     return next((i for i, start in enumerate(first) if column.name.startswith(start)), len(first))

@@ -1,4 +1,4 @@
-"""Two or more models or runs on one page: layers of the same path side by side, each linked to its own row."""
+"""Models or runs on one page: layers of the same path side by side, each figure linked to its own row."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def row_anchors(prefix: str, paths: Sequence[str]) -> tuple[str, ...]:
 def linked_runs(
     items: Sequence[Subject | Measurements], anchors: Sequence[Mapping[str, str]]
 ) -> list[LinkedRun]:
-    """A run for each model, and one for each arithmetic that was measured. anchors: rows by layer, an item each."""
+    """A run for each model and for each measured arithmetic. anchors: rows by layer, one mapping an item."""
     found: list[LinkedRun] = []
     for number, (item, own) in enumerate(zip(items, anchors, strict=True), 1):
         if isinstance(item, Subject):
@@ -64,7 +64,7 @@ def linked_table(runs: Sequence[LinkedRun]) -> TableView | None:
         )
         compares = n > 0 and run.unit == runs[0].unit
         if compares:
-            columns.append(Column(f"ratio{n}", f"times the {runs[0].unit} of the first", Kind.RATIO))
+            columns.append(Column(f"ratio{n}", "times the\nfirst", Kind.RATIO))
         for i, path in enumerate(paths):
             value, first = run.values.get(path), runs[0].values.get(path)
             rows[i][f"run{n}"] = value
@@ -74,7 +74,19 @@ def linked_table(runs: Sequence[LinkedRun]) -> TableView | None:
                 links[i, f"run{n}"] = f"#{run.anchors[path]}"
     alone = len(_every_path(runs)) - len(paths)
     notes = (f"{alone:,} layers that only one of them has are left out",) if alone else ()
-    return view_of(Table(tuple(columns), rows, notes=notes), links=links)
+    return view_of(Table(tuple(columns), rows, notes=notes, total=_sums(runs, paths)), links=links)
+
+
+def _sums(runs: Sequence[LinkedRun], paths: Sequence[str]) -> dict[str, Any]:
+    """Of each run that has all the shared layers, and their ratios to the first."""
+    sums: dict[str, Any] = {"path": "all of these"}
+    for n, run in enumerate(runs):
+        if not all(path in run.values for path in paths):
+            continue
+        sums[f"run{n}"] = sum(run.values[path] for path in paths)
+        if n and run.unit == runs[0].unit and sums.get("run0"):
+            sums[f"ratio{n}"] = sums[f"run{n}"] / sums["run0"]
+    return sums
 
 
 def _every_path(runs: Sequence[LinkedRun]) -> list[str]:

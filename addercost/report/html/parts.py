@@ -110,6 +110,8 @@ def page_parts(report: Report) -> Iterator[PagePart]:
             yield PagePart("all", "Side by side", (_section(section, "all", views=(linked,)),))
     for i, ((name, sections), item) in enumerate(zip(report_sections(report), shown, strict=True), 1):
         prefix = f"p{i}"
+        # Two runs of one model have the same name.
+        name = f"{i}. {name}" if len(shown) > 1 else name
         view = view_of(tables[i - 1], ids[i - 1])
         if isinstance(item, Measurements):
             figures = tuple(_measured_figures(item, prefix))

@@ -90,7 +90,6 @@
           if (typeof value === "number") {
             cell.dataset.v = value;
             cell.title = `${exact.format(value)} ${units[i]}`.trim();
-            if (kinds[i] === "share") cell.style.setProperty("--share", percent(value).replace(" ", ""));
           }
         }
         row.append(cell);
@@ -134,6 +133,12 @@
         }
       }
       body.replaceChildren(fragment);
+      kinds.forEach((kind, i) => {
+        if (kind !== "share") return;
+        const cells = [...body.rows].map((row) => row.cells[i]);
+        const longest = Math.max(...cells.map((cell) => Number(cell.dataset.v))) || 1;
+        for (const cell of cells) cell.style.setProperty("--share", percent(cell.dataset.v / longest).replace(" ", ""));
+      });
       shown.textContent = found.length === rows.length
         ? `${rows.length} rows` : `${found.length} of ${rows.length} rows; totals are of all`;
     };

@@ -20,8 +20,8 @@ from addercost.units import si
 class TableCell:
     """tag: th or td. value: what the script sorts and sums by; in the first cell, the row's path.
 
-    exact: all digits of a number that is shown shortened. percent: the length of the bar behind a share. href:
-    a place on the page, such as #p1-l3.
+    exact: all digits of a number that is shown shortened. percent: the length of the bar behind a share.
+    href: where the text leads on the page, such as #p1-l3.
     """
 
     tag: str
@@ -35,7 +35,7 @@ class TableCell:
 
 @dataclass(frozen=True, slots=True)
 class TableHeading:
-    """merge: how the script sums rows of a module: sum, max, or nothing. unit: what its sums are printed in."""
+    """merge: how the script sums rows of a module: sum, max or nothing. unit: that of its sums."""
 
     text: str
     style: str
@@ -60,28 +60,38 @@ def view_of(
     table: Table, row_ids: Sequence[str] = (), links: Mapping[tuple[int, str], str] | None = None
 ) -> TableView:
     """row_ids: an anchor a row. links: where a cell leads, by number of its row and name of its column."""
+    largest = {
+        c.name: max((row.get(c.name) or 0 for row in table.rows), default=0)
+        for c in table.columns
+        if c.kind is Kind.SHARE
+    }
     return TableView(
         title=printable(table.title),
         columns=tuple(
             TableHeading(heading(c), _style(c), c.kind.value, _merge(c), c.unit) for c in table.columns
         ),
-        rows=tuple(_cells(table, row, i, links or {}) for i, row in enumerate(table.rows)),
-        total=_cells(table, table.total, -1, {}) if table.total else (),
+        rows=tuple(_cells(table, row, i, links or {}, largest) for i, row in enumerate(table.rows)),
+        total=_cells(table, table.total, -1, {}, {}) if table.total else (),
         notes=tuple(printable(note) for note in table.notes),
         row_ids=tuple(row_ids),
     )
 
 
 def _cells(
-    table: Table, row: Mapping[str, Any], number: int, links: Mapping[tuple[int, str], str]
+    table: Table,
+    row: Mapping[str, Any],
+    number: int,
+    links: Mapping[tuple[int, str], str],
+    largest: Mapping[str, float],
 ) -> tuple[TableCell, ...]:
+    """links: as in `view_of`. largest: the longest bar of each column that has bars."""
     return tuple(
-        _cell(row.get(c.name), c, i == 0, links.get((number, c.name), ""))
+        _cell(row.get(c.name), c, i == 0, links.get((number, c.name), ""), largest.get(c.name, 0.0))
         for i, c in enumerate(table.columns)
     )
 
 
-def _cell(value: Any, column: Column, first: bool, href: str) -> TableCell:
+def _cell(value: Any, column: Column, first: bool, href: str, largest: float) -> TableCell:
     text = _text(value, column)
     kept: str | float | None = None
     exact = ""
@@ -91,7 +101,7 @@ def _cell(value: Any, column: Column, first: bool, href: str) -> TableCell:
         kept = value + 0
         written = _exact(value, column)
         exact = written if written != text else ""
-    percent = 100 * value if column.kind is Kind.SHARE and isinstance(value, float | int) else None
+    percent = 100 * value / largest if largest and isinstance(value, float | int) else None
     return TableCell("th" if first else "td", text, _style(column), kept, exact, percent, href)
 
 
