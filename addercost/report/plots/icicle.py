@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from addercost.analysis.module_tree import Node, bases, module_tree
+from addercost.analysis.module_tree import ModuleNode, bases, module_tree
 from addercost.errors import unknown_name
 from addercost.report.plots.palette import INK, LAYER_KINDS, layer_kind
 from addercost.report.plots.style import (
@@ -97,9 +97,9 @@ def _words(basis: str) -> str:
     return basis.replace("cycles@", "estimated cycles on ")
 
 
-def _boxes(root: Node, basis: str, whole: float) -> list[tuple[Node, int, float, float]]:
+def _boxes(root: ModuleNode, basis: str, whole: float) -> list[tuple[ModuleNode, int, float, float]]:
     """(node, depth, left, width), the last two as shares of the whole. Boxes too thin to see are left out."""
-    boxes: list[tuple[Node, int, float, float]] = []
+    boxes: list[tuple[ModuleNode, int, float, float]] = []
     stack = [(root, 0, 0.0)]
     while stack:
         node, depth, left = stack.pop()
@@ -123,11 +123,13 @@ def _room(width: float, options: PlotOptions) -> int:
     return int(width * options.inches * 0.97 / _CHARACTER_INCHES)
 
 
-def _full_name(node: Node) -> str:
+def _full_name(node: ModuleNode) -> str:
     return node.path or node.name
 
 
-def _numbered(boxes: list[tuple[Node, int, float, float]], options: PlotOptions) -> list[tuple[Node, float]]:
+def _numbered(
+    boxes: list[tuple[ModuleNode, int, float, float]], options: PlotOptions
+) -> list[tuple[ModuleNode, float]]:
     """The layers that a number stands for, and their shares: those too narrow for a name."""
     narrow = [
         (node, width)
@@ -140,7 +142,7 @@ def _numbered(boxes: list[tuple[Node, int, float, float]], options: PlotOptions)
     return [item for item in narrow if item in kept]
 
 
-def _draw_key(axes: Axes, key: list[tuple[Node, float]], columns: int, options: PlotOptions) -> None:
+def _draw_key(axes: Axes, key: list[tuple[ModuleNode, float]], columns: int, options: PlotOptions) -> None:
     """Numbers with the paths and shares that they stand for, column by column."""
     axes.set_axis_off()
     lines = -(-len(key) // columns)
@@ -158,7 +160,7 @@ def _draw_key(axes: Axes, key: list[tuple[Node, float]], columns: int, options: 
 
 def _draw_boxes(
     axes: Axes,
-    boxes: list[tuple[Node, int, float, float]],
+    boxes: list[tuple[ModuleNode, int, float, float]],
     numbers: Mapping[int, int],
     options: PlotOptions,
 ) -> None:
@@ -192,12 +194,12 @@ def _draw_boxes(
             )
 
 
-def _kind(node: Node) -> str:
+def _kind(node: ModuleNode) -> str:
     """The layer kind of a leaf; "" for a module with parts, whose own work is the gap beside their boxes."""
     return layer_kind(node.op) if node.op and not node.children else ""
 
 
-def _legend(figure: object, boxes: list[tuple[Node, int, float, float]], options: PlotOptions) -> None:
+def _legend(figure: object, boxes: list[tuple[ModuleNode, int, float, float]], options: PlotOptions) -> None:
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 

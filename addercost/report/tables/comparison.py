@@ -164,7 +164,9 @@ def _cycles(subject: Subject, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         if seconds:
             factor, unit = prefixed_unit(next(iter(seconds.values())), "s")
             times = {name: (value / factor, group[name]) for name, value in seconds.items()}
-            yield {"quantity": title, "unit": unit, **_compared(times, names)}
+            # The ratios are those of the cycles above.
+            compared = {name: value for name, value in _compared(times, names).items() if name in names}
+            yield {"quantity": title, "unit": unit, **compared}
             for end, word in enumerate(("from", "to")):
                 ends = {
                     name: e.interval_s[end] / factor for name, e in group.items() if e.interval_s is not None
