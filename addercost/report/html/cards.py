@@ -60,7 +60,7 @@ def facts(subject: Subject) -> str:
 def _estimated(
     title: str,
     remark: str,
-    made: Sequence[Estimated] | Sequence[EnergyEstimated],
+    made: Sequence[Estimated | EnergyEstimated],
     values: Sequence[float],
     unit: str,
 ) -> Card:

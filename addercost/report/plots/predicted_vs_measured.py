@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from addercost.report.plots.palette import INK, MARKERS, SERIES
 from addercost.report.plots.style import (
     Drawn,
@@ -39,7 +41,11 @@ def draw(measurements: Measurements, options: PlotOptions) -> Drawn:
         for factor, style, width in ((1.0, "-", 0.9), (2.0, ":", 0.7), (0.5, ":", 0.7)):
             axes.plot([low, high], [low * factor, high * factor], style, color=INK, linewidth=width)
         for i, (model, own) in enumerate(series.items()):
-            mark = {"linestyle": "none", "marker": MARKERS[i % len(MARKERS)], "markeredgewidth": 0.3}
+            mark: dict[str, Any] = {
+                "linestyle": "none",
+                "marker": MARKERS[i % len(MARKERS)],
+                "markeredgewidth": 0.3,
+            }
             for arithmetic, found in own.items():
                 axes.plot(
                     [x for x, _ in found],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from math import dist
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from addercost.report.plots.labels import place_labels, positions, text_boxes
 from addercost.report.plots.palette import INK, MARKERS, SERIES
@@ -62,8 +62,8 @@ def draw(roofline: Roofline, options: PlotOptions, model: str = "") -> Drawn:
         named, joined = f"named: the {_NAMED} layers that take the longest", "a larger mark: several layers"
         caption(figure, options, model, title, *remarks, named, joined)
         groups = {name: _joined(axes, [p for p in points if p.arithmetic == name]) for name in names}
-        for i, own in enumerate(groups.values()):
-            for group in own:
+        for i, found in enumerate(groups.values()):
+            for group in found:
                 axes.plot(*_place(group), **{**_mark(i), "markersize": _size(len(group))})
         if _name_heaviest(axes, groups, _along_memory(roofline)):
             remarks.append(named)
@@ -104,7 +104,7 @@ def _names(roofline: Roofline) -> list[str]:
     return list(dict.fromkeys([*roofline.peaks_sites_per_s, *(p.arithmetic for p in roofline.points)]))
 
 
-def _mark(i: int) -> dict[str, object]:
+def _mark(i: int) -> dict[str, Any]:
     """Hollow, so that a mark of another arithmetic at the same place is seen through it."""
     return {
         "linestyle": "none",
@@ -171,7 +171,7 @@ def _place(group: Sequence[RooflinePoint]) -> tuple[float, float]:
 
 
 def _size(layers: int) -> float:
-    return _MARK_POINTS * layers**0.25
+    return _MARK_POINTS * float(layers**0.25)
 
 
 def _seconds(point: RooflinePoint) -> float:

@@ -155,24 +155,24 @@ def _operations(subject: Subject, names: Sequence[str]) -> Iterator[dict[str, An
 def _cycles(subject: Subject, names: Sequence[str]) -> Iterator[dict[str, Any]]:
     groups: dict[str, dict[str, Estimated]] = {}
     for e in subject.estimates:
-        groups.setdefault(f"{e.hardware}, {e.model} (estimate)", {})[e.arithmetic] = e
+        groups.setdefault(f"{e.hardware}, {e.model}", {})[e.arithmetic] = e
     for title, group in groups.items():
         # In a sum of millions, fractions of a cycle are rounding errors; in a small one they are exact.
         values = {name: (round(e.cycles) if e.cycles > 1e4 else e.cycles, e) for name, e in group.items()}
-        yield {"quantity": title, "unit": "cycles", **_compared(values, names)}
+        yield {"quantity": f"{title} (estimate)", "unit": "cycles", **_compared(values, names)}
         seconds = {name: e.seconds for name, e in group.items() if e.seconds}
         if seconds:
             factor, unit = prefixed_unit(next(iter(seconds.values())), "s")
             times = {name: (value / factor, group[name]) for name, value in seconds.items()}
             # The ratios are those of the cycles above.
             compared = {name: value for name, value in _compared(times, names).items() if name in names}
-            yield {"quantity": title, "unit": unit, **compared}
+            yield {"quantity": f"{title}, time (estimate)", "unit": unit, **compared}
             for end, word in enumerate(("from", "to")):
                 ends = {
                     name: e.interval_s[end] / factor for name, e in group.items() if e.interval_s is not None
                 }
                 if ends:
-                    yield {"quantity": f"{title}: nine of ten {word}", "unit": unit, **ends}
+                    yield {"quantity": f"{title}, time (estimate): nine of ten {word}", "unit": unit, **ends}
 
 
 def _energy(subject: Subject, names: Sequence[str]) -> Iterator[dict[str, Any]]:
