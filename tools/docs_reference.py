@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from addercost.counts.registry import RULES
-from addercost.counts.rules.movement import nothing
 from addercost.counts.rules.elementwise import ELEMENTWISE
+from addercost.counts.rules.movement import nothing
 from addercost.reading import json_schema
 from addercost.results import accuracies, measurements, profile, report, trace, training, validation
 
@@ -37,8 +37,8 @@ def documents_page() -> str:
 def _documents_lines() -> Iterator[str]:
     yield "# JSON documents"
     yield ""
-    yield "Each document names its kind and version in the field `schema`. A reader refuses another version, and fields that it"
-    yield "does not know. The schemas are made from the classes that read the documents."
+    yield "Each document names its kind and version in the field `schema`. A reader refuses another version,"
+    yield "and fields that it does not know. The schemas are made from the classes that read the documents."
     yield ""
     yield "| document | `schema` | written by | as JSON Schema |"
     yield "| --- | --- | --- | --- |"
@@ -58,9 +58,9 @@ def _operators_lines() -> Iterator[str]:
         by_file.setdefault(rule.__module__, []).append(name)
     yield "# Operators"
     yield ""
-    yield f"{len(RULES)} operators have a rule. A rule says what one call computes under the convention `full`; other"
-    yield "[conventions](../counting.md#conventions) count from the same calls. Operators without a rule are listed by every"
-    yield "command as uncounted."
+    yield f"{len(RULES)} operators have a rule. It says what one call computes under the convention `full`."
+    yield "Other [conventions](../counting.md#conventions) count from the same calls. Operators without a rule"
+    yield "are listed by every command as uncounted."
     for module, names in sorted(by_file.items()):
         title = module.rpartition(".")[2].replace("_", " ")
         yield ""

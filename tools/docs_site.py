@@ -1,4 +1,4 @@
-"""What the site has beside the pages of `docs/`: references made from the code, and documents of the repository.
+"""What the site has beside the pages of `docs/`: references made from the code, and further documents.
 
 mkdocs calls the functions here (`hooks` in mkdocs.yml); `make docs` builds the site into output/site.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,17 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ("ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")
 FOLDERS = ("reports", "benchmarks/results")
+LINK = re.compile(
+    r"(?P<text>!?\[[^\]]*\])\((?!https?:|#|mailto:)(?P<target>[^)#\s]+)(?P<anchor>#[^)]*)?\)",
+)
+
 SHOWN = (".md", ".svg", ".html", ".csv", ".txt", ".tex")
 """Files of these folders that the site has; timings in JSON stay in the repository."""
 
 
 def on_files(files: Files, config: Any) -> Files:
     """Adds generated pages, and the documents that pages link to."""
+    sys.path.insert(0, str(Path(__file__).parent))
     import tutorial
     from docs_reference import documents_page, operators_page, schemas
 
@@ -46,8 +52,8 @@ def add(files: Files, config: Any, name: str, content: str) -> None:
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
     """Links of a page that lead out of `docs/` lead to the documents that the site has.
 
-    On a page of `docs/`, `../reports/x.md` is a file of the repository; the site has it as `reports/x.md`. What
-    the site does not have, such as a source file, is shown without a link.
+    On a page of `docs/`, `../reports/x.md` is a file of the repository; the site has it as `reports/x.md`.
+    What the site does not have, such as a source file, is shown without a link.
     """
     here = Path(page.file.src_uri).parent
     is_of_docs = (ROOT / "docs" / page.file.src_uri).exists()
@@ -66,9 +72,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
             return match[0]
         return text if text.startswith("!") else f"**{text[1:-1]}**"
 
-    return re.sub(
-        r"(?P<text>!?\[[^\]]*\])\((?!https?:|#|mailto:)(?P<target>[^)#\s]+)(?P<anchor>#[^)]*)?\)", corrected, markdown
-    )
+    return LINK.sub(corrected, markdown)
 
 
 def relative(name: str, here: Path) -> str:

@@ -33,7 +33,7 @@ def shown(cell: Mapping[str, Any]) -> str:
 
 
 def run(notebook: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
-    """Every code cell with what it prints now; the value of its last expression is printed, as in a notebook."""
+    """Every code cell with what it prints now. The value of its last expression is printed."""
     names: dict[str, Any] = {"__name__": "tutorial"}
     for cell in cells(notebook):
         if cell["cell_type"] == "code":
