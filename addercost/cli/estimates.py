@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import click
 from addercost.cli.options import Option, energy_option_with, hardware_path_option, was_given
 from addercost.cli.processors import cpus_option
 from addercost.cost.models import DEFAULT_MODELS, cost_model_named, listed_models, usable_model
-from addercost.errors import ArgumentError
+from addercost.errors import AddercostError, ArgumentError
 
 if TYPE_CHECKING:
     from addercost.cost.estimate import ModelCost
@@ -90,6 +90,22 @@ class Estimates:
         return tuple(
             estimate(counts, target, model) for target in targets for model in self.cost_models or (None,)
         )
+
+
+def caveats_of(tables: Iterable[str], hardware_path: Path | None) -> dict[str, tuple[str, ...]]:
+    """Doubts about figures of the tables that estimates were made with, by their names. A table that is not
+    here any more, as it may be of a saved profile, has none.
+    """
+    from addercost.cost.target_settings import split_name
+    from addercost.hardware import load_hardware
+
+    found = {}
+    for name in dict.fromkeys(tables):
+        try:
+            found[name] = tuple(load_hardware(split_name(name)[0], hardware_path).caveats)
+        except AddercostError:
+            continue
+    return {name: texts for name, texts in found.items() if texts}
 
 
 def cpus_were_named() -> bool:
