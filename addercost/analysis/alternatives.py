@@ -22,8 +22,8 @@ COMPARED = (Arithmetic.MAC, Arithmetic.ADDER, Arithmetic.XNOR)
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """ratio: how many times as long the network takes with all of its layers in `arithmetic`, by `cost_model`;
-    may be a bound.
+    """ratio: how many times as long the network takes with all layers in `arithmetic`, by `cost_model`; may
+    be a bound.
     """
 
     arithmetic: Arithmetic

@@ -118,8 +118,8 @@ def weight_of(row: ProfileRow, basis: str | None) -> float:
 
 
 def block_depth(rows: list[ProfileRow], basis: str | None) -> int:
-    """The depth of the module tree that shows where the cost is: the least at which no several layers together
-    have more than `LARGEST_BLOCK` of it. A layer that alone has more cannot be made smaller.
+    """The depth of the module tree that shows where the cost is: the least at which no block of several
+    layers has more than `LARGEST_BLOCK` of it. A single layer with more cannot be made smaller.
     """
     whole = sum(weight_of(row, basis) for row in rows)
     deepest = max((len(row.path.split(".")) for row in rows), default=0)

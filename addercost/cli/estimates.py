@@ -16,8 +16,12 @@ from addercost.cost.models import DEFAULT_MODELS, cost_model_named, listed_model
 from addercost.errors import AddercostError, ArgumentError
 
 if TYPE_CHECKING:
+    from addercost.cost.accelerator.estimate import AcceleratorCost
+    from addercost.cost.energy import ModelEnergy
     from addercost.cost.estimate import ModelCost
+    from addercost.cost.target import Target
     from addercost.counts.model import ModelCounts
+    from addercost.hardware import Accelerator, EnergyTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +96,36 @@ class Estimates:
         )
 
 
-def caveats_of(tables: Iterable[str], hardware_path: Path | None) -> dict[str, tuple[str, ...]]:
+def caveats_of(
+    estimates: Iterable[ModelCost | ModelEnergy | AcceleratorCost], hardware_path: Path | None
+) -> dict[str, tuple[str, ...]]:
     """Doubts about figures of the tables that estimates were made with, by their names. A table that is not
     here any more, as it may be of a saved profile, has none.
     """
-    from addercost.cost.target_settings import split_name
-    from addercost.hardware import load_hardware
-
-    found = {}
-    for name in dict.fromkeys(tables):
+    found: dict[str, tuple[str, ...]] = {}
+    for item in estimates:
         try:
-            found[name] = tuple(load_hardware(split_name(name)[0], hardware_path).caveats)
+            caveats = _table_of(item, hardware_path).caveats
         except AddercostError:
             continue
-    return {name: texts for name, texts in found.items() if texts}
+        if caveats:
+            found[item.hardware] = caveats
+    return found
+
+
+def _table_of(
+    estimate: ModelCost | ModelEnergy | AcceleratorCost, hardware_path: Path | None
+) -> Target | EnergyTable | Accelerator:
+    from addercost.cost.accelerator.estimate import AcceleratorCost
+    from addercost.cost.energy import ModelEnergy
+    from addercost.cost.target_registry import load_target
+    from addercost.hardware import load_accelerator, load_energy
+
+    if isinstance(estimate, AcceleratorCost):
+        return load_accelerator(estimate.hardware, hardware_path)
+    if isinstance(estimate, ModelEnergy):
+        return load_energy(estimate.hardware, hardware_path)
+    return load_target(estimate.hardware, hardware_path)
 
 
 def cpus_were_named() -> bool:

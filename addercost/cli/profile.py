@@ -174,22 +174,21 @@ def profile(
     view = ProfileView(
         all_layers, depth, sort, top, explain, on_command_line=True, no_processor_chosen=not cpus_were_named()
     )
+    made = next(iter(profiles.values()))
+    caveats = caveats_of((*made.estimates, *made.accelerators), estimates.hardware_path)
     if len(profiles) > 1 and traced is not None:
+        how = traced.how
         emit(
-            lambda width, styled: render_batches(profiles, traced.how, chosen, view, width, styled),
+            lambda width, styled: render_batches(profiles, how, chosen, view, caveats, width, styled),
             output,
             force,
         )
     else:
-        (made,) = profiles.values()
         others: tuple[Alternative, ...] = ()
         if traced is not None and chosen is TableFormat.TABLE:
             from addercost.analysis.alternatives import alternatives
 
-            others = alternatives(
-                traced.traces[sizes[0]], made, estimates.hardware_path, estimates.kernels
-            )
-        caveats = caveats_of((item.hardware for item in (*made.estimates, *made.accelerators)), estimates.hardware_path)
+            others = alternatives(traced.traces[sizes[0]], made, estimates.hardware_path, estimates.kernels)
         emit(
             lambda width, styled: render_profile(made, chosen, view, others, caveats, width, styled),
             output,

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from addercost.analysis.alternatives import Alternative
 from addercost.report.formats.table_format import TableFormat, render
 from addercost.report.tables.batches import batches_table
 from addercost.report.tables.layers import layer_table
-from addercost.report.tables.profile import ProfileView, profile_table, usual_depth
+from addercost.report.tables.profile import USUAL_VIEW, ProfileView, profile_table, usual_depth
+from addercost.report.tables.profile_answer import batches_answer
+from addercost.report.tables.profile_notes import brief_notes
 from addercost.results.profile import Profile
 
 
 def render_profile(
     profile: Profile,
     output: TableFormat,
-    view: ProfileView = ProfileView(),
+    view: ProfileView = USUAL_VIEW,
     others: Sequence[Alternative] = (),
     caveats: Mapping[str, Sequence[str]] | None = None,
     width: int | None = None,
@@ -36,13 +39,23 @@ def render_batches(
     profiles: Mapping[int, Profile],
     how: str,
     output: TableFormat,
-    view: ProfileView = ProfileView(),
+    view: ProfileView = USUAL_VIEW,
+    caveats: Mapping[str, Sequence[str]] | None = None,
     width: int | None = None,
     styled: bool = False,
 ) -> str:
     """Profiles by batch size as one table, in JSON too. how: a sentence on how their traces were made."""
-    depth = view.depth
-    if output is TableFormat.TABLE and not view.is_chosen:
-        depth = usual_depth(next(iter(profiles.values())))
+    if output is not TableFormat.TABLE:
+        tables = {size: layer_table(profile, view.depth) for size, profile in profiles.items()}
+        return render(batches_table(tables, how, view.sort, view.top), output)
+    depth = view.depth if view.is_chosen else usual_depth(next(iter(profiles.values())))
     tables = {size: layer_table(profile, depth) for size, profile in profiles.items()}
-    return render(batches_table(tables, how, view.sort, view.top), output, width, styled)
+    if not view.explained:
+        tables = {
+            size: replace(table, notes=tuple(brief_notes(profiles[size], caveats or {})))
+            for size, table in tables.items()
+        }
+    merged = batches_table(tables, how, view.sort, view.top)
+    return render(
+        replace(merged, answer=batches_answer(profiles), brief=not view.explained), output, width, styled
+    )

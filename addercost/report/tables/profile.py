@@ -14,6 +14,7 @@ from addercost.analysis.layer_rows import (
     labelled_costs,
     layer_rows,
 )
+from addercost.arithmetic import OpClass
 from addercost.report.table import Column, Kind, Table
 from addercost.report.tables.layers import layer_table
 from addercost.report.tables.profile_answer import answer
@@ -47,9 +48,12 @@ class ProfileView:
         return self.all_layers or self.depth is not None or bool(self.sort) or self.top is not None
 
 
+USUAL_VIEW = ProfileView()
+
+
 def profile_table(
     profile: Profile,
-    view: ProfileView = ProfileView(),
+    view: ProfileView = USUAL_VIEW,
     others: Sequence[Alternative] = (),
     caveats: Mapping[str, Sequence[str]] | None = None,
 ) -> Table:
@@ -94,13 +98,13 @@ def _is_rest(row: Mapping[str, Any]) -> bool:
     return not row["type"] and row["output_shape"] is None
 
 
-_LAST = ("output_shape", "calls", "parameters", "type")
+_LAST = ("calls", "output_shape", "parameters", "type")
 
 
 def _columns(profile: Profile, table: Table) -> Iterator[Column]:
     """Shares and what they are of come first, what a narrow terminal can do without comes last."""
     known = {column.name: column for column in table.columns if column.name != "output_shapes"}
-    yield from (known.pop("path"), known.pop("share"), Column("bar", ""))
+    yield from (known.pop("path"), known.pop("share"), Column("bar", "", optional=True))
     timed = {label: cost for label, cost in labelled_costs(profile).items() if cost.seconds is not None}
     for label in timed:
         title = f"time on\n{label}".replace(":", "\n") if len(profile.costs) > 1 else "time"
@@ -110,7 +114,9 @@ def _columns(profile: Profile, table: Table) -> Iterator[Column]:
         yield cycles.pop()
     last = [known.pop(name) for name in _LAST if name in known]
     rare = [known.pop(name) for name in tuple(known) if known[name].optional or known[name].secondary]
-    yield from known.values()
+    # With several estimates there is no room for operations everywhere.
+    crowded = len(profile.estimates) + len(profile.accelerators) > 1
+    yield from (replace(c, optional=crowded and c.name in (OpClass.MUL, OpClass.ADD)) for c in known.values())
     yield from (replace(column, optional=True, secondary=False) for column in last)
     yield from (*cycles, *rare)
 
@@ -118,7 +124,9 @@ def _columns(profile: Profile, table: Table) -> Iterator[Column]:
 def _cells(profile: Profile, row: Mapping[str, Any], largest: float) -> dict[str, Any]:
     cells = dict(row)
     cells["bar"] = "" if _is_rest(row) or not largest else bar(row["share"] / largest)
-    cells["output_shape"] = row.get("output_shapes") or row["output_shape"]
+    shapes = (row.get("output_shapes") or "").split(", ")
+    if len(shapes) > 1:
+        cells["output_shape"] = f"{shapes[0]} … {shapes[-1]}" if len(shapes) > 2 else ", ".join(shapes)
     for label, cost in labelled_costs(profile).items():
         if cost.seconds is not None and cost.cycles:
             cells.setdefault(f"seconds@{label}", cost.seconds * row[f"cycles@{label}"] / cost.cycles)

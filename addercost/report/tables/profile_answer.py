@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from addercost.analysis.alternatives import Alternative
 from addercost.analysis.bounds import AtLeast, AtMost
@@ -12,8 +12,8 @@ from addercost.results.profile import Profile
 from addercost.units import si
 
 CHOOSE_A_PROCESSOR = (
-    "for times, name a processor with --cpu (`addercost hardware list` has them all), or measure this one with "
-    "`addercost calibrate`"
+    "for times, name a processor with --cpu (`addercost hardware list` has them all), or measure this one "
+    "with `addercost calibrate`"
 )
 
 LAYERS_AS = {
@@ -33,7 +33,9 @@ def answer(
     others: Sequence[Alternative] = (),
     no_processor_chosen: bool = False,
 ) -> str:
-    """blocks: the rows among which the costliest is found. no_processor_chosen: the sentence says how to choose one."""
+    """blocks: the rows among which the costliest is found. others: the same network in other arithmetics.
+    no_processor_chosen: the sentence says how to choose one.
+    """
     places = [*_places(profile)]
     model = profile.counts.model
     bound = "" if profile.counts.complete else "at least "
@@ -43,13 +45,25 @@ def answer(
         parts = [f"{model} has {bound}{si(profile.counts.mac_sites, digits=4)} multiply-accumulates"]
     parts += _costliest(profile, blocks, "" if places else " of its operations")
     if others:
-        own_model = profile.costs[0].model
-        listed = " and ".join(f"{_times(item.ratio)} as long with {LAYERS_AS[item.arithmetic]}" for item in others)
-        by = f", by {others[0].cost_model}" if others[0].cost_model != own_model else ""
-        parts.append(f"it would take {listed}{by}")
+        first = profile.costs[0]
+        listed = _joined(
+            [f"{_times(item.ratio)} as long with {LAYERS_AS[item.arithmetic]}" for item in others]
+        )
+        on = f" on {first.hardware}" if len(places) > 1 else ""
+        by = f", by {others[0].cost_model}" if others[0].cost_model != first.model else ""
+        parts.append(f"it would take {listed}{on}{by}")
     if not places and no_processor_chosen:
         parts.append(CHOOSE_A_PROCESSOR)
     return "; ".join(parts)
+
+
+def batches_answer(profiles: Mapping[int, Profile]) -> str:
+    """The same network at several batch sizes: what it takes at each."""
+    first = next(iter(profiles.values()))
+    if not next(_places(first), None):
+        return ""
+    takes = (f"at batch {size} {', '.join(_places(profile))}" for size, profile in profiles.items())
+    return f"{first.counts.model} takes {'; '.join(takes)}"
 
 
 def _costliest(profile: Profile, blocks: Sequence[ProfileRow], of: str) -> Iterator[str]:
@@ -59,7 +73,9 @@ def _costliest(profile: Profile, blocks: Sequence[ProfileRow], of: str) -> Itera
     whole, most = sum(weights), max(weights, default=0.0)
     if not whole:
         return
-    equal = [block.path for block, weight in zip(blocks, weights, strict=True) if weight > most * (1 - _EQUAL)]
+    equal = [
+        block.path for block, weight in zip(blocks, weights, strict=True) if weight > most * (1 - _EQUAL)
+    ]
     share = f"{100 * most / whole:.0f} %"
     name = equal[0] or "(model)"
     if len(equal) == 1:
@@ -82,4 +98,9 @@ def _places(profile: Profile) -> Iterator[str]:
 
 def _times(ratio: float) -> str:
     bound = "at least " if isinstance(ratio, AtLeast) else "at most " if isinstance(ratio, AtMost) else ""
-    return f"{bound}{float(ratio):.3g} times"
+    return f"{bound}{f'{float(ratio):#.3g}'.removesuffix('.')} times"
+
+
+def _joined(parts: Sequence[str]) -> str:
+    *most, last = parts
+    return f"{', '.join(most)} and {last}" if most else last

@@ -1,4 +1,4 @@
-"""The notes below a profile, each of one line, with the words that matter first. `layer_table` has them in full."""
+"""The notes below a profile, a line each, what matters first. `layer_table` has them in full."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def inputs_text(profile: Profile) -> str:
         what_if = what_if.removesuffix(", ") + " but in the first and last layer, "
     unused = f", {counts.unused_parameters:,} of them not used" if counts.unused_parameters else ""
     return (
-        f"{what_if}input {inputs or 'none'}, convention {counts.convention.name}: {counts.mac_sites:,} MAC sites, "
-        f"{counts.parameters:,} parameters{unused}"
+        f"{what_if}input {inputs or 'none'}, convention {counts.convention.name}: "
+        f"{counts.mac_sites:,} MAC sites, {counts.parameters:,} parameters{unused}"
     )
 
 
@@ -37,13 +37,14 @@ def brief_notes(profile: Profile, caveats: Mapping[str, Sequence[str]]) -> Itera
         yield f"LOWER BOUND: no counting rule for {listed}"
     for estimate in profile.estimates:
         if estimate.missing:
-            listed = ", ".join(f"{item.count:,} {item.figure}" for item in estimate.missing)
+            listed = ", ".join(f"{item.figure} ({item.count:,} times)" for item in estimate.missing)
             yield f"LOWER BOUND on {estimate.hardware}: its table has no figure for {listed}"
     yield from (_bound(cost) for cost in profile.costs if not is_serial(cost.model) or cost.interval_s)
     for energy in profile.energies:
         memory = energy.total_j - energy.arithmetic_j
         of = f"{si(memory, 'J')} of it memory traffic" if memory else "arithmetic only"
-        yield f"{'' if energy.complete else 'at least '}{si(energy.total_j, 'J')} by {energy.hardware} (estimate), {of}"
+        bound = "" if energy.complete else "at least "
+        yield f"{bound}{si(energy.total_j, 'J')} by {energy.hardware} (estimate), {of}"
     yield from map(describe_accelerator, profile.accelerators)
     yield from caveat_lines(caveats)
     yield from stated_lines([(cost.model, cost.hardware) for cost in profile.costs], brief=True)
@@ -56,7 +57,7 @@ def brief_notes(profile: Profile, caveats: Mapping[str, Sequence[str]]) -> Itera
 
 
 def _bound(cost: ModelCost) -> str:
-    text = f"{cost.hardware} by {cost.model}: mostly {main_bound(cost)}"
+    text = f"{cost.hardware} by {cost.model}: mostly bound by {main_bound(cost)}"
     if cost.interval_s is not None:
         low, high = cost.interval_s
         text += f"; nine of ten expected between {si(low, 's')} and {si(high, 's')}"
@@ -65,8 +66,8 @@ def _bound(cost: ModelCost) -> str:
 
 def _memory(memory: ModelMemory) -> Iterator[str]:
     yield (
-        f"memory: at most {si(memory.peak_bytes, 'B', 4)} in use, in {memory.peak_path or '(model)'}; weights and "
-        f"buffers are {si(memory.weight_bytes, 'B', 4)}"
+        f"memory: at most {si(memory.peak_bytes, 'B', 4)} in use, in {memory.peak_path or '(model)'}; "
+        f"weights and buffers are {si(memory.weight_bytes, 'B', 4)}"
     )
     yield from list(memory_lines(memory))[1:]
 
