@@ -1,4 +1,4 @@
-"""What `profile` shows: blocks where layers are many, the costliest first, and a sentence that agrees with them."""
+"""What `profile` shows: blocks where layers are many, the costliest first, and a sentence."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_chosen_view_shows_layers(deep: Profile, view: ProfileView) -> None:
 def test_few_layers_stay_in_their_order(lenet: Profile) -> None:
     rows = profile_table(lenet).rows
     assert [row["path"] for row in rows] == [layer.path for layer in lenet.counts.layers]
-    # 240,000 of 416,520 sites; the bar of 117,600 is 117,600 / 240,000 of the longest: 5 7/8 of 12 characters.
+    # 240,000 of 416,520 sites; the bar of 117,600 is 117,600 / 240,000 of 12 characters: 5 7/8.
     bars = {row["path"]: row["bar"] for row in rows}
     assert (bars["features.4"], bars["features.0"], bars["features.1"]) == ("█" * 12, "█" * 5 + "▉", "")
 
@@ -119,8 +119,8 @@ def test_the_answer(lenet: Profile) -> None:
         Alternative(Arithmetic.XNOR, "roofline", AtMost(0.25)),
     )
     assert answer(made, layer_rows(made), others) == (
-        "lenet5-bn takes 2 ms on cpu-a (estimated by roofline); a takes the most, 75 %; it would take 2.00 times "
-        "as long with adder layers and at most 0.250 times as long with binary layers"
+        "lenet5-bn takes 2 ms on cpu-a (estimated by roofline); a takes the most, 75 %; it would take 2.00 "
+        "times as long with adder layers and at most 0.250 times as long with binary layers"
     )
 
 
