@@ -2,7 +2,7 @@
 
 Usage: python tools/distributions.py [--without-torch]
 
---without-torch: the environments take torch and the other packages of this one, and the distributions alone are
+--without-torch: the environments take torch and other packages of this one; the distributions alone are
 installed; without the option they install everything that the distribution asks for.
 """
 
@@ -26,7 +26,7 @@ def build(folder: Path) -> list[Path]:
 
 
 def try_out(distribution: Path, folder: Path, borrow: bool) -> str:
-    """What an installed distribution prints of the paper's network. Raises CalledProcessError where it fails."""
+    """What an installed distribution prints of the paper's network. A failure raises CalledProcessError."""
     environment = folder / distribution.suffix.strip(".")
     options = ["--system-site-packages"] if borrow else []
     subprocess.run([sys.executable, "-m", "venv", *options, str(environment)], check=True)

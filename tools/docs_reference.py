@@ -37,8 +37,9 @@ def documents_page() -> str:
 def _documents_lines() -> Iterator[str]:
     yield "# JSON documents"
     yield ""
-    yield "Each document names its kind and version in the field `schema`. A reader refuses another version,"
-    yield "and fields that it does not know. The schemas are made from the classes that read the documents."
+    yield "Each document names its kind and version in the field `schema`. A reader refuses"
+    yield "another version, and fields that it does not know. The schemas"
+    yield "are made from the classes that read the documents."
     yield ""
     yield "| document | `schema` | written by | as JSON Schema |"
     yield "| --- | --- | --- | --- |"
@@ -59,8 +60,8 @@ def _operators_lines() -> Iterator[str]:
     yield "# Operators"
     yield ""
     yield f"{len(RULES)} operators have a rule. It says what one call computes under the convention `full`."
-    yield "Other [conventions](../counting.md#conventions) count from the same calls. Operators without a rule"
-    yield "are listed by every command as uncounted."
+    yield "Other [conventions](../counting.md#conventions) count from the same calls."
+    yield "Operators without a rule are listed by every command as uncounted."
     for module, names in sorted(by_file.items()):
         title = module.rpartition(".")[2].replace("_", " ")
         yield ""

@@ -62,6 +62,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
         text, target, anchor = match["text"], match["target"], match["anchor"] or ""
         source = (ROOT / "docs" if is_of_docs else ROOT) / here / target
         path = Path(source).resolve()
+        path = path.with_suffix(".md") if path.suffix == ".ipynb" else path
         for base in (ROOT / "docs", ROOT):
             if path.is_relative_to(base):
                 name = path.relative_to(base).as_posix()
