@@ -121,10 +121,10 @@ def count(
     """Counts a trace by a convention.
 
     arithmetic: the one that every convolution and linear layer is counted in instead of its own; products of
-    two activations (attention) stay, but for an arithmetic that is meant for these too. what_if: other changes
-    of the network, applied before that and in order; see `addercost.counts.what_if`. keep_first_last: the
-    first and the last of those layers stay as they are, as in the paper. Raises ArgumentError for an unknown
-    convention, arithmetic or what-if.
+    two activations (attention) stay, but for an arithmetic that is meant for these too. what_if: other
+    changes of the network, applied before that and in order; see `addercost.counts.what_if`.
+    keep_first_last: the first and the last of those layers stay as they are, as in the paper. Raises
+    ArgumentError for an unknown convention, arithmetic or what-if.
     """
     rule = convention_named(convention) if isinstance(convention, str) else convention
     wanted = arithmetic_named(arithmetic) if arithmetic is not None else None

@@ -11,6 +11,7 @@ from importlib import import_module
 from addercost.arithmetic import Arithmetic, OpCounts
 from addercost.counts.arithmetics.definition import ArithmeticDefinition, Recipe
 from addercost.counts.work import Sites
+from addercost.errors import ArgumentError
 
 ARITHMETIC_TAG = "arithmetic:"
 """Start of the tag that says in which arithmetic a layer is counted, whatever its operator."""
@@ -18,6 +19,20 @@ ARITHMETIC_TAG = "arithmetic:"
 DEFINITIONS: Mapping[Arithmetic, ArithmeticDefinition] = {
     arithmetic: import_module(f"{__name__}.{arithmetic.value}").DEFINITION for arithmetic in Arithmetic
 }
+
+
+WITH_LAYERS = tuple(arithmetic for arithmetic, made in DEFINITIONS.items() if made.convolution)
+"""Those that networks can be built of, trained and timed in. The others are counted and costed alone."""
+
+
+def layered(arithmetic: Arithmetic) -> Arithmetic:
+    """The arithmetic itself. Raises ArgumentError where no layer of ours computes in it."""
+    if arithmetic not in WITH_LAYERS:
+        raise ArgumentError(
+            f"{arithmetic} is counted and costed, and has no convolutions here that run",
+            f"take one of {', '.join(WITH_LAYERS)}, or count with --as {arithmetic}",
+        )
+    return arithmetic
 
 
 def site_counts(sites: Sites) -> OpCounts:

@@ -129,6 +129,19 @@ def groups(sites: Sites, size: int) -> int:
     return -(-sites.count // size)
 
 
+def input_groups(sites: Sites, size: int) -> tuple[int, int]:
+    """(groups of up to `size` inputs, rows of inputs that a sum is made of). Windows of a convolution share
+    their inputs, so there a row is as many inputs as a sum has terms.
+    """
+    terms = sites.count // sites.outputs if sites.outputs else 0
+    if not terms or not sites.inputs:
+        return 0, 0
+    if sites.inputs % terms:
+        return -(-sites.inputs // size), -(-sites.inputs // terms)
+    rows = sites.inputs // terms
+    return rows * -(-terms // size), rows
+
+
 FLOATS = ("fp16", "fp32", "fp64")
 BY_ONE = "the sum is a multiply-add by one, whose unit may be free where the adders are not"
 MASK = "|.| costs a bit mask"

@@ -10,6 +10,7 @@ from addercost.counts.arithmetics.definition import (
     Recipe,
     Steps,
     groups,
+    input_groups,
 )
 from addercost.counts.work import Sites
 
@@ -33,21 +34,21 @@ def _exact(sites: Sites) -> OpCounts:
     """The look-ups and their additions, without the first of each sum and bit; a shift and an addition join a
     further bit. A table of four inputs is 3 additions for one entry and, with 3 doubled inputs, one more for
     each of the 7 others; it is rounded to int8 by its largest entry (|t|, comparison, product and rounding
-    an entry; a division a table). Outputs take a product with their scale, the sum of the inputs, which is
-    in the table, times the weights' middle, and the bias if any.
+    an entry; a division a table). Outputs take a product with their scale, the sum of their row of inputs, a
+    sum of entries, times the weights' middle, and the bias if any.
 
     Source: as above, sections 3.2 (mirrored tables) and 3.3 (tables of int8).
     """
     looked_up = BITS * groups(sites, INPUTS)
     sums = min(BITS * sites.outputs, looked_up)
-    tables = -(-sites.inputs // INPUTS)
+    tables, rows = input_groups(sites, INPUTS)
     f = sites.number_format
     made = OpCounts.of("int8", lookup=looked_up) + OpCounts.of("int16", add=looked_up - sums)
     joins = max(sums - sites.outputs, 0)
     made += OpCounts.of("int32", shift=joins, add=joins)
     built = OpCounts.of(f, add=INPUTS - 1 + _ENTRIES - 1 + INPUTS - 1)
     rounded = OpCounts.of(f, abs=1, compare=1, mul=1, add=1) * _ENTRIES + OpCounts.of(f, divide=1)
-    made += (built + rounded) * tables
+    made += (built + rounded) * tables + OpCounts.of(f, add=tables - rows)
     return made + OpCounts.of(f, mul=2 * sites.outputs, add=sites.outputs + sites.biased)
 
 

@@ -10,6 +10,7 @@ from addercost.counts.arithmetics.definition import (
     Recipe,
     Steps,
     groups,
+    input_groups,
     same,
 )
 from addercost.counts.work import Sites
@@ -36,7 +37,7 @@ def _exact(sites: Sites) -> OpCounts:
     other 255 entries, as the authors' kernel makes it.
     """
     looked_up = BASES * groups(sites, INPUTS)
-    tables = -(-sites.inputs // INPUTS)
+    tables, _ = input_groups(sites, INPUTS)
     f = sites.number_format
     made = OpCounts.of(
         f, lookup=looked_up, shift=looked_up, add=looked_up - min(sites.outputs, looked_up) + sites.biased

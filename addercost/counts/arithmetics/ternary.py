@@ -14,13 +14,14 @@ from addercost.counts.arithmetics.definition import (
     Recipe,
     Steps,
     first_terms,
+    input_groups,
 )
 from addercost.counts.arithmetics.mac import recipes as multiply_adds
 from addercost.counts.work import Sites
 
 TERNARY = "ternary"
-"""Tag of a layer whose weights are -1, 0 and 1 already, so that its inputs stay as they are; the dtype of such
-weights, of two bits each; and the format of the operation that selects x, -x or 0 by one.
+"""Tag of a layer whose weights are -1, 0 and 1 already, so that its inputs stay as they are; the dtype of
+such weights, of two bits each; and the format of the operation that selects x, -x or 0 by one.
 """
 
 
@@ -42,8 +43,8 @@ def _per_site(sites: Sites) -> OpCounts:
 
 
 def _exact(sites: Sites) -> OpCounts:
-    """K selections, K-1 additions. Inputs of floating point are rounded to int8 by the largest |x| of a row of
-    K: |x|, a comparison, a product and a rounding (an addition) each, and a division a row; outputs take
+    """K selections, K-1 additions. Inputs of floating point are rounded to int8 by the largest |x| of a row
+    of K: |x|, a comparison, a product and a rounding (an addition) each, and a division a row; outputs take
     one product with the scales, and the bias if any. A weight of zero is added like the others.
 
     Source: Ma et al., arXiv:2402.17764, section 2 (absmean weights, absmax activations of 8 bits a token).
@@ -52,9 +53,9 @@ def _exact(sites: Sites) -> OpCounts:
     made += OpCounts.of(_accumulator(sites), add=sites.count - first_terms(sites))
     if not _rounds(sites):
         return made + OpCounts.of(sites.accumulator_format, add=sites.biased)
-    terms = sites.count // sites.outputs if sites.outputs else 0
+    _, n_rows = input_groups(sites, 1)
     each = OpCounts.of(sites.number_format, abs=1, compare=1, mul=1, add=1) * sites.inputs
-    rows = OpCounts.of(sites.number_format, divide=-(-sites.inputs // terms) if terms else 0)
+    rows = OpCounts.of(sites.number_format, divide=n_rows)
     outputs = OpCounts.of(sites.number_format, mul=sites.outputs, add=sites.biased)
     return made + each + rows + outputs
 

@@ -18,8 +18,8 @@ def _per_site(sites: Sites) -> OpCounts:
 
 
 def _exact(sites: Sites) -> OpCounts:
-    """One comparison an input for its sign; K xnor and K popcounts; then α·(2p - K) + bias: a doubling (shift)
-    and a subtraction on integers, a multiplication, and the bias if any.
+    """One comparison an input for its sign; K xnor and K popcounts; then α·(2p - K) + bias: a doubling
+    (shift) and a subtraction on integers, a multiplication, and the bias if any.
     """
     around = OpCounts.of("int32", shift=sites.outputs, add=sites.outputs) + OpCounts.of(
         sites.number_format,
