@@ -87,8 +87,8 @@ def vector_executions(kind: LayerKind, target: Target, find=many_at_once):
     for op_class, f, n in kind.counts:
         formats = WIDER.get(f, [f])
         if op_class is OpClass.XNOR:
-            bit_formats = ["bit"]
-            n = max(n, pool.left.get((OpClass.POPCOUNT, "bit"), 0))
+            bit_formats = [f]
+            n = max(n, pool.left.get((OpClass.POPCOUNT, f), 0))
             if sites(Arithmetic.XNOR, f, n):
                 pool.take(OpClass.XNOR, [f], n)
                 pool.take(OpClass.POPCOUNT, bit_formats, n)

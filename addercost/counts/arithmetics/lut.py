@@ -43,13 +43,19 @@ def _exact(sites: Sites) -> OpCounts:
     sums = min(BITS * sites.outputs, looked_up)
     tables, rows = input_groups(sites, INPUTS)
     f = sites.number_format
-    made = OpCounts.of("int8", lookup=looked_up) + OpCounts.of("int16", add=looked_up - sums)
     joins = max(sums - sites.outputs, 0)
-    made += OpCounts.of("int32", shift=joins, add=joins)
     built = OpCounts.of(f, add=INPUTS - 1 + _ENTRIES - 1 + INPUTS - 1)
     rounded = OpCounts.of(f, abs=1, compare=1, mul=1, add=1) * _ENTRIES + OpCounts.of(f, divide=1)
-    made += (built + rounded) * tables + OpCounts.of(f, add=tables - rows)
-    return made + OpCounts.of(f, mul=2 * sites.outputs, add=sites.outputs + sites.biased)
+    return OpCounts.sum(
+        (
+            OpCounts.of("int8", lookup=looked_up),
+            OpCounts.of("int16", add=looked_up - sums),
+            OpCounts.of("int32", shift=joins, add=joins),
+            (built + rounded) * tables,
+            OpCounts.of(f, add=tables - rows),
+            OpCounts.of(f, mul=2 * sites.outputs, add=sites.outputs + sites.biased),
+        )
+    )
 
 
 def recipes(number_format: str) -> tuple[Recipe, ...]:

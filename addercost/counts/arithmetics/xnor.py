@@ -9,6 +9,7 @@ from addercost.counts.arithmetics.definition import (
     InnerLoop,
     Recipe,
     Steps,
+    same,
 )
 from addercost.counts.work import Sites
 
@@ -76,16 +77,12 @@ def _element(number_format: str, accumulator_format: str) -> tuple[ElementPart, 
     return (OpClass.XNOR, "bit", 1), (OpClass.ADD, accumulator_format, 1)
 
 
-def _bits(number_format: str) -> tuple[str, ...]:
-    return ("bit",)
-
-
 DEFINITION = ArithmeticDefinition(
     Arithmetic.XNOR,
     "layers xnor signs and count bits (Rastegari et al., ECCV 2016)",
     _per_site,
     _exact,
-    InnerLoop(OpClass.XNOR, Steps.EITHER, ((OpClass.POPCOUNT, 1, _bits),), own_layers=False),
+    InnerLoop(OpClass.XNOR, Steps.EITHER, ((OpClass.POPCOUNT, 1, same),), own_layers=False),
     recipes,
     _element,
     weight_bits=1,
