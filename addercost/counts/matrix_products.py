@@ -71,6 +71,7 @@ def _products(call: OpCall) -> Iterator[MatrixProduct]:
         "addercost.adder_linear",
         "addercost.binary_linear",
         "addercost.shift_linear",
+        "addercost.ternary_linear",
     ):
         x, w = call.shape("input"), call.shape("weight")
         rows = math.prod(x[:-1])

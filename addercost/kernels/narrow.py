@@ -1,8 +1,8 @@
 """Weights of 2 and 4 bits: how they are packed, what their product is, and the rounding of activations.
 
-A packed row is pieces of 64 bytes. Byte i of a piece has the codes of weights i, i + 64, …, lowest bits first,
-so that a shift and a mask give 64 neighbouring weights. A ternary weight is its code less 1, and a 4-bit one its
-code less 8, times the scale of its 128, which are one piece.
+A packed row is pieces of 64 bytes. Byte i of a piece has the codes of weights i, i + 64, …, lowest bits
+first, so that a shift and a mask give 64 neighbouring weights. A ternary weight is its code less 1, and a 4-bit
+one its code less 8, times the scale of its 128, which are one piece.
 """
 
 from __future__ import annotations
@@ -52,8 +52,10 @@ def unpack_codes(packed: PackedWeights) -> Tensor:
     """[N, K] uint8."""
     n = packed.words.shape[0]
     pieces = packed.words.reshape(n, -1, 1, PIECE)
-    shifts = torch.arange(0, 8, packed.bits, dtype=torch.uint8).reshape(1, 1, -1, 1)
-    return ((pieces >> shifts) & (2**packed.bits - 1)).reshape(n, -1)[:, : packed.features]
+    shifts = torch.arange(0, 8, packed.bits, dtype=torch.uint8, device=pieces.device)
+    shifts = shifts.reshape(1, 1, -1, 1)
+    codes: Tensor = (pieces >> shifts) & (2**packed.bits - 1)
+    return codes.reshape(n, -1)[:, : packed.features]
 
 
 def pack_ternary(weights: Tensor) -> PackedWeights:

@@ -112,5 +112,6 @@ DEFINITION = ArithmeticDefinition(
     recipes,
     _element,
     weight_bits=2,
+    linear="addercost.ternary_linear.default",
     runs_as=Arithmetic.MAC,
 )
