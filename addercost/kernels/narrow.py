@@ -1,8 +1,8 @@
 """Weights of 2 and 4 bits: how they are packed, what their product is, and the rounding of activations.
 
 A packed row is pieces of 64 bytes. Byte i of a piece has the codes of weights i, i + 64, …, lowest bits
-first, so that a shift and a mask give 64 neighbouring weights. A ternary weight is its code less 1, and a 4-bit
-one its code less 8, times the scale of its 128, which are one piece.
+first, so that a shift and a mask give 64 neighbouring weights. A ternary weight is its code less 1, and a
+4-bit one its code less 8, times the scale of its 128, which are one piece.
 """
 
 from __future__ import annotations
