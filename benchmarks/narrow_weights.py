@@ -2,8 +2,8 @@
 
 Usage: python -m benchmarks.narrow_weights [OUT IN]
 
-Weights are larger than the caches, so at batch 1 the limit is reading them once: `share` is their bytes, scales
-included, a second over what a bare loop reads from memory, timed in turns with them. One thread.
+Weights are larger than the caches, so at batch 1 the limit is reading them once: `share` is their bytes with
+scales a second over what a bare loop reads from memory, timed in turns with them. One thread.
 """
 
 from __future__ import annotations
