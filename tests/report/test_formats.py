@@ -161,6 +161,26 @@ def test_workbook() -> None:
     assert first[header.index("mul")] == 1000
 
 
+def test_workbook_has_units_formats_and_filters() -> None:
+    """1000 sites at 4 + 2 cycles and 1.6 GHz are 3.75 µs, and a predicted 8 µs are no 8e-06."""
+    made = made_models.subject(["a"], cpus=("via-nano-2000",))
+    measured = measurements_from_data(sample_data.measurements())
+    content = render_report(Report("r", (made,), (measured,)), ReportFormat.XLSX)
+    book = openpyxl.load_workbook(io.BytesIO(content))
+    numbers = [c for s in book for row in s.iter_rows() for c in row if isinstance(c.value, float)]
+    assert numbers and not [c.coordinate for c in numbers if c.number_format == "General"]
+    for sheet in book:
+        tables = any(cell.font.bold for row in sheet.iter_rows() for cell in row)
+        assert bool(sheet.auto_filter.ref) is tables, sheet.title
+    sheet = next(book[name] for name in book.sheetnames if name.endswith("arithmetics"))
+    rows = {row[0]: row for row in sheet.iter_rows(values_only=True)}
+    _, unit, time, *_ = rows["via-nano-2000, latency-sum, time (estimate)"]
+    assert (unit, round(time, 9)) == ("µs", 3.75)
+    sheet = next(book[name] for name in book.sheetnames if name.endswith("measured"))
+    header = next(row for row in sheet.iter_rows(values_only=True) if row[0] == "layer")
+    assert any(str(name).endswith("(µs)") for name in header)
+
+
 def test_side_by_side_of_the_papers_processor() -> None:
     """n sites: 4n + 2n cycles as CNN, 2n + 2n as adder: 1.5, and no other convention's bound."""
     table = side_by_side_table(made_models.subject(["a"], cpus=("via-nano-2000",)))
