@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from addercost.analysis.rank_correlation import spearman
@@ -81,11 +82,20 @@ def draw_points(
             axes.step([p[1] for p in best], [p[2] for p in best], where="post", color=INK, linewidth=0.7)
             axes.margins(0.08)
         figure.legend(loc="outside upper left", ncols=1 if options.width == "single" else 3)
-        caption(figure, options, *remarks, f"named: {_MOST_NAMED} on the front" if best else "")
+        # The names are placed in the room that the longest caption leaves.
+        caption(
+            figure,
+            options,
+            *remarks,
+            f"line: the {len(best)} that no other beats; named: {len(best)} of them",
+        )
         if best:
             step = -(-len(best) // _MOST_NAMED)
             chosen = [(shortened(printable(name), 24), px, py) for name, px, py in best[::step]]
-            without = place_labels(axes, chosen)
+            # A name covers no point and no part of the line.
+            marks = [p for own in swept for p in zip(own.x, own.y, strict=True)][:_MOST_VECTORS]
+            corners = [(b[1], a[2]) for a, b in pairwise(best)]
+            without = place_labels(axes, chosen, [*marks, *corners])
             remarks.append(
                 f"line: the {len(best)} that no other beats; named: {len(chosen) - len(without)} of them"
             )
