@@ -74,16 +74,16 @@ class Survivor:
 
 @dataclass
 class Tally:
-    """One part's mutants: how many were killed, survived, were cut off, are accepted or undecided; survivors and
-    those cut off in full."""
+    """One part's mutants: how many were killed, survived, were cut off, are accepted or undecided; those that
+    survived or were cut off in full."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     survivors: list[Survivor] = field(default_factory=list)
 
     @property
     def shares(self) -> tuple[float, float]:
-        """Of the mutants that are not accepted, those that survive: at least, if the tests left out would notice
-        all that were cut off, and at most."""
+        """Of the mutants that are not accepted, those that survive: at least, if the tests left out would
+        notice all that were cut off, and at most."""
         survived, cut_off = self.outcomes["survived"], self.outcomes["cut off"]
         decided = self.outcomes["killed"] + survived + cut_off
         return (survived / decided, (survived + cut_off) / decided) if decided else (0.0, 0.0)

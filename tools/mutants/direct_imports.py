@@ -1,4 +1,4 @@
-"""Which files a module of tests imports by name: what it was written for, unlike what it only happens to run."""
+"""Which files a module of tests imports by name: what it was written for, not all that it runs."""
 
 from __future__ import annotations
 

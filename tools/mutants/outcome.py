@@ -23,8 +23,8 @@ OPTIONS = ("-q", "-x", "-n0", "-p", "no:cacheprovider", "-m", "not exhaustive", 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """killer: the test that noticed the mutant; "" for one that ended the run, None for a survivor.
-    tests: how many were to run; left_out: how many more run the changed statement, for which there was no time.
-    undecided: why nothing is known, "" where it is."""
+    tests: how many were to run; left_out: how many more run the changed statement, for which there was no
+    time. undecided: why nothing is known, "" where it is."""
 
     mutant: Mutant
     killer: str | None

@@ -32,8 +32,8 @@ IMPORT = "import "
 class RecordedTests:
     """lines: by file, the tests that ran each line. seconds: of processor time, by test.
     fixtures: those that each test shares with others; fixture_s: their time, which is in no test's.
-    failed: tests that fail unmutated. modules: what the tests imported. imported: by module of tests, the files
-    that it imports by name."""
+    failed: tests that fail unmutated. modules: what the tests imported. imported: by module of tests, the
+    files that it imports by name."""
 
     lines: dict[str, dict[int, set[str]]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -50,9 +50,9 @@ class RecordedTests:
         return set().union(*(tests for line, tests in by_line.items() if first <= line <= last), set())
 
     def tests_for(self, file: str, lines: tuple[int, int], limit_s: float = math.inf) -> list[str]:
-        """The tests that run one of the lines, until together they take `limit_s`. Those come first whose module
-        imports the file by name, and among these and the others the quickest; the cases of each test function
-        share as much time as those of any other.
+        """The tests that run one of the lines, until together they take `limit_s`. Those come first whose
+        module imports the file by name, and among these and the others the quickest; the cases of each test
+        function share as much time as those of any other.
 
         What lines do that run during an import may be seen by other tests too: half of the time is for
         these, the tests that run another line of the file; of (0, 0), outside of functions, for all others.
