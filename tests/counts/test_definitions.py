@@ -80,8 +80,7 @@ def test_singular_values_count_the_textbooks_flops(
 
 def test_a_symmetric_factor_and_its_solution() -> None:
     """n = 4. Column j of L divides the n - j numbers below the diagonal, and takes its products off the
-    triangle behind it: Σ r(r + 1)/2 = 1 + 3 + 6 of them; the
-    factors times the diagonal are 3 + 2 + 1 more.
+    triangle behind it: Σ r(r + 1)/2 = 1 + 3 + 6 of them; the factors times the diagonal are 3 + 2 + 1 more.
     Two substitutions are 6 products and sums each for a column, and a division a row stands between them."""
     factor = operations(torch.linalg.ldl_factor, MATRICES)
     assert {kind: factor[kind] for kind in ("mul", "add", "divide")} == {
