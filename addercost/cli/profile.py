@@ -33,7 +33,7 @@ from addercost.errors import ArgumentError, CheckFailedError
 
 if TYPE_CHECKING:
     from addercost.analysis.accelerators import WantedAccelerators
-    from addercost.analysis.alternatives import Alternative
+    from addercost.analysis.alternatives import OtherArithmetic
 
 
 @click.command(cls=SpecCommand)
@@ -185,7 +185,7 @@ def profile(
             force,
         )
     else:
-        others: tuple[Alternative, ...] = ()
+        others: tuple[OtherArithmetic, ...] = ()
         if traced is not None and chosen is TableFormat.TABLE:
             from addercost.analysis.alternatives import alternatives
 
