@@ -67,15 +67,15 @@ def test_it_learns() -> None:
     layer = BitLinear(16, 4)
     with torch.no_grad():
         layer.weight.normal_(0, 0.1, generator=generator)
-    optimizer = torch.optim.Adam(layer.parameters(), 0.02)
     losses = []
-    for _ in range(200):
+    for _ in range(40):
         loss = nn.functional.mse_loss(layer(x), x @ target.t())
-        optimizer.zero_grad()
+        layer.weight.grad = None
         loss.backward()
-        optimizer.step()
+        with torch.no_grad():
+            layer.weight -= 0.1 * layer.weight.grad
         losses.append(loss.item())
-    assert losses[-1] < 0.05 * losses[0]
+    assert losses[-1] < 0.3 * losses[0]
 
 
 @pytest.mark.parametrize("features", [1, 64, 257, 1024])
