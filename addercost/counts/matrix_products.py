@@ -17,7 +17,7 @@ class MatrixProduct:
 
     outputs_each, depth, filters: T pixels or rows, K terms of a sum, N filters, of one product. inputs: the
     distinct elements that one product reads, fewer than T·K where windows of a convolution overlap. ternary:
-    the filters are -1, 0 and 1.
+    the filters are -1, 0 and 1. operand_bytes: of an element of the narrower operand.
     """
 
     outputs_each: int
@@ -27,6 +27,7 @@ class MatrixProduct:
     repeats: int = 1
     arithmetic: Arithmetic = Arithmetic.MAC
     ternary: bool = False
+    operand_bytes: float = 4.0
 
     @property
     def sites(self) -> int:
@@ -46,13 +47,23 @@ def matrix_products(call: OpCall) -> tuple[tuple[MatrixProduct, ...], int]:
     if sum(product.sites for product in found) != work.mac_sites:
         return (), work.mac_sites
     sites = work.sites if len(work.sites) == len(found) else work.sites[:1] * len(found)
+    narrower = _operand_bytes(call)
     placed = (
         replace(
-            product, arithmetic=site.arithmetic, ternary=site.ternary and site.arithmetic is Arithmetic.MAC
+            product,
+            arithmetic=site.arithmetic,
+            ternary=site.ternary and site.arithmetic is Arithmetic.MAC,
+            operand_bytes=1 / 8 if site.arithmetic is Arithmetic.XNOR else narrower,
         )
         for product, site in zip(found, sites, strict=True)
     )
     return tuple(placed), 0
+
+
+def _operand_bytes(call: OpCall) -> float:
+    """Of the narrower of the two operands; those of attention have one format."""
+    one, other = _OPERANDS.get(call.name, ("input", "weight"))
+    return min(call.tensor(one).item_bits, call.tensor(other).item_bits) / 8
 
 
 def _products(call: OpCall) -> Iterator[MatrixProduct]:
@@ -66,7 +77,7 @@ def _products(call: OpCall) -> Iterator[MatrixProduct]:
                 pixels = out[0] * math.prod(out[2:])
                 yield MatrixProduct(pixels, math.prod(w[1:]), w[0] // groups, math.prod(x) // groups, groups)
     elif name in ("aten.mm", "aten.addmm", "aten.bmm", "aten.baddbmm"):
-        a, b = _MATRICES[name]
+        a, b = _OPERANDS[name]
         (*batch, n, k), (*_, m) = call.shape(a), call.shape(b)
         if call.tensor(a).role in ("parameter", "derived"):
             n, m = m, n
@@ -89,9 +100,10 @@ def _products(call: OpCall) -> Iterator[MatrixProduct]:
         yield MatrixProduct(rows, columns, depth, rows * columns, math.prod(heads))
 
 
-_MATRICES = {
+_OPERANDS = {
     "aten.mm": ("self", "mat2"),
     "aten.addmm": ("mat1", "mat2"),
     "aten.bmm": ("self", "mat2"),
     "aten.baddbmm": ("batch1", "batch2"),
+    "aten.scaled_dot_product_attention": ("query", "key"),
 }
