@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from addercost.analysis.module_tree import Node, bases, module_tree
+from addercost.analysis.module_tree import ModuleNode, bases, module_tree
 from addercost.errors import unknown_name
 from addercost.report.plots.palette import INK, LAYER_KINDS, layer_kind
 from addercost.report.plots.style import (
@@ -87,9 +87,9 @@ def _words(basis: str) -> str:
     return basis.replace("cycles@", "estimated cycles on ")
 
 
-def _boxes(root: Node, basis: str, whole: float) -> list[tuple[Node, int, float, float]]:
+def _boxes(root: ModuleNode, basis: str, whole: float) -> list[tuple[ModuleNode, int, float, float]]:
     """(node, depth, left, width), the last two as shares of the whole. Boxes too thin to see are left out."""
-    boxes: list[tuple[Node, int, float, float]] = []
+    boxes: list[tuple[ModuleNode, int, float, float]] = []
     stack = [(root, 0, 0.0)]
     while stack:
         node, depth, left = stack.pop()
@@ -103,7 +103,7 @@ def _boxes(root: Node, basis: str, whole: float) -> list[tuple[Node, int, float,
     return sorted(boxes, key=lambda box: (box[1], box[2]))
 
 
-def _draw_boxes(axes: Axes, boxes: list[tuple[Node, int, float, float]], options: PlotOptions) -> None:
+def _draw_boxes(axes: Axes, boxes: list[tuple[ModuleNode, int, float, float]], options: PlotOptions) -> None:
     from matplotlib.patches import Rectangle
 
     for node, depth, left, width in boxes:
@@ -128,12 +128,12 @@ def _draw_boxes(axes: Axes, boxes: list[tuple[Node, int, float, float]], options
             )
 
 
-def _kind(node: Node) -> str:
+def _kind(node: ModuleNode) -> str:
     """The layer kind of a leaf; "" for a module with parts, whose own work is the gap beside their boxes."""
     return layer_kind(node.op) if node.op and not node.children else ""
 
 
-def _legend(figure: object, boxes: list[tuple[Node, int, float, float]], options: PlotOptions) -> None:
+def _legend(figure: object, boxes: list[tuple[ModuleNode, int, float, float]], options: PlotOptions) -> None:
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
