@@ -113,6 +113,7 @@ _NEEDS_A_MODEL = (
     "accelerators",
     "same_area",
     "leakage",
+    "mapper",
     "kernels",
     "optimizer",
 )

@@ -20,11 +20,11 @@ def _rule(bounds: ThroughputBounds, executions: Executions, moved: Moved) -> lis
     if not target.has_memory_rate:
         return compute
     assert target.clock_hz is not None
-    bounds = [*compute, Bound("memory bandwidth", target.memory_cycles(moved.n_bytes))]
+    found = [*compute, Bound("memory bandwidth", target.memory_cycles(moved.n_bytes))]
     if target.l2_bandwidth_bytes_per_s is not None:
         through_l2 = moved.n_bytes + moved.reread_bytes
-        bounds.append(Bound("L2 bandwidth", through_l2 / target.l2_bandwidth_bytes_per_s * target.clock_hz))
-    return bounds
+        found.append(Bound("L2 bandwidth", through_l2 / target.l2_bandwidth_bytes_per_s * target.clock_hz))
+    return found
 
 
 def _missing(target: Target, executions: Executions, moved: Moved) -> dict[str, Column]:
