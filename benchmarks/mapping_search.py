@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 
-from addercost.cost.accelerator.element import ElementKind
+from addercost.arithmetic import Arithmetic
 from addercost.cost.accelerator.estimate import element_for
 from addercost.cost.accelerator.mapping_search import searched_cost
 from addercost.cost.accelerator.product import product_cost
@@ -34,7 +34,7 @@ LAYERS = {
 
 def compare(name: str) -> None:
     accelerator = load_accelerator(name)
-    element = element_for(ElementKind.MAC, accelerator, load_energy(accelerator.energy_table))
+    element = element_for(Arithmetic.MAC, accelerator, load_energy(accelerator.energy_table))
     print(f"{name}, {accelerator.dataflow}, {accelerator.number_format} multiply-adds; energies in µJ")
     print(f"{'layer':15} {'ours':>9} {'ZigZag':>9} {'ratio':>6} {'without registers':>18}")
     near = 0

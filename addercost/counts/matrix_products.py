@@ -16,8 +16,8 @@ class MatrixProduct:
     """`repeats` products of the same shape, one for each group, head or batch.
 
     outputs_each, depth, filters: T pixels or rows, K terms of a sum, N filters, of one product. inputs: the
-    distinct elements that one product reads, fewer than T·K where windows of a convolution overlap. ternary:
-    the filters are -1, 0 and 1. operand_bytes: of an element of the narrower operand.
+    distinct elements that one product reads, fewer than T·K where windows of a convolution overlap.
+    operand_bytes: of an element of the narrower operand.
     """
 
     outputs_each: int
@@ -26,7 +26,6 @@ class MatrixProduct:
     inputs: int
     repeats: int = 1
     arithmetic: Arithmetic = Arithmetic.MAC
-    ternary: bool = False
     operand_bytes: float = 4.0
 
     @property
@@ -52,7 +51,6 @@ def matrix_products(call: OpCall) -> tuple[tuple[MatrixProduct, ...], int]:
         replace(
             product,
             arithmetic=site.arithmetic,
-            ternary=site.ternary and site.arithmetic is Arithmetic.MAC,
             operand_bytes=1 / 8 if site.arithmetic is Arithmetic.XNOR else narrower,
         )
         for product, site in zip(found, sites, strict=True)
@@ -87,6 +85,7 @@ def _products(call: OpCall) -> Iterator[MatrixProduct]:
         "addercost.adder_linear",
         "addercost.binary_linear",
         "addercost.shift_linear",
+        "addercost.ternary_linear",
     ):
         x, w = call.shape("input"), call.shape("weight")
         rows = math.prod(x[:-1])

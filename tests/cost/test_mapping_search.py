@@ -8,8 +8,8 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from addercost.arithmetic import Arithmetic
 from addercost.cli.group import cli
-from addercost.cost.accelerator.element import ElementKind
 from addercost.cost.accelerator.estimate import element_for
 from addercost.cost.accelerator.mapping_search import require_zigzag, searched_cost
 from addercost.cost.accelerator.product import ELEMENTS, ProductCost, product_cost
@@ -21,7 +21,7 @@ NAMES = [file.name for file in list_hardware(kind="accelerator")]
 
 
 def both(
-    name: str, product: MatrixProduct, kind: ElementKind = ElementKind.MAC
+    name: str, product: MatrixProduct, kind: Arithmetic = Arithmetic.MAC
 ) -> tuple[ProductCost, ProductCost]:
     accelerator = load_accelerator(name)
     element = element_for(kind, accelerator, load_energy(accelerator.energy_table))
@@ -40,7 +40,7 @@ def test_energies_agree_within_a_fifth(name: str) -> None:
 def test_an_element_changes_its_own_energy_and_no_mapping() -> None:
     product = MatrixProduct(784, 64, 128, 784 * 64, repeats=3)
     (_, mac_searched), (_, adder_searched) = (
-        both("tpu-like", product, kind) for kind in (ElementKind.MAC, ElementKind.ADDER)
+        both("tpu-like", product, kind) for kind in (Arithmetic.MAC, Arithmetic.ADDER)
     )
     assert mac_searched.cycles == adder_searched.cycles
     for level in mac_searched.energy_pj:

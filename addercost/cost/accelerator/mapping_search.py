@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -95,7 +96,7 @@ def _searched(
     from zigzag.api import get_hardware_performance_zigzag
 
     sizes, unrolled = _in_whole_folds({"t": t, "k": k, "n": n}, accelerator)
-    bits = {operand: int(each * 8) for operand, each in zip(_OPERANDS, widths, strict=True)}
+    bits = {operand: math.ceil(each * 8) for operand, each in zip(_OPERANDS, widths, strict=True)}
     levels = _levels(accelerator)
     rows, columns = _SIDES[accelerator.dataflow]
     spatial = {"D1": [f"{_LOOPS[columns]}, {unrolled[columns]}"], "D2": [f"{_LOOPS[rows]}, {unrolled[rows]}"]}
