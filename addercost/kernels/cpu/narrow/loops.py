@@ -27,7 +27,7 @@ from addercost.kernels.cpu.ir.vectors import constant, fma, picked_of, splat, ve
 BYTES, WORDS, FLOATS = vector(I8, 64), vector(I32, 16), vector(FLOAT, 16)
 
 
-class Sizes(NamedTuple):
+class ProductSizes(NamedTuple):
     """rows: of weights. pieces: of 64 bytes a row. inputs, starts, outputs: how many elements lie between two
     rows of x, of the starts and of the result.
     """
@@ -49,7 +49,7 @@ def product_of_rows(bits: int, batch: int) -> Any:
     """
     code = function(f"narrow_{bits}_{batch}", *(POINTER,) * 6)
     words, x, starts, scales, out, numbers = code.function.args
-    sizes = loaded(code, Sizes, numbers)
+    sizes = loaded(code, ProductSizes, numbers)
     with counted(code, sizes.rows) as row:
         first = at(code, I8, words, (code.mul(row, sizes.pieces), 64))
         of_row = at(code, FLOAT, scales, (row, sizes.pieces))
@@ -63,7 +63,7 @@ def product_of_rows(bits: int, batch: int) -> Any:
     return compiled(code)
 
 
-def _ternary(code: Any, batch: int, sizes: Sizes, first: Any, x: Any, starts: Any) -> list[Any]:
+def _ternary(code: Any, batch: int, sizes: ProductSizes, first: Any, x: Any, starts: Any) -> list[Any]:
     begins = [zeros(WORDS)] * (4 * batch)
     for b in range(batch):
         begins[4 * b] = code.load(at(code, I32, starts, (b, sizes.starts)), align=4, typ=WORDS)
@@ -87,7 +87,7 @@ def _ternary(code: Any, batch: int, sizes: Sizes, first: Any, x: Any, starts: An
 
 
 def _four_bits(
-    code: Any, batch: int, sizes: Sizes, first: Any, x: Any, starts: Any, scales: Any
+    code: Any, batch: int, sizes: ProductSizes, first: Any, x: Any, starts: Any, scales: Any
 ) -> list[Any]:
     with repeated(code, sizes.pieces, *[zeros(FLOATS)] * batch) as turn:
         piece = _load(code, at(code, I8, first, (turn.index, 64)), WORDS)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from addercost.errors import ShapeError
 from addercost.kernels.cpu.ir.build import as_array
-from addercost.kernels.cpu.narrow.loops import Sizes, product_of_rows
+from addercost.kernels.cpu.narrow.loops import ProductSizes, product_of_rows
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.narrow import MIDDLE, PIECE, PackedWeights
 
@@ -49,7 +49,9 @@ def _block(x: Tensor, packed: PackedWeights, out: Tensor) -> None:
 
     calls = []
     for share in shares(1, rows, words.numel(), torch.get_num_threads()):
-        sizes = as_array(Sizes(share.rows, pieces, padded.shape[1], parts.shape[1] * 16, out.stride(0)))
+        sizes = as_array(
+            ProductSizes(share.rows, pieces, padded.shape[1], parts.shape[1] * 16, out.stride(0))
+        )
         numbers = (sizes, share.first_row)
         calls.append(NativeCall(run, share.first_row * row_bytes, 4 * share.first_row, numbers))
     run_shares(tuple(calls), words.data_ptr(), out.data_ptr())
