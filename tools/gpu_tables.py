@@ -1,13 +1,15 @@
-"""GPU tables from gpus.csv and gpu_instructions.csv."""
+"""GPU tables from gpus.csv and gpu_instructions.csv, and from cited_gpu_figures.toml what these lack."""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections import Counter
 from pathlib import Path
 
 from toml_writing import inline_tables, pairs, read_rows, sources
 
+CITED_FIGURES = tomllib.loads(Path(__file__).with_name("cited_gpu_figures.toml").read_text(encoding="utf-8"))
 GUIDE = "cuda-guide"
 SASS = "ptxas"
 SOURCES = {
@@ -55,6 +57,7 @@ SOURCES = {
         "url": "https://github.com/NMSU-PEARL/GPUs-ISA-Latencies",
     },
 }
+SOURCES |= CITED_FIGURES["sources"]
 # The column of gpus.csv's source text, recognised by how it starts.
 SOURCE_IDS = {
     "Tesla V100 whitepaper": "v100-whitepaper",
@@ -133,6 +136,9 @@ def gpu_file(gpu: dict[str, str], instructions: list[dict[str, str]], dropped: C
             peaks.append({"op": op, "ops_per_s": rate(figure), "source": id_})
         else:
             dropped[DROPPED_CELL] += 1
+    cited = dict(CITED_FIGURES["gpus"].get(gpu["gpu"], {}))
+    peaks += cited.pop("peaks", [])
+    used += [id_ for id_ in dict.fromkeys(str(peak["source"]) for peak in peaks) if id_ not in used]
     latencies: list[dict[str, object]] = []
     for column, op in LATENCIES.items():
         figure, id_ = leading_number(gpu[column]), source(gpu["lat_source"])
@@ -147,6 +153,7 @@ def gpu_file(gpu: dict[str, str], instructions: list[dict[str, str]], dropped: C
     sequences = compiled_sequences(capability.replace(".", ""), instructions)
     used += [GUIDE] * bool(rates) + [SASS] * bool(sequences)
     bandwidth_source = source(gpu["mem_bw_source"])
+    used += [cited["l2_bandwidth_source"]] if cited else []
     text = pairs(
         {
             "schema": 1,
@@ -163,6 +170,7 @@ def gpu_file(gpu: dict[str, str], instructions: list[dict[str, str]], dropped: C
             "l2_bytes": round(float(gpu["l2_mb"]) * (1 << 20)),
             "memory_bandwidth_bytes_per_s": round(float(gpu["mem_bw_gbs"]) * 1e9),
             "memory_bandwidth_source": bandwidth_source,
+            **cited,
             "caveats": [gpu["doubts"]] if gpu["doubts"] else [],
         }
     )

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from addercost.cost.accelerator.estimate import (
+    CLOSED_FORMS,
     AcceleratorCost,
     LayerProducts,
     equal_area,
     estimate_accelerator,
 )
+from addercost.cost.accelerator.mapping_search import SEARCHED, require_zigzag
 from addercost.cost.rank import RankRow, ordered
 from addercost.counts.matrix_products import MatrixProduct, matrix_products
 from addercost.counts.model import ModelCounts
@@ -22,21 +24,25 @@ from addercost.hardware import load_accelerator, load_energy
 @dataclass(frozen=True, slots=True)
 class WantedAccelerators:
     """Accelerators by name. same_area: each array has as many elements as fit in the area of its multiply-add
-    elements. leakage_w: of each chip, for as long as it runs.
+    elements. leakage_w: of each chip, for as long as it runs. mapper: whose second opinion stands beside each
+    estimate, `zigzag` or "" for nobody's.
     """
 
     names: tuple[str, ...] = ()
     same_area: bool = False
     leakage_w: float = 0.0
+    mapper: str = ""
 
     def check(self, hardware_path: Path | None = None) -> None:
-        """Raises ArgumentError or DataError for a table that cannot be used."""
+        """Raises ArgumentError or DataError for a table or a mapper that cannot be used."""
+        if self.mapper:
+            require_zigzag()
         for name in self.names:
             load_energy(load_accelerator(name, hardware_path).energy_table, hardware_path)
 
     def costs(self, counts: ModelCounts, hardware_path: Path | None = None) -> tuple[AcceleratorCost, ...]:
-        """One estimate an accelerator. Raises ArgumentError for the counts of a saved profile, which keeps no
-        calls."""
+        """One estimate an accelerator, and the mapper's after it. Raises ArgumentError for the counts of a
+        saved profile, which keeps no calls."""
         if not self.names:
             return ()
         layers, unplaced = products_of(counts)
@@ -47,7 +53,10 @@ class WantedAccelerators:
             table = load_energy(accelerator.energy_table, hardware_path)
             if self.same_area:
                 accelerator = equal_area(accelerator, table, used)
-            made.append(estimate_accelerator(layers, accelerator, table, unplaced, self.leakage_w))
+            for mapper in (CLOSED_FORMS, SEARCHED) if self.mapper else (CLOSED_FORMS,):
+                made.append(
+                    estimate_accelerator(layers, accelerator, table, unplaced, self.leakage_w, mapper)
+                )
         return tuple(made)
 
 
@@ -70,7 +79,7 @@ def accelerator_ranks(
     """
     costs = {name: wanted.costs(counts, hardware_path) for name, counts in counted.items()}
     rows = []
-    for i, name in enumerate(wanted.names):
+    for i, name in enumerate(dict.fromkeys(cost.hardware for of in costs.values() for cost in of)):
         found = {arithmetic: of[i].cycles if of[i].complete else None for arithmetic, of in costs.items()}
         rows.append(RankRow(name, ARRAY, {key: found.get(key) for key in alternatives}, "mac"))
     return ordered(rows, alternative, (ARRAY,))

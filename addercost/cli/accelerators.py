@@ -14,18 +14,29 @@ _LEAKAGE_W = (1e-9, 1e4)
 
 
 def accelerator_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--accelerator, --equal-area and --leakage, handed over as one `on_accelerators`."""
+    """--accelerator, --equal-area, --leakage and --mapper, handed over as one `on_accelerators`."""
 
     @functools.wraps(function)
     def gathered(
-        *, accelerators: tuple[str, ...], same_area: bool, leakage: str | None, **others: Any
+        *,
+        accelerators: tuple[str, ...],
+        same_area: bool,
+        leakage: str | None,
+        mapper: str | None,
+        **others: Any,
     ) -> Any:
-        if not accelerators and (same_area or leakage is not None):
-            given = "--equal-area" if same_area else "--leakage"
+        settings = {
+            "--equal-area": same_area,
+            "--leakage": leakage is not None,
+            "--mapper": mapper is not None,
+        }
+        given = next((option for option, is_given in settings.items() if is_given), None)
+        if given is not None and not accelerators:
             raise ArgumentError(f"{given} needs an accelerator", "name one, such as --accelerator tpu-like")
         from addercost.analysis.accelerators import WantedAccelerators
 
-        wanted = WantedAccelerators(tuple(dict.fromkeys(accelerators)), same_area, _watts(leakage))
+        names = tuple(dict.fromkeys(accelerators))
+        wanted = WantedAccelerators(names, same_area, _watts(leakage), mapper or "")
         return function(on_accelerators=wanted, **others)
 
     decorators = (
@@ -46,6 +57,11 @@ def accelerator_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--leakage",
             metavar="POWER",
             help="With --accelerator: what the chip takes at rest, such as 50mW, for as long as it runs.",
+        ),
+        click.option(
+            "--mapper",
+            type=click.Choice(["zigzag"]),
+            help="With --accelerator: a second estimate beside each, by a search over mappings.",
         ),
     )
     decorated: Callable[..., Any] = gathered

@@ -149,6 +149,7 @@ _NEEDS_A_MODEL = (
     "accelerators",
     "same_area",
     "leakage",
+    "mapper",
     "kernels",
     "optimizer",
 )

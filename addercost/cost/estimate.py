@@ -17,6 +17,7 @@ from addercost.cost.layers import (
     CountedLayer,
     CountedModel,
     LayerKind,
+    Parts,
     kernels_of,
     kind_of,
     layers_of,
@@ -101,12 +102,13 @@ def estimate(
     if cost_model.predict is not None and not cost_model.unusable(target):
         return _predicted(cost_model, layers_of(model_counts), target, how, strict)
     engine = Engine(target, cost_model, how)
+    parts = Parts(products=target.multiprocessors is not None)
     known: dict[LayerKind, tuple[Costed, str]] = {}
     estimates = []
     missing: dict[str, float] = {}
     assumptions: dict[str, None] = {}
     for layer in layers_of(model_counts):
-        kind = kind_of(layer, with_products=target.multiprocessors is not None)
+        kind = kind_of(layer, parts)
         if kind not in known:
             moved = moved_by(kind, target.multiprocessors)
             costed = engine.cost(engine.lower(operations_of(kind)), moved)

@@ -65,6 +65,7 @@ def gpu_target(gpu: Gpu) -> Target:
         device_class="gpu",
         efficiencies=cited(gpu),
         multiprocessors=processors,
+        l2_bandwidth_bytes_per_s=gpu.l2_bandwidth_bytes_per_s,
     )
 
 

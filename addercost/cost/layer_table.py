@@ -17,7 +17,7 @@ from addercost.cost.arrays import MANY_LAYERS, Floats
 from addercost.cost.cost_model import CostModel
 from addercost.cost.energy import PJ, arithmetic_energy, energy_charges
 from addercost.cost.engine import Engine
-from addercost.cost.layers import Key, LayerKind, Moved, operation_keys
+from addercost.cost.layers import Key, LayerKind, Moved, moved_by, operation_keys
 from addercost.cost.lowering import Lowered, Operations
 from addercost.cost.models import cost_model_named
 from addercost.cost.target import Target
@@ -54,16 +54,23 @@ class LayerTable:
             {arithmetic: (arithmetics == arithmetic.value).astype(np.float64) for arithmetic in Arithmetic},
         )
 
-    def moved(self) -> Moved:
-        """What the layers move, in columns."""
+    def moved(self, multiprocessors: int | None = None) -> Moved:
+        """What the layers move, in columns. multiprocessors: of the GPU on which they do."""
+        moved = Moved(self.n_bytes)
         runs = [kind.runs for kind in self.kinds if kind.runs is not None]
-        if len(runs) < len(self.kinds):
-            return Moved(self.n_bytes)
-        eager, fused = (
-            Run(*np.array(modes, dtype=np.float64).reshape(-1, 2).T)
-            for modes in ([r.eager for r in runs], [r.fused for r in runs])
+        if len(runs) == len(self.kinds):
+            eager, fused = (
+                Run(*np.array(modes, dtype=np.float64).reshape(-1, 2).T)
+                for modes in ([r.eager for r in runs], [r.fused for r in runs])
+            )
+            moved = moved._replace(eager=eager, fused=fused)
+        if multiprocessors is None:
+            return moved
+        one_by_one = [moved_by(kind, multiprocessors) for kind in self.kinds]
+        return moved._replace(
+            waves=np.array([each.waves for each in one_by_one], dtype=np.float64),
+            reread_bytes=np.array([each.reread_bytes for each in one_by_one], dtype=np.float64),
         )
-        return Moved(self.n_bytes, eager, fused)
 
 
 def layer_table(kinds: Sequence[LayerKind]) -> LayerTable:
@@ -101,8 +108,9 @@ def layer_costs(table: LayerTable, targets: Sequence[Target], model: str) -> Lay
     cycles, complete = np.zeros(shape), np.ones(shape, dtype=bool)
     if cost_model.predict is not None:
         return _predicted(table, targets, cost_model)
-    operations, moved = table.operations(), table.moved()
+    operations = table.operations()
     for p, target in enumerate(targets):
+        moved = table.moved(target.multiprocessors)
         _cost(operations, moved, target, cost_model, cycles[:, p], complete[:, p])
     return LayerCosts(cycles, complete)
 
@@ -114,7 +122,7 @@ def _predicted(table: LayerTable, targets: Sequence[Target], model: CostModel) -
     clocks = np.array([target.clock_hz or np.nan for target in targets])
     seconds = np.array([one.shares for one in found]).reshape(len(targets), len(table.kinds), 3)
     value, low_s, high_s = np.moveaxis(seconds, (0, 1, 2), (2, 1, 0))
-    complete = np.array([[not lacking for lacking in one.missing] for one in found]).T
+    complete = np.array([[not lacking for lacking in one.missing] for one in found], dtype=bool).T
     return LayerCosts(value * clocks, complete.reshape(value.shape), low_s, high_s)
 
 
@@ -144,7 +152,12 @@ def _cost(
 
 def _of(moved: Moved, members: NDArray[np.intp]) -> Moved:
     """What some of the layers move."""
-    return Moved(moved.n_bytes[members], _part_of(moved.eager, members), _part_of(moved.fused, members))
+    return Moved(
+        moved.n_bytes[members],
+        _part_of(moved.eager, members),
+        _part_of(moved.fused, members),
+        *(column if np.isscalar(column) else column[members] for column in (moved.waves, moved.reread_bytes)),
+    )
 
 
 def _part_of(run: Any, members: NDArray[np.intp]) -> Run | None:

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from addercost.arithmetic import Arithmetic, OpClass, OpCounts
 from addercost.cost.columns import Column
-from addercost.cost.gpu_waves import waves_factor
+from addercost.cost.gpu_tiles import reread_bytes, waves_factor
 from addercost.counts.kernel_calls import KernelCall, kernel_calls
 from addercost.counts.matrix_products import MatrixProduct, matrix_products
 from addercost.counts.runs import LayerRuns, Run
@@ -54,28 +54,42 @@ class LayerKind(NamedTuple):
 
 class Moved(NamedTuple):
     """What layers move, as columns. n_bytes: each operand once. eager, fused: kernels and their bytes in each
-    mode of running, None where that is not known of every layer. waves: how many times as long their sites
-    take on a GPU because it computes whole tiles in whole waves.
+    mode of running, None where that is not known of every layer. Of a GPU, which computes whole tiles in
+    whole waves: waves, how many times as long sites take for that; reread_bytes, what tiles read beyond
+    n_bytes.
     """
 
     n_bytes: Column
     eager: Run | None = None
     fused: Run | None = None
     waves: Column = 1.0
+    reread_bytes: Column = 0
 
 
 def moved_by(kind: LayerKind, multiprocessors: int | None = None) -> Moved:
     """What one layer moves. multiprocessors: of the GPU on which it does."""
-    waves = 1.0
-    if multiprocessors and kind.products is not None:
-        waves = waves_factor(kind.products, multiprocessors)
     eager, fused = kind.runs or (None, None)
-    return Moved(kind.n_bytes, eager, fused, waves)
+    moved = Moved(kind.n_bytes, eager, fused)
+    if not multiprocessors or kind.products is None:
+        return moved
+    return moved._replace(
+        waves=waves_factor(kind.products, multiprocessors), reread_bytes=reread_bytes(kind.products)
+    )
 
 
-def kind_of(layer: CountedLayer, with_products: bool = False, with_kernels: bool = False) -> LayerKind:
-    """With the matrix products of its calls, and with their kernels, if the layer has kept these."""
-    calls = getattr(layer, "calls", None) if with_products else None
+class Parts(NamedTuple):
+    """What a kind of layer has beside its counts: matrix products for a GPU, kernels for a prediction."""
+
+    products: bool = False
+    kernels: bool = False
+
+
+NO_PARTS = Parts()
+
+
+def kind_of(layer: CountedLayer, parts: Parts = NO_PARTS) -> LayerKind:
+    """With the parts asked for, as far as the layer has kept its calls."""
+    calls = getattr(layer, "calls", None) if parts.products else None
     return LayerKind(
         getattr(layer, "arithmetic", None),
         layer.counts.items,
@@ -83,7 +97,7 @@ def kind_of(layer: CountedLayer, with_products: bool = False, with_kernels: bool
         bytes_moved(layer),
         getattr(layer, "runs", None),
         None if calls is None else tuple(item for call in calls for item in matrix_products(call)[0]),
-        (kernels_of(layer) or ()) if with_kernels else (),
+        (kernels_of(layer) or ()) if parts.kernels else (),
     )
 
 

@@ -52,6 +52,8 @@ def _of_gpu(gpu: Gpu) -> Iterator[str]:
         yield "no memory bandwidth: roofline, eager and fused need --bandwidth"
     if gpu.streaming_multiprocessors is None:
         yield "no number of multiprocessors: no rates of instructions, and no waves of matrix products"
+    if gpu.l2_bandwidth_bytes_per_s is None:
+        yield "no bandwidth of L2: roofline leaves out what tiles of matrix products read again"
     peaks = {peak.op for peak in gpu.peaks}
     for op in MATRIX_PEAKS:
         if op not in peaks:

@@ -45,7 +45,8 @@ class Target:
     are started from a recorded graph and not one by one. made_of: what went into this target, for whoever
     reads its estimates.
 
-    multiprocessors: of a GPU, each of which computes one tile of a matrix product at a time.
+    multiprocessors: of a GPU, each of which computes one tile of a matrix product at a time; their tiles read
+    operands through the second-level cache, at l2_bandwidth_bytes_per_s.
 
     processor: the part's own name. kernel_files: times of kernels that were measured on it. borrows_kernels:
     somebody named these files, so they are used although they are of another machine. kernel_layout: of
@@ -75,6 +76,7 @@ class Target:
     replays_graphs: bool = False
     made_of: tuple[str, ...] = ()
     multiprocessors: int | None = None
+    l2_bandwidth_bytes_per_s: float | None = None
     processor: str = ""
     kernel_files: tuple[Path, ...] = ()
     borrows_kernels: bool = False

@@ -17,6 +17,7 @@ class MatrixProduct:
 
     outputs_each, depth, filters: T pixels or rows, K terms of a sum, N filters, of one product. inputs: the
     distinct elements that one product reads, fewer than T·K where windows of a convolution overlap.
+    operand_bytes: of an element of the narrower operand.
     """
 
     outputs_each: int
@@ -25,6 +26,7 @@ class MatrixProduct:
     inputs: int
     repeats: int = 1
     arithmetic: Arithmetic = Arithmetic.MAC
+    operand_bytes: float = 4.0
 
     @property
     def sites(self) -> int:
@@ -44,10 +46,22 @@ def matrix_products(call: OpCall) -> tuple[tuple[MatrixProduct, ...], int]:
     if sum(product.sites for product in found) != work.mac_sites:
         return (), work.mac_sites
     sites = work.sites if len(work.sites) == len(found) else work.sites[:1] * len(found)
+    narrower = _operand_bytes(call)
     placed = (
-        replace(product, arithmetic=site.arithmetic) for product, site in zip(found, sites, strict=True)
+        replace(
+            product,
+            arithmetic=site.arithmetic,
+            operand_bytes=1 / 8 if site.arithmetic is Arithmetic.XNOR else narrower,
+        )
+        for product, site in zip(found, sites, strict=True)
     )
     return tuple(placed), 0
+
+
+def _operand_bytes(call: OpCall) -> float:
+    """Of the narrower of the two operands; those of attention have one format."""
+    one, other = _OPERANDS.get(call.name, ("input", "weight"))
+    return min(call.tensor(one).item_bits, call.tensor(other).item_bits) / 8
 
 
 def _products(call: OpCall) -> Iterator[MatrixProduct]:
@@ -61,7 +75,7 @@ def _products(call: OpCall) -> Iterator[MatrixProduct]:
                 pixels = out[0] * math.prod(out[2:])
                 yield MatrixProduct(pixels, math.prod(w[1:]), w[0] // groups, math.prod(x) // groups, groups)
     elif name in ("aten.mm", "aten.addmm", "aten.bmm", "aten.baddbmm"):
-        a, b = _MATRICES[name]
+        a, b = _OPERANDS[name]
         (*batch, n, k), (*_, m) = call.shape(a), call.shape(b)
         if call.tensor(a).role in ("parameter", "derived"):
             n, m = m, n
@@ -85,9 +99,10 @@ def _products(call: OpCall) -> Iterator[MatrixProduct]:
         yield MatrixProduct(rows, columns, depth, rows * columns, math.prod(heads))
 
 
-_MATRICES = {
+_OPERANDS = {
     "aten.mm": ("self", "mat2"),
     "aten.addmm": ("mat1", "mat2"),
     "aten.bmm": ("self", "mat2"),
     "aten.baddbmm": ("batch1", "batch2"),
+    "aten.scaled_dot_product_attention": ("query", "key"),
 }

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from addercost.arithmetic import Arithmetic
+from addercost.cost.layers import Parts
 from addercost.cost.models import common_model, cost_model_named, usable_model
 from addercost.cost.target import Target
 from addercost.cost.target_registry import load_target
@@ -55,6 +56,12 @@ class SweepSettings:
     def predicts_kernels(self) -> bool:
         """Whether layers are predicted by kernels that were timed, which no default of a sweep does."""
         return bool(self.cost_model) and cost_model_named(self.cost_model).predict is not None
+
+    @property
+    def parts(self) -> Parts:
+        """What costing needs of layers beside their counts: a GPU cuts their products into tiles."""
+        on_a_gpu = any(load_target(name).multiprocessors is not None for name in self.cpus)
+        return Parts(products=on_a_gpu, kernels=self.predicts_kernels)
 
     def checked(self) -> SweepSettings:
         """With its cost model. Raises ArgumentError for a name or number that is unknown or does not fit."""

@@ -48,6 +48,12 @@ def without_memory_field(name: str) -> Any:
             "no waves",
             id="multiprocessors",
         ),
+        pytest.param(
+            load_gpu("rtx-3090"),
+            replace(load_gpu("rtx-3090"), l2_bandwidth_bytes_per_s=None),
+            "no bandwidth of L2",
+            id="l2-of-a-gpu",
+        ),
         pytest.param(NM45, load_energy("7nm"), "--equal-area is refused", id="areas"),
         pytest.param(NM45, replace(NM45, memories=()), "no energies of memories", id="memories"),
         pytest.param(

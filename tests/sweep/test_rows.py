@@ -60,6 +60,28 @@ def test_rows_are_those_of_count_and_estimate(model: str, tmp_path: Path) -> Non
         assert row["error"] is None
 
 
+@pytest.mark.parametrize("model", ["throughput", "roofline", ""])
+def test_a_gpu_has_the_tiles_and_waves_of_the_estimate(model: str, tmp_path: Path) -> None:
+    """With a processor beside it, which has none; by the models' own default too."""
+    settings = SweepSettings(
+        cpus=("h100-sxm", "raspberry-pi-5"), arithmetics=("mac", "adder"), cost_model=model
+    )
+    sweep(plan("zoo:*", settings), tmp_path / "zoo", engine=here)
+    for row in rows(tmp_path / "zoo"):
+        counts = counted(row["name"], "full", row["arithmetic"])
+        cost = estimate(counts, load_target(row["cpu"]), row["cost_model"])
+        assert row["cycles"] == pytest.approx(cost.cycles, rel=1e-12)
+        assert row["cycles_complete"] == cost.complete
+
+
+def test_a_gpu_alone_is_swept_by_eager(tmp_path: Path) -> None:
+    sweep(plan("zoo:*", SweepSettings(cpus=("rtx-3090",))), tmp_path / "zoo", engine=here)
+    for row in rows(tmp_path / "zoo"):
+        cost = estimate(counted(row["name"], "full", "mac"), load_target("rtx-3090"))
+        assert (row["cost_model"], cost.model) == ("eager", "eager")
+        assert row["seconds"] == pytest.approx(cost.seconds, rel=1e-12)
+
+
 def test_rows_by_timed_kernels_are_those_of_the_estimate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from addercost.arithmetic import Arithmetic
@@ -22,6 +22,20 @@ PJ = 1e-12
 
 LayerProducts = tuple[str, Sequence[MatrixProduct]]
 """A layer's path and the products that it computes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mapper:
+    """A way to find what a product costs on an array. name: "" for the closed forms of `product_cost`.
+    assumes: what it takes for granted beside them.
+    """
+
+    name: str
+    cost: Callable[[MatrixProduct, Accelerator, Element], ProductCost]
+    assumes: tuple[str, ...] = ()
+
+
+CLOSED_FORMS = Mapper("", product_cost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +79,14 @@ def estimate_accelerator(
     table: EnergyTable,
     unplaced_sites: int = 0,
     leakage_w: float = 0.0,
+    mapper: Mapper = CLOSED_FORMS,
 ) -> AcceleratorCost:
     """A network, layer after layer; a layer runs on elements of its own kind, computed in the
     accelerator's formats. Everything but matrix products (activations, norms, pooling) is left out.
 
     unplaced_sites: sites of which no matrix product is known, which make a lower bound. leakage_w: the power
-    that the whole chip takes at rest, for as long as the network runs.
+    that the whole chip takes at rest, for as long as the network runs. mapper: says what a product costs; its
+    name becomes part of the hardware's.
     """
     elements = {kind: element_for(kind, accelerator, table) for kind in Arithmetic}
     known: dict[MatrixProduct, ProductCost] = {}
@@ -85,7 +101,7 @@ def estimate_accelerator(
             kind = product.arithmetic
             used[kind] = None
             if product not in known:
-                known[product] = product_cost(product, accelerator, elements[kind])
+                known[product] = mapper.cost(product, accelerator, elements[kind])
             cost = known[product]
             layer_cycles += cost.cycles
             layer_pj += sum(cost.energy_pj.values())
@@ -103,7 +119,7 @@ def estimate_accelerator(
         missing.append(f"a matrix product for {unplaced_sites:,} sites")
     places = accelerator.rows * accelerator.columns
     return AcceleratorCost(
-        hardware=accelerator.name,
+        hardware=f"{accelerator.name} by {mapper.name}" if mapper.name else accelerator.name,
         rows=accelerator.rows,
         columns=accelerator.columns,
         cycles=cycles,
@@ -114,7 +130,9 @@ def estimate_accelerator(
         complete=not missing,
         missing=tuple(dict.fromkeys(missing)),
         assumptions=tuple(
-            dict.fromkeys(_assumptions(accelerator, [elements[kind] for kind in used], leakage_w))
+            dict.fromkeys(
+                (*_assumptions(accelerator, [elements[kind] for kind in used], leakage_w), *mapper.assumes)
+            )
         ),
         layers=tuple(by_layer),
     )

@@ -1,5 +1,5 @@
 """The throughput model, and the time that a layer's bytes take through the memory's bandwidth as one more
-bound.
+bound; on a GPU also what tiles of matrix products read through the second-level cache.
 """
 
 from __future__ import annotations
@@ -12,13 +12,19 @@ from addercost.cost.cost_model import CostModel
 from addercost.cost.layers import Moved
 from addercost.cost.models import throughput
 from addercost.cost.target import Target
+from addercost.units import si
 
 
 def _rule(bounds: ThroughputBounds, executions: Executions, moved: Moved) -> list[Bound]:
     target, compute = bounds.target, throughput.MODEL.rule(bounds, executions, moved)
     if not target.has_memory_rate:
         return compute
-    return [*compute, Bound("memory bandwidth", target.memory_cycles(moved.n_bytes))]
+    assert target.clock_hz is not None
+    found = [*compute, Bound("memory bandwidth", target.memory_cycles(moved.n_bytes))]
+    if target.l2_bandwidth_bytes_per_s is not None:
+        through_l2 = moved.n_bytes + moved.reread_bytes
+        found.append(Bound("L2 bandwidth", through_l2 / target.l2_bandwidth_bytes_per_s * target.clock_hz))
+    return found
 
 
 def _missing(target: Target, executions: Executions, moved: Moved) -> dict[str, Column]:
@@ -31,6 +37,10 @@ def _assumes(target: Target) -> Iterator[str]:
         if target.shares_memory_bandwidth:
             yield "one core draws the whole part's memory bandwidth"
         yield "every byte read and written goes through memory: nothing stays in a cache between layers"
+    if target.l2_bandwidth_bytes_per_s is not None:
+        yield f"tiles read operands again from L2, at {si(target.l2_bandwidth_bytes_per_s, 'B/s')}"
+    elif target.multiprocessors is not None:
+        yield "what tiles read again from L2 takes no time: the table has no bandwidth of L2"
 
 
 def _unusable(target: Target) -> str:

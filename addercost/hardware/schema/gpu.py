@@ -50,7 +50,10 @@ class GpuPeak:
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU product: peaks, per-clock rates, latencies, compiled inner loops, as far as each is known."""
+    """One GPU product: peaks, per-clock rates, latencies, compiled inner loops, as far as each is known.
+
+    l2_bandwidth_bytes_per_s: what all multiprocessors read from the second-level cache together, measured.
+    """
 
     name: str
     title: Text
@@ -67,6 +70,8 @@ class Gpu:
     l2_bytes: Whole | None = None
     memory_bandwidth_bytes_per_s: BytesPerSecond | None = None
     memory_bandwidth_source: Text = ""
+    l2_bandwidth_bytes_per_s: BytesPerSecond | None = None
+    l2_bandwidth_source: Text = ""
     peaks: tuple[GpuPeak, ...] = ()
     rates: tuple[GpuRate, ...] = ()
     latencies: tuple[GpuLatency, ...] = ()

@@ -70,6 +70,9 @@ def _gpu_figures(gpu: Gpu) -> Iterator[Mapping[str, Any]]:
         return {"figure": name, "value": value, "unit": unit, "quality": "published", "source": source}
 
     yield figure("memory bandwidth", gpu.memory_bandwidth_bytes_per_s, "B/s", gpu.memory_bandwidth_source)
+    if gpu.l2_bandwidth_bytes_per_s is not None:
+        l2 = figure("L2 bandwidth", gpu.l2_bandwidth_bytes_per_s, "B/s", gpu.l2_bandwidth_source)
+        yield l2 | {"quality": "measured"}
     for name, value, unit in (
         ("streaming multiprocessors", gpu.streaming_multiprocessors, ""),
         ("shading units", gpu.shading_units, ""),

@@ -98,7 +98,7 @@ def _tallies(
             yield ArchitectureTally(index, name, {}, error=member)
         elif index not in request.skip:
             yield Started(index, name, member.facts)
-            yield counter.tally(member, index, request.settings)
+            yield counter.tally(member, index, request.settings, request.parts)
 
 
 def _times(stopwatch: Stopwatch, space: Space, request: TimeRequest) -> Iterator[Started | ArchitectureTimes]:

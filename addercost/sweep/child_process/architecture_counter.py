@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from addercost.cost.layers import NO_PARTS, Parts
 from addercost.counts.call_work import is_counted
 from addercost.errors import AddercostError, TraceError
 from addercost.results.sweep_settings import SweepSettings
@@ -31,13 +32,15 @@ class ArchitectureCounter:
         self._counters.trim()
         self._counters.kinds.forget_sent()
 
-    def tally(self, architecture: Architecture, index: int, settings: SweepSettings) -> ArchitectureTally:
-        """Its tallies; or, whatever its code raises, what was raised."""
+    def tally(
+        self, architecture: Architecture, index: int, settings: SweepSettings, parts: Parts = NO_PARTS
+    ) -> ArchitectureTally:
+        """Its tallies, of kinds of layers with these parts; or, whatever its code raises, what was raised."""
         name = architecture.name
         try:
             parameters, traced = self._traced(architecture, settings.batches)
             tallies = tuple(
-                self._counters.of(convention, arithmetic, settings.predicts_kernels).tally(items)
+                self._counters.of(convention, arithmetic, parts).tally(items)
                 for items in traced
                 for convention in settings.conventions
                 for arithmetic in settings.arithmetics

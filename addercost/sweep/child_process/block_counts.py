@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Hashable, Sequence
 
 from addercost.arithmetic import Arithmetic
-from addercost.cost.layers import LayerKind, kind_of
+from addercost.cost.layers import NO_PARTS, LayerKind, Parts, kind_of
 from addercost.counts.model import count
 from addercost.sweep.tally import Tally
 from addercost.trace.record import OpCall, Trace
@@ -57,12 +57,12 @@ class Kinds:
 
 
 class BlockCounter:
-    """Tallies by one convention and arithmetic. with_kernels: kinds of layers have their kernels."""
+    """Tallies by one convention and arithmetic. parts: what kinds of layers have beside their counts."""
 
-    def __init__(self, convention: str, arithmetic: str, with_kernels: bool, kinds: Kinds) -> None:
+    def __init__(self, convention: str, arithmetic: str, parts: Parts, kinds: Kinds) -> None:
         self._convention = convention
         self._arithmetic = Arithmetic(arithmetic)
-        self._with_kernels = with_kernels
+        self._parts = parts
         self._kinds = kinds
         self._of_block: dict[Block, Tally] = {}
         self._of_calls: dict[Hashable, Tally] = {}
@@ -124,7 +124,7 @@ class BlockCounter:
         counted = count(trace, self._convention, arithmetic=self._arithmetic)
         times: dict[int, int] = {}
         for layer in counted.layers:
-            number = self._kinds.number(kind_of(layer, with_kernels=self._with_kernels))
+            number = self._kinds.number(kind_of(layer, self._parts))
             times[number] = times.get(number, 0) + 1
         return Tally(tuple(times), tuple(times.values()), sum(item.calls for item in counted.uncounted))
 
@@ -134,10 +134,10 @@ class BlockCounters:
 
     def __init__(self) -> None:
         self.kinds = Kinds()
-        self._counters: dict[tuple[str, str, bool], BlockCounter] = {}
+        self._counters: dict[tuple[str, str, Parts], BlockCounter] = {}
 
-    def of(self, convention: str, arithmetic: str, with_kernels: bool = False) -> BlockCounter:
-        key = convention, arithmetic, with_kernels
+    def of(self, convention: str, arithmetic: str, parts: Parts = NO_PARTS) -> BlockCounter:
+        key = convention, arithmetic, parts
         if key not in self._counters:
             self._counters[key] = BlockCounter(*key, self.kinds)
         return self._counters[key]

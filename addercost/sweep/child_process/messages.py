@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from addercost.cost.layers import Parts
 from addercost.results.sweep_settings import SweepSettings
 from addercost.sweep.measurement import MeasureSettings
 from addercost.sweep.spaces.architecture import Fact
@@ -16,7 +17,8 @@ class TallyRequest:
     """Trace and count the architectures from index `start` on, which have these names, without those in
     `skip`. The answer is an `ArchitectureTally` for each.
 
-    batched: messages may arrive some milliseconds late, several at a time.
+    parts: what kinds of layers have beside their counts. batched: messages may arrive some milliseconds
+    late, several at a time.
     """
 
     source: SpaceSource
@@ -24,6 +26,7 @@ class TallyRequest:
     start: int
     names: Sequence[str]
     skip: Collection[int]
+    parts: Parts
     batched: bool = False
 
 

@@ -50,12 +50,13 @@ def tallies_of(chunk: TraceChunk, kinds: dict[LayerKind, int]) -> Iterator[Archi
     to it.
     """
     numbers: dict[int, int] = {}
+    parts = chunk.settings.parts
 
     def request(start: int, batched: bool) -> TallyRequest:
         # Another child numbers the kinds of layers anew.
         numbers.clear()
         names = chunk.names[start - chunk.start :]
-        return TallyRequest(chunk.source, chunk.settings, start, names, chunk.duplicates, batched)
+        return TallyRequest(chunk.source, chunk.settings, start, names, chunk.duplicates, parts, batched)
 
     def failed(index: int, started: Started | None, why: str) -> ArchitectureTally:
         facts = started.facts if started is not None else {}

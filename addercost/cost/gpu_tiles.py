@@ -1,11 +1,13 @@
-"""How much longer matrix products take on a GPU whose multiprocessors compute whole tiles, in whole waves.
+"""What tiles make of matrix products on a GPU: waves of multiprocessors, and operands that are read again.
 
 A kernel cuts the output, T × N, into tiles of one of a few sizes; each multiprocessor computes one tile after
 the other. Tiles at the rim are computed whole, and the last wave takes as long as a full one. Where there are
-few tiles, the sum is cut into pieces as well. Source of the effect and of the sizes: NVIDIA, Matrix
-Multiplication Background User's Guide (docs.nvidia.com/deeplearning/performance). Taken is the choice that
-loses least, as a library's heuristic aims at, so the factor is a lower bound.
+few tiles, the sum is cut into pieces as well. A tile reads its rows of one operand and its columns of the
+other, so each operand passes the second-level cache once for each row or column of tiles. Source of the
+effects and of the sizes: NVIDIA, Matrix Multiplication Background User's Guide
+(docs.nvidia.com/deeplearning/performance).
 
+Either function takes the sizes that are best for it, so both are lower bounds whatever a library chooses.
 Products of fewer than 8 filters or rows have kernels of another kind and lose nothing here.
 """
 
@@ -41,6 +43,19 @@ def _factor(product: MatrixProduct, multiprocessors: int) -> float:
         if pieces == 1 or product.depth // pieces >= _FEWEST_TERMS
     )
     return least / (product.repeats * t * n)
+
+
+def reread_bytes(products: Iterable[MatrixProduct]) -> float:
+    """Bytes that tiles read beyond each operand's first time, with the tiles that read least again."""
+    return sum(product.repeats * _reread(product) * product.operand_bytes for product in products)
+
+
+def _reread(product: MatrixProduct) -> int:
+    """Elements of one of the repeats. Windows of a convolution that overlap are read once by a tile."""
+    t, n, k = product.outputs_each, product.filters, product.depth
+    if min(t, n) < _SMALLEST:
+        return 0
+    return min(product.inputs * (-(-n // wide) - 1) + k * n * (-(-t // high) - 1) for high, wide in TILES)
 
 
 def _waves(product: MatrixProduct, high: int, wide: int, pieces: int, multiprocessors: int) -> int:
