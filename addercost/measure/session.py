@@ -21,6 +21,7 @@ from addercost.measure.devices.exclusive import exclusive
 from addercost.measure.environment import environment
 from addercost.measure.journal import JournalHeading, open_journal
 from addercost.measure.layer_predictions import PredictLayer, layer_predictor, why_no_kernels
+from addercost.measure.noise import is_slow, refuse_noise, time_slow_rows_again
 from addercost.measure.plan import RowPlan, layer_rows
 from addercost.measure.predictions import (
     Predict,
@@ -206,12 +207,16 @@ def measure(
     notes: Sequence[str] = (),
     said: Said = lambda number, plan, entry: None,
     planned: list[RowPlan] | None = None,
+    accept_noise: bool = False,
 ) -> Measurements:
     """Times every way to compute the `uses`, and the `extra` rows. Each row is written to a journal beside
-    `output` at once; the rows of a killed run with the same settings are not timed again.
+    `output` at once; the rows of a killed run with the same settings are not timed again, but those that were
+    timed while the machine was slow are, once.
 
-    planned: a list that gets the plans of all rows before the first is timed.
-    Raises DataError where the journal beside `output` belongs to another run.
+    planned: a list that gets the plans of all rows before the first is timed. accept_noise: whatever the
+    machine's speed was, the rows are returned.
+    Raises DataError where the journal beside `output` belongs to another run, CheckFailedError where fewer
+    than half of the rows are of the quiet machine.
     """
     place = Place(torch.device(settings.device), LAYOUTS[settings.layout])
     predict = layer_predict_for(settings)
@@ -232,7 +237,13 @@ def measure(
     journal = open_journal(heading, output)
     effort = Effort(settings.precision, settings.time_limit_s, settings.cold)
     with exclusive(settings.device):
+        slow = {plan.key: plan for plan in plans if is_slow(journal.entries.get(plan.key))}
         run(plans, device, journal, effort, said)
+        if not accept_noise:
+            time_slow_rows_again(slow, device, journal, effort)
+    if not accept_noise:
+        how = "; --accept-noise shows them as they are"
+        refuse_noise(journal.entries.values(), journal.path, "-o FILE.json", how)
     return journal.measurements()
 
 
