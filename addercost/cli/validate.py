@@ -70,8 +70,8 @@ if TYPE_CHECKING:
     default="fp32",
     show_default=True,
     metavar="LIST",
-    help="The format of published timings, fp32, fp16 or bf16; the formats in which layers are timed here, and "
-    "networks in the first of them that is floating point.",
+    help="The format of published timings, fp32, fp16 or bf16; the formats in which layers are timed here. "
+    "Networks run in the first floating-point format.",
 )
 @click.option(
     "--layers",

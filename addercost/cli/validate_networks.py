@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def named_networks(patterns: str, sample: int | None, dtype: str = "fp32") -> list[Network]:
-    """Those of all spaces in a comma-separated list. sample: so many of each space, drawn by a hash. dtype: the
-    format that they run in.
+    """Those of all spaces in a comma-separated list. sample: so many of each space, drawn by a hash.
+    dtype: the format that they run in.
 
     Raises ArgumentError where a pattern names no space.
     """

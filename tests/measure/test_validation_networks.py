@@ -13,8 +13,8 @@ from scripted_device import ScriptedDevice
 from addercost.cli import run
 from addercost.cli.validate_networks import named_networks
 from addercost.errors import ArgumentError, CheckFailedError
-from addercost.measure.case import parse_case, read_case
 from addercost.measure import noise
+from addercost.measure.case import parse_case, read_case
 from addercost.measure.journal import Journal, JournalHeading
 from addercost.measure.plan import RowPlan
 from addercost.measure.runner import Effort
