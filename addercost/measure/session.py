@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -268,6 +268,21 @@ def predict_for(settings: BenchSettings) -> Predict | None:
 
 
 def _estimate_notes(settings: BenchSettings) -> tuple[str, ...]:
+    return (*_notes_on_layers(settings), *_notes_on_modes(settings))
+
+
+def _notes_on_modes(settings: BenchSettings) -> Iterator[str]:
+    """Modes of whole models that no cost model estimates."""
+    if settings.estimate_cpus and settings.end_to_end:
+        yield (
+            "torch.compile has no estimates: its compiler joins operators into kernels of its own, and the "
+            "cost models estimate those that eager torch runs"
+        )
+    if settings.estimate_cpus and settings.training:
+        yield "training steps have no estimates: the cost models estimate a forward"
+
+
+def _notes_on_layers(settings: BenchSettings) -> tuple[str, ...]:
     if settings.device == "cpu" and settings.threads > 1:
         return (f"{NO_ESTIMATES}: they are of one core",)
     if settings.device == "cpu" and not settings.estimate_cpus and settings.cpus is None:

@@ -90,8 +90,8 @@ class KernelPredictor:
 
 
 def is_of_codes(call: KernelCall) -> bool:
-    """Whether it computes on tensors of codes with a scale, as torch's quantised modules do: a calibration times
-    8-bit layers by other kernels, which take other times.
+    """Whether it computes on tensors of codes with a scale, as torch's quantised modules do: a calibration
+    times 8-bit layers by other kernels, which take other times.
     """
     return any("qint" in o.dtype or "quint" in o.dtype for o in (*call.operands(), *call.outputs))
 
