@@ -89,6 +89,14 @@ def test_the_rows_of_a_slow_machine_are_shown_where_noise_is_accepted(
     assert {row.speed_factor for row in read_measurements(out).rows} == {1.5}
 
 
+def test_modes_that_no_cost_model_estimates_are_named() -> None:
+    """A model is refused by name where its kernels are not those of eager torch."""
+    settings = BenchSettings(end_to_end=True, training=True, cpus=("amd-zen4",))
+    notes = " ".join(session._estimate_notes(settings))
+    assert "torch.compile has no estimates" in notes and "training steps have no estimates" in notes
+    assert "no estimates" not in " ".join(session._estimate_notes(BenchSettings(cpus=("amd-zen4",))))
+
+
 def test_without_a_document_nothing_of_a_slow_machine_is_kept_and_that_is_said(
     device: ScriptedDevice, capsys
 ) -> None:
