@@ -9,7 +9,7 @@ from pathlib import Path
 
 from addercost.errors import CheckFailedError
 from addercost.measure.bench import timed_row
-from addercost.measure.devices.device import Device
+from addercost.measure.devices.device import TimingDevice
 from addercost.measure.journal import Entry, Journal
 from addercost.measure.plan import RowPlan
 from addercost.measure.runner import Effort
@@ -27,7 +27,7 @@ def is_slow(entry: Entry | None) -> bool:
 
 def time_slow_rows_again(
     plans: Mapping[str, RowPlan],
-    device: Device,
+    device: TimingDevice,
     journal: Journal,
     effort: Effort,
     again_s: float = math.inf,

@@ -195,7 +195,7 @@ def _networks(settings: KernelSettings) -> Iterator[Timeable]:
         return
     dtype = getattr(torch, DTYPES[settings.dtype])
     for network in random_networks(NETWORKS, settings.seed):
-        yield Network(network, dtype, layout)
+        yield FormattedNetwork(network, dtype, layout)
 
 
 class Timeable(Protocol):
@@ -208,7 +208,7 @@ class Timeable(Protocol):
 
 
 @dataclass(frozen=True)
-class Network:
+class FormattedNetwork:
     """A network of random layers in one format and layout."""
 
     made: RandomNetwork

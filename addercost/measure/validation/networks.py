@@ -30,7 +30,7 @@ from addercost.measure.speed.reference import WITHIN
 from addercost.measure.validation.predictions import network_row
 from addercost.measure.whole_model import EAGER, filled
 from addercost.results.measurements import MeasuredRow, Measurements
-from addercost.results.validation import NETWORKS, Prediction, SkippedRow, Validation, ValidationRow
+from addercost.results.validation import NETWORKS, RowPrediction, SkippedRow, Validation, ValidationRow
 from addercost.sources.build import build, build_real
 from addercost.sources.kind import LoadedModel, TraceRequest
 from addercost.sources.tracing import trace_loaded
@@ -41,7 +41,7 @@ INCLUDES = "a forward of the whole network in inference mode, eager, inputs in N
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class ValidationNetwork:
     """make: builds it with all of its weights. inputs: of one forward, without data. dtype: the format of its
     weights and inputs.
     """
@@ -71,7 +71,7 @@ class Plan:
 
     def __init__(
         self,
-        networks: Sequence[Network],
+        networks: Sequence[ValidationNetwork],
         target: Target,
         models: Sequence[str],
         most_sites: float,
@@ -103,7 +103,7 @@ class Plan:
             self.layer_rows[plan.key] = plan.row
             yield plan
 
-    def _network(self, network: Network, shapes: dict[LayerCase, list[str]]) -> RowPlan | None:
+    def _network(self, network: ValidationNetwork, shapes: dict[LayerCase, list[str]]) -> RowPlan | None:
         try:
             trace = network.traced()
             row = network_row(trace, network.name, 1.0, self.target, self.models)
@@ -120,7 +120,7 @@ class Plan:
         return _plan(network, row)
 
 
-def _plan(network: Network, row: ValidationRow) -> RowPlan:
+def _plan(network: ValidationNetwork, row: ValidationRow) -> RowPlan:
     empty = MeasuredRow(
         path=network.name,
         arithmetic=Arithmetic.MAC.value,
@@ -135,7 +135,7 @@ def _plan(network: Network, row: ValidationRow) -> RowPlan:
     return RowPlan(empty, partial(_made, network))
 
 
-def _made(network: Network, free_bytes: int | None) -> tuple[Call, Call | None]:
+def _made(network: ValidationNetwork, free_bytes: int | None) -> tuple[Call, Call | None]:
     torch.manual_seed(0)
     dtype = TENSOR_DTYPES[network.dtype]
     model = build_real(network.make).eval()
@@ -243,7 +243,7 @@ def _row(plan: Plan, row: MeasuredRow) -> ValidationRow | None:
     return ValidationRow(
         name=_label(row),
         measured_s=row.median_s,
-        predicted=tuple(Prediction(p.model, p.seconds, p.low_s, p.high_s) for p in planned.predicted),
+        predicted=tuple(RowPrediction(p.model, p.seconds, p.low_s, p.high_s) for p in planned.predicted),
         group=f"layers, {row.arithmetic} {row.dtype}, {row.implementation}",
         family=layer_family(case),
         kind=layer_kind(case),

@@ -10,7 +10,7 @@ from addercost.cost.layers import bytes_moved
 from addercost.cost.models import cost_model_named
 from addercost.cost.target import Target
 from addercost.counts.model import ModelCounts, count
-from addercost.results.validation import Prediction, ValidationRow
+from addercost.results.validation import RowPrediction, ValidationRow
 from addercost.trace.record import Trace
 
 
@@ -30,7 +30,7 @@ def network_row(
     )
 
 
-def predictions(counts: ModelCounts, target: Target, models: Sequence[str]) -> tuple[Prediction, ...]:
+def predictions(counts: ModelCounts, target: Target, models: Sequence[str]) -> tuple[RowPrediction, ...]:
     """One a cost model that gives seconds above 0. A model of intervals that lacks some kernels predicts
     nothing, since a lower bound has no interval.
     """
@@ -39,7 +39,7 @@ def predictions(counts: ModelCounts, target: Target, models: Sequence[str]) -> t
         if cost.seconds and (cost.complete or cost.interval_s is None):
             low_s, high_s = cost.interval_s or (None, None)
             parts = _parts(counts, target, cost.model)
-            found.append(Prediction(cost.model, cost.seconds, low_s, high_s, cost.complete, parts))
+            found.append(RowPrediction(cost.model, cost.seconds, low_s, high_s, cost.complete, parts))
     return tuple(found)
 
 
