@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import click
 
+from addercost.arithmetic import Arithmetic
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.numbers import FiniteRange
 from addercost.cli.options import (
@@ -71,7 +72,6 @@ def designs(
     Printed are those that no other of the same element and format beats in both time and energy: networks of
     other elements have other accuracies, which are not predicted.
     """
-    from addercost.cost.accelerator.element import ElementKind
     from addercost.hardware import load_accelerator, load_energy
     from addercost.hardware.schema.accelerator import Dataflow, OperandFormat
 
@@ -96,7 +96,7 @@ def designs(
         _sizes(rows, "--rows"),
         _sizes(columns, "--columns"),
         chosen_dataflows,
-        tuple(ElementKind(name) for name in _named(elements, "element", tuple(ElementKind))),
+        tuple(Arithmetic(name) for name in _named(elements, "element", tuple(Arithmetic))),
         _named(formats, "format", get_args(OperandFormat)),
     )
     if space.size > _MOST_DESIGNS:

@@ -46,6 +46,14 @@ class StatedError:
             f"{self.machine}{factor}; {self.source}"
         )
 
+    @property
+    def brief_text(self) -> str:
+        """The same without what was measured and how."""
+        return (
+            f"error of {self.model}: ±{100 * self.median_error:.0f} % in the median, "
+            f"±{100 * self.p90_error:.0f} % for nine of ten ({self.networks} networks)"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class _Table:
@@ -60,9 +68,9 @@ def all_stated_errors() -> tuple[StatedError, ...]:
 
 
 def stated_error(model: str, hardware: str = "") -> StatedError | None:
-    """What is known of a model: on that hardware with its settings, else without, else on hardware of the same
-    kind, a GPU or a processor, where most networks were measured; None for a model that was not validated on
-    any.
+    """What is known of a model: on that hardware with its settings, else without, else on hardware of the
+    same kind, a GPU or a processor, where most networks were measured; None for a model that was not
+    validated on any.
     """
     # Whether the settings after the mark are any does not matter: a saved profile may name what it likes.
     name = hardware.partition(MARK)[0]
@@ -73,10 +81,13 @@ def stated_error(model: str, hardware: str = "") -> StatedError | None:
     return next(iter([*named, *same_kind]), None)
 
 
-def stated_lines(models: list[tuple[str, str]]) -> list[str]:
+def stated_lines(models: list[tuple[str, str]], brief: bool = False) -> list[str]:
     """A line for each (model, hardware), each once; a model that was never validated says so."""
     lines: dict[str, None] = {}
     for model, hardware in models:
         known = stated_error(model, hardware)
-        lines[known.text if known else f"stated error of {model}: none, it was not validated"] = None
+        if known:
+            lines[known.brief_text if brief else known.text] = None
+        else:
+            lines[f"stated error of {model}: none, it was not validated"] = None
     return list(lines)
