@@ -119,13 +119,15 @@ def measure_model(
     kwargs: Mapping[str, Any] | None = None,
     settings: BenchSettings | None = None,
     output: Path | None = None,
+    accept_noise: bool = False,
 ) -> Measurements:
     """Times every convolution and linear layer of a model on this machine, as `addercost bench` does.
 
     model, args, kwargs: as for `profile`. settings: what to time and how; `BenchSettings()` by default.
     output: rows are kept beside it as they are made, and a killed call goes on from them; the result is not
-    written there. Raises ArgumentError where the device is not there, DataError where the rows beside
-    `output` belong to another run.
+    written there. accept_noise: return the rows of a slow machine, too. Raises ArgumentError where the device
+    is not there, DataError where the rows beside `output` belong to another run, CheckFailedError where fewer
+    than half of the rows are of the quiet machine.
     """
     from addercost.measure.session import BenchSettings, measure, model_uses, open_device, whole_model_rows
     from addercost.results.journal_lines import journal_path
@@ -140,7 +142,7 @@ def measure_model(
     device = open_device(chosen)
     try:
         with own_file(journal_path(output)) if output is not None else nullcontext():
-            return measure(made.model, uses, chosen, device, output, whole, notes)
+            return measure(made.model, uses, chosen, device, output, whole, notes, accept_noise=accept_noise)
     finally:
         device.close()
 

@@ -89,7 +89,11 @@ def machine(validation: Validation) -> str:
     conditions = validation.conditions
     if "networks" in conditions and "," not in conditions["networks"]:
         return f"{conditions.get('cpu', validation.source)}, {conditions['networks']}"
-    return conditions.get("machine") or conditions.get("cpu") or validation.source
+    named = conditions.get("machine") or conditions.get("cpu") or validation.source
+    threads, dtype = conditions.get("threads", "1"), conditions.get("dtype", "fp32")
+    if is_published(validation):
+        return named
+    return f"{named}{f', {threads} threads' * (threads != '1')}{f', {dtype}' * (dtype != 'fp32')}"
 
 
 def table(found: Sequence[tuple[str, Validation]]) -> Iterator[str]:

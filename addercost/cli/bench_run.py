@@ -19,6 +19,7 @@ from addercost.cli.bench_results import (
     write_results,
 )
 from addercost.cli.options import (
+    accept_noise_option,
     device_option,
     hardware_path_option,
     input_option,
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
 )
 @precision_option("1%", "A row is done when its 95 % interval is within this share of the median.")
 @time_limit_option(3.0, "Then a row is unconverged; a whole model gets 10 times as long.")
+@accept_noise_option
 @cpus_option("Table to estimate by; repeatable. Default: host, if this machine is calibrated.")
 @cost_model_option
 @hardware_path_option
@@ -119,6 +121,7 @@ def run(
     check_pairs: int | None,
     precision: str,
     time_limit_s: float,
+    accept_noise: bool,
     cpus: tuple[str, ...],
     cost_models: tuple[str, ...],
     hardware_path: Path | None,
@@ -162,7 +165,7 @@ def run(
     document = document_among(outputs)
     check_outputs(outputs, document, chrome_trace, force)
     with journal_of(document, force):
-        result = _measured(spec, convs, inputs, settings, document, quiet)
+        result = _measured(spec, convs, inputs, settings, document, accept_noise, quiet)
         write_results(result, outputs, chrome_trace)
     print_results(result, table_format)
 
@@ -173,6 +176,7 @@ def _measured(
     inputs: tuple[str, ...],
     settings: BenchSettings,
     document: Path | None,
+    accept_noise: bool,
     quiet: bool,
 ) -> Measurements:
     from addercost.measure.case import parse_case
@@ -196,9 +200,8 @@ def _measured(
         whole = whole_model_rows(spec, parsed_inputs(inputs), settings, trace)
     device = open_device(settings)
     try:
-        return measure(
-            model, uses, settings, device, document, whole, notes, _row_printer(planned, quiet), planned
-        )
+        said = _row_printer(planned, quiet)
+        return measure(model, uses, settings, device, document, whole, notes, said, planned, accept_noise)
     except KeyboardInterrupt:
         if document is not None and not quiet:
             print(f"the rows so far are kept beside {document}: the same command goes on", file=sys.stderr)

@@ -196,7 +196,7 @@ def kernels_option(function: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Path(path_type=Path),
         metavar="FILE",
         help="For calibrated: kernels that were timed by `addercost calibrate --kernels`, borrowed if they "
-        "are of another machine, thread count or torch.",
+        "are of another machine, thread count or torch. --force borrows this machine's own nearest file.",
     )(function)
 
 
@@ -222,8 +222,11 @@ def estimate_options(
             memories: tuple[str, ...] = (),
             **others: Any,
         ) -> Any:
+            names = without_none(cpus or default.names(hardware_path))
+            if kernels is None and others.get("force"):
+                kernels = _borrowed_kernels(names, cost_models, hardware_path)
             estimates = Estimates(
-                without_none(cpus or default.names(hardware_path)),
+                names,
                 tuple(dict.fromkeys(cost_models)),
                 without_none(energy or energies),
                 memories,
@@ -239,6 +242,23 @@ def estimate_options(
         return decorated
 
     return decorate
+
+
+def _borrowed_kernels(
+    cpus: tuple[str, ...], cost_models: tuple[str, ...], hardware_path: Path | None
+) -> Path | None:
+    """The nearest file of timed kernels, where `calibrated` was asked for by name and no file fits."""
+    from addercost.cost.models import calibrated
+
+    if calibrated.MODEL.name not in cost_models:
+        return None
+    from addercost.cost.calibrated.tables import nearest_file
+    from addercost.cost.target_registry import load_target
+
+    for target in (load_target(name, hardware_path) for name in cpus):
+        if target.kernel_files and calibrated.MODEL.unusable(target):
+            return nearest_file(target)
+    return None
 
 
 def _decorators(

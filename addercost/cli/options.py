@@ -279,6 +279,15 @@ def parsed_batches(text: str | None) -> tuple[int, ...]:
     return tuple(dict.fromkeys(map(int, parts)))
 
 
+def accept_noise_option(function: F) -> F:
+    option: Option = click.option(
+        "--accept-noise",
+        is_flag=True,
+        help="Show the timings of a machine that was slow all the time, too; else they are refused.",
+    )
+    return option(function)
+
+
 def precision_option(default: str, help_text: str) -> Option:
     """--precision of commands that sample until an interval is narrow enough."""
     return click.option("--precision", default=default, show_default=True, metavar="SHARE", help=help_text)

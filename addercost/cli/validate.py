@@ -70,7 +70,8 @@ if TYPE_CHECKING:
     default="fp32",
     show_default=True,
     metavar="LIST",
-    help="The format of published timings, fp32, fp16 or bf16; the formats in which layers are timed here.",
+    help="The format of published timings, fp32, fp16 or bf16; the formats in which layers are timed here. "
+    "Networks run in the first floating-point format.",
 )
 @click.option(
     "--layers",
@@ -163,6 +164,7 @@ def validate(
     from addercost.cli.validate_outputs import document_in, write_validation
     from addercost.cost.models import COST_MODELS, cost_model_named
     from addercost.cost.target_registry import load_target
+    from addercost.cost.target_settings import settings_text
     from addercost.hardware.loader import HOST
     from addercost.report.tables.validation import validation_table
 
@@ -173,7 +175,8 @@ def validate(
     usual = (model.name for model in COST_MODELS.values() if not (one_core and model.on_all_cores))
     for name in models:
         cost_model_named(name)
-    target = load_target(cpu or HOST, hardware_path)
+    here = HOST if threads == 1 else HOST + settings_text(None, None, threads)
+    target = load_target(cpu or here, hardware_path)
     names = tuple(dict.fromkeys(models)) or tuple(
         name for name in usual if not cost_model_named(name).unusable(target)
     )
@@ -192,8 +195,8 @@ def validate(
             quiet,
         )
     else:
-        notes = borrowed(cpu or HOST, hardware_path, force)
-        settings = _settings(dtype, threads, share, time_limit_s, cpu or HOST, names, hardware_path)
+        notes = borrowed(cpu or here, hardware_path, force)
+        settings = _settings(dtype, threads, share, time_limit_s, cpu or here, names, hardware_path)
         found = _timed(
             patterns or "",
             settings,
@@ -288,10 +291,11 @@ def _settings(
 
 def borrowed(cpu: str, hardware_path: Path | None, force: bool) -> tuple[str, ...]:
     """A note where the table `host` is of another processor. Raises ArgumentError unless that is `force`d."""
+    from addercost.cost.target_settings import split_name
     from addercost.hardware.loader import HOST
     from addercost.measure.predictions import other_processor
 
-    other = other_processor(hardware_path) if cpu == HOST else ""
+    other = other_processor(hardware_path) if split_name(cpu)[0] == HOST else ""
     if other and not force:
         raise ArgumentError(other, "run `addercost calibrate` here, or borrow that table with --force")
     return (f"borrowed: {other}",) if other else ()
@@ -311,6 +315,7 @@ def _timed(
     quiet: bool,
 ) -> Validation:
     from addercost.cli.validate_networks import named_networks
+    from addercost.measure.contenders.contender import TENSOR_DTYPES
     from addercost.measure.validation.networks import Plan, timed, validation_of
     from addercost.units import parse_quantity
 
@@ -318,7 +323,8 @@ def _timed(
         most = parse_quantity(most_sites)
     except ValueError:
         raise ArgumentError(f"--most-sites {most_sites!r} is no number", "write it as 6G") from None
-    plan = Plan(named_networks(patterns, sample), target, models, most, layers)
+    dtype = next((name for name in settings.dtypes if name in TENSOR_DTYPES), "fp32")
+    plan = Plan(named_networks(patterns, sample, dtype), target, models, most, layers)
     timings = timed(plan, settings, document, _timing_printer(quiet), again_s)
     return validation_of(timings, plan, patterns, notes)
 

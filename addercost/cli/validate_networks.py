@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from addercost.sweep.spaces.architecture import Architecture
 
 
-def named_networks(patterns: str, sample: int | None) -> list[ValidationNetwork]:
+def named_networks(patterns: str, sample: int | None, dtype: str = "fp32") -> list[ValidationNetwork]:
     """Those of all spaces in a comma-separated list. sample: so many of each space, drawn by a hash.
+    dtype: the format that they run in.
 
     Raises ArgumentError where a pattern names no space.
     """
     return [
-        _network(architecture, pattern)
+        _network(architecture, pattern, dtype)
         for pattern in dict.fromkeys(text.strip() for text in patterns.split(","))
         for architecture in _members(pattern, sample)
     ]
@@ -34,7 +35,7 @@ def _members(pattern: str, sample: int | None) -> list[Architecture]:
     return [found for i in sorted(drawn) for found in space.slice(i, i + 1)]
 
 
-def _network(architecture: Architecture, pattern: str) -> ValidationNetwork:
+def _network(architecture: Architecture, pattern: str, dtype: str) -> ValidationNetwork:
     from addercost.measure.validation.networks import ValidationNetwork
 
     args, kwargs = architecture.inputs(1)
@@ -44,4 +45,5 @@ def _network(architecture: Architecture, pattern: str) -> ValidationNetwork:
         f"{kind}{colon}{architecture.name}" if colon else architecture.name,
         architecture.make_whole or architecture.make,
         (*args, *kwargs.values()),
+        dtype,
     )

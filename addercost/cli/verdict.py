@@ -10,6 +10,7 @@ import click
 
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.options import (
+    accept_noise_option,
     device_option,
     hardware_path_option,
     input_option,
@@ -51,6 +52,7 @@ ENERGY_TABLES = ("45nm", "7nm")
 @threads_option
 @precision_option("2%", "Of each layer's interval.")
 @time_limit_option(1.0, "For one layer.")
+@accept_noise_option
 @click.option(
     "--measurements",
     type=click.Path(path_type=Path),
@@ -71,6 +73,7 @@ def verdict(
     threads: int,
     precision: str,
     time_limit_s: float,
+    accept_noise: bool,
     measurements: Path | None,
     no_measure: bool,
     table_format: str,
@@ -111,7 +114,8 @@ def verdict(
     elif measurements is not None:
         timed = _read(measurements, trace)
     else:
-        timed = _timed(trace, _settings(device, threads, batch, share, time_limit_s, None), quiet)
+        wanted_settings = _settings(device, threads, batch, share, time_limit_s, None)
+        timed = _timed(trace, wanted_settings, accept_noise, quiet)
     settings = _settings(device, threads, batch, share, time_limit_s, timed)
     with_kernels, why = _kernel_target(here, settings)
     uses = model_uses(trace, settings)[0] if with_kernels else ()
@@ -271,7 +275,7 @@ def _kernel_target(here: Target | None, settings: BenchSettings) -> tuple[Target
     return (None, (f"no prediction by {calibrated.MODEL.name}: {why}",)) if why else (target, ())
 
 
-def _timed(trace: Trace, settings: BenchSettings, quiet: bool) -> Measurements:
+def _timed(trace: Trace, settings: BenchSettings, accept_noise: bool, quiet: bool) -> Measurements:
     from addercost.measure.contests import contest_rows
     from addercost.measure.session import measure, open_device
 
@@ -279,6 +283,8 @@ def _timed(trace: Trace, settings: BenchSettings, quiet: bool) -> Measurements:
     opened = open_device(settings)
     try:
         with progress(f"timing {len(plans)} layers, up to {len(plans) * settings.time_limit_s:.0f} s", quiet):
-            return measure(trace.model, (), settings, opened, extra=plans, notes=remarks)
+            return measure(
+                trace.model, (), settings, opened, extra=plans, notes=remarks, accept_noise=accept_noise
+            )
     finally:
         opened.close()

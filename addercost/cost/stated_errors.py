@@ -68,14 +68,17 @@ def all_stated_errors() -> tuple[StatedError, ...]:
 
 
 def stated_error(model: str, hardware: str = "") -> StatedError | None:
-    """What is known of a model: on that hardware, else on hardware of the same kind, a GPU or a processor,
-    where most networks were measured; None for a model that was not validated on either."""
-    # Settings after the mark do not matter, nor whether they are any: a saved profile may name what it likes.
+    """What is known of a model: on that hardware with its settings, else without, else on hardware of the
+    same kind, a GPU or a processor, where most networks were measured; None for a model that was not
+    validated on any.
+    """
+    # Whether the settings after the mark are any does not matter: a saved profile may name what it likes.
     name = hardware.partition(MARK)[0]
     known = [error for error in all_stated_errors() if error.model == model]
     is_gpu = has_table("gpu", name)
     same_kind = [error for error in known if has_table("gpu", error.hardware) == is_gpu]
-    return next((error for error in known if error.hardware == name), same_kind[0] if same_kind else None)
+    named = [error for wanted in (hardware, name) for error in known if error.hardware == wanted]
+    return next(iter([*named, *same_kind]), None)
 
 
 def stated_lines(models: list[tuple[str, str]], brief: bool = False) -> list[str]:

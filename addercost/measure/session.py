@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from addercost.measure.devices.exclusive import exclusive
 from addercost.measure.environment import environment
 from addercost.measure.journal import JournalHeading, open_journal
 from addercost.measure.layer_predictions import PredictLayer, layer_predictor, why_no_kernels
+from addercost.measure.noise import is_slow, refuse_noise, time_slow_rows_again
 from addercost.measure.plan import RowPlan, layer_rows
 from addercost.measure.predictions import (
     Predict,
@@ -207,12 +208,16 @@ def measure(
     notes: Sequence[str] = (),
     said: Said = lambda number, plan, entry: None,
     planned: list[RowPlan] | None = None,
+    accept_noise: bool = False,
 ) -> Measurements:
     """Times every way to compute the `uses`, and the `extra` rows. Each row is written to a journal beside
-    `output` at once; the rows of a killed run with the same settings are not timed again.
+    `output` at once; the rows of a killed run with the same settings are not timed again, but those that were
+    timed while the machine was slow are, once.
 
-    planned: a list that gets the plans of all rows before the first is timed.
-    Raises DataError where the journal beside `output` belongs to another run.
+    planned: a list that gets the plans of all rows before the first is timed. accept_noise: whatever the
+    machine's speed was, the rows are returned.
+    Raises DataError where the journal beside `output` belongs to another run, CheckFailedError where fewer
+    than half of the rows are of the quiet machine.
     """
     place = Place(torch.device(settings.device), LAYOUTS[settings.layout])
     predict = layer_predict_for(settings)
@@ -233,7 +238,13 @@ def measure(
     journal = open_journal(heading, output)
     effort = Effort(settings.precision, settings.time_limit_s, settings.cold)
     with exclusive(settings.device):
+        slow = {plan.key: plan for plan in plans if is_slow(journal.entries.get(plan.key))}
         run(plans, device, journal, effort, said)
+        if not accept_noise:
+            time_slow_rows_again(slow, device, journal, effort)
+    if not accept_noise:
+        how = "; --accept-noise shows them as they are"
+        refuse_noise(journal.entries.values(), journal.path, "-o FILE.json", how)
     return journal.measurements()
 
 
@@ -258,6 +269,21 @@ def predict_for(settings: BenchSettings) -> Predict | None:
 
 
 def _estimate_notes(settings: BenchSettings) -> tuple[str, ...]:
+    return (*_notes_on_layers(settings), *_notes_on_modes(settings))
+
+
+def _notes_on_modes(settings: BenchSettings) -> Iterator[str]:
+    """Modes of whole models that no cost model estimates."""
+    if settings.estimate_cpus and settings.end_to_end:
+        yield (
+            "torch.compile has no estimates: its compiler joins operators into kernels of its own, and the "
+            "cost models estimate those that eager torch runs"
+        )
+    if settings.estimate_cpus and settings.training:
+        yield "training steps have no estimates: the cost models estimate a forward"
+
+
+def _notes_on_layers(settings: BenchSettings) -> tuple[str, ...]:
     if settings.device == "cpu" and settings.threads > 1:
         return (f"{NO_ESTIMATES}: they are of one core",)
     if settings.device == "cpu" and not settings.estimate_cpus and settings.cpus is None:

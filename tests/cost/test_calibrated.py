@@ -2,20 +2,23 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 import addercost
 import addercost.cost.calibrated.fit as fitting
+from addercost.cli import run
 from addercost.cost.calibrated.features import sizes_of
+from addercost.cost.calibrated.predict import predict
 from addercost.cost.calibrated.tables import differences, fitted, why_unusable
 from addercost.cost.estimate import estimate
 from addercost.cost.models import cost_model_named
 from addercost.cost.target_registry import load_target
-from addercost.counts.kernel_calls import Operand, kernel_calls
+from addercost.counts.kernel_calls import KernelCall, Operand, kernel_calls
 from addercost.counts.model import count
-from addercost.errors import DataError
+from addercost.errors import ArgumentError, DataError
 from addercost.hardware.kernel_times import NetworkSample, from_json, to_json
 from addercost.measure.kernel_times.draw import SHARES, Drawing, draw
 from addercost.results.profile import Profile, profile_from_data
@@ -129,6 +132,43 @@ def test_times_of_other_conditions_are_refused_by_name_and_can_be_borrowed(
     assert not estimate(count(trace), refused, "calibrated").complete
     cost = estimate(count(trace), replace(refused, borrows_kernels=True), "calibrated")
     assert cost.complete and any(note.startswith("borrowed") and text in note for note in cost.assumptions)
+
+
+def test_force_borrows_the_nearest_file_where_the_model_was_asked_for(tmp_path, monkeypatch, capsys):
+    """Neither file fits: both are of another processor, and one of eight threads, too."""
+    folder = tmp_path / "addercost"
+    folder.mkdir()
+    table = Path(__file__).parents[2] / "reports" / "amd-epyc" / "host.toml"
+    (folder / "host.toml").write_text(table.read_text())
+    for name, threads in (("kernels-a.json", 8), ("kernels-b.json", 1)):
+        times = made_times(150)
+        times = replace(times, conditions=replace(times.conditions, threads=threads))
+        (folder / name).write_text(to_json(times))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    asked = ["profile", "zoo:lenet5-bn", "--cpu", "host", "--cost-model", "calibrated", "-q"]
+    assert run(asked) == ArgumentError.exit_code
+    assert "Some Core 6-1-2" in (refused := capsys.readouterr().err) and "--force" in refused
+    assert run([*asked, "--force"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "borrowed: they were timed on Some Core 6-1-2" in shown and "8 threads" not in shown
+    assert run(["profile", "zoo:lenet5-bn", "--cpu", "host", "--force", "-q"]) == 0
+    assert "borrowed" not in capsys.readouterr().out
+
+
+def test_quantised_modules_have_no_prediction_and_that_is_said_by_name(target):
+    codes = Operand((1, 8, 4, 4), "quint8")
+    kernel = KernelCall(
+        "quantized.conv2d.new",
+        (("qx", codes), ("packed_weight", (Operand((8, 8, 1, 1), "qint8", is_weight=True),))),
+        (codes,),
+    )
+    plain = Operand((1, 8, 4, 4), "float32")
+    known = KernelCall("aten.relu.default", (("self", plain),), (plain,))
+    found = predict(target, [(known,), (known, kernel)])
+    assert found.missing[0] == {}
+    (named,) = found.missing[1]
+    assert "quantized.conv2d" in named and "quantised module" in named
+    assert found.layers[0] == found.layers[1]
 
 
 def test_nine_of_ten_kernels_that_a_fit_did_not_see_are_within_the_spread():

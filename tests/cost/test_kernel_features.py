@@ -222,6 +222,23 @@ CASES = [
         id="linear of two rows",
     ),
     pytest.param(
+        call(
+            "aten.linear", tensor(2, 3, 10), input=tensor(2, 3, 4), weight=weight(10, 4), bias=weight(10)
+        ),
+        Sizes(
+            "linear", 2 * 3 * 4 * 10, bytes_of((2, 3, 4)), bytes_of((10, 4), (10,)), bytes_of((2, 3, 10)),
+            c=4, k=10, h=6, p=6,
+        ),
+        id="linear whose weight comes before its bias",
+    ),
+    pytest.param(
+        call("aten.linear", tensor(1, 10), input=tensor(1, 4), weight=weight(10, 4), bias=None),
+        Sizes(
+            "linear of one row", 4 * 10, bytes_of((1, 4)), bytes_of((10, 4)), bytes_of((1, 10)), c=4, k=10
+        ),
+        id="linear of one row without a bias",
+    ),
+    pytest.param(
         call("aten.baddbmm", tensor(3, 5, 7), self=tensor(7), batch1=tensor(3, 5, 2), batch2=tensor(3, 2, 7)),
         Sizes(
             "product", 3 * 5 * 2 * 7, bytes_of((7,), (3, 5, 2), (3, 2, 7)), 0, bytes_of((3, 5, 7)),

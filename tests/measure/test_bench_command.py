@@ -16,12 +16,13 @@ from scripted_device import ScriptedDevice
 
 from addercost.arithmetic import Arithmetic
 from addercost.cli import run as run_cli
-from addercost.errors import ArgumentError
+from addercost.errors import ArgumentError, CheckFailedError
 from addercost.measure import predictions, self_check, session, whole_model
 from addercost.measure.bench import timed_row
 from addercost.measure.journal import read_measurements
 from addercost.measure.runner import Effort
 from addercost.measure.session import BenchSettings, open_device
+from addercost.measure.speed.reference import ReferenceSpeed
 from addercost.report.tables.timings import bench_table
 from addercost.results.journal_lines import journal_path
 from addercost.results.measurements import FailedRow, MeasuredRow, Measurements, measurements_to_json
@@ -51,6 +52,57 @@ def test_a_shape_in_every_arithmetic(device: ScriptedDevice, tmp_path: Path, cap
     assert not journal_path(out).exists()
     assert found.limits == {"memory": 1e10}
     assert found.settings["cache"] == "warm"
+
+
+def slow_speed(factors: list[float]) -> ReferenceSpeed:
+    """A machine on which the reference takes these times the quiet time, the last one from then on."""
+    left = list(factors)
+    return ReferenceSpeed(lambda: left.pop(0) if len(left) > 1 else left[0], quiet_s=1.0)
+
+
+def test_a_machine_that_is_never_quiet_is_refused_and_its_rows_are_kept(
+    device: ScriptedDevice, tmp_path: Path, capsys
+) -> None:
+    """The reference takes 1.5 times as long beside every block: what was seen, kept, and how to go on."""
+    out = tmp_path / "out.json"
+    arguments = ("--conv", SHAPE, "--arithmetic", "adder", "-o", str(out), "-q")
+    device.speed = slow_speed([1.5])
+    assert bench(*arguments) == CheckFailedError.exit_code
+    shown = capsys.readouterr()
+    assert "0 of " in shown.err and "1.50 times as long" in shown.err and shown.out == ""
+    assert str(journal_path(out)) in shown.err and "--accept-noise" in shown.err
+    rows = journal_path(out).read_text().splitlines()[1:]
+    assert rows and not out.exists()
+    device.speed, device.order = slow_speed([1.0]), []
+    assert bench(*arguments) == 0
+    assert device.order
+    assert {row.speed_factor for row in read_measurements(out).rows} == {1.0}
+    assert len(read_measurements(out).rows) == len(rows)
+
+
+def test_the_rows_of_a_slow_machine_are_shown_where_noise_is_accepted(
+    device: ScriptedDevice, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.json"
+    device.speed = slow_speed([1.5])
+    assert bench("--conv", SHAPE, "--accept-noise", "-o", str(out), "-q") == 0
+    assert {row.speed_factor for row in read_measurements(out).rows} == {1.5}
+
+
+def test_modes_that_no_cost_model_estimates_are_named() -> None:
+    """A model is refused by name where its kernels are not those of eager torch."""
+    settings = BenchSettings(end_to_end=True, training=True, cpus=("amd-zen4",))
+    notes = " ".join(session._estimate_notes(settings))
+    assert "torch.compile has no estimates" in notes and "training steps have no estimates" in notes
+    assert "no estimates" not in " ".join(session._estimate_notes(BenchSettings(cpus=("amd-zen4",))))
+
+
+def test_without_a_document_nothing_of_a_slow_machine_is_kept_and_that_is_said(
+    device: ScriptedDevice, capsys
+) -> None:
+    device.speed = slow_speed([1.5])
+    assert bench("--conv", SHAPE, "--arithmetic", "mac", "-q") == CheckFailedError.exit_code
+    assert "no timing was kept, name it with -o FILE.json" in capsys.readouterr().err
 
 
 def test_a_model_with_one_row_a_shape(device: ScriptedDevice, tmp_path: Path, capsys) -> None:

@@ -13,6 +13,7 @@ from scripted_device import ScriptedDevice
 from addercost.cli import run
 from addercost.cli.validate_networks import named_networks
 from addercost.errors import ArgumentError, CheckFailedError
+from addercost.measure import noise
 from addercost.measure.case import parse_case, read_case
 from addercost.measure.journal import Journal, JournalHeading
 from addercost.measure.plan import RowPlan
@@ -29,7 +30,8 @@ QUICK = ("--cpu", "amd-zen4", "--time-limit", "0.01", "--again", "0", "-q")
 @pytest.fixture
 def any_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows count whatever else the machine does meanwhile."""
-    monkeypatch.setattr(networks, "is_slow", lambda row: False)
+    for module in (networks, noise):
+        monkeypatch.setattr(module, "is_slow", lambda row: False)
 
 
 def validate(*arguments: str) -> int:
@@ -174,20 +176,20 @@ def test_rows_of_slow_phases_are_timed_again(
     factors: list[float], timings: int, kept: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = list(factors)
-    monkeypatch.setattr(networks, "timed_row", lambda *_: slow_row("net", left.pop(0)))
+    monkeypatch.setattr(noise, "timed_row", lambda *_: slow_row("net", left.pop(0)))
     journal = Journal(JournalHeading("m", {}, {}, {}), None, {"net": slow_row("net", left.pop(0))})
     plan = RowPlan(slow_row("net", None), lambda free: (lambda: None, None))
-    networks.time_slow_rows_again({"net": plan}, ScriptedDevice(), journal, Effort(), 100.0)
+    noise.time_slow_rows_again({"net": plan}, ScriptedDevice(), journal, Effort(), 100.0)
     assert len(factors) - len(left) == timings
     row = journal.entries["net"]
     assert isinstance(row, MeasuredRow) and row.speed_factor == kept
 
 
 def test_no_row_is_timed_again_after_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(networks, "timed_row", lambda *_: pytest.fail("timed again"))
+    monkeypatch.setattr(noise, "timed_row", lambda *_: pytest.fail("timed again"))
     journal = Journal(JournalHeading("m", {}, {}, {}), None, {"net": slow_row("net", 2.0)})
     plan = RowPlan(slow_row("net", None), lambda free: (lambda: None, None))
-    networks.time_slow_rows_again({"net": plan}, ScriptedDevice(), journal, Effort(), 0.0)
+    noise.time_slow_rows_again({"net": plan}, ScriptedDevice(), journal, Effort(), 0.0)
 
 
 def test_slow_rows_are_not_scored_and_their_number_is_said() -> None:
@@ -222,7 +224,7 @@ def test_a_table_of_another_processor_is_refused_and_can_be_borrowed(
 def test_a_machine_that_is_too_noisy_is_refused_and_the_timings_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(networks, "is_slow", lambda row: True)
+    monkeypatch.setattr(noise, "is_slow", lambda row: True)
     assert (
         validate("--models", "zoo:lenet5-bn", "--layers", "0", "-o", str(tmp_path))
         == CheckFailedError.exit_code

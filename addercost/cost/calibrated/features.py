@@ -104,7 +104,7 @@ def family_of(call: KernelCall) -> str:
         return "maximum pool" if "max" in name else "average pool"
     family = _BY_NAME.get(name) or _BY_NAME.get(name.rstrip("_"))
     if family == "linear":
-        return "linear" if call.outputs[0].shape[0] > 1 else "linear of one row"
+        return "linear" if _rows(call.outputs[0]) > 1 else "linear of one row"
     if family is not None:
         return family
     shape = call.outputs[0].shape if call.outputs else ()
@@ -138,8 +138,8 @@ def sizes_of(call: KernelCall) -> Sizes:
     if family.endswith(" linear") and family != "linear":
         return _own_linear(call, family, moved)
     if family in ("linear", "linear of one row"):
-        (rows, depth), width = operands[-2].shape, out.shape[-1]
-        return Sizes(family, rows * depth * width, *moved, c=depth, k=width, h=rows, p=rows)
+        rows, depth, width = _rows(out), _multiplied(call).shape[-1], out.shape[-1]
+        return Sizes(family, max(rows * depth * width, 1), *moved, c=depth, k=width, h=rows, p=rows)
     if family == "product":
         a, b = operands[-2], operands[-1]
         groups, rows, depth, width = math.prod(a.shape[:-2]), a.shape[-2], a.shape[-1], b.shape[-1]
@@ -169,6 +169,20 @@ def sizes_of(call: KernelCall) -> Sizes:
         p=out.shape[-2] if len(out.shape) > 1 else 1,
         q=out.shape[-1] if out.shape else 1,
     )
+
+
+_INPUTS = {"addmm": "mat1", "mm": "self", "linear": "input"}
+"""The argument of each product with a weight that the weight is multiplied by."""
+
+
+def _multiplied(call: KernelCall) -> Operand:
+    x = call.argument(_INPUTS[call.name.split(".", 1)[1]])
+    assert isinstance(x, Operand)
+    return x
+
+
+def _rows(output: Operand) -> int:
+    return math.prod(output.shape[:-1])
 
 
 def _own_linear(call: KernelCall, family: str, moved: tuple[int, int, int]) -> Sizes:

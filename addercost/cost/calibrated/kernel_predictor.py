@@ -54,12 +54,12 @@ class KernelPredictor:
         self._known: dict[KernelCall, KnownKernel] = {}
 
     def known(self, calls: Sequence[KernelCall]) -> Mapping[KernelCall, KnownKernel]:
-        """What each distinct kernel takes; without those of formats in which none was timed."""
+        """What each distinct kernel takes; without those of formats in which none was timed, and of codes."""
         if len(self._known) > _MOST_KEPT:
             self._known.clear()
         new: dict[str, list[KernelCall]] = {}
         for call in dict.fromkeys(calls):
-            if call not in self._known:
+            if call not in self._known and not is_of_codes(call):
                 new.setdefault(self.dtype_of(call), []).append(call)
         for dtype, distinct in new.items():
             if dtype in self._files:
@@ -87,6 +87,13 @@ class KernelPredictor:
         if n_bytes:
             return n_bytes.most_common(1)[0][0]
         return "float32" if "float32" in self._files else next(iter(self._files), "float32")
+
+
+def is_of_codes(call: KernelCall) -> bool:
+    """Whether it computes on tensors of codes with a scale, as torch's quantised modules do: a calibration
+    times 8-bit layers by other kernels, which take other times.
+    """
+    return any("qint" in o.dtype or "quint" in o.dtype for o in (*call.operands(), *call.outputs))
 
 
 def predictor_of(target: Target) -> KernelPredictor:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from addercost.cost.calibrated.kernel_predictor import KernelPredictor, KnownKernel, predictor_of
+from addercost.cost.calibrated.kernel_predictor import KernelPredictor, KnownKernel, is_of_codes, predictor_of
 from addercost.cost.calibrated.tables import differences
 from addercost.cost.cost_model import Kernels, NetworkPrediction, Seconds
 from addercost.cost.target import Target
@@ -58,6 +58,8 @@ def _missing(
     for call in layer:
         if not call.has_operator:
             lacking[f"the kernel {call.name}, which nothing runs"] += 1
+        elif is_of_codes(call):
+            lacking[f"the kernel {call.name} of a quantised module, which no calibration times"] += 1
         elif call not in known:
             lacking[f"kernels in {predictor.dtype_of(call)}, none was timed"] += 1
     return dict(lacking)

@@ -17,11 +17,20 @@ def why_unusable(target: Target) -> str:
     """Why no file of the target can be used; "" if one can."""
     if target.clock_hz is None:
         return f"{target.name} has no clock"
-    reasons = [_why_not(target, path) for path in target.kernel_files]
-    if "" in reasons:
-        return ""
-    # The files of one machine differ in threads, formats and layouts: the nearest is the one to name.
-    return min(reasons, key=lambda reason: reason.count(";"))
+    return _nearest(target)[0]
+
+
+def nearest_file(target: Target) -> Path:
+    """The file of the target that differs least from what its estimates need. Needs a target with files."""
+    return _nearest(target)[1]
+
+
+def _nearest(target: Target) -> tuple[str, Path]:
+    """Why that file cannot be used, "" where it can, and the file: those of one machine differ in threads,
+    formats and layouts.
+    """
+    reasons = [(_why_not(target, path), path) for path in target.kernel_files]
+    return min(reasons, key=lambda reason: (reason[0] != "", reason[0].count(";")))
 
 
 def usable_files(target: Target) -> list[Path]:
@@ -71,7 +80,7 @@ def _why_not(target: Target, path: Path) -> str:
         return str(error)
     return (
         f"the kernels of {path.name} were timed {'; '.join(found)}: run `addercost calibrate --kernels"
-        f"{_options(target)}` here, or name the file with --kernels to borrow it"
+        f"{_options(target)}` here, or borrow them: --force, or the file with --kernels"
     )
 
 

@@ -33,7 +33,7 @@ from addercost.measure.kernel_times.networks import RandomNetwork, random_networ
 from addercost.measure.kernel_times.replay import NotReplayableError, replay
 from addercost.measure.kernel_times.timing import Sweeper, timed_kernel, timed_network
 from addercost.measure.speed.product import open_reference_speed
-from addercost.measure.speed.reference import ReferenceSpeed, too_noisy
+from addercost.measure.speed.reference import WITHIN, ReferenceSpeed, too_noisy
 from addercost.results.files import write_file
 from addercost.trace.tracer import trace
 
@@ -45,9 +45,14 @@ OWN_SHARE = 0.2
 _INT8_SHARES = {name: share for name, share in SHARES.items() if "convolution" in name or name == "linear"}
 """Torch computes layers in 8 bits; what is between them is mostly in floating point."""
 
-NETWORKS = 18
+NETWORKS = 54
+"""The interval is a quantile of the errors of whole networks: of 18, it would be the largest error."""
+
+AGAIN = 3
+"""A network that was timed while the machine was slow is timed at most so often."""
+
 SAVED_EVERY_S = 5.0
-CHAINS, CHAIN = 8, 25
+CHAINS, CHAIN = 24, 25
 """Chains of layers in 8 bits, and layers in each."""
 
 LEAST_QUIET = 0.5
@@ -100,7 +105,7 @@ def measure_kernels(
         if time.monotonic() > end:
             break
     _save(found, path)
-    quiet = sum(sample.factor <= 1.12 for sample in found.samples)
+    quiet = sum(sample.factor <= WITHIN for sample in found.samples)
     if quiet < LEAST_QUIET * len(found.samples):
         kept = f"{len(found.samples)} samples are kept in {path}"
         raise too_noisy("this machine", quiet, len(found.samples), speed.usual_factor, kept)
@@ -142,8 +147,7 @@ def _measured(
             for network in networks:
                 if network.name not in timed_already:
                     progress(network.name)
-                    timed = network.timed(speed)
-                    found = replace(found, networks=(*found.networks, timed))
+                    found = replace(found, networks=(*found.networks, _quietest(network, speed)))
                     yield found
         if number % 20 == 0:
             progress(f"{len(found.samples)} of {settings.kernels} kernels")
@@ -156,6 +160,14 @@ def _measured(
         sample = KernelSample(call, runs.warm_s, runs.near_s, runs.far_s, speed.factor(block))
         found = replace(found, samples=(*found.samples, sample))
         yield found
+
+
+def _quietest(network: Timeable, speed: ReferenceSpeed) -> NetworkSample:
+    """The first timing of the quiet machine, or of the quietest that there was."""
+    timings = [network.timed(speed)]
+    while timings[-1].factor > WITHIN and len(timings) < AGAIN:
+        timings.append(network.timed(speed))
+    return min(timings, key=lambda timing: timing.factor)
 
 
 def _drawn(settings: KernelSettings) -> list[KernelCall]:
@@ -171,14 +183,19 @@ def _drawn(settings: KernelSettings) -> list[KernelCall]:
     return list(dict.fromkeys(found))
 
 
-def _networks(settings: KernelSettings) -> list[Timeable]:
-    """In 8 bits chains of layers stand for networks: torch makes no 8-bit modules without watching data."""
+def _networks(settings: KernelSettings) -> Iterator[Timeable]:
+    """One after the other, since all of them together fill much memory. In 8 bits chains of layers stand for
+    networks: torch makes no 8-bit modules without watching data.
+    """
     layout = LAYOUTS[settings.layout]
     if settings.dtype == "int8":
         calls = _drawn(settings)[-CHAINS * CHAIN :]
-        return [Chain(f"chain {i}", tuple(calls[i::CHAINS]), layout) for i in range(CHAINS)]
+        for i in range(CHAINS):
+            yield Chain(f"chain {i}", tuple(calls[i::CHAINS]), layout)
+        return
     dtype = getattr(torch, DTYPES[settings.dtype])
-    return [FormattedNetwork(network, dtype, layout) for network in random_networks(NETWORKS, settings.seed)]
+    for network in random_networks(NETWORKS, settings.seed):
+        yield FormattedNetwork(network, dtype, layout)
 
 
 class Timeable(Protocol):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import statistics
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,18 +14,19 @@ from torch import Tensor, nn
 from addercost.arithmetic import Arithmetic
 from addercost.cost.target import Target
 from addercost.errors import AddercostError, ArgumentError
-from addercost.measure.bench import Said, run, timed_row
+from addercost.measure.bench import Said, run
 from addercost.measure.case import CaseUse, LayerCase, cases_of, read_case
-from addercost.measure.contenders.contender import Place
-from addercost.measure.devices.device import Call, TimingDevice
+from addercost.measure.contenders.contender import TENSOR_DTYPES, Place
+from addercost.measure.devices.device import Call
 from addercost.measure.devices.exclusive import exclusive
 from addercost.measure.environment import environment
-from addercost.measure.journal import Entry, Journal, JournalHeading, open_journal
+from addercost.measure.journal import Journal, JournalHeading, open_journal
 from addercost.measure.layer_predictions import PredictLayer, layer_predictor
+from addercost.measure.noise import is_slow, refuse_noise, time_slow_rows_again
 from addercost.measure.plan import RowPlan, layer_rows
 from addercost.measure.runner import Effort
 from addercost.measure.session import LAYOUTS, BenchSettings, open_device
-from addercost.measure.speed.reference import WITHIN, too_noisy
+from addercost.measure.speed.reference import WITHIN
 from addercost.measure.validation.predictions import network_row
 from addercost.measure.whole_model import EAGER, filled
 from addercost.results.measurements import MeasuredRow, Measurements
@@ -38,21 +38,27 @@ from addercost.trace.inputs import ModelInputs
 from addercost.trace.record import Trace
 
 INCLUDES = "a forward of the whole network in inference mode, eager, inputs in NCHW"
-AGAIN = 3
-"""A row that was timed while the machine was slow is timed again at most so often."""
 
 
 @dataclass(frozen=True, slots=True)
 class ValidationNetwork:
-    """make: builds it with all of its weights. inputs: of one forward, without data."""
+    """make: builds it with all of its weights. inputs: of one forward, without data. dtype: the format of its
+    weights and inputs.
+    """
 
     name: str
     make: Callable[[], nn.Module]
     inputs: tuple[Tensor, ...]
+    dtype: str = "fp32"
 
     def traced(self) -> Trace:
-        loaded = LoadedModel(self.name, build(self.make, self.name), rebuild=self.make)
-        return trace_loaded(loaded, ModelInputs(self.inputs), TraceRequest(tracer="blocks"))
+        make = self.make if self.dtype == "fp32" else self._made_in_its_format
+        loaded = LoadedModel(self.name, build(make, self.name), rebuild=make)
+        inputs = (x.to(TENSOR_DTYPES[self.dtype]) if x.is_floating_point() else x for x in self.inputs)
+        return trace_loaded(loaded, ModelInputs(tuple(inputs)), TraceRequest(tracer="blocks"))
+
+    def _made_in_its_format(self) -> nn.Module:
+        return self.make().to(TENSOR_DTYPES[self.dtype])
 
 
 class Plan:
@@ -73,6 +79,7 @@ class Plan:
     ) -> None:
         self.networks, self.target, self.models = networks, target, models
         self.most_sites, self.layers = most_sites, layers
+        self.dtype = networks[0].dtype if networks else "fp32"
         self.rows: dict[str, ValidationRow] = {}
         self.layer_rows: dict[str, MeasuredRow] = {}
         self.skipped: list[SkippedRow] = []
@@ -121,6 +128,7 @@ def _plan(network: ValidationNetwork, row: ValidationRow) -> RowPlan:
         implementation=EAGER,
         cache="warm",
         includes=INCLUDES,
+        dtype=network.dtype,
         sites=row.mac_sites,
         bytes_moved=row.bytes_moved,
     )
@@ -129,8 +137,11 @@ def _plan(network: ValidationNetwork, row: ValidationRow) -> RowPlan:
 
 def _made(network: ValidationNetwork, free_bytes: int | None) -> tuple[Call, Call | None]:
     torch.manual_seed(0)
+    dtype = TENSOR_DTYPES[network.dtype]
     model = build_real(network.make).eval()
-    data = [filled(x, torch.float32, torch.device("cpu")) for x in network.inputs]
+    if dtype != torch.float32:
+        model = model.to(dtype)
+    data = [filled(x, dtype, torch.device("cpu")) for x in network.inputs]
     return partial(model, *data), None
 
 
@@ -168,46 +179,10 @@ def timed(
             run(kept(), device, journal, effort, said)
             time_slow_rows_again(plans, device, journal, effort, again_s)
         found = {key: entry for key, entry in journal.entries.items() if key in plans}
-        _refuse_noise(found.values(), device, journal.path)
+        refuse_noise(found.values(), journal.path, "-o DIR")
         return Journal(journal.heading, None, found).measurements()
     finally:
         device.close()
-
-
-def is_slow(row: MeasuredRow) -> bool:
-    """Whether it was timed while the machine was slower than quiet ones are."""
-    return row.speed_factor is not None and row.speed_factor > WITHIN
-
-
-def time_slow_rows_again(
-    plans: Mapping[str, RowPlan], device: TimingDevice, journal: Journal, effort: Effort, again_s: float
-) -> None:
-    """Each at most `AGAIN` times. The timing with the smaller factor is kept."""
-    end = device.now() + again_s
-    for _ in range(AGAIN):
-        for key, plan in plans.items():
-            before = journal.entries[key]
-            if not isinstance(before, MeasuredRow) or not is_slow(before):
-                continue
-            if device.now() >= end:
-                return
-            after = timed_row(plan, device, effort)
-            if isinstance(after, MeasuredRow) and (after.speed_factor or 0) < (before.speed_factor or 0):
-                journal.add(key, after)
-
-
-def _refuse_noise(entries: Collection[Entry], device: TimingDevice, path: Path | None) -> None:
-    """Raises CheckFailedError where fewer than half of the timings are of the quiet machine."""
-    slow = [entry for entry in entries if isinstance(entry, MeasuredRow) and is_slow(entry)]
-    if 2 * len(slow) <= len(entries):
-        return
-    factor = statistics.median(row.speed_factor or 1.0 for row in slow)
-    kept = (
-        f"all timings are kept in {path}" if path is not None else "no timing was kept, name a folder with -o"
-    )
-    raise too_noisy(
-        "this machine", len(entries) - len(slow), len(entries), factor, kept, what_is_timed="timings"
-    )
 
 
 def _layer_plans(
@@ -243,7 +218,7 @@ def validation_of(measurements: Measurements, plan: Plan, patterns: str, notes: 
     return Validation(
         f"{sum(row.group == NETWORKS for row in found)} networks and {layers} layers",
         plan.target.name,
-        {**conditions, "networks": patterns, "a network's time": INCLUDES},
+        {**conditions, "networks": patterns, "dtype": plan.dtype, "a network's time": INCLUDES},
         tuple(found),
         skipped=tuple(skipped),
         notes=(*measurements.notes, *([left_out] if slow else []), *notes),

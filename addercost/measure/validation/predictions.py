@@ -31,10 +31,12 @@ def network_row(
 
 
 def predictions(counts: ModelCounts, target: Target, models: Sequence[str]) -> tuple[RowPrediction, ...]:
-    """One a cost model that gives seconds above 0."""
+    """One a cost model that gives seconds above 0. A model of intervals that lacks some kernels predicts
+    nothing, since a lower bound has no interval.
+    """
     found = []
     for cost in (estimate(counts, target, model) for model in models):
-        if cost.seconds:
+        if cost.seconds and (cost.complete or cost.interval_s is None):
             low_s, high_s = cost.interval_s or (None, None)
             parts = _parts(counts, target, cost.model)
             found.append(RowPrediction(cost.model, cost.seconds, low_s, high_s, cost.complete, parts))

@@ -1,0 +1,67 @@
+"""Rows that were timed while the machine was slow: timed again, and refused where there are too many."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from addercost.errors import CheckFailedError
+from addercost.measure.bench import timed_row
+from addercost.measure.devices.device import TimingDevice
+from addercost.measure.journal import Entry, Journal
+from addercost.measure.plan import RowPlan
+from addercost.measure.runner import Effort
+from addercost.measure.speed.reference import WITHIN, too_noisy
+from addercost.results.measurements import MeasuredRow
+
+AGAIN = 3
+"""A row that was timed while the machine was slow is timed again at most so often."""
+
+
+def is_slow(entry: Entry | None) -> bool:
+    """Whether it was timed while the machine was slower than quiet ones are."""
+    return isinstance(entry, MeasuredRow) and entry.speed_factor is not None and entry.speed_factor > WITHIN
+
+
+def time_slow_rows_again(
+    plans: Mapping[str, RowPlan],
+    device: TimingDevice,
+    journal: Journal,
+    effort: Effort,
+    again_s: float = math.inf,
+    times: int = AGAIN,
+) -> None:
+    """Each at most so many times, for `again_s` in all. The timing with the smaller factor is kept."""
+    end = device.now() + again_s
+    for _ in range(times):
+        for key, plan in plans.items():
+            before = journal.entries[key]
+            if not isinstance(before, MeasuredRow) or not is_slow(before):
+                continue
+            if device.now() >= end:
+                return
+            after = timed_row(plan, device, effort)
+            if isinstance(after, MeasuredRow) and (after.speed_factor or 0) < (before.speed_factor or 0):
+                journal.add(key, after)
+
+
+def refuse_noise(entries: Collection[Entry], path: Path | None, named_by: str, or_else: str = "") -> None:
+    """Raises CheckFailedError where fewer than half of the timings are of the quiet machine.
+
+    path: of the journal that has them; named_by: the option that would have kept them; or_else: what a user
+    can do on a machine that stays slow.
+    """
+    slow = [entry for entry in entries if isinstance(entry, MeasuredRow) and is_slow(entry)]
+    if 2 * len(slow) <= len(entries):
+        return
+    factor = statistics.median(row.speed_factor or 1.0 for row in slow)
+    kept = (
+        f"all timings are kept in {path}"
+        if path is not None
+        else f"no timing was kept, name it with {named_by}"
+    )
+    quiet = len(entries) - len(slow)
+    error = too_noisy("this machine", quiet, len(entries), factor, kept, what_is_timed="timings")
+    raise CheckFailedError(error.message, f"{error.hint}{or_else}")
