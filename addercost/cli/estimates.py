@@ -200,12 +200,11 @@ def kernels_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def estimate_options(
-    default: DefaultCpus = THIS_MACHINE, energies: tuple[str, ...] = (), has_memory: bool = True
+    default: DefaultCpus = THIS_MACHINE, energies: tuple[str, ...] = ()
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """--cpu, --cost-model, --energy, --memory and --hardware-path, handed over as one `estimates`.
 
-    default: the processors where none is named. energies: the energy tables where none is named. has_memory:
-    whether the command can show the energy of memory traffic.
+    default: the processors where none is named. energies: the energy tables where none is named.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -218,7 +217,7 @@ def estimate_options(
             hardware_path: Path | None,
             kernels: Path | None,
             accumulator_format: str | None,
-            memories: tuple[str, ...] = (),
+            memories: tuple[str, ...],
             **others: Any,
         ) -> Any:
             estimates = Estimates(
@@ -233,16 +232,14 @@ def estimate_options(
             return function(estimates=estimates, **others)
 
         decorated: Callable[..., Any] = gathered
-        for decorator in reversed(_decorators(default, energies, has_memory)):
+        for decorator in reversed(_decorators(default, energies)):
             decorated = decorator(decorated)
         return decorated
 
     return decorate
 
 
-def _decorators(
-    default: DefaultCpus, energies: tuple[str, ...], has_memory: bool
-) -> tuple[Callable[[Any], Any], ...]:
+def _decorators(default: DefaultCpus, energies: tuple[str, ...]) -> tuple[Callable[[Any], Any], ...]:
     usual = f" Default: {' and '.join(energies)}; `none` for no energy." if energies else ""
     return (
         cpus_option(
@@ -250,7 +247,7 @@ def _decorators(
         ),
         cost_models_option(),
         energy_option_with(f"Energy table, such as 45nm; repeatable.{usual}"),
-        *((_memory_option,) if has_memory else ()),
+        _memory_option,
         click.option(
             "--accumulator",
             "accumulator_format",

@@ -48,7 +48,7 @@ _KINDS_HELP = "\n".join(f"  {name:22}{kind.summary}" for name, kind in KINDS.ite
 @arithmetics_option(None, "mac,adder,xnor")
 @what_ifs_option("One more network beside them")
 @keep_first_last_option
-@estimate_options(always(*CPUS), ENERGY_TABLES, has_memory=False)
+@estimate_options(always(*CPUS), ENERGY_TABLES)
 @accelerator_options
 @width_option("Column of a paper.")
 @click.option(
