@@ -44,8 +44,8 @@ class Spending:
 
 
 def parse_budget(text: str, cpu: str | None = None) -> Budget:
-    """From text such as `mul=1G`. cpu: the processor that `cycles` without a name is of. Raises ArgumentError for
-    an unknown quantity, or what is no amount.
+    """From text such as `mul=1G`. cpu: the processor that `cycles` without a name is of. Raises ArgumentError
+    for an unknown quantity, or what is no amount.
     """
     quantity, equals, amount = text.partition("=")
     quantity = quantity.strip()

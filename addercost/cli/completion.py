@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from addercost.hardware.loader import FOLDERS
+
 ShellComplete = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
@@ -26,7 +28,9 @@ def _completing_list(names: Callable[[click.Context], Iterable[str]]) -> ShellCo
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
         before, comma, last = incomplete.rpartition(",")
         taken = before.split(",")
-        return [f"{before}{comma}{name}" for name in names(ctx) if name.startswith(last) and name not in taken]
+        return [
+            f"{before}{comma}{name}" for name in names(ctx) if name.startswith(last) and name not in taken
+        ]
 
     return complete
 
@@ -48,12 +52,13 @@ def _tables(*kinds: str) -> Callable[[click.Context], Iterator[str]]:
 
 
 def _processors(ctx: click.Context) -> Iterator[str]:
-    from addercost.cost.target_registry import added_targets
+    from addercost.cost.target_registry import ENTRY_POINTS
+    from addercost.extensions import entries
     from addercost.hardware.loader import HOST
 
-    yield from (HOST, "none")
+    yield from dict.fromkeys((HOST, "none"))
     yield from _tables("cpu", "core", "device")(ctx)
-    yield from added_targets()
+    yield from (entry.name for entry in entries(ENTRY_POINTS))
 
 
 def _what_ifs(ctx: click.Context) -> Iterator[str]:
@@ -93,11 +98,13 @@ def _levels(ctx: click.Context) -> Iterator[str]:
     chosen: Any = ctx.params.get("energy") or _tables("energy")(ctx)
     levels: dict[str, None] = {}
     for name in chosen:
-        levels |= dict.fromkeys(load_energy(name, ctx.params.get("hardware_path")).memory_levels)
+        table = load_energy(name, ctx.params.get("hardware_path"))
+        levels |= dict.fromkeys(item.memory for item in table.memories)
     return iter(levels)
 
 
 complete_processor = _completing(_processors)
+complete_table = _completing(_tables(*FOLDERS))
 complete_gpu = _completing(_tables("gpu"))
 complete_accelerator = _completing(_tables("accelerator"))
 complete_energy = _completing(_tables("energy"))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from addercost.cli.completion import complete_cost_model, complete_memory
 from addercost.cli.options import Option, energy_option_with, hardware_path_option, was_given
 from addercost.cli.processors import cpus_option
 from addercost.cost.models import DEFAULT_MODELS, cost_model_named, listed_models, usable_model
@@ -186,6 +187,7 @@ def cost_models_option(default: str = DEFAULT_MODELS) -> Option:
         multiple=True,
         metavar="NAME",
         help=f"{listed_models()}; repeatable. Default: {default}.",
+        shell_complete=complete_cost_model,
     )
 
 
@@ -265,6 +267,7 @@ _memory_option = click.option(
     multiple=True,
     metavar="LEVEL",
     help="With --energy: charge a memory level of its table, such as dram, per byte; repeatable.",
+    shell_complete=complete_memory,
 )
 
 

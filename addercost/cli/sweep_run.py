@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from addercost.arithmetic import Arithmetic
+from addercost.cli.completion import complete_cost_model
 from addercost.cli.estimates import THIS_MACHINE, without_none
 from addercost.cli.numbers import parsed_bytes
 from addercost.cli.options import (
@@ -45,6 +46,7 @@ from addercost.errors import ArgumentError
 @click.option(
     "--cost-model",
     metavar="NAME",
+    shell_complete=complete_cost_model,
     help=f"{listed_models()}. Default: the best that all processors have figures for.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes of this machine. Default: one a core.")
