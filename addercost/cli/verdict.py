@@ -146,8 +146,9 @@ def verdict(
     where = timed.environment.get("cpu") or timed.environment.get("cuda", "") if timed else ""
     # The verdict makes predictions of its own: a note that the timings lack estimates would mislead.
     notes = [note for note in timed.notes if not note.startswith(NO_ESTIMATES)] if timed else []
-    tables = [load_target(PAPER_CPU), *([here] if here else []), *map(load_energy, ENERGY_TABLES)]
-    doubts = caveat_lines({table.name: table.caveats for table in tables})
+    doubted = {target.name: target.caveats for target in (load_target(PAPER_CPU), here) if target}
+    doubted |= {name: load_energy(name).caveats for name in ENERGY_TABLES}
+    doubts = caveat_lines(doubted)
     result = NetworkVerdict(trace.model, where, tuple(rows), (*remarks, *why, *notes, *doubts))
     emit_table(verdict_table(result), table_format, output, force)
 
