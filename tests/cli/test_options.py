@@ -18,7 +18,6 @@ from addercost.report.formats.table_format import TableFormat
 
 FILES = sorted(Path(addercost.cli.__file__).parent.glob("*.py"))
 DIFFERENT_OPTIONS = {
-    "--all": "every layer of a model; every design, also those that another beats",
     "--accelerator": "several to estimate for; the one whose memories designs share",
     "--rows": "of an array of elements; of a table",
     "--as": "`top` and `pareto` select rows of a sweep; no default but the sweep's own",
