@@ -43,10 +43,14 @@ class Spending:
         return self.complete and self.spent <= self.budget.most
 
 
-def parse_budget(text: str) -> Budget:
-    """From text such as `mul=1G`. Raises ArgumentError for an unknown quantity, or what is no amount."""
+def parse_budget(text: str, cpu: str | None = None) -> Budget:
+    """From text such as `mul=1G`. cpu: the processor that `cycles` without a name is of. Raises ArgumentError
+    for an unknown quantity, or what is no amount.
+    """
     quantity, equals, amount = text.partition("=")
     quantity = quantity.strip()
+    if quantity == "cycles" and cpu is not None:
+        quantity = f"cycles@{cpu}"
     if not equals:
         raise ArgumentError(f"{text!r} is no limit", "write it like mul=1G or cycles@via-nano-2000=3M")
     known = [*OpClass, *TOTALS, *MEMORY]

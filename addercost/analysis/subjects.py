@@ -48,7 +48,7 @@ class Wanted:
     as one change or several joined by +. cost_models: those that estimates are made by, by default all of one
     core. layers_by: the one that cycles of layers are of, by default the first of these, else each
     processor's best. hardware_path, kernels,
-    accumulator_format: as in `addercost.profile`.
+    accumulator_format, memories: as in `addercost.profile`.
     """
 
     convention: str = "full"
@@ -64,6 +64,7 @@ class Wanted:
     kernels: Path | None = None
     layers_by: str | None = None
     accumulator_format: str | None = None
+    memories: tuple[str, ...] = ()
 
     @property
     def targets(self) -> list[Target]:
@@ -178,7 +179,9 @@ def _energies(profiles: Sequence[Profile], wanted: Wanted) -> Iterator[EnergyEst
     for name in wanted.energy:
         table = load_energy(name, wanted.hardware_path)
         for profile in profiles:
-            energy = estimate_energy(profile.counts, table, accumulator_format=wanted.accumulator_format)
+            energy = estimate_energy(
+                profile.counts, table, wanted.memories, accumulator_format=wanted.accumulator_format
+            )
             yield EnergyEstimated(
                 arithmetic=network_name(profile),
                 table=name,

@@ -12,6 +12,9 @@ from pathlib import Path
 _SAYS = ("-h", "--help", "--version")
 """Options that run no code of users, so that no other process has to wait for their end."""
 
+_COMPLETION = "_ADDERCOST_COMPLETE"
+"""Set by a shell that asks what could come next."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line in a process of its own and exits with its code."""
@@ -20,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _open_standard_descriptors()
     allow_claim()
     given = sys.argv[1:] if arguments is None else arguments
-    if not given or not set(_SAYS).isdisjoint(given):
+    if not given or _COMPLETION in os.environ or not set(_SAYS).isdisjoint(given):
         sys.exit(run(arguments))
     from addercost.supervision import supervised
 
@@ -42,6 +45,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         click.echo(error.format_message())
         return 2
     except BaseException as error:
+        if _COMPLETION in os.environ and isinstance(error, SystemExit):
+            # click ends so when it has answered the shell.
+            return error.code if isinstance(error.code, int) else 0
         if "--debug" in given and not isinstance(error, click.Abort | KeyboardInterrupt):
             raise
         return _end(error)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from addercost.cli.completion import complete_accelerator
 from addercost.errors import ArgumentError
 
 _LEAKAGE_W = (1e-9, 1e4)
@@ -46,6 +47,7 @@ def accelerator_options(function: Callable[..., Any]) -> Callable[..., Any]:
             multiple=True,
             metavar="NAME",
             help="Accelerator to estimate for, such as tpu-like; repeatable.",
+            shell_complete=complete_accelerator,
         ),
         click.option(
             "--equal-area",

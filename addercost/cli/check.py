@@ -22,6 +22,7 @@ from addercost.cli.options import (
     was_given,
     what_if_option,
 )
+from addercost.cli.processors import one_cpu_option
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError, CheckFailedError
@@ -41,13 +42,14 @@ _GITHUB = "github"
     multiple=True,
     metavar="QUANTITY=AMOUNT",
     help="mul, add, … (operation classes), operations, macs, parameters, weight_bytes, peak_bytes or "
-    "cycles@CPU; repeatable. Amounts like 1G, 2.5M, 300_000.",
+    "cycles@CPU (cycles, with --cpu); repeatable. Amounts like 1G, 2.5M, 300_000.",
 )
 @input_option
 @convention_option
 @arithmetic_option()
 @what_if_option
 @keep_first_last_option
+@one_cpu_option("The processor that `--max cycles=AMOUNT` is of.")
 @cost_models_option()
 @hardware_path_option
 @kernels_option
@@ -62,6 +64,7 @@ def check(
     arithmetic: str | None,
     what_if: tuple[str, ...],
     keep_first_last: bool,
+    cpu: str | None,
     cost_models: tuple[str, ...],
     hardware_path: Path | None,
     kernels: Path | None,
@@ -80,10 +83,12 @@ def check(
 
     if not limits:
         raise ArgumentError("no budget given", "give --max, for example --max mul=1G")
-    budgets = [parse_budget(text) for text in limits]
+    budgets = [parse_budget(text, cpu) for text in limits]
     cpus = tuple(dict.fromkeys(budget.cpu for budget in budgets if budget.cpu is not None))
     if len(cost_models) > 1:
         raise ArgumentError("a budget of cycles is of one cost model", "name one --cost-model")
+    if cpu is not None and cpu not in cpus:
+        raise ArgumentError("--cpu is of a budget of cycles, and --max names none", "add --max cycles=1M")
     estimates = Estimates(cpus, cost_models, (), (), hardware_path, kernels)
     estimates.check()
     counting = {

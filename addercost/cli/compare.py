@@ -11,7 +11,7 @@ import click
 from addercost.arithmetic import Arithmetic
 from addercost.cli.accelerators import accelerator_options
 from addercost.cli.emit import check_output, emit_table
-from addercost.cli.estimates import Estimates, always, estimate_options
+from addercost.cli.estimates import Estimates, always, caveats_of, estimate_options
 from addercost.cli.options import (
     arithmetics_option,
     backward_option,
@@ -87,6 +87,7 @@ def compare(
     from addercost.api import profile, trace_batches
     from addercost.report.tables.batches import batches_table
     from addercost.report.tables.comparison import comparison_table
+    from addercost.report.tables.profile_notes import caveat_lines
 
     rows: list[tuple[Arithmetic | None, tuple[str, ...]]] = [(item, ()) for item in chosen]
     rows += [(None, tuple(text.split("+"))) for text in dict.fromkeys(what_ifs)]
@@ -116,4 +117,6 @@ def compare(
     else:
         ways = "; ".join(f"{', '.join(named)}: {way}" for way, named in how.items())
         table = batches_table(tables, ways if len(how) > 1 else next(iter(how)))
-    emit_table(table, table_format, output, force)
+    compared = profiles[sizes[0]][0]
+    doubts = caveat_lines(caveats_of((*compared.estimates, *compared.accelerators), estimates.hardware_path))
+    emit_table(replace(table, notes=(*table.notes, *doubts)), table_format, output, force)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from addercost.cli.completion import complete_cost_model, complete_memory
 from addercost.cli.options import Option, energy_option_with, hardware_path_option, was_given
 from addercost.cli.processors import cpus_option
 from addercost.cost.models import DEFAULT_MODELS, cost_model_named, listed_models, usable_model
@@ -187,6 +188,7 @@ def cost_models_option(default: str = DEFAULT_MODELS) -> Option:
         multiple=True,
         metavar="NAME",
         help=f"{listed_models()}; repeatable. Default: {default}.",
+        shell_complete=complete_cost_model,
     )
 
 
@@ -201,12 +203,11 @@ def kernels_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def estimate_options(
-    default: DefaultCpus = THIS_MACHINE, energies: tuple[str, ...] = (), has_memory: bool = True
+    default: DefaultCpus = THIS_MACHINE, energies: tuple[str, ...] = ()
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """--cpu, --cost-model, --energy, --memory and --hardware-path, handed over as one `estimates`.
 
-    default: the processors where none is named. energies: the energy tables where none is named. has_memory:
-    whether the command can show the energy of memory traffic.
+    default: the processors where none is named. energies: the energy tables where none is named.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -219,7 +220,7 @@ def estimate_options(
             hardware_path: Path | None,
             kernels: Path | None,
             accumulator_format: str | None,
-            memories: tuple[str, ...] = (),
+            memories: tuple[str, ...],
             **others: Any,
         ) -> Any:
             names = without_none(cpus or default.names(hardware_path))
@@ -237,7 +238,7 @@ def estimate_options(
             return function(estimates=estimates, **others)
 
         decorated: Callable[..., Any] = gathered
-        for decorator in reversed(_decorators(default, energies, has_memory)):
+        for decorator in reversed(_decorators(default, energies)):
             decorated = decorator(decorated)
         return decorated
 
@@ -261,9 +262,7 @@ def _borrowed_kernels(
     return None
 
 
-def _decorators(
-    default: DefaultCpus, energies: tuple[str, ...], has_memory: bool
-) -> tuple[Callable[[Any], Any], ...]:
+def _decorators(default: DefaultCpus, energies: tuple[str, ...]) -> tuple[Callable[[Any], Any], ...]:
     usual = f" Default: {' and '.join(energies)}; `none` for no energy." if energies else ""
     return (
         cpus_option(
@@ -271,7 +270,7 @@ def _decorators(
         ),
         cost_models_option(),
         energy_option_with(f"Energy table, such as 45nm; repeatable.{usual}"),
-        *((_memory_option,) if has_memory else ()),
+        _memory_option,
         click.option(
             "--accumulator",
             "accumulator_format",
@@ -289,6 +288,7 @@ _memory_option = click.option(
     multiple=True,
     metavar="LEVEL",
     help="With --energy: charge a memory level of its table, such as dram, per byte; repeatable.",
+    shell_complete=complete_memory,
 )
 
 

@@ -75,6 +75,7 @@ def wanted_by(
         hardware_path=estimates.hardware_path,
         kernels=estimates.kernels,
         accumulator_format=estimates.accumulator_format,
+        memories=estimates.memories,
     )
 
 

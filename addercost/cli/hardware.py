@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from addercost.cli.completion import complete_table
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.options import hardware_path_option, output_options
 from addercost.hardware.loader import FOLDERS
@@ -38,7 +39,7 @@ def list_command(
 
 
 @hardware.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_table)
 @click.option(
     "--sites", is_flag=True, help="The instructions chosen for one step of each arithmetic instead."
 )
@@ -135,8 +136,8 @@ def check(
 
 
 @hardware.command()
-@click.argument("a")
-@click.argument("b")
+@click.argument("a", shell_complete=complete_table)
+@click.argument("b", shell_complete=complete_table)
 @hardware_path_option
 @output_options
 def diff(

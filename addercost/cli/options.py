@@ -9,6 +9,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import click
 
 from addercost.arithmetic import Arithmetic
+from addercost.cli.completion import (
+    complete_arithmetics,
+    complete_convention,
+    complete_energy,
+    complete_what_if,
+)
 from addercost.cli.numbers import FiniteRange
 from addercost.counts.conventions import CONVENTIONS
 from addercost.counts.what_if import ALTERNATIVES
@@ -110,6 +116,7 @@ def convention_option_with(default: str) -> Option:
         default=default,
         show_default=True,
         help=f"{', '.join(others)} or {last}: what is counted.",
+        shell_complete=complete_convention,
     )
 
 
@@ -126,7 +133,9 @@ def hardware_path_option(function: F) -> F:
 
 
 def energy_option_with(help_text: str) -> Option:
-    return click.option("--energy", multiple=True, metavar="NAME", help=help_text)
+    return click.option(
+        "--energy", multiple=True, metavar="NAME", help=help_text, shell_complete=complete_energy
+    )
 
 
 def input_option(function: F) -> F:
@@ -176,6 +185,7 @@ def arithmetics_option(help_text: str | None, default: str | None) -> Option:
         show_default=default is not None,
         metavar="LIST",
         help=help_text,
+        shell_complete=complete_arithmetics,
     )
 
 
@@ -214,7 +224,14 @@ def fuse_attention_option(function: F) -> F:
 
 def what_if_option_with(name: str, help_text: str) -> Option:
     """--what-if. name: of the command's argument."""
-    return click.option("--what-if", name, multiple=True, metavar="CHANGE", help=help_text)
+    return click.option(
+        "--what-if",
+        name,
+        multiple=True,
+        metavar="CHANGE",
+        help=help_text,
+        shell_complete=complete_what_if,
+    )
 
 
 def what_if_option(function: F) -> F:

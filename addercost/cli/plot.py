@@ -13,6 +13,7 @@ import click
 
 from addercost.analysis.subjects import CPUS, ENERGY_TABLES
 from addercost.cli.accelerators import accelerator_options
+from addercost.cli.completion import complete_plot_kind
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.estimates import Estimates, always, cpus_were_named, estimate_options
 from addercost.cli.gather import Gathered, gather, wanted_by
@@ -42,14 +43,14 @@ _KINDS_HELP = "\n".join(f"  {name:22}{kind.summary}" for name, kind in KINDS.ite
 
 
 @click.command(cls=SpecCommand, epilog=f"\b\nKinds:\n{_KINDS_HELP}")
-@click.argument("kind")
+@click.argument("kind", shell_complete=complete_plot_kind)
 @spec_argument("inputs_of_plot", nargs=-1, metavar="SPEC|FILE...")
 @input_option
 @convention_option
 @arithmetics_option(None, "mac,adder,xnor")
 @what_ifs_option("One more network beside them")
 @keep_first_last_option
-@estimate_options(always(*CPUS), ENERGY_TABLES, has_memory=False)
+@estimate_options(always(*CPUS), ENERGY_TABLES)
 @accelerator_options
 @width_option("Column of a paper.")
 @click.option(

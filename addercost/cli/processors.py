@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from addercost.cli.completion import complete_gpu, complete_processor
 from addercost.cli.options import F, Option, was_given
 from addercost.errors import ArgumentError
 
@@ -29,7 +30,14 @@ def cpus_option(help_text: str) -> Option:
 
         decorated: F = _decorated(
             chosen,
-            click.option("--cpu", "cpus", multiple=True, metavar="NAME", help=help_text),
+            click.option(
+                "--cpu",
+                "cpus",
+                multiple=True,
+                metavar="NAME",
+                help=help_text,
+                shell_complete=complete_processor,
+            ),
             _gpu_option("gpus", "GPU to estimate on as well; repeatable.", multiple=True),
             _graphs_option,
             *_SETTINGS,
@@ -58,7 +66,13 @@ def one_cpu_option(help_text: str, default: str | None = None) -> Option:
         shown = {"default": default, "show_default": True} if default is not None else {}
         decorated: F = _decorated(
             chosen,
-            click.option("--cpu", metavar="NAME", help=help_text, **shown),  # type: ignore[arg-type]
+            click.option(
+                "--cpu",
+                metavar="NAME",
+                help=help_text,
+                shell_complete=complete_processor,
+                **shown,  # type: ignore[arg-type]
+            ),
             _gpu_option("gpu", "GPU in place of a --cpu."),
             _graphs_option,
             *_SETTINGS,
@@ -84,7 +98,9 @@ _graphs_option = click.option(
 
 
 def _gpu_option(name: str, help_text: str, multiple: bool = False) -> Option:
-    return click.option("--gpu", name, multiple=multiple, metavar="NAME", help=help_text)
+    return click.option(
+        "--gpu", name, multiple=multiple, metavar="NAME", help=help_text, shell_complete=complete_gpu
+    )
 
 
 def _decorated(function: Any, *options: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from addercost.cli.accelerators import accelerator_options
+from addercost.cli.completion import complete_cost_model
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.options import (
     alternative_option,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     "--cost-model",
     "models",
     multiple=True,
+    shell_complete=complete_cost_model,
     help=f"Cost model; repeatable. Default: {', '.join(RANKING_MODELS)}.",
 )
 @cpus_option("Only this processor or device; repeatable. Default: every CPU with a table of its own.")

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @arithmetics_option(f"Arithmetics beside the model as it is, from {', '.join(Arithmetic)}.", "mac,adder,xnor")
 @what_ifs_option("One more network beside them")
 @keep_first_last_option
-@estimate_options(always(*CPUS), ENERGY_TABLES, has_memory=False)
+@estimate_options(always(*CPUS), ENERGY_TABLES)
 @accelerator_options
 @click.option("--title", help="The heading. Default: the names of the models.")
 @click.option(

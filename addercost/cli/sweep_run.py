@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from addercost.arithmetic import Arithmetic
+from addercost.cli.completion import complete_cost_model
 from addercost.cli.estimates import THIS_MACHINE, without_none
 from addercost.cli.numbers import parsed_bytes
 from addercost.cli.options import (
@@ -17,6 +18,7 @@ from addercost.cli.options import (
     debug_option,
     energy_option_with,
     folder_option,
+    hardware_path_option,
     quiet_option,
 )
 from addercost.cli.processors import cpus_option
@@ -37,12 +39,14 @@ from addercost.errors import ArgumentError
 @folder_option("Where shards go.")
 @cpus_option(f"Processor or device; repeatable. Default: {THIS_MACHINE.text}; `none` counts only.")
 @energy_option_with("Energy table; repeatable.")
+@hardware_path_option
 @arithmetics_option(",".join(Arithmetic), "mac")
 @convention_option
 @batches_option("Batch sizes: 1,8,64.", "1")
 @click.option(
     "--cost-model",
     metavar="NAME",
+    shell_complete=complete_cost_model,
     help=f"{listed_models()}. Default: the best that all processors have figures for.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes of this machine. Default: one a core.")
@@ -58,6 +62,7 @@ def run(
     folder: Path | None,
     cpus: tuple[str, ...],
     energy: tuple[str, ...],
+    hardware_path: Path | None,
     arithmetics: str,
     convention: str,
     batches: str,
@@ -86,10 +91,18 @@ def run(
     if folder is None and not dry_run:
         raise ArgumentError("nowhere to put the result", "name a folder with -o DIR, or give --dry-run")
     from addercost.cost.models import cost_model_named
+    from addercost.hardware.loader import ENVIRONMENT_VARIABLE, user_folder
 
     by_kernels = cost_model is not None and cost_model_named(cost_model).predict is not None
     if by_kernels and dask and not _dask_workers(dask):
         raise ArgumentError(f"{cost_model} is by this machine's kernels", "leave --dask out, or give local:N")
+    if hardware_path is not None:
+        if dask and not _dask_workers(dask):
+            raise ArgumentError(
+                "--hardware-path is a folder of this machine", "leave --dask out, or give local:N"
+            )
+        # Workers, which are processes of their own, find it there.
+        os.environ[ENVIRONMENT_VARIABLE] = str(Path(user_folder(hardware_path) or hardware_path).resolve())
     settings = SweepSettings(
         cpus=without_none(cpus or THIS_MACHINE.names(None)),
         energies=tuple(dict.fromkeys(energy)),

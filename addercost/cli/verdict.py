@@ -102,6 +102,7 @@ def verdict(
     from addercost.measure.contests import IMPLEMENTATIONS
     from addercost.measure.kernel_contests import kernel_ratio
     from addercost.measure.session import model_uses
+    from addercost.report.tables.profile_notes import caveat_lines
     from addercost.report.tables.verdict import verdict_table
     from addercost.results.measurements import NO_ESTIMATES
     from addercost.results.network_ratio import network_ratio
@@ -149,7 +150,10 @@ def verdict(
     where = timed.environment.get("cpu") or timed.environment.get("cuda", "") if timed else ""
     # The verdict makes predictions of its own: a note that the timings lack estimates would mislead.
     notes = [note for note in timed.notes if not note.startswith(NO_ESTIMATES)] if timed else []
-    result = NetworkVerdict(trace.model, where, tuple(rows), (*remarks, *why, *notes))
+    doubted = {target.name: target.caveats for target in (load_target(PAPER_CPU), here) if target}
+    doubted |= {name: load_energy(name).caveats for name in ENERGY_TABLES}
+    doubts = caveat_lines(doubted)
+    result = NetworkVerdict(trace.model, where, tuple(rows), (*remarks, *why, *notes, *doubts))
     emit_table(verdict_table(result), table_format, output, force)
 
 

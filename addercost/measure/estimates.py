@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from addercost.arithmetic import Arithmetic
+from addercost.counts.arithmetics import WITH_LAYERS
 from addercost.errors import ArgumentError
 from addercost.measure.case import read_case
 from addercost.measure.contenders.choice import contenders
@@ -31,7 +31,7 @@ def with_estimates(measurements: Measurements, predict: PredictLayer, cpus: tupl
         raise ArgumentError(f"these timings are of {on}", "estimates are of one core: leave --cpu out")
     made_by = {
         (made.arithmetic.value, made.implementation, made.dtype): made
-        for made in contenders(torch.device("cpu"), tuple(Arithmetic), tuple(DTYPES))
+        for made in contenders(torch.device("cpu"), WITH_LAYERS, tuple(DTYPES))
     }
 
     def estimated(row: MeasuredRow) -> MeasuredRow:

@@ -258,7 +258,7 @@ def test_memory_is_that_of_the_tensors_in_use(tmp_path: Path) -> None:
 
 def test_the_command_prints_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["profile", str(conv("INT8").write(tmp_path)), "--convention", "macs"]) == 0
-    assert "1,296 MAC sites; 112 parameters" in capsys.readouterr().out
+    assert "1,296 MAC sites, 112 parameters" in capsys.readouterr().out
 
 
 def test_other_sizes_are_refused(tmp_path: Path) -> None:
