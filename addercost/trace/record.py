@@ -101,6 +101,9 @@ SCORES, KEPT_SCORES = "scores", "kept_scores"
 mask keeps, of all heads. Only where those have values.
 """
 
+STORED_OUTPUTS = "stored_outputs"
+"""Argument of a matrix product that gives a sparse tensor's gradient: how many values that tensor stores."""
+
 DECOMPOSED = "decomposed:"
 """Start of the tag of a decomposition's calls, before the operator: "decomposed:aten.mse_loss.default"."""
 
