@@ -150,7 +150,10 @@ class OpCall:
     def tensors(self) -> Iterator[TensorSpec]:
         """Every tensor among the arguments, in schema order, also inside lists."""
         for value in self.args.values():
-            yield from _tensors(value)
+            if isinstance(value, TensorSpec):
+                yield value
+            elif isinstance(value, tuple):
+                yield from _tensors(value)
 
     def parameters(self) -> Iterator[TensorSpec]:
         return (spec for spec in self.tensors() if spec.role == "parameter")

@@ -136,9 +136,17 @@ def linear(call: OpCall) -> OperatorWork:
 
 
 @rule("aten.matmul")
-def matmul(call: OpCall) -> OperatorWork:
-    """a: […, n, k], b: […, k, m], out: […, n, m], where a tracer keeps it whole. A vector has no n or m."""
+def matmul(call: OpCall) -> OperatorWork | None:
+    """a: […, n, k], b: […, k, m], out: […, n, m], where a tracer keeps it whole. A vector has no n or m.
+
+    Nested matrices whose rows differ in length are recorded as vectors of all their elements. An element of
+    such an a takes part in m products. Of two of them the lengths of the sums are not known.
+    """
     a, b, out = call.tensor("self"), call.tensor("other"), call.output
+    if len(a.shape) == 1 and len(b.shape) == 2:
+        return product(a, b, a.numel * b.shape[-1], out.numel)
+    if len(a.shape) == len(b.shape) == 1 and out.shape:
+        return None
     return product(a, b, out.numel * a.shape[-1], out.numel)
 
 
