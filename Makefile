@@ -9,7 +9,7 @@ INSTALL := $(VENV)/$(PIP_INSTALL)
 TOOL_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/counting-tools
 
 .PHONY: demo test test-all test-browser mutants reports predicted-reports state-errors machine-report training-report \
-	models-table gpu-check check check-static lint types format clean help
+	models-table gpu-check check check-static lint types format docs dist clean help
 
 help:
 	@echo "make demo          profile LeNet-5-BN and print the paper's comparison"
@@ -24,6 +24,8 @@ help:
 	@echo "make gpu-check     test and time the GPU kernels into reports/, on a machine with torch and Triton"
 	@echo "make training-report  train on the digits and write reports/training-digits"
 	@echo "make check         tests, lint and types"
+	@echo "make docs          build the site of docs/ into output/site"
+	@echo "make dist          build a wheel and an sdist into dist/"
 	@echo "make format        let ruff format the code"
 
 demo: $(VENV)/.installed-demo
@@ -53,7 +55,7 @@ reports: predicted-reports machine-report
 predicted-reports: $(VENV)/.installed-dev
 	$(BIN)/python tools/make_reports.py
 
-# From the validations in reports/: what stands beside every estimate, and README's table.
+# From the validations in reports/: what stands beside every estimate, and the table of docs/cost-models.md.
 state-errors: $(VENV)/.installed-dev
 	$(BIN)/python tools/state_errors.py
 
@@ -87,6 +89,13 @@ types: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+# Both are installed in empty environments and used there, before they are left in dist/.
+dist: $(VENV)/.installed-dev
+	$(BIN)/python tools/distributions.py
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -11,7 +11,7 @@ from addercost.counts.call_work import work_of
 from addercost.counts.conventions import CountingConvention, convention_named
 from addercost.counts.memory import GROUPED, packed_traffic
 from addercost.counts.rules.attention import block_sites, kept_sites
-from addercost.counts.runs import NOTHING, Runs, runs_of
+from addercost.counts.runs import NOTHING, LayerRuns, runs_of
 from addercost.counts.views import ModuleCounts, OperatorCounts, by_module
 from addercost.counts.what_if import apply
 from addercost.counts.work import OperatorWork
@@ -43,7 +43,7 @@ class LayerCounts:
     arithmetic: Arithmetic | None = None
     bytes_read: int = 0
     bytes_written: int = 0
-    runs: Runs | None = None
+    runs: LayerRuns | None = None
     calls: tuple[OpCall, ...] | None = field(default=None, compare=False, repr=False)
     module_calls: int | None = None
     call_shapes: tuple[tuple[int, ...], ...] = ()
@@ -121,9 +121,10 @@ def count(
     """Counts a trace by a convention.
 
     arithmetic: the one that every convolution and linear layer is counted in instead of its own; products of
-    two activations (attention) stay. what_if: other changes of the network, applied before that and in order;
-    see `addercost.counts.what_if`. keep_first_last: the first and the last of those layers stay as they are,
-    as in the paper. Raises ArgumentError for an unknown convention, arithmetic or what-if.
+    two activations (attention) stay, but for an arithmetic that is meant for these too. what_if: other
+    changes of the network, applied before that and in order; see `addercost.counts.what_if`.
+    keep_first_last: the first and the last of those layers stay as they are, as in the paper. Raises
+    ArgumentError for an unknown convention, arithmetic or what-if.
     """
     rule = convention_named(convention) if isinstance(convention, str) else convention
     wanted = arithmetic_named(arithmetic) if arithmetic is not None else None
@@ -256,7 +257,11 @@ class _LayerSum:
             self.output_shape = call.output.shape
         if work is not None:
             self.mac_sites += work.mac_sites
-            self.arithmetics.update(sites.arithmetic for sites in work.sites if sites.weighted)
+            self.arithmetics.update(
+                sites.arithmetic
+                for sites in work.sites
+                if sites.weighted or sites.arithmetic is not Arithmetic.MAC
+            )
         self.bytes_read += moved[0]
         self.bytes_written += moved[1]
         self.runs = self.runs.plus(runs_of(call, moved))

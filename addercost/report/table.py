@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from addercost.analysis.bounds import AtLeast, AtMost
-from addercost.errors import unknown_name
+from addercost.errors import ArgumentError, unknown_name
 from addercost.text import printable
 from addercost.units import si, thousands
 
@@ -29,6 +29,8 @@ class Kind(StrEnum):
     """0.25 is printed as 25.0 %."""
     PERCENT = "percent"
     """A number of percent or of percentage points, printed with two decimals; the heading has the unit."""
+    AMOUNT = "amount"
+    """A number in the unit that its row names; whole numbers as a count, others with four digits."""
     QUANTITY = "quantity"
     """A physical quantity in the column's unit, printed with an SI prefix."""
 
@@ -58,7 +60,8 @@ class Column:
 class Table:
     """rows: values by column name. total: a last row, which files leave out.
 
-    title: stands above the table. notes: stand below it, a paragraph each.
+    answer: what the table says, in a sentence that stands above everything. title: stands above the table.
+    notes: stand below it, a paragraph each. brief: a terminal cuts each note to one line.
     """
 
     columns: tuple[Column, ...]
@@ -66,12 +69,21 @@ class Table:
     title: str = ""
     notes: tuple[str, ...] = ()
     total: Mapping[str, Any] = field(default_factory=dict)
+    answer: str = ""
+    brief: bool = False
 
     def column(self, name: str) -> Column:
-        """The column of that name. Raises ArgumentError with the nearest names."""
-        for column in self.columns:
-            if column.name == name:
-                return column
+        """The column of that name. What stands before an @ is enough where one column begins so: `cycles` is
+        `cycles@amd-zen4` on one processor. Raises ArgumentError with the nearest names.
+        """
+        found = [column for column in self.columns if column.name == name]
+        found = found or [column for column in self.columns if column.name.startswith(f"{name}@")]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ArgumentError(
+                f"several columns are {name!r}", f"name one: {', '.join(column.name for column in found)}"
+            )
         raise unknown_name("column", name, [column.name for column in self.columns])
 
     def sorted_by(self, name: str) -> list[Mapping[str, Any]]:
@@ -101,6 +113,12 @@ def shown(value: Any, column: Column, short: bool = False) -> str:
             return si(value) if short else thousands(value)
         case Kind.NUMBER:
             return f"{value:.4g}"
+        case Kind.AMOUNT:
+            if float(value).is_integer():
+                return si(value) if short else thousands(value)
+            if abs(value) >= 1000:
+                return f"{value:,.0f}"
+            return f"{value:.3g}" if short else f"{value:.4g}"
         case Kind.RATIO:
             return f"{value:.3f}×"
         case Kind.SHARE:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from addercost.arithmetic import Arithmetic
 from addercost.cli import run
 from addercost.cli.spec import complete_spec
+from addercost.counts.arithmetics import WITH_LAYERS
 from addercost.errors import AddercostError, ArgumentError, DataError, ModelError
 from addercost.sources import registry
 from addercost.sources.kind import SpecKind
@@ -85,9 +85,8 @@ def test_forms_are_those_of_models_and_traces() -> None:
     assert listed.startswith("model.py, model.py:name, package.module:name, ") and " or " in listed
 
 
-def test_readme_lists_every_form() -> None:
-    start = README.index("`SPEC` is ")
-    listed = README[start : README.index("Inputs come from", start)]
+def test_the_page_lists_every_form() -> None:
+    listed = (ROOT / "docs" / "models.md").read_text(encoding="utf-8").partition("## Inputs")[0]
     forms = [form for kind in BUILT_IN for form in kind.form.split(", ")]
     missing = [form for form in forms if f"`{form}`" not in listed]
     assert missing == []
@@ -122,7 +121,7 @@ def test_a_saved_profile_is_no_model(
     [
         ("z", ["zoo:"]),
         ("zoo:len", ["zoo:lenet5-bn", "zoo:lenet++"]),
-        ("zoo:lenet5-bn:", [f"zoo:lenet5-bn:{arithmetic}" for arithmetic in Arithmetic]),
+        ("zoo:lenet5-bn:", [f"zoo:lenet5-bn:{arithmetic}" for arithmetic in WITH_LAYERS]),
         ("zoo:lenet5-bn:a", ["zoo:lenet5-bn:adder"]),
         ("torch", ["torchvision:"]),
         ("mo", ["model.py"]),
@@ -200,9 +199,9 @@ def test_a_kind_loads_something() -> None:
         SpecKind("empty", "empty", "nothing", lambda spec: False)
 
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-(PLUGIN,) = re.findall(r"### SPECs of your own\n.*?```python\n(.*?)```", README, flags=re.S)
-"""The example of the README: a kind for networks written as the widths of their layers."""
+EXTENDING = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+(PLUGIN,) = re.findall(r"## SPECs of your own\n.*?```python\n(.*?)```", EXTENDING, flags=re.S)
+"""The example of the page: a kind for networks written as the widths of their layers."""
 
 
 def install(folder: Path, package: str, text: str, entry_points: str) -> None:
