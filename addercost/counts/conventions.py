@@ -69,7 +69,11 @@ _FVCORE_AN_OUTPUT = {
 
 def is_adaptive_average(call: OpCall) -> bool:
     """Whether the call is adaptive average pooling of images. To one pixel it arrives as a mean over the last
-    two axes that keeps them."""
+    two axes that keeps them. Pooling of one axis arrives as that of images with a single row."""
+    if call.name == "aten.mean" or "adaptive_avg_pool2d" in call.name:
+        *_, rows, columns = (1, 1, *next(call.tensors()).shape)
+        if rows == 1 and columns > 1:
+            return False
     if call.name in ("aten._adaptive_avg_pool2d", "aten.adaptive_avg_pool2d"):
         return True
     return call.name == "aten.mean" and call.args.get("dim") == (-1, -2) and bool(call.args.get("keepdim"))

@@ -54,6 +54,7 @@ def _tracing_of(spec: str, request: TraceRequest) -> Callable[[int], Trace]:
     if load is not None:
         return lambda batch: explained(kind, spec, lambda: load(spec, replace(request, batch=batch)))
     from addercost.trace.inputs import ModelInputs, missing_inputs
+    from addercost.trace.lazy_outputs import with_unread_inputs
 
     loaded = load_model(spec)
     given = request.model_inputs()
@@ -68,6 +69,8 @@ def _tracing_of(spec: str, request: TraceRequest) -> Callable[[int], Trace]:
             model, its_inputs = _with_batch(loaded, inputs or ModelInputs(), batch)
         with running(loaded, spec):
             made = trace_loaded(model, its_inputs, request)
+        if loaded.is_part:
+            made = replace(made, calls=with_unread_inputs(made.calls))
         return replace(made, notes=(*made.notes, *loaded.notes)) if loaded.notes else made
 
     return traced

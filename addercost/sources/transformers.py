@@ -33,7 +33,7 @@ def _load(spec: str) -> LoadedModel:
         return loaded
     inputs = with_images(model)
     if inputs is None:
-        return replace(loaded, notes=without_images(model))
+        return replace(loaded, notes=without_images(model), is_part=True)
     return replace(loaded, inputs=inputs, rebuild=None)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 from torch.utils._pytree import tree_map
 
 from addercost.errors import ArgumentError, ModelError
@@ -81,7 +82,7 @@ def as_inputs(value: Any, where: str) -> ModelInputs:
         value = value()
     if isinstance(value, ModelInputs):
         return value
-    if isinstance(value, Tensor):
+    if isinstance(value, Tensor | PackedSequence):
         return ModelInputs((value,))
     if isinstance(value, Mapping):
         return ModelInputs((), dict(value))

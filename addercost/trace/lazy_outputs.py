@@ -5,6 +5,7 @@ end, so that their work is in the trace.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import dataclasses
 import functools
 import inspect
@@ -26,6 +27,9 @@ _MOST_CALLS = 1_000_000
 
 LAZY_OUTPUT = "addercost.lazy_output.default"
 """Stands for the work in what a forward returned without computing it."""
+
+UNREAD_INPUT = "addercost.unread_input.default"
+"""Stands for the work on an input that the model reads and that was not given, such as an image."""
 
 _DEEPEST = 12
 _FUNCTIONS = (types.FunctionType, types.MethodType, functools.partial)
@@ -49,7 +53,7 @@ class LazyOutputs:
     """Runs the lazy parts of one forward's output. calls: how many operator calls are recorded so far.
 
     cut: whether an iterator was stopped before its end. left: whether a function or a promise was returned,
-    which only the caller can run.
+    which only the caller can run, or an object that has a module, which may run it when it is asked.
     """
 
     def __init__(self, calls: Callable[[], int]) -> None:
@@ -76,6 +80,8 @@ class LazyOutputs:
             return self._sequence(value, depth)
         if isinstance(value, torch.futures.Future):
             return self.computed(value.wait(), depth + 1)
+        if isinstance(value, concurrent.futures.Future):
+            return self.computed(value.result(), depth + 1)
         if isinstance(value, _FUNCTIONS) or inspect.isawaitable(value):
             self.left = True
             return value
@@ -104,20 +110,38 @@ class LazyOutputs:
     def _object(self, value: Any, depth: int) -> None:
         """Runs what is lazy in an object's attributes, and the items that a class of the user's computes."""
         plain = dataclasses.is_dataclass(value)
-        for item in list(getattr(value, "__dict__", {}).values()):
+        attributes = _attributes(value)
+        for item in attributes:
             # A function in any other object is how that works, not what was asked for.
             if plain or not isinstance(item, _FUNCTIONS):
                 self.computed(item, depth + 1)
-        if type(value).__module__.partition(".")[0] in ("numpy", "torch", "builtins"):
+        kind = type(value)
+        if kind.__module__.partition(".")[0] in ("numpy", "torch", "builtins"):
             return
-        if isinstance(value, Iterable):
-            before = self._calls()
+        before = self._calls()
+        if isinstance(value, Iterable) or (hasattr(kind, "__getitem__") and hasattr(kind, "__len__")):
             try:
                 self._items(iter(value), depth)
-            except (AttributeError, NotImplementedError, TypeError):
+            except (AttributeError, LookupError, NotImplementedError, TypeError):
                 # Some classes cannot be iterated in every state, such as caches of state-space models.
                 if self._calls() > before:
                     raise
+        if self._calls() == before and any(isinstance(item, nn.Module) for item in attributes):
+            self.left = True
+
+
+def _attributes(value: Any) -> list[Any]:
+    """What an object's dictionary and its slots refer to."""
+    names = [name for kind in type(value).__mro__ for name in _slots(kind)]
+    slotted = [getattr(value, name) for name in names if hasattr(value, name)]
+    return [*getattr(value, "__dict__", {}).values(), *slotted]
+
+
+def _slots(kind: type) -> tuple[str, ...]:
+    """The names of those slots of a class that are no properties by now."""
+    names = vars(kind).get("__slots__", ())
+    given = (names,) if isinstance(names, str) else tuple(names)
+    return tuple(name for name in given if isinstance(vars(kind).get(name), types.MemberDescriptorType))
 
 
 def unrun_work(
@@ -131,6 +155,11 @@ def unrun_work(
     if lazy.left or lazy.cut:
         return (*calls, OpCall(LAZY_OUTPUT, "", {}, (), len(calls)))
     return calls
+
+
+def with_unread_inputs(calls: tuple[OpCall, ...]) -> tuple[OpCall, ...]:
+    """The calls, with one more that no rule counts: totals are lower bounds."""
+    return (*calls, OpCall(UNREAD_INPUT, "", {}, (), len(calls)))
 
 
 def _synchronous(iterator: AsyncIterator[Any]) -> Iterator[Any]:

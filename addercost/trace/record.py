@@ -101,6 +101,9 @@ SCORES, KEPT_SCORES = "scores", "kept_scores"
 mask keeps, of all heads. Only where those have values.
 """
 
+STORED_OUTPUTS = "stored_outputs"
+"""Argument of a matrix product that gives a sparse tensor's gradient: how many values that tensor stores."""
+
 DECOMPOSED = "decomposed:"
 """Start of the tag of a decomposition's calls, before the operator: "decomposed:aten.mse_loss.default"."""
 
@@ -147,7 +150,10 @@ class OpCall:
     def tensors(self) -> Iterator[TensorSpec]:
         """Every tensor among the arguments, in schema order, also inside lists."""
         for value in self.args.values():
-            yield from _tensors(value)
+            if isinstance(value, TensorSpec):
+                yield value
+            elif isinstance(value, tuple):
+                yield from _tensors(value)
 
     def parameters(self) -> Iterator[TensorSpec]:
         return (spec for spec in self.tensors() if spec.role == "parameter")

@@ -21,6 +21,7 @@ from addercost.trace.patterns import recognised
 from addercost.trace.plain_calls import PlainCalls, in_registers
 from addercost.trace.record import DECOMPOSED, OpCall, Storage
 from addercost.trace.shapes import FAST_SHAPES
+from addercost.trace.sparse import SparseGradients, is_sparse
 from addercost.trace.storage_times import StorageTimes
 from addercost.trace.written_tensors import WrittenTensors
 
@@ -76,6 +77,8 @@ class Recorder(PlainCalls, TorchDispatchMode):
         self._decompositions = decompositions
         self._more_tags: tuple[str, ...] = ()
         self.storage_times = StorageTimes(self._calls.__len__) if memory else None
+        given = [*inputs, *(tensor for _, _, tensor in names.values())]
+        self._sparse = SparseGradients() if gradients is not None and any(map(is_sparse, given)) else None
 
     supports_higher_order_operators = True
 
@@ -120,8 +123,10 @@ class Recorder(PlainCalls, TorchDispatchMode):
         if self.storage_times is not None:
             self._note_storages(self.storage_times, func, out)
         self._raw.append((func, args, kwargs, out, path, self._more_tags))
-        if not self._keep_tensors:
+        if not self._keep_tensors or self._sparse is not None:
             self._flush()
+        if self._sparse is not None:
+            self._calls[-1] = self._sparse.noted(self._calls[-1], type(self._stack.path) is not Idle)
         return out
 
     def _note_storages(self, times: StorageTimes, func: Any, out: Any) -> None:

@@ -31,6 +31,8 @@ _NEEDS_VALUES = (
     "'meta' device",
     "device meta",
     "got meta",
+    "unknown device type for autocast",
+    "attribute 'flop_counter'",
     "fake impl",
     "nestedint",
     "nestedtensor",

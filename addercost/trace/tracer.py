@@ -6,13 +6,14 @@ import platform
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.nn.utils.rnn import PackedSequence
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
 
 from addercost.errors import AddercostError, TraceError
@@ -74,12 +75,31 @@ def trace(
             f"an input of {title} is a nested tensor, which cannot be copied without its data",
             "give the tensors in it one by one and nest them in the forward, or give a padded tensor",
         )
-    step = _TracedStep(backward, input_gradients, is_counted, fuse_attention, memory)
+    step = _TracedStep(backward, input_gradients, is_counted, fuse_attention, memory, backward)
+    try:
+        return _traced(model, args, kwargs, title, step, rebuild, known_values)
+    except _NeedsGradientsError:
+        step = replace(step, gradients=True)
+        return _traced(model, args, kwargs, title, step, rebuild, known_values)
+
+
+def _traced(
+    model: nn.Module,
+    args: Any,
+    kwargs: Any,
+    title: str,
+    step: _TracedStep,
+    rebuild: Callable[[], nn.Module] | None,
+    known_values: Callable[[Any], Any] | None,
+) -> Trace:
+    """The trace by the first way that serves."""
     first: TraceError | None = None
     values_would_help = False
     for tracer, attempt in (("meta", _trace_meta), ("fake", _trace_fake)):
         try:
             return _uncompiled(partial(attempt, model, args, kwargs, title, step))
+        except _NeedsGradientsError:
+            raise
         except _NeedsValuesError as error:
             values_would_help = True
             first = first or error
@@ -114,6 +134,10 @@ class _NeedsValuesError(TraceError):
     """A run without data failed, and one with values may not."""
 
 
+class _NeedsGradientsError(TraceError):
+    """A run without gradients failed, since the forward itself computes some."""
+
+
 @dataclass(frozen=True, slots=True)
 class _TracedStep:
     """What is traced: a forward in evaluation mode, or a training step; which operators are whole; and
@@ -125,6 +149,8 @@ class _TracedStep:
     is_counted: IsCounted | None
     fuse_attention: bool
     memory: bool
+    gradients: bool
+    """Whether the forward may compute gradients, as models of energies do for forces."""
 
 
 def _trace_meta(model: nn.Module, args: Any, kwargs: Any, name: str, step: _TracedStep) -> Trace:
@@ -132,7 +158,7 @@ def _trace_meta(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Trac
         # A backward pass would leave its gradients on the model's own tensors.
         return meta_substitute(tensor, always=step.backward)
 
-    args, kwargs = tree_map(without_data, (args, kwargs))
+    args, kwargs = _mapped(without_data, (args, kwargs))
     return _run(model, args, kwargs, name, "meta", substitute, step)
 
 
@@ -175,7 +201,7 @@ def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Trac
     def convert(value: Any) -> Any:
         return fake(value) if isinstance(value, Tensor) else value
 
-    made = tree_map(convert, args), tree_map(convert, kwargs)
+    made = _mapped(convert, args), _mapped(convert, kwargs)
     return _run(model, *made, name, "fake", substitute, step, mode)
 
 
@@ -205,7 +231,19 @@ def _trace_real(
     def convert(value: Any) -> Any:
         return with_values(value) if isinstance(value, Tensor) else value
 
-    return _run(model, tree_map(convert, args), tree_map(convert, kwargs), name, "real", substitute, step)
+    return _run(model, _mapped(convert, args), _mapped(convert, kwargs), name, "real", substitute, step)
+
+
+def _mapped(convert: Callable[[Any], Any], value: Any) -> Any:
+    """`tree_map`, but that packed sequences keep their lengths, which torch wants on the CPU."""
+
+    def converted(item: Any) -> Any:
+        if not isinstance(item, PackedSequence):
+            return convert(item)
+        order = convert(item.sorted_indices), convert(item.unsorted_indices)
+        return PackedSequence(convert(item.data), item.batch_sizes, *order)
+
+    return tree_map(converted, value, is_leaf=lambda item: isinstance(item, PackedSequence))
 
 
 def _without_shape(tensor: Tensor, device: str) -> Tensor:
@@ -262,7 +300,7 @@ def _run(
         if calls.wrapping:
             calls.on_wrapping = recorder.know_parameters
         lazy = LazyOutputs(recorder.call_count)
-        stack.enter_context(torch.set_grad_enabled(step.backward))
+        stack.enter_context(torch.set_grad_enabled(step.gradients))
         if step.backward and step.input_gradients:
             for tensor in inputs:
                 tensor.requires_grad_(tensor.is_floating_point() or tensor.is_complex())
@@ -281,6 +319,8 @@ def _run(
         except Exception as error:
             needs_values = tracer != "real" and (wants_values(error) or cpu_takes(recorder.refused))
             made_error = forward_error(name, calls.failed, error)
+            if not step.gradients and _NO_GRADIENT in error_text(error):
+                raise _NeedsGradientsError(made_error.message, made_error.hint) from error
             if needs_values:
                 raise _NeedsValuesError(made_error.message, made_error.hint) from error
             raise made_error from error
@@ -318,6 +358,10 @@ def _run(
         repeats=recorded.repeats,
         returned=returned,
     )
+
+
+_NO_GRADIENT = "does not require grad"
+"""In torch's error for a gradient that is asked for where none was to be recorded."""
 
 
 def _notes(tracer: str, step: _TracedStep) -> tuple[str, ...]:

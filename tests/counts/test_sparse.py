@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from addercost.api import trace_model
 from addercost.arithmetic import OpCounts
@@ -87,10 +88,50 @@ def test_bytes_are_those_of_values_and_indices() -> None:
     assert layer.bytes_read == matrix + 4 * N * COLUMNS
 
 
-def test_gradients_through_a_sparse_matrix() -> None:
-    """The gradient of x is the transposed matrix's product; CSR's own takes a sum for each stored value."""
-    held = Held(pattern().to_sparse_csr(), True, torch.sparse.mm)
-    assert counted(held, torch.zeros(N, COLUMNS), backward=True).mac_sites == 3 * (N + 1) * COLUMNS
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("place", ["weight", "buffer", "input", "linear", "twice", "checkpointed"])
+def test_gradients_through_a_sparse_matrix(layout: str, place: str) -> None:
+    """Each of three products has the stored values times the columns: the forward, the gradient of x by the
+    transposed matrix, and the matrix's own gradient, which has its stored values alone. A buffer has none.
+    """
+    make, stored = LAYOUTS[layout]
+    matrix, x = make(pattern()), torch.zeros(N, COLUMNS)
+    products = 3
+    if place == "input":
+        made = trace_model(Function(lambda a, b: a @ b), matrix, x, backward=True)
+    else:
+        functions: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], int]] = {
+            "weight": (torch.matmul, 3),
+            "buffer": (torch.matmul, 2),
+            "linear": (lambda a, b: F.linear(b.t(), a), 3),
+            "twice": (lambda a, b: a @ (a @ b), 6),
+            # The backward repeats the forward.
+            "checkpointed": (
+                lambda a, b: checkpoint(lambda m, c: (m @ c).relu(), a, b, use_reentrant=False),
+                4,
+            ),
+        }
+        function, products = functions[place]
+        made = trace_model(Held(matrix, place != "buffer", function), x, backward=True)
+    counts = count(made)
+    assert counts.complete, counts.uncounted
+    assert counts.mac_sites == products * stored * COLUMNS
+
+
+@pytest.mark.parametrize("layout", ["csr", "coo"])
+def test_gradients_of_torchs_sparse_product(layout: str) -> None:
+    make, stored = LAYOUTS[layout]
+    held = Held(make(pattern()), True, torch.sparse.mm)
+    assert counted(held, torch.zeros(N, COLUMNS), backward=True).mac_sites == 3 * stored * COLUMNS
+
+
+def test_gradients_of_dense_operands_beside_a_sparse_one_are_whole() -> None:
+    """y = (S·x)·w with S of 9 stored values, x: [8, 3], w: [3, 5]: S·x and its two gradients take 9·3 sums
+    each, the product with w and its two gradients 8·3·5.
+    """
+    held = Held(pattern().to_sparse_csr(), True, lambda a, b: a @ b[:, :COLUMNS] @ b[:COLUMNS])
+    counts = counted(held, torch.zeros(N, COLUMNS + 2), backward=True)
+    assert counts.mac_sites == 3 * (N + 1) * COLUMNS + 3 * N * COLUMNS * (COLUMNS + 2)
 
 
 def test_two_sparse_operands_make_a_lower_bound() -> None:

@@ -13,10 +13,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_sequence
 
 from addercost.counts.model import ModelCounts, count
 from addercost.errors import TraceError
 from addercost.trace import tracer as tracer_module
+from addercost.trace.inputs import as_inputs
 from addercost.trace.tracer import trace
 from tests.counts.oracle import Function, traced
 
@@ -225,3 +227,58 @@ def test_a_language_model_is_traced_in_memory_that_does_not_grow_with_it(
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < limit_gib
+
+
+def test_attention_of_nested_tensors() -> None:
+    """Sequences of 3 and 5, two heads of 4 numbers: scores and their sums take 2·4·(9 + 25) products each."""
+
+    def attention(*sequences: Tensor) -> Tensor:
+        x = torch.nested.nested_tensor(list(sequences), layout=torch.jagged)
+        heads = x.unflatten(-1, (2, 4)).transpose(1, 2)
+        made: Tensor = F.scaled_dot_product_attention(heads, heads, heads).values()
+        return made
+
+    counts = counts_of(attention, torch.zeros(3, 8), torch.zeros(5, 8))
+    assert counts.mac_sites == 2 * 2 * 4 * (9 + 25)
+
+
+def test_a_packed_sequence_as_an_input() -> None:
+    """8 steps of 16 outputs of 8 + 16 values."""
+    packed = pack_sequence([torch.zeros(5, 8), torch.zeros(3, 8)])
+    counts = count(trace(nn.RNN(8, 16), packed))
+    assert counts.complete and counts.mac_sites == 8 * 16 * (8 + 16)
+    assert as_inputs(packed, "model.py").args == (packed,)
+
+
+def test_a_forward_that_computes_gradients() -> None:
+    """Forces are the gradient of an energy: x·w of 4·8·16 products, and its gradient of x. The caller's
+    tensors have no gradients afterwards.
+    """
+    layer, x = nn.Linear(8, 16), torch.zeros(4, 8)
+
+    def forces(x: Tensor) -> Tensor:
+        x.requires_grad_()
+        (found,) = torch.autograd.grad(layer(x).sum(), x)
+        return found
+
+    counts = count(trace(Held(layer, forces), x))
+    assert counts.complete and counts.mac_sites == 2 * 4 * 8 * 16
+    assert layer.weight.grad is None and not x.requires_grad
+
+
+class Held(nn.Module):
+    """A function that calls a module."""
+
+    def __init__(self, layer: nn.Module, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.layer, self.function = layer, function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+def test_tangents_of_tensors_that_are_zero() -> None:
+    """torch multiplies by the zeros that stand for a weight's tangent, too."""
+    layer = nn.Linear(8, 16)
+    held = Held(layer, lambda x: torch.func.jvp(layer, (x,), (x,))[1])
+    assert count(trace(held, torch.zeros(4, 8))).complete

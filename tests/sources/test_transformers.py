@@ -152,6 +152,7 @@ def test_a_text_alone_is_said_to_be_incomplete(tmp_path: Path, monkeypatch: pyte
     counted = count(trace_spec(f"hf:{folder_with(tmp_path, LLAVA)}"), "macs")
     (note,) = (note for note in counted.notes if note.startswith("INCOMPLETE"))
     assert "the part that reads images (" in note
+    assert not counted.complete
 
 
 @pytest.mark.exhaustive

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from addercost.counts.model import ModelCounts, count
+from addercost.errors import TraceError
 from addercost.trace import lazy_outputs
 from addercost.trace.reuse.tracer import trace_blocks
 from addercost.trace.tracer import trace
@@ -149,3 +151,52 @@ def test_an_iterator_without_an_end_is_stopped(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(lazy_outputs, "_MOST_ITEMS", 5)
     counts = counted(Lazy(lambda layer, x: (layer(x) for _ in itertools.count())))
     assert (counts.mac_sites, counts.complete) == (5 * ONE, False)
+
+
+class Indexed:
+    """A sequence without `__iter__` that computes its items when they are asked for."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        self.layer = layer
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> Tensor:
+        if index >= len(self):
+            raise IndexError(index)
+        made: Tensor = self.layer(X)
+        return made
+
+
+class Asked:
+    """Runs its module only when the caller asks it to."""
+
+    __slots__ = ("layer",)
+
+    def __init__(self, layer: nn.Module) -> None:
+        self.layer = layer
+
+    def run(self) -> Tensor:
+        made: Tensor = self.layer(X)
+        return made
+
+
+def test_a_sequence_by_index_is_run() -> None:
+    counts = count(trace(Lazy(lambda layer, x: Indexed(layer)), X))
+    assert counts.complete and counts.mac_sites == 2 * ONE
+
+
+def test_an_object_with_a_module_that_did_not_run_makes_a_lower_bound() -> None:
+    assert not count(trace(Lazy(lambda layer, x: Asked(layer)), X)).complete
+    ran = count(trace(Lazy(lambda layer, x: (layer(x), Asked(layer))), X))
+    assert ran.complete and ran.mac_sites == ONE
+
+
+def test_promises_of_other_threads_are_refused() -> None:
+    def run(layer: nn.Module, x: Tensor) -> Any:
+        with ThreadPoolExecutor(1) as pool:
+            return [pool.submit(layer, x)]
+
+    with pytest.raises(TraceError, match="another thread"):
+        trace(Lazy(run), X)

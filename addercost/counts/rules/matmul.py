@@ -5,7 +5,7 @@ from __future__ import annotations
 from addercost.arithmetic import OpCounts
 from addercost.counts.registry import rule
 from addercost.counts.work import OperatorWork, Sites, accumulator_of
-from addercost.trace.record import OpCall, TensorSpec
+from addercost.trace.record import STORED_OUTPUTS, OpCall, TensorSpec
 
 
 def of_stored(sites: int, *operands: TensorSpec) -> int:
@@ -38,10 +38,12 @@ def product(
 
 @rule("aten.mm")
 def mm(call: OpCall) -> OperatorWork:
-    """a: [n, k], b: [k, m]: n·m sums of k products."""
+    """a: [n, k], b: [k, m]: n·m sums of k products; fewer where that is a sparse tensor's gradient."""
     a, b = call.tensor("self"), call.tensor("mat2")
     (n, k), (_, m) = a.shape, b.shape
-    return product(a, b, n * k * m, n * m)
+    outputs = call.args.get(STORED_OUTPUTS, n * m)
+    assert isinstance(outputs, int)
+    return product(a, b, outputs * k, outputs)
 
 
 @rule("aten.bmm")
@@ -134,9 +136,17 @@ def linear(call: OpCall) -> OperatorWork:
 
 
 @rule("aten.matmul")
-def matmul(call: OpCall) -> OperatorWork:
-    """a: […, n, k], b: […, k, m], out: […, n, m], where a tracer keeps it whole. A vector has no n or m."""
+def matmul(call: OpCall) -> OperatorWork | None:
+    """a: […, n, k], b: […, k, m], out: […, n, m], where a tracer keeps it whole. A vector has no n or m.
+
+    Nested matrices whose rows differ in length are recorded as vectors of all their elements. An element of
+    such an a takes part in m products. Of two of them the lengths of the sums are not known.
+    """
     a, b, out = call.tensor("self"), call.tensor("other"), call.output
+    if len(a.shape) == 1 and len(b.shape) == 2:
+        return product(a, b, a.numel * b.shape[-1], out.numel)
+    if len(a.shape) == len(b.shape) == 1 and out.shape:
+        return None
     return product(a, b, out.numel * a.shape[-1], out.numel)
 
 

@@ -42,6 +42,7 @@ MOVEMENT = (
     "fill_", "zero", "zero_", "scalar_tensor", "eye", "arange", "linspace", "logspace", "tril_indices",
     "triu_indices", "lift_fresh", "_local_scalar_dense", "item", "is_same_size", "sym_size", "sym_numel",
     "sym_stride", "sym_storage_offset", "is_coalesced", "sparse_mask",
+    "_efficientzerotensor", "_has_same_storage_numel",
     # batches of sequences without their padding; the checks of distributions' arguments
     "_pack_padded_sequence", "_pad_packed_sequence", "_is_all_true", "_is_any_true", "is_nonzero",
     "_nested_tensor_from_tensor_list", "_nested_tensor_from_mask", "_nested_tensor_size", "record_stream",
