@@ -250,7 +250,7 @@ def _energies(
 ) -> Iterator[tuple[str, float]]:
     """Picojoules of each operand in each memory that serves it, with the memory's name. distinct: the share
     of written-out windows that are not fetched already, where a buffer keeps them."""
-    from zigzag.mapping.data_movement import DataDirection
+    from zigzag.hardware.architecture.memory_port import DataDirection
 
     found = {str(operand): moves for operand, moves in cost.mem_energy_breakdown_further.items()}
     for operand, name in _LAYER_OPERANDS.items():
