@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import click
 
 from tests.attack.attempt import Attempt
-from tests.attack.call import called, fault_of
+from tests.attack.call import Call, Ended, called, fault_of
 from tests.attack.material import BENCH
 
 TEXTS = (
@@ -68,7 +70,7 @@ BASES: dict[str, Sequence[str]] = {
 SLOW = {"calibrate": 3.0, "doctor": 5.0, "bench run": 10.0, "sweep measure": 10.0}
 """Commands that take long when nothing is wrong: after so many seconds they are interrupted, and have to end."""
 LONGEST_S = 40.0
-CALLS = 4000
+CALLS = 2000
 """So many calls are a whole attack."""
 
 
@@ -91,7 +93,8 @@ def commands() -> Iterator[Command]:
 
 def _inside(command: click.Command, path: str) -> Iterator[Command]:
     if not isinstance(command, click.Group):
-        yield Command(path, command.params)
+        # --debug shows a traceback, which is what the attack looks for elsewhere.
+        yield Command(path, [each for each in command.params if each.name != "debug"])
         return
     context = click.Context(command)
     for name in command.list_commands(context):
@@ -157,12 +160,7 @@ def _attempt(inputs: Path, command: Command, arguments: list[str]) -> Attempt:
     return Attempt(shown(arguments), run, longest_s=LONGEST_S)
 
 
-def _interrupted(arguments: Sequence[str], after_s: float):
-    import signal
-    import threading
-
-    from tests.attack.call import Call
-
+def _interrupted(arguments: Sequence[str], after_s: float) -> Ended:
     call = Call(arguments)
     timer = threading.Timer(after_s, os.kill, (call.pid, signal.SIGTERM))
     timer.start()

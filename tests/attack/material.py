@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -25,8 +26,12 @@ from torch import nn
 
 architectures = [(f"linear-{n}", lambda n=n: nn.Linear(n, 3), torch.empty(2, n)) for n in range(1, 7)]
 """
-TABLE = 'format = {name}\n'
 TIMINGS = "model,ms\nzoo:lenet5-bn,1.5\nzoo:lenet5-bn:adder,2.5\nzoo:resnet20-cifar,20\n"
+CONFIG = {
+    "model_type": "llama", "vocab_size": 32, "hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 1,
+    "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 64, "rms_norm_eps": 1e-06,
+    "rope_scaling": None, "architectures": ["LlamaForCausalLM"],
+}  # fmt: skip
 WIDTHS = 'bits = { "0" = 4 }\n'
 BENCH = ("bench", "--conv", "1,2,6,6,2,3,1,1", "--time-limit", "0.02", "--arithmetic", "mac", "--quiet")
 SWEEP = ("sweep", "space.py", "--workers", "1", "--chunk", "2", "--quiet", "--cpu", "via-nano-2000")
@@ -63,6 +68,7 @@ def make(folder: Path) -> None:
     (folder / "net.py").write_text(NET)
     (folder / "space.py").write_text(SPACE)
     (folder / "timings.csv").write_text(TIMINGS)
+    (folder / "config.json").write_text(json.dumps(CONFIG))
     (folder / "widths.toml").write_text(WIDTHS)
     tables = Path(addercost.__file__).parent / "hardware"
     for kind in ("cpus/via-nano-2000", "accelerators/tpu-like", "gpus/rtx-3090", "energy/45nm"):
