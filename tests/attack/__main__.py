@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.attack import bad_calls, documents, kills, material
+from tests.attack import bad_calls, documents, kills, material, names
 from tests.attack.attempt import Attempt, outcomes
 from tests.attack.warm import warm_up
 
@@ -25,6 +25,7 @@ PARTS: dict[str, Part] = {
     "bad calls": bad_calls.attempts,
     "damaged documents": documents.attempts,
     "kills": kills.attempts,
+    "hostile names": names.attempts,
 }
 QUICK = 0.1
 
