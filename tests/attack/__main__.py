@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.attack import bad_calls, documents, kills, material, names
+from tests.attack import bad_calls, binaries, documents, kills, material, names, places
 from tests.attack.attempt import Attempt, outcomes
 from tests.attack.warm import warm_up
 
@@ -24,8 +24,10 @@ Part = Callable[[Path, random.Random, float], Sequence[Attempt]]
 PARTS: dict[str, Part] = {
     "bad calls": bad_calls.attempts,
     "damaged documents": documents.attempts,
+    "damaged binaries": binaries.attempts,
     "kills": kills.attempts,
     "hostile names": names.attempts,
+    "places": places.attempts,
 }
 QUICK = 0.1
 
@@ -54,6 +56,7 @@ def _attack(place: Path, seed: int, share: float, given: argparse.Namespace) -> 
     os.environ["TMPDIR"] = str(place)
     tempfile.tempdir = str(place)
     material.make(inputs)
+    binaries.make_binaries(inputs)
     rows, slow = [], []
     for name in given.parts or PARTS:
         part_began = time.monotonic()
