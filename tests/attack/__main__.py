@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.attack import bad_calls, binaries, documents, kills, material, names, places
+from tests.attack import at_once, bad_calls, binaries, documents, kills, material, names, places
 from tests.attack.attempt import Attempt, outcomes
 from tests.attack.warm import warm_up
 
@@ -26,6 +26,7 @@ PARTS: dict[str, Part] = {
     "damaged documents": documents.attempts,
     "damaged binaries": binaries.attempts,
     "kills": kills.attempts,
+    "at once": at_once.attempts,
     "hostile names": names.attempts,
     "places": places.attempts,
 }

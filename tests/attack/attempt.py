@@ -105,11 +105,11 @@ def _tried(attempt: Attempt) -> Outcome:
 
 def _write(writer: int, outcome: Outcome) -> None:
     data = pickle.dumps(outcome)
-    with open(writer, "wb", closefd=False) as file:  # noqa: PTH123
+    with open(writer, "wb", closefd=False) as file:
         file.write(len(data).to_bytes(8, "little") + data)
 
 
 def _first(data: bytes) -> tuple[Outcome, int] | None:
     """The first outcome that was written, if it is there whole, and how many bytes it has."""
     size = int.from_bytes(data[:8], "little")
-    return (pickle.loads(data[8 : 8 + size]), size) if 8 <= len(data) and len(data) >= 8 + size else None
+    return (pickle.loads(data[8 : 8 + size]), size) if len(data) >= 8 and len(data) >= 8 + size else None

@@ -108,7 +108,10 @@ def attempts(inputs: Path, rng: random.Random, share: float) -> Sequence[Attempt
     found = list(commands())
     without = sorted({each.path for each in found} ^ set(BASES))
     if without:
-        return [Attempt(name, lambda folder: ["it has no line in BASES, or BASES has no command"]) for name in without]
+        return [
+            Attempt(name, lambda folder: ["it has no line in BASES, or BASES has no command"])
+            for name in without
+        ]
     options = [(each, option) for each in found for option in each.options]
     rng.shuffle(options)
     calls = round(CALLS * share)
@@ -155,7 +158,11 @@ def _attempt(inputs: Path, command: Command, arguments: list[str]) -> Attempt:
         prepare(inputs, folder)
         before = names_in(folder)
         ended = called(arguments) if command.path not in SLOW else _interrupted(arguments, SLOW[command.path])
-        return [fault] if (fault := fault_of(ended, arguments) or left_behind(before, folder, ended.code)) else []
+        return (
+            [fault]
+            if (fault := fault_of(ended, arguments) or left_behind(before, folder, ended.code))
+            else []
+        )
 
     return Attempt(shown(arguments), run, longest_s=LONGEST_S)
 
@@ -191,4 +198,6 @@ def left_behind(before: set[str], folder: Path, code: int) -> str:
 
 
 def shown(arguments: Sequence[str]) -> str:
-    return " ".join(ascii(word) if not word.isprintable() or not word or " " in word else word for word in arguments)[:400]
+    return " ".join(
+        ascii(word) if not word.isprintable() or not word or " " in word else word for word in arguments
+    )[:400]

@@ -92,7 +92,11 @@ def attempts(inputs: Path, rng: random.Random, share: float) -> Sequence[Attempt
         changes += [_flipped(data, rng) for _ in range(round(FLIPS * share))]
         for first in range(0, len(changes), BATCH):
             batch = changes[first : first + BATCH]
-            found.append(Attempt(f"{binary.name} {first}", _reads(inputs, binary, batch, rng.random()), len(batch), 200))
+            found.append(
+                Attempt(
+                    f"{binary.name} {first}", _reads(inputs, binary, batch, rng.random()), len(batch), 200
+                )
+            )
     rng.shuffle(found)
     return found
 
@@ -110,7 +114,9 @@ def _flipped(data: bytes, rng: random.Random) -> tuple[str, bytes]:
     return f"bytes {places} changed", buffer.getvalue()
 
 
-def _reads(inputs: Path, binary: Binary, changes: Sequence[tuple[str, bytes]], seed: float) -> Callable[[Path], list[str]]:
+def _reads(
+    inputs: Path, binary: Binary, changes: Sequence[tuple[str, bytes]], seed: float
+) -> Callable[[Path], list[str]]:
     def reads(folder: Path) -> list[str]:
         rng, faults = random.Random(seed), []
         prepare(inputs, folder)

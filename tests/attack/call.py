@@ -11,7 +11,6 @@ import time
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from addercost.cli.exit_codes import EXIT_CODES
 from addercost.text import LONGEST_ERROR
@@ -53,8 +52,12 @@ class Call:
             for descriptor in self._outputs:
                 os.close(descriptor)
             sys.stdin, sys.stdout, sys.stderr = (
-                open(descriptor, mode, encoding="utf-8", errors=errors, closefd=False)  # noqa: PTH123, SIM115
-                for descriptor, mode, errors in ((0, "r", "strict"), (1, "w", "strict"), (2, "w", "backslashreplace"))
+                open(descriptor, mode, encoding="utf-8", errors=errors, closefd=False)  # noqa: SIM115
+                for descriptor, mode, errors in (
+                    (0, "r", "strict"),
+                    (1, "w", "strict"),
+                    (2, "w", "backslashreplace"),
+                )
             )
             prepare()
             main(arguments)
@@ -93,14 +96,18 @@ def fault_of(ended: Ended, arguments: Sequence[str] = ()) -> str:
         return f"no documented end, {shown}"
     if any(words in ended.stderr for words in CRASHES):
         return f"a crash, {shown}"
-    if ended.code > 1 and (len(lines) != 1 or not lines[0].startswith(("addercost: ", "interrupted", "terminated"))):
+    if ended.code > 1 and (
+        len(lines) != 1 or not lines[0].startswith(("addercost: ", "interrupted", "terminated"))
+    ):
         return f"its error is not one line, {shown}"
     if any(len(line) > LONGEST_ERROR + 200 for line in lines):
         return f"a line of {max(map(len, lines))} characters, {shown}"
     for text in (ended.stderr, ended.stdout):
         if _COMMAND.search(text):
             return "it prints a command to a runner of continuous integration"
-        if bad := next((c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Cs") and c not in "\n\t"), ""):
+        if bad := next(
+            (c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Cs") and c not in "\n\t"), ""
+        ):
             return f"it prints the control character {bad!r}"
     if ended.code == 0 and _format_of(arguments) == "json" and "-o" not in arguments:
         try:

@@ -65,11 +65,16 @@ def attempts(inputs: Path, rng: random.Random, share: float) -> Sequence[Attempt
     ]
     for document in readable:
         text = (inputs / document.name).read_bytes()
-        changes = [*_cut_and_flipped(text, rng, share), *_fields(document.name, text, rng, share / len(readable))]
+        changes = [
+            *_cut_and_flipped(text, rng, share),
+            *_fields(document.name, text, rng, share / len(readable)),
+        ]
         for first in range(0, len(changes), BATCH):
             batch = changes[first : first + BATCH]
             seed = rng.random()
-            found.append(Attempt(f"{document.name} {first}", _reads(inputs, document, batch, seed), len(batch), 120))
+            found.append(
+                Attempt(f"{document.name} {first}", _reads(inputs, document, batch, seed), len(batch), 120)
+            )
     rng.shuffle(found)
     return found
 
@@ -141,7 +146,9 @@ def toml(data: dict[str, Any]) -> str:
 
 def _toml_value(value: Any) -> str:
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {_toml_value(item)}" for key, item in value.items()) + "}"
+        return (
+            "{" + ", ".join(f"{json.dumps(key)} = {_toml_value(item)}" for key, item in value.items()) + "}"
+        )
     if isinstance(value, list):
         return "[" + ", ".join(map(_toml_value, value)) + "]"
     if value is None:
@@ -149,7 +156,9 @@ def _toml_value(value: Any) -> str:
     return str(value) if isinstance(value, float) else json.dumps(value, default=str, ensure_ascii=False)
 
 
-def _reads(inputs: Path, document: Document, changes: Sequence[Change], seed: float) -> Callable[[Path], list[str]]:
+def _reads(
+    inputs: Path, document: Document, changes: Sequence[Change], seed: float
+) -> Callable[[Path], list[str]]:
     def reads(folder: Path) -> list[str]:
         prepare(inputs, folder)
         rng, faults = random.Random(seed), []

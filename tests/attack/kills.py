@@ -75,9 +75,7 @@ def attempts(inputs: Path, rng: random.Random, share: float) -> Sequence[Attempt
     found = []
     for command in COMMANDS:
         home = inputs.parent / f"killed {command.name}"
-        home.mkdir()
-        os.chdir(home)
-        _inputs_only(inputs, home)
+        fresh_inputs(inputs, home)
         whole = called(command.arguments)
         assert whole.code == 0, whole
         expected = command.result(home / command.made)
@@ -95,11 +93,6 @@ def attempts(inputs: Path, rng: random.Random, share: float) -> Sequence[Attempt
     return found
 
 
-def _inputs_only(inputs: Path, folder: Path) -> None:
-    for name in ("net.py", "space.py", "trace.json"):
-        (folder / name).write_bytes((inputs / name).read_bytes())
-
-
 def _killed(
     inputs: Path, command: Killed, seconds: float, expected: Any, seed: float
 ) -> Callable[[Path], list[str]]:
@@ -107,21 +100,29 @@ def _killed(
         rng, faults = random.Random(seed), []
         # Benchmarks of one user wait for each other.
         os.environ["HOME"] = str(folder / "home")
-        at = _fresh(inputs, folder, 0)
+        at = fresh_inputs(inputs, folder / "0")
         for number in range(IN_A_ROW):
             kind = rng.choice(SIGNALS)
             cold = rng.random() < FROM_THE_START
             moment = rng.uniform(0, STARTS_IN_S) ** 2 if cold else rng.uniform(0, 1.1 * seconds)
-            ended, late = _cold(command.arguments, kind, moment) if cold else _warm(command.arguments, kind, moment)
+            ended, late = (
+                _cold(command.arguments, kind, moment) if cold else _warm(command.arguments, kind, moment)
+            )
             what = f"{kind.name} after {moment:.3f} s{' of a new interpreter' * cold}"
             faults += [f"{what}: {fault}" for fault in _faults(ended, kind, late, at)]
-            if command.name == "report" and (at / command.made).exists() and command.result(at / command.made) != expected:
+            if (
+                command.name == "report"
+                and (at / command.made).exists()
+                and command.result(at / command.made) != expected
+            ):
                 faults.append(f"{what}: the page is another one")
             if ended.code == 0:
                 faults += _finished(command, at, expected, "it ended by itself")
-                at = _fresh(inputs, folder, number + 1)
+                at = fresh_inputs(inputs, folder / str(number + 1))
         again = called(command.arguments)
-        if fault := fault_of(again, command.arguments) or ("" if again.code == 0 else f"exit code {again.code}: {again.stderr}"):
+        if fault := fault_of(again, command.arguments) or (
+            "" if again.code == 0 else f"exit code {again.code}: {again.stderr}"
+        ):
             faults.append(f"finishing it: {fault}")
         else:
             faults += _finished(command, at, expected, "after the kills")
@@ -130,11 +131,12 @@ def _killed(
     return run
 
 
-def _fresh(inputs: Path, folder: Path, number: int) -> Path:
-    at = folder / str(number)
+def fresh_inputs(inputs: Path, at: Path) -> Path:
+    """A new folder with what `COMMANDS` take, which is the current one from then on."""
     at.mkdir()
     os.chdir(at)
-    _inputs_only(inputs, at)
+    for name in ("net.py", "space.py", "trace.json"):
+        (at / name).write_bytes((inputs / name).read_bytes())
     return at
 
 
@@ -143,7 +145,11 @@ def _finished(command: Killed, at: Path, expected: Any, when: str) -> list[str]:
     faults = [f"{when}: it leaves {', '.join(left)}"] if left else []
     found = command.result(at / command.made)
     if found != expected:
-        shown = [key for key in expected if found.get(key) != expected[key]] if isinstance(expected, dict) else found
+        shown = (
+            [key for key in expected if found.get(key) != expected[key]]
+            if isinstance(expected, dict)
+            else found
+        )
         faults.append(f"{when}: the result differs from an undisturbed one in {str(shown)[:300]}")
     return faults
 

@@ -102,7 +102,11 @@ def _in(inputs: Path, attack: Callable[[Path], list[str]]) -> Callable[[Path], l
         table = (inputs / "via-nano-2000.toml").read_text()
         title = json.dumps("".join(name for name in NAMES if name.isprintable()), ensure_ascii=False)
         (folder / "mine.toml").write_text(
-            re.sub(r'(?m)^name = .*$', 'name = "mine"', re.sub(r"(?m)^title = .*$", lambda _: f"title = {title}", table))
+            re.sub(
+                r"(?m)^name = .*$",
+                'name = "mine"',
+                re.sub(r"(?m)^title = .*$", lambda _: f"title = {title}", table),
+            )
         )
         for arguments in (
             ("profile", FILE, "--save-trace", "names.json", "-q"),
@@ -119,7 +123,9 @@ def _in(inputs: Path, attack: Callable[[Path], list[str]]) -> Callable[[Path], l
 def _made(arguments: Sequence[str]) -> tuple[str, list[str]]:
     """What the call prints, and what is wrong with it."""
     ended = called(arguments)
-    fault = fault_of(ended, arguments) or ("" if ended.code in (0, 1) else f"exit code {ended.code}: {ended.stderr[:500]}")
+    fault = fault_of(ended, arguments) or (
+        "" if ended.code in (0, 1) else f"exit code {ended.code}: {ended.stderr[:500]}"
+    )
     return ended.stdout, [f"{' '.join(arguments)[:200]}: {fault}"] if fault else []
 
 
@@ -161,7 +167,9 @@ def _spreadsheets(folder: Path) -> list[str]:
         faults += [
             f"{file.name}: the cell {cell.text!r} is a formula"
             for cell in cells
-            if cell.get("ValueType") is None and cell.get("ExprID") is None and (cell.text or "").startswith("=")
+            if cell.get("ValueType") is None
+            and cell.get("ExprID") is None
+            and (cell.text or "").startswith("=")
         ]
     return faults
 
@@ -180,9 +188,8 @@ def _latex(folder: Path) -> list[str]:
 
 
 def _pages(folder: Path, figures: Sequence[str]) -> list[str]:
-    from playwright.sync_api import sync_playwright
-
     from conftest import ARGUMENTS, executable  # type: ignore[import-not-found]
+    from playwright.sync_api import sync_playwright
 
     faults: list[str] = []
     outputs = {"report.html": ["report", "names.json", *TITLE, "-o", "report.html", "-q"]}
@@ -213,7 +220,7 @@ def _complaints(browser: Any, file: Path) -> list[str]:
     page.goto(address)
     # Buttons and selections draw parts of the page anew.
     for button in page.get_by_role("button").all()[:12]:
-        if button.is_visible():
+        if button.is_visible() and button.is_enabled():
             button.click()
     page.close()
     return complaints

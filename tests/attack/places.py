@@ -43,8 +43,21 @@ FULL_BYTES = 2048
 def attempts(inputs: Path, rng: random.Random, share: float) -> Sequence[Attempt]:
     found = []
     for name, arguments in WRITERS.items():
-        for place in (full_disk, full_temporary_folder, unwritable_folder, folder_of_another_user, unwritable_home):
-            found.append(Attempt(f"{name} with {place.__name__.replace('_', ' ')}", _with(inputs, name, arguments, place), 1, 150))
+        for place in (
+            full_disk,
+            full_temporary_folder,
+            unwritable_folder,
+            folder_of_another_user,
+            unwritable_home,
+        ):
+            found.append(
+                Attempt(
+                    f"{name} with {place.__name__.replace('_', ' ')}",
+                    _with(inputs, name, arguments, place),
+                    1,
+                    150,
+                )
+            )
     rng.shuffle(found)
     return found[: max(round(len(found) * max(share, 0.25)), 1)]
 
