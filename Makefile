@@ -53,7 +53,7 @@ reports: predicted-reports machine-report
 predicted-reports: $(VENV)/.installed-dev
 	$(BIN)/python tools/make_reports.py
 
-# From the validations in reports/: what stands beside every estimate, and README's table.
+# From the validations in reports/: what stands beside every estimate, and the table of docs/cost-models.md.
 state-errors: $(VENV)/.installed-dev
 	$(BIN)/python tools/state_errors.py
 

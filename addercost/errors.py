@@ -1,6 +1,6 @@
 """Every error that addercost raises for its user: `message` says what went wrong, `hint` what to do next.
 
-Scripts rely on the exit codes; `addercost --help` and the README list them.
+Scripts rely on the exit codes; `addercost --help` and `docs/trust.md` list them.
 """
 
 from __future__ import annotations

@@ -37,6 +37,14 @@ def si(value: float, unit: str = "", digits: int = 3) -> str:
     return f"{value:.{digits}g}{space}{unit}"
 
 
+def prefixed_unit(value: float, unit: str) -> tuple[float, str]:
+    """`prefixed_unit(2.5e-6, "s")` is (1e-6, "µs"): the unit in which the value is between 1 and 1000."""
+    for factor, prefix in _PREFIXES:
+        if abs(value) >= factor:
+            return factor, f"{prefix}{unit}"
+    return 1.0, unit
+
+
 def thousands(value: float) -> str:
     """`thousands(2612592)` is "2,612,592"; a number that is not whole gets two digits after the point."""
     if float(value).is_integer():

@@ -34,10 +34,10 @@ from addercost.cost.layers import LayerKind, kind_of
 from addercost.cost.target import Target
 from addercost.cost.target_registry import load_target
 from addercost.counts.model import LayerCounts, count
-from addercost.counts.runs import NOTHING, Runs
+from addercost.counts.runs import NOTHING, LayerRuns
 from addercost.errors import AddercostError
 from addercost.measure.validation.published import chosen, traced
-from addercost.results.published_timings import Columns, PublishedTiming, read_timings
+from addercost.results.published_timings import PublishedTiming, TimingColumns, read_timings
 from addercost.units import parse_quantity, si
 
 BAND = 0.25
@@ -48,7 +48,7 @@ def main() -> int:
     options = _options()
     target = _target(options)
     where = dict(text.split("=", 1) for text in options.where)
-    columns = Columns(options.time, "ms", "model", "batch", "image_size", where)
+    columns = TimingColumns(options.time, "ms", "model", "batch", "image_size", where)
     timings = chosen(read_timings(options.measured, columns), options.sample)
     networks = _counted(timings, options.dtype, options.counts)
     known = [timing for timing in timings if networks[timing.label]]
@@ -209,7 +209,7 @@ def _write_extract(file: Path, timings: Sequence[PublishedTiming], networks: Seq
             total: dict[tuple[OpClass, str], int] = {}
             runs, sites = NOTHING, 0
             for kind, times in kinds.items():
-                assert isinstance(kind.runs, Runs)
+                assert isinstance(kind.runs, LayerRuns)
                 sites += kind.mac_sites * times
                 for _ in range(times):
                     runs = runs.plus(kind.runs)

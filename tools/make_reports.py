@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from addercost import __version__
@@ -76,11 +77,12 @@ def _paper_tables(folder: Path) -> None:
     latency = latency_table(_trace_zoo, load_cpu("via-nano-2000"))
     _table(folder / "counts", counts)
     _table(folder / "latency", latency)
-    figures = []
+    figures, drawn = [], []
     for dataset in DATASETS:
-        drawn = pareto_figure.draw(pareto((), trace_spec, None, dataset), PlotOptions())
-        _figure(folder / f"pareto-{dataset.lower()}.svg", drawn)
-        figures.append(drawn)
+        draw = partial(pareto_figure.draw, pareto((), trace_spec, None, dataset))
+        drawn.append(draw(PlotOptions()))
+        _figure(folder / f"pareto-{dataset.lower()}.svg", drawn[-1])
+        figures.append(draw)
     page = to_tables_page(
         "The AdderNet paper's tables, recomputed",
         "Published figures are those of Chen et al., CVPR 2020; computed ones are counts and estimates.",
@@ -91,7 +93,7 @@ def _paper_tables(folder: Path) -> None:
                 "Accuracy against cost",
                 "Accuracy",
                 "Accuracies as published, costs estimated. Marks of one colour share an arithmetic.",
-                tuple(drawn.table for drawn in figures),
+                tuple(item.table for item in drawn),
                 tuple(figures),
             ),
         ),

@@ -1,5 +1,5 @@
 """Writes down how far each cost model is from measured times: from the validations kept in `reports/` into
-`addercost/cost/stated_errors.toml`, and as a table into README.md.
+`addercost/cost/stated_errors.toml`, and as a table into `docs/cost-models.md`.
 
 Usage: python tools/state_errors.py
 
@@ -21,6 +21,7 @@ from addercost.cost.stated_errors import FILE
 from addercost.results.validation import NETWORKS, Score, Validation, read_validation
 
 ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "cost-models.md"
 _LAYER_MODEL = "roofline"
 """Of layers the table has this model alone, which charges arithmetic and bytes; the pages have all."""
 
@@ -92,11 +93,11 @@ def machine(validation: Validation) -> str:
 
 
 def table(found: Sequence[tuple[str, Validation]]) -> Iterator[str]:
-    """The table of README.md, line by line."""
+    """The table of the page, line by line."""
     yield "| measured | predicted by | of | median error | P90 | within ±25 % | Spearman | Kendall τ |"
     yield "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
     for page, validation in found:
-        name = f"[{machine(validation)}]({page})"
+        name = f"[{machine(validation)}](../{page})"
         for score in validation.scores:
             scaled = score.group == NETWORKS and is_scaled(validation, score.model)
             wanted = (HALF if scaled else "", FIT)
@@ -123,17 +124,16 @@ def _plain(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def with_table(readme: str, found: Sequence[tuple[str, Validation]]) -> str:
-    """README.md with the table of today between its two marks."""
+def with_table(text: str, found: Sequence[tuple[str, Validation]]) -> str:
+    """The page with the table of today between its two marks."""
     lines = "\n".join((START, *table(found), END))
-    return re.sub(f"{re.escape(START)}.*?{re.escape(END)}", lambda _: lines, readme, flags=re.S)
+    return re.sub(f"{re.escape(START)}.*?{re.escape(END)}", lambda _: lines, text, flags=re.S)
 
 
 def main() -> None:
     found = validations()
     FILE.write_text("".join(stated(found)), encoding="utf-8")
-    readme = ROOT / "README.md"
-    readme.write_text(with_table(readme.read_text(encoding="utf-8"), found), encoding="utf-8")
+    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from addercost.errors import DataError
 from addercost.results.environment import differences
-from addercost.results.intervals import Outcome, median_interval, verdict
+from addercost.results.intervals import RatioOutcome, median_interval, verdict
 from addercost.results.measurements import MeasuredRow, Measurements
 
 MARGIN = 0.05
@@ -35,7 +35,7 @@ class RowChange:
     after: MeasuredRow
     time: WithInterval | None
     against_reference: WithInterval | None
-    verdict: Outcome
+    verdict: RatioOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class BenchDiff:
     across_machines: bool
     margin: float
 
-    def count(self, wanted: Outcome) -> int:
+    def count(self, wanted: RatioOutcome) -> int:
         return sum(row.verdict is wanted for row in self.rows)
 
 
@@ -119,7 +119,9 @@ def _compared(
     if _same_reference(before, after) and before.ratio is not None and after.ratio is not None:
         relative = _change(before.ratio, after.ratio)
     found = {verdict(change[1], margin) for change in (time, relative) if change is not None}
-    return RowChange(before, after, time, relative, found.pop() if len(found) == 1 else Outcome.CANNOT_TELL)
+    return RowChange(
+        before, after, time, relative, found.pop() if len(found) == 1 else RatioOutcome.CANNOT_TELL
+    )
 
 
 def _change(before: WithInterval, after: WithInterval) -> WithInterval:

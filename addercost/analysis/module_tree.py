@@ -12,7 +12,7 @@ OPERATIONS = "operations"
 
 
 @dataclass(slots=True)
-class Node:
+class ModuleNode:
     """A module. own: what the module itself spends; values: that and what everything inside it spends.
 
     Both are by basis; see `bases`.
@@ -23,7 +23,7 @@ class Node:
     op: str = ""
     values: dict[str, float] = field(default_factory=dict)
     own: Mapping[str, float] = field(default_factory=dict)
-    children: list[Node] = field(default_factory=list)
+    children: list[ModuleNode] = field(default_factory=list)
 
 
 def bases(profile: Profile) -> tuple[str, ...]:
@@ -36,13 +36,13 @@ def bases(profile: Profile) -> tuple[str, ...]:
     return (*cycles, OPERATIONS, "parameters", "bytes")
 
 
-def module_tree(profile: Profile, widest: int, basis: str) -> Node:
+def module_tree(profile: Profile, widest: int, basis: str) -> ModuleNode:
     """The tree, children in the order they ran.
 
     Of more than `widest` children the largest by `basis` stay, and one node stands for the rest.
     """
     names, costs = bases(profile), labelled_costs(profile)
-    root = Node(profile.counts.model, "")
+    root = ModuleNode(profile.counts.model, "")
     index = {"": root}
     for i, layer in enumerate(profile.counts.layers):
         node = root
@@ -51,7 +51,7 @@ def module_tree(profile: Profile, widest: int, basis: str) -> Node:
             path = f"{path}.{part}" if path else part
             child = index.get(path)
             if child is None:
-                child = index[path] = Node(part, path)
+                child = index[path] = ModuleNode(part, path)
                 node.children.append(child)
             node = child
         node.op = layer.op
@@ -65,7 +65,7 @@ def module_tree(profile: Profile, widest: int, basis: str) -> Node:
     return root
 
 
-def _sum(root: Node, names: tuple[str, ...], widest: int, basis: str) -> None:
+def _sum(root: ModuleNode, names: tuple[str, ...], widest: int, basis: str) -> None:
     order, stack = [], [root]
     # No recursion: a module tree can be deeper than Python's stack.
     while stack:
@@ -79,10 +79,10 @@ def _sum(root: Node, names: tuple[str, ...], widest: int, basis: str) -> None:
             node.children = _pruned(node, names, widest, basis)
 
 
-def _pruned(node: Node, names: tuple[str, ...], widest: int, basis: str) -> list[Node]:
+def _pruned(node: ModuleNode, names: tuple[str, ...], widest: int, basis: str) -> list[ModuleNode]:
     by_size = sorted(range(len(node.children)), key=lambda i: -node.children[i].values[basis])
     kept = set(by_size[: widest - 1])
     rest = [child for i, child in enumerate(node.children) if i not in kept]
-    others = Node(f"{len(rest)} more", f"{node.path}.…" if node.path else "…")
+    others = ModuleNode(f"{len(rest)} more", f"{node.path}.…" if node.path else "…")
     others.values = {name: sum(child.values[name] for child in rest) for name in names}
     return [child for i, child in enumerate(node.children) if i in kept] + [others]

@@ -20,7 +20,7 @@ _NEAR = 0.005
 """A computed figure agrees with a published one that it rounds to."""
 
 
-class Outcome(StrEnum):
+class ClaimOutcome(StrEnum):
     REPRODUCES = "reproduces"
     UNDER_ASSUMPTION = "under this assumption alone"
     DOES_NOT = "does not"
@@ -72,15 +72,15 @@ def claim_sums() -> tuple[ClaimSum, ...]:
     )
 
 
-def outcome(found: ClaimSum, sums: tuple[ClaimSum, ...]) -> Outcome:
+def outcome(found: ClaimSum, sums: tuple[ClaimSum, ...]) -> ClaimOutcome:
     """What a sum says of its claim, given the other sums of the same claim."""
     if found.bound:
-        return Outcome.ALLOWED if found.claim.high <= found.computed else Outcome.BEYOND
+        return ClaimOutcome.ALLOWED if found.claim.high <= found.computed else ClaimOutcome.BEYOND
     if not found.within:
-        return Outcome.DOES_NOT
+        return ClaimOutcome.DOES_NOT
     others = [other for other in sums if other.claim == found.claim and other != found and not other.bound]
     alone = bool(others) and not any(other.within for other in others)
-    return Outcome.UNDER_ASSUMPTION if alone else Outcome.REPRODUCES
+    return ClaimOutcome.UNDER_ASSUMPTION if alone else ClaimOutcome.REPRODUCES
 
 
 def _pj(table: str, op: str, number_format: str) -> float:

@@ -13,7 +13,14 @@ import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from addercost.results.validation import NETWORKS, FamilyError, Prediction, Score, Validation, ValidationRow
+from addercost.results.validation import (
+    NETWORKS,
+    FamilyError,
+    RowPrediction,
+    Score,
+    Validation,
+    ValidationRow,
+)
 
 BASELINES = ("MACs", "bytes")
 """Predictors without a model: the number of multiply-accumulate sites, and the bytes that operators move. A
@@ -58,15 +65,15 @@ def _scores(rows: Sequence[ValidationRow], scaled_by: str) -> Iterator[Score]:
                     yield replace(found, scaled_by=FIT)
 
 
-Pair = tuple[ValidationRow, Prediction]
+Pair = tuple[ValidationRow, RowPrediction]
 
 
 def _pairs(rows: Iterable[ValidationRow], model: str) -> Iterator[Pair]:
     """The rows that the predictor has a number above 0 for."""
     for row in rows:
-        made: Iterable[Prediction] = row.predicted
+        made: Iterable[RowPrediction] = row.predicted
         if model in BASELINES:
-            made = (Prediction(model, float(row.mac_sites if model == "MACs" else row.bytes_moved)),)
+            made = (RowPrediction(model, float(row.mac_sites if model == "MACs" else row.bytes_moved)),)
         for prediction in made:
             if prediction.model == model and prediction.seconds > 0:
                 yield row, prediction

@@ -36,12 +36,12 @@ def diff(
     from addercost.analysis.bench_diff import diff_benchmarks
     from addercost.measure.journal import read_measurements
     from addercost.report.tables.bench_diff import bench_diff_table
-    from addercost.results.intervals import Outcome
+    from addercost.results.intervals import RatioOutcome
 
     check_output(output, force)
     one, two = read_measurements(before), read_measurements(after)
     found = diff_benchmarks(one, two, across_machines, parsed_share(margin, "--margin"))
     emit_table(bench_diff_table(found), table_format, output, force)
-    slower = found.count(Outcome.SLOWER)
+    slower = found.count(RatioOutcome.SLOWER)
     if fail_on and slower:
         raise CheckFailedError(f"--fail-on slower: {slower} of {len(found.rows)} rows are slower")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from addercost.measure.journal import Entry
     from addercost.measure.plan import RowPlan
     from addercost.measure.session import BenchSettings
-    from addercost.results.published_timings import Columns
+    from addercost.results.published_timings import TimingColumns
     from addercost.results.validation import Validation
 
 
@@ -223,17 +223,17 @@ def _columns(
     batch: str,
     size: str,
     where: tuple[str, ...],
-) -> Columns:
-    from addercost.results.published_timings import Columns
+) -> TimingColumns:
+    from addercost.results.published_timings import TimingColumns
 
     if column is None:
         raise ArgumentError(f"no column of {measured} is named", "name that of the times with --column")
-    return Columns(column, unit, model, batch, size, _conditions(where))
+    return TimingColumns(column, unit, model, batch, size, _conditions(where))
 
 
 def _published(
     measured: Path,
-    columns: Columns,
+    columns: TimingColumns,
     machine: str,
     prefix: str,
     dtype: str,

@@ -9,11 +9,11 @@ from addercost.sweep.spaces.kinds import space_source
 from addercost.sweep.spaces.space import Space
 
 if TYPE_CHECKING:
-    from addercost.measure.validation.networks import Network
+    from addercost.measure.validation.networks import ValidationNetwork
     from addercost.sweep.spaces.architecture import Architecture
 
 
-def named_networks(patterns: str, sample: int | None) -> list[Network]:
+def named_networks(patterns: str, sample: int | None) -> list[ValidationNetwork]:
     """Those of all spaces in a comma-separated list. sample: so many of each space, drawn by a hash.
 
     Raises ArgumentError where a pattern names no space.
@@ -34,13 +34,13 @@ def _members(pattern: str, sample: int | None) -> list[Architecture]:
     return [found for i in sorted(drawn) for found in space.slice(i, i + 1)]
 
 
-def _network(architecture: Architecture, pattern: str) -> Network:
-    from addercost.measure.validation.networks import Network
+def _network(architecture: Architecture, pattern: str) -> ValidationNetwork:
+    from addercost.measure.validation.networks import ValidationNetwork
 
     args, kwargs = architecture.inputs(1)
     # Kinds of SPEC have models of the same name: the row has the SPEC.
     kind, colon, _ = pattern.partition(":")
-    return Network(
+    return ValidationNetwork(
         f"{kind}{colon}{architecture.name}" if colon else architecture.name,
         architecture.make_whole or architecture.make,
         (*args, *kwargs.values()),

@@ -29,7 +29,7 @@ class Seconds(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class NetworkPrediction:
     """What a network takes by times that were measured. layers: of each layer; shares: what each adds
     to the total and to the ends of its interval, which is narrower than the layers'. main_kinds: the kind
     of kernel that takes most of each. missing: kernels that could not be predicted, by name, of each layer.
@@ -47,7 +47,7 @@ class Prediction:
 Kernels = Sequence[KernelCall] | None
 """Of one layer; None where they are not known."""
 
-Predict = Callable[[Target, Sequence[Kernels]], Prediction]
+Predict = Callable[[Target, Sequence[Kernels]], NetworkPrediction]
 
 
 def _nothing_missing(target: Target, executions: Executions, moved: Moved) -> Mapping[str, Column]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from addercost.arithmetic import Arithmetic, OpClass, OpCounts
 from addercost.cost.layers import CountedLayer, CountedModel, bytes_moved, layers_of
-from addercost.counts.runs import Run, Runs
+from addercost.counts.runs import LayerRuns, Run
 
 _FLOATS = ("fp16", "bf16", "fp32", "fp64")
 _REQUANTISED = (OpClass.MUL, OpClass.ADD, OpClass.ABS)
@@ -22,7 +22,7 @@ class ReformattedLayer:
     arithmetic: Arithmetic | None
     mac_sites: int
     bytes: float
-    runs: Runs | None = None
+    runs: LayerRuns | None = None
 
 
 def as_int8(model_counts: CountedModel | Iterable[CountedLayer]) -> list[ReformattedLayer]:
@@ -36,7 +36,7 @@ def as_int8(model_counts: CountedModel | Iterable[CountedLayer]) -> list[Reforma
 
 def _int8(layer: CountedLayer) -> ReformattedLayer:
     sites = getattr(layer, "mac_sites", 0)
-    runs: Runs | None = getattr(layer, "runs", None)
+    runs: LayerRuns | None = getattr(layer, "runs", None)
     arithmetic = getattr(layer, "arithmetic", None)
     if not sites:
         return ReformattedLayer(layer.path, layer.counts, arithmetic, 0, bytes_moved(layer), runs)
@@ -51,7 +51,7 @@ def _int8(layer: CountedLayer) -> ReformattedLayer:
         arithmetic,
         sites,
         bytes_moved(layer) / 4,
-        None if runs is None else Runs(_quarter(runs.eager), _quarter(runs.fused)),
+        None if runs is None else LayerRuns(_quarter(runs.eager), _quarter(runs.fused)),
     )
 
 

@@ -10,7 +10,7 @@ from addercost.cost.columns import Column
 from addercost.cost.gpu_waves import waves_factor
 from addercost.counts.kernel_calls import KernelCall, kernel_calls
 from addercost.counts.matrix_products import MatrixProduct, matrix_products
-from addercost.counts.runs import Run, Runs
+from addercost.counts.runs import LayerRuns, Run
 
 Key = tuple[OpClass, str]
 """An operation: its class and its number format."""
@@ -47,7 +47,7 @@ class LayerKind(NamedTuple):
     counts: tuple[tuple[OpClass, str, int], ...]
     mac_sites: int
     n_bytes: float
-    runs: Runs | None = None
+    runs: LayerRuns | None = None
     products: tuple[MatrixProduct, ...] | None = None
     kernels: tuple[KernelCall, ...] = ()
 

@@ -17,7 +17,7 @@ from functools import cache
 
 from addercost.arithmetic import OpClass, OpCounts
 from addercost.counts.model import LayerCounts
-from addercost.counts.runs import Run, Runs
+from addercost.counts.runs import LayerRuns, Run
 
 Layers = tuple[LayerCounts, ...]
 _Number = tuple[str, ...]
@@ -154,7 +154,9 @@ def _with_numbers(layer: LayerCounts, numbers: Mapping[_Number, int]) -> LayerCo
     counts = {(OpClass(key[1]), key[2]): n for key, n in numbers.items() if key[0] == "count"}
     runs = layer.runs
     if runs is not None:
-        runs = Runs(*(Run(numbers[mode, "calls"], numbers[mode, "bytes"]) for mode in ("eager", "fused")))
+        runs = LayerRuns(
+            *(Run(numbers[mode, "calls"], numbers[mode, "bytes"]) for mode in ("eager", "fused"))
+        )
     return replace(
         layer,
         ops={key[1]: n for key, n in numbers.items() if key[0] == "op" and n},

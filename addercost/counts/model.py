@@ -11,7 +11,7 @@ from addercost.counts.call_work import work_of
 from addercost.counts.conventions import CountingConvention, convention_named
 from addercost.counts.memory import GROUPED, packed_traffic
 from addercost.counts.rules.attention import block_sites, kept_sites
-from addercost.counts.runs import NOTHING, Runs, runs_of
+from addercost.counts.runs import NOTHING, LayerRuns, runs_of
 from addercost.counts.views import ModuleCounts, OperatorCounts, by_module
 from addercost.counts.what_if import apply
 from addercost.counts.work import OperatorWork
@@ -43,7 +43,7 @@ class LayerCounts:
     arithmetic: Arithmetic | None = None
     bytes_read: int = 0
     bytes_written: int = 0
-    runs: Runs | None = None
+    runs: LayerRuns | None = None
     calls: tuple[OpCall, ...] | None = field(default=None, compare=False, repr=False)
     module_calls: int | None = None
     call_shapes: tuple[tuple[int, ...], ...] = ()

@@ -29,20 +29,20 @@ class Run(NamedTuple):
     n_bytes: int
 
 
-class Runs(NamedTuple):
+class LayerRuns(NamedTuple):
     """One layer's run in each of the two modes."""
 
     eager: Run
     fused: Run
 
-    def plus(self, other: Runs) -> Runs:
-        return Runs(
+    def plus(self, other: LayerRuns) -> LayerRuns:
+        return LayerRuns(
             Run(self.eager.calls + other.eager.calls, self.eager.n_bytes + other.eager.n_bytes),
             Run(self.fused.calls + other.fused.calls, self.fused.n_bytes + other.fused.n_bytes),
         )
 
 
-NOTHING = Runs(Run(0, 0), Run(0, 0))
+NOTHING = LayerRuns(Run(0, 0), Run(0, 0))
 
 _CONVOLUTIONS = frozenset(
     f"aten.{name}"
@@ -60,7 +60,7 @@ _OWN_STATISTICS = frozenset(
 _PASSES = 3
 
 
-def runs_of(call: OpCall, moved: tuple[int, int]) -> Runs:
+def runs_of(call: OpCall, moved: tuple[int, int]) -> LayerRuns:
     """What one call starts and moves in each mode; a gradient is taken as any other call.
 
     moved: bytes that it must read and write, by `addercost.counts.memory.traffic`.
@@ -71,16 +71,16 @@ def runs_of(call: OpCall, moved: tuple[int, int]) -> Runs:
     read, written = moved
     if any(spec.role == IN_REGISTERS for spec in call.tensors()):
         run = Run(0, read + written)  # computed by the kernel of the call before it
-        return Runs(run, run)
+        return LayerRuns(run, run)
     if name in _OWN_STATISTICS or (name in BATCH_NORMS and takes_batch_statistics(call)):
         run = Run(1, _PASSES * read + written)
-        return Runs(run, run)
+        return LayerRuns(run, run)
     eager = Run(1, read + written)
     if name in _CONVOLUTIONS:
-        return Runs(eager, _with_weights_reordered(call, eager))
+        return LayerRuns(eager, _with_weights_reordered(call, eager))
     if name in BATCH_NORMS or ("pointwise" in call.tags and name not in COPIES):
-        return Runs(eager, Run(0, read - _replaced(call)))
-    return Runs(eager, eager)
+        return LayerRuns(eager, Run(0, read - _replaced(call)))
+    return LayerRuns(eager, eager)
 
 
 def _with_weights_reordered(call: OpCall, run: Run) -> Run:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from addercost.errors import AddercostError
-from addercost.measure.devices.device import Device
+from addercost.measure.devices.device import TimingDevice
 from addercost.measure.journal import Entry, Journal
 from addercost.measure.limit_faults import with_faults
 from addercost.measure.plan import RowPlan
@@ -23,7 +23,7 @@ Said = Callable[[int, RowPlan, Entry | None], None]
 
 def run(
     plans: Iterable[RowPlan],
-    device: Device,
+    device: TimingDevice,
     journal: Journal,
     effort: Effort,
     said: Said = lambda number, plan, entry: None,
@@ -38,7 +38,7 @@ def run(
         said(number, plan, entry)
 
 
-def timed_row(plan: RowPlan, device: Device, effort: Effort) -> Entry:
+def timed_row(plan: RowPlan, device: TimingDevice, effort: Effort) -> Entry:
     """The measured row, or the reason why there is none."""
     try:
         with torch.no_grad():
@@ -51,7 +51,7 @@ def timed_row(plan: RowPlan, device: Device, effort: Effort) -> Entry:
         return _failed(plan, f"{type(error).__name__}: {_first_line(error)}")
 
 
-def _measured(plan: RowPlan, device: Device, effort: Effort) -> MeasuredRow:
+def _measured(plan: RowPlan, device: TimingDevice, effort: Effort) -> MeasuredRow:
     call, reference = plan.make(device.free_bytes())
     effort = replace(effort, time_limit_s=effort.time_limit_s * plan.patience)
     timed = time_call(device, call, reference, effort)
@@ -77,7 +77,7 @@ def _failed(plan: RowPlan, reason: str) -> FailedRow:
     return FailedRow(row.path, row.arithmetic, row.implementation, row.dtype, reason, row.case, row.paths)
 
 
-def _fitting(plan: RowPlan, device: Device) -> str:
+def _fitting(plan: RowPlan, device: TimingDevice) -> str:
     free, need = device.free_bytes(), plan.row.bytes_moved
     if not free or not need:
         return "try a smaller batch"

@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from addercost.measure.devices.device import Call, Condition, Device
-from addercost.measure.speed.reference import Block, ReferenceSpeed
+from addercost.measure.devices.device import Call, Condition, TimingDevice
+from addercost.measure.speed.reference import ReferenceSpeed, TimedBlock
 from addercost.results.intervals import FEWEST, half_width, interleaved_ratio, median_interval
 
 FIRST_LOOK = 12
@@ -74,7 +74,7 @@ Samples = tuple[list[float], list[float]]
 """What one block gives: samples of the call, and of the other side."""
 
 
-def time_call(device: Device, call: Call, reference: Call | None, effort: Effort) -> Timed:
+def time_call(device: TimingDevice, call: Call, reference: Call | None, effort: Effort) -> Timed:
     """Samples `call`, interleaved with `reference` if there is one. The first block is not kept."""
     sides = [_Side(device, side, effort.cold) for side in (call, reference) if side is not None]
     own, other = sides[0], sides[-1] if reference is not None else None
@@ -122,22 +122,22 @@ class _Blocks:
 
     def __init__(self, speed: ReferenceSpeed | None) -> None:
         self._speed = speed
-        self.all: list[Block[Samples]] = []
+        self.all: list[TimedBlock[Samples]] = []
 
     def add(self, run: Callable[[], Samples]) -> None:
-        self.all.append(Block(run(), 0.0, 0.0) if self._speed is None else self._speed.block(run))
+        self.all.append(TimedBlock(run(), 0.0, 0.0) if self._speed is None else self._speed.block(run))
 
-    def quiet(self) -> list[Block[Samples]]:
+    def quiet(self) -> list[TimedBlock[Samples]]:
         """Those at the machine's best known speed: all of them where it is not known."""
         speed = self._speed
         return self.all if speed is None else [block for block in self.all if speed.is_quiet(block)]
 
-    def factor(self, kept: list[Block[Samples]]) -> float | None:
+    def factor(self, kept: list[TimedBlock[Samples]]) -> float | None:
         speed = self._speed
         return None if speed is None else statistics.median(speed.factor(block) for block in kept)
 
 
-def _joined(blocks: list[Block[Samples]]) -> Samples:
+def _joined(blocks: list[TimedBlock[Samples]]) -> Samples:
     own = [sample for block in blocks for sample in block.value[0]]
     return own, [sample for block in blocks for sample in block.value[1]]
 
@@ -145,7 +145,7 @@ def _joined(blocks: list[Block[Samples]]) -> Samples:
 class _Side:
     """One call that is ready to be sampled, and how often a sample repeats it."""
 
-    def __init__(self, device: Device, call: Call, cold: bool) -> None:
+    def __init__(self, device: TimingDevice, call: Call, cold: bool) -> None:
         self.device, self.cold = device, cold
         self.call = device.prepare(call)
         self.once_s = min(device.sample(self.call, 1, cold) for _ in range(SINGLE_RUNS))

@@ -12,10 +12,10 @@ from addercost.errors import AddercostError, CheckFailedError
 from addercost.measure.case import parse_case
 from addercost.measure.contenders.choice import contenders
 from addercost.measure.contenders.contender import Contender, Place
-from addercost.measure.devices.device import Call, Device
+from addercost.measure.devices.device import Call, TimingDevice
 from addercost.measure.host.core_clock import dependent_additions
 from addercost.measure.runner import Effort, Timed, time_call
-from addercost.results.intervals import Outcome, interleaved_ratio, verdict
+from addercost.results.intervals import RatioOutcome, interleaved_ratio, verdict
 
 SHAPE = "1,32,28,28,32,3,1,1"
 """Takes a few tenths of a millisecond: as long as a kernel does, and short enough for many pairs."""
@@ -72,7 +72,7 @@ class SelfCheck:
 
 
 def self_check(
-    device: Device,
+    device: TimingDevice,
     pairs: int = 200,
     said: Callable[[int], None] = lambda done: None,
 ) -> SelfCheck:
@@ -90,15 +90,15 @@ def self_check(
             one, other = (contender.made(case, place, device.free_bytes()) for _ in range(2))
             same = time_call(device, one, other, EFFORT)
             slowed = time_call(device, slow(one, other, SLOWDOWN), other, EFFORT)
-            equal += _verdict(same) is Outcome.CANNOT_TELL
-            found += _verdict(slowed) is Outcome.SLOWER
+            equal += _verdict(same) is RatioOutcome.CANNOT_TELL
+            found += _verdict(slowed) is RatioOutcome.SLOWER
             unconverged += (not same.converged) + (not slowed.converged)
             said(i + 1)
     factor = device.speed.usual_factor if device.speed is not None else None
     return SelfCheck(pairs, equal, found, unconverged, factor=factor)
 
 
-def _verdict(timed: Timed) -> Outcome:
+def _verdict(timed: Timed) -> RatioOutcome:
     return verdict(interleaved_ratio(timed.samples_s, timed.reference_samples_s)[1])
 
 
@@ -117,7 +117,7 @@ def _workloads(place: Place) -> list[Contender]:
     return works
 
 
-def _slower(device: Device) -> Callable[[Call, Call, float], Call]:
+def _slower(device: TimingDevice) -> Callable[[Call, Call, float], Call]:
     """A function from a call, one like it, and a share, to the call followed by idle work of that share of
     its time."""
     idle = _idle_on_gpu if device.facts.kind == "cuda" else _idle_on_cpu()
@@ -139,7 +139,7 @@ def _slower(device: Device) -> Callable[[Call, Call, float], Call]:
     return slowed
 
 
-def _best(device: Device, call: Call) -> float:
+def _best(device: TimingDevice, call: Call) -> float:
     call()
     return min(device.sample(call, 1, False) for _ in range(20))
 

@@ -16,7 +16,7 @@ from addercost.errors import ArgumentError, unknown_name
 from addercost.measure.bench import Said, run
 from addercost.measure.case import CaseUse, LayerCase, cases_of
 from addercost.measure.contenders.contender import DTYPES, Place
-from addercost.measure.devices.device import Device
+from addercost.measure.devices.device import TimingDevice
 from addercost.measure.devices.exclusive import exclusive
 from addercost.measure.environment import environment
 from addercost.measure.journal import JournalHeading, open_journal
@@ -109,7 +109,7 @@ class BenchSettings:
         return default_cpus(self.hardware_path) if self.cpus is None else self.cpus
 
 
-def open_device(settings: BenchSettings) -> Device:
+def open_device(settings: BenchSettings) -> TimingDevice:
     """The device to time on. Raises ArgumentError where there is none, with the driver's own message."""
     if settings.device == "cpu":
         from addercost.measure.devices.cpu import CpuDevice
@@ -200,7 +200,7 @@ def measure(
     model: str,
     uses: Sequence[CaseUse],
     settings: BenchSettings,
-    device: Device,
+    device: TimingDevice,
     output: Path | None = None,
     extra: Sequence[RowPlan] = (),
     notes: Sequence[str] = (),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from addercost.cost.models import PAPER_MODEL
 from addercost.cost.stated_errors import stated_lines
+from addercost.report.subject_answer import answer_sentences
 from addercost.report.table import Column, Table
 from addercost.report.tables.accelerator import accelerators_table
 from addercost.report.tables.comparison import side_by_side_table
@@ -50,7 +50,7 @@ def report_sections(report: Report) -> Iterator[tuple[str, list[Section]]]:
 def subject_sections(subject: Subject) -> list[Section]:
     """The sections of one model, without those that there is no data for."""
     sections = [
-        Section("asked", "What was asked", tables=(asked(subject),)),
+        Section("answer", "In short", notes=tuple(answer_sentences(subject))),
         Section(
             "arithmetics",
             "Arithmetics side by side",
@@ -78,6 +78,9 @@ def subject_sections(subject: Subject) -> list[Section]:
     sections.append(
         Section("notes", "Notes: what was not counted or was assumed", notes=tuple(notes(subject)))
     )
+    sections.append(
+        Section("asked", "Provenance: what was asked, and where figures are from", tables=(asked(subject),))
+    )
     return sections
 
 
@@ -103,37 +106,6 @@ def asked(subject: Subject) -> Table:
         columns=(Column("what", "asked"), Column("answer", "for")),
         rows=[{"what": what, "answer": answer} for what, answer in rows],
     )
-
-
-def headline(subject: Subject) -> list[tuple[str, str, str]]:
-    """(figure, its name, a remark) of the totals that a reader looks for first."""
-    counts = subject.first.counts
-    by_class = counts.total.by_class()
-    others = counts.total.total - by_class["mul"] - by_class["add"]
-    mark = "" if counts.complete else "≥ "
-    rows = [
-        (f"{mark}{si(by_class['mul'], digits=4)}", "multiplications", f"{by_class['mul']:,}"),
-        (f"{mark}{si(by_class['add'], digits=4)}", "additions", f"{by_class['add']:,}"),
-        (f"{mark}{si(others, digits=4)}", "other operations", f"{others:,}"),
-        (si(counts.parameters, digits=4), "parameters", f"{counts.parameters:,}"),
-    ]
-    memory = subject.first.memory
-    if memory is not None:
-        where = f"{memory.peak_bytes:,} bytes, in {memory.peak_path or '(model)'}"
-        rows.append((si(memory.peak_bytes, "B", 4), "memory in use at most", where))
-    own = network_name(subject.first)
-    for e in subject.estimates:
-        if e.arithmetic == own and e.model == PAPER_MODEL:
-            seconds = f", {si(e.seconds, 's')}" if e.seconds is not None else ""
-            at_least = "" if e.complete else "≥ "
-            rows.append(
-                (f"{at_least}{si(e.cycles)}", f"cycles on {e.hardware}", f"{e.model} estimate{seconds}")
-            )
-    for energy in subject.energies:
-        if energy.arithmetic == own:
-            at_least = "" if energy.complete else "≥ "
-            rows.append((f"{at_least}{si(energy.joules, 'J')}", f"arithmetic at {energy.table}", "estimate"))
-    return rows
 
 
 def notes(subject: Subject) -> Iterator[str]:

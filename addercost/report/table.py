@@ -29,6 +29,8 @@ class Kind(StrEnum):
     """0.25 is printed as 25.0 %."""
     PERCENT = "percent"
     """A number of percent or of percentage points, printed with two decimals; the heading has the unit."""
+    AMOUNT = "amount"
+    """A number in the unit that its row names; whole numbers as a count, others with four digits."""
     QUANTITY = "quantity"
     """A physical quantity in the column's unit, printed with an SI prefix."""
 
@@ -101,6 +103,12 @@ def shown(value: Any, column: Column, short: bool = False) -> str:
             return si(value) if short else thousands(value)
         case Kind.NUMBER:
             return f"{value:.4g}"
+        case Kind.AMOUNT:
+            if float(value).is_integer():
+                return si(value) if short else thousands(value)
+            if abs(value) >= 1000:
+                return f"{value:,.0f}"
+            return f"{value:.3g}" if short else f"{value:.4g}"
         case Kind.RATIO:
             return f"{value:.3f}×"
         case Kind.SHARE:

@@ -23,7 +23,7 @@ by as much. Source: Mytkowicz et al., Producing Wrong Data Without Doing Anythin
 ASPLOS 2009."""
 
 
-class Outcome(StrEnum):
+class RatioOutcome(StrEnum):
     """What the interval of a ratio of times shows."""
 
     FASTER = "faster"
@@ -89,13 +89,13 @@ def interleaved_ratio(
     return middle, None if interval is None else (math.exp(interval[0]), math.exp(interval[1]))
 
 
-def verdict(interval: tuple[float, float] | None, margin: float = MARGIN) -> Outcome:
+def verdict(interval: tuple[float, float] | None, margin: float = MARGIN) -> RatioOutcome:
     """Slower or faster only where the whole interval of the ratio is beyond 1 by more than the margin."""
     if interval is not None and interval[0] > 1 + margin:
-        return Outcome.SLOWER
+        return RatioOutcome.SLOWER
     if interval is not None and interval[1] < 1 / (1 + margin):
-        return Outcome.FASTER
-    return Outcome.CANNOT_TELL
+        return RatioOutcome.FASTER
+    return RatioOutcome.CANNOT_TELL
 
 
 def half_width(interval: tuple[float, float] | None, middle: float) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from addercost.results.intervals import Outcome, verdict
+from addercost.results.intervals import RatioOutcome, verdict
 from addercost.results.measurements import MeasuredRow, Measurements
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class NetworkRatio:
     reference_s: float = 0.0
 
     @property
-    def verdict(self) -> Outcome:
+    def verdict(self) -> RatioOutcome:
         """Whether it is faster or slower than the reference, by the rule of every comparison."""
         return verdict((1 / self.high, 1 / self.low))
 

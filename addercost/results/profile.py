@@ -18,7 +18,7 @@ from addercost.cost.estimate import LayerEstimate, MissingFigure, ModelCost
 from addercost.counts.conventions import CountingConvention, convention_named
 from addercost.counts.model import LayerCounts, ModelCounts, UncountedOp
 from addercost.counts.peak_memory import ModelMemory
-from addercost.counts.runs import Run, Runs
+from addercost.counts.runs import LayerRuns, Run
 from addercost.errors import ArgumentError, DataError
 from addercost.reading import Amount, Count, Size, Whole, read_as
 from addercost.results.document import Document, advising, checked_fields
@@ -235,7 +235,7 @@ def _written_layer(layer: LayerCounts) -> _Layer:
     )
 
 
-def _written_runs(runs: Runs) -> _Runs:
+def _written_runs(runs: LayerRuns) -> _Runs:
     eager, fused = (_Run(run.calls, run.n_bytes) for run in runs)
     return _Runs(eager, fused)
 
@@ -344,7 +344,7 @@ class _Reading:
             arithmetic=read.arithmetic,
             bytes_read=read.bytes_read,
             bytes_written=read.bytes_written,
-            runs=Runs(_read_run(read.runs.eager), _read_run(read.runs.fused)) if read.runs else None,
+            runs=LayerRuns(_read_run(read.runs.eager), _read_run(read.runs.fused)) if read.runs else None,
             module_calls=read.calls,
             call_shapes=read.output_shapes,
         )

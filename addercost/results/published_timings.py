@@ -24,7 +24,7 @@ _MEND = "remove the row, or mend it"
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class TimingColumns:
     """Which columns of the file say what. batch, size: "" where the file has none.
 
     size: pixels along a square image. where: values that other columns must have, else the row is another's.
@@ -61,7 +61,7 @@ class PublishedTiming:
         return " ".join(parts)
 
 
-def read_timings(path: Path, columns: Columns) -> tuple[PublishedTiming, ...]:
+def read_timings(path: Path, columns: TimingColumns) -> tuple[PublishedTiming, ...]:
     """The rows in the order of the file.
 
     Raises ArgumentError for a column that the file does not have, DataError for a file that cannot be read or
@@ -93,7 +93,7 @@ def _no_column(path: Path, name: str, names: object) -> ArgumentError:
     )
 
 
-def _timings(reader: csv.DictReader[str], path: Path, columns: Columns) -> Iterator[PublishedTiming]:
+def _timings(reader: csv.DictReader[str], path: Path, columns: TimingColumns) -> Iterator[PublishedTiming]:
     for row in reader:
         if any(row.get(name) != value for name, value in (columns.where or {}).items()):
             continue

@@ -29,7 +29,7 @@ NETWORKS = "networks"
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class RowPrediction:
     """What one predictor says of a row.
 
     model: a cost model, or a baseline such as `MACs`, whose number has no unit. low_s, high_s: its 90 %
@@ -56,7 +56,7 @@ class ValidationRow:
 
     name: Text
     measured_s: Positive
-    predicted: tuple[Prediction, ...]
+    predicted: tuple[RowPrediction, ...]
     group: str = NETWORKS
     family: str = ""
     kind: str = ""

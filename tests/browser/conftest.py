@@ -113,3 +113,18 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     profile = made_models.profile(made_models.nested(10_000))
     subject = subject_from_profiles("large", [profile], Wanted(cpus=("via-nano-2000",), energy=()))
     return write(tmp_path_factory.mktemp("page"), "large", Report("10,000 layers", (subject,)))
+
+
+@pytest.fixture(scope="session")
+def two_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models and measurements of layers that both have."""
+    import made_models
+    import sample_data
+
+    from addercost.results.measurements import measurements_from_data
+    from addercost.results.report import Report
+
+    paths = [f"layer{i}.conv" for i in range(4)]
+    subjects = (made_models.subject([*paths, "head"]), made_models.subject(paths))
+    data = measurements_from_data(sample_data.measurements())
+    return write(tmp_path_factory.mktemp("page"), "two", Report("Two", subjects, (data,)))

@@ -22,7 +22,7 @@ from addercost.cost.effective_rates import efficiency_of
 from addercost.cost.efficiency_fit import FEWEST_NETWORKS, anchored, fit, unit_seconds
 from addercost.cost.estimate import estimate
 from addercost.cost.target_registry import load_target
-from addercost.counts.runs import Run, Runs
+from addercost.counts.runs import LayerRuns, Run
 from addercost.errors import ArgumentError
 from addercost.hardware.schema.efficiency import Efficiency
 from addercost.hardware.vocabulary import Quality
@@ -41,7 +41,7 @@ I9 = replace(
 class Layer:
     counts: OpCounts
     mac_sites: int
-    runs: Runs
+    runs: LayerRuns
     arithmetic: Arithmetic = Arithmetic.MAC
     path: str = ""
     bytes: int = 0
@@ -49,7 +49,7 @@ class Layer:
 
 def layer(sites: int, n_bytes: int, calls: int) -> Layer:
     run = Run(calls, n_bytes)
-    return Layer(OpCounts.of("fp32", mul=sites, add=sites), sites, Runs(run, run))
+    return Layer(OpCounts.of("fp32", mul=sites, add=sites), sites, LayerRuns(run, run))
 
 
 def seconds(network, efficiency: Efficiency) -> float:
@@ -154,7 +154,7 @@ def published() -> tuple[list[str], list[list[Layer]], np.ndarray]:
                 for c, n in by_class.items()
             }
         )
-        runs = Runs(*(Run(*run) for run in json.loads(row["runs"])))
+        runs = LayerRuns(*(Run(*run) for run in json.loads(row["runs"])))
         networks.append([Layer(counts, int(row["mac_sites"]), runs)])
     return [row["model"] for row in rows], networks, np.array([float(row["seconds"]) for row in rows])
 

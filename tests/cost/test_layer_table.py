@@ -15,7 +15,7 @@ from addercost.cost.layer_table import layer_costs, layer_energies, layer_table
 from addercost.cost.layers import LayerKind
 from addercost.cost.models import COST_MODELS
 from addercost.cost.target_registry import load_target
-from addercost.counts.runs import NOTHING, Run, Runs
+from addercost.counts.runs import NOTHING, LayerRuns, Run
 from addercost.errors import ArgumentError
 from addercost.hardware import list_hardware, load_energy
 
@@ -44,7 +44,7 @@ def kinds(draw: st.DrawFn, most: int = 40) -> LayerKind:
     arithmetic = draw(st.sampled_from([None, *Arithmetic]))
     sites, n_bytes = draw(st.integers(0, most)), draw(st.integers(0, 10**4))
     run = st.builds(Run, st.integers(0, 9), st.integers(0, 10**4))
-    return LayerKind(arithmetic, counts.items, sites, n_bytes, Runs(draw(run), draw(run)))
+    return LayerKind(arithmetic, counts.items, sites, n_bytes, LayerRuns(draw(run), draw(run)))
 
 
 BY_RULES = [name for name, model in COST_MODELS.items() if model.predict is None]
@@ -84,7 +84,7 @@ def test_on_every_processor(target, model, rows):
 @given(kind=kinds(), times=st.sampled_from([10**3, 10**9]), target=st.sampled_from(TARGETS))
 def test_so_many_times_the_operations_take_so_many_times_as_long(model, kind, times, target):
     counts = tuple((op_class, f, n * times) for op_class, f, n in kind.counts)
-    runs = Runs(*(Run(run.calls * times, run.n_bytes * times) for run in kind.runs))
+    runs = LayerRuns(*(Run(run.calls * times, run.n_bytes * times) for run in kind.runs))
     larger = LayerKind(kind.arithmetic, counts, kind.mac_sites * times, kind.n_bytes * times, runs)
     (one, other), *_ = layer_costs(layer_table([kind, larger]), [target], model)
     assert other[0] == pytest.approx(one[0] * times)

@@ -55,10 +55,10 @@ def test_an_unknown_name_is_answered_with_the_nearest():
         cost_model_named("roof")
 
 
-def test_the_readme_says_of_each_what_its_record_says():
-    readme = (ROOT / "README.md").read_text()
+def test_the_page_says_of_each_what_its_record_says():
+    page = (ROOT / "docs" / "cost-models.md").read_text()
     for name, model in COST_MODELS.items():
-        assert f"| `{name}` | {model.description} |" in readme
+        assert f"| `{name}` | {model.description} |" in page
 
 
 def test_a_model_lacks_and_assumes_nothing_unless_it_says_so():

@@ -1,4 +1,4 @@
-"""What stands beside estimates: written from validations, found by model and hardware, the README's table."""
+"""Stated errors: written from validations, found by model and hardware, and the table in the documents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from addercost.analysis.validation import scored
 from addercost.cost import stated_errors
 from addercost.cost.models import COST_MODELS
 from addercost.cost.stated_errors import all_stated_errors, stated_error, stated_lines
-from addercost.results.validation import Prediction, Validation, ValidationRow
+from addercost.results.validation import RowPrediction, Validation, ValidationRow
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -24,7 +24,7 @@ def validation(hardware: str, ratio: float, family: str = "net", **conditions: s
     """Twenty networks, of which `roofline` predicts each `ratio` times as long as it takes."""
     rows = tuple(
         ValidationRow(
-            f"net{i}", 1.0 + i, (Prediction("roofline", ratio * (1 + i)),), family=family, mac_sites=i + 1
+            f"net{i}", 1.0 + i, (RowPrediction("roofline", ratio * (1 + i)),), family=family, mac_sites=i + 1
         )
         for i in range(20)
     )
@@ -84,13 +84,13 @@ def test_a_model_that_was_not_validated_says_so(written: None) -> None:
     assert lines[0] == "stated error of throughput: none, it was not validated" and len(lines) == 2
 
 
-def test_the_file_and_the_readme_are_those_of_the_validations_in_reports() -> None:
+def test_the_file_and_the_page_are_those_of_the_validations_in_reports() -> None:
     """`make state-errors` was run after the last validation."""
     found = state_errors.validations(ROOT / "reports")
     assert stated_errors.FILE.read_text(encoding="utf-8") == "".join(state_errors.stated(found))
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert state_errors.START in readme
-    assert readme == state_errors.with_table(readme, found)
+    page = state_errors.PAGE.read_text(encoding="utf-8")
+    assert state_errors.START in page
+    assert page == state_errors.with_table(page, found)
 
 
 def test_every_stated_error_is_of_a_cost_model_and_its_page_is_there() -> None:

@@ -180,9 +180,9 @@ def test_a_package_may_give_a_table_by_a_function(acme):
         load_target("via-nano-2001")
 
 
-def test_the_example_of_the_readme(acme, tmp_path):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"### Processors of your own\n.*?```python\n(.*?)```", readme, flags=re.S)
+def test_the_example_of_the_page(acme, tmp_path):
+    page = (ROOT / "docs" / "hardware.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"## Processors of your own\n.*?```python\n(.*?)```", page, flags=re.S)
     acme(acme_npu="npu")
     (tmp_path / "acme" / "acme_targets.py").write_text(example)
     table = Path(load_cpu("via-nano-2000").file).read_text(encoding="utf-8")

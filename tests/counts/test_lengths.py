@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from addercost.arithmetic import OpCounts
 from addercost.counts.lengths import Layers, counts_by_length
 from addercost.counts.model import LayerCounts
-from addercost.counts.runs import Run, Runs
+from addercost.counts.runs import LayerRuns, Run
 
 Coefficients = tuple[int, int, int]
 
 
 def layer(adds: int, read: int) -> LayerCounts:
-    runs = Runs(Run(2, read), Run(1, read))
+    runs = LayerRuns(Run(2, read), Run(1, read))
     return LayerCounts(
         "block", "Block", "mm", {"mm": 1}, (), 0, OpCounts.of("fp32", add=adds), adds, None, read, 3, runs
     )

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 import addercost
 from addercost.counts.model import count
-from addercost.counts.runs import NOTHING, Run, Runs
+from addercost.counts.runs import NOTHING, LayerRuns, Run
 
 IMAGE = torch.empty(1, 8, 4, 4, device="meta")
 ROWS = torch.empty(4, 8, device="meta")
@@ -25,7 +25,7 @@ class Calls(nn.Module):
         return self.function(*inputs)
 
 
-def runs(module, *inputs) -> Runs:
+def runs(module, *inputs) -> LayerRuns:
     with torch.device("meta"):
         module = module() if isinstance(module, type) or not isinstance(module, nn.Module) else module
     total = NOTHING
@@ -34,7 +34,7 @@ def runs(module, *inputs) -> Runs:
     return total
 
 
-def of(function, *inputs) -> Runs:
+def of(function, *inputs) -> LayerRuns:
     return runs(Calls(function), *inputs)
 
 
@@ -60,13 +60,13 @@ def test_what_starts_no_kernel(function, inputs):
     ],
 )
 def test_an_element_wise_operator_is_fused_and_moves_its_further_operands_alone(function, inputs, extra):
-    assert of(function, *inputs) == Runs(Run(1, 512 + 512 + extra), Run(0, extra))
+    assert of(function, *inputs) == LayerRuns(Run(1, 512 + 512 + extra), Run(0, extra))
 
 
 def test_an_outer_sum_reads_both_operands():
     """4×1 and 1×8 numbers make 4×8: neither is what the result stands in the place of."""
     found = of(torch.add, torch.empty(4, 1, device="meta"), torch.empty(1, 8, device="meta"))
-    assert found == Runs(Run(1, 16 + 32 + 128), Run(0, 16 + 32))
+    assert found == LayerRuns(Run(1, 16 + 32 + 128), Run(0, 16 + 32))
 
 
 def test_batch_norm_by_known_statistics_is_element_wise():
@@ -87,13 +87,13 @@ def test_batch_norm_by_known_statistics_is_element_wise():
 def test_a_compiled_convolution_reorders_its_weights_first(make, weights, copies):
     """Each copy reads and writes them."""
     moved = 512 + 512 + weights
-    assert runs(make, IMAGE) == Runs(Run(1, moved), Run(1 + copies, moved + 2 * copies * weights))
+    assert runs(make, IMAGE) == LayerRuns(Run(1, moved), Run(1 + copies, moved + 2 * copies * weights))
 
 
 def test_a_linear_layer_is_one_kernel_in_both():
     """[4, 8] × [8, 16] and 16 biases: 128 + 512 + 64 read, 256 written."""
     run = Run(1, 128 + 512 + 64 + 256)
-    assert runs(lambda: nn.Linear(8, 16), ROWS) == Runs(run, run)
+    assert runs(lambda: nn.Linear(8, 16), ROWS) == LayerRuns(run, run)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_linear_layer_is_one_kernel_in_both():
 )
 def test_what_normalises_by_its_own_input_reads_that_three_times(make, statistics):
     run = Run(1, 3 * 128 + 128 + statistics)
-    assert runs(make, ROWS) == Runs(run, run)
+    assert runs(make, ROWS) == LayerRuns(run, run)
 
 
 def test_batch_norm_in_training_reads_its_input_three_times():
@@ -118,9 +118,9 @@ def test_attention_is_one_kernel_that_keeps_its_scores():
     """Three operands are read and one is written, each of 2×16×8 numbers."""
     q = torch.empty(1, 2, 16, 8, device="meta")
     run = Run(1, 4 * 1024)
-    assert of(F.scaled_dot_product_attention, q, q, q) == Runs(run, run)
+    assert of(F.scaled_dot_product_attention, q, q, q) == LayerRuns(run, run)
 
 
 def test_a_copy_is_a_kernel_although_torch_tags_it_element_wise():
     found = of(lambda x: x.permute(0, 2, 3, 1).contiguous(), IMAGE)
-    assert found == Runs(Run(1, 1024), Run(1, 1024))
+    assert found == LayerRuns(Run(1, 1024), Run(1, 1024))

@@ -12,7 +12,7 @@ from addercost.analysis.bench_diff import diff_benchmarks
 from addercost.cli import run as run_cli
 from addercost.errors import DataError
 from addercost.report.tables.bench_diff import bench_diff_table
-from addercost.results.intervals import Outcome
+from addercost.results.intervals import RatioOutcome
 from addercost.results.measurements import MeasuredRow, Measurements, measurements_to_json
 
 ENVIRONMENT = {"cpu": "x", "torch": "2", "date": "1", "commit": "a"}
@@ -40,24 +40,26 @@ def run_of(*rows: MeasuredRow, **environment: str) -> Measurements:
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
-        pytest.param(row("a", 1, 1), row("a", 1.2, 1), Outcome.SLOWER, id="slower"),
-        pytest.param(row("a", 1, 1), row("a", 0.8, 1), Outcome.FASTER, id="faster"),
-        pytest.param(row("a", 1, 1), row("a", 1, 1), Outcome.CANNOT_TELL, id="the same"),
-        pytest.param(row("a", 1, 1), row("a", 1.04, 1), Outcome.CANNOT_TELL, id="within the margin"),
+        pytest.param(row("a", 1, 1), row("a", 1.2, 1), RatioOutcome.SLOWER, id="slower"),
+        pytest.param(row("a", 1, 1), row("a", 0.8, 1), RatioOutcome.FASTER, id="faster"),
+        pytest.param(row("a", 1, 1), row("a", 1, 1), RatioOutcome.CANNOT_TELL, id="the same"),
+        pytest.param(row("a", 1, 1), row("a", 1.04, 1), RatioOutcome.CANNOT_TELL, id="within the margin"),
         pytest.param(
-            row("a", 1, 1), row("a", 1.2, 1.2), Outcome.CANNOT_TELL, id="the whole machine was slow"
+            row("a", 1, 1), row("a", 1.2, 1.2), RatioOutcome.CANNOT_TELL, id="the whole machine was slow"
         ),
-        pytest.param(row("a", 1, 1), row("a", 1, 0.8), Outcome.CANNOT_TELL, id="only the reference changed"),
-        pytest.param(row("a", 1), row("a", 1.2), Outcome.SLOWER, id="no reference"),
+        pytest.param(
+            row("a", 1, 1), row("a", 1, 0.8), RatioOutcome.CANNOT_TELL, id="only the reference changed"
+        ),
+        pytest.param(row("a", 1), row("a", 1.2), RatioOutcome.SLOWER, id="no reference"),
         pytest.param(
             row("a", 1, 1, samples_s=(1.0, 1.0), reference_samples_s=(1.0, 1.0)),
             row("a", 2, 1),
-            Outcome.CANNOT_TELL,
+            RatioOutcome.CANNOT_TELL,
             id="too few samples",
         ),
     ],
 )
-def test_one_row(before: MeasuredRow, after: MeasuredRow, expected: Outcome) -> None:
+def test_one_row(before: MeasuredRow, after: MeasuredRow, expected: RatioOutcome) -> None:
     (found,) = diff_benchmarks(run_of(before), run_of(after)).rows
     assert found.verdict is expected
 
@@ -68,7 +70,7 @@ def test_a_reference_is_known_as_well_as_its_timings_agree() -> None:
     other = row("a", 5, 1.3)
     slower = row("a", 1.2, implementation="torch", arithmetic="mac")
     found = diff_benchmarks(run_of(reference, other), run_of(slower, other))
-    assert [r.verdict for r in found.rows] == [Outcome.CANNOT_TELL, Outcome.CANNOT_TELL]
+    assert [r.verdict for r in found.rows] == [RatioOutcome.CANNOT_TELL, RatioOutcome.CANNOT_TELL]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_environments(environment: dict[str, str], refused: bool) -> None:
         with pytest.raises(DataError, match="different environments"):
             diff_benchmarks(one, two)
     else:
-        assert diff_benchmarks(one, two).rows[0].verdict is Outcome.SLOWER
+        assert diff_benchmarks(one, two).rows[0].verdict is RatioOutcome.SLOWER
 
 
 def test_across_machines_only_ratios_count() -> None:
@@ -93,7 +95,7 @@ def test_across_machines_only_ratios_count() -> None:
     one = run_of(row("a", 2, 1), row("b", 1, case="b"))
     two = run_of(row("a", 1.5, 0.5), row("b", 0.5, case="b"), cpu="y")
     found = diff_benchmarks(one, two, across_machines=True)
-    assert [r.verdict for r in found.rows] == [Outcome.SLOWER]
+    assert [r.verdict for r in found.rows] == [RatioOutcome.SLOWER]
     assert found.rows[0].time is None
     assert found.rows[0].against_reference is not None
     assert found.rows[0].against_reference[0] == pytest.approx(1.5)

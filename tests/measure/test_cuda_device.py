@@ -17,7 +17,7 @@ from addercost.measure.devices import cuda_availability
 from addercost.measure.devices.cuda import CudaDevice
 from addercost.measure.devices.cuda_availability import usable_device
 from addercost.measure.devices.cuda_kernels import kernel_times
-from addercost.measure.devices.device import Condition, Device, Energy, KernelTime
+from addercost.measure.devices.device import Condition, Energy, KernelTime, TimingDevice
 from addercost.measure.devices.nvml import Nvml
 from tests.measure.fake_cuda import FakeCuda, FakeNvml
 
@@ -53,7 +53,7 @@ def device(cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_it_is_a_device_and_says_what_it_is(device: Any) -> None:
-    checked: Device = device
+    checked: TimingDevice = device
     facts = checked.facts
     assert (facts.kind, facts.name, facts.cache_bytes) == ("cuda", "Fake H200", 60 << 20)
     assert facts.environment["compute capability"] == "9.0"

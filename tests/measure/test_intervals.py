@@ -11,7 +11,7 @@ from scripted_device import NOISES, ScriptedDevice, Work, correlated, drifting, 
 
 from addercost.measure.runner import Effort, time_call
 from addercost.results.intervals import (
-    Outcome,
+    RatioOutcome,
     block_log_ratios,
     dependence,
     half_width,
@@ -83,22 +83,22 @@ def test_sides_that_do_not_pair_up_are_refused(sizes: tuple[int, int]) -> None:
 @pytest.mark.parametrize(
     ("interval", "expected"),
     [
-        pytest.param(None, Outcome.CANNOT_TELL, id="no interval"),
-        pytest.param((1.011, 1.02), Outcome.SLOWER, id="beyond the margin"),
-        pytest.param((1.009, 1.5), Outcome.CANNOT_TELL, id="reaches into the margin"),
-        pytest.param((0.9, 0.99), Outcome.FASTER, id="faster"),
-        pytest.param((0.9, 0.995), Outcome.CANNOT_TELL, id="not faster by the margin"),
-        pytest.param((0.5, 2.0), Outcome.CANNOT_TELL, id="wide"),
+        pytest.param(None, RatioOutcome.CANNOT_TELL, id="no interval"),
+        pytest.param((1.011, 1.02), RatioOutcome.SLOWER, id="beyond the margin"),
+        pytest.param((1.009, 1.5), RatioOutcome.CANNOT_TELL, id="reaches into the margin"),
+        pytest.param((0.9, 0.99), RatioOutcome.FASTER, id="faster"),
+        pytest.param((0.9, 0.995), RatioOutcome.CANNOT_TELL, id="not faster by the margin"),
+        pytest.param((0.5, 2.0), RatioOutcome.CANNOT_TELL, id="wide"),
     ],
 )
-def test_verdict(interval: tuple[float, float] | None, expected: Outcome) -> None:
+def test_verdict(interval: tuple[float, float] | None, expected: RatioOutcome) -> None:
     assert verdict(interval) is expected
 
 
 def test_a_faster_side_is_a_slower_other() -> None:
     a, b = [1.0, 1.1] * 20, [1.3, 1.2] * 20
-    assert verdict(interleaved_ratio(a, b)[1]) is Outcome.FASTER
-    assert verdict(interleaved_ratio(b, a)[1]) is Outcome.SLOWER
+    assert verdict(interleaved_ratio(a, b)[1]) is RatioOutcome.FASTER
+    assert verdict(interleaved_ratio(b, a)[1]) is RatioOutcome.SLOWER
 
 
 def test_half_width() -> None:
@@ -116,10 +116,13 @@ def test_the_decision_rule_under_noise(make) -> None:
         device = ScriptedDevice(make(random.Random(seed)))
         timed = time_call(device, Work(1e-3), Work(1e-3), effort)
         equal += (
-            verdict(interleaved_ratio(timed.samples_s, timed.reference_samples_s)[1]) is Outcome.CANNOT_TELL
+            verdict(interleaved_ratio(timed.samples_s, timed.reference_samples_s)[1])
+            is RatioOutcome.CANNOT_TELL
         )
         device = ScriptedDevice(make(random.Random(5000 + seed)))
         timed = time_call(device, Work(1.03e-3), Work(1e-3), effort)
-        found += verdict(interleaved_ratio(timed.samples_s, timed.reference_samples_s)[1]) is Outcome.SLOWER
+        found += (
+            verdict(interleaved_ratio(timed.samples_s, timed.reference_samples_s)[1]) is RatioOutcome.SLOWER
+        )
     assert equal >= 0.99 * PAIRS
     assert found >= 0.95 * PAIRS

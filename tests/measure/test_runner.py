@@ -15,7 +15,7 @@ from scripted_device import ScriptedDevice, Work, independent
 from addercost.measure.devices.device import Condition
 from addercost.measure.runner import FIRST_LOOK, SAMPLE_S, SINGLE_RUNS, Effort, condition_warnings, time_call
 from addercost.measure.speed.reference import ReferenceSpeed
-from addercost.results.intervals import Outcome, interleaved_ratio, verdict
+from addercost.results.intervals import RatioOutcome, interleaved_ratio, verdict
 
 
 def test_sides_take_turns() -> None:
@@ -252,4 +252,4 @@ def test_which_blocks_are_kept_does_not_depend_on_which_side_is_slower(slowdown:
         device.elapsed = float(seed)
         timed = time_call(device, Work(slowdown * 1e-3), Work(1e-3), Effort(ratio_only=True))
         outcomes.append(verdict(interleaved_ratio(timed.samples_s, timed.reference_samples_s)[1]))
-    assert set(outcomes) == {Outcome.CANNOT_TELL if slowdown == 1 else Outcome.SLOWER}
+    assert set(outcomes) == {RatioOutcome.CANNOT_TELL if slowdown == 1 else RatioOutcome.SLOWER}

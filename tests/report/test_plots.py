@@ -234,7 +234,7 @@ def test_rows_of_several_formats_have_labels_of_their_own() -> None:
     rows = [{"path": "a", "arithmetic": "mac", "dtype": d, "samples_s": [1e-3] * 6} for d in ("fp32", "bf16")]
     made = measurements_from_data({**sample_data.measurements(), "rows": rows})
     axes = draw_measured("distribution", made, OPTIONS).figure.axes[0]
-    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["a mac fp32", "a mac bf16"]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["a\nmac fp32", "a\nmac bf16"]
 
 
 def test_bars_of_accelerators_are_as_long_as_their_parts() -> None:

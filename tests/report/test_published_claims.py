@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from addercost.analysis.published_claims import ClaimSum, Outcome, PublishedClaim, claim_sums, outcome
+from addercost.analysis.published_claims import ClaimOutcome, ClaimSum, PublishedClaim, claim_sums, outcome
 from addercost.cli import run
 
 SUMS = claim_sums()
@@ -13,21 +13,26 @@ SUMS = claim_sums()
 @pytest.mark.parametrize(
     ("work", "assumption", "computed", "says"),
     [
-        ("BitNet b1.58", "sums of 8 bits; the claim's own", 0.5 / 0.007, Outcome.UNDER_ASSUMPTION),
-        ("BitNet b1.58", "sums of 32 bits; the claim's own", 0.5 / 0.03, Outcome.DOES_NOT),
-        ("BitNet b1.58", "sums of 8 bits, 45 nm", (1.1 + 0.4) / 0.03, Outcome.DOES_NOT),
-        ("L-Mul", "of fp32, 45 nm, an addition", 0.1 / 3.7 - 1, Outcome.DOES_NOT),
-        ("L-Mul", "of fp32, 45 nm, summed", (0.1 + 0.9) / (3.7 + 0.9) - 1, Outcome.DOES_NOT),
-        ("ShiftAddLLM", "3 bases, a look-up", 3 * (0.37 + 0.4) / 8 / (1.1 + 0.4) - 1, Outcome.REPRODUCES),
-        ("ShiftAddLLM", "2 bases, with", 2 * (1 + 1 / 8) / 16 - 1, Outcome.UNDER_ASSUMPTION),
-        ("ShiftAddNet", "int32 against", 3.1 / 0.1, Outcome.UNDER_ASSUMPTION),
+        ("BitNet b1.58", "sums of 8 bits; the claim's own", 0.5 / 0.007, ClaimOutcome.UNDER_ASSUMPTION),
+        ("BitNet b1.58", "sums of 32 bits; the claim's own", 0.5 / 0.03, ClaimOutcome.DOES_NOT),
+        ("BitNet b1.58", "sums of 8 bits, 45 nm", (1.1 + 0.4) / 0.03, ClaimOutcome.DOES_NOT),
+        ("L-Mul", "of fp32, 45 nm, an addition", 0.1 / 3.7 - 1, ClaimOutcome.DOES_NOT),
+        ("L-Mul", "of fp32, 45 nm, summed", (0.1 + 0.9) / (3.7 + 0.9) - 1, ClaimOutcome.DOES_NOT),
+        (
+            "ShiftAddLLM",
+            "3 bases, a look-up",
+            3 * (0.37 + 0.4) / 8 / (1.1 + 0.4) - 1,
+            ClaimOutcome.REPRODUCES,
+        ),
+        ("ShiftAddLLM", "2 bases, with", 2 * (1 + 1 / 8) / 16 - 1, ClaimOutcome.UNDER_ASSUMPTION),
+        ("ShiftAddNet", "int32 against", 3.1 / 0.1, ClaimOutcome.UNDER_ASSUMPTION),
         # A Raspberry Pi 5 has 17 GB/s, and 3.3 billion weights of two bits are 825 MB.
-        ("T-MAC", "memory bandwidth", 17 / 0.825, Outcome.ALLOWED),
-        ("bitnet.cpp", "weights of 16 bits", 8.0, Outcome.ALLOWED),
+        ("T-MAC", "memory bandwidth", 17 / 0.825, ClaimOutcome.ALLOWED),
+        ("bitnet.cpp", "weights of 16 bits", 8.0, ClaimOutcome.ALLOWED),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_sum_and_what_it_says(work: str, assumption: str, computed: float, says: Outcome) -> None:
+def test_a_sum_and_what_it_says(work: str, assumption: str, computed: float, says: ClaimOutcome) -> None:
     (found,) = (item for item in SUMS if item.claim.work == work and item.assumption.startswith(assumption))
     assert found.computed == pytest.approx(computed)
     assert outcome(found, SUMS) is says
@@ -49,16 +54,16 @@ CLAIM = PublishedClaim("a", "of b", 2.0, 3.0, False, "c")
 @pytest.mark.parametrize(
     ("values", "bound", "says"),
     [
-        ((2.5, 2.6), False, Outcome.REPRODUCES),
-        ((2.5, 9.0), False, Outcome.UNDER_ASSUMPTION),
-        ((2.5,), False, Outcome.REPRODUCES),
-        ((3.014, 1.0), False, Outcome.UNDER_ASSUMPTION),
-        ((3.02, 2.5), False, Outcome.DOES_NOT),
-        ((3.0, 2.5), True, Outcome.ALLOWED),
-        ((2.99, 2.5), True, Outcome.BEYOND),
+        ((2.5, 2.6), False, ClaimOutcome.REPRODUCES),
+        ((2.5, 9.0), False, ClaimOutcome.UNDER_ASSUMPTION),
+        ((2.5,), False, ClaimOutcome.REPRODUCES),
+        ((3.014, 1.0), False, ClaimOutcome.UNDER_ASSUMPTION),
+        ((3.02, 2.5), False, ClaimOutcome.DOES_NOT),
+        ((3.0, 2.5), True, ClaimOutcome.ALLOWED),
+        ((2.99, 2.5), True, ClaimOutcome.BEYOND),
     ],
 )
-def test_outcomes(values: tuple[float, ...], bound: bool, says: Outcome) -> None:
+def test_outcomes(values: tuple[float, ...], bound: bool, says: ClaimOutcome) -> None:
     """A factor agrees within half a per cent of the larger end."""
     sums = tuple(ClaimSum(CLAIM, str(i), "", value, bound and i == 0) for i, value in enumerate(values))
     assert outcome(sums[0], sums) is says

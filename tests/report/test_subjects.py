@@ -11,7 +11,8 @@ from addercost.analysis.bounds import AtLeast
 from addercost.analysis.subjects import Wanted, subject_from_profiles
 from addercost.counts.model import UncountedOp
 from addercost.report.formats.report_format import ReportFormat, render_report
-from addercost.report.sections import headline
+from addercost.report.html.cards import cards
+from addercost.report.subject_answer import answer_sentences
 from addercost.report.tables.comparison import side_by_side_table
 from addercost.results.report import Report, Subject
 
@@ -43,7 +44,9 @@ def test_estimates_are_complete_only_where_every_operator_is_counted(
     assert cycles == 6000
     cells = [row["CNN"] for row in side_by_side_table(made).rows]
     assert cells and all(isinstance(cell, AtLeast) is not complete for cell in cells)
-    bounds = [figure.startswith("≥") for figure, name, _ in headline(made) if name != "parameters"]
+    bounds = [bar.value.startswith("≥") for card in cards(made) for bar in card.bars]
     assert bounds == [not complete] * len(bounds)
+    first, *_ = answer_sentences(made)
+    assert ("at least" in first) is not complete
     text = render_report(Report("r", (made,)), ReportFormat.MARKDOWN).decode()
     assert ("LOWER BOUND: no counting rule for aten.x (2 calls, in a)" in text.replace("\\", "")) != complete

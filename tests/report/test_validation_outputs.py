@@ -8,7 +8,7 @@ from addercost.analysis.validation import scored
 from addercost.report.plots import validation as figure
 from addercost.report.plots.style import FigureFormat, PlotOptions, figure_bytes
 from addercost.report.tables.validation import networks_table, validation_table
-from addercost.results.validation import Prediction, SkippedRow, Validation, ValidationRow
+from addercost.results.validation import RowPrediction, SkippedRow, Validation, ValidationRow
 
 
 def made_up(rows: int = 12) -> Validation:
@@ -17,7 +17,7 @@ def made_up(rows: int = 12) -> Validation:
         ValidationRow(
             name=f"net{i}",
             measured_s=1e-3 * (i + 1),
-            predicted=(Prediction("exact", 1e-3 * (i + 1)), Prediction("double", 2e-3 * (i + 1))),
+            predicted=(RowPrediction("exact", 1e-3 * (i + 1)), RowPrediction("double", 2e-3 * (i + 1))),
             family=f"family{i % 2}",
             kind=("convolution", "depthwise", "matrix product")[i % 3],
             mac_sites=10**6 * (i + 1),

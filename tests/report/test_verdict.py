@@ -18,7 +18,7 @@ from addercost.hardware import load_energy
 from addercost.report.formats.table_format import TableFormat, render
 from addercost.report.tables.verdict import verdict_table
 from addercost.report.tables.verdict_sentences import sentence
-from addercost.results.intervals import Outcome as Judged
+from addercost.results.intervals import RatioOutcome
 from addercost.results.intervals import verdict as judged
 from addercost.results.measurements import FailedRow, MeasuredRow, Measurements, measurements_to_json
 from addercost.results.network_ratio import NetworkRatio, network_ratio
@@ -180,8 +180,8 @@ def test_a_verdict_is_that_of_the_benchmark(low: float, width: float) -> None:
     found = NetworkRatio(low, low, low + width, "own", "other", 1)
     assert found.verdict is judged((1 / (low + width), 1 / low))
     text = sentence(verdict_row(low, low, low + width), "here").partition(";")[0]
-    assert ("cannot tell" in text) == (found.verdict is Judged.CANNOT_TELL)
-    assert ("additions win" in text) == (found.verdict is Judged.FASTER)
+    assert ("cannot tell" in text) == (found.verdict is RatioOutcome.CANNOT_TELL)
+    assert ("additions win" in text) == (found.verdict is RatioOutcome.FASTER)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from addercost.results.environment import differences
 from addercost.results.intervals import (
-    Outcome,
+    RatioOutcome,
     block_log_ratios,
     dependence,
     half_width,
@@ -71,14 +71,14 @@ def test_a_ratio_with_and_without_an_interval() -> None:
 @pytest.mark.parametrize(
     ("interval", "margin", "expected"),
     [
-        pytest.param((1.05, 1.2), 0.05, Outcome.CANNOT_TELL, id="at-the-margin"),
-        pytest.param((1.06, 1.2), 0.05, Outcome.SLOWER, id="slower"),
-        pytest.param((0.5, 1 / 1.05), 0.05, Outcome.CANNOT_TELL, id="at-the-inverse-margin"),
-        pytest.param((0.5, 0.95), 0.05, Outcome.FASTER, id="faster"),
-        pytest.param(None, 0.05, Outcome.CANNOT_TELL, id="nothing"),
+        pytest.param((1.05, 1.2), 0.05, RatioOutcome.CANNOT_TELL, id="at-the-margin"),
+        pytest.param((1.06, 1.2), 0.05, RatioOutcome.SLOWER, id="slower"),
+        pytest.param((0.5, 1 / 1.05), 0.05, RatioOutcome.CANNOT_TELL, id="at-the-inverse-margin"),
+        pytest.param((0.5, 0.95), 0.05, RatioOutcome.FASTER, id="faster"),
+        pytest.param(None, 0.05, RatioOutcome.CANNOT_TELL, id="nothing"),
     ],
 )
-def test_outcomes(interval: tuple[float, float] | None, margin: float, expected: Outcome) -> None:
+def test_outcomes(interval: tuple[float, float] | None, margin: float, expected: RatioOutcome) -> None:
     assert verdict(interval, margin) is expected
 
 
@@ -151,7 +151,7 @@ def test_a_network_is_the_sum_of_its_layers() -> None:
     assert (ratio.layers, ratio.unconverged, ratio.left_out) == (3, 2, ("d", "e", "f"))
     assert (ratio.own, ratio.reference) == ("ours fp32", "torch conv2d fp32")
     assert ratio.share_of_limit is None
-    assert ratio.verdict is Outcome.FASTER
+    assert ratio.verdict is RatioOutcome.FASTER
 
 
 def test_the_first_and_the_last_layer_can_stay_as_they_are() -> None:
@@ -237,7 +237,7 @@ def test_the_share_of_the_limit_of_a_network() -> None:
         "fp32",
     )
     assert ratio is not None and ratio.share_of_limit == pytest.approx(9.5 / 13)
-    assert ratio.verdict is Outcome.CANNOT_TELL
+    assert ratio.verdict is RatioOutcome.CANNOT_TELL
 
 
 def test_a_network_needs_rows_with_enough_blocks() -> None:

@@ -16,7 +16,7 @@ from addercost.analysis.validation import HALF, percentile, scored, sets_half
 from addercost.errors import DataError
 from addercost.results.journal_lines import journal_path
 from addercost.results.validation import (
-    Prediction,
+    RowPrediction,
     Score,
     SkippedRow,
     Validation,
@@ -35,7 +35,7 @@ def rows(ratios: tuple[float, ...] = RATIOS, family: str = "") -> tuple[Validati
         ValidationRow(
             f"net{i}",
             1.0 + i,
-            (Prediction("model", (1.0 + i) * ratio, low_s=0.9 * (1.0 + i) * ratio, high_s=1.5 * (1 + i)),),
+            (RowPrediction("model", (1.0 + i) * ratio, low_s=0.9 * (1.0 + i) * ratio, high_s=1.5 * (1 + i)),),
             family=family,
             mac_sites=100 - i,
             bytes_moved=7,
@@ -98,7 +98,7 @@ def test_sizes_of_one_network_are_on_one_side() -> None:
 
 def test_worst_families_come_first() -> None:
     made = rows((1.3,) * 3, "far") + tuple(
-        ValidationRow(f"b{i}", 1, (Prediction("model", 1.1),), family="near") for i in range(3)
+        ValidationRow(f"b{i}", 1, (RowPrediction("model", 1.1),), family="near") for i in range(3)
     )
     worst = scores(made)["model", ""].worst
     assert [(item.family, round(item.median, 6), item.rows) for item in worst] == [

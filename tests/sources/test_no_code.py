@@ -1,4 +1,4 @@
-"""README's table of inputs that run no code: each with what would leave a mark if it did."""
+"""The documents' table of inputs that run no code: each with what would leave a mark if it did."""
 
 from __future__ import annotations
 

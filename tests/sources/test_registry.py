@@ -85,9 +85,8 @@ def test_forms_are_those_of_models_and_traces() -> None:
     assert listed.startswith("model.py, model.py:name, package.module:name, ") and " or " in listed
 
 
-def test_readme_lists_every_form() -> None:
-    start = README.index("`SPEC` is ")
-    listed = README[start : README.index("Inputs come from", start)]
+def test_the_page_lists_every_form() -> None:
+    listed = (ROOT / "docs" / "models.md").read_text(encoding="utf-8").partition("## Inputs")[0]
     forms = [form for kind in BUILT_IN for form in kind.form.split(", ")]
     missing = [form for form in forms if f"`{form}`" not in listed]
     assert missing == []
@@ -200,9 +199,9 @@ def test_a_kind_loads_something() -> None:
         SpecKind("empty", "empty", "nothing", lambda spec: False)
 
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-(PLUGIN,) = re.findall(r"### SPECs of your own\n.*?```python\n(.*?)```", README, flags=re.S)
-"""The example of the README: a kind for networks written as the widths of their layers."""
+EXTENDING = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+(PLUGIN,) = re.findall(r"## SPECs of your own\n.*?```python\n(.*?)```", EXTENDING, flags=re.S)
+"""The example of the page: a kind for networks written as the widths of their layers."""
 
 
 def install(folder: Path, package: str, text: str, entry_points: str) -> None:

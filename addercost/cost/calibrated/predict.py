@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from addercost.cost.calibrated.kernel_predictor import KernelPredictor, KnownKernel, predictor_of
 from addercost.cost.calibrated.tables import differences
-from addercost.cost.cost_model import Kernels, Prediction, Seconds
+from addercost.cost.cost_model import Kernels, NetworkPrediction, Seconds
 from addercost.cost.target import Target
 from addercost.counts.kernel_calls import KernelCall
 
@@ -21,14 +21,14 @@ _NOTHING = Seconds(0.0, 0.0, 0.0)
 _MOST_NAMED = 3
 
 
-def predict(target: Target, layers: Sequence[Kernels]) -> Prediction:
+def predict(target: Target, layers: Sequence[Kernels]) -> NetworkPrediction:
     """Needs a target for which `why_unusable` has nothing to say."""
     predictor = predictor_of(target)
     runnable = [[call for call in layer or () if call.has_operator] for layer in layers]
     known = predictor.known([call for layer in runnable for call in layer])
     predicted = [[known[call] for call in layer if call in known] for layer in runnable]
     shares = tuple(_sum(kernel.share for kernel in layer) for layer in predicted)
-    return Prediction(
+    return NetworkPrediction(
         _sum(shares),
         tuple(_sum(kernel.seconds for kernel in layer) for layer in predicted),
         shares,

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from addercost.cost.bounds import Bound, Executions, ThroughputBounds
 from addercost.cost.columns import Column
-from addercost.cost.cost_model import CostModel, Kernels, Prediction
+from addercost.cost.cost_model import CostModel, Kernels, NetworkPrediction
 from addercost.cost.layers import Moved
 from addercost.cost.lowering import Lowering
 from addercost.cost.target import Target
 
 
-def _predict(target: Target, layers: Sequence[Kernels]) -> Prediction:
+def _predict(target: Target, layers: Sequence[Kernels]) -> NetworkPrediction:
     from addercost.cost.calibrated.predict import predict
 
     return predict(target, layers)

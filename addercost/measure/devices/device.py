@@ -61,7 +61,7 @@ class DeviceFacts:
     counts_waiting: bool = False
 
 
-class Device(Protocol):
+class TimingDevice(Protocol):
     """A device that runs calls and measures how long they take."""
 
     @property

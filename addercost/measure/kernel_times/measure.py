@@ -178,7 +178,7 @@ def _networks(settings: KernelSettings) -> list[Timeable]:
         calls = _drawn(settings)[-CHAINS * CHAIN :]
         return [Chain(f"chain {i}", tuple(calls[i::CHAINS]), layout) for i in range(CHAINS)]
     dtype = getattr(torch, DTYPES[settings.dtype])
-    return [Network(network, dtype, layout) for network in random_networks(NETWORKS, settings.seed)]
+    return [FormattedNetwork(network, dtype, layout) for network in random_networks(NETWORKS, settings.seed)]
 
 
 class Timeable(Protocol):
@@ -191,7 +191,7 @@ class Timeable(Protocol):
 
 
 @dataclass(frozen=True)
-class Network:
+class FormattedNetwork:
     """A network of random layers in one format and layout."""
 
     made: RandomNetwork

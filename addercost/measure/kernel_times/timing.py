@@ -14,7 +14,7 @@ import torch
 
 from addercost.counts.kernel_calls import KernelCall
 from addercost.measure.kernel_times.replay import replay
-from addercost.measure.speed.reference import Block, ReferenceSpeed
+from addercost.measure.speed.reference import ReferenceSpeed, TimedBlock
 
 WARM_S = 1.5e-3
 MOST_WARM_RUNS = 50
@@ -30,7 +30,7 @@ LEAST_NETWORK_RUNS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Runs:
+class KernelRuns:
     """Seconds of each run of one kernel."""
 
     warm_s: tuple[float, ...]
@@ -55,7 +55,7 @@ def timed_kernel(
     far: Callable[[], None],
     seed: int,
     layout: torch.memory_format = torch.contiguous_format,
-) -> Block[Runs]:
+) -> TimedBlock[KernelRuns]:
     """The runs of one kernel in a quiet block, or in the quietest one that there was.
 
     near, far: sweep the second-level and the last-level cache. Raises NotReplayableError, and what torch
@@ -68,7 +68,7 @@ def timed_kernel(
         warm = max(3, min(MOST_WARM_RUNS, round(WARM_S / max(once_s, 1e-6))))
         fewer = 2 if once_s > LONG_S else 1
         return speed.quiet_block(
-            lambda: Runs(
+            lambda: KernelRuns(
                 tuple(_seconds(run) for _ in range(warm)),
                 tuple(_seconds(run, near) for _ in range(-(-NEAR_RUNS // fewer))),
                 tuple(_seconds(run, far) for _ in range(-(-FAR_RUNS // fewer))),
@@ -87,7 +87,7 @@ def _seconds(run: Callable[[], Any], before: Callable[[], None] | None = None) -
 
 def timed_network(run: Callable[[], Any], speed: ReferenceSpeed) -> tuple[tuple[float, ...], float]:
     """(seconds of the quieter half of the runs, their factor)."""
-    blocks: list[Block[float]] = []
+    blocks: list[TimedBlock[float]] = []
     with torch.inference_mode(), _no_collection():
         for _ in range(3):
             run()

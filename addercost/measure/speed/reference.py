@@ -49,7 +49,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 2e-3, 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Block(Generic[T]):
+class TimedBlock(Generic[T]):
     """What a block of runs returned, and the seconds of the references right before and right after it."""
 
     value: T
@@ -99,22 +99,22 @@ class ReferenceSpeed:
         """How many times as long the reference takes at this moment as on the quiet machine."""
         return self._timed() / self._quiet_s
 
-    def factor(self, block: Block[T]) -> float:
+    def factor(self, block: TimedBlock[T]) -> float:
         """How many times as long as on the quiet machine the references beside `block` took, in the mean."""
         return (block.before_s + block.after_s) / 2 / self._quiet_s
 
-    def is_quiet(self, block: Block[T]) -> bool:
+    def is_quiet(self, block: TimedBlock[T]) -> bool:
         """Whether the machine was at its best known speed before and after the block."""
         return max(block.before_s, block.after_s) <= WITHIN * self._quiet_s
 
-    def block(self, run: Callable[[], T]) -> Block[T]:
+    def block(self, run: Callable[[], T]) -> TimedBlock[T]:
         """Runs `run` once between two references. One that has just ended is not timed again."""
         last_s, ended = self._last
         before_s = last_s if self.now() - ended <= REUSED_S else self._timed()
         value = run()
-        return Block(value, before_s, self._timed())
+        return TimedBlock(value, before_s, self._timed())
 
-    def quiet_block(self, run: Callable[[], T], limit_s: float = 1.0, tries: int = 100) -> Block[T]:
+    def quiet_block(self, run: Callable[[], T], limit_s: float = 1.0, tries: int = 100) -> TimedBlock[T]:
         """The first quiet block of at most `tries` that start within `limit_s`. If none is quiet, the one
         with the smallest factor, which the caller scales by `factor` or refuses.
         """
@@ -128,7 +128,7 @@ class ReferenceSpeed:
             best = self.better(best, self.block(run))
         return best
 
-    def better(self, one: Block[T], other: Block[T]) -> Block[T]:
+    def better(self, one: TimedBlock[T], other: TimedBlock[T]) -> TimedBlock[T]:
         """A quiet block rather than another, then the one with the smaller factor."""
         return min(one, other, key=lambda block: (not self.is_quiet(block), self.factor(block)))
 
@@ -148,14 +148,14 @@ class ReferenceSpeed:
 
 def quiet_blocks(
     speed: ReferenceSpeed, runs: Sequence[Callable[[], T]], limit_s: float = math.inf, passes: int = 5
-) -> Iterator[tuple[int, Block[T]]]:
+) -> Iterator[tuple[int, TimedBlock[T]]]:
     """(number of the run, its block) of every run, each once, as soon as the block is quiet.
 
     A run without a quiet block is tried again after all the others, `passes` times in all, none started after
     `limit_s`; the first pass is always made. What is left then comes with its smallest factor.
     """
     end = speed.now() + limit_s
-    best: dict[int, Block[T]] = {}
+    best: dict[int, TimedBlock[T]] = {}
     for attempt in range(passes):
         for number, run in enumerate(runs):
             if attempt and (number not in best or speed.now() >= end):

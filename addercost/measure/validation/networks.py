@@ -18,7 +18,7 @@ from addercost.errors import AddercostError, ArgumentError
 from addercost.measure.bench import Said, run, timed_row
 from addercost.measure.case import CaseUse, LayerCase, cases_of, read_case
 from addercost.measure.contenders.contender import Place
-from addercost.measure.devices.device import Call, Device
+from addercost.measure.devices.device import Call, TimingDevice
 from addercost.measure.devices.exclusive import exclusive
 from addercost.measure.environment import environment
 from addercost.measure.journal import Entry, Journal, JournalHeading, open_journal
@@ -30,7 +30,7 @@ from addercost.measure.speed.reference import WITHIN, too_noisy
 from addercost.measure.validation.predictions import network_row
 from addercost.measure.whole_model import EAGER, filled
 from addercost.results.measurements import MeasuredRow, Measurements
-from addercost.results.validation import NETWORKS, Prediction, SkippedRow, Validation, ValidationRow
+from addercost.results.validation import NETWORKS, RowPrediction, SkippedRow, Validation, ValidationRow
 from addercost.sources.build import build, build_real
 from addercost.sources.kind import LoadedModel, TraceRequest
 from addercost.sources.tracing import trace_loaded
@@ -43,7 +43,7 @@ AGAIN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class ValidationNetwork:
     """make: builds it with all of its weights. inputs: of one forward, without data."""
 
     name: str
@@ -65,7 +65,7 @@ class Plan:
 
     def __init__(
         self,
-        networks: Sequence[Network],
+        networks: Sequence[ValidationNetwork],
         target: Target,
         models: Sequence[str],
         most_sites: float,
@@ -96,7 +96,7 @@ class Plan:
             self.layer_rows[plan.key] = plan.row
             yield plan
 
-    def _network(self, network: Network, shapes: dict[LayerCase, list[str]]) -> RowPlan | None:
+    def _network(self, network: ValidationNetwork, shapes: dict[LayerCase, list[str]]) -> RowPlan | None:
         try:
             trace = network.traced()
             row = network_row(trace, network.name, 1.0, self.target, self.models)
@@ -113,7 +113,7 @@ class Plan:
         return _plan(network, row)
 
 
-def _plan(network: Network, row: ValidationRow) -> RowPlan:
+def _plan(network: ValidationNetwork, row: ValidationRow) -> RowPlan:
     empty = MeasuredRow(
         path=network.name,
         arithmetic=Arithmetic.MAC.value,
@@ -127,7 +127,7 @@ def _plan(network: Network, row: ValidationRow) -> RowPlan:
     return RowPlan(empty, partial(_made, network))
 
 
-def _made(network: Network, free_bytes: int | None) -> tuple[Call, Call | None]:
+def _made(network: ValidationNetwork, free_bytes: int | None) -> tuple[Call, Call | None]:
     torch.manual_seed(0)
     model = build_real(network.make).eval()
     data = [filled(x, torch.float32, torch.device("cpu")) for x in network.inputs]
@@ -180,7 +180,7 @@ def is_slow(row: MeasuredRow) -> bool:
 
 
 def time_slow_rows_again(
-    plans: Mapping[str, RowPlan], device: Device, journal: Journal, effort: Effort, again_s: float
+    plans: Mapping[str, RowPlan], device: TimingDevice, journal: Journal, effort: Effort, again_s: float
 ) -> None:
     """Each at most `AGAIN` times. The timing with the smaller factor is kept."""
     end = device.now() + again_s
@@ -196,7 +196,7 @@ def time_slow_rows_again(
                 journal.add(key, after)
 
 
-def _refuse_noise(entries: Collection[Entry], device: Device, path: Path | None) -> None:
+def _refuse_noise(entries: Collection[Entry], device: TimingDevice, path: Path | None) -> None:
     """Raises CheckFailedError where fewer than half of the timings are of the quiet machine."""
     slow = [entry for entry in entries if isinstance(entry, MeasuredRow) and is_slow(entry)]
     if 2 * len(slow) <= len(entries):
@@ -268,7 +268,7 @@ def _row(plan: Plan, row: MeasuredRow) -> ValidationRow | None:
     return ValidationRow(
         name=_label(row),
         measured_s=row.median_s,
-        predicted=tuple(Prediction(p.model, p.seconds, p.low_s, p.high_s) for p in planned.predicted),
+        predicted=tuple(RowPrediction(p.model, p.seconds, p.low_s, p.high_s) for p in planned.predicted),
         group=f"layers, {row.arithmetic} {row.dtype}, {row.implementation}",
         family=layer_family(case),
         kind=layer_kind(case),

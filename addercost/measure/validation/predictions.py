@@ -10,7 +10,7 @@ from addercost.cost.layers import bytes_moved
 from addercost.cost.models import cost_model_named
 from addercost.cost.target import Target
 from addercost.counts.model import ModelCounts, count
-from addercost.results.validation import Prediction, ValidationRow
+from addercost.results.validation import RowPrediction, ValidationRow
 from addercost.trace.record import Trace
 
 
@@ -30,14 +30,14 @@ def network_row(
     )
 
 
-def predictions(counts: ModelCounts, target: Target, models: Sequence[str]) -> tuple[Prediction, ...]:
+def predictions(counts: ModelCounts, target: Target, models: Sequence[str]) -> tuple[RowPrediction, ...]:
     """One a cost model that gives seconds above 0."""
     found = []
     for cost in (estimate(counts, target, model) for model in models):
         if cost.seconds:
             low_s, high_s = cost.interval_s or (None, None)
             parts = _parts(counts, target, cost.model)
-            found.append(Prediction(cost.model, cost.seconds, low_s, high_s, cost.complete, parts))
+            found.append(RowPrediction(cost.model, cost.seconds, low_s, high_s, cost.complete, parts))
     return tuple(found)
 
 

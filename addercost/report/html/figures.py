@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import io
 import re
+from typing import TYPE_CHECKING
 
 from addercost.report.plots.palette import INK
 from addercost.report.plots.style import Drawn, look
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 _ID = re.compile(r'\bid="([^"]+)"')
 _REFERENCE = re.compile(r'(url\(#|href="#)([^")]+)')
@@ -15,9 +19,10 @@ _METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
 _FONT = re.compile(r"font: (?:(\w+) )?([\d.]+)px [^;\"]+")
 
 
-def inline_svg(drawn: Drawn, prefix: str) -> str:
+def inline_svg(drawn: Drawn, prefix: str) -> Markup:
     """An <svg> element that scales with the page. prefix: makes its ids unique on the page."""
     import matplotlib
+    from markupsafe import Markup
 
     buffer = io.BytesIO()
     with look(), matplotlib.rc_context({"svg.fonttype": "none"}):
@@ -25,9 +30,7 @@ def inline_svg(drawn: Drawn, prefix: str) -> str:
     text = _METADATA.sub("", _HEAD.sub("", buffer.getvalue().decode("utf-8")))
     head, rest = text.split(">", 1)
     head = re.sub(r' (width|height|version|xmlns|xmlns:xlink)="[^"]*"', "", head)
-    width = re.search(r'viewBox="0 0 ([\d.]+)', head)
-    size = f' style="max-width: {float(width[1]) * 1.75:.0f}px"' if width else ""
     body = _REFERENCE.sub(rf"\g<1>{prefix}-\g<2>", _ID.sub(rf'id="{prefix}-\g<1>"', rest))
     body = body.replace("xlink:href", "href").replace(INK, "currentColor")
     body = _FONT.sub(lambda m: f"font-size: {m[2]}px", body)
-    return f'{head}{size} focusable="false">{body}'
+    return Markup(f'{head} focusable="false">{body}')

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from addercost.analysis.module_tree import Node, bases, module_tree
+from addercost.analysis.module_tree import ModuleNode, bases, module_tree
 from addercost.report.plots.palette import LAYER_KINDS, layer_kind
 from addercost.results.profile import Profile
 from addercost.text import printable
@@ -22,7 +22,7 @@ def icicle_data(profile: Profile) -> dict[str, Any]:
     kinds = [*LAYER_KINDS]
     rows = [[kind, colour, _text_on(colour)] for kind, colour in LAYER_KINDS.items()]
 
-    def packed(node: Node) -> list[Any]:
+    def packed(node: ModuleNode) -> list[Any]:
         leaf = node.op and not node.children
         kind = kinds.index(layer_kind(node.op)) if leaf else len(kinds)
         return [printable(node.name), kind, [node.values[name] for name in names], []]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from addercost.analysis.layer_rows import labelled_costs
+from addercost.report.html.cards import Card, cards, facts
 from addercost.report.html.figures import inline_svg
 from addercost.report.html.icicle import icicle_data
+from addercost.report.html.layer_view import MOST_ROWS, block_depths, page_layer_table
+from addercost.report.html.linked_layers import linked_runs, linked_table, row_anchors
 from addercost.report.html.views import TableView, view_of
 from addercost.report.plots.style import Drawn, PlotOptions
-from addercost.report.sections import Section, headline, report_sections
-from addercost.report.tables.layers import layer_table
-from addercost.report.tables.timings import measured_headline
+from addercost.report.sections import Section, report_sections
+from addercost.report.subject_answer import answer_sentences
+from addercost.report.table import Table
+from addercost.report.tables.timings import measured_headline, measured_table
 from addercost.results.measurements import Measurements
 from addercost.results.report import Report, Subject, network_name
 from addercost.text import printable
@@ -21,12 +25,11 @@ from addercost.text import printable
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-MOST_ROWS = 2000
-"""Layers in a page's table at most. Of a larger model it has the largest, and the rest in one row."""
-
-_ON_PAGE = PlotOptions(width="double", caption=False)
+_ON_PAGE = PlotOptions(width="page", caption=False)
+_ON_PHONE = PlotOptions(width="single", caption=False)
 _SHORT = {
-    "asked": "Asked",
+    "asked": "Provenance",
+    "linked": "Side by side",
     "arithmetics": "Arithmetics",
     "where": "Where it goes",
     "breakdown": "Breakdown",
@@ -42,7 +45,10 @@ _SHORT = {
 
 @dataclass(frozen=True, slots=True)
 class PageFigure:
+    """narrow: the same for screens that are too narrow for `svg`."""
+
     svg: Markup
+    narrow: Markup
     alt: str
     caption: str
 
@@ -52,7 +58,8 @@ class PageSection:
     """One heading and what is below it.
 
     short: its name in the navigation. tools: whether a reader can sort and filter. depths: module depths to
-    which the layer table can be summed. icicle: the module tree as JSON. bases: what sizes its boxes.
+    which the layer table can be summed. depth: the one to begin with. icicle: the module tree as JSON. bases:
+    what sizes its boxes.
     """
 
     id: str
@@ -64,6 +71,7 @@ class PageSection:
     notes: tuple[str, ...] = ()
     tools: bool = False
     depths: tuple[int, ...] = ()
+    depth: int | None = None
     icicle: Markup | None = None
     bases: tuple[str, ...] = ()
 
@@ -72,35 +80,66 @@ class PageSection:
 class PagePart:
     """One model, or one set of measurements.
 
-    cards: (figure, its name, a remark). bound: a warning where totals are lower bounds.
+    answer: sentences that come first. cards: networks side by side. figures: (figure, its name, a remark).
+    facts: what all networks share. bound: a warning where totals are lower bounds.
     """
 
     id: str
     name: str
     sections: tuple[PageSection, ...]
-    cards: tuple[tuple[str, str, str], ...] = ()
+    answer: tuple[str, ...] = ()
+    cards: tuple[Card, ...] = ()
+    figures: tuple[tuple[str, str, str], ...] = ()
+    facts: str = ""
     bound: str = ""
 
 
 def page_parts(report: Report) -> Iterator[PagePart]:
     shown: Sequence[Subject | Measurements] = (*report.subjects, *report.measurements)
+    tables = [_layers_of(item) for item in shown]
+    ids = [row_anchors(f"p{i}", [_path(row) for row in table.rows]) for i, table in enumerate(tables, 1)]
+    if len(shown) > 1:
+        anchors = [
+            {_path(row): anchor for row, anchor in zip(table.rows, own, strict=True) if anchor}
+            for table, own in zip(tables, ids, strict=True)
+        ]
+        linked = linked_table(linked_runs(shown, anchors))
+        if linked is not None:
+            lead = "Layers of the same path; every figure leads to its own row below."
+            section = Section("linked", "Layers side by side", lead)
+            yield PagePart("all", "Side by side", (_section(section, "all", views=(linked,)),))
     for i, ((name, sections), item) in enumerate(zip(report_sections(report), shown, strict=True), 1):
         prefix = f"p{i}"
+        # Two runs of one model have the same name.
+        name = f"{i}. {name}" if len(shown) > 1 else name
+        view = view_of(tables[i - 1], ids[i - 1])
         if isinstance(item, Measurements):
             figures = tuple(_measured_figures(item, prefix))
-            made = tuple(_section(section, prefix, figures=figures) for section in sections)
-            yield PagePart(prefix, printable(name), made, tuple(measured_headline(item)))
+            made = tuple(_section(section, prefix, figures=figures, views=(view,)) for section in sections)
+            yield PagePart(prefix, printable(name), made, figures=tuple(measured_headline(item)))
             continue
         counts = item.first.counts
         yield PagePart(
             id=prefix,
             name=printable(name),
-            sections=tuple(_subject_sections(item, sections, prefix)),
-            cards=tuple(headline(item)),
+            sections=tuple(_subject_sections(item, sections, prefix, view)),
+            answer=tuple(printable(text) for text in answer_sentences(item)),
+            cards=tuple(cards(item)),
+            facts=facts(item),
             bound=""
             if counts.complete
             else f"Lower bound: {len(counts.uncounted)} operators have no counting rule and are in no total.",
         )
+
+
+def _layers_of(item: Subject | Measurements) -> Table:
+    return page_layer_table(item.first) if isinstance(item, Subject) else measured_table(item)
+
+
+def _path(row: Mapping[str, Any]) -> str:
+    """The layer of a row; "" for the model itself, as in the data."""
+    path = str(row["path"])
+    return "" if path == "(model)" else path
 
 
 def _section(section: Section, prefix: str, **more: Any) -> PageSection:
@@ -114,20 +153,24 @@ def _section(section: Section, prefix: str, **more: Any) -> PageSection:
     )
 
 
-def _subject_sections(subject: Subject, sections: list[Section], prefix: str) -> Iterator[PageSection]:
+def _subject_sections(
+    subject: Subject, sections: list[Section], prefix: str, layers: TableView
+) -> Iterator[PageSection]:
     from addercost.report.plots import accelerator, breakdown, compare, rank, roofline, sensitivity
 
-    def figure(drawn: Drawn, key: str) -> PageFigure:
-        return page_figure(drawn, f"{prefix}-{key}")
+    def figure(draw: Callable[[PlotOptions], Drawn], key: str) -> PageFigure:
+        return page_figure(draw, f"{prefix}-{key}")
 
     for section in sections:
         match section.key:
+            case "answer":
+                # It stands at the top, without a heading.
+                continue
             case "arithmetics":
                 has_bars = subject.estimates or subject.energies
-                figures = (figure(compare.draw(subject, _ON_PAGE), "compare"),) if has_bars else ()
+                figures = (figure(partial(compare.draw, subject), "compare"),) if has_bars else ()
                 yield _section(section, prefix, figures=figures)
                 yield _icicle(subject, prefix)
-                drawn = breakdown.draw(subject.first, _ON_PAGE)
                 yield _section(
                     Section(
                         "breakdown",
@@ -135,13 +178,13 @@ def _subject_sections(subject: Subject, sections: list[Section], prefix: str) ->
                         f"As {network_name(subject.first)}, in the order they run, by class.",
                     ),
                     prefix,
-                    figures=(figure(drawn, "breakdown"),),
+                    figures=(figure(partial(breakdown.draw, subject.first), "breakdown"),),
                 )
             case "layers":
-                yield _layers(subject, section, prefix)
+                yield _layers(subject, section, prefix, layers)
                 if subject.rooflines:
                     drawings = [
-                        figure(roofline.draw(item, _ON_PAGE, subject.name), f"roofline{i}")
+                        figure(partial(roofline.draw, item, model=subject.name), f"roofline{i}")
                         for i, item in enumerate(subject.rooflines)
                     ]
                     lead = (
@@ -149,13 +192,13 @@ def _subject_sections(subject: Subject, sections: list[Section], prefix: str) ->
                     )
                     yield _section(Section("roofline", "Roofline", lead), prefix, figures=tuple(drawings))
             case "accelerators":
-                drawn = accelerator.draw(subject, _ON_PAGE)
-                yield _section(section, prefix, figures=(figure(drawn, "accelerators"),))
+                drawing = figure(partial(accelerator.draw, subject), "accelerators")
+                yield _section(section, prefix, figures=(drawing,))
             case "rank":
-                yield _section(section, prefix, figures=(figure(rank.draw(subject, _ON_PAGE), "rank"),))
+                yield _section(section, prefix, figures=(figure(partial(rank.draw, subject), "rank"),))
             case "sensitivity":
                 drawings = [
-                    figure(sensitivity.draw(item, _ON_PAGE, subject.name), f"sensitivity{i}")
+                    figure(partial(sensitivity.draw, item, model=subject.name), f"sensitivity{i}")
                     for i, item in enumerate(subject.sensitivities)
                 ]
                 yield _section(section, prefix, figures=tuple(drawings))
@@ -163,21 +206,19 @@ def _subject_sections(subject: Subject, sections: list[Section], prefix: str) ->
                 yield _section(section, prefix)
 
 
-def _layers(subject: Subject, section: Section, prefix: str) -> PageSection:
+def _layers(subject: Subject, section: Section, prefix: str, view: TableView) -> PageSection:
     n = len(subject.first.counts.layers)
     lead = f"As {network_name(subject.first)}, in the order they first run."
-    table = section.tables[0]
     if n > MOST_ROWS:
-        basis = f"cycles@{next(iter(labelled_costs(subject.first)))}" if subject.first.costs else "share"
-        table = layer_table(subject.first, sort=basis, top=MOST_ROWS)
         lead = f"The {MOST_ROWS:,} largest of {n:,} layers, the others in one row; the data has them all."
-    deepest = max(layer.path.count(".") + 1 for layer in subject.first.counts.layers)
+    depths, depth = block_depths(subject.first)
     return _section(
         Section("layers", section.title, lead),
         prefix,
-        views=(view_of(table),),
+        views=(view,),
         tools=True,
-        depths=tuple(range(1, deepest)),
+        depths=depths,
+        depth=depth,
     )
 
 
@@ -190,7 +231,7 @@ def _icicle(subject: Subject, prefix: str) -> PageSection:
     return _section(
         Section("where", "Where it goes", lead),
         prefix,
-        figures=(page_figure(icicle.draw(subject.first, _ON_PAGE), f"{prefix}-icicle"),),
+        figures=(page_figure(partial(icicle.draw, subject.first), f"{prefix}-icicle"),),
         icicle=embedded(data),
         bases=tuple(data["bases"]),
     )
@@ -200,15 +241,21 @@ def _measured_figures(measurements: Measurements, prefix: str) -> Iterator[PageF
     from addercost.report.plots import distribution, predicted_vs_measured
 
     if any(row.predicted for row in measurements.rows):
-        drawn = predicted_vs_measured.draw(measurements, _ON_PAGE)
-        yield page_figure(drawn, f"{prefix}-predicted")
-    yield page_figure(distribution.draw(measurements, _ON_PAGE), f"{prefix}-distribution")
+        yield page_figure(partial(predicted_vs_measured.draw, measurements), f"{prefix}-predicted")
+    yield page_figure(partial(distribution.draw, measurements), f"{prefix}-distribution")
 
 
-def page_figure(drawn: Drawn, prefix: str) -> PageFigure:
-    """The figure as inline SVG. prefix: unique on the page."""
-    from markupsafe import Markup
+def page_figure(draw: Callable[[PlotOptions], Drawn], prefix: str) -> PageFigure:
+    """The figure as inline SVG, as wide as the page and as wide as a phone. prefix: unique on the page.
 
-    notes = "; ".join(drawn.table.notes)
+    draw: makes the figure of the options given.
+    """
+    drawn, narrow = draw(_ON_PAGE), draw(_ON_PHONE)
+    notes = "; ".join(note.rstrip(".") for note in drawn.table.notes)
     caption = f"{drawn.table.title}{f'; {notes}' if notes else ''}"
-    return PageFigure(Markup(inline_svg(drawn, prefix)), printable(drawn.alt), printable(caption))
+    return PageFigure(
+        svg=inline_svg(drawn, prefix),
+        narrow=inline_svg(narrow, f"{prefix}-narrow"),
+        alt=printable(drawn.alt),
+        caption=printable(caption),
+    )

@@ -23,13 +23,14 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", label);
   label();
 
-  const thousands = new Intl.NumberFormat("en-US", { maximumFractionDigits: 2 });
+  const exact = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 17 });
   const percent = (share) => `${(100 * share).toFixed(1)} %`;
-  const prefixed = (value) => {
-    for (const [factor, prefix] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
-      if (value >= factor) return `${Number((value / factor).toPrecision(3))} ${prefix}`;
-    }
-    return `${Number(value.toPrecision(3))}`;
+  const PREFIXES = [[1e15, "P"], [1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""], [1e-3, "m"], [1e-6, "µ"],
+    [1e-9, "n"], [1e-12, "p"], [1e-15, "f"]];
+  // As the tables are written: three digits, and a prefix, which stands at the unit if there is one.
+  const prefixed = (value, unit = "") => {
+    const [factor, prefix] = PREFIXES.find(([f]) => Math.abs(value) >= f * 0.9995) || [1, ""];
+    return `${Number((value / factor).toPrecision(3))}${unit ? " " : ""}${prefix}${unit}`;
   };
 
   // Layer tables: sort by a heading, filter by text, sum by module.
@@ -37,6 +38,9 @@
     const body = table.tBodies[0];
     const heads = [...table.tHead.rows[0].cells];
     const kinds = heads.map((head) => head.dataset.kind);
+    const merges = heads.map((head) => head.dataset.merge);
+    const units = heads.map((head) => head.dataset.unit || "");
+    const typeColumn = heads.findIndex((head) => head.textContent === "type");
     const isText = (column) => kinds[column] === "text" || kinds[column] === "path";
     const rows = [...body.rows].map((element) => {
       const cells = [...element.cells];
@@ -44,7 +48,7 @@
         element,
         parts: (cells[0].dataset.v || "").split("."),
         values: cells.map((cell, i) => (isText(i) ? cell.textContent : Number(cell.dataset.v))),
-        text: `${cells[0].textContent} ${cells[1].textContent}`.toLowerCase(),
+        text: cells.filter((_, i) => isText(i)).map((cell) => cell.textContent).join(" ").toLowerCase(),
       };
     });
     const tools = document.querySelector(`[data-tools="${table.id}"]`);
@@ -57,11 +61,11 @@
     const summed = (name, members) => ({
       name,
       members,
-      values: kinds.map((kind, i) => {
+      values: kinds.map((_, i) => {
         if (i === 0) return name;
-        if (i === 1) return `${members.length} layers`;
-        return kind === "count" || kind === "share"
-          ? members.reduce((sum, row) => sum + (row.values[i] || 0), 0) : "";
+        if (i === typeColumn) return `${members.length} layers`;
+        if (merges[i] === "max") return Math.max(...members.map((row) => row.values[i] || 0));
+        return merges[i] === "sum" ? members.reduce((sum, row) => sum + (row.values[i] || 0), 0) : "";
       }),
     });
     const groupRow = (group) => {
@@ -81,8 +85,12 @@
           cell.scope = "row";
           cell.append(button);
         } else {
-          cell.textContent = typeof value === "number"
-            ? (kinds[i] === "share" ? percent(value) : thousands.format(value)) : value;
+          cell.textContent = typeof value !== "number" ? value
+            : kinds[i] === "share" ? percent(value) : prefixed(value, units[i]);
+          if (typeof value === "number") {
+            cell.dataset.v = value;
+            cell.title = `${exact.format(value)} ${units[i]}`.trim();
+          }
         }
         row.append(cell);
       });
@@ -125,6 +133,12 @@
         }
       }
       body.replaceChildren(fragment);
+      kinds.forEach((kind, i) => {
+        if (kind !== "share") return;
+        const cells = [...body.rows].map((row) => row.cells[i]);
+        const longest = Math.max(...cells.map((cell) => Number(cell.dataset.v))) || 1;
+        for (const cell of cells) cell.style.setProperty("--share", percent(cell.dataset.v / longest).replace(" ", ""));
+      });
       shown.textContent = found.length === rows.length
         ? `${rows.length} rows` : `${found.length} of ${rows.length} rows; totals are of all`;
     };
@@ -146,6 +160,18 @@
     filter.addEventListener("input", draw);
     fold.addEventListener("change", draw);
     draw();
+    // A link to a row that is folded away opens its module.
+    const reveal = () => {
+      const row = rows.find(({ element }) => element.id && `#${element.id}` === location.hash);
+      if (!row) return;
+      filter.value = "";
+      const group = grouped(rows).find((item) => item.members?.includes(row));
+      if (group) open.add(group.name);
+      draw();
+      row.element.scrollIntoView({ block: "center" });
+    };
+    addEventListener("hashchange", reveal);
+    reveal();
   }
 
   // Icicles: a box is as wide as its share of the box that is zoomed to.

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from addercost.report.html.page import render_page
 from addercost.report.html.parts import PageFigure, PagePart, PageSection, page_figure
 from addercost.report.html.views import view_of
-from addercost.report.plots.style import Drawn
+from addercost.report.plots.style import Drawn, PlotOptions
 from addercost.report.table import Table
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One heading of the page. short: its name in the navigation."""
+    """One heading of the page. short: its name in the navigation. figures: what draws each, at a width."""
 
     title: str
     short: str
     lead: str = ""
     tables: tuple[Table, ...] = ()
-    figures: tuple[Drawn, ...] = ()
+    figures: tuple[Callable[[PlotOptions], Drawn], ...] = ()
 
 
 def to_tables_page(title: str, summary: str, topics: Sequence[Topic]) -> str:
@@ -28,7 +28,7 @@ def to_tables_page(title: str, summary: str, topics: Sequence[Topic]) -> str:
     sections = []
     for i, topic in enumerate(topics, 1):
         figures: list[PageFigure] = [
-            page_figure(drawn, f"t{i}-figure{k}") for k, drawn in enumerate(topic.figures)
+            page_figure(draw, f"t{i}-figure{k}") for k, draw in enumerate(topic.figures)
         ]
         sections.append(
             PageSection(

@@ -1,65 +1,134 @@
-"""Tables as cells for the template: the text a reader sees, the value a script sorts by, and the style."""
+"""Tables as cells for the template: the text a reader sees, the value a script sorts by, and the style.
+
+On a page every number has three digits and a prefix; all of its digits are shown on hover.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from addercost.analysis.bounds import AtLeast, AtMost
+from addercost.report.subject_answer import ratio_text
 from addercost.report.table import Column, Kind, Table, heading, shown
 from addercost.text import printable
+from addercost.units import si
 
 
 @dataclass(frozen=True, slots=True)
 class TableCell:
-    """tag: th or td. value: what the script sorts and sums by; in the first cell, the row's path."""
+    """tag: th or td. value: what the script sorts and sums by; in the first cell, the row's path.
+
+    exact: all digits of a number that is shown shortened. percent: the length of the bar behind a share.
+    href: where the text leads on the page, such as #p1-l3.
+    """
 
     tag: str
     text: str
     style: str
     value: str | float | None = None
+    exact: str = ""
+    percent: float | None = None
+    href: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class TableHeading:
+    """merge: how the script sums rows of a module: sum, max or nothing. unit: that of its sums."""
+
     text: str
     style: str
     kind: str
+    merge: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class TableView:
-    """A table ready for the template, which escapes every text."""
+    """A table ready for the template, which escapes every text. row_ids: an anchor a row, or none at all."""
 
     title: str
     columns: tuple[TableHeading, ...]
     rows: tuple[tuple[TableCell, ...], ...]
     total: tuple[TableCell, ...]
     notes: tuple[str, ...]
+    row_ids: tuple[str, ...] = ()
 
 
-def view_of(table: Table) -> TableView:
+def view_of(
+    table: Table, row_ids: Sequence[str] = (), links: Mapping[tuple[int, str], str] | None = None
+) -> TableView:
+    """row_ids: an anchor a row. links: where a cell leads, by number of its row and name of its column."""
+    largest = {
+        c.name: max((row.get(c.name) or 0 for row in table.rows), default=0)
+        for c in table.columns
+        if c.kind is Kind.SHARE
+    }
     return TableView(
         title=printable(table.title),
-        columns=tuple(TableHeading(heading(c), _style(c), c.kind.value) for c in table.columns),
-        rows=tuple(_cells(table, row) for row in table.rows),
-        total=_cells(table, table.total) if table.total else (),
+        columns=tuple(
+            TableHeading(heading(c), _style(c), c.kind.value, _merge(c), c.unit) for c in table.columns
+        ),
+        rows=tuple(_cells(table, row, i, links or {}, largest) for i, row in enumerate(table.rows)),
+        total=_cells(table, table.total, -1, {}, {}) if table.total else (),
         notes=tuple(printable(note) for note in table.notes),
+        row_ids=tuple(row_ids),
     )
 
 
-def _cells(table: Table, row: Mapping[str, Any]) -> tuple[TableCell, ...]:
-    return tuple(_cell(row.get(c.name), c, first=i == 0) for i, c in enumerate(table.columns))
+def _cells(
+    table: Table,
+    row: Mapping[str, Any],
+    number: int,
+    links: Mapping[tuple[int, str], str],
+    largest: Mapping[str, float],
+) -> tuple[TableCell, ...]:
+    """links: as in `view_of`. largest: the longest bar of each column that has bars."""
+    return tuple(
+        _cell(row.get(c.name), c, i == 0, links.get((number, c.name), ""), largest.get(c.name, 0.0))
+        for i, c in enumerate(table.columns)
+    )
 
 
-def _cell(value: Any, column: Column, first: bool) -> TableCell:
-    text = shown(value, column)
+def _cell(value: Any, column: Column, first: bool, href: str, largest: float) -> TableCell:
+    text = _text(value, column)
     kept: str | float | None = None
+    exact = ""
     if first:
         kept = text
     elif not column.is_text and value is not None:
         kept = value + 0
-    return TableCell("th" if first else "td", text, _style(column), kept)
+        written = _exact(value, column)
+        exact = written if written != text else ""
+    percent = 100 * value / largest if largest and isinstance(value, float | int) else None
+    return TableCell("th" if first else "td", text, _style(column), kept, exact, percent, href)
+
+
+def _text(value: Any, column: Column) -> str:
+    """Three digits and a prefix, where other outputs show more or none."""
+    if isinstance(value, float | int) and column.kind in (Kind.NUMBER, Kind.RATIO):
+        mark = "≥ " if isinstance(value, AtLeast) else "≤ " if isinstance(value, AtMost) else ""
+        if column.kind is Kind.RATIO:
+            return f"{mark}{ratio_text(value)}×"
+        return f"{mark}{si(value) if abs(value) >= 1000 else f'{float(value):.3g}'}"
+    return shown(value, column, short=True)
+
+
+def _exact(value: float, column: Column) -> str:
+    whole = float(value).is_integer() and abs(value) < 1e15
+    text = f"{int(value):,}" if whole else repr(float(value))
+    return f"{text} {column.unit}".rstrip()
+
+
+def _merge(column: Column) -> str:
+    """Peaks of memory do not add up; ratios and times with an interval have no sum."""
+    if column.name == "peak_bytes":
+        return "max"
+    summed = column.kind in (Kind.COUNT, Kind.SHARE, Kind.AMOUNT) or (
+        column.kind is Kind.QUANTITY and column.name.startswith(("energy_j@", "seconds@"))
+    )
+    return "sum" if summed else ""
 
 
 def _style(column: Column) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from addercost.analysis.layer_rows import ProfileRow
 from addercost.arithmetic import OpClass
 from addercost.report.plots.palette import INK, OP_CLASSES
 from addercost.report.plots.rows import fitting_rows
@@ -18,16 +19,24 @@ from addercost.report.plots.style import (
 from addercost.report.table import Column, Kind, Table
 from addercost.results.profile import Profile
 from addercost.text import printable, shortened
+from addercost.units import si
 
 _ROW_INCHES = 0.15
 _MARGIN_INCHES = 0.85
+_LEAST_SEEN = 0.004
+"""A part of the plot's width, about one point of 1/72 inch in a single column."""
 
 
 @in_style
 def draw(profile: Profile, options: PlotOptions) -> Drawn:
     """One bar a layer or module, in the order they run."""
     rows, remark = fitting_rows(profile, options.top, lambda row: row.counts.total)
-    classes = [c for c in OpClass if any(row.counts[c] for row in rows)]
+    counted = [c for c in OpClass if any(row.counts[c] for row in rows)]
+    widest = max((row.counts.total for row in rows), default=0)
+    classes = [c for c in counted if any(_is_seen(row, c, widest, options) for row in rows)]
+    unseen = [c.value for c in counted if c not in classes]
+    if unseen:
+        remark += f"{'; ' if remark else ''}too few to be seen: {', '.join(unseen)}"
     figure = new_figure(options, _MARGIN_INCHES + _ROW_INCHES * max(len(rows), 4))
     axes = figure.subplots()
     if not rows:
@@ -35,7 +44,7 @@ def draw(profile: Profile, options: PlotOptions) -> Drawn:
     else:
         places = range(len(rows))
         left = [0.0] * len(rows)
-        for op_class in classes:
+        for op_class in counted:
             colour, hatch = OP_CLASSES[op_class]
             widths = [row.counts[op_class] / (row.counts.total if options.share else 1) for row in rows]
             axes.barh(
@@ -47,7 +56,7 @@ def draw(profile: Profile, options: PlotOptions) -> Drawn:
                 hatch=hatch,
                 edgecolor=INK,
                 linewidth=0.3,
-                label=op_class.value,
+                label=op_class.value if op_class in classes else None,
             )
             left = [a + b for a, b in zip(left, widths, strict=True)]
         room = 24 if options.width == "single" else 44
@@ -61,6 +70,16 @@ def draw(profile: Profile, options: PlotOptions) -> Drawn:
             axes.set_xlim(0, 1)
         else:
             si_axis(axes.xaxis)
+            axes.set_xlim(0, widest * 1.12)
+            for place, row in zip(places, rows, strict=True):
+                axes.annotate(
+                    si(row.counts.total),
+                    (row.counts.total, place),
+                    xytext=(2, 0),
+                    textcoords="offset points",
+                    va="center",
+                    fontsize=6,
+                )
         axes.set_xlabel("share of the layer's operations" if options.share else "operations")
         figure.legend(
             loc="outside upper left", ncols=min(len(classes), 4 if options.width == "single" else 8)
@@ -72,13 +91,13 @@ def draw(profile: Profile, options: PlotOptions) -> Drawn:
         table=Table(
             columns=(
                 Column("path", "layer", Kind.PATH),
-                *(Column(c.value, c.value, Kind.COUNT) for c in classes),
+                *(Column(c.value, c.value, Kind.COUNT) for c in counted),
                 Column("operations", "operations", Kind.COUNT),
             ),
             rows=[
                 {
                     "path": row.path or "(model)",
-                    **{c.value: row.counts[c] for c in classes},
+                    **{c.value: row.counts[c] for c in counted},
                     "operations": row.counts.total,
                 }
                 for row in rows
@@ -89,3 +108,8 @@ def draw(profile: Profile, options: PlotOptions) -> Drawn:
         bar="operations",
         alt=f"Operations of {len(rows)} layers or modules of {counts.model}, by class. {remark}".strip(),
     )
+
+
+def _is_seen(row: ProfileRow, op_class: OpClass, widest: int, options: PlotOptions) -> bool:
+    """Whether the part of a bar is wide enough to show its colour."""
+    return row.counts[op_class] >= _LEAST_SEEN * (row.counts.total if options.share else widest) > 0

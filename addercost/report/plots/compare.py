@@ -1,10 +1,11 @@
-"""Arithmetics × processors: one panel for each cost model and energy table, one bar an arithmetic."""
+"""Arithmetics × processors: one panel a processor and an energy table, one bar an arithmetic."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
+from addercost.analysis.leading_estimates import leading_estimates
 from addercost.report.plots.palette import INK, SERIES
 from addercost.report.plots.style import (
     Drawn,
@@ -16,7 +17,7 @@ from addercost.report.plots.style import (
     si_axis,
 )
 from addercost.report.table import Column, Kind, Table
-from addercost.results.report import LEAST_CHARGED, Subject
+from addercost.results.report import LEAST_CHARGED, EnergyEstimated, Estimated, Subject
 from addercost.text import printable
 from addercost.units import si
 
@@ -30,10 +31,18 @@ class _Bar:
     complete: bool
 
 
+_Panel = tuple[str, str, list[_Bar]]
+"""Its title, its unit and its bars."""
+
+
 @in_style
 def draw(subject: Subject, options: PlotOptions) -> Drawn:
-    """Predicted cycles and joules of the whole model; `≥` marks a lower bound."""
-    panels = _panels(subject)
+    """Predicted seconds (cycles without a clock) and joules of the whole model; `≥` marks a lower bound.
+
+    Each processor has the cost model that the report leads with. A single column has room for one processor
+    and one energy table; the caption names what is not shown.
+    """
+    panels, others = _panels(subject, options)
     across = 1 if options.width == "single" else 2
     down = math.ceil(len(panels) / across) or 1
     bars = max((len(bars) for _, _, bars in panels), default=1)
@@ -50,7 +59,7 @@ def draw(subject: Subject, options: PlotOptions) -> Drawn:
                 continue
             axes.barh(i, bar.value, height=0.7, color=colour, hatch=hatch, edgecolor=INK, linewidth=0.3)
             axes.annotate(
-                f"{'' if bar.complete else '≥ '}{si(bar.value, unit if unit == 'J' else '')}",
+                f"{'' if bar.complete else '≥ '}{si(bar.value, _suffix(unit))}",
                 (bar.value, i),
                 xytext=(3, 0),
                 textcoords="offset points",
@@ -63,8 +72,8 @@ def draw(subject: Subject, options: PlotOptions) -> Drawn:
         axes.set_title(title, loc="left")
         axes.set_xlim(0, max((bar.value or 0 for bar in own), default=1) * 1.25 or 1)
         axes.xaxis.set_major_locator(_few_ticks())
-        si_axis(axes.xaxis, "J" if unit == "J" else "")
-        axes.set_xlabel("energy" if unit == "J" else unit)
+        si_axis(axes.xaxis, _suffix(unit))
+        axes.set_xlabel({"J": "energy", "s": "time"}.get(unit, unit))
     for axes in flat[len(panels) :]:
         axes.set_axis_off()
     caption(
@@ -72,6 +81,7 @@ def draw(subject: Subject, options: PlotOptions) -> Drawn:
         options,
         f"{subject.name}, convention {subject.first.counts.convention.name}",
         "estimates of arithmetic on one core; energy without memory traffic; ≥ marks a lower bound",
+        f"not shown: {', '.join(others)}" if others else "",
     )
     return Drawn(
         figure=figure,
@@ -101,17 +111,31 @@ def draw(subject: Subject, options: PlotOptions) -> Drawn:
     )
 
 
-def _panels(subject: Subject) -> list[tuple[str, str, list[_Bar]]]:
-    found: dict[tuple[str, str], list[_Bar]] = {}
-    for e in subject.estimates:
-        known = e.cycles if e.charged >= LEAST_CHARGED else None
-        bar = _Bar(e.arithmetic, known, e.complete)
-        found.setdefault((f"{e.hardware}, {e.model}", "cycles"), []).append(bar)
+def _panels(subject: Subject, options: PlotOptions) -> tuple[list[_Panel], list[str]]:
+    """What is shown, and the names of what is not."""
+    times: list[_Panel] = []
+    for hardware, own in leading_estimates(subject).items():
+        unit = "cycles" if any(e.seconds is None for e in own) else "s"
+        bars = [_bar(e, e.cycles if e.seconds is None or unit == "cycles" else e.seconds) for e in own]
+        times.append((f"{hardware}, {own[0].model}", unit, bars))
+    tables: dict[str, list[_Bar]] = {}
     for energy in subject.energies:
-        known = energy.joules if energy.charged >= LEAST_CHARGED else None
-        bar = _Bar(energy.arithmetic, known, energy.complete)
-        found.setdefault((f"arithmetic energy, {energy.table}", "J"), []).append(bar)
-    return [(title, unit, bars) for (title, unit), bars in found.items()]
+        tables.setdefault(f"arithmetic energy, {energy.table}", []).append(_bar(energy, energy.joules))
+    energies: list[_Panel] = [(title, "J", bars) for title, bars in tables.items()]
+    shown = [*times, *energies]
+    if options.width == "single":
+        shown = [*times[-1:], *energies[:1]]
+    titles = [title for title, _, _ in shown]
+    every = [f"{e.hardware}, {e.model}" for e in subject.estimates] + [title for title, _, _ in energies]
+    return shown, [title.replace(", ", " ") for title in dict.fromkeys(every) if title not in titles]
+
+
+def _bar(made: Estimated | EnergyEstimated, value: float) -> _Bar:
+    return _Bar(made.arithmetic, value if made.charged >= LEAST_CHARGED else None, made.complete)
+
+
+def _suffix(unit: str) -> str:
+    return "" if unit == "cycles" else unit
 
 
 def _few_ticks() -> object:

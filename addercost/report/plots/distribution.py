@@ -5,17 +5,20 @@ from __future__ import annotations
 from addercost.report.plots.palette import BLUE, INK, VERMILLION
 from addercost.report.plots.style import Drawn, PlotOptions, caption, in_style, new_figure, si_axis
 from addercost.report.tables.timings import measured_table
-from addercost.results.measurements import Measurements
+from addercost.results.measurements import MeasuredRow, Measurements
 from addercost.text import printable, shortened
 
 _MOST_DOTS = 400
 _LOG_FROM = 30
+_MOST_ROWS = 32
+"""So that the figure fits on a page."""
 
 
 @in_style
 def draw(measurements: Measurements, options: PlotOptions) -> Drawn:
     """One line a row; of more rows than fit, the slowest. A wide range gets a logarithmic axis."""
-    kept = sorted(range(len(measurements.rows)), key=lambda i: -measurements.rows[i].median_s)[: options.top]
+    most = min(options.top, _MOST_ROWS)
+    kept = sorted(range(len(measurements.rows)), key=lambda i: -measurements.rows[i].median_s)[:most]
     rows = [measurements.rows[i] for i in sorted(kept)]
     figure = new_figure(options, 0.9 + 0.24 * max(len(rows), 3))
     axes = figure.subplots()
@@ -35,9 +38,8 @@ def draw(measurements: Measurements, options: PlotOptions) -> Drawn:
         axes.set_xscale("log")
     # Rows that differ only in the number format would have the same name.
     several = len({row.dtype for row in rows}) > 1
-    labels = [f"{row.label} {row.dtype}" if several else row.label for row in rows]
-    room = 26 if options.width == "single" else 46
-    axes.set_yticks(range(len(rows)), [shortened(printable(label), room) for label in labels])
+    names = [_name(row, several, 22 if options.width == "single" else 40) for row in rows]
+    axes.set_yticks(range(len(rows)), names, fontsize=6, linespacing=0.95)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(axis="x")
@@ -58,3 +60,10 @@ def draw(measurements: Measurements, options: PlotOptions) -> Drawn:
         "median_s",
         f"Timing samples of {len(rows)} rows of {measurements.model}, with medians.",
     )
+
+
+def _name(row: MeasuredRow, has_format: bool, room: int) -> str:
+    """Two lines: the layer, and what computed it."""
+    how = [row.arithmetic, row.implementation, row.dtype if has_format else ""]
+    how_text = printable(" ".join(part for part in how if part))
+    return f"{shortened(printable(row.path or '(model)'), room)}\n{shortened(how_text, room + 14)}"

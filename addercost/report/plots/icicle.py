@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from addercost.analysis.module_tree import Node, bases, module_tree
+from addercost.analysis.module_tree import ModuleNode, bases, module_tree
 from addercost.errors import unknown_name
 from addercost.report.plots.palette import INK, LAYER_KINDS, layer_kind
 from addercost.report.plots.style import (
@@ -29,6 +30,9 @@ _WIDEST = 300
 _LEAST_SHARE = 0.0005
 _CHARACTER_INCHES = 0.062
 _ROW_INCHES = 0.3
+_KEY_INCHES = 0.13
+_NUMBER_INCHES = 0.085
+"""The narrowest box that a number fits into."""
 
 
 @in_style
@@ -42,12 +46,18 @@ def draw(profile: Profile, options: PlotOptions) -> Drawn:
     whole = root.values[basis]
     boxes = _boxes(root, basis, whole) if whole else []
     depth = max((level for _, level, _, _ in boxes), default=0) + 1
-    figure = new_figure(options, 0.95 + _ROW_INCHES * max(depth, 3))
-    axes = figure.subplots()
+    key = _numbered(boxes, options)
+    columns = 1 if options.width == "single" else 3
+    lines = -(-len(key) // columns)
+    figure = new_figure(options, 0.95 + _ROW_INCHES * max(depth, 3) + _KEY_INCHES * lines)
+    plots = figure.subplots(2 if key else 1, 1, squeeze=False, height_ratios=_heights(depth, lines))
+    axes = plots[0][0]
+    if key:
+        _draw_key(plots[1][0], key, columns, options)
     if not boxes:
         nothing_to_show(axes, f"nothing to show by {basis}")
     else:
-        _draw_boxes(axes, boxes, options)
+        _draw_boxes(axes, boxes, {id(node): i for i, (node, _) in enumerate(key, 1)}, options)
         axes.set_xlim(0, 1)
         axes.set_ylim(depth, 0)
         axes.set_yticks([])
@@ -87,9 +97,9 @@ def _words(basis: str) -> str:
     return basis.replace("cycles@", "estimated cycles on ")
 
 
-def _boxes(root: Node, basis: str, whole: float) -> list[tuple[Node, int, float, float]]:
+def _boxes(root: ModuleNode, basis: str, whole: float) -> list[tuple[ModuleNode, int, float, float]]:
     """(node, depth, left, width), the last two as shares of the whole. Boxes too thin to see are left out."""
-    boxes: list[tuple[Node, int, float, float]] = []
+    boxes: list[tuple[ModuleNode, int, float, float]] = []
     stack = [(root, 0, 0.0)]
     while stack:
         node, depth, left = stack.pop()
@@ -103,7 +113,57 @@ def _boxes(root: Node, basis: str, whole: float) -> list[tuple[Node, int, float,
     return sorted(boxes, key=lambda box: (box[1], box[2]))
 
 
-def _draw_boxes(axes: Axes, boxes: list[tuple[Node, int, float, float]], options: PlotOptions) -> None:
+def _heights(depth: int, lines: int) -> list[float]:
+    boxes = _ROW_INCHES * max(depth, 3) + 0.45
+    return [boxes, _KEY_INCHES * lines] if lines else [boxes]
+
+
+def _room(width: float, options: PlotOptions) -> int:
+    """How many characters fit into a box of that share of the figure's width."""
+    return int(width * options.inches * 0.97 / _CHARACTER_INCHES)
+
+
+def _full_name(node: ModuleNode) -> str:
+    return node.path or node.name
+
+
+def _numbered(
+    boxes: list[tuple[ModuleNode, int, float, float]], options: PlotOptions
+) -> list[tuple[ModuleNode, float]]:
+    """The layers that a number stands for, and their shares: those too narrow for a name."""
+    narrow = [
+        (node, width)
+        for node, _, _, width in boxes
+        if not node.children
+        and width * options.inches >= _NUMBER_INCHES
+        and len(_full_name(node)) > _room(width, options)
+    ]
+    kept = sorted(narrow, key=lambda item: -item[1])[: 12 if options.width == "single" else 24]
+    return [item for item in narrow if item in kept]
+
+
+def _draw_key(axes: Axes, key: list[tuple[ModuleNode, float]], columns: int, options: PlotOptions) -> None:
+    """Numbers with the paths and shares that they stand for, column by column."""
+    axes.set_axis_off()
+    lines = -(-len(key) // columns)
+    room = int(options.inches / columns / _CHARACTER_INCHES) - 12
+    for i, (node, share) in enumerate(key):
+        axes.text(
+            (i // lines) / columns,
+            1 - (i % lines + 0.5) / lines,
+            f"{i + 1}  {shortened(printable(_full_name(node)), room)}, {100 * share:.1f} %",
+            fontsize=6,
+            va="center",
+            transform=axes.transAxes,
+        )
+
+
+def _draw_boxes(
+    axes: Axes,
+    boxes: list[tuple[ModuleNode, int, float, float]],
+    numbers: Mapping[int, int],
+    options: PlotOptions,
+) -> None:
     from matplotlib.patches import Rectangle
 
     for node, depth, left, width in boxes:
@@ -112,14 +172,20 @@ def _draw_boxes(axes: Axes, boxes: list[tuple[Node, int, float, float]], options
         axes.add_patch(
             Rectangle((left, depth + 0.04), width, 0.92, facecolor=colour, edgecolor="white", linewidth=0.4)
         )
-        room = int(width * options.inches / _CHARACTER_INCHES) - 1
-        if room >= 3:
+        room = _room(width, options)
+        # A layer has its path in full or a number of the key; a module's name may also be shortened.
+        name = printable(node.name if node.children else _full_name(node))
+        if id(node) in numbers:
+            name = str(numbers[id(node)])
+        elif len(name) > room:
+            name = shortened(name, room) if node.children and room >= 4 else ""
+        if name:
             # White on the dark fills, near-black on the light ones: both have a contrast above 4.5.
             dark = kind in ("convolution",)
             axes.text(
                 left + width / 2,
                 depth + 0.5,
-                shortened(printable(node.name), room),
+                name,
                 ha="center",
                 va="center",
                 fontsize=6,
@@ -128,12 +194,12 @@ def _draw_boxes(axes: Axes, boxes: list[tuple[Node, int, float, float]], options
             )
 
 
-def _kind(node: Node) -> str:
+def _kind(node: ModuleNode) -> str:
     """The layer kind of a leaf; "" for a module with parts, whose own work is the gap beside their boxes."""
     return layer_kind(node.op) if node.op and not node.children else ""
 
 
-def _legend(figure: object, boxes: list[tuple[Node, int, float, float]], options: PlotOptions) -> None:
+def _legend(figure: object, boxes: list[tuple[ModuleNode, int, float, float]], options: PlotOptions) -> None:
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from addercost.analysis.pareto import CONVENTION, Pareto, front
+from addercost.report.plots.labels import place_labels
 from addercost.report.plots.palette import INK, MARKERS, SERIES
 from addercost.report.plots.style import (
     Drawn,
@@ -16,8 +17,6 @@ from addercost.report.plots.style import (
 from addercost.report.table import Column, Kind, Table
 from addercost.text import printable
 
-_SIDES = ((6, 3), (-6, 3), (7, -3), (0, -11))
-
 
 @in_style
 def draw(data: Pareto, options: PlotOptions) -> Drawn:
@@ -26,6 +25,11 @@ def draw(data: Pareto, options: PlotOptions) -> Drawn:
     figure = new_figure(options, 2.8 if options.width == "single" else 3.6)
     axes = figure.subplots()
     names = list(dict.fromkeys(p.arithmetic for p in data.points))
+    unknown = [p for p in data.points if p.cost is None]
+    notes = [f"published: Chen et al., CVPR 2020; costs are estimates, convention {CONVENTION}"]
+    if unknown:
+        notes.append(f"{len(unknown)} networks left out: the table lacks a figure for them")
+    caption(figure, options, *notes)
     if not shown:
         nothing_to_show(axes, "no network has both an accuracy and a cost")
     else:
@@ -53,17 +57,6 @@ def draw(data: Pareto, options: PlotOptions) -> Drawn:
                         markeredgewidth=1.3,
                         label=f"{name}, {'published' if published else 'trained'}",
                     )
-        for p in shown:
-            # Networks of similar cost are close together: each arithmetic has its labels on its own side.
-            across, up = _SIDES[names.index(p.arithmetic) % len(_SIDES)]
-            axes.annotate(
-                printable(p.label),
-                (p.cost or 0, p.accuracy_percent),
-                xytext=(across, up),
-                textcoords="offset points",
-                ha="center" if not across else "left" if across > 0 else "right",
-                fontsize=6.5,
-            )
         axes.set_xscale("log")
         axes.margins(x=0.2, y=0.12)
         axes.grid()
@@ -72,13 +65,10 @@ def draw(data: Pareto, options: PlotOptions) -> Drawn:
         axes.set_xlabel(data.quantity)
         axes.set_ylabel(f"top-1 accuracy on {printable(data.dataset)} (%)")
         figure.legend(loc="outside upper left", ncols=2 if options.width == "single" else 3)
-    unknown = [p for p in data.points if p.cost is None]
-    caption(
-        figure,
-        options,
-        f"published: Chen et al., CVPR 2020; costs are estimates, convention {CONVENTION}",
-        f"{len(unknown)} networks left out: the table lacks a figure for them" if unknown else "",
-    )
+        places = [(p.label, p.cost or 0.0, p.accuracy_percent) for p in shown]
+        without = place_labels(axes, places)
+        if without:
+            caption(figure, options, *notes, f"{len(without)} names left out for lack of room")
     return Drawn(
         figure=figure,
         table=Table(

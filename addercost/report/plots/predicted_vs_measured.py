@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from addercost.report.plots.palette import INK, MARKERS, SERIES
 from addercost.report.plots.style import (
     Drawn,
@@ -18,35 +20,48 @@ from addercost.results.measurements import Measurements
 
 @in_style
 def draw(measurements: Measurements, options: PlotOptions) -> Drawn:
-    """One marker a cost model. The dotted lines are predictions that are wrong by a factor of two."""
-    series: dict[str, list[tuple[float, float]]] = {}
+    """One colour an arithmetic, one marker a cost model. Beyond the dotted lines a prediction is off by more
+    than a factor of two.
+    """
+    series: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for row in measurements.rows:
         for p in row.predicted:
             if p.seconds > 0:
-                series.setdefault(f"{p.model} on {p.hardware}", []).append((row.median_s, p.seconds))
-    figure = new_figure(options, 3.3 if options.width == "single" else 4.2)
+                own = series.setdefault(f"{p.model} on {p.hardware}", {})
+                own.setdefault(row.arithmetic, []).append((row.median_s, p.seconds))
+    arithmetics = list(dict.fromkeys(name for own in series.values() for name in own))
+    figure = new_figure(options, 3.8 if options.width == "single" else 4.2)
     axes = figure.subplots()
     if not series:
         nothing_to_show(axes, "the measurements carry no predictions")
     else:
-        values = [value for points in series.values() for point in points for value in point]
+        points = [point for own in series.values() for found in own.values() for point in found]
+        values = [value for point in points for value in point]
         low, high = min(values) / 1.6, max(values) * 1.6
         for factor, style, width in ((1.0, "-", 0.9), (2.0, ":", 0.7), (0.5, ":", 0.7)):
             axes.plot([low, high], [low * factor, high * factor], style, color=INK, linewidth=width)
-        for i, (name, points) in enumerate(series.items()):
-            axes.plot(
-                [x for x, _ in points],
-                [y for _, y in points],
-                linestyle="none",
-                marker=MARKERS[i % len(MARKERS)],
-                markerfacecolor=SERIES[i % len(SERIES)][0],
-                markeredgecolor=INK,
-                markeredgewidth=0.3,
-                label=f"{name}, mean error {100 * _mape(points):.0f} %",
-            )
+        for i, (model, own) in enumerate(series.items()):
+            mark: dict[str, Any] = {
+                "linestyle": "none",
+                "marker": MARKERS[i % len(MARKERS)],
+                "markeredgewidth": 0.3,
+            }
+            for arithmetic, found in own.items():
+                axes.plot(
+                    [x for x, _ in found],
+                    [y for _, y in found],
+                    markerfacecolor=_colour(arithmetics, arithmetic),
+                    markeredgecolor=INK,
+                    **mark,
+                )
+            every = [point for found in own.values() for point in found]
+            label = f"{model}, mean error {100 * _mape(every):.0f} %"
+            axes.plot([], [], markerfacecolor="none", markeredgecolor=INK, label=label, **mark)
+        for arithmetic in arithmetics:
+            axes.plot([], [], linewidth=4, color=_colour(arithmetics, arithmetic), label=arithmetic)
         axes.set_xscale("log")
         axes.set_yscale("log")
-        across = [measured for points in series.values() for measured, _ in points]
+        across = [measured for measured, _ in points]
         axes.set_xlim(min(across) / 1.6, max(across) * 1.6)
         axes.set_ylim(low, high)
         axes.grid()
@@ -65,6 +80,10 @@ def draw(measurements: Measurements, options: PlotOptions) -> Drawn:
         "median_s",
         f"Predicted against measured seconds of {len(measurements.rows)} timings of {measurements.model}.",
     )
+
+
+def _colour(arithmetics: list[str], arithmetic: str) -> str:
+    return SERIES[arithmetics.index(arithmetic) % len(SERIES)][0]
 
 
 def _mape(points: list[tuple[float, float]]) -> float:

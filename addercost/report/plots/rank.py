@@ -12,21 +12,31 @@ from addercost.report.plots.style import (
     in_style,
     new_figure,
     nothing_to_show,
+    number_axis,
 )
 from addercost.report.tables.rank import advantage_table
 from addercost.results.report import Ranked, Subject
 from addercost.text import printable
 
 _ROW_INCHES = 0.14
+_MOST_ROWS = 50
+"""In one panel, so that a figure fits on a page."""
 
 
 @in_style
 def draw(subject: Subject, options: PlotOptions) -> Drawn:
-    """Bars start at 1, where both take the same. Of more than fit, the best and the worst are shown."""
+    """Lines start at 1, where both take the same. Of more than fit, the best and the worst are shown.
+
+    A single column has room for one cost model, the last.
+    """
     panels: dict[tuple[str, str], list[Ranked]] = {}
     for ranked in subject.ranked:
         panels.setdefault((ranked.model, ranked.arithmetic), []).append(ranked)
-    shown = {key: _ends(rows, options.top) for key, rows in panels.items()}
+    others: list[str] = []
+    if options.width == "single":
+        others = [f"{model}, {arithmetic}" for model, arithmetic in list(panels)[:-1]]
+        panels = dict(list(panels.items())[-1:])
+    shown = {key: _ends(rows, min(options.top, _MOST_ROWS)) for key, rows in panels.items()}
     longest = max((len(rows) for rows, _ in shown.values()), default=4)
     across = 1 if options.width == "single" else min(len(panels), 2) or 1
     down = -(-len(panels) // across) or 1
@@ -37,27 +47,33 @@ def draw(subject: Subject, options: PlotOptions) -> Drawn:
     remarks = []
     for axes, ((model, arithmetic), (rows, left_out)) in zip(flat, shown.items(), strict=False):
         for i, row in enumerate(rows):
-            colour = BLUE if row.ratio > 1 else VERMILLION if row.ratio < 1 else GREY
-            axes.barh(
-                i,
-                row.ratio - 1,
-                left=1,
-                height=0.7,
+            colour, mark = (
+                (BLUE, ">") if row.ratio > 1 else (VERMILLION, "<") if row.ratio < 1 else (GREY, "o")
+            )
+            axes.plot([1, row.ratio], [i, i], color=colour, linewidth=1.6)
+            # The mark shows a ratio of exactly 1 as well, where no line has a length.
+            axes.plot(
+                [row.ratio],
+                [i],
+                marker=mark,
+                markersize=4,
                 color=colour,
-                edgecolor=INK,
-                linewidth=0.2,
-                hatch="" if row.ratio > 1 else "///",
+                markeredgecolor=INK,
+                markeredgewidth=0.3,
             )
         axes.axvline(1, color=INK, linewidth=0.8)
         axes.set_yticks(range(len(rows)), [_name(row) for row in rows], fontsize=6)
         axes.tick_params(axis="y", length=0)
         axes.invert_yaxis()
-        axes.margins(y=0.01)
+        axes.margins(x=0.06, y=0.02)
         axes.grid(axis="x")
         axes.set_title(f"{model}, {arithmetic}", loc="left")
         axes.set_xlabel(f"cycles as MAC / cycles as {arithmetic}")
+        number_axis(axes.xaxis)
         if left_out:
             remarks.append(f"{model}, {arithmetic}: {left_out} between the best and the worst left out")
+    if others:
+        remarks.append(f"not shown: {'; '.join(others)}")
     if any(row.caveat for rows, _ in shown.values() for row in rows):
         remarks.append("*: with a caveat in its table, which addercost hardware show prints")
     for axes in flat[len(panels) :]:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+from math import dist
+from typing import TYPE_CHECKING, Any
+
+from addercost.report.plots.labels import place_labels, positions, text_boxes
 from addercost.report.plots.palette import INK, MARKERS, SERIES
 from addercost.report.plots.style import (
     Drawn,
@@ -10,11 +16,19 @@ from addercost.report.plots.style import (
     in_style,
     new_figure,
     nothing_to_show,
+    number_axis,
     si_axis,
 )
 from addercost.report.table import Column, Kind, Table
-from addercost.results.report import Roofline
+from addercost.results.report import Roofline, RooflinePoint
+from addercost.text import printable, shortened
 from addercost.units import si
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_NAMED = 3
+_MARK_POINTS = 4.5
 
 
 @in_style
@@ -23,58 +37,39 @@ def draw(roofline: Roofline, options: PlotOptions, model: str = "") -> Drawn:
     figure = new_figure(options, 3.0 if options.width == "single" else 3.6)
     axes = figure.subplots()
     points = roofline.points
+    title = f"roofline model (estimate), one core of {roofline.hardware}"
+    remarks = [f"{roofline.left_out:,} smaller layers left out"] if roofline.left_out else []
     if not points:
         nothing_to_show(axes, "no layer has input-weight sites and a figure for all of its operations")
     else:
-        low = min(p.sites_per_byte for p in points) / 2
-        peak = max([*roofline.peaks_sites_per_s.values(), *(p.sites_per_s for p in points)])
-        high = max([max(p.sites_per_byte for p in points) * 2, 2 * peak / roofline.bandwidth_bytes_per_s])
-        names = list(dict.fromkeys([*roofline.peaks_sites_per_s, *(p.arithmetic for p in points)]))
-        for i, name in enumerate(names):
-            colour, _ = SERIES[i % len(SERIES)]
-            own = [p for p in points if p.arithmetic == name]
-            roof = roofline.peaks_sites_per_s.get(name)
-            if roof is not None:
-                ridge = max(roof / roofline.bandwidth_bytes_per_s, low)
-                axes.plot([ridge, max(high, ridge)], [roof, roof], color=colour, linewidth=1.0)
-                axes.annotate(
-                    f"{name}: {si(roof)} sites/s",
-                    (high, roof),
-                    xytext=(-2, 2),
-                    textcoords="offset points",
-                    ha="right",
-                    va="bottom",
-                    fontsize=6.5,
-                )
-            axes.plot(
-                [p.sites_per_byte for p in own],
-                [p.sites_per_s for p in own],
-                linestyle="none",
-                marker=MARKERS[i % len(MARKERS)],
-                markerfacecolor=colour,
-                markeredgecolor=INK,
-                markeredgewidth=0.3,
-                label=f"{name} ({len(own)} layers)",
-            )
-        ridge = peak / roofline.bandwidth_bytes_per_s
-        axes.plot(
-            [low, ridge],
-            [low * roofline.bandwidth_bytes_per_s, peak],
-            color=INK,
-            linewidth=1.0,
-            label=f"memory, {si(roofline.bandwidth_bytes_per_s, 'B/s')}",
-        )
+        _draw_roofs(axes, roofline)
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.grid(which="major")
+        peak = max([*roofline.peaks_sites_per_s.values(), *(p.sites_per_s for p in points)])
         axes.set_ylim(top=peak * 1.8)
-        si_axis(axes.xaxis)
+        number_axis(axes.xaxis)
         si_axis(axes.yaxis)
         axes.set_xlabel("operational intensity (sites/byte)")
         axes.set_ylabel("predicted rate (sites/s)")
+        # The legend takes its room before marks are compared by their places.
+        names = _names(roofline)
+        for i, name in enumerate(names):
+            own = [p for p in points if p.arithmetic == name]
+            axes.plot([], [], **_mark(i), label=f"{name} ({len(own)} layers)")
         figure.legend(loc="outside upper left", ncols=2 if options.width == "single" else 4)
-    left_out = f"{roofline.left_out:,} smaller layers left out" if roofline.left_out else ""
-    caption(figure, options, model, f"roofline model (estimate), one core of {roofline.hardware}", left_out)
+        # So do its notes. Both of these may be left out at the end.
+        named, joined = f"named: the {_NAMED} layers that take the longest", "a larger mark: several layers"
+        caption(figure, options, model, title, *remarks, named, joined)
+        groups = {name: _joined(axes, [p for p in points if p.arithmetic == name]) for name in names}
+        for i, found in enumerate(groups.values()):
+            for group in found:
+                axes.plot(*_place(group), **{**_mark(i), "markersize": _size(len(group))})
+        if _name_heaviest(axes, groups, _along_memory(roofline)):
+            remarks.append(named)
+        if any(len(group) > 1 for own in groups.values() for group in own):
+            remarks.append(joined)
+    caption(figure, options, model, title, *remarks)
     return Drawn(
         figure=figure,
         table=Table(
@@ -98,8 +93,109 @@ def draw(roofline: Roofline, options: PlotOptions, model: str = "") -> Drawn:
                 for p in points
             ],
             title=f"{model + ': ' if model else ''}roofline of {roofline.hardware}, estimates",
-            notes=(*roofline.assumptions, *([left_out] if left_out else [])),
+            notes=(*roofline.assumptions, *remarks),
         ),
         bar="sites_per_s",
         alt=f"Predicted rate of {len(points)} layers against operational intensity on {roofline.hardware}.",
     )
+
+
+def _names(roofline: Roofline) -> list[str]:
+    return list(dict.fromkeys([*roofline.peaks_sites_per_s, *(p.arithmetic for p in roofline.points)]))
+
+
+def _mark(i: int) -> dict[str, Any]:
+    """Hollow, so that a mark of another arithmetic at the same place is seen through it."""
+    return {
+        "linestyle": "none",
+        "marker": MARKERS[i % len(MARKERS)],
+        "markersize": _MARK_POINTS,
+        "markerfacecolor": "none",
+        "markeredgecolor": SERIES[i % len(SERIES)][0],
+        "markeredgewidth": 1.1,
+    }
+
+
+def _draw_roofs(axes: Axes, roofline: Roofline) -> None:
+    points, bandwidth = roofline.points, roofline.bandwidth_bytes_per_s
+    low = min(p.sites_per_byte for p in points) / 2
+    peak = max([*roofline.peaks_sites_per_s.values(), *(p.sites_per_s for p in points)])
+    high = max([max(p.sites_per_byte for p in points) * 2, 2 * peak / bandwidth])
+    for i, name in enumerate(_names(roofline)):
+        roof = roofline.peaks_sites_per_s.get(name)
+        if roof is None:
+            continue
+        ridge = max(roof / bandwidth, low)
+        axes.plot([ridge, max(high, ridge)], [roof, roof], color=SERIES[i % len(SERIES)][0], linewidth=1.0)
+        axes.annotate(
+            f"{name}: {si(roof)} sites/s",
+            (high, roof),
+            xytext=(-2, 4),
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            fontsize=6.5,
+        )
+    axes.plot(
+        [low, peak / bandwidth],
+        [low * bandwidth, peak],
+        color=INK,
+        linewidth=1.0,
+        label=f"memory, {si(bandwidth, 'B/s')}",
+    )
+
+
+def _joined(axes: Axes, points: Sequence[RooflinePoint]) -> list[list[RooflinePoint]]:
+    """Layers in groups whose marks do not cover each other, each with its heaviest layer first."""
+    groups = [[p] for p in sorted(points, key=lambda p: (p.sites_per_byte, p.sites_per_s, p.path))]
+    while len(groups) > 1:
+        places = positions(axes, [_place(group) for group in groups])
+        near = [
+            dist(a, b) < (_size(len(one)) + _size(len(other))) / 2 + 0.5
+            for (a, one), (b, other) in pairwise(zip(places, groups, strict=True))
+        ]
+        if not any(near):
+            break
+        joined = [groups[0]]
+        for group, is_near in zip(groups[1:], near, strict=True):
+            if is_near:
+                joined[-1] = sorted([*joined[-1], *group], key=_seconds, reverse=True)
+            else:
+                joined.append(group)
+        groups = joined
+    return groups
+
+
+def _place(group: Sequence[RooflinePoint]) -> tuple[float, float]:
+    return group[0].sites_per_byte, group[0].sites_per_s
+
+
+def _size(layers: int) -> float:
+    return _MARK_POINTS * float(layers**0.25)
+
+
+def _seconds(point: RooflinePoint) -> float:
+    return point.sites / point.sites_per_s
+
+
+def _along_memory(roofline: Roofline) -> list[tuple[float, float]]:
+    """Points of the memory's line, which no name should cross."""
+    low = min(p.sites_per_byte for p in roofline.points) / 2
+    high = max(roofline.peaks_sites_per_s.values(), default=0.0) / roofline.bandwidth_bytes_per_s
+    steps = [low * max(high / low, 1.0) ** (i / 20) for i in range(21)]
+    return [(x, x * roofline.bandwidth_bytes_per_s) for x in steps]
+
+
+def _name_heaviest(
+    axes: Axes, groups: dict[str, list[list[RooflinePoint]]], lines: Sequence[tuple[float, float]]
+) -> bool:
+    """Names the slowest layers of the first arithmetic; False where there is no room for any name."""
+    first = next(iter(groups.values()), [])
+    heavy = sorted((p for group in first for p in group), key=_seconds, reverse=True)[:_NAMED]
+    labels = []
+    for group in first:
+        named = [shortened(printable(p.path or "(model)"), 22) for p in group if p in heavy]
+        if named:
+            labels.append((", ".join(named), *_place(group)))
+    marks = [*lines, *(_place(group) for own in groups.values() for group in own)]
+    return len(place_labels(axes, labels, marks, text_boxes(axes))) < len(labels)

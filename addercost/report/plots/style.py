@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLUMN_INCHES = {"single": 3.5, "double": 7.2}
-"""89 mm and 183 mm, the columns of most journals."""
+COLUMN_INCHES = {"single": 3.5, "double": 7.2, "page": 9.6}
+"""89 mm and 183 mm, the columns of most journals; and an HTML page, at letters as large as its own."""
 
 _STYLE: dict[str, Any] = {
     "font.family": "sans-serif",

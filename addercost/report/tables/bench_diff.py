@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from addercost.analysis.bench_diff import BenchDiff, WithInterval
 from addercost.report.table import Column, Kind, Table
-from addercost.results.intervals import Outcome
+from addercost.results.intervals import RatioOutcome
 
 _LISTED = 6
 """How many of the rows that are not compared are named; the others are counted."""
@@ -50,7 +50,7 @@ def bench_diff_table(diff: BenchDiff) -> Table:
         }
         for row in diff.rows
     ]
-    tally = ", ".join(f"{diff.count(kind)} {kind.value}" for kind in Outcome)
+    tally = ", ".join(f"{diff.count(kind)} {kind.value}" for kind in RatioOutcome)
     return Table(tuple(columns), rows, title=f"{diff.after.model}: {tally}", notes=tuple(_notes(diff)))
 
 

@@ -17,8 +17,7 @@ from addercost.report.tables.accelerator import accelerator_cells, accelerator_c
 from addercost.report.tables.layers import class_columns
 from addercost.results.profile import Profile
 from addercost.results.report import LEAST_CHARGED, EnergyEstimated, Estimated, Subject, network_name
-
-_PJ = 1e-12
+from addercost.units import prefixed_unit
 
 
 def comparison_table(compared: Comparison) -> Table:
@@ -130,7 +129,7 @@ def side_by_side_table(subject: Subject) -> Table:
     names = [network_name(profile) for profile in subject.profiles]
     first = names[0]
     columns = [Column("quantity", "quantity"), Column("unit", "unit")]
-    columns += [Column(name, name, Kind.COUNT) for name in names]
+    columns += [Column(name, name, Kind.AMOUNT) for name in names]
     columns += [Column(f"{first}/{name}", f"{first} / {name}", Kind.RATIO) for name in names[1:]]
     rows = [*_operations(subject, names), *_cycles(subject, names), *_energy(subject, names)]
     counts = subject.first.counts
@@ -156,19 +155,24 @@ def _operations(subject: Subject, names: Sequence[str]) -> Iterator[dict[str, An
 def _cycles(subject: Subject, names: Sequence[str]) -> Iterator[dict[str, Any]]:
     groups: dict[str, dict[str, Estimated]] = {}
     for e in subject.estimates:
-        groups.setdefault(f"{e.hardware}, {e.model} (estimate)", {})[e.arithmetic] = e
+        groups.setdefault(f"{e.hardware}, {e.model}", {})[e.arithmetic] = e
     for title, group in groups.items():
         # In a sum of millions, fractions of a cycle are rounding errors; in a small one they are exact.
         values = {name: (round(e.cycles) if e.cycles > 1e4 else e.cycles, e) for name, e in group.items()}
-        yield {"quantity": title, "unit": "cycles", **_compared(values, names)}
-        for end, word in enumerate(("from", "to")):
-            ends = {
-                name: round(e.cycles * e.interval_s[end] / e.seconds)
-                for name, e in group.items()
-                if e.interval_s and e.seconds
-            }
-            if ends:
-                yield {"quantity": f"{title}: nine of ten {word}", "unit": "cycles", **ends}
+        yield {"quantity": f"{title} (estimate)", "unit": "cycles", **_compared(values, names)}
+        seconds = {name: e.seconds for name, e in group.items() if e.seconds}
+        if seconds:
+            factor, unit = prefixed_unit(next(iter(seconds.values())), "s")
+            times = {name: (value / factor, group[name]) for name, value in seconds.items()}
+            # The ratios are those of the cycles above.
+            compared = {name: value for name, value in _compared(times, names).items() if name in names}
+            yield {"quantity": f"{title}, time (estimate)", "unit": unit, **compared}
+            for end, word in enumerate(("from", "to")):
+                ends = {
+                    name: e.interval_s[end] / factor for name, e in group.items() if e.interval_s is not None
+                }
+                if ends:
+                    yield {"quantity": f"{title}, time (estimate): nine of ten {word}", "unit": unit, **ends}
 
 
 def _energy(subject: Subject, names: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -176,8 +180,9 @@ def _energy(subject: Subject, names: Sequence[str]) -> Iterator[dict[str, Any]]:
     for e in subject.energies:
         groups.setdefault(f"arithmetic energy, {e.table} (estimate)", {})[e.arithmetic] = e
     for title, group in groups.items():
-        values = {name: (round(e.joules / _PJ), e) for name, e in group.items()}
-        yield {"quantity": title, "unit": "pJ", **_compared(values, names)}
+        factor, unit = prefixed_unit(next(iter(group.values())).joules, "J")
+        values = {name: (e.joules / factor, e) for name, e in group.items()}
+        yield {"quantity": title, "unit": unit, **_compared(values, names)}
 
 
 def _compared(

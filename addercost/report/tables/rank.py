@@ -65,6 +65,7 @@ def advantage_table(subject: Subject) -> Table:
     def order(row: Mapping[str, Any]) -> tuple[Any, ...]:
         return (row["arithmetic"], *(-row.get(model, 0.0) for model in named), row["hardware"])
 
+    has_gaps = any(model not in row for row in rows.values() for model in named)
     columns = [
         Column("hardware", "processor"),
         Column("arithmetic", "arithmetic"),
@@ -76,5 +77,8 @@ def advantage_table(subject: Subject) -> Table:
         columns=tuple(columns),
         rows=sorted(rows.values(), key=order),
         title=f"{subject.name}: advantage by processor (estimates)",
-        notes=("Above 1 the arithmetic takes fewer cycles. Empty: the table lacks a figure it needs.",),
+        notes=(
+            "Above 1 the arithmetic takes fewer cycles; at 1 both take the same.",
+            *(["Empty: the processor's table lacks a figure."] if has_gaps else []),
+        ),
     )

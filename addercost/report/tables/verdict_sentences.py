@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from addercost.analysis.network_verdict import VerdictRow
 from addercost.analysis.prediction_gap import PredictionGap, Side
 from addercost.cost.verdict import Contest
-from addercost.results.intervals import Outcome
+from addercost.results.intervals import RatioOutcome
 from addercost.results.intervals import verdict as judged
 from addercost.results.network_ratio import NetworkRatio
 
@@ -77,7 +77,7 @@ def _agreement(row: VerdictRow) -> Iterator[str]:
 
 def same_winner(predicted: float | None, measured: NetworkRatio) -> bool | None:
     """Whether both name the same side; None where the prediction is a tie or the measurement cannot tell."""
-    if predicted is None or _ties(predicted) or measured.verdict is Outcome.CANNOT_TELL:
+    if predicted is None or _ties(predicted) or measured.verdict is RatioOutcome.CANNOT_TELL:
         return None
     return (predicted > 1) == (measured.ratio > 1)
 
@@ -108,7 +108,7 @@ def _measured_words(row: VerdictRow, device: str) -> str:
             f", {OTHERS[row.contest.arithmetic]} running at {f'{share:.0f}' if share >= 1 else 'under 1'} % "
             "of their limit there"
         )
-    if measured.verdict is Outcome.CANNOT_TELL:
+    if measured.verdict is RatioOutcome.CANNOT_TELL:
         return f"measured on {device}: cannot tell (95 % {measured.low:.3f}× to {measured.high:.3f}×){at}"
     low, high = sorted((_as_won(measured.low), _as_won(measured.high)))
     won = f"{_won(row, measured.ratio)} (95 % {low:.2f}× to {high:.2f}×)"
@@ -135,7 +135,7 @@ def _energy_words(row: VerdictRow, ratio: float) -> str:
 
 def _ties(ratio: float) -> bool:
     """Whether a predicted ratio is a tie. It has no interval, so both ends of one are the ratio itself."""
-    return judged((ratio, ratio)) is Outcome.CANNOT_TELL
+    return judged((ratio, ratio)) is RatioOutcome.CANNOT_TELL
 
 
 def _as_won(ratio: float) -> float:

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils._pytree import tree_map
 
 from addercost.layers.convert import convert
-from addercost.measure.devices.device import Device
+from addercost.measure.devices.device import TimingDevice
 from addercost.measure.environment import environment
 from addercost.measure.runner import Effort, time_call
 from addercost.results.intervals import median_interval
@@ -25,7 +25,7 @@ from addercost.trace.tracer import with_values
 class Stopwatch:
     """Times architectures on one device. settings: those that the device was opened with."""
 
-    def __init__(self, settings: MeasureSettings, device: Device) -> None:
+    def __init__(self, settings: MeasureSettings, device: TimingDevice) -> None:
         self.settings, self._device = settings, device
         self._environment = environment(device.facts)
 

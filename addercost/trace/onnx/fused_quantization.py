@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from addercost.trace.onnx.node import Node, reshaped
+from addercost.trace.onnx.node import OnnxNode, reshaped
 from addercost.trace.onnx.operators.quantized import convolution_call, dequantize, linear_call
 from addercost.trace.record import OpCall, TensorSpec
 
 
-def pending_dequantization(node: Node) -> OpCall:
+def pending_dequantization(node: OnnxNode) -> OpCall:
     """The call of a DequantizeLinear, made if something reads its floats."""
     (call,) = dequantize(node)
     return call
 
 
-def fused_call(node: Node, reader: str) -> OpCall | None:
+def fused_call(node: OnnxNode, reader: str) -> OpCall | None:
     """The integer call of a convolution or product whose operands are dequantised; else None.
 
     reader: the operator that alone reads the output, if there is one.

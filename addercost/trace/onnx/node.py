@@ -14,7 +14,7 @@ VIEW = "view"
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class OnnxNode:
     """One node. inputs: None for an optional one that is left out. outputs: what shape inference found.
     opset: the version of the operators of its domain.
     """

@@ -21,7 +21,7 @@ from addercost.trace.onnx.control_flow import FOLLOWED, UnknownFlowError
 from addercost.trace.onnx.fused_quantization import fused_call, pending_dequantization
 from addercost.trace.onnx.graph_inputs import input_specs
 from addercost.trace.onnx.model_file import OnnxFile, domain_of, read_onnx
-from addercost.trace.onnx.node import Node
+from addercost.trace.onnx.node import OnnxNode
 from addercost.trace.onnx.operators import TRANSLATORS
 from addercost.trace.onnx.operators.movement import COMPUTES_NOTHING, VIEWS
 from addercost.trace.onnx.operators.shapes import OUTPUT_TYPES
@@ -247,13 +247,13 @@ class _Walk:
                 "export the model again",
             ) from None
 
-    def _seen(self, proto: NodeProto, inputs: tuple[Value | None, ...]) -> Node:
+    def _seen(self, proto: NodeProto, inputs: tuple[Value | None, ...]) -> OnnxNode:
         """The node with what shape inference, the file or our own rules know of its outputs."""
         module = self._module(proto, inputs)
         domain = domain_of(proto.domain)
         keeps_role = proto.op_type in VIEWS and not domain
         role, name = output_role([value for value in inputs if value is not None], keeps_role)
-        node = Node(
+        node = OnnxNode(
             proto.op_type,
             domain,
             module,
@@ -295,7 +295,7 @@ class _Walk:
             self.modules[path] = proto.op_type
         return path
 
-    def _calls_of(self, node: Node) -> Iterable[OpCall]:
+    def _calls_of(self, node: OnnxNode) -> Iterable[OpCall]:
         translator = TRANSLATORS.get((node.domain, node.op))
         if translator is None:
             return [node.uncounted()]

@@ -20,7 +20,7 @@ _ACTIVATIONS = {1: "relu", 2: "hardtanh", 3: "hardtanh", 4: "tanh"}
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class TfliteNode:
     """An operator of the graph. inputs: None for one that is left out."""
 
     operator: FileOperator
@@ -77,7 +77,7 @@ class Node:
             yield self.call("tflite.SIGN_BIT.default", {"self": inner}, [out])
 
 
-def _of_rank(spec: TensorSpec, rank: int, node: Node) -> TensorSpec:
+def _of_rank(spec: TensorSpec, rank: int, node: TfliteNode) -> TensorSpec:
     if len(spec.shape) != rank:
         raise DataError(
             f"the TFLite operator {node.operator.op} of {node.module!r} has a tensor of {len(spec.shape)} "
@@ -95,7 +95,7 @@ def _is_integer(spec: TensorSpec) -> bool:
     return spec.dtype in ("int4", "int8", "uint8", "int16")
 
 
-def convolution(node: Node) -> Iterator[OpCall]:
+def convolution(node: TfliteNode) -> Iterator[OpCall]:
     """x: [N, H, W, C], w: [K, R, S, C/G]; depthwise w: [1, R, S, K]; transposed w: [K, R, S, C]."""
     op = node.operator.op
     rank = 5 if op == "CONV_3D" else 4
@@ -139,7 +139,7 @@ def convolution(node: Node) -> Iterator[OpCall]:
 
 
 def _rescaled(
-    node: Node, name: str, given: dict[str, ArgValue], x: TensorSpec, out: TensorSpec
+    node: TfliteNode, name: str, given: dict[str, ArgValue], x: TensorSpec, out: TensorSpec
 ) -> Iterator[OpCall]:
     """A product whose sums, of integers, are brought to the output's scale by a call of its own."""
     if not _is_integer(x):
@@ -151,7 +151,7 @@ def _rescaled(
     yield from node.activated(lambda made: node.call(scale, {"self": sums}, [made]), out)
 
 
-def fully_connected(node: Node) -> Iterator[OpCall]:
+def fully_connected(node: TfliteNode) -> Iterator[OpCall]:
     """x: […, k], w: [m, k]: all that stands before k are rows."""
     w, bias = node.ranked(1, 2), node.optional(2)
     k = w.shape[1]
@@ -167,7 +167,7 @@ def fully_connected(node: Node) -> Iterator[OpCall]:
     yield from _rescaled(node, "aten.linear.default", given, x, rows)
 
 
-def batch_matmul(node: Node) -> Iterator[OpCall]:
+def batch_matmul(node: TfliteNode) -> Iterator[OpCall]:
     a, b = node.tensor(0), node.tensor(1)
     if min(len(a.shape), len(b.shape)) < 2:
         raise DataError(f"the TFLite operator BATCH_MATMUL of {node.module!r} has a tensor without rows")
@@ -181,7 +181,7 @@ def batch_matmul(node: Node) -> Iterator[OpCall]:
     yield from _rescaled(node, "aten.matmul.default", given, a, node.output)
 
 
-def svdf(node: Node) -> Iterator[OpCall]:
+def svdf(node: TfliteNode) -> Iterator[OpCall]:
     """x: [B, I], features: [F, I], time: [F, M], out: [B, F/rank]: each of F filters is a product with x; the
     last M of these are weighted by time; those of one unit are added.
     """
@@ -222,7 +222,7 @@ def svdf(node: Node) -> Iterator[OpCall]:
         yield from node.activated(lambda last: node.call("aten.alias.default", {"self": total}, [last]), out)
 
 
-def pool(node: Node) -> Iterator[OpCall]:
+def pool(node: TfliteNode) -> Iterator[OpCall]:
     x, out = _channels_first(node.ranked(0, 4)), _channels_first(_of_rank(node.output, 4, node))
     settings = node.operator.options
     name = "avg" if node.operator.op == "AVERAGE_POOL_2D" else "max"
@@ -235,7 +235,7 @@ def pool(node: Node) -> Iterator[OpCall]:
     yield from node.activated(lambda made: node.call(f"aten.{name}_pool2d.default", given, [made]), out)
 
 
-def resized(node: Node) -> Iterator[OpCall]:
+def resized(node: TfliteNode) -> Iterator[OpCall]:
     x, out = _channels_first(node.ranked(0, 4)), _channels_first(_of_rank(node.output, 4, node))
     name = "bilinear2d" if node.operator.op == "RESIZE_BILINEAR" else "nearest2d"
     given: dict[str, ArgValue] = {"self": x, "output_size": out.shape[2:], "align_corners": False}
@@ -251,7 +251,7 @@ _JOINED = {
 _RESCALED = {"ADD": "quantized.add", "SUB": "quantized.add", "MUL": "quantized.mul", "PRELU": "quantized.mul"}
 
 
-def joined(node: Node) -> Iterator[OpCall]:
+def joined(node: TfliteNode) -> Iterator[OpCall]:
     a, b, out = node.tensor(0), node.tensor(1), node.output
     op = node.operator.op
     if _is_integer(a) and op in _RESCALED:
@@ -261,14 +261,14 @@ def joined(node: Node) -> Iterator[OpCall]:
     yield from node.activated(lambda made: node.call(name, dict(given), [made]), out)
 
 
-def squared_difference(node: Node) -> Iterator[OpCall]:
+def squared_difference(node: TfliteNode) -> Iterator[OpCall]:
     out = node.output
     inner = replace(out, role=IN_REGISTERS)
     yield node.call("aten.sub.Tensor", {"self": node.tensor(0), "other": node.tensor(1)}, [inner])
     yield node.call("aten.mul.Tensor", {"self": inner, "other": inner})
 
 
-def added(node: Node) -> Iterator[OpCall]:
+def added(node: TfliteNode) -> Iterator[OpCall]:
     """ADD_N: one more term at a time."""
     for position in range(1, len(node.inputs)):
         yield node.call("aten.add.Tensor", {"self": node.output, "other": node.tensor(position)})
@@ -285,11 +285,11 @@ _FUNCTIONS = {
 }  # fmt: skip
 
 
-def each(node: Node) -> Iterator[OpCall]:
+def each(node: TfliteNode) -> Iterator[OpCall]:
     yield node.call(f"aten.{_EACH[node.operator.op]}.default", {"self": node.tensor(0)})
 
 
-def function(node: Node) -> Iterator[OpCall]:
+def function(node: TfliteNode) -> Iterator[OpCall]:
     x = node.tensor(0)
     if x.dtype in ("int8", "uint8"):
         yield node.call("aten.take.default", {"self": TensorSpec((256,), x.dtype, "constant"), "index": x})
@@ -300,11 +300,11 @@ def function(node: Node) -> Iterator[OpCall]:
     yield node.call(f"aten.{_FUNCTIONS[node.operator.op]}.default", given)
 
 
-def square(node: Node) -> Iterator[OpCall]:
+def square(node: TfliteNode) -> Iterator[OpCall]:
     yield node.call("aten.mul.Tensor", {"self": node.tensor(0), "other": node.tensor(0)})
 
 
-def softmax(node: Node) -> Iterator[OpCall]:
+def softmax(node: TfliteNode) -> Iterator[OpCall]:
     name = "_softmax" if node.operator.op == "SOFTMAX" else "_log_softmax"
     yield node.call(f"aten.{name}.default", {"self": node.tensor(0), "dim": -1, "half_to_float": False})
 
@@ -315,18 +315,18 @@ _REDUCED = {
 }  # fmt: skip
 
 
-def reduced(node: Node) -> Iterator[OpCall]:
+def reduced(node: TfliteNode) -> Iterator[OpCall]:
     yield node.call(f"aten.{_REDUCED[node.operator.op]}.default", {"self": node.tensor(0)})
 
 
-def running_sum(node: Node) -> Iterator[OpCall]:
+def running_sum(node: TfliteNode) -> Iterator[OpCall]:
     yield node.call("aten.cumsum.default", {"self": node.tensor(0), "dim": -1})
 
 
 _CONVERTED = {"QUANTIZE": "quantize_per_tensor", "DEQUANTIZE": "dequantize", "CAST": "_to_copy"}
 
 
-def converted(node: Node) -> Iterator[OpCall]:
+def converted(node: TfliteNode) -> Iterator[OpCall]:
     """From half precision to single no arithmetic is needed."""
     op, x = node.operator.op, node.tensor(0)
     name = "_to_copy" if op == "DEQUANTIZE" and not _is_integer(x) else _CONVERTED[op]
@@ -348,40 +348,40 @@ _MADE = (
 _LOOKED_UP = ("GATHER", "GATHER_ND", "EMBEDDING_LOOKUP")
 
 
-def view(node: Node) -> Iterator[OpCall]:
+def view(node: TfliteNode) -> Iterator[OpCall]:
     yield node.call(f"aten.{VIEWS[node.operator.op]}.default", {"self": node.tensor(0)}, tags=("view",))
 
 
-def moved(node: Node) -> Iterator[OpCall]:
+def moved(node: TfliteNode) -> Iterator[OpCall]:
     first = 1 if node.operator.op == "SPLIT" else 0
     yield node.call(f"aten.{_MOVED[node.operator.op]}.default", {"self": node.tensor(first)})
 
 
-def put_together(node: Node) -> Iterator[OpCall]:
+def put_together(node: TfliteNode) -> Iterator[OpCall]:
     values = tuple(spec for spec in node.inputs if spec is not None)
     yield from node.activated(
         lambda made: node.call("aten.cat.default", {"tensors": values}, [made]), node.output
     )
 
 
-def made(node: Node) -> Iterator[OpCall]:
+def made(node: TfliteNode) -> Iterator[OpCall]:
     yield node.call("aten.full.default", {})
 
 
-def looked_up(node: Node) -> Iterator[OpCall]:
+def looked_up(node: TfliteNode) -> Iterator[OpCall]:
     table, index = (1, 0) if node.operator.op == "EMBEDDING_LOOKUP" else (0, 1)
     given: dict[str, ArgValue] = {"self": node.tensor(table), "index": node.tensor(index)}
     yield node.call("aten.index_select.default", given)
 
 
-def chosen(node: Node) -> Iterator[OpCall]:
+def chosen(node: TfliteNode) -> Iterator[OpCall]:
     given: dict[str, ArgValue] = {
         "condition": node.tensor(0), "self": node.tensor(1), "other": node.tensor(2),
     }  # fmt: skip
     yield node.call("aten.where.self", given)
 
 
-def normalized(node: Node) -> Iterator[OpCall]:
+def normalized(node: TfliteNode) -> Iterator[OpCall]:
     """L2_NORMALIZATION: each vector along the last axis by the root of its sum of squares."""
     x = node.tensor(0)
     vectors = replace(x, shape=(math.prod(x.shape[:-1]), 1), role=IN_REGISTERS)
@@ -392,7 +392,7 @@ def normalized(node: Node) -> Iterator[OpCall]:
     yield node.call("aten.mul.Tensor", {"self": x, "other": vectors})
 
 
-TRANSLATORS: dict[str, Callable[[Node], Iterator[OpCall]]] = {
+TRANSLATORS: dict[str, Callable[[TfliteNode], Iterator[OpCall]]] = {
     **dict.fromkeys(("CONV_2D", "CONV_3D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"), convolution),
     "FULLY_CONNECTED": fully_connected,
     "BATCH_MATMUL": batch_matmul,

@@ -11,7 +11,7 @@ from addercost.errors import ArgumentError
 from addercost.trace.input_shapes import InputShape
 from addercost.trace.record import BUFFER, INPUT, PARAMETER, OpCall, Storage, TensorSpec, Trace
 from addercost.trace.tflite.model_file import FileOperator, FileTensor, TfliteFile, read_tflite
-from addercost.trace.tflite.operators import TRANSLATORS, VIEWS, Node
+from addercost.trace.tflite.operators import TRANSLATORS, VIEWS, TfliteNode
 
 _WEIGHTS = {
     "CONV_2D": (1, 2), "CONV_3D": (1, 2), "DEPTHWISE_CONV_2D": (1, 2), "TRANSPOSE_CONV": (1, 3),
@@ -45,7 +45,7 @@ def trace_tflite(path: Path, inputs: Sequence[InputShape] = (), name: str | None
                 specs[position] = replace(specs[position], role=role if source else "constant", name=source)
             continue
         module = _module(operator, file.tensors, modules)
-        node = Node(
+        node = TfliteNode(
             operator,
             module,
             tuple(specs[i] if i >= 0 else None for i in operator.inputs),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from addercost.trace.onnx.node import Node, reshaped
+from addercost.trace.onnx.node import OnnxNode, reshaped
 from addercost.trace.onnx.operators.registry import translates
 from addercost.trace.record import ArgValue, OpCall, TensorSpec
 
@@ -32,19 +32,19 @@ _JOINING = {"Max": "maximum", "Min": "minimum", "Sum": "add", "Mean": "add"}
 
 
 @translates(*_UNARY)
-def unary(node: Node) -> Iterator[OpCall]:
+def unary(node: OnnxNode) -> Iterator[OpCall]:
     name = _UNARY[node.op]
     tags = ("pointwise",) if name in _POINTWISE else ()
     yield node.call(f"aten.{name}.default", {"self": node.tensor(0)}, tags=tags)
 
 
 @translates(*_BINARY)
-def binary(node: Node) -> Iterator[OpCall]:
+def binary(node: OnnxNode) -> Iterator[OpCall]:
     yield node.call(f"aten.{_BINARY[node.op]}.Tensor", {"self": node.tensor(0), "other": node.tensor(1)})
 
 
 @translates(*_JOINING)
-def joining(node: Node) -> Iterator[OpCall]:
+def joining(node: OnnxNode) -> Iterator[OpCall]:
     """Several tensors joined one after the other; a mean then divides."""
     values = node.given()
     name = _JOINING[node.op]
@@ -55,7 +55,7 @@ def joining(node: Node) -> Iterator[OpCall]:
 
 
 @translates("Pow")
-def power(node: Node) -> Iterator[OpCall]:
+def power(node: OnnxNode) -> Iterator[OpCall]:
     exponent = _scalar(node, 1)
     yield node.call(
         "aten.pow.Tensor_Scalar",
@@ -64,7 +64,7 @@ def power(node: Node) -> Iterator[OpCall]:
 
 
 @translates("Clip")
-def clip(node: Node) -> Iterator[OpCall]:
+def clip(node: OnnxNode) -> Iterator[OpCall]:
     bounds: dict[str, ArgValue] = {}
     for name, position in (("min", 1), ("max", 2)):
         given = node.optional_tensor(position) is not None or name in node.attributes
@@ -73,7 +73,7 @@ def clip(node: Node) -> Iterator[OpCall]:
 
 
 @translates("Elu", "Selu")
-def elu(node: Node) -> Iterator[OpCall]:
+def elu(node: OnnxNode) -> Iterator[OpCall]:
     alpha = float(node.attributes.get("alpha", 1.6732632 if node.op == "Selu" else 1.0))
     scale = float(node.attributes.get("gamma", 1.0507010)) if node.op == "Selu" else 1.0
     yield node.call(
@@ -82,7 +82,7 @@ def elu(node: Node) -> Iterator[OpCall]:
 
 
 @translates("Gelu")
-def gelu(node: Node) -> Iterator[OpCall]:
+def gelu(node: OnnxNode) -> Iterator[OpCall]:
     yield node.call(
         "aten.gelu.default",
         {"self": node.tensor(0), "approximate": _text(node.attributes.get("approximate", "none"))},
@@ -90,7 +90,7 @@ def gelu(node: Node) -> Iterator[OpCall]:
 
 
 @translates("Swish")
-def swish(node: Node) -> Iterator[OpCall]:
+def swish(node: OnnxNode) -> Iterator[OpCall]:
     """x·σ(α·x)."""
     if float(node.attributes.get("alpha", 1.0)) != 1.0:
         yield node.call("aten.mul.Scalar", {"self": node.tensor(0), "other": node.attributes["alpha"]})
@@ -98,7 +98,7 @@ def swish(node: Node) -> Iterator[OpCall]:
 
 
 @translates("Softsign")
-def softsign(node: Node) -> Iterator[OpCall]:
+def softsign(node: OnnxNode) -> Iterator[OpCall]:
     """x / (1 + |x|), which torch computes by three operators."""
     x = node.tensor(0)
     yield node.call("aten.abs.default", {"self": x})
@@ -107,13 +107,13 @@ def softsign(node: Node) -> Iterator[OpCall]:
 
 
 @translates("Shrink")
-def shrink(node: Node) -> Iterator[OpCall]:
+def shrink(node: OnnxNode) -> Iterator[OpCall]:
     name = "softshrink" if node.attributes.get("bias", 0.0) else "hardshrink"
     yield node.call(f"aten.{name}.default", {"self": node.tensor(0)})
 
 
 @translates("RotaryEmbedding")
-def rotary(node: Node) -> Iterator[OpCall]:
+def rotary(node: OnnxNode) -> Iterator[OpCall]:
     """x: [B, heads, L, D] or [B, L, heads·D]. Pairs are turned: each element is a·cos ∓ b·sin."""
     x = node.tensor(0)
     turned = int(node.attributes.get("rotary_embedding_dim", 0))
@@ -126,7 +126,7 @@ def rotary(node: Node) -> Iterator[OpCall]:
 
 
 @translates("BitShift")
-def shift(node: Node) -> Iterator[OpCall]:
+def shift(node: OnnxNode) -> Iterator[OpCall]:
     direction = _text(node.attributes.get("direction", "LEFT")).lower()
     yield node.call(
         f"aten.bitwise_{direction}_shift.Tensor", {"self": node.tensor(0), "other": node.tensor(1)}
@@ -134,7 +134,7 @@ def shift(node: Node) -> Iterator[OpCall]:
 
 
 @translates("Where")
-def where(node: Node) -> Iterator[OpCall]:
+def where(node: OnnxNode) -> Iterator[OpCall]:
     yield node.call(
         "aten.where.self",
         {"condition": node.tensor(0), "self": node.tensor(1), "other": node.tensor(2)},
@@ -142,13 +142,13 @@ def where(node: Node) -> Iterator[OpCall]:
 
 
 @translates("Cast", "CastLike")
-def cast(node: Node) -> Iterator[OpCall]:
+def cast(node: OnnxNode) -> Iterator[OpCall]:
     x: TensorSpec = node.tensor(0)
     if x.dtype != node.output.dtype:
         yield node.call("aten._to_copy.default", {"self": x, "dtype": node.output.dtype})
 
 
-def _scalar(node: Node, position: int) -> float | int | None:
+def _scalar(node: OnnxNode, position: int) -> float | int | None:
     """The number of an input that is one number known before the run."""
     value = node.optional(position)
     if value is None or value.data is None or value.data.size != 1:

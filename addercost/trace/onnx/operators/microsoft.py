@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from addercost.trace.onnx.node import Node, reshaped
+from addercost.trace.onnx.node import OnnxNode, reshaped
 from addercost.trace.onnx.operators.normalization import layer_norm_call
 from addercost.trace.onnx.operators.products import by_head, convolution_arguments, product
 from addercost.trace.onnx.operators.quantized import convolution_call, linear_call
@@ -15,7 +15,7 @@ DOMAIN = "com.microsoft"
 
 
 @translates("FusedMatMul", domain=DOMAIN)
-def fused_matmul(node: Node) -> Iterator[OpCall]:
+def fused_matmul(node: OnnxNode) -> Iterator[OpCall]:
     a, b = node.tensor(0), node.tensor(1)
     if node.attributes.get("transA"):
         a = reshaped(a, (*a.shape[:-2], a.shape[-1], a.shape[-2]))
@@ -27,7 +27,7 @@ def fused_matmul(node: Node) -> Iterator[OpCall]:
 
 
 @translates("FusedConv", domain=DOMAIN)
-def fused_convolution(node: Node) -> Iterator[OpCall]:
+def fused_convolution(node: OnnxNode) -> Iterator[OpCall]:
     """A convolution, then input 3 added, then an activation."""
     weight = node.tensor(1)
     yield node.call(
@@ -52,7 +52,7 @@ def fused_convolution(node: Node) -> Iterator[OpCall]:
 
 
 @translates("Gelu", "FastGelu", "BiasGelu", "QuickGelu", domain=DOMAIN)
-def gelu(node: Node) -> Iterator[OpCall]:
+def gelu(node: OnnxNode) -> Iterator[OpCall]:
     x, bias = node.tensor(0), node.optional_tensor(1)
     if bias is not None:
         yield node.call("aten.add.Tensor", {"self": x, "other": bias})
@@ -71,7 +71,7 @@ def gelu(node: Node) -> Iterator[OpCall]:
     "SimplifiedLayerNormalization",
     domain=DOMAIN,
 )
-def skip_layer_norm(node: Node) -> Iterator[OpCall]:
+def skip_layer_norm(node: OnnxNode) -> Iterator[OpCall]:
     """x + skip (+ bias), normalised."""
     x = node.tensor(0)
     if node.op == "SimplifiedLayerNormalization":
@@ -86,7 +86,7 @@ def skip_layer_norm(node: Node) -> Iterator[OpCall]:
 
 
 @translates("MultiHeadAttention", "GroupQueryAttention", domain=DOMAIN)
-def multi_head_attention(node: Node) -> Iterator[OpCall]:
+def multi_head_attention(node: OnnxNode) -> Iterator[OpCall]:
     """q, k, v: [B, length, heads·size]; inputs 6 and 7 are keys and values of before (3 and 4 in the grouped
     form).
     """
@@ -117,14 +117,14 @@ def multi_head_attention(node: Node) -> Iterator[OpCall]:
 
 
 @translates("QLinearAdd", "QLinearMul", domain=DOMAIN)
-def quantized_elementwise(node: Node) -> Iterator[OpCall]:
+def quantized_elementwise(node: OnnxNode) -> Iterator[OpCall]:
     """a, its scale and zero; b, its scale and zero."""
     name = "add" if node.op == "QLinearAdd" else "mul"
     yield node.call(f"quantized.{name}.default", {"qa": node.tensor(0), "qb": node.tensor(3)})
 
 
 @translates("QGemm", domain=DOMAIN)
-def quantized_gemm(node: Node) -> Iterator[OpCall]:
+def quantized_gemm(node: OnnxNode) -> Iterator[OpCall]:
     a, b = node.tensor(0), node.tensor(3)
     if node.attributes.get("transB"):
         b = reshaped(b, b.shape[::-1])
@@ -132,22 +132,22 @@ def quantized_gemm(node: Node) -> Iterator[OpCall]:
 
 
 @translates("QLinearConv", domain=DOMAIN)
-def quantized_convolution(node: Node) -> Iterator[OpCall]:
+def quantized_convolution(node: OnnxNode) -> Iterator[OpCall]:
     yield convolution_call(node, node.tensor(0), node.tensor(3), node.optional_tensor(8), node.output)
 
 
 @translates("DequantizeLinear", domain=DOMAIN)
-def dequantize(node: Node) -> Iterator[OpCall]:
+def dequantize(node: OnnxNode) -> Iterator[OpCall]:
     yield node.call("aten.dequantize.self", {"self": node.tensor(0)})
 
 
 @translates("QuantizeLinear", domain=DOMAIN)
-def quantize(node: Node) -> Iterator[OpCall]:
+def quantize(node: OnnxNode) -> Iterator[OpCall]:
     yield node.call("aten.quantize_per_tensor.default", {"self": node.tensor(0)})
 
 
 @translates("MatMulNBits", domain=DOMAIN)
-def matmul_of_few_bits(node: Node) -> Iterator[OpCall]:
+def matmul_of_few_bits(node: OnnxNode) -> Iterator[OpCall]:
     """x: […, k] floating; the weights are unpacked to x's format: a scale and a zero point for each."""
     x, k, m = node.tensor(0), int(node.attributes["K"]), int(node.attributes["N"])
     bits = int(node.attributes.get("bits", 4))

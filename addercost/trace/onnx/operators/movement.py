@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from addercost.trace.onnx.node import VIEW, Node
+from addercost.trace.onnx.node import VIEW, OnnxNode
 from addercost.trace.onnx.operators.registry import translates
 from addercost.trace.record import ArgValue, OpCall
 
@@ -29,12 +29,12 @@ _LOOKUPS = {"Gather": "index_select", "GatherElements": "gather", "GatherND": "i
 
 
 @translates(*VIEWS)
-def view(node: Node) -> Iterator[OpCall]:
+def view(node: OnnxNode) -> Iterator[OpCall]:
     yield node.call(f"aten.{VIEWS[node.op]}.default", {"self": node.tensor(0)}, tags=(VIEW,))
 
 
 @translates(*_COPIES)
-def copied(node: Node) -> Iterator[OpCall]:
+def copied(node: OnnxNode) -> Iterator[OpCall]:
     values = tuple(value.spec for value in node.given())
     argument: ArgValue = values if node.op == "Concat" else values[0]
     yield node.call(
@@ -43,12 +43,12 @@ def copied(node: Node) -> Iterator[OpCall]:
 
 
 @translates(*_MADE)
-def made(node: Node) -> Iterator[OpCall]:
+def made(node: OnnxNode) -> Iterator[OpCall]:
     yield node.call(f"aten.{_MADE[node.op]}.default", {})
 
 
 @translates(*_LOOKUPS)
-def looked_up(node: Node) -> Iterator[OpCall]:
+def looked_up(node: OnnxNode) -> Iterator[OpCall]:
     """A row of a table of parameters is an embedding's."""
     table, indices = node.tensor(0), node.tensor(1)
     if node.op == "Gather" and table.role == "parameter" and len(table.shape) == 2:
@@ -58,7 +58,7 @@ def looked_up(node: Node) -> Iterator[OpCall]:
 
 
 @translates("ScatterND", "ScatterElements", "Scatter")
-def scattered(node: Node) -> Iterator[OpCall]:
+def scattered(node: OnnxNode) -> Iterator[OpCall]:
     reduction = str(node.attributes.get("reduction", "none"))
     arguments: dict[str, ArgValue] = {
         "self": node.tensor(0),

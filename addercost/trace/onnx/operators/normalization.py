@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from addercost.trace.onnx.node import Node, reshaped
+from addercost.trace.onnx.node import OnnxNode, reshaped
 from addercost.trace.onnx.operators.registry import translates
 from addercost.trace.record import OpCall, TensorSpec
 
 
 @translates("BatchNormalization")
-def batch_norm(node: Node) -> Iterator[OpCall]:
+def batch_norm(node: OnnxNode) -> Iterator[OpCall]:
     x, scale, shift, mean, variance = (node.tensor(i) for i in range(5))
     yield node.call(
         "aten.native_batch_norm.default",
@@ -26,7 +26,7 @@ def batch_norm(node: Node) -> Iterator[OpCall]:
 
 
 @translates("InstanceNormalization")
-def instance_norm(node: Node) -> Iterator[OpCall]:
+def instance_norm(node: OnnxNode) -> Iterator[OpCall]:
     x, scale, shift = (node.tensor(i) for i in range(3))
     yield node.call(
         "aten.instance_norm.default",
@@ -36,7 +36,7 @@ def instance_norm(node: Node) -> Iterator[OpCall]:
 
 
 @translates("GroupNormalization")
-def group_norm(node: Node) -> Iterator[OpCall]:
+def group_norm(node: OnnxNode) -> Iterator[OpCall]:
     x, scale, shift = (node.tensor(i) for i in range(3))
     yield node.call(
         "aten.native_group_norm.default",
@@ -46,11 +46,13 @@ def group_norm(node: Node) -> Iterator[OpCall]:
 
 
 @translates("LayerNormalization", "RMSNormalization")
-def layer_norm(node: Node) -> Iterator[OpCall]:
+def layer_norm(node: OnnxNode) -> Iterator[OpCall]:
     yield layer_norm_call(node, node.tensor(0), node.optional_tensor(1), node.optional_tensor(2))
 
 
-def layer_norm_call(node: Node, x: TensorSpec, scale: TensorSpec | None, shift: TensorSpec | None) -> OpCall:
+def layer_norm_call(
+    node: OnnxNode, x: TensorSpec, scale: TensorSpec | None, shift: TensorSpec | None
+) -> OpCall:
     """Over the axes from `axis` on; without a mean for the RMS form."""
     axis = int(node.attributes.get("axis", -1))
     root_mean_square = "RMS" in node.op or "Simplified" in node.op
@@ -62,7 +64,7 @@ def layer_norm_call(node: Node, x: TensorSpec, scale: TensorSpec | None, shift: 
 
 
 @translates("LRN")
-def local_response_norm(node: Node) -> Iterator[OpCall]:
+def local_response_norm(node: OnnxNode) -> Iterator[OpCall]:
     """x / (k + α·mean of x² over `size` neighbouring channels)^β, as torch computes it."""
     x, size = node.tensor(0), int(node.attributes["size"])
     windows = reshaped(x, (x.shape[0], 1, x.shape[1], math.prod(x.shape[2:])))
@@ -77,7 +79,7 @@ def local_response_norm(node: Node) -> Iterator[OpCall]:
 
 
 @translates("LpNormalization")
-def lp_norm(node: Node) -> Iterator[OpCall]:
+def lp_norm(node: OnnxNode) -> Iterator[OpCall]:
     x, axis = node.tensor(0), int(node.attributes.get("axis", -1))
     lengths = reshaped(x, [1 if i == axis % len(x.shape) else n for i, n in enumerate(x.shape)])
     first = int(node.attributes.get("p", 2)) == 1
@@ -89,7 +91,7 @@ def lp_norm(node: Node) -> Iterator[OpCall]:
 
 
 @translates("MeanVarianceNormalization")
-def mean_variance_norm(node: Node) -> Iterator[OpCall]:
+def mean_variance_norm(node: OnnxNode) -> Iterator[OpCall]:
     x, axes = node.tensor(0), node.integers("axes") or (0, 2, 3)
     rows = math.prod(n for i, n in enumerate(x.shape) if i not in {axis % len(x.shape) for axis in axes})
     flat = reshaped(x, (rows, x.numel // max(rows, 1)))
@@ -99,7 +101,7 @@ def mean_variance_norm(node: Node) -> Iterator[OpCall]:
 
 
 @translates("Softmax", "LogSoftmax", "Hardmax")
-def softmax(node: Node) -> Iterator[OpCall]:
+def softmax(node: OnnxNode) -> Iterator[OpCall]:
     """Along one axis; before opset 13 over all axes from that one on."""
     x = node.tensor(0)
     axis = int(node.attributes.get("axis", -1 if node.opset >= 13 else 1))

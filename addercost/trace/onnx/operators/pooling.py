@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from addercost.trace.onnx.node import Node
+from addercost.trace.onnx.node import OnnxNode
 from addercost.trace.onnx.operators.registry import translates
 from addercost.trace.record import ArgValue, OpCall
 
 
 @translates("MaxPool", "AveragePool")
-def pool(node: Node) -> Iterator[OpCall]:
+def pool(node: OnnxNode) -> Iterator[OpCall]:
     kernel = node.integers("kernel_shape") or ()
     axes = len(kernel)
     arguments: dict[str, ArgValue] = {
@@ -30,17 +30,17 @@ def pool(node: Node) -> Iterator[OpCall]:
 
 
 @translates("GlobalAveragePool")
-def global_average(node: Node) -> Iterator[OpCall]:
+def global_average(node: OnnxNode) -> Iterator[OpCall]:
     yield node.call("aten.mean.dim", {"self": node.tensor(0), "keepdim": True})
 
 
 @translates("GlobalMaxPool")
-def global_maximum(node: Node) -> Iterator[OpCall]:
+def global_maximum(node: OnnxNode) -> Iterator[OpCall]:
     yield node.call("aten.amax.default", {"self": node.tensor(0), "keepdim": True})
 
 
 @translates("Resize", "Upsample")
-def resize(node: Node) -> Iterator[OpCall]:
+def resize(node: OnnxNode) -> Iterator[OpCall]:
     """Along the axes whose size changes, counted from the last."""
     x, out = node.tensor(0), node.output
     mode = str(node.attributes.get("mode", "nearest"))
@@ -66,7 +66,7 @@ def resize(node: Node) -> Iterator[OpCall]:
 
 
 @translates("GridSample")
-def grid_sample(node: Node) -> Iterator[OpCall]:
+def grid_sample(node: OnnxNode) -> Iterator[OpCall]:
     mode = {"nearest": 1, "cubic": 2, "bicubic": 2}.get(str(node.attributes.get("mode")), 0)
     padding = {"border": 1, "reflection": 2}.get(str(node.attributes.get("padding_mode")), 0)
     yield node.call(
@@ -82,7 +82,7 @@ def grid_sample(node: Node) -> Iterator[OpCall]:
 
 
 @translates("RoiAlign")
-def roi_align(node: Node) -> Iterator[OpCall]:
+def roi_align(node: OnnxNode) -> Iterator[OpCall]:
     out = node.output
     yield node.call(
         "torchvision.roi_align.default",
@@ -100,7 +100,7 @@ def roi_align(node: Node) -> Iterator[OpCall]:
 
 
 @translates("MaxRoiPool")
-def roi_pool(node: Node) -> Iterator[OpCall]:
+def roi_pool(node: OnnxNode) -> Iterator[OpCall]:
     height, width = node.integers("pooled_shape") or (1, 1)
     yield node.call(
         "torchvision.roi_pool.default",
@@ -115,5 +115,5 @@ def roi_pool(node: Node) -> Iterator[OpCall]:
 
 
 @translates("AffineGrid")
-def affine_grid(node: Node) -> Iterator[OpCall]:
+def affine_grid(node: OnnxNode) -> Iterator[OpCall]:
     yield node.call("aten.affine_grid_generator.default", {"theta": node.tensor(0)})

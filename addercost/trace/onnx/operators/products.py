@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from addercost.errors import DataError
-from addercost.trace.onnx.node import Node, reshaped
+from addercost.trace.onnx.node import OnnxNode, reshaped
 from addercost.trace.onnx.operators.registry import translates
 from addercost.trace.record import ArgValue, OpCall, TensorSpec
 
 
-def convolution_arguments(node: Node, weight: TensorSpec) -> dict[str, ArgValue]:
+def convolution_arguments(node: OnnxNode, weight: TensorSpec) -> dict[str, ArgValue]:
     """stride, padding and so on of a node with a weight [K, C/G, *R] (transposed: [C, K/G, *R])."""
     axes = len(weight.shape) - 2
     transposed = node.op == "ConvTranspose"
@@ -36,7 +36,7 @@ def convolution_arguments(node: Node, weight: TensorSpec) -> dict[str, ArgValue]
 
 
 @translates("Conv", "ConvTranspose")
-def convolution(node: Node) -> Iterator[OpCall]:
+def convolution(node: OnnxNode) -> Iterator[OpCall]:
     weight = node.tensor(1)
     yield node.call(
         "aten.convolution.default",
@@ -50,7 +50,7 @@ def convolution(node: Node) -> Iterator[OpCall]:
 
 
 @translates("ConvInteger")
-def integer_convolution(node: Node) -> Iterator[OpCall]:
+def integer_convolution(node: OnnxNode) -> Iterator[OpCall]:
     """Without a bias; inputs 2 and 3 are the zero points, which are subtracted first where they are given."""
     weight = node.tensor(1)
     yield from _without_zero_points(node)
@@ -61,7 +61,7 @@ def integer_convolution(node: Node) -> Iterator[OpCall]:
 
 
 @translates("DeformConv")
-def deformable(node: Node) -> Iterator[OpCall]:
+def deformable(node: OnnxNode) -> Iterator[OpCall]:
     axes = len(node.tensor(1).shape) - 2
     stride = node.integers("strides") or (1,) * axes
     pads = node.integers("pads") or (0,) * (2 * axes)
@@ -85,17 +85,17 @@ def deformable(node: Node) -> Iterator[OpCall]:
 
 
 @translates("MatMul")
-def matmul(node: Node) -> Iterator[OpCall]:
+def matmul(node: OnnxNode) -> Iterator[OpCall]:
     yield from product(node, node.tensor(0), node.tensor(1))
 
 
 @translates("MatMulInteger")
-def integer_matmul(node: Node) -> Iterator[OpCall]:
+def integer_matmul(node: OnnxNode) -> Iterator[OpCall]:
     yield from _without_zero_points(node)
     yield from product(node, node.tensor(0), node.tensor(1))
 
 
-def product(node: Node, a: TensorSpec, b: TensorSpec) -> Iterator[OpCall]:
+def product(node: OnnxNode, a: TensorSpec, b: TensorSpec) -> Iterator[OpCall]:
     """a: […, n, k] · b: […, k, m]. A matrix on the right is a linear layer over all rows of a."""
     if len(b.shape) == 2 and len(a.shape) >= 2:
         rows = math.prod(a.shape[:-1])
@@ -104,7 +104,7 @@ def product(node: Node, a: TensorSpec, b: TensorSpec) -> Iterator[OpCall]:
         yield node.call("aten.matmul.default", {"self": a, "other": b})
 
 
-def _without_zero_points(node: Node) -> Iterator[OpCall]:
+def _without_zero_points(node: OnnxNode) -> Iterator[OpCall]:
     for position in (2, 3):
         zero = node.optional(position)
         if zero is not None and not (zero.data is not None and not zero.data.any()):
@@ -113,7 +113,7 @@ def _without_zero_points(node: Node) -> Iterator[OpCall]:
 
 
 @translates("Gemm")
-def gemm(node: Node) -> Iterator[OpCall]:
+def gemm(node: OnnxNode) -> Iterator[OpCall]:
     """α·A·B + β·C, each of A and B perhaps transposed."""
     a, b = (
         reshaped(node.tensor(i), node.tensor(i).shape[::-1]) if node.attributes.get(name) else node.tensor(i)
@@ -131,13 +131,13 @@ def gemm(node: Node) -> Iterator[OpCall]:
         yield node.call("aten.mul.Scalar", {"self": node.output, "other": alpha})
 
 
-def _factor(node: Node, name: str) -> float | int:
+def _factor(node: OnnxNode, name: str) -> float | int:
     value = float(node.attributes.get(name, 1.0))
     return int(value) if value.is_integer() else value
 
 
 @translates("Einsum")
-def einsum(node: Node) -> Iterator[OpCall]:
+def einsum(node: OnnxNode) -> Iterator[OpCall]:
     equation: Any = node.attributes["equation"]
     yield node.call(
         "aten.einsum.default",
@@ -149,7 +149,7 @@ def einsum(node: Node) -> Iterator[OpCall]:
 
 
 @translates("Attention")
-def attention(node: Node) -> Iterator[OpCall]:
+def attention(node: OnnxNode) -> Iterator[OpCall]:
     """q, k, v: [B, heads, length, size], or [B, length, heads·size]; inputs 4 and 5 are keys and values of
     before, which the new ones are appended to.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from addercost.trace.onnx.node import Node, reshaped
+from addercost.trace.onnx.node import OnnxNode, reshaped
 from addercost.trace.onnx.operators.registry import translates
 from addercost.trace.record import OpCall
 
@@ -12,7 +12,7 @@ _GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 
 
 @translates(*_GATES)
-def recurrent(node: Node) -> Iterator[OpCall]:
+def recurrent(node: OnnxNode) -> Iterator[OpCall]:
     """x: [T, N, C], w: [D, G·H, C], r: [D, G·H, H], b: [D, 2·G·H]."""
     w, r, b = node.tensor(1), node.tensor(2), node.optional_tensor(3)
     params = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from addercost.trace.onnx.node import Node
+from addercost.trace.onnx.node import OnnxNode
 from addercost.trace.onnx.operators.registry import translates
 from addercost.trace.record import OpCall
 
@@ -16,12 +16,12 @@ _BEFORE = {"ReduceL1": "abs", "ReduceL2": "square", "ReduceSumSquare": "square"}
 
 
 @translates(*_REDUCTIONS)
-def reduced(node: Node) -> Iterator[OpCall]:
+def reduced(node: OnnxNode) -> Iterator[OpCall]:
     yield node.call(f"aten.{_REDUCTIONS[node.op]}.default", {"self": node.tensor(0)})
 
 
 @translates(*_BEFORE, "ReduceLogSum")
-def reduced_after(node: Node) -> Iterator[OpCall]:
+def reduced_after(node: OnnxNode) -> Iterator[OpCall]:
     """A function of each element, their sum, and a root or a logarithm of it."""
     x = node.tensor(0)
     if node.op in _BEFORE:
@@ -33,34 +33,34 @@ def reduced_after(node: Node) -> Iterator[OpCall]:
 
 
 @translates("CumSum", "CumProd")
-def running(node: Node) -> Iterator[OpCall]:
+def running(node: OnnxNode) -> Iterator[OpCall]:
     axis = node.integers("axis", 1) or (-1,)
     yield node.call(f"aten.{node.op.lower()}.default", {"self": node.tensor(0), "dim": axis[0]})
 
 
 @translates("TopK")
-def largest(node: Node) -> Iterator[OpCall]:
+def largest(node: OnnxNode) -> Iterator[OpCall]:
     axis = int(node.attributes.get("axis", -1))
     yield node.call("aten.topk.default", {"self": node.tensor(0), "k": node.output.shape[axis], "dim": axis})
 
 
 @translates("NonZero")
-def nonzero(node: Node) -> Iterator[OpCall]:
+def nonzero(node: OnnxNode) -> Iterator[OpCall]:
     yield node.call("aten.nonzero.default", {"self": node.tensor(0)})
 
 
 @translates("Unique")
-def unique(node: Node) -> Iterator[OpCall]:
+def unique(node: OnnxNode) -> Iterator[OpCall]:
     yield node.call("aten._unique2.default", {"self": node.tensor(0)})
 
 
 @translates("Det")
-def determinant(node: Node) -> Iterator[OpCall]:
+def determinant(node: OnnxNode) -> Iterator[OpCall]:
     yield node.call("aten._linalg_det.default", {"A": node.tensor(0)})
 
 
 @translates("NonMaxSuppression")
-def suppressed(node: Node) -> Iterator[OpCall]:
+def suppressed(node: OnnxNode) -> Iterator[OpCall]:
     """boxes: [N, boxes, 4], scores: [N, classes, boxes]: each class of each image on its own."""
     boxes, scores = node.tensor(0), node.tensor(1)
     one = type(boxes)(boxes.shape[1:], boxes.dtype)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from addercost.trace.onnx.node import Node
+from addercost.trace.onnx.node import OnnxNode
 from addercost.trace.record import OpCall
 
-Translator = Callable[[Node], Iterable[OpCall]]
+Translator = Callable[[OnnxNode], Iterable[OpCall]]
 
 TRANSLATORS: dict[tuple[str, str], Translator] = {}
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from addercost.trace.onnx.node import Node, reshaped
+from addercost.trace.onnx.node import OnnxNode, reshaped
 from addercost.trace.onnx.operators.products import convolution_arguments
 from addercost.trace.record import TensorSpec
 
 _DOMAIN = "com.microsoft"
 
 
-def _like_input(node: Node) -> tuple[TensorSpec, ...]:
+def _like_input(node: OnnxNode) -> tuple[TensorSpec, ...]:
     return (node.tensor(0),)
 
 
-def _matmul(node: Node) -> tuple[TensorSpec, ...]:
+def _matmul(node: OnnxNode) -> tuple[TensorSpec, ...]:
     a, b = node.tensor(0), node.tensor(1)
     rows = a.shape[-1] if node.attributes.get("transA") else a.shape[-2]
     columns = b.shape[-2] if node.attributes.get("transB") else b.shape[-1]
@@ -24,7 +24,7 @@ def _matmul(node: Node) -> tuple[TensorSpec, ...]:
     return (reshaped(a, (*longer, rows, columns)),)
 
 
-def _convolution(node: Node) -> tuple[TensorSpec, ...]:
+def _convolution(node: OnnxNode) -> tuple[TensorSpec, ...]:
     """⌊(H + padding - dilation·(R - 1) - 1) / stride⌋ + 1 along each axis."""
     x, w = node.tensor(0), node.tensor(3 if node.op == "QLinearConv" else 1)
     arguments = convolution_arguments(node, w)
@@ -40,40 +40,40 @@ def _convolution(node: Node) -> tuple[TensorSpec, ...]:
     return (reshaped(x, (x.shape[0], w.shape[0], *sizes)),)
 
 
-def _broadcast(node: Node) -> tuple[TensorSpec, ...]:
+def _broadcast(node: OnnxNode) -> tuple[TensorSpec, ...]:
     a, b = node.tensor(0), node.tensor(3)
     return (a if a.numel >= b.numel else replace(b, dtype=a.dtype),)
 
 
-def _attention(node: Node) -> tuple[TensorSpec, ...]:
+def _attention(node: OnnxNode) -> tuple[TensorSpec, ...]:
     q, v = node.tensor(0), node.optional_tensor(2)
     return (
         q if v is None or node.op == "GroupQueryAttention" else reshaped(q, (*q.shape[:-1], v.shape[-1])),
     )
 
 
-def _dequantized(node: Node) -> tuple[TensorSpec, ...]:
+def _dequantized(node: OnnxNode) -> tuple[TensorSpec, ...]:
     return (replace(node.tensor(0), dtype=node.tensor(1).dtype),)
 
 
-def _quantized(node: Node) -> tuple[TensorSpec, ...]:
+def _quantized(node: OnnxNode) -> tuple[TensorSpec, ...]:
     zero = node.optional_tensor(2)
     return (replace(node.tensor(0), dtype=zero.dtype if zero else "uint8"),)
 
 
-def _gemm(node: Node) -> tuple[TensorSpec, ...]:
+def _gemm(node: OnnxNode) -> tuple[TensorSpec, ...]:
     a, b = node.tensor(0), node.tensor(3)
     columns = b.shape[0] if node.attributes.get("transB") else b.shape[1]
     zero = node.optional_tensor(8)
     return (replace(a, shape=(a.shape[0], columns), dtype=zero.dtype if zero else "float32"),)
 
 
-def _few_bits(node: Node) -> tuple[TensorSpec, ...]:
+def _few_bits(node: OnnxNode) -> tuple[TensorSpec, ...]:
     x = node.tensor(0)
     return (reshaped(x, (*x.shape[:-1], int(node.attributes["N"]))),)
 
 
-OUTPUT_TYPES: dict[tuple[str, str], Callable[[Node], tuple[TensorSpec, ...]]] = {
+OUTPUT_TYPES: dict[tuple[str, str], Callable[[OnnxNode], tuple[TensorSpec, ...]]] = {
     **{
         (_DOMAIN, op): _like_input
         for op in (

@@ -1,0 +1,80 @@
+"""The layer table of a page: name, share and cost first, columns that are zero throughout left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from addercost.analysis.layer_rows import labelled_costs
+from addercost.report.table import Column, Kind, Table
+from addercost.report.tables.layers import layer_table
+from addercost.results.profile import Profile
+
+MOST_ROWS = 2000
+"""Layers in a page's table at most. Of a larger model it has the largest, and the rest in one row."""
+
+_MOST_SEEN = 30
+"""Rows that a reader takes in at a glance: of more, modules are summed at first."""
+
+
+def page_layer_table(profile: Profile) -> Table:
+    """`layer_table` with seconds beside cycles, in the order that a reader asks for."""
+    costs = labelled_costs(profile)
+    table = layer_table(profile)
+    if len(profile.counts.layers) > MOST_ROWS:
+        basis = f"cycles@{next(iter(costs))}" if costs else "share"
+        table = layer_table(profile, sort=basis, top=MOST_ROWS)
+    table = _with_seconds(table, profile)
+    kept = [c for c in table.columns if c.is_text or any(row.get(c.name) for row in table.rows)]
+    return replace(table, columns=tuple(sorted(kept, key=_place)), title="")
+
+
+def block_depths(profile: Profile) -> tuple[tuple[int, ...], int | None]:
+    """The depths to which modules can be summed, and the one to begin with: the finest of few enough rows."""
+    paths = [layer.path.split(".") for layer in profile.counts.layers]
+    depths = tuple(range(1, max(map(len, paths), default=1)))
+    if len(paths) <= _MOST_SEEN:
+        return depths, None
+    few = [d for d in depths if len({tuple(path[:d]) for path in paths}) <= _MOST_SEEN]
+    return depths, max(few, default=None) if few else (depths[0] if depths else None)
+
+
+def _with_seconds(table: Table, profile: Profile) -> Table:
+    """A column of seconds for every estimate that has a clock and gives no interval of its own."""
+    rates = {
+        name: cost.seconds / cost.cycles
+        for name, cost in labelled_costs(profile).items()
+        if cost.seconds and cost.cycles and cost.interval_s is None
+    }
+    columns: list[Column] = []
+    for column in table.columns:
+        name = column.name.removeprefix("cycles@")
+        if name != column.name and name in rates:
+            title = column.title.replace("cycles", "time", 1)
+            columns.append(Column(f"seconds@{name}", title, Kind.QUANTITY, "s"))
+        columns.append(column)
+
+    def timed(row: Any) -> dict[str, Any]:
+        return {**row, **{f"seconds@{name}": row[f"cycles@{name}"] * rate for name, rate in rates.items()}}
+
+    total = timed(table.total) if table.total else table.total
+    return replace(table, columns=tuple(columns), rows=[timed(row) for row in table.rows], total=total)
+
+
+def _place(column: Column) -> int:
+    """Columns of equal place keep their order."""
+    first = (
+        "path",
+        "share",
+        "seconds@",
+        "low_s@",
+        "high_s@",
+        "energy_j@",
+        "type",
+        "output_shape",
+        "parameters",
+    )
+    last = ("cycles@", "calls", "output_shapes")
+    if column.name.startswith(last):
+        return len(first) + 1
+    return next((i for i, start in enumerate(first) if column.name.startswith(start)), len(first))

@@ -1,0 +1,136 @@
+"""Names beside points: each where it covers no other name and no mark, with a line to a point that is far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from addercost.report.plots.palette import INK
+from addercost.text import printable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_FONT_POINTS = 6.5
+_MARK_POINTS = 3.5
+_DIRECTIONS = ((0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1), (1, 0), (-1, 0))
+_DISTANCES = (5.0, 9.0, 15.0, 22.0, 30.0, 40.0)
+_LINE_FROM = 12.0
+"""Names farther than this from their point get a line, in points of 1/72 inch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in points of 1/72 inch."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+    def overlaps(self, other: Box) -> bool:
+        return (
+            self.left < other.right
+            and other.left < self.right
+            and self.bottom < other.top
+            and other.bottom < self.top
+        )
+
+    def is_within(self, other: Box) -> bool:
+        return (
+            other.left <= self.left
+            and self.right <= other.right
+            and other.bottom <= self.bottom
+            and self.top <= other.top
+        )
+
+
+def place_labels(
+    axes: Axes,
+    labels: Sequence[tuple[str, float, float]],
+    marks: Sequence[tuple[float, float]] = (),
+    taken: Sequence[Box] = (),
+) -> list[str]:
+    """Writes (name, x, y) of `labels` beside their points, and returns the names that have no free place.
+
+    marks: further points that no name may cover. taken: rectangles that none may, as `text_boxes` finds them.
+    Call it when everything else of the figure is drawn, a caption too, and its limits are set.
+    """
+    inside, points = _laid_out(axes, [(x, y) for _, x, y in labels], marks)
+    kept = [*taken, *(_around(x, y) for x, y in points)]
+    without = []
+    for (name, x, y), (px, py) in zip(labels, points, strict=False):
+        width, height = _size(printable(name))
+        for distance, direction in ((d, way) for d in _DISTANCES for way in _DIRECTIONS):
+            box, offset = _beside(px, py, width, height, distance, direction)
+            if box.is_within(inside) and not any(box.overlaps(other) for other in kept):
+                break
+        else:
+            without.append(name)
+            continue
+        kept.append(box)
+        line = {"arrowstyle": "-", "linewidth": 0.4, "color": INK, "shrinkA": 0, "shrinkB": 3}
+        axes.annotate(
+            printable(name),
+            (x, y),
+            xytext=offset,
+            textcoords="offset points",
+            ha="left",
+            va="bottom",
+            fontsize=_FONT_POINTS,
+            arrowprops=line if distance > _LINE_FROM else None,
+        )
+    return without
+
+
+def text_boxes(axes: Axes) -> list[Box]:
+    """The rectangles of the texts that were written into the plot."""
+    _, _ = _laid_out(axes, [], [])
+    found = [text.get_window_extent() for text in axes.texts]
+    scale = 72 / axes.figure.dpi
+    return [Box(b.x0 * scale, b.y0 * scale, b.x1 * scale, b.y1 * scale) for b in found]
+
+
+def positions(axes: Axes, points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Where points of the data are on the figure, in points of 1/72 inch."""
+    return _laid_out(axes, points, [])[1]
+
+
+def _laid_out(
+    axes: Axes, points: Sequence[tuple[float, float]], marks: Sequence[tuple[float, float]]
+) -> tuple[Box, list[tuple[float, float]]]:
+    """The rectangle of the plot and where the points are, once the figure has its final layout."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
+    scale = 72 / figure.dpi
+    frame = axes.get_window_extent()
+    inside = Box(frame.x0 * scale, frame.y0 * scale, frame.x1 * scale, frame.y1 * scale)
+    everything = [*points, *marks]
+    if not everything:
+        return inside, []
+    return inside, [(float(x) * scale, float(y) * scale) for x, y in axes.transData.transform(everything)]
+
+
+def _around(x: float, y: float) -> Box:
+    return Box(x - _MARK_POINTS, y - _MARK_POINTS, x + _MARK_POINTS, y + _MARK_POINTS)
+
+
+def _size(text: str) -> tuple[float, float]:
+    """Width and height of a name in points, by the outlines of its glyphs."""
+    from matplotlib.textpath import TextPath
+
+    return float(TextPath((0, 0), text, size=_FONT_POINTS).get_extents().width) + 1.5, _FONT_POINTS * 1.15
+
+
+def _beside(
+    x: float, y: float, width: float, height: float, distance: float, direction: tuple[int, int]
+) -> tuple[Box, tuple[float, float]]:
+    """The rectangle of a name at that distance, and the offset of its lower left corner from the point."""
+    across, up = direction
+    # On a diagonal both coordinates move, so each moves less.
+    step = distance if not (across and up) else distance * 0.7
+    left = step if across > 0 else -step - width if across < 0 else -width / 2
+    bottom = step if up > 0 else -step - height if up < 0 else -height / 2
+    return Box(x + left, y + bottom, x + left + width, y + bottom + height), (left, bottom)

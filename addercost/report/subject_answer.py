@@ -1,0 +1,88 @@
+"""What a report answers first: how long a model takes, how arithmetics compare, which layer weighs most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from addercost.analysis.bounds import AtLeast, AtMost
+from addercost.analysis.estimate_ratio import estimate_ratio
+from addercost.analysis.layer_rows import labelled_costs, layer_rows
+from addercost.analysis.leading_estimates import leading_estimates
+from addercost.results.report import EnergyEstimated, Estimated, Subject, network_name
+from addercost.units import si
+
+
+def answer_sentences(subject: Subject) -> Iterator[str]:
+    """A sentence for each processor, for each energy table and for the heaviest layer; all of estimates.
+
+    An arithmetic without a ratio, because a table lacks figures, is left out.
+    """
+    for hardware, own in leading_estimates(subject).items():
+        first = own[0]
+        yield (
+            f"On {hardware}, {subject.name} is estimated to take {time_text(first)} as {first.arithmetic} "
+            f"by the {first.model} model{_others(own, 'as long')}."
+        )
+    tables: dict[str, list[EnergyEstimated]] = {}
+    for energy in subject.energies:
+        tables.setdefault(energy.table, []).append(energy)
+    for table, made in tables.items():
+        joules = f"{_at_least(made[0].complete)}{si(made[0].joules, 'J')}"
+        others = _others(made, "as much")
+        yield f"By the {table} table its arithmetic takes {joules} as {made[0].arithmetic}{others}."
+    yield from _heaviest(subject)
+
+
+def time_text(made: Estimated) -> str:
+    """`7.94 µs`, or cycles where no clock is known."""
+    value = si(made.seconds, "s") if made.seconds is not None else f"{si(made.cycles)} cycles"
+    return f"{_at_least(made.complete)}{value}"
+
+
+def _at_least(complete: bool) -> str:
+    return "" if complete else "at least "
+
+
+def _others(made: Sequence[Estimated | EnergyEstimated], how: str) -> str:
+    """`; as adder it takes 1.85 times as long, as binary 0.395 times as long`."""
+    parts: list[str] = []
+    for other in made[1:]:
+        ratio = ratio_to_first(made[0], other)
+        if ratio is not None:
+            bound = {AtLeast: "at least ", AtMost: "at most "}.get(type(ratio), "")
+            verb = "" if parts else " it takes"
+            parts.append(f"as {other.arithmetic}{verb} {bound}{ratio_text(ratio)} times {how}")
+    return "".join(f"{', ' if i else '; '}{part}" for i, part in enumerate(parts))
+
+
+def ratio_to_first(first: Estimated | EnergyEstimated, other: Estimated | EnergyEstimated) -> float | None:
+    """What the other takes by what the first does; a bound, or None where nothing is known of it."""
+    return estimate_ratio(_amount(other), other, _amount(first), first)
+
+
+def ratio_text(ratio: float) -> str:
+    """Three digits, zeros at the end too: 1.50, 0.333, 12.0."""
+    return f"{float(ratio):#.3g}".rstrip(".") if 1e-3 <= abs(ratio) < 1e5 else f"{float(ratio):.3g}"
+
+
+def _amount(made: Estimated | EnergyEstimated) -> float:
+    return made.joules if isinstance(made, EnergyEstimated) else made.cycles
+
+
+def _heaviest(subject: Subject) -> Iterator[str]:
+    basis = next(iter(labelled_costs(subject.first)), None)
+    rows = layer_rows(subject.first)
+    if basis is None or not any(row.cycles[basis] for row in rows):
+        weights = [float(row.counts.total) for row in rows]
+        what = "operations"
+    else:
+        weights = [row.cycles[basis] for row in rows]
+        what = f"time on {labelled_costs(subject.first)[basis].hardware}"
+    whole = sum(weights)
+    if not whole:
+        return
+    most = max(range(len(rows)), key=lambda i: weights[i])
+    yield (
+        f"As {network_name(subject.first)}, {rows[most].path or '(model)'} takes the largest part: "
+        f"{100 * weights[most] / whole:.1f} % of the {what}."
+    )
