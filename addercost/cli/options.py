@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import click
 
 from addercost.arithmetic import Arithmetic
-from addercost.cli.numbers import FiniteRange
+from addercost.cli.numbers import Seconds
 from addercost.counts.conventions import CONVENTIONS
 from addercost.counts.what_if import ALTERNATIVES
 from addercost.errors import ArgumentError, unknown_name
@@ -284,7 +284,7 @@ def time_limit_option(default_s: float, help_text: str) -> Option:
     return click.option(
         "--time-limit",
         "time_limit_s",
-        type=FiniteRange(min=0, min_open=True),
+        type=Seconds(min=0, min_open=True),
         default=default_s,
         show_default=True,
         metavar="SECONDS",

@@ -1,4 +1,4 @@
-"""Several at once: calls on one folder or document, threads that profile, models that leave threads behind."""
+"""Several at once: calls on one folder or document, threads that profile, models that start threads."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ example_inputs = torch.zeros(2)
 """
 NOISE = {
     "a thread that goes on": "threading.Thread(target=time.sleep, args=(600,)).start()",
-    "a thread that prints": "threading.Thread(target=lambda: [print('noise') for _ in iter(int, 1)], daemon=True).start()",
+    "a thread that prints": "threading.Thread(target=lambda: [print(1) for _ in range(999)], daemon=1).start()",
     "a process that goes on": "subprocess.Popen(['sleep', '600'])",
     "output of a process": "subprocess.run(['echo', 'noise'])",
     "output of C": "os.write(1, b'noise')",
@@ -113,7 +113,7 @@ def _together(inputs: Path, command: Killed) -> Callable[[Path], list[str]]:
 
 
 def _in_threads(folder: Path) -> list[str]:
-    """Threads that profile models of their own, some of which cannot run: every result is that of one alone."""
+    """Threads that profile their own models, some of which cannot run: each result is that of one alone."""
     import torch
     from torch import nn
 

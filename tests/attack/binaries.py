@@ -1,4 +1,4 @@
-"""Binary files cut off, with bytes changed and with others' content: shards, checkpoints, graphs, archives."""
+"""Binary files cut off, changed and replaced: shards, checkpoints, graphs, archives."""
 
 from __future__ import annotations
 
@@ -31,7 +31,11 @@ BINARIES = (
     Binary(
         "shard",
         lambda folder: min((folder / "swept").glob("*.parquet")),
-        (("query", "swept", "SELECT * FROM sweep"), ("sweep", "top", "swept", "--by", "mac_sites"), (*SWEEP, "-o", "swept")),
+        (
+            ("query", "swept", "SELECT * FROM sweep"),
+            ("sweep", "top", "swept", "--by", "mac_sites"),
+            (*SWEEP, "-o", "swept"),
+        ),
     ),
     Binary(
         "checkpoint",
@@ -42,7 +46,7 @@ BINARIES = (
     Binary("onnx", lambda folder: folder / "net.onnx", (("profile", "net.onnx"),)),
     Binary("tflite", lambda folder: folder / "net.tflite", (("profile", "net.tflite"),)),
     Binary("gguf", lambda folder: folder / "net.gguf", (("profile", "net.gguf"),)),
-)  # fmt: skip
+)
 
 
 def make_binaries(folder: Path) -> None:
@@ -62,9 +66,11 @@ def make_binaries(folder: Path) -> None:
     graph = helper.make_graph(nodes, "net", values[:1], values[1:], [weight])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), str(folder / "net.onnx"))
     tensors = (
-        Tensor("in", (1, 5, 6, 3)), Tensor("weights", (4, 3, 3, 3), weights=108), Tensor("bias", (4,), "INT32", weights=16),
+        Tensor("in", (1, 5, 6, 3)),
+        Tensor("weights", (4, 3, 3, 3), weights=108),
+        Tensor("bias", (4,), "INT32", weights=16),
         Tensor("out", (1, 3, 4, 4)),
-    )  # fmt: skip
+    )
     options = ("Conv2DOptions", {"StrideH": 1, "StrideW": 1})
     (folder / "net.tflite").write_bytes(Graph(tensors, (Op("CONV_2D", (0, 1, 2), (3,), options),)).data())
     (folder / "net.gguf").write_bytes(gguf())

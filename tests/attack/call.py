@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -118,4 +119,4 @@ def fault_of(ended: Ended, arguments: Sequence[str] = ()) -> str:
 
 
 def _format_of(arguments: Sequence[str]) -> str:
-    return next((b for a, b in zip(arguments, arguments[1:], strict=False) if a == "--format"), "")
+    return next((b for a, b in itertools.pairwise(arguments) if a == "--format"), "")

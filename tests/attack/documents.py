@@ -19,8 +19,8 @@ from tests.attack.bad_calls import prepare
 from tests.attack.call import Ended, fault_of
 
 BAD = (
-    None, True, "", "x", "::error::x", -1, 0, 1.5, -1e308, 1e308, 10**400, -(10**400), float("nan"), float("inf"), [], {}, [[]],
-    {"tensor": [-1]}, "nested lists", "nested objects",
+    None, True, "", "x", "::error::x", -1, 0, 1.5, -1e308, 1e308, 10**400, -(10**400), float("nan"),
+    float("inf"), [], {}, [[]], {"tensor": [-1]}, "nested lists", "nested objects",
 )  # fmt: skip
 DEPTH = 10**5
 CUTS = FLIPS = 50
@@ -38,22 +38,42 @@ class Document:
 
 
 DOCUMENTS = (
-    Document("trace.json", (("profile", "trace.json", "--cpu", "via-nano-2000"), ("diff", "trace.json", "trace.json"))),
+    Document(
+        "trace.json",
+        (("profile", "trace.json", "--cpu", "via-nano-2000"), ("diff", "trace.json", "trace.json")),
+    ),
     Document("profile.json", (("profile", "profile.json"), ("check", "profile.json", "--max", "mul=1G"))),
-    Document("report.json", (("report", "report.json", "-o", "out.html", "--force"), ("report", "report.json", "--format", "csv"))),
+    Document(
+        "report.json",
+        (
+            ("report", "report.json", "-o", "out.html", "--force"),
+            ("report", "report.json", "--format", "csv"),
+        ),
+    ),
     Document("bench.json", (("bench", "show", "bench.json"), ("bench", "diff", "bench.json", "bench.json"))),
-    Document("trained/training.json", (("reproduce", "accuracy", "trained"), ("plot", "curves", "trained", "-o", "f.svg", "--force"))),
+    Document(
+        "trained/training.json",
+        (("reproduce", "accuracy", "trained"), ("plot", "curves", "trained", "-o", "f.svg", "--force")),
+    ),
     Document("swept/sweep.json", (("sweep", "top", "swept", "--by", "mac_sites"),)),
-    Document("scores/validation.json", (("plot", "validation", "scores/validation.json", "-o", "f.svg", "--force"),)),
+    Document(
+        "scores/validation.json",
+        (("plot", "validation", "scores/validation.json", "-o", "f.svg", "--force"),),
+    ),
     Document("via-nano-2000.toml", (("hardware", "check", "via-nano-2000.toml"),)),
     Document("rtx-3090.toml", (("hardware", "check", "rtx-3090.toml"),)),
     Document("45nm.toml", (("hardware", "check", "45nm.toml"),)),
     Document("tpu-like.toml", (("hardware", "check", "tpu-like.toml"),)),
     Document("config.json", (("profile", "hf:config.json", "--input", "1x4:int64"),)),
     Document("widths.toml", (("profile", "trace.json", "--what-if", "mixed:widths.toml"),)),
-    Document("timings.csv", (("validate", "--measured", "timings.csv", "--column", "ms", "--cpu", "amd-zen4", "-q"),)),
-    Document("report.html", (("profile", "report.html"), ("report", "report.html", "-o", "out.html", "--force"))),
-)  # fmt: skip
+    Document(
+        "timings.csv",
+        (("validate", "--measured", "timings.csv", "--column", "ms", "--cpu", "amd-zen4", "-q"),),
+    ),
+    Document(
+        "report.html", (("profile", "report.html"), ("report", "report.html", "-o", "out.html", "--force"))
+    ),
+)
 
 
 def attempts(inputs: Path, rng: random.Random, share: float) -> Sequence[Attempt]:

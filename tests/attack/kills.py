@@ -67,8 +67,13 @@ COMMANDS = (
     Killed("bench", (*BENCH, "-o", "made.json"), "made.json", rows_of),
     Killed("sweep", (*SWEEP, "-o", "made"), "made", bytes_of),
     Killed("train", (*TRAIN, "-o", "trained", "--resume"), "trained", bytes_of),
-    Killed("report", ("report", "trace.json", "--as", "mac,adder", "-o", "made.html", "--force", "-q"), "made.html", bytes_of),
-)  # fmt: skip
+    Killed(
+        "report",
+        ("report", "trace.json", "--as", "mac,adder", "-o", "made.html", "--force", "-q"),
+        "made.html",
+        bytes_of,
+    ),
+)
 
 
 def attempts(inputs: Path, rng: random.Random, share: float) -> Sequence[Attempt]:
@@ -164,10 +169,13 @@ def _warm(arguments: Sequence[str], kind: signal.Signals, moment: float) -> tupl
 
 def _cold(arguments: Sequence[str], kind: signal.Signals, moment: float) -> tuple[Ended, float]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "addercost", *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
+        [sys.executable, "-m", "addercost", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )  # fmt: skip
+    )
     began = time.monotonic()
     time.sleep(moment)
     sent = time.monotonic()

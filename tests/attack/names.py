@@ -23,13 +23,14 @@ from tests.attack.call import called, fault_of
 sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
 
 NAMES = (
-    "<script>alert(1)</script>", "</script><img src=x onerror=alert(2)>", "<svg onload=alert(3)>", "javascript:alert(4)",
-    "&lt;b&gt; \"'`", "=1+1", "+1+1", "-1+1", "@SUM(1,1)", "＝1+1", "\t=1+1", "=HYPERLINK(\"http://a\",\"b\")", "=cmd|' /C calc'!A0",
-    "\\input{/etc/passwd}", "\\write18{id}", "50% $x_1^2$ #1 & ~ {}", "a\\", "]]><!--", "line\nbreak", "\x1b[31mred\x1b[0m",
-    "\u202egnp.exe", "x" * 300, "::error::x", "##[error]x", "##vso[task.x]y", "{{ 7 * 7 }}", "%s%n", "${7*7}", "__proto__",
+    "<script>alert(1)</script>", "</script><img src=x onerror=alert(2)>", "<svg onload=alert(3)>",
+    "javascript:alert(4)", "&lt;b&gt; \"'`", "=1+1", "+1+1", "-1+1", "@SUM(1,1)", "＝1+1", "\t=1+1",
+    '=HYPERLINK("http://a","b")', "=cmd|' /C calc'!A0", "\\input{/etc/passwd}", "\\write18{id}",
+    "50% $x_1^2$ #1 & ~ {}", "a\\", "]]><!--", "line\nbreak", "\x1b[31mred\x1b[0m", "\u202egnp.exe",
+    "x" * 300, "::error::x", "##[error]x", "##vso[task.x]y", "{{ 7 * 7 }}", "%s%n", "${7*7}", "__proto__",
     "модуль 层 🧨", "|a|b|", "`id`", "$(id)", "'; DROP TABLE sweep --", "a\r\nb", "\ud800",
 )  # fmt: skip
-"""Names of layers. torch takes any but the empty one and those with a dot, which becomes a letter of its own."""
+"""Names of layers. torch takes none with a dot, so that becomes another character."""
 
 MODEL = f"""
 import torch

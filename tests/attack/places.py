@@ -1,4 +1,4 @@
-"""Places that take nothing: a full disk, a home that cannot be written to, a user without rights, closed outputs."""
+"""Places that take nothing: a full disk, folders that cannot be written to, a user without rights."""
 
 from __future__ import annotations
 
@@ -30,9 +30,20 @@ WRITERS: dict[str, Sequence[str]] = {
     "bench": (*BENCH, "-o", "out/made.json"),
     "sweep": (*SWEEP, "-o", "out/made"),
     "train": (*TRAIN, "-o", "out/made"),
-    "validate": ("validate", "--measured", "timings.csv", "--column", "ms", "--cpu", "intel-skylake-x", "-o", "out/made", "-q"),
+    "validate": (
+        "validate",
+        "--measured",
+        "timings.csv",
+        "--column",
+        "ms",
+        "--cpu",
+        "intel-skylake-x",
+        "-o",
+        "out/made",
+        "-q",
+    ),
     "query": ("query", "swept", "SELECT * FROM sweep", "-o", "out/made.csv"),
-}  # fmt: skip
+}
 KEPT = ("sweep", "train", "bench", "validate")
 """These keep what is whole, so that the same command goes on."""
 NOBODY = 65534

@@ -6,8 +6,10 @@ import importlib
 import os
 import pkgutil
 
-LIBRARIES = ("duckdb", "jinja2", "matplotlib.backends.backend_agg", "matplotlib.pyplot", "numpy", "onnx", "openpyxl",
-             "pyarrow.parquet", "sklearn.datasets", "tflite", "torch", "torch.export")  # fmt: skip
+LIBRARIES = (
+    "duckdb", "jinja2", "matplotlib.backends.backend_agg", "matplotlib.pyplot", "numpy", "onnx", "openpyxl",
+    "pyarrow.parquet", "sklearn.datasets", "tflite", "torch", "torch.export",
+)  # fmt: skip
 
 
 def warm_up() -> None:
