@@ -102,6 +102,36 @@ def folded(rows: list[ProfileRow], depth: int | None) -> list[ProfileRow]:
     ]
 
 
+LARGEST_BLOCK = 0.25
+"""The largest share of the whole that layers are summed to, if a smaller one can be found."""
+
+
+def basis_of(profile: Profile) -> str | None:
+    """The label of the estimate that shares are of: the first; None where they are of operations."""
+    first = next(iter(labelled_costs(profile).items()), None)
+    return first[0] if first and first[1].cycles else None
+
+
+def weight_of(row: ProfileRow, basis: str | None) -> float:
+    """What the row's share is a share of: the cycles of the estimate `basis`, or operations."""
+    return row.cycles[basis] if basis else row.counts.total
+
+
+def block_depth(rows: list[ProfileRow], basis: str | None) -> int:
+    """The depth of the module tree that shows where the cost is: the least at which no block of several
+    layers has more than `LARGEST_BLOCK` of it. A single layer with more cannot be made smaller.
+    """
+    whole = sum(weight_of(row, basis) for row in rows)
+    deepest = max((len(row.path.split(".")) for row in rows), default=0)
+    for depth in range(1, deepest):
+        blocks: dict[str, list[float]] = {}
+        for row in rows:
+            blocks.setdefault(".".join(row.path.split(".")[:depth]), []).append(weight_of(row, basis))
+        if all(len(parts) == 1 or sum(parts) <= LARGEST_BLOCK * whole for parts in blocks.values()):
+            return depth
+    return deepest
+
+
 def _seconds(profile: Profile, index: int) -> dict[str, Seconds]:
     found = {}
     for name, cost in labelled_costs(profile).items():

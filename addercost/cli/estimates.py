@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +13,15 @@ import click
 from addercost.cli.options import Option, energy_option_with, hardware_path_option, was_given
 from addercost.cli.processors import cpus_option
 from addercost.cost.models import DEFAULT_MODELS, cost_model_named, listed_models, usable_model
-from addercost.errors import ArgumentError
+from addercost.errors import AddercostError, ArgumentError
 
 if TYPE_CHECKING:
+    from addercost.cost.accelerator.estimate import AcceleratorCost
+    from addercost.cost.energy import ModelEnergy
     from addercost.cost.estimate import ModelCost
+    from addercost.cost.target import Target
     from addercost.counts.model import ModelCounts
+    from addercost.hardware import Accelerator, EnergyTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,38 @@ class Estimates:
         return tuple(
             estimate(counts, target, model) for target in targets for model in self.cost_models or (None,)
         )
+
+
+def caveats_of(
+    estimates: Iterable[ModelCost | ModelEnergy | AcceleratorCost], hardware_path: Path | None
+) -> dict[str, tuple[str, ...]]:
+    """Doubts about figures of the tables that estimates were made with, by their names. A table that is not
+    here any more, as it may be of a saved profile, has none.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for item in estimates:
+        try:
+            caveats = _table_of(item, hardware_path).caveats
+        except AddercostError:
+            continue
+        if caveats:
+            found[item.hardware] = caveats
+    return found
+
+
+def _table_of(
+    estimate: ModelCost | ModelEnergy | AcceleratorCost, hardware_path: Path | None
+) -> Target | EnergyTable | Accelerator:
+    from addercost.cost.accelerator.estimate import AcceleratorCost
+    from addercost.cost.energy import ModelEnergy
+    from addercost.cost.target_registry import load_target
+    from addercost.hardware import load_accelerator, load_energy
+
+    if isinstance(estimate, AcceleratorCost):
+        return load_accelerator(estimate.hardware, hardware_path)
+    if isinstance(estimate, ModelEnergy):
+        return load_energy(estimate.hardware, hardware_path)
+    return load_target(estimate.hardware, hardware_path)
 
 
 def cpus_were_named() -> bool:

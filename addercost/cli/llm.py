@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from addercost.cli.emit import check_output, emit, emit_table
-from addercost.cli.estimates import Estimates, estimate_options
+from addercost.cli.estimates import Estimates, cpus_were_named, estimate_options
 from addercost.cli.numbers import parsed_bytes
 from addercost.cli.options import (
     arithmetic_option,
@@ -147,7 +147,7 @@ def llm(
     if table_format == "json":
         emit(lambda width, styled: report.to_json(), output, force)
     else:
-        emit_table(language_model_table(report), table_format, output, force)
+        emit_table(language_model_table(report, not cpus_were_named()), table_format, output, force)
 
 
 def _stored(spec: str, weights: str | None, activations: str | None, cache: str | None) -> list[str]:

@@ -9,7 +9,7 @@ import click
 
 from addercost.cli.accelerators import accelerator_options
 from addercost.cli.emit import check_output, emit, emit_table
-from addercost.cli.estimates import Estimates, cpus_were_named, estimate_options, refuse_changes
+from addercost.cli.estimates import Estimates, caveats_of, cpus_were_named, estimate_options, refuse_changes
 from addercost.cli.numbers import FiniteRange
 from addercost.cli.options import (
     arithmetic_option,
@@ -32,6 +32,7 @@ from addercost.errors import ArgumentError, CheckFailedError
 
 if TYPE_CHECKING:
     from addercost.analysis.accelerators import WantedAccelerators
+    from addercost.analysis.alternatives import Alternative
 
 
 @click.command(cls=SpecCommand)
@@ -65,6 +66,8 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="With --backward: whose state the memory has in it, sgd (default), momentum or adam.",
 )
+@click.option("--all", "all_layers", is_flag=True, help="Every layer in its order, not the costliest blocks.")
+@click.option("--explain", is_flag=True, help="Write the notes out: assumptions, figures, sources.")
 @click.option("--depth", type=click.IntRange(min=0), help="Sum layers below this depth of the module tree.")
 @click.option("--sort", metavar="COLUMN", help="Order by a column, largest first.")
 @click.option("--top", type=click.IntRange(min=1), help="Only so many rows; the rest in one.")
@@ -87,6 +90,8 @@ def profile(
     estimates: Estimates,
     on_accelerators: WantedAccelerators,
     optimizer: str | None,
+    all_layers: bool,
+    explain: bool,
     depth: int | None,
     sort: str | None,
     top: int | None,
@@ -99,8 +104,8 @@ def profile(
 ) -> None:
     """Count what each layer of a model computes and estimate what it costs.
 
-    SPEC is one of the forms listed below. A saved profile or report is printed as it was counted. Nothing is
-    computed and no weight is allocated.
+    The answer comes first, then the costliest blocks of layers. SPEC is one of the forms listed below. A
+    saved profile or report is printed as it was counted. Nothing is computed and no weight is allocated.
     """
     from addercost.counts.conventions import convention_named
     from addercost.counts.peak_memory import check_optimizer
@@ -121,8 +126,9 @@ def profile(
 
     from addercost.api import profile as profile_model
     from addercost.api import trace_batches
-    from addercost.report.formats.profile_format import render_profiles
+    from addercost.report.formats.profile_format import render_batches, render_profile
     from addercost.report.formats.table_format import TableFormat
+    from addercost.report.tables.profile import ProfileView
     from addercost.results.files import write_file
     from addercost.results.trace import trace_to_json
     from addercost.sources.kind import ProfileRequest
@@ -164,13 +170,30 @@ def profile(
                 )
                 for size, trace in traced.traces.items()
             }
-    how = traced.how if traced is not None else ""
     chosen = TableFormat(table_format)
-    emit(
-        lambda width, styled: render_profiles(profiles, how, chosen, width, styled, depth, sort, top),
-        output,
-        force,
+    view = ProfileView(
+        all_layers, depth, sort, top, explain, on_command_line=True, no_processor_chosen=not cpus_were_named()
     )
+    made = next(iter(profiles.values()))
+    caveats = caveats_of((*made.estimates, *made.accelerators), estimates.hardware_path)
+    if len(profiles) > 1 and traced is not None:
+        how = traced.how
+        emit(
+            lambda width, styled: render_batches(profiles, how, chosen, view, caveats, width, styled),
+            output,
+            force,
+        )
+    else:
+        others: tuple[Alternative, ...] = ()
+        if traced is not None and chosen is TableFormat.TABLE:
+            from addercost.analysis.alternatives import alternatives
+
+            others = alternatives(traced.traces[sizes[0]], made, estimates.hardware_path, estimates.kernels)
+        emit(
+            lambda width, styled: render_profile(made, chosen, view, others, caveats, width, styled),
+            output,
+            force,
+        )
     if save_trace is not None and traced is not None:
         write_file(save_trace, trace_to_json(traced.traces[sizes[0]]), force)
     if strict:

@@ -46,6 +46,14 @@ class StatedError:
             f"{self.machine}{factor}; {self.source}"
         )
 
+    @property
+    def brief_text(self) -> str:
+        """The same without what was measured and how."""
+        return (
+            f"error of {self.model}: ±{100 * self.median_error:.0f} % in the median, "
+            f"±{100 * self.p90_error:.0f} % for nine of ten ({self.networks} networks)"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class _Table:
@@ -70,10 +78,13 @@ def stated_error(model: str, hardware: str = "") -> StatedError | None:
     return next((error for error in known if error.hardware == name), same_kind[0] if same_kind else None)
 
 
-def stated_lines(models: list[tuple[str, str]]) -> list[str]:
+def stated_lines(models: list[tuple[str, str]], brief: bool = False) -> list[str]:
     """A line for each (model, hardware), each once; a model that was never validated says so."""
     lines: dict[str, None] = {}
     for model, hardware in models:
         known = stated_error(model, hardware)
-        lines[known.text if known else f"stated error of {model}: none, it was not validated"] = None
+        if known:
+            lines[known.brief_text if brief else known.text] = None
+        else:
+            lines[f"stated error of {model}: none, it was not validated"] = None
     return list(lines)

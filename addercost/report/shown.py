@@ -12,6 +12,7 @@ from addercost.report.formats.terminal import terminal_width
 from addercost.report.table import Table
 from addercost.report.tables.comparison import comparison_table
 from addercost.report.tables.layers import layer_table
+from addercost.report.tables.profile import profile_table
 from addercost.results.profile import Profile
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ class ShownProfile(Profile):
     __slots__ = ()
 
     def __str__(self) -> str:
-        """The layer table as the command prints it: as wide as the terminal, if there is one."""
-        return render(self.to_table(), TableFormat.TABLE, terminal_width()).rstrip("\n")
+        """What the command prints: as wide as the terminal, if there is one."""
+        return render(profile_table(self), TableFormat.TABLE, terminal_width()).rstrip("\n")
 
     def to_frame(self) -> pandas.DataFrame:
         """One row a layer, with the columns of the CSV."""

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from addercost.analysis.bounds import AtLeast, AtMost
-from addercost.errors import unknown_name
+from addercost.errors import ArgumentError, unknown_name
 from addercost.text import printable
 from addercost.units import si, thousands
 
@@ -60,7 +60,8 @@ class Column:
 class Table:
     """rows: values by column name. total: a last row, which files leave out.
 
-    title: stands above the table. notes: stand below it, a paragraph each.
+    answer: what the table says, in a sentence that stands above everything. title: stands above the table.
+    notes: stand below it, a paragraph each. brief: a terminal cuts each note to one line.
     """
 
     columns: tuple[Column, ...]
@@ -68,12 +69,21 @@ class Table:
     title: str = ""
     notes: tuple[str, ...] = ()
     total: Mapping[str, Any] = field(default_factory=dict)
+    answer: str = ""
+    brief: bool = False
 
     def column(self, name: str) -> Column:
-        """The column of that name. Raises ArgumentError with the nearest names."""
-        for column in self.columns:
-            if column.name == name:
-                return column
+        """The column of that name. What stands before an @ is enough where one column begins so: `cycles` is
+        `cycles@amd-zen4` on one processor. Raises ArgumentError with the nearest names.
+        """
+        found = [column for column in self.columns if column.name == name]
+        found = found or [column for column in self.columns if column.name.startswith(f"{name}@")]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ArgumentError(
+                f"several columns are {name!r}", f"name one: {', '.join(column.name for column in found)}"
+            )
         raise unknown_name("column", name, [column.name for column in self.columns])
 
     def sorted_by(self, name: str) -> list[Mapping[str, Any]]:

@@ -2,44 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from addercost.analysis.alternatives import Alternative
 from addercost.report.formats.table_format import TableFormat, render
 from addercost.report.tables.batches import batches_table
 from addercost.report.tables.layers import layer_table
+from addercost.report.tables.profile import USUAL_VIEW, ProfileView, profile_table, usual_depth
+from addercost.report.tables.profile_answer import batches_answer
+from addercost.report.tables.profile_notes import brief_notes
 from addercost.results.profile import Profile
 
 
 def render_profile(
     profile: Profile,
     output: TableFormat,
+    view: ProfileView = USUAL_VIEW,
+    others: Sequence[Alternative] = (),
+    caveats: Mapping[str, Sequence[str]] | None = None,
     width: int | None = None,
     styled: bool = False,
-    depth: int | None = None,
-    sort: str | None = None,
-    top: int | None = None,
 ) -> str:
-    """The layer table in any table format; JSON is the whole document, with every layer."""
-    table = layer_table(profile, depth, sort, top)
-    return profile.to_json() if output is TableFormat.JSON else render(table, output, width, styled)
+    """The answer and the table on a terminal; every layer in files; JSON is the whole document.
+
+    others, caveats: those of `profile_table`.
+    """
+    if output is TableFormat.JSON:
+        return profile.to_json()
+    if output is TableFormat.TABLE:
+        return render(profile_table(profile, view, others, caveats), output, width, styled)
+    return render(layer_table(profile, view.depth, view.sort, view.top), output)
 
 
-def render_profiles(
+def render_batches(
     profiles: Mapping[int, Profile],
     how: str,
     output: TableFormat,
+    view: ProfileView = USUAL_VIEW,
+    caveats: Mapping[str, Sequence[str]] | None = None,
     width: int | None = None,
     styled: bool = False,
-    depth: int | None = None,
-    sort: str | None = None,
-    top: int | None = None,
 ) -> str:
-    """One profile as above; those of several batch sizes as one table in every format, JSON too.
-
-    how: a sentence on how the traces of several sizes were made.
-    """
-    if len(profiles) == 1:
-        (profile,) = profiles.values()
-        return render_profile(profile, output, width, styled, depth, sort, top)
+    """Profiles by batch size as one table, in JSON too. how: a sentence on how their traces were made."""
+    if output is not TableFormat.TABLE:
+        tables = {size: layer_table(profile, view.depth) for size, profile in profiles.items()}
+        return render(batches_table(tables, how, view.sort, view.top), output)
+    depth = view.depth if view.is_chosen else usual_depth(next(iter(profiles.values())))
     tables = {size: layer_table(profile, depth) for size, profile in profiles.items()}
-    return render(batches_table(tables, how, sort, top), output, width, styled)
+    if not view.explained:
+        tables = {
+            size: replace(table, notes=tuple(brief_notes(profiles[size], caveats or {})))
+            for size, table in tables.items()
+        }
+    merged = batches_table(tables, how, view.sort, view.top)
+    return render(
+        replace(merged, answer=batches_answer(profiles), brief=not view.explained), output, width, styled
+    )

@@ -10,7 +10,9 @@ from addercost.text import markdown_cell
 
 def to_markdown(table: Table) -> str:
     """A table that GitHub renders, numbers right-aligned, the total in bold."""
-    lines = [f"**{markdown_cell(table.title)}**", ""] if table.title else []
+    lines = [
+        line for text in (table.answer, table.title) if text for line in (f"**{markdown_cell(text)}**", "")
+    ]
     lines.append(_markdown_row(markdown_cell(heading(column)) for column in table.columns))
     lines.append(_markdown_row("---" if column.is_text else "---:" for column in table.columns))
     for row in table.rows:

@@ -48,18 +48,23 @@ def to_terminal(table: Table, width: int | None = None, styled: bool = False) ->
     buffer = io.StringIO()
     needed = max(_drawn_width(columns, cells, limit) for _, columns, cells in parts)
     console = Console(file=buffer, width=max(limit, needed), force_terminal=styled, highlight=False)
-    # The title and the notes wrap at the terminal's edge even where the table is wider.
+    # Sentences wrap at the terminal's edge even where the table is wider.
+    if table.answer:
+        console.print(Text(printable(table.answer), style="bold"), width=limit)
     if table.title:
-        console.print(Text(printable(table.title), style="bold"), width=limit)
+        console.print(Text(printable(table.title), style="" if table.answer else "bold"), width=limit)
     for i, (part, columns, cells) in enumerate(parts):
         if i:
             console.print()
         console.print(_drawn(part, columns, cells, limit))
     shown_columns = {column for _, columns, _ in parts for column in columns}
-    hidden = [heading(column) for column in table.columns if column not in shown_columns]
+    hidden = [heading(column) for column in table.columns if column not in shown_columns and column.title]
     remarks = [f"hidden to fit {limit} columns: {', '.join(hidden)}"] if hidden else []
     for note in (*remarks, *table.notes):
-        console.print(Text(printable(note)), width=limit)
+        text = Text(printable(note))
+        if table.brief:
+            text.truncate(limit, overflow="ellipsis")
+        console.print(text, width=limit)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 

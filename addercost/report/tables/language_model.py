@@ -7,6 +7,7 @@ from typing import Any
 
 from addercost.analysis.bounds import AtMost, bounded
 from addercost.report.table import Column, Kind, Table
+from addercost.report.tables.profile_answer import CHOOSE_A_PROCESSOR
 from addercost.results.language_model import (
     LanguageModelReport,
     PhaseCost,
@@ -17,8 +18,11 @@ from addercost.results.language_model import (
 from addercost.units import si
 
 
-def language_model_table(report: LanguageModelReport) -> Table:
-    """A row for each phase, batch and processor, and one for each whole text."""
+def language_model_table(report: LanguageModelReport, no_processor_chosen: bool = False) -> Table:
+    """A row for each phase, batch and processor, and one for each whole text.
+
+    no_processor_chosen: where there are no times, the title says how to choose a processor.
+    """
     energies = dict.fromkeys(item.hardware for phase in report.phases for item in phase.energies)
     columns = [
         Column("phase", "phase"),
@@ -38,15 +42,15 @@ def language_model_table(report: LanguageModelReport) -> Table:
     ]
     rows = [row for phase in report.phases for row in _phase_rows(phase)]
     rows += [_text_row(report, text) for text in report.texts]
-    return Table(tuple(columns), rows, title=_title(report), notes=tuple(_notes(report)))
+    return Table(tuple(columns), rows, title=_title(report, no_processor_chosen), notes=tuple(_notes(report)))
 
 
-def _title(report: LanguageModelReport) -> str:
+def _title(report: LanguageModelReport, no_processor_chosen: bool) -> str:
     """The answer: what a token costs on the first processor."""
     what = f"{report.model}: {si(report.parameters)} parameters, {si(report.weight_bytes, 'B')} of weights"
     decode = next((phase for phase in report.phases if phase.phase == "decode" and phase.costs), None)
     if decode is None:
-        return what
+        return f"{what}; {CHOOSE_A_PROCESSOR}" if no_processor_chosen else what
     cost = decode.costs[0]
     return (
         f"{what}; a token after {decode.context:,} others takes {'' if cost.complete else 'at least '}"

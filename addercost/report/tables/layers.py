@@ -6,7 +6,14 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from addercost.analysis.layer_rows import ProfileRow, folded, labelled_costs, layer_rows
+from addercost.analysis.layer_rows import (
+    ProfileRow,
+    basis_of,
+    folded,
+    labelled_costs,
+    layer_rows,
+    weight_of,
+)
 from addercost.arithmetic import OpClass, OpCounts
 from addercost.cost.energy import ModelEnergy
 from addercost.cost.estimate import ModelCost
@@ -20,18 +27,22 @@ from addercost.units import si
 
 
 def layer_table(
-    profile: Profile, depth: int | None = None, sort: str | None = None, top: int | None = None
+    profile: Profile,
+    depth: int | None = None,
+    sort: str | None = None,
+    top: int | None = None,
+    rows_are: str = "layers",
 ) -> Table:
     """One row a layer, and the sum of all below them.
 
     depth: layers below this many path components are summed into their ancestor. sort: a column, largest
-    first. top: so many rows, the rest summed into one. Raises ArgumentError for an unknown column.
+    first. top: so many rows, the rest summed into one. rows_are: what that one calls them. Raises
+    ArgumentError for an unknown column.
     """
     rows = folded(layer_rows(profile), depth)
     total = ProfileRow.merged(rows, "total")
-    first = next(iter(labelled_costs(profile)), None)
-    basis = first if first and total.cycles.get(first) else None
-    whole = _weight(total, basis)
+    basis = basis_of(profile)
+    whole = weight_of(total, basis)
     table = Table(
         columns=_columns(profile),
         rows=[_cells(row, basis, whole) for row in rows],
@@ -46,13 +57,8 @@ def layer_table(
     shown = [table.rows[i] for i in order[:top]]
     rest = [rows[i] for i in order[top:]] if top is not None else []
     if rest:
-        shown.append(_cells(ProfileRow.merged(rest, f"{len(rest)} more layers"), basis, whole))
+        shown.append(_cells(ProfileRow.merged(rest, f"{len(rest)} more {rows_are}"), basis, whole))
     return Table(table.columns, shown, table.title, table.notes, table.total)
-
-
-def _weight(row: ProfileRow, basis: str | None) -> float:
-    """What the row's share is a share of: the cycles of the estimate `basis`, or operations."""
-    return row.cycles[basis] if basis else row.counts.total
 
 
 def _cells(row: ProfileRow, basis: str | None, whole: float) -> dict[str, Any]:
@@ -74,7 +80,7 @@ def _cells(row: ProfileRow, basis: str | None, whole: float) -> dict[str, Any]:
             for name, seconds in row.seconds.items()
             for end, value in zip(_ENDS, seconds, strict=True)
         },
-        "share": _weight(row, basis) / whole if whole else 0.0,
+        "share": weight_of(row, basis) / whole if whole else 0.0,
     }
 
 
@@ -105,7 +111,7 @@ def _describe_cost(cost: ModelCost) -> str:
         low, high = cost.interval_s
         text += f", with nine of ten expected between {si(low, 's')} and {si(high, 's')}"
     if not is_serial(cost.model):
-        most = _main_bound(cost)
+        most = main_bound(cost)
         text += f"; mostly bound by {most}" if cost.interval_s is None else f"; most of it {most}"
     return text + _reservations(cost)
 
@@ -135,7 +141,8 @@ def memory_lines(memory: ModelMemory) -> Iterator[str]:
         )
 
 
-def _main_bound(cost: ModelCost) -> str:
+def main_bound(cost: ModelCost) -> str:
+    """The limit that sets most of the cycles."""
     cycles: dict[str, float] = {}
     for layer in cost.layers:
         cycles[layer.bound] = cycles.get(layer.bound, 0) + layer.cycles

@@ -1,0 +1,139 @@
+"""What `addercost profile` prints: the answer in a sentence, the costliest blocks with bars, brief notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from addercost.analysis.alternatives import Alternative
+from addercost.analysis.layer_rows import (
+    basis_of,
+    block_depth,
+    folded,
+    labelled_costs,
+    layer_rows,
+)
+from addercost.arithmetic import OpClass
+from addercost.report.table import Column, Kind, Table
+from addercost.report.tables.layers import layer_table
+from addercost.report.tables.profile_answer import answer
+from addercost.report.tables.profile_notes import brief_notes, caveat_lines, inputs_text
+from addercost.results.profile import Profile
+
+MOST_LAYERS = 30
+"""So many rows are shown layer by layer and in their order."""
+MOST_BLOCKS = 10
+_BAR = 12
+_EIGHTHS = "▏▎▍▌▋▊▉"
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileView:
+    """What of a profile is shown. all_layers: every layer in its order, else the costliest blocks of a large
+    network. depth, sort, top: those of `layer_table`, which show layers too. explained: notes in full.
+    on_command_line: sentences may name options. no_processor_chosen: the user named none, not even `none`.
+    """
+
+    all_layers: bool = False
+    depth: int | None = None
+    sort: str | None = None
+    top: int | None = None
+    explained: bool = False
+    on_command_line: bool = False
+    no_processor_chosen: bool = False
+
+    @property
+    def is_chosen(self) -> bool:
+        return self.all_layers or self.depth is not None or bool(self.sort) or self.top is not None
+
+
+USUAL_VIEW = ProfileView()
+
+
+def profile_table(
+    profile: Profile,
+    view: ProfileView = USUAL_VIEW,
+    others: Sequence[Alternative] = (),
+    caveats: Mapping[str, Sequence[str]] | None = None,
+) -> Table:
+    """The table with its answer. others: the same network in other arithmetics. caveats: doubts about tables,
+    by their names. Raises ArgumentError for an unknown column.
+    """
+    depth = usual_depth(profile)
+    as_blocks = depth is not None and not view.is_chosen
+    if as_blocks:
+        table = layer_table(profile, depth, "share", MOST_BLOCKS, rows_are="blocks")
+    else:
+        table = layer_table(profile, view.depth, view.sort, view.top)
+    largest = max((row["share"] for row in table.rows if not _is_rest(row)), default=0.0)
+    notes = [*_explained(table, caveats or {})] if view.explained else [*brief_notes(profile, caveats or {})]
+    if view.on_command_line and not view.explained:
+        notes.append(f"{'--all lists every layer; ' if as_blocks else ''}--explain writes the notes out")
+    return replace(
+        table,
+        columns=tuple(_columns(profile, table)),
+        rows=[_cells(profile, row, largest) for row in table.rows],
+        total=_cells(profile, table.total, 0),
+        answer=answer(profile, folded(layer_rows(profile), depth), others, view.no_processor_chosen),
+        title=inputs_text(profile),
+        notes=tuple(notes),
+        brief=not view.explained,
+    )
+
+
+def usual_depth(profile: Profile) -> int | None:
+    """The depth that layers are summed to unless another is asked for; None for every layer by itself."""
+    rows = layer_rows(profile)
+    return block_depth(rows, basis_of(profile)) if len(rows) > MOST_LAYERS else None
+
+
+def _explained(table: Table, caveats: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    yield from table.notes
+    yield from caveat_lines(caveats)
+
+
+def _is_rest(row: Mapping[str, Any]) -> bool:
+    """Whether the row sums the layers or blocks that have none of their own."""
+    return not row["type"] and row["output_shape"] is None
+
+
+_LAST = ("calls", "output_shape", "parameters", "type")
+
+
+def _columns(profile: Profile, table: Table) -> Iterator[Column]:
+    """Shares and what they are of come first, what a narrow terminal can do without comes last."""
+    known = {column.name: column for column in table.columns if column.name != "output_shapes"}
+    yield from (known.pop("path"), known.pop("share"), Column("bar", "", optional=True))
+    timed = {label: cost for label, cost in labelled_costs(profile).items() if cost.seconds is not None}
+    for label in timed:
+        title = f"time on\n{label}".replace(":", "\n") if len(profile.costs) > 1 else "time"
+        yield known.pop(f"seconds@{label}", Column(f"seconds@{label}", title, Kind.QUANTITY, "s"))
+    cycles = [replace(known.pop(f"cycles@{label}"), optional=True) for label in timed]
+    if len(cycles) == 1:
+        yield cycles.pop()
+    last = [known.pop(name) for name in _LAST if name in known]
+    rare = [known.pop(name) for name in tuple(known) if known[name].optional or known[name].secondary]
+    # With several estimates there is no room for operations everywhere.
+    crowded = len(profile.estimates) + len(profile.accelerators) > 1
+    yield from (replace(c, optional=crowded and c.name in (OpClass.MUL, OpClass.ADD)) for c in known.values())
+    yield from (replace(column, optional=True, secondary=False) for column in last)
+    yield from (*cycles, *rare)
+
+
+def _cells(profile: Profile, row: Mapping[str, Any], largest: float) -> dict[str, Any]:
+    cells = dict(row)
+    cells["bar"] = "" if _is_rest(row) or not largest else bar(row["share"] / largest)
+    shapes = (row.get("output_shapes") or "").split(", ")
+    if len(shapes) > 1:
+        cells["output_shape"] = f"{shapes[0]} … {shapes[-1]}" if len(shapes) > 2 else ", ".join(shapes)
+    for label, cost in labelled_costs(profile).items():
+        if cost.seconds is not None and cost.cycles:
+            cells.setdefault(f"seconds@{label}", cost.seconds * row[f"cycles@{label}"] / cost.cycles)
+    return cells
+
+
+def bar(share: float) -> str:
+    """A share of 1 takes the whole width; eighths of a character are drawn."""
+    whole, eighths = divmod(round(share * _BAR * 8), 8)
+    return "█" * whole + (_EIGHTHS[eighths - 1] if eighths else "")
