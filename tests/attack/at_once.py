@@ -33,7 +33,7 @@ example_inputs = torch.zeros(2)
 """
 NOISE = {
     "a thread that goes on": "threading.Thread(target=time.sleep, args=(600,)).start()",
-    "a thread that prints": "threading.Thread(target=lambda: [print(1) for _ in range(999)], daemon=1).start()",
+    "a thread that prints": "threading.Thread(target=lambda: [print(1) for _ in range(999)]).start()",
     "a process that goes on": "subprocess.Popen(['sleep', '600'])",
     "output of a process": "subprocess.run(['echo', 'noise'])",
     "output of C": "os.write(1, b'noise')",

@@ -19,6 +19,7 @@ from addercost.text import LONGEST_ERROR
 DOCUMENTED = frozenset(int(code) for code in re.findall(r"\d+(?= )", EXIT_CODES)) - {70}
 """What a call may end with: a fault of ours is documented, and is what the attack looks for."""
 CRASHES = ("Traceback", "something outside ended", "a fault of ours")
+_ENDS = ("addercost: ", "interrupted", "terminated")
 _COMMAND = re.compile(r"^\s*::|##\[|##vso\[", re.MULTILINE)
 
 
@@ -97,10 +98,11 @@ def fault_of(ended: Ended, arguments: Sequence[str] = ()) -> str:
         return f"no documented end, {shown}"
     if any(words in ended.stderr for words in CRASHES):
         return f"a crash, {shown}"
-    if ended.code > 1 and (
-        len(lines) != 1 or not lines[0].startswith(("addercost: ", "interrupted", "terminated"))
-    ):
-        return f"its error is not one line, {shown}"
+    if ended.code > 1:
+        *before, last = lines or [""]
+        # Progress, where --quiet was not given, is a line for each thing done.
+        if not last.startswith(_ENDS) or not all(line.startswith("[") for line in before):
+            return f"its error is not one line, {shown}"
     if any(len(line) > LONGEST_ERROR + 200 for line in lines):
         return f"a line of {max(map(len, lines))} characters, {shown}"
     for text in (ended.stderr, ended.stdout):
