@@ -83,6 +83,7 @@ def supervised(work: Callable[[], int]) -> int:
         end_with_the_parent(parent)
         for number in stops:
             signal.signal(number, _stop)
+        sys.unraisablehook = _print_unraisable
         signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
         try:
             code = work()
@@ -218,6 +219,14 @@ def _stop(number: int, frame: FrameType | None) -> None:
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def _print_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    """Where a signal comes while an object is being deleted, Python prints the exception and goes on. The
+    parent then ends this process, and says so.
+    """
+    if not (_received and isinstance(unraisable.exc_value, KeyboardInterrupt)):
+        sys.__unraisablehook__(unraisable)
 
 
 def _ignored(number: int, frame: FrameType | None) -> None:

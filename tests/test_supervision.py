@@ -32,6 +32,7 @@ sys.exit(supervised(work))
 """
 HOLDS_THE_INTERPRETER = "import re; Path('started').touch(); re.match('(a*)*b', 'a' * 60)"
 
+DELETES = "type('D', (), {'__del__': lambda self: wait()})(); time.sleep(600)"
 ANOTHER_ERROR = "try: wait()\n    except BaseException: raise ImportError('not twice')"
 
 
@@ -107,8 +108,8 @@ def test_a_thread_that_goes_on_does_not_keep_the_call(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize(
     "work",
-    ["wait()", "stubborn()", HOLDS_THE_INTERPRETER, ANOTHER_ERROR],
-    ids=["obeys", "catches", "holds the interpreter", "raises another error"],
+    ["wait()", "stubborn()", HOLDS_THE_INTERPRETER, ANOTHER_ERROR, DELETES],
+    ids=["obeys", "catches", "holds the interpreter", "raises another error", "deletes an object"],
 )
 def test_a_signal_ends_the_call(number: int, work: str, tmp_path: Path) -> None:
     """By the child itself, or by its parent where the child does not listen."""

@@ -30,13 +30,13 @@ PARTS: dict[str, Part] = {
     "hostile names": names.attempts,
     "places": places.attempts,
 }
-QUICK = 0.1
+QUICK = 0.05
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.attack", description=__doc__)
     parser.add_argument("--seed", type=int, help="0 with --quick, else another one each time")
-    parser.add_argument("--quick", action="store_true", help="a tenth of the attempts")
+    parser.add_argument("--quick", action="store_true", help="a twentieth of the attempts")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--slowest", type=int, default=0, metavar="N", help="print the slowest attempts")
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))

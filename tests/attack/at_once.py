@@ -59,7 +59,7 @@ def attempts(inputs: Path, rng: random.Random, share: float) -> Sequence[Attempt
         for place in ("file", "forward")
     ]
     rng.shuffle(found)
-    found = found[: max(round(len(found) * max(share, 0.3)), 1)]
+    found = found[: max(round(len(found) * max(share, 0.2)), 1)]
     for number in range(max(round(ROUNDS * share), 1)):
         for command in COMMANDS:
             found.append(

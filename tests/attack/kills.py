@@ -114,7 +114,8 @@ def _killed(
                 _cold(command.arguments, kind, moment) if cold else _warm(command.arguments, kind, moment)
             )
             what = f"{kind.name} after {moment:.3f} s{' of a new interpreter' * cold}"
-            faults += [f"{what}: {fault}" for fault in _faults(ended, kind, late, at)]
+            if not (cold and _python_alone(ended)):
+                faults += [f"{what}: {fault}" for fault in _faults(ended, kind, late, at)]
             if (
                 command.name == "report"
                 and (at / command.made).exists()
@@ -183,6 +184,11 @@ def _cold(arguments: Sequence[str], kind: signal.Signals, moment: float) -> tupl
     out, err = process.communicate()
     code = process.returncode
     return Ended(code if code >= 0 else 128 - code, out, err, sent - began), time.monotonic() - sent
+
+
+def _python_alone(ended: Ended) -> bool:
+    """Whether the interpreter was interrupted while it started, before a line of ours: Python says so itself."""
+    return ended.code in (1, 130) and "addercost" not in ended.stderr and "KeyboardInterrupt" in ended.stderr
 
 
 def _faults(ended: Ended, kind: signal.Signals, late: float, at: Path) -> list[str]:

@@ -70,7 +70,7 @@ def attempts(inputs: Path, rng: random.Random, share: float) -> Sequence[Attempt
                 )
             )
     rng.shuffle(found)
-    return found[: max(round(len(found) * max(share, 0.25)), 1)]
+    return found[: max(round(len(found) * max(share, 0.15)), 1)]
 
 
 Place = Callable[[Path], tuple[bool, Callable[[], object]]]
