@@ -187,7 +187,7 @@ def _cold(arguments: Sequence[str], kind: signal.Signals, moment: float) -> tupl
 
 
 def _python_alone(ended: Ended) -> bool:
-    """Whether the interpreter was interrupted while it started, before a line of ours: Python says so itself."""
+    """Whether the interpreter was interrupted while it started, before a line of ours ran."""
     return ended.code in (1, 130) and "addercost" not in ended.stderr and "KeyboardInterrupt" in ended.stderr
 
 
