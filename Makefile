@@ -8,8 +8,8 @@ PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --c
 INSTALL := $(VENV)/$(PIP_INSTALL)
 TOOL_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/counting-tools
 
-.PHONY: demo test test-all test-browser attack attack-quick mutants reports predicted-reports state-errors machine-report training-report \
-	models-table gpu-check check check-static lint types format clean help
+.PHONY: demo test test-all test-browser attack attack-quick mutants reports predicted-reports state-errors \
+	machine-report training-report models-table gpu-check check check-static lint types format docs dist clean help
 
 help:
 	@echo "make demo          profile LeNet-5-BN and print the paper's comparison"
@@ -25,6 +25,8 @@ help:
 	@echo "make gpu-check     test and time the GPU kernels into reports/, on a machine with torch and Triton"
 	@echo "make training-report  train on the digits and write reports/training-digits"
 	@echo "make check         tests, lint and types"
+	@echo "make docs          build the site of docs/ into output/site"
+	@echo "make dist          build a wheel and an sdist into dist/"
 	@echo "make format        let ruff format the code"
 
 demo: $(VENV)/.installed-demo
@@ -97,6 +99,13 @@ types: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+# Both are installed in empty environments and used there, before they are left in dist/.
+dist: $(VENV)/.installed-dev
+	$(BIN)/python tools/distributions.py
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

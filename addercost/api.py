@@ -66,7 +66,7 @@ def profile(
     from addercost.cost.estimate import estimate
     from addercost.cost.models import default_model, usable_model
     from addercost.cost.target_registry import load_target
-    from addercost.counts.memory import PACKED_WEIGHT_BITS
+    from addercost.counts.arithmetics import DEFINITIONS
     from addercost.counts.model import count
     from addercost.counts.peak_memory import memory_of
     from addercost.hardware import load_energy
@@ -91,8 +91,9 @@ def profile(
         estimate_energy(counts, load_energy(name, hardware_path), memories, True, accumulator_format)
         for name in energy
     )
-    # Binary and shift layers keep their weights in another form.
-    repacked = what_if or counts.arithmetic in PACKED_WEIGHT_BITS
+    # Some arithmetics keep weights in another form.
+    packed = counts.arithmetic is not None and DEFINITIONS[counts.arithmetic].weight_bits is not None
+    repacked = what_if or packed
     memory = None if repacked else memory_of(made, optimizer)
     if not isinstance(accelerators, WantedAccelerators):
         accelerators = WantedAccelerators(tuple(accelerators))

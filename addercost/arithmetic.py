@@ -32,6 +32,8 @@ class OpClass(StrEnum):
     SHIFT = "shift"
     LOGIC = "logic"
     """And, or, not and exclusive or of bits or truth values."""
+    LOOKUP = "lookup"
+    """Reading an entry of a small table by bits of weights. The format is that of the entry."""
 
 
 _COLUMN = {op_class: i for i, op_class in enumerate(OpClass)}
@@ -119,6 +121,14 @@ class Arithmetic(StrEnum):
     """exclusive nor of signs, popcount (XNOR-Net)"""
     SHIFT = "shift"
     """shift by a power-of-two weight, add (DeepShift)"""
+    TERNARY = "ternary"
+    """add, subtract or leave out, by a weight of 1, -1 or 0 (BitNet b1.58)"""
+    SHIFTADD = "shiftadd"
+    """look up sums of inputs by binary matrices, shift, add (ShiftAddLLM)"""
+    LMUL = "lmul"
+    """add the bits of two floats in place of their product, add (L-Mul)"""
+    LUT = "lut"
+    """look up sums of inputs by the bits of weights, add (T-MAC)"""
 
 
 def arithmetic_named(name: Arithmetic | str) -> Arithmetic:

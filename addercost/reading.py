@@ -122,6 +122,15 @@ def read_as(kind: type[T], data: Any, source: str, where: str = "") -> T:
     return made
 
 
+def json_schema(kind: type, schema: str) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a document: what `read_as` takes for `kind`, and its field `schema`."""
+    made: dict[str, Any] = _msgspec().json.schema(_checked_type(kind))
+    fields = made["$defs"][made["$ref"].rpartition("/")[2]]
+    fields["properties"] = {"schema": {"const": schema}, **fields["properties"]}
+    fields["required"] = ["schema", *fields["required"]]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": schema, **made}
+
+
 def misfit(source: str, path: str, value: object, expected: str) -> DataError:
     """The error for one value, which is cut to a line."""
     return DataError(f"{source}: {_misfit(path, value, expected)}")

@@ -12,8 +12,8 @@ import time
 
 import addercost
 from addercost.analysis.accelerators import products_of
+from addercost.arithmetic import Arithmetic
 from addercost.cost.accelerator.designs import DesignSpace, costed_designs, fronts
-from addercost.cost.accelerator.element import ElementKind
 from addercost.counts.model import count
 from addercost.hardware import load_accelerator, load_energy
 
@@ -29,7 +29,7 @@ def main(spec: str) -> int:
         SIDES,
         SIDES,
         ("weight-stationary", "output-stationary", "input-stationary"),
-        tuple(ElementKind),
+        tuple(Arithmetic),
         ("int8", "int16"),
     )
     wall, cpu = time.perf_counter(), time.process_time()

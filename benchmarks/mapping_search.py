@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from addercost.cost.accelerator.element import ElementKind
+from addercost.arithmetic import Arithmetic
 from addercost.cost.accelerator.estimate import element_for
 from addercost.cost.accelerator.product import product_cost
 from addercost.counts.matrix_products import MatrixProduct
@@ -153,7 +153,7 @@ def main(name: str) -> int:
     accelerator = load_accelerator(name)
     if accelerator.dataflow != "weight-stationary":
         raise SystemExit(f"{name} is {accelerator.dataflow}: name a weight-stationary array")
-    element = element_for(ElementKind.MAC, accelerator, load_energy(accelerator.energy_table))
+    element = element_for(Arithmetic.MAC, accelerator, load_energy(accelerator.energy_table))
     assert element.energy_pj is not None
     print(f"{name}, {accelerator.number_format} multiply-adds; energies in µJ; ours / ZigZag's")
     print(f"{'layer':15} {'ours':>9} {'ZigZag':>9} {'ratio':>6} {'without registers':>18}")

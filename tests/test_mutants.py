@@ -16,9 +16,10 @@ import tests
 from tools.mutants.__main__ import entered
 from tools.mutants.accepted import accepted_mutants
 from tools.mutants.collected import in_place
+from tools.mutants.direct_imports import direct_imports
 from tools.mutants.forks import NoResult, Task, in_forks
 from tools.mutants.mutations import Mutant, changed_lines, mutants_of, mutated
-from tools.mutants.outcome import FirstFailure, outcome_of
+from tools.mutants.outcome import FirstFailure, Outcome, outcome_of
 from tools.mutants.recorded_tests import IMPORT, RecordedTests
 from tools.mutants.replacing import functions_by_place, replace_function
 
@@ -97,8 +98,28 @@ def test_each_test_function_has_the_same_time_and_its_quickest_case_first() -> N
     )
     assert record.tests_for("x.py", (2, 5), 10.0) == ["a.py::f[1]", "a.py::f[2]", "b.py::g", "a.py::f[3]"]
     assert record.tests_for("x.py", (2, 5), 0.4) == ["a.py::f[1]", "a.py::f[2]"]
+    assert record.left_out("x.py", (2, 5), ["a.py::f[1]", "a.py::f[2]"]) == 2
     assert record.tests_for("x.py", (4, 4), 0.4) == ["b.py::g"]
     assert record.tests_for("x.py", (20, 30), 10.0) == []
+
+
+def test_tests_of_a_module_that_imports_the_file_come_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "package").mkdir()
+    for name in ("package/__init__.py", "package/x.py", "package/y.py", "z.py"):
+        (tmp_path / name).touch()
+    (tmp_path / "test_b.py").write_text("import os\nfrom package import x\nfrom z import half\n")
+    (tmp_path / "test_a.py").write_text("import package.y as y\n")
+    monkeypatch.chdir(tmp_path)
+    imported = {name: direct_imports(Path(name)) for name in ("test_a.py", "test_b.py")}
+    assert imported["test_b.py"] == {"package/__init__.py", "package/x.py", "z.py"}
+    assert imported["test_a.py"] == {"package/y.py"}
+    tests = {"test_a.py::f", "test_b.py::g"}
+    record = RecordedTests(
+        {"package/x.py": {3: tests}}, {"test_a.py::f": 0.1, "test_b.py::g": 0.3}, imported=imported
+    )
+    assert record.tests_for("package/x.py", (3, 3)) == ["test_b.py::g", "test_a.py::f"]
 
 
 def test_a_shared_fixture_is_paid_once() -> None:
@@ -234,9 +255,19 @@ def test_a_fork_that_others_end_or_that_waits_decides_nothing(mutants: list[Muta
     assert not results["ended"].own_doing and "SIGKILL" in results["ended"].why
     assert not results["waits"].own_doing
     results |= {"died": NoResult("died by SIGSEGV", True), "passed": FirstFailure()}
-    tally = entered([outcome_of(mutants[0], ["f"], result) for result in results.values()], ())
+    tally = entered([outcome_of(mutants[0], 1, 0, result) for result in results.values()], ())
     assert tally.outcomes == {"undecided": 2, "killed": 1, "survived": 1}
-    assert tally.share == 1 / 2
+    assert tally.shares == (1 / 2, 1 / 2)
+
+
+def test_a_survivor_with_tests_left_out_is_counted_apart(mutants: list[Mutant]) -> None:
+    """One noticed, one that all tests passed, two of which a part ran: from 1 of 4 to 3 of 4 survive."""
+    outcomes = [
+        Outcome(mutants[0], killer, 1, left) for killer, left in [("f", 5), (None, 0), (None, 1), (None, 9)]
+    ]
+    tally = entered(outcomes, ())
+    assert tally.outcomes == {"killed": 1, "survived": 1, "cut off": 2}
+    assert tally.shares == (1 / 4, 3 / 4)
 
 
 def test_accepted_mutants_are_of_lines_that_are_there() -> None:

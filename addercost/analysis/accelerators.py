@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from addercost.cost.accelerator.element import kind_of_element
 from addercost.cost.accelerator.estimate import (
     AcceleratorCost,
     LayerProducts,
@@ -41,7 +40,7 @@ class WantedAccelerators:
         if not self.names:
             return ()
         layers, unplaced = products_of(counts)
-        used = tuple(dict.fromkeys(kind_of_element(product) for _, of in layers for product in of))
+        used = tuple(dict.fromkeys(product.arithmetic for _, of in layers for product in of))
         made = []
         for name in dict.fromkeys(self.names):
             accelerator = load_accelerator(name, hardware_path)

@@ -21,7 +21,7 @@ COMPARED = (Arithmetic.MAC, Arithmetic.ADDER, Arithmetic.XNOR)
 
 
 @dataclass(frozen=True, slots=True)
-class Alternative:
+class OtherArithmetic:
     """ratio: how many times as long the network takes with all layers in `arithmetic`, by `cost_model`; may
     be a bound.
     """
@@ -33,7 +33,7 @@ class Alternative:
 
 def alternatives(
     trace: Trace, profile: Profile, hardware_path: Path | None = None, kernels: Path | None = None
-) -> tuple[Alternative, ...]:
+) -> tuple[OtherArithmetic, ...]:
     """The network of `profile` in each other arithmetic, on its first processor; none for a changed network.
 
     By the profile's own cost model, or where that knows no such layers, by the best that does.
@@ -46,7 +46,7 @@ def alternatives(
     return tuple(_compared(trace, profile, target, model))
 
 
-def _compared(trace: Trace, profile: Profile, target: Target, model: CostModel) -> Iterator[Alternative]:
+def _compared(trace: Trace, profile: Profile, target: Target, model: CostModel) -> Iterator[OtherArithmetic]:
     # A model that predicts kernels knows those of the network as it is.
     name = default_model(target) if model.predict is not None else model.name
     counts = profile.counts
@@ -60,4 +60,4 @@ def _compared(trace: Trace, profile: Profile, target: Target, model: CostModel) 
         cost = estimate(changed, target, name)
         ratio = cost_ratio(Profile(changed), cost, profile, own)
         if ratio is not None:
-            yield Alternative(arithmetic, name, ratio)
+            yield OtherArithmetic(arithmetic, name, ratio)

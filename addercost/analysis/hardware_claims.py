@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from addercost.arithmetic import Arithmetic
-from addercost.cost.accelerator.element import ElementKind, element_of
+from addercost.cost.accelerator.element import element_of
 from addercost.cost.accelerator.estimate import AcceleratorCost, equal_area, estimate_accelerator
 from addercost.counts.matrix_products import MatrixProduct
 from addercost.hardware import Accelerator, load_accelerator, load_energy
@@ -51,7 +51,7 @@ SPEED = Claim("speed", 0.16, 0.16, _MINIMALIST)
 DETECTION_FP32 = Claim("energy of a detector, fp32", -0.29, -0.29, _DETECTION)
 DETECTION_INT8 = Claim("energy of a detector, int8", -0.35, -0.35, _DETECTION)
 
-_SIDES = (ElementKind.MAC, ElementKind.ADDER)
+_SIDES = (Arithmetic.MAC, Arithmetic.ADDER)
 _FORMATS = (("int8", "int16"), ("int8", "int32"), ("int16", "int32"), ("fp32", "fp32"))
 
 
@@ -81,7 +81,7 @@ def _speed() -> Iterator[Derived]:
     table = load_energy(array.energy_table)
     mac, adder = _on(array, Arithmetic.MAC), _on(array, Arithmetic.ADDER)
     yield Derived(SPEED, f"the same array {array.name} at the same clock", mac.seconds / adder.seconds - 1)
-    grown = _on(equal_area(array, table, [ElementKind.ADDER]), Arithmetic.ADDER)
+    grown = _on(equal_area(array, table, [Arithmetic.ADDER]), Arithmetic.ADDER)
     yield Derived(
         SPEED, f"as many elements as fit in the area of {array.name}", mac.seconds / grown.seconds - 1
     )

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from addercost.arithmetic import Arithmetic
 from addercost.cli.bench_results import (
     check_outputs,
     cost_model_option,
@@ -37,6 +36,7 @@ from addercost.cli.options import (
 from addercost.cli.processors import cpus_option
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
+from addercost.counts.arithmetics import WITH_LAYERS
 from addercost.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 @click.option(
     "--arithmetic",
     "arithmetics",
-    default=",".join(Arithmetic),
+    default=",".join(WITH_LAYERS),
     show_default=True,
     metavar="LIST",
     help="Which arithmetics to time.",

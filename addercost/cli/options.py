@@ -74,6 +74,11 @@ def width_option(help_text: str) -> Option:
     )
 
 
+def all_option(help_text: str) -> Option:
+    """--all: every row, where a command shows some of them."""
+    return click.option("--all", "show_all", is_flag=True, help=help_text)
+
+
 def force_option(help_text: str = "Replace the file if it exists.") -> Option:
     return click.option("--force", is_flag=True, help=help_text)
 

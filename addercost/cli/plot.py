@@ -29,6 +29,7 @@ from addercost.cli.options import (
     what_ifs_option,
     width_option,
 )
+from addercost.cli.plot_sweep import SWEPT_KINDS, draw_sweep, is_sweep
 from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError
 from addercost.report.plots.kinds import KINDS, PlotKind, Takes, plot_kind
@@ -58,6 +59,8 @@ _KINDS_HELP = "\n".join(f"  {name:22}{kind.summary}" for name, kind in KINDS.ite
 @click.option(
     "--by", metavar="BASIS", help="icicle, pareto: operations, cycles@CPU; energy@TABLE for pareto."
 )
+@click.option("--x", metavar="METRIC", help="Of a sweep, across: cycles@CPU, energy_j@TABLE or a column.")
+@click.option("--y", metavar="METRIC", help="Of a sweep, upwards; accuracy by default.")
 @click.option("--dataset", metavar="NAME", help="pareto: MNIST, CIFAR-10, CIFAR-100, ImageNet or a record's.")
 @click.option("--no-caption", is_flag=True, help="Leave out the line below the figure.")
 @output_option("FILE.svg, FILE.pdf or FILE.png.")
@@ -79,6 +82,8 @@ def plot(
     top: int,
     share: bool,
     by: str | None,
+    x: str | None,
+    y: str | None,
     dataset: str | None,
     no_caption: bool,
     output: Path | None,
@@ -88,7 +93,8 @@ def plot(
 ) -> None:
     """Draw one figure for a paper: vector output, embedded fonts, the same bytes for the same input.
 
-    SPEC is a model as for `profile`; FILE is a trace, profile, report, measurements or training record.
+    SPEC is a model as for `profile`; FILE is a trace, profile, report, measurements or training record. The
+    folder of a sweep gives scatter, pareto and rank.
     """
     chosen = plot_kind(kind)
     check_output(output, force)
@@ -96,16 +102,34 @@ def plot(
     if output is None and not show:
         raise ArgumentError("nowhere to draw to", "give -o FILE.svg, or --show")
 
-    from addercost.report.plots.style import PlotOptions, figure_bytes
+    from addercost.report.plots.style import PlotOptions
 
+    options = PlotOptions(width, top, share, by, not no_caption)
+    if is_sweep(inputs_of_plot):
+        if kind not in SWEPT_KINDS:
+            raise ArgumentError(f"{kind} is not drawn from a sweep", f"try {', '.join(SWEPT_KINDS)}")
+        named_arithmetics = arithmetics.split(",") if was_given("arithmetics") else ()
+        drawn = draw_sweep(kind, Path(inputs_of_plot[0]), x or by, y, named_arithmetics, options)
+        _deliver(drawn, output, file_format, show, force)
+        return
+    if x is not None or y is not None:
+        raise ArgumentError("--x and --y are of a sweep", "name its folder")
     on_accelerators.check(estimates.hardware_path)
     wanted = wanted_by(estimates, convention, arithmetics, keep_first_last, what_ifs)
     wanted = replace(wanted, accelerators=on_accelerators)
     given = was_given("convention")
     found = gather(inputs_of_plot, wanted, inputs, given, cpus_were_named(), quiet)
-    options = PlotOptions(width, top, share, by, not no_caption)
     named = estimates.cpus[0] if cpus_were_named() and estimates.cpus else None
     drawn = _drawn(kind, chosen, found, options, named, dataset, estimates)
+    _deliver(drawn, output, file_format, show, force)
+
+
+def _deliver(
+    drawn: Drawn, output: Path | None, file_format: FigureFormat | None, show: bool, force: bool
+) -> None:
+    """Writes the figure, shows it, or both."""
+    from addercost.report.plots.style import figure_bytes
+
     if output is not None and file_format is not None:
         from addercost.results.files import write_file
 
@@ -151,6 +175,8 @@ def _drawn(
             if not found.runs:
                 raise ArgumentError(f"{name} needs {kind.takes}", "name at least one")
             return draw_training(name, found.runs, options)
+        case Takes.SWEEP:
+            raise ArgumentError(f"{name} needs {kind.takes}", "make one: addercost sweep SPACE -o DIR")
         case Takes.ACCURACIES:
             from addercost.analysis.pareto import pareto
             from addercost.api import trace_spec

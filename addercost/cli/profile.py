@@ -12,6 +12,7 @@ from addercost.cli.emit import check_output, emit, emit_table
 from addercost.cli.estimates import Estimates, caveats_of, cpus_were_named, estimate_options, refuse_changes
 from addercost.cli.numbers import FiniteRange
 from addercost.cli.options import (
+    all_option,
     arithmetic_option,
     backward_option,
     batches_option,
@@ -32,7 +33,7 @@ from addercost.errors import ArgumentError, CheckFailedError
 
 if TYPE_CHECKING:
     from addercost.analysis.accelerators import WantedAccelerators
-    from addercost.analysis.alternatives import Alternative
+    from addercost.analysis.alternatives import OtherArithmetic
 
 
 @click.command(cls=SpecCommand)
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="With --backward: whose state the memory has in it, sgd (default), momentum or adam.",
 )
-@click.option("--all", "all_layers", is_flag=True, help="Every layer in its order, not the costliest blocks.")
+@all_option("Every layer in its order, not the costliest blocks.")
 @click.option("--explain", is_flag=True, help="Write the notes out: assumptions, figures, sources.")
 @click.option("--depth", type=click.IntRange(min=0), help="Sum layers below this depth of the module tree.")
 @click.option("--sort", metavar="COLUMN", help="Order by a column, largest first.")
@@ -90,7 +91,7 @@ def profile(
     estimates: Estimates,
     on_accelerators: WantedAccelerators,
     optimizer: str | None,
-    all_layers: bool,
+    show_all: bool,
     explain: bool,
     depth: int | None,
     sort: str | None,
@@ -172,7 +173,7 @@ def profile(
             }
     chosen = TableFormat(table_format)
     view = ProfileView(
-        all_layers, depth, sort, top, explain, on_command_line=True, no_processor_chosen=not cpus_were_named()
+        show_all, depth, sort, top, explain, on_command_line=True, no_processor_chosen=not cpus_were_named()
     )
     made = next(iter(profiles.values()))
     caveats = caveats_of((*made.estimates, *made.accelerators), estimates.hardware_path)
@@ -184,7 +185,7 @@ def profile(
             force,
         )
     else:
-        others: tuple[Alternative, ...] = ()
+        others: tuple[OtherArithmetic, ...] = ()
         if traced is not None and chosen is TableFormat.TABLE:
             from addercost.analysis.alternatives import alternatives
 

@@ -25,8 +25,10 @@ from addercost.cli.options import (
     quiet_option,
     was_given,
     what_ifs_option,
+    width_option,
 )
 from addercost.cli.spec import SpecCommand, spec_argument
+from addercost.errors import ArgumentError
 from addercost.report.formats.report_format import ReportFormat
 
 if TYPE_CHECKING:
@@ -49,6 +51,14 @@ if TYPE_CHECKING:
     type=click.Choice([item.value for item in ReportFormat]),
     help="Default: by the suffix of the file.",
 )
+@click.option(
+    "--table",
+    "tables",
+    multiple=True,
+    type=click.Choice(["comparison", "layers", "rank"]),
+    help="LaTeX: this table alone; repeatable.",
+)
+@width_option("LaTeX: as wide as a column, or as the page.")
 @output_option("The file to write.")
 @force_option()
 @debug_option
@@ -64,6 +74,8 @@ def report(
     on_accelerators: WantedAccelerators,
     title: str | None,
     format_name: str | None,
+    tables: tuple[str, ...],
+    width: str,
     output: Path | None,
     force: bool,
     quiet: bool,
@@ -77,6 +89,8 @@ def report(
 
     check_output(output, force)
     chosen = report_format(format_name, output)
+    if chosen is not ReportFormat.LATEX and (tables or was_given("width")):
+        raise ArgumentError("--table and --width are of LaTeX", "give -o FILE.tex, or --format latex")
     on_accelerators.check(estimates.hardware_path)
     wanted = wanted_by(estimates, convention, arithmetics, keep_first_last, what_ifs)
     wanted = replace(wanted, accelerators=on_accelerators)
@@ -88,7 +102,7 @@ def report(
         cpus_given=cpus_were_named(),
         quiet=quiet,
     )
-    content = render_report(found.report(title), chosen)
+    content = render_report(found.report(title), chosen, tables, width)
 
     from addercost.results.files import write_file
     from addercost.results.stdout import write_stdout

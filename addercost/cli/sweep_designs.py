@@ -7,9 +7,11 @@ from typing import Any, get_args
 
 import click
 
+from addercost.arithmetic import Arithmetic
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.numbers import FiniteRange
 from addercost.cli.options import (
+    all_option,
     figure_option,
     hardware_path_option,
     input_option,
@@ -40,7 +42,7 @@ _LONGEST_SIDE = 65_536
 @click.option("--format-of-operands", "formats", default="int8,int16,fp32", show_default=True, metavar="LIST",
               help="From int8, int16, fp16, fp32.")  # fmt: skip
 @click.option("--max-area", type=FiniteRange(min=0, min_open=True), metavar="MM2", help="Of the elements.")
-@click.option("--all", "every", is_flag=True, help="Print every design, not only those no other beats.")
+@all_option("Print every design, not only those no other beats.")
 @figure_option("Draw them: .svg, .pdf, .png.")
 @width_option("Of the figure.")
 @hardware_path_option
@@ -56,7 +58,7 @@ def designs(
     elements: str,
     formats: str,
     max_area: float | None,
-    every: bool,
+    show_all: bool,
     figure: Path | None,
     width: str,
     hardware_path: Path | None,
@@ -71,7 +73,6 @@ def designs(
     Printed are those that no other of the same element and format beats in both time and energy: networks of
     other elements have other accuracies, which are not predicted.
     """
-    from addercost.cost.accelerator.element import ElementKind
     from addercost.hardware import load_accelerator, load_energy
     from addercost.hardware.schema.accelerator import Dataflow, OperandFormat
 
@@ -96,7 +97,7 @@ def designs(
         _sizes(rows, "--rows"),
         _sizes(columns, "--columns"),
         chosen_dataflows,
-        tuple(ElementKind(name) for name in _named(elements, "element", tuple(ElementKind))),
+        tuple(Arithmetic(name) for name in _named(elements, "element", tuple(Arithmetic))),
         _named(formats, "format", get_args(OperandFormat)),
     )
     if space.size > _MOST_DESIGNS:
@@ -131,8 +132,8 @@ def designs(
 
         drawn = plot.draw(trace.model, found, best, PlotOptions(width))
         write_file(figure, figure_bytes(drawn, figure_format), force)
-    shown = [int(i) for i in fits.nonzero()[0]] if every else best
-    emit_table(designs_table(trace.model, found, shown, not every), table_format, output, force)
+    shown = [int(i) for i in fits.nonzero()[0]] if show_all else best
+    emit_table(designs_table(trace.model, found, shown, not show_all), table_format, output, force)
 
 
 def _named(text: str, what: str, known: tuple[str, ...]) -> tuple[Any, ...]:

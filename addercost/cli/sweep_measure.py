@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from addercost.arithmetic import Arithmetic
 from addercost.cli.numbers import parsed_bytes
 from addercost.cli.options import (
     arithmetics_option,
@@ -27,13 +26,14 @@ from addercost.cli.sweep_options import (
     parsed_batches,
     parsed_list,
 )
+from addercost.counts.arithmetics import WITH_LAYERS
 
 
 @click.command(short_help="Time forwards of what DIR has swept.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @device_option
 @threads_option
-@arithmetics_option(f"{','.join(Arithmetic)}; the sweep's by default.", None)
+@arithmetics_option(f"{','.join(WITH_LAYERS)}; the sweep's by default.", None)
 @batches_option("Batch sizes; the sweep's by default.", None)
 @click.option("--sample", type=click.IntRange(min=1), metavar="N", help="N architectures spread evenly.")
 @precision_option("2%", "Of the 95 % interval of each median.")

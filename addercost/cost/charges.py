@@ -18,10 +18,7 @@ from addercost.hardware.vocabulary import Form
 VECTOR_FORMS = (Form.SVE, Form.VECTOR, Form.RVV)
 
 _FP8_KINDS = ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz")
-WIDENED: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(_FP8_KINDS, ("bf16", "fp16", "fp32")),
-    "ternary": ("int8",),
-}
+WIDENED: dict[str, tuple[str, ...]] = dict.fromkeys(_FP8_KINDS, ("bf16", "fp16", "fp32"))
 """What numbers that no instruction takes are widened to, best first: they are exact in all of these."""
 
 # Where a table lacks a format, the next of its row is computed in instead.
@@ -71,6 +68,8 @@ _BIT_CHOICES: dict[OpClass, tuple[tuple[str, str], ...]] = {
     OpClass.LOGIC: (("=and", ""), ("=xor", "")),
     OpClass.POPCOUNT: (("=int32_add", ""),),
 }
+# A table of 16 bytes is in a register; one of floats is in memory, where every look-up has an address.
+_LOOKUPS = (("=shuffle", "a look-up costs a byte shuffle"), ("=load", "a look-up costs a load"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,7 @@ def many_at_once(target: Target, op_class: OpClass, number_format: str) -> Charg
             if row is not None:
                 lanes = row.lanes
                 if suffix.startswith("="):
-                    lanes = max(1, row.vector_bits // _bits(number_format))
+                    lanes = 1 if suffix == "=load" else max(1, row.vector_bits // _bits(number_format))
                 notes = [assumption] if assumption else []
                 fused = _fastest(target, f"{table_format}_fma") if suffix in _AS_MULTIPLY_ADD else None
                 if fused is not None and _cycles_per_lane(fused)[0] < _cycles_per_lane(row)[0]:
@@ -191,6 +190,8 @@ def _choices(op_class: OpClass, number_format: str) -> tuple[tuple[str, str], ..
     bits = _BIT_CHOICES.get(op_class)
     if bits is not None:
         return bits
+    if op_class is OpClass.LOOKUP:
+        return _LOOKUPS if number_format == "int8" else _LOOKUPS[1:]
     if number_format in _FLOATS:
         return _FLOAT_CHOICES.get(op_class, ())
     if number_format in _INTEGERS:

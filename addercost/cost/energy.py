@@ -28,6 +28,7 @@ _OPERATIONS: dict[OpClass, tuple[tuple[str, str], ...]] = {
     OpClass.SHIFT: (("shift", ""),),
     OpClass.XNOR: (("bitwise", ""),),
     OpClass.LOGIC: (("bitwise", ""),),
+    OpClass.LOOKUP: (("LUT query", ""),),
     OpClass.ABS: (("bitwise", "|x| costs a mask"), ("add", "|x| costs an addition")),
 }
 _INTEGER_BITS = {"bool": 1, "int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int32": 32, "int64": 64}
@@ -175,7 +176,7 @@ def arithmetic_energy(
 def _figure(
     table: EnergyTable, op: str, number_format: str, clock_period_ns: float | None
 ) -> EnergyFigure | None:
-    found = [f for f in table.operations if (f.op, f.number_format) == (op, number_format)]
+    found = [f for f in table.operations if f.op == op and f.number_format in (number_format, "any")]
     if clock_period_ns is not None:
         found = [f for f in found if f.clock_period_ns in (None, clock_period_ns)]
     return max(found, key=lambda f: f.clock_period_ns or 0, default=None)

@@ -18,11 +18,13 @@ from enum import StrEnum
 from functools import partial
 
 from addercost.arithmetic import Arithmetic, OpClass
-from addercost.cost.charges import WIDENED, Charge, many_at_once, one_at_a_time, or_polynomial
+from addercost.cost.charges import Charge, many_at_once, one_at_a_time, or_polynomial
 from addercost.cost.columns import ONE_LAYER, Column, Columns
 from addercost.cost.layers import Key, LayerKind
 from addercost.cost.sequences import SiteSequence, site_sequence
 from addercost.cost.target import Target
+from addercost.counts.arithmetics import DEFINITIONS
+from addercost.counts.arithmetics.definition import ArithmeticDefinition, Steps
 from addercost.hardware.schema.instruction import Instruction
 
 
@@ -64,19 +66,9 @@ class Lowered:
     assumptions: dict[str, None] = field(default_factory=dict)
 
 
-# Where the additions of an accumulation may be counted: at the operands' format or a wider one.
-_ACCUMULATORS = {
-    "int8": ("int8", "int32", "int16", "int64"),
-    "uint8": ("uint8", "int32", "int16", "int64", "int8"),
-    "int16": ("int16", "int32", "int64"),
-    "int32": ("int32", "int64"),
-    "fp16": ("fp16", "fp32"),
-    "bf16": ("bf16", "fp32"),
-    "fp32": ("fp32",),
-    "fp64": ("fp64",),
-    "ternary": ("int32",),
-    **{fp8: ("fp32",) for fp8 in WIDENED if fp8.startswith("float8")},
-}
+_LOOPS: dict[OpClass, list[ArithmeticDefinition]] = {}
+for _made in DEFINITIONS.values():
+    _LOOPS.setdefault(_made.loop.counted_by, []).append(_made)
 
 
 class Lowerer:
@@ -124,35 +116,51 @@ class Lowerer:
 
     def _fuse(self, operations: Operations, left: dict[Key, Column], lowered: Lowered) -> None:
         """Takes the operations of inner loops out of `left` and puts their instructions into `lowered`."""
-        columns, of_arithmetic = self._columns, operations.of_arithmetic
-        adder_sites = columns.where(of_arithmetic.get(Arithmetic.ADDER, 0), operations.sites)
-        for key in operations.counts:
-            op_class, number_format = key
-            accumulators = _ACCUMULATORS.get(number_format, (number_format,))
-            if op_class is OpClass.XNOR:
-                popcounts = [other for other in left if other[0] is OpClass.POPCOUNT]
-                n = columns.maximum(left[key], sum(left[other] for other in popcounts))
-                n = columns.where(left[key], n)
-                if self._sites(Arithmetic.XNOR, number_format, n, lowered):
-                    self._take(left, [key], n)
-                    self._take(left, popcounts, n)
-            elif op_class is OpClass.SHIFT:
-                n = columns.where(of_arithmetic.get(Arithmetic.SHIFT, 0), left[key])
-                if self._sites(Arithmetic.SHIFT, number_format, n, lowered):
-                    self._take(left, [key], n)
-                    self._take(left, [(OpClass.ADD, f) for f in accumulators], n)
-            elif op_class is OpClass.MUL or key == (OpClass.LOGIC, "ternary"):
-                additions = [(OpClass.ADD, f) for f in accumulators]
-                n = columns.minimum(left[key], sum(left.get(addition, 0) for addition in additions))
-                if self._sites(Arithmetic.MAC, number_format, n, lowered):
-                    self._take(left, [key], n)
-                    self._take(left, additions, n)
-            elif op_class is OpClass.ADD:
-                n = columns.where(operations.counts[key], adder_sites)
-                if self._sites(Arithmetic.ADDER, number_format, n, lowered):
-                    self._take(left, [(OpClass.ADD, f) for f in accumulators], 2 * n)
-                    self._take(left, [(OpClass.ABS, f) for f in accumulators], n)
-                    adder_sites = adder_sites - n
+        done: set[OpClass] = set()
+        for op_class, _ in operations.counts:
+            if op_class in done:
+                continue
+            done.add(op_class)
+            formats = [f for other, f in operations.counts if other is op_class]
+            for definition in _LOOPS.get(op_class, ()):
+                self._fuse_loop(definition, formats, operations, left, lowered)
+
+    def _fuse_loop(
+        self,
+        definition: ArithmeticDefinition,
+        formats: list[str],
+        operations: Operations,
+        left: dict[Key, Column],
+        lowered: Lowered,
+    ) -> None:
+        columns, loop = self._columns, definition.loop
+        own = operations.of_arithmetic.get(definition.arithmetic, 0)
+        if loop.own_layers and not columns.any(own):
+            return
+        sites = columns.where(own, operations.sites)
+        for number_format in sorted(formats, key=loop.order):
+            key = (loop.counted_by, number_format)
+            others = [
+                ([(op_class, f) for f in wanted(number_format)], times)
+                for op_class, times, wanted in loop.others
+            ]
+            beside = sum(left.get(other, 0) for keys, _ in others for other in keys)
+            match loop.steps:
+                case Steps.PAIRS:
+                    n = columns.minimum(left[key], beside)
+                case Steps.EITHER:
+                    n = columns.where(left[key], columns.maximum(left[key], beside))
+                case Steps.SITES:
+                    n = columns.minimum(left[key], sites)
+                case Steps.OPERATIONS:
+                    n = left[key]
+            if loop.own_layers:
+                n = columns.where(own, n)
+            if self._sites(definition.arithmetic, loop.operands(number_format), n, lowered):
+                self._take(left, [key], n)
+                for keys, times in others:
+                    self._take(left, keys, times * n)
+                sites = sites - n
 
     def _sites(self, arithmetic: Arithmetic, number_format: str, n: Column, lowered: Lowered) -> bool:
         """Executes `n` sites, if there are any and the target has instructions for them; whether it does."""

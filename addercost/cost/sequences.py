@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 from addercost.arithmetic import Arithmetic
 from addercost.cost.bounds import all_bounds, binding
 from addercost.cost.charges import VECTOR_FORMS, WIDENED, best_per_width
-from addercost.cost.recipes import SIGNED_BYTES, Recipe, recipes
 from addercost.cost.target import Target
+from addercost.counts.arithmetics import DEFINITIONS, recipes
+from addercost.counts.arithmetics.adder import SIGNED_BYTES
+from addercost.counts.arithmetics.definition import Recipe
 from addercost.hardware.schema.instruction import Instruction
 from addercost.hardware.vocabulary import Form
 
@@ -96,16 +98,19 @@ _LOOP_FORMATS: dict[tuple[Arithmetic, str], tuple[str, str]] = {
 
 def _measured(target: Target, arithmetic: Arithmetic, number_format: str) -> SiteSequence | None:
     """The fastest measured loop, of whatever width and instructions."""
-    if arithmetic is Arithmetic.XNOR:
+    runs_as = DEFINITIONS[arithmetic].runs_as or arithmetic
+    if runs_as is Arithmetic.XNOR:
         number_format = "bool"
-    loop_format, assumption = _LOOP_FORMATS.get((arithmetic, number_format), (number_format, ""))
-    of_arithmetic = [loop for loop in target.loops if loop.arithmetic is arithmetic]
+    loop_format, assumption = _LOOP_FORMATS.get((runs_as, number_format), (number_format, ""))
+    of_arithmetic = [loop for loop in target.loops if loop.arithmetic is runs_as]
     loops = [loop for loop in of_arithmetic if loop.number_format == loop_format]
     if not loops and number_format in ("fp16", "bf16"):
         loops = [loop for loop in of_arithmetic if loop.number_format == "fp32"]
         assumption = "computed in fp32"
     if not loops:
         return None
+    if runs_as is not arithmetic:
+        assumption = "; ".join(filter(None, (f"runs in the loop of {runs_as}", assumption)))
     loop = max(loops, key=lambda loop: loop.sites_per_cycle)
     return SiteSequence("measured inner loop", (Step(loop.step),), loop.sites, assumption)
 
@@ -141,5 +146,5 @@ def _sequence(recipe: Recipe, rows: list[Instruction]) -> SiteSequence:
     steps = tuple(Step(row, times) for row, (_, times) in zip(rows, recipe.ops, strict=True))
     multiple, _, op = recipe.counted.rpartition(" ")
     row = next(row for row in rows if row.op == op)
-    sites = row.vector_bits if multiple == "bits of" else row.sites * (2 if multiple == "2 x" else 1)
+    sites = {"bits of": row.vector_bits, "one of": 1, "2 x": 2 * row.sites, "": row.sites}[multiple]
     return SiteSequence(recipe.name, steps, sites, recipe.assumption)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from addercost.cost.accelerator.element import ElementKind, element_of
+from addercost.arithmetic import Arithmetic
+from addercost.cost.accelerator.element import element_of
 from addercost.cost.gpu_target import MATRIX_PEAKS
 from addercost.cost.table_check import consequences
 from addercost.hardware.schema.accelerator import Accelerator
@@ -64,7 +65,7 @@ def _of_gpu(gpu: Gpu) -> Iterator[str]:
 
 def _of_energies(table: EnergyTable) -> Iterator[str]:
     for number_format, sums in _SUMS:
-        elements = [element_of(kind, number_format, sums, table) for kind in ElementKind]
+        elements = [element_of(kind, number_format, sums, table) for kind in Arithmetic]
         energy = dict.fromkeys(text for element in elements for text in element.missing if "energy" in text)
         areas = dict.fromkeys(text for element in elements for text in element.missing if "area" in text)
         if energy:
@@ -94,7 +95,7 @@ def _of_accelerator(accelerator: Accelerator, energies: EnergyTable | None) -> I
             yield f"no buffer of {operand}s: they pass from or to DRAM as often as the array needs them"
     if energies is None:
         return
-    for kind in ElementKind:
+    for kind in Arithmetic:
         element = element_of(kind, accelerator.number_format, accelerator.accumulator_format, energies)
         for text in element.missing:
             what = "a lower bound of joules" if "energy" in text else "no --equal-area"

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from addercost.arithmetic import Arithmetic
 from addercost.counts import rules as _rules  # noqa: F401  (registers every rule)
-from addercost.counts.arithmetics import ARITHMETIC_TAG, TERNARY
+from addercost.counts.arithmetics import ARITHMETIC_TAG, DEFINITIONS
+from addercost.counts.arithmetics.ternary import TERNARY
 from addercost.counts.complex_numbers import in_real_numbers
 from addercost.counts.registry import RULES, CountingRule
 from addercost.counts.rules.elementwise import special_function
@@ -58,7 +59,16 @@ def work_of(call: OpCall) -> OperatorWork | None:
             ),
         )
     if TERNARY in call.tags:
-        work = replace(work, sites=tuple(replace(site, ternary=site.weighted) for site in work.sites))
+        # The rounding of inputs and the scaling of sums, if any, are other calls.
+        work = replace(
+            work,
+            sites=tuple(
+                replace(site, arithmetic=Arithmetic.TERNARY, inputs=0, scaled=False)
+                if site.weighted
+                else site
+                for site in work.sites
+            ),
+        )
     work = _in_arithmetic(call, work)
     return in_real_numbers(call, work) if any(spec.is_complex for spec in call.tensors()) else work
 
@@ -82,10 +92,15 @@ _SPARSE_PRODUCTS = frozenset(
 
 
 def _in_arithmetic(call: OpCall, work: OperatorWork) -> OperatorWork:
-    """The work with its weighted sites in the arithmetic the call is tagged with."""
+    """The work in the arithmetic the call is tagged with: its weighted sites, or all where the arithmetic is
+    one of products of activations too.
+    """
     for tag in call.tags:
         if tag.startswith(ARITHMETIC_TAG):
             arithmetic = Arithmetic(tag.removeprefix(ARITHMETIC_TAG))
-            sites = tuple(replace(s, arithmetic=arithmetic) if s.weighted else s for s in work.sites)
+            everywhere = DEFINITIONS[arithmetic].of_activations
+            sites = tuple(
+                replace(s, arithmetic=arithmetic) if s.weighted or everywhere else s for s in work.sites
+            )
             return replace(work, sites=sites)
     return work

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from addercost.arithmetic import Arithmetic
-from addercost.counts.arithmetics import ARITHMETIC_TAG
+from addercost.counts.arithmetics import ARITHMETIC_TAG, DEFINITIONS
 from addercost.counts.kernel_starts import starts_kernel
 from addercost.trace.record import ArgValue, OpCall, TensorSpec
 
@@ -77,17 +77,8 @@ def kernel_calls(calls: Iterable[OpCall]) -> list[tuple[str, KernelCall]]:
     return [(call.module, kernel_call(call)) for call in calls if starts_kernel(call)]
 
 
-_CONVOLUTIONS = {
-    Arithmetic.MAC: "aten.convolution.default",
-    Arithmetic.ADDER: "addercost.adder_conv2d.default",
-    Arithmetic.XNOR: "addercost.binary_conv2d.default",
-    Arithmetic.SHIFT: "addercost.shift_conv2d.default",
-}
-_LINEAR = {
-    Arithmetic.ADDER: "addercost.adder_linear.default",
-    Arithmetic.XNOR: "addercost.binary_linear.default",
-    Arithmetic.SHIFT: "addercost.shift_linear.default",
-}
+_CONVOLUTIONS = {a: made.convolution for a, made in DEFINITIONS.items() if made.convolution}
+_LINEAR = {a: made.linear for a, made in DEFINITIONS.items() if made.linear}
 
 
 def kernel_call(call: OpCall) -> KernelCall:
@@ -120,10 +111,10 @@ def _operator(call: OpCall) -> str:
     images: it is named after that arithmetic, as in "adder.addmm.default".
     """
     changed = arithmetic_of(call)
-    if changed is None or call.op == _CONVOLUTIONS[changed]:
+    if changed is None or call.op == _CONVOLUTIONS.get(changed):
         return call.op
     convolves = call.op in _CONVOLUTIONS.values() and not call.args.get("transposed")
-    if convolves and len(call.shape("weight")) == 4:
+    if convolves and len(call.shape("weight")) == 4 and changed in _CONVOLUTIONS:
         return _CONVOLUTIONS[changed]
     is_mac = changed is Arithmetic.MAC and call.op.startswith("aten.")
     return call.op if is_mac else f"{changed}.{call.op.partition('.')[2]}"

@@ -16,8 +16,7 @@ class MatrixProduct:
     """`repeats` products of the same shape, one for each group, head or batch.
 
     outputs_each, depth, filters: T pixels or rows, K terms of a sum, N filters, of one product. inputs: the
-    distinct elements that one product reads, fewer than T·K where windows of a convolution overlap. ternary:
-    the filters are -1, 0 and 1.
+    distinct elements that one product reads, fewer than T·K where windows of a convolution overlap.
     """
 
     outputs_each: int
@@ -26,7 +25,6 @@ class MatrixProduct:
     inputs: int
     repeats: int = 1
     arithmetic: Arithmetic = Arithmetic.MAC
-    ternary: bool = False
 
     @property
     def sites(self) -> int:
@@ -47,10 +45,7 @@ def matrix_products(call: OpCall) -> tuple[tuple[MatrixProduct, ...], int]:
         return (), work.mac_sites
     sites = work.sites if len(work.sites) == len(found) else work.sites[:1] * len(found)
     placed = (
-        replace(
-            product, arithmetic=site.arithmetic, ternary=site.ternary and site.arithmetic is Arithmetic.MAC
-        )
-        for product, site in zip(found, sites, strict=True)
+        replace(product, arithmetic=site.arithmetic) for product, site in zip(found, sites, strict=True)
     )
     return tuple(placed), 0
 
@@ -76,6 +71,7 @@ def _products(call: OpCall) -> Iterator[MatrixProduct]:
         "addercost.adder_linear",
         "addercost.binary_linear",
         "addercost.shift_linear",
+        "addercost.ternary_linear",
     ):
         x, w = call.shape("input"), call.shape("weight")
         rows = math.prod(x[:-1])

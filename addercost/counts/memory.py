@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from addercost.arithmetic import Arithmetic
+from addercost.counts.arithmetics import DEFINITIONS
 from addercost.counts.work import OperatorWork
 from addercost.trace.record import IN_REGISTERS, OpCall, TensorSpec, Trace
-
-PACKED_WEIGHT_BITS = {Arithmetic.XNOR: 1, Arithmetic.SHIFT: 6}
-"""Bits of a weight as its layer keeps it: a sign; a sign and one of 31 exponents, or zero (63 values)."""
 
 _GATHERS = frozenset(
     f"aten.{name}"
@@ -92,17 +91,17 @@ def _moved(spec: TensorSpec) -> int:
 
 
 def packed_traffic(call: OpCall, work: OperatorWork | None) -> tuple[int, int]:
-    """As `traffic`, with the weights of a binary or shift layer packed into `PACKED_WEIGHT_BITS`. A binary
-    layer reads one factor a filter besides.
+    """As `traffic`, with weights packed as the layer's arithmetic keeps them. A binary layer reads one factor
+    a filter besides.
     """
     read, written = traffic(call)
     site = next((site for site in work.sites if site.weighted), None) if work is not None else None
-    bits = PACKED_WEIGHT_BITS.get(site.arithmetic) if site is not None else None
+    bits = DEFINITIONS[site.arithmetic].weight_bits if site is not None else None
     weight = _weight(call) if bits is not None else None
     if site is None or bits is None or weight is None:
         return read, written
     name, spec = weight
-    packed = (spec.numel * bits + 7) // 8
+    packed = math.ceil(spec.numel * bits / 8)
     filters = spec.shape[-1] if name in ("mat2", "batch2", "other") else spec.shape[0]
     scaled = site.arithmetic is Arithmetic.XNOR and site.scaled
     factors = replace(spec, shape=(filters,)).n_bytes if scaled else 0

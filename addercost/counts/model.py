@@ -121,9 +121,10 @@ def count(
     """Counts a trace by a convention.
 
     arithmetic: the one that every convolution and linear layer is counted in instead of its own; products of
-    two activations (attention) stay. what_if: other changes of the network, applied before that and in order;
-    see `addercost.counts.what_if`. keep_first_last: the first and the last of those layers stay as they are,
-    as in the paper. Raises ArgumentError for an unknown convention, arithmetic or what-if.
+    two activations (attention) stay, but for an arithmetic that is meant for these too. what_if: other
+    changes of the network, applied before that and in order; see `addercost.counts.what_if`.
+    keep_first_last: the first and the last of those layers stay as they are, as in the paper. Raises
+    ArgumentError for an unknown convention, arithmetic or what-if.
     """
     rule = convention_named(convention) if isinstance(convention, str) else convention
     wanted = arithmetic_named(arithmetic) if arithmetic is not None else None
@@ -256,7 +257,11 @@ class _LayerSum:
             self.output_shape = call.output.shape
         if work is not None:
             self.mac_sites += work.mac_sites
-            self.arithmetics.update(sites.arithmetic for sites in work.sites if sites.weighted)
+            self.arithmetics.update(
+                sites.arithmetic
+                for sites in work.sites
+                if sites.weighted or sites.arithmetic is not Arithmetic.MAC
+            )
         self.bytes_read += moved[0]
         self.bytes_written += moved[1]
         self.runs = self.runs.plus(runs_of(call, moved))

@@ -14,11 +14,11 @@ class Sites:
     count: pairings. A padded tap is one too: hardware computes it, and an adder layer needs it.
     outputs: sums of at least one pairing; the first term of each sum takes no addition.
     biased: outputs to which a bias is added.
-    inputs: elements of the input, which a binary layer turns into signs.
+    inputs: elements of the input that the arithmetic itself prepares (signs, rounding, tables); 0 where that
+    is done already.
     weighted: one side is a parameter, so the call is a layer and not a product of two activations.
     negated: an adder layer negates its sum, so that the first term saves no addition.
     scaled: a binary layer multiplies each output by a factor.
-    ternary: the weights are -1, 0 and 1, so a product selects x, -x or 0.
     """
 
     count: int
@@ -31,7 +31,6 @@ class Sites:
     weighted: bool = False
     negated: bool = True
     scaled: bool = True
-    ternary: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from addercost.errors import AddercostError, unknown_name
-from addercost.kernels import reference
+from addercost.kernels import narrow, reference
+from addercost.kernels.narrow import PackedWeights
 from addercost.kernels.problem import Geometry
 
 VARIABLE = "ADDERCOST_KERNEL"
@@ -91,6 +92,17 @@ def binary_packed_forward(
 def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry, rounded: bool = False) -> Tensor:
     """Σ x·2^e over weights rounded to ±2^e; see `reference.shift_forward`."""
     return _run("shift_forward", input, weight, geometry, rounded)
+
+
+def narrow_product(x: Tensor, packed: PackedWeights) -> Tensor:
+    """Sums of int8 inputs times weights of 2 or 4 bits; see `narrow.reference`."""
+    if x.device.type == "cpu" and os.environ.get(VARIABLE, "") != "reference":
+        made = _attempt("halide", "narrow_product", (x, packed), os.environ.get(VARIABLE) == "halide")
+        if made is not None:
+            runs["narrow_product", "halide"] += 1
+            return made
+    runs["narrow_product", "reference"] += 1
+    return narrow.reference(x, packed)
 
 
 def _run(operation: str, *arguments: Any) -> Tensor:

@@ -1,11 +1,13 @@
-"""Adder, binary and shift layers as torch modules, each one custom operator in `torch.ops.addercost`."""
+"""Adder, binary, shift and ternary layers as torch modules, each one operator in `torch.ops.addercost`."""
 
 from addercost.layers.adder import AdderConv2d, AdderLinear
 from addercost.layers.adder_state import load_adder_state
 from addercost.layers.binary import BinaryConv2d, BinaryLinear
+from addercost.layers.bitlinear import BitLinear
 from addercost.layers.convert import convert
 from addercost.layers.factory import conv2d, linear
 from addercost.layers.packed import PackedBinary, pack_binary
+from addercost.layers.packed_bitlinear import PackedBitLinear, pack_bitlinear
 from addercost.layers.quantize import QuantizedAdder, quantize_adder
 from addercost.layers.shift import ShiftConv2d, ShiftLinear
 
@@ -14,7 +16,9 @@ __all__ = [
     "AdderLinear",
     "BinaryConv2d",
     "BinaryLinear",
+    "BitLinear",
     "PackedBinary",
+    "PackedBitLinear",
     "QuantizedAdder",
     "ShiftConv2d",
     "ShiftLinear",
@@ -23,5 +27,6 @@ __all__ = [
     "linear",
     "load_adder_state",
     "pack_binary",
+    "pack_bitlinear",
     "quantize_adder",
 ]

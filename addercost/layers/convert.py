@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from addercost.arithmetic import Arithmetic, arithmetic_named
+from addercost.counts.arithmetics import layered
 from addercost.errors import ModelError
 from addercost.layers.factory import CONVOLUTIONS, LINEARS, conv2d, linear
 from addercost.layers.module import IntOrPair, KernelConv2d, KernelLinear
@@ -21,15 +22,20 @@ def convert(model: nn.Module, arithmetic: Arithmetic | str, keep_first_last: boo
     Weights, biases, hooks, dtype, device, training mode and `requires_grad` are kept, so MAC to ADDER and
     back is the model one began with; a module used in several places stays one module. `keep_first_last`
     leaves the first and last of them (in the order of `model.modules()`) as they are, as the papers do.
+    Ternary layers are linear ones alone (`BitLinear`), so convolutions stay then.
     Subclasses of `nn.Conv2d` and `nn.Linear` stay as they are, since their forward may do something else.
     Raises ModelError, with the layer's name, for a convolution with string or non-zero-filled padding that
     has no such form and for a weight that is computed from others (parametrisations, spectral and weight
     norm, pruning); ArgumentError for an unknown arithmetic.
     """
     wanted = arithmetic_named(arithmetic)
+    if wanted not in LINEARS:
+        layered(wanted)
     sites = [(path, module) for path, module in model.named_modules() if _is_site(module)]
     if keep_first_last:
         sites = sites[1:-1]
+    if wanted is Arithmetic.TERNARY:
+        sites = [(path, module) for path, module in sites if isinstance(module, nn.Linear | KernelLinear)]
     for path, module in sites:
         _require_plain(path, module)  # before the copy, which computed weights refuse
     converted = copy.deepcopy(model)

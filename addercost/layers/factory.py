@@ -5,8 +5,11 @@ from __future__ import annotations
 from torch import nn
 
 from addercost.arithmetic import Arithmetic
+from addercost.counts.arithmetics import layered
+from addercost.errors import ArgumentError
 from addercost.layers.adder import AdderConv2d, AdderLinear
 from addercost.layers.binary import BinaryConv2d, BinaryLinear
+from addercost.layers.bitlinear import BitLinear
 from addercost.layers.module import IntOrPair, KernelConv2d, KernelLinear
 from addercost.layers.shift import ShiftConv2d, ShiftLinear
 
@@ -19,6 +22,7 @@ LINEARS: dict[Arithmetic, type[KernelLinear]] = {
     Arithmetic.ADDER: AdderLinear,
     Arithmetic.XNOR: BinaryLinear,
     Arithmetic.SHIFT: ShiftLinear,
+    Arithmetic.TERNARY: BitLinear,
 }
 
 
@@ -33,7 +37,10 @@ def conv2d(
     bias: bool = False,
     dilation: IntOrPair = 1,
 ) -> nn.Module:
-    """A convolution [N, C, H, W] to [N, K, P, Q] of the given arithmetic; MAC gives `nn.Conv2d`."""
+    """A convolution [N, C, H, W] to [N, K, P, Q] of the given arithmetic; MAC gives `nn.Conv2d`. Raises
+    ArgumentError for an arithmetic without one.
+    """
+    layered(arithmetic)
     if arithmetic is Arithmetic.MAC:
         return nn.Conv2d(
             in_channels,
@@ -54,4 +61,9 @@ def linear(arithmetic: Arithmetic, in_features: int, out_features: int, bias: bo
     """A linear layer of the given arithmetic, [..., in] to [..., out]; MAC gives `nn.Linear`."""
     if arithmetic is Arithmetic.MAC:
         return nn.Linear(in_features, out_features, bias=bias)
+    if arithmetic not in LINEARS:
+        raise ArgumentError(
+            f"{arithmetic} is counted and costed, and has no layers here that run",
+            f"take one of mac, {', '.join(LINEARS)}",
+        )
     return LINEARS[arithmetic](in_features, out_features, bias)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from addercost.arithmetic import Arithmetic
+from addercost.counts.arithmetics import WITH_LAYERS
 from addercost.errors import ArgumentError, unknown_name
 from addercost.measure.bench import Said, run
 from addercost.measure.case import CaseUse, LayerCase, cases_of
@@ -49,7 +50,7 @@ class BenchSettings:
     it was calibrated. Raises ArgumentError for names that do not exist.
     """
 
-    arithmetics: tuple[Arithmetic, ...] = tuple(Arithmetic)
+    arithmetics: tuple[Arithmetic, ...] = WITH_LAYERS
     dtypes: tuple[str, ...] = ("fp32",)
     device: str = "cpu"
     threads: int = 1

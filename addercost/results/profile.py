@@ -409,5 +409,9 @@ def _read_energy(read: _Energy) -> ModelEnergy:
     )
 
 
+FORM = _Profile
+"""The fields of the document: what its JSON Schema is made from."""
+
+
 def _read_missing(missing: Sequence[_Missing], hardware: str) -> tuple[MissingFigure, ...]:
     return tuple(MissingFigure(item.figure, hardware, item.count) for item in missing)

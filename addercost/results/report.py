@@ -255,6 +255,10 @@ def arithmetic_of(profile: Profile) -> Arithmetic | None:
     return next(iter(found)) if len(found) == 1 else None
 
 
+FORM = _ReportParts
+"""The fields of the document: what its JSON Schema is made from."""
+
+
 def network_name(profile: Profile) -> str:
     """The profile's network in headings: CNN, MAC, adder, binary, shift, or the changes made to it."""
     if profile.counts.what_if:

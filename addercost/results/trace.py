@@ -206,6 +206,10 @@ def _spec(read: _Tensor, source: str, where: str) -> TensorSpec:
     return TensorSpec(read.tensor, read.dtype, read.role, read.name, read.stored, read.number)
 
 
+FORM = _Trace
+"""The fields of the document: what its JSON Schema is made from."""
+
+
 def _decode(value: Any, source: str, where: str) -> ArgValue:
     """One argument of a call. Raises DataError for what `_encode` does not make."""
     if isinstance(value, list):

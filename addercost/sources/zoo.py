@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from addercost.arithmetic import Arithmetic, arithmetic_named
+from addercost.counts.arithmetics import WITH_LAYERS, layered
 from addercost.errors import unknown_name
 from addercost.sources.kind import Catalogue, LoadedModel, SpecKind
 
@@ -24,7 +25,7 @@ def _load(spec: str) -> LoadedModel:
     name, colon, suffix = text.partition(":")
     if name not in ZOO:
         raise unknown_name("zoo model", name, ZOO)
-    arithmetic = arithmetic_named(suffix) if colon else Arithmetic.MAC
+    arithmetic = layered(arithmetic_named(suffix)) if colon else Arithmetic.MAC
     entry = ZOO[name]
 
     def make() -> nn.Module:
@@ -58,7 +59,7 @@ def _complete(incomplete: str) -> Iterable[str]:
     name, colon, _ = incomplete.removeprefix(PREFIX).partition(":")
     specs = [f"{PREFIX}{known}" for known in _names()]
     if colon:
-        specs = [f"{PREFIX}{name}:{arithmetic}" for arithmetic in Arithmetic]
+        specs = [f"{PREFIX}{name}:{arithmetic}" for arithmetic in WITH_LAYERS]
     return [spec for spec in specs if spec.startswith(incomplete)]
 
 

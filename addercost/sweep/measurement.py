@@ -8,7 +8,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from addercost.arithmetic import Arithmetic
+from addercost.arithmetic import arithmetic_named
+from addercost.counts.arithmetics import layered
 from addercost.errors import ArgumentError, unknown_name
 from addercost.version import __version__
 
@@ -47,8 +48,7 @@ class MeasureSettings:
         if self.device not in DEVICES:
             raise unknown_name("device", self.device, DEVICES)
         for arithmetic in self.arithmetics:
-            if arithmetic not in list(Arithmetic):
-                raise unknown_name("arithmetic", arithmetic, Arithmetic)
+            layered(arithmetic_named(arithmetic))
         if not self.arithmetics or not self.batches or min(self.batches) < 1:
             raise ArgumentError("measuring needs arithmetics, and batch sizes of 1 or more")
         if not 0 < self.precision < 1:

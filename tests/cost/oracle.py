@@ -42,10 +42,41 @@ class Pool:
         return taken
 
 
+BITS = {"fp64": "int64", "fp32": "int32", "fp16": "int16", "bf16": "int16"}
+BITS |= dict.fromkeys(("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz"), "int8")
+
+
+def sum_up(kind: LayerKind, pool: Pool, sites) -> None:
+    """The loops whose sites are found by their additions: as many as the layer has, while additions last."""
+    left = kind.mac_sites
+    formats = [f for op_class, f, _ in kind.counts if op_class is OpClass.ADD]
+    integers = [f for f in formats if f.startswith(("int", "uint"))]
+    floats = [f for f in formats if f in BITS]
+    if kind.arithmetic == Arithmetic.TERNARY:
+        formats = integers + [f for f in formats if f not in integers]
+    elif kind.arithmetic == Arithmetic.LMUL:
+        formats = floats + [f for f in formats if f not in floats]
+    elif kind.arithmetic != Arithmetic.ADDER:
+        return
+    for f in formats:
+        n = min(left, pool.left[OpClass.ADD, f])
+        operands = "int8" if kind.arithmetic == Arithmetic.TERNARY and f == "int32" else f
+        if not sites(kind.arithmetic, operands, n):
+            continue
+        left -= pool.take(OpClass.ADD, [f], n)
+        if kind.arithmetic == Arithmetic.ADDER:
+            pool.take(OpClass.ADD, WIDER.get(f, [f]), n)
+            pool.take(OpClass.ABS, WIDER.get(f, [f]), n)
+        elif kind.arithmetic == Arithmetic.TERNARY:
+            pool.take(OpClass.LOGIC, ["ternary"], n)
+        elif f in BITS:
+            pool.take(OpClass.ADD, [BITS[f]], 2 * n)
+
+
 def vector_executions(kind: LayerKind, target: Target, find=many_at_once):
     """[(instruction, times)] and the set of operations for which `find` has no figure."""
     pool, executed, lacking = Pool(kind.counts), [], set()
-    adder_sites = kind.mac_sites if kind.arithmetic == Arithmetic.ADDER else 0
+    summed = False
 
     def sites(arithmetic: Arithmetic, f: str, n: int) -> bool:
         sequence = site_sequence(target, arithmetic, f) if n else None
@@ -56,8 +87,8 @@ def vector_executions(kind: LayerKind, target: Target, find=many_at_once):
     for op_class, f, n in kind.counts:
         formats = WIDER.get(f, [f])
         if op_class is OpClass.XNOR:
-            bit_formats = [g for c, g, _ in kind.counts if c is OpClass.POPCOUNT]
-            n = max(n, sum(pool.left[OpClass.POPCOUNT, g] for g in bit_formats))
+            bit_formats = [f]
+            n = max(n, pool.left.get((OpClass.POPCOUNT, f), 0))
             if sites(Arithmetic.XNOR, f, n):
                 pool.take(OpClass.XNOR, [f], n)
                 pool.take(OpClass.POPCOUNT, bit_formats, n)
@@ -71,10 +102,15 @@ def vector_executions(kind: LayerKind, target: Target, find=many_at_once):
             pool.take(OpClass.MUL, [f], n)
             if not sites(Arithmetic.MAC, f, n):
                 pool.left = before
-        elif op_class is OpClass.ADD and sites(Arithmetic.ADDER, f, adder_sites):
-            pool.take(OpClass.ADD, formats, 2 * adder_sites)
-            pool.take(OpClass.ABS, formats, adder_sites)
-            adder_sites = 0
+        elif op_class is OpClass.LOOKUP and kind.arithmetic in (Arithmetic.LUT, Arithmetic.SHIFTADD):
+            if sites(kind.arithmetic, f, n):
+                pool.take(OpClass.LOOKUP, [f], n)
+                pool.take(OpClass.ADD, ["int16"] if kind.arithmetic == Arithmetic.LUT else [f], n)
+                if kind.arithmetic == Arithmetic.SHIFTADD:
+                    pool.take(OpClass.SHIFT, [f], n)
+        elif op_class is OpClass.ADD and not summed:
+            summed = True
+            sum_up(kind, pool, sites)
     for (op_class, f), n in pool.left.items():
         charge = find(target, op_class, f)
         if n and (charge is None or op_class is OpClass.POPCOUNT):

@@ -9,7 +9,6 @@ import pytest
 
 from addercost.arithmetic import Arithmetic
 from addercost.cost.accelerator.designs import SUM_FORMATS, Designs, DesignSpace, costed_designs, fronts
-from addercost.cost.accelerator.element import ElementKind
 from addercost.cost.accelerator.estimate import estimate_accelerator
 from addercost.counts.matrix_products import MatrixProduct
 from addercost.hardware import load_accelerator, load_energy
@@ -27,15 +26,13 @@ SPACE = DesignSpace(
     (8, 100),
     (16, 256),
     ("weight-stationary", "output-stationary", "input-stationary"),
-    tuple(ElementKind),
+    (Arithmetic.MAC, Arithmetic.ADDER, Arithmetic.XNOR, Arithmetic.SHIFT, Arithmetic.TERNARY),
     ("int8", "fp32"),
 )
 
 
-def of_kind(kind: ElementKind) -> list[MatrixProduct]:
-    if kind is ElementKind.TERNARY:
-        return [replace(product, ternary=True) for product in PRODUCTS]
-    return [replace(product, arithmetic=Arithmetic(kind.value)) for product in PRODUCTS]
+def of_kind(kind: Arithmetic) -> list[MatrixProduct]:
+    return [replace(product, arithmetic=kind) for product in PRODUCTS]
 
 
 def test_each_design_costs_what_it_costs_alone() -> None:

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from addercost.arithmetic import Arithmetic
 from addercost.cost.accelerator.dataflow import MOVING, sides
-from addercost.cost.accelerator.element import ElementKind, element_of
+from addercost.cost.accelerator.element import element_of
 from addercost.cost.accelerator.product import shape_cost
 from addercost.cost.accelerator.tiling import OPERANDS, Shape, best_traffic
 from addercost.cost.arrays import MANY_LAYERS
@@ -22,7 +23,7 @@ from addercost.hardware import load_accelerator, load_energy
 
 EYERISS = load_accelerator("eyeriss-like")
 TPU = load_accelerator("tpu-like")
-MAC = element_of(ElementKind.MAC, "int16", "int32", load_energy("45nm"))
+MAC = element_of(Arithmetic.MAC, "int16", "int32", load_energy("45nm"))
 DIMENSIONS = {"input": "tk", "filter": "kn", "output": "tn"}
 DATAFLOWS = ["weight-stationary", "output-stationary", "input-stationary"]
 

@@ -7,10 +7,10 @@ import pytest
 from addercost.arithmetic import Arithmetic
 from addercost.cost.bounds import all_bounds, binding
 from addercost.cost.charges import VECTOR_FORMS
-from addercost.cost.recipes import recipes
 from addercost.cost.sequences import SiteSequence, candidate_sequences, site_sequence
 from addercost.cost.target import Target
 from addercost.cost.target_registry import load_target
+from addercost.counts.arithmetics import recipes
 from addercost.hardware import Form, list_hardware
 
 CPUS = [file.name for file in list_hardware(kind="cpu") if file.origin == "built-in"]

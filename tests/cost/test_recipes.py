@@ -7,7 +7,8 @@ from fractions import Fraction
 import pytest
 
 from addercost.arithmetic import Arithmetic
-from addercost.cost.recipes import SIGNED_BYTES, recipes
+from addercost.counts.arithmetics import recipes
+from addercost.counts.arithmetics.adder import SIGNED_BYTES
 
 LANES = 8
 

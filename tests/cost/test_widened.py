@@ -18,7 +18,8 @@ TERNARY = OpCounts.of("ternary", logic=SITES) + OpCounts.of("int32", add=SITES)
 
 
 def layer(counts: OpCounts) -> ReformattedLayer:
-    return ReformattedLayer("fc", counts, Arithmetic.MAC, SITES, 0)
+    arithmetic = Arithmetic.TERNARY if counts == TERNARY else Arithmetic.MAC
+    return ReformattedLayer("fc", counts, arithmetic, SITES, 0)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,6 @@ def layer(counts: OpCounts) -> ReformattedLayer:
         # Zen 4 has dot products of bf16; a Haswell has neither those nor arithmetic of fp16.
         ("amd-zen4", "float8_e4m3fn", "bf16"),
         ("intel-haswell", "float8_e5m2", "fp32"),
-        ("amd-zen4", "ternary", "int8"),
     ],
 )
 def test_the_loop_of_a_wider_format(cpu: str, number_format: str, wide: str) -> None:
@@ -49,7 +49,7 @@ def test_cycles_are_those_of_the_wider_format(counts: OpCounts, wide: OpCounts) 
     target = load_target("amd-zen4")
     narrow, known = (estimate([layer(c)], target, "throughput") for c in (counts, wide))
     assert narrow.cycles == known.cycles > 0 and narrow.complete
-    assert any("widened to" in assumption for assumption in narrow.assumptions)
+    assert any("widened" in assumption for assumption in narrow.assumptions)
 
 
 @pytest.mark.parametrize(

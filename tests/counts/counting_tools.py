@@ -131,15 +131,22 @@ def number(tool: str, name: str) -> float | None:
 
 
 def numbers(folder: str) -> dict[str, dict[str, float | None]]:
-    """Each number from a process of its own: a tool that fails leaves its patches in torch behind."""
-    chosen = [tool for tool, (_, _, its) in TOOLS.items() if its == folder]
-    pairs = [(tool, name) for tool in chosen for name in MODELS]
-    with multiprocessing.get_context("fork").Pool(1, maxtasksperchild=1) as processes:
-        found = processes.starmap(number, pairs, chunksize=1)
-    by_tool: dict[str, dict[str, float | None]] = {tool: {} for tool in chosen}
-    for (tool, name), value in zip(pairs, found, strict=True):
-        by_tool[tool][name] = value
-    return by_tool
+    return {tool: _numbers_of(tool) for tool, (_, _, its) in TOOLS.items() if its == folder}
+
+
+def _numbers_of(tool: str) -> dict[str, float | None]:
+    """From one process until the tool fails on a model, which leaves its patches in torch behind; then from a
+    new one."""
+    found: dict[str, float | None] = {}
+    left = list(MODELS)
+    while left:
+        with multiprocessing.get_context("fork").Pool(1) as process:
+            while left:
+                name = left.pop(0)
+                found[name] = process.apply(number, (tool, name))
+                if found[name] is None:
+                    break
+    return found
 
 
 def _import_tools(folder: str) -> None:

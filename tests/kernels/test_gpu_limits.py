@@ -15,6 +15,7 @@ triton = pytest.importorskip("triton", reason="the GPU kernels need triton")
 from triton.backends.compiler import GPUTarget  # noqa: E402
 from triton.compiler import ASTSource  # noqa: E402
 
+from addercost.counts.arithmetics import WITH_LAYERS  # noqa: E402
 from addercost.kernels.gpu import limits  # noqa: E402
 from addercost.kernels.gpu.tiles import WARPS  # noqa: E402
 from tests.kernels.test_gpu_instructions import ARCHITECTURES, TOOL, disassembly, in_registers, inner_loop  # noqa: E402
@@ -111,10 +112,7 @@ def test_the_loop_computes_its_sum(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_limit_of_a_contender_is_one_that_can_be_measured() -> None:
-    from addercost.arithmetic import Arithmetic
     from addercost.measure.contenders.choice import contenders
 
-    names = {
-        c.limit for c in contenders(torch.device("cuda"), tuple(Arithmetic), ("fp32", "fp16", "bf16", "int8"))
-    }
+    names = {c.limit for c in contenders(torch.device("cuda"), WITH_LAYERS, ("fp32", "fp16", "bf16", "int8"))}
     assert names - {""} <= set(limits.SITES) | set(limits.PRODUCTS)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from addercost.arithmetic import Arithmetic
+from addercost.counts.arithmetics import WITH_LAYERS
 from addercost.errors import ArgumentError
 from addercost.kernels import dispatch, reference
 from addercost.kernels.powers import power_of_two
@@ -29,7 +30,7 @@ from addercost.measure.contenders.random_data import random_codes, random_tensor
 
 CPU = torch.device("cpu")
 PLACE = Place(CPU)
-ALL = list(contenders(CPU, list(Arithmetic), DTYPES))
+ALL = list(contenders(CPU, WITH_LAYERS, DTYPES))
 CASES = [
     parse_case("2,16,9,8,24,3,1,1"),
     parse_case("1,5,7,6,3,3x1,2,1x0"),

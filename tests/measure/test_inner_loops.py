@@ -16,7 +16,7 @@ from addercost.measure.host.chains import DEPENDENT, UNROLL, independent_chains,
 from addercost.measure.host.core_clock import ADDITIONS
 from addercost.measure.host.loops import OPERAND_BYTES, inner_loop_ir, operands, vectors_of
 from addercost.measure.host.mixes import mix_ir
-from addercost.measure.host.probe import InnerLoop, assembled
+from addercost.measure.host.probe import HostLoop, assembled
 from addercost.measure.host.x86_instructions import x86_probes
 from addercost.measure.host.x86_loops import x86_loops
 
@@ -238,7 +238,7 @@ def test_the_configuration_of_tiles_is_what_the_manual_says():
 
 def test_a_loops_rate_is_its_sites_by_the_best_time(monkeypatch):
     """Two rounds of 16 steps of 16 sites in 40, 20 and 30 ns."""
-    loop = InnerLoop("mac", Arithmetic.MAC, "fp32", 512, 16, ("f {w}, {x}, {s}",), 8)
+    loop = HostLoop("mac", Arithmetic.MAC, "fp32", 512, 16, ("f {w}, {x}, {s}",), 8)
     seconds = iter([0.0, 0.0, 0.0, 40e-9, 1.0, 1.0, 1.0 + 20e-9, 2.0, 2.0, 2.0 + 30e-9, 9.0])
     monkeypatch.setattr(loop_rate, "ROUNDS", 2)
     monkeypatch.setattr(loop_rate, "host_features", lambda: ("core", set()))

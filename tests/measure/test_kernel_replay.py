@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import addercost.measure.kernel_times.replay as replays
-from addercost.arithmetic import Arithmetic
 from addercost.cost.calibrated.features import family_of, sizes_of
+from addercost.counts.arithmetics import WITH_LAYERS
 from addercost.counts.kernel_calls import KernelCall, Operand, kernel_calls
 from addercost.counts.what_if import apply
 from addercost.measure.case import LayerCase, parse_case
@@ -27,7 +27,7 @@ from addercost.measure.kernel_times.replay import replay
 
 CASES = [parse_case("1,16,8,8,24,3,2,1"), LayerCase(images=4, channels=32, filters=10, linear=True)]
 CPU = torch.device("cpu")
-TIMED = [made for made in contenders(CPU, tuple(Arithmetic), DTYPES) if kernel_of(made, CASES[0]) is not None]
+TIMED = [made for made in contenders(CPU, WITH_LAYERS, DTYPES) if kernel_of(made, CASES[0]) is not None]
 
 
 def run(kernel: KernelCall, layout: torch.memory_format = torch.contiguous_format) -> torch.Tensor:

@@ -16,14 +16,17 @@ import pytest
 import sample_data
 
 from addercost.analysis.bounds import AtLeast, AtMost
+from addercost.analysis.comparison import Comparison
 from addercost.analysis.estimate_ratio import estimate_ratio
 from addercost.arithmetic import Arithmetic
 from addercost.cli import run
 from addercost.errors import ArgumentError
+from addercost.report.formats.latex_text import latex_text, latex_unit
 from addercost.report.formats.report_format import ReportFormat, render_report, report_format
-from addercost.report.formats.report_latex import PACKAGES, latex_text
+from addercost.report.formats.table_format import TableFormat, render
+from addercost.report.formats.table_latex import PACKAGES
 from addercost.report.table import Column, Kind, shown
-from addercost.report.tables.comparison import side_by_side_table
+from addercost.report.tables.comparison import comparison_table, side_by_side_table
 from addercost.results.measurements import measurements_from_data
 from addercost.results.report import Report
 
@@ -70,25 +73,64 @@ def test_markdown_tables_are_even_and_hostile_names_stay_text() -> None:
 
 
 @pytest.mark.exhaustive
-def test_latex_compiles(tmp_path: Path) -> None:
-    """With pdfLaTeX, booktabs and siunitx, every hostile name included. `make test-all` installs them."""
-    (tmp_path / "tables.tex").write_text(text_in(ReportFormat.LATEX), encoding="utf-8")
-    (tmp_path / "paper.tex").write_text(
-        f"\\documentclass{{article}}\\usepackage{{{PACKAGES}}}\n"
-        "\\begin{document}\\tiny\\input{tables}\\end{document}\n"
+def test_latex_fits_columns_and_pages_of_a_paper(tmp_path: Path) -> None:
+    """pdfLaTeX on two columns of A4, every hostile name included: no overfull box, no table beyond its page.
+
+    `make test-all` installs it.
+    """
+    long = made_models.subject([f"stage{i // 10}.{i % 10}.convolution" for i in range(120)])
+    made = Report("long", (*report().subjects, long), report().measurements)
+    compared = comparison_table(Comparison(long.profiles))
+    texts = [render_report(made, ReportFormat.LATEX, width=width).decode() for width in ("single", "double")]
+    texts.append(render(compared, TableFormat.LATEX))
+    paper = (
+        "\\documentclass[a4paper,twocolumn]{article}\n"
+        "\\usepackage[textwidth=516pt,textheight=700pt]{geometry}\\setlength{\\columnsep}{12pt}\n"
+        f"\\usepackage{{{PACKAGES}}}\\begin{{document}}\n"
+        + "\n\\clearpage\n".join(texts)
+        + "\n\\end{document}\n"
     )
+    (tmp_path / "paper.tex").write_text(paper, encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
     done = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False
     )
     assert done.returncode == 0, done.stdout[-1500:]
     assert (tmp_path / "paper.pdf").exists()
+    log = (tmp_path / "paper.log").read_text(errors="replace")
+    assert not re.findall(r"Overfull.*|Float too large.*", log)
 
 
 def test_latex_is_booktabs_and_siunitx() -> None:
     text = text_in(ReportFormat.LATEX)
     assert text.count(r"\toprule") == text.count(r"\bottomrule") >= 3
     assert "S[table-format=" in text and "|" not in re.sub(r"%.*", "", text)
+    assert r"\unit{\micro\second}" in text and r"\unit{\pico\joule}" not in text
+
+
+def test_latex_of_one_table_in_a_column() -> None:
+    """Name, share and time come first, the caption names the rest; a column is narrower than a page."""
+    text = render_report(report(), ReportFormat.LATEX, ("layers",), "single").decode()
+    assert text.count(r"\begin{table}") == 1 and "table*" not in text
+    heads = next(line for line in text.splitlines() if r"\shortstack" in line)
+    assert [name in heads for name in ("layer", "share", "time")] == [True] * 3
+    assert "% left out, as the table is full: " in text
+    wide = render_report(report(), ReportFormat.LATEX, ("layers",), "double").decode()
+    assert wide.count("&") > text.count("&") and r"\begin{table*}" in wide
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"),
+    [
+        ("µs", r"\unit{\micro\second}"),
+        ("J", r"\unit{\joule}"),
+        ("GB/s", r"\unit{\giga\byte\per\second}"),
+        ("10^6 ops", "$10^{6}$ ops"),
+        ("50%", r"50\%"),
+    ],
+)
+def test_latex_unit(unit: str, expected: str) -> None:
+    assert latex_unit(unit) == expected
 
 
 @pytest.mark.parametrize(
@@ -117,6 +159,26 @@ def test_workbook() -> None:
     header = next(row for row in sheet.iter_rows(values_only=True) if row[0] == "layer")
     first = next(row for row in sheet.iter_rows(values_only=True) if row[0] == "a")
     assert first[header.index("mul")] == 1000
+
+
+def test_workbook_has_units_formats_and_filters() -> None:
+    """1000 sites at 4 + 2 cycles and 1.6 GHz are 3.75 µs, and a predicted 8 µs are no 8e-06."""
+    made = made_models.subject(["a"], cpus=("via-nano-2000",))
+    measured = measurements_from_data(sample_data.measurements())
+    content = render_report(Report("r", (made,), (measured,)), ReportFormat.XLSX)
+    book = openpyxl.load_workbook(io.BytesIO(content))
+    numbers = [c for s in book for row in s.iter_rows() for c in row if isinstance(c.value, float)]
+    assert numbers and not [c.coordinate for c in numbers if c.number_format == "General"]
+    for sheet in book:
+        tables = any(cell.font.bold for row in sheet.iter_rows() for cell in row)
+        assert bool(sheet.auto_filter.ref) is tables, sheet.title
+    sheet = next(book[name] for name in book.sheetnames if name.endswith("arithmetics"))
+    rows = {row[0]: row for row in sheet.iter_rows(values_only=True)}
+    _, unit, time, *_ = rows["via-nano-2000, latency-sum, time (estimate)"]
+    assert (unit, round(time, 9)) == ("µs", 3.75)
+    sheet = next(book[name] for name in book.sheetnames if name.endswith("measured"))
+    header = next(row for row in sheet.iter_rows(values_only=True) if row[0] == "layer")
+    assert any(str(name).endswith("(µs)") for name in header)
 
 
 def test_side_by_side_of_the_papers_processor() -> None:

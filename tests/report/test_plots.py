@@ -18,6 +18,7 @@ from addercost.report.plots.kinds import KINDS, Takes, draw_measured, draw_model
 from addercost.report.plots.rows import fitting_rows
 from addercost.report.plots.style import Drawn, FigureFormat, PlotOptions, figure_bytes
 from addercost.report.plots.terminal_chart import with_bars
+from addercost.report.table import Column, Kind
 from addercost.results.measurements import measurements_from_data
 from addercost.results.report import Sensitivity, Swing
 from addercost.results.training import training_from_data
@@ -71,6 +72,16 @@ def drawn(kind: str, options: PlotOptions = OPTIONS) -> Drawn:
         case Takes.TRAINING:
             runs = [training_from_data(sample_data.training(name)) for name in ("one", "two")]
             return draw_training(kind, runs, options)
+        case Takes.SWEEP:
+            from addercost.report.plots.swept import Swept, draw_points
+
+            x = Column("cycles@c", "estimated cycles on c", Kind.COUNT)
+            names = tuple(f"network {i}" for i in range(30))
+            costs, accuracies = tuple(1e6 * 1.2**i for i in range(30)), tuple(60.0 + i % 7 for i in range(30))
+            swept = [Swept("mac", names, costs, accuracies)]
+            return draw_points(
+                swept, x, Column("accuracy", "accuracy", Kind.NUMBER), options, "made up", True
+            )
     from addercost.report.plots import pareto
 
     points = (
@@ -324,3 +335,97 @@ def test_show_prints_a_chart_without_a_display(folder: Path, capsys: pytest.Capt
 def test_writes_what_the_suffix_says(suffix: str, folder: Path) -> None:
     assert run(["plot", "distribution", "m.json", "-o", f"x.{suffix}"]) == 0
     assert (folder / f"x.{suffix}").stat().st_size > 1000
+
+
+def outside(figure: Any) -> list[str]:
+    """Texts that the figure's edge cuts."""
+    from matplotlib.text import Text
+
+    figure.draw_without_rendering()
+    edge = figure.bbox
+    texts = [text for legend in figure.legends for text in legend.get_texts()]
+    for axes in figure.axes:
+        texts += [*axes.texts, axes.title, axes.xaxis.label, axes.yaxis.label]
+        for axis in (axes.xaxis, axes.yaxis) if axes.axison else ():
+            low, high = sorted(axis.get_view_interval())
+            texts += [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+    boxes = [(text.get_text(), Text.get_window_extent(text)) for text in texts if text.get_text()]
+    return [
+        name
+        for name, box in boxes
+        if box.x0 < edge.x0 - 1 or box.x1 > edge.x1 + 1 or box.y0 < edge.y0 - 1 or box.y1 > edge.y1 + 1
+    ]
+
+
+@pytest.mark.parametrize("width", ["single", "double"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_text_is_cut_and_the_figure_fits_a_page(kind: str, width: str) -> None:
+    """Ten inches of A4 remain between margins."""
+    figure = drawn(kind, PlotOptions(width)).figure
+    assert outside(figure) == []
+    assert figure.get_size_inches()[1] <= 10
+
+
+def test_names_beside_points_cover_nothing() -> None:
+    """Twenty points so near to each other that names at their points would overlap."""
+    from matplotlib.figure import Figure
+
+    from addercost.report.plots.labels import place_labels, text_boxes
+
+    axes = Figure(figsize=(3.5, 3)).subplots()
+    points = [(f"network {i}", 1 + 0.01 * (i % 5), 1 + 0.01 * (i // 5)) for i in range(20)]
+    axes.plot([x for _, x, _ in points], [y for _, _, y in points], "o")
+    without = place_labels(axes, points)
+    boxes = text_boxes(axes)
+    assert len(boxes) + len(without) == 20 and len(boxes) >= 8
+    assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
+
+
+def test_no_legend_without_a_visible_bar() -> None:
+    """Divisions are a millionth of the operations: they are named in a note and in the table alone."""
+    from dataclasses import replace
+
+    from addercost.arithmetic import OpClass, OpCounts
+
+    made = made_models.profile(["a", "b"], 10**9)
+    layers = made.counts.layers
+    tiny = replace(layers[0], counts=layers[0].counts + OpCounts.of("fp32", divide=100))
+    profile = replace(made, counts=replace(made.counts, layers=(tiny, *layers[1:])))
+    from addercost.report.plots import breakdown
+
+    figure = breakdown.draw(profile, OPTIONS)
+    (legend,) = figure.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["mul", "add"]
+    assert "too few to be seen: divide" in figure.table.notes[0]
+    assert [row[OpClass.DIVIDE.value] for row in figure.table.rows] == [100, 0]
+
+
+def test_a_rank_marks_a_ratio_of_one() -> None:
+    from dataclasses import replace
+
+    from addercost.report.plots import rank
+    from addercost.results.report import Ranked
+
+    rows = (Ranked("same", "throughput", "adder", 1.0), Ranked("less", "throughput", "adder", 0.5))
+    axes = rank.draw(replace(made_models.subject(["a"]), ranked=rows), OPTIONS).figure.axes[0]
+    marks = {float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() in ("o", "<", ">")}
+    assert marks == {1.0, 0.5}
+
+
+def test_a_single_column_shows_one_processor_and_names_the_others() -> None:
+    from addercost.report.plots import compare
+
+    made = made_models.subject(["a"], cpus=("via-nano-2000", "intel-skylake-x"))
+    figure = compare.draw(made, PlotOptions("single")).figure
+    processor, energy = (axes.get_title(loc="left") for axes in figure.axes)
+    assert processor.startswith("intel-skylake-x, ") and energy == "arithmetic energy, 45nm"
+    assert "not shown: via-nano-2000" in figure.get_supxlabel().replace("\n", " ")
+
+
+def test_predictions_are_coloured_by_arithmetic() -> None:
+    """Two cost models and two arithmetics: a marker each, a colour each."""
+    axes = drawn("predicted-vs-measured").figure.axes[0]
+    points = [line for line in axes.lines if len(line.get_xdata()) > 2]
+    assert len({line.get_marker() for line in points}) == 2
+    assert len({line.get_markerfacecolor() for line in points}) == 2
+    assert len(points) == 4

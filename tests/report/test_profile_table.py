@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from addercost.analysis.alternatives import Alternative, alternatives
+from addercost.analysis.alternatives import OtherArithmetic, alternatives
 from addercost.analysis.bounds import AtLeast, AtMost
 from addercost.analysis.layer_rows import LARGEST_BLOCK, block_depth, layer_rows
 from addercost.api import profile, trace_spec
@@ -115,8 +115,8 @@ def test_the_answer(lenet: Profile) -> None:
     """2 ms; 6 of 8 cycles."""
     made = costing(lenet, {"a": 6, "b": 2})
     others = (
-        Alternative(Arithmetic.ADDER, "roofline", 2.0),
-        Alternative(Arithmetic.XNOR, "roofline", AtMost(0.25)),
+        OtherArithmetic(Arithmetic.ADDER, "roofline", 2.0),
+        OtherArithmetic(Arithmetic.XNOR, "roofline", AtMost(0.25)),
     )
     assert answer(made, layer_rows(made), others) == (
         "lenet5-bn takes 2 ms on cpu-a (estimated by roofline); a takes the most, 75 %; it would take 2.00 "
@@ -143,7 +143,7 @@ def test_equal_blocks_take_the_most_together(lenet: Profile) -> None:
 
 def test_the_answer_names_another_cost_model_for_the_comparison(lenet: Profile) -> None:
     made = costing(lenet, {"a": 1})
-    text = answer(made, layer_rows(made), (Alternative(Arithmetic.ADDER, "throughput", AtLeast(3)),))
+    text = answer(made, layer_rows(made), (OtherArithmetic(Arithmetic.ADDER, "throughput", AtLeast(3)),))
     assert text.endswith("it would take at least 3.00 times as long with adder layers, by throughput")
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from addercost.arithmetic import Arithmetic
 from addercost.cli import run
 from addercost.cli.spec import complete_spec
+from addercost.counts.arithmetics import WITH_LAYERS
 from addercost.errors import AddercostError, ArgumentError, DataError, ModelError
 from addercost.sources import registry
 from addercost.sources.kind import SpecKind
@@ -121,7 +121,7 @@ def test_a_saved_profile_is_no_model(
     [
         ("z", ["zoo:"]),
         ("zoo:len", ["zoo:lenet5-bn", "zoo:lenet++"]),
-        ("zoo:lenet5-bn:", [f"zoo:lenet5-bn:{arithmetic}" for arithmetic in Arithmetic]),
+        ("zoo:lenet5-bn:", [f"zoo:lenet5-bn:{arithmetic}" for arithmetic in WITH_LAYERS]),
         ("zoo:lenet5-bn:a", ["zoo:lenet5-bn:adder"]),
         ("torch", ["torchvision:"]),
         ("mo", ["model.py"]),

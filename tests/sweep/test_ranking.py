@@ -17,6 +17,7 @@ from addercost.cli import run
 from addercost.models.nasbench201_cells import CELLS, OPERATIONS, cell_at, cell_text, parse_cell
 from addercost.results.sweep_settings import SweepSettings
 from addercost.sweep.queries.ranking import front
+from addercost.sweep.queries.sweep_data import open_sweep
 from addercost.sweep.queries.tie_ceiling import tie_ceiling
 from addercost.sweep.run import plan, sweep
 
@@ -158,3 +159,33 @@ def test_a_dry_run_says_how_many_rows(capsys: pytest.CaptureFixture[str]) -> Non
     assert run(["sweep", "zoo:lenet5*", "--dry-run", "--as", "mac,adder", "--cpu", "amd-zen4"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("1 architecture, 2 rows in 1 shard\nabout ")
+
+
+@pytest.mark.parametrize("kind", ["scatter", "pareto", "rank"])
+def test_figures_of_a_sweep(folder: Path, kind: str, tmp_path: Path) -> None:
+    """plot draws a folder; what it shows are the metrics of the sweep."""
+    from addercost.cli.plot_sweep import draw_sweep
+    from addercost.report.plots.style import PlotOptions
+
+    assert run(["plot", kind, str(folder), "--width", "single", "-o", str(tmp_path / "f.svg")]) == 0
+    drawn = draw_sweep(kind, folder, None, None, ["mac"], PlotOptions())
+    cells = {row["name"]: row["cycles@via-nano-2000"] for row in drawn.table.rows}
+    data = open_sweep(folder)
+    sql = "SELECT name, cycles FROM sweep WHERE cpu = 'via-nano-2000' AND arithmetic = 'mac'"
+    assert cells == {row["name"]: row["cycles"] for row in data.table(sql).rows}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param(["roofline"], "not drawn from a sweep", id="a figure of a model"),
+        pytest.param(["scatter", "--x", "cyles@amd-zen4"], "cycles", id="a metric misspelt"),
+        pytest.param(["scatter", "--as", "shift"], "the sweep has no shift", id="an arithmetic it lacks"),
+    ],
+)
+def test_no_figure_of_a_sweep(
+    folder: Path, arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kind, *rest = arguments
+    assert run(["plot", kind, str(folder), *rest, "-o", str(tmp_path / "f.svg")]) == 2
+    assert words in capsys.readouterr().err and not (tmp_path / "f.svg").exists()

@@ -4,7 +4,9 @@
 
 Each mutant is one small change of one file (`mutations.py`, by cosmic-ray). It is killed where a test fails
 that passes without it, and survives where none does. The tests are those that run the changed statement
-(`recorded_tests.py`), the quickest first and at most `--limit` seconds of them. Most mutants are made in a
+(`recorded_tests.py`): first those whose module imports the file, the quickest before the others, and at most
+`--limit` seconds of them. Where that left tests out, a survivor is counted apart, as "cut off": they might
+notice it. Most mutants are made in a
 fork of a process that has imported the tests (`collected.py`), the rest in one that has not
 (`imported_anew.py`). A run is limited by its processor time and not by the clock, so it is the same on a
 machine that is busy; one that others end is "undecided". Survivors are written to output/mutants.txt in the
@@ -61,26 +63,30 @@ MOST_KILLERS = 30
 
 @dataclass(frozen=True, slots=True)
 class Survivor:
-    """A mutant that no test noticed. tests: how many ran with it."""
+    """A mutant that no test noticed. tests: how many ran with it; left_out: how many more could have."""
 
     mutant: Mutant
     before: str
     after: str
     tests: int
+    left_out: int
 
 
 @dataclass
 class Tally:
-    """One part's mutants: how many were killed, survived, are accepted or undecided; survivors in full."""
+    """One part's mutants: how many were killed, survived, were cut off, are accepted or undecided; those that
+    survived or were cut off in full."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     survivors: list[Survivor] = field(default_factory=list)
 
     @property
-    def share(self) -> float:
-        """Of the mutants that are not accepted, those that survive."""
-        decided = self.outcomes["killed"] + self.outcomes["survived"]
-        return self.outcomes["survived"] / decided if decided else 0.0
+    def shares(self) -> tuple[float, float]:
+        """Of the mutants that are not accepted, those that survive: at least, if the tests left out would
+        notice all that were cut off, and at most."""
+        survived, cut_off = self.outcomes["survived"], self.outcomes["cut off"]
+        decided = self.outcomes["killed"] + survived + cut_off
+        return (survived / decided, (survived + cut_off) / decided) if decided else (0.0, 0.0)
 
 
 def files_of(part: str) -> list[Path]:
@@ -144,8 +150,8 @@ def entered(outcomes: Sequence[Outcome], accepted: Collection[tuple[str, str, st
         if (one.mutant.file, before, after) in accepted:
             tally.outcomes["accepted"] += 1
         else:
-            tally.outcomes["survived"] += 1
-            tally.survivors.append(Survivor(one.mutant, before, after, one.tests))
+            tally.outcomes["cut off" if one.left_out else "survived"] += 1
+            tally.survivors.append(Survivor(one.mutant, before, after, one.tests, one.left_out))
     return tally
 
 
@@ -157,6 +163,7 @@ def write_survivors(tallies: Mapping[str, Tally]) -> None:
         for one in sorted(tally.survivors, key=lambda one: (one.mutant.file, one.mutant.line)):
             mutant = one.mutant
             tests = f"{one.tests} tests" if one.tests else "no test runs it"
+            tests += f", {one.left_out} left out" if one.left_out else ""
             lines += [
                 f"\n# {mutant.file}:{mutant.line}, {mutant.operator}, {tests}",
                 "[[mutant]]",
@@ -171,14 +178,14 @@ def write_survivors(tallies: Mapping[str, Tally]) -> None:
 
 
 def summary(tallies: Mapping[str, Tally]) -> str:
-    columns = ("mutants", "killed", "survived", "accepted", "undecided", "survive")
+    columns = ("mutants", "killed", "survived", "cut off", "accepted", "undecided", "at least", "at most")
     lines = [f"{'part':<22}" + "".join(f"{name:>10}" for name in columns)]
     for part, tally in tallies.items():
         counts = tally.outcomes
         lines.append(
             f"{part:<22}{counts.total():>10}"
-            + "".join(f"{counts[name]:>10}" for name in columns[1:-1])
-            + f"{tally.share:>10.1%}"
+            + "".join(f"{counts[name]:>10}" for name in columns[1:-2])
+            + "".join(f"{share:>10.1%}" for share in tally.shares)
         )
     return "\n".join(lines)
 
@@ -236,7 +243,7 @@ def main() -> int:
             )
     print(summary(tallies))
     print(f"survivors: {OUTPUT}")
-    return int(any(tally.share > MOST_SURVIVE for tally in tallies.values()))
+    return int(any(tally.shares[1] > MOST_SURVIVE for tally in tallies.values()))
 
 
 if __name__ == "__main__":

@@ -69,8 +69,8 @@ class Collected:
         gc.freeze()
         inside = [mutant for mutant in self.mutants if self._is_in_place(mutant)]
         self.found.others = [mutant for mutant in self.mutants if mutant not in set(inside)]
-        for (mutant, names), result in in_forks(map(self._task, inside), self.jobs):
-            self.found.outcomes.append(outcome_of(mutant, names, result))
+        for key, result in in_forks(map(self._task, inside), self.jobs):
+            self.found.outcomes.append(outcome_of(*key, result))
             self.ended(self.found.outcomes[-1])
         return True
 
@@ -96,7 +96,8 @@ class Collected:
     def _task(self, mutant: Mutant) -> Task:
         names = self.found.tests.tests_for(mutant.file, mutant.lines, self.limit_s)
         run = functools.partial(self._first_failure, mutant, [self.items[name] for name in names])
-        return Task((mutant, names), run, self.found.tests.cpu_s(names))
+        left_out = self.found.tests.left_out(mutant.file, mutant.lines, names)
+        return Task((mutant, len(names), left_out), run, self.found.tests.cpu_s(names))
 
     def _first_failure(self, mutant: Mutant, items: Sequence[pytest.Item]) -> FirstFailure:
         assert mutant.around is not None

@@ -27,8 +27,8 @@ def imported_anew(
     import_modules(tests.modules)
     gc.freeze()
     tasks = (_task(mutant, tests.tests_for(mutant.file, mutant.lines, limit_s), tests) for mutant in mutants)
-    for (mutant, names), result in in_forks(tasks, jobs):
-        yield outcome_of(mutant, names, result)
+    for key, result in in_forks(tasks, jobs):
+        yield outcome_of(*key, result)
 
 
 def fail_unchanged(names: Sequence[str], tests: RecordedTests, jobs: int) -> list[str]:
@@ -46,7 +46,8 @@ def fail_unchanged(names: Sequence[str], tests: RecordedTests, jobs: int) -> lis
 
 def _task(mutant: Mutant, names: list[str], tests: RecordedTests) -> Task:
     run = functools.partial(first_failure, mutant, names)
-    return Task((mutant, names), run, IMPORT_S + tests.cpu_s(names))
+    left_out = tests.left_out(mutant.file, mutant.lines, names)
+    return Task((mutant, len(names), left_out), run, IMPORT_S + tests.cpu_s(names))
 
 
 def first_failure(mutant: Mutant | None, names: Sequence[str]) -> FirstFailure:

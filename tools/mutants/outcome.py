@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -23,11 +23,13 @@ OPTIONS = ("-q", "-x", "-n0", "-p", "no:cacheprovider", "-m", "not exhaustive", 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """killer: the test that noticed the mutant; "" for one that ended the run, None for a survivor.
-    tests: how many were to run. undecided: why nothing is known, "" where it is."""
+    tests: how many were to run; left_out: how many more run the changed statement, for which there was no
+    time. undecided: why nothing is known, "" where it is."""
 
     mutant: Mutant
     killer: str | None
     tests: int
+    left_out: int = 0
     undecided: str = ""
 
     @property
@@ -50,14 +52,14 @@ class FirstFailure:
             self.name = ""
 
 
-def outcome_of(mutant: Mutant, names: Sequence[str], result: FirstFailure | NoResult) -> Outcome:
+def outcome_of(mutant: Mutant, tests: int, left_out: int, result: FirstFailure | NoResult) -> Outcome:
     """A run that ended itself or used more processor time than it may was noticed. One that others ended, or
     that had to wait too long for a processor, decides nothing."""
-    if isinstance(result, NoResult):
-        return Outcome(
-            mutant, "" if result.own_doing else None, len(names), "" if result.own_doing else result.why
-        )
-    return Outcome(mutant, result.name, len(names))
+    if not isinstance(result, NoResult):
+        return Outcome(mutant, result.name, tests, left_out)
+    if result.own_doing:
+        return Outcome(mutant, "", tests, left_out)
+    return Outcome(mutant, None, tests, left_out, result.why)
 
 
 @contextlib.contextmanager

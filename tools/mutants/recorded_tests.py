@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from tools.mutants.direct_imports import direct_imports
 from tools.mutants.kept_results import OWN, forget_results
 
 IMPORT = "import "
@@ -31,7 +32,8 @@ IMPORT = "import "
 class RecordedTests:
     """lines: by file, the tests that ran each line. seconds: of processor time, by test.
     fixtures: those that each test shares with others; fixture_s: their time, which is in no test's.
-    failed: tests that fail unmutated. modules: what the tests imported."""
+    failed: tests that fail unmutated. modules: what the tests imported. imported: by module of tests, the
+    files that it imports by name."""
 
     lines: dict[str, dict[int, set[str]]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -39,6 +41,7 @@ class RecordedTests:
     fixture_s: dict[str, float] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
     modules: list[str] = field(default_factory=list)
+    imported: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def running(self, file: str, lines: tuple[int, int]) -> set[str]:
         """The tests that run one of the lines, from the first to the last."""
@@ -47,8 +50,9 @@ class RecordedTests:
         return set().union(*(tests for line, tests in by_line.items() if first <= line <= last), set())
 
     def tests_for(self, file: str, lines: tuple[int, int], limit_s: float = math.inf) -> list[str]:
-        """The tests that run one of the lines, until together they take `limit_s`. The quickest come first,
-        and the cases of each test function share as much time as those of any other.
+        """The tests that run one of the lines, until together they take `limit_s`. Those come first whose
+        module imports the file by name, and among these and the others the quickest; the cases of each test
+        function share as much time as those of any other.
 
         What lines do that run during an import may be seen by other tests too: half of the time is for
         these, the tests that run another line of the file; of (0, 0), outside of functions, for all others.
@@ -56,21 +60,26 @@ class RecordedTests:
         in_file = self.running(file, (0, sys.maxsize))
         nearest, others = self.running(file, lines) if lines[1] else in_file, in_file
         if lines[1] and not imports(nearest):
-            return self._in_turn(nearest, limit_s)
+            return self._in_turn(nearest, file, limit_s)
         if not lines[1]:
             others = set(self.seconds)
         nearest = nearest - imports(nearest)
-        first = self._in_turn(nearest, limit_s / 2)
-        return first + self._in_turn(others - nearest - imports(others), limit_s - self._sum(first))
+        first = self._in_turn(nearest, file, limit_s / 2)
+        return first + self._in_turn(others - nearest - imports(others), file, limit_s - self._sum(first))
 
-    def _in_turn(self, names: set[str], limit_s: float) -> list[str]:
+    def left_out(self, file: str, lines: tuple[int, int], names: Sequence[str]) -> int:
+        """How many more than `names` `tests_for` would give without a limit."""
+        return len(self.tests_for(file, lines)) - len(names)
+
+    def _in_turn(self, names: set[str], file: str, limit_s: float) -> list[str]:
         spent: dict[str, float] = defaultdict(float)
         order = []
         for name in sorted(names, key=lambda name: (self.seconds.get(name, 0.0), name)):
             function = name.partition("[")[0]
             spent[function] += self.seconds.get(name, 0.0)
-            order.append((spent[function], name))
-        chosen = [name for _, name in sorted(order)]
+            is_direct = file in self.imported.get(name.partition("::")[0], ())
+            order.append((not is_direct, spent[function], name))
+        chosen = [name for _, _, name in sorted(order)]
         sums = itertools.accumulate(self._costs(chosen))
         return [
             name
@@ -168,6 +177,8 @@ class Recorder:
                 names.update(*(using[one] for one in names & using.keys()))
                 names.difference_update(self.map.fixture_s)
         self.map.lines = {file: dict(lines) for file, lines in self.map.lines.items()}
+        modules = {test.partition("::")[0] for test in self.map.seconds}
+        self.map.imported = {name: direct_imports(Path(name)) for name in modules}
         self.map.modules = [name for name in sys.modules if name.partition(".")[0] not in OWN]
         return self.map
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from addercost.cost.accelerator.element import Element, ElementKind, element_of
+from addercost.arithmetic import Arithmetic
+from addercost.cost.accelerator.element import Element, element_of
 from addercost.cost.accelerator.product import ELEMENTS, shape_cost
 from addercost.cost.accelerator.tiling import Shape
 from addercost.cost.arrays import MANY_LAYERS
@@ -41,7 +42,7 @@ class DesignSpace:
     rows: tuple[int, ...]
     columns: tuple[int, ...]
     dataflows: tuple[Dataflow, ...]
-    kinds: tuple[ElementKind, ...]
+    kinds: tuple[Arithmetic, ...]
     number_formats: tuple[OperandFormat, ...]
 
     @property

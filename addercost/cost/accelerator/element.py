@@ -3,39 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from addercost.arithmetic import OpClass
+from addercost.arithmetic import Arithmetic, OpClass
 from addercost.cost.energy import operation_energy
-from addercost.counts.matrix_products import MatrixProduct
+from addercost.counts.arithmetics import DEFINITIONS
 from addercost.hardware.schema.energy import EnergyTable
 
-
-class ElementKind(StrEnum):
-    """What an element computes for a site: one of the arithmetics, or a selection by a ternary weight."""
-
-    MAC = "mac"
-    ADDER = "adder"
-    XNOR = "xnor"
-    SHIFT = "shift"
-    TERNARY = "ternary"
-
-
-def kind_of_element(product: MatrixProduct) -> ElementKind:
-    """The kind of elements that compute a product."""
-    return ElementKind.TERNARY if product.ternary else ElementKind(product.arithmetic.value)
-
-
-_BITS = {"ternary": 2, "bit": 1, "int8": 8, "int16": 16, "int32": 32, "fp16": 16, "fp32": 32}
+_BITS = {"bit": 1, "int8": 8, "int16": 16, "int32": 32, "fp16": 16, "fp32": 32}
 _NAMES = {OpClass.MUL: "mul", OpClass.ADD: "add"}
 
-_COMBINE = {
-    ElementKind.MAC: OpClass.MUL,
-    ElementKind.ADDER: OpClass.ADD,
-    ElementKind.SHIFT: OpClass.SHIFT,
-    ElementKind.XNOR: OpClass.XNOR,
-    ElementKind.TERNARY: OpClass.LOGIC,
-}
 _AS_AN_ADDITION = {OpClass.SHIFT: "a shift", OpClass.XNOR: "an XNOR", OpClass.LOGIC: "selecting x, -x or 0"}
 """What takes the energy of an addition of its width where a table has no figure of its own."""
 
@@ -44,12 +20,12 @@ _AS_AN_ADDITION = {OpClass.SHIFT: "a shift", OpClass.XNOR: "an XNOR", OpClass.LO
 class Element:
     """What one site costs: the combination at the operands' width, the accumulation at the sum's.
 
-    operand_bytes: of an input; filters are as wide but for ternary ones. energy_pj, area_um2: logic alone,
-    without registers; None where the table lacks a figure, named in `missing`. assumptions: what stands for a
-    figure that is not in the table.
+    operand_bytes: of an input; filters are as wide, or packed as the arithmetic's are. energy_pj, area_um2:
+    logic alone, without registers; None where the table lacks a figure, named in `missing`. assumptions:
+    what stands for a figure that is not in the table.
     """
 
-    kind: ElementKind
+    kind: Arithmetic
     operand_bytes: float
     filter_bytes: float
     sum_bytes: float
@@ -59,27 +35,30 @@ class Element:
     assumptions: tuple[str, ...]
 
 
-def element_of(kind: ElementKind, number_format: str, accumulator_format: str, table: EnergyTable) -> Element:
-    """The element of that kind. Its absolute value, a mask, is left out as in the papers."""
-    combine = _COMBINE[kind]
-    operand = "bit" if kind is ElementKind.XNOR else number_format
-    parts = ((combine, operand), (OpClass.ADD, accumulator_format))
+def element_of(kind: Arithmetic, number_format: str, accumulator_format: str, table: EnergyTable) -> Element:
+    """The element that computes a site of an arithmetic, or its share of what is computed for several."""
+    definition = DEFINITIONS[kind]
+    parts = definition.element(number_format, accumulator_format)
     missing: list[str] = []
     assumptions: dict[str, None] = {}
     energies, areas = [], []
-    for op_class, each_format in parts:
+    for op_class, each_format, times in parts:
         energy = _energy_pj(table, op_class, each_format, assumptions)
         area = _area_um2(table, op_class, each_format, assumptions)
         if energy is None:
             missing.append(f"the energy of {op_class} ({each_format})")
         if area is None:
             missing.append(f"the area of {op_class} ({each_format})")
-        energies.append(energy)
-        areas.append(area)
+        energies.append(None if energy is None else energy * times)
+        areas.append(None if area is None else area * times)
+    if not parts:
+        missing += [f"the {what} of a site of {kind} in {number_format}" for what in ("energy", "area")]
+        energies, areas = [None], [None]
+    operand = "bit" if kind is Arithmetic.XNOR else number_format
     return Element(
         kind=kind,
         operand_bytes=_BITS[operand] / 8,
-        filter_bytes=_BITS["ternary" if kind is ElementKind.TERNARY else operand] / 8,
+        filter_bytes=(definition.weight_bits or _BITS[operand]) / 8,
         sum_bytes=_BITS[accumulator_format] / 8,
         energy_pj=_sum(energies),
         area_um2=_sum(areas),
@@ -113,6 +92,8 @@ def _area_um2(
 ) -> float | None:
     """The table's figure, else that of the nearest integer width: adders grow with the bits, multipliers with
     their square. All but multipliers take an adder's."""
+    if op_class is OpClass.LOOKUP:
+        return None
     name = _NAMES.get(op_class, "add")
     areas = {f.number_format: f.area_um2 for f in table.operations if f.op == name and f.area_um2 is not None}
     if number_format in areas:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from addercost.cost.accelerator.element import Element, ElementKind, element_of, kind_of_element
+from addercost.arithmetic import Arithmetic
+from addercost.cost.accelerator.element import Element, element_of
 from addercost.cost.accelerator.product import ELEMENTS, ProductCost, product_cost
 from addercost.counts.matrix_products import MatrixProduct
 from addercost.errors import ArgumentError
@@ -71,9 +72,9 @@ def estimate_accelerator(
     unplaced_sites: sites of which no matrix product is known, which make a lower bound. leakage_w: the power
     that the whole chip takes at rest, for as long as the network runs.
     """
-    elements = {kind: element_for(kind, accelerator, table) for kind in ElementKind}
+    elements = {kind: element_for(kind, accelerator, table) for kind in Arithmetic}
     known: dict[MatrixProduct, ProductCost] = {}
-    used: dict[ElementKind, None] = {}
+    used: dict[Arithmetic, None] = {}
     cycles = compute = 0.0
     sites = 0
     energy = dict.fromkeys((ELEMENTS, *(memory.memory for memory in accelerator.memories)), 0.0)
@@ -81,7 +82,7 @@ def estimate_accelerator(
     for path, products in layers:
         layer_cycles = layer_pj = 0.0
         for product in products:
-            kind = kind_of_element(product)
+            kind = product.arithmetic
             used[kind] = None
             if product not in known:
                 known[product] = product_cost(product, accelerator, elements[kind])
@@ -131,15 +132,15 @@ def _assumptions(accelerator: Accelerator, used: Sequence[Element], leakage_w: f
         yield f"{si(leakage_w, 'W')} of leakage, whatever the number of elements"
 
 
-def element_for(kind: ElementKind, accelerator: Accelerator, table: EnergyTable) -> Element:
+def element_for(kind: Arithmetic, accelerator: Accelerator, table: EnergyTable) -> Element:
     return element_of(kind, accelerator.number_format, accelerator.accumulator_format, table)
 
 
 def equal_area(
     accelerator: Accelerator,
     table: EnergyTable,
-    used: Sequence[ElementKind],
-    base: ElementKind = ElementKind.MAC,
+    used: Sequence[Arithmetic],
+    base: Arithmetic = Arithmetic.MAC,
 ) -> Accelerator:
     """The array whose elements for `used` together take the area of the logic of its `base` elements.
 

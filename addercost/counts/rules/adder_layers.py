@@ -1,4 +1,4 @@
-"""Our own layers: adder, binary and shift, convolutional and linear."""
+"""Our own layers: adder, binary, shift and ternary, convolutional and linear."""
 
 from __future__ import annotations
 
@@ -113,3 +113,25 @@ def shift_conv2d(call: OpCall) -> OperatorWork:
 @rule("addercost.shift_linear")
 def shift_linear(call: OpCall) -> OperatorWork:
     return _linear_as(Arithmetic.SHIFT, call)
+
+
+@rule("addercost.ternary_linear")
+def ternary_linear(call: OpCall) -> OperatorWork:
+    return _linear_as(Arithmetic.TERNARY, call)
+
+
+@rule("addercost.ternary_linear_packed")
+def ternary_linear_packed(call: OpCall) -> OperatorWork:
+    """x: […, C], words: [K, bytes], out: […, K]: as `ternary_linear`, of weights that are packed."""
+    x, out = call.tensor("input"), call.output
+    sites = Sites(
+        count=out.numel * x.shape[-1],
+        outputs=out.numel if x.shape[-1] else 0,
+        biased=out.numel if call.optional_tensor("bias") else 0,
+        inputs=x.numel,
+        number_format=x.number_format,
+        accumulator_format=accumulator_of(x.number_format),
+        arithmetic=Arithmetic.TERNARY,
+        weighted=True,
+    )
+    return OperatorWork((sites,))

@@ -1,20 +1,14 @@
-"""Another arithmetic in every layer: adder, binary, shift, or multiplications back."""
+"""Another arithmetic in every layer: adder, binary, shift, …, or multiplications back."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from addercost.arithmetic import Arithmetic
-from addercost.counts.arithmetics import ARITHMETIC_TAG
+from addercost.counts.arithmetics import ARITHMETIC_TAG, DEFINITIONS
+from addercost.counts.what_if.layer_calls import activation_products
 from addercost.counts.what_if.registry import TraceChange, alternative
 from addercost.trace.record import OpCall, Trace
-
-_SUMMARIES = {
-    Arithmetic.MAC: "layers multiply and add",
-    Arithmetic.ADDER: "layers subtract, take the absolute value and add (Chen et al., CVPR 2020)",
-    Arithmetic.XNOR: "layers xnor signs and count bits (Rastegari et al., ECCV 2016)",
-    Arithmetic.SHIFT: "layers shift and add (Elhoushi et al., CVPRW 2021)",
-}
 
 
 def tagged(call: OpCall, arithmetic: Arithmetic) -> OpCall:
@@ -26,15 +20,18 @@ def tagged(call: OpCall, arithmetic: Arithmetic) -> OpCall:
 def _changer(arithmetic: Arithmetic) -> TraceChange:
     def change(trace: Trace, layers: frozenset[int], value: float) -> Trace:
         """The same sites, each in the new arithmetic; see `addercost.counts.arithmetics`."""
+        changed = layers
+        if DEFINITIONS[arithmetic].of_activations:
+            changed |= frozenset(activation_products(trace))
         return replace(
             trace,
             calls=tuple(
-                tagged(call, arithmetic) if i in layers else call for i, call in enumerate(trace.calls)
+                tagged(call, arithmetic) if i in changed else call for i, call in enumerate(trace.calls)
             ),
         )
 
     return change
 
 
-for _arithmetic, _summary in _SUMMARIES.items():
-    alternative(_arithmetic.value, _summary)(_changer(_arithmetic))
+for _definition in DEFINITIONS.values():
+    alternative(_definition.arithmetic.value, _definition.summary)(_changer(_definition.arithmetic))

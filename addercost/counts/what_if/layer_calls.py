@@ -25,6 +25,18 @@ def layer_indices(trace: Trace) -> list[int]:
     return indices
 
 
+def activation_products(trace: Trace) -> list[int]:
+    """Positions of the calls that multiply activations by activations, as attention does; no gradients."""
+    from addercost.counts.call_work import work_of
+
+    indices = []
+    for i, call in enumerate(trace.calls):
+        work = None if "backward" in call.tags else work_of(call)
+        if work is not None and work.sites and not any(sites.weighted for sites in work.sites):
+            indices.append(i)
+    return indices
+
+
 def is_convolution(call: OpCall) -> bool:
     return call.name == CONVOLUTION and not call.args.get("transposed")
 

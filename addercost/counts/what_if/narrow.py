@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from addercost.counts.arithmetics import TERNARY
 from addercost.counts.what_if.registry import TraceChange, alternative
 from addercost.trace.record import OpCall, TensorSpec, Trace, map_tensors
 
@@ -32,11 +31,6 @@ def in_bits(call: OpCall, bits: int) -> OpCall:
     processors have, of 8 or 16 bits, and sums in int32.
     """
     return narrowed(call, "int8" if bits <= 8 else "int16", f"int{bits}", "int32")
-
-
-def _ternary(call: OpCall) -> OpCall:
-    made = narrowed(call, "int8", TERNARY, "int32")
-    return replace(made, tags=(*(tag for tag in made.tags if tag != TERNARY), TERNARY))
 
 
 def _fp8(call: OpCall) -> OpCall:
@@ -66,12 +60,6 @@ _CHANGES: dict[str, tuple[str, Callable[[OpCall], OpCall]]] = {
     ),
     # Micikevicius et al., 2022: E4M3 for weights and activations.
     "fp8": ("layers take and give fp8 (E4M3) and accumulate in fp32; scaling is not counted", _fp8),
-    # Ma et al., 2024 (BitNet b1.58): ternary weights, activations of 8 bits.
-    TERNARY: (
-        "weights -1, 0 and 1 of 2 bits: a product selects x, -x or 0 of int8, summed in int32; unpacking, "
-        "scales and requantisation are not counted",
-        _ternary,
-    ),
 }
 
 for _name, (_summary, _change) in _CHANGES.items():

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
-from addercost.counts.arithmetics import TERNARY
+from addercost.counts.arithmetics.ternary import TERNARY
 from addercost.counts.memory import GROUPED, touched_experts
 from addercost.counts.weight_formats import INTEGER_DOT, WeightFormat, checked_format, format_of
 from addercost.counts.what_if.layer_calls import PRODUCTS

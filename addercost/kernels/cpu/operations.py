@@ -14,7 +14,9 @@ from addercost.kernels.cpu.dense import convolution as dense
 from addercost.kernels.cpu.dense import gradient as gradients
 from addercost.kernels.cpu.dense.weight_gradient import weight_sign_gradient
 from addercost.kernels.cpu.depthwise import convolution as depthwise
+from addercost.kernels.cpu.narrow import product as narrow
 from addercost.kernels.cpu.u8 import convolution as u8
+from addercost.kernels.narrow import PackedWeights
 from addercost.kernels.powers import power_of_two
 from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.signs import pack_factors
@@ -29,6 +31,10 @@ as the result's, and 16 times fp32's rounding is still 10⁻⁶."""
 
 def adder_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
     return _convolve("adder", input, weight, geometry)
+
+
+def narrow_product(x: Tensor, packed: PackedWeights) -> Tensor:
+    return narrow.narrow_product(x, packed)
 
 
 def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry, rounded: bool = False) -> Tensor | None:

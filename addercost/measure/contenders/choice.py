@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from addercost.arithmetic import Arithmetic
+from addercost.counts.arithmetics import layered
 from addercost.errors import unknown_name
 from addercost.measure.contenders.contender import DTYPES, Contender
 from addercost.measure.contenders.own import own_contenders
@@ -20,6 +21,8 @@ def contenders(
     for dtype in dtypes:
         if dtype not in DTYPES:
             raise unknown_name("number format", dtype, DTYPES)
+    for arithmetic in arithmetics:
+        layered(arithmetic)
     for contender in (*vendor_contenders(device), *own_contenders(device)):
         asked = "fp32" if contender.dtype == "tf32" else contender.dtype
         if contender.arithmetic in arithmetics and asked in dtypes:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from addercost.arithmetic import Arithmetic
-from addercost.measure.host.probe import InnerLoop
+from addercost.measure.host.probe import HostLoop
 
 _MAC, _ADDER, _XNOR, _SHIFT = Arithmetic.MAC, Arithmetic.ADDER, Arithmetic.XNOR, Arithmetic.SHIFT
 
@@ -85,12 +85,12 @@ _WAYS = (
 )  # fmt: skip
 
 
-def aarch64_loops(features: Collection[str]) -> Iterator[InnerLoop]:
+def aarch64_loops(features: Collection[str]) -> Iterator[HostLoop]:
     """Every loop that a machine with these LLVM feature names can run."""
     for way in _WAYS:
         if set(way.needs) <= set(features):
             # 32 registers: 16 sums, 8 inputs, two vectors of weights, and what is temporary or constant.
-            yield InnerLoop(
+            yield HostLoop(
                 way.name, way.arithmetic, way.number_format, BITS, way.sites, way.steps, 8, way.constants,
                 way.values, way.weights or way.values, "w", destination_first=True,
             )  # fmt: skip

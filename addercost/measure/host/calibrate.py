@@ -32,7 +32,7 @@ from addercost.measure.host.loop_rate import host_loop_ir, host_loops, loop_oper
 from addercost.measure.host.memory_bandwidth import READ_IR, bandwidths
 from addercost.measure.host.mixes import mix_ir, times_of
 from addercost.measure.host.ports import Mix, shared_units
-from addercost.measure.host.probe import InnerLoop, Probe
+from addercost.measure.host.probe import HostLoop, Probe
 from addercost.measure.host.processor import cache_sizes, cpu_model, instruction_set
 from addercost.measure.host.sampling import Sampled, Sampler
 from addercost.measure.host.x86_instructions import x86_probes
@@ -67,7 +67,7 @@ class ProbeResult:
 class LoopResult:
     """Cycles of one step of an inner loop, which combines `loop.sites` pairs."""
 
-    loop: InnerLoop | TileLoop
+    loop: HostLoop | TileLoop
     cycles: Sampled
 
 
@@ -163,7 +163,7 @@ def host_probes(features: set[str]) -> list[Probe]:
 class _Bench:
     """Compiled loops, and cycles of what they repeat by the clock that runs beside them."""
 
-    def __init__(self, sampler: Sampler, probes: list[Probe], loops: list[InnerLoop | TileLoop]) -> None:
+    def __init__(self, sampler: Sampler, probes: list[Probe], loops: list[HostLoop | TileLoop]) -> None:
         self._sampler, self._probes = sampler, probes
         ir = loop_ir("clock", ADDITIONS[instruction_set()], DEPENDENT) + READ_IR
         for i, probe in enumerate(probes):
@@ -194,7 +194,7 @@ class _Bench:
         ports = self._ports([figure.median for figure in throughputs])
         return tuple(map(ProbeResult, self._probes, latencies, throughputs, ports))
 
-    def loop(self, number: int, loop: InnerLoop | TileLoop, progress: Callable[[str], None]) -> LoopResult:
+    def loop(self, number: int, loop: HostLoop | TileLoop, progress: Callable[[str], None]) -> LoopResult:
         progress(f"{loop.name}, {loop.bits} bits")
         run = self.compiled.inner_loop(f"inner{number}")
         with loop_operands(loop) as (inputs, weights):

@@ -20,7 +20,7 @@ from addercost.measure.host.amx_loops import (
 )
 from addercost.measure.host.chains import Compiled, host_features
 from addercost.measure.host.loops import OPERAND_BYTES, inner_loop_ir, operands, vectors_of
-from addercost.measure.host.probe import InnerLoop
+from addercost.measure.host.probe import HostLoop
 from addercost.measure.host.processor import instruction_set
 from addercost.measure.host.x86_loops import x86_loops
 
@@ -28,7 +28,7 @@ ROUNDS = 2000
 LINE_BYTES = 64
 
 
-def host_loops(features: set[str]) -> list[InnerLoop | TileLoop]:
+def host_loops(features: set[str]) -> list[HostLoop | TileLoop]:
     """The inner loops that this machine can run, those on its widest registers first."""
     isa = instruction_set()
     if isa == "aarch64":
@@ -60,18 +60,18 @@ def loop_sites_per_second(name: str, seconds: float = 0.05) -> float:
     return sites / best
 
 
-def host_loop_ir(symbol: str, loop: InnerLoop | TileLoop) -> str:
+def host_loop_ir(symbol: str, loop: HostLoop | TileLoop) -> str:
     """LLVM IR of `void symbol(ptr inputs, ptr weights, i64 n)`: n rounds of `steps_of(loop)` steps."""
     return tile_loop_ir(symbol, loop) if isinstance(loop, TileLoop) else inner_loop_ir(symbol, loop)
 
 
-def steps_of(loop: InnerLoop | TileLoop) -> int:
+def steps_of(loop: HostLoop | TileLoop) -> int:
     """Steps in a round, of `loop.sites` sites each."""
     return PRODUCTS if isinstance(loop, TileLoop) else vectors_of(loop)
 
 
 @contextmanager
-def loop_operands(loop: InnerLoop | TileLoop) -> Iterator[tuple[int, int]]:
+def loop_operands(loop: HostLoop | TileLoop) -> Iterator[tuple[int, int]]:
     """The addresses of a loop's inputs and weights, each at the start of a cache line."""
     inputs, weights = operands(loop.values, loop.weights)
     if isinstance(loop, TileLoop):
@@ -88,5 +88,5 @@ def loop_operands(loop: InnerLoop | TileLoop) -> Iterator[tuple[int, int]]:
 
 
 @cache
-def _compiled(loop: InnerLoop | TileLoop) -> Callable[[int, int, int], None]:
+def _compiled(loop: HostLoop | TileLoop) -> Callable[[int, int, int], None]:
     return Compiled(host_loop_ir("inner", loop)).inner_loop("inner")

@@ -10,7 +10,7 @@ import random
 import struct
 from collections.abc import Iterator, Mapping
 
-from addercost.measure.host.probe import InnerLoop, assembled
+from addercost.measure.host.probe import HostLoop, assembled
 
 WEIGHT_VECTORS = 2
 LINES = 32
@@ -20,17 +20,17 @@ OPERAND_BYTES = 64 * (LINES + 16)
 """Bytes of operands that a loop may read from each of its two addresses."""
 
 
-def inner_loop_ir(symbol: str, loop: InnerLoop) -> str:
+def inner_loop_ir(symbol: str, loop: HostLoop) -> str:
     """LLVM IR of `void symbol(ptr inputs, ptr weights, i64 n)`: n rounds of `vectors_of(loop)` steps."""
     return "\n".join(_lines(symbol, loop)) + "\n"
 
 
-def vectors_of(loop: InnerLoop) -> int:
+def vectors_of(loop: HostLoop) -> int:
     """How many vectors of inputs are paired with one of weights in a round."""
     return loop.inputs * WEIGHT_VECTORS
 
 
-def _lines(symbol: str, loop: InnerLoop) -> Iterator[str]:
+def _lines(symbol: str, loop: HostLoop) -> Iterator[str]:
     lanes = loop.bits // 32
     kind = f"<{lanes} x i32>"
     yield f"define void @{symbol}(ptr %inputs, ptr %weights, i64 %n) {{"
@@ -73,7 +73,7 @@ def _lines(symbol: str, loop: InnerLoop) -> Iterator[str]:
     yield "}"
 
 
-def _step(loop: InnerLoop, kind: str, number: int, values: Mapping[str, str]) -> tuple[list[str], str]:
+def _step(loop: HostLoop, kind: str, number: int, values: Mapping[str, str]) -> tuple[list[str], str]:
     """The instructions of one step, and the sum after it."""
     lines, now = [], dict(values)
     for index, step in enumerate(loop.steps):

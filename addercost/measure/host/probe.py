@@ -39,7 +39,7 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class InnerLoop:
+class HostLoop:
     """The inner loop of a register-blocked kernel: what combines one vector of inputs and one of weights.
 
     steps: instructions in order, in which `{s}` is a sum, `{x}` the inputs, `{w}` the weights, `{t}` and

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from addercost.arithmetic import Arithmetic
-from addercost.measure.host.probe import InnerLoop
+from addercost.measure.host.probe import HostLoop
 
 _MAC, _ADDER, _XNOR, _SHIFT = Arithmetic.MAC, Arithmetic.ADDER, Arithmetic.XNOR, Arithmetic.SHIFT
 
@@ -106,7 +106,7 @@ _BYTES_AND_WORDS = ("vpmaddubsw", "vpmaddwd", "vpsadbw", "vpshufb", "vpaddb")
 _EVEX_NAMES = {"vpxor": "vpxord", "vpand": "vpandd"}
 
 
-def x86_loops(features: Collection[str]) -> Iterator[InnerLoop]:
+def x86_loops(features: Collection[str]) -> Iterator[HostLoop]:
     """Every loop in every width that an x86-64 machine with these LLVM feature names can run."""
     if "avx2" not in features:
         return
@@ -126,12 +126,12 @@ def x86_loops(features: Collection[str]) -> Iterator[InnerLoop]:
                 yield _loop(way, bits, evex)
 
 
-def _loop(way: _Way, bits: int, evex: bool) -> InnerLoop:
+def _loop(way: _Way, bits: int, evex: bool) -> HostLoop:
     steps = tuple(_evex(step) if evex else step for step in way.steps)
     # Registers: an input and its two sums, two vectors of weights, two of each temporary, constants.
     temporary = 2 * sum(name in " ".join(steps) for name in ("{t}", "{u}"))
     inputs = min(8, ((32 if evex else 16) - 2 - temporary - len(way.constants)) // 3)
-    return InnerLoop(
+    return HostLoop(
         way.name, way.arithmetic, way.number_format, bits, bits // way.site_bits, steps, inputs,
         way.constants, way.values, way.weights or way.values,
     )  # fmt: skip

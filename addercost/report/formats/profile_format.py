@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from addercost.analysis.alternatives import Alternative
+from addercost.analysis.alternatives import OtherArithmetic
 from addercost.report.formats.table_format import TableFormat, render
 from addercost.report.tables.batches import batches_table
 from addercost.report.tables.layers import layer_table
@@ -19,7 +19,7 @@ def render_profile(
     profile: Profile,
     output: TableFormat,
     view: ProfileView = USUAL_VIEW,
-    others: Sequence[Alternative] = (),
+    others: Sequence[OtherArithmetic] = (),
     caveats: Mapping[str, Sequence[str]] | None = None,
     width: int | None = None,
     styled: bool = False,

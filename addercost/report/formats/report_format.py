@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -47,8 +48,13 @@ def report_format(named: str | None, output: Path | None) -> ReportFormat:
     return chosen
 
 
-def render_report(report: Report, chosen: ReportFormat) -> bytes:
-    """The bytes of the file. Raises AddercostError where a library that the format needs is not installed."""
+def render_report(
+    report: Report, chosen: ReportFormat, tables: Sequence[str] = (), width: str = "double"
+) -> bytes:
+    """The bytes of the file. tables, width: of LaTeX, as `to_latex` takes them.
+
+    Raises AddercostError where a library that the format needs is not installed.
+    """
     match chosen:
         case ReportFormat.HTML:
             from addercost.report.html.page import to_page
@@ -61,7 +67,7 @@ def render_report(report: Report, chosen: ReportFormat) -> bytes:
         case ReportFormat.LATEX:
             from addercost.report.formats.report_latex import to_latex
 
-            return to_latex(report).encode("utf-8")
+            return to_latex(report, tables, width).encode("utf-8")
         case ReportFormat.CSV:
             from addercost.report.formats.layers_csv import to_layers_csv
 

@@ -1,4 +1,7 @@
-"""A report as an Excel workbook: one sheet a section, numbers with formats, the same bytes every time."""
+"""A report as an Excel workbook: one sheet a section, the same bytes every time.
+
+Quantities stand in one unit a column, such as µJ, and every number has a format.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,16 @@ from typing import TYPE_CHECKING, Any
 from addercost.analysis.bounds import AtLeast, AtMost
 from addercost.errors import AddercostError
 from addercost.report.sections import report_sections
-from addercost.report.table import Kind, Table, heading, shown
+from addercost.report.table import Column, Kind, Table, heading, shown
 from addercost.report.tables.layers import layer_table
 from addercost.results.report import Report, network_name
 from addercost.text import printable
+from addercost.units import prefixed_unit
 
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
 
 _FORMATS = {
-    Kind.COUNT: "#,##0",
-    Kind.NUMBER: "General",
     Kind.RATIO: '0.000"×"',
     Kind.SHARE: "0.0%",
     Kind.PERCENT: "0.00",
@@ -90,12 +92,16 @@ def _write(sheet: Worksheet, table: Table) -> None:
         sheet.cell(row, 1).font = Font(bold=True)
         row += 1
     for i, column in enumerate(table.columns, 1):
-        _text(sheet, row, i, heading(column))
+        _text(sheet, row, i, _heading(table, column))
         cell = sheet.cell(row, i)
         cell.font = Font(bold=True)
         cell.alignment = Alignment(horizontal="left" if column.is_text else "right", wrap_text=True)
     if sheet.freeze_panes is None:
         sheet.freeze_panes = f"B{row + 1}"
+        # A sheet has one filter: that of its first table, without the total.
+        last = get_column_letter(len(table.columns))
+        sheet.auto_filter.ref = f"A{row}:{last}{row + len(table.rows)}"
+    units = {column.name: _unit(table, column) for column in table.columns}
     for values in [*table.rows, *([table.total] if table.total else [])]:
         row += 1
         for i, column in enumerate(table.columns, 1):
@@ -103,18 +109,39 @@ def _write(sheet: Worksheet, table: Table) -> None:
             if column.is_text or (column.kind is Kind.QUANTITY and not isinstance(value, int | float)):
                 _text(sheet, row, i, shown(value, column))
                 continue
-            cell = sheet.cell(row, i, None if value is None else value + 0)
+            factor, _ = units[column.name]
+            cell = sheet.cell(row, i, None if value is None else value + 0 if factor == 1 else value / factor)
             mark = '"≥ "' if isinstance(value, AtLeast) else '"≤ "' if isinstance(value, AtMost) else ""
-            number_format = _FORMATS.get(column.kind, "General")
-            cell.number_format = f"{mark}{number_format}" if number_format != "General" else number_format
+            if cell.value is not None:
+                cell.number_format = f"{mark}{_number_format(cell.value, column)}"
     for note in table.notes:
         row += 1
         _text(sheet, row, 1, note)
     for i, column in enumerate(table.columns, 1):
-        longest = max([len(heading(column)), *(len(shown(r.get(column.name), column)) for r in table.rows)])
+        texts = [shown(row.get(column.name), column) for row in table.rows]
+        longest = max(len(text) for text in [_heading(table, column), *texts])
         letter = get_column_letter(i)
         known = sheet.column_dimensions[letter].width if letter in sheet.column_dimensions else 0
         sheet.column_dimensions[letter].width = max(min(longest + 2, _WIDEST_COLUMN), known)
+
+
+def _unit(table: Table, column: Column) -> tuple[float, str]:
+    """What the quantities of a column are divided by, and their unit then; (1, "") of other columns."""
+    if column.kind is not Kind.QUANTITY:
+        return 1, ""
+    values = [abs(row[column.name]) for row in table.rows if isinstance(row.get(column.name), int | float)]
+    return prefixed_unit(max(values, default=0.0), column.unit)
+
+
+def _heading(table: Table, column: Column) -> str:
+    unit = _unit(table, column)[1]
+    return f"{heading(column)} ({unit})" if unit else heading(column)
+
+
+def _number_format(value: float, column: Column) -> str:
+    if column.kind in _FORMATS:
+        return _FORMATS[column.kind]
+    return "#,##0" if float(value).is_integer() else "#,##0.000" if abs(value) >= 0.1 else "0.00E+00"
 
 
 def _text(sheet: Worksheet, row: int, column: int, text: str) -> None:

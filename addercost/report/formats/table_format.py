@@ -1,4 +1,4 @@
-"""A table in the format asked for: terminal, CSV, JSON or Markdown."""
+"""A table in the format asked for: terminal, CSV, JSON, Markdown or LaTeX."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ class TableFormat(StrEnum):
     CSV = "csv"
     JSON = "json"
     MARKDOWN = "markdown"
+    LATEX = "latex"
 
 
 def render(table: Table, output: TableFormat, width: int | None = None, styled: bool = False) -> str:
@@ -33,6 +34,10 @@ def render(table: Table, output: TableFormat, width: int | None = None, styled: 
             from addercost.report.formats.table_markdown import to_markdown
 
             return to_markdown(table)
+        case TableFormat.LATEX:
+            from addercost.report.formats.table_latex import to_latex_table
+
+            return to_latex_table(table)
         case TableFormat.TABLE:
             from addercost.report.formats.terminal import to_terminal
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from addercost.report.html.cards import Card, cards, facts
 from addercost.report.html.figures import inline_svg
 from addercost.report.html.icicle import icicle_data
-from addercost.report.html.layer_view import MOST_ROWS, block_depths, page_layer_table
 from addercost.report.html.linked_layers import linked_runs, linked_table, row_anchors
 from addercost.report.html.views import TableView, view_of
 from addercost.report.plots.style import Drawn, PlotOptions
 from addercost.report.sections import Section, report_sections
 from addercost.report.subject_answer import answer_sentences
 from addercost.report.table import Table
+from addercost.report.tables.layers_cost_first import block_depths, layers_cost_first
 from addercost.report.tables.timings import measured_headline, measured_table
 from addercost.results.measurements import Measurements
 from addercost.results.report import Report, Subject, network_name
@@ -24,6 +24,9 @@ from addercost.text import printable
 
 if TYPE_CHECKING:
     from markupsafe import Markup
+
+MOST_ROWS = 2000
+"""Layers in a page's table at most. Of a larger model it has the largest, and the rest in one row."""
 
 _ON_PAGE = PlotOptions(width="page", caption=False)
 _ON_PHONE = PlotOptions(width="single", caption=False)
@@ -133,7 +136,9 @@ def page_parts(report: Report) -> Iterator[PagePart]:
 
 
 def _layers_of(item: Subject | Measurements) -> Table:
-    return page_layer_table(item.first) if isinstance(item, Subject) else measured_table(item)
+    if isinstance(item, Subject):
+        return replace(layers_cost_first(item.first, MOST_ROWS + 1), title="")
+    return measured_table(item)
 
 
 def _path(row: Mapping[str, Any]) -> str:

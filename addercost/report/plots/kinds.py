@@ -23,7 +23,8 @@ class Takes(StrEnum):
     MODEL = "a model, a profile or a report"
     MEASUREMENTS = "measurements, or a report with measurements"
     TRAINING = "training records"
-    ACCURACIES = "training records, or nothing for the paper's own"
+    ACCURACIES = "training records, a sweep, or nothing for the paper's own"
+    SWEEP = "the folder of a sweep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +39,10 @@ KINDS = {
     "roofline": PlotKind(Takes.MODEL, "predicted rate against sites per byte"),
     "compare": PlotKind(Takes.MODEL, "arithmetics × processors"),
     "accelerator": PlotKind(Takes.MODEL, "cycles and energy on accelerators, by what they go to"),
-    "rank": PlotKind(Takes.MODEL, "processors by the advantage of an arithmetic"),
+    "rank": PlotKind(Takes.MODEL, "processors by the advantage of an arithmetic; the best of a sweep"),
     "sensitivity": PlotKind(Takes.MODEL, "what each table figure does to the advantage, with break-even"),
-    "pareto": PlotKind(Takes.ACCURACIES, "accuracy against estimated cost"),
+    "pareto": PlotKind(Takes.ACCURACIES, "accuracy against estimated cost, with the front"),
+    "scatter": PlotKind(Takes.SWEEP, "one metric of a sweep against another"),
     "predicted-vs-measured": PlotKind(Takes.MEASUREMENTS, "predicted against measured seconds"),
     "distribution": PlotKind(Takes.MEASUREMENTS, "timing samples"),
     "curves": PlotKind(Takes.TRAINING, "training curves"),

@@ -86,8 +86,11 @@ def place_labels(
 
 def text_boxes(axes: Axes) -> list[Box]:
     """The rectangles of the texts that were written into the plot."""
-    _, _ = _laid_out(axes, [], [])
-    found = [text.get_window_extent() for text in axes.texts]
+    from matplotlib.text import Text
+
+    _laid_out(axes, [], [])
+    # An annotation's own extent would include its line.
+    found = [Text.get_window_extent(text) for text in axes.texts]
     scale = 72 / axes.figure.dpi
     return [Box(b.x0 * scale, b.y0 * scale, b.x1 * scale, b.y1 * scale) for b in found]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from addercost.analysis.alternatives import Alternative
+from addercost.analysis.alternatives import OtherArithmetic
 from addercost.analysis.layer_rows import (
     basis_of,
     block_depth,
@@ -54,7 +54,7 @@ USUAL_VIEW = ProfileView()
 def profile_table(
     profile: Profile,
     view: ProfileView = USUAL_VIEW,
-    others: Sequence[Alternative] = (),
+    others: Sequence[OtherArithmetic] = (),
     caveats: Mapping[str, Sequence[str]] | None = None,
 ) -> Table:
     """The table with its answer. others: the same network in other arithmetics. caveats: doubts about tables,

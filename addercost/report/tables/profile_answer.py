@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from addercost.analysis.alternatives import Alternative
+from addercost.analysis.alternatives import OtherArithmetic
 from addercost.analysis.bounds import AtLeast, AtMost
 from addercost.analysis.layer_rows import ProfileRow, basis_of, weight_of
 from addercost.arithmetic import Arithmetic
@@ -30,7 +30,7 @@ _EQUAL = 1e-3
 def answer(
     profile: Profile,
     blocks: Sequence[ProfileRow],
-    others: Sequence[Alternative] = (),
+    others: Sequence[OtherArithmetic] = (),
     no_processor_chosen: bool = False,
 ) -> str:
     """blocks: the rows among which the costliest is found. others: the same network in other arithmetics.

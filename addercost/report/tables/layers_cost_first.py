@@ -1,4 +1,4 @@
-"""The layer table of a page: name, share and cost first, columns that are zero throughout left out."""
+"""Layers for a reader: name, share and cost first, columns that are zero throughout left out."""
 
 from __future__ import annotations
 
@@ -10,33 +10,34 @@ from addercost.report.table import Column, Kind, Table
 from addercost.report.tables.layers import layer_table
 from addercost.results.profile import Profile
 
-MOST_ROWS = 2000
-"""Layers in a page's table at most. Of a larger model it has the largest, and the rest in one row."""
-
-_MOST_SEEN = 30
+GLANCE = 30
 """Rows that a reader takes in at a glance: of more, modules are summed at first."""
 
 
-def page_layer_table(profile: Profile) -> Table:
-    """`layer_table` with seconds beside cycles, in the order that a reader asks for."""
+def layers_cost_first(profile: Profile, most: int, folds: bool = False) -> Table:
+    """`layer_table` with seconds beside cycles, in the order that a reader asks for.
+
+    most: rows; of more layers the largest stay, and the others in one row. folds: modules are summed first.
+    """
     costs = labelled_costs(profile)
-    table = layer_table(profile)
-    if len(profile.counts.layers) > MOST_ROWS:
+    depth = block_depths(profile, most)[1] if folds else None
+    table = layer_table(profile, depth)
+    if len(table.rows) > most:
         basis = f"cycles@{next(iter(costs))}" if costs else "share"
-        table = layer_table(profile, sort=basis, top=MOST_ROWS)
+        table = layer_table(profile, depth, sort=basis, top=most - 1)
     table = _with_seconds(table, profile)
     kept = [c for c in table.columns if c.is_text or any(row.get(c.name) for row in table.rows)]
-    return replace(table, columns=tuple(sorted(kept, key=_place)), title="")
+    return replace(table, columns=tuple(sorted(kept, key=_place)))
 
 
-def block_depths(profile: Profile) -> tuple[tuple[int, ...], int | None]:
-    """The depths to which modules can be summed, and the one to begin with: the finest of few enough rows."""
+def block_depths(profile: Profile, most: int = GLANCE) -> tuple[tuple[int, ...], int | None]:
+    """The depths to which modules can be summed, and the finest with at most `most` rows; None if all fit."""
     paths = [layer.path.split(".") for layer in profile.counts.layers]
     depths = tuple(range(1, max(map(len, paths), default=1)))
-    if len(paths) <= _MOST_SEEN:
+    if len(paths) <= most:
         return depths, None
-    few = [d for d in depths if len({tuple(path[:d]) for path in paths}) <= _MOST_SEEN]
-    return depths, max(few, default=None) if few else (depths[0] if depths else None)
+    few = [d for d in depths if len({tuple(path[:d]) for path in paths}) <= most]
+    return depths, max(few, default=depths[0] if depths else None)
 
 
 def _with_seconds(table: Table, profile: Profile) -> Table:

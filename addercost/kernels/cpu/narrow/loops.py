@@ -1,0 +1,142 @@
+"""The loops over rows of packed weights, in LLVM IR."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import llvmlite.ir as ir
+
+from addercost.kernels.cpu.ir.build import (
+    FLOAT,
+    I8,
+    I32,
+    I64,
+    POINTER,
+    at,
+    call,
+    compiled,
+    counted,
+    function,
+    loaded,
+    repeated,
+)
+from addercost.kernels.cpu.ir.native import host_features
+from addercost.kernels.cpu.ir.vectors import constant, fma, picked_of, splat, vector, zeros
+
+BYTES, WORDS, FLOATS = vector(I8, 64), vector(I32, 16), vector(FLOAT, 16)
+
+
+class ProductSizes(NamedTuple):
+    """rows: of weights. pieces: of 64 bytes a row. inputs, starts, outputs: how many elements lie between two
+    rows of x, of the starts and of the result.
+    """
+
+    rows: Any
+    pieces: Any
+    inputs: Any
+    starts: Any
+    outputs: Any
+
+
+@cache
+def product_of_rows(bits: int, batch: int) -> Any:
+    """A function (words, x, starts, scales, out, sizes): for `batch` rows of int8, the sums of x times codes.
+
+    starts: 16 int32 of which the first is what the codes' middle takes off: one such vector for a row of
+    ternary weights, one for each piece of 4-bit ones. scales: fp32, one a piece, of 4-bit weights. out: int32
+    of ternary weights, else fp32.
+    """
+    code = function(f"narrow_{bits}_{batch}", *(POINTER,) * 6)
+    words, x, starts, scales, out, numbers = code.function.args
+    sizes = loaded(code, ProductSizes, numbers)
+    with counted(code, sizes.rows) as row:
+        first = at(code, I8, words, (code.mul(row, sizes.pieces), 64))
+        of_row = at(code, FLOAT, scales, (row, sizes.pieces))
+        if bits == 2:
+            sums = _ternary(code, batch, sizes, first, x, starts)
+        else:
+            sums = _four_bits(code, batch, sizes, first, x, starts, of_row)
+        for b, value in enumerate(sums):
+            code.store(value, at(code, I32, out, (b, sizes.outputs), (row, 1)), align=4)
+    code.ret_void()
+    return compiled(code)
+
+
+def _ternary(code: Any, batch: int, sizes: ProductSizes, first: Any, x: Any, starts: Any) -> list[Any]:
+    begins = [zeros(WORDS)] * (4 * batch)
+    for b in range(batch):
+        begins[4 * b] = code.load(at(code, I32, starts, (b, sizes.starts)), align=4, typ=WORDS)
+    with repeated(code, sizes.pieces, *begins) as turn:
+        piece = _load(code, at(code, I8, first, (turn.index, 64)), WORDS)
+        following = list(turn.values)
+        for j in range(4):
+            codes = _codes(code, piece, 2, j)
+            for b in range(batch):
+                values = _load(code, at(code, I8, x, (b, sizes.inputs), (turn.index, 256), (j, 64)), BYTES)
+                following[4 * b + j] = _dot(code, following[4 * b + j], codes, values)
+        turn.following = following
+    ends = turn.following
+    return [
+        _whole(
+            code,
+            _added(code, _added(code, *ends[4 * b : 4 * b + 2]), _added(code, *ends[4 * b + 2 : 4 * b + 4])),
+        )
+        for b in range(batch)
+    ]
+
+
+def _four_bits(
+    code: Any, batch: int, sizes: ProductSizes, first: Any, x: Any, starts: Any, scales: Any
+) -> list[Any]:
+    with repeated(code, sizes.pieces, *[zeros(FLOATS)] * batch) as turn:
+        piece = _load(code, at(code, I8, first, (turn.index, 64)), WORDS)
+        scale = splat(code, code.load(at(code, FLOAT, scales, (turn.index, 1)), typ=FLOAT, align=4), 16)
+        low, high = (_codes(code, piece, 4, j) for j in range(2))
+        for b in range(batch):
+            start = at(code, I32, starts, (b, sizes.starts), (turn.index, 16))
+            values = [
+                _load(code, at(code, I8, x, (b, sizes.inputs), (turn.index, 128), (j, 64)), BYTES)
+                for j in range(2)
+            ]
+            one = _dot(code, code.load(start, align=4, typ=WORDS), low, values[0])
+            other = _dot(code, zeros(WORDS), high, values[1])
+            terms = code.sitofp(code.add(one, other), FLOATS)
+            turn.following.append(fma(code, terms, scale, turn.values[b]))
+    return [_whole(code, value) for value in turn.following]
+
+
+def _load(code: Any, place: Any, kind: Any) -> Any:
+    return code.load(place, align=1, typ=kind)
+
+
+def _codes(code: Any, piece: Any, bits: int, j: int) -> Any:
+    """The j-th codes of all bytes, as bytes."""
+    shifted = code.lshr(piece, constant(WORDS, bits * j)) if j else piece
+    mask = (2**bits - 1) * 0x01010101
+    return code.bitcast(code.and_(shifted, constant(WORDS, mask)), BYTES)
+
+
+def _dot(code: Any, sums: Any, codes: Any, values: Any) -> Any:
+    """sums + codes·values, four neighbours in a lane. codes: unsigned bytes; values: signed."""
+    if "avx512vnni" in host_features():
+        return call(code, "llvm.x86.avx512.vpdpbusd.512", WORDS, sums, codes, values)
+    wide = vector(I32, 64)
+    products = code.mul(code.zext(codes, wide), code.sext(values, wide))
+    for j in range(4):
+        sums = code.add(sums, picked_of(code, products, range(j, 64, 4)))
+    return sums
+
+
+def _added(code: Any, a: Any, b: Any) -> Any:
+    return code.fadd(a, b) if a.type.element == FLOAT else code.add(a, b)
+
+
+def _whole(code: Any, lanes: Any) -> Any:
+    """The sum of all lanes, halves first."""
+    while lanes.type.count > 1:
+        half = lanes.type.count // 2
+        lanes = _added(
+            code, picked_of(code, lanes, range(half)), picked_of(code, lanes, range(half, 2 * half))
+        )
+    return code.extract_element(lanes, ir.Constant(I64, 0))

@@ -1,0 +1,22 @@
+"""Linear layers with ternary weights and inputs of 8 bits (BitNet b1.58), for training."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from addercost.layers.module import KernelLinear
+from addercost.layers.ops import ternary as ops
+
+
+class BitLinear(KernelLinear):
+    """out[..., j] = s·Σ_i x̂[..., i]·ŵ[j, i] (+ bias): ŵ = -1, 0 or 1 by the mean of |w|, x̂ of 8 bits by the
+    largest |x| of a row, s the product of both scales.
+
+    x: [..., in]; weight: [out, in] in full precision; gradients pass straight through both roundings. The
+    norm that BitNet has before such a layer is not part of it.
+    Source: Ma et al., arXiv:2402.17764 (BitNet b1.58), section 2.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        output: Tensor = ops.linear(input, self.weight, self.bias)
+        return output

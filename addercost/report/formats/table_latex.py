@@ -1,0 +1,250 @@
+"""A table for a LaTeX paper: booktabs rules, siunitx columns, as wide as a column or as the page.
+
+Columns that do not fit are left out, the last ones first, and a comment names them. Numbers have three
+digits; a power of ten, or the prefix of a unit, stands once in the heading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from addercost.analysis.bounds import AtLeast, AtMost
+from addercost.report.formats.latex_text import latex_path, latex_text, latex_unit, visible_text
+from addercost.report.table import Column, Kind, Table, heading, shown
+from addercost.text import printable, shortened
+from addercost.units import parse_quantity, prefixed_unit
+
+PACKAGES = "array,booktabs,siunitx"
+WIDTH_POINTS = {"single": 252.0, "double": 516.0}
+"""Of TeX, 72.27 to the inch: what most journals on A4 leave for a column and for a page."""
+
+MOST_ROWS = 45
+"""In one table, so that it fits on a page. Of a longer one the first and the last rows stay."""
+
+SETTINGS = (
+    r"\sisetup{group-digits=integer, group-minimum-digits=4, group-separator={,}}",
+    r"\sisetup{table-text-alignment=right}",
+    r"\setlength{\tabcolsep}{3pt}",
+)
+# Of 8-point Computer Modern: digits and typewriter letters have 4.25, and few Roman letters more than 5.
+# An exponent is smaller, so that a unit such as 10^9 cycles has 3.8 a letter.
+_DIGIT, _LETTER, _TYPEWRITER, _UNIT, _GAP = 4.4, 4.9, 4.3, 3.8, 6.5
+_LONGEST_TEXT = 22
+_NARROWEST_PARAGRAPH = 60.0
+_PARAGRAPH_SHARE = 0.29
+
+
+@dataclass(frozen=True, slots=True)
+class _Laid:
+    """A column as it is set. points: its width. spec: its letter in the preamble."""
+
+    column: Column
+    head: str
+    cells: tuple[str, ...]
+    spec: str
+    points: float
+
+
+def table_to_latex(table: Table, width: str = "double") -> str:
+    """A `table`, or over both columns of a page a `table*`. width: a key of WIDTH_POINTS."""
+    table = _cut(table)
+    kept, without = _fitting(table, WIDTH_POINTS[width])
+    environment = "table" if width == "single" else "table*"
+    count = len(table.rows)
+    body = [" & ".join(laid.cells[i] for laid in kept) + r" \\" for i in range(count)]
+    if table.total:
+        body += [r"\midrule", " & ".join(laid.cells[-1] for laid in kept) + r" \\"]
+    lines = [
+        rf"\begin{{{environment}}}",
+        # A float begins in the size of the text around it.
+        r"\centering\footnotesize",
+        rf"\caption{{{latex_text(table.title)}}}",
+        rf"\begin{{tabular}}{{{''.join(laid.spec for laid in kept)}}}",
+        r"\toprule",
+        " & ".join(laid.head for laid in kept) + r" \\",
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+        rf"\end{{{environment}}}",
+        *([f"% left out, as the table is full: {printable(', '.join(without))}"] if without else []),
+        *(f"% {printable(note)}" for note in table.notes),
+    ]
+    return "\n".join(lines)
+
+
+def _cut(table: Table) -> Table:
+    left_out = len(table.rows) - MOST_ROWS + 1
+    if left_out <= 1:
+        return table
+    half = MOST_ROWS // 2
+    between = {table.columns[0].name: f"{left_out} more rows"}
+    return replace(table, rows=[*table.rows[:half], between, *table.rows[half + left_out :]])
+
+
+def document_head(title: str) -> list[str]:
+    """Comments and settings that stand once above tables; the file is meant for \\input."""
+    return [
+        f"% {printable(title)}",
+        f"% \\usepackage{{{PACKAGES}}}",
+        "% All cycles, seconds and joules are estimates unless a column says measured.",
+        r"\begingroup",
+        *SETTINGS,
+    ]
+
+
+def to_latex_table(table: Table) -> str:
+    """One table with its settings, as `--format latex` prints it."""
+    return "\n".join([*document_head(table.title), table_to_latex(table), r"\endgroup", ""])
+
+
+def _fitting(table: Table, limit: float) -> tuple[list[_Laid], list[str]]:
+    """The columns that fit, in their order, and the headings of the others."""
+    rows = [*table.rows, *([table.total] if table.total else [])]
+    filled = [c for c in table.columns if any(row.get(c.name) not in (None, "") for row in rows)]
+    # The first column names the row. Secondary and optional ones are the last to be taken.
+    order = sorted(range(len(filled)), key=lambda i: (filled[i].secondary, filled[i].optional, i))
+    taken: dict[int, _Laid] = {}
+    free = limit
+    for i in order:
+        laid = _laid(filled[i], rows)
+        if laid.spec.startswith("p"):
+            room = min(free - _GAP, _PARAGRAPH_SHARE * limit)
+            if room < _NARROWEST_PARAGRAPH:
+                continue
+            laid = _paragraph(filled[i], rows, room)
+        if laid.points + _GAP <= free:
+            taken[i] = laid
+            free -= laid.points + _GAP
+    without = [heading(column) for i, column in enumerate(filled) if i not in taken]
+    return [taken[i] for i in sorted(taken)], without
+
+
+def _laid(column: Column, rows: Sequence[Mapping[str, Any]]) -> _Laid:
+    if column.name == "unit":
+        return _texts(column, [_row_scale(row).unit for row in rows], latex_unit)
+    if column.kind is Kind.PATH:
+        return _texts(column, [str(row.get(column.name) or "") for row in rows], latex_path)
+    if column.is_text:
+        return _texts(column, [shown(row.get(column.name), column) for row in rows], latex_text)
+    return _numbers(column, rows)
+
+
+def _texts(column: Column, texts: Sequence[str], write: Any) -> _Laid:
+    short = [shortened(visible_text(text), _LONGEST_TEXT) for text in texts]
+    letter = _TYPEWRITER if column.kind is Kind.PATH else _UNIT if column.name == "unit" else _LETTER
+    head, head_points = _heading(column, "")
+    points = max([head_points, *(letter * len(text) for text in short)])
+    longest = max((len(printable(text)) for text in texts), default=0)
+    if longest > _LONGEST_TEXT and column.kind is not Kind.PATH:
+        # A sentence wraps instead; `_fitting` gives it its room.
+        return _paragraph(column, [{column.name: text} for text in texts], _NARROWEST_PARAGRAPH)
+    return _Laid(column, head, tuple(write(text) if text else "{}" for text in short), "l", points)
+
+
+def _paragraph(column: Column, rows: Sequence[Mapping[str, Any]], points: float) -> _Laid:
+    cells = tuple(
+        r"\raggedright\arraybackslash " + latex_text(shown(row.get(column.name), column)) for row in rows
+    )
+    head, _ = _heading(column, "")
+    return _Laid(column, head, cells, f"p{{{points:.0f}pt}}", points)
+
+
+def _numbers(column: Column, rows: Sequence[Mapping[str, Any]]) -> _Laid:
+    values = [_scaled(row, column) for row in rows]
+    numbers = [abs(value) for value in values if value is not None]
+    largest = max(numbers, default=0.0)
+    factor, unit = 1.0, ""
+    if column.kind is Kind.QUANTITY:
+        factor, unit = prefixed_unit(largest, column.unit)
+    elif column.kind is Kind.COUNT and largest >= 10_000:
+        factor, _ = prefixed_unit(largest, "")
+    digits = len(str(int(largest / factor)))
+    if column.kind is Kind.AMOUNT:
+        decimals = [_row_scale(row).decimals for row in rows]
+    elif column.kind is Kind.SHARE:
+        decimals = [1] * len(rows)
+    else:
+        # Three digits of the largest row; the total, which is larger, has as many decimals.
+        whole = column.kind is Kind.COUNT and factor == 1 and all(n.is_integer() for n in numbers)
+        decimals = [0 if whole else _decimals(max(numbers[:-1], default=largest) / factor)] * len(rows)
+    cells = tuple(
+        "{}" if value is None else _cell(row.get(column.name), f"{value / factor:.{places}f}")
+        for value, row, places in zip(values, rows, decimals, strict=True)
+    )
+    has_bounds = any(isinstance(row.get(column.name), AtLeast | AtMost) for row in rows)
+    scale = rf"$10^{{{len(f'{factor:.0f}') - 1}}}$" if factor > 1 and not unit else ""
+    under = latex_unit(unit) if unit else r"\%" if column.kind is Kind.SHARE else scale
+    head, head_points = _heading(column, under)
+    most = max(decimals, default=0)
+    # A comma stands in numbers of four digits; a bound's mark is about one and a half digits wide.
+    width = _DIGIT * (digits + most + (1 if most else 0) + digits // 4 + (1.5 if has_bounds else 0))
+    return _Laid(column, head, cells, f"S[table-format={digits}.{most}]", max(head_points, width))
+
+
+def _decimals(value: float) -> int:
+    """That make three digits."""
+    return max(3 - len(str(int(value))), 0)
+
+
+def _cell(given: Any, text: str) -> str:
+    if isinstance(given, AtLeast | AtMost):
+        mark = r"\geq" if isinstance(given, AtLeast) else r"\leq"
+        return rf"{{${mark}$\,\num{{{text}}}}}"
+    return text
+
+
+def _scaled(row: Mapping[str, Any], column: Column) -> float | None:
+    """The number as it is set: percent of a share, and an amount in its row's unit."""
+    value = row.get(column.name)
+    if value is None or value == "":
+        return None
+    number = float(value)
+    if column.kind is Kind.SHARE:
+        return 100 * number
+    if column.kind is Kind.AMOUNT:
+        return number / _row_scale(row).factor
+    return number
+
+
+@dataclass(frozen=True, slots=True)
+class _RowScale:
+    """Of a row with a unit of its own: what its amounts are divided by, the unit then, and decimals."""
+
+    factor: float
+    unit: str
+    decimals: int
+
+
+def _row_scale(row: Mapping[str, Any]) -> _RowScale:
+    """The unit in which the largest amount is below 1000."""
+    amounts = [abs(float(v)) for name, v in row.items() if isinstance(v, float | int) and "/" not in name]
+    unit, largest = str(row.get("unit") or ""), max(amounts, default=0.0)
+    for base in ("s", "J"):
+        try:
+            own = parse_quantity(f"1 {unit}", base)
+        except ValueError:
+            continue
+        factor, better = prefixed_unit(largest * own, base)
+        return _RowScale(factor / own, better, _decimals(largest * own / factor))
+    if largest < 10_000:
+        return _RowScale(1.0, unit, 0 if all(v.is_integer() for v in amounts) else _decimals(largest))
+    factor, _ = prefixed_unit(largest, "")
+    return _RowScale(factor, f"10^{len(f'{factor:.0f}') - 1} {unit}", _decimals(largest / factor))
+
+
+def _heading(column: Column, under: str) -> tuple[str, float]:
+    """The title over as many lines as it has words of a length, and the unit below them; its width."""
+    lines: list[str] = []
+    for word in heading(column).split():
+        if lines and len(lines[-1]) + len(word) < 11:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    lines = [shortened(visible_text(line), _LONGEST_TEXT) for line in lines]
+    points = max((_LETTER * len(line) for line in lines), default=0.0)
+    side = "[l]" if column.is_text else "[r]"
+    stacked = r"\\".join([*map(latex_text, lines), *([under] if under else [])])
+    return rf"{{\shortstack{side}{{{stacked}}}}}", max(points, _LETTER * 4 if under else 0.0)

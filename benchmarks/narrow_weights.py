@@ -1,0 +1,90 @@
+"""Products with ternary and 4-bit weights for one and a few rows, beside torch's bf16 and int8 linear layers.
+
+Usage: python -m benchmarks.narrow_weights [OUT IN]
+
+Weights are larger than the caches, so at batch 1 the limit is reading them once: `share` is their bytes with
+scales a second over what a bare loop reads from memory, timed in turns with them. One thread.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+from torch.nn.functional import linear
+
+from addercost.kernels.cpu.narrow.product import narrow_product
+from addercost.kernels.narrow import pack_four_bits, pack_ternary
+from addercost.measure.host.memory_bandwidth import memory_bandwidth
+
+ROUNDS, COPIES_BYTES = 15, 256 << 20
+"""Rounds of which the median counts, and bytes of copies of the weights that are used in turn."""
+
+
+def median_s(calls: list[Callable[[], object]]) -> float:
+    """Of a call, each round of all copies, so that none finds its weights in a cache."""
+    found = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        for call in calls:
+            call()
+        found.append((time.perf_counter() - start) / len(calls))
+    return sorted(found)[ROUNDS // 2]
+
+
+def contenders(n: int, k: int, batch: int) -> dict[str, tuple[int, Callable[[], Callable[[], object]]]]:
+    """By name: bytes of weights, and a maker of calls with weights of their own."""
+    x = torch.randn(batch, k)
+    rounded = torch.randint(-127, 128, (batch, k), dtype=torch.int8)
+    weights = torch.randn(n, k)
+    ternary, four = pack_ternary(torch.randint(-1, 2, (n, k))), pack_four_bits(weights)
+    wide, half = weights, weights.bfloat16()
+    byte = torch.ao.nn.quantized.dynamic.Linear(k, n)
+
+    def bytes_linear() -> Callable[[], object]:
+        layer = torch.ao.nn.quantized.dynamic.Linear(k, n)
+        return lambda: layer(x)
+
+    def ours(packed):  # type: ignore[no-untyped-def]
+        def make() -> Callable[[], object]:
+            copy = packed._replace(words=packed.words.clone())
+            return lambda: narrow_product(rounded, copy)
+
+        return make
+
+    def torchs(weight: torch.Tensor) -> Callable[[], Callable[[], object]]:
+        def make() -> Callable[[], object]:
+            copy, input = weight.clone(), x.to(weight.dtype)
+            return lambda: linear(input, copy)
+
+        return make
+
+    del byte
+    return {
+        "ternary, integer dot": (ternary.n_bytes, ours(ternary)),
+        "4 bits, integer dot": (four.n_bytes, ours(four)),
+        "torch int8 (dynamic)": (n * k, bytes_linear),
+        "torch bf16": (2 * n * k, torchs(half)),
+        "torch fp32": (4 * n * k, torchs(wide)),
+    }
+
+
+def main() -> None:
+    n, k = (int(text) for text in sys.argv[1:3]) if len(sys.argv) > 2 else (4096, 4096)
+    torch.set_num_threads(1)
+    print(f"{n} x {k} weights, one thread, torch {torch.__version__}")
+    print(f"{'batch':>5} {'':24} {'µs':>9} {'GB/s':>7} {'share':>6}")
+    with torch.inference_mode():
+        for batch in (1, 4, 8):
+            for name, (n_bytes, make) in contenders(n, k, batch).items():
+                calls = [make() for _ in range(max(2, -(-COPIES_BYTES // n_bytes)))]
+                limit = memory_bandwidth(1) or float("nan")
+                seconds = median_s(calls)
+                rate = n_bytes / seconds
+                print(f"{batch:5} {name:24} {1e6 * seconds:9.1f} {rate / 1e9:7.2f} {rate / limit:6.2f}")
+
+
+if __name__ == "__main__":
+    main()

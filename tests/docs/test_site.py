@@ -1,0 +1,131 @@
+"""The site: references made from the code, the tutorial's outputs, spelling, and a strict build."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import jsonschema
+import pytest
+
+from addercost.cli import run
+from addercost.counts.registry import RULES
+
+ROOT = Path(__file__).parents[2]
+TOOLS = ROOT / "tools"
+
+
+def tool(name: str) -> ModuleType:
+    sys.path.insert(0, str(TOOLS))
+    try:
+        return __import__(name)
+    finally:
+        sys.path.remove(str(TOOLS))
+
+
+reference = tool("docs_reference")
+tutorial = tool("tutorial")
+
+
+def test_the_operators_page_has_every_operator_once() -> None:
+    page = reference.operators_page()
+    listed = [
+        name.strip("`")
+        for line in page.splitlines()
+        if line.startswith("| `")
+        for name in line.split("|")[1].strip().split(", ")
+    ]
+    assert sorted(listed) == sorted(RULES)
+
+
+def test_what_the_page_says_of_operators() -> None:
+    # torch's documentation: addcmul is input + value × tensor1 × tensor2.
+    assert reference.counted("aten.addcmul") == "`a + v * (b * c)`: 2 mul, 1 add an element"
+    assert reference.counted("aten.clone") == "nothing: it computes no numbers"
+
+
+DOCUMENTS = [
+    path
+    for path in sorted((ROOT / "reports").rglob("*.json"))
+    if not path.name.endswith(".trace.json") and "schema" in json.loads(path.read_text(encoding="utf-8"))
+]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=[str(path.relative_to(ROOT)) for path in DOCUMENTS])
+def test_documents_follow_their_schema(path: Path) -> None:
+    document = json.loads(path.read_text(encoding="utf-8"))
+    (name,) = [name for name, (schema, *_) in reference.FORMS.items() if schema == document["schema"]]
+    jsonschema.Draft202012Validator(reference.schemas()[name]).validate(document)
+
+
+def test_a_profile_follows_its_schema_and_a_damaged_one_does_not(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    trace = tmp_path / "trace.json"
+    assert run(["profile", "zoo:lenet5-bn", "--format", "json", "--save-trace", str(trace)]) == 0
+    document = json.loads(capsys.readouterr().out)
+    schemas = reference.schemas()
+    validator = jsonschema.Draft202012Validator(schemas["profile"])
+    validator.validate(document)
+    jsonschema.Draft202012Validator(schemas["trace"]).validate(json.loads(trace.read_text()))
+    for damaged in (
+        document | {"schema": "addercost/profile/0"},
+        document | {"mac_sites": -1},
+        document | {"unknown": 1},
+        {key: value for key, value in document.items() if key != "layers"},
+    ):
+        assert not validator.is_valid(damaged)
+
+
+def test_the_tutorial_shows_what_it_prints(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    found = [(tutorial.shown(cell), text) for cell, text in tutorial.run(tutorial.read())]
+    assert len(found) >= 8
+    for shown, text in found:
+        assert shown == text
+
+
+def test_spelling() -> None:
+    files = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), tutorial.NOTEBOOK]
+    command = [
+        sys.executable,
+        "-m",
+        "codespell_lib",
+        "--ignore-words-list",
+        "arithmetics,coo",
+        *map(str, files),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == ""
+    assert done.returncode == 0
+
+
+@pytest.mark.exhaustive
+def test_the_site_builds_without_a_broken_link(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    site = tmp_path / "site"
+    assert "aten.addcmul" in (site / "reference" / "operators.html").read_text(encoding="utf-8")
+    commands = (site / "reference" / "commands.html").read_text(encoding="utf-8")
+    assert "--hardware-path" in commands
+    python = (site / "reference" / "python.html").read_text(encoding="utf-8")
+    assert "addercost.api.profile" in python
+    assert (site / "reference" / "schemas" / "profile.schema.json").exists()
+    assert (site / "reports" / "amd-epyc" / "validation.html").exists()
+
+
+@pytest.mark.exhaustive
+def test_wheel_and_sdist_are_built_and_work_where_this_checkout_is_not(tmp_path: Path) -> None:
+    """`make dist` does the same in empty environments, which fetch torch."""
+    distributions = tool("distributions")
+    made = distributions.build(tmp_path / "dist")
+    assert sorted(path.suffix for path in made) == [".gz", ".whl"]
+    for distribution in made:
+        printed = distributions.try_out(distribution, tmp_path, borrow=True)
+        assert printed.startswith("lenet5_bn, input 1x1x32x32")

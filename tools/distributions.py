@@ -1,0 +1,82 @@
+"""Builds a wheel and an sdist into dist/, and uses each in an environment of its own, without this checkout.
+
+Usage: python tools/distributions.py [--without-torch]
+
+--without-torch: the environments take torch and other packages of this one; the distributions alone are
+installed; without the option they install everything that the distribution asks for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+DIST = ROOT / "dist"
+
+
+def build(folder: Path) -> list[Path]:
+    """The wheel and the sdist. The wheel is built from the sdist, so that nothing is missing there."""
+    subprocess.run([sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)], check=True)
+    return sorted(folder.iterdir())
+
+
+def try_out(distribution: Path, folder: Path, borrow: bool) -> str:
+    """What an installed distribution prints of the paper's network. A failure raises CalledProcessError."""
+    environment = folder / distribution.suffix.strip(".")
+    options = ["--system-site-packages"] if borrow else []
+    subprocess.run([sys.executable, "-m", "venv", *options, str(environment)], check=True)
+    python = str(environment / "bin" / "python")
+    if borrow:
+        lend(environment)
+    install = [
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--constraint",
+        str(ROOT / "constraints.txt"),
+    ]
+    alone = ["--no-deps", "--ignore-installed"] if borrow else []
+    subprocess.run([python, "-m", "pip", *install, *alone, str(distribution)], check=True)
+    example = folder / "lenet5_bn.py"
+    shutil.copy(ROOT / "examples" / "lenet5_bn.py", example)
+    command = [str(environment / "bin" / "addercost"), "profile", str(example), "--cpu", "via-nano-2000"]
+    done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    where = [python, "-c", "import addercost; print(addercost.__file__)"]
+    home = subprocess.run(where, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+    if not home.startswith(str(environment)):
+        raise RuntimeError(f"the distribution was not used, but {home}")
+    return done.stdout
+
+
+def lend(environment: Path) -> None:
+    """Puts this environment's packages on the other one's path, without its editable install of addercost."""
+    import sysconfig
+
+    (own,) = environment.glob("lib/python*/site-packages")
+    (own / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--without-torch", action="store_true", help="Borrow the packages of this environment."
+    )
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        made = build(folder / "dist")
+        for distribution in made:
+            print(try_out(distribution, folder, options.without_torch).splitlines()[0])
+        DIST.mkdir(exist_ok=True)
+        for distribution in made:
+            shutil.copy(distribution, DIST / distribution.name)
+            print(f"built and used: dist/{distribution.name}, {distribution.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
