@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from addercost.report.formats.report_latex import PACKAGES
+from addercost.report.formats.table_latex import PACKAGES
 from addercost.report.plots.kinds import KINDS, Takes
 from tests.attack.attempt import Attempt
 from tests.attack.call import called, fault_of
