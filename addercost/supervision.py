@@ -63,6 +63,8 @@ def supervised(work: Callable[[], int]) -> int:
     """
     global _notes
     if not hasattr(os, "fork") or threading.active_count() > 1:
+        if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         return work()
     stops = {
         number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN
@@ -84,9 +86,12 @@ def supervised(work: Callable[[], int]) -> int:
         for number in stops:
             signal.signal(number, _stop)
         sys.unraisablehook = _print_unraisable
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
         try:
+            # A signal that came meanwhile is raised here, before the work could say how it ends.
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
             code = work()
+        except KeyboardInterrupt:
+            code = _said(*STOPPED[_received or signal.SIGINT])
         except BaseException:
             note("end", 1)
             raise

@@ -121,6 +121,32 @@ def test_a_signal_ends_the_call(number: int, work: str, tmp_path: Path) -> None:
     assert (process.returncode, stderr) == (128 + number, f"{words[signal.Signals(number)]}\n")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_before_the_work_begins_ends_the_call(number: int, tmp_path: Path) -> None:
+    """It comes while the child has signals blocked, and is raised as soon as it takes them."""
+    late = (
+        "usual = signal.pthread_sigmask\n"
+        "def late(how, signals):\n"
+        "    if how == signal.SIG_UNBLOCK and os.getpid() != parent:\n"
+        f"        os.kill(os.getpid(), {number})\n"
+        "    return usual(how, signals)\n"
+        "parent, signal.pthread_sigmask = os.getpid(), late\n"
+    )
+    text = HEAD.format(work="    wait()").replace("def wait():", f"{late}def wait():")
+    done = subprocess.run(
+        [sys.executable, "-c", text],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    word = "interrupted" if number == signal.SIGINT else "terminated"
+    assert (done.returncode, done.stderr) == (128 + number, f"{word}\n")
+
+
 def test_what_a_killed_call_began_is_gone(tmp_path: Path) -> None:
     """A program that the model started, and a file that was half written."""
     work = (
