@@ -1,5 +1,14 @@
-"""`python -m addercost`."""
+"""`python -m addercost` and the command `addercost`.
+
+Until a command is supervised, Ctrl-C ends the process at once and without a traceback.
+"""
+
+import signal
+
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from addercost.cli import main
 
-main()
+if __name__ == "__main__":
+    main()

@@ -115,8 +115,10 @@ def read_as(kind: type[T], data: Any, source: str, where: str = "") -> T:
         # A dataclass refuses values that do not go together.
         raise DataError(f"{source}: {error.message}", error.hint) from None
     except OverflowError:
-        path, value = next(found for found in _whole_numbers(data, where) if abs(found[1]) > _LARGEST)
-        raise misfit(source, path, value, f"a number of at most {_MOST_DIGITS} digits") from None
+        large = next((found for found in _whole_numbers(data, where) if abs(found[1]) > _LARGEST), None)
+        if large is None:
+            raise DataError(f"{source}: the sum of its numbers is too large for a number") from None
+        raise misfit(source, *large, f"a number of at most {_MOST_DIGITS} digits") from None
     return made
 
 

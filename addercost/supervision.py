@@ -63,6 +63,8 @@ def supervised(work: Callable[[], int]) -> int:
     """
     global _notes
     if not hasattr(os, "fork") or threading.active_count() > 1:
+        if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         return work()
     stops = {
         number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN
@@ -83,9 +85,13 @@ def supervised(work: Callable[[], int]) -> int:
         end_with_the_parent(parent)
         for number in stops:
             signal.signal(number, _stop)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
+        sys.unraisablehook = _print_unraisable
         try:
+            # A signal that came meanwhile is raised here, before the work could say how it ends.
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
             code = work()
+        except KeyboardInterrupt:
+            code = _said(*STOPPED[_received or signal.SIGINT])
         except BaseException:
             note("end", 1)
             raise
@@ -218,6 +224,14 @@ def _stop(number: int, frame: FrameType | None) -> None:
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def _print_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    """Where a signal comes while an object is being deleted, Python prints the exception and goes on. The
+    parent then ends this process, and says so.
+    """
+    if not (_received and isinstance(unraisable.exc_value, KeyboardInterrupt)):
+        sys.__unraisablehook__(unraisable)
 
 
 def _ignored(number: int, frame: FrameType | None) -> None:

@@ -32,6 +32,7 @@ sys.exit(supervised(work))
 """
 HOLDS_THE_INTERPRETER = "import re; Path('started').touch(); re.match('(a*)*b', 'a' * 60)"
 
+DELETES = "type('D', (), {'__del__': lambda self: wait()})(); time.sleep(600)"
 ANOTHER_ERROR = "try: wait()\n    except BaseException: raise ImportError('not twice')"
 
 
@@ -107,8 +108,8 @@ def test_a_thread_that_goes_on_does_not_keep_the_call(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize(
     "work",
-    ["wait()", "stubborn()", HOLDS_THE_INTERPRETER, ANOTHER_ERROR],
-    ids=["obeys", "catches", "holds the interpreter", "raises another error"],
+    ["wait()", "stubborn()", HOLDS_THE_INTERPRETER, ANOTHER_ERROR, DELETES],
+    ids=["obeys", "catches", "holds the interpreter", "raises another error", "deletes an object"],
 )
 def test_a_signal_ends_the_call(number: int, work: str, tmp_path: Path) -> None:
     """By the child itself, or by its parent where the child does not listen."""
@@ -118,6 +119,32 @@ def test_a_signal_ends_the_call(number: int, work: str, tmp_path: Path) -> None:
     _, stderr = process.communicate(timeout=60)
     words = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
     assert (process.returncode, stderr) == (128 + number, f"{words[signal.Signals(number)]}\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_before_the_work_begins_ends_the_call(number: int, tmp_path: Path) -> None:
+    """It comes while the child has signals blocked, and is raised as soon as it takes them."""
+    late = (
+        "usual = signal.pthread_sigmask\n"
+        "def late(how, signals):\n"
+        "    if how == signal.SIG_UNBLOCK and os.getpid() != parent:\n"
+        f"        os.kill(os.getpid(), {number})\n"
+        "    return usual(how, signals)\n"
+        "parent, signal.pthread_sigmask = os.getpid(), late\n"
+    )
+    text = HEAD.format(work="    wait()").replace("def wait():", f"{late}def wait():")
+    done = subprocess.run(
+        [sys.executable, "-c", text],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    word = "interrupted" if number == signal.SIGINT else "terminated"
+    assert (done.returncode, done.stderr) == (128 + number, f"{word}\n")
 
 
 def test_what_a_killed_call_began_is_gone(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping
+from typing import Any
 
 import click
 
@@ -60,6 +62,17 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f"addercost.cli.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does, which takes the end of a file for Ctrl-C and prints an empty line for both."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            if sys.stderr.isatty():
+                click.echo(err=True)  # after the terminal's ^C
+            raise click.Abort from None
+        except EOFError as error:
+            raise RuntimeError(f"EOFError: {error}") from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for group, commands in COMMANDS.items():

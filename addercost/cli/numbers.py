@@ -11,6 +11,7 @@ from addercost.errors import ArgumentError
 from addercost.units import parse_quantity
 
 _LARGEST_BYTES = 2**60
+_LONGEST_S = 1e9
 
 
 class FiniteRange(click.FloatRange):
@@ -21,6 +22,13 @@ class FiniteRange(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)
         return number
+
+
+class SecondsRange(FiniteRange):
+    """A time, at most 30 years: the system's clocks take no longer ones."""
+
+    def __init__(self, min: float, min_open: bool = False) -> None:
+        super().__init__(min, _LONGEST_S, min_open=min_open)
 
 
 def parsed_bytes(text: str | None, option: str) -> int:

@@ -15,7 +15,7 @@ from addercost.cli.completion import (
     complete_energy,
     complete_what_if,
 )
-from addercost.cli.numbers import FiniteRange
+from addercost.cli.numbers import SecondsRange
 from addercost.counts.conventions import CONVENTIONS
 from addercost.counts.what_if import ALTERNATIVES
 from addercost.errors import ArgumentError, unknown_name
@@ -315,7 +315,7 @@ def time_limit_option(default_s: float, help_text: str) -> Option:
     return click.option(
         "--time-limit",
         "time_limit_s",
-        type=FiniteRange(min=0, min_open=True),
+        type=SecondsRange(min=0, min_open=True),
         default=default_s,
         show_default=True,
         metavar="SECONDS",

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from addercost.cli.emit import check_output, emit_table
-from addercost.cli.numbers import FiniteRange, parsed_bytes
+from addercost.cli.numbers import SecondsRange, parsed_bytes
 from addercost.cli.options import output_options
 
 
@@ -17,7 +17,7 @@ from addercost.cli.options import output_options
 @click.option(
     "--timeout",
     "timeout_s",
-    type=FiniteRange(min=0, min_open=True),
+    type=SecondsRange(min=0, min_open=True),
     default=300.0,
     show_default=True,
     metavar="SECONDS",

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from addercost.cli.numbers import FiniteRange
+from addercost.cli.numbers import SecondsRange
 
 TRUST = "ADDERCOST_TRUST"
 
@@ -26,7 +26,7 @@ class SpecCommand(click.Command):
         self.params += [
             click.Option(
                 ["--timeout"],
-                type=FiniteRange(min=0),
+                type=SecondsRange(min=0),
                 default=600.0,
                 show_default=True,
                 metavar="SECONDS",

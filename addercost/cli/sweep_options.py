@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from addercost.cli.numbers import FiniteRange
+from addercost.cli.numbers import SecondsRange
 from addercost.cli.options import F, Option
 from addercost.errors import ArgumentError
 
@@ -39,7 +39,7 @@ def failure_options(child_process: str) -> Option:
     decorators: tuple[Option, ...] = (
         click.option(
             "--timeout",
-            type=FiniteRange(min=0),
+            type=SecondsRange(min=0),
             metavar="SECONDS",
             default=0.0,
             help="For one architecture; then it has failed.",

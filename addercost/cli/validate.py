@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from addercost.cli.emit import emit_table
-from addercost.cli.numbers import FiniteRange
+from addercost.cli.numbers import SecondsRange
 from addercost.cli.options import (
     debug_option,
     folder_option,
@@ -91,7 +91,7 @@ if TYPE_CHECKING:
 @click.option(
     "--again",
     "again_s",
-    type=FiniteRange(min=0),
+    type=SecondsRange(min=0),
     default=120.0,
     show_default=True,
     metavar="SECONDS",

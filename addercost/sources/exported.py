@@ -27,12 +27,16 @@ def _load(spec: str) -> LoadedModel:
     file = Path(spec)
     if not file.is_file():
         raise NoSuchModelError(f"{file} does not exist")
-    check_archive(file)
     try:
-        with warnings.catch_warnings():
+        # Opened once: what torch reads is what was checked, whoever puts another file in its place.
+        with file.open("rb") as opened, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            program = torch.export.load(file)
+            check_archive(file, opened)
+            opened.seek(0)
+            program = torch.export.load(opened)
             model = torch.export.unflatten(program)
+    except DataError:
+        raise
     except Exception as error:
         text = error_text(error)[:300]
         raise DataError(

@@ -14,7 +14,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from addercost.errors import DataError
 
@@ -61,13 +61,13 @@ _SIZE = re.compile(r"[a-z]{1,4}\d+")
 _SPECS = frozenset(("in_spec", "out_spec", "forward_arg_names", "treespec", "tree_spec"))
 
 
-def check_archive(file: Path) -> None:
-    """Raises DataError where reading the file would run code, or fill the memory."""
+def check_archive(file: Path, opened: BinaryIO) -> None:
+    """Raises DataError where reading the opened file, called `file`, would run code or fill the memory."""
     if os.environ.get(VARIABLE) == "1":
         return
     try:
-        with zipfile.ZipFile(file) as archive:
-            _check_parts(file, archive)
+        with zipfile.ZipFile(opened) as archive:
+            _check_parts(file, archive, os.fstat(opened.fileno()).st_size)
     except (zipfile.BadZipFile, OSError, EOFError, RuntimeError) as error:
         # zipfile raises RuntimeError for what is encrypted or packed in a way that it does not know.
         raise DataError(
@@ -76,10 +76,10 @@ def check_archive(file: Path) -> None:
         ) from None
 
 
-def _check_parts(file: Path, archive: zipfile.ZipFile) -> None:
+def _check_parts(file: Path, archive: zipfile.ZipFile, size_bytes: int) -> None:
     parts = archive.infolist()
     unpacked = sum(part.file_size for part in parts)
-    if len(parts) > _MOST_PARTS or unpacked > _MOST_GROWTH * max(file.stat().st_size, 1):
+    if len(parts) > _MOST_PARTS or unpacked > _MOST_GROWTH * max(size_bytes, 1):
         raise _refused(file, "its parts are far larger than it")
     for part in parts:
         # Newer archives have all parts in one folder, which has any name.

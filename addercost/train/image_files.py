@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from addercost.errors import DataError
+from addercost.input_files import check_readable
 from addercost.train.images import Data, FileImages
 from addercost.train.small_images import reading, torchvision_datasets
 
@@ -71,6 +72,7 @@ def _data(
 def _reader(part: Any, folder: Path) -> Callable[[int], Any]:
     def read(index: int) -> Any:
         path = part.samples[index][0]
+        check_readable(Path(path))
         try:
             return part.loader(path)
         except (OSError, ValueError, SyntaxError) as error:

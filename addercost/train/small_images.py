@@ -98,8 +98,12 @@ def torchvision_datasets() -> Any:
 
 @contextmanager
 def reading(title: str, folder: Path) -> Iterator[None]:
-    """Turns what a reader raises for missing or damaged files into a DataError."""
+    """Turns what a reader raises for missing or damaged files into a DataError, and refuses pipes."""
     try:
+        for place in (folder, *(each for each in folder.iterdir() if each.is_dir())):
+            for file in place.iterdir():
+                if file.exists() and not (file.is_file() or file.is_dir()):
+                    raise DataError(f"cannot read {file}: it is a pipe, socket or device", "remove it")
         yield
     except AddercostError:
         raise

@@ -24,15 +24,19 @@ ARGUMENTS = [
 ]
 
 
+def executable() -> str:
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    assert found is not None, "there is no Chromium: run make test-browser, which installs it"
+    return found
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
-    executable = next(filter(None, map(shutil.which, NAMES)), None)
-    assert executable is not None, "there is no Chromium: run make test-browser, which installs it"
     with sync_playwright() as playwright:
         # Playwright gives every launch a fresh profile folder and removes it.
-        started = playwright.chromium.launch(executable_path=executable, headless=True, args=ARGUMENTS)
+        started = playwright.chromium.launch(executable_path=executable(), headless=True, args=ARGUMENTS)
         yield started
         started.close()
 

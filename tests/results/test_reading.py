@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -323,3 +324,17 @@ def test_without_msgspec_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "msgspec", None)
     with pytest.raises(AddercostError, match="needs the package msgspec; install it: pip install msgspec"):
         read()
+
+
+@dataclass(frozen=True)
+class Summed:
+    parts: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        math.fsum(self.parts)
+
+
+def test_a_sum_beyond_all_numbers_is_refused() -> None:
+    assert read_as(Summed, {"parts": [1e308]}, "d.json") == Summed((1e308,))
+    with pytest.raises(DataError, match=r"d\.json: the sum of its numbers is too large for a number"):
+        read_as(Summed, {"parts": [1e308, 1e308]}, "d.json")

@@ -67,7 +67,8 @@ def in_graph(old: str, new: str) -> Callable[[bytes], bytes]:
 
 
 def test_an_honest_program_is_read(honest: Path) -> None:
-    check_archive(honest)
+    with honest.open("rb") as opened:
+        check_archive(honest, opened)
     assert trace_spec(str(honest)).calls
 
 
@@ -170,8 +171,8 @@ def test_an_archive_that_grows_when_it_is_unpacked_is_refused(honest: Path, tmp_
     file = tmp_path / "bomb.pt2"
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made:
         made.writestr("p/data/weights/weight_0", bytes(50_000_000))
-    with pytest.raises(DataError, match="its parts are far larger than it"):
-        check_archive(file)
+    with file.open("rb") as opened, pytest.raises(DataError, match="its parts are far larger than it"):
+        check_archive(file, opened)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ from addercost.results.trace import trace_to_json
 from addercost.sweep.chunks.chunk import run_chunk
 from addercost.sweep.run import plan, sweep
 from addercost.train.checkpoint import SCHEMA, read_checkpoint
+from tests.sources.test_gguf import TEXT, entry, file, tensor
+from tests.trace.tflite.graphs import Graph, Op, Tensor
 
 
 class Marking:
@@ -118,13 +120,37 @@ def a_configuration(folder: Path, mark: Path) -> list[str]:
     return ["profile", "hf:config.json"]
 
 
+def a_tflite_graph(folder: Path, mark: Path) -> list[str]:
+    """With a custom operator, which only a library could run, and code as every name."""
+    tensors = (Tensor(code(mark), (1, 4)), Tensor(f"{code(mark)} 2", (1, 4)))
+    graph = Graph(tensors, (Op("CUSTOM", (0,), (1,), custom=code(mark)),))
+    return ["profile", str(graph.write(folder).name)]
+
+
+def a_gguf_file(folder: Path, mark: Path) -> list[str]:
+    """With a chat template, which programs run as jinja, and code as every text."""
+    texts = {
+        "general.architecture": code(mark),
+        "tokenizer.chat_template": code(mark),
+        code(mark): code(mark),
+    }
+    (folder / "a.gguf").write_bytes(
+        file([entry(key, TEXT, value) for key, value in texts.items()], [tensor(code(mark), (8,), 0, 0)], 32)
+    )
+    return ["profile", "a.gguf"]
+
+
 CASES = {
     "a trace": a_trace,
     "a pickle as .json": a_pickle("a.json"),
     "a pickle as .html": a_pickle("a.html"),
     "a pickle as .pt2": a_pickle("a.pt2"),
     "a pickle as .onnx": a_pickle("a.onnx"),
+    "a pickle as .tflite": a_pickle("a.tflite"),
+    "a pickle as .gguf": a_pickle("a.gguf"),
     "an ONNX graph": a_graph,
+    "a TFLite graph": a_tflite_graph,
+    "a GGUF file": a_gguf_file,
     "widths": a_table,
     "a hardware table": hardware,
     "published timings": timings,

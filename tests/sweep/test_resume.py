@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from sweep_spaces import IN_TWOS, LINEAR, NINE, WAITING, contents, dies, here, rows, space_file
 
-from addercost.errors import ArgumentError, DataError, OutputError, WorkersLostError
+from addercost.errors import ArgumentError, DataError, ModelError, OutputError, WorkersLostError
 from addercost.results.sweep_settings import SweepSettings
 from addercost.sweep.chunks.chunk import Chunk, ChunkResult, run_chunk
 from addercost.sweep.chunks.process_pool import process_pool
@@ -234,6 +234,47 @@ def test_a_sweep_killed_at_any_moment_is_finished_by_the_same_command(tmp_path: 
     assert len(rows(out)) == 40
     sweep(plan(space, SweepSettings(chunk=4)), tmp_path / "expected", engine=here)
     assert contents(out) == contents(tmp_path / "expected")
+
+
+def test_of_two_sweeps_at_once_the_second_is_refused(tmp_path: Path) -> None:
+    """Its folder is then the first one's alone: the result is that of one sweep."""
+    go = tmp_path / "go"
+    space = space_file(tmp_path, WAITING.format(n=6, free=2, go=str(go)))
+    out = tmp_path / "out"
+    command = [
+        sys.executable, "-m", "addercost", "sweep", space, "-o", str(out),
+        "--chunk", "2", "--workers", "1", "--quiet", "--cpu", "none",
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    first = subprocess.Popen(command, cwd=tmp_path, env=environment)
+    deadline = time.monotonic() + 120
+    while not list(out.glob("*.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    second = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    (line,) = second.stderr.splitlines()
+    assert second.returncode == 5 and f"another call works on {out}" in line
+    go.touch()
+    assert first.wait() == 0
+    assert [row["name"] for row in rows(out)] == [f"linear-{n}" for n in range(1, 7)]
+
+
+@pytest.mark.parametrize("place", ["name", "fact", "name of a fact"])
+def test_a_text_that_no_file_can_hold_is_refused(place: str, tmp_path: Path) -> None:
+    half = {"name": ("a\ud800", {}), "fact": ("a", {"b": "\ud800"}), "name of a fact": ("a", {"\ud800": 1})}
+    name, facts = half[place]
+    text = "import torch\nfrom torch import nn\n"
+    text += f"architectures = [({name!r}, lambda: nn.Linear(2, 3), torch.empty(1, 2), {facts!r})]\n"
+    with pytest.raises(ModelError, match=r"architecture 0 of .* which no file can hold"):
+        plan(space_file(tmp_path, text), SweepSettings())
+
+
+def test_an_error_that_no_file_can_hold_is_escaped(tmp_path: Path) -> None:
+    text = "import torch\ndef bad(): raise ValueError('\\ud800')\n"
+    space = space_file(tmp_path, text + "architectures = [('a', bad, torch.empty(1, 2))]\n")
+    sweep(plan(space, SweepSettings()), tmp_path / "out", engine=here)
+    assert "\\ud800" in rows(tmp_path / "out")[0]["error"]
 
 
 def test_a_folder_that_holds_no_sweep_is_refused(tmp_path: Path) -> None:

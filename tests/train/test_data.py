@@ -123,6 +123,24 @@ def test_image_folder(parts: tuple[str, str], workers: int, tmp_path: Path) -> N
     assert torch.allclose(batches[0][0][0, 0], torch.full((16, 16), red), atol=1e-5)
 
 
+def test_no_image_that_is_a_pipe_is_waited_for(tmp_path: Path) -> None:
+    data_files.image_folder(tmp_path)
+    pipe = tmp_path / "train" / "cat" / "0.PNG"
+    pipe.unlink()
+    os.mkfifo(pipe)
+    with pytest.raises(DataError, match=r"0\.PNG: it is a pipe, socket or device"):
+        all_of(open_data(f"folder:{tmp_path}", size=16).train)
+
+
+def test_no_file_of_a_data_set_that_is_a_pipe_is_waited_for(tmp_path: Path) -> None:
+    data_files.cifar10(tmp_path)
+    pipe = tmp_path / "cifar-10-batches-py" / "data_batch_1"
+    pipe.unlink()
+    os.mkfifo(pipe)
+    with pytest.raises(DataError, match=r"data_batch_1: it is a pipe, socket or device; remove it"):
+        open_data(f"cifar10:{tmp_path}")
+
+
 def test_grey_image_folder(tmp_path: Path) -> None:
     data_files.image_folder(tmp_path)
     assert all_of(open_data(f"folder:{tmp_path}", channels=1, size=8).test).shape == (8, 1, 8, 8)

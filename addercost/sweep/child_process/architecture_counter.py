@@ -10,6 +10,7 @@ from addercost.sources.build import build, user_output
 from addercost.sweep.child_process.block_counts import BlockCounters
 from addercost.sweep.spaces.architecture import Architecture
 from addercost.sweep.tally import ArchitectureTally, Tally
+from addercost.text import error_text
 from addercost.trace.reuse.blocks import Item
 from addercost.trace.reuse.tracer import BlockCache, trace_blocks
 from addercost.trace.tracer import trace
@@ -94,5 +95,7 @@ class ArchitectureCounter:
 
 def described(error: BaseException) -> str:
     """One line, without the hint: `ModelError: …`."""
-    text = error.message if isinstance(error, AddercostError) else str(error)
-    return f"{type(error).__name__}: {' '.join(text.split())}"[:1000].rstrip(": ")
+    text = " ".join(error.message.split()) if isinstance(error, AddercostError) else error_text(error)
+    # A lone surrogate in it could not be written to a shard.
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return f"{type(error).__name__}: {text}"[:1000].rstrip(": ")

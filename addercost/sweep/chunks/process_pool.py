@@ -5,10 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
 
 from addercost.errors import WorkersLostError
 from addercost.sweep.chunks.chunk import (
@@ -76,9 +78,22 @@ def _submitted(pool: ProcessPoolExecutor, chunk: Chunk) -> Future[ChunkResult]:
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
+    _start_quiet_tracker()
     # A fork would copy locks that other threads of the caller hold at that moment.
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_worker)
+
+
+def _start_quiet_tracker() -> None:
+    """Starts the process that frees the pool's semaphores when the sweep was killed, without its warning
+    about them: it takes over the options of this process's warnings.
+    """
+    kept = list(sys.warnoptions)
+    sys.warnoptions.append("ignore:resource_tracker")
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions[:] = kept
 
 
 def _prepare_worker() -> None:

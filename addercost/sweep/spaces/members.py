@@ -15,7 +15,7 @@ def as_architecture(member: Any, index: int, where: str) -> Architecture:
     where: the space, for messages. Raises ModelError for anything else.
     """
     if isinstance(member, Architecture):
-        return member
+        return _writable(member, index, where)
     if not isinstance(member, tuple) or len(member) not in (3, 4):
         raise ModelError(
             f"architecture {index} of {where} is a {type(member).__name__}",
@@ -31,7 +31,21 @@ def as_architecture(member: Any, index: int, where: str) -> Architecture:
     for key, value in found.items():
         if not isinstance(key, str) or not isinstance(value, int | float | str | None):
             raise ModelError(f"fact {key!r} of {name} is a {type(value).__name__}", "numbers, texts or None")
-    return Architecture(name, make, _inputs_by_batch(inputs, name), found)
+    return _writable(Architecture(name, make, _inputs_by_batch(inputs, name), found), index, where)
+
+
+def _writable(architecture: Architecture, index: int, where: str) -> Architecture:
+    """The architecture, all of whose texts a file can hold: half of a surrogate pair has no UTF-8."""
+    for text in (architecture.name, *architecture.facts, *architecture.facts.values()):
+        if isinstance(text, str):
+            try:
+                text.encode("utf-8")
+            except UnicodeEncodeError:
+                raise ModelError(
+                    f"architecture {index} of {where} has the text {text!r}, which no file can hold",
+                    "give it another name",
+                ) from None
+    return architecture
 
 
 def _inputs_by_batch(inputs: Any, name: str) -> Callable[[int], tuple[tuple[Any, ...], Mapping[str, Any]]]:
