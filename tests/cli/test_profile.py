@@ -353,7 +353,7 @@ def test_memory_of_a_training_step(addercost: Run) -> None:
     assert memory["training"]["gradient_bytes"] == weights
     assert memory["training"]["optimizer_bytes"] == 2 * weights + 14 * 4
     assert memory["peak_bytes"] == max(layer["peak_bytes"] for layer in memory["layers"])
-    text = addercost("profile", EXAMPLE, "--backward", "--optimizer", "adam")
+    text = addercost("profile", EXAMPLE, "--backward", "--optimizer", "adam", "--explain")
     assert "494.1 kB of optimizer state (adam)" in " ".join(text.split())
 
 

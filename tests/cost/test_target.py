@@ -252,7 +252,7 @@ def test_the_command_line_finds_it(acme, tmp_path):
     code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from addercost.cli import main; sys.exit(main())"
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "acme"), "profile", "zoo:lenet5-bn",
-         "--convention", "macs", "--cpu", "acme-npu", "--cost-model", "latency-sum"],
+         "--convention", "macs", "--cpu", "acme-npu", "--cost-model", "latency-sum", "--explain"],
         capture_output=True, text=True, cwd=ROOT,
     )  # fmt: skip
     # 416,520 multiplications at 7 cycles and as many additions at 5.

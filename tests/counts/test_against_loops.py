@@ -72,6 +72,9 @@ NOT_LOOPED = {
         "aten.quantize_per_tensor", "aten.dequantize", "addercost.adder_conv2d_u8",
         "addercost.adder_conv2d_quantized", "addercost.binary_conv2d_packed",
     ),
+    "layers of test_bitlinear.py, whose arithmetic test_arithmetics.py compares with a loop": (
+        "addercost.ternary_linear", "addercost.ternary_linear_packed",
+    ),
     "element-wise: test_elementwise.py": (
         "aten.gelu", "aten.gelu_backward", "aten.elu", "aten.round", "aten.mvlgamma", "aten.frexp",
         "aten.pow", "aten.clamp", "aten.lerp",
