@@ -18,7 +18,14 @@ def _recognises(spec: str) -> bool:
     """Dotted names. Any other kind goes first, since a text such as `zoo:resnet18` could be a module, too."""
     module_name = spec.partition(":")[0]
     is_name = all(part.isidentifier() for part in module_name.split("."))
-    return is_name and not ("/" in spec or "\\" in spec or Path(spec).exists())
+    return is_name and not ("/" in spec or "\\" in spec or _exists(spec))
+
+
+def _exists(name: str) -> bool:
+    try:
+        return Path(name).exists()
+    except OSError:  # The name is longer than the file system takes.
+        return False
 
 
 def _load(spec: str) -> LoadedModel:

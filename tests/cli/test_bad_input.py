@@ -124,6 +124,7 @@ CASES: dict[str, tuple[str | bytes | None, list[str], int, str]] = {
     ),
     "5,000 digits": (CONV, ["model.py", "--input", "9" * 5000], 2, "more elements than torch can address"),
     "a limit that is no number": (CONV, ["model.py", "--timeout", "nan"], 2, "not a finite number"),
+    "a module name too long": (None, ["x" * 300], 3, "no file and no module is called"),
     "a file name too long": (None, ["x" * 300 + ".py"], 2, "file name too long"),
     "a trace name too long": (None, ["x" * 300 + ".json"], 6, "file name too long"),
     "output name too long": (None, ["zoo:lenet5-bn", "-o", "x" * 300], 5, "file name too long"),
