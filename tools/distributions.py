@@ -9,6 +9,7 @@ installed; without the option they install everything that the distribution asks
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -45,11 +46,12 @@ def try_out(distribution: Path, folder: Path, borrow: bool) -> str:
     example = folder / "lenet5_bn.py"
     shutil.copy(ROOT / "examples" / "lenet5_bn.py", example)
     command = [str(environment / "bin" / "addercost"), "profile", str(example), "--cpu", "via-nano-2000"]
-    done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=folder, env=own, check=True, capture_output=True, text=True)
     where = [python, "-c", "import addercost; print(addercost.__file__)"]
-    home = subprocess.run(where, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+    home = subprocess.run(where, cwd=folder, env=own, check=True, capture_output=True, text=True).stdout
     if not home.startswith(str(environment)):
-        raise RuntimeError(f"the distribution was not used, but {home}")
+        raise RuntimeError(f"the distribution was not used, but {home.strip()}")
     return done.stdout
 
 
