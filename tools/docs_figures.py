@@ -12,7 +12,8 @@ from pathlib import Path
 from machine_report import BATCHES
 from matplotlib.patches import Rectangle
 
-from addercost.arithmetic import Arithmetic
+from addercost.cost.verdict import CONTESTS
+from addercost.measure.contests import IMPLEMENTATIONS
 from addercost.measure.journal import read_measurements
 from addercost.report.plots.palette import BLUE, GREEN, INK, ORANGE
 from addercost.report.plots.style import Drawn, FigureFormat, PlotOptions, figure_bytes, in_style, new_figure
@@ -22,11 +23,12 @@ from addercost.results.network_ratio import NetworkRatio, network_ratio
 
 ROOT = Path(__file__).parent.parent
 MACHINE = "amd-epyc"
-CONTESTS = (
-    ("adder layers, fp32", Arithmetic.ADDER, "addercost layer", "fp32", BLUE, ""),
-    ("adder layers, int8", Arithmetic.ADDER, "addercost kernel", "int8", ORANGE, "///"),
-    ("binary layers, packed", Arithmetic.XNOR, "packed layer", "fp32", GREEN, "..."),
-)
+LOOK = {
+    "fp32": ("adder layers, fp32", BLUE, ""),
+    "int8": ("adder layers, int8", ORANGE, "///"),
+    "binary": ("binary layers, packed", GREEN, "..."),
+}
+"""Label, colour and hatch of each contest of a verdict."""
 RULE = 2 / 3
 """(2 + 2) / (4 + 2) cycles a site: what the paper's rule says of fp32 adder layers on a VIA Nano."""
 
@@ -41,9 +43,11 @@ def draw() -> Drawn:
     white = Rectangle((0, 0), 1, 1, transform=figure.transFigure, color="white", zorder=-10)
     figure.add_artist(white)
     axes = figure.add_subplot()
-    for i, (label, arithmetic, implementation, dtype, colour, hatch) in enumerate(CONTESTS):
+    for i, contest in enumerate(CONTESTS):
+        label, colour, hatch = LOOK[contest.name]
+        by = IMPLEMENTATIONS[contest.name]
         for j, (name, measured) in enumerate(networks.items()):
-            ratio = network_ratio(measured, arithmetic.value, implementation, dtype)
+            ratio = network_ratio(measured, contest.arithmetic.value, by, contest.number_format)
             if ratio is None:
                 raise ValueError(f"{name} has no timings of {label}")
             found.append((name, label, ratio))

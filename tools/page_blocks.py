@@ -25,6 +25,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 ROOT = Path(__file__).parent.parent
 FENCE = re.compile(r"(?ms)^```(?P<language>[a-z]*)(?P<rest>[^\n]*)\n(?P<body>.*?)^```$")
@@ -94,26 +95,16 @@ def run(command: str, folder: Path) -> str:
     if program != "addercost":
         raise ValueError(f"only addercost is run: {command}")
     output, errors = io.StringIO(), io.StringIO()
+    here = {"COLUMNS": str(COLUMNS), "NO_COLOR": "1", "XDG_CACHE_HOME": str(folder / ".cache")}
     with (
         contextlib.chdir(folder),
-        environment(COLUMNS=str(COLUMNS), NO_COLOR="1", XDG_CACHE_HOME=str(folder / ".cache")),
+        mock.patch.dict(os.environ, here),
         contextlib.redirect_stdout(output),
         contextlib.redirect_stderr(errors),
     ):
         code = run_addercost(arguments)
     end = f"exit code {code}\n" if code else ""
     return output.getvalue() + errors.getvalue() + end
-
-
-@contextlib.contextmanager
-def environment(**values: str) -> Iterator[None]:
-    before = dict(os.environ)
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def printed(text: str) -> Iterator[tuple[Shown, str]]:

@@ -18,10 +18,6 @@ from typing import Any
 NOTEBOOK = Path(__file__).parent.parent / "docs" / "tutorial.ipynb"
 
 
-def cells(notebook: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return list(notebook["cells"])
-
-
 def read() -> dict[str, Any]:
     notebook: dict[str, Any] = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
     return notebook
@@ -35,7 +31,7 @@ def shown(cell: Mapping[str, Any]) -> str:
 def run(notebook: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     """Every code cell with what it prints now. The value of its last expression is printed."""
     names: dict[str, Any] = {"__name__": "tutorial"}
-    for cell in cells(notebook):
+    for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             yield cell, printed("".join(cell["source"]), names)
 
@@ -56,7 +52,7 @@ def printed(source: str, names: dict[str, Any]) -> str:
 def page(notebook: Mapping[str, Any]) -> str:
     """The notebook as Markdown."""
     parts = []
-    for cell in cells(notebook):
+    for cell in notebook["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
             parts.append(source)

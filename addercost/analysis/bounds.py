@@ -11,6 +11,16 @@ class AtMost(float):
     """An upper bound. Tables print it with ≤; files hold the plain number."""
 
 
+def bound_sign(value: float) -> str:
+    """`≥ ` or `≤ ` for a bound, "" for a plain number."""
+    return "≥ " if isinstance(value, AtLeast) else "≤ " if isinstance(value, AtMost) else ""
+
+
+def bound_words(value: float) -> str:
+    """`at least ` or `at most ` for a bound, "" for a plain number."""
+    return "at least " if isinstance(value, AtLeast) else "at most " if isinstance(value, AtMost) else ""
+
+
 def bounded(value: float, complete: bool) -> float:
     """The value itself where the sum is complete, else a lower bound."""
     return value if complete else AtLeast(value)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from addercost.analysis.front import pareto_front
 from addercost.analysis.published import PUBLISHED_ACCURACIES
 from addercost.arithmetic import Arithmetic
 from addercost.cost.energy import estimate_energy
@@ -94,12 +95,8 @@ def pareto(
 
 def front(points: Sequence[Point]) -> list[Point]:
     """The Pareto front: points that no other point beats in both accuracy and cost, the cheapest first."""
-    best, kept = float("-inf"), []
-    for point in sorted(points, key=lambda p: (p.cost or 0, -p.accuracy_percent)):
-        if point.cost is not None and point.accuracy_percent > best:
-            best = point.accuracy_percent
-            kept.append(point)
-    return kept
+    known = [point for point in points if point.cost is not None]
+    return pareto_front(known, lambda point: (point.cost or 0.0, point.accuracy_percent))
 
 
 def _main_arithmetic(counts: ModelCounts) -> str:

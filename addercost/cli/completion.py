@@ -56,7 +56,7 @@ def _processors(ctx: click.Context) -> Iterator[str]:
     from addercost.extensions import entries
     from addercost.hardware.loader import HOST
 
-    yield from dict.fromkeys((HOST, "none"))
+    yield from (HOST, "none")
     yield from _tables("cpu", "core", "device")(ctx)
     yield from (entry.name for entry in entries(ENTRY_POINTS))
 

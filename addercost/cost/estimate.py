@@ -79,6 +79,11 @@ class ModelCost:
     layers: tuple[LayerEstimate, ...]
     interval_s: tuple[float, float] | None = None
 
+    @property
+    def seconds_per_cycle(self) -> float | None:
+        """What a layer's cycles are multiplied by; None where no clock is known or nothing takes time."""
+        return self.seconds / self.cycles if self.seconds and self.cycles else None
+
 
 def estimate(
     model_counts: CountedModel | Iterable[CountedLayer],

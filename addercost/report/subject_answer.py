@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from addercost.analysis.bounds import AtLeast, AtMost
+from addercost.analysis.bounds import bound_words
 from addercost.analysis.estimate_ratio import estimate_ratio
-from addercost.analysis.layer_rows import labelled_costs, layer_rows
-from addercost.analysis.leading_estimates import leading_estimates
+from addercost.analysis.layer_rows import basis_of, labelled_costs, layer_rows, weight_of
+from addercost.analysis.leading_estimates import energies_by_table, leading_estimates
 from addercost.results.report import EnergyEstimated, Estimated, Subject, network_name
 from addercost.units import si
 
@@ -23,10 +23,7 @@ def answer_sentences(subject: Subject) -> Iterator[str]:
             f"On {hardware}, {subject.name} is estimated to take {time_text(first)} as {first.arithmetic} "
             f"by the {first.model} model{_others(own, 'as long')}."
         )
-    tables: dict[str, list[EnergyEstimated]] = {}
-    for energy in subject.energies:
-        tables.setdefault(energy.table, []).append(energy)
-    for table, made in tables.items():
+    for table, made in energies_by_table(subject).items():
         joules = f"{_at_least(made[0].complete)}{si(made[0].joules, 'J')}"
         others = _others(made, "as much")
         yield f"By the {table} table its arithmetic takes {joules} as {made[0].arithmetic}{others}."
@@ -49,9 +46,8 @@ def _others(made: Sequence[Estimated | EnergyEstimated], how: str) -> str:
     for other in made[1:]:
         ratio = ratio_to_first(made[0], other)
         if ratio is not None:
-            bound = {AtLeast: "at least ", AtMost: "at most "}.get(type(ratio), "")
             verb = "" if parts else " it takes"
-            parts.append(f"as {other.arithmetic}{verb} {bound}{ratio_text(ratio)} times {how}")
+            parts.append(f"as {other.arithmetic}{verb} {bound_words(ratio)}{ratio_text(ratio)} times {how}")
     return "".join(f"{', ' if i else '; '}{part}" for i, part in enumerate(parts))
 
 
@@ -70,14 +66,10 @@ def _amount(made: Estimated | EnergyEstimated) -> float:
 
 
 def _heaviest(subject: Subject) -> Iterator[str]:
-    basis = next(iter(labelled_costs(subject.first)), None)
+    basis = basis_of(subject.first)
     rows = layer_rows(subject.first)
-    if basis is None or not any(row.cycles[basis] for row in rows):
-        weights = [float(row.counts.total) for row in rows]
-        what = "operations"
-    else:
-        weights = [row.cycles[basis] for row in rows]
-        what = f"time on {labelled_costs(subject.first)[basis].hardware}"
+    weights = [weight_of(row, basis) for row in rows]
+    what = f"time on {labelled_costs(subject.first)[basis].hardware}" if basis else "operations"
     whole = sum(weights)
     if not whole:
         return

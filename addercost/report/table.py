@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from addercost.analysis.bounds import AtLeast, AtMost
+from addercost.analysis.bounds import bound_sign
 from addercost.errors import ArgumentError, unknown_name
 from addercost.text import printable
 from addercost.units import si, thousands
@@ -103,9 +103,8 @@ def shown(value: Any, column: Column, short: bool = False) -> str:
     """The text of a cell; "" for None. short: with SI prefixes in place of all digits."""
     if value is None:
         return ""
-    if isinstance(value, AtLeast | AtMost):
-        mark = "≥" if isinstance(value, AtLeast) else "≤"
-        return f"{mark} {shown(float(value), column, short)}"
+    if sign := bound_sign(value):
+        return f"{sign}{shown(float(value), column, short)}"
     match column.kind:
         case Kind.TEXT | Kind.PATH:
             return printable("x".join(map(str, value)) if isinstance(value, tuple | list) else str(value))

@@ -17,6 +17,7 @@ from addercost.cli import run
 from tests.attack.attempt import Attempt
 from tests.attack.bad_calls import prepare
 from tests.attack.call import Ended, fault_of
+from tests.results.document_places import places
 
 BAD = (
     None, True, "", "x", "::error::x", -1, 0, 1.5, -1e308, 1e308, 10**400, -(10**400), float("nan"),
@@ -127,18 +128,6 @@ def _fields(name: str, text: bytes, rng: random.Random, share: float) -> Iterato
             f"{path} " + ("deleted" if kind == len(BAD) else f"= {str(BAD[kind])[:30]}"),
             lambda path=path, kind=kind: damaged(data, path, kind, write),  # type: ignore[misc]
         )
-
-
-def places(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every value of a document by its path, but of each list only the first two."""
-    if path:
-        yield path
-    if isinstance(data, dict):
-        for key, item in data.items():
-            yield from places(item, (*path, key))
-    elif isinstance(data, list):
-        for index, item in enumerate(data[:2]):
-            yield from places(item, (*path, index))
 
 
 def damaged(data: Any, path: tuple[Any, ...], kind: int, write: Callable[[Any], str]) -> bytes:

@@ -58,6 +58,7 @@ TRAIN = (
     "2",
     "--quiet",
 )
+VALIDATE = ("validate", "--measured", "timings.csv", "--column", "ms", "--cpu", "intel-skylake-x", "--quiet")
 MADE: Sequence[tuple[str, ...]] = (
     ("profile", "net.py:Net", "--save-trace", "trace.json", "--quiet"),
     (
@@ -77,18 +78,7 @@ MADE: Sequence[tuple[str, ...]] = (
     (*BENCH, "-o", "bench.json"),
     (*SWEEP, "-o", "swept"),
     (*TRAIN, "-o", "trained"),
-    (
-        "validate",
-        "--measured",
-        "timings.csv",
-        "--column",
-        "ms",
-        "--cpu",
-        "intel-skylake-x",
-        "-o",
-        "scores",
-        "--quiet",
-    ),
+    (*VALIDATE, "-o", "scores"),
 )
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.attack.attempt import Attempt
 from tests.attack.bad_calls import left_behind, names_in
 from tests.attack.call import called, fault_of
-from tests.attack.material import BENCH, SWEEP, TRAIN
+from tests.attack.material import BENCH, SWEEP, TRAIN, VALIDATE
 
 WRITERS: dict[str, Sequence[str]] = {
     "profile": ("profile", "trace.json", "--cpu", "via-nano-2000", "-o", "out/made.csv"),
@@ -30,18 +30,7 @@ WRITERS: dict[str, Sequence[str]] = {
     "bench": (*BENCH, "-o", "out/made.json"),
     "sweep": (*SWEEP, "-o", "out/made"),
     "train": (*TRAIN, "-o", "out/made"),
-    "validate": (
-        "validate",
-        "--measured",
-        "timings.csv",
-        "--column",
-        "ms",
-        "--cpu",
-        "intel-skylake-x",
-        "-o",
-        "out/made",
-        "-q",
-    ),
+    "validate": (*VALIDATE, "-o", "out/made"),
     "query": ("query", "swept", "SELECT * FROM sweep", "-o", "out/made.csv"),
 }
 KEPT = ("sweep", "train", "bench", "validate")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import doctest
 import re
-import runpy
+import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 import addercost
 
 ROOT = Path(__file__).parents[2]
-blocks = SimpleNamespace(**runpy.run_path(str(ROOT / "tools" / "page_blocks.py")))
+sys.path.insert(0, str(ROOT / "tools"))
+
+import page_blocks as blocks  # noqa: E402
+
 PAGES = {str(page.relative_to(ROOT)): page.read_text(encoding="utf-8") for page in blocks.pages()}
 COMMANDS = {
     name: [step.command for step in blocks.steps(text) if isinstance(step, blocks.Shown)]

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import jsonschema
 import pytest
@@ -16,19 +15,11 @@ from addercost.cli import run
 from addercost.counts.registry import RULES
 
 ROOT = Path(__file__).parents[2]
-TOOLS = ROOT / "tools"
+sys.path.insert(0, str(ROOT / "tools"))
 
-
-def tool(name: str) -> ModuleType:
-    sys.path.insert(0, str(TOOLS))
-    try:
-        return __import__(name)
-    finally:
-        sys.path.remove(str(TOOLS))
-
-
-reference = tool("docs_reference")
-tutorial = tool("tutorial")
+import distributions  # noqa: E402
+import docs_reference as reference  # noqa: E402
+import tutorial  # noqa: E402
 
 
 def test_the_operators_page_has_every_operator_once() -> None:
@@ -123,7 +114,6 @@ def test_the_site_builds_without_a_broken_link(tmp_path: Path) -> None:
 @pytest.mark.exhaustive
 def test_wheel_and_sdist_are_built_and_work_where_this_checkout_is_not(tmp_path: Path) -> None:
     """`make dist` does the same in empty environments, which fetch torch."""
-    distributions = tool("distributions")
     made = distributions.build(tmp_path / "dist")
     assert sorted(path.suffix for path in made) == [".gz", ".whl"]
     for distribution in made:

@@ -16,7 +16,8 @@ from addercost.errors import ArgumentError
 from addercost.report.formats.table_markdown import to_markdown
 from addercost.report.formats.terminal import to_terminal
 from addercost.report.table import Column, Kind, Table
-from addercost.report.tables.profile import MOST_BLOCKS, MOST_LAYERS, ProfileView, bar, profile_table
+from addercost.report.tables.layers_cost_first import GLANCE
+from addercost.report.tables.profile import MOST_BLOCKS, ProfileView, bar, profile_table
 from addercost.report.tables.profile_answer import CHOOSE_A_PROCESSOR, answer
 from addercost.results.profile import Profile
 
@@ -61,7 +62,7 @@ def test_blocks_are_as_large_as_shows_where_the_cost_is(
 
 
 def test_many_layers_are_shown_as_their_costliest_blocks(deep: Profile) -> None:
-    assert len(deep.counts.layers) > MOST_LAYERS
+    assert len(deep.counts.layers) > GLANCE
     table = profile_table(deep)
     shares = [row["share"] for row in table.rows]
     assert len(table.rows) == MOST_BLOCKS + 1

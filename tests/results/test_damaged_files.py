@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from addercost.errors import DataError
 from addercost.results.saved import saved_from_text
 from addercost.results.trace import trace_to_json
 from addercost.trace.record import OpCall, TensorSpec, Trace
+from tests.results.document_places import places
 
 BAD = (None, [], {}, "", "x", -1, 1.5, True, 10**400, float("nan"), float("inf"), [[]], {"tensor": [-1]})
 
@@ -54,18 +54,6 @@ def documents() -> dict[str, Any]:
         "measurements": sample_data.measurements(rows=1, samples=6),
         "training": sample_data.training(),
     }
-
-
-def places(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every value of a document by its path, but of each list only the first two."""
-    if path:
-        yield path
-    if isinstance(data, dict):
-        for key, item in data.items():
-            yield from places(item, (*path, key))
-    elif isinstance(data, list):
-        for index, item in enumerate(data[:2]):
-            yield from places(item, (*path, index))
 
 
 def with_value(data: Any, path: tuple[Any, ...], value: Any) -> Any:

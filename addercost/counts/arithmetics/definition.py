@@ -122,6 +122,11 @@ def first_terms(sites: Sites) -> int:
     return min(sites.outputs, sites.count)
 
 
+def later_terms(sites: Sites) -> int:
+    """Additions of the sums: K-1 for an output of K terms, and one more for a bias."""
+    return sites.count - first_terms(sites) + sites.biased
+
+
 def groups(sites: Sites, size: int) -> int:
     """Into how many groups of up to `size` terms the sums are divided, of all sums together."""
     if sites.outputs and sites.count % sites.outputs == 0:

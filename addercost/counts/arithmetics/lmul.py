@@ -11,7 +11,7 @@ from addercost.counts.arithmetics.definition import (
     Recipe,
     Steps,
     combined,
-    first_terms,
+    later_terms,
 )
 from addercost.counts.work import Sites
 
@@ -42,7 +42,7 @@ def _per_site(sites: Sites) -> OpCounts:
 
 def _exact(sites: Sites) -> OpCounts:
     """K additions of bits, K of the offset, K-1 of the sum, one more for a bias."""
-    return _with_integers(sites, 2, sites.count - first_terms(sites) + sites.biased)
+    return _with_integers(sites, 2, later_terms(sites))
 
 
 def _with_integers(sites: Sites, additions: int, accumulations: int) -> OpCounts:

@@ -11,7 +11,7 @@ from addercost.counts.arithmetics.definition import (
     Recipe,
     Steps,
     combined,
-    first_terms,
+    later_terms,
     sums,
 )
 from addercost.counts.work import Sites
@@ -23,7 +23,7 @@ def _per_site(sites: Sites) -> OpCounts:
 
 def _exact(sites: Sites) -> OpCounts:
     """K multiplications, K-1 additions, one more for a bias."""
-    return combined(sites, OpClass.MUL, sites.count - first_terms(sites) + sites.biased)
+    return combined(sites, OpClass.MUL, later_terms(sites))
 
 
 _MUL_ADD = "multiply, then add"

@@ -11,7 +11,7 @@ from addercost.counts.arithmetics.definition import (
     Recipe,
     Steps,
     combined,
-    first_terms,
+    later_terms,
     sums,
 )
 from addercost.counts.work import Sites
@@ -25,7 +25,7 @@ def _per_site(sites: Sites) -> OpCounts:
 
 def _exact(sites: Sites) -> OpCounts:
     """K shifts, K-1 additions, one more for a bias."""
-    return combined(sites, OpClass.SHIFT, sites.count - first_terms(sites) + sites.biased)
+    return combined(sites, OpClass.SHIFT, later_terms(sites))
 
 
 def recipes(number_format: str) -> tuple[Recipe, ...]:

@@ -19,12 +19,17 @@ def _convolution_as(arithmetic: Arithmetic, call: OpCall) -> OperatorWork:
 
 def _linear_as(arithmetic: Arithmetic, call: OpCall) -> OperatorWork:
     """x: […, C], w: [K, C], out: […, K]."""
+    terms = math.prod(call.shape("weight")[1:])
+    return _sums_as(arithmetic, call, terms, biased=call.optional_tensor("bias") is not None)
+
+
+def _sums_as(arithmetic: Arithmetic, call: OpCall, terms: int, biased: bool) -> OperatorWork:
+    """Each output is a sum of so many terms."""
     x, out = call.tensor("input"), call.output
-    features = math.prod(call.shape("weight")[1:])
     sites = Sites(
-        count=out.numel * features,
-        outputs=out.numel if features else 0,
-        biased=out.numel if call.optional_tensor("bias") else 0,
+        count=out.numel * terms,
+        outputs=out.numel if terms else 0,
+        biased=out.numel if biased else 0,
         inputs=x.numel,
         number_format=x.number_format,
         accumulator_format=accumulator_of(x.number_format),
@@ -84,20 +89,10 @@ def binary_conv2d(call: OpCall) -> OperatorWork:
 @rule("addercost.binary_conv2d_packed")
 def binary_conv2d_packed(call: OpCall) -> OperatorWork:
     """x: [N, C, H, W], weight_shape: [K, C/G, R, S], out: [N, K, P, Q], each times a factor, plus a term."""
-    x, out, shape = call.tensor("input"), call.output, call.args["weight_shape"]
+    shape = call.args["weight_shape"]
     assert isinstance(shape, tuple)
     terms = math.prod(size for size in shape[1:] if isinstance(size, int))
-    sites = Sites(
-        count=out.numel * terms,
-        outputs=out.numel if terms else 0,
-        biased=out.numel,
-        inputs=x.numel,
-        number_format=x.number_format,
-        accumulator_format=accumulator_of(x.number_format),
-        arithmetic=Arithmetic.XNOR,
-        weighted=True,
-    )
-    return OperatorWork((sites,))
+    return _sums_as(Arithmetic.XNOR, call, terms, biased=True)
 
 
 @rule("addercost.binary_linear")
@@ -123,15 +118,5 @@ def ternary_linear(call: OpCall) -> OperatorWork:
 @rule("addercost.ternary_linear_packed")
 def ternary_linear_packed(call: OpCall) -> OperatorWork:
     """x: […, C], words: [K, bytes], out: […, K]: as `ternary_linear`, of weights that are packed."""
-    x, out = call.tensor("input"), call.output
-    sites = Sites(
-        count=out.numel * x.shape[-1],
-        outputs=out.numel if x.shape[-1] else 0,
-        biased=out.numel if call.optional_tensor("bias") else 0,
-        inputs=x.numel,
-        number_format=x.number_format,
-        accumulator_format=accumulator_of(x.number_format),
-        arithmetic=Arithmetic.TERNARY,
-        weighted=True,
-    )
-    return OperatorWork((sites,))
+    biased = call.optional_tensor("bias") is not None
+    return _sums_as(Arithmetic.TERNARY, call, call.tensor("input").shape[-1], biased)

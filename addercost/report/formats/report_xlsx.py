@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from addercost.analysis.bounds import AtLeast, AtMost
+from addercost.analysis.bounds import bound_sign
 from addercost.errors import AddercostError
 from addercost.report.sections import report_sections
 from addercost.report.table import Column, Kind, Table, heading, shown
@@ -111,7 +111,7 @@ def _write(sheet: Worksheet, table: Table) -> None:
                 continue
             factor, _ = units[column.name]
             cell = sheet.cell(row, i, None if value is None else value + 0 if factor == 1 else value / factor)
-            mark = '"≥ "' if isinstance(value, AtLeast) else '"≤ "' if isinstance(value, AtMost) else ""
+            mark = f'"{sign}"' if (sign := bound_sign(value)) else ""
             if cell.value is not None:
                 cell.number_format = f"{mark}{_number_format(cell.value, column)}"
     for note in table.notes:

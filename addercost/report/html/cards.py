@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from addercost.analysis.bounds import AtLeast, AtMost
-from addercost.analysis.leading_estimates import leading_estimates
+from addercost.analysis.bounds import bound_sign
+from addercost.analysis.leading_estimates import energies_by_table, leading_estimates
 from addercost.arithmetic import OpClass
 from addercost.report.subject_answer import ratio_text, ratio_to_first
 from addercost.results.report import LEAST_CHARGED, EnergyEstimated, Estimated, Subject, network_name
@@ -38,10 +38,7 @@ def cards(subject: Subject) -> Iterator[Card]:
         unit = "cycles" if any(e.seconds is None for e in own) else "s"
         values = [e.cycles if e.seconds is None or unit == "cycles" else e.seconds for e in own]
         yield _estimated(f"time on {hardware}", f"{own[0].model} model, estimates", own, values, unit)
-    tables: dict[str, list[EnergyEstimated]] = {}
-    for energy in subject.energies:
-        tables.setdefault(energy.table, []).append(energy)
-    for table, made in tables.items():
+    for table, made in energies_by_table(subject).items():
         joules = [energy.joules for energy in made]
         yield _estimated(f"arithmetic energy, {table}", "estimates without memory", made, joules, "J")
     for op_class, title in ((OpClass.MUL, "multiplications"), (OpClass.ADD, "additions")):
@@ -88,8 +85,7 @@ def _ratio(first: Estimated | EnergyEstimated, other: Estimated | EnergyEstimate
     ratio = ratio_to_first(first, other)
     if ratio is None:
         return ""
-    mark = {AtLeast: "≥ ", AtMost: "≤ "}.get(type(ratio), "")
-    return f"{mark}{ratio_text(ratio)}×"
+    return f"{bound_sign(ratio)}{ratio_text(ratio)}×"
 
 
 def _counted(subject: Subject, op_class: OpClass, title: str) -> Card:

@@ -99,9 +99,9 @@ def _predicted(subject: Subject, number: int, anchors: Mapping[str, str]) -> Lin
     name = f"{number}. {subject.name}"
     if label is None or cost is None or not cost.cycles:
         return LinkedRun(f"{name}, operations", "operations", {r.path: r.counts.total for r in rows}, anchors)
-    if not cost.seconds:
+    rate = cost.seconds_per_cycle
+    if rate is None:
         return LinkedRun(f"{name}, {label}", "cycles", {r.path: r.cycles[label] for r in rows}, anchors)
-    rate = cost.seconds / cost.cycles
     title = f"{name}, {label} (estimate)"
     return LinkedRun(title, "s", {row.path: row.cycles[label] * rate for row in rows}, anchors)
 

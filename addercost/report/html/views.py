@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from addercost.analysis.bounds import AtLeast, AtMost
+from addercost.analysis.bounds import bound_sign
 from addercost.report.subject_answer import ratio_text
 from addercost.report.table import Column, Kind, Table, heading, shown
 from addercost.text import printable
@@ -108,7 +108,7 @@ def _cell(value: Any, column: Column, first: bool, href: str, largest: float) ->
 def _text(value: Any, column: Column) -> str:
     """Three digits and a prefix, where other outputs show more or none."""
     if isinstance(value, float | int) and column.kind in (Kind.NUMBER, Kind.RATIO):
-        mark = "≥ " if isinstance(value, AtLeast) else "≤ " if isinstance(value, AtMost) else ""
+        mark = bound_sign(value)
         if column.kind is Kind.RATIO:
             return f"{mark}{ratio_text(value)}×"
         return f"{mark}{si(value) if abs(value) >= 1000 else f'{float(value):.3g}'}"

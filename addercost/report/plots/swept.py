@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from addercost.analysis.front import pareto_front
 from addercost.analysis.rank_correlation import spearman
 from addercost.report.plots.labels import place_labels
 from addercost.report.plots.palette import BLUE, INK, MARKERS, SERIES
@@ -147,12 +148,8 @@ def draw_best(table: Table, metric: Column, options: PlotOptions) -> Drawn:
 
 def _front(swept: Sequence[Swept]) -> list[tuple[str, float, float]]:
     """Of all arithmetics, by rising x: each has a larger y than every one before it."""
-    points = [p for own in swept for p in zip(own.names, own.x, own.y, strict=True)]
-    best: list[tuple[str, float, float]] = []
-    for point in sorted(points, key=lambda p: (p[1], -p[2], p[0])):
-        if not best or point[2] > best[-1][2]:
-            best.append(point)
-    return best
+    points = sorted(p for own in swept for p in zip(own.names, own.x, own.y, strict=True))
+    return pareto_front(points, lambda p: (p[1], p[2]))
 
 
 def _scale(axes: Axes, which: str, values: Sequence[float], column: Column) -> None:

@@ -43,9 +43,9 @@ def block_depths(profile: Profile, most: int = GLANCE) -> tuple[tuple[int, ...],
 def _with_seconds(table: Table, profile: Profile) -> Table:
     """A column of seconds for every estimate that has a clock and gives no interval of its own."""
     rates = {
-        name: cost.seconds / cost.cycles
+        name: rate
         for name, cost in labelled_costs(profile).items()
-        if cost.seconds and cost.cycles and cost.interval_s is None
+        if cost.interval_s is None and (rate := cost.seconds_per_cycle)
     }
     columns: list[Column] = []
     for column in table.columns:

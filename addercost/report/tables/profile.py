@@ -17,12 +17,11 @@ from addercost.analysis.layer_rows import (
 from addercost.arithmetic import OpClass
 from addercost.report.table import Column, Kind, Table
 from addercost.report.tables.layers import layer_table
+from addercost.report.tables.layers_cost_first import GLANCE
 from addercost.report.tables.profile_answer import answer
 from addercost.report.tables.profile_notes import brief_notes, caveat_lines, inputs_text
 from addercost.results.profile import Profile
 
-MOST_LAYERS = 30
-"""So many rows are shown layer by layer and in their order."""
 MOST_BLOCKS = 10
 _BAR = 12
 _EIGHTHS = "▏▎▍▌▋▊▉"
@@ -85,7 +84,7 @@ def profile_table(
 def usual_depth(profile: Profile) -> int | None:
     """The depth that layers are summed to unless another is asked for; None for every layer by itself."""
     rows = layer_rows(profile)
-    return block_depth(rows, basis_of(profile)) if len(rows) > MOST_LAYERS else None
+    return block_depth(rows, basis_of(profile)) if len(rows) > GLANCE else None
 
 
 def _explained(table: Table, caveats: Mapping[str, Sequence[str]]) -> Iterator[str]:
@@ -102,7 +101,7 @@ _LAST = ("calls", "output_shape", "parameters", "type")
 
 
 def _columns(profile: Profile, table: Table) -> Iterator[Column]:
-    """Shares and what they are of come first, what a narrow terminal can do without comes last."""
+    """The share and its bar come first, then times. What a narrow terminal leaves out comes last."""
     known = {column.name: column for column in table.columns if column.name != "output_shapes"}
     yield from (known.pop("path"), known.pop("share"), Column("bar", "", optional=True))
     timed = {label: cost for label, cost in labelled_costs(profile).items() if cost.seconds is not None}
@@ -128,8 +127,8 @@ def _cells(profile: Profile, row: Mapping[str, Any], largest: float) -> dict[str
     if len(shapes) > 1:
         cells["output_shape"] = f"{shapes[0]} … {shapes[-1]}" if len(shapes) > 2 else ", ".join(shapes)
     for label, cost in labelled_costs(profile).items():
-        if cost.seconds is not None and cost.cycles:
-            cells.setdefault(f"seconds@{label}", cost.seconds * row[f"cycles@{label}"] / cost.cycles)
+        if rate := cost.seconds_per_cycle:
+            cells.setdefault(f"seconds@{label}", row[f"cycles@{label}"] * rate)
     return cells
 
 

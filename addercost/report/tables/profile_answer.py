@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from addercost.analysis.alternatives import OtherArithmetic
-from addercost.analysis.bounds import AtLeast, AtMost
+from addercost.analysis.bounds import bound_words
 from addercost.analysis.layer_rows import ProfileRow, basis_of, weight_of
 from addercost.arithmetic import Arithmetic
 from addercost.results.profile import Profile
@@ -97,8 +97,7 @@ def _places(profile: Profile) -> Iterator[str]:
 
 
 def _times(ratio: float) -> str:
-    bound = "at least " if isinstance(ratio, AtLeast) else "at most " if isinstance(ratio, AtMost) else ""
-    return f"{bound}{f'{float(ratio):#.3g}'.removesuffix('.')} times"
+    return f"{bound_words(ratio)}{f'{float(ratio):#.3g}'.removesuffix('.')} times"
 
 
 def _joined(parts: Sequence[str]) -> str:
