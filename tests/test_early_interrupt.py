@@ -1,4 +1,4 @@
-"""Ctrl-C before a command is supervised: no traceback."""
+"""Ctrl-C before and while a command is supervised: no traceback, and one line at most."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+
+from addercost.cli import run
 
 IMPORTS = """
 import builtins, os, runpy, signal, sys
@@ -37,3 +40,17 @@ def test_it_ends_the_process_without_a_word(module: str, tmp_path: Path) -> None
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+
+
+@pytest.mark.parametrize("step", ["make_context", "invoke"])
+def test_click_adds_no_line_to_an_interrupt(
+    step: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While options are read and while a command runs: one line, and the code of an interrupt."""
+
+    def interrupted(*args: object, **more: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(click.Group, step, interrupted)
+    assert run(["hardware", "list"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -63,16 +64,13 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(module, cmd_name)
         return command
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _own_interrupts():
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """As click does, which takes the end of a file for Ctrl-C and prints an empty line for both."""
-        try:
+        with _own_interrupts():
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            if sys.stderr.isatty():
-                click.echo(err=True)  # after the terminal's ^C
-            raise click.Abort from None
-        except EOFError as error:
-            raise RuntimeError(f"EOFError: {error}") from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for group, commands in COMMANDS.items():
@@ -80,6 +78,19 @@ class LazyGroup(click.Group):
                 formatter.write_dl(list(commands.items()))
         with formatter.section("Exit codes"):
             formatter.write_text(EXIT_CODES)
+
+
+@contextmanager
+def _own_interrupts() -> Iterator[None]:
+    """Keeps them from click, which takes the end of a file for Ctrl-C and prints an empty line for both."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if sys.stderr.isatty():
+            click.echo(err=True)  # after the terminal's ^C
+        raise click.Abort from None
+    except EOFError as error:
+        raise RuntimeError(f"EOFError: {error}") from error
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)

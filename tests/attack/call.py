@@ -61,6 +61,8 @@ class Call:
                     (2, "w", "backslashreplace"),
                 )
             )
+            # The command line keeps stdout for its result only where it is the process's own.
+            sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]
             prepare()
             main(arguments)
         except SystemExit as end:
