@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -50,6 +51,19 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
 SUMMARIES = {name: summary for group in COMMANDS.values() for name, summary in group.items()}
 
 
+@contextmanager
+def _said_once() -> Iterator[None]:
+    """Click takes the end of a file for Ctrl-C and prints an empty line for both."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if sys.stderr.isatty():
+            click.echo(err=True)  # after the terminal's ^C
+        raise click.Abort from None
+    except EOFError as error:
+        raise RuntimeError(f"EOFError: {error}") from error
+
+
 class LazyGroup(click.Group):
     """Imports `addercost.cli.<command>` when the command is looked up."""
 
@@ -63,16 +77,13 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(module, cmd_name)
         return command
 
+    def make_context(self, *given: Any, **settings: Any) -> click.Context:
+        with _said_once():
+            return super().make_context(*given, **settings)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """As click does, which takes the end of a file for Ctrl-C and prints an empty line for both."""
-        try:
+        with _said_once():
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            if sys.stderr.isatty():
-                click.echo(err=True)  # after the terminal's ^C
-            raise click.Abort from None
-        except EOFError as error:
-            raise RuntimeError(f"EOFError: {error}") from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for group, commands in COMMANDS.items():

@@ -61,6 +61,8 @@ class Call:
                     (2, "w", "backslashreplace"),
                 )
             )
+            # The command line claims the stream that the interpreter began with.
+            sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]
             prepare()
             main(arguments)
         except SystemExit as end:
