@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +36,9 @@ def _load(spec: str) -> LoadedModel:
             warnings.simplefilter("ignore")
             check_archive(file, opened)
             opened.seek(0)
-            program = torch.export.load(opened)
-            model = torch.export.unflatten(program)
+            with _no_log("torch.export"):
+                program = torch.export.load(opened)
+                model = torch.export.unflatten(program)
     except DataError:
         raise
     except Exception as error:
@@ -47,6 +51,17 @@ def _load(spec: str) -> LoadedModel:
     examples: Any = program.example_inputs
     inputs = ModelInputs(tuple(examples[0]), dict(examples[1])) if examples else None
     return LoadedModel(file.stem, model, inputs)
+
+
+@contextmanager
+def _no_log(name: str) -> Iterator[None]:
+    """torch logs the traceback of an error that it raises as well."""
+    logger = logging.getLogger(name)
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def _restore_types(model: nn.Module, program: torch.export.ExportedProgram) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import random
 import sys
@@ -53,6 +54,9 @@ def _attack(place: Path, seed: int, share: float, given: argparse.Namespace) -> 
     home.mkdir()
     inputs.mkdir()
     warm_up()
+    # What is never freed is not copied into each fork.
+    gc.collect()
+    gc.freeze()
     material.environment_of_the_attack(home)
     os.environ["TMPDIR"] = str(place)
     tempfile.tempdir = str(place)

@@ -71,7 +71,7 @@ BASES: dict[str, Sequence[str]] = {
 SLOW = {"calibrate": 3.0, "doctor": 5.0, "bench run": 10.0, "sweep measure": 10.0}
 """Commands that take long when nothing is wrong: after so many seconds a signal ends them."""
 LONGEST_S = 90.0
-CALLS = 2000
+CALLS = 1000
 """So many calls are a whole attack."""
 
 

@@ -26,7 +26,7 @@ BAD = (
 DEPTH = 10**5
 CUTS = FLIPS = 50
 BATCH = 40
-DAMAGES = 8000
+DAMAGES = 5000
 """So many damaged fields are a whole attack; every field and every kind of damage comes equally often."""
 
 

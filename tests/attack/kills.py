@@ -191,8 +191,11 @@ def _cold(arguments: Sequence[str], kind: signal.Signals, moment: float) -> tupl
 
 
 def _python_alone(ended: Ended) -> bool:
-    """Whether the interpreter was interrupted while it started, before a line of ours ran."""
-    return ended.code in (1, 130) and "addercost" not in ended.stderr and "KeyboardInterrupt" in ended.stderr
+    """Whether Ctrl-C came before the first line of `addercost/__main__.py` ran. No program in Python can take
+    it there: the interpreter ends, with 130 or 1 and a traceback of its own imports.
+    """
+    began = "__main__.py" in ended.stderr or "addercost/cli" in ended.stderr
+    return ended.code in (1, 130) and not began and "KeyboardInterrupt" in ended.stderr
 
 
 def _faults(ended: Ended, kind: signal.Signals, late: float, at: Path) -> list[str]:

@@ -43,7 +43,17 @@ CONFIG = {
     "architectures": ["LlamaForCausalLM"],
 }
 WIDTHS = 'bits = { "0" = 4 }\n'
-BENCH = ("bench", "--conv", "1,2,6,6,2,3,1,1", "--time-limit", "0.02", "--arithmetic", "mac", "--quiet")
+BENCH = (
+    "bench",
+    "--conv",
+    "1,2,6,6,2,3,1,1",
+    "--time-limit",
+    "0.02",
+    "--arithmetic",
+    "mac",
+    "--quiet",
+    "--accept-noise",
+)
 SWEEP = ("sweep", "space.py", "--workers", "1", "--chunk", "2", "--quiet", "--cpu", "via-nano-2000")
 TRAIN = (
     "train",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import pickle
 import zipfile
@@ -195,3 +196,20 @@ def test_a_program_that_is_cut_off_is_one_line(kept: float, honest: Path, tmp_pa
     file.write_bytes(data[: int(kept * len(data))])
     with pytest.raises(DataError, match=r"is not an exported program|could run code when it is read"):
         trace_spec(str(file))
+
+
+def test_a_damaged_weight_is_one_line(honest: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """torch logs the error that it raises; its log goes to stderr."""
+
+    file = tmp_path / "damaged.pt2"
+    file.write_bytes(honest.read_bytes())
+
+    def fails(*_: object, **__: object) -> None:
+        logging.getLogger("torch.export").warning("a traceback")
+        raise RuntimeError("PytorchStreamReader failed")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.export, "load", fails)
+        with pytest.raises(DataError, match="is not an exported program: RuntimeError: PytorchStreamReader"):
+            trace_spec(str(file))
+    assert not caplog.records and not logging.getLogger("torch.export").disabled

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from addercost.cli import run
-from addercost.errors import ArgumentError
+from addercost.errors import ArgumentError, DataError
 from addercost.sweep.queries.sweep_data import QueryLimits, open_sweep
 
 ENDLESS = "SELECT count(*) FROM range(1000000000) a, range(1000000000) b WHERE a.range + b.range = 1"
@@ -107,3 +108,15 @@ def test_a_moved_sweep_is_read_where_it_is(swept: Path, tmp_path: Path) -> None:
     """The files that a locked query may read are found anew at each opening."""
     shutil.move(swept, tmp_path / "elsewhere")
     assert open_sweep(tmp_path / "elsewhere").table("SELECT count(*) AS n FROM sweep").rows[0]["n"] > 0
+
+
+def test_a_shard_that_duckdb_cannot_read_is_one_line(swept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its footer is whole, so that it counts as finished."""
+
+    class Refusing:
+        def read_parquet(self, *_: object, **__: object) -> None:
+            raise duckdb.Error("TProtocolException: Invalid data")
+
+    monkeypatch.setattr(duckdb, "connect", lambda **_: Refusing())
+    with pytest.raises(DataError, match=r"a shard in .* is damaged: TProtocolException"):
+        open_sweep(swept)

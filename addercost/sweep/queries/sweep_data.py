@@ -145,7 +145,12 @@ def open_sweep(folder: Path, limits: QueryLimits = QueryLimits()) -> SweepData:
         config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
     )
     # union_by_name: a shard has a column for a fact only where one of its architectures has that fact.
-    connection.read_parquet(files, union_by_name=True).create_view("sweep")
+    try:
+        connection.read_parquet(files, union_by_name=True).create_view("sweep")
+    except duckdb.Error as error:
+        raise DataError(
+            f"a shard in {folder} is damaged: {error_text(error)}", "the same sweep again makes it anew"
+        ) from None
     timed, devices = [], []
     for layout, settings in measured_layouts(folder, manifest):
         shards = list(shard_files(folder, layout, thorough=False))
