@@ -95,3 +95,16 @@ class CostModel:
     assumes_of: Callable[[Executions], Iterator[str]] = _no_assumption
     predict: Predict | None = None
     unusable: Callable[[Target], str] = _usable
+
+
+def without_rates(target: Target, bandwidth_bytes_per_s: float | None) -> str:
+    """Why bytes cannot be turned into cycles on a target, and which options would complete its table; "" where
+    they can.
+    """
+    lacking = {"clock": target.clock_hz is None, "memory bandwidth": bandwidth_bytes_per_s is None}
+    if not any(lacking.values()):
+        return ""
+    options = {"clock": "--clock 1.8GHz", "memory bandwidth": "--bandwidth 8GB/s"}
+    names = [name for name, lacks in lacking.items() if lacks]
+    given = " ".join(options[name] for name in names)
+    return f"the table of {target.name} has no {' and no '.join(names)}; give {given}"
