@@ -127,9 +127,7 @@ def estimate(
     alone = sum(estimated.bound == TOO_SMALL for estimated in estimates)
     if alone:
         are = "layer is" if alone == 1 else "layers are"
-        assumptions[f"{alone} of {len(estimates)} {are} too small to share: one core computes them"] = (
-            None
-        )
+        assumptions[f"{alone} of {len(estimates)} {are} too small to share: one core computes them"] = None
     cycles = whole(sum(e.cycles for e in estimates))
     clock = target.clock_hz
     return ModelCost(

@@ -37,7 +37,7 @@ _AT_RATE: dict[str, tuple[tuple[str, ...], int]] = {
 _STANDS_FOR = {"fp32_add": "fp32_fma", "fp32_mul": "fp32_fma", "int32_mul": "int32_mla"}
 """A rate that a table lacks is that of the other: both run on the same pipes."""
 
-_BY_SEQUENCE = {"fp32 a / b": "fp32_div", "fp32 sqrt(a)": "fp32_sqrt"}
+BY_SEQUENCE = {"fp32 a / b": "fp32_div", "fp32 sqrt(a)": "fp32_sqrt"}
 """What a table knows as a sequence of instructions, of which no unit takes longer than all take to be issued: a
 division is one reciprocal, at 16 results a clock, among ten instructions of which 12.8 are issued.
 """
@@ -96,10 +96,14 @@ def _by_sequences(gpu: Gpu) -> Iterator[Instruction]:
         return
     issued = gpu.streaming_multiprocessors * _ISSUES_PER_MULTIPROCESSOR
     for sequence in gpu.sequences:
-        op = _BY_SEQUENCE.get(sequence.kernel)
+        op = BY_SEQUENCE.get(sequence.kernel)
         if op is not None:
-            row = _instruction(op, WARP_LANES * sequence.elements, sequence.instructions / issued, sequence.source)
-            yield replace(row, uops=sequence.instructions, text=f"{sequence.instructions} instructions of a warp")
+            row = _instruction(
+                op, WARP_LANES * sequence.elements, sequence.instructions / issued, sequence.source
+            )
+            yield replace(
+                row, uops=sequence.instructions, text=f"{sequence.instructions} instructions of a warp"
+            )
 
 
 def _at_peaks(gpu: Gpu, clock_hz: float | None) -> Iterator[Instruction]:

@@ -71,12 +71,14 @@ def device_table(files: Sequence[tuple[HardwareFile, Device]]) -> Table:
         Column("unconfirmed", "unconf.\nfigures"),
         Column("soc", "chip", optional=True),
         Column("further_cores", "further cores", optional=True),
+        Column("source", "source", optional=True),
     )
     rows = [
         {column.name: getattr(device, column.name, None) for column in columns}
         | {
             "class": device.device_class,
             "clock_hz": device.clock_hz,
+            "source": device.sources[device.source].title,
             "unconfirmed": f"{len(device.unconfirmed)} of {len(device.figures)}"
             if device.unconfirmed
             else "",
