@@ -98,8 +98,8 @@ class CostModel:
 
 
 def without_rates(target: Target, bandwidth_bytes_per_s: float | None) -> str:
-    """Why bytes cannot be turned into cycles on a target, and which options would complete its table; "" where
-    they can.
+    """Why bytes cannot be turned into cycles on a target, and which options would complete its table; ""
+    where they can.
     """
     lacking = {"clock": target.clock_hz is None, "memory bandwidth": bandwidth_bytes_per_s is None}
     if not any(lacking.values()):

@@ -2,8 +2,8 @@
 
 A data sheet gives results a clock and multiprocessor, and peaks of matrix units. An instruction of a warp
 has 32 lanes, so it takes 32 / (rate × multiprocessors) cycles of the whole GPU, at the boost clock, at which
-peaks are quoted. The absolute value of a float is a modifier of the instruction that reads it and takes none. A division
-and a square root are sequences of instructions, which take as long as these take to be issued.
+peaks are quoted. The absolute value of a float is a modifier of the instruction that reads it and takes none.
+A division and a square root are sequences of instructions, which take as long as these take to be issued.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _STANDS_FOR = {"fp32_add": "fp32_fma", "fp32_mul": "fp32_fma", "int32_mul": "int
 """A rate that a table lacks is that of the other: both run on the same pipes."""
 
 BY_SEQUENCE = {"fp32 a / b": "fp32_div", "fp32 sqrt(a)": "fp32_sqrt"}
-"""What a table knows as a sequence of instructions, of which no unit takes longer than all take to be issued: a
-division is one reciprocal, at 16 results a clock, among ten instructions of which 12.8 are issued.
+"""What a table knows as a sequence of instructions. Issuing all of them takes longer than any unit does: a
+multiprocessor starts 12.8 divisions of ten instructions a clock, and its units give 16 reciprocals.
 """
 
 # A warp's matrix instruction multiplies 16×16 by 16×8 (int8: 16×32 by 32×8).

@@ -16,7 +16,7 @@ from addercost.report.tables.mixed_models import mixed_models
     [
         pytest.param([], [], "", id="nothing"),
         pytest.param([("roofline", "a"), ("roofline", "b")], [], "", id="one-model"),
-        pytest.param([("roofline", "a"), ("eager", "b")], [], "a by roofline, b by eager", id="two-models"),
+        pytest.param([("roofline", "a"), ("eager", "b")], [], "a by roofline, b by eager", id="two"),
         pytest.param(
             [("eager", "a"), ("roofline", "a")], [], "a by eager, a by roofline", id="one-processor"
         ),
