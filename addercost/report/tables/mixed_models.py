@@ -17,6 +17,6 @@ def mixed_models(costs: Iterable[tuple[str, str]], accelerators: Iterable[str] =
     if len(named) > 1:
         listed = ", ".join(f"{' and '.join(names)} by {model}" for model, names in named.items())
         yield (
-            f"compare networks by one cost model, not cost models: they differ here ({listed}), and each "
-            "leaves out other things"
+            f"the cost models differ here ({listed}): compare networks by one of them, since each leaves out "
+            "other things"
         )
