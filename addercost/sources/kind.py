@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class NoSuchModelError(ModelError):
-    """Nothing is under that SPEC. A kind raises it; who asked adds the forms a SPEC can have as the hint."""
+    """Nothing is under that SPEC. A kind raises it; its caller adds the forms a SPEC can have as the hint."""
 
 
 @dataclass(frozen=True, slots=True)

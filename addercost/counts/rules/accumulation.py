@@ -78,7 +78,8 @@ def put(call: OpCall) -> OperatorWork:
 
 @rule("flex_lib.zeros_and_scatter")
 def scatter_of_scores(call: OpCall) -> OperatorWork:
-    """The gradient of what a change of attention's scores looks up: one addition for every score."""
+    """The gradient of a table from which a user's function of attention's scores reads: the gradient of every
+    score is added to the entry that was read for it."""
     values = call.tensor("vals")
     return OperatorWork(other=OpCounts.of(values.number_format, add=values.numel))
 
