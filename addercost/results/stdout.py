@@ -88,8 +88,8 @@ def _stream() -> TextIO | None:
 
 
 def _abandon(stream: TextIO) -> None:
-    """Points the stream at /dev/null. Else Python would write to it once more at its end, fail, and exit with a
-    code of its own."""
+    """Points the stream at /dev/null. Else Python would write to it once more at its end, fail, and exit with
+    a code of its own."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 

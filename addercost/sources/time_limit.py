@@ -16,7 +16,7 @@ _of_command_s = 0.0
 
 
 class _TooLong(KeyboardInterrupt):
-    """Raised in a model's code at its limit. Code that catches every Exception lets it pass, as it does Ctrl-C."""
+    """Raised in a model's code at its limit. Code that catches Exception lets it pass, as it does Ctrl-C."""
 
 
 def set_command_limit(seconds: float) -> None:

@@ -44,7 +44,7 @@ def define() -> None:
 
 
 def let_torchvision_call_them() -> None:
-    """Makes the imported torchvision call these operators. It refuses otherwise, since its own were not loaded."""
+    """Makes the imported torchvision call these operators. Else it refuses, since its own were not loaded."""
     if not _KEPT or "torchvision.ops" not in sys.modules:
         return
     for name in ("torchvision.ops.boxes", "torchvision.ops.roi_align"):
