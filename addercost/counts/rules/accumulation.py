@@ -23,11 +23,7 @@ _JOIN: Mapping[str, Mapping[str, int]] = {
 
 
 def _source(call: OpCall) -> TensorSpec:
-    for name in ("source", "src", "values"):
-        spec = call.optional_tensor(name)
-        if spec is not None:
-            return spec
-    return call.tensor("index")
+    return call.tensor("source" if "source" in call.args else "src")
 
 
 @rule("aten.index_add", "aten.index_add_", "aten.scatter_add", "aten.scatter_add_")
