@@ -20,9 +20,6 @@ RATE = "samples/s"
 """The unit of columns that hold how many samples pass in a second."""
 
 
-_MEND = "remove the row, or mend it"
-
-
 @dataclass(frozen=True, slots=True)
 class TimingColumns:
     """The names of the columns that have a network's name, time, batch and size. batch, size: "" where the

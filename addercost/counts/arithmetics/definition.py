@@ -79,11 +79,6 @@ ElementPart = tuple[OpClass, str, float]
 """An operation of an accelerator's element: its class, its format, and how often it is done for a site."""
 
 
-def no_operator(number_format: str) -> tuple[Recipe, ...]:
-    """The recipes of an arithmetic that no instruction computes in that format: none."""
-    return ()
-
-
 @dataclass(frozen=True, slots=True)
 class ArithmeticDefinition:
     """Everything that counting and costing need to know of an arithmetic.
