@@ -74,3 +74,11 @@ def test_a_whole_part_needs_the_bandwidth_of_all_its_cores(
     assert run([*asked, "cortex-a57"]) == 2
     assert "give --clock 1.8GHz --bandwidth 8GB/s" in capsys.readouterr().err
     assert run([*asked, "cortex-a57", "--clock", "1.8GHz", "--bandwidth", "8GB/s"]) == 0
+
+
+def test_a_report_answers_for_an_accelerator(capsys: pytest.CaptureFixture[str]) -> None:
+    """An array takes as long with either element: its closed forms know no arithmetic."""
+    asked = ("--as", "mac,adder", "--cpu", "raspberry-pi-5", "--accelerator", "tpu-like")
+    assert run(["report", "zoo:lenet5-bn", *asked, "--energy", "none", "--format", "markdown"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("- On tpu-like")]
+    assert len(lines) == 1 and "as adder it takes 1.00 times as long and 0." in lines[0]
