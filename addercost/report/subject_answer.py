@@ -34,7 +34,7 @@ def answer_sentences(subject: Subject) -> Iterator[str]:
 
 def _on_accelerators(subject: Subject) -> Iterator[str]:
     for i, first in enumerate(subject.first.accelerators):
-        others = []
+        others: list[str] = []
         for profile in subject.profiles[1:]:
             other = profile.accelerators[i]
             if first.complete and other.complete and first.cycles and first.total_j:
