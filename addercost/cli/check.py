@@ -46,7 +46,7 @@ _GITHUB = "github"
 )
 @input_option
 @convention_option
-@arithmetic_option()
+@arithmetic_option("Every convolution and linear layer in this arithmetic:")
 @what_if_option
 @keep_first_last_option
 @one_cpu_option("The processor that `--max cycles=AMOUNT` is of.")

@@ -38,7 +38,7 @@ _HTML = "html"
 @spec_argument("after")
 @input_option
 @convention_option
-@arithmetic_option("What if every convolution and linear layer of both used this arithmetic.")
+@arithmetic_option("Every convolution and linear layer of both in this arithmetic:")
 @what_if_option
 @keep_first_last_option
 @estimate_options()

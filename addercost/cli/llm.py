@@ -74,7 +74,7 @@ FORMATS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
     metavar="SIZE",
     help="Memory of the machine, such as 24G: says whether weights and cache fit, and what would.",
 )
-@arithmetic_option("What if every linear layer used this arithmetic.")
+@arithmetic_option("Every linear layer in this arithmetic:")
 @what_if_option
 @estimate_options()
 @format_option

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -44,14 +44,22 @@ def quiet_option(function: F) -> F:
     return click.option("-q", "--quiet", is_flag=True, help="No progress, no remarks on stderr.")(function)
 
 
-def format_option_with(further: Sequence[str] = (), help_text: str = "How to print the result.") -> Option:
+def one_of(names: Iterable[str]) -> str:
+    """`a, b or c`: what an option takes, in its help."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}"
+
+
+def format_option_with(further: Sequence[str] = (), help_text: str = "") -> Option:
     """--format of a command that prints tables, and in `further` formats."""
+    choices = [*(item.value for item in TableFormat), *further]
     return click.option(
         "--format",
         "table_format",
-        type=click.Choice([*(item.value for item in TableFormat), *further]),
+        type=click.Choice(choices),
         default=TableFormat.TABLE.value,
-        help=help_text,
+        metavar="FORMAT",
+        help=f"{one_of(choices)}. {help_text}".strip(),
     )
 
 
@@ -110,12 +118,12 @@ def folder_option(help_text: str) -> Option:
 
 
 def convention_option_with(default: str) -> Option:
-    *others, last = CONVENTIONS
     return click.option(
         "--convention",
         default=default,
         show_default=True,
-        help=f"{', '.join(others)} or {last}: what is counted.",
+        metavar="NAME",
+        help=f"What is counted: {one_of(CONVENTIONS)}.",
         shell_complete=complete_convention,
     )
 
@@ -157,22 +165,28 @@ def parsed_inputs(texts: tuple[str, ...]) -> tuple[InputShape, ...] | None:
     return parse_input_shapes(texts)
 
 
-def arithmetic_option(help_text: str | None = None) -> Option:
+def arithmetic_option(help_text: str) -> Option:
     """--as of a command that counts the network in one other arithmetic, if any."""
     return click.option(
-        "--as", "arithmetic", type=click.Choice([item.value for item in Arithmetic]), help=help_text
+        "--as",
+        "arithmetic",
+        type=click.Choice([item.value for item in Arithmetic]),
+        metavar="ARITHMETIC",
+        help=f"{help_text} {one_of(Arithmetic)}.",
     )
 
 
 def alternative_option(help_text: str) -> Option:
     """--as of a command that compares one other arithmetic with multiply-add."""
+    others = [item.value for item in Arithmetic if item is not Arithmetic.MAC]
     return click.option(
         "--as",
         "arithmetic",
-        type=click.Choice([item.value for item in Arithmetic if item is not Arithmetic.MAC]),
+        type=click.Choice(others),
         default=Arithmetic.ADDER.value,
         show_default=True,
-        help=help_text,
+        metavar="ARITHMETIC",
+        help=f"{help_text} {one_of(others)}.",
     )
 
 

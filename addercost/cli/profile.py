@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     "second opinion through torch.jit, which computes.",
 )
 @convention_option
-@arithmetic_option("What if every convolution and linear layer used this arithmetic.")
+@arithmetic_option("Every convolution and linear layer in this arithmetic:")
 @what_if_option
 @click.option(
     "--density",

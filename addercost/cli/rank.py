@@ -24,7 +24,7 @@ from addercost.cli.options import (
 from addercost.cli.processors import cpus_option
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
-from addercost.cost.models import RANKING_MODELS, PAPER_MODEL, cost_model_named
+from addercost.cost.models import PAPER_MODEL, RANKING_MODELS, cost_model_named
 
 if TYPE_CHECKING:
     from addercost.analysis.accelerators import WantedAccelerators
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @spec_argument("spec")
 @input_option
 @convention_option_with("macs")
-@alternative_option("The arithmetic to order by.")
+@alternative_option("The arithmetic to order by:")
 @what_if_option
 @keep_first_last_option
 @click.option("--int8", is_flag=True, help="Add int8 forms of the convolution and of the adder layer.")
