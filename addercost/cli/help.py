@@ -89,6 +89,7 @@ def ask_for_everything(ctx: click.Context) -> None:
 def is_everything(ctx: click.Context) -> bool:
     return bool(ctx.meta.get(_EVERYTHING))
 
+
 _NUMBERS = (type(click.INT), type(click.FLOAT))
 """Types that click would show as INTEGER RANGE."""
 
@@ -112,6 +113,12 @@ class HelpCommand(click.Command):
         for title, options in option_sections(self, ctx):
             with formatter.section(title):
                 formatter.write_dl([record for option in options if (record := option.get_help_record(ctx))])
+
+
+class HelpGroup(click.Group):
+    """A group whose commands have such a help."""
+
+    command_class = HelpCommand
 
 
 def option_sections(command: click.Command, ctx: click.Context) -> Iterator[tuple[str, list[click.Option]]]:

@@ -109,6 +109,7 @@ class _Layer:
     runs: _Runs | None = None
     calls: Whole | None = None
     output_shapes: tuple[tuple[Size, ...], ...] = ()
+    nodes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +233,7 @@ def _written_layer(layer: LayerCounts) -> _Layer:
         runs=_written_runs(layer.runs) if layer.runs else None,
         calls=layer.module_calls,
         output_shapes=layer.call_shapes,
+        nodes=layer.nodes,
     )
 
 
@@ -347,6 +349,7 @@ class _Reading:
             runs=LayerRuns(_read_run(read.runs.eager), _read_run(read.runs.fused)) if read.runs else None,
             module_calls=read.calls,
             call_shapes=read.output_shapes,
+            nodes=read.nodes,
         )
 
     def check_totals(self, counts: ModelCounts, read: _Profile) -> None:
