@@ -17,6 +17,7 @@ from addercost.cli.options import (
     format_option_with,
     input_option,
     keep_first_last_option,
+    latex_width,
     output_option,
     parsed_inputs,
     quiet_option,
@@ -118,4 +119,4 @@ def _text(found: ProfileDiff, table_format: str, width: int | None, styled: bool
     chosen = TableFormat(table_format)
     if chosen in (TableFormat.CSV, TableFormat.JSON):
         return render(layers, chosen)
-    return "\n".join(render(table, chosen, width, styled) for table in (totals, layers))
+    return "\n".join(render(table, chosen, width, styled, latex_width()) for table in (totals, layers))

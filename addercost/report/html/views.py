@@ -87,7 +87,13 @@ def _cells(
     """links: as in `view_of`. largest: the longest bar of each column that has bars."""
     hint = str(row.get("nodes") or "")
     return tuple(
-        _cell(row.get(c.name), c, hint if i == 0 else None, links.get((number, c.name), ""), largest.get(c.name, 0.0))
+        _cell(
+            row.get(c.name),
+            c,
+            hint if i == 0 else None,
+            links.get((number, c.name), ""),
+            largest.get(c.name, 0.0),
+        )
         for i, c in enumerate(table.columns)
     )
 
