@@ -68,7 +68,7 @@ FORMATS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
     type=click.Choice(["int8"]),
     help="With --weights or a GGUF file: round activations to int8, in place of bringing weights back.",
 )
-@click.option("--cache", metavar="FORMAT", help="Format of keys and values that are kept: int8, int4 or fp8.")
+@click.option("--cache", metavar="FORMAT", help="Format of the kept keys and values: int8, int4, fp8.")
 @click.option(
     "--ram",
     metavar="SIZE",

@@ -22,7 +22,7 @@ from addercost.counts.runs import LayerRuns, Run
 from addercost.errors import ArgumentError, DataError
 from addercost.reading import Amount, Count, Size, Whole, read_as
 from addercost.results.document import Document, advising, checked_fields
-from addercost.results.plain import to_plain
+from addercost.results.plain import omitted_where_empty, to_plain
 from addercost.text import harmless_json
 from addercost.trace.record import TensorSpec
 
@@ -109,7 +109,7 @@ class _Layer:
     runs: _Runs | None = None
     calls: Whole | None = None
     output_shapes: tuple[tuple[Size, ...], ...] = ()
-    nodes: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = omitted_where_empty()
 
 
 @dataclass(frozen=True, slots=True)
