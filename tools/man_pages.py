@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from docs_commands import contexts, paragraphs, summary
 
 from addercost.cli.exit_codes import EXIT_CODES
-from addercost.cli.group import SUMMARIES, cli
-from addercost.cli.help import ask_for_everything, option_sections
+from addercost.cli.group import cli
+from addercost.cli.help import option_sections
 from addercost.cli.spec import SpecCommand
 from addercost.sources.registry import BUILT_IN
 from addercost.version import __version__
@@ -24,8 +25,8 @@ NAME = "addercost"
 
 def pages() -> dict[str, str]:
     """Their text by file name."""
-    context = click.Context(cli, info_name=NAME)
-    return {f"{_page(path)}.1": _text(path, ctx) for path, ctx in _contexts((NAME,), context)}
+    root = click.Context(cli, info_name=NAME)
+    return {f"{_page(ctx)}.1": "\n".join([*_lines(ctx), ""]) for ctx in contexts(root)}
 
 
 def write(folder: Path) -> None:
@@ -34,47 +35,20 @@ def write(folder: Path) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def _contexts(path: tuple[str, ...], ctx: click.Context) -> Iterator[tuple[tuple[str, ...], click.Context]]:
-    ask_for_everything(ctx)
-    yield path, ctx
-    for name, command in _subcommands(ctx):
-        yield from _contexts((*path, name), click.Context(command, info_name=name, parent=ctx))
-
-
-def _subcommands(ctx: click.Context) -> Iterator[tuple[str, click.Command]]:
-    if isinstance(ctx.command, click.Group):
-        for name in ctx.command.list_commands(ctx):
-            command = ctx.command.get_command(ctx, name)
-            assert command is not None
-            yield name, command
-
-
-def _text(path: tuple[str, ...], ctx: click.Context) -> str:
-    return "\n".join([*_lines(path, ctx), ""])
-
-
-def _lines(path: tuple[str, ...], ctx: click.Context) -> Iterator[str]:
-    command = ctx.command
-    paragraphs = _paragraphs(command.help or "")
-    summary = SUMMARIES.get(path[-1]) if len(path) == 2 else None
-    yield f'.TH "{_page(path).upper()}" 1 "" "{NAME} {__version__}" "User Commands"'
-    yield from (".SH NAME", f"{_page(path)} \\- {_escaped(summary or paragraphs[0].rstrip('.'))}")
-    yield from (
-        ".SH SYNOPSIS",
-        rf"\fB{' '.join(path)}\fR {_escaped(' '.join(command.collect_usage_pieces(ctx)))}",
-    )
+def _lines(ctx: click.Context) -> Iterator[str]:
+    command, described = ctx.command, paragraphs(ctx)
+    name, usage = _page(ctx), " ".join(command.collect_usage_pieces(ctx))
+    yield f'.TH "{name.upper()}" 1 "" "{NAME} {__version__}" "User Commands"'
+    yield from (".SH NAME", rf"{name} \- {_escaped(summary(ctx) or described[0].rstrip('.'))}")
+    yield from (".SH SYNOPSIS", rf"\fB{ctx.command_path}\fR {_escaped(usage)}")
     yield ".SH DESCRIPTION"
-    for paragraph in paragraphs:
+    for paragraph in described:
         yield from (".PP", _escaped(paragraph))
-    if isinstance(command, click.Group):
+    children = [child for child in contexts(ctx) if child.parent is ctx]
+    if children:
         yield ".SH COMMANDS"
-        for name, child in _subcommands(ctx):
-            text = SUMMARIES.get(name) if len(path) == 1 else None
-            yield from (
-                ".TP",
-                rf"\fB{_page((*path, name))}\fR(1)",
-                _escaped(text or child.get_short_help_str(300)),
-            )
+        for child in children:
+            yield from (".TP", rf"\fB{_page(child)}\fR(1)", _escaped(summary(child)))
     for title, options in option_sections(command, ctx):
         yield f'.SH "{title.upper()}"' if title == "Options" else f'.SS "{title}"'
         for option in options:
@@ -88,16 +62,12 @@ def _lines(path: tuple[str, ...], ctx: click.Context) -> Iterator[str]:
     if command.epilog:
         yield from (".SH NOTES", ".nf", *map(_escaped, command.epilog.strip("\b\n").splitlines()), ".fi")
     yield from (".SH EXIT STATUS", _escaped(EXIT_CODES))
-    if len(path) > 1:
-        yield from (".SH SEE ALSO", rf"\fB{_page(path[:-1])}\fR(1)")
+    if ctx.parent is not None:
+        yield from (".SH SEE ALSO", rf"\fB{_page(ctx.parent)}\fR(1)")
 
 
-def _paragraphs(text: str) -> list[str]:
-    return [" ".join(part.split()) for part in text.replace("\b", "").split("\n\n") if part.strip()]
-
-
-def _page(path: tuple[str, ...]) -> str:
-    return "-".join(path)
+def _page(ctx: click.Context) -> str:
+    return ctx.command_path.replace(" ", "-")
 
 
 def _escaped(text: str) -> str:
