@@ -17,7 +17,7 @@ The forms of a SPEC are on [a page of their own](../models.md).
 
 
 def commands_page() -> str:
-    root = click.Context(cli, info_name="addercost")
+    root = click.Context(cli, info_name="addercost", **cli.context_settings)
     return "\n".join([INTRODUCTION, *_of(root)])
 
 
@@ -48,7 +48,7 @@ def _of(root: click.Context) -> Iterator[str]:
         yield f"## {ctx.command_path}\n"
         yield f"    {ctx.command_path} {' '.join(ctx.command.collect_usage_pieces(ctx))}\n"
         yield "\n\n".join(map(_escaped, paragraphs(ctx))) + "\n"
-        yield "| option | |\n| --- | --- |"
+        yield "| option | means |\n| --- | --- |"
         for title, options in option_sections(ctx.command, ctx):
             if title != "Options":
                 yield f"| **{title}** | |"

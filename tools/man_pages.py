@@ -25,7 +25,7 @@ NAME = "addercost"
 
 def pages() -> dict[str, str]:
     """Their text by file name."""
-    root = click.Context(cli, info_name=NAME)
+    root = click.Context(cli, info_name=NAME, **cli.context_settings)
     return {f"{_page(ctx)}.1": "\n".join([*_lines(ctx), ""]) for ctx in contexts(root)}
 
 
