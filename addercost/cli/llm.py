@@ -107,11 +107,10 @@ def llm(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Say what a language model costs: reading a prompt, writing one token, writing a text.
+    """Say what it costs to read a prompt, to write a token, to write a text.
 
-    SPEC is a text decoder: hf:llama, a folder or config.json of Hugging Face, a GGUF file, whose weights
-    count in their own formats, or a Python file that defines one.
-    Both phases are traced from the model's own code, with the cache that it returns.
+    SPEC is a text decoder: hf:llama, a config.json, a Python file, or a GGUF file, whose weights count in
+    their own formats. Both phases are traced from its own code, with the cache that it returns.
     """
     check_output(output, force)
     check_output(figure, force)
