@@ -15,6 +15,7 @@ mean, once for the variance and once to normalise it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from addercost.counts.kernel_starts import starts_kernel
@@ -35,11 +36,15 @@ class LayerRuns(NamedTuple):
     eager: Run
     fused: Run
 
-    def plus(self, other: LayerRuns) -> LayerRuns:
-        return LayerRuns(
-            Run(self.eager.calls + other.eager.calls, self.eager.n_bytes + other.eager.n_bytes),
-            Run(self.fused.calls + other.fused.calls, self.fused.n_bytes + other.fused.n_bytes),
-        )
+    @staticmethod
+    def sum(parts: Iterable[LayerRuns]) -> LayerRuns:
+        eager_calls = eager_bytes = fused_calls = fused_bytes = 0
+        for eager, fused in parts:
+            eager_calls += eager[0]
+            eager_bytes += eager[1]
+            fused_calls += fused[0]
+            fused_bytes += fused[1]
+        return LayerRuns(Run(eager_calls, eager_bytes), Run(fused_calls, fused_bytes))
 
 
 NOTHING = LayerRuns(Run(0, 0), Run(0, 0))

@@ -8,7 +8,7 @@ arguments by their schema names. Counting rules read `call.shape("weight")`, nev
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -92,7 +92,7 @@ class TensorSpec:
 
     @property
     def n_bytes(self) -> int:
-        items, indices = self.stored if self.stored is not None else (self.numel, 0)
+        items, indices = self.stored if self.stored is not None else (math.prod(self.shape), 0)
         return int(-(-items * self.item_bits // 8)) + indices
 
 
@@ -122,6 +122,8 @@ class OpCall:
     outputs: tuple[TensorSpec, ...]
     index: int
     tags: tuple[str, ...] = ()
+    _tensors: tuple[TensorSpec, ...] | None = field(default=None, init=False, compare=False, repr=False)
+    """What `tensors` found: everyone who counts a call asks for them, several times."""
 
     @property
     def name(self) -> str:
@@ -147,24 +149,24 @@ class OpCall:
         """The first output; of a call without outputs, an empty tensor."""
         return self.outputs[0] if self.outputs else TensorSpec((0,), "float32")
 
-    def tensors(self) -> Iterator[TensorSpec]:
+    def tensors(self) -> tuple[TensorSpec, ...]:
         """Every tensor among the arguments, in schema order, also inside lists."""
-        for value in self.args.values():
-            if isinstance(value, TensorSpec):
-                yield value
-            elif isinstance(value, tuple):
-                yield from _tensors(value)
+        found = self._tensors
+        if found is None:
+            found = tuple(_tensors(self.args.values()))
+            object.__setattr__(self, "_tensors", found)
+        return found
 
     def parameters(self) -> Iterator[TensorSpec]:
         return (spec for spec in self.tensors() if spec.role == "parameter")
 
 
-def _tensors(value: ArgValue) -> Iterator[TensorSpec]:
-    if isinstance(value, TensorSpec):
-        yield value
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from _tensors(item)
+def _tensors(values: Iterable[ArgValue]) -> Iterator[TensorSpec]:
+    for value in values:
+        if isinstance(value, TensorSpec):
+            yield value
+        elif isinstance(value, tuple):
+            yield from _tensors(value)
 
 
 def map_tensors(call: OpCall, change: Callable[[str, TensorSpec], TensorSpec]) -> OpCall:
