@@ -310,9 +310,7 @@ class _OperatorSum:
         self.bytes_read = 0
         self.bytes_written = 0
 
-    def add(
-        self, call: OpCall, work: OperatorWork | None, counts: OpCounts, moved: tuple[int, int]
-    ) -> None:
+    def add(self, call: OpCall, work: OperatorWork | None, counts: OpCounts, moved: tuple[int, int]) -> None:
         self.calls.append(call)
         self.parts.append(counts)
         if work is not None and work.sites:

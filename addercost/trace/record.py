@@ -93,7 +93,8 @@ class TensorSpec:
     @property
     def n_bytes(self) -> int:
         items, indices = self.stored if self.stored is not None else (math.prod(self.shape), 0)
-        return int(-(-items * self.item_bits // 8)) + indices
+        bits = _ITEM_BITS.get(self.dtype) or self.item_bits
+        return int(-(-items * bits // 8)) + indices
 
 
 SCORES, KEPT_SCORES = "scores", "kept_scores"

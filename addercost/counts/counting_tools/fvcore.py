@@ -56,9 +56,7 @@ def _product(one: Seen) -> Differences:
     for spec in one.call.tensors():
         views = one.history(spec)
         names = {view.name for view in views}
-        if any(
-            view.name == "aten.expand" and view.output.numel > view.tensors()[0].numel for view in views
-        ):
+        if any(view.name == "aten.expand" and view.output.numel > view.tensors()[0].numel for view in views):
             raise NotModelled("a product of broadcast operands, of which it counts a part")
         if {"aten.unsqueeze", "aten.permute"} <= names:
             raise NotModelled("einsum, of which it rounds the number")
