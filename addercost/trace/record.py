@@ -111,8 +111,15 @@ DECOMPOSED = "decomposed:"
 ArgValue: TypeAlias = "bool | int | float | complex | str | TensorSpec | tuple[ArgValue, ...] | None"
 
 
+class _FoundTensors:
+    """What `OpCall.tensors` found, once it was asked: counting a call asks several times. It is no field."""
+
+    __slots__ = ("_found",)
+    _found: tuple[TensorSpec, ...]
+
+
 @dataclass(frozen=True, slots=True)
-class OpCall:
+class OpCall(_FoundTensors):
     """One operator call. op: `namespace.name.overload`, such as "aten.convolution.default". module: path of
     the module whose forward made it. args: by their names in the schema. index: position in the trace.
     """
@@ -123,8 +130,6 @@ class OpCall:
     outputs: tuple[TensorSpec, ...]
     index: int
     tags: tuple[str, ...] = ()
-    _tensors: tuple[TensorSpec, ...] | None = field(default=None, init=False, compare=False, repr=False)
-    """What `tensors` found: everyone who counts a call asks for them, several times."""
 
     @property
     def name(self) -> str:
@@ -152,11 +157,12 @@ class OpCall:
 
     def tensors(self) -> tuple[TensorSpec, ...]:
         """Every tensor among the arguments, in schema order, also inside lists."""
-        found = self._tensors
-        if found is None:
+        try:
+            return self._found
+        except AttributeError:
             found = tuple(_tensors(self.args.values()))
-            object.__setattr__(self, "_tensors", found)
-        return found
+            object.__setattr__(self, "_found", found)
+            return found
 
     def parameters(self) -> Iterator[TensorSpec]:
         return (spec for spec in self.tensors() if spec.role == "parameter")
