@@ -52,7 +52,7 @@ def work_of(call: OpCall) -> OperatorWork | None:
         return None
     if call.tags:
         work = _tagged(call, work)
-    return in_real_numbers(call, work) if any([spec.is_complex for spec in tensors]) else work
+    return in_real_numbers(call, work) if any(spec.is_complex for spec in tensors) else work
 
 
 def _tagged(call: OpCall, work: OperatorWork) -> OperatorWork:

@@ -1,7 +1,7 @@
 """Singular values and eigenvalues without vectors, as a run without gradients computes them.
 
-torch's `svdvals`, `eigvals` and `eigvalsh` compute vectors only if gradients need them, and take a dispatch mode
-for a sign that they may. So a traced forward would show more work than it has.
+torch's `svdvals`, `eigvals` and `eigvalsh` compute vectors only if gradients need them, and take a dispatch
+mode for a sign that they may. So a traced forward would show more work than it has.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _TRACING = _Tracing()
 
 def may_want_values_alone(calls: Iterable[OpCall]) -> bool:
     """Whether the calls compute vectors, which nobody may have asked for."""
-    return any([call.op in _WITH_VECTORS for call in calls])
+    return not _WITH_VECTORS.isdisjoint([call.op for call in calls])
 
 
 @contextmanager
 def values_alone() -> Iterator[None]:
-    """While active, this thread's functions of values alone are dispatched as operators that compute no vectors,
-    unless gradients need these. Other threads compute theirs as always.
+    """While active, this thread's functions of values alone are dispatched as operators that compute no
+    vectors, unless gradients need these. Other threads compute theirs as always.
 
     To be entered by one thread at a time: it registers kernels with torch's dispatcher, and removes them.
     That takes half a millisecond, so only a forward that was seen to compute vectors is traced so.
