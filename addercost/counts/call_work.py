@@ -56,7 +56,7 @@ def work_of(call: OpCall) -> OperatorWork | None:
 
 
 def _tagged(call: OpCall, work: OperatorWork) -> OperatorWork:
-    """The work as the call's tags change it: of a gradient, of signs, of ternary weights, of an arithmetic."""
+    """The work as the tags change it: of a gradient, of signs, of ternary weights, of an arithmetic."""
     if "backward" in call.tags and any(site.weighted for site in work.sites):
         # A gradient is a sum of products whatever the layer's arithmetic is, so a what-if leaves it alone.
         work = replace(work, sites=tuple(replace(site, weighted=False) for site in work.sites))
