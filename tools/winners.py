@@ -21,8 +21,8 @@ HEADING = """\
 
 Made by `python tools/winners.py`. A ratio is what convolutions take / what the other layers take: above 1 the
 others win. Convolutions and linear layers are timed one by one on one core and added up. *Predicted* is the
-cost model `calibrated`, whose kernels are not these layers. Brackets hold the 90 % interval of a prediction and
-the 95 % interval of a measurement.
+cost model `calibrated`, whose kernels are not these layers. Brackets hold the 90 % interval of a prediction
+and the 95 % interval of a measurement.
 
 | model | convolutions against | predicted | measured | the winners |
 | --- | --- | --- | --- | --- |"""

@@ -10,7 +10,7 @@ import torch
 import addercost
 import addercost.cost.calibrated.fit as fitting
 from addercost.cli import run
-from addercost.cost.calibrated.features import sizes_of
+from addercost.cost.calibrated.features import sizes_of, weight_bytes
 from addercost.cost.calibrated.predict import predict
 from addercost.cost.calibrated.tables import differences, fitted, why_unusable
 from addercost.cost.estimate import estimate
@@ -202,11 +202,14 @@ class Scaled:
 def test_what_networks_take_beside_their_kernels_is_found():
     """Networks that follow the law: linear layers take 1.2 times as long, α is 0.4, a call 2 µs."""
     calls = list(dict.fromkeys(draw(600, 3, Drawing("float32", SHARES))))
+    half = 4e6
     law = fitting.NetworkLaw(far_share=0.4, linear_factor=1.2, call_s=2e-6)
     near, far = Scaled(1.0), Scaled(1.8)
 
     def takes(part):
-        return float(law.seconds(*fitting._near_and_far(part, near, far)).sum())
+        weights = sum(map(weight_bytes, part))
+        taken, beyond = law.seconds(*fitting._near_and_far(part, near, far))
+        return float((taken + weights / (weights + half) * beyond).sum())
 
     def pattern(i):
         convolves = [call for call in calls if "convolution" in sizes_of(call).family]
@@ -215,7 +218,7 @@ def test_what_networks_take_beside_their_kernels_is_found():
         return tuple((convolves, linear, small)[i % 3][i // 3 :: 6])
 
     networks = [NetworkSample(f"{i}", pattern(i), (takes(pattern(i)),)) for i in range(18)]
-    found, spread = fitting.fit_networks(networks, near, far)
+    found, spread = fitting.fit_networks(networks, near, far, half)
     assert found.far_share == pytest.approx(0.4, abs=0.04)
     assert found.linear_factor == pytest.approx(1.2, rel=0.04)
     assert found.call_s == pytest.approx(2e-6, rel=0.1)

@@ -124,12 +124,17 @@ def _convolution_family(call: KernelCall) -> str:
     return "convolution of one pixel" if math.prod(x.shape[2:]) == 1 else "pointwise convolution"
 
 
+def weight_bytes(call: KernelCall) -> int:
+    """Of the parameters that it reads."""
+    return sum(operand.n_bytes for operand in call.operands() if operand.is_weight)
+
+
 def sizes_of(call: KernelCall) -> Sizes:
     family = family_of(call)
     operands = list(call.operands())
     moved = (
         sum(o.n_bytes for o in operands if not o.is_weight),
-        sum(o.n_bytes for o in operands if o.is_weight),
+        weight_bytes(call),
         sum(o.n_bytes for o in call.outputs),
     )
     out = call.outputs[0] if call.outputs else Operand((0,), "float32")
