@@ -110,6 +110,19 @@ def test_kinds_that_were_not_timed_have_intervals_twice_as_wide_and_are_named(ta
     assert high / low == pytest.approx(spread**2)
 
 
+def test_operators_of_no_family_have_intervals_twice_as_wide_and_are_named(target):
+    """A Fourier transform is nothing like a sum of two tensors, of which the same trace has one."""
+
+    class Transform(torch.nn.Module):
+        def forward(self, x):
+            return torch.fft.rfft(x + x).real
+
+    made = addercost.trace_model(Transform(), torch.rand(8, 4096))
+    cost = estimate(count(made), target, "calibrated")
+    (named,) = (text for text in cost.assumptions if "not timed" in text)
+    assert named.startswith("1 kernel of a kind") and "aten._fft_r2c" in named
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [

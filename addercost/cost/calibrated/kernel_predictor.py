@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from addercost.cost.calibrated.features import FAMILIES, Sizes, sizes_of
+from addercost.cost.calibrated.features import FAMILIES, Sizes, is_like_timed, sizes_of
 from addercost.cost.calibrated.fit import Fit
 from addercost.cost.calibrated.tables import fitted, one_thread, read_times, usable_files
 from addercost.cost.cost_model import LayerParts, Seconds
@@ -125,12 +125,14 @@ def _known(fit: Fit, dtype: str, call: KernelCall, near_s: float, far_s: float) 
     sizes = sizes_of(call)
     family = FAMILIES.index(sizes.family)
     spread = fit.spread.get(family, fit.spread[-1])
-    doubt, beyond = _doubt(fit, family, sizes)
+    like_timed = is_like_timed(call)
+    doubt, beyond = _doubt(fit, family, sizes) if like_timed else (_NOT_TIMED, "")
     together = fit.network_spread
     if doubt:
         spread = together = spread**2
     near, far = (Seconds(value, value / together, value * together) for value in (near_s, far_s))
-    return KnownKernel(LayerParts(near, far, sizes.weight_bytes), spread, sizes.family, dtype, doubt, beyond)
+    kind = sizes.family if like_timed else call.name
+    return KnownKernel(LayerParts(near, far, sizes.weight_bytes), spread, kind, dtype, doubt, beyond)
 
 
 def _doubt(fit: Fit, family: int, sizes: Sizes) -> tuple[str, str]:
