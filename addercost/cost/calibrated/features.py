@@ -60,11 +60,12 @@ _BY_NAME = {
 }  # fmt: skip
 
 _SIMPLE = frozenset(
-    ("add", "sub", "rsub", "mul", "neg", "abs", "relu", "relu6", "leaky_relu", "threshold", "hardtanh", "clamp",
-     "clamp_min", "clamp_max", "maximum", "minimum", "sign", "square", "floor", "ceil", "round", "trunc", "lerp",
-     "addcmul", "addcdiv", "eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_not",
-     "bitwise_and", "bitwise_or", "bitwise_not", "reciprocal", "dropout", "native_dropout", "isnan", "isinf",
-     "alias_copy", "remainder", "fmod", "prelu", "_prelu_kernel", "hardshrink", "softshrink"),
+    ("add", "sub", "rsub", "mul", "neg", "abs", "relu", "relu6", "leaky_relu", "threshold", "hardtanh",
+     "clamp", "clamp_min", "clamp_max", "maximum", "minimum", "sign", "square", "floor", "ceil", "round",
+     "trunc", "lerp", "addcmul", "addcdiv", "eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or",
+     "logical_not", "bitwise_and", "bitwise_or", "bitwise_not", "reciprocal", "dropout", "native_dropout",
+     "isnan", "isinf", "alias_copy", "remainder", "fmod", "prelu", "_prelu_kernel", "hardshrink",
+     "softshrink"),
 )  # fmt: skip
 """Operators that do a little on every element, as those that are timed do."""
 
