@@ -28,7 +28,7 @@ class Seconds(NamedTuple):
     high: float
 
 
-def far_part(weights: Column, half_bytes: float) -> Column:
+def far_part(weights: Column, half_bytes: Column) -> Column:
     """The part of a network's weights that is in no cache when it runs again. weights: their bytes;
     half_bytes: at so many it is half of them.
     """
