@@ -1,8 +1,8 @@
 """Reads `program.pt2` by its parts: the graph, and of each tensor the header alone.
 
 torch's own reader calls what a pickle among the parts names, and loads compiled libraries. It never sees the
-file: torch gets a graph that `exported_graph.py` has checked, and tensors without data. Sample inputs, which are
-a pickle, are not read either: the graph says what the inputs are. What a program needs beyond that (weights or
+file: torch gets a graph that `exported_graph.py` has checked, and tensors without data. Sample inputs, which
+are a pickle, are not read either: the graph says what the inputs are. A program that needs more (weights or
 constants that are pickles, objects, compiled code) is refused with the reason."""
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _MOST_PARTS = 1_000_000
 
 
 def read_program(file: Path, opened: BinaryIO, with_values: bool = False) -> torch.export.ExportedProgram:
-    """The program in the opened file, called `file`. Its tensors are on the meta device; with values, on the CPU.
-    Raises DataError where that takes more than reading; other damage raises what torch raises.
+    """The program in the opened file, called `file`; its tensors have no data, or lie on the CPU. Raises
+    DataError where that takes more than reading; other damage raises what torch raises.
     """
     from torch._export.serde.serialize import SerializedArtifact, deserialize
 

@@ -1,8 +1,8 @@
 """Checks the graph of an exported program before torch reads it, and leaves out what is not needed.
 
 torch makes Python code of a graph: names of values and layers go into it as they are. It compiles sizes as
-expressions, takes any function below `torch` for an operator, and imports modules that the nesting of arguments
-names."""
+expressions, takes any function below `torch` for an operator, and imports modules that the nesting of
+arguments names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NAMES = frozenset((
 _TREES = frozenset(("in_spec", "out_spec"))
 _NAME = re.compile(r"(?!\d)\w*")
 _PLAIN = re.compile(r"[^\"'\\\n\r\0]*")
-_OPERATOR = re.compile(r"torch\.ops(\.(?!_)\w+){2}(\.(?!__)\w+)?|torch\._?sym_\w+|math\.(?!_)\w+"
+_OPERATOR = re.compile(r"torch\.ops(\.(?!__)\w+){2,3}|torch\._?sym_\w+|math\.(?!_)\w+"
                        r"|_operator\.(?!attrgetter|methodcaller|call|__)\w+")  # fmt: skip
 _FILES = re.compile(r"torch\.ops\.(aten\.(from_file|save)|debugprims\.\w+)\b.*")
 """Operators that read or write files."""

@@ -1,4 +1,4 @@
-"""A `program.pt2` of somebody else's runs nothing: it is read by its parts, and what needs more is refused."""
+"""A `program.pt2` of somebody else's runs nothing: it is read by its parts; what needs more is refused."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def in_graph(old: str, new: str) -> Callable[[bytes], bytes]:
 
 def test_an_honest_program_is_read(honest: Path) -> None:
     trace = trace_spec(str(honest))
-    assert [call.op for call in trace.calls][:1] == ["aten.cat"]
+    assert "aten.cat.default" in {call.op for call in trace.calls}
     assert [spec.shape for spec in trace.inputs] == [(2, 8)]
 
 
@@ -129,8 +129,9 @@ def test_inputs_are_those_of_the_export(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "Symbol('s27', positive=True, integer=True)", "Add(Integer(2), Mul(Integer(3), Symbol('s0')))", "s0*2",
-        "Pow(Symbol('s0'), Integer(2))", "s0**2 + s1**2", "Pow(s0, Rational(1, 2))", "FloorDiv(s0 - 1, 2) + 1",
+        "Symbol('s27', positive=True, integer=True)", "Add(Integer(2), Mul(Integer(3), Symbol('s0')))",
+        "s0*2", "Pow(Symbol('s0'), Integer(2))", "s0**2 + s1**2", "Pow(s0, Rational(1, 2))",
+        "FloorDiv(s0 - 1, 2) + 1",
     ],
 )  # fmt: skip
 def test_sizes_that_torch_writes(text: str) -> None:
@@ -140,9 +141,9 @@ def test_sizes_that_torch_writes(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "__import__('os')", "s0.__class__", "(lambda: s0)()", "[s0 for s0 in s1]", "exec('1')", "Symbol('x y')",
-        "9**9**9**9", "Pow(9, Pow(9, 9))", "((9**64)**64)**64", "2**s0", "LShift(1, 10**12)", "s0!", "9" * 400,
-        "Symbol(s0 := 1)", "(" * 5000, "Float('1', precision=10**9)", "", "f'{s0}'",
+        "__import__('os')", "s0.__class__", "(lambda: s0)()", "[s0 for s0 in s1]", "exec('1')",
+        "Symbol('x y')", "9**9**9**9", "Pow(9, Pow(9, 9))", "((9**64)**64)**64", "2**s0", "LShift(1, 10**12)",
+        "s0!", "9" * 400, "Symbol(s0 := 1)", "(" * 5000, "Float('1', precision=10**9)", "", "f'{s0}'",
     ],
 )  # fmt: skip
 def test_sizes_that_are_more_than_arithmetic(text: str) -> None:
@@ -219,7 +220,7 @@ def saved(value: Any) -> bytes:
         ),
         pytest.param(
             "models/model.json",
-            lambda mark: in_graph("nn_module_stack\": \"L__self__,,", f"nn_module_stack\": \"L__self__,a\\\"{mark},"),
+            lambda _: in_graph("L__self__,,", r"L__self__,a\"b,"),
             "which would become code",
             id="name of a layer that is code",
         ),
@@ -231,7 +232,7 @@ def saved(value: Any) -> bytes:
         ),
         pytest.param(
             "models/model.json",
-            lambda _: in_graph('\\"context\\": \\"[]\\"', r'\"context\": \"{\\\"default_factory\\u005fmodule\\\": \\\"x\\\"}\"'),
+            lambda _: in_graph(r"\"null\"", r"\"{\\\"\\u005f_enum__\\\": 1}\""),
             "which would become code",
             id="module to import, escaped",
         ),
@@ -244,7 +245,7 @@ def saved(value: Any) -> bytes:
         pytest.param(
             "models/model.json",
             lambda mark: lambda data: data.replace(
-                b'"expr_str":', f'"expr_str": "__import__(\'os\').mkdir(\'{mark}\')", "other":'.encode()
+                b'"expr_str":', f'"expr_str": "__import__(\'os\').mkdir(\'{mark}\')", "as_string":'.encode()
             ),
             "which is no arithmetic",
             id="size that is code",
@@ -285,7 +286,7 @@ def test_an_archive_of_pickles_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "old.pt2"
     with zipfile.ZipFile(file, "w") as made:
         made.writestr("serialized_exported_program.json", "{}")
-    with pytest.raises(DataError, match="torch before 2.8 wrote it, as pickles"):
+    with pytest.raises(DataError, match=r"torch before 2\.8 wrote it, as pickles"):
         trace_spec(str(file))
 
 
