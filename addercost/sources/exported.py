@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from addercost.errors import DataError
 from addercost.sources.exported_archive import read_program
-from addercost.sources.kind import LoadedModel, NoSuchModelError, SpecKind
+from addercost.sources.kind import LoadedModel, SpecKind, require_file
 from addercost.text import error_text
 
 if TYPE_CHECKING:
@@ -29,8 +29,7 @@ TRUST = "ADDERCOST_TRUST"
 def _load(spec: str) -> LoadedModel:
     """The program as modules without data, and inputs like those of its export. Raises DataError."""
     file = Path(spec)
-    if not file.is_file():
-        raise NoSuchModelError(f"{file} does not exist")
+    require_file(file)
 
     def with_values() -> nn.Module:
         with _reading(file):

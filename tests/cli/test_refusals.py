@@ -55,7 +55,7 @@ architectures = [("one", lambda: nn.Linear(2, 3), (1, 2))]
         (["sweep", "space.py", "-o", "new", "--timeout", "nan"], 2, "not a finite number"),
         (["bench", "--conv", "1,2,6,6,2,3,1,1", "--time-limit", "nan", "-o", "new"], 2, "a finite number"),
         (["train", "zoo:lenet5-bn", "--data", "digits", "--image-size", "0", "-o", "new"], 2, "at least 1"),
-        (["train", "zoo:lenet5-bn", "--data", "digits", "--image-size", "9" * 8, "-o", "new"], 2, "at most 16"),
+        (["train", "zoo:lenet5-bn", "--data", "digits", "--image-size", "9" * 8, "-o", "new"], 2, "16,384"),
         (["profile", "zoo:lenet5-bn", "--input", f"1x{2**64}"], 2, "more elements than torch can address"),
         (["profile", "zoo:lenet5-bn", "-o", "new/" + "x" * 300], 5, "new"),
     ],
