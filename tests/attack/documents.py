@@ -28,8 +28,8 @@ DEPTH = 10**5
 CUTS = FLIPS = 50
 BATCH = 40
 DAMAGES = 5000
-"""So many damages are a whole attack. Every field is damaged before any is a second time (all elements of a list
-count as one field); the seed draws in which ways.
+"""So many damages are a whole attack. Every field (elements of a list count as one) is damaged before any is
+a second time; the seed draws in which ways.
 """
 
 
