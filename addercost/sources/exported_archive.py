@@ -118,7 +118,7 @@ class _Parts:
         )
 
 
-def _dtype(number: object) -> torch.dtype:
+def _dtype(number: int) -> torch.dtype:
     from torch._export.serde.schema import ScalarType
     from torch._export.serde.serialize import deserialize_scalar_type
 
