@@ -9,11 +9,12 @@ import click
 
 from addercost.cli.completion import complete_table
 from addercost.cli.emit import check_output, emit_table
+from addercost.cli.help import HelpGroup
 from addercost.cli.options import hardware_path_option, output_options
 from addercost.hardware.loader import FOLDERS
 
 
-@click.group()
+@click.group(cls=HelpGroup)
 def hardware() -> None:
     """The processors and energy tables that estimates use: each figure with its source.
 

@@ -142,7 +142,10 @@ def notes(subject: Subject) -> Iterator[str]:
     yield from stated_lines([(e.model, e.hardware) for e in subject.estimates])
     if any(profile.counts.what_if for profile in subject.profiles):
         yield "Changed networks cost less because they are other networks: their accuracy is not predicted."
-    if subject.energies:
+    charged = dict.fromkeys(memory for energy in subject.energies for memory in energy.memories)
+    if charged:
+        yield f"Energy is that of the arithmetic and of all bytes moved to and from {', '.join(charged)}."
+    elif subject.energies:
         yield "Energy is that of the arithmetic alone: memory traffic is left out."
     if subject.estimates and not subject.rooflines:
         yield "No roofline: no processor asked for has a memory bandwidth and a clock in its table."

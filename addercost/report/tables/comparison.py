@@ -183,7 +183,7 @@ def _cycles(subject: Subject, names: Sequence[str]) -> Iterator[dict[str, Any]]:
 def _energy(subject: Subject, names: Sequence[str]) -> Iterator[dict[str, Any]]:
     groups: dict[str, dict[str, EnergyEstimated]] = {}
     for e in subject.energies:
-        groups.setdefault(f"arithmetic energy, {e.table} (estimate)", {})[e.arithmetic] = e
+        groups.setdefault(f"{e.title} (estimate)", {})[e.arithmetic] = e
     for title, group in groups.items():
         factor, unit = prefixed_unit(next(iter(group.values())).joules, "J")
         values = {name: (e.joules / factor, e) for name, e in group.items()}

@@ -70,6 +70,7 @@ def _cells(row: ProfileRow, basis: str | None, whole: float) -> dict[str, Any]:
         "output_shape": row.output_shape,
         "calls": row.calls,
         "output_shapes": written_shapes(row.output_shapes),
+        "nodes": ", ".join(row.nodes) or None,
         "peak_bytes": row.peak_bytes,
         "parameters": row.parameters,
         **{c.value: 0 for c in OpClass},
@@ -177,6 +178,7 @@ def class_columns(*totals: OpCounts) -> list[Column]:
 def _columns(profile: Profile) -> tuple[Column, ...]:
     named = len(profile.costs) + len(profile.accelerators) > 1
     several = any((layer.module_calls or 1) > 1 for layer in profile.counts.layers)
+    of_graph = any(layer.nodes for layer in profile.counts.layers)
     return (
         Column("path", "layer", Kind.PATH),
         Column("type", "type", optional=True),
@@ -217,6 +219,7 @@ def _columns(profile: Profile) -> tuple[Column, ...]:
             if profile.memory is not None
             else []
         ),
+        *([Column("nodes", "ONNX nodes", secondary=True)] if of_graph else []),
         Column("share", "share", Kind.SHARE),
     )
 
