@@ -16,7 +16,7 @@ from addercost.counts.views import ModuleCounts, OperatorCounts, by_module
 from addercost.counts.what_if import apply
 from addercost.counts.work import OperatorWork
 from addercost.errors import ArgumentError
-from addercost.trace.record import OpCall, TensorSpec, Trace
+from addercost.trace.record import NODE, OpCall, TensorSpec, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class LayerCounts:
     runs: the kernels that they start and the bytes that these move; None where a saved profile does not say.
     calls: the calls themselves; None in a saved profile, which keeps their sums.
     module_calls: how often the module's forward ran, None where that is not known. call_shapes: of a module
-    that ran several times, the shape of each one's output.
+    that ran several times, the shape of each one's output. nodes: those of a graph file that it is made of.
     """
 
     path: str
@@ -47,6 +47,7 @@ class LayerCounts:
     calls: tuple[OpCall, ...] | None = field(default=None, compare=False, repr=False)
     module_calls: int | None = None
     call_shapes: tuple[tuple[int, ...], ...] = ()
+    nodes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +296,13 @@ class _LayerSum:
             calls=tuple(self.calls),
             module_calls=module_calls,
             call_shapes=call_shapes,
+            nodes=_nodes_of(self.calls),
         )
+
+
+def _nodes_of(calls: Sequence[OpCall]) -> tuple[str, ...]:
+    tags = (tag for call in calls for tag in call.tags if tag.startswith(NODE))
+    return tuple(dict.fromkeys(tag.removeprefix(NODE) for tag in tags))
 
 
 class _OperatorSum:

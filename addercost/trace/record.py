@@ -113,6 +113,9 @@ STORED_OUTPUTS = "stored_outputs"
 DECOMPOSED = "decomposed:"
 """Start of the tag of a decomposition's calls, before the operator: "decomposed:aten.mse_loss.default"."""
 
+NODE = "node:"
+"""Start of the tag that says which node of a graph file a call is of, before the node's name."""
+
 ArgValue: TypeAlias = "bool | int | float | complex | str | TensorSpec | tuple[ArgValue, ...] | None"
 
 
