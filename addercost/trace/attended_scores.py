@@ -26,13 +26,13 @@ _MOST_LENGTHS, _MOST_OF_A_MASK = 1 << 16, 1 << 26
 def with_values_of(made: Tensor, original: Tensor) -> Tensor:
     """`made`, which takes the place of `original` in a run without data, with the values of its integers."""
     if original.dtype in (torch.int32, torch.int64) and original.numel() <= _MOST_LENGTHS:
-        known = _values(original)
+        known = known_values(original)
         if known is not None:
             setattr(made, _VALUES, known)
     return made
 
 
-def _values(tensor: Tensor | None) -> Tensor | None:
+def known_values(tensor: Tensor | None) -> Tensor | None:
     """The tensor's values on the CPU, if it has any."""
     if tensor is None:
         return None
@@ -45,7 +45,7 @@ def _values(tensor: Tensor | None) -> Tensor | None:
 def _masked(given: Mapping[str, Any]) -> dict[str, int]:
     """Scores that a mask of truth values, or of numbers that are added, keeps."""
     query, key = given["query"], given["key"]
-    mask = _values(given.get("attn_mask"))
+    mask = known_values(given.get("attn_mask"))
     if mask is None or mask.numel() > _MOST_OF_A_MASK or query.is_nested:
         return {}
     whole = math.prod(query.shape[:-1]) * key.shape[-2]
@@ -59,14 +59,14 @@ def _of_lengths(given: Mapping[str, Any]) -> dict[str, int]:
     window of query i if i - left ≤ j - (keys - queries) ≤ i + right, where a side of -1 has no end.
     """
     query = given["query"]
-    ends = _values(given["cu_seq_q"])
+    ends = known_values(given["cu_seq_q"])
     used = given.get("seqused_k")
-    key_ends = _values(given.get("cu_seq_k")) if used is None else None
-    if ends is None or (key_ends is None and _values(used) is None) or int(ends[-1]) != query.shape[0]:
+    key_ends = known_values(given.get("cu_seq_k")) if used is None else None
+    if ends is None or (key_ends is None and known_values(used) is None) or int(ends[-1]) != query.shape[0]:
         return {}
     with _disable_current_modes():
         rows = ends.diff().tolist()
-        columns = key_ends.diff().tolist() if key_ends is not None else _values(used).tolist()  # type: ignore[union-attr]
+        columns = key_ends.diff().tolist() if key_ends is not None else known_values(used).tolist()  # type: ignore[union-attr]
     heads = query.shape[1]
     left, right = given.get("window_size") or (-1, -1)
     if given.get("is_causal"):

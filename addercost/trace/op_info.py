@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 import torch
 
 from addercost.trace.attended_scores import ATTENDED, Facts
+from addercost.trace.sampled_regions import SAMPLED
 
 _SAME_VALUES = frozenset({"_to_copy", "clone", "detach", "alias", "lift_fresh", "contiguous"})
 """Operators whose output is still the parameter they were given: a copy of it, or the same tensor."""
 
+_FACTS = {**ATTENDED, **SAMPLED}
 _WRITES_SHAPE = torch.Tag.inplace_view
 
 
@@ -79,7 +81,7 @@ def op_info(func: Any) -> OpInfo:
         changes_shape=_WRITES_SHAPE in func.tags,
         writes=writes,
         aliases=any(alias is not None for alias in aliases),
-        facts=ATTENDED.get(f"{namespace}.{name}"),
+        facts=_FACTS.get(f"{namespace}.{name}"),
     )
 
 

@@ -102,6 +102,11 @@ SCORES, KEPT_SCORES = "scores", "kept_scores"
 mask keeps, of all heads. Only where those have values.
 """
 
+SAMPLES, SAMPLED_LINES = "samples", "sampled_lines"
+"""Arguments of pooling of regions: how many places of a channel it reads in all boxes, at how many heights
+and widths. Only where the boxes have values and decide it.
+"""
+
 STORED_OUTPUTS = "stored_outputs"
 """Argument of a matrix product that gives a sparse tensor's gradient: how many values that tensor stores."""
 

@@ -17,6 +17,7 @@ from addercost.counts.call_work import work_of
 from addercost.counts.conventions import CONVENTIONS
 from addercost.counts.rules.ordering import merge_sort_compares
 from addercost.trace.record import ArgValue, OpCall, TensorSpec
+from addercost.trace.sampled_regions import SAMPLED
 from tests.counts.scalar import SITES, Array, Number, numbers, site, total
 
 
@@ -108,16 +109,20 @@ def test_deformable_convolution(groups: int, offset_groups: int, mask: bool) -> 
 
 
 @pytest.mark.parametrize("op", ["roi_align", "roi_align aligned", "ps_roi_align"])
-@pytest.mark.parametrize("samples", [1, 2])
+@pytest.mark.parametrize("samples", [1, 2, -1])
 def test_aligned_regions(op: str, samples: int) -> None:
-    boxes, p, q, height = 2, 2, 3, 6
+    """Where the number of samples is not given, it is the side of a bin, rounded up."""
+    boxes, p, q, height = 2, 2, 3, 9
+    scale = 2.0
     sensitive, aligned = op.startswith("ps_"), op.endswith("aligned")
     channels = 2
     tally: Counter[str] = Counter()
     image = random(channels * (p * q if sensitive else 1), height, height, tally=tally)
-    rois = random(boxes, 4, low=1, high=4, tally=tally)
+    rois = random(boxes, 4, low=0, high=1, tally=tally)
+    for box, side in itertools.product(rois, (2, 3)):
+        box[side].value += 1.5
     for b in range(boxes):
-        corners = [v * 0.5 for v in rois[b]]
+        corners = [v * scale for v in rois[b]]
         if sensitive or aligned:
             corners = [v - 0.5 for v in corners]
         sides = [corners[2] - corners[0], corners[3] - corners[1]]
@@ -126,20 +131,30 @@ def test_aligned_regions(op: str, samples: int) -> None:
         axes = []
         for start, side, bins in ((corners[1], sides[1], p), (corners[0], sides[0], q)):
             size = side / bins
+            each = samples if samples > 0 else max(int(size.apply("add", math.ceil).value), 0)
             along = []
-            for i, j in np.ndindex(bins, samples):
-                at = start + size * float(i) + size * (j + 0.5) / samples
+            for i, j in np.ndindex(bins, each):
+                at = start + size * float(i) + size * (j + 0.5) / max(each, 1)
                 along.append(split(at_least(at, 0.0)))
             axes.append(along)
         weights = {
             (y, x): [v * h for v in axes[0][y][1] for h in axes[1][x][1]]
-            for y, x in np.ndindex(p * samples, q * samples)
+            for y, x in np.ndindex(len(axes[0]), len(axes[1]))
         }
+        rows, columns = len(axes[0]) // p, len(axes[1]) // q
         for channel, i, j in np.ndindex(channels, p, q):
             source = image[channel * p * q + i * q + j] if sensitive else image[channel]
-            places = [(i * samples + a, j * samples + b) for a, b in np.ndindex(samples, samples)]
+            places = [(i * rows + a, j * columns + b) for a, b in np.ndindex(rows, columns)]
             values = [between(source, weights[y, x], axes[0][y][0], axes[1][x][0]) for y, x in places]
-            total(iter(values)) / (samples * samples)
+            total(iter(values)) / (rows * columns)
+    given = {
+        "rois": torch.tensor([[0.0, *(v.value for v in box)] for box in rois]),
+        "spatial_scale": scale,
+        "pooled_height": p,
+        "pooled_width": q,
+        "sampling_ratio": samples,
+        "aligned": aligned,
+    }
     made = call(
         op.split()[0],
         (boxes, channels, p, q),
@@ -147,6 +162,7 @@ def test_aligned_regions(op: str, samples: int) -> None:
         rois=(boxes, 5),
         sampling_ratio=samples,
         aligned=aligned,
+        **SAMPLED[f"torchvision.{op.split()[0]}"](given),
     )
     assert {name: m for name, m in full(made).by_class().items() if m} == dict(tally)
 

@@ -11,7 +11,7 @@ from addercost.arithmetic import OpCounts
 from addercost.counts.registry import rule
 from addercost.counts.rules.ordering import merge_sort_compares
 from addercost.counts.work import OperatorWork, Sites, accumulator_of
-from addercost.trace.record import OpCall, TensorSpec
+from addercost.trace.record import SAMPLED_LINES, SAMPLES, OpCall, TensorSpec
 
 
 @rule("torchvision.deform_conv2d")
@@ -76,22 +76,21 @@ def deform_conv2d_backward(call: OpCall) -> OperatorWork:
 @rule("torchvision.roi_align", "torchvision.ps_roi_align")
 def roi_align(call: OpCall) -> OperatorWork | None:
     """rois: [K, 5], out: [K, C, P, Q]: each output is the mean of s·s values between pixels. Where s is not
-    given the boxes' sizes decide it, so nothing is known.
+    given the boxes' sizes decide it: each rounds the sides of a bin up. Boxes without values are not counted.
 
     A box: four coordinates scaled, moved by half a pixel if aligned; two sides, else at least 1 long; two
     sides of a bin. A coordinate of samples (s·P and s·Q a box): start + bin·i + (j + ½)·bin/s, kept above 0,
     rounded down, its remainder and complement. A sample (s²·P·Q a box): four weights; a sum of four products
     a channel. With position-sensitive pooling every box is moved, and its sides are at least 0.1 long.
     """
-    s = call.args["sampling_ratio"]
-    assert isinstance(s, int)
-    if s <= 0:
-        return None
     out, number_format = call.output, call.tensor("input").number_format
-    samples = out.numel * s * s
+    sampled = _sampled(call, out)
+    if sampled is None:
+        return None
+    samples = sampled[0] * out.shape[1]
     return OperatorWork(
-        other=_sampled_places(call, out, s)
-        + OpCounts.of(number_format, mul=4 * samples, add=4 * samples - out.numel, divide=out.numel)
+        other=_sampled_places(call, out, *sampled)
+        + OpCounts.of(number_format, mul=4 * samples, add=max(4 * samples - out.numel, 0), divide=out.numel)
     )
 
 
@@ -100,31 +99,47 @@ def roi_align_backward(call: OpCall) -> OperatorWork | None:
     """grad: [K, C, P, Q]: the same places as in `roi_align`; each gradient divided by its s·s samples, and
     each sample adds four products with it to pixels.
     """
-    s = call.args["sampling_ratio"]
-    assert isinstance(s, int)
-    if s <= 0:
-        return None
     grad = call.tensor("grad")
-    samples = grad.numel * s * s
+    sampled = _sampled(call, grad)
+    if sampled is None:
+        return None
+    samples = sampled[0] * grad.shape[1]
     return OperatorWork(
-        other=_sampled_places(call, grad, s)
+        other=_sampled_places(call, grad, *sampled)
         + OpCounts.of(grad.number_format, mul=4 * samples, add=4 * samples, divide=grad.numel)
     )
 
 
-def _sampled_places(call: OpCall, pooled: TensorSpec, s: int) -> OpCounts:
-    """Where s·s samples for each of P·Q bins of a box are, and their weights. pooled: [K, C, P, Q]."""
-    boxes, _, p, q = pooled.shape
+def _sampled(call: OpCall, pooled: TensorSpec) -> tuple[int, int] | None:
+    """(places that are read of one channel of all boxes, heights and widths at which they are); None where
+    the boxes decide it and have no values. pooled: [K, C, P, Q].
+    """
+    s, boxes, (p, q) = call.args["sampling_ratio"], pooled.shape[0], pooled.shape[-2:]
+    assert isinstance(s, int)
+    if s > 0:
+        return boxes * s * s * p * q, boxes * s * (p + q)
+    samples, lines = call.args.get(SAMPLES), call.args.get(SAMPLED_LINES)
+    return (samples, lines) if isinstance(samples, int) and isinstance(lines, int) else None
+
+
+def _sampled_places(call: OpCall, pooled: TensorSpec, samples: int, lines: int) -> OpCounts:
+    """Where the samples in the bins of all boxes are, and their weights."""
+    boxes = pooled.shape[0]
+    by_size = SAMPLES in call.args
     sensitive = "ps_" in call.name
     moved = sensitive or bool(call.args.get("aligned"))
     bounded = sensitive or not moved
     number_format = pooled.number_format
     box = OpCounts.of(
-        number_format, mul=4, add=(4 if moved else 0) + 2, compare=2 if bounded else 0, divide=2
+        number_format,
+        mul=4,
+        add=(4 if moved else 0) + 2 + (2 if by_size else 0),
+        compare=2 if bounded else 0,
+        divide=2,
     )
     along = OpCounts.of(number_format, mul=2, divide=1, add=5, compare=1)
     weights = OpCounts.of(number_format, mul=4)
-    return box * boxes + along * (boxes * s * (p + q)) + weights * (boxes * s * s * p * q)
+    return box * boxes + along * lines + weights * samples
 
 
 @rule("torchvision.roi_pool", "torchvision.ps_roi_pool", "torchvision._ps_roi_pool_backward")
