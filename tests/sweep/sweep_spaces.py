@@ -87,14 +87,11 @@ architectures = [
     ("not a module", lambda: 3, x),
 ]
 """
-CALM = f"""
-import re, torch
-from torch import nn
-
-names = re.findall(r'^    \\("([^"]+)"', {TROUBLE!r}, re.MULTILINE)
-architectures = [(name, lambda: nn.Linear(4, 2), torch.empty(1, 4)) for name in names]
+TROUBLE_LATER = TROUBLE + """
+if os.path.exists({calm!r}):
+    architectures = [(name, lambda: nn.Linear(4, 2), x) for name, *_ in architectures]
 """
-"""The names of `TROUBLE`, all of them harmless."""
+"""The same names, all of them harmless while the file `calm` is there."""
 KILLED_AND_REFUSED = TROUBLE.replace('    ("hangs", Hangs, x),\n', "")
 """Without the wait for the one that hangs."""
 TROUBLE_TIMEOUT_S = 15.0

@@ -176,6 +176,13 @@ def test_einsum(
     assert found.other == OpCounts.of("fp32", **other)
 
 
+def test_an_einsum_with_a_weight_is_a_layer() -> None:
+    (site,) = einsum("ij,jk->ik", t(2, 3), w(3, 5)).sites
+    assert (site.inputs, site.weighted) == (6, True)
+    (site,) = einsum("ij,jk->ik", t(2, 3), t(3, 5)).sites
+    assert (site.inputs, site.weighted) == (6, False)
+
+
 CELLS = {
     # Operations of one hidden unit: its sigmoids are a negation, an exponential, an addition and a division.
     "aten.lstm": (4, {"transcendental": 3 + 2, "add": 3 * 2 + 1 + 4, "mul": 3, "divide": 3}),
@@ -295,6 +302,10 @@ def test_the_share_of_scores_that_a_mask_keeps() -> None:
     assert kept_sites(call("torch_attn._varlen_attn", t(1, 2, 3, 11), **PARTIAL, **lengths)) == (800, 640)
     assert kept_sites(call("torch_attn._varlen_attn", t(1, 2, 3, 11), **PARTIAL, is_causal=True)) is None
     assert kept_sites(call("aten.mm", t(2, 3), self=t(2, 5), mat2=t(5, 3))) is None
+    assert kept_sites(call(op, t(7), query=t(7), key=t(11, 7), value=t(11, 13), is_causal=True)) is None
+    assert (
+        kept_sites(call(op, t(2, 3, 5, 13), query=SIDES["query"], key=SIDES["key"], is_causal=True)) is None
+    )
     empty = {"query": t(2, 3, 0, 7), "key": t(2, 3, 11, 7), "value": t(2, 3, 11, 13)}
     assert kept_sites(call(op, t(2, 3, 0, 13), **empty, is_causal=True)) is None
 
