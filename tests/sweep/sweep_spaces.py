@@ -87,13 +87,6 @@ architectures = [
     ("not a module", lambda: 3, x),
 ]
 """
-TROUBLE_LATER = TROUBLE + """
-if os.path.exists({calm!r}):
-    architectures = [(name, lambda: nn.Linear(4, 2), x) for name, *_ in architectures]
-"""
-"""The same names, all of them harmless while the file `calm` is there."""
-KILLED_AND_REFUSED = TROUBLE.replace('    ("hangs", Hangs, x),\n', "")
-"""Without the wait for the one that hangs."""
 TROUBLE_TIMEOUT_S = 15.0
 """Far longer than any of them takes on a busy machine, but for the one that hangs."""
 

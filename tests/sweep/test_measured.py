@@ -14,7 +14,7 @@ from typing import Any
 import distributed
 import pytest
 import torch
-from sweep_spaces import LINEAR, TROUBLE_LATER, TROUBLE_TIMEOUT_S, here, space_file
+from sweep_spaces import LINEAR, TROUBLE, TROUBLE_TIMEOUT_S, here, space_file
 
 from addercost.cli import run as cli
 from addercost.cli.sweep_text import report_text
@@ -90,14 +90,10 @@ def test_a_sample_is_spread_evenly(swept: Path) -> None:
 
 @pytest.mark.exhaustive
 def test_trouble_is_rows(tmp_path: Path) -> None:
-    """The sweep had none; test_rows.py has one with all of this trouble."""
     folder = tmp_path / "out"
+    spec = space_file(tmp_path, TROUBLE)
     limits = {"timeout_s": TROUBLE_TIMEOUT_S, "memory_limit_bytes": 1 << 30}
-    calm = tmp_path / "calm"
-    calm.touch()
-    spec = space_file(tmp_path, TROUBLE_LATER.format(calm=str(calm)))
     sweep(plan(spec, SweepSettings(chunk=6)), folder, engine=here, **limits)
-    calm.unlink()
     what = measure_plan(folder, replace(QUICK, chunk=20))
     report = measure(what, folder, engine=here, **limits)
     rows = {row["name"]: row["error"] for row in measured(folder) if "duplicate" not in (row["error"] or "")}
