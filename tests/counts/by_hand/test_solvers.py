@@ -87,6 +87,11 @@ def test_factors_of_reflectors() -> None:
     from its own on."""
     a = t(7, 5, 3)
     assert work("aten.geqrf", a, self=a).other == QR_5x3 * 7
+    # The last row of a matrix needs no reflector: one number is a triangle.
+    square = reflector(3, 2) + reflector(2, 1)
+    assert work("aten.geqrf", t(3, 3), self=t(3, 3)).other == square
+    wide = reflector(3, 4) + reflector(2, 3)
+    assert work("aten.geqrf", t(3, 5), self=t(3, 5)).other == wide
     thin, whole = applied((5, 4, 3), (3, 2, 1)), applied((5, 4, 3), (5, 4, 3))
     assert work("aten.linalg_qr", a, A=a, mode="r").other == QR_5x3 * 7
     assert work("aten.linalg_qr", a, A=a).other == (QR_5x3 + thin) * 7

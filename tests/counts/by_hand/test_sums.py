@@ -273,6 +273,12 @@ def test_norms_of_rows(op: str, shape: tuple[int, ...], args: dict[str, Any]) ->
     assert affine == bare + OpCounts.of("fp32", mul=30, add=30)
 
 
+def test_norms_of_no_rows() -> None:
+    empty = t(0, 3, 5)
+    assert work("aten.native_group_norm", empty, input=empty, group=3, weight=w(3), bias=w(3)) == ops()
+    assert work("aten.native_layer_norm", empty, input=empty, normalized_shape=(5,)) == ops()
+
+
 def test_a_norm_by_the_root_of_mean_squares() -> None:
     """Six rows of five: squares, their sum, a division, 1/√(… + ε), and a product an element; γ one more."""
     bare = work("aten._fused_rms_norm", t(2, 3, 5), input=t(2, 3, 5), normalized_shape=(5,)).other
