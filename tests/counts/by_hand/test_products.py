@@ -249,6 +249,12 @@ def test_attention_in_both_layouts() -> None:
     assert dropped == expected.other + uniform + OpCounts.of("fp32", compare=n, mul=2 * n)
 
 
+def test_attention_to_no_key() -> None:
+    none = {"query": t(2, 3, 5, 7), "key": t(2, 3, 0, 7), "value": t(2, 3, 0, 13)}
+    found = work("aten.scaled_dot_product_attention", t(2, 3, 5, 13), **none)
+    assert not found.mac_sites and not found.other
+
+
 def test_gradients_of_attention() -> None:
     """Five products of matrices. A score is scaled, taken off the logarithm of its row's sum, and exponentiated;
     Σ g·out (13 products of a row) comes off ∂p; ∂s is two products."""
