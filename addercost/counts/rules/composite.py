@@ -52,7 +52,9 @@ def einsum(call: OpCall) -> OperatorWork:
             outputs = math.prod(sizes[c] for c in joint & later)
             sites.extend(product(first, spec, places, outputs).sites)
         have = joint & later
-        first = spec if first.role == "activation" else first
+        of_weights = all(one.role in ("parameter", "derived") for one in (first, spec))
+        shape = tuple(sizes[c] for c in sorted(have))
+        first = TensorSpec(shape, first.dtype, "derived" if of_weights else "activation")
     if len(terms) == 1:
         places = math.prod(sizes[c] for c in have)
         results = math.prod(sizes[c] for c in have & kept_letters)

@@ -49,7 +49,8 @@ def _taps(size: int, out: int, support: int) -> int:
     return total
 
 
-_BILINEAR, _NEAREST, _BICUBIC = 0, 1, 2
+_BILINEAR, _BICUBIC = 0, 2
+"""torch's numbers of modes; 1 takes the nearest number as it is."""
 
 
 @rule("aten.grid_sampler_2d", "aten.grid_sampler_3d", "aten._grid_sampler_2d_cpu_fallback")

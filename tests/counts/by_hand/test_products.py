@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from addercost.arithmetic import Arithmetic, OpCounts
+from addercost.counts.registry import RULES
 from addercost.counts.rules.attention import block_sites, kept_sites
 from addercost.counts.work import OperatorWork, Sites
 from addercost.trace.record import KEPT_SCORES, SCORES, TensorSpec
@@ -122,6 +123,7 @@ DOUBLED = OpCounts.of("fp32", mul=6 * 2)
         # Rows of [2, 5] go to one [5, 3] each; columns of [2, 5] and rows of [5, 3] to one product a group.
         row("rows", "aten._grouped_mm", t(2, 3), layer(30, 6, inputs=10), self=t(2, 5), mat2=w(7, 5, 3)),
         row("columns", "aten._grouped_mm", t(7, 2, 3), layer(30, 42, inputs=10, weighted=False), self=t(2, 5), mat2=t(5, 3)),
+        row("groups-of-columns", "aten._grouped_mm", t(2, 21), layer(210, 42, inputs=70), self=t(7, 2, 5), mat2=w(5, 21)),
         row("rows", "transformers.grouped_mm_fallback", t(2, 3), layer(30, 6, inputs=10), input=t(2, 5), weight=w(7, 5, 3)),
         row("", "aten._weight_int8pack_mm", t(2, 3), layer(30, 6, scaled(6), inputs=10), self=t(2, 5), mat2=w(3, 5, dtype=INT8)),
         row("", "aten._weight_int4pack_mm", t(2, 3), layer(30, 6, OpCounts.of("fp32", mul=15, add=15), inputs=10), self=t(2, 5), mat2=w(3, 3)),
@@ -176,6 +178,26 @@ def test_einsum(
     assert found.other == OpCounts.of("fp32", **other)
 
 
+def test_an_einsum_with_a_weight_is_a_layer() -> None:
+    (site,) = einsum("ij,jk->ik", t(2, 3), w(3, 5)).sites
+    assert (site.inputs, site.weighted) == (6, True)
+    (site,) = einsum("ij,jk->ik", t(2, 3), t(3, 5)).sites
+    assert (site.inputs, site.weighted) == (6, False)
+    # The second product has the sums of the first as its inputs; of two weights they are no layer's.
+    both = einsum("ij,jk,kl->il", t(2, 3), w(3, 5), w(5, 7)).sites
+    assert [(site.inputs, site.weighted) for site in both] == [(6, True), (10, True)]
+    later = einsum("ij,jk,kl->il", w(2, 3), w(3, 5), t(5, 7)).sites
+    assert [(site.inputs, site.weighted) for site in later][1] == (35, True)
+
+
+@pytest.mark.parametrize("ratio", [0, -1])
+def test_regions_without_a_number_of_samples_are_not_counted(ratio: int) -> None:
+    align = call("torchvision.roi_align", t(2, 3, 5, 7), input=t(1, 3, 9, 9), sampling_ratio=ratio)
+    assert RULES["torchvision.roi_align"](align) is None
+    back = call("torchvision._roi_align_backward", t(1, 3, 9, 9), grad=t(2, 3, 5, 7), sampling_ratio=ratio)
+    assert RULES["torchvision._roi_align_backward"](back) is None
+
+
 CELLS = {
     # Operations of one hidden unit: its sigmoids are a negation, an exponential, an addition and a division.
     "aten.lstm": (4, {"transcendental": 3 + 2, "add": 3 * 2 + 1 + 4, "mul": 3, "divide": 3}),
@@ -225,6 +247,12 @@ def test_attention_in_both_layouts() -> None:
     blocks = -(-n // 4)
     uniform = OpCounts.of("uint32", mul=20 * blocks, logic=40 * blocks, add=18 * blocks) + scaled(n)
     assert dropped == expected.other + uniform + OpCounts.of("fp32", compare=n, mul=2 * n)
+
+
+def test_attention_to_no_key() -> None:
+    none = {"query": t(2, 3, 5, 7), "key": t(2, 3, 0, 7), "value": t(2, 3, 0, 13)}
+    found = work("aten.scaled_dot_product_attention", t(2, 3, 5, 13), **none)
+    assert not found.mac_sites and not found.other
 
 
 def test_gradients_of_attention() -> None:
@@ -295,6 +323,10 @@ def test_the_share_of_scores_that_a_mask_keeps() -> None:
     assert kept_sites(call("torch_attn._varlen_attn", t(1, 2, 3, 11), **PARTIAL, **lengths)) == (800, 640)
     assert kept_sites(call("torch_attn._varlen_attn", t(1, 2, 3, 11), **PARTIAL, is_causal=True)) is None
     assert kept_sites(call("aten.mm", t(2, 3), self=t(2, 5), mat2=t(5, 3))) is None
+    assert kept_sites(call(op, t(7), query=t(7), key=t(11, 7), value=t(11, 13), is_causal=True)) is None
+    assert (
+        kept_sites(call(op, t(2, 3, 5, 13), query=SIDES["query"], key=SIDES["key"], is_causal=True)) is None
+    )
     empty = {"query": t(2, 3, 0, 7), "key": t(2, 3, 11, 7), "value": t(2, 3, 11, 13)}
     assert kept_sites(call(op, t(2, 3, 0, 13), **empty, is_causal=True)) is None
 

@@ -47,6 +47,8 @@ CHOLESKY = fp32(mul=10, add=10, divide=6, sqrt=4)
         pytest.param("aten.triangular_solve", {"self": t(2, 3, 4, 5), "A": A}, t(2, 3, 4, 5), SUBSTITUTION * (5 * 6), id="old-triangular"),
         pytest.param("aten._linalg_det", {"A": A}, t(2, 3), (LU + PIVOTS + fp32(mul=3)) * 6, id="determinant"),
         pytest.param("aten._linalg_slogdet", {"A": A}, t(2, 3), (LU + PIVOTS + fp32(abs=4, transcendental=4, compare=4, mul=3, add=3)) * 6, id="log-determinant"),
+        # Gauss and Jordan: a step inverts the pivot, multiplies its row and column by that and updates the rest.
+        pytest.param("aten.linalg_inv_ex", {"A": A}, A, (fp32(mul=4 * (6 + 9), add=4 * (3 + 9), divide=4) + PIVOTS) * 6, id="inverse"),
         pytest.param("aten.linalg_cross", {"self": t(5, 3), "other": t(5, 3)}, t(5, 3), fp32(mul=30, add=15), id="cross"),
     ],
 )  # fmt: skip
@@ -85,6 +87,11 @@ def test_factors_of_reflectors() -> None:
     from its own on."""
     a = t(7, 5, 3)
     assert work("aten.geqrf", a, self=a).other == QR_5x3 * 7
+    # The last row of a matrix needs no reflector: one number is a triangle.
+    square = reflector(3, 2) + reflector(2, 1)
+    assert work("aten.geqrf", t(3, 3), self=t(3, 3)).other == square
+    wide = reflector(3, 4) + reflector(2, 3)
+    assert work("aten.geqrf", t(3, 5), self=t(3, 5)).other == wide
     thin, whole = applied((5, 4, 3), (3, 2, 1)), applied((5, 4, 3), (5, 4, 3))
     assert work("aten.linalg_qr", a, A=a, mode="r").other == QR_5x3 * 7
     assert work("aten.linalg_qr", a, A=a).other == (QR_5x3 + thin) * 7

@@ -123,6 +123,11 @@ MANY = [
     row("rows", "aten._softmax", t(3, 5), ops(compare=12, add=27, transcendental=15, divide=15), self=t(3, 5), dim=1),
     row("columns", "aten._softmax", t(3, 5), ops(compare=10, add=25, transcendental=15, divide=15), self=t(3, 5), dim=0),
     row("a-number", "aten._softmax", t(), ops(add=1, transcendental=1, divide=1), self=t(), dim=0),
+    row("no-columns", "aten._softmax", t(3, 0), ops(), self=t(3, 0), dim=1),
+    row("no-columns", "aten._log_softmax", t(3, 0), ops(), self=t(3, 0), dim=1),
+    row("images", "aten._cdist_forward", t(2, 3, 7), ops(add=42 * 5 + 42 * 4, abs=42 * 5), x1=t(2, 3, 5), x2=t(2, 7, 5), p=1),
+    row("images", "aten._euclidean_dist", t(2, 3, 7), ops(add=42 * 5 + 42 * 4, mul=42 * 5, sqrt=42), x1=t(2, 3, 5), x2=t(2, 7, 5)),
+    row("no-rows", "addercost.round_inputs", t(0, 5), ops(), input=t(0, 5)),
     row("rows", "aten._log_softmax", t(3, 5), ops(compare=12, add=3 * (5 + 4 + 1 + 5), transcendental=18), self=t(3, 5), dim=1),
     row("columns", "aten._log_softmax", t(3, 5), ops(compare=10, add=5 * (3 + 2 + 1 + 3), transcendental=20), self=t(3, 5), dim=0),
 ]  # fmt: skip
@@ -190,6 +195,13 @@ def test_norms_of_nothing() -> None:
     )
 
 
+def test_a_number_beside_a_tensor_does_not_set_the_format() -> None:
+    """As torch's rules of types have it for a tensor without axes."""
+    found = work("aten.mul", t(5, dtype="float16"), self=t(dtype="float32"), other=t(5, dtype="float16"))
+    assert found == ops("fp16", mul=5)
+    assert work("aten.mul", t(), self=t(), other=t()) == ops(mul=1)
+
+
 def test_a_trilinear_product_sums_over_some_axes() -> None:
     """Factors of [2, 3], [3, 5] and [2, 5] as [2, 3, 1], [1, 3, 5] and [2, 1, 5]: 30 terms, summed over 5."""
     expansions = {"expand1": (2,), "expand2": (0,), "expand3": (1,)}
@@ -226,6 +238,11 @@ def test_batch_norms() -> None:
     assert bare + OpCounts.of("fp32", mul=3) == RUNNING
 
 
+def test_a_batch_norm_of_two_axes_has_the_channels_of_the_second() -> None:
+    found = work("aten.native_batch_norm", t(5, 3), self=t(5, 3), training=False)
+    assert found == ops(add=3 + 3 + 15, sqrt=3, divide=3, mul=3 + 15)
+
+
 def test_a_batch_norm_of_one_axis_has_one_channel() -> None:
     found = work("aten.native_batch_norm", t(5), self=t(5), training=False)
     assert found == ops(add=1 + 1 + 5, sqrt=1, divide=1, mul=1 + 5)
@@ -254,6 +271,12 @@ def test_norms_of_rows(op: str, shape: tuple[int, ...], args: dict[str, Any]) ->
     assert scaled == bare + OpCounts.of("fp32", mul=30)
     affine = work(op, x, input=x, weight=w(5), bias=w(5), **args).other
     assert affine == bare + OpCounts.of("fp32", mul=30, add=30)
+
+
+def test_norms_of_no_rows() -> None:
+    empty = t(0, 3, 5)
+    assert work("aten.native_group_norm", empty, input=empty, group=3, weight=w(3), bias=w(3)) == ops()
+    assert work("aten.native_layer_norm", empty, input=empty, normalized_shape=(5,)) == ops()
 
 
 def test_a_norm_by_the_root_of_mean_squares() -> None:
