@@ -16,7 +16,7 @@ from addercost.api import default_cpus
 from addercost.arithmetic import Arithmetic
 from addercost.cost.models import default_model, usable_model
 from addercost.cost.target_registry import load_target
-from addercost.counts.lengths import Layers, counts_by_length
+from addercost.counts.lengths import CountsByLength, Layers
 from addercost.counts.memory import used_weight_bytes
 from addercost.counts.model import ModelCounts, count
 from addercost.counts.weight_formats import WEIGHT_FORMATS
@@ -128,13 +128,13 @@ def language_model(
 
         if ram_bytes:
             unfit += _unfit(needed, batch, max(prompt + new, context + 1), ram_bytes)
-        if new > 1:
-            decode_at = counts_by_length(layers_at, prompt, prompt + new - 2, degree=1)
-            texts += text_costs(prefill, decode_at, new, by)
+        if new > 1 and targets:
+            by_length = CountsByLength(layers_at, prompt, prompt + new - 2, degree=1)
+            texts += text_costs(prefill, by_length, new, by)
         if with_curve:
             contexts = figure_contexts(decoder.positions, context)
-            decode_at = counts_by_length(layers_at, contexts[0], contexts[-1], degree=1)
-            curve += token_times(batch, contexts, decode_at, by)
+            by_length = CountsByLength(layers_at, contexts[0], contexts[-1], degree=1)
+            curve += token_times(batch, contexts, by_length, by)
     return LanguageModelReport(
         model=decoder.name,
         parameters=counts.parameters,

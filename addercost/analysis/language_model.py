@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from addercost.cost.energy import ModelEnergy, estimate_energy
 from addercost.cost.estimate import ModelCost, estimate
 from addercost.cost.target import Target
-from addercost.counts.lengths import Layers
+from addercost.counts.lengths import CountsByLength, Kinds, Layers
 from addercost.counts.model import ModelCounts
 from addercost.errors import ArgumentError
 from addercost.hardware.schema.energy import EnergyTable
@@ -34,6 +34,18 @@ class Estimators:
                     "give one: --clock 2GHz",
                 )
         return found
+
+    def sums(self, kinds: Kinds) -> tuple[tuple[ModelCost, float], ...]:
+        """For each target the cost of one layer of each kind, and the seconds of all layers."""
+        numbers = [n for _, n in kinds]
+        return tuple(
+            (
+                cost,
+                (cost.seconds_per_cycle or 0.0)
+                * sum(n * layer.cycles for n, layer in zip(numbers, cost.layers, strict=True)),
+            )
+            for cost in self.costs(tuple(layer for layer, _ in kinds))
+        )
 
     def energies(self, counts: ModelCounts) -> tuple[ModelEnergy, ...]:
         return tuple(
@@ -83,14 +95,13 @@ def _phase_cost(cost: ModelCost) -> PhaseCost:
 
 
 def token_times(
-    batch: int, contexts: Iterable[int], decode_at: Callable[[int], Layers], by: Estimators
+    batch: int, contexts: Iterable[int], decode: CountsByLength, by: Estimators
 ) -> tuple[TokenTime, ...]:
     """A token after each of `contexts` others, on every target."""
     return tuple(
-        TokenTime(batch, context, cost.hardware, cost.model, cost.seconds)
+        TokenTime(batch, context, cost.hardware, cost.model, seconds)
         for context in contexts
-        for cost in by.costs(decode_at(context))
-        if cost.seconds is not None
+        for cost, seconds in by.sums(decode.kinds(context))
     )
 
 
@@ -101,18 +112,17 @@ def figure_contexts(longest: int | None, asked: int) -> tuple[int, ...]:
 
 
 def text_costs(
-    prefill: PhaseReport, decode_at: Callable[[int], Layers], new: int, by: Estimators
+    prefill: PhaseReport, decode: CountsByLength, new: int, by: Estimators
 ) -> tuple[TextCost, ...]:
     """A prompt and `new` tokens after it, of which the prompt's forward gives the first.
 
-    decode_at: the counts of a token after so many others.
+    decode: the counts of a token after so many others.
     """
     totals = [cost.seconds for cost in prefill.costs]
     complete = [cost.complete for cost in prefill.costs]
     for context in range(prefill.tokens, prefill.tokens + new - 1):
-        for i, cost in enumerate(by.costs(decode_at(context))):
-            assert cost.seconds is not None
-            totals[i] += cost.seconds
+        for i, (cost, seconds) in enumerate(by.sums(decode.kinds(context))):
+            totals[i] += seconds
             complete[i] = complete[i] and cost.complete
     return tuple(
         TextCost(prefill.batch, cost.hardware, cost.model, seconds, whole)
