@@ -153,7 +153,7 @@ def gpu_file(gpu: dict[str, str], instructions: list[dict[str, str]], dropped: C
     sequences = compiled_sequences(capability.replace(".", ""), instructions)
     used += [GUIDE] * bool(rates) + [SASS] * bool(sequences)
     bandwidth_source = source(gpu["mem_bw_source"])
-    used += [cited["l2_bandwidth_source"]] if cited else []
+    used += [cited[key] for key in ("memory_source", "l2_bandwidth_source") if key in cited]
     text = pairs(
         {
             "schema": 1,

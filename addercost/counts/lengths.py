@@ -94,6 +94,7 @@ class CountsByLength:
     """
 
     def __init__(self, count_at: Callable[[int], Layers], first: int, last: int, degree: int) -> None:
+        self.first, self.last = first, last
         self._count_at = cache(count_at)
         self._pieces = tuple(_pieces(self._count_at, first, last, degree))
 
