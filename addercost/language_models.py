@@ -36,7 +36,6 @@ from addercost.sources.transformers import load_config
 from addercost.trace.record import Trace
 from addercost.units import si
 
-
 USUAL_CONTEXT = 1024
 """Tokens before the one that is written, where nobody says how many and the model takes so many."""
 
@@ -66,10 +65,11 @@ def language_model(
     """What a text decoder costs: a prompt, one token, a whole text, for each batch and on each processor.
 
     model: a SPEC of a model that keeps a cache. prompt: tokens that are read at once. context: tokens before
-    the one that is written, None for 1,024 or as many as the model takes. new: tokens written after the prompt, 0 for no whole text. source: tokens that an
-    encoder reads. ram_bytes: of the machine, 0 for what is known of each processor: a note says what does not fit. activations: "int8" to
-    round them for the weights of a GGUF file. with_curve: also a token after many other contexts, for a
-    figure. dtype: torch's name of the format of floating-point weights, None for that of the configuration.
+    the one that is written, None for 1,024 or as many as the model takes. new: tokens written after the
+    prompt, 0 for no whole text. source: tokens that an encoder reads. ram_bytes: of the machine, 0 for what
+    is known of each processor: a note says what does not fit. activations: "int8" to round them for the
+    weights of a GGUF file. with_curve: also a token after many other contexts, for a figure. dtype: torch's
+    name of the format of floating-point weights, None for that of the configuration.
     The other arguments are those of `profile`.
     """
     named = default_cpus(hardware_path) if cpus is None else cpus

@@ -167,11 +167,12 @@ def page(found: list[TokenRow], machine: str) -> str:
     lines = [
         f"# What a token takes on {machine}, measured and estimated",
         "",
-        "Made by `python tools/token_times.py`. A Llama of 125 million parameters with random weights through "
-        f"transformers, one thread, torch {torch.__version__}: a prompt of {PROMPT} tokens, and a token after "
-        f"{CONTEXT} others. Times are medians with their 95 % interval; int8 is torch's dynamic quantisation, "
-        "counted as `--weights int8 --activations int8`. An estimate that misses figures is a lower bound (≥). "
-        "transformers copies all keys and values of the text at every token, which estimates leave out.",
+        "Made by `python tools/token_times.py`. A Llama of 125 million parameters with random weights "
+        f"through transformers, one thread, torch {torch.__version__}: a prompt of {PROMPT} tokens, and a token "
+        f"after {CONTEXT} others. Times are medians with their 95 % interval; int8 is torch's dynamic "
+        "quantisation, counted as `--weights int8 --activations int8`. An estimate that misses figures is a "
+        "lower bound (≥). transformers copies all keys and values of the text at every token, which "
+        "estimates leave out.",
         "",
         "| format | phase | measured, ms a token | " + " | ".join(f"{m}, ms | error" for m in MODELS) + " |",
         "| --- | --- | ---: | " + " | ".join("---: | ---:" for _ in MODELS) + " |",

@@ -115,8 +115,8 @@ def llm(
 
     SPEC is a text decoder: hf:llama, a folder or config.json of Hugging Face, a GGUF file, whose weights
     count in their own formats, or a Python file that defines one.
-    Both phases are traced from the model's own code, with the cache that it returns. A result of --format json
-    is shown again.
+    Both phases are traced from the model's own code, with the cache that it returns. A result of
+    --format json is shown again.
     """
     check_output(output, force)
     check_output(figure, force)
@@ -155,7 +155,7 @@ def llm(
 
 
 def _saved(spec: str) -> LanguageModelReport | None:
-    """The report in a file of `--format json`; None for any other SPEC. Raises DataError for a damaged one."""
+    """The report in a file of `--format json`; None for any other SPEC. Raises DataError if it is damaged."""
     path = Path(spec)
     if path.suffix != ".json" or not path.is_file():
         return None

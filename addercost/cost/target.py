@@ -50,8 +50,8 @@ class Target:
 
     processor: the part's own name. kernel_files: times of kernels that were measured on it. borrows_kernels:
     somebody named these files, so they are used although they are of another machine. kernel_layout: of
-    images in memory; kernel_caches: what the caches hold before a kernel runs, one of `CACHES`. memory_bytes: of
-    the part's memory, where it has one size.
+    images in memory; kernel_caches: what the caches hold before a kernel runs, one of `CACHES`.
+    memory_bytes: of the part's memory, where it has one size.
     """
 
     name: str

@@ -9,12 +9,14 @@ import torch
 
 import addercost
 import addercost.cost.calibrated.fit as fitting
+import addercost.language_models
 from addercost.cli import run
 from addercost.cost.calibrated.features import sizes_of
 from addercost.cost.calibrated.predict import predict
 from addercost.cost.calibrated.tables import differences, fitted, why_unusable
 from addercost.cost.estimate import estimate
 from addercost.cost.models import cost_model_named
+from addercost.cost.target import STREAMED
 from addercost.cost.target_registry import load_target
 from addercost.counts.kernel_calls import KernelCall, Operand, kernel_calls
 from addercost.counts.model import count
@@ -70,6 +72,42 @@ def test_unseen_layers_follow_the_law(target, trace):
     low, high = cost.interval_s
     assert low <= cost.seconds <= high
     assert sum(layer.cycles for layer in cost.layers) == pytest.approx(cost.cycles, rel=1e-3)
+
+
+def test_streamed_weights_take_what_far_ones_do(target):
+    """Where no cache keeps a weight, α of the network's law is 1, and all else is as fitted."""
+    (path,) = target.kernel_files
+    kept, streamed = fitted(path), fitted(path, STREAMED)
+    assert streamed.law == replace(kept.law, far_share=1.0) != kept.law
+    assert (streamed.spread, streamed.sampled) == (kept.spread, kept.sampled)
+
+
+def test_a_text_by_predicted_kernels_is_on_the_line_between_its_ends(target, tmp_path):
+    """Five tokens after a prompt of 8: the prompt gives the first; those after 8 … 11 are on the line from 8
+    to 16, the context.
+    """
+    config = {"model_type": "llama", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    config |= {"num_attention_heads": 4, "vocab_size": 64, "max_position_embeddings": 64}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+
+    def asked(context, new):
+        return addercost.language_models.language_model(
+            f"hf:{tmp_path}",
+            prompt=8,
+            context=context,
+            new=new,
+            cpus=["amd-zen4"],
+            kernels=target.kernel_files[0],
+            cost_models=["calibrated"],
+        )
+
+    at_8, at_16 = (asked(context, 0).phases[1].costs[0].seconds for context in (8, 16))
+    found = asked(16, 5)
+    (text,) = found.texts
+    prefill = found.phases[0].costs[0].seconds
+    line = [at_8 + (at_16 - at_8) * i / 8 for i in range(4)]
+    assert text.complete
+    assert text.seconds == pytest.approx(prefill + sum(line), rel=1e-9)
 
 
 def test_intervals_are_kept_in_a_saved_profile(target, trace):
