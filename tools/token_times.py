@@ -168,8 +168,8 @@ def page(found: list[TokenRow], machine: str) -> str:
         f"# What a token takes on {machine}, measured and estimated",
         "",
         "Made by `python tools/token_times.py`. A Llama of 125 million parameters with random weights "
-        f"through transformers, one thread, torch {torch.__version__}: a prompt of {PROMPT} tokens, and a token "
-        f"after {CONTEXT} others. Times are medians with their 95 % interval; int8 is torch's dynamic "
+        f"through transformers, one thread, torch {torch.__version__}: a prompt of {PROMPT} tokens, and a "
+        f"token after {CONTEXT} others. Times are medians with their 95 % interval; int8 is torch's dynamic "
         "quantisation, counted as `--weights int8 --activations int8`. An estimate that misses figures is a "
         "lower bound (≥). transformers copies all keys and values of the text at every token, which "
         "estimates leave out.",
