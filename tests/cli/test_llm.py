@@ -177,5 +177,5 @@ def test_its_json_is_read_back(spec: str, tmp_path: Path, capsys: pytest.Capture
     damaged["phases"][0]["batch"] = "one"
     saved.write_text(json.dumps(damaged))
     code, out, err = said(capsys, str(saved))
-    assert (code, out) == (3, "")
+    assert (code, out) == (6, "")
     assert "phases[0].batch" in err

@@ -23,6 +23,7 @@ from addercost.kernels.cpu.ir.build import (
 )
 from addercost.kernels.cpu.ir.native import host_features
 from addercost.kernels.cpu.ir.vectors import constant, fma, picked_of, splat, vector, zeros
+from addercost.kernels.narrow import MIDDLE
 
 BYTES, WORDS, FLOATS = vector(I8, 64), vector(I32, 16), vector(FLOAT, 16)
 
@@ -44,9 +45,8 @@ def product_of_rows(bits: int, batch: int, streams: int) -> Any:
     """A function (words, x, starts, scales, out, sizes): for `batch` rows of int8, the sums of x times codes.
 
     streams: so many equal parts of the rows, which sizes.rows is a multiple of, are read at once: memory
-    gives more to a core that reads several places. starts: 16 int32 of which the first is what the codes'
-    middle takes off: one such vector for a row of ternary weights, one for each piece of 4-bit ones. scales:
-    fp32, one a piece, of 4-bit weights. out: int32 of ternary weights, else fp32.
+    gives more to a core that reads several places. starts: of `starts_of_rows`, what the codes' middle takes
+    off. scales: fp32, one a piece, of 4-bit weights. out: int32 of ternary weights, else fp32.
     """
     code = function(f"narrow_{bits}_{batch}_{streams}", *(POINTER,) * 6)
     words, x, starts, scales, out, numbers = code.function.args
@@ -116,6 +116,37 @@ def _four_bits(
                 terms = code.sitofp(code.add(one, other), FLOATS)
                 turn.following.append(fma(code, terms, scale, turn.values[len(turn.following)]))
     return [_whole(code, value) for value in turn.following]
+
+
+@cache
+def starts_of_rows(bits: int) -> Any:
+    """A function (x, starts, sizes): for each of sizes.rows rows of int8, -middle times the sums of x, spread
+    over the lanes of one vector for a row of ternary weights, and of one for each piece of 4-bit ones.
+    """
+    code = function(f"narrow_starts_{bits}", *(POINTER,) * 3)
+    x, starts, numbers = code.function.args
+    sizes = loaded(code, ProductSizes, numbers)
+    vectors, ones = 8 // bits, constant(BYTES, 1)
+
+    def added(sums: Any, row: Any, piece: Any) -> Any:
+        for j in range(vectors):
+            place = at(code, I8, x, (row, sizes.inputs), (piece, 64 * vectors), (j, 64))
+            sums = _dot(code, sums, ones, _load(code, place, BYTES))
+        return sums
+
+    def store(sums: Any, *place: Any) -> None:
+        code.store(code.mul(sums, constant(WORDS, -MIDDLE[bits])), at(code, I32, starts, *place), align=4)
+
+    with counted(code, sizes.rows) as row:
+        if bits == 2:
+            with repeated(code, sizes.pieces, zeros(WORDS)) as turn:
+                turn.following = [added(turn.values[0], row, turn.index)]
+            store(turn.following[0], (row, sizes.starts))
+        else:
+            with counted(code, sizes.pieces) as piece:
+                store(added(zeros(WORDS), row, piece), (row, sizes.starts), (piece, 16))
+    code.ret_void()
+    return compiled(code)
 
 
 def _load(code: Any, place: Any, kind: Any) -> Any:
