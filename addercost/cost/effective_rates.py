@@ -9,8 +9,8 @@ has them (`[[efficiencies]]`), else those of its class of devices. Kernels and b
 the model is named after; see `addercost.counts.runs`. `addercost.cost.efficiency_fit` fits.
 
 Expected and got, on 1,434 networks of timm on a 14-core i9-10940X, batch 1, compiled, half of the families
-fitted and the other half asked (`benchmarks/results/published-timings-*.txt` have the figures of today). The
-form was chosen by looking at all of them:
+fitted and the other half predicted (`benchmarks/results/published-timings-*.txt` have the figures of today).
+The form was chosen by looking at all of them:
 
 - Bytes as an eager run moves them, every operator a call: 82 % of the networks within ± 25 %.
 - Bytes of a fused run with one call a library kernel: expected to be better, got 80 %. What was missing is
@@ -42,6 +42,7 @@ from addercost.cost.lowering import Lowering
 from addercost.cost.target import Target
 from addercost.counts.runs import Run
 from addercost.hardware.schema.efficiency import Efficiency
+from addercost.hardware.vocabulary import Quality
 from addercost.units import si
 
 RunOf = Callable[[Moved], Run | None]
@@ -114,4 +115,5 @@ def _assumes(target: Target, efficiency: Efficiency) -> Iterator[str]:
     )
     if efficiency.spread is not None:
         spread = f"{efficiency.spread:.2g}"
-        yield f"nine networks of ten take between 1/{spread} and {spread} times as long"
+        what = "are assumed to take" if efficiency.quality is Quality.MODEL else "take"
+        yield f"nine networks of ten {what} between 1/{spread} and {spread} times as long"

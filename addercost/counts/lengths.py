@@ -39,7 +39,7 @@ _Rows = tuple[tuple[LayerCounts, _Values], ...]
 class _Piece:
     """The lengths from `first` to `last`, and counts at those of them that are `known`.
 
-    rows: every layer; () where the known lengths have not the same layers. kinds: one row of each kind, and
+    rows: every layer; () where the layers differ between the known lengths. kinds: one row of each kind, and
     n_of_kind how many there are.
     """
 
@@ -51,7 +51,9 @@ class _Piece:
     n_of_kind: tuple[int, ...]
 
     def layers(self, length: int) -> Layers | None:
-        """None where layers come and go, or a number comes out broken."""
+        """The counts at that length; None where the known lengths differ in their layers, or where a
+        polynomial gives no whole number.
+        """
         return self.known[length] if length in self.known else self._at(length, self.rows)
 
     def kinds_at(self, length: int) -> Kinds | None:
@@ -144,7 +146,7 @@ def _lagrange(lengths: Sequence[int], length: int) -> tuple[list[int], int]:
 
 
 def _numbers_alone(layer: LayerCounts) -> LayerCounts:
-    """Without what is not compared or differs from length to length in another way."""
+    """The row without its shapes and calls, which are no polynomials in the length."""
     return replace(layer, output_shape=(), call_shapes=(), calls=None)
 
 
