@@ -168,7 +168,7 @@ def _changed(trace: Trace, what_if: Sequence[str]) -> Trace:
 
 
 def _with_streamed(target: Target) -> Target:
-    """A text decoder's weights are read once a token, and no cache keeps them until the next."""
+    """A text decoder's weights are read once a token, and no cache keeps them until the next one."""
     return replace(target, kernel_caches=STREAMED)
 
 

@@ -1,4 +1,4 @@
-"""Products with ternary and 4-bit weights for one and a few rows, beside torch's layers in 4 bits, int8 and bf16.
+"""Products with ternary and 4-bit weights for one and a few rows, beside torch's in 4 bits, int8 and bf16.
 
 Usage: python -m benchmarks.narrow_weights [OUT IN]
 

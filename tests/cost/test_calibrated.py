@@ -11,7 +11,7 @@ import addercost
 import addercost.cost.calibrated.fit as fitting
 import addercost.language_models
 from addercost.cli import run
-from addercost.cost.calibrated.features import sizes_of
+from addercost.cost.calibrated.features import features, sizes_of
 from addercost.cost.calibrated.predict import predict
 from addercost.cost.calibrated.tables import differences, fitted, why_unusable
 from addercost.cost.estimate import estimate
@@ -74,12 +74,23 @@ def test_unseen_layers_follow_the_law(target, trace):
     assert sum(layer.cycles for layer in cost.layers) == pytest.approx(cost.cycles, rel=1e-3)
 
 
-def test_streamed_weights_take_what_far_ones_do(target):
-    """Where no cache keeps a weight, α of the network's law is 1, and all else is as fitted."""
-    (path,) = target.kernel_files
+def test_streamed_weights_of_one_row_take_what_far_ones_do(trace, tmp_path):
+    """Linear layers of LeNet-5 with one image are of one row: they have what the law leaves out of
+    far - near as well. Convolutions and all others are the same.
+    """
+    times = made_times()
+    samples = tuple(replace(sample, far_s=(3 * sample.near_s[0],)) for sample in times.samples)
+    path = tmp_path / "kernels.json"
+    path.write_text(to_json(replace(times, samples=samples)))
     kept, streamed = fitted(path), fitted(path, STREAMED)
-    assert streamed.law == replace(kept.law, far_share=1.0) != kept.law
-    assert (streamed.spread, streamed.sampled) == (kept.spread, kept.sampled)
+    calls = [call for _, call in kernel_calls(trace.calls)]
+    one_row = [sizes_of(call).family == "linear of one row" for call in calls]
+    rows, work = features(calls)
+    beyond = (kept.far.seconds(work, rows) - kept.near.seconds(work, rows)).clip(min=0)
+    more = streamed.seconds(calls) - kept.seconds(calls)
+    expected = [(1 - kept.law.far_share) * s if one else 0 for s, one in zip(beyond, one_row, strict=True)]
+    assert any(expected)
+    assert more == pytest.approx(expected, rel=1e-6, abs=1e-12)
 
 
 def test_a_text_by_predicted_kernels_is_on_the_line_between_its_ends(target, tmp_path):

@@ -123,6 +123,7 @@ class NetworkLaw:
         return result
 
 
+_ONE_ROW = FAMILIES.index("linear of one row")
 _LINEAR = [FAMILIES.index(name) for name in ("linear", "linear of one row")]
 _WITH_WEIGHTS = [i for i, name in enumerate(FAMILIES) if "convolution" in name or "linear" in name]
 
@@ -142,7 +143,8 @@ class Calibrated:
     """Seconds of kernels in networks on one machine.
 
     spread: by family, the factor that `COVERED` of the kernels are within; -1 for all families.
-    network_spread: the same of whole networks. sampled: (least, most) sites by family.
+    network_spread: the same of whole networks. sampled: (least, most) sites by family. streamed: no cache
+    keeps a weight until the next run; products of one row, which compute too little to hide it, take α = 1.
     """
 
     near: TimeModel
@@ -151,10 +153,16 @@ class Calibrated:
     spread: dict[int, float]
     network_spread: float
     sampled: dict[int, tuple[float, float]]
+    streamed: bool = False
 
     def seconds(self, calls: Sequence[KernelCall]) -> Floats:
         """[calls]: of each kernel in a network, with what its call takes."""
-        return self.law.seconds(*_near_and_far(calls, self.near, self.far))
+        near, beyond, is_linear = _near_and_far(calls, self.near, self.far)
+        found = self.law.seconds(near, beyond, is_linear)
+        if self.streamed:
+            rows, _ = features(calls)
+            found += np.where(rows[:, 0] == _ONE_ROW, (1 - self.law.far_share) * beyond, 0.0)
+        return found
 
 
 @dataclass(frozen=True)

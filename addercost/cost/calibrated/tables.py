@@ -108,8 +108,7 @@ def _fitted(path: Path, stamp: int, caches: str) -> Fit:
         if caches not in (IN_NETWORK, STREAMED):
             return fit_alone(times, caches)
         found = fit(times)
-        # No cache keeps a weight until the next run where all weights are far more than it holds.
-        return found if caches == IN_NETWORK else replace(found, law=replace(found.law, far_share=1.0))
+        return replace(found, streamed=caches == STREAMED)
 
 
 def one_thread() -> AbstractContextManager[object]:
