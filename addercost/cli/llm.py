@@ -28,6 +28,7 @@ from addercost.counts.weight_formats import MIXTURES, WEIGHT_FORMATS
 from addercost.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from addercost.report.plots.style import FigureFormat
     from addercost.results.language_model import LanguageModelReport
 
 FORMATS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
@@ -171,7 +172,7 @@ def _write(
     report: LanguageModelReport,
     table_format: str,
     figure: Path | None,
-    figure_format: str | None,
+    figure_format: FigureFormat | None,
     output: Path | None,
     force: bool,
 ) -> None:
