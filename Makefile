@@ -25,8 +25,8 @@ help:
 	@echo "make gpu-check     test and time the GPU kernels into reports/, on a machine with torch and Triton"
 	@echo "make training-report  train on the digits and write reports/training-digits"
 	@echo "make check         tests, lint and types"
-	@echo "make docs          build the site of docs/ into output/site"
-	@echo "make dist          build a wheel and an sdist into dist/"
+	@echo "make docs          build the site of docs/ into output/site, and manual pages into output/man1"
+	@echo "make dist          build a wheel and an sdist into dist/, with manual pages"
 	@echo "make format        let ruff format the code"
 
 demo: $(VENV)/.installed-demo
@@ -102,6 +102,7 @@ format: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	$(BIN)/python tools/man_pages.py output/man1
 
 # Both are installed in empty environments and used there, before they are left in dist/.
 dist: $(VENV)/.installed-dev

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from addercost.cli.emit import check_output, emit_table
+from addercost.cli.help import HelpCommand
 from addercost.cli.numbers import FiniteRange
 from addercost.cli.options import (
     layout_option,
@@ -20,7 +21,7 @@ from addercost.cli.progress import progress
 from addercost.errors import ArgumentError, unknown_name
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.option(
     "--save",
     type=click.Path(path_type=Path),
