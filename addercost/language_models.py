@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from addercost.analysis.language_model import (
     Estimators,
+    TokenCosts,
     figure_contexts,
     phase_report,
     text_costs,
@@ -15,8 +17,9 @@ from addercost.analysis.language_model import (
 from addercost.api import default_cpus
 from addercost.arithmetic import Arithmetic
 from addercost.cost.models import default_model, usable_model
+from addercost.cost.target import STREAMED, Target
 from addercost.cost.target_registry import load_target
-from addercost.counts.lengths import Layers, counts_by_length
+from addercost.counts.lengths import CountsByLength, Layers
 from addercost.counts.memory import used_weight_bytes
 from addercost.counts.model import ModelCounts, count
 from addercost.counts.weight_formats import WEIGHT_FORMATS
@@ -33,12 +36,15 @@ from addercost.sources.transformers import load_config
 from addercost.trace.record import Trace
 from addercost.units import si
 
+USUAL_CONTEXT = 1024
+"""Tokens before the one that is written, where nobody says how many and the model takes so many."""
+
 
 def language_model(
     model: str,
     *,
     prompt: int = 512,
-    context: int = 1024,
+    context: int | None = None,
     new: int = 128,
     source: int | None = None,
     batches: Sequence[int] = (1,),
@@ -59,10 +65,11 @@ def language_model(
     """What a text decoder costs: a prompt, one token, a whole text, for each batch and on each processor.
 
     model: a SPEC of a model that keeps a cache. prompt: tokens that are read at once. context: tokens before
-    the one that is written. new: tokens written after the prompt, 0 for no whole text. source: tokens that an
-    encoder reads. ram_bytes: of a machine, 0 for any: a note says what does not fit. activations: "int8" to
-    round them for the weights of a GGUF file. with_curve: also a token after many other contexts, for a
-    figure. dtype: torch's name of the format of floating-point weights, None for that of the configuration.
+    the one that is written, None for 1,024 or as many as the model takes. new: tokens written after the
+    prompt, 0 for no whole text. source: tokens that an encoder reads. ram_bytes: of the machine, 0 for what
+    is known of each processor: a note says what does not fit. activations: "int8" to round them for the
+    weights of a GGUF file. with_curve: also a token after many other contexts, for a figure. dtype: torch's
+    name of the format of floating-point weights, None for that of the configuration.
     The other arguments are those of `profile`.
     """
     named = default_cpus(hardware_path) if cpus is None else cpus
@@ -84,6 +91,9 @@ def language_model(
     else:
         loaded = load_text_decoder(model)
     decoder = TextDecoder(loaded, source, dtype)
+    if context is None:
+        context = min(USUAL_CONTEXT, (decoder.positions or USUAL_CONTEXT + 1) - 1)
+    by = replace(by, targets=tuple((_with_streamed(target), model) for target, model in by.targets))
     stored_there = not any(text.startswith("weights=") for text in what_if)
     decoder.check(max(prompt + new, context + 1))
 
@@ -110,10 +120,6 @@ def language_model(
     curve: list[TokenTime] = []
     unfit: list[str] = []
     for batch in batches:
-
-        def layers_at(length: int, batch: int = batch) -> Layers:
-            return counted(decoder.decode(batch, length)).layers
-
         read = decoder.prefill(batch, prompt)
         prefill = phase_report(counted(read), batch, prompt, 0, cached(read), by)
         written = decoder.decode(batch, context)
@@ -123,18 +129,23 @@ def language_model(
         stored = decoder.weight_bytes + used_weight_bytes(in_use)
         stored -= used_weight_bytes(written.trace)
 
+        def layers_at(length: int, batch: int = batch, known: Layers = counts.layers) -> Layers:
+            return known if length == context else counted(decoder.decode(batch, length)).layers
+
         def needed(tokens: int, batch: int = batch, stored: int = stored) -> int:
             return stored + cached(decoder.prefill(batch, tokens))
 
-        if ram_bytes:
-            unfit += _unfit(needed, batch, max(prompt + new, context + 1), ram_bytes)
-        if new > 1:
-            decode_at = counts_by_length(layers_at, prompt, prompt + new - 2, degree=1)
-            texts += text_costs(prefill, decode_at, new, by)
-        if with_curve:
-            contexts = figure_contexts(decoder.positions, context)
-            decode_at = counts_by_length(layers_at, contexts[0], contexts[-1], degree=1)
-            curve += token_times(batch, contexts, decode_at, by)
+        longest = max(prompt + new, context + 1)
+        for where, size in _memories(targets, ram_bytes):
+            unfit += _unfit(needed, batch, longest, size, where)
+        contexts = figure_contexts(decoder.positions, context) if with_curve else ()
+        of_text = (prompt, max(prompt + new - 2, prompt)) if new > 1 else ()
+        if targets and (of_text or contexts):
+            # The context was traced: as an end of the range it saves another length.
+            lengths = (*of_text, *contexts, context)
+            token = TokenCosts(CountsByLength(layers_at, min(lengths), max(lengths), degree=1), by)
+            texts += text_costs(prefill, token, new) if of_text else ()
+            curve += token_times(batch, contexts, token)
     return LanguageModelReport(
         model=decoder.name,
         parameters=counts.parameters,
@@ -156,7 +167,22 @@ def _changed(trace: Trace, what_if: Sequence[str]) -> Trace:
     return trace
 
 
-def _unfit(needed: Callable[[int], int], batch: int, longest: int, ram_bytes: int) -> list[str]:
+def _with_streamed(target: Target) -> Target:
+    """A text decoder's weights are read once a token, and no cache keeps them until the next one."""
+    return replace(target, kernel_caches=STREAMED)
+
+
+def _memories(targets: Sequence[Target], ram_bytes: int) -> Iterator[tuple[str, int]]:
+    """What holds weights and cache, and its bytes: --ram, else the memory of each target that has a size."""
+    if ram_bytes:
+        yield "of --ram", ram_bytes
+        return
+    for target in targets:
+        if target.memory_bytes:
+            yield f"of {target.name}", target.memory_bytes
+
+
+def _unfit(needed: Callable[[int], int], batch: int, longest: int, ram_bytes: int, where: str) -> list[str]:
     """A line where weights and cache of texts of `longest` tokens are more than the memory."""
     whole = needed(longest)
     if whole <= ram_bytes:
@@ -168,5 +194,5 @@ def _unfit(needed: Callable[[int], int], batch: int, longest: int, ram_bytes: in
     fits = f"texts of {low:,} tokens would fit" if low else "not even one token would fit"
     return [
         f"at batch {batch}, weights and cache of texts of {longest:,} tokens take "
-        f"{si(whole, 'B')}, more than the {si(ram_bytes, 'B')} of --ram; {fits}"
+        f"{si(whole, 'B')}, more than the {si(ram_bytes, 'B')} {where}; {fits}"
     ]

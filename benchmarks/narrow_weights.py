@@ -1,4 +1,4 @@
-"""Products with ternary and 4-bit weights for one and a few rows, beside torch's bf16 and int8 linear layers.
+"""Products with ternary and 4-bit weights for one and a few rows, beside torch's in 4 bits, int8 and bf16.
 
 Usage: python -m benchmarks.narrow_weights [OUT IN]
 
@@ -18,6 +18,9 @@ from torch.nn.functional import linear
 from addercost.kernels.cpu.narrow.product import narrow_product
 from addercost.kernels.narrow import pack_four_bits, pack_ternary
 from addercost.measure.host.memory_bandwidth import memory_bandwidth
+
+GROUP = 128
+"""Inputs that share a scale and a smallest value in torch's 4-bit product."""
 
 ROUNDS, COPIES_BYTES = 15, 256 << 20
 """Rounds of which the median counts, and bytes of copies of the weights that are used in turn."""
@@ -60,9 +63,17 @@ def contenders(n: int, k: int, batch: int) -> dict[str, tuple[int, Callable[[], 
 
         return make
 
+    def torchs_four_bits() -> Callable[[], object]:
+        codes = torch.randint(0, 16, (n, k), dtype=torch.int32)
+        packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(codes, 1)
+        scales = torch.rand(k // GROUP, n, 2, dtype=torch.bfloat16)
+        input = x.bfloat16()
+        return lambda: torch.ops.aten._weight_int4pack_mm_for_cpu(input, packed, GROUP, scales)
+
     return {
         "ternary, integer dot": (ternary.n_bytes, ours(ternary)),
         "4 bits, integer dot": (four.n_bytes, ours(four)),
+        "torch 4 bits (bf16)": (n * k // 2 + 4 * n * k // GROUP, torchs_four_bits),
         "torch int8 (dynamic)": (n * k, bytes_linear),
         "torch bf16": (2 * n * k, torchs(half)),
         "torch fp32": (4 * n * k, torchs(wide)),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from addercost.cost.energy import ModelEnergy, estimate_energy
 from addercost.cost.estimate import ModelCost, estimate
+from addercost.cost.models import COST_MODELS
 from addercost.cost.target import Target
-from addercost.counts.lengths import Layers
+from addercost.counts.lengths import CountsByLength, Layers
 from addercost.counts.model import ModelCounts
 from addercost.errors import ArgumentError
 from addercost.hardware.schema.energy import EnergyTable
@@ -40,6 +41,42 @@ class Estimators:
             estimate_energy(counts, table, self.memories, True, self.accumulator_format)
             for table in self.energy_tables
         )
+
+
+class TokenCosts:
+    """What a token after any number of others costs on every target.
+
+    Cost models of operations take the counts of that length. One that predicts kernels needs their shapes,
+    which traced lengths alone have: there the seconds are on the line between the first length and the last.
+    """
+
+    def __init__(self, decode: CountsByLength, by: Estimators) -> None:
+        self._decode, self._by = decode, by
+        predicting = tuple(
+            (target, model) for target, model in by.targets if COST_MODELS[model].predict is not None
+        )
+        of_kernels = replace(by, targets=predicting)
+        self._of_counts = replace(by, targets=tuple(pair for pair in by.targets if pair not in predicting))
+        ends = (decode.first, decode.last) if predicting else ()
+        self._ends = tuple(of_kernels.costs(decode.layers(length)) for length in ends)
+
+    def at(self, context: int) -> Iterator[tuple[ModelCost, float]]:
+        """A cost and the seconds for each target, in their order."""
+        kinds = self._decode.kinds(context)
+        numbers = [n for _, n in kinds]
+        counted = iter(self._of_counts.costs(tuple(layer for layer, _ in kinds)))
+        predicted = iter(zip(*self._ends, strict=True))
+        span = self._decode.last - self._decode.first
+        share = (context - self._decode.first) / span if span else 0.0
+        for _, model in self._by.targets:
+            if COST_MODELS[model].predict is not None:
+                first, last = next(predicted)
+                assert first.seconds is not None and last.seconds is not None
+                yield first, first.seconds + share * (last.seconds - first.seconds)
+            else:
+                cost = next(counted)
+                cycles = sum(n * layer.cycles for n, layer in zip(numbers, cost.layers, strict=True))
+                yield cost, (cost.seconds_per_cycle or 0.0) * cycles
 
 
 def phase_report(
@@ -82,15 +119,12 @@ def _phase_cost(cost: ModelCost) -> PhaseCost:
     )
 
 
-def token_times(
-    batch: int, contexts: Iterable[int], decode_at: Callable[[int], Layers], by: Estimators
-) -> tuple[TokenTime, ...]:
+def token_times(batch: int, contexts: Iterable[int], token: TokenCosts) -> tuple[TokenTime, ...]:
     """A token after each of `contexts` others, on every target."""
     return tuple(
-        TokenTime(batch, context, cost.hardware, cost.model, cost.seconds)
+        TokenTime(batch, context, cost.hardware, cost.model, seconds)
         for context in contexts
-        for cost in by.costs(decode_at(context))
-        if cost.seconds is not None
+        for cost, seconds in token.at(context)
     )
 
 
@@ -100,19 +134,13 @@ def figure_contexts(longest: int | None, asked: int) -> tuple[int, ...]:
     return tuple(sorted({1 << i for i in range(4, 16) if 1 << i <= most} | {asked}))
 
 
-def text_costs(
-    prefill: PhaseReport, decode_at: Callable[[int], Layers], new: int, by: Estimators
-) -> tuple[TextCost, ...]:
-    """A prompt and `new` tokens after it, of which the prompt's forward gives the first.
-
-    decode_at: the counts of a token after so many others.
-    """
+def text_costs(prefill: PhaseReport, token: TokenCosts, new: int) -> tuple[TextCost, ...]:
+    """A prompt and `new` tokens after it, of which the prompt's forward gives the first."""
     totals = [cost.seconds for cost in prefill.costs]
     complete = [cost.complete for cost in prefill.costs]
     for context in range(prefill.tokens, prefill.tokens + new - 1):
-        for i, cost in enumerate(by.costs(decode_at(context))):
-            assert cost.seconds is not None
-            totals[i] += cost.seconds
+        for i, (cost, seconds) in enumerate(token.at(context)):
+            totals[i] += seconds
             complete[i] = complete[i] and cost.complete
     return tuple(
         TextCost(prefill.batch, cost.hardware, cost.model, seconds, whole)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -26,6 +27,10 @@ from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.counts.weight_formats import MIXTURES, WEIGHT_FORMATS
 from addercost.errors import ArgumentError
 
+if TYPE_CHECKING:
+    from addercost.report.plots.style import FigureFormat
+    from addercost.results.language_model import LanguageModelReport
+
 FORMATS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 """torch's names of the number formats that a model computes in."""
 
@@ -38,9 +43,7 @@ FORMATS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 @click.option(
     "--context",
     type=click.IntRange(min=1),
-    default=1024,
-    show_default=True,
-    help="Tokens before the one that is written.",
+    help="Tokens before the one that is written.  [default: 1024, or as many as the model takes]",
 )
 @click.option(
     "--new",
@@ -61,7 +64,8 @@ FORMATS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 @click.option(
     "--weights",
     metavar="FORMAT",
-    help=f"Format that weights of linear layers are stored in: {', '.join((*WEIGHT_FORMATS, *MIXTURES))}.",
+    help=f"Format that weights of linear layers are stored in: {', '.join((*WEIGHT_FORMATS, *MIXTURES))}; or "
+    f"that of the whole model: {', '.join(FORMATS)}.",
 )
 @click.option(
     "--activations",
@@ -72,7 +76,8 @@ FORMATS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 @click.option(
     "--ram",
     metavar="SIZE",
-    help="Memory of the machine, such as 24G: says whether weights and cache fit, and what would.",
+    help="Memory of the machine, such as 24G: says where weights and cache do not fit, and what would. By "
+    "default that of this machine and of each GPU that has one size.",
 )
 @arithmetic_option("Every linear layer in this arithmetic:")
 @what_if_option
@@ -89,7 +94,7 @@ FORMATS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 def llm(
     spec: str,
     prompt: int,
-    context: int,
+    context: int | None,
     new: int,
     source: int | None,
     batches: str | None,
@@ -109,8 +114,9 @@ def llm(
 ) -> None:
     """Say what it costs to read a prompt, to write a token, to write a text.
 
-    SPEC is a text decoder: hf:llama, a config.json, a Python file, or a GGUF file, whose weights count in
-    their own formats. Both phases are traced from its own code, with the cache that it returns.
+    SPEC is a text decoder: hf:llama, a folder or config.json, a Python file, or a GGUF file, whose weights
+    count in their own formats. Both phases are traced from its own code, with the cache that it returns. A
+    result of --format json is shown again.
     """
     check_output(output, force)
     check_output(figure, force)
@@ -118,8 +124,16 @@ def llm(
     chosen = parsed_batches(batches) or (1,)
     estimates.check()
 
+    saved = _saved(spec)
+    if saved is not None:
+        _write(saved, table_format, figure, figure_format, output, force)
+        return
+    if weights in FORMATS:
+        if dtype not in (None, weights):
+            raise ArgumentError(f"--weights {weights} and --dtype {dtype} contradict each other", "name one")
+        dtype, weights = weights, None
+
     from addercost.language_models import language_model
-    from addercost.report.tables.language_model import language_model_table
 
     with progress(f"tracing {spec}", quiet):
         report = language_model(
@@ -137,6 +151,32 @@ def llm(
             activations=activations,
             **estimates.arguments(),
         )
+    _write(report, table_format, figure, figure_format, output, force)
+
+
+def _saved(spec: str) -> LanguageModelReport | None:
+    """The report in a file of `--format json`; None for any other SPEC. Raises DataError if it is damaged."""
+    path = Path(spec)
+    if path.suffix != ".json" or not path.is_file():
+        return None
+    from addercost.input_files import read_text
+    from addercost.reading import json_data
+    from addercost.results.language_model import language_model_from_data
+
+    data = json_data(read_text(path), spec)
+    return language_model_from_data(data, spec) if isinstance(data, dict) and "schema" in data else None
+
+
+def _write(
+    report: LanguageModelReport,
+    table_format: str,
+    figure: Path | None,
+    figure_format: FigureFormat | None,
+    output: Path | None,
+    force: bool,
+) -> None:
+    from addercost.report.tables.language_model import language_model_table
+
     if figure is not None and figure_format is not None:
         from addercost.report.plots import language_model as drawing
         from addercost.report.plots.style import PlotOptions, figure_bytes

@@ -73,6 +73,7 @@ def gpu_target(gpu: Gpu) -> Target:
         efficiencies=cited(gpu),
         multiprocessors=processors,
         l2_bandwidth_bytes_per_s=gpu.l2_bandwidth_bytes_per_s,
+        memory_bytes=gpu.memory_bytes,
     )
 
 

@@ -20,7 +20,7 @@ in some microseconds.
 """
 
 
-IN_NETWORK, WARM, COLD = CACHES = ("network", "warm", "cold")
+IN_NETWORK, STREAMED, WARM, COLD = CACHES = ("network", "streamed", "warm", "cold")
 """What caches hold before a kernel runs: what the kernels before it in a network left, its own operands, or
 nothing of it.
 """
@@ -51,6 +51,7 @@ class Target:
     processor: the part's own name. kernel_files: times of kernels that were measured on it. borrows_kernels:
     somebody named these files, so they are used although they are of another machine. kernel_layout: of
     images in memory; kernel_caches: what the caches hold before a kernel runs, one of `CACHES`.
+    memory_bytes: of the part's memory, where it has one size.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Target:
     borrows_kernels: bool = False
     kernel_layout: str = CONTIGUOUS
     kernel_caches: str = IN_NETWORK
+    memory_bytes: int | None = None
 
     @cached_property
     def _by_op_and_form(self) -> dict[tuple[str, Form], tuple[Instruction, ...]]:

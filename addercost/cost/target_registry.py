@@ -11,6 +11,7 @@ Nothing of a package is imported until its target is asked for.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -49,7 +50,17 @@ def load_target(name: str, hardware_path: str | Path | None = None, kernels: Pat
     target = with_settings(_load_target(base, hardware_path), settings, name)
     if kernels is not None:
         return replace(target, kernel_files=(kernels,), borrows_kernels=True)
-    return replace(target, kernel_files=kernel_time_files()) if base == HOST else target
+    if base != HOST:
+        return target
+    return replace(target, kernel_files=kernel_time_files(), memory_bytes=_memory_of_this_machine())
+
+
+def _memory_of_this_machine() -> int | None:
+    """Its bytes, None where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return None
 
 
 def _load_target(name: str, hardware_path: str | Path | None) -> Target:

@@ -18,7 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from addercost.reading import Count, NotNegative, Size, Text
+from addercost.reading import Count, NotNegative, Size, Text, read_as
+from addercost.results.document import Document, checked_fields
 from addercost.results.plain import to_plain
 from addercost.text import harmless_json
 
@@ -132,3 +133,11 @@ class LanguageModelReport:
 
     def to_json(self) -> str:
         return harmless_json(json.dumps(self.to_dict(), indent=1, allow_nan=False)) + "\n"
+
+
+def language_model_from_data(data: Any, source: str = "language model report") -> LanguageModelReport:
+    """Reads the document above. Raises DataError naming `source` and the field."""
+    return read_as(LanguageModelReport, checked_fields(data, SCHEMA, source), source)
+
+
+DOCUMENT = Document(SCHEMA, "what a language model costs", LanguageModelReport, language_model_from_data)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -176,9 +177,12 @@ class TextDecoder:
 
 def load_text_decoder(spec: str) -> LoadedModel:
     """A model by SPEC, and of a type of transformers the class that writes text."""
+    from addercost.sources.hub_config import FILE
     from addercost.sources.loading import load_model
     from addercost.sources.transformers import PREFIX, load_class
 
+    if not spec.startswith(PREFIX) and (spec.endswith(".json") or (Path(spec) / FILE).is_file()):
+        spec = PREFIX + spec
     if spec.startswith(PREFIX):
         from addercost.sources.transformers_models import with_text_decoder
 

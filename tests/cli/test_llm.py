@@ -101,10 +101,20 @@ def test_weights_and_cache_in_fewer_bits(spec: str, capsys: pytest.CaptureFixtur
         (("--weights", "q4"), 2, "q4_0"),
         (("--batch", "1,,2"), 2, "--batch"),
         (("--source", "8"), 2, "no encoder"),
+        (("--weights", "fp16", "--dtype", "fp32"), 2, "contradict"),
         (("--timeout", "0.001"), 4, "takes longer than 0.001 s"),
         (("--cpu", "cortex-a53", "--cost-model", "throughput"), 2, "--clock"),
     ],
-    ids=["positions", "activations alone", "unknown format", "batch", "source", "timeout", "no clock"],
+    ids=[
+        "positions",
+        "activations alone",
+        "unknown format",
+        "batch",
+        "source",
+        "two formats",
+        "timeout",
+        "no clock",
+    ],
 )
 def test_one_line_says_what_is_wrong(
     spec: str, arguments: tuple[str, ...], code: int, words: str, capsys: pytest.CaptureFixture[str]
@@ -129,3 +139,43 @@ def test_what_does_not_fit_says_what_would(spec: str, capsys: pytest.CaptureFixt
 def test_the_first_line_is_the_answer(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = said(capsys, spec, *SHORT)
     assert "a token after 16 others takes" in " ".join(out.split())[:200]
+
+
+def test_the_memory_of_a_gpu_is_known(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two million texts with 128 bytes of cache a token: 24 GB without 39,232 bytes of weights hold 93
+    tokens of each.
+    """
+    many = ("--prompt", "8", "--new", "0", "--batch", "2000000", "--context", "99", "--cpu", "none")
+    _, out, _ = said(capsys, spec, *many, "--gpu", "rtx-3090", "--format", "json")
+    (line,) = (note for note in json.loads(out)["notes"] if "rtx-3090" in note)
+    assert "24 GB of rtx-3090; texts of 93 tokens would fit" in line
+
+
+def test_the_usual_context_is_one_that_the_model_takes(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """128 positions are 127 tokens and the one that is written. The folder alone names the model, too."""
+    short = ("--prompt", "8", "--new", "0", "--cpu", "none", "--format", "json")
+    _, out, _ = said(capsys, spec.removeprefix("hf:"), *short)
+    assert json.loads(out)["context"] == 127
+
+
+def test_floats_are_formats_of_the_whole_model(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    short = ("--prompt", "8", "--new", "0", "--cpu", "none", "--format", "json")
+    narrow, wide = (
+        json.loads(said(capsys, spec, *short, "--weights", form)[1])["weight_bytes"]
+        for form in ("bf16", "fp32")
+    )
+    assert wide == 2 * narrow
+
+
+def test_its_json_is_read_back(spec: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved = tmp_path / "saved.json"
+    code, table, _ = said(capsys, spec, *SHORT)
+    assert said(capsys, spec, *SHORT, "--format", "json", "-o", str(saved))[0] == code == 0
+    assert said(capsys, str(saved))[1] == table
+    assert said(capsys, str(saved), "--format", "json")[1] == saved.read_text()
+    damaged = json.loads(saved.read_text())
+    damaged["phases"][0]["batch"] = "one"
+    saved.write_text(json.dumps(damaged))
+    code, out, err = said(capsys, str(saved))
+    assert (code, out) == (6, "")
+    assert "phases[0].batch" in err

@@ -9,12 +9,14 @@ import torch
 
 import addercost
 import addercost.cost.calibrated.fit as fitting
+import addercost.language_models
 from addercost.cli import run
-from addercost.cost.calibrated.features import sizes_of, weight_bytes
+from addercost.cost.calibrated.features import features, sizes_of, weight_bytes
 from addercost.cost.calibrated.predict import predict
 from addercost.cost.calibrated.tables import differences, fitted, why_unusable
 from addercost.cost.estimate import estimate
 from addercost.cost.models import cost_model_named
+from addercost.cost.target import STREAMED
 from addercost.cost.target_registry import load_target
 from addercost.counts.kernel_calls import KernelCall, Operand, kernel_calls
 from addercost.counts.model import count
@@ -70,6 +72,55 @@ def test_unseen_layers_follow_the_law(target, trace):
     low, high = cost.interval_s
     assert low <= cost.seconds <= high
     assert sum(layer.cycles for layer in cost.layers) == pytest.approx(cost.cycles, rel=1e-3)
+
+
+def test_streamed_weights_of_one_row_take_what_far_ones_do(trace, tmp_path):
+    """Linear layers of LeNet-5 with one image are of one row: they have what the law leaves out of
+    far - near as well. Convolutions and all others are the same.
+    """
+    times = made_times()
+    samples = tuple(replace(sample, far_s=(3 * sample.near_s[0],)) for sample in times.samples)
+    path = tmp_path / "kernels.json"
+    path.write_text(to_json(replace(times, samples=samples)))
+    kept, streamed = fitted(path), fitted(path, STREAMED)
+    calls = [call for _, call in kernel_calls(trace.calls)]
+    one_row = [sizes_of(call).family == "linear of one row" for call in calls]
+    rows, work = features(calls)
+    beyond = (kept.far.seconds(work, rows) - kept.near.seconds(work, rows)).clip(min=0)
+    (near, far), (same, kept_far) = streamed.seconds(calls), kept.seconds(calls)
+    assert near.tolist() == same.tolist()
+    more = far - kept_far
+    expected = [(1 - kept.law.far_share) * s if one else 0 for s, one in zip(beyond, one_row, strict=True)]
+    assert any(expected)
+    assert more == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
+def test_a_text_by_predicted_kernels_is_on_the_line_between_its_ends(target, tmp_path):
+    """Five tokens after a prompt of 8: the prompt gives the first; those after 8 … 11 are on the line from 8
+    to 16, the context.
+    """
+    config = {"model_type": "llama", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    config |= {"num_attention_heads": 4, "vocab_size": 64, "max_position_embeddings": 64}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+
+    def asked(context, new):
+        return addercost.language_models.language_model(
+            f"hf:{tmp_path}",
+            prompt=8,
+            context=context,
+            new=new,
+            cpus=["amd-zen4"],
+            kernels=target.kernel_files[0],
+            cost_models=["calibrated"],
+        )
+
+    at_8, at_16 = (asked(context, 0).phases[1].costs[0].seconds for context in (8, 16))
+    found = asked(16, 5)
+    (text,) = found.texts
+    prefill = found.phases[0].costs[0].seconds
+    line = [at_8 + (at_16 - at_8) * i / 8 for i in range(4)]
+    assert text.complete
+    assert text.seconds == pytest.approx(prefill + sum(line), rel=1e-9)
 
 
 def test_intervals_are_kept_in_a_saved_profile(target, trace):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addercost.arithmetic import OpCounts
-from addercost.counts.lengths import Layers, counts_by_length
+from addercost.counts.lengths import CountsByLength, Layers
 from addercost.counts.model import LayerCounts
 from addercost.counts.runs import LayerRuns, Run
 
@@ -40,10 +40,10 @@ def test_polynomials_of_degree_two_are_exact(
         asked.append(length)
         return (layer(polynomial(adds, length), polynomial(read, length)),)
 
-    found = counts_by_length(at, first, first + span, 2)
+    found = CountsByLength(at, first, first + span, 2)
     assert len(set(asked)) <= 4
     for length in {first, first + span // 3, first + span // 2, first + span}:
-        assert found(length) == at(length)
+        assert found.layers(length) == at(length)
 
 
 @given(st.integers(2, 120), st.integers(1, 9), st.integers(0, 100))
@@ -56,22 +56,22 @@ def test_a_window_makes_two_pieces(window: int, slope: int, constant: int) -> No
         n = constant + slope * min(length, window)
         return (layer(n, n),)
 
-    found = counts_by_length(at, 1, 128, 1)
+    found = CountsByLength(at, 1, 128, 1)
     assert len(set(asked)) <= 3 * 8 + 3
-    assert [found(length) for length in range(1, 129)] == [at(length) for length in range(1, 129)]
+    assert [found.layers(length) for length in range(1, 129)] == [at(length) for length in range(1, 129)]
 
 
 def test_a_layer_that_runs_from_a_length_on_is_not_interpolated() -> None:
     def at(length: int) -> Layers:
         return (layer(length, 1),) * (1 + (length > 13))
 
-    found = counts_by_length(at, 1, 20, 1)
-    assert all(found(length) == at(length) for length in range(1, 21))
+    found = CountsByLength(at, 1, 20, 1)
+    assert all(found.layers(length) == at(length) for length in range(1, 21))
 
 
 def test_a_degree_that_is_too_low_is_noticed() -> None:
     def at(length: int) -> Layers:
         return (layer(length**3, length),)
 
-    found = counts_by_length(at, 1, 40, 1)
-    assert all(found(length) == at(length) for length in range(1, 41))
+    found = CountsByLength(at, 1, 40, 1)
+    assert all(found.layers(length) == at(length) for length in range(1, 41))

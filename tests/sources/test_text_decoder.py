@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from addercost.counts.lengths import Layers, counts_by_length
+from addercost.counts.lengths import CountsByLength, Layers
 from addercost.counts.model import count
 from addercost.errors import AddercostError, ArgumentError, ModelError
 from addercost.sources.text_decoder import TextDecoder, load_text_decoder
@@ -112,13 +112,13 @@ def test_counts_at_twenty_lengths_follow_from_a_few(
         traced.append(length)
         return count(model.decode(1, length).trace).layers
 
-    found = counts_by_length(at, 8, 47, 1)
+    found = CountsByLength(at, 8, 47, 1)
     assert len(set(traced)) <= 20
     for length in range(8, 48, 2):
         rows = count(model.decode(1, length).trace).layers
         assert [
             (row.path, row.counts, row.mac_sites, row.bytes_read, row.bytes_written, row.runs)
-            for row in found(length)
+            for row in found.layers(length)
         ] == [
             (row.path, row.counts, row.mac_sites, row.bytes_read, row.bytes_written, row.runs) for row in rows
         ]
@@ -132,10 +132,10 @@ def test_prompts_are_of_degree_two(tmp_path: Path) -> None:
         traced.append(length)
         return count(model.prefill(1, length).trace).layers
 
-    found = counts_by_length(at, 4, 60, 2)
+    found = CountsByLength(at, 4, 60, 2)
     assert len(traced) == 4
     for length in range(4, 61, 3):
-        assert sum(row.mac_sites for row in found(length)) == llama_sites(length, 0, 1)
+        assert sum(row.mac_sites for row in found.layers(length)) == llama_sites(length, 0, 1)
 
 
 def test_the_state_of_a_state_space_model_does_not_grow(tmp_path: Path) -> None:

@@ -132,6 +132,7 @@ class NetworkLaw:
         return factor * near + self.call_s, self.far_share * beyond
 
 
+_ONE_ROW = FAMILIES.index("linear of one row")
 _LINEAR = [FAMILIES.index(name) for name in ("linear", "linear of one row")]
 _WITH_WEIGHTS = [i for i, name in enumerate(FAMILIES) if "convolution" in name or "linear" in name]
 
@@ -152,7 +153,8 @@ class Calibrated:
 
     spread: by family, the factor that `COVERED` of the kernels are within; -1 for all families.
     network_spread: the same of whole networks. sampled: (least, most) sites by family. half_bytes: of weights
-    of the network that finds half of them in the caches.
+    of the network that finds half of them in the caches. streamed: products of one row, which compute too
+    little to hide the memory, take α = 1.
     """
 
     near: TimeModel
@@ -162,10 +164,16 @@ class Calibrated:
     network_spread: float
     sampled: dict[int, tuple[float, float]]
     half_bytes: float
+    streamed: bool = False
 
     def seconds(self, calls: Sequence[KernelCall]) -> tuple[Floats, Floats]:
         """([calls], [calls]): of each kernel in a network, with its call, as `NetworkLaw` has them."""
-        return self.law.seconds(*_near_and_far(calls, self.near, self.far))
+        near, beyond, is_linear = _near_and_far(calls, self.near, self.far)
+        close, away = self.law.seconds(near, beyond, is_linear)
+        if self.streamed:
+            rows, _ = features(calls)
+            away = np.where(rows[:, 0] == _ONE_ROW, beyond, away)
+        return close, away
 
 
 @dataclass(frozen=True)

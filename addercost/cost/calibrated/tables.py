@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from addercost.cost.calibrated.fit import Fit, fit, fit_alone, refuse_few
-from addercost.cost.target import IN_NETWORK, Target
+from addercost.cost.target import IN_NETWORK, STREAMED, Target
 from addercost.errors import AddercostError
 from addercost.hardware.kernel_times import CONTIGUOUS, Conditions, KernelTimes, read_kernel_times
 
@@ -104,7 +105,10 @@ def _read(path: Path, stamp: int) -> KernelTimes:
 def _fitted(path: Path, stamp: int, caches: str) -> Fit:
     with one_thread():
         times = _read(path, stamp)
-        return fit(times) if caches == IN_NETWORK else fit_alone(times, caches)
+        if caches not in (IN_NETWORK, STREAMED):
+            return fit_alone(times, caches)
+        found = fit(times)
+        return replace(found, streamed=caches == STREAMED)
 
 
 def one_thread() -> AbstractContextManager[object]:

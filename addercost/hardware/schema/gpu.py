@@ -70,6 +70,8 @@ class Gpu:
     l2_bytes: Whole | None = None
     memory_bandwidth_bytes_per_s: BytesPerSecond | None = None
     memory_bandwidth_source: Text = ""
+    memory_bytes: Whole | None = None
+    memory_source: Text = ""
     l2_bandwidth_bytes_per_s: BytesPerSecond | None = None
     l2_bandwidth_source: Text = ""
     peaks: tuple[GpuPeak, ...] = ()

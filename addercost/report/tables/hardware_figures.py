@@ -70,6 +70,8 @@ def _gpu_figures(gpu: Gpu) -> Iterator[Mapping[str, Any]]:
         return {"figure": name, "value": value, "unit": unit, "quality": "published", "source": source}
 
     yield figure("memory bandwidth", gpu.memory_bandwidth_bytes_per_s, "B/s", gpu.memory_bandwidth_source)
+    if gpu.memory_bytes is not None:
+        yield figure("memory", gpu.memory_bytes, "B", gpu.memory_source)
     if gpu.l2_bandwidth_bytes_per_s is not None:
         l2 = figure("L2 bandwidth", gpu.l2_bandwidth_bytes_per_s, "B/s", gpu.l2_bandwidth_source)
         yield l2 | {"quality": "measured"}

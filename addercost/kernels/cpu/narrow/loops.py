@@ -23,6 +23,7 @@ from addercost.kernels.cpu.ir.build import (
 )
 from addercost.kernels.cpu.ir.native import host_features
 from addercost.kernels.cpu.ir.vectors import constant, fma, picked_of, splat, vector, zeros
+from addercost.kernels.narrow import MIDDLE
 
 BYTES, WORDS, FLOATS = vector(I8, 64), vector(I32, 16), vector(FLOAT, 16)
 
@@ -40,70 +41,112 @@ class ProductSizes(NamedTuple):
 
 
 @cache
-def product_of_rows(bits: int, batch: int) -> Any:
+def product_of_rows(bits: int, batch: int, streams: int) -> Any:
     """A function (words, x, starts, scales, out, sizes): for `batch` rows of int8, the sums of x times codes.
 
-    starts: 16 int32 of which the first is what the codes' middle takes off: one such vector for a row of
-    ternary weights, one for each piece of 4-bit ones. scales: fp32, one a piece, of 4-bit weights. out: int32
-    of ternary weights, else fp32.
+    streams: so many equal parts of the rows, which sizes.rows is a multiple of, are read at once: memory
+    gives more to a core that reads several places. starts: of `starts_of_rows`, what the codes' middle takes
+    off. scales: fp32, one a piece, of 4-bit weights. out: int32 of ternary weights, else fp32.
     """
-    code = function(f"narrow_{bits}_{batch}", *(POINTER,) * 6)
+    code = function(f"narrow_{bits}_{batch}_{streams}", *(POINTER,) * 6)
     words, x, starts, scales, out, numbers = code.function.args
     sizes = loaded(code, ProductSizes, numbers)
-    with counted(code, sizes.rows) as row:
-        first = at(code, I8, words, (code.mul(row, sizes.pieces), 64))
-        of_row = at(code, FLOAT, scales, (row, sizes.pieces))
+    part = code.sdiv(sizes.rows, I64(streams))
+    with counted(code, part) as index:
+        rows = [code.add(index, code.mul(part, I64(stream))) for stream in range(streams)]
+        firsts = [at(code, I8, words, (code.mul(row, sizes.pieces), 64)) for row in rows]
         if bits == 2:
-            sums = _ternary(code, batch, sizes, first, x, starts)
+            sums = _ternary(code, batch, sizes, firsts, x, starts)
         else:
-            sums = _four_bits(code, batch, sizes, first, x, starts, of_row)
-        for b, value in enumerate(sums):
+            of_rows = [at(code, FLOAT, scales, (row, sizes.pieces)) for row in rows]
+            sums = _four_bits(code, batch, sizes, firsts, x, starts, of_rows)
+        for i, value in enumerate(sums):
+            row, b = rows[i // batch], i % batch
             code.store(value, at(code, I32, out, (b, sizes.outputs), (row, 1)), align=4)
     code.ret_void()
     return compiled(code)
 
 
-def _ternary(code: Any, batch: int, sizes: ProductSizes, first: Any, x: Any, starts: Any) -> list[Any]:
-    begins = [zeros(WORDS)] * (4 * batch)
-    for b in range(batch):
-        begins[4 * b] = code.load(at(code, I32, starts, (b, sizes.starts)), align=4, typ=WORDS)
+def _ternary(code: Any, batch: int, sizes: ProductSizes, firsts: list[Any], x: Any, starts: Any) -> list[Any]:
+    """A sum for each row of weights and each row of x, the latter innermost."""
+    begins = [zeros(WORDS)] * (4 * batch * len(firsts))
+    for i in range(0, len(begins), 4):
+        begins[i] = code.load(at(code, I32, starts, (i // 4 % batch, sizes.starts)), align=4, typ=WORDS)
     with repeated(code, sizes.pieces, *begins) as turn:
-        piece = _load(code, at(code, I8, first, (turn.index, 64)), WORDS)
         following = list(turn.values)
+        pieces = [_load(code, at(code, I8, first, (turn.index, 64)), WORDS) for first in firsts]
         for j in range(4):
-            codes = _codes(code, piece, 2, j)
+            codes = [_codes(code, piece, 2, j) for piece in pieces]
             for b in range(batch):
                 values = _load(code, at(code, I8, x, (b, sizes.inputs), (turn.index, 256), (j, 64)), BYTES)
-                following[4 * b + j] = _dot(code, following[4 * b + j], codes, values)
+                for s, of_row in enumerate(codes):
+                    place = 4 * (s * batch + b) + j
+                    following[place] = _dot(code, following[place], of_row, values)
         turn.following = following
     ends = turn.following
     return [
-        _whole(
-            code,
-            _added(code, _added(code, *ends[4 * b : 4 * b + 2]), _added(code, *ends[4 * b + 2 : 4 * b + 4])),
-        )
-        for b in range(batch)
+        _whole(code, _added(code, _added(code, *ends[i : i + 2]), _added(code, *ends[i + 2 : i + 4])))
+        for i in range(0, len(ends), 4)
     ]
 
 
 def _four_bits(
-    code: Any, batch: int, sizes: ProductSizes, first: Any, x: Any, starts: Any, scales: Any
+    code: Any, batch: int, sizes: ProductSizes, firsts: list[Any], x: Any, starts: Any, scales: list[Any]
 ) -> list[Any]:
-    with repeated(code, sizes.pieces, *[zeros(FLOATS)] * batch) as turn:
-        piece = _load(code, at(code, I8, first, (turn.index, 64)), WORDS)
-        scale = splat(code, code.load(at(code, FLOAT, scales, (turn.index, 1)), typ=FLOAT, align=4), 16)
-        low, high = (_codes(code, piece, 4, j) for j in range(2))
-        for b in range(batch):
-            start = at(code, I32, starts, (b, sizes.starts), (turn.index, 16))
-            values = [
+    """As `_ternary`."""
+    with repeated(code, sizes.pieces, *[zeros(FLOATS)] * (batch * len(firsts))) as turn:
+        pieces = [_load(code, at(code, I8, first, (turn.index, 64)), WORDS) for first in firsts]
+        of_pieces = [
+            splat(code, code.load(at(code, FLOAT, of_row, (turn.index, 1)), typ=FLOAT, align=4), 16)
+            for of_row in scales
+        ]
+        values = [
+            [
                 _load(code, at(code, I8, x, (b, sizes.inputs), (turn.index, 128), (j, 64)), BYTES)
                 for j in range(2)
             ]
-            one = _dot(code, code.load(start, align=4, typ=WORDS), low, values[0])
-            other = _dot(code, zeros(WORDS), high, values[1])
-            terms = code.sitofp(code.add(one, other), FLOATS)
-            turn.following.append(fma(code, terms, scale, turn.values[b]))
+            for b in range(batch)
+        ]
+        for piece, scale in zip(pieces, of_pieces, strict=True):
+            low, high = (_codes(code, piece, 4, j) for j in range(2))
+            for b in range(batch):
+                start = at(code, I32, starts, (b, sizes.starts), (turn.index, 16))
+                one = _dot(code, code.load(start, align=4, typ=WORDS), low, values[b][0])
+                other = _dot(code, zeros(WORDS), high, values[b][1])
+                terms = code.sitofp(code.add(one, other), FLOATS)
+                turn.following.append(fma(code, terms, scale, turn.values[len(turn.following)]))
     return [_whole(code, value) for value in turn.following]
+
+
+@cache
+def starts_of_rows(bits: int) -> Any:
+    """A function (x, starts, sizes): for each of sizes.rows rows of int8, -middle times the sums of x, spread
+    over the lanes of one vector for a row of ternary weights, and of one for each piece of 4-bit ones.
+    """
+    code = function(f"narrow_starts_{bits}", *(POINTER,) * 3)
+    x, starts, numbers = code.function.args
+    sizes = loaded(code, ProductSizes, numbers)
+    vectors, ones = 8 // bits, constant(BYTES, 1)
+
+    def added(sums: Any, row: Any, piece: Any) -> Any:
+        for j in range(vectors):
+            place = at(code, I8, x, (row, sizes.inputs), (piece, 64 * vectors), (j, 64))
+            sums = _dot(code, sums, ones, _load(code, place, BYTES))
+        return sums
+
+    def store(sums: Any, *place: Any) -> None:
+        code.store(code.mul(sums, constant(WORDS, -MIDDLE[bits])), at(code, I32, starts, *place), align=4)
+
+    with counted(code, sizes.rows) as row:
+        if bits == 2:
+            with repeated(code, sizes.pieces, zeros(WORDS)) as turn:
+                turn.following = [added(turn.values[0], row, turn.index)]
+            store(turn.following[0], (row, sizes.starts))
+        else:
+            with counted(code, sizes.pieces) as piece:
+                store(added(zeros(WORDS), row, piece), (row, sizes.starts), (piece, 16))
+    code.ret_void()
+    return compiled(code)
 
 
 def _load(code: Any, place: Any, kind: Any) -> Any:

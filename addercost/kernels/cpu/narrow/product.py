@@ -9,12 +9,15 @@ from torch import Tensor
 
 from addercost.errors import ShapeError
 from addercost.kernels.cpu.ir.build import as_array
-from addercost.kernels.cpu.narrow.loops import ProductSizes, product_of_rows
+from addercost.kernels.cpu.narrow.loops import ProductSizes, product_of_rows, starts_of_rows
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
-from addercost.kernels.narrow import MIDDLE, PIECE, PackedWeights
+from addercost.kernels.narrow import PIECE, PackedWeights
 
 MOST_ROWS = 4
 """Rows of x that pass a row of weights together: their sums stay in registers."""
+
+MOST_STREAMS = 4
+"""Places of the weights that are read at once, times rows of x: as many sums stay in registers."""
 
 
 def narrow_product(x: Tensor, packed: PackedWeights) -> Tensor:
@@ -34,24 +37,31 @@ def _block(x: Tensor, packed: PackedWeights, out: Tensor) -> None:
     words = packed.words
     batch, (rows, row_bytes) = x.shape[0], words.shape
     pieces = row_bytes // PIECE
-    padded = torch.nn.functional.pad(x, (0, row_bytes * 8 // packed.bits - packed.features))
+    lacking = row_bytes * 8 // packed.bits - packed.features
+    padded = torch.nn.functional.pad(x, (0, lacking)) if lacking else x.contiguous()
     # Of ternary weights all pieces have one scale, so the codes' middle is taken off once.
-    parts = padded.reshape(batch, 1 if packed.bits == 2 else pieces, -1)
-    starts = torch.zeros(batch, parts.shape[1], 16, dtype=torch.int32)
-    starts[:, :, 0] = -MIDDLE[packed.bits] * parts.sum(-1, dtype=torch.int32)
-    loop = product_of_rows(packed.bits, batch)
+    n_starts = 1 if packed.bits == 2 else pieces
+    starts = torch.empty(batch, n_starts, 16, dtype=torch.int32)
+    of_starts = ProductSizes(batch, pieces, padded.shape[1], n_starts * 16, 0)
+    starts_of_rows(packed.bits)(padded.data_ptr(), starts.data_ptr(), as_array(of_starts))
     scales = packed.scales if packed.scales is not None else starts
 
     def run(source: int, target: int, numbers: Any) -> None:
-        sizes, first_row = numbers
-        by_row = 4 * pieces * first_row if packed.bits == 4 else 0
-        loop(source, padded.data_ptr(), starts.data_ptr(), scales.data_ptr() + by_row, target, sizes)
+        for loop, sizes, row, first_row in numbers:
+            by_row = 4 * pieces * (first_row + row) if packed.bits == 4 else 0
+            factors = scales.data_ptr() + by_row
+            words_of, sums_of = source + row * row_bytes, target + 4 * row
+            loop(words_of, padded.data_ptr(), starts.data_ptr(), factors, sums_of, sizes)
 
     calls = []
     for share in shares(1, rows, words.numel(), torch.get_num_threads()):
-        sizes = as_array(
-            ProductSizes(share.rows, pieces, padded.shape[1], parts.shape[1] * 16, out.stride(0))
-        )
-        numbers = (sizes, share.first_row)
+        numbers = []
+        streams = MOST_STREAMS // batch
+        together = share.rows // streams * streams
+        for row, rows_of, of in ((0, together, streams), (together, share.rows - together, 1)):
+            if rows_of:
+                sizes = ProductSizes(rows_of, pieces, padded.shape[1], n_starts * 16, out.stride(0))
+                loop = product_of_rows(packed.bits, batch, of)
+                numbers.append((loop, as_array(sizes), row, share.first_row))
         calls.append(NativeCall(run, share.first_row * row_bytes, 4 * share.first_row, numbers))
     run_shares(tuple(calls), words.data_ptr(), out.data_ptr())

@@ -1,0 +1,232 @@
+"""Measures what a token of a small language model takes on this machine, beside its estimates.
+
+Usage: python tools/token_times.py FOLDER [--estimates-only]
+
+FOLDER, such as reports/amd-epyc, gets token-times.json and token-times.md. The model is a Llama of 125
+million parameters with random weights, run through transformers on one thread: a prompt, and a token after
+a context, in fp32 and bf16, and with int8 weights by torch's dynamic quantisation. Estimates are those of
+`addercost llm` for the calibrated machine. A run takes a minute or two on a quiet machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from addercost.cost.target_registry import load_target
+from addercost.errors import AddercostError
+from addercost.language_models import language_model
+from addercost.results.files import write_file
+from addercost.results.intervals import median_interval
+from addercost.results.language_model import PhaseReport
+from addercost.sources.transformers_models import make_importable
+
+CONFIG: dict[str, Any] = {
+    "model_type": "llama",
+    "architectures": ["LlamaForCausalLM"],
+    "hidden_size": 768,
+    "intermediate_size": 2048,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "num_key_value_heads": 4,
+    "vocab_size": 32000,
+    "max_position_embeddings": 2048,
+    "tie_word_embeddings": False,
+}
+PROMPT, CONTEXT = 128, 256
+RUNS = {"prefill": 9, "decode": 31}
+MODELS = ("calibrated", "roofline")
+
+
+@dataclass(frozen=True)
+class Format:
+    """dtype: that the model computes in. what_if: the change by which `addercost llm` counts it."""
+
+    dtype: str
+    what_if: tuple[str, ...] = ()
+
+
+FORMATS = {
+    "fp32": Format("float32"),
+    "bf16": Format("bfloat16"),
+    "int8": Format("float32", ("weights=int8/int8",)),
+}
+
+
+@dataclass(frozen=True)
+class TokenRow:
+    """One phase in one format. seconds: of each run of the forward. predicted: seconds by cost model; a
+    complete one, or a lower bound where `bounds` names it. refused: why a cost model gave none.
+    """
+
+    format: str
+    phase: str
+    tokens: int
+    seconds: tuple[float, ...]
+    predicted: dict[str, float]
+    bounds: tuple[str, ...]
+    refused: dict[str, str]
+
+    @property
+    def median_s(self) -> float:
+        return statistics.median(self.seconds)
+
+
+def measured(form: str) -> dict[str, tuple[float, ...]]:
+    """Seconds of every run, by phase."""
+    make_importable()
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    model: Any = LlamaForCausalLM(LlamaConfig(**CONFIG)).eval().to(getattr(torch, FORMATS[form].dtype))
+    if form == "int8":
+        model = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
+    vocabulary = CONFIG["vocab_size"]
+    prompt, before, token = (torch.randint(0, vocabulary, (1, n)) for n in (PROMPT, CONTEXT, 1))
+    with torch.inference_mode():
+        prefill = _timed(
+            RUNS["prefill"], lambda: model(input_ids=prompt, use_cache=True, logits_to_keep=1), lambda: None
+        )
+        cache = model(input_ids=before, use_cache=True, logits_to_keep=1).past_key_values
+
+        def decode() -> Any:
+            return model(input_ids=token, past_key_values=cache, use_cache=True, logits_to_keep=1)
+
+        return {
+            "prefill": prefill,
+            "decode": _timed(RUNS["decode"], decode, lambda: cache.crop(-1)),
+        }
+
+
+def _timed(runs: int, run: Callable[[], Any], after: Callable[[], None]) -> tuple[float, ...]:
+    """Two more runs come first. after: is not timed."""
+    found = []
+    for _ in range(runs + 2):
+        start = time.perf_counter()
+        run()
+        found.append(time.perf_counter() - start)
+        after()
+    return tuple(found[2:])
+
+
+def predicted(form: str) -> dict[str, PhaseReport | str]:
+    """By cost model and phase ("calibrated prefill"), or why there is none."""
+    found: dict[str, PhaseReport | str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "config.json"
+        path.write_text(json.dumps(CONFIG))
+        for model in MODELS:
+            try:
+                report = language_model(
+                    f"hf:{path}",
+                    prompt=PROMPT,
+                    context=CONTEXT,
+                    new=0,
+                    dtype=FORMATS[form].dtype,
+                    what_if=FORMATS[form].what_if,
+                    cpus=["host"],
+                    cost_models=[model],
+                )
+            except AddercostError as error:
+                found |= {f"{model} {phase}": str(error) for phase in RUNS}
+            else:
+                found |= {f"{model} {phase.phase}": phase for phase in report.phases}
+    return found
+
+
+def rows(form: str, seconds: dict[str, tuple[float, ...]]) -> list[TokenRow]:
+    known = predicted(form)
+    made = []
+    for phase, samples in seconds.items():
+        reports = {model: known[f"{model} {phase}"] for model in MODELS}
+        costs = {model: item.costs[0] for model, item in reports.items() if not isinstance(item, str)}
+        made.append(
+            TokenRow(
+                format=form,
+                phase=phase,
+                tokens=PROMPT if phase == "prefill" else 1,
+                seconds=samples,
+                predicted={model: cost.seconds for model, cost in costs.items()},
+                bounds=tuple(model for model, cost in costs.items() if not cost.complete),
+                refused={model: item for model, item in reports.items() if isinstance(item, str)},
+            )
+        )
+    return made
+
+
+def page(found: list[TokenRow], machine: str) -> str:
+    lines = [
+        f"# What a token takes on {machine}, measured and estimated",
+        "",
+        "Made by `python tools/token_times.py`. A Llama of 125 million parameters with random weights "
+        f"through transformers, one thread, torch {torch.__version__}: a prompt of {PROMPT} tokens, and a "
+        f"token after {CONTEXT} others. Times are medians with their 95 % interval; int8 is torch's dynamic "
+        "quantisation, counted as `--weights int8 --activations int8`. An estimate that misses figures is a "
+        "lower bound (≥). transformers copies all keys and values of the text at every token, which "
+        "estimates leave out.",
+        "",
+        "| format | phase | measured, ms a token | " + " | ".join(f"{m}, ms | error" for m in MODELS) + " |",
+        "| --- | --- | ---: | " + " | ".join("---: | ---:" for _ in MODELS) + " |",
+    ]
+    for row in found:
+        ends = median_interval(row.seconds)
+        shown = f"{1e3 * row.median_s / row.tokens:.3f}"
+        if ends is not None:
+            shown += f" ({1e3 * ends[0] / row.tokens:.3f} to {1e3 * ends[1] / row.tokens:.3f})"
+        cells = [row.format, row.phase, shown]
+        for model in MODELS:
+            value = row.predicted.get(model)
+            if value is None:
+                cells += ["none", ""]
+            else:
+                sign = "≥ " if model in row.bounds else ""
+                cells.append(f"{sign}{1e3 * value / row.tokens:.3f}")
+                cells.append(f"{100 * (value / row.median_s - 1):+.1f} %")
+        lines.append("| " + " | ".join(cells) + " |")
+    lines.append("")
+    refused = {f"{row.format} by {model}: {why}" for row in found for model, why in row.refused.items()}
+    lines += [f"- {text}" for text in sorted(refused)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--estimates-only", action="store_true", help="Keep the times that FOLDER has.")
+    parser.add_argument("--times-only", action="store_true", help="Measure; leave estimates for later.")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    stored = options.folder / "token-times.json"
+    if options.estimates_only:
+        kept = json.loads(stored.read_text())["rows"]
+        times = {
+            form: {row["phase"]: tuple(row["seconds"]) for row in kept if row["format"] == form}
+            for form in FORMATS
+        }
+    else:
+        times = {form: measured(form) for form in FORMATS}
+    if options.times_only:
+        found = [
+            TokenRow(form, phase, PROMPT if phase == "prefill" else 1, samples, {}, (), {})
+            for form, phases in times.items()
+            for phase, samples in phases.items()
+        ]
+    else:
+        found = [row for form in FORMATS for row in rows(form, times[form])]
+    machine = str(load_target("host").name)
+    document = {"machine": machine, "config": CONFIG, "rows": [asdict(row) for row in found]}
+    write_file(stored, json.dumps(document, indent=1).encode() + b"\n", True)
+    write_file(options.folder / "token-times.md", page(found, options.folder.name).encode(), True)
+
+
+if __name__ == "__main__":
+    main()
