@@ -44,7 +44,7 @@ from addercost.layers.ops import adder as adder_ops
 from addercost.layers.ops import binary as binary_ops
 from addercost.measure.devices.process_memory import keep_freed_memory, peak_bytes
 from addercost.measure.host.loop_rate import loop_sites_per_second
-from addercost.measure.host.processor import cpu_model
+from addercost.hardware.this_machine import cpu_model
 from addercost.models.zoo import ZOO
 from benchmarks.kernel_layers import DEPTHWISE, RESNET, SMALL, Layer, broadcast, unfold_cdist
 from benchmarks.kernel_targets import Row, summary

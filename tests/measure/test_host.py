@@ -28,7 +28,7 @@ from addercost.measure.host.calibrate import (
 from addercost.measure.host.chains import DEPENDENT, UNROLL, independent_chains, loop_ir
 from addercost.measure.host.loops import vectors_of
 from addercost.measure.host.memory_bandwidth import READ_IR, Bandwidth
-from addercost.measure.host.processor import cache_sizes, cpu_model, instruction_set
+from addercost.hardware.this_machine import cache_sizes, cpu_model, instruction_set
 from addercost.measure.host.sampling import GROUP, SAMPLES, Sampled, Sampler
 from addercost.measure.host.table import calibration_toml
 from addercost.measure.host.x86_instructions import x86_probes

@@ -33,7 +33,7 @@ from addercost.measure.host.memory_bandwidth import READ_IR, bandwidths
 from addercost.measure.host.mixes import mix_ir, times_of
 from addercost.measure.host.ports import Mix, shared_units
 from addercost.measure.host.probe import HostLoop, Probe
-from addercost.measure.host.processor import cache_sizes, cpu_model, instruction_set
+from addercost.hardware.this_machine import cache_sizes, cpu_model, instruction_set
 from addercost.measure.host.sampling import Sampled, Sampler
 from addercost.measure.host.x86_instructions import x86_probes
 from addercost.measure.speed.reference import ReferenceSpeed
