@@ -32,6 +32,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from addercost.arithmetic import Arithmetic
+from addercost.hardware.this_machine import cpu_model
 from addercost.kernels import dispatch
 from addercost.kernels.cpu.binary import convolution as binary
 from addercost.kernels.cpu.dense import convolution as dense
@@ -44,7 +45,6 @@ from addercost.layers.ops import adder as adder_ops
 from addercost.layers.ops import binary as binary_ops
 from addercost.measure.devices.process_memory import keep_freed_memory, peak_bytes
 from addercost.measure.host.loop_rate import loop_sites_per_second
-from addercost.hardware.this_machine import cpu_model
 from addercost.models.zoo import ZOO
 from benchmarks.kernel_layers import DEPTHWISE, RESNET, SMALL, Layer, broadcast, unfold_cdist
 from benchmarks.kernel_targets import Row, summary

@@ -59,7 +59,7 @@ def governor(folder: Path = Path("/sys/devices/system/cpu/cpu0/cpufreq")) -> str
         return UNKNOWN_GOVERNOR
 
 
-def core_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+def core_kind(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """The kind of core, which processors of several names share: `AuthenticAMD 25-17` (vendor, family, model)
     or on Arm `0x41-0xd0c` (implementer, part); the machine's architecture where the system does not say.
     """

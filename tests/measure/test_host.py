@@ -13,6 +13,7 @@ from addercost.cli.calibrate import calibrate
 from addercost.cost.target import target_of
 from addercost.errors import ArgumentError, CheckFailedError, OutputError
 from addercost.hardware import Form, list_hardware, load_cpu, load_file
+from addercost.hardware.this_machine import cache_sizes, cpu_model, instruction_set
 from addercost.measure.host import calibrate as calibration_module
 from addercost.measure.host import core_clock, loop_rate, memory_bandwidth
 from addercost.measure.host.calibrate import (
@@ -28,7 +29,6 @@ from addercost.measure.host.calibrate import (
 from addercost.measure.host.chains import DEPENDENT, UNROLL, independent_chains, loop_ir
 from addercost.measure.host.loops import vectors_of
 from addercost.measure.host.memory_bandwidth import READ_IR, Bandwidth
-from addercost.hardware.this_machine import cache_sizes, cpu_model, instruction_set
 from addercost.measure.host.sampling import GROUP, SAMPLES, Sampled, Sampler
 from addercost.measure.host.table import calibration_toml
 from addercost.measure.host.x86_instructions import x86_probes

@@ -11,10 +11,11 @@ from torch import Tensor
 from addercost.kernels.cpu.binary.packing import Packing, pack_signs, packable, plan_packing
 from addercost.kernels.cpu.dense.bordered import BorderedKernel, plan_bordered
 from addercost.kernels.cpu.dense.buffers import BufferLayout, Launch
+from addercost.kernels.cpu.dense.request import KernelRequest
 from addercost.kernels.cpu.dense.schedule import Schedule
 from addercost.kernels.cpu.dense.tuned import Schedules, tuned_schedules
 from addercost.kernels.cpu.depthwise import convolution as depthwise
-from addercost.kernels.problem import Geometry
+from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.signs import whole_blocks, words_of
 
 _KEPT_WORDS = 32 << 10
@@ -54,6 +55,12 @@ def convolve(
     if plan.packing.elements <= _KEPT_WORDS:
         plan.spare.append(image)
     return output if kernel.layout is layout else output.contiguous(memory_format=layout)
+
+
+def request_of(input: Tensor, shape: tuple[int, int, int, int], geometry: Geometry) -> KernelRequest:
+    """What `convolve` asks for when it computes this, `input` being dense."""
+    place = (input.shape, input.stride(), shape, geometry, output_layout(input))
+    return _plan(*place, torch.get_num_threads()).kernel.request
 
 
 def pack_filters(weight: Tensor, groups: int) -> Tensor | None:

@@ -68,13 +68,24 @@ def convolve(
     layout = output_layout(input)
     if depthwise.takes(weight.shape, geometry.groups):
         return depthwise.convolve(site, input, weight, geometry, layout)
-    place = (input.shape, input.stride(), weight.shape, weight.stride())
-    plan = _plan(site, *place, geometry, layout, torch.get_num_threads(), schedule or tuned_schedules())
+    plan = _planned(site, input, weight, geometry, schedule or tuned_schedules())
     if plan.copied:
         input, weight = _prepared(input, weight, geometry, plan.transposed)
     output = torch.empty(plan.shape, dtype=SITES[site].output, memory_format=layout)
     plan.launch(input.data_ptr(), weight.data_ptr(), output.data_ptr())
     return output
+
+
+def request_of(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> KernelRequest:
+    """What `convolve` asks for when it computes this."""
+    return _planned(site, input, weight, geometry, None).request
+
+
+def _planned(
+    site: str, input: Tensor, weight: Tensor, geometry: Geometry, schedules: Schedules | Schedule | None
+) -> DensePlan:
+    place = (input.shape, input.stride(), weight.shape, weight.stride())
+    return _plan(site, *place, geometry, output_layout(input), torch.get_num_threads(), schedules)
 
 
 @dataclass(frozen=True, slots=True)

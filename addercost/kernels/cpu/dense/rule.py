@@ -1,9 +1,9 @@
 """The schedule of a layer that was not tuned: the tile that wastes least of it.
 
-A tile's time is that of its sites, with those computed in vain, times what short chains of sums and loads add.
-Where a load costs nothing beside the arithmetic, one vector of filters is best, whose inputs are broadcast from
-memory by the instruction that uses them. Elsewhere a tile has few loads a site: as many vectors by pixels as the
-registers hold.
+A tile's time is that of its sites, with those computed in vain, times what short chains of sums and loads
+add. Where a load costs nothing beside the arithmetic, one vector of filters is best, whose inputs are
+broadcast from memory by the instruction that uses them. Elsewhere a tile has few loads a site: as many
+vectors by pixels as the registers hold.
 """
 
 from __future__ import annotations
@@ -19,7 +19,12 @@ from addercost.kernels.cpu.dense.schedule import Schedule
 from addercost.kernels.cpu.processor import Core, host_core
 
 _PIXELS = {
-    32: {1: (8, 7, 10, 14, 12, 16, 6, 5, 3, 1, 4), 2: (8, 7, 10, 12, 5, 3, 1, 4), 3: (8, 7, 1, 4), 4: (6, 5, 4, 3, 1)},
+    32: {
+        1: (8, 7, 10, 14, 12, 16, 6, 5, 3, 1, 4),
+        2: (8, 7, 10, 12, 5, 3, 1, 4),
+        3: (8, 7, 1, 4),
+        4: (6, 5, 4, 3, 1),
+    },
     16: {1: (6, 8, 10, 1, 4), 2: (4, 5, 6, 1), 3: (4, 1)},
 }
 """Pixels of a tile by registers and vectors; the first of equals is taken. Weights, broadcast inputs,
@@ -40,7 +45,8 @@ _FILTERS_ALONG_PLANES = (16, 12, 8)
 _TILE_FILTERS = (1, 2, 4, 6, 8)
 _OPERATIONS = {"mac": 1, "mac_powers": 1}
 _OTHER_OPERATIONS = 3
-"""Vector operations of a step: a difference, its absolute value and a sum, or a comparison, a count and a sum."""
+"""Vector operations of a step: a difference, its absolute value and a sum, or a comparison, a count and a
+sum."""
 
 
 def default_schedule(request: KernelRequest, core: Core | None = None) -> Schedule:
@@ -50,10 +56,9 @@ def default_schedule(request: KernelRequest, core: Core | None = None) -> Schedu
     few_filters = None if request.direct or request.packed_filters else _across(request, core)
     if few_filters is not None:
         return few_filters
-    lanes = core.vector_bytes // 4
     if request.direct and request.planes:
-        if site.of_words and (vectors := _vectors_across(extents, lanes)):
-            return Schedule(lanes, vectors, _FILTERS_ACROSS, across=True)
+        if site.of_words and (vectors := _vectors_across(request, core)):
+            return Schedule(core.vector_bytes // 4, vectors, _FILTERS_ACROSS, across=True)
         if not site.of_words and _along_planes(request, core):
             return _planes_tile(request, core)
     time, schedule = _tile(request, core, extents, request.bordered and not request.channels_last_output)
@@ -145,7 +150,8 @@ def _across(request: KernelRequest, core: Core) -> Schedule | None:
         lanes //= 2
     filters = next(count for count in _TILE_FILTERS if count >= extents.filters)
     most = 4 if filters <= 4 else 2
-    vectors = min(range(1, most + 1), key=lambda count: (rounded(extents.columns, lanes * count), -count))
+    counts = [count for count in range(1, most + 1) if fits(request, core, count, filters)]
+    vectors = min(counts, key=lambda count: (rounded(extents.columns, lanes * count), -count))
     return Schedule(lanes, vectors, filters, across=True)
 
 
@@ -173,10 +179,12 @@ def _planes_tile(request: KernelRequest, core: Core) -> Schedule:
     return min(shapes(), key=time)
 
 
-def _vectors_across(extents: Extents, lanes: int) -> int:
+def _vectors_across(request: KernelRequest, core: Core) -> int:
     """Vectors of a tile of words along a row of pixels, in a 1×1 layer at stride 1 whose rows are
     long; 0 where transposing a tile of filters costs less."""
-    vectors = min((2, 1), key=lambda count: rounded(extents.columns, lanes * count))
+    extents, lanes = request.extents, core.vector_bytes // 4
+    counts = [count for count in (2, 1) if fits(request, core, count, _FILTERS_ACROSS)]
+    vectors = min(counts, key=lambda count: rounded(extents.columns, lanes * count))
     # In operations for a vector of outputs, of which transposing takes about four.
     work = 1.5 * extents.channels + 2.5
     wasted = (rounded(extents.columns, lanes * vectors) / extents.columns - 1) * work

@@ -1,10 +1,11 @@
-"""Schedules that were found by measuring: files in the user's cache folder, and those that come with addercost.
+"""Schedules that were found by measuring: files in the user's cache folder, and others that are shipped.
 
     <cache>/addercost/schedules/authenticamd-25-17-512/adder.json
 
-There is a folder for each kind of core and vector width, and a file in it for each family of kernels. `addercost
-tune` writes them. Running processes see a new file within a second. A file that is damaged, or made by other
-versions, costs one warning, and the rule's schedules are used. `ADDERCOST_NO_TUNE` leaves all of them out.
+There is a folder for each kind of core and vector width, and a file in it for each family of kernels.
+`addercost tune` writes them. Running processes see a new file within a second. A file that is damaged, or
+made by other versions, costs one warning, and the rule's schedules are used. `ADDERCOST_NO_TUNE` leaves all
+of them out.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 
 from addercost.errors import AddercostError, DataError
 from addercost.hardware.loader import host_file
-from addercost.hardware.this_machine import core_name
+from addercost.hardware.this_machine import core_kind
 from addercost.input_files import read_text
 from addercost.kernels.cpu.dense.candidates import allows
 from addercost.kernels.cpu.dense.request import KernelRequest
@@ -100,13 +101,13 @@ def family_request(request: KernelRequest) -> KernelRequest:
 
 def this_machine() -> Machine:
     """The machine that kernels are compiled for, and the versions that compile them."""
-    return Machine(core_name(), 8 * vector_bytes(), version("halide"), __version__)
+    return Machine(core_kind(), 8 * vector_bytes(), version("halide"), __version__)
 
 
 def schedules_folder(root: Path | None = None) -> Path:
     """Where this machine's files are: in the user's cache folder, or under `root`."""
     root = root or host_file().with_name("schedules")
-    return root / f"{core_name()} {8 * vector_bytes()}".lower().replace(" ", "-")
+    return root / f"{core_kind()} {8 * vector_bytes()}".lower().replace(" ", "-")
 
 
 def tuned_schedules() -> Schedules | None:
