@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import torch
@@ -43,7 +43,7 @@ def launch_of(
         groups, filters = output.size[3:]
         whole = whole_blocks(filters)
         operands.append((BufferLayout.strided((2, groups, whole), (groups * whole, whole, 1)), torch.float32))
-    return Launch(compiled(kernel), tuple(operands), parameters, (output, site.output))
+    return Launch(partial(compiled, kernel), tuple(operands), parameters, (output, site.output))
 
 
 def supports(site: str, input: Tensor, weight: Tensor) -> bool:
