@@ -23,17 +23,23 @@ if TYPE_CHECKING:
     from addercost.measure.case import LayerCase
     from addercost.measure.tuning.layers import TunableLayer
 
-LAYOUTS = "channels-last,contiguous"
-FAMILIES = "adder,mac,adder_u8,xnor"
+LAYOUTS = ("channels-last", "contiguous")
+FAMILIES = ("adder", "mac", "adder_u8", "xnor")
 
 
 @click.command(cls=SpecCommand)
 @spec_argument("spec", required=False)
 @input_option
 @model_batch_option
-@click.option("--layout", default=LAYOUTS, show_default=True, metavar="NAMES", help="Of the images.")
 @click.option(
-    "--kernels", default=FAMILIES, show_default=True, metavar="NAMES", help="Families of kernels to tune."
+    "--layout", default=",".join(LAYOUTS), show_default=True, metavar="NAMES", help="Of the images."
+)
+@click.option(
+    "--kernels",
+    default=",".join(FAMILIES),
+    show_default=True,
+    metavar="NAMES",
+    help="Families of kernels to tune.",
 )
 @threads_option
 @click.option(
@@ -61,7 +67,8 @@ def tune(
     Without SPEC: the layers of ResNet-18, -20 and -50 and of LeNet-5. The schedules are kept in the user's
     cache folder, and every later run uses them; one that is running now does within a second. Each is
     kept as soon as it is found, so an interrupted command loses one layer and goes on when it is given again.
-    Run it on an idle machine. `ADDERCOST_NO_TUNE=1` leaves all tuned schedules out.
+    Layers that were tuned before, here or for a release on this kind of processor, are left out. Run it on
+    an idle machine. ADDERCOST_NO_TUNE=1 makes every command leave the tuned schedules out.
     """
     layouts = _names(layout, LAYOUTS, "layout")
     families = _names(kernels, FAMILIES, "family of kernels")
@@ -96,11 +103,11 @@ def tune_cases(
     from addercost.measure.tuning.run import tune as run
 
     layers = list(tunable_layers(cases, layouts, families))
-    faster = tuned = 0
+    faster = searched = 0
 
     def said(number: int, layer: TunableLayer, found: TunedLayer) -> None:
-        nonlocal faster, tuned
-        tuned, faster = tuned + 1, faster + (found.schedule is not None)
+        nonlocal faster, searched
+        searched, faster = searched + 1, faster + (found.schedule is not None)
         if not quiet:
             what = "the rule's schedule stays"
             if found.schedule is not None:
@@ -114,7 +121,11 @@ def tune_cases(
             left = run(layers, device, folder, minutes, again, said)
         finally:
             device.close()
-    click.echo(f"{tuned} layers tuned, {faster} have a faster schedule than the rule's, kept in {folder}")
+    click.echo(
+        f"{searched} layers tuned, {faster} have a faster schedule than the rule's; "
+        f"{len(layers) - searched - left} were tuned before; kept in {folder}",
+        err=True,
+    )
     return left
 
 
@@ -134,9 +145,9 @@ def _cases(spec: str | None, inputs: tuple[str, ...], batch: int) -> tuple[Layer
     return tuple(use.case for use in cases_of(trace_spec(spec, parsed_inputs(inputs)), batch).uses)
 
 
-def _names(text: str, known: str, kind: str) -> tuple[str, ...]:
+def _names(text: str, known: tuple[str, ...], kind: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:
-        if name not in known.split(","):
-            raise unknown_name(kind, name, known.split(","))
+        if name not in known:
+            raise unknown_name(kind, name, known)
     return names

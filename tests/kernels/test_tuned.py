@@ -34,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """This machine's folder in an empty cache, without the shipped files."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv(tuned.VARIABLE, raising=False)
-    monkeypatch.setattr(tuned, "_shipped", lambda: ())
+    monkeypatch.setattr(tuned, "shipped_layers", lambda: ())
     monkeypatch.setattr(tuned, "_state", tuned._State())
     folder = tuned.schedules_folder()
     folder.mkdir(parents=True)

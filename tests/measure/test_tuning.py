@@ -27,6 +27,12 @@ from addercost.measure.tuning.run import tune
 from addercost.measure.tuning.search import best_schedule, tiles_to_time
 from addercost.results.ownership import own_folder
 
+
+@pytest.fixture(autouse=True)
+def nothing_is_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("addercost.measure.tuning.run.shipped_layers", lambda: ())
+
+
 CASES = [parse_case("1,16,16,16,48,3,1,1"), parse_case("1,8,12,12,40,1,1,0"), parse_case("1,8,9,9,8,3,1,1,8")]
 
 
@@ -156,6 +162,17 @@ def test_an_interrupted_run_keeps_what_it_found_and_goes_on(tmp_path: Path) -> N
 def test_the_minutes_end_a_run(tmp_path: Path) -> None:
     layers = list(tunable_layers(CASES, ["contiguous"], ["adder"]))
     assert tune(layers, ScriptedDevice(), tmp_path, 0.0, search=found_by([])) == len(layers)
+
+
+def test_what_was_shipped_is_not_tuned_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = list(tunable_layers(CASES, ["contiguous"], ["adder"]))
+    shipped = [TunedLayer(family_request(make().request), None) for make in layers[:1]]
+    monkeypatch.setattr("addercost.measure.tuning.run.shipped_layers", lambda: shipped)
+    said: list[int] = []
+    for again in (False, True):
+        run = {"said": lambda number, *_: said.append(number), "search": found_by([*"12"])}
+        assert tune(layers, ScriptedDevice(), tmp_path, 1.0, again, **run) == 0  # type: ignore[arg-type]
+    assert said == [2, 1, 2]
 
 
 def test_a_damaged_file_is_made_anew(tmp_path: Path) -> None:

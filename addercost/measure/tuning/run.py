@@ -13,6 +13,7 @@ from addercost.kernels.cpu.dense.tuned import (
     TunedLayer,
     family_request,
     read_family,
+    shipped_layers,
     this_machine,
     write_family,
 )
@@ -34,12 +35,13 @@ def tune(
     said: Said = lambda number, layer, found: None,
     search: Callable[[TunableLayer, TimingDevice], TunedLayer] = best_schedule,
 ) -> int:
-    """Tunes each layer that is not in the files of `folder` yet, or with `again` every one, until the minutes
-    are over. Returns how many layers are left.
+    """Tunes each layer that is not in the files of `folder` yet and was not shipped, or with `again` every
+    one, until the minutes are over. Returns how many layers are left.
 
     Raises OutputError where another call tunes into the folder, or it cannot be written.
     """
     end, machine = time.monotonic() + 60 * minutes, this_machine()
+    shipped = {layer.request for layer in shipped_layers()}
     with own_folder(folder):
         known = {}
         for number, make in enumerate(layers, 1):
@@ -47,7 +49,7 @@ def tune(
             if layer.family not in known:
                 known[layer.family] = _known(folder, layer.family, machine)
             found, request = known[layer.family], family_request(layer.request)
-            if request in found and not again:
+            if (request in found or request in shipped) and not again:
                 continue
             if time.monotonic() > end:
                 return len(layers) - number + 1

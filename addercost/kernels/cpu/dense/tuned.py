@@ -132,7 +132,7 @@ class _State:
         seen = bool(os.environ.get(VARIABLE)), _changed(schedules_folder())
         if seen != self._seen:
             self._seen = seen
-            layers = [] if seen[0] else [*_shipped(), *_layers_of_user()]
+            layers = [] if seen[0] else [*shipped_layers(), *_layers_of_user()]
             self.schedules = Schedules(layers) if layers else None
 
 
@@ -147,7 +147,7 @@ def _changed(folder: Path) -> int | None:
 
 
 @cache
-def _shipped() -> tuple[TunedLayer, ...]:
+def shipped_layers() -> tuple[TunedLayer, ...]:
     """The layers that were tuned on such a core for this release, for whichever version of Halide."""
     return tuple(
         layer
