@@ -79,6 +79,9 @@ def tune(
         raise ArgumentError(
             f"--threads {threads}, and this machine has {cores} cores", f"give {cores} or less"
         )
+    from addercost.measure.contenders.contender import require_kernels
+
+    require_kernels("halide")
     with progress("tracing", quiet):
         cases = _cases(spec, inputs, batch)
     left = tune_cases(cases, layouts, families, threads, minutes, again, quiet)

@@ -454,10 +454,28 @@ def test_the_processors_name(tmp_path):
 def test_the_command_keeps_the_table_for_host(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(calibration_module, "calibrate", calibration)
-    result = CliRunner().invoke(calibrate, ["--quiet", "--format", "csv"], catch_exceptions=False)
+    result = CliRunner().invoke(calibrate, ["--quiet", "--format", "csv", "--no-tune"], catch_exceptions=False)
     assert result.exit_code == 0
     assert result.output.startswith("op,form,vector_bits")
     assert load_cpu("host").title.startswith('A "quoted" name')
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variable", "tunes"),
+    [([], "", True), (["--no-tune"], "", False), ([], "1", False), (["--save", "mine.toml"], "", False)],
+    ids=["plain", "no-tune", "variable", "save"],
+)
+def test_the_command_tunes_unless_it_is_told_not_to(arguments, variable, tunes, tmp_path, monkeypatch):
+    pytest.importorskip("halide", reason="the CPU kernels need halide")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("ADDERCOST_NO_TUNE", variable)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(calibration_module, "calibrate", calibration)
+    monkeypatch.setattr("addercost.cli.tune.zoo_cases", lambda: ("a case",))
+    tuned = []
+    monkeypatch.setattr("addercost.cli.tune.tune_cases", lambda cases, *_, **__: tuned.extend(cases))
+    assert CliRunner().invoke(calibrate, ["--quiet", *arguments], catch_exceptions=False).exit_code == 0
+    assert bool(tuned) is tunes
 
 
 def test_the_command_saves_where_it_is_told_and_not_over_a_file(tmp_path, monkeypatch):
