@@ -85,8 +85,8 @@ def check_outputs(
 
 @contextmanager
 def journal_of(document: Path | None, force: bool) -> Iterator[None]:
-    """Keeps other calls from the journal of a document, which goes when the block has done its work. With
-    `force` what an unfinished run left in it goes first.
+    """Keeps other calls from the journal of a document. The journal is removed when the block has done its
+    work. With `force`, what an unfinished run left in it is removed first.
     """
     if document is None:
         yield
@@ -126,7 +126,7 @@ def print_results(result: Measurements, table_format: str) -> None:
 
 
 def _text(result: Measurements, chosen: TableFormat, width: int | None, styled: bool) -> str:
-    """CSV and JSON hold the rows; the other formats hold the sums too."""
+    """CSV and JSON have the rows; the other formats have the sums too."""
     from addercost.report.tables.timings import bench_table, sum_table
 
     tables: list[Table | None] = [bench_table(result)]

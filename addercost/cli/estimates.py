@@ -100,8 +100,8 @@ class Estimates:
 def caveats_of(
     estimates: Iterable[ModelCost | ModelEnergy | AcceleratorCost], hardware_path: Path | None
 ) -> dict[str, tuple[str, ...]]:
-    """Doubts about figures of the tables that estimates were made with, by their names. A table that is not
-    here any more, as it may be of a saved profile, has none.
+    """Doubts about figures of the tables that estimates were made with, by the tables' names. A saved profile
+    may name a table that no longer exists; it has none.
     """
     found: dict[str, tuple[str, ...]] = {}
     for item in estimates:

@@ -33,7 +33,7 @@ class Gathered:
     versions: dict[str, str] = field(default_factory=dict)
 
     def report(self, title: str | None) -> Report:
-        """Raises ArgumentError where there is nothing to report, or a training record among it."""
+        """Raises ArgumentError where there is nothing to report, or a training record is among the inputs."""
         if self.runs:
             raise ArgumentError(
                 f"{self.runs[0].name} is a training record, which is no part of a report",

@@ -83,7 +83,8 @@ class LazyGroup(click.Group):
 
 @contextmanager
 def _own_interrupts() -> Iterator[None]:
-    """Keeps them from click, which takes the end of a file for Ctrl-C and prints an empty line for both."""
+    """Handles Ctrl-C and the end of a file before click does. Click takes the second for the first, and
+    prints an empty line for both."""
     try:
         yield
     except KeyboardInterrupt:

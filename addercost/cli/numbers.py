@@ -15,7 +15,7 @@ _LONGEST_S = 1e9
 
 
 class FiniteRange(click.FloatRange):
-    """A number in a range; infinity and NaN, which compare as no other number does, are none."""
+    """A finite number in a range. NaN is below and above nothing, so it would pass every limit."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         number = float(super().convert(value, param, ctx))

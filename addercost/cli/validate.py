@@ -324,8 +324,8 @@ def _timed(
     except ValueError:
         raise ArgumentError(f"--most-sites {most_sites!r} is no number", "write it as 6G") from None
     dtype = next((name for name in settings.dtypes if name in TENSOR_DTYPES), "fp32")
-    plan = Plan(named_networks(patterns, sample, dtype), target, models, most, layers)
-    timings = timed(plan, settings, document, _timing_printer(quiet), again_s)
+    plan = Plan(named_networks(patterns, sample, dtype), target, models, most, layers, document)
+    timings = timed(plan, settings, _timing_printer(quiet), again_s)
     return validation_of(timings, plan, patterns, notes)
 
 

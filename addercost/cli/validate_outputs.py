@@ -38,6 +38,7 @@ def write_validation(result: Validation, folder: Path, scores_only: bool) -> Non
     from dataclasses import replace
 
     from addercost.report.formats.table_format import TableFormat, render
+    from addercost.measure.validation.kept_traces import remove_traces
     from addercost.report.plots import validation
     from addercost.report.plots.style import FigureFormat, PlotOptions, figure_bytes
     from addercost.report.tables.validation import validation_table
@@ -55,6 +56,7 @@ def write_validation(result: Validation, folder: Path, scores_only: bool) -> Non
     kept = replace(result, rows=()) if scores_only else result
     write_file(document, validation_to_json(kept), force=True)
     journal_path(document).unlink(missing_ok=True)
+    remove_traces(document)
 
 
 def row_printer(total: int, quiet: bool) -> Callable[[int, Entry], None]:

@@ -42,6 +42,7 @@ from addercost.cost.lowering import Lowering
 from addercost.cost.target import Target
 from addercost.counts.runs import Run
 from addercost.hardware.schema.efficiency import Efficiency
+from addercost.hardware.vocabulary import Quality
 from addercost.units import si
 
 RunOf = Callable[[Moved], Run | None]
@@ -114,4 +115,5 @@ def _assumes(target: Target, efficiency: Efficiency) -> Iterator[str]:
     )
     if efficiency.spread is not None:
         spread = f"{efficiency.spread:.2g}"
-        yield f"nine networks of ten take between 1/{spread} and {spread} times as long"
+        what = "are assumed to take" if efficiency.quality is Quality.MODEL else "take"
+        yield f"nine networks of ten {what} between 1/{spread} and {spread} times as long"

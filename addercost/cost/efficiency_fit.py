@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from addercost.cost.effective_rates import efficiency_of
 from addercost.cost.engine import Engine
 from addercost.cost.layers import CountedLayer, CountedModel, kind_of, layers_of, moved_by
 from addercost.cost.lowering import operations_of
@@ -63,25 +62,6 @@ def fit(
         quality=Quality.MEASURED,
         spread=float(np.exp(np.quantile(errors, 0.9))),
         networks=len(networks),
-    )
-
-
-def anchored(network: Network, seconds: float, target: Target, run: str) -> Efficiency:
-    """The target's efficiency with all three numbers scaled so that one measured network is predicted
-    exactly. Raises ArgumentError as `fit` does."""
-    if not (np.isfinite(seconds) and seconds > 0):
-        raise ArgumentError("the measured time is not a positive number of seconds")
-    known = efficiency_of(target, run)
-    numbers = np.array([1 / known.arithmetic_share, 1 / known.bandwidth_share, known.call_s])
-    factor = float(unit_seconds(network, target, run) @ numbers) / seconds
-    return replace(
-        known,
-        run=run,
-        arithmetic_share=known.arithmetic_share * factor,
-        bandwidth_share=known.bandwidth_share * factor,
-        call_s=known.call_s / factor,
-        source=f"{known.source}, scaled to one measured network",
-        networks=1,
     )
 
 

@@ -74,8 +74,8 @@ def work_of(call: OpCall) -> OperatorWork | None:
 
 
 def _knows_sparse(call: OpCall, operands: int) -> bool:
-    """Whether the call's rule counts the values that so many sparse operands store. What a product of two of
-    them has to do depends on where their values are.
+    """Whether the call's rule counts a sparse operand by the values that it stores. operands: how many of the
+    call's operands are sparse. No rule does so for two, since their product depends on where the values are.
     """
     if "view" in call.tags or RULES.get(call.name) is nothing:
         return True

@@ -52,7 +52,7 @@ class KernelCall:
 
     @property
     def has_operator(self) -> bool:
-        """Whether an operator runs it; False for a layer that was changed to what nothing runs."""
+        """Whether an operator runs it; False for a changed layer that no operator computes."""
         return self.op.partition(".")[0] not in list(Arithmetic)
 
     def argument(self, name: str) -> KernelArgument:

@@ -31,7 +31,8 @@ _Values = tuple[tuple[_Number, tuple[int, ...]], ...]
 class _Piece:
     """The lengths from `first` to `last`, and counts at those of them that are `known`.
 
-    rows: every layer without its numbers, and these; () where the known lengths have not the same layers.
+    rows: every layer without its numbers, and its numbers; () where the layers differ between the known
+    lengths.
     """
 
     first: int
@@ -40,7 +41,8 @@ class _Piece:
     rows: tuple[tuple[LayerCounts, _Values], ...]
 
     def at(self, length: int) -> Layers | None:
-        """None where layers come and go, or a number comes out broken."""
+        """The counts at that length; None where the known lengths differ in their layers, or where a
+        polynomial gives no whole number."""
         if length in self.known:
             return self.known[length]
         weights, divisor = _lagrange(tuple(self.known), length)
@@ -114,7 +116,7 @@ def _lagrange(lengths: Sequence[int], length: int) -> tuple[list[int], int]:
 
 
 def _numbers_alone(layer: LayerCounts) -> LayerCounts:
-    """Without what is not compared or differs from length to length in another way."""
+    """The row without its shapes and calls, which are no polynomials in the length."""
     return replace(layer, output_shape=(), call_shapes=(), calls=None)
 
 

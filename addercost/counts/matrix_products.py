@@ -66,7 +66,7 @@ def _operand_bytes(call: OpCall) -> float:
 
 def _products(call: OpCall) -> Iterator[MatrixProduct]:
     name = call.name
-    if "conv" in name and not call.args.get("transposed") and "weight" in call.args:
+    if "conv" in name and not call.args.get("transposed") and {"input", "weight"} <= call.args.keys():
         # x: [B, C, *H], w: [N, C/G, *R], out: [B, N, *P]
         x, w, out = call.shape("input"), call.shape("weight"), call.output.shape
         if len(x) == len(w) == len(out):

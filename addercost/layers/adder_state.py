@@ -22,8 +22,8 @@ def load_adder_state(model: nn.Module, file: str | Path) -> None:
 
     Names that torch's layers have are taken as they are; so is a state within a training checkpoint
     (`state_dict`), and one of a DataParallel model (`module.conv1.adder`). The file is read as tensors alone,
-    so it runs no code. Raises DataError where it holds anything else, or does not fit the model; the model is
-    then as it was.
+    so it runs no code. Raises DataError where it contains anything else, or does not fit the model; the model
+    is then as it was.
     Source: github.com/huawei-noah/AdderNet, adder.py.
     """
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -21,11 +22,21 @@ def environment(facts: DeviceFacts, today: str | None = None) -> dict[str, str]:
     lines["python"] = platform.python_version()
     lines |= {name: found for name in LIBRARIES if (found := _version(name))}
     lines["addercost"] = __version__
+    lines["kernels"] = kernels_digest()
     commit = git_commit(Path(__file__).parent.parent)
     if commit:
         lines["commit"] = commit
     lines["date"] = today or datetime.datetime.now(datetime.UTC).date().isoformat()
     return lines
+
+
+def kernels_digest() -> str:
+    """Of the sources of our kernels and of the layers around them: what is timed changes with these alone."""
+    package, digest = Path(__file__).parent.parent, hashlib.sha256()
+    for folder in ("kernels", "layers"):
+        for file in sorted((package / folder).rglob("*.py")):
+            digest.update(f"{file.relative_to(package)}\n".encode() + file.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def git_commit(folder: Path) -> str:

@@ -16,7 +16,7 @@ from addercost.errors import DataError, OutputError
 from addercost.input_files import read_bytes
 from addercost.reading import json_data, read_as
 from addercost.results.document import advising, checked_fields
-from addercost.results.environment import MAY_DIFFER, differences
+from addercost.results.environment import VERSION, differences
 from addercost.results.files import write_file
 from addercost.results.journal_lines import append_line, journal_path, whole_lines
 from addercost.results.measurements import FailedRow, MeasuredRow, Measurements, measurements_to_json
@@ -174,8 +174,8 @@ def _refuse_another(path: Path, found: JournalHeading, heading: JournalHeading) 
     # Rows of two versions of our kernels do not belong in one table either.
     changed += [
         f"{name}: {found.environment.get(name, '')}, {heading.environment.get(name, '')}"
-        for name in MAY_DIFFER
-        if name != "date" and found.environment.get(name) != heading.environment.get(name)
+        for name in VERSION
+        if found.environment.get(name) != heading.environment.get(name)
     ]
     if changed:
         raise DataError(

@@ -6,7 +6,6 @@ what reaches it: 5⁶ = 15,625 cells.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -14,8 +13,6 @@ OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 """(from, to), in the order in which a cell is written."""
 CELLS = len(OPERATIONS) ** len(EDGES)
-
-_WRITTEN = re.compile(r"\|(.+?)~0\|\+\|(.+?)~0\|(.+?)~1\|\+\|(.+?)~0\|(.+?)~1\|(.+?)~2\|")
 
 
 def cell_text(operations: Sequence[str]) -> str:
@@ -25,15 +22,6 @@ def cell_text(operations: Sequence[str]) -> str:
         for node in (1, 2, 3)
     )
     return "+".join(f"{node}|" for node in nodes)
-
-
-def parse_cell(text: str) -> tuple[str, ...]:
-    """The six operations of a written cell. Raises ValueError for any other text."""
-    match = _WRITTEN.fullmatch(text)
-    operations = match.groups() if match else ()
-    if not operations or not set(operations) <= set(OPERATIONS):
-        raise ValueError(f"not a cell of NAS-Bench-201: {text!r}")
-    return operations
 
 
 def cell_at(index: int) -> tuple[str, ...]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-MAY_DIFFER = ("date", "addercost", "commit")
+MAY_DIFFER = ("date", "addercost", "commit", "kernels")
 """The lines with the time and the version of addercost; all others describe the environment."""
+
+VERSION = ("addercost", "kernels")
+"""Those of them that decide what was timed: rows of two versions of our kernels are not of one run."""
 
 
 def differences(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:

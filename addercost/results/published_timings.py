@@ -20,14 +20,12 @@ RATE = "samples/s"
 """The unit of columns that hold how many samples pass in a second."""
 
 
-_MEND = "remove the row, or mend it"
-
-
 @dataclass(frozen=True, slots=True)
 class TimingColumns:
-    """Which columns of the file say what. batch, size: "" where the file has none.
+    """The names of the columns that have a network's name, time, batch and size. batch, size: "" where the
+    file has none.
 
-    size: pixels along a square image. where: values that other columns must have, else the row is another's.
+    size: pixels along a square image. where: values that other columns must have; other rows are left out.
     """
 
     time: str

@@ -1,6 +1,6 @@
 """stdout belongs to the result: nothing that a model prints gets into it.
 
-`redirect_stdout` holds Python's own prints alone. A subprocess, a library in C and a thread that goes on
+`redirect_stdout` redirects Python's own prints alone. A subprocess, a library in C and a thread that goes on
 after the model was traced write to file descriptor 1. The command line therefore calls `claim_stdout` before
 it runs code of a user's: from then on descriptor 1 is stderr, and results go to a copy of what it was.
 """
@@ -52,7 +52,7 @@ def is_terminal() -> bool:
 
 
 def terminal_columns() -> int:
-    """Width of the terminal that results go to: $COLUMNS if set, else what it says, else 80."""
+    """Width of the terminal that results go to: $COLUMNS if set, else what the terminal reports, else 80."""
     given = os.environ.get("COLUMNS", "")
     if given.isdigit() and int(given):
         return int(given)
@@ -88,7 +88,8 @@ def _stream() -> TextIO | None:
 
 
 def _abandon(stream: TextIO) -> None:
-    """Points the stream at nothing: Python would fail once more, with an exit code of its own, at its end."""
+    """Points the stream at /dev/null. Else Python would write to it once more at its end, fail, and exit with
+    a code of its own."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 

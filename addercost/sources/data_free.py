@@ -122,7 +122,7 @@ class DataFree(TorchFunctionMode):
         changed: set[int] = set()
         for position in reversed(range(len(self._calls))):
             call = self._calls[position]
-            # A call that reads what a later one changes comes first, too.
+            # A call that reads a storage before a later call changes it has to run again as well.
             if call.written & wanted or call.read & changed:
                 wanted = wanted | call.read | call.written
                 changed |= call.written & call.read

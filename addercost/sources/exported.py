@@ -31,7 +31,7 @@ def _load(spec: str) -> LoadedModel:
     if not file.is_file():
         raise NoSuchModelError(f"{file} does not exist")
     try:
-        # Opened once: what torch reads is what was checked, whoever puts another file in its place.
+        # The file is opened once, so torch reads what was checked even if another file takes its place.
         with file.open("rb") as opened, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             check_archive(file, opened)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class NoSuchModelError(ModelError):
-    """Nothing is under that SPEC. A kind raises it; who asked adds the forms a SPEC can have as the hint."""
+    """Nothing is under that SPEC. A kind raises it; its caller adds the forms a SPEC can have as the hint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class LoadedModel:
     with_classes: makes it with real weights and so many classes; None where the number is fixed.
     inputs_for: the inputs of a batch of so many, for a training step or not, where these are more than a
     larger first dimension. notes: what the trace should say of them. is_part: whether these inputs leave a
-    part of the model unused that its real inputs use, so that counts are lower bounds. around: what to be in
-    while its forward runs.
+    part of the model unused that its real inputs use, so that counts are lower bounds. around: makes a
+    context to enter while its forward runs.
     folder: where its code is, from which its forward may import more.
     """
 

@@ -157,7 +157,8 @@ class TextDecoder:
         return Phase(appended_in_place(made, cached), specs), returned
 
     def _rebuilding(self, keep: Callable[[nn.Module, Any, Any], None]) -> Callable[[], nn.Module] | None:
-        """A function that makes the model with its weights, watched as the one without is."""
+        """A function that makes the model with its weights, whose forward calls `keep` as that of the model
+        without weights does."""
         make = self._loaded.rebuild
         if make is None:
             return None

@@ -16,7 +16,7 @@ _of_command_s = 0.0
 
 
 class _TooLong(KeyboardInterrupt):
-    """Passes through whatever Ctrl-C passes through."""
+    """Raised in a model's code at its limit. Code that catches Exception lets it pass, as it does Ctrl-C."""
 
 
 def set_command_limit(seconds: float) -> None:
@@ -57,7 +57,7 @@ def _limit(seconds: float, error: AddercostError) -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)
-    # Code in C, or code that catches everything, hears no exception.
+    # Code in C, or code that catches everything, is not stopped by an exception.
     note("limit", f"{seconds + GRACE_S} {error.exit_code} {error}")
     try:
         yield

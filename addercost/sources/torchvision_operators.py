@@ -44,7 +44,7 @@ def define() -> None:
 
 
 def let_torchvision_call_them() -> None:
-    """Makes the torchvision that is imported call them, which refuses to, as its own were not loaded."""
+    """Makes the imported torchvision call these operators. Else it refuses, since its own were not loaded."""
     if not _KEPT or "torchvision.ops" not in sys.modules:
         return
     for name in ("torchvision.ops.boxes", "torchvision.ops.roi_align"):
@@ -75,7 +75,8 @@ def _yes() -> bool:
 
 
 def _suppressed(dets: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
-    """Indices of the boxes kept, by score: each that no better one kept covers by more than the threshold."""
+    """Indices of the boxes that are kept, the best score first. A box is dropped where a kept box of a better
+    score covers it by more than the threshold."""
     order = scores.argsort(descending=True, stable=True)
     boxes = dets[order]
     left = torch.ones(len(boxes), dtype=torch.bool)

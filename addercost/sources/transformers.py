@@ -21,7 +21,7 @@ _MOST_REAL_PARAMETERS = 250_000_000
 
 
 def _load(spec: str) -> LoadedModel:
-    """One that reads images gets one beside its text, where that runs without values."""
+    """A model that reads images gets an image beside its text, if its part for images runs without values."""
     from addercost.sources.transformers_images import reads_images, with_images, without_images
 
     loaded = load_class(spec, lambda found: found)

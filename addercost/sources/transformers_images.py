@@ -115,7 +115,7 @@ def _candidates(config: Any, accepted: Any) -> Iterator[tuple[tuple[int, ...], d
         values = channels * getattr(config, "temporal_patch_size", 1) * patch * patch
         yield (rows * rows, values), {"image_grid_thw": [[1, rows, rows]]}
     elif "image_sizes" in accepted:
-        # Some cut an image into parts, of which a square one makes three with the whole of it.
+        # Some models cut an image into parts. A square image becomes two parts and the whole of it: three.
         for shape in ((1, channels, height, width), (1, 3, channels, height, width)):
             yield shape, {"image_sizes": [[height, width]]}
     yield (1, channels, height, width), {}

@@ -1,4 +1,4 @@
-"""A forward's inputs, without data: parsed from `--input`, or taken from the model's file."""
+"""A forward's inputs, without data: from the shapes of `--input`, or taken from the model's file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_map
 
 from addercost.errors import ArgumentError, ModelError
 from addercost.text import error_text
-from addercost.trace.input_shapes import InputShape, parse_input_shapes
+from addercost.trace.input_shapes import InputShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +22,6 @@ class ModelInputs:
 
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
-
-
-def parse_inputs(texts: Sequence[str]) -> ModelInputs:
-    """`1x3x224x224`, `1x128:int64`, `mask=1x128:bool`: tensors on the meta device.
-
-    Raises ArgumentError for anything else.
-    """
-    return without_data(parse_input_shapes(texts))
 
 
 def without_data(shapes: Sequence[InputShape]) -> ModelInputs:

@@ -18,8 +18,7 @@ from scipy.stats import spearmanr
 
 from addercost.arithmetic import Arithmetic, OpClass, OpCounts
 from addercost.cost.device_classes import CLASS_DEFAULTS
-from addercost.cost.effective_rates import efficiency_of
-from addercost.cost.efficiency_fit import FEWEST_NETWORKS, anchored, fit, unit_seconds
+from addercost.cost.efficiency_fit import FEWEST_NETWORKS, fit, unit_seconds
 from addercost.cost.estimate import estimate
 from addercost.cost.target_registry import load_target
 from addercost.counts.runs import LayerRuns, Run
@@ -96,25 +95,6 @@ def test_one_network_that_runs_otherwise_moves_the_numbers_little():
     found = fit([network for network in VARIED for _ in range(3)], times, I9, "fused")
     assert found.arithmetic_share == pytest.approx(0.5, rel=0.1)
     assert found.bandwidth_share == pytest.approx(0.7, rel=0.1)
-
-
-def test_an_anchor_is_predicted_exactly_and_the_others_in_proportion():
-    anchor, other = VARIED[1], VARIED[2]
-    known = efficiency_of(I9, "fused")
-    before = [seconds(network, replace(known, run="fused")) for network in (anchor, other)]
-    found = anchored(anchor, 3 * before[0], I9, "fused")
-    assert seconds(anchor, found) == pytest.approx(3 * before[0])
-    assert seconds(other, found) == pytest.approx(3 * before[1])
-
-
-@pytest.mark.parametrize("found_s", [0.0, -0.5, float("nan"), float("inf")])
-def test_an_anchor_has_a_time(found_s):
-    with pytest.raises(ArgumentError, match="not a positive number"):
-        anchored(VARIED[1], found_s, I9, "fused")
-
-
-def test_an_anchor_is_one_network():
-    assert anchored(VARIED[1], 0.5, I9, "fused").networks == 1
 
 
 def test_six_networks_are_enough():

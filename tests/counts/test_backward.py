@@ -164,6 +164,13 @@ def test_frozen_parameters_have_no_gradient() -> None:
     assert sites_by_path(model, x, phase=True, input_gradients=False) == {"b": 2 * b}
 
 
+def test_a_layer_shows_the_shape_of_its_forward() -> None:
+    """The last call of a linear layer in a training step makes a gradient, of another shape."""
+    model = nn.Sequential(nn.Linear(3, 5), nn.Linear(5, 7))
+    rows = count(trace(model, torch.empty(2, 3, device="meta"), backward=True)).layers
+    assert [row.output_shape for row in rows if row.path] == [(2, 5), (2, 7)]
+
+
 def test_a_what_if_leaves_gradients_alone() -> None:
     made = trace(Block(), torch.empty(2, 3, 8, 8, device="meta"), backward=True)
     by_class = count(made, "macs", arithmetic="adder").total.by_class()

@@ -65,6 +65,21 @@ def test_a_transposed_convolution_is_left_out_and_said_so():
     assert unplaced == 3 * 25 * 4 * 4
 
 
+class ConvolutionOverTime(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.zeros(3, 8, 16)), nn.Parameter(torch.zeros(16))
+
+    def forward(self, x):
+        return torch.conv_tbc(x, self.weight, self.bias, 1)
+
+
+def test_a_convolution_with_other_operands_is_left_out_and_said_so():
+    placed, unplaced = products(ConvolutionOverTime(), torch.zeros(20, 2, 8))
+    assert not placed
+    assert unplaced == 20 * 2 * 16 * 3 * 8
+
+
 def test_a_layer_is_placed_in_its_own_arithmetic():
     model = nn.Sequential(nn.Linear(4, 5), Attention())
     placed, _ = products(model, torch.zeros(2, 3, 4), arithmetic="adder")

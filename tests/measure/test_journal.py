@@ -29,7 +29,7 @@ from addercost.results.measurements import (
 )
 
 HEADING = JournalHeading(
-    "model", {"dtypes": "fp32"}, {"cpu": "x", "date": "1", "commit": "a"}, {"memory": 1e10}
+    "model", {"dtypes": "fp32"}, {"cpu": "x", "date": "1", "commit": "a", "kernels": "k"}, {"memory": 1e10}
 )
 
 
@@ -132,8 +132,8 @@ def test_failed_rows_are_kept_and_not_tried_again(tmp_path: Path) -> None:
     [
         pytest.param({"model": "other"}, "model model, now other", id="model"),
         pytest.param({"settings": {"dtypes": "int8"}}, "dtypes fp32, now int8", id="settings"),
-        pytest.param({"environment": {"cpu": "y", "commit": "a"}}, "cpu: x, y", id="machine"),
-        pytest.param({"environment": {"cpu": "x", "commit": "b"}}, "commit: a, b", id="commit"),
+        pytest.param({"environment": {"cpu": "y", "kernels": "k"}}, "cpu: x, y", id="machine"),
+        pytest.param({"environment": {"cpu": "x", "kernels": "l"}}, "kernels: k, l", id="kernels"),
     ],
 )
 def test_another_run_is_refused_in_one_line(tmp_path: Path, change: dict[str, object], words: str) -> None:
@@ -145,10 +145,11 @@ def test_another_run_is_refused_in_one_line(tmp_path: Path, change: dict[str, ob
     assert words in str(found.value) and "\n" not in str(found.value)
 
 
-def test_another_day_is_the_same_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", ["date", "commit"])
+def test_another_day_or_commit_with_the_same_kernels_is_the_same_run(tmp_path: Path, line: str) -> None:
     output = tmp_path / "out.json"
     open_journal(HEADING, output)
-    other = JournalHeading("model", HEADING.settings, {**HEADING.environment, "date": "2"}, {})
+    other = JournalHeading("model", HEADING.settings, {**HEADING.environment, line: "2"}, {})
     assert open_journal(other, output).heading == HEADING
 
 

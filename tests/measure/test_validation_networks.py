@@ -19,6 +19,7 @@ from addercost.measure.journal import Journal, JournalHeading
 from addercost.measure.plan import RowPlan
 from addercost.measure.runner import Effort
 from addercost.measure.validation import networks
+from addercost.measure.validation.kept_traces import folder_beside
 from addercost.measure.validation.networks import layer_family, layer_kind
 from addercost.results.journal_lines import journal_path
 from addercost.results.measurements import MeasuredRow
@@ -73,6 +74,33 @@ def test_a_killed_run_times_no_row_twice(tmp_path: Path, monkeypatch: pytest.Mon
     assert validate(*arguments) == 0
     assert timed == ["zoo:lenet5-bn", "zoo:lenet++", "zoo:lenet5-bn:xnor", "zoo:lenet5-bn:xnor"]
     assert not journal_path(tmp_path / "validation.json").exists()
+
+
+@pytest.mark.usefixtures("any_speed")
+def test_a_run_that_goes_on_traces_no_network_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trace that is cut off is made again; none are left when the result is there."""
+    traced: list[str] = []
+    real = networks.ValidationNetwork.traced
+
+    def counted(self: networks.ValidationNetwork) -> Any:
+        traced.append(self.name)
+        return real(self)
+
+    def dies(*arguments: Any) -> None:
+        list(arguments[0])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(networks.ValidationNetwork, "traced", counted)
+    arguments = ("--models", "zoo:lenet*", "--layers", "1", "-o", str(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr(networks, "run", dies)
+        assert validate(*arguments) == 130
+    assert traced == ["zoo:lenet5-bn", "zoo:lenet++"]
+    kept = folder_beside(tmp_path / "validation.json")
+    first, _ = sorted(kept.iterdir())
+    first.write_text(first.read_text()[:-100])
+    assert validate(*arguments) == 0
+    assert len(traced) == 3 and not kept.exists()
 
 
 def test_cells_of_nasbench201_are_drawn_by_a_hash() -> None:

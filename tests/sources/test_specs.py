@@ -18,7 +18,8 @@ from addercost.errors import ModelError
 from addercost.measure.devices.process_memory import peak_resident_bytes
 from addercost.models.zoo import ZOO
 from addercost.sources.loading import load_model
-from addercost.trace.inputs import ModelInputs, expected_input, parse_inputs
+from addercost.trace.input_shapes import parse_input_shapes
+from addercost.trace.inputs import ModelInputs, expected_input, without_data
 
 HEAD = "import torch\nfrom torch import nn\n"
 FILES = {
@@ -55,7 +56,7 @@ FILES = {
 def test_file(text: str, tmp_path: Path) -> None:
     file = tmp_path / "net.py"
     file.write_text(HEAD + text)
-    trace = trace_spec(str(file), parse_inputs(["1x2"]))
+    trace = trace_spec(str(file), without_data(parse_input_shapes(["1x2"])))
     assert trace.model == "net"
     assert count(trace, "macs").mac_sites == 6
 
@@ -75,13 +76,13 @@ def test_named_in_a_file_and_siblings_importable(tmp_path: Path) -> None:
         "class B(nn.Module): pass\n"
     )
     before = list(sys.path)
-    trace = trace_spec(f"{file}:A", parse_inputs(["1x2"]))
+    trace = trace_spec(f"{file}:A", without_data(parse_input_shapes(["1x2"])))
     assert count(trace, "macs").mac_sites == 6
     assert sys.path == before
 
 
 def test_package_and_name() -> None:
-    trace = trace_spec("torch.nn:ReLU", parse_inputs(["2x3"]))
+    trace = trace_spec("torch.nn:ReLU", without_data(parse_input_shapes(["2x3"])))
     assert count(trace).total.by_class() == {"mul": 0, "add": 0, "compare": 6}
 
 
@@ -98,7 +99,7 @@ def test_example_inputs(example: str, shapes: list[tuple[int, ...]], tmp_path: P
     file = tmp_path / "net.py"
     file.write_text(HEAD + f"model = nn.Linear(2, 3)\nexample_inputs = {example}")
     assert [spec.shape for spec in trace_spec(str(file)).inputs] == shapes
-    given = trace_spec(str(file), parse_inputs(["9x2"]))
+    given = trace_spec(str(file), without_data(parse_input_shapes(["9x2"])))
     assert [spec.shape for spec in given.inputs] == [(9, 2)]
 
 
@@ -155,12 +156,12 @@ def test_what_the_first_layer_expects(model: nn.Module, expected: str) -> None:
     ],
 )
 def test_input(text: str, shape: tuple[int, ...], dtype: torch.dtype) -> None:
-    (tensor,) = parse_inputs([text]).args
+    (tensor,) = without_data(parse_input_shapes([text])).args
     assert tuple(tensor.shape) == shape and tensor.dtype == dtype and tensor.is_meta
 
 
 def test_keyword_input() -> None:
-    inputs = parse_inputs(["1x2", "mask=1x2:bool"])
+    inputs = without_data(parse_input_shapes(["1x2", "mask=1x2:bool"]))
     assert isinstance(inputs, ModelInputs) and len(inputs.args) == 1 and set(inputs.kwargs) == {"mask"}
 
 
@@ -182,9 +183,11 @@ def test_seven_billion_parameters_take_no_memory(tmp_path: Path) -> None:
     if peak_resident_bytes() is None:
         pytest.skip("this system does not report a program's peak memory")
     code = (
-        "from addercost.api import trace_spec\nfrom addercost.trace.inputs import parse_inputs\n"
+        "from addercost.api import trace_spec\n"
+        "from addercost.trace.input_shapes import parse_input_shapes\n"
+        "from addercost.trace.inputs import without_data\n"
         "from addercost.measure.devices.process_memory import peak_resident_bytes\n"
-        "trace = trace_spec('llama.py', parse_inputs(['1x128:int64']))\n"
+        "trace = trace_spec('llama.py', without_data(parse_input_shapes(['1x128:int64'])))\n"
         "print(trace.parameter_count, peak_resident_bytes())"
     )
     (tmp_path / "llama.py").write_text(

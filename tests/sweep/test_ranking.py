@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sweep_spaces import here
 
 from addercost.cli import run
-from addercost.models.nasbench201_cells import CELLS, OPERATIONS, cell_at, cell_text, parse_cell
+from addercost.models.nasbench201_cells import CELLS, OPERATIONS, cell_at, cell_text
 from addercost.results.sweep_settings import SweepSettings
 from addercost.sweep.queries.ranking import front
 from addercost.sweep.queries.sweep_data import open_sweep
@@ -57,12 +57,8 @@ def test_nasbench201_has_84_different_numbers_of_operations() -> None:
 
 def test_cells_are_written_as_published() -> None:
     text = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|skip_connect~2|"
-    assert cell_text(parse_cell(text)) == text
-    assert all(parse_cell(cell_text(cell_at(i))) == cell_at(i) for i in range(0, CELLS, 97))
+    assert text in {cell_text(cell_at(i)) for i in range(CELLS)}
     assert len({cell_at(i) for i in range(CELLS)}) == CELLS == len(OPERATIONS) ** 6
-    for wrong in ("", "|none~0|", text.replace("skip", "jump"), text + "|"):
-        with pytest.raises(ValueError, match="not a cell"):
-            parse_cell(wrong)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ from addercost.errors import ArgumentError
 from addercost.sources.kind import TraceRequest
 from addercost.sources.tracing import trace_batches as traced_request
 from addercost.trace.batch_sizes import NotProportionalError, derived, traces_of_batches
-from addercost.trace.inputs import parse_inputs
+from addercost.trace.input_shapes import parse_input_shapes
+from addercost.trace.inputs import without_data
 from addercost.trace.record import OpCall, TensorSpec, Trace
 
 HEAD = "import torch\nfrom torch import nn\n"
@@ -104,7 +105,7 @@ def test_what_is_not_proportional_is_run(forward: str, reason: str, tmp_path: Pa
 
 def test_sites_by_hand_and_the_order_asked_for(tmp_path: Path) -> None:
     spec = _file(tmp_path, "model = nn.Linear(2, 3)\n")
-    made = trace_batches(spec, (32, 1, 8), parse_inputs(["1x2"]))
+    made = trace_batches(spec, (32, 1, 8), without_data(parse_input_shapes(["1x2"])))
     assert {n: count(t, "macs").mac_sites for n, t in made.traces.items()} == {32: 192, 1: 6, 8: 48}
     assert list(made.traces) == [32, 1, 8]
 
@@ -191,5 +192,5 @@ def test_a_graph_with_an_open_axis_is_counted_at_each(tmp_path: Path) -> None:
         nn.Linear(2, 3), (torch.zeros(1, 2),), str(path), dynamo=False,
         input_names=["x"], dynamic_axes={"x": {0: "n"}},
     )  # fmt: skip
-    made = trace_batches(str(path), (1, 3, 8), parse_inputs(["1x2"]))
+    made = trace_batches(str(path), (1, 3, 8), without_data(parse_input_shapes(["1x2"])))
     assert {n: count(t, "macs").mac_sites for n, t in made.traces.items()} == {1: 6, 3: 18, 8: 48}

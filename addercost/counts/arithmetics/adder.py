@@ -119,7 +119,7 @@ def recipes(number_format: str) -> tuple[Recipe, ...]:
 
 
 def _element(number_format: str, accumulator_format: str) -> tuple[ElementPart, ...]:
-    """Without the absolute value, a mask, as in the papers."""
+    """The absolute value, which masks a bit, is left out, as in the papers."""
     return (OpClass.ADD, number_format, 1), (OpClass.ADD, accumulator_format, 1)
 
 

@@ -79,14 +79,9 @@ ElementPart = tuple[OpClass, str, float]
 """An operation of an accelerator's element: its class, its format, and how often it is done for a site."""
 
 
-def no_operator(number_format: str) -> tuple[Recipe, ...]:
-    """Of an arithmetic without instructions in that format."""
-    return ()
-
-
 @dataclass(frozen=True, slots=True)
 class ArithmeticDefinition:
-    """Everything that counts and costs of an arithmetic go by.
+    """Everything that counting and costing need to know of an arithmetic.
 
     summary: one line, with the source. per_site: the operations that the papers count at sites. exact: all
     operations, bias included. recipes: by number format; at equal speed the first is taken. runs_as: another

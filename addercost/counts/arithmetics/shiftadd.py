@@ -46,7 +46,7 @@ def _exact(sites: Sites) -> OpCounts:
 
 
 def recipes(number_format: str) -> tuple[Recipe, ...]:
-    """One entry at a time: each is somewhere else in a table that no register holds."""
+    """Entries are loaded one at a time, because the table is too large for registers."""
     f = number_format
     bits = {"fp32": "int32", "fp16": "int16"}.get(f)
     if bits is None:

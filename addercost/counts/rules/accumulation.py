@@ -23,11 +23,7 @@ _JOIN: Mapping[str, Mapping[str, int]] = {
 
 
 def _source(call: OpCall) -> TensorSpec:
-    for name in ("source", "src", "values"):
-        spec = call.optional_tensor(name)
-        if spec is not None:
-            return spec
-    return call.tensor("index")
+    return call.tensor("source" if "source" in call.args else "src")
 
 
 @rule("aten.index_add", "aten.index_add_", "aten.scatter_add", "aten.scatter_add_")
@@ -78,7 +74,8 @@ def put(call: OpCall) -> OperatorWork:
 
 @rule("flex_lib.zeros_and_scatter")
 def scatter_of_scores(call: OpCall) -> OperatorWork:
-    """The gradient of what a change of attention's scores looks up: one addition for every score."""
+    """The gradient of a table from which a user's function of attention's scores reads: the gradient of every
+    score is added to the entry that was read for it."""
     values = call.tensor("vals")
     return OperatorWork(other=OpCounts.of(values.number_format, add=values.numel))
 

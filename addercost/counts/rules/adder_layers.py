@@ -24,7 +24,7 @@ def _linear_as(arithmetic: Arithmetic, call: OpCall) -> OperatorWork:
 
 
 def _sums_as(arithmetic: Arithmetic, call: OpCall, terms: int, biased: bool) -> OperatorWork:
-    """Each output is a sum of so many terms."""
+    """The work of a layer whose every output is a sum of `terms` terms."""
     x, out = call.tensor("input"), call.output
     sites = Sites(
         count=out.numel * terms,

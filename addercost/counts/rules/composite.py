@@ -38,7 +38,7 @@ def einsum(call: OpCall) -> OperatorWork:
     sizes: dict[str, int] = {}
     for term, spec in zip(terms, factors, strict=True):
         for letter, size in zip(term, spec.shape, strict=True):
-            sizes[letter] = max(size, sizes.get(letter, 1))
+            sizes[letter] = sizes.get(letter, 1) if size == 1 else size
     sites: list[Sites] = []
     other = OpCounts()
     have, first = set(terms[0]), factors[0]

@@ -59,3 +59,23 @@ def _along(values: tuple[object, ...], axis: int) -> int:
     value = values[axis if len(values) > 1 else 0]
     assert isinstance(value, int)
     return value
+
+
+@rule("aten.conv_tbc")
+def convolution_over_time(call: OpCall) -> OperatorWork:
+    """x: [T, B, C], w: [R, C, K], bias: [K], out: [P, B, K]: P·B·K sums of R·C products and a bias."""
+    x, w, out = call.tensor("self"), call.tensor("weight"), call.output
+    sites = out.numel * math.prod(w.shape[:2])
+    return OperatorWork(
+        sites=(
+            Sites(
+                count=sites,
+                outputs=out.numel if sites else 0,
+                biased=out.numel,
+                inputs=x.numel,
+                number_format=x.number_format,
+                accumulator_format=accumulator_of(x.number_format),
+                weighted=w.role in ("parameter", "derived"),
+            ),
+        )
+    )

@@ -9,7 +9,7 @@ from addercost.trace.record import STORED_OUTPUTS, OpCall, TensorSpec
 
 
 def of_stored(sites: int, *operands: TensorSpec) -> int:
-    """The sites that a sparse operand has, of those that a dense one would have."""
+    """The sites of a product with sparse operands. sites: those it would have if all operands were dense."""
     for spec in operands:
         if spec.stored is not None:
             sites = sites * spec.stored[0] // spec.numel if spec.numel else 0
@@ -19,7 +19,8 @@ def of_stored(sites: int, *operands: TensorSpec) -> int:
 def product(
     a: TensorSpec, b: TensorSpec, sites: int, outputs: int, biased: int = 0, other: OpCounts | None = None
 ) -> OperatorWork:
-    """`sites` products of elements of a and b summed into `outputs`. A sparse one has what it stores."""
+    """`sites` products of elements of a and b, summed into `outputs`. sites: if both are dense; of a sparse
+    one the values that it stores are counted alone."""
     sites = of_stored(sites, a, b)
     outputs = min(outputs, sites)
     weighted = "parameter" in (a.role, b.role) or "derived" in (a.role, b.role)

@@ -34,12 +34,11 @@ def batch_norm(call: OpCall) -> OperatorWork:
     number_format = x.number_format
     channels = x.shape[1] if len(x.shape) > 1 else 1
     affine_mul = channels if call.optional_tensor("weight") else 0
-    affine_add = channels if call.optional_tensor("bias") else 0
     counts = _inverse_deviation(channels, number_format) + OpCounts.of(
         # a = γ·r; b = β - mean·a (a negation where there is no β)
         number_format,
         mul=affine_mul + channels + x.numel,
-        add=max(affine_add, channels) + x.numel,
+        add=channels + x.numel,
     )
     if _trains(call):
         counts += moments_counts(channels, x.numel // max(channels, 1), number_format)

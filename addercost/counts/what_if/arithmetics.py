@@ -12,7 +12,7 @@ from addercost.trace.record import OpCall, Trace
 
 
 def tagged(call: OpCall, arithmetic: Arithmetic) -> OpCall:
-    """The call with a tag that has it counted in another arithmetic, in place of such a tag it may have."""
+    """The call with a tag, in place of an earlier one, that names the arithmetic in which it is counted."""
     kept = tuple(tag for tag in call.tags if not tag.startswith(ARITHMETIC_TAG))
     return replace(call, tags=(*kept, ARITHMETIC_TAG + arithmetic.value))
 

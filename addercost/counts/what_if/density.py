@@ -1,4 +1,4 @@
-"""Sparse weights: so large a share of every layer's weights is stored, whichever they are."""
+"""Sparse weights: a share of every layer's weights is stored. Which ones does not matter for the counts."""
 
 from __future__ import annotations
 

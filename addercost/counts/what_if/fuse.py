@@ -55,7 +55,8 @@ def _is_element_wise(call: OpCall) -> bool:
 
 
 def _in_registers(call: OpCall, taken: int | None, handed_on: bool) -> OpCall:
-    """The call with its argument of the number `taken`, and its first output if it is handed on, there."""
+    """The call with tensors in registers: the argument whose number is `taken`, and the first output where
+    `handed_on`."""
 
     def there(name: str, spec: TensorSpec) -> TensorSpec:
         is_there = handed_on and spec is call.output if name == "" else spec.number == taken

@@ -95,10 +95,6 @@ class ReferenceSpeed:
         """The median of all references so far, over the quiet time; 1 where none was timed."""
         return statistics.median(self._seen) / self._quiet_s if self._seen else 1.0
 
-    def factor_now(self) -> float:
-        """How many times as long the reference takes at this moment as on the quiet machine."""
-        return self._timed() / self._quiet_s
-
     def factor(self, block: TimedBlock[T]) -> float:
         """How many times as long as on the quiet machine the references beside `block` took, in the mean."""
         return (block.before_s + block.after_s) / 2 / self._quiet_s

@@ -27,6 +27,7 @@ from addercost.measure.plan import RowPlan, layer_rows
 from addercost.measure.runner import Effort
 from addercost.measure.session import LAYOUTS, BenchSettings, open_device
 from addercost.measure.speed.reference import WITHIN
+from addercost.measure.validation.kept_traces import KeptTraces
 from addercost.measure.validation.predictions import network_row
 from addercost.measure.whole_model import EAGER, filled
 from addercost.results.measurements import MeasuredRow, Measurements
@@ -66,7 +67,7 @@ class Plan:
     networks. `rows` and `skipped` hold what was planned so far: networks by name, without their times.
 
     most_sites: networks of more MAC sites are skipped. layers: so many of the shapes of their layers are
-    timed, drawn by a hash.
+    timed, drawn by a hash. document: the result that it is for, beside which traces are kept.
     """
 
     def __init__(
@@ -76,7 +77,9 @@ class Plan:
         models: Sequence[str],
         most_sites: float,
         layers: int,
+        document: Path | None = None,
     ) -> None:
+        self.document, self._traces = document, KeptTraces(document)
         self.networks, self.target, self.models = networks, target, models
         self.most_sites, self.layers = most_sites, layers
         self.dtype = networks[0].dtype if networks else "fp32"
@@ -105,7 +108,7 @@ class Plan:
 
     def _network(self, network: ValidationNetwork, shapes: dict[LayerCase, list[str]]) -> RowPlan | None:
         try:
-            trace = network.traced()
+            trace = self._traces.trace(f"{network.name} {network.dtype}", network.traced)
             row = network_row(trace, network.name, 1.0, self.target, self.models)
             found = cases_of(trace, 1)
         except AddercostError as error:
@@ -148,12 +151,11 @@ def _made(network: ValidationNetwork, free_bytes: int | None) -> tuple[Call, Cal
 def timed(
     plan: Plan,
     settings: BenchSettings,
-    output: Path | None = None,
     said: Said = lambda number, row, entry: None,
     again_s: float = 0.0,
 ) -> Measurements:
-    """Times the networks and layers of a plan. Rows are kept in a journal beside `output`, which goes on with
-    other networks, layers and cost models too: what it has is not timed again.
+    """Times the networks and layers of a plan. Rows are kept in a journal beside its document, which goes on
+    with other networks, layers and cost models too: what it has is not timed or traced again.
 
     again_s: rows that were timed while the machine was slow are timed again at the end, for so long in all.
     Raises DataError where the journal is of another machine or of other settings, CheckFailedError where
@@ -163,7 +165,7 @@ def timed(
     try:
         lines = {**settings.lines(), "cpus": "none"}
         heading = JournalHeading("validation", lines, environment(device.facts), {})
-        journal = open_journal(heading, output)
+        journal = open_journal(heading, plan.document)
         effort = Effort(settings.precision, settings.time_limit_s, settings.cold)
         predict = layer_predictor(
             settings.estimate_cpus, plan.models, settings.hardware_path, settings.layout, settings.cache

@@ -185,7 +185,7 @@ def _numbers(column: Column, rows: Sequence[Mapping[str, Any]]) -> _Laid:
 
 
 def _decimals(value: float) -> int:
-    """That make three digits."""
+    """The decimals with which the number has three digits."""
     return max(3 - len(str(int(value))), 0)
 
 

@@ -78,7 +78,8 @@ def linked_table(runs: Sequence[LinkedRun]) -> TableView | None:
 
 
 def _sums(runs: Sequence[LinkedRun], paths: Sequence[str]) -> dict[str, Any]:
-    """Of each run that has all the shared layers, and their ratios to the first."""
+    """The last row: the sum over the shared layers of each run that has them all, and its ratio to the first
+    run's."""
     sums: dict[str, Any] = {"path": "all of these"}
     for n, run in enumerate(runs):
         if not all(path in run.values for path in paths):

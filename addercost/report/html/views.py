@@ -106,7 +106,7 @@ def _cell(value: Any, column: Column, first: bool, href: str, largest: float) ->
 
 
 def _text(value: Any, column: Column) -> str:
-    """Three digits and a prefix, where other outputs show more or none."""
+    """The text of a cell, its number with three digits and a prefix. Other outputs show more digits."""
     if isinstance(value, float | int) and column.kind in (Kind.NUMBER, Kind.RATIO):
         mark = bound_sign(value)
         if column.kind is Kind.RATIO:

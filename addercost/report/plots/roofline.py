@@ -58,7 +58,7 @@ def draw(roofline: Roofline, options: PlotOptions, model: str = "") -> Drawn:
             own = [p for p in points if p.arithmetic == name]
             axes.plot([], [], **_mark(i), label=f"{name} ({len(own)} layers)")
         figure.legend(loc="outside upper left", ncols=2 if options.width == "single" else 4)
-        # So do its notes. Both of these may be left out at the end.
+        # The caption takes its room too. It begins with both notes; at the end those that are not true go.
         named, joined = f"named: the {_NAMED} layers that take the longest", "a larger mark: several layers"
         caption(figure, options, model, title, *remarks, named, joined)
         groups = {name: _joined(axes, [p for p in points if p.arithmetic == name]) for name in names}

@@ -93,7 +93,7 @@ def _explained(table: Table, caveats: Mapping[str, Sequence[str]]) -> Iterator[s
 
 
 def _is_rest(row: Mapping[str, Any]) -> bool:
-    """Whether the row sums the layers or blocks that have none of their own."""
+    """Whether the row sums the layers or blocks that have no row of their own."""
     return not row["type"] and row["output_shape"] is None
 
 

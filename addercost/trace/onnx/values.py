@@ -56,13 +56,6 @@ class Value:
         return replace(self, spec=replace(self.spec, role=role, name=name))
 
 
-@dataclass(frozen=True, slots=True)
-class Sequenced:
-    """A sequence of tensors, which ONNX has as a value of its own."""
-
-    items: tuple[Value, ...]
-
-
 def dtype_of(element_type: int) -> str:
     from onnx import TensorProto
 

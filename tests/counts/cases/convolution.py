@@ -274,3 +274,23 @@ def shift_linear(draw: Draw) -> Case:
         return result
 
     return Case(run, (normal(rows, c), w), loop)
+
+
+@case("aten.conv_tbc")
+def convolution_over_time(draw: Draw) -> Case:
+    steps, batch, c, k = draw(sizes(2, 4)), draw(sizes(1, 2)), draw(sizes(1, 2)), draw(sizes(1, 3))
+    taps, padding = draw(sizes(1, 2)), draw(sizes(0, 1))
+    tensors = normal(steps, batch, c), normal(taps, c, k), normal(k)
+
+    def loop(x: Array, w: Array, b: Array) -> Array:
+        result = np.empty((steps + 2 * padding - taps + 1, batch, k), dtype=object)
+        for t, n, f in np.ndindex(*result.shape):
+            result[t, n, f] = total(
+                site(x[t + r - padding, n, i] if 0 <= t + r - padding < steps else 0.0, w[r, i, f])
+                for r in range(taps)
+                for i in range(c)
+            )
+            result[t, n, f] = result[t, n, f] + b[f]
+        return result
+
+    return Case(lambda x, w, b: torch.conv_tbc(x, w, b, padding), tensors, loop)

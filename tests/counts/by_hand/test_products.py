@@ -1,0 +1,332 @@
+"""Matrix products, convolutions, attention and our layers, counted by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from addercost.arithmetic import Arithmetic, OpCounts
+from addercost.counts.rules.attention import block_sites, kept_sites
+from addercost.counts.work import OperatorWork, Sites
+from addercost.trace.record import KEPT_SCORES, SCORES, TensorSpec
+from tests.counts.by_hand.calls import call, emptied, layer, ops, t, total, w, work
+
+
+def row(id: str, op: str, out: Any, expected: OperatorWork, /, **args: Any) -> Any:
+    return pytest.param(op, out, args, expected, id=f"{op.partition('.')[2]}-{id}")
+
+
+def scaled(n: int) -> OpCounts:
+    return OpCounts.of("fp32", mul=n)
+
+
+MATRICES = {"mat1": t(2, 5), "mat2": w(5, 3), "self": t(3)}
+BATCHES = {"batch1": t(7, 2, 5), "batch2": w(7, 5, 3), "self": t(3)}
+
+MANY = [
+    # [2, 5] by [5, 3]: 6 sums of 5 products.
+    row("", "aten.mm", t(2, 3), layer(30, 6, inputs=10), self=t(2, 5), mat2=w(5, 3)),
+    row("weight-first", "aten.mm", t(2, 3), layer(30, 6, inputs=15), self=w(2, 5), mat2=t(5, 3)),
+    row("activations", "aten.mm", t(2, 3), layer(30, 6, inputs=10, weighted=False), self=t(2, 5), mat2=t(5, 3)),
+    row("", "aten.bmm", t(7, 2, 3), layer(210, 42, inputs=70), self=t(7, 2, 5), mat2=w(7, 5, 3)),
+    row("", "aten.addmm", t(2, 3), layer(30, 6, inputs=10, biased=6), **MATRICES),
+    row("alpha", "aten.addmm", t(2, 3), layer(30, 6, scaled(6), inputs=10, biased=6), **MATRICES, alpha=2),
+    row("both", "aten.addmm", t(2, 3), layer(30, 6, scaled(12), inputs=10, biased=6), **MATRICES, alpha=2, beta=3),
+    row("beta-0", "aten.addmm", t(2, 3), layer(30, 6, inputs=10), **MATRICES, beta=0),
+    row("", "aten.baddbmm", t(7, 2, 3), layer(210, 42, inputs=70, biased=42), **BATCHES),
+    row("beta", "aten.baddbmm", t(7, 2, 3), layer(210, 42, scaled(42), inputs=70, biased=42), **BATCHES, beta=2),
+    row("", "aten.addbmm", t(2, 3), layer(210, 6, inputs=70, biased=6), **BATCHES),
+    row("", "aten.addmv", t(2), layer(10, 2, inputs=5, biased=2), self=t(2), mat=w(2, 5), vec=t(5)),
+    row("", "aten.mv", t(2), layer(10, 2, inputs=5), self=w(2, 5), vec=t(5)),
+    row("", "aten.dot", t(), layer(5, 1, inputs=5), self=t(5), tensor=w(5)),
+    row("conjugated", "aten.vdot", t(), layer(5, 1, inputs=5), self=t(5), other=w(5)),
+    row("", "aten.addr", t(2, 3), layer(6, 6, inputs=2, biased=6), self=t(2, 3), vec1=t(2), vec2=w(3)),
+    row("", "aten.linear", t(7, 2, 3), layer(210, 42, inputs=70), input=t(7, 2, 5), weight=w(3, 5)),
+    row("bias", "aten.linear", t(7, 2, 3), layer(210, 42, inputs=70, biased=42), input=t(7, 2, 5), weight=w(3, 5), bias=w(3)),
+    row("", "aten.matmul", t(7, 2, 3), layer(210, 42, inputs=70), self=t(7, 2, 5), other=w(5, 3)),
+    row("nested", "aten.matmul", t(6), layer(30, 6, inputs=10), self=t(10), other=w(5, 3)),
+    row("vectors", "aten.matmul", t(), layer(5, 1, inputs=5), self=t(5), other=w(5)),
+    row("scores", "aten.sparse_sampled_addmm", t(2, 3), layer(30, 6, inputs=10, biased=6), **(MATRICES | {"self": t(2, 3)})),
+    # Of every four numbers of [2, 8] two are there: sums of 4 products.
+    row("", "aten._sparse_semi_structured_mm", t(2, 3), layer(24, 6, inputs=24), mat1=w(2, 4), mat2=t(8, 3)),
+    row("bias", "aten._sparse_semi_structured_addmm", t(2, 3), layer(24, 6, inputs=24, biased=6), input=w(3), mat1=w(2, 4), mat2=t(8, 3)),
+    row("", "aten._cslt_sparse_mm", t(2, 3), layer(24, 6, inputs=24, biased=6), compressed_A=w(12), dense_B=t(8, 3), bias=w(2)),
+    # [2, 6, 5, 7] by four filters of 3 channels and 3×3 (two groups) to [2, 4, 3, 5].
+    row("", "aten.convolution", t(2, 4, 3, 5), layer(120 * 27, 120, inputs=420), input=t(2, 6, 5, 7), weight=w(4, 3, 3, 3)),
+    row("bias", "aten.convolution", t(2, 4, 3, 5), layer(120 * 27, 120, inputs=420, biased=120), input=t(2, 6, 5, 7), weight=w(4, 3, 3, 3), bias=w(4)),
+    # Transposed, in two groups: each of 84 inputs meets 5·2·3 weights. Along the rows 0, 3, 6 and their next but one
+    # are reached (0, 2, 3, 5, 6, 8), along the columns 0, 2 and two further taps of each (0, 1, 2, 3, 4).
+    row(
+        "transposed", "aten.convolution", t(2, 10, 9, 5),
+        layer(2 * 7 * 3 * 2 * 30, 2 * 10 * 6 * 5, inputs=84, biased=2 * 10 * 9 * 5),
+        input=t(2, 7, 3, 2), weight=w(7, 5, 2, 3), bias=w(10), transposed=True,
+        stride=(3, 2), dilation=(2, 1), groups=2,
+    ),
+    row("bias", "aten.conv_tbc", t(3, 2, 7), layer(42 * 15, 42, inputs=50, biased=42), self=t(5, 2, 5), weight=w(3, 5, 7), bias=w(7)),
+    # Deformable convolution is in test_detection.py.
+    row("", "addercost.adder_linear", t(2, 3, 7), layer(210, 42, inputs=30, arithmetic=Arithmetic.ADDER), input=t(2, 3, 5), weight=w(7, 5)),
+    row("bias", "addercost.binary_linear", t(2, 3, 7), layer(210, 42, inputs=30, biased=42, arithmetic=Arithmetic.XNOR), input=t(2, 3, 5), weight=w(7, 5), bias=w(7)),
+    row("", "addercost.shift_linear", t(2, 3, 7), layer(210, 42, inputs=30, arithmetic=Arithmetic.SHIFT), input=t(2, 3, 5), weight=w(7, 5)),
+    row("", "addercost.ternary_linear", t(2, 3, 7), layer(210, 42, inputs=30, arithmetic=Arithmetic.TERNARY), input=t(2, 3, 5), weight=w(7, 5)),
+    row("bias", "addercost.ternary_linear_packed", t(2, 3, 7), layer(210, 42, inputs=30, biased=42, arithmetic=Arithmetic.TERNARY), input=t(2, 3, 5), words=w(7, 2), bias=w(7)),
+    row("bare", "addercost.ternary_linear_packed", t(2, 3, 7), layer(210, 42, inputs=30, arithmetic=Arithmetic.TERNARY), input=t(2, 3, 5), words=w(7, 2)),
+    row("", "addercost.adder_conv2d", t(2, 4, 3, 5), layer(120 * 54, 120, inputs=420, arithmetic=Arithmetic.ADDER), input=t(2, 6, 5, 7), weight=w(4, 6, 3, 3)),
+    row("", "addercost.binary_conv2d", t(2, 4, 3, 5), layer(120 * 54, 120, inputs=420, arithmetic=Arithmetic.XNOR), input=t(2, 6, 5, 7), weight=w(4, 6, 3, 3)),
+    row("", "addercost.shift_conv2d", t(2, 4, 3, 5), layer(120 * 54, 120, inputs=420, arithmetic=Arithmetic.SHIFT), input=t(2, 6, 5, 7), weight=w(4, 6, 3, 3)),
+    row("", "addercost.binary_conv2d_packed", t(2, 4, 3, 5), layer(120 * 54, 120, inputs=420, biased=120, arithmetic=Arithmetic.XNOR), input=t(2, 6, 5, 7), weight_shape=(4, 6, 3, 3)),
+    row("negated", "addercost.adder_pairs", t(2, 3), layer(30, 6, inputs=10, arithmetic=Arithmetic.ADDER), input=t(2, 5), sites=30),
+    row("bare", "addercost.adder_pairs", t(2, 3), layer(30, 6, inputs=10, arithmetic=Arithmetic.ADDER, negated=False), input=t(2, 5), sites=30, negated=False),
+    # A code is a division, rounding and the zero point (two additions), and two limits; a sum is scaled.
+    row(
+        "", "addercost.adder_conv2d_quantized", t(2, 4, 3, 5),
+        layer(120 * 54, 120, OpCounts.of("fp32", divide=420, add=840, compare=840, mul=120), inputs=420,
+              number_format="uint8", accumulator_format="int32", arithmetic=Arithmetic.ADDER),
+        input=t(2, 6, 5, 7), weight=w(4, 6, 3, 3, dtype="uint8"),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("op", "out", "args", "expected"), MANY)
+def test_counts_by_hand(op: str, out: Any, args: dict[str, Any], expected: OperatorWork) -> None:
+    assert work(op, out, **args) == expected
+
+
+@pytest.mark.parametrize(("op", "out", "args", "expected"), MANY)
+def test_nothing_is_done_to_tensors_without_elements(
+    op: str, out: Any, args: dict[str, Any], expected: OperatorWork
+) -> None:
+    made = emptied(call(op, out, **args))
+    if made.output.shape and "sites" not in args:
+        assert total(work(op, made.output, **made.args)) == 0
+
+
+def narrow(number_format: str, count: int, outputs: int, other: OpCounts, /, **more: Any) -> OperatorWork:
+    """Products in a narrow format, summed in int32 or fp32."""
+    sums = "int32" if "int" in number_format else "fp32"
+    return layer(count, outputs, other, number_format=number_format, accumulator_format=sums, **more)
+
+
+INT8, FP8 = "int8", "float8_e4m3fn"
+ROUNDED = OpCounts.of("fp32", mul=1, add=2, compare=2)
+"""A number by the inverse scale, rounded and moved by the zero point, within two limits."""
+DOUBLED = OpCounts.of("fp32", mul=6 * 2)
+
+
+@pytest.mark.parametrize(
+    ("op", "out", "args", "expected"),
+    [
+        row("", "aten._int_mm", t(2, 3, dtype="int32"), narrow(INT8, 30, 6, OpCounts(), inputs=10), self=t(2, 5, dtype=INT8), mat2=w(5, 3, dtype=INT8)),
+        row("", "aten._scaled_mm", t(2, 3), narrow(FP8, 30, 6, DOUBLED, inputs=10), self=t(2, 5, dtype=FP8), mat2=w(5, 3, dtype=FP8)),
+        row("bias", "aten._scaled_mm", t(2, 3), narrow(FP8, 30, 6, DOUBLED, inputs=10, biased=6), self=t(2, 5, dtype=FP8), mat2=w(5, 3, dtype=FP8), bias=w(3)),
+        # Rows of [2, 5] go to one [5, 3] each; columns of [2, 5] and rows of [5, 3] to one product a group.
+        row("rows", "aten._grouped_mm", t(2, 3), layer(30, 6, inputs=10), self=t(2, 5), mat2=w(7, 5, 3)),
+        row("columns", "aten._grouped_mm", t(7, 2, 3), layer(30, 42, inputs=10, weighted=False), self=t(2, 5), mat2=t(5, 3)),
+        row("rows", "transformers.grouped_mm_fallback", t(2, 3), layer(30, 6, inputs=10), input=t(2, 5), weight=w(7, 5, 3)),
+        row("", "aten._weight_int8pack_mm", t(2, 3), layer(30, 6, scaled(6), inputs=10), self=t(2, 5), mat2=w(3, 5, dtype=INT8)),
+        row("", "aten._weight_int4pack_mm", t(2, 3), layer(30, 6, OpCounts.of("fp32", mul=15, add=15), inputs=10), self=t(2, 5), mat2=w(3, 3)),
+        # Blocks of 2 of 5 inputs are three.
+        row("blocks", "aten._dyn_quant_matmul_4bit", t(2, 3), narrow(INT8, 30, 6, ROUNDED * 10 + scaled(18), inputs=10), inp=t(2, 5), block_size=2),
+        row("whole", "aten._dyn_quant_matmul_4bit", t(2, 3), narrow(INT8, 30, 6, ROUNDED * 10 + scaled(6), inputs=10), inp=t(2, 5), block_size=0),
+        row("", "aten.quantize_per_tensor", t(2, 5, dtype="quint8"), OperatorWork(other=ROUNDED * 10), self=t(2, 5)),
+        row("", "aten.dequantize", t(2, 5), ops(add=10, mul=10), self=t(2, 5, dtype="quint8")),
+        row("", "aten.fake_quantize_per_tensor_affine", t(2, 5), ops(mul=20, add=30, compare=20), self=t(2, 5)),
+        # Two operands brought back (a difference and a product each), their sum, and its code.
+        row("", "quantized.add", t(2, 5, dtype="quint8"), ops(add=10 * (2 + 1 + 2), mul=10 * (2 + 1), compare=20), qa=t(2, 5), qb=t(2, 5)),
+        row("", "quantized.mul_relu", t(2, 5, dtype="quint8"), ops(add=10 * (2 + 2), mul=10 * (2 + 1 + 1), compare=30), qa=t(2, 5), qb=t(2, 5)),
+        row("", "quantized.linear", t(2, 3), narrow("int8", 30, 6, OpCounts.of("fp32", mul=6, add=6), inputs=10, biased=6), X=t(2, 5, dtype="uint8"), W_prepack=(w(3, 5, dtype=INT8), w(3))),
+        row("", "quantized.linear_relu", t(2, 3), narrow("int8", 30, 6, OpCounts.of("fp32", mul=6, add=6) + OpCounts.of("int32", compare=6), inputs=10, biased=6), X=t(2, 5, dtype="uint8"), W_prepack=(w(3, 5, dtype=INT8), w(3))),
+        row("", "quantized.linear_dynamic", t(2, 3), narrow("int8", 30, 6, OpCounts.of("fp32", mul=6, add=6) + ROUNDED * 10, inputs=10, biased=6), X=t(2, 5), W_prepack=(w(3, 5, dtype=INT8), w(3))),
+        row("", "quantized.conv2d", t(2, 4, 3, 5), narrow("int8", 120 * 54, 120, OpCounts.of("fp32", mul=120, add=120), inputs=420, biased=120), qx=t(2, 6, 5, 7, dtype="uint8"), packed_weight=w(4, 6, 3, 3, dtype=INT8)),
+        row("", "quantized.conv2d_add_relu", t(2, 4, 3, 5), narrow("int8", 120 * 54, 120, OpCounts.of("fp32", mul=120, add=120) + OpCounts.of("int32", add=120, compare=120), inputs=420, biased=120), qx=t(2, 6, 5, 7, dtype="uint8"), packed_weight=w(4, 6, 3, 3, dtype=INT8)),
+    ],
+)  # fmt: skip
+def test_products_of_narrow_numbers(op: str, out: Any, args: dict[str, Any], expected: OperatorWork) -> None:
+    assert work(op, out, **args) == expected
+
+
+def einsum(equation: str, *tensors: TensorSpec) -> OperatorWork:
+    return work("aten.einsum", t(1), equation=equation, tensors=tensors)
+
+
+@pytest.mark.parametrize(
+    ("equation", "shapes", "sites", "other"),
+    [
+        pytest.param("ij,jk->ik", [(2, 3), (3, 5)], [(30, 10)], {}, id="matrices"),
+        pytest.param("ij,jk", [(2, 3), (3, 5)], [(30, 10)], {}, id="without-an-arrow"),
+        pytest.param("ij,jk->", [(2, 3), (3, 5)], [(30, 1)], {}, id="to-a-number"),
+        pytest.param("i,j->ij", [(2,), (3,)], [], {"mul": 6}, id="outer"),
+        pytest.param("ij,ij->ij", [(2, 3), (1, 3)], [], {"mul": 6}, id="broadcast"),
+        pytest.param("ij->i", [(2, 3)], [], {"add": 4}, id="sum"),
+        pytest.param("ij->ji", [(2, 3)], [], {}, id="transpose"),
+        pytest.param("ij->i", [(0, 3)], [], {}, id="nothing"),
+        pytest.param("ij,jk->ik", [(0, 3), (3, 5)], [(0, 0)], {}, id="no-rows"),
+        pytest.param("ij,jk,kl->il", [(2, 3), (3, 5), (5, 7)], [(30, 10), (70, 14)], {}, id="three"),
+        pytest.param("i,ij,j->", [(2,), (2, 3), (3,)], [(6, 3), (3, 1)], {}, id="three-to-a-number"),
+        pytest.param("...ij,...jk->...ik", [(7, 2, 3), (7, 3, 5)], [(210, 70)], {}, id="ellipsis"),
+        pytest.param("b...i,i->b...", [(2, 7, 3), (3,)], [(42, 14)], {}, id="ellipsis-between"),
+        pytest.param("ij, jk -> ik", [(2, 3), (3, 5)], [(30, 10)], {}, id="spaces"),
+    ],
+)
+def test_einsum(
+    equation: str, shapes: list[tuple[int, ...]], sites: list[tuple[int, int]], other: dict[str, int]
+) -> None:
+    found = einsum(equation, *(t(*shape) for shape in shapes))
+    assert [(site.count, site.outputs) for site in found.sites] == sites
+    assert found.other == OpCounts.of("fp32", **other)
+
+
+CELLS = {
+    # Operations of one hidden unit: its sigmoids are a negation, an exponential, an addition and a division.
+    "aten.lstm": (4, {"transcendental": 3 + 2, "add": 3 * 2 + 1 + 4, "mul": 3, "divide": 3}),
+    "aten.gru": (3, {"transcendental": 2 + 1, "add": 2 * 2 + 1 + 2 + 2, "mul": 2, "divide": 2}),
+    "aten.rnn_tanh": (1, {"transcendental": 1, "add": 1}),
+    "aten.rnn_relu": (1, {"compare": 1, "add": 1}),
+}
+
+
+@pytest.mark.parametrize("op", CELLS)
+def test_recurrent_layers(op: str) -> None:
+    """Six steps (three of two sequences) of 5 inputs and 7 hidden units."""
+    gates, element = CELLS[op]
+    rows = gates * 7
+    one = (w(rows, 5), w(rows, 7), w(rows), w(rows))
+    expected = layer(
+        6 * rows * 12, 6 * 2 * rows, OpCounts.of("fp32", **element) * (6 * 7), inputs=30, biased=6 * 2 * rows
+    )
+    assert work(op, t(3, 2, 7), input=t(3, 2, 5), params=one) == expected
+    two = (*one, w(rows, 5), w(rows, 7), w(rows), w(rows))
+    both = work(op, t(3, 2, 14), data=t(3, 2, 5), params=two, bidirectional=True, num_layers=1)
+    assert both.other == expected.other * 2
+    assert [(site.count, site.outputs) for site in both.sites] == [(2 * 6 * rows * 12, 4 * 6 * rows)]
+    deep = (*one, w(rows, 7), w(rows, 7))
+    found = work(op, t(3, 2, 7), input=t(3, 2, 5), params=deep, num_layers=2)
+    assert found.other == expected.other * 2
+    assert [site.biased for site in found.sites] == [6 * 2 * rows]
+
+
+SIDES = {"query": t(2, 3, 5, 7), "key": t(2, 3, 11, 7), "value": t(2, 3, 11, 13)}
+SCORES_OF_ALL = 2 * 3 * 5 * 11
+
+
+def test_attention_in_both_layouts() -> None:
+    """30 rows of 11 scores: sums of 7 products, scaled, a softmax, and 13 sums of 11 products."""
+    n, rows = SCORES_OF_ALL, 30
+    softmax = OpCounts.of("fp32", compare=n - rows, add=2 * n - rows, transcendental=n, divide=n)
+    expected = OperatorWork((Sites(n * 7, n), Sites(n * 13, rows * 13)), softmax + scaled(n))
+    out = t(2, 3, 5, 13)
+    assert work("aten.scaled_dot_product_attention", out, **SIDES) == expected
+    last = {"query": t(2, 5, 3, 7), "key": t(2, 11, 3, 7), "value": t(2, 11, 3, 13)}
+    assert work("aten._flash_attention_forward", t(2, 5, 3, 13), **last) == expected
+    masked = work("aten.scaled_dot_product_attention", out, **SIDES, attn_mask=t(5, 11))
+    assert masked.other == expected.other + OpCounts.of("fp32", add=n)
+    assert work("aten.scaled_dot_product_attention", out, **SIDES, is_causal=True) == masked
+    dropped = work("aten._flash_attention_forward", t(2, 5, 3, 13), **last, dropout_p=0.5).other
+    blocks = -(-n // 4)
+    uniform = OpCounts.of("uint32", mul=20 * blocks, logic=40 * blocks, add=18 * blocks) + scaled(n)
+    assert dropped == expected.other + uniform + OpCounts.of("fp32", compare=n, mul=2 * n)
+
+
+def test_gradients_of_attention() -> None:
+    """Five products of matrices. A score is scaled, taken off the logarithm of its row's sum, and exponentiated;
+    Σ g·out (13 products of a row) comes off ∂p; ∂s is two products."""
+    n, rows = SCORES_OF_ALL, 30
+    sizes = ((7, n), (13, 2 * 3 * 11 * 13), (13, n), (7, 2 * 3 * 5 * 7), (7, 2 * 3 * 11 * 7))
+    plain = OpCounts.of("fp32", mul=3 * n + rows * 13, add=2 * n + rows * 12, transcendental=n)
+    given = {**SIDES, "out": t(2, 3, 5, 13)}
+    found = work("addercost.attention_backward", t(2, 3, 5, 7), **given)
+    assert found == OperatorWork(tuple(Sites(n * width, outputs) for width, outputs in sizes), plain)
+    by_gradient = {**SIDES, "grad_out": t(2, 3, 5, 13)}
+    assert work("aten._scaled_dot_product_flash_attention_backward", t(2, 3, 5, 7), **by_gradient) == found
+    masked = work("addercost.attention_backward", t(2, 3, 5, 7), **given, attn_mask=t(5, 11))
+    assert masked.other == plain + OpCounts.of("fp32", add=n)
+    # The gradient of a mask of 55 numbers is the sum of six matrices.
+    learnt = {"attn_bias": t(5, 11), "mask_gradient": True}
+    found = work("addercost.attention_backward", t(2, 3, 5, 7), **given, **learnt)
+    assert found.other == plain + OpCounts.of("fp32", add=n + 5 * 55)
+    # Twice two products undo the scale of dropout, and its mask is drawn again.
+    dropped = work("addercost.attention_backward", t(2, 3, 5, 7), **given, dropout_p=0.5).other
+    blocks = -(-n // 4)
+    uniform = OpCounts.of("uint32", mul=20 * blocks, logic=40 * blocks, add=18 * blocks) + scaled(n)
+    assert dropped == plain + uniform + OpCounts.of("fp32", compare=n, mul=4 * n)
+
+
+PARTIAL = {"query": t(1, 2, 3, 5), "key": t(1, 1, 7, 5), "value": t(1, 1, 7, 11)}
+
+
+@pytest.mark.parametrize("op", ["addercost.partial_attention", "torch_attn._varlen_attn"])
+@pytest.mark.parametrize(("n", "rows"), [(20, 6), (4, 4)])
+def test_attention_to_some_keys(op: str, n: int, rows: int) -> None:
+    """Six rows (heads and queries) have n scores among them; of four scores two rows have none at least."""
+    softmax = OpCounts.of("fp32", compare=n - rows, add=n + n - rows, transcendental=n, divide=n)
+    found = work(op, t(1, 2, 3, 11), **PARTIAL, **{SCORES: n})
+    assert found == OperatorWork((Sites(n * 5, n), Sites(n * 11, rows * 11)), softmax + scaled(n))
+
+
+@pytest.mark.parametrize("op", ["addercost.partial_attention_backward", "torch_attn._varlen_attn_backward"])
+@pytest.mark.parametrize(("n", "rows"), [(20, 6), (4, 4)])
+def test_gradients_of_attention_to_some_keys(op: str, n: int, rows: int) -> None:
+    found = work(op, t(1, 2, 3, 5), **PARTIAL, out=t(1, 2, 3, 11), **{SCORES: n})
+    sizes = ((5, n), (11, 77), (11, n), (5, 30), (5, 35))
+    assert found == OperatorWork(
+        tuple(Sites(n * width, outputs) for width, outputs in sizes),
+        OpCounts.of("fp32", mul=3 * n + 66, add=2 * n + 66 - rows, transcendental=n),
+    )
+
+
+def test_the_share_of_scores_that_a_mask_keeps() -> None:
+    """Of 5 queries and 11 keys a causal mask keeps 1 + 2 + … + 5; of 11 queries and 5 keys, 5 for each later one."""
+    op = "aten.scaled_dot_product_attention"
+    wide = call(op, t(2, 3, 5, 13), **SIDES, is_causal=True)
+    assert kept_sites(wide) == (6 * 20 * 55, 6 * 20 * 15)
+    high = {"query": t(2, 3, 11, 7), "key": t(2, 3, 5, 7), "value": t(2, 3, 5, 13)}
+    assert kept_sites(call(op, t(2, 3, 11, 13), **high, is_causal=True)) == (
+        6 * 20 * 55,
+        6 * 20 * (15 + 6 * 5),
+    )
+    last = {"query": t(2, 5, 3, 7), "key": t(2, 11, 3, 7), "value": t(2, 11, 3, 13)}
+    flash = call("aten._flash_attention_forward", t(2, 5, 3, 13), **last, is_causal=True)
+    assert kept_sites(flash) == (6 * 20 * 55, 6 * 20 * 15)
+    assert kept_sites(call(op, t(2, 3, 5, 13), **SIDES)) is None
+    known = {KEPT_SCORES: 40}
+    assert kept_sites(call(op, t(2, 3, 5, 13), **SIDES, **known)) == (20 * 330, 20 * 40)
+    assert kept_sites(call(op, t(2, 3, 5, 13), **SIDES, **{KEPT_SCORES: 330})) is None
+    lengths = {SCORES: 50, KEPT_SCORES: 40}
+    assert kept_sites(call("torch_attn._varlen_attn", t(1, 2, 3, 11), **PARTIAL, **lengths)) == (800, 640)
+    assert kept_sites(call("torch_attn._varlen_attn", t(1, 2, 3, 11), **PARTIAL, is_causal=True)) is None
+    assert kept_sites(call("aten.mm", t(2, 3), self=t(2, 5), mat2=t(5, 3))) is None
+    empty = {"query": t(2, 3, 0, 7), "key": t(2, 3, 11, 7), "value": t(2, 3, 11, 13)}
+    assert kept_sites(call(op, t(2, 3, 0, 13), **empty, is_causal=True)) is None
+
+
+def test_the_blocks_of_partial_attention() -> None:
+    made = call("addercost.partial_attention", t(1, 2, 3, 11), **PARTIAL, **{SCORES: 20})
+    assert block_sites(made) == (16 * 6 * 7, 16 * 20)
+    assert block_sites(call("addercost.partial_attention", t(1, 2, 3, 11), **PARTIAL)) is None
+    assert block_sites(call("torch_attn._varlen_attn", t(1, 2, 3, 11), **PARTIAL, **{SCORES: 20})) is None
+
+
+def ctc(**args: Any) -> OpCounts:
+    return work("aten._ctc_loss", t(2), **args).other
+
+
+def test_ctc_by_targets_of_unknown_lengths() -> None:
+    """Five steps after the first; three sequences of at most four symbols have nine states each."""
+    cell = OpCounts.of("fp32", compare=2, add=7, transcendental=4)
+    assert ctc(log_probs=t(6, 3, 5), targets=t(3, 4), target_lengths=t(3)) == cell * (5 * 3 * 9)
+    # Eight symbols one after the other: three each at least for some.
+    assert ctc(log_probs=t(6, 3, 5), targets=t(8), target_lengths=t(3)) == cell * (5 * 3 * 7)
+    assert ctc(log_probs=t(6, 5), targets=t(4), target_lengths=t(1)) == cell * (5 * 9)
+    assert not ctc(log_probs=t(1, 3, 5), targets=t(3, 4), target_lengths=t(3))
+
+
+@pytest.mark.parametrize("bias", [None, w(7)], ids=["bare", "bias"])
+def test_a_loss_with_its_linear_layer(bias: Any) -> None:
+    """Six rows of five, seven classes: 42 sums of 5; a log-softmax of seven and a negation a row; their mean."""
+    op = "torch_nn._linear_cross_entropy_batch_chunked"
+    args = {"input": t(6, 5), "linear_weight": w(7, 5), "target": t(6, dtype="int64"), "linear_bias": bias}
+    softmax = OpCounts.of("fp32", compare=36, add=6 * (7 + 6 + 1 + 7) + 6, transcendental=6 * 8)
+    biased = 42 if bias else 0
+    mean = OpCounts.of("fp32", add=5, divide=1)
+    assert work(op, t(), **args) == layer(210, 42, softmax + mean, inputs=30, biased=biased)
+    assert work(op, t(6), **args) == layer(210, 42, softmax, inputs=30, biased=biased)
