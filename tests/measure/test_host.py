@@ -454,7 +454,8 @@ def test_the_processors_name(tmp_path):
 def test_the_command_keeps_the_table_for_host(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(calibration_module, "calibrate", calibration)
-    result = CliRunner().invoke(calibrate, ["--quiet", "--format", "csv", "--no-tune"], catch_exceptions=False)
+    arguments = ["--quiet", "--format", "csv", "--no-tune"]
+    result = CliRunner().invoke(calibrate, arguments, catch_exceptions=False)
     assert result.exit_code == 0
     assert result.output.startswith("op,form,vector_bits")
     assert load_cpu("host").title.startswith('A "quoted" name')
