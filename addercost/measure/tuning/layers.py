@@ -92,7 +92,8 @@ def _bytes(x: Tensor, w: Tensor, geometry: Geometry) -> Tunable:
 def _signs(x: Tensor, w: Tensor, geometry: Geometry) -> Tunable:
     if not (x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)):
         x = x.contiguous()
-    words, shape = pack_filters(w, geometry.groups), tuple(w.shape)
+    words, (k, c, r, s) = pack_filters(w, geometry.groups), w.shape
+    shape = (k, c, r, s)
     factors = pack_factors(torch.rand(w.shape[0]), None, geometry.groups)
     layout = output_layout(x)
 
