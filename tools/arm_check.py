@@ -2,8 +2,8 @@
 
     make arm-check     # installs llvm-mca, qemu-user and a cross compiler
 
-Halide compiles the kernels for arm64 by the schedule of the rule for 128-bit vectors and 32 registers. llvm-mca
-takes the inner loop of each for the cores that LLVM models. qemu-user runs the kernels on small layers, and
+Halide compiles the kernels for arm64 by the schedule of the rule for 128-bit vectors and 32 registers.
+llvm-mca takes the inner loop of each for the cores that LLVM models. qemu-user runs the kernels on small layers, and
 what they compute is compared with the reference. An emulator says nothing of speed, and llvm-mca nothing of
 caches. The answer is benchmarks/results/arm64/kernels.txt; the exit status is 1 where a kernel is wrong.
 """
@@ -38,7 +38,7 @@ from addercost.kernels.problem import Geometry
 from addercost.kernels.signs import pack_factors, pack_filters
 from addercost.results.files import write_file
 
-TARGET = "arm-64-linux-arm_dot_prod"
+TARGET = "arm-64-linux"
 NEON = Core(vector_bytes=16, registers=32, ports=2.0, load_cycles=0.0)
 CORES = ("cortex-a53", "cortex-a55", "cortex-a72", "cortex-a76", "neoverse-n1", "neoverse-v1")
 MAIN = Path(__file__).with_name("arm_check_main.c")

@@ -2,8 +2,8 @@
 
     python -m tools.intel_loops > benchmarks/results/sapphire-rapids/inner-loops.txt
 
-Halide compiles a channels-last 3×3 layer for that core by each tile. The inner loop is given to llvm-mca, whose
-model has its ports but no caches. So the difference to a measured rate is what loads, caches and clocks add.
+Halide compiles a channels-last 3×3 layer for that core by each tile. llvm-mca takes the inner loop. Its
+model has ports but no caches. So the difference to a measured rate is what loads, caches and clocks add.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TURNS = 500
 
 
 def inner_loop(kernel: KernelClass) -> list[str]:
-    """The instructions of the loop that has most vector instructions."""
+    """The instructions of the loop that has most multiply-adds, which both arithmetics sum by."""
     output, arguments = scheduled(kernel)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernel.s"
@@ -40,7 +40,7 @@ def inner_loop(kernel: KernelClass) -> list[str]:
         back = (i for i, line in enumerate(lines) if re.match(r"j\w+\s", line) and line.endswith(label))
         if (end := next(back, None)) is not None:
             loops.append(lines[: end + 1])
-    return max(loops, key=lambda lines: sum("zmm" in line for line in lines))
+    return max(loops, key=lambda lines: sum("vfmadd" in line for line in lines))
 
 
 def cycles(loop: list[str]) -> tuple[float, str]:
