@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from addercost.cli.emit import check_output, emit_table
-from addercost.cli.numbers import FiniteRange
 from addercost.cli.options import (
     layout_option,
+    minutes_option,
     output_options,
     quiet_option,
     threads_option_with,
@@ -34,13 +34,7 @@ TUNING_MINUTES = 3.0
     is_flag=True,
     help="Instead time operator calls of many shapes, for the cost model `calibrated`. Killed, it goes on.",
 )
-@click.option(
-    "--minutes",
-    type=FiniteRange(min=0, min_open=True),
-    default=3.0,
-    show_default=True,
-    help="With --kernels: stop after so long.",
-)
+@minutes_option(3.0, "With --kernels: stop after so long.")
 @click.option(
     "--dtype",
     default="fp32",

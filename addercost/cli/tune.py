@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from addercost.cli.numbers import FiniteRange
 from addercost.cli.options import (
     input_option,
+    minutes_option,
     model_batch_option,
     parsed_inputs,
     quiet_option,
@@ -32,7 +32,7 @@ FAMILIES = ("adder", "mac", "adder_u8", "xnor")
 @input_option
 @model_batch_option
 @click.option(
-    "--layout", default=",".join(LAYOUTS), show_default=True, metavar="NAMES", help="Of the images."
+    "--layouts", default=",".join(LAYOUTS), show_default=True, metavar="NAMES", help="Of the images."
 )
 @click.option(
     "--kernels",
@@ -42,20 +42,14 @@ FAMILIES = ("adder", "mac", "adder_u8", "xnor")
     help="Families of kernels to tune.",
 )
 @threads_option
-@click.option(
-    "--minutes",
-    type=FiniteRange(min=0, min_open=True),
-    default=10.0,
-    show_default=True,
-    help="Stop after so long; the same command goes on.",
-)
+@minutes_option(10.0, "Stop after so long; the same command goes on.")
 @click.option("--again", is_flag=True, help="Tune layers again that were tuned before.")
 @quiet_option
 def tune(
     spec: str | None,
     inputs: tuple[str, ...],
     batch: int,
-    layout: str,
+    layouts: str,
     kernels: str,
     threads: int,
     minutes: float,
@@ -70,7 +64,7 @@ def tune(
     Layers that were tuned before, here or for a release on this kind of processor, are left out. Run it on
     an idle machine. ADDERCOST_NO_TUNE=1 makes every command leave the tuned schedules out.
     """
-    layouts = _names(layout, LAYOUTS, "layout")
+    chosen_layouts = _names(layouts, LAYOUTS, "layout")
     families = _names(kernels, FAMILIES, "family of kernels")
     import os
 
@@ -84,7 +78,7 @@ def tune(
     require_kernels("halide")
     with progress("tracing", quiet):
         cases = _cases(spec, inputs, batch)
-    left = tune_cases(cases, layouts, families, threads, minutes, again, quiet)
+    left = tune_cases(cases, chosen_layouts, families, threads, minutes, again, quiet)
     if left:
         click.echo(f"{left} layers are left: the same command goes on", err=True)
 

@@ -78,7 +78,7 @@ class CostModel:
     assumes: what the rule takes for granted about a target. assumes_of: the same about executions.
     description: what a layer takes, for help texts.
     predict: for a model that takes a network as a whole, by times that were measured; it stands in place of
-    the rule where it can be used. unusable: why that is not so on a target, "" where it is.
+    the rule where it can be used. unusable: why `predict` cannot be used on a target, "" where it can.
     """
 
     name: str

@@ -9,8 +9,8 @@ has them (`[[efficiencies]]`), else those of its class of devices. Kernels and b
 the model is named after; see `addercost.counts.runs`. `addercost.cost.efficiency_fit` fits.
 
 Expected and got, on 1,434 networks of timm on a 14-core i9-10940X, batch 1, compiled, half of the families
-fitted and the other half asked (`benchmarks/results/published-timings-*.txt` have the figures of today). The
-form was chosen by looking at all of them:
+fitted and the other half predicted (`benchmarks/results/published-timings-*.txt` have the figures of today).
+The form was chosen by looking at all of them:
 
 - Bytes as an eager run moves them, every operator a call: 82 % of the networks within ± 25 %.
 - Bytes of a fused run with one call a library kernel: expected to be better, got 80 %. What was missing is

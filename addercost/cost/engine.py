@@ -42,7 +42,8 @@ class Engine:
         return self._lowerer.lower(operations)
 
     def cost(self, lowered: Lowered, moved: Moved) -> Costed:
-        """The cost of layers that all execute every instruction of `lowered`, and miss all that it misses."""
+        """The cost of layers that all execute the instructions of `lowered` and lack figures for the same
+        operations."""
         executions = lowered.executions
         missing = {f"{op_class} ({f})": n for (op_class, f), n in lowered.missing.items()}
         missing |= self._model.missing(self._target, executions, moved)

@@ -72,7 +72,7 @@ def stated_error(model: str, hardware: str = "") -> StatedError | None:
     same kind, a GPU or a processor, where most networks were measured; None for a model that was not
     validated on any.
     """
-    # Whether the settings after the mark are any does not matter: a saved profile may name what it likes.
+    # The settings after the @ are not checked: a saved profile may have any.
     name = hardware.partition(MARK)[0]
     known = [error for error in all_stated_errors() if error.model == model]
     is_gpu = has_table("gpu", name)

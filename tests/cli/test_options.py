@@ -41,7 +41,8 @@ DIFFERENT_OPTIONS = {
     "--timeout": "of a query, which has one by default; of an architecture of a sweep",
     "--top": "rows of a table; processors of each cost model; bars of a figure",
     "--workers": "processes that trace; processes that read image files",
-    "--kernels": "to time kernels; a file of timed ones",
+    "--kernels": "to time kernels; a file of timed ones; families of them",
+    "--again": "networks that were timed; layers that were tuned",
     "--cost-model": "one of a sweep, several elsewhere",
     "--cpu": "several processors, or one",
 }

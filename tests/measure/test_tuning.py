@@ -191,7 +191,7 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--layout", "nhwc"], "layout"),
+        (["--layouts", "nhwc"], "layout"),
         (["--kernels", "adder,sine"], "family of kernels"),
         (["--threads", "4096"], "cores"),
         (["--minutes", "0"], "--minutes"),

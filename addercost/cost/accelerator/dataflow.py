@@ -44,8 +44,8 @@ def folds(size: Column, side: Column) -> Column:
 
 
 def sides(dataflow: Dataflow, r: Column, c: Column) -> dict[str, Column]:
-    """The side of the array on which each dimension lies. What moves comes in chunks of r + c at least, so
-    that filling the array does not take longer than computing."""
+    """The side of the array along which each dimension is spread. What moves comes in chunks of r + c at
+    least, so that filling the array does not take longer than computing."""
     if dataflow == "weight-stationary":
         return {"t": r + c, "k": r, "n": c}
     if dataflow == "output-stationary":

@@ -205,7 +205,7 @@ class _Layer:
         return fits
 
     def _shared(self) -> Iterator[tuple[AcceleratorMemory, list[Operand]]]:
-        """Each buffer with the operands that lie in it."""
+        """Each buffer with the operands that it serves."""
         for memory in dict.fromkeys(self.buffers.values()):
             yield memory, [operand for operand, serves in self.buffers.items() if serves is memory]
 

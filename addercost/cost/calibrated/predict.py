@@ -51,7 +51,7 @@ def _main_kind(kernels: Sequence[KnownKernel]) -> str:
 def _missing(
     layer: Kernels, known: Mapping[KernelCall, KnownKernel], predictor: KernelPredictor
 ) -> Mapping[str, int]:
-    """How many kernels nothing that was timed is like, by what is wrong with them."""
+    """How many kernels are like none that was timed, by the reason."""
     if layer is None:
         return {"the kernels of saved counts, which keep their sums only": 1}
     lacking = Counter[str]()

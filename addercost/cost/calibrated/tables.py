@@ -39,12 +39,13 @@ def usable_files(target: Target) -> list[Path]:
 
 
 def read_times(path: Path) -> KernelTimes:
-    """What a file has, read once for each state of it. Raises DataError for a damaged one."""
+    """The content of a file, read again only when it has changed. Raises DataError for a damaged one."""
     return _read(path, _stamp(path))
 
 
 def fitted(path: Path, caches: str = IN_NETWORK) -> Fit:
-    """The fit to a file, made once for each state of it. Raises ArgumentError where it has too little."""
+    """The fit to a file, made again only when the file has changed. Raises ArgumentError where it has too
+    little."""
     return _fitted(path, _stamp(path), caches)
 
 
