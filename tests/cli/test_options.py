@@ -42,7 +42,7 @@ DIFFERENT_OPTIONS = {
     "--top": "rows of a table; processors of each cost model; bars of a figure",
     "--workers": "processes that trace; processes that read image files",
     "--kernels": "to time kernels; a file of timed ones; families of them",
-    "--again": "networks that were timed; layers that were tuned",
+    "--again": "seconds for networks that are timed again; a flag for layers",
     "--cost-model": "one of a sweep, several elsewhere",
     "--cpu": "several processors, or one",
 }
