@@ -26,8 +26,8 @@ help:
 	@echo "make arm-check     compile the CPU kernels for arm64, read their loops, run them by an emulator"
 	@echo "make training-report  train on the digits and write reports/training-digits"
 	@echo "make check         tests, lint and types"
-	@echo "make docs          build the site of docs/ into output/site"
-	@echo "make dist          build a wheel and an sdist into dist/"
+	@echo "make docs          build the site of docs/ into output/site, and manual pages into output/man1"
+	@echo "make dist          build a wheel and an sdist into dist/, with manual pages"
 	@echo "make format        let ruff format the code"
 
 demo: $(VENV)/.installed-demo
@@ -110,6 +110,7 @@ format: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	$(BIN)/python tools/man_pages.py output/man1
 
 # Both are installed in empty environments and used there, before they are left in dist/.
 dist: $(VENV)/.installed-dev

@@ -16,12 +16,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+import man_pages
+
 ROOT = Path(__file__).parent.parent
 DIST = ROOT / "dist"
 
 
 def build(folder: Path) -> list[Path]:
     """The wheel and the sdist. The wheel is built from the sdist, so that nothing is missing there."""
+    man_pages.write(ROOT / "output" / "man1")
     subprocess.run([sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)], check=True)
     return sorted(folder.iterdir())
 
@@ -52,6 +55,8 @@ def try_out(distribution: Path, folder: Path, borrow: bool) -> str:
     home = subprocess.run(where, cwd=folder, env=own, check=True, capture_output=True, text=True).stdout
     if not home.startswith(str(environment)):
         raise RuntimeError(f"the distribution was not used, but {home.strip()}")
+    if not (environment / "share" / "man" / "man1" / "addercost-profile.1").is_file():
+        raise RuntimeError("the distribution installs no manual pages")
     return done.stdout
 
 

@@ -28,9 +28,11 @@ def on_files(files: Files, config: Any) -> Files:
     """Adds generated pages, and the documents that pages link to."""
     sys.path.insert(0, str(Path(__file__).parent))
     import tutorial
+    from docs_commands import commands_page
     from docs_reference import documents_page, operators_page, schemas
 
     add(files, config, "tutorial.md", tutorial.page(tutorial.read()))
+    add(files, config, "reference/commands.md", commands_page())
     add(files, config, "reference/operators.md", operators_page())
     add(files, config, "reference/documents.md", documents_page())
     for name, schema in schemas().items():

@@ -32,6 +32,8 @@ class ProfileRow:
     """Of all calls, where there are several."""
     peak_bytes: int | None = None
     """The most memory in use while it runs; None where that is not known."""
+    nodes: tuple[str, ...] = ()
+    """Of an ONNX graph, those that the layer is made of; of several layers none."""
 
     @classmethod
     def merged(
@@ -82,6 +84,7 @@ def layer_rows(profile: Profile) -> list[ProfileRow]:
             calls=layer.module_calls,
             output_shapes=layer.call_shapes,
             peak_bytes=profile.memory.layers[index].peak_bytes if profile.memory is not None else None,
+            nodes=layer.nodes,
         )
         for index, layer in enumerate(profile.counts.layers)
     ]

@@ -190,4 +190,5 @@ def _energies(profiles: Sequence[Profile], wanted: Wanted) -> Iterator[EnergyEst
                 charged=_charged(profile, energy.missing),
                 missing=tuple(map(str, energy.missing)),
                 assumptions=energy.assumptions,
+                memories=tuple(wanted.memories),
             )

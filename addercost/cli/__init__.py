@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-_SAYS = ("-h", "--help", "--version")
+_SAYS = ("-h", "--help", "--help-all", "--version")
 """Options that run no code of users, so that no other process has to wait for their end."""
 
 _COMPLETION = "_ADDERCOST_COMPLETE"

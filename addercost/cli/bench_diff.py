@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from addercost.cli.emit import check_output, emit_table
+from addercost.cli.help import HelpCommand
 from addercost.cli.options import output_options, parsed_share
 from addercost.errors import CheckFailedError
 
 
-@click.command(short_help="Say row by row whether B is faster or slower.")
+@click.command(cls=HelpCommand, short_help="Say row by row whether B is faster or slower.")
 @click.argument("before", metavar="A.json", type=click.Path(path_type=Path))
 @click.argument("after", metavar="B.json", type=click.Path(path_type=Path))
 @click.option(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from addercost.cli.emit import check_output, emit
-from addercost.cli.options import F, debug_option, force_option, format_option
+from addercost.cli.options import F, debug_option, force_option, format_option, latex_width
 from addercost.errors import ArgumentError
 from addercost.report.formats.table_format import TableFormat, render
 from addercost.report.table import Table
@@ -132,4 +132,6 @@ def _text(result: Measurements, chosen: TableFormat, width: int | None, styled: 
     tables: list[Table | None] = [bench_table(result)]
     if chosen not in (TableFormat.CSV, TableFormat.JSON):
         tables.append(sum_table(result))
-    return "\n".join(render(table, chosen, width, styled) for table in tables if table is not None)
+    return "\n".join(
+        render(table, chosen, width, styled, latex_width()) for table in tables if table is not None
+    )

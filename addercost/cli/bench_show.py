@@ -14,12 +14,13 @@ from addercost.cli.bench_results import (
     result_options,
     write_results,
 )
+from addercost.cli.help import HelpCommand
 from addercost.cli.options import hardware_path_option
 from addercost.cli.processors import cpus_option
 from addercost.errors import ArgumentError
 
 
-@click.command(short_help="Print measurements made before.")
+@click.command(cls=HelpCommand, short_help="Print measurements made before.")
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @cpus_option("Estimate layers by this table, in place of what FILE has; repeatable.")
 @cost_model_option

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from addercost.cli.emit import check_output, emit_table
+from addercost.cli.help import HelpCommand
 from addercost.cli.options import (
     layout_option,
     minutes_option,
@@ -22,7 +23,7 @@ from addercost.errors import ArgumentError, unknown_name
 TUNING_MINUTES = 3.0
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.option(
     "--save",
     type=click.Path(path_type=Path),

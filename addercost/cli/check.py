@@ -17,6 +17,7 @@ from addercost.cli.options import (
     hardware_path_option,
     input_option,
     keep_first_last_option,
+    latex_width,
     parsed_inputs,
     quiet_option,
     was_given,
@@ -46,7 +47,7 @@ _GITHUB = "github"
 )
 @input_option
 @convention_option
-@arithmetic_option()
+@arithmetic_option("Every convolution and linear layer in this arithmetic:")
 @what_if_option
 @keep_first_last_option
 @one_cpu_option("The processor that `--max cycles=AMOUNT` is of.")
@@ -104,7 +105,9 @@ def check(
         if table_format == _GITHUB:
             file = spec.partition(":")[0]
             return github_annotations(profile, spendings, file if Path(file).is_file() else None)
-        return render(budget_table(profile, spendings), TableFormat(table_format), width, styled)
+        return render(
+            budget_table(profile, spendings), TableFormat(table_format), width, styled, latex_width()
+        )
 
     emit(text, None, False)
     failed = [spending.budget.quantity for spending in spendings if not spending.is_within]

@@ -17,6 +17,7 @@ from addercost.cli.options import (
     format_option_with,
     input_option,
     keep_first_last_option,
+    latex_width,
     output_option,
     parsed_inputs,
     quiet_option,
@@ -38,7 +39,7 @@ _HTML = "html"
 @spec_argument("after")
 @input_option
 @convention_option
-@arithmetic_option("What if every convolution and linear layer of both used this arithmetic.")
+@arithmetic_option("Every convolution and linear layer of both in this arithmetic:")
 @what_if_option
 @keep_first_last_option
 @estimate_options()
@@ -118,4 +119,4 @@ def _text(found: ProfileDiff, table_format: str, width: int | None, styled: bool
     chosen = TableFormat(table_format)
     if chosen in (TableFormat.CSV, TableFormat.JSON):
         return render(layers, chosen)
-    return "\n".join(render(table, chosen, width, styled) for table in (totals, layers))
+    return "\n".join(render(table, chosen, width, styled, latex_width()) for table in (totals, layers))

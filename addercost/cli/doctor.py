@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from addercost.cli.emit import check_output, emit_table
+from addercost.cli.help import HelpCommand
 from addercost.cli.options import output_options
 from addercost.errors import CheckFailedError
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.option("--strict", is_flag=True, help="Exit with 1 if something needed is missing or broken.")
 @click.option("--deep", is_flag=True, help="Import every optional package, to find broken ones: slower.")
 @output_options

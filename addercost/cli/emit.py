@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from addercost.cli.options import latex_width
 from addercost.report.formats.table_format import TableFormat, render
 from addercost.report.formats.terminal import terminal_width
 from addercost.report.table import Table
@@ -27,7 +28,8 @@ def emit(text: Callable[[int | None, bool], str], output: Path | None, force: bo
 
 
 def emit_table(table: Table, table_format: str, output: Path | None, force: bool) -> None:
-    emit(lambda width, styled: render(table, TableFormat(table_format), width, styled), output, force)
+    page = latex_width()
+    emit(lambda width, styled: render(table, TableFormat(table_format), width, styled, page), output, force)
 
 
 def check_output(output: Path | None, force: bool) -> None:

@@ -95,7 +95,10 @@ def _own_interrupts() -> Iterator[None]:
         raise RuntimeError(f"EOFError: {error}") from error
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
+_HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(cls=LazyGroup, context_settings=_HELP, no_args_is_help=True)
 @click.version_option(__version__, prog_name="addercost")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:

@@ -9,11 +9,12 @@ import click
 
 from addercost.cli.completion import complete_table
 from addercost.cli.emit import check_output, emit_table
+from addercost.cli.help import HelpGroup
 from addercost.cli.options import hardware_path_option, output_options
 from addercost.hardware.loader import FOLDERS
 
 
-@click.group()
+@click.group(cls=HelpGroup)
 def hardware() -> None:
     """The processors and energy tables that estimates use: each figure with its source.
 
@@ -86,7 +87,16 @@ def check(
     from addercost.cost.table_check import warnings_of
     from addercost.cost.table_gaps import gaps
     from addercost.errors import CheckFailedError, DataError
-    from addercost.hardware import Accelerator, Cpu, list_hardware, load_energy, load_file
+    from addercost.hardware import (
+        Accelerator,
+        Cpu,
+        Device,
+        EnergyTable,
+        list_hardware,
+        load_cpu,
+        load_energy,
+        load_file,
+    )
     from addercost.hardware.peaks import known_peaks
     from addercost.report.table import Column, Kind, Table
 
@@ -105,10 +115,12 @@ def check(
         known = isinstance(table, Cpu) and table.name in known_peaks()
         notes += [f"{table.name}: {warning}" for warning in warnings]
         if files:
-            energies = None
+            names: EnergyTable | Cpu | None = None
             if isinstance(table, Accelerator):
-                energies = load_energy(table.energy_table, hardware_path)
-            lacking += [f"{table.name}: {sentence}" for sentence in gaps(table, energies)]
+                names = load_energy(table.energy_table, hardware_path)
+            elif isinstance(table, Device):
+                names = load_cpu(table.core, hardware_path)
+            lacking += [f"{table.name}: {sentence}" for sentence in gaps(table, names)]
         rows.append(
             {
                 "kind": table.kind,

@@ -68,13 +68,13 @@ FORMATS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
     type=click.Choice(["int8"]),
     help="With --weights or a GGUF file: round activations to int8, in place of bringing weights back.",
 )
-@click.option("--cache", metavar="FORMAT", help="Format of keys and values that are kept: int8, int4 or fp8.")
+@click.option("--cache", metavar="FORMAT", help="Format of the kept keys and values: int8, int4, fp8.")
 @click.option(
     "--ram",
     metavar="SIZE",
     help="Memory of the machine, such as 24G: says whether weights and cache fit, and what would.",
 )
-@arithmetic_option("What if every linear layer used this arithmetic.")
+@arithmetic_option("Every linear layer in this arithmetic:")
 @what_if_option
 @estimate_options()
 @format_option
@@ -107,11 +107,10 @@ def llm(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Say what a language model costs: reading a prompt, writing one token, writing a text.
+    """Say what it costs to read a prompt, to write a token, to write a text.
 
-    SPEC is a text decoder: hf:llama, a folder or config.json of Hugging Face, a GGUF file, whose weights
-    count in their own formats, or a Python file that defines one.
-    Both phases are traced from the model's own code, with the cache that it returns.
+    SPEC is a text decoder: hf:llama, a config.json, a Python file, or a GGUF file, whose weights count in
+    their own formats. Both phases are traced from its own code, with the cache that it returns.
     """
     check_output(output, force)
     check_output(figure, force)

@@ -23,12 +23,19 @@ class FiniteRange(click.FloatRange):
             self.fail(f"{value} is not a finite number.", param, ctx)
         return number
 
+    def _describe_range(self) -> str:
+        """What the help shows: nothing where click would write `x<=None`."""
+        return "" if self.min is None and self.max is None else super()._describe_range()
+
 
 class SecondsRange(FiniteRange):
     """A time, at most 30 years: the system's clocks take no longer ones."""
 
     def __init__(self, min: float, min_open: bool = False) -> None:
         super().__init__(min, _LONGEST_S, min_open=min_open)
+
+    def _describe_range(self) -> str:
+        return ""
 
 
 def parsed_bytes(text: str | None, option: str) -> int:

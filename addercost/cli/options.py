@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -44,15 +44,29 @@ def quiet_option(function: F) -> F:
     return click.option("-q", "--quiet", is_flag=True, help="No progress, no remarks on stderr.")(function)
 
 
-def format_option_with(further: Sequence[str] = (), help_text: str = "How to print the result.") -> Option:
-    """--format of a command that prints tables, and in `further` formats."""
-    return click.option(
-        "--format",
-        "table_format",
-        type=click.Choice([*(item.value for item in TableFormat), *further]),
-        default=TableFormat.TABLE.value,
-        help=help_text,
-    )
+def one_of(names: Iterable[str]) -> str:
+    """`a, b or c`: what an option takes, in its help."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}"
+
+
+def format_option_with(further: Sequence[str] = (), help_text: str = "", has_width: bool = True) -> Option:
+    """--format of a command that prints tables, and in `further` formats; with --width of tables in LaTeX."""
+    choices = [*(item.value for item in TableFormat), *further]
+
+    def decorate(function: F) -> F:
+        option: Option = click.option(
+            "--format",
+            "table_format",
+            type=click.Choice(choices),
+            default=TableFormat.TABLE.value,
+            metavar="FORMAT",
+            is_eager=True,  # --width asks what it is
+            help=f"{one_of(choices)}. {help_text}".strip(),
+        )
+        return option(_table_width_option(function) if has_width else function)
+
+    return decorate
 
 
 def format_option(function: F) -> F:
@@ -69,15 +83,39 @@ def figure_option(help_text: str) -> Option:
     return click.option("--figure", type=click.Path(path_type=Path), metavar="FILE", help=help_text)
 
 
-def width_option(help_text: str) -> Option:
-    """--width of a figure, as the column of a paper."""
+def width_option(help_text: str, **more: Any) -> Option:
+    """--width of a figure or a table, as the column of a paper. more: for `click.option`."""
     return click.option(
         "--width",
         type=click.Choice(["single", "double"]),
         default="double",
         show_default=True,
         help=help_text,
+        **more,
     )
+
+
+_WIDTH = "addercost.width"
+_LATEX_WIDTH = "LaTeX: as wide as a column, or as the page."
+
+
+def latex_width() -> str:
+    """What --width says of a table in LaTeX: single or double."""
+    width: str = click.get_current_context().meta.get(_WIDTH, "double")
+    return width
+
+
+def _keep_width(ctx: click.Context, param: click.Parameter, width: str) -> None:
+    if was_given("width") and ctx.params.get("table_format") != TableFormat.LATEX.value:
+        raise ArgumentError("--width is of a table in LaTeX", "add --format latex")
+    ctx.meta[_WIDTH] = width
+
+
+_table_width_option = width_option(
+    _LATEX_WIDTH,
+    expose_value=False,
+    callback=_keep_width,
+)
 
 
 def all_option(help_text: str) -> Option:
@@ -91,15 +129,24 @@ def force_option(help_text: str = "Replace the file if it exists.") -> Option:
 
 def output_options(function: F) -> F:
     """--format, -o and --force of every command that prints a table, and --debug."""
+    return output_options_with()(function)
+
+
+def output_options_with(has_width: bool = True) -> Option:
+    """The same; has_width: False for a command whose --width is of a figure."""
     decorators: tuple[Option, ...] = (
-        format_option,
+        format_option_with(has_width=has_width),
         output_option("Write to a file instead of the terminal."),
         force_option(),
         debug_option,
     )
-    for decorator in reversed(decorators):
-        function = decorator(function)
-    return function
+
+    def decorate(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
 
 
 def folder_option(help_text: str) -> Option:
@@ -110,12 +157,12 @@ def folder_option(help_text: str) -> Option:
 
 
 def convention_option_with(default: str) -> Option:
-    *others, last = CONVENTIONS
     return click.option(
         "--convention",
         default=default,
         show_default=True,
-        help=f"{', '.join(others)} or {last}: what is counted.",
+        metavar="NAME",
+        help=f"What is counted: {one_of(CONVENTIONS)}.",
         shell_complete=complete_convention,
     )
 
@@ -157,22 +204,28 @@ def parsed_inputs(texts: tuple[str, ...]) -> tuple[InputShape, ...] | None:
     return parse_input_shapes(texts)
 
 
-def arithmetic_option(help_text: str | None = None) -> Option:
+def arithmetic_option(help_text: str) -> Option:
     """--as of a command that counts the network in one other arithmetic, if any."""
     return click.option(
-        "--as", "arithmetic", type=click.Choice([item.value for item in Arithmetic]), help=help_text
+        "--as",
+        "arithmetic",
+        type=click.Choice([item.value for item in Arithmetic]),
+        metavar="ARITHMETIC",
+        help=f"{help_text} {one_of(Arithmetic)}.",
     )
 
 
 def alternative_option(help_text: str) -> Option:
     """--as of a command that compares one other arithmetic with multiply-add."""
+    others = [item.value for item in Arithmetic if item is not Arithmetic.MAC]
     return click.option(
         "--as",
         "arithmetic",
-        type=click.Choice([item.value for item in Arithmetic if item is not Arithmetic.MAC]),
+        type=click.Choice(others),
         default=Arithmetic.ADDER.value,
         show_default=True,
-        help=help_text,
+        metavar="ARITHMETIC",
+        help=f"{help_text} {one_of(others)}.",
     )
 
 

@@ -20,6 +20,7 @@ from addercost.cli.options import (
     fuse_attention_option,
     input_option,
     keep_first_last_option,
+    latex_width,
     output_options,
     parsed_batches,
     parsed_inputs,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     "second opinion through torch.jit, which computes.",
 )
 @convention_option
-@arithmetic_option("What if every convolution and linear layer used this arithmetic.")
+@arithmetic_option("Every convolution and linear layer in this arithmetic:")
 @what_if_option
 @click.option(
     "--density",
@@ -171,7 +172,7 @@ def profile(
                 )
                 for size, trace in traced.traces.items()
             }
-    chosen = TableFormat(table_format)
+    chosen, page = TableFormat(table_format), latex_width()
     view = ProfileView(
         show_all, depth, sort, top, explain, on_command_line=True, no_processor_chosen=not cpus_were_named()
     )
@@ -180,7 +181,7 @@ def profile(
     if len(profiles) > 1 and traced is not None:
         how = traced.how
         emit(
-            lambda width, styled: render_batches(profiles, how, chosen, view, caveats, width, styled),
+            lambda width, styled: render_batches(profiles, how, chosen, view, caveats, width, styled, page),
             output,
             force,
         )
@@ -191,7 +192,7 @@ def profile(
 
             others = alternatives(traced.traces[sizes[0]], made, estimates.hardware_path, estimates.kernels)
         emit(
-            lambda width, styled: render_profile(made, chosen, view, others, caveats, width, styled),
+            lambda width, styled: render_profile(made, chosen, view, others, caveats, width, styled, page),
             output,
             force,
         )

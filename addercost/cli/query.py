@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from addercost.cli.emit import check_output, emit_table
+from addercost.cli.help import HelpCommand
 from addercost.cli.numbers import SecondsRange, parsed_bytes
 from addercost.cli.options import output_options
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.argument("sql", metavar="SQL")
 @click.option(

@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from addercost.cli.emit import check_output, emit_table
+from addercost.cli.help import HelpGroup
 from addercost.cli.options import output_options, quiet_option
 from addercost.cli.progress import progress
 from addercost.trace.record import Trace
 
 
-@click.group()
+@click.group(cls=HelpGroup)
 def reproduce() -> None:
     """Recompute what the AdderNet paper (CVPR 2020) prints, published and computed side by side."""
 

@@ -17,6 +17,7 @@ from addercost.cli.options import (
     output_options,
     parsed_inputs,
     quiet_option,
+    what_if_option,
 )
 from addercost.cli.processors import one_cpu_option
 from addercost.cli.progress import progress
@@ -28,7 +29,8 @@ from addercost.hardware.loader import PAPER_CPU
 @spec_argument("spec")
 @input_option
 @convention_option_with("macs")
-@alternative_option("What multiply-add is compared with.")
+@alternative_option("What multiply-add is compared with:")
+@what_if_option
 @keep_first_last_option
 @one_cpu_option("Processor.", PAPER_CPU)
 @click.option(
@@ -48,6 +50,7 @@ def sensitivity(
     inputs: tuple[str, ...],
     convention: str,
     arithmetic: str,
+    what_if: tuple[str, ...],
     keep_first_last: bool,
     cpu: str,
     spread: float,
@@ -75,7 +78,7 @@ def sensitivity(
     with progress(f"tracing {spec}", quiet):
         trace = trace_spec(spec, parsed_inputs(inputs))
     one, other = (
-        count(trace, convention, arithmetic=name, keep_first_last=keep_first_last).total
+        count(trace, convention, arithmetic=name, what_if=what_if, keep_first_last=keep_first_last).total
         for name in ("mac", arithmetic)
     )
     found = ratio_sensitivity(target, one, other, spread, draws, seed)

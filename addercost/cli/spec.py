@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from addercost.cli.help import HelpCommand, is_everything
 from addercost.cli.numbers import SecondsRange
 
 TRUST = "ADDERCOST_TRUST"
@@ -16,7 +17,7 @@ TRUST = "ADDERCOST_TRUST"
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class SpecCommand(click.Command):
+class SpecCommand(HelpCommand):
     """A command that loads SPECs: it limits what their code may do and how long it may take, and its help
     ends with the kinds of SPEC, those of other packages too.
     """
@@ -48,7 +49,10 @@ class SpecCommand(click.Command):
 
         super().format_options(ctx, formatter)
         with formatter.section("SPEC"):
-            formatter.write_dl([(kind.form, kind.summary) for kind in kinds()])
+            if is_everything(ctx):
+                formatter.write_dl([(kind.form, kind.summary) for kind in kinds()])
+            else:
+                formatter.write_text("; ".join(kind.form for kind in kinds()))
 
 
 def _limit_time(ctx: click.Context, param: click.Parameter, seconds: float) -> None:

@@ -15,7 +15,7 @@ from addercost.cli.options import (
     figure_option,
     hardware_path_option,
     input_option,
-    output_options,
+    output_options_with,
     parsed_inputs,
     quiet_option,
     width_option,
@@ -46,7 +46,7 @@ _LONGEST_SIDE = 65_536
 @figure_option("Draw them: .svg, .pdf, .png.")
 @width_option("Of the figure.")
 @hardware_path_option
-@output_options
+@output_options_with(has_width=False)
 @quiet_option
 def designs(
     spec: str,

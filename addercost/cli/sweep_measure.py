@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from addercost.cli.help import HelpCommand
 from addercost.cli.numbers import parsed_bytes
 from addercost.cli.options import (
     arithmetics_option,
@@ -29,7 +30,7 @@ from addercost.cli.sweep_options import (
 from addercost.counts.arithmetics import WITH_LAYERS
 
 
-@click.command(short_help="Time forwards of what DIR has swept.")
+@click.command(cls=HelpCommand, short_help="Time forwards of what DIR has swept.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @device_option
 @threads_option

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from addercost.cli.emit import check_output, emit_table
+from addercost.cli.help import HelpCommand
 from addercost.cli.options import F, output_options
 from addercost.errors import ArgumentError
 
@@ -28,7 +29,7 @@ def _variant_options(function: F) -> F:
     return function
 
 
-@click.command(short_help="Print the best architectures by a metric.")
+@click.command(cls=HelpCommand, short_help="Print the best architectures by a metric.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--by", required=True, metavar="METRIC", help="cycles@PROCESSOR, energy_j@TABLE, or a column.")
 @click.option("-n", "--rows", type=click.IntRange(min=1), default=10, show_default=True)
@@ -62,7 +63,7 @@ def top(
     _emit(table, table_format, output, force)
 
 
-@click.command(short_help="Print the architectures no other beats.")
+@click.command(cls=HelpCommand, short_help="Print the architectures no other beats.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--min", "smallest", multiple=True, metavar="METRIC", help="Smaller is better; repeatable.")
 @click.option("--max", "largest", multiple=True, metavar="METRIC", help="Larger is better; repeatable.")

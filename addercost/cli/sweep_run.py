@@ -11,6 +11,7 @@ import click
 from addercost.arithmetic import Arithmetic
 from addercost.cli.completion import complete_cost_model
 from addercost.cli.estimates import THIS_MACHINE, without_none
+from addercost.cli.help import HelpCommand
 from addercost.cli.numbers import parsed_bytes
 from addercost.cli.options import (
     arithmetics_option,
@@ -34,7 +35,7 @@ from addercost.cost.models import listed_models
 from addercost.errors import ArgumentError
 
 
-@click.command(short_help="Cost every architecture of SPACE.")
+@click.command(cls=HelpCommand, short_help="Cost every architecture of SPACE.")
 @click.argument("space", metavar="SPACE")
 @folder_option("Where shards go.")
 @cpus_option(f"Processor or device; repeatable. Default: {THIS_MACHINE.text}; `none` counts only.")

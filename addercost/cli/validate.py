@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from addercost.cli.emit import emit_table
+from addercost.cli.help import HelpCommand
 from addercost.cli.numbers import SecondsRange
 from addercost.cli.options import (
     debug_option,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from addercost.results.validation import Validation
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.option(
     "--measured",
     type=click.Path(path_type=Path),

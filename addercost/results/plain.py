@@ -6,11 +6,22 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+_OMITTED = "omitted where empty"
+
+
+def omitted_where_empty() -> Any:
+    """A field that is an empty tuple in most documents, and then is not written."""
+    return dataclasses.field(default=(), metadata={_OMITTED: True})
+
 
 def to_plain(value: Any) -> Any:
     """Dataclasses as dicts, tuples as lists; the rest as it is. `addercost.reading.read_as` reads it back."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
+        return {
+            f.name: to_plain(item)
+            for f in dataclasses.fields(value)
+            if f.init and ((item := getattr(value, f.name)) or not f.metadata.get(_OMITTED))
+        }
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):

@@ -22,7 +22,7 @@ from addercost.counts.runs import LayerRuns, Run
 from addercost.errors import ArgumentError, DataError
 from addercost.reading import Amount, Count, Size, Whole, read_as
 from addercost.results.document import Document, advising, checked_fields
-from addercost.results.plain import to_plain
+from addercost.results.plain import omitted_where_empty, to_plain
 from addercost.text import harmless_json
 from addercost.trace.record import TensorSpec
 
@@ -109,6 +109,7 @@ class _Layer:
     runs: _Runs | None = None
     calls: Whole | None = None
     output_shapes: tuple[tuple[Size, ...], ...] = ()
+    nodes: tuple[str, ...] = omitted_where_empty()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +233,7 @@ def _written_layer(layer: LayerCounts) -> _Layer:
         runs=_written_runs(layer.runs) if layer.runs else None,
         calls=layer.module_calls,
         output_shapes=layer.call_shapes,
+        nodes=layer.nodes,
     )
 
 
@@ -347,6 +349,7 @@ class _Reading:
             runs=LayerRuns(_read_run(read.runs.eager), _read_run(read.runs.fused)) if read.runs else None,
             module_calls=read.calls,
             call_shapes=read.output_shapes,
+            nodes=read.nodes,
         )
 
     def check_totals(self, counts: ModelCounts, read: _Profile) -> None:

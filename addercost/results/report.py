@@ -22,7 +22,7 @@ from addercost.errors import DataError
 from addercost.reading import Amount, Count, NotNegative, Positive, Size, read_as
 from addercost.results.document import Document, checked_fields
 from addercost.results.measurements import Measurements, measurements_from_data, measurements_to_data
-from addercost.results.plain import to_plain
+from addercost.results.plain import omitted_where_empty, to_plain
 from addercost.results.profile import Profile, profile_from_data
 from addercost.text import harmless_json
 
@@ -53,7 +53,10 @@ class Estimated:
 
 @dataclass(frozen=True, slots=True)
 class EnergyEstimated:
-    """The estimated arithmetic energy of the whole model, without memory traffic. charged: as above."""
+    """The estimated energy of the whole model: its arithmetic, and the traffic to `memories`, if any.
+
+    charged: as above.
+    """
 
     arithmetic: str
     table: str
@@ -62,6 +65,13 @@ class EnergyEstimated:
     charged: NotNegative = 1.0
     missing: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
+    memories: tuple[str, ...] = omitted_where_empty()
+
+    @property
+    def title(self) -> str:
+        """`arithmetic energy, 45nm`, or `energy with dram, 45nm`."""
+        what = f"energy with {' and '.join(self.memories)}" if self.memories else "arithmetic energy"
+        return f"{what}, {self.table}"
 
 
 LEAST_CHARGED = 0.9

@@ -40,8 +40,11 @@ def _input_shape(name: str) -> tuple[int, ...]:
 
 
 def _complete(incomplete: str) -> Iterable[str]:
-    """The prefix alone: to list the models takes seconds, for which no shell should wait."""
-    return [PREFIX] if PREFIX.startswith(incomplete) else []
+    if not incomplete.startswith(PREFIX):
+        return [PREFIX] if PREFIX.startswith(incomplete) else []
+    from addercost.sources.registered_names import registered_names
+
+    return [spec for name in registered_names("timm") if (spec := PREFIX + name).startswith(incomplete)]
 
 
 TIMM_MODEL = SpecKind(

@@ -11,6 +11,9 @@ from click.shell_completion import ShellComplete
 
 from addercost.cli.group import cli
 from addercost.hardware import list_hardware
+from addercost.sources.registered_names import registered_names
+from addercost.sources.timm_models import architectures
+from addercost.sources.torchvision_models import list_models
 
 ROOT = Path(__file__).parents[2]
 PI = [file.name for file in list_hardware(None, "device") if file.name.startswith("raspberry-pi")]
@@ -36,6 +39,8 @@ PI = [file.name for file in list_hardware(None, "device") if file.name.startswit
         pytest.param("plot ic", ["icicle"], id="kind-of-figure"),
         pytest.param("hardware show 45", ["45nm"], id="any-table"),
         pytest.param("profile zoo:vgg", ["zoo:vgg-small"], id="model"),
+        pytest.param("profile torchvision:swin_v2_b", ["torchvision:swin_v2_b"], id="torchvision"),
+        pytest.param("compare zoo:lenet5-bn timm:vgg11_b", ["timm:vgg11_bn"], id="timm"),
     ],
 )
 def test_values(words: str, expected: list[str]) -> None:
@@ -44,6 +49,12 @@ def test_values(words: str, expected: list[str]) -> None:
     assert set(expected) <= set(found) and all(value.startswith(incomplete) for value in found)
     assert len(expected) != 1 or expected == found[:1]
     assert bool(found) == bool(expected)
+
+
+def test_names_are_read_from_sources_as_the_packages_list_them() -> None:
+    assert set(registered_names("torchvision")) == set(list_models())
+    assert set(registered_names("timm")) == set(architectures())
+    assert registered_names("no_such_package") == ()
 
 
 def _shell() -> ShellComplete:
@@ -58,7 +69,10 @@ def test_tables_of_a_folder_of_ones_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_an_answer_comes_without_torch_and_without_a_message(shell: str) -> None:
+@pytest.mark.parametrize(
+    ("words", "expected"), [("plot ici", "icicle"), ("profile torchvision:swin_v2_b", "swin_v2_b")]
+)
+def test_an_answer_comes_without_torch_and_without_a_message(shell: str, words: str, expected: str) -> None:
     """The command line ended with a message about a program that the model had ended."""
     code = "import sys; sys.modules['torch'] = None\nfrom addercost.cli import main; main(['x'])"
     done = subprocess.run(
@@ -66,12 +80,12 @@ def test_an_answer_comes_without_torch_and_without_a_message(shell: str) -> None
         env={
             "PYTHONPATH": str(ROOT),
             "_ADDERCOST_COMPLETE": f"{shell}_complete",
-            "COMP_WORDS": "addercost plot ici",
-            "COMP_CWORD": "ici" if shell == "fish" else "2",
+            "COMP_WORDS": f"addercost {words}",
+            "COMP_CWORD": words.split()[-1] if shell == "fish" else "2",
         },
         capture_output=True,
         text=True,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert "icicle" in done.stdout
+    assert expected in done.stdout

@@ -11,7 +11,9 @@ import pytest
 
 import addercost.cli
 from addercost.arithmetic import Arithmetic
+from addercost.cli import run
 from addercost.cli.group import SUMMARIES, cli
+from addercost.cli.help import SECTIONS, SELDOM, HelpCommand, ask_for_everything
 from addercost.counts.conventions import CONVENTIONS
 from addercost.counts.what_if import ALTERNATIVES
 from addercost.report.formats.table_format import TableFormat
@@ -119,6 +121,46 @@ def test_every_option_has_a_help_text(name: str) -> None:
     for parameter in COMMANDS[name].params:
         if isinstance(parameter, click.Option) and not silent & set(parameter.opts):
             assert parameter.help, parameter.opts
+
+
+def help_of(name: str, everything: bool) -> list[str]:
+    parents = name.split()[:-1]
+    ctx = click.Context(cli, info_name="addercost", terminal_width=80)
+    for path in (" ".join(parents[: i + 1]) for i in range(len(parents))):
+        ctx = click.Context(COMMANDS[path], info_name=path, parent=ctx)
+    ctx = click.Context(COMMANDS[name], info_name=name, parent=ctx)
+    if everything:
+        ask_for_everything(ctx)
+    return COMMANDS[name].get_help(ctx).splitlines()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_fits_and_the_rest_is_a_further_option(name: str) -> None:
+    """`plot` has a line for each of its sixteen kinds."""
+    shown, everything = help_of(name, everything=False), help_of(name, everything=True)
+    assert len(shown) <= (75 if name == "plot" else 62)
+    names = {word.strip(" ,") for line in everything for word in line.split() if word.startswith("-")}
+    listed = {opt for param in COMMANDS[name].params if isinstance(param, click.Option) for opt in param.opts}
+    assert listed <= names
+    left_out = [opt for opt in listed & SELDOM if any(line.strip().startswith(opt) for line in shown)]
+    assert left_out == []
+    assert bool(listed & SELDOM) == any("--help-all" in line for line in shown)
+
+
+def test_sections_of_the_help_name_options_that_exist() -> None:
+    existing = {opt for command in COMMANDS.values() for param in command.params for opt in param.opts}
+    named = {name for names in SECTIONS.values() for name in names}
+    assert named - existing == {"--help", "--help-all"}
+    assert existing >= SELDOM
+    assert all(isinstance(command, HelpCommand | click.Group) for command in COMMANDS.values())
+
+
+def test_help_all_is_printed_and_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["profile", "--help-all"]) == 0
+    assert "--bandwidth" in capsys.readouterr().out
+    assert run(["profile", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "--bandwidth" not in shown and "x<=None" not in shown and "INTEGER RANGE" not in shown
 
 
 def test_every_command_of_the_help_exists() -> None:

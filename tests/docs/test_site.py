@@ -8,10 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import jsonschema
 import pytest
 
 from addercost.cli import run
+from addercost.cli.profile import profile as PROFILE
 from addercost.counts.registry import RULES
 
 ROOT = Path(__file__).parents[2]
@@ -19,6 +21,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import distributions  # noqa: E402
 import docs_reference as reference  # noqa: E402
+import man_pages  # noqa: E402
 import tutorial  # noqa: E402
 
 
@@ -37,6 +40,20 @@ def test_what_the_page_says_of_operators() -> None:
     # torch's documentation: addcmul is input + value × tensor1 × tensor2.
     assert reference.counted("aten.addcmul") == "`a + v * (b * c)`: 2 mul, 1 add an element"
     assert reference.counted("aten.clone") == "nothing: it computes no numbers"
+
+
+def test_every_command_has_a_manual_page_with_all_its_options() -> None:
+    pages = man_pages.pages()
+    assert {"addercost.1", "addercost-profile.1", "addercost-bench-run.1"} <= set(pages)
+    profile = pages["addercost-profile.1"]
+    for option in PROFILE.params:
+        for name in option.opts if isinstance(option, click.Option) else ():
+            assert name.replace("-", r"\-") in profile, name
+    assert r"\-\-bandwidth" in profile and r"torchvision:resnet50" in profile
+    assert "143 terminated" in profile
+    # roff takes a line that begins so for a request of its own.
+    requests = {line.split()[0] for page in pages.values() for line in page.splitlines() if line[:1] in ".'"}
+    assert requests == {".TH", ".SH", ".SS", ".PP", ".TP", ".nf", ".fi"}
 
 
 DOCUMENTS = [

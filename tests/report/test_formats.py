@@ -82,7 +82,7 @@ def test_latex_fits_columns_and_pages_of_a_paper(tmp_path: Path) -> None:
     made = Report("long", (*report().subjects, long), report().measurements)
     compared = comparison_table(Comparison(long.profiles))
     texts = [render_report(made, ReportFormat.LATEX, width=width).decode() for width in ("single", "double")]
-    texts.append(render(compared, TableFormat.LATEX))
+    texts += [render(compared, TableFormat.LATEX, page=width) for width in ("single", "double")]
     paper = (
         "\\documentclass[a4paper,twocolumn]{article}\n"
         "\\usepackage[textwidth=516pt,textheight=700pt]{geometry}\\setlength{\\columnsep}{12pt}\n"
@@ -117,6 +117,15 @@ def test_latex_of_one_table_in_a_column() -> None:
     assert "% left out, as the table is full: " in text
     wide = render_report(report(), ReportFormat.LATEX, ("layers",), "double").decode()
     assert wide.count("&") > text.count("&") and r"\begin{table*}" in wide
+
+
+def test_a_command_sets_its_table_as_wide_as_a_column(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["compare", "zoo:lenet5-bn", "--width", "single", "--format"]
+    assert run([*asked, "latex"]) == 0
+    text = capsys.readouterr().out
+    assert r"\begin{table}" in text and "table*" not in text and "% left out, as the table is full: " in text
+    assert run([*asked, "csv"]) == 2
+    assert "add --format latex" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

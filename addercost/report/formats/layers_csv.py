@@ -16,6 +16,7 @@ def to_layers_csv(report: Report) -> str:
     """Plain numbers; cycles are estimates, by the cost model of each profile."""
     profiles = [(subject, profile) for subject in report.subjects for profile in subject.profiles]
     processors = dict.fromkeys(name for _, profile in profiles for name in labelled_costs(profile))
+    of_graph = any(layer.nodes for _, profile in profiles for layer in profile.counts.layers)
     columns = (
         Column("model", "model"),
         Column("arithmetic", "arithmetic"),
@@ -24,6 +25,7 @@ def to_layers_csv(report: Report) -> str:
         Column("output_shape", "output"),
         Column("calls", "calls", Kind.COUNT),
         Column("output_shapes", "outputs of all calls"),
+        *([Column("nodes", "ONNX nodes")] if of_graph else []),
         Column("peak_bytes", "peak memory", Kind.COUNT),
         Column("parameters", "parameters", Kind.COUNT),
         *class_columns(*(profile.counts.total for _, profile in profiles)),
@@ -38,6 +40,7 @@ def to_layers_csv(report: Report) -> str:
             "output_shape": row.output_shape,
             "calls": row.calls,
             "output_shapes": written_shapes(row.output_shapes),
+            "nodes": ", ".join(row.nodes) or None,
             "peak_bytes": row.peak_bytes,
             "parameters": row.parameters,
             **{op_class.value: row.counts[op_class] for op_class in OpClass},

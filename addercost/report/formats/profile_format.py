@@ -23,16 +23,17 @@ def render_profile(
     caveats: Mapping[str, Sequence[str]] | None = None,
     width: int | None = None,
     styled: bool = False,
+    page: str = "double",
 ) -> str:
     """The answer and the table on a terminal; every layer in files; JSON is the whole document.
 
-    others, caveats: those of `profile_table`.
+    others, caveats: those of `profile_table`. page: that of `render`.
     """
     if output is TableFormat.JSON:
         return profile.to_json()
     if output is TableFormat.TABLE:
         return render(profile_table(profile, view, others, caveats), output, width, styled)
-    return render(layer_table(profile, view.depth, view.sort, view.top), output)
+    return render(layer_table(profile, view.depth, view.sort, view.top), output, page=page)
 
 
 def render_batches(
@@ -43,11 +44,12 @@ def render_batches(
     caveats: Mapping[str, Sequence[str]] | None = None,
     width: int | None = None,
     styled: bool = False,
+    page: str = "double",
 ) -> str:
     """Profiles by batch size as one table, in JSON too. how: a sentence on how their traces were made."""
     if output is not TableFormat.TABLE:
         tables = {size: layer_table(profile, view.depth) for size, profile in profiles.items()}
-        return render(batches_table(tables, how, view.sort, view.top), output)
+        return render(batches_table(tables, how, view.sort, view.top), output, page=page)
     depth = view.depth if view.is_chosen else usual_depth(next(iter(profiles.values())))
     tables = {size: layer_table(profile, depth) for size, profile in profiles.items()}
     if not view.explained:

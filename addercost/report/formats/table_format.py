@@ -15,11 +15,14 @@ class TableFormat(StrEnum):
     LATEX = "latex"
 
 
-def render(table: Table, output: TableFormat, width: int | None = None, styled: bool = False) -> str:
+def render(
+    table: Table, output: TableFormat, width: int | None = None, styled: bool = False, page: str = "double"
+) -> str:
     """The table as text that ends with a newline.
 
     width: columns of the terminal; None where there is none, and then nothing is shortened. styled: with bold
-    text, for a terminal that shows it.
+    text, for a terminal that shows it. page: of LaTeX, `single` for a table as wide as a column, `double` for
+    one as wide as the page.
     """
     match output:
         case TableFormat.CSV:
@@ -37,7 +40,7 @@ def render(table: Table, output: TableFormat, width: int | None = None, styled: 
         case TableFormat.LATEX:
             from addercost.report.formats.table_latex import to_latex_table
 
-            return to_latex_table(table)
+            return to_latex_table(table, page)
         case TableFormat.TABLE:
             from addercost.report.formats.terminal import to_terminal
 

@@ -95,9 +95,9 @@ def document_head(title: str) -> list[str]:
     ]
 
 
-def to_latex_table(table: Table) -> str:
+def to_latex_table(table: Table, width: str = "double") -> str:
     """One table with its settings, as `--format latex` prints it."""
-    return "\n".join([*document_head(table.title), table_to_latex(table), r"\endgroup", ""])
+    return "\n".join([*document_head(table.title), table_to_latex(table, width), r"\endgroup", ""])
 
 
 def _fitting(table: Table, limit: float) -> tuple[list[_Laid], list[str]]:

@@ -38,9 +38,10 @@ def cards(subject: Subject) -> Iterator[Card]:
         unit = "cycles" if any(e.seconds is None for e in own) else "s"
         values = [e.cycles if e.seconds is None or unit == "cycles" else e.seconds for e in own]
         yield _estimated(f"time on {hardware}", f"{own[0].model} model, estimates", own, values, unit)
-    for table, made in energies_by_table(subject).items():
+    for made in energies_by_table(subject).values():
         joules = [energy.joules for energy in made]
-        yield _estimated(f"arithmetic energy, {table}", "estimates without memory", made, joules, "J")
+        remark = "estimates" if made[0].memories else "estimates without memory"
+        yield _estimated(made[0].title, remark, made, joules, "J")
     for op_class, title in ((OpClass.MUL, "multiplications"), (OpClass.ADD, "additions")):
         yield _counted(subject, op_class, title)
 

@@ -16,6 +16,9 @@ _ID = re.compile(r'\bid="([^"]+)"')
 _REFERENCE = re.compile(r'(url\(#|href="#)([^")]+)')
 _HEAD = re.compile(r"^.*?(?=<svg)", re.DOTALL)
 _METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
+_INDENT = re.compile(r"\s*\n\s*")
+_NUMBER = re.compile(r"-?\d+\.\d{3,}")
+_BETWEEN = re.compile(r"> <")
 _FONT = re.compile(r"font: (?:(\w+) )?([\d.]+)px [^;\"]+")
 
 
@@ -33,4 +36,14 @@ def inline_svg(drawn: Drawn, prefix: str) -> Markup:
     body = _REFERENCE.sub(rf"\g<1>{prefix}-\g<2>", _ID.sub(rf'id="{prefix}-\g<1>"', rest))
     body = body.replace("xlink:href", "href").replace(INK, "currentColor")
     body = _FONT.sub(lambda m: f"font-size: {m[2]}px", body)
-    return Markup(f'{head} focusable="false">{body}')
+    return Markup(f'{head} focusable="false">{_shortened(body)}')
+
+
+def _shortened(body: str) -> str:
+    """The same picture in fewer letters: on one line, without ids that nothing refers to, and with numbers to
+    a hundredth of a point, which no screen shows.
+    """
+    referred = {match[2] for match in _REFERENCE.finditer(body)}
+    body = _ID.sub(lambda m: m[0] if m[1] in referred else "", body)
+    body = _NUMBER.sub(lambda m: f"{float(m[0]):.2f}".rstrip("0").rstrip("."), body)
+    return _BETWEEN.sub("><", _INDENT.sub(" ", body).replace(" >", ">"))

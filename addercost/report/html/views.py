@@ -85,18 +85,27 @@ def _cells(
     largest: Mapping[str, float],
 ) -> tuple[TableCell, ...]:
     """links: as in `view_of`. largest: the longest bar of each column that has bars."""
+    hint = str(row.get("nodes") or "")
     return tuple(
-        _cell(row.get(c.name), c, i == 0, links.get((number, c.name), ""), largest.get(c.name, 0.0))
+        _cell(
+            row.get(c.name),
+            c,
+            hint if i == 0 else None,
+            links.get((number, c.name), ""),
+            largest.get(c.name, 0.0),
+        )
         for i, c in enumerate(table.columns)
     )
 
 
-def _cell(value: Any, column: Column, first: bool, href: str, largest: float) -> TableCell:
+def _cell(value: Any, column: Column, hint: str | None, href: str, largest: float) -> TableCell:
+    """hint: shown on hover over the first cell of a row; None for the other cells."""
     text = _text(value, column)
     kept: str | float | None = None
     exact = ""
-    if first:
-        kept = text
+    first = hint is not None
+    if hint is not None:
+        kept, exact = text, f"ONNX: {printable(hint)}" if hint else ""
     elif not column.is_text and value is not None:
         kept = value + 0
         written = _exact(value, column)

@@ -80,7 +80,7 @@ def draw(subject: Subject, options: PlotOptions) -> Drawn:
         figure,
         options,
         f"{subject.name}, convention {subject.first.counts.convention.name}",
-        "estimates of arithmetic on one core; energy without memory traffic; ≥ marks a lower bound",
+        f"estimates of arithmetic on one core; energy {_traffic(subject)}; ≥ marks a lower bound",
         f"not shown: {', '.join(others)}" if others else "",
     )
     return Drawn(
@@ -111,6 +111,11 @@ def draw(subject: Subject, options: PlotOptions) -> Drawn:
     )
 
 
+def _traffic(subject: Subject) -> str:
+    charged = dict.fromkeys(memory for energy in subject.energies for memory in energy.memories)
+    return f"with traffic of {', '.join(charged)}" if charged else "without memory traffic"
+
+
 def _panels(subject: Subject, options: PlotOptions) -> tuple[list[_Panel], list[str]]:
     """What is shown, and the names of what is not."""
     times: list[_Panel] = []
@@ -120,7 +125,7 @@ def _panels(subject: Subject, options: PlotOptions) -> tuple[list[_Panel], list[
         times.append((f"{hardware}, {own[0].model}", unit, bars))
     tables: dict[str, list[_Bar]] = {}
     for energy in subject.energies:
-        tables.setdefault(f"arithmetic energy, {energy.table}", []).append(_bar(energy, energy.joules))
+        tables.setdefault(energy.title, []).append(_bar(energy, energy.joules))
     energies: list[_Panel] = [(title, "J", bars) for title, bars in tables.items()]
     shown = [*times, *energies]
     if options.width == "single":

@@ -12,7 +12,7 @@ from addercost.report.table import Column, Kind, Table
 _SHARED = ("path", "type", "model", "arithmetic", "parameters")
 """Columns that do not depend on the batch, and by whose texts the rows are matched."""
 
-_LEFT_OUT = frozenset(("output_shape", "output_shapes", "calls", "share", *OpClass))
+_LEFT_OUT = frozenset(("output_shape", "output_shapes", "nodes", "calls", "share", *OpClass))
 """Operations of all classes are one column; the others show nothing that a batch changes but by its size."""
 
 

@@ -22,6 +22,7 @@ from addercost.cost.stated_errors import stated_lines
 from addercost.counts.peak_memory import ModelMemory
 from addercost.report.table import Column, Kind, Table
 from addercost.report.tables.accelerator import describe_accelerator
+from addercost.report.tables.mixed_models import mixed_models
 from addercost.results.profile import Profile
 from addercost.units import si
 
@@ -69,6 +70,7 @@ def _cells(row: ProfileRow, basis: str | None, whole: float) -> dict[str, Any]:
         "output_shape": row.output_shape,
         "calls": row.calls,
         "output_shapes": written_shapes(row.output_shapes),
+        "nodes": ", ".join(row.nodes) or None,
         "peak_bytes": row.peak_bytes,
         "parameters": row.parameters,
         **{c.value: 0 for c in OpClass},
@@ -176,6 +178,7 @@ def class_columns(*totals: OpCounts) -> list[Column]:
 def _columns(profile: Profile) -> tuple[Column, ...]:
     named = len(profile.costs) + len(profile.accelerators) > 1
     several = any((layer.module_calls or 1) > 1 for layer in profile.counts.layers)
+    of_graph = any(layer.nodes for layer in profile.counts.layers)
     return (
         Column("path", "layer", Kind.PATH),
         Column("type", "type", optional=True),
@@ -216,6 +219,7 @@ def _columns(profile: Profile) -> tuple[Column, ...]:
             if profile.memory is not None
             else []
         ),
+        *([Column("nodes", "ONNX nodes", secondary=True)] if of_graph else []),
         Column("share", "share", Kind.SHARE),
     )
 
@@ -247,6 +251,10 @@ def _notes(profile: Profile, basis: str | None) -> tuple[str, ...]:
         *(_describe_cost(cost) for cost in profile.costs),
         *(_describe_energy(energy) for energy in profile.energies),
         *(describe_accelerator(item) for item in profile.accelerators),
+        *mixed_models(
+            ((cost.model, cost.hardware) for cost in profile.costs),
+            (item.hardware for item in profile.accelerators),
+        ),
         *stated_lines([(cost.model, cost.hardware) for cost in profile.costs]),
         *(memory_lines(profile.memory) if profile.memory is not None else ()),
     ]

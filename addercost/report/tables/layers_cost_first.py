@@ -75,7 +75,7 @@ def _place(column: Column) -> int:
         "output_shape",
         "parameters",
     )
-    last = ("cycles@", "calls", "output_shapes")
+    last = ("cycles@", "calls", "output_shapes", "nodes")
     if column.name.startswith(last):
         return len(first) + 1
     return next((i for i, start in enumerate(first) if column.name.startswith(start)), len(first))

@@ -102,7 +102,7 @@ _LAST = ("calls", "output_shape", "parameters", "type")
 
 def _columns(profile: Profile, table: Table) -> Iterator[Column]:
     """The share and its bar come first, then times. What a narrow terminal leaves out comes last."""
-    known = {column.name: column for column in table.columns if column.name != "output_shapes"}
+    known = {column.name: column for column in table.columns if column.name not in ("output_shapes", "nodes")}
     yield from (known.pop("path"), known.pop("share"), Column("bar", "", optional=True))
     timed = {label: cost for label, cost in labelled_costs(profile).items() if cost.seconds is not None}
     for label in timed:

@@ -10,16 +10,27 @@ from addercost.cost.stated_errors import stated_lines
 from addercost.report.table import Column, Kind, Table
 from addercost.results.report import Subject
 
+_EQUAL = 0.005
+"""Ratios are printed with three decimals; one so near to 1 is no advantage by such estimates."""
+
 
 def rank_table(
-    rows: Sequence[RankRow], alternatives: Sequence[str], title: str, caveats: Mapping[str, str]
+    rows: Sequence[RankRow],
+    alternatives: Sequence[str],
+    title: str,
+    caveats: Mapping[str, str],
+    top: int | None = None,
 ) -> Table:
     """What `addercost rank` prints: one row for each processor and cost model.
 
     Above a ratio of 1 the alternative takes fewer cycles.
 
-    caveats: doubts about a processor's table, by processor.
+    caveats: doubts about a processor's table, by processor. top: only so many rows of each cost model.
     """
+    answer = _answer(rows, alternatives[0]) if rows and alternatives else ""
+    if top is not None:
+        models = dict.fromkeys(row.model for row in rows)
+        rows = [row for model in models for row in [r for r in rows if r.model == model][:top]]
     baseline = rows[0].baseline if rows else "mac"
     columns = (
         Column("model", "cost model"),
@@ -37,14 +48,32 @@ def rank_table(
         cells |= {f"{name}_advantage": row.advantage(name) for name in alternatives}
         found.append(cells)
     unknown = sum(any(c is None for c in row.cycles.values()) for row in rows)
-    notes = ["estimates, not measurements: latency-sum overlaps nothing, throughput everything"]
+    models = dict.fromkeys(row.model for row in rows)
+    notes = ["estimates, not measurements"]
+    if len(models) > 1:
+        notes = [f"{notes[0]}; compare ratios by one cost model, not by two ({', '.join(models)})"]
+    if {"latency-sum", "throughput"} <= models.keys():
+        notes[0] += ": latency-sum overlaps nothing, throughput everything"
     notes += stated_lines([(row.model, "") for row in rows])
     if unknown:
-        notes.append(f"{unknown} rows have empty cells: the processor's table lacks a figure they need")
+        have = "1 row has" if unknown == 1 else f"{unknown} rows have"
+        notes.append(f"{have} empty cells: the processor's table lacks a figure they need")
     # The column seldom fits a terminal, and a rank by a doubtful figure must not stand without its caveat.
     doubtful = dict.fromkeys(row.hardware for row in rows if caveats.get(row.hardware))
     notes += [f"{hardware}: {caveats[hardware]}" for hardware in doubtful]
-    return Table(columns, found, title=title, notes=tuple(notes))
+    return Table(columns, found, title=title, notes=tuple(notes), answer=answer)
+
+
+def _answer(rows: Sequence[RankRow], alternative: str) -> str:
+    """On how many processors the alternative takes fewer cycles, by each cost model."""
+    found = []
+    for model in dict.fromkeys(row.model for row in rows):
+        ratios = [row.advantage(alternative) for row in rows if row.model == model]
+        known = [ratio for ratio in ratios if ratio is not None]
+        fewer = sum(ratio > 1 + _EQUAL for ratio in known)
+        equal = sum(abs(ratio - 1) <= _EQUAL for ratio in known)
+        found.append(f"on {fewer} of {len(known)} by {model} (as many on {equal})")
+    return f"{alternative} layers take fewer cycles than {rows[0].baseline} layers {', '.join(found)}"
 
 
 def advantage_table(subject: Subject) -> Table:

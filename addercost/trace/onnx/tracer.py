@@ -33,7 +33,7 @@ from addercost.trace.onnx.values import (
     of_type,
     output_role,
 )
-from addercost.trace.record import OpCall, TensorSpec, Trace
+from addercost.trace.record import NODE, OpCall, TensorSpec, Trace
 
 if TYPE_CHECKING:
     from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto
@@ -168,6 +168,11 @@ class _Walk:
         return value.with_role("parameter", name)
 
     def _node(self, proto: NodeProto) -> None:
+        before = len(self.calls)
+        self._follow(proto)
+        self.calls[before:] = (_of_node(call, proto.name) for call in self.calls[before:])
+
+    def _follow(self, proto: NodeProto) -> None:
         if proto.output and proto.output[0] in self._rescaled:
             return
         inputs = tuple(self._value(name, proto) if name else None for name in proto.input)
@@ -183,7 +188,7 @@ class _Walk:
             return
         node = self._seen(proto, inputs)
         if node.op == "DequantizeLinear" and node.outputs[0].complete:
-            self._pending[proto.output[0]] = pending_dequantization(node)
+            self._pending[proto.output[0]] = _of_node(pending_dequantization(node), proto.name)
             self._values[proto.output[0]] = replace(node.outputs[0], dequantized=node.value(0))
             return
         reader = self._only_reader(proto)
@@ -311,6 +316,13 @@ class _Walk:
             if node.op not in COMPUTES_NOTHING:
                 return [node.uncounted()]
         return translator(node)
+
+
+def _of_node(call: OpCall, name: str) -> OpCall:
+    """The call with the node that it is of, unless it has one: a node inside, or one before it."""
+    if not name or any(tag.startswith(NODE) for tag in call.tags):
+        return call
+    return replace(call, tags=(*call.tags, NODE + name))
 
 
 def _tensor_of(node: NodeProto) -> TensorProto | None:

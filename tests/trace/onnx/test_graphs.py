@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,11 +13,13 @@ import onnx
 import pytest
 from onnx import helper
 
+import addercost
 from addercost.api import trace_spec
-from addercost.cli import main
+from addercost.cli import run
 from addercost.counts.model import count
 from addercost.counts.peak_memory import memory_of
 from addercost.errors import AddercostError, ArgumentError, DataError, TraceError
+from addercost.results.profile import profile_from_data
 from addercost.trace.input_shapes import InputShape
 from addercost.trace.onnx import control_flow
 from addercost.trace.onnx.scopes import path_in_name
@@ -273,9 +276,7 @@ def test_damaged_files_end_in_one_line(name: str, tmp_path: Path, capsys: pytest
     spoil(path)
     with pytest.raises(DataError, match=message):
         trace_spec(str(path))
-    with pytest.raises(SystemExit) as stop:
-        main(["profile", str(path)])
-    assert stop.value.code == 6
+    assert run(["profile", str(path)]) == 6
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -332,3 +333,16 @@ def test_memory_lasts_until_the_last_reader(tmp_path: Path) -> None:
     assert memory is not None
     assert memory.weight_bytes == 4000 + 8
     assert memory.peak_bytes == memory.weight_bytes + 4000 + 3 * 4000
+
+
+def test_layers_name_the_nodes_they_are_made_of(tmp_path: Path) -> None:
+    """A hostile name stays text; a node without a name is left out; what is saved says the same."""
+    named = node("MatMul", "x w", "y")
+    named.name = "/head/<script>"
+    made = graph([named, node("Relu", "y", "z")], {"x": (2, 3)}, "z", {"w": (3, 4)})
+    profile = addercost.profile(saved(made, tmp_path))
+    nodes = {layer.op: layer.nodes for layer in profile.counts.layers}
+    assert ("/head/<script>",) in nodes.values() and () in nodes.values()
+    again = profile_from_data(json.loads(profile.to_json()))
+    assert [layer.nodes for layer in again.counts.layers] == [layer.nodes for layer in profile.counts.layers]
+    assert '"nodes"' not in addercost.profile("zoo:lenet5-bn").to_json()
