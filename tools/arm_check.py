@@ -4,8 +4,9 @@
 
 Halide compiles the kernels for arm64 by the schedule of the rule for 128-bit vectors and 32 registers.
 llvm-mca takes the inner loop of each for the cores that LLVM models. qemu-user runs the kernels on small
-layers, and what they compute is compared with the reference. An emulator says nothing of speed, and llvm-mca
-nothing of caches. The answer is benchmarks/results/arm64/kernels.txt; the exit status is 1 where a kernel is wrong.
+layers, and what they compute is compared with the reference.
+An emulator says nothing of speed, and llvm-mca nothing of caches. The answer is
+benchmarks/results/arm64/kernels.txt; the exit status is 1 where a kernel is wrong.
 """
 
 from __future__ import annotations
