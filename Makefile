@@ -9,7 +9,7 @@ INSTALL := $(VENV)/$(PIP_INSTALL)
 TOOL_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/counting-tools
 
 .PHONY: demo test test-all test-browser attack attack-quick mutants reports predicted-reports state-errors \
-	machine-report training-report models-table gpu-check check check-static lint types format docs dist clean help
+	machine-report training-report models-table gpu-check arm-check check check-static lint types format docs dist clean help
 
 help:
 	@echo "make demo          profile LeNet-5-BN and print the paper's comparison"
@@ -23,6 +23,7 @@ help:
 	@echo "make predicted-reports  the predictions alone, in seconds"
 	@echo "make models-table  trace 152 models of eight packages, in an environment of their own"
 	@echo "make gpu-check     test and time the GPU kernels into reports/, on a machine with torch and Triton"
+	@echo "make arm-check     compile the CPU kernels for arm64, read their loops, run them by an emulator"
 	@echo "make training-report  train on the digits and write reports/training-digits"
 	@echo "make check         tests, lint and types"
 	@echo "make docs          build the site of docs/ into output/site, and manual pages into output/man1"
@@ -84,6 +85,13 @@ models-table: $(MODELS_VENV)/.installed
 # Uses the Python there is: a machine with a GPU brings its own torch and Triton.
 gpu-check:
 	$(PYTHON) tools/gpu_check.py
+
+# What emulation cannot tell, speed, is estimated by llvm-mca for the cores that LLVM models.
+arm-check: $(VENV)/.installed-dev
+	tools/debian_package.sh llvm-mca-22 llvm-22
+	tools/debian_package.sh qemu-aarch64 qemu-user
+	tools/debian_package.sh aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+	$(BIN)/python -m tools.arm_check
 
 check: test check-static
 

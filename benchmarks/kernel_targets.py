@@ -20,7 +20,8 @@ def summary(layers: list[Row], rivals: list[Row], start: Row, cores: list[Row]) 
             lambda r: f"{r['weight_mb']:.1f} MB of weights, each meets {r['pixels']} outputs",
         )
     for kind in ("resnet", "small"):
-        yield from _target("mac ≥ 0.9 of torch", kind, layers, 0.9, lambda r: r["ratio"]["mac / torch"])
+        yield from _target("mac ≥ 0.95 of torch", kind, layers, 0.95, lambda r: r["ratio"]["mac / torch"])
+        yield from _target("u8 ≥ 0.9 of its limit", kind, layers, 0.9, lambda r: r["share"]["adder u8"])
         yield from _target(
             "u8 ≥ 4 × adder",
             kind,

@@ -1,6 +1,9 @@
 """Each CPU kernel against the limit of the core's arithmetic, and against what users run today.
 
-    python -m benchmarks.kernels --rivals --start --cores > benchmarks/results/kernels-cpu.txt
+    python -m benchmarks.kernels --rivals --start --cores --save
+
+The last option writes benchmarks/results/<processor>/kernels.txt. Tuned schedules are used where there are
+some.
 
 In every round each contender runs once to warm the caches and then at least three times, and the limits are
 measured again. A rate is the best of all rounds, and so is the limit; a ratio is one of best rates. On a
@@ -32,9 +35,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from addercost.arithmetic import Arithmetic
+from addercost.hardware.this_machine import cpu_model
 from addercost.kernels import dispatch
 from addercost.kernels.cpu.binary import convolution as binary
 from addercost.kernels.cpu.dense import convolution as dense
+from addercost.kernels.cpu.dense.tuned import schedules_folder, tuned_schedules
 from addercost.kernels.cpu.depthwise import convolution as depthwise
 from addercost.kernels.cpu.u8 import convolution as u8
 from addercost.kernels.problem import Geometry, output_layout
@@ -44,11 +49,12 @@ from addercost.layers.ops import adder as adder_ops
 from addercost.layers.ops import binary as binary_ops
 from addercost.measure.devices.process_memory import keep_freed_memory, peak_bytes
 from addercost.measure.host.loop_rate import loop_sites_per_second
-from addercost.measure.host.processor import cpu_model
 from addercost.models.zoo import ZOO
+from addercost.results.files import write_file
 from benchmarks.kernel_layers import DEPTHWISE, RESNET, SMALL, Layer, broadcast, unfold_cdist
 from benchmarks.kernel_targets import Row, summary
 
+RESULTS = Path(__file__).with_name("results")
 SERIES_S = 0.01
 """A call of a tenth of a millisecond reaches its full speed only after five or ten others."""
 BROADCAST_LIMIT_BYTES = 4 << 30
@@ -113,9 +119,11 @@ def contenders(layer: Layer, channels_last: bool) -> dict[str, Callable[[], obje
 def _on_packed_signs(x: Tensor, words: Tensor, factors: Tensor, layer: Layer) -> Callable[[], object]:
     """The binary kernel alone, on signs packed beforehand and with an output allocated beforehand."""
     layout, threads = output_layout(x), torch.get_num_threads()
-    plan = binary._plan(x.shape, x.stride(), layer.weight_shape, layer.geometry, layout, threads)
+    plan = binary._plan(
+        x.shape, x.stride(), layer.weight_shape, layer.geometry, layout, threads, tuned_schedules()
+    )
     image, output = plan.packing.fresh(), torch.empty(plan.kernel.shape, memory_format=plan.kernel.layout)
-    assert not plan.packing.met_nan(x, image)
+    assert not plan.packing.pack_into(x, image)
     operands = (image, words, factors, output)
     return lambda: plan.launch(*(operand.data_ptr() for operand in operands))
 
@@ -293,11 +301,18 @@ def main() -> None:
     )
     parser.add_argument("--start", action="store_true", help="also compile times and the cost of a call")
     parser.add_argument("--cores", action="store_true", help="also two threads against one")
+    parser.add_argument("--save", action="store_true", help="also into the folder of this processor")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    print(json.dumps(environment()))
-    print(
+    lines: list[str] = []
+
+    def say(*words: object, sep: str = " ") -> None:
+        lines.append(sep.join(map(str, words)))
+        print(lines[-1], flush=True)
+
+    say(json.dumps(environment()))
+    say(
         "limits, one core, G sites/s:",
         {s: round(loop_sites_per_second(s, 0.2) / 1e9, 1) for _, s in LIMITS.values()},
     )
@@ -305,35 +320,37 @@ def main() -> None:
     layers = [(kind, layer) for kind in chosen for layer in KINDS.get(kind, []) if options.only in layer.name]
     rivals: list[Row] = []
     if options.rivals:
-        print(
+        say(
             "\nours against what users run: how many times faster, and memory over inputs + outputs + weights"
         )
         for layer in RIVALS:
             rivals.append(bench_rivals(layer, 3))
-            print(json.dumps(rivals[-1]), flush=True)
+            say(json.dumps(rivals[-1]))
     keep_freed_memory()
     start = bench_start() if options.start else {}
     if start:
-        print("\ncompiling ResNet-50's adder layers, s:", [round(s, 2) for s in start["seconds"]])
-        print("one call, µs:", {name: round(us, 1) for name, us in start["call_us"].items()})
+        say("\ncompiling ResNet-50's adder layers, s:", [round(s, 2) for s in start["seconds"]])
+        say("one call, µs:", {name: round(us, 1) for name, us in start["call_us"].items()})
     results: list[Row] = []
     for channels_last in (True, False):
         for kind, layer in layers:
             result = bench_layer(kind, layer, channels_last, options.rounds)
             results.append(result)
-            print(f"\n{layer.name} ({result['layout']})")
+            say(f"\n{layer.name} ({result['layout']})")
             for part in ("rate", "median", "share", "ratio"):
                 row = result[part]
-                print(
-                    f"  {part:6}", "  ".join(f"{name} {value:.2f}" for name, value in row.items()), flush=True
-                )
-    print()
+                say(f"  {part:6}", "  ".join(f"{name} {value:.2f}" for name, value in row.items()))
+    say()
     # Last, since freeing the gigabytes of the broadcast form has kept the second core busy for seconds.
     cores = [bench_cores(layer, options.rounds) for layer in CORES] if options.cores else []
     for row in cores:
-        print(f"two threads over one, {row['layer']}: {row['ratio']:.2f}")
-    print("\nkernels run:", dict(dispatch.runs))
-    print("\ntargets", *summary(results, rivals, start, cores), sep="\n")
+        say(f"two threads over one, {row['layer']}: {row['ratio']:.2f}")
+    say("\nkernels run:", dict(dispatch.runs))
+    say("\ntargets", *summary(results, rivals, start, cores), sep="\n")
+    if options.save:
+        folder = RESULTS / schedules_folder().name
+        folder.mkdir(parents=True, exist_ok=True)
+        write_file(folder / "kernels.txt", "\n".join(lines) + "\n", force=True)
     if options.json:
         options.json.write_text(
             json.dumps(

@@ -156,7 +156,7 @@ def main() -> None:
 def write_results(
     folder: str, runs: list[dict[str, Any]], tried: list[dict[str, Any]], processor_s: float
 ) -> None:
-    from addercost.measure.host.processor import cpu_model
+    from addercost.hardware.this_machine import cpu_model
     from addercost.results.accuracies import RESULTS, SCHEMA
     from addercost.train.folder import read_run
 

@@ -9,9 +9,9 @@ import click
 
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.help import HelpCommand
-from addercost.cli.numbers import FiniteRange
 from addercost.cli.options import (
     layout_option,
+    minutes_option,
     output_options,
     quiet_option,
     threads_option_with,
@@ -19,6 +19,8 @@ from addercost.cli.options import (
 )
 from addercost.cli.progress import progress
 from addercost.errors import ArgumentError, unknown_name
+
+TUNING_MINUTES = 3.0
 
 
 @click.command(cls=HelpCommand)
@@ -33,19 +35,18 @@ from addercost.errors import ArgumentError, unknown_name
     is_flag=True,
     help="Instead time operator calls of many shapes, for the cost model `calibrated`. Killed, it goes on.",
 )
-@click.option(
-    "--minutes",
-    type=FiniteRange(min=0, min_open=True),
-    default=3.0,
-    show_default=True,
-    help="With --kernels: stop after so long.",
-)
+@minutes_option(3.0, "With --kernels: stop after so long.")
 @click.option(
     "--dtype",
     default="fp32",
     show_default=True,
     metavar="NAMES",
     help="With --kernels: formats to time, from fp32, bf16, fp16 and int8.",
+)
+@click.option(
+    "--no-tune",
+    is_flag=True,
+    help="Do not look for the fastest schedules of our kernels: see `addercost tune`.",
 )
 @threads_option_with(
     "With --kernels: threads that share each kernel; `--cpu host --cores N` is then predicted by them."
@@ -62,6 +63,7 @@ def calibrate(
     kernels: bool,
     minutes: float,
     dtype: str,
+    no_tune: bool,
     threads: int,
     layout: str,
     table_format: str,
@@ -69,12 +71,13 @@ def calibrate(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Measure this machine in under a minute and keep it as a table named `host`.
+    """Measure this machine into a table named `host`, in under a minute, and tune our kernels.
 
     Latency and throughput of each kind of instruction, which of them share units, the inner loop of every
     arithmetic and number format, the clock, the bandwidth of caches and memory, and the cost of a call. Run
     it on an idle machine: only moments at its best known speed are used, and where there are too few, it
-    says so and keeps nothing.
+    says so and keeps nothing. Without --save it then does what `addercost tune` does, for three minutes,
+    unless this kind of processor was tuned already.
     """
     from addercost.errors import OutputError
     from addercost.hardware import load_file
@@ -109,6 +112,21 @@ def calibrate(
     emit_table(figures_table(load_file(path)), table_format, output, force)
     if not quiet:
         click.echo(f"written to {path}", err=True)
+    if save is None and not no_tune:
+        _tune(quiet)
+
+
+def _tune(quiet: bool) -> None:
+    import os
+
+    from addercost.cli.tune import FAMILIES, LAYOUTS, tune_cases, zoo_cases
+
+    try:
+        from addercost.kernels.cpu.dense.tuned import VARIABLE
+    except ImportError:
+        return  # the kernels are not installed
+    if not os.environ.get(VARIABLE):
+        tune_cases(zoo_cases(), LAYOUTS, FAMILIES, 1, TUNING_MINUTES, again=False, quiet=quiet)
 
 
 def _refuse_options_of_kernels() -> None:

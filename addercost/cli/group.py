@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     },
     "Hardware": {
         "hardware": "the processors and energy tables that estimates use",
+        "tune": "find the fastest schedules of our kernels on this machine",
         "calibrate": "measure this machine into a table: then --cpu host works",
     },
 }

@@ -316,6 +316,18 @@ def threads_option_with(help_text: str) -> Option:
 threads_option = threads_option_with("Of the CPU.")
 
 
+def minutes_option(default: float, help_text: str) -> Option:
+    from addercost.cli.numbers import FiniteRange
+
+    return click.option(
+        "--minutes",
+        type=FiniteRange(min=0, min_open=True),
+        default=default,
+        show_default=True,
+        help=help_text,
+    )
+
+
 def layout_option(default: str, help_text: str) -> Option:
     return click.option(
         "--layout", default=default, show_default=True, help=f"channels-last or contiguous, {help_text}"

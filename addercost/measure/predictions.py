@@ -13,7 +13,7 @@ from addercost.counts.model import count
 from addercost.errors import ArgumentError
 from addercost.hardware import load_cpu
 from addercost.hardware.loader import HOST
-from addercost.measure.host.processor import cpu_model
+from addercost.hardware.this_machine import cpu_model
 from addercost.results.measurements import PredictedTime
 from addercost.trace.record import Trace
 

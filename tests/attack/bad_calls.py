@@ -65,10 +65,11 @@ BASES: dict[str, Sequence[str]] = {
     "hardware list": (),
     "hardware show": ("via-nano-2000",),
     "calibrate": ("--save", "host.toml"),
+    "tune": ("trace.json", "--minutes", "0.001", "--quiet"),
 }
 """Arguments with which each command works; the options are click's to say."""
 
-SLOW = {"calibrate": 3.0, "doctor": 5.0, "bench run": 10.0, "sweep measure": 10.0}
+SLOW = {"calibrate": 3.0, "tune": 10.0, "doctor": 5.0, "bench run": 10.0, "sweep measure": 10.0}
 """Commands that take long when nothing is wrong: after so many seconds a signal ends them."""
 LONGEST_S = 90.0
 CALLS = 1000

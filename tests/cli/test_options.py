@@ -43,7 +43,8 @@ DIFFERENT_OPTIONS = {
     "--timeout": "of a query, which has one by default; of an architecture of a sweep",
     "--top": "rows of a table; processors of each cost model; bars of a figure",
     "--workers": "processes that trace; processes that read image files",
-    "--kernels": "to time kernels; a file of timed ones",
+    "--kernels": "to time kernels; a file of timed ones; families of them",
+    "--again": "seconds for networks that are timed again; a flag for layers",
     "--cost-model": "one of a sweep, several elsewhere",
     "--cpu": "several processors, or one",
 }

@@ -11,13 +11,18 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from addercost.kernels import dispatch, reference, signs
-from addercost.kernels.problem import Geometry
+from addercost.kernels.problem import Geometry, output_layout
+
+if TYPE_CHECKING:
+    from addercost.kernels.cpu.dense.request import KernelRequest
 
 _CHANNELS = (1, 2, 3, 5, 8, 15, 16, 17, 31, 32, 33, 40, 64, 70, 130, 300, 456)
 _FILTERS = (1, 2, 5, 6, 8, 10, 16, 17, 24, 32, 33, 64, 70, 128, 200)
@@ -119,16 +124,84 @@ def differences(layer: RandomLayer) -> Iterator[str]:
         torch.set_num_threads(threads)
 
 
+def candidate_differences(layer: RandomLayer, number: int) -> Iterator[str]:
+    """What is wrong with any of `number` schedules that a search may choose for each kernel of it."""
+    from addercost.kernels.cpu.binary import convolution as binary
+    from addercost.kernels.cpu.dense import convolution as dense
+    from addercost.kernels.cpu.dense.candidates import candidates
+    from addercost.kernels.cpu.depthwise import convolution as depthwise
+    from addercost.kernels.cpu.processor import host_core
+    from addercost.kernels.cpu.u8 import convolution as u8
+
+    if depthwise.takes(layer.filters, layer.geometry.groups):
+        return
+    rng = random.Random(~layer.seed)
+    torch.manual_seed(layer.seed)
+    geometry, layout = layer.geometry, rng.choice((torch.contiguous_format, torch.channels_last))
+    x, w = torch.randn(layer.image).contiguous(memory_format=layout), torch.randn(layer.filters)
+    codes, weight_codes = (torch.randint(0, 256, t.shape, dtype=torch.uint8) for t in (x, w))
+    codes = codes.contiguous(memory_format=layout)
+    words = signs.pack_filters(w, geometry.groups)
+    factors = signs.pack_factors(torch.rand(w.shape[0]), torch.randn(w.shape[0]), geometry.groups)
+    scale, addend = signs.unpack_factors(factors, w.shape[0])
+    packed = (x, words, factors, tuple(w.shape), geometry)
+    kernels: list[tuple[str, KernelRequest, Callable[..., Tensor | None], Tensor, float]] = [
+        (
+            "binary",
+            binary.request_of(x, layer.filters, geometry),
+            partial(binary.convolve, *packed, output_layout(x)),
+            reference.binary_packed_forward(*packed),
+            0,
+        ),
+        (
+            "adder_u8",
+            u8.request_of(codes, weight_codes, geometry),
+            partial(u8.convolve, codes, weight_codes, geometry, factors, None, 0),
+            reference.adder_u8_forward(codes, weight_codes, geometry) * scale[:, None, None]
+            + addend[:, None, None],
+            0,
+        ),
+        *(
+            (
+                site,
+                dense.request_of(site, x, w, geometry),
+                partial(dense.convolve, site, x, w, geometry),
+                forward(x, w, geometry),
+                1e-4,
+            )
+            for site, forward in (("adder", reference.adder_forward), ("mac_powers", reference.shift_forward))
+        ),
+    ]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(layer.threads)
+    try:
+        for name, request, run, expected, tolerance in kernels:
+            allowed = list(candidates(replace(request, threads=layer.threads), host_core()))
+            for schedule in rng.sample(allowed, min(number, len(allowed))):
+                try:
+                    torch.testing.assert_close(
+                        run(schedule=schedule), expected, rtol=tolerance, atol=50 * tolerance
+                    )
+                except (AssertionError, RuntimeError) as error:
+                    yield f"{name} by {schedule}: {str(error).strip().partition(chr(10))[0]}"
+    finally:
+        torch.set_num_threads(threads)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--candidates", type=int, default=0, help="instead so many schedules of each kernel, drawn"
+    )
     options = parser.parse_args()
     os.environ[dispatch.VARIABLE] = "halide"
     end, seed = time.monotonic() + options.seconds, options.seed
     while time.monotonic() < end:
         layer = drawn(seed)
-        for difference in differences(layer):
+        found = candidate_differences(layer, options.candidates) if options.candidates else differences(layer)
+        for difference in found:
             print(layer, difference, flush=True)
         seed += 1
     print(f"seeds {options.seed} to {seed - 1}")

@@ -278,29 +278,31 @@ def test_resnet_50_needs_few_compilations() -> None:
         ]
     from addercost.kernels.cpu.dense.extents import Extents
     from addercost.kernels.cpu.dense.plan import choose_class
+    from addercost.kernels.cpu.dense.request import KernelRequest
 
     classes = set()
     for c, k, size, f, stride in shapes:
         direct, out = f == 1, size // stride
         rows, columns = (1, out * out) if direct and stride == 1 else (out, out)
         extents = Extents(1, c, k, rows, columns, f, f, stride, stride, 1, size + f - 1)
-        classes.add(choose_class("adder", extents, True, True, direct))
+        classes.add(choose_class(KernelRequest("adder", extents, True, True, direct)))
     assert len(classes) <= 8
 
 
-@pytest.mark.parametrize("bytes_", [16, 32, 64], ids=["sse-or-neon", "avx2", "avx512"])
+@pytest.mark.parametrize("bytes_", [16, 32, 64], ids=["sse", "avx2", "avx512"])
 @pytest.mark.parametrize("site", ["adder", "adder_u8", "adder_gradient", "adder_gradient_near", "xnor"])
-def test_every_size_has_a_tile_that_fits_the_registers(site: str, bytes_: int, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    from addercost.kernels.cpu.dense import plan
+def test_every_size_has_a_tile_that_fits_the_registers(site: str, bytes_: int) -> None:
     from addercost.kernels.cpu.dense.extents import Extents
+    from addercost.kernels.cpu.dense.request import KernelRequest
+    from addercost.kernels.cpu.dense.rule import default_schedule
     from addercost.kernels.cpu.dense.sites import SITES
+    from addercost.kernels.cpu.processor import Core
 
-    monkeypatch.setattr(plan, "vector_bytes", lambda: bytes_)
-    registers, stationary = 32 if bytes_ == 64 else 16, len(SITES[site].stationary)
+    core, stationary = Core(bytes_, 32 if bytes_ == 64 else 16, 2.0, 0.0), len(SITES[site].stationary)
     for filters, columns in itertools.product((*range(1, 70), 96, 256), (*range(1, 20), 56, 3136)):
         extents = Extents(1, 8, filters, 7, columns, 3, 3, 1, 1, 1, columns + 2)
-        kernel = plan.choose_class(site, extents, True, True, direct=site == "xnor")
-        assert kernel.vectors * kernel.pixels * (1 + stationary) <= registers
+        schedule = default_schedule(KernelRequest(site, extents, True, True, site == "xnor"), core)
+        assert schedule.vectors * schedule.pixels * (1 + stationary) <= core.registers
 
 
 @pytest.mark.skipif(vector_bytes() != 64, reason="reads AVX-512 instructions")

@@ -28,7 +28,7 @@ def test_two_threads_in_one_kernel_have_buffers_of_their_own() -> None:
         seen.append((source._get_raw_halide_buffer_t(), target._get_raw_halide_buffer_t(), number))
         both.wait()
 
-    launch = Launch(kernel, ((_LAYOUT, torch.float32),), (7,), (_LAYOUT, torch.float32))
+    launch = Launch(lambda: kernel, ((_LAYOUT, torch.float32),), (7,), (_LAYOUT, torch.float32))
     images = [torch.zeros(2, 3) for _ in range(2)]
     # What an earlier call has left may serve one of them.
     launch(*(image.data_ptr() for image in images))
@@ -42,7 +42,7 @@ def test_two_threads_in_one_kernel_have_buffers_of_their_own() -> None:
 
 
 def test_a_launch_takes_as_many_addresses_as_it_has_buffers() -> None:
-    launch = Launch(lambda *_: None, ((_LAYOUT, torch.float32),), (), (_LAYOUT, torch.float32))
+    launch = Launch(lambda: lambda *_: None, ((_LAYOUT, torch.float32),), (), (_LAYOUT, torch.float32))
     with pytest.raises(ValueError, match="shorter"):
         launch(0)
 
@@ -86,7 +86,7 @@ def test_an_axis_of_one_element_has_the_stride_of_its_view() -> None:
         strides.extend([[buffer.dim(axis).stride() for axis in range(3)] for buffer in (source, target)])
 
     view = BufferLayout((12, 1, 64), (1, 1, 12))
-    Launch(kernel, ((view, torch.float32),), (), (view, torch.float32))(0, 0)
+    Launch(lambda: kernel, ((view, torch.float32),), (), (view, torch.float32))(0, 0)
     assert strides == [[12, 1, 1]] * 2
 
 

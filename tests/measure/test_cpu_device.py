@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from addercost.errors import ArgumentError
+from addercost.hardware.this_machine import governor
 from addercost.measure.devices import cores, cpu, waiting
 from addercost.measure.devices.cpu import CpuDevice
 from addercost.measure.devices.process_memory import available_bytes
 from addercost.measure.host import loop_rate
-from addercost.measure.host.processor import governor
 
 
 @pytest.fixture

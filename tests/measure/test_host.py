@@ -13,6 +13,7 @@ from addercost.cli.calibrate import calibrate
 from addercost.cost.target import target_of
 from addercost.errors import ArgumentError, CheckFailedError, OutputError
 from addercost.hardware import Form, list_hardware, load_cpu, load_file
+from addercost.hardware.this_machine import cache_sizes, cpu_model, instruction_set
 from addercost.measure.host import calibrate as calibration_module
 from addercost.measure.host import core_clock, loop_rate, memory_bandwidth
 from addercost.measure.host.calibrate import (
@@ -28,7 +29,6 @@ from addercost.measure.host.calibrate import (
 from addercost.measure.host.chains import DEPENDENT, UNROLL, independent_chains, loop_ir
 from addercost.measure.host.loops import vectors_of
 from addercost.measure.host.memory_bandwidth import READ_IR, Bandwidth
-from addercost.measure.host.processor import cache_sizes, cpu_model, instruction_set
 from addercost.measure.host.sampling import GROUP, SAMPLES, Sampled, Sampler
 from addercost.measure.host.table import calibration_toml
 from addercost.measure.host.x86_instructions import x86_probes
@@ -454,10 +454,29 @@ def test_the_processors_name(tmp_path):
 def test_the_command_keeps_the_table_for_host(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(calibration_module, "calibrate", calibration)
-    result = CliRunner().invoke(calibrate, ["--quiet", "--format", "csv"], catch_exceptions=False)
+    arguments = ["--quiet", "--format", "csv", "--no-tune"]
+    result = CliRunner().invoke(calibrate, arguments, catch_exceptions=False)
     assert result.exit_code == 0
     assert result.output.startswith("op,form,vector_bits")
     assert load_cpu("host").title.startswith('A "quoted" name')
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variable", "tunes"),
+    [([], "", True), (["--no-tune"], "", False), ([], "1", False), (["--save", "mine.toml"], "", False)],
+    ids=["plain", "no-tune", "variable", "save"],
+)
+def test_the_command_tunes_unless_it_is_told_not_to(arguments, variable, tunes, tmp_path, monkeypatch):
+    pytest.importorskip("halide", reason="the CPU kernels need halide")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("ADDERCOST_NO_TUNE", variable)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(calibration_module, "calibrate", calibration)
+    monkeypatch.setattr("addercost.cli.tune.zoo_cases", lambda: ("a case",))
+    tuned = []
+    monkeypatch.setattr("addercost.cli.tune.tune_cases", lambda cases, *_, **__: tuned.extend(cases))
+    assert CliRunner().invoke(calibrate, ["--quiet", *arguments], catch_exceptions=False).exit_code == 0
+    assert bool(tuned) is tunes
 
 
 def test_the_command_saves_where_it_is_told_and_not_over_a_file(tmp_path, monkeypatch):

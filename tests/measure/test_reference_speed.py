@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scripted_machine import QUIET_S, ScriptedMachine
 
 from addercost.errors import CheckFailedError, DataError, OutputError
-from addercost.measure.host.processor import processor_id
+from addercost.hardware.this_machine import processor_id
 from addercost.measure.speed import product, reference
 from addercost.measure.speed.quiet_times import keep_quiet_time, quiet_times_file, read_quiet_times
 from addercost.measure.speed.reference import CONFIRMATIONS, FIRST_S, WITHIN, quiet_blocks, too_noisy

@@ -9,13 +9,13 @@ from functools import cached_property
 import torch
 
 from addercost.errors import ArgumentError
+from addercost.hardware.this_machine import cache_sizes, cpu_model, governor
 from addercost.measure.devices.cores import allowed_cores, idlest, pin
 from addercost.measure.devices.device import Call, Condition, DeviceFacts, Energy, KernelTime
 from addercost.measure.devices.process_memory import available_bytes, keep_freed_memory, peak_bytes
 from addercost.measure.devices.waiting import interruptions, steal_s, waited_s
 from addercost.measure.host.core_clock import clock_hz
 from addercost.measure.host.memory_bandwidth import UNKNOWN_CACHE_BYTES, memory_bandwidth
-from addercost.measure.host.processor import cache_sizes, cpu_model, governor
 from addercost.measure.speed.product import open_reference_speed
 from addercost.measure.speed.reference import ReferenceSpeed
 

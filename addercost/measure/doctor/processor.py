@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from addercost.hardware.matching import core_name, matching_tables
+from addercost.hardware.this_machine import UNKNOWN_GOVERNOR, cpu_model, governor
 from addercost.measure.doctor.finding import FindingState, MachineFinding
 from addercost.measure.host.core_clock import clock_hz
-from addercost.measure.host.processor import UNKNOWN_GOVERNOR, cpu_model, governor
 
 CLOCK_SAMPLES, CLOCK_ROUNDS, CLOCK_PAUSE_S = 12, 2000, 0.02
 STEADY = 0.02

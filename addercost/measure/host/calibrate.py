@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from addercost.errors import ArgumentError
+from addercost.hardware.this_machine import cache_sizes, cpu_model, instruction_set
 from addercost.hardware.vocabulary import Form
 from addercost.measure.host.aarch64_instructions import aarch64_probes
 from addercost.measure.host.amx_loops import TileLoop
@@ -33,7 +34,6 @@ from addercost.measure.host.memory_bandwidth import READ_IR, bandwidths
 from addercost.measure.host.mixes import mix_ir, times_of
 from addercost.measure.host.ports import Mix, shared_units
 from addercost.measure.host.probe import HostLoop, Probe
-from addercost.measure.host.processor import cache_sizes, cpu_model, instruction_set
 from addercost.measure.host.sampling import Sampled, Sampler
 from addercost.measure.host.x86_instructions import x86_probes
 from addercost.measure.speed.reference import ReferenceSpeed

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from functools import cache
 
+from addercost.hardware.this_machine import instruction_set
 from addercost.hardware.vocabulary import Form
 from addercost.measure.host.chains import DEPENDENT, UNROLL, Compiled, loop_ir
 from addercost.measure.host.probe import Probe
-from addercost.measure.host.processor import instruction_set
 
 ADDITIONS = {
     "x86-64": Probe(

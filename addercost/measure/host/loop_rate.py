@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
+from addercost.hardware.this_machine import instruction_set
 from addercost.measure.host.aarch64_loops import aarch64_loops
 from addercost.measure.host.amx_loops import (
     CONFIGURATION_OFFSET,
@@ -21,7 +22,6 @@ from addercost.measure.host.amx_loops import (
 from addercost.measure.host.chains import Compiled, host_features
 from addercost.measure.host.loops import OPERAND_BYTES, inner_loop_ir, operands, vectors_of
 from addercost.measure.host.probe import HostLoop
-from addercost.measure.host.processor import instruction_set
 from addercost.measure.host.x86_loops import x86_loops
 
 ROUNDS = 2000

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
 
+from addercost.hardware.this_machine import cache_sizes
 from addercost.measure.host.chains import Compiled
-from addercost.measure.host.processor import cache_sizes
 
 PASSES = 7
 LEAST_BYTES, MOST_BYTES = 64 << 20, 512 << 20

@@ -26,7 +26,7 @@ from addercost.hardware.kernel_times import (
     read_kernel_times,
     to_json,
 )
-from addercost.measure.host.processor import cache_sizes, processor_id
+from addercost.hardware.this_machine import cache_sizes, processor_id
 from addercost.measure.kernel_times.draw import SHARES, Drawing, draw
 from addercost.measure.kernel_times.draw_own import draw_own
 from addercost.measure.kernel_times.networks import RandomNetwork, random_networks

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from addercost.measure.host.processor import processor_id
+from addercost.hardware.this_machine import processor_id
 from addercost.measure.speed.quiet_times import keep_quiet_time, quiet_times_file, read_quiet_times
 from addercost.measure.speed.reference import ReferenceSpeed
 

@@ -11,8 +11,11 @@ from torch import Tensor
 from addercost.kernels.cpu.binary.packing import Packing, pack_signs, packable, plan_packing
 from addercost.kernels.cpu.dense.bordered import BorderedKernel, plan_bordered
 from addercost.kernels.cpu.dense.buffers import BufferLayout, Launch
+from addercost.kernels.cpu.dense.request import KernelRequest
+from addercost.kernels.cpu.dense.schedule import Schedule
+from addercost.kernels.cpu.dense.tuned import Schedules, tuned_schedules
 from addercost.kernels.cpu.depthwise import convolution as depthwise
-from addercost.kernels.problem import Geometry
+from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.signs import whole_blocks, words_of
 
 _KEPT_WORDS = 32 << 10
@@ -26,6 +29,7 @@ def convolve(
     shape: tuple[int, int, int, int],
     geometry: Geometry,
     layout: torch.memory_format,
+    schedule: Schedule | None = None,
 ) -> Tensor | None:
     """factor_k · Σ sign(x)·sign(w) + addend_k of an fp32 input [N, C, H, W].
 
@@ -37,7 +41,8 @@ def convolve(
         return depthwise.convolve_signs(input, bits, geometry, layout, factors[..., 0].contiguous())
     if not packable(input.shape, input.stride()):
         input = input.contiguous()
-    plan = _plan(input.shape, input.stride(), shape, geometry, layout, torch.get_num_threads())
+    place = (input.shape, input.stride(), shape)
+    plan = _plan(*place, geometry, layout, torch.get_num_threads(), schedule or tuned_schedules())
     try:
         image = plan.spare.pop()
     except IndexError:
@@ -50,6 +55,12 @@ def convolve(
     if plan.packing.elements <= _KEPT_WORDS:
         plan.spare.append(image)
     return output if kernel.layout is layout else output.contiguous(memory_format=layout)
+
+
+def request_of(input: Tensor, shape: tuple[int, int, int, int], geometry: Geometry) -> KernelRequest:
+    """What `convolve` asks for when it computes this, `input` being dense."""
+    place = (input.shape, input.stride(), shape, geometry, output_layout(input))
+    return _plan(*place, torch.get_num_threads()).kernel.request
 
 
 def pack_filters(weight: Tensor, groups: int) -> Tensor | None:
@@ -81,6 +92,7 @@ def _plan(
     geometry: Geometry,
     layout: torch.memory_format,
     threads: int,
+    schedules: Schedules | Schedule | None = None,
 ) -> BinaryPlan:
     k, channels, r, s = weight_size
     if (r, s) == (1, 1) and geometry.padding == (0, 0):
@@ -100,6 +112,7 @@ def _plan(
         geometry,
         layout,
         threads,
+        schedules,
         terms=channels * r * s,
     )
     taps, whole = r * s * words, whole_blocks(k // groups)

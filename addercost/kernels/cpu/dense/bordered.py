@@ -12,6 +12,9 @@ from addercost.kernels.cpu.dense.convolution import launch_of, parameters_of
 from addercost.kernels.cpu.dense.extents import Extents
 from addercost.kernels.cpu.dense.kernel_class import KernelClass
 from addercost.kernels.cpu.dense.plan import choose_class
+from addercost.kernels.cpu.dense.request import KernelRequest
+from addercost.kernels.cpu.dense.schedule import Schedule
+from addercost.kernels.cpu.dense.tuned import Schedules
 from addercost.kernels.problem import Geometry
 
 
@@ -19,6 +22,7 @@ from addercost.kernels.problem import Geometry
 class BorderedKernel:
     """A kernel with everything that it is given but the weights."""
 
+    request: KernelRequest
     kernel: KernelClass
     parameters: tuple[int, ...]
     shape: list[int]
@@ -42,6 +46,7 @@ def plan_bordered(
     geometry: Geometry,
     layout: torch.memory_format,
     threads: int,
+    schedules: Schedules | Schedule | None = None,
     terms: int = 0,
 ) -> BorderedKernel:
     """For images of `image_size` (N, H, W) before their border, `channels` elements in a pixel and `filters`
@@ -83,7 +88,10 @@ def plan_bordered(
     channels_last = by_k == 1 and layout == torch.channels_last
     # From the filter and stride themselves: a fused row's extents have neither.
     planes = pointwise and not channels_last
-    kernel = choose_class(site, extents, True, channels_last, direct=True, bordered=True, planes=planes)
+    request = KernelRequest(
+        site, extents, True, channels_last, direct=True, bordered=True, planes=planes, threads=threads
+    )
+    kernel = choose_class(request, schedules)
     # The last tile of a row reads into the next row, and that of the last row into the slack.
     tile = kernel.vector_run if kernel.across else kernel.pixels
     columns = -(-q // tile) * tile
@@ -104,4 +112,4 @@ def plan_bordered(
         )
     inside = Geometry((step_y, step_x), (0, 0), (dilation_y, dilation_x))
     parameters = parameters_of(kernel, extents, inside, (r, s), threads, terms)
-    return BorderedKernel(kernel, parameters, list(output.shape), layout, slack, source, sink)
+    return BorderedKernel(request, kernel, parameters, list(output.shape), layout, slack, source, sink)

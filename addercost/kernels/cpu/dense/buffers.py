@@ -39,21 +39,23 @@ def filled(elements: int, dtype: torch.dtype, byte: int = 0) -> Tensor:
 
 
 class Launch:
-    """A compiled kernel with its parameters and its buffers, which lack only the tensors' addresses.
+    """A kernel, compiled on its first call, with its parameters and its buffers, which lack only the tensors'
+    addresses.
 
     Making a buffer takes as long as a call of a small kernel, setting its address a tenth of a microsecond.
     """
 
-    __slots__ = ("_inputs", "_kernel", "_output", "_parameters", "_spare")
+    __slots__ = ("_compiled", "_inputs", "_kernel", "_output", "_parameters", "_spare")
 
     def __init__(
         self,
-        kernel: Callable[..., Any],
+        compiled: Callable[[], Callable[..., Any]],
         inputs: tuple[tuple[BufferLayout, torch.dtype], ...],
         parameters: tuple[int, ...],
         output: tuple[BufferLayout, torch.dtype],
     ) -> None:
-        self._kernel, self._inputs, self._parameters, self._output = kernel, inputs, parameters, output
+        self._compiled, self._inputs, self._parameters, self._output = compiled, inputs, parameters, output
+        self._kernel: Callable[..., Any] | None = None
         # A thread takes one out while it runs, so that two threads never share buffers.
         self._spare: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = []
 
@@ -66,11 +68,13 @@ class Launch:
         arguments, places = frame
         for place, address in zip(places, addresses, strict=True):
             place.host = address
+        assert self._kernel is not None
         self._kernel(*arguments)
         self._spare.append(frame)
 
     def _frame(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """The kernel's arguments, and where the addresses go."""
+        """The kernel's arguments, and where the addresses go. The kernel is compiled before the first."""
+        self._kernel = self._compiled()
         buffers, places = zip(*(_unplaced(*buffer) for buffer in (*self._inputs, self._output)), strict=True)
         return (*buffers[:-1], *self._parameters, buffers[-1]), places
 

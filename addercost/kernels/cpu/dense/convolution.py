@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import torch
@@ -13,10 +13,13 @@ from torch import Tensor
 from addercost.kernels.cpu.dense.buffers import BufferLayout, Launch
 from addercost.kernels.cpu.dense.extents import Extents
 from addercost.kernels.cpu.dense.kernel_class import KernelClass
-from addercost.kernels.cpu.dense.partition import partition
+from addercost.kernels.cpu.dense.partition import enough_tasks, partition
 from addercost.kernels.cpu.dense.pipeline import compile_kernel
-from addercost.kernels.cpu.dense.plan import choose_class, enough_tasks
+from addercost.kernels.cpu.dense.plan import choose_class
+from addercost.kernels.cpu.dense.request import KernelRequest
+from addercost.kernels.cpu.dense.schedule import Schedule
 from addercost.kernels.cpu.dense.sites import SITES
+from addercost.kernels.cpu.dense.tuned import Schedules, tuned_schedules
 from addercost.kernels.cpu.depthwise import convolution as depthwise
 from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.signs import whole_blocks
@@ -40,7 +43,7 @@ def launch_of(
         groups, filters = output.size[3:]
         whole = whole_blocks(filters)
         operands.append((BufferLayout.strided((2, groups, whole), (groups * whole, whole, 1)), torch.float32))
-    return Launch(compiled(kernel), tuple(operands), parameters, (output, site.output))
+    return Launch(partial(compiled, kernel), tuple(operands), parameters, (output, site.output))
 
 
 def supports(site: str, input: Tensor, weight: Tensor) -> bool:
@@ -53,8 +56,11 @@ def supports(site: str, input: Tensor, weight: Tensor) -> bool:
     )
 
 
-def convolve(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
-    """The `site`'s sum for input [N, C, H, W] and weight [K, C/G, R, S], checked already.
+def convolve(
+    site: str, input: Tensor, weight: Tensor, geometry: Geometry, schedule: Schedule | None = None
+) -> Tensor:
+    """The `site`'s sum for input [N, C, H, W] and weight [K, C/G, R, S], checked already, by `schedule` or
+    by that of this machine.
 
     Returns [N, K, P, Q], channels-last where the input is.
     Raises halide.HalideError when the kernel cannot be compiled or run.
@@ -62,8 +68,7 @@ def convolve(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Te
     layout = output_layout(input)
     if depthwise.takes(weight.shape, geometry.groups):
         return depthwise.convolve(site, input, weight, geometry, layout)
-    place = (input.shape, input.stride(), weight.shape, weight.stride())
-    plan = _plan(site, *place, geometry, layout, torch.get_num_threads())
+    plan = _planned(site, input, weight, geometry, schedule or tuned_schedules())
     if plan.copied:
         input, weight = _prepared(input, weight, geometry, plan.transposed)
     output = torch.empty(plan.shape, dtype=SITES[site].output, memory_format=layout)
@@ -71,10 +76,23 @@ def convolve(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Te
     return output
 
 
+def request_of(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> KernelRequest:
+    """What `convolve` asks for when it computes this."""
+    return _planned(site, input, weight, geometry, None).request
+
+
+def _planned(
+    site: str, input: Tensor, weight: Tensor, geometry: Geometry, schedules: Schedules | Schedule | None
+) -> DensePlan:
+    place = (input.shape, input.stride(), weight.shape, weight.stride())
+    return _plan(site, *place, geometry, output_layout(input), torch.get_num_threads(), schedules)
+
+
 @dataclass(frozen=True, slots=True)
 class DensePlan:
     """What depends on sizes and strides only, and is made once for each."""
 
+    request: KernelRequest
     kernel: KernelClass
     launch: Launch
     shape: list[int]
@@ -93,6 +111,7 @@ def _plan(
     geometry: Geometry,
     layout: torch.memory_format,
     threads: int,
+    schedules: Schedules | Schedule | None = None,
 ) -> DensePlan:
     given = torch.empty_strided(input_size, input_stride, dtype=SITES[site].dtype, device="meta")
     given_weight = torch.empty_strided(weight_size, weight_stride, dtype=SITES[site].dtype, device="meta")
@@ -118,22 +137,24 @@ def _plan(
             source, sink = _flattened(source, sink)
     extents = extents_of(source, sink, (r, s), geometry)
     one_row = _joined(sink)
-    kernel = choose_class(
+    request = KernelRequest(
         site,
         extents,
         is_channels_last(input),
         is_channels_last(target),
         direct,
-        threads=None if one_row is None else threads,
+        joinable=one_row is not None,
         planes=source.stride(2) == sink.stride(2) == 1 < source.shape[2],
+        threads=threads,
     )
+    kernel = choose_class(request, schedules)
     if kernel.joined and one_row is not None:
         sink = one_row
     parameters = parameters_of(kernel, extents, geometry, (r, s), threads)
     launch = launch_of(
         kernel, (BufferLayout.of(source), BufferLayout.of(weight)), parameters, BufferLayout.of(sink)
     )
-    return DensePlan(kernel, launch, shape, transposed, copied)
+    return DensePlan(request, kernel, launch, shape, transposed, copied)
 
 
 def _prepared(input: Tensor, weight: Tensor, geometry: Geometry, transposed: bool) -> tuple[Tensor, Tensor]:

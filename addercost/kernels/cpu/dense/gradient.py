@@ -20,6 +20,7 @@ from addercost.kernels.cpu.dense.convolution import (
     readable,
 )
 from addercost.kernels.cpu.dense.plan import choose_class
+from addercost.kernels.cpu.dense.request import KernelRequest
 from addercost.kernels.cpu.depthwise import convolution as depthwise
 from addercost.kernels.problem import Geometry, empty_output, output_layout
 from addercost.kernels.signs import FILTER_BLOCK
@@ -124,7 +125,7 @@ def _launch(
     source, stationary, sink = (grouped(image, geometry.groups) for image in images)
     extents = extents_of(source, sink, filter_size, geometry)
     layouts = is_channels_last(images[0]), is_channels_last(images[2])
-    kernel = choose_class(site, extents, *layouts, False, innermost)
+    kernel = choose_class(KernelRequest(site, extents, *layouts, False, innermost, threads=threads))
     parameters = parameters_of(kernel, extents, geometry, filter_size, threads)
     return launch_of(
         kernel,

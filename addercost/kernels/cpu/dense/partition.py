@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 from addercost.kernels.cpu.dense.extents import Extents, rounded
 from addercost.kernels.cpu.dense.kernel_class import KernelClass
+from addercost.kernels.cpu.dense.schedule import Schedule
 from addercost.kernels.cpu.dense.sites import SITES
+from addercost.kernels.cpu.processor import vector_bytes
 
 SCRATCH_BYTES = 256 << 10
 """The aim for one strip of input: with a block of weights it should stay in a core's second-level cache."""
@@ -43,7 +45,7 @@ def partition(kernel: KernelClass, extents: Extents, threads: int) -> Partition:
         filter_rows = extents.dilation_y * (extents.filter_y - 1) + 1
         fitting = (SCRATCH_BYTES // max(1, row_bytes) - filter_rows) // extents.stride_y + 1
         strip = max(1, min(rows, fitting))
-    tiles, most = -(-extents.filters // kernel.block), _block_tiles(kernel, extents)
+    tiles, most = -(-extents.filters // kernel.block), _block_tiles(kernel.site, kernel, extents)
     few = extents.images * -(-rows // strip) < threads
     if few and tiles >= threads:
         most = min(most, tiles // threads)
@@ -62,26 +64,28 @@ def partition(kernel: KernelClass, extents: Extents, threads: int) -> Partition:
     return Partition(strip, -(-strips // threads), task_blocks, block_tiles)
 
 
-def _block_tiles(kernel: KernelClass, extents: Extents) -> int:
+def _block_tiles(site: str, tile: KernelClass | Schedule, extents: Extents) -> int:
     """Tiles of filters that share a copy of the input, few enough that their weights stay in the cache."""
     taps = extents.channels * extents.filter_y * extents.filter_x
-    tile_bytes = taps * kernel.block * int(SITES[kernel.site].element.bytes())
-    return max(_FEWEST_TILES // kernel.vectors, BLOCK_BYTES // tile_bytes)
+    tile_bytes = taps * tile.block * int(SITES[site].element.bytes())
+    return max(_FEWEST_TILES // tile.vectors, BLOCK_BYTES // tile_bytes)
 
 
-def keeps_scratch(kernel: KernelClass, extents: Extents) -> bool:
+def many_blocks(site: str, schedule: Schedule, extents: Extents) -> bool:
     """Whether so many blocks would copy the input's planes that one copy for all of them takes less time."""
-    if kernel.direct or kernel.whole_pixels:
-        return False
-    tiles = -(-extents.filters // kernel.block)
-    many = tiles >= _WORTH_KEEPING * _block_tiles(kernel, extents)
-    return many and extents.images * _scratch_bytes(kernel.site, extents) <= KEPT_BYTES
+    tiles = -(-extents.filters // schedule.block)
+    return tiles >= _WORTH_KEEPING * _block_tiles(site, schedule, extents)
 
 
 def image_fits(site: str, extents: Extents) -> bool:
     """Whether an image of several rows, with its border, may be one strip."""
-    return extents.rows > 1 and _scratch_bytes(site, extents) <= 2 * SCRATCH_BYTES
+    return extents.rows > 1 and scratch_bytes(site, extents) <= 2 * SCRATCH_BYTES
 
 
-def _scratch_bytes(site: str, extents: Extents) -> int:
+def scratch_bytes(site: str, extents: Extents) -> int:
     return extents.scratch_elements * int(SITES[site].element.bytes())
+
+
+def enough_tasks(images: int, filters: int, threads: int) -> bool:
+    """Whether there is a task for each thread where an image's rows are joined to one."""
+    return images >= threads or filters // (vector_bytes() // 4) >= threads

@@ -11,6 +11,7 @@ from torch import Tensor
 from addercost.kernels.cpu.dense.buffers import BufferLayout
 from addercost.kernels.cpu.dense.convolution import extents_of, grouped, launch_of, parameters_of
 from addercost.kernels.cpu.dense.plan import choose_class
+from addercost.kernels.cpu.dense.request import KernelRequest
 from addercost.kernels.problem import Geometry
 
 SITE = "adder_weight_gradient_sign"
@@ -36,7 +37,7 @@ def weight_sign_gradient(grad: Tensor, input: Tensor, weight: Tensor, geometry: 
         filters = grad[first : first + step].unflatten(1, (groups, -1)).permute(1, 2, 0, 3, 4).flatten(2)
         part = torch.empty_like(total)
         extents = extents_of(source, part, (p, q), exchanged)
-        kernel = choose_class(SITE, extents, False, True, direct=False)
+        kernel = choose_class(KernelRequest(SITE, extents, False, True, direct=False))
         inputs = (source, filters.contiguous(), own)
         parameters = parameters_of(kernel, extents, exchanged, (p, q), torch.get_num_threads())
         launch = launch_of(

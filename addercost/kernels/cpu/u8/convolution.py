@@ -13,7 +13,10 @@ from torch import Tensor
 
 from addercost.kernels.cpu.dense.bordered import BorderedKernel, plan_bordered
 from addercost.kernels.cpu.dense.buffers import BufferLayout, Launch, filled
+from addercost.kernels.cpu.dense.request import KernelRequest
+from addercost.kernels.cpu.dense.schedule import Schedule
 from addercost.kernels.cpu.dense.sites import SITES
+from addercost.kernels.cpu.dense.tuned import Schedules, tuned_schedules
 from addercost.kernels.cpu.depthwise import convolution as depthwise
 from addercost.kernels.cpu.ir.build import as_array
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
@@ -61,6 +64,7 @@ def convolve(
     factors: Tensor | None = None,
     layout: torch.memory_format | None = None,
     fill: int = 0,
+    schedule: Schedule | None = None,
 ) -> Tensor:
     """-Σ|x - w| of bytes [N, C, H, W] and [K, C/G, R, S] as [N, K, P, Q] int32, a padded tap having x = fill;
     with `factors` of `kernels.signs`, the fp32 factor_k · sum + addend_k. The channels of a group divide into
@@ -72,7 +76,8 @@ def convolve(
         return depthwise.convolve(site, input, weight, geometry, layout, each, fill)
     if not _readable(input, geometry.groups):
         input = input.contiguous()
-    plan = _plan(site, input.shape, input.stride(), weight.shape, geometry, layout, torch.get_num_threads())
+    place = (input.shape, input.stride(), weight.shape)
+    plan = _plan(site, *place, geometry, layout, torch.get_num_threads(), schedule or tuned_schedules())
     image = input
     for step in plan.steps:
         copy = step.fresh(fill)
@@ -85,6 +90,12 @@ def convolve(
     operands = (image, weight, output) if factors is None else (image, weight, factors, output)
     plan.launch(*(operand.data_ptr() for operand in operands))
     return output if kernel.layout is layout else output.contiguous(memory_format=layout)
+
+
+def request_of(input: Tensor, weight: Tensor, geometry: Geometry) -> KernelRequest:
+    """What `convolve` asks for when it computes this with factors, `input` being dense."""
+    place = (input.shape, input.stride(), weight.shape, geometry, output_layout(input))
+    return _plan("adder_u8_scaled", *place, torch.get_num_threads()).kernel.request
 
 
 def _readable(image: Tensor, groups: int) -> bool:
@@ -135,6 +146,7 @@ def _plan(
     geometry: Geometry,
     layout: torch.memory_format,
     threads: int,
+    schedules: Schedules | Schedule | None = None,
 ) -> U8Plan:
     (n, c, height, width), (k, channels, r, s) = size, weight_size
     if width == 1:
@@ -157,7 +169,7 @@ def _plan(
         run, seen, filter_size = s * channels, (n, rows, columns), (r, 1)
         inside = Geometry((geometry.stride[0], 1), (0, 0), (geometry.dilation[0], 1))
     filters = k // groups
-    kernel = plan_bordered(site, seen, _whole(run), filters, filter_size, inside, layout, threads)
+    kernel = plan_bordered(site, seen, _whole(run), filters, filter_size, inside, layout, threads, schedules)
     image, steps = _Image((n, c, height, width), stride, groups), []
     pixel = channels if patched else groups * _whole(channels)
     if patched or (top, left) != (0, 0) or not image.readable(pixel, kernel.slack_pixels):

@@ -46,13 +46,7 @@ def processor_id(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """The processor's name with family, model and stepping where the system says them: names alone, such as
     a guest's `AMD EPYC`, stand for several processors.
     """
-    numbers: dict[str, str] = {}
-    try:
-        for line in cpuinfo.read_text().splitlines():
-            name, _, value = line.partition(":")
-            numbers.setdefault(name.strip(), value.strip())
-    except OSError:
-        pass
+    numbers = _numbers(cpuinfo)
     found = [numbers[name] for name in ("cpu family", "model", "stepping") if name in numbers]
     return " ".join((cpu_model(cpuinfo), *(["-".join(found)] if found else ())))
 
@@ -63,3 +57,29 @@ def governor(folder: Path = Path("/sys/devices/system/cpu/cpu0/cpufreq")) -> str
         return (folder / "scaling_governor").read_text().strip()
     except OSError:
         return UNKNOWN_GOVERNOR
+
+
+def core_kind(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The kind of core, which processors of several names share: `AuthenticAMD 25-17` (vendor, family, model)
+    or on Arm `0x41-0xd0c` (implementer, part); the machine's architecture where the system does not say.
+    """
+    numbers = _numbers(cpuinfo)
+    for names, form in (
+        (("vendor_id", "cpu family", "model"), "{} {}-{}"),
+        (("CPU implementer", "CPU part"), "{}-{}"),
+    ):
+        if all(name in numbers for name in names):
+            return form.format(*(numbers[name] for name in names))
+    return platform.machine()
+
+
+def _numbers(cpuinfo: Path) -> dict[str, str]:
+    """What the system says of the first core, by name."""
+    numbers: dict[str, str] = {}
+    try:
+        for line in cpuinfo.read_text().splitlines():
+            name, _, value = line.partition(":")
+            numbers.setdefault(name.strip(), value.strip())
+    except OSError:
+        pass
+    return numbers

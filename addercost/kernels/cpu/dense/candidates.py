@@ -1,0 +1,93 @@
+"""Every schedule that the algorithm allows for a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+
+from addercost.kernels.cpu.dense.partition import KEPT_BYTES, enough_tasks, image_fits, scratch_bytes
+from addercost.kernels.cpu.dense.request import KernelRequest
+from addercost.kernels.cpu.dense.schedule import Schedule
+from addercost.kernels.cpu.processor import Core
+from addercost.kernels.signs import FILTER_BLOCK
+
+_LEAST_LANES = 4
+_MOST_VECTORS = 4
+
+
+def candidates(request: KernelRequest, core: Core) -> Iterator[Schedule]:
+    """Tiles that fit the registers, along filters or pixels, each with what may be joined and copied."""
+    for tile in (*_along_filters(request, core), *_along_pixels(request, core)):
+        joined = (False, True)[: 1 + may_join(request, tile)]
+        kept = (False, True)[: 1 + may_keep_scratch(request, tile)]
+        for choice in product(joined, kept):
+            yield replace(tile, joined=choice[0], kept_scratch=choice[1])
+
+
+def allows(request: KernelRequest, core: Core, schedule: Schedule) -> bool:
+    """Whether `schedule` is one of the candidates."""
+    return schedule in candidates(request, core)
+
+
+def lane_counts(request: KernelRequest, core: Core) -> Iterator[int]:
+    """Lanes of a vector, the register's own first. A u8 lane is the eight bytes whose differences one SAD
+    lane sums."""
+    lanes = core.vector_bytes // (8 if request.arithmetic.packed > 1 else 4)
+    while lanes >= min(_LEAST_LANES, core.vector_bytes // 8):
+        yield lanes
+        lanes //= 2
+
+
+def fits(request: KernelRequest, core: Core, vectors: int, others: int) -> bool:
+    """Whether the sums of a tile, its weights, its stationary operands and a term fit the registers."""
+    sums, stationary = vectors * others, len(request.arithmetic.stationary)
+    if stationary:
+        return sums * (1 + stationary) <= core.registers
+    return sums + vectors < core.registers
+
+
+def _along_filters(request: KernelRequest, core: Core) -> Iterator[Schedule]:
+    # Packed weights and factors are stored in blocks of filters, which a tile has to divide.
+    blocks = request.packed_filters or request.arithmetic.scaled
+    for lanes in lane_counts(request, core):
+        for vectors in range(1, _MOST_VECTORS + 1):
+            if blocks and FILTER_BLOCK % (lanes * vectors):
+                continue
+            for pixels in range(1, core.registers):
+                if fits(request, core, vectors, pixels):
+                    yield Schedule(lanes, vectors, pixels)
+
+
+def _along_pixels(request: KernelRequest, core: Core) -> Iterator[Schedule]:
+    site, extents = request.arithmetic, request.extents
+    if site.stationary or site.packed > 1 or extents.stride_x > 1:
+        return
+    in_place = request.direct and request.planes
+    if not in_place and (request.direct or request.packed_filters):
+        return
+    for lanes in lane_counts(request, core):
+        for vectors in range(1, _MOST_VECTORS + 1):
+            # Planes of words have slack behind them; others are read to the last pixel and no further.
+            if in_place and not site.of_words and extents.columns % (lanes * vectors):
+                continue
+            for filters in range(1, core.registers):
+                if site.of_words and FILTER_BLOCK % filters:
+                    continue
+                if fits(request, core, vectors, filters):
+                    yield Schedule(lanes, vectors, filters, across=True)
+
+
+def may_join(request: KernelRequest, schedule: Schedule) -> bool:
+    """Whether the rows may be joined, with a task for each thread."""
+    extents = request.extents
+    if not request.joinable or request.direct or schedule.across or not image_fits(request.site, extents):
+        return False
+    return enough_tasks(extents.images, extents.filters, request.threads)
+
+
+def may_keep_scratch(request: KernelRequest, schedule: Schedule) -> bool:
+    """Whether the input is copied as planes, all of which a cache holds."""
+    if request.direct or (request.channels_last_input and not schedule.across):
+        return False
+    return request.extents.images * scratch_bytes(request.site, request.extents) <= KEPT_BYTES

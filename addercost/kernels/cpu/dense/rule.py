@@ -1,0 +1,191 @@
+"""The schedule of a layer that was not tuned: the tile that wastes least of it.
+
+A tile's time is that of its sites, with those computed in vain, times what short chains of sums and loads
+add. Where a load costs nothing beside the arithmetic, one vector of filters is best, whose inputs are
+broadcast from memory by the instruction that uses them. Elsewhere a tile has few loads a site: as many
+vectors by pixels as the registers hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from addercost.kernels.cpu.dense.candidates import fits, may_join, may_keep_scratch
+from addercost.kernels.cpu.dense.extents import Extents, rounded
+from addercost.kernels.cpu.dense.partition import many_blocks
+from addercost.kernels.cpu.dense.request import KernelRequest
+from addercost.kernels.cpu.dense.schedule import Schedule
+from addercost.kernels.cpu.processor import Core, host_core
+
+_PIXELS = {
+    32: {
+        1: (8, 7, 10, 14, 12, 16, 6, 5, 3, 1, 4),
+        2: (8, 7, 10, 12, 5, 3, 1, 4),
+        3: (8, 7, 1, 4),
+        4: (6, 5, 4, 3, 1),
+    },
+    16: {1: (6, 8, 10, 1, 4), 2: (4, 5, 6, 1), 3: (4, 1)},
+}
+"""Pixels of a tile by registers and vectors; the first of equals is taken. Weights, broadcast inputs,
+differences and the sign mask need registers as well."""
+_FEW_SUMS = {1: 2.0, 2: 1.5, 3: 1.2, 4: 1.1}
+"""A site in a tile of so few sums, which do not hide their latency, takes this many times as long as in a
+large tile: 3 and 4 from layers of 3 × 3 and 4 × 4 pixels on Zen 4, the others by the latency itself."""
+_FEW_WORD_SUMS = {count: time for count, time in _FEW_SUMS.items() if count < 4}
+"""The same for sums of integers, whose latency is one cycle: four of them hide it."""
+_TRANSPOSING = (8.0, 3.5)
+"""Transposing a tile of words or bytes takes as long as so many steps of the sum, by whether its pixels are a
+power of two: others are written in several pieces. From layers of 28 × 28 pixels on Zen 4."""
+_WORTH_JOINING = 0.98
+"""Rows are joined where the tiles' time falls below this share."""
+_FEW_FILTERS = 8
+_FILTERS_ACROSS = 8
+_FILTERS_ALONG_PLANES = (16, 12, 8)
+_TILE_FILTERS = (1, 2, 4, 6, 8)
+_OPERATIONS = {"mac": 1, "mac_powers": 1}
+_OTHER_OPERATIONS = 3
+"""Vector operations of a step: a difference, its absolute value and a sum, or a comparison, a count and a
+sum."""
+
+
+def default_schedule(request: KernelRequest, core: Core | None = None) -> Schedule:
+    """The schedule for `request` on a core, this machine's if none is given."""
+    core = core or host_core()
+    site, extents = request.arithmetic, request.extents
+    few_filters = None if request.direct or request.packed_filters else _across(request, core)
+    if few_filters is not None:
+        return few_filters
+    if request.direct and request.planes:
+        if site.of_words and (vectors := _vectors_across(request, core)):
+            return Schedule(core.vector_bytes // 4, vectors, _FILTERS_ACROSS, across=True)
+        if not site.of_words and _along_planes(request, core):
+            return _planes_tile(request, core)
+    time, schedule = _tile(request, core, extents, request.bordered and not request.channels_last_output)
+    if may_join(request, schedule):
+        in_one, tile = _tile(request, core, extents.joined())
+        if in_one < _WORTH_JOINING * time:
+            schedule = replace(tile, joined=True)
+    kept = may_keep_scratch(request, schedule) and many_blocks(request.site, schedule, extents)
+    return replace(schedule, kept_scratch=kept)
+
+
+def _tile(
+    request: KernelRequest, core: Core, extents: Extents, transposed: bool = False
+) -> tuple[float, Schedule]:
+    """The tile that takes least for an image of `extents`, and its time in arbitrary units."""
+    site, wide = request.arithmetic, core.registers == 32
+    # A u8 lane is the eight bytes whose differences one SAD lane sums.
+    lanes = core.vector_bytes // (8 if site.packed > 1 else 4)
+    while lanes > 4 and extents.filters <= lanes // 2:
+        lanes //= 2
+    few, most = (_FEW_WORD_SUMS, 3) if site.of_words else (_FEW_SUMS, 4)
+    short = most if wide else 3
+    steps = extents.channels * extents.filter_y * extents.filter_x / site.packed
+
+    def time(tile: Schedule) -> float:
+        filters, columns = rounded(extents.filters, tile.block), rounded(extents.columns, tile.pixels)
+        transposing = _TRANSPOSING[tile.pixels & (tile.pixels - 1) == 0] / steps if transposed else 0
+        sites = filters * extents.rows * columns
+        return (
+            sites
+            * few.get(tile.vectors * tile.pixels, 1)
+            * (1 + transposing)
+            * load_factor(request.site, core, tile.vectors, tile.pixels)
+        )
+
+    tiles = [
+        Schedule(lanes, vectors, pixels)
+        for vectors in _vector_counts(request, core, lanes)
+        for pixels in _PIXELS[core.registers][vectors]
+        if _stays_in_registers(request, core, vectors, pixels)
+        # A short tile has too few sums to hide their latency. It is for short rows only.
+        and (pixels > short or vectors > 3 or extents.columns <= short)
+    ]
+    if request.bordered and extents.filters <= lanes:
+        # A long tile hides the latency of short sums.
+        tiles.sort(key=lambda tile: -tile.pixels)
+    best = min(tiles, key=time)
+    return time(best), best
+
+
+def load_factor(site: str, core: Core, vectors: int, others: int) -> float:
+    """How many times as long a site takes for its loads: a step of v vectors and p broadcasts has v + p."""
+    arithmetic = _OPERATIONS.get(site, _OTHER_OPERATIONS) / core.ports
+    return 1 + core.load_cycles / arithmetic * (1 / vectors + 1 / others)
+
+
+def _vector_counts(request: KernelRequest, core: Core, lanes: int) -> tuple[int, ...]:
+    site, more = request.arithmetic, request.extents.filters > lanes
+    stationary, packed = len(site.stationary), site.packed
+    wide = core.vector_bytes >= 64
+    if not more or stationary > 1:
+        return (1,)
+    if core.load_cycles:
+        # Weights of words and factors are stored in blocks of 32 filters.
+        return (1, 2) if stationary or site.of_words else (1, 2, 4)
+    # With 32 registers, a broadcast input is read from memory by the instruction that uses it, so using it
+    # twice saves nothing.
+    if not (stationary or packed > 1 or not wide):
+        return (1,)
+    # Factors are stored in blocks of 32 filters, which three vectors do not divide.
+    return (2,) if stationary or request.packed_filters or site.scaled else (2, 3)
+
+
+def _stays_in_registers(request: KernelRequest, core: Core, vectors: int, pixels: int) -> bool:
+    # Each stationary operand takes as many registers as the sums.
+    stationary = len(request.arithmetic.stationary)
+    return not stationary or pixels * vectors <= core.registers // 2 // stationary
+
+
+def _across(request: KernelRequest, core: Core) -> Schedule | None:
+    """A tile with vectors along a row, where filters fill too few lanes."""
+    site, extents = request.arithmetic, request.extents
+    if site.stationary or site.packed > 1 or extents.stride_x > 1:
+        return None
+    if extents.filters > _FEW_FILTERS or extents.columns < 2 * extents.filters:
+        return None
+    lanes = core.vector_bytes // 4
+    while lanes > 4 and extents.columns <= lanes // 2:
+        lanes //= 2
+    filters = next(count for count in _TILE_FILTERS if count >= extents.filters)
+    most = 4 if filters <= 4 else 2
+    counts = [count for count in range(1, most + 1) if fits(request, core, count, filters)]
+    vectors = min(counts, key=lambda count: (rounded(extents.columns, lanes * count), -count))
+    return Schedule(lanes, vectors, filters, across=True)
+
+
+def _along_planes(request: KernelRequest, core: Core) -> bool:
+    """Whether the planes of a 1×1 layer that is read in place divide into whole vectors."""
+    site, extents = request.arithmetic, request.extents
+    plain = not site.stationary and site.packed == 1
+    wide = core.vector_bytes >= 64
+    return plain and wide and extents.filters >= 4 and extents.columns % (core.vector_bytes // 4) == 0
+
+
+def _planes_tile(request: KernelRequest, core: Core) -> Schedule:
+    extents, lanes = request.extents, core.vector_bytes // 4
+
+    def shapes() -> Iterator[Schedule]:
+        for filters in _FILTERS_ALONG_PLANES:
+            for vectors in (1, 2) if core.load_cycles else (1,):
+                if extents.columns % (lanes * vectors) == 0 and fits(request, core, vectors, filters):
+                    yield Schedule(lanes, vectors, filters, across=True)
+
+    def time(tile: Schedule) -> float:
+        loads = load_factor(request.site, core, tile.vectors, tile.pixels)
+        return rounded(extents.filters, tile.pixels) * loads
+
+    return min(shapes(), key=time)
+
+
+def _vectors_across(request: KernelRequest, core: Core) -> int:
+    """Vectors of a tile of words along a row of pixels, in a 1×1 layer at stride 1 whose rows are
+    long; 0 where transposing a tile of filters costs less."""
+    extents, lanes = request.extents, core.vector_bytes // 4
+    counts = [count for count in (2, 1) if fits(request, core, count, _FILTERS_ACROSS)]
+    vectors = min(counts, key=lambda count: rounded(extents.columns, lanes * count))
+    # In operations for a vector of outputs, of which transposing takes about four.
+    work = 1.5 * extents.channels + 2.5
+    wasted = (rounded(extents.columns, lanes * vectors) / extents.columns - 1) * work
+    return vectors if wasted < 4 else 0

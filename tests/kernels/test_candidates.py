@@ -1,0 +1,128 @@
+"""Every schedule that a search may choose computes the layer."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+pytest.importorskip("halide", reason="the CPU kernels need halide")
+
+from addercost.kernels.cpu.dense.candidates import allows, candidates
+from addercost.kernels.cpu.dense.extents import Extents
+from addercost.kernels.cpu.dense.request import KernelRequest
+from addercost.kernels.cpu.dense.rule import default_schedule, load_factor
+from addercost.kernels.cpu.dense.schedule import Schedule
+from addercost.kernels.cpu.dense.sites import SITES
+from addercost.kernels.cpu.processor import Core
+from tests.kernels.geometries import exhaustive
+from tests.kernels.random_layers import candidate_differences, drawn
+
+SSE, AVX2, NEON = Core(16, 16, 2, 0), Core(32, 16, 2, 0), Core(16, 32, 2, 0)
+ZEN_4, FULL_WIDTH = Core(64, 32, 2, 0), Core(64, 32, 2, 0.68)
+CORES = {"sse": SSE, "avx2": AVX2, "neon": NEON, "zen-4": ZEN_4, "full-width-512": FULL_WIDTH}
+
+
+@pytest.mark.parametrize("seed", [1, *exhaustive(*range(2, 9))])
+def test_a_drawn_candidate_of_each_kernel_computes_a_random_layer(seed: int) -> None:
+    assert list(candidate_differences(drawn(seed), 1)) == []
+
+
+def requests(seed: int, count: int) -> Iterator[KernelRequest]:
+    """Requests as the kernels' callers make them, of every site."""
+    rng = random.Random(seed)
+    for _ in range(count):
+        site = rng.choice(list(SITES))
+        arithmetic = SITES[site]
+        bordered = arithmetic.packed > 1 or arithmetic.of_words
+        r, s = rng.choice((1, 1, 3, 5)), rng.choice((1, 1, 3, 7))
+        direct = bordered or (r == s == 1 and rng.random() < 0.8)
+        stride = 1 if direct and not bordered else rng.choice((1, 1, 2))
+        columns = rng.choice((rng.randint(1, 60), 784, 3136))
+        extents = Extents(
+            images=rng.choice((1, 2, 8)),
+            channels=rng.choice((1, 2, 3, 8, 16, 17, 64, 300)),
+            filters=rng.choice((1, 2, 5, 8, 10, 16, 17, 32, 33, 70, 128, 512)),
+            rows=rng.randint(1, 60),
+            columns=columns,
+            filter_y=r,
+            filter_x=s,
+            stride_y=stride,
+            stride_x=stride,
+            dilation_y=1,
+            scratch_columns=0 if bordered else stride * (columns - 1) + s,
+        )
+        layout = bordered or rng.random() < 0.5, rng.random() < 0.5
+        pointwise = r == s == stride == 1
+        planes = not layout[1] and (pointwise if bordered else direct and not layout[0])
+        plain = not bordered and not arithmetic.stationary
+        yield KernelRequest(
+            site,
+            extents,
+            *layout,
+            direct,
+            bordered=bordered,
+            joinable=plain and rng.random() < 0.5,
+            planes=planes,
+            threads=rng.choice((1, 2, 3)),
+        )
+
+
+@pytest.mark.parametrize("name", CORES)
+def test_the_rule_takes_one_of_the_candidates(name: str) -> None:
+    core = CORES[name]
+    for request in requests(7, 150):
+        assert allows(request, core, default_schedule(request, core)), request
+
+
+@pytest.mark.parametrize("name", CORES)
+def test_candidates_are_different_and_fit_the_registers(name: str) -> None:
+    core = CORES[name]
+    for request in requests(8, 20):
+        found = list(candidates(request, core))
+        assert len(found) == len(set(found)) > 0
+        stationary = len(request.arithmetic.stationary)
+        for schedule in found:
+            assert schedule.vectors * schedule.pixels * (1 + stationary) <= core.registers
+
+
+def layer(filters: int, columns: int, site: str = "mac") -> KernelRequest:
+    extents = Extents(1, 64, filters, columns, columns, 3, 3, 1, 1, 1, columns + 2)
+    return KernelRequest(site, extents, True, True, False, joinable=True)
+
+
+def test_where_loads_cost_time_a_tile_has_fewer_of_them() -> None:
+    # A step of v vectors and p pixels loads v weights and p inputs for its v·p sites.
+    for site, columns in itertools.product(("mac", "adder"), (56, 28, 14)):
+        request = layer(64, columns, site)
+        one, many = (default_schedule(request, core) for core in (ZEN_4, FULL_WIDTH))
+        assert one.vectors == 1 < many.vectors
+        assert 1 / many.vectors + 1 / many.pixels < 1 / one.vectors + 1 / one.pixels
+
+
+def test_a_load_costs_most_where_a_site_has_one_operation() -> None:
+    # 1/2 + 1/4 loads a site: 0.68 cycles each beside half a cycle, or beside one and a half.
+    assert load_factor("mac", FULL_WIDTH, 2, 4) == pytest.approx(1 + 0.75 * 0.68 / 0.5)
+    assert load_factor("adder", FULL_WIDTH, 2, 4) == pytest.approx(1 + 0.75 * 0.68 / 1.5)
+    assert load_factor("adder", ZEN_4, 2, 4) == 1
+
+
+def test_a_schedule_says_what_it_is() -> None:
+    assert str(Schedule(16, 2, 14)) == "2 × 16 filters × 14"
+    assert str(Schedule(16, 1, 8, across=True, kept_scratch=True)) == "1 × 16 pixels × 8 kept scratch"
+
+
+def test_every_schedule_gives_the_same_bits() -> None:
+    from addercost.kernels.cpu.dense import convolution as dense
+    from addercost.kernels.cpu.processor import host_core
+    from addercost.kernels.problem import Geometry
+
+    x, w, geometry = torch.randn(1, 4, 7, 18), torch.randn(19, 4, 3, 3), Geometry(padding=(1, 1))
+    expected = dense.convolve("adder", x, w, geometry)
+    found = list(candidates(dense.request_of("adder", x, w, geometry), host_core()))
+    for schedule in random.Random(3).sample(found, 4):
+        # The taps are added in the same order by all of them.
+        assert torch.equal(dense.convolve("adder", x, w, geometry, schedule), expected), schedule
