@@ -60,12 +60,17 @@ class OpCounts:
         for (op_class, number_format), n in counts.items():
             if n < 0:
                 raise ValueError(f"negative count: {n} {op_class} ({number_format})")
-        kept = ((op_class, number_format, n) for (op_class, number_format), n in counts.items() if n)
-        return cls(tuple(sorted(kept, key=lambda item: (_COLUMN[item[0]], item[1]))))
+        kept = [(op_class, number_format, n) for (op_class, number_format), n in counts.items() if n]
+        if len(kept) > 1:
+            kept.sort(key=lambda item: (_COLUMN[item[0]], item[1]))
+        return cls(tuple(kept))
 
     @classmethod
     def sum(cls, parts: Iterable[OpCounts]) -> OpCounts:
         """The sum of many, in one pass."""
+        parts = [part for part in parts if part.items]
+        if len(parts) < 2:
+            return parts[0] if parts else cls()
         total: dict[tuple[OpClass, str], int] = {}
         for part in parts:
             for op_class, number_format, n in part.items:
@@ -93,7 +98,7 @@ class OpCounts:
 
     @property
     def total(self) -> int:
-        return sum(n for _, _, n in self.items)
+        return sum([n for _, _, n in self.items])
 
     def by_class(self) -> dict[str, int]:
         """`{"mul": …, "add": …}`, these two also where 0, then other classes that occur, as columns go."""

@@ -46,10 +46,16 @@ def prefixed_unit(value: float, unit: str) -> tuple[float, str]:
 
 
 def thousands(value: float) -> str:
-    """`thousands(2612592)` is "2,612,592"; a number that is not whole gets two digits after the point."""
-    if float(value).is_integer():
-        return f"{int(value):,}"
-    return f"{value:,.2f}"
+    """`thousands(2612592)` is "2,612,592". A number that is not whole has four significant digits below 1,000
+    and no fraction above: `thousands(65577943.2)` is "65,577,943", `thousands(216.04)` is "216".
+    """
+    if not math.isfinite(value):
+        return f"{value}"
+    if abs(value) < 1000:
+        value = float(f"{value:.4g}")
+        if not value.is_integer():
+            return f"{value:g}"
+    return f"{round(value):,}"
 
 
 def parse_quantity(text: str, unit: str = "") -> float:

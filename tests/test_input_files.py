@@ -53,8 +53,13 @@ def test_it_is_refused_at_once(
         ("a.py", ["sweep", "a.py", "-o", "out"]),
         ("a.pt2", ["profile", "a.pt2"]),
         ("a.onnx", ["profile", "a.onnx"]),
+        ("a.tflite", ["profile", "a.tflite"]),
+        ("a.gguf", ["profile", "a.gguf"]),
+        ("a.html", ["profile", "a.html"]),
+        ("config.json", ["profile", "hf:config.json"]),
         ("a.toml", ["profile", "zoo:lenet5-bn", "--what-if", "mixed:a.toml"]),
         ("a.toml", ["hardware", "check", "a.toml"]),
+        ("a.json", ["profile", "zoo:lenet5-bn", "--what-if", "mixed:a.json"]),
         ("a.csv", ["validate", "--measured", "a.csv", "--column", "ms", "--cpu", "amd-zen4"]),
         ("sweep.json", ["query", ".", "SELECT 1"]),
         ("run.json", ["train", "zoo:lenet5-bn", "-o", ".", "--resume"]),
@@ -72,7 +77,8 @@ def test_no_command_waits_for_it(
     monkeypatch.chdir(tmp_path)
     make(tmp_path / name)
     assert run(arguments) in (2, 3, 6)
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1 and "does not exist" not in said
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 

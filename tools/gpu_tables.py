@@ -103,6 +103,8 @@ RATE_COLUMNS = {
     "8.9": "cc_8.9",
     "9.0": "cc_9.0",
 }
+NOT_COMPILED = ("7.0",)
+"""Compute capabilities for which the cited sequences could not be compiled."""
 DROPPED_CELL = "GPU cells without a citable figure (unverified, n/a, or quoted from an unnamed place)"
 
 
@@ -151,6 +153,7 @@ def gpu_file(gpu: dict[str, str], instructions: list[dict[str, str]], dropped: C
     capability = gpu["compute_capability"]
     rates = guide_rates(RATE_COLUMNS.get(capability, ""), instructions, dropped)
     sequences = compiled_sequences(capability.replace(".", ""), instructions)
+    sequences += CITED_FIGURES["sequences"] if sequences and capability not in NOT_COMPILED else []
     used += [GUIDE] * bool(rates) + [SASS] * bool(sequences)
     bandwidth_source = source(gpu["mem_bw_source"])
     used += [cited["l2_bandwidth_source"]] if cited else []

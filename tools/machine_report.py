@@ -30,7 +30,11 @@ from addercost.results.measurements import Measurements
 from addercost.results.network_ratio import network_ratio
 from addercost.text import markdown_cell
 
-BATCHES = {"lenet5-bn": 32, "resnet20-cifar": 16, "vgg-small": 4, "resnet18": 1, "resnet50": 1}
+BATCHES = {
+    "lenet5-bn": 32, "lenet++": 32, "vgg-small": 4, "resnet20-cifar": 16, "resnet32-cifar": 16, "resnet18": 1,
+    "resnet50-v1": 1, "resnet50": 1,
+}  # fmt: skip
+"""The models of the zoo."""
 DTYPES = "fp32,bf16,int8"
 ARITHMETICS = "mac,adder,xnor"
 

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 )
 @what_ifs_option("One more row")
 @keep_first_last_option
-@estimate_options(always(PAPER_CPU, what="the paper's "))
+@estimate_options(always(PAPER_CPU, what="the paper's ", spare=("intel-skylake-x",)))
 @accelerator_options
 @output_options
 @quiet_option

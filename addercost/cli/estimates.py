@@ -27,10 +27,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DefaultCpus:
-    """The processors that a command estimates on where none is named, and what its help says of them."""
+    """The processors that a command estimates on where none is named, and what its help says of them.
+
+    spare: what is taken where the cost models that a user names have no figures for any of them.
+    """
 
     names: Callable[[Path | None], tuple[str, ...]]
     text: str
+    spare: tuple[str, ...] = ()
+
+    def that_suit(self, cost_models: tuple[str, ...], hardware_path: Path | None) -> tuple[str, ...]:
+        """Those that all these models have figures for. All of them where there is none, nor a spare one, so
+        that whoever looks at the first says what it lacks.
+        """
+        names = self.names(hardware_path)
+        check_cost_models(cost_models)
+        if not cost_models:
+            return names
+        from addercost.cost.target_registry import load_target
+
+        def suits(name: str) -> bool:
+            target = load_target(name, hardware_path)
+            return not any(cost_model_named(model).unusable(target) for model in cost_models)
+
+        return tuple(filter(suits, names)) or tuple(filter(suits, self.spare)) or names
 
 
 def _calibrated_here(hardware_path: Path | None) -> tuple[str, ...]:
@@ -39,9 +59,10 @@ def _calibrated_here(hardware_path: Path | None) -> tuple[str, ...]:
     return default_cpus(hardware_path)
 
 
-def always(*names: str, what: str = "") -> DefaultCpus:
+def always(*names: str, what: str = "", spare: tuple[str, ...] = ()) -> DefaultCpus:
     """The same processors on every machine. what: stands before their names."""
-    return DefaultCpus(lambda _: names, f"{what}{' and '.join(names)}")
+    otherwise = f", or {' and '.join(spare)} where --cost-model needs what it lacks" if spare else ""
+    return DefaultCpus(lambda _: names, f"{what}{' and '.join(names)}{otherwise}", spare)
 
 
 THIS_MACHINE = DefaultCpus(_calibrated_here, "this machine, if it is calibrated")
@@ -223,7 +244,7 @@ def estimate_options(
             memories: tuple[str, ...],
             **others: Any,
         ) -> Any:
-            names = without_none(cpus or default.names(hardware_path))
+            names = without_none(cpus or default.that_suit(cost_models, hardware_path))
             if kernels is None and others.get("force"):
                 kernels = _borrowed_kernels(names, cost_models, hardware_path)
             estimates = Estimates(

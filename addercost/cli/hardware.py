@@ -87,7 +87,16 @@ def check(
     from addercost.cost.table_check import warnings_of
     from addercost.cost.table_gaps import gaps
     from addercost.errors import CheckFailedError, DataError
-    from addercost.hardware import Accelerator, Cpu, list_hardware, load_energy, load_file
+    from addercost.hardware import (
+        Accelerator,
+        Cpu,
+        Device,
+        EnergyTable,
+        list_hardware,
+        load_cpu,
+        load_energy,
+        load_file,
+    )
     from addercost.hardware.peaks import known_peaks
     from addercost.report.table import Column, Kind, Table
 
@@ -106,10 +115,12 @@ def check(
         known = isinstance(table, Cpu) and table.name in known_peaks()
         notes += [f"{table.name}: {warning}" for warning in warnings]
         if files:
-            energies = None
+            names: EnergyTable | Cpu | None = None
             if isinstance(table, Accelerator):
-                energies = load_energy(table.energy_table, hardware_path)
-            lacking += [f"{table.name}: {sentence}" for sentence in gaps(table, energies)]
+                names = load_energy(table.energy_table, hardware_path)
+            elif isinstance(table, Device):
+                names = load_cpu(table.core, hardware_path)
+            lacking += [f"{table.name}: {sentence}" for sentence in gaps(table, names)]
         rows.append(
             {
                 "kind": table.kind,

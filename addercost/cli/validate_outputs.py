@@ -37,8 +37,8 @@ def write_validation(result: Validation, folder: Path, scores_only: bool) -> Non
     """validation.json, validation.md and validation.svg. scores_only: the JSON keeps no rows."""
     from dataclasses import replace
 
-    from addercost.report.formats.table_format import TableFormat, render
     from addercost.measure.validation.kept_traces import remove_traces
+    from addercost.report.formats.table_format import TableFormat, render
     from addercost.report.plots import validation
     from addercost.report.plots.style import FigureFormat, PlotOptions, figure_bytes
     from addercost.report.tables.validation import validation_table

@@ -118,6 +118,7 @@ def verdict(
         wanted_settings = _settings(device, threads, batch, share, time_limit_s, None)
         timed = _timed(trace, wanted_settings, accept_noise, quiet)
     settings = _settings(device, threads, batch, share, time_limit_s, timed)
+    other_machine = _other_machine(here, cpu is not None, timed, from_file=measurements is not None)
     with_kernels, why = _kernel_target(here, settings)
     uses = model_uses(trace, settings)[0] if with_kernels else ()
     rows = []
@@ -140,7 +141,7 @@ def verdict(
                 ),
                 why_not=_why_not(timed, wanted) if timed is not None else "",
                 gap=_gap(trace, contest, here, prediction, measured, timed, keep_first_last)
-                if here and prediction and measured and timed
+                if here and prediction and measured and timed and not other_machine
                 else None,
                 calibrated=kernel_ratio(uses, contest, with_kernels, keep_first_last)
                 if with_kernels and uses
@@ -153,7 +154,9 @@ def verdict(
     doubted = {target.name: target.caveats for target in (load_target(PAPER_CPU), here) if target}
     doubted |= {name: load_energy(name).caveats for name in ENERGY_TABLES}
     doubts = caveat_lines(doubted)
-    result = NetworkVerdict(trace.model, where, tuple(rows), (*remarks, *why, *notes, *doubts))
+    result = NetworkVerdict(
+        trace.model, where, tuple(rows), (*remarks, *other_machine, *why, *notes, *doubts)
+    )
     emit_table(verdict_table(result), table_format, output, force)
 
 
@@ -176,6 +179,33 @@ def _table_of_this_machine(
             "predicted by a built-in table: `addercost calibrate` makes one of this machine",
         )
     return None, ("no prediction for this machine: run `addercost calibrate` first, or name a --cpu",)
+
+
+def _other_machine(
+    here: Target | None, was_named: bool, timed: Measurements | None, from_file: bool
+) -> tuple[str, ...]:
+    """A remark where another machine was predicted than was timed, so that the two are not compared. Timings
+    of a file are taken to be of a processor that is named with them.
+    """
+    if here is None or timed is None or not was_named:
+        return ()
+    where = timed.environment.get("cpu") or timed.environment.get("cuda", "")
+    on_cpu = timed.settings.get("device", "cpu") == "cpu"
+    if from_file:
+        is_other = on_cpu and here.device_class == "gpu"
+    else:
+        is_other = not (on_cpu and _is_this_machine(here, where))
+    return (f"{here.name} is predicted and {where} was timed: the two are not compared",) if is_other else ()
+
+
+def _is_this_machine(target: Target, cpu: str) -> bool:
+    """Whether a target is this machine's table, its core's, or that of a part with its name."""
+    from addercost.cost.target_settings import split_name
+    from addercost.hardware.loader import HOST
+    from addercost.hardware.matching import core_name, matching_tables
+
+    name = split_name(target.name)[0]
+    return name == HOST or target.processor == cpu or name in matching_tables(core_name())
 
 
 def _read(path: Path, trace: Trace) -> Measurements:

@@ -28,12 +28,33 @@ class Seconds(NamedTuple):
     high: float
 
 
+def far_part(weights: Column, half_bytes: Column) -> Column:
+    """The part of a network's weights that is in no cache when it runs again. weights: their bytes;
+    half_bytes: at so many it is half of them.
+    """
+    return weights / (weights + half_bytes)
+
+
+class LayerParts(NamedTuple):
+    """What one layer adds to a network: near without its weights being far, far what these add where all of
+    them are. weights: their bytes.
+    """
+
+    near: Seconds
+    far: Seconds
+    weights: int
+
+    def at(self, part: float) -> Seconds:
+        """With that part of the weights far."""
+        return Seconds(*(n + part * f for n, f in zip(self.near, self.far, strict=True)))
+
+
 @dataclass(frozen=True, slots=True)
 class NetworkPrediction:
     """What a network takes by times that were measured. layers: of each layer; shares: what each adds
     to the total and to the ends of its interval, which is narrower than the layers'. main_kinds: the kind
     of kernel that takes most of each. missing: kernels that could not be predicted, by name, of each layer.
-    notes: what the reader has to know of it.
+    notes: what the reader has to know of it. parts, half_bytes: what the shares are made of, by `far_part`.
     """
 
     total: Seconds
@@ -42,6 +63,8 @@ class NetworkPrediction:
     main_kinds: tuple[str, ...]
     missing: tuple[Mapping[str, int], ...]
     notes: tuple[str, ...]
+    parts: tuple[LayerParts, ...]
+    half_bytes: float
 
 
 Kernels = Sequence[KernelCall] | None
@@ -95,3 +118,16 @@ class CostModel:
     assumes_of: Callable[[Executions], Iterator[str]] = _no_assumption
     predict: Predict | None = None
     unusable: Callable[[Target], str] = _usable
+
+
+def without_rates(target: Target, bandwidth_bytes_per_s: float | None) -> str:
+    """Why bytes cannot be turned into cycles on a target, and which options would complete its table; ""
+    where they can.
+    """
+    lacking = {"clock": target.clock_hz is None, "memory bandwidth": bandwidth_bytes_per_s is None}
+    if not any(lacking.values()):
+        return ""
+    options = {"clock": "--clock 1.8GHz", "memory bandwidth": "--bandwidth 8GB/s"}
+    names = [name for name, lacks in lacking.items() if lacks]
+    given = " ".join(options[name] for name in names)
+    return f"the table of {target.name} has no {' and no '.join(names)}; give {given}"

@@ -35,7 +35,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from addercost.cost.bounds import Bound, Executions, ThroughputBounds
 from addercost.cost.columns import Column
-from addercost.cost.cost_model import CostModel
+from addercost.cost.cost_model import CostModel, without_rates
 from addercost.cost.device_classes import class_default
 from addercost.cost.layers import Moved
 from addercost.cost.lowering import Lowering
@@ -75,6 +75,7 @@ def effective_model(name: str, description: str, run_of: RunOf) -> CostModel:
         needs_memory=True,
         missing=missing,
         assumes=assumes,
+        unusable=lambda target: without_rates(target, target.part_bandwidth_bytes_per_s),
     )
 
 

@@ -3,11 +3,13 @@
 A data sheet gives results a clock and multiprocessor, and peaks of matrix units. An instruction of a warp
 has 32 lanes, so it takes 32 / (rate × multiprocessors) cycles of the whole GPU, at the boost clock, at which
 peaks are quoted. The absolute value of a float is a modifier of the instruction that reads it and takes none.
+A division and a square root are sequences of instructions, which take as long as these take to be issued.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from addercost.cost.target import Target, cited
 from addercost.hardware.schema.gpu import Gpu
@@ -35,6 +37,11 @@ _AT_RATE: dict[str, tuple[tuple[str, ...], int]] = {
 _STANDS_FOR = {"fp32_add": "fp32_fma", "fp32_mul": "fp32_fma", "int32_mul": "int32_mla"}
 """A rate that a table lacks is that of the other: both run on the same pipes."""
 
+BY_SEQUENCE = {"fp32 a / b": "fp32_div", "fp32 sqrt(a)": "fp32_sqrt"}
+"""What a table knows as a sequence of instructions. Issuing all of them takes longer than any unit does: a
+multiprocessor starts 12.8 divisions of ten instructions a clock, and its units give 16 reciprocals.
+"""
+
 # A warp's matrix instruction multiplies 16×16 by 16×8 (int8: 16×32 by 32×8).
 _MATRIX_LANES = 512
 MATRIX_PEAKS = {
@@ -53,7 +60,7 @@ def gpu_target(gpu: Gpu) -> Target:
     return Target(
         name=gpu.name,
         title=gpu.title,
-        instructions=(*_at_rates(gpu), *_at_peaks(gpu, clock)),
+        instructions=(*_at_rates(gpu), *_by_sequences(gpu), *_at_peaks(gpu, clock)),
         issue_width_uops=processors * _ISSUES_PER_MULTIPROCESSOR if processors else None,
         clock_hz=clock,
         clock=f"the {kind} clock of {gpu.title}" if clock else "",
@@ -82,6 +89,21 @@ def _at_rates(gpu: Gpu) -> Iterator[Instruction]:
         cycles = results / (rate.results_per_clock_per_sm * gpu.streaming_multiprocessors)
         for op in ops:
             yield _instruction(op, WARP_LANES * elements, cycles, rate.source)
+
+
+def _by_sequences(gpu: Gpu) -> Iterator[Instruction]:
+    if gpu.streaming_multiprocessors is None:
+        return
+    issued = gpu.streaming_multiprocessors * _ISSUES_PER_MULTIPROCESSOR
+    for sequence in gpu.sequences:
+        op = BY_SEQUENCE.get(sequence.kernel)
+        if op is not None:
+            row = _instruction(
+                op, WARP_LANES * sequence.elements, sequence.instructions / issued, sequence.source
+            )
+            yield replace(
+                row, uops=sequence.instructions, text=f"{sequence.instructions} instructions of a warp"
+            )
 
 
 def _at_peaks(gpu: Gpu, clock_hz: float | None) -> Iterator[Instruction]:

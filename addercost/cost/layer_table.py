@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from addercost.arithmetic import Arithmetic, OpClass
 from addercost.cost.arrays import MANY_LAYERS, Floats
-from addercost.cost.cost_model import CostModel
+from addercost.cost.cost_model import CostModel, far_part
 from addercost.cost.energy import PJ, arithmetic_energy, energy_charges
 from addercost.cost.engine import Engine
 from addercost.cost.layers import Key, LayerKind, Moved, moved_by, operation_keys
@@ -90,15 +90,47 @@ def layer_table(kinds: Sequence[LayerKind]) -> LayerTable:
     )
 
 
+class NetworkCosts(NamedTuple):
+    """[A, P] each, of networks. low_s, high_s: the ends of their intervals; None for a cost model without."""
+
+    cycles: Floats
+    low_s: Floats | None = None
+    high_s: Floats | None = None
+
+
+class FarWeights(NamedTuple):
+    """What the weights of layers add where they are in no cache: [L, P] each, and the weights' bytes, [L].
+    half_bytes: [P], of a network's weights, half of which are.
+    """
+
+    cycles: Floats
+    low_s: Floats
+    high_s: Floats
+    weights: Floats
+    half_bytes: Floats
+
+
 class LayerCosts(NamedTuple):
     """[L, P] each. cycles: by a cost model. complete: whether each target has every figure. low_s, high_s:
-    what a layer adds to the ends of a network's interval; None for a cost model without intervals.
+    what a layer adds to the ends of a network's interval; None for a cost model without intervals. far: what
+    more a layer adds by the size of the network that it is in.
     """
 
     cycles: Floats
     complete: NDArray[np.bool_]
     low_s: Floats | None = None
     high_s: Floats | None = None
+    far: FarWeights | None = None
+
+    def networks(self, times: Any) -> NetworkCosts:
+        """times: how often each kind of layer occurs in each network, [A, L], sparse or dense."""
+        if self.far is None or self.low_s is None or self.high_s is None:
+            return NetworkCosts(times @ self.cycles)
+        part = far_part((times @ self.far.weights)[:, None], self.far.half_bytes)
+        columns = (self.cycles, self.low_s, self.high_s)
+        return NetworkCosts(
+            *(times @ near + part * (times @ far) for near, far in zip(columns, self.far[:3], strict=True))
+        )
 
 
 def layer_costs(table: LayerTable, targets: Sequence[Target], model: str) -> LayerCosts:
@@ -120,10 +152,20 @@ def _predicted(table: LayerTable, targets: Sequence[Target], model: CostModel) -
     assert model.predict is not None
     found = [model.predict(target, [kind.kernels for kind in table.kinds]) for target in targets]
     clocks = np.array([target.clock_hz or np.nan for target in targets])
-    seconds = np.array([one.shares for one in found]).reshape(len(targets), len(table.kinds), 3)
-    value, low_s, high_s = np.moveaxis(seconds, (0, 1, 2), (2, 1, 0))
+    shape = len(targets), len(table.kinds), 3
+
+    def columns(which: str) -> tuple[Floats, Floats, Floats]:
+        """Values as cycles, and the two ends."""
+        seconds = np.array([[getattr(part, which) for part in one.parts] for one in found]).reshape(shape)
+        value, low_s, high_s = np.moveaxis(seconds, (0, 1, 2), (2, 1, 0))
+        return value * clocks, low_s, high_s
+
+    weights = np.array([part.weights for part in found[0].parts] if found else [], dtype=np.float64)
+    half_bytes = np.array([one.half_bytes for one in found])
     complete = np.array([[not lacking for lacking in one.missing] for one in found], dtype=bool).T
-    return LayerCosts(value * clocks, complete.reshape(value.shape), low_s, high_s)
+    cycles, low_s, high_s = columns("near")
+    far = FarWeights(*columns("far"), weights, half_bytes)
+    return LayerCosts(cycles, complete.reshape(cycles.shape), low_s, high_s, far)
 
 
 def _cost(

@@ -131,6 +131,12 @@ def consequences(cpu: Cpu) -> Iterator[str]:
         yield "no clock: estimates are cycles and no seconds, and roofline, eager and fused need --clock"
     if target.memory_bandwidth_bytes_per_s is None:
         yield "no memory bandwidth: roofline, eager and fused need --bandwidth"
+    yield from consequences_of_instructions(cpu)
+
+
+def consequences_of_instructions(cpu: Cpu) -> Iterator[str]:
+    """Those of what the core executes, whatever part it stands in."""
+    target = target_of(cpu)
     if target.issue_width_uops is None:
         yield "no issue width: throughput lets any number of instructions start in a cycle"
     if target.instructions and not any(row.ports for row in target.instructions):

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from addercost.arithmetic import Arithmetic
 from addercost.cost.accelerator.element import element_of
-from addercost.cost.gpu_target import MATRIX_PEAKS
-from addercost.cost.table_check import consequences
+from addercost.cost.gpu_target import BY_SEQUENCE, MATRIX_PEAKS
+from addercost.cost.table_check import consequences, consequences_of_instructions
 from addercost.hardware.schema.accelerator import Accelerator
 from addercost.hardware.schema.cpu import Cpu
 from addercost.hardware.schema.device import Device
@@ -18,19 +18,23 @@ from addercost.hardware.schema.kinds import Hardware
 _SUMS = (("int8", "int32"), ("fp16", "fp16"), ("fp32", "fp32"))
 
 
-def gaps(table: Hardware, energies: EnergyTable | None = None) -> Iterator[str]:
-    """One sentence for each gap. energies: the table of an accelerator's elements."""
+def gaps(table: Hardware, names: EnergyTable | Cpu | None = None) -> Iterator[str]:
+    """One sentence for each gap. names: the table that `table` names in turn, of an accelerator's elements or
+    of a device's cores, whose gaps are looked at as well.
+    """
     match table:
         case Cpu():
             yield from consequences(table)
         case Device():
             yield from _of_device(table)
+            if isinstance(names, Cpu):
+                yield from (f"its core {names.name}: {text}" for text in consequences_of_instructions(names))
         case Gpu():
             yield from _of_gpu(table)
         case EnergyTable():
             yield from _of_energies(table)
         case Accelerator():
-            yield from _of_accelerator(table, energies)
+            yield from _of_accelerator(table, names if isinstance(names, EnergyTable) else None)
 
 
 def _of_device(device: Device) -> Iterator[str]:
@@ -63,6 +67,13 @@ def _of_gpu(gpu: Gpu) -> Iterator[str]:
         yield "no rates of instructions: adder, binary and shift layers have no estimate"
     elif "uint8x4_sad" not in rates:
         yield "no rate of sums of four absolute differences: adder layers in 8 bits are charged one by one"
+    compiled = {sequence.kernel for sequence in gpu.sequences}
+    for kernel in BY_SEQUENCE:
+        if kernel not in compiled:
+            yield (
+                f"no instructions of {kernel}: throughput and roofline give a lower bound for networks with "
+                "it, and eager and fused charge a polynomial"
+            )
 
 
 def _of_energies(table: EnergyTable) -> Iterator[str]:

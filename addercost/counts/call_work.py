@@ -13,7 +13,7 @@ from addercost.counts.complex_numbers import in_real_numbers
 from addercost.counts.registry import RULES, CountingRule
 from addercost.counts.rules.elementwise import special_function
 from addercost.counts.rules.movement import nothing
-from addercost.counts.work import OperatorWork
+from addercost.counts.work import NO_WORK, OperatorWork
 from addercost.trace.record import OpCall
 
 
@@ -41,12 +41,22 @@ def work_of(call: OpCall) -> OperatorWork | None:
     rule = rule_for(call.name, call.tags)
     if rule is None:
         return None
-    stored = [spec for spec in call.tensors() if spec.stored is not None]
+    if rule is nothing:
+        return NO_WORK
+    tensors = call.tensors()
+    stored = [spec for spec in tensors if spec.stored is not None]
     if stored and not _knows_sparse(call, len(stored)):
         return None
     work = rule(call)
     if work is None:
         return None
+    if call.tags:
+        work = _tagged(call, work)
+    return in_real_numbers(call, work) if any(spec.is_complex for spec in tensors) else work
+
+
+def _tagged(call: OpCall, work: OperatorWork) -> OperatorWork:
+    """The work as the tags change it: of a gradient, of signs, of ternary weights, of an arithmetic."""
     if "backward" in call.tags and any(site.weighted for site in work.sites):
         # A gradient is a sum of products whatever the layer's arithmetic is, so a what-if leaves it alone.
         work = replace(work, sites=tuple(replace(site, weighted=False) for site in work.sites))
@@ -69,15 +79,14 @@ def work_of(call: OpCall) -> OperatorWork | None:
                 for site in work.sites
             ),
         )
-    work = _in_arithmetic(call, work)
-    return in_real_numbers(call, work) if any(spec.is_complex for spec in call.tensors()) else work
+    return _in_arithmetic(call, work)
 
 
 def _knows_sparse(call: OpCall, operands: int) -> bool:
     """Whether the call's rule counts a sparse operand by the values that it stores. operands: how many of the
     call's operands are sparse. No rule does so for two, since their product depends on where the values are.
     """
-    if "view" in call.tags or RULES.get(call.name) is nothing:
+    if "view" in call.tags:
         return True
     return operands == 1 and call.name in _SPARSE_PRODUCTS
 

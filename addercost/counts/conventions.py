@@ -44,7 +44,7 @@ def _tool_units(call: OpCall, work: OperatorWork, per_norm_element: int, biased:
         for sites in work.sites
     ]
     if per_norm_element:
-        x = next(call.tensors())
+        x = call.tensors()[0]
         as_sites = Sites(
             per_norm_element * x.numel, 0, number_format=x.number_format, arithmetic=Arithmetic.MAC
         )
@@ -71,7 +71,7 @@ def is_adaptive_average(call: OpCall) -> bool:
     """Whether the call is adaptive average pooling of images. To one pixel it arrives as a mean over the last
     two axes that keeps them. Pooling of one axis arrives as that of images with a single row."""
     if call.name == "aten.mean" or "adaptive_avg_pool2d" in call.name:
-        *_, rows, columns = (1, 1, *next(call.tensors()).shape)
+        *_, rows, columns = (1, 1, *call.tensors()[0].shape)
         if rows == 1 and columns > 1:
             return False
     if call.name in ("aten._adaptive_avg_pool2d", "aten.adaptive_avg_pool2d"):
@@ -88,7 +88,7 @@ def _fvcore(call: OpCall, work: OperatorWork) -> OpCounts:
     """
     resized = _FVCORE_AN_OUTPUT.get(call.name, 0)
     if resized or is_adaptive_average(call):
-        x = call.output if resized else next(call.tensors())
+        x = call.output if resized else call.tensors()[0]
         units = (resized or 1) * x.numel
         return site_counts(Sites(units, 0, number_format=x.number_format, arithmetic=Arithmetic.MAC))
     affine = call.optional_tensor("weight") is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from addercost.arithmetic import Arithmetic
@@ -49,17 +50,17 @@ def traffic(call: OpCall) -> tuple[int, int]:
     """
     if "view" in call.tags:
         return 0, 0
-    outputs = 0 if call.name in _ALLOCATE else sum(_moved(spec) for spec in call.outputs)
-    if call.name in _OVERWRITES:
+    name, tensors = call.name, call.tensors()
+    outputs = 0 if name in _ALLOCATE else sum([_moved(spec) for spec in call.outputs])
+    if name in _OVERWRITES:
         return 0, outputs
-    tensors = list(call.tensors())
-    if call.name in _GATHERS:
+    if name in _GATHERS:
         return _gathered(call, tensors), outputs
-    if call.name in GROUPED:
+    if name in GROUPED:
         return _grouped(call, tensors), outputs
-    if call.name == "aten.copy_":
-        tensors = [call.tensor("src")]
-    return sum(_moved(spec) for spec in tensors), outputs
+    if name == "aten.copy_":
+        tensors = (call.tensor("src"),)
+    return sum([_moved(spec) for spec in tensors]), outputs
 
 
 def used_weight_bytes(trace: Trace) -> int:
@@ -72,7 +73,7 @@ def used_weight_bytes(trace: Trace) -> int:
     return sum(found.values())
 
 
-def _grouped(call: OpCall, tensors: list[TensorSpec]) -> int:
+def _grouped(call: OpCall, tensors: Sequence[TensorSpec]) -> int:
     """Weights [G, k, m] of experts: n rows are routed to n of them at most, and only those are read."""
     x, w = (call.tensor(name) for name in GROUPED[call.name])
     unread = w.n_bytes - touched_experts(x, w).n_bytes if w.role != IN_REGISTERS else 0
@@ -95,7 +96,9 @@ def packed_traffic(call: OpCall, work: OperatorWork | None) -> tuple[int, int]:
     a filter besides.
     """
     read, written = traffic(call)
-    site = next((site for site in work.sites if site.weighted), None) if work is not None else None
+    if work is None or not work.sites:
+        return read, written
+    site = next((site for site in work.sites if site.weighted), None)
     bits = DEFINITIONS[site.arithmetic].weight_bits if site is not None else None
     weight = _weight(call) if bits is not None else None
     if site is None or bits is None or weight is None:
@@ -121,7 +124,7 @@ def _weight(call: OpCall) -> tuple[str, TensorSpec] | None:
     return None
 
 
-def _gathered(call: OpCall, tensors: list[TensorSpec]) -> int:
+def _gathered(call: OpCall, tensors: Sequence[TensorSpec]) -> int:
     table = tensors[0]
     for name in ("weight", "self"):
         table = call.optional_tensor(name) or table

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from addercost.arithmetic import Arithmetic, OpCounts, arithmetic_named
@@ -11,7 +11,7 @@ from addercost.counts.call_work import work_of
 from addercost.counts.conventions import CountingConvention, convention_named
 from addercost.counts.memory import GROUPED, packed_traffic
 from addercost.counts.rules.attention import block_sites, kept_sites
-from addercost.counts.runs import NOTHING, LayerRuns, runs_of
+from addercost.counts.runs import LayerRuns, runs_of
 from addercost.counts.views import ModuleCounts, OperatorCounts, by_module
 from addercost.counts.what_if import apply
 from addercost.counts.work import OperatorWork
@@ -151,12 +151,18 @@ def count(
         operator = operators.get(name)
         if operator is None:
             operator = operators[name] = _OperatorSum(name, work is not None)
-        operator.add(work, counts, moved)
+        operator.add(call, work, counts, moved)
         for spec in call.tensors():
             if spec.role == "parameter" and spec.name not in first_use:
                 first_use.add(spec.name)
                 row.parameters += trace.parameters.get(spec.name, spec.numel)
     used = sum(trace.parameters.get(name, 0) for name in first_use)
+    attention = [
+        call
+        for name, operator in operators.items()
+        if "attention" in name or "_attn" in name
+        for call in operator.calls
+    ]
     return ModelCounts(
         model=trace.model,
         convention=rule,
@@ -174,7 +180,12 @@ def count(
         unused_parameters=trace.parameter_count - used,
         tracer=trace.tracer,
         inputs=trace.inputs,
-        notes=(*trace.notes, *_kept_share(trace), *_block_share(trace), *_routed_rows(trace)),
+        notes=(
+            *trace.notes,
+            *_kept_share(attention),
+            *_block_share(attention),
+            *_routed_rows(trace.tracer, operators),
+        ),
         operators=tuple(operator.row() for operator in operators.values()),
     )
 
@@ -193,9 +204,9 @@ def _shapes_by_call(trace: Trace) -> dict[str, dict[int, tuple[int, ...]]]:
     return found
 
 
-def _kept_share(trace: Trace) -> tuple[str, ...]:
+def _kept_share(calls: Sequence[OpCall]) -> tuple[str, ...]:
     """A line on attention with a mask, if there is any: counted whole, of which so much is kept."""
-    attention = [(call, pair) for call in trace.calls if (pair := kept_sites(call)) is not None]
+    attention = [(call, pair) for call in calls if (pair := kept_sites(call)) is not None]
     pairs = [pair for _, pair in attention]
     whole, kept = (sum(pair[i] for pair in pairs) for i in (0, 1))
     if not whole:
@@ -207,9 +218,9 @@ def _kept_share(trace: Trace) -> tuple[str, ...]:
     )
 
 
-def _block_share(trace: Trace) -> tuple[str, ...]:
+def _block_share(calls: Sequence[OpCall]) -> tuple[str, ...]:
     """A line on attention that computes the blocks of its masks alone, if there is any."""
-    pairs = [pair for call in trace.calls if (pair := block_sites(call)) is not None]
+    pairs = [pair for call in calls if (pair := block_sites(call)) is not None]
     whole, computed = (sum(pair[i] for pair in pairs) for i in (0, 1))
     if computed == whole:
         return ()
@@ -219,9 +230,9 @@ def _block_share(trace: Trace) -> tuple[str, ...]:
     )
 
 
-def _routed_rows(trace: Trace) -> tuple[str, ...]:
+def _routed_rows(tracer: str, operators: Collection[str]) -> tuple[str, ...]:
     """A line on mixtures of experts, if a run without data cannot know which expert takes which row."""
-    if trace.tracer == "real" or not any(call.name in GROUPED for call in trace.calls):
+    if tracer == "real" or not any(name in GROUPED for name in operators):
         return ()
     return (
         "products in groups (mixtures of experts) are counted for all rows that the router hands on, top-k × "
@@ -239,25 +250,26 @@ class _LayerSum:
         self.parameters = 0
         self.ops: dict[str, int] = {}
         self.parts: list[OpCounts] = []
+        self.runs: list[LayerRuns] = []
         self.weights: dict[str, int] = {}
         self.mac_sites = 0
         self.arithmetics: set[Arithmetic] = set()
         self.output_shape: tuple[int, ...] = ()
         self.bytes_read = 0
         self.bytes_written = 0
-        self.runs = NOTHING
         self.calls: list[OpCall] = []
 
     def add(self, call: OpCall, work: OperatorWork | None, counts: OpCounts, moved: tuple[int, int]) -> None:
         self.calls.append(call)
         name = call.name.rpartition(".")[2]
         self.ops[name] = self.ops.get(name, 0) + 1
-        self.weights[name] = self.weights.get(name, 0) + counts.total + (work.mac_sites if work else 0)
+        sites = work.mac_sites if work is not None and work.sites else 0
+        self.weights[name] = self.weights.get(name, 0) + counts.total + sites
         self.parts.append(counts)
         if call.outputs and "backward" not in call.tags:
-            self.output_shape = call.output.shape
-        if work is not None:
-            self.mac_sites += work.mac_sites
+            self.output_shape = call.outputs[0].shape
+        if work is not None and sites:
+            self.mac_sites += sites
             self.arithmetics.update(
                 sites.arithmetic
                 for sites in work.sites
@@ -265,7 +277,7 @@ class _LayerSum:
             )
         self.bytes_read += moved[0]
         self.bytes_written += moved[1]
-        self.runs = self.runs.plus(runs_of(call, moved))
+        self.runs.append(runs_of(call, moved))
 
     def layer(self, module_calls: int | None, call_shapes: tuple[tuple[int, ...], ...]) -> LayerCounts:
         return LayerCounts(
@@ -280,7 +292,7 @@ class _LayerSum:
             arithmetic=next(iter(self.arithmetics)) if len(self.arithmetics) == 1 else None,
             bytes_read=self.bytes_read,
             bytes_written=self.bytes_written,
-            runs=self.runs,
+            runs=LayerRuns.sum(self.runs),
             calls=tuple(self.calls),
             module_calls=module_calls,
             call_shapes=call_shapes,
@@ -299,14 +311,16 @@ class _OperatorSum:
     def __init__(self, op: str, counted: bool) -> None:
         self.op = op
         self.counted = counted
+        self.calls: list[OpCall] = []
         self.parts: list[OpCounts] = []
         self.mac_sites = 0
         self.bytes_read = 0
         self.bytes_written = 0
 
-    def add(self, work: OperatorWork | None, counts: OpCounts, moved: tuple[int, int]) -> None:
+    def add(self, call: OpCall, work: OperatorWork | None, counts: OpCounts, moved: tuple[int, int]) -> None:
+        self.calls.append(call)
         self.parts.append(counts)
-        if work is not None:
+        if work is not None and work.sites:
             self.mac_sites += work.mac_sites
         self.bytes_read += moved[0]
         self.bytes_written += moved[1]
@@ -314,7 +328,7 @@ class _OperatorSum:
     def row(self) -> OperatorCounts:
         return OperatorCounts(
             op=self.op,
-            calls=len(self.parts),
+            calls=len(self.calls),
             counts=OpCounts.sum(self.parts),
             mac_sites=self.mac_sites,
             bytes_read=self.bytes_read,

@@ -15,6 +15,7 @@ mean, once for the variance and once to normalise it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from addercost.counts.kernel_starts import starts_kernel
@@ -35,11 +36,15 @@ class LayerRuns(NamedTuple):
     eager: Run
     fused: Run
 
-    def plus(self, other: LayerRuns) -> LayerRuns:
-        return LayerRuns(
-            Run(self.eager.calls + other.eager.calls, self.eager.n_bytes + other.eager.n_bytes),
-            Run(self.fused.calls + other.fused.calls, self.fused.n_bytes + other.fused.n_bytes),
-        )
+    @staticmethod
+    def sum(parts: Iterable[LayerRuns]) -> LayerRuns:
+        eager_calls = eager_bytes = fused_calls = fused_bytes = 0
+        for eager, fused in parts:
+            eager_calls += eager[0]
+            eager_bytes += eager[1]
+            fused_calls += fused[0]
+            fused_bytes += fused[1]
+        return LayerRuns(Run(eager_calls, eager_bytes), Run(fused_calls, fused_bytes))
 
 
 NOTHING = LayerRuns(Run(0, 0), Run(0, 0))
@@ -57,6 +62,7 @@ _OWN_STATISTICS = frozenset(
      "aten.log_softmax", "aten.var", "aten.std", "aten.var_mean", "aten.std_mean",
      "aten.linalg_vector_norm")
 )  # fmt: skip
+_BATCH_NORMS = frozenset(BATCH_NORMS)
 _PASSES = 3
 
 
@@ -65,20 +71,21 @@ def runs_of(call: OpCall, moved: tuple[int, int]) -> LayerRuns:
 
     moved: bytes that it must read and write, by `addercost.counts.memory.traffic`.
     """
-    name = call.name
     if not starts_kernel(call):
         return NOTHING
+    name = call.name
     read, written = moved
-    if any(spec.role == IN_REGISTERS for spec in call.tensors()):
+    if IN_REGISTERS in [spec.role for spec in call.tensors()]:
         run = Run(0, read + written)  # computed by the kernel of the call before it
         return LayerRuns(run, run)
-    if name in _OWN_STATISTICS or (name in BATCH_NORMS and takes_batch_statistics(call)):
+    is_batch_norm = name in _BATCH_NORMS
+    if name in _OWN_STATISTICS or (is_batch_norm and takes_batch_statistics(call)):
         run = Run(1, _PASSES * read + written)
         return LayerRuns(run, run)
     eager = Run(1, read + written)
     if name in _CONVOLUTIONS:
         return LayerRuns(eager, _with_weights_reordered(call, eager))
-    if name in BATCH_NORMS or ("pointwise" in call.tags and name not in COPIES):
+    if is_batch_norm or ("pointwise" in call.tags and name not in COPIES):
         return LayerRuns(eager, Run(0, read - _replaced(call)))
     return LayerRuns(eager, eager)
 

@@ -46,7 +46,10 @@ class OperatorWork:
     @property
     def mac_sites(self) -> int:
         """Input-weight pairings of all sites, whatever their arithmetic."""
-        return sum(site.count for site in self.sites)
+        return sum([site.count for site in self.sites])
+
+
+NO_WORK = OperatorWork()
 
 
 def accumulator_of(number_format: str) -> str:

@@ -88,12 +88,14 @@ def parse_hardware(document: Mapping[str, Any], name: str, file: str) -> Parsed:
     elif isinstance(hardware, ModelledCore):
         hardware = replace(hardware, instructions=_instructions(blocks, file))
     elif isinstance(hardware, Device):
-        _require_known_figures(hardware)
+        _require_known_figures(hardware, "unconfirmed", hardware.unconfirmed)
     elif isinstance(hardware, EnergyTable):
         _require_figures(hardware)
         hardware = replace(hardware, memories=_memories(memories, file))
     elif isinstance(hardware, Accelerator):
         _require_consistent(hardware)
+        _require_known_figures(hardware, "unconfirmed", hardware.unconfirmed)
+        _require_known_figures(hardware, "assumed", hardware.assumed)
     elif (hardware.memory_bandwidth_bytes_per_s is None) != (hardware.memory_bandwidth_source == ""):
         both = "memory_bandwidth_source goes with memory_bandwidth_bytes_per_s: expected both"
         raise DataError(f"{file}: {both}")
@@ -134,11 +136,11 @@ def _require_ranges(cpu: Cpu) -> None:
             raise misfit(cpu.file, f"loops[{index}].cycles", loop.cycles, expected)
 
 
-def _require_known_figures(device: Device) -> None:
-    for index, name in enumerate(device.unconfirmed):
-        if name not in device.figures:
-            known = ", ".join(device.figures)
-            raise misfit(device.file, f"unconfirmed[{index}]", name, f"a figure of the file: {known}")
+def _require_known_figures(table: Device | Accelerator, key: str, names: Iterable[str]) -> None:
+    for index, name in enumerate(names):
+        if name not in table.figures:
+            known = ", ".join(table.figures)
+            raise misfit(table.file, f"{key}[{index}]", name, f"a figure of the file: {known}")
 
 
 def _require_figures(table: EnergyTable) -> None:

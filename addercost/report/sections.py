@@ -11,6 +11,7 @@ from addercost.report.table import Column, Table
 from addercost.report.tables.accelerator import accelerators_table
 from addercost.report.tables.comparison import side_by_side_table
 from addercost.report.tables.layers import layer_table
+from addercost.report.tables.mixed_models import mixed_models
 from addercost.report.tables.rank import advantage_table
 from addercost.report.tables.sensitivity import report_sensitivity_table
 from addercost.report.tables.timings import measured_table
@@ -134,6 +135,10 @@ def notes(subject: Subject) -> Iterator[str]:
             said.setdefault(f"{energy.table} assumes: {text}", []).append("energy")
     for text, where in said.items():
         yield f"{text} ({', '.join(dict.fromkeys(where))})"
+    yield from mixed_models(
+        ((e.model, e.hardware) for e in subject.estimates),
+        (item.hardware for item in subject.first.accelerators),
+    )
     yield from stated_lines([(e.model, e.hardware) for e in subject.estimates])
     if any(profile.counts.what_if for profile in subject.profiles):
         yield "Changed networks cost less because they are other networks: their accuracy is not predicted."

@@ -13,7 +13,8 @@ from addercost.units import si
 
 
 def answer_sentences(subject: Subject) -> Iterator[str]:
-    """A sentence for each processor, for each energy table and for the heaviest layer; all of estimates.
+    """A sentence for each processor, accelerator and energy table and for the heaviest layer, all of
+    estimates.
 
     An arithmetic without a ratio, because a table lacks figures, is left out.
     """
@@ -23,11 +24,33 @@ def answer_sentences(subject: Subject) -> Iterator[str]:
             f"On {hardware}, {subject.name} is estimated to take {time_text(first)} as {first.arithmetic} "
             f"by the {first.model} model{_others(own, 'as long')}."
         )
+    yield from _on_accelerators(subject)
     for table, made in energies_by_table(subject).items():
         joules = f"{_at_least(made[0].complete)}{si(made[0].joules, 'J')}"
         others = _others(made, "as much")
         yield f"By the {table} table its arithmetic takes {joules} as {made[0].arithmetic}{others}."
     yield from _heaviest(subject)
+
+
+def _on_accelerators(subject: Subject) -> Iterator[str]:
+    for i, first in enumerate(subject.first.accelerators):
+        others: list[str] = []
+        for profile in subject.profiles[1:]:
+            other = profile.accelerators[i]
+            if first.complete and other.complete and first.cycles and first.total_j:
+                longer, more = other.cycles / first.cycles, other.total_j / first.total_j
+                verb = "" if others else " it takes"
+                others.append(
+                    f"as {network_name(profile)}{verb} {ratio_text(longer)} times as long and "
+                    f"{ratio_text(more)} times the energy"
+                )
+        listed = "".join(f"{', ' if j else '; '}{text}" for j, text in enumerate(others))
+        at_least = _at_least(first.complete)
+        yield (
+            f"On {first.hardware}, its matrix products are estimated to take {at_least}"
+            f"{si(first.seconds, 's')} and {at_least}{si(first.total_j, 'J')} as "
+            f"{network_name(subject.first)}{listed}."
+        )
 
 
 def time_text(made: Estimated) -> str:

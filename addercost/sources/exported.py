@@ -3,42 +3,50 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from addercost.errors import DataError
-from addercost.sources.exported_archive import check_archive
-from addercost.sources.kind import LoadedModel, NoSuchModelError, SpecKind
+from addercost.sources.exported_archive import read_program
+from addercost.sources.kind import LoadedModel, SpecKind, require_file
 from addercost.text import error_text
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from addercost.trace.inputs import ModelInputs
+
 SUFFIX = ".pt2"
+TRUST = "ADDERCOST_TRUST"
+"""The environment variable that `--trust` sets to 1: torch's own reader then takes any archive."""
 
 
 def _load(spec: str) -> LoadedModel:
-    """The program as a module tree, and the inputs it was exported with. Raises DataError."""
-    import torch
-
-    from addercost.trace.inputs import ModelInputs
-
+    """The program as modules without data, and inputs like those of its export. Raises DataError."""
     file = Path(spec)
-    if not file.is_file():
-        raise NoSuchModelError(f"{file} does not exist")
+    require_file(file)
+
+    def with_values() -> nn.Module:
+        with _reading(file):
+            return _modules(_program(file, with_values=True))
+
+    with _reading(file):
+        program = _program(file, with_values=False)
+        return LoadedModel(file.stem, _modules(program), _inputs(program), rebuild=with_values)
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """Makes one error of what torch and zipfile raise for a damaged file, which is of any class."""
     try:
-        # The file is opened once, so torch reads what was checked even if another file takes its place.
-        with file.open("rb") as opened, warnings.catch_warnings():
+        with warnings.catch_warnings(), _no_log("torch.export"):
             warnings.simplefilter("ignore")
-            check_archive(file, opened)
-            opened.seek(0)
-            with _no_log("torch.export"):
-                program = torch.export.load(opened)
-                model = torch.export.unflatten(program)
+            yield
     except DataError:
         raise
     except Exception as error:
@@ -47,10 +55,44 @@ def _load(spec: str) -> LoadedModel:
             f"{file} is not an exported program: {type(error).__name__}: {text}",
             "make it with torch.export.save(torch.export.export(model, inputs), file)",
         ) from error
+
+
+def _program(file: Path, with_values: bool) -> torch.export.ExportedProgram:
+    import torch
+
+    with file.open("rb") as opened:
+        if os.environ.get(TRUST) == "1":
+            return torch.export.load(opened)
+        return read_program(file, opened, with_values)
+
+
+def _modules(program: torch.export.ExportedProgram) -> nn.Module:
+    import torch
+
+    model = torch.export.unflatten(program)
     _restore_types(model, program)
-    examples: Any = program.example_inputs
-    inputs = ModelInputs(tuple(examples[0]), dict(examples[1])) if examples else None
-    return LoadedModel(file.stem, model, inputs)
+    return model
+
+
+def _inputs(program: torch.export.ExportedProgram) -> ModelInputs:
+    """The arguments that the graph takes: tensors without data, with the sizes of the export."""
+    import torch
+    from torch.export.graph_signature import ConstantArgument, InputKind
+    from torch.utils._pytree import tree_unflatten
+
+    from addercost.trace.inputs import ModelInputs
+
+    values = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
+    flat = []
+    for spec in program.graph_signature.input_specs:
+        if spec.kind is InputKind.USER_INPUT:
+            value = spec.arg.value if isinstance(spec.arg, ConstantArgument) else values[spec.arg.name]
+            if isinstance(value, torch.Tensor):
+                sizes = [int(size) for size in value.shape]
+                value = torch.empty(sizes, dtype=value.dtype, device="meta")
+            flat.append(value)
+    arguments, named = tree_unflatten(flat, program.call_spec.in_spec)
+    return ModelInputs(tuple(arguments), dict(named))
 
 
 @contextmanager

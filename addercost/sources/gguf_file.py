@@ -6,15 +6,14 @@ from pathlib import Path
 
 from addercost.errors import ModelError
 from addercost.sources.gguf_header import GgufHeader, read_gguf
-from addercost.sources.kind import LoadedModel, NoSuchModelError, SpecKind
+from addercost.sources.kind import LoadedModel, SpecKind, require_file
 
 SUFFIX = ".gguf"
 
 
 def _header(spec: str) -> GgufHeader:
     path = Path(spec)
-    if not path.is_file():
-        raise NoSuchModelError(f"{path} does not exist")
+    require_file(path)
     return read_gguf(path)
 
 

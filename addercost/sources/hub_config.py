@@ -44,9 +44,9 @@ def read_config(text: str) -> HubConfig:
     path = Path(text)
     if path.is_dir():
         path = path / FILE
-    elif not path.is_file() and not ("/" in text or "\\" in text or text.endswith(".json")):
+    elif not path.exists() and not ("/" in text or "\\" in text or text.endswith(".json")):
         return HubConfig(text, text, class_name=class_name)
-    if not path.is_file():
+    if not path.exists():
         raise ModelError(
             f"{path} does not exist, and nothing is downloaded",
             f"fetch the model's {FILE} and name it: hf:FOLDER/{FILE}; or name a type: hf:llama",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from addercost.errors import ModelError
+from addercost.input_files import check_readable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,6 +24,13 @@ if TYPE_CHECKING:
 
 class NoSuchModelError(ModelError):
     """Nothing is under that SPEC. A kind raises it; its caller adds the forms a SPEC can have as the hint."""
+
+
+def require_file(path: Path) -> None:
+    """Raises NoSuchModelError where there is no file, and DataError for a pipe or a device."""
+    if not path.exists() or path.is_dir():
+        raise NoSuchModelError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}")
+    check_readable(path, largest=sys.maxsize)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from addercost.errors import ArgumentError
-from addercost.sources.kind import NoSuchModelError, SpecKind, TraceRequest
+from addercost.sources.kind import SpecKind, TraceRequest, require_file
 from addercost.trace.record import Trace
 
 SUFFIX = ".onnx"
@@ -17,8 +17,7 @@ def _load(spec: str, request: TraceRequest) -> Trace:
             f"{spec} is an ONNX graph, which has one forward", "leave --backward and --tracer out"
         )
     path = Path(spec)
-    if not path.is_file():
-        raise NoSuchModelError(f"{path} does not exist")
+    require_file(path)
     from addercost.trace.onnx.tracer import trace_onnx
 
     return trace_onnx(path, request.input_shapes(), batch=request.batch)

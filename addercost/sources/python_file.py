@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from addercost.errors import ModelError
 from addercost.input_files import check_readable
-from addercost.sources.kind import LoadedModel, NoSuchModelError, SpecKind
+from addercost.sources.kind import LoadedModel, SpecKind, require_file
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,9 +39,7 @@ def _load(spec: str) -> LoadedModel:
 
     path, name = _split(spec)
     file = Path(path)
-    if not file.is_file():
-        problem = "is a folder" if file.is_dir() else "does not exist"
-        raise NoSuchModelError(f"{file} {problem}")
+    require_file(file)
     check_readable(file, largest=_LARGEST_BYTES)
     folder = file.resolve().parent
 

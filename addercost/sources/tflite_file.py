@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from addercost.errors import ArgumentError
-from addercost.sources.kind import NoSuchModelError, SpecKind, TraceRequest
+from addercost.sources.kind import SpecKind, TraceRequest, require_file
 from addercost.trace.record import Trace
 
 SUFFIX = ".tflite"
@@ -18,8 +18,7 @@ def _load(spec: str, request: TraceRequest) -> Trace:
             "leave --backward, --batch and --tracer out",
         )
     path = Path(spec)
-    if not path.is_file():
-        raise NoSuchModelError(f"{path} does not exist")
+    require_file(path)
     from addercost.trace.tflite.tracer import trace_tflite
 
     return trace_tflite(path, request.input_shapes())

@@ -39,7 +39,7 @@ def traces_of_batches(sizes: Sequence[int], traced: Callable[[int], Trace]) -> B
     made: dict[int, Trace] = {}
     followed: list[int] = []
     while order:
-        made |= {size: traced(size) for size in (order[0], order[-1]) if size not in made}
+        made |= {size: traced(size) for size in {order[0], order[-1]} - made.keys()}
         between = order[1:-1]
         try:
             made |= {

@@ -171,7 +171,7 @@ class _DataFlow:
         """
         if call.name == "aten.scalar_tensor" and call.outputs:
             self.constants[id(call.output)] = call.args.get("s")
-        first = next(call.tensors(), None)
+        first = next(iter(call.tensors()), None)
         if first is None or not call.outputs:
             return
         key, out = id(first), id(call.output)

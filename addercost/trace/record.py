@@ -8,7 +8,7 @@ arguments by their schema names. Counting rules read `call.shape("weight")`, nev
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -92,8 +92,9 @@ class TensorSpec:
 
     @property
     def n_bytes(self) -> int:
-        items, indices = self.stored if self.stored is not None else (self.numel, 0)
-        return int(-(-items * self.item_bits // 8)) + indices
+        items, indices = self.stored if self.stored is not None else (math.prod(self.shape), 0)
+        bits = _ITEM_BITS.get(self.dtype) or self.item_bits
+        return int(-(-items * bits // 8)) + indices
 
 
 SCORES, KEPT_SCORES = "scores", "kept_scores"
@@ -113,8 +114,15 @@ NODE = "node:"
 ArgValue: TypeAlias = "bool | int | float | complex | str | TensorSpec | tuple[ArgValue, ...] | None"
 
 
+class _FoundTensors:
+    """What `OpCall.tensors` found, once it was asked: counting a call asks several times. It is no field."""
+
+    __slots__ = ("_found",)
+    _found: tuple[TensorSpec, ...]
+
+
 @dataclass(frozen=True, slots=True)
-class OpCall:
+class OpCall(_FoundTensors):
     """One operator call. op: `namespace.name.overload`, such as "aten.convolution.default". module: path of
     the module whose forward made it. args: by their names in the schema. index: position in the trace.
     """
@@ -150,24 +158,25 @@ class OpCall:
         """The first output; of a call without outputs, an empty tensor."""
         return self.outputs[0] if self.outputs else TensorSpec((0,), "float32")
 
-    def tensors(self) -> Iterator[TensorSpec]:
+    def tensors(self) -> tuple[TensorSpec, ...]:
         """Every tensor among the arguments, in schema order, also inside lists."""
-        for value in self.args.values():
-            if isinstance(value, TensorSpec):
-                yield value
-            elif isinstance(value, tuple):
-                yield from _tensors(value)
+        try:
+            return self._found
+        except AttributeError:
+            found = tuple(_tensors(self.args.values()))
+            object.__setattr__(self, "_found", found)
+            return found
 
     def parameters(self) -> Iterator[TensorSpec]:
         return (spec for spec in self.tensors() if spec.role == "parameter")
 
 
-def _tensors(value: ArgValue) -> Iterator[TensorSpec]:
-    if isinstance(value, TensorSpec):
-        yield value
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from _tensors(item)
+def _tensors(values: Iterable[ArgValue]) -> Iterator[TensorSpec]:
+    for value in values:
+        if isinstance(value, TensorSpec):
+            yield value
+        elif isinstance(value, tuple):
+            yield from _tensors(value)
 
 
 def map_tensors(call: OpCall, change: Callable[[str, TensorSpec], TensorSpec]) -> OpCall:

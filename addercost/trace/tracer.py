@@ -30,6 +30,7 @@ from addercost.trace.plain_calls import tensor_spec
 from addercost.trace.record import INPUT, PARAMETER, TensorSpec, Trace
 from addercost.trace.recorder import Recorder
 from addercost.trace.refusals import about_devices, cpu_takes, wants_values
+from addercost.trace.singular_values import may_want_values_alone, values_alone
 from addercost.trace.sparse import with_stored
 from addercost.trace.switches import countable_operators
 from addercost.trace.threads import require_unused
@@ -75,12 +76,20 @@ def trace(
             f"an input of {title} is a nested tensor, which cannot be copied without its data",
             "give the tensors in it one by one and nest them in the forward, or give a padded tensor",
         )
-    step = _TracedStep(backward, input_gradients, is_counted, fuse_attention, memory, backward)
-    try:
+    step = _TracedStep(backward, input_gradients, is_counted, fuse_attention, memory, backward, False)
+
+    def attempt() -> Trace:
         return _traced(model, args, kwargs, title, step, rebuild, known_values)
+
+    try:
+        made = attempt()
     except _NeedsGradientsError:
         step = replace(step, gradients=True)
-        return _traced(model, args, kwargs, title, step, rebuild, known_values)
+        made = attempt()
+    if may_want_values_alone(made.calls):
+        step = replace(step, values_alone=True)
+        made = attempt()
+    return made
 
 
 def _traced(
@@ -151,6 +160,8 @@ class _TracedStep:
     memory: bool
     gradients: bool
     """Whether the forward may compute gradients, as models of energies do for forces."""
+    values_alone: bool
+    """Whether singular values and eigenvalues that come without vectors have operators of their own."""
 
 
 def _trace_meta(model: nn.Module, args: Any, kwargs: Any, name: str, step: _TracedStep) -> Trace:
@@ -283,6 +294,8 @@ def _run(
         stack.enter_context(countable_operators())
         if step.fuse_attention:
             stack.enter_context(whole_attention())
+        if step.values_alone:
+            stack.enter_context(values_alone())
         tree = ModuleTree(model)
         state = stack.enter_context(unchanged(tree, (args, kwargs)))
         calls = stack.enter_context(tracked(tree))

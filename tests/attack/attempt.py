@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LONGEST_S = 60.0
+IDLE_S = 60.0
+TICK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,8 @@ class Attempt:
     """One attack, or some that share a process.
 
     run: makes it in an empty folder, and returns a line for each thing that broke. tries: how many attacks
-    it makes. longest_s: when it counts as hanging.
+    it makes. longest_s: of processor time, after which it counts as hanging; it does as well after IDLE_S in
+    which it did nothing. So a busy machine, or one that stops its processes for a while, fails no attempt.
     """
 
     name: str
@@ -85,22 +88,53 @@ def _tried(attempt: Attempt) -> Outcome:
         _write(writer, Outcome(attempt.name, attempt.tries, tuple(faults), time.monotonic() - began))
         os._exit(0)
     os.close(writer)
-    data = b""
+    data, idle_s, used_s = b"", 0.0, 0.0
     while (outcome := _first(data)) is None:
-        left_s = began + attempt.longest_s - time.monotonic()
-        ready = select.select([reader], [], [], max(left_s, 0))[0]
-        more = os.read(reader, 1 << 20) if ready else b""
-        if not more:
-            why = "its process died" if ready else f"did not end within {attempt.longest_s:.0f} s"
+        ready = select.select([reader], [], [], TICK_S)[0]
+        if ready:
+            data += (more := os.read(reader, 1 << 20))
+            if more:
+                continue
+            outcome = Outcome(attempt.name, attempt.tries, ("its process died",), time.monotonic() - began), 0
+            break
+        before, used_s = used_s, processor_s(child)
+        idle_s = 0.0 if used_s != before else idle_s + TICK_S
+        if idle_s >= IDLE_S or used_s >= attempt.longest_s:
+            why = f"did not end: {used_s:.0f} s of processor time, nothing for {idle_s:.0f} s"
             outcome = Outcome(attempt.name, attempt.tries, (why,), time.monotonic() - began), 0
             break
-        data += more
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
     os.close(reader)
     shutil.rmtree(folder, ignore_errors=True)
     return outcome[0]
+
+
+def processor_s(session: int) -> float:
+    """What the processes of a session have used, with those that they waited for."""
+    return sum(each.processor_s for each in processes_of(session))
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    pid: int
+    name: str
+    processor_s: float
+
+
+def processes_of(session: int) -> list[Process]:
+    """Those that run; one that has ended and waits to be noticed does not."""
+    found, tick = [], os.sysconf("SC_CLK_TCK")
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            name, _, rest = (entry / "stat").read_text().rpartition(")")
+        except OSError:
+            continue
+        state, _, _, its_session, *numbers = rest.split()
+        if int(its_session) == session and state not in "ZX":
+            found.append(Process(int(entry.name), name, sum(map(int, numbers[7:11])) / tick))
+    return found
 
 
 def _write(writer: int, outcome: Outcome) -> None:

@@ -8,6 +8,7 @@ import io
 import json
 import random
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,9 @@ DEPTH = 10**5
 CUTS = FLIPS = 50
 BATCH = 40
 DAMAGES = 5000
-"""So many damaged fields are a whole attack; every field and every kind of damage comes equally often."""
+"""So many damages are a whole attack. Every field (elements of a list count as one) is damaged before any is
+a second time; the seed draws in which ways.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,14 @@ def _fields(name: str, text: bytes, rng: random.Random, share: float) -> Iterato
     write = json.dumps if name.endswith(".json") else toml
     every = [(path, kind) for path in places(data) for kind in range(len(BAD) + 1)]
     rng.shuffle(every)
-    for path, kind in every[: round(DAMAGES * share) or 1]:
+    before: Counter[tuple[Any, ...]] = Counter()
+    turns = []
+    for path, _ in every:
+        field = tuple(None if isinstance(step, int) else step for step in path)
+        turns.append(before[field])
+        before[field] += 1
+    in_turn = [each for _, each in sorted(zip(turns, every, strict=True), key=lambda pair: pair[0])]
+    for path, kind in in_turn[: round(DAMAGES * share) or 1]:
         yield (
             f"{path} " + ("deleted" if kind == len(BAD) else f"= {str(BAD[kind])[:30]}"),
             lambda path=path, kind=kind: damaged(data, path, kind, write),  # type: ignore[misc]

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.attack.attempt import Attempt
+from tests.attack.attempt import Attempt, processes_of
 from tests.attack.call import CRASHES, Call, Ended, called, fault_of
 from tests.attack.material import BENCH, SWEEP, TRAIN
 
@@ -27,7 +27,10 @@ FROM_THE_START = 0.3
 """This share of the kills is of new interpreters, which are killed while they start."""
 STARTS_IN_S = 1.0
 LONGEST_S = 6.0
-"""A signal ends a call within two seconds; a busy machine may take longer to notice."""
+"""A signal ends a call within two seconds; a busy machine may take longer to notice. Counted in naps,
+so that a machine that stops all its processes for a while does not count.
+"""
+NAP_S = 0.02
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 
 
@@ -167,9 +170,17 @@ def _finished(command: Killed, at: Path, expected: Any, when: str) -> list[str]:
 def _warm(arguments: Sequence[str], kind: signal.Signals, moment: float) -> tuple[Ended, float]:
     call = Call(arguments)
     time.sleep(moment)
-    sent = time.monotonic()
     os.kill(call.pid, kind)
-    return call.ended(), time.monotonic() - sent
+    late = _naps_until_its_end(call.pid)
+    return call.ended(), late
+
+
+def _naps_until_its_end(pid: int) -> float:
+    naps = 0
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        time.sleep(NAP_S)
+        naps += 1
+    return naps * NAP_S
 
 
 def _cold(arguments: Sequence[str], kind: signal.Signals, moment: float) -> tuple[Ended, float]:
@@ -181,13 +192,13 @@ def _cold(arguments: Sequence[str], kind: signal.Signals, moment: float) -> tupl
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    began = time.monotonic()
     time.sleep(moment)
-    sent = time.monotonic()
     process.send_signal(kind)
+    # What it prints fits the pipes.
+    late = _naps_until_its_end(process.pid)
     out, err = process.communicate()
     code = process.returncode
-    return Ended(code if code >= 0 else 128 - code, out, err, sent - began), time.monotonic() - sent
+    return Ended(code if code >= 0 else 128 - code, out, err, late), late
 
 
 def _python_alone(ended: Ended) -> bool:
@@ -216,22 +227,9 @@ def _faults(ended: Ended, kind: signal.Signals, late: float, at: Path) -> list[s
 
 def _still_alive() -> list[str]:
     """Processes of this attempt's session but this one, a while after the call: the system ends orphans."""
-    deadline = time.monotonic() + LONGEST_S
-    while alive := [each for each in _session() if each[0] != os.getpid()]:
-        if time.monotonic() > deadline:
-            return [name for _, name in alive]
-        time.sleep(0.02)
-    return []
-
-
-def _session() -> list[tuple[int, str]]:
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            name, _, rest = (entry / "stat").read_text().rpartition(")")
-        except OSError:
-            continue
-        state, _, _, session = rest.split()[:4]
-        if int(session) == os.getsid(0) and state not in "ZX":
-            found.append((int(entry.name), name))
-    return found
+    for _ in range(round(LONGEST_S / NAP_S)):
+        alive = [each.name for each in processes_of(os.getsid(0)) if each.pid != os.getpid()]
+        if not alive:
+            return []
+        time.sleep(NAP_S)
+    return alive

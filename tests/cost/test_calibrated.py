@@ -10,7 +10,7 @@ import torch
 import addercost
 import addercost.cost.calibrated.fit as fitting
 from addercost.cli import run
-from addercost.cost.calibrated.features import sizes_of
+from addercost.cost.calibrated.features import sizes_of, weight_bytes
 from addercost.cost.calibrated.predict import predict
 from addercost.cost.calibrated.tables import differences, fitted, why_unusable
 from addercost.cost.estimate import estimate
@@ -110,6 +110,19 @@ def test_kinds_that_were_not_timed_have_intervals_twice_as_wide_and_are_named(ta
     assert high / low == pytest.approx(spread**2)
 
 
+def test_operators_of_no_family_have_intervals_twice_as_wide_and_are_named(target):
+    """A Fourier transform is nothing like a sum of two tensors, of which the same trace has one."""
+
+    class Transform(torch.nn.Module):
+        def forward(self, x):
+            return torch.fft.rfft(x + x).real
+
+    made = addercost.trace_model(Transform(), torch.rand(8, 4096))
+    cost = estimate(count(made), target, "calibrated")
+    (named,) = (text for text in cost.assumptions if "not timed" in text)
+    assert named.startswith("1 kernel of a kind") and "aten._fft_r2c" in named
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [
@@ -202,11 +215,14 @@ class Scaled:
 def test_what_networks_take_beside_their_kernels_is_found():
     """Networks that follow the law: linear layers take 1.2 times as long, α is 0.4, a call 2 µs."""
     calls = list(dict.fromkeys(draw(600, 3, Drawing("float32", SHARES))))
+    half = 4e6
     law = fitting.NetworkLaw(far_share=0.4, linear_factor=1.2, call_s=2e-6)
     near, far = Scaled(1.0), Scaled(1.8)
 
     def takes(part):
-        return float(law.seconds(*fitting._near_and_far(part, near, far)).sum())
+        weights = sum(map(weight_bytes, part))
+        taken, beyond = law.seconds(*fitting._near_and_far(part, near, far))
+        return float((taken + weights / (weights + half) * beyond).sum())
 
     def pattern(i):
         convolves = [call for call in calls if "convolution" in sizes_of(call).family]
@@ -215,7 +231,7 @@ def test_what_networks_take_beside_their_kernels_is_found():
         return tuple((convolves, linear, small)[i % 3][i // 3 :: 6])
 
     networks = [NetworkSample(f"{i}", pattern(i), (takes(pattern(i)),)) for i in range(18)]
-    found, spread = fitting.fit_networks(networks, near, far)
+    found, spread = fitting.fit_networks(networks, near, far, half)
     assert found.far_share == pytest.approx(0.4, abs=0.04)
     assert found.linear_factor == pytest.approx(1.2, rel=0.04)
     assert found.call_s == pytest.approx(2e-6, rel=0.1)

@@ -7,6 +7,7 @@ import pytest
 
 from addercost.cost.calibrated import fit as fitting
 from addercost.cost.calibrated.features import FAMILIES
+from addercost.cost.cost_model import far_part
 from addercost.errors import ArgumentError
 from addercost.hardware.kernel_times import Conditions, KernelTimes
 
@@ -30,10 +31,20 @@ def test_a_prior_is_a_start_and_a_time_for_each_site_and_byte():
 
 
 def test_a_kernel_in_a_network_takes_its_time_near_a_share_of_the_rest_and_its_call():
-    """Linear layers 1.5 times as long: 1.5·2 + 0.25·4 + 0.5 s; others 2 + 0.25·4 + 0.5 s."""
+    """Linear layers 1.5 times as long: 1.5·2 + 0.5 s; others 2 + 0.5 s; far weights add 0.25·4 s to both."""
     law = fitting.NetworkLaw(far_share=0.25, linear_factor=1.5, call_s=0.5)
     near, beyond = np.array([2.0, 2.0]), np.array([4.0, 4.0])
-    assert law.seconds(near, beyond, np.array([True, False])).tolist() == [4.5, 3.5]
+    taken, far = law.seconds(near, beyond, np.array([True, False]))
+    assert taken.tolist() == [3.5, 2.5] and far.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("weights", "part"), [(0, 0), (4 << 20, 0.5), (12 << 20, 0.75), (36 << 20, 0.9)], ids=str
+)
+def test_the_weights_of_a_large_network_are_far(weights, part):
+    """An eighth of a last-level cache of 32 MiB is 4 MiB; of one of unknown size, as much."""
+    for cache_bytes in (32 << 20, 0):
+        assert far_part(weights, fitting.half_far_bytes(cache_bytes)) == part
 
 
 @pytest.mark.parametrize(
@@ -112,6 +123,8 @@ def test_a_network_is_the_sum_of_its_kernels_as_often_as_they_run():
         (Operand((1, 1, 1, 1), "float32"),),
     )
     network = NetworkSample("net", (linear, pool, linear, pool, linear), (1.0,))
-    assert fitting._sums(network, OfSites(1.0), OfSites(1.5)) == pytest.approx((18, 72, 36, 5))
+    assert fitting._sums(network, OfSites(1.0), OfSites(1.5), 0.0) == pytest.approx((18, 72, 36, 5))
+    # Of three times 48 bytes of weights half are far.
+    assert fitting._sums(network, OfSites(1.0), OfSites(1.5), 144.0) == pytest.approx((18, 72, 18, 5))
     # A time with swept caches that is shorter is noise.
-    assert fitting._sums(network, OfSites(1.0), OfSites(0.5)) == pytest.approx((18, 72, 0, 5))
+    assert fitting._sums(network, OfSites(1.0), OfSites(0.5), 0.0) == pytest.approx((18, 72, 0, 5))

@@ -109,7 +109,7 @@ def test_a_rate_that_is_not_in_the_table_is_that_of_the_same_pipes():
     """Additions and products of floats run where multiply-adds do, products of whole numbers likewise."""
     gpu = load_gpu("rtx-3090")
     few = tuple(rate for rate in gpu.rates if rate.op in ("fp32_fma", "int32_mla"))
-    rows = {row.op: row for row in gpu_target(replace(gpu, rates=few, peaks=())).instructions}
+    rows = {row.op: row for row in gpu_target(replace(gpu, rates=few, peaks=(), sequences=())).instructions}
     assert set(rows) == {"fp32_fma", "fp32_add", "fp32_absdiff", "fp32_mul", "int32_mla", "int32_mul"}
     for op, other in (("fp32_add", "fp32_fma"), ("fp32_mul", "fp32_fma"), ("int32_mul", "int32_mla")):
         assert rows[op].reciprocal_throughput_cycles == rows[other].reciprocal_throughput_cycles
@@ -119,6 +119,20 @@ def test_a_rate_that_is_not_in_the_table_is_that_of_the_same_pipes():
 def test_each_multiprocessor_issues_to_four_quarters():
     """An RTX 3090 has 82 multiprocessors of four warp schedulers. Source: NVIDIA, GA102 whitepaper, 2020."""
     assert RTX.issue_width_uops == 82 * 4
+
+
+@pytest.mark.parametrize("op", ["fp32_div", "fp32_sqrt"])
+def test_a_division_takes_as_long_as_its_instructions_take_to_be_issued(op):
+    """Ten instructions by the disassembly, four of which a multiprocessor issues a clock, each for 32 lanes:
+    12.8 results. The reciprocal among them is not slower, as units give 16 a clock."""
+    (row,) = RTX.rows(op)
+    assert row.uops == 10
+    assert row.lanes / row.reciprocal_throughput_cycles == pytest.approx(82 * 4 * 32 / 10)
+    assert binding(all_bounds(RTX, ((row, 1.0),))).cycles == pytest.approx(10 / (82 * 4))
+
+
+def test_a_gpu_for_which_nothing_was_compiled_divides_by_a_polynomial():
+    assert not load_target("v100-sxm2").rows("fp32_div")
 
 
 def test_without_a_number_of_multiprocessors_only_peaks_are_rates():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from addercost.arithmetic import Arithmetic, OpClass, OpCounts
 from addercost.cost.energy import operation_energy
 from addercost.cost.estimate import estimate
-from addercost.cost.layer_table import layer_costs, layer_energies, layer_table
+from addercost.cost.layer_table import FarWeights, LayerCosts, layer_costs, layer_energies, layer_table
 from addercost.cost.layers import LayerKind
 from addercost.cost.models import COST_MODELS
 from addercost.cost.target_registry import load_target
@@ -143,3 +143,21 @@ def test_counts_stay_whole_beyond_the_precision_of_floats():
     nano = load_target("via-nano-2000")
     kind = LayerKind(None, ((OpClass.ADD, "fp32", 2**53 + 1),), 0, 0)
     assert estimate([Layer(kind)], nano, "latency-sum").cycles == 2 * (2**53 + 1)
+
+
+def test_far_weights_add_by_the_size_of_the_network_that_a_layer_is_in():
+    """Two kinds with 1 and 3 bytes of weights. A network of the first twice has 2 bytes, of which 2 / (2 + 2)
+    are far: 2·10 + ½·2·4 cycles; one of both has 4: 10 + 20 + ⅔·(4 + 6)."""
+
+    def column(*values):
+        return np.array(values, dtype=float)[:, None]
+
+    far = FarWeights(column(4, 6), column(2, 3), column(8, 12), np.array([1.0, 3.0]), np.array([2.0]))
+    costs = LayerCosts(column(10, 20), np.ones((2, 1), bool), column(5, 10), column(20, 40), far)
+    times = np.array([[2.0, 0.0], [1.0, 1.0]])
+    found = costs.networks(times)
+    assert found.cycles.ravel() == pytest.approx([24, 30 + 20 / 3])
+    assert found.low_s.ravel() == pytest.approx([12, 15 + 10 / 3])
+    assert found.high_s.ravel() == pytest.approx([48, 60 + 40 / 3])
+    plain = costs._replace(low_s=None, high_s=None, far=None).networks(times)
+    assert plain.cycles.ravel().tolist() == [20, 30] and plain.low_s is None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from addercost.cost.table_gaps import gaps
-from addercost.hardware import load_accelerator, load_device, load_energy, load_gpu
+from addercost.hardware import load_accelerator, load_cpu, load_device, load_energy, load_gpu
 
 NM45 = load_energy("45nm")
 
@@ -54,6 +54,12 @@ def without_memory_field(name: str) -> Any:
             "no bandwidth of L2",
             id="l2-of-a-gpu",
         ),
+        pytest.param(
+            load_gpu("rtx-3090"),
+            replace(load_gpu("rtx-3090"), sequences=()),
+            "no instructions of fp32 a / b",
+            id="divisions-of-a-gpu",
+        ),
         pytest.param(NM45, load_energy("7nm"), "--equal-area is refused", id="areas"),
         pytest.param(NM45, replace(NM45, memories=()), "no energies of memories", id="memories"),
         pytest.param(
@@ -72,6 +78,16 @@ def test_a_figure_that_is_taken_away_gives_a_sentence(complete: Any, lacking: An
     # The areas of fp16 are missing in the complete table as well; those of int8 are not.
     gained = [text for text in gaps(lacking, NM45) if text not in before]
     assert any(sentence in text for text in gained)
+
+
+def test_a_device_says_what_its_core_lacks() -> None:
+    """But neither the core's clock nor its bandwidth, which are the device's."""
+    device, core = load_device("raspberry-pi-5"), load_cpu("cortex-a76")
+    assert list(gaps(device, core)) == []
+    bare = replace(core, instructions=tuple(row for row in core.instructions if row.op != "fp32_div"))
+    found = list(gaps(device, bare))
+    assert found and all(text.startswith("its core cortex-a76: ") for text in found)
+    assert any("no latency of fp32 divide" in text for text in found)
 
 
 def test_an_accelerator_says_which_elements_lack_a_figure() -> None:

@@ -30,7 +30,7 @@ def runs(module, *inputs) -> LayerRuns:
         module = module() if isinstance(module, type) or not isinstance(module, nn.Module) else module
     total = NOTHING
     for layer in count(addercost.trace_model(module.eval(), *inputs)).layers:
-        total = total.plus(layer.runs)
+        total = LayerRuns.sum((total, layer.runs))
     return total
 
 

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from addercost.cost.accelerator.estimate import estimate_accelerator
 from addercost.errors import ArgumentError, DataError
 from addercost.hardware import list_hardware, load_accelerator, load_energy, load_file
+from addercost.report.tables.hardware_figures import figure_rows
 
 NAMES = [file.name for file in list_hardware(kind="accelerator")]
 
@@ -39,6 +41,12 @@ def test_an_unknown_name_offers_the_nearest():
         ('role = "dram"', 'role = "buffer"', "two memories of role buffer"),
         ('role = "dram", operands = ["input", "filter",', 'role = "dram", operands = ["input",', "no DRAM"),
         ('source = "jouppi-2017"', 'source = "nobody"', "source"),
+        ('source = "jouppi-2017"', 'source = "jouppi-2017"\nassumed = ["speed"]', "assumed[0] = 'speed'"),
+        (
+            'source = "jouppi-2017"',
+            'source = "jouppi-2017"\nunconfirmed = ["dram size_bytes"]',
+            "unconfirmed[0] = 'dram size_bytes'",
+        ),
     ],
 )
 def test_a_table_that_makes_no_sense_is_refused_in_one_line(tmp_path, old, new, message):
@@ -50,6 +58,17 @@ def test_a_table_that_makes_no_sense_is_refused_in_one_line(tmp_path, old, new, 
         load_file(path)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_figure_without_a_source_is_shown_as_such_in_the_table_and_in_estimates():
+    """Of Eyeriss the clock was not read, and how fast its buffer is stands nowhere."""
+    table = load_accelerator("eyeriss-like")
+    shown = {row["figure"]: row["quality"] for row in figure_rows(table)}
+    assert (shown["rows"], shown["clock"]) == ("published", "unconfirmed")
+    assert shown["bytes a cycle of global buffer"] == "assumed"
+    assumptions = " ".join(estimate_accelerator([], table, load_energy(table.energy_table)).assumptions)
+    assert "not read in a source: number format, clock" in assumptions
+    assert "without a source: dataflow, bytes a cycle of global buffer" in assumptions
 
 
 def test_the_lanes_of_a_vector_keep_sums(tmp_path):

@@ -251,6 +251,21 @@ def test_from_a_file_of_timings(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert rows["int8 additions"].get("measured") is None
 
 
+def test_a_prediction_for_a_gpu_is_not_compared_with_times_of_a_cpu(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    timings = Measurements("lenet5-bn", {"cpu": "a processor"}, (row("conv1", 6e-3, 2e-3),))
+    file = tmp_path / "bench.json"
+    file.write_text(measurements_to_json(timings))
+    said = {}
+    for option, name in (("--cpu", "amd-zen4"), ("--gpu", "rtx-3090")):
+        assert run(["verdict", "zoo:lenet5-bn", "--measurements", str(file), option, name]) == 0
+        said[name] = " ".join(capsys.readouterr().out.split())
+    remark = "rtx-3090 is predicted and a processor was timed: the two are not compared"
+    assert remark in said["rtx-3090"] and "what is predicted" not in said["rtx-3090"]
+    assert "not compared" not in said["amd-zen4"] and "what is predicted" in said["amd-zen4"]
+
+
 def test_why_nothing_was_measured_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     failed = tuple(
         FailedRow(f"c{i}", *ADDER_LAYER, "halide is not installed; pip install it") for i in (1, 2)

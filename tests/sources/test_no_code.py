@@ -1,4 +1,4 @@
-"""The documents' table of inputs that run no code: each with what would leave a mark if it did."""
+"""The documents' table of inputs that run code and that do not: each with what leaves a mark if it runs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -207,3 +208,70 @@ def test_a_shard_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     ):
         assert run(command) in (0, 2, 6)
     assert not mark.exists()
+
+
+SPACE = """
+import os
+from torch import nn
+os.makedirs({mark!r}, exist_ok=True)
+architectures = [("one", lambda: nn.Linear(2, 3), (1, 2))]
+"""
+
+
+def test_what_is_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows of the table that say so: a model's file, a module, a space, and a sweep that is measured."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    mark = tmp_path / "mark"
+    (tmp_path / "space.py").write_text(SPACE.format(mark=str(mark)))
+    (tmp_path / "module_of_a_mark.py").write_text(f"import os\nos.mkdir({str(mark)!r})\n")
+    model = tmp_path / "model.py"
+    model.write_text((tmp_path / "module_of_a_mark.py").read_text())
+    for command in (
+        ["profile", "model.py"],
+        ["profile", "module_of_a_mark:Net"],
+        ["sweep", "space.py", "-o", "out", "--dry-run"],
+    ):
+        run(command)
+        assert mark.is_dir(), command
+        mark.rmdir()
+    what = plan("space.py", SweepSettings())
+    sweep(what, tmp_path / "out", engine=lambda chunks: (run_chunk(chunk) for chunk in chunks))
+    mark.rmdir()
+    run(["sweep", "measure", "out", "--dask", "no address"])
+    assert mark.is_dir()
+
+
+ROWS = {
+    "`model.py`, `module:name`, the file of a sweep's SPACE": test_what_is_python_runs,
+    "DIR of `sweep measure`": test_what_is_python_runs,
+    "`zoo:`, `torchvision:`, `timm:`, `hf:TYPE`": "code of installed packages, not an input",
+    "packages with SPECs or targets of their own": "tests/test_extensions.py",
+    "`program.pt2`": "tests/sources/test_exported_archive.py",
+    "`.json`": "a trace",
+    "`.html`": "a pickle as .html",
+    "`.csv`": "published timings",
+    "`.toml`": "a hardware table",
+    "`model.onnx`": "an ONNX graph",
+    "`model.tflite`": "a TFLite graph",
+    "`model.gguf`": "a GGUF file",
+    "`hf:config.json`": "a configuration",
+    "shards (`.parquet`)": test_a_shard_runs_nothing,
+    "`checkpoint.pt`": test_a_checkpoint_runs_nothing,
+    "data sets": "tests/train/test_data.py",
+    "SQL of `query`": "tests/sweep/test_query_limits.py",
+}
+"""What holds each input of the table: a test here, a case of `CASES`, or a file of tests."""
+
+
+def test_each_row_of_the_table_is_tested() -> None:
+    root = Path(__file__).parents[2]
+    table = (root / "docs" / "trust.md").read_text().partition("| --- | --- |\n")[2].partition("\n\n")[0]
+    inputs = [row.split("|")[1].strip() for row in table.splitlines()]
+    left = ", ".join(inputs)
+    for row in sorted(ROWS, key=len, reverse=True):
+        assert row in left, row
+        left = left.replace(row, "", 1)
+    assert not re.sub(r"[\s,]", "", left), f"without a test: {left}"
+    for held in ROWS.values():
+        assert callable(held) or held in CASES or (root / held).is_file() or "installed" in held

@@ -25,6 +25,7 @@ from sweep_spaces import (
 
 from addercost.errors import ArgumentError, WorkersLostError
 from addercost.results.sweep_settings import SweepSettings
+from addercost.sweep.chunks.dask_cluster import _cluster as own_or_given_cluster
 from addercost.sweep.chunks.dask_cluster import dask_cluster
 from addercost.sweep.run import plan, sweep
 
@@ -120,6 +121,24 @@ def test_a_cluster_of_our_own_is_started_and_gone(space: str, swept_nine: Path, 
     assert contents(tmp_path / "out") == contents(swept_nine)
     left = [c for c in psutil.Process().children(recursive=True) if c.pid not in before]
     assert not [child for child in left if "tracker" not in str(child.cmdline())]
+
+
+def test_a_cluster_of_our_own_listens_on_the_loopback_alone() -> None:
+    """Scheduler, workers and dashboard: whoever reaches them can run code."""
+    import psutil
+
+    cluster, _ = own_or_given_cluster("local:1", "")
+    with cluster:
+        processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        listening = {
+            (connection.laddr.ip, connection.laddr.port)
+            for process in processes
+            for connection in process.net_connections(kind="inet")
+            if connection.status == psutil.CONN_LISTEN
+        }
+        dashboard = cluster.scheduler.http_server.port
+    assert dashboard in {port for _, port in listening}
+    assert {address for address, _ in listening} == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize("address", ["local:", "local:0", "local:many"])

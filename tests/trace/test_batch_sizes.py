@@ -194,3 +194,13 @@ def test_a_graph_with_an_open_axis_is_counted_at_each(tmp_path: Path) -> None:
     )  # fmt: skip
     made = trace_batches(str(path), (1, 3, 8), without_data(parse_input_shapes(["1x2"])))
     assert {n: count(t, "macs").mac_sites for n, t in made.traces.items()} == {1: 6, 3: 18, 8: 48}
+
+
+def test_a_single_size_is_traced_once() -> None:
+    asked: list[int] = []
+
+    def traced(size: int):
+        asked.append(size)
+        return _trace((size,))
+
+    assert list(traces_of_batches((3,), traced).traces) == asked == [3]

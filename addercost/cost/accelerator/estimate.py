@@ -141,6 +141,7 @@ def estimate_accelerator(
 def _assumptions(accelerator: Accelerator, used: Sequence[Element], leakage_w: float) -> Iterator[str]:
     yield f"computed in {accelerator.number_format}, summed in {accelerator.accumulator_format}"
     yield "matrix products alone, no activations and norms"
+    yield from doubtful_figures(accelerator)
     for element in used:
         yield from (text for text in element.assumptions if "area" not in text)
     if len(used) > 1:
@@ -148,6 +149,15 @@ def _assumptions(accelerator: Accelerator, used: Sequence[Element], leakage_w: f
         yield f"elements for {kinds} beside each other, of which one kind works"
     if leakage_w:
         yield f"{si(leakage_w, 'W')} of leakage, whatever the number of elements"
+
+
+def doubtful_figures(accelerator: Accelerator) -> Iterator[str]:
+    """The figures of a table that no source was read for, a sentence for each kind."""
+    if accelerator.unconfirmed:
+        named = accelerator.in_words(accelerator.unconfirmed)
+        yield f"unconfirmed of {accelerator.name}, remembered and not read in a source: {named}"
+    if accelerator.assumed:
+        yield f"assumed of {accelerator.name}, without a source: {accelerator.in_words(accelerator.assumed)}"
 
 
 def element_for(kind: Arithmetic, accelerator: Accelerator, table: EnergyTable) -> Element:

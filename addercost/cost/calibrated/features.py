@@ -59,6 +59,16 @@ _BY_NAME = {
     ),
 }  # fmt: skip
 
+_SIMPLE = frozenset(
+    ("add", "sub", "rsub", "mul", "neg", "abs", "relu", "relu6", "leaky_relu", "threshold", "hardtanh",
+     "clamp", "clamp_min", "clamp_max", "maximum", "minimum", "sign", "square", "floor", "ceil", "round",
+     "trunc", "lerp", "addcmul", "addcdiv", "eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or",
+     "logical_not", "bitwise_and", "bitwise_or", "bitwise_not", "reciprocal", "dropout", "native_dropout",
+     "isnan", "isinf", "alias_copy", "remainder", "fmod", "prelu", "_prelu_kernel", "hardshrink",
+     "softshrink"),
+)  # fmt: skip
+"""Operators that do a little on every element, as those that are timed do."""
+
 _OPERATORS = (
     "gelu", "silu", "sigmoid", "hardswish", "hardsigmoid", "tanh", "relu", "add", "mul", "sub", "clone",
     "cat", "roll", "constant_pad_nd", "copy", "mm", "addmm", "hardtanh", "div", "pow", "masked_fill",
@@ -88,6 +98,13 @@ class Sizes(NamedTuple):
     @property
     def bytes(self) -> int:
         return self.input_bytes + self.weight_bytes + self.output_bytes
+
+
+def is_like_timed(call: KernelCall) -> bool:
+    """Whether it is in the family of its operator; False for an operator that no family names."""
+    if family_of(call) not in ("elementwise", "broadcast"):
+        return True
+    return call.name.split(".", 1)[1].rstrip("_") in _SIMPLE
 
 
 def family_of(call: KernelCall) -> str:
@@ -124,12 +141,17 @@ def _convolution_family(call: KernelCall) -> str:
     return "convolution of one pixel" if math.prod(x.shape[2:]) == 1 else "pointwise convolution"
 
 
+def weight_bytes(call: KernelCall) -> int:
+    """Of the parameters that it reads."""
+    return sum(operand.n_bytes for operand in call.operands() if operand.is_weight)
+
+
 def sizes_of(call: KernelCall) -> Sizes:
     family = family_of(call)
     operands = list(call.operands())
     moved = (
         sum(o.n_bytes for o in operands if not o.is_weight),
-        sum(o.n_bytes for o in operands if o.is_weight),
+        weight_bytes(call),
         sum(o.n_bytes for o in call.outputs),
     )
     out = call.outputs[0] if call.outputs else Operand((0,), "float32")

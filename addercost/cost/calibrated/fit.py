@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from addercost.cost.calibrated.features import CATEGORIES, FAMILIES, features
+from addercost.cost.calibrated.features import CATEGORIES, FAMILIES, features, weight_bytes
+from addercost.cost.cost_model import far_part
 from addercost.cost.target import WARM
 from addercost.counts.kernel_calls import KernelCall
 from addercost.errors import ArgumentError
@@ -43,6 +44,8 @@ SUMMED = 8
 
 LEAST_SAMPLES = 60
 """Fewer kernels are not fitted."""
+
+_USUAL_CACHE = 32 << 20
 
 _FEW = 12
 """A family with fewer samples takes the law and the interval of all kernels together."""
@@ -108,6 +111,11 @@ def fit_times(work: Floats, rows: Floats, seconds: Floats) -> TimeModel:
     return TimeModel(laws, trees)
 
 
+def half_far_bytes(last_level_cache_bytes: int) -> float:
+    """A network with as many bytes of weights finds half of them in the caches. 0: the size is not known."""
+    return (last_level_cache_bytes or _USUAL_CACHE) / 8
+
+
 @dataclass(frozen=True, slots=True)
 class NetworkLaw:
     """What kernels take in a network: α, λ and `call` of this module's law."""
@@ -116,11 +124,12 @@ class NetworkLaw:
     linear_factor: float
     call_s: float
 
-    def seconds(self, near: Floats, beyond: Floats, is_linear: NDArray[np.bool_]) -> Floats:
-        """[calls]. beyond: what a kernel with weights takes longer where the last-level cache is swept."""
+    def seconds(self, near: Floats, beyond: Floats, is_linear: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+        """([calls], [calls]): without the weights that are far, and what these add in a large network.
+        beyond: what a kernel with weights takes longer where the last-level cache is swept.
+        """
         factor = np.where(is_linear, self.linear_factor, 1.0)
-        result: Floats = factor * near + self.far_share * beyond + self.call_s
-        return result
+        return factor * near + self.call_s, self.far_share * beyond
 
 
 _LINEAR = [FAMILIES.index(name) for name in ("linear", "linear of one row")]
@@ -142,7 +151,8 @@ class Calibrated:
     """Seconds of kernels in networks on one machine.
 
     spread: by family, the factor that `COVERED` of the kernels are within; -1 for all families.
-    network_spread: the same of whole networks. sampled: (least, most) sites by family.
+    network_spread: the same of whole networks. sampled: (least, most) sites by family. half_bytes: of weights
+    of the network that finds half of them in the caches.
     """
 
     near: TimeModel
@@ -151,9 +161,10 @@ class Calibrated:
     spread: dict[int, float]
     network_spread: float
     sampled: dict[int, tuple[float, float]]
+    half_bytes: float
 
-    def seconds(self, calls: Sequence[KernelCall]) -> Floats:
-        """[calls]: of each kernel in a network, with what its call takes."""
+    def seconds(self, calls: Sequence[KernelCall]) -> tuple[Floats, Floats]:
+        """([calls], [calls]): of each kernel in a network, with its call, as `NetworkLaw` has them."""
         return self.law.seconds(*_near_and_far(calls, self.near, self.far))
 
 
@@ -167,11 +178,12 @@ class KernelsAlone:
     spread: dict[int, float]
     sampled: dict[int, tuple[float, float]]
     network_spread: float
+    half_bytes: float = math.inf
 
-    def seconds(self, calls: Sequence[KernelCall]) -> Floats:
-        """[calls]"""
+    def seconds(self, calls: Sequence[KernelCall]) -> tuple[Floats, Floats]:
+        """([calls], zeros), as `Calibrated` has them."""
         rows, work = features(calls)
-        return self.model.seconds(work, rows)
+        return self.model.seconds(work, rows), np.zeros(len(calls))
 
 
 Fit = Calibrated | KernelsAlone
@@ -186,9 +198,10 @@ def fit(times: KernelTimes) -> Calibrated:
         _medians(sample.far_s for sample in times.samples),
     )
     near, far = fit_times(work, rows, near_s), fit_times(work, rows, far_s)
-    law, network_spread = fit_networks(times.networks, near, far)
+    half_bytes = half_far_bytes(times.conditions.last_level_cache_bytes)
+    law, network_spread = fit_networks(times.networks, near, far, half_bytes)
     spread = conformal_spread(rows[:, 0].astype(int), unseen_errors(work, rows, near_s))
-    return Calibrated(near, far, law, spread, network_spread, _sampled(work, rows))
+    return Calibrated(near, far, law, spread, network_spread, _sampled(work, rows), half_bytes)
 
 
 def fit_alone(times: KernelTimes, caches: str) -> KernelsAlone:
@@ -269,12 +282,12 @@ def _quantile(errors: Floats) -> float:
 
 
 def fit_networks(
-    networks: Sequence[NetworkSample], near: TimeModel, far: TimeModel
+    networks: Sequence[NetworkSample], near: TimeModel, far: TimeModel, half_bytes: float
 ) -> tuple[NetworkLaw, float]:
     """The law, and the spread of networks that a fit to the others did not see."""
     from scipy.optimize import least_squares
 
-    sums = np.array([_sums(network, near, far) for network in networks])
+    sums = np.array([_sums(network, near, far, half_bytes) for network in networks])
     measured = np.log([float(np.median(network.seconds)) for network in networks])
     start = np.array([0.0, 0.0, math.log(3e-6)])
     # A weak pull to what is usual keeps few networks from absurd numbers.
@@ -306,10 +319,19 @@ def _law(numbers: Floats) -> NetworkLaw:
     return NetworkLaw(1 / (1 + math.exp(-numbers[0])), math.exp(numbers[1]), math.exp(numbers[2]))
 
 
-def _sums(network: NetworkSample, near: TimeModel, far: TimeModel) -> tuple[float, float, float, float]:
-    """(seconds near of all but linear layers, of these, seconds beyond, calls)."""
+def _sums(
+    network: NetworkSample, near: TimeModel, far: TimeModel, half_bytes: float
+) -> tuple[float, float, float, float]:
+    """(seconds near of all but linear layers, of these, g times the seconds beyond, calls)."""
     times = Counter(network.calls)
     near_s, beyond, is_linear = _near_and_far(list(times), near, far)
     often = np.array(list(times.values()), dtype=np.float64)
     linear = often * is_linear
-    return float((often - linear) @ near_s), float(linear @ near_s), float(often @ beyond), float(often.sum())
+    weights = sum(weight_bytes(call) for call in network.calls)
+    share = float(far_part(weights, half_bytes))
+    return (
+        float((often - linear) @ near_s),
+        float(linear @ near_s),
+        share * float(often @ beyond),
+        float(often.sum()),
+    )

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from addercost.cost.calibrated.features import FAMILIES, Sizes, sizes_of
+from addercost.cost.calibrated.features import FAMILIES, Sizes, is_like_timed, sizes_of
 from addercost.cost.calibrated.fit import Fit
 from addercost.cost.calibrated.tables import fitted, one_thread, read_times, usable_files
-from addercost.cost.cost_model import Seconds
+from addercost.cost.cost_model import LayerParts, Seconds
 from addercost.cost.target import Target
 from addercost.counts.kernel_calls import KernelCall
 from addercost.hardware.kernel_times import KernelTimes
@@ -31,17 +31,22 @@ _EXTRAPOLATED = "with more or less work than any of its kind that was timed, so 
 
 @dataclass(frozen=True, slots=True)
 class KnownKernel:
-    """What one distinct kernel takes. share: what it adds to a network and to the ends of its interval.
-    dtype: of the times that predicted it. doubt: why its interval is wider, "" where it is not; beyond: how
-    far it is from what was timed, where that is far.
+    """What one distinct kernel takes. parts: what it adds to a network and to the ends of its interval.
+    spread: the factor of its own interval. dtype: of the times that predicted it. doubt: why its interval is
+    wider, "" where it is not; beyond: how far it is from what was timed, where that is far.
     """
 
-    seconds: Seconds
-    share: Seconds
+    parts: LayerParts
+    spread: float
     kind: str
     dtype: str
     doubt: str = ""
     beyond: str = ""
+
+    def seconds(self, part: float) -> Seconds:
+        """Of it alone, with its interval, in a network of whose weights that part is far."""
+        value = self.parts.at(part).value
+        return Seconds(value, value / self.spread, value * self.spread)
 
 
 class KernelPredictor:
@@ -65,12 +70,18 @@ class KernelPredictor:
             if dtype in self._files:
                 fit = fitted(self._files[dtype], self._caches)
                 with one_thread():
-                    seconds = fit.seconds(distinct).tolist()
+                    near, far = (part.tolist() for part in fit.seconds(distinct))
                 self._known |= {
-                    call: _known(fit, dtype, call, value)
-                    for call, value in zip(distinct, seconds, strict=True)
+                    call: _known(fit, dtype, call, *parts)
+                    for call, *parts in zip(distinct, near, far, strict=True)
                 }
         return self._known
+
+    @property
+    def half_bytes(self) -> float:
+        """Of a network's weights, by `far_part`: all files are of one machine."""
+        path = next(iter(self._files.values()))
+        return fitted(path, self._caches).half_bytes
 
     def times(self, dtype: str) -> KernelTimes:
         return read_times(self._files[dtype])
@@ -110,21 +121,18 @@ def _predictor(files: tuple[tuple[Path, int], ...], caches: str) -> KernelPredic
     return KernelPredictor(by_format, caches)
 
 
-def _known(fit: Fit, dtype: str, call: KernelCall, value: float) -> KnownKernel:
+def _known(fit: Fit, dtype: str, call: KernelCall, near_s: float, far_s: float) -> KnownKernel:
     sizes = sizes_of(call)
     family = FAMILIES.index(sizes.family)
     spread = fit.spread.get(family, fit.spread[-1])
-    doubt, beyond = _doubt(fit, family, sizes)
-    if doubt:
-        wide = Seconds(value, value / spread**2, value * spread**2)
-        return KnownKernel(wide, wide, sizes.family, dtype, doubt, beyond)
+    like_timed = is_like_timed(call)
+    doubt, beyond = _doubt(fit, family, sizes) if like_timed else (_NOT_TIMED, "")
     together = fit.network_spread
-    return KnownKernel(
-        Seconds(value, value / spread, value * spread),
-        Seconds(value, value / together, value * together),
-        sizes.family,
-        dtype,
-    )
+    if doubt:
+        spread = together = spread**2
+    near, far = (Seconds(value, value / together, value * together) for value in (near_s, far_s))
+    kind = sizes.family if like_timed else call.name
+    return KnownKernel(LayerParts(near, far, sizes.weight_bytes), spread, kind, dtype, doubt, beyond)
 
 
 def _doubt(fit: Fit, family: int, sizes: Sizes) -> tuple[str, str]:

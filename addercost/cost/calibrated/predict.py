@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from addercost.cost.calibrated.kernel_predictor import KernelPredictor, KnownKernel, is_of_codes, predictor_of
 from addercost.cost.calibrated.tables import differences
-from addercost.cost.cost_model import Kernels, NetworkPrediction, Seconds
+from addercost.cost.cost_model import Kernels, LayerParts, NetworkPrediction, Seconds, far_part
 from addercost.cost.target import Target
 from addercost.counts.kernel_calls import KernelCall
 
@@ -27,14 +27,19 @@ def predict(target: Target, layers: Sequence[Kernels]) -> NetworkPrediction:
     runnable = [[call for call in layer or () if call.has_operator] for layer in layers]
     known = predictor.known([call for layer in runnable for call in layer])
     predicted = [[known[call] for call in layer if call in known] for layer in runnable]
-    shares = tuple(_sum(kernel.share for kernel in layer) for layer in predicted)
+    parts = tuple(_together(kernel.parts for kernel in layer) for layer in predicted)
+    weights, half_bytes = sum(part.weights for part in parts), predictor.half_bytes
+    far = far_part(float(weights), half_bytes)
+    shares = tuple(part.at(far) for part in parts)
     return NetworkPrediction(
         _sum(shares),
-        tuple(_sum(kernel.seconds for kernel in layer) for layer in predicted),
+        tuple(_sum(kernel.seconds(far) for kernel in layer) for layer in predicted),
         shares,
-        tuple(map(_main_kind, predicted)),
+        tuple(_main_kind(layer, far) for layer in predicted),
         tuple(_missing(layer, known, predictor) for layer in layers),
         tuple(_notes(target, predictor, predicted)),
+        parts,
+        half_bytes,
     )
 
 
@@ -43,8 +48,17 @@ def _sum(parts: Iterable[Seconds]) -> Seconds:
     return Seconds(*(sum(ends) for ends in zip(*found, strict=True))) if found else _NOTHING
 
 
-def _main_kind(kernels: Sequence[KnownKernel]) -> str:
-    most = max(kernels, key=lambda kernel: kernel.seconds.value, default=None)
+def _together(kernels: Iterable[LayerParts]) -> LayerParts:
+    found = list(kernels)
+    return LayerParts(
+        _sum(part.near for part in found),
+        _sum(part.far for part in found),
+        sum(part.weights for part in found),
+    )
+
+
+def _main_kind(kernels: Sequence[KnownKernel], far: float) -> str:
+    most = max(kernels, key=lambda kernel: kernel.seconds(far).value, default=None)
     return most.kind if most is not None else "nothing"
 
 

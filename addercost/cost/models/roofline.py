@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from addercost.cost.bounds import Bound, Executions, ThroughputBounds
 from addercost.cost.columns import Column
-from addercost.cost.cost_model import CostModel
+from addercost.cost.cost_model import CostModel, without_rates
 from addercost.cost.layers import Moved
 from addercost.cost.models import throughput
 from addercost.cost.target import Target
@@ -43,16 +43,6 @@ def _assumes(target: Target) -> Iterator[str]:
         yield "what tiles read again from L2 takes no time: the table has no bandwidth of L2"
 
 
-def _unusable(target: Target) -> str:
-    lacking = {"clock": target.clock_hz is None, "bandwidth": target.memory_bandwidth_bytes_per_s is None}
-    if not any(lacking.values()):
-        return ""
-    examples = {"clock": "--clock 1.8GHz", "bandwidth": "--bandwidth 8GB/s"}
-    names = [name for name, lacks in lacking.items() if lacks]
-    what = " and no ".join("memory bandwidth" if name == "bandwidth" else name for name in names)
-    return f"the table of {target.name} has no {what}; give {' '.join(examples[name] for name in names)}"
-
-
 MODEL = CostModel(
     name="roofline",
     description="the larger of `throughput` and its bytes through the memory's bandwidth",
@@ -60,7 +50,7 @@ MODEL = CostModel(
     rule=_rule,
     needs_memory=True,
     missing=_missing,
-    unusable=_unusable,
+    unusable=lambda target: without_rates(target, target.memory_bandwidth_bytes_per_s),
     assumes=_assumes,
     assumes_of=throughput.MODEL.assumes_of,
 )

@@ -36,7 +36,7 @@ def fvcore(one: Seen) -> Differences:
     elif is_adaptive_average(one.call) or (one.type in ADAPTIVE_AVERAGES and one.is_op("mean")):
         if one.type in ("AdaptiveAvgPool1d", "AdaptiveAvgPool3d"):
             return
-        if any(call.name == "aten.unsqueeze" for call in one.history(next(one.call.tensors()))):
+        if any(call.name == "aten.unsqueeze" for call in one.history(one.call.tensors()[0])):
             raise NotModelled(_UNKNOWN_ADAPTIVE)
         yield "adaptive pooling: 1 an input", one.elements
     elif one.is_op("upsample_bilinear2d", "grid_sampler_2d", "grid_sampler_3d"):
@@ -56,9 +56,7 @@ def _product(one: Seen) -> Differences:
     for spec in one.call.tensors():
         views = one.history(spec)
         names = {view.name for view in views}
-        if any(
-            view.name == "aten.expand" and view.output.numel > next(view.tensors()).numel for view in views
-        ):
+        if any(view.name == "aten.expand" and view.output.numel > view.tensors()[0].numel for view in views):
             raise NotModelled("a product of broadcast operands, of which it counts a part")
         if {"aten.unsqueeze", "aten.permute"} <= names:
             raise NotModelled("einsum, of which it rounds the number")

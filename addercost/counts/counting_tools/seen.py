@@ -139,7 +139,7 @@ def seen_calls(trace: Trace) -> Iterator[Seen]:
         made: list[OpCall] = []
         while (call := producers.get(spec.number)) is not None and _is_view(call):
             made.append(call)
-            spec = next(call.tensors())
+            spec = call.tensors()[0]
         return made
 
     works = {call.index: work_of(call) for call in trace.calls}

@@ -88,7 +88,7 @@ def _both(one: Seen, flat_average: bool) -> Differences:
 def _adaptive(one: Seen, whole: bool) -> int:
     """For each output the inputs of its window, and 1. whole: a window's sides are rounded down."""
     axes = int(one.type[-2])
-    before, after = next(one.call.tensors()).shape[-axes:], one.call.output.shape[-axes:]
+    before, after = one.call.tensors()[0].shape[-axes:], one.call.output.shape[-axes:]
     if one.type == "AdaptiveAvgPool1d":
         raise NotModelled("adaptive pooling of one axis")
     sides = [a // b if whole else a / b for a, b in zip(before, after, strict=True)]

@@ -84,6 +84,32 @@ def grid_sample(call: OpCall) -> OperatorWork:
     return OperatorWork(other=place * places + channel * out.numel)
 
 
+@rule("aten.grid_sampler_2d_backward")
+def grid_sample_backward(call: OpCall) -> OperatorWork | None:
+    """grad_output: [N, C, P, Q], input: [N, C, H, W], grid: [N, P, Q, 2], bilinear, with zeros around: the
+    coordinates and the four weights of each place again. The others are not counted.
+
+    ∂input: each gradient times four weights, added to four pixels. ∂grid: along either axis a channel has two
+    differences of pixels, times the shares along the other axis, summed and times the gradient; a coordinate
+    sums its channels and is scaled as it was in the forward.
+    """
+    if call.args.get("interpolation_mode") != _BILINEAR or call.args.get("padding_mode"):
+        return None
+    grad, grid = call.tensor("grad_output"), call.tensor("grid")
+    places = grid.numel // 2
+    unaligned = 0 if call.args.get("align_corners") else 1
+    mul, add = 2 * places, 2 * (1 + unaligned + 1 + 2) * places
+    wanted = call.args.get("output_mask")
+    of_input, of_grid = wanted if isinstance(wanted, tuple) else (True, True)
+    if of_input:
+        mul += 4 * places + 4 * grad.numel
+        add += 4 * grad.numel
+    if of_grid:
+        mul += 2 * 3 * grad.numel + 2 * places
+        add += 2 * 3 * grad.numel + 2 * max(grad.numel - places, 0)
+    return OperatorWork(other=OpCounts.of(grad.number_format, mul=mul, add=add))
+
+
 def _corner_products(axes: int) -> int:
     """Products for the weights of all corners, built up axis by axis: 4 in the plane, 4 + 8 in space."""
     return sum(2**axis for axis in range(2, axes + 1))

@@ -7,7 +7,7 @@ their schema and need no entry.
 from __future__ import annotations
 
 from addercost.counts.registry import rule
-from addercost.counts.work import OperatorWork
+from addercost.counts.work import NO_WORK, OperatorWork
 from addercost.trace.record import OpCall
 
 MOVEMENT = (
@@ -69,4 +69,4 @@ MARKS_AND_TRANSPORT = (
 
 @rule(*(f"aten.{name}" for name in MOVEMENT), *MARKS_AND_TRANSPORT)
 def nothing(call: OpCall) -> OperatorWork:
-    return OperatorWork()
+    return NO_WORK

@@ -132,7 +132,7 @@ def quantized_linear(call: OpCall) -> OperatorWork:
 )
 def quantized_convolution(call: OpCall) -> OperatorWork:
     """w: [K, C/G, *R] int8, out: [N, K, *P]: as convolution, with the rescaling of a linear layer."""
-    x, w, out = next(call.tensors()), _packed_weight(call), call.output
+    x, w, out = call.tensors()[0], _packed_weight(call), call.output
     work = _product(x, w.number_format, out.numel * math.prod(w.shape[1:]), out.numel, out.numel, out.numel)
     other = work.other + OpCounts.of("fp32", add=out.numel)
     if "add" in call.name:
@@ -150,7 +150,7 @@ def quantized_convolution(call: OpCall) -> OperatorWork:
     "quantized_decomposed.quantize_per_channel",
 )
 def quantize(call: OpCall) -> OperatorWork:
-    x = next(call.tensors())
+    x = call.tensors()[0]
     return OperatorWork(other=_quantizing(x))
 
 

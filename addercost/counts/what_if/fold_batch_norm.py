@@ -41,7 +41,7 @@ def fold_batch_norm(trace: Trace, layers: frozenset[int], value: object) -> Trac
     for index, norm in enumerate(trace.calls):
         if norm.name not in BATCH_NORMS or takes_batch_statistics(norm):
             continue
-        x = next(norm.tensors())
+        x = norm.tensors()[0]
         maker = flow.maker(index, x)
         if maker is None or maker not in layers or flow.only_reader(maker, x) != index:
             continue

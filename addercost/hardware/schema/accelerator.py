@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from addercost.hardware.schema.figures import Citation
 from addercost.hardware.vocabulary import Quality
@@ -22,7 +22,8 @@ class AcceleratorMemory:
     """One level of memory of an accelerator, and the operands that it serves.
 
     role: `register` stands in every element and serves each site; a `buffer` feeds the array; `dram` holds
-    everything. size_bytes and bytes_per_cycle are None where no limit is known.
+    everything. size_bytes and bytes_per_cycle are None where no limit is known; source and quality are of the
+    energy, and the table's own source is of these.
     """
 
     memory: Text
@@ -35,13 +36,22 @@ class AcceleratorMemory:
     bytes_per_cycle: Positive | None = None
 
 
+class DesignFigure(NamedTuple):
+    """A figure of an accelerator in words; value is None for one that is no number."""
+
+    words: str
+    value: float | None = None
+    unit: str = ""
+
+
 @dataclass(frozen=True)
 class Accelerator:
     """An array of elements, each of which computes one site a cycle, and the memories that feed it.
 
     structure: a `systolic` array of rows × columns, or a `vector` of `columns` lanes with one row.
     number_format, accumulator_format: of operands and sums. energy_table: the table whose energies and areas
-    the elements have. source: of rows, columns, dataflow and clock.
+    the elements have. source: of all `figures` but two kinds: unconfirmed ones are remembered and were not
+    read in a source, and assumed ones have none.
     """
 
     name: str
@@ -58,8 +68,34 @@ class Accelerator:
     memories: tuple[AcceleratorMemory, ...]
     sources: Mapping[str, Citation] = field(hash=False)
     source: Text
+    unconfirmed: tuple[Text, ...] = ()
+    assumed: tuple[Text, ...] = ()
     caveats: tuple[Text, ...] = ()
 
     @property
     def kind(self) -> str:
         return "accelerator"
+
+    @property
+    def figures(self) -> dict[str, DesignFigure]:
+        """What the design decides, by the names that `unconfirmed` and `assumed` use."""
+        found = {
+            "rows": DesignFigure("rows", self.rows, "elements"),
+            "columns": DesignFigure("columns", self.columns, "elements"),
+            "dataflow": DesignFigure("dataflow"),
+            "number_format": DesignFigure("number format"),
+            "clock_hz": DesignFigure("clock", self.clock_hz, "Hz"),
+        }
+        for memory in self.memories:
+            name = memory.memory
+            for key, words, value, unit in (
+                ("size_bytes", "size", memory.size_bytes, "B"),
+                ("bytes_per_cycle", "bytes a cycle", memory.bytes_per_cycle, "B/cycle"),
+            ):
+                if value is not None:
+                    found[f"{name} {key}"] = DesignFigure(f"{words} of {name}", value, unit)
+        return found
+
+    def in_words(self, names: tuple[str, ...]) -> str:
+        """The figures of these names, as a sentence lists them."""
+        return ", ".join(self.figures[name].words for name in names)

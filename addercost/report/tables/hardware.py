@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from addercost.cost.accelerator.estimate import doubtful_figures
 from addercost.errors import ArgumentError
 from addercost.hardware import Accelerator, Cpu, Device, Gpu, Hardware, HardwareFile
 from addercost.report.table import Column, Kind, Table
@@ -70,12 +71,14 @@ def device_table(files: Sequence[tuple[HardwareFile, Device]]) -> Table:
         Column("unconfirmed", "unconf.\nfigures"),
         Column("soc", "chip", optional=True),
         Column("further_cores", "further cores", optional=True),
+        Column("source", "source", optional=True),
     )
     rows = [
         {column.name: getattr(device, column.name, None) for column in columns}
         | {
             "class": device.device_class,
             "clock_hz": device.clock_hz,
+            "source": device.sources[device.source].title,
             "unconfirmed": f"{len(device.unconfirmed)} of {len(device.figures)}"
             if device.unconfirmed
             else "",
@@ -124,6 +127,12 @@ def figures_table(hardware: Hardware) -> Table:
         notes.insert(0, f"{hardware.soc}, class {hardware.device_class}; core: {hardware.core}{others}")
     if isinstance(hardware, Cpu) and hardware.modelled:
         notes.insert(0, str(hardware.modelled))
+    if isinstance(hardware, Accelerator):
+        notes[:0] = [
+            f"{hardware.dataflow}, operands in {hardware.number_format}, sums in "
+            f"{hardware.accumulator_format}; elements have the energies and areas of {hardware.energy_table}",
+            *doubtful_figures(hardware),
+        ]
     if isinstance(hardware, Cpu):
         notes += [f"caveat: {correction}" for correction in hardware.corrections]
         notes += [

@@ -92,20 +92,25 @@ def _gpu_figures(gpu: Gpu) -> Iterator[Mapping[str, Any]]:
 
 
 def _accelerator_figures(table: Accelerator) -> Iterator[Mapping[str, Any]]:
-    common = {"quality": "published", "source": table.source}
-    yield {"figure": "rows", "value": table.rows, "unit": "elements"} | common
-    yield {"figure": "columns", "value": table.columns, "unit": "elements"} | common
-    yield {"figure": "clock", "value": table.clock_hz, "unit": "Hz"} | common
+    for name, figure in table.figures.items():
+        if figure.value is None:
+            continue
+        bytes_in = ("MiB", 1024**2) if figure.value >= 1024**2 else ("KiB", 1024)
+        unit, one = {"Hz": ("MHz", 1e6), "B": bytes_in}.get(figure.unit, (figure.unit, 1))
+        row: dict[str, Any] = {"figure": figure.words, "value": figure.value / one, "unit": unit}
+        if name in table.assumed:
+            yield row | {"quality": "assumed"}
+        else:
+            quality = "unconfirmed" if name in table.unconfirmed else "published"
+            yield row | {"quality": quality, "source": table.source}
     for memory in table.memories:
-        name = f"{memory.memory} ({', '.join(memory.operands)})"
-        of_memory = {"quality": memory.quality.value, "source": memory.source}
-        for value, unit in (
-            (memory.size_bytes, "B"),
-            (memory.bytes_per_cycle, "B/cycle"),
-            (memory.energy_pj_per_byte, "pJ/B"),
-        ):
-            if value is not None:
-                yield {"figure": name, "value": value, "unit": unit} | of_memory
+        yield {
+            "figure": f"energy of {memory.memory} ({', '.join(memory.operands)})",
+            "value": memory.energy_pj_per_byte,
+            "unit": "pJ/B",
+            "quality": memory.quality.value,
+            "source": memory.source,
+        }
 
 
 def _energy_figures(table: EnergyTable) -> Iterator[Mapping[str, Any]]:

@@ -48,10 +48,16 @@ def rank_table(
         cells |= {f"{name}_advantage": row.advantage(name) for name in alternatives}
         found.append(cells)
     unknown = sum(any(c is None for c in row.cycles.values()) for row in rows)
-    notes = ["estimates, not measurements: latency-sum overlaps nothing, throughput everything"]
+    models = dict.fromkeys(row.model for row in rows)
+    notes = ["estimates, not measurements"]
+    if len(models) > 1:
+        notes = [f"{notes[0]}; compare ratios by one cost model, not by two ({', '.join(models)})"]
+    if {"latency-sum", "throughput"} <= models.keys():
+        notes[0] += ": latency-sum overlaps nothing, throughput everything"
     notes += stated_lines([(row.model, "") for row in rows])
     if unknown:
-        notes.append(f"{unknown} rows have empty cells: the processor's table lacks a figure they need")
+        have = "1 row has" if unknown == 1 else f"{unknown} rows have"
+        notes.append(f"{have} empty cells: the processor's table lacks a figure they need")
     # The column seldom fits a terminal, and a rank by a doubtful figure must not stand without its caveat.
     doubtful = dict.fromkeys(row.hardware for row in rows if caveats.get(row.hardware))
     notes += [f"{hardware}: {caveats[hardware]}" for hardware in doubtful]

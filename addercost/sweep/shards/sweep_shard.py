@@ -106,10 +106,6 @@ def _rows(
         """[kinds] added up for each variant, for all of its rows."""
         return np.repeat(times @ values, p * e)
 
-    def summed_each(values: Any) -> Any:
-        """[kinds, p] added up for each variant, for all of its rows."""
-        return np.repeat((times @ values).reshape(-1), e)
-
     def per_variant(values: Sequence[Any], dtype: Any = np.int64) -> Any:
         return np.repeat(np.array(values, dtype=dtype), p * e)
 
@@ -140,8 +136,9 @@ def _rows(
     for op_class in OpClass:
         columns[op_class.value] = summed(classes.get(op_class, nothing))
     all_counted = np.array([not tally.uncounted_calls for _, _, tally in variants], dtype=bool)[:, None]
+    networks = costs.networks(times)
     if targets:
-        cycles = times @ costs.cycles
+        cycles = networks.cycles
         complete = (times @ (~costs.complete).astype(np.int64) == 0) & all_counted
         clocks = np.array([target.clock_hz or np.nan for target in targets])
         columns["cycles"] = np.repeat(cycles.reshape(-1), e)
@@ -149,8 +146,8 @@ def _rows(
         columns["cycles_complete"] = np.repeat(complete.reshape(-1), e)
     else:
         columns |= {name: pa.nulls(a * e) for name in ("cycles", "seconds", "cycles_complete")}
-    for name, ends in (("seconds_low", costs.low_s), ("seconds_high", costs.high_s)):
-        columns[name] = pa.nulls(a * p * e) if ends is None else summed_each(ends)
+    for name, ends in (("seconds_low", networks.low_s), ("seconds_high", networks.high_s)):
+        columns[name] = pa.nulls(a * p * e) if ends is None else np.repeat(ends.reshape(-1), e)
     if energies:
         columns["energy_j"] = np.repeat(times @ joules_of_kinds, p, axis=0).reshape(-1)
         complete = (times @ (~has_joules).astype(np.int64) == 0) & all_counted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -140,6 +141,50 @@ def grid_sample(draw: Draw) -> Case:
         return F.grid_sample(x, grid, align_corners=aligned)
 
     return Case(run, (normal(1, c, h, h), grid), loop)
+
+
+@case("aten.grid_sampler_2d_backward")
+def grid_sample_backward(draw: Draw) -> Case:
+    h, c, p, aligned = draw(sizes(2, 3)), draw(sizes(1, 2)), draw(sizes(1, 2)), draw(st.booleans())
+    grid = torch.rand(1, p, p, 2, dtype=torch.float64) * 1.6 - 0.8
+    wanted = draw(st.sampled_from([(True, True), (True, False), (False, True)]))
+    scale = (h - 1) / 2 if aligned else h / 2
+
+    def shares(g: Any) -> tuple[int, Any, Any]:
+        place = (g + 1) * scale
+        place = place if aligned else place - 0.5
+        low = place.apply("add", math.floor)
+        upper = place - low
+        return plain(low), 1 - upper, upper
+
+    def loop(grad: Array, x: Array, grid: Array) -> Array:
+        zero = Number(0.0, grad[0, 0, 0, 0].tally)
+        around = np.full((c, h + 2, h + 2), zero, dtype=object)
+        around[:, 1:-1, 1:-1] = x[0]
+        of_input = np.full((c, h + 2, h + 2), zero, dtype=object)
+        of_grid = np.empty((1, p, p, 2), dtype=object)
+        for i, j in np.ndindex(p, p):
+            left, *across = shares(grid[0, i, j, 0])
+            top, *down = shares(grid[0, i, j, 1])
+            if wanted[0]:
+                weights = {(r, s): down[r] * across[s] for r, s in np.ndindex(2, 2)}
+                for k, ((r, s), w) in itertools.product(range(c), weights.items()):
+                    add_at(of_input, (k, top + r + 1, left + s + 1), w * grad[0, k, i, j])
+            if wanted[1]:
+                pixels = around[:, top + 1 : top + 3, left + 1 : left + 3]
+                slopes = [
+                    [total((v[r, 1] - v[r, 0]) * down[r] for r in range(2)) for v in pixels],
+                    [total((v[1, s] - v[0, s]) * across[s] for s in range(2)) for v in pixels],
+                ]
+                for axis, slope in enumerate(slopes):
+                    of_grid[0, i, j, axis] = total(slope[k] * grad[0, k, i, j] for k in range(c)) * scale
+        return of_input[None, :, 1:-1, 1:-1] if wanted[0] else of_grid
+
+    def run(grad: Tensor, x: Tensor, grid: Tensor) -> Any:
+        of_input, of_grid = torch.ops.aten.grid_sampler_2d_backward(grad, x, grid, 0, 0, aligned, wanted)
+        return of_input if wanted[0] else of_grid
+
+    return Case(run, (normal(1, c, p, p), normal(1, c, h, h), grid), loop)
 
 
 def add_at(result: Array, index: Any, value: Any) -> None:

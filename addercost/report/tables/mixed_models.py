@@ -1,0 +1,22 @@
+"""The sentence that stands wherever estimates by different cost models are shown together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from addercost.analysis.accelerators import ARRAY
+
+
+def mixed_models(costs: Iterable[tuple[str, str]], accelerators: Iterable[str] = ()) -> Iterator[str]:
+    """Nothing where one cost model made them all. costs: (cost model, hardware) of each estimate."""
+    named: dict[str, dict[str, None]] = {}
+    # A mapper's second opinion says in its name whose it is.
+    arrays = ((f"its {ARRAY}", name) for name in accelerators if " by " not in name)
+    for model, hardware in (*costs, *arrays):
+        named.setdefault(model, {})[hardware] = None
+    if len(named) > 1:
+        listed = ", ".join(f"{' and '.join(names)} by {model}" for model, names in named.items())
+        yield (
+            f"the cost models differ here ({listed}): compare networks by one of them, since each leaves out "
+            "other things"
+        )
