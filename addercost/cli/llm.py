@@ -59,34 +59,30 @@ FORMATS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 @click.option(
     "--dtype",
     type=click.Choice(list(FORMATS)),
-    help="Number format of the floating-point weights; by default the one that the configuration names.",
+    help="Number format of the floating-point weights; by default the configuration's.",
 )
 @click.option(
     "--weights",
     metavar="FORMAT",
-    help=f"Format that weights of linear layers are stored in: {', '.join((*WEIGHT_FORMATS, *MIXTURES))}; or "
-    f"that of the whole model: {', '.join(FORMATS)}.",
+    help=f"Format of the weights of linear layers: {', '.join((*WEIGHT_FORMATS, *MIXTURES))}; or of all: "
+    f"{', '.join(FORMATS)}.",
 )
 @click.option(
     "--activations",
     type=click.Choice(["int8"]),
     help="With --weights or a GGUF file: round activations to int8, in place of bringing weights back.",
 )
-@click.option("--cache", metavar="FORMAT", help="Format of the kept keys and values: int8, int4, fp8.")
+@click.option("--cache", metavar="FORMAT", help="Format of keys and values: int8, int4, fp8.")
 @click.option(
     "--ram",
     metavar="SIZE",
-    help="Memory of the machine, such as 24G: says where weights and cache do not fit, and what would. By "
-    "default that of this machine and of each GPU that has one size.",
+    help="Memory that weights and cache must fit, such as 24G. Default: the machine's, where it is known.",
 )
 @arithmetic_option("Every linear layer in this arithmetic:")
 @what_if_option
 @estimate_options()
 @format_option
-@figure_option(
-    "Draw the time of a token against the context, and both phases under the memory's roof: FILE.svg, .pdf "
-    "or .png."
-)
+@figure_option("Draw the time of a token by context, and both phases by roofline: FILE.svg, .pdf or .png.")
 @output_option("Write to a file instead of the terminal.")
 @force_option()
 @debug_option

@@ -116,7 +116,7 @@ def train(
         AdderGradient,
         AdderRate,
         Optimizer,
-        Schedule,
+        RateSchedule,
         TrainSettings,
         chosen,
     )
@@ -131,7 +131,7 @@ def train(
         learning_rate=lr,
         momentum=momentum,
         weight_decay=weight_decay,
-        schedule=chosen("schedule", schedule, Schedule),
+        schedule=chosen("schedule", schedule, RateSchedule),
         rate=chosen("rate", rate, AdderRate),
         eta=eta,
         increase=increase,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-from addercost.train.settings import Schedule
+from addercost.train.settings import RateSchedule
 
 POLY_POWER = 0.9
 
 
-def learning_rate(schedule: Schedule, base: float, epoch: int, epochs: int) -> float:
+def learning_rate(schedule: RateSchedule, base: float, epoch: int, epochs: int) -> float:
     """The rate of `epoch`, from 0. cosine: base·(1 + cos(π·epoch/epochs))/2; poly: base·(1 -
     epoch/epochs)^0.9.
 
@@ -18,9 +18,9 @@ def learning_rate(schedule: Schedule, base: float, epoch: int, epochs: int) -> f
     """
     progress = epoch / epochs
     match schedule:
-        case Schedule.COSINE:
+        case RateSchedule.COSINE:
             return base * (1 + math.cos(math.pi * progress)) / 2
-        case Schedule.POLY:
+        case RateSchedule.POLY:
             return float(base * (1 - progress) ** POLY_POWER)
-        case Schedule.CONSTANT:
+        case RateSchedule.CONSTANT:
             return base

@@ -27,7 +27,7 @@ class Optimizer(StrEnum):
     """SGD with Nesterov's momentum."""
 
 
-class Schedule(StrEnum):
+class RateSchedule(StrEnum):
     """How the learning rate falls from epoch to epoch."""
 
     COSINE = "cosine"
@@ -71,7 +71,7 @@ class TrainSettings:
     learning_rate: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    schedule: Schedule = Schedule.COSINE
+    schedule: RateSchedule = RateSchedule.COSINE
     rate: AdderRate = AdderRate.ADAPTIVE
     eta: float = 0.2
     increase: float = 3.0
@@ -116,7 +116,7 @@ class TrainSettings:
 
 _CHOICES: Mapping[str, type[StrEnum]] = {
     "optimizer": Optimizer,
-    "schedule": Schedule,
+    "schedule": RateSchedule,
     "rate": AdderRate,
     "adder_gradient": AdderGradient,
 }

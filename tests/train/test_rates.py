@@ -25,7 +25,7 @@ from addercost.train.rates import (
     set_learning_rate,
 )
 from addercost.train.schedules import learning_rate
-from addercost.train.settings import AdderGradient, AdderRate, Optimizer, Schedule, TrainSettings
+from addercost.train.settings import AdderGradient, AdderRate, Optimizer, RateSchedule, TrainSettings
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 Rows = list[list[float]]
@@ -186,15 +186,15 @@ def test_gradient_reaches_every_adder_layer(gradient: AdderGradient) -> None:
 @pytest.mark.parametrize(
     ("schedule", "epoch", "expected"),
     [
-        pytest.param(Schedule.COSINE, 0, 0.8, id="cosine starts at the base"),
-        pytest.param(Schedule.COSINE, 5, 0.4, id="cosine is half way at half time"),
-        pytest.param(Schedule.COSINE, 2, 0.8 * (1 + math.cos(math.pi / 5)) / 2, id="cosine"),
-        pytest.param(Schedule.POLY, 0, 0.8, id="poly starts at the base"),
-        pytest.param(Schedule.POLY, 5, 0.8 * 0.5**0.9, id="poly"),
-        pytest.param(Schedule.CONSTANT, 9, 0.8, id="constant"),
+        pytest.param(RateSchedule.COSINE, 0, 0.8, id="cosine starts at the base"),
+        pytest.param(RateSchedule.COSINE, 5, 0.4, id="cosine is half way at half time"),
+        pytest.param(RateSchedule.COSINE, 2, 0.8 * (1 + math.cos(math.pi / 5)) / 2, id="cosine"),
+        pytest.param(RateSchedule.POLY, 0, 0.8, id="poly starts at the base"),
+        pytest.param(RateSchedule.POLY, 5, 0.8 * 0.5**0.9, id="poly"),
+        pytest.param(RateSchedule.CONSTANT, 9, 0.8, id="constant"),
     ],
 )
-def test_schedules(schedule: Schedule, epoch: int, expected: float) -> None:
+def test_schedules(schedule: RateSchedule, epoch: int, expected: float) -> None:
     assert learning_rate(schedule, 0.8, epoch, 10) == pytest.approx(expected)
 
 
