@@ -12,7 +12,6 @@ from addercost.errors import AddercostError
 from addercost.hardware import list_hardware
 from addercost.hardware.loader import BUILT_IN
 
-
 BOTH_MODELS = ("--cost-model", "latency-sum", "--cost-model", "throughput")
 
 
