@@ -46,7 +46,7 @@ def accelerator_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "accelerators",
             multiple=True,
             metavar="NAME",
-            help="Accelerator to estimate for, such as tpu-like; repeatable.",
+            help="Accelerator to estimate for, such as tpu-like; repeatable. It replaces the default --cpu.",
             shell_complete=complete_accelerator,
         ),
         click.option(

@@ -244,7 +244,9 @@ def estimate_options(
             memories: tuple[str, ...],
             **others: Any,
         ) -> Any:
-            names = without_none(cpus or default.that_suit(cost_models, hardware_path))
+            # An accelerator takes the place of the default processors, unless their cost model is asked for.
+            instead = others.get("accelerators") and not cost_models
+            names = without_none(cpus or (() if instead else default.that_suit(cost_models, hardware_path)))
             if kernels is None and others.get("force"):
                 kernels = _borrowed_kernels(names, cost_models, hardware_path)
             estimates = Estimates(

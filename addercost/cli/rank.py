@@ -120,7 +120,8 @@ def rank(
     rows = rank_processors(counted, targets, alternative=arithmetic, models=chosen)  # type: ignore[arg-type]
     rows += accelerator_ranks(counts, list(counted), on_accelerators, arithmetic, hardware_path)
     alternatives = [name for name in counted if name != "mac"]
-    title = f"{trace.model}: {arithmetic} against mac on {len(targets)} processors, {convention} convention"
+    processors = "1 processor" if len(targets) == 1 else f"{len(targets)} processors"
+    title = f"{trace.model}: {arithmetic} against mac on {processors}, {convention} convention"
     if what_if:
         title += f", after {', '.join(what_if)}"
     if on_accelerators.names:

@@ -36,7 +36,7 @@ def _missing(target: Target, executions: Executions, moved: Moved) -> Mapping[st
 
 MODEL = CostModel(
     name="calibrated",
-    description="as long as its kernels, predicted from a few hundred that were timed on this machine, "
+    description="as long as its kernels, predicted from those that were timed on this machine, "
     "with an interval for nine of ten",
     lowering=Lowering.SIMD,
     rule=_no_bounds,
