@@ -126,8 +126,10 @@ def estimate(
     figures = missing_figures(missing, target.name, strict)
     alone = sum(estimated.bound == TOO_SMALL for estimated in estimates)
     if alone:
-        are = "layer is" if alone == 1 else "layers are"
-        assumptions[f"{alone} of {len(estimates)} {are} too small to share: one core computes them"] = None
+        verb, them = ("is", "it") if alone == 1 else ("are", "them")
+        assumptions[
+            f"{alone} of {len(estimates)} layers {verb} too small to share: one core computes {them}"
+        ] = None
     cycles = whole(sum(e.cycles for e in estimates))
     clock = target.clock_hz
     return ModelCost(

@@ -12,6 +12,8 @@ from addercost.errors import AddercostError
 from addercost.hardware import list_hardware
 from addercost.hardware.loader import BUILT_IN
 
+BOTH_MODELS = ("--cost-model", "latency-sum", "--cost-model", "throughput")
+
 
 def rows(command, *arguments: str) -> list[dict[str, str]]:
     result = CliRunner().invoke(command, [*arguments, "--format", "csv"], catch_exceptions=False)
@@ -21,12 +23,16 @@ def rows(command, *arguments: str) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def ranking() -> list[dict[str, str]]:
-    return rows(rank, "zoo:lenet5-bn", "--int8")
+    return rows(rank, "zoo:lenet5-bn", "--int8", *BOTH_MODELS)
 
 
 def test_every_processor_stands_under_each_model(ranking):
     cpus = len(list_hardware(kind="cpu"))
     assert [row["model"] for row in ranking] == ["latency-sum"] * cpus + ["throughput"] * cpus
+
+
+def test_throughput_ranks_unless_another_model_is_named():
+    assert {row["model"] for row in rows(rank, "zoo:lenet5-bn")} == {"throughput"}
 
 
 def test_a_gpu_stands_beside_all_processors_and_named_ones_alone(ranking):
@@ -65,7 +71,7 @@ def test_fp32_additions_gain_on_no_processor_by_throughput():
 
 
 def test_top_keeps_the_first_of_each_model():
-    found = rows(rank, "zoo:lenet5-bn", "--top", "2")
+    found = rows(rank, "zoo:lenet5-bn", "--top", "2", *BOTH_MODELS)
     assert [row["model"] for row in found] == ["latency-sum"] * 2 + ["throughput"] * 2
 
 

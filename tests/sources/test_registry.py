@@ -93,7 +93,7 @@ def test_the_page_lists_every_form() -> None:
 
 
 def test_help_lists_every_kind(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["profile", "--help"]) == 0
+    assert run(["profile", "--help-all"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     for kind in BUILT_IN:
         assert f"{kind.form} {kind.summary}" in text
@@ -233,7 +233,7 @@ def test_a_kind_of_another_package(packages: Path, capsys: pytest.CaptureFixture
     captured = capsys.readouterr()
     assert f'"mac_sites": {16 * 32 + 32 * 10}' in captured.out
     assert captured.err == "" and spec_forms().endswith("or mlp:16-32-10")
-    assert run(["profile", "--help"]) == 0
+    assert run(["profile", "--help-all"]) == 0
     assert "mlp:16-32-10" in capsys.readouterr().out
 
 
