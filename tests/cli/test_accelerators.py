@@ -28,6 +28,20 @@ def test_the_same_array_takes_as_long_with_either_element_and_less_energy_with_a
     assert float(adder["element_ratio@tpu-like"]) == pytest.approx(0.3 / 0.13)
 
 
+@pytest.mark.parametrize(
+    ("asked", "processors"),
+    [
+        ((), {"tpu-like"}),
+        (("--cpu", "amd-zen4"), {"tpu-like", "amd-zen4"}),
+        (("--cost-model", "throughput"), {"tpu-like", "via-nano-2000"}),
+    ],
+    ids=["alone", "beside a named one", "beside the default of a cost model"],
+)
+def test_an_accelerator_takes_the_place_of_the_default_processor(asked, processors):
+    (row, _) = compared("--accelerator", "tpu-like", *asked)
+    assert {name.split("@")[1] for name in row if name.startswith("cycles@")} == processors
+
+
 def test_equal_area_makes_adders_faster_where_the_array_is_filled():
     mac, adder = compared("--accelerator", "npu-256", "--equal-area")
     assert float(mac["cycles@npu-256"]) >= float(adder["cycles@npu-256"])
