@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import click
@@ -63,7 +64,7 @@ def _escaped(text: str) -> str:
     """Text that Markdown shows as it is, but for code in back quotes."""
     parts = text.split("`")
     return "`".join(
-        part if i % 2 else part.replace("*", r"\*").replace("_", r"\_").replace("<", "&lt;")
+        part if i % 2 else re.sub(r"([*_\[\]])", r"\\\1", part).replace("<", "&lt;")
         for i, part in enumerate(parts)
     )
 

@@ -114,7 +114,8 @@ def fault_of(ended: Ended, arguments: Sequence[str] = ()) -> str:
             (c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Cs") and c not in "\n\t"), ""
         ):
             return f"it prints the control character {bad!r}"
-    if ended.code == 0 and _format_of(arguments) == "json" and "-o" not in arguments:
+    to_stdout = {"-o", "--output"}.isdisjoint(arguments)
+    if ended.code == 0 and _format_of(arguments) == "json" and to_stdout:
         try:
             json.loads(ended.stdout)
         except ValueError as error:
