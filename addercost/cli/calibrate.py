@@ -10,6 +10,7 @@ import click
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.help import HelpCommand
 from addercost.cli.options import (
+    check_threads,
     layout_option,
     minutes_option,
     output_options,
@@ -139,13 +140,7 @@ def _time_kernels(
     save: Path | None, minutes: float, dtypes: tuple[str, ...], threads: int, layout: str, quiet: bool
 ) -> None:
     """Each format for an equal share of the minutes."""
-    import os
-
-    cores = os.cpu_count() or 1
-    if threads > cores:
-        raise ArgumentError(
-            f"--threads {threads}, and this machine has {cores} cores", f"give {cores} or less"
-        )
+    check_threads(threads)
     from addercost.hardware.kernel_times import kernel_times_file
     from addercost.measure.kernel_times.measure import DTYPES, LAYOUTS, KernelSettings, measure_kernels
 

@@ -316,6 +316,17 @@ def threads_option_with(help_text: str) -> Option:
 threads_option = threads_option_with("Of the CPU.")
 
 
+def check_threads(threads: int) -> None:
+    """Raises ArgumentError for more threads than this machine has cores."""
+    import os
+
+    cores = os.cpu_count() or 1
+    if threads > cores:
+        raise ArgumentError(
+            f"--threads {threads}, and this machine has {cores} cores", f"give {cores} or less"
+        )
+
+
 def minutes_option(default: float, help_text: str) -> Option:
     from addercost.cli.numbers import FiniteRange
 

@@ -11,8 +11,7 @@ import click
 
 from addercost.cli.help import HelpCommand, is_everything
 from addercost.cli.numbers import SecondsRange
-
-TRUST = "ADDERCOST_TRUST"
+from addercost.sources.kind import TRUST
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from addercost.cli.options import (
+    check_threads,
     input_option,
     minutes_option,
     model_batch_option,
@@ -16,7 +17,7 @@ from addercost.cli.options import (
 )
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
-from addercost.errors import ArgumentError, unknown_name
+from addercost.errors import unknown_name
 
 if TYPE_CHECKING:
     from addercost.kernels.cpu.dense.tuned import TunedLayer
@@ -66,13 +67,7 @@ def tune(
     """
     chosen_layouts = _names(layouts, LAYOUTS, "layout")
     families = _names(kernels, FAMILIES, "family of kernels")
-    import os
-
-    cores = os.cpu_count() or 1
-    if threads > cores:
-        raise ArgumentError(
-            f"--threads {threads}, and this machine has {cores} cores", f"give {cores} or less"
-        )
+    check_threads(threads)
     from addercost.measure.contenders.contender import require_kernels
 
     require_kernels("halide")

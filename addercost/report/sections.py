@@ -142,8 +142,7 @@ def notes(subject: Subject) -> Iterator[str]:
     yield from stated_lines([(e.model, e.hardware) for e in subject.estimates])
     if any(profile.counts.what_if for profile in subject.profiles):
         yield "Changed networks cost less because they are other networks: their accuracy is not predicted."
-    charged = dict.fromkeys(memory for energy in subject.energies for memory in energy.memories)
-    if charged:
+    if charged := subject.charged_memories:
         yield f"Energy is that of the arithmetic and of all bytes moved to and from {', '.join(charged)}."
     elif subject.energies:
         yield "Energy is that of the arithmetic alone: memory traffic is left out."

@@ -171,6 +171,11 @@ class Subject:
     def name(self) -> str:
         return self.first.counts.model
 
+    @property
+    def charged_memories(self) -> tuple[str, ...]:
+        """The memories whose traffic is in the energies."""
+        return tuple(dict.fromkeys(memory for energy in self.energies for memory in energy.memories))
+
 
 @dataclass(frozen=True, slots=True)
 class Report:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from addercost.errors import DataError
 from addercost.sources.exported_archive import read_program
-from addercost.sources.kind import LoadedModel, SpecKind, require_file
+from addercost.sources.kind import TRUST, LoadedModel, SpecKind, require_file
 from addercost.text import error_text
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from addercost.trace.inputs import ModelInputs
 
 SUFFIX = ".pt2"
-TRUST = "ADDERCOST_TRUST"
-"""The environment variable that `--trust` sets to 1: torch's own reader then takes any archive."""
 
 
 def _load(spec: str) -> LoadedModel:

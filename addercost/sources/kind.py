@@ -22,15 +22,21 @@ if TYPE_CHECKING:
     from addercost.trace.record import Trace
 
 
+TRUST = "ADDERCOST_TRUST"
+"""The environment variable that `--trust` sets to 1: torch's own reader then takes any exported program."""
+
+
 class NoSuchModelError(ModelError):
     """Nothing is under that SPEC. A kind raises it; its caller adds the forms a SPEC can have as the hint."""
 
 
-def require_file(path: Path) -> None:
-    """Raises NoSuchModelError where there is no file, and DataError for a pipe or a device."""
+def require_file(path: Path, largest: int = sys.maxsize) -> None:
+    """Raises NoSuchModelError where there is no file, and DataError for a pipe or a device, and for a file of
+    more than `largest` bytes.
+    """
     if not path.exists() or path.is_dir():
         raise NoSuchModelError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}")
-    check_readable(path, largest=sys.maxsize)
+    check_readable(path, largest=largest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from addercost.errors import ModelError
-from addercost.input_files import check_readable
 from addercost.sources.kind import LoadedModel, SpecKind, require_file
 
 if TYPE_CHECKING:
@@ -39,8 +38,7 @@ def _load(spec: str) -> LoadedModel:
 
     path, name = _split(spec)
     file = Path(path)
-    require_file(file)
-    check_readable(file, largest=_LARGEST_BYTES)
+    require_file(file, _LARGEST_BYTES)
     folder = file.resolve().parent
 
     def make() -> tuple[nn.Module, ModelInputs | None]:

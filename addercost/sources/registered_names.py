@@ -15,6 +15,14 @@ _REGISTERED = re.compile(
 """Both packages register a model by a decorator of the function that builds it, under its name or another."""
 
 
+def completions(prefix: str, incomplete: str) -> list[str]:
+    """The prefix, then SPECs of the models of its package: `timm:` and what follows."""
+    if not incomplete.startswith(prefix):
+        return [prefix] if prefix.startswith(incomplete) else []
+    names = registered_names(prefix.removesuffix(":"))
+    return [spec for name in names if (spec := prefix + name).startswith(incomplete)]
+
+
 @functools.cache
 def registered_names(package: str) -> tuple[str, ...]:
     """In alphabetical order; none where the package is not installed."""

@@ -40,11 +40,9 @@ def _input_shape(name: str) -> tuple[int, ...]:
 
 
 def _complete(incomplete: str) -> Iterable[str]:
-    if not incomplete.startswith(PREFIX):
-        return [PREFIX] if PREFIX.startswith(incomplete) else []
-    from addercost.sources.registered_names import registered_names
+    from addercost.sources.registered_names import completions
 
-    return [spec for name in registered_names("timm") if (spec := PREFIX + name).startswith(incomplete)]
+    return completions(PREFIX, incomplete)
 
 
 TIMM_MODEL = SpecKind(

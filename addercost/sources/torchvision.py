@@ -82,13 +82,9 @@ def _published_gmacs(name: str) -> float | None:
 
 
 def _complete(incomplete: str) -> Iterable[str]:
-    if not incomplete.startswith(PREFIX):
-        return [PREFIX] if PREFIX.startswith(incomplete) else []
-    from addercost.sources.registered_names import registered_names
+    from addercost.sources.registered_names import completions
 
-    return [
-        spec for name in registered_names("torchvision") if (spec := PREFIX + name).startswith(incomplete)
-    ]
+    return completions(PREFIX, incomplete)
 
 
 TORCHVISION_MODEL = SpecKind(

@@ -18,8 +18,9 @@ from torch import nn
 
 from addercost.api import trace_spec
 from addercost.errors import DataError
-from addercost.sources.exported import EXPORTED, TRUST
+from addercost.sources.exported import EXPORTED
 from addercost.sources.exported_graph import is_arithmetic
+from addercost.sources.kind import TRUST
 
 
 class Marking:

@@ -335,7 +335,7 @@ def _sums(
     near_s, beyond, is_linear = _near_and_far(list(times), near, far)
     often = np.array(list(times.values()), dtype=np.float64)
     linear = often * is_linear
-    weights = sum(weight_bytes(call) for call in network.calls)
+    weights = sum(n * weight_bytes(call) for call, n in times.items())
     share = float(far_part(weights, half_bytes))
     return (
         float((often - linear) @ near_s),

@@ -21,6 +21,7 @@ from addercost.measure.case import LayerCase
 from addercost.measure.contenders.contender import Place
 from addercost.measure.contenders.own import images
 from addercost.measure.contenders.random_data import random_codes, random_tensor
+from addercost.measure.session import LAYOUTS
 
 ZOO = ("zoo:resnet18", "zoo:resnet20-cifar", "zoo:resnet50", "zoo:lenet5-bn")
 """The networks whose layers are tuned where none is named."""
@@ -46,7 +47,6 @@ def tunable_layers(
 ) -> Iterator[Callable[[], TunableLayer]]:
     """What makes each layer. Its tensors are made only then. Depthwise layers have loops of their own, which
     have no schedule."""
-    formats = {"channels-last": torch.channels_last, "contiguous": torch.contiguous_format}
     layouts, families = tuple(layouts), tuple(families)
     for case in cases:
         if depthwise.takes((case.filters, case.channels // case.groups, *case.filter_size), case.groups):
@@ -54,7 +54,7 @@ def tunable_layers(
         # Rows have one layout.
         for layout in layouts[:1] if case.linear else layouts:
             for family in families:
-                place = Place(torch.device("cpu"), formats[layout])
+                place = Place(torch.device("cpu"), LAYOUTS[layout])
                 yield partial(_made, case, layout, family, place)
 
 
@@ -78,9 +78,15 @@ def _floats(site: str, x: Tensor, w: Tensor, geometry: Geometry) -> Tunable:
     return dense.request_of(site, x, w, geometry), partial(dense.convolve, site, x, w, geometry)
 
 
+def _dense(x: Tensor) -> Tensor:
+    """The images in one of the two layouts that kernels of packed inputs read."""
+    if x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last):
+        return x
+    return x.contiguous()
+
+
 def _bytes(x: Tensor, w: Tensor, geometry: Geometry) -> Tunable:
-    if not (x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)):
-        x = x.contiguous()
+    x = _dense(x)
     factors = pack_factors(torch.rand(w.shape[0]), None, geometry.groups)
 
     def run(schedule: Schedule) -> Tensor:
@@ -90,8 +96,7 @@ def _bytes(x: Tensor, w: Tensor, geometry: Geometry) -> Tunable:
 
 
 def _signs(x: Tensor, w: Tensor, geometry: Geometry) -> Tunable:
-    if not (x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)):
-        x = x.contiguous()
+    x = _dense(x)
     words, (k, c, r, s) = pack_filters(w, geometry.groups), w.shape
     shape = (k, c, r, s)
     factors = pack_factors(torch.rand(w.shape[0]), None, geometry.groups)

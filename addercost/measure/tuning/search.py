@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from addercost.kernels.cpu.dense.candidates import candidates
+from addercost.kernels.cpu.dense.candidates import allows, candidates, filled_lanes
 from addercost.kernels.cpu.dense.extents import rounded
 from addercost.kernels.cpu.dense.request import KernelRequest
 from addercost.kernels.cpu.dense.rule import default_schedule
@@ -75,7 +75,8 @@ def tiles_to_time(request: KernelRequest, core: Core, default: Schedule) -> Iter
         choices = [replace(tile, joined=default.joined, kept_scratch=default.kept_scratch), tile]
         wanted = next(choice for choice in choices if choice in allowed)
         sums = tile.vectors * tile.pixels
-        if tile == wanted and tile.lanes == _lanes(request, core, tile) and sums >= _FEWEST_SUMS:
+        used = request.extents.columns if tile.across else request.extents.filters
+        if tile == wanted and tile.lanes == filled_lanes(request, core, used) and sums >= _FEWEST_SUMS:
             kinds.setdefault((tile.across, tile.vectors), []).append(tile)
 
     def cost(tile: Schedule) -> tuple[int, int]:
@@ -86,16 +87,6 @@ def tiles_to_time(request: KernelRequest, core: Core, default: Schedule) -> Iter
         for tile in sorted(kinds[kind], key=cost)[:_TILES_OF_A_KIND]:
             if _computed(request, tile) <= _MOST_WASTE * least:
                 yield tile
-
-
-def _lanes(request: KernelRequest, core: Core, tile: Schedule) -> int:
-    """The widest vector of which more than half is used."""
-    extents = request.extents
-    lanes = core.vector_bytes // (8 if request.arithmetic.packed > 1 else 4)
-    used = extents.columns if tile.across else extents.filters
-    while lanes > 4 and used <= lanes // 2:
-        lanes //= 2
-    return lanes
 
 
 def _computed(request: KernelRequest, tile: Schedule) -> int:
@@ -109,5 +100,5 @@ def _computed(request: KernelRequest, tile: Schedule) -> int:
 
 def _with_choices_changed(request: KernelRequest, core: Core, best: Schedule) -> Iterator[Schedule]:
     for changed in (replace(best, joined=not best.joined), replace(best, kept_scratch=not best.kept_scratch)):
-        if changed in set(candidates(request, core)):
+        if allows(request, core, changed):
             yield changed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from addercost.analysis.leading_estimates import leading_estimates
+from addercost.analysis.leading_estimates import energies_by_table, leading_estimates
 from addercost.report.plots.palette import INK, SERIES
 from addercost.report.plots.style import (
     Drawn,
@@ -112,7 +112,7 @@ def draw(subject: Subject, options: PlotOptions) -> Drawn:
 
 
 def _traffic(subject: Subject) -> str:
-    charged = dict.fromkeys(memory for energy in subject.energies for memory in energy.memories)
+    charged = subject.charged_memories
     return f"with traffic of {', '.join(charged)}" if charged else "without memory traffic"
 
 
@@ -123,10 +123,10 @@ def _panels(subject: Subject, options: PlotOptions) -> tuple[list[_Panel], list[
         unit = "cycles" if any(e.seconds is None for e in own) else "s"
         bars = [_bar(e, e.cycles if e.seconds is None or unit == "cycles" else e.seconds) for e in own]
         times.append((f"{hardware}, {own[0].model}", unit, bars))
-    tables: dict[str, list[_Bar]] = {}
-    for energy in subject.energies:
-        tables.setdefault(energy.title, []).append(_bar(energy, energy.joules))
-    energies: list[_Panel] = [(title, "J", bars) for title, bars in tables.items()]
+    energies: list[_Panel] = [
+        (made[0].title, "J", [_bar(energy, energy.joules) for energy in made])
+        for made in energies_by_table(subject).values()
+    ]
     shown = [*times, *energies]
     if options.width == "single":
         shown = [*times[-1:], *energies[:1]]

@@ -15,7 +15,7 @@ from addercost.counts.model import ModelCounts
 from addercost.report.table import Column, Kind, Table
 from addercost.report.tables.accelerator import accelerator_cells, accelerator_columns, accelerator_notes
 from addercost.report.tables.layers import class_columns
-from addercost.report.tables.mixed_models import mixed_models
+from addercost.report.tables.mixed_models import mixed_models_of
 from addercost.results.profile import Profile
 from addercost.results.report import LEAST_CHARGED, EnergyEstimated, Estimated, Subject, network_name
 from addercost.units import prefixed_unit
@@ -52,10 +52,7 @@ def comparison_table(compared: Comparison) -> Table:
         title=f"convention {first.counts.convention.name} ({first.counts.convention.title})",
         notes=(
             *_ratio_note(compared, _change(first.counts)),
-            *mixed_models(
-                ((cost.model, cost.hardware) for cost in first.costs),
-                (cost.hardware for cost in first.accelerators),
-            ),
+            *mixed_models_of(first),
             *_remarks(compared),
             *accelerator_notes(
                 [

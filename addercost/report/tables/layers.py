@@ -22,7 +22,7 @@ from addercost.cost.stated_errors import stated_lines
 from addercost.counts.peak_memory import ModelMemory
 from addercost.report.table import Column, Kind, Table
 from addercost.report.tables.accelerator import describe_accelerator
-from addercost.report.tables.mixed_models import mixed_models
+from addercost.report.tables.mixed_models import mixed_models_of
 from addercost.results.profile import Profile
 from addercost.units import si
 
@@ -251,10 +251,7 @@ def _notes(profile: Profile, basis: str | None) -> tuple[str, ...]:
         *(_describe_cost(cost) for cost in profile.costs),
         *(_describe_energy(energy) for energy in profile.energies),
         *(describe_accelerator(item) for item in profile.accelerators),
-        *mixed_models(
-            ((cost.model, cost.hardware) for cost in profile.costs),
-            (item.hardware for item in profile.accelerators),
-        ),
+        *mixed_models_of(profile),
         *stated_lines([(cost.model, cost.hardware) for cost in profile.costs]),
         *(memory_lines(profile.memory) if profile.memory is not None else ()),
     ]

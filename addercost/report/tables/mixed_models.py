@@ -5,6 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from addercost.analysis.accelerators import ARRAY
+from addercost.results.profile import Profile
+
+
+def mixed_models_of(profile: Profile) -> Iterator[str]:
+    return mixed_models(
+        ((cost.model, cost.hardware) for cost in profile.costs),
+        (item.hardware for item in profile.accelerators),
+    )
 
 
 def mixed_models(costs: Iterable[tuple[str, str]], accelerators: Iterable[str] = ()) -> Iterator[str]:

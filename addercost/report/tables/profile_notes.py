@@ -10,7 +10,7 @@ from addercost.cost.stated_errors import stated_lines
 from addercost.counts.peak_memory import ModelMemory
 from addercost.report.tables.accelerator import describe_accelerator
 from addercost.report.tables.layers import main_bound, memory_lines
-from addercost.report.tables.mixed_models import mixed_models
+from addercost.report.tables.mixed_models import mixed_models_of
 from addercost.results.profile import Profile
 from addercost.units import si
 
@@ -47,10 +47,7 @@ def brief_notes(profile: Profile, caveats: Mapping[str, Sequence[str]]) -> Itera
         bound = "" if energy.complete else "at least "
         yield f"{bound}{si(energy.total_j, 'J')} by {energy.hardware} (estimate), {of}"
     yield from map(describe_accelerator, profile.accelerators)
-    yield from mixed_models(
-        ((cost.model, cost.hardware) for cost in profile.costs),
-        (item.hardware for item in profile.accelerators),
-    )
+    yield from mixed_models_of(profile)
     yield from caveat_lines(caveats)
     yield from stated_lines([(cost.model, cost.hardware) for cost in profile.costs], brief=True)
     yield from _assumptions(profile)

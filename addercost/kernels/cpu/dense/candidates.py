@@ -33,10 +33,22 @@ def allows(request: KernelRequest, core: Core, schedule: Schedule) -> bool:
     return schedule in candidates(request, core)
 
 
+def register_lanes(request: KernelRequest, core: Core) -> int:
+    """Lanes of a register. A u8 lane is the eight bytes whose differences one SAD lane sums."""
+    return core.vector_bytes // (8 if request.arithmetic.packed > 1 else 4)
+
+
+def filled_lanes(request: KernelRequest, core: Core, used: int) -> int:
+    """Lanes of the widest vector that `used` numbers fill to more than half, else of the narrowest."""
+    lanes = register_lanes(request, core)
+    while lanes > _LEAST_LANES and used <= lanes // 2:
+        lanes //= 2
+    return lanes
+
+
 def lane_counts(request: KernelRequest, core: Core) -> Iterator[int]:
-    """Lanes of a vector, the register's own first. A u8 lane is the eight bytes whose differences one SAD
-    lane sums."""
-    lanes = core.vector_bytes // (8 if request.arithmetic.packed > 1 else 4)
+    """Lanes of a vector, the register's own first."""
+    lanes = register_lanes(request, core)
     while lanes >= min(_LEAST_LANES, core.vector_bytes // 8):
         yield lanes
         lanes //= 2

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from addercost.kernels.cpu.dense.candidates import fits, may_join, may_keep_scratch
+from addercost.kernels.cpu.dense.candidates import filled_lanes, fits, may_join, may_keep_scratch
 from addercost.kernels.cpu.dense.extents import Extents, rounded
 from addercost.kernels.cpu.dense.partition import many_blocks
 from addercost.kernels.cpu.dense.request import KernelRequest
@@ -75,10 +75,7 @@ def _tile(
 ) -> tuple[float, Schedule]:
     """The tile that takes least for an image of `extents`, and its time in arbitrary units."""
     site, wide = request.arithmetic, core.registers == 32
-    # A u8 lane is the eight bytes whose differences one SAD lane sums.
-    lanes = core.vector_bytes // (8 if site.packed > 1 else 4)
-    while lanes > 4 and extents.filters <= lanes // 2:
-        lanes //= 2
+    lanes = filled_lanes(request, core, extents.filters)
     few, most = (_FEW_WORD_SUMS, 3) if site.of_words else (_FEW_SUMS, 4)
     short = most if wide else 3
     steps = extents.channels * extents.filter_y * extents.filter_x / site.packed
@@ -145,9 +142,7 @@ def _across(request: KernelRequest, core: Core) -> Schedule | None:
         return None
     if extents.filters > _FEW_FILTERS or extents.columns < 2 * extents.filters:
         return None
-    lanes = core.vector_bytes // 4
-    while lanes > 4 and extents.columns <= lanes // 2:
-        lanes //= 2
+    lanes = filled_lanes(request, core, extents.columns)
     filters = next(count for count in _TILE_FILTERS if count >= extents.filters)
     most = 4 if filters <= 4 else 2
     counts = [count for count in range(1, most + 1) if fits(request, core, count, filters)]
