@@ -90,6 +90,8 @@ def supervised(work: Callable[[], int]) -> int:
             # A signal that came meanwhile is raised here, before the work could say how it ends.
             signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
             code = work()
+            # From here on the work is done: a signal can change nothing, and would end in a traceback.
+            signal.pthread_sigmask(signal.SIG_BLOCK, stops)
         except KeyboardInterrupt:
             code = _said(*STOPPED[_received or signal.SIGINT])
         except BaseException:

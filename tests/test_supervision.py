@@ -121,6 +121,19 @@ def test_a_signal_ends_the_call(number: int, work: str, tmp_path: Path) -> None:
     assert (process.returncode, stderr) == (128 + number, f"{words[signal.Signals(number)]}\n")
 
 
+def run_to_its_end(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", text],
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_a_signal_before_the_work_begins_ends_the_call(number: int, tmp_path: Path) -> None:
     """It comes while the child has signals blocked, and is raised as soon as it takes them."""
@@ -133,18 +146,24 @@ def test_a_signal_before_the_work_begins_ends_the_call(number: int, tmp_path: Pa
         "parent, signal.pthread_sigmask = os.getpid(), late\n"
     )
     text = HEAD.format(work="    wait()").replace("def wait():", f"{late}def wait():")
-    done = subprocess.run(
-        [sys.executable, "-c", text],
-        cwd=tmp_path,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+    done = run_to_its_end(text, tmp_path)
     word = "interrupted" if number == signal.SIGINT else "terminated"
     assert (done.returncode, done.stderr) == (128 + number, f"{word}\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_signal_after_the_work_changes_nothing(number: int, tmp_path: Path) -> None:
+    """It comes while the child says how its work ended."""
+    text = (
+        "import os, sys, addercost.supervision as supervision\n"
+        "def noted(kind, text, note=supervision.note):\n"
+        f"    os.kill(os.getpid(), {int(number)})\n"
+        "    note(kind, text)\n"
+        "supervision.note = noted\n"
+        "sys.exit(supervision.supervised(lambda: 0))\n"
+    )
+    done = run_to_its_end(text, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_what_a_killed_call_began_is_gone(tmp_path: Path) -> None:
