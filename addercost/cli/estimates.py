@@ -296,25 +296,27 @@ def _decorators(default: DefaultCpus, energies: tuple[str, ...]) -> tuple[Callab
         ),
         cost_models_option(),
         energy_option_with(f"Energy table, {'or none' if usual else 'such as 45nm'}; repeatable.{usual}"),
-        _memory_option,
-        click.option(
-            "--accumulator",
-            "accumulator_format",
-            type=click.Choice(["int8", "int16", "int32", "fp16", "fp32"]),
-            help="With --energy: charge the accumulations of layers at this width, and nothing else.",
-        ),
+        memory_option,
+        accumulator_option,
         hardware_path_option,
         kernels_option,
     )
 
 
-_memory_option = click.option(
+memory_option = click.option(
     "--memory",
     "memories",
     multiple=True,
     metavar="LEVEL",
-    help="With --energy: charge a memory level of its table, such as dram, per byte; repeatable.",
+    help="With an energy table: charge a level of its memory, such as dram, per byte; repeatable.",
     shell_complete=complete_memory,
+)
+
+accumulator_option = click.option(
+    "--accumulator",
+    "accumulator_format",
+    type=click.Choice(["int8", "int16", "int32", "fp16", "fp32"]),
+    help="With an energy table: charge the accumulations of layers at this width, and nothing else.",
 )
 
 
