@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COMPUTING, WAITING = "the array computes", "the array waits for memory"
+COMPUTING, WAITING = "cycles: the array computes", "cycles: it waits for memory"
 _FIXED = {
     COMPUTING: (BLUE, ""),
     WAITING: (ORANGE, "///"),
