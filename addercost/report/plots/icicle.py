@@ -145,7 +145,9 @@ def _numbered(
 
 
 def _has_nameless(
-    boxes: list[tuple[ModuleNode, int, float, float]], key: list[tuple[ModuleNode, float]], options: PlotOptions
+    boxes: list[tuple[ModuleNode, int, float, float]],
+    key: list[tuple[ModuleNode, float]],
+    options: PlotOptions,
 ) -> bool:
     """Whether a layer has neither its path nor a number."""
     numbered = {id(node) for node, _ in key}

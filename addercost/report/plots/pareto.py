@@ -19,7 +19,6 @@ from addercost.report.plots.style import (
 from addercost.report.table import Column, Kind, Table
 from addercost.text import printable
 
-
 _LEAST_SPAN = 2.0
 """Percentage points that the axis has where all accuracies are equal."""
 
