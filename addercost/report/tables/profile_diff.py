@@ -166,13 +166,11 @@ def _remarks(diff: ProfileDiff) -> Iterator[str]:
     one, two = diff.before.counts, diff.after.counts
     if one.inputs != two.inputs:
         yield "the inputs differ, so the counts differ for that reason too"
-    left_out = {
-        name
-        for profile in (diff.before, diff.after)
-        for name in (
-            *labelled_costs(profile),
-            *(item.hardware for item in (*profile.energies, *profile.accelerators)),
-        )
-    } - {*diff.with_cycles, *diff.with_joules}
+    names: set[str] = set()
+    for profile in (diff.before, diff.after):
+        names |= {*labelled_costs(profile)}
+        names |= {energy.hardware for energy in profile.energies}
+        names |= {array.hardware for array in profile.accelerators}
+    left_out = names - {*diff.with_cycles, *diff.with_joules}
     if left_out:
         yield f"estimated in only one of them, or in different ways: {', '.join(sorted(left_out))}"
