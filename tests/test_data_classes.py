@@ -63,8 +63,8 @@ NOT_EMPTY = {
     "ValidationRow": {"group": "networks"},
     "Limits": {"finite": True},
 }
-"""By data class, the fields that say something where nothing is given for them: a layer is complete, a batch has
-one sample, and so on. Functions and data classes are left out."""
+"""By data class, the fields that say something where nothing is given for them: a layer is complete, a batch
+has one sample, and so on. Functions and data classes are left out."""
 
 
 def data_classes(package: str) -> Iterator[type]:
