@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -45,6 +45,7 @@ def scheduled(product: MatrixProduct, multiprocessors: int, high: int, wide: int
     repeats=st.integers(1, 3),
     multiprocessors=st.integers(1, 20),
 )
+@example(sizes=(64, 512, 64), repeats=1, multiprocessors=2)  # two pieces of 256 terms each, just enough
 def test_the_factor_is_that_of_the_best_schedule(
     sizes: tuple[int, int, int], repeats: int, multiprocessors: int
 ) -> None:

@@ -161,7 +161,7 @@ def test_q4_k_m_takes_the_number_of_blocks_from_the_network() -> None:
 
 
 def test_experts_have_a_scale_an_output() -> None:
-    """Six rows of four numbers to two experts, [expert, inputs, outputs]: 2 · 5 scales of two bytes, 40 weights
+    """Six rows of four numbers to two experts of 4 × 5 weights: 2 · 5 scales of two bytes, 40 weights
     of one, 24 inputs of two, 30 outputs of two."""
     x, out = TensorSpec((6, 4), "bfloat16", "input"), TensorSpec((6, 5), "bfloat16")
     w = TensorSpec((2, 4, 5), "bfloat16", "parameter", "experts.weight")
