@@ -74,7 +74,7 @@ def simulated(dataflow, t, k, n, r, c):
     return cycles - 1, reads, filters, writes
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     dataflow=st.sampled_from(["weight-stationary", "output-stationary", "input-stationary"]),
     sizes=st.tuples(*[st.integers(1, 12)] * 3),

@@ -31,8 +31,8 @@ def test_a_prior_is_a_start_and_a_time_for_each_site_and_byte():
 
 
 def test_a_family_of_a_dozen_kernels_has_a_law_of_its_own():
-    """Linear layers are eleven, one too few; pools, which come after them, are twelve. Pools take 2 ns an item
-    and all others 1 ns, so the two laws differ."""
+    """Linear layers are eleven, one too few; pools, which come after them, are twelve. A site takes 2 ns in
+    a pool and 1 ns else, so the two laws differ."""
     families = np.array([LINEAR] * 11 + [POOL] * 12)
     work = np.column_stack([np.ones(23), np.arange(1, 24) * 1e6, np.zeros(23)])
     seconds = work[:, 1] * np.where(families == POOL, 2e-9, 1e-9)

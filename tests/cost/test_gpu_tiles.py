@@ -39,7 +39,7 @@ def scheduled(product: MatrixProduct, multiprocessors: int, high: int, wide: int
     return max(busy)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     sizes=st.tuples(st.integers(8, 700), st.integers(1, 900), st.integers(8, 400)),
     repeats=st.integers(1, 3),
@@ -73,7 +73,7 @@ def read_by_tiles(product: MatrixProduct, high: int, wide: int) -> int:
     return product.repeats * read
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     sizes=st.tuples(st.integers(8, 900), st.integers(1, 40), st.integers(8, 700)), repeats=st.integers(1, 3)
 )
