@@ -162,9 +162,7 @@ def _embedded() -> nn.Module:
 
 def _normed() -> nn.Module:
     """With weights `weight_g` and `weight_v`."""
-    with warnings.catch_warnings(
-        action="ignore"
-    ):  # torch prefers another form of it
+    with warnings.catch_warnings(action="ignore"):  # torch prefers another form of it
         return nn.Sequential(nn.utils.weight_norm(nn.Linear(8, 6)))
 
 
