@@ -165,8 +165,7 @@ def tensor_spec(tensor: Tensor, role: str, name: str = "", number: int = 0) -> T
         shape = tuple([int(size) for size in tensor.shape])
     except (RuntimeError, AttributeError):
         shape = _nested_shape(tensor)
-    sparse = tensor.layout is not torch.strided and tensor.layout is not torch.jagged
-    return TensorSpec(shape, dtype, role, name, stored_values(tensor) if sparse else None, number)
+    return TensorSpec(shape, dtype, role, name, stored_values(tensor), number)
 
 
 def _nested_shape(tensor: Tensor) -> tuple[int, ...]:
