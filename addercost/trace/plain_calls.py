@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import _disable_current_modes, is_traceable_wr
 from torch.utils._pytree import tree_flatten
 
 from addercost.trace.op_info import OpInfo, known_op_info
+from addercost.trace.position_values import PositionValues
 from addercost.trace.record import IN_REGISTERS, ArgValue, OpCall, TensorSpec, map_tensors
 from addercost.trace.sparse import keep_stored, stored_values
 
@@ -41,6 +42,7 @@ class PlainCalls:
             key: (name, role) for key, (name, role, _) in names.items()
         }
         self._named = (names, inputs)
+        self._positions = PositionValues()
 
     def know_parameters(self, module: nn.Module, path: str) -> None:
         """Gives the module's parameters, as they are now, and the tensors within them their names."""
@@ -77,7 +79,9 @@ class PlainCalls:
                 else self._value(value)
             )
         if info.facts is not None:
-            values.update(info.facts({**dict(zip(info.arguments, args, strict=False)), **kwargs}))
+            named = {**dict(zip(info.arguments, args, strict=False)), **kwargs}
+            self._positions.show(named.values())
+            values.update(info.facts(named))
         role, source = self._output_role(info, values)
         if (info.keeps_role or info.name == "_coalesce") and isinstance(out, Tensor) and given:
             keep_stored(out, args[0])
@@ -85,6 +89,10 @@ class PlainCalls:
         specs = tuple(
             self._remember(value, role, source) for value in _flat(outputs) if isinstance(value, Tensor)
         )
+        if info.of_positions:
+            self._positions.made(info.name, func, args, kwargs, outputs, info.written(args, kwargs))
+        elif info.writes:
+            self._positions.written(info.written(args, kwargs))
         tags = (*info.tags, *more_tags) if more_tags else info.tags
         return OpCall(info.op, path, values, specs, len(self._calls), tags)
 
@@ -152,6 +160,7 @@ class PlainCalls:
     def _forget(self, key: int) -> None:
         self._specs.pop(key, None)
         self._watched.pop(key, None)
+        self._positions.forget(key)
 
 
 _DTYPES: dict[torch.dtype, str] = {}

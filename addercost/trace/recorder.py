@@ -111,7 +111,7 @@ class Recorder(PlainCalls, TorchDispatchMode):
                 if out is not NotImplemented:
                     return out
             if info.writes:
-                self._written.about_to_write(written_arguments(info, args, kwargs))
+                self._written.about_to_write(info.written(args, kwargs))
             try:
                 out = self._on_meta(func, args, kwargs) if self._meta else func(*args, **kwargs)
             except Exception:
@@ -242,12 +242,6 @@ class Recorder(PlainCalls, TorchDispatchMode):
         for func, args, kwargs, out, path, tags in self._raw:
             self._calls.append(self._plain(func, args, kwargs, out, path, tags))
         self._raw.clear()
-
-
-def written_arguments(info: OpInfo, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
-    """The arguments that the operator writes."""
-    given = len(args)
-    return [args[at] if at < given else kwargs.get(info.arguments[at]) for at in info.writes]
 
 
 def _to_meta(value: Any) -> tuple[Any, bool]:
