@@ -25,6 +25,9 @@ class PlainCalls:
     kept alive, so that an id always means the same one; else the entry of a tensor goes with it.
     """
 
+    follows_positions = True
+    """Whether values that positions decide are known where a call's count needs them."""
+
     def __init__(
         self, names: Mapping[int, tuple[str, str, Tensor]], inputs: list[Tensor], keep_tensors: bool
     ) -> None:
@@ -89,7 +92,7 @@ class PlainCalls:
         specs = tuple(
             self._remember(value, role, source) for value in _flat(outputs) if isinstance(value, Tensor)
         )
-        if info.of_positions:
+        if info.of_positions and self.follows_positions:
             self._positions.made(info.name, func, args, kwargs, outputs, info.written(args, kwargs))
         elif info.writes:
             self._positions.written(info.written(args, kwargs))
