@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_flatten
 
 from addercost.trace.op_info import OpInfo, known_op_info
 from addercost.trace.position_values import PositionValues
-from addercost.trace.record import IN_REGISTERS, ArgValue, OpCall, TensorSpec, map_tensors
+from addercost.trace.record import IN_REGISTERS, KEPT_SCORES, ArgValue, OpCall, TensorSpec, map_tensors
 from addercost.trace.sparse import keep_stored, stored_values
 
 
@@ -26,7 +26,7 @@ class PlainCalls:
     """
 
     follows_positions = True
-    """Whether values that positions decide are known where a call's count needs them."""
+    """Whether it is said what a mask keeps, where its values are known or follow from positions."""
 
     def __init__(
         self, names: Mapping[int, tuple[str, str, Tensor]], inputs: list[Tensor], keep_tensors: bool
@@ -84,7 +84,10 @@ class PlainCalls:
         if info.facts is not None:
             named = {**dict(zip(info.arguments, args, strict=False)), **kwargs}
             self._positions.show(named.values())
-            values.update(info.facts(named))
+            found = info.facts(named)
+            if not self.follows_positions:
+                found.pop(KEPT_SCORES, None)
+            values.update(found)
         role, source = self._output_role(info, values)
         if (info.keeps_role or info.name == "_coalesce") and isinstance(out, Tensor) and given:
             keep_stored(out, args[0])

@@ -108,7 +108,7 @@ class PositionValues:
 
     def __init__(self) -> None:
         self._recipes: dict[int, _Recipe] = {}
-        self._of_storages: dict[int, set[int]] = {}
+        self._of_storages: dict[int | None, set[int]] = {}
         """Ids of the tensors with a recipe, by the address of their storage."""
 
     def made(
@@ -121,21 +121,21 @@ class PositionValues:
         written: Sequence[Any],
     ) -> None:
         """A call of one of `OF_POSITIONS` made these outputs, and wrote these arguments."""
-        recipe = self._recipe(name, func, args, kwargs, outputs)
+        storages = [_storage_without_data(out) for out in outputs]
+        small = all(storages) and all(out.numel() <= _MOST_ELEMENTS for out in outputs)
+        recipe = self._recipe(name, func, args, kwargs) if small else None
         self.written(written)
         if recipe is None:
             return
         single = len(outputs) == 1 and len(func._schema.returns) == 1 and not _makes_list(func)
-        for at, out in enumerate(outputs):
+        for at, (out, storage) in enumerate(zip(outputs, storages, strict=True)):
             one = recipe if single else _Recipe(func, recipe.args, recipe.kwargs, at, recipe.calls)
             self._recipes[id(out)] = one
-            self._of_storages.setdefault(_address(out), set()).add(id(out))
+            self._of_storages.setdefault(storage, set()).add(id(out))
 
     def _recipe(
-        self, name: str, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], outputs: Sequence[Any]
+        self, name: str, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> _Recipe | None:
-        if not all(_lacks_data(out) and out.numel() <= _MOST_ELEMENTS for out in outputs):
-            return None
         try:
             kept = [
                 self._kept(value, name in _ONLY_SHAPED and position == 0)
@@ -168,9 +168,8 @@ class PositionValues:
     def written(self, tensors: Iterable[Any]) -> None:
         """A call wrote these tensors: what is known of their storages is known no more."""
         for tensor in tensors if self._recipes else ():
-            if isinstance(tensor, Tensor) and _lacks_data(tensor):
-                for key in self._of_storages.pop(_address(tensor), ()):
-                    self._recipes.pop(key, None)
+            for key in self._of_storages.pop(_storage_without_data(tensor), ()):
+                self._recipes.pop(key, None)
 
     def forget(self, key: int) -> None:
         """The tensor of this id is gone."""
@@ -190,13 +189,15 @@ class PositionValues:
                 self._recipes.pop(id(tensor), None)
 
 
-def _lacks_data(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.untyped_storage().device.type == "meta"
-
-
-def _address(tensor: Tensor) -> int:
-    address: int = tensor.untyped_storage()._cdata
-    return address
+def _storage_without_data(value: Any) -> int | None:
+    """The address of a tensor's storage, if it has one and that has no data."""
+    if not isinstance(value, Tensor):
+        return None
+    try:
+        storage = value.untyped_storage()
+    except RuntimeError:  # a sparse tensor, or one that wraps others
+        return None
+    return storage._cdata if storage.device.type == "meta" else None
 
 
 def _makes_list(func: Any) -> bool:

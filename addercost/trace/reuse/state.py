@@ -119,8 +119,8 @@ def tensor_state(tensor: Tensor) -> Hashable:
         raise UnreadableError
     if tensor.layout is not torch.strided or stored_values(tensor) is not None:
         raise UnreadableError
-    # A count may depend on lengths or a mask. A single number, such as that of batches, is neither.
-    if tensor.dim() and known_values(tensor) is not None:
+    # A count may depend on lengths. A single number, such as that of batches, is none.
+    if tensor.dim() and not tensor.is_floating_point() and known_values(tensor) is not None:
         raise UnreadableError
     # torch decomposes fewer operators on an inference tensor than on others.
     if tensor.is_inference():
