@@ -45,7 +45,7 @@ class PlainCalls:
             key: (name, role) for key, (name, role, _) in names.items()
         }
         self._named = (names, inputs)
-        self._positions = PositionValues()
+        self.positions = PositionValues()
 
     def know_parameters(self, module: nn.Module, path: str) -> None:
         """Gives the module's parameters, as they are now, and the tensors within them their names."""
@@ -83,7 +83,7 @@ class PlainCalls:
             )
         if info.facts is not None:
             named = {**dict(zip(info.arguments, args, strict=False)), **kwargs}
-            self._positions.show(named.values())
+            self.positions.show(named.values())
             found = info.facts(named)
             if not self.follows_positions:
                 found.pop(KEPT_SCORES, None)
@@ -96,9 +96,9 @@ class PlainCalls:
             self._remember(value, role, source) for value in _flat(outputs) if isinstance(value, Tensor)
         )
         if info.of_positions and self.follows_positions:
-            self._positions.made(info.name, func, args, kwargs, outputs, info.written(args, kwargs))
+            self.positions.made(info.name, func, args, kwargs, outputs, info.written(args, kwargs))
         elif info.writes:
-            self._positions.written(info.written(args, kwargs))
+            self.positions.written(info.written(args, kwargs))
         tags = (*info.tags, *more_tags) if more_tags else info.tags
         return OpCall(info.op, path, values, specs, len(self._calls), tags)
 
@@ -166,7 +166,7 @@ class PlainCalls:
     def _forget(self, key: int) -> None:
         self._specs.pop(key, None)
         self._watched.pop(key, None)
-        self._positions.forget(key)
+        self.positions.forget(key)
 
 
 _DTYPES: dict[torch.dtype, str] = {}

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 from addercost.trace.attended_scores import give_values, known_values
 
@@ -30,7 +30,7 @@ _JOINED = (
 )
 _EACH = (
     "neg abs sign floor ceil clamp clamp_min clamp_max logical_not bitwise_not tril triu cumsum isinf "
-    "_to_copy clone detach lift_fresh alias"
+    "sum prod any all unfold bucketize searchsorted reciprocal _to_copy clone detach lift_fresh alias"
 )
 _MOVED = (
     "view _unsafe_view reshape expand unsqueeze squeeze slice select permute transpose t repeat flip diff "
@@ -175,6 +175,31 @@ class PositionValues:
         """The tensor of this id is gone."""
         self._recipes.pop(key, None)
 
+    def known(self, arguments: Any) -> Any:
+        """The arguments of a call on the CPU, with values in their tensors; None if one has none."""
+        tensors = [value for value in tree_leaves(arguments) if isinstance(value, Tensor)]
+        self.show(tensors)
+        if not tensors or any(known_values(tensor) is None for tensor in tensors):
+            return None
+        return tree_map(_valued, arguments)
+
+    def as_numbers(self, indices: Sequence[Any]) -> list[Any] | None:
+        """The indices of a tensor, with those of truth values as numbers without data, of which only how many
+        there are is known; None if that depends on data.
+        """
+        found: list[Any] = []
+        for index in indices:
+            if not isinstance(index, Tensor) or index.dtype is not torch.bool:
+                found.append(index)
+                continue
+            self.show([index])
+            known = known_values(index)
+            if known is None:
+                return None
+            with _disable_current_modes():
+                found += [torch.empty_like(part, device="meta") for part in known.nonzero().unbind(1)]
+        return found
+
     def show(self, tensors: Iterable[Any]) -> None:
         """Gives these tensors their values, where they are known."""
         for tensor in tensors:
@@ -187,6 +212,12 @@ class PositionValues:
             except Exception:
                 # A value that only an estimate of a share needs is not worth an error.
                 self._recipes.pop(id(tensor), None)
+
+
+def _valued(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return known_values(value)
+    return torch.device("cpu") if isinstance(value, torch.device) else value
 
 
 def _storage_without_data(value: Any) -> int | None:

@@ -180,3 +180,35 @@ def test_a_large_mask_is_not_computed() -> None:
             return F.scaled_dot_product_attention(x, x, x, attn_mask=i[:, None] >= i)
 
     assert kept_of(Model(), torch.empty(1, 1, 5793, WIDTH, device="meta")) == [None]
+
+
+class ReadsPositions(nn.Module):
+    """Reads numbers that follow from shapes alone, in four ways."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        i = torch.arange(x.shape[-2], device=x.device)
+        halves = (torch.tensor([8, 4]).to(x.device) // 2).tolist()
+        chosen = x[:, :, i % 2 == 0]
+        for part in chosen.split(halves, dim=2):
+            if (i > 10).any() and int(i.sum()) == 66:
+                x = self.layer(part)
+        return x
+
+
+def test_a_forward_may_read_what_positions_decide() -> None:
+    """No run with values: of twelve rows six are chosen, of which the layer takes four, then two."""
+    made = trace_model(ReadsPositions(), torch.empty(1, HEADS, L, WIDTH, device="meta"))
+    assert made.tracer == "meta"
+    assert count(made).mac_sites == HEADS * (4 + 2) * WIDTH * WIDTH
+
+
+def test_what_it_reads_of_data_needs_values() -> None:
+    class Model(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x @ x.mT if bool((x > 1e9).all()) else x
+
+    assert trace_model(Model(), torch.empty(2, 3, device="meta")).tracer == "real"
