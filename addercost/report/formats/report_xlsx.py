@@ -141,7 +141,9 @@ def _heading(table: Table, column: Column) -> str:
 def _number_format(value: float, column: Column) -> str:
     if column.kind in _FORMATS:
         return _FORMATS[column.kind]
-    return "#,##0" if float(value).is_integer() else "#,##0.000" if abs(value) >= 0.1 else "0.00E+00"
+    if float(value).is_integer() or abs(value) >= 1000:
+        return "#,##0"
+    return "#,##0.000" if abs(value) >= 0.1 else "0.00E+00"
 
 
 def _text(sheet: Worksheet, row: int, column: int, text: str) -> None:

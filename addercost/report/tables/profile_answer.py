@@ -62,7 +62,7 @@ def batches_answer(profiles: Mapping[int, Profile]) -> str:
     first = next(iter(profiles.values()))
     if not next(_places(first), None):
         return ""
-    takes = (f"at batch {size} {', '.join(_places(profile))}" for size, profile in profiles.items())
+    takes = (f"{', '.join(_places(profile))} at batch {size}" for size, profile in profiles.items())
     return f"{first.counts.model} takes {'; '.join(takes)}"
 
 
