@@ -151,6 +151,21 @@ def test_q4_k_m_takes_more_bits_where_llama_cpp_does(path: str, number: int, exp
     assert format_of("q4_k_m", path, number, 32).name == expected
 
 
+def test_of_twelve_blocks_the_third_ones_are_counted_from_the_first_eighth() -> None:
+    """The first, the last two, and between them those at 1 + 2, 1 + 5 and 1 + 8."""
+    wider = [i for i in range(12) if format_of("q4_k_m", f"layers.{i}.v_proj", i, 12).name == "q6_k"]
+    assert wider == [0, 3, 6, 9, 10, 11]
+
+
+def test_what_a_block_has_beside_its_scale() -> None:
+    """llama.cpp: q4_0 and q6_K take 8 and 32 off each number; the K formats of 2, 4 and 5 bits have minima,
+    which GPTQ calls zero points; scales of all K formats are numbers of a larger block."""
+    formats = WEIGHT_FORMATS.values()
+    assert {one.name for one in formats if one.shifted} == {"q4_0", "q6_k"}
+    assert {one.name for one in formats if one.has_minimum} == {"int4", "q2_k", "q4_k", "q5_k"}
+    assert {one.name for one in formats if one.nested} == {"q2_k", "q4_k", "q5_k", "q6_k"}
+
+
 def test_q4_k_m_takes_the_number_of_blocks_from_the_network() -> None:
     """Of eight blocks: the first, the last, and between them those at 1 + 2 and 1 + 5."""
     calls = [linear(f"layers.{i}.down_proj").calls[0] for i in range(8)]

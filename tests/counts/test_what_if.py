@@ -11,6 +11,7 @@ from torch import nn
 from addercost.arithmetic import OpClass
 from addercost.counts.model import ModelCounts, count
 from addercost.counts.what_if import ALTERNATIVES, apply, parse
+from addercost.counts.what_if.narrow import in_bits
 from addercost.errors import ArgumentError
 from addercost.results.trace import trace_from_json, trace_to_json
 from addercost.trace.record import Trace
@@ -125,6 +126,26 @@ def test_a_folded_layer_gives_what_the_batch_norm_gave(small: Trace) -> None:
     assert folded.name == "aten.convolution"
     assert folded.outputs == (norm.output,)
     assert norm.output.shape == (1, 8, 8, 8)
+
+
+def test_a_separable_layer_has_the_bias_of_its_second_part_alone(small: Trace) -> None:
+    """Depthwise 9 a channel, pointwise C·K; the first layer has a bias. Batch norm 2·8, last layer 2,570."""
+    counts = count(small, what_if=["separable"])
+    assert counts.parameters == (3 * 9 + 3 * 8 + 8) + 2 * 8 + (8 * 9 + 8 * 16) + 2570
+
+
+def test_a_batch_norm_after_additions_stays(small: Trace) -> None:
+    """|x - w| does not scale with w."""
+    changed = apply(apply(small, "adder"), "fold-bn")
+    assert any("batch_norm" in call.name for call in changed.calls)
+
+
+@pytest.mark.parametrize(("bits", "dtype"), [(4, "int8"), (8, "int8"), (9, "int16"), (16, "int16")])
+def test_weights_are_computed_in_the_next_wider_integers(small: Trace, bits: int, dtype: str) -> None:
+    narrow = in_bits(small.calls[0], bits)
+    assert narrow.tensor("input").dtype == narrow.output.dtype == dtype
+    assert narrow.tensor("weight").dtype == f"int{bits}"
+    assert narrow.tensor("bias").dtype == "int32"
 
 
 def test_pruning_shrinks_what_is_between_the_layers(small: Trace) -> None:

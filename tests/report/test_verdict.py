@@ -55,7 +55,9 @@ def test_energy(lenet: Trace, contest: object, table: str, expected: float | Non
 def test_the_papers_rule(lenet: Trace) -> None:
     """(4 + 2) / (2 + 2) whatever the counts; a layer that is kept adds 6 a site on both sides."""
     nano = load_target("via-nano-2000")
-    assert cycle_ratio(lenet, FP32, nano, "latency-sum", False).ratio == pytest.approx(1.5)
+    found = cycle_ratio(lenet, FP32, nano, "latency-sum", False)
+    assert found.ratio == pytest.approx(1.5)
+    assert found.seconds is not None and found.seconds[0] / found.seconds[1] == pytest.approx(1.5)
     kept, others = 117_600 + 840, 416_520 - 117_600 - 840
     expected = 416_520 * 6 / (kept * 6 + others * 4)
     assert cycle_ratio(lenet, FP32, nano, "latency-sum", True).ratio == pytest.approx(expected)
