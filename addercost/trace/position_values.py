@@ -60,7 +60,7 @@ class _Recipe:
     def __init__(self, func: Any, args: Any, kwargs: Any, at: int | None, calls: int) -> None:
         self.func, self.args, self.kwargs, self.at, self.calls = func, args, kwargs, at, calls
         self.values: Tensor | None = None
-        self.of_inputs = any(
+        self.of_inputs: bool = any(
             part.of_inputs for part in tree_leaves((args, kwargs)) if isinstance(part, _Recipe | _Kept)
         )
 
@@ -127,11 +127,13 @@ class PositionValues:
         written: Sequence[Any],
     ) -> None:
         """A call of one of `OF_POSITIONS` made these outputs, and wrote these arguments."""
-        storages = [_storage_without_data(out) for out in outputs]
-        small = all(storages) and all(out.numel() <= _MOST_ELEMENTS for out in outputs)
-        recipe = self._recipe(name, func, args, kwargs) if small else None
-        self.written(written)
+        recipe = self._recipe(name, func, args, kwargs)
+        if written:
+            self.written(written)
         if recipe is None:
+            return
+        storages = [_storage_without_data(out) for out in outputs]
+        if not all(storages) or any(out.numel() > _MOST_ELEMENTS for out in outputs):
             return
         single = len(outputs) == 1 and len(func._schema.returns) == 1 and not _makes_list(func)
         for at, (out, storage) in enumerate(zip(outputs, storages, strict=True)):
