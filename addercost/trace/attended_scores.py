@@ -19,6 +19,7 @@ Facts: TypeAlias = Callable[[Mapping[str, Any]], dict[str, int]]
 """From the arguments of an operator's call to further ones; none where a value is not known."""
 
 _VALUES = "_addercost_values"
+_GIVEN = "_addercost_given"
 _MOST_LENGTHS, _MOST_OF_A_MASK = 1 << 16, 1 << 26
 """Elements."""
 
@@ -31,6 +32,24 @@ def with_values_of(made: Tensor, original: Tensor) -> Tensor:
         return made
     known = known_values(original)
     return made if known is None else give_values(made, known)
+
+
+def input_with_values_of(made: Tensor, original: Tensor) -> Tensor:
+    """The same for an input. What a caller gave may be counted by, but a forward that reads it runs with
+    values, so that the trace says so.
+    """
+    if original.device.type != "meta":
+        say_given(made)
+    return with_values_of(made, original)
+
+
+def say_given(tensor: Tensor) -> None:
+    """Says that the tensor's values depend on those of an input."""
+    setattr(tensor, _GIVEN, True)
+
+
+def is_given(tensor: Tensor) -> bool:
+    return hasattr(tensor, _GIVEN)
 
 
 def _may_decide(tensor: Tensor) -> bool:

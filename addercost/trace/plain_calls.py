@@ -96,7 +96,8 @@ class PlainCalls:
             self._remember(value, role, source) for value in _flat(outputs) if isinstance(value, Tensor)
         )
         if info.of_positions and self.follows_positions:
-            self.positions.made(info.name, func, args, kwargs, outputs, info.written(args, kwargs))
+            written = info.written(args, kwargs) if info.writes else ()
+            self.positions.made(info.name, func, args, kwargs, outputs, written)
         elif info.writes:
             self.positions.written(info.written(args, kwargs))
         tags = (*info.tags, *more_tags) if more_tags else info.tags

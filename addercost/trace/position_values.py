@@ -2,7 +2,8 @@
 
 A run without data has no values. But ranges, comparisons of them and what else such a mask is made of depend
 on nothing that is missing. So the calls that make one are kept as a recipe, without its tensors, and are made
-again with values where an operator's count needs them.
+again with values where an operator's count or the forward needs them. Values of an input serve for the share
+that a mask keeps, and for nothing that a forward decides by them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map
 
-from addercost.trace.attended_scores import give_values, known_values
+from addercost.trace.attended_scores import give_values, is_given, known_values, say_given
 
 _MOST_ELEMENTS = 1 << 24
 _MOST_CALLS = 200
@@ -50,13 +51,18 @@ class _UnknownError(Exception):
 
 
 class _Recipe:
-    """A call whose output has these values. at: which of several outputs, None for the only one."""
+    """A call whose output has these values. at: which of several outputs, None for the only one. of_inputs:
+    whether they depend on what a caller gave.
+    """
 
-    __slots__ = ("args", "at", "calls", "func", "kwargs", "values")
+    __slots__ = ("args", "at", "calls", "func", "kwargs", "of_inputs", "values")
 
     def __init__(self, func: Any, args: Any, kwargs: Any, at: int | None, calls: int) -> None:
         self.func, self.args, self.kwargs, self.at, self.calls = func, args, kwargs, at, calls
         self.values: Tensor | None = None
+        self.of_inputs: bool = any(
+            part.of_inputs for part in tree_leaves((args, kwargs)) if isinstance(part, _Recipe | _Kept)
+        )
 
     def computed(self) -> Tensor:
         if self.values is not None:
@@ -74,10 +80,10 @@ class _Recipe:
 class _Kept:
     """A tensor with values, as long as nothing writes it."""
 
-    __slots__ = ("tensor", "version")
+    __slots__ = ("of_inputs", "tensor", "version")
 
-    def __init__(self, tensor: Tensor) -> None:
-        self.tensor, self.version = tensor, tensor._version
+    def __init__(self, tensor: Tensor, of_inputs: bool) -> None:
+        self.tensor, self.version, self.of_inputs = tensor, tensor._version, of_inputs
 
 
 class _Shape:
@@ -121,11 +127,13 @@ class PositionValues:
         written: Sequence[Any],
     ) -> None:
         """A call of one of `OF_POSITIONS` made these outputs, and wrote these arguments."""
-        storages = [_storage_without_data(out) for out in outputs]
-        small = all(storages) and all(out.numel() <= _MOST_ELEMENTS for out in outputs)
-        recipe = self._recipe(name, func, args, kwargs) if small else None
-        self.written(written)
+        recipe = self._recipe(name, func, args, kwargs)
+        if written:
+            self.written(written)
         if recipe is None:
+            return
+        storages = [_storage_without_data(out) for out in outputs]
+        if not all(storages) or any(out.numel() > _MOST_ELEMENTS for out in outputs):
             return
         single = len(outputs) == 1 and len(func._schema.returns) == 1 and not _makes_list(func)
         for at, (out, storage) in enumerate(zip(outputs, storages, strict=True)):
@@ -160,7 +168,7 @@ class PositionValues:
             return recipe
         known = known_values(value)
         if known is not None and not known.is_inference():
-            return _Kept(known)
+            return _Kept(known, is_given(value))
         if shape_is_enough and value.numel() <= _MOST_ELEMENTS:
             return _Shape(value)
         raise _UnknownError
@@ -179,7 +187,7 @@ class PositionValues:
         """The arguments of a call on the CPU, with values in their tensors; None if one has none."""
         tensors = [value for value in tree_leaves(arguments) if isinstance(value, Tensor)]
         self.show(tensors)
-        if not tensors or any(known_values(tensor) is None for tensor in tensors):
+        if not tensors or any(known_values(tensor) is None or is_given(tensor) for tensor in tensors):
             return None
         return tree_map(_valued, arguments)
 
@@ -194,7 +202,7 @@ class PositionValues:
                 continue
             self.show([index])
             known = known_values(index)
-            if known is None:
+            if known is None or is_given(index):
                 return None
             with _disable_current_modes():
                 found += [torch.empty_like(part, device="meta") for part in known.nonzero().unbind(1)]
@@ -209,6 +217,8 @@ class PositionValues:
             try:
                 with _disable_current_modes(), torch.no_grad():
                     give_values(tensor, recipe.computed())
+                if recipe.of_inputs:
+                    say_given(tensor)
             except Exception:
                 # A value that only an estimate of a share needs is not worth an error.
                 self._recipes.pop(id(tensor), None)

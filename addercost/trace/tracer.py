@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
 
 from addercost.errors import AddercostError, TraceError
 from addercost.text import error_text
-from addercost.trace.attended_scores import with_values_of
+from addercost.trace.attended_scores import input_with_values_of, with_values_of
 from addercost.trace.attention import whole_attention
 from addercost.trace.backward import GradientPaths
 from addercost.trace.caller_state import not_put_back, unchanged
@@ -190,7 +190,7 @@ def meta_substitute(tensor: Tensor, always: bool = False) -> Tensor:
 def without_data(value: Any) -> Any:
     if not isinstance(value, Tensor):
         return value
-    return with_values_of(with_stored(dense_stand_in(value).detach().to("meta"), value), value)
+    return input_with_values_of(with_stored(dense_stand_in(value).detach().to("meta"), value), value)
 
 
 def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str, step: _TracedStep) -> Trace:

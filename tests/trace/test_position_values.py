@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from addercost.api import trace_model
 from addercost.counts.model import count
 from addercost.trace.record import KEPT_SCORES
+from tests.counts.oracle import Function
 
 L, HEADS, WIDTH = 12, 2, 4
 
@@ -212,3 +213,11 @@ def test_what_it_reads_of_data_needs_values() -> None:
             return x @ x.mT if bool((x > 1e9).all()) else x
 
     assert trace_model(Model(), torch.empty(2, 3, device="meta")).tracer == "real"
+    # Also where they are given: the count is that of these values alone, and the trace says so.
+    assert trace_model(Model(), torch.zeros(2, 3)).tracer == "real"
+
+
+def test_a_mask_that_is_given_has_its_share() -> None:
+    model = Function(lambda x, keep: F.scaled_dot_product_attention(x, x, x, attn_mask=keep & keep))
+    x = torch.zeros(1, HEADS, L, WIDTH)
+    assert kept_of(model, x, window(x)) == [HEADS * (1 + 2 + 10 * 3)]
