@@ -10,6 +10,7 @@ import importlib
 import os
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
