@@ -104,7 +104,7 @@ def language_model(
             trace = with_stored_weights(
                 trace,
                 layer_indices(trace),
-                lambda path: WEIGHT_FORMATS[formats[path]] if path in formats else None,
+                lambda path, weight: WEIGHT_FORMATS[formats[weight]] if weight in formats else None,
                 activations is not None,
             )
         return _changed(trace, what_if)
