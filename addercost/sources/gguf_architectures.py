@@ -55,7 +55,7 @@ _TWO = {"ffn_up": "mlp.c_fc.weight", "ffn_down": "mlp.c_proj.weight"}
 
 
 @dataclass(frozen=True, slots=True)
-class Architecture:
+class GgufArchitecture:
     """A type and a class of transformers. settings, optional: by its names those of the file's metadata.
     tensors: by the name of a block's tensor the parameter below the block; several may be one. pads: whether
     its table of tokens must have the token that texts are filled up with.
@@ -85,36 +85,38 @@ _EXPERT_SIZE = {"moe_intermediate_size": "expert_feed_forward_length"}
 _SHARED_SIZE = {"shared_expert_intermediate_size": "expert_shared_feed_forward_length"}
 _WITHOUT_DENSE = {name: key for name, key in _SETTINGS.items() if name != "intermediate_size"}
 
-MIXTRAL = Architecture(
+MIXTRAL = GgufArchitecture(
     "mixtral",
     "MixtralForCausalLM",
     {**_SETTINGS, "num_local_experts": "expert_count", "num_experts_per_tok": "expert_used_count"},
     tensors={**_ATTENTION, **_EXPERTS},
 )
 
-ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
+ARCHITECTURES: Mapping[str, GgufArchitecture] = MappingProxyType(
     {
-        "llama": Architecture("llama", "LlamaForCausalLM"),
-        "qwen2": Architecture("qwen2", "Qwen2ForCausalLM"),
-        "qwen3": Architecture("qwen3", "Qwen3ForCausalLM"),
-        "gemma": Architecture("gemma", "GemmaForCausalLM", pads=True),
-        "gemma2": Architecture("gemma2", "Gemma2ForCausalLM", optional={**_HEADS, **_WINDOW}, pads=True),
-        "gemma3": Architecture("gemma3_text", "Gemma3ForCausalLM", optional={**_HEADS, **_WINDOW}, pads=True),
-        "phi3": Architecture(
+        "llama": GgufArchitecture("llama", "LlamaForCausalLM"),
+        "qwen2": GgufArchitecture("qwen2", "Qwen2ForCausalLM"),
+        "qwen3": GgufArchitecture("qwen3", "Qwen3ForCausalLM"),
+        "gemma": GgufArchitecture("gemma", "GemmaForCausalLM", pads=True),
+        "gemma2": GgufArchitecture("gemma2", "Gemma2ForCausalLM", optional={**_HEADS, **_WINDOW}, pads=True),
+        "gemma3": GgufArchitecture(
+            "gemma3_text", "Gemma3ForCausalLM", optional={**_HEADS, **_WINDOW}, pads=True
+        ),
+        "phi3": GgufArchitecture(
             "phi3", "Phi3ForCausalLM", optional=_KEYS_AND_VALUES | _WINDOW, tensors=_FUSED, pads=True
         ),
-        "starcoder2": Architecture(
+        "starcoder2": GgufArchitecture(
             "starcoder2", "Starcoder2ForCausalLM", optional=_KEYS_AND_VALUES, tensors={**_ATTENTION, **_TWO}
         ),
-        "stablelm": Architecture("stablelm", "StableLmForCausalLM", optional=_KEYS_AND_VALUES),
-        "qwen2moe": Architecture(
+        "stablelm": GgufArchitecture("stablelm", "StableLmForCausalLM", optional=_KEYS_AND_VALUES),
+        "qwen2moe": GgufArchitecture(
             "qwen2_moe",
             "Qwen2MoeForCausalLM",
             {**_WITHOUT_DENSE, **_OF_EXPERTS},
             {**_KEYS_AND_VALUES, **_EXPERT_SIZE, **_SHARED_SIZE, "intermediate_size": "feed_forward_length"},
             {**_ATTENTION, **_EXPERTS, **_SHARED},
         ),
-        "qwen3moe": Architecture(
+        "qwen3moe": GgufArchitecture(
             "qwen3_moe",
             "Qwen3MoeForCausalLM",
             {**_WITHOUT_DENSE, **_OF_EXPERTS, **_EXPERT_SIZE},
@@ -126,7 +128,7 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
 """By their names in files."""
 
 
-def architecture_of(header: GgufHeader) -> Architecture | None:
+def architecture_of(header: GgufHeader) -> GgufArchitecture | None:
     """A file of "llama" with experts is a Mixtral. None for one that is not known here, with experts too."""
     found = ARCHITECTURES.get(header.architecture)
     if found is None or not header.setting("expert_count") or "expert_count" in found.settings.values():

@@ -13,7 +13,7 @@ from typing import Any
 
 from addercost.counts.weight_formats import WEIGHT_FORMATS
 from addercost.errors import DataError, ModelError
-from addercost.sources.gguf_architectures import ARCHITECTURES, Architecture, architecture_of
+from addercost.sources.gguf_architectures import ARCHITECTURES, GgufArchitecture, architecture_of
 from addercost.sources.gguf_header import GgufHeader, read_gguf
 from addercost.sources.hub_config import HubConfig
 
@@ -46,7 +46,7 @@ def read_decoder(path: Path) -> GgufDecoder:
     return GgufDecoder(config, MappingProxyType(_formats(header, found, path)))
 
 
-def _values(header: GgufHeader, found: Architecture, path: Path) -> dict[str, Any]:
+def _values(header: GgufHeader, found: GgufArchitecture, path: Path) -> dict[str, Any]:
     values: dict[str, Any] = {name: _size(header, key, path) for name, key in found.settings.items()}
     for name, key in found.optional.items():
         if header.setting(key) is not None:
@@ -75,7 +75,7 @@ def _size(header: GgufHeader, key: str, path: Path) -> int:
     return value
 
 
-def _formats(header: GgufHeader, found: Architecture, path: Path) -> dict[str, str]:
+def _formats(header: GgufHeader, found: GgufArchitecture, path: Path) -> dict[str, str]:
     formats: dict[str, str] = {}
     for tensor in header.tensors:
         name = found.parameter(tensor.name)
