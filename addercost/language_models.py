@@ -104,7 +104,7 @@ def language_model(
             trace = with_stored_weights(
                 trace,
                 layer_indices(trace),
-                lambda path: WEIGHT_FORMATS[formats[path]] if path in formats else None,
+                lambda path, weight: WEIGHT_FORMATS[formats[weight]] if weight in formats else None,
                 activations is not None,
             )
         return _changed(trace, what_if)
@@ -120,12 +120,13 @@ def language_model(
     curve: list[TokenTime] = []
     unfit: list[str] = []
     for batch in batches:
-        read = decoder.prefill(batch, prompt)
-        prefill = phase_report(counted(read), batch, prompt, 0, cached(read), by)
-        written = decoder.decode(batch, context)
+        read = decoder.prefill(batch, prompt, memory=True)
+        prefill = phase_report(counted(read), batch, prompt, 0, cached(read), read.activation_bytes, by)
+        written = decoder.decode(batch, context, memory=True)
         in_use = changed(written.trace)
         counts = count(in_use, arithmetic=arithmetic)
-        phases += [prefill, phase_report(counts, batch, 1, context, cached(written), by)]
+        token_cost = phase_report(counts, batch, 1, context, cached(written), written.activation_bytes, by)
+        phases += [prefill, token_cost]
         stored = decoder.weight_bytes + used_weight_bytes(in_use)
         stored -= used_weight_bytes(written.trace)
 

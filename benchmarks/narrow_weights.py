@@ -15,8 +15,10 @@ from collections.abc import Callable
 import torch
 from torch.nn.functional import linear
 
+from addercost.kernels.cpu.narrow.lookup import lookup_product
 from addercost.kernels.cpu.narrow.product import narrow_product
 from addercost.kernels.narrow import pack_four_bits, pack_ternary
+from addercost.kernels.narrow_lookup import as_lookups
 from addercost.measure.host.memory_bandwidth import memory_bandwidth
 
 GROUP = 128
@@ -43,6 +45,7 @@ def contenders(n: int, k: int, batch: int) -> dict[str, tuple[int, Callable[[], 
     rounded = torch.randint(-127, 128, (batch, k), dtype=torch.int8)
     weights = torch.randn(n, k)
     ternary, four = pack_ternary(torch.randint(-1, 2, (n, k))), pack_four_bits(weights)
+    by_table, four_by_table = as_lookups(ternary), as_lookups(four)
     wide, half = weights, weights.bfloat16()
 
     def bytes_linear() -> Callable[[], object]:
@@ -53,6 +56,13 @@ def contenders(n: int, k: int, batch: int) -> dict[str, tuple[int, Callable[[], 
         def make() -> Callable[[], object]:
             copy = packed._replace(words=packed.words.clone())
             return lambda: narrow_product(rounded, copy)
+
+        return make
+
+    def looked_up(packed):  # type: ignore[no-untyped-def]
+        def make() -> Callable[[], object]:
+            copy = packed._replace(words=packed.words.clone())
+            return lambda: lookup_product(rounded, copy)
 
         return make
 
@@ -73,6 +83,8 @@ def contenders(n: int, k: int, batch: int) -> dict[str, tuple[int, Callable[[], 
     return {
         "ternary, integer dot": (ternary.n_bytes, ours(ternary)),
         "4 bits, integer dot": (four.n_bytes, ours(four)),
+        "ternary, table look-up": (by_table.n_bytes, looked_up(by_table)),
+        "4 bits, table look-up": (four_by_table.n_bytes, looked_up(four_by_table)),
         "torch 4 bits (bf16)": (n * k // 2 + 4 * n * k // GROUP, torchs_four_bits),
         "torch int8 (dynamic)": (n * k, bytes_linear),
         "torch bf16": (2 * n * k, torchs(half)),

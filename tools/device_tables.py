@@ -50,6 +50,15 @@ DESKTOPS = ("macbook", "ryzen", "core-", "nvidia-gb10", "snapdragon-8cx", "snapd
 MICROCONTROLLERS = ("stm32", "nrf", "arduino", "rp2", "esp32", "k210")
 PHONES = ("galaxy", "iphone", "pixel")
 
+# The largest version that is sold, of which no column says it: devices, bytes, title and page of the source.
+_PI = ("Raspberry Pi documentation, computers, introduction", "https://github.com/raspberrypi/documentation")
+MEMORY = {
+    "raspberry-pi-zero-2-w": (512 << 20, *_PI),
+    "raspberry-pi-3-b-plus": (1 << 30, *_PI),
+    "raspberry-pi-4-b": (8 << 30, *_PI),
+    "raspberry-pi-5": (16 << 30, *_PI),
+}
+
 # What `memory_fields` calls a figure, and its key in a table.
 FIELDS = {
     "bandwidth": ("memory_bandwidth_bytes_per_s",),
@@ -109,12 +118,17 @@ def device_file(name: str, row: dict[str, str], dropped: Counter[str]) -> str:
             "further_cores": further,
             "source": "devices",
             **figures,
+            **({"memory_bytes": MEMORY[name][0], "memory_source": "memory"} if name in MEMORY else {}),
             "unconfirmed": list(dict.fromkeys(unconfirmed)),
         }
     )
     if caveats:
         text += "caveats = [\n" + "".join(f"  {literal(caveat)},\n" for caveat in caveats) + "]\n"
-    return text + sources({"devices": {"title": row["source"], "licence": "facts"}})
+    cited = {"devices": {"title": row["source"], "licence": "facts"}}
+    if name in MEMORY:
+        _, title, url = MEMORY[name]
+        cited["memory"] = {"title": title, "licence": "single cited figures", "url": url}
+    return text + sources(cited)
 
 
 def core_counts(name: str, text: str, others: list[str]) -> tuple[int, str]:

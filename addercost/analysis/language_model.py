@@ -80,7 +80,13 @@ class TokenCosts:
 
 
 def phase_report(
-    counts: ModelCounts, batch: int, tokens: int, context: int, cache_bytes: int, by: Estimators
+    counts: ModelCounts,
+    batch: int,
+    tokens: int,
+    context: int,
+    cache_bytes: int,
+    activation_bytes: int | None,
+    by: Estimators,
 ) -> PhaseReport:
     """One forward of `tokens` a text after `context` others; none of them are a prompt."""
     return PhaseReport(
@@ -92,6 +98,7 @@ def phase_report(
         operations=counts.total.by_format(),
         moved_bytes=sum(layer.bytes_read + layer.bytes_written for layer in counts.layers),
         cache_bytes=cache_bytes,
+        activation_bytes=activation_bytes,
         complete=counts.complete,
         costs=tuple(map(_phase_cost, by.costs(counts))),
         energies=tuple(

@@ -28,6 +28,7 @@ def device_target(device: Device, core: Cpu) -> Target:
         caveats=(*device.caveats, *of_core.caveats),
         cores=device.cores,
         part_bandwidth_bytes_per_s=device.memory_bandwidth_bytes_per_s,
+        memory_bytes=device.memory_bytes or device.sram_bytes,
         device_class=device.device_class,
         efficiencies=(),
         operator_call_s=None,

@@ -7,7 +7,8 @@ convolution, oneDNN's reordered copies) is not counted, nor what an allocator ro
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
@@ -102,6 +103,26 @@ def memory_of(trace: Trace, optimizer: str | None = None) -> ModelMemory | None:
         layers=tuple(LayerMemory(path, n_bytes) for path, n_bytes in layers.items()),
         training=training,
     )
+
+
+def activation_peak_bytes(trace: Trace, kept_bytes: Iterable[int]) -> int | None:
+    """The most that the results of calls take at once; None where the trace has no storages.
+
+    kept_bytes: of each storage that holds what the forward keeps for the next one, as a cache of keys and
+    values, which is not part of it.
+    """
+    if trace.storages is None:
+        return None
+    kept = Counter(kept_bytes)
+    passing = []
+    for storage in trace.storages:
+        if storage.kind != ACTIVATION:
+            continue
+        if storage.freed is None and kept[storage.n_bytes]:
+            kept[storage.n_bytes] -= 1
+        else:
+            passing.append(storage)
+    return max(_in_use(passing, len(trace.calls)), default=0)
 
 
 def check_optimizer(name: str | None) -> None:

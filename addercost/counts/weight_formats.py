@@ -58,6 +58,14 @@ WEIGHT_FORMATS: Mapping[str, WeightFormat] = {
         WeightFormat("q4_k", "q4_k", f"{_GGML}q4_K: 144 bytes for 256", 32, True, nested=True),
         WeightFormat("q4_0", "q4_0", f"{_GGML}q4_0: 18 bytes for 32", 32, shifted=True),
         WeightFormat("q2_k", "q2_k", f"{_GGML}q2_K: 84 bytes for 256", 16, True, nested=True),
+        WeightFormat("q5_1", "q5_1", f"{_GGML}q5_1: 24 bytes for 32", 32, True),
+        WeightFormat("q5_0", "q5_0", f"{_GGML}q5_0: 22 bytes for 32", 32, shifted=True),
+        WeightFormat("q4_1", "q4_1", f"{_GGML}q4_1: 20 bytes for 32", 32, True),
+        WeightFormat("q3_k", "q3_k", f"{_GGML}q3_K: 110 bytes for 256", 16, shifted=True, nested=True),
+        WeightFormat("iq4_nl", "iq4_nl", f"{_GGML}iq4_nl: 18 bytes for 32, q by a table of 16", 32),
+        WeightFormat("mxfp4", "mxfp4", f"{_GGML}mxfp4: 17 bytes for 32, q by a table of 16", 32),
+        WeightFormat("tq2_0", "tq2_0", f"{_GGML}tq2_0: 66 bytes for 256", 256, shifted=True),
+        WeightFormat("tq1_0", "tq1_0", f"{_GGML}tq1_0: 54 bytes for 256", 256, shifted=True),
         WeightFormat("ternary", "ternary", "Ma et al., 2024 (BitNet b1.58), 2 bits, one scale"),
     )
 }

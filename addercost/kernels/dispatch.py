@@ -10,6 +10,7 @@ import importlib
 import os
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -17,8 +18,9 @@ import torch
 from torch import Tensor
 
 from addercost.errors import AddercostError, unknown_name
-from addercost.kernels import narrow, reference
+from addercost.kernels import narrow, narrow_lookup, reference
 from addercost.kernels.narrow import PackedWeights
+from addercost.kernels.narrow_lookup import LookupWeights
 from addercost.kernels.problem import Geometry
 
 VARIABLE = "ADDERCOST_KERNEL"
@@ -96,13 +98,23 @@ def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry, rounded: bo
 
 def narrow_product(x: Tensor, packed: PackedWeights) -> Tensor:
     """Sums of int8 inputs times weights of 2 or 4 bits; see `narrow.reference`."""
+    return _narrow("narrow_product", narrow.reference, x, packed)
+
+
+def lookup_product(x: Tensor, weights: LookupWeights) -> Tensor:
+    """The same sums by table look-up; see `narrow_lookup.reference`."""
+    return _narrow("lookup_product", narrow_lookup.reference, x, weights)
+
+
+def _narrow(operation: str, fallback: Callable[..., Tensor], x: Tensor, weights: Any) -> Tensor:
+    """There is no kernel of the GPU for these."""
     if x.device.type == "cpu" and os.environ.get(VARIABLE, "") != "reference":
-        made = _attempt("halide", "narrow_product", (x, packed), os.environ.get(VARIABLE) == "halide")
+        made = _attempt("halide", operation, (x, weights), os.environ.get(VARIABLE) == "halide")
         if made is not None:
-            runs["narrow_product", "halide"] += 1
+            runs[operation, "halide"] += 1
             return made
-    runs["narrow_product", "reference"] += 1
-    return narrow.reference(x, packed)
+    runs[operation, "reference"] += 1
+    return fallback(x, weights)
 
 
 def _run(operation: str, *arguments: Any) -> Tensor:

@@ -50,7 +50,7 @@ def layer_rows(
     chosen = list(contenders(place.device, arithmetics, dtypes))
     for use in uses:
         for contender in chosen:
-            if use.case.linear and not contender.linear:
+            if not contender.computes(use.case):
                 continue
             reference = reference_of(contender, place.device)
             row = MeasuredRow(

@@ -4,6 +4,7 @@
  "weight_bytes": 13476831232, "prompt": 512, "context": 1024, "new": 128,
  "phases": [{"phase": "decode", "batch": 1, "tokens": 1, "context": 1024, "mac_sites": 6875774976,
              "operations": {"bf16": {"mul": 6875774976, …}}, "moved_bytes": …, "cache_bytes": …,
+             "activation_bytes": …,
              "costs": [{"hardware": "amd-zen4", "model": "roofline", "seconds": 0.41, "bound": "memory",
                         "bound_share": 0.99, "complete": true, "assumptions": []}],
              "energies": [{"hardware": "45nm", "joules": 2.1, "complete": true}]}],
@@ -58,7 +59,8 @@ class PhaseReport:
 
     tokens: of each text, that this forward reads. context: those before them, whose cache it reads.
     operations: how many by number format and class. moved_bytes: what its operators read and write.
-    cache_bytes: what the model keeps of all texts after it.
+    cache_bytes: what the model keeps of all texts after it. activation_bytes: the most that its intermediate
+    results take at once, without the cache, in the formats of the model's own code.
     """
 
     phase: Literal["prefill", "decode"]
@@ -69,6 +71,7 @@ class PhaseReport:
     operations: Mapping[str, Mapping[str, Count]]
     moved_bytes: Count
     cache_bytes: Count
+    activation_bytes: Count | None = None
     complete: bool = True
     costs: tuple[PhaseCost, ...] = ()
     energies: tuple[PhaseEnergy, ...] = ()

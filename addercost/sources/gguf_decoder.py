@@ -13,30 +13,10 @@ from typing import Any
 
 from addercost.counts.weight_formats import WEIGHT_FORMATS
 from addercost.errors import DataError, ModelError
+from addercost.sources.gguf_architectures import ARCHITECTURES, GgufArchitecture, architecture_of
 from addercost.sources.gguf_header import GgufHeader, read_gguf
 from addercost.sources.hub_config import HubConfig
 
-ARCHITECTURES = ("llama", "qwen2", "qwen3")
-"""Those whose metadata and layers transformers has under the same names."""
-
-_SETTINGS = {
-    "hidden_size": "embedding_length",
-    "num_hidden_layers": "block_count",
-    "intermediate_size": "feed_forward_length",
-    "num_attention_heads": "attention.head_count",
-    "max_position_embeddings": "context_length",
-}
-_OPTIONAL = {"num_key_value_heads": "attention.head_count_kv", "head_dim": "attention.key_length"}
-
-_LAYERS = {
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-}
 _FLOATS = ("f32", "f16", "bf16")
 _MOST = 1 << 24
 """No size of a network is larger."""
@@ -44,7 +24,7 @@ _MOST = 1 << 24
 
 @dataclass(frozen=True, slots=True)
 class GgufDecoder:
-    """formats: of a linear layer's weights, by the path of its module; without those in floating point."""
+    """formats: of weights, by the name of the parameter; without those in floating point."""
 
     config: HubConfig
     formats: Mapping[str, str]
@@ -55,21 +35,20 @@ def read_decoder(path: Path) -> GgufDecoder:
     of weights that is not known here.
     """
     header = read_gguf(path)
-    if header.architecture not in ARCHITECTURES or header.setting("expert_count"):
-        what = "a mixture of experts" if header.setting("expert_count") else "a model of it"
+    found = architecture_of(header)
+    if found is None:
         named = header.architecture or "(unnamed)"
         raise ModelError(
-            f"{path} is of the architecture {named}, and {what} is not made here",
+            f"{path} is of the architecture {named}, and a model of it is not made here",
             f"known: {', '.join(ARCHITECTURES)}; name its configuration, such as hf:FOLDER, and --weights",
         )
-    class_name = f"{header.architecture.capitalize()}ForCausalLM"
-    config = HubConfig(path.stem, header.architecture, _values(header, path), class_name)
-    return GgufDecoder(config, MappingProxyType(_formats(header, path)))
+    config = HubConfig(path.stem, found.model_type, _values(header, found, path), found.class_name)
+    return GgufDecoder(config, MappingProxyType(_formats(header, found, path)))
 
 
-def _values(header: GgufHeader, path: Path) -> dict[str, Any]:
-    values: dict[str, Any] = {name: _size(header, key, path) for name, key in _SETTINGS.items()}
-    for name, key in _OPTIONAL.items():
+def _values(header: GgufHeader, found: GgufArchitecture, path: Path) -> dict[str, Any]:
+    values: dict[str, Any] = {name: _size(header, key, path) for name, key in found.settings.items()}
+    for name, key in found.optional.items():
         if header.setting(key) is not None:
             values[name] = _size(header, key, path)
     tensors = {tensor.name: tensor for tensor in header.tensors}
@@ -79,37 +58,35 @@ def _values(header: GgufHeader, path: Path) -> dict[str, Any]:
     values["vocab_size"] = table.shape[0]
     values["tie_word_embeddings"] = "output.weight" not in tensors
     values["dtype"] = "float16"
+    if found.pads:
+        # Its default is beyond the tables of small models.
+        values["pad_token_id"] = 0
     return values
 
 
 def _size(header: GgufHeader, key: str, path: Path) -> int:
     value = header.setting(key)
+    if isinstance(value, tuple) and len(set(value)) == 1:
+        # A number for each block, all the same.
+        value = value[0]
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= _MOST:
         where = f"{path}: {header.architecture}.{key}"
         raise DataError(f"{where}: expected a whole number from 1 to {_MOST:,}, got {value!r:.60}")
     return value
 
 
-def _formats(header: GgufHeader, path: Path) -> dict[str, str]:
-    found = {}
+def _formats(header: GgufHeader, found: GgufArchitecture, path: Path) -> dict[str, str]:
+    formats: dict[str, str] = {}
     for tensor in header.tensors:
-        module = _module(tensor.name)
-        if module is None or tensor.type in _FLOATS:
+        name = found.parameter(tensor.name)
+        if name is None or tensor.type in _FLOATS:
             continue
         if tensor.type not in WEIGHT_FORMATS:
             raise ModelError(
                 f"{path}: weights of type {tensor.type} are not counted yet",
                 f"known: {', '.join(WEIGHT_FORMATS)}",
             )
-        found[module] = tensor.type
-    return found
-
-
-def _module(name: str) -> str | None:
-    """The path of the linear layer that a tensor is the weight of; None for any other tensor."""
-    if name == "output.weight":
-        return "lm_head"
-    parts = name.split(".")
-    if len(parts) == 4 and parts[0] == "blk" and parts[3] == "weight" and parts[2] in _LAYERS:
-        return f"model.layers.{parts[1]}.{_LAYERS[parts[2]]}"
-    return None
+        before = formats.get(name, tensor.type)
+        # A parameter may be several tensors of the file, joined.
+        formats[name] = max(before, tensor.type, key=lambda form: WEIGHT_FORMATS[form].bits)
+    return formats

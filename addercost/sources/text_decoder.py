@@ -8,7 +8,7 @@ them.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from addercost.counts.cache_append import appended_in_place
+from addercost.counts.peak_memory import activation_peak_bytes
 from addercost.errors import ArgumentError, ModelError
 from addercost.sources.kind import LoadedModel, TraceRequest
 from addercost.sources.tracing import running, trace_loaded
@@ -31,10 +32,13 @@ _POSITIONS = ("max_position_embeddings", "n_positions", "max_target_positions", 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One forward. cache: the tensors that the model keeps after it, for the whole batch."""
+    """One forward. cache: the tensors that the model keeps after it, for the whole batch. activation_bytes:
+    the most that its intermediate results take at once, None where nobody asked.
+    """
 
     trace: Trace
     cache: tuple[TensorSpec, ...]
+    activation_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +97,11 @@ class TextDecoder:
     def _has_encoder(self) -> bool:
         return "encoder_outputs" in self._accepted
 
-    def prefill(self, batch: int, tokens: int) -> Phase:
-        """`tokens` of a text read at once, with an empty cache. Raises ArgumentError beyond the positions."""
+    def prefill(self, batch: int, tokens: int, memory: bool = False) -> Phase:
+        """`tokens` of a text read at once, with an empty cache. memory: with `activation_bytes`.
+
+        Raises ArgumentError beyond the positions.
+        """
         self.check(tokens)
         kwargs: dict[str, Any] = {self._token_name: _tokens(batch, tokens)}
         if self._source is not None:
@@ -102,12 +109,12 @@ class TextDecoder:
         if "logits_to_keep" in self._accepted:
             # Only what follows the last token is asked for, as transformers' own generate does.
             kwargs["logits_to_keep"] = 1
-        phase, returned = self._traced(kwargs, frozenset())
+        phase, returned = self._traced(kwargs, frozenset(), memory)
         self._returned[batch, tokens] = returned
         return phase
 
-    def decode(self, batch: int, context: int) -> Phase:
-        """One more token of each text after `context` others. Raises ArgumentError beyond the positions."""
+    def decode(self, batch: int, context: int, memory: bool = False) -> Phase:
+        """One more token of each text after `context` others. memory, and what it raises: as `prefill`."""
         self.check(context + 1)
         if (batch, context) not in self._returned:
             self.prefill(batch, context)
@@ -121,7 +128,7 @@ class TextDecoder:
         if self._has_encoder:
             kwargs["encoder_outputs"] = (before.encoded,)
         shapes = frozenset(tuple(tensor.shape) for tensor in _tensors_in(before.caches))
-        return self._traced(kwargs, shapes)[0]
+        return self._traced(kwargs, shapes, memory)[0]
 
     @property
     def _token_name(self) -> str:
@@ -136,26 +143,31 @@ class TextDecoder:
                 "give a shorter --prompt, --context or --new",
             )
 
-    def _traced(self, kwargs: dict[str, Any], cached: frozenset[tuple[int, ...]]) -> tuple[Phase, _Returned]:
+    def _traced(
+        self, kwargs: dict[str, Any], cached: frozenset[tuple[int, ...]], memory: bool
+    ) -> tuple[Phase, _Returned]:
         if "use_cache" in self._accepted:
             kwargs["use_cache"] = True
-        found: list[tuple[_Returned, tuple[TensorSpec, ...]]] = []
+        found: list[tuple[_Returned, tuple[TensorSpec, ...], tuple[int, ...]]] = []
 
         def keep(module: nn.Module, args: Any, output: Any) -> None:
             caches = {name: value for name in _CACHES if (value := _of(output, name)) is not None}
             # The forward may change the cache that it was given, which is put back after the trace.
-            specs = tuple(_spec(tensor) for tensor in _tensors_in(caches))
-            found.append((_Returned(caches, _of(output, "encoder_last_hidden_state")), specs))
+            tensors = list(_tensors_in(caches))
+            specs = tuple(map(_spec, tensors))
+            encoded = _of(output, "encoder_last_hidden_state")
+            found.append((_Returned(caches, encoded), specs, _storage_bytes(tensors)))
 
         handle = self._model.register_forward_hook(keep)
         try:
             watched = replace(self._loaded, model=self._model, rebuild=self._rebuilding(keep))
             with running(watched, self.name):
-                made = trace_loaded(watched, ModelInputs((), kwargs), TraceRequest())
+                made = trace_loaded(watched, ModelInputs((), kwargs), TraceRequest(memory=memory))
         finally:
             handle.remove()
-        returned, specs = found[-1]
-        return Phase(appended_in_place(made, cached), specs), returned
+        returned, specs, kept = found[-1]
+        phase = Phase(appended_in_place(made, cached), specs, activation_peak_bytes(made, kept))
+        return phase, returned
 
     def _rebuilding(self, keep: Callable[[nn.Module, Any, Any], None]) -> Callable[[], nn.Module] | None:
         """A function that makes the model with its weights, whose forward calls `keep` as that of the model
@@ -196,6 +208,12 @@ def _tokens(batch: int, length: int) -> Tensor:
 
 def _spec(tensor: Tensor) -> TensorSpec:
     return TensorSpec(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), "constant")
+
+
+def _storage_bytes(tensors: Iterable[Tensor]) -> tuple[int, ...]:
+    """Of each storage once: several tensors may share it, and a window is part of a larger one."""
+    storages = {storage._cdata: storage.nbytes() for storage in (t.untyped_storage() for t in tensors)}
+    return tuple(storages.values())
 
 
 def _of(output: Any, name: str) -> Any:

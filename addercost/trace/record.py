@@ -42,6 +42,14 @@ _ITEM_BITS: Mapping[str, float] = {
     "q4_k": 144 * 8 / 256,
     "q4_0": 18 * 8 / 32,
     "q2_k": 84 * 8 / 256,
+    "q5_1": 24 * 8 / 32,
+    "q5_0": 22 * 8 / 32,
+    "q4_1": 20 * 8 / 32,
+    "q3_k": 110 * 8 / 256,
+    "iq4_nl": 18 * 8 / 32,
+    "mxfp4": 17 * 8 / 32,
+    "tq2_0": 66 * 8 / 256,
+    "tq1_0": 54 * 8 / 256,
 }
 """Bits of an element. Formats of weights in blocks (`counts.weight_formats`) have their scales in these, and
 each is exact as a float.

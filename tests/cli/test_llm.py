@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -179,3 +180,39 @@ def test_its_json_is_read_back(spec: str, tmp_path: Path, capsys: pytest.Capture
     code, out, err = said(capsys, str(saved))
     assert (code, out) == (6, "")
     assert "phases[0].batch" in err
+
+
+def test_a_column_for_each_class_and_format(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """They add up to the operations. Of a token the most that is in use at once is the feed-forward's: in
+    bf16 at least its 48 gated numbers and as many that they are multiplied with.
+    """
+    (_, decode, _) = rows(capsys, spec)
+    _, out, _ = said(capsys, spec, *SHORT, "--format", "csv")
+    row = list(csv.DictReader(line for line in out.splitlines() if not line.startswith("#")))[1]
+    for number_format, by_class in decode["operations"].items():
+        for op_class, n in by_class.items():
+            assert int(row[f"{op_class}_{number_format}"]) == n
+    assert int(row["operations"]) == sum(sum(kinds.values()) for kinds in decode["operations"].values())
+    assert int(row["activation_bytes"]) >= 2 * 2 * INNER
+
+
+def test_the_cache_is_no_activation(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A token more in the cache is 128 bytes of each text, and what the next one passes on is the same."""
+    many = ("--new", "0", "--batch", "100000")
+    short, long = (
+        rows(capsys, spec, "--context", context, *many)[1]["activation_bytes"] for context in ("16", "17")
+    )
+    assert long == short
+
+
+@pytest.mark.parametrize(
+    ("board", "size"), [("raspberry-pi-zero-2-w", "537 MB"), ("rp2350", "532 kB")], ids=str
+)
+def test_the_memory_of_a_board_is_known(
+    spec: str, board: str, size: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """512 MiB, and 520 KiB of SRAM: a million texts with 128 bytes of cache a token are more."""
+    many = ("--prompt", "8", "--new", "0", "--batch", "1000000", "--context", "99", "--cpu", board)
+    _, out, _ = said(capsys, spec, *many, "--cost-model", "throughput", "--format", "json")
+    (line,) = (note for note in json.loads(out)["notes"] if board in note)
+    assert f"more than the {size} of {board}" in line

@@ -27,6 +27,14 @@ BYTES_OF_256 = {
     "q4_k": 2 * 2 + 12 + 128,  # block_q4_K: d and dmin, scales, qs
     "q4_0": 8 * (2 + 16),  # block_q4_0: a half, 16 bytes
     "q2_k": 16 + 64 + 2 * 2,  # block_q2_K: scales, qs, d and dmin
+    "q5_1": 8 * (2 * 2 + 4 + 16),  # block_q5_1: d and m, qh, qs
+    "q5_0": 8 * (2 + 4 + 16),  # block_q5_0: d, qh, qs
+    "q4_1": 8 * (2 * 2 + 16),  # block_q4_1: d and m, qs
+    "q3_k": 256 // 8 + 64 + 12 + 2,  # block_q3_K: hmask, qs, scales, d
+    "iq4_nl": 8 * (2 + 16),  # block_iq4_nl: d, qs
+    "mxfp4": 8 * (1 + 16),  # block_mxfp4: an exponent, qs
+    "tq2_0": 64 + 2,  # block_tq2_0: qs of four in a byte, d
+    "tq1_0": 48 + 4 + 2,  # block_tq1_0: qs of five in a byte for 240, qh of four in a byte for 16, d
     "ternary": 256 // 4,
 }
 

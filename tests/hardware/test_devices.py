@@ -140,7 +140,7 @@ def test_a_table_of_its_own_cannot_say_that_it_is_modelled(tmp_path):
 def test_an_unconfirmed_figure_has_to_be_there(tmp_path):
     text = Path(load_device("raspberry-pi-5").file).read_text("utf-8")
     file = tmp_path / "mine.toml"
-    file.write_text(text.replace("\n[sources", '\nunconfirmed = ["sram_bytes"]\n[sources'))
+    file.write_text(text.replace("\n[sources", '\nunconfirmed = ["sram_bytes"]\n[sources', 1))
     with pytest.raises(DataError, match=r"unconfirmed\[0\] = 'sram_bytes': expected a figure of the file"):
         load_file(file)
 

@@ -30,7 +30,7 @@ from addercost.measure.contenders.random_data import random_codes, random_tensor
 
 CPU = torch.device("cpu")
 PLACE = Place(CPU)
-ALL = list(contenders(CPU, WITH_LAYERS, DTYPES))
+ALL = [contender for contender in contenders(CPU, WITH_LAYERS, DTYPES) if contender.convolution]
 CASES = [
     parse_case("2,16,9,8,24,3,1,1"),
     parse_case("1,5,7,6,3,3x1,2,1x0"),

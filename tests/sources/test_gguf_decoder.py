@@ -103,12 +103,13 @@ def test_other_weights_may_be_asked_for(tmp_path: Path, capsys: pytest.CaptureFi
     ("made", "code", "said"),
     [
         ({"name": "mamba"}, 3, "architecture mamba"),
-        ({"settings": {"expert_count": 8}}, 3, "mixture of experts"),
+        ({"name": "gemma2", "settings": {"expert_count": 8}}, 3, "architecture gemma2"),
+        ({"settings": {"expert_count": 8}}, 6, "llama.expert_used_count"),
         ({"settings": {"embedding_length": 0}}, 6, "llama.embedding_length"),
         ({"settings": {"embedding_length": 1 << 30}}, 6, "llama.embedding_length"),
         ({"value": 16}, 3, "iq2_xxs"),
     ],
-    ids=["architecture", "experts", "zero", "huge", "type"],
+    ids=["architecture", "experts of another", "experts without how many", "zero", "huge", "type"],
 )
 def test_one_line_says_what_is_not_made(
     tmp_path: Path, made: dict[str, Any], code: int, said: str, capsys: pytest.CaptureFixture[str]

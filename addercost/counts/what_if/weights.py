@@ -61,20 +61,22 @@ def stored_weights(trace: Trace, layers: frozenset[int], wanted: StoredWeights) 
     """
     blocks = 1 + max((_block(call.module) for call in trace.calls), default=0)
 
-    def form(path: str) -> WeightFormat:
+    def form(path: str, weight: str) -> WeightFormat:
         return format_of(wanted.format, path, _block(path), blocks)
 
     return with_stored_weights(trace, layers, form, wanted.rounded)
 
 
 def with_stored_weights(
-    trace: Trace, layers: Collection[int], form: Callable[[str], WeightFormat | None], rounded: bool
+    trace: Trace, layers: Collection[int], form: Callable[[str, str], WeightFormat | None], rounded: bool
 ) -> Trace:
-    """form: the format of a layer's weights by the path of its module, None where they stay as they are."""
+    """form: the format of a layer's weights by the path of its module and the name of the parameter, None
+    where they stay as they are.
+    """
     calls: list[OpCall] = []
     for i, call in enumerate(trace.calls):
         names = _WEIGHTS.get(call.name) if i in layers else None
-        found = form(call.module) if names is not None else None
+        found = form(call.module, call.tensor(names[1]).name) if names is not None else None
         if names is None or found is None or call.tensor(names[1]).role not in ("parameter", "derived"):
             calls.append(call)
         else:

@@ -16,7 +16,8 @@ class Device:
     core: the table of its fastest cores; cores: how many of them there are; further_cores: others, which
     estimates leave idle. core_memory_bandwidth_bytes_per_s: what one core reads and writes together;
     `memory_…` what the memory gives to all. l2_bytes: of one core or of a cluster. last_level_cache_bytes:
-    of one such cache. sram_bytes: the memory of a microcontroller. unconfirmed: the figures that are
+    of one such cache. sram_bytes: the memory of a microcontroller. memory_bytes: of others, in the largest
+    version that is sold; memory_source: where that is read. unconfirmed: the figures that are
     remembered and were not read in a source.
     """
 
@@ -38,6 +39,8 @@ class Device:
     l2_bytes: Whole | None = None
     last_level_cache_bytes: Whole | None = None
     sram_bytes: Whole | None = None
+    memory_bytes: Whole | None = None
+    memory_source: Text = ""
     unconfirmed: tuple[Text, ...] = ()
     caveats: tuple[Text, ...] = ()
 
@@ -65,5 +68,6 @@ DEVICE_FIGURES = {
     "l2_bytes": "second-level cache",
     "last_level_cache_bytes": "last-level cache",
     "sram_bytes": "SRAM",
+    "memory_bytes": "memory of the largest version",
 }
 """The figures of a device, by field, in words."""

@@ -14,9 +14,11 @@ from addercost.kernels.cpu.dense import convolution as dense
 from addercost.kernels.cpu.dense import gradient as gradients
 from addercost.kernels.cpu.dense.weight_gradient import weight_sign_gradient
 from addercost.kernels.cpu.depthwise import convolution as depthwise
+from addercost.kernels.cpu.narrow import lookup
 from addercost.kernels.cpu.narrow import product as narrow
 from addercost.kernels.cpu.u8 import convolution as u8
 from addercost.kernels.narrow import PackedWeights
+from addercost.kernels.narrow_lookup import LookupWeights
 from addercost.kernels.powers import power_of_two
 from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.signs import pack_factors
@@ -35,6 +37,10 @@ def adder_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor |
 
 def narrow_product(x: Tensor, packed: PackedWeights) -> Tensor:
     return narrow.narrow_product(x, packed)
+
+
+def lookup_product(x: Tensor, weights: LookupWeights) -> Tensor | None:
+    return lookup.lookup_product(x, weights)
 
 
 def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry, rounded: bool = False) -> Tensor | None:

@@ -10,6 +10,7 @@ from addercost.arithmetic import Arithmetic
 from addercost.counts.arithmetics import layered
 from addercost.errors import unknown_name
 from addercost.measure.contenders.contender import DTYPES, Contender
+from addercost.measure.contenders.narrow import narrow_contenders
 from addercost.measure.contenders.own import own_contenders
 from addercost.measure.contenders.vendor import MAIN, vendor_contenders
 
@@ -21,9 +22,13 @@ def contenders(
     for dtype in dtypes:
         if dtype not in DTYPES:
             raise unknown_name("number format", dtype, DTYPES)
+    narrow = narrow_contenders() if device.type == "cpu" else ()
+    everything = (*vendor_contenders(device), *own_contenders(device), *narrow)
+    timed = {contender.arithmetic for contender in everything}
     for arithmetic in arithmetics:
-        layered(arithmetic)
-    for contender in (*vendor_contenders(device), *own_contenders(device)):
+        if arithmetic not in timed:
+            layered(arithmetic)
+    for contender in everything:
         asked = "fp32" if contender.dtype == "tf32" else contender.dtype
         if contender.arithmetic in arithmetics and asked in dtypes:
             yield contender

@@ -51,7 +51,8 @@ class Contender:
     includes: what one run of the call does, in words. limit: the name of the device's limit for this
     arithmetic. claims: the (operation, kernel) of `dispatch` that has to run. item_bits: bits of an element
     of input, weight and output. scratch_bytes: what the call allocates besides those. estimated: whether the
-    cost models estimate the same work. linear: whether the contender computes linear layers too.
+    cost models estimate the same work. linear, convolution: whether
+    the contender computes linear layers, and convolutions.
     """
 
     arithmetic: Arithmetic
@@ -65,10 +66,15 @@ class Contender:
     scratch_bytes: Callable[[LayerCase], float] = lambda case: 0
     estimated: bool = True
     linear: bool = True
+    convolution: bool = True
 
     @property
     def label(self) -> str:
         return f"{self.implementation} {self.dtype}"
+
+    def computes(self, case: LayerCase) -> bool:
+        """Whether layers of this kind are timed; one of them may still be refused when it is built."""
+        return self.linear if case.linear else self.convolution
 
     def bytes_moved(self, case: LayerCase) -> int:
         """Bytes of input, weight and output, each once."""

@@ -61,7 +61,7 @@ def _device_figures(device: Device) -> Iterator[Mapping[str, Any]]:
             "value": value / one,
             "unit": unit,
             "quality": "unconfirmed" if name in device.unconfirmed else "published",
-            "source": device.source,
+            "source": device.memory_source if name == "memory_bytes" else device.source,
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,11 +39,29 @@ def language_model_table(report: LanguageModelReport, no_processor_chosen: bool 
         Column("moved_bytes", "moves", Kind.QUANTITY, "B", optional=True),
         Column("intensity", "operations\na byte", Kind.NUMBER, optional=True),
         Column("cache_bytes", "cache", Kind.QUANTITY, "B", optional=True),
+        Column("activation_bytes", "activations", Kind.QUANTITY, "B", optional=True),
         *(Column(f"j_per_token@{name}", f"a token,\n{name}", Kind.QUANTITY, "J") for name in energies),
+        *(
+            Column(_operation_column(*kind), f"{kind[0]}\n{kind[1]}", Kind.COUNT, secondary=True)
+            for kind in _operation_kinds(report)
+        ),
     ]
     rows = [row for phase in report.phases for row in _phase_rows(phase)]
     rows += [_text_row(report, text) for text in report.texts]
     return Table(tuple(columns), rows, title=_title(report, no_processor_chosen), notes=tuple(_notes(report)))
+
+
+def _operation_kinds(report: LanguageModelReport) -> list[tuple[str, str]]:
+    """Each class of operations that occurs with its number format, the most frequent first."""
+    found: Counter[tuple[str, str]] = Counter()
+    for phase in report.phases:
+        for number_format, by_class in phase.operations.items():
+            found.update({(op_class, number_format): n for op_class, n in by_class.items()})
+    return [kind for kind, _ in found.most_common()]
+
+
+def _operation_column(op_class: str, number_format: str) -> str:
+    return f"{op_class}_{number_format}"
 
 
 def _title(report: LanguageModelReport, no_processor_chosen: bool) -> str:
@@ -70,6 +89,12 @@ def _phase_rows(phase: PhaseReport) -> Iterator[dict[str, Any]]:
         "moved_bytes": phase.moved_bytes,
         "intensity": phase.intensity,
         "cache_bytes": phase.cache_bytes,
+        "activation_bytes": phase.activation_bytes,
+        **{
+            _operation_column(op_class, number_format): n
+            for number_format, by_class in phase.operations.items()
+            for op_class, n in by_class.items()
+        },
         **joules,
     }
     if not phase.costs:

@@ -1,0 +1,107 @@
+"""Architectures of GGUF files: every tensor finds the parameter that it is, in mixtures of experts too."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from addercost.cli import run
+from addercost.sources.gguf_architectures import ARCHITECTURES
+from tests.sources.test_gguf import TEXT, entry, file, tensor
+
+H, INNER, VOCABULARY, EXPERTS, OF_EXPERT = 256, 512, 64, 4, 256
+Q4_K, F32 = 12, 0
+SETTINGS = {
+    "block_count": 2,
+    "embedding_length": H,
+    "feed_forward_length": INNER,
+    "attention.head_count": 4,
+    "attention.head_count_kv": 2,
+    "attention.key_length": 64,
+    "context_length": 512,
+}
+MIXTURE = {"expert_count": EXPERTS, "expert_used_count": 2}
+ATTENTION = {"attn_q": (H, H), "attn_k": (H, H // 2), "attn_v": (H, H // 2), "attn_output": (H, H)}
+GATED = {"ffn_gate": (H, INNER), "ffn_up": (H, INNER), "ffn_down": (INNER, H)}
+
+
+def experts(inner: int) -> dict[str, tuple[int, ...]]:
+    return {
+        "ffn_gate_inp": (H, EXPERTS),
+        "ffn_gate_exps": (H, inner, EXPERTS),
+        "ffn_up_exps": (H, inner, EXPERTS),
+        "ffn_down_exps": (inner, H, EXPERTS),
+    }
+
+
+SHARED = {
+    "ffn_gate_inp_shexp": (H, 1),
+    "ffn_gate_shexp": (H, INNER),
+    "ffn_up_shexp": (H, INNER),
+    "ffn_down_shexp": (INNER, H),
+}
+FUSED = {
+    "attn_qkv": (H, 2 * H),
+    "attn_output": (H, H),
+    "ffn_up": (H, 2 * INNER),
+    "ffn_down": (INNER, H),
+}
+FILES: dict[str, tuple[str, dict[str, int], dict[str, tuple[int, ...]]]] = {
+    **{name: (name, {}, {**ATTENTION, **GATED}) for name in ("llama", "qwen2", "qwen3", "gemma", "stablelm")},
+    "gemma2": ("gemma2", {"attention.sliding_window": 16}, {**ATTENTION, **GATED}),
+    "gemma3": ("gemma3", {"attention.sliding_window": 16}, {**ATTENTION, **GATED}),
+    "phi3": ("phi3", {}, FUSED),
+    "starcoder2": ("starcoder2", {}, {**ATTENTION, "ffn_up": (H, INNER), "ffn_down": (INNER, H)}),
+    "mixtral": ("llama", MIXTURE, {**ATTENTION, **experts(INNER)}),
+    "qwen2moe": (
+        "qwen2moe",
+        {**MIXTURE, "expert_feed_forward_length": OF_EXPERT, "expert_shared_feed_forward_length": INNER},
+        {**ATTENTION, **experts(OF_EXPERT), **SHARED},
+    ),
+    "qwen3moe": (
+        "qwen3moe",
+        {**MIXTURE, "expert_feed_forward_length": OF_EXPERT},
+        {**ATTENTION, **experts(OF_EXPERT)},
+    ),
+}
+
+
+def test_every_architecture_is_tried() -> None:
+    assert ARCHITECTURES.keys() == {name for name, _, _ in FILES.values()}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_tensor_is_a_parameter(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Matrices of a block are in Q4_K, 144 bytes for 256, but for the small ones that choose experts; what
+    else the model has (tables, norms, biases) is in 16 bits. One tensor that found no parameter, or another,
+    would change the sum.
+    """
+    architecture, more, shapes = FILES[name]
+    entries = [entry("general.architecture", TEXT, architecture)]
+    entries += [entry(f"{architecture}.{key}", 4, number) for key, number in (SETTINGS | more).items()]
+    placed: list[bytes] = []
+    offset = quantised = 0
+    for label in ("token_embd.weight", "output.weight"):
+        placed.append(tensor(label, (H, VOCABULARY), F32, offset))
+        offset += 4 * H * VOCABULARY
+    for block in range(2):
+        for layer, sizes in shapes.items():
+            wide = layer.startswith("ffn_gate_inp")
+            n = math.prod(sizes)
+            placed.append(tensor(f"blk.{block}.{layer}.weight", sizes, F32 if wide else Q4_K, offset))
+            offset += 4 * n if wide else n * 144 // 256
+            offset += -offset % 32
+            quantised += 0 if wide else n
+    path = tmp_path / "tiny.gguf"
+    path.write_bytes(file(entries, placed, offset + 64))
+    arguments = ("--prompt", "4", "--context", "8", "--new", "0", "--cpu", "none", "--format", "json")
+    assert run(["llm", str(path), *arguments]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    others = found["parameters"] - quantised
+    tables = 2 * H * VOCABULARY
+    assert tables <= others <= tables + 2 * 8 * H * 4
+    assert found["weight_bytes"] == quantised * 144 // 256 + 2 * others
