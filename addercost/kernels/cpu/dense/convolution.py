@@ -102,6 +102,7 @@ class DensePlan:
 
 
 @lru_cache(maxsize=4096)
+@torch.inference_mode(False)  # in inference mode a view does not know what it is a view of
 def _plan(
     site: str,
     input_size: tuple[int, ...],
