@@ -1,4 +1,4 @@
-"""Layers call their kernels directly where nothing in torch's dispatcher would come between, and only there."""
+"""Layers call their kernels directly where nothing in torch's dispatcher would come between, not elsewhere."""
 
 from __future__ import annotations
 
