@@ -1,7 +1,7 @@
 """Networks of adder layers for inference: what follows a layer is computed where its kernel stores the sums.
 
-    fuse(model)                             adder layers take in their batch norms and ReLUs
-    quantize_network(model, calibration)    the same on bytes, and layers hand each other bytes
+fuse(model)                             adder layers take in their batch norms and ReLUs
+quantize_network(model, calibration)    the same on bytes, and layers hand each other bytes
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ def quantize_network(model: nn.Module, calibration: Tensor) -> nn.Module:
 
 def _require_eval(model: nn.Module, name: str) -> None:
     if model.training:
-        raise ArgumentError(f"{name} takes a model for inference, this one is in training mode", "model.eval()")
+        raise ArgumentError(
+            f"{name} takes a model for inference, this one is in training mode", "model.eval()"
+        )
 
 
 class _Tracer(fx.Tracer):

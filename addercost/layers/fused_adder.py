@@ -14,9 +14,8 @@ from addercost.kernels.signs import pack_factors, unpack_factors
 from addercost.kernels.store import Codes
 from addercost.layers.adder import AdderConv2d, AdderLinear
 from addercost.layers.module import with_batch
+from addercost.layers.norm import BatchNorm, affine
 from addercost.layers.ops import fused as ops
-
-BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
 
 
 class _Stored(nn.Module):
@@ -108,17 +107,3 @@ def codes_of_range(low: float, high: float) -> Codes:
     low, high = min(low, 0.0), max(high, 0.0)
     step = torch.tensor((high - low) / LEVELS, dtype=torch.float32).item()
     return Codes(step, round(-low / step))
-
-
-def affine(bias: Tensor | None, norm: BatchNorm | None, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Factor and addend [K] of a layer's bias and the batch norm behind it, in fp64."""
-    factor = torch.ones(weight.shape[0], dtype=torch.float64, device=weight.device)
-    addend = torch.zeros_like(factor) if bias is None else bias.detach().double()
-    if norm is None:
-        return factor, addend
-    assert norm.running_mean is not None and norm.running_var is not None
-    factor = (norm.running_var.double() + norm.eps).rsqrt()
-    if norm.weight is not None:
-        factor = factor * norm.weight.detach().double()
-    addend = (addend - norm.running_mean.double()) * factor
-    return factor, addend if norm.bias is None else addend + norm.bias.detach().double()

@@ -97,7 +97,9 @@ def convolve(
     if not _readable(input, geometry.groups):
         input = input.contiguous()
     place = (input.shape, input.stride(), weight.shape)
-    plan = _plan(site, *place, geometry, layout, torch.get_num_threads(), schedule or tuned_schedules(), store)
+    plan = _plan(
+        site, *place, geometry, layout, torch.get_num_threads(), schedule or tuned_schedules(), store
+    )
     image = input
     for step in plan.steps:
         copy = step.fresh(fill)

@@ -1,0 +1,123 @@
+"""Adder layers for inference with the steps that follow them: bias, batch norm, ReLU and the next layer's codes.
+
+    fuse(model)                             adder layers with their batch norms and ReLUs
+    quantize_network(model, calibration)    the same on bytes, and such layers hand each other bytes
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from addercost.errors import ShapeError
+from addercost.kernels.codes import LEVELS, quantize
+from addercost.kernels.problem import rows_as_image
+from addercost.kernels.signs import pack_factors, unpack_factors
+from addercost.kernels.store import Codes
+from addercost.layers.adder import AdderConv2d, AdderLinear
+from addercost.layers.module import with_batch
+from addercost.layers.ops import fused as ops
+
+BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
+
+
+class _Fused(nn.Module):
+    """A convolution's place and a store's factors, and the linear layer as a convolution of rows."""
+
+    weight: Tensor
+    factors: Tensor
+
+    def __init__(self, weight: Tensor, factors: Tensor, relu: bool, geometry: tuple[object, ...]) -> None:
+        super().__init__()
+        self.relu, self.geometry = relu, geometry
+        self.register_buffer("weight", weight)
+        self.register_buffer("factors", factors)
+        self.is_linear = False
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.is_linear:
+            return with_batch(self._convolve, input)
+        features = self.weight.shape[1]
+        if input.dim() < 1 or input.shape[-1] != features:
+            raise ShapeError(f"expected input [..., {features}], got {tuple(input.shape)}")
+        rows = self._convolve(rows_as_image(input.reshape(-1, features)))
+        return rows[0, :, 0].t().reshape(*input.shape[:-1], self.weight.shape[0]).contiguous()
+
+    def _convolve(self, image: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def extra_repr(self) -> str:
+        k, c, r, s = self.weight.shape
+        place = f"{c}, {k}" if self.is_linear else f"{c}, {k}, kernel_size=({r}, {s})"
+        return place + (", relu" if self.relu else "")
+
+
+class FusedAdder(_Fused):
+    """factor_k · -Σ|x - w| + addend_k of an adder layer, and no value below 0 with `relu`.
+
+    x: [N, C, H, W] or [C, H, W], or [..., in] for a linear layer. Factor and addend are the layer's bias and
+    its batch norm's running figures; both steps are rounded in fp32. For inference: it has no gradient.
+    """
+
+    def __init__(self, layer: AdderConv2d | AdderLinear, norm: BatchNorm | None, relu: bool) -> None:
+        weight, geometry = layer.weight.detach().clone(), ([1, 1], [0, 0], [1, 1], 1)
+        if isinstance(layer, AdderLinear):
+            weight = weight[:, :, None, None]
+        else:
+            geometry = layer.geometry_arguments()
+        wide = torch.promote_types(weight.dtype, torch.float32)
+        factor, addend = (row.to(wide) for row in _affine(layer.bias, norm, weight))
+        super().__init__(weight, pack_factors(factor, addend, geometry[3]), relu, geometry)
+        self.is_linear = isinstance(layer, AdderLinear)
+        self.train(layer.training)
+
+    def _convolve(self, image: Tensor) -> Tensor:
+        return ops.conv2d_fused(image, self.weight, self.factors, self.relu, *self.geometry)
+
+
+class CodedAdder(_Fused):
+    """A `FusedAdder` on bytes: factor_k · scale · -Σ|q(x) - q(w)| + addend_k, q as in `codes.quantize`.
+
+    x: floats, or the byte codes that the layer before made for this one. The output is floats, or with `next`
+    the codes of that layer. For inference: it has no gradient.
+    """
+
+    def __init__(self, layer: FusedAdder, codes: Codes) -> None:
+        weight = quantize(layer.weight.float(), codes.step, codes.zero)
+        factor, addend = unpack_factors(layer.factors, weight.shape[0])
+        factors = pack_factors(factor.float() * codes.step, addend.float(), layer.factors.shape[1])
+        weight = weight.contiguous(memory_format=torch.channels_last)
+        super().__init__(weight, factors, layer.relu, layer.geometry)
+        self.is_linear, self.codes = layer.is_linear, codes
+        self.next: Codes | None = None
+        self.train(layer.training)
+
+    def _convolve(self, image: Tensor) -> Tensor:
+        step, zero = (None, 0) if self.next is None else (self.next.step, self.next.zero)
+        operands = (image, self.weight, self.factors, self.codes.step, self.codes.zero, self.relu, step, zero)
+        return ops.conv2d_coded(*operands, *self.geometry)
+
+    def extra_repr(self) -> str:
+        out = "" if self.next is None else ", codes out"
+        return f"{super().extra_repr()}, scale={self.codes.step:.4g}, zero={self.codes.zero}{out}"
+
+
+def codes_of_range(low: float, high: float) -> Codes:
+    """The codes that cover `low` to `high` and 0."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    step = torch.tensor((high - low) / LEVELS, dtype=torch.float32).item()
+    return Codes(step, round(-low / step))
+
+
+def _affine(bias: Tensor | None, norm: BatchNorm | None, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Factor and addend [K] of a bias and a batch norm behind it, in fp64."""
+    factor = torch.ones(weight.shape[0], dtype=torch.float64, device=weight.device)
+    addend = torch.zeros_like(factor) if bias is None else bias.detach().double()
+    if norm is None:
+        return factor, addend
+    assert norm.running_mean is not None and norm.running_var is not None
+    factor = (norm.running_var.double() + norm.eps).rsqrt()
+    if norm.weight is not None:
+        factor = factor * norm.weight.detach().double()
+    addend = (addend - norm.running_mean.double()) * factor
+    return factor, addend if norm.bias is None else addend + norm.bias.detach().double()
