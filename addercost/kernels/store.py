@@ -1,4 +1,4 @@
-"""What a kernel makes of each sum when it stores it: a network's next steps, without another pass over memory."""
+"""What a kernel makes of each sum where it stores it, without another pass over memory."""
 
 from __future__ import annotations
 

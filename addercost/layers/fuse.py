@@ -61,8 +61,8 @@ def quantize_network(model: nn.Module, calibration: Tensor) -> nn.Module:
     """A copy of `model` whose adder layers are fused and compute on bytes. Where every reader of a layer's
     output is such a layer, also through pooling, the layer writes their byte codes.
 
-    The range of a layer's codes covers its weights and what it reads when the model runs on `calibration`, and
-    is that of all layers that read the same. The results are those of the same layers when each of them
+    The range of a layer's codes covers its weights and what it reads when the model runs on `calibration`.
+    Layers that read the same have one range. The results are those of the same layers when each of them
     writes floats, bit for bit. Raises as `fuse`, and ArgumentError where there is no adder layer.
     """
     graph = fuse(model)

@@ -1,4 +1,4 @@
-"""Adder layers for inference with the steps that follow them: bias, batch norm, ReLU, the next layer's codes."""
+"""Adder layers for inference with the bias, batch norm, ReLU and byte codes that follow them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from addercost.layers.ops import fused as ops
 
 
 class _Stored(nn.Module):
-    """Weights as a convolution's, with the factors and the ReLU of a store. A linear layer's rows are pixels."""
+    """A convolution's weights, with the factors and the ReLU of a store. A linear layer's rows are pixels."""
 
     weight: Tensor
     factors: Tensor
@@ -53,9 +53,9 @@ class _Stored(nn.Module):
 class FusedAdder(_Stored):
     """factor_k · -Σ|x - w| + addend_k of an adder layer, and 0 in place of negative values with `relu`.
 
-    x: [N, C, H, W] or [C, H, W], or [..., in] for a linear layer. Factor and addend stand for the layer's bias
-    and its batch norm's running statistics, and the result is rounded after both. For inference: it has no
-    gradient.
+    x: [N, C, H, W] or [C, H, W], or [..., in] for a linear layer. Factor and addend stand for the layer's
+    bias and its batch norm's running statistics, and the result is rounded after both. For inference: it has
+    no gradient.
     """
 
     def __init__(

@@ -9,7 +9,7 @@ BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
 
 
 def affine(bias: Tensor | None, norm: BatchNorm | None, filters: Tensor) -> tuple[Tensor, Tensor]:
-    """Factor and addend [K] of a layer's bias and the batch norm behind it, in fp64; `filters` is a tensor of its K filters."""
+    """Factor and addend [K] of a layer's bias and the batch norm behind it, in fp64; `filters`: [K, ...]."""
     factor = torch.ones(filters.shape[0], dtype=torch.float64, device=filters.device)
     addend = torch.zeros_like(factor) if bias is None else bias.detach().double()
     if norm is None:

@@ -1,4 +1,4 @@
-"""Layers call their kernels directly where nothing in torch's dispatcher would come between, not elsewhere."""
+"""Layers call their kernels directly where nothing in torch's dispatcher would come between."""
 
 from __future__ import annotations
 
