@@ -156,6 +156,7 @@ def candidate_differences(layer: RandomLayer, number: int) -> Iterator[str]:
     factors = signs.pack_factors(torch.rand(w.shape[0]), torch.randn(w.shape[0]), geometry.groups)
     scale, addend = signs.unpack_factors(factors, w.shape[0])
     packed = (x, words, factors, tuple(w.shape), geometry)
+    store = Store(0.0, Codes(25.0, 3))
     kernels: list[tuple[str, KernelRequest, Callable[..., Tensor | None], Tensor, float]] = [
         (
             "binary",
@@ -171,6 +172,20 @@ def candidate_differences(layer: RandomLayer, number: int) -> Iterator[str]:
             reference.adder_u8_forward(codes, weight_codes, geometry) * scale[:, None, None]
             + addend[:, None, None],
             0,
+        ),
+        (
+            "adder_u8 to codes",
+            u8.request_of(codes, weight_codes, geometry),
+            partial(u8.convolve, codes, weight_codes, geometry, factors, None, 0, store=store),
+            store.of(reference.adder_u8_forward(codes, weight_codes, geometry).float(), scale, addend),
+            0,
+        ),
+        (
+            "adder with factors",
+            dense.request_of("adder_scaled", x, w, geometry),
+            partial(dense.convolve, "adder_scaled", x, w, geometry, factors=factors, store=Store(0.0)),
+            Store(0.0).of(reference.adder_forward(x, w, geometry), scale, addend),
+            1e-4,
         ),
         *(
             (
