@@ -20,6 +20,7 @@ from addercost.errors import ArgumentError, ModelError
 from addercost.kernels.store import Codes
 from addercost.layers.adder import AdderConv2d, AdderLinear
 from addercost.layers.fused_adder import CodedAdder, FusedAdder, codes_of_range
+from addercost.layers.norm import BatchNorm
 from addercost.layers.packed import PackedBinary
 from addercost.text import error_text
 
@@ -52,6 +53,7 @@ def fuse(model: nn.Module) -> nn.Module:
         elif isinstance(layer, PackedBinary):
             new = layer.with_norm(norm)
         else:
+            assert isinstance(layer, nn.Conv2d)
             new = fuse_conv_bn_eval(layer, norm)
         _replace(graph, node, path, new)
     return _finished(graph)
@@ -128,11 +130,11 @@ def _only_reader(node: fx.Node) -> fx.Node | None:
     return next(iter(node.users)) if len(node.users) == 1 else None
 
 
-def _norm_behind(graph: fx.GraphModule, node: fx.Node) -> Any:
+def _norm_behind(graph: fx.GraphModule, node: fx.Node) -> BatchNorm | None:
     """The batch norm with running statistics that alone reads `node`."""
     reader = _only_reader(node)
     norm = None if reader is None else _module(graph, reader)
-    if type(norm) in (nn.BatchNorm1d, nn.BatchNorm2d) and norm.running_mean is not None:
+    if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) and norm.running_mean is not None:
         return norm
     return None
 
@@ -188,7 +190,7 @@ def _next(graph: fx.GraphModule, node: fx.Node, codes: dict[fx.Node, Codes]) -> 
     return codes[node] if coded else None
 
 
-class _Ranges(fx.Interpreter):  # type: ignore[misc]
+class _Ranges(fx.Interpreter):
     """Runs a network and keeps the range of what its adder layers read and of their weights, by what they
     read."""
 

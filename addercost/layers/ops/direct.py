@@ -18,7 +18,7 @@ _tensor_keys = torch._C._dispatch_keys
 _included = torch._C._dispatch_tls_local_include_set
 _excluded = torch._C._dispatch_tls_local_exclude_set
 _function_modes = torch._C._len_torch_function_stack
-_profiler_enabled = torch.autograd._profiler_enabled
+_profiler_enabled = torch._C._autograd._profiler_enabled
 
 
 def nothing_between(operands: Iterable[Tensor | None]) -> bool:
