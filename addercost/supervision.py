@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -34,6 +34,7 @@ _notes: tuple[int, int] | None = None
 
 
 _received = 0
+_waiting, _waited = False, 0
 
 
 def received() -> int:
@@ -47,8 +48,8 @@ def note(kind: str, text: object = "") -> None:
     """Tells the parent process, if there is one, what this process does.
 
     kind: `load` and `run`, a model's code; `limit`, the seconds after which it has taken too long, or 0, the
-    exit code then, and what is said; `temporary`, a file that is to go if this process is killed; `end`, the
-    exit code.
+    exit code then, and what is said; `temporary`, a file that is to go if this process is killed; `stopped`,
+    the signal that it ends for without a word; `end`, the exit code.
     """
     if _notes is not None and _notes[1] == os.getpid():
         with contextlib.suppress(OSError):
@@ -86,6 +87,7 @@ def supervised(work: Callable[[], int]) -> int:
         for number in stops:
             signal.signal(number, _stop)
         sys.unraisablehook = _print_unraisable
+        threading.excepthook = _print_end_of_thread
         try:
             # A signal that came meanwhile is raised here, before the work could say how it ends.
             signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
@@ -108,6 +110,23 @@ def supervised(work: Callable[[], int]) -> int:
     code = _Supervisor(child, reader, wake_reader, stops).wait()
     _end_descendants()
     os._exit(code)
+
+
+@contextlib.contextmanager
+def signals_wait() -> Iterator[None]:
+    """Within the block a signal that ends the call waits for the end of the block.
+
+    A mask of signals would not do: the system gives the signal to another thread, and Python to this one.
+    """
+    global _waiting, _waited
+    _waiting = True
+    try:
+        yield
+    finally:
+        _waiting = False
+        if _waited:
+            number, _waited = _waited, 0
+            _stop(number, None)
 
 
 def end_with_the_parent(parent: int) -> None:
@@ -172,6 +191,8 @@ class _Supervisor:
                     self.deadline_s = time.monotonic() + float(seconds) if float(seconds) else None
             elif kind == "temporary":
                 self.temporary = text
+            elif kind == "stopped":
+                self.stopped_by = self.stopped_by or int(text)
             else:
                 self.doing = kind
 
@@ -190,6 +211,9 @@ class _Supervisor:
         self._read_notes()
         if self.code is not None:
             return self.code
+        if os.isatty(2):
+            # The child may have hidden the cursor beside its progress.
+            os.write(2, b"\x1b[?25h")
         if self.temporary:
             with contextlib.suppress(OSError):
                 os.unlink(self.temporary)  # noqa: PTH108
@@ -220,20 +244,42 @@ def _said(line: str, code: int) -> int:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    global _received
+    global _received, _waited
+    if _waiting:
+        _waited = number
+        return
     _received = number
     # A terminal's Ctrl-C reaches the child directly and once more through the parent.
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
+    if _imports(frame):
+        # Torch's C++ code calls Python while it is imported, and ends the process when that raises.
+        note("stopped", number)
+        os._exit(128 + number)
     raise KeyboardInterrupt
 
 
+def _imports(frame: FrameType | None) -> bool:
+    """Whether a module's own lines are being run at `frame` or in what has called it."""
+    while frame is not None:
+        if frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") != "__main__":
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _print_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
-    """Where a signal comes while an object is being deleted, Python prints the exception and goes on. The
-    parent then ends this process, and says so.
+    """As Python does, but nothing after a signal: where one comes while an object is being deleted, or leaves
+    a pool of processes half closed, the parent says how the call ended.
     """
-    if not (_received and isinstance(unraisable.exc_value, KeyboardInterrupt)):
+    if not _received:
         sys.__unraisablehook__(unraisable)
+
+
+def _print_end_of_thread(ended: threading.ExceptHookArgs) -> None:
+    """As Python does, but nothing after a signal."""
+    if not _received:
+        threading.__excepthook__(ended)
 
 
 def _ignored(number: int, frame: FrameType | None) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 _MARKDOWN = re.compile(r"([\\`*_\[\]|<>])")
 
 
-_COMMAND = re.compile(r"\A(\s*):(?=:)|#(?=#(?:\[|vso\[))")
+_COMMAND = re.compile(r"(?<!\S):(?=:)|:(?=:[\w-]+(?: [^:]*=[^:]*)?::)|#(?=#(?:\[|vso\[))")
 """The character that makes a line a command to GitHub Actions (`::error::` at its start, `##[error]`
-anywhere) or to Azure Pipelines (`##vso[` anywhere)."""
+anywhere) or to Azure Pipelines (`##vso[` anywhere). A line may be broken at any place when it is printed, so
+that `::error::` may come to its start from everywhere."""
 
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 """A spreadsheet takes a cell that begins so for a formula, the full-width forms in some of its languages."""
@@ -25,7 +26,7 @@ def printable(text: str) -> str:
     if not text.isprintable():
         text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
     if "::" in text or "##" in text:
-        text = _COMMAND.sub(lambda found: f"{found[1] or ''}\\x{ord(found[0][-1]):02x}", text)
+        text = _COMMAND.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
     return text
 
 

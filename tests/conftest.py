@@ -1,4 +1,4 @@
-"""Which tests may skip, and a run that fails when another one does."""
+"""Which tests may skip, and a run that fails when another one does. Random cases have no time limit."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections import Counter
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 MAY_SKIP = {
     "no CUDA device": "a GPU's own tests run where there is one (`make gpu-check`)",
@@ -61,6 +62,9 @@ class SkipCounter:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A busy machine, or one that traces lines, may take any time for one case.
+    settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("any machine")
     # Workers of pytest-xdist send their reports to the one process that counts.
     if config.getoption("--only-listed-skips") and not hasattr(config, "workerinput"):
         config.pluginmanager.register(SkipCounter(), "skip-counter")

@@ -33,6 +33,20 @@ sys.exit(supervised(work))
 HOLDS_THE_INTERPRETER = "import re; Path('started').touch(); re.match('(a*)*b', 'a' * 60)"
 
 DELETES = "type('D', (), {'__del__': lambda self: wait()})(); time.sleep(600)"
+LIBRARY = """
+import ctypes, os, pathlib, time
+pathlib.Path("started").touch()
+try: time.sleep(600)
+except BaseException: os.write(2, b"terminate called"); ctypes.CDLL(None).abort()
+"""
+"""Torch's C++ code ends the process so where Python raises within it."""
+IMPORTS = f"Path('library.py').write_text({LIBRARY!r}); sys.path.insert(0, ''); import library"
+FAILS_AT_EXIT = "import atexit; atexit.register(lambda: 1 / 0); wait()"
+FAILS_IN_A_THREAD = """def fail():
+        import addercost.supervision as s
+        while not s.received(): time.sleep(0.001)
+        1 / 0
+    threading.Thread(target=fail).start(); wait()"""
 ANOTHER_ERROR = "try: wait()\n    except BaseException: raise ImportError('not twice')"
 
 
@@ -108,8 +122,26 @@ def test_a_thread_that_goes_on_does_not_keep_the_call(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize(
     "work",
-    ["wait()", "stubborn()", HOLDS_THE_INTERPRETER, ANOTHER_ERROR, DELETES],
-    ids=["obeys", "catches", "holds the interpreter", "raises another error", "deletes an object"],
+    [
+        "wait()",
+        "stubborn()",
+        HOLDS_THE_INTERPRETER,
+        ANOTHER_ERROR,
+        DELETES,
+        IMPORTS,
+        FAILS_AT_EXIT,
+        FAILS_IN_A_THREAD,
+    ],
+    ids=[
+        "obeys",
+        "catches",
+        "holds the interpreter",
+        "raises another error",
+        "deletes an object",
+        "imports a library",
+        "fails at its exit",
+        "fails in a thread",
+    ],
 )
 def test_a_signal_ends_the_call(number: int, work: str, tmp_path: Path) -> None:
     """By the child itself, or by its parent where the child does not listen."""
@@ -119,6 +151,16 @@ def test_a_signal_ends_the_call(number: int, work: str, tmp_path: Path) -> None:
     _, stderr = process.communicate(timeout=60)
     words = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
     assert (process.returncode, stderr) == (128 + number, f"{words[signal.Signals(number)]}\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_waits_for_what_must_not_be_cut_off(number: int, tmp_path: Path) -> None:
+    work = f"""from addercost.supervision import signals_wait
+with signals_wait():
+    os.kill(os.getpid(), {int(number)}); time.sleep(0); Path("done").touch()
+Path("after").touch()"""
+    code, _ = finished(work, tmp_path)
+    assert (code, sorted(path.name for path in tmp_path.iterdir())) == (128 + number, ["done"])
 
 
 def run_to_its_end(text: str, folder: Path) -> subprocess.CompletedProcess[str]:

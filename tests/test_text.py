@@ -17,8 +17,12 @@ from addercost.text import LONGEST_ERROR, error_line, error_text, harmless_json,
         ("layer ##[error]x", "layer \\x23#[error]x"),
         ("##vso[task.setvariable]x", "\\x23#vso[task.setvariable]x"),
         ("std::vector", "std::vector"),
+        ("aten::add and std::vector", "aten::add and std::vector"),
+        ("halide ::error::x", "halide \\x3a:error::x"),
+        ("x::error file=a,line=1::y", "x\\x3a:error file=a,line=1::y"),
+        ("halide\t::stop", "halide\\t::stop"),
         ("## a heading", "## a heading"),
-        ("a\n::error::", "a\\n::error::"),
+        ("a\n::error::", "a\\n\\x3a:error::"),
     ],
 )
 def test_no_text_is_a_command_to_a_runner_of_continuous_integration(text: str, shown: str) -> None:

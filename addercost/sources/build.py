@@ -100,4 +100,6 @@ def _advice(error: BaseException) -> str:
         return f"install {error.name} in this environment"
     if isinstance(error, SystemExit):
         return 'put what should only run as a script under `if __name__ == "__main__":`'
+    if "Only CUDA tensors are currently supported" in error_text(error):
+        return "without a GPU leave that call out; --density 0.5 counts two weights of every four"
     return "it must load without arguments; --debug shows the traceback"

@@ -32,8 +32,8 @@ def _load(spec: str) -> LoadedModel:
     if given is not None and "pixel_values" in given.kwargs and "input_ids" in given.kwargs:
         return loaded
     inputs = with_images(model)
-    if inputs is None:
-        return replace(loaded, notes=without_images(model), is_part=True)
+    if isinstance(inputs, str):
+        return replace(loaded, notes=without_images(model, inputs), is_part=True)
     return replace(loaded, inputs=inputs, rebuild=None)
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from addercost.errors import TraceError
+from addercost.trace.attended_scores import give_values
 from addercost.trace.inputs import ModelInputs
 from addercost.trace.tracer import trace
 
@@ -31,22 +32,25 @@ def reads_images(model: PreTrainedModel) -> bool:
     return hasattr(model.config, "vision_config") and hasattr(model, "get_image_features")
 
 
-def without_images(model: PreTrainedModel) -> tuple[str, ...]:
-    """The remark on a count in which no image was read."""
+def without_images(model: PreTrainedModel, reason: str) -> tuple[str, ...]:
+    """The remark on a count in which no image was read, and why none was."""
     found = (module for name, module in model.named_modules() if "vision" in name.rpartition(".")[2])
     part = next(found, None)
     n = sum(parameter.numel() for parameter in part.parameters()) if part is not None else 0
     what = f" ({n:,} parameters)" if n else ""
-    return (f"INCOMPLETE: a text alone was given, so the part that reads images{what} is not counted",)
+    return (
+        f"INCOMPLETE: a text alone was given, so the part that reads images{what} is not counted; "
+        f"given {reason}",
+    )
 
 
-def with_images(model: PreTrainedModel) -> ModelInputs | None:
-    """Lets the model's forward take an image and a text as two parts, and returns such inputs; None where its
-    part for images does not run without values.
+def with_images(model: PreTrainedModel) -> ModelInputs | str:
+    """Lets the model's forward take an image and a text as two parts, and returns such inputs, or why its
+    part for images does not run.
     """
     features = _features_of(model)
-    if features is None:
-        return None
+    if isinstance(features, str):
+        return features
     shape, further = features
     kind: Any = type(model)
     pixels = inspect.signature(kind.forward).parameters.get("pixel_values")
@@ -67,23 +71,33 @@ def with_images(model: PreTrainedModel) -> ModelInputs | None:
         (),
         {
             "input_ids": torch.zeros(1, TEXT_TOKENS, dtype=torch.int64, device="meta"),
-            "pixel_values": torch.empty(shape, dtype=model.dtype, device="meta"),
+            "pixel_values": _pixels(shape, model),
         },
     )
 
 
-def _features_of(model: PreTrainedModel) -> tuple[tuple[int, ...], dict[str, Any]] | None:
-    """(shape of the pixels, further arguments) with which the part for images can be traced."""
+def _pixels(shape: tuple[int, ...], model: PreTrainedModel) -> Tensor:
+    """An image without data. Some models leave out images that are nothing but zeros: its values are ones."""
+    made = torch.empty(shape, dtype=model.dtype, device="meta")
+    return give_values(made, torch.ones(1, dtype=model.dtype).expand(shape))
+
+
+def _features_of(model: PreTrainedModel) -> tuple[tuple[int, ...], dict[str, Any]] | str:
+    """(shape of the pixels, further arguments) with which the part for images can be traced, or why the most
+    usual ones do not serve.
+    """
+    refused = ""
     compute: Any = model.get_image_features
     accepted = inspect.signature(compute).parameters
-    for shape, further in _candidates(model.config.vision_config, accepted):
+    for shape, further in _candidates(model.config, accepted):
         try:
-            trace(_Images(model, further), torch.empty(shape, dtype=model.dtype, device="meta"))
-        except TraceError:
+            trace(_Images(model, further), _pixels(shape, model), name="that part")
+        except TraceError as error:
             # It may want another form of image, or values.
+            refused = refused or f"{'x'.join(map(str, shape))} {error.message}"
             continue
         return shape, further
-    return None
+    return refused
 
 
 class _Images(nn.Module):
@@ -104,7 +118,8 @@ class _Images(nn.Module):
         return model.get_image_features(pixel_values=pixel_values, **given)
 
 
-def _candidates(config: Any, accepted: Any) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
+def _candidates(whole: Any, accepted: Any) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
+    config = whole.vision_config
     channels = getattr(config, "num_channels", None) or getattr(config, "in_channels", None) or 3
     size = getattr(config, "image_size", None) or _SIDE
     height, width = (size[0], size[-1]) if isinstance(size, list | tuple) else (size, size)
@@ -120,6 +135,11 @@ def _candidates(config: Any, accepted: Any) -> Iterator[tuple[tuple[int, ...], d
             yield shape, {"image_sizes": [[height, width]]}
     yield (1, channels, height, width), {}
     yield (1, 1, channels, height, width), {}
+    joined = getattr(whole, "scale_factor", None)
+    if isinstance(joined, int) and joined > 0:
+        # So many patches a side become one token. A smaller image may fit where the configured one does not.
+        step = getattr(config, "patch_size", 14) * joined
+        yield (1, 1, channels, height // step * step, width // step * step), {}
 
 
 def _tokens_of(images: Any) -> int:

@@ -24,11 +24,28 @@ _MOST_LENGTHS, _MOST_OF_A_MASK = 1 << 16, 1 << 26
 
 
 def with_values_of(made: Tensor, original: Tensor) -> Tensor:
-    """`made`, which takes the place of `original` in a run without data, with the values of its integers."""
-    if original.dtype in (torch.int32, torch.int64) and original.numel() <= _MOST_LENGTHS:
-        known = known_values(original)
-        if known is not None:
-            setattr(made, _VALUES, known)
+    """`made`, which takes the place of `original` in a run without data, with the values of what may be
+    lengths, positions or a mask.
+    """
+    if not _may_decide(original):
+        return made
+    known = known_values(original)
+    return made if known is None else give_values(made, known)
+
+
+def _may_decide(tensor: Tensor) -> bool:
+    if tensor.dtype in (torch.int32, torch.int64):
+        return tensor.numel() <= _MOST_LENGTHS
+    # A mask of numbers that are added is no parameter.
+    is_mask = tensor.dtype == torch.bool or (
+        tensor.is_floating_point() and tensor.dim() >= 2 and not isinstance(tensor, torch.nn.Parameter)
+    )
+    return is_mask and tensor.numel() <= _MOST_OF_A_MASK
+
+
+def give_values(made: Tensor, values: Tensor) -> Tensor:
+    """The tensor, which has no data, with values that `known_values` finds."""
+    setattr(made, _VALUES, values)
     return made
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
 
 from addercost.trace.attended_scores import ATTENDED, Facts
+from addercost.trace.position_values import OF_POSITIONS
 from addercost.trace.sampled_regions import SAMPLED
 
 _SAME_VALUES = frozenset({"_to_copy", "clone", "detach", "alias", "lift_fresh", "contiguous"})
@@ -21,6 +23,7 @@ class OpInfo(NamedTuple):
     """keeps_role: the output has the role of the input. changes_shape: the operator changes the shape of the
     tensor it is given. writes: positions of the arguments that it writes. aliases: its outputs are, or share
     their values with, arguments. facts: further arguments that follow from the values of the given ones.
+    of_positions: its values follow from those of its arguments by a cheap call.
     """
 
     op: str
@@ -34,6 +37,12 @@ class OpInfo(NamedTuple):
     aliases: bool
     higher_order: bool = False
     facts: Facts | None = None
+    of_positions: bool = False
+
+    def written(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
+        """The arguments that the operator writes."""
+        given = len(args)
+        return [args[at] if at < given else kwargs.get(self.arguments[at]) for at in self.writes]
 
 
 def op_info(func: Any) -> OpInfo:
@@ -82,6 +91,7 @@ def op_info(func: Any) -> OpInfo:
         writes=writes,
         aliases=any(alias is not None for alias in aliases),
         facts=_FACTS.get(f"{namespace}.{name}"),
+        of_positions=namespace == "aten" and name in OF_POSITIONS,
     )
 
 

@@ -13,7 +13,8 @@ from torch.utils._python_dispatch import _disable_current_modes, is_traceable_wr
 from torch.utils._pytree import tree_flatten
 
 from addercost.trace.op_info import OpInfo, known_op_info
-from addercost.trace.record import IN_REGISTERS, ArgValue, OpCall, TensorSpec, map_tensors
+from addercost.trace.position_values import PositionValues
+from addercost.trace.record import IN_REGISTERS, KEPT_SCORES, ArgValue, OpCall, TensorSpec, map_tensors
 from addercost.trace.sparse import keep_stored, stored_values
 
 
@@ -23,6 +24,9 @@ class PlainCalls:
     names: (qualified name, role, tensor) of parameters and buffers by id. keep_tensors: whether tensors are
     kept alive, so that an id always means the same one; else the entry of a tensor goes with it.
     """
+
+    follows_positions = True
+    """Whether it is said what a mask keeps, where its values are known or follow from positions."""
 
     def __init__(
         self, names: Mapping[int, tuple[str, str, Tensor]], inputs: list[Tensor], keep_tensors: bool
@@ -41,6 +45,7 @@ class PlainCalls:
             key: (name, role) for key, (name, role, _) in names.items()
         }
         self._named = (names, inputs)
+        self.positions = PositionValues()
 
     def know_parameters(self, module: nn.Module, path: str) -> None:
         """Gives the module's parameters, as they are now, and the tensors within them their names."""
@@ -77,7 +82,12 @@ class PlainCalls:
                 else self._value(value)
             )
         if info.facts is not None:
-            values.update(info.facts({**dict(zip(info.arguments, args, strict=False)), **kwargs}))
+            named = {**dict(zip(info.arguments, args, strict=False)), **kwargs}
+            self.positions.show(named.values())
+            found = info.facts(named)
+            if not self.follows_positions:
+                found.pop(KEPT_SCORES, None)
+            values.update(found)
         role, source = self._output_role(info, values)
         if (info.keeps_role or info.name == "_coalesce") and isinstance(out, Tensor) and given:
             keep_stored(out, args[0])
@@ -85,6 +95,10 @@ class PlainCalls:
         specs = tuple(
             self._remember(value, role, source) for value in _flat(outputs) if isinstance(value, Tensor)
         )
+        if info.of_positions and self.follows_positions:
+            self.positions.made(info.name, func, args, kwargs, outputs, info.written(args, kwargs))
+        elif info.writes:
+            self.positions.written(info.written(args, kwargs))
         tags = (*info.tags, *more_tags) if more_tags else info.tags
         return OpCall(info.op, path, values, specs, len(self._calls), tags)
 
@@ -152,6 +166,7 @@ class PlainCalls:
     def _forget(self, key: int) -> None:
         self._specs.pop(key, None)
         self._watched.pop(key, None)
+        self.positions.forget(key)
 
 
 _DTYPES: dict[torch.dtype, str] = {}
@@ -165,8 +180,7 @@ def tensor_spec(tensor: Tensor, role: str, name: str = "", number: int = 0) -> T
         shape = tuple([int(size) for size in tensor.shape])
     except (RuntimeError, AttributeError):
         shape = _nested_shape(tensor)
-    sparse = tensor.layout is not torch.strided and tensor.layout is not torch.jagged
-    return TensorSpec(shape, dtype, role, name, stored_values(tensor) if sparse else None, number)
+    return TensorSpec(shape, dtype, role, name, stored_values(tensor), number)
 
 
 def _nested_shape(tensor: Tensor) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from addercost.trace.backward import BACKWARD, GradientPaths, Idle, start_backward
 from addercost.trace.control_flow import CONTROL_FLOW
@@ -111,7 +111,7 @@ class Recorder(PlainCalls, TorchDispatchMode):
                 if out is not NotImplemented:
                     return out
             if info.writes:
-                self._written.about_to_write(written_arguments(info, args, kwargs))
+                self._written.about_to_write(info.written(args, kwargs))
             try:
                 out = self._on_meta(func, args, kwargs) if self._meta else func(*args, **kwargs)
             except Exception:
@@ -195,8 +195,26 @@ class Recorder(PlainCalls, TorchDispatchMode):
             # a data-free tensor.
             moved, changed = _to_meta((args, kwargs))
             if not changed:
-                raise
+                return self._by_positions(func, info, args, kwargs)
         return func(*moved[0], **moved[1])
+
+    def _by_positions(self, func: Any, info: OpInfo, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What a call gives that asks for values, if positions decide all of them; else raises the error that
+        is being handled.
+        """
+        if not self.follows_positions:
+            raise
+        self._flush()
+        known = self.positions.known((args, kwargs)) if not info.writes else None
+        if known is not None:
+            with _disable_current_modes():
+                return func(*known[0], **known[1])
+        if info.name not in ("index", "index_put", "index_put_"):
+            raise
+        indices = self.positions.as_numbers(args[1])
+        if indices is None:
+            raise
+        return func(args[0], indices, *args[2:], **kwargs)
 
     def run_backward(self, output: Any, name: str) -> None:
         """Runs the backward pass of what was recorded so far. Its calls are tagged, and belong to the modules
@@ -242,12 +260,6 @@ class Recorder(PlainCalls, TorchDispatchMode):
         for func, args, kwargs, out, path, tags in self._raw:
             self._calls.append(self._plain(func, args, kwargs, out, path, tags))
         self._raw.clear()
-
-
-def written_arguments(info: OpInfo, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
-    """The arguments that the operator writes."""
-    given = len(args)
-    return [args[at] if at < given else kwargs.get(info.arguments[at]) for at in info.writes]
 
 
 def _to_meta(value: Any) -> tuple[Any, bool]:

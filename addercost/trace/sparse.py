@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.sparse import SparseSemiStructuredTensor
 
 from addercost.trace.record import STORED_OUTPUTS, OpCall
 
@@ -20,7 +21,8 @@ _COMPRESSED = {
 
 
 def is_sparse(tensor: Tensor) -> bool:
-    return tensor.layout is torch.sparse_coo or tensor.layout in _COMPRESSED
+    """Also of a dense tensor that stands for a semi-structured one."""
+    return tensor.layout is torch.sparse_coo or tensor.layout in _COMPRESSED or hasattr(tensor, _STORED)
 
 
 def stored_values(tensor: Tensor) -> tuple[int, int] | None:
@@ -28,8 +30,12 @@ def stored_values(tensor: Tensor) -> tuple[int, int] | None:
     stored has all of its values.
     """
     known: tuple[int, int] | None = getattr(tensor, _STORED, None)
-    if known is not None or tensor.layout is torch.strided:
+    if known is not None:
         return known
+    if isinstance(tensor, SparseSemiStructuredTensor):
+        return _semi_structured(tensor)
+    if tensor.layout is torch.strided:
+        return None
     if tensor.layout is torch.sparse_coo:
         indices: list[Any] = [tensor._indices()]
         return int(tensor._values().numel()), sum(t.numel() * t.element_size() for t in indices)
@@ -40,17 +46,44 @@ def stored_values(tensor: Tensor) -> tuple[int, int] | None:
     return int(tensor.values().numel()), sum(t.numel() * t.element_size() for t in indices)
 
 
+def _semi_structured(tensor: SparseSemiStructuredTensor) -> tuple[int, int]:
+    """Half of the values, as the format has it. A tensor that keeps its transpose as well is read as one of
+    the two.
+    """
+    values = tensor.shape.numel() // 2
+    given = (tensor.packed, tensor.meta) if tensor.packed is not None else (tensor.packed_t, tensor.meta_t)
+    kept = sum(part.numel() * part.element_size() for part in given if part is not None)
+    return values, kept - values * tensor.dtype.itemsize
+
+
+def dense_stand_in(tensor: Tensor) -> Tensor:
+    """For a semi-structured tensor, whose products torch computes on a GPU alone, a dense one without data
+    that counts as storing what it does; any other tensor itself.
+    """
+    if not isinstance(tensor, SparseSemiStructuredTensor):
+        return tensor
+    return with_stored(torch.empty(tensor.shape, dtype=tensor.dtype, device="meta"), tensor)
+
+
 def with_stored(made: Tensor, original: Tensor) -> Tensor:
     """`made`, which takes the place of `original` and stores what that stores."""
-    if original.layout is not torch.strided:
-        setattr(made, _STORED, stored_values(original))
+    stored = stored_values(original)
+    if stored is not None:
+        setattr(made, _STORED, stored)
     return made
 
 
 def keep_stored(out: Tensor, value: object) -> None:
-    """`out` is a view or a copy of `value` and stores what that does, duplicates that it adds up included."""
-    if isinstance(value, Tensor) and value.layout is not torch.strided:
-        with_stored(out, value)
+    """`out` is a view or a copy of `value` and stores what that does, duplicates that it adds up included; of
+    a dense stand-in it may be a part.
+    """
+    if not isinstance(value, Tensor):
+        return
+    stored = stored_values(value)
+    if stored is not None and value.layout is torch.strided and out.numel() != value.numel():
+        stored = tuple(of * out.numel() // value.numel() for of in stored)  # type: ignore[assignment]
+    if stored is not None:
+        setattr(out, _STORED, stored)
 
 
 class SparseGradients:

@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from addercost.trace.record import ACTIVATION, GRADIENT, Storage
+from addercost.trace.sparse import stored_values
 
 
 class StorageTimes:
@@ -53,8 +54,15 @@ class StorageTimes:
 
     def given(self, tensors: Iterable[tuple[str, Tensor]]) -> None:
         """Notes the storages of tensors, each with its kind, that were there before the run and still are."""
-        noted = set()
+        noted: set[int] = set()
         for kind, tensor in tensors:
+            stored = stored_values(tensor)
+            if stored is not None:
+                if id(tensor) not in noted:
+                    noted.add(id(tensor))
+                    values, indices = stored
+                    self._entries.append(_Entry(values * tensor.dtype.itemsize + indices, kind, -1))
+                continue
             storage = _storage(tensor)
             if storage is None or storage._cdata in noted:
                 continue

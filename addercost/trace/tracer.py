@@ -31,7 +31,7 @@ from addercost.trace.record import INPUT, PARAMETER, TensorSpec, Trace
 from addercost.trace.recorder import Recorder
 from addercost.trace.refusals import about_devices, cpu_takes, wants_values
 from addercost.trace.singular_values import may_want_values_alone, values_alone
-from addercost.trace.sparse import with_stored
+from addercost.trace.sparse import dense_stand_in, with_stored
 from addercost.trace.switches import countable_operators
 from addercost.trace.threads import require_unused
 
@@ -179,9 +179,10 @@ def meta_substitute(tensor: Tensor, always: bool = False) -> Tensor:
     """
     if is_lazy(tensor):
         return _without_shape(tensor, "meta")
-    if tensor.device.type == "meta" and not always:
+    stand_in = dense_stand_in(tensor)
+    if stand_in is tensor and tensor.device.type == "meta" and not always:
         return tensor
-    data = with_values_of(with_stored(tensor.detach().to("meta"), tensor), tensor)
+    data = with_values_of(with_stored(stand_in.detach().to("meta"), tensor), tensor)
     made = nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
     return with_stored(made, tensor)
 
@@ -189,7 +190,7 @@ def meta_substitute(tensor: Tensor, always: bool = False) -> Tensor:
 def without_data(value: Any) -> Any:
     if not isinstance(value, Tensor):
         return value
-    return with_values_of(with_stored(value.detach().to("meta"), value), value)
+    return with_values_of(with_stored(dense_stand_in(value).detach().to("meta"), value), value)
 
 
 def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str, step: _TracedStep) -> Trace:
@@ -199,7 +200,7 @@ def _trace_fake(model: nn.Module, args: Any, kwargs: Any, name: str, step: _Trac
 
     def fake(tensor: Tensor) -> Tensor:
         with mode:
-            made = torch.empty_like(tensor, device="cpu").detach()
+            made = torch.empty_like(dense_stand_in(tensor), device="cpu").detach()
         return with_values_of(with_stored(made, tensor), tensor)
 
     def substitute(tensor: Tensor) -> Tensor:
@@ -237,7 +238,8 @@ def _trace_real(
         if is_lazy(tensor):
             return _without_shape(tensor, "cpu")
         data = with_values(known_values(tensor))
-        return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
+        made = nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
+        return with_stored(made, tensor)
 
     def convert(value: Any) -> Any:
         return with_values(value) if isinstance(value, Tensor) else value
@@ -267,6 +269,8 @@ def with_values(tensor: Tensor) -> Tensor:
     """A copy on the CPU. In place of missing data it has random numbers, or zeros, a valid index, for
     integers.
     """
+    if dense_stand_in(tensor) is not tensor:
+        return with_stored(torch.randn(tensor.shape).to(tensor.dtype), tensor)
     if tensor.device.type != "meta":
         return tensor.detach().to("cpu", copy=True)
     if tensor.is_floating_point() or tensor.is_complex():

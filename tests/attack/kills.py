@@ -117,12 +117,16 @@ def _killed(
             kind = rng.choice(SIGNALS)
             cold = rng.random() < FROM_THE_START
             moment = rng.uniform(0, STARTS_IN_S) ** 2 if cold else rng.uniform(0, 1.1 * seconds)
+            # SIGKILL leaves a file half written, which goes when a later call has the folder.
+            before = _half_written(at)
             ended, late = (
                 _cold(command.arguments, kind, moment) if cold else _warm(command.arguments, kind, moment)
             )
             what = f"{kind.name} after {moment:.3f} s{' of a new interpreter' * cold}"
             if not (cold and _python_alone(ended)):
-                faults += [f"{what}: {fault}" for fault in _faults(ended, kind, late, at)]
+                faults += [
+                    f"{what}: {fault}" for fault in _faults(ended, kind, late, _half_written(at) - before)
+                ]
             if (
                 command.name == "report"
                 and (at / command.made).exists()
@@ -209,7 +213,11 @@ def _python_alone(ended: Ended) -> bool:
     return ended.code in (1, 130) and not began and "KeyboardInterrupt" in ended.stderr
 
 
-def _faults(ended: Ended, kind: signal.Signals, late: float, at: Path) -> list[str]:
+def _half_written(at: Path) -> set[str]:
+    return {path.name for path in at.rglob("*.tmp")}
+
+
+def _faults(ended: Ended, kind: signal.Signals, late: float, left: set[str]) -> list[str]:
     faults = []
     if late > LONGEST_S:
         faults.append(f"it went on for {late:.1f} s")
@@ -218,8 +226,8 @@ def _faults(ended: Ended, kind: signal.Signals, late: float, at: Path) -> list[s
     if kind != signal.SIGKILL:
         if any(words in ended.stderr for words in CRASHES) or len(ended.stderr.splitlines()) > 1:
             faults.append(f"more than a line on stderr: {ended.stderr[-600:]!r}")
-        if left := [path.name for path in at.rglob("*.tmp")]:
-            faults.append(f"it leaves {', '.join(left)}")
+        if left:
+            faults.append(f"it leaves {', '.join(sorted(left))}")
     if alive := _still_alive():
         faults.append(f"it leaves the processes {alive}")
     return faults

@@ -74,7 +74,7 @@ def simulated(dataflow, t, k, n, r, c):
     return cycles - 1, reads, filters, writes
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     dataflow=st.sampled_from(["weight-stationary", "output-stationary", "input-stationary"]),
     sizes=st.tuples(*[st.integers(1, 12)] * 3),
@@ -197,6 +197,13 @@ def test_equal_area_never_exceeds_the_area_and_wastes_little(name):
         assert after + bigger.rows * other.area_um2 > before
 
 
+def test_an_array_for_two_kinds_of_elements_may_have_one_column():
+    """A row of two int8 multipliers, 2·419 µm², has place for one pair of 419 and 171.25 µm²."""
+    row = replace(TPU, rows=1, columns=2)
+    both = equal_area(row, NM45, [Arithmetic.MAC, Arithmetic.ADDER])
+    assert (both.rows, both.columns) == (1, 1)
+
+
 def test_the_area_of_an_int8_adder_element():
     # mul int8 282 and add int32 137 µm² (Horowitz); an 8-bit adder is a quarter of a 32-bit one.
     mac = element_of(Arithmetic.MAC, "int8", "int32", NM45)
@@ -211,6 +218,13 @@ def test_a_missing_figure_is_named_and_makes_a_lower_bound():
     assert found.missing == ("the energy of mul (fp16)",)
     with pytest.raises(ArgumentError, match="no figure for the area of"):
         equal_area(TPU, load_energy("7nm"), [Arithmetic.ADDER])
+
+
+def test_leakage_is_named_where_there_is_some():
+    layers = [("layer", [RESNET18_LAYER])]
+    leaking = estimate_accelerator(layers, TPU, NM45, leakage_w=0.5)
+    assert "500 mW of leakage, whatever the number of elements" in leaking.assumptions
+    assert not any("leakage" in text for text in estimate_accelerator(layers, TPU, NM45).assumptions)
 
 
 def test_sites_without_a_product_make_a_lower_bound():

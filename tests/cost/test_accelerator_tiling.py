@@ -89,7 +89,7 @@ def least_by_all_tiles(shape, accelerator, size_bytes):
 SIZES = st.tuples(*[st.integers(1, 18)] * 3)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     sizes=SIZES,
     side=st.tuples(*[st.integers(1, 4)] * 2),

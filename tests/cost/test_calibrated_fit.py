@@ -30,6 +30,24 @@ def test_a_prior_is_a_start_and_a_time_for_each_site_and_byte():
     )
 
 
+def test_a_family_of_a_dozen_kernels_has_a_law_of_its_own():
+    """Linear layers are eleven, one too few; pools, which come after them, are twelve. A site takes 2 ns in
+    a pool and 1 ns else, so the two laws differ."""
+    families = np.array([LINEAR] * 11 + [POOL] * 12)
+    work = np.column_stack([np.ones(23), np.arange(1, 24) * 1e6, np.zeros(23)])
+    seconds = work[:, 1] * np.where(families == POOL, 2e-9, 1e-9)
+    features = np.zeros((23, 9))
+    features[:, 0] = families
+    laws = fitting.fit_times(work, features, seconds).laws
+    assert laws.keys() == {-1, POOL}
+    assert math.exp(laws[POOL][1]) == pytest.approx(2e-9, rel=0.05)
+
+
+def test_the_sites_that_were_sampled_are_those_of_each_family():
+    work = np.array([[1.0, sites, 0.0] for sites in (5, 900, 70, 3)])
+    assert fitting._sampled(work, rows(LINEAR, POOL, LINEAR, POOL)) == {LINEAR: (5, 70), POOL: (3, 900)}
+
+
 def test_a_kernel_in_a_network_takes_its_time_near_a_share_of_the_rest_and_its_call():
     """Linear layers 1.5 times as long: 1.5·2 + 0.5 s; others 2 + 0.5 s; far weights add 0.25·4 s to both."""
     law = fitting.NetworkLaw(far_share=0.25, linear_factor=1.5, call_s=0.5)

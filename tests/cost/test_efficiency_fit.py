@@ -77,7 +77,7 @@ def test_the_cost_of_a_layer_is_the_sum_of_its_parts():
     assert seconds([layer(4_480_000, 9_390_000, 10)], half) == pytest.approx(expected)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(arithmetic=st.floats(0.05, 2), bandwidth=st.floats(0.05, 2), call_s=st.floats(1e-7, 1e-3))
 def test_times_that_follow_the_model_give_its_numbers_back(arithmetic, bandwidth, call_s):
     truth = Efficiency("eager", arithmetic, bandwidth, call_s, "own", Quality.MEASURED)

@@ -54,7 +54,7 @@ few_targets = st.lists(st.sampled_from(TARGETS), min_size=1, max_size=4, unique_
 
 
 @pytest.mark.parametrize("model", BY_RULES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows=st.lists(kinds(), min_size=1, max_size=8), targets=few_targets)
 def test_cycles_and_completeness_are_the_oracles(model, rows, targets):
     cycles, complete, *_ = layer_costs(layer_table(rows), targets, model)
@@ -70,7 +70,7 @@ def test_cycles_and_completeness_are_the_oracles(model, rows, targets):
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("model", BY_RULES)
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(rows=st.lists(kinds(), min_size=1, max_size=8))
 def test_on_every_processor(target, model, rows):
     cycles, complete, *_ = layer_costs(layer_table(rows), [target], model)
@@ -80,7 +80,7 @@ def test_on_every_processor(target, model, rows):
 
 
 @pytest.mark.parametrize("model", BY_RULES)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(kind=kinds(), times=st.sampled_from([10**3, 10**9]), target=st.sampled_from(TARGETS))
 def test_so_many_times_the_operations_take_so_many_times_as_long(model, kind, times, target):
     counts = tuple((op_class, f, n * times) for op_class, f, n in kind.counts)
@@ -90,7 +90,7 @@ def test_so_many_times_the_operations_take_so_many_times_as_long(model, kind, ti
     assert other[0] == pytest.approx(one[0] * times)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(rows=st.lists(kinds(), min_size=1, max_size=8))
 def test_joules_are_the_sum_over_operations(rows):
     joules, complete = layer_energies(layer_table(rows), ENERGIES)

@@ -155,3 +155,17 @@ def test_sites_without_instructions_of_their_own_run_operation_by_operation():
     # 2 · 800 additions, 8 to a register of 256 bits.
     assert [(row.op, n) for row, n in done.executions] == [("fp32_add", 200)]
     assert done.missing == {(OpClass.ABS, "fp32"): 800}
+
+
+@pytest.mark.parametrize("sites", [0, 6400], ids=["no sites", "sites of multiply-adds"])
+def test_bits_that_are_compared_and_counted_are_a_binary_loop_in_any_layer(sites: int) -> None:
+    """A network may compare signs in a module of its own, which is of no arithmetic."""
+    own = Layer(xnor_layer(6400).counts, Arithmetic.MAC if sites else None, sites)
+    assert executions(own, "intel-icelake") == executions(xnor_layer(6400), "intel-icelake")
+
+
+def test_distances_are_an_adder_loop_in_adder_layers_alone() -> None:
+    """Elsewhere a sum and an absolute value are two instructions."""
+    counts = adder_layer(6400, with_abs=True).counts
+    own = Layer(counts, None, 0)
+    assert executions(own, "neoverse-n1") == {"fp32_add/128": 3200, "fp32_abs/128": 1600}

@@ -36,7 +36,7 @@ def compare(name: str, examples: int) -> None:
     make, operators = CASES[name]
     traced: set[str] = set()
 
-    @settings(max_examples=examples, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=examples, database=None, derandomize=True)
     @given(st.data())
     def run(data: Any) -> None:
         torch.manual_seed(0)

@@ -238,6 +238,8 @@ COMPLEX = [
     (lambda a, b: a / b, {"mul": 6, "add": 3, "divide": 2}),
     (lambda a, b: a * 2.0, {"mul": 2}),
     (lambda a, b: a * b.real, {"mul": 2}),
+    (lambda a, b: a + b.real, {"add": 1}),
+    (lambda a, b: a / b.real, {"divide": 2}),
     (lambda a, b: a.abs(), {"mul": 2, "add": 1, "sqrt": 1}),
     (lambda a, b: torch.conj_physical(a), {"add": 2}),
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,3 +77,16 @@ def test_a_degree_that_is_too_low_is_noticed() -> None:
 
     found = CountsByLength(at, 1, 40, 1)
     assert all(found.layers(length) == at(length) for length in range(1, 41))
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=12), st.integers(1, 30))
+def test_kinds_are_the_layers_each_once(slopes: list[int], length: int) -> None:
+    """Equal layers, wherever they stand, are one kind, with their number."""
+
+    def at(length: int) -> Layers:
+        return tuple(layer(slope * length, 1) for slope in slopes)
+
+    kinds = CountsByLength(at, 1, 30, 1).kinds(length)
+    assert Counter({one.mac_sites: number for one, number in kinds}) == Counter(
+        slope * length for slope in slopes
+    )

@@ -10,12 +10,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.sparse import SparseSemiStructuredTensorCUTLASS
+from torch.sparse._semi_structured_conversions import sparse_semi_structured_from_dense_cutlass
 from torch.utils.checkpoint import checkpoint
 
 from addercost.api import trace_model
 from addercost.arithmetic import OpCounts
 from addercost.counts.call_work import work_of
 from addercost.counts.model import ModelCounts, count
+from addercost.counts.peak_memory import memory_of
 from addercost.results.trace import trace_from_json, trace_to_json
 from addercost.trace.record import OpCall, TensorSpec
 from tests.counts.oracle import Function
@@ -175,3 +178,50 @@ def test_density_is_a_share_of_the_weights(share: float) -> None:
 def test_without_sparse_operands_nothing_changes() -> None:
     made = trace_model(nn.Linear(3, 4), torch.zeros(2, 3))
     assert count(made).total == OpCounts.of("fp32", mul=24, add=24)
+
+
+def semi_structured(rows: int, columns: int, dtype: torch.dtype) -> Tensor:
+    """The last two of every four values are stored, as a checkpoint from a GPU has them."""
+    dense = torch.tensor([0, 0, 1, 1] if dtype is not torch.float32 else [0, 1]).repeat(rows, columns)
+    packed, places = sparse_semi_structured_from_dense_cutlass(dense[:, :columns].to(dtype))
+    return SparseSemiStructuredTensorCUTLASS(
+        torch.Size((rows, columns)), packed, places, None, None, None, requires_grad=False
+    )
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of SparseSemiStructuredTensor")
+@pytest.mark.parametrize("place", ["linear", "matmul", "input", "needs values"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32], ids=str)
+def test_semi_structured_tensors_of_a_model(place: str, dtype: torch.dtype) -> None:
+    """w: [64, 128], of which half is stored; five vectors. Two bits say where a stored value of 16 bits is,
+    and four bits where one of 32 is.
+    """
+    w, x = semi_structured(64, 128, dtype), torch.zeros(5, 128, dtype=dtype)
+    sites = 5 * 64 * 128 // 2
+
+    def as_linear(m: Tensor, v: Tensor) -> Tensor:
+        return F.linear(v, m)
+
+    if place == "input":
+        made = trace_model(Function(as_linear), w, x)
+    elif place == "needs values":
+        made = trace_model(Held(w, False, lambda m, v: F.linear(v, m) if v.sum() == 0 else v), x)
+        assert made.tracer == "real"
+    else:
+        function = as_linear if place == "linear" else lambda m, v: m @ v.t()
+        made = trace_model(Held(w, True, function), x)
+    counts = count(made)
+    assert counts.complete and counts.mac_sites == sites
+    if place == "linear":
+        half, bits = 64 * 128 // 2, 2 if dtype.itemsize == 2 else 4
+        weight = half * dtype.itemsize + half * bits // 8
+        assert counts.layers[0].bytes_read == weight + 5 * 128 * dtype.itemsize
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_memory_of_a_sparse_weight_is_what_it_stores(layout: str) -> None:
+    make, stored = LAYOUTS[layout]
+    matrix = make(pattern())
+    memory = memory_of(trace_model(Held(matrix, True, torch.matmul), torch.zeros(N, COLUMNS), memory=True))
+    indices = {"csr": 9 + 9, "csc": 9 + 9, "coo": 2 * 9, "bsr": 3 + 2, "bsc": 3 + 2}[layout]
+    assert memory is not None and memory.weight_bytes == 4 * stored + 8 * indices

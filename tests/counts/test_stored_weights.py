@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -148,6 +149,41 @@ def test_ternary_weights_select() -> None:
 def test_q4_k_m_takes_more_bits_where_llama_cpp_does(path: str, number: int, expected: str) -> None:
     """Of 32 blocks: the first four, the last four, and between them those at 4 + 2, 4 + 5, …"""
     assert format_of("q4_k_m", path, number, 32).name == expected
+
+
+def test_q4_k_m_takes_the_number_of_blocks_from_the_network() -> None:
+    """Of eight blocks: the first, the last, and between them those at 1 + 2 and 1 + 5."""
+    calls = [linear(f"layers.{i}.down_proj").calls[0] for i in range(8)]
+    whole = Trace("blocks", tuple(replace(call, index=i) for i, call in enumerate(calls)), {}, {})
+    made = [call for call in apply(whole, "weights=q4_k_m").calls if call.name == "aten.mm"]
+    wider = [i for i, call in enumerate(made) if call.tensor("mat2").dtype == "q6_k"]
+    assert wider == [0, 3, 6, 7]
+
+
+def test_experts_have_a_scale_an_output() -> None:
+    """Six rows of four numbers to two experts of 4 × 5 weights: 2 · 5 scales of two bytes, 40 weights
+    of one, 24 inputs of two, 30 outputs of two."""
+    x, out = TensorSpec((6, 4), "bfloat16", "input"), TensorSpec((6, 5), "bfloat16")
+    w = TensorSpec((2, 4, 5), "bfloat16", "parameter", "experts.weight")
+    call = OpCall("aten._grouped_mm.default", "experts", {"self": x, "mat2": w}, (out,), 0)
+    trace = Trace("experts", (call,), {"experts": "Experts"}, {"experts.weight": 40})
+    (layer,) = count(apply(trace, "weights=int8")).layers
+    assert (layer.bytes_read, layer.bytes_written) == (2 * 10 + 40 + 2 * 24, 2 * 30)
+
+
+def test_scaling_starts_no_kernel() -> None:
+    """It is done where the sums are: a rounding and a product are started."""
+    (layer,) = count(apply(linear(), "weights=q4_0/int8")).layers
+    assert layer.runs.eager.calls == layer.runs.fused.calls == 2
+
+
+def test_attention_without_tokens_before_reads_no_cache() -> None:
+    """Three tokens to themselves, in heads of eight numbers."""
+    q = TensorSpec((1, 2, 3, 8), "bfloat16")
+    args = {"query": q, "key": q, "value": q}
+    call = OpCall("aten.scaled_dot_product_attention.default", "attention", args, (q,), 0)
+    with pytest.raises(ArgumentError, match="keeps no keys"):
+        apply(Trace("prompt", (call,), {"attention": "Attention"}, {}), "cache=int8")
 
 
 @pytest.mark.parametrize(

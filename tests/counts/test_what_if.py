@@ -101,6 +101,32 @@ def test_int8_reads_a_quarter_of_the_bytes(small: Trace) -> None:
     assert (after.bytes_read, after.bytes_written) == (before.bytes_read // 4, before.bytes_written // 4)
 
 
+def test_int8_keeps_biases_in_32_bits(small: Trace) -> None:
+    """The linear layer reads 256 inputs, 2,560 weights and 10 biases, and writes 10 outputs."""
+    linear = count(small, what_if=["int8"]).layers[-1]
+    assert linear.op == "addmm"
+    assert (linear.bytes_read, linear.bytes_written) == (256 + 2560 + 4 * 10, 10)
+
+
+def test_a_share_of_the_weights_is_stored_with_indices(small: Trace) -> None:
+    """Half of 1,152 and of 2,560 weights, each of four bytes and with an index of four; biases stay."""
+    before, after = count(small), count(small, what_if=["density=0.5"])
+    second, last = after.layers[3], after.layers[-1]
+    assert (second.mac_sites, last.mac_sites) == (SECOND // 2, LAST // 2)
+    assert second.bytes_read == 4 * 8 * 64 + (4 + 4) * 1152 // 2
+    assert last.bytes_read == 4 * 256 + (4 + 4) * 2560 // 2 + 4 * 10
+    assert [layer.bytes_written for layer in after.layers] == [layer.bytes_written for layer in before.layers]
+
+
+def test_a_folded_layer_gives_what_the_batch_norm_gave(small: Trace) -> None:
+    """One tensor: the means and deviations that the operator gives beside it have gone."""
+    norm = next(call for call in small.calls if "batch_norm" in call.name)
+    folded = apply(small, "fold-bn").calls[0]
+    assert folded.name == "aten.convolution"
+    assert folded.outputs == (norm.output,)
+    assert norm.output.shape == (1, 8, 8, 8)
+
+
 def test_pruning_shrinks_what_is_between_the_layers(small: Trace) -> None:
     """Batch norm and ReLU run over half the channels."""
     before, after = count(small), count(small, what_if=["prune=0.5"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 
 import torch
@@ -159,6 +160,12 @@ def _embedded() -> nn.Module:
     return nn.Sequential(Function(lambda x: x.abs().long()), nn.Embedding(9, 6), nn.Linear(6, 2))
 
 
+def _normed() -> nn.Module:
+    """With weights `weight_g` and `weight_v`."""
+    with warnings.catch_warnings(action="ignore"):  # torch prefers another form of it
+        return nn.Sequential(nn.utils.weight_norm(nn.Linear(8, 6)))
+
+
 def _after_convolution(*layers: nn.Module) -> Callable[[], nn.Module]:
     return lambda: nn.Sequential(nn.Conv2d(3, 4, 3), *layers)
 
@@ -260,6 +267,21 @@ MODELS: Mapping[str, Case] = {
     "pixel shuffle": (_after_convolution(nn.PixelShuffle(2)), _IMAGE),
     "grid": (_two(lambda x, g: F.grid_sample(x, g, align_corners=False)), ((1, 3, 4, 4), (1, 5, 6, 2))),
     "embedding": (_embedded, ((2, 4),)),
+    "softmax of one element": (lambda: nn.Sequential(nn.Linear(8, 1), nn.Softmax(-1)), ((3, 8),)),
+    "along one axis": (
+        lambda: nn.Sequential(
+            nn.Conv1d(3, 4, 3),
+            nn.InstanceNorm1d(4, affine=True),
+            nn.Upsample(scale_factor=2),
+            nn.Upsample(scale_factor=2, mode="linear"),
+        ),
+        ((2, 3, 8),),
+    ),
+    "along three axes": (
+        lambda: nn.Sequential(nn.Conv3d(2, 3, 2), nn.InstanceNorm3d(3), nn.Upsample(scale_factor=2)),
+        ((1, 2, 4, 4, 4),),
+    ),
+    "weight norm": (_normed, ((3, 8),)),
     "softmax module": (lambda: nn.Sequential(nn.Linear(8, 6), nn.Softmax(-1)), ((3, 8),)),
     "matmul": (_two(lambda *given: torch.matmul(*given)), ((2, 3, 4), (2, 4, 5))),
     "operator @": (_two(lambda a, b: a @ b), ((2, 3, 4), (2, 4, 5))),

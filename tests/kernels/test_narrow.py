@@ -28,7 +28,7 @@ def drawn(batch: int, features: int, seed: int) -> tuple[torch.Tensor, torch.Gen
     return torch.randint(-128, 128, (batch, features), generator=generator, dtype=torch.int8), generator
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sizes=SIZES)
 def test_ternary_sums_are_exact(sizes: tuple[int, int, int, int]) -> None:
     batch, features, outputs, seed = sizes
@@ -37,7 +37,7 @@ def test_ternary_sums_are_exact(sizes: tuple[int, int, int, int]) -> None:
     assert torch.equal(narrow_product(x, pack_ternary(weights)), (x.long() @ weights.t()).int())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sizes=SIZES)
 def test_four_bit_sums_are_exact_where_scales_are_powers_of_two(sizes: tuple[int, int, int, int]) -> None:
     """Every term is then a whole number of the smallest scale, and fp32 holds the sums of 700 of them."""

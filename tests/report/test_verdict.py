@@ -61,6 +61,13 @@ def test_the_papers_rule(lenet: Trace) -> None:
     assert cycle_ratio(lenet, FP32, nano, "latency-sum", True).ratio == pytest.approx(expected)
 
 
+def test_a_side_that_is_a_lower_bound_gives_no_ratio(lenet: Trace) -> None:
+    """The VIA Nano's table has no figure for counting bits."""
+    found = cycle_ratio(lenet, BINARY, load_target("via-nano-2000"), "throughput", False)
+    assert found.ratio is None and found.seconds is None
+    assert "popcount" in found.missing
+
+
 def test_throughput_here_names_its_bounds(lenet: Trace) -> None:
     """Port MB of the VIA Nano takes sub, and, add of the adder: three cycles a vector against one."""
     found = cycle_ratio(lenet, FP32, load_target("via-nano-2000"), "throughput", False)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from addercost.errors import OutputError
 from addercost.results import stdout
 
 NOISY = """
@@ -75,3 +76,25 @@ def test_signs_that_the_encoding_lacks_are_written_with_others(
     monkeypatch.setattr(stdout.sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
     stdout.write_stdout("≥ 2×3 ±1 x² 層")
     assert written.getvalue().decode(encoding) == shown
+
+
+def test_a_process_without_stdout_has_none_to_keep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under pythonw: `sys.stdout` is None."""
+    monkeypatch.setattr(stdout.sys, "__stdout__", None)
+    monkeypatch.setattr(stdout.sys, "stdout", None)
+    monkeypatch.setattr(stdout, "_claimable", True)
+    stdout.claim_stdout()
+    assert stdout._result is None
+    with pytest.raises(OutputError, match="closed"):
+        stdout.write_stdout("text")
+
+
+def test_another_programs_stdout_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that calls the command line may have put a stream of its own in place of stdout."""
+    own = io.StringIO()
+    monkeypatch.setattr(stdout.sys, "stdout", own)
+    monkeypatch.setattr(stdout, "_claimable", True)
+    monkeypatch.setattr(stdout.os, "dup", lambda _: pytest.fail("stdout was taken"))
+    stdout.claim_stdout()
+    stdout.write_stdout("text")
+    assert own.getvalue() == "text"

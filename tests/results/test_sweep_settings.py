@@ -70,9 +70,16 @@ def test_invalid_settings(changes: dict[str, Any], words: str) -> None:
     assert words in str(caught.value)
 
 
+def test_a_batch_has_as_many_samples_as_torch_can_address() -> None:
+    """2⁴⁰ pictures of 3 × 1,024 × 1,024 have 3·2⁶⁰ elements, which 63 bits can number and 61 cannot."""
+    assert replace(SETTINGS, batches=(2**40,)).checked().batches == (2**40,)
+    with pytest.raises(ArgumentError, match="a batch of 1,099,511,627,777"):
+        replace(SETTINGS, batches=(1, 2**40 + 1)).checked()
+
+
 @pytest.mark.parametrize(
     ("architectures", "chunk"),
-    [(1, 1), (30, 1), (31, 2), (300, 10), (15_000, 500), (15_001, 500), (1_000_000, 500)],
+    [(0, 1), (1, 1), (30, 1), (31, 2), (300, 10), (15_000, 500), (15_001, 500), (1_000_000, 500)],
 )
 def test_a_chunk_is_a_thirtieth_of_the_space_and_at_most_500(architectures: int, chunk: int) -> None:
     assert SETTINGS.with_chunk_for(architectures).chunk == chunk

@@ -118,7 +118,7 @@ def test_ranks_share_ties() -> None:
     assert ranks([30, 10, 20, 20]) == [4, 1, 2.5, 2.5]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=2, max_size=30))
 def test_rank_correlations_are_scipys(pairs: list[tuple[int, int]]) -> None:
     from scipy import stats

@@ -147,11 +147,76 @@ def test_a_model_of_images_and_texts_gets_both(batch: int, tmp_path: Path) -> No
     assert patches == batch * 4 * 3 * 4 * 4 * 8
 
 
-def test_a_text_alone_is_said_to_be_incomplete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("addercost.sources.transformers_images.with_images", lambda model: None)
-    counted = count(trace_spec(f"hf:{folder_with(tmp_path, LLAVA)}"), "macs")
+SMALL_VISION = {
+    "hidden_size": 8, "num_hidden_layers": 1, "intermediate_size": 16, "num_attention_heads": 2,
+    "patch_size": 4,
+}  # fmt: skip
+SMALL_TEXT = {**LLAVA["text_config"], "head_dim": 8}  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize(
+    ("values", "tokens", "patches"),
+    [
+        # 16 × 16 pixels; four patches become one token, as they do where sizes are read from values.
+        pytest.param(
+            {
+                "model_type": "mistral3",
+                "spatial_merge_size": 2,
+                "vision_config": {**SMALL_VISION, "model_type": "pixtral", "image_size": 16, "head_dim": 4},
+                "text_config": {**SMALL_TEXT, "model_type": "mistral"},
+            },
+            4,
+            16,
+            id="mistral3",
+        ),
+        # Five patches a side do not divide by two: an image of four is given. It looks for images of zeros.
+        pytest.param(
+            {
+                "model_type": "idefics3",
+                "scale_factor": 2,
+                "vision_config": {**SMALL_VISION, "model_type": "idefics3_vision", "image_size": 20},
+                "text_config": SMALL_TEXT,
+            },
+            4,
+            16,
+            id="idefics3",
+        ),
+        pytest.param(
+            {
+                "model_type": "gemma3",
+                "mm_tokens_per_image": 4,
+                "vision_config": {**SMALL_VISION, "model_type": "siglip_vision_model", "image_size": 16},
+                "text_config": {**SMALL_TEXT, "model_type": "gemma3_text"},
+            },
+            4,
+            16,
+            id="gemma3",
+        ),
+    ],
+)
+def test_images_whose_number_of_tokens_follows_from_positions(
+    values: dict[str, Any], tokens: int, patches: int, tmp_path: Path
+) -> None:
+    """Patches of 3 × 4 × 4 become vectors of 8. Tokens of image and text are vectors of 16, of 9 words."""
+    counted = count(trace_spec(f"hf:{folder_with(tmp_path, values)}"), "macs")
+    assert counted.complete and not any(note.startswith("INCOMPLETE") for note in counted.notes)
+    sites = {row.path: row.mac_sites for row in counted.by_module()}
+    assert sites["lm_head"] == (tokens + 128) * 16 * 9
+    embedding = next(n for path, n in sites.items() if path.endswith(("patch_embedding", "patch_conv")))
+    assert embedding == patches * 3 * 4 * 4 * 8
+
+
+def test_a_text_alone_is_said_to_be_incomplete(tmp_path: Path) -> None:
+    """Two patches a side are fewer than the four tokens a side that the configuration asks for."""
+    values = {
+        "model_type": "gemma3",
+        "mm_tokens_per_image": 16,
+        "vision_config": {**SMALL_VISION, "model_type": "siglip_vision_model", "image_size": 8},
+        "text_config": {**SMALL_TEXT, "model_type": "gemma3_text"},
+    }
+    counted = count(trace_spec(f"hf:{folder_with(tmp_path, values)}"), "macs")
     (note,) = (note for note in counted.notes if note.startswith("INCOMPLETE"))
-    assert "the part that reads images (" in note
+    assert "the part that reads images (" in note and "given 1x3x8x8 that part does not run" in note
     assert not counted.complete
 
 

@@ -255,7 +255,7 @@ def test_each_kind_of_value_is_put_back(name: str) -> None:
     assert PIECES[name].state(unchanged) != PIECES[name].state(changed), "this case would notice nothing"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.sampled_from(sorted(PIECES)), unique=True),
     st.lists(st.sampled_from(sorted(SETTINGS)), unique=True),

@@ -43,7 +43,7 @@ def agrees(operator: Any, *args: Any, **kwargs: Any) -> str:
 sizes = st.integers(1, 9)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(data=st.data(), spatial=st.integers(1, 3))
 def test_convolution(data: st.DataObject, spatial: int) -> None:
     small = st.integers(0, 3)
@@ -138,7 +138,7 @@ def test_like_torch(operator: Any, args: Any, kwargs: Any, who: str) -> None:
     assert agrees(operator, *args, **kwargs) == who
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     h=st.integers(1, 12),
     w=st.integers(1, 12),
@@ -162,7 +162,7 @@ def test_max_pool(
     )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     h=st.integers(1, 12),
     w=st.integers(1, 12),
@@ -187,7 +187,7 @@ def test_avg_pool(
     agrees(aten.avg_pool2d.default, x, kernel, stride, [padding], ceil_mode, include, divisor)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     heads=st.sampled_from([(2, 2), (4, 2), (4, 1), (4, 3), (2, 4)]),
     sizes=st.tuples(*[st.integers(1, 3)] * 4),

@@ -41,7 +41,15 @@ _DATA = "tests/test_data_classes.py"
 PARTS: Mapping[str, tuple[str, ...]] = {
     "addercost/units.py": ("tests/test_units.py",),
     "addercost/reading.py": ("tests/results", "tests/hardware"),
-    "addercost/counts": ("tests/counts", _DATA),
+    # What instructions an arithmetic takes is used by costs alone.
+    "addercost/counts": (
+        "tests/counts",
+        "tests/cost/test_recipes.py",
+        "tests/cost/test_recipes_without_products.py",
+        "tests/cost/test_lowering.py",
+        "tests/cost/test_fastest_sequences.py",
+        _DATA,
+    ),
     "addercost/cost": ("tests/cost", "tests/hardware/test_peaks.py", "tests/report/test_verdict.py", _DATA),
     "addercost/hardware": ("tests/hardware", "tests/cost/test_lowering.py", _DATA),
     "addercost/results": (

@@ -52,6 +52,9 @@ def _taps(size: int, out: int, support: int) -> int:
 _BILINEAR, _BICUBIC = 0, 2
 """torch's numbers of modes; 1 takes the nearest number as it is."""
 
+_REFLECTION = 2
+"""torch's number of a padding; 0 has zeros around, 1 the border."""
+
 
 @rule("aten.grid_sampler_2d", "aten.grid_sampler_3d", "aten._grid_sampler_2d_cpu_fallback")
 def grid_sample(call: OpCall) -> OperatorWork:
@@ -66,49 +69,79 @@ def grid_sample(call: OpCall) -> OperatorWork:
     axes = grid.shape[-1]
     places = grid.numel // axes if axes else 0
     mode, padding = call.args.get("interpolation_mode", 0), call.args.get("padding_mode", 0)
-    unaligned = 0 if call.args.get("align_corners") else 1
-    coordinate = OpCounts.of(grid.number_format, add=1 + unaligned + 1, mul=1)  # the last for rounding
-    if padding:
-        coordinate += OpCounts.of(grid.number_format, compare=2)
-    if padding == 2:
-        coordinate += OpCounts.of(grid.number_format, abs=1, divide=1, add=1)
-    place, channel = coordinate * axes, OpCounts()
+    place, channel = _coordinate(call, grid.number_format, padding) * axes, OpCounts()
     number_format = out.number_format
     if mode == _BILINEAR:
         corners = 2**axes
         place += OpCounts.of(number_format, add=2 * axes, mul=_corner_products(axes))
         channel = OpCounts.of(number_format, mul=corners, add=corners - 1)
     elif mode == _BICUBIC:
-        # Four cubic polynomials along each axis: distances 1+t, t, 1-t, 2-t; 3 products each.
-        place += OpCounts.of(number_format, add=axes * (1 + 3 + 2 * 2 + 2 * 3), mul=axes * 12)
+        place += _polynomials(number_format) * axes
         channel = OpCounts.of(number_format, mul=20, add=15)
     return OperatorWork(other=place * places + channel * out.numel)
 
 
-@rule("aten.grid_sampler_2d_backward")
-def grid_sample_backward(call: OpCall) -> OperatorWork | None:
-    """grad_output: [N, C, P, Q], input: [N, C, H, W], grid: [N, P, Q, 2], bilinear, with zeros around: the
-    coordinates and the four weights of each place again. The others are not counted.
-
-    ∂input: each gradient times four weights, added to four pixels. ∂grid: along either axis a channel has two
-    differences of pixels, times the shares along the other axis, summed and times the gradient; a coordinate
-    sums its channels and is scaled as it was in the forward.
-    """
-    if call.args.get("interpolation_mode") != _BILINEAR or call.args.get("padding_mode"):
-        return None
-    grad, grid = call.tensor("grad_output"), call.tensor("grid")
-    places = grid.numel // 2
+def _coordinate(call: OpCall, number_format: str, padding: object) -> OpCounts:
     unaligned = 0 if call.args.get("align_corners") else 1
-    mul, add = 2 * places, 2 * (1 + unaligned + 1 + 2) * places
+    counts = OpCounts.of(number_format, add=1 + unaligned + 1, mul=1)  # the last for rounding
+    if padding:
+        counts += OpCounts.of(number_format, compare=2)
+    if padding == _REFLECTION:
+        counts += OpCounts.of(number_format, abs=1, divide=1, add=1)
+    return counts
+
+
+def _polynomials(number_format: str) -> OpCounts:
+    """Four cubic ones along an axis: the remainder, distances 1+t, t, 1-t and 2-t; 3 products each."""
+    return OpCounts.of(number_format, add=1 + 3 + 2 * 2 + 2 * 3, mul=12)
+
+
+@rule("aten.grid_sampler_2d_backward", "aten.grid_sampler_3d_backward")
+def grid_sample_backward(call: OpCall) -> OperatorWork:
+    """grad_output: [N, C, *P], input: [N, C, *H], grid: [N, *P, d]: the coordinates and weights of each place
+    again.
+
+    ∂input: each gradient times 2^d weights, added to as many pixels. ∂grid: along each axis a channel has
+    2^(d-1) differences of pixels, times the shares along the other axes, summed and times the gradient; a
+    coordinate sums its channels and is scaled as it was in the forward, with the other sign where it was
+    reflected. What the border holds has no gradient. The nearest pixel takes a gradient as it is, and gives
+    the grid none. Bicubic has 16 weights, and along each axis sums of 16 products with the polynomials'
+    derivatives.
+    """
+    grad, grid = call.tensor("grad_output"), call.tensor("grid")
+    axes, number_format = grid.shape[-1], grad.number_format
+    places = grid.numel // axes if axes else 0
+    mode, padding = call.args.get("interpolation_mode", 0), call.args.get("padding_mode", 0)
     wanted = call.args.get("output_mask")
     of_input, of_grid = wanted if isinstance(wanted, tuple) else (True, True)
+    place, channel = _coordinate(call, grid.number_format, padding) * axes, OpCounts()
+    if mode not in (_BILINEAR, _BICUBIC):
+        moved = OpCounts.of(number_format, add=grad.numel)
+        return OperatorWork(other=place * places + moved if of_input else OpCounts())
+    if mode == _BICUBIC:
+        taps = 16
+        place += _polynomials(number_format) * axes
+        weights, shares = taps, axes * taps
+        # Two near and two far ones; the distances beyond the place fall as its coordinate grows.
+        derivatives = OpCounts.of(number_format, mul=2 * 2 + 2 * 2, add=2 * 1 + 2 * 2 + 2)
+        differences = OpCounts.of(number_format, mul=taps + 1, add=taps - 1)
+    else:
+        taps = 2**axes
+        place += OpCounts.of(number_format, add=2 * axes)
+        weights, shares = _corner_products(axes), axes * _corner_products(axes - 1)
+        derivatives = OpCounts()
+        half = taps // 2
+        differences = OpCounts.of(number_format, mul=half + 1, add=half + half - 1)
+    summed = 0
     if of_input:
-        mul += 4 * places + 4 * grad.numel
-        add += 4 * grad.numel
+        place += OpCounts.of(number_format, mul=weights)
+        channel += OpCounts.of(number_format, mul=taps, add=taps)
     if of_grid:
-        mul += 2 * 3 * grad.numel + 2 * places
-        add += 2 * 3 * grad.numel + 2 * max(grad.numel - places, 0)
-    return OperatorWork(other=OpCounts.of(grad.number_format, mul=mul, add=add))
+        scaled = axes * (2 if padding == _REFLECTION else 1)
+        place += derivatives * axes + OpCounts.of(number_format, mul=shares + scaled)
+        channel += differences * axes
+        summed = axes * max(grad.numel - places, 0)
+    return OperatorWork(other=place * places + channel * grad.numel + OpCounts.of(number_format, add=summed))
 
 
 def _corner_products(axes: int) -> int:

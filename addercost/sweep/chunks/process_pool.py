@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
 
 from addercost.errors import WorkersLostError
+from addercost.supervision import signals_wait
 from addercost.sweep.chunks.chunk import (
     ATTEMPTS,
     IN_FLIGHT,
@@ -69,7 +70,9 @@ def process_pool(workers: int) -> Engine:
 
 def _submitted(pool: ProcessPoolExecutor, chunk: Chunk) -> Future[ChunkResult]:
     try:
-        return pool.submit(run_chunk, chunk)
+        # A new worker reads from this process how it starts, and prints a traceback where that is cut off.
+        with signals_wait():
+            return pool.submit(run_chunk, chunk)
     except BrokenProcessPool as error:
         # A chunk that could not even be submitted is then among those that run again.
         failed: Future[ChunkResult] = Future()
@@ -112,9 +115,12 @@ def _end_with_the_sweep() -> None:
 
 
 def _stop(pool: ProcessPoolExecutor) -> None:
+    """Kills the workers, which have nothing to put in order. The pool's semaphores go after them: a worker
+    that is still starting would look for them.
+    """
     processes = list((pool._processes or {}).values())
-    pool.shutdown(wait=False, cancel_futures=True)
     for process in processes:
-        process.terminate()
+        process.kill()
+    pool.shutdown(wait=False, cancel_futures=True)
     for process in processes:
         process.join()

@@ -15,6 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from addercost.trace.attended_scores import known_values
+from addercost.trace.sparse import stored_values
+
 _ATOMS = (
     type(None), bool, int, float, complex, str, bytes, type(Ellipsis), range,
     torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format,
@@ -114,7 +117,10 @@ def tensor_state(tensor: Tensor) -> Hashable:
     """Everything of a data-free tensor that an operator can depend on. Raises UnreadableError."""
     if type(tensor) not in (Tensor, nn.Parameter) or not tensor.is_meta or tensor.dtype.is_complex:
         raise UnreadableError
-    if tensor.layout is not torch.strided:
+    if tensor.layout is not torch.strided or stored_values(tensor) is not None:
+        raise UnreadableError
+    # A count may depend on lengths. A single number, such as that of batches, is none.
+    if tensor.dim() and not tensor.is_floating_point() and known_values(tensor) is not None:
         raise UnreadableError
     # torch decomposes fewer operators on an inference tensor than on others.
     if tensor.is_inference():

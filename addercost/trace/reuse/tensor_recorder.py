@@ -29,6 +29,9 @@ A plain tuple, since one is made for every activation and a NamedTuple takes fou
 class TensorRecorder(Recorder):
     """A recorder on the meta device that numbers tensors by their state and in the order of their birth."""
 
+    follows_positions = False
+    """A state has no values: masks that differ in them alone would count as equal."""
+
     def __init__(
         self,
         cache: BlockCache,

@@ -7,6 +7,7 @@ has its own bytes for every element, so reading stops after as many elements as 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,11 +184,13 @@ class _Reading:
         kind, names = entry
         options = getattr(self._tflite, kind)()
         options.Init(table.Bytes, table.Pos)
-        return {name: int(getattr(options, name)()) for name in names}
+        # A bound of values is a float, of which only matters whether it is 0.
+        return {name: math.ceil(getattr(options, name)()) for name in names}
 
 
 _ACTIVATION = ("FusedActivationFunction",)
 _POOL = ("StrideH", "StrideW", "FilterHeight", "FilterWidth", *_ACTIVATION)
+_LSTM = ("CellClip", "ProjClip", *_ACTIVATION)
 OPTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "CONV_2D": ("Conv2DOptions", ("StrideH", "StrideW", *_ACTIVATION)),
     "CONV_3D": ("Conv3DOptions", ("StrideD", "StrideH", "StrideW", *_ACTIVATION)),
@@ -203,6 +206,12 @@ OPTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "DIV": ("DivOptions", _ACTIVATION),
     "CONCATENATION": ("ConcatenationOptions", _ACTIVATION),
     "SVDF": ("SVDFOptions", ("Rank", *_ACTIVATION)),
+    "LSTM": ("LSTMOptions", _LSTM),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": ("UnidirectionalSequenceLSTMOptions", _LSTM),
+    "BIDIRECTIONAL_SEQUENCE_LSTM": ("BidirectionalSequenceLSTMOptions", (*_LSTM, "MergeOutputs")),
+    "RNN": ("RNNOptions", _ACTIVATION),
+    "UNIDIRECTIONAL_SEQUENCE_RNN": ("SequenceRNNOptions", _ACTIVATION),
+    "BIDIRECTIONAL_SEQUENCE_RNN": ("BidirectionalSequenceRNNOptions", (*_ACTIVATION, "MergeOutputs")),
     "GELU": ("GeluOptions", ("Approximate",)),
 }
 """The classes of the package that have an operator's settings, and those settings that are read."""

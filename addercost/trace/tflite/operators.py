@@ -8,91 +8,15 @@ number, such as its sigmoid, are looked up in a table of 256.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from addercost.errors import DataError
 from addercost.trace.record import IN_REGISTERS, ArgValue, OpCall, TensorSpec
-from addercost.trace.tflite.model_file import FileOperator
-
-_ACTIVATIONS = {1: "relu", 2: "hardtanh", 3: "hardtanh", 4: "tanh"}
-"""RELU, RELU_N1_TO_1, RELU6 and TANH, which a kernel applies to its results; 0 is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class TfliteNode:
-    """An operator of the graph. inputs: None for one that is left out."""
-
-    operator: FileOperator
-    module: str
-    inputs: tuple[TensorSpec | None, ...]
-    outputs: tuple[TensorSpec, ...]
-
-    def tensor(self, position: int) -> TensorSpec:
-        """Raises DataError where the input is missing."""
-        found = self.optional(position)
-        if found is None:
-            raise DataError(f"TFLite operator {self.operator.op} of {self.module!r} lacks input {position}")
-        return found
-
-    def optional(self, position: int) -> TensorSpec | None:
-        return self.inputs[position] if position < len(self.inputs) else None
-
-    def ranked(self, position: int, rank: int) -> TensorSpec:
-        return _of_rank(self.tensor(position), rank, self)
-
-    @property
-    def output(self) -> TensorSpec:
-        if not self.outputs:
-            raise DataError(f"the TFLite operator {self.operator.op} of {self.module!r} has no output")
-        return self.outputs[0]
-
-    def call(
-        self,
-        name: str,
-        args: dict[str, ArgValue],
-        outputs: Sequence[TensorSpec] | None = None,
-        tags: tuple[str, ...] = (),
-    ) -> OpCall:
-        """The call of an operator of torch's. Its place in the trace is set later."""
-        return OpCall(name, self.module, args, self.outputs if outputs is None else tuple(outputs), 0, tags)
-
-    def uncounted(self) -> OpCall:
-        """The operator itself, for which no rule counts: the count is a lower bound then."""
-        name = "".join(c if c.isalnum() or c == "_" else "_" for c in self.operator.op)
-        given = {str(i): spec for i, spec in enumerate(self.inputs) if spec is not None}
-        return self.call(f"tflite.{'custom_' if self.operator.custom else ''}{name}.default", dict(given))
-
-    def activated(self, kind: Callable[[TensorSpec], OpCall], out: TensorSpec) -> Iterator[OpCall]:
-        """The call that makes `out`, and the function that the kernel applies to it before it is stored."""
-        function = self.operator.options.get("FusedActivationFunction", 0)
-        if not function:
-            yield kind(out)
-            return
-        inner = replace(out, role=IN_REGISTERS)
-        yield kind(inner)
-        if function in _ACTIVATIONS:
-            yield self.call(f"aten.{_ACTIVATIONS[function]}.default", {"self": inner}, [out])
-        else:
-            yield self.call("tflite.SIGN_BIT.default", {"self": inner}, [out])
-
-
-def _of_rank(spec: TensorSpec, rank: int, node: TfliteNode) -> TensorSpec:
-    if len(spec.shape) != rank:
-        raise DataError(
-            f"the TFLite operator {node.operator.op} of {node.module!r} has a tensor of {len(spec.shape)} "
-            f"dimensions, not {rank}"
-        )
-    return spec
-
-
-def _channels_first(spec: TensorSpec) -> TensorSpec:
-    n, *sides, channels = spec.shape
-    return replace(spec, shape=(n, channels, *sides))
-
-
-def _is_integer(spec: TensorSpec) -> bool:
-    return spec.dtype in ("int4", "int8", "uint8", "int16")
+from addercost.trace.tflite.lstm import lstm, two_lstms
+from addercost.trace.tflite.node import TfliteNode, channels_first, is_integer, of_rank, rescaled
+from addercost.trace.tflite.rnn import rnn, two_rnns
+from addercost.trace.tflite.svdf import svdf
 
 
 def convolution(node: TfliteNode) -> Iterator[OpCall]:
@@ -101,7 +25,7 @@ def convolution(node: TfliteNode) -> Iterator[OpCall]:
     rank = 5 if op == "CONV_3D" else 4
     transposed = op == "TRANSPOSE_CONV"
     x = node.ranked(2 if transposed else 0, rank)
-    w, out = node.ranked(1, rank), _of_rank(node.output, rank, node)
+    w, out = node.ranked(1, rank), of_rank(node.output, rank, node)
     bias = node.optional(3 if transposed else 2)
     if op == "CONV_3D":
         # Its filters are [D, R, S, C, K].
@@ -115,7 +39,7 @@ def convolution(node: TfliteNode) -> Iterator[OpCall]:
         w = replace(w, shape=(w.shape[3], w.shape[0], *w.shape[1:3]))
     else:
         groups = x.shape[-1] // w.shape[3] if w.shape[3] else 1
-        w = _channels_first(w)
+        w = channels_first(w)
     settings = node.operator.options
     sides = ("StrideD", "StrideH", "StrideW")[-(rank - 2) :]
     arguments: dict[str, ArgValue] = {
@@ -126,29 +50,16 @@ def convolution(node: TfliteNode) -> Iterator[OpCall]:
         "output_padding": (0,) * (rank - 2),
         "groups": groups,
     }
-    x, out = _channels_first(x), _channels_first(out)
-    if _is_integer(w) and not transposed and x.dtype != "int16":
+    x, out = channels_first(x), channels_first(out)
+    if is_integer(w) and not transposed and x.dtype != "int16":
         weights = (w,) if bias is None else (w, bias)
-        dynamic = "" if _is_integer(x) else "_dynamic"
+        dynamic = "" if is_integer(x) else "_dynamic"
         name = f"quantized.conv{rank - 2}d{dynamic}.new"
         given: dict[str, ArgValue] = {"qx": x, "packed_weight": weights, **arguments}
         yield from node.activated(lambda made: node.call(name, given, [made]), out)
         return
     given = {"input": x, "weight": w, "bias": bias, **arguments}
-    yield from _rescaled(node, "aten.convolution.default", given, x, out)
-
-
-def _rescaled(
-    node: TfliteNode, name: str, given: dict[str, ArgValue], x: TensorSpec, out: TensorSpec
-) -> Iterator[OpCall]:
-    """A product whose sums, of integers, are brought to the output's scale by a call of its own."""
-    if not _is_integer(x):
-        yield from node.activated(lambda made: node.call(name, given, [made]), out)
-        return
-    sums = replace(out, dtype="int32", role=IN_REGISTERS)
-    yield node.call(name, given, [sums])
-    scale = "aten.quantize_per_tensor.default"
-    yield from node.activated(lambda made: node.call(scale, {"self": sums}, [made]), out)
+    yield from rescaled(node, "aten.convolution.default", given, x, out)
 
 
 def fully_connected(node: TfliteNode) -> Iterator[OpCall]:
@@ -157,14 +68,14 @@ def fully_connected(node: TfliteNode) -> Iterator[OpCall]:
     k = w.shape[1]
     x, out = node.tensor(0), node.output
     x = replace(x, shape=(x.numel // k if k else 0, k))
-    if _is_integer(w) and x.dtype != "int16":
+    if is_integer(w) and x.dtype != "int16":
         weights = (w,) if bias is None else (w, bias)
-        name = f"quantized.linear{'' if _is_integer(x) else '_dynamic'}.default"
+        name = f"quantized.linear{'' if is_integer(x) else '_dynamic'}.default"
         yield from node.activated(lambda made: node.call(name, {"X": x, "W_prepack": weights}, [made]), out)
         return
     rows = replace(out, shape=(x.shape[0], w.shape[0]))
     given: dict[str, ArgValue] = {"input": x, "weight": w, "bias": bias}
-    yield from _rescaled(node, "aten.linear.default", given, x, rows)
+    yield from rescaled(node, "aten.linear.default", given, x, rows)
 
 
 def batch_matmul(node: TfliteNode) -> Iterator[OpCall]:
@@ -178,52 +89,11 @@ def batch_matmul(node: TfliteNode) -> Iterator[OpCall]:
         for spec, name in ((a, "AdjX"), (b, "AdjY"))
     ]
     given: dict[str, ArgValue] = {"self": turned[0], "other": turned[1]}
-    yield from _rescaled(node, "aten.matmul.default", given, a, node.output)
-
-
-def svdf(node: TfliteNode) -> Iterator[OpCall]:
-    """x: [B, I], features: [F, I], time: [F, M], out: [B, F/rank]: each of F filters is a product with x; the
-    last M of these are weighted by time; those of one unit are added.
-    """
-    x, features, time = (node.ranked(i, 2) for i in range(3))
-    rank = max(node.operator.options.get("Rank", 1), 1)
-    (batch, _), (filters, steps), out = x.shape, time.shape, node.output
-    sums = "int32" if _is_integer(x) else out.dtype
-    made = TensorSpec((batch, filters), sums, IN_REGISTERS)
-    yield node.call("aten.linear.default", {"input": x, "weight": features, "bias": None}, [made])
-    state = TensorSpec((batch, filters, steps), time.dtype)
-    weights = replace(time, shape=(filters, 1, steps))
-    weighted = TensorSpec((batch, filters, 1), sums, IN_REGISTERS)
-    yield node.call(
-        "aten.convolution.default",
-        {
-            "input": state,
-            "weight": weights,
-            "bias": None,
-            "stride": (1,),
-            "padding": (0,),
-            "dilation": (1,),
-            "transposed": False,
-            "output_padding": (0,),
-            "groups": filters,
-        },
-        [weighted],
-    )
-    units = replace(weighted, shape=(batch, filters // rank, rank))
-    total = TensorSpec((batch, filters // rank), sums, IN_REGISTERS)
-    yield node.call("aten.sum.dim_IntList", {"self": units}, [total])
-    if node.optional(3) is not None:
-        added: dict[str, ArgValue] = {"self": total, "other": node.tensor(3)}
-        yield node.call("aten.add.Tensor", added, [total])
-    if _is_integer(x):
-        scale = "aten.quantize_per_tensor.default"
-        yield from node.activated(lambda last: node.call(scale, {"self": total}, [last]), out)
-    elif node.operator.options.get("FusedActivationFunction", 0):
-        yield from node.activated(lambda last: node.call("aten.alias.default", {"self": total}, [last]), out)
+    yield from rescaled(node, "aten.matmul.default", given, a, node.output)
 
 
 def pool(node: TfliteNode) -> Iterator[OpCall]:
-    x, out = _channels_first(node.ranked(0, 4)), _channels_first(_of_rank(node.output, 4, node))
+    x, out = channels_first(node.ranked(0, 4)), channels_first(of_rank(node.output, 4, node))
     settings = node.operator.options
     name = "avg" if node.operator.op == "AVERAGE_POOL_2D" else "max"
     given: dict[str, ArgValue] = {
@@ -236,7 +106,7 @@ def pool(node: TfliteNode) -> Iterator[OpCall]:
 
 
 def resized(node: TfliteNode) -> Iterator[OpCall]:
-    x, out = _channels_first(node.ranked(0, 4)), _channels_first(_of_rank(node.output, 4, node))
+    x, out = channels_first(node.ranked(0, 4)), channels_first(of_rank(node.output, 4, node))
     name = "bilinear2d" if node.operator.op == "RESIZE_BILINEAR" else "nearest2d"
     given: dict[str, ArgValue] = {"self": x, "output_size": out.shape[2:], "align_corners": False}
     yield node.call(f"aten.upsample_{name}.default", given, [out])
@@ -254,7 +124,7 @@ _RESCALED = {"ADD": "quantized.add", "SUB": "quantized.add", "MUL": "quantized.m
 def joined(node: TfliteNode) -> Iterator[OpCall]:
     a, b, out = node.tensor(0), node.tensor(1), node.output
     op = node.operator.op
-    if _is_integer(a) and op in _RESCALED:
+    if is_integer(a) and op in _RESCALED:
         name, given = f"{_RESCALED[op]}.default", {"qa": a, "qb": b}
     else:
         name, given = f"aten.{_JOINED[op]}.Tensor", {"self": a, "other": b}
@@ -329,7 +199,7 @@ _CONVERTED = {"QUANTIZE": "quantize_per_tensor", "DEQUANTIZE": "dequantize", "CA
 def converted(node: TfliteNode) -> Iterator[OpCall]:
     """From half precision to single no arithmetic is needed."""
     op, x = node.operator.op, node.tensor(0)
-    name = "_to_copy" if op == "DEQUANTIZE" and not _is_integer(x) else _CONVERTED[op]
+    name = "_to_copy" if op == "DEQUANTIZE" and not is_integer(x) else _CONVERTED[op]
     yield node.call(f"aten.{name}.default", {"self": x, "dtype": node.output.dtype})
 
 
@@ -396,6 +266,10 @@ TRANSLATORS: dict[str, Callable[[TfliteNode], Iterator[OpCall]]] = {
     **dict.fromkeys(("CONV_2D", "CONV_3D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"), convolution),
     "FULLY_CONNECTED": fully_connected,
     "BATCH_MATMUL": batch_matmul,
+    **dict.fromkeys(("LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM"), lstm),
+    "BIDIRECTIONAL_SEQUENCE_LSTM": two_lstms,
+    **dict.fromkeys(("RNN", "UNIDIRECTIONAL_SEQUENCE_RNN"), rnn),
+    "BIDIRECTIONAL_SEQUENCE_RNN": two_rnns,
     "SVDF": svdf,
     **dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D"), pool),
     **dict.fromkeys(("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"), resized),

@@ -11,11 +11,16 @@ from addercost.errors import ArgumentError
 from addercost.trace.input_shapes import InputShape
 from addercost.trace.record import BUFFER, INPUT, PARAMETER, OpCall, Storage, TensorSpec, Trace
 from addercost.trace.tflite.model_file import FileOperator, FileTensor, TfliteFile, read_tflite
-from addercost.trace.tflite.operators import TRANSLATORS, VIEWS, TfliteNode
+from addercost.trace.tflite.node import TfliteNode
+from addercost.trace.tflite.operators import TRANSLATORS, VIEWS
 
 _WEIGHTS = {
     "CONV_2D": (1, 2), "CONV_3D": (1, 2), "DEPTHWISE_CONV_2D": (1, 2), "TRANSPOSE_CONV": (1, 3),
     "FULLY_CONNECTED": (1, 2), "SVDF": (1, 2, 3), "EMBEDDING_LOOKUP": (1,),
+    "LSTM": (*range(1, 18), *range(20, 24)), "UNIDIRECTIONAL_SEQUENCE_LSTM": (*range(1, 18), *range(20, 24)),
+    "BIDIRECTIONAL_SEQUENCE_LSTM": (*range(1, 35), *range(40, 48)),
+    "RNN": (1, 2, 3), "UNIDIRECTIONAL_SEQUENCE_RNN": (1, 2, 3),
+    "BIDIRECTIONAL_SEQUENCE_RNN": (1, 2, 3, 5, 6, 7, 10, 11),
 }  # fmt: skip
 """Which inputs of a layer are its parameters, biases of integers among them."""
 

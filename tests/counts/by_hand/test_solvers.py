@@ -222,6 +222,37 @@ def test_sampling_by_a_grid() -> None:
     assert sampled(2, padding_mode=2) == plane + fp32(compare=280, abs=140, divide=140, add=140)
 
 
+def gradients_of_samples(axes: int, **args: Any) -> OpCounts:
+    """The same places: 70 of them and 210 gradients."""
+    place = {2: (5, 7), 3: (5, 7, 1)}[axes]
+    op = f"aten.grid_sampler_{axes}d_backward"
+    grid, x = t(2, *place, axes), t(2, 3, *(9,) * axes)
+    return work(op, x, grad_output=t(2, 3, *place), input=x, grid=grid, **args).other
+
+
+def test_gradients_of_sampling_by_a_grid() -> None:
+    """In space eight weights take twelve products, and each axis four of shares along the other two; a
+    channel has four differences, four products of them and three sums, and the gradient.
+    """
+    space = (COORDINATE * 3 + fp32(add=3 * 2, mul=12 + 3 * 4 + 3)) * 70
+    space += fp32(mul=8 + 3 * (4 + 1), add=8 + 3 * (4 + 3)) * 210 + fp32(add=3 * (210 - 70))
+    assert gradients_of_samples(3) == space
+    plane = gradients_of_samples(2)
+    reflected = gradients_of_samples(2, padding_mode=2)
+    assert reflected == plane + fp32(compare=280, abs=140, divide=140, add=140, mul=140)
+    nearest = gradients_of_samples(2, interpolation_mode=1)
+    assert nearest == COORDINATE * 140 + fp32(add=210)
+    assert gradients_of_samples(2, interpolation_mode=1, output_mask=(False, True)) == OpCounts()
+    # Cubic: the weights as in the forward, then their 16 products, each times a gradient.
+    weights = (COORDINATE + fp32(add=1 + 3 + 4 + 6, mul=12)) * 140
+    of_pixels = weights + fp32(mul=16) * 70 + fp32(mul=16, add=16) * 210
+    assert gradients_of_samples(2, interpolation_mode=2, output_mask=(True, False)) == of_pixels
+    # Derivatives (3a·u + 2b)·u of the near taps, (3a·u + 2b)·u + c of the far ones, two with a minus.
+    slopes = fp32(mul=8, add=2 + 4 + 2) * 140 + fp32(mul=16 * 140 + 140)
+    of_grid = weights + slopes + fp32(mul=17, add=15) * 420 + fp32(add=2 * (210 - 70))
+    assert gradients_of_samples(2, interpolation_mode=2, output_mask=(False, True)) == of_grid
+
+
 def test_draws() -> None:
     x = t(3, 5)
     assert work("aten.rand", x).other == uniform_counts(15, "fp32")

@@ -149,16 +149,38 @@ def grid_sample_backward(draw: Draw) -> Case:
     grid = torch.rand(1, p, p, 2, dtype=torch.float64) * 1.6 - 0.8
     wanted = draw(st.sampled_from([(True, True), (True, False), (False, True)]))
     scale = (h - 1) / 2 if aligned else h / 2
+    mode, border = draw(st.sampled_from([(0, 0), (0, 1), (1, 0), (1, 1)]))
 
-    def shares(g: Any) -> tuple[int, Any, Any]:
+    def place_of(g: Any) -> Any:
         place = (g + 1) * scale
         place = place if aligned else place - 0.5
+        if border:
+            place = Number(0.0, place.tally) if place < 0 else place
+            place = Number(float(h - 1), place.tally) if place > h - 1 else place
+        return place
+
+    def is_held(g: Any) -> bool:
+        place = (plain(g) + 1) * scale - (0 if aligned else 0.5)
+        return border == 1 and not 0 < place < h - 1
+
+    def shares(g: Any) -> tuple[int, Any, Any]:
+        place = place_of(g)
         low = place.apply("add", math.floor)
         upper = place - low
         return plain(low), 1 - upper, upper
 
+    def nearest(grad: Array, grid: Array) -> Array:
+        of_input = np.full((c, h + 2, h + 2), Number(0.0, grad[0, 0, 0, 0].tally), dtype=object)
+        for i, j in np.ndindex(p, p):
+            column, row = (plain(place_of(g).apply("add", round)) for g in grid[0, i, j])
+            for k in range(c):
+                add_at(of_input, (k, row + 1, column + 1), grad[0, k, i, j])
+        return of_input[None, :, 1:-1, 1:-1]
+
     def loop(grad: Array, x: Array, grid: Array) -> Array:
         zero = Number(0.0, grad[0, 0, 0, 0].tally)
+        if mode == 1:
+            return nearest(grad, grid) if wanted[0] else np.full((1, p, p, 2), zero, dtype=object)
         around = np.full((c, h + 2, h + 2), zero, dtype=object)
         around[:, 1:-1, 1:-1] = x[0]
         of_input = np.full((c, h + 2, h + 2), zero, dtype=object)
@@ -177,11 +199,13 @@ def grid_sample_backward(draw: Draw) -> Case:
                     [total((v[1, s] - v[0, s]) * across[s] for s in range(2)) for v in pixels],
                 ]
                 for axis, slope in enumerate(slopes):
-                    of_grid[0, i, j, axis] = total(slope[k] * grad[0, k, i, j] for k in range(c)) * scale
+                    found = total(slope[k] * grad[0, k, i, j] for k in range(c)) * scale
+                    of_grid[0, i, j, axis] = zero if is_held(grid[0, i, j, axis]) else found
         return of_input[None, :, 1:-1, 1:-1] if wanted[0] else of_grid
 
     def run(grad: Tensor, x: Tensor, grid: Tensor) -> Any:
-        of_input, of_grid = torch.ops.aten.grid_sampler_2d_backward(grad, x, grid, 0, 0, aligned, wanted)
+        given = grad, x, grid, mode, border, aligned, wanted
+        of_input, of_grid = torch.ops.aten.grid_sampler_2d_backward(*given)
         return of_input if wanted[0] else of_grid
 
     return Case(run, (normal(1, c, p, p), normal(1, c, h, h), grid), loop)

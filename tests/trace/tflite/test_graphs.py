@@ -208,7 +208,7 @@ def test_other_operators(graph: Graph, expected: dict[str, dict[str, int]], tmp_
 @pytest.mark.parametrize(
     ("op", "name"),
     [
-        (Op("UNIDIRECTIONAL_SEQUENCE_LSTM", (0,), (1,)), "tflite.UNIDIRECTIONAL_SEQUENCE_LSTM"),
+        (Op("LSH_PROJECTION", (0,), (1,)), "tflite.LSH_PROJECTION"),
         (Op("CUSTOM", (0,), (1,), custom="Evil\x1b[31m; rm"), "tflite.custom_Evil__31m__rm"),
     ],
     ids=["no rule", "custom"],
