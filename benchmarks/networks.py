@@ -16,7 +16,6 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -77,9 +76,7 @@ def layer_calls(model: nn.Module, x: Tensor) -> list[Callable[[], object]]:
         held = inputs[0].clone()
         calls.append(lambda: layer.forward(held))
 
-    hooks = [
-        layer.register_forward_pre_hook(keep) for layer in model.modules() if isinstance(layer, LAYERS)
-    ]
+    hooks = [layer.register_forward_pre_hook(keep) for layer in model.modules() if isinstance(layer, LAYERS)]
     model(x)
     for hook in hooks:
         hook.remove()
@@ -120,7 +117,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", default="", metavar="TEXT", help="networks whose name contains TEXT")
-    parser.add_argument("--compile", action="store_true", help="also torch.compile, which needs a C++ compiler")
+    parser.add_argument(
+        "--compile", action="store_true", help="also torch.compile, which needs a C++ compiler"
+    )
     parser.add_argument("--save", action="store_true", help="also into the folder of this processor")
     options = parser.parse_args()
     torch.set_num_threads(1)
