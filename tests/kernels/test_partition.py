@@ -36,6 +36,6 @@ def test_one_strip_is_shared_out_by_filters(threads: int) -> None:
 
 
 def test_two_threads_have_equal_shares_of_three_blocks() -> None:
-    # 256 filters of 256 channels are 16 tiles; a block's weights fill the cache with 7 of them, so there would
+    # 256 filters of 256 channels are 16 tiles. Seven of them are as many as a block may have, so there would
     # be three blocks, and one thread would compute two.
     assert tiles_of_tasks(256, 256, 2) == [8, 8]
