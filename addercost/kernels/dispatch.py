@@ -22,6 +22,7 @@ from addercost.kernels import narrow, narrow_lookup, reference
 from addercost.kernels.narrow import PackedWeights
 from addercost.kernels.narrow_lookup import LookupWeights
 from addercost.kernels.problem import Geometry
+from addercost.kernels.store import Codes, Store
 
 VARIABLE = "ADDERCOST_KERNEL"
 
@@ -77,6 +78,25 @@ def adder_quantized_forward(
 ) -> Tensor:
     """-scale · Σ|q(x) - w| + bias of a float input and bytes; see `reference.adder_quantized_forward`."""
     return _run("adder_quantized_forward", input, weight, scale, bias, zero, geometry)
+
+
+def adder_fused_forward(
+    input: Tensor, weight: Tensor, factors: Tensor, geometry: Geometry, store: Store
+) -> Tensor:
+    """What `store` makes of -Σ|x - w|; see `reference.adder_fused_forward`."""
+    if input.device.type == "cpu":
+        return _run("adder_fused_forward", input, weight, factors, geometry, store)
+    # A GPU has no such kernel.
+    return reference.adder_fused_forward(input, weight, factors, geometry, store, adder_forward)
+
+
+def adder_coded_forward(
+    input: Tensor, weight: Tensor, factors: Tensor, codes: Codes, geometry: Geometry, store: Store
+) -> Tensor:
+    """What `store` makes of -Σ|q(x) - w| of bytes; see `reference.adder_coded_forward`."""
+    if input.device.type == "cpu":
+        return _run("adder_coded_forward", input, weight, factors, codes, geometry, store)
+    return reference.adder_coded_forward(input, weight, factors, codes, geometry, store, adder_u8_forward)
 
 
 def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry, scale: Tensor | None = None) -> Tensor:

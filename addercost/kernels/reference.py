@@ -17,6 +17,7 @@ from addercost.kernels.codes import quantize
 from addercost.kernels.powers import power_of_two
 from addercost.kernels.problem import Geometry, accumulator, convolution_shape, empty_output
 from addercost.kernels.signs import unpack_factors, unpack_filters
+from addercost.kernels.store import Codes, Store
 
 CHUNK_ELEMENTS = 1 << 22
 """Elements of the largest temporary, 16 MiB in fp32; one image against one filter is the least it can be."""
@@ -63,6 +64,37 @@ def adder_quantized_forward(
     if bias is not None:
         output += bias[:, None, None]
     return output.to(input.dtype)
+
+
+def adder_fused_forward(
+    input: Tensor,
+    weight: Tensor,
+    factors: Tensor,
+    geometry: Geometry,
+    store: Store,
+    convolve: Callable[[Tensor, Tensor, Geometry], Tensor] = adder_forward,
+) -> Tensor:
+    """What `store` makes of -Σ|x - w|, with `factors` of `kernels.signs`; half precision is rounded at the
+    end. Returns [N, K, P, Q] in `input`'s dtype; `convolve` does the sums."""
+    wide = accumulator(input.dtype)
+    sums = convolve(input.to(wide), weight.to(wide), geometry)
+    return store.of(sums, *unpack_factors(factors, weight.shape[0])).to(input.dtype)
+
+
+def adder_coded_forward(
+    input: Tensor,
+    weight: Tensor,
+    factors: Tensor,
+    codes: Codes,
+    geometry: Geometry,
+    store: Store,
+    convolve: Callable[[Tensor, Tensor, Geometry], Tensor] = adder_u8_forward,
+) -> Tensor:
+    """What `store` makes of -Σ|q(x) - w|, a padded tap having the code of 0. The input is floats, or `codes`
+    already. Returns [N, K, P, Q] in fp32, or bytes where the store makes codes."""
+    made = quantize(input, codes.step, codes.zero) if input.is_floating_point() else input
+    sums = convolve(_pad(made, geometry, codes.zero), weight, replace(geometry, padding=(0, 0)))
+    return store.of(sums.float(), *unpack_factors(factors, weight.shape[0]))
 
 
 def adder_input_gradient(

@@ -6,6 +6,8 @@ from addercost.layers.binary import BinaryConv2d, BinaryLinear
 from addercost.layers.bitlinear import BitLinear
 from addercost.layers.convert import convert
 from addercost.layers.factory import conv2d, linear
+from addercost.layers.fuse import fuse, quantize_network
+from addercost.layers.fused_adder import CodedAdder, FusedAdder
 from addercost.layers.packed import PackedBinary, pack_binary
 from addercost.layers.packed_bitlinear import PackedBitLinear, pack_bitlinear
 from addercost.layers.quantize import QuantizedAdder, quantize_adder
@@ -17,6 +19,8 @@ __all__ = [
     "BinaryConv2d",
     "BinaryLinear",
     "BitLinear",
+    "CodedAdder",
+    "FusedAdder",
     "PackedBinary",
     "PackedBitLinear",
     "QuantizedAdder",
@@ -24,9 +28,11 @@ __all__ = [
     "ShiftLinear",
     "conv2d",
     "convert",
+    "fuse",
     "linear",
     "load_adder_state",
     "pack_binary",
     "pack_bitlinear",
     "quantize_adder",
+    "quantize_network",
 ]

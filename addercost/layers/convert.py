@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -13,10 +12,14 @@ from addercost.arithmetic import Arithmetic, arithmetic_named
 from addercost.counts.arithmetics import layered
 from addercost.errors import ModelError
 from addercost.layers.factory import CONVOLUTIONS, LINEARS, conv2d, linear
+from addercost.layers.fuse import fuse as fuse_network
 from addercost.layers.module import IntOrPair, KernelConv2d, KernelLinear
+from addercost.layers.replaced import with_replaced
 
 
-def convert(model: nn.Module, arithmetic: Arithmetic | str, keep_first_last: bool = True) -> nn.Module:
+def convert(
+    model: nn.Module, arithmetic: Arithmetic | str, keep_first_last: bool = True, fuse: bool = False
+) -> nn.Module:
     """A copy of `model` whose `nn.Conv2d`, `nn.Linear` and addercost layers compute in `arithmetic`.
 
     Weights, biases, hooks, dtype, device, training mode and `requires_grad` are kept, so MAC to ADDER and
@@ -24,6 +27,7 @@ def convert(model: nn.Module, arithmetic: Arithmetic | str, keep_first_last: boo
     leaves the first and last of them (in the order of `model.modules()`) as they are, as the papers do.
     Ternary layers are linear ones alone (`BitLinear`), so convolutions stay then.
     Subclasses of `nn.Conv2d` and `nn.Linear` stay as they are, since their forward may do something else.
+    With `fuse`, adder layers compute the batch norms and ReLUs behind them, for inference (`layers.fuse`).
     Raises ModelError, with the layer's name, for a convolution with string or non-zero-filled padding that
     has no such form and for a weight that is computed from others (parametrisations, spectral and weight
     norm, pruning); ArgumentError for an unknown arithmetic.
@@ -40,19 +44,9 @@ def convert(model: nn.Module, arithmetic: Arithmetic | str, keep_first_last: boo
         _require_plain(path, module)  # before the copy, which computed weights refuse
     converted = copy.deepcopy(model)
     found = [(path, converted.get_submodule(path)) for path, _ in sites]
-    return with_replaced(converted, {id(module): _converted(path, module, wanted) for path, module in found})
-
-
-def with_replaced(model: nn.Module, new: Mapping[int, nn.Module]) -> nn.Module:
-    """`model` with modules exchanged in place for those under their id, or the one for `model` itself."""
-    if id(model) in new:
-        return new[id(model)]
-    for parent in model.modules():
-        # Not named_children(), which reports a module only once when it stands under two names.
-        for name, child in parent._modules.items():
-            if child is not None and id(child) in new:
-                setattr(parent, name, new[id(child)])
-    return model
+    new = {id(module): _converted(path, module, wanted) for path, module in found}
+    converted = with_replaced(converted, new)
+    return fuse_network(converted) if fuse else converted
 
 
 def _is_site(module: nn.Module) -> bool:

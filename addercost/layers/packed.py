@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from addercost.errors import ArgumentError, ShapeError
 from addercost.kernels.problem import rows_as_image
-from addercost.kernels.signs import pack_factors, pack_filters
+from addercost.kernels.signs import pack_factors, pack_filters, unpack_factors
 from addercost.layers.binary import BinaryConv2d, BinaryLinear
-from addercost.layers.convert import with_replaced
 from addercost.layers.module import with_batch
+from addercost.layers.norm import BatchNorm, affine
 from addercost.layers.ops import binary as ops
+from addercost.layers.replaced import with_replaced
 
 
 class PackedBinary(nn.Module):
@@ -59,6 +60,18 @@ class PackedBinary(nn.Module):
     def _convolve(self, image: Tensor) -> Tensor:
         output: Tensor = ops.conv2d_packed(image, self.words, self.factors, self.weight_shape, *self.geometry)
         return output
+
+    def with_norm(self, norm: BatchNorm) -> PackedBinary:
+        """The layer with the batch norm behind it, by its running statistics: α and bias times the norm's
+        factor, each rounded once."""
+        k = self.weight_shape[0]
+        scale, bias = unpack_factors(self.factors, k)
+        factor, addend = affine(bias, norm, scale)
+        made = copy.copy(self)
+        made._buffers = dict(self._buffers)
+        factors = pack_factors(scale * factor, addend, self.factors.shape[1])
+        made.factors = factors.to(self.factors.dtype)
+        return made
 
     def extra_repr(self) -> str:
         k, c, r, s = self.weight_shape

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from addercost.errors import ArgumentError, ShapeError
 from addercost.kernels.narrow import pack_ternary, round_weights
 from addercost.layers.bitlinear import BitLinear
-from addercost.layers.convert import with_replaced
 from addercost.layers.ops import ternary as ops
+from addercost.layers.replaced import with_replaced
 
 
 class PackedBitLinear(nn.Module):

@@ -7,6 +7,7 @@ that differs, is refused or fails, with the seed that draws it again.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import random
 import time
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from addercost.kernels import dispatch, reference, signs
 from addercost.kernels.problem import Geometry, output_layout
+from addercost.kernels.store import Codes, Store
 
 if TYPE_CHECKING:
     from addercost.kernels.cpu.dense.request import KernelRequest
@@ -102,9 +104,18 @@ def differences(layer: RandomLayer) -> Iterator[str]:
         "binary_packed_forward": (x, words, factors, tuple(w.shape), geometry),
         "adder_u8_forward": (bytes_, weight_bytes, geometry),
         "adder_quantized_forward": (x, weight_bytes, torch.tensor(0.013), bias, zero, geometry),
+        "adder_coded_forward": (
+            rng.choice((x, bytes_)),
+            weight_bytes,
+            factors,
+            Codes(0.125, zero),
+            geometry,
+            Store(rng.choice((0.0, -math.inf)), rng.choice((None, Codes(3.5, zero)))),
+        ),
     }
     rounded: dict[str, tuple[object, ...]] = {
         "adder_forward": (x, w, geometry),
+        "adder_fused_forward": (x, w, factors, geometry, Store(rng.choice((0.0, -math.inf)))),
         "shift_forward": (x, w, geometry),
         "adder_input_gradient": (grad, x, w, geometry, rng.choice(("full", "full", "sign"))),
         "adder_weight_gradient": (grad, x, w, geometry, "sign"),
@@ -145,6 +156,7 @@ def candidate_differences(layer: RandomLayer, number: int) -> Iterator[str]:
     factors = signs.pack_factors(torch.rand(w.shape[0]), torch.randn(w.shape[0]), geometry.groups)
     scale, addend = signs.unpack_factors(factors, w.shape[0])
     packed = (x, words, factors, tuple(w.shape), geometry)
+    store = Store(0.0, Codes(25.0, 3))
     kernels: list[tuple[str, KernelRequest, Callable[..., Tensor | None], Tensor, float]] = [
         (
             "binary",
@@ -160,6 +172,20 @@ def candidate_differences(layer: RandomLayer, number: int) -> Iterator[str]:
             reference.adder_u8_forward(codes, weight_codes, geometry) * scale[:, None, None]
             + addend[:, None, None],
             0,
+        ),
+        (
+            "adder_u8 to codes",
+            u8.request_of(codes, weight_codes, geometry),
+            partial(u8.convolve, codes, weight_codes, geometry, factors, None, 0, store=store),
+            store.of(reference.adder_u8_forward(codes, weight_codes, geometry).float(), scale, addend),
+            0,
+        ),
+        (
+            "adder with factors",
+            dense.request_of("adder_scaled", x, w, geometry),
+            partial(dense.convolve, "adder_scaled", x, w, geometry, factors=factors, store=Store(0.0)),
+            Store(0.0).of(reference.adder_forward(x, w, geometry), scale, addend),
+            1e-4,
         ),
         *(
             (

@@ -28,7 +28,9 @@ _OWN = {
     "adder_linear": "adder linear",
     "binary_linear": "binary linear",
     "shift_linear": "shift linear",
+    "adder_conv2d_fused": "adder convolution",
     "adder_conv2d_u8": "adder convolution of bytes",
+    "adder_conv2d_coded": "adder convolution of bytes",
     "binary_conv2d_packed": "packed binary convolution",
 }
 """Families of the operators of our layers."""

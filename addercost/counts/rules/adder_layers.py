@@ -55,6 +55,34 @@ def adder_conv2d_quantized(call: OpCall) -> OperatorWork:
     return OperatorWork((sites,), codes + OpCounts.of(out.number_format, mul=out.numel))
 
 
+@rule("addercost.adder_conv2d_fused")
+def adder_conv2d_fused(call: OpCall) -> OperatorWork:
+    """out: [N, K, P, Q], each sum times a factor, plus a term, and with `relu` compared with 0."""
+    (sites,) = _convolution_as(Arithmetic.ADDER, call).sites
+    return OperatorWork((replace(sites, biased=call.output.numel),), _stored(call))
+
+
+@rule("addercost.adder_conv2d_coded")
+def adder_conv2d_coded(call: OpCall) -> OperatorWork:
+    """As `adder_conv2d_fused` on bytes: floats become codes where they are read, and outputs become codes
+    where there is a `next_scale`."""
+    x, out, byte = call.tensor("input"), call.output, call.tensor("weight").number_format
+    (sites,) = _convolution_as(Arithmetic.ADDER, call).sites
+    sites = replace(
+        sites, number_format=byte, accumulator_format=accumulator_of(byte), biased=call.output.numel
+    )
+    read = 0 if x.number_format == byte else x.numel
+    written = 0 if call.args.get("next_scale") is None else out.numel
+    codes = OpCounts.of("fp32", divide=1, add=2, compare=2) * (read + written)
+    return OperatorWork((sites,), _stored(call) + codes)
+
+
+def _stored(call: OpCall) -> OpCounts:
+    """A product for each output, and a comparison where there is a ReLU; the sums have their addends."""
+    each = call.output.numel
+    return OpCounts.of("fp32", mul=each, compare=each if call.args.get("relu") else 0)
+
+
 @rule("addercost.adder_linear")
 def adder_linear(call: OpCall) -> OperatorWork:
     return _linear_as(Arithmetic.ADDER, call)

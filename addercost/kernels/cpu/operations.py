@@ -22,6 +22,7 @@ from addercost.kernels.narrow_lookup import LookupWeights
 from addercost.kernels.powers import power_of_two
 from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.signs import pack_factors
+from addercost.kernels.store import Codes, Store
 
 FAILURES = (hl.HalideError,)
 
@@ -130,6 +131,31 @@ def adder_quantized_forward(
     if input.dtype == torch.float32:
         return u8.convolve_quantized(*arguments)
     return reference.adder_quantized_forward(*arguments, u8.convolve)
+
+
+def adder_fused_forward(
+    input: Tensor, weight: Tensor, factors: Tensor, geometry: Geometry, store: Store
+) -> Tensor | None:
+    if depthwise.takes(weight.shape, geometry.groups):
+        return reference.adder_fused_forward(input, weight, factors, geometry, store, _adder_sums)
+    x, w = (t.float() if t.dtype in _HALF else t for t in (input, weight))
+    if not dense.supports("adder_scaled", x, w):
+        return None
+    output = dense.convolve("adder_scaled", x, w, geometry, None, factors, store)
+    return output if x is input else output.to(input.dtype)
+
+
+def _adder_sums(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    sums = adder_forward(input, weight, geometry)
+    return reference.adder_forward(input, weight, geometry) if sums is None else sums
+
+
+def adder_coded_forward(
+    input: Tensor, weight: Tensor, factors: Tensor, codes: Codes, geometry: Geometry, store: Store
+) -> Tensor | None:
+    if not (input.dtype in (torch.float32, torch.uint8) and 0 < input.nbytes <= dense.LARGEST_BYTES):
+        return None
+    return u8.convolve_coded(input, weight, factors, codes, geometry, store)
 
 
 def binary_forward(

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from addercost.layers.ops.direct import nothing_between
+
 _LIBRARY = torch.library.Library("addercost", "FRAGMENT")
 
 GEOMETRY = "int[2] stride, int[2] padding, int[2] dilation, int groups"
@@ -28,8 +30,9 @@ def define(
     backward: Callable[..., Any] | None = None,
     rows: bool = False,
     layer: bool | None = None,
-) -> Any:
-    """Defines `addercost::name(arguments) -> Tensor` and returns its overload.
+) -> Callable[..., Tensor]:
+    """Defines `addercost::name(arguments) -> Tensor` and returns a function that calls it, or `kernel` itself
+    where nothing would come between.
 
     `save(ctx, inputs, output)` keeps what `backward(ctx, grad)` needs. `rows` says that the input may have
     any leading dimensions, as a linear layer's; otherwise its first is the batch. `layer`, by default whether
@@ -53,7 +56,15 @@ def define(
             with suppress(ValueError):  # torch 2.11 has no rules for xpu
                 torch.library.register_autocast(qualified, device, torch.float32, lib=_LIBRARY)
         torch.library.register_vmap(qualified, _batching_rule(operator, rows), lib=_LIBRARY)
-    return operator
+
+    # Tensors come first in every schema here.
+    tensors = sum(argument.startswith("Tensor") for argument in arguments.split(", "))
+
+    def call(*given: Any) -> Tensor:
+        result: Tensor = (kernel if nothing_between(given[:tensors]) else operator)(*given)
+        return result
+
+    return call
 
 
 def refuse_second_derivative(name: str) -> None:

@@ -49,6 +49,11 @@ def loop_sites_per_second(name: str, seconds: float = 0.05) -> float:
     loop = next((loop for loop in host_loops(features) if loop.name == name), None)
     if loop is None:
         raise KeyError(name)
+    return bare_loop_sites_per_second(loop, seconds)
+
+
+def bare_loop_sites_per_second(loop: HostLoop | TileLoop, seconds: float = 0.05) -> float:
+    """As `loop_sites_per_second`, of a loop that this machine can run."""
     run = _compiled(loop)
     sites = ROUNDS * steps_of(loop) * loop.sites
     with loop_operands(loop) as (inputs, weights):

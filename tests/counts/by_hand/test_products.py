@@ -85,6 +85,29 @@ MANY = [
               number_format="uint8", accumulator_format="int32", arithmetic=Arithmetic.ADDER),
         input=t(2, 6, 5, 7), weight=w(4, 6, 3, 3, dtype="uint8"),
     ),
+    # A store: a product and an addition for each sum, and a comparison for a ReLU.
+    row(
+        "", "addercost.adder_conv2d_fused", t(2, 4, 3, 5),
+        layer(120 * 54, 120, OpCounts.of("fp32", mul=120), inputs=420, biased=120, arithmetic=Arithmetic.ADDER),
+        input=t(2, 6, 5, 7), weight=w(4, 6, 3, 3), relu=False,
+    ),
+    row(
+        "relu", "addercost.adder_conv2d_fused", t(2, 4, 3, 5),
+        layer(120 * 54, 120, OpCounts.of("fp32", mul=120, compare=120), inputs=420, biased=120, arithmetic=Arithmetic.ADDER),
+        input=t(2, 6, 5, 7), weight=w(4, 6, 3, 3), relu=True,
+    ),
+    row(
+        "from floats", "addercost.adder_conv2d_coded", t(2, 4, 3, 5),
+        layer(120 * 54, 120, OpCounts.of("fp32", divide=420, add=840, compare=840, mul=120), inputs=420, biased=120,
+              number_format="uint8", accumulator_format="int32", arithmetic=Arithmetic.ADDER),
+        input=t(2, 6, 5, 7), weight=w(4, 6, 3, 3, dtype="uint8"), relu=False, next_scale=None,
+    ),
+    row(
+        "codes to codes", "addercost.adder_conv2d_coded", t(2, 4, 3, 5, dtype="uint8"),
+        layer(120 * 54, 120, OpCounts.of("fp32", divide=120, add=240, compare=360, mul=120), inputs=420, biased=120,
+              number_format="uint8", accumulator_format="int32", arithmetic=Arithmetic.ADDER),
+        input=t(2, 6, 5, 7, dtype="uint8"), weight=w(4, 6, 3, 3, dtype="uint8"), relu=True, next_scale=0.5,
+    ),
 ]  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import halide as hl
 
+from addercost.kernels.codes import LEVELS
 from addercost.kernels.cpu.dense.interleave import interleaved
 from addercost.kernels.cpu.dense.kernel_class import KernelClass
 from addercost.kernels.cpu.dense.sites import Site
@@ -28,13 +29,15 @@ PARAMETERS = (
     "output_rows",
     "output_columns",
 )
-"""The parameters of a compiled kernel, in order. They follow its inputs and precede its output."""
+"""The parameters of a compiled kernel, in order. They follow its inputs and precede its output. Those of
+`Store` come last, where a site has them."""
 
 
 class Algorithm:
     def __init__(self, kernel: KernelClass, site: Site) -> None:
         self.kernel, self.site = kernel, site
         self.parameters = {name: hl.Param(hl.Int(32), name) for name in PARAMETERS}
+        self.parameters |= {name: hl.Param(hl.Float(32), name) for name in site.store_parameters}
         self.input = hl.ImageParam(site.element, 5, "input")
         self.weight = hl.ImageParam(site.element, 3, "weight")
         self.stationary = hl.ImageParam(site.element, 5, "stationary")
@@ -63,7 +66,10 @@ class Algorithm:
                 (along % size, other % pixels, *place), self.k
             )
             return
-        self.stored[tuple(at)] = self._finished(tuple(at), self.block * size + self.lane)
+        filter_ = self.block * size + self.lane
+        if kernel.across and site.scaled:
+            filter_ = hl.min(self.tile * pixels + self.pixel, self.factors.dim(0).extent() - 1)
+        self.stored[tuple(at)] = self._finished(tuple(at), filter_)
         if kernel.transposed_output:
             within = (along % size) % kernel.lanes * self.rows + other % pixels
             value = self._transposed_tile()[(within, along % size // kernel.lanes, *place)]
@@ -72,12 +78,17 @@ class Algorithm:
         self.output[self.k, self.g, self.q, self.p, self.n] = value
 
     def _finished(self, at: tuple[Any, ...], filter_: Any) -> Any:
-        value = hl.cast(self.site.result, self.site.finish(self.sum[at], self["terms"]))
+        value = self.site.finish(self.sum[at], self["terms"])
         if self.site.scaled:
             # Rounded twice, as the layer rounds after its scale and after its bias.
             factor, addend = (self.factors[filter_, self.g, row] for row in (0, 1))
             value = hl.strict_float(hl.strict_float(value * factor) + addend)
-        return value
+            value = hl.strict_float(hl.select(value < self["least"], self["least"], value))
+        if self.site.coded:
+            value = hl.strict_float(hl.strict_float(hl.round(value / self["step"])) + self["zero"])
+            # A NaN is not above 0, so its code is 0.
+            value = hl.select(value > 0, hl.min(value, hl.f32(LEVELS)), hl.f32(0))
+        return hl.cast(self.site.result, value)
 
     def __getitem__(self, name: str) -> Any:
         return self.parameters[name]

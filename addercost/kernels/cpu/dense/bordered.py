@@ -16,6 +16,7 @@ from addercost.kernels.cpu.dense.request import KernelRequest
 from addercost.kernels.cpu.dense.schedule import Schedule
 from addercost.kernels.cpu.dense.tuned import Schedules
 from addercost.kernels.problem import Geometry
+from addercost.kernels.store import PLAIN, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class BorderedKernel:
 
     request: KernelRequest
     kernel: KernelClass
-    parameters: tuple[int, ...]
+    parameters: tuple[float, ...]
     shape: list[int]
     layout: torch.memory_format
     """The output's layout as the kernel writes it."""
@@ -48,6 +49,7 @@ def plan_bordered(
     threads: int,
     schedules: Schedules | Schedule | None = None,
     terms: int = 0,
+    store: Store = PLAIN,
 ) -> BorderedKernel:
     """For images of `image_size` (N, H, W) before their border, `channels` elements in a pixel and `filters`
     of each group. A kernel with vectors along the pixels reads planes instead of pixels."""
@@ -111,5 +113,5 @@ def plan_bordered(
             (n, height, reach, groups, channels), (height * row, row, pixel, channels, 1)
         )
     inside = Geometry((step_y, step_x), (0, 0), (dilation_y, dilation_x))
-    parameters = parameters_of(kernel, extents, inside, (r, s), threads, terms)
+    parameters = parameters_of(kernel, extents, inside, (r, s), threads, terms, store)
     return BorderedKernel(request, kernel, parameters, list(output.shape), layout, slack, source, sink)

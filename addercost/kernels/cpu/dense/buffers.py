@@ -51,7 +51,7 @@ class Launch:
         self,
         compiled: Callable[[], Callable[..., Any]],
         inputs: tuple[tuple[BufferLayout, torch.dtype], ...],
-        parameters: tuple[int, ...],
+        parameters: tuple[float, ...],
         output: tuple[BufferLayout, torch.dtype],
     ) -> None:
         self._compiled, self._inputs, self._parameters, self._output = compiled, inputs, parameters, output

@@ -16,7 +16,7 @@ _LEAST_LANES = 4
 _MOST_VECTORS = 4
 _ABORTING_PIXELS = 17
 """Halide's LLVM ends the process ("calling a function with a bad signature") where it compiles a tile of so
-many pixels, one vector wide, of sums of packed bytes. All other tiles compile."""
+many pixels, one vector wide, of sums of packed bytes or words. All other tiles compile."""
 
 
 def candidates(request: KernelRequest, core: Core) -> Iterator[Schedule]:
@@ -70,7 +70,8 @@ def _along_filters(request: KernelRequest, core: Core) -> Iterator[Schedule]:
             if blocks and FILTER_BLOCK % (lanes * vectors):
                 continue
             for pixels in range(1, core.registers):
-                aborts = request.arithmetic.packed > 1 and (vectors, pixels) == (1, _ABORTING_PIXELS)
+                packed = request.arithmetic.packed > 1 or request.arithmetic.of_words
+                aborts = packed and (vectors, pixels) == (1, _ABORTING_PIXELS)
                 if fits(request, core, vectors, pixels) and not aborts:
                     yield Schedule(lanes, vectors, pixels)
 

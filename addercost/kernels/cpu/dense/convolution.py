@@ -18,11 +18,12 @@ from addercost.kernels.cpu.dense.pipeline import compile_kernel
 from addercost.kernels.cpu.dense.plan import choose_class
 from addercost.kernels.cpu.dense.request import KernelRequest
 from addercost.kernels.cpu.dense.schedule import Schedule
-from addercost.kernels.cpu.dense.sites import SITES
+from addercost.kernels.cpu.dense.sites import SITES, Site
 from addercost.kernels.cpu.dense.tuned import Schedules, tuned_schedules
 from addercost.kernels.cpu.depthwise import convolution as depthwise
 from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.signs import whole_blocks
+from addercost.kernels.store import PLAIN, Store
 
 LARGEST_BYTES = (1 << 31) - 1
 """Halide's index arithmetic is 32-bit; larger tensors are left to the reference."""
@@ -35,7 +36,7 @@ def compiled(kernel: KernelClass) -> Any:
 
 
 def launch_of(
-    kernel: KernelClass, inputs: Sequence[BufferLayout], parameters: tuple[int, ...], output: BufferLayout
+    kernel: KernelClass, inputs: Sequence[BufferLayout], parameters: tuple[float, ...], output: BufferLayout
 ) -> Launch:
     """What runs a class on `inputs`, factors of `kernels.signs` where its site has them, and an output."""
     site, operands = SITES[kernel.site], [(view, SITES[kernel.site].dtype) for view in inputs]
@@ -57,10 +58,17 @@ def supports(site: str, input: Tensor, weight: Tensor) -> bool:
 
 
 def convolve(
-    site: str, input: Tensor, weight: Tensor, geometry: Geometry, schedule: Schedule | None = None
+    site: str,
+    input: Tensor,
+    weight: Tensor,
+    geometry: Geometry,
+    schedule: Schedule | None = None,
+    factors: Tensor | None = None,
+    store: Store = PLAIN,
 ) -> Tensor:
     """The `site`'s sum for input [N, C, H, W] and weight [K, C/G, R, S], checked already, by `schedule` or
-    by that of this machine.
+    by that of this machine. A scaled site, which is not for depthwise layers, has `factors` of
+    `kernels.signs`.
 
     Returns [N, K, P, Q], channels-last where the input is.
     Raises halide.HalideError when the kernel cannot be compiled or run.
@@ -68,11 +76,12 @@ def convolve(
     layout = output_layout(input)
     if depthwise.takes(weight.shape, geometry.groups):
         return depthwise.convolve(site, input, weight, geometry, layout)
-    plan = _planned(site, input, weight, geometry, schedule or tuned_schedules())
+    plan = _planned(site, input, weight, geometry, schedule or tuned_schedules(), store)
     if plan.copied:
         input, weight = _prepared(input, weight, geometry, plan.transposed)
     output = torch.empty(plan.shape, dtype=SITES[site].output, memory_format=layout)
-    plan.launch(input.data_ptr(), weight.data_ptr(), output.data_ptr())
+    operands = (input, weight, output) if factors is None else (input, weight, factors, output)
+    plan.launch(*(operand.data_ptr() for operand in operands))
     return output
 
 
@@ -82,10 +91,15 @@ def request_of(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> 
 
 
 def _planned(
-    site: str, input: Tensor, weight: Tensor, geometry: Geometry, schedules: Schedules | Schedule | None
+    site: str,
+    input: Tensor,
+    weight: Tensor,
+    geometry: Geometry,
+    schedules: Schedules | Schedule | None,
+    store: Store = PLAIN,
 ) -> DensePlan:
     place = (input.shape, input.stride(), weight.shape, weight.stride())
-    return _plan(site, *place, geometry, output_layout(input), torch.get_num_threads(), schedules)
+    return _plan(site, *place, geometry, output_layout(input), torch.get_num_threads(), schedules, store)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +116,7 @@ class DensePlan:
 
 
 @lru_cache(maxsize=4096)
+@torch.inference_mode(False)  # in inference mode a view does not know what it is a view of
 def _plan(
     site: str,
     input_size: tuple[int, ...],
@@ -112,6 +127,7 @@ def _plan(
     layout: torch.memory_format,
     threads: int,
     schedules: Schedules | Schedule | None = None,
+    store: Store = PLAIN,
 ) -> DensePlan:
     given = torch.empty_strided(input_size, input_stride, dtype=SITES[site].dtype, device="meta")
     given_weight = torch.empty_strided(weight_size, weight_stride, dtype=SITES[site].dtype, device="meta")
@@ -150,7 +166,7 @@ def _plan(
     kernel = choose_class(request, schedules)
     if kernel.joined and one_row is not None:
         sink = one_row
-    parameters = parameters_of(kernel, extents, geometry, (r, s), threads)
+    parameters = parameters_of(kernel, extents, geometry, (r, s), threads, store=store)
     launch = launch_of(
         kernel, (BufferLayout.of(source), BufferLayout.of(weight)), parameters, BufferLayout.of(sink)
     )
@@ -219,6 +235,12 @@ def extents_of(source: Tensor, target: Tensor, filter_size: tuple[int, int], geo
     )
 
 
+def _store_parameters(site: Site, store: Store) -> tuple[float, ...]:
+    """The values of the site's `store_parameters`."""
+    coded = (store.codes.step, float(store.codes.zero)) if store.codes else ()
+    return (store.least, *coded) if site.scaled else ()
+
+
 def parameters_of(
     kernel: KernelClass,
     extents: Extents,
@@ -226,8 +248,9 @@ def parameters_of(
     filter_size: tuple[int, int],
     threads: int,
     terms: int = 0,
-) -> tuple[int, ...]:
-    """The compiled kernel's `PARAMETERS`."""
+    store: Store = PLAIN,
+) -> tuple[float, ...]:
+    """The compiled kernel's `PARAMETERS`, and those of the store that its site has."""
     return (
         *geometry.stride,
         *geometry.padding,
@@ -238,4 +261,5 @@ def parameters_of(
         SITES[kernel.site].sign,
         extents.rows,
         extents.columns,
+        *_store_parameters(SITES[kernel.site], store),
     )

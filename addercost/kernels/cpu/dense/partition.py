@@ -48,11 +48,12 @@ def partition(kernel: KernelClass, extents: Extents, threads: int) -> Partition:
     tiles, most = -(-extents.filters // kernel.block), _block_tiles(kernel.site, kernel, extents)
     few = extents.images * -(-rows // strip) < threads
     if few and tiles >= threads:
-        most = min(most, tiles // threads)
+        # As many blocks for each thread: of three, one thread would compute two.
+        block_tiles = -(-tiles // rounded(-(-tiles // most), threads))
+        blocks = -(-tiles // block_tiles)
+        return Partition(strip, extents.images * rows, -(-blocks // threads), block_tiles)
     blocks = -(-tiles // most)
     block_tiles = -(-tiles // blocks)
-    if few and tiles >= threads:
-        return Partition(strip, extents.images * rows, -(-blocks // threads), block_tiles)
     if few:
         strip = max(1, -(-rows // threads))
     else:

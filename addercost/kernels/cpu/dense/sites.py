@@ -31,13 +31,24 @@ class Site:
     """There is a third operand, of the output's shape. These functions make of it, once a tile, what stays in
     registers."""
     scaled: bool = False
-    """The output is multiplied by one factor for each filter, and one addend is added."""
+    """The output is multiplied by one factor for each filter, one addend is added, and it has a least
+    value."""
     weigh: Callable[[Any], Any] = lambda weight: weight
     """What is made of each weight where it is copied for the kernel."""
     sign: int = 1
     """±1 that a term enters the sum with. -1 is a run-time factor of a fused multiply-add, exact like the
     subtraction it stands for: cores with two pipes for additions and two for multiplications (AMD's Zen) then
     add up on the second two what they subtract on the first two, and no core has fewer of the latter."""
+
+    @property
+    def coded(self) -> bool:
+        """The output is byte codes."""
+        return self.output == torch.uint8
+
+    @property
+    def store_parameters(self) -> tuple[str, ...]:
+        """What a kernel takes of a `Store`."""
+        return ("least", "step", "zero") if self.coded else ("least",) if self.scaled else ()
 
     @property
     def element(self) -> Any:
@@ -87,6 +98,14 @@ SITES = {
         # broadcasts it in one instruction. That made tiles of one vector 30 to 60 % faster than a broadcast
         # minuend.
         Site("adder", torch.float32, torch.float32, lambda x, w: hl.abs(w - x), sign=-1),
+        Site(
+            "adder_scaled",
+            torch.float32,
+            torch.float32,
+            lambda x, w: hl.abs(w - x),
+            scaled=True,
+            sign=-1,
+        ),
         # The input gradient: a convolution of the output's gradient, each weight compared with the layer's
         # input.
         Site(
@@ -147,6 +166,15 @@ SITES = {
             "adder_u8_scaled",
             torch.uint8,
             torch.float32,
+            lambda x, w: hl.cast(hl.UInt(64), hl.absd(x, w)),
+            packed=8,
+            finish=lambda total, terms: hl.cast(hl.Float(32), -hl.cast(hl.Int(32), total)),
+            scaled=True,
+        ),
+        Site(
+            "adder_u8_coded",
+            torch.uint8,
+            torch.uint8,
             lambda x, w: hl.cast(hl.UInt(64), hl.absd(x, w)),
             packed=8,
             finish=lambda total, terms: hl.cast(hl.Float(32), -hl.cast(hl.Int(32), total)),

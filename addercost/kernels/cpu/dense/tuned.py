@@ -41,7 +41,13 @@ SCHEMA = "addercost/schedules/1"
 SHIPPED = Path(__file__).with_name("schedules")
 FAMILIES = {"adder": "adder", "mac": "mac", "adder_u8_scaled": "adder_u8", "xnor": "xnor"}
 """The site that is timed for each family, and the family's name."""
-_FAMILY = {**FAMILIES, "mac_powers": "mac", "adder_u8": "adder_u8"}
+_FAMILY = {
+    **FAMILIES,
+    "mac_powers": "mac",
+    "adder_u8": "adder_u8",
+    "adder_scaled": "adder",
+    "adder_u8_coded": "adder_u8",
+}
 _CHECKED_EVERY_S = 1.0
 
 

@@ -33,28 +33,47 @@ from addercost.kernels.cpu.u8.loops import (
 )
 from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.signs import pack_factors
+from addercost.kernels.store import PLAIN, Codes, Store
 
 
 def convolve_quantized(
     input: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, zero: int, geometry: Geometry
 ) -> Tensor:
     """-scale · Σ|q(x) - w| + bias of an fp32 input, as `reference.adder_quantized_forward`."""
-    if not input.is_contiguous() and not input.is_contiguous(memory_format=torch.channels_last):
-        input = input.contiguous()
-    layout, codes = output_layout(input), torch.empty_like(input, dtype=torch.uint8)
-    count = input.numel()
-    quantize(count < FLOATS)(input.data_ptr(), codes.data_ptr(), count, float(scale), float(zero))
+    factors = pack_factors(scale.expand(weight.shape[0]), bias, geometry.groups)
+    return convolve_coded(input, weight, factors, Codes(float(scale), zero), geometry, PLAIN)
+
+
+def convolve_coded(
+    input: Tensor, weight: Tensor, factors: Tensor, codes: Codes, geometry: Geometry, store: Store
+) -> Tensor:
+    """What `store` makes of -Σ|q(x) - w|, of an fp32 input or its codes already, a padded tap having the code
+    of 0. As `reference.adder_coded_forward`."""
+    layout, zero = output_layout(input), codes.zero
+    if input.dtype == torch.float32:
+        input = _codes(input, codes)
     if depthwise.takes(weight.shape, geometry.groups):
-        scales = scale.expand(weight.shape[0])
-        each = torch.stack([scales, torch.zeros_like(scales) if bias is None else bias])
-        return depthwise.convolve("adder_u8_scaled", codes, weight, geometry, layout, each, zero)
+        each = factors[..., 0].contiguous()
+        sums = depthwise.convolve("adder_u8_scaled", input, weight, geometry, layout, each, zero)
+        return sums if store == PLAIN else store.of(sums, *_NO_FACTORS)
     if zero and weight.shape[1] % WORD and geometry.padding != (0, 0):
         # Channels are rounded up with zeros, but a border of `zero` would fill those places with `zero`.
         (top, left) = geometry.padding
-        codes, zero = F.pad(codes, (left, left, top, top), value=zero), 0
+        input, zero = F.pad(input, (left, left, top, top), value=zero), 0
         geometry = replace(geometry, padding=(0, 0))
-    factors = pack_factors(scale.expand(weight.shape[0]), bias, geometry.groups)
-    return convolve(codes, weight, geometry, factors, layout, zero)
+    return convolve(input, weight, geometry, factors, layout, zero, store=store)
+
+
+_NO_FACTORS = torch.ones(1), torch.zeros(1)
+
+
+def _codes(input: Tensor, codes: Codes) -> Tensor:
+    """The codes of an fp32 image, in its layout."""
+    if not input.is_contiguous() and not input.is_contiguous(memory_format=torch.channels_last):
+        input = input.contiguous()
+    made, count = torch.empty_like(input, dtype=torch.uint8), input.numel()
+    quantize(count < FLOATS)(input.data_ptr(), made.data_ptr(), count, codes.step, float(codes.zero))
+    return made
 
 
 def convolve(
@@ -65,19 +84,22 @@ def convolve(
     layout: torch.memory_format | None = None,
     fill: int = 0,
     schedule: Schedule | None = None,
+    store: Store = PLAIN,
 ) -> Tensor:
     """-Σ|x - w| of bytes [N, C, H, W] and [K, C/G, R, S] as [N, K, P, Q] int32, a padded tap having x = fill;
-    with `factors` of `kernels.signs`, the fp32 factor_k · sum + addend_k. The channels of a group divide into
-    words where `fill` is not 0."""
+    with `factors` of `kernels.signs`, what `store` makes of it, in fp32 or as codes. The channels of a group
+    divide into words where `fill` is not 0, and a depthwise layer has a plain store."""
     layout = layout or output_layout(input)
-    site = "adder_u8" if factors is None else "adder_u8_scaled"
+    site = "adder_u8" if factors is None else "adder_u8_scaled" if store.codes is None else "adder_u8_coded"
     if depthwise.takes(weight.shape, geometry.groups):
         each = None if factors is None else factors[..., 0].contiguous()
         return depthwise.convolve(site, input, weight, geometry, layout, each, fill)
     if not _readable(input, geometry.groups):
         input = input.contiguous()
     place = (input.shape, input.stride(), weight.shape)
-    plan = _plan(site, *place, geometry, layout, torch.get_num_threads(), schedule or tuned_schedules())
+    plan = _plan(
+        site, *place, geometry, layout, torch.get_num_threads(), schedule or tuned_schedules(), store
+    )
     image = input
     for step in plan.steps:
         copy = step.fresh(fill)
@@ -147,6 +169,7 @@ def _plan(
     layout: torch.memory_format,
     threads: int,
     schedules: Schedules | Schedule | None = None,
+    store: Store = PLAIN,
 ) -> U8Plan:
     (n, c, height, width), (k, channels, r, s) = size, weight_size
     if width == 1:
@@ -169,7 +192,18 @@ def _plan(
         run, seen, filter_size = s * channels, (n, rows, columns), (r, 1)
         inside = Geometry((geometry.stride[0], 1), (0, 0), (geometry.dilation[0], 1))
     filters = k // groups
-    kernel = plan_bordered(site, seen, _whole(run), filters, filter_size, inside, layout, threads, schedules)
+    kernel = plan_bordered(
+        site,
+        seen,
+        _whole(run),
+        filters,
+        filter_size,
+        inside,
+        layout,
+        threads,
+        schedules,
+        store=store,
+    )
     image, steps = _Image((n, c, height, width), stride, groups), []
     pixel = channels if patched else groups * _whole(channels)
     if patched or (top, left) != (0, 0) or not image.readable(pixel, kernel.slack_pixels):

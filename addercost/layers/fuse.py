@@ -1,0 +1,209 @@
+"""Networks of adder layers for inference: what follows a layer is computed where its kernel stores the sums.
+
+fuse(model)                             adder layers take in their batch norms and ReLUs
+quantize_network(model, calibration)    the same on bytes, and layers hand each other bytes
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from addercost.errors import ArgumentError, ModelError
+from addercost.kernels.store import Codes
+from addercost.layers.adder import AdderConv2d, AdderLinear
+from addercost.layers.fused_adder import CodedAdder, FusedAdder, codes_of_range
+from addercost.layers.norm import BatchNorm
+from addercost.layers.packed import PackedBinary
+from addercost.text import error_text
+
+_RELUS = (F.relu, F.relu_, torch.relu, torch.relu_)
+_KEEP_CODES = (nn.MaxPool2d, nn.Flatten, nn.Identity, nn.Dropout, nn.Dropout2d)
+"""What gives the same of byte codes as of the values that they stand for: an order is kept by both."""
+
+
+def fuse(model: nn.Module) -> nn.Module:
+    """A copy of `model` as an `fx.GraphModule`, whose adder layers compute the batch norm and the ReLU behind
+    them in their kernels. Batch norms behind packed binary layers and `nn.Conv2d` are folded into these.
+
+    A batch norm's factor and addend are rounded to fp32, so results differ from the model's by as much as
+    this rounding. Hooks of modules that are taken apart are lost. Raises ArgumentError in training mode, and
+    ModelError where torch.fx cannot trace the forward.
+    """
+    _require_eval(model, "fuse")
+    graph = _traced(model)
+    for node, path, layer in _layers(graph, AdderConv2d, AdderLinear, PackedBinary, nn.Conv2d):
+        norm = _norm_behind(graph, node)
+        if norm is not None:
+            _skip(next(iter(node.users)), node)
+        if isinstance(layer, AdderConv2d | AdderLinear):
+            relu = _relu_behind(graph, node)
+            if relu is not None:
+                _skip(relu, node)
+            new: nn.Module = FusedAdder(layer, norm, relu is not None)
+        elif norm is None:
+            continue
+        elif isinstance(layer, PackedBinary):
+            new = layer.with_norm(norm)
+        else:
+            assert isinstance(layer, nn.Conv2d)
+            new = fuse_conv_bn_eval(layer, norm)
+        _replace(graph, node, path, new)
+    return _finished(graph)
+
+
+def quantize_network(model: nn.Module, calibration: Tensor) -> nn.Module:
+    """A copy of `model` whose adder layers are fused and compute on bytes. Where every reader of a layer's
+    output is such a layer, also through pooling, the layer writes their byte codes.
+
+    The range of a layer's codes covers its weights and what it reads when the model runs on `calibration`.
+    Layers that read the same have one range. The results are those of the same layers when each of them
+    writes floats, bit for bit. Raises as `fuse`, and ArgumentError where there is no adder layer.
+    """
+    graph = fuse(model)
+    assert isinstance(graph, fx.GraphModule)
+    ranges = _Ranges(graph)
+    with torch.no_grad():
+        ranges.run(calibration)
+    if not ranges.of_source:
+        raise ArgumentError(
+            f"{type(model).__name__} has no adder layer to quantise", 'convert(model, "adder") makes them'
+        )
+    codes = {source: codes_of_range(*found) for source, found in ranges.of_source.items()}
+    for node, path, layer in _layers(graph, FusedAdder):
+        assert isinstance(layer, FusedAdder)
+        _replace(graph, node, path, CodedAdder(layer, codes[_source(graph, node)], _next(graph, node, codes)))
+    return _finished(graph)
+
+
+def _require_eval(model: nn.Module, name: str) -> None:
+    if model.training:
+        raise ArgumentError(
+            f"{name} takes a model for inference, this one is in training mode", "model.eval()"
+        )
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, module: nn.Module, path: str) -> bool:
+        return module.__module__.startswith("addercost.layers.") or super().is_leaf_module(module, path)
+
+
+def _traced(model: nn.Module) -> fx.GraphModule:
+    tracer, root = _Tracer(), copy.deepcopy(model)
+    if tracer.is_leaf_module(root, ""):
+        root = nn.Sequential(root).eval()
+    try:
+        graph = tracer.trace(root)
+    except Exception as error:  # whatever a forward does with proxies
+        raise ModelError(
+            f"{type(model).__name__} cannot be taken apart by torch.fx: {error_text(error)[:200]}",
+            "fuse the parts whose forward does not depend on values",
+        ) from None
+    return fx.GraphModule(root, graph, type(model).__name__)
+
+
+def _layers(graph: fx.GraphModule, *kinds: type[nn.Module]) -> Iterator[tuple[fx.Node, str, nn.Module]]:
+    """The calls of such modules, each with a path for what replaces it: a module that is called twice gets
+    two."""
+    calls = [node for node in graph.graph.nodes if isinstance(_module(graph, node), kinds)]
+    uses, seen = Counter(node.target for node in calls), Counter[Any]()
+    for node in calls:
+        seen[node.target] += 1
+        path = str(node.target) if uses[node.target] == 1 else f"{node.target}_call{seen[node.target]}"
+        module = _module(graph, node)
+        assert module is not None
+        yield node, path, module
+
+
+def _module(graph: fx.GraphModule, node: Any) -> nn.Module | None:
+    return graph.get_submodule(node.target) if node.op == "call_module" else None
+
+
+def _only_reader(node: fx.Node) -> fx.Node | None:
+    return next(iter(node.users)) if len(node.users) == 1 else None
+
+
+def _norm_behind(graph: fx.GraphModule, node: fx.Node) -> BatchNorm | None:
+    """The batch norm with running statistics that alone reads `node`."""
+    reader = _only_reader(node)
+    norm = None if reader is None else _module(graph, reader)
+    if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) and norm.running_mean is not None:
+        return norm
+    return None
+
+
+def _relu_behind(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
+    reader = _only_reader(node)
+    if reader is None:
+        return None
+    if reader.op == "call_function" and reader.target in _RELUS:
+        return reader
+    if reader.op == "call_method" and reader.target in ("relu", "relu_"):
+        return reader
+    return reader if type(_module(graph, reader)) is nn.ReLU else None
+
+
+def _skip(node: fx.Node, source: fx.Node) -> None:
+    node.replace_all_uses_with(source)
+    node.graph.erase_node(node)
+
+
+def _replace(graph: fx.GraphModule, node: fx.Node, path: str, new: nn.Module) -> None:
+    graph.add_submodule(path, new)
+    node.target = path
+
+
+def _finished(graph: fx.GraphModule) -> fx.GraphModule:
+    graph.delete_all_unused_submodules()
+    graph.graph.lint()
+    graph.recompile()
+    return graph.eval()
+
+
+def _source(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
+    """What `node` reads, before modules that keep codes."""
+    source = node.args[0]
+    assert isinstance(source, fx.Node)
+    while isinstance(_module(graph, source), _KEEP_CODES):
+        source = source.args[0]
+        assert isinstance(source, fx.Node)
+    return source
+
+
+def _readers(graph: fx.GraphModule, node: fx.Node) -> Iterator[fx.Node]:
+    """The nodes that read `node`, behind modules that keep codes."""
+    for user in node.users:
+        yield from _readers(graph, user) if isinstance(_module(graph, user), _KEEP_CODES) else (user,)
+
+
+def _next(graph: fx.GraphModule, node: fx.Node, codes: dict[fx.Node, Codes]) -> Codes | None:
+    """The codes that all readers of a layer take, if all of them take codes."""
+    readers = [_module(graph, reader) for reader in _readers(graph, node)]
+    coded = bool(readers) and all(isinstance(reader, FusedAdder | CodedAdder) for reader in readers)
+    return codes[node] if coded else None
+
+
+class _Ranges(fx.Interpreter):
+    """Runs a network and keeps the range of what its adder layers read and of their weights, by what they
+    read."""
+
+    def __init__(self, graph: fx.GraphModule) -> None:
+        super().__init__(graph)
+        self.graph_module, self.of_source = graph, dict[fx.Node, tuple[float, float]]()
+
+    def run_node(self, node: fx.Node) -> Any:
+        layer = _module(self.graph_module, node)
+        if isinstance(layer, FusedAdder):
+            (input,), _ = self.fetch_args_kwargs_from_env(node)
+            ends = [float(end) for tensor in (input, layer.weight) for end in torch.aminmax(tensor)]
+            source = _source(self.graph_module, node)
+            ends += self.of_source.get(source, ())
+            self.of_source[source] = min(ends), max(ends)
+        return super().run_node(node)

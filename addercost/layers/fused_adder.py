@@ -1,0 +1,109 @@
+"""Adder layers for inference with the bias, batch norm, ReLU and byte codes that follow them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from addercost.errors import ShapeError
+from addercost.kernels.codes import LEVELS, quantize
+from addercost.kernels.problem import rows_as_image
+from addercost.kernels.signs import pack_factors, unpack_factors
+from addercost.kernels.store import Codes
+from addercost.layers.adder import AdderConv2d, AdderLinear
+from addercost.layers.module import with_batch
+from addercost.layers.norm import BatchNorm, affine
+from addercost.layers.ops import fused as ops
+
+
+class _Stored(nn.Module):
+    """A convolution's weights, with the factors and the ReLU of a store. A linear layer's rows are pixels."""
+
+    weight: Tensor
+    factors: Tensor
+
+    def __init__(
+        self, weight: Tensor, factors: Tensor, relu: bool, geometry: tuple[Any, ...], is_linear: bool
+    ) -> None:
+        super().__init__()
+        self.relu, self.geometry, self.is_linear = relu, geometry, is_linear
+        self.register_buffer("weight", weight)
+        self.register_buffer("factors", factors)
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.is_linear:
+            return with_batch(self._convolve, input)
+        features = self.weight.shape[1]
+        if input.dim() < 1 or input.shape[-1] != features:
+            raise ShapeError(f"expected input [..., {features}], got {tuple(input.shape)}")
+        rows = self._convolve(rows_as_image(input.reshape(-1, features)))
+        return rows[0, :, 0].t().reshape(*input.shape[:-1], self.weight.shape[0]).contiguous()
+
+    def _convolve(self, image: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def extra_repr(self) -> str:
+        k, c, r, s = self.weight.shape
+        size = f"{c}, {k}" if self.is_linear else f"{c}, {k}, kernel_size=({r}, {s})"
+        return size + (", relu" if self.relu else "")
+
+
+class FusedAdder(_Stored):
+    """factor_k · -Σ|x - w| + addend_k of an adder layer, and 0 in place of negative values with `relu`.
+
+    x: [N, C, H, W] or [C, H, W], or [..., in] for a linear layer. Factor and addend stand for the layer's
+    bias and its batch norm's running statistics, and the result is rounded after both. For inference: it has
+    no gradient.
+    """
+
+    def __init__(
+        self, layer: AdderConv2d | AdderLinear, norm: BatchNorm | None = None, relu: bool = False
+    ) -> None:
+        weight, geometry = layer.weight.detach().clone(), ([1, 1], [0, 0], [1, 1], 1)
+        if isinstance(layer, AdderLinear):
+            weight = weight[:, :, None, None]
+        else:
+            geometry = layer.geometry_arguments()
+        wide = torch.promote_types(weight.dtype, torch.float32)
+        factor, addend = (row.to(wide) for row in affine(layer.bias, norm, weight))
+        factors = pack_factors(factor, addend, geometry[3])
+        super().__init__(weight, factors, relu, geometry, isinstance(layer, AdderLinear))
+        self.train(layer.training)
+
+    def _convolve(self, image: Tensor) -> Tensor:
+        return ops.conv2d_fused(image, self.weight, self.factors, self.relu, *self.geometry)
+
+
+class CodedAdder(_Stored):
+    """A `FusedAdder` on bytes: factor_k · step · -Σ|q(x) - q(w)| + addend_k, q as in `codes.quantize`.
+
+    x: fp32, or the byte codes that the layer before made for this one. The output is fp32, or with `next` the
+    codes of the layer behind. For inference: it has no gradient.
+    """
+
+    def __init__(self, layer: FusedAdder, codes: Codes, next: Codes | None = None) -> None:
+        weight = quantize(layer.weight.float(), codes.step, codes.zero)
+        factor, addend = unpack_factors(layer.factors, weight.shape[0])
+        factors = pack_factors(factor.float() * codes.step, addend.float(), layer.factors.shape[1])
+        weight = weight.contiguous(memory_format=torch.channels_last)
+        super().__init__(weight, factors, layer.relu, layer.geometry, layer.is_linear)
+        self.codes, self.next = codes, next
+        self.train(layer.training)
+
+    def _convolve(self, image: Tensor) -> Tensor:
+        step, zero = (None, 0) if self.next is None else (self.next.step, self.next.zero)
+        operands = (image, self.weight, self.factors, self.codes.step, self.codes.zero, self.relu, step, zero)
+        return ops.conv2d_coded(*operands, *self.geometry)
+
+    def extra_repr(self) -> str:
+        out = "" if self.next is None else ", codes out"
+        return f"{super().extra_repr()}, scale={self.codes.step:.4g}, zero={self.codes.zero}{out}"
+
+
+def codes_of_range(low: float, high: float) -> Codes:
+    """The codes that cover `low` to `high` and 0."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    step = torch.tensor((high - low) / LEVELS, dtype=torch.float32).item()
+    return Codes(step, round(-low / step))

@@ -1,0 +1,104 @@
+"""Adder convolutions for inference that compute a network's next steps where they store their sums."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from addercost.errors import ShapeError
+from addercost.kernels import dispatch
+from addercost.kernels.problem import Geometry, empty_output, output_shape
+from addercost.kernels.store import Codes, Store
+from addercost.layers.ops import library
+
+
+def _place(input: Tensor, weight: Tensor, place: Sequence[Any]) -> tuple[Geometry, list[int]]:
+    geometry = Geometry.of(*place)
+    shape = output_shape(input, tuple(weight.shape), geometry)
+    if weight.device != input.device:
+        raise ShapeError(f"input is on {input.device} and the weight is on {weight.device}")
+    return geometry, shape
+
+
+def _store(relu: bool, codes: Codes | None = None) -> Store:
+    return Store(0.0 if relu else -math.inf, codes)
+
+
+def _fused_place(input: Tensor, weight: Tensor, place: Sequence[Any]) -> tuple[Geometry, list[int]]:
+    if input.dtype != weight.dtype or not input.is_floating_point():
+        raise ShapeError(f"input is {input.dtype} and weight is {weight.dtype}: one floating-point type")
+    return _place(input, weight, place)
+
+
+def _fused(input: Tensor, weight: Tensor, factors: Tensor, relu: bool, *place: Any) -> Tensor:
+    """factor_k · -Σ|x - w| + addend_k, not below 0 with `relu`."""
+    geometry, shape = _fused_place(input, weight, place)
+    if input.numel() == 0:
+        return empty_output(input, shape)
+    return dispatch.adder_fused_forward(input, weight, factors, geometry, _store(relu))
+
+
+def _fused_fake(input: Tensor, weight: Tensor, factors: Tensor, relu: bool, *place: Any) -> Tensor:
+    return empty_output(input, _fused_place(input, weight, place)[1])
+
+
+def _coded_place(input: Tensor, weight: Tensor, place: Sequence[Any]) -> tuple[Geometry, list[int]]:
+    if input.dtype not in (torch.float32, torch.uint8) or weight.dtype != torch.uint8:
+        raise ShapeError(
+            f"expected an fp32 or uint8 input and a uint8 weight, got {input.dtype} and {weight.dtype}"
+        )
+    return _place(input, weight, place)
+
+
+def _coded(
+    input: Tensor,
+    weight: Tensor,
+    factors: Tensor,
+    scale: float,
+    zero: int,
+    relu: bool,
+    next_scale: float | None,
+    next_zero: int,
+    *place: Any,
+) -> Tensor:
+    """factor_k · -Σ|q(x) - w| + addend_k, q making codes by `scale` and `zero` of an input that is none yet;
+    fp32, or the codes of that by `next_scale` and `next_zero`."""
+    geometry, shape = _coded_place(input, weight, place)
+    if input.numel() == 0:
+        return empty_output(input, shape, torch.float32 if next_scale is None else torch.uint8)
+    store = _store(relu, None if next_scale is None else Codes(next_scale, next_zero))
+    return dispatch.adder_coded_forward(input, weight, factors, Codes(scale, zero), geometry, store)
+
+
+def _coded_fake(
+    input: Tensor,
+    weight: Tensor,
+    factors: Tensor,
+    scale: float,
+    zero: int,
+    relu: bool,
+    next_scale: float | None,
+    next_zero: int,
+    *place: Any,
+) -> Tensor:
+    dtype = torch.float32 if next_scale is None else torch.uint8
+    return empty_output(input, _coded_place(input, weight, place)[1], dtype)
+
+
+conv2d_fused = library.define(
+    "adder_conv2d_fused",
+    f"Tensor input, Tensor weight, Tensor factors, bool relu, {library.GEOMETRY}",
+    _fused,
+    _fused_fake,
+)
+conv2d_coded = library.define(
+    "adder_conv2d_coded",
+    "Tensor input, Tensor weight, Tensor factors, float scale, int zero, bool relu, float? next_scale, "
+    f"int next_zero, {library.GEOMETRY}",
+    _coded,
+    _coded_fake,
+)

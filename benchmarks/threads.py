@@ -1,0 +1,120 @@
+"""Two threads against one: our adder kernel and torch's convolution on the ResNet layers, batch 1 and 8.
+
+    python -m benchmarks.threads --save
+
+writes benchmarks/results/<processor>/threads.txt. A figure is how many times as fast two threads are as one,
+the median of the rounds. `after relu` is the adder kernel called right after an operator of torch on two
+threads. Halide has threads of its own, so torch's may still be waiting for work on the same cores then.
+OMP_WAIT_POLICY says how they wait (active: they keep a core busy), and each policy is tried in a process of
+its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+
+from addercost.kernels.cpu.dense import convolution as dense
+from addercost.kernels.cpu.dense.tuned import schedules_folder
+from addercost.measure.devices.process_memory import keep_freed_memory
+from addercost.results.files import write_file
+from benchmarks.kernel_layers import RESNET, Layer
+from benchmarks.kernels import CORES, RESULTS, environment
+
+WANTED = 1.8
+POLICIES = ("", "active", "passive")
+Case = tuple[Layer, bool]
+ALL: list[Case] = [
+    (replace(layer, batch=batch), channels_last)
+    for batch in (1, 8)
+    for channels_last in (True, False)
+    for layer in RESNET
+    if layer.batch == 1
+]
+FEW: list[Case] = [(layer, True) for layer in CORES]
+
+
+def seconds(call: Callable[[], object], before: Callable[[], object]) -> float:
+    """Of the fastest of three calls, after one to warm up; `before` runs before each."""
+    times = []
+    for _ in range(4):
+        before()
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
+
+
+def speedups(layer: Layer, channels_last: bool, rounds: int) -> dict[str, float]:
+    """How many times as fast each contender is on two threads as on one."""
+    x, w = torch.randn(layer.input_shape), torch.randn(layer.weight_shape)
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    image = torch.randn(1 << 20)
+    calls: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+        "adder": (lambda: dense.convolve("adder", x, w, layer.geometry), lambda: None),
+        "adder after relu": (lambda: dense.convolve("adder", x, w, layer.geometry), image.relu),
+        "torch conv2d": (lambda: F.conv2d(x, w, None, layer.stride, layer.padding), lambda: None),
+    }
+    ratios: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        took: dict[tuple[str, int], float] = {}
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            for name, (call, before) in calls.items():
+                took[name, threads] = seconds(call, before)
+        for name in calls:
+            ratios[name].append(took[name, 1] / took[name, 2])
+    return {name: statistics.median(found) for name, found in ratios.items()}
+
+
+def table(cases: list[Case], rounds: int) -> list[str]:
+    """A line for each case, and how many reach what was wanted."""
+    lines, found = [], []
+    for layer, channels_last in cases:
+        row = speedups(layer, channels_last, rounds)
+        found.append(row)
+        name = f"{layer.name} ({'nhwc' if channels_last else 'nchw'}), batch {layer.batch}"
+        lines.append(f"  {name:44}" + "  ".join(f"{each} {ratio:.2f}" for each, ratio in row.items()))
+    for name in found[0]:
+        values = [row[name] for row in found]
+        reached = sum(value >= WANTED for value in values)
+        lines.append(f"  {name}: {reached} of {len(values)} at least {WANTED}, worst {min(values):.2f}")
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--few", action="store_true", help="four layers, in this process alone")
+    parser.add_argument("--save", action="store_true", help="also into the folder of this processor")
+    options = parser.parse_args()
+    keep_freed_memory()
+    if options.few:
+        print("\n".join(table(FEW, options.rounds)))
+        return
+    lines = [json.dumps(environment() | {"threads": 2}), *table(ALL, options.rounds)]
+    for policy in POLICIES:
+        chosen = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+        if policy:
+            chosen["OMP_WAIT_POLICY"] = policy
+        command = [sys.executable, "-m", "benchmarks.threads", "--few", "--rounds", str(options.rounds)]
+        made = subprocess.run(command, env=chosen, check=True, capture_output=True, text=True)
+        lines += [f"\nOMP_WAIT_POLICY {policy or 'not set'}", made.stdout.rstrip()]
+    print("\n".join(lines))
+    if options.save:
+        write_file(RESULTS / schedules_folder().name / "threads.txt", "\n".join(lines) + "\n", force=True)
+
+
+if __name__ == "__main__":
+    main()

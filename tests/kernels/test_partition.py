@@ -1,0 +1,41 @@
+"""How a kernel's work is cut into tasks."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+pytest.importorskip("halide", reason="the CPU kernels need halide")
+
+from addercost.kernels.cpu.dense.extents import Extents
+from addercost.kernels.cpu.dense.kernel_class import KernelClass
+from addercost.kernels.cpu.dense.partition import partition
+
+LANES = 16
+CLASS = KernelClass("adder", LANES, 1, 7, True, True, False, False)
+
+
+def tiles_of_tasks(filters: int, channels: int, threads: int) -> list[int]:
+    """Tiles of filters in each task of one image of 14 × 14 pixels, which is one strip."""
+    extents = Extents(1, channels, filters, 14, 14, 3, 3, 1, 1, 1, 16)
+    cut = partition(CLASS, extents, threads)
+    assert cut.task_strips >= 14 >= cut.strip_rows
+    tiles, size = -(-filters // LANES), cut.task_blocks * cut.block_tiles
+    return [min(size, tiles - first) for first in range(0, tiles, size)]
+
+
+@pytest.mark.parametrize("threads", [2, 3, 4, 8])
+def test_one_strip_is_shared_out_by_filters(threads: int) -> None:
+    for filters, channels in itertools.product((128, 256, 512, 1000), (16, 64, 256)):
+        tasks = tiles_of_tasks(filters, channels, threads)
+        assert sum(tasks) == -(-filters // LANES)
+        assert len(tasks) <= threads
+        # Whole blocks: the longest task is at most a block longer than an equal share.
+        assert max(tasks) < 2 * sum(tasks) / threads, (filters, channels, tasks)
+
+
+def test_two_threads_have_equal_shares_of_three_blocks() -> None:
+    # 256 filters of 256 channels are 16 tiles. Seven of them are as many as a block may have, so there would
+    # be three blocks, and one thread would compute two.
+    assert tiles_of_tasks(256, 256, 2) == [8, 8]
