@@ -67,13 +67,17 @@ NOT_EMPTY = {
 has one sample, and so on. Functions and data classes are left out."""
 
 
-def data_classes(package: str) -> Iterator[type]:
+def classes(package: str) -> Iterator[type]:
     module = importlib.import_module(package)
     inside = pkgutil.walk_packages(getattr(module, "__path__", []), package + ".")
     for name in (package, *(one.name for one in inside)):
         for one in vars(importlib.import_module(name)).values():
-            if isinstance(one, type) and dataclasses.is_dataclass(one) and one.__module__ == name:
+            if isinstance(one, type) and one.__module__ == name:
                 yield one
+
+
+def data_classes(package: str) -> Iterator[type]:
+    return (one for one in classes(package) if dataclasses.is_dataclass(one))
 
 
 EMPTY: tuple[Any, ...] = (None, False, 0, 0.0, "", (), {}, frozenset(), [])
@@ -85,6 +89,14 @@ def default(field: dataclasses.Field[Any]) -> Any:
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return None if field.default is dataclasses.MISSING else field.default
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_class_of_fields_is_a_data_class(part: str) -> None:
+    """Or a tuple; one that fills its fields itself has an `__init__`, and a protocol has none."""
+    for one in classes(f"{addercost.__name__}.{part}"):
+        if vars(one).get("__annotations__") and not getattr(one, "_is_protocol", False):
+            assert "__init__" in vars(one) or issubclass(one, tuple), one
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -24,8 +24,8 @@ from addercost.hardware import load_accelerator, load_energy
 @dataclass(frozen=True, slots=True)
 class WantedAccelerators:
     """Accelerators by name. same_area: each array has as many elements as fit in the area of its multiply-add
-    elements. leakage_w: of each chip, for as long as it runs. mapper: whose second opinion stands beside each
-    estimate, `zigzag` or "" for nobody's.
+    elements. leakage_w: the power that each chip takes at rest. mapper: the tool whose estimate stands beside
+    each of ours, `zigzag`, or "" for none.
     """
 
     names: tuple[str, ...] = ()
@@ -86,7 +86,8 @@ def accelerator_ranks(
 
 
 def products_of(counts: ModelCounts) -> tuple[Sequence[LayerProducts], int]:
-    """The products of every layer, and how many sites are in none of them. Raises ArgumentError as above."""
+    """The products of every layer, and how many sites are in none of them. Raises ArgumentError for the
+    counts of a saved profile."""
     layers: list[LayerProducts] = []
     unplaced = 0
     for layer in counts.layers:

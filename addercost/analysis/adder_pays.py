@@ -28,8 +28,8 @@ PROCESSORS = (
 
 @dataclass(frozen=True, slots=True)
 class Payoff:
-    """What multiply-adds take by what additions take, above 1 where the adder pays. None: no such figure, or
-    a side is a lower bound.
+    """How many times as much multiply-adds take as additions: above 1 the adder pays. None where there is no
+    figure, or where one of the two is a lower bound.
 
     time_ratio: of cycles. element_ratio: energy of the elements, without memory. energy_ratio: with memory.
     """

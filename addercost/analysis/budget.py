@@ -1,4 +1,4 @@
-"""Budgets such as `mul=1G` or `cycles@via-nano-2000=3M`, and what a profile spends of them."""
+"""Budgets such as `mul=1G`, `cycles@via-nano-2000=3M` or `energy@45nm=2mJ`, and what is spent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from addercost.arithmetic import OpClass
 from addercost.errors import ArgumentError, unknown_name
 from addercost.results.profile import Profile
-from addercost.units import parse_quantity
+from addercost.units import parse_quantity, prefixed_unit, thousands
 
 _MOST_NAMED = 5
 TOTALS = ("operations", "parameters", "macs")
@@ -17,7 +17,9 @@ MEMORY = ("peak_bytes", "weight_bytes")
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """At most `most` of `quantity`: an operation class, one of TOTALS or MEMORY, or cycles@CPU."""
+    """At most `most` of `quantity`: an operation class, one of TOTALS or MEMORY, cycles@CPU, or energy@TABLE,
+    which is in joules.
+    """
 
     quantity: str
     most: float
@@ -26,6 +28,16 @@ class Budget:
     def cpu(self) -> str | None:
         kind, _, name = self.quantity.partition("@")
         return name if kind == "cycles" else None
+
+    @property
+    def energy_table(self) -> str | None:
+        kind, _, name = self.quantity.partition("@")
+        return name if kind == "energy" else None
+
+    @property
+    def unit(self) -> tuple[float, str]:
+        """What amounts are shown in, as a factor and a name: the joules' prefix is that of `most`."""
+        return prefixed_unit(self.most, "J") if self.energy_table else (1.0, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +66,21 @@ def parse_budget(text: str, cpu: str | None = None) -> Budget:
     if not equals:
         raise ArgumentError(f"{text!r} is no limit", "write it like mul=1G or cycles@via-nano-2000=3M")
     known = [*OpClass, *TOTALS, *MEMORY]
-    if quantity not in known and not (quantity.startswith("cycles@") and len(quantity) > len("cycles@")):
-        raise unknown_name("quantity", quantity, [*known, "cycles@CPU"])
+    kind, _, name = quantity.partition("@")
+    if quantity not in known and not (kind in ("cycles", "energy") and name):
+        raise unknown_name("quantity", quantity, [*known, "cycles@CPU", "energy@TABLE"])
     try:
-        most = parse_quantity(amount)
+        most = parse_quantity(amount, "J" if kind == "energy" else "")
     except ValueError:
-        raise ArgumentError(f"{amount!r} is no amount", "write it like 1G, 2.5M or 300_000") from None
+        raise ArgumentError(f"{amount!r} is no amount", "write it like 1G, 300_000 or 2mJ") from None
     if most < 0:
         raise ArgumentError(f"{text!r}: a limit is not negative")
     return Budget(quantity, most)
 
 
 def check_budgets(profile: Profile, budgets: Sequence[Budget]) -> list[Spending]:
-    """One entry a budget. Raises ArgumentError where the profile has no estimate for a processor, or no
-    memory.
+    """One entry a budget. Raises ArgumentError where the profile has no estimate for a processor or by an
+    energy table, or no memory.
     """
     return [_spending(profile, budget) for budget in budgets]
 
@@ -75,7 +88,7 @@ def check_budgets(profile: Profile, budgets: Sequence[Budget]) -> list[Spending]
 def _spending(profile: Profile, budget: Budget) -> Spending:
     if budget.quantity in MEMORY:
         return _memory_spending(profile, budget)
-    by_layer, complete = _by_layer(profile, budget.quantity, budget.cpu)
+    by_layer, complete = _by_layer(profile, budget)
     # Parameters that the forward does not use are part of the model too.
     spent = profile.counts.parameters if budget.quantity == "parameters" else sum(n for _, n in by_layer)
     excess, named = spent - budget.most, []
@@ -104,14 +117,19 @@ def _memory_spending(profile: Profile, budget: Budget) -> Spending:
     return Spending(budget, memory.peak_bytes, True, named)
 
 
-def _by_layer(profile: Profile, quantity: str, cpu: str | None) -> tuple[list[tuple[str, float]], bool]:
+def _by_layer(profile: Profile, budget: Budget) -> tuple[list[tuple[str, float]], bool]:
     """(path, amount) of each layer, and whether the sum is complete."""
-    counts = profile.counts
-    if cpu is not None:
+    counts, quantity = profile.counts, budget.quantity
+    if (cpu := budget.cpu) is not None:
         cost = next((cost for cost in profile.costs if cost.hardware == cpu), None)
         if cost is None:
             raise unknown_name("processor of the profile", cpu, [cost.hardware for cost in profile.costs])
         return [(layer.path, layer.cycles) for layer in cost.layers], counts.complete and cost.complete
+    if (table := budget.energy_table) is not None:
+        energy = next((energy for energy in profile.energies if energy.hardware == table), None)
+        if energy is None:
+            raise unknown_name("energy table of the profile", table, [e.hardware for e in profile.energies])
+        return [(layer.path, layer.total_j) for layer in energy.layers], counts.complete and energy.complete
     match quantity:
         case "operations":
             return [(layer.path, layer.counts.total) for layer in counts.layers], counts.complete
@@ -121,6 +139,12 @@ def _by_layer(profile: Profile, quantity: str, cpu: str | None) -> tuple[list[tu
             return [(layer.path, layer.mac_sites) for layer in counts.layers], counts.complete
     op_class = OpClass(quantity)
     return [(layer.path, layer.counts[op_class]) for layer in counts.layers], counts.complete
+
+
+def in_words(amount: float, budget: Budget) -> str:
+    """An amount in the budget's unit, for a text."""
+    factor, unit = budget.unit
+    return f"{thousands(amount / factor)}{f' {unit}' if unit else ''}"
 
 
 def outcome(spending: Spending) -> str:

@@ -5,13 +5,19 @@ Counts have no noise: every difference is a real one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from addercost.analysis.layer_rows import ProfileRow, labelled_costs, layer_rows
+from addercost.cost.accelerator.estimate import AcceleratorCost
+from addercost.cost.energy import ModelEnergy
 from addercost.errors import ArgumentError
 from addercost.results.profile import Profile
+
+T = TypeVar("T")
+E = TypeVar("E", ModelEnergy, AcceleratorCost)
 
 
 class ChangeKind(StrEnum):
@@ -35,8 +41,9 @@ class ProfileDiff:
     """What two profiles differ in.
 
     layers: those that differ, in the order of the second profile, the removed ones last. unchanged: how many
-    layers are the same. processors: labels of those that both profiles have an estimate on by the same cost
-    model; only these can be compared.
+    are the same. processors: labels of those that both profiles have an estimate on by the same cost
+    model. energies: tables that both have joules by, of the same levels of memory. accelerators: those of the
+    same array that both have. Only these can be compared.
     """
 
     before: Profile
@@ -44,6 +51,18 @@ class ProfileDiff:
     layers: tuple[LayerChange, ...]
     unchanged: int
     processors: tuple[str, ...]
+    energies: tuple[str, ...] = ()
+    accelerators: tuple[str, ...] = ()
+
+    @property
+    def with_cycles(self) -> tuple[str, ...]:
+        """What the rows of layers have cycles by."""
+        return self.processors + self.accelerators
+
+    @property
+    def with_joules(self) -> tuple[str, ...]:
+        """What the rows of layers have joules by."""
+        return self.energies + self.accelerators
 
 
 def diff_profiles(before: Profile, after: Profile) -> ProfileDiff:
@@ -56,30 +75,47 @@ def diff_profiles(before: Profile, after: Profile) -> ProfileDiff:
         )
     first = {row.path: row for row in layer_rows(before)}
     second = {row.path: row for row in layer_rows(after)}
-    processors = _common_processors(before, after)
+    found = ProfileDiff(
+        before,
+        after,
+        (),
+        0,
+        _in_both(labelled_costs(before), labelled_costs(after), lambda cost: cost.model),
+        _in_both(_by_name(before.energies), _by_name(after.energies), _levels),
+        _in_both(_by_name(before.accelerators), _by_name(after.accelerators), _array),
+    )
     changes = []
     for path, row in second.items():
         known = first.get(path)
         if known is None:
             changes.append(LayerChange(path, ChangeKind.ADDED, None, row))
-        elif _content(known, processors) != _content(row, processors):
+        elif _content(known, found) != _content(row, found):
             changes.append(LayerChange(path, ChangeKind.CHANGED, known, row))
     unchanged = len(second) - len(changes)
     changes += [
         LayerChange(path, ChangeKind.REMOVED, row, None) for path, row in first.items() if path not in second
     ]
-    return ProfileDiff(before, after, tuple(changes), unchanged, processors)
+    return replace(found, layers=tuple(changes), unchanged=unchanged)
 
 
-def _common_processors(before: Profile, after: Profile) -> tuple[str, ...]:
-    known = labelled_costs(before)
-    return tuple(
-        name
-        for name, cost in labelled_costs(after).items()
-        if name in known and known[name].model == cost.model
-    )
+def _in_both(before: Mapping[str, T], after: Mapping[str, T], rule: Callable[[T], object]) -> tuple[str, ...]:
+    """The names that both have an estimate by, made by the same rule."""
+    return tuple(name for name, item in after.items() if name in before and rule(before[name]) == rule(item))
 
 
-def _content(row: ProfileRow, processors: tuple[str, ...]) -> tuple[Any, ...]:
-    cycles = tuple(row.cycles[name] for name in processors)
-    return (row.type, row.output_shape, row.parameters, row.counts, cycles)
+def _by_name(estimates: Sequence[E]) -> dict[str, E]:
+    return {item.hardware: item for item in estimates}
+
+
+def _levels(energy: ModelEnergy) -> object:
+    return {level for layer in energy.layers for level, _ in layer.memory_j}
+
+
+def _array(cost: AcceleratorCost) -> object:
+    return cost.rows, cost.columns, tuple(cost.energy_j)
+
+
+def _content(row: ProfileRow, diff: ProfileDiff) -> tuple[Any, ...]:
+    cycles = tuple(row.cycles[name] for name in diff.with_cycles)
+    joules = tuple(row.joules[name] for name in diff.with_joules)
+    return (row.type, row.output_shape, row.parameters, row.counts, cycles, joules)

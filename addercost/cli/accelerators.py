@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from addercost.cli.completion import complete_accelerator
+from addercost.cli.help import BriefOption
 from addercost.errors import ArgumentError
 
 _LEAKAGE_W = (1e-9, 1e4)
@@ -48,6 +49,8 @@ def accelerator_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="NAME",
             help="Accelerator to estimate for, such as tpu-like; repeatable. It replaces the default --cpu.",
             shell_complete=complete_accelerator,
+            cls=BriefOption,
+            brief="Accelerator, such as tpu-like; replaces default --cpu.",
         ),
         click.option(
             "--equal-area",

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     "convs",
     multiple=True,
     metavar="SHAPE",
-    help="N,C,H,W,K,R,stride,padding[,groups[,dilation]] in place of SPEC; repeatable.",
+    help="N,C,H,W,K,R,stride,padding[,groups[,dilation]]; repeatable.",
 )
 @input_option
 @model_batch_option
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     default=",".join(WITH_LAYERS),
     show_default=True,
     metavar="LIST",
-    help="Which arithmetics to time.",
+    help="What to time.",
 )
 @click.option(
     "--dtype",
@@ -76,7 +76,7 @@ if TYPE_CHECKING:
 )
 @device_option
 @threads_option
-@click.option("--cold/--warm", help="Flush the caches before every run, or let them stay warm (default).")
+@click.option("--cold/--warm", help="Caches flushed before every run, or warm (default).")
 @click.option(
     "--timer",
     type=click.Choice(["cpu", "wall"]),
@@ -95,7 +95,7 @@ if TYPE_CHECKING:
     metavar="[PAIRS]",
     help="Instead of timing a model: whether comparisons made here can be believed. Exits with 1 if not.",
 )
-@precision_option("1%", "A row is done when its 95 % interval is within this share of the median.")
+@precision_option("1%", "Interval at which a row is done.")
 @time_limit_option(3.0, "Then a row is unconverged; a whole model gets 10 times as long.")
 @accept_noise_option
 @cpus_option("Table to estimate by; repeatable. Default: host, if this machine is calibrated.")
@@ -131,7 +131,7 @@ def run(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Time every convolution and linear layer of SPEC, or the shapes named with --conv.
+    """Time every convolution and linear layer of SPEC, or the shapes of --conv.
 
     SPEC is as for `profile`. A killed run goes on when the same command is given again.
     """

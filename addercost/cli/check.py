@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from addercost.cli.emit import emit
-from addercost.cli.estimates import Estimates, cost_models_option, kernels_option
+from addercost.cli.estimates import (
+    Estimates,
+    accumulator_option,
+    cost_models_option,
+    kernels_option,
+    memory_option,
+)
 from addercost.cli.options import (
     arithmetic_option,
     convention_option,
@@ -42,8 +48,8 @@ _GITHUB = "github"
     "limits",
     multiple=True,
     metavar="QUANTITY=AMOUNT",
-    help="mul, add, … (operation classes), operations, macs, parameters, weight_bytes, peak_bytes or "
-    "cycles@CPU (cycles, with --cpu); repeatable. Amounts like 1G, 2.5M, 300_000.",
+    help="mul, add, … (operation classes), operations, macs, parameters, weight_bytes, peak_bytes, "
+    "cycles@CPU (cycles, with --cpu) or energy@TABLE; repeatable. Amounts like 1G, 300_000, 2mJ.",
 )
 @input_option
 @convention_option
@@ -52,6 +58,8 @@ _GITHUB = "github"
 @keep_first_last_option
 @one_cpu_option("The processor that `--max cycles=AMOUNT` is of.")
 @cost_models_option()
+@memory_option
+@accumulator_option
 @hardware_path_option
 @kernels_option
 @format_option_with([_GITHUB], "github: annotations for a workflow.")
@@ -67,6 +75,8 @@ def check(
     keep_first_last: bool,
     cpu: str | None,
     cost_models: tuple[str, ...],
+    memories: tuple[str, ...],
+    accumulator_format: str | None,
     hardware_path: Path | None,
     kernels: Path | None,
     table_format: str,
@@ -90,7 +100,13 @@ def check(
         raise ArgumentError("a budget of cycles is of one cost model", "name one --cost-model")
     if cpu is not None and cpu not in cpus:
         raise ArgumentError("--cpu is of a budget of cycles, and --max names none", "add --max cycles=1M")
-    estimates = Estimates(cpus, cost_models, (), (), hardware_path, kernels)
+    tables = tuple(dict.fromkeys(budget.energy_table for budget in budgets if budget.energy_table))
+    if (memories or accumulator_format) and not tables:
+        raise ArgumentError(
+            "--memory and --accumulator are of a budget of energy, and --max names none",
+            "add --max energy@45nm=1mJ",
+        )
+    estimates = Estimates(cpus, cost_models, tables, memories, hardware_path, kernels, accumulator_format)
     estimates.check()
     counting = {
         "convention": convention,
@@ -129,8 +145,14 @@ def _profile(
 
     load_profile = kind_of(spec).load_profile
     if load_profile is not None:
-        if counting["what_if"]:
-            raise ArgumentError(f"{spec} is counted already: --what-if cannot change it", "name the model")
+        given = {
+            "--what-if": counting["what_if"],
+            "--memory": estimates.memories,
+            "--accumulator": estimates.accumulator_format,
+        }
+        for option, value in given.items():
+            if value:
+                raise ArgumentError(f"{spec} is counted already: {option} cannot change it", "name the model")
         counted_by = counting["convention"] if was_given("convention") else None
         return load_profile(
             spec,

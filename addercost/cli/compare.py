@@ -44,7 +44,9 @@ if TYPE_CHECKING:
 @fuse_attention_option
 @convention_option
 @arithmetics_option(
-    f"Arithmetics to compare, from {', '.join(Arithmetic)}; ratios are to the first.", "mac,adder,xnor"
+    f"Arithmetics to compare, from {', '.join(Arithmetic)}; ratios are to the first.",
+    "mac,adder,xnor",
+    "Ratios are to the first.",
 )
 @what_ifs_option("One more row")
 @keep_first_last_option

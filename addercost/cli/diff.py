@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from addercost.cli.accelerators import accelerator_options
 from addercost.cli.emit import check_output, emit
 from addercost.cli.estimates import Estimates, cpus_were_named, estimate_options, refuse_changes
 from addercost.cli.options import (
@@ -27,6 +28,7 @@ from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
 
 if TYPE_CHECKING:
+    from addercost.analysis.accelerators import WantedAccelerators
     from addercost.analysis.profile_diff import ProfileDiff
     from addercost.results.profile import Profile
 
@@ -43,6 +45,7 @@ _HTML = "html"
 @what_if_option
 @keep_first_last_option
 @estimate_options()
+@accelerator_options
 @format_option_with([_HTML], "csv and json hold the layers.")
 @output_option("Write to a file.")
 @force_option()
@@ -57,6 +60,7 @@ def diff(
     what_if: tuple[str, ...],
     keep_first_last: bool,
     estimates: Estimates,
+    on_accelerators: WantedAccelerators,
     table_format: str,
     output: Path | None,
     force: bool,
@@ -70,11 +74,13 @@ def diff(
 
     check_output(output, force)
     estimates.check()
+    on_accelerators.check(estimates.hardware_path)
     counting = {
         "convention": convention,
         "arithmetic": arithmetic,
         "what_if": what_if,
         "keep_first_last": keep_first_last,
+        "accelerators": on_accelerators,
     }
     one, two = (_profile(spec, inputs, counting, estimates, quiet) for spec in (before, after))
     found = diff_profiles(one, two)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from addercost.cli.completion import complete_cost_model, complete_memory
+from addercost.cli.help import BriefOption
 from addercost.cli.options import Option, energy_option_with, hardware_path_option, was_given
 from addercost.cli.processors import cpus_option
 from addercost.cost.models import DEFAULT_MODELS, cost_model_named, listed_models, usable_model
@@ -210,6 +211,8 @@ def cost_models_option(default: str = DEFAULT_MODELS) -> Option:
         metavar="NAME",
         help=f"{listed_models()}; repeatable. Default: {default}.",
         shell_complete=complete_cost_model,
+        cls=BriefOption,
+        brief=f"roofline, throughput, …; repeatable. Default: {default.partition(':')[0]}.",
     )
 
 
@@ -286,32 +289,34 @@ def _borrowed_kernels(
 
 
 def _decorators(default: DefaultCpus, energies: tuple[str, ...]) -> tuple[Callable[[Any], Any], ...]:
-    usual = f" Default: {' and '.join(energies)}; `none` for no energy." if energies else ""
+    usual = f" Default: {' and '.join(energies)}." if energies else ""
     return (
         cpus_option(
             f"Processor or device to estimate on; repeatable. Default: {default.text}; `none` counts only."
         ),
         cost_models_option(),
-        energy_option_with(f"Energy table, such as 45nm; repeatable.{usual}"),
-        _memory_option,
-        click.option(
-            "--accumulator",
-            "accumulator_format",
-            type=click.Choice(["int8", "int16", "int32", "fp16", "fp32"]),
-            help="With --energy: charge the accumulations of layers at this width, and nothing else.",
-        ),
+        energy_option_with(f"Energy table, {'or none' if usual else 'such as 45nm'}; repeatable.{usual}"),
+        memory_option,
+        accumulator_option,
         hardware_path_option,
         kernels_option,
     )
 
 
-_memory_option = click.option(
+memory_option = click.option(
     "--memory",
     "memories",
     multiple=True,
     metavar="LEVEL",
-    help="With --energy: charge a memory level of its table, such as dram, per byte; repeatable.",
+    help="With an energy table: charge a level of its memory, such as dram, per byte; repeatable.",
     shell_complete=complete_memory,
+)
+
+accumulator_option = click.option(
+    "--accumulator",
+    "accumulator_format",
+    type=click.Choice(["int8", "int16", "int32", "fp16", "fp32"]),
+    help="With an energy table: charge the accumulations of layers at this width, and nothing else.",
 )
 
 

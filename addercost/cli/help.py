@@ -7,6 +7,7 @@ them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from typing import Any
 
 import click
@@ -92,6 +93,21 @@ def is_everything(ctx: click.Context) -> bool:
 
 _NUMBERS = (type(click.INT), type(click.FLOAT))
 """Types that click would show as INTEGER RANGE."""
+
+
+class BriefOption(click.Option):
+    """An option whose help is shorter in `--help` than in `--help-all`, the man page and the reference."""
+
+    def __init__(self, *arguments: Any, brief: str, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.brief = brief
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        if is_everything(ctx):
+            return super().get_help_record(ctx)
+        shown = copy(self)
+        shown.help = self.brief
+        return click.Option.get_help_record(shown, ctx)
 
 
 class HelpCommand(click.Command):

@@ -9,6 +9,7 @@ import click
 
 from addercost.cli.emit import check_output, emit, emit_table
 from addercost.cli.estimates import Estimates, cpus_were_named, estimate_options
+from addercost.cli.help import BriefOption
 from addercost.cli.numbers import parsed_bytes
 from addercost.cli.options import (
     arithmetic_option,
@@ -59,11 +60,13 @@ FORMATS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 @click.option(
     "--dtype",
     type=click.Choice(list(FORMATS)),
-    help="Number format of the floating-point weights; by default the configuration's.",
+    help="Format of floating-point weights, if not the model's.",
 )
 @click.option(
     "--weights",
     metavar="FORMAT",
+    cls=BriefOption,
+    brief="Format of the weights: int8, q4_k_m, fp16, …",
     help=f"Format of the weights of linear layers: {', '.join((*WEIGHT_FORMATS, *MIXTURES))}; or of all: "
     f"{', '.join(FORMATS)}.",
 )

@@ -15,6 +15,7 @@ from addercost.cli.completion import (
     complete_energy,
     complete_what_if,
 )
+from addercost.cli.help import BriefOption
 from addercost.cli.numbers import SecondsRange
 from addercost.counts.conventions import CONVENTIONS
 from addercost.counts.what_if import ALTERNATIVES
@@ -89,14 +90,14 @@ def width_option(help_text: str, **more: Any) -> Option:
         "--width",
         type=click.Choice(["single", "double"]),
         default="double",
-        show_default=True,
+        metavar="WIDTH",
         help=help_text,
         **more,
     )
 
 
 _WIDTH = "addercost.width"
-_LATEX_WIDTH = "LaTeX: as wide as a column, or as the page."
+LATEX_WIDTH = "LaTeX: single for a column; default: double, the page."
 
 
 def latex_width() -> str:
@@ -112,7 +113,7 @@ def _keep_width(ctx: click.Context, param: click.Parameter, width: str) -> None:
 
 
 _table_width_option = width_option(
-    _LATEX_WIDTH,
+    LATEX_WIDTH,
     expose_value=False,
     callback=_keep_width,
 )
@@ -156,13 +157,16 @@ def folder_option(help_text: str) -> Option:
     )
 
 
+def _marked(names: Iterable[str], default: str) -> list[str]:
+    return [f"{name} (default)" if name == default else name for name in names]
+
+
 def convention_option_with(default: str) -> Option:
     return click.option(
         "--convention",
         default=default,
-        show_default=True,
         metavar="NAME",
-        help=f"What is counted: {one_of(CONVENTIONS)}.",
+        help=f"What is counted: {one_of(_marked(CONVENTIONS, default))}.",
         shell_complete=complete_convention,
     )
 
@@ -212,6 +216,8 @@ def arithmetic_option(help_text: str) -> Option:
         type=click.Choice([item.value for item in Arithmetic]),
         metavar="ARITHMETIC",
         help=f"{help_text} {one_of(Arithmetic)}.",
+        cls=BriefOption,
+        brief="Every layer in this arithmetic: adder, xnor, shift, …",
     )
 
 
@@ -226,11 +232,13 @@ def alternative_option(help_text: str) -> Option:
         show_default=True,
         metavar="ARITHMETIC",
         help=f"{help_text} {one_of(others)}.",
+        cls=BriefOption,
+        brief=f"{help_text} adder, xnor, …",
     )
 
 
-def arithmetics_option(help_text: str | None, default: str | None) -> Option:
-    """--as of a command that counts in several arithmetics."""
+def arithmetics_option(help_text: str | None, default: str | None, brief: str = "") -> Option:
+    """--as of a command that counts in several arithmetics. brief: what `--help` says."""
     return click.option(
         "--as",
         "arithmetics",
@@ -239,6 +247,8 @@ def arithmetics_option(help_text: str | None, default: str | None) -> Option:
         metavar="LIST",
         help=help_text,
         shell_complete=complete_arithmetics,
+        cls=BriefOption,
+        brief=brief or help_text or "",
     )
 
 
@@ -260,9 +270,9 @@ def keep_first_last_option(function: F) -> F:
 
 
 def backward_option(function: F) -> F:
-    return click.option(
-        "--backward", is_flag=True, help="Trace a training step: the forward and the gradients of its layers."
-    )(function)
+    return click.option("--backward", is_flag=True, help="Trace a training step: forward and gradients.")(
+        function
+    )
 
 
 def fuse_attention_option(function: F) -> F:
@@ -275,8 +285,8 @@ def fuse_attention_option(function: F) -> F:
     )(function)
 
 
-def what_if_option_with(name: str, help_text: str) -> Option:
-    """--what-if. name: of the command's argument."""
+def what_if_option_with(name: str, help_text: str, brief: str) -> Option:
+    """--what-if. name: of the command's argument. brief: what `--help` says."""
     return click.option(
         "--what-if",
         name,
@@ -284,18 +294,27 @@ def what_if_option_with(name: str, help_text: str) -> Option:
         metavar="CHANGE",
         help=help_text,
         shell_complete=complete_what_if,
+        cls=BriefOption,
+        brief=f"{brief}: {_FEW_CHANGES}",
     )
 
 
 def what_if_option(function: F) -> F:
     return what_if_option_with(
-        "what_if", f"What if the network were changed: {', '.join(_changes())}; repeatable, in order."
+        "what_if",
+        f"What if the network were changed: {', '.join(_changes())}; repeatable, in order.",
+        "A change of the network",
     )(function)
 
 
 def what_ifs_option(help_text: str) -> Option:
     """--what-if of a command that shows changed networks beside the model."""
-    return what_if_option_with("what_ifs", f"{help_text}: {', '.join(_changes())}, or several joined by +.")
+    return what_if_option_with(
+        "what_ifs", f"{help_text}: {', '.join(_changes())}, or several joined by +.", "One more network"
+    )
+
+
+_FEW_CHANGES = "int8, fold-bn, …; repeatable."
 
 
 def _changes() -> list[str]:
@@ -357,6 +376,8 @@ def batches_option(function: F) -> F:
         "batches",
         metavar="LIST",
         help="Multiplies the first dimension of every input: 8, or 1,8,32 for a column each.",
+        cls=BriefOption,
+        brief="Multiplies the batch of every input: 8, or 1,8,32.",
     )(function)
 
 

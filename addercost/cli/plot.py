@@ -17,6 +17,7 @@ from addercost.cli.completion import complete_plot_kind
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.estimates import Estimates, always, cpus_were_named, estimate_options
 from addercost.cli.gather import Gathered, gather, wanted_by
+from addercost.cli.help import is_everything
 from addercost.cli.options import (
     arithmetics_option,
     convention_option,
@@ -42,17 +43,39 @@ if TYPE_CHECKING:
 _KINDS_HELP = "\n".join(f"  {name:22}{kind.summary}" for name, kind in KINDS.items())
 
 
-@click.command(cls=SpecCommand, epilog=f"\b\nKinds:\n{_KINDS_HELP}")
+class _PlotCommand(SpecCommand):
+    """Its help ends with the kinds of plot: by what they are drawn from, or each with what it shows."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if is_everything(ctx):
+            super().format_epilog(ctx, formatter)
+            return
+        with formatter.section("KIND"):
+            formatter.write_dl(
+                [
+                    ("of a model", _kinds(Takes.MODEL)),
+                    ("of measurements", _kinds(Takes.MEASUREMENTS)),
+                    ("of training", _kinds(Takes.TRAINING, Takes.ACCURACIES)),
+                    ("of a sweep", ", ".join(SWEPT_KINDS)),
+                ]
+            )
+
+
+def _kinds(*takes: Takes) -> str:
+    return ", ".join(name for name, kind in KINDS.items() if kind.takes in takes)
+
+
+@click.command(cls=_PlotCommand, epilog=f"\b\nKinds:\n{_KINDS_HELP}")
 @click.argument("kind", shell_complete=complete_plot_kind)
 @spec_argument("inputs_of_plot", nargs=-1, metavar="SPEC|FILE...")
 @input_option
 @convention_option
-@arithmetics_option(None, "mac,adder,xnor")
+@arithmetics_option("Arithmetics to draw.", "mac,adder,xnor")
 @what_ifs_option("One more network beside them")
 @keep_first_last_option
 @estimate_options(always(*CPUS), ENERGY_TABLES)
 @accelerator_options
-@width_option("Column of a paper.")
+@width_option("single for a paper's column; default: double, its page.")
 @click.option(
     "--top", type=click.IntRange(min=2), default=40, show_default=True, help="Rows or bars at most."
 )
@@ -94,8 +117,8 @@ def plot(
 ) -> None:
     """Draw one figure for a paper: vector output, embedded fonts, the same bytes for the same input.
 
-    SPEC is a model as for `profile`; FILE is a trace, profile, report, measurements or training record. The
-    folder of a sweep gives scatter, pareto and rank.
+    SPEC is a model as for `profile`; FILE is a trace, profile, report, measurements, training record or the
+    folder of a sweep.
     """
     chosen = plot_kind(kind)
     check_output(output, force)

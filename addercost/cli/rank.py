@@ -10,6 +10,7 @@ import click
 from addercost.cli.accelerators import accelerator_options
 from addercost.cli.completion import complete_cost_model
 from addercost.cli.emit import check_output, emit_table
+from addercost.cli.estimates import kernels_option
 from addercost.cli.options import (
     alternative_option,
     convention_option_with,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     "--cost-model",
     "models",
     multiple=True,
+    metavar="NAME",
     shell_complete=complete_cost_model,
     help=f"Cost model; repeatable. Default: {_DEFAULT_MODEL}, for which every table has figures.",
 )
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 @accelerator_options
 @click.option("--top", type=click.IntRange(min=1), help="Only so many processors of each cost model.")
 @hardware_path_option
+@kernels_option
 @output_options
 @quiet_option
 def rank(
@@ -67,6 +70,7 @@ def rank(
     on_accelerators: WantedAccelerators,
     top: int | None,
     hardware_path: Path | None,
+    kernels: Path | None,
     table_format: str,
     output: Path | None,
     force: bool,
@@ -93,7 +97,7 @@ def rank(
     chosen = tuple(dict.fromkeys(models)) or (_DEFAULT_MODEL,)
     for name in chosen:
         cost_model_named(name)
-    named = [load_target(name, hardware_path) for name in dict.fromkeys(cpus)]
+    named = [load_target(name, hardware_path, kernels) for name in dict.fromkeys(cpus)]
     targets, problems = all_targets(hardware_path)
     if any(target.device_class != "gpu" for target in named):
         targets, problems = [], []

@@ -15,12 +15,14 @@ from addercost.cli.emit import check_output
 from addercost.cli.estimates import Estimates, always, cpus_were_named, estimate_options
 from addercost.cli.gather import gather, wanted_by
 from addercost.cli.options import (
+    LATEX_WIDTH,
     arithmetics_option,
     convention_option,
     debug_option,
     force_option,
     input_option,
     keep_first_last_option,
+    one_of,
     output_option,
     quiet_option,
     was_given,
@@ -34,12 +36,18 @@ from addercost.report.formats.report_format import ReportFormat
 if TYPE_CHECKING:
     from addercost.analysis.accelerators import WantedAccelerators
 
+_TABLES = ("comparison", "layers", "rank")
+
 
 @click.command(cls=SpecCommand)
 @spec_argument("specs", nargs=-1, required=True, metavar="SPEC|FILE...")
 @input_option
 @convention_option
-@arithmetics_option(f"Arithmetics beside the model as it is, from {', '.join(Arithmetic)}.", "mac,adder,xnor")
+@arithmetics_option(
+    f"Arithmetics beside the model as it is, from {', '.join(Arithmetic)}.",
+    "mac,adder,xnor",
+    "Beside the model as it is.",
+)
 @what_ifs_option("One more network beside them")
 @keep_first_last_option
 @estimate_options(always(*CPUS), ENERGY_TABLES)
@@ -49,16 +57,18 @@ if TYPE_CHECKING:
     "--format",
     "format_name",
     type=click.Choice([item.value for item in ReportFormat]),
-    help="Default: by the suffix of the file.",
+    metavar="FORMAT",
+    help=f"{one_of(ReportFormat)}. Default: by the suffix of the file.",
 )
 @click.option(
     "--table",
     "tables",
     multiple=True,
-    type=click.Choice(["comparison", "layers", "rank"]),
-    help="LaTeX: this table alone; repeatable.",
+    type=click.Choice(_TABLES),
+    metavar="TABLE",
+    help=f"LaTeX: this table alone: {one_of(_TABLES)}; repeatable.",
 )
-@width_option("LaTeX: as wide as a column, or as the page.")
+@width_option(LATEX_WIDTH)
 @output_option("The file to write.")
 @force_option()
 @debug_option

@@ -15,6 +15,8 @@ from addercost.sources.kind import TRUST
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_FEW_FORMS = "model.py, torchvision:resnet50, zoo:lenet5-bn, hf:llama, model.onnx, …"
+
 
 class SpecCommand(HelpCommand):
     """A command that loads SPECs: it limits what their code may do and how long it may take, and its help
@@ -51,7 +53,7 @@ class SpecCommand(HelpCommand):
             if is_everything(ctx):
                 formatter.write_dl([(kind.form, kind.summary) for kind in kinds()])
             else:
-                formatter.write_text("; ".join(kind.form for kind in kinds()))
+                formatter.write_text(_FEW_FORMS)
 
 
 def _limit_time(ctx: click.Context, param: click.Parameter, seconds: float) -> None:

@@ -10,7 +10,7 @@ import click
 
 from addercost.arithmetic import Arithmetic
 from addercost.cli.completion import complete_cost_model
-from addercost.cli.estimates import THIS_MACHINE, without_none
+from addercost.cli.estimates import THIS_MACHINE, memory_option, without_none
 from addercost.cli.help import HelpCommand
 from addercost.cli.numbers import parsed_bytes
 from addercost.cli.options import (
@@ -40,6 +40,7 @@ from addercost.errors import ArgumentError
 @folder_option("Where shards go.")
 @cpus_option(f"Processor or device; repeatable. Default: {THIS_MACHINE.text}; `none` counts only.")
 @energy_option_with("Energy table; repeatable.")
+@memory_option
 @hardware_path_option
 @arithmetics_option(",".join(Arithmetic), "mac")
 @convention_option
@@ -63,6 +64,7 @@ def run(
     folder: Path | None,
     cpus: tuple[str, ...],
     energy: tuple[str, ...],
+    memories: tuple[str, ...],
     hardware_path: Path | None,
     arithmetics: str,
     convention: str,
@@ -112,6 +114,7 @@ def run(
         batches=parsed_batches(batches),
         cost_model=cost_model or "",
         chunk=chunk or 0,
+        memories=tuple(dict.fromkeys(memories)),
     )
     count = workers or _cores()
     engine = dask_cluster(dask) if dask else process_pool(count)

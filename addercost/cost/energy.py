@@ -103,7 +103,7 @@ def estimate_energy(
     arithmetic: whether operations are charged at all. Raises ArgumentError for an unknown
     memory, CheckFailedError for a missing figure when `strict`.
     """
-    levels = [_memory(table, name) for name in memories]
+    levels = [memory_level(table, name) for name in memories]
     charge = energy_charges(table, clock_period_ns)
     missing: dict[str, float] = {}
     assumptions: dict[str, None] = {}
@@ -182,7 +182,8 @@ def _figure(
     return max(found, key=lambda f: f.clock_period_ns or 0, default=None)
 
 
-def _memory(table: EnergyTable, name: str) -> MemoryEnergy:
+def memory_level(table: EnergyTable, name: str) -> MemoryEnergy:
+    """The level of that name. Raises ArgumentError where the table has none."""
     for memory in table.memories:
         if memory.memory == name:
             return memory

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from addercost.arithmetic import Arithmetic, OpClass
 from addercost.cost.arrays import MANY_LAYERS, Floats
 from addercost.cost.cost_model import CostModel, far_part
-from addercost.cost.energy import PJ, arithmetic_energy, energy_charges
+from addercost.cost.energy import PJ, arithmetic_energy, energy_charges, memory_level
 from addercost.cost.engine import Engine
 from addercost.cost.layers import Key, LayerKind, Moved, moved_by, operation_keys
 from addercost.cost.lowering import Lowered, Operations
@@ -226,14 +226,19 @@ def _alike(lowered: Lowered, layers: int) -> Iterator[tuple[NDArray[np.intp], Lo
         yield members, Lowered(executions, missing)
 
 
-def layer_energies(table: LayerTable, energies: Sequence[EnergyTable]) -> tuple[Floats, NDArray[np.bool_]]:
-    """[L, E] joules of arithmetic on each node, and [L, E] whether every figure was there."""
+def layer_energies(
+    table: LayerTable, energies: Sequence[EnergyTable], memories: Sequence[str] = ()
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """[L, E] joules of arithmetic and of these levels of memory on each node, and [L, E] whether every figure
+    was there. Raises ArgumentError for a level that a table lacks.
+    """
     shape = len(table.kinds), len(energies)
     joules, complete = np.zeros(shape), np.ones(shape, dtype=bool)
     counts = [(*key, table.counts[:, k]) for k, key in enumerate(table.keys)]
     for e, energy in enumerate(energies):
         charged = arithmetic_energy(counts, energy_charges(energy))
-        joules[:, e] = charged.energy_pj * PJ
+        per_byte_pj = sum(memory_level(energy, name).energy_pj_per_byte for name in memories)
+        joules[:, e] = (charged.energy_pj + table.n_bytes * per_byte_pj) * PJ
         for n in charged.missing.values():
             complete[:, e] &= n == 0
     return joules, complete

@@ -115,8 +115,8 @@ _stand_in_head = functools.cache(_head)
 class NasBench201(nn.Module):
     """x: [N, 3, 32, 32] → [N, classes], with the same cell throughout.
 
-    stand_ins: the modules are shared with every other such network, all but the cells themselves, and one
-    cell is registered at all five places of a stage. Thousands of networks are then made in the time of one.
+    stand_ins: every network made so has the same modules, except for its cells, and one cell is registered at
+    all five places of a stage. Thousands of networks are then made in the time of one.
     For tracing only: training one of them would train all.
     """
 

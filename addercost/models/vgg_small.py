@@ -1,4 +1,4 @@
-"""VGG-small, the CIFAR network that binary-network papers compare on."""
+"""VGG-small, a network for CIFAR-10 by which papers on binary networks compare their methods."""
 
 from __future__ import annotations
 

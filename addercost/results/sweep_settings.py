@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from addercost.arithmetic import Arithmetic
+from addercost.cost.energy import memory_level
 from addercost.cost.layers import Parts
 from addercost.cost.models import common_model, cost_model_named, usable_model
 from addercost.cost.target import Target
@@ -29,7 +30,8 @@ _LARGEST_BATCH = 1 << 40
 class SweepSettings:
     """The axes of a sweep. Every combination is one row an architecture; an empty axis of hardware is null.
 
-    cost_model: "" for the best that all of `cpus` have figures for. chunk: architectures in one task and one
+    cost_model: "" for the best that all of `cpus` have figures for. memories: levels that every energy table
+    is charged for, per byte. chunk: architectures in one task and one
     shard, 0 to choose by the size of the space. It is part of the result's layout; the number of workers is
     not.
     """
@@ -41,6 +43,7 @@ class SweepSettings:
     batches: tuple[Whole, ...] = (1,)
     cost_model: str = ""
     chunk: Size = 0
+    memories: tuple[str, ...] = ()
 
     @property
     def combinations(self) -> tuple[tuple[int, str, str], ...]:
@@ -69,7 +72,11 @@ class SweepSettings:
         cost_model = cost_model_named(self.cost_model or common_model(targets)).name
         for target in targets:
             usable_model(cost_model, target)
+        if self.memories and not self.energies:
+            raise ArgumentError("--memory changes an estimate of energy", "give --energy too: 45nm or 7nm")
         for table in self.energies:
+            for name in self.memories:
+                memory_level(load_energy(table), name)
             load_energy(table)
         for arithmetic in self.arithmetics:
             if arithmetic not in list(Arithmetic):

@@ -141,8 +141,8 @@ class CallStack:
         """Called with such a module and its path before its forward runs."""
         self.own_forwards: set[int] = set()
         """Ids of the modules that have a `forward` of their own beside their class's."""
-        self.recorded: Callable[[], int] = int
-        """How many calls are recorded so far."""
+        self.recorded: Callable[[], int] | None = None
+        """How many calls are recorded so far; None where `begun` is not wanted."""
         self.begun: list[tuple[str, int]] = []
         """The path of each module whose forward ran, and how many calls were recorded when it began."""
         self.resolved: dict[tuple[int, str], str] = {}
@@ -227,7 +227,8 @@ def _tracking(module: nn.Module, forward: Callable[..., Any], stack: CallStack) 
         caller = stack.path
         path = resolved.get((key, caller))
         stack.path = path = stack.found(module, caller) if path is None else path
-        stack.begun.append((path, stack.recorded()))
+        if stack.recorded is not None:
+            stack.begun.append((path, stack.recorded()))
         if key in wrapping and stack.on_wrapping is not None:
             stack.on_wrapping(module, stack.path)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -191,8 +192,7 @@ class Recorder(PlainCalls, TorchDispatchMode):
             return func(*args, **kwargs)
         except (RuntimeError, NotImplementedError):
             # Constants that the forward makes keep their values on the CPU until an operator combines them
-            # with
-            # a data-free tensor.
+            # with a data-free tensor.
             moved, changed = _to_meta((args, kwargs))
             if not changed:
                 return self._by_positions(func, info, args, kwargs)
@@ -207,7 +207,8 @@ class Recorder(PlainCalls, TorchDispatchMode):
         self._flush()
         known = self.positions.known((args, kwargs)) if not info.writes else None
         if known is not None:
-            with _disable_current_modes():
+            # What the CPU does not compute either is the error that is being handled.
+            with contextlib.suppress(Exception), _disable_current_modes():
                 return func(*known[0], **known[1])
         if info.name not in ("index", "index_put", "index_put_"):
             raise

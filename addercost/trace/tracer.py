@@ -343,7 +343,7 @@ def _run(
             raise made_error from error
         finally:
             # Recorder and stack refer to each other: a cycle that would keep what a real run computed.
-            calls.recorded = int
+            calls.recorded = None
         # Read after the forward: a lazy module's parameters have a shape only now.
         parameters = {
             n: tensor.numel()

@@ -48,7 +48,7 @@ class TrainingReport:
 
     @property
     def standard_error_percent(self) -> float:
-        """The accuracy's, as far as it comes from the number of test images: 100·√(p(1 - p)/n)."""
+        """The standard error that the number of test images gives an accuracy: 100·√(p(1 - p)/n)."""
         share = self.correct / self.tested
         return float(100 * (share * (1 - share) / self.tested) ** 0.5)
 

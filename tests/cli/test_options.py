@@ -17,6 +17,7 @@ from addercost.cli.help import SECTIONS, SELDOM, HelpCommand, ask_for_everything
 from addercost.counts.conventions import CONVENTIONS
 from addercost.counts.what_if import ALTERNATIVES
 from addercost.report.formats.table_format import TableFormat
+from addercost.report.plots.kinds import KINDS
 
 FILES = sorted(Path(addercost.cli.__file__).parent.glob("*.py"))
 DIFFERENT_OPTIONS = {
@@ -116,7 +117,7 @@ def test_help_names_what_the_registries_hold() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_has_a_help_text(name: str) -> None:
-    silent = {"--epochs", "--momentum", "--weight-decay", "--draws", "--seed", "-n", "--as"}
+    silent = {"--epochs", "--momentum", "--weight-decay", "--draws", "--seed", "-n"}
     """Their names and defaults say it."""
     for parameter in COMMANDS[name].params:
         if isinstance(parameter, click.Option) and not silent & set(parameter.opts):
@@ -136,13 +137,12 @@ def help_of(name: str, everything: bool) -> list[str]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_fits_and_the_rest_is_a_further_option(name: str) -> None:
-    """`plot` has a line for each of its sixteen kinds."""
     shown, everything = help_of(name, everything=False), help_of(name, everything=True)
-    assert len(shown) <= (75 if name == "plot" else 62)
+    assert len(shown) <= 50
     names = {word.strip(" ,") for line in everything for word in line.split() if word.startswith("-")}
     listed = {opt for param in COMMANDS[name].params if isinstance(param, click.Option) for opt in param.opts}
     assert listed <= names
-    left_out = [opt for opt in listed & SELDOM if any(line.strip().startswith(opt) for line in shown)]
+    left_out = [opt for opt in listed & SELDOM if any(line.split()[:1] == [opt] for line in shown)]
     assert left_out == []
     assert bool(listed & SELDOM) == any("--help-all" in line for line in shown)
 
@@ -153,6 +153,21 @@ def test_sections_of_the_help_name_options_that_exist() -> None:
     assert named - existing == {"--help", "--help-all"}
     assert existing >= SELDOM
     assert all(isinstance(command, HelpCommand | click.Group) for command in COMMANDS.values())
+
+
+def test_a_brief_text_stands_in_help_alone() -> None:
+    few, all_changes = (
+        " ".join(" ".join(help_of("profile", everything=everything)).split()) for everything in (False, True)
+    )
+    assert "A change of the network: int8, fold-bn, …; repeatable." in few
+    assert "mixed:FILE" not in few and all(item.example in all_changes for item in ALTERNATIVES.values())
+
+
+@pytest.mark.parametrize("everything", [False, True], ids=["help", "help-all"])
+def test_the_help_of_plot_names_every_kind(everything: bool) -> None:
+    text = "\n".join(help_of("plot", everything))
+    assert [name for name in KINDS if name not in text] == []
+    assert all(kind.summary in text for kind in KINDS.values()) is everything
 
 
 def test_help_all_is_printed_and_ends(capsys: pytest.CaptureFixture[str]) -> None:

@@ -277,6 +277,11 @@ MODELS: Mapping[str, Case] = {
         ),
         ((2, 3, 8),),
     ),
+    "average pool of one axis": (lambda: nn.Sequential(nn.Conv1d(3, 4, 3), nn.AvgPool1d(2)), ((2, 3, 20),)),
+    "convolution as a function": (
+        _two(lambda x, w: F.conv2d(x, w)),
+        ((1, 3, 8, 8), (4, 3, 3, 3)),
+    ),
     "along three axes": (
         lambda: nn.Sequential(nn.Conv3d(2, 3, 2), nn.InstanceNorm3d(3), nn.Upsample(scale_factor=2)),
         ((1, 2, 4, 4, 4),),

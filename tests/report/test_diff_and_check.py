@@ -1,4 +1,4 @@
-"""What `diff` and `check` say. Counts have no noise, so every expectation is exact. No torch."""
+"""What `diff` and `check` say. Counts have no noise, so every expectation is exact."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from pathlib import Path
 import made_models
 import pytest
 
+import addercost
 from addercost.analysis.bounds import AtLeast
 from addercost.analysis.budget import check_budgets, outcome, parse_budget
 from addercost.analysis.profile_diff import ChangeKind, diff_profiles
 from addercost.arithmetic import Arithmetic
 from addercost.cli import run
+from addercost.cost.energy import estimate_energy
 from addercost.cost.estimate import MissingFigure
 from addercost.counts.model import UncountedOp
 from addercost.counts.peak_memory import LayerMemory, ModelMemory
 from addercost.errors import ArgumentError
+from addercost.hardware import load_energy
 from addercost.report.formats.github import github_annotations
+from addercost.report.tables.budget import budget_table
 from addercost.report.tables.profile_diff import diff_tables
 from addercost.results.profile import Profile
 
@@ -246,3 +250,66 @@ def test_exit_codes(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "1 of 1 budgets exceeded or unknown: mul" in captured.err and captured.out
     assert run(command) == 2
     assert run([*command, "--max", "cycles@via-nano=1"]) == 2
+
+
+def by_45nm(profile: Profile, memories: tuple[str, ...] = ()) -> Profile:
+    table = load_energy("45nm")
+    return replace(profile, energies=(estimate_energy(profile.counts, table, memories=memories),))
+
+
+def test_a_diff_has_energies() -> None:
+    """1,000 multiply-adds take 1,000 · (3.7 + 0.9) pJ (Horowitz 2014), as adder layers 2,000 · 0.9 pJ."""
+    cnn = by_45nm(made_models.profile(["a"]))
+    adder = by_45nm(made_models.profile(["a"], 1000, Arithmetic.ADDER))
+    totals, layers = diff_tables(diff_profiles(cnn, adder))
+    (row,) = (row for row in totals.rows if "energy" in row["quantity"])
+    assert row["quantity"] == "estimated energy by 45nm, nJ"
+    assert (row["before"], row["after"]) == pytest.approx((4.6, 1.8))
+    assert row["ratio"] == pytest.approx(1.8 / 4.6)
+    assert layers.rows[0]["energy_j@45nm"] == pytest.approx(-2.8e-9)
+
+
+def test_energies_of_other_memories_are_not_compared() -> None:
+    cnn = made_models.profile(["a"])
+    totals, _ = diff_tables(diff_profiles(by_45nm(cnn), by_45nm(cnn, ("dram",))))
+    assert not any("energy" in row["quantity"] for row in totals.rows)
+    assert "estimated in only one of them, or in different ways: 45nm" in totals.notes
+
+
+def test_a_diff_has_accelerators(capsys: pytest.CaptureFixture[str]) -> None:
+    """Both sides of `diff --accelerator` are what `profile` says of each."""
+    specs = ("zoo:lenet5-bn", "zoo:resnet20-cifar")
+    names = {"cpus": (), "accelerators": ("tpu-like",)}
+    one, two = (addercost.profile(spec, **names).accelerators[0] for spec in specs)
+    assert run(["diff", *specs, "--cpu", "none", "--accelerator", "tpu-like", "-q"]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "cycles on tpu-like" in line)
+    assert line.split()[4:6] == [f"{round(one.cycles):,}", f"{round(two.cycles):,}"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "is_within"),
+    [("energy@45nm=4.7nJ", True), ("energy@45nm=4.5nJ", False), ("energy@45nm=4500p", False)],
+)
+def test_a_budget_of_energy(limit: str, is_within: bool) -> None:
+    """4.6 nJ, as above."""
+    made = by_45nm(made_models.profile(["a"]))
+    (spending,) = check_budgets(made, [parse_budget(limit)])
+    assert spending.spent == pytest.approx(4.6e-9) and spending.is_within is is_within
+    (row,) = budget_table(made, [spending]).rows
+    assert row["quantity"] == "energy@45nm, nJ" and row["spent"] == pytest.approx(4.6)
+    assert row["layers"] == ("" if is_within else "a 4.6 nJ")
+    assert ("energy@45nm 4.6 nJ, at most 4.5 nJ" in github_annotations(made, [spending])) is not is_within
+
+
+def test_a_budget_of_energy_needs_an_estimate() -> None:
+    with pytest.raises(ArgumentError, match="unknown energy table of the profile '45nm'"):
+        check_budgets(made_models.profile(["a"]), [parse_budget("energy@45nm=1mJ")])
+
+
+def test_check_charges_memory(capsys: pytest.CaptureFixture[str]) -> None:
+    """Bytes from DRAM come on top; without a budget of energy there is nothing to charge."""
+    command = ["check", "zoo:lenet5-bn", "--convention", "macs", "-q", "--max"]
+    assert run([*command, "energy@45nm=2uJ"]) == 0
+    assert run([*command, "energy@45nm=2uJ", "--memory", "dram"]) == 1
+    assert run([*command, "mul=1M", "--memory", "dram"]) == 2
+    assert "--memory and --accumulator are of a budget of energy" in capsys.readouterr().err

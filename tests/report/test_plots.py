@@ -9,88 +9,17 @@ from typing import Any
 import made_models
 import pytest
 import sample_data
+from made_figures import OPTIONS, drawn, subject_with_everything
 
 from addercost.analysis.module_tree import module_tree
 from addercost.analysis.pareto import Pareto, Point, front
 from addercost.cli import run
 from addercost.errors import ArgumentError
-from addercost.report.plots.kinds import KINDS, Takes, draw_measured, draw_model, draw_training, plot_kind
+from addercost.report.plots.kinds import KINDS, draw_measured, draw_model, plot_kind
 from addercost.report.plots.rows import fitting_rows
-from addercost.report.plots.style import Drawn, FigureFormat, PlotOptions, figure_bytes
+from addercost.report.plots.style import FigureFormat, PlotOptions, figure_bytes
 from addercost.report.plots.terminal_chart import with_bars
-from addercost.report.table import Column, Kind
 from addercost.results.measurements import measurements_from_data
-from addercost.results.report import Sensitivity, Swing
-from addercost.results.training import training_from_data
-
-OPTIONS = PlotOptions()
-
-
-def subject_with_everything() -> Any:
-    from dataclasses import replace
-
-    from addercost.results.report import Ranked
-
-    made = made_models.subject(["stem", "blocks.0.conv", "blocks.1.conv"])
-    ranked = tuple(
-        Ranked(f"cpu{i}", model, "adder", 0.5 + i / 40)
-        for i in range(50)
-        for model in ("latency-sum", "throughput")
-    )
-    swings = (Swing("mul (fp32)", 3, 5, 1.25, 1.75), Swing("add (fp32)", 2, 2, 1.5, 1.5))
-    sensitivity = Sensitivity("via-nano-2000", "latency-sum", "adder", 1.5, swings, 1.0, 2.0, 1.2, 1.8)
-    profiles = tuple(with_accelerators(profile) for profile in made.profiles)
-    return replace(made, profiles=profiles, ranked=ranked, sensitivities=(sensitivity,))
-
-
-def with_accelerators(profile: Any) -> Any:
-    """The profile on two accelerators, each layer of it the same matrix product."""
-    from dataclasses import replace
-
-    from addercost.arithmetic import Arithmetic
-    from addercost.cost.accelerator.estimate import estimate_accelerator
-    from addercost.counts.matrix_products import MatrixProduct
-    from addercost.hardware import load_accelerator, load_energy
-
-    product = MatrixProduct(100, 50, 10, 5000, arithmetic=profile.counts.arithmetic or Arithmetic.MAC)
-    layers = [(layer.path, [product]) for layer in profile.counts.layers]
-    return replace(
-        profile,
-        accelerators=tuple(
-            estimate_accelerator(layers, load_accelerator(name), load_energy("45nm"), leakage_w=1e-3)
-            for name in ("tpu-like", "npu-256")
-        ),
-    )
-
-
-def drawn(kind: str, options: PlotOptions = OPTIONS) -> Drawn:
-    match KINDS[kind].takes:
-        case Takes.MODEL:
-            return draw_model(kind, subject_with_everything(), options)
-        case Takes.MEASUREMENTS:
-            return draw_measured(kind, measurements_from_data(sample_data.measurements()), options)
-        case Takes.TRAINING:
-            runs = [training_from_data(sample_data.training(name)) for name in ("one", "two")]
-            return draw_training(kind, runs, options)
-        case Takes.SWEEP:
-            from addercost.report.plots.swept import Swept, draw_points
-
-            x = Column("cycles@c", "estimated cycles on c", Kind.COUNT)
-            names = tuple(f"network {i}" for i in range(30))
-            costs, accuracies = tuple(1e6 * 1.2**i for i in range(30)), tuple(60.0 + i % 7 for i in range(30))
-            swept = [Swept("mac", names, costs, accuracies)]
-            return draw_points(
-                swept, x, Column("accuracy", "accuracy", Kind.NUMBER), options, "made up", True
-            )
-    from addercost.report.plots import pareto
-
-    points = (
-        Point("a", "CNN", 93.0, 4e8, True),
-        Point("b", "adder", 92.0, 2e8, True),
-        Point("c", "binary", 85.0, None, True),
-        Point("mine", "adder", 92.5, 3e8, False),
-    )
-    return pareto.draw(Pareto("CIFAR-10", "estimated cycles", "", points), options)
 
 
 @cache

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from addercost.results import network_ratio as network_ratios
 from addercost.results.environment import differences
 from addercost.results.intervals import (
     RatioOutcome,
@@ -201,6 +204,25 @@ def test_as_many_neighbours_are_drawn_as_the_cube_root_of_the_blocks() -> None:
     ratio = network_ratio(measured(early), "adder", "ours", "fp32")
     assert ratio is not None
     assert (ratio.low, ratio.high) == pytest.approx((1 / 3, 1 / 2))
+
+
+class Ends:
+    """In place of a random generator: draws always the least, or always the most that it may."""
+
+    def __init__(self, most: bool) -> None:
+        self.most = most
+
+    def integers(self, low: int, high: int, shape: tuple[int, ...]) -> NDArray[np.int_]:
+        return np.full(shape, high - 1 if self.most else low)
+
+
+@pytest.mark.parametrize(("most", "median_s"), [(False, 1.5), (True, 7.5)], ids=["first", "last"])
+def test_neighbours_are_drawn_from_the_first_block_to_the_last(most: bool, median_s: float) -> None:
+    """Of eight blocks of 1 to 8 s two neighbours: again and again 1 and 2 s, or 7 and 8 s."""
+    own = tuple(float(i) for i in range(1, 9) for _ in range(2))
+    rising = MeasuredRow("a", "adder", own, "ours", reference="x", reference_samples_s=own)
+    drawn, _ = network_ratios._draws(rising, Ends(most))  # type: ignore[arg-type]
+    assert drawn[0] == 4.5 and set(drawn[1:]) == {median_s}
 
 
 def test_every_block_can_be_drawn() -> None:

@@ -54,6 +54,8 @@ def test_all_processors_of_a_sweep_have_one_cost_model(cpus: tuple[str, ...], mo
     [
         pytest.param({"cpus": ("via",)}, "unknown CPU 'via'", id="cpu"),
         pytest.param({"energies": ("44nm",)}, "unknown energy table '44nm'", id="energy"),
+        pytest.param({"memories": ("drum",)}, "unknown memory of 45nm 'drum'", id="memory"),
+        pytest.param({"energies": (), "memories": ("dram",)}, "changes an estimate of energy", id="free"),
         pytest.param({"arithmetics": ("add",)}, "unknown arithmetic 'add'", id="arithmetic"),
         pytest.param({"conventions": ("mac",)}, "unknown convention 'mac'", id="convention"),
         pytest.param({"cost_model": "latency"}, "unknown cost model 'latency'", id="cost-model"),

@@ -178,6 +178,14 @@ def test_a_journal_cut_off_at_any_byte_goes_on(tmp_path: Path) -> None:
         assert list(open_journal(output, wanted).entries.values()) == entries
 
 
+def test_of_many_other_settings_three_are_named(tmp_path: Path) -> None:
+    output = tmp_path / "validation.json"
+    open_journal(output, dict.fromkeys(("one", "two", "three", "four"), "a"))
+    with pytest.raises(DataError) as caught:
+        open_journal(output, dict.fromkeys(("one", "two", "three", "four"), "b"))
+    assert "(one a, now b; two a, now b; three a, now b)" in str(caught.value)
+
+
 def test_a_journal_of_other_settings_is_refused(tmp_path: Path) -> None:
     output = tmp_path / "validation.json"
     open_journal(output, {"dtype": "fp32"})

@@ -122,6 +122,16 @@ def test_no_hardware_counts_only(tmp_path: Path) -> None:
     assert (row["cpu"], row["cycles"], row["energy"], row["energy_j"]) == (None, None, None, None)
 
 
+def test_energies_with_levels_of_memory(tmp_path: Path) -> None:
+    settings = SweepSettings(energies=("45nm",), memories=("dram", "sram 8 KiB"))
+    sweep(plan("zoo:lenet5*", settings), tmp_path / "zoo", engine=here)
+    for row in rows(tmp_path / "zoo"):
+        counts, table = counted(row["name"], "full", "mac"), load_energy(row["energy"])
+        with_memory = estimate_energy(counts, table, memories=settings.memories)
+        assert row["energy_j"] == pytest.approx(with_memory.total_j, rel=1e-12)
+        assert with_memory.total_j > with_memory.arithmetic_j
+
+
 def test_facts_are_columns(tmp_path: Path) -> None:
     text = """
 import torch

@@ -172,7 +172,8 @@ class NeedsValues(nn.Module):
         self.linear = nn.Linear(2, 2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.linear(x) if x.sum() > -1e9 else x
+        y: Tensor = self.linear(x)
+        return y if y.sum() > -1e9 else x
 
 
 def test_a_value_is_looked_at_only_by_a_real_run() -> None:

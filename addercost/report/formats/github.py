@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from addercost.analysis.budget import Spending, outcome
+from addercost.analysis.budget import Spending, in_words, outcome
 from addercost.results.profile import Profile
 from addercost.text import printable
-from addercost.units import thousands
 
 
 def github_annotations(profile: Profile, spendings: Sequence[Spending], file: str | None = None) -> str:
@@ -21,10 +20,10 @@ def github_annotations(profile: Profile, spendings: Sequence[Spending], file: st
         if spending.is_within:
             continue
         budget = spending.budget
-        spent = f"{'' if spending.complete else '≥ '}{thousands(spending.spent)}"
-        text = f"{profile.counts.model}: {budget.quantity} {spent}, at most {thousands(budget.most)}"
+        spent = f"{'' if spending.complete else '≥ '}{in_words(spending.spent, budget)}"
+        text = f"{profile.counts.model}: {budget.quantity} {spent}, at most {in_words(budget.most, budget)}"
         if spending.layers:
-            text += "; largest: " + ", ".join(f"{path} {thousands(n)}" for path, n in spending.layers)
+            text += "; largest: " + ", ".join(f"{path} {in_words(n, budget)}" for path, n in spending.layers)
         if spending.spent <= budget.most:
             text += f"; {outcome(spending)}"
         lines.append(f"::error{where}title={_property(f'budget {budget.quantity}')}::{_message(text)}")

@@ -21,7 +21,7 @@ def to_diff_page(diff: ProfileDiff) -> str:
     )
     return render_page(
         title=totals.title,
-        summary="Counts have no noise: every difference is a real one. Cycles are estimates.",
+        summary="Counts have no noise: every difference is a real one. Cycles and energies are estimates.",
         parts=[PagePart("diff", totals.title, sections)],
         made_by="Made by addercost diff.",
         data=None,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COMPUTING, WAITING = "the array computes", "the array waits for memory"
+COMPUTING, WAITING = "cycles: the array computes", "cycles: it waits for memory"
 _FIXED = {
     COMPUTING: (BLUE, ""),
     WAITING: (ORANGE, "///"),
@@ -33,6 +33,7 @@ _FIXED = {
     LEAKAGE: (GREY, "xxx"),
     "dram": (ORANGE, "///"),
 }
+_LEAST_SHARE = 0.006
 _LEVELS = ((SKY, "..."), (GREEN, ""), (PURPLE, "\\\\\\"), (YELLOW, "+++"), (VERMILLION, ""))
 
 
@@ -60,12 +61,15 @@ def draw(subject: Subject, options: PlotOptions) -> Drawn:
         for axes, unit in zip(panels[2 * i : 2 * i + 2], ("", "J"), strict=True):
             _panel(axes, own, unit, styles)
             axes.set_title(printable(name), loc="left")
-    _legend(figure, styles, options)
+    seen = {name: style for name, style in styles.items() if _is_seen(name, costs)}
+    _legend(figure, seen, options)
+    unseen = [name for name in levels if name not in seen]
     caption(
         figure,
         options,
         f"{subject.name} on accelerators, estimates",
         "matrix products alone; energy of the elements and of each level of memory; ≥ marks a lower bound",
+        *([f"too little to be seen: {', '.join(unseen)}"] if unseen else []),
     )
     return Drawn(
         figure=figure,
@@ -80,6 +84,17 @@ def parts_of(cost: AcceleratorCost, unit: str) -> dict[str, float]:
     if unit:
         return dict(cost.energy_j)
     return {COMPUTING: cost.compute_cycles, WAITING: cost.cycles - cost.compute_cycles}
+
+
+def _is_seen(name: str, costs: list[list[tuple[str, AcceleratorCost]]]) -> bool:
+    """Whether a part is wide enough in a bar of any panel: about a point of 1/72 inch in a single column."""
+    for own in costs:
+        for unit in ("", "J"):
+            parts = [parts_of(cost, unit) for _, cost in own]
+            widest = max(sum(values.values()) for values in parts)
+            if any(values.get(name, 0) > _LEAST_SHARE * widest for values in parts):
+                return True
+    return False
 
 
 def _styles(levels: list[str]) -> dict[str, tuple[str, str]]:

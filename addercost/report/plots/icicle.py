@@ -65,9 +65,11 @@ def draw(profile: Profile, options: PlotOptions) -> Drawn:
         percent_axis(axes.xaxis)
         axes.set_xlabel(f"share of {_words(basis)}")
         _legend(figure, boxes, options)
-    estimate = "; cycles are estimates" if basis.startswith("cycles@") else ""
     counts = profile.counts
-    caption(figure, options, f"{counts.model}, convention {counts.convention.name}{estimate}")
+    remarks = ["cycles are estimates"] if basis.startswith("cycles@") else []
+    if key and _has_nameless(boxes, key, options):
+        remarks.append("narrower layers have no number")
+    caption(figure, options, f"{counts.model}, convention {counts.convention.name}", *remarks)
     return Drawn(
         figure=figure,
         table=Table(
@@ -94,7 +96,7 @@ def draw(profile: Profile, options: PlotOptions) -> Drawn:
 
 
 def _words(basis: str) -> str:
-    return basis.replace("cycles@", "estimated cycles on ")
+    return basis.replace("cycles@", "estimated cycles on ").replace(":", ", ")
 
 
 def _boxes(root: ModuleNode, basis: str, whole: float) -> list[tuple[ModuleNode, int, float, float]]:
@@ -140,6 +142,19 @@ def _numbered(
     ]
     kept = sorted(narrow, key=lambda item: -item[1])[: 12 if options.width == "single" else 24]
     return [item for item in narrow if item in kept]
+
+
+def _has_nameless(
+    boxes: list[tuple[ModuleNode, int, float, float]],
+    key: list[tuple[ModuleNode, float]],
+    options: PlotOptions,
+) -> bool:
+    """Whether a layer has neither its path nor a number."""
+    numbered = {id(node) for node, _ in key}
+    return any(
+        not node.children and id(node) not in numbered and len(_full_name(node)) > _room(width, options)
+        for node, _, _, width in boxes
+    )
 
 
 def _draw_key(axes: Axes, key: list[tuple[ModuleNode, float]], columns: int, options: PlotOptions) -> None:

@@ -58,19 +58,23 @@ def place_labels(
     Call it when everything else of the figure is drawn, a caption too, and its limits are set.
     """
     inside, points = _laid_out(axes, [(x, y) for _, x, y in labels], marks)
-    kept = [*taken, *(_around(x, y) for x, y in points)]
+    texts, marked = list(taken), [_around(x, y) for x, y in points]
     without = []
     for (name, x, y), (px, py) in zip(labels, points, strict=False):
         width, height = _size(printable(name))
         for distance, direction in ((d, way) for d in _DISTANCES for way in _DIRECTIONS):
             box, offset = _beside(px, py, width, height, distance, direction)
-            if box.is_within(inside) and not any(box.overlaps(other) for other in kept):
+            # A name on a diagonal could belong to another point; one that is far could, too.
+            has_line = distance > _LINE_FROM or all(direction)
+            line = _line(px, py, box) if has_line else []
+            free = not any(part.overlaps(other) for part in [box, *line] for other in texts)
+            if free and box.is_within(inside) and not any(box.overlaps(other) for other in marked):
                 break
         else:
             without.append(name)
             continue
-        kept.append(box)
-        line = {"arrowstyle": "-", "linewidth": 0.4, "color": INK, "shrinkA": 0, "shrinkB": 3}
+        texts += [box, *line]
+        arrow = {"arrowstyle": "-", "linewidth": 0.4, "color": INK, "shrinkA": 0, "shrinkB": 3}
         axes.annotate(
             printable(name),
             (x, y),
@@ -79,7 +83,7 @@ def place_labels(
             ha="left",
             va="bottom",
             fontsize=_FONT_POINTS,
-            arrowprops=line if distance > _LINE_FROM else None,
+            arrowprops=arrow if has_line else None,
         )
     return without
 
@@ -118,6 +122,14 @@ def _laid_out(
 
 def _around(x: float, y: float) -> Box:
     return Box(x - _MARK_POINTS, y - _MARK_POINTS, x + _MARK_POINTS, y + _MARK_POINTS)
+
+
+def _line(x: float, y: float, box: Box) -> list[Box]:
+    """The line from a point to its name, as dots; without its ends, which touch mark and name."""
+    to_x, to_y = (box.left + box.right) / 2, (box.bottom + box.top) / 2
+    dots = ((x + (to_x - x) * i / 20, y + (to_y - y) * i / 20) for i in range(1, 20))
+    apart = [Box(a - 0.5, b - 0.5, a + 0.5, b + 0.5) for a, b in dots]
+    return [dot for dot in apart if not dot.overlaps(box) and not dot.overlaps(_around(x, y))]
 
 
 def _size(text: str) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from addercost.report.plots.palette import INK, MARKERS, SERIES
+from addercost.report.plots.palette import INK, SERIES
 from addercost.report.plots.style import (
     Drawn,
     PlotOptions,
@@ -69,8 +69,9 @@ def _times(axes: Any, report: LanguageModelReport) -> None:
             [item.seconds for item in own],
             color=SERIES[i % len(SERIES)][0],
             linestyle=_DASHES[j % len(_DASHES)],
-            marker=MARKERS[j % len(MARKERS)],
-            markersize=2.5,
+            marker="o",
+            markersize=3.5,
+            **_face(SERIES[i % len(SERIES)][0], j),
             label=f"batch {batch}, {hardware}",
         )
     axes.set_xscale("log", base=2)
@@ -80,6 +81,16 @@ def _times(axes: Any, report: LanguageModelReport) -> None:
     si_axis(axes.yaxis, "s")
     axes.set_xlabel("tokens before it")
     axes.set_ylabel("time of a token")
+
+
+def _face(colour: str, processor: int) -> dict[str, Any]:
+    """Of a mark: full for the first of two processors, hollow for the second, in both plots."""
+    full = processor % 2 == 0
+    return {
+        "markerfacecolor": colour if full else "none",
+        "markeredgecolor": INK if full else colour,
+        "markeredgewidth": 0.4 if full else 1.0,
+    }
 
 
 def _rates(axes: Any, report: LanguageModelReport) -> None:
@@ -94,16 +105,13 @@ def _rates(axes: Any, report: LanguageModelReport) -> None:
     targets = list(dict.fromkeys((cost.hardware, cost.model) for _, cost, _, _ in points))
     for phase, cost, intensity, rate in points:
         colour = SERIES[batches.index(phase.batch) % len(SERIES)][0]
-        filled = targets.index((cost.hardware, cost.model)) % 2 == 0
         axes.plot(
             intensity,
             rate,
             linestyle="none",
             marker="s" if phase.phase == "prefill" else "o",
             markersize=5,
-            markerfacecolor=colour if filled else "none",
-            markeredgecolor=INK if filled else colour,
-            markeredgewidth=0.4 if filled else 1.0,
+            **_face(colour, targets.index((cost.hardware, cost.model))),
         )
     for name in dict.fromkeys(phase.phase for phase, _, _, _ in points):
         axes.plot(

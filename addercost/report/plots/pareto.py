@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from addercost.analysis.pareto import CONVENTION, Pareto, front
 from addercost.report.plots.labels import place_labels
 from addercost.report.plots.palette import INK, MARKERS, SERIES
@@ -16,6 +18,9 @@ from addercost.report.plots.style import (
 )
 from addercost.report.table import Column, Kind, Table
 from addercost.text import printable
+
+_LEAST_SPAN = 2.0
+"""Percentage points that the axis has where all accuracies are equal."""
 
 
 @in_style
@@ -61,7 +66,7 @@ def draw(data: Pareto, options: PlotOptions) -> Drawn:
         axes.margins(x=0.2, y=0.12)
         axes.grid()
         si_axis(axes.xaxis, data.unit)
-        axes.set_ylim(top=min(axes.get_ylim()[1], 100.5))
+        axes.set_ylim(*_accuracy_limits(axes.get_ylim(), [p.accuracy_percent for p in shown]))
         axes.set_xlabel(data.quantity)
         axes.set_ylabel(f"top-1 accuracy on {printable(data.dataset)} (%)")
         figure.legend(loc="outside upper left", ncols=2 if options.width == "single" else 3)
@@ -94,3 +99,12 @@ def draw(data: Pareto, options: PlotOptions) -> Drawn:
         bar="accuracy",
         alt=f"Accuracy of {len(shown)} networks on {data.dataset} against {data.quantity}.",
     )
+
+
+def _accuracy_limits(limits: tuple[float, float], accuracies: Sequence[float]) -> tuple[float, float]:
+    """Those of matplotlib, but for accuracies that are nearly equal and for what is above 100 %."""
+    low, high = limits
+    middle = (min(accuracies) + max(accuracies)) / 2
+    if max(accuracies) - min(accuracies) < _LEAST_SPAN / 2:
+        low, high = middle - _LEAST_SPAN / 2, middle + _LEAST_SPAN / 2
+    return low, min(high, 100 + 0.02 * (high - low))

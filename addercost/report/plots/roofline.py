@@ -59,14 +59,16 @@ def draw(roofline: Roofline, options: PlotOptions, model: str = "") -> Drawn:
             axes.plot([], [], **_mark(i), label=f"{name} ({len(own)} layers)")
         figure.legend(loc="outside upper left", ncols=2 if options.width == "single" else 4)
         # The caption takes its room too. It begins with both notes; at the end those that are not true go.
-        named, joined = f"named: the {_NAMED} layers that take the longest", "a larger mark: several layers"
+        named, joined = f"named: {_NAMED} of the {_NAMED} slowest layers", "a larger mark: several layers"
         caption(figure, options, model, title, *remarks, named, joined)
         groups = {name: _joined(axes, [p for p in points if p.arithmetic == name]) for name in names}
         for i, found in enumerate(groups.values()):
             for group in found:
                 axes.plot(*_place(group), **{**_mark(i), "markersize": _size(len(group))})
-        if _name_heaviest(axes, groups, _along_memory(roofline)):
-            remarks.append(named)
+        wanted, written = _name_heaviest(axes, groups, _along_memory(roofline))
+        if written:
+            some = f"{written} of " if written < wanted else ""
+            remarks.append(f"named: {some}the {wanted} slowest layers")
         if any(len(group) > 1 for own in groups.values() for group in own):
             remarks.append(joined)
     caption(figure, options, model, title, *remarks)
@@ -188,14 +190,17 @@ def _along_memory(roofline: Roofline) -> list[tuple[float, float]]:
 
 def _name_heaviest(
     axes: Axes, groups: dict[str, list[list[RooflinePoint]]], lines: Sequence[tuple[float, float]]
-) -> bool:
-    """Names the slowest layers of the first arithmetic; False where there is no room for any name."""
+) -> tuple[int, int]:
+    """Names the slowest layers of the first arithmetic. (How many there are to name, how many had room.)"""
     first = next(iter(groups.values()), [])
     heavy = sorted((p for group in first for p in group), key=_seconds, reverse=True)[:_NAMED]
-    labels = []
+    labels, layers = [], {}
     for group in first:
         named = [shortened(printable(p.path or "(model)"), 22) for p in group if p in heavy]
         if named:
-            labels.append((", ".join(named), *_place(group)))
+            text = ", ".join(named)
+            labels.append((text, *_place(group)))
+            layers[text] = len(named)
     marks = [*lines, *(_place(group) for own in groups.values() for group in own)]
-    return len(place_labels(axes, labels, marks, text_boxes(axes))) < len(labels)
+    without = place_labels(axes, labels, marks, text_boxes(axes))
+    return len(heavy), sum(n for text, n in layers.items() if text not in without)

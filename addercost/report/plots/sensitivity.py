@@ -29,8 +29,8 @@ def draw(data: Sensitivity, options: PlotOptions, model: str = "") -> Drawn:
     else:
         for i, swing in enumerate(shown):
             for ratio, colour, hatch, end in (
-                (swing.ratio_at_low, BLUE, "", "low end"),
-                (swing.ratio_at_high, ORANGE, "///", "high end"),
+                (swing.ratio_at_low, BLUE, "", "least latency"),
+                (swing.ratio_at_high, ORANGE, "///", "largest latency"),
             ):
                 axes.barh(
                     i,
@@ -43,8 +43,8 @@ def draw(data: Sensitivity, options: PlotOptions, model: str = "") -> Drawn:
                     linewidth=0.3,
                     label=end if i == 0 else None,
                 )
-        room = 24 if options.width == "single" else 40
-        names = [f"{printable(s.figure)} {s.low:g}–{s.high:g}" for s in shown]
+        room = 28 if options.width == "single" else 40
+        names = [f"{printable(s.figure)} {s.low:g}–{s.high:g} cycles" for s in shown]
         axes.set_yticks(range(len(shown)), [shortened(name, room) for name in names])
         axes.tick_params(axis="y", length=0)
         axes.invert_yaxis()
@@ -59,7 +59,9 @@ def draw(data: Sensitivity, options: PlotOptions, model: str = "") -> Drawn:
     if still:
         remarks.append(f"{still} figures without effect left out")
     if data.break_even is not None:
-        remarks.append(f"break-even where a multiplication costs {data.break_even:.3g} × an addition")
+        times = f"{data.break_even:.3g}"
+        how_much = "as much" if times == "1" else f"{times} times as much"
+        remarks.append(f"break-even where a multiplication costs {how_much} as an addition")
     caption(figure, options, model, f"{data.hardware}, {data.model} model (estimate)", *remarks)
     return Drawn(
         figure=figure,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from addercost.analysis.bounds import bounded, exact_ratio
 from addercost.analysis.layer_rows import ProfileRow, labelled_costs
 from addercost.analysis.profile_diff import ChangeKind, LayerChange, ProfileDiff
 from addercost.arithmetic import OpClass
+from addercost.cost.accelerator.estimate import AcceleratorCost
+from addercost.cost.energy import ModelEnergy
 from addercost.report.table import Column, Kind, Table
 from addercost.report.tables.layers import class_columns
 from addercost.results.profile import Profile
+from addercost.units import prefixed_unit
 
 
 def diff_tables(diff: ProfileDiff) -> tuple[Table, Table]:
@@ -27,9 +30,9 @@ def _totals(diff: ProfileDiff) -> Table:
     return Table(
         columns=(
             Column("quantity", "total"),
-            Column("before", "before", Kind.COUNT),
-            Column("after", "after", Kind.COUNT),
-            Column("difference", "after − before", Kind.COUNT),
+            Column("before", "before", Kind.AMOUNT),
+            Column("after", "after", Kind.AMOUNT),
+            Column("difference", "after − before", Kind.AMOUNT),
             Column("ratio", "after / before", Kind.RATIO),
         ),
         rows=rows,
@@ -59,6 +62,33 @@ def _total_rows(diff: ProfileDiff) -> Iterator[dict[str, Any]]:
             # The difference of two lower bounds is the true one only where both leave out the same.
             "comparable": a_cost.missing == b_cost.missing,
         }
+    by_table = {item.hardware: item for item in diff.before.energies}
+    for energy in diff.after.energies:
+        if energy.hardware in diff.energies:
+            yield _joules(energy.hardware, by_table[energy.hardware], energy)
+    by_array = {item.hardware: item for item in diff.before.accelerators}
+    for array in diff.after.accelerators:
+        if array.hardware in diff.accelerators:
+            known = by_array[array.hardware]
+            yield {
+                "quantity": f"estimated cycles on {array.hardware}",
+                "before": bounded(known.cycles, known.complete),
+                "after": bounded(array.cycles, array.complete),
+                "comparable": known.missing == array.missing,
+            }
+            yield _joules(array.hardware, known, array)
+
+
+def _joules(
+    name: str, before: ModelEnergy | AcceleratorCost, after: ModelEnergy | AcceleratorCost
+) -> dict[str, Any]:
+    factor, unit = prefixed_unit(max(before.total_j, after.total_j), "J")
+    return {
+        "quantity": f"estimated energy by {name}, {unit}",
+        "before": bounded(before.total_j / factor, before.complete),
+        "after": bounded(after.total_j / factor, after.complete),
+        "comparable": before.missing == after.missing,
+    }
 
 
 def _layers(diff: ProfileDiff) -> Table:
@@ -75,7 +105,11 @@ def _layers(diff: ProfileDiff) -> Table:
         Column("change", "change"),
         Column("what", "what", optional=True),
         *(Column(c.name, f"Δ {c.title}", Kind.COUNT, optional=c.optional) for c in classes),
-        *(Column(f"cycles@{name}", f"Δ cycles\n{name}", Kind.COUNT) for name in diff.processors),
+        *(Column(f"cycles@{name}", f"Δ cycles\n{name}", Kind.COUNT) for name in diff.with_cycles),
+        *(
+            Column(f"energy_j@{name}", f"Δ energy\n{name}", Kind.QUANTITY, unit="J")
+            for name in diff.with_joules
+        ),
     ]
     rows = []
     for change in diff.layers:
@@ -84,8 +118,10 @@ def _layers(diff: ProfileDiff) -> Table:
         for column in classes:
             op_class = OpClass(column.name)
             cells[column.name] = _count(change.after, op_class) - _count(change.before, op_class)
-        for name in diff.processors:
-            cells[f"cycles@{name}"] = _cycles(change.after, name) - _cycles(change.before, name)
+        for name in diff.with_cycles:
+            cells[f"cycles@{name}"] = _of(change.after, "cycles", name) - _of(change.before, "cycles", name)
+        for name in diff.with_joules:
+            cells[f"energy_j@{name}"] = _of(change.after, "joules", name) - _of(change.before, "joules", name)
         rows.append(cells)
     tally = ", ".join(
         f"{sum(change.kind is kind for change in diff.layers)} {kind.value}" for kind in ChangeKind
@@ -94,7 +130,7 @@ def _layers(diff: ProfileDiff) -> Table:
         tuple(columns) if rows else (columns[0],),
         rows,
         title=f"Layers: {tally}, {diff.unchanged} unchanged",
-        notes=("Δ: after − before; cycles are estimates",) if rows else ("no layer differs",),
+        notes=("Δ: after − before; cycles and energies are estimates",) if rows else ("no layer differs",),
     )
 
 
@@ -113,8 +149,11 @@ def _count(row: ProfileRow | None, op_class: OpClass) -> int:
     return row.counts[op_class] if row is not None else 0
 
 
-def _cycles(row: ProfileRow | None, name: str) -> float:
-    return row.cycles[name] if row is not None else 0
+def _of(row: ProfileRow | None, what: Literal["cycles", "joules"], name: str) -> float:
+    """What one estimate says of a layer; 0 of one that there is not."""
+    if row is None:
+        return 0
+    return (row.cycles if what == "cycles" else row.joules)[name]
 
 
 def _name(profile: Profile) -> str:
@@ -127,6 +166,11 @@ def _remarks(diff: ProfileDiff) -> Iterator[str]:
     one, two = diff.before.counts, diff.after.counts
     if one.inputs != two.inputs:
         yield "the inputs differ, so the counts differ for that reason too"
-    left_out = {*labelled_costs(diff.before), *labelled_costs(diff.after)} - set(diff.processors)
+    names: set[str] = set()
+    for profile in (diff.before, diff.after):
+        names |= {*labelled_costs(profile)}
+        names |= {energy.hardware for energy in profile.energies}
+        names |= {array.hardware for array in profile.accelerators}
+    left_out = names - {*diff.with_cycles, *diff.with_joules}
     if left_out:
-        yield f"estimated in only one of them, or by different cost models: {', '.join(sorted(left_out))}"
+        yield f"estimated in only one of them, or in different ways: {', '.join(sorted(left_out))}"

@@ -99,7 +99,7 @@ def _rows(
     times = occurrences([tally for _, _, tally in variants], len(kinds))
     table = layer_table(kinds)
     costs = layer_costs(table, targets, settings.cost_model)
-    joules_of_kinds, has_joules = layer_energies(table, energies)
+    joules_of_kinds, has_joules = layer_energies(table, energies, settings.memories)
     a, p, e = len(variants), max(len(targets), 1), max(len(energies), 1)
 
     def summed(values: Any) -> Any:
