@@ -86,7 +86,7 @@ def reference(x: Tensor, packed: PackedWeights) -> Tensor:
 def round_rows(x: Tensor) -> tuple[Tensor, Tensor]:
     """x: [B, K] to int8 by the largest |x| of each row, and what one step is, [B, 1] in fp32.
 
-    Source: Ma et al., arXiv:2402.17764, section 2.
+    Source: Ma et al., arXiv:2402.17764.
     """
     wide = x.float()
     step = torch.clamp(wide.abs().amax(-1, keepdim=True), min=1e-5) / 127

@@ -14,7 +14,7 @@ class BitLinear(KernelLinear):
 
     x: [..., in]; weight: [out, in] in full precision; gradients pass straight through both roundings. The
     norm that BitNet has before such a layer is not part of it.
-    Source: Ma et al., arXiv:2402.17764 (BitNet b1.58), section 2.
+    Source: Ma et al., arXiv:2402.17764 (BitNet b1.58).
     """
 
     def forward(self, input: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ def _per_site(sites: Sites) -> OpCounts:
 
     (1 + x_m)·2^x_e times (1 + y_m)·2^y_e becomes (1 + x_m + y_m + 2^-l)·2^(x_e + y_e), which is the sum of
     both numbers' bits and of a constant. Integers are multiplied, as before. The sums stay in floating point.
-    Source: Luo and Sun, arXiv:2410.00907, section 2 and table 1 (0.1 pJ for 3.7 pJ in fp32).
+    Source: Luo and Sun, arXiv:2410.00907 (0.1 pJ for 3.7 pJ in fp32).
     """
     return _with_integers(sites, 1, sites.count)
 

@@ -24,7 +24,7 @@ _SCALED_TOGETHER = 128
 def _per_site(sites: Sites) -> OpCounts:
     """A look-up of a byte and an addition for every bit of a weight and four inputs: one of each a site.
 
-    Source: Wei et al., EuroSys 2025 (T-MAC, arXiv:2407.00088), section 3: one-bit matrices, groups of 4.
+    Source: Wei et al., EuroSys 2025 (T-MAC, arXiv:2407.00088): one-bit matrices, groups of 4.
     """
     looked_up = BITS * groups(sites, INPUTS)
     return OpCounts.of("int8", lookup=looked_up) + OpCounts.of("int16", add=looked_up)
@@ -37,7 +37,7 @@ def _exact(sites: Sites) -> OpCounts:
     an entry; a division a table). Outputs take a product with their scale, the sum of their row of inputs, a
     sum of entries, times the weights' middle, and the bias if any.
 
-    Source: as above, sections 3.2 (mirrored tables) and 3.3 (tables of int8).
+    Source: as above: mirrored tables, tables of int8.
     """
     looked_up = BITS * groups(sites, INPUTS)
     sums = min(BITS * sites.outputs, looked_up)

@@ -23,7 +23,7 @@ _SCALED_TOGETHER = 128
 def _per_site(sites: Sites) -> OpCounts:
     """For every binary matrix and every eight inputs a look-up, a shift by the scale, and an addition.
 
-    Source: You et al., NeurIPS 2024 (arXiv:2406.05981), section 4, and the authors' energy script
+    Source: You et al., NeurIPS 2024 (arXiv:2406.05981), and the authors' energy script
     (GATECH-EIC/ShiftAddLLM, energy/shiftaddllm_energy.py), which charges a look-up and a shift for each
     matrix and eight inputs. It charges one addition for all matrices; their sum takes one each.
     """

@@ -36,7 +36,7 @@ def _accumulator(sites: Sites) -> str:
 def _per_site(sites: Sites) -> OpCounts:
     """One addition. Which of x, -x and 0 is added costs nothing in the papers.
 
-    Source: Ma et al., arXiv:2402.17764 (BitNet b1.58), section 2 and figure 3. The paper charges additions of
+    Source: Ma et al., arXiv:2402.17764 (BitNet b1.58). The paper charges additions of
     8 bits; sums of more than a few terms need more, so they are of 32 bits here.
     """
     return OpCounts.of(_accumulator(sites), add=sites.count)
@@ -47,7 +47,7 @@ def _exact(sites: Sites) -> OpCounts:
     of K: |x|, a comparison, a product and a rounding (an addition) each, and a division a row; outputs take
     one product with the scales, and the bias if any. A weight of zero is added like the others.
 
-    Source: Ma et al., arXiv:2402.17764, section 2 (absmean weights, absmax activations of 8 bits a token).
+    Source: Ma et al., arXiv:2402.17764 (absmean weights, absmax activations of 8 bits a token).
     """
     made = OpCounts.of(TERNARY, logic=sites.count)
     made += OpCounts.of(_accumulator(sites), add=sites.count - first_terms(sites))

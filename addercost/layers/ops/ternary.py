@@ -1,6 +1,6 @@
 """The ternary operators: inputs rounded to 8 bits a row, weights to -1, 0 and 1, one scale each.
 
-Gradients pass straight through both roundings. Source: Ma et al., arXiv:2402.17764 (BitNet b1.58), section 2.
+Gradients pass straight through both roundings. Source: Ma et al., arXiv:2402.17764 (BitNet b1.58).
 """
 
 from __future__ import annotations
