@@ -83,7 +83,7 @@ def bench(layer: Layer, rounds: int) -> list[str]:
     took = {name: statistics.median(found) for name, found in times.items()}
     lines = [f"\n{layer.name}, batch {layer.batch}"]
     parts = (
-        ("forward", "forward", "adder"),
+        ("forward", "forward, torch", "adder"),
         ("input, full", "input, torch", "clipped"),
         ("input, sign", "input, torch", ""),
         ("weight, full", "weight, torch", "mac"),
