@@ -166,12 +166,17 @@ def test_of_twelve_blocks_the_third_ones_are_counted_from_the_first_eighth() -> 
 
 
 def test_what_a_block_has_beside_its_scale() -> None:
-    """llama.cpp: q4_0 and q6_K take 8 and 32 off each number; the K formats of 2, 4 and 5 bits have minima,
-    which GPTQ calls zero points; scales of all K formats are numbers of a larger block."""
+    """llama.cpp: q4_0, q5_0, q3_K and q6_K take 8, 16, 4 and 32 off each number, the ternary ones 1; q4_1,
+    q5_1 and the K formats of 2, 4 and 5 bits have minima, which GPTQ calls zero points; scales of all K formats
+    are numbers of a larger block."""
     formats = WEIGHT_FORMATS.values()
-    assert {one.name for one in formats if one.shifted} == {"q4_0", "q6_k"}
-    assert {one.name for one in formats if one.has_minimum} == {"int4", "q2_k", "q4_k", "q5_k"}
-    assert {one.name for one in formats if one.nested} == {"q2_k", "q4_k", "q5_k", "q6_k"}
+    assert {one.name for one in formats if one.shifted} == {
+        "q4_0", "q5_0", "q3_k", "q6_k", "tq1_0", "tq2_0",
+    }  # fmt: skip
+    assert {one.name for one in formats if one.has_minimum} == {
+        "int4", "q4_1", "q5_1", "q2_k", "q4_k", "q5_k",
+    }  # fmt: skip
+    assert {one.name for one in formats if one.nested} == {"q2_k", "q3_k", "q4_k", "q5_k", "q6_k"}
 
 
 def test_q4_k_m_takes_the_number_of_blocks_from_the_network() -> None:

@@ -6,7 +6,7 @@ from addercost.cost.effective_rates import effective_model
 
 MODEL = effective_model(
     name="eager",
-    description="on all cores at the rates that runs reach: its arithmetic, plus its bytes, plus a time for "
-    "each operator, run one by one",
+    description="on all cores, at the rates that measured networks reach: its arithmetic, plus its bytes, "
+    "plus a time for each operator, run one by one",
     run_of=lambda moved: moved.eager,
 )
