@@ -167,8 +167,8 @@ def test_of_twelve_blocks_the_third_ones_are_counted_from_the_first_eighth() -> 
 
 def test_what_a_block_has_beside_its_scale() -> None:
     """llama.cpp: q4_0, q5_0, q3_K and q6_K take 8, 16, 4 and 32 off each number, the ternary ones 1; q4_1,
-    q5_1 and the K formats of 2, 4 and 5 bits have minima, which GPTQ calls zero points; scales of all K formats
-    are numbers of a larger block."""
+    q5_1 and the K formats of 2, 4 and 5 bits have minima, which GPTQ calls zero points; scales of all K
+    formats are numbers of a larger block."""
     formats = WEIGHT_FORMATS.values()
     assert {one.name for one in formats if one.shifted} == {
         "q4_0", "q5_0", "q3_k", "q6_k", "tq1_0", "tq2_0",
