@@ -276,8 +276,9 @@ def test_energies_of_other_memories_are_not_compared() -> None:
     assert "estimated in only one of them, or in different ways: 45nm" in totals.notes
 
 
-def test_a_diff_has_accelerators(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_diff_has_accelerators(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Both sides of `diff --accelerator` are what `profile` says of each."""
+    monkeypatch.setenv("COLUMNS", "200")
     specs = ("zoo:lenet5-bn", "zoo:resnet20-cifar")
     names = {"cpus": (), "accelerators": ("tpu-like",)}
     one, two = (addercost.profile(spec, **names).accelerators[0] for spec in specs)
