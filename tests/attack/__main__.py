@@ -85,4 +85,7 @@ def _attack(place: Path, seed: int, share: float, given: argparse.Namespace) -> 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    # Libraries would report as leaked what `gc.freeze` has kept.
+    os._exit(code)
