@@ -38,7 +38,7 @@ from addercost.sources.tracing import trace_loaded
 from addercost.trace.inputs import ModelInputs
 from addercost.trace.record import Trace
 
-INCLUDES = "a forward of the whole network in inference mode, eager, inputs in NCHW"
+INCLUDES = "a forward of the whole network without gradients (torch.no_grad), eager, inputs in NCHW"
 
 
 @dataclass(frozen=True, slots=True)
