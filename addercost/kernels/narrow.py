@@ -19,6 +19,11 @@ MIDDLE = {2: 1, 4: 8}
 """What is subtracted from a code, by bits."""
 
 
+def stored_bytes(words: Tensor, scales: Tensor | None) -> int:
+    """Of words of bytes and scales in fp32."""
+    return words.numel() + (0 if scales is None else 4 * scales.numel())
+
+
 class PackedWeights(NamedTuple):
     """words: [N, bytes] uint8, whole pieces. features: K weights a row. scales: [N, pieces] fp32 of 4-bit
     weights, None of ternary ones, whose scale is one for all.
@@ -31,7 +36,7 @@ class PackedWeights(NamedTuple):
 
     @property
     def n_bytes(self) -> int:
-        return self.words.numel() + (0 if self.scales is None else 4 * self.scales.numel())
+        return stored_bytes(self.words, self.scales)
 
 
 def pack_codes(codes: Tensor, bits: int) -> Tensor:

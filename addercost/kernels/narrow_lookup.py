@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from addercost.kernels.narrow import MIDDLE, PackedWeights, unpack_codes
+from addercost.kernels.narrow import MIDDLE, PackedWeights, stored_bytes, unpack_codes
 
 ROWS = 64
 """Rows of weights whose indices stand side by side."""
@@ -71,7 +71,7 @@ class LookupWeights(NamedTuple):
 
     @property
     def n_bytes(self) -> int:
-        return self.words.numel() + (0 if self.scales is None else 4 * self.scales.numel())
+        return stored_bytes(self.words, self.scales)
 
 
 def as_lookups(packed: PackedWeights) -> LookupWeights:

@@ -19,36 +19,24 @@ from addercost.kernels.narrow import (
     round_weights,
     unpack_codes,
 )
+from tests.kernels.narrow_cases import drawn, four_bit_case, ternary_case
 
 SIZES = st.tuples(st.integers(1, 9), st.integers(1, 700), st.integers(1, 40), st.integers(0, 2**31))
-
-
-def drawn(batch: int, features: int, seed: int) -> tuple[torch.Tensor, torch.Generator]:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(-128, 128, (batch, features), generator=generator, dtype=torch.int8), generator
 
 
 @settings(max_examples=40)
 @given(sizes=SIZES)
 def test_ternary_sums_are_exact(sizes: tuple[int, int, int, int]) -> None:
-    batch, features, outputs, seed = sizes
-    x, generator = drawn(batch, features, seed)
-    weights = torch.randint(-1, 2, (outputs, features), generator=generator)
-    assert torch.equal(narrow_product(x, pack_ternary(weights)), (x.long() @ weights.t()).int())
+    x, weights, sums = ternary_case(sizes)
+    assert torch.equal(narrow_product(x, pack_ternary(weights)), sums)
 
 
 @settings(max_examples=40)
 @given(sizes=SIZES)
 def test_four_bit_sums_are_exact_where_scales_are_powers_of_two(sizes: tuple[int, int, int, int]) -> None:
-    """Every term is then a whole number of the smallest scale, and fp32 holds the sums of 700 of them."""
-    batch, features, outputs, seed = sizes
-    x, generator = drawn(batch, features, seed)
-    codes = torch.randint(0, 16, (outputs, features), generator=generator)
-    scales = 2.0 ** torch.randint(0, 3, (outputs, -(-features // 128)), generator=generator)
-    packed = PackedWeights(pack_codes(codes, 4), features, 4, scales)
-    weights = (codes - 8) * scales.long().repeat_interleave(128, 1)[:, :features]
-    assert torch.equal(narrow_product(x, packed), (x.long() @ weights.t()).float())
-    assert torch.equal(reference(x, packed), (x.long() @ weights.t()).float())
+    x, packed, sums = four_bit_case(sizes)
+    assert torch.equal(narrow_product(x, packed), sums)
+    assert torch.equal(reference(x, packed), sums)
 
 
 def test_many_rows_on_several_threads() -> None:

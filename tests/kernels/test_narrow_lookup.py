@@ -15,25 +15,19 @@ from addercost.kernels import dispatch
 from addercost.kernels.cpu.narrow.lookup import lookup_product
 from addercost.kernels.narrow import PackedWeights, pack_codes, pack_four_bits, pack_ternary
 from addercost.kernels.narrow_lookup import FORMS, LookupWeights, as_lookups, reference
+from tests.kernels.narrow_cases import drawn, four_bit_case, ternary_case
 
 SIZES = st.tuples(st.sampled_from((1, 2, 5)), st.integers(1, 700), st.integers(1, 200), st.integers(0, 2**31))
 PRODUCTS = pytest.mark.parametrize("compute", [lookup_product, reference], ids=["kernel", "reference"])
 Compute = Callable[[torch.Tensor, LookupWeights], torch.Tensor]
 
 
-def drawn(batch: int, features: int, seed: int) -> tuple[torch.Tensor, torch.Generator]:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(-128, 128, (batch, features), generator=generator, dtype=torch.int8), generator
-
-
 @PRODUCTS
 @settings(max_examples=10, deadline=None)
 @given(sizes=SIZES)
 def test_ternary_sums_are_exact(compute: Compute, sizes: tuple[int, int, int, int]) -> None:
-    batch, features, outputs, seed = sizes
-    x, generator = drawn(batch, features, seed)
-    weights = torch.randint(-1, 2, (outputs, features), generator=generator)
-    assert torch.equal(compute(x, as_lookups(pack_ternary(weights))), (x.long() @ weights.t()).int())
+    x, weights, sums = ternary_case(sizes)
+    assert torch.equal(compute(x, as_lookups(pack_ternary(weights))), sums)
 
 
 @PRODUCTS
@@ -42,14 +36,8 @@ def test_ternary_sums_are_exact(compute: Compute, sizes: tuple[int, int, int, in
 def test_four_bit_sums_are_exact_where_scales_are_powers_of_two(
     compute: Compute, sizes: tuple[int, int, int, int]
 ) -> None:
-    """Every term is then a whole number of the smallest scale, and fp32 holds the sums of 700 of them."""
-    batch, features, outputs, seed = sizes
-    x, generator = drawn(batch, features, seed)
-    codes = torch.randint(0, 16, (outputs, features), generator=generator)
-    scales = 2.0 ** torch.randint(0, 3, (outputs, -(-features // 128)), generator=generator)
-    packed = PackedWeights(pack_codes(codes, 4), features, 4, scales)
-    weights = (codes - 8) * scales.long().repeat_interleave(128, 1)[:, :features]
-    assert torch.equal(compute(x, as_lookups(packed)), (x.long() @ weights.t()).float())
+    x, packed, sums = four_bit_case(sizes)
+    assert torch.equal(compute(x, as_lookups(packed)), sums)
 
 
 @pytest.mark.parametrize(("x", "weight"), [*product((-128, 127), (-8, 7))])
