@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from addercost.errors import ArgumentError
 from addercost.results.files import write_file
 from addercost.sweep.chunks.chunk import Chunk, Engine
 from addercost.sweep.shards.layout import Layout
@@ -45,8 +47,10 @@ def run_chunks(
     again. on_chunk: called with the number of architectures of a
     finished chunk and how many of them failed, first for those that were done before. Raises OutputError
     where a shard cannot be written, WorkersLostError where workers or cluster are gone; what was kept by then
-    stays done.
+    stays done. Raises ArgumentError where shards cannot be written at all.
     """
+    if importlib.util.find_spec("pyarrow") is None:
+        raise ArgumentError("sweeps need pyarrow", "pip install 'addercost[sweep]'")
     done, remarks = done_and_remarks(folder, layout, retry_failed)
     for number, broken in done.items():
         on_chunk(layout.length(number), broken)

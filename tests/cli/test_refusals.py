@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,3 +76,14 @@ def test_one_line_and_nothing_is_left(
     said = capsys.readouterr().err
     assert words in said and said.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir() if path.name != "__pycache__"] == ["space.py"]
+
+
+def test_a_sweep_without_what_writes_its_shards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An installation without the extra `sweep` has no pyarrow."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    folder = tmp_path / "swept"
+    assert run(["sweep", "zoo:lenet5-bn", "--cpu", "via-nano-2000", "-o", str(folder), "-q"]) == 2
+    assert capsys.readouterr().err == "addercost: sweeps need pyarrow; pip install 'addercost[sweep]'\n"
+    assert not folder.exists()
