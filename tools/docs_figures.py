@@ -22,7 +22,7 @@ from addercost.results.files import write_file
 from addercost.results.network_ratio import NetworkRatio, network_ratio
 
 ROOT = Path(__file__).parent.parent
-MACHINE = "amd-epyc"
+MACHINE = "amd-zen4"
 LOOK = {
     "fp32": ("adder layers, fp32", BLUE, ""),
     "int8": ("adder layers, int8", ORANGE, "///"),

@@ -10,7 +10,6 @@ again it measures what is missing."""
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 from limited_run import run_limited
 
 from addercost.cost.verdict import CONTESTS
+from addercost.hardware.matching import this_processor
 from addercost.measure.contests import IMPLEMENTATIONS
 from addercost.measure.environment import environment
 from addercost.measure.journal import read_measurements, rescued
@@ -76,7 +76,7 @@ class Progress:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--output", type=Path, help="Default: reports/NAME-OF-THE-DEVICE.")
+    parser.add_argument("--output", type=Path, help="Default: reports/ and the name of the processor's table.")
     parser.add_argument("--minutes", type=float, default=20.0, help="For everything. Default: 20.")
     parser.add_argument("--time-limit", type=float, default=0.4, help="Seconds for one timing. Default: 0.4.")
     parser.add_argument("--model", action="append", choices=tuple(BATCHES), help="Default: all; repeatable.")
@@ -91,7 +91,7 @@ def main() -> None:
     device = open_device(settings)
     facts = environment(device.facts)
     device.close()
-    folder = options.output or Path("reports") / slug(facts["cpu"])
+    folder = options.output or Path("reports") / this_processor()
     folder.mkdir(parents=True, exist_ok=True)
     progress = Progress(time.monotonic() + 60 * options.minutes)
     tables = host_table(folder, progress)
@@ -110,10 +110,6 @@ def main() -> None:
         "\n".join(index(facts, found, progress.problems)) + "\n", encoding="utf-8"
     )
     print(f"written to {folder}", *progress.problems, sep="\n")
-
-
-def slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def host_table(folder: Path, progress: Progress) -> tuple[str, ...]:

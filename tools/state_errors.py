@@ -61,6 +61,7 @@ def stated(found: Sequence[tuple[str, Validation]]) -> Iterator[str]:
                     f"model = {literal(model)}",
                     f"hardware = {literal(validation.hardware)}",
                     f"machine = {literal(machine(validation))}",
+                    f"processor = {literal(validation.conditions.get('cpu', ''))}",
                     f"networks = {score.rows}",
                     f"median_error = {score.median_error:.4g}",
                     f"p90_error = {score.p90_error:.4g}",
@@ -87,9 +88,9 @@ def is_scaled(validation: Validation, model: str) -> bool:
 def machine(validation: Validation) -> str:
     """What was measured on, in words."""
     conditions = validation.conditions
-    if "networks" in conditions and "," not in conditions["networks"]:
-        return f"{conditions.get('cpu', validation.source)}, {conditions['networks']}"
     named = conditions.get("machine") or conditions.get("cpu") or validation.source
+    if "networks" in conditions and "," not in conditions["networks"]:
+        return f"{named}, {conditions['networks']}"
     threads, dtype = conditions.get("threads", "1"), conditions.get("dtype", "fp32")
     if is_published(validation):
         return named

@@ -2,7 +2,7 @@
 
 Usage: python tools/token_times.py FOLDER [--estimates-only]
 
-FOLDER, such as reports/amd-epyc, gets token-times.json and token-times.md. The model is a Llama of 125
+FOLDER, such as reports/amd-zen4, gets token-times.json and token-times.md. The model is a Llama of 125
 million parameters with random weights, run through transformers on one thread: a prompt, and a token after
 a context, in fp32 and bf16, and with int8 weights by torch's dynamic quantisation. Estimates are those of
 `addercost llm` for the calibrated machine. A run takes a minute or two on a quiet machine.

@@ -6,7 +6,7 @@ i9-10940X, whose networks tested them, reached 0.63, 0.70 and 29 µs. Two GPUs, 
 (fp16, eager), reached 0.8 and 1.35 of the throughput at their boost clock, 1.1 and 0.77 of the bandwidth:
 parts overlap there, and clocks exceed the data sheet's. The server's are the desktop's with longer calls;
 50 networks on two cores of an AMD EPYC (Zen 4, fp32, eager) took 0.71 of what they say in the median, and
-nine of ten were within a factor of 1.65 (`reports/amd-epyc-2-threads`). No network was measured on a board, a
+nine of ten were within a factor of 1.65 (`reports/amd-zen4-2-threads`). No network was measured on a board, a
 phone or a microcontroller: theirs are assumptions, and so is their spread, twice that of the server in its
 logarithm.
 """

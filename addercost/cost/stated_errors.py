@@ -11,7 +11,8 @@ from functools import cache
 from pathlib import Path
 
 from addercost.cost.target_settings import MARK
-from addercost.hardware.loader import has_table
+from addercost.hardware.loader import HOST, has_table
+from addercost.hardware.this_machine import processor_id
 from addercost.reading import NotNegative, Positive, Text, Whole, read_as
 
 FILE = Path(__file__).with_suffix(".toml")
@@ -24,7 +25,8 @@ class StatedError:
     hardware: the table that predicted. machine: what was measured, in words. networks: how many.
     median_error, p90_error: |predicted / measured - 1|. factor: what predictions were multiplied by before
     that, so that half of the networks are right in the median; 1 where they are taken as they are.
-    source: the page with all scores.
+    source: the page with all scores. processor: where this program timed the networks, the processor's name
+    with family, model and stepping; "" for published timings.
     """
 
     model: Text
@@ -35,6 +37,7 @@ class StatedError:
     p90_error: NotNegative
     factor: Positive
     source: Text
+    processor: str = ""
 
     @property
     def text(self) -> str:
@@ -78,6 +81,10 @@ def stated_error(model: str, hardware: str = "") -> StatedError | None:
     is_gpu = has_table("gpu", name)
     same_kind = [error for error in known if has_table("gpu", error.hardware) == is_gpu]
     named = [error for wanted in (hardware, name) for error in known if error.hardware == wanted]
+    if name == HOST:
+        # Every machine's own table has this name: a stable sort puts those of this processor first.
+        here = processor_id()
+        named.sort(key=lambda error: error.processor != here)
     return next(iter([*named, *same_kind]), None)
 
 

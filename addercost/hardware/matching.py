@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from addercost.hardware.loader import list_hardware
+from addercost.hardware.this_machine import cpu_model
 
 _MCPU = re.compile(r"-mcpu=([\w.-]+)")
 
@@ -17,6 +18,14 @@ def core_name() -> str:
         return str(llvm.get_host_cpu_name())
     except Exception:  # a broken package may raise anything
         return ""
+
+
+def this_processor() -> str:
+    """The built-in table of this machine's core, such as `amd-zen3`; where there is none, the processor's own
+    name in small letters. A guest's processor can have the name of several, such as `AMD EPYC`.
+    """
+    tables = matching_tables(core_name())
+    return tables[0] if tables else re.sub(r"[^a-z0-9]+", "-", cpu_model().lower()).strip("-")
 
 
 def matching_tables(core: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from addercost.counts.model import count
 from addercost.errors import ArgumentError
 from addercost.hardware import load_cpu
 from addercost.hardware.loader import HOST
-from addercost.hardware.this_machine import cpu_model
+from addercost.hardware.this_machine import processor_id
 from addercost.results.measurements import PredictedTime
 from addercost.trace.record import Trace
 
@@ -33,9 +33,9 @@ def other_processor(hardware_path: Path | None = None) -> str:
     Machines that share the user's folder share the table. Raises ArgumentError where there is none.
     """
     part = load_cpu(HOST, hardware_path).part
-    if part is None or part.name == cpu_model():
+    if part is None or part.name == processor_id():
         return ""
-    return f"the table {HOST} was measured on {part.name}, and this is {cpu_model()}"
+    return f"the table {HOST} was measured on {part.name}, and this is {processor_id()}"
 
 
 def refuse_other_processor(cpus: Sequence[str], hardware_path: Path | None) -> None:

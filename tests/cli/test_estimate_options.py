@@ -102,7 +102,7 @@ def test_a_sweep_finds_tables_of_ones_own(
 def test_timings_are_not_estimated_by_a_table_without_a_clock(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    file: Any = Path(__file__).parents[2] / "reports" / "amd-epyc" / "lenet5-bn.json"
+    file: Any = Path(__file__).parents[2] / "reports" / "amd-zen4" / "lenet5-bn.json"
     assert run(["bench", "show", str(file), "--cpu", "cortex-a9"]) == 2
     assert "the table has no clock; give one: --clock 1.8GHz" in capsys.readouterr().err
     assert run(["bench", "show", str(file), "--cpu", "cortex-a9", "--clock", "1.8GHz"]) == 0

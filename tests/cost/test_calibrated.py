@@ -24,7 +24,7 @@ from addercost.errors import ArgumentError, DataError
 from addercost.hardware.kernel_times import NetworkSample, from_json, to_json
 from addercost.measure.kernel_times.draw import SHARES, Drawing, draw
 from addercost.results.profile import Profile, profile_from_data
-from tests.cost.times_by_law import law_s, made_times, network_s
+from tests.cost.times_by_law import PROCESSOR, law_s, made_times, network_s
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def trace():
 def target(tmp_path_factory):
     path = tmp_path_factory.mktemp("kernels") / "kernels-1-float32-eager.json"
     path.write_text(to_json(made_times()))
-    return replace(load_target("amd-zen4"), processor="Some Core", kernel_files=(path,))
+    return replace(load_target("amd-zen4"), processor=PROCESSOR, kernel_files=(path,))
 
 
 def test_a_document_is_read_as_it_was_written():
@@ -178,6 +178,7 @@ def test_operators_of_no_family_have_intervals_twice_as_wide_and_are_named(targe
     ("change", "text"),
     [
         pytest.param({"processor": "Another Core 1-1-1"}, "Another Core", id="processor"),
+        pytest.param({"processor": "Some Core 6-2-2"}, "Some Core 6-2-2", id="another model of that name"),
         pytest.param({"threads": 8}, "8 threads", id="threads"),
         pytest.param({"torch": "1.0.0"}, "torch 1.0.0", id="library"),
     ],
@@ -202,7 +203,7 @@ def test_force_borrows_the_nearest_file_where_the_model_was_asked_for(tmp_path, 
     """Neither file fits: both are of another processor, and one of eight threads, too."""
     folder = tmp_path / "addercost"
     folder.mkdir()
-    table = Path(__file__).parents[2] / "reports" / "amd-epyc" / "host.toml"
+    table = Path(__file__).parents[2] / "reports" / "amd-zen4" / "host.toml"
     (folder / "host.toml").write_text(table.read_text())
     for name, threads in (("kernels-a.json", 8), ("kernels-b.json", 1)):
         times = made_times(150)

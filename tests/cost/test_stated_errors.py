@@ -73,6 +73,23 @@ def test_what_was_timed_on_that_hardware_is_taken_as_it_is(written: None) -> Non
     assert "±50 % in the median and ±50 % for nine of ten of 20 networks on this machine; here" in known.text
 
 
+def test_a_table_of_this_machine_has_the_error_of_this_processor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every machine's own table is called `host`; more networks were timed on the other machine."""
+    here = validation("host", 1.5, threads="1", cpu="AMD EPYC 25-1-1")
+    other = validation("host", 3.0, threads="1", cpu="AMD EPYC 25-17-1")
+    file = tmp_path / "stated_errors.toml"
+    file.write_text("".join(state_errors.stated([("other.md", other), ("here.md", here)])))
+    monkeypatch.setattr(stated_errors, "FILE", file)
+    all_stated_errors.cache_clear()
+    for processor, page in (("AMD EPYC 25-1-1", "here.md"), ("unknown", "other.md")):
+        monkeypatch.setattr(stated_errors, "processor_id", lambda processor=processor: processor)
+        known = stated_error("roofline", "host@2cores")
+        assert known is not None and known.source == page
+    all_stated_errors.cache_clear()
+
+
 def test_a_space_of_one_design_states_nothing() -> None:
     cells = validation("host", 1.5, "", threads="1")
     assert "[[errors]]" not in "".join(state_errors.stated([("cells.md", cells)]))

@@ -125,7 +125,7 @@ def test_the_site_builds_without_a_broken_link(tmp_path: Path) -> None:
     python = (site / "reference" / "python.html").read_text(encoding="utf-8")
     assert "addercost.api.profile" in python
     assert (site / "reference" / "schemas" / "profile.schema.json").exists()
-    assert (site / "reports" / "amd-epyc" / "validation.html").exists()
+    assert (site / "reports" / "amd-zen4" / "validation.html").exists()
 
 
 @pytest.mark.exhaustive

@@ -14,29 +14,32 @@ from addercost.measure.session import BenchSettings, _estimate_notes, predict_fo
 from addercost.report.tables.timings import bench_table, measured_table, row_line
 from addercost.results.measurements import MeasuredRow, Measurements, PredictedTime
 
-STORED = Path(__file__).parents[2] / "reports" / "amd-epyc"
+STORED = Path(__file__).parents[2] / "reports" / "amd-zen4"
 
 
 @pytest.fixture
 def on(monkeypatch):
     def machine(name: str) -> None:
-        monkeypatch.setattr(predictions, "cpu_model", lambda: name)
+        monkeypatch.setattr(predictions, "processor_id", lambda: name)
 
     return machine
 
 
 def test_the_table_of_this_processor_is_used(on):
-    on("AMD EPYC")
+    on("AMD EPYC 25-17-1")
     assert other_processor(STORED) == ""
     assert default_cpus(STORED) == ("host",)
     refuse_other_processor(("host",), STORED)
 
 
 def test_the_table_of_another_processor_is_refused_by_name(on):
-    """The file is of an AMD EPYC. Named as a file it is borrowed, and other tables are nobody's own."""
-    on("Some Other CPU")
+    """The file is of a Zen 4, and an AMD EPYC of family 25, model 1, is a Zen 3. Named as a file it is
+    borrowed, and other tables are nobody's own.
+    """
+    on("AMD EPYC 25-1-1")
     assert default_cpus(STORED) == ()
-    with pytest.raises(ArgumentError, match="measured on AMD EPYC, and this is Some Other CPU") as caught:
+    expected = "measured on AMD EPYC 25-17-1, and this is AMD EPYC 25-1-1"
+    with pytest.raises(ArgumentError, match=expected) as caught:
         predict_for(BenchSettings(cpus=("host",), hardware_path=STORED))
     assert "addercost calibrate" in caught.value.hint and "--cpu to borrow it" in caught.value.hint
     refuse_other_processor((str(STORED / "host.toml"), "amd-zen4"), STORED)
@@ -45,7 +48,7 @@ def test_the_table_of_another_processor_is_refused_by_name(on):
 def test_a_note_says_why_there_are_no_estimates(on):
     on("Some Other CPU")
     (note,) = _estimate_notes(BenchSettings(hardware_path=STORED))
-    assert "measured on AMD EPYC, and this is Some Other CPU" in note
+    assert "measured on AMD EPYC 25-17-1, and this is Some Other CPU" in note
     assert "addercost calibrate" in note
 
 

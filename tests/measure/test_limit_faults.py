@@ -16,7 +16,7 @@ from addercost.measure.layer_predictions import layer_predictor
 from addercost.measure.limit_faults import TOLERANCE, faults, inside_share, with_faults
 from addercost.results.measurements import MeasuredRow, PredictedTime
 
-STORED = Path(__file__).parents[2] / "reports" / "amd-epyc"
+STORED = Path(__file__).parents[2] / "reports" / "amd-zen4"
 
 
 def row(median_s: float, *limits: tuple[str, str, float]) -> MeasuredRow:

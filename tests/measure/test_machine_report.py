@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 
+from addercost.hardware import matching
 from addercost.measure.journal import JournalHeading, open_journal, read_measurements, rescued
 from addercost.results.journal_lines import journal_path
 from addercost.results.measurements import MeasuredRow, Measurements
@@ -40,6 +41,16 @@ def row(path: str, arithmetic: str, implementation: str, own_s: float, reference
 def table(text: str) -> list[list[str]]:
     lines = [line for line in text.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_processors_of_one_name_have_folders_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two servers call their processors AMD EPYC; LLVM knows their cores apart, but not every core."""
+    monkeypatch.setattr(matching, "cpu_model", lambda: "AMD EPYC")
+    found = []
+    for core in ("znver3", "znver4", "a core without a table"):
+        monkeypatch.setattr(matching, "core_name", lambda core=core: core)
+        found.append(matching.this_processor())
+    assert found == ["amd-zen3", "amd-zen4", "amd-epyc"]
 
 
 def test_ratios_of_layers_and_of_whole_models(report: ModuleType) -> None:

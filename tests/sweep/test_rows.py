@@ -89,7 +89,7 @@ def test_rows_by_timed_kernels_are_those_of_the_estimate(
     folder = tmp_path / "addercost"
     folder.mkdir()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    shutil.copy(Path(__file__).parents[2] / "reports/amd-epyc/host.toml", folder)
+    shutil.copy(Path(__file__).parents[2] / "reports/amd-zen4/host.toml", folder)
     (folder / "kernels-1.json").write_text(to_json(made_times(150, "AMD EPYC 25-17-1")))
     settings = SweepSettings(cpus=("host",), cost_model="calibrated", batches=(1, 3))
     first = sweep_key(settings, "", 1)

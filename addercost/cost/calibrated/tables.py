@@ -53,7 +53,7 @@ def fitted(path: Path, caches: str = IN_NETWORK) -> Fit:
 def differences(conditions: Conditions, target: Target) -> list[str]:
     """How the conditions of times differ from those that an estimate for the target is made for."""
     found = []
-    if target.processor not in (conditions.processor, conditions.processor.rpartition(" ")[0]):
+    if target.processor != conditions.processor:
         found.append(f"on {conditions.processor}, and {target.name} is {target.processor or 'not named'}")
     if conditions.threads != target.working_cores:
         found.append(

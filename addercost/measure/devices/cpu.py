@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 
 from addercost.errors import ArgumentError
-from addercost.hardware.this_machine import cache_sizes, cpu_model, governor
+from addercost.hardware.this_machine import cache_sizes, governor, processor_id
 from addercost.measure.devices.cores import allowed_cores, idlest, pin
 from addercost.measure.devices.device import Call, Condition, DeviceFacts, Energy, KernelTime
 from addercost.measure.devices.process_memory import available_bytes, keep_freed_memory, peak_bytes
@@ -58,7 +58,7 @@ class CpuDevice:
         self._flushed: torch.Tensor | None = None
         self._facts = DeviceFacts(
             "cpu",
-            cpu_model(),
+            processor_id(),
             self._cache_bytes,
             {
                 "cores": str(len(allowed)),

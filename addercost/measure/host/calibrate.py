@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from addercost.errors import ArgumentError
-from addercost.hardware.this_machine import cache_sizes, cpu_model, instruction_set
+from addercost.hardware.this_machine import cache_sizes, instruction_set, processor_id
 from addercost.hardware.vocabulary import Form
 from addercost.measure.host.aarch64_instructions import aarch64_probes
 from addercost.measure.host.amx_loops import TileLoop
@@ -139,7 +139,7 @@ def calibrate(
         if threads > 1:
             wake_s = Sampled(tuple(wake_up_sample(threads)() for _ in range(MIX_SAMPLES)))
         return Calibration(
-            core, cpu_model(), instruction_set(), bench.clock_hz(), results, measured_loops, levels, call_s,
+            core, processor_id(), instruction_set(), bench.clock_hz(), results, measured_loops, levels, call_s,
             wake_s, threads, caches, sampler.speed.usual_factor,
         )  # fmt: skip
 

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from addercost.arithmetic import Arithmetic
 from addercost.cost.target import Target
 from addercost.errors import AddercostError, ArgumentError
+from addercost.hardware.matching import this_processor
+from addercost.hardware.this_machine import cpu_model
 from addercost.measure.bench import Said, run
 from addercost.measure.case import CaseUse, LayerCase, cases_of, read_case
 from addercost.measure.contenders.contender import TENSOR_DTYPES, Place
@@ -220,7 +222,7 @@ def validation_of(measurements: Measurements, plan: Plan, patterns: str, notes: 
     return Validation(
         f"{sum(row.group == NETWORKS for row in found)} networks and {layers} layers",
         plan.target.name,
-        {**conditions, "networks": patterns, "dtype": plan.dtype, "a network's time": INCLUDES},
+        {"machine": f"{cpu_model()} ({this_processor()})", **conditions, "networks": patterns, "dtype": plan.dtype, "a network's time": INCLUDES},
         tuple(found),
         skipped=tuple(skipped),
         notes=(*measurements.notes, *([left_out] if slow else []), *notes),
