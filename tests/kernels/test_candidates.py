@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
@@ -101,6 +102,29 @@ def test_where_loads_cost_time_a_tile_has_fewer_of_them() -> None:
         one, many = (default_schedule(request, core) for core in (ZEN_4, FULL_WIDTH))
         assert one.vectors == 1 < many.vectors
         assert 1 / many.vectors + 1 / many.pixels < 1 / one.vectors + 1 / one.pixels
+
+
+@pytest.mark.parametrize(("filters", "columns"), [(64, 56), (128, 28), (256, 14), (512, 7)])
+def test_a_tile_of_16_registers_keeps_all_that_its_step_needs(filters: int, columns: int) -> None:
+    """Sums, weights and an input; an adder has a difference, the sign mask and the factor -1 besides, where
+    the input's register becomes the difference's."""
+    for site, others in (("mac", 1), ("adder", 3)):
+        tile = default_schedule(layer(filters, columns, site), AVX2)
+        assert tile.vectors * tile.pixels + tile.vectors + others <= 16
+
+
+def test_weights_from_the_second_level_cache_are_read_for_many_pixels() -> None:
+    assert default_schedule(layer(128, 28), AVX2) == Schedule(8, 2, 6, joined=True)
+
+
+def test_planes_are_computed_along_their_pixels() -> None:
+    extents = Extents(1, 64, 256, 1, 3136, 1, 1, 1, 1, 1, 3136)
+    request = KernelRequest("mac", extents, False, False, True, planes=True)
+    for core in (SSE, AVX2, ZEN_4):
+        assert default_schedule(request, core).across
+    # Whole vectors only: behind the last pixel there is no memory to read.
+    short = replace(request, extents=replace(extents, columns=49, scratch_columns=49))
+    assert not default_schedule(short, AVX2).across
 
 
 def test_a_load_costs_most_where_a_site_has_one_operation() -> None:

@@ -40,16 +40,25 @@ def host_loops(features: set[str]) -> list[HostLoop | TileLoop]:
 
 
 def loop_sites_per_second(name: str, seconds: float = 0.05) -> float:
-    """Sites a second of the loop of this name ("mac", "adder", "adder_u8", …) on the widest registers.
+    """Sites a second of the arithmetic of this name ("mac", "adder", "adder_u8", …) on the widest registers.
 
-    The best of several runs, `seconds` in all: a limit is not an average. Raises KeyError for a loop that
-    this machine cannot run, ImportError without llvmlite.
+    The best of several runs, `seconds` in all: a limit is not an average. Raises KeyError for an arithmetic
+    that this machine cannot run, ImportError without llvmlite.
     """
-    _, features = host_features()
-    loop = next((loop for loop in host_loops(features) if loop.name == name), None)
-    if loop is None:
+    loops = _loops_named(name)
+    return max(bare_loop_sites_per_second(loop, seconds / len(loops)) for loop in loops)
+
+
+@cache
+def _loops_named(name: str) -> tuple[HostLoop | TileLoop, ...]:
+    """The loop of this name, and the others of the same arithmetic and number format: "xnor" and
+    "xnor_by_bytes". Where a processor lacks the instructions of one, another is its limit."""
+    named = [loop for loop in host_loops(host_features()[1]) if f"{loop.name}_".startswith(f"{name}_")]
+    if not named:
         raise KeyError(name)
-    return bare_loop_sites_per_second(loop, seconds)
+    first = min(named, key=lambda loop: len(loop.name))
+    same = [loop for loop in named if loop.number_format == first.number_format]
+    return tuple(loop for loop in same if loop.bits == same[0].bits)
 
 
 def bare_loop_sites_per_second(loop: HostLoop | TileLoop, seconds: float = 0.05) -> float:
