@@ -14,9 +14,6 @@ from addercost.kernels.signs import FILTER_BLOCK
 
 _LEAST_LANES = 4
 _MOST_VECTORS = 4
-_ABORTING_PIXELS = 17
-"""Halide's LLVM ends the process ("calling a function with a bad signature") where it compiles a tile of so
-many pixels, one vector wide, of sums of packed bytes or words. All other tiles compile."""
 
 
 def candidates(request: KernelRequest, core: Core) -> Iterator[Schedule]:
@@ -70,10 +67,16 @@ def _along_filters(request: KernelRequest, core: Core) -> Iterator[Schedule]:
             if blocks and FILTER_BLOCK % (lanes * vectors):
                 continue
             for pixels in range(1, core.registers):
-                packed = request.arithmetic.packed > 1 or request.arithmetic.of_words
-                aborts = packed and (vectors, pixels) == (1, _ABORTING_PIXELS)
-                if fits(request, core, vectors, pixels) and not aborts:
+                if fits(request, core, vectors, pixels) and not _aborts(request, core, vectors, pixels):
                     yield Schedule(lanes, vectors, pixels)
+
+
+def _aborts(request: KernelRequest, core: Core, vectors: int, pixels: int) -> bool:
+    """Whether Halide's LLVM ends the process ("calling a function with a bad signature") where it compiles
+    this tile of sums of packed bytes or words: one vector wide, of 9 pixels with 16 registers and of 17 with
+    32. All other tiles compile."""
+    packed = request.arithmetic.packed > 1 or request.arithmetic.of_words
+    return packed and (vectors, pixels) == (1, core.registers // 2 + 1)
 
 
 def _along_pixels(request: KernelRequest, core: Core) -> Iterator[Schedule]:

@@ -31,13 +31,13 @@ _PIXELS = {
 differences and the sign mask need registers as well."""
 _OTHERS_OF_16 = {"mac": 1, "mac_powers": 1}
 _MORE_OTHERS_OF_16 = 3
-"""Of 16 registers, those that hold neither sums nor weights: a broadcast input, and where there is one a
-difference, the sign mask and the factor -1. A tile of 2 × 6 vectors needs a register too many for the adder, and
-takes 1.4 to 1.6 times as long as one of 2 × 5 on Zen 3."""
+"""Of 16 registers, those that hold neither sums nor weights: a broadcast input, and where there is one the
+sign mask and the factor -1; the difference takes the input's place. A tile of 2 × 6 vectors needs a register
+too many for the adder, and takes 1.4 to 1.8 times as long as one of 2 × 5 on Zen 3."""
 _WEIGHT_CYCLES = 0.5
 """What each vector of weights adds to a step on cores with 16 registers, where it comes from the second-level
-cache: a tile of few pixels reads its weights often. From tiles of 3×3 layers with 128 and 256 channels on Zen 3:
-multiply-adds on 2 × 6 vectors take 0.77 to 0.84 times as long as on 2 × 4."""
+cache: a tile of few pixels reads its weights often. From 3×3 layers with 128 and 256 channels on Zen 3, where
+multiply-adds on 2 × 6 vectors take 0.67 to 0.84 times as long as on 2 × 4."""
 _FEW_SUMS = {1: 2.0, 2: 1.5, 3: 1.2, 4: 1.1}
 """A site in a tile of so few sums, which do not hide their latency, takes this many times as long as in a
 large tile: 3 and 4 from layers of 3 × 3 and 4 × 4 pixels on Zen 4, the others by the latency itself."""
@@ -52,8 +52,8 @@ _FEW_FILTERS = 8
 _FILTERS_ACROSS = 8
 _FILTERS_ALONG_PLANES = (16, 12, 8)
 _VECTORS_OF_16, _FILTERS_OF_16 = 2, 4
-"""The tile along planes on cores with 16 registers. On Zen 3 it takes 0.75 to 0.88 times as long as tiles along
-filters, which have to be transposed."""
+"""The tile along planes on cores with 16 registers. On Zen 3 it takes 0.75 to 0.88 times as long as tiles
+along filters, which have to be transposed."""
 _TILE_FILTERS = (1, 2, 4, 6, 8)
 _OPERATIONS = {"mac": 1, "mac_powers": 1}
 _OTHER_OPERATIONS = 3
