@@ -97,6 +97,10 @@ def _products(call: OpCall) -> Iterator[MatrixProduct]:
         )
         yield MatrixProduct(rows, width, columns, rows * width, math.prod(heads))
         yield MatrixProduct(rows, columns, depth, rows * columns, math.prod(heads))
+    elif name == "addercost.selective_scan":
+        # At each of L tokens the state, [B, D, N], by c, [B, N].
+        (batch, width, tokens), (_, depth) = call.shape("x"), call.shape("rates")
+        yield MatrixProduct(width, depth, 1, width * depth, batch * tokens)
 
 
 _OPERANDS = {
@@ -105,4 +109,5 @@ _OPERANDS = {
     "aten.bmm": ("self", "mat2"),
     "aten.baddbmm": ("batch1", "batch2"),
     "aten.scaled_dot_product_attention": ("query", "key"),
+    "addercost.selective_scan": ("x", "c"),
 }

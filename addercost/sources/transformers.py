@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ def load_config(found: HubConfig, spec: str) -> LoadedModel:
     """The model of a configuration. spec: what the user named, for errors."""
     from addercost.sources.build import build
     from addercost.sources.transformers_inputs import usual_inputs
-    from addercost.sources.transformers_models import make_model, offline
+    from addercost.sources.transformers_models import make_model, running
 
     def make() -> PreTrainedModel:
         return make_model(found)
@@ -56,7 +57,7 @@ def load_config(found: HubConfig, spec: str) -> LoadedModel:
     model = build(make, spec)
     n_parameters = sum(parameter.numel() for parameter in model.parameters())
     rebuild = make if n_parameters <= _MOST_REAL_PARAMETERS else None
-    return LoadedModel(found.name, model, usual_inputs(model), rebuild, around=offline)
+    return LoadedModel(found.name, model, usual_inputs(model), rebuild, around=partial(running, model))
 
 
 def _complete(incomplete: str) -> Iterable[str]:

@@ -161,6 +161,17 @@ def offline() -> Iterator[None]:
 
 
 @contextmanager
+def running(model: PreTrainedModel) -> Iterator[None]:
+    """While active, the model may run: offline, without advice to install kernels, and with each scan of a
+    state-space layer as one operator.
+    """
+    from addercost.trace.selective_scan import whole_scans
+
+    with offline(), _quiet(), whole_scans(model):
+        yield
+
+
+@contextmanager
 def _quiet() -> Iterator[None]:
     """While active, advice about weights that nobody loads is not printed."""
     logging = importlib.import_module("transformers.utils.logging")

@@ -99,6 +99,9 @@ NOT_LOOPED = {
         "addercost.dequantize_weight", "addercost.scale_sums", "addercost.scale_elements",
         "addercost.round_inputs", "addercost.scale_block_sums",
     ),
+    "a scan of states, against its loop in transformers: test_selective_scan.py": (
+        "addercost.selective_scan",
+    ),
     "sparse operands: test_sparse.py": ("aten.sparse_sampled_addmm", "aten._sparse_semi_structured_mm"),
     "layers in plain torch: test_recognised_layers.py": ("addercost.adder_pairs",),
     "a count by its definition": (
