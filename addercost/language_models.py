@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from addercost.analysis.accelerators import WantedAccelerators
 from addercost.analysis.language_model import (
     Estimators,
     TokenCosts,
@@ -61,6 +62,7 @@ def language_model(
     hardware_path: Path | None = None,
     kernels: Path | None = None,
     accumulator_format: str | None = None,
+    accelerators: WantedAccelerators | Sequence[str] = (),
 ) -> LanguageModelReport:
     """What a text decoder costs: a prompt, one token, a whole text, for each batch and on each processor.
 
@@ -83,6 +85,10 @@ def language_model(
         tuple(load_energy(name, hardware_path) for name in energy),
         tuple(memories),
         accumulator_format,
+        accelerators
+        if isinstance(accelerators, WantedAccelerators)
+        else WantedAccelerators(tuple(accelerators)),
+        hardware_path,
     )
     formats: Mapping[str, str] = {}
     if model.endswith(GGUF):
@@ -141,7 +147,7 @@ def language_model(
             unfit += _unfit(needed, batch, longest, size, where)
         contexts = figure_contexts(decoder.positions, context) if with_curve else ()
         of_text = (prompt, max(prompt + new - 2, prompt)) if new > 1 else ()
-        if targets and (of_text or contexts):
+        if (targets or by.accelerators.names) and (of_text or contexts):
             # The context was traced: as an end of the range it saves another length.
             lengths = (*of_text, *contexts, context)
             token = TokenCosts(CountsByLength(layers_at, min(lengths), max(lengths), degree=1), by)

@@ -16,7 +16,7 @@ from addercost.cost.accelerator.estimate import (
 from addercost.cost.accelerator.mapping_search import SEARCHED, require_zigzag
 from addercost.cost.rank import RankRow, ordered
 from addercost.counts.matrix_products import MatrixProduct, matrix_products
-from addercost.counts.model import ModelCounts
+from addercost.counts.model import LayerCounts, ModelCounts
 from addercost.errors import ArgumentError
 from addercost.hardware import load_accelerator, load_energy
 
@@ -40,7 +40,9 @@ class WantedAccelerators:
         for name in self.names:
             load_energy(load_accelerator(name, hardware_path).energy_table, hardware_path)
 
-    def costs(self, counts: ModelCounts, hardware_path: Path | None = None) -> tuple[AcceleratorCost, ...]:
+    def costs(
+        self, counts: ModelCounts | Sequence[LayerCounts], hardware_path: Path | None = None
+    ) -> tuple[AcceleratorCost, ...]:
         """One estimate an accelerator, and the mapper's after it. Raises ArgumentError for the counts of a
         saved profile, which keeps no calls."""
         if not self.names:
@@ -85,15 +87,15 @@ def accelerator_ranks(
     return ordered(rows, alternative, (ARRAY,))
 
 
-def products_of(counts: ModelCounts) -> tuple[Sequence[LayerProducts], int]:
+def products_of(counts: ModelCounts | Sequence[LayerCounts]) -> tuple[Sequence[LayerProducts], int]:
     """The products of every layer, and how many sites are in none of them. Raises ArgumentError for the
     counts of a saved profile."""
     layers: list[LayerProducts] = []
     unplaced = 0
-    for layer in counts.layers:
+    for layer in counts.layers if isinstance(counts, ModelCounts) else counts:
         if layer.calls is None:
             raise ArgumentError(
-                f"the counts of {counts.model} have no calls: a saved profile keeps layers only",
+                "the counts have no calls: a saved profile keeps layers only",
                 "count the model or its trace again",
             )
         products: list[MatrixProduct] = []

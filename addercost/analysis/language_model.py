@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from addercost.analysis.accelerators import ARRAY, NO_ACCELERATORS, WantedAccelerators
+from addercost.cost.accelerator.estimate import AcceleratorCost
 from addercost.cost.energy import ModelEnergy, estimate_energy
 from addercost.cost.estimate import ModelCost, estimate
 from addercost.cost.models import COST_MODELS
@@ -18,12 +21,16 @@ from addercost.results.language_model import PhaseCost, PhaseEnergy, PhaseReport
 
 @dataclass(frozen=True, slots=True)
 class Estimators:
-    """What every forward is estimated by. targets: each with the name of a cost model."""
+    """What every forward is estimated by. targets: each with the name of a cost model. hardware_path: where
+    the tables of accelerators may be.
+    """
 
     targets: tuple[tuple[Target, str], ...]
     energy_tables: tuple[EnergyTable, ...] = ()
     memories: tuple[str, ...] = ()
     accumulator_format: str | None = None
+    accelerators: WantedAccelerators = NO_ACCELERATORS
+    hardware_path: Path | None = None
 
     def costs(self, counts: ModelCounts | Layers) -> tuple[ModelCost, ...]:
         """Raises ArgumentError for a processor without a clock, on which nothing has seconds."""
@@ -36,6 +43,9 @@ class Estimators:
                 )
         return found
 
+    def on_accelerators(self, counts: ModelCounts | Layers) -> tuple[AcceleratorCost, ...]:
+        return self.accelerators.costs(counts, self.hardware_path)
+
     def energies(self, counts: ModelCounts) -> tuple[ModelEnergy, ...]:
         return tuple(
             estimate_energy(counts, table, self.memories, True, self.accumulator_format)
@@ -43,11 +53,22 @@ class Estimators:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """What one token takes on one processor or accelerator. model: the cost model, or `ARRAY`."""
+
+    hardware: str
+    model: str
+    seconds: float
+    complete: bool
+
+
 class TokenCosts:
-    """What a token after any number of others costs on every target.
+    """What a token after any number of others costs on every target and accelerator.
 
     Cost models of operations take the counts of that length. One that predicts kernels needs their shapes,
-    which traced lengths alone have: there the seconds are on the line between the first length and the last.
+    and so does an accelerator. Traced lengths alone have these: there the seconds are on the line between the
+    first length and the last.
     """
 
     def __init__(self, decode: CountsByLength, by: Estimators) -> None:
@@ -57,26 +78,41 @@ class TokenCosts:
         )
         of_kernels = replace(by, targets=predicting)
         self._of_counts = replace(by, targets=tuple(pair for pair in by.targets if pair not in predicting))
-        ends = (decode.first, decode.last) if predicting else ()
-        self._ends = tuple(of_kernels.costs(decode.layers(length)) for length in ends)
+        ends = (decode.first, decode.last) if predicting or by.accelerators.names else ()
+        layers = [decode.layers(length) for length in ends]
+        self._ends = tuple(tuple(map(_of_model, of_kernels.costs(at_end))) for at_end in layers)
+        self._array_ends = tuple(tuple(map(_of_array, by.on_accelerators(at_end))) for at_end in layers)
 
-    def at(self, context: int) -> Iterator[tuple[ModelCost, float]]:
-        """A cost and the seconds for each target, in their order."""
+    def at(self, context: int) -> Iterator[_Token]:
+        """One for each target and then for each accelerator, in their order."""
         kinds = self._decode.kinds(context)
         numbers = [n for _, n in kinds]
         counted = iter(self._of_counts.costs(tuple(layer for layer, _ in kinds)))
-        predicted = iter(zip(*self._ends, strict=True))
-        span = self._decode.last - self._decode.first
-        share = (context - self._decode.first) / span if span else 0.0
+        predicted = self._between(self._ends, context)
         for _, model in self._by.targets:
             if COST_MODELS[model].predict is not None:
-                first, last = next(predicted)
-                assert first.seconds is not None and last.seconds is not None
-                yield first, first.seconds + share * (last.seconds - first.seconds)
+                yield next(predicted)
             else:
                 cost = next(counted)
                 cycles = sum(n * layer.cycles for n, layer in zip(numbers, cost.layers, strict=True))
-                yield cost, (cost.seconds_per_cycle or 0.0) * cycles
+                yield replace(_of_model(cost), seconds=(cost.seconds_per_cycle or 0.0) * cycles)
+        yield from self._between(self._array_ends, context)
+
+    def _between(self, ends: tuple[tuple[_Token, ...], ...], context: int) -> Iterator[_Token]:
+        """On the line between the costs of the first length and of the last."""
+        span = self._decode.last - self._decode.first
+        share = (context - self._decode.first) / span if span else 0.0
+        for first, last in zip(*ends, strict=True):
+            yield replace(first, seconds=first.seconds + share * (last.seconds - first.seconds))
+
+
+def _of_model(cost: ModelCost) -> _Token:
+    assert cost.seconds is not None
+    return _Token(cost.hardware, cost.model, cost.seconds, cost.complete)
+
+
+def _of_array(cost: AcceleratorCost) -> _Token:
+    return _Token(cost.hardware, ARRAY, cost.seconds, cost.complete)
 
 
 def phase_report(
@@ -89,6 +125,7 @@ def phase_report(
     by: Estimators,
 ) -> PhaseReport:
     """One forward of `tokens` a text after `context` others; none of them are a prompt."""
+    on_accelerators = by.on_accelerators(counts)
     return PhaseReport(
         phase="decode" if context else "prefill",
         batch=batch,
@@ -100,9 +137,10 @@ def phase_report(
         cache_bytes=cache_bytes,
         activation_bytes=activation_bytes,
         complete=counts.complete,
-        costs=tuple(map(_phase_cost, by.costs(counts))),
+        costs=(*map(_phase_cost, by.costs(counts)), *map(_phase_cost_of_array, on_accelerators)),
         energies=tuple(
-            PhaseEnergy(energy.hardware, energy.total_j, energy.complete) for energy in by.energies(counts)
+            PhaseEnergy(energy.hardware, energy.total_j, energy.complete)
+            for energy in (*by.energies(counts), *on_accelerators)
         ),
     )
 
@@ -126,12 +164,28 @@ def _phase_cost(cost: ModelCost) -> PhaseCost:
     )
 
 
+def _phase_cost_of_array(cost: AcceleratorCost) -> PhaseCost:
+    """The elements compute for a part of the cycles and wait for operands in the others."""
+    computing = cost.compute_cycles / cost.cycles if cost.cycles else 0.0
+    waits = computing < 0.5
+    return PhaseCost(
+        hardware=cost.hardware,
+        model=ARRAY,
+        seconds=cost.seconds,
+        bound="memory" if waits else "elements",
+        bound_share=1 - computing if waits else computing,
+        complete=cost.complete,
+        missing=cost.missing,
+        assumptions=cost.assumptions,
+    )
+
+
 def token_times(batch: int, contexts: Iterable[int], token: TokenCosts) -> tuple[TokenTime, ...]:
-    """A token after each of `contexts` others, on every target."""
+    """A token after each of `contexts` others, on every target and accelerator."""
     return tuple(
-        TokenTime(batch, context, cost.hardware, cost.model, seconds)
+        TokenTime(batch, context, cost.hardware, cost.model, cost.seconds)
         for context in contexts
-        for cost, seconds in token.at(context)
+        for cost in token.at(context)
     )
 
 
@@ -146,8 +200,8 @@ def text_costs(prefill: PhaseReport, token: TokenCosts, new: int) -> tuple[TextC
     totals = [cost.seconds for cost in prefill.costs]
     complete = [cost.complete for cost in prefill.costs]
     for context in range(prefill.tokens, prefill.tokens + new - 1):
-        for i, (cost, seconds) in enumerate(token.at(context)):
-            totals[i] += seconds
+        for i, cost in enumerate(token.at(context)):
+            totals[i] += cost.seconds
             complete[i] = complete[i] and cost.complete
     return tuple(
         TextCost(prefill.batch, cost.hardware, cost.model, seconds, whole)

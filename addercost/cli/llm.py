@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from addercost.cli.accelerators import accelerator_options
 from addercost.cli.emit import check_output, emit, emit_table
 from addercost.cli.estimates import Estimates, cpus_were_named, estimate_options
 from addercost.cli.help import BriefOption
@@ -29,6 +30,7 @@ from addercost.counts.weight_formats import MIXTURES, WEIGHT_FORMATS
 from addercost.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from addercost.analysis.accelerators import WantedAccelerators
     from addercost.report.plots.style import FigureFormat
     from addercost.results.language_model import LanguageModelReport
 
@@ -44,7 +46,7 @@ FORMATS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 @click.option(
     "--context",
     type=click.IntRange(min=1),
-    help="Tokens before the one that is written.  [default: 1024, or as many as the model takes]",
+    help="Tokens before the one that is written. Default: 1024, or all that the model takes.",
 )
 @click.option(
     "--new",
@@ -84,8 +86,9 @@ FORMATS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 @arithmetic_option("Every linear layer in this arithmetic:")
 @what_if_option
 @estimate_options()
+@accelerator_options
 @format_option
-@figure_option("Draw the time of a token by context, and both phases by roofline: FILE.svg, .pdf or .png.")
+@figure_option("Draw time by context and roofline: FILE.svg, .pdf, .png.")
 @output_option("Write to a file instead of the terminal.")
 @force_option()
 @debug_option
@@ -105,6 +108,7 @@ def llm(
     arithmetic: str | None,
     what_if: tuple[str, ...],
     estimates: Estimates,
+    on_accelerators: WantedAccelerators,
     table_format: str,
     figure: Path | None,
     output: Path | None,
@@ -122,6 +126,7 @@ def llm(
     figure_format = figure_format_of(figure)
     chosen = parsed_batches(batches) or (1,)
     estimates.check()
+    on_accelerators.check(estimates.hardware_path)
 
     saved = _saved(spec)
     if saved is not None:
@@ -148,6 +153,7 @@ def llm(
             arithmetic=arithmetic,
             what_if=(*_stored(spec, weights, activations, cache), *what_if),
             activations=activations,
+            accelerators=on_accelerators,
             **estimates.arguments(),
         )
     _write(report, table_format, figure, figure_format, output, force)

@@ -216,3 +216,48 @@ def test_the_memory_of_a_board_is_known(
     _, out, _ = said(capsys, spec, *many, "--cost-model", "throughput", "--format", "json")
     (line,) = (note for note in json.loads(out)["notes"] if board in note)
     assert f"more than the {size} of {board}" in line
+
+
+ON_AN_ARRAY = ("--prompt", "8", "--accelerator", "eyeriss-like", "--format", "json")
+
+
+def on_an_array(capsys: pytest.CaptureFixture[str], spec: str, *more: str) -> dict[str, Any]:
+    code, out, _ = said(capsys, spec, *ON_AN_ARRAY, *more)
+    assert code == 0
+    report: dict[str, Any] = json.loads(out)
+    return report
+
+
+def test_a_text_on_an_accelerator(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Four tokens after a prompt of 8: the prompt gives the first; those after 8 and 10 were traced, and the
+    one after 9 is halfway between them.
+    """
+    report = on_an_array(capsys, spec, "--context", "10", "--new", "4")
+    assert [cost["model"] for phase in report["phases"] for cost in phase["costs"]] == ["array", "array"]
+    prompt, after_10 = (phase["costs"][0]["seconds"] for phase in report["phases"])
+    after_8 = on_an_array(capsys, spec, "--context", "8", "--new", "0")["phases"][1]["costs"][0]["seconds"]
+    expected = prompt + after_8 + (after_8 + after_10) / 2 + after_10
+    assert report["texts"][0]["seconds"] == pytest.approx(expected, rel=1e-9)
+    assert "its array" in said(capsys, spec, *ON_AN_ARRAY[:-2], "--context", "8", "--new", "0")[1]
+
+
+def test_a_prompt_on_an_accelerator_is_that_of_a_profile(
+    spec: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A forward over 8 tokens has the same products, whoever asks."""
+    phase, _ = on_an_array(capsys, spec, "--context", "8", "--new", "0")["phases"]
+    saved = tmp_path / "profile.json"
+    tokens = ("--input", "1x8:int64", "--format", "json", "-o", str(saved))
+    assert run(["profile", spec, "--accelerator", "eyeriss-like", *tokens]) == 0
+    (profiled,) = json.loads(saved.read_text())["accelerators"]
+    assert phase["costs"][0]["seconds"] <= profiled["seconds"], "a prompt computes one token's scores"
+    assert phase["energies"][0]["joules"] > 0
+
+
+def test_a_missing_figure_is_one_line(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """VIA's table has no exp: its two forwards at two batch sizes lack the same."""
+    lacking = ("--cpu", "via-nano-2000@1GHz", "--cost-model", "throughput", "--batch", "1,2")
+    _, out, _ = said(capsys, spec, "--prompt", "8", "--context", "16", "--new", "0", *lacking)
+    lines = " ".join(out.split()).split("a lower bound: ")[1:]
+    assert len(lines) == len({line.partition(": ")[0] for line in lines})
+    assert "in a prompt" in lines[0] and "in a token at batch 1" in lines[0] and "decode" not in out

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from addercost.analysis.accelerators import ARRAY
 from addercost.analysis.bounds import AtMost, bounded
 from addercost.report.table import Column, Kind, Table
 from addercost.report.tables.profile_answer import CHOOSE_A_PROCESSOR
@@ -73,7 +74,8 @@ def _title(report: LanguageModelReport, no_processor_chosen: bool) -> str:
     cost = decode.costs[0]
     return (
         f"{what}; a token after {decode.context:,} others takes {'' if cost.complete else 'at least '}"
-        f"{si(cost.seconds, 's')} on {cost.hardware} at batch {decode.batch}, predicted by {cost.model}"
+        f"{si(cost.seconds, 's')} on {cost.hardware} at batch {decode.batch}, predicted by "
+        f"{'its array' if cost.model == ARRAY else cost.model}"
     )
 
 
@@ -137,8 +139,29 @@ def _text_row(report: LanguageModelReport, text: TextCost) -> dict[str, Any]:
     }
 
 
+_FORWARDS = {"prefill": "a prompt", "decode": "a token"}
+
+
+def _lower_bounds(report: LanguageModelReport) -> Iterator[str]:
+    """A line for each missing figure, with the operations of both forwards at the first batch size."""
+    first = report.phases[0].batch if report.phases else 1
+    several = any(phase.batch != first for phase in report.phases)
+    found: dict[str, dict[str, str]] = {}
+    for phase in report.phases:
+        for cost in phase.costs:
+            for text in cost.missing:
+                figure, colon, amount = text.rpartition(": ")
+                if colon:
+                    found.setdefault(figure, {}).setdefault(_FORWARDS[phase.phase], amount)
+                else:
+                    found.setdefault(text, {})
+    for figure, amounts in found.items():
+        where = ", ".join(f"{amount} in {forward}" for forward, amount in amounts.items())
+        at_batch = f" at batch {first}" if where and several else ""
+        yield f"a lower bound: {figure}{f': {where}' if where else ''}{at_batch}"
+
+
 def _notes(report: LanguageModelReport) -> Iterator[str]:
-    lacking: dict[str, str] = {}
     if report.source is not None:
         yield f"the encoder reads {report.source:,} tokens, which is part of the prompt's time"
     yield (
@@ -147,11 +170,7 @@ def _notes(report: LanguageModelReport) -> Iterator[str]:
         "those of the tokens before"
     )
     yield from report.notes
-    for phase in report.phases:
-        for cost in phase.costs:
-            for figure in cost.missing:
-                lacking.setdefault(figure, phase.phase)
-    yield from (f"a lower bound: {figure} in a {phase}" for figure, phase in lacking.items())
+    yield from _lower_bounds(report)
     assumed = dict.fromkeys(
         f"{cost.hardware}: {text}"
         for phase in report.phases
