@@ -33,6 +33,9 @@ from addercost.sweep.chunks.process_pool import process_pool
 from addercost.sweep.run import plan, sweep
 
 CPUS = tuple(file.name for file in list_hardware(kind="cpu"))
+BATCHES = (1, 8, 32, 128)
+COST_MODEL = "throughput"
+"""Named here, so that figures of different dates are of one cost model whatever the default is."""
 GIB = 1 << 30
 CHUNK = 500
 
@@ -99,7 +102,7 @@ def verdict(name: str, text: str, met: bool) -> bool:
 
 
 def nasbench201() -> bool:
-    settings = SweepSettings(cpus=CPUS[:10], batches=(1, 8, 32, 128))
+    settings = SweepSettings(cpus=CPUS[:10], batches=BATCHES, cost_model=COST_MODEL)
     seconds, peak = timed_sweep(settings, process_pool(2))
     used = f"{seconds:.1f} s of 60 s ({peak.cpu_s:.0f} s of processor time)"
     text = f"{used}, {peak.n_bytes / GIB:.2f} GiB of 1.50 GiB, 625,000 rows"
@@ -133,7 +136,7 @@ def costing() -> bool:
     start = time.perf_counter()
     total = 0.0
     table = layer_table(kinds)
-    per_layer, *_ = layer_costs(table, targets, "throughput")
+    per_layer, *_ = layer_costs(table, targets, COST_MODEL)
     for first in range(0, architectures, chunk):
         part = columns[first * layers : (first + chunk) * layers]
         occurrences = csr_array((times, part, ends), shape=(chunk, len(kinds)))
@@ -157,7 +160,7 @@ def dask() -> bool:
 def rate(workers: int) -> float:
     ends: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
-        settings = SweepSettings(cpus=CPUS[:10], batches=(1, 8, 32, 128), chunk=CHUNK)
+        settings = SweepSettings(cpus=CPUS[:10], batches=BATCHES, cost_model=COST_MODEL, chunk=CHUNK)
         sweep(
             plan("nasbench201", settings),
             Path(folder) / "out",
@@ -170,7 +173,7 @@ def rate(workers: int) -> float:
 
 
 def memory() -> bool:
-    settings = SweepSettings(cpus=CPUS[:10], chunk=CHUNK)
+    settings = SweepSettings(cpus=CPUS[:10], cost_model=COST_MODEL, chunk=CHUNK)
     _, small = timed_sweep(settings, process_pool(1), 3_000)
     _, large = timed_sweep(settings, process_pool(1), 12_000)
     sizes = f"{small.n_bytes / GIB:.2f} GiB for 3,000 and {large.n_bytes / GIB:.2f} GiB for 12,000"

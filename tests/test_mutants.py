@@ -6,6 +6,7 @@ import gc
 import importlib
 import os
 import signal
+import subprocess
 import time
 import weakref
 from pathlib import Path
@@ -18,6 +19,7 @@ from tools.mutants.accepted import accepted_mutants
 from tools.mutants.collected import in_place
 from tools.mutants.direct_imports import direct_imports
 from tools.mutants.forks import NoResult, Task, in_forks
+from tools.mutants.idleness import Idleness, Process
 from tools.mutants.mutations import Mutant, changed_lines, mutants_of, mutated
 from tools.mutants.outcome import FirstFailure, Outcome, outcome_of
 from tools.mutants.recorded_tests import IMPORT, RecordedTests
@@ -245,19 +247,44 @@ def is_running(pid: int) -> bool:
     return state not in "ZX"
 
 
-def test_a_fork_that_others_end_or_that_waits_decides_nothing(mutants: list[Mutant]) -> None:
+def test_a_fork_that_others_end_decides_nothing_and_one_that_sleeps_is_noticed(mutants: list[Mutant]) -> None:
     """Not so a fork that uses up its processor time: what ends it is its own doing."""
     tasks = [
         Task("ended", lambda: os.kill(os.getpid(), signal.SIGKILL), 1.0),
-        Task("waits", lambda: time.sleep(600), 1.0),
+        Task("sleeps", lambda: time.sleep(600), 1.0),
+        Task("waits for one that sleeps", lambda: subprocess.run(["sleep", "600"], check=True), 1.0),
     ]
-    results = dict(in_forks(tasks, jobs=2, wait_s=0.3))
-    assert not results["ended"].own_doing and "SIGKILL" in results["ended"].why
-    assert not results["waits"].own_doing
-    results |= {"died": NoResult("died by SIGSEGV", True), "passed": FirstFailure()}
+    results = dict(in_forks(tasks, jobs=3, idle_s=0.4))
+    assert not results.pop("ended").own_doing
+    assert set(results.values()) == {NoResult("did nothing for 0 s", True)}
+    results |= {"ended": NoResult("ended by SIGKILL", False), "passed": FirstFailure()}
     tally = entered([outcome_of(mutants[0], 1, 0, result) for result in results.values()], ())
-    assert tally.outcomes == {"undecided": 2, "killed": 1, "survived": 1}
-    assert tally.shares == (1 / 2, 1 / 2)
+    assert tally.outcomes == {"undecided": 1, "killed": 2, "survived": 1}
+    assert tally.shares == (1 / 3, 1 / 3)
+
+
+def stat(parent: int, state: str, used: int) -> Process:
+    return Process(parent, state, used)
+
+
+@pytest.mark.parametrize(
+    "second, idle",
+    [
+        pytest.param({7: stat(1, "S", 5), 8: stat(7, "S", 3)}, True, id="all-sleep"),
+        pytest.param({7: stat(1, "S", 5), 8: stat(7, "S", 4)}, False, id="a-child-worked"),
+        pytest.param({7: stat(1, "S", 5), 8: stat(7, "R", 3)}, False, id="a-child-waits-for-a-processor"),
+        pytest.param({7: stat(1, "S", 5), 8: stat(7, "T", 3)}, False, id="a-child-is-stopped"),
+        pytest.param({7: stat(1, "S", 5), 8: stat(7, "D", 3)}, False, id="a-child-waits-for-a-disk"),
+        pytest.param({7: stat(1, "S", 5), 8: stat(7, "S", 3), 9: stat(1, "R", 9)}, True, id="another-works"),
+    ],
+)
+def test_only_a_tree_of_processes_that_all_sleep_is_idle(second: dict[int, Process], idle: bool) -> None:
+    idleness = Idleness(7)
+    idleness.look({7: stat(1, "S", 5), 8: stat(7, "S", 3)})
+    assert idleness.looks == 0
+    idleness.look(second)
+    idleness.look(second)
+    assert idleness.looks == (2 if idle else int(second[8].state == "S"))
 
 
 def test_a_survivor_with_tests_left_out_is_counted_apart(mutants: list[Mutant]) -> None:

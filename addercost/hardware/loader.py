@@ -11,11 +11,12 @@ import os
 import re
 import stat
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from addercost.errors import ArgumentError, DataError, unknown_name
 from addercost.hardware.modelled_cores import with_figures
-from addercost.hardware.parse import parse_hardware
+from addercost.hardware.parse import Parsed, parse_hardware
 from addercost.hardware.schema.accelerator import Accelerator
 from addercost.hardware.schema.cpu import Cpu, ModelledCore
 from addercost.hardware.schema.device import Device
@@ -115,7 +116,7 @@ def _loaded(path: Path, modelled: tuple[Path, ...]) -> Hardware:
         text = _read(path).decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text (byte {error.start})") from None
-    parsed = parse_hardware(toml_data(text, str(path)), path.stem, str(path))
+    parsed = _parsed(text, path)
     if not isinstance(parsed, ModelledCore):
         return parsed
     other = _find("cpu", parsed.modelled_as, None) or _find("core", parsed.modelled_as, None)
@@ -125,6 +126,12 @@ def _loaded(path: Path, modelled: tuple[Path, ...]) -> Hardware:
     table = _loaded(other, (*modelled, path))
     assert isinstance(table, Cpu)
     return with_figures(parsed, table)
+
+
+@lru_cache(maxsize=512)
+def _parsed(text: str, path: Path) -> Parsed:
+    """Kept by what the file says, since each chunk of a sweep asks for its processors again."""
+    return parse_hardware(toml_data(text, str(path)), path.stem, str(path))
 
 
 def list_hardware(hardware_path: str | Path | None = None, kind: str | None = None) -> list[HardwareFile]:

@@ -499,3 +499,16 @@ def test_load_file_names_the_table_after_the_file(tmp_path):
     path = tmp_path / "a-name.toml"
     path.write_text(MINIMAL)
     assert load_file(path).name == "a-name"
+
+
+def test_a_table_is_parsed_once_and_a_changed_file_anew(tmp_path):
+    """Each chunk of a sweep asks for its processors again."""
+    assert load_cpu("via-nano-2000") is load_cpu("via-nano-2000")
+    path = tmp_path / "own.toml"
+    path.write_text(MINIMAL)
+    before = load_file(path)
+    path.write_text(MINIMAL.replace("A processor", "Another"))
+    os.utime(path, (0, 0))
+    assert (before.title, load_file(path).title) == ("A processor", "Another")
+    path.with_name("second.toml").write_text(MINIMAL)
+    assert load_file(path.with_name("second.toml")).name == "second"

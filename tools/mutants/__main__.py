@@ -6,19 +6,21 @@ Each mutant is one small change of one file (`mutations.py`, by cosmic-ray). It 
 that passes without it, and survives where none does. The tests are those that run the changed statement
 (`recorded_tests.py`): first those whose module imports the file, the quickest before the others, and at most
 `--limit` seconds of them. Where that left tests out, a survivor is counted apart, as "cut off": they might
-notice it. Most mutants are made in a
-fork of a process that has imported the tests (`collected.py`), the rest in one that has not
-(`imported_anew.py`). A run is limited by its processor time and not by the clock, so it is the same on a
-machine that is busy; one that others end is "undecided". Survivors are written to output/mutants.txt in the
-form of tests/mutants_accepted.toml, the list of mutants that no test could kill, with the reasons. PART may
-be a file or a folder inside a part. Exits with 1 where more than a tenth of a part's mutants survive,
-accepted ones left aside.
+notice it. Most mutants are made in a fork of a process that has imported the tests (`collected.py`), the rest
+in one that has not (`imported_anew.py`).
+
+A run is limited by its processor time and not by the clock, so it is the same on a machine that is busy. One
+that sleeps for a minute is noticed as well, and one that others end is "undecided". Survivors are written to
+output/mutants.txt in the form of tests/mutants_accepted.toml, the list of mutants that no test could kill,
+with the reasons. PART may be a file or a folder inside a part; `--tests` takes other tests than those of the
+part. Exits with 1 where more than a tenth of a part's mutants survive, accepted ones left aside.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import math
 import os
 import random
 import signal
@@ -127,7 +129,7 @@ def tested(
     """What becomes of each mutant. Raises ValueError where tests fail that should not."""
     progress = Progress(part, len(mutants))
     run = functools.partial(in_place, mutants, tests, jobs, limit_s, progress)
-    ((_, found),) = in_forks([Task(part, run, WITHOUT_AN_END_S, errors=True)], 1, WITHOUT_AN_END_S)
+    ((_, found),) = in_forks([Task(part, run, WITHOUT_AN_END_S, errors=True)], 1, math.inf)
     if isinstance(found, NoResult):
         raise ValueError(f"the run with mutants gave no result: {found.why}")
     if found.tests.failed:
@@ -215,13 +217,14 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", default=list(PARTS), metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--sample", type=int, help="at most so many mutants a part (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="which ones")
+    parser.add_argument("--tests", nargs="+", metavar="PATH", help="files or folders (default: the part's)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument(
         "--limit", type=float, default=20.0, help="seconds of tests that a mutant has to survive"
     )
     arguments = parser.parse_args()
     try:
-        tests = {part: tests_for(part) for part in arguments.parts}
+        tests = {part: arguments.tests or tests_for(part) for part in arguments.parts}
     except ValueError as error:
         parser.error(str(error))
     accepted = accepted_mutants()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import os
 import pickle
 import resource
@@ -16,6 +17,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from tools.mutants.idleness import Idleness, running_processes
+
+LOOK_S = 2.0
+IDLE_S = 60.0
+"""Waiting for so long is a run's own doing: no test sleeps for a minute."""
 MEMORY_BYTES = 6 << 30
 _PR_SET_PDEATHSIG = 1  # Of Linux's <sys/prctl.h>.
 
@@ -33,8 +39,8 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class NoResult:
-    """What a task gives that has no result. why: for people. own_doing: false where others ended it or it
-    had to wait too long, so that nothing is known of it."""
+    """What a task gives that has no result. why: for people. own_doing: false where others ended it, so that
+    nothing is known of it."""
 
     why: str
     own_doing: bool
@@ -45,24 +51,26 @@ class _Child:
     pid: int
     pipe: int
     key: Any
-    deadline: float
+    idleness: Idleness
     received: bytes = b""
 
 
-def in_forks(tasks: Iterable[Task], jobs: int, wait_s: float = 3600.0) -> Iterator[tuple[Any, Any]]:
+def in_forks(tasks: Iterable[Task], jobs: int, idle_s: float = IDLE_S) -> Iterator[tuple[Any, Any]]:
     """(key, result) of each task as it ends, at most `jobs` at a time. The result is a `NoResult` for a task
-    that raised an error or died, needed more processor time or memory than it may, or took longer than
-    `wait_s`."""
+    that raised an error or died, needed more processor time or memory than it may, or did nothing for
+    `idle_s`. One that waits for a processor is not idle, however long it takes."""
     waiting = iter(tasks)
     running: dict[int, _Child] = {}
+    look_s = min(LOOK_S, idle_s / 2)
+    next_look = time.monotonic() + look_s
     try:
         while True:
             while len(running) < jobs and (task := next(waiting, None)) is not None:
-                child = _started(task, wait_s)
+                child = _started(task)
                 running[child.pipe] = child
             if not running:
                 return
-            ready, _, _ = select.select(list(running), [], [], 0.2)
+            ready, _, _ = select.select(list(running), [], [], min(0.2, look_s))
             for pipe in ready:
                 child = running[pipe]
                 part = os.read(pipe, 1 << 16)
@@ -70,22 +78,27 @@ def in_forks(tasks: Iterable[Task], jobs: int, wait_s: float = 3600.0) -> Iterat
                 if not part:
                     del running[pipe]
                     yield child.key, _ended(child)
+            if idle_s == math.inf or time.monotonic() < next_look:
+                continue
+            processes = running_processes()
             for pipe, child in list(running.items()):
-                if time.monotonic() > child.deadline:
+                child.idleness.look(processes)
+                if child.idleness.looks * look_s >= idle_s:
                     del running[pipe]
-                    yield child.key, _ended(child, NoResult(f"no result within {wait_s:.0f} s", False))
+                    yield child.key, _ended(child, NoResult(f"did nothing for {idle_s:.0f} s", True))
+            next_look = time.monotonic() + look_s
     finally:
         for child in running.values():
             _ended(child)
 
 
-def _started(task: Task, wait_s: float) -> _Child:
+def _started(task: Task) -> _Child:
     receiving, sending = os.pipe()
     sys.stdout.flush()
     pid = os.fork()
     if pid:
         os.close(sending)
-        return _Child(pid, receiving, task.key, time.monotonic() + wait_s)
+        return _Child(pid, receiving, task.key, Idleness(pid))
     os.setpgid(0, 0)
     _end_with_parent()
     for number in (signal.SIGTERM, signal.SIGHUP):

@@ -53,8 +53,8 @@ class FirstFailure:
 
 
 def outcome_of(mutant: Mutant, tests: int, left_out: int, result: FirstFailure | NoResult) -> Outcome:
-    """A run that ended itself or used more processor time than it may was noticed. One that others ended, or
-    that had to wait too long for a processor, decides nothing."""
+    """A run that ended itself, slept for too long or used more processor time than it may was noticed. One
+    that others ended decides nothing."""
     if not isinstance(result, NoResult):
         return Outcome(mutant, result.name, tests, left_out)
     if result.own_doing:
