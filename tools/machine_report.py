@@ -76,7 +76,7 @@ class Progress:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--output", type=Path, help="Default: reports/ and the name of the processor's table.")
+    parser.add_argument("--output", type=Path, help="Default: reports/ and the processor's table.")
     parser.add_argument("--minutes", type=float, default=20.0, help="For everything. Default: 20.")
     parser.add_argument("--time-limit", type=float, default=0.4, help="Seconds for one timing. Default: 0.4.")
     parser.add_argument("--model", action="append", choices=tuple(BATCHES), help="Default: all; repeatable.")

@@ -361,6 +361,18 @@ def test_a_kernel_without_outputs_or_operands_is_of_an_empty_tensor():
             convolution((1, 4, 5, 5), (4, 4, 3, 3), (1, 4, 3, 3), op="addercost.binary_conv2d"),
             "binary convolution",
         ),
+        (
+            convolution((1, 4, 5, 5), (4, 4, 1, 1), (1, 4, 5, 5), op="addercost.shift_conv2d"),
+            "shift convolution, pointwise",
+        ),
+        (
+            convolution((1, 4, 5, 5), (4, 1, 3, 3), (1, 4, 3, 3), op="addercost.adder_conv2d", groups=4),
+            "adder convolution, depthwise",
+        ),
+        (
+            convolution((1, 4, 5, 5), (8, 1, 3, 3), (1, 8, 3, 3), op="addercost.adder_conv2d", groups=4),
+            "adder convolution",
+        ),
         (call("aten.native_batch_norm", tensor(1, 4), input=tensor(1, 4)), "batch norm"),
         (call("aten.native_layer_norm", tensor(1, 4), input=tensor(1, 4)), "row norm"),
         (call("aten._softmax", tensor(1, 4), self=tensor(1, 4)), "softmax"),

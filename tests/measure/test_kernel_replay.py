@@ -1,5 +1,6 @@
 """Kernels that a calibration times: each is what a layer of that shape runs, and each can be run again."""
 
+import functools
 import itertools
 
 import pytest
@@ -10,6 +11,7 @@ from addercost.cost.calibrated.features import family_of, sizes_of
 from addercost.counts.arithmetics import WITH_LAYERS
 from addercost.counts.kernel_calls import KernelCall, Operand, kernel_calls
 from addercost.counts.what_if import apply
+from addercost.layers import AdderConv2d, BinaryConv2d, ShiftConv2d
 from addercost.measure.case import LayerCase, parse_case
 from addercost.measure.contenders.choice import contenders
 from addercost.measure.contenders.contender import DTYPES
@@ -24,6 +26,8 @@ from addercost.measure.kernel_times.case_kernels import (
 from addercost.measure.kernel_times.contender_kernels import kernel_of
 from addercost.measure.kernel_times.draw_own import draw_own
 from addercost.measure.kernel_times.replay import replay
+from addercost.measure.kernel_times.timing import timed_kernel, timed_network
+from addercost.measure.speed.reference import ReferenceSpeed
 
 CASES = [parse_case("1,16,8,8,24,3,2,1"), LayerCase(images=4, channels=32, filters=10, linear=True)]
 CPU = torch.device("cpu")
@@ -31,7 +35,7 @@ TIMED = [made for made in contenders(CPU, WITH_LAYERS, DTYPES) if kernel_of(made
 
 
 def run(kernel: KernelCall, layout: torch.memory_format = torch.contiguous_format) -> torch.Tensor:
-    with torch.inference_mode():
+    with torch.no_grad():
         output: torch.Tensor = replay(kernel, torch.Generator().manual_seed(0), layout)()
     return output
 
@@ -88,7 +92,32 @@ def test_images_are_laid_out_as_asked_and_our_filters_are_not(monkeypatch: pytes
     seen: list[torch.Tensor] = []
     monkeypatch.setattr(replays, "_operator", lambda op: lambda *tensors: seen.extend(tensors[:2]))
     monkeypatch.setattr(replays, "_bound", lambda operator, values: (list(values.values()), {}))
-    for kernel in (own_kernel(CASES[0], "adder"), torch_kernel(CASES[0], "float32")):
-        run(kernel, torch.channels_last)
+    run(torch_kernel(CASES[0], "float32"), torch.channels_last)
+    made = replay(own_kernel(CASES[0], "adder"), torch.Generator(), torch.channels_last)
+    assert isinstance(made, functools.partial)
+    seen += [made.args[0], made.func.weight]
     last = [tensor.is_contiguous(memory_format=torch.channels_last) for tensor in seen]
-    assert last == [True, False, True, True]
+    assert last == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("op", "layer"), [("adder", AdderConv2d), ("binary", BinaryConv2d), ("shift", ShiftConv2d)]
+)
+def test_our_layers_are_timed_as_modules(op: str, layer: type) -> None:
+    """As `bench` times them: the module takes as long as a small kernel."""
+    made = replay(own_kernel(CASES[0], op), torch.Generator())
+    assert isinstance(made, functools.partial) and isinstance(made.func, layer)
+
+
+def test_kernels_are_timed_without_gradients_but_not_in_inference_mode() -> None:
+    """As `bench` and `validate` run layers and networks."""
+    seen = set()
+
+    def mode() -> float:
+        seen.add((torch.is_grad_enabled(), torch.is_inference_mode_enabled()))
+        return 1.0
+
+    speed = ReferenceSpeed(mode, 1.0, lambda seconds: None)
+    timed_kernel(own_kernel(CASES[0], "adder"), speed, mode, mode, 0)
+    timed_network(mode, speed)
+    assert seen == {(False, False)}

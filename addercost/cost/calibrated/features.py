@@ -18,6 +18,12 @@ FAMILIES = (
     "softmax", "maximum pool", "average pool", "reduction", "copy", "lookup", "special function", "broadcast",
     "elementwise", "adder linear", "binary linear", "shift linear", "adder convolution of bytes",
     "packed binary convolution",
+    *(
+        f"{kind}, {shape}"
+        for kind in ("adder convolution", "binary convolution", "shift convolution",
+                     "adder convolution of bytes", "packed binary convolution")
+        for shape in ("depthwise", "pointwise")
+    ),
 )  # fmt: skip
 """Kernels with a law of their own. `elementwise` takes what is in no other."""
 
@@ -33,7 +39,7 @@ _OWN = {
     "adder_conv2d_coded": "adder convolution of bytes",
     "binary_conv2d_packed": "packed binary convolution",
 }
-"""Families of the operators of our layers."""
+"""Families of the operators of our layers; those of convolutions are divided further by `_own_family`."""
 
 _BY_NAME = {
     **dict.fromkeys(("addmm", "mm", "linear"), "linear"),
@@ -112,7 +118,7 @@ def is_like_timed(call: KernelCall) -> bool:
 def family_of(call: KernelCall) -> str:
     namespace, name = call.name.split(".", 1)
     if namespace == "addercost":
-        return _OWN.get(name, "elementwise")
+        return _own_family(call, _OWN.get(name, "elementwise"))
     if name == "convolution":
         return _convolution_family(call)
     if "attention" in name:
@@ -129,6 +135,16 @@ def family_of(call: KernelCall) -> str:
     shape = call.outputs[0].shape if call.outputs else ()
     smaller = any(operand.shape and operand.shape != shape for operand in call.operands())
     return "broadcast" if smaller else "elementwise"
+
+
+def _own_family(call: KernelCall, family: str) -> str:
+    """Depthwise and 1×1 convolutions have kernels of their own."""
+    if "convolution" not in family:
+        return family
+    k, channels, *taps = _filters(call)
+    if channels == 1 and call.argument("groups") == k > 1:
+        return f"{family}, depthwise"
+    return f"{family}, pointwise" if math.prod(taps) == 1 else family
 
 
 def _convolution_family(call: KernelCall) -> str:

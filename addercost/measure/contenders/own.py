@@ -133,11 +133,13 @@ def own_contenders(device: torch.device) -> Iterator[Contender]:
 
 
 def _layer(arithmetic: Arithmetic, dtype: str) -> Build:
-    def build(case: LayerCase, place: Place) -> Call:
-        x, w = tensors(case, place, TENSOR_DTYPES[dtype])
-        return partial(layer_with(arithmetic, case, w), x)
+    return lambda case, place: own_layer(arithmetic, case, place, dtype)
 
-    return build
+
+def own_layer(arithmetic: Arithmetic, case: LayerCase, place: Place, dtype: str = "fp32") -> Call:
+    """Our layer of that shape, as a module."""
+    x, w = tensors(case, place, TENSOR_DTYPES[dtype])
+    return partial(layer_with(arithmetic, case, w), x)
 
 
 def _half_runs(case: LayerCase, place: Place) -> Call:

@@ -139,8 +139,8 @@ def calibrate(
         if threads > 1:
             wake_s = Sampled(tuple(wake_up_sample(threads)() for _ in range(MIX_SAMPLES)))
         return Calibration(
-            core, processor_id(), instruction_set(), bench.clock_hz(), results, measured_loops, levels, call_s,
-            wake_s, threads, caches, sampler.speed.usual_factor,
+            core, processor_id(), instruction_set(), bench.clock_hz(), results, measured_loops, levels,
+            call_s, wake_s, threads, caches, sampler.speed.usual_factor,
         )  # fmt: skip
 
 

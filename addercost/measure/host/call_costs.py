@@ -17,7 +17,7 @@ def operator_call_sample() -> Callable[[], float]:
     one = torch.ones(1)
 
     def sample() -> float:
-        with torch.inference_mode():
+        with torch.no_grad():
             start = time.thread_time_ns()
             for _ in range(CALLS):
                 torch.add(one, one)
@@ -43,7 +43,7 @@ def wake_up_sample(threads: int) -> Callable[[], float]:
 
     def sample() -> float:
         before = torch.get_num_threads()
-        with torch.inference_mode():
+        with torch.no_grad():
             try:
                 torch.set_num_threads(1)
                 alone = seconds(few)

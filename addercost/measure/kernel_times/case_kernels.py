@@ -6,6 +6,8 @@ written with the shape of the layer, and run as a benchmark of that shape runs t
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from addercost.arithmetic import Arithmetic
@@ -99,6 +101,10 @@ def case_of(call: KernelCall) -> LayerCase:
     assert isinstance(x, Operand)
     shape = weight.shape if isinstance(weight, Operand) else call.argument("weight_shape")
     assert isinstance(shape, tuple)
+    if isinstance(weight, Operand) and len(weight.shape) == 2:
+        filters, channels = weight.shape
+        rows = math.prod(x.shape[:-1])
+        return LayerCase(images=rows, channels=channels, filters=filters, linear=True)
     k, _, r, s = (size for size in shape if isinstance(size, int))
     stride, padding, dilation = (_pair(call.argument(name)) for name in ("stride", "padding", "dilation"))
     groups = call.argument("groups")

@@ -9,7 +9,10 @@ from addercost.counts.kernel_calls import KernelCall
 from addercost.measure.kernel_times.case_kernels import byte_kernel, case_of, own_kernel, packed_kernel
 from addercost.measure.kernel_times.draw import Drawing, draw
 
-_SHAPES = {"dense convolution": 12.0, "pointwise convolution": 8.0, "linear": 3.0}
+_SHAPES = {
+    "dense convolution": 12.0, "pointwise convolution": 8.0, "depthwise convolution": 4.0,
+    "grouped convolution": 2.0, "linear": 3.0,
+}  # fmt: skip
 _KINDS = {"adder": 3.0, "binary": 1.0, "shift": 1.0, "bytes": 2.0, "packed": 2.0}
 """How often each kind is drawn, against the others."""
 

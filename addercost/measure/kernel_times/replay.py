@@ -10,15 +10,27 @@ import torch
 from torch import Tensor
 
 import addercost.layers  # noqa: F401  (defines the operators of our layers)
+from addercost.arithmetic import Arithmetic
 from addercost.counts.kernel_calls import KernelArgument, KernelCall, Operand
 from addercost.errors import AddercostError
 from addercost.measure.contenders.contender import Place
-from addercost.measure.contenders.own import adder_of_bytes, packed_binary
+from addercost.measure.contenders.own import adder_of_bytes, own_layer, packed_binary
 from addercost.measure.contenders.vendor import int8_layer
 from addercost.measure.kernel_times.case_kernels import BYTES, PACKED, case_of
 
 _TURNED = {"aten.addmm": ("mat2",), "aten.mm": ("mat2",)}
 """A linear layer passes its weight [m, k] as a transposed view: the memory is that of the weight."""
+
+_LAYERS = {
+    f"addercost.{name}_{shape}.default": arithmetic
+    for name, arithmetic in (
+        ("adder", Arithmetic.ADDER),
+        ("binary", Arithmetic.XNOR),
+        ("shift", Arithmetic.SHIFT),
+    )
+    for shape in ("conv2d", "linear")
+}
+"""The layer that calls an operator of ours: the module around it takes as long as a small kernel."""
 
 
 class NotReplayableError(Exception):
@@ -49,9 +61,11 @@ def replay(
 
 
 def _as_benchmarks_run_it(call: KernelCall, layout: torch.memory_format) -> Callable[[], Any] | None:
-    """8-bit and packed layers, whose weights have forms of their own."""
+    """Our layers, as modules; 8-bit and packed layers, whose weights have forms of their own."""
     place = Place(torch.device("cpu"), layout)
     try:
+        if call.op in _LAYERS and call.argument("bias") is None:
+            return own_layer(_LAYERS[call.op], case_of(call), place)
         if call.op == BYTES:
             return adder_of_bytes(case_of(call), place)
         if call.op == PACKED:

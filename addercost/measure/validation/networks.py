@@ -222,7 +222,13 @@ def validation_of(measurements: Measurements, plan: Plan, patterns: str, notes: 
     return Validation(
         f"{sum(row.group == NETWORKS for row in found)} networks and {layers} layers",
         plan.target.name,
-        {"machine": f"{cpu_model()} ({this_processor()})", **conditions, "networks": patterns, "dtype": plan.dtype, "a network's time": INCLUDES},
+        {
+            "machine": f"{cpu_model()} ({this_processor()})",
+            **conditions,
+            "networks": patterns,
+            "dtype": plan.dtype,
+            "a network's time": INCLUDES,
+        },
         tuple(found),
         skipped=tuple(skipped),
         notes=(*measurements.notes, *([left_out] if slow else []), *notes),
