@@ -38,6 +38,7 @@ from addercost.arithmetic import Arithmetic
 from addercost.hardware.this_machine import cpu_model
 from addercost.kernels import dispatch
 from addercost.kernels.cpu.binary import convolution as binary
+from addercost.kernels.cpu.binary import lookup
 from addercost.kernels.cpu.dense import convolution as dense
 from addercost.kernels.cpu.dense.tuned import schedules_folder, tuned_schedules
 from addercost.kernels.cpu.depthwise import convolution as depthwise
@@ -119,6 +120,17 @@ def contenders(layer: Layer, channels_last: bool) -> dict[str, Callable[[], obje
 def _on_packed_signs(x: Tensor, words: Tensor, factors: Tensor, layer: Layer) -> Callable[[], object]:
     """The binary kernel alone, on signs packed beforehand and with an output allocated beforehand."""
     layout, threads = output_layout(x), torch.get_num_threads()
+    if lookup.takes(layer.weight_shape, layer.geometry):
+        looked_up = lookup.lookup_plan(
+            x.shape, x.stride(), layer.weight_shape, layer.geometry, layout, threads
+        )
+        image, output = (
+            looked_up.packing.fresh(),
+            torch.empty(looked_up.shape, memory_format=looked_up.layout),
+        )
+        assert not looked_up.packing.pack_into(x, image)
+        halves = lookup.arranged(words, looked_up.vectors)
+        return lambda: looked_up.run(image, halves, factors, output)
     plan = binary._plan(
         x.shape, x.stride(), layer.weight_shape, layer.geometry, layout, threads, tuned_schedules()
     )

@@ -244,7 +244,25 @@ def test_a_loops_rate_is_its_sites_by_the_best_time(monkeypatch):
     monkeypatch.setattr(loop_rate, "host_features", lambda: ("core", set()))
     monkeypatch.setattr(loop_rate, "host_loops", lambda features: [loop])
     monkeypatch.setattr(loop_rate, "_compiled", lambda loop: lambda inputs, weights, n: None)
+    loop_rate._loops_named.cache_clear()
     monkeypatch.setattr(loop_rate.time, "perf_counter", lambda: next(seconds))
     assert loop_rate.loop_sites_per_second("mac", 2.5) == pytest.approx(2 * 16 * 16 / 20e-9)
     with pytest.raises(KeyError):
         loop_rate.loop_sites_per_second("none")
+    loop_rate._loops_named.cache_clear()
+
+
+def test_the_limit_is_the_best_loop_of_the_arithmetic_that_the_machine_can_run(monkeypatch) -> None:
+    """Without vpopcntd, binary sites are counted by bytes or looked up; a loop of other numbers is no limit."""
+    rates = {"xnor_by_bytes": 3.0, "xnor_by_tables": 6.0, "mac": 1.0, "mac_fp64": 9.0, "mac_u8_widened": 5.0}
+    monkeypatch.setattr(loop_rate, "host_features", lambda: ("core", {"avx2", "fma"}))
+    monkeypatch.setattr(loop_rate, "bare_loop_sites_per_second", lambda loop, _: rates.get(loop.name, 0.5))
+    loop_rate._loops_named.cache_clear()
+    try:
+        assert loop_rate.loop_sites_per_second("xnor", 1.0) == 6.0
+        assert loop_rate.loop_sites_per_second("mac", 1.0) == 1.0
+        assert loop_rate.loop_sites_per_second("mac_u8", 1.0) == 5.0
+        with pytest.raises(KeyError):
+            loop_rate.loop_sites_per_second("mac_bf16", 1.0)
+    finally:
+        loop_rate._loops_named.cache_clear()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from addercost.kernels import reference
 from addercost.kernels.cpu.binary import convolution as binary
+from addercost.kernels.cpu.binary import lookup as lookup_signs
 from addercost.kernels.cpu.dense import convolution as dense
 from addercost.kernels.cpu.dense import gradient as gradients
 from addercost.kernels.cpu.dense.weight_gradient import weight_sign_gradient
@@ -189,7 +190,10 @@ def binary_packed_forward(
 ) -> Tensor | None:
     if not (dense.supports("mac", input, factors) and words.is_contiguous() and factors.is_contiguous()):
         return None
-    return binary.convolve(input, words, factors, shape, geometry, output_layout(input))
+    layout = output_layout(input)
+    if lookup_signs.takes(shape, geometry):
+        return lookup_signs.convolve(input, words, factors, shape, geometry, layout)
+    return binary.convolve(input, words, factors, shape, geometry, layout)
 
 
 def _convolve(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:

@@ -88,6 +88,10 @@ _WAYS = (
         ),
         (), (_LOW_4, _BITS_OF_4, 0), "bytes",
     ),
+    # A shuffle looks four weights up in a table that the inputs choose.
+    _Way(
+        "xnor_by_tables", _XNOR, "bool", 2, ("vpshufb {w}, {x}, {t}", "vpaddb {t}, {s}, {s}"), (), (), "bytes"
+    ),
     _Way(
         "shift", _SHIFT, "int32", 32, ("vpsllvd {w}, {x}, {t}", "vpaddd {t}, {s}, {s}"),
         (), (), "bytes", "shifts",

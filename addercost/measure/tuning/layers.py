@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from addercost.kernels.cpu.binary import convolution as binary
+from addercost.kernels.cpu.binary import lookup
 from addercost.kernels.cpu.dense import convolution as dense
 from addercost.kernels.cpu.dense.request import KernelRequest
 from addercost.kernels.cpu.dense.schedule import Schedule
@@ -45,8 +46,8 @@ class TunableLayer:
 def tunable_layers(
     cases: Iterable[LayerCase], layouts: Iterable[str], families: Iterable[str]
 ) -> Iterator[Callable[[], TunableLayer]]:
-    """What makes each layer. Its tensors are made only then. Depthwise layers have loops of their own, which
-    have no schedule."""
+    """What makes each layer. Its tensors are made only then. Depthwise layers and those
+    whose signs are looked up have loops of their own, without a schedule."""
     layouts, families = tuple(layouts), tuple(families)
     for case in cases:
         if depthwise.takes((case.filters, case.channels // case.groups, *case.filter_size), case.groups):
@@ -54,8 +55,15 @@ def tunable_layers(
         # Rows have one layout.
         for layout in layouts[:1] if case.linear else layouts:
             for family in families:
+                if family == "xnor" and _looked_up(case):
+                    continue
                 place = Place(torch.device("cpu"), LAYOUTS[layout])
                 yield partial(_made, case, layout, family, place)
+
+
+def _looked_up(case: LayerCase) -> bool:
+    shape = (case.filters, case.channels // case.groups, *case.filter_size)
+    return lookup.takes(shape, Geometry(case.stride, case.padding, case.dilation, case.groups))
 
 
 def _made(case: LayerCase, layout: str, family: str, place: Place) -> TunableLayer:

@@ -1,0 +1,180 @@
+"""The loop that sums signs by table look-up, in LLVM IR. A shuffle of bytes looks up four channels of 32
+filters.
+
+A byte of an image has the signs of eight channels. For each of its two halves `TABLE` has 16 bytes: in how
+many of the four signs the half differs from 0, 1, … 15. A weight's half is the place in these 16 bytes.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
+
+from addercost.kernels.cpu.ir.build import (
+    FLOAT,
+    I8,
+    I16,
+    I64,
+    POINTER,
+    at,
+    call,
+    compiled,
+    counted,
+    function,
+    least,
+    loaded,
+    repeated,
+)
+from addercost.kernels.cpu.ir.vectors import constant, picked, picked_of, splat, vector, zeros
+
+LANES = 32
+"""Filters in a vector."""
+_BYTES, _HALVES, _FLOATS = vector(I8, LANES), vector(I16, LANES), vector(FLOAT, LANES)
+_HALF_BYTES = 16
+_MOST_BYTES = 31
+"""Of an image that are looked up before the sums are widened: 31 times eight signs are below 256."""
+MOST_TERMS = (1 << 16) - 1
+"""Signs that a widened sum counts."""
+
+TABLE = bytes(
+    ((byte >> shift & 15) ^ other).bit_count()
+    for byte in range(256)
+    for shift in (0, 4)
+    for other in range(16)
+)
+
+
+class LookupNumbers(NamedTuple):
+    """images, rows, columns: of the output. blocks: of as many filters as the function takes at once. run:
+    bytes that a row of a filter reads. terms: signs in a sum. by_pixel, by_row, by_image: bytes of the source
+    from one output pixel, row or image to the next; by_filter_row: from one row of a filter to the next.
+    filters: of the output. by_output_image, by_filter: elements of the target from one image to the next, and
+    from one filter, where it is channels-first."""
+
+    images: int
+    rows: int
+    columns: int
+    blocks: int
+    filter_rows: int
+    run: int
+    terms: int
+    by_pixel: int
+    by_row: int
+    by_image: int
+    by_filter_row: int
+    by_output_image: int
+    by_filter: int
+    filters: int
+
+
+@cache
+def lookup_sums(vectors: int, pixels: int, channels_last: bool = True) -> Any:
+    """A function (weights, factors, table, source, target, numbers) that computes tiles of so many vectors of
+    filters and so many pixels, of which a row has at least that many.
+
+    weights: bytes [block, row of a filter, byte of the run, half, filter]. factors: [2, filters] fp32.
+    target: fp32 [image, row, column, filter]; or [image, filter, row, column], with pixels in fours. The last
+    tile of a row begins so far left that it ends with the row.
+    """
+    code = function(f"lookup_{vectors}_{pixels}", *(POINTER,) * 6)
+    weights, factors, table, source, target, numbers = code.function.args
+    n = loaded(code, LookupNumbers, numbers)
+    block_filters = vectors * LANES
+    block_bytes = code.mul(code.mul(n.filter_rows, n.run), I64(2 * block_filters))
+    sums = [code.alloca(_HALVES) for _ in range(vectors * pixels)]
+    with (
+        counted(code, n.blocks) as block,
+        counted(code, n.images) as image,
+        counted(code, n.rows) as row,
+        counted(code, n.columns, pixels) as begin,
+    ):
+        of_block = at(code, I8, weights, (block, block_bytes))
+        first = least(code, begin, code.sub(n.columns, I64(pixels)))
+        read = at(code, I8, source, (image, n.by_image), (row, n.by_row), (first, n.by_pixel))
+        for place in sums:
+            code.store(zeros(_HALVES), place)
+        with counted(code, n.filter_rows) as filter_row, counted(code, n.run, _MOST_BYTES) as start:
+            count = least(code, code.sub(n.run, start), I64(_MOST_BYTES))
+            before = code.add(code.mul(filter_row, n.run), start)
+            found = _looked_up(
+                code, vectors, pixels, count, at(code, I8, of_block, (before, 2 * block_filters)),
+                at(code, I8, read, (filter_row, n.by_filter_row), (start, 1)), n.by_pixel, table,
+            )  # fmt: skip
+            for place, value in zip(sums, found, strict=True):
+                code.store(code.add(code.load(place, typ=_HALVES), code.zext(value, _HALVES)), place)
+        terms = splat(code, code.uitofp(n.terms, FLOAT), LANES)
+        pixel = code.add(code.mul(row, n.columns), first)
+        to = at(code, FLOAT, target, (image, n.by_output_image))
+        for i in range(vectors):
+            filters = (block, block_filters), (i, LANES)
+            factor = code.load(at(code, FLOAT, factors, *filters), align=4, typ=_FLOATS)
+            addend = code.load(at(code, FLOAT, factors, (1, n.filters), *filters), align=4, typ=_FLOATS)
+            values = []
+            for place in sums[i * pixels : (i + 1) * pixels]:
+                differing = code.uitofp(code.load(place, typ=_HALVES), _FLOATS)
+                total = code.fsub(terms, code.fmul(constant(_FLOATS, 2.0), differing))
+                values.append(code.fadd(code.fmul(total, factor), addend))
+            if channels_last:
+                for offset, value in enumerate(values):
+                    place = at(code, FLOAT, to, (pixel, n.filters), (offset, n.filters), *filters)
+                    code.store(value, place, align=4)
+                continue
+            of_filter = code.add(code.mul(block, I64(block_filters)), I64(i * LANES))
+            for offset in range(0, pixels, 4):
+                place = at(code, FLOAT, to, (of_filter, n.by_filter), (pixel, 1), (offset, 1))
+                _store_turned(code, values[offset : offset + 4], place, n.by_filter)
+    code.ret_void()
+    return compiled(code)
+
+
+def _store_turned(code: Any, values: list[Any], place: Any, by_filter: Any) -> None:
+    """Stores four pixels of each filter as neighbours; filters are `by_filter` elements apart."""
+    for begin in range(0, LANES, 8):
+        a, b, c, d = (picked_of(code, value, range(begin, begin + 8)) for value in values)
+        for odd in range(2):
+            # Lanes 0, 1 and 4, 5 of each pair, then 2, 3 and 6, 7.
+            lanes = [lane + 8 * second for lane in (0, 1, 4, 5) for second in range(2)]
+            left, right = (
+                picked(code, x, y, [lane + 2 * odd for lane in lanes]) for x, y in ((a, b), (c, d))
+            )
+            for high in range(2):
+                both = [
+                    lane + pixel + 2 * high + 8 * second
+                    for lane in (0, 4)
+                    for second in range(2)
+                    for pixel in range(2)
+                ]
+                turned = picked(code, left, right, both)
+                for half in range(2):
+                    here = picked_of(code, turned, range(4 * half, 4 * half + 4))
+                    number = begin + 2 * odd + high + 4 * half
+                    code.store(here, at(code, FLOAT, place, (number, by_filter)), align=4)
+
+
+def _looked_up(
+    code: Any, vectors: int, pixels: int, count: Any, weights: Any, source: Any, by_pixel: Any, table: Any
+) -> list[Any]:
+    """The sums of `count` bytes of each pixel, as bytes: the pixels of the first vector, of the second, …"""
+    with repeated(code, count, *[zeros(_BYTES)] * (vectors * pixels)) as turn:
+        read = at(code, I8, weights, (turn.index, 2 * vectors * LANES))
+        places = [
+            [
+                code.load(at(code, I8, read, (half * vectors + i, LANES)), align=1, typ=_BYTES)
+                for i in range(vectors)
+            ]
+            for half in range(2)
+        ]
+        turn.following = list(turn.values)
+        for pixel in range(pixels):
+            byte = code.load(at(code, I8, source, (pixel, by_pixel), (turn.index, 1)), align=1, typ=I8)
+            entries = at(code, I8, table, (code.zext(byte, I64), 2 * _HALF_BYTES))
+            for half in range(2):
+                sixteen = code.load(
+                    at(code, I8, entries, (half, _HALF_BYTES)), align=_HALF_BYTES, typ=vector(I8, _HALF_BYTES)
+                )
+                both = picked_of(code, sixteen, [*range(_HALF_BYTES)] * 2)
+                for i in range(vectors):
+                    here = i * pixels + pixel
+                    differing = call(code, "llvm.x86.avx2.pshuf.b", _BYTES, both, places[half][i])
+                    turn.following[here] = code.add(turn.following[here], differing)
+    return turn.following
