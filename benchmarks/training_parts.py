@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from addercost.arithmetic import Arithmetic
 from addercost.kernels import dispatch
 from addercost.kernels.cpu.dense.tuned import schedules_folder
+from addercost.kernels.cpu.processor import vector_bytes
 from addercost.measure.devices.process_memory import keep_freed_memory
 from addercost.measure.host.loop_rate import bare_loop_sites_per_second, loop_sites_per_second
 from addercost.measure.host.probe import HostLoop
@@ -36,16 +37,16 @@ CLIPPED = HostLoop(
     "adder_gradient",
     Arithmetic.ADDER,
     "fp32",
-    512,
-    16,
+    8 * vector_bytes(),
+    vector_bytes() // 4,
     ("vmaxps {w}, {c0}, {t}", "vminps {t}, {c1}, {t}", "vfmadd231ps {t}, {x}, {s}"),
-    8,
+    8 if vector_bytes() == 64 else 3,
     (0x3F900000, 0x3FE00000),
     "fp32",
     "fp32",
 )
 """The input's gradient: a weight between two limits that stay in registers (here 1.125 and 1.75), times the
-output's gradient. On registers of 512 bits."""
+output's gradient. On the widest registers, as many as are there."""
 
 
 def contenders(layer: Layer) -> dict[str, Callable[[], object]]:

@@ -164,7 +164,8 @@ def _halves(words: Tensor, vectors: int) -> Tensor:
     """[block, byte of the taps, half, filter] bytes of words [1, taps, filters]."""
     of_bytes = words[0].contiguous().view(torch.uint8).unflatten(1, (-1, 4)).transpose(1, 2).flatten(0, 1)
     halves = torch.stack((of_bytes & 15, of_bytes >> 4), 1)
-    return halves.unflatten(2, (-1, vectors * LANES)).permute(2, 0, 1, 3).contiguous()
+    made: Tensor = halves.unflatten(2, (-1, vectors * LANES)).permute(2, 0, 1, 3).contiguous()
+    return made
 
 
 @cache
