@@ -255,7 +255,7 @@ def test_a_loops_rate_is_its_sites_by_the_best_time(monkeypatch):
 
 
 def test_the_limit_is_the_best_loop_of_the_arithmetic_that_the_machine_can_run(monkeypatch) -> None:
-    """Without vpopcntd, binary sites are counted by bytes or looked up; a loop of other numbers is no limit."""
+    """Without vpopcntd, signs are counted by bytes or looked up; a loop of other numbers is no limit."""
     rates = {"xnor_by_bytes": 3.0, "xnor_by_tables": 6.0, "mac": 1.0, "mac_fp64": 9.0, "mac_u8_widened": 5.0}
     monkeypatch.setattr(loop_rate, "host_features", lambda: ("core", {"avx2", "fma"}))
     monkeypatch.setattr(loop_rate, "bare_loop_sites_per_second", lambda loop, _: rates.get(loop.name, 0.5))
