@@ -53,8 +53,11 @@ def test_without_input_gradients_the_first_convolution_has_one_product_less(resn
 
 @pytest.mark.parametrize(
     "name",
-    ["resnet18", "swin_t"]
-    + [pytest.param(name, marks=pytest.mark.exhaustive) for name in ("resnet50", "vit_b_16", "densenet121")],
+    ["resnet18"]
+    + [
+        pytest.param(name, marks=pytest.mark.exhaustive)
+        for name in ("resnet50", "swin_t", "vit_b_16", "densenet121")
+    ],
 )
 def test_sites_agree_with_the_flop_counter(name: str) -> None:
     """On models without grouped convolutions, whose weight gradients torch's counter takes for dense ones."""

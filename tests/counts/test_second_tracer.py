@@ -26,7 +26,10 @@ CONVOLUTIONAL = [
     pytest.param("squeezenet1_1", marks=exhaustive),
     pytest.param("convnext_tiny", marks=exhaustive),
 ]
-ATTENTION = [("swin_t", SIZE), pytest.param("vit_b_32", 224, marks=exhaustive)]
+ATTENTION = [
+    pytest.param(("swin_t", SIZE), marks=exhaustive, id="swin_t"),
+    pytest.param(("vit_b_32", 224), marks=exhaustive, id="vit_b_32"),
+]
 
 
 def built(name: str) -> nn.Module:
@@ -51,12 +54,23 @@ def test_every_operation_of_a_convolutional_network(name: str) -> None:
     assert jit.total == dispatch.total
 
 
-@pytest.mark.parametrize(("name", "size"), ATTENTION)
-def test_every_site_of_a_transformer(name: str, size: int) -> None:
+def sites_agree(model: nn.Module, size: int) -> None:
     """Only sites: below autograd attention scales query and key apart, while jit keeps it whole."""
-    x = torch.empty(1, 3, size, size, device="meta")
-    jit, dispatch = both(built(name), x, convention="macs")
+    jit, dispatch = both(model, torch.empty(1, 3, size, size, device="meta"), convention="macs")
     assert sites(jit) == sites(dispatch)
+
+
+def test_every_site_of_a_small_transformer() -> None:
+    """Of one block, in place of a whole network's."""
+    with DataFree():
+        model = make_model("vit_b_32", num_layers=1)
+    sites_agree(model, 224)
+
+
+@pytest.mark.parametrize("named", ATTENTION)
+def test_every_site_of_a_transformer(named: tuple[str, int]) -> None:
+    name, size = named
+    sites_agree(built(name), size)
 
 
 NORMS = nn.Sequential(
