@@ -180,6 +180,10 @@ def test_an_array_larger_than_the_layer_is_mostly_idle():
     assert found.utilization == pytest.approx(6 / (found.cycles * 256 * 256))
 
 
+def test_an_array_without_work_uses_nothing():
+    assert estimate_accelerator([], TPU, NM45).utilization == 0
+
+
 @pytest.mark.parametrize("name", [file.name for file in list_hardware(kind="accelerator")])
 def test_equal_area_never_exceeds_the_area_and_wastes_little(name):
     accelerator = load_accelerator(name)

@@ -9,6 +9,7 @@ import pytest
 
 from addercost.arithmetic import Arithmetic
 from addercost.cost.accelerator.designs import SUM_FORMATS, Designs, DesignSpace, costed_designs, fronts
+from addercost.cost.accelerator.element import element_of
 from addercost.cost.accelerator.estimate import estimate_accelerator
 from addercost.counts.matrix_products import MatrixProduct
 from addercost.hardware import load_accelerator, load_energy
@@ -53,6 +54,18 @@ def test_each_design_costs_what_it_costs_alone() -> None:
         assert found.cycles[i] == pytest.approx(alone.cycles, rel=1e-12)
         assert found.seconds[i] == pytest.approx(alone.seconds, rel=1e-12)
         assert found.energy_j[i] == pytest.approx(alone.total_j, rel=1e-12)
+
+
+def test_the_area_is_that_of_an_element_at_every_place() -> None:
+    found = costed_designs(PRODUCTS, SPACE, NM45)
+    for i in range(len(found.area_mm2)):
+        number_format = SPACE.number_formats[found.number_format[i]]
+        element = element_of(
+            SPACE.kinds[found.kind[i]], number_format, SUM_FORMATS[number_format], NM45
+        ).area_um2
+        area_mm2 = np.nan if element is None else element * 1e-6 * found.rows[i] * found.columns[i]
+        assert found.area_mm2[i] == pytest.approx(area_mm2, rel=1e-12, nan_ok=True)
+    assert np.isfinite(found.area_mm2).any()
 
 
 def test_designs_without_a_figure_are_left_out_and_counted() -> None:

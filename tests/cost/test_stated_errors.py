@@ -66,6 +66,18 @@ def test_a_gpu_is_not_judged_by_a_processor_nor_the_other_way(hardware: str, mea
     assert known is not None and known.hardware == measured_on
 
 
+def test_the_line_has_the_error_in_percent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three times as long as it takes: 200 % too long."""
+    of_host = validation("host", 3.0, threads="1", cpu="this machine")
+    (tmp_path / "errors.toml").write_text("".join(state_errors.stated([("here.md", of_host)])))
+    monkeypatch.setattr(stated_errors, "FILE", tmp_path / "errors.toml")
+    all_stated_errors.cache_clear()
+    known = stated_error("roofline", "host")
+    all_stated_errors.cache_clear()
+    assert known is not None
+    assert "±200 % in the median and ±200 % for nine of ten" in known.text
+
+
 def test_what_was_timed_on_that_hardware_is_taken_as_it_is(written: None) -> None:
     known = stated_error("roofline", "host")
     assert known is not None and known.factor == 1
