@@ -52,7 +52,7 @@ def saved_trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trace needs no torch to be counted: a command starts in a tenth of the time."""
     x = TensorSpec((2, 3), "float32", "input")
     path = tmp_path_factory.mktemp("trace") / "trace.json"
-    made = Trace("Net", (OpCall("aten.relu.default", "", {"self": x}, (x,)),), {"": "Net"}, {}, (x,))
+    made = Trace("Net", (OpCall("aten.relu.default", "", {"self": x}, (x,), 0),), {"": "Net"}, {}, (x,))
     path.write_text(trace_to_json(made))
     return path
 
