@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from addercost.arithmetic import Arithmetic
@@ -13,8 +13,9 @@ from addercost.counts.complex_numbers import in_real_numbers
 from addercost.counts.registry import RULES, CountingRule
 from addercost.counts.rules.elementwise import special_function
 from addercost.counts.rules.movement import nothing
+from addercost.counts.rules.sparse import KEEP_ZERO, OF_ALL_OPERANDS, n_stored
 from addercost.counts.work import NO_WORK, OperatorWork
-from addercost.trace.record import OpCall
+from addercost.trace.record import OpCall, TensorSpec, map_tensors
 
 
 def rule_for(name: str, tags: Collection[str]) -> CountingRule | None:
@@ -45,7 +46,12 @@ def work_of(call: OpCall) -> OperatorWork | None:
         return NO_WORK
     tensors = call.tensors()
     stored = [spec for spec in tensors if spec.stored is not None]
-    if stored and not _knows_sparse(call, len(stored)):
+    if stored and call.name in KEEP_ZERO:
+        elements = _of_stored_elements(call, stored)
+        if elements is None:
+            return None
+        call = elements
+    elif stored and not _knows_sparse(call, len(stored)):
         return None
     work = rule(call)
     if work is None:
@@ -86,7 +92,7 @@ def _knows_sparse(call: OpCall, operands: int) -> bool:
     """Whether the call's rule counts a sparse operand by the values that it stores. operands: how many of the
     call's operands are sparse. No rule does so for two, since their product depends on where the values are.
     """
-    if "view" in call.tags:
+    if "view" in call.tags or call.name in OF_ALL_OPERANDS:
         return True
     return operands == 1 and call.name in _SPARSE_PRODUCTS
 
@@ -98,6 +104,28 @@ _SPARSE_PRODUCTS = frozenset(
         "_sparse_addmm", "sparse_sampled_addmm",
     )
 )  # fmt: skip
+
+
+def _of_stored_elements(call: OpCall, sparse: Sequence[TensorSpec]) -> OpCall | None:
+    """An element-wise call on a sparse tensor as one on a vector of the values that it stores. Of two sparse
+    tensors, a product has the values that its output stores, and a sum those that both store. None for
+    other functions of two.
+    """
+    of = sparse[0]
+    if len(sparse) == 1:
+        n = n_stored(of)
+    elif call.name in ("aten.mul", "aten.mul_"):
+        n = n_stored(call.output)
+    elif call.name in ("aten.add", "aten.add_", "aten.sub", "aten.sub_"):
+        n = sum(map(n_stored, sparse)) - n_stored(call.output)
+    else:
+        return None
+    vector = (n,)
+
+    def flat(name: str, spec: TensorSpec) -> TensorSpec:
+        return replace(spec, shape=vector, stored=None) if spec.shape == of.shape else spec
+
+    return map_tensors(call, flat)
 
 
 def _in_arithmetic(call: OpCall, work: OperatorWork) -> OperatorWork:

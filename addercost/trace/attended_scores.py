@@ -68,6 +68,12 @@ def give_values(made: Tensor, values: Tensor) -> Tensor:
     return made
 
 
+def forget_values(tensor: Tensor) -> None:
+    """Something wrote the tensor, so that the values it was given are no more its own."""
+    if hasattr(tensor, _VALUES):
+        delattr(tensor, _VALUES)
+
+
 def known_values(tensor: Tensor | None) -> Tensor | None:
     """The tensor's values on the CPU, if it has any."""
     if tensor is None:

@@ -89,7 +89,7 @@ class PlainCalls:
                 found.pop(KEPT_SCORES, None)
             values.update(found)
         role, source = self._output_role(info, values)
-        if (info.keeps_role or info.name == "_coalesce") and isinstance(out, Tensor) and given:
+        if info.keeps_role and isinstance(out, Tensor) and given:
             keep_stored(out, args[0])
         outputs = out if isinstance(out, tuple | list) else (out,)
         specs = tuple(

@@ -8,6 +8,7 @@ that a mask keeps, and for nothing that a forward decides by them.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,106 +17,38 @@ from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map
 
-from addercost.trace.attended_scores import give_values, is_given, known_values, say_given
-
-_MOST_ELEMENTS = 1 << 24
-_MOST_CALLS = 200
-"""Of a recipe, one after the other."""
-
-_MADE = "arange linspace ones zeros full scalar_tensor eye tril_indices triu_indices"
-_SHAPED = "ones_like zeros_like full_like new_ones new_zeros new_full fill_ zero_ copy_"
-_JOINED = (
-    "add sub rsub mul div floor_divide remainder maximum minimum pow eq ne lt le gt ge logical_and "
-    "logical_or logical_xor bitwise_and bitwise_or bitwise_xor __and__ __or__ __xor__ where masked_fill "
-    "cat stack"
+from addercost.trace.attended_scores import (
+    forget_values,
+    give_values,
+    is_given,
+    known_values,
+    say_given,
 )
-_EACH = (
-    "neg abs sign floor ceil clamp clamp_min clamp_max logical_not bitwise_not tril triu cumsum isinf "
-    "sum prod any all unfold bucketize searchsorted reciprocal _to_copy clone detach lift_fresh alias"
+from addercost.trace.position_recipes import (
+    MOST_CALLS,
+    MOST_ELEMENTS,
+    MOST_KEPT,
+    ONLY_SHAPED,
+    Kept,
+    Place,
+    Recipe,
+    ShapeAlone,
+    UnknownError,
+    storage_without_data,
+    written_at,
 )
-_MOVED = (
-    "view _unsafe_view reshape expand unsqueeze squeeze slice select permute transpose t repeat flip diff "
-    "index index_select gather split chunk unbind movedim roll"
-)
-_IN_PLACE = "add_ sub_ mul_ logical_and_ logical_or_ bitwise_and_ bitwise_or_ masked_fill_ tril_ triu_ clamp_"
-
-OF_POSITIONS = frozenset(" ".join((_MADE, _SHAPED, _JOINED, _EACH, _MOVED, _IN_PLACE)).split())
-"""Operators of torch (`aten`) whose values can be computed again from those of their arguments."""
-
-_ONLY_SHAPED = frozenset(_SHAPED.split())
-"""Those that need no values of their first argument."""
-
-
-class _UnknownError(Exception):
-    """A value that a recipe needs is not known."""
-
-
-class _Recipe:
-    """A call whose output has these values. at: which of several outputs, None for the only one. of_inputs:
-    whether they depend on what a caller gave.
-    """
-
-    __slots__ = ("args", "at", "calls", "func", "kwargs", "of_inputs", "values")
-
-    def __init__(self, func: Any, args: Any, kwargs: Any, at: int | None, calls: int) -> None:
-        self.func, self.args, self.kwargs, self.at, self.calls = func, args, kwargs, at, calls
-        self.values: Tensor | None = None
-        self.of_inputs: bool = any(
-            part.of_inputs for part in tree_leaves((args, kwargs)) if isinstance(part, _Recipe | _Kept)
-        )
-
-    def computed(self) -> Tensor:
-        if self.values is not None:
-            return self.values
-        args = [_computed(value) for value in self.args]
-        if args and self.func._schema.is_mutable:
-            args[0] = args[0].clone()
-        out = self.func(*args, **{name: _computed(value) for name, value in self.kwargs.items()})
-        made: Tensor = out if self.at is None else out[self.at]
-        if made.dtype is torch.bool:
-            self.values = made
-        return made
-
-
-class _Kept:
-    """A tensor with values, as long as nothing writes it."""
-
-    __slots__ = ("of_inputs", "tensor", "version")
-
-    def __init__(self, tensor: Tensor, of_inputs: bool) -> None:
-        self.tensor, self.version, self.of_inputs = tensor, tensor._version, of_inputs
-
-
-class _Shape:
-    """In place of a tensor of which only the shape matters."""
-
-    __slots__ = ("dtype", "shape")
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.shape, self.dtype = tuple(tensor.shape), tensor.dtype
-
-
-def _computed(value: Any) -> Any:
-    if isinstance(value, _Recipe):
-        return value.computed()
-    if isinstance(value, _Kept):
-        if value.tensor._version != value.version:
-            raise _UnknownError
-        return value.tensor
-    if isinstance(value, _Shape):
-        return torch.empty(value.shape, dtype=value.dtype)
-    if isinstance(value, list | tuple):
-        return [_computed(item) for item in value]
-    return torch.device("cpu") if isinstance(value, torch.device) else value
 
 
 class PositionValues:
     """The recipes of the tensors of a run, by their ids."""
 
     def __init__(self) -> None:
-        self._recipes: dict[int, _Recipe] = {}
+        self._recipes: dict[int, Recipe] = {}
         self._of_storages: dict[int | None, set[int]] = {}
         """Ids of the tensors with a recipe, by the address of their storage."""
+        self._shown: dict[int, weakref.ref[Tensor]] = {}
+        """Those that were given their values."""
+        self._constants: dict[int, weakref.ref[Tensor]] = {}
 
     def made(
         self,
@@ -128,37 +61,82 @@ class PositionValues:
     ) -> None:
         """A call of one of `OF_POSITIONS` made these outputs, and wrote these arguments."""
         recipe = self._recipe(name, func, args, kwargs)
-        if written:
+        if written and not (recipe is not None and len(written) == 1 and self._rewritten(recipe, written[0])):
             self.written(written)
         if recipe is None:
             return
-        storages = [_storage_without_data(out) for out in outputs]
-        if not all(storages) or any(out.numel() > _MOST_ELEMENTS for out in outputs):
+        if not all(map(storage_without_data, outputs)) or any(out.numel() > MOST_ELEMENTS for out in outputs):
             return
         single = len(outputs) == 1 and len(func._schema.returns) == 1 and not _makes_list(func)
-        for at, (out, storage) in enumerate(zip(outputs, storages, strict=True)):
-            one = recipe if single else _Recipe(func, recipe.args, recipe.kwargs, at, recipe.calls)
-            self._recipes[id(out)] = one
-            self._of_storages.setdefault(storage, set()).add(id(out))
+        for at, out in enumerate(outputs):
+            one = recipe if single else Recipe(func, recipe.args, recipe.kwargs, at, recipe.calls)
+            self._known_as(one, out)
+
+    def constant(self, tensor: Tensor, values: Tensor) -> None:
+        """The forward made this tensor, which has no data, of these values."""
+        key = id(tensor)
+        self._known_as(Recipe(lambda: values, (), {}, None, 1), tensor)
+        self._constants[key] = weakref.ref(tensor, lambda _: self.forget(key))
+
+    def _known_as(self, recipe: Recipe, tensor: Tensor) -> None:
+        recipe.place = Place.of(tensor)
+        self._recipes[id(tensor)] = recipe
+        self._of_storages.setdefault(recipe.place.storage, set()).add(id(tensor))
+
+    def _rewritten(self, recipe: Recipe, target: Tensor) -> bool:
+        """After a call of this recipe wrote `target`: other tensors of its storage have their values with the
+        written ones among them. Whether that is known of all of them.
+        """
+        at = Place.of(target)
+        keys = [key for key in self._of_storages.get(at.storage, ()) if self._is_at(key, at.storage)]
+        if at.storage is None or not keys:
+            return False
+        elements = target.untyped_storage().nbytes() // at.itemsize
+        old = [self._recipes[key] for key in keys]
+        whole = next((one for one in old if one.place.is_whole(elements)), None)
+        calls = 1 + max(recipe.calls, whole.calls if whole is not None else 0)
+        if (
+            whole is None
+            or elements > MOST_KEPT
+            or calls > MOST_CALLS
+            or any(one.place.itemsize != at.itemsize for one in old)
+        ):
+            return False
+        for key, one in zip(keys, old, strict=True):
+            new = Recipe(written_at, (whole, recipe, at, one.place), {}, None, calls)
+            new.place = one.place
+            self._recipes[key] = new
+        self._not_shown(target, keys)
+        return True
+
+    def _is_at(self, key: int, storage: int | None) -> bool:
+        return key in self._recipes and self._recipes[key].place.storage == storage
+
+    def _not_shown(self, target: Tensor, keys: Iterable[int]) -> None:
+        """The values that these tensors were given are theirs no more."""
+        shown = (self._shown.pop(key) for key in keys if key in self._shown)
+        for tensor in (target, target._base, *(one() for one in shown)):
+            if tensor is not None:
+                forget_values(tensor)
 
     def _recipe(
         self, name: str, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> _Recipe | None:
+    ) -> Recipe | None:
         try:
             kept = [
-                self._kept(value, name in _ONLY_SHAPED and position == 0)
+                self._kept(value, name in ONLY_SHAPED and position == 0)
                 for position, value in enumerate(args)
             ]
             named = {key: self._kept(value) for key, value in kwargs.items()}
-        except _UnknownError:
+        except UnknownError:
             return None
         calls = 1 + max(
-            (part.calls for part in tree_leaves((kept, named)) if isinstance(part, _Recipe)), default=0
+            (part.calls for part in tree_leaves((kept, named)) if isinstance(part, Recipe)), default=0
         )
-        return _Recipe(func, kept, named, None, calls) if calls <= _MOST_CALLS else None
+        return Recipe(func, kept, named, None, calls) if calls <= MOST_CALLS else None
 
     def _kept(self, value: Any, shape_is_enough: bool = False) -> Any:
-        """An argument as a recipe has it. Raises _UnknownError."""
+        """An argument as a recipe has it. Raises UnknownError."""
         if isinstance(value, list | tuple):
             return [self._kept(item) for item in value]
         if not isinstance(value, Tensor):
@@ -167,21 +145,32 @@ class PositionValues:
         if recipe is not None:
             return recipe
         known = known_values(value)
+        if known is not None and known is not value and storage_without_data(value) is not None:
+            recipe = Recipe(lambda: known, (), {}, None, 1)
+            recipe.of_inputs = is_given(value)
+            self._known_as(recipe, value)
+            return recipe
         if known is not None and not known.is_inference():
-            return _Kept(known, is_given(value))
-        if shape_is_enough and value.numel() <= _MOST_ELEMENTS:
-            return _Shape(value)
-        raise _UnknownError
+            return Kept(known, is_given(value))
+        if shape_is_enough and value.numel() <= MOST_ELEMENTS:
+            return ShapeAlone(value)
+        raise UnknownError
 
     def written(self, tensors: Iterable[Any]) -> None:
         """A call wrote these tensors: what is known of their storages is known no more."""
-        for tensor in tensors if self._recipes else ():
-            for key in self._of_storages.pop(_storage_without_data(tensor), ()):
+        for tensor in tensors:
+            if not isinstance(tensor, Tensor):
+                continue
+            keys = self._of_storages.pop(storage_without_data(tensor), ()) if self._recipes else ()
+            for key in keys:
                 self._recipes.pop(key, None)
+            self._not_shown(tensor, keys)
 
     def forget(self, key: int) -> None:
         """The tensor of this id is gone."""
         self._recipes.pop(key, None)
+        self._shown.pop(key, None)
+        self._constants.pop(key, None)
 
     def known(self, arguments: Any) -> Any:
         """The arguments of a call on the CPU, with values in their tensors; None if one has none."""
@@ -217,6 +206,7 @@ class PositionValues:
             try:
                 with _disable_current_modes(), torch.no_grad():
                     give_values(tensor, recipe.computed())
+                self._shown[id(tensor)] = weakref.ref(tensor)
                 if recipe.of_inputs:
                     say_given(tensor)
             except Exception:
@@ -228,17 +218,6 @@ def _valued(value: Any) -> Any:
     if isinstance(value, Tensor):
         return known_values(value)
     return torch.device("cpu") if isinstance(value, torch.device) else value
-
-
-def _storage_without_data(value: Any) -> int | None:
-    """The address of a tensor's storage, if it has one and that has no data."""
-    if not isinstance(value, Tensor):
-        return None
-    try:
-        storage = value.untyped_storage()
-    except RuntimeError:  # a sparse tensor, or one that wraps others
-        return None
-    return storage._cdata if storage.device.type == "meta" else None
 
 
 def _makes_list(func: Any) -> bool:

@@ -22,7 +22,7 @@ from addercost.trace.patterns import recognised
 from addercost.trace.plain_calls import PlainCalls, in_registers
 from addercost.trace.record import DECOMPOSED, OpCall, Storage
 from addercost.trace.shapes import FAST_SHAPES
-from addercost.trace.sparse import SparseGradients, is_sparse
+from addercost.trace.sparse import SparseGradients, is_sparse, keep_pattern
 from addercost.trace.storage_times import StorageTimes
 from addercost.trace.written_tensors import WrittenTensors
 
@@ -119,6 +119,8 @@ class Recorder(PlainCalls, TorchDispatchMode):
                 # Asked later, since answering runs the operator for real.
                 self.refused = None if self._real else (func, args, kwargs)
                 raise
+            if not self._real:
+                keep_pattern(info.name, info.tags, args, out)
             if not info.aliases:
                 self._written.made(out)
         if self.storage_times is not None:
@@ -196,6 +198,9 @@ class Recorder(PlainCalls, TorchDispatchMode):
             moved, changed = _to_meta((args, kwargs))
             if not changed:
                 return self._by_positions(func, info, args, kwargs)
+            if any(isinstance(t, Tensor) and t.device.type == "cpu" for t in info.written(args, kwargs)):
+                # The constant would keep values that are not its own any more.
+                raise NotImplementedError(f"{info.op} writes what has no data into a constant") from None
         return func(*moved[0], **moved[1])
 
     def _by_positions(self, func: Any, info: OpInfo, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

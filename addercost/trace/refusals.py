@@ -29,6 +29,7 @@ _NEEDS_VALUES = (
     "faketensor",
     "unsupported fake",
     "'meta' device",
+    "meta device type",
     "device meta",
     "got meta",
     "unknown device type for autocast",

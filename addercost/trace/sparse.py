@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -74,9 +75,7 @@ def with_stored(made: Tensor, original: Tensor) -> Tensor:
 
 
 def keep_stored(out: Tensor, value: object) -> None:
-    """`out` is a view or a copy of `value` and stores what that does, duplicates that it adds up included; of
-    a dense stand-in it may be a part.
-    """
+    """`out` stores what `value` does; of a dense stand-in it may be a part."""
     if not isinstance(value, Tensor):
         return
     stored = stored_values(value)
@@ -84,6 +83,33 @@ def keep_stored(out: Tensor, value: object) -> None:
         stored = tuple(of * out.numel() // value.numel() for of in stored)  # type: ignore[assignment]
     if stored is not None:
         setattr(out, _STORED, stored)
+
+
+def keep_pattern(name: str, tags: Sequence[str], args: Sequence[Any], out: Any) -> None:
+    """Says what a sparse tensor stores that an operator made without data, where it has the pattern of an
+    argument. Raises NotImplementedError where the values decide the pattern.
+
+    name, tags: the operator's, as in `OpInfo`; args: those of the call.
+    """
+    if not isinstance(out, Tensor) or out.layout is torch.strided or "view" in tags:
+        return
+    sparse = [value for value in args if isinstance(value, Tensor) and is_sparse(value)]
+    at = _PATTERN_OF.get(name)
+    if at is not None:
+        keep_stored(out, args[at])
+    elif "pointwise" in tags and len(sparse) == 1 and sparse[0].shape == out.shape:
+        keep_stored(out, sparse[0])
+    elif sparse or name.startswith("_to_sparse"):
+        raise NotImplementedError(f"{name} has no data to say which values its sparse output stores")
+
+
+_PATTERN_OF = {
+    "clone": 0, "detach": 0, "_to_copy": 0, "alias": 0, "lift_fresh": 0, "contiguous": 0,
+    "zeros_like": 0, "ones_like": 0, "empty_like": 0, "copy_": 0, "_coalesced_": 0, "sparse_mask": 1,
+    "_sparse_softmax": 0, "_sparse_log_softmax": 0, "_sparse_softmax_backward_data": 1,
+    "_sparse_log_softmax_backward_data": 1, "sparse_sampled_addmm": 0, "_sparse_sum_backward": 1,
+}  # fmt: skip
+"""The argument that stores what the output does, by the operator's name."""
 
 
 class SparseGradients:

@@ -22,6 +22,7 @@ from addercost.trace.attended_scores import input_with_values_of, with_values_of
 from addercost.trace.attention import whole_attention
 from addercost.trace.backward import GradientPaths
 from addercost.trace.caller_state import not_put_back, unchanged
+from addercost.trace.constants import noted_constants
 from addercost.trace.control_flow import ControlFlowAsPython
 from addercost.trace.decompositions import Decompositions, IsCounted
 from addercost.trace.lazy_outputs import LazyOutputs, unrun_work
@@ -316,6 +317,8 @@ def _run(
         calls.recorded = recorder.call_count
         if calls.wrapping:
             calls.on_wrapping = recorder.know_parameters
+        if tracer == "meta":
+            stack.enter_context(noted_constants(recorder.positions.constant))
         lazy = LazyOutputs(recorder.call_count)
         stack.enter_context(torch.set_grad_enabled(step.gradients))
         if step.backward and step.input_gradients:

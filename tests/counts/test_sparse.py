@@ -226,3 +226,79 @@ def test_memory_of_a_sparse_weight_is_what_it_stores(layout: str) -> None:
     memory = memory_of(trace_model(Held(matrix, True, torch.matmul), torch.zeros(N, COLUMNS), memory=True))
     indices = {"csr": 9 + 9, "csc": 9 + 9, "coo": 2 * 9, "bsr": 3 + 2, "bsc": 3 + 2}[layout]
     assert memory is not None and memory.weight_bytes == 4 * stored + 8 * indices
+
+
+def stored_in_rows(dtype: torch.dtype = torch.float32) -> Tensor:
+    """Seven values in four rows of a matrix of [4, 8]: 1, 1, 2 and 3 of them."""
+    dense = torch.zeros(4, 8, dtype=dtype)
+    for row, columns in enumerate(([1], [7], [0, 4], [2, 3, 6])):
+        dense[row, columns] = 1
+    return dense.to_sparse_coo()
+
+
+ROWS: dict[str, tuple[Callable[[Tensor], Tensor], OpCounts]] = {
+    # In rows of n: n - 1 compares, n subtractions, n exponentials, n - 1 additions, n divisions.
+    "softmax": (
+        lambda a: torch.sparse.softmax(a, 1),
+        OpCounts.of("fp32", compare=3, add=7 + 3, transcendental=7, divide=7),
+    ),
+    # The logarithm of a row's sum is added to its maximum, and the result subtracted n times.
+    "log_softmax": (
+        lambda a: torch.sparse.log_softmax(a, 1),
+        OpCounts.of("fp32", compare=3, add=7 + 3 + 4 + 7, transcendental=7 + 4),
+    ),
+    "by a number": (lambda a: a * 2.0, OpCounts.of("fp32", mul=7)),
+    "by a dense matrix": (lambda a: a * torch.ones(4, 8), OpCounts.of("fp32", mul=7)),
+    "function": (torch.tanh, OpCounts.of("fp32", transcendental=7)),
+    "sum of all": (torch.sparse.sum, OpCounts.of("fp32", add=6)),
+    "sum of rows": (lambda a: torch.sparse.sum(a, 1), OpCounts.of("fp32", add=3)),
+    "sum of two": (lambda a: a + a, OpCounts.of("fp32", add=7)),
+    "product of two": (lambda a: a * a, OpCounts.of("fp32", mul=7)),
+    "dense": (Tensor.to_dense, OpCounts()),
+}
+
+
+@pytest.mark.parametrize(("function", "expected"), ROWS.values(), ids=ROWS)
+def test_what_is_computed_of_the_stored_values(
+    function: Callable[[Tensor], Tensor], expected: OpCounts
+) -> None:
+    assert counted(Function(function), stored_in_rows()).total == expected
+
+
+CHAINS: dict[str, Callable[[Tensor], Tensor]] = {
+    "softmax": lambda a: torch.sparse.softmax(a, 1),
+    "by a number": lambda a: a * 2.0,
+    "function": torch.relu,
+    "mask": lambda a: torch.ones(4, 8, device=a.device).sparse_mask(a),
+    "sum of two": lambda a: a + a,
+    "made anew": lambda a: torch.sparse_coo_tensor(a.indices(), a.values() * 2, a.shape),
+    "other layout": Tensor.to_sparse_csr,
+}
+
+
+@pytest.mark.parametrize("function", CHAINS.values(), ids=CHAINS)
+def test_a_product_with_a_sparse_result_has_its_stored_values(function: Callable[[Tensor], Tensor]) -> None:
+    """Of seven values and three columns: no run without data may take the result for an empty one."""
+    made = Function(lambda a, x: torch.mm(function(a), x))
+    assert counted(made, stored_in_rows(), torch.zeros(8, 3)).mac_sites == 7 * 3
+
+
+def test_gradients_of_a_sparse_softmax() -> None:
+    """y·(g - Σ g·y) of seven values in four rows, between the three products of seven values."""
+    made = Function(lambda a, x: torch.sparse.mm(torch.sparse.softmax(a, 1), x))
+    counts = count(trace_model(made, stored_in_rows(), torch.zeros(8, 3), backward=True))
+    (backward,) = [
+        work_of(call)
+        for call in trace_model(made, stored_in_rows(), torch.zeros(8, 3), backward=True).calls
+        if call.name == "aten._sparse_softmax_backward_data"
+    ]
+    assert counts.complete
+    assert backward is not None and backward.other == OpCounts.of("fp32", mul=14, add=7 + 3)
+
+
+def test_values_of_the_same_place_are_added_up() -> None:
+    """Five values, of which two and two have a place in common."""
+    places = torch.tensor([[0, 0, 1, 1, 3], [2, 2, 5, 5, 0]])
+    twice = torch.sparse_coo_tensor(places, torch.ones(5), (4, 8))
+    made = Function(lambda a: a.coalesce().to_dense())
+    assert counted(made, twice).total == OpCounts.of("fp32", add=2)

@@ -68,7 +68,35 @@ def by_index(x: Tensor) -> Tensor:
     return window(x)[order]
 
 
+def written_in_part(x: Tensor) -> Tensor:
+    mask = torch.zeros(L, L, dtype=torch.bool, device=x.device)
+    mask[:, :3] = True
+    mask[:2].fill_(True)
+    mask[window(x)] = True
+    return mask
+
+
+def written_by_a_view(x: Tensor) -> Tensor:
+    """The view that was taken before sees what the whole tensor is written later, and the other way round."""
+    mask = torch.full((L, L), -torch.inf, device=x.device)
+    lower, column = mask[6:], mask.t()[1]
+    lower.zero_()
+    mask[7, 3:] = -torch.inf
+    column.fill_(-torch.inf)
+    return mask
+
+
+def of_lengths(x: Tensor) -> Tensor:
+    """Of numbers that the forward gives as a list, on the device of the input."""
+    of = torch.repeat_interleave(torch.arange(3, device=x.device), torch.tensor([5, 4, 3], device=x.device))
+    last = x.new_tensor([5, 9, 12], dtype=torch.int64)[of]
+    return torch.arange(L, device=x.device) < torch.as_tensor(last, device=x.device)[:, None]
+
+
 MASKS = (
+    written_in_part,
+    written_by_a_view,
+    of_lengths,
     window,
     causal_numbers,
     from_the_input,
@@ -149,9 +177,10 @@ def of_values(x: Tensor) -> Tensor:
     return x[:, :, :, :1] > 0
 
 
-def written_in_part(x: Tensor) -> Tensor:
-    mask = torch.zeros(L, L, dtype=torch.bool, device=x.device)
-    mask[:, :3] = True
+def written_by_values(x: Tensor) -> Tensor:
+    mask = window(x)
+    mask[:, 0] = x[0, 0, :, 0] > 0
+    mask[:, 1] = True
     return mask
 
 
@@ -166,7 +195,7 @@ def random_mask(x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    "make", [of_values, written_in_part, written_by_an_alias, random_mask], ids=lambda make: make.__name__
+    "make", [of_values, written_by_values, written_by_an_alias, random_mask], ids=lambda make: make.__name__
 )
 def test_what_depends_on_values_is_not_known(make: Callable[[Tensor], Tensor]) -> None:
     assert kept_of(Masked(make), torch.empty(1, HEADS, L, WIDTH, device="meta")) == [None]
@@ -221,3 +250,64 @@ def test_a_mask_that_is_given_has_its_share() -> None:
     model = Function(lambda x, keep: F.scaled_dot_product_attention(x, x, x, attn_mask=keep & keep))
     x = torch.zeros(1, HEADS, L, WIDTH)
     assert kept_of(model, x, window(x)) == [HEADS * (1 + 2 + 10 * 3)]
+
+
+def test_a_mask_that_changes_between_two_calls() -> None:
+    """The second attention sees one column more, the third what a value decides."""
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("mask", torch.zeros(L, L, dtype=torch.bool))
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.mask[:, 0] = True
+            x = F.scaled_dot_product_attention(x, x, x, attn_mask=self.mask)
+            self.mask[:, 1] = True
+            x = F.scaled_dot_product_attention(x, x, x, attn_mask=self.mask)
+            self.mask[:, 2] = x[0, 0, :, 0] > 0
+            return F.scaled_dot_product_attention(x, x, x, attn_mask=self.mask)
+
+    assert kept_of(Model(), torch.empty(1, HEADS, L, WIDTH, device="meta")) == [
+        HEADS * L,
+        HEADS * 2 * L,
+        None,
+    ]
+
+
+def test_data_written_into_a_constant_takes_its_values() -> None:
+    """Zeros of the CPU that a number from the input is written into are zeros no more: the forward branches
+    by what it finds there, so it needs values.
+    """
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(8, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            sums = torch.zeros(4)
+            sums[0] = x.sum()
+            x = self.layer(x)
+            return x if float(sums.sum()) == 0 else self.layer(x)
+
+    made = trace_model(Model(), torch.ones(4, 8))
+    assert made.tracer == "real"
+    assert count(made).mac_sites == 2 * 4 * 8 * 8
+
+
+def test_functions_of_torch_are_put_back() -> None:
+    before = torch.tensor, torch.as_tensor, torch.Tensor.new_tensor
+    kept: list[Callable[..., Tensor]] = []
+
+    class Model(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            kept.append(torch.tensor)
+            return x * torch.tensor([2.0], device=x.device)
+
+    trace_model(Model(), torch.empty(3, device="meta"))
+    assert (torch.tensor, torch.as_tensor, torch.Tensor.new_tensor) == before
+    assert "new_tensor" not in vars(torch.Tensor)
+    # A module that was imported meanwhile may keep the function that it found.
+    assert kept[0] is not torch.tensor
+    assert kept[0]([1, 2]).tolist() == [1, 2]

@@ -45,6 +45,11 @@ MOVEMENT = (
     "_efficientzerotensor", "_has_same_storage_numel",
     # batches of sequences without their padding; the checks of distributions' arguments
     "_pack_padded_sequence", "_pad_packed_sequence", "_is_all_true", "_is_any_true", "is_nonzero",
+    # sparse and nested layouts
+    "_to_dense", "_to_sparse", "_to_sparse_csr", "_to_sparse_csc", "_to_sparse_bsr", "_to_sparse_bsc",
+    "_sparse_coo_tensor_with_dims_and_tensors", "_sparse_coo_tensor_unsafe", "_sparse_csr_tensor_unsafe",
+    "_sparse_compressed_tensor_unsafe", "sparse_compressed_tensor", "_coalesced_", "_sparse_sum_backward",
+    "sparse_dim", "dense_dim", "to_padded_tensor", "_nested_from_padded",
     "_nested_tensor_from_tensor_list", "_nested_tensor_from_mask", "_nested_tensor_size", "record_stream",
 )  # fmt: skip
 

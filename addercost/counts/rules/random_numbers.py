@@ -133,6 +133,32 @@ def multinomial(call: OpCall) -> OperatorWork:
     return OperatorWork(other=uniform_counts(x.numel, number_format) + keys + chosen)
 
 
+def gamma_counts(n: int, number_format: str) -> OpCounts:
+    """d·v with d = a - 1/3, c = 1/√(9·d), v = (1 + c·z)³, where log(u) < z²/2 + d - d·v + d·log(v). The first
+    z and u are taken to serve, as more than 95 of 100 do for a ≥ 1 (Marsaglia and Tsang, 2000).
+    """
+    each = {"add": 5, "mul": 8, "divide": 1, "sqrt": 1, "transcendental": 2, "compare": 1}
+    return (
+        normal_counts(n, number_format)
+        + uniform_counts(n, number_format)
+        + OpCounts.of(number_format, **each) * n
+    )
+
+
+@rule("aten._standard_gamma")
+def gamma(call: OpCall) -> OperatorWork:
+    return OperatorWork(other=gamma_counts(call.output.numel, call.output.number_format))
+
+
+@rule("aten._sample_dirichlet")
+def dirichlet(call: OpCall) -> OperatorWork:
+    """Rows of k gammas, divided by their sum."""
+    out = call.output
+    rows = out.numel // max(out.shape[-1], 1)
+    shares = OpCounts.of(out.number_format, add=out.numel - rows, divide=out.numel)
+    return OperatorWork(other=gamma_counts(out.numel, out.number_format) + shares)
+
+
 @rule("aten.rrelu_with_noise", "aten.rrelu_with_noise_", "aten.rrelu_with_noise_functional")
 def random_leaky_relu(call: OpCall) -> OperatorWork:
     """A slope for every element, random in training."""

@@ -10,7 +10,7 @@ import pytest
 from addercost.arithmetic import OpCounts
 from addercost.counts.rules.fourier import complex_transform
 from addercost.counts.rules.interpolation import _taps
-from addercost.counts.rules.random_numbers import uniform_counts
+from addercost.counts.rules.random_numbers import normal_counts, uniform_counts
 from tests.counts.by_hand.calls import ops, t, work
 
 
@@ -264,6 +264,11 @@ def test_draws() -> None:
     assert found == uniform_counts(15, "fp32") + fp32(compare=15, mul=30, add=15)
     assert work("aten.randperm", t(5, dtype="int64")).other == uniform_counts(4, "fp32")
     assert work("aten.randperm", t(0, dtype="int64")) == ops()
+    # a - 1/3, 9·d, √, 1/, 1 + c·z, its cube, log(u), z²/2, d·v, d·log(v), three sums, a comparison.
+    of_15 = fp32(add=75, mul=120, sqrt=15, divide=15, transcendental=30, compare=15)
+    gammas = normal_counts(15, "fp32") + uniform_counts(15, "fp32") + of_15
+    assert work("aten._standard_gamma", x, self=x).other == gammas
+    assert work("aten._sample_dirichlet", x, self=x).other == gammas + fp32(add=12, divide=15)
     # Running sums of three rows of five, and two draws of each by a search of three comparisons.
     found = work("aten.multinomial", t(3, 2), self=x, num_samples=2, replacement=True).other
     assert found == uniform_counts(6, "fp32") + fp32(add=12, mul=6, compare=18)

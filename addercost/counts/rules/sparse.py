@@ -1,0 +1,92 @@
+"""Operators on sparse tensors alone: they count the values that are stored.
+
+A row is what is left of the tensor's shape without the axis that is summed. Which rows store a value is not
+recorded. So as many of them as there can be are taken to store one: min(rows, values).
+"""
+
+from __future__ import annotations
+
+from addercost.arithmetic import OpCounts
+from addercost.counts.registry import rule
+from addercost.counts.work import OperatorWork
+from addercost.trace.record import OpCall, TensorSpec
+
+
+def n_stored(spec: TensorSpec) -> int:
+    return spec.stored[0] if spec.stored is not None else spec.numel
+
+
+def _rows(call: OpCall, spec: TensorSpec) -> int:
+    dim = call.args["dim"]
+    assert isinstance(dim, int)
+    length = spec.shape[dim] if spec.shape else 1
+    return min(spec.numel // max(length, 1), n_stored(spec))
+
+
+@rule("aten._sparse_softmax")
+def softmax(call: OpCall) -> OperatorWork:
+    """n values in rows: as `softmax`, a row's first value saves a compare and an addition."""
+    x = call.tensor("self")
+    n, rows = n_stored(x), _rows(call, x)
+    counts = OpCounts.of(x.number_format, compare=n - rows, add=2 * n - rows, transcendental=n, divide=n)
+    return OperatorWork(other=counts)
+
+
+@rule("aten._sparse_log_softmax")
+def log_softmax(call: OpCall) -> OperatorWork:
+    """n values in rows: as `log_softmax`, with a logarithm and one more addition for each row."""
+    x = call.tensor("self")
+    n, rows = n_stored(x), _rows(call, x)
+    counts = OpCounts.of(x.number_format, compare=n - rows, add=3 * n, transcendental=n + rows)
+    return OperatorWork(other=counts)
+
+
+@rule("aten._sparse_softmax_backward_data")
+def softmax_backward(call: OpCall) -> OperatorWork:
+    """n values in rows: y·(g - Σ g·y)."""
+    y = call.tensor("output")
+    n, rows = n_stored(y), _rows(call, y)
+    return OperatorWork(other=OpCounts.of(y.number_format, mul=2 * n, add=2 * n - rows))
+
+
+@rule("aten._sparse_log_softmax_backward_data")
+def log_softmax_backward(call: OpCall) -> OperatorWork:
+    """n values in rows: g - exp(y)·Σ g."""
+    y = call.tensor("output")
+    n, rows = n_stored(y), _rows(call, y)
+    return OperatorWork(other=OpCounts.of(y.number_format, mul=n, add=2 * n - rows, transcendental=n))
+
+
+@rule("aten._sparse_sum", "aten._sparse_csr_sum")
+def total(call: OpCall) -> OperatorWork:
+    """n values into m sums: n - m additions."""
+    x = call.tensor("self")
+    n = n_stored(x)
+    return OperatorWork(other=OpCounts.of(x.number_format, add=n - min(n, n_stored(call.output))))
+
+
+@rule("aten._coalesce")
+def coalesce(call: OpCall) -> OperatorWork:
+    """n values, of which m have places of their own: those of the same place are added up."""
+    return total(call)
+
+
+KEEP_ZERO = frozenset(
+    f"aten.{name}{in_place}"
+    for in_place in ("", "_")
+    for name in (
+        "add", "sub", "mul", "div", "neg", "abs", "square", "sqrt", "sign", "sgn", "floor", "ceil", "trunc",
+        "frac", "round", "relu", "leaky_relu", "sin", "tan", "sinh", "tanh", "asin", "asinh", "atan", "atanh",
+        "expm1", "log1p", "erf", "deg2rad", "rad2deg", "positive", "pow",
+    )
+)  # fmt: skip
+"""Element-wise functions that give zero for zero. Of a sparse tensor they compute the values it stores."""
+
+OF_ALL_OPERANDS = frozenset(
+    f"aten.{name}"
+    for name in (
+        "_sparse_softmax", "_sparse_log_softmax", "_sparse_softmax_backward_data",
+        "_sparse_log_softmax_backward_data", "_sparse_sum", "_sparse_csr_sum", "_coalesce",
+    )
+)  # fmt: skip
+"""The operators whose rules are here: they count right however many of their operands are sparse."""

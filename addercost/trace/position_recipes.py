@@ -1,0 +1,152 @@
+"""How tensors that follow from positions are made again: calls with their arguments, without the tensors."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch._ops import OpOverload
+from torch.utils._pytree import tree_leaves
+
+MOST_ELEMENTS = 1 << 24
+MOST_CALLS = 200
+"""Of a recipe, one after the other."""
+MOST_KEPT = 1 << 20
+"""Elements of the values that a recipe keeps once they are computed; truth values are kept in any case."""
+
+_MADE = "arange linspace ones zeros full scalar_tensor eye tril_indices triu_indices"
+_SHAPED = "ones_like zeros_like full_like new_ones new_zeros new_full fill_ zero_ copy_"
+_JOINED = (
+    "add sub rsub mul div floor_divide remainder maximum minimum pow eq ne lt le gt ge logical_and "
+    "logical_or logical_xor bitwise_and bitwise_or bitwise_xor __and__ __or__ __xor__ where masked_fill "
+    "cat stack"
+)
+_EACH = (
+    "neg abs sign floor ceil clamp clamp_min clamp_max logical_not bitwise_not tril triu cumsum isinf "
+    "sum prod any all max min amax amin unfold bucketize searchsorted reciprocal _to_copy clone detach "
+    "lift_fresh alias"
+)
+_MOVED = (
+    "view _unsafe_view reshape expand unsqueeze squeeze slice select permute transpose t repeat flip diff "
+    "index index_select gather split chunk unbind movedim roll constant_pad_nd"
+)
+_IN_PLACE = (
+    "index_put_ add_ sub_ mul_ logical_and_ logical_or_ bitwise_and_ bitwise_or_ masked_fill_ tril_ triu_ "
+    "clamp_"
+)
+
+OF_POSITIONS = frozenset(" ".join((_MADE, _SHAPED, _JOINED, _EACH, _MOVED, _IN_PLACE)).split())
+"""Operators of torch (`aten`) whose values can be computed again from those of their arguments."""
+
+ONLY_SHAPED = frozenset(_SHAPED.split())
+"""Those that need no values of their first argument."""
+
+
+class UnknownError(Exception):
+    """A value that a recipe needs is not known."""
+
+
+class Place(NamedTuple):
+    """Where a tensor lies: the address of its storage, and its elements there, of so many bytes each."""
+
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    offset: int
+    itemsize: int
+    storage: int | None
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> Place:
+        size, stride, offset = tuple(tensor.shape), tensor.stride(), tensor.storage_offset()
+        return cls(size, stride, offset, tensor.itemsize, storage_without_data(tensor))
+
+    def is_whole(self, elements: int) -> bool:
+        """Whether the tensor is a storage of so many elements, in order."""
+        below = elements
+        for size, stride in zip(self.size, self.stride, strict=True):
+            below = below // max(size, 1)
+            if size != 1 and stride != below:
+                return False
+        return self.offset == 0 and below == 1
+
+
+_NOWHERE = Place((), (), 0, 1, None)
+
+
+class Recipe:
+    """A call whose output has these values. at: which of several outputs, None for the only one. of_inputs:
+    whether they depend on what a caller gave.
+    """
+
+    __slots__ = ("args", "at", "calls", "func", "kwargs", "of_inputs", "place", "values")
+
+    def __init__(self, func: Any, args: Any, kwargs: Any, at: int | None, calls: int) -> None:
+        self.func, self.args, self.kwargs, self.at, self.calls = func, args, kwargs, at, calls
+        self.values: Tensor | None = None
+        self.place = _NOWHERE
+        self.of_inputs: bool = any(
+            part.of_inputs for part in tree_leaves((args, kwargs)) if isinstance(part, Recipe | Kept)
+        )
+
+    def computed(self) -> Tensor:
+        if self.values is not None:
+            return self.values
+        args = [_computed(value) for value in self.args]
+        if args and isinstance(self.func, OpOverload) and self.func._schema.is_mutable:
+            args[0] = args[0].clone()
+        out = self.func(*args, **{name: _computed(value) for name, value in self.kwargs.items()})
+        made: Tensor = out if self.at is None else out[self.at]
+        if made.dtype is torch.bool or made.numel() <= MOST_KEPT:
+            self.values = made
+        return made
+
+
+def written_at(whole: Tensor, part: Tensor, at: Place, seen_at: Place) -> Tensor:
+    """What a tensor at `seen_at` has, once `part` is written at `at` into the storage that is `whole`."""
+    storage = whole.flatten().clone()
+    storage.as_strided(*at[:3]).copy_(part)
+    return storage.as_strided(*seen_at[:3])
+
+
+class Kept:
+    """A tensor with values, as long as nothing writes it."""
+
+    __slots__ = ("of_inputs", "tensor", "version")
+
+    def __init__(self, tensor: Tensor, of_inputs: bool) -> None:
+        self.tensor, self.version, self.of_inputs = tensor, tensor._version, of_inputs
+
+
+class ShapeAlone:
+    """In place of a tensor of which only the shape matters."""
+
+    __slots__ = ("dtype", "shape")
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.shape, self.dtype = tuple(tensor.shape), tensor.dtype
+
+
+def _computed(value: Any) -> Any:
+    if isinstance(value, Recipe):
+        return value.computed()
+    if isinstance(value, Kept):
+        if value.tensor._version != value.version:
+            raise UnknownError
+        return value.tensor
+    if isinstance(value, ShapeAlone):
+        return torch.empty(value.shape, dtype=value.dtype)
+    if isinstance(value, list | tuple):
+        return [_computed(item) for item in value]
+    return torch.device("cpu") if isinstance(value, torch.device) else value
+
+
+def storage_without_data(value: Any) -> int | None:
+    """The address of a tensor's storage, if it has one and that has no data."""
+    if not isinstance(value, Tensor):
+        return None
+    try:
+        storage = value.untyped_storage()
+    except RuntimeError:  # a sparse tensor, or one that wraps others
+        return None
+    return storage._cdata if storage.device.type == "meta" else None
