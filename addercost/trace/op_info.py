@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 
 from addercost.trace.attended_scores import ATTENDED, Facts
-from addercost.trace.position_recipes import OF_POSITIONS
+from addercost.trace.remade_tensors import OF_POSITIONS
 from addercost.trace.sampled_regions import SAMPLED
 
 _SAME_VALUES = frozenset({"_to_copy", "clone", "detach", "alias", "lift_fresh", "contiguous"})

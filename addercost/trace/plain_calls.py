@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_flatten
 from addercost.trace.op_info import OpInfo, known_op_info
 from addercost.trace.position_values import PositionValues
 from addercost.trace.record import IN_REGISTERS, KEPT_SCORES, ArgValue, OpCall, TensorSpec, map_tensors
-from addercost.trace.sparse import keep_stored, stored_values
+from addercost.trace.sparse import PARTS, keep_stored, stored_values
 
 
 class PlainCalls:
@@ -89,7 +89,7 @@ class PlainCalls:
                 found.pop(KEPT_SCORES, None)
             values.update(found)
         role, source = self._output_role(info, values)
-        if info.keeps_role and isinstance(out, Tensor) and given:
+        if info.keeps_role and isinstance(out, Tensor) and given and info.name not in PARTS:
             keep_stored(out, args[0])
         outputs = out if isinstance(out, tuple | list) else (out,)
         specs = tuple(

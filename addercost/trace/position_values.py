@@ -24,15 +24,15 @@ from addercost.trace.attended_scores import (
     known_values,
     say_given,
 )
-from addercost.trace.position_recipes import (
+from addercost.trace.remade_tensors import (
     MOST_CALLS,
     MOST_ELEMENTS,
     MOST_KEPT,
     ONLY_SHAPED,
     Kept,
-    Place,
-    Recipe,
+    RemadeTensor,
     ShapeAlone,
+    StoragePlace,
     UnknownError,
     storage_without_data,
     written_at,
@@ -43,7 +43,7 @@ class PositionValues:
     """The recipes of the tensors of a run, by their ids."""
 
     def __init__(self) -> None:
-        self._recipes: dict[int, Recipe] = {}
+        self._recipes: dict[int, RemadeTensor] = {}
         self._of_storages: dict[int | None, set[int]] = {}
         """Ids of the tensors with a recipe, by the address of their storage."""
         self._shown: dict[int, weakref.ref[Tensor]] = {}
@@ -69,25 +69,25 @@ class PositionValues:
             return
         single = len(outputs) == 1 and len(func._schema.returns) == 1 and not _makes_list(func)
         for at, out in enumerate(outputs):
-            one = recipe if single else Recipe(func, recipe.args, recipe.kwargs, at, recipe.calls)
+            one = recipe if single else RemadeTensor(func, recipe.args, recipe.kwargs, at, recipe.calls)
             self._known_as(one, out)
 
     def constant(self, tensor: Tensor, values: Tensor) -> None:
         """The forward made this tensor, which has no data, of these values."""
         key = id(tensor)
-        self._known_as(Recipe(lambda: values, (), {}, None, 1), tensor)
+        self._known_as(RemadeTensor(lambda: values, (), {}, None, 1), tensor)
         self._constants[key] = weakref.ref(tensor, lambda _: self.forget(key))
 
-    def _known_as(self, recipe: Recipe, tensor: Tensor) -> None:
-        recipe.place = Place.of(tensor)
+    def _known_as(self, recipe: RemadeTensor, tensor: Tensor) -> None:
+        recipe.place = StoragePlace.of(tensor)
         self._recipes[id(tensor)] = recipe
         self._of_storages.setdefault(recipe.place.storage, set()).add(id(tensor))
 
-    def _rewritten(self, recipe: Recipe, target: Tensor) -> bool:
+    def _rewritten(self, recipe: RemadeTensor, target: Tensor) -> bool:
         """After a call of this recipe wrote `target`: other tensors of its storage have their values with the
         written ones among them. Whether that is known of all of them.
         """
-        at = Place.of(target)
+        at = StoragePlace.of(target)
         keys = [key for key in self._of_storages.get(at.storage, ()) if self._is_at(key, at.storage)]
         if at.storage is None or not keys:
             return False
@@ -103,7 +103,7 @@ class PositionValues:
         ):
             return False
         for key, one in zip(keys, old, strict=True):
-            new = Recipe(written_at, (whole, recipe, at, one.place), {}, None, calls)
+            new = RemadeTensor(written_at, (whole, recipe, at, one.place), {}, None, calls)
             new.place = one.place
             self._recipes[key] = new
         self._not_shown(target, keys)
@@ -121,7 +121,7 @@ class PositionValues:
 
     def _recipe(
         self, name: str, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> Recipe | None:
+    ) -> RemadeTensor | None:
         try:
             kept = [
                 self._kept(value, name in ONLY_SHAPED and position == 0)
@@ -131,9 +131,9 @@ class PositionValues:
         except UnknownError:
             return None
         calls = 1 + max(
-            (part.calls for part in tree_leaves((kept, named)) if isinstance(part, Recipe)), default=0
+            (part.calls for part in tree_leaves((kept, named)) if isinstance(part, RemadeTensor)), default=0
         )
-        return Recipe(func, kept, named, None, calls) if calls <= MOST_CALLS else None
+        return RemadeTensor(func, kept, named, None, calls) if calls <= MOST_CALLS else None
 
     def _kept(self, value: Any, shape_is_enough: bool = False) -> Any:
         """An argument as a recipe has it. Raises UnknownError."""
@@ -146,7 +146,7 @@ class PositionValues:
             return recipe
         known = known_values(value)
         if known is not None and known is not value and storage_without_data(value) is not None:
-            recipe = Recipe(lambda: known, (), {}, None, 1)
+            recipe = RemadeTensor(lambda: known, (), {}, None, 1)
             recipe.of_inputs = is_given(value)
             self._known_as(recipe, value)
             return recipe

@@ -13,6 +13,8 @@ from torch.sparse import SparseSemiStructuredTensor
 from addercost.trace.record import STORED_OUTPUTS, OpCall
 
 _STORED = "_addercost_stored"
+_REPEATED = "_addercost_repeated"
+"""On a tensor that may store several values for one place."""
 _COMPRESSED = {
     torch.sparse_csr: (torch.Tensor.crow_indices, torch.Tensor.col_indices),
     torch.sparse_bsr: (torch.Tensor.crow_indices, torch.Tensor.col_indices),
@@ -71,6 +73,10 @@ def with_stored(made: Tensor, original: Tensor) -> Tensor:
     stored = stored_values(original)
     if stored is not None:
         setattr(made, _STORED, stored)
+    if hasattr(original, _REPEATED) or (
+        original.layout is torch.sparse_coo and not hasattr(original, _STORED) and not original.is_coalesced()
+    ):
+        setattr(made, _REPEATED, True)
     return made
 
 
@@ -87,10 +93,15 @@ def keep_stored(out: Tensor, value: object) -> None:
 
 def keep_pattern(name: str, tags: Sequence[str], args: Sequence[Any], out: Any) -> None:
     """Says what a sparse tensor stores that an operator made without data, where it has the pattern of an
-    argument. Raises NotImplementedError where the values decide the pattern.
+    argument. Raises NotImplementedError where the values decide the pattern, and where the operator asks for
+    what a tensor has lost with its data.
 
     name, tags: the operator's, as in `OpInfo`; args: those of the call.
     """
+    if (name in PARTS and hasattr(args[0], _STORED)) or (
+        name == "is_coalesced" and hasattr(args[0], _REPEATED)
+    ):
+        raise NotImplementedError(f"{name} of a sparse tensor that has no data")
     if not isinstance(out, Tensor) or out.layout is torch.strided or "view" in tags:
         return
     sparse = [value for value in args if isinstance(value, Tensor) and is_sparse(value)]
@@ -103,6 +114,10 @@ def keep_pattern(name: str, tags: Sequence[str], args: Sequence[Any], out: Any) 
         raise NotImplementedError(f"{name} has no data to say which values its sparse output stores")
 
 
+PARTS = frozenset(
+    ("values", "_values", "indices", "_indices", "crow_indices", "col_indices", "ccol_indices", "row_indices")
+)
+"""Operators that give the dense tensors that a sparse one consists of."""
 _PATTERN_OF = {
     "clone": 0, "detach": 0, "_to_copy": 0, "alias": 0, "lift_fresh": 0, "contiguous": 0,
     "zeros_like": 0, "ones_like": 0, "empty_like": 0, "copy_": 0, "_coalesced_": 0, "sparse_mask": 1,

@@ -255,6 +255,7 @@ ROWS: dict[str, tuple[Callable[[Tensor], Tensor], OpCounts]] = {
     "sum of two": (lambda a: a + a, OpCounts.of("fp32", add=7)),
     "product of two": (lambda a: a * a, OpCounts.of("fp32", mul=7)),
     "dense": (Tensor.to_dense, OpCounts()),
+    "values": (lambda a: a.values() * a.values(), OpCounts.of("fp32", mul=7)),
 }
 
 

@@ -47,7 +47,7 @@ class UnknownError(Exception):
     """A value that a recipe needs is not known."""
 
 
-class Place(NamedTuple):
+class StoragePlace(NamedTuple):
     """Where a tensor lies: the address of its storage, and its elements there, of so many bytes each."""
 
     size: tuple[int, ...]
@@ -57,7 +57,7 @@ class Place(NamedTuple):
     storage: int | None
 
     @classmethod
-    def of(cls, tensor: Tensor) -> Place:
+    def of(cls, tensor: Tensor) -> StoragePlace:
         size, stride, offset = tuple(tensor.shape), tensor.stride(), tensor.storage_offset()
         return cls(size, stride, offset, tensor.itemsize, storage_without_data(tensor))
 
@@ -71,10 +71,10 @@ class Place(NamedTuple):
         return self.offset == 0 and below == 1
 
 
-_NOWHERE = Place((), (), 0, 1, None)
+_NOWHERE = StoragePlace((), (), 0, 1, None)
 
 
-class Recipe:
+class RemadeTensor:
     """A call whose output has these values. at: which of several outputs, None for the only one. of_inputs:
     whether they depend on what a caller gave.
     """
@@ -86,7 +86,7 @@ class Recipe:
         self.values: Tensor | None = None
         self.place = _NOWHERE
         self.of_inputs: bool = any(
-            part.of_inputs for part in tree_leaves((args, kwargs)) if isinstance(part, Recipe | Kept)
+            part.of_inputs for part in tree_leaves((args, kwargs)) if isinstance(part, RemadeTensor | Kept)
         )
 
     def computed(self) -> Tensor:
@@ -102,7 +102,7 @@ class Recipe:
         return made
 
 
-def written_at(whole: Tensor, part: Tensor, at: Place, seen_at: Place) -> Tensor:
+def written_at(whole: Tensor, part: Tensor, at: StoragePlace, seen_at: StoragePlace) -> Tensor:
     """What a tensor at `seen_at` has, once `part` is written at `at` into the storage that is `whole`."""
     storage = whole.flatten().clone()
     storage.as_strided(*at[:3]).copy_(part)
@@ -128,7 +128,7 @@ class ShapeAlone:
 
 
 def _computed(value: Any) -> Any:
-    if isinstance(value, Recipe):
+    if isinstance(value, RemadeTensor):
         return value.computed()
     if isinstance(value, Kept):
         if value.tensor._version != value.version:
