@@ -58,7 +58,7 @@ class StoragePlace(NamedTuple):
 
     @classmethod
     def of(cls, tensor: Tensor) -> StoragePlace:
-        size, stride, offset = tuple(tensor.shape), tensor.stride(), tensor.storage_offset()
+        size, stride, offset = tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset())
         return cls(size, stride, offset, tensor.itemsize, storage_without_data(tensor))
 
     def is_whole(self, elements: int) -> bool:
