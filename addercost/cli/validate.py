@@ -13,6 +13,7 @@ from addercost.cli.emit import emit_table
 from addercost.cli.help import HelpCommand
 from addercost.cli.numbers import SecondsRange
 from addercost.cli.options import (
+    accept_noise_option,
     debug_option,
     folder_option,
     force_option,
@@ -102,6 +103,7 @@ if TYPE_CHECKING:
 @threads_option
 @precision_option("2%", "Of each interval, with --models.")
 @time_limit_option(1.0, "For one network or layer, with --models.")
+@accept_noise_option
 @click.option(
     "--sample", type=click.IntRange(min=3), metavar="N", help="So many of the rows, always the same."
 )
@@ -142,6 +144,7 @@ def validate(
     threads: int,
     precision: str,
     time_limit_s: float,
+    accept_noise: bool,
     sample: int | None,
     anchor: str,
     cpu: str | None,
@@ -205,6 +208,7 @@ def validate(
             layers,
             most_sites,
             again_s,
+            accept_noise,
             target,
             names,
             notes,
@@ -309,6 +313,7 @@ def _timed(
     layers: int,
     most_sites: str,
     again_s: float,
+    accept_noise: bool,
     target: Target,
     models: tuple[str, ...],
     notes: tuple[str, ...],
@@ -326,8 +331,8 @@ def _timed(
         raise ArgumentError(f"--most-sites {most_sites!r} is no number", "write it as 6G") from None
     dtype = next((name for name in settings.dtypes if name in TENSOR_DTYPES), "fp32")
     plan = Plan(named_networks(patterns, sample, dtype), target, models, most, layers, document)
-    timings = timed(plan, settings, _timing_printer(quiet), again_s)
-    return validation_of(timings, plan, patterns, notes)
+    timings = timed(plan, settings, _timing_printer(quiet), again_s, accept_noise)
+    return validation_of(timings, plan, patterns, notes, accept_noise)
 
 
 def _timing_printer(quiet: bool) -> Callable[[int, RowPlan, Entry | None], None]:

@@ -44,7 +44,7 @@ FIRST_S = 1.0
 REUSED_S = 1e-3
 """A reference that ended less than this ago counts as the one before the next block."""
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 2e-3, 0.05
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 2e-3, 4e-3
 """Pauses between tries double: another program's turn on the core takes some milliseconds."""
 
 

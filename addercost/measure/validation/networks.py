@@ -155,13 +155,14 @@ def timed(
     settings: BenchSettings,
     said: Said = lambda number, row, entry: None,
     again_s: float = 0.0,
+    accept_noise: bool = False,
 ) -> Measurements:
     """Times the networks and layers of a plan. Rows are kept in a journal beside its document, which goes on
     with other networks, layers and cost models too: what it has is not timed or traced again.
 
     again_s: rows that were timed while the machine was slow are timed again at the end, for so long in all.
     Raises DataError where the journal is of another machine or of other settings, CheckFailedError where
-    fewer than half of the timings are of the quiet machine.
+    fewer than half of the timings are of the quiet machine, unless that is accepted.
     """
     device = open_device(settings)
     try:
@@ -183,7 +184,8 @@ def timed(
             run(kept(), device, journal, effort, said)
             time_slow_rows_again(plans, device, journal, effort, again_s)
         found = {key: entry for key, entry in journal.entries.items() if key in plans}
-        refuse_noise(found.values(), journal.path, "-o DIR")
+        if not accept_noise:
+            refuse_noise(found.values(), journal.path, "-o DIR", "; --accept-noise scores all of them")
         return Journal(journal.heading, None, found).measurements()
     finally:
         device.close()
@@ -200,12 +202,19 @@ def _layer_plans(
             yield plan
 
 
-def validation_of(measurements: Measurements, plan: Plan, patterns: str, notes: Sequence[str]) -> Validation:
+def validation_of(
+    measurements: Measurements,
+    plan: Plan,
+    patterns: str,
+    notes: Sequence[str],
+    accept_noise: bool = False,
+) -> Validation:
     """The timings beside the predictions. Layers are grouped by what computed them. Rows that were timed
-    while the machine was slow are skipped, and the reason says how slow it was.
+    while the machine was slow are skipped, and the reason says how slow it was; `accept_noise` keeps them.
     """
-    slow = [row for row in measurements.rows if is_slow(row)]
-    rows = [_row(plan, row) for row in measurements.rows if not is_slow(row)]
+    noisy = [row for row in measurements.rows if is_slow(row)]
+    slow = [] if accept_noise else noisy
+    rows = [_row(plan, row) for row in measurements.rows if row not in slow]
     skipped = [
         *plan.skipped,
         *(SkippedRow(f"{row.path} {row.arithmetic}", row.reason) for row in measurements.failed),
@@ -214,6 +223,10 @@ def validation_of(measurements: Measurements, plan: Plan, patterns: str, notes: 
     left_out = (
         f"{len(slow)} of {len(measurements.rows)} timings are left out of the scores: a fixed reference took "
         f"more than {WITHIN} times as long beside them as on the quiet machine"
+    )
+    scored_too = (
+        f"{len(noisy)} of {len(measurements.rows)} timings are of moments when a fixed reference took more "
+        f"than {WITHIN} times as long as on the quiet machine; they are scored like the others"
     )
     kept = ("cpu", "threads", "torch", "clock", "date")
     conditions = {key: value for key, value in measurements.environment.items() if key in kept}
@@ -231,8 +244,17 @@ def validation_of(measurements: Measurements, plan: Plan, patterns: str, notes: 
         },
         tuple(found),
         skipped=tuple(skipped),
-        notes=(*measurements.notes, *([left_out] if slow else []), *notes),
+        notes=(
+            *measurements.notes,
+            *_remark(slow, left_out),
+            *_remark(noisy if accept_noise else [], scored_too),
+            *notes,
+        ),
     )
+
+
+def _remark(rows: Sequence[MeasuredRow], text: str) -> list[str]:
+    return [text] if rows else []
 
 
 def _slowness(row: MeasuredRow) -> str:
