@@ -110,7 +110,7 @@ class ReferenceSpeed:
         value = run()
         return TimedBlock(value, before_s, self._timed())
 
-    def quiet_block(self, run: Callable[[], T], limit_s: float = 1.0, tries: int = 100) -> TimedBlock[T]:
+    def quiet_block(self, run: Callable[[], T], limit_s: float = 1.0, tries: int = 1000) -> TimedBlock[T]:
         """The first quiet block of at most `tries` that start within `limit_s`. If none is quiet, the one
         with the smallest factor, which the caller scales by `factor` or refuses.
         """
