@@ -4,8 +4,10 @@ import json
 import math
 import random
 import statistics
+import time
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scripted_machine import QUIET_S, ScriptedMachine
@@ -58,6 +60,24 @@ def test_a_change_of_speed_during_a_block_shows_on_one_side(start, end):
     block = speed.block(machine.run(1e-3))
     assert not speed.is_quiet(block)
     assert speed.factor(block) == pytest.approx((1 + SLOW) / 2)
+
+
+def test_after_a_pause_products_run_before_the_reference_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A core that has just woken up is slow for a while."""
+    products = []
+    real = torch.mm
+    monkeypatch.setattr(torch, "mm", lambda *a, **k: products.append(1) or real(*a, **k))
+    monkeypatch.setattr(product, "PAUSE_S", math.inf)
+    seconds = product._matrix_product(time.perf_counter_ns)
+    seconds()
+    numbers = []
+    for pause in (math.inf, -1.0):
+        monkeypatch.setattr(product, "PAUSE_S", pause)
+        monkeypatch.setattr(product, "WARM_UP_S", 0.02)
+        products.clear()
+        seconds()
+        numbers.append(len(products))
+    assert numbers[0] == product.PRODUCTS + 1 < numbers[1]
 
 
 def test_a_machine_that_stays_slow_gives_the_block_and_its_factor():

@@ -231,7 +231,10 @@ def test_slow_rows_are_not_scored_and_their_number_is_said() -> None:
     found = validation_of(Measurements("m", {}, rows), plan, "zoo:*", ())
     assert [row.name for row in found.rows] == ["quiet", "unknown"]
     assert [(item.name, "1.30" in item.reason) for item in found.skipped] == [("slow", True)]
-    assert any(note.startswith("1 of 3 timings") for note in found.notes)
+    assert any(note.startswith("1 of 3 timings are left out") for note in found.notes)
+    accepted = validation_of(Measurements("m", {}, rows), plan, "zoo:*", (), accept_noise=True)
+    assert [row.name for row in accepted.rows] == ["quiet", "slow", "unknown"] and not accepted.skipped
+    assert any(note.startswith("1 of 3 timings are of moments") for note in accepted.notes)
 
 
 def test_a_table_of_another_processor_is_refused_and_can_be_borrowed(
