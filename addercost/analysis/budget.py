@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from addercost.arithmetic import OpClass
+from addercost.cost.accelerator.estimate import LEAKAGE, AcceleratorCost
+from addercost.cost.estimate import ModelCost
 from addercost.errors import ArgumentError, unknown_name
 from addercost.results.profile import Profile
 from addercost.units import parse_quantity, prefixed_unit, thousands
@@ -18,7 +20,7 @@ MEMORY = ("peak_bytes", "weight_bytes")
 @dataclass(frozen=True, slots=True)
 class Budget:
     """At most `most` of `quantity`: an operation class, one of TOTALS or MEMORY, cycles@CPU, or energy@TABLE,
-    which is in joules.
+    which is in joules. An accelerator can stand for the CPU and for the table.
     """
 
     quantity: str
@@ -121,11 +123,17 @@ def _by_layer(profile: Profile, budget: Budget) -> tuple[list[tuple[str, float]]
     """(path, amount) of each layer, and whether the sum is complete."""
     counts, quantity = profile.counts, budget.quantity
     if (cpu := budget.cpu) is not None:
-        cost = next((cost for cost in profile.costs if cost.hardware == cpu), None)
+        estimates: tuple[ModelCost | AcceleratorCost, ...] = (*profile.costs, *profile.accelerators)
+        cost = next((cost for cost in estimates if cost.hardware == cpu), None)
         if cost is None:
-            raise unknown_name("processor of the profile", cpu, [cost.hardware for cost in profile.costs])
+            raise unknown_name("processor of the profile", cpu, [cost.hardware for cost in estimates])
         return [(layer.path, layer.cycles) for layer in cost.layers], counts.complete and cost.complete
     if (table := budget.energy_table) is not None:
+        array = next((array for array in profile.accelerators if array.hardware == table), None)
+        if array is not None:
+            # What the chip takes at rest is of no layer.
+            joules = [(layer.path, layer.energy_j) for layer in array.layers]
+            return [*joules, (LEAKAGE, array.energy_j.get(LEAKAGE, 0.0))], counts.complete and array.complete
         energy = next((energy for energy in profile.energies if energy.hardware == table), None)
         if energy is None:
             raise unknown_name("energy table of the profile", table, [e.hardware for e in profile.energies])

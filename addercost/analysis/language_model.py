@@ -138,9 +138,9 @@ def phase_report(
         activation_bytes=activation_bytes,
         complete=counts.complete,
         costs=(*map(_phase_cost, by.costs(counts)), *map(_phase_cost_of_array, on_accelerators)),
-        energies=tuple(
-            PhaseEnergy(energy.hardware, energy.total_j, energy.complete)
-            for energy in (*by.energies(counts), *on_accelerators)
+        energies=(
+            *(PhaseEnergy(e.hardware, e.total_j, e.complete) for e in by.energies(counts)),
+            *(PhaseEnergy(e.hardware, e.total_j, e.complete) for e in on_accelerators),
         ),
     )
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from addercost.cli.accelerators import accelerator_options
 from addercost.cli.emit import emit
 from addercost.cli.estimates import (
     Estimates,
@@ -35,6 +37,7 @@ from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import ArgumentError, CheckFailedError
 
 if TYPE_CHECKING:
+    from addercost.analysis.accelerators import WantedAccelerators
     from addercost.results.profile import Profile
 
 
@@ -49,7 +52,8 @@ _GITHUB = "github"
     multiple=True,
     metavar="QUANTITY=AMOUNT",
     help="mul, add, … (operation classes), operations, macs, parameters, weight_bytes, peak_bytes, "
-    "cycles@CPU (cycles, with --cpu) or energy@TABLE; repeatable. Amounts like 1G, 300_000, 2mJ.",
+    "cycles@CPU (cycles, with --cpu), energy@TABLE, or either @ACCELERATOR; repeatable. Amounts like 1G, "
+    "300_000, 2mJ.",
 )
 @input_option
 @convention_option
@@ -60,6 +64,7 @@ _GITHUB = "github"
 @cost_models_option()
 @memory_option
 @accumulator_option
+@accelerator_options
 @hardware_path_option
 @kernels_option
 @format_option_with([_GITHUB], "github: annotations for a workflow.")
@@ -77,6 +82,7 @@ def check(
     cost_models: tuple[str, ...],
     memories: tuple[str, ...],
     accumulator_format: str | None,
+    on_accelerators: WantedAccelerators,
     hardware_path: Path | None,
     kernels: Path | None,
     table_format: str,
@@ -95,12 +101,20 @@ def check(
     if not limits:
         raise ArgumentError("no budget given", "give --max, for example --max mul=1G")
     budgets = [parse_budget(text, cpu) for text in limits]
-    cpus = tuple(dict.fromkeys(budget.cpu for budget in budgets if budget.cpu is not None))
+    arrays = on_accelerators.names
+    for name in arrays:
+        if not any(budget.cpu == name or budget.energy_table == name for budget in budgets):
+            raise ArgumentError(
+                f"--accelerator {name} is of a budget, and --max names none",
+                f"add --max cycles@{name}=1M or energy@{name}=1mJ",
+            )
+    on_accelerators.check(hardware_path)
+    cpus = _names((budget.cpu for budget in budgets), arrays)
     if len(cost_models) > 1:
         raise ArgumentError("a budget of cycles is of one cost model", "name one --cost-model")
     if cpu is not None and cpu not in cpus:
         raise ArgumentError("--cpu is of a budget of cycles, and --max names none", "add --max cycles=1M")
-    tables = tuple(dict.fromkeys(budget.energy_table for budget in budgets if budget.energy_table))
+    tables = _names((budget.energy_table for budget in budgets), arrays)
     if (memories or accumulator_format) and not tables:
         raise ArgumentError(
             "--memory and --accumulator are of a budget of energy, and --max names none",
@@ -114,7 +128,7 @@ def check(
         "what_if": what_if,
         "keep_first_last": keep_first_last,
     }
-    profile = _profile(spec, inputs, counting, estimates, quiet)
+    profile = _profile(spec, inputs, counting, estimates, on_accelerators, quiet)
     spendings = check_budgets(profile, budgets)
 
     def text(width: int | None, styled: bool) -> str:
@@ -133,11 +147,17 @@ def check(
         )
 
 
+def _names(found: Iterable[str | None], arrays: tuple[str, ...]) -> tuple[str, ...]:
+    """Each name once, without those of accelerators."""
+    return tuple(dict.fromkeys(name for name in found if name is not None and name not in arrays))
+
+
 def _profile(
     spec: str,
     inputs: tuple[str, ...],
     counting: dict[str, Any],
     estimates: Estimates,
+    on_accelerators: WantedAccelerators,
     quiet: bool,
 ) -> Profile:
     from addercost.sources.kind import ProfileRequest
@@ -149,6 +169,7 @@ def _profile(
             "--what-if": counting["what_if"],
             "--memory": estimates.memories,
             "--accumulator": estimates.accumulator_format,
+            "--accelerator": on_accelerators.names,
         }
         for option, value in given.items():
             if value:
@@ -168,4 +189,4 @@ def _profile(
 
     with progress(f"tracing {spec}", quiet):
         trace = trace_spec(spec, parsed_inputs(inputs), memory=True)
-        return profile(trace, **counting, **estimates.arguments())
+        return profile(trace, **counting, **estimates.arguments(), accelerators=on_accelerators)

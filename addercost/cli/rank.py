@@ -10,6 +10,7 @@ import click
 from addercost.cli.accelerators import accelerator_options
 from addercost.cli.completion import complete_cost_model
 from addercost.cli.emit import check_output, emit_table
+from addercost.cli.estimates import kernels_option
 from addercost.cli.options import (
     alternative_option,
     convention_option_with,
@@ -24,10 +25,14 @@ from addercost.cli.options import (
 from addercost.cli.processors import cpus_option
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
-from addercost.cost.models import PAPER_MODEL, RANKING_MODELS, cost_model_named
+from addercost.cost.models import PAPER_MODEL, RANKING_MODELS, cost_model_named, usable_model
+from addercost.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from addercost.analysis.accelerators import WantedAccelerators
+    from addercost.cost.target import Target
 
 # The paper's rule is a question of its own, which `--cost-model` asks.
 (_DEFAULT_MODEL,) = (name for name in RANKING_MODELS if name != PAPER_MODEL)
@@ -53,6 +58,7 @@ if TYPE_CHECKING:
 @accelerator_options
 @click.option("--top", type=click.IntRange(min=1), help="Only so many processors of each cost model.")
 @hardware_path_option
+@kernels_option
 @output_options
 @quiet_option
 def rank(
@@ -68,6 +74,7 @@ def rank(
     on_accelerators: WantedAccelerators,
     top: int | None,
     hardware_path: Path | None,
+    kernels: Path | None,
     table_format: str,
     output: Path | None,
     force: bool,
@@ -94,12 +101,15 @@ def rank(
     chosen = tuple(dict.fromkeys(models)) or (_DEFAULT_MODEL,)
     for name in chosen:
         cost_model_named(name)
-    named = [load_target(name, hardware_path) for name in dict.fromkeys(cpus)]
+    named = [load_target(name, hardware_path, kernels) for name in dict.fromkeys(cpus)]
     targets, problems = all_targets(hardware_path)
     if any(target.device_class != "gpu" for target in named):
         targets, problems = [], []
     targets += named
     on_accelerators.check(hardware_path)
+    if kernels is not None and not named:
+        raise ArgumentError("--kernels is of a --cpu, and none is named", "name the processor")
+    _require_figures(chosen, targets)
     for problem in problems:
         click.echo(problem, err=True)
 
@@ -129,3 +139,17 @@ def rank(
         title += f"; on {', '.join(on_accelerators.names)} as well"
     caveats = {target.name: "; ".join(target.caveats) for target in targets}
     emit_table(rank_table(rows, alternatives, title, caveats, top), table_format, output, force)
+
+
+def _require_figures(models: Sequence[str], targets: Sequence[Target]) -> None:
+    """Raises ArgumentError for a cost model that has figures for none of the processors."""
+    for name in models:
+        if not targets or any(not cost_model_named(name).unusable(target) for target in targets):
+            continue
+        if len(targets) == 1:
+            usable_model(name, targets[0])
+        raise ArgumentError(
+            f"{name} has figures for none of the {len(targets)} processors",
+            f"name some that it has figures for: {name} on {targets[0].name} fails because "
+            f"{cost_model_named(name).unusable(targets[0])}",
+        )

@@ -21,6 +21,7 @@ from addercost.cli.options import (
     folder_option,
     hardware_path_option,
     quiet_option,
+    what_if_option,
 )
 from addercost.cli.processors import cpus_option
 from addercost.cli.sweep_options import (
@@ -43,6 +44,7 @@ from addercost.errors import ArgumentError
 @memory_option
 @hardware_path_option
 @arithmetics_option(",".join(Arithmetic), "mac")
+@what_if_option
 @convention_option
 @batches_option("Batch sizes: 1,8,64.", "1")
 @click.option(
@@ -67,6 +69,7 @@ def run(
     memories: tuple[str, ...],
     hardware_path: Path | None,
     arithmetics: str,
+    what_if: tuple[str, ...],
     convention: str,
     batches: str,
     cost_model: str | None,
@@ -115,6 +118,7 @@ def run(
         cost_model=cost_model or "",
         chunk=chunk or 0,
         memories=tuple(dict.fromkeys(memories)),
+        what_if=what_if,
     )
     count = workers or _cores()
     engine = dask_cluster(dask) if dask else process_pool(count)

@@ -15,6 +15,7 @@ from addercost.cost.models import common_model, cost_model_named, usable_model
 from addercost.cost.target import Target
 from addercost.cost.target_registry import load_target
 from addercost.counts.conventions import convention_named
+from addercost.counts.what_if import parse
 from addercost.errors import ArgumentError, unknown_name
 from addercost.hardware import load_energy
 from addercost.reading import Size, Whole
@@ -31,9 +32,9 @@ class SweepSettings:
     """The axes of a sweep. Every combination is one row an architecture; an empty axis of hardware is null.
 
     cost_model: "" for the best that all of `cpus` have figures for. memories: levels that every energy table
-    is charged for, per byte. chunk: architectures in one task and one
-    shard, 0 to choose by the size of the space. It is part of the result's layout; the number of workers is
-    not.
+    is charged for, per byte. what_if: changes of every architecture, in order. chunk: architectures in one
+    task and one shard, 0 to choose by the size of the space. It is part of the result's layout; the number of
+    workers is not.
     """
 
     cpus: tuple[str, ...] = ()
@@ -44,6 +45,7 @@ class SweepSettings:
     cost_model: str = ""
     chunk: Size = 0
     memories: tuple[str, ...] = ()
+    what_if: tuple[str, ...] = ()
 
     @property
     def combinations(self) -> tuple[tuple[int, str, str], ...]:
@@ -83,6 +85,8 @@ class SweepSettings:
                 raise unknown_name("arithmetic", arithmetic, Arithmetic)
         for convention in self.conventions:
             convention_named(convention)
+        for change in self.what_if:
+            parse(change)
         for axis in ("arithmetics", "conventions", "batches"):
             if not getattr(self, axis):
                 raise ArgumentError(f"a sweep needs at least one of its {axis}")

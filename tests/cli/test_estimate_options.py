@@ -106,3 +106,45 @@ def test_timings_are_not_estimated_by_a_table_without_a_clock(
     assert run(["bench", "show", str(file), "--cpu", "cortex-a9"]) == 2
     assert "the table has no clock; give one: --clock 1.8GHz" in capsys.readouterr().err
     assert run(["bench", "show", str(file), "--cpu", "cortex-a9", "--clock", "1.8GHz"]) == 0
+
+
+def test_budgets_on_an_accelerator(capsys: pytest.CaptureFixture[str]) -> None:
+    """The cycles and joules are those that a profile gives."""
+    on_array = ("--accelerator", "tpu-like")
+    assert run(["profile", "zoo:lenet5-bn", *on_array, "--format", "json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["accelerators"]
+    joules = sum(found["energy_j"].values())
+    budgets = {"cycles": found["cycles"], "energy": joules}
+    for kind, amount in budgets.items():
+        named = ["check", "zoo:lenet5-bn", *on_array, "--max"]
+        assert run([*named, f"{kind}@tpu-like={amount * 1.001}"]) == 0
+        assert run([*named, f"{kind}@tpu-like={amount * 0.999}"]) == 1
+    capsys.readouterr()
+    assert run(["check", "zoo:lenet5-bn", *on_array, "--max", "mul=1G"]) == 2
+    assert "add --max cycles@tpu-like=1M" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        pytest.param(["--cost-model", "calibrated"], "figures for none of the", id="no-processor-has-any"),
+        pytest.param(["--kernels", "times.json"], "--kernels is of a --cpu", id="kernels-of-nothing"),
+        pytest.param(
+            ["--cost-model", "calibrated", "--cpu", "amd-zen4"],
+            "no estimate by calibrated",
+            id="one-has-none",
+        ),
+    ],
+)
+def test_rank_says_why_it_cannot(options: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["rank", "zoo:lenet5-bn", *options]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_rank_without_doubts_has_no_column_for_them(capsys: pytest.CaptureFixture[str]) -> None:
+    doubtful, plain = "via-nano-2000", "neoverse-n1"
+    assert load_cpu(doubtful).caveats and not load_cpu(plain).caveats
+    for name, has_column in ((doubtful, True), (plain, False)):
+        assert run(["rank", "zoo:lenet5-bn", "--cpu", name, "--format", "csv"]) == 0
+        out = capsys.readouterr().out
+        assert any(line.endswith(",caveat") for line in out.splitlines()) is has_column

@@ -180,3 +180,83 @@ def test_help_all_is_printed_and_ends(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_every_command_of_the_help_exists() -> None:
     assert set(SUMMARIES) <= set(COMMANDS)
+
+
+ESTIMATING = {
+    "a processor": "--cpu",
+    "a GPU": "--gpu",
+    "a folder of tables": "--hardware-path",
+    "a cost model": "--cost-model",
+    "timed kernels": "--kernels",
+    "a changed network": "--what-if",
+    "an energy table": "--energy",
+    "a memory of it": "--memory",
+    "an accelerator": "--accelerator",
+}
+"""Options of estimates. Every command that names a processor has all of them but for those of `WITHOUT`."""
+
+_TIMED = "it stands beside times of this machine, of the model as it is"
+_ONE_FIGURE = "it moves the latencies and rates of one table, by the paper's rule"
+WITHOUT: dict[str, dict[str, str]] = {
+    "rank": {
+        "--energy": "it orders processors by cycles, and an energy table is of none of them",
+        "--memory": "the same",
+    },
+    "sensitivity": {
+        "--cost-model": _ONE_FIGURE,
+        "--kernels": _ONE_FIGURE,
+        "--energy": _ONE_FIGURE,
+        "--memory": _ONE_FIGURE,
+        "--accelerator": _ONE_FIGURE,
+    },
+    "check": {"--energy": "a budget names it: --max energy@45nm=1mJ"},
+    "sweep run": {
+        "--kernels": "its workers take the kernels of this machine",
+        "--accelerator": "its tallies keep sums of layers, and an array needs their shapes; `sweep designs` "
+        "costs one network on many",
+    },
+    "bench run": {
+        "--kernels": "it names shapes to time there",
+        "--what-if": _TIMED,
+        "--energy": _TIMED,
+        "--memory": _TIMED,
+        "--accelerator": _TIMED,
+    },
+    "bench show": {
+        "--kernels": _TIMED,
+        "--what-if": _TIMED,
+        "--energy": _TIMED,
+        "--memory": _TIMED,
+        "--accelerator": _TIMED,
+    },
+    "verdict": {
+        "--cost-model": "each of its columns has one: the paper's rule, throughput, calibrated",
+        "--kernels": _TIMED,
+        "--what-if": _TIMED,
+        "--energy": "it shows both tables, 45nm and 7nm",
+        "--memory": "its energy is that of the arithmetic alone",
+        "--accelerator": _TIMED,
+    },
+    "validate": {
+        "--kernels": _TIMED,
+        "--what-if": _TIMED,
+        "--energy": "nothing measures joules",
+        "--memory": "nothing measures joules",
+        "--accelerator": "no times of one were measured or read",
+    },
+}
+"""What these commands lack on purpose, and why."""
+
+NAMING_PROCESSORS = [name for name, command in COMMANDS.items() if option(command, "--cpu")]
+
+
+@pytest.mark.parametrize("name", NAMING_PROCESSORS)
+def test_options_of_estimates_are_on_every_command_where_they_make_sense(name: str) -> None:
+    missing = {text for text in ESTIMATING.values() if option(COMMANDS[name], text) is None}
+    assert missing == set(WITHOUT.get(name, {}))
+
+
+def test_commands_that_lack_options_of_estimates_name_processors() -> None:
+    assert set(WITHOUT) <= set(NAMING_PROCESSORS)
+    settings = {"--clock", "--bandwidth", "--cores", "--graphs", "--gpu"}
+    assert all(option(COMMANDS[name], text) for name in NAMING_PROCESSORS for text in settings)

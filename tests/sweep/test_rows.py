@@ -74,6 +74,19 @@ def test_a_gpu_has_the_tiles_and_waves_of_the_estimate(model: str, tmp_path: Pat
         assert row["cycles_complete"] == cost.complete
 
 
+@pytest.mark.parametrize("changes", [("int8",), ("fold-bn", "prune=0.5")], ids="+".join)
+def test_rows_of_changed_networks_are_those_of_their_counts(tmp_path: Path, changes: tuple[str, ...]) -> None:
+    sweep(plan("zoo:lenet5*", SweepSettings(what_if=changes, batches=(1, 3))), tmp_path / "zoo", engine=here)
+    found = rows(tmp_path / "zoo")
+    assert found
+    for row in found:
+        trace = trace_spec(f"zoo:{row['name']}", batch=row["batch"])
+        counts = count(trace, "full", what_if=changes)
+        assert {key: row[key] for key in counts.total.by_class()} == counts.total.by_class()
+        assert row["bytes"] == sum(layer.bytes_read + layer.bytes_written for layer in counts.layers)
+        assert row["bytes"] != sum(n.bytes_read + n.bytes_written for n in count(trace, "full").layers)
+
+
 def test_a_gpu_alone_is_swept_by_eager(tmp_path: Path) -> None:
     sweep(plan("zoo:*", SweepSettings(cpus=("rtx-3090",))), tmp_path / "zoo", engine=here)
     for row in rows(tmp_path / "zoo"):

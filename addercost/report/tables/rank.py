@@ -32,13 +32,14 @@ def rank_table(
         models = dict.fromkeys(row.model for row in rows)
         rows = [row for model in models for row in [r for r in rows if r.model == model][:top]]
     baseline = rows[0].baseline if rows else "mac"
+    doubted = any(caveats.get(row.hardware) for row in rows)
     columns = (
         Column("model", "cost model"),
         Column("hardware", "processor"),
         Column(f"{baseline}_cycles", f"{baseline}\ncycles", Kind.COUNT),
         *(Column(f"{name}_cycles", f"{name}\ncycles", Kind.COUNT, optional=True) for name in alternatives),
         *(Column(f"{name}_advantage", f"{baseline} /\n{name}", Kind.RATIO) for name in alternatives),
-        Column("caveat", "caveat", optional=True),
+        *([Column("caveat", "caveat", optional=True)] if doubted else []),
     )
     found: list[dict[str, Any]] = []
     for row in rows:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 from addercost.cost.layers import NO_PARTS, Parts
 from addercost.counts.call_work import is_counted
+from addercost.counts.what_if import apply
 from addercost.errors import AddercostError, TraceError
 from addercost.results.sweep_settings import SweepSettings
 from addercost.sources.build import build, user_output
@@ -14,6 +18,9 @@ from addercost.text import error_text
 from addercost.trace.reuse.blocks import Item
 from addercost.trace.reuse.tracer import BlockCache, trace_blocks
 from addercost.trace.tracer import trace
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _LARGEST = 1 << 62
 """Counts are summed in 64 bits."""
@@ -39,7 +46,7 @@ class ArchitectureCounter:
         """Its tallies, of kinds of layers with these parts; or, whatever its code raises, what was raised."""
         name = architecture.name
         try:
-            parameters, traced = self._traced(architecture, settings.batches)
+            parameters, traced = self._traced(architecture, settings)
             tallies = tuple(
                 self._counters.of(convention, arithmetic, parts).tally(items)
                 for items in traced
@@ -53,12 +60,15 @@ class ArchitectureCounter:
             return ArchitectureTally(index, name, architecture.facts, error=described(error))
 
     def _traced(
-        self, architecture: Architecture, batches: tuple[int, ...]
+        self, architecture: Architecture, settings: SweepSettings
     ) -> tuple[int, list[tuple[Item, ...]]]:
-        """(number of parameters, what a forward did at each batch size)."""
+        """(number of parameters, what a forward did at each batch size), both after the changes."""
         model = build(architecture.make, architecture.name)
-        inputs = [architecture.inputs(batch) for batch in batches]
+        inputs = [architecture.inputs(batch) for batch in settings.batches]
         with user_output():
+            if settings.what_if:
+                # A change may ask who reads a tensor, which repeated blocks do not say.
+                return _whole(model, architecture, inputs, settings.what_if)
             try:
                 found = trace_blocks(
                     model,
@@ -72,25 +82,30 @@ class ArchitectureCounter:
             except TraceError:
                 # The forward may need values, or have to be traced whole, or not run at all: a full trace
                 # finds out.
-                make = architecture.make_whole or architecture.make
-                if architecture.make_whole is not None:
-                    model = build(make, architecture.name)
-                whole = [
-                    trace(
-                        model,
-                        *args,
-                        kwargs=kwargs,
-                        name=architecture.name,
-                        rebuild=make,
-                        is_counted=is_counted,
-                    )
-                    for args, kwargs in inputs
-                ]
-                return whole[0].parameter_count, [made.calls for made in whole]
+                return _whole(model, architecture, inputs)
 
     def _require_64_bits(self, tallies: tuple[Tally, ...]) -> None:
         if any(self._counters.kinds.largest(tally) > _LARGEST for tally in tallies):
             raise OverflowError("its counts do not fit into 64 bits")
+
+
+def _whole(
+    model: nn.Module,
+    architecture: Architecture,
+    inputs: Sequence[tuple[tuple[Any, ...], Mapping[str, Any]]],
+    what_if: Sequence[str] = (),
+) -> tuple[int, list[tuple[Item, ...]]]:
+    """The same by traces of every call."""
+    make = architecture.make_whole or architecture.make
+    if architecture.make_whole is not None:
+        model = build(make, architecture.name)
+    traces = []
+    for args, kwargs in inputs:
+        made = trace(model, *args, kwargs=kwargs, name=architecture.name, rebuild=make, is_counted=is_counted)
+        for change in what_if:
+            made = apply(made, change)
+        traces.append(made)
+    return traces[0].parameter_count, [made.calls for made in traces]
 
 
 def described(error: BaseException) -> str:
