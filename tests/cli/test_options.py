@@ -216,7 +216,7 @@ WITHOUT: dict[str, dict[str, str]] = {
         "costs one network on many",
     },
     "bench run": {
-        "--kernels": "it names shapes to time there",
+        "--kernels": "it times this machine, and takes the kernels of this machine",
         "--what-if": _TIMED,
         "--energy": _TIMED,
         "--memory": _TIMED,
