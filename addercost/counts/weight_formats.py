@@ -66,6 +66,24 @@ WEIGHT_FORMATS: Mapping[str, WeightFormat] = {
         WeightFormat("mxfp4", "mxfp4", f"{_GGML}mxfp4: 17 bytes for 32, q by a table of 16", 32),
         WeightFormat("tq2_0", "tq2_0", f"{_GGML}tq2_0: 66 bytes for 256", 256, shifted=True),
         WeightFormat("tq1_0", "tq1_0", f"{_GGML}tq1_0: 54 bytes for 256", 256, shifted=True),
+        WeightFormat("iq4_xs", "iq4_xs", f"{_GGML}iq4_xs: 136 bytes for 256, q by a table", 32, nested=True),
+        WeightFormat("iq3_s", "iq3_s", f"{_GGML}iq3_s: 110 bytes for 256, 4 q by a table", 32, nested=True),
+        WeightFormat(
+            "iq3_xxs", "iq3_xxs", f"{_GGML}iq3_xxs: 98 bytes for 256, 4 q by a table", 32, nested=True
+        ),
+        WeightFormat("iq2_s", "iq2_s", f"{_GGML}iq2_s: 82 bytes for 256, 8 q by a table", 16, nested=True),
+        WeightFormat("iq2_xs", "iq2_xs", f"{_GGML}iq2_xs: 74 bytes for 256, 8 q by a table", 16, nested=True),
+        WeightFormat(
+            "iq2_xxs", "iq2_xxs", f"{_GGML}iq2_xxs: 66 bytes for 256, 8 q by a table", 32, nested=True
+        ),
+        WeightFormat(
+            "iq1_m", "iq1_m", f"{_GGML}iq1_m: 56 bytes for 256, 8 q by a table", 16, shifted=True, nested=True
+        ),
+        WeightFormat(
+            "iq1_s", "iq1_s", f"{_GGML}iq1_s: 50 bytes for 256, 8 q by a table", 32, shifted=True, nested=True
+        ),
+        WeightFormat("nvfp4", "nvfp4", f"{_GGML}nvfp4: 36 bytes for 64, q by a table of 16", 16),
+        WeightFormat("q1_0", "q1_0", f"{_GGML}q1_0: 18 bytes for 128, q is 1 or -1", 128),
         WeightFormat("ternary", "ternary", "Ma et al., 2024 (BitNet b1.58), 2 bits, one scale"),
     )
 }

@@ -6,7 +6,7 @@ Source of the names: llama.cpp, gguf-py, constants.py and tensor_mapping.py.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from addercost.sources.gguf_header import GgufHeader
@@ -51,14 +51,23 @@ _FUSED = {
     "ffn_up": "mlp.gate_up_proj.weight",
     "ffn_down": "mlp.down_proj.weight",
 }
+_JOINED = {
+    "attn_qkv": "self_attention.query_key_value.weight",
+    "attn_output": "self_attention.dense.weight",
+    "ffn_up": "mlp.dense_h_to_4h.weight",
+    "ffn_down": "mlp.dense_4h_to_h.weight",
+}
+_UNGATED = {"ffn_up": "mlp.up_proj.weight", "ffn_down": "mlp.down_proj.weight"}
 _TWO = {"ffn_up": "mlp.c_fc.weight", "ffn_down": "mlp.c_proj.weight"}
 
 
 @dataclass(frozen=True, slots=True)
 class GgufArchitecture:
     """A type and a class of transformers. settings, optional: by its names those of the file's metadata.
-    tensors: by the name of a block's tensor the parameter below the block; several may be one. pads: whether
-    its table of tokens must have the token that texts are filled up with.
+    tensors: by the name of a block's tensor the parameter below the block; several may be one. blocks, table,
+    output: the paths of the blocks, and the names of the table of tokens and of the output layer. fixed:
+    settings that the architecture alone decides. pads: whether its table of tokens must have the token that
+    texts are filled up with.
     """
 
     model_type: str
@@ -66,18 +75,22 @@ class GgufArchitecture:
     settings: Mapping[str, str] = field(default_factory=lambda: _SETTINGS)
     optional: Mapping[str, str] = field(default_factory=lambda: _HEADS)
     tensors: Mapping[str, str] = field(default_factory=lambda: {**_ATTENTION, **_GATED})
+    blocks: str = "model.layers"
+    table: str = "model.embed_tokens.weight"
+    output: str = "lm_head.weight"
+    fixed: Mapping[str, bool] = field(default_factory=dict)
     pads: bool = False
 
     def parameter(self, tensor: str) -> str | None:
         """The name of the parameter that a tensor of a file is, or is a part of; None for a small one."""
         if tensor == "output.weight":
-            return "lm_head.weight"
+            return self.output
         if tensor == "token_embd.weight":
-            return "model.embed_tokens.weight"
+            return self.table
         parts = tensor.split(".")
         if len(parts) != 4 or parts[0] != "blk" or parts[3] != "weight" or parts[2] not in self.tensors:
             return None
-        return f"model.layers.{parts[1]}.{self.tensors[parts[2]]}"
+        return f"{self.blocks}.{parts[1]}.{self.tensors[parts[2]]}"
 
 
 _OF_EXPERTS = {"num_experts": "expert_count", "num_experts_per_tok": "expert_used_count"}
@@ -91,6 +104,29 @@ MIXTRAL = GgufArchitecture(
     {**_SETTINGS, "num_local_experts": "expert_count", "num_experts_per_tok": "expert_used_count"},
     tensors={**_ATTENTION, **_EXPERTS},
 )
+
+_FALCON_SETTINGS = {
+    "hidden_size": "embedding_length",
+    "num_hidden_layers": "block_count",
+    "num_attention_heads": "attention.head_count",
+    "ffn_hidden_size": "feed_forward_length",
+    "max_position_embeddings": "context_length",
+}
+FALCON = GgufArchitecture(
+    "falcon",
+    "FalconForCausalLM",
+    _FALCON_SETTINGS,
+    {},
+    _JOINED,
+    blocks="transformer.h",
+    table="transformer.word_embeddings.weight",
+)
+FALCON_40B = replace(
+    FALCON,
+    optional={"num_kv_heads": "attention.head_count_kv"},
+    fixed={"new_decoder_architecture": True},
+)
+"""Its keys and values have several heads."""
 
 ARCHITECTURES: Mapping[str, GgufArchitecture] = MappingProxyType(
     {
@@ -123,14 +159,124 @@ ARCHITECTURES: Mapping[str, GgufArchitecture] = MappingProxyType(
             {**_HEADS, "intermediate_size": "feed_forward_length"},
             {**_ATTENTION, **_EXPERTS},
         ),
+        "olmo2": GgufArchitecture("olmo2", "Olmo2ForCausalLM", optional=_KEYS_AND_VALUES),
+        "granite": GgufArchitecture("granite", "GraniteForCausalLM", optional=_KEYS_AND_VALUES),
+        "smollm3": GgufArchitecture("smollm3", "SmolLM3ForCausalLM", optional=_KEYS_AND_VALUES, pads=True),
+        "command-r": GgufArchitecture("cohere", "CohereForCausalLM", optional=_KEYS_AND_VALUES),
+        "nemotron": GgufArchitecture("nemotron", "NemotronForCausalLM", tensors={**_ATTENTION, **_UNGATED}),
+        "gpt-oss": GgufArchitecture(
+            "gpt_oss",
+            "GptOssForCausalLM",
+            {
+                **_WITHOUT_DENSE,
+                "intermediate_size": "expert_feed_forward_length",
+                "num_local_experts": "expert_count",
+                "num_experts_per_tok": "expert_used_count",
+            },
+            {**_HEADS, **_WINDOW},
+            {**_ATTENTION, **_EXPERTS, "ffn_gate_inp": "mlp.router.weight"},
+        ),
+        "phi2": GgufArchitecture(
+            "phi",
+            "PhiForCausalLM",
+            optional=_KEYS_AND_VALUES,
+            tensors={
+                **_ATTENTION,
+                "attn_output": "self_attn.dense.weight",
+                "ffn_up": "mlp.fc1.weight",
+                "ffn_down": "mlp.fc2.weight",
+            },
+        ),
+        "gpt2": GgufArchitecture(
+            "gpt2",
+            "GPT2LMHeadModel",
+            {
+                "n_embd": "embedding_length",
+                "n_layer": "block_count",
+                "n_inner": "feed_forward_length",
+                "n_head": "attention.head_count",
+                "n_positions": "context_length",
+            },
+            {},
+            {
+                "attn_qkv": "attn.c_attn.weight",
+                "attn_output": "attn.c_proj.weight",
+                "ffn_up": "mlp.c_fc.weight",
+                "ffn_down": "mlp.c_proj.weight",
+            },
+            blocks="transformer.h",
+            table="transformer.wte.weight",
+        ),
+        "gptneox": GgufArchitecture(
+            "gpt_neox",
+            "GPTNeoXForCausalLM",
+            optional={},
+            tensors={name: path.replace("self_", "") for name, path in _JOINED.items()},
+            blocks="gpt_neox.layers",
+            table="gpt_neox.embed_in.weight",
+            output="embed_out.weight",
+        ),
+        "bloom": GgufArchitecture(
+            "bloom",
+            "BloomForCausalLM",
+            {"hidden_size": "embedding_length", "n_layer": "block_count", "n_head": "attention.head_count"},
+            {},
+            _JOINED,
+            blocks="transformer.h",
+            table="transformer.word_embeddings.weight",
+        ),
+        "falcon": FALCON,
+        "mpt": GgufArchitecture(
+            "mpt",
+            "MptForCausalLM",
+            {
+                "d_model": "embedding_length",
+                "n_layers": "block_count",
+                "n_heads": "attention.head_count",
+                "max_seq_len": "context_length",
+            },
+            {},
+            {
+                "attn_qkv": "attn.Wqkv.weight",
+                "attn_output": "attn.out_proj.weight",
+                "ffn_up": "ffn.up_proj.weight",
+                "ffn_down": "ffn.down_proj.weight",
+            },
+            blocks="transformer.blocks",
+            table="transformer.wte.weight",
+        ),
+        "mamba": GgufArchitecture(
+            "mamba",
+            "MambaForCausalLM",
+            {
+                "hidden_size": "embedding_length",
+                "num_hidden_layers": "block_count",
+                "intermediate_size": "ssm.inner_size",
+                "state_size": "ssm.state_size",
+                "conv_kernel": "ssm.conv_kernel",
+                "time_step_rank": "ssm.time_step_rank",
+            },
+            {},
+            {
+                "ssm_in": "mixer.in_proj.weight",
+                "ssm_x": "mixer.x_proj.weight",
+                "ssm_out": "mixer.out_proj.weight",
+            },
+            blocks="backbone.layers",
+            table="backbone.embeddings.weight",
+        ),
     }
 )
 """By their names in files."""
 
 
 def architecture_of(header: GgufHeader) -> GgufArchitecture | None:
-    """A file of "llama" with experts is a Mixtral. None for one that is not known here, with experts too."""
+    """A file of "llama" with experts is a Mixtral, and one of "falcon" with several heads of keys has the
+    layers of Falcon 40B. None for one that is not known here, with experts too.
+    """
     found = ARCHITECTURES.get(header.architecture)
+    if found is FALCON and header.setting("attention.head_count_kv") not in (None, 1):
+        return FALCON_40B
     if found is None or not header.setting("expert_count") or "expert_count" in found.settings.values():
         return found
     return MIXTRAL if header.architecture == "llama" else None

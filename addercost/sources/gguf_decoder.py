@@ -48,6 +48,7 @@ def read_decoder(path: Path) -> GgufDecoder:
 
 def _values(header: GgufHeader, found: GgufArchitecture, path: Path) -> dict[str, Any]:
     values: dict[str, Any] = {name: _size(header, key, path) for name, key in found.settings.items()}
+    values |= found.fixed
     for name, key in found.optional.items():
         if header.setting(key) is not None:
             values[name] = _size(header, key, path)

@@ -50,6 +50,16 @@ _ITEM_BITS: Mapping[str, float] = {
     "mxfp4": 17 * 8 / 32,
     "tq2_0": 66 * 8 / 256,
     "tq1_0": 54 * 8 / 256,
+    "iq4_xs": 136 * 8 / 256,
+    "iq3_s": 110 * 8 / 256,
+    "iq3_xxs": 98 * 8 / 256,
+    "iq2_s": 82 * 8 / 256,
+    "iq2_xs": 74 * 8 / 256,
+    "iq2_xxs": 66 * 8 / 256,
+    "iq1_m": 56 * 8 / 256,
+    "iq1_s": 50 * 8 / 256,
+    "nvfp4": 36 * 8 / 64,
+    "q1_0": 18 * 8 / 128,
 }
 """Bits of an element. Formats of weights in blocks (`counts.weight_formats`) have their scales in these, and
 each is exact as a float.

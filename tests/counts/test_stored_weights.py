@@ -35,6 +35,16 @@ BYTES_OF_256 = {
     "mxfp4": 8 * (1 + 16),  # block_mxfp4: an exponent, qs
     "tq2_0": 64 + 2,  # block_tq2_0: qs of four in a byte, d
     "tq1_0": 48 + 4 + 2,  # block_tq1_0: qs of five in a byte for 240, qh of four in a byte for 16, d
+    "iq4_xs": 2 + 2 + 4 + 128,  # block_iq4_xs: d, scales_h, scales_l, qs
+    "iq3_s": 2 + 64 + 8 + 32 + 4,  # block_iq3_s: d, qs, qh, signs, scales
+    "iq3_xxs": 2 + 3 * 256 // 8,  # block_iq3_xxs: d, qs
+    "iq2_s": 2 + 64 + 8 + 8,  # block_iq2_s: d, qs, qh, scales
+    "iq2_xs": 2 + 2 * 32 + 8,  # block_iq2_xs: d, qs, scales
+    "iq2_xxs": 2 + 2 * 32,  # block_iq2_xxs: d, qs
+    "iq1_m": 32 + 16 + 8,  # block_iq1_m: qs, qh, scales, which hold d too
+    "iq1_s": 2 + 32 + 16,  # block_iq1_s: d, qs, qh
+    "nvfp4": 4 * (4 + 32),  # block_nvfp4: four scales of one byte, qs of 64
+    "q1_0": 2 * (2 + 16),  # block_q1_0: d, qs of 128
     "ternary": 256 // 4,
 }
 
@@ -166,17 +176,21 @@ def test_of_twelve_blocks_the_third_ones_are_counted_from_the_first_eighth() -> 
 
 
 def test_what_a_block_has_beside_its_scale() -> None:
-    """llama.cpp: q4_0, q5_0, q3_K and q6_K take 8, 16, 4 and 32 off each number, the ternary ones 1; q4_1,
+    """llama.cpp: q4_0, q5_0, q3_K and q6_K take 8, 16, 4 and 32 off each number, the ternary ones 1, and
+    those of one bit an offset; q4_1,
     q5_1 and the K formats of 2, 4 and 5 bits have minima, which GPTQ calls zero points; scales of all K
     formats are numbers of a larger block."""
     formats = WEIGHT_FORMATS.values()
     assert {one.name for one in formats if one.shifted} == {
-        "q4_0", "q5_0", "q3_k", "q6_k", "tq1_0", "tq2_0",
+        "q4_0", "q5_0", "q3_k", "q6_k", "tq1_0", "tq2_0", "iq1_s", "iq1_m",
     }  # fmt: skip
     assert {one.name for one in formats if one.has_minimum} == {
         "int4", "q4_1", "q5_1", "q2_k", "q4_k", "q5_k",
     }  # fmt: skip
-    assert {one.name for one in formats if one.nested} == {"q2_k", "q3_k", "q4_k", "q5_k", "q6_k"}
+    assert {one.name for one in formats if one.nested} == {
+        "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_xs", "iq3_s", "iq3_xxs", "iq2_s", "iq2_xs", "iq2_xxs",
+        "iq1_s", "iq1_m",
+    }  # fmt: skip
 
 
 def test_q4_k_m_takes_the_number_of_blocks_from_the_network() -> None:

@@ -50,6 +50,11 @@ FUSED = {
     "ffn_up": (H, 2 * INNER),
     "ffn_down": (INNER, H),
 }
+PLAIN = {"ffn_up": (H, INNER), "ffn_down": (INNER, H)}
+JOINED = {"attn_qkv": (H, 3 * H), "attn_output": (H, H), **PLAIN}
+FOUR_TIMES = {**JOINED, "ffn_up": (H, 4 * H), "ffn_down": (4 * H, H)}
+INNER_STATES = {"ssm.inner_size": INNER, "ssm.state_size": 16, "ssm.conv_kernel": 4, "ssm.time_step_rank": 16}
+WHOLE_HEADS = {"attention.head_count_kv": 4}
 FILES: dict[str, tuple[str, dict[str, int], dict[str, tuple[int, ...]]]] = {
     **{name: (name, {}, {**ATTENTION, **GATED}) for name in ("llama", "qwen2", "qwen3", "gemma", "stablelm")},
     "gemma2": ("gemma2", {"attention.sliding_window": 16}, {**ATTENTION, **GATED}),
@@ -66,6 +71,26 @@ FILES: dict[str, tuple[str, dict[str, int], dict[str, tuple[int, ...]]]] = {
         "qwen3moe",
         {**MIXTURE, "expert_feed_forward_length": OF_EXPERT},
         {**ATTENTION, **experts(OF_EXPERT)},
+    ),
+    **{name: (name, {}, {**ATTENTION, **GATED}) for name in ("olmo2", "granite", "smollm3", "command-r")},
+    "nemotron": ("nemotron", {}, {**ATTENTION, **PLAIN}),
+    "gpt-oss": (
+        "gpt-oss",
+        {**MIXTURE, "expert_feed_forward_length": OF_EXPERT, "attention.sliding_window": 16},
+        {**ATTENTION, **experts(OF_EXPERT)},
+    ),
+    "phi2": ("phi2", {}, {**ATTENTION, **PLAIN}),
+    # Its positions have a table of 16 bits too.
+    "gpt2": ("gpt2", WHOLE_HEADS | {"context_length": 16}, JOINED),
+    "gptneox": ("gptneox", WHOLE_HEADS, JOINED),
+    "bloom": ("bloom", WHOLE_HEADS | {"feed_forward_length": 4 * H}, FOUR_TIMES),
+    "mpt": ("mpt", WHOLE_HEADS | {"feed_forward_length": 4 * H}, FOUR_TIMES),
+    "falcon 7B": ("falcon", {"attention.head_count_kv": 1}, {**JOINED, "attn_qkv": (H, H + 2 * 64)}),
+    "falcon 40B": ("falcon", {"attention.head_count_kv": 2}, {**JOINED, "attn_qkv": (H, H + 4 * 64)}),
+    "mamba": (
+        "mamba",
+        INNER_STATES,
+        {"ssm_in": (H, 2 * INNER), "ssm_x": (INNER, 16 + 2 * 16), "ssm_out": (INNER, H)},
     ),
 }
 

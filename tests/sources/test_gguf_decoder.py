@@ -102,12 +102,12 @@ def test_other_weights_may_be_asked_for(tmp_path: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("made", "code", "said"),
     [
-        ({"name": "mamba"}, 3, "architecture mamba"),
+        ({"name": "rwkv6"}, 3, "architecture rwkv6"),
         ({"name": "gemma2", "settings": {"expert_count": 8}}, 3, "architecture gemma2"),
         ({"settings": {"expert_count": 8}}, 6, "llama.expert_used_count"),
         ({"settings": {"embedding_length": 0}}, 6, "llama.embedding_length"),
         ({"settings": {"embedding_length": 1 << 30}}, 6, "llama.embedding_length"),
-        ({"value": 16}, 3, "iq2_xxs"),
+        ({"value": 15}, 3, "q8_k"),
     ],
     ids=["architecture", "experts of another", "experts without how many", "zero", "huge", "type"],
 )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from addercost.counts.cache_append import APPENDED
 from addercost.counts.what_if.registry import alternative
 from addercost.errors import ArgumentError, unknown_name
-from addercost.trace.record import IN_REGISTERS, OpCall, TensorSpec, Trace
+from addercost.trace.record import IN_REGISTERS, OpCall, TensorSpec, Trace, map_tensors
 
 _DTYPES = {"int8": "int8", "int4": "int4", "fp8": "float8_e4m3fn"}
 _SCALE = "float16"
@@ -32,28 +32,103 @@ def _read(text: str, name: str, parameter: str) -> str:
 )
 def narrow_cache(trace: Trace, layers: frozenset[int], dtype: str) -> Trace:
     """Each new vector takes |x|, a comparison, a product and a rounding an element, and a division; each that
-    attention reads a product an element. Scales of two bytes a vector are written and read.
+    is read takes a product an element, where an operator first reads it. Scales of two bytes a vector are
+    written and read. Attention that gets keys which this forward appends nothing to, as those of an encoder,
+    reads them in the narrow format too.
 
     Raises ArgumentError where no attention reads keys of tokens before, as where it is not one operator.
     Source: Liu et al., ICML 2024 (KIVI), without its groups along tokens.
     """
     calls: list[OpCall] = []
+    waiting: list[_Cached] = []
+    appending: set[str] = set()
     changed = False
     for call in trace.calls:
         if APPENDED in call.tags:
             calls += _written(call, dtype)
+            waiting = [cached for cached in waiting if cached.module == call.module] + [_Cached(call)]
+            appending.add(call.module)
             changed = True
-        elif call.name == _ATTENTION and call.shape("key")[-2] > call.shape("query")[-2]:
-            calls += _read_back(call, dtype)
-            changed = True
-        else:
+        elif "view" in call.tags:
+            for cached in waiting:
+                cached.follow(call)
             calls.append(call)
+        elif call.name == _ATTENTION:
+            is_longer = call.shape("key")[-2] > call.shape("query")[-2]
+            read = [name for name in ("key", "value") if _taken(waiting, call.tensor(name))]
+            if is_longer and not read and call.module not in appending:
+                read = ["key", "value"]
+            calls += _read_back(call, dtype, read)
+            changed = changed or bool(read)
+        else:
+            calls += _read_elsewhere(call, dtype, waiting)
     if not changed:
         raise ArgumentError(
             f"what-if cache: {trace.model} keeps no keys and values for attention as one operator",
             "leave it out",
         )
     return replace(trace, calls=tuple(calls))
+
+
+class _Cached:
+    """Vectors of all tokens, to which a call appended new ones, until an operator reads them.
+
+    A trace does not say which call returned an operand. The vectors are known by their shape, which is that
+    of the new ones but longer along the tokens, and by those of their views.
+    """
+
+    def __init__(self, appended: OpCall) -> None:
+        self.module = appended.module
+        self._new = appended.output.shape
+        axis = appended.args.get("dim", 0)
+        assert isinstance(axis, int)
+        self._axis = axis % len(self._new)
+        self.whole: TensorSpec | None = None
+        self._shapes: set[tuple[int, ...]] = set()
+
+    def has(self, spec: TensorSpec) -> bool:
+        if spec.role != "activation":
+            return False
+        if self.whole is None and self._is_longer(spec.shape):
+            self.whole = spec
+            self._shapes.add(spec.shape)
+        return spec.shape in self._shapes
+
+    def follow(self, view: OpCall) -> None:
+        if any(self.has(spec) for spec in view.tensors()):
+            self._shapes.update(spec.shape for spec in view.outputs)
+
+    def _is_longer(self, shape: tuple[int, ...]) -> bool:
+        return len(shape) == len(self._new) and all(
+            n > new if axis == self._axis else n == new
+            for axis, (n, new) in enumerate(zip(shape, self._new, strict=True))
+        )
+
+
+def _taken(waiting: list[_Cached], spec: TensorSpec) -> TensorSpec | None:
+    """All vectors of the cache that the operand is, which are then no longer waiting; None for another."""
+    found = next((cached for cached in waiting if cached.has(spec)), None)
+    if found is None:
+        return None
+    waiting.remove(found)
+    return found.whole
+
+
+def _read_elsewhere(call: OpCall, dtype: str, waiting: list[_Cached]) -> list[OpCall]:
+    """The call, which reads vectors of the cache as they are brought back."""
+    back: list[OpCall] = []
+    written = call.args.get("self") if "inplace" in call.tags else None
+
+    def change(name: str, spec: TensorSpec) -> TensorSpec:
+        whole = _taken(waiting, spec) if name and spec is not written else None
+        if whole is None:
+            return spec
+        vectors, scales = _narrowed(whole, dtype)
+        back.append(_scaled(call, whole, input=vectors, scale=scales))
+        return replace(spec, role=IN_REGISTERS)
+
+    made = map_tensors(call, change) if waiting else call
+    return [*back, made]
 
 
 def cache_bytes(cached: Iterable[TensorSpec], dtype: str | None) -> int:
@@ -84,19 +159,17 @@ def _written(call: OpCall, dtype: str) -> list[OpCall]:
     return [rounded, replace(call, outputs=(new,))]
 
 
-def _read_back(call: OpCall, dtype: str) -> list[OpCall]:
+def _read_back(call: OpCall, dtype: str, names: Sequence[str]) -> list[OpCall]:
+    """Attention that reads these of its operands in the narrow format."""
     back = []
     args = dict(call.args)
-    for name in ("key", "value"):
+    for name in names:
         wide = call.tensor(name)
         args[name], scales = _narrowed(wide, dtype)
-        back.append(
-            replace(
-                call,
-                op="addercost.scale_elements.default",
-                args={"scale": scales},
-                outputs=(replace(wide, role=IN_REGISTERS),),
-                tags=(),
-            )
-        )
+        back.append(_scaled(call, wide, scale=scales))
     return [*back, replace(call, args=args)]
+
+
+def _scaled(call: OpCall, wide: TensorSpec, **args: TensorSpec) -> OpCall:
+    out = replace(wide, role=IN_REGISTERS)
+    return replace(call, op="addercost.scale_elements.default", args=args, outputs=(out,), tags=())
