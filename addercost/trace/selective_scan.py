@@ -1,6 +1,6 @@
 """The scan of a selective state-space layer (Mamba) as one operator.
 
-Its reference in torch is a loop over the tokens of a text, so a trace has some twenty calls for each token of
+Its reference in torch is a loop over the tokens of a text, so a trace has 16 more calls for each token of
 each layer, and each call writes its result to memory. The kernels that models run with compute the scan in
 one call and keep the state in registers: `selective_scan_fn` of mamba_ssm, `ggml_ssm_scan` of llama.cpp.
 """
