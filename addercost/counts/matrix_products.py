@@ -99,8 +99,8 @@ def _products(call: OpCall) -> Iterator[MatrixProduct]:
         yield MatrixProduct(rows, columns, depth, rows * columns, math.prod(heads))
     elif name == "addercost.selective_scan":
         # At each of L tokens the state, [B, D, N], by c, [B, N].
-        (batch, width, tokens), (_, depth) = call.shape("x"), call.shape("rates")
-        yield MatrixProduct(width, depth, 1, width * depth, batch * tokens)
+        (sequences, width, tokens), (*_, states) = call.shape("x"), call.shape("rates")
+        yield MatrixProduct(width, states, 1, width * states, sequences * tokens)
 
 
 _OPERANDS = {

@@ -12,6 +12,8 @@ from addercost.cost.sequences import site_sequence
 from addercost.cost.target_registry import load_target
 from addercost.hardware import list_hardware, load_cpu
 
+pytestmark = pytest.mark.exhaustive
+"""llvm-mca is installed for the exhaustive part alone."""
 TOLERANCE = 0.15
 MAC_FP32 = Arithmetic.MAC, "fp32"
 ADDER_FP32 = Arithmetic.ADDER, "fp32"
@@ -37,9 +39,6 @@ DIFFERENCES = {
 }
 """Where the two part by more than the tolerance, and why. They cannot be compared there."""
 
-ALWAYS = {"amd-zen4", "intel-haswell", "neoverse-n2"}
-"""One core of each vendor; the others are compared in the exhaustive run."""
-
 
 def modelled() -> list[str]:
     """The tables whose figures come from a model that llvm-mca can simulate."""
@@ -62,15 +61,10 @@ def bound_cycles(name: str, arithmetic: Arithmetic, number_format: str) -> tuple
     return binding(bounds).cycles, simulated_cycles(load_cpu(name), sequence)
 
 
-def case(name: str, loop: tuple[Arithmetic, str]):
-    marks = () if name in ALWAYS else pytest.mark.exhaustive
-    return pytest.param(name, *loop, marks=marks, id=f"{name}-{loop[0]}-{loop[1]}")
-
-
 @pytest.mark.parametrize(
     ("name", "arithmetic", "number_format"),
     [
-        case(name, loop)
+        pytest.param(name, *loop, id=f"{name}-{loop[0]}-{loop[1]}")
         for name in modelled()
         for loop in LOOPS
         if loop not in DIFFERENCES.get(name, ((), ""))[0] and is_the_models_own(name, loop)
@@ -81,7 +75,6 @@ def test_inner_loops_take_as_long_as_llvm_mca_says(name, arithmetic, number_form
     assert bound == pytest.approx(simulated, rel=TOLERANCE)
 
 
-@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", DIFFERENCES)
 def test_no_difference_is_listed_that_is_none(name):
     for arithmetic, number_format in DIFFERENCES[name][0]:

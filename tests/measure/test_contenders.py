@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from addercost.measure.contenders.contender import (
 )
 from addercost.measure.contenders.own import own_contenders
 from addercost.measure.contenders.random_data import random_codes, random_tensor
+from addercost.measure.contenders.vendor import ONEDNN, activation_codes, output_scale
 
 CPU = torch.device("cpu")
 PLACE = Place(CPU)
@@ -45,10 +47,11 @@ def expected(contender: Contender, case: LayerCase) -> torch.Tensor:
     if contender.dtype == "int8" and contender.implementation != "quantized layer":
         low = 0 if contender.arithmetic is Arithmetic.ADDER else -127
         high, kind = (256, torch.uint8) if low == 0 else (128, torch.int8)
-        x = random_codes(case.input_shape, PLACE, 0, 256, torch.uint8).double()
+        codes = activation_codes() if contender.implementation == ONEDNN else 256
+        x = random_codes(case.input_shape, PLACE, 0, codes, torch.uint8).double()
         w = random_codes(case.weight_shape, PLACE, low, high, kind).double()
         if low:
-            x = x - 128
+            x = x - codes // 2
     else:
         x = random_tensor(case.input_shape, PLACE, dtype or torch.float32).double()
         w = random_tensor(case.weight_shape, PLACE, dtype or torch.float32).double()
@@ -72,17 +75,12 @@ def expected(contender: Contender, case: LayerCase) -> torch.Tensor:
 def tolerance(contender: Contender, exact: torch.Tensor, case: LayerCase) -> float:
     """Half an output code for oneDNN's bytes, a code an operand for our quantised layer, else rounding."""
     largest = float(exact.abs().max())
-    if contender.implementation == "oneDNN":
-        return 0.51 * output_scale(case)
+    if contender.implementation == ONEDNN:
+        return 0.51 * output_scale(math.prod(case.weight_shape[1:]))
     if contender.implementation == "quantized layer":
         taps = case.sites / exact.numel()
         return 8 / 255 * taps
     return {"fp32": 1e-5, "bf16": 2e-2, "fp16": 2e-3, "int8": 0}[contender.dtype] * largest + 1e-4
-
-
-def output_scale(case: LayerCase) -> float:
-    taps = case.sites / (case.images * case.filters * case.output_size[0] * case.output_size[1])
-    return 4 * 74.0 * 73.0 * taps**0.5 / 128
 
 
 def made(contender: Contender, case: LayerCase):
@@ -113,8 +111,8 @@ def test_numbers(contender: Contender, case: LayerCase) -> None:
     with torch.no_grad():
         found = made(contender, case)().double()
     exact = expected(contender, case)
-    if contender.implementation == "oneDNN":
-        found = (found - 128) * output_scale(case)
+    if contender.implementation == ONEDNN:
+        found = (found - 128) * output_scale(math.prod(case.weight_shape[1:]))
     if case.linear and found.dim() == 4:
         # A bare kernel sees the rows as pixels: [1, K, 1, N].
         found = found[0, :, 0].t()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from addercost.arithmetic import Arithmetic
+from addercost.hardware.this_machine import instruction_set
 from addercost.measure.case import LayerCase
 from addercost.measure.contenders.contender import (
     TENSOR_DTYPES,
@@ -29,7 +30,7 @@ ONEDNN = "oneDNN"
 MAIN = (TORCH, ONEDNN)
 """The vendor's own convolutions: what others are compared with."""
 
-ZERO_POINT = 128
+OUTPUT_ZERO_POINT = 128
 
 
 def vendor_contenders(device: torch.device) -> Iterator[Contender]:
@@ -126,33 +127,54 @@ def _packed_convolution(case: LayerCase, place: Place) -> Call:
     return call
 
 
+@cache
+def activation_codes() -> int:
+    """How many codes oneDNN's bytes may take here: 256, or 128 on x86-64 without VNNI.
+
+    There `vpmaddubsw` adds two products of bytes in 16 bits, so 2 × 255 × 127 saturates and 2 × 127 × 127
+    does not. torch's quantisers make 7 bits for such processors as well (`reduce_range`).
+    """
+    from addercost.measure.host.chains import host_features
+
+    if instruction_set() != "x86-64" or host_features()[1] & {"avx512vnni", "avxvnni"}:
+        return 256
+    return 128
+
+
 def int8_layer(case: LayerCase, place: Place) -> Call:
     """All scales are 1 and the zero point is the middle code; the output's scale keeps its codes from
     saturating."""
-    x = random_codes(case.input_shape, place, 0, 256, torch.uint8)
+    codes = activation_codes()
+    x = random_codes(case.input_shape, place, 0, codes, torch.uint8)
     w = random_codes(case.weight_shape, Place(place.device, torch.contiguous_format), -127, 128, torch.int8)
     ones, zeros = torch.ones(case.filters), torch.zeros(case.filters, dtype=torch.int32)
-    out_scale = 4 * 74.0 * 73.0 * math.sqrt(math.prod(case.weight_shape[1:])) / ZERO_POINT
-    output: tuple[Any, ...] = (out_scale, ZERO_POINT, torch.uint8, "none", [], "")
+    zero_point, out_scale = codes // 2, output_scale(math.prod(case.weight_shape[1:]))
+    output: tuple[Any, ...] = (out_scale, OUTPUT_ZERO_POINT, torch.uint8, "none", [], "")
     try:
         if case.linear:
             packed = torch.ops.onednn.qlinear_prepack(w, list(case.input_shape))
             call = partial(
-                torch.ops.onednn.qlinear_pointwise, x, 1.0, ZERO_POINT, packed, ones, zeros, None, *output
+                torch.ops.onednn.qlinear_pointwise, x, 1.0, zero_point, packed, ones, zeros, None, *output
             )
         else:
             place_of = (list(case.stride), list(case.padding), list(case.dilation), case.groups)
             packed = torch.ops.onednn.qconv_prepack(
-                w, ones, 1.0, ZERO_POINT, *place_of, list(case.input_shape)
+                w, ones, 1.0, zero_point, *place_of, list(case.input_shape)
             )
             call = partial(
                 torch.ops.onednn.qconv2d_pointwise,
-                x, 1.0, ZERO_POINT, packed, ones, zeros, None, *place_of, *output,
+                x, 1.0, zero_point, packed, ones, zeros, None, *place_of, *output,
             )  # fmt: skip
         call()
     except (RuntimeError, AttributeError) as error:
         raise UnsupportedError(f"oneDNN refuses it: {first_line(error)}") from None
     return call
+
+
+def output_scale(terms: int) -> float:
+    """Four standard deviations of a sum of `terms` products are 128 codes. Uniform codes deviate by their
+    number over the root of 12, which is 73 for the 255 codes of weights."""
+    return 4 * activation_codes() / math.sqrt(12) * 73.0 * math.sqrt(terms) / OUTPUT_ZERO_POINT
 
 
 def _int8_product(case: LayerCase, place: Place) -> Call:
