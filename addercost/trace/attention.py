@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from addercost.trace.own_operators import register_operator
 from addercost.trace.shape_registry import fast, new
 
 _ATTENTION = torch.ops.aten.scaled_dot_product_attention.default
@@ -112,16 +113,7 @@ def _backward_operator() -> Any:
     """`addercost.attention_backward`, registered when a first training step needs it, with the arguments of
     the function that computes it. The gradient of a mask that needs none is empty.
     """
-    library = torch.library.Library("addercost", "FRAGMENT")
-    _KEPT.append(library)
-    library.define("attention_backward" + torch.library.infer_schema(attention_backward, mutates_args=()))
-    library.impl("attention_backward", _backward_shapes, "Meta")
-    library.impl("attention_backward", attention_backward, "CompositeExplicitAutograd")
-    return torch.ops.addercost.attention_backward.default
-
-
-_KEPT: list[torch.library.Library] = []
-"""A library that is not referred to takes its operators with it."""
+    return register_operator("attention_backward", attention_backward, _backward_shapes)
 
 
 def _backward_shapes(

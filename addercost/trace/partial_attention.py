@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from addercost.trace.own_operators import register_operator
+
 
 def partial_attention(query: Tensor, key: Tensor, value: Tensor, scores: int) -> Tensor:
     """q: [B, H, L, E], k: [B, G, S, E], v: [B, G, S, D]; scores: how many are computed, of all heads.
@@ -53,14 +55,7 @@ def _backward(
 @cache
 def _operators() -> tuple[Callable[..., Any], Callable[..., Any]]:
     """`addercost.partial_attention` and its gradients, registered when a first model needs them."""
-    library = torch.library.Library("addercost", "FRAGMENT")
-    _KEPT.append(library)
-    for name, kernel in (("partial_attention", _forward), ("partial_attention_backward", _backward)):
-        library.define(name + torch.library.infer_schema(kernel, mutates_args=()))
-        library.impl(name, kernel, "CompositeExplicitAutograd")
-    made = torch.ops.addercost
-    return made.partial_attention.default, made.partial_attention_backward.default
-
-
-_KEPT: list[torch.library.Library] = []
-"""A library that is not referred to takes its operators with it."""
+    return (
+        register_operator("partial_attention", _forward),
+        register_operator("partial_attention_backward", _backward),
+    )

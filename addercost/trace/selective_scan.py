@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from addercost.trace.own_operators import register_operator
+
 REFERENCE = "mamba_selective_scan"
 """The name of the loop in the files of transformers."""
 
@@ -97,13 +99,4 @@ def _shapes(x: Tensor, dt: Tensor, rates: Tensor, *rest: Any) -> tuple[Tensor, T
 @cache
 def _operator() -> Callable[..., Any]:
     """`addercost.selective_scan`, registered when a first model needs it."""
-    library = torch.library.Library("addercost", "FRAGMENT")
-    _KEPT.append(library)
-    library.define("selective_scan" + torch.library.infer_schema(selective_scan, mutates_args=()))
-    library.impl("selective_scan", _shapes, "Meta")
-    library.impl("selective_scan", selective_scan, "CompositeExplicitAutograd")
-    return torch.ops.addercost.selective_scan.default
-
-
-_KEPT: list[torch.library.Library] = []
-"""A library that is not referred to takes its operators with it."""
+    return register_operator("selective_scan", selective_scan, _shapes)
