@@ -37,7 +37,6 @@ REMAINDER: Mapping[str, str] = {
     "jiterator_binary_return_by_ref": _CUDA_SOURCE,
     "jiterator_4inputs_with_extra_args": _CUDA_SOURCE,
     "jiterator_2inputs_2outputs": _CUDA_SOURCE,
-    "to_sparse": _SPARSE,
     "sparse.mm.reduce": _SPARSE,
     "linalg.matrix_sqrth": NEWER,
     "linalg.polar": NEWER,

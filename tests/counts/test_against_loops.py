@@ -58,7 +58,7 @@ NOT_LOOPED = {
     "random numbers": (
         "aten.rand", "aten.uniform_", "aten.randn", "aten.normal_", "aten.log_normal_", "aten.bernoulli_",
         "aten.exponential_", "aten.geometric_", "aten.cauchy_", "aten.native_dropout", "aten.randperm",
-        "aten.multinomial", "aten.rrelu_with_noise",
+        "aten.multinomial", "aten.rrelu_with_noise", "aten._standard_gamma", "aten._sample_dirichlet",
     ),
     "put together from rules that are looped": (
         "aten.linalg_lstsq", "aten.linalg_householder_product", "aten.ormqr", "aten.cholesky_inverse",
@@ -102,7 +102,12 @@ NOT_LOOPED = {
     "a scan of states, against its loop in transformers: test_selective_scan.py": (
         "addercost.selective_scan",
     ),
-    "sparse operands: test_sparse.py": ("aten.sparse_sampled_addmm", "aten._sparse_semi_structured_mm"),
+    "sparse operands: test_sparse.py": (
+        "aten.sparse_sampled_addmm", "aten._sparse_semi_structured_mm", "aten._sparse_softmax",
+        "aten._sparse_log_softmax", "aten._sparse_softmax_backward_data",
+        "aten._sparse_log_softmax_backward_data", "aten._sparse_sum", "aten._sparse_csr_sum",
+        "aten._coalesce",
+    ),
     "layers in plain torch: test_recognised_layers.py": ("addercost.adder_pairs",),
     "a count by its definition": (
         "aten.affine_grid_generator", "aten.bincount", "aten.histc", "aten._histogramdd_from_bin_tensors",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from addercost.arithmetic import OpCounts
 from addercost.counts.registry import rule
-from addercost.counts.work import OperatorWork, Sites, accumulator_of
+from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall
 
 
@@ -98,8 +98,7 @@ def embedding_renorm(call: OpCall) -> OperatorWork:
 
 @rule("aten._trilinear")
 def trilinear(call: OpCall) -> OperatorWork:
-    """Σ over the summed axes of three factors, as a bilinear layer has them: each term is a product of two
-    factors, which goes with the third into a sum.
+    """Σ over the summed axes of three factors: two multiplications a term, one addition but for the first.
 
     A factor is expanded along the axes of its `expand` list; there is one term for each element of the joint
     shape.
@@ -109,17 +108,8 @@ def trilinear(call: OpCall) -> OperatorWork:
     assert isinstance(summed, tuple)
     terms = math.prod(shape)
     results = math.prod(size for axis, size in enumerate(shape) if axis not in summed)
-    factors = [call.tensor(name) for name in ("i1", "i2", "i3")]
-    number_format = factors[0].number_format
-    site = Sites(
-        count=terms,
-        outputs=results if terms else 0,
-        inputs=factors[0].numel,
-        number_format=number_format,
-        accumulator_format=accumulator_of(number_format),
-        weighted=any(factor.role in ("parameter", "derived") for factor in factors),
-    )
-    return OperatorWork((site,), OpCounts.of(number_format, mul=terms))
+    number_format = call.tensor("i1").number_format
+    return OperatorWork(other=OpCounts.of(number_format, mul=2 * terms, add=terms - results if terms else 0))
 
 
 def _joint_shape(call: OpCall) -> list[int]:
