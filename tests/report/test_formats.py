@@ -25,10 +25,12 @@ from addercost.report.formats.latex_text import latex_text, latex_unit
 from addercost.report.formats.report_format import ReportFormat, render_report, report_format
 from addercost.report.formats.table_format import TableFormat, render
 from addercost.report.formats.table_latex import PACKAGES
+from addercost.report.sections import report_sections
 from addercost.report.table import Column, Kind, shown
 from addercost.report.tables.comparison import comparison_table, side_by_side_table
 from addercost.results.measurements import measurements_from_data
 from addercost.results.report import Report
+from addercost.text import printable
 
 PATHS = ["a", "blocks.0.conv", *made_models.HOSTILE]
 
@@ -188,6 +190,35 @@ def test_workbook_has_units_formats_and_filters() -> None:
     sheet = next(book[name] for name in book.sheetnames if name.endswith("measured"))
     header = next(row for row in sheet.iter_rows(values_only=True) if row[0] == "layer")
     assert any(str(name).endswith("(µs)") for name in header)
+
+
+def test_a_printed_sheet_is_one_page_wide() -> None:
+    """Notes are broken into rows and keep their words."""
+    made = report()
+    book = openpyxl.load_workbook(io.BytesIO(render_report(made, ReportFormat.XLSX)))
+    wanted = [
+        note
+        for _, sections in report_sections(made)
+        for section in sections
+        for note in (*section.notes, *(note for table in section.tables for note in table.notes))
+    ]
+    assert any(len(note) > 110 for note in wanted)
+    words = " ".join(str(cell.value) for sheet in book for cell in sheet["A"] if cell.value is not None)
+    missing = [note for note in wanted if " ".join(printable(note).split()) not in words]
+    assert not missing
+    for sheet in book:
+        page = sheet.page_setup
+        # Without a number, a sheet fits to one page across.
+        assert (page.orientation, page.fitToWidth, page.fitToHeight) == ("landscape", None, 0)
+        assert sheet.sheet_properties.pageSetUpPr.fitToPage
+        for row in sheet.iter_rows():
+            filled = [cell for cell in row if cell.value is not None]
+            if len(filled) == 1:
+                # A text alone in its row runs on over the empty cells beside it.
+                assert len(str(filled[0].value)) <= 110
+            else:
+                long = [cell for cell in filled if len(str(cell.value)) > 60]
+                assert all(cell.alignment.wrap_text for cell in long)
 
 
 def test_side_by_side_of_the_papers_processor() -> None:

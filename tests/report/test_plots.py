@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from addercost.analysis.module_tree import module_tree
 from addercost.analysis.pareto import Pareto, Point, front
 from addercost.cli import run
 from addercost.errors import ArgumentError
+from addercost.report.plots import icicle
 from addercost.report.plots.kinds import KINDS, draw_measured, draw_model, plot_kind
 from addercost.report.plots.rows import fitting_rows
 from addercost.report.plots.style import FigureFormat, PlotOptions, figure_bytes
@@ -206,6 +208,20 @@ def test_unknown_kind_lists_them_all() -> None:
 def test_unknown_icicle_basis() -> None:
     with pytest.raises(ArgumentError, match=r"did you mean cycles@via-nano-2000"):
         draw_model("icicle", made_models.subject(["a"]), PlotOptions(basis="cycles@via-nano"))
+
+
+@pytest.mark.parametrize("layers", [24, 25], ids=["all fit", "one too many"])
+def test_icicle_numbers_24_equal_layers(layers: int) -> None:
+    """Of equal layers, the one without a number is no narrower."""
+    paths = [f"stages.{i}.convolution" for i in range(layers)]
+    equal = tuple(made_models.layer(path) for path in paths)
+    made = made_models.Profile(replace(made_models.counts(paths), layers=equal))
+    figure = icicle.draw(made, PlotOptions("single")).figure
+    key = [text for text in figure.axes[1].texts if text.get_text().endswith(" %")]
+    assert len(key) == 24
+    caption = " ".join(figure.get_supxlabel().split())
+    assert ("further layers have no number" in caption) is (layers > 24)
+    assert "narrower" not in caption
 
 
 def test_terminal_chart() -> None:

@@ -1,12 +1,14 @@
 """A report as an Excel workbook: one sheet a section, the same bytes every time.
 
-Quantities stand in one unit a column, such as µJ, and every number has a format.
+Quantities stand in one unit a column, such as µJ, and every number has a format. Printed, a sheet is as
+wide as a landscape page.
 """
 
 from __future__ import annotations
 
 import io
 import re
+import textwrap
 import zipfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -31,6 +33,8 @@ _FORMATS = {
 _FORBIDDEN = re.compile(r"[\[\]:*?/\\']")
 _LONGEST_TITLE = 31
 _WIDEST_COLUMN = 60
+_NOTE_WIDTH = 110
+"""Characters of a note in one row: an unbroken note would decide how small a page is printed."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _DATES = re.compile(rb"(<dcterms:(?:created|modified)[^>]*>)[^<]*")
 
@@ -47,11 +51,11 @@ def to_xlsx(report: Report) -> bytes:
     workbook.remove(workbook.active)
     for title, tables, notes in _sheets(report):
         sheet = workbook.create_sheet(_sheet_title(title, workbook.sheetnames))
+        _fit_to_page(sheet)
         for table in tables:
             _write(sheet, table)
         for note in notes:
-            sheet.append([])
-            _text(sheet, sheet.max_row + 1, 1, note)
+            _note(sheet, sheet.max_row + 2, note)
     if not workbook.sheetnames:
         workbook.create_sheet("empty")
     buffer = io.BytesIO()
@@ -107,7 +111,10 @@ def _write(sheet: Worksheet, table: Table) -> None:
         for i, column in enumerate(table.columns, 1):
             value: Any = values.get(column.name)
             if column.is_text or (column.kind is Kind.QUANTITY and not isinstance(value, int | float)):
-                _text(sheet, row, i, shown(value, column))
+                text = shown(value, column)
+                _text(sheet, row, i, text)
+                if len(text) > _WIDEST_COLUMN:
+                    sheet.cell(row, i).alignment = Alignment(wrap_text=True, vertical="top")
                 continue
             factor, _ = units[column.name]
             cell = sheet.cell(row, i, None if value is None else value + 0 if factor == 1 else value / factor)
@@ -115,8 +122,7 @@ def _write(sheet: Worksheet, table: Table) -> None:
             if cell.value is not None:
                 cell.number_format = f"{mark}{_number_format(cell.value, column)}"
     for note in table.notes:
-        row += 1
-        _text(sheet, row, 1, note)
+        row = _note(sheet, row + 1, note)
     for i, column in enumerate(table.columns, 1):
         texts = [shown(row.get(column.name), column) for row in table.rows]
         longest = max(len(text) for text in [_heading(table, column), *texts])
@@ -144,6 +150,22 @@ def _number_format(value: float, column: Column) -> str:
     if float(value).is_integer() or abs(value) >= 1000:
         return "#,##0"
     return "#,##0.000" if abs(value) >= 0.1 else "0.00E+00"
+
+
+def _fit_to_page(sheet: Worksheet) -> None:
+    sheet.page_setup.orientation = sheet.ORIENTATION_LANDSCAPE
+    sheet.page_setup.paperSize = sheet.PAPERSIZE_A4
+    sheet.sheet_properties.pageSetUpPr.fitToPage = True
+    # No limit to the pages below each other.
+    sheet.page_setup.fitToHeight = 0
+
+
+def _note(sheet: Worksheet, row: int, note: str) -> int:
+    """Writes a note from that row on, and returns its last row."""
+    lines = textwrap.wrap(printable(note), _NOTE_WIDTH, break_on_hyphens=False) or [""]
+    for number, line in enumerate(lines, row):
+        _text(sheet, number, 1, line)
+    return row + len(lines) - 1
 
 
 def _text(sheet: Worksheet, row: int, column: int, text: str) -> None:

@@ -31,6 +31,7 @@ _LEAST_SHARE = 0.0005
 _CHARACTER_INCHES = 0.062
 _ROW_INCHES = 0.3
 _KEY_INCHES = 0.13
+_MOST_NUMBERS = 24
 _NUMBER_INCHES = 0.085
 """The narrowest box that a number fits into."""
 
@@ -67,8 +68,10 @@ def draw(profile: Profile, options: PlotOptions) -> Drawn:
         _legend(figure, boxes, options)
     counts = profile.counts
     remarks = ["cycles are estimates"] if basis.startswith("cycles@") else []
-    if key and _has_nameless(boxes, key, options):
-        remarks.append("narrower layers have no number")
+    widest = _widest_nameless(boxes, key, options)
+    if key and widest:
+        narrower = widest < min(share for _, share in key)
+        remarks.append(f"{'narrower' if narrower else 'further'} layers have no number")
     caption(figure, options, f"{counts.model}, convention {counts.convention.name}", *remarks)
     return Drawn(
         figure=figure,
@@ -140,20 +143,26 @@ def _numbered(
         and width * options.inches >= _NUMBER_INCHES
         and len(_full_name(node)) > _room(width, options)
     ]
-    kept = sorted(narrow, key=lambda item: -item[1])[: 12 if options.width == "single" else 24]
+    kept = sorted(narrow, key=lambda item: -item[1])[:_MOST_NUMBERS]
     return [item for item in narrow if item in kept]
 
 
-def _has_nameless(
+def _widest_nameless(
     boxes: list[tuple[ModuleNode, int, float, float]],
     key: list[tuple[ModuleNode, float]],
     options: PlotOptions,
-) -> bool:
-    """Whether a layer has neither its path nor a number."""
+) -> float:
+    """The largest share of a layer that has neither its path nor a number; 0 where each has one."""
     numbered = {id(node) for node, _ in key}
-    return any(
-        not node.children and id(node) not in numbered and len(_full_name(node)) > _room(width, options)
-        for node, _, _, width in boxes
+    return max(
+        (
+            width
+            for node, _, _, width in boxes
+            if not node.children
+            and id(node) not in numbered
+            and len(_full_name(node)) > _room(width, options)
+        ),
+        default=0.0,
     )
 
 
