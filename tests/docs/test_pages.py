@@ -38,6 +38,11 @@ def test_commands_print_what_is_shown(name: str) -> None:
         assert blocks.matches(shown.output, now), f"$ {shown.command}\n{now}"
 
 
+def test_readme_stays_short() -> None:
+    """A newcomer reads it whole; more belongs to `docs/`."""
+    assert len(PAGES["README.md"].splitlines()) <= 150
+
+
 @pytest.mark.parametrize(
     ("shown", "printed", "agree"),
     [
