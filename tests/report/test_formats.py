@@ -219,6 +219,8 @@ def test_a_printed_sheet_is_one_page_wide() -> None:
             else:
                 long = [cell for cell in filled if len(str(cell.value)) > 60]
                 assert all(cell.alignment.wrap_text for cell in long)
+                height = sheet.row_dimensions[row[0].row].height or 15
+                assert all(height / 15 * 60 >= len(str(cell.value)) for cell in long)
 
 
 def test_side_by_side_of_the_papers_processor() -> None:

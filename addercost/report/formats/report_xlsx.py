@@ -33,6 +33,8 @@ _FORMATS = {
 _FORBIDDEN = re.compile(r"[\[\]:*?/\\']")
 _LONGEST_TITLE = 31
 _WIDEST_COLUMN = 60
+_WRAPPED = 48
+"""Characters in a line of such a column, whatever the font. No row grows by itself when it is printed."""
 _NOTE_WIDTH = 110
 """Characters of a note in one row: an unbroken note would decide how small a page is printed."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -114,13 +116,18 @@ def _write(sheet: Worksheet, table: Table) -> None:
                 text = shown(value, column)
                 _text(sheet, row, i, text)
                 if len(text) > _WIDEST_COLUMN:
-                    sheet.cell(row, i).alignment = Alignment(wrap_text=True, vertical="top")
+                    sheet.cell(row, i).alignment = Alignment(wrap_text=True)
+                    lines = len(textwrap.wrap(printable(text), _WRAPPED))
+                    sheet.row_dimensions[row].height = max(sheet.row_dimensions[row].height or 0, 15 * lines)
                 continue
             factor, _ = units[column.name]
             cell = sheet.cell(row, i, None if value is None else value + 0 if factor == 1 else value / factor)
             mark = f'"{sign}"' if (sign := bound_sign(value)) else ""
             if cell.value is not None:
                 cell.number_format = f"{mark}{_number_format(cell.value, column)}"
+        if sheet.row_dimensions[row].height:
+            for cell in sheet[row]:
+                cell.alignment = Alignment(wrap_text=cell.alignment.wrap_text, vertical="top")
     for note in table.notes:
         row = _note(sheet, row + 1, note)
     for i, column in enumerate(table.columns, 1):
