@@ -42,12 +42,14 @@ def bounded_ratio(
     if not other or not value:
         return None
     ratio = value / other
+    if ratio == 1 and same_unknown:
+        return ratio
     if is_complete:
         return ratio if other_is_complete else AtMost(ratio)
     if other_is_complete:
         return AtLeast(ratio)
     # (a + x) / (b + x) with the same unknown x ≥ 0 is between a / b and 1.
-    return None if not same_unknown else AtMost(ratio) if ratio >= 1 else AtLeast(ratio)
+    return None if not same_unknown else AtMost(ratio) if ratio > 1 else AtLeast(ratio)
 
 
 def cost_ratio(profile: Profile, cost: ModelCost, other: Profile, by: ModelCost) -> float | None:

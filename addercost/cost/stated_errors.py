@@ -51,9 +51,10 @@ class StatedError:
 
     @property
     def brief_text(self) -> str:
-        """The same without what was measured and how."""
+        """The same without what was measured and how: `error of roofline × 0.36: ±39 % …`."""
+        factor = f" × {self.factor:.2g}" if self.factor != 1 else ""
         return (
-            f"error of {self.model}: ±{100 * self.median_error:.0f} % in the median, "
+            f"error of {self.model}{factor}: ±{100 * self.median_error:.0f} % in the median, "
             f"±{100 * self.p90_error:.0f} % for nine of ten ({self.networks} networks)"
         )
 

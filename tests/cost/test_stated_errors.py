@@ -50,6 +50,7 @@ def test_published_times_are_of_other_cores_so_the_error_is_after_one_factor(wri
     known = stated_error("roofline")
     assert known is not None and known.factor == pytest.approx(0.25)
     assert known.median_error == pytest.approx(0) and known.source == "far.md"
+    assert known.brief_text.startswith("error of roofline × 0.25: ")
 
 
 @pytest.mark.parametrize(

@@ -302,6 +302,7 @@ def test_ratio_of_two_lower_bounds() -> None:
     bound = estimate_ratio(30, one, 20, two)
     assert isinstance(bound, AtMost) and bound == 1.5
     assert shown(bound, Column("r", "r", Kind.RATIO)) == "≤ 1.500×"
+    assert type(estimate_ratio(30, one, 30, made(30))) is float, "both leave out the same, so 1 is exact"
     assert estimate_ratio(30, one, 20, made(20, "y")) is None
     assert estimate_ratio(30, one, 20, made(20, charged=0.5)) is None
 

@@ -14,6 +14,7 @@ import pytest
 import sample_data
 
 from addercost.analysis.subjects import Wanted, subject_from_profiles
+from addercost.report.html.linked_layers import linked_runs, linked_table
 from addercost.report.html.page import to_page
 from addercost.results.measurements import measurements_from_data
 from addercost.results.report import Report
@@ -129,6 +130,25 @@ def test_several_models_and_measurements_on_one_page() -> None:
     for _, name, value in page.attributes:
         for target in re.findall(r"url\(#([^)]*)\)", value) if name in ("style", "clip-path") else ():
             assert target in ids
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "names", "ratios"),
+    [
+        (["a", "b"], ["c", "d", "e"], ["the whole model"], ["1.50×"]),
+        (["a", "b"], ["a", "b"], ["a", "b"], ["1.00×", "1.00×"]),
+        (["a", "b"], ["a", "b", "c"], ["the whole model", "a", "b"], ["1.50×", "1.00×", "1.00×"]),
+    ],
+    ids=["no-layer-in-common", "the-same-layers", "some-layers"],
+)
+def test_two_models_are_compared_as_wholes_where_layers_differ(
+    first: list[str], second: list[str], names: list[str], ratios: list[str]
+) -> None:
+    """Every made-up layer has the same operations, so that ratios are those of the numbers of layers."""
+    view = linked_table(linked_runs([made_models.subject(first), made_models.subject(second)], [{}, {}]))
+    assert view is not None
+    assert [row[0].text for row in view.rows] == names
+    assert [row[-1].text for row in view.rows] == ratios
 
 
 def test_everything_is_there_without_scripts(hostile: str) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from addercost.analysis.bounds import AtLeast, bounded
+from addercost.analysis.estimate_ratio import bounded_ratio
 from addercost.analysis.layer_rows import labelled_costs, layer_rows
 from addercost.report.html.views import TableView, view_of
 from addercost.report.table import Column, Kind, Table
@@ -18,12 +20,14 @@ class LinkedRun:
     """What one column shows. values: by layer. anchors: the row of each layer elsewhere on the page.
 
     unit: s, cycles or operations; ratios stand between columns of one unit alone.
+    whole: what the model takes, a lower bound where figures lack; None for measurements of some layers.
     """
 
     title: str
     unit: str
     values: Mapping[str, float]
     anchors: Mapping[str, str] = field(default_factory=dict)
+    whole: float | None = None
 
 
 def row_anchors(prefix: str, paths: Sequence[str]) -> tuple[str, ...]:
@@ -50,9 +54,16 @@ def linked_runs(
 
 
 def linked_table(runs: Sequence[LinkedRun]) -> TableView | None:
-    """A row for every layer that two runs share; None where none do."""
+    """The whole models where their layers differ, then a row for every layer that two runs share.
+
+    None without either. What runs outside all layers is no layer that they share.
+    """
     paths = [path for path in _every_path(runs) if sum(path in run.values for run in runs) > 1]
-    if not paths:
+    if paths == [""]:
+        paths = []
+    alone = len(_every_path(runs)) - len(paths)
+    has_whole = bool(alone) and sum(run.whole is not None for run in runs) > 1
+    if not paths and not has_whole:
         return None
     columns = [Column("path", "layer", Kind.PATH)]
     links: dict[tuple[int, str], str] = {}
@@ -71,10 +82,24 @@ def linked_table(runs: Sequence[LinkedRun]) -> TableView | None:
             if compares and value is not None and first:
                 rows[i][f"ratio{n}"] = value / first
             if path in run.anchors and value is not None:
-                links[i, f"run{n}"] = f"#{run.anchors[path]}"
-    alone = len(_every_path(runs)) - len(paths)
+                links[i + has_whole, f"run{n}"] = f"#{run.anchors[path]}"
+    if has_whole:
+        rows.insert(0, _whole(runs))
     notes = (f"{alone:,} layers that only one of them has are left out",) if alone else ()
-    return view_of(Table(tuple(columns), rows, notes=notes, total=_sums(runs, paths)), links=links)
+    total = _sums(runs, paths) if paths else None
+    return view_of(Table(tuple(columns), rows, notes=notes, total=total), links=links)
+
+
+def _whole(runs: Sequence[LinkedRun]) -> dict[str, Any]:
+    """The row of the whole models; its ratios are bounds where one of two is."""
+    row: dict[str, Any] = {"path": "the whole model"}
+    first = runs[0].whole
+    for n, run in enumerate(runs):
+        row[f"run{n}"] = run.whole
+        if n and run.unit == runs[0].unit and run.whole is not None and first is not None:
+            is_complete, other_is_complete = (not isinstance(v, AtLeast) for v in (run.whole, first))
+            row[f"ratio{n}"] = bounded_ratio(run.whole, is_complete, first, other_is_complete, False)
+    return row
 
 
 def _sums(runs: Sequence[LinkedRun], paths: Sequence[str]) -> dict[str, Any]:
@@ -98,13 +123,19 @@ def _predicted(subject: Subject, number: int, anchors: Mapping[str, str]) -> Lin
     rows = layer_rows(subject.first)
     label, cost = next(iter(labelled_costs(subject.first).items()), (None, None))
     name = f"{number}. {subject.name}"
+    counts = subject.first.counts
     if label is None or cost is None or not cost.cycles:
-        return LinkedRun(f"{name}, operations", "operations", {r.path: r.counts.total for r in rows}, anchors)
+        values = {row.path: row.counts.total for row in rows}
+        whole = bounded(counts.total.total, counts.complete)
+        return LinkedRun(f"{name}, operations", "operations", values, anchors, whole)
+    is_complete = cost.complete and counts.complete
     rate = cost.seconds_per_cycle
     if rate is None:
-        return LinkedRun(f"{name}, {label}", "cycles", {r.path: r.cycles[label] for r in rows}, anchors)
+        values = {row.path: row.cycles[label] for row in rows}
+        return LinkedRun(f"{name}, {label}", "cycles", values, anchors, bounded(cost.cycles, is_complete))
     title = f"{name}, {label} (estimate)"
-    return LinkedRun(title, "s", {row.path: row.cycles[label] * rate for row in rows}, anchors)
+    values = {row.path: row.cycles[label] * rate for row in rows}
+    return LinkedRun(title, "s", values, anchors, bounded(cost.cycles * rate, is_complete))
 
 
 def _measured(item: Measurements, number: int, anchors: Mapping[str, str]) -> Iterator[LinkedRun]:

@@ -108,7 +108,7 @@ def page_parts(report: Report) -> Iterator[PagePart]:
         ]
         linked = linked_table(linked_runs(shown, anchors))
         if linked is not None:
-            lead = "Layers of the same path; every figure leads to its own row below."
+            lead = "Layers of the same path; the figure of a layer leads to its own row below."
             section = Section("linked", "Layers side by side", lead)
             yield PagePart("all", "Side by side", (_section(section, "all", views=(linked,)),))
     for i, ((name, sections), item) in enumerate(zip(report_sections(report), shown, strict=True), 1):

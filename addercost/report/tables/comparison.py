@@ -77,7 +77,8 @@ def _ratio_note(compared: Comparison, base: str) -> Iterator[str]:
     if not all(cost.complete for profile in compared.profiles for cost in profile.estimates):
         yield (
             "≥ and ≤ mark bounds: a table lacks figures for some operations. No ratio where two rows lack "
-            "different ones; --convention macs counts the fewest kinds of operations"
+            "different ones, or lack them in layers that differ, where they may cost one row more than the "
+            "other; --convention macs counts the fewest kinds of operations"
         )
 
 
