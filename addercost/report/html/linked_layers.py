@@ -86,7 +86,7 @@ def linked_table(runs: Sequence[LinkedRun]) -> TableView | None:
     if has_whole:
         rows.insert(0, _whole(runs))
     notes = (f"{alone:,} layers that only one of them has are left out",) if alone else ()
-    total = _sums(runs, paths) if paths else None
+    total = _sums(runs, paths) if paths else {}
     return view_of(Table(tuple(columns), rows, notes=notes, total=total), links=links)
 
 
@@ -125,7 +125,7 @@ def _predicted(subject: Subject, number: int, anchors: Mapping[str, str]) -> Lin
     name = f"{number}. {subject.name}"
     counts = subject.first.counts
     if label is None or cost is None or not cost.cycles:
-        values = {row.path: row.counts.total for row in rows}
+        values: dict[str, float] = {row.path: row.counts.total for row in rows}
         whole = bounded(counts.total.total, counts.complete)
         return LinkedRun(f"{name}, operations", "operations", values, anchors, whole)
     is_complete = cost.complete and counts.complete
