@@ -57,18 +57,12 @@ def log_softmax_backward(call: OpCall) -> OperatorWork:
     return OperatorWork(other=OpCounts.of(y.number_format, mul=n, add=2 * n - rows, transcendental=n))
 
 
-@rule("aten._sparse_sum", "aten._sparse_csr_sum")
+@rule("aten._sparse_sum", "aten._sparse_csr_sum", "aten._coalesce")
 def total(call: OpCall) -> OperatorWork:
-    """n values into m sums: n - m additions."""
+    """n values into m sums: n - m additions. To coalesce is to add up the values of each place."""
     x = call.tensor("self")
     n = n_stored(x)
     return OperatorWork(other=OpCounts.of(x.number_format, add=n - min(n, n_stored(call.output))))
-
-
-@rule("aten._coalesce")
-def coalesce(call: OpCall) -> OperatorWork:
-    """n values, of which m have places of their own: those of the same place are added up."""
-    return total(call)
 
 
 KEEP_ZERO = frozenset(
