@@ -310,9 +310,9 @@ def test_bad_input(
 
 @pytest.mark.exhaustive
 def test_timed_here(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each contest has a measured ratio with its interval, whatever it is."""
-    options = ["--time-limit", "0.02", "--precision", "50%", "--cpu", "amd-zen4", "--format", "json", "-q"]
-    assert run(["verdict", "zoo:lenet5-bn", *options]) == 0
+    """Each contest has a measured ratio with its interval, whatever it is and however noisy the machine."""
+    options = ["--time-limit", "0.02", "--precision", "50%", "--cpu", "amd-zen4", "--accept-noise"]
+    assert run(["verdict", "zoo:lenet5-bn", *options, "--format", "json", "-q"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert [item["network"] for item in rows] == ["fp32 additions", "int8 additions", "binary layers"]
     for item in rows:
