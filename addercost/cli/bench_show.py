@@ -45,18 +45,22 @@ def show(
         raise ArgumentError("--cost-model and --hardware-path estimate", "name a --cpu to estimate by")
     result = read_measurements(file)
     if cpus:
+        from addercost.arithmetic import Arithmetic
+        from addercost.cost.matrix_units import matrix_unit_lines
         from addercost.cost.target_registry import load_target
         from addercost.measure.estimates import with_estimates
         from addercost.measure.layer_predictions import layer_predictor
         from addercost.measure.predictions import checked_models
 
-        without_clock = [name for name in cpus if load_target(name, hardware_path).clock_hz is None]
+        targets = [load_target(name, hardware_path) for name in cpus]
+        without_clock = [name for name, target in zip(cpus, targets, strict=True) if target.clock_hz is None]
         if without_clock:
             raise ArgumentError(
                 f"no times by {', '.join(without_clock)}: the table has no clock", "give one: --clock 1.8GHz"
             )
         layout, caches = result.settings.get("layout", "contiguous"), result.settings.get("cache", "warm")
         predict = layer_predictor(cpus, checked_models(cost_models), hardware_path, layout, caches)
-        result = with_estimates(result, predict, cpus)
+        adders = {row.dtype for row in result.rows if row.arithmetic == Arithmetic.ADDER}
+        result = with_estimates(result, predict, cpus, matrix_unit_lines(targets, sorted(adders)))
     write_results(result, outputs, chrome_trace)
     print_results(result, table_format)

@@ -94,6 +94,7 @@ def verdict(
 
     from addercost.analysis.network_verdict import NetworkVerdict, VerdictRow
     from addercost.api import trace_spec
+    from addercost.cost.matrix_units import matrix_unit_lines
     from addercost.cost.models import PAPER_MODEL, throughput
     from addercost.cost.target_registry import load_target
     from addercost.cost.verdict import CONTESTS, cycle_ratio, energy_ratio
@@ -154,8 +155,9 @@ def verdict(
     doubted = {target.name: target.caveats for target in (load_target(PAPER_CPU), here) if target}
     doubted |= {name: load_energy(name).caveats for name in ENERGY_TABLES}
     doubts = caveat_lines(doubted)
+    units = matrix_unit_lines([here] if here else [], sorted({contest.number_format for contest in CONTESTS}))
     result = NetworkVerdict(
-        trace.model, where, tuple(rows), (*remarks, *other_machine, *why, *notes, *doubts)
+        trace.model, where, tuple(rows), (*remarks, *other_machine, *why, *notes, *units, *doubts)
     )
     emit_table(verdict_table(result), table_format, output, force)
 

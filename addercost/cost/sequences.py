@@ -42,29 +42,40 @@ class SiteSequence:
         return "; ".join((f"{s.times} x " if s.times > 1 else "") + s.instruction.text for s in self.steps)
 
     @property
+    def on_matrix_unit(self) -> bool:
+        return any(step.instruction.form is Form.MATRIX for step in self.steps)
+
+    @property
     def executions(self) -> list[tuple[Instruction, int]]:
         """Each instruction and how often a step executes it, as bounds take them."""
         return [(step.instruction, step.times) for step in self.steps]
 
 
 def site_sequence(
-    target: Target, arithmetic: Arithmetic, number_format: str = "fp32", scalar: bool = False
+    target: Target,
+    arithmetic: Arithmetic,
+    number_format: str = "fp32",
+    scalar: bool = False,
+    matrix: bool = True,
 ) -> SiteSequence | None:
     """The fastest inner loop that was measured on `target`; where none was, the fastest sequence that it has
     figures for, or None.
 
-    XNOR works on packed words whatever the format. scalar: on scalar registers alone.
+    XNOR works on packed words whatever the format. scalar: on scalar registers alone. matrix: a matrix unit
+    may be used.
     """
     for wide in WIDENED.get(number_format, ()):
-        found = site_sequence(target, arithmetic, wide, scalar)
+        found = site_sequence(target, arithmetic, wide, scalar, matrix)
         if found is not None:
             notes = [f"widened to {wide} first", *([found.assumption] if found.assumption else [])]
             return replace(found, assumption="; ".join(notes))
-    measured = None if scalar else _measured(target, arithmetic, number_format)
+    measured = None if scalar else _measured(target, arithmetic, number_format, matrix)
     if measured is not None:
         return measured
     fastest, chosen = _SLOWEST, None
     for sequence in candidate_sequences(target, arithmetic, number_format, scalar):
+        if sequence.on_matrix_unit and not matrix:
+            continue
         alone = [times * row.reciprocal_throughput_cycles for row, times in sequence.executions]
         # At equal speed the one that leaves most room for other work, then the recipe listed first.
         least = (max(alone) / sequence.sites, sum(alone) / sequence.sites)
@@ -96,13 +107,19 @@ _LOOP_FORMATS: dict[tuple[Arithmetic, str], tuple[str, str]] = {
 """Formats that run in the loop of another one, and what that assumes."""
 
 
-def _measured(target: Target, arithmetic: Arithmetic, number_format: str) -> SiteSequence | None:
+def _measured(
+    target: Target, arithmetic: Arithmetic, number_format: str, matrix: bool
+) -> SiteSequence | None:
     """The fastest measured loop, of whatever width and instructions."""
     runs_as = DEFINITIONS[arithmetic].runs_as or arithmetic
     if runs_as is Arithmetic.XNOR:
         number_format = "bool"
     loop_format, assumption = _LOOP_FORMATS.get((runs_as, number_format), (number_format, ""))
-    of_arithmetic = [loop for loop in target.loops if loop.arithmetic is runs_as]
+    of_arithmetic = [
+        loop
+        for loop in target.loops
+        if loop.arithmetic is runs_as and (matrix or loop.form is not Form.MATRIX)
+    ]
     loops = [loop for loop in of_arithmetic if loop.number_format == loop_format]
     if not loops and number_format in ("fp16", "bf16"):
         loops = [loop for loop in of_arithmetic if loop.number_format == "fp32"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import torch
 
+from addercost.cost.matrix_units import LEAD
 from addercost.counts.arithmetics import WITH_LAYERS
 from addercost.errors import ArgumentError
 from addercost.measure.case import read_case
@@ -16,13 +18,15 @@ from addercost.measure.limit_faults import with_faults
 from addercost.results.measurements import NO_ESTIMATES, MeasuredRow, Measurements
 
 
-def with_estimates(measurements: Measurements, predict: PredictLayer, cpus: tuple[str, ...]) -> Measurements:
+def with_estimates(
+    measurements: Measurements, predict: PredictLayer, cpus: tuple[str, ...], notes: Iterable[str] = ()
+) -> Measurements:
     """Every row of a layer gets what `predict` returns for its shape, if the cost models estimate the same
     work.
 
     Rows of whole models lose theirs: their shapes are not in the document, and estimates by another table do
-    not belong beside the new ones. cpus: names of the tables that `predict` uses. Raises ArgumentError for
-    timings of anything but one core of a CPU.
+    not belong beside the new ones. cpus: names of the tables that `predict` uses; notes: on them, in place
+    of those on other tables. Raises ArgumentError for timings of anything but one core of a CPU.
     """
     device = measurements.settings.get("device", "cpu")
     threads = measurements.environment.get("threads", "1")
@@ -44,5 +48,5 @@ def with_estimates(measurements: Measurements, predict: PredictLayer, cpus: tupl
         measurements,
         rows=tuple(map(estimated, measurements.rows)),
         settings={**measurements.settings, "cpus": ",".join(cpus)},
-        notes=tuple(note for note in measurements.notes if not note.startswith(NO_ESTIMATES)),
+        notes=(*(note for note in measurements.notes if not note.startswith((NO_ESTIMATES, LEAD))), *notes),
     )

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from addercost.arithmetic import Arithmetic
+from addercost.cost.matrix_units import matrix_unit_lines
+from addercost.cost.target_registry import load_target
 from addercost.counts.arithmetics import WITH_LAYERS
 from addercost.errors import ArgumentError, unknown_name
 from addercost.measure.bench import Said, run
@@ -293,4 +295,6 @@ def _notes_on_layers(settings: BenchSettings) -> tuple[str, ...]:
             why = ""
         how = "run `addercost calibrate` first, or name a --cpu; `bench show` adds them, too"
         return (f"{NO_ESTIMATES}: {f'{why}; ' * bool(why)}{how}",)
-    return tuple(why_no_kernels(*_estimated_by(settings)))
+    targets = [load_target(name, settings.hardware_path) for name in settings.estimate_cpus]
+    units = matrix_unit_lines(targets, settings.dtypes) if Arithmetic.ADDER in settings.arithmetics else ()
+    return (*why_no_kernels(*_estimated_by(settings)), *units)

@@ -97,6 +97,21 @@ def test_modes_that_no_cost_model_estimates_are_named() -> None:
     assert "no estimates" not in " ".join(session._estimate_notes(BenchSettings(cpus=("amd-zen4",))))
 
 
+@pytest.mark.parametrize(
+    ("arithmetics", "noted"),
+    [
+        pytest.param((Arithmetic.MAC, Arithmetic.ADDER), 1, id="additions-beside"),
+        pytest.param((Arithmetic.MAC,), 0, id="multiplications-alone"),
+    ],
+)
+def test_a_matrix_unit_is_named_where_additions_are_compared_with_it(
+    arithmetics: tuple[Arithmetic, ...], noted: int
+) -> None:
+    settings = BenchSettings(arithmetics, dtypes=("fp32", "int8"), cpus=("intel-sapphirerapids",))
+    notes = session._estimate_notes(settings)
+    assert sum(note.startswith("matrix unit of intel-sapphirerapids: in int8") for note in notes) == noted
+
+
 def test_without_a_document_nothing_of_a_slow_machine_is_kept_and_that_is_said(
     device: ScriptedDevice, capsys
 ) -> None:

@@ -86,12 +86,17 @@ class MeasuredLoop:
     def sites_per_cycle(self) -> float:
         return self.sites / self.cycles
 
+    @property
+    def form(self) -> Form:
+        """A tile of a matrix unit is wider than the widest vector register, one of Arm's SVE."""
+        return Form.MATRIX if self.vector_bits > 2048 else Form.VECTOR
+
     @cached_property
     def step(self) -> Instruction:
         """One step as an instruction that does all of it."""
         return Instruction(
             op=f"the measured {self.arithmetic} loop ({self.number_format})",
-            form=Form.VECTOR,
+            form=self.form,
             vector_bits=self.vector_bits,
             lanes=self.sites,
             text=self.text,
