@@ -13,9 +13,9 @@ from addercost.counts.complex_numbers import in_real_numbers
 from addercost.counts.registry import RULES, CountingRule
 from addercost.counts.rules.elementwise import special_function
 from addercost.counts.rules.movement import nothing
-from addercost.counts.rules.sparse import KEEP_ZERO, OF_ALL_OPERANDS, n_stored
+from addercost.counts.rules.sparse import KEEP_ZERO, OF_ALL_OPERANDS
 from addercost.counts.work import NO_WORK, OperatorWork
-from addercost.trace.record import OpCall, TensorSpec, map_tensors
+from addercost.trace.record import PRODUCTS, OpCall, TensorSpec, map_tensors
 
 
 def rule_for(name: str, tags: Collection[str]) -> CountingRule | None:
@@ -90,9 +90,9 @@ def _tagged(call: OpCall, work: OperatorWork) -> OperatorWork:
 
 def _knows_sparse(call: OpCall, operands: int) -> bool:
     """Whether the call's rule counts a sparse operand by the values that it stores. operands: how many of the
-    call's operands are sparse. No rule does so for two, since their product depends on where the values are.
+    call's operands are sparse. Of two it depends on where the values are, which the tracer may know.
     """
-    if "view" in call.tags or call.name in OF_ALL_OPERANDS:
+    if "view" in call.tags or call.name in OF_ALL_OPERANDS or PRODUCTS in call.args:
         return True
     return operands == 1 and call.name in _SPARSE_PRODUCTS
 
@@ -113,11 +113,11 @@ def _of_stored_elements(call: OpCall, sparse: Sequence[TensorSpec]) -> OpCall | 
     """
     of = sparse[0]
     if len(sparse) == 1:
-        n = n_stored(of)
+        n = of.n_stored
     elif call.name in ("aten.mul", "aten.mul_"):
-        n = n_stored(call.output)
+        n = call.output.n_stored
     elif call.name in ("aten.add", "aten.add_", "aten.sub", "aten.sub_"):
-        n = sum(map(n_stored, sparse)) - n_stored(call.output)
+        n = sum(spec.n_stored for spec in sparse) - call.output.n_stored
     else:
         return None
     vector = (n,)

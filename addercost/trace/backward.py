@@ -71,4 +71,16 @@ def start_backward(output: Any, name: str) -> None:
             f"{name} has no gradient to compute: no output depends on a parameter or an input",
             "leave --backward out, or unfreeze the model",
         )
-    torch.autograd.backward(ends, [torch.ones_like(end) for end in ends])
+    torch.autograd.backward(ends, [_ones(end) for end in ends])
+
+
+def _ones(output: Tensor) -> Tensor:
+    """The gradient of a sum of all elements; of a sparse tensor, of those that it stores."""
+    if output.layout is not torch.sparse_coo:
+        return torch.ones_like(output)
+    with torch.no_grad():
+        values = torch.ones_like(output._values())
+        places = output._indices()
+        return torch.sparse_coo_tensor(
+            places, values, output.shape, is_coalesced=output.is_coalesced(), check_invariants=False
+        )

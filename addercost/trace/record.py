@@ -92,6 +92,11 @@ class TensorSpec:
         return math.prod(self.shape)
 
     @property
+    def n_stored(self) -> int:
+        """Values in memory: of a dense tensor all elements."""
+        return self.stored[0] if self.stored is not None else self.numel
+
+    @property
     def number_format(self) -> str:
         """`fp32`, `int8`, ...: the format its arithmetic is counted in."""
         return NUMBER_FORMATS.get(self.dtype, self.dtype)
@@ -126,7 +131,10 @@ and widths. Only where the boxes have values and decide it.
 """
 
 STORED_OUTPUTS = "stored_outputs"
-"""Argument of a matrix product that gives a sparse tensor's gradient: how many values that tensor stores."""
+"""Argument of a matrix product that gives a sparse tensor or its gradient: how many values that stores."""
+
+PRODUCTS = "products"
+"""Argument of the product of two sparse matrices: how many pairs of stored values are multiplied."""
 
 DECOMPOSED = "decomposed:"
 """Start of the tag of a decomposition's calls, before the operator: "decomposed:aten.mse_loss.default"."""

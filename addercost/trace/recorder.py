@@ -22,7 +22,7 @@ from addercost.trace.patterns import recognised
 from addercost.trace.plain_calls import PlainCalls, in_registers
 from addercost.trace.record import DECOMPOSED, OpCall, Storage
 from addercost.trace.shapes import FAST_SHAPES
-from addercost.trace.sparse import SparseGradients, is_sparse, keep_pattern
+from addercost.trace.sparse import SparseGradients, is_sparse, keep_pattern, with_products
 from addercost.trace.storage_times import StorageTimes
 from addercost.trace.written_tensors import WrittenTensors
 
@@ -128,6 +128,8 @@ class Recorder(PlainCalls, TorchDispatchMode):
         self._raw.append((func, args, kwargs, out, path, self._more_tags))
         if not self._keep_tensors or self._sparse is not None:
             self._flush()
+        if self._real:
+            self._calls[-1] = with_products(self._calls[-1], info.name, args)
         if self._sparse is not None:
             self._calls[-1] = self._sparse.noted(self._calls[-1], type(self._stack.path) is not Idle)
         return out

@@ -103,6 +103,8 @@ def _native_layer_norm(
 def _mm(a: Tensor, b: Tensor) -> Any:
     if not a.is_meta or a.dim() != 2 or b.dim() != 2 or a.shape[1] != b.shape[0] or a.dtype != b.dtype:
         return NotImplemented
+    if a.layout is not torch.strided and b.layout is not torch.strided:
+        return NotImplemented
     return new(a, (a.shape[0], b.shape[1]))
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.sparse import SparseSemiStructuredTensor
+from torch.utils._python_dispatch import _disable_current_modes
 
-from addercost.trace.record import STORED_OUTPUTS, OpCall
+from addercost.trace.record import PRODUCTS, STORED_OUTPUTS, OpCall
 
 _STORED = "_addercost_stored"
 _REPEATED = "_addercost_repeated"
@@ -102,6 +103,8 @@ def keep_pattern(name: str, tags: Sequence[str], args: Sequence[Any], out: Any) 
         name == "is_coalesced" and hasattr(args[0], _REPEATED)
     ):
         raise NotImplementedError(f"{name} of a sparse tensor that has no data")
+    if _factors(name, args) is not None:
+        raise NotImplementedError(f"{name} has no data to say where two sparse tensors have values")
     if not isinstance(out, Tensor) or out.layout is torch.strided or "view" in tags:
         return
     sparse = [value for value in args if isinstance(value, Tensor) and is_sparse(value)]
@@ -127,6 +130,43 @@ _PATTERN_OF = {
 """The argument that stores what the output does, by the operator's name."""
 
 
+_FACTORS = {"mm": 0, "_sparse_sparse_matmul": 0, "addmm": 1, "_sparse_addmm": 1}
+"""Where the two matrices stand among the arguments of a product, by the operator's name."""
+
+
+def _factors(name: str, args: Sequence[Any]) -> tuple[Tensor, Tensor] | None:
+    """The matrices of a product, if both are sparse; None of any other operator. A dense stand-in does not
+    say where its values are.
+    """
+    at = _FACTORS.get(name)
+    if at is None or len(args) < at + 2:
+        return None
+    a, b = args[at], args[at + 1]
+    return None if torch.strided in (a.layout, b.layout) else (a, b)
+
+
+def with_products(call: OpCall, name: str, args: Sequence[Any]) -> OpCall:
+    """The call, with `PRODUCTS` and `STORED_OUTPUTS` if it multiplies two sparse matrices that have data.
+
+    Multiplies matrices that have a one wherever these store a value: an element of the result is the number
+    of products that its sum has.
+    """
+    factors = _factors(name, args)
+    if factors is None:
+        return call
+    with _disable_current_modes(), torch.no_grad():
+        counts = torch.sparse.mm(*map(_ones, factors)).coalesce()._values()
+    found = {PRODUCTS: int(counts.sum()), STORED_OUTPUTS: counts.numel()}
+    return replace(call, args={**call.args, **found})
+
+
+def _ones(tensor: Tensor) -> Tensor:
+    """In COO layout, a one for each place with a stored value."""
+    places = tensor.detach().to_sparse_coo().coalesce()._indices()
+    ones = torch.ones(places.shape[1], dtype=torch.float64)
+    return torch.sparse_coo_tensor(places, ones, tensor.shape, is_coalesced=True, check_invariants=False)
+
+
 class SparseGradients:
     """Finds the matrix products that give gradients of sparse tensors. Such a gradient has as many values as
     its tensor stores, though some of torch's kernels compute the others too.
@@ -135,22 +175,37 @@ class SparseGradients:
     def __init__(self) -> None:
         self._stored: dict[int, int] = {}
         """Values of the sparse operand by the number of autograd's node for a product."""
+        self._pairs: dict[int, tuple[int, int, int]] = {}
+        """Of a product of two sparse matrices: its products and the values that each of them stores."""
 
     def noted(self, call: OpCall, in_forward: bool) -> OpCall:
         """The call, which was dispatched just now, with `STORED_OUTPUTS` if it gives such a gradient. The
-        gradient of a product's other operand has the sparse one as an operand.
+        gradient of a product's other operand has the sparse one as an operand. Where both are sparse, each
+        gradient has as many products as the forward, one for each pair of values.
         """
         if call.name not in _PRODUCTS:
             return call
-        stored = next((spec.stored for spec in call.tensors() if spec.stored is not None), None)
+        stored = [spec.stored[0] for spec in call.tensors() if spec.stored is not None]
         if in_forward:
-            if stored is not None:
-                newest = torch.autograd._get_sequence_nr() - 1  # type: ignore[attr-defined]
+            newest = torch.autograd._get_sequence_nr() - 1  # type: ignore[attr-defined]
+            products = call.args.get(PRODUCTS)
+            if isinstance(products, int):
+                self._pairs[newest] = products, stored[-2], stored[-1]
+            elif stored:
                 self._stored[newest] = stored[0]
             return call
         node = torch._C._current_autograd_node()
-        kept = self._stored.get(node._sequence_nr()) if node is not None and stored is None else None
+        if node is None:
+            return call
+        pair = self._pairs.get(node._sequence_nr())
+        if pair is not None:
+            products, of_a, of_b = pair
+            outputs = of_a if stored[-1] == of_b else of_b
+            return replace(call, args={**call.args, PRODUCTS: products, STORED_OUTPUTS: outputs})
+        kept = self._stored.get(node._sequence_nr()) if not stored else None
         return call if kept is None else replace(call, args={**call.args, STORED_OUTPUTS: kept})
 
 
-_PRODUCTS = frozenset(f"aten.{name}" for name in ("mm", "bmm", "addmm", "baddbmm", "_sparse_addmm"))
+_PRODUCTS = frozenset(
+    f"aten.{name}" for name in ("mm", "bmm", "addmm", "baddbmm", "_sparse_addmm", "_sparse_sparse_matmul")
+)

@@ -226,7 +226,7 @@ def _trace_real(
     step: _TracedStep,
     known_values: Callable[[Any], Any] = lambda value: value,
 ) -> Trace:
-    needed = sum(tensor.numel() * tensor.element_size() for tensor in _tensors_of(model))
+    needed = sum(tensor_spec(tensor, PARAMETER).n_bytes for tensor in _tensors_of(model))
     available = _available_memory_bytes()
     if available is not None and needed > available // 2:
         raise TraceError(
@@ -387,7 +387,9 @@ _NO_GRADIENT = "does not require grad"
 def _notes(tracer: str, step: _TracedStep) -> tuple[str, ...]:
     notes = []
     if tracer == "real":
-        notes.append("computed with real values: the model's control flow needs them")
+        notes.append(
+            "computed with real values, which the model's control flow or one of its operators needs"
+        )
     if step.backward:
         whose = "parameters and inputs" if step.input_gradients else "parameters"
         notes.append(f"a training step: forward in training mode, then the gradients of {whose}")

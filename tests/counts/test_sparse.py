@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,7 @@ from torch.sparse._semi_structured_conversions import sparse_semi_structured_fro
 from torch.utils.checkpoint import checkpoint
 
 from addercost.api import trace_model
-from addercost.arithmetic import OpCounts
+from addercost.arithmetic import OpClass, OpCounts
 from addercost.counts.call_work import work_of
 from addercost.counts.model import ModelCounts, count
 from addercost.counts.peak_memory import memory_of
@@ -137,7 +138,70 @@ def test_gradients_of_dense_operands_beside_a_sparse_one_are_whole() -> None:
     assert counts.mac_sites == 3 * (N + 1) * COLUMNS + 3 * N * COLUMNS * (COLUMNS + 2)
 
 
-def test_two_sparse_operands_make_a_lower_bound() -> None:
+def two_patterns() -> tuple[Tensor, Tensor, int, int]:
+    """Matrices of [4, 6] and [6, 5] with values at chance places, and by loops over their elements: in how
+    many sums of a product a value of one meets one of the other, and in how many places of the product.
+    """
+    at_random = torch.Generator().manual_seed(5)
+    a, b = ((torch.rand(shape, generator=at_random) < 0.4).float() for shape in ((4, 6), (6, 5)))
+    sums = [sum(int(a[i, k] and b[k, j]) for k in range(6)) for i, j in itertools.product(range(4), range(5))]
+    return a, b, sum(sums), sum(map(bool, sums))
+
+
+PRODUCTS_OF_TWO: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
+    "csr": (Tensor.to_sparse_csr, torch.mm),
+    "csr, sparse.mm": (Tensor.to_sparse_csr, torch.sparse.mm),
+    "csc": (Tensor.to_sparse_csc, torch.mm),
+    "coo": (Tensor.to_sparse_coo, torch.mm),
+    "coo, sparse.mm": (Tensor.to_sparse_coo, torch.sparse.mm),
+    "as a sum": (Tensor.to_sparse_csr, lambda a, b: torch.addmm(torch.zeros(4, 5).to_sparse_csr(), a, b)),
+}
+
+
+@pytest.mark.parametrize("place", ["inputs", "buffer", "weight"])
+@pytest.mark.parametrize(("make", "multiply"), PRODUCTS_OF_TWO.values(), ids=PRODUCTS_OF_TWO)
+def test_a_product_of_two_sparse_matrices_has_the_values_that_meet(
+    make: Callable[[Tensor], Tensor], multiply: Callable[[Tensor, Tensor], Tensor], place: str
+) -> None:
+    a, b, sites, sums = two_patterns()
+    if place == "inputs":
+        counts = counted(Function(multiply), make(a), make(b))
+    else:
+        counts = counted(Held(make(a), place == "weight", multiply), make(b))
+    assert counts.mac_sites == sites
+    assert counts.total == OpCounts.of("fp32", mul=sites, add=sites - sums)
+
+
+@pytest.mark.parametrize("dense", [True, False], ids=["made dense", "sparse output"])
+@pytest.mark.parametrize("name", ["csr", "coo", "coo, sparse.mm"])
+def test_gradients_of_a_product_of_two_sparse_matrices(name: str, dense: bool) -> None:
+    """Each pair of values that meets gives one product to the gradient of either value."""
+    make, multiply = PRODUCTS_OF_TWO[name]
+    a, b, sites, sums = two_patterns()
+    function = Function(lambda m, x: multiply(m, x).to_dense() if dense else multiply(m, x))
+    made = trace_model(function, make(a), make(b), backward=True)
+    counts = count(made)
+    assert counts.complete, counts.uncounted
+    assert counts.mac_sites == 3 * sites
+    # A sum in each place of the product, and for each value that is stored.
+    assert counts.total[OpClass.ADD] == 3 * sites - sums - int(a.sum() + b.sum())
+
+
+def test_what_follows_a_product_of_two_sparse_matrices_is_counted_by_its_values() -> None:
+    a, b, sites, sums = two_patterns()
+    chain = Function(lambda m, n, x: torch.relu(m @ n) @ x)
+    counts = counted(chain, a.to_sparse_csr(), b.to_sparse_csr(), torch.zeros(5, COLUMNS))
+    assert counts.mac_sites == sites + sums * COLUMNS
+
+
+def test_a_large_sparse_matrix_does_not_need_the_memory_of_a_dense_one() -> None:
+    """A million rows and columns: 4 TB if all elements were stored, of which there are four."""
+    places, n = torch.tensor([[0, 1, 2, 3], [0, 1, 2, 3]]), 1_000_000
+    matrix = torch.sparse_coo_tensor(places, torch.ones(4), (n, n)).coalesce()
+    assert counted(Held(matrix, False, lambda m, x: torch.sparse.mm(m, x)), matrix).mac_sites == 4
+
+
+def test_two_sparse_operands_without_data_make_a_lower_bound() -> None:
     a = TensorSpec((4, 4), "float32", stored=(5, 40))
     call = OpCall("aten.mm.default", "", {"self": a, "mat2": a}, (a,), 0)
     assert work_of(call) is None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from addercost.arithmetic import OpCounts
 from addercost.counts.registry import rule
 from addercost.counts.work import OperatorWork, Sites, accumulator_of
-from addercost.trace.record import STORED_OUTPUTS, OpCall, TensorSpec
+from addercost.trace.record import PRODUCTS, STORED_OUTPUTS, OpCall, TensorSpec
 
 
 def of_stored(sites: int, *operands: TensorSpec) -> int:
@@ -37,10 +39,31 @@ def product(
     return OperatorWork((site,), other or OpCounts())
 
 
+def product_of_sparse(
+    call: OpCall, a: TensorSpec, b: TensorSpec, biased: int = 0, other: OpCounts | None = None
+) -> OperatorWork | None:
+    """Σ over k of a's values in column k × b's values in row k, where the tracer knows both; else None."""
+    sites, outputs = call.args.get(PRODUCTS), call.args.get(STORED_OUTPUTS)
+    if not isinstance(sites, int) or not isinstance(outputs, int):
+        return None
+    return product(replace(a, stored=None), replace(b, stored=None), sites, outputs, biased, other)
+
+
+@rule("aten._sparse_sparse_matmul")
+def sparse_mm(call: OpCall) -> OperatorWork | None:
+    """As `product_of_sparse`."""
+    return product_of_sparse(call, call.tensor("self"), call.tensor("other"))
+
+
 @rule("aten.mm")
 def mm(call: OpCall) -> OperatorWork:
-    """a: [n, k], b: [k, m]: n·m sums of k products; fewer where that is a sparse tensor's gradient."""
+    """a: [n, k], b: [k, m]: n·m sums of k products; fewer where that is a sparse tensor's gradient, and where
+    both are sparse, as `product_of_sparse`.
+    """
     a, b = call.tensor("self"), call.tensor("mat2")
+    sparse = product_of_sparse(call, a, b)
+    if sparse is not None:
+        return sparse
     (n, k), (_, m) = a.shape, b.shape
     outputs = call.args.get(STORED_OUTPUTS, n * m)
     assert isinstance(outputs, int)
@@ -56,9 +79,13 @@ def bmm(call: OpCall) -> OperatorWork:
 
 
 @rule("aten.addmm", "aten.addmm_", "aten._addmm_activation", "aten._sparse_addmm")
-def addmm(call: OpCall) -> OperatorWork:
-    """β·c + α·(a: [n, k] · b: [k, m])."""
+def addmm(call: OpCall) -> OperatorWork | None:
+    """β·c + α·(a: [n, k] · b: [k, m]). If all three are sparse, the sum has an addition where both c and the
+    product have a value.
+    """
     a, b = call.tensor("mat1"), call.tensor("mat2")
+    if PRODUCTS in call.args:
+        return _added_sparse(call, a, b)
     (n, k), (_, m) = a.shape, b.shape
     return _added(call, a, b, n * k * m, n * m)
 
@@ -156,3 +183,12 @@ def _added(call: OpCall, a: TensorSpec, b: TensorSpec, sites: int, outputs: int)
     scalings = (beta not in (0, 1)) + (alpha != 1)
     scaled = OpCounts.of(accumulator_of(a.number_format), mul=scalings * outputs)
     return product(a, b, sites, outputs, 0 if beta == 0 else outputs, scaled)
+
+
+def _added_sparse(call: OpCall, a: TensorSpec, b: TensorSpec) -> OperatorWork | None:
+    c, beta, outputs = call.tensor("self"), call.args.get("beta", 1), call.args[STORED_OUTPUTS]
+    assert isinstance(outputs, int)
+    of_c = 0 if beta == 0 else c.n_stored
+    scaled = of_c * (beta != 1) + outputs * (call.args.get("alpha", 1) != 1)
+    both = min(max(of_c + outputs - call.output.n_stored, 0), of_c)
+    return product_of_sparse(call, a, b, both, OpCounts.of(accumulator_of(a.number_format), mul=scaled))

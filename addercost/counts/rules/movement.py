@@ -41,7 +41,7 @@ MOVEMENT = (
     "zeros_like", "new_zeros", "ones", "ones_like", "new_ones", "full", "full_like", "new_full", "fill",
     "fill_", "zero", "zero_", "scalar_tensor", "eye", "arange", "linspace", "logspace", "tril_indices",
     "triu_indices", "lift_fresh", "_local_scalar_dense", "item", "is_same_size", "sym_size", "sym_numel",
-    "sym_stride", "sym_storage_offset", "is_coalesced", "sparse_mask",
+    "sym_stride", "sym_storage_offset", "is_coalesced", "sparse_mask", "_nnz",
     "_efficientzerotensor", "_has_same_storage_numel",
     # batches of sequences without their padding; the checks of distributions' arguments
     "_pack_padded_sequence", "_pad_packed_sequence", "_is_all_true", "_is_any_true", "is_nonzero",

@@ -12,22 +12,18 @@ from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall, TensorSpec
 
 
-def n_stored(spec: TensorSpec) -> int:
-    return spec.stored[0] if spec.stored is not None else spec.numel
-
-
 def _rows(call: OpCall, spec: TensorSpec) -> int:
     dim = call.args["dim"]
     assert isinstance(dim, int)
     length = spec.shape[dim] if spec.shape else 1
-    return min(spec.numel // max(length, 1), n_stored(spec))
+    return min(spec.numel // max(length, 1), spec.n_stored)
 
 
 @rule("aten._sparse_softmax")
 def softmax(call: OpCall) -> OperatorWork:
     """n values in rows: as `softmax`, a row's first value saves a compare and an addition."""
     x = call.tensor("self")
-    n, rows = n_stored(x), _rows(call, x)
+    n, rows = x.n_stored, _rows(call, x)
     counts = OpCounts.of(x.number_format, compare=n - rows, add=2 * n - rows, transcendental=n, divide=n)
     return OperatorWork(other=counts)
 
@@ -36,7 +32,7 @@ def softmax(call: OpCall) -> OperatorWork:
 def log_softmax(call: OpCall) -> OperatorWork:
     """n values in rows: as `log_softmax`, with a logarithm and one more addition for each row."""
     x = call.tensor("self")
-    n, rows = n_stored(x), _rows(call, x)
+    n, rows = x.n_stored, _rows(call, x)
     counts = OpCounts.of(x.number_format, compare=n - rows, add=3 * n, transcendental=n + rows)
     return OperatorWork(other=counts)
 
@@ -45,7 +41,7 @@ def log_softmax(call: OpCall) -> OperatorWork:
 def softmax_backward(call: OpCall) -> OperatorWork:
     """n values in rows: y·(g - Σ g·y)."""
     y = call.tensor("output")
-    n, rows = n_stored(y), _rows(call, y)
+    n, rows = y.n_stored, _rows(call, y)
     return OperatorWork(other=OpCounts.of(y.number_format, mul=2 * n, add=2 * n - rows))
 
 
@@ -53,7 +49,7 @@ def softmax_backward(call: OpCall) -> OperatorWork:
 def log_softmax_backward(call: OpCall) -> OperatorWork:
     """n values in rows: g - exp(y)·Σ g."""
     y = call.tensor("output")
-    n, rows = n_stored(y), _rows(call, y)
+    n, rows = y.n_stored, _rows(call, y)
     return OperatorWork(other=OpCounts.of(y.number_format, mul=n, add=2 * n - rows, transcendental=n))
 
 
@@ -61,8 +57,8 @@ def log_softmax_backward(call: OpCall) -> OperatorWork:
 def total(call: OpCall) -> OperatorWork:
     """n values into m sums: n - m additions. To coalesce is to add up the values of each place."""
     x = call.tensor("self")
-    n = n_stored(x)
-    return OperatorWork(other=OpCounts.of(x.number_format, add=n - min(n, n_stored(call.output))))
+    n = x.n_stored
+    return OperatorWork(other=OpCounts.of(x.number_format, add=n - min(n, call.output.n_stored)))
 
 
 KEEP_ZERO = frozenset(
