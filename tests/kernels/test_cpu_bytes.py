@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import Tensor
@@ -50,6 +52,16 @@ PATCHED = [
 FAST = "13-channels", "stride-2-bordered", "groups-of-5", "six-channels-5x5"
 
 
+@pytest.fixture(params=[True, False], ids=["masks", "no-masks"])
+def masks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Copies as on a processor with masks for bytes, and as on one without."""
+    monkeypatch.setattr(u8, "masks_bytes", lambda: request.param)
+    u8._plan.cache_clear()
+    yield
+    u8._plan.cache_clear()
+
+
+@pytest.mark.usefixtures("masks")
 @pytest.mark.parametrize("layout", LAYOUTS, ids=LAYOUT_IDS)
 @pytest.mark.parametrize("weight_layout", LAYOUTS, ids=["kcrs", "krsc"])
 @pytest.mark.parametrize(("image", "filters", "geometry"), all_but(FAST, SHAPES + PATCHED))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -60,6 +61,16 @@ def test_one_by_one_layers_are_the_references(image, filters, geometry, across, 
     assert plan.kernel.kernel.across == (across and layout == torch.contiguous_format)
 
 
+@pytest.fixture(params=[True, False], ids=["masks", "no-masks"])
+def masks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Packing as on a processor whose vectors have masks, and as on one without."""
+    monkeypatch.setattr(cpu_signs, "masks_bytes", lambda: request.param)
+    cpu_signs.plan_packing.cache_clear()
+    yield
+    cpu_signs.plan_packing.cache_clear()
+
+
+@pytest.mark.usefixtures("masks")
 @pytest.mark.parametrize("size", [(5, 7), (9, 64), (3, 130), (1, 1)], ids=str)
 @pytest.mark.parametrize("channels", [1, 32, 37, 128])
 @pytest.mark.parametrize("planar", [False, True], ids=["pixels", "planes"])
@@ -80,6 +91,7 @@ def test_each_loop_packs_the_signs(layout, step, planar, channels, size) -> None
     assert packing.pack_into(x, memory)
 
 
+@pytest.mark.usefixtures("masks")
 def test_no_byte_beyond_the_image_is_read() -> None:
     # A NaN behind each row and behind the image would be found if it were read.
     memory = torch.full((4, 40, 12, 40), float("nan"))

@@ -14,6 +14,7 @@ import llvmlite.ir as ir
 
 from addercost.kernels.cpu.ir.build import (
     FLOAT,
+    I1,
     I32,
     I64,
     POINTER,
@@ -28,7 +29,6 @@ from addercost.kernels.cpu.ir.build import (
 from addercost.kernels.cpu.ir.vectors import (
     addresses,
     any_set,
-    bits,
     constant,
     lanes_below,
     masked_load,
@@ -116,12 +116,17 @@ def pack_pixels(lanes: int) -> Any:
 
 
 @cache
-def pack_rows(lanes: int, step: int, dense: bool) -> Any:
+def pack_rows(lanes: int, step: int, dense: bool, masked: bool) -> Any:
     """Packs a word of each of `lanes` pixels of a row at a time, channel after channel; pixels are neighbours
-    (step 1) or every second one is left out (step 2), and with `dense` their words are neighbours."""
+    (step 1) or every second one is left out (step 2), and with `dense` their words are neighbours.
+
+    Without `masked`, a row has at least `lanes` pixels, of which the last are moved back to where they fit.
+    """
     pack = PackCode()
     code, (n, h, w, groups, words, channels, sn, sc, sy, sx, tn, ty, tx, tw) = pack.code, pack.numbers
     floats, integers = vector(FLOAT, lanes), vector(I32, lanes)
+    # Without masks of bits, bits in whole lanes stay in vector registers.
+    flags = vector(I1 if masked else I32, lanes // 2)
     with (
         counted(code, n) as image,
         counted(code, groups) as group,
@@ -129,36 +134,53 @@ def pack_rows(lanes: int, step: int, dense: bool) -> Any:
         counted(code, h) as y,
         counted(code, w, lanes) as pixel,
     ):
+        if not masked:
+            pixel = least(code, pixel, code.sub(w, I64(lanes)))
         start = at(code, FLOAT, pack.source, (image, sn), (y, sy), (pixel, sx))
         rows = (image, tn), (y, ty), (pixel, tx)
         to = at(code, I32, pack.target, *rows, (group, pack.group_words), (word, tw))
         right = code.sub(w, pixel)
+        of_group, first = code.mul(group, channels), code.mul(word, I64(WORD))
+        count = least(code, code.sub(channels, first), I64(WORD))
+        mask = lanes_below(code, right, lanes)
         if step == 2:
             # The last element that is read is the last pixel's, not the one after it.
             reach = code.sub(code.mul(right, I64(2)), I64(1))
             both_mask = lanes_below(code, reach, 2 * lanes)
-        mask = lanes_below(code, right, lanes)
-        of_group, first = code.mul(group, channels), code.mul(word, I64(WORD))
-        count = least(code, code.sub(channels, first), I64(WORD))
-        with repeated(code, count, zeros(integers), zeros(bits(floats))) as channel:
+        with repeated(code, count, zeros(integers), zeros(flags)) as channel:
             packed, nans = channel.values
             place = at(code, FLOAT, start, (code.add(code.add(of_group, first), channel.index), sc))
-            if step == 2:
+            if step == 2 and masked:
                 both = masked_load(code, vector(FLOAT, 2 * lanes), place, both_mask, align=4)
                 x = picked_of(code, both, range(0, 2 * lanes, 2))
-            else:
+            elif step == 2:
+                low = code.load(place, align=4, typ=floats)
+                high = code.load(at(code, FLOAT, place, (lanes - 1, 1)), align=4, typ=floats)
+                x = picked(code, low, high, [*range(0, lanes, 2), *range(lanes + 1, 2 * lanes, 2)])
+            elif masked:
                 x = masked_load(code, floats, place, mask, align=4)
+            else:
+                x = code.load(place, align=4, typ=floats)
             below = code.fcmp_ordered("<", x, zeros(floats))
             bit = splat(code, code.shl(I32(1), code.trunc(channel.index, I32)), lanes)
             packed = code.or_(packed, code.select(below, bit, zeros(integers)))
-            nans = code.or_(nans, code.fcmp_unordered("uno", x, zeros(floats)))
+            # One comparison finds a NaN in either half.
+            low, high = (picked_of(code, x, range(half, half + lanes // 2)) for half in (0, lanes // 2))
+            unordered = code.fcmp_unordered("uno", low, high)
+            nans = code.or_(nans, unordered if masked else code.sext(unordered, flags))
             channel.following = [packed, nans]
-        pack.note_nan(nans)
-        if dense:
+        pack.note_nan(nans if masked else code.icmp_signed("<", nans, zeros(flags)))
+        if dense and masked:
             masked_store(code, packed, to, mask, align=4)
-        else:
+        elif dense:
+            code.store(packed, to, align=4)
+        elif masked:
             apart = code.mul(splat(code, code.trunc(tx, I32), lanes), constant(integers, range(lanes)))
             masked_scatter(code, packed, addresses(code, I32, to, apart), mask, align=4)
+        else:
+            for lane in range(lanes):
+                one = code.extract_element(packed, I64(lane))
+                code.store(one, at(code, I32, to, (tx, lane)), align=4)
     return pack.compiled()
 
 

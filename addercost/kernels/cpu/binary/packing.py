@@ -12,11 +12,13 @@ from torch import Tensor
 from addercost.kernels.cpu.binary.loops import PackNumbers, pack_pixels, pack_rows, pack_runs
 from addercost.kernels.cpu.dense.buffers import filled
 from addercost.kernels.cpu.ir.build import as_array
+from addercost.kernels.cpu.ir.native import masks_bytes
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.signs import WORD, words_of
 
-_LANES = (64, 16)
-"""Pixels of a row that are packed at a time. Four vectors read a long stretch of every channel's row."""
+_MASKED_LANES, _LANES = (64, 16), (32, 16, 8)
+"""Pixels of a row that are packed at a time, where vectors have masks of their own and where they have none.
+Four vectors read a long stretch of every channel's row."""
 
 
 def pack_signs(
@@ -108,8 +110,10 @@ def _loop(numbers: PackNumbers, channels_last: bool) -> tuple[Any, PackNumbers]:
         w, h = w * h, 1
         numbers = numbers._replace(w=w, h=h)
     if not channels_last:
-        lanes = next((count for count in _LANES if count <= w), _LANES[-1])
-        return pack_rows(lanes, sx if w > 1 else 1, numbers.tx == 1), numbers
+        choices = _MASKED_LANES if masks_bytes() else _LANES
+        lanes = next((count for count in choices if count <= w), choices[-1])
+        masked = masks_bytes() or w < lanes
+        return pack_rows(lanes, sx if w > 1 else 1, numbers.tx == 1, masked), numbers
     if channels % WORD or numbers.tw != 1:
         return pack_pixels(16 if channels <= 16 else WORD), numbers
     run = words * groups

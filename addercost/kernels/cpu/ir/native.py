@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from functools import cache
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -42,3 +43,12 @@ class NativeCode:
 def host_features() -> frozenset[str]:
     """LLVM's names of the features that this processor has."""
     return frozenset(name for name, present in llvm.get_host_cpu_features().items() if present)
+
+
+@cache
+def masks_bytes() -> bool:
+    """Whether one instruction can load or store the bytes of a vector that a mask names.
+
+    Elsewhere LLVM makes a branch for each byte.
+    """
+    return not host_features().isdisjoint({"avx512bw", "sve"})

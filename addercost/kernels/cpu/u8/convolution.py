@@ -19,6 +19,7 @@ from addercost.kernels.cpu.dense.sites import SITES
 from addercost.kernels.cpu.dense.tuned import Schedules, tuned_schedules
 from addercost.kernels.cpu.depthwise import convolution as depthwise
 from addercost.kernels.cpu.ir.build import as_array
+from addercost.kernels.cpu.ir.native import masks_bytes
 from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.cpu.u8.loops import (
     FLOATS,
@@ -271,11 +272,16 @@ class _Image:
             run, space = c, pixel
             if sx == c == pixel:
                 run, space, w = w * c, w * c, 1
-            return copy_runs(), as_array(CopyNumbers(n, h, w, run, space, sn, sy, sx, *target))
+            return copy_runs(masks_bytes()), as_array(CopyNumbers(n, h, w, run, space, sn, sy, sx, *target))
+        divides = channels % WORD == 0
+        # With masks in hardware a short row is one step.
+        pixels = next((fit for fit in TRANSPOSED_PIXELS if fit <= w), TRANSPOSED_PIXELS[0])
+        masked = w < pixels or (masks_bytes() and not (divides and pixels == TRANSPOSED_PIXELS[0]))
+        pixels = TRANSPOSED_PIXELS[0] if masked else pixels
+        at_once = 2 * WORD if not masked and channels % (2 * WORD) == 0 else WORD
         words = -(-channels // WORD)
-        whole = channels % WORD == 0 and w >= TRANSPOSED_PIXELS
         numbers = as_array(TransposeNumbers(n, h, w, self.groups, words, channels, sn, sc, sy, sx, *target))
-        return transpose(2 * WORD if whole and channels % (2 * WORD) == 0 else WORD, whole), numbers
+        return transpose(at_once, pixels, divides, masked), numbers
 
 
 def _patches(

@@ -41,12 +41,12 @@ from addercost.kernels.cpu.ir.vectors import (
 
 WORD = 8
 """Channels whose differences one lane of the SAD instruction sums."""
-TRANSPOSED_PIXELS = 16
+TRANSPOSED_PIXELS = (16, 8)
 """Pixels that `transpose` takes at a time: longer vectors take more steps in registers and are slower."""
 FLOATS = 16
 """Values that `quantize` takes at a time."""
-_CHUNK = 64
-"""Bytes that `copy_runs` takes at a time."""
+_CHUNK, _VECTOR = 64, 32
+"""Bytes that `copy_runs` takes at a time, with a mask and without one."""
 _STRETCH = 256
 """Pixels of a row that `transpose` does for all channels before it goes on: what is written stays in the
 cache."""
@@ -122,22 +122,34 @@ def quantize(few: bool) -> Any:
 
 
 @cache
-def copy_runs() -> Any:
-    """Copies the bytes of each pixel, which are neighbours, and writes zeros behind them up to `room`."""
+def copy_runs(masked: bool) -> Any:
+    """Copies the bytes of each pixel, which are neighbours, and writes zeros behind them up to `room`.
+
+    masked: the last bytes of a run are one vector under a mask; else they are words and single bytes.
+    """
     code, source, target, numbers = _layout(CopyNumbers)
     n, h, w, run, room, sn, sy, sx, tn, ty, tx = numbers
-    with (
-        counted(code, n) as image,
-        counted(code, h) as y,
-        counted(code, w) as pixel,
-        counted(code, room, _CHUNK) as byte,
-    ):
-        place = at(code, I8, source, (image, sn), (y, sy), (pixel, sx), (byte, 1))
-        to = at(code, I8, target, (image, tn), (y, ty), (pixel, tx), (byte, 1))
-        present = lanes_below(code, code.sub(run, byte), _CHUNK)
-        written = lanes_below(code, code.sub(room, byte), _CHUNK)
-        x = masked_load(code, vector(I8, _CHUNK), place, present, align=1)
-        masked_store(code, x, to, written, align=1)
+    with counted(code, n) as image, counted(code, h) as y, counted(code, w) as pixel:
+        place = at(code, I8, source, (image, sn), (y, sy), (pixel, sx))
+        to = at(code, I8, target, (image, tn), (y, ty), (pixel, tx))
+        if masked:
+            with counted(code, room, _CHUNK) as byte:
+                present = lanes_below(code, code.sub(run, byte), _CHUNK)
+                written = lanes_below(code, code.sub(room, byte), _CHUNK)
+                x = masked_load(code, vector(I8, _CHUNK), at(code, I8, place, (byte, 1)), present, align=1)
+                masked_store(code, x, at(code, I8, to, (byte, 1)), written, align=1)
+        else:
+            done = I64(0)
+            for kind, size in ((vector(I8, _VECTOR), _VECTOR), (I64, WORD), (I8, 1)):
+                # The last vector, word or byte that is whole ends here.
+                end = code.and_(run, I64(-size))
+                with counted(code, code.sub(end, done), size) as byte:
+                    at_byte = code.add(done, byte)
+                    x = code.load(at(code, I8, place, (at_byte, 1)), align=1, typ=kind)
+                    code.store(x, at(code, I8, to, (at_byte, 1)), align=1)
+                done = end
+            with counted(code, code.sub(room, run)) as byte:
+                code.store(I8(0), at(code, I8, to, (code.add(run, byte), 1)), align=1)
     code.ret_void()
     return compiled(code)
 
@@ -166,30 +178,30 @@ def copy_words() -> Any:
 
 
 @cache
-def transpose(channels: int, whole: bool) -> Any:
-    """Transposes the rows of 8 or 16 channels into as many bytes of each pixel, `TRANSPOSED_PIXELS` at a
-    time.
+def transpose(channels: int, pixels: int, divides: bool, masked: bool) -> Any:
+    """Transposes the rows of 8 or 16 channels into as many bytes of each pixel, so many pixels at a time.
 
-    With `whole`, a row has at least so many pixels, of which the last are moved back to where they fit, and
-    the channels divide. Otherwise `channels` is 8, and missing channels become zeros. Where pixels are less
-    than eight bytes apart they are written in order, so that each overwrites the zeros of the one before.
+    divides: a group's channels divide into these; else `channels` is 8, and missing channels become zeros.
+    Without `masked`, a row has at least `pixels`, of which the last are moved back to where they fit. Where
+    pixels are less than eight bytes apart they are written in order, so that each overwrites the zeros of the
+    one before.
     """
     code, source, target, numbers = _layout(TransposeNumbers)
     n, h, w, groups, words, group_channels, sn, sc, sy, sx, tn, ty, tx = numbers
-    row_type = vector(I8, TRANSPOSED_PIXELS)
+    row_type = vector(I8, pixels)
     with counted(code, n) as image, counted(code, h) as y, counted(code, w, _STRETCH) as stretch:
         steps = code.udiv(words, I64(channels // WORD))
         length = least(code, code.sub(w, stretch), I64(_STRETCH))
         with (
             counted(code, groups) as group,
             counted(code, steps) as step,
-            counted(code, length, TRANSPOSED_PIXELS) as within,
+            counted(code, length, pixels) as within,
         ):
             pixel = code.add(stretch, within)
-            if whole:
-                pixel = least(code, pixel, code.sub(w, I64(TRANSPOSED_PIXELS)))
+            if masked:
+                inside = lanes_below(code, code.sub(w, pixel), pixels)
             else:
-                inside = lanes_below(code, code.sub(w, pixel), TRANSPOSED_PIXELS)
+                pixel = least(code, pixel, code.sub(w, I64(pixels)))
             first = code.mul(step, I64(channels))
             channel = code.add(code.mul(group, group_channels), first)
             left = code.sub(group_channels, first)
@@ -198,23 +210,25 @@ def transpose(channels: int, whole: bool) -> Any:
             to = at(code, I8, target, (image, tn), (y, ty), (pixel, tx), (word, WORD), (first, 1))
             rows = []
             for b in range(channels):
-                row = at(code, I8, place, (sc, b))
-                if whole:
-                    rows.append(code.load(row, align=1, typ=row_type))
+                there = I1(1) if divides else code.icmp_signed(">", left, I64(b))
+                if masked:
+                    mask = code.select(there, inside, zeros(vector(I1, pixels)))
+                    rows.append(masked_load(code, row_type, at(code, I8, place, (sc, b)), mask, align=1))
                     continue
-                there = code.icmp_signed(">", left, I64(b))
-                mask = code.select(there, inside, zeros(vector(I1, TRANSPOSED_PIXELS)))
-                rows.append(masked_load(code, row_type, row, mask, align=1))
+                # The first channel is there, and is read in place of one that is not.
+                row = at(code, I8, place, (sc, code.select(there, I64(b), I64(0))))
+                x = code.load(row, align=1, typ=row_type)
+                rows.append(code.select(there, x, zeros(row_type)))
             word_type = ir.IntType(8 * channels)
-            pixels = code.bitcast(_interleaved(code, rows), vector(word_type, TRANSPOSED_PIXELS))
-            if whole:
-                for lane in range(TRANSPOSED_PIXELS):
-                    one = code.extract_element(pixels, I64(lane))
-                    code.store(one, at(code, I8, to, (tx, lane)), align=1)
+            transposed = code.bitcast(_interleaved(code, rows), vector(word_type, pixels))
+            if masked:
+                lanes = constant(vector(I64, pixels), range(pixels))
+                places = addresses(code, I8, to, code.mul(splat(code, tx, pixels), lanes))
+                masked_scatter(code, transposed, places, inside, align=1)
             else:
-                lanes = constant(vector(I64, TRANSPOSED_PIXELS), range(TRANSPOSED_PIXELS))
-                places = addresses(code, I8, to, code.mul(splat(code, tx, TRANSPOSED_PIXELS), lanes))
-                masked_scatter(code, pixels, places, inside, align=1)
+                for lane in range(pixels):
+                    one = code.extract_element(transposed, I64(lane))
+                    code.store(one, at(code, I8, to, (tx, lane)), align=1)
     code.ret_void()
     return compiled(code)
 
