@@ -35,7 +35,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from addercost.arithmetic import Arithmetic
-from addercost.hardware.this_machine import cpu_model
+from addercost.hardware.this_machine import processor_id
 from addercost.kernels import dispatch
 from addercost.kernels.cpu.binary import convolution as binary
 from addercost.kernels.cpu.binary import lookup
@@ -295,7 +295,7 @@ def _peak(forward: Callable[[Any], object], form: Callable[[], Tensor]) -> int:
 
 def environment() -> dict[str, object]:
     return {
-        "cpu": cpu_model(),
+        "cpu": processor_id(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "python": platform.python_version(),

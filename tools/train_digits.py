@@ -156,7 +156,7 @@ def main() -> None:
 def write_results(
     folder: str, runs: list[dict[str, Any]], tried: list[dict[str, Any]], processor_s: float
 ) -> None:
-    from addercost.hardware.this_machine import cpu_model
+    from addercost.hardware.this_machine import processor_id
     from addercost.results.accuracies import RESULTS, SCHEMA
     from addercost.train.folder import read_run
 
@@ -168,7 +168,7 @@ def write_results(
         "labels": columns(folder)[0],
         "environment": {
             **{key: str(value) for key, value in environment.items() if key != "device"},
-            "processor": cpu_model(),
+            "processor": processor_id(),
             "cores": str(os.cpu_count()),
             "processor seconds of all runs": f"{processor_s:.0f}",
         },

@@ -120,7 +120,8 @@ def calibrate(
 def _tune(quiet: bool) -> None:
     import os
 
-    from addercost.cli.tune import FAMILIES, LAYOUTS, tune_cases, zoo_cases
+    from addercost.cli.tune import LAYOUTS, tune_cases, zoo_cases
+    from addercost.kernels.cpu.dense.families import FAMILIES
 
     try:
         from addercost.kernels.cpu.dense.tuned import VARIABLE

@@ -18,6 +18,7 @@ from addercost.cli.options import (
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import unknown_name
+from addercost.kernels.cpu.dense.families import FAMILIES
 
 if TYPE_CHECKING:
     from addercost.kernels.cpu.dense.tuned import TunedLayer
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from addercost.measure.tuning.layers import TunableLayer
 
 LAYOUTS = ("channels-last", "contiguous")
-FAMILIES = ("adder", "mac", "adder_u8", "xnor")
 
 
 @click.command(cls=SpecCommand)

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import sys
 from typing import ClassVar
 
 import llvmlite.binding as llvm
@@ -14,6 +15,7 @@ from addercost.cost.target import target_of
 from addercost.errors import ArgumentError, CheckFailedError, OutputError
 from addercost.hardware import Form, list_hardware, load_cpu, load_file
 from addercost.hardware.this_machine import cache_sizes, cpu_model, instruction_set
+from addercost.kernels.cpu.ir import native
 from addercost.measure.host import calibrate as calibration_module
 from addercost.measure.host import core_clock, loop_rate, memory_bandwidth
 from addercost.measure.host.calibrate import (
@@ -239,6 +241,12 @@ class ScriptedLoops:
         return rounds * UNROLL * cycles / 2e9
 
 
+def set_host(monkeypatch, features):
+    """This machine's core has these features and no others."""
+    monkeypatch.setattr(native, "host_core", lambda: "core")
+    monkeypatch.setattr(native, "host_features", lambda: frozenset(features))
+
+
 def scripted(monkeypatch, machine: ScriptedMachine) -> Calibration:
     """A calibration on loops whose seconds pass on the clock of `machine`."""
     probes = [probe for probe in x86_probes(AVX2) if probe.op in ("fp32_add", "fp32_max", "xor")][:3]
@@ -250,8 +258,8 @@ def scripted(monkeypatch, machine: ScriptedMachine) -> Calibration:
         machine.t += took
         return took
 
+    set_host(monkeypatch, AVX2)
     for name, value in {
-        "host_features": lambda: ("core", AVX2),
         "host_probes": lambda features: probes,
         "host_loops": lambda features: loops,
         "Compiled": ScriptedLoops,
@@ -405,17 +413,14 @@ def test_host_is_found_in_the_users_cache(tmp_path, monkeypatch):
 
 
 def test_without_llvmlite_there_is_advice(monkeypatch):
-    def missing():
-        raise ImportError("llvmlite")
-
-    monkeypatch.setattr(calibration_module, "host_features", missing)
+    monkeypatch.setitem(sys.modules, "addercost.kernels.cpu.ir.native", None)
     with pytest.raises(ArgumentError, match="needs llvmlite"):
         calibrate_host()
 
 
 @pytest.mark.parametrize(("isa", "core"), [("sparc64", AVX2), ("x86-64", {"sse2"})], ids=["isa", "no-avx2"])
 def test_another_machine_is_refused(monkeypatch, isa, core):
-    monkeypatch.setattr(calibration_module, "host_features", lambda: ("core", core))
+    set_host(monkeypatch, core)
     monkeypatch.setattr(calibration_module, "instruction_set", lambda: isa)
     with pytest.raises(ArgumentError, match=isa):
         calibrate_host()

@@ -8,6 +8,7 @@ import llvmlite.binding as llvm
 import pytest
 
 from addercost.arithmetic import Arithmetic
+from addercost.kernels.cpu.ir import native
 from addercost.measure.host import loop_rate
 from addercost.measure.host.aarch64_instructions import aarch64_probes
 from addercost.measure.host.aarch64_loops import aarch64_loops
@@ -243,7 +244,7 @@ def test_a_loops_rate_is_its_sites_by_the_best_time(monkeypatch):
     loop = HostLoop("mac", Arithmetic.MAC, "fp32", 512, 16, ("f {w}, {x}, {s}",), 8)
     seconds = iter([0.0, 0.0, 0.0, 40e-9, 1.0, 1.0, 1.0 + 20e-9, 2.0, 2.0, 2.0 + 30e-9, 9.0])
     monkeypatch.setattr(loop_rate, "ROUNDS", 2)
-    monkeypatch.setattr(loop_rate, "host_features", lambda: ("core", set()))
+    monkeypatch.setattr(native, "host_features", frozenset)
     monkeypatch.setattr(loop_rate, "host_loops", lambda features: [loop])
     monkeypatch.setattr(loop_rate, "_compiled", lambda loop: lambda inputs, weights, n: None)
     loop_rate._loops_named.cache_clear()
@@ -257,7 +258,7 @@ def test_a_loops_rate_is_its_sites_by_the_best_time(monkeypatch):
 def test_the_limit_is_the_best_loop_of_the_arithmetic_that_the_machine_can_run(monkeypatch) -> None:
     """Without vpopcntd, signs are counted by bytes or looked up; a loop of other numbers is no limit."""
     rates = {"xnor_by_bytes": 3.0, "xnor_by_tables": 6.0, "mac": 1.0, "mac_fp64": 9.0, "mac_u8_widened": 5.0}
-    monkeypatch.setattr(loop_rate, "host_features", lambda: ("core", {"avx2", "fma"}))
+    monkeypatch.setattr(native, "host_features", lambda: frozenset({"avx2", "fma"}))
     monkeypatch.setattr(loop_rate, "bare_loop_sites_per_second", lambda loop, _: rates.get(loop.name, 0.5))
     loop_rate._loops_named.cache_clear()
     try:

@@ -17,6 +17,7 @@ from scripted_device import ScriptedDevice, independent
 from addercost.cli.tune import tune as command
 from addercost.errors import OutputError
 from addercost.kernels.cpu.dense.candidates import allows
+from addercost.kernels.cpu.dense.families import FAMILIES
 from addercost.kernels.cpu.dense.rule import default_schedule
 from addercost.kernels.cpu.dense.schedule import Schedule
 from addercost.kernels.cpu.dense.tuned import TunedLayer, family_request, read_family, this_machine
@@ -112,10 +113,11 @@ def test_rows_are_joined_where_that_is_faster() -> None:
     assert best_schedule(timed.layer, timed.device).schedule == changed
 
 
-@pytest.mark.parametrize("family", ["adder", "mac", "adder_u8", "xnor"])
-def test_what_is_timed_is_allowed_and_little(family: str) -> None:
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_is_timed_is_of_the_family_allowed_and_little(family: str) -> None:
     for make in tunable_layers(CASES, ["channels-last", "contiguous"], [family]):
         made = make()
+        assert family_request(made.request).site == family
         found = list(tiles_to_time(made.request, host_core(), default_schedule(made.request)))
         assert 1 <= len(found) == len(set(found)) <= 20
         assert all(allows(made.request, host_core(), schedule) for schedule in found)

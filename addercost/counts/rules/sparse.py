@@ -7,7 +7,7 @@ recorded. So as many of them as there can be are taken to store one: min(rows, v
 from __future__ import annotations
 
 from addercost.arithmetic import OpCounts
-from addercost.counts.registry import rule
+from addercost.counts.registry import RULES, rule
 from addercost.counts.work import OperatorWork
 from addercost.trace.record import OpCall, TensorSpec
 
@@ -72,11 +72,5 @@ KEEP_ZERO = frozenset(
 )  # fmt: skip
 """Element-wise functions that give zero for zero. Of a sparse tensor they compute the values it stores."""
 
-OF_ALL_OPERANDS = frozenset(
-    f"aten.{name}"
-    for name in (
-        "_sparse_softmax", "_sparse_log_softmax", "_sparse_softmax_backward_data",
-        "_sparse_log_softmax_backward_data", "_sparse_sum", "_sparse_csr_sum", "_coalesce",
-    )
-)  # fmt: skip
+OF_ALL_OPERANDS = frozenset(name for name, function in RULES.items() if function.__module__ == __name__)
 """The operators whose rules are here: they count right however many of their operands are sparse."""

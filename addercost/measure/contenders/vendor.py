@@ -134,9 +134,9 @@ def activation_codes() -> int:
     There `vpmaddubsw` adds two products of bytes in 16 bits, so 2 × 255 × 127 saturates and 2 × 127 × 127
     does not. torch's quantisers make 7 bits for such processors as well (`reduce_range`).
     """
-    from addercost.measure.host.chains import host_features
+    from addercost.kernels.cpu.ir.native import host_features
 
-    if instruction_set() != "x86-64" or host_features()[1] & {"avx512vnni", "avxvnni"}:
+    if instruction_set() != "x86-64" or host_features() & {"avx512vnni", "avxvnni"}:
         return 256
     return 128
 

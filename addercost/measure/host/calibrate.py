@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations
@@ -24,7 +24,6 @@ from addercost.measure.host.chains import (
     DEPENDENT,
     UNROLL,
     Compiled,
-    host_features,
     independent_chains,
     loop_ir,
 )
@@ -144,7 +143,7 @@ def calibrate(
         )  # fmt: skip
 
 
-def host_probes(features: set[str]) -> list[Probe]:
+def host_probes(features: Set[str]) -> list[Probe]:
     """The instructions this machine can be measured by. Raises ArgumentError where there are none."""
     isa = instruction_set()
     probes: list[Probe] = []
@@ -280,10 +279,12 @@ def _machine_speed(clock_ns: Callable[[], int]) -> ReferenceSpeed:
     return open_reference_speed(clock_ns)
 
 
-def _host() -> tuple[str, set[str]]:
+def _host() -> tuple[str, frozenset[str]]:
+    """LLVM's names of this machine's core and of the features that it has."""
     try:
-        return host_features()
+        from addercost.kernels.cpu.ir.native import host_core, host_features
     except ImportError:
         raise ArgumentError(
             "calibrate needs llvmlite, which is not installed", "pip install 'addercost[cpu]'"
         ) from None
+    return host_core(), host_features()

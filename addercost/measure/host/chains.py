@@ -118,11 +118,3 @@ class Compiled:
             "read_memory", ctypes.c_int64, *arguments
         )
         return function
-
-
-def host_features() -> tuple[str, set[str]]:
-    """LLVM's name of this machine's core, and the names of the features it has."""
-    import llvmlite.binding as llvm
-
-    features = llvm.get_host_cpu_features()
-    return llvm.get_host_cpu_name(), {name for name, present in features.items() if present}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from functools import cache
 
@@ -19,7 +19,7 @@ from addercost.measure.host.amx_loops import (
     tile_loop_ir,
     tiles_permitted,
 )
-from addercost.measure.host.chains import Compiled, host_features
+from addercost.measure.host.chains import Compiled
 from addercost.measure.host.loops import OPERAND_BYTES, inner_loop_ir, operands, vectors_of
 from addercost.measure.host.probe import HostLoop
 from addercost.measure.host.x86_loops import x86_loops
@@ -28,7 +28,7 @@ ROUNDS = 2000
 LINE_BYTES = 64
 
 
-def host_loops(features: set[str]) -> list[HostLoop | TileLoop]:
+def host_loops(features: Set[str]) -> list[HostLoop | TileLoop]:
     """The inner loops that this machine can run, those on its widest registers first."""
     isa = instruction_set()
     if isa == "aarch64":
@@ -53,7 +53,9 @@ def loop_sites_per_second(name: str, seconds: float = 0.05) -> float:
 def _loops_named(name: str) -> tuple[HostLoop | TileLoop, ...]:
     """The loop of this name, and the others of the same arithmetic and number format: "xnor" and
     "xnor_by_bytes". Where a processor lacks the instructions of one, another is its limit."""
-    named = [loop for loop in host_loops(host_features()[1]) if f"{loop.name}_".startswith(f"{name}_")]
+    from addercost.kernels.cpu.ir.native import host_features
+
+    named = [loop for loop in host_loops(host_features()) if f"{loop.name}_".startswith(f"{name}_")]
     if not named:
         raise KeyError(name)
     first = min(named, key=lambda loop: len(loop.name))

@@ -26,6 +26,7 @@ from addercost.hardware.loader import host_file
 from addercost.hardware.this_machine import core_kind
 from addercost.input_files import read_text
 from addercost.kernels.cpu.dense.candidates import allows
+from addercost.kernels.cpu.dense.families import FAMILY_OF_SITE
 from addercost.kernels.cpu.dense.request import KernelRequest
 from addercost.kernels.cpu.dense.schedule import Schedule
 from addercost.kernels.cpu.dense.sites import SITES
@@ -39,15 +40,6 @@ from addercost.version import __version__
 VARIABLE = "ADDERCOST_NO_TUNE"
 SCHEMA = "addercost/schedules/1"
 SHIPPED = Path(__file__).with_name("schedules")
-FAMILIES = {"adder": "adder", "mac": "mac", "adder_u8_scaled": "adder_u8", "xnor": "xnor"}
-"""The site that is timed for each family, and the family's name."""
-_FAMILY = {
-    **FAMILIES,
-    "mac_powers": "mac",
-    "adder_u8": "adder_u8",
-    "adder_scaled": "adder",
-    "adder_u8_coded": "adder_u8",
-}
 _CHECKED_EVERY_S = 1.0
 
 
@@ -102,7 +94,7 @@ class Schedules:
 
 def family_request(request: KernelRequest) -> KernelRequest:
     """The request with its family in place of its site: kernels of one family share their schedules."""
-    return replace(request, site=_FAMILY.get(request.site, request.site))
+    return replace(request, site=FAMILY_OF_SITE.get(request.site, request.site))
 
 
 def this_machine() -> Machine:

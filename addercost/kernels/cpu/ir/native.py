@@ -40,6 +40,13 @@ class NativeCode:
         return function
 
 
+def host_core() -> str:
+    """LLVM's name of this processor's core, such as `znver3`."""
+    name: str = llvm.get_host_cpu_name()
+    return name
+
+
+@cache
 def host_features() -> frozenset[str]:
     """LLVM's names of the features that this processor has."""
     return frozenset(name for name, present in llvm.get_host_cpu_features().items() if present)

@@ -1,0 +1,17 @@
+"""Families of kernels: all kernels of one family share the schedules that were found for it."""
+
+from __future__ import annotations
+
+FAMILY_OF_SITE = {
+    "adder": "adder",
+    "adder_scaled": "adder",
+    "mac": "mac",
+    "mac_powers": "mac",
+    "adder_u8": "adder_u8",
+    "adder_u8_scaled": "adder_u8",
+    "adder_u8_coded": "adder_u8",
+    "xnor": "xnor",
+}
+"""The family of each site that a schedule can be found for."""
+
+FAMILIES = tuple(dict.fromkeys(FAMILY_OF_SITE.values()))
