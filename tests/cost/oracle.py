@@ -5,7 +5,6 @@ these choices.
 """
 
 from collections import Counter
-from itertools import chain, combinations
 
 from addercost.arithmetic import Arithmetic, OpClass
 from addercost.cost.charges import many_at_once, one_at_a_time, or_polynomial
@@ -128,7 +127,7 @@ def throughput_cycles(executed, target: Target) -> float:
     if target.issue_width_uops:
         limits.append(sum(n * (row.uops or 1) for row, n in executed) / target.issue_width_uops)
     of_op, of_pool = Counter(), Counter()
-    confined = []
+    confined = Counter()
     for row, n in executed:
         of_op[row.op] += n * row.reciprocal_throughput_cycles
         if not row.ports:
@@ -137,11 +136,13 @@ def throughput_cycles(executed, target: Target) -> float:
             of_pool[pool] += n * row.reciprocal_throughput_cycles
         for group in row.ports.split("+") if row.ports else ():
             times, _, ports = group.rpartition("*")
-            confined.append((set(ports.split("|")), n * float(times or 1)))
+            confined[frozenset(ports.split("|"))] += n * float(times or 1)
     limits += [*of_op.values(), *of_pool.values()]
-    ports = sorted(set().union(*(ports for ports, _ in confined)))
-    subsets = chain.from_iterable(combinations(ports, size) for size in range(1, len(ports) + 1))
-    limits += [sum(n for of, n in confined if of <= set(chosen)) / len(chosen) for chosen in subsets]
+    ports = sorted(set().union(*confined))
+    # A set of ports is a number with a bit for each.
+    needed = [(sum(1 << ports.index(port) for port in group), n) for group, n in confined.items()]
+    for chosen in range(1, 1 << len(ports)):
+        limits.append(sum(n for group, n in needed if not group & ~chosen) / chosen.bit_count())
     return max(limits)
 
 

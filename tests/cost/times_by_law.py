@@ -2,7 +2,8 @@
 
 import torch
 
-from addercost.cost.calibrated.features import sizes_of
+from addercost.cost.calibrated.features import features, sizes_of
+from addercost.cost.calibrated.fit import Calibrated, NetworkLaw, _sampled, half_far_bytes
 from addercost.hardware.kernel_times import Conditions, KernelSample, KernelTimes, NetworkSample
 from addercost.measure.kernel_times.draw import SHARES, Drawing, draw
 
@@ -30,3 +31,23 @@ def made_times(n=400, processor=PROCESSOR, kernels=()):
     ]
     conditions = Conditions(processor, 1, "float32", torch.__version__)
     return KernelTimes(conditions, tuple(samples), tuple(networks))
+
+
+class ByLaw:
+    """A model by which a kernel takes some times as long as `law_s` says."""
+
+    def __init__(self, factor=1.0):
+        self.factor = factor
+
+    def seconds(self, work, rows):
+        return self.factor * (work @ [5e-6, 2e-11, 1e-10])
+
+
+def fit_by_law(times):
+    """In place of `fit`, which takes a second: the law itself, as many times as the first kernel took it near
+    and far. A kernel's interval is a fifth, a network's a tenth."""
+    first = times.samples[0]
+    near, far = (ByLaw(seconds[0] / law_s(first.call)) for seconds in (first.near_s, first.far_s))
+    rows, work = features([sample.call for sample in times.samples])
+    law = NetworkLaw(far_share=0.5, linear_factor=1.0, call_s=2e-6 * near.factor)
+    return Calibrated(near, far, law, {-1: 1.2}, 1.1, _sampled(work, rows), half_far_bytes(0))

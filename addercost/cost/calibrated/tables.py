@@ -8,7 +8,7 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from addercost.cost.calibrated.fit import Fit, fit, fit_alone, refuse_few
+from addercost.cost.calibrated.fit import Calibrated, Fit, fit, fit_alone, refuse_few
 from addercost.cost.target import IN_NETWORK, STREAMED, Target
 from addercost.errors import AddercostError
 from addercost.hardware.kernel_times import CONTIGUOUS, Conditions, KernelTimes, read_kernel_times
@@ -103,12 +103,13 @@ def _read(path: Path, stamp: int) -> KernelTimes:
 
 @lru_cache(maxsize=16)
 def _fitted(path: Path, stamp: int, caches: str) -> Fit:
+    if caches == STREAMED:
+        in_network = _fitted(path, stamp, IN_NETWORK)
+        assert isinstance(in_network, Calibrated)
+        return replace(in_network, streamed=True)
     with one_thread():
         times = _read(path, stamp)
-        if caches not in (IN_NETWORK, STREAMED):
-            return fit_alone(times, caches)
-        found = fit(times)
-        return replace(found, streamed=caches == STREAMED)
+        return fit(times) if caches == IN_NETWORK else fit_alone(times, caches)
 
 
 def one_thread() -> AbstractContextManager[object]:

@@ -1,0 +1,82 @@
+"""Fits to times of kernels and networks that follow a known law find that law."""
+
+from dataclasses import replace
+
+import pytest
+
+import addercost
+import addercost.cost.calibrated.fit as fitting
+from addercost.cost.calibrated.features import sizes_of, weight_bytes
+from addercost.cost.estimate import estimate
+from addercost.cost.target import STREAMED
+from addercost.cost.target_registry import load_target
+from addercost.counts.kernel_calls import kernel_calls
+from addercost.counts.model import count
+from addercost.hardware.kernel_times import NetworkSample, to_json
+from addercost.measure.kernel_times.draw import SHARES, Drawing, draw
+from tests.cost.times_by_law import PROCESSOR, ByLaw, law_s, made_times, network_s
+
+
+@pytest.fixture(scope="module")
+def trace():
+    return addercost.trace_model("zoo:lenet5-bn")
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory):
+    path = tmp_path_factory.mktemp("kernels") / "kernels-1-float32-eager.json"
+    path.write_text(to_json(made_times()))
+    return replace(load_target("amd-zen4"), processor=PROCESSOR, kernel_files=(path,))
+
+
+def test_unseen_layers_follow_the_law(target, trace):
+    """The law is in the prior's form, so a fit to it has little to learn."""
+    cost = estimate(count(trace), target, "calibrated")
+    assert cost.complete
+    assert cost.seconds == pytest.approx(network_s([call for _, call in kernel_calls(trace.calls)]), rel=0.15)
+    low, high = cost.interval_s
+    assert low <= cost.seconds <= high
+    streamed = estimate(count(trace), replace(target, kernel_caches=STREAMED), "calibrated")
+    assert streamed.seconds == pytest.approx(cost.seconds, rel=0.15)
+
+
+def test_a_layer_that_runs_again_and_again_takes_what_warm_kernels_took(target, trace):
+    """They take half as long by the law, and no call of a network stands beside them."""
+    warm = replace(target, kernel_caches="warm")
+    cost = estimate(count(trace), warm, "calibrated")
+    expected = sum(law_s(call) / 2 for _, call in kernel_calls(trace.calls))
+    assert cost.seconds == pytest.approx(expected, rel=0.15)
+
+
+def test_what_networks_take_beside_their_kernels_is_found():
+    """Networks that follow the law: linear layers take 1.2 times as long, α is 0.4, a call 2 µs."""
+    calls = list(dict.fromkeys(draw(300, 3, Drawing("float32", SHARES))))
+    half = 4e6
+    law = fitting.NetworkLaw(far_share=0.4, linear_factor=1.2, call_s=2e-6)
+    near, far = ByLaw(1.0), ByLaw(1.8)
+
+    def takes(part):
+        weights = sum(map(weight_bytes, part))
+        taken, beyond = law.seconds(*fitting._near_and_far(part, near, far))
+        return float((taken + weights / (weights + half) * beyond).sum())
+
+    def pattern(i):
+        convolves = [call for call in calls if "convolution" in sizes_of(call).family]
+        linear = [call for call in calls if sizes_of(call).family == "linear"]
+        small = [call for call in calls if sizes_of(call).family == "elementwise"]
+        return tuple((convolves, linear, small)[i % 3][i // 3 :: 6])
+
+    networks = [NetworkSample(f"{i}", pattern(i), (takes(pattern(i)),)) for i in range(18)]
+    found, spread = fitting.fit_networks(networks, near, far, half)
+    assert found.far_share == pytest.approx(0.4, abs=0.04)
+    assert found.linear_factor == pytest.approx(1.2, rel=0.04)
+    assert found.call_s == pytest.approx(2e-6, rel=0.1)
+    assert spread < 1.05
+
+
+def test_only_kernels_with_weights_are_partly_far():
+    calls = list(dict.fromkeys(draw(200, 3, Drawing("float32", SHARES))))
+    _, beyond, linear = fitting._near_and_far(calls, ByLaw(1.0), ByLaw(2.0))
+    families = [sizes_of(call).family for call in calls]
+    assert [b > 0 for b in beyond] == ["convolution" in f or f.startswith("linear") for f in families]
+    assert linear.tolist() == [family.startswith("linear") for family in families]
