@@ -52,8 +52,14 @@ def _tool_units(call: OpCall, work: OperatorWork, per_norm_element: int, biased:
     return OpCounts.sum(counts)
 
 
+_UNKNOWN_TO_TOOLS = ("aten._trilinear", "aten.bilinear")
+"""Operators with sites of which thop and fvcore know nothing."""
+
+
 def _thop(call: OpCall, work: OperatorWork) -> OpCounts:
     """Convolution: K + bias an output. Batch norm: 2 an element. Linear: K an output, its bias left out."""
+    if call.name in _UNKNOWN_TO_TOOLS:
+        return OpCounts()
     is_convolution = "conv" in call.name
     return _tool_units(call, work, 2 if call.name in BATCH_NORMS else 0, biased=is_convolution)
 
@@ -86,6 +92,8 @@ def _fvcore(call: OpCall, work: OperatorWork) -> OpCounts:
 
     A batch norm is in evaluation unless the call has an argument that says `training`.
     """
+    if call.name in _UNKNOWN_TO_TOOLS:
+        return OpCounts()
     resized = _FVCORE_AN_OUTPUT.get(call.name, 0)
     if resized or is_adaptive_average(call):
         x = call.output if resized else call.tensors()[0]

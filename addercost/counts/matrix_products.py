@@ -90,6 +90,10 @@ def _products(call: OpCall) -> Iterator[MatrixProduct]:
         x, w = call.shape("input"), call.shape("weight")
         rows = math.prod(x[:-1])
         yield MatrixProduct(rows, w[1], w[0], rows * w[1])
+    elif name == "aten._trilinear" and len(call.shape("i1")) == 2 and len(call.shape("i2")) == 3:
+        # x: [B, I], w: [N, I, J], z: [B, J]: rows of all I·J products of x and z.
+        rows, filters, depth = call.shape("i1")[0], call.shape("i2")[0], math.prod(call.shape("i2")[1:])
+        yield MatrixProduct(rows, depth, filters, rows * depth)
     elif name == "aten.scaled_dot_product_attention":
         # q: [*B, L, E], k: [*B, S, E], v: [*B, S, D]
         (*heads, rows, width), (*_, columns, _), (*_, depth) = (
@@ -109,5 +113,6 @@ _OPERANDS = {
     "aten.bmm": ("self", "mat2"),
     "aten.baddbmm": ("batch1", "batch2"),
     "aten.scaled_dot_product_attention": ("query", "key"),
+    "aten._trilinear": ("i1", "i2"),
     "addercost.selective_scan": ("x", "c"),
 }

@@ -82,6 +82,7 @@ NOT_LOOPED = {
     ),
     "composites that a dispatch trace takes apart: test_second_tracer.py holds both equal": (
         "aten.instance_norm", "aten.einsum", "aten.lstm", "aten.gru", "aten.rnn_tanh", "aten.rnn_relu",
+        "aten.bilinear",
     ),
     "called without the operators' kernels: test_detection.py has their loops": (
         "torchvision.deform_conv2d", "torchvision.roi_align", "torchvision.nms",
@@ -106,7 +107,7 @@ NOT_LOOPED = {
         "aten.sparse_sampled_addmm", "aten._sparse_semi_structured_mm", "aten._sparse_softmax",
         "aten._sparse_log_softmax", "aten._sparse_softmax_backward_data",
         "aten._sparse_log_softmax_backward_data", "aten._sparse_sum", "aten._sparse_csr_sum",
-        "aten._coalesce",
+        "aten._coalesce", "aten._sparse_sparse_matmul",
     ),
     "layers in plain torch: test_recognised_layers.py": ("addercost.adder_pairs",),
     "a count by its definition": (

@@ -31,6 +31,7 @@ CASES: dict[str, tuple[nn.Module, tuple[Tensor, ...], int]] = {
         4 * 3 * 64,
     ),
     "nearest": (nn.Upsample(scale_factor=2, mode="nearest"), (torch.zeros(1, 3, 4, 4),), 3 * 64),
+    "form of two vectors": (nn.Bilinear(3, 4, 5), (torch.zeros(2, 3), torch.zeros(2, 4)), 0),
     "grid": (Function(sampled), (torch.zeros(1, 3, 4, 4), torch.zeros(1, 5, 6, 2)), 4 * 3 * 30),
 }
 

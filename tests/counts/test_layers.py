@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from addercost import layers
+from addercost.counts.matrix_products import MatrixProduct, matrix_products
 from addercost.counts.model import ModelCounts, count
 from addercost.trace.tracer import trace
 from tests.counts.oracle import Function
@@ -55,6 +56,18 @@ def test_recurrent_with_projection() -> None:
 def test_recurrent_cell(kind: Any) -> None:
     gates = {nn.RNNCell: 1, nn.GRUCell: 3, nn.LSTMCell: 4}[kind]
     assert sites(kind(C, H), meta(N, C)) == N * gates * H * (C + H)
+
+
+def test_a_bilinear_layer_has_a_site_for_each_weight() -> None:
+    """y[n, o] = Σ over i, j of x[n, i]·w[o, i, j]·z[n, j]. The gradient of each factor has as many terms."""
+    model, inputs = nn.Bilinear(3, 4, 5), (meta(N, 3), meta(N, 4))
+    assert sites(model, *inputs) == N * 5 * 3 * 4
+    assert sites(model, *inputs, backward=True) == 4 * N * 5 * 3 * 4
+    made = trace(model, *inputs)
+    (form,) = [call for call in made.calls if call.name == "aten._trilinear"]
+    product = MatrixProduct(outputs_each=N, depth=3 * 4, filters=5, inputs=N * 3 * 4)
+    assert matrix_products(form) == ((product,), 0)
+    assert count(made, "macs", arithmetic="adder").total == count(made, "macs").total
 
 
 def test_recurrent_training_step() -> None:

@@ -93,6 +93,12 @@ def test_a_tools_number_of_every_norm(convention: str) -> None:
     assert dispatch.total.by_class() == {"mul": expected + instances, "add": expected + instances}
 
 
+def test_every_operation_of_a_bilinear_layer() -> None:
+    jit, dispatch = both(nn.Bilinear(3, 4, 5), torch.ones(2, 3), torch.ones(2, 4), convention="full")
+    assert sites(jit) == sites(dispatch) == {"": 2 * 3 * 4 * 5}
+    assert jit.total == dispatch.total
+
+
 MEMBERS = [
     *(name for name in ZOO if "resnet50" not in name),
     "lenet5-bn:adder",

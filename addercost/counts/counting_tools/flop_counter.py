@@ -5,12 +5,12 @@ from __future__ import annotations
 from addercost.counts.counting_tools.seen import ATTENTION, Differences, NotModelled, Seen
 
 _COUNTED = ("mm", "addmm", "bmm", "baddbmm", "convolution", "scaled_dot_product_attention")
-_NOT_COUNTED = ("mv", "addmv", "dot", "vdot", "addbmm")
+_NOT_COUNTED = ("mv", "addmv", "dot", "vdot", "addbmm", "_trilinear")
 
 
 def on_meta(one: Seen) -> Differences:
     if one.is_op(*_NOT_COUNTED):
-        yield "products with vectors", -one.sites
+        yield "operators that it does not know", -one.sites
     elif one.sites and not one.is_op(*_COUNTED):
         raise NotModelled(f"{one.name}, of which it may know nothing")
 

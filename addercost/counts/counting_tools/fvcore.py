@@ -48,7 +48,7 @@ def fvcore(one: Seen) -> Differences:
 def _product(one: Seen) -> Differences:
     if one.type in LAYERS or one.is_op("convolution"):
         return
-    if one.is_op("baddbmm", "addbmm"):
+    if one.is_op("baddbmm", "addbmm", "_trilinear"):
         yield _NOT_COUNTED, -one.sites
         return
     if not one.is_op("mm", "bmm", "addmm"):

@@ -41,6 +41,8 @@ def _both(one: Seen) -> Differences:
         yield "recurrent layers", -one.sites
     elif "MultiheadAttention" in one.inside or "TransformerEncoderLayer" in one.inside:
         raise NotModelled("attention of torch's own modules, which may be one operator")
+    elif one.is_op("_trilinear"):
+        yield LEFT_OUT, -one.sites
     elif one.sites and one.type not in LAYERS:
         raise by_spelling(one)
     elif one.type in CONVOLUTIONS and one.has_unsqueezed:

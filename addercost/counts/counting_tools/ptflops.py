@@ -44,7 +44,9 @@ def pytorch(one: Seen) -> Differences:
         raise NotModelled(SHARED)
     if "MultiheadAttention" in one.inside:
         raise NotModelled("nn.MultiheadAttention, whose softmax may be patched")
-    if one.type not in KNOWN:
+    if one.is_op("_trilinear"):
+        yield LEFT_OUT, -one.sites
+    elif one.type not in KNOWN:
         yield from _elsewhere(one)
     elif one.type in RECURRENT:
         yield LEFT_OUT, -one.sites

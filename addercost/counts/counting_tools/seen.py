@@ -113,7 +113,9 @@ ACTIVATIONS = frozenset(
         "Hardsigmoid",
     )
 )
-KNOWN = LAYERS | RECURRENT | NORM_LAYERS | POOLS | UPSAMPLERS | ACTIVATIONS | {"Softmax", "Embedding"}
+KNOWN = (
+    LAYERS | RECURRENT | NORM_LAYERS | POOLS | UPSAMPLERS | ACTIVATIONS | {"Softmax", "Embedding", "Bilinear"}
+)
 """Classes of torch whose forward is known. What runs elsewhere may be called in several ways."""
 
 ATTENTION = "attention, fused on a CPU"

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from addercost.arithmetic import OpCounts
 from addercost.counts.registry import rule
-from addercost.counts.work import OperatorWork
-from addercost.trace.record import OpCall
+from addercost.counts.work import OperatorWork, Sites, accumulator_of
+from addercost.trace.record import OpCall, TensorSpec
 
 
 def norm_counts(rows: int, n: int, order: object) -> Mapping[str, int]:
@@ -98,18 +98,41 @@ def embedding_renorm(call: OpCall) -> OperatorWork:
 
 @rule("aten._trilinear")
 def trilinear(call: OpCall) -> OperatorWork:
-    """Σ over the summed axes of three factors: two multiplications a term, one addition but for the first.
+    """Σ over the summed axes of three factors, as y[n, o] = Σ over i, j of x[n, i]·w[o, i, j]·z[n, j] of a
+    bilinear layer: each term is a product x·z, and one site, which is its product with w, added to the sum.
 
     A factor is expanded along the axes of its `expand` list; there is one term for each element of the joint
-    shape.
+    shape. Without a sum there is no site. No arithmetic replaces these sites, as they have three factors.
     """
     shape = _joint_shape(call)
     summed = call.args["sumdim"]
     assert isinstance(summed, tuple)
     terms = math.prod(shape)
     results = math.prod(size for axis, size in enumerate(shape) if axis not in summed)
-    number_format = call.tensor("i1").number_format
-    return OperatorWork(other=OpCounts.of(number_format, mul=2 * terms, add=terms - results if terms else 0))
+    x = call.tensor("i1")
+    if not summed:
+        return OperatorWork(other=OpCounts.of(x.number_format, mul=2 * terms))
+    return _sums_of_three(x, terms, results)
+
+
+@rule("aten.bilinear")
+def bilinear(call: OpCall) -> OperatorWork:
+    """x: […, I], z: […, J], w: [N, I, J], out: […, N]: as `trilinear`, where a tracer keeps it whole."""
+    x, w, out = call.tensor("input1"), call.tensor("weight"), call.output
+    biased = out.numel if call.optional_tensor("bias") else 0
+    return _sums_of_three(x, out.numel * math.prod(w.shape[1:]), out.numel, biased)
+
+
+def _sums_of_three(x: TensorSpec, terms: int, results: int, biased: int = 0) -> OperatorWork:
+    sites = Sites(
+        terms,
+        results if terms else 0,
+        biased=biased,
+        inputs=x.numel,
+        number_format=x.number_format,
+        accumulator_format=accumulator_of(x.number_format),
+    )
+    return OperatorWork((sites,), OpCounts.of(x.number_format, mul=terms))
 
 
 def _joint_shape(call: OpCall) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from addercost.arithmetic import OpCounts
-from addercost.counts.work import OperatorWork
+from addercost.counts.work import OperatorWork, Sites
 from tests.counts.by_hand.calls import call, emptied, ops, t, total, w, work
 
 Row = tuple[str, Any, dict[str, Any], OperatorWork]
@@ -203,10 +203,18 @@ def test_a_number_beside_a_tensor_does_not_set_the_format() -> None:
 
 
 def test_a_trilinear_product_sums_over_some_axes() -> None:
-    """Factors of [2, 3], [3, 5] and [2, 5] as [2, 3, 1], [1, 3, 5] and [2, 1, 5]: 30 terms, summed over 5."""
+    """Factors of [2, 3], [3, 5] and [2, 5] as [2, 3, 1], [1, 3, 5] and [2, 1, 5]: 30 terms, each a product of
+    two that goes with the third into one of 6 sums.
+    """
     expansions = {"expand1": (2,), "expand2": (0,), "expand3": (1,)}
     found = work("aten._trilinear", t(2, 3), i1=t(2, 3), i2=t(3, 5), i3=t(2, 5), sumdim=(2,), **expansions)
-    assert found == ops(mul=60, add=30 - 6)
+    assert found == OperatorWork((Sites(count=30, outputs=6, inputs=6),), OpCounts.of("fp32", mul=30))
+
+
+def test_a_trilinear_product_without_a_sum_has_no_site() -> None:
+    expansions = {"expand1": (2,), "expand2": (0,), "expand3": (1,)}
+    found = work("aten._trilinear", t(2, 3), i1=t(2, 3), i2=t(3, 5), i3=t(2, 5), sumdim=(), **expansions)
+    assert found == ops(mul=60)
 
 
 def norm_call(op: str, training: Any = None, affine: bool = True, running: bool = True) -> OpCounts:

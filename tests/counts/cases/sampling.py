@@ -359,7 +359,7 @@ def bilinear(draw: Draw) -> Case:
     def loop(x: Array, y: Array, w: Array) -> Array:
         result = np.empty((n, k), dtype=object)
         for b, o in np.ndindex(n, k):
-            result[b, o] = total(x[b, p] * w[o, p, q] * y[b, q] for p, q in np.ndindex(i, j))
+            result[b, o] = total(site(x[b, p] * y[b, q], w[o, p, q]) for p, q in np.ndindex(i, j))
         return result
 
     def run(x: Tensor, y: Tensor, w: Tensor) -> Tensor:
