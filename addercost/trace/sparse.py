@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.sparse import SparseSemiStructuredTensor
 from torch.utils._python_dispatch import _disable_current_modes
+from torch.utils._pytree import tree_leaves
 
 from addercost.trace.record import PRODUCTS, STORED_OUTPUTS, OpCall
 
@@ -107,7 +108,7 @@ def keep_pattern(name: str, tags: Sequence[str], args: Sequence[Any], out: Any) 
         raise NotImplementedError(f"{name} has no data to say where two sparse tensors have values")
     if not isinstance(out, Tensor) or out.layout is torch.strided or "view" in tags:
         return
-    sparse = [value for value in args if isinstance(value, Tensor) and is_sparse(value)]
+    sparse = [value for value in tree_leaves(args) if isinstance(value, Tensor) and is_sparse(value)]
     at = _PATTERN_OF.get(name)
     if at is not None:
         keep_stored(out, args[at])

@@ -338,6 +338,7 @@ CHAINS: dict[str, Callable[[Tensor], Tensor]] = {
     "sum of two": lambda a: a + a,
     "made anew": lambda a: torch.sparse_coo_tensor(a.indices(), a.values() * 2, a.shape),
     "other layout": Tensor.to_sparse_csr,
+    "part of a pair": lambda a: torch.cat([a, torch.zeros(4, 8, device=a.device).to_sparse_coo()]),
 }
 
 

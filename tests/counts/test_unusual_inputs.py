@@ -238,8 +238,15 @@ def test_attention_of_nested_tensors() -> None:
         made: Tensor = F.scaled_dot_product_attention(heads, heads, heads).values()
         return made
 
-    counts = counts_of(attention, torch.zeros(3, 8), torch.zeros(5, 8))
-    assert counts.mac_sites == 2 * 2 * 4 * (9 + 25)
+    def of_offsets(values: Tensor) -> Tensor:
+        x = torch.nested.nested_tensor_from_jagged(values, torch.tensor([0, 3, 8]))
+        return attention(*x.unbind())
+
+    for counts in (
+        counts_of(attention, torch.zeros(3, 8), torch.zeros(5, 8)),
+        counts_of(of_offsets, torch.zeros(8, 8)),
+    ):
+        assert counts.mac_sites == 2 * 2 * 4 * (9 + 25)
 
 
 def test_a_packed_sequence_as_an_input() -> None:
