@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from addercost.arithmetic import OpCounts
 from addercost.counts.model import ModelCounts, count
 from addercost.errors import TraceError
 from addercost.models.zoo import ZOO
@@ -14,6 +15,7 @@ from addercost.sources.loading import load_model
 from addercost.sources.torchvision_models import make_importable, make_model
 from addercost.trace.jit import trace_with_fvcore
 from addercost.trace.tracer import trace
+from tests.counts.oracle import Function
 
 exhaustive = pytest.mark.exhaustive
 
@@ -91,6 +93,14 @@ def test_a_tools_number_of_every_norm(convention: str) -> None:
     assert jit.total.by_class() == {"mul": expected, "add": expected}
     instances = 0 if convention == "fvcore" else 288 * 2 * 2
     assert dispatch.total.by_class() == {"mul": expected + instances, "add": expected + instances}
+
+
+@pytest.mark.parametrize(("times", "subtractions"), [(1, 3 * 5), (2, 3 * (5 + 4))])
+def test_every_operation_of_differences(times: int, subtractions: int) -> None:
+    """Of rows of six numbers; differences of differences are one fewer."""
+    made = Function(lambda x: torch.diff(x, times))
+    jit, dispatch = both(made, torch.ones(3, 6), convention="full")
+    assert jit.total == dispatch.total == OpCounts.of("fp32", add=subtractions)
 
 
 def test_every_operation_of_a_bilinear_layer() -> None:

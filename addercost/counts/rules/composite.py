@@ -71,6 +71,16 @@ def _letters(term: str, spec: TensorSpec) -> list[str]:
     return [*before, *(str(i) for i in reversed(range(hidden))), *after]
 
 
+@rule("aten.diff")
+def diff(call: OpCall) -> OperatorWork:
+    """x of length L along `dim`, n times in turn: L - 1, L - 2, … subtractions for each row."""
+    out, times, dim = call.output, call.args.get("n", 1), call.args.get("dim", -1)
+    assert isinstance(times, int) and isinstance(dim, int)
+    length = out.shape[dim]
+    rows = out.numel // length if length else 0
+    return OperatorWork(other=OpCounts.of(out.number_format, add=rows * sum(range(length, length + times))))
+
+
 _GATES = {"aten.lstm": 4, "aten.gru": 3, "aten.rnn_tanh": 1, "aten.rnn_relu": 1}
 
 
