@@ -17,6 +17,7 @@ from addercost.kernels.cpu.dense.weight_gradient import weight_sign_gradient
 from addercost.kernels.cpu.depthwise import convolution as depthwise
 from addercost.kernels.cpu.narrow import lookup
 from addercost.kernels.cpu.narrow import product as narrow
+from addercost.kernels.cpu.rows import product as rows
 from addercost.kernels.cpu.u8 import convolution as u8
 from addercost.kernels.narrow import PackedWeights
 from addercost.kernels.narrow_lookup import LookupWeights
@@ -34,6 +35,8 @@ as the result's, and 16 times fp32's rounding is still 10⁻⁶."""
 
 
 def adder_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
+    if input.is_cpu and (of_few_rows := rows.convolve(input, weight, geometry)) is not None:
+        return of_few_rows
     return _convolve("adder", input, weight, geometry)
 
 

@@ -69,7 +69,7 @@ def define_pair(
             return input.new_zeros(shape)
         image = rows_as_image(input.reshape(-1, input.shape[-1]))
         output = _add_bias(convolve(image, weight[:, :, None, None], Geometry(), *chosen), bias)
-        return output[0, :, 0].t().reshape(shape).contiguous()
+        return output.permute(0, 2, 3, 1).reshape(shape).contiguous()
 
     def linear_fake(input: Tensor, weight: Tensor, bias: Tensor | None, *chosen: Any) -> Tensor:
         check(*chosen)

@@ -74,6 +74,15 @@ def absolute(code: Any, a: Any) -> Any:
     return call(code, f"llvm.fabs.{_suffix(a.type)}", a.type, a)
 
 
+def lane_sum(code: Any, a: Any) -> Any:
+    """The sum of all lanes, halves first."""
+    add = code.fadd if a.type.element == FLOAT else code.add
+    while a.type.count > 1:
+        half = a.type.count // 2
+        a = add(picked_of(code, a, range(half)), picked_of(code, a, range(half, 2 * half)))
+    return code.extract_element(a, I64(0))
+
+
 def addresses(code: Any, element: Any, start: Any, offsets: Any) -> Any:
     """The address of `start` plus each of a vector of offsets, counted in elements of this type."""
     places = code.gep(start, [offsets], source_etype=element)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, NamedTuple
 
-import llvmlite.ir as ir
-
 from addercost.kernels.cpu.ir.build import (
     FLOAT,
     I8,
@@ -22,7 +20,7 @@ from addercost.kernels.cpu.ir.build import (
     repeated,
 )
 from addercost.kernels.cpu.ir.native import host_features
-from addercost.kernels.cpu.ir.vectors import constant, fma, picked_of, splat, vector, zeros
+from addercost.kernels.cpu.ir.vectors import constant, fma, lane_sum, picked_of, splat, vector, zeros
 from addercost.kernels.narrow import MIDDLE
 
 BYTES, WORDS, FLOATS = vector(I8, 64), vector(I32, 16), vector(FLOAT, 16)
@@ -85,7 +83,7 @@ def _ternary(code: Any, batch: int, sizes: ProductSizes, firsts: list[Any], x: A
         turn.following = following
     ends = turn.following
     return [
-        _whole(code, _added(code, _added(code, *ends[i : i + 2]), _added(code, *ends[i + 2 : i + 4])))
+        lane_sum(code, code.add(code.add(*ends[i : i + 2]), code.add(*ends[i + 2 : i + 4])))
         for i in range(0, len(ends), 4)
     ]
 
@@ -115,7 +113,7 @@ def _four_bits(
                 other = _dot(code, zeros(WORDS), high, values[b][1])
                 terms = code.sitofp(code.add(one, other), FLOATS)
                 turn.following.append(fma(code, terms, scale, turn.values[len(turn.following)]))
-    return [_whole(code, value) for value in turn.following]
+    return [lane_sum(code, value) for value in turn.following]
 
 
 @cache
@@ -169,17 +167,3 @@ def _dot(code: Any, sums: Any, codes: Any, values: Any) -> Any:
     for j in range(4):
         sums = code.add(sums, picked_of(code, products, range(j, 64, 4)))
     return sums
-
-
-def _added(code: Any, a: Any, b: Any) -> Any:
-    return code.fadd(a, b) if a.type.element == FLOAT else code.add(a, b)
-
-
-def _whole(code: Any, lanes: Any) -> Any:
-    """The sum of all lanes, halves first."""
-    while lanes.type.count > 1:
-        half = lanes.type.count // 2
-        lanes = _added(
-            code, picked_of(code, lanes, range(half)), picked_of(code, lanes, range(half, 2 * half))
-        )
-    return code.extract_element(lanes, ir.Constant(I64, 0))

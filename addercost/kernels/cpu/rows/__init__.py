@@ -1,0 +1,1 @@
+"""Adder layers of a few rows: linear layers at small batch, read at memory's speed."""

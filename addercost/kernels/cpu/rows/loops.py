@@ -1,0 +1,75 @@
+"""The loop of L1 distances between a few rows of inputs and rows of weights, in LLVM IR.
+
+Its vectors lie along the channels, so that weights are read in the order in which they are stored.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
+
+from addercost.kernels.cpu.ir.build import FLOAT, I64, POINTER, at, compiled, counted, function, least, loaded
+from addercost.kernels.cpu.ir.vectors import (
+    absolute,
+    lane_sum,
+    lanes_below,
+    masked_load,
+    vector,
+)
+
+
+class RowSizes(NamedTuple):
+    """Rows of weights and channels; strides in elements: of x by row, of the weights by row, of the output by
+    row of x and by row of weights."""
+
+    rows: int
+    channels: int
+    x_row: int
+    weight_row: int
+    out_row: int
+    out_weight: int
+
+
+@cache
+def distances(lanes: int, batch: int, together: int) -> Any:
+    """void distances(weights, x, out, sizes): -Σ|x - w| of `batch` rows of x with each row of weights.
+
+    lanes: of a vector of fp32. together: so many rows of weights are read at once; there are at least as
+    many, and the last ones are moved back to where they fit.
+    """
+    code = function(f"distances_{lanes}_{batch}_{together}", *(POINTER,) * 4)
+    weights, x, out, numbers = code.function.args
+    sizes = loaded(code, RowSizes, numbers)
+    floats = vector(FLOAT, lanes)
+    pairs = [(row, b) for row in range(together) for b in range(batch)]
+    whole = code.and_(sizes.channels, I64(-lanes))
+    mask = lanes_below(code, code.sub(sizes.channels, whole), lanes)
+    # LLVM keeps these in registers.
+    sums = [code.alloca(floats) for _ in pairs]
+    with counted(code, sizes.rows, together) as block:
+        first = least(code, block, code.sub(sizes.rows, I64(together)))
+        rows = [code.add(first, I64(row)) for row in range(together)]
+        weight_rows = [at(code, FLOAT, weights, (row, sizes.weight_row)) for row in rows]
+        x_rows = [at(code, FLOAT, x, (b, sizes.x_row)) for b in range(batch)]
+        # The channels that are left after whole vectors come first: a sum has to begin with something.
+        w, values = (
+            [masked_load(code, floats, at(code, FLOAT, row, (whole, 1)), mask, align=4) for row in of]
+            for of in (weight_rows, x_rows)
+        )
+        starts = [absolute(code, code.fsub(values[b], w[row])) for row, b in pairs]
+        for place, start in zip(sums, starts, strict=True):
+            code.store(start, place)
+        with counted(code, whole, lanes) as channel:
+            w, values = (
+                [code.load(at(code, FLOAT, row, (channel, 1)), align=4, typ=floats) for row in of]
+                for of in (weight_rows, x_rows)
+            )
+            for place, (row, b) in zip(sums, pairs, strict=True):
+                distance = absolute(code, code.fsub(values[b], w[row]))
+                code.store(code.fadd(code.load(place, typ=floats), distance), place)
+        for place, (row, b) in zip(sums, pairs, strict=True):
+            total = code.fneg(lane_sum(code, code.load(place, typ=floats)))
+            to = at(code, FLOAT, out, (b, sizes.out_row), (rows[row], sizes.out_weight))
+            code.store(total, to, align=4)
+    code.ret_void()
+    return compiled(code)

@@ -1,0 +1,97 @@
+"""Adder layers of 1×1 filters over a few pixels, which take as long as reading their weights once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from addercost.kernels.cpu.ir.build import as_array
+from addercost.kernels.cpu.processor import vector_bytes
+from addercost.kernels.cpu.rows.loops import RowSizes, distances
+from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
+from addercost.kernels.problem import Geometry, output_layout
+
+MOST_ROWS = 4
+"""Pixels that pass the weights together. With more, a kernel that keeps tiles of outputs is faster."""
+_SUMS = 4
+"""Sums in registers: an addition waits for the one before it, and meanwhile those of other sums begin."""
+_BYTES = 4
+
+
+def convolve(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
+    """-Σ|x - w| of input [N, C, H, W] and weight [K, C, 1, 1] as [N, K, H, W] in the input's layout, fp32.
+
+    None but for 1×1 filters without groups, padding and strides, at most `MOST_ROWS` pixels, and channels
+    that are neighbours.
+    """
+    if input.dtype != torch.float32 or weight.dtype != torch.float32:
+        return None
+    place = (input.shape, input.stride(), weight.shape, weight.stride())
+    plan = _plan(*place, geometry, output_layout(input), torch.get_num_threads())
+    if plan is None:
+        return None
+    output = torch.empty(plan.shape, memory_format=plan.layout)
+    run_shares(plan.calls(input.data_ptr()), weight.data_ptr(), output.data_ptr())
+    return output
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some rows of the weights: the loop, where they and their outputs begin, and its sizes."""
+
+    loop: Callable[[int, int, int, Any], None]
+    weight_byte: int
+    out_byte: int
+    sizes: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    shape: tuple[int, int, int, int]
+    layout: torch.memory_format
+    parts: tuple[_Part, ...]
+
+    def calls(self, x: int) -> tuple[NativeCall, ...]:
+        """For inputs at the address `x`."""
+
+        def run(weights: int, out: int, part: _Part) -> None:
+            part.loop(weights, x, out, part.sizes)
+
+        return tuple(NativeCall(run, part.weight_byte, part.out_byte, part) for part in self.parts)
+
+
+@lru_cache(maxsize=4096)
+def _plan(
+    size: tuple[int, int, int, int],
+    stride: tuple[int, ...],
+    weight_size: tuple[int, int, int, int],
+    weight_stride: tuple[int, ...],
+    geometry: Geometry,
+    layout: torch.memory_format,
+    threads: int,
+) -> _Plan | None:
+    (n, channels, h, w), filters, pixels = size, weight_size[0], math.prod(size) // max(size[1], 1)
+    along = [axis for axis in (0, 2, 3) if size[axis] > 1]
+    neighbours = channels == 1 or stride[1] == weight_stride[1] == 1
+    if weight_size[2:] != (1, 1) or geometry != Geometry() or not neighbours:
+        return None
+    if len(along) > 1 or not 0 < pixels <= MOST_ROWS:
+        return None
+    shape = (n, filters, h, w)
+    output = torch.empty(shape, device="meta", memory_format=layout)
+    x_row, out_row = (of[along[0]] if along else 0 for of in (stride, output.stride()))
+    weight_row, out_weight = weight_stride[0], output.stride(1)
+    parts = []
+    for share in shares(1, filters, filters * channels, threads):
+        together = next(rows for rows in (_SUMS // pixels, 1) if rows <= share.rows)
+        sizes = RowSizes(share.rows, channels, x_row, weight_row, out_row, out_weight)
+        loop = distances(vector_bytes() // _BYTES, pixels, together)
+        first = _BYTES * share.first_row
+        parts.append(_Part(loop, weight_row * first, out_weight * first, as_array(sizes)))
+    return _Plan(shape, layout, tuple(parts))
