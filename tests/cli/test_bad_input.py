@@ -242,7 +242,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_full_stdout() -> None:
-    command = f"{sys.executable} -m addercost profile zoo:lenet5-bn > /dev/full"
+    command = f"{sys.executable} -m addercost hardware list > /dev/full"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 5 and "No space left" in done.stderr and "Traceback" not in done.stderr
 
@@ -256,8 +256,10 @@ def test_debug_shows_the_traceback() -> None:
 
 @pytest.mark.parametrize(
     ("number", "code", "line"),
-    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
-    ids=["Ctrl-C", "SIGTERM"],
+    [
+        pytest.param(signal.SIGINT, 130, "interrupted", id="Ctrl-C"),
+        pytest.param(signal.SIGTERM, 143, "terminated", id="SIGTERM", marks=pytest.mark.exhaustive),
+    ],
 )
 def test_a_signal_while_a_model_loads(number: int, code: int, line: str, tmp_path: Path) -> None:
     file = tmp_path / "model.py"

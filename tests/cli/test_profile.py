@@ -565,7 +565,7 @@ def test_a_checkout_runs_without_being_installed(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_stops_early_is_no_error() -> None:
-    command = f"{sys.executable} -m addercost profile {EXAMPLE} | head -n 1"
+    command = f"{sys.executable} -m addercost hardware list | head -n 1"
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False
     )

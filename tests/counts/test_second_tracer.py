@@ -109,9 +109,10 @@ def test_every_operation_of_a_bilinear_layer() -> None:
     assert jit.total == dispatch.total
 
 
+QUICK = ("lenet5-bn", "lenet++", "resnet20-cifar", "lenet5-bn:adder")
 MEMBERS = [
-    *(name for name in ZOO if "resnet50" not in name),
-    "lenet5-bn:adder",
+    *QUICK,
+    *(pytest.param(name, marks=exhaustive) for name in ZOO if name not in QUICK and "resnet50" not in name),
     pytest.param("resnet20-cifar:adder", marks=exhaustive),
 ]
 

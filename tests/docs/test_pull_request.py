@@ -71,6 +71,7 @@ def test_the_difference_is_a_comment(repository: tuple[Path, str], tmp_path: Pat
     assert not list(folder.glob(".git/worktrees/*"))
 
 
+@pytest.mark.exhaustive
 def test_a_budget_that_is_exceeded_fails(repository: tuple[Path, str]) -> None:
     done = run(repository[0], MAX="mul=40")
     assert done.returncode == 1

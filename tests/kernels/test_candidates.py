@@ -27,7 +27,7 @@ ZEN_4, FULL_WIDTH = Core(64, 32, 2, 0), Core(64, 32, 2, 0.68)
 CORES = {"sse": SSE, "avx2": AVX2, "neon": NEON, "zen-4": ZEN_4, "full-width-512": FULL_WIDTH}
 
 
-@pytest.mark.parametrize("seed", [1, *exhaustive(*range(2, 9))])
+@pytest.mark.parametrize("seed", exhaustive(*range(1, 7)))
 def test_a_drawn_candidate_of_each_kernel_computes_a_random_layer(seed: int) -> None:
     assert list(candidate_differences(drawn(seed), 1)) == []
 
@@ -147,6 +147,6 @@ def test_every_schedule_gives_the_same_bits() -> None:
     x, w, geometry = torch.randn(1, 4, 7, 18), torch.randn(19, 4, 3, 3), Geometry(padding=(1, 1))
     expected = dense.convolve("adder", x, w, geometry)
     found = list(candidates(dense.request_of("adder", x, w, geometry), host_core()))
-    for schedule in random.Random(3).sample(found, 4):
+    for schedule in random.Random(3).sample(found, 3):
         # The taps are added in the same order by all of them.
         assert torch.equal(dense.convolve("adder", x, w, geometry, schedule), expected), schedule
