@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from addercost.analysis.accelerators import WantedAccelerators
@@ -136,13 +137,19 @@ def language_model(
         stored = decoder.weight_bytes + used_weight_bytes(in_use)
         stored -= used_weight_bytes(written.trace)
 
+        # All with memory: a trace without it has some calls more, which are views.
         def layers_at(length: int, batch: int = batch, known: Layers = counts.layers) -> Layers:
-            return known if length == context else counted(decoder.decode(batch, length)).layers
-
-        def needed(tokens: int, batch: int = batch, stored: int = stored) -> int:
-            return stored + cached(decoder.prefill(batch, tokens))
+            return known if length == context else counted(decoder.decode(batch, length, memory=True)).layers
 
         longest = max(prompt + new, context + 1)
+        known_caches = {0: 0, context + 1: cached(written)}
+
+        @cache
+        def needed(
+            tokens: int, batch: int = batch, stored: int = stored, known: Mapping[int, int] = known_caches
+        ) -> int:
+            return stored + (known[tokens] if tokens in known else cached(decoder.prefill(batch, tokens)))
+
         for where, size in _memories(targets, ram_bytes):
             unfit += _unfit(needed, batch, longest, size, where)
         contexts = figure_contexts(decoder.positions, context) if with_curve else ()
@@ -194,12 +201,29 @@ def _unfit(needed: Callable[[int], int], batch: int, longest: int, ram_bytes: in
     whole = needed(longest)
     if whole <= ram_bytes:
         return []
-    low, high = 0, longest
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if needed(middle) <= ram_bytes else (low, middle)
+    low = _longest_within(needed, longest, ram_bytes)
     fits = f"texts of {low:,} tokens would fit" if low else "not even one token would fit"
     return [
         f"at batch {batch}, weights and cache of texts of {longest:,} tokens take "
         f"{si(whole, 'B')}, more than the {si(ram_bytes, 'B')} {where}; {fits}"
     ]
+
+
+def _longest_within(needed: Callable[[int], int], longest: int, ram_bytes: int) -> int:
+    """The most tokens, fewer than `longest`, whose texts fit into the memory; 0 where not one does.
+
+    Each length that is asked for is traced. Where every token needs as much as the last, the line between
+    two lengths gives the answer. A window ends that, so every third length halves what is left.
+    """
+    low, high, steps = 0, longest, 0
+    if needed(low) > ram_bytes:
+        return 0
+    while high - low > 1:
+        least, most = needed(low), needed(high)
+        middle = (low + high) // 2
+        if steps % 3 < 2:
+            middle = low + (ram_bytes - least) * (high - low) // (most - least)
+            middle = min(max(middle, low + 1), high - 1)
+        low, high = (middle, high) if needed(middle) <= ram_bytes else (low, middle)
+        steps += 1
+    return low

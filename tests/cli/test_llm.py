@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from addercost.cli import run
+from addercost.language_models import _longest_within
+from addercost.sources.text_decoder import TextDecoder
 
 LLAMA: dict[str, Any] = {
     "model_type": "llama",
@@ -135,6 +138,67 @@ def test_what_does_not_fit_says_what_would(spec: str, capsys: pytest.CaptureFixt
     assert "texts of 84 tokens would fit" in line
     _, out, _ = said(capsys, spec, *SHORT, "--ram", "50k", "--format", "json")
     assert not any("--ram" in note for note in json.loads(out)["notes"])
+
+
+@pytest.mark.parametrize(
+    ("values", "new", "ram", "n_traces"),
+    [
+        # A prompt, a context and a token after it; a text adds a token after the prompt, and a length between
+        # its ends, whose cache is a trace too.
+        pytest.param(LLAMA, 0, "1G", 3, id="two phases"),
+        pytest.param(LLAMA, 40, "1G", 6, id="text"),
+        # Of the cache, the line between no token and all gives the length; the next one is too long.
+        pytest.param(LLAMA, 0, "48k", 5, id="memory"),
+        pytest.param(LLAMA, 0, "1k", 3, id="weights alone are too large"),
+        # 31 tokens are kept at most, and 21 fit: 70, 48, 24 (half of 48), 21 and 22 tokens.
+        pytest.param({**LLAMA, "model_type": "mistral", "sliding_window": 32}, 0, "42k", 8, id="window"),
+    ],
+)
+def test_few_lengths_are_traced(
+    values: dict[str, Any],
+    new: int,
+    ram: str,
+    n_traces: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    traced: list[None] = []
+    trace = TextDecoder._traced
+
+    def noted(self: TextDecoder, *args: Any) -> Any:
+        traced.append(None)
+        return trace(self, *args)
+
+    monkeypatch.setattr(TextDecoder, "_traced", noted)
+    given = ("--prompt", "8", "--context", "100", "--new", str(new), "--cpu", "raspberry-pi-5", "--ram", ram)
+    assert run(["llm", str(tmp_path), *given]) == 0
+    assert len(traced) == n_traces
+
+
+@pytest.mark.parametrize(
+    ("kept", "room", "fits"),
+    [
+        pytest.param(lambda n: 7 * n, 7 * 431, 431, id="each token alike"),
+        pytest.param(lambda n: 7 * n, 7 * 431 - 1, 430, id="a byte less"),
+        pytest.param(lambda n: 1000 + 7 * n, 1006, 0, id="not one token"),
+        pytest.param(lambda n: 1000 + 7 * n, 999, 0, id="no weights"),
+        pytest.param(lambda n: 99 * min(n, 32) + n, 99 * 32 + 700, 700, id="window ended"),
+        pytest.param(lambda n: 99 * min(n, 32) + n, 100 * 17, 17, id="within the window"),
+        pytest.param(lambda n: n * n, 555 * 555, 555, id="ever more"),
+    ],
+)
+def test_the_longest_text_that_fits(kept: Callable[[int], int], room: int, fits: int) -> None:
+    """Against a search of every length, which is done in a few steps, even where no line is followed."""
+    asked: set[int] = set()
+
+    def needed(tokens: int) -> int:
+        asked.add(tokens)
+        return kept(tokens)
+
+    assert _longest_within(needed, 1000, room) == fits
+    assert fits == max((n for n in range(1, 1000) if kept(n) <= room), default=0)
+    assert len(asked) <= 24
 
 
 def test_the_first_line_is_the_answer(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
