@@ -162,10 +162,10 @@ def offline() -> Iterator[None]:
 
 @contextmanager
 def running(model: PreTrainedModel) -> Iterator[None]:
-    """While active, the model may run: offline, without advice to install kernels, and with each scan of a
-    state-space layer as one operator.
+    """While active, the model may run: offline, without advice to install kernels, and with each loop over
+    the tokens of a text as one operator.
     """
-    from addercost.trace.selective_scan import whole_scans
+    from addercost.trace.whole_scans import whole_scans
 
     with offline(), _quiet(), whole_scans(model):
         yield

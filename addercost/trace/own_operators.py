@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 _KEPT: list[torch.library.Library] = []
 """A library that is not referred to takes its operators with it."""
@@ -25,3 +26,8 @@ def register_operator(
     library.impl(name, computed, "CompositeExplicitAutograd")
     operator: Callable[..., Any] = getattr(torch.ops.addercost, name).default
     return operator
+
+
+def asks_gradient(tensors: Iterable[Tensor | None]) -> bool:
+    """Whether a call on these tensors has a gradient, which operators of our own do not have."""
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)

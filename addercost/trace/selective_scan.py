@@ -1,26 +1,20 @@
-"""The scan of a selective state-space layer (Mamba) as one operator.
+"""The scan of a selective state-space layer (Mamba) as one operator: 16 calls for each token otherwise.
 
-Its reference in torch is a loop over the tokens of a text, so a trace has 16 more calls for each token of
-each layer, and each call writes its result to memory. The kernels that models run with compute the scan in
-one call and keep the state in registers: `selective_scan_fn` of mamba_ssm, `ggml_ssm_scan` of llama.cpp.
+The kernels that models run with compute it in one call too: `selective_scan_fn` of mamba_ssm, `ggml_ssm_scan`
+of llama.cpp.
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from addercost.trace.own_operators import register_operator
-
-REFERENCE = "mamba_selective_scan"
-"""The name of the loop in the files of transformers."""
+from addercost.trace.own_operators import asks_gradient, register_operator
 
 
 def selective_scan(
@@ -58,29 +52,12 @@ def selective_scan(
     return out, state
 
 
-@contextmanager
-def whole_scans(model: nn.Module) -> Iterator[None]:
-    """While active, the model's scans are one operator each, unless a gradient of them is asked for."""
-    with ExitStack() as stack:
-        for file in _files_with_scans(model.modules()):
-            before = getattr(file, REFERENCE)
-            stack.callback(setattr, file, REFERENCE, before)
-            setattr(file, REFERENCE, _whole(before))
-        yield
+def whole_selective_scan(reference: Callable[..., Any]) -> Callable[..., Any]:
+    """What takes the place of `mamba_selective_scan`."""
 
-
-def _files_with_scans(modules: Iterable[nn.Module]) -> Iterator[Any]:
-    names = {type(module).__module__ for module in modules}
-    for name in sorted(name for name in names if name.startswith("transformers.")):
-        file = importlib.import_module(name)
-        if hasattr(file, REFERENCE):
-            yield file
-
-
-def _whole(reference: Callable[..., Any]) -> Callable[..., Any]:
     def scan(*five: Tensor, **named: Any) -> Any:
         tensors = (*five, *(named.get(name) for name in ("D", "z", "delta_bias")))
-        if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
+        if asks_gradient(tensors):
             return reference(*five, **named)
         out, state = _operator()(*tensors, bool(named.get("delta_softplus")))
         return (out, state) if named.get("return_last_state") else out

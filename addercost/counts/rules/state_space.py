@@ -33,3 +33,22 @@ def selective_scan(call: OpCall) -> OperatorWork:
         other += OpCounts.of(gate.number_format, **ELEMENTWISE["silu"][1]) * n + OpCounts.of(wide, mul=n)
     product = Sites(s, n, number_format=x.number_format, accumulator_format=accumulator_of(x.number_format))
     return OperatorWork((product,), other)
+
+
+@rule("addercost.wkv_scan")
+def wkv_scan(call: OpCall) -> OperatorWork:
+    """key: [B, L, D]: n = B·L·D.
+
+    An output: the larger of two exponents (n sums and comparisons), two exponentials (3·n sums before), two
+    sums of products (3·n products, 2·n sums) and a division. The state after it: the same without the
+    division and with as many sums (k is compared as it is, largest + decay is made twice).
+    """
+    n = call.tensor("key").numel
+    return OperatorWork((), OpCounts.of("fp32", add=12, compare=2, transcendental=4, mul=6, divide=1) * n)
+
+
+@rule("addercost.linear_recurrence")
+def linear_recurrence(call: OpCall) -> OperatorWork:
+    """x: [B, L, D]: a product and a sum for each element, in the format of the state."""
+    n = call.tensor("x").numel
+    return OperatorWork((), OpCounts.of(call.outputs[1].number_format, mul=n, add=n))
