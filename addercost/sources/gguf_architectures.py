@@ -63,22 +63,22 @@ _TWO = {"ffn_up": "mlp.c_fc.weight", "ffn_down": "mlp.c_proj.weight"}
 
 @dataclass(frozen=True, slots=True)
 class GgufArchitecture:
-    """A type and a class of transformers. settings, optional: by its names those of the file's metadata.
-    tensors: by the name of a block's tensor the parameter below the block; several may be one. blocks, table,
-    output: the paths of the blocks, and the names of the table of tokens and of the output layer. fixed:
-    settings that the architecture alone decides. pads: whether its table of tokens must have the token that
-    texts are filled up with.
+    """A type and a class of transformers. settings, optional: by its names those of the file's metadata; two
+    names are the first less the second. tensors: by the name of a block's tensor the parameter below the
+    block; several may be one. blocks, table, output: the paths of the blocks, and the names of the table of
+    tokens and of the output layer. fixed: settings that the architecture alone decides. pads: whether its
+    table of tokens must have the token that texts are filled up with.
     """
 
     model_type: str
     class_name: str
-    settings: Mapping[str, str] = field(default_factory=lambda: _SETTINGS)
+    settings: Mapping[str, str | tuple[str, str]] = field(default_factory=lambda: _SETTINGS)
     optional: Mapping[str, str] = field(default_factory=lambda: _HEADS)
     tensors: Mapping[str, str] = field(default_factory=lambda: {**_ATTENTION, **_GATED})
     blocks: str = "model.layers"
     table: str = "model.embed_tokens.weight"
     output: str = "lm_head.weight"
-    fixed: Mapping[str, bool] = field(default_factory=dict)
+    fixed: Mapping[str, bool | int | None] = field(default_factory=dict)
     pads: bool = False
 
     def parameter(self, tensor: str) -> str | None:
@@ -104,6 +104,48 @@ MIXTRAL = GgufArchitecture(
     {**_SETTINGS, "num_local_experts": "expert_count", "num_experts_per_tok": "expert_used_count"},
     tensors={**_ATTENTION, **_EXPERTS},
 )
+
+DEEPSEEK_V2 = GgufArchitecture(
+    "deepseek_v2",
+    "DeepseekV2ForCausalLM",
+    {
+        **_SETTINGS,
+        # Latent keys and values are widened to those of every head.
+        "num_key_value_heads": "attention.head_count",
+        "kv_lora_rank": "attention.kv_lora_rank",
+        "qk_rope_head_dim": "rope.dimension_count",
+        "moe_intermediate_size": "expert_feed_forward_length",
+        "n_routed_experts": "expert_count",
+        "num_experts_per_tok": "expert_used_count",
+        "n_shared_experts": "expert_shared_count",
+    },
+    {
+        "q_lora_rank": "attention.q_lora_rank",
+        "first_k_dense_replace": "leading_dense_block_count",
+        "n_group": "expert_group_count",
+        "topk_group": "expert_group_used_count",
+    },
+    {
+        "attn_q": "self_attn.q_proj.weight",
+        "attn_q_a": "self_attn.q_a_proj.weight",
+        "attn_q_b": "self_attn.q_b_proj.weight",
+        "attn_kv_a_mqa": "self_attn.kv_a_proj_with_mqa.weight",
+        "attn_kv_b": "self_attn.kv_b_proj.weight",
+        "attn_k_b": "self_attn.kv_b_proj.weight",
+        "attn_v_b": "self_attn.kv_b_proj.weight",
+        "attn_output": "self_attn.o_proj.weight",
+        **_GATED,
+        **_EXPERTS,
+        "ffn_gate_shexp": "mlp.shared_experts.gate_proj.weight",
+        "ffn_up_shexp": "mlp.shared_experts.up_proj.weight",
+        "ffn_down_shexp": "mlp.shared_experts.down_proj.weight",
+    },
+    fixed={"q_lora_rank": None, "first_k_dense_replace": 0},
+)
+"""Queries of DeepSeek-V2-Lite have no latent vector."""
+
+_SIGMOID = 2
+"""The setting "expert_gating_func" of DeepSeek-V3 and R1; that of V2 is softmax."""
 
 _FALCON_SETTINGS = {
     "hidden_size": "embedding_length",
@@ -162,6 +204,17 @@ ARCHITECTURES: Mapping[str, GgufArchitecture] = MappingProxyType(
         "olmo2": GgufArchitecture("olmo2", "Olmo2ForCausalLM", optional=_KEYS_AND_VALUES),
         "granite": GgufArchitecture("granite", "GraniteForCausalLM", optional=_KEYS_AND_VALUES),
         "smollm3": GgufArchitecture("smollm3", "SmolLM3ForCausalLM", optional=_KEYS_AND_VALUES, pads=True),
+        "olmo": GgufArchitecture("olmo", "OlmoForCausalLM", optional=_KEYS_AND_VALUES),
+        "olmoe": GgufArchitecture(
+            "olmoe", "OlmoeForCausalLM", {**_SETTINGS, **_OF_EXPERTS}, tensors={**_ATTENTION, **_EXPERTS}
+        ),
+        "seed_oss": GgufArchitecture("seed_oss", "SeedOssForCausalLM"),
+        "ernie4_5": GgufArchitecture("ernie4_5", "Ernie4_5ForCausalLM"),
+        "hunyuan-dense": GgufArchitecture("hunyuan_v1_dense", "HunYuanDenseV1ForCausalLM"),
+        "exaone4": GgufArchitecture("exaone4", "Exaone4ForCausalLM", optional={**_HEADS, **_WINDOW}),
+        "arcee": GgufArchitecture("arcee", "ArceeForCausalLM", tensors={**_ATTENTION, **_UNGATED}),
+        "deepseek2": DEEPSEEK_V2,
+        "cohere2": GgufArchitecture("cohere2", "Cohere2ForCausalLM", optional={**_HEADS, **_WINDOW}),
         "command-r": GgufArchitecture("cohere", "CohereForCausalLM", optional=_KEYS_AND_VALUES),
         "nemotron": GgufArchitecture("nemotron", "NemotronForCausalLM", tensors={**_ATTENTION, **_UNGATED}),
         "gpt-oss": GgufArchitecture(
@@ -271,12 +324,31 @@ ARCHITECTURES: Mapping[str, GgufArchitecture] = MappingProxyType(
 
 
 def architecture_of(header: GgufHeader) -> GgufArchitecture | None:
-    """A file of "llama" with experts is a Mixtral, and one of "falcon" with several heads of keys has the
-    layers of Falcon 40B. None for one that is not known here, with experts too.
+    """A file of "llama" with experts is a Mixtral, one of "falcon" with several heads of keys has the layers
+    of Falcon 40B, and one of "deepseek2" is DeepSeek-V2 or V3. None for one that is not known here, with
+    experts too.
     """
     found = ARCHITECTURES.get(header.architecture)
+    if found is DEEPSEEK_V2:
+        return _deepseek(header)
     if found is FALCON and header.setting("attention.head_count_kv") not in (None, 1):
         return FALCON_40B
     if found is None or not header.setting("expert_count") or "expert_count" in found.settings.values():
         return found
     return MIXTRAL if header.architecture == "llama" else None
+
+
+def _deepseek(header: GgufHeader) -> GgufArchitecture:
+    """Old files have the sizes of a head under the names that later ones use for the latent vector."""
+    suffix = "_mla" if header.setting("attention.key_length_mla") is not None else ""
+    is_third = header.setting("expert_gating_func") == _SIGMOID
+    return replace(
+        DEEPSEEK_V2,
+        model_type="deepseek_v3" if is_third else "deepseek_v2",
+        class_name="DeepseekV3ForCausalLM" if is_third else "DeepseekV2ForCausalLM",
+        settings={
+            **DEEPSEEK_V2.settings,
+            "qk_nope_head_dim": (f"attention.key_length{suffix}", "rope.dimension_count"),
+            "v_head_dim": f"attention.value_length{suffix}",
+        },
+    )

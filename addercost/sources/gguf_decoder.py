@@ -50,7 +50,7 @@ def _values(header: GgufHeader, found: GgufArchitecture, path: Path) -> dict[str
     values: dict[str, Any] = {name: _size(header, key, path) for name, key in found.settings.items()}
     values |= found.fixed
     for name, key in found.optional.items():
-        if header.setting(key) is not None:
+        if header.setting(key) not in (None, 0):
             values[name] = _size(header, key, path)
     tensors = {tensor.name: tensor for tensor in header.tensors}
     table = tensors.get("token_embd.weight")
@@ -65,7 +65,14 @@ def _values(header: GgufHeader, found: GgufArchitecture, path: Path) -> dict[str
     return values
 
 
-def _size(header: GgufHeader, key: str, path: Path) -> int:
+def _size(header: GgufHeader, key: str | tuple[str, str], path: Path) -> int:
+    if isinstance(key, tuple):
+        whole, part = (_size(header, one, path) for one in key)
+        if whole <= part:
+            raise DataError(
+                f"{path}: {header.architecture}.{key[0]} is {whole:,}, no more than {key[1]}, {part:,}"
+            )
+        return whole - part
     value = header.setting(key)
     if isinstance(value, tuple) and len(set(value)) == 1:
         # A number for each block, all the same.

@@ -55,6 +55,40 @@ JOINED = {"attn_qkv": (H, 3 * H), "attn_output": (H, H), **PLAIN}
 FOUR_TIMES = {**JOINED, "ffn_up": (H, 4 * H), "ffn_down": (4 * H, H)}
 INNER_STATES = {"ssm.inner_size": INNER, "ssm.state_size": 16, "ssm.conv_kernel": 4, "ssm.time_step_rank": 16}
 WHOLE_HEADS = {"attention.head_count_kv": 4}
+QUERY_RANK, KEY_RANK, NOPE, ROPE, VALUE, HEADS = 256, 256, 256, 32, 64, 4
+LATENT = {
+    **MIXTURE,
+    "expert_feed_forward_length": OF_EXPERT,
+    "expert_shared_count": 1,
+    "attention.kv_lora_rank": KEY_RANK,
+    "attention.head_count_kv": 1,
+    "rope.dimension_count": ROPE,
+}
+V2_LITE = {**LATENT, "attention.key_length": NOPE + ROPE, "attention.value_length": VALUE}
+V3 = {
+    **LATENT,
+    "attention.q_lora_rank": QUERY_RANK,
+    "attention.key_length": KEY_RANK + ROPE,
+    "attention.value_length": KEY_RANK,
+    "attention.key_length_mla": NOPE + ROPE,
+    "attention.value_length_mla": VALUE,
+    "expert_gating_func": 2,
+    "expert_group_count": 2,
+    "expert_group_used_count": 1,
+}
+LATENT_ATTENTION = {"attn_kv_a_mqa": (H, KEY_RANK + ROPE), "attn_output": (HEADS * VALUE, H)}
+WHOLE = {"attn_q": (H, HEADS * (NOPE + ROPE)), "attn_kv_b": (KEY_RANK, HEADS * (NOPE + VALUE))}
+SPLIT = {
+    "attn_q_a": (H, QUERY_RANK),
+    "attn_q_b": (QUERY_RANK, HEADS * (NOPE + ROPE)),
+    "attn_k_b": (NOPE, KEY_RANK, HEADS),
+    "attn_v_b": (KEY_RANK, VALUE, HEADS),
+}
+SHARED_EXPERT = {
+    "ffn_gate_shexp": (H, OF_EXPERT),
+    "ffn_up_shexp": (H, OF_EXPERT),
+    "ffn_down_shexp": (OF_EXPERT, H),
+}
 FILES: dict[str, tuple[str, dict[str, int], dict[str, tuple[int, ...]]]] = {
     **{name: (name, {}, {**ATTENTION, **GATED}) for name in ("llama", "qwen2", "qwen3", "gemma", "stablelm")},
     "gemma2": ("gemma2", {"attention.sliding_window": 16}, {**ATTENTION, **GATED}),
@@ -73,6 +107,23 @@ FILES: dict[str, tuple[str, dict[str, int], dict[str, tuple[int, ...]]]] = {
         {**ATTENTION, **experts(OF_EXPERT)},
     ),
     **{name: (name, {}, {**ATTENTION, **GATED}) for name in ("olmo2", "granite", "smollm3", "command-r")},
+    **{
+        name: (name, {}, {**ATTENTION, **GATED})
+        for name in ("olmo", "seed_oss", "ernie4_5", "hunyuan-dense", "exaone4", "cohere2")
+    },
+    "olmoe": ("olmoe", MIXTURE, {**ATTENTION, **experts(INNER)}),
+    "arcee": ("arcee", {}, {**ATTENTION, **PLAIN}),
+    "deepseek-v2-lite": (
+        "deepseek2",
+        V2_LITE,
+        {**WHOLE, **LATENT_ATTENTION, **experts(OF_EXPERT), **SHARED_EXPERT},
+    ),
+    "deepseek-v3": ("deepseek2", V3, {**SPLIT, **LATENT_ATTENTION, **experts(OF_EXPERT), **SHARED_EXPERT}),
+    "deepseek-v3 dense": (
+        "deepseek2",
+        V3 | {"leading_dense_block_count": 2},
+        {**SPLIT, **LATENT_ATTENTION, **GATED},
+    ),
     "nemotron": ("nemotron", {}, {**ATTENTION, **PLAIN}),
     "gpt-oss": (
         "gpt-oss",
