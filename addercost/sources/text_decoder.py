@@ -69,6 +69,11 @@ class TextDecoder:
                 f"{loaded.name} writes no text token by token: its forward takes no cache",
                 "name a text decoder, such as hf:llama, or hf:TYPE:CLASS for another class of a type",
             )
+        if self._has_encoder and "input_ids" not in self._accepted:
+            raise ModelError(
+                f"{loaded.name} reads no text with its encoder, and text is all that it is given here",
+                "name a class of its decoder alone, as hf:whisper:WhisperForCausalLM",
+            )
         if self._has_encoder and source is None:
             raise ArgumentError(
                 f"{loaded.name} reads a text with its encoder before it writes",

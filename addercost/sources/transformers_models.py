@@ -39,8 +39,10 @@ without a head. The order is from what only one family of models does to what ma
 causal language models too, and Whisper one for classification.
 """
 
-_WRITERS = ("CAUSAL_LM", "SEQ_TO_SEQ_CAUSAL_LM", "IMAGE_TEXT_TO_TEXT", "SPEECH_SEQ_2_SEQ")
-"""Tasks whose models write text token by token."""
+_WRITERS = ("SEQ_TO_SEQ_CAUSAL_LM", "CAUSAL_LM", "IMAGE_TEXT_TO_TEXT", "SPEECH_SEQ_2_SEQ")
+"""Tasks whose models write text token by token. BART has a class for its decoder alone too, and so has
+Whisper, whose encoder reads no text.
+"""
 
 
 @functools.cache
@@ -89,14 +91,19 @@ def with_text_decoder(found: HubConfig) -> HubConfig:
     decoders = [
         name for task in _WRITERS for name in _for_task(f"MODEL_FOR_{task}_MAPPING_NAMES", found.model_type)
     ]
-    if found.class_name:
-        return found
-    if not decoders:
+    if not (found.class_name or decoders):
         raise ModelError(
             f"transformers has no text decoder of type {found.model_type}", "name a type such as hf:llama"
         )
     named = [name for name in found.architectures if name in decoders]
-    return replace(found, class_name=(named or decoders)[0])
+    chosen = found.class_name or (named or decoders)[0]
+    values = found.values
+    if chosen in _for_task("MODEL_FOR_CAUSAL_LM_MAPPING_NAMES", found.model_type) and hasattr(
+        _auto("configuration").CONFIG_MAPPING[found.model_type], "is_decoder"
+    ):
+        # BERT and its like read in both directions and keep nothing, unless they are to write.
+        values = {**values, "is_decoder": True}
+    return replace(found, class_name=chosen, values=values)
 
 
 def _config(found: HubConfig) -> PretrainedConfig:

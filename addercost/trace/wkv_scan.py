@@ -54,11 +54,10 @@ def whole_wkv_scan(reference: Callable[..., Any]) -> Callable[..., Any]:
         given = time_decay, time_first, key, value
         if asks_gradient((*given, *(state or ()))):
             return reference(*given, state=state, return_state=return_state)
-        if state is None:
+        before = state
+        if before is None:
             num, den, largest = (torch.zeros_like(key[:, 0], dtype=torch.float32) for _ in range(3))
             before = num, den, largest - _LEAST
-        else:
-            before = tuple(state)
         out, *after = _operator()(-torch.exp(time_decay), *given[1:], *before)
         return out, after if return_state or state is not None else state
 

@@ -188,3 +188,30 @@ def test_a_context_beyond_the_positions_is_refused(tmp_path: Path) -> None:
     assert model.decode(1, 63).trace.calls
     with pytest.raises(ArgumentError, match="64 tokens, not for 65"):
         model.decode(1, 64)
+
+
+BERT = {
+    "model_type": "bert",
+    "hidden_size": H,
+    "intermediate_size": INNER,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
+    "vocab_size": VOCABULARY,
+}
+
+
+def test_a_bert_that_writes_keeps_keys_and_values(tmp_path: Path) -> None:
+    """All heads have their own: 2 · H numbers a token and layer."""
+    model = decoder(tmp_path, BERT)
+    assert sum(spec.n_bytes for spec in model.decode(1, 11).cache) == LAYERS * 2 * 12 * H * 4
+
+
+@pytest.mark.parametrize("kind", ["bart", "marian", "t5", "pegasus"])
+def test_a_type_with_an_encoder_is_taken_with_it(kind: str) -> None:
+    with pytest.raises(ArgumentError, match="--source 512"):
+        TextDecoder(load_text_decoder(f"hf:{kind}"))
+
+
+def test_an_encoder_of_sound_is_named() -> None:
+    with pytest.raises(ModelError, match="reads no text with its encoder"):
+        TextDecoder(load_text_decoder("hf:whisper:WhisperForConditionalGeneration"), 16)
