@@ -71,10 +71,11 @@ def parse_budget(text: str, cpu: str | None = None) -> Budget:
     kind, _, name = quantity.partition("@")
     if quantity not in known and not (kind in ("cycles", "energy") and name):
         raise unknown_name("quantity", quantity, [*known, "cycles@CPU", "energy@TABLE"])
+    unit = "J" if kind == "energy" else "B" if quantity in MEMORY else ""
     try:
-        most = parse_quantity(amount, "J" if kind == "energy" else "")
+        most = parse_quantity(amount, unit)
     except ValueError:
-        raise ArgumentError(f"{amount!r} is no amount", "write it like 1G, 300_000 or 2mJ") from None
+        raise ArgumentError(f"{amount!r} is no amount", "write it like 1G, 300_000, 2mJ or 60kB") from None
     if most < 0:
         raise ArgumentError(f"{text!r}: a limit is not negative")
     return Budget(quantity, most)

@@ -132,6 +132,8 @@ def test_diff_formats(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[s
         ("cycles@via-nano-2000=3M", "cycles@via-nano-2000", 3e6),
         ("macs = 300_000", "macs", 3e5),
         ("parameters=0", "parameters", 0),
+        ("peak_bytes=60kB", "peak_bytes", 6e4),
+        ("weight_bytes = 2 MB", "weight_bytes", 2e6),
     ],
 )
 def test_limits(text: str, quantity: str, most: float) -> None:
