@@ -40,7 +40,8 @@ class Column:
     """name: the key in rows and files. title: the heading, which a terminal breaks at its line breaks.
 
     optional: left out where space is short. secondary: left out first, before numbers are shortened. group:
-    columns of one group stay side by side where a terminal draws a wide table in parts.
+    columns of one group stay side by side where a terminal draws a wide table in parts. leads: stands before
+    the groups in every part, as texts without a group do.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Column:
     optional: bool = False
     secondary: bool = False
     group: str = ""
+    leads: bool = False
 
     @property
     def is_text(self) -> bool:

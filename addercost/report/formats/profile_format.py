@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from addercost.analysis.alternatives import OtherArithmetic
 from addercost.report.formats.table_format import TableFormat, render
 from addercost.report.tables.batches import batches_table
 from addercost.report.tables.layers import layer_table
-from addercost.report.tables.profile import USUAL_VIEW, ProfileView, profile_table, usual_depth
-from addercost.report.tables.profile_answer import batches_answer
-from addercost.report.tables.profile_notes import brief_notes
+from addercost.report.tables.profile import USUAL_VIEW, ProfileView, profile_table
+from addercost.report.tables.profile_batches import profile_batches_table
 from addercost.results.profile import Profile
 
 
@@ -50,14 +48,4 @@ def render_batches(
     if output is not TableFormat.TABLE:
         tables = {size: layer_table(profile, view.depth) for size, profile in profiles.items()}
         return render(batches_table(tables, how, view.sort, view.top), output, page=page)
-    depth = view.depth if view.is_chosen else usual_depth(next(iter(profiles.values())))
-    tables = {size: layer_table(profile, depth) for size, profile in profiles.items()}
-    if not view.explained:
-        tables = {
-            size: replace(table, notes=tuple(brief_notes(profiles[size], caveats or {})))
-            for size, table in tables.items()
-        }
-    merged = batches_table(tables, how, view.sort, view.top)
-    return render(
-        replace(merged, answer=batches_answer(profiles), brief=not view.explained), output, width, styled
-    )
+    return render(profile_batches_table(profiles, how, view, caveats), output, width, styled)

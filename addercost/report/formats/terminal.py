@@ -94,13 +94,14 @@ def _drawn_width(columns: list[Column], cells: Cells, limit: int) -> int:
 
 
 def _parts(table: Table, limit: int) -> list[Table]:
-    """The table, or where it has groups and is too wide, as many groups a part as fit beside its texts."""
+    """The table, or where it has groups and is too wide, as many groups a part as fit beside the leading columns."""
     if not any(column.group for column in table.columns) or _needed(*_fitted(table, limit)) <= limit:
         return [table]
-    keys = [column for column in table.columns if column.is_text and not column.group]
+    columns = [column for column in table.columns if not column.secondary]
+    keys = [column for column in columns if (column.is_text or column.leads) and not column.group]
     groups: dict[str, list[Column]] = {}
-    for column in table.columns:
-        if column not in keys and not column.secondary:
+    for column in columns:
+        if column not in keys:
             groups.setdefault(column.group, []).append(column)
     parts = [list(keys)]
     for group in groups.values():

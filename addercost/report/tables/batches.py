@@ -12,18 +12,24 @@ from addercost.report.table import Column, Kind, Table
 _SHARED = ("path", "type", "model", "arithmetic", "parameters")
 """Columns that do not depend on the batch, and by whose texts the rows are matched."""
 
-_LEFT_OUT = frozenset(("output_shape", "output_shapes", "nodes", "calls", "share", *OpClass))
+_LEFT_OUT = frozenset(("output_shape", "output_shapes", "nodes", "calls", "share", "bar", *OpClass))
 """Operations of all classes are one column; the others show nothing that a batch changes but by its size."""
 
 
 def batches_table(
-    tables: Mapping[int, Table], how: str, sort: str | None = None, top: int | None = None
+    tables: Mapping[int, Table],
+    how: str,
+    sort: str | None = None,
+    top: int | None = None,
+    rows_are: str = "layers",
+    of_the_first: Sequence[str] = (),
 ) -> Table:
     """`tables` by batch size. how: a sentence on how the traces were made. sort: a column, largest first.
-    top: so many rows, the rest summed into one. Raises ArgumentError for an unknown column.
+    top: so many rows, the rest summed into one. rows_are: what that one calls them. of_the_first: columns
+    that are shown of the first batch size alone. Raises ArgumentError for an unknown column.
     """
     first = next(iter(tables.values()))
-    shared = tuple(column for column in first.columns if column.name in _SHARED)
+    shared = tuple(column for column in first.columns if column.name in (*_SHARED, *of_the_first))
     merged = Table(
         columns=(*shared, *_columns(tables)),
         rows=_rows(tables, shared),
@@ -33,7 +39,7 @@ def batches_table(
     )
     rows = merged.sorted_by(sort) if sort else list(merged.rows)
     if top is not None and len(rows) > top:
-        rows = [*rows[:top], _rest(rows[top:], merged.columns)]
+        rows = [*rows[:top], _rest(rows[top:], merged.columns, rows_are)]
     return replace(merged, rows=rows)
 
 
@@ -52,7 +58,9 @@ def _rows(tables: Mapping[int, Table], shared: Sequence[Column]) -> list[dict[st
     found: dict[Any, dict[int, Mapping[str, Any]]] = {}
     for size, table in tables.items():
         for row in table.rows:
-            key = tuple(row.get(column.name) for column in shared if column.is_text)
+            key = tuple(
+                row.get(column.name) for column in shared if column.name in _SHARED and column.is_text
+            )
             found.setdefault(key, {})[size] = row
     return [_cells(rows, shared) for rows in found.values()]
 
@@ -66,8 +74,8 @@ def _cells(rows: Mapping[int, Mapping[str, Any]], shared: Sequence[Column]) -> d
     return cells
 
 
-def _rest(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> dict[str, Any]:
-    cells: dict[str, Any] = {"path": f"{len(rows)} more layers"}
+def _rest(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], rows_are: str) -> dict[str, Any]:
+    cells: dict[str, Any] = {"path": f"{len(rows)} more {rows_are}"}
     for column in columns:
         values = [row[column.name] for row in rows if row.get(column.name) is not None]
         if values and not column.is_text:

@@ -67,8 +67,7 @@ def profile_table(
         table = layer_table(profile, view.depth, view.sort, view.top)
     largest = max((row["share"] for row in table.rows if not _is_rest(row)), default=0.0)
     notes = [*_explained(table, caveats or {})] if view.explained else [*brief_notes(profile, caveats or {})]
-    if view.on_command_line and not view.explained:
-        notes.append(f"{'--all lists every layer; ' if as_blocks else ''}--explain writes the notes out")
+    notes += more_to_see(view, as_blocks)
     return replace(
         table,
         columns=tuple(_columns(profile, table)),
@@ -79,6 +78,12 @@ def profile_table(
         notes=tuple(notes),
         brief=not view.explained,
     )
+
+
+def more_to_see(view: ProfileView, as_blocks: bool) -> Iterator[str]:
+    """The options that show what the table leaves out."""
+    if view.on_command_line and not view.explained:
+        yield f"{'--all lists every layer; ' if as_blocks else ''}--explain writes the notes out"
 
 
 def usual_depth(profile: Profile) -> int | None:
