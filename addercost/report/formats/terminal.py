@@ -94,7 +94,7 @@ def _drawn_width(columns: list[Column], cells: Cells, limit: int) -> int:
 
 
 def _parts(table: Table, limit: int) -> list[Table]:
-    """The table, or where it has groups and is too wide, as many groups a part as fit beside the leading columns."""
+    """The table, or where it is too wide, parts of as many groups as fit beside the leading columns."""
     if not any(column.group for column in table.columns) or _needed(*_fitted(table, limit)) <= limit:
         return [table]
     columns = [column for column in table.columns if not column.secondary]

@@ -1,4 +1,4 @@
-"""What `addercost profile --batch 1,8` prints: the costliest blocks with bars, and their times at every size."""
+"""What `addercost profile --batch 1,8` prints: the costliest blocks with bars, and times at every size."""
 
 from __future__ import annotations
 
