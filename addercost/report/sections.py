@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from addercost.cost.stated_errors import stated_lines
+from addercost.report.measured_answer import measured_answer
 from addercost.report.subject_answer import answer_sentences
 from addercost.report.table import Column, Table
 from addercost.report.tables.accelerator import accelerators_table
@@ -38,12 +39,13 @@ def report_sections(report: Report) -> Iterator[tuple[str, list[Section]]]:
         yield (
             f"{measurements.model}, measured",
             [
+                Section("answer", "In short", notes=tuple(measured_answer(measurements))),
                 Section(
                     "measured",
                     "Predicted against measured",
                     "Timings from one environment. Predictions stand beside them, in their own columns.",
                     (measured_table(measurements),),
-                )
+                ),
             ],
         )
 

@@ -14,7 +14,7 @@ import pytest
 import sample_data
 
 from addercost.analysis.subjects import Wanted, subject_from_profiles
-from addercost.report.html.linked_layers import linked_runs, linked_table
+from addercost.report.html.linked_layers import linked_runs, linked_sentences, linked_table
 from addercost.report.html.page import to_page
 from addercost.results.measurements import measurements_from_data
 from addercost.results.report import Report
@@ -145,10 +145,41 @@ def test_two_models_are_compared_as_wholes_where_layers_differ(
     first: list[str], second: list[str], names: list[str], ratios: list[str]
 ) -> None:
     """Every made-up layer has the same operations, so that ratios are those of the numbers of layers."""
-    view = linked_table(linked_runs([made_models.subject(first), made_models.subject(second)], [{}, {}]))
+    subjects = [made_models.subject(paths, cpus=()) for paths in (first, second)]
+    ((place, runs),) = linked_runs(subjects, [{}, {}]).items()
+    view = linked_table(place, runs)
     assert view is not None
     assert [row[0].text for row in view.rows] == names
     assert [row[-1].text for row in view.rows] == ratios
+
+
+def test_two_models_are_compared_on_every_processor() -> None:
+    """The second has 3 layers of the first's 2, all the same: 1.5 times as long wherever they run."""
+    subjects = [made_models.subject(paths) for paths in (["a", "b"], ["a", "b", "c"])]
+    by_place = linked_runs(subjects, [{}, {}])
+    assert [*by_place] == [
+        f"estimated for {cpu} by latency-sum" for cpu in ("via-nano-2000", "intel-skylake-x")
+    ]
+    for place, runs in by_place.items():
+        (sentence,) = linked_sentences(place, runs)
+        assert f"{place[1:]}: 2. made-up takes 1.50 times as long as 1. made-up" in sentence
+    page = to_page(Report("two", tuple(subjects)))
+    assert page.count("times as long as 1. made-up") == 2
+    assert page.count("<caption>estimated for ") == 2
+    assert page.index("1.50 times as long") < page.index("Layers side by side</h3>")
+
+
+def test_measurements_are_compared_in_the_layers_that_both_have() -> None:
+    """The second run's samples are twice the first's, in 3 layers of the first's 4."""
+    one, two = sample_data.measurements(rows=4), sample_data.measurements(rows=3)
+    for row in two["rows"]:
+        row["samples_s"] = [2 * sample for sample in row["samples_s"]]
+    ((place, runs),) = linked_runs([*map(measurements_from_data, (one, two))], [{}, {}]).items()
+    for arithmetic, sentence in zip(("mac", "adder"), linked_sentences(place, runs), strict=True):
+        assert sentence.startswith(
+            f"As {arithmetic}, measured, in the 3 layers that both have: "
+            "2. made-up takes 2.00 times as long as 1. made-up ("
+        )
 
 
 def test_everything_is_there_without_scripts(hostile: str) -> None:
@@ -210,7 +241,8 @@ def test_measured_is_never_shown_without_measurements(hostile: str) -> None:
     measurements = measurements_from_data(data)
     page = to_page(Report("m", (), (measurements,)))
     assert "Predicted against measured" in page and "measured median" in page
-    assert "<span>measured, mac made up fp32</span>" in page
+    assert "Measured on none: made-up samples, 1 thread: the whole of made-up takes " in page
+    assert "time of made up fp32" in page
     assert "environment: cpu none: made-up samples" in page
 
 

@@ -7,22 +7,31 @@ from dataclasses import dataclass
 
 from addercost.analysis.bounds import bound_sign
 from addercost.analysis.leading_estimates import energies_by_table, leading_estimates
-from addercost.arithmetic import OpClass
+from addercost.analysis.measured_contests import MeasuredContest, MeasuredSide, measured_contests
+from addercost.arithmetic import Arithmetic, OpClass
 from addercost.report.subject_answer import ratio_text, ratio_to_first
+from addercost.results.intervals import RatioOutcome
+from addercost.results.measurements import Measurements
 from addercost.results.report import LEAST_CHARGED, EnergyEstimated, Estimated, Subject, network_name
 from addercost.text import printable
 from addercost.units import si
 
+_COLOURS = {str(arithmetic): i for i, arithmetic in enumerate(Arithmetic)}
+"""Those of figures: bars of one arithmetic have one colour in every card of timings."""
+
 
 @dataclass(frozen=True, slots=True)
 class CardBar:
-    """One network. value: the figure shown. exact: all of its digits. percent: the bar of the longest one."""
+    """One network. value: the figure shown. exact: all of its digits. percent: the bar of the longest one.
+    colour: its number; None for the bar's place in the card.
+    """
 
     name: str
     value: str
     exact: str
     percent: float
     ratio: str = ""
+    colour: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,42 @@ def facts(subject: Subject) -> str:
     if memory is not None:
         text += f"; {si(memory.peak_bytes, 'B')} of memory in use at most, in {memory.peak_path or '(model)'}"
     return printable(f"{text}.")
+
+
+def measured_cards(measurements: Measurements) -> Iterator[Card]:
+    """A card for each reference: what was timed in turn with it, by the reference's time."""
+    for contest in measured_contests(measurements):
+        together = "layer by layer, added up" if contest.layers > 1 else "one layer"
+        first = contest.reference
+        by = " ".join(part for part in (first.implementation, first.dtype) if part)
+        longest = max(side.ratio or 1.0 for side in contest.sides if not side.left_out)
+        bars = tuple(_measured_bar(side, contest, longest) for side in contest.sides)
+        remark = f"measured, {together if contest.layers else 'one run of the whole network'}"
+        yield Card(printable(f"time by that of {by}" if len(bars) > 1 else f"time of {by}"), remark, bars)
+
+
+def _measured_bar(side: MeasuredSide, contest: MeasuredContest, longest: float) -> CardBar:
+    """Sides that lack layers have a ratio over the others, and no time of the whole."""
+    first = contest.reference
+    by = [side.implementation] if side.implementation != first.implementation or contest.layers else []
+    by += [side.dtype] if side.dtype != first.dtype else []
+    name = f"{side.arithmetic} {', '.join(by)}".strip()
+    if side.left_out:
+        value = f"{contest.layers - side.left_out} of {contest.layers} layers"
+        exact = "not timed in the other layers"
+    else:
+        value, exact = si(side.seconds, "s"), f"{side.seconds!r} s"
+    percent = 0.0 if side.left_out else 100 * (side.ratio or 1.0) / longest
+    ratio = "" if side.ratio is None else f"{ratio_text(side.ratio)}×"
+    if side.interval is not None:
+        low, high = side.interval
+        exact += f"; ratio 95 % {low:.4f} to {high:.4f}"
+        ratio = "cannot tell" if side.outcome is RatioOutcome.CANNOT_TELL else ratio
+    elif side.ratio is not None:
+        ratio = "cannot tell"
+    return CardBar(
+        printable(name), value, exact, percent, ratio, _COLOURS.get(side.arithmetic, len(_COLOURS) - 1)
+    )
 
 
 def _estimated(

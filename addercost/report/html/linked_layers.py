@@ -6,24 +6,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from addercost.analysis.bounds import AtLeast, bounded
+from addercost.analysis.bounds import AtLeast, bound_sign, bound_words, bounded
 from addercost.analysis.estimate_ratio import bounded_ratio
 from addercost.analysis.layer_rows import labelled_costs, layer_rows
 from addercost.report.html.views import TableView, view_of
+from addercost.report.subject_answer import ratio_text
 from addercost.report.table import Column, Kind, Table
 from addercost.results.measurements import Measurements
 from addercost.results.report import Subject
+from addercost.units import si
 
 
 @dataclass(frozen=True, slots=True)
 class LinkedRun:
     """What one column shows. values: by layer. anchors: the row of each layer elsewhere on the page.
 
+    name: the model, with its number on the page. how: as what it was measured; "" for estimates and counts.
     unit: s, cycles or operations; ratios stand between columns of one unit alone.
     whole: what the model takes, a lower bound where figures lack; None for measurements of some layers.
     """
 
-    title: str
+    name: str
+    how: str
     unit: str
     values: Mapping[str, float]
     anchors: Mapping[str, str] = field(default_factory=dict)
@@ -42,21 +46,70 @@ def row_anchors(prefix: str, paths: Sequence[str]) -> tuple[str, ...]:
 
 def linked_runs(
     items: Sequence[Subject | Measurements], anchors: Sequence[Mapping[str, str]]
-) -> list[LinkedRun]:
-    """A run for each model and for each measured arithmetic. anchors: rows by layer, one mapping an item."""
-    found: list[LinkedRun] = []
+) -> dict[str, list[LinkedRun]]:
+    """By what they are estimated for, a run for each model and for each measured arithmetic: every processor
+    that a model is estimated on, or the operations where there is none. anchors: rows by layer, one mapping
+    an item.
+    """
+    estimated: dict[str, list[LinkedRun]] = {}
+    measured: list[LinkedRun] = []
     for number, (item, own) in enumerate(zip(items, anchors, strict=True), 1):
-        if isinstance(item, Subject):
-            found.append(_predicted(item, number, own))
+        if isinstance(item, Measurements):
+            measured += _measured(item, number, own)
         else:
-            found += _measured(item, number, own)
-    return found
+            for place, run in _predicted(item, number, own):
+                estimated.setdefault(place, []).append(run)
+    if not estimated:
+        return {"measured": measured}
+    return {place: [*runs, *measured] for place, runs in estimated.items()}
 
 
-def linked_table(runs: Sequence[LinkedRun]) -> TableView | None:
+def linked_sentences(place: str, runs: Sequence[LinkedRun]) -> Iterator[str]:
+    """What each run takes by that of another model: as a whole, or else in the layers that both have."""
+    for n, run in enumerate(runs):
+        first = _compared_with(runs[:n], run)
+        if first is None:
+            continue
+        shared = [path for path in first.values if path and path in run.values]
+        if run.whole is not None and first.whole is not None:
+            value, by, where = run.whole, first.whole, ""
+            ratio = _whole_ratio(run, first)
+        else:
+            value, by = (sum(r.values[path] for path in shared) for r in (run, first))
+            where = f", in the {len(shared)} layer{'s' * (len(shared) != 1)} that both have"
+            ratio = value / by if by else None
+        if ratio is not None:
+            alike = run.how == first.how
+            head = run.how if alike and run.how else place
+            names = [r.name if alike or not r.how else f"{r.name} {r.how}" for r in (run, first)]
+            times = f"{bound_words(ratio)}{ratio_text(ratio)} times"
+            verb = (
+                f"has {times} as many operations as"
+                if run.unit == "operations"
+                else f"takes {times} as long as"
+            )
+            amounts = f"{_amount(value, run.unit)} and {_amount(by, run.unit)}"
+            text = f"{head}{where}: {names[0]} {verb} {names[1]} ({amounts})."
+            yield text[0].upper() + text[1:]
+
+
+def _compared_with(earlier: Sequence[LinkedRun], run: LinkedRun) -> LinkedRun | None:
+    """The first run of another model in the same way, or else the estimate of a first measurement."""
+    others = [r for r in earlier if r.name != run.name and r.unit == run.unit]
+    same = [r for r in others if r.how == run.how]
+    is_first = not any(r.name == run.name for r in earlier)
+    return next(iter(same or (others if is_first else ())), None)
+
+
+def _amount(value: float, unit: str) -> str:
+    sign = bound_sign(value)
+    return f"{sign}{si(value, 's')}" if unit == "s" else f"{sign}{si(value)} {unit}"
+
+
+def linked_table(place: str, runs: Sequence[LinkedRun]) -> TableView | None:
     """The whole models where their layers differ, then a row for every layer that two runs share.
 
-    None without either. What runs outside all layers is no layer that they share.
+    None without either. What runs outside all layers is no layer that they share. place: stands above it.
     """
     paths = [path for path in _every_path(runs) if sum(path in run.values for run in runs) > 1]
     if paths == [""]:
@@ -71,7 +124,12 @@ def linked_table(runs: Sequence[LinkedRun]) -> TableView | None:
     for n, run in enumerate(runs):
         is_count = run.unit != "s"
         columns.append(
-            Column(f"run{n}", run.title, Kind.COUNT if is_count else Kind.QUANTITY, "" if is_count else "s")
+            Column(
+                f"run{n}",
+                f"{run.name} {run.how}".strip(),
+                Kind.COUNT if is_count else Kind.QUANTITY,
+                "" if is_count else "s",
+            )
         )
         compares = n > 0 and run.unit == runs[0].unit
         if compares:
@@ -87,19 +145,25 @@ def linked_table(runs: Sequence[LinkedRun]) -> TableView | None:
         rows.insert(0, _whole(runs))
     notes = (f"{alone:,} layers that only one of them has are left out",) if alone else ()
     total = _sums(runs, paths) if paths else {}
-    return view_of(Table(tuple(columns), rows, notes=notes, total=total), links=links)
+    return view_of(Table(tuple(columns), rows, title=place, notes=notes, total=total), links=links)
 
 
 def _whole(runs: Sequence[LinkedRun]) -> dict[str, Any]:
     """The row of the whole models; its ratios are bounds where one of two is."""
     row: dict[str, Any] = {"path": "the whole model"}
-    first = runs[0].whole
     for n, run in enumerate(runs):
         row[f"run{n}"] = run.whole
-        if n and run.unit == runs[0].unit and run.whole is not None and first is not None:
-            is_complete, other_is_complete = (not isinstance(v, AtLeast) for v in (run.whole, first))
-            row[f"ratio{n}"] = bounded_ratio(run.whole, is_complete, first, other_is_complete, False)
+        if n and run.unit == runs[0].unit:
+            row[f"ratio{n}"] = _whole_ratio(run, runs[0])
     return row
+
+
+def _whole_ratio(run: LinkedRun, first: LinkedRun) -> float | None:
+    """A bound where one of the two is; None where nothing is known."""
+    if run.whole is None or first.whole is None:
+        return None
+    is_complete, other_is_complete = (not isinstance(v, AtLeast) for v in (run.whole, first.whole))
+    return bounded_ratio(run.whole, is_complete, first.whole, other_is_complete, False)
 
 
 def _sums(runs: Sequence[LinkedRun], paths: Sequence[str]) -> dict[str, Any]:
@@ -119,23 +183,24 @@ def _every_path(runs: Sequence[LinkedRun]) -> list[str]:
     return list(dict.fromkeys(path for run in runs for path in run.values))
 
 
-def _predicted(subject: Subject, number: int, anchors: Mapping[str, str]) -> LinkedRun:
+def _predicted(subject: Subject, number: int, anchors: Mapping[str, str]) -> Iterator[tuple[str, LinkedRun]]:
+    """(what it is estimated for, the run)."""
     rows = layer_rows(subject.first)
-    label, cost = next(iter(labelled_costs(subject.first).items()), (None, None))
     name = f"{number}. {subject.name}"
     counts = subject.first.counts
-    if label is None or cost is None or not cost.cycles:
+    costs = {label: cost for label, cost in labelled_costs(subject.first).items() if cost.cycles}
+    if not costs:
         values: dict[str, float] = {row.path: row.counts.total for row in rows}
         whole = bounded(counts.total.total, counts.complete)
-        return LinkedRun(f"{name}, operations", "operations", values, anchors, whole)
-    is_complete = cost.complete and counts.complete
-    rate = cost.seconds_per_cycle
-    if rate is None:
-        values = {row.path: row.cycles[label] for row in rows}
-        return LinkedRun(f"{name}, {label}", "cycles", values, anchors, bounded(cost.cycles, is_complete))
-    title = f"{name}, {label} (estimate)"
-    values = {row.path: row.cycles[label] * rate for row in rows}
-    return LinkedRun(title, "s", values, anchors, bounded(cost.cycles * rate, is_complete))
+        yield "counted", LinkedRun(name, "", "operations", values, anchors, whole)
+    for label, cost in costs.items():
+        is_complete = cost.complete and counts.complete
+        rate = cost.seconds_per_cycle
+        values = {row.path: row.cycles[label] * (rate or 1) for row in rows}
+        whole = bounded(cost.cycles * (rate or 1), is_complete)
+        unit = "cycles" if rate is None else "s"
+        place = f"estimated for {cost.hardware} by {cost.model}"
+        yield place, LinkedRun(name, "", unit, values, anchors, whole)
 
 
 def _measured(item: Measurements, number: int, anchors: Mapping[str, str]) -> Iterator[LinkedRun]:
@@ -146,6 +211,5 @@ def _measured(item: Measurements, number: int, anchors: Mapping[str, str]) -> It
             own = fastest.setdefault(row.arithmetic, {})
             own[row.path] = min(row.median_s, own.get(row.path, row.median_s))
     for arithmetic, values in fastest.items():
-        yield LinkedRun(
-            f"{number}. {item.model} as {arithmetic}, measured, the fastest", "s", values, anchors
-        )
+        how = f"as {arithmetic}, measured"
+        yield LinkedRun(f"{number}. {item.model}", how, "s", values, anchors)

@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from addercost.report.html.cards import Card, cards, facts
+from addercost.report.html.cards import Card, cards, facts, measured_cards
 from addercost.report.html.figures import inline_svg
 from addercost.report.html.icicle import icicle_data
-from addercost.report.html.linked_layers import linked_runs, linked_table, row_anchors
+from addercost.report.html.linked_layers import linked_runs, linked_sentences, linked_table, row_anchors
 from addercost.report.html.views import TableView, view_of
 from addercost.report.plots.style import Drawn, PlotOptions
 from addercost.report.sections import Section, report_sections
 from addercost.report.subject_answer import answer_sentences
 from addercost.report.table import Table
 from addercost.report.tables.layers_cost_first import block_depths, layers_cost_first
-from addercost.report.tables.timings import measured_headline, measured_table
+from addercost.report.tables.timings import measured_table
 from addercost.results.measurements import Measurements
 from addercost.results.report import Report, Subject, network_name
 from addercost.text import printable
@@ -83,8 +83,8 @@ class PageSection:
 class PagePart:
     """One model, or one set of measurements.
 
-    answer: sentences that come first. cards: networks side by side. figures: (figure, its name, a remark).
-    facts: what all networks share. bound: a warning where totals are lower bounds.
+    answer: sentences that come first. cards: networks side by side. facts: what all networks share. bound: a
+    warning where totals are lower bounds.
     """
 
     id: str
@@ -92,7 +92,6 @@ class PagePart:
     sections: tuple[PageSection, ...]
     answer: tuple[str, ...] = ()
     cards: tuple[Card, ...] = ()
-    figures: tuple[tuple[str, str, str], ...] = ()
     facts: str = ""
     bound: str = ""
 
@@ -106,11 +105,15 @@ def page_parts(report: Report) -> Iterator[PagePart]:
             {_path(row): anchor for row, anchor in zip(table.rows, own, strict=True) if anchor}
             for table, own in zip(tables, ids, strict=True)
         ]
-        linked = linked_table(linked_runs(shown, anchors))
-        if linked is not None:
+        runs = linked_runs(shown, anchors)
+        views = [view for place, own in runs.items() if (view := linked_table(place, own)) is not None]
+        if views:
             lead = "Layers of the same path; the figure of a layer leads to its own row below."
             section = Section("linked", "Layers side by side", lead)
-            yield PagePart("all", "Side by side", (_section(section, "all", views=(linked,)),))
+            answer = [printable(text) for place, own in runs.items() for text in linked_sentences(place, own)]
+            yield PagePart(
+                "all", "Side by side", (_section(section, "all", views=tuple(views)),), answer=tuple(answer)
+            )
     for i, ((name, sections), item) in enumerate(zip(report_sections(report), shown, strict=True), 1):
         prefix = f"p{i}"
         # Two runs of one model have the same name.
@@ -118,8 +121,14 @@ def page_parts(report: Report) -> Iterator[PagePart]:
         view = view_of(tables[i - 1], ids[i - 1])
         if isinstance(item, Measurements):
             figures = tuple(_measured_figures(item, prefix))
-            made = tuple(_section(section, prefix, figures=figures, views=(view,)) for section in sections)
-            yield PagePart(prefix, printable(name), made, figures=tuple(measured_headline(item)))
+            first, *others = sections
+            yield PagePart(
+                prefix,
+                printable(name),
+                tuple(_section(section, prefix, figures=figures, views=(view,)) for section in others),
+                answer=tuple(printable(text) for text in first.notes),
+                cards=tuple(measured_cards(item)),
+            )
             continue
         counts = item.first.counts
         yield PagePart(

@@ -159,11 +159,16 @@ def sum_table(measurements: Measurements) -> Table | None:
     )
 
 
-def _title(measurements: Measurements) -> str:
+def device_text(measurements: Measurements) -> str:
+    """What was timed on: `AMD EPYC, 1 thread`."""
     environment = measurements.environment
     device = environment.get("cuda") or environment.get("cpu", "an unnamed machine")
     threads = environment.get("threads")
-    on = f"{device}, {threads} thread{'s' * (threads != '1')}" if threads else device
+    return f"{device}, {threads} thread{'s' * (threads != '1')}" if threads else device
+
+
+def _title(measurements: Measurements) -> str:
+    on = device_text(measurements)
     caches = dict.fromkeys(row.cache for row in measurements.rows if row.cache)
     return ", ".join((f"{measurements.model}, measured on {on}", *(f"{c} caches" for c in caches)))
 
@@ -226,18 +231,6 @@ def measured_table(measurements: Measurements) -> Table:
             *(f"left out: {text}" for text in measurements.left_out),
         ),
     )
-
-
-def measured_headline(measurements: Measurements) -> list[tuple[str, str, str]]:
-    """(figure, its name, a remark) of each timing of the whole model."""
-    cards = []
-    for row in measurements.rows:
-        if not row.path:
-            interval = row.interval_s
-            spread = f", 95 % within {si(interval[0], 's')} to {si(interval[1], 's')}" if interval else ""
-            what = " ".join(part for part in (row.arithmetic, row.implementation, row.dtype) if part)
-            cards.append((si(row.median_s, "s"), f"measured, {what}", f"{len(row.samples_s)} runs{spread}"))
-    return cards
 
 
 def row_line(entry: MeasuredRow | FailedRow) -> str:
