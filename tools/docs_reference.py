@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from addercost.counts.registry import RULES
-from addercost.counts.rules.elementwise import ELEMENTWISE
+from addercost.counts.rules.elementwise import ELEMENTWISE, GELU, Row
 from addercost.counts.rules.movement import nothing
 from addercost.reading import json_schema
 from addercost.results import accuracies, measurements, profile, report, trace, training, validation
@@ -87,12 +87,25 @@ def counted(name: str) -> str:
     """What one call of an operator counts: a formula with its operations, or its rule's own words."""
     if RULES[name] is nothing:
         return "nothing: it computes no numbers"
-    row = ELEMENTWISE.get(name.removeprefix("aten.").removesuffix("_"))
-    if row is not None and RULES[name].__module__.endswith(".elementwise"):
-        formula, counts = row
-        operations = ", ".join(f"{count} {op}" for op, count in counts.items()) or "nothing"
-        return f"`{cell(formula)}`: {operations} an element"
-    return cell(summary(RULES[name]) or "as its file says")
+    kind = name.partition(".")[2]
+    kind = kind if kind in ELEMENTWISE else kind.removesuffix("_")
+    if RULES[name].__module__.endswith(".elementwise"):
+        if kind in ELEMENTWISE:
+            return _row_text(ELEMENTWISE[kind])
+        if kind == "gelu":
+            none, tanh = _row_text(GELU["none"]), _row_text(GELU["tanh"])
+            return f'{none}; with `approximate="tanh"` {tanh}'
+    text = summary(RULES[name])
+    if not text:
+        raise ValueError(f"the rule of {name} has no docstring with its formula")
+    return cell(text)
+
+
+def _row_text(row: Row) -> str:
+    """A formula with its operations."""
+    formula, counts = row
+    operations = ", ".join(f"{count} {op}" for op, count in counts.items()) or "nothing"
+    return f"`{cell(formula)}`: {operations} an element"
 
 
 def summary(of: object) -> str:

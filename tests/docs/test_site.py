@@ -43,6 +43,22 @@ def test_what_the_page_says_of_operators() -> None:
     assert reference.counted("aten.clone") == "nothing: it computes no numbers"
 
 
+@pytest.mark.parametrize("module", sorted({rule.__module__ for rule in RULES.values()}))
+def test_every_rule_says_its_formula(module: str) -> None:
+    """In words with a number or a symbol of what it counts, and no rule refers to its code."""
+    for name in (name for name, rule in RULES.items() if rule.__module__ == module):
+        text = reference.counted(name)
+        assert len(text) >= 5 and "file says" not in text, name
+
+
+def test_a_rule_without_a_formula_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(call: object) -> None: ...
+
+    monkeypatch.setitem(RULES, "aten.topk", silent)
+    with pytest.raises(ValueError, match=r"the rule of aten\.topk has no docstring"):
+        reference.operators_page()
+
+
 def test_every_command_has_a_manual_page_with_all_its_options() -> None:
     pages = man_pages.pages()
     assert {"addercost.1", "addercost-profile.1", "addercost-bench-run.1"} <= set(pages)

@@ -190,6 +190,13 @@ def test_everything_is_there_without_scripts(hostile: str) -> None:
         assert heading in page.texts
 
 
+def test_paths_break_after_dots_alone() -> None:
+    """In the table of linked layers on a narrow screen; a name of markup stays text."""
+    page = to_page(made_models.report(["block.0.conv1", "a.<b>"]))
+    assert "block.<wbr>0.<wbr>conv1</th>" in page
+    assert "a.<wbr>&lt;b&gt;</th>" in page
+
+
 def test_numbers_are_on_the_right(hostile: str) -> None:
     cells = re.findall(r'<td( class="n")? data-v="[\d.e+-]+">', hostile)
     assert cells and all(cells)

@@ -41,6 +41,8 @@ def _sums_as(arithmetic: Arithmetic, call: OpCall, terms: int, biased: bool) -> 
 
 @rule("addercost.adder_conv2d", "addercost.adder_conv2d_u8")
 def adder_conv2d(call: OpCall) -> OperatorWork:
+    """x: [N, C, H, W], w: [K, C/G, R, S], out: [N, K, P, Q] = bias - Σ |x - w| over T = C/G·R·S terms: T
+    differences, T magnitudes and T additions an output."""
     return _convolution_as(Arithmetic.ADDER, call)
 
 
@@ -85,6 +87,7 @@ def _stored(call: OpCall) -> OpCounts:
 
 @rule("addercost.adder_linear")
 def adder_linear(call: OpCall) -> OperatorWork:
+    """x: […, C], w: [K, C], out: […, K] = bias - Σ |x - w| over C terms, as `adder_conv2d`."""
     return _linear_as(Arithmetic.ADDER, call)
 
 
@@ -111,6 +114,9 @@ def adder_pairs(call: OpCall) -> OperatorWork:
 
 @rule("addercost.binary_conv2d")
 def binary_conv2d(call: OpCall) -> OperatorWork:
+    """x: [N, C, H, W], w: [K, C/G, R, S], out: [N, K, P, Q] = α·Σ sign(x)·sign(w) over T = C/G·R·S terms: a
+    comparison an input; T exclusive nors, T counted bits, a shift, a subtraction and a product an output, and
+    the bias if any."""
     return _convolution_as(Arithmetic.XNOR, call)
 
 
@@ -125,21 +131,28 @@ def binary_conv2d_packed(call: OpCall) -> OperatorWork:
 
 @rule("addercost.binary_linear")
 def binary_linear(call: OpCall) -> OperatorWork:
+    """x: […, C], w: [K, C], out: […, K] = α·Σ sign(x)·sign(w) over C terms, as `binary_conv2d`."""
     return _linear_as(Arithmetic.XNOR, call)
 
 
 @rule("addercost.shift_conv2d")
 def shift_conv2d(call: OpCall) -> OperatorWork:
+    """x: [N, C, H, W], w: [K, C/G, R, S] of ±2^e, out: [N, K, P, Q] = Σ x·w over T = C/G·R·S terms: T shifts
+    and T - 1 additions an output, one more for a bias."""
     return _convolution_as(Arithmetic.SHIFT, call)
 
 
 @rule("addercost.shift_linear")
 def shift_linear(call: OpCall) -> OperatorWork:
+    """x: […, C], w: [K, C] of ±2^e, out: […, K] = Σ x·w over C terms, as `shift_conv2d`."""
     return _linear_as(Arithmetic.SHIFT, call)
 
 
 @rule("addercost.ternary_linear")
 def ternary_linear(call: OpCall) -> OperatorWork:
+    """x: […, C], w: [K, C] of -1, 0 and 1, out: […, K] = Σ x·w over C terms: C selections of x, -x or 0 and C
+    - 1 additions an output. Floating-point x is rounded to int8 by the largest |x| of its row: a magnitude, a
+    comparison, a product and an addition each, and one product an output."""
     return _linear_as(Arithmetic.TERNARY, call)
 
 

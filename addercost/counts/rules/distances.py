@@ -57,6 +57,7 @@ def within(call: OpCall) -> OperatorWork:
 
 @rule("aten.dist")
 def distance(call: OpCall) -> OperatorWork:
+    """The norm of order p of a - b: n differences, then as `norm`."""
     x = call.tensor("self")
     return _differences(x.number_format, 1, x.numel, call.args.get("p", 2))
 

@@ -214,6 +214,8 @@ def gelu(call: OpCall) -> OperatorWork:
 
 @rule("aten.gelu_backward")
 def gelu_backward(call: OpCall) -> OperatorWork:
+    """g·(Φ(a) + a·φ(a)) with Φ(a) = (1 + erf(a/√2))/2 and φ(a) = exp(-a²/2)/√(2π); with `approximate="tanh"`
+    g times the derivative of that form."""
     return per_element(call, GELU_BACKWARD[str(call.args.get("approximate", "none"))][1])
 
 

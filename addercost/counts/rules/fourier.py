@@ -78,6 +78,8 @@ def _scaling(call: OpCall) -> OpCounts:
 
 @rule("aten._fft_c2c")
 def complex_to_complex(call: OpCall) -> OperatorWork:
+    """Along each axis of length n, for each prime factor p of n: n/p butterflies of p·(p-1) complex
+    additions, p - 1 complex products and for p > 2 (p-1)² more. With `normalization` a factor an output."""
     x = call.tensor("self")
     axes = _axes(call, len(x.shape))
     return OperatorWork(other=_transform_counts(call, x.shape, axes, -1) + _scaling(call))

@@ -96,6 +96,8 @@ def _columns(call: OpCall, name: str, n: int) -> int:
 
 @rule("aten.linalg_cholesky_ex", "aten.cholesky")
 def cholesky(call: OpCall) -> OperatorWork:
+    """A: [n, n]: L[i,j] = (A[i,j] - Σ_{k<j} L[i,k]·L[j,k]) / L[j,j], with a root on the diagonal: (n³ - n)/6
+    products subtracted, n·(n-1)/2 divisions, n roots."""
     name, n, _ = _matrix(call)
     return _times(call, name, cholesky_counts(n))
 
@@ -118,6 +120,8 @@ def cholesky_inverse(call: OpCall) -> OperatorWork:
 
 @rule("aten.linalg_lu_factor_ex", "aten.linalg_lu", "aten._lu_with_info")
 def lu(call: OpCall) -> OperatorWork:
+    """A: [m, n], column k: the largest of m-k magnitudes, m-k-1 divisions, (m-k-1)·(n-k-1) products
+    subtracted."""
     name, m, n = _matrix(call)
     return _times(call, name, lu_counts(m, n, bool(call.args.get("pivot", True))))
 
@@ -157,6 +161,8 @@ def solve_triangular(call: OpCall) -> OperatorWork:
 
 @rule("aten.linalg_inv_ex", "aten.inverse")
 def inverse(call: OpCall) -> OperatorWork:
+    """A: [n, n], Gauss-Jordan in place, pivoting. Step k: 1/a[k,k], its row and column times it, the rest
+    updated by (n-1)² products."""
     name, n, _ = _matrix(call)
     return _times(call, name, inverse_counts(n))
 
@@ -178,6 +184,8 @@ def log_determinant(call: OpCall) -> OperatorWork:
 
 @rule("aten.geqrf")
 def householder(call: OpCall) -> OperatorWork:
+    """A: [m, n] to R and vectors v. Step k: β = -sign(x₀)·‖x‖, τ = (β - x₀)/β, v = x/(x₀ - β); then each of
+    n-k-1 columns takes w = τ·(vᵀa) and a - w·v."""
     name, m, n = _matrix(call)
     return _times(call, name, reflector_counts(m, n))
 

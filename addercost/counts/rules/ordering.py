@@ -42,12 +42,14 @@ def _compares(call: OpCall, n: int) -> OperatorWork:
 
 @rule("aten.sort", "aten.argsort", "aten.msort")
 def sort(call: OpCall) -> OperatorWork:
+    """Rows of n by merge sort: n·⌈lg n⌉ - 2^⌈lg n⌉ + 1 compares each."""
     rows, n = _rows(call)
     return _compares(call, rows * merge_sort_compares(n))
 
 
 @rule("aten.topk")
 def topk(call: OpCall) -> OperatorWork:
+    """Rows of n by a tournament: n - k + Σ ⌈lg j⌉ for n+1-k < j ≤ n compares each."""
     rows, n = _rows(call)
     k = call.args["k"]
     assert isinstance(k, int)
@@ -65,6 +67,7 @@ def kth_value(call: OpCall) -> OperatorWork:
 
 @rule("aten.median", "aten.nanmedian")
 def median(call: OpCall) -> OperatorWork:
+    """Rows of n: the ⌊(n+1)/2⌋ largest in order, as `topk`."""
     rows, n = _rows(call)
     return _compares(call, rows * selection_compares(n, (n + 1) // 2))
 
@@ -78,6 +81,7 @@ def runs(call: OpCall) -> OperatorWork:
 
 @rule("aten.unique_consecutive", "aten.unique_dim_consecutive")
 def neighbours(call: OpCall) -> OperatorWork:
+    """n - 1 compares of neighbours."""
     return _compares(call, max(call.tensor("self").numel - 1, 0))
 
 
@@ -91,6 +95,7 @@ def binary_search(call: OpCall) -> OperatorWork:
 
 @rule("aten.cummax", "aten.cummin", "aten._cummax_helper", "aten._cummin_helper")
 def running_extremum(call: OpCall) -> OperatorWork:
+    """Rows of n along `dim`: n - 1 compares each."""
     rows, n = _rows(call)
     return _compares(call, rows * max(n - 1, 0))
 

@@ -52,12 +52,15 @@ def avg_pool(call: OpCall) -> OperatorWork:
 
 @rule("aten._adaptive_avg_pool2d", "aten._adaptive_avg_pool3d", "aten.adaptive_avg_pool1d")
 def adaptive_avg_pool(call: OpCall) -> OperatorWork:
+    """Output i of P covers ⌊i·H/P⌋ to ⌈(i+1)·H/P⌉ along each axis; a window of k: k - 1 additions and a
+    division."""
     windows, elements = call.output.numel, _elements(call)
     return OperatorWork(other=OpCounts.of(call.output.number_format, add=elements - windows, divide=windows))
 
 
 @rule("aten.adaptive_max_pool2d", "aten.adaptive_max_pool3d", "aten.adaptive_max_pool1d")
 def adaptive_max_pool(call: OpCall) -> OperatorWork:
+    """Windows as of `adaptive_avg_pool`; one of k elements: k - 1 compares."""
     elements = _elements(call)
     return OperatorWork(other=OpCounts.of(call.output.number_format, compare=elements - call.output.numel))
 

@@ -150,6 +150,7 @@ def quantized_convolution(call: OpCall) -> OperatorWork:
     "quantized_decomposed.quantize_per_channel",
 )
 def quantize(call: OpCall) -> OperatorWork:
+    """round(x/scale) + zero, kept within the range: 1 mul, 2 add (rounding is one), 2 compare an element."""
     x = call.tensors()[0]
     return OperatorWork(other=_quantizing(x))
 

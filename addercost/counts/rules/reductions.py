@@ -22,6 +22,7 @@ def sum_counts(n: int, results: int, number_format: str) -> OpCounts:
 
 @rule("aten.sum", "aten.nansum")
 def total(call: OpCall) -> OperatorWork:
+    """n numbers to r sums: n - r additions."""
     return OperatorWork(other=sum_counts(*_joins(call)))
 
 
@@ -41,6 +42,7 @@ def mean(call: OpCall) -> OperatorWork:
 
 @rule("aten.prod")
 def product(call: OpCall) -> OperatorWork:
+    """n numbers to r products: n - r multiplications."""
     n, results, number_format = _joins(call)
     return OperatorWork(other=OpCounts.of(number_format, mul=n - results))
 
@@ -56,6 +58,7 @@ def extremum(call: OpCall) -> OperatorWork:
 
 @rule("aten.aminmax")
 def both_extrema(call: OpCall) -> OperatorWork:
+    """n numbers to r minima and r maxima: 2·(n - r) compares."""
     n, results, number_format = _joins(call)
     return OperatorWork(other=OpCounts.of(number_format, compare=2 * (n - results)))
 
@@ -69,6 +72,7 @@ def hashed(call: OpCall) -> OperatorWork:
 
 @rule("aten.all", "aten.any")
 def truth(call: OpCall) -> OperatorWork:
+    """n truth values to r: n - r logical operations."""
     n, results, number_format = _joins(call)
     return OperatorWork(other=OpCounts.of(number_format, logic=n - results))
 
@@ -85,11 +89,13 @@ def variance(call: OpCall) -> OperatorWork:
 
 @rule("aten.cumsum", "aten.cumsum_")
 def running_sum(call: OpCall) -> OperatorWork:
+    """Rows of n along `dim`: n - 1 additions each."""
     return OperatorWork(other=OpCounts.of(call.tensor("self").number_format, add=_running_joins(call)))
 
 
 @rule("aten.cumprod", "aten.cumprod_")
 def running_product(call: OpCall) -> OperatorWork:
+    """Rows of n along `dim`: n - 1 multiplications each."""
     return OperatorWork(other=OpCounts.of(call.tensor("self").number_format, mul=_running_joins(call)))
 
 

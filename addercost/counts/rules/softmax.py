@@ -23,6 +23,7 @@ def softmax_counts(rows: int, n: int, number_format: str) -> OpCounts:
 
 @rule("aten._softmax", "aten._safe_softmax", "aten.softmax")
 def softmax(call: OpCall) -> OperatorWork:
+    """Rows of n: the maximum (n - 1 compares), subtract it (n), exp (n), their sum (n - 1), divide (n)."""
     x = call.tensor("self")
     n = _row_length(call)
     return OperatorWork(other=softmax_counts(x.numel // max(n, 1), n, x.number_format))
@@ -42,6 +43,9 @@ def log_softmax_counts(rows: int, n: int, number_format: str) -> OpCounts:
 
 @rule("aten._log_softmax", "aten.log_softmax")
 def log_softmax(call: OpCall) -> OperatorWork:
+    """Rows of n: the maximum m (n - 1 compares), s = Σ exp(x - m) (n additions, n exp, n - 1 additions), then
+    x - (m + log s) (1 log, 1 + n additions).
+    """
     x = call.tensor("self")
     n = _row_length(call)
     return OperatorWork(other=log_softmax_counts(x.numel // max(n, 1), n, x.number_format))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from addercost.analysis.bounds import AtLeast, bound_sign, bound_words, bounded
@@ -81,7 +81,7 @@ def linked_sentences(place: str, runs: Sequence[LinkedRun]) -> Iterator[str]:
         if ratio is not None:
             alike = run.how == first.how
             head = run.how if alike and run.how else place
-            names = [r.name if alike or not r.how else f"{r.name} {r.how}" for r in (run, first)]
+            names = [r.name if alike or not r.how else f"{r.name} {r.how}" for r in _called(run, first)]
             times = f"{bound_words(ratio)}{ratio_text(ratio)} times"
             verb = (
                 f"has {times} as many operations as"
@@ -91,6 +91,12 @@ def linked_sentences(place: str, runs: Sequence[LinkedRun]) -> Iterator[str]:
             amounts = f"{_amount(value, run.unit)} and {_amount(by, run.unit)}"
             text = f"{head}{where}: {names[0]} {verb} {names[1]} ({amounts})."
             yield text[0].upper() + text[1:]
+
+
+def _called(*runs: LinkedRun) -> list[LinkedRun]:
+    """Without the numbers before their names, where the names alone are different."""
+    plain = [replace(run, name=run.name.partition(". ")[2]) for run in runs]
+    return plain if len({run.name for run in plain}) == len(plain) else [*runs]
 
 
 def _compared_with(earlier: Sequence[LinkedRun], run: LinkedRun) -> LinkedRun | None:

@@ -54,6 +54,7 @@ def render_page(title: str, summary: str, parts: list[PagePart], made_by: str, d
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breaks"] = _with_breaks
     return environment.get_template("page.html.j2").render(
         title=printable(title),
         summary=summary,
@@ -68,6 +69,13 @@ def render_page(title: str, summary: str, parts: list[PagePart], made_by: str, d
         data=embedded(data) if data is not None else None,
         data_id=DATA_ID,
     )
+
+
+def _with_breaks(path: str) -> Any:
+    """A path of modules that may break after each of its dots, and within a name only where it must."""
+    from markupsafe import Markup, escape
+
+    return Markup(".<wbr>").join(escape(name) for name in path.split("."))
 
 
 def _require_jinja2() -> None:
