@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from addercost.layers.module import IntOrPair, KernelConv2d, KernelLinear
 from addercost.layers.ops import adder as ops
+
+AUTHORS_NAMES = {"adder": "weight", "b": "bias"}
+"""Parameters of the AdderNet authors' `adder2d`, and what torch's layers call them."""
+
+
+def _rename(state: dict[str, Any], prefix: str) -> None:
+    """Parameters of the authors' code take our names, in the copy that `load_state_dict` makes."""
+    for theirs, ours in AUTHORS_NAMES.items():
+        if prefix + theirs in state and prefix + ours not in state:
+            state[prefix + ours] = state.pop(prefix + theirs)
 
 
 class AdderConv2d(KernelConv2d):
@@ -14,6 +26,7 @@ class AdderConv2d(KernelConv2d):
 
     x: [N, C, H, W] or [C, H, W]; weight: [K, C/G, R, S], drawn from N(0, 1). `gradient` is "full"
     (AdderNet's: x - w for the weight, HardTanh(w - x) for the input) or "sign" (the signs of both).
+    `load_state_dict` takes the names of the authors' code too (`adder` and `b`).
     Source: Chen et al., CVPR 2020.
     """
 
@@ -35,6 +48,10 @@ class AdderConv2d(KernelConv2d):
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, device, dtype
         )
         self.gradient = gradient
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        _rename(state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
     def reset_parameters(self) -> None:
         nn.init.normal_(self.weight)
@@ -60,6 +77,10 @@ class AdderLinear(KernelLinear):
     ) -> None:
         super().__init__(in_features, out_features, bias, device, dtype)
         self.gradient = gradient
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        _rename(state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
     def reset_parameters(self) -> None:
         nn.init.normal_(self.weight)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from addercost.errors import ShapeError
+from addercost.errors import ArgumentError, ShapeError
 from addercost.kernels.problem import Geometry
 
 IntOrPair = int | tuple[int, int]
@@ -65,6 +65,9 @@ class KernelConv2d(nn.Module):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
+    def __prepare_scriptable__(self) -> nn.Module:
+        raise not_scriptable(self)
+
     def geometry_arguments(self) -> tuple[list[int], list[int], list[int], int]:
         """stride, padding, dilation, groups as the operators take them."""
         return list(self.stride), list(self.padding), list(self.dilation), self.groups
@@ -109,10 +112,21 @@ class KernelLinear(nn.Module):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
+    def __prepare_scriptable__(self) -> nn.Module:
+        raise not_scriptable(self)
+
     def extra_repr(self) -> str:
         return (
             f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
         )
+
+
+def not_scriptable(layer: nn.Module) -> ArgumentError:
+    """What `torch.jit.script` ends with, which calls `__prepare_scriptable__` of every layer."""
+    return ArgumentError(
+        f"torch.jit.script does not take {type(layer).__name__}: its kernel is chosen in Python",
+        "use torch.jit.trace(model, example_inputs), torch.export or torch.compile",
+    )
 
 
 def with_batch(convolve: Callable[[Tensor], Tensor], input: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from addercost.errors import ArgumentError
 from addercost.layers import (
     AdderConv2d,
     AdderLinear,
@@ -222,11 +223,16 @@ def test_torchscript_takes_a_traced_layer_and_not_its_source(conv: Any) -> None:
     torch.jit.save(torch.jit.trace(layer, x), file)  # type: ignore[no-untyped-call]
     file.seek(0)
     assert torch.equal(torch.jit.load(file)(x), layer(x))  # type: ignore[no-untyped-call]
-    with pytest.raises((RuntimeError, ValueError)):
-        torch.jit.script(layer)
+    for scripted in (layer, nn.Sequential(nn.ReLU(), layer)):
+        with pytest.raises(ArgumentError, match=f"torch.jit.script does not take {type(layer).__name__}"):
+            torch.jit.script(scripted)
 
 
 @pytest.mark.parametrize("conv", CONVOLUTIONS, ids=NAMES)
 def test_onnx_has_no_such_operator(conv: Any) -> None:
-    with pytest.raises(RuntimeError, match="addercost"):
-        torch.onnx.export(conv(3, 4, 3).eval(), (torch.randn(1, 3, 6, 6),), io.BytesIO(), dynamo=False)
+    """Both exporters name the operator, as docs/layers.md says."""
+    layer, x = conv(3, 4, 3).eval(), torch.randn(1, 3, 6, 6)
+    with pytest.raises(RuntimeError, match="unrecognized namespace addercost::"):
+        torch.onnx.export(layer, (x,), io.BytesIO(), dynamo=False)
+    with pytest.raises(RuntimeError, match="No ONNX function found for <OpOverload\\(op='addercost\\."):
+        torch.onnx.export(layer, (x,), io.BytesIO(), dynamo=True, verbose=False)
