@@ -1,4 +1,4 @@
-"""Puts the manual pages into a wheel, where `make dist` has written them; `pip install .` goes without."""
+"""Puts the citation file into a wheel, and the manual pages where `make dist` has written them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 PAGES = "output/man1"
 
 
-class ManualPages(BuildHookInterface):  # type: ignore[type-arg]
+class SharedFiles(BuildHookInterface):  # type: ignore[type-arg]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        if self.target_name == "wheel" and (Path(self.root) / PAGES).is_dir():
+        if self.target_name != "wheel":
+            return
+        build_data["shared_data"]["CITATION.cff"] = "share/doc/addercost/CITATION.cff"
+        if (Path(self.root) / PAGES).is_dir():
             build_data["shared_data"][PAGES] = "share/man/man1"

@@ -57,6 +57,8 @@ def try_out(distribution: Path, folder: Path, borrow: bool) -> str:
         raise RuntimeError(f"the distribution was not used, but {home.strip()}")
     if not (environment / "share" / "man" / "man1" / "addercost-profile.1").is_file():
         raise RuntimeError("the distribution installs no manual pages")
+    if not (environment / "share" / "doc" / "addercost" / "CITATION.cff").is_file():
+        raise RuntimeError("the distribution installs no citation file")
     return done.stdout
 
 
