@@ -66,7 +66,9 @@ def test_linear_and_converted_layers_take_their_names() -> None:
         layer.load_state_dict({"adder": torch.ones(3, 2), "b": torch.zeros(3)})
         assert torch.equal(layer.weight, torch.ones(3, 2))
     with pytest.raises(RuntimeError, match="Unexpected key"):
-        convert(converted, "mac", keep_first_last=False).load_state_dict({"0.adder": torch.ones(3, 2), "0.b": torch.zeros(3)})
+        convert(converted, "mac", keep_first_last=False).load_state_dict(
+            {"0.adder": torch.ones(3, 2), "0.b": torch.zeros(3)}
+        )
 
 
 def test_our_own_names_are_taken_too(tmp_path: Path) -> None:
