@@ -26,7 +26,7 @@ def wkv_scan(
 
     num_t and den_t are sums over the tokens before t, of exp(k_i + (t - 1 - i)·decay) times v_i and times 1,
     both divided by exp(largest_t). y_t = (num_t + exp(first + k_t)·v_t) / (den_t + exp(first + k_t)). Returns
-    y: [B, L, D] and the last state. Source: Peng et al., 2023 (RWKV), equations 19 and 26 to 30.
+    y: [B, L, D] and the last state. Source: Peng et al., 2023 (RWKV), its form without overflow.
     """
     outputs = []
     for t in range(key.shape[1]):
