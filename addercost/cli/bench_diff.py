@@ -8,7 +8,8 @@ import click
 
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.help import HelpCommand
-from addercost.cli.options import output_options, parsed_share
+from addercost.cli.measuring_options import parsed_share
+from addercost.cli.options import output_options
 from addercost.errors import CheckFailedError
 
 

@@ -18,21 +18,23 @@ from addercost.cli.bench_results import (
     result_options,
     write_results,
 )
-from addercost.cli.options import (
+from addercost.cli.measuring_options import (
     accept_noise_option,
     device_option,
+    layout_option,
+    parsed_share,
+    precision_option,
+    threads_option,
+    time_limit_option,
+)
+from addercost.cli.options import (
     hardware_path_option,
     input_option,
     keep_first_last_option_with,
-    layout_option,
     model_batch_option,
     parsed_arithmetics,
     parsed_inputs,
-    parsed_share,
-    precision_option,
     quiet_option,
-    threads_option,
-    time_limit_option,
 )
 from addercost.cli.processors import cpus_option
 from addercost.cli.progress import progress

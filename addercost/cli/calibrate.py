@@ -9,15 +9,8 @@ import click
 
 from addercost.cli.emit import check_output, emit_table
 from addercost.cli.help import HelpCommand
-from addercost.cli.options import (
-    check_threads,
-    layout_option,
-    minutes_option,
-    output_options,
-    quiet_option,
-    threads_option_with,
-    was_given,
-)
+from addercost.cli.measuring_options import check_threads, layout_option, minutes_option, threads_option_with
+from addercost.cli.options import output_options, quiet_option, was_given
 from addercost.cli.progress import progress
 from addercost.errors import ArgumentError, unknown_name
 

@@ -8,17 +8,15 @@ from pathlib import Path
 import click
 
 from addercost.cli.help import HelpCommand
-from addercost.cli.numbers import parsed_bytes
-from addercost.cli.options import (
-    arithmetics_option,
-    debug_option,
+from addercost.cli.measuring_options import (
     device_option,
     parsed_share,
     precision_option,
-    quiet_option,
     threads_option,
     time_limit_option,
 )
+from addercost.cli.numbers import parsed_bytes
+from addercost.cli.options import arithmetics_option, debug_option, quiet_option
 from addercost.cli.sweep_options import (
     batches_option,
     chunk_option,

@@ -6,15 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from addercost.cli.options import (
-    check_threads,
-    input_option,
-    minutes_option,
-    model_batch_option,
-    parsed_inputs,
-    quiet_option,
-    threads_option,
-)
+from addercost.cli.measuring_options import check_threads, minutes_option, threads_option
+from addercost.cli.options import input_option, model_batch_option, parsed_inputs, quiet_option
 from addercost.cli.progress import progress
 from addercost.cli.spec import SpecCommand, spec_argument
 from addercost.errors import unknown_name

@@ -11,19 +11,21 @@ import click
 
 from addercost.cli.emit import emit_table
 from addercost.cli.help import HelpCommand
+from addercost.cli.measuring_options import (
+    accept_noise_option,
+    parsed_share,
+    precision_option,
+    threads_option,
+    time_limit_option,
+)
 from addercost.cli.numbers import SecondsRange
 from addercost.cli.options import (
-    accept_noise_option,
     debug_option,
     folder_option,
     force_option,
     format_option,
     hardware_path_option,
-    parsed_share,
-    precision_option,
     quiet_option,
-    threads_option,
-    time_limit_option,
 )
 from addercost.cli.processors import one_cpu_option
 from addercost.errors import ArgumentError

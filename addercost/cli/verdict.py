@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING
 import click
 
 from addercost.cli.emit import check_output, emit_table
-from addercost.cli.options import (
+from addercost.cli.measuring_options import (
     accept_noise_option,
     device_option,
+    parsed_share,
+    precision_option,
+    threads_option,
+    time_limit_option,
+)
+from addercost.cli.options import (
     hardware_path_option,
     input_option,
     keep_first_last_option,
     model_batch_option,
     output_options,
     parsed_inputs,
-    parsed_share,
-    precision_option,
     quiet_option,
-    threads_option,
-    time_limit_option,
 )
 from addercost.cli.processors import one_cpu_option
 from addercost.cli.progress import progress

@@ -1,46 +1,17 @@
-"""`addercost profile`, `compare` and `reproduce` as a user runs them. Needs torch, some cases torchvision."""
+"""`addercost profile` as a user runs it. Needs torch, some cases torchvision."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from addercost.api import load_trace
 from addercost.cli import run
-
-EXAMPLE = Path(__file__).parents[2] / "examples" / "lenet5_bn.py"
-
-Run = Callable[..., str]
-
-PAPER = ("--cpu", "via-nano-2000", "--cost-model", "latency-sum")
-"""The paper's processor and its rule."""
-
-
-@pytest.fixture
-def addercost(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command in this process and returns its stdout; asserts its exit code."""
-
-    def call(*arguments: str | Path, exit_code: int = 0) -> str:
-        code = run([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        assert code == exit_code, captured.err
-        return captured.out
-
-    return call
-
-
-def as_json(text: str) -> Any:
-    return json.loads(text)
+from tests.cli.commands import EXAMPLE, PAPER, Run, as_json
 
 
 @pytest.mark.parametrize(
@@ -201,50 +172,6 @@ def test_strict(addercost: Run, tmp_path: Path) -> None:
     assert data["totals"]["add"] == 16
     assert "LOWER BOUND" in addercost("profile", saved, "--cpu", "none")
     addercost("profile", saved, "--cpu", "none", "--strict", exit_code=1)
-
-
-def test_compare(addercost: Run) -> None:
-    text = addercost(
-        "compare", "zoo:lenet5-bn", "--convention", "macs", "--as", "mac,adder,xnor",
-        *PAPER, "--cpu", "amd-zen4", "--format", "csv",
-    )  # fmt: skip
-    rows = {row["arithmetic"]: row for row in csv.DictReader(io.StringIO(text))}
-    assert float(rows["adder"]["ratio@via-nano-2000"]) == 1.5
-    # Zen 4 takes 3 cycles for either (LLVM 22.1.8 scheduling model), so nothing is gained.
-    assert float(rows["adder"]["ratio@amd-zen4"]) == 1.0
-    assert int(rows["xnor"]["xnor"]) == 416_520
-
-
-def test_compare_bounds_a_ratio_where_figures_are_missing(addercost: Run) -> None:
-    """The VIA Nano's table has no division: 22 of them are missing on both sides. The binary network lacks
-    shifts as well, so that nothing bounds its ratio.
-    """
-    compare = ("compare", "zoo:lenet5-bn", *PAPER, "--as", "mac,adder,xnor")
-    text = addercost(*compare)
-    assert "≥ 2,559,680" in text or "≥ 2.56M" in text
-    mac, adder, xnor = as_json(addercost(*compare, "--format", "json"))
-    bound = 2_559_680 / adder["cycles@via-nano-2000"]
-    assert mac["cycles@via-nano-2000"] == 2_559_680 and adder["ratio@via-nano-2000"] == bound > 1
-    assert f"≤ {bound:.3f}×" in text and xnor["ratio@via-nano-2000"] is None
-    assert "No ratio where two rows lack different ones" in " ".join(text.split())
-    assert "bounds" not in addercost("compare", "zoo:lenet5-bn", *PAPER, "--convention", "macs")
-
-
-def test_each_processor_has_its_best_cost_model(addercost: Run) -> None:
-    """The VIA Nano's table has no memory bandwidth, which the roofline model needs."""
-    for command in ("profile", "diff"):
-        specs = ("zoo:lenet5-bn",) if command == "profile" else ("zoo:lenet5-bn", "zoo:lenet5-bn:adder")
-        cpus = ("--cpu", "via-nano-2000", "--cpu", "intel-skylake-x")
-        text = addercost(command, *specs, "--convention", "macs", *cpus)
-        assert "throughput" in text and "roofline" in text and "latency-sum" not in text
-
-
-def test_one_name_is_a_list_of_one() -> None:
-    import addercost as package
-
-    one = package.profile("zoo:lenet5-bn", cpus="amd-zen4", cost_models="throughput", energy="45nm")
-    many = package.profile("zoo:lenet5-bn", cpus=["amd-zen4"], cost_models=["throughput"], energy=["45nm"])
-    assert one.to_json() == many.to_json() and one.costs[0].hardware == "amd-zen4"
 
 
 def test_several_batch_sizes_are_columns(addercost: Run) -> None:
@@ -431,142 +358,3 @@ def test_unknown_names(option: tuple[str, ...], words: str, capsys: pytest.Captu
     assert run(["profile", str(EXAMPLE), *option]) in (2, 6)
     err = capsys.readouterr().err
     assert words in err and len(err.splitlines()) == 1
-
-
-def test_reproduce_latency(addercost: Run) -> None:
-    rows = as_json(addercost("reproduce", "latency", "--format", "json"))
-    by_way = {row["way"]: row for row in rows}
-    assert by_way["the paper"]["cnn_cycles"] == 435_000 * 6
-    assert by_way["the paper"]["adder_cycles"] == 870_000 * 2
-    assert by_way["thop rule"]["cnn_mul"] == 435_432
-    assert by_way["plain MACs"]["cnn_cycles"] == 416_520 * 6
-    assert by_way["plain MACs"]["adder_cycles"] == 416_520 * 4
-    assert [by_way[way]["ratio"] for way in ("the paper", "thop rule", "plain MACs")] == [1.5] * 3
-    # SSE: MULSS 3, ADDSS 2 to 3 (the same sheet): (3 + 2) / 4 and (3 + 3) / 6.
-    assert [by_way[f"plain MACs, SSE add {add}"]["ratio"] for add in (2, 3)] == [1.25, 1.0]
-    assert by_way["the paper"]["cnn_published"] == "2.6M"
-
-
-def test_reproduce_counts(addercost: Run) -> None:
-    rows = as_json(addercost("reproduce", "counts", "--format", "json"))
-    verdicts = {(row["model"], row["convention"]): (row["computed_mul"], row["verdict"]) for row in rows}
-    assert verdicts == {
-        ("zoo:lenet5-bn", "macs"): (416_520, "does not"),
-        ("zoo:lenet5-bn", "thop"): (435_432, "reproduces"),
-        ("zoo:vgg-small", "macs"): (607_600_640, "does not"),
-        ("zoo:resnet20-cifar", "macs"): (40_813_184, "does not"),
-        ("zoo:resnet32-cifar", "macs"): (69_124_736, "reproduces"),
-        ("zoo:resnet18", "macs"): (1_814_073_344, "reproduces"),
-        ("zoo:resnet50-v1", "macs"): (3_857_973_248, "reproduces"),
-        ("zoo:resnet50", "macs"): (4_089_184_256, "does not"),
-    }
-
-
-def test_reconcile(addercost: Run) -> None:
-    """thop's 435,432 for LeNet-5-BN, and torchvision's published 17.564 for vit_b_16."""
-    rows = {row["tool"]: row for row in as_json(addercost("reconcile", "zoo:lenet5-bn", "--format", "json"))}
-    assert rows["thop, April 2020 to June 2022"]["reported"] == 435_432
-    rows = {
-        row["tool"]: row
-        for row in as_json(addercost("reconcile", "torchvision:vit_b_16", "--format", "json"))
-    }
-    assert rows["torchvision, published"]["reported"] == 17.564e9
-    assert round(rows["torchvision _ops"]["reported"] / 1e9, 3) == 17.564
-
-
-def test_python_api_gives_the_same(addercost: Run) -> None:
-    import addercost as package
-
-    profile = package.profile("zoo:lenet5-bn", convention="macs")
-    assert as_json(profile.to_json()) == as_json(
-        addercost("profile", "zoo:lenet5-bn", "--convention", "macs", "--format", "json")
-    )
-    frame = profile.to_frame()
-    assert frame["mul"].sum() == 416_520 and len(frame) == 14
-    assert "416,520" in profile._repr_html_()
-    printed = addercost("profile", "zoo:lenet5-bn", "--convention", "macs", "--cpu", "none")
-    assert str(profile).splitlines() == printed.splitlines()[:-1]
-    assert "--explain" in printed.splitlines()[-1]
-
-
-@pytest.mark.parametrize("columns", ["", "80"], ids=["no terminal", "80 columns"])
-def test_print_is_as_wide_as_the_command(
-    addercost: Run, monkeypatch: pytest.MonkeyPatch, columns: str
-) -> None:
-    import addercost as package
-
-    monkeypatch.setenv("COLUMNS", columns)
-    profile = package.profile("zoo:lenet5-bn", convention="macs")
-    printed = addercost("profile", "zoo:lenet5-bn", "--convention", "macs", "--cpu", "none")
-    assert str(profile).splitlines() == printed.splitlines()[:-1]
-    assert "--explain" in printed.splitlines()[-1]
-
-
-def test_python_api_names_the_nearest_arithmetic() -> None:
-    import torch
-
-    import addercost as package
-
-    model, x = torch.nn.Linear(3, 4), torch.zeros(1, 3)
-    for wrong in (
-        lambda: package.convert(model, "addr"),
-        lambda: package.profile(model, x, arithmetic="addr"),
-    ):
-        with pytest.raises(package.AddercostError, match="did you mean adder"):
-            wrong()
-
-
-def test_python_api_takes_modules_on_any_device() -> None:
-    import torch
-    from torch import nn
-
-    import addercost as package
-
-    for device in ("cpu", "meta"):
-        model = nn.Linear(3, 4, device=device)
-        x = torch.empty(2, 3, device=device)
-        assert package.profile(model, x, convention="macs", cpus=()).counts.total.by_class() == {
-            "mul": 24,
-            "add": 24,
-        }
-
-
-def process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "addercost", *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        check=False,
-    )
-
-
-def test_help_fits_one_screen_and_names_the_first_commands_first() -> None:
-    done = process("--help", COLUMNS="80")
-    lines = done.stdout.splitlines()
-    assert done.returncode == 0 and len(lines) <= 50
-    commands = [line.split()[0] for line in lines if line.startswith("  ") and "  " in line.strip()]
-    assert [c for c in commands if not c.startswith("-")][:3] == ["profile", "compare", "reproduce"]
-
-
-@pytest.mark.parametrize("group", ["", "bench", "hardware", "reproduce", "sweep"])
-def test_lists_of_commands_hold_whole_sentences(group: str) -> None:
-    """click ends a line that does not fit in three dots."""
-    lines = process(*group.split(), "--help", COLUMNS="80").stdout.splitlines()
-    assert lines and not [line for line in lines[1:] if line.endswith("...")]
-
-
-def test_a_checkout_runs_without_being_installed(tmp_path: Path) -> None:
-    script = Path(__file__).parents[2] / "cli.py"
-    done = subprocess.run(
-        [sys.executable, str(script), "--version"], capture_output=True, text=True, cwd=tmp_path, check=True
-    )
-    assert done.stdout.startswith("addercost")
-
-
-def test_a_reader_that_stops_early_is_no_error() -> None:
-    command = f"{sys.executable} -m addercost hardware list | head -n 1"
-    done = subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False
-    )
-    assert done.stderr == "" and done.returncode == 0
