@@ -103,6 +103,21 @@ def test_every_operation_of_differences(times: int, subtractions: int) -> None:
     assert jit.total == dispatch.total == OpCounts.of("fp32", add=subtractions)
 
 
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        ("sum", OpCounts.of("fp32", add=(6 - 2) * 4)),
+        ("mean", OpCounts.of("fp32", add=(6 - 2) * 4, divide=2 * 4)),
+        ("max", OpCounts.of("fp32", compare=(6 - 2) * 4)),
+    ],
+)
+def test_every_operation_of_bags_of_embeddings(mode: str, expected: OpCounts) -> None:
+    """Six rows of four numbers, joined into two."""
+    bags = (torch.zeros(6, dtype=torch.int64), torch.tensor([0, 3]))
+    jit, dispatch = both(nn.EmbeddingBag(10, 4, mode=mode), *bags, convention="full")
+    assert jit.total == dispatch.total == expected
+
+
 def test_every_operation_of_a_bilinear_layer() -> None:
     jit, dispatch = both(nn.Bilinear(3, 4, 5), torch.ones(2, 3), torch.ones(2, 4), convention="full")
     assert sites(jit) == sites(dispatch) == {"": 2 * 3 * 4 * 5}

@@ -80,7 +80,7 @@ def scatter_of_scores(call: OpCall) -> OperatorWork:
     return OperatorWork(other=OpCounts.of(values.number_format, add=values.numel))
 
 
-@rule("aten._embedding_bag", "aten._embedding_bag_forward_only")
+@rule("aten._embedding_bag", "aten._embedding_bag_forward_only", "aten.embedding_bag")
 def embedding_bag(call: OpCall) -> OperatorWork:
     """weight: [V, D], indices: [n], out: [B, D]: n rows joined into B: sum (0), mean (1), max (2)."""
     out, indices = call.output, call.tensor("indices")
