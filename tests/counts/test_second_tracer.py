@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from addercost.arithmetic import OpCounts
@@ -116,6 +117,26 @@ def test_every_operation_of_bags_of_embeddings(mode: str, expected: OpCounts) ->
     bags = (torch.zeros(6, dtype=torch.int64), torch.tensor([0, 3]))
     jit, dispatch = both(nn.EmbeddingBag(10, 4, mode=mode), *bags, convention="full")
     assert jit.total == dispatch.total == expected
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.SELU(), nn.SELU(inplace=True), nn.RReLU(), nn.PReLU(), nn.PReLU(4), nn.Dropout2d(inplace=True),
+        nn.FeatureAlphaDropout(),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_operation_of_activations_that_the_dispatcher_sees_as_others(layer: nn.Module) -> None:
+    jit, dispatch = both(layer, torch.ones(2, 4, 3, 3), convention="full")
+    assert jit.complete and jit.total == dispatch.total
+
+
+@pytest.mark.parametrize("convention", ["full", "fvcore"])
+def test_every_operation_of_sampling_by_a_grid(convention: str) -> None:
+    made = Function(lambda x, grid: F.grid_sample(x, grid, align_corners=False))
+    jit, dispatch = both(made, torch.ones(1, 3, 4, 4), torch.zeros(1, 5, 6, 2), convention=convention)
+    assert jit.complete and jit.total == dispatch.total
 
 
 def test_every_operation_of_a_bilinear_layer() -> None:

@@ -6,8 +6,10 @@ import itertools
 import math
 
 from addercost.arithmetic import OpCounts
-from addercost.counts.registry import rule
+from addercost.counts.registry import RULES, rule
+from addercost.counts.rules import elementwise as _elementwise  # noqa: F401  (registers its rules)
 from addercost.counts.rules.convolution import convolution
+from addercost.counts.rules.interpolation import grid_sample
 from addercost.counts.rules.matmul import product
 from addercost.counts.rules.pooling import adaptive_avg_pool, adaptive_max_pool
 from addercost.counts.rules.random_numbers import dropout
@@ -16,7 +18,11 @@ from addercost.trace.record import OpCall, TensorSpec
 
 rule("aten.adaptive_avg_pool2d", "aten.adaptive_avg_pool3d")(adaptive_avg_pool)
 rule("aten._adaptive_max_pool1d")(adaptive_max_pool)
-rule("aten.dropout", "aten.dropout_", "aten.feature_dropout", "aten.alpha_dropout")(dropout)
+for _name in ("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"):
+    rule(f"aten.{_name}", f"aten.{_name}_")(dropout)
+for _name, _kernel in (("rrelu", "leaky_relu"), ("prelu", "_prelu_kernel")):
+    rule(f"aten.{_name}", f"aten.{_name}_")(RULES[f"aten.{_kernel}"])
+rule("aten.grid_sampler")(grid_sample)
 for _axes in (1, 2, 3):
     rule(f"aten.conv{_axes}d")(convolution)
 

@@ -227,6 +227,12 @@ def elu(call: OpCall) -> OperatorWork:
     return per_element(call, {"compare": 1, "transcendental": 1, "mul": outer + (inner != 1)})
 
 
+@rule("aten.selu", "aten.selu_")
+def selu(call: OpCall) -> OperatorWork:
+    """`elu` by constant factors, where a tracer keeps it whole."""
+    return per_element(call, {"compare": 1, "transcendental": 1, "mul": 1})
+
+
 @rule("aten.round", "aten.round_")
 def rounded(call: OpCall) -> OperatorWork:
     """An addition; with decimals a multiplication by the power of ten before it and a division after."""
