@@ -140,8 +140,8 @@ def _check_tree(text: str) -> None:
 
 
 def is_arithmetic(text: str) -> bool:
-    """Whether a size is a sum, product or the like of symbols and numbers that ends up no larger than a few
-    thousand digits.
+    """Whether a size is computed from symbols and numbers by arithmetic alone, and has at most a few thousand
+    digits.
     """
     try:
         tree = ast.parse(text.strip(), mode="eval") if len(text) <= _LONGEST_EXPRESSION else None

@@ -1,7 +1,7 @@
 """torch's flex_attention as one operator that computes the blocks of its mask.
 
 A block that a mask hides is left out. A block that it keeps, or keeps in part, is computed whole, as far as
-it lies within the sequences. Without a block mask every score is computed. The functions that change a score,
+it is within the sequences. Without a block mask every score is computed. The functions that change a score,
 or decide whether it counts, are recorded as the calls that they make on all scores they are applied to, which
 stay in registers.
 """

@@ -48,7 +48,7 @@ class UnknownError(Exception):
 
 
 class StoragePlace(NamedTuple):
-    """Where a tensor lies: the address of its storage, and its elements there, of so many bytes each."""
+    """Where a tensor's elements are: the address of its storage, their places in it, bytes of an element."""
 
     size: tuple[int, ...]
     stride: tuple[int, ...]

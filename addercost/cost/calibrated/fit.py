@@ -330,7 +330,8 @@ def _law(numbers: Floats) -> NetworkLaw:
 def _sums(
     network: NetworkSample, near: TimeModel, far: TimeModel, half_bytes: float
 ) -> tuple[float, float, float, float]:
-    """(seconds near of all but linear layers, of these, g times the seconds beyond, calls)."""
+    """(near seconds of all kernels but linear layers, near seconds of linear layers, seconds that far weights
+    add to near ones, number of calls)."""
     times = Counter(network.calls)
     near_s, beyond, is_linear = _near_and_far(list(times), near, far)
     often = np.array(list(times.values()), dtype=np.float64)

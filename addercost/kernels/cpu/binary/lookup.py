@@ -132,7 +132,7 @@ def lookup_plan(
 
 @dataclass(frozen=True, slots=True)
 class _Arranged:
-    """words: a weak reference to them. as_were: a copy of what they held."""
+    """words: a weak reference to them. as_were: a copy of their values."""
 
     words: Any
     as_were: Tensor
