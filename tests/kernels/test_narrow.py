@@ -85,3 +85,13 @@ def test_other_inputs_are_refused(x: torch.Tensor) -> None:
         narrow_product(x, pack_ternary(torch.ones(3, 5)))
     with pytest.raises(ShapeError, match="2 or 4 bits"):
         pack_codes(torch.zeros(3, 5), 3)
+
+
+@pytest.mark.parametrize("value", [-128, 127])
+@pytest.mark.parametrize("weight", [-8, 7])
+def test_the_largest_products_do_not_saturate(value: int, weight: int) -> None:
+    """Codes are weight + 8. Sums of two neighbours have 16 bits on processors without a dot of four."""
+    x = torch.full((2, 512), value, dtype=torch.int8)
+    words = pack_codes(torch.full((3, 512), weight + 8), 4)
+    packed = PackedWeights(words, 512, 4, torch.ones(3, 512 // 128))
+    assert torch.equal(narrow_product(x, packed), torch.full((2, 3), 512.0 * value * weight))

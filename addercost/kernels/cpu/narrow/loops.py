@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from addercost.kernels.cpu.ir.build import (
     FLOAT,
     I8,
+    I16,
     I32,
     I64,
     POINTER,
@@ -20,7 +21,7 @@ from addercost.kernels.cpu.ir.build import (
     repeated,
 )
 from addercost.kernels.cpu.ir.native import host_features
-from addercost.kernels.cpu.ir.vectors import constant, fma, lane_sum, picked_of, splat, vector, zeros
+from addercost.kernels.cpu.ir.vectors import constant, fma, lane_sum, picked, picked_of, splat, vector, zeros
 from addercost.kernels.narrow import MIDDLE
 
 BYTES, WORDS, FLOATS = vector(I8, 64), vector(I32, 16), vector(FLOAT, 16)
@@ -67,25 +68,27 @@ def product_of_rows(bits: int, batch: int, streams: int) -> Any:
 
 def _ternary(code: Any, batch: int, sizes: ProductSizes, firsts: list[Any], x: Any, starts: Any) -> list[Any]:
     """A sum for each row of weights and each row of x, the latter innermost."""
-    begins = [zeros(WORDS)] * (4 * batch * len(firsts))
-    for i in range(0, len(begins), 4):
-        begins[i] = code.load(at(code, I32, starts, (i // 4 % batch, sizes.starts)), align=4, typ=WORDS)
+    chains = 4 if _has_vnni() else 1
+    begins = [zeros(WORDS)] * (chains * batch * len(firsts))
+    for i in range(0, len(begins), chains):
+        begins[i] = code.load(at(code, I32, starts, (i // chains % batch, sizes.starts)), align=4, typ=WORDS)
     with repeated(code, sizes.pieces, *begins) as turn:
         following = list(turn.values)
         pieces = [_load(code, at(code, I8, first, (turn.index, 64)), WORDS) for first in firsts]
-        for j in range(4):
-            codes = [_codes(code, piece, 2, j) for piece in pieces]
-            for b in range(batch):
-                values = _load(code, at(code, I8, x, (b, sizes.inputs), (turn.index, 256), (j, 64)), BYTES)
-                for s, of_row in enumerate(codes):
-                    place = 4 * (s * batch + b) + j
-                    following[place] = _dot(code, following[place], of_row, values)
+        for b in range(batch):
+            values = [
+                _load(code, at(code, I8, x, (b, sizes.inputs), (turn.index, 256), (j, 64)), BYTES)
+                for j in range(4)
+            ]
+            for s, piece in enumerate(pieces):
+                codes = [_codes(code, piece, 2, j) for j in range(4)]
+                for chain in range(chains):
+                    place = chains * (s * batch + b) + chain
+                    of_chain = slice(chain, None, chains)
+                    following[place] = _dot(code, following[place], codes[of_chain], values[of_chain])
         turn.following = following
     ends = turn.following
-    return [
-        lane_sum(code, code.add(code.add(*ends[i : i + 2]), code.add(*ends[i + 2 : i + 4])))
-        for i in range(0, len(ends), 4)
-    ]
+    return [lane_sum(code, _tree(code, ends[i : i + chains])) for i in range(0, len(ends), chains)]
 
 
 def _four_bits(
@@ -106,12 +109,11 @@ def _four_bits(
             for b in range(batch)
         ]
         for piece, scale in zip(pieces, of_pieces, strict=True):
-            low, high = (_codes(code, piece, 4, j) for j in range(2))
+            codes = [_codes(code, piece, 4, j) for j in range(2)]
             for b in range(batch):
                 start = at(code, I32, starts, (b, sizes.starts), (turn.index, 16))
-                one = _dot(code, code.load(start, align=4, typ=WORDS), low, values[b][0])
-                other = _dot(code, zeros(WORDS), high, values[b][1])
-                terms = code.sitofp(code.add(one, other), FLOATS)
+                sums = _dot(code, code.load(start, align=4, typ=WORDS), codes, values[b])
+                terms = code.sitofp(sums, FLOATS)
                 turn.following.append(fma(code, terms, scale, turn.values[len(turn.following)]))
     return [lane_sum(code, value) for value in turn.following]
 
@@ -129,7 +131,7 @@ def starts_of_rows(bits: int) -> Any:
     def added(sums: Any, row: Any, piece: Any) -> Any:
         for j in range(vectors):
             place = at(code, I8, x, (row, sizes.inputs), (piece, 64 * vectors), (j, 64))
-            sums = _dot(code, sums, ones, _load(code, place, BYTES))
+            sums = _dot(code, sums, [ones], [_load(code, place, BYTES)])
         return sums
 
     def store(sums: Any, *place: Any) -> None:
@@ -158,12 +160,52 @@ def _codes(code: Any, piece: Any, bits: int, j: int) -> Any:
     return code.bitcast(code.and_(shifted, constant(WORDS, mask)), BYTES)
 
 
-def _dot(code: Any, sums: Any, codes: Any, values: Any) -> Any:
-    """sums + codes·values, four neighbours in a lane. codes: unsigned bytes; values: signed."""
-    if "avx512vnni" in host_features():
-        return call(code, "llvm.x86.avx512.vpdpbusd.512", WORDS, sums, codes, values)
+def _has_vnni() -> bool:
+    return "avx512vnni" in host_features()
+
+
+def _dot(code: Any, sums: Any, codes: list[Any], values: list[Any]) -> Any:
+    """sums + Σ codes·values, four neighbours in a lane. codes: unsigned bytes up to 15, four vectors at most;
+    values: signed.
+    """
+    if _has_vnni():
+        for of, by in zip(codes, values, strict=True):
+            sums = call(code, "llvm.x86.avx512.vpdpbusd.512", WORDS, sums, of, by)
+        return sums
+    if "avx2" in host_features():
+        return code.add(sums, _dot_by_halves(code, codes, values))
     wide = vector(I32, 64)
-    products = code.mul(code.zext(codes, wide), code.sext(values, wide))
-    for j in range(4):
-        sums = code.add(sums, picked_of(code, products, range(j, 64, 4)))
+    for of, by in zip(codes, values, strict=True):
+        products = code.mul(code.zext(of, wide), code.sext(by, wide))
+        for j in range(4):
+            sums = code.add(sums, picked_of(code, products, range(j, 64, 4)))
     return sums
+
+
+def _dot_by_halves(code: Any, codes: list[Any], values: list[Any]) -> Any:
+    """Σ codes·values in 16 lanes, by AVX2's products of bytes whose sums of two neighbours have 16 bits: four
+    of them are at most 4·2·15·128 = 15,360, so that none saturates.
+    """
+    shorts = vector(I16, 16)
+    halves = []
+    for half in (range(32), range(32, 64)):
+        pairs = [
+            call(
+                code,
+                "llvm.x86.avx2.pmadd.ub.sw",
+                shorts,
+                picked_of(code, of, half),
+                picked_of(code, by, half),
+            )
+            for of, by in zip(codes, values, strict=True)
+        ]
+        ones = constant(shorts, 1)
+        halves.append(call(code, "llvm.x86.avx2.pmadd.wd", vector(I32, 8), _tree(code, pairs), ones))
+    return picked(code, *halves, range(16))
+
+
+def _tree(code: Any, values: list[Any]) -> Any:
+    """The sum of vectors, in pairs."""
+    while len(values) > 1:
+        values = [code.add(*values[i : i + 2]) for i in range(0, len(values), 2)]
+    return values[0]
