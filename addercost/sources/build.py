@@ -24,9 +24,15 @@ _OWN_FAULT = (SyntaxError, ImportError, NameError, AddercostError)
 """Errors that occur with real weights, too."""
 
 
-def build(make: Callable[[], T], what: str, data_free: DataFree | None = None) -> T:
+def build(
+    make: Callable[[], T],
+    what: str,
+    data_free: DataFree | None = None,
+    advice: str = "it must load without arguments",
+) -> T:
     """`make()` with data-free weights; where that raises, once more with real ones, for constructors that
-    need values. what: the model, for errors. data_free: the mode to make it under.
+    need values. what: the model, for errors. data_free: the mode to make it under. advice: for errors that
+    do not say what to do.
 
     Raises ModelError for anything that the user's code raises, SystemExit included.
     """
@@ -52,7 +58,7 @@ def build(make: Callable[[], T], what: str, data_free: DataFree | None = None) -
         where = _line_in_user_code(error)
         raise ModelError(
             f"{what} raised {type(error).__name__}{where}{f': {text}' if text else ''}",
-            _advice(error),
+            _advice(error) or f"{advice}; --debug shows the traceback",
         ) from error
 
 
@@ -102,4 +108,4 @@ def _advice(error: BaseException) -> str:
         return 'put what should only run as a script under `if __name__ == "__main__":`'
     if "Only CUDA tensors are currently supported" in error_text(error):
         return "without a GPU leave that call out; --density 0.5 counts two weights of every four"
-    return "it must load without arguments; --debug shows the traceback"
+    return ""

@@ -54,7 +54,8 @@ def load_config(found: HubConfig, spec: str) -> LoadedModel:
     def make() -> PreTrainedModel:
         return make_model(found)
 
-    model = build(make, spec)
+    # The defaults of a type need not be the settings of any model.
+    model = build(make, spec, advice="name a config.json whose settings agree")
     n_parameters = sum(parameter.numel() for parameter in model.parameters())
     rebuild = make if n_parameters <= _MOST_REAL_PARAMETERS else None
     return LoadedModel(found.name, model, usual_inputs(model), rebuild, around=partial(running, model))

@@ -169,7 +169,7 @@ def test_experts_that_no_row_is_routed_to_are_not_read(tmp_path: Path) -> None:
     ("values", "source", "error", "said"),
     [
         ({"model_type": "vit"}, None, ModelError, "no text decoder of type vit"),
-        ({**LLAMA, "model_type": "bert"}, None, ModelError, "cache"),
+        ({"model_type": "blip"}, None, ModelError, "takes no cache"),
         (T5, None, ArgumentError, "--source"),
         (LLAMA, 9, ArgumentError, "no encoder"),
         ({"model_type": "lama"}, None, ArgumentError, "llama"),
@@ -215,3 +215,9 @@ def test_a_type_with_an_encoder_is_taken_with_it(kind: str) -> None:
 def test_an_encoder_of_sound_is_named() -> None:
     with pytest.raises(ModelError, match="reads no text with its encoder"):
         TextDecoder(load_text_decoder("hf:whisper:WhisperForConditionalGeneration"), 16)
+
+
+def test_a_type_whose_defaults_make_no_model_asks_for_settings() -> None:
+    """The heads of its image encoder do not divide that encoder's width."""
+    with pytest.raises(ModelError, match=r"must be divisible.*name a config\.json"):
+        load_text_decoder("hf:aya_vision")

@@ -201,7 +201,7 @@ def _dot_by_halves(code: Any, codes: list[Any], values: list[Any]) -> Any:
         ]
         ones = constant(shorts, 1)
         halves.append(call(code, "llvm.x86.avx2.pmadd.wd", vector(I32, 8), _tree(code, pairs), ones))
-    return picked(code, *halves, range(16))
+    return picked(code, halves[0], halves[1], range(16))
 
 
 def _tree(code: Any, values: list[Any]) -> Any:
