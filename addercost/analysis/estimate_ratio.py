@@ -22,14 +22,21 @@ def estimate_ratio(
     Of two lower bounds that leave out the same cost, the larger over the smaller is an upper bound of the
     ratio; where they leave out different ones there is no ratio. Sums that leave out the same operations
     leave out the same cost. Under the throughput and roofline models that is so only where the operations are
-    in layers that both networks have: in other layers their cost may hide behind other work on one side.
+    in layers that both networks have: in other layers their cost may hide behind other work on one side, and
+    the ratio is bounded by `hidden_ratio`.
     """
     if min(made.charged, by.charged) < LEAST_CHARGED:
         return None
-    same_unknown = isinstance(by, EnergyEstimated) or is_serial(by.model) or by.same_gaps
-    return bounded_ratio(
-        value, made.complete, other, by.complete, made.missing == by.missing and same_unknown
-    )
+    same_missing = made.missing == by.missing
+    if isinstance(made, EnergyEstimated) or isinstance(by, EnergyEstimated):
+        return bounded_ratio(value, made.complete, other, by.complete, same_missing)
+    have_gaps = made.gap_cycles and by.gap_cycles and not made.complete and not by.complete
+    if same_missing and have_gaps and _hides(by.model) and not by.same_gaps:
+        # `value` may be in seconds: the share of it that is in those layers is that of the cycles.
+        own, others = (e.gap_cycles / e.cycles for e in (made, by))
+        return hidden_ratio(value, own * value, other, others * other)
+    same_cost = is_serial(by.model) or by.same_gaps
+    return bounded_ratio(value, made.complete, other, by.complete, same_missing and same_cost)
 
 
 def bounded_ratio(
@@ -52,15 +59,39 @@ def bounded_ratio(
     return None if not same_unknown else AtMost(ratio) if ratio > 1 else AtLeast(ratio)
 
 
+def hidden_ratio(value: float, gaps: float, other: float, other_gaps: float) -> float | None:
+    """A bound of the ratio of two sums over layers that leave out the same unknown cost x ≥ 0, which may hide
+    behind the known cost of the layers that it is in. gaps, other_gaps: the known cost of those layers.
+
+    With x, layers that cost a take f(x), where max(a, x) ≤ f(x) ≤ a + x: a layer takes the largest of several
+    sums, and x adds to some of them. So the ratio is at most (value + x) / (other - b + max(b, x)), which is
+    largest at x = b, or goes to 1 where x grows. The lower bound is the same with the sides exchanged.
+    """
+    if not value or not other:
+        return None
+    if value > other:
+        return AtMost((value + other_gaps) / other)
+    return AtLeast(value / (other + gaps))
+
+
+def _hides(model: str) -> bool:
+    """Whether a layer's cost by that model is the largest of several sums over its operations."""
+    return model in ("throughput", "roofline")
+
+
 def cost_ratio(profile: Profile, cost: ModelCost, other: Profile, by: ModelCost) -> float | None:
-    """The cycles of a profile by those of another one on the same processor, as `bounded_ratio`."""
-    same = _gaps(profile, cost) == _gaps(other, by) if not is_serial(by.model) else True
+    """The cycles of a profile by those of another one on the same processor, as `estimate_ratio`."""
+    same_layers = is_serial(by.model) or gaps(profile, cost) == gaps(other, by)
+    same_unknown = _unknown(profile, cost) == _unknown(other, by)
+    is_counted = profile.counts.complete and other.counts.complete
+    if same_unknown and is_counted and not same_layers and not cost.complete and _hides(by.model):
+        return hidden_ratio(cost.cycles, gap_cycles(cost), by.cycles, gap_cycles(by))
     return bounded_ratio(
         cost.cycles,
         cost.complete and profile.counts.complete,
         by.cycles,
         by.complete and other.counts.complete,
-        same and _unknown(profile, cost) == _unknown(other, by),
+        same_layers and same_unknown,
     )
 
 
@@ -80,7 +111,12 @@ def _unknown(profile: Profile, estimate: ModelCost | ModelEnergy) -> tuple[objec
     return profile.counts.uncounted, estimate.missing
 
 
-def _gaps(profile: Profile, cost: ModelCost) -> list[LayerCounts]:
+def gap_cycles(cost: ModelCost) -> float:
+    """The known cycles of the layers that have operations without a figure."""
+    return sum(layer.cycles for layer in cost.layers if not layer.complete)
+
+
+def gaps(profile: Profile, cost: ModelCost) -> list[LayerCounts]:
     """The layers that have operations without a figure."""
     pairs = zip(profile.counts.layers, cost.layers, strict=True)
     return [layer for layer, estimated in pairs if not estimated.complete]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from addercost.analysis.accelerators import NO_ACCELERATORS, WantedAccelerators
 from addercost.analysis.advantage import compared_counts, ranked
+from addercost.analysis.estimate_ratio import gap_cycles, gaps
 from addercost.analysis.rooflines import drawn_roofline
 from addercost.analysis.sensitivity import report_sensitivities
 from addercost.arithmetic import Arithmetic
@@ -139,12 +140,8 @@ def _estimates(
             first: list[LayerCounts] | None = None
             for profile in profiles:
                 cost = estimate(profile.counts, target, model)
-                gaps = [
-                    layer
-                    for layer, estimated in zip(profile.counts.layers, cost.layers, strict=True)
-                    if not estimated.complete
-                ]
-                first = gaps if first is None else first
+                own = gaps(profile, cost)
+                first = own if first is None else first
                 yield Estimated(
                     arithmetic=network_name(profile),
                     hardware=target.name,
@@ -155,7 +152,8 @@ def _estimates(
                     charged=_charged(profile, cost.missing),
                     missing=tuple(map(str, cost.missing)),
                     assumptions=cost.assumptions,
-                    same_gaps=profile.counts.complete and gaps == first,
+                    same_gaps=profile.counts.complete and own == first,
+                    gap_cycles=gap_cycles(cost) if profile.counts.complete else 0.0,
                     interval_s=cost.interval_s,
                 )
 

@@ -34,8 +34,9 @@ class Estimated:
     """The estimated cycles of the whole model as one arithmetic; a lower bound where not `complete`.
 
     charged: the share of the operations for which the table has a figure. same_gaps: the others are in layers
-    that the first network has as well, so that both estimates lack the same cycles. interval_s: where the
-    cost model expects nine of ten such networks, if it says so.
+    that the first network has as well, so that both estimates lack the same cycles. gap_cycles: the known
+    cycles of those layers; 0 where that is not known. interval_s: where the cost model expects nine of ten
+    such networks, if it says so.
     """
 
     arithmetic: str
@@ -48,6 +49,7 @@ class Estimated:
     missing: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
     same_gaps: bool = False
+    gap_cycles: Amount = 0.0
     interval_s: tuple[NotNegative, NotNegative] | None = None
 
 

@@ -76,9 +76,9 @@ def _ratio_note(compared: Comparison, base: str) -> Iterator[str]:
         yield f"ratio: as {base} by this row, above 1 is less; {' and '.join(models)} model"
     if not all(cost.complete for profile in compared.profiles for cost in profile.estimates):
         yield (
-            "≥ and ≤ mark bounds: a table lacks figures for some operations. No ratio where two rows lack "
-            "different ones, or lack them in layers that differ, where they may cost one row more than the "
-            "other; --convention macs counts the fewest kinds of operations"
+            "≥ and ≤ mark bounds: a table lacks figures for some operations, which may cost anything from "
+            "nothing. No ratio where two rows lack different ones; --convention macs counts the fewest kinds "
+            "of operations"
         )
 
 
