@@ -100,7 +100,8 @@ class TextDecoder:
 
     @property
     def _has_encoder(self) -> bool:
-        return "encoder_outputs" in self._accepted
+        # A decoder alone takes an encoder's outputs too, and its own tokens by their usual name.
+        return {"encoder_outputs", "decoder_input_ids"} <= self._accepted
 
     def prefill(self, batch: int, tokens: int, memory: bool = False) -> Phase:
         """`tokens` of a text read at once, with an empty cache. memory: with `activation_bytes`.

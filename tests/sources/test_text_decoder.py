@@ -217,6 +217,12 @@ def test_an_encoder_of_sound_is_named() -> None:
         TextDecoder(load_text_decoder("hf:whisper:WhisperForConditionalGeneration"), 16)
 
 
+def test_a_decoder_of_whisper_alone_writes() -> None:
+    """4 layers keep keys and values of 384 numbers."""
+    model = TextDecoder(load_text_decoder("hf:whisper"))
+    assert sum(spec.n_bytes for spec in model.decode(1, 5).cache) == 4 * 2 * 6 * 384 * 4
+
+
 def test_a_type_whose_defaults_make_no_model_asks_for_settings() -> None:
     """The heads of its image encoder do not divide that encoder's width."""
     with pytest.raises(ModelError, match=r"must be divisible.*name a config\.json"):
