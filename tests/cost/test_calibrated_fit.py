@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from addercost.cost.calibrated import fit as fitting
-from addercost.cost.calibrated.features import FAMILIES
+from addercost.cost.calibrated import network_law, spreads, time_model
+from addercost.cost.calibrated.families import FAMILIES
 from addercost.cost.calibrated.tables import one_thread
 from addercost.cost.cost_model import far_part
 from addercost.errors import ArgumentError
@@ -25,8 +26,8 @@ def test_a_prior_is_a_start_and_a_time_for_each_site_and_byte():
     """1 + 2·3 + 0.5·4 s by the law of its own family; 2 + 3 + 4 s by that of all where it has none."""
     laws = {-1: np.log([2.0, 1.0, 1.0]), LINEAR: np.log([1.0, 2.0, 0.5])}
     work = np.array([[1.0, 3.0, 4.0], [1.0, 3.0, 4.0]])
-    assert fitting.log_prior(laws, work, rows(LINEAR, POOL)) == pytest.approx(np.log([9.0, 9.0]))
-    assert fitting.log_prior(laws, work[:, [0, 2, 1]], rows(LINEAR, POOL)) == pytest.approx(
+    assert time_model.log_prior(laws, work, rows(LINEAR, POOL)) == pytest.approx(np.log([9.0, 9.0]))
+    assert time_model.log_prior(laws, work[:, [0, 2, 1]], rows(LINEAR, POOL)) == pytest.approx(
         np.log([1 + 2 * 4 + 0.5 * 3, 9.0])
     )
 
@@ -40,19 +41,19 @@ def test_a_family_of_a_dozen_kernels_has_a_law_of_its_own():
     features = np.zeros((23, 9))
     features[:, 0] = families
     with one_thread():
-        laws = fitting.fit_times(work, features, seconds).laws
+        laws = time_model.fit_times(work, features, seconds).laws
     assert laws.keys() == {-1, POOL}
     assert math.exp(laws[POOL][1]) == pytest.approx(2e-9, rel=0.05)
 
 
 def test_the_sites_that_were_sampled_are_those_of_each_family():
     work = np.array([[1.0, sites, 0.0] for sites in (5, 900, 70, 3)])
-    assert fitting._sampled(work, rows(LINEAR, POOL, LINEAR, POOL)) == {LINEAR: (5, 70), POOL: (3, 900)}
+    assert fitting.sampled_sites(work, rows(LINEAR, POOL, LINEAR, POOL)) == {LINEAR: (5, 70), POOL: (3, 900)}
 
 
 def test_a_kernel_in_a_network_takes_its_time_near_a_share_of_the_rest_and_its_call():
     """Linear layers 1.5 times as long: 1.5·2 + 0.5 s; others 2 + 0.5 s; far weights add 0.25·4 s to both."""
-    law = fitting.NetworkLaw(far_share=0.25, linear_factor=1.5, call_s=0.5)
+    law = network_law.NetworkLaw(far_share=0.25, linear_factor=1.5, call_s=0.5)
     near, beyond = np.array([2.0, 2.0]), np.array([4.0, 4.0])
     taken, far = law.seconds(near, beyond, np.array([True, False]))
     assert taken.tolist() == [3.5, 2.5] and far.tolist() == [1.0, 1.0]
@@ -64,7 +65,7 @@ def test_a_kernel_in_a_network_takes_its_time_near_a_share_of_the_rest_and_its_c
 def test_the_weights_of_a_large_network_are_far(weights, part):
     """An eighth of a last-level cache of 32 MiB is 4 MiB; of one of unknown size, as much."""
     for cache_bytes in (32 << 20, 0):
-        assert far_part(weights, fitting.half_far_bytes(cache_bytes)) == part
+        assert far_part(weights, network_law.half_far_bytes(cache_bytes)) == part
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_the_weights_of_a_large_network_are_far(weights, part):
 )
 def test_the_error_that_covers_nine_of_ten(n, rank):
     errors = np.random.default_rng(0).permutation(np.arange(1, n + 1) / 100)
-    spread = fitting.conformal_spread(np.full(n, POOL), errors)
+    spread = spreads.conformal_spread(np.full(n, POOL), errors)
     assert spread[-1] == pytest.approx(math.exp(rank / 100))
 
 
@@ -90,7 +91,7 @@ def test_a_family_with_fewer_than_twelve_kernels_has_the_spread_of_all():
     kernels the ⌈21.6⌉ = 22nd is the tenth of the pools, 0.59."""
     families = np.array([LINEAR] * 12 + [POOL] * 11)
     errors = np.array([-i / 100 for i in range(1, 13)] + [0.5 + i / 100 for i in range(11)])
-    spread = fitting.conformal_spread(families, errors)
+    spread = spreads.conformal_spread(families, errors)
     assert spread == pytest.approx({-1: math.exp(0.59), LINEAR: math.exp(0.12)})
 
 
@@ -112,7 +113,7 @@ def test_less_than_60_kernels_and_4_networks_are_refused_with_their_numbers(kern
     ],
 )
 def test_the_law_of_a_network_is_found_as_logarithms(numbers, law):
-    found = fitting._law(np.array(numbers))
+    found = network_law._law(np.array(numbers))
     assert (found.far_share, found.linear_factor, found.call_s) == pytest.approx(law)
 
 
@@ -143,8 +144,8 @@ def test_a_network_is_the_sum_of_its_kernels_as_often_as_they_run():
         (Operand((1, 1, 1, 1), "float32"),),
     )
     network = NetworkSample("net", (linear, pool, linear, pool, linear), (1.0,))
-    assert fitting._sums(network, OfSites(1.0), OfSites(1.5), 0.0) == pytest.approx((18, 72, 36, 5))
+    assert network_law._sums(network, OfSites(1.0), OfSites(1.5), 0.0) == pytest.approx((18, 72, 36, 5))
     # Of three times 48 bytes of weights half are far.
-    assert fitting._sums(network, OfSites(1.0), OfSites(1.5), 144.0) == pytest.approx((18, 72, 18, 5))
+    assert network_law._sums(network, OfSites(1.0), OfSites(1.5), 144.0) == pytest.approx((18, 72, 18, 5))
     # A time with swept caches that is shorter is noise.
-    assert fitting._sums(network, OfSites(1.0), OfSites(0.5), 0.0) == pytest.approx((18, 72, 0, 5))
+    assert network_law._sums(network, OfSites(1.0), OfSites(0.5), 0.0) == pytest.approx((18, 72, 0, 5))

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 import addercost
-import addercost.cost.calibrated.fit as fitting
 from addercost.cost.calibrated.features import sizes_of, weight_bytes
+from addercost.cost.calibrated.network_law import NetworkLaw, fit_networks, near_and_far
 from addercost.cost.estimate import estimate
 from addercost.cost.target import STREAMED
 from addercost.cost.target_registry import load_target
@@ -52,12 +52,12 @@ def test_what_networks_take_beside_their_kernels_is_found():
     """Networks that follow the law: linear layers take 1.2 times as long, α is 0.4, a call 2 µs."""
     calls = list(dict.fromkeys(draw(300, 3, Drawing("float32", SHARES))))
     half = 4e6
-    law = fitting.NetworkLaw(far_share=0.4, linear_factor=1.2, call_s=2e-6)
+    law = NetworkLaw(far_share=0.4, linear_factor=1.2, call_s=2e-6)
     near, far = ByLaw(1.0), ByLaw(1.8)
 
     def takes(part):
         weights = sum(map(weight_bytes, part))
-        taken, beyond = law.seconds(*fitting._near_and_far(part, near, far))
+        taken, beyond = law.seconds(*near_and_far(part, near, far))
         return float((taken + weights / (weights + half) * beyond).sum())
 
     def pattern(i):
@@ -67,7 +67,7 @@ def test_what_networks_take_beside_their_kernels_is_found():
         return tuple((convolves, linear, small)[i % 3][i // 3 :: 6])
 
     networks = [NetworkSample(f"{i}", pattern(i), (takes(pattern(i)),)) for i in range(18)]
-    found, spread = fitting.fit_networks(networks, near, far, half)
+    found, spread = fit_networks(networks, near, far, half)
     assert found.far_share == pytest.approx(0.4, abs=0.04)
     assert found.linear_factor == pytest.approx(1.2, rel=0.04)
     assert found.call_s == pytest.approx(2e-6, rel=0.1)
@@ -76,7 +76,7 @@ def test_what_networks_take_beside_their_kernels_is_found():
 
 def test_only_kernels_with_weights_are_partly_far():
     calls = list(dict.fromkeys(draw(200, 3, Drawing("float32", SHARES))))
-    _, beyond, linear = fitting._near_and_far(calls, ByLaw(1.0), ByLaw(2.0))
+    _, beyond, linear = near_and_far(calls, ByLaw(1.0), ByLaw(2.0))
     families = [sizes_of(call).family for call in calls]
     assert [b > 0 for b in beyond] == ["convolution" in f or f.startswith("linear") for f in families]
     assert linear.tolist() == [family.startswith("linear") for family in families]

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from addercost.cost.calibrated.features import CATEGORIES, FAMILIES, Sizes, family_of, features, sizes_of
+from addercost.cost.calibrated.families import FAMILIES, family_of
+from addercost.cost.calibrated.features import CATEGORIES, Sizes, features, sizes_of
 from addercost.counts.kernel_calls import KernelCall, Operand
 
 

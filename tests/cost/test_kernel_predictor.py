@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from addercost.cost.calibrated import kernel_predictor
-from addercost.cost.calibrated.features import FAMILIES
+from addercost.cost.calibrated.families import FAMILIES
 from addercost.cost.calibrated.fit import KernelsAlone
 from addercost.counts.kernel_calls import KernelCall, Operand
 

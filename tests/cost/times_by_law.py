@@ -3,7 +3,8 @@
 import torch
 
 from addercost.cost.calibrated.features import features, sizes_of
-from addercost.cost.calibrated.fit import Calibrated, NetworkLaw, _sampled, half_far_bytes
+from addercost.cost.calibrated.fit import Calibrated, sampled_sites
+from addercost.cost.calibrated.network_law import NetworkLaw, half_far_bytes
 from addercost.hardware.kernel_times import Conditions, KernelSample, KernelTimes, NetworkSample
 from addercost.measure.kernel_times.draw import SHARES, Drawing, draw
 
@@ -50,4 +51,4 @@ def fit_by_law(times):
     near, far = (ByLaw(seconds[0] / law_s(first.call)) for seconds in (first.near_s, first.far_s))
     rows, work = features([sample.call for sample in times.samples])
     law = NetworkLaw(far_share=0.5, linear_factor=1.0, call_s=2e-6 * near.factor)
-    return Calibrated(near, far, law, {-1: 1.2}, 1.1, _sampled(work, rows), half_far_bytes(0))
+    return Calibrated(near, far, law, {-1: 1.2}, 1.1, sampled_sites(work, rows), half_far_bytes(0))

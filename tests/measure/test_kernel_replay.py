@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import addercost.measure.kernel_times.replay as replays
-from addercost.cost.calibrated.features import family_of, sizes_of
+from addercost.cost.calibrated.families import family_of
+from addercost.cost.calibrated.features import sizes_of
 from addercost.counts.arithmetics import WITH_LAYERS
 from addercost.counts.kernel_calls import KernelCall, Operand, kernel_calls
 from addercost.counts.what_if import apply

@@ -9,73 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from addercost.cost.calibrated.families import FAMILIES, family_of, filters_of, rows_of
 from addercost.counts.kernel_calls import KernelCall, Operand
-
-FAMILIES = (
-    "dense convolution", "pointwise convolution", "convolution of one pixel", "depthwise convolution",
-    "grouped convolution", "transposed convolution", "adder convolution", "binary convolution",
-    "shift convolution", "linear", "linear of one row", "product", "attention", "batch norm", "row norm",
-    "softmax", "maximum pool", "average pool", "reduction", "copy", "lookup", "special function", "broadcast",
-    "elementwise", "adder linear", "binary linear", "shift linear", "adder convolution of bytes",
-    "packed binary convolution",
-    *(
-        f"{kind}, {shape}"
-        for kind in ("adder convolution", "binary convolution", "shift convolution",
-                     "adder convolution of bytes", "packed binary convolution")
-        for shape in ("depthwise", "pointwise")
-    ),
-)  # fmt: skip
-"""Kernels with a law of their own. `elementwise` takes what is in no other."""
-
-_OWN = {
-    "adder_conv2d": "adder convolution",
-    "binary_conv2d": "binary convolution",
-    "shift_conv2d": "shift convolution",
-    "adder_linear": "adder linear",
-    "binary_linear": "binary linear",
-    "shift_linear": "shift linear",
-    "adder_conv2d_fused": "adder convolution",
-    "adder_conv2d_u8": "adder convolution of bytes",
-    "adder_conv2d_coded": "adder convolution of bytes",
-    "binary_conv2d_packed": "packed binary convolution",
-}
-"""Families of the operators of our layers; those of convolutions are divided further by `_own_family`."""
-
-_BY_NAME = {
-    **dict.fromkeys(("addmm", "mm", "linear"), "linear"),
-    **dict.fromkeys(("bmm", "baddbmm", "matmul"), "product"),
-    **dict.fromkeys(
-        ("native_layer_norm", "native_group_norm", "_fused_rms_norm", "instance_norm"), "row norm"
-    ),
-    **dict.fromkeys(("_softmax", "_safe_softmax", "_log_softmax"), "softmax"),
-    **dict.fromkeys(
-        ("mean", "sum", "amax", "amin", "max", "min", "argmax", "argmin", "var", "std", "var_mean", "prod"),
-        "reduction",
-    ),
-    **dict.fromkeys(
-        ("clone", "copy", "copy_", "_to_copy", "cat", "stack", "constant_pad_nd", "roll", "repeat", "flip",
-         "masked_fill", "masked_fill_", "zeros", "zeros_like", "new_zeros", "ones", "full", "fill_", "zero_",
-         "pixel_shuffle", "pixel_unshuffle", "upsample_nearest2d", "where", "reflection_pad2d", "tril",
-         "triu", "arange", "split_with_sizes_copy", "channel_shuffle"),
-        "copy",
-    ),
-    **dict.fromkeys(("embedding", "index", "index_select", "gather"), "lookup"),
-    **dict.fromkeys(
-        ("gelu", "silu", "sigmoid", "hardswish", "hardsigmoid", "tanh", "exp", "log", "erf", "pow", "sqrt",
-         "rsqrt", "softplus", "elu", "mish", "sin", "cos", "div"),
-        "special function",
-    ),
-}  # fmt: skip
-
-_SIMPLE = frozenset(
-    ("add", "sub", "rsub", "mul", "neg", "abs", "relu", "relu6", "leaky_relu", "threshold", "hardtanh",
-     "clamp", "clamp_min", "clamp_max", "maximum", "minimum", "sign", "square", "floor", "ceil", "round",
-     "trunc", "lerp", "addcmul", "addcdiv", "eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or",
-     "logical_not", "bitwise_and", "bitwise_or", "bitwise_not", "reciprocal", "dropout", "native_dropout",
-     "isnan", "isinf", "alias_copy", "remainder", "fmod", "prelu", "_prelu_kernel", "hardshrink",
-     "softshrink"),
-)  # fmt: skip
-"""Operators that do a little on every element, as those that are timed do."""
 
 _OPERATORS = (
     "gelu", "silu", "sigmoid", "hardswish", "hardsigmoid", "tanh", "relu", "add", "mul", "sub", "clone",
@@ -108,57 +43,6 @@ class Sizes(NamedTuple):
         return self.input_bytes + self.weight_bytes + self.output_bytes
 
 
-def is_like_timed(call: KernelCall) -> bool:
-    """Whether it is in the family of its operator; False for an operator that no family names."""
-    if family_of(call) not in ("elementwise", "broadcast"):
-        return True
-    return call.name.split(".", 1)[1].rstrip("_") in _SIMPLE
-
-
-def family_of(call: KernelCall) -> str:
-    namespace, name = call.name.split(".", 1)
-    if namespace == "addercost":
-        return _own_family(call, _OWN.get(name, "elementwise"))
-    if name == "convolution":
-        return _convolution_family(call)
-    if "attention" in name:
-        return "attention"
-    if "batch_norm" in name:
-        return "batch norm"
-    if "pool" in name:
-        return "maximum pool" if "max" in name else "average pool"
-    family = _BY_NAME.get(name) or _BY_NAME.get(name.rstrip("_"))
-    if family == "linear":
-        return "linear" if _rows(call.outputs[0]) > 1 else "linear of one row"
-    if family is not None:
-        return family
-    shape = call.outputs[0].shape if call.outputs else ()
-    smaller = any(operand.shape and operand.shape != shape for operand in call.operands())
-    return "broadcast" if smaller else "elementwise"
-
-
-def _own_family(call: KernelCall, family: str) -> str:
-    """Depthwise and 1×1 convolutions have kernels of their own."""
-    if "convolution" not in family:
-        return family
-    k, channels, *taps = _filters(call)
-    if channels == 1 and call.argument("groups") == k > 1:
-        return f"{family}, depthwise"
-    return f"{family}, pointwise" if math.prod(taps) == 1 else family
-
-
-def _convolution_family(call: KernelCall) -> str:
-    x, w = call.argument("input"), call.argument("weight")
-    assert isinstance(x, Operand) and isinstance(w, Operand)
-    if call.argument("transposed"):
-        return "transposed convolution"
-    if call.argument("groups") != 1:
-        return "depthwise convolution" if w.shape[1] == 1 else "grouped convolution"
-    if math.prod(w.shape[2:]) > 1:
-        return "dense convolution"
-    return "convolution of one pixel" if math.prod(x.shape[2:]) == 1 else "pointwise convolution"
-
-
 def weight_bytes(call: KernelCall) -> int:
     """Of the parameters that it reads."""
     return sum(operand.n_bytes for operand in call.operands() if operand.is_weight)
@@ -178,7 +62,7 @@ def sizes_of(call: KernelCall) -> Sizes:
     if family.endswith(" linear") and family != "linear":
         return _own_linear(call, family, moved)
     if family in ("linear", "linear of one row"):
-        rows, depth, width = _rows(out), _multiplied(call).shape[-1], out.shape[-1]
+        rows, depth, width = rows_of(out), _multiplied(call).shape[-1], out.shape[-1]
         return Sizes(family, max(rows * depth * width, 1), *moved, c=depth, k=width, h=rows, p=rows)
     if family == "product":
         a, b = operands[-2], operands[-1]
@@ -221,10 +105,6 @@ def _multiplied(call: KernelCall) -> Operand:
     return x
 
 
-def _rows(output: Operand) -> int:
-    return math.prod(output.shape[:-1])
-
-
 def _own_linear(call: KernelCall, family: str, moved: tuple[int, int, int]) -> Sizes:
     x, w = call.argument("input"), call.argument("weight")
     assert isinstance(x, Operand) and isinstance(w, Operand)
@@ -233,7 +113,7 @@ def _own_linear(call: KernelCall, family: str, moved: tuple[int, int, int]) -> S
 
 
 def _convolution(call: KernelCall, family: str, out: Operand, moved: tuple[int, int, int]) -> Sizes:
-    x, filters = call.argument("input"), _filters(call)
+    x, filters = call.argument("input"), filters_of(call)
     assert isinstance(x, Operand)
     pairs = (x if call.argument("transposed") else out).shape
     groups, stride = call.argument("groups"), call.argument("stride")
@@ -254,16 +134,6 @@ def _convolution(call: KernelCall, family: str, out: Operand, moved: tuple[int, 
         groups=groups,
         stride=_first(stride),
     )
-
-
-def _filters(call: KernelCall) -> tuple[int, ...]:
-    """The shape of the filters; packed ones have it beside their words."""
-    shape = call.argument("weight_shape")
-    if isinstance(shape, tuple):
-        return tuple(size for size in shape if isinstance(size, int))
-    w = call.argument("weight")
-    assert isinstance(w, Operand)
-    return w.shape
 
 
 def _pool(call: KernelCall, family: str, out: Operand, moved: tuple[int, int, int]) -> Sizes:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from addercost.cost.calibrated.features import FAMILIES, Sizes, is_like_timed, sizes_of
+from addercost.cost.calibrated.families import FAMILIES, is_like_timed
+from addercost.cost.calibrated.features import Sizes, sizes_of
 from addercost.cost.calibrated.fit import Fit
 from addercost.cost.calibrated.tables import fitted, one_thread, read_times, usable_files
 from addercost.cost.cost_model import LayerParts, Seconds
