@@ -36,10 +36,10 @@ def make_importable() -> None:
     """Lets a torchvision built for CUDA be imported beside a CPU-only torch, by us or by the user's code.
 
     torch cannot load its compiled operators there, and its import fails because two of their schemas are
-    missing; this defines them, and those that detectors call.
+    missing; then they are defined, and later those that detectors call.
     """
     if "torchvision" not in sys.modules and is_built_for_cuda_only():
-        torchvision_operators.define()
+        torchvision_operators.define_before_import()
 
 
 @functools.cache

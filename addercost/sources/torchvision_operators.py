@@ -9,6 +9,9 @@ from __future__ import annotations
 import importlib
 import math
 import sys
+from collections.abc import Callable, Iterable, Mapping
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from typing import Any, NamedTuple
 
 import torch
@@ -34,13 +37,44 @@ _KEPT: list[Any] = []
 """Keeps the library: its definitions go away with the object."""
 
 
-def define() -> None:
-    """Defines what torchvision's import needs, and nothing that a file without torchvision may define."""
-    library = torch.library.Library("torchvision", "DEF")
-    for schema in _NEEDED:
-        library.define(schema)
-    library.impl("nms", _suppressed, "CPU")
-    _KEPT.append(library)
+def define_before_import() -> None:
+    """Has the import of torchvision define what it needs. A file without torchvision may define that itself,
+    and so may one that imports it.
+    """
+    sys.meta_path.insert(0, _BeforeTorchvision())
+
+
+class _BeforeTorchvision(MetaPathFinder):
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        if name != "torchvision":
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            executed = spec.loader.exec_module
+
+            def exec_module(module: Any) -> None:
+                _define(_NEEDED, {"nms": _suppressed})
+                executed(module)
+
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+def _define(schemas: Iterable[str], kernels: Mapping[str, Callable[..., Any]]) -> bool:
+    """Defines operators and their kernels on the CPU, where nobody did. Returns whether all are new."""
+    if not _KEPT:
+        _KEPT.append(torch.library.Library("torchvision", "FRAGMENT"))
+    missing = [schema for schema in schemas if not _is_defined(schema.partition("(")[0])]
+    for schema in missing:
+        _KEPT[0].define(schema)
+    for name, kernel in kernels.items():
+        if not torch._C._dispatch_has_kernel_for_dispatch_key(f"torchvision::{name}", "CPU"):
+            _KEPT[0].impl(name, kernel, "CPU")
+    return missing == list(schemas)
+
+
+def _is_defined(name: str) -> bool:
+    return hasattr(torch.ops.torchvision, name)
 
 
 def let_torchvision_call_them() -> None:
@@ -53,17 +87,14 @@ def let_torchvision_call_them() -> None:
     pooling: Any = sys.modules["torchvision.ops.roi_align"]
     if pooling._has_ops is not _yes:
         pooling._has_ops = _yes
-        for schema in _CALLED:
-            _KEPT[0].define(schema)
-        _KEPT[0].impl("roi_align", _pooled, "CPU")
-        _KEPT[0].impl("_roi_align_backward", _pooled_backward, "CPU")
-        gradients: Any = importlib.import_module("torchvision._autograd_registrations")
-        torch.library.register_autograd(
-            "torchvision::roi_align",
-            gradients._roi_align_backward,
-            setup_context=gradients._roi_align_setup_context,
-            lib=_KEPT[0],
-        )
+        if _define(_CALLED, {"roi_align": _pooled, "_roi_align_backward": _pooled_backward}):
+            gradients: Any = importlib.import_module("torchvision._autograd_registrations")
+            torch.library.register_autograd(
+                "torchvision::roi_align",
+                gradients._roi_align_backward,
+                setup_context=gradients._roi_align_setup_context,
+                lib=_KEPT[0],
+            )
 
 
 def _nothing() -> None:

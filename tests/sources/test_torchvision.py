@@ -119,16 +119,27 @@ def test_pooling_and_its_gradient_are_torchvisions(aligned: bool, ratio: int) ->
     torch.testing.assert_close(made, images.grad)
 
 
-def test_a_file_may_define_torchvisions_operators_itself(tmp_path: Path) -> None:
-    """One that does not import torchvision finds none of ours in its way."""
-    schema = (
-        "roi_align(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, "
-        "SymInt pooled_width, int sampling_ratio, bool aligned) -> Tensor"
-    )
+ROI_ALIGN = (
+    "roi_align(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, "
+    "SymInt pooled_width, int sampling_ratio, bool aligned) -> Tensor"
+)
+NMS = "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+OWN_OPERATORS = {
+    "without torchvision": ("FRAGMENT", (ROI_ALIGN,), "import torch"),
+    "so that torchvision can be imported": ("DEF", (NMS, f"q{NMS}", ROI_ALIGN), "import torchvision"),
+}
+
+
+@pytest.mark.parametrize(("kind", "schemas", "line"), OWN_OPERATORS.values(), ids=OWN_OPERATORS)
+def test_a_file_may_define_torchvisions_operators_itself(
+    kind: str, schemas: tuple[str, ...], line: str, tmp_path: Path
+) -> None:
+    """It finds none of ours in its way."""
+    defined = "".join(f'library.define("{schema}")\n' for schema in schemas)
     (tmp_path / "model.py").write_text(
         "import torch\n"
-        'library = torch.library.Library("torchvision", "FRAGMENT")\n'
-        f'library.define("{schema}")\n'
+        f'library = torch.library.Library("torchvision", "{kind}")\n'
+        f"{defined}{line}\n"
         "model, example_inputs = torch.nn.Linear(3, 2), torch.zeros(1, 3)\n"
     )
     command = [sys.executable, "-m", "addercost", "profile", str(tmp_path / "model.py"), "--cpu", "none"]
