@@ -428,6 +428,8 @@ def _advice(error: Exception, text: str) -> str:
         return "give one --input for each argument of its forward, name=… for keywords"
     if "more than 1 value per channel" in text:
         return "a batch norm that trains needs several values: give --batch 2"
+    if "load custom C++ ops" in text:
+        return "install a torchvision that is built for this torch; its own operators do not load here"
     if isinstance(error, MemoryError) or "allocate" in text:
         return "trace a smaller configuration of it"
     if isinstance(error, RuntimeError | IndexError | ValueError | TypeError) and any(

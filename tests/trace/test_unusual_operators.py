@@ -169,12 +169,21 @@ def test_an_operator_without_a_fake_kernel_is_run() -> None:
     assert [op.op for op in counts.uncounted] == ["addercost_tests.product"]
 
 
+def raised(error: Exception) -> None:
+    raise error
+
+
 @pytest.mark.parametrize(
     ("run", "advice"),
     [
         pytest.param(lambda m, x: m.a(x[:, :3]), "check the shape and dtype", id="a shape"),
         pytest.param(lambda m, x, y: m.a(x), "give one --input for each", id="an argument is missing"),
         pytest.param(lambda m, x: m.c(x), "in torch alone", id="the model's own mistake"),
+        pytest.param(
+            lambda m, x: raised(RuntimeError("Couldn't load custom C++ ops.")),
+            "install a torchvision",
+            id="torchvision of another torch",
+        ),
     ],
 )
 def test_every_refusal_says_what_to_do(run: Callable[..., Any], advice: str) -> None:

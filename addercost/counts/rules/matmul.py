@@ -39,7 +39,7 @@ def product(
     return OperatorWork((site,), other or OpCounts())
 
 
-def product_of_sparse(
+def _product_of_sparse(
     call: OpCall, a: TensorSpec, b: TensorSpec, biased: int = 0, other: OpCounts | None = None
 ) -> OperatorWork | None:
     """Σ over k of a's values in column k × b's values in row k, where the tracer knows both; else None."""
@@ -51,17 +51,17 @@ def product_of_sparse(
 
 @rule("aten._sparse_sparse_matmul")
 def sparse_mm(call: OpCall) -> OperatorWork | None:
-    """As `product_of_sparse`."""
-    return product_of_sparse(call, call.tensor("self"), call.tensor("other"))
+    """a: [n, k], b: [k, m]: for each of k, the values of a's column times those of b's row."""
+    return _product_of_sparse(call, call.tensor("self"), call.tensor("other"))
 
 
 @rule("aten.mm")
 def mm(call: OpCall) -> OperatorWork:
     """a: [n, k], b: [k, m]: n·m sums of k products; fewer where that is a sparse tensor's gradient, and where
-    both are sparse, as `product_of_sparse`.
+    both are sparse, as `_product_of_sparse`.
     """
     a, b = call.tensor("self"), call.tensor("mat2")
-    sparse = product_of_sparse(call, a, b)
+    sparse = _product_of_sparse(call, a, b)
     if sparse is not None:
         return sparse
     (n, k), (_, m) = a.shape, b.shape
@@ -191,4 +191,4 @@ def _added_sparse(call: OpCall, a: TensorSpec, b: TensorSpec) -> OperatorWork | 
     of_c = 0 if beta == 0 else c.n_stored
     scaled = of_c * (beta != 1) + outputs * (call.args.get("alpha", 1) != 1)
     both = min(max(of_c + outputs - call.output.n_stored, 0), of_c)
-    return product_of_sparse(call, a, b, both, OpCounts.of(accumulator_of(a.number_format), mul=scaled))
+    return _product_of_sparse(call, a, b, both, OpCounts.of(accumulator_of(a.number_format), mul=scaled))
