@@ -57,8 +57,8 @@ def sparse_mm(call: OpCall) -> OperatorWork | None:
 
 @rule("aten.mm")
 def mm(call: OpCall) -> OperatorWork:
-    """a: [n, k], b: [k, m]: n·m sums of k products; fewer where that is a sparse tensor's gradient, and where
-    both are sparse, as `_product_of_sparse`.
+    """a: [n, k], b: [k, m]: n·m sums of k products; fewer where that is a sparse tensor's gradient. Where
+    both are sparse, for each of k, the values of a's column times those of b's row.
     """
     a, b = call.tensor("self"), call.tensor("mat2")
     sparse = _product_of_sparse(call, a, b)

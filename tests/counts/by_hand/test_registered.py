@@ -13,7 +13,6 @@ PARTS = {
     "elementwise.per_element": "the count of a formula, which rules of single operators use",
     "elementwise.special_function": "the rule of operators that torch tags as element-wise",
     "matmul.product": "the work of a product, which rules of products use",
-    "matmul.product_of_sparse": "the work of a product of two sparse matrices, which rules of products use",
     "normalization.rows_normalized": "the work of a norm by rows",
 }
 """Functions that give an operator's work and are no rule of a named operator."""
