@@ -20,11 +20,21 @@ rule("aten.adaptive_avg_pool2d", "aten.adaptive_avg_pool3d")(adaptive_avg_pool)
 rule("aten._adaptive_max_pool1d")(adaptive_max_pool)
 for _name in ("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"):
     rule(f"aten.{_name}", f"aten.{_name}_")(dropout)
-for _name, _kernel in (("rrelu", "leaky_relu"), ("prelu", "_prelu_kernel")):
-    rule(f"aten.{_name}", f"aten.{_name}_")(RULES[f"aten.{_kernel}"])
 rule("aten.grid_sampler")(grid_sample)
 for _axes in (1, 2, 3):
     rule(f"aten.conv{_axes}d")(convolution)
+
+
+@rule("aten.rrelu", "aten.rrelu_")
+def rrelu(call: OpCall) -> OperatorWork | None:
+    """`x if x > 0 else x · slope`: a comparison and a product an element."""
+    return RULES["aten.leaky_relu"](call)
+
+
+@rule("aten.prelu", "aten.prelu_")
+def prelu(call: OpCall) -> OperatorWork | None:
+    """`x if x > 0 else x · slope`, a slope for each channel: a comparison and a product an element."""
+    return RULES["aten._prelu_kernel"](call)
 
 
 @rule("aten.einsum")
