@@ -255,18 +255,21 @@ def _measured_figures(measurements: Measurements, prefix: str) -> Iterator[PageF
     from addercost.report.plots import distribution, predicted_vs_measured
 
     if any(row.predicted for row in measurements.rows):
-        yield page_figure(partial(predicted_vs_measured.draw, measurements), f"{prefix}-predicted")
-    yield page_figure(partial(distribution.draw, measurements), f"{prefix}-distribution")
+        draw = partial(predicted_vs_measured.draw, measurements)
+        yield page_figure(draw, f"{prefix}-predicted", predicted_vs_measured.EXPLAINED)
+    draw = partial(distribution.draw, measurements)
+    yield page_figure(draw, f"{prefix}-distribution", distribution.EXPLAINED)
 
 
-def page_figure(draw: Callable[[PlotOptions], Drawn], prefix: str) -> PageFigure:
+def page_figure(draw: Callable[[PlotOptions], Drawn], prefix: str, caption: str = "") -> PageFigure:
     """The figure as inline SVG, as wide as the page and as wide as a phone. prefix: unique on the page.
 
-    draw: makes the figure of the options given.
+    draw: makes the figure of the options given. caption: in place of the title and notes of its numbers.
     """
     drawn, narrow = draw(_ON_PAGE), draw(_ON_PHONE)
-    notes = "; ".join(note.rstrip(".") for note in drawn.table.notes)
-    caption = f"{drawn.table.title}{f'; {notes}' if notes else ''}"
+    if not caption:
+        notes = "; ".join(note.rstrip(".") for note in drawn.table.notes)
+        caption = f"{drawn.table.title}{f'; {notes}' if notes else ''}"
     return PageFigure(
         svg=inline_svg(drawn, prefix),
         narrow=inline_svg(narrow, f"{prefix}-narrow"),

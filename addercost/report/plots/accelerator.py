@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING
 
 from addercost.cost.accelerator.estimate import LEAKAGE, AcceleratorCost
 from addercost.cost.accelerator.product import ELEMENTS
-from addercost.report.plots.palette import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILLION, YELLOW
+from addercost.report.plots.palette import (
+    BLUE,
+    DARK,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PALE,
+    PURPLE,
+    SKY,
+    VERMILLION,
+    YELLOW,
+)
 from addercost.report.plots.style import (
     Drawn,
     PlotOptions,
@@ -27,8 +39,8 @@ if TYPE_CHECKING:
 
 COMPUTING, WAITING = "cycles: the array computes", "cycles: it waits for memory"
 _FIXED = {
-    COMPUTING: (BLUE, ""),
-    WAITING: (ORANGE, "///"),
+    COMPUTING: (DARK, ""),
+    WAITING: (PALE, "///"),
     ELEMENTS: (BLUE, ""),
     LEAKAGE: (GREY, "xxx"),
     "dram": (ORANGE, "///"),

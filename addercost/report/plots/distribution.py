@@ -8,6 +8,7 @@ from addercost.report.tables.timings import measured_table
 from addercost.results.measurements import MeasuredRow, Measurements
 from addercost.text import printable, shortened
 
+EXPLAINED = "dots: runs; line: median; red: its 95 % interval"
 _MOST_DOTS = 400
 _LOG_FROM = 30
 _MOST_ROWS = 32
@@ -20,7 +21,7 @@ def draw(measurements: Measurements, options: PlotOptions) -> Drawn:
     most = min(options.top, _MOST_ROWS)
     kept = sorted(range(len(measurements.rows)), key=lambda i: -measurements.rows[i].median_s)[:most]
     rows = [measurements.rows[i] for i in sorted(kept)]
-    figure = new_figure(options, 0.9 + 0.24 * max(len(rows), 3))
+    figure = new_figure(options, 0.9 + 0.27 * max(len(rows), 3))
     axes = figure.subplots()
     for i, row in enumerate(rows):
         n = len(row.samples_s)
@@ -39,7 +40,7 @@ def draw(measurements: Measurements, options: PlotOptions) -> Drawn:
     # Rows that differ only in the number format would have the same name.
     several = len({row.dtype for row in rows}) > 1
     names = [_name(row, several, 22 if options.width == "single" else 40) for row in rows]
-    axes.set_yticks(range(len(rows)), names, fontsize=6, linespacing=0.95)
+    axes.set_yticks(range(len(rows)), names, fontsize=6, linespacing=1.15)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(axis="x")
@@ -50,7 +51,7 @@ def draw(measurements: Measurements, options: PlotOptions) -> Drawn:
     caption(
         figure,
         options,
-        f"{measurements.model}; dots: runs; line: median; red: its 95 % interval",
+        f"{measurements.model}; {EXPLAINED}",
         f"{left_out} faster rows left out" if left_out else "",
         f"{len(measurements.left_out)} rows could not be used" if measurements.left_out else "",
     )

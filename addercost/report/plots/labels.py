@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from addercost.report.plots.palette import INK
@@ -18,6 +19,10 @@ _DIRECTIONS = ((0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1), (1, 0), (-1,
 _DISTANCES = (5.0, 9.0, 15.0, 22.0, 30.0, 40.0)
 _LINE_FROM = 12.0
 """Names farther than this from their point get a line, in points of 1/72 inch."""
+
+
+_STEPS = 24
+"""A step of a line is so many points to keep clear of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +59,28 @@ def place_labels(
 ) -> list[str]:
     """Writes (name, x, y) of `labels` beside their points, and returns the names that have no free place.
 
-    marks: further points that no name may cover. taken: rectangles that none may, as `text_boxes` finds them.
-    Call it when everything else of the figure is drawn, a caption too, and its limits are set.
+    marks: further points that no name may cover, and no line to a name where there is a place without that.
+    taken: rectangles that none may, as `text_boxes` finds them. Call it when everything else of the figure is
+    drawn, a caption too, and its limits are set.
     """
     inside, points = _laid_out(axes, [(x, y) for _, x, y in labels], marks)
     texts, marked = list(taken), [_around(x, y) for x, y in points]
     without = []
     for (name, x, y), (px, py) in zip(labels, points, strict=False):
-        width, height = _size(printable(name))
-        for distance, direction in ((d, way) for d in _DISTANCES for way in _DIRECTIONS):
-            box, offset = _beside(px, py, width, height, distance, direction)
-            # A name on a diagonal could belong to another point; one that is far could, too.
-            has_line = distance > _LINE_FROM or all(direction)
-            line = _line(px, py, box) if has_line else []
-            free = not any(part.overlaps(other) for part in [box, *line] for other in texts)
-            if free and box.is_within(inside) and not any(box.overlaps(other) for other in marked):
-                break
-        else:
+        places = _places(px, py, printable(name))
+        free = [
+            (box, offset, line)
+            for box, offset, line in places
+            if box.is_within(inside)
+            and not any(box.overlaps(other) for other in marked)
+            and not any(part.overlaps(other) for part in [box, *line] for other in texts)
+        ]
+        clear = (p for p in free if not any(dot.overlaps(other) for dot in p[2] for other in marked))
+        chosen = next(clear, free[0] if free else None)
+        if chosen is None:
             without.append(name)
             continue
+        box, offset, line = chosen
         texts += [box, *line]
         arrow = {"arrowstyle": "-", "linewidth": 0.4, "color": INK, "shrinkA": 0, "shrinkB": 3}
         axes.annotate(
@@ -83,9 +91,39 @@ def place_labels(
             ha="left",
             va="bottom",
             fontsize=_FONT_POINTS,
-            arrowprops=arrow if has_line else None,
+            arrowprops=arrow if line else None,
         )
     return without
+
+
+def _places(x: float, y: float, name: str) -> Iterator[tuple[Box, tuple[float, float], list[Box]]]:
+    """(rectangle, offset of its lower left corner, dots of the line to it) of a name, the nearest first."""
+    width, height = _size(name)
+    for distance, direction in ((d, way) for d in _DISTANCES for way in _DIRECTIONS):
+        box, offset = _beside(x, y, width, height, distance, direction)
+        # A name on a diagonal could belong to another point; one that is far could, too.
+        has_line = distance > _LINE_FROM or all(direction)
+        yield box, offset, _line(x, y, box) if has_line else []
+
+
+def along_steps(axes: Axes, corners: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Points of the line that `axes.step(…, where="post")` draws, to be kept clear of names."""
+    x, y = axes.get_xscale(), axes.get_yscale()
+    return [
+        point
+        for (x0, y0), (x1, y1) in pairwise(corners)
+        for point in (
+            *((between, y0) for between in _between(x0, x1, x == "log")),
+            *((x1, between) for between in _between(y0, y1, y == "log")),
+        )
+    ]
+
+
+def _between(low: float, high: float, is_log: bool) -> list[float]:
+    shares = [i / _STEPS for i in range(_STEPS + 1)]
+    if is_log and low > 0 and high > 0:
+        return [low * (high / low) ** share for share in shares]
+    return [low + (high - low) * share for share in shares]
 
 
 def text_boxes(axes: Axes) -> list[Box]:

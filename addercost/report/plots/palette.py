@@ -10,6 +10,8 @@ from addercost.arithmetic import OpClass
 ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#999999"
 
+DARK, PALE = "#595959", "#d9d9d9"
+
 INK = "#1a1a1b"
 """For text and lines alone: on an HTML page this colour is replaced by the page's text colour."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from addercost.analysis.pareto import CONVENTION, Pareto, front
-from addercost.report.plots.labels import place_labels
+from addercost.report.plots.labels import along_steps, place_labels
 from addercost.report.plots.palette import INK, MARKERS, SERIES
 from addercost.report.plots.style import (
     Drawn,
@@ -71,7 +71,9 @@ def draw(data: Pareto, options: PlotOptions) -> Drawn:
         axes.set_ylabel(f"top-1 accuracy on {printable(data.dataset)} (%)")
         figure.legend(loc="outside upper left", ncols=2 if options.width == "single" else 3)
         places = [(p.label, p.cost or 0.0, p.accuracy_percent) for p in shown]
-        without = place_labels(axes, places)
+        without = place_labels(
+            axes, places, along_steps(axes, [(p.cost or 0.0, p.accuracy_percent) for p in best])
+        )
         if without:
             caption(figure, options, *notes, f"{len(without)} names left out for lack of room")
     return Drawn(

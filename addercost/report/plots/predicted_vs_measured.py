@@ -17,6 +17,8 @@ from addercost.report.plots.style import (
 from addercost.report.tables.timings import measured_table
 from addercost.results.measurements import Measurements
 
+EXPLAINED = "line: predicted = measured; dotted: a factor of two"
+
 
 @in_style
 def draw(measurements: Measurements, options: PlotOptions) -> Drawn:
@@ -71,9 +73,7 @@ def draw(measurements: Measurements, options: PlotOptions) -> Drawn:
         axes.set_ylabel("predicted")
         figure.legend(loc="outside upper left", ncols=1 if options.width == "single" else 2)
     left_out = f"{len(measurements.left_out)} rows left out" if measurements.left_out else ""
-    caption(
-        figure, options, measurements.model, "line: predicted = measured; dotted: a factor of two", left_out
-    )
+    caption(figure, options, measurements.model, EXPLAINED, left_out)
     return Drawn(
         figure,
         measured_table(measurements),

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 _NAMED = 3
 _MARK_POINTS = 4.5
+_SAME_PLACE = 1.5
+"""Marks nearer than so many points to each other are drawn one around the other."""
+_AROUND = {"s": 1.45, "D": 1.45}
+"""How much larger a square is than a circle inside it, and a diamond than a square, with a gap between."""
 
 
 @in_style
@@ -62,9 +66,10 @@ def draw(roofline: Roofline, options: PlotOptions, model: str = "") -> Drawn:
         named, joined = f"named: {_NAMED} of the {_NAMED} slowest layers", "a larger mark: several layers"
         caption(figure, options, model, title, *remarks, named, joined)
         groups = {name: _joined(axes, [p for p in points if p.arithmetic == name]) for name in names}
-        for i, found in enumerate(groups.values()):
-            for group in found:
-                axes.plot(*_place(group), **{**_mark(i), "markersize": _size(len(group))})
+        sizes = _around_others(axes, list(groups.values()))
+        for i, (found, of_marks) in enumerate(zip(groups.values(), sizes, strict=True)):
+            for group, size in zip(found, of_marks, strict=True):
+                axes.plot(*_place(group), **{**_mark(i), "markersize": size})
         wanted, written = _name_heaviest(axes, groups, _along_memory(roofline))
         if written:
             some = f"{written} of " if written < wanted else ""
@@ -166,6 +171,23 @@ def _joined(axes: Axes, points: Sequence[RooflinePoint]) -> list[list[RooflinePo
                 joined.append(group)
         groups = joined
     return groups
+
+
+def _around_others(axes: Axes, arithmetics: Sequence[list[list[RooflinePoint]]]) -> list[list[float]]:
+    """The sizes of marks: one at the place of an earlier arithmetic's mark is drawn around that one."""
+    drawn: list[tuple[tuple[float, float], float]] = []
+    sizes: list[list[float]] = []
+    for i, groups in enumerate(arithmetics):
+        places = positions(axes, [_place(group) for group in groups])
+        sizes.append([])
+        for place, group in zip(places, groups, strict=True):
+            inside = [size for other, size in drawn if dist(place, other) < _SAME_PLACE]
+            size = _size(len(group))
+            if inside:
+                size = max(size, max(inside) * _AROUND.get(MARKERS[i % len(MARKERS)], 1.6))
+            sizes[-1].append(size)
+        drawn += zip(places, sizes[-1], strict=True)
+    return sizes
 
 
 def _place(group: Sequence[RooflinePoint]) -> tuple[float, float]:

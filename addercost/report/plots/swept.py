@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from addercost.analysis.front import pareto_front
 from addercost.analysis.rank_correlation import spearman
-from addercost.report.plots.labels import place_labels
+from addercost.report.plots.labels import along_steps, place_labels
 from addercost.report.plots.palette import BLUE, INK, MARKERS, SERIES
 from addercost.report.plots.style import (
     Drawn,
@@ -95,8 +94,8 @@ def draw_points(
             chosen = [(shortened(printable(name), 24), px, py) for name, px, py in best[::step]]
             # A name covers no point and no part of the line.
             marks = [p for own in swept for p in zip(own.x, own.y, strict=True)][:_MOST_VECTORS]
-            corners = [(b[1], a[2]) for a, b in pairwise(best)]
-            without = place_labels(axes, chosen, [*marks, *corners])
+            line = along_steps(axes, [(px, py) for _, px, py in best])
+            without = place_labels(axes, chosen, [*marks, *line])
             remarks.append(
                 f"line: the {len(best)} that no other beats; named: {len(chosen) - len(without)} of them"
             )
