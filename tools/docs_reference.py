@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
-from addercost.counts.registry import RULES
+from addercost.counts.registry import RULES, CountingRule
 from addercost.counts.rules.elementwise import ELEMENTWISE, GELU, Row
 from addercost.counts.rules.movement import nothing
 from addercost.reading import json_schema
@@ -53,13 +53,19 @@ def operators_page() -> str:
     return "\n".join(_operators_lines())
 
 
+def built_in_rules() -> dict[str, CountingRule]:
+    """The rules of addercost by operator, without those that a program has added."""
+    return {name: rule for name, rule in RULES.items() if rule.__module__.startswith("addercost.")}
+
+
 def _operators_lines() -> Iterator[str]:
     by_file: dict[str, list[str]] = {}
-    for name, rule in RULES.items():
+    rules = built_in_rules()
+    for name, rule in rules.items():
         by_file.setdefault(rule.__module__, []).append(name)
     yield "# Operators"
     yield ""
-    yield f"{len(RULES)} operators have a rule. It says what one call computes under the convention `full`."
+    yield f"{len(rules)} operators have a rule. It says what one call computes under the convention `full`."
     yield "Other [conventions](../counting.md#conventions) count from the same calls."
     yield "Operators without a rule are listed by every command as uncounted."
     for module, names in sorted(by_file.items()):

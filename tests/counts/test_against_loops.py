@@ -82,7 +82,7 @@ NOT_LOOPED = {
     ),
     "composites that a dispatch trace takes apart: test_second_tracer.py holds both equal": (
         "aten.instance_norm", "aten.einsum", "aten.lstm", "aten.gru", "aten.rnn_tanh", "aten.rnn_relu",
-        "aten.bilinear", "aten.diff", "aten.selu",
+        "aten.bilinear", "aten.diff", "aten.selu", "aten.rrelu", "aten.prelu",
     ),
     "called without the operators' kernels: test_detection.py has their loops": (
         "torchvision.deform_conv2d", "torchvision.roi_align", "torchvision.nms",
