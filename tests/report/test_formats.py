@@ -25,9 +25,9 @@ from addercost.errors import ArgumentError
 from addercost.report.formats.latex_text import latex_text, latex_unit
 from addercost.report.formats.report_format import ReportFormat, render_report, report_format
 from addercost.report.formats.table_format import TableFormat, render
-from addercost.report.formats.table_latex import PACKAGES
+from addercost.report.formats.table_latex import PACKAGES, table_to_latex
 from addercost.report.sections import report_sections
-from addercost.report.table import Column, Kind, shown
+from addercost.report.table import Column, Kind, Table, shown
 from addercost.report.tables.comparison import comparison_table, side_by_side_table
 from addercost.results.measurements import measurements_from_data
 from addercost.results.report import Report
@@ -120,6 +120,34 @@ def test_latex_of_one_table_in_a_column() -> None:
     assert "% left out, as the table is full: " in text
     wide = render_report(report(), ReportFormat.LATEX, ("layers",), "double").decode()
     assert wide.count("&") > text.count("&") and r"\begin{table*}" in wide
+
+
+def test_ratios_without_room_follow_in_a_table_of_their_own() -> None:
+    """A column has room for the three arithmetics of a comparison; the two ratios stand below, each once."""
+    text = render_report(report(), ReportFormat.LATEX, ("comparison",), "single").decode()
+    first, second = text.split(r"\begin{table}")[1:]
+    assert "CNN" in first and "adder" in first and "binary" in first and "/" not in first.split("midrule")[0]
+    heads, body = second.split("bottomrule")[0].split("midrule")
+    assert heads.count("CNN") == 2 and "(continued)" in heads
+    assert r"latency\_sum" in body or "latency-sum" in body
+    assert "operations" not in body and "left out" not in text.split("Ratios:")[0]
+
+
+def test_ratios_that_follow_name_their_processor(capsys: pytest.CaptureFixture[str]) -> None:
+    cpus = ("intel-skylake-x", "amd-zen4")
+    options = ("--format", "latex", "--width", "single", *(f"--cpu={cpu}" for cpu in cpus))
+    assert run(["compare", "zoo:lenet5-bn", "--convention", "macs", *options]) == 0
+    text = capsys.readouterr().out
+    heads = " ".join(part.split("midrule")[0] for part in text.split(r"\toprule")[1:])
+    for cpu in cpus:
+        assert heads.count(rf"ratio\\{cpu}") == heads.count(rf"cycles on\\{cpu}") == 1
+
+
+def test_a_table_that_never_fits_ends() -> None:
+    columns = (Column("path", "layer"), Column("unit", "unit"), Column("n", "n" * 90, Kind.NUMBER))
+    table = Table(columns, [{"path": "a", "unit": "s", "n": 1.0}], title="wide")
+    text = table_to_latex(table, "single")
+    assert text.count(r"\begin{table}") == 1
 
 
 def test_a_command_sets_its_table_as_wide_as_a_column(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,8 @@
 """A table for a LaTeX paper: booktabs rules, siunitx columns, as wide as a column or as the page.
 
-Columns that do not fit are left out, the last ones first, and a comment names them. Numbers have three
-digits; a power of ten, or the prefix of a unit, stands once in the heading.
+Columns that do not fit are left out, the last ones first, and a comment names them. In a column of a page
+numbers that matter follow in a table of their own. Numbers have three digits; a power of ten, or the prefix
+of a unit, stands once in the heading.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ SETTINGS = (
 _DIGIT, _LETTER, _TYPEWRITER, _UNIT, _GAP = 4.4, 4.9, 4.3, 3.8, 6.5
 _LONGEST_TEXT = 22
 _NARROWEST_PARAGRAPH = 60.0
+_CONTINUED = " (continued)"
 _PARAGRAPH_SHARE = 0.29
 
 
@@ -50,7 +52,10 @@ class _Laid:
 def table_to_latex(table: Table, width: str = "double") -> str:
     """A `table`, or over both columns of a page a `table*`. width: a key of WIDTH_POINTS."""
     table = _cut(table)
-    kept, without = _fitting(table, WIDTH_POINTS[width])
+    kept, left_out = _fitting(table, WIDTH_POINTS[width])
+    rest = _continued(table, kept, left_out) if width == "single" else None
+    following = {column.name for column in rest.columns} if rest is not None else set()
+    without = [heading(column) for column in left_out if column.name not in following]
     environment = "table" if width == "single" else "table*"
     count = len(table.rows)
     body = [" & ".join(laid.cells[i] for laid in kept) + r" \\" for i in range(count)]
@@ -70,9 +75,37 @@ def table_to_latex(table: Table, width: str = "double") -> str:
         r"\end{tabular}",
         rf"\end{{{environment}}}",
         *([f"% left out, as the table is full: {printable(', '.join(without))}"] if without else []),
+        *([table_to_latex(rest, width)] if rest is not None else []),
         *(f"% {printable(note)}" for note in table.notes),
     ]
     return "\n".join(lines)
+
+
+def _continued(table: Table, kept: Sequence[_Laid], left_out: Sequence[Column]) -> Table | None:
+    """What is compared and had no room, beside the texts that name the rows that have it."""
+    columns = [c for c in left_out if _is_compared(c) and not (c.optional or c.secondary)]
+    rows = [row for row in table.rows if any(row.get(c.name) not in (None, "") for c in columns)]
+    # Where no number had room, the next table would have no more.
+    if not rows or all(column in columns for column in table.columns if not column.is_text):
+        return None
+    # A ratio stood beside the figure whose heading has the processor.
+    columns = [
+        replace(c, title=f"{c.title} {c.group.replace(':', ' ')}", group="") if c.kind is Kind.RATIO else c
+        for c in columns
+    ]
+    has_units = any(column.kind is Kind.AMOUNT for column in columns)
+    names = [
+        laid.column for laid in kept if laid.column.is_text and (has_units or laid.column.name != "unit")
+    ]
+    has_total = any(table.total.get(c.name) not in (None, "") for c in columns)
+    title = table.title if table.title.endswith(_CONTINUED) else f"{table.title}{_CONTINUED}"
+    total = table.total if has_total else {}
+    return replace(table, columns=(*names, *columns), rows=rows, title=title, notes=(), total=total)
+
+
+def _is_compared(column: Column) -> bool:
+    """Whether it is of one of the networks or processors that the table compares."""
+    return column.kind in (Kind.AMOUNT, Kind.RATIO) or (bool(column.group) and not column.is_text)
 
 
 def _cut(table: Table) -> Table:
@@ -100,8 +133,8 @@ def to_latex_table(table: Table, width: str = "double") -> str:
     return "\n".join([*document_head(table.title), table_to_latex(table, width), r"\endgroup", ""])
 
 
-def _fitting(table: Table, limit: float) -> tuple[list[_Laid], list[str]]:
-    """The columns that fit, in their order, and the headings of the others."""
+def _fitting(table: Table, limit: float) -> tuple[list[_Laid], list[Column]]:
+    """The columns that fit, in their order, and the others."""
     rows = [*table.rows, *([table.total] if table.total else [])]
     filled = [c for c in table.columns if any(row.get(c.name) not in (None, "") for row in rows)]
     # The first column names the row. Secondary and optional ones are the last to be taken.
@@ -118,8 +151,7 @@ def _fitting(table: Table, limit: float) -> tuple[list[_Laid], list[str]]:
         if laid.points + _GAP <= free:
             taken[i] = laid
             free -= laid.points + _GAP
-    without = [heading(column) for i, column in enumerate(filled) if i not in taken]
-    return [taken[i] for i in sorted(taken)], without
+    return [taken[i] for i in sorted(taken)], [c for i, c in enumerate(filled) if i not in taken]
 
 
 def _laid(column: Column, rows: Sequence[Mapping[str, Any]]) -> _Laid:
@@ -229,7 +261,7 @@ def _row_scale(row: Mapping[str, Any]) -> _RowScale:
             continue
         factor, better = prefixed_unit(largest * own, base)
         return _RowScale(factor / own, better, _decimals(largest * own / factor))
-    if largest < 10_000:
+    if largest < 1_000:
         return _RowScale(1.0, unit, 0 if all(v.is_integer() for v in amounts) else _decimals(largest))
     factor, _ = prefixed_unit(largest, "")
     return _RowScale(factor, f"10^{len(f'{factor:.0f}') - 1} {unit}", _decimals(largest / factor))
