@@ -279,7 +279,7 @@ def test_the_answer_comes_first(visit: Visit, resnet50: Path) -> None:
 
 def test_layers_of_two_models_are_linked(visit: Visit, two_models: Path) -> None:
     page = visit(two_models)
-    table = page.get_by_role("region", name="Side by side: Layers side by side")
+    table = page.get_by_role("region", name="Side by side: estimated for").first
     assert table.locator("tbody th").first.inner_text() == "the whole model"
     row = table.locator("tbody tr").nth(3)
     assert row.locator("th").inner_text() == "layer2.conv" and row.locator("a").count() == 4
