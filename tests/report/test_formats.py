@@ -133,6 +133,20 @@ def test_ratios_without_room_follow_in_a_table_of_their_own() -> None:
     assert "operations" not in body and "left out" not in text.split("Ratios:")[0]
 
 
+def test_headings_of_a_workbook_wrap_and_do_not_touch() -> None:
+    """Columns are as wide as a word of their heading; a text beside a number begins with a gap; the row of
+    headings is as high as the most lines, 15 points each."""
+    book = openpyxl.load_workbook(io.BytesIO(render_report(report(), ReportFormat.XLSX)))
+    sheet = next(sheet for sheet in book if sheet.title.endswith("arithmetics"))
+    heads = [cell for cell in sheet[2] if cell.value]
+    assert [cell.alignment.indent for cell in heads if cell.alignment.horizontal == "left"] == [0, 1]
+    ratio = next(cell for cell in heads if " / " in cell.value)
+    assert ratio.alignment.wrap_text
+    narrowest = max(map(len, ratio.value.split()))
+    assert narrowest < sheet.column_dimensions[ratio.column_letter].width < len(ratio.value)
+    assert sheet.row_dimensions[2].height >= 15 * 2
+
+
 def test_ratios_that_follow_name_their_processor(capsys: pytest.CaptureFixture[str]) -> None:
     cpus = ("intel-skylake-x", "amd-zen4")
     options = ("--format", "latex", "--width", "single", *(f"--cpu={cpu}" for cpu in cpus))

@@ -101,7 +101,11 @@ def _write(sheet: Worksheet, table: Table) -> None:
         _text(sheet, row, i, _heading(table, column))
         cell = sheet.cell(row, i)
         cell.font = Font(bold=True)
-        cell.alignment = Alignment(horizontal="left" if column.is_text else "right", wrap_text=True)
+        # Beside a number, which ends at the right, a text begins with a gap.
+        cell.alignment = Alignment(
+            horizontal="left" if column.is_text else "right", wrap_text=True, indent=column.is_text and i > 1
+        )
+    heading_row = row
     if sheet.freeze_panes is None:
         sheet.freeze_panes = f"B{row + 1}"
         # A sheet has one filter: that of its first table, without the total.
@@ -115,8 +119,9 @@ def _write(sheet: Worksheet, table: Table) -> None:
             if column.is_text or (column.kind is Kind.QUANTITY and not isinstance(value, int | float)):
                 text = shown(value, column)
                 _text(sheet, row, i, text)
-                if len(text) > _WIDEST_COLUMN:
-                    sheet.cell(row, i).alignment = Alignment(wrap_text=True)
+                is_long = len(text) > _WIDEST_COLUMN
+                sheet.cell(row, i).alignment = Alignment(horizontal="left", wrap_text=is_long, indent=i > 1)
+                if is_long:
                     lines = len(textwrap.wrap(printable(text), _WRAPPED))
                     sheet.row_dimensions[row].height = max(sheet.row_dimensions[row].height or 0, 15 * lines)
                 continue
@@ -127,15 +132,22 @@ def _write(sheet: Worksheet, table: Table) -> None:
                 cell.number_format = f"{mark}{_number_format(cell.value, column)}"
         if sheet.row_dimensions[row].height:
             for cell in sheet[row]:
-                cell.alignment = Alignment(wrap_text=cell.alignment.wrap_text, vertical="top")
+                old = cell.alignment
+                cell.alignment = Alignment(old.horizontal, "top", wrap_text=old.wrap_text, indent=old.indent)
     for note in table.notes:
         row = _note(sheet, row + 1, note)
     for i, column in enumerate(table.columns, 1):
         texts = [shown(row.get(column.name), column) for row in table.rows]
-        longest = max(len(text) for text in [_heading(table, column), *texts])
+        # A heading wraps between its words, so that a wide table is printed as large as its numbers allow.
+        words = printable(_heading(table, column)).split()
+        longest = max((len(text) for text in [*words, *texts]), default=0)
         letter = get_column_letter(i)
         known = sheet.column_dimensions[letter].width if letter in sheet.column_dimensions else 0
-        sheet.column_dimensions[letter].width = max(min(longest + 2, _WIDEST_COLUMN), known)
+        width = max(min(longest + 3, _WIDEST_COLUMN), known)
+        sheet.column_dimensions[letter].width = width
+        lines = len(textwrap.wrap(printable(_heading(table, column)), max(int(width) - 3, 1)))
+        heights = sheet.row_dimensions[heading_row]
+        heights.height = max(heights.height or 0, 15 * lines)
 
 
 def _unit(table: Table, column: Column) -> tuple[float, str]:
@@ -163,6 +175,7 @@ def _fit_to_page(sheet: Worksheet) -> None:
     sheet.page_setup.orientation = sheet.ORIENTATION_LANDSCAPE
     sheet.page_setup.paperSize = sheet.PAPERSIZE_A4
     sheet.sheet_properties.pageSetUpPr.fitToPage = True
+    sheet.page_margins.left = sheet.page_margins.right = 0.3
     # No limit to the pages below each other.
     sheet.page_setup.fitToHeight = 0
 
