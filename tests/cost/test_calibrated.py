@@ -23,7 +23,7 @@ from addercost.counts.model import count
 from addercost.errors import ArgumentError, DataError
 from addercost.hardware.kernel_times import from_json, to_json
 from addercost.results.profile import Profile, profile_from_data
-from tests.cost.times_by_law import PROCESSOR, fit_by_law, law_s, made_times, network_s
+from tests.cost.times_by_law import fit_by_law, law_s, made_times, network_s, target_by_law
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,9 +41,7 @@ def trace():
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory):
-    path = tmp_path_factory.mktemp("kernels") / "kernels-1-float32-eager.json"
-    path.write_text(to_json(made_times()))
-    return replace(load_target("amd-zen4"), processor=PROCESSOR, kernel_files=(path,))
+    return target_by_law(tmp_path_factory.mktemp("kernels"))
 
 
 def test_a_document_is_read_as_it_was_written():

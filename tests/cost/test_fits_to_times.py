@@ -9,12 +9,11 @@ from addercost.cost.calibrated.features import sizes_of, weight_bytes
 from addercost.cost.calibrated.network_law import NetworkLaw, fit_networks, near_and_far
 from addercost.cost.estimate import estimate
 from addercost.cost.target import STREAMED
-from addercost.cost.target_registry import load_target
 from addercost.counts.kernel_calls import kernel_calls
 from addercost.counts.model import count
-from addercost.hardware.kernel_times import NetworkSample, to_json
+from addercost.hardware.kernel_times import NetworkSample
 from addercost.measure.kernel_times.draw import SHARES, Drawing, draw
-from tests.cost.times_by_law import PROCESSOR, ByLaw, law_s, made_times, network_s
+from tests.cost.times_by_law import ByLaw, law_s, network_s, target_by_law
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +23,7 @@ def trace():
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory):
-    path = tmp_path_factory.mktemp("kernels") / "kernels-1-float32-eager.json"
-    path.write_text(to_json(made_times()))
-    return replace(load_target("amd-zen4"), processor=PROCESSOR, kernel_files=(path,))
+    return target_by_law(tmp_path_factory.mktemp("kernels"))
 
 
 def test_unseen_layers_follow_the_law(target, trace):

@@ -1,11 +1,14 @@
 """Times of kernels and networks that follow a known law, as a calibration would have found them."""
 
+from dataclasses import replace
+
 import torch
 
 from addercost.cost.calibrated.features import features, sizes_of
 from addercost.cost.calibrated.fit import Calibrated, sampled_sites
 from addercost.cost.calibrated.network_law import NetworkLaw, half_far_bytes
-from addercost.hardware.kernel_times import Conditions, KernelSample, KernelTimes, NetworkSample
+from addercost.cost.target_registry import load_target
+from addercost.hardware.kernel_times import Conditions, KernelSample, KernelTimes, NetworkSample, to_json
 from addercost.measure.kernel_times.draw import SHARES, Drawing, draw
 
 PROCESSOR = "Some Core 6-1-2"
@@ -52,3 +55,10 @@ def fit_by_law(times):
     rows, work = features([sample.call for sample in times.samples])
     law = NetworkLaw(far_share=0.5, linear_factor=1.0, call_s=2e-6 * near.factor)
     return Calibrated(near, far, law, {-1: 1.2}, 1.1, sampled_sites(work, rows), half_far_bytes(0))
+
+
+def target_by_law(folder):
+    """A processor whose kernels were timed by the law; their document is written into the folder."""
+    path = folder / "kernels-1-float32-eager.json"
+    path.write_text(to_json(made_times()))
+    return replace(load_target("amd-zen4"), processor=PROCESSOR, kernel_files=(path,))

@@ -195,7 +195,7 @@ def test_what_follows_a_product_of_two_sparse_matrices_is_counted_by_its_values(
 
 
 def test_a_large_sparse_matrix_does_not_need_the_memory_of_a_dense_one() -> None:
-    """A million rows and columns: 4 TB if all elements were stored, of which there are four."""
+    """All elements of a million rows and columns would take 4 TB. This matrix stores four of them."""
     places, n = torch.tensor([[0, 1, 2, 3], [0, 1, 2, 3]]), 1_000_000
     matrix = torch.sparse_coo_tensor(places, torch.ones(4), (n, n)).coalesce()
     assert counted(Held(matrix, False, lambda m, x: torch.sparse.mm(m, x)), matrix).mac_sites == 4

@@ -6,9 +6,9 @@ import itertools
 import math
 
 from addercost.arithmetic import OpCounts
-from addercost.counts.registry import RULES, rule
-from addercost.counts.rules import elementwise as _elementwise  # noqa: F401  (registers its rules)
+from addercost.counts.registry import rule
 from addercost.counts.rules.convolution import convolution
+from addercost.counts.rules.elementwise import per_element
 from addercost.counts.rules.interpolation import grid_sample
 from addercost.counts.rules.matmul import product
 from addercost.counts.rules.pooling import adaptive_avg_pool, adaptive_max_pool
@@ -25,16 +25,10 @@ for _axes in (1, 2, 3):
     rule(f"aten.conv{_axes}d")(convolution)
 
 
-@rule("aten.rrelu", "aten.rrelu_")
-def rrelu(call: OpCall) -> OperatorWork | None:
-    """`x if x > 0 else x · slope`: a comparison and a product an element."""
-    return RULES["aten.leaky_relu"](call)
-
-
-@rule("aten.prelu", "aten.prelu_")
-def prelu(call: OpCall) -> OperatorWork | None:
-    """`x if x > 0 else x · slope`, a slope for each channel: a comparison and a product an element."""
-    return RULES["aten._prelu_kernel"](call)
+@rule("aten.rrelu", "aten.rrelu_", "aten.prelu", "aten.prelu_")
+def leaky(call: OpCall) -> OperatorWork:
+    """`x if x > 0 else x · slope`, a slope for all or each channel: a comparison and a product an element."""
+    return per_element(call, {"compare": 1, "mul": 1})
 
 
 @rule("aten.einsum")

@@ -30,6 +30,9 @@ def convolve(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None
     None but for 1×1 filters without groups, padding and strides, at most `MOST_ROWS` pixels, and channels
     that are neighbours.
     """
+    # Nearly every layer ends here, and a plan would be looked up at each of its calls.
+    if input.numel() > MOST_ROWS * input.shape[1] or weight.shape[2:] != (1, 1):
+        return None
     if input.dtype != torch.float32 or weight.dtype != torch.float32:
         return None
     place = (input.shape, input.stride(), weight.shape, weight.stride())
@@ -76,12 +79,11 @@ def _plan(
     layout: torch.memory_format,
     threads: int,
 ) -> _Plan | None:
+    """Of 1×1 filters on at most `MOST_ROWS` pixels; None where the rest of the layer does not fit."""
     (n, channels, h, w), filters, pixels = size, weight_size[0], math.prod(size) // max(size[1], 1)
     along = [axis for axis in (0, 2, 3) if size[axis] > 1]
     neighbours = channels == 1 or stride[1] == weight_stride[1] == 1
-    if weight_size[2:] != (1, 1) or geometry != Geometry() or not neighbours:
-        return None
-    if len(along) > 1 or not 0 < pixels <= MOST_ROWS:
+    if geometry != Geometry() or not neighbours or len(along) > 1 or not pixels:
         return None
     shape = (n, filters, h, w)
     output = torch.empty(shape, device="meta", memory_format=layout)
