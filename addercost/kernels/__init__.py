@@ -1,5 +1,5 @@
-"""The compute behind the layers: `reference` on any device, Halide on the CPU, Triton on the GPU.
+"""The arithmetic behind the layers: `reference` on any device, Halide on the CPU, Triton on the GPU.
 
-`dispatch` chooses among them; a kernel package is imported only when a layer runs, so a missing one
-costs nothing.
+`dispatch` chooses among them. It imports a kernel package only when a layer runs, so a package that is not
+installed is missed only where a layer would use it.
 """

@@ -1,7 +1,9 @@
-"""Which kernel runs: Halide on a CPU, Triton on a GPU, else the reference; and the record of which one did.
+"""Chooses the kernel of each operation: Halide on a CPU, Triton on a GPU, else the reference. It also counts
+which one ran.
 
-`ADDERCOST_KERNEL=halide|triton|reference` forces one. Unforced, a package that is missing or fails costs one
-warning and the reference does the work; forced, it is an error.
+`ADDERCOST_KERNEL=halide|triton|reference` forces one. If the variable is not set, a package that is missing
+or fails causes one warning, and the reference computes the operation. If a kernel is forced, that is an
+error.
 """
 
 from __future__ import annotations
@@ -59,8 +61,8 @@ def adder_weight_gradient(
 ) -> Tensor:
     """Σ g · (x - w), or of the sign; see `reference.adder_weight_gradient`.
 
-    The first is a matrix product, for which torch has the best kernel already. On a GPU, Triton computes it
-    only where `ADDERCOST_KERNEL` forces it to.
+    The full form is a matrix product, for which torch already has the best kernel. On a GPU, Triton computes
+    it only where `ADDERCOST_KERNEL` forces it to.
     """
     if gradient == "sign" or grad.device.type == "cuda":
         return _run("adder_weight_gradient", grad, input, weight, geometry, gradient)
@@ -83,17 +85,17 @@ def adder_quantized_forward(
 def adder_fused_forward(
     input: Tensor, weight: Tensor, factors: Tensor, geometry: Geometry, store: Store
 ) -> Tensor:
-    """What `store` makes of -Σ|x - w|; see `reference.adder_fused_forward`."""
+    """`store` applied to -Σ|x - w|; see `reference.adder_fused_forward`."""
     if input.device.type == "cpu":
         return _run("adder_fused_forward", input, weight, factors, geometry, store)
-    # A GPU has no such kernel.
+    # There is no such kernel for GPUs.
     return reference.adder_fused_forward(input, weight, factors, geometry, store, adder_forward)
 
 
 def adder_coded_forward(
     input: Tensor, weight: Tensor, factors: Tensor, codes: Codes, geometry: Geometry, store: Store
 ) -> Tensor:
-    """What `store` makes of -Σ|q(x) - w| of bytes; see `reference.adder_coded_forward`."""
+    """`store` applied to -Σ|q(x) - w| of bytes; see `reference.adder_coded_forward`."""
     if input.device.type == "cpu":
         return _run("adder_coded_forward", input, weight, factors, codes, geometry, store)
     return reference.adder_coded_forward(input, weight, factors, codes, geometry, store, adder_u8_forward)
@@ -117,17 +119,17 @@ def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry, rounded: bo
 
 
 def narrow_product(x: Tensor, packed: PackedWeights) -> Tensor:
-    """Sums of int8 inputs times weights of 2 or 4 bits; see `narrow.reference`."""
+    """Products of int8 inputs with weights of 2 or 4 bits; see `narrow.reference`."""
     return _narrow("narrow_product", narrow.reference, x, packed)
 
 
 def lookup_product(x: Tensor, weights: LookupWeights) -> Tensor:
-    """The same sums by table look-up; see `narrow_lookup.reference`."""
+    """The same products by table look-up; see `narrow_lookup.reference`."""
     return _narrow("lookup_product", narrow_lookup.reference, x, weights)
 
 
 def _narrow(operation: str, fallback: Callable[..., Tensor], x: Tensor, weights: Any) -> Tensor:
-    """There is no kernel of the GPU for these."""
+    """Runs an operation for which only CPUs have a kernel."""
     if x.device.type == "cpu" and os.environ.get(VARIABLE, "") != "reference":
         made = _attempt("halide", operation, (x, weights), os.environ.get(VARIABLE) == "halide")
         if made is not None:
@@ -147,7 +149,7 @@ def _run(operation: str, *arguments: Any) -> Tensor:
         if result is None:
             name, result = "reference", getattr(reference, operation)(*arguments)
     except RuntimeError as error:
-        # torch.OutOfMemoryError is one; the CPU's allocator has none of its own.
+        # torch.OutOfMemoryError is a RuntimeError; the CPU's allocator raises a plain one.
         if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
         raise _memory_error(operation, arguments) from error
@@ -156,7 +158,7 @@ def _run(operation: str, *arguments: Any) -> Tensor:
 
 
 def _memory_error(operation: str, arguments: tuple[Any, ...]) -> KernelMemoryError:
-    """Says what was asked for and which batch would fit into the memory that is free now."""
+    """An error that says how much memory was needed and which batch would fit into what is free now."""
     first = arguments[0]
     geometry = next(a for a in arguments if isinstance(a, Geometry))
     k, _, r, s = next(
@@ -164,7 +166,7 @@ def _memory_error(operation: str, arguments: tuple[Any, ...]) -> KernelMemoryErr
         next(a.shape for a in reversed(arguments) if isinstance(a, Tensor) and a.dim() == 4),
     )
     p, q = geometry.output_size((first.shape[2], first.shape[3]), (r, s))
-    # An input and an output of the wider of both, which holds for a gradient's too.
+    # Room for the input and for an output at least as large. This covers gradients too.
     per_image = first.element_size() * (first[0].numel() + max(k * p * q, first[0].numel()))
     if first.device.type == "cuda":
         free = torch.cuda.mem_get_info(first.device)[0]
@@ -179,7 +181,9 @@ def _memory_error(operation: str, arguments: tuple[Any, ...]) -> KernelMemoryErr
 
 
 def _attempt(name: str, operation: str, arguments: tuple[Any, ...], forced: bool) -> Tensor | None:
-    """The result, or None where the reference has to do it."""
+    """The result of the kernel, or None where the reference has to compute it. Raises KernelUnavailableError
+    if `forced`.
+    """
     module = _load(name)
     if isinstance(module, str):
         if forced:
@@ -206,7 +210,7 @@ def _attempt(name: str, operation: str, arguments: tuple[Any, ...], forced: bool
 
 @cache
 def _load(name: str) -> Any:
-    """The module of kernels, or the reason why there is none."""
+    """The module with the kernels, or a text that says why it cannot be imported."""
     try:
         return importlib.import_module(_MODULES[name])
     except Exception as error:  # a broken package may raise anything

@@ -1,8 +1,9 @@
-"""Weights of 2 and 4 bits: how they are packed, what their product is, and the rounding of activations.
+"""Weights of 2 and 4 bits: how they are packed, their product with int8 inputs, and the rounding of
+activations.
 
-A packed row is pieces of 64 bytes. Byte i of a piece has the codes of weights i, i + 64, …, lowest bits
-first, so that a shift and a mask give 64 neighbouring weights. A ternary weight is its code less 1, and a
-4-bit one its code less 8, times the scale of its 128, which are one piece.
+A packed row consists of pieces of 64 bytes. Byte i of a piece has the codes of weights i, i + 64, …, lowest
+bits first, so a shift and a mask give 64 neighbouring weights. A ternary weight is its code minus 1. A 4-bit
+weight is its code minus 8, times a scale; the 128 weights of a piece share one scale.
 """
 
 from __future__ import annotations
@@ -16,17 +17,19 @@ from addercost.errors import ShapeError
 
 PIECE = 64
 MIDDLE = {2: 1, 4: 8}
-"""What is subtracted from a code, by bits."""
+"""What is subtracted from a code, by the number of bits."""
 
 
 def stored_bytes(words: Tensor, scales: Tensor | None) -> int:
-    """Of words of bytes and scales in fp32."""
+    """Bytes of words, which are bytes, and of fp32 scales."""
     return words.numel() + (0 if scales is None else 4 * scales.numel())
 
 
 class PackedWeights(NamedTuple):
-    """words: [N, bytes] uint8, whole pieces. features: K weights a row. scales: [N, pieces] fp32 of 4-bit
-    weights, None of ternary ones, whose scale is one for all.
+    """Packed weights [N, K].
+
+    words: [N, bytes] uint8, whole pieces. features: K. scales: [N, pieces] fp32 for 4-bit weights; None for
+    ternary ones, which share one scale that the layer keeps.
     """
 
     words: Tensor
@@ -40,7 +43,9 @@ class PackedWeights(NamedTuple):
 
 
 def pack_codes(codes: Tensor, bits: int) -> Tensor:
-    """codes: [N, K] of 0 to 2^bits - 1, to [N, bytes]; a last piece is filled up with zeros."""
+    """Packs codes [N, K] from 0 to 2^bits - 1 into [N, bytes] uint8. The last piece of a row is padded with
+    zeros. Raises ShapeError for another rank or number of bits.
+    """
     if codes.dim() != 2 or bits not in MIDDLE:
         raise ShapeError(f"expected codes [out, in] of 2 or 4 bits, got {tuple(codes.shape)} of {bits}")
     per_byte = 8 // bits
@@ -54,7 +59,7 @@ def pack_codes(codes: Tensor, bits: int) -> Tensor:
 
 
 def unpack_codes(packed: PackedWeights) -> Tensor:
-    """[N, K] uint8."""
+    """The codes as [N, K] uint8."""
     n = packed.words.shape[0]
     pieces = packed.words.reshape(n, -1, 1, PIECE)
     shifts = torch.arange(0, 8, packed.bits, dtype=torch.uint8, device=pieces.device)
@@ -64,12 +69,14 @@ def unpack_codes(packed: PackedWeights) -> Tensor:
 
 
 def pack_ternary(weights: Tensor) -> PackedWeights:
-    """weights: [N, K] of -1, 0 and 1."""
+    """Packs weights [N, K] of -1, 0 and 1."""
     return PackedWeights(pack_codes(weights.to(torch.int8) + 1, 2), weights.shape[1], 2)
 
 
 def pack_four_bits(weights: Tensor) -> PackedWeights:
-    """weights: [N, K], rounded to 16 steps of a scale for each 128: the largest of them is 7 steps or -8."""
+    """Rounds weights [N, K] to 4 bits and packs them. Each 128 weights of a row share a scale: their largest
+    |w| is 7 steps.
+    """
     n, k = weights.shape
     pieces = torch.nn.functional.pad(weights.float(), (0, -k % (2 * PIECE))).reshape(n, -1, 2 * PIECE)
     scales = torch.clamp(pieces.abs().amax(-1) / 7, min=torch.finfo(torch.float32).tiny)
@@ -78,8 +85,10 @@ def pack_four_bits(weights: Tensor) -> PackedWeights:
 
 
 def reference(x: Tensor, packed: PackedWeights) -> Tensor:
-    """x: [B, K] int8, to [B, N]: exact sums in int32 of ternary weights, fp32 of 4-bit ones, whose sums of
-    128 are exact and are scaled and added in double precision.
+    """The product of x [B, K] int8 and the weights, as [B, N].
+
+    With ternary weights the sums are exact, in int32. With 4-bit weights they are fp32: the sums of 128 are
+    exact, and they are scaled and added in double precision.
     """
     values = unpack_codes(packed).double() - MIDDLE[packed.bits]
     if packed.scales is None:
@@ -89,7 +98,7 @@ def reference(x: Tensor, packed: PackedWeights) -> Tensor:
 
 
 def round_rows(x: Tensor) -> tuple[Tensor, Tensor]:
-    """x: [B, K] to int8 by the largest |x| of each row, and what one step is, [B, 1] in fp32.
+    """Rounds x [B, K] to int8, each row by its largest |x|. Also returns the size of a step, [B, 1] fp32.
 
     Source: Ma et al., arXiv:2402.17764.
     """
@@ -99,6 +108,8 @@ def round_rows(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def round_weights(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """weight to -1, 0 and 1 by the mean of |w|, and that mean, a scalar. Source: as `round_rows`."""
+    """Rounds the weight to -1, 0 and 1 by the mean of |w|. Also returns that mean, a scalar. Source: as for
+    `round_rows`.
+    """
     scale = torch.clamp(weight.float().abs().mean(), min=1e-5)
     return torch.clamp(torch.round(weight.float() / scale), -1, 1), scale

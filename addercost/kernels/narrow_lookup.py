@@ -1,11 +1,11 @@
-"""Weights of 2 and 4 bits as indices of tables: where a product is looked up in place of being computed.
+"""Weights of 2 and 4 bits as indices of tables: the sums of a few products are looked up instead of computed.
 
-A table has 16 sums of a few inputs, one for each of what four bits of weights can say about them. Ternary
-weights take one of two inputs: the index is the codes of both, 2 bits each. 4-bit weights take four tables'
-worth of one bit: the index is the same bit of four weights, and the sums of the bits are shifted and added,
-the highest with its sign. Source: Wei et al., arXiv:2407.00088 (T-MAC); pairs of ternary weights by Wang et
-al., arXiv:2410.16144 (bitnet.cpp). Unlike T-MAC, tables are not rounded: their sums have 10 bits and
-are kept as two bytes, so that results are exact.
+A table has 16 sums of a few inputs, one for each value of a four-bit index. For ternary weights a table has
+two inputs, and the index is the 2-bit codes of both weights. For 4-bit weights a table has four inputs, and
+an index is the same bit of four weights. There are four such indices, one for each bit. Their sums are
+shifted and added, and the highest bit counts negative. Source: Wei et al., arXiv:2407.00088 (T-MAC); pairs of
+ternary weights by Wang et al., arXiv:2410.16144 (bitnet.cpp). Unlike T-MAC, this does not round the tables:
+their sums have 10 bits and are kept as two bytes, so the results are exact.
 """
 
 from __future__ import annotations
@@ -18,15 +18,19 @@ from torch import Tensor
 from addercost.kernels.narrow import MIDDLE, PackedWeights, stored_bytes, unpack_codes
 
 ROWS = 64
-"""Rows of weights whose indices stand side by side."""
+"""Rows of weights in a block. Their indices are side by side."""
 
 CHUNK = 128
-"""Inputs of which the sums are added up as whole numbers; those that share a scale of 4-bit weights."""
+"""Inputs of a chunk, whose sums are added as integers. For 4-bit weights these are the inputs that share a
+scale.
+"""
 
 
 class LookupForm(NamedTuple):
-    """coefficients: what a table's 16 sums take each of its inputs by. factors: what the sums of each plane
-    of indices are taken by.
+    """How tables are made for one kind of weights.
+
+    coefficients: for each input of a table, the factors of that input in the 16 sums. factors: the factor of
+    the sums of each plane of indices; 4-bit weights have one plane for each bit.
     """
 
     coefficients: tuple[tuple[int, ...], ...]
@@ -34,17 +38,17 @@ class LookupForm(NamedTuple):
 
     @property
     def inputs(self) -> int:
-        """Of a table."""
+        """Inputs of a table."""
         return len(self.coefficients)
 
     @property
     def tables(self) -> int:
-        """Of a chunk of inputs."""
+        """Tables of a chunk of inputs."""
         return CHUNK // self.inputs
 
     @property
     def chunk_bytes(self) -> int:
-        """Of the indices of all rows of a block, two in a byte."""
+        """Bytes of a chunk's indices, for all rows of a block. A byte has two indices."""
         return self.tables * len(self.factors) * ROWS // 2
 
 
@@ -52,15 +56,16 @@ FORMS = {
     2: LookupForm(tuple(tuple((i >> 2 * j & 3) - 1 for i in range(16)) for j in range(2)), (1,)),
     4: LookupForm(tuple(tuple(i >> j & 1 for i in range(16)) for j in range(4)), (1, 2, 4, -8)),
 }
-"""By the bits of a weight."""
+"""The form for each number of bits of a weight."""
 
 
 class LookupWeights(NamedTuple):
-    """words: [blocks, chunks, bytes] uint8. outputs: N rows of weights. features: K weights a row. scales:
-    [blocks, chunks, ROWS] fp32 of 4-bit weights, None of ternary ones.
+    """Weights [N, K] as indices of tables.
 
-    Byte 4 i + s of a vector of ROWS bytes has indices of row 16 s + i of its block: its low half that of an
-    even plane or table, its high half that of the next one.
+    words: [blocks, chunks, bytes] uint8. outputs: N. features: K. scales: [blocks, chunks, ROWS] fp32 for
+    4-bit weights, None for ternary ones.
+    Byte 4 i + s of a vector of ROWS bytes belongs to row 16 s + i of its block. Its low half is the index of
+    an even plane or table, its high half the index of the next one.
     """
 
     words: Tensor
@@ -75,7 +80,7 @@ class LookupWeights(NamedTuple):
 
 
 def as_lookups(packed: PackedWeights) -> LookupWeights:
-    """The same weights as indices."""
+    """The same weights, as indices."""
     form, codes = FORMS[packed.bits], unpack_codes(packed).to(torch.int32)
     n, k = codes.shape
     padded = torch.nn.functional.pad(codes, (0, -k % CHUNK, 0, -n % ROWS), value=MIDDLE[packed.bits])
@@ -101,14 +106,14 @@ def as_lookups(packed: PackedWeights) -> LookupWeights:
 
 
 def _scales_of_blocks(scales: Tensor) -> Tensor:
-    """[N, pieces] to [blocks, pieces, ROWS]."""
+    """Rearranges scales [N, pieces] as [blocks, pieces, ROWS]."""
     padded = torch.nn.functional.pad(scales, (0, 0, 0, -scales.shape[0] % ROWS))
     return padded.reshape(-1, ROWS, scales.shape[1]).transpose(1, 2).contiguous()
 
 
 def reference(x: Tensor, weights: LookupWeights) -> Tensor:
-    """x: [B, K] int8, to [B, N], by the same tables: int32 of ternary weights, fp32 of 4-bit ones, whose
-    chunks are scaled and added in double precision.
+    """The product of x [B, K] int8 and the weights, as [B, N], by the same tables. It is int32 for ternary
+    weights. For 4-bit weights it is fp32, whose chunks are scaled and added in double precision.
     """
     form, (blocks, chunks, _) = FORMS[weights.bits], weights.words.shape
     vectors = weights.words.reshape(blocks, chunks, -1, 16, 4).permute(0, 4, 3, 1, 2)

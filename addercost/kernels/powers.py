@@ -8,16 +8,18 @@ import torch
 from torch import Tensor
 
 LARGEST_SHIFT = 15
-"""Five bits of signed shift amount beside the sign of the weight."""
+"""The largest exponent: five bits of signed shift amount, beside the weight's sign."""
 
 _FORMATS = {torch.float32: (torch.int32, 8, 23), torch.float64: (torch.int64, 11, 52)}
-"""By the number format: an integer type of its width, and the bits of its exponent and mantissa."""
+"""By the number format: an integer type of its width, and its numbers of exponent bits and mantissa bits."""
 
 
 def power_of_two(weight: Tensor) -> Tensor:
-    """Each weight as sign(w)·2^e, e the nearest to log2|w| within ±LARGEST_SHIFT; 0 and NaN stay as they are.
+    """Each weight as sign(w)·2^e, where e is the integer nearest to log2|w| within ±LARGEST_SHIFT. 0 and NaN
+    stay as they are.
 
-    Exact, since it works on the bits: a mantissa beyond √2 is rounded up. Half precision is widened first.
+    The result is exact, because it is computed from the bits: a mantissa above √2 is rounded up. Half
+    precision is widened first.
     """
     if weight.dtype not in _FORMATS:
         return power_of_two(weight.float()).to(weight.dtype)
@@ -32,12 +34,12 @@ def power_of_two(weight: Tensor) -> Tensor:
 
 
 def carry(mantissa: int) -> int:
-    """Added to a mantissa of so many bits, this carries into the exponent exactly where it stands for more
-    than √2."""
+    """A number that, added to a mantissa of this many bits, carries into the exponent exactly if the mantissa
+    is above √2."""
     return (2 << mantissa) - (isqrt(2 << 2 * mantissa) + 1)
 
 
 def exponent_range(exponent_bits: int, mantissa: int) -> tuple[int, int]:
-    """The smallest and the largest power, as a float's bits."""
+    """The smallest and the largest power of two, as the bits of a float."""
     bias = (1 << exponent_bits - 1) - 1
     return (bias - LARGEST_SHIFT) << mantissa, (bias + LARGEST_SHIFT) << mantissa

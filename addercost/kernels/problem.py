@@ -1,4 +1,6 @@
-"""One convolution-shaped problem: how tensors and a geometry fit together, checked once for every kernel."""
+"""One convolution-shaped problem: how tensors and a geometry fit together. It is checked once for all
+kernels.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +26,12 @@ class Geometry:
 
     @classmethod
     def of(cls, stride: list[int], padding: list[int], dilation: list[int], groups: int) -> Geometry:
-        """From an op's arguments. Raises ShapeError for a stride, dilation or group count below 1, or a
-        negative padding."""
+        """From the arguments of an operator. Raises ShapeError for a stride, dilation or group count below 1,
+        or a negative padding."""
         return _geometry(tuple(stride), tuple(padding), tuple(dilation), groups)
 
     def transposed(self) -> Geometry:
-        """The same with height and width exchanged."""
+        """The same geometry with height and width exchanged."""
         (sy, sx), (py, px), (dy, dx) = self.stride, self.padding, self.dilation
         return Geometry((sx, sy), (px, py), (dx, dy), self.groups)
 
@@ -64,9 +66,8 @@ def convolution_shape(
 ) -> list[int]:
     """The output shape [N, K, P, Q] of input [N, C, H, W] and weight [K, C/G, R, S].
 
-    `dtype` is the one that both must have; without one, any floating point.
-
-    Raises ShapeError when ranks, channels, groups, dtypes or devices do not fit or no output is left.
+    dtype: the type that both must have; None allows any floating-point type.
+    Raises ShapeError when ranks, channels, groups, dtypes or devices do not fit, or when no output is left.
     """
     shape = output_shape(input, tuple(weight.shape), geometry)
     _check_tensors(input, weight, bias, weight.shape[0], dtype)
@@ -74,7 +75,9 @@ def convolution_shape(
 
 
 def output_shape(input: Tensor, weight_shape: tuple[int, ...], geometry: Geometry) -> list[int]:
-    """As `convolution_shape`, for a weight of which only the shape is known."""
+    """As `convolution_shape`, for a weight of which only the shape is known. Raises ShapeError when ranks,
+    channels or groups do not fit, or when no output is left.
+    """
     if input.dim() != 4 or len(weight_shape) != 4:
         raise ShapeError(
             f"expected input [N, C, H, W] and weight [K, C/groups, R, S], "
@@ -99,7 +102,9 @@ def output_shape(input: Tensor, weight_shape: tuple[int, ...], geometry: Geometr
 
 
 def linear_shape(input: Tensor, weight: Tensor, bias: Tensor | None) -> list[int]:
-    """The output shape [..., out] of input [..., in] and weight [out, in]. Raises ShapeError as above."""
+    """The output shape [..., out] of input [..., in] and weight [out, in]. Raises ShapeError when shapes,
+    dtypes or devices do not fit.
+    """
     if input.dim() < 1 or weight.dim() != 2 or input.shape[-1] != weight.shape[1]:
         raise ShapeError(
             f"expected input [..., in] and weight [out, in], got {_shape(input)} and {_shape(weight)}"
@@ -137,19 +142,23 @@ def empty_output(input: Tensor, shape: list[int], dtype: torch.dtype | None = No
 
 
 def output_layout(input: Tensor) -> torch.memory_format:
-    """Channels-last exactly when `input` is and NCHW would not do."""
+    """Channels-last if `input` is channels-last in memory and not also contiguous in NCHW order; otherwise
+    NCHW.
+    """
     if input.is_contiguous() or not input.is_contiguous(memory_format=torch.channels_last):
         return torch.contiguous_format
     return torch.channels_last
 
 
 def accumulator(dtype: torch.dtype) -> torch.dtype:
-    """Half precision accumulates in fp32; everything else in itself."""
+    """The type of sums: fp32 for half precision, otherwise the type itself."""
     return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
 
 
 def rows_as_image(rows: Tensor) -> Tensor:
-    """[M, C] seen as the image [1, C, 1, M], so that a linear layer is a 1×1 convolution without a copy."""
+    """[M, C] viewed as the image [1, C, 1, M], so that a linear layer is a 1×1 convolution. Nothing is
+    copied.
+    """
     return rows.t()[None, :, None, :]
 
 

@@ -1,7 +1,7 @@
-"""The oracle: every kernel in a few lines of torch, on any device, in memory bounded by chunking.
+"""The reference: every kernel in a few lines of torch, on any device. Chunks bound its memory.
 
-Each walks the filter taps (r, s). At one tap the convolution is an L1 distance between two sets of
-channel vectors, so a temporary is [n, k, C/G, P, Q] for as few n and k as the budget asks.
+Each function loops over the filter taps (r, s). At one tap the convolution is an L1 distance between two sets
+of channel vectors. A temporary is therefore [n, k, C/G, P, Q], where n and k are as small as the budget asks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from addercost.kernels.signs import unpack_factors, unpack_filters
 from addercost.kernels.store import Codes, Store
 
 CHUNK_ELEMENTS = 1 << 22
-"""Elements of the largest temporary, 16 MiB in fp32; one image against one filter is the least it can be."""
+"""The most elements in a temporary, 16 MiB in fp32. One image and one filter are never divided further."""
 
 
 def adder_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
@@ -42,7 +42,7 @@ def adder_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
 
 
 def adder_u8_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
-    """-Σ|x - w| of uint8 tensors, exact in int32; a padded tap has x = 0. Returns [N, K, P, Q] int32."""
+    """-Σ|x - w| of uint8 tensors, exact in int32. A padded tap has x = 0. Returns [N, K, P, Q] int32."""
     # An fp64 sum of integers is exact far beyond int32.
     total = adder_forward(input.double(), weight.double(), geometry)
     return empty_output(input, list(total.shape), torch.int32).copy_(total)
@@ -57,8 +57,10 @@ def adder_quantized_forward(
     geometry: Geometry,
     convolve: Callable[[Tensor, Tensor, Geometry], Tensor] = adder_u8_forward,
 ) -> Tensor:
-    """-scale · Σ|q(x) - w| + bias_k of a float input and bytes, q as in `codes.quantize`; a padded tap has
-    the code `zero`. Returns [N, K, P, Q] in `input`'s dtype; `convolve` does the sums."""
+    """-scale · Σ|q(x) - w| + bias_k of a float input and byte weights, where q is `codes.quantize`.
+
+    A padded tap has the code `zero`. `convolve` computes the sums. Returns [N, K, P, Q] in `input`'s dtype.
+    """
     codes = _pad(quantize(input, scale, zero), geometry, zero)
     output = convolve(codes, weight, replace(geometry, padding=(0, 0))) * scale
     if bias is not None:
@@ -74,8 +76,10 @@ def adder_fused_forward(
     store: Store,
     convolve: Callable[[Tensor, Tensor, Geometry], Tensor] = adder_forward,
 ) -> Tensor:
-    """What `store` makes of -Σ|x - w|, with `factors` of `kernels.signs`; half precision is rounded at the
-    end. Returns [N, K, P, Q] in `input`'s dtype; `convolve` does the sums."""
+    """`store` applied to -Σ|x - w|, with `factors` of `kernels.signs`. Half precision is rounded only at the
+    end.
+
+    `convolve` computes the sums. Returns [N, K, P, Q] in `input`'s dtype."""
     wide = accumulator(input.dtype)
     sums = convolve(input.to(wide), weight.to(wide), geometry)
     return store.of(sums, *unpack_factors(factors, weight.shape[0])).to(input.dtype)
@@ -90,8 +94,10 @@ def adder_coded_forward(
     store: Store,
     convolve: Callable[[Tensor, Tensor, Geometry], Tensor] = adder_u8_forward,
 ) -> Tensor:
-    """What `store` makes of -Σ|q(x) - w|, a padded tap having the code of 0. The input is floats, or `codes`
-    already. Returns [N, K, P, Q] in fp32, or bytes where the store makes codes."""
+    """`store` applied to -Σ|q(x) - w|, where q is `codes.quantize`. A padded tap has the code of 0.
+
+    input: floats, or their codes. `convolve` computes the sums. Returns [N, K, P, Q] in fp32, or bytes if
+    `store` makes codes."""
     made = quantize(input, codes.step, codes.zero) if input.is_floating_point() else input
     sums = convolve(_pad(made, geometry, codes.zero), weight, replace(geometry, padding=(0, 0)))
     return store.of(sums.float(), *unpack_factors(factors, weight.shape[0]))
@@ -100,7 +106,7 @@ def adder_coded_forward(
 def adder_input_gradient(
     grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, gradient: str
 ) -> Tensor:
-    """Σ_{k,r,s} g · HT(w - x), HT clipping to [-1, 1]; with `gradient="sign"`, Σ g · sign(w - x).
+    """Σ_{k,r,s} g · HT(w - x), where HT clips to [-1, 1]; with `gradient="sign"`, Σ g · sign(w - x).
 
     grad: [N, K, P, Q]; returns [N, C, H, W] like `input`. Source: Chen et al., CVPR 2020, eq. 5 and 6.
     """
@@ -123,9 +129,9 @@ def adder_input_gradient(
 def adder_weight_gradient(
     grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, gradient: str
 ) -> Tensor:
-    """Σ_{n,p,q} g · (x - w): the full-precision gradient; with `gradient="sign"`, Σ g · sign(x - w).
+    """Σ_{n,p,q} g · (x - w), the full-precision gradient; with `gradient="sign"`, Σ g · sign(x - w).
 
-    The first is a matrix product, gᵀx - w·Σg, and runs as the weight gradient of an ordinary convolution.
+    The full form is a matrix product, gᵀx - w·Σg, and runs as the weight gradient of an ordinary convolution.
     grad: [N, K, P, Q]; returns [K, C/G, R, S]. Source: Chen et al., CVPR 2020, eq. 4 and 5.
     """
     shape = convolution_shape(input, weight, None, geometry)
@@ -145,7 +151,7 @@ def adder_weight_gradient(
             [False, True, False],
         )
         pull = grad.sum((0, 2, 3), dtype=wide)[:, None, None, None]
-        # In place where the dtype allows it: the gradient is as large as the weights.
+        # The sum is in place where the dtype allows it, because the gradient is as large as the weights.
         result: Tensor = product.to(wide).addcmul_(weight.to(wide), pull, value=-1)
         return result.to(weight.dtype).contiguous()
     padded = _pad(input, geometry, 0.0)
@@ -181,9 +187,10 @@ def mac_forward(input: Tensor, weight: Tensor, geometry: Geometry, pad_value: fl
 
 
 def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry, scale: Tensor | None = None) -> Tensor:
-    """out[n,k,p,q] = Σ_{c,r,s} sign(x)·sign(w), an exact integer in `input`'s dtype; a padded tap is +1.
+    """out[n,k,p,q] = Σ_{c,r,s} sign(x)·sign(w), an exact integer in `input`'s dtype. A padded tap has sign
+    +1.
 
-    With `scale`, [K], its product with that."""
+    With `scale`, [K], each output is multiplied by its filter's scale."""
     sums = mac_forward(binary_sign(input), binary_sign(weight), geometry, pad_value=1.0)
     return sums if scale is None else sums.mul_(scale[:, None, None])
 
@@ -191,25 +198,28 @@ def binary_forward(input: Tensor, weight: Tensor, geometry: Geometry, scale: Ten
 def binary_packed_forward(
     input: Tensor, words: Tensor, factors: Tensor, shape: tuple[int, int, int, int], geometry: Geometry
 ) -> Tensor:
-    """factor_k · Σ sign(x)·sign(w) + addend_k of `words` and `factors` as `kernels.signs` packs them; `shape`
-    is the weight's. Rounded after each step, as the layer that was packed does."""
+    """factor_k · Σ sign(x)·sign(w) + addend_k, with `words` and `factors` as `kernels.signs` packs them.
+
+    shape: of the weight. The result is rounded after each step, as in the layer before it was packed."""
     scale, addend = (row[:, None, None].to(input.dtype) for row in unpack_factors(factors, shape[0]))
     sums = binary_forward(input, unpack_filters(words, shape, input.dtype), geometry)
     return sums.mul_(scale).add_(addend)
 
 
 def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry, rounded: bool = False) -> Tensor:
-    """out[n,k,p,q] = Σ_{c,r,s} x·w over weights that `power_of_two` rounds, or are `rounded`."""
+    """out[n,k,p,q] = Σ_{c,r,s} x·w, where `power_of_two` rounds the weights unless they are `rounded`
+    already.
+    """
     return mac_forward(input, weight if rounded else power_of_two(weight), geometry)
 
 
 def binary_sign(x: Tensor) -> Tensor:
-    """-1 below zero, +1 elsewhere, zero and -0 included; NaN stays NaN."""
+    """-1 below zero and +1 elsewhere, also for zero and -0. NaN stays NaN."""
     return torch.where(x.isnan(), x, torch.where(x < 0, -1.0, 1.0).to(x.dtype))
 
 
 class _Tap:
-    """One filter position (r, s), and the slices of the padded input that it is multiplied with."""
+    """One filter position (r, s), and the slices of the padded input that it is combined with."""
 
     __slots__ = ("columns", "r", "rows", "s")
 
@@ -232,7 +242,9 @@ def _taps(weight: Tensor, geometry: Geometry, output_size: tuple[int, int]) -> I
 def _chunks(
     padded: Tensor, weight: Tensor, geometry: Geometry, shape: list[int]
 ) -> Iterator[tuple[slice, slice, slice]]:
-    """Slices (images, filters, channels) that stay within one group and the memory budget."""
+    """Slices (images, filters, channels) that each lie within one group and keep a temporary within the
+    memory budget.
+    """
     n, k, p, q = shape
     group_filters, group_channels = k // geometry.groups, weight.shape[1]
     one = max(1, group_channels * p * q)
@@ -247,7 +259,7 @@ def _chunks(
 
 
 def _pad(input: Tensor, geometry: Geometry, value: float) -> Tensor:
-    """The input with its border; a copy only where there is one."""
+    """The input with its border. It is copied only if there is a border."""
     vertical, horizontal = geometry.padding
     if vertical == 0 and horizontal == 0:
         return input

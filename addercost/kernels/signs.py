@@ -1,4 +1,4 @@
-"""Signs of filters as words of bits, the form in which a packed binary layer keeps its weights."""
+"""Signs of filters as words of bits. A packed binary layer keeps its weights in this form."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from addercost.errors import ArgumentError
 
 WORD = 32
 FILTER_BLOCK = 32
-"""Filters of a group are rounded up to a multiple of this, so that a kernel's block is always whole."""
+"""The filters of a group are rounded up to a multiple of this, so that every block of a kernel is full."""
 
 
 def words_of(channels: int) -> int:
-    """How many words the signs of so many channels take."""
+    """The number of words that the signs of this many channels need."""
     return -(-channels // WORD)
 
 
@@ -24,8 +24,10 @@ def whole_blocks(filters: int) -> int:
 
 
 def pack_filters(weight: Tensor, groups: int) -> Tensor:
-    """[K, C/G, R, S] to [G, R·S·⌈C/G/32⌉, K/G rounded up] int32: bit i of the j-th word at a tap is set where
-    channel 32·j + i is negative. Filters are innermost. Raises ArgumentError for a NaN, which has no sign."""
+    """Packs the signs of [K, C/G, R, S] into [G, R·S·⌈C/G/32⌉, K/G rounded up] int32. Filters are innermost.
+
+    Bit i of the j-th word at a tap is set where channel 32·j + i is negative. Raises ArgumentError for a NaN,
+    which has no sign."""
     if weight.isnan().any():
         raise ArgumentError("a weight is NaN, which has no sign to pack")
     k, c, r, s = weight.shape
@@ -34,15 +36,18 @@ def pack_filters(weight: Tensor, groups: int) -> Tensor:
     bits[:, :c] = weight < 0
     shifts = torch.arange(WORD, device=weight.device)[:, None, None]
     values = (bits.unflatten(1, (words, WORD)) << shifts).sum(2)
-    # The highest bit is the sign of an int32.
+    # The highest bit of a word is the sign of an int32.
     values = values.where(values < 1 << 31, values - (1 << 32)).to(torch.int32)
     grouped = values.unflatten(0, (groups, k // groups)).permute(0, 3, 4, 2, 1).flatten(1, 3)
-    # Kernels read it densely, in this order; without filters to pad, `pad` would return the permuted view.
+    # Kernels need the words dense and in this order. Where `pad` has nothing to add, it returns the permuted
+    # view.
     return F.pad(grouped, (0, -(k // groups) % FILTER_BLOCK)).contiguous()
 
 
 def words_by_filter(words: Tensor, shape: tuple[int, int, int, int]) -> Tensor:
-    """[K, ⌈C/G/32⌉, R, S]: the same words of filters of `shape` [K, C/G, R, S], filter after filter."""
+    """The same words as [K, ⌈C/G/32⌉, R, S], one filter after another. `shape` is that of the filters, [K,
+    C/G, R, S].
+    """
     k, c, r, s = shape
     taps = words[..., : k // words.shape[0]].unflatten(1, (r, s, words_of(c)))
     filters: Tensor = taps.permute(0, 4, 3, 1, 2).flatten(0, 1)
@@ -50,7 +55,7 @@ def words_by_filter(words: Tensor, shape: tuple[int, int, int, int]) -> Tensor:
 
 
 def unpack_filters(words: Tensor, shape: tuple[int, int, int, int], dtype: torch.dtype) -> Tensor:
-    """The ±1 weights of `shape` [K, C/G, R, S] that `words` hold."""
+    """The ±1 weights of `shape` [K, C/G, R, S] whose signs are in `words`."""
     filters = words_by_filter(words, shape)
     bits = filters[:, :, None] >> torch.arange(WORD, device=words.device)[:, None, None] & 1
     signs: Tensor = bits.flatten(1, 2)[:, : shape[1]].to(dtype)
@@ -58,7 +63,7 @@ def unpack_filters(words: Tensor, shape: tuple[int, int, int, int], dtype: torch
 
 
 def pack_factors(scale: Tensor, bias: Tensor | None, groups: int) -> Tensor:
-    """A factor and an addend for each filter as [2, G, K/G rounded up]; without a bias the addends are 0."""
+    """A factor and an addend for each filter, as [2, G, K/G rounded up]. Without a bias the addends are 0."""
     filters = scale.shape[0] // groups
     rows = scale.new_zeros(2, groups, whole_blocks(filters))
     for row, values in zip(rows, (scale, bias), strict=True):

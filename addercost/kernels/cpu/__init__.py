@@ -1,1 +1,3 @@
-"""The CPU kernels: what each folder computes, and `operations`, which `kernels.dispatch` calls."""
+"""The CPU kernels. Each folder computes one kind of layer; `kernels.dispatch` calls what `operations`
+offers.
+"""

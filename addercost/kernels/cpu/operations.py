@@ -1,4 +1,6 @@
-"""The operations of `dispatch` on the CPU. Each returns None where the reference has to compute it."""
+"""The operations of `dispatch` on the CPU. An operation returns None where the reference has to
+compute it.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,8 @@ FAILURES = (hl.HalideError,)
 
 _HALF = (torch.float16, torch.bfloat16)
 NEAR = 16.0
-"""Up to this |x| the input gradient subtracts Σ g · x at the end. Its terms are up to so many times as large
-as the result's, and 16 times fp32's rounding is still 10⁻⁶."""
+"""The largest |x| at which the input gradient subtracts Σ g · x at the end. The intermediate terms are then
+up to 16 times as large as those of the result, and 16 times the rounding error of fp32 is still only 10⁻⁶."""
 
 
 def adder_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
@@ -49,7 +51,8 @@ def lookup_product(x: Tensor, weights: LookupWeights) -> Tensor | None:
 
 
 def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry, rounded: bool = False) -> Tensor | None:
-    # Times ±2^e is exact in floating point, and a fused multiply-add does it in the addition's own time.
+    # A product with ±2^e is exact in floating point, and a fused multiply-add takes no longer than an
+    # addition.
     if not rounded and depthwise.takes(weight.shape, geometry.groups):
         weight, rounded = power_of_two(weight), True
     return _convolve("mac" if rounded else "mac_powers", input, weight, geometry)
@@ -65,7 +68,7 @@ def adder_input_gradient(
     if depthwise.takes(w.shape, geometry.groups):
         if not isfinite(x.sum().item() + w.sum().item()) or (gradient == "sign" and not finite):
             return None
-        # Subtracting Σ g · x afterwards would take longer than it saves.
+        # For depthwise layers, subtracting Σ g · x afterwards would take longer than it saves.
         site = "adder_gradient_sign" if gradient == "sign" else "adder_gradient"
         return gradients.input_gradient(g, x, w, geometry, site).to(input.dtype)
     # `aminmax` copies a tensor that is not in NCHW order, and the copy takes 18 times as long as the search.
@@ -73,8 +76,8 @@ def adder_input_gradient(
         extreme.item() for extreme in torch.aminmax(x.permute(0, 2, 3, 1) if x.stride(1) == 1 else x)
     )
     if not isfinite(least + most + w.sum().item()) or (gradient == "sign" and not finite):
-        # Vector minima, maxima and comparisons drop a NaN, and a sign of 0 drops an infinity. The reference
-        # does not.
+        # A NaN gets lost in vector minima, maxima and comparisons, and an infinity in a sign of 0. The
+        # reference keeps both.
         return None
     if gradient == "sign":
         result = gradients.input_gradient(g, x, w, geometry, "adder_gradient_sign")
@@ -95,13 +98,13 @@ def adder_weight_gradient(
     if gradient != "sign" or not (dense.supports("adder", x, w) and dense.supports("adder", g, w)):
         return None
     if not isfinite(sum(operand.sum().item() for operand in (x, w, g))):
-        # A comparison drops a NaN, and a sign of 0 drops an infinity.
+        # A NaN gets lost in a comparison, and an infinity in a sign of 0.
         return None
     return weight_sign_gradient(g, x, w, geometry).to(weight.dtype)
 
 
 def _reached_sums(grad: Tensor, weight: Tensor, size: tuple[int, int], geometry: Geometry) -> Tensor:
-    """Σ of `grad` over the filters and taps that read each input pixel: [N, G, H, W]."""
+    """Sums of `grad` over the filters and taps that read each input pixel: [N, G, H, W]."""
     sums: Tensor = grad.unflatten(1, (geometry.groups, -1)).sum(2)
     for axis in (2, 3):
         stride, padding, dilation = (
@@ -168,7 +171,7 @@ def binary_forward(
     x, w = (t.float() if t.dtype in _HALF else t for t in (input, weight))
     if not dense.supports("mac", x, w):
         return None
-    # Half precision rounds the sum before it is scaled.
+    # In half precision the reference rounds the sum before it is scaled, so the factor is not applied inside.
     inside = scale if input.dtype == torch.float32 else None
     factor = torch.ones(w.shape[0]) if inside is None else inside
     if depthwise.takes(w.shape, geometry.groups):

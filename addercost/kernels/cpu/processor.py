@@ -1,4 +1,4 @@
-"""What the kernels ask of the processor that they run on."""
+"""What the kernels need to know about the processor that they run on."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import halide as hl
 from addercost.hardware.this_machine import core_kind
 
 _TWO_SLOTS = ("AuthenticAMD 25-",)
-"""Cores on which a 512-bit operation takes two slots of a 256-bit unit: Zen 4. A broadcast load is ready by
-then. Source: measured, `benchmarks/results`."""
+"""Cores whose 256-bit units take two slots for a 512-bit operation: Zen 4. A broadcast load finishes
+meanwhile. Source: measured, `benchmarks/results`."""
 _LOAD_CYCLES = 0.68
-"""What one load in the inner loop adds elsewhere. It gives eight of ten rates of tiles on an Emerald Rapids
-core within 13 %; an adder layer of 1×1 filters, whose weights stay in the first-level cache, takes 0.7 to 0.8
-times as long as it says. Two loads a cycle beside the arithmetic would be 0."""
+"""Cycles that one load in the inner loop adds on other cores with 512-bit vectors. It predicts eight of ten
+rates of tiles on an Emerald Rapids core within 13 %. An adder layer of 1×1 filters, whose weights stay in the
+first-level cache, takes 0.7 to 0.8 times as long as predicted. If two loads a cycle ran free beside the
+arithmetic, it would be 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """What decides which tiles are fast. ports: vector operations that start in a cycle. load_cycles: what
-    each load of a step adds to the cycles of its arithmetic."""
+    """What decides which tiles are fast. ports: vector operations that can start in a cycle. load_cycles:
+    cycles that each load of a step adds to those of its arithmetic."""
 
     vector_bytes: int
     registers: int
@@ -41,5 +42,7 @@ def host_core() -> Core:
 
 @cache
 def vector_bytes() -> int:
-    """Bytes in the vector register that kernels are compiled for; `HL_JIT_TARGET` names another target."""
+    """Bytes in a vector register of the processor that kernels are compiled for. `HL_JIT_TARGET` may name
+    another processor than this one.
+    """
     return int(hl.get_jit_target_from_environment().natural_vector_size(hl.UInt(8)))

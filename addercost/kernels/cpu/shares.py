@@ -1,4 +1,4 @@
-"""Native loops over large images on as many threads as torch is set to use."""
+"""Runs native loops over large images on as many threads as torch may use."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 LEAST_ELEMENTS = 1 << 20
-"""The fewest of a thread's share. Below, waking a thread takes longer than its work."""
+"""The fewest elements in a thread's share. For fewer, waking the thread takes longer than its work."""
 
 
 class Share(NamedTuple):
-    """Some images, or some rows of all images."""
+    """Some of the images, or some rows of all images."""
 
     first_image: int
     images: int
@@ -23,7 +23,9 @@ class Share(NamedTuple):
 
 
 class NativeCall(NamedTuple):
-    """One share of a loop: the function, where its source and target begin, and its numbers."""
+    """The call of a loop on one share: the function, the bytes from the start of source and target to this
+    share, and the function's numbers.
+    """
 
     function: Callable[[int, int, Any], Any]
     source_byte: int
@@ -32,7 +34,9 @@ class NativeCall(NamedTuple):
 
 
 def shares(images: int, rows: int, elements: int, threads: int) -> list[Share]:
-    """`elements` in `images` of `rows` each, in equal parts for up to `threads`."""
+    """Divides `images` of `rows` rows each into equal shares, one for each thread. elements: of all images
+    together; if they are few, there are fewer shares.
+    """
     number = max(1, min(threads, elements // LEAST_ELEMENTS))
     if images >= number:
         return [Share(first, size, 0, rows) for first, size in _parts(images, number)]
@@ -47,7 +51,9 @@ def _parts(size: int, number: int) -> list[tuple[int, int]]:
 
 
 def run_shares(calls: tuple[NativeCall, ...], source: int, target: int) -> int:
-    """Runs all of `calls` on memory at these addresses; the largest of what they return, 0 where nothing."""
+    """Runs all calls on memory at these addresses. Returns the largest of their results, or 0 where they
+    return nothing.
+    """
     if len(calls) == 1:
         (call,) = calls
         return call.function(source + call.source_byte, target + call.target_byte, call.numbers) or 0
@@ -60,5 +66,5 @@ def _run(source: int, target: int, call: NativeCall) -> int:
 
 @cache
 def _threads(process: int, number: int) -> ThreadPoolExecutor:
-    # A forked process has none of its parent's threads.
+    # A forked process has none of its parent's threads, so each process has a pool of its own.
     return ThreadPoolExecutor(number, thread_name_prefix="addercost")

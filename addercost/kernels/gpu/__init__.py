@@ -1,1 +1,3 @@
-"""The GPU kernels, written in Triton: implicit convolutions, compiled when a shape's class first occurs."""
+"""The GPU kernels, written in Triton: implicit convolutions. A kernel is compiled when a class of shapes
+first occurs.
+"""

@@ -1,9 +1,10 @@
-"""Implicit convolution on a GPU: one program makes a tile of pixels × filters and walks the reduction.
+"""Implicit convolution on a GPU: one program computes a tile of pixels × filters and loops over the
+reduction.
 
-A step takes one channel at one filter tap: a vector of inputs, a vector of weights, and every pair of them
-into accumulators that stay in registers. Tiles are five-dimensional, [ROWS, COLUMNS, WARPS_N, LANES_M,
-LANES_N]: the last three spread over the threads of the program, so each thread holds ROWS × COLUMNS sums and
-loads ROWS + COLUMNS operands a step, straight into its own registers.
+A step handles one channel at one filter tap. It loads a vector of inputs and a vector of weights and combines
+every pair of them into accumulators, which stay in registers. Tiles have five dimensions, [ROWS, COLUMNS,
+WARPS_N, LANES_M, LANES_N]. The last three are spread over the threads of the program, so each thread has ROWS
+× COLUMNS sums. In each step it loads ROWS + COLUMNS operands straight into its own registers.
 """
 
 # mypy: disable-error-code="no-untyped-def,untyped-decorator"
@@ -28,24 +29,26 @@ SIZES = [
     *("x_n", "x_c", "x_h", "x_w", "y_n", "y_c", "y_h", "y_w", "y_k", "y_p", "y_q", "g_n", "g_p", "g_q"),
     *("stride_h", "stride_w", "pad_h", "pad_w", "dilation_h", "dilation_w"),
 ]
-"""Arguments that Triton must not specialise code on, so that one compilation serves every shape of a
-class."""
+"""Arguments whose values Triton must not compile into the code, so that one compilation serves every shape of
+a class."""
 
 LANES_N: tl.constexpr = tl.constexpr(4)
-"""A warp is 8 pixels × 4 filters: of all shapes of 32 threads this one reads the least memory, and eight
+"""A warp is 8 pixels × 4 filters. Of all shapes with 32 threads this one reads the least memory, and eight
 neighbouring pixels of an NCHW output are a whole sector."""
 
 
 @triton.jit
 def tile_rows(ROWS: tl.constexpr, LANES_M: tl.constexpr):
-    """Row numbers of a tile as [ROWS, 1, 1, LANES_M, 1]: those of a warp are neighbours."""
+    """Row numbers of a tile as [ROWS, 1, 1, LANES_M, 1]. The rows of a warp are neighbours."""
     outer = tl.arange(0, ROWS)[:, None, None, None, None] * LANES_M
     return outer + tl.arange(0, LANES_M)[None, None, None, :, None]
 
 
 @triton.jit
 def tile_columns(COLUMNS: tl.constexpr, WARPS_N: tl.constexpr):
-    """Column numbers of a tile as [1, COLUMNS, WARPS_N, 1, LANES_N]: those of a thread are neighbours."""
+    """Column numbers of a tile as [1, COLUMNS, WARPS_N, 1, LANES_N]. The columns of a thread are
+    neighbours.
+    """
     warps = tl.arange(0, WARPS_N)[None, None, :, None, None] * (LANES_N * COLUMNS)
     lanes = tl.arange(0, LANES_N)[None, None, None, None, :] * COLUMNS
     return warps + lanes + tl.arange(0, COLUMNS)[None, :, None, None, None]
@@ -62,12 +65,15 @@ def convolution_kernel(
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, LANES_M: tl.constexpr, WARPS_N: tl.constexpr,
     UNROLL: tl.constexpr,
 ):  # fmt: skip
-    """x: [N, H, W, G·C] dense in its channels; w: [G, tiles of K, R·S·C, columns of a tile] dense, of 32-bit
-    words, zero beyond K; y: [N, G·K, P, Q] with its strides; zero: UNROLL zeros, what every padded tap reads.
+    """The convolution of x and w, with the arithmetic SITE, into y.
 
-    Grid: (tiles of N·P·Q, tiles of K, G). C and K are per group. Half precision accumulates in fp32.
-    ALIGNED: each group's channels of every pixel start at a multiple of 16 bytes, and so do the zeros.
-    DENSE: four filters that a thread holds are neighbours in y, at a multiple of 16 bytes.
+    x: [N, H, W, G·C], whose channels are contiguous. w: [G, tiles of K, R·S·C, columns of a tile] dense,
+    32-bit words, zero beyond K. y: [N, G·K, P, Q] with its strides. zero: UNROLL zeros, which every padded
+    tap reads.
+
+    Grid: (tiles of N·P·Q, tiles of K, G). C and K are per group. Half precision accumulates in fp32. ALIGNED:
+    each group's channels of every pixel start at a multiple of 16 bytes, and so do the zeros. DENSE: the four
+    filters of a thread are neighbours in y and start at a multiple of 16 bytes.
     """
     BLOCK_N: tl.constexpr = COLUMNS * WARPS_N * LANES_N
     group = tl.program_id(2)
@@ -86,9 +92,8 @@ def convolution_kernel(
         h = p * stride_h + (tap // S) * dilation_h - pad_h
         w = q * stride_w + (tap % S) * dilation_w - pad_w
         inside = (m < pixels) & (h >= 0) & (h < H) & (w >= 0) & (w < W)
-        # A padded tap stays on the zeros instead of being masked: no predicate in the inner loop. Addresses
-        # are formed anew from scalars: carried from one round to the next they would pass through shared
-        # memory.
+        # A padded tap always reads the zeros, so the inner loop needs no predicate. Addresses are computed
+        # from scalars in every round: if a loop carried them, they would pass through shared memory.
         x_at = tl.where(inside, x_base + h.to(tl.int64) * x_h + w.to(tl.int64) * x_w, zero_ptr)
         moves = tl.where(inside, 1, 0)
         w_tap = w_tile + tap * C * BLOCK_N
@@ -123,7 +128,9 @@ def _steps(
     SITE: tl.constexpr, ALIGNED: tl.constexpr, EMULATE: tl.constexpr, BLOCK_N: tl.constexpr,
     COUNT: tl.constexpr,
 ):  # fmt: skip
-    """COUNT channels; ALIGNED ones are loaded 16 bytes at a time. Pairs of halves are widened after."""
+    """`total` after COUNT channels. With ALIGNED, 16 bytes are loaded at a time. Sums of pairs of halves are
+    widened at the end.
+    """
     number: tl.constexpr = x_at.dtype.element_ty
     in_load: tl.constexpr = 1 if not ALIGNED else 4 if number.primitive_bitwidth == 32 else 8
     run = tl.full(total.shape, 0, dtype=tl.int32) if SITE == "adder_half2" else total
@@ -160,14 +167,14 @@ def input_gradient_kernel(
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, LANES_M: tl.constexpr, WARPS_N: tl.constexpr,
     UNROLL: tl.constexpr,
 ):  # fmt: skip
-    """y[n,c,h,w] = Σ_{k,r,s} g · clamp(w - x, -1, 1), or of its sign, over the outputs (p, q) that input
-    (h, w) enters.
+    """y[n,c,h,w] = Σ_{k,r,s} g · clamp(w - x, -1, 1), or g · sign(w - x), over the outputs (p, q) that read
+    input (h, w).
 
-    g: [N, P, Q, G·K] dense in its channels; x and y: [N, G·C, H, W], each with its strides;
-    w: [G, tiles of C, R·S·K, columns of a tile] dense fp32, zero beyond C; zero: UNROLL zeros of g's type.
-    Grid: (stride_h·stride_w phases × tiles of `pixels`, tiles of C, G). A phase is the inputs with one
-    remainder of h and w by the strides: all of them are read by the same taps, so that no tap is visited in
-    vain. pixels: N·⌈H/stride_h⌉·⌈W/stride_w⌉. NaN in x or w propagates where SITE is "clip".
+    g: [N, P, Q, G·K], whose channels are contiguous; x and y: [N, G·C, H, W], each with its strides; w: [G,
+    tiles of C, R·S·K, columns of a tile] dense fp32, zero beyond C; zero: UNROLL zeros of g's type. Grid:
+    (stride_h·stride_w phases × tiles of `pixels`, tiles of C, G). A phase is the inputs whose h and w have
+    the same remainders by the strides. All of them are read by the same taps, so no tap is visited in vain.
+    pixels: N·⌈H/stride_h⌉·⌈W/stride_w⌉. A NaN in x or w propagates where SITE is "clip".
     """
     BLOCK_N: tl.constexpr = COLUMNS * WARPS_N * LANES_N
     group = tl.program_id(2)
@@ -198,7 +205,8 @@ def input_gradient_kernel(
         if ((phase_h + shift_h) % stride_h == 0) & ((phase_w + shift_w) % stride_w == 0):
             h = down + shift_h
             w = across + shift_w
-            # Negative numbers are kept from the divisions, whose sign rules differ between languages.
+            # Negative numbers are not divided, because languages differ in the signs of quotient and
+            # remainder.
             p = tl.maximum(h, 0) // stride_h
             q = tl.maximum(w, 0) // stride_w
             read = present & (h >= 0) & (w >= 0) & (p < P) & (q < Q)
@@ -220,7 +228,7 @@ def input_gradient_kernel(
 
 @triton.jit(do_not_specialize=["pixels", "C", "words", "x_m", "x_g", "x_c"])
 def pack_signs_kernel(x_ptr, y_ptr, pixels, C, words, x_m, x_g, x_c, BLOCK_M: tl.constexpr):
-    """Bit i of word j is set where channel 32·j + i is negative.
+    """Sets bit i of word j where channel 32·j + i is negative.
 
     x: [pixels, G, C] with its strides; y: [pixels, G, words] dense. Grid: (tiles of pixels, words, G).
     """

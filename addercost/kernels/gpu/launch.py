@@ -1,6 +1,6 @@
-"""Torch tensors to kernel launches: layouts, tiles, grids.
+"""Launches the kernels on torch tensors: it chooses layouts, tiles and grids.
 
-`emulate` replaces PTX by plain Triton, for the interpreter and for GPUs of another vendor.
+With `emulate`, PTX is replaced by plain Triton, for the interpreter and for GPUs of other vendors.
 """
 
 from __future__ import annotations
@@ -29,16 +29,20 @@ WORD = 32
 _LOAD_BYTES = 16
 _LARGEST_SPLIT_BYTES = 64 << 20
 _MOST_NUMBERED = (1 << 31) - (1 << 16)
-"""Pixels, and words of a tile's weights: kernels number them in 32 bits, up to the end of a tile."""
+"""The most pixels, and the most words of a tile's weights. Kernels number them in 32 bits, up to the end of
+the last tile.
+"""
 _MOST_PROGRAMS = 65535
-"""Along a grid's second and third dimension. Source: CUDA programming guide, technical specifications."""
+"""The most programs along a grid's second and third dimension. Source: CUDA programming guide, technical
+specifications.
+"""
 _WIDTHS = [tile.block_n for tile in (*SUM_TILES, *GRADIENT_TILES, *RUN_TILES)]
 _NARROWEST, _WIDEST = min(_WIDTHS), max(_WIDTHS)
 
 
 def addressable(input: tuple[int, ...], weight: tuple[int, ...], geometry: Geometry) -> bool:
-    """Whether a problem stays within the kernels' numbers and CUDA's grids, forward and backward, of an input
-    [N, C, H, W] and a weight [K, C/G, R, S]."""
+    """Whether the kernels' 32-bit numbers and CUDA's grids suffice for an input [N, C, H, W] and a weight [K,
+    C/G, R, S], forward and backward."""
     (n, _, h, w), (k, c, r, s) = input, weight
     padded = h + 2 * geometry.padding[0], w + 2 * geometry.padding[1]
     longest = max(c, k // geometry.groups)
@@ -59,10 +63,11 @@ def convolve(
     emulate: bool = False,
     tile: Tile | None = None,
 ) -> Tensor:
-    """Fills `output` [N, K, P, Q] with the site's sum of input [N, C, H, W] and weight [K, C/G, R, S].
+    """Fills `output` [N, K, P, Q] with the sums of arithmetic `site` over input [N, C, H, W] and weight [K,
+    C/G, R, S].
 
-    Inputs are floating point for "adder" and "mac", int32 words of 32 signs for "xnor", of four bytes for
-    "adder_u8" and of two fp16 channels for "adder_half2". `tile` is chosen where not given.
+    Inputs are floating point for "adder" and "mac", int32 words of 32 signs for "xnor", words of four bytes
+    for "adder_u8", and words of two fp16 channels for "adder_half2". Without `tile`, the best one is chosen.
     """
     n, _, h, w = input.shape
     k, c, r, s = weight.shape
@@ -128,7 +133,9 @@ def input_gradient(
 def weight_gradient_of(
     grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, gradient: str
 ) -> Tensor:
-    """Σ g · (x - w) as gᵀx - w·Σg, or Σ g · sign(x - w): [K, C/G, R, S] like `weight`, summed in fp32."""
+    """Σ g · (x - w), computed as gᵀx - w·Σg, or Σ g · sign(x - w): [K, C/G, R, S] like `weight`. Sums are in
+    fp32.
+    """
     n, _, h, w = input.shape
     k, c, r, s = weight.shape
     groups, group_filters = geometry.groups, k // geometry.groups
@@ -166,7 +173,9 @@ def weight_gradient_of(
 
 
 def pack_signs(image: Tensor, groups: int) -> Tensor:
-    """[N, C, H, W] to [N, G·⌈C/G/32⌉, H, W] int32 words of signs, channels-last; bits beyond C are clear."""
+    """[N, C, H, W] to [N, G·⌈C/G/32⌉, H, W] int32 words of signs, channels-last. Bits beyond the last channel
+    are 0.
+    """
     n, c, h, w = image.shape
     rows = image.permute(0, 2, 3, 1).reshape(n * h * w, groups, c // groups)
     words = -(-c // groups // WORD)
@@ -180,7 +189,9 @@ def pack_signs(image: Tensor, groups: int) -> Tensor:
 
 
 def pack_bytes(image: Tensor, groups: int) -> Tensor:
-    """[N, C, H, W] uint8 to [N, G·⌈C/G/4⌉, H, W] int32 words of four channels, channels-last, zero beyond."""
+    """[N, C, H, W] uint8 to [N, G·⌈C/G/4⌉, H, W] int32 words of four channels, channels-last. Bytes beyond
+    the last channel are 0.
+    """
     grouped = image.permute(0, 2, 3, 1).unflatten(3, (groups, -1))
     padded = F.pad(grouped, (0, -grouped.shape[4] % 4))
     n, h, w, _, width = padded.shape
@@ -188,21 +199,25 @@ def pack_bytes(image: Tensor, groups: int) -> Tensor:
 
 
 def pack_halves(image: Tensor) -> Tensor:
-    """[N, C, H, W] fp16 to [N, C/2, H, W] int32 words of two channels, channels-last. C is even."""
+    """[N, C, H, W] fp16 to [N, C/2, H, W] int32 words of two channels, channels-last. C must be even."""
     n, c, h, w = image.shape
     return _as_words(image.permute(0, 2, 3, 1)).view(n, h, w, c // 2).permute(0, 3, 1, 2)
 
 
 def _as_words(tensor: Tensor) -> Tensor:
-    """A tensor's elements in order as a row of int32. It is a row because a dimension of size 1 may have any
-    stride, and torch refuses a view of wider elements then."""
+    """The elements of a tensor in order, as one row of int32.
+
+    The tensor is flattened first: a dimension of size 1 may have any stride, and with such a stride torch
+    refuses to view the elements as wider ones."""
     row = tensor.reshape(-1)
     row = row.clone() if row.storage_offset() % (4 // row.element_size()) else row
     return row.view(torch.int32)
 
 
 def _tiled(weight: Tensor, block: int) -> Tensor:
-    """[G, K, C, R, S] to [G, tiles of K, R·S·C, block], zero beyond K: a step's weights are neighbours."""
+    """[G, K, C, R, S] to [G, tiles of K, R·S·C, block], zero beyond K. The weights of a step become
+    neighbours.
+    """
     groups, k = weight.shape[:2]
     padded = F.pad(weight, (0, 0, 0, 0, 0, 0, 0, -k % block)) if k % block else weight
     tiles = padded.unflatten(1, (-1, block)).permute(0, 1, 4, 5, 3, 2)
@@ -211,7 +226,7 @@ def _tiled(weight: Tensor, block: int) -> Tensor:
 
 
 def _words(weight: Tensor) -> Tensor:
-    """The weight in 32 bits: half precision is widened once, and not in the inner loop."""
+    """The weight with 32-bit elements. Half precision is widened here, once, instead of in the inner loop."""
     return weight if weight.element_size() == 4 else weight.float()
 
 
@@ -239,15 +254,15 @@ def _dense(output: Tensor, group_filters: int) -> bool:
 
 
 def _block(size: int) -> int:
-    """The power of two that covers `size`, from 16, the least of a matrix product, to 64."""
+    """The power of two that covers `size`: at least 16, the smallest matrix product, and at most 64."""
     return min(64, max(16, 1 << (size - 1).bit_length()))
 
 
 def _options() -> dict[str, int]:
-    """Compiler options; AMD's compiler has no limit of registers to set."""
+    """Compiler options. AMD's compiler has no option that limits registers."""
     return {"num_warps": WARPS} | ({} if torch.version.hip else {"maxnreg": MOST_REGISTERS})
 
 
 def _kernel(function: Any) -> Any:
-    """The same function, untyped, since the type that `triton.jit` returns is of no use."""
+    """The same function, untyped, because the type that `triton.jit` returns does not help."""
     return function

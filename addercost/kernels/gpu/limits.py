@@ -1,9 +1,8 @@
-"""What a GPU's arithmetic and memory can do at best: the inner loop of each site and nothing else.
+"""What a GPU's arithmetic and memory can do at best: the inner loop of each arithmetic and nothing else.
 
-Eight rows of operands and 64 sums stay in registers, weights come from a few lines of the L1, every
-processor is full: no addresses to compute, no edges, no stores. A kernel's share of its limit is its rate
-over this one.
-Tensor cores are measured by a large matrix product of the vendor's.
+Eight rows of operands and 64 sums stay in registers, weights come from a few lines of the L1 cache, and every
+processor is full. There are no addresses to compute, no edges and no stores. A kernel's utilisation is its
+rate divided by this limit. The limit of tensor cores is the rate of the vendor's large matrix product.
 """
 
 # mypy: disable-error-code="no-untyped-def,untyped-decorator"
@@ -30,7 +29,9 @@ SITES = {
     "adder_u8": ("adder_u8", 4),
     "xnor": ("xnor", 32),
 }
-"""By the name of the limit: the site, and how many of them a word has."""
+"""By the name of the limit: the arithmetic, and how many sites (pairs of an input and a weight) one pair of
+words has.
+"""
 
 PRODUCTS = {
     "mac_tf32": torch.float32,
@@ -42,8 +43,8 @@ _STEPS, _WAVES, _LINES, _RUNS = 4096, 4, 32, 5
 _PRODUCT_SIZE = 8192
 _BLOCK, _BLOCKS = 4096, 8
 _HEAD_START_CYCLES = 400_000
-"""The GPU waits so long before a timed run, since the host takes tens of microseconds for a launch by Triton:
-200 µs at 2 GHz."""
+"""How long the GPU waits before a timed run, 200 µs at 2 GHz: a launch by Triton takes the host tens of
+microseconds."""
 
 
 @triton.jit(do_not_specialize=["steps"])
@@ -53,7 +54,9 @@ def limit_kernel(
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, LANES_M: tl.constexpr, WARPS_N: tl.constexpr,
     UNROLL: tl.constexpr,
 ):  # fmt: skip
-    """y[program, thread's sums]: `steps` sites of x[row] and w[step % LINES, column]; all 32-bit words."""
+    """y[program, sums of the threads]: `steps` sites of x[row] and w[step % LINES, column], all of 32-bit
+    words.
+    """
     BLOCK_N: tl.constexpr = COLUMNS * WARPS_N * LANES_N
     row, column = tile_rows(ROWS, LANES_M), tile_columns(COLUMNS, WARPS_N)
     x = load_each(x_ptr + row, EMULATE)
@@ -70,7 +73,7 @@ def limit_kernel(
 
 @triton.jit
 def read_kernel(x_ptr, y_ptr, BLOCK: tl.constexpr, BLOCKS: tl.constexpr):
-    """y[program]: the exclusive or of BLOCKS·BLOCK words that no other program reads."""
+    """y[program]: the exclusive or of BLOCK·BLOCKS words, which no other program reads."""
     start = tl.program_id(0).to(tl.int64) * (BLOCK * BLOCKS)
     total = tl.full((BLOCK,), 0, dtype=tl.int32)
     for i in tl.static_range(BLOCKS):
@@ -79,9 +82,10 @@ def read_kernel(x_ptr, y_ptr, BLOCK: tl.constexpr, BLOCKS: tl.constexpr):
 
 
 def limit_per_second(name: str, device: torch.device | None = None) -> float:
-    """Sites a second of a name in `SITES` or `PRODUCTS`, bytes a second for "memory": the best of a few runs.
+    """The best rate of a few runs: sites a second for a name in `SITES` or `PRODUCTS`, bytes a second for
+    "memory".
 
-    Raises KeyError for another name and RuntimeError where the device cannot do it.
+    Raises KeyError for another name, and RuntimeError where the device cannot run it.
     """
     device = device or torch.device("cuda", torch.cuda.current_device())
     if name == "memory":
@@ -96,14 +100,15 @@ def limit_per_second(name: str, device: torch.device | None = None) -> float:
 def site_call(
     site: str, device: torch.device, programs: int, steps: int, emulate: bool | None = None
 ) -> tuple[Callable[[], torch.Tensor], int]:
-    """The loop of `site`, ready to run, and how many pairs of words it combines."""
+    """A function that runs the loop of arithmetic `site`, and how many pairs of words that run combines."""
     floating = site in ("adder", "mac")
     shape = (TILE.block_m,), (_LINES, TILE.block_n)
     random = _generator(device)
     if floating:
         x, w = (torch.randn(s, device=device, generator=random) for s in shape)
     else:
-        # As halves these words are numbers near 1, so that sums of pairs neither overflow nor vanish early.
+        # Read as halves, these words are numbers near 1, so sums of pairs neither overflow nor soon lose the
+        # terms.
         x, w = (
             torch.randint(0, 512, s, device=device, dtype=torch.int32, generator=random) * 0x10001
             + 0x3C003C00
@@ -142,7 +147,9 @@ def _product(name: str, device: torch.device) -> float:
 
 
 def _memory(device: torch.device) -> float:
-    """Bytes a second, read from eight times the size of the last cache, but at least a GiB."""
+    """Bytes a second that are read. The data are eight times as large as the last cache, and at least
+    a GiB.
+    """
     cache = getattr(torch.cuda.get_device_properties(device), "L2_cache_size", 0)
     each = 4 * _BLOCK * _BLOCKS
     wanted = max(8 * cache, 1 << 30)
@@ -159,12 +166,14 @@ def _memory(device: torch.device) -> float:
 
 
 def _generator(device: torch.device) -> torch.Generator:
-    """A generator of our own: a failed recording of a CUDA graph leaves the device's default one unusable."""
+    """A generator of our own, because a failed recording of a CUDA graph leaves the device's default
+    generator unusable.
+    """
     return torch.Generator(device).manual_seed(0)
 
 
 def _best_s(call: Callable[[], object]) -> float:
-    """Seconds of the fastest run after one that compiles and one that warms up."""
+    """Seconds of the fastest run, after one run that compiles and one that warms up."""
     call(), call()
     best = float("inf")
     for _ in range(_RUNS):

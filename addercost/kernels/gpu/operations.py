@@ -1,4 +1,6 @@
-"""The operations of `dispatch` on the GPU. Each returns None where the reference has to compute it."""
+"""The operations of `dispatch` on the GPU. An operation returns None where the reference has to
+compute it.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,9 @@ from addercost.kernels.problem import Geometry, empty_output
 from addercost.kernels.signs import unpack_factors, words_by_filter
 
 FAILURES = (triton.TritonError, subprocess.CalledProcessError, AssertionError, FileNotFoundError)
-"""CalledProcessError: the C compiler that builds Triton's launchers fails, where Python's headers are
-missing. AssertionError, FileNotFoundError: Triton finds no libcuda.so.1 by ldconfig, or no ldconfig."""
+"""CalledProcessError: the C compiler that builds Triton's launchers fails because Python's headers are
+missing. AssertionError, FileNotFoundError: Triton does not find libcuda.so.1 by ldconfig, or there is no
+ldconfig."""
 
 if torch.cuda.is_available() and not (os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")):
     raise ImportError("it needs a C compiler for its launchers: install gcc or set CC")
@@ -35,7 +38,7 @@ P = ParamSpec("P")
 def on_its_device(
     operation: Callable[Concatenate[Tensor, P], Tensor | None],
 ) -> Callable[Concatenate[Tensor, P], Tensor | None]:
-    """Runs the operation on the device of its tensors: Triton launches on the current device and its
+    """Runs the operation on the device of its tensors, because Triton launches on the current device and its
     stream."""
 
     @wraps(operation)
@@ -61,7 +64,7 @@ def adder_forward(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor |
 
 @on_its_device
 def shift_forward(input: Tensor, weight: Tensor, geometry: Geometry, rounded: bool = False) -> Tensor | None:
-    # Times ±2^e is exact in floating point and an FFMA does it in one instruction.
+    # A product with ±2^e is exact in floating point, and one FFMA instruction computes product and sum.
     if not _supported(input, tuple(weight.shape), geometry):
         return None
     weight = weight if rounded else power_of_two(weight)
@@ -81,7 +84,8 @@ def adder_input_gradient(
 def adder_weight_gradient(
     grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, gradient: str
 ) -> Tensor | None:
-    # The full gradient is a matrix product, for which there is cuDNN; ours runs only where it is forced.
+    # The full gradient is a matrix product, and cuDNN computes it well. This kernel runs only where it is
+    # forced.
     forced = os.environ.get(dispatch.VARIABLE) == "triton"
     if not _supported(input, tuple(weight.shape), geometry) or (gradient == "full" and not forced):
         return None
@@ -158,8 +162,8 @@ def _supported(
 
 
 def _finite(input: Tensor, weight: Tensor | None = None) -> bool:
-    """Whether there is neither NaN, which has no sign to pack, nor infinity. In fp32: a sum of halves
-    overflows."""
+    """Whether the tensor has neither NaN, which has no sign to pack, nor infinity. The check sums in fp32,
+    because a sum of halves may overflow."""
     total = input.sum(dtype=torch.float32)
     if weight is not None:
         total += weight.sum(dtype=torch.float32)

@@ -1,4 +1,4 @@
-"""The arithmetics: how one input and one weight enter a sum, in the instructions meant for it."""
+"""The arithmetics: how one input and one weight enter a sum, in the instructions that exist for it."""
 
 # mypy: disable-error-code="no-untyped-def,untyped-decorator"
 from __future__ import annotations
@@ -9,17 +9,18 @@ import triton.language as tl
 
 @triton.jit
 def combine(total, x, w, stationary, SITE: tl.constexpr, EMULATE: tl.constexpr):
-    """`total` plus the site of every pair. EMULATE spells out the PTX instructions for the interpreter, which
-    has no assembler.
+    """`total` plus the term of every pair of x and w. EMULATE replaces PTX by plain Triton for the
+    interpreter, which has no assembler.
 
-    The gradients' sites have a third operand: x is the output's gradient, and w is compared with
-    `stationary`, of the tile's shape. "adder_half2" takes words of two halves and keeps two running sums of
-    halves in a word.
+    The gradients have a third operand: x is then the output's gradient, and w is compared with `stationary`,
+    which has the tile's shape. "adder_half2" combines words of two halves; each word of `total` has two
+    running sums.
     """
     if SITE == "adder":
         total += tl.abs(x - w)
     elif SITE == "mac":
-        # Named, because whether a compiler may fuse a product and a sum is a matter of its defaults.
+        # `fma` is called by name, because compilers differ in whether they fuse a product and a sum by
+        # default.
         x, w = tl.broadcast(x, w)
         total = tl.fma(x, w, total)
     elif SITE == "clip":
@@ -78,7 +79,7 @@ def combine(total, x, w, stationary, SITE: tl.constexpr, EMULATE: tl.constexpr):
 
 @triton.jit
 def widen(total, run, EMULATE: tl.constexpr):
-    """fp32 `total` plus both halves of every word of `run`."""
+    """`total`, fp32, plus both halves of every word of `run`."""
     if EMULATE:
         total += _half(run).to(tl.float32) + _half(run >> 16).to(tl.float32)
     else:

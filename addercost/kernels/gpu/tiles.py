@@ -1,4 +1,4 @@
-"""Which tile a program makes: the one with least work on the busiest processor."""
+"""Chooses the tile that a program computes: the one with the least work for the busiest processor."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ import torch
 
 WARPS = 4
 WARP_ROWS, WARP_COLUMNS = 8, 4
-"""A warp's threads; `kernels.LANES_N` is the second."""
+"""The shape of a warp's threads. `kernels.LANES_N` equals the second number."""
 
 MOST_REGISTERS = 168
-"""So few that three programs fit on a processor: the warps of two compute while one waits for memory."""
+"""The limit of registers of a thread. Three programs then fit on a processor, and the warps of two compute
+while the third waits for memory.
+"""
 
 RESIDENT = 3
 UNROLL = 8
-"""Channels of a step; 16 bytes are four words or eight halves."""
+"""Channels of a step. A load of 16 bytes has four words or eight halves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A thread's sums, and how many of the program's warps stand side by side across the filters."""
+    """The sums of a thread, rows × columns, and how many of the program's warps lie side by side along the
+    filters.
+    """
 
     rows: int
     columns: int
@@ -40,7 +44,7 @@ class Tile:
         return self.columns * self.warps_n * WARP_COLUMNS
 
     def constants(self) -> dict[str, int]:
-        """The kernel's arguments."""
+        """The tile as the kernel's compile-time arguments."""
         return {
             "ROWS": self.rows,
             "COLUMNS": self.columns,
@@ -51,23 +55,25 @@ class Tile:
 
     @property
     def step_instructions(self) -> float:
-        """Instructions of a thread for one channel: two a site, and those of loads and addresses by the
-        disassembly."""
+        """Instructions of a thread for one channel: two for each site, and those of loads and addresses,
+        which were counted in the disassembly."""
         return 2 * self.rows * self.columns + 0.75 * self.rows + 0.25 * self.columns + 1
 
 
 SUM_TILES = tuple(Tile(r, c, w) for r, c in ((8, 8), (8, 4), (4, 4)) for w in (1, 2, 4))
 GRADIENT_TILES = tuple(Tile(r, c, w) for r, c in ((4, 8), (4, 4)) for w in (1, 2, 4))
-"""For the input gradient, which keeps the input's tile in registers as well."""
+"""Tiles for the input gradient, which also keeps the input's tile in registers."""
 
 RUN_TILES = tuple(Tile(r, c, w) for r, c in ((8, 4), (4, 4)) for w in (1, 2, 4))
-"""For sums in halves, which keep a tile of runs beside the tile of totals."""
+"""Tiles for sums in halves, which keep a tile of running sums beside the tile of totals."""
 
 
 @lru_cache(maxsize=4096)
 def choose(tiles: tuple[Tile, ...], rows: int, columns: int, groups: int, processors: int) -> Tile:
-    """For `groups` products of rows × columns. Programs that an edge leaves half empty cost as full ones, and
-    fewer than RESIDENT on a processor leave it waiting."""
+    """The tile for `groups` products of rows × columns.
+
+    A program that an edge leaves half empty costs as much as a full one. Fewer than RESIDENT programs on a
+    processor take as long as RESIDENT, because it waits for memory."""
 
     def cost(tile: Tile) -> float:
         programs = -(-rows // tile.block_m) * -(-columns // tile.block_n) * groups

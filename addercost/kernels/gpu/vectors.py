@@ -1,9 +1,9 @@
-"""Memory, and 32-bit words taken apart, without Triton's choice of which thread has which element.
+"""Loads, stores and parts of 32-bit words, without leaving to Triton which thread has which element.
 
-Triton gives every load and store a layout of its own, widens it only where it can prove the address aligned,
-and moves values between layouts through shared memory. Accumulators that stay in registers want none of it,
-so memory is touched by PTX, which takes the layout it is given. EMULATE spells it in plain loads and stores,
-for the interpreter and for GPUs without PTX.
+Triton gives every load and store a layout of its own, loads several elements at once only where it can prove
+that the address is aligned, and moves values between layouts through shared memory. All of this would cost
+accumulators that stay in registers. PTX takes the layout that it is given, so memory is accessed by PTX here.
+With EMULATE, plain loads and stores replace it, for the interpreter and for GPUs without PTX.
 """
 
 # mypy: disable-error-code="no-untyped-def,untyped-decorator"
@@ -15,7 +15,7 @@ import triton.language as tl
 
 @triton.jit
 def load_words(at, EMULATE: tl.constexpr):
-    """The four words at each address, which must be a multiple of 16 bytes: four int32 tensors."""
+    """The four words at each address, as four int32 tensors. An address must be a multiple of 16 bytes."""
     if EMULATE:
         words = at.to(tl.pointer_type(tl.int32))
         return tl.load(words), tl.load(words + 1), tl.load(words + 2), tl.load(words + 3)
@@ -32,10 +32,11 @@ def load_words(at, EMULATE: tl.constexpr):
 
 @triton.jit
 def load_neighbours(at, tile, EMULATE: tl.constexpr):
-    """The word at each address, where a thread's addresses are neighbours in groups of four, 16-byte aligned.
+    """The word at each address. The addresses of a thread must be neighbours in groups of four, aligned to 16
+    bytes.
 
-    One load fetches four elements, so only the first of their addresses is looked at. `tile` says which
-    thread has which element: addresses are broadcast to its shape, whose layout is known, and equal loads are
+    One load fetches four elements, so only the first of their addresses is used. `tile` determines which
+    thread has which element: addresses are broadcast to its shape, whose layout is known. Equal loads are
     made once.
     """
     if EMULATE:
@@ -72,7 +73,7 @@ def load_each(at, EMULATE: tl.constexpr):
 
 @triton.jit
 def store_each(at, value, kept, EMULATE: tl.constexpr):
-    """Writes each element where `kept`."""
+    """Writes each element for which `kept` is true."""
     number: tl.constexpr = at.dtype.element_ty
     value = value.to(number)
     if EMULATE:
@@ -99,7 +100,9 @@ def store_each(at, value, kept, EMULATE: tl.constexpr):
 
 @triton.jit
 def store_neighbours(at, value, kept, EMULATE: tl.constexpr):
-    """Writes 32-bit elements where `kept`; a thread's are neighbours as above, kept together."""
+    """Writes the 32-bit elements for which `kept` is true. The addresses are as in `load_neighbours`, and
+    `kept` is equal within each group of four.
+    """
     value = value.to(at.dtype.element_ty)
     if EMULATE:
         tl.store(at, value, mask=kept)
@@ -123,7 +126,7 @@ def low_half(word, HALF: tl.constexpr, EMULATE: tl.constexpr):
     elif EMULATE:
         return (word & 0xFFFF).to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32)
     else:
-        # Named, because a shift and a mask would be instructions of their own.
+        # PTX names both halves of a register; a shift and a mask would take instructions of their own.
         return tl.inline_asm_elementwise(
             "{ .reg .b16 l, h; mov.b32 {l, h}, $1; cvt.f32.f16 $0, l; }",
             "=f,r",
@@ -136,7 +139,7 @@ def low_half(word, HALF: tl.constexpr, EMULATE: tl.constexpr):
 
 @triton.jit
 def high_half(word, HALF: tl.constexpr, EMULATE: tl.constexpr):
-    """The upper 16 bits likewise."""
+    """The upper 16 bits, likewise."""
     if HALF == tl.bfloat16:
         return (word & -65536).to(tl.float32, bitcast=True)
     elif EMULATE:

@@ -1,4 +1,6 @@
-"""The adder layer's weight gradients on a GPU: sums over pixels, split so that every processor has a part."""
+"""The adder layer's weight gradients on a GPU: sums over pixels, which are split so that every processor has
+a share.
+"""
 
 # mypy: disable-error-code="no-untyped-def,untyped-decorator"
 from __future__ import annotations
@@ -22,11 +24,11 @@ def weight_product_kernel(
     S, taps, GROUPS,
     BLOCK_P: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """part[split, g, k, c, tap] = Σ_m g[m, k] · x[m moved by the tap, c] over the split's `each` pixels: a
-    matrix product, on tensor cores in half precision. fp32 stays fp32.
+    """part[split, g, k, c, tap] = Σ_m g[m, k] · x[m moved by the tap, c] over the split's `each` pixels.
 
-    g: [N, P, Q, G·K] and x: [N, H, W, G·C], dense in their channels; part: [splits, G, K, C, taps]
-    dense fp32. Grid: (tiles of K × tiles of C, taps, splits × G).
+    This is a matrix product. It uses tensor cores in half precision; fp32 is not rounded to TF32. g: [N, P,
+    Q, G·K] and x: [N, H, W, G·C], whose channels are contiguous; part: [splits, G, K, C, taps] dense fp32.
+    Grid: (tiles of K × tiles of C, taps, splits × G).
     """
     tiles_c = (C + BLOCK_C - 1) // BLOCK_C
     k = tl.program_id(0) // tiles_c * BLOCK_K + tl.arange(0, BLOCK_K)
@@ -67,7 +69,8 @@ def weight_sign_kernel(
 ):  # fmt: skip
     """part[split, g, k, c, tap] = Σ_m g[m, k] · sign(x[m moved by the tap, c] - w[k, c, tap]).
 
-    As above; w: [G·K, C, R, S] dense. A padded tap has x = 0. One pixel a step, the tile of w in registers.
+    Arguments as in `weight_product_kernel`; w: [G·K, C, R, S] dense. A padded tap has x = 0. A step handles
+    one pixel, and the tile of w stays in registers.
     """
     tiles_c = (C + BLOCK_C - 1) // BLOCK_C
     k = tl.program_id(0) // tiles_c * BLOCK_K + tl.arange(0, BLOCK_K)

@@ -1,4 +1,6 @@
-"""Binary convolution on words of signs: the input is packed with its border and read in place."""
+"""Binary convolution on words of signs: the input is packed into words with its border, and the kernel reads
+the words in place.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from addercost.kernels.problem import Geometry, output_layout
 from addercost.kernels.signs import whole_blocks, words_of
 
 _KEPT_WORDS = 32 << 10
-"""A packed image of up to so many words keeps its memory for the next call of the same plan."""
+"""A plan keeps the memory of a packed image for its next call if the image has at most this many words."""
 
 
 def convolve(
@@ -33,8 +35,8 @@ def convolve(
 ) -> Tensor | None:
     """factor_k · Σ sign(x)·sign(w) + addend_k of an fp32 input [N, C, H, W].
 
-    `words` and `factors` are of `kernels.signs`, `shape` is that of the weight they stand for.
-    Returns [N, K, P, Q] in `layout`, None where the input has a NaN.
+    `kernels.signs` packs `words` and `factors`; `shape` is the shape of the weight that `words` stand for.
+    Returns [N, K, P, Q] in `layout`, or None where the input has a NaN.
     """
     if depthwise.takes(shape, geometry.groups):
         bits = words[..., 0].unflatten(1, (1, *shape[2:]))
@@ -58,13 +60,15 @@ def convolve(
 
 
 def request_of(input: Tensor, shape: tuple[int, int, int, int], geometry: Geometry) -> KernelRequest:
-    """What `convolve` asks for when it computes this, `input` being dense."""
+    """The request that `convolve` makes for this input, which must be dense in memory."""
     place = (input.shape, input.stride(), shape, geometry, output_layout(input))
     return _plan(*place, torch.get_num_threads()).kernel.request
 
 
 def pack_filters(weight: Tensor, groups: int) -> Tensor | None:
-    """`kernels.signs.pack_filters` of an fp32 weight, by the loops that pack images; None for a NaN."""
+    """Packs an fp32 weight as `kernels.signs.pack_filters` does, by the loops that pack images. Returns None
+    where a weight is NaN.
+    """
     k, c, r, s = weight.shape
     packed = pack_signs(weight.reshape(k, c, 1, r * s), 1)
     if packed is None:
@@ -81,7 +85,7 @@ class BinaryPlan:
     packing: Packing
     launch: Launch
     spare: list[Tensor] = field(default_factory=list)
-    """Memory of packed images that no call is using: their border is clear already."""
+    """Memory for packed images that no call is using. Its border is clear already."""
 
 
 @lru_cache(maxsize=1024)
@@ -96,7 +100,7 @@ def _plan(
 ) -> BinaryPlan:
     k, channels, r, s = weight_size
     if (r, s) == (1, 1) and geometry.padding == (0, 0):
-        # Pixels between the strides are not packed.
+        # Pixels that the stride skips are not packed.
         size = (*input_size[:2], *geometry.output_size((input_size[2], input_size[3]), (1, 1)))
         (by_n, by_c, by_y, by_x), (step_y, step_x) = input_stride, geometry.stride
         if packable(size, stride := (by_n, by_c, by_y * step_y, by_x * step_x)):

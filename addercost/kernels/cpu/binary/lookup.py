@@ -1,9 +1,9 @@
-"""Packed binary convolution by table look-up, for processors with vectors of 256 bits and no instruction
-that counts the bits of a vector's lanes.
+"""Packed binary convolution by table look-up, for processors with 256-bit vectors that cannot count the bits
+of each lane in one instruction.
 
-A look-up and an addition of bytes do 128 sites, where counting the bits of 256 sites takes eight
-operations. The bytes of the words are looked up as they are; the weights are arranged once, a half of a
-byte in each byte.
+One look-up and one addition of bytes handle 128 pairs of an input's sign and a weight's sign. Counting bits
+takes eight operations for 256 pairs. The image's words are used as they are, byte by byte. The weights are
+rearranged once: each byte then holds half a byte of the packed weights.
 """
 
 from __future__ import annotations
@@ -26,18 +26,22 @@ from addercost.kernels.problem import Geometry
 from addercost.kernels.signs import words_of
 
 _TILES = {1: (8, 7, 5, 4, 6, 3, 2, 1), 2: (4, 5, 3, 2, 1)}
-"""Pixels of a tile by vectors of filters; the first of equals is taken."""
+"""Candidate numbers of pixels in a tile, by the tile's number of vectors of filters. Of several that are
+equally good, the first is taken.
+"""
 
 
 @cache
 def looks_up_here() -> bool:
-    """Whether this processor is one of those."""
+    """Whether this processor has 256-bit vectors but no instruction that counts bits lane by lane."""
     features = host_features()
     return "avx2" in features and "avx512vpopcntdq" not in features
 
 
 def takes(shape: tuple[int, int, int, int], geometry: Geometry) -> bool:
-    """Whether the look-ups compute a layer with a weight of this shape, and faster than counting bits."""
+    """Whether the look-ups can compute a layer whose weight has this shape, on a processor where they are
+    faster than counting bits.
+    """
     k, c, r, s = shape
     plain = geometry.groups == geometry.dilation[1] == 1 and k % LANES == 0
     return looks_up_here() and plain and c * r * s <= MOST_TERMS
@@ -45,7 +49,11 @@ def takes(shape: tuple[int, int, int, int], geometry: Geometry) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class LookupPlan:
-    """calls: of the loop, of which each lacks weights, factors and table. shape, layout: of the output."""
+    """How to compute the layer for images of one size.
+
+    calls: of the loop; each still needs the addresses of weights, factors and table. shape, layout: of the
+    output.
+    """
 
     packing: Packing
     vectors: int
@@ -54,7 +62,7 @@ class LookupPlan:
     layout: torch.memory_format
 
     def run(self, image: Tensor, weights: Tensor, factors: Tensor, output: Tensor) -> None:
-        """Computes the output of a packed image."""
+        """Computes `output` from a packed image."""
         given = weights.data_ptr(), factors.data_ptr(), _table().data_ptr()
         calls = tuple(call._replace(function=partial(call.function, *given)) for call in self.calls)
         run_shares(calls, image.data_ptr(), output.data_ptr())
@@ -68,7 +76,7 @@ def convolve(
     geometry: Geometry,
     layout: torch.memory_format,
 ) -> Tensor | None:
-    """As `convolution.convolve`, for a layer that `takes` it."""
+    """The same result as `convolution.convolve`, for a layer of which `takes` is true."""
     if not packable(input.shape, input.stride()):
         input = input.contiguous()
     plan = lookup_plan(input.shape, input.stride(), shape, geometry, layout, torch.get_num_threads())
@@ -100,7 +108,7 @@ def lookup_plan(
     if r == s == step_y == step_x == 1 and not (top or left):
         rows, columns = 1, p * q
     vectors = 2 if k % (2 * LANES) == 0 else 1
-    # Channels-first, pixels are stored in fours.
+    # A channels-first output is stored four pixels at a time.
     channels_last = layout == torch.channels_last or columns < 4
     tiles = [t for t in _TILES[vectors] if t <= columns and (channels_last or t % 4 == 0)]
     pixels = min(tiles, key=lambda t: -(-columns // t) * t)
@@ -132,7 +140,11 @@ def lookup_plan(
 
 @dataclass(frozen=True, slots=True)
 class _Arranged:
-    """words: a weak reference to them. as_were: a copy of their values."""
+    """Rearranged weights, with what shows whether they are still valid.
+
+    words: a weak reference to the packed weights. as_were: a copy of their values. halves: the rearranged
+    weights.
+    """
 
     words: Any
     as_were: Tensor
@@ -140,12 +152,14 @@ class _Arranged:
 
 
 _arranged: dict[int, _Arranged] = {}
-"""By the words' identity."""
+"""The rearranged weights by the `id` of the packed ones."""
 
 
 def arranged(words: Tensor, vectors: int) -> Tensor:
-    """The words as the loop reads them, kept until they change or are gone. Comparing them with a copy takes
-    less time than arranging them, and sees every change."""
+    """The packed weights in the order in which the loop reads them.
+
+    They are kept until the packed weights change or are deleted. Comparing the packed weights with a copy
+    takes less time than rearranging them, and notices every change."""
     number = id(words)
     kept = _arranged.get(number)
     if kept is None or kept.words() is not words or not torch.equal(kept.as_were, words):
@@ -161,7 +175,7 @@ def _forget(number: int, reference: Any) -> None:
 
 
 def _halves(words: Tensor, vectors: int) -> Tensor:
-    """[block, byte of the taps, half, filter] bytes of words [1, taps, filters]."""
+    """Turns words [1, taps, filters] into bytes [block, byte of the taps, half, filter]."""
     of_bytes = words[0].contiguous().view(torch.uint8).unflatten(1, (-1, 4)).transpose(1, 2).flatten(0, 1)
     halves = torch.stack((of_bytes & 15, of_bytes >> 4), 1)
     made: Tensor = halves.unflatten(2, (-1, vectors * LANES)).permute(2, 0, 1, 3).contiguous()

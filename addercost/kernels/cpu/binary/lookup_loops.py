@@ -1,8 +1,8 @@
-"""The loop that sums signs by table look-up, in LLVM IR. A shuffle of bytes looks up four channels of 32
+"""The loop that sums signs by table look-up, in LLVM IR. One shuffle of bytes looks up four channels of 32
 filters.
 
-A byte of an image has the signs of eight channels. For each of its two halves `TABLE` has 16 bytes: in how
-many of the four signs the half differs from 0, 1, … 15. A weight's half is the place in these 16 bytes.
+A byte of the image holds the signs of eight channels. For each of its two halves, `TABLE` has 16 bytes: entry
+v says in how many of its four signs the half differs from v. A weight's half byte is the index v.
 """
 
 from __future__ import annotations
@@ -32,9 +32,11 @@ LANES = 32
 _BYTES, _HALVES, _FLOATS = vector(I8, LANES), vector(I16, LANES), vector(FLOAT, LANES)
 _HALF_BYTES = 16
 _MOST_BYTES = 31
-"""Of an image that are looked up before the sums are widened: 31 times eight signs are below 256."""
+"""Bytes of an image that are looked up before the sums are widened to 16 bits: 31 bytes of eight signs give
+at most 248, which fits a byte.
+"""
 MOST_TERMS = (1 << 16) - 1
-"""Signs that a widened sum counts."""
+"""The most signs that a 16-bit sum can count."""
 
 TABLE = bytes(
     ((byte >> shift & 15) ^ other).bit_count()
@@ -45,11 +47,14 @@ TABLE = bytes(
 
 
 class LookupNumbers(NamedTuple):
-    """images, rows, columns: of the output. blocks: of as many filters as the function takes at once. run:
-    bytes that a row of a filter reads. terms: signs in a sum. by_pixel, by_row, by_image: bytes of the source
-    from one output pixel, row or image to the next; by_filter_row: from one row of a filter to the next.
-    filters: of the output. by_output_image, by_filter: elements of the target from one image to the next, and
-    from one filter, where it is channels-first."""
+    """What the loop needs to know besides its pointers.
+
+    images, rows, columns: of the output. blocks: groups of as many filters as the function computes at once.
+    filter_rows: rows of a filter. run: bytes of the image that one row of a filter covers. terms: signs in a
+    sum. by_pixel, by_row, by_image: bytes of the source from one output pixel, row or image to the next.
+    by_filter_row: bytes of the source from one row of a filter to the next. by_output_image: elements of the
+    target from one image to the next. by_filter: the same from one filter to the next, in a channels-first
+    target. filters: of the output."""
 
     images: int
     rows: int
@@ -69,12 +74,12 @@ class LookupNumbers(NamedTuple):
 
 @cache
 def lookup_sums(vectors: int, pixels: int, channels_last: bool = True) -> Any:
-    """A function (weights, factors, table, source, target, numbers) that computes tiles of so many vectors of
-    filters and so many pixels, of which a row has at least that many.
+    """A function (weights, factors, table, source, target, numbers) that computes tiles of `vectors` vectors
+    of filters and `pixels` pixels. A row of the output must have at least `pixels` pixels.
 
     weights: bytes [block, row of a filter, byte of the run, half, filter]. factors: [2, filters] fp32.
-    target: fp32 [image, row, column, filter]; or [image, filter, row, column], with pixels in fours. The last
-    tile of a row begins so far left that it ends with the row.
+    target: fp32 [image, row, column, filter], or [image, filter, row, column] with four pixels stored at a
+    time. The last tile of a row is moved left so that it ends where the row ends.
     """
     code = function(f"lookup_{vectors}_{pixels}", *(POINTER,) * 6)
     weights, factors, table, source, target, numbers = code.function.args
@@ -128,11 +133,11 @@ def lookup_sums(vectors: int, pixels: int, channels_last: bool = True) -> Any:
 
 
 def _store_turned(code: Any, values: list[Any], place: Any, by_filter: Any) -> None:
-    """Stores four pixels of each filter as neighbours; filters are `by_filter` elements apart."""
+    """Stores four pixels of each filter side by side. Filters are `by_filter` elements apart."""
     for begin in range(0, LANES, 8):
         a, b, c, d = (picked_of(code, value, range(begin, begin + 8)) for value in values)
         for odd in range(2):
-            # Lanes 0, 1 and 4, 5 of each pair, then 2, 3 and 6, 7.
+            # The first shuffle takes lanes 0, 1, 4 and 5 of each pair, the second lanes 2, 3, 6 and 7.
             lanes = [lane + 8 * second for lane in (0, 1, 4, 5) for second in range(2)]
             left, right = (
                 picked(code, x, y, [lane + 2 * odd for lane in lanes]) for x, y in ((a, b), (c, d))
@@ -154,7 +159,9 @@ def _store_turned(code: Any, values: list[Any], place: Any, by_filter: Any) -> N
 def _looked_up(
     code: Any, vectors: int, pixels: int, count: Any, weights: Any, source: Any, by_pixel: Any, table: Any
 ) -> list[Any]:
-    """The sums of `count` bytes of each pixel, as bytes: the pixels of the first vector, of the second, …"""
+    """The sums of `count` bytes of each pixel, as bytes: all pixels of the first vector, then all of the
+    second, and so on.
+    """
     with repeated(code, count, *[zeros(_BYTES)] * (vectors * pixels)) as turn:
         read = at(code, I8, weights, (turn.index, 2 * vectors * LANES))
         places = [

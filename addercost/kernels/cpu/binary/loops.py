@@ -1,8 +1,8 @@
-"""The loops that pack signs, in LLVM IR, where comparing two vectors gives a word of bits at once. Halide has
+"""The loops that pack signs, in LLVM IR, where comparing two vectors gives one bit for each lane. Halide has
 no such type.
 
-Each is i32 pack(source, target, numbers), where the numbers are an array of `PackNumbers`; it returns whether
-the source has a NaN.
+Each loop is a function i32 pack(source, target, numbers). `numbers` is an array of `PackNumbers`. The
+function returns 1 if the source has a NaN, else 0.
 """
 
 from __future__ import annotations
@@ -44,10 +44,12 @@ from addercost.kernels.signs import WORD
 
 
 class PackNumbers(NamedTuple):
-    """Images, rows, pixels, groups, words and channels of a group; strides in elements, of the source by
-    image, channel, row and column, of the target by image, row, column and word.
+    """The sizes and strides of one call.
 
-    `pack_runs` takes a whole run of words for a pixel, with `words` for the run's length."""
+    n, h, w: images, rows and pixels of a row. groups, words: of channels, and words in a group. channels: in
+    a group. sn, sc, sy, sx: strides of the source by image, channel, row and column, in elements. tn, ty, tx,
+    tw: strides of the target by image, row, column and word, in elements. For `pack_runs`, `words` counts
+    those of all groups."""
 
     n: int
     h: int
@@ -67,7 +69,9 @@ class PackNumbers(NamedTuple):
 
 @cache
 def pack_runs() -> Any:
-    """Packs whole words whose channels are neighbours, into words that are neighbours."""
+    """Packs whole words from channels that are neighbours in memory. The words of a pixel become neighbours
+    too.
+    """
     pack = PackCode()
     code, (n, h, w, _, words, _, sn, _, sy, sx, tn, ty, tx, _) = pack.code, pack.numbers
     half = vector(FLOAT, WORD // 2)
@@ -90,12 +94,12 @@ def pack_runs() -> Any:
 
 @cache
 def pack_pixels(lanes: int) -> Any:
-    """Packs neighbouring channels, of which the last word may have fewer than 32; no word has more than
-    `lanes`, 16 or 32."""
+    """Packs channels that are neighbours in memory. The last word of a group may have fewer than 32 channels;
+    no word has more than `lanes`, which is 16 or 32."""
     pack = PackCode()
     code, (n, h, w, groups, words, channels, sn, _, sy, sx, tn, ty, tx, tw) = pack.code, pack.numbers
     floats = vector(FLOAT, lanes)
-    # The mask stays the same along a row of pixels, so that is the inner loop.
+    # The mask stays the same along a row of pixels, so the pixels are the inner loop.
     with (
         counted(code, n) as image,
         counted(code, h) as y,
@@ -117,15 +121,16 @@ def pack_pixels(lanes: int) -> Any:
 
 @cache
 def pack_rows(lanes: int, step: int, dense: bool, masked: bool) -> Any:
-    """Packs a word of each of `lanes` pixels of a row at a time, channel after channel; pixels are neighbours
-    (step 1) or every second one is left out (step 2), and with `dense` their words are neighbours.
+    """Packs one word for each of `lanes` pixels of a row at a time, channel after channel.
 
-    Without `masked`, a row has at least `lanes` pixels, of which the last are moved back to where they fit.
+    step: 1 where pixels are neighbours in memory, 2 where every second one is skipped. dense: the words of
+    neighbouring pixels are neighbours. masked: a row may have fewer than `lanes` pixels. Otherwise the last
+    `lanes` pixels of a row are packed together, though some of them were packed before.
     """
     pack = PackCode()
     code, (n, h, w, groups, words, channels, sn, sc, sy, sx, tn, ty, tx, tw) = pack.code, pack.numbers
     floats, integers = vector(FLOAT, lanes), vector(I32, lanes)
-    # Without masks of bits, bits in whole lanes stay in vector registers.
+    # Without mask registers, flags as wide as the lanes stay in vector registers; single bits would not.
     flags = vector(I1 if masked else I32, lanes // 2)
     with (
         counted(code, n) as image,
@@ -144,7 +149,7 @@ def pack_rows(lanes: int, step: int, dense: bool, masked: bool) -> Any:
         count = least(code, code.sub(channels, first), I64(WORD))
         mask = lanes_below(code, right, lanes)
         if step == 2:
-            # The last element that is read is the last pixel's, not the one after it.
+            # The last element that is read belongs to the last pixel, not to the gap after it.
             reach = code.sub(code.mul(right, I64(2)), I64(1))
             both_mask = lanes_below(code, reach, 2 * lanes)
         with repeated(code, count, zeros(integers), zeros(flags)) as channel:
@@ -185,7 +190,7 @@ def pack_rows(lanes: int, step: int, dense: bool, masked: bool) -> Any:
 
 
 class PackCode:
-    """The function `pack` while it is written."""
+    """The builder of one function `pack`."""
 
     def __init__(self) -> None:
         self.code = code = function("pack", POINTER, POINTER, POINTER, result=I32)
@@ -194,11 +199,12 @@ class PackCode:
         code.store(I32(0), self._nan)
         self.numbers = loaded(code, PackNumbers, numbers)
         self.group_words = code.mul(self.numbers.words, self.numbers.tw)
-        """From a group's first word to the next group's."""
+        """Words from a group's first word to the first of the next group."""
 
     def note_nan(self, unordered: Any) -> None:
-        """Notes that there is a NaN where a bit of this mask is set."""
-        # A branch that is never taken costs less than a sum that each word waits for.
+        """Remembers that there is a NaN if a bit of this mask is set."""
+        # A branch that is never taken costs less than adding to a sum, for which every word would have to
+        # wait.
         with self.code.if_then(any_set(self.code, unordered)):
             self.code.store(I32(1), self._nan)
 

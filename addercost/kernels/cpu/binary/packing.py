@@ -17,17 +17,18 @@ from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.signs import WORD, words_of
 
 _MASKED_LANES, _LANES = (64, 16), (32, 16, 8)
-"""Pixels of a row that are packed at a time, where vectors have masks of their own and where they have none.
-Four vectors read a long stretch of every channel's row."""
+"""How many pixels of a row are packed at a time: with mask registers, and without. Several vectors at once
+read a longer stretch of each channel's row."""
 
 
 def pack_signs(
     image: Tensor, groups: int, padding: tuple[int, int] = (0, 0), slack_pixels: int = 0
 ) -> Tensor | None:
-    """[N, C, H, W] fp32 to [N, G·⌈C/G/32⌉, H + 2·padding, W + 2·padding] int32, channels-last.
+    """Packs the signs of [N, C, H, W] fp32 into [N, G·⌈C/G/32⌉, H + 2·padding, W + 2·padding] int32 words,
+    channels-last.
 
-    Bits of the border and beyond the channels are clear. Memory goes on for `slack_pixels` behind the last
-    pixel. None where there is a NaN, which has no sign.
+    The bits of the border, and those beyond the last channel, are 0. The memory extends `slack_pixels` beyond
+    the last pixel. Returns None where the image has a NaN, which has no sign.
     """
     if not packable(image.shape, image.stride()):
         image = image.contiguous()
@@ -39,13 +40,13 @@ def pack_signs(
 
 
 def packable(size: tuple[int, ...], stride: tuple[int, ...]) -> bool:
-    """Whether an image of these strides can be packed without a copy of it."""
+    """Whether an image with these strides can be packed without copying it first."""
     return size[1] == 1 or stride[1] == 1 or size[3] == 1 or stride[3] in (1, 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """The packing of images of one size and one set of strides."""
+    """How to pack images of one size and one set of strides."""
 
     calls: tuple[NativeCall, ...]
     bordered: bool
@@ -54,13 +55,13 @@ class Packing:
     stride: tuple[int, ...]
 
     def fresh(self) -> Tensor:
-        """Memory for the words, the border clear."""
+        """Memory for the words. A border in it is zero, the rest uninitialised."""
         if self.bordered:
             return filled(self.elements, torch.int32)
         return torch.empty(self.elements, dtype=torch.int32)
 
     def pack_into(self, image: Tensor, memory: Tensor) -> bool:
-        """Packs `image` into `memory`, whose border stays as it is. Returns whether the image has a NaN."""
+        """Packs `image` into `memory` and leaves the border alone. Returns whether the image has a NaN."""
         return bool(run_shares(self.calls, image.data_ptr(), memory.data_ptr()))
 
 
@@ -74,8 +75,11 @@ def plan_packing(
     planar: bool = False,
     threads: int = 1,
 ) -> Packing:
-    """The packing of [N, C, H, W] images of these strides that are `packable`, as `pack_signs` says; with
-    `planar`, the words are channels-first, one plane for each. Large images are shared out over `threads`."""
+    """How to pack [N, C, H, W] images of this size and these strides, which must be `packable`, into the
+    layout of `pack_signs`.
+
+    planar: the words are channels-first, one plane for each word of a pixel. A large image is shared among
+    `threads` threads."""
     (n, c, h, w), (top, left) = size, padding
     words = words_of(c // groups)
     total = groups * words
@@ -83,7 +87,7 @@ def plan_packing(
     pixel = 1 if planar else total
     row, word = columns * pixel, rows * columns if planar else 1
     target = (rows * columns * total, row, pixel, word)
-    # With one channel, rows of pixels are contiguous as well, and `pack_rows` takes more of them at a time.
+    # An image of one channel also counts as channels-first, because `pack_rows` takes more pixels at a time.
     channels_last = stride[1] == 1 if c > 1 else w > 1 and stride[3] not in (1, 2)
     calls = []
     for share in shares(n, h, n * c * h * w, threads):
@@ -95,7 +99,7 @@ def plan_packing(
     return Packing(
         tuple(calls),
         bool(top or left),
-        # A kernel reads up to a tile of pixels beyond the last one, and does not use them.
+        # A kernel reads up to a tile of pixels beyond the last one, and ignores what it reads there.
         n * target[0] + slack_pixels * pixel,
         (n, total, rows, columns),
         (target[0], word, row, pixel),
@@ -103,8 +107,8 @@ def plan_packing(
 
 
 def _loop(numbers: PackNumbers, channels_last: bool) -> tuple[Any, PackNumbers]:
-    """The loop that suits these numbers, and the numbers for it: it may join rows to one, and pixels to a
-    run."""
+    """The loop that suits these numbers, and the numbers to call it with. Rows may be joined into one row,
+    and the pixels of a row into one run of words."""
     (_, h, w, groups, words, channels), (sy, sx) = numbers[:6], numbers[8:10]
     if h > 1 and sy == w * sx and numbers.ty == w * numbers.tx:
         w, h = w * h, 1

@@ -1,1 +1,3 @@
-"""Convolutions over all channels of a group: one algorithm and schedule for every arithmetic, in Halide."""
+"""Convolutions over all channels of a group. One algorithm and one schedule, in Halide, serve every
+arithmetic.
+"""

@@ -1,4 +1,4 @@
-"""The direct convolution of every arithmetic as Halide functions, before any schedule."""
+"""The direct convolution of every arithmetic as Halide functions, without a schedule."""
 
 from __future__ import annotations
 
@@ -80,13 +80,14 @@ class Algorithm:
     def _finished(self, at: tuple[Any, ...], filter_: Any) -> Any:
         value = self.site.finish(self.sum[at], self["terms"])
         if self.site.scaled:
-            # Rounded twice, as the layer rounds after its scale and after its bias.
+            # Rounded after the product and again after the sum, as the layer rounds after its scale and after
+            # its bias.
             factor, addend = (self.factors[filter_, self.g, row] for row in (0, 1))
             value = hl.strict_float(hl.strict_float(value * factor) + addend)
             value = hl.strict_float(hl.select(value < self["least"], self["least"], value))
         if self.site.coded:
             value = hl.strict_float(hl.strict_float(hl.round(value / self["step"])) + self["zero"])
-            # A NaN is not above 0, so its code is 0.
+            # A comparison with NaN is false, so NaN gets code 0.
             value = hl.select(value > 0, hl.min(value, hl.f32(LEVELS)), hl.f32(0))
         return hl.cast(self.site.result, value)
 
@@ -94,7 +95,7 @@ class Algorithm:
         return self.parameters[name]
 
     def _scratch(self) -> Any:
-        """The input with its zero border, as much of it as a strip needs."""
+        """The input with its zero border. Halide computes only the part that a strip needs."""
         self.c, self.x, self.y = hl.Var("c"), hl.Var("x"), hl.Var("y")
         c, x, y = self.c, self.x, self.y
         width, height = self.input.dim(2).extent(), self.input.dim(3).extent()
@@ -106,7 +107,8 @@ class Algorithm:
         if self.kernel.whole_pixels:
             scratch[c, self.g, x, y, self.n] = hl.select(inside, value, hl.cast(self.site.element, 0))
             return scratch
-        # Zeros first, then the rows, so that a vector over an edge is loaded with a mask and not gathered.
+        # All zeros first, then the rows of the input: a vector across an edge is then loaded with a mask. A
+        # select would make it a gather.
         scratch[c, self.g, x, y, self.n] = hl.cast(self.site.element, 0)
         self.inner = hl.RDom([(0, width)], "inner")
         self.inner.where((row >= 0) & (row < height))
@@ -119,7 +121,9 @@ class Algorithm:
         return self.site.weigh(self.weight[j, filter_, group])
 
     def _packed_weight(self) -> Any:
-        """A block's weights, filter innermost; filters beyond K repeat the last and are dropped."""
+        """The weights of a block with their filters innermost. Places beyond the last filter repeat its
+        weights, and their sums are never stored.
+        """
         self.j, self.part = hl.Var("j"), hl.Var("part")
         filter_ = self.block * self.kernel.vector_run + self.lane
         packed = hl.Func("packed")
@@ -145,14 +149,16 @@ class Algorithm:
         if self.site.packed == 1:
             packed[self.lane, self.j, self.block, self.g] = self._weight(self.j, filter_, self.g)
             return packed
-        # These weights are channel-innermost, so that the channels of a lane are neighbours.
+        # The channels that one lane sums stay neighbours, so here they are innermost instead.
         packed[self.part, self.lane, self.j, self.block, self.g] = self._weight(
             self.j * self.site.packed + self.part, filter_, self.g
         )
         return packed
 
     def _squares(self) -> Any:
-        """Squares of weights, as many filters as taps, with the filters innermost."""
+        """The weights cut into squares of as many filters as taps. Each square is transposed, so that its
+        filters are innermost.
+        """
         side = self.kernel.lanes
         m, group, jo = self.square_index = tuple(hl.Var(name) for name in ("m", "group", "jo"))
         filter_ = self.block * self.kernel.vector_run + group * side + m // side
@@ -193,7 +199,8 @@ class Algorithm:
             x = q + s * self["dilation_x"]
             y = self.p * self["stride_y"] + r * self["dilation_y"]
         elif self.kernel.direct:
-            # Pixels beyond Q are dropped; here stride and filter are 1, or there is slack.
+            # Pixels beyond Q are computed and never stored. Stride and filter are 1 here, or the input has
+            # slack.
             source = self.input
             if not self.kernel.slack:
                 q = hl.min(q, self.input.dim(2).extent() - 1)
@@ -202,7 +209,8 @@ class Algorithm:
         else:
             source, row = self.scratch, self.p
             if self.kernel.joined:
-                # Pixels behind the last are dropped; the clamp keeps their reads inside.
+                # Pixels beyond the last are computed and never stored. The clamp keeps their reads inside the
+                # image.
                 row, q = (
                     hl.clamp(q // self["output_columns"], 0, self["output_rows"] - 1),
                     q % self["output_columns"],
@@ -232,9 +240,10 @@ class Algorithm:
                 own = hl.Func(f"own{index}")
                 own[at] = make(self.stationary[k, self.g, across, self.p, self.n])
                 self.owned.append(own)
-        # The broadcast operand comes first: sites of two operands give the same either way.
+        # The broadcast operand comes first. An arithmetic of two operands gives the same result in either
+        # order.
         pair = (weight, value) if self.kernel.across else (value, weight)
         term = self.site.combine(*pair, *(own[at] for own in self.owned))
-        # The compiler would fold a constant sign into a subtraction.
+        # The compiler would fold a factor of -1 that it knows into a subtraction.
         total[at] += term if self.site.sign > 0 else hl.cast(self.site.element, self["sign"]) * term
         return total

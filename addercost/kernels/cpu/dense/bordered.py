@@ -1,5 +1,5 @@
-"""Kernels for images that are copied for them: channels-last, with the border, and with slack behind the last
-pixel, where the last tile reads on."""
+"""Kernels that read a prepared copy of the image: channels-last, with its border, and with slack behind the
+last pixel for the reads of the last tile."""
 
 from __future__ import annotations
 
@@ -21,20 +21,22 @@ from addercost.kernels.store import PLAIN, Store
 
 @dataclass(frozen=True, slots=True)
 class BorderedKernel:
-    """A kernel with everything that it is given but the weights."""
+    """A kernel with its parameters and buffer layouts; only the weights' layout is still open."""
 
     request: KernelRequest
     kernel: KernelClass
     parameters: tuple[float, ...]
     shape: list[int]
     layout: torch.memory_format
-    """The output's layout as the kernel writes it."""
+    """The layout in which the kernel writes the output."""
     slack_pixels: int
     source: BufferLayout
     sink: BufferLayout
 
     def launch(self, weight: BufferLayout) -> Launch:
-        """What runs the kernel on an image, weights of this layout and what `launch_of` adds."""
+        """Runs the kernel on an image, on weights of this layout, and on the factors if its arithmetic has
+        them.
+        """
         return launch_of(self.kernel, (self.source, weight), self.parameters, self.sink)
 
 
@@ -51,15 +53,18 @@ def plan_bordered(
     terms: int = 0,
     store: Store = PLAIN,
 ) -> BorderedKernel:
-    """For images of `image_size` (N, H, W) before their border, `channels` elements in a pixel and `filters`
-    of each group. A kernel with vectors along the pixels reads planes instead of pixels."""
+    """Chooses the kernel and its buffers.
+
+    image_size: (N, H, W) without the border. channels: elements in a pixel of a group. filters: of a group. A
+    kernel whose vectors run along the pixels reads one plane for each channel; all others read channels-last
+    pixels."""
     n, height, width = image_size
     groups, (r, s) = geometry.groups, filter_size
     p, q = geometry.output_size((height, width), filter_size)
     height, width = height + 2 * geometry.padding[0], width + 2 * geometry.padding[1]
     (step_y, step_x), (dilation_y, dilation_x) = geometry.stride, geometry.dilation
     if q == 1:
-        # In a row of one pixel, a channels-first tile has no neighbours to write.
+        # In a row of one pixel, a channels-first tile has no neighbouring pixels to write at once.
         layout = torch.channels_last
     pixel = groups * channels
     row = width * pixel
@@ -68,7 +73,7 @@ def plan_bordered(
     fused = groups == 1 and dilation_x == 1
     pointwise = r == s == step_y == step_x == 1
     if pointwise:
-        # All rows are joined to one.
+        # All rows of the image are joined into one.
         height, width, row = 1, height * width, height * row
         p, q = height, width
     sink = BufferLayout.strided(
@@ -88,13 +93,13 @@ def plan_bordered(
         scratch_columns=0,
     )
     channels_last = by_k == 1 and layout == torch.channels_last
-    # From the filter and stride themselves: a fused row's extents have neither.
+    # This looks at the layer's own filter and stride: a fused row's extents no longer have them.
     planes = pointwise and not channels_last
     request = KernelRequest(
         site, extents, True, channels_last, direct=True, bordered=True, planes=planes, threads=threads
     )
     kernel = choose_class(request, schedules)
-    # The last tile of a row reads into the next row, and that of the last row into the slack.
+    # The last tile of a row reads into the next row. The last tile of the last row reads into the slack.
     tile = kernel.vector_run if kernel.across else kernel.pixels
     columns = -(-q // tile) * tile
     slack = (columns - q) * step_x
@@ -103,7 +108,8 @@ def plan_bordered(
         places = (pixel * plane, width, 1, channels * plane, plane)
         source = BufferLayout.strided((n, height, columns, groups, channels), places)
     elif fused:
-        # What a filter's row reads is contiguous in memory: one inner loop runs over it, and pixels overlap.
+        # The image's elements under one row of the filter are contiguous in memory. One inner loop runs over
+        # them all, and the views of neighbouring pixels overlap.
         places = (height * row, row, step_x * pixel, 1, 1)
         source = BufferLayout.strided((n, height, columns, 1, s * channels), places)
         s = step_x = 1

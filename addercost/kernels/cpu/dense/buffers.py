@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 class BufferLayout(NamedTuple):
-    """A buffer's sizes and strides. It begins at the first element of a tensor."""
+    """A buffer's sizes and strides, in elements. A buffer begins at the first element of a tensor."""
 
     size: tuple[int, ...]
     stride: tuple[int, ...]
@@ -25,24 +25,25 @@ class BufferLayout(NamedTuple):
 
     @classmethod
     def strided(cls, size: tuple[int, ...], stride: tuple[int, ...]) -> BufferLayout:
-        """Of these sizes and strides, but 1 for an axis with one element: there torch's stride is arbitrary,
-        and compiled code checks for 1 in some axes."""
+        """The layout with these sizes and strides, but with stride 1 for each axis of one element. There
+        torch's stride is arbitrary, and compiled code checks some axes for a stride of 1."""
         return cls(size, tuple(1 if n == 1 else s for n, s in zip(size, stride, strict=True)))
 
 
 def filled(elements: int, dtype: torch.dtype, byte: int = 0) -> Tensor:
-    """The same byte everywhere. Torch starts several threads for this, and waking them takes longer than one
-    thread's `memset`."""
+    """Memory with the same byte everywhere. Torch starts several threads to fill it, and waking them takes
+    longer than `memset` on one thread."""
     memory = torch.empty(elements, dtype=dtype)
     ctypes.memset(memory.data_ptr(), byte, elements * memory.element_size())
     return memory
 
 
 class Launch:
-    """A kernel, compiled on its first call, with its parameters and its buffers, which lack only the tensors'
-    addresses.
+    """A kernel with its parameters and its buffers, complete except for the tensors' addresses. The kernel is
+    compiled on the first call.
 
-    Making a buffer takes as long as a call of a small kernel, setting its address a tenth of a microsecond.
+    Making a buffer takes as long as calling a small kernel; setting its address takes a tenth of a
+    microsecond.
     """
 
     __slots__ = ("_compiled", "_inputs", "_kernel", "_output", "_parameters", "_spare")
@@ -56,11 +57,11 @@ class Launch:
     ) -> None:
         self._compiled, self._inputs, self._parameters, self._output = compiled, inputs, parameters, output
         self._kernel: Callable[..., Any] | None = None
-        # A thread takes one out while it runs, so that two threads never share buffers.
+        # A call takes one out of the list while it runs, so two threads never share buffers.
         self._spare: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = []
 
     def __call__(self, *addresses: int) -> None:
-        """Runs on the tensors that begin at these addresses, the output's last."""
+        """Runs on the tensors that begin at these addresses. The output's address is the last."""
         try:
             frame = self._spare.pop()
         except IndexError:
@@ -73,7 +74,9 @@ class Launch:
         self._spare.append(frame)
 
     def _frame(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """The kernel's arguments, and where the addresses go. The kernel is compiled before the first."""
+        """The kernel's arguments, and the structures that take the addresses. The first call compiles the
+        kernel.
+        """
         self._kernel = self._compiled()
         buffers, places = zip(*(_unplaced(*buffer) for buffer in (*self._inputs, self._output)), strict=True)
         return (*buffers[:-1], *self._parameters, buffers[-1]), places
@@ -106,12 +109,12 @@ class _Buffer(ctypes.Structure):
 
 
 def _unplaced(view: BufferLayout, dtype: torch.dtype) -> tuple[Any, _Buffer]:
-    """A buffer without an address yet, and its C structure, whose `host` takes the address."""
+    """A buffer without an address, and its C structure, whose field `host` takes the address."""
     element = torch.empty(1, dtype=dtype).numpy()
     strides = [step * element.itemsize for step in view.stride]
     buffer = hl.Buffer(np.lib.stride_tricks.as_strided(element, view.size, strides))
     parts = _Buffer.from_address(buffer._get_raw_halide_buffer_t())
-    # Numpy replaces the stride of an axis with one element.
+    # Numpy does not keep the stride of an axis with one element.
     for axis, stride in enumerate(reversed(view.stride)):
         parts.dim[axis].stride = stride
     return buffer, parts

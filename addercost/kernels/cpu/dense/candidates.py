@@ -17,7 +17,9 @@ _MOST_VECTORS = 4
 
 
 def candidates(request: KernelRequest, core: Core) -> Iterator[Schedule]:
-    """Tiles that fit the registers, along filters or pixels, each with what may be joined and copied."""
+    """All tiles that fit the registers, along filters or along pixels, each with and without joined rows and
+    a kept scratch image where these are possible.
+    """
     for tile in (*_along_filters(request, core), *_along_pixels(request, core)):
         joined = (False, True)[: 1 + may_join(request, tile)]
         kept = (False, True)[: 1 + may_keep_scratch(request, tile)]
@@ -31,12 +33,16 @@ def allows(request: KernelRequest, core: Core, schedule: Schedule) -> bool:
 
 
 def register_lanes(request: KernelRequest, core: Core) -> int:
-    """Lanes of a register. A u8 lane is the eight bytes whose differences one SAD lane sums."""
+    """Lanes of a register. An 8-bit lane is 8 bytes wide, because the SAD instruction sums eight differences
+    in a lane.
+    """
     return core.vector_bytes // (8 if request.arithmetic.packed > 1 else 4)
 
 
 def filled_lanes(request: KernelRequest, core: Core, used: int) -> int:
-    """Lanes of the widest vector that `used` numbers fill to more than half, else of the narrowest."""
+    """Lanes of the widest vector that `used` numbers fill to more than half; if they fill none, those of the
+    narrowest.
+    """
     lanes = register_lanes(request, core)
     while lanes > _LEAST_LANES and used <= lanes // 2:
         lanes //= 2
@@ -44,7 +50,7 @@ def filled_lanes(request: KernelRequest, core: Core, used: int) -> int:
 
 
 def lane_counts(request: KernelRequest, core: Core) -> Iterator[int]:
-    """Lanes of a vector, the register's own first."""
+    """The possible numbers of lanes of a vector, the whole register first."""
     lanes = register_lanes(request, core)
     while lanes >= min(_LEAST_LANES, core.vector_bytes // 8):
         yield lanes
@@ -52,7 +58,7 @@ def lane_counts(request: KernelRequest, core: Core) -> Iterator[int]:
 
 
 def fits(request: KernelRequest, core: Core, vectors: int, others: int) -> bool:
-    """Whether the sums of a tile, its weights, its stationary operands and a term fit the registers."""
+    """Whether the registers hold a tile's sums, weights and stationary operands, and one term."""
     sums, stationary = vectors * others, len(request.arithmetic.stationary)
     if stationary:
         return sums * (1 + stationary) <= core.registers
@@ -60,7 +66,7 @@ def fits(request: KernelRequest, core: Core, vectors: int, others: int) -> bool:
 
 
 def _along_filters(request: KernelRequest, core: Core) -> Iterator[Schedule]:
-    # Packed weights and factors are stored in blocks of filters, which a tile has to divide.
+    # Packed weights and factors are stored in blocks of filters. A tile has to divide such a block.
     blocks = request.packed_filters or request.arithmetic.scaled
     for lanes in lane_counts(request, core):
         for vectors in range(1, _MOST_VECTORS + 1):
@@ -72,9 +78,11 @@ def _along_filters(request: KernelRequest, core: Core) -> Iterator[Schedule]:
 
 
 def _aborts(request: KernelRequest, core: Core, vectors: int, pixels: int) -> bool:
-    """Whether Halide's LLVM ends the process ("calling a function with a bad signature") where it compiles
-    this tile of sums of packed bytes or words: one vector wide, of 9 pixels with 16 registers and of 17 with
-    32. All other tiles compile."""
+    """Whether Halide's LLVM ends the process ("calling a function with a bad signature") when it compiles
+    this tile.
+
+    It does so for sums of packed bytes or words in tiles one vector wide: of 9 pixels with 16 registers, and
+    of 17 pixels with 32. All other tiles compile."""
     packed = request.arithmetic.packed > 1 or request.arithmetic.of_words
     return packed and (vectors, pixels) == (1, core.registers // 2 + 1)
 
@@ -88,7 +96,7 @@ def _along_pixels(request: KernelRequest, core: Core) -> Iterator[Schedule]:
         return
     for lanes in lane_counts(request, core):
         for vectors in range(1, _MOST_VECTORS + 1):
-            # Planes of words have slack behind them; others are read to the last pixel and no further.
+            # Planes of words have slack behind them. Other planes must not be read beyond their last pixel.
             if in_place and not site.of_words and extents.columns % (lanes * vectors):
                 continue
             for filters in range(1, core.registers):
@@ -99,7 +107,7 @@ def _along_pixels(request: KernelRequest, core: Core) -> Iterator[Schedule]:
 
 
 def may_join(request: KernelRequest, schedule: Schedule) -> bool:
-    """Whether the rows may be joined, with a task for each thread."""
+    """Whether rows may be joined while every thread still has a task."""
     extents = request.extents
     if not request.joinable or request.direct or schedule.across or not image_fits(request.site, extents):
         return False
@@ -107,7 +115,7 @@ def may_join(request: KernelRequest, schedule: Schedule) -> bool:
 
 
 def may_keep_scratch(request: KernelRequest, schedule: Schedule) -> bool:
-    """Whether the input is copied as planes, all of which a cache holds."""
+    """Whether the input is copied as planes, and the copy of all images fits in a cache."""
     if request.direct or (request.channels_last_input and not schedule.across):
         return False
     return request.extents.images * scratch_bytes(request.site, request.extents) <= KEPT_BYTES

@@ -1,4 +1,6 @@
-"""Torch tensors in and out of the compiled kernels, without copying them."""
+"""Calls the compiled dense kernels on torch tensors, without copying them where the kernel can read them in
+place.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ from addercost.kernels.signs import whole_blocks
 from addercost.kernels.store import PLAIN, Store
 
 LARGEST_BYTES = (1 << 31) - 1
-"""Halide's index arithmetic is 32-bit; larger tensors are left to the reference."""
+"""Halide computes indices in 32 bits; larger tensors are left to the reference."""
 
 
 @cache
@@ -38,7 +40,9 @@ def compiled(kernel: KernelClass) -> Any:
 def launch_of(
     kernel: KernelClass, inputs: Sequence[BufferLayout], parameters: tuple[float, ...], output: BufferLayout
 ) -> Launch:
-    """What runs a class on `inputs`, factors of `kernels.signs` where its site has them, and an output."""
+    """Runs a kernel of this class on `inputs`, on the factors of `kernels.signs` if its arithmetic has them,
+    and on an output.
+    """
     site, operands = SITES[kernel.site], [(view, SITES[kernel.site].dtype) for view in inputs]
     if site.scaled:
         groups, filters = output.size[3:]
@@ -48,7 +52,7 @@ def launch_of(
 
 
 def supports(site: str, input: Tensor, weight: Tensor) -> bool:
-    """Whether the CPU kernels take these tensors."""
+    """Whether the CPU kernels of this arithmetic accept these tensors."""
     return (
         input.is_cpu
         and input.dtype == SITES[site].dtype
@@ -66,10 +70,11 @@ def convolve(
     factors: Tensor | None = None,
     store: Store = PLAIN,
 ) -> Tensor:
-    """The `site`'s sum for input [N, C, H, W] and weight [K, C/G, R, S], checked already, by `schedule` or
-    by that of this machine. A scaled site, which is not for depthwise layers, has `factors` of
-    `kernels.signs`.
+    """The sums of the arithmetic `site` (a name in `SITES`) for input [N, C, H, W] and weight [K, C/G, R, S],
+    whose shapes were checked before.
 
+    schedule: how to compute them; None takes the best that is known for this machine. factors: of
+    `kernels.signs`, for an arithmetic that scales its sums. Depthwise layers take none.
     Returns [N, K, P, Q], channels-last where the input is.
     Raises halide.HalideError when the kernel cannot be compiled or run.
     """
@@ -86,7 +91,7 @@ def convolve(
 
 
 def request_of(site: str, input: Tensor, weight: Tensor, geometry: Geometry) -> KernelRequest:
-    """What `convolve` asks for when it computes this."""
+    """The request that `convolve` makes for these tensors."""
     return _planned(site, input, weight, geometry, None).request
 
 
@@ -104,7 +109,7 @@ def _planned(
 
 @dataclass(frozen=True, slots=True)
 class DensePlan:
-    """What depends on sizes and strides only, and is made once for each."""
+    """What depends only on sizes and strides. It is made once for each combination of them."""
 
     request: KernelRequest
     kernel: KernelClass
@@ -116,7 +121,7 @@ class DensePlan:
 
 
 @lru_cache(maxsize=4096)
-@torch.inference_mode(False)  # in inference mode a view does not know what it is a view of
+@torch.inference_mode(False)  # A view that is made in inference mode does not know its base tensor.
 def _plan(
     site: str,
     input_size: tuple[int, ...],
@@ -135,7 +140,7 @@ def _plan(
     shape = [n, k, *geometry.output_size((h, w), (r, s))]
     output = target = torch.empty(shape, dtype=SITES[site].output, device="meta", memory_format=layout)
     groups, direct = geometry.groups, _is_direct(given_weight, geometry)
-    # A column of outputs is taken as a row, because the schedule tiles rows.
+    # A single column of outputs is treated as a row, because the schedule tiles rows.
     transposed = shape[3] == 1 and shape[2] > 1
     input, weight = _prepared(given, given_weight, geometry, transposed)
     copied = not all(
@@ -147,7 +152,7 @@ def _plan(
     source = input[:, :, ::step_y, ::step_x] if direct else input
     source, sink = grouped(source, groups), grouped(target, groups)
     if direct:
-        # The view has the stride already.
+        # The view of the input has applied the stride already.
         geometry = Geometry(groups=groups)
         if enough_tasks(n, k // groups, threads):
             source, sink = _flattened(source, sink)
@@ -192,26 +197,30 @@ def is_channels_last(image: Tensor) -> bool:
 
 
 def readable(image: Tensor, layout: torch.memory_format = torch.channels_last) -> Tensor:
-    """The image itself where a row or a pixel's channels are contiguous, else a copy in `layout`."""
+    """The image itself where a row, or the channels of a pixel, are contiguous; otherwise a copy in
+    `layout`.
+    """
     if image.stride(1) == 1 or (image.stride(3) == 1 and image.shape[3] > 1):
         return image
     return image.contiguous(memory_format=layout)
 
 
 def grouped(image: Tensor, groups: int) -> Tensor:
-    """[N, C, H, W] seen as [N, H, W, G, C/G]: Halide's order, its innermost last."""
+    """A view of [N, C, H, W] as [N, H, W, G, C/G], the reverse of the order of Halide's axes."""
     grouped: Tensor = image.unflatten(1, (groups, -1))
     return grouped.permute(0, 3, 4, 1, 2)
 
 
 def _flattened(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows joined into one where both sides allow it, so that a tile wastes pixels only at the very end."""
+    """Both images with their rows joined into one where both allow it, so that only the very last tile
+    computes pixels in vain.
+    """
     both = _joined(source), _joined(target)
     return (source, target) if both[0] is None or both[1] is None else (both[0], both[1])
 
 
 def _joined(image: Tensor) -> Tensor | None:
-    """The image with its rows as one row, None where there are gaps between them."""
+    """The image with its rows joined into one, or None where there are gaps between rows."""
     n, y, x, g, c = image.stride()
     if image.shape[1] > 1 and y != x * image.shape[2]:
         return None
@@ -236,7 +245,7 @@ def extents_of(source: Tensor, target: Tensor, filter_size: tuple[int, int], geo
 
 
 def _store_parameters(site: Site, store: Store) -> tuple[float, ...]:
-    """The values of the site's `store_parameters`."""
+    """The values for the parameters that `Site.store_parameters` names."""
     coded = (store.codes.step, float(store.codes.zero)) if store.codes else ()
     return (store.least, *coded) if site.scaled else ()
 
@@ -250,7 +259,7 @@ def parameters_of(
     terms: int = 0,
     store: Store = PLAIN,
 ) -> tuple[float, ...]:
-    """The compiled kernel's `PARAMETERS`, and those of the store that its site has."""
+    """The values for `PARAMETERS` of the compiled kernel and for its arithmetic's `store_parameters`."""
     return (
         *geometry.stride,
         *geometry.padding,

@@ -1,4 +1,4 @@
-"""The sizes that a kernel's class and its tasks are chosen by."""
+"""The sizes of a run. They decide which kernel class is used and how its work is cut into tasks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Extents:
-    """The sizes of one run; channels, filters and weights are per group."""
+    """The sizes of one run. Channels and filters are per group."""
 
     images: int
     channels: int
@@ -28,7 +28,7 @@ class Extents:
         return rows * self.scratch_columns * self.channels
 
     def joined(self) -> Extents:
-        """The extents with all rows of an image joined to one."""
+        """The same extents with all rows of an image joined into one."""
         return replace(self, rows=1, columns=self.rows * self.columns)
 
 

@@ -1,4 +1,4 @@
-"""Families of kernels: all kernels of one family share the schedules that were found for it."""
+"""Families of kernels. All kernels of a family share the schedules that were tuned for it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ FAMILY_OF_SITE = {
     "adder_u8_coded": "adder_u8",
     "xnor": "xnor",
 }
-"""The family of each site that a schedule can be found for."""
+"""The family of each arithmetic whose schedules can be tuned."""
 
 FAMILIES = tuple(dict.fromkeys(FAMILY_OF_SITE.values()))

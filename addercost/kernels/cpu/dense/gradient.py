@@ -1,4 +1,4 @@
-"""The input gradient of the adder layer, as a convolution of the output's gradient."""
+"""The input gradient of the adder layer, computed as a convolution of the output's gradient."""
 
 from __future__ import annotations
 
@@ -29,9 +29,11 @@ from addercost.kernels.signs import FILTER_BLOCK
 def input_gradient(
     grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, site: str = "adder_gradient"
 ) -> Tensor:
-    """Σ_{k,r,s} g · HardTanh(w - x), or what `site` puts in the place of HardTanh: a convolution of `grad`
-    [N, K, P, Q] at stride 1 with the filters flipped, one for each of the stride's phases, with those
-    taps that read such pixels. Returns [N, C, H, W] like `input`."""
+    """Σ_{k,r,s} g · HardTanh(w - x); another `site` puts another function in the place of HardTanh.
+
+    It is a convolution of `grad` [N, K, P, Q] at stride 1 with the flipped filters. With a stride above 1
+    there is one convolution for each phase: the pixels with the same remainder by the stride, and the taps
+    that read them. Returns [N, C, H, W] like `input`."""
     output = target = empty_output(input, list(input.shape))
     if input.shape[3] == 1 and input.shape[2] > 1:
         grad, input, weight, target = (t.transpose(2, 3) for t in (grad, input, weight, target))
@@ -63,7 +65,7 @@ def input_gradient(
 
 
 class _Phase(NamedTuple):
-    """Along one axis: every stride-th pixel, and the filter taps that read those."""
+    """One phase along one axis: every stride-th pixel, and the filter taps that read these pixels."""
 
     pixels: slice
     taps: slice
@@ -72,7 +74,10 @@ class _Phase(NamedTuple):
 
 
 def _phase(index: int, size: int, filter_size: int, geometry: Geometry, axis: int) -> _Phase:
-    """Tap r of output (y + padding - dilation·r) / stride reads pixel y, where that is a whole number."""
+    """The phase of pixels index, index + stride, … along an axis.
+
+    Tap r reads pixel y for the output (y + padding - dilation·r) / stride, if that is a whole number.
+    """
     stride, padding, dilation = geometry.stride[axis], geometry.padding[axis], geometry.dilation[axis]
     common = gcd(stride, dilation)
     reading = (r for r in range(filter_size) if (index + padding - dilation * r) % stride == 0)
@@ -87,13 +92,15 @@ def _phase(index: int, size: int, filter_size: int, geometry: Geometry, axis: in
 def _gradient_phase(
     site: str, grad: Tensor, input: Tensor, flipped: Tensor, geometry: Geometry, target: Tensor
 ) -> None:
-    """The convolution of `grad` with `flipped` [G, C/G, K/G, R, S], each term clipped at `input`."""
+    """The convolution of `grad` with `flipped` [G, C/G, K/G, R, S] into `target`. `site` combines each term
+    with `input`, which is the stationary operand.
+    """
     groups, filter_size = geometry.groups, (flipped.shape[3], flipped.shape[4])
     one = flipped[:, :, 0].flatten(0, 1)[:, None]
     if flipped.shape[2] == 1 and depthwise.takes(one.shape, groups):
         depthwise.gradient(site, grad, input, one, geometry, target)
         return
-    # A flipped 1×1 filter has the input's channels innermost already.
+    # A flipped 1×1 filter has the channels of the input innermost already.
     innermost = filter_size == (1, 1) and flipped.shape[1] % FILTER_BLOCK == 0 and flipped.stride(1) == 1
     flat = flipped.flatten(2) if innermost else flipped.reshape(groups, flipped.shape[1], -1).contiguous()
     launch = _launch(
@@ -120,7 +127,7 @@ def _launch(
     innermost: bool,
     threads: int,
 ) -> Launch:
-    """What runs on (gradient, weight, input, target) of these sizes and strides."""
+    """A launch for (gradient, weight, input, target) with these sizes and strides."""
     images = [torch.empty_strided(*view, device="meta") for view in (grad, input, target)]
     source, stationary, sink = (grouped(image, geometry.groups) for image in images)
     extents = extents_of(source, sink, filter_size, geometry)

@@ -8,8 +8,10 @@ import halide as hl
 
 
 def interleaved(rows: Any, at: tuple[Any, ...], number: int, length: int) -> list[Any]:
-    """`rows`, `number` (a power of two) vectors of `length` one after the other in its first axis, and after
-    it each stage of their transposition: one interleaves the first half of what is before it with the second.
+    """The stages that transpose `number` vectors of `length` elements, where `number` is a power of two.
+
+    The first stage is `rows` itself, which has the vectors one after the other in its first axis. Each
+    further stage interleaves the first half of the stage before it with the second half.
     """
     m, rest = at[0], at[1:]
     stages = [rows]
@@ -21,14 +23,14 @@ def interleaved(rows: Any, at: tuple[Any, ...], number: int, length: int) -> lis
 
 
 def schedule_interleaved(stages: list[Any], m: Any, number: int, length: int) -> None:
-    """Makes every stage a few whole vectors, which LLVM keeps in registers. The caller says where it is
-    computed."""
+    """Schedules every stage as a few whole vectors, which LLVM keeps in registers. The caller decides in
+    which loop a stage is computed."""
     half, pair = hl.Var("half"), hl.Var("pair")
     for stage in stages:
         stage.store_in(hl.MemoryType.Stack).bound(m, 0, number * length)
         if stage is stages[0]:
             stage.split(m, pair, m, length).vectorize(m).unroll(pair)
         else:
-            # Two stores, of every second element each, become one of an interleaved vector.
+            # Two stores of every second element each become one store of an interleaved vector.
             stage.split(m, m, half, 2).split(m, pair, m, length)
             stage.reorder(m, half, pair).vectorize(m).unroll(half).unroll(pair)

@@ -1,4 +1,4 @@
-"""What is fixed when a kernel is compiled; all sizes are its parameters."""
+"""What is fixed when a kernel is compiled. All sizes are parameters of the compiled code."""
 
 from __future__ import annotations
 
@@ -7,38 +7,40 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class KernelClass:
-    """What is fixed when a kernel is compiled."""
+    """What is fixed when a kernel is compiled. Kernels with equal fields share their code."""
 
     site: str
     lanes: int
-    """Filters of a vector; with `across`, pixels."""
+    """Filters in a vector; with `across`, pixels."""
     vectors: int
     pixels: int
-    """Pixels of a tile; with `across`, its filters."""
+    """Pixels in a tile; with `across`, filters."""
     channels_last_input: bool
     channels_last_output: bool
     direct: bool
-    """The input has the border that it needs and is read in place, without a scratch image."""
+    """The input already has the border that it needs. The kernel reads it in place, without a scratch
+    image.
+    """
     narrow: bool
-    """Fewer channels than filter columns: the inner loop runs along the filter's row instead."""
+    """There are fewer channels than filter columns, so the inner loop runs along the filter's row."""
     across: bool = False
-    """Vectors run along a row of outputs, at stride 1."""
+    """Vectors run along a row of outputs. This needs a stride of 1."""
     whole_squares: bool = False
-    """A filter's taps divide into whole vectors: weights are transposed in registers."""
+    """The taps of a filter divide into whole vectors, so the weights can be transposed in registers."""
     filters_innermost: bool = False
-    """The weights have their filters innermost, in whole blocks."""
+    """The weights are stored with their filters innermost, in whole blocks."""
     slack: bool = False
-    """The input has memory up to the end of a row's last tile, so that no pixel's address is clamped."""
+    """The input's memory extends to the end of the last tile of a row, so pixel addresses need no clamp."""
     filter_axes: int = 2
-    """Axes of the filter that have a loop: 2, only its rows (1), or none, because it is 1×1 (0)."""
+    """How many axes of the filter have a loop: 2; 1, only its rows; or 0 for a 1×1 filter."""
     joined: bool = False
-    """The output's rows are joined to one, so that a tile continues from one row into the next."""
+    """The output's rows are joined into one, so a tile can continue from one row into the next."""
     kept_scratch: bool = False
-    """A task's input is copied once for all its blocks, and not each strip again for each block."""
+    """A task copies its whole input once for all its blocks, instead of each strip again for each block."""
     whole_filters: bool = False
-    """Filters divide into blocks."""
+    """The filters divide into blocks without a remainder."""
     whole_columns: bool = False
-    """Columns of the output divide into tiles."""
+    """The columns of the output divide into tiles without a remainder."""
 
     @property
     def block(self) -> int:
@@ -47,20 +49,26 @@ class KernelClass:
 
     @property
     def whole_pixels(self) -> bool:
-        """The scratch image keeps a pixel's channels together, otherwise a row's pixels."""
+        """Whether the scratch image keeps the channels of a pixel together; otherwise it keeps the pixels of
+        a row together.
+        """
         return self.channels_last_input and not self.across
 
     @property
     def transposed_output(self) -> bool:
-        """Pixels are neighbours in the output and filters in the tile."""
+        """Whether the output has neighbouring pixels together while the tile has neighbouring filters
+        together.
+        """
         return not (self.channels_last_output or self.across)
 
     @property
     def at_once(self) -> bool:
-        """Sums go from their registers to the output, without a copy of the tile between."""
+        """Whether the sums are stored to the output straight from registers, without a copy of the tile
+        between.
+        """
         return self.slack and (self.channels_last_output or self.across)
 
     @property
     def vector_run(self) -> int:
-        """Elements of a tile along its vectors."""
+        """Elements of a tile along the direction of its vectors."""
         return self.lanes * self.vectors

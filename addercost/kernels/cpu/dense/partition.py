@@ -1,4 +1,8 @@
-"""How a kernel's work is cut into strips, blocks and tasks that fit caches and threads."""
+"""Cuts the work of a kernel into strips, blocks and tasks that fit caches and threads.
+
+A strip is some rows of an image's output, a block is some tiles of filters, and a task is what one thread
+computes without interruption.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +15,28 @@ from addercost.kernels.cpu.dense.sites import SITES
 from addercost.kernels.cpu.processor import vector_bytes
 
 SCRATCH_BYTES = 256 << 10
-"""The aim for one strip of input: with a block of weights it should stay in a core's second-level cache."""
+"""The intended size of a strip's input: together with a block of weights it should stay in a core's
+second-level cache.
+"""
 BLOCK_BYTES = 1 << 20
-"""The aim for a block's weights."""
+"""The intended size of a block's weights."""
 KEPT_BYTES = 8 << 20
-"""A task's whole input is copied once for all its blocks up to this size."""
+"""The largest input of a task that is copied once for all its blocks."""
 _FEWEST_TILES = 4
-"""The fewest vectors of filters in a block, however many taps they have: each block copies the input
+"""The fewest vectors of filters in a block, however many taps they have, because each block copies the input
 again."""
 _WORTH_KEEPING = 2
-"""From so many blocks on, one copy of the input for all of them saves more than it takes from the caches."""
+"""From this many blocks on, one copy of the input for all blocks saves more time than it costs in cache
+misses.
+"""
 
 
 class Partition(NamedTuple):
-    """How the output is cut into tasks: the last parameters of a compiled kernel."""
+    """How the output is cut into tasks. These are the last parameters of a compiled kernel.
+
+    strip_rows: rows in a strip. task_strips, task_blocks: strips and blocks in a task. block_tiles: tiles of
+    filters in a block.
+    """
 
     strip_rows: int
     task_strips: int
@@ -33,8 +45,8 @@ class Partition(NamedTuple):
 
 
 def partition(kernel: KernelClass, extents: Extents, threads: int) -> Partition:
-    """Strips that fit the cache, shared out over `threads`: by strips of the output if there are enough,
-    else by blocks of filters."""
+    """Cuts the output into strips that fit the cache and shares them among `threads` threads. If there are
+    fewer strips than threads, the threads share blocks of filters, or the strips become smaller."""
     if kernel.joined:
         extents = extents.joined()
     rows = extents.rows
@@ -48,7 +60,8 @@ def partition(kernel: KernelClass, extents: Extents, threads: int) -> Partition:
     tiles, most = -(-extents.filters // kernel.block), _block_tiles(kernel.site, kernel, extents)
     few = extents.images * -(-rows // strip) < threads
     if few and tiles >= threads:
-        # As many blocks for each thread: of three, one thread would compute two.
+        # Every thread gets as many blocks as the others: of three blocks for two threads, one thread would
+        # compute two.
         block_tiles = -(-tiles // rounded(-(-tiles // most), threads))
         blocks = -(-tiles // block_tiles)
         return Partition(strip, extents.images * rows, -(-blocks // threads), block_tiles)
@@ -57,7 +70,7 @@ def partition(kernel: KernelClass, extents: Extents, threads: int) -> Partition:
     if few:
         strip = max(1, -(-rows // threads))
     else:
-        # Strips of equal height, and as many for each thread.
+        # All strips have the same height, and every thread gets as many as the others.
         number = -(-rows // strip)
         strip = -(-rows // (rounded(number, threads) if extents.images % threads else number))
     strips = extents.images * -(-rows // strip)
@@ -66,20 +79,24 @@ def partition(kernel: KernelClass, extents: Extents, threads: int) -> Partition:
 
 
 def _block_tiles(site: str, tile: KernelClass | Schedule, extents: Extents) -> int:
-    """Tiles of filters that share a copy of the input, few enough that their weights stay in the cache."""
+    """How many tiles of filters share a copy of the input: few enough that their weights stay in the
+    cache.
+    """
     taps = extents.channels * extents.filter_y * extents.filter_x
     tile_bytes = taps * tile.block * int(SITES[site].element.bytes())
     return max(_FEWEST_TILES // tile.vectors, BLOCK_BYTES // tile_bytes)
 
 
 def many_blocks(site: str, schedule: Schedule, extents: Extents) -> bool:
-    """Whether so many blocks would copy the input's planes that one copy for all of them takes less time."""
+    """Whether there are so many blocks that copying the input's planes once for all of them takes less time
+    than copying them for each.
+    """
     tiles = -(-extents.filters // schedule.block)
     return tiles >= _WORTH_KEEPING * _block_tiles(site, schedule, extents)
 
 
 def image_fits(site: str, extents: Extents) -> bool:
-    """Whether an image of several rows, with its border, may be one strip."""
+    """Whether an image of several rows, with its border, is small enough to be one strip."""
     return extents.rows > 1 and scratch_bytes(site, extents) <= 2 * SCRATCH_BYTES
 
 
@@ -88,5 +105,5 @@ def scratch_bytes(site: str, extents: Extents) -> int:
 
 
 def enough_tasks(images: int, filters: int, threads: int) -> bool:
-    """Whether there is a task for each thread where an image's rows are joined to one."""
+    """Whether every thread has a task although the rows of an image are joined into one."""
     return images >= threads or filters // (vector_bytes() // 4) >= threads

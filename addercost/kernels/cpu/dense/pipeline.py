@@ -1,11 +1,14 @@
-"""One direct convolution and one schedule for every arithmetic; sizes are parameters of the compiled code.
+"""One direct convolution and one schedule for every arithmetic. Sizes are parameters of the compiled code.
 
-A register tile of `pixels` outputs × `vectors` vectors of filters runs through the whole reduction. Around
-it, from the inside out: tiles of a block of filters, tiles along a row, rows of a strip, strips of a task,
-blocks of a task. A block's weights are copied once into filter-innermost order, a strip's input once for each
-block, or where blocks are many a task's once for all, into a bordered scratch image, so that the inner loop
-loads contiguous weight vectors, broadcasts inputs, and has no edge to check. Where a layer has few filters,
-or planes are read in place, the two change places: vectors run along a row, weights are broadcast.
+A register tile of `pixels` outputs × `vectors` vectors of filters stays in registers for the whole reduction.
+The loops around it are, from the inside out: tiles of a block of filters, tiles along a row, rows of a strip,
+strips of a task, blocks of a task.
+
+A block's weights are copied once, with their filters innermost. A strip's input is copied into a scratch
+image with a border, once for each block. Where there are many blocks, a task copies its whole input once for
+all of them. The inner loop then loads contiguous vectors of weights, broadcasts inputs, and has no edge to
+check. Where a layer has few filters, or planes are read in place, the roles are exchanged: vectors run along
+a row of pixels, and weights are broadcast.
 """
 
 from __future__ import annotations
@@ -23,17 +26,18 @@ Guard, Whole = hl.TailStrategy.GuardWithIf, hl.TailStrategy.RoundUp
 
 
 def compile_kernel(kernel: KernelClass) -> Any:
-    """The callable (input [c,g,x,y,n], weight [c·r·s,k,g], *PARAMETERS, output [k,g,q,p,n]), innermost first.
+    """A callable (input [c,g,x,y,n], weight [c·r·s,k,g], *PARAMETERS, output [k,g,q,p,n]); axes are listed
+    innermost first.
 
-    A site with a stationary operand takes it after the weight, shaped as the output; a scaled one factors
-    and addends there, [k,g,2] of whole blocks.
+    An arithmetic with a stationary operand takes it after the weight, in the output's shape. A scaled
+    arithmetic takes factors and addends there, [k,g,2], where k is rounded up to whole blocks.
     """
     output, arguments = scheduled(kernel)
     return output.compile_to_callable(arguments, hl.get_jit_target_from_environment())
 
 
 def scheduled(kernel: KernelClass) -> tuple[Any, list[Any]]:
-    """The output's function with its schedule, and the kernel's arguments."""
+    """The Halide function of the output with its schedule, and the kernel's arguments."""
     algorithm = _Scheduled(kernel, SITES[kernel.site])
     algorithm.schedule()
     images = [algorithm.input, algorithm.weight]
@@ -87,7 +91,8 @@ class _Scheduled(Algorithm):
             self.sum.bound_extent(self.block, 1).bound_extent(self.tile, 1)
             self._schedule_sums([self.sum])
             return
-        # The stored tile may be addressed in a loop; the sum may not, or it would leave the registers.
+        # The stored tile may be indexed by a loop's variable. The sum may not: it would have to leave the
+        # registers.
         self.stored.compute_at(self.output, self.tile_loop).store_in(hl.MemoryType.Stack)
         if kernel.transposed_output:
             self._schedule_transposed()
@@ -118,7 +123,7 @@ class _Scheduled(Algorithm):
         column = hl.Var("column")
         packed.bound(self.lane, 0, self.kernel.block).align_bounds(self.j, side)
         packed.split(self.j, jo, column, side).split(self.lane, group, self.lane, side)
-        # Along the filters' rows first: few streams of memory at a time.
+        # The loop along the filters' rows is the inner one, so few streams of memory are read at a time.
         packed.reorder(self.lane, column, jo, group, self.block, self.g).vectorize(self.lane).unroll(column)
         for stage in self.weight_stages:
             stage.compute_at(packed, jo)
@@ -149,7 +154,7 @@ class _Scheduled(Algorithm):
         elif kernel.whole_squares:
             self._schedule_squares(packed)
         elif self.site.packed == 1:
-            # Dense loads along j and scattered stores: half the time of gathering along the filters.
+            # Dense loads along j with scattered stores take half as long as gathering along the filters.
             jo, ji = hl.Var("jo"), hl.Var("ji")
             packed.bound(self.lane, 0, kernel.block).split(self.j, jo, ji, 16, Guard)
             packed.reorder(ji, self.lane, jo, self.block, self.g).vectorize(ji)

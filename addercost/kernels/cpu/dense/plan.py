@@ -1,4 +1,6 @@
-"""Which compiled class a layer uses: a schedule that was tuned on this processor, else that of the rule."""
+"""Which compiled class computes a layer: that of a schedule tuned on this processor, or else that of the
+rule.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +12,16 @@ from addercost.kernels.cpu.dense.tuned import Schedules
 
 
 def choose_class(request: KernelRequest, schedules: Schedules | Schedule | None = None) -> KernelClass:
-    """The class for `request`: by a schedule, by those that were tuned, or by the rule."""
+    """The class for `request`. Its schedule is the given one, the tuned one if there are tuned schedules, or
+    the rule's.
+    """
     if isinstance(schedules, Schedules):
         schedules = schedules.of(request)
     return kernel_class(request, schedules or default_schedule(request))
 
 
 def kernel_class(request: KernelRequest, schedule: Schedule) -> KernelClass:
-    """What is compiled for a request with this schedule, one of its `candidates`."""
+    """The class that computes a request by this schedule, which must be one of the request's `candidates`."""
     extents, site = request.extents, request.arithmetic
     if schedule.across and request.direct:
         return KernelClass(

@@ -16,15 +16,17 @@ class KernelRequest:
     channels_last_input: bool
     channels_last_output: bool
     direct: bool
-    """The input has the border that it needs and is read in place."""
+    """The input already has the border that it needs, and the kernel reads it in place."""
     filters_innermost: bool = False
-    """So are the weights, in whole blocks; those of words always are."""
+    """The weights are stored with their filters innermost, in whole blocks. Weights of words always are."""
     bordered: bool = False
-    """The input is a copy for the kernel, with its border and slack."""
+    """The input is a copy made for the kernel, with a border and slack."""
     joinable: bool = False
-    """The output's rows have no gaps between them."""
+    """There are no gaps between the rows of the output."""
     planes: bool = False
-    """Pixels of a row are neighbours in the output and are, or can be, in the input."""
+    """The pixels of a row are neighbours in the output. In the input they are neighbours or can be
+    made so.
+    """
     threads: Whole = 1
 
     @property
@@ -33,10 +35,10 @@ class KernelRequest:
 
     @property
     def packed_filters(self) -> bool:
-        """The weights come with their filters innermost."""
+        """Whether the weights come with their filters innermost."""
         return self.filters_innermost or self.arithmetic.of_words
 
     @property
     def narrow(self) -> bool:
-        """Fewer channels than filter columns."""
+        """Whether there are fewer channels than filter columns."""
         return self.extents.channels < self.extents.filter_x

@@ -1,9 +1,10 @@
-"""The schedule of a layer that was not tuned: the tile that wastes least of it.
+"""The schedule of a layer that was not tuned: the tile that is estimated to take the least time.
 
-A tile's time is that of its sites, with those computed in vain, times what short chains of sums and loads
-add. Where a load costs nothing beside the arithmetic, one vector of filters is best, whose inputs are
-broadcast from memory by the instruction that uses them. Elsewhere a tile has few loads a site: as many
-vectors by pixels as the registers hold.
+The estimate is the number of sites (pairs of an input and a weight), including those that are computed in
+vain at the edges, times factors for short chains of sums and for loads. On cores where a load is free beside
+the arithmetic, a tile one vector of filters wide is best: the instruction that uses an input broadcasts it
+from memory. On other cores a tile should need few loads for each site, so it has as many vectors and pixels
+as the registers hold.
 """
 
 from __future__ import annotations
@@ -27,27 +28,31 @@ _PIXELS = {
     },
     16: {1: (6, 8, 10, 1, 4), 2: (4, 5, 6, 1), 3: (4, 1)},
 }
-"""Pixels of a tile by registers and vectors; the first of equals is taken. Weights, broadcast inputs,
-differences and the sign mask need registers as well."""
+"""Candidate numbers of pixels in a tile, by the number of registers and of vectors. Of several that are
+equally good, the first is taken. Weights, broadcast inputs, differences and the sign mask need registers too.
+"""
 _OTHERS_OF_16 = {"mac": 1, "mac_powers": 1}
 _MORE_OTHERS_OF_16 = 3
-"""Of 16 registers, those that hold neither sums nor weights: a broadcast input, and where there is one the
-sign mask and the factor -1; the difference takes the input's place. A tile of 2 × 6 vectors needs a register
-too many for the adder, and takes 1.4 to 1.8 times as long as one of 2 × 5 on Zen 3."""
+"""Of 16 registers, those that hold neither sums nor weights: a broadcast input and, where the arithmetic
+needs them, the sign mask and the factor -1. The difference overwrites the input. For the adder, a tile of 2 ×
+6 vectors needs one register too many: on Zen 3 it takes 1.4 to 1.8 times as long as one of 2 × 5."""
 _WEIGHT_CYCLES = 0.5
-"""What each vector of weights adds to a step on cores with 16 registers, where it comes from the second-level
-cache: a tile of few pixels reads its weights often. From 3×3 layers with 128 and 256 channels on Zen 3, where
-multiply-adds on 2 × 6 vectors take 0.67 to 0.84 times as long as on 2 × 4."""
+"""Cycles that each vector of weights adds to a step on cores with 16 registers. A tile of few pixels reads
+its weights often, and they come from the second-level cache. Measured with 3×3 layers of 128 and 256 channels
+on Zen 3, where multiply-adds in tiles of 2 × 6 vectors take 0.67 to 0.84 times as long as in tiles of 2 × 4.
+"""
 _FEW_SUMS = {1: 2.0, 2: 1.5, 3: 1.2, 4: 1.1}
-"""A site in a tile of so few sums, which do not hide their latency, takes this many times as long as in a
-large tile: 3 and 4 from layers of 3 × 3 and 4 × 4 pixels on Zen 4, the others by the latency itself."""
+"""How many times as long a site takes in a tile of this few sums as in a large tile: so few sums do not hide
+their latency. The values for 3 and 4 were measured on Zen 4 with layers of 3 × 3 and 4 × 4 pixels; the others
+follow from the latency."""
 _FEW_WORD_SUMS = {count: time for count, time in _FEW_SUMS.items() if count < 4}
-"""The same for sums of integers, whose latency is one cycle: four of them hide it."""
+"""The same for sums of integers. Their latency is one cycle, so four of them hide it."""
 _TRANSPOSING = (8.0, 3.5)
-"""Transposing a tile of words or bytes takes as long as so many steps of the sum, by whether its pixels are a
-power of two: others are written in several pieces. From layers of 28 × 28 pixels on Zen 4."""
+"""How many steps of the sum take as long as transposing a tile of words or bytes: first for any number of
+pixels, then for a power of two. Other numbers of pixels are written in several pieces. Measured with layers
+of 28 × 28 pixels on Zen 4."""
 _WORTH_JOINING = 0.98
-"""Rows are joined where the tiles' time falls below this share."""
+"""Rows are joined if the tiles then take less than this share of the time."""
 _FEW_FILTERS = 8
 _FILTERS_ACROSS = 8
 _FILTERS_ALONG_PLANES = (16, 12, 8)
@@ -57,12 +62,11 @@ along filters, which have to be transposed."""
 _TILE_FILTERS = (1, 2, 4, 6, 8)
 _OPERATIONS = {"mac": 1, "mac_powers": 1}
 _OTHER_OPERATIONS = 3
-"""Vector operations of a step: a difference, its absolute value and a sum, or a comparison, a count and a
-sum."""
+"""Vector operations of a step: difference, absolute value and sum; or comparison, count and sum."""
 
 
 def default_schedule(request: KernelRequest, core: Core | None = None) -> Schedule:
-    """The schedule for `request` on a core, this machine's if none is given."""
+    """The schedule for `request` on `core`; without a core, on this machine's."""
     core = core or host_core()
     site, extents = request.arithmetic, request.extents
     few_filters = None if request.direct or request.packed_filters else _across(request, core)
@@ -85,7 +89,7 @@ def default_schedule(request: KernelRequest, core: Core | None = None) -> Schedu
 def _tile(
     request: KernelRequest, core: Core, extents: Extents, transposed: bool = False
 ) -> tuple[float, Schedule]:
-    """The tile that takes least for an image of `extents`, and its time in arbitrary units."""
+    """The tile that takes the least time for an image of `extents`, and that time in arbitrary units."""
     site, wide = request.arithmetic, core.registers == 32
     lanes = filled_lanes(request, core, extents.filters)
     few, most = (_FEW_WORD_SUMS, 3) if site.of_words else (_FEW_SUMS, 4)
@@ -120,12 +124,14 @@ def _tile(
 
 
 def load_factor(site: str, core: Core, vectors: int, others: int) -> float:
-    """How many times as long a site takes for its loads: a step of v vectors and p broadcasts has v + p."""
+    """How many times as long a site takes with its loads as without: a step of v vectors and p broadcasts has
+    v + p loads.
+    """
     return 1 + core.load_cycles / _cycles(site, core) * (1 / vectors + 1 / others)
 
 
 def _cycles(site: str, core: Core) -> float:
-    """Of the arithmetic on one vector."""
+    """Cycles of the arithmetic of a step on one vector."""
     return _OPERATIONS.get(site, _OTHER_OPERATIONS) / core.ports
 
 
@@ -151,13 +157,15 @@ def _stays_in_registers(request: KernelRequest, core: Core, vectors: int, pixels
         others = _OTHERS_OF_16.get(request.site, _MORE_OTHERS_OF_16)
         if vectors * pixels + vectors + others > core.registers:
             return False
-    # Each stationary operand takes as many registers as the sums.
+    # Each stationary operand needs as many registers as the sums.
     stationary = len(request.arithmetic.stationary)
     return not stationary or pixels * vectors <= core.registers // 2 // stationary
 
 
 def _across(request: KernelRequest, core: Core) -> Schedule | None:
-    """A tile with vectors along a row, where filters fill too few lanes."""
+    """A tile whose vectors run along a row, for layers whose filters fill too few lanes; None for all
+    others.
+    """
     site, extents = request.arithmetic, request.extents
     if site.stationary or site.packed > 1 or extents.stride_x > 1:
         return None
@@ -172,7 +180,7 @@ def _across(request: KernelRequest, core: Core) -> Schedule | None:
 
 
 def _along_planes(request: KernelRequest, core: Core) -> bool:
-    """Whether the planes of a 1×1 layer that is read in place divide into whole vectors."""
+    """Whether a 1×1 layer is read in place and its planes divide into whole vectors."""
     site, extents = request.arithmetic, request.extents
     plain = not site.stationary and site.packed == 1
     few, wide = core.registers == 16, core.vector_bytes >= 64
@@ -199,12 +207,12 @@ def _planes_tile(request: KernelRequest, core: Core) -> Schedule:
 
 
 def _vectors_across(request: KernelRequest, core: Core) -> int:
-    """Vectors of a tile of words along a row of pixels, in a 1×1 layer at stride 1 whose rows are
-    long; 0 where transposing a tile of filters costs less."""
+    """The number of vectors in a tile of words along a row of pixels, for a 1×1 layer at stride 1 with long
+    rows. It is 0 where a tile of filters that has to be transposed costs less."""
     extents, lanes = request.extents, core.vector_bytes // 4
     counts = [count for count in (2, 1) if fits(request, core, count, _FILTERS_ACROSS)]
     vectors = min(counts, key=lambda count: rounded(extents.columns, lanes * count))
-    # In operations for a vector of outputs, of which transposing takes about four.
+    # Both sides count operations for one vector of outputs. Transposing it takes about four.
     work = 1.5 * extents.channels + 2.5
     wasted = (rounded(extents.columns, lanes * vectors) / extents.columns - 1) * work
     return vectors if wasted < 4 else 0

@@ -1,4 +1,4 @@
-"""How a kernel computes a layer: what may be chosen freely, since every choice gives the same sums."""
+"""How a kernel computes a layer. Everything here may be chosen freely: every choice gives the same sums."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from addercost.reading import Whole
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A tile, which way its vectors run, and what is joined or copied."""
+    """The size of a tile, the direction of its vectors, and what is joined or copied."""
 
     lanes: Whole
-    """Filters of a vector; with `across`, pixels."""
+    """Filters in a vector; with `across`, pixels."""
     vectors: Whole
     pixels: Whole
-    """Pixels of a tile; with `across`, its filters."""
+    """Pixels in a tile; with `across`, filters."""
     across: bool = False
-    """Vectors run along a row of outputs, at stride 1."""
+    """Vectors run along a row of outputs. This needs a stride of 1."""
     joined: bool = False
-    """The output's rows are joined to one, so that a tile continues from one row into the next."""
+    """The output's rows are joined into one, so a tile can continue from one row into the next."""
     kept_scratch: bool = False
-    """A task's input is copied once for all its blocks, and not each strip again for each block."""
+    """A task copies its whole input once for all its blocks, instead of each strip again for each block."""
 
     @property
     def vector_run(self) -> int:
-        """Elements of a tile along its vectors."""
+        """Elements of a tile along the direction of its vectors."""
         return self.lanes * self.vectors
 
     @property

@@ -1,4 +1,7 @@
-"""The arithmetics: how one input and one weight enter the sum. Everything else is shared by all of them."""
+"""The arithmetics: how one input and one weight enter a sum. Everything else is shared by all of them.
+
+A *site* is one place of the sum, where one input is combined with one weight.
+"""
 
 from __future__ import annotations
 
@@ -14,40 +17,41 @@ from addercost.kernels.powers import carry, exponent_range
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One arithmetic on one number format."""
+    """One arithmetic on one number format: what happens at a site."""
 
     name: str
     dtype: torch.dtype
-    """Of input and weight."""
+    """The type of input and weight."""
     output: torch.dtype
     combine: Callable[..., Any]
-    """(input, weight) to the term that is added, or (weight, input). With `stationary`, those operands
-    follow."""
+    """From (input, weight) to the term that is added; where vectors run along the pixels, from (weight,
+    input). The values that `stationary` made follow."""
     packed: int = 1
-    """Channels that one step of the inner loop consumes in a lane."""
+    """Channels that one step of the inner loop sums in a lane."""
     finish: Callable[[Any, Any], Any] = lambda total, terms: total
-    """(the sum, the number of its terms) to the output."""
+    """From (the sum, the number of its terms) to the output."""
     stationary: tuple[Callable[[Any], Any], ...] = ()
-    """There is a third operand, of the output's shape. These functions make of it, once a tile, what stays in
-    registers."""
+    """If there are any, the kernel takes a third operand of the output's shape. Each function turns it into a
+    value that stays in registers while a tile is computed."""
     scaled: bool = False
-    """The output is multiplied by one factor for each filter, one addend is added, and it has a least
-    value."""
+    """Each filter has a factor and an addend: the output is the sum times the factor, plus the addend, and
+    not below a least value."""
     weigh: Callable[[Any], Any] = lambda weight: weight
-    """What is made of each weight where it is copied for the kernel."""
+    """Applied to each weight when the weights are copied for the kernel."""
     sign: int = 1
-    """±1 that a term enters the sum with. -1 is a run-time factor of a fused multiply-add, exact like the
-    subtraction it stands for: cores with two pipes for additions and two for multiplications (AMD's Zen) then
-    add up on the second two what they subtract on the first two, and no core has fewer of the latter."""
+    """+1 or -1, the factor of each term in the sum.
+    -1 is passed at run time as the factor of a fused multiply-add, which rounds exactly as a subtraction
+    does. AMD's Zen cores have two pipes for additions and two for multiply-adds: the differences then run on
+    the former and the sums on the latter. No core has fewer pipes for multiply-adds than for additions."""
 
     @property
     def coded(self) -> bool:
-        """The output is byte codes."""
+        """Whether the output is byte codes."""
         return self.output == torch.uint8
 
     @property
     def store_parameters(self) -> tuple[str, ...]:
-        """What a kernel takes of a `Store`."""
+        """Names of the `Store` values that a kernel takes as parameters."""
         return ("least", "step", "zero") if self.coded else ("least",) if self.scaled else ()
 
     @property
@@ -56,7 +60,7 @@ class Site:
 
     @property
     def of_words(self) -> bool:
-        """Its operands are words of signs."""
+        """Whether the operands are words of signs."""
         return self.dtype == torch.int32
 
     @property
@@ -65,8 +69,8 @@ class Site:
 
     @property
     def accumulator(self) -> Any:
-        """The type of the running sum. The SAD instruction leaves 64-bit lanes; for narrower ones Halide 21
-        emits code that forgets the sum so far."""
+        """The type of the running sum. The SAD instruction produces 64-bit lanes. For narrower ones Halide 21
+        emits code that loses the sum so far."""
         return hl.UInt(64) if self.packed > 1 else self.element
 
 
@@ -78,7 +82,7 @@ _HALIDE_TYPES: dict[torch.dtype, Callable[[], Any]] = {
 
 
 def _power_of_two(weight: Any) -> Any:
-    """`powers.power_of_two` of an fp32 weight."""
+    """Rounds an fp32 weight as `powers.power_of_two` does."""
     bits = hl.reinterpret(hl.UInt(32), weight)
     infinity, sign = hl.u32(0x7F800000), hl.u32(0x80000000)
     magnitude = bits & ~sign
@@ -88,8 +92,9 @@ def _power_of_two(weight: Any) -> Any:
     return hl.select(stays, weight, hl.reinterpret(hl.Float(32), power | (bits & sign)))
 
 
-# The first operand, which is broadcast, is the subtrahend: AVX-512 reads a subtrahend from memory and
-# broadcasts it in one instruction. That made tiles of one vector 30 to 60 % faster than a broadcast minuend.
+# The first operand is broadcast, and it is the subtrahend: AVX-512 reads a subtrahend from memory and
+# broadcasts it in one instruction. With a broadcast minuend, tiles of one vector took 1.3 to 1.6 times as
+# long.
 _ADDER = Site("adder", torch.float32, torch.float32, lambda x, w: hl.abs(w - x), sign=-1)
 
 _ADDER_U8_SCALED = Site(
@@ -106,12 +111,12 @@ SITES = {
     site.name: site
     for site in (
         Site("mac", torch.float32, torch.float32, lambda x, w: x * w),
-        # For a shift layer whose weights are not rounded to powers of two yet.
+        # For a shift layer whose weights are not yet rounded to powers of two.
         Site("mac_powers", torch.float32, torch.float32, lambda x, w: x * w, weigh=_power_of_two),
         _ADDER,
         replace(_ADDER, name="adder_scaled", scaled=True),
-        # The input gradient: a convolution of the output's gradient, each weight compared with the layer's
-        # input.
+        # The input gradient: a convolution of the output's gradient, in which each weight is compared with
+        # the layer's input.
         Site(
             "adder_gradient",
             torch.float32,
@@ -119,8 +124,9 @@ SITES = {
             lambda g, w, x: g * hl.clamp(w - x, hl.f32(-1), hl.f32(1)),
             stationary=(lambda x: x,),
         ),
-        # The same for small x, by clip(w - x) = (w clipped to x ± 1) - x, where Σ g · x is subtracted
-        # afterwards: three operations instead of four, and the adders do only two of them.
+        # The same for small x, from clip(w - x) = (w clipped to x ± 1) - x; the caller subtracts Σ g · x
+        # afterwards. This takes three operations instead of four, and only two of them use the pipes for
+        # additions.
         Site(
             "adder_gradient_near",
             torch.float32,
@@ -128,7 +134,7 @@ SITES = {
             lambda g, w, low, high: g * hl.min(hl.max(w, low), high),
             stationary=(lambda x: x - hl.f32(1), lambda x: x + hl.f32(1)),
         ),
-        # The true derivative's sign; 0 where both are equal.
+        # The sign of the derivative; 0 where w and x are equal.
         Site(
             "adder_gradient_sign",
             torch.float32,
@@ -136,8 +142,8 @@ SITES = {
             lambda g, w, x: hl.select(w > x, g, hl.select(w < x, -g, hl.f32(0))),
             stationary=(lambda x: x,),
         ),
-        # The weight gradient's sign: the input convolved with the output's gradient, one output for each
-        # weight.
+        # The sign form of the weight gradient: the input convolved with the output's gradient, one output for
+        # each weight.
         Site(
             "adder_weight_gradient_sign",
             torch.float32,
@@ -145,19 +151,21 @@ SITES = {
             lambda x, g, w: hl.select(x > w, g, hl.select(x < w, -g, hl.f32(0))),
             stationary=(lambda w: w,),
         ),
-        # Of ±1 as bits, 32 channels in a word: the sum of products is the terms less twice those that differ.
+        # Signs as bits, 32 channels in a word. The sum of products of ±1 is the number of terms minus twice
+        # the number that differ.
         Site(
             "xnor",
             torch.int32,
             torch.float32,
             lambda x, w: hl.popcount(x ^ w),
-            # Exact: both are far below 2²⁴. In floats it is one operation instead of two.
+            # Exact, because both numbers are far below 2²⁴. As floats this takes one operation instead of
+            # two.
             finish=lambda differing, terms: (
                 hl.cast(hl.Float(32), terms) - hl.f32(2) * hl.cast(hl.Float(32), differing)
             ),
             scaled=True,
         ),
-        # A lane sums eight absolute differences: the SAD instruction.
+        # A lane sums eight absolute differences; this is the SAD instruction.
         Site(
             "adder_u8",
             torch.uint8,

@@ -1,11 +1,11 @@
-"""Schedules that were found by measuring: files in the user's cache folder, and others that are shipped.
+"""Schedules that were found by measuring. Some are shipped; others are in the user's cache folder:
 
     <cache>/addercost/schedules/authenticamd-25-17-512/adder.json
 
-There is a folder for each kind of core and vector width, and a file in it for each family of kernels.
-`addercost tune` writes them. Running processes see a new file within a second. A file that is damaged, or
-made by other versions, costs one warning, and the rule's schedules are used. `ADDERCOST_NO_TUNE` leaves all
-of them out.
+There is one folder for each kind of core and vector width, with one file for each family of kernels.
+`addercost tune` writes the files. A running process notices a new file within a second. A file that is
+damaged, or was made by other versions, causes one warning, and the rule's schedules are used instead. If
+`ADDERCOST_NO_TUNE` is set, no tuned schedules are used at all.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ _CHECKED_EVERY_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What tuned schedules are valid for. core: the kind of core. vector_bits: of its registers."""
+    """The machine and versions that tuned schedules are valid for. core: the kind of core. vector_bits: bits
+    of a vector register.
+    """
 
     core: Text
     vector_bits: Whole
@@ -55,8 +57,10 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class TunedLayer:
-    """schedule: the fastest; None where none is faster than the rule's. ratio: its time by that of the rule's
-    schedule, and the 95 % interval."""
+    """The result of tuning one layer.
+
+    schedule: the fastest one; None where none is faster than the rule's. ratio: its time divided by the time
+    of the rule's schedule. interval: the 95 % interval of the ratio."""
 
     request: KernelRequest
     schedule: Schedule | None
@@ -66,7 +70,7 @@ class TunedLayer:
 
 @dataclass(frozen=True, slots=True)
 class TunedFamily:
-    """The layers of one family of kernels."""
+    """The tuned layers of one family of kernels. Raises DataError for an arithmetic that does not exist."""
 
     machine: Machine
     family: Text
@@ -79,21 +83,23 @@ class TunedFamily:
 
 
 class Schedules:
-    """The tuned schedules that are in force. Two objects are never equal, so plans made with an older one are
-    not used again."""
+    """The tuned schedules in use. Two objects are never equal, so plans made with an older one are not used
+    again."""
 
     def __init__(self, layers: Iterable[TunedLayer] = ()) -> None:
         self._layers = {layer.request: layer.schedule for layer in layers}
 
     def of(self, request: KernelRequest) -> Schedule | None:
-        """The schedule of a layer; None where the rule's is to be used."""
+        """The schedule of a layer, or None where the rule's should be used."""
         found = self._layers.get(family_request(request))
-        # A file cannot make a kernel do what its algorithm does not allow.
+        # A file must not make a kernel do what its algorithm does not allow.
         return found if found is not None and allows(request, host_core(), found) else None
 
 
 def family_request(request: KernelRequest) -> KernelRequest:
-    """The request with its family in place of its site: kernels of one family share their schedules."""
+    """The request with the name of its family in place of its arithmetic, because the kernels of a family
+    share their schedules.
+    """
     return replace(request, site=FAMILY_OF_SITE.get(request.site, request.site))
 
 
@@ -103,13 +109,13 @@ def this_machine() -> Machine:
 
 
 def schedules_folder(root: Path | None = None) -> Path:
-    """Where this machine's files are: in the user's cache folder, or under `root`."""
+    """The folder of this machine's files, in the user's cache folder or under `root`."""
     root = root or host_file().with_name("schedules")
     return root / f"{core_kind()} {8 * vector_bytes()}".lower().replace(" ", "-")
 
 
 def tuned_schedules() -> Schedules | None:
-    """What was tuned, as of a second ago at most; None where nothing was."""
+    """The tuned schedules, at most a second old; None where there are none."""
     now = time.monotonic()
     if now > _state.checked_s + _CHECKED_EVERY_S:
         _state.checked_s = now
@@ -118,7 +124,7 @@ def tuned_schedules() -> Schedules | None:
 
 
 class _State:
-    """The schedules in force, and what says whether the files have changed since they were read."""
+    """The schedules in use, and what shows whether the files have changed since they were read."""
 
     def __init__(self) -> None:
         self.checked_s = -_CHECKED_EVERY_S - 1
@@ -126,7 +132,7 @@ class _State:
         self._seen: object = None
 
     def refresh(self) -> None:
-        # Files are replaced by renaming, which changes their folder's time.
+        # Files are replaced by renaming, which updates the modification time of their folder.
         seen = bool(os.environ.get(VARIABLE)), _changed(schedules_folder())
         if seen != self._seen:
             self._seen = seen
@@ -146,7 +152,9 @@ def _changed(folder: Path) -> int | None:
 
 @cache
 def shipped_layers() -> tuple[TunedLayer, ...]:
-    """The layers that were tuned on such a core for this release, for whichever version of Halide."""
+    """The layers that were tuned on this kind of core for this release. They are used with any version of
+    Halide.
+    """
     return tuple(
         layer
         for path in sorted(schedules_folder(SHIPPED).glob("*.json"))
@@ -167,7 +175,9 @@ def _layers_of_user() -> Iterable[TunedLayer]:
 
 
 def read_family(path: Path, machine: Machine | None) -> TunedFamily:
-    """The file's layers. Raises DataError for a damaged file, or one that was not made on `machine`."""
+    """The contents of a file. Raises DataError for a damaged file, or for one that was made on another
+    machine than `machine`.
+    """
     fields = checked_fields(json_data(read_text(path), str(path)), SCHEMA, str(path))
     family = read_as(TunedFamily, fields, str(path))
     if machine is not None and family.machine != machine:
@@ -180,14 +190,14 @@ def read_family(path: Path, machine: Machine | None) -> TunedFamily:
 
 
 def write_family(path: Path, family: TunedFamily) -> None:
-    """Writes the file whole or not at all. Raises OutputError."""
+    """Writes the whole file or nothing. Raises OutputError."""
     layers = ",\n".join(json.dumps(_without_defaults(layer)) for layer in family.layers)
     heading = {"schema": SCHEMA, "machine": to_plain(family.machine), "family": family.family}
     write_file(path, json.dumps(heading)[:-1] + f',\n"layers": [\n{layers}\n]}}\n', force=True)
 
 
 def _without_defaults(layer: TunedLayer) -> Mapping[str, Any]:
-    """The layer as plain data, without what is false: most of a request is."""
+    """The layer as plain data without its false values, since most fields of a request are false."""
     plain = to_plain(layer)
     for part in ("request", "schedule"):
         if plain[part] is not None:

@@ -1,6 +1,7 @@
-"""The sign form of the adder layer's weight gradient: its input convolved with the output's gradient.
+"""The sign form of the adder layer's weight gradient: the layer's input is convolved with the output's
+gradient.
 
-The full-precision form is a matrix product, for which torch has the best kernel already.
+The full-precision form is a matrix product, for which torch already has the best kernel.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ from addercost.kernels.problem import Geometry
 
 SITE = "adder_weight_gradient_sign"
 CHUNK_PIXELS = 2048
-"""Pixels of the output's gradient that one convolution takes: 256 KiB for a block of 32 filters, which stay
-in a core's cache."""
+"""Pixels of the output's gradient in one convolution. For a block of 32 filters they take 256 KiB and stay in
+a core's cache."""
 
 
 def weight_sign_gradient(grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
-    """Σ_{n,p,q} g · sign(x - w) for fp32 grad [N, K, P, Q], input [N, C, H, W]; [K, C/G, R, S] like `weight`.
+    """Σ_{n,p,q} g · sign(x - w) for fp32 grad [N, K, P, Q] and input [N, C, H, W]; returns [K, C/G, R, S]
+    like `weight`.
 
-    Filter taps are the outputs of this convolution, images its channels, input channels its images; strides
-    and dilations change places. `Site.stationary` are the weights.
+    In this convolution the filter taps are the outputs, the images are the channels, and the input channels
+    are the images; stride and dilation are exchanged. The weights are the stationary operand.
     """
     (n, _, p, q), groups = grad.shape, geometry.groups
     exchanged = Geometry(geometry.dilation, geometry.padding, geometry.stride, groups)

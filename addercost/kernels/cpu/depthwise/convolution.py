@@ -1,4 +1,4 @@
-"""Depthwise convolution: one filter of one channel for each channel. Images are read in place."""
+"""Depthwise convolution: each channel has one filter of its own. Images are read in place."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ from addercost.kernels.problem import Geometry
 
 _TILES = (8, 7, 4, 2, 1)
 _SITES_AN_ELEMENT = 2
-"""`shares` counts elements; so many sites take as long as copying one."""
+"""Sites (pairs of an input and a weight) that take as long as copying one element. `shares` counts
+elements.
+"""
 _MOST_SITES = 400
-"""The most that are written out for a tile: more would take a second to compile."""
+"""The most sites that are unrolled in a tile; compiling more would take a second."""
 _LONGEST_ROW = 32
-"""Of a filter. Its taps are written out, so a longer one would be much code."""
+"""The widest filter. The taps of a row are unrolled, so a wider one would be too much code."""
 
 
 def takes(weight_size: tuple[int, ...], groups: int) -> bool:
-    """Whether there is one filter of one channel for each channel, of no unusual width."""
+    """Whether each channel has one filter of its own, at most `_LONGEST_ROW` wide."""
     filters, channels, _, columns = weight_size
     return channels == 1 and filters == groups and columns <= _LONGEST_ROW
 
@@ -42,10 +44,11 @@ def convolve(
     factors: Tensor | None = None,
     fill: int = 0,
 ) -> Tensor:
-    """The sums of a `term` over input [N, C, H, W] and weight [C, 1, R, S] as [N, C, P, Q] in `layout`.
+    """The sums of the arithmetic `site` (see `terms.term`) over input [N, C, H, W] and weight [C, 1, R, S],
+    as [N, C, P, Q] in `layout`.
 
-    `factors`, [2, C], holds each channel's factor and addend where the site has them. A padded tap of bytes
-    has the value `fill`. For floats it is always 0.
+    factors: [2, C], the factor and the addend of each channel, where the arithmetic has them. fill: the value
+    of a padded tap of bytes. A padded tap of floats is always 0.
     """
     return _convolved(site, input, weight, geometry, layout, factors, fill)[0]
 
@@ -53,10 +56,12 @@ def convolve(
 def convolve_signs(
     input: Tensor, weight: Tensor, geometry: Geometry, layout: torch.memory_format, factors: Tensor
 ) -> Tensor | None:
-    """factor · Σ sign(x)·sign(w) + addend; the weight is floats, or int32 of which the lowest bit is set
-    where one is negative. Returns None where the input has a NaN, which has no sign."""
+    """factor · Σ sign(x)·sign(w) + addend of an fp32 input.
+
+    weight: floats, or int32 whose lowest bit is set where the weight is negative. Returns None where the
+    input has a NaN, which has no sign."""
     output, not_finite = _convolved("binary", input, weight, geometry, layout, factors)
-    # An infinity has a sign.
+    # An infinity has a sign, so only a NaN counts.
     return None if not_finite and input.isnan().any() else output
 
 
@@ -69,7 +74,9 @@ def _convolved(
     factors: Tensor | None = None,
     fill: int = 0,
 ) -> tuple[Tensor, bool]:
-    """The output, and whether the site is watched and an input is not finite."""
+    """The output, and whether an input is not finite. The latter is always False for an arithmetic that is
+    not watched.
+    """
     if not _readable(input):
         input = input.contiguous()
     n, c, h, w = input.shape
@@ -85,9 +92,11 @@ def _convolved(
 def gradient(
     site: str, grad: Tensor, input: Tensor, weight: Tensor, geometry: Geometry, target: Tensor
 ) -> None:
-    """Writes the sums over `grad` [N, C, P, Q], as the image, into `target` [N, C, H, W]. `input`, of the
-    target's shape, is the stationary operand, and `weight` [C, 1, R, S] is flipped. The target's rows or
-    pixels are contiguous."""
+    """Writes the gradient into `target` [N, C, H, W], whose rows, or the channels of each pixel, must be
+    contiguous.
+
+    grad: [N, C, P, Q], read as the image. input: the layer's input, in the target's shape; it is the
+    stationary operand. weight: [C, 1, R, S], flipped."""
     across = target.stride(1) == 1 and target.shape[1] > 1
     grad, input = (_dense(image, across) for image in (grad, input))
     _run(site, grad, weight, geometry, target, across, stationary=input)
@@ -110,7 +119,9 @@ def _run(
     fill: int = 0,
     stationary: Tensor | None = None,
 ) -> bool:
-    """Writes into `output`. Returns whether the site is watched and an input is not finite."""
+    """Writes into `output`. Returns whether an input is not finite; always False for an arithmetic that is
+    not watched.
+    """
     r, s = weight.shape[2:]
     views = (
         input.shape,
@@ -127,7 +138,7 @@ def _run(
 
 
 def _readable(image: Tensor) -> bool:
-    """Whether rows or pixels are contiguous."""
+    """Whether rows, or the channels of each pixel, are contiguous."""
     return image.stride(1) == 1 or image.stride(3) == 1 or image.shape[3] == 1
 
 
@@ -136,7 +147,7 @@ class DepthwisePlan:
     calls: tuple[NativeCall, ...]
     weight: torch.dtype
     blank: Tensor
-    """A row, or pixel, of padded taps. The calls have its address, so it must live as long."""
+    """A row or a pixel of padded taps. The calls contain its address, so it must live as long as they do."""
 
 
 _Four = tuple[int, int, int, int]
@@ -191,7 +202,7 @@ def _plan(
 
 
 def _lanes(size: int, most: int, whole: bool) -> int:
-    """The longest vector for so many elements; where it must be `whole`, every lane has one."""
+    """Lanes of the longest vector that suits `size` elements. With `whole`, every lane has an element."""
     lanes = most
     while lanes > 1 and (lanes > size if whole else lanes // 2 >= size and lanes > 4):
         lanes //= 2
@@ -199,7 +210,7 @@ def _lanes(size: int, most: int, whole: bool) -> int:
 
 
 def _tile(size: int, made: Term) -> int:
-    """Vectors in a tile. The last tile is moved back to where it fits, over the one before it."""
-    # A stationary operand takes as many registers as the sums, and only AVX-512 has 32 of them.
+    """Vectors in a tile. The last tile is moved back to end at the edge, so it overlaps the one before it."""
+    # A stationary operand needs as many registers as the sums, and only AVX-512 has 32 of them.
     most = 4 if made.stationary and vector_bytes() < 64 else _TILES[0]
     return next(count for count in _TILES if count <= min(size, most) and (-size % count == 0 or count <= 4))

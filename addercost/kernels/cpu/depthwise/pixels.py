@@ -1,7 +1,8 @@
-"""Depthwise convolution of channels-last images, which are read in place: a vector is channels of a pixel.
+"""Depthwise convolution of channels-last images, which are read in place. A vector holds channels of one
+pixel.
 
-A filter's row is written out: each pixel of the image that it covers is addressed, checked against the border
-and loaded once for all taps.
+The taps of a filter's row are unrolled. Each pixel of the image under them is addressed, checked against the
+border and loaded once for all taps.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from addercost.kernels.cpu.ir.vectors import vector
 
 @cache
 def across_channels(loop: DepthwiseLoop) -> Any:
-    """The loop for channels-last images of at least `lanes` channels; weights [R, S, C]."""
+    """The loop for channels-last images of at least `lanes` channels. Its weights are [R, S, C]."""
     made = TileCode(loop)
     code, numbers, term = made.code, made.numbers, made.term
     filter_row = code.mul(numbers.c, I64(loop.filter_x))
     with made.images() as (source, stationary, target), counted(code, numbers.length) as number:
         p = code.add(number, numbers.begin)
         y = made.first(p, numbers.stride_y, numbers.padding_y)
-        # All channels of a tile's pixels before the next tile: memory is then read in order.
+        # All channels of a tile come before the next tile, so memory is read in order.
         with counted(code, numbers.q, loop.tile) as pixel:
             q = least(code, pixel, code.sub(numbers.q, I64(loop.tile)))
             x = made.first(q, I64(loop.stride_x), numbers.padding_x)
@@ -44,7 +45,7 @@ def across_channels(loop: DepthwiseLoop) -> Any:
 
 
 def _stationary(made: TileCode, stationary: Any, p: Any, q: Any, channel: Any) -> list[Any]:
-    """The stationary operand of each pixel of a tile."""
+    """The stationary operands of a tile, one vector for each pixel."""
     code, numbers = made.code, made.numbers
     columns = [code.add(q, I64(u)) for u in range(made.loop.tile)]
     places = [
@@ -56,7 +57,9 @@ def _stationary(made: TileCode, stationary: Any, p: Any, q: Any, channel: Any) -
 def _add_row(
     made: TileCode, source: Any, row: Any, x: Any, channel: Any, weights: Any, stationary: list[Any]
 ) -> None:
-    """Adds the terms of one row of the filter on one row of the image, for pixels from column x on."""
+    """Adds the terms of one row of the filter and one row of the image, for a tile that begins at the image's
+    column x.
+    """
     code, numbers, loop, term = made.code, made.numbers, made.loop, made.term
     inside = code.icmp_unsigned("<", row, numbers.h)
     start = at(code, term.element, source, (row, numbers.sy), (channel, 1))
@@ -81,8 +84,8 @@ def _add_row(
 
 
 def _pairs(loop: DepthwiseLoop) -> dict[int, list[tuple[int, int]]]:
-    """By the column, counted from a tile's first: the pixels of the tile and the taps of the filter that read
-    it. Each pixel's taps are in order."""
+    """For each column, counted from a tile's first: pairs of a pixel of the tile and the tap of the filter
+    that reads the column for it. The taps of each pixel are in order."""
     pairs: dict[int, list[tuple[int, int]]] = {}
     for u in range(loop.tile):
         for s in range(loop.filter_x):

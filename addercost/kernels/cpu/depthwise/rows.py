@@ -1,6 +1,6 @@
-"""Depthwise convolution of channels-first images, which are read in place: a vector is pixels of a row.
+"""Depthwise convolution of channels-first images, which are read in place. A vector holds pixels of one row.
 
-Rows of a filter are written out: a row of the image is read once for all sums of the tile that it enters.
+The rows of a filter are unrolled: a row of the image is read once for all sums of the tile that need it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from addercost.kernels.cpu.ir.vectors import (
 
 @cache
 def along_rows(loop: DepthwiseLoop) -> Any:
-    """The loop for channels-first images, with a tile of neighbouring rows; weights [C, R, S]."""
+    """The loop for channels-first images. A tile is some neighbouring rows of the output. Its weights are [C,
+    R, S].
+    """
     made = TileCode(loop)
     code, numbers, term = made.code, made.numbers, made.term
     with made.images() as (source, stationary, target), counted(code, numbers.length) as number:
@@ -49,7 +51,7 @@ def along_rows(loop: DepthwiseLoop) -> Any:
             if loop.stride_x > 2:
                 taps.add(masked=True)
             else:
-                # From the first column that is read to the last.
+                # All columns from the first to the last that is read must be inside the image.
                 last = code.add(x, I64(max(masks) + loop.stride_x * loop.lanes - 1))
                 left = code.icmp_signed(">=", x, I64(0))
                 right = code.icmp_signed("<", last, numbers.w)
@@ -69,7 +71,7 @@ def along_rows(loop: DepthwiseLoop) -> Any:
 
 
 def _stationary(made: TileCode, stationary: Any, channel: Any, p: Any, q: Any, kept: Any) -> list[Any]:
-    """The stationary operand of each row of a tile."""
+    """The stationary operands of a tile, one vector for each row."""
     code, numbers, operands = made.code, made.numbers, []
     floats = vector(FLOAT, made.loop.lanes)
     for u in range(made.loop.tile):
@@ -83,8 +85,8 @@ def _stationary(made: TileCode, stationary: Any, channel: Any, p: Any, q: Any, k
 
 
 def _offset(loop: DepthwiseLoop, s: int) -> int:
-    """Columns from the first at which the vector of tap s is read. For a stride of 2, the vectors of an even
-    tap and of the tap after it are the two halves of one vector."""
+    """Where the vector of tap s is read, in columns from the first. At a stride of 2, an even tap and the
+    next one are the two halves of one vector, which is read once."""
     column = s * loop.dilation_x
     return column - column % 2 if loop.stride_x == 2 else column
 
@@ -94,12 +96,12 @@ def _offsets(loop: DepthwiseLoop) -> list[int]:
 
 
 def _size(loop: DepthwiseLoop) -> int:
-    """Elements of a vector that is read."""
+    """Elements of a vector as it is read from the image."""
     return loop.lanes * (2 if loop.stride_x == 2 else 1)
 
 
 def _mask(made: TileCode, x: Any, offset: int) -> Any:
-    """Which of the columns that are read at `offset` from column x the image has."""
+    """Which of the columns that are read at `offset` from column x are inside the image."""
     code, loop, size = made.code, made.loop, _size(made.loop)
     apart = loop.stride_x if loop.stride_x > 2 else 1
     starts = splat(code, code.trunc(x, I32), size)
@@ -109,8 +111,8 @@ def _mask(made: TileCode, x: Any, offset: int) -> Any:
 
 
 def _pairs(loop: DepthwiseLoop) -> dict[int, list[tuple[int, int]]]:
-    """By the row, counted from a tile's first: the rows of the tile and the rows of the filter that read it.
-    For each row of the tile, the filter's are in order."""
+    """For each row, counted from a tile's first: pairs of a row of the tile and the row of the filter that
+    reads it. The filter rows of each tile row are in order."""
     pairs: dict[int, list[tuple[int, int]]] = {}
     for u in range(loop.tile):
         for r in range(loop.filter_rows):
@@ -119,7 +121,7 @@ def _pairs(loop: DepthwiseLoop) -> dict[int, list[tuple[int, int]]]:
 
 
 class _Taps:
-    """The loop over a filter's rows, for the tile at column x and row y of a plane."""
+    """The loop over a filter's rows, for the tile whose first tap is at column x and row y of a plane."""
 
     def __init__(
         self,
@@ -136,7 +138,7 @@ class _Taps:
         self.masks, self.stationary, self.fill = masks, stationary, fill
 
     def add(self, masked: bool) -> None:
-        """Adds the terms of all taps; `masked` says that columns may be beyond the image."""
+        """Adds the terms of all taps. `masked`: some columns may be outside the image."""
         made, code, loop = self.made, self.made.code, self.made.loop
         with counted(code, made.numbers.r, loop.filter_rows) as row, made.sums() as sums:
             weights = self._weights(row)
@@ -150,7 +152,7 @@ class _Taps:
                         sums[u] = made.added(sums, u, x, weights[r * loop.filter_x + s], self.stationary)
 
     def _weights(self, row: Any) -> list[Any]:
-        """The weights of the filter's rows from `row` on, each in every lane."""
+        """The weights of the unrolled filter rows that begin at `row`, each copied to every lane."""
         made, code, loop = self.made, self.made.code, self.made.loop
         element = made.term.weight_element
         start = at(code, element, self.weights, (row, loop.filter_x))
@@ -158,7 +160,7 @@ class _Taps:
         return [splat(code, code.load(place, align=1, typ=element), loop.lanes) for place in places]
 
     def _inputs(self, y: Any, masked: bool) -> list[Any]:
-        """What each tap of a filter's row covers in row y of the plane."""
+        """For each tap of a filter's row, the inputs under it in row y of the plane."""
         made, code, loop = self.made, self.made.code, self.made.loop
         there = code.icmp_unsigned("<", y, made.numbers.h)
         start = at(code, made.term.element, self.plane, (y, made.numbers.sy))
@@ -174,7 +176,9 @@ class _Taps:
         ]
 
     def _read(self, start: Any, offset: int, masked: bool) -> Any:
-        """The columns at `offset` from `start`; where `masked`, those beyond the image are the fill value."""
+        """The columns at `offset` from `start`. With `masked`, columns outside the image are the fill
+        value.
+        """
         code, loop, element = self.made.code, self.made.loop, self.made.term.element
         kind = vector(element, _size(loop))
         place = at(code, element, start, (offset, 1))

@@ -1,4 +1,4 @@
-"""What each arithmetic puts into the depthwise loops, in LLVM IR."""
+"""How each arithmetic adds a term in the depthwise loops, in LLVM IR."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from addercost.kernels.cpu.ir.vectors import absolute, constant, fma, vector, ze
 IR_TYPES = {torch.float32: FLOAT, torch.uint8: I8, torch.int32: I32}
 
 SHORT_TAPS = ((1 << 16) - 1) // 255
-"""Up to so many differences of bytes, 16 bits hold the sum."""
+"""The most differences of bytes whose sum fits 16 bits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One site for vectors of any number of lanes."""
+    """One arithmetic, for vectors of any number of lanes."""
 
     input: torch.dtype
     weight: torch.dtype
     output: torch.dtype
     sum: Any
-    """The IR type that is added up in."""
+    """The IR type of the running sum."""
     add: Callable[..., Any]
-    """(code, sum, input, weight) to the new sum; with `stationary`, that operand follows the weight."""
+    """From (code, sum, input, weight) to the new sum. With `stationary`, that operand follows the weight."""
     finish: Callable[..., Any] = lambda code, total: total
-    """(code, sum) to the output; with `scaled`, a filter's factor and addend follow the sum."""
+    """From (code, sum) to the output. With `scaled`, a filter's factor and addend follow the sum."""
     scaled: bool = False
     watched: bool = False
-    """The loop reports whether an input may be NaN, which has no sign."""
+    """The loop reports whether an input is not finite. It may be NaN, which has no sign."""
     stationary: bool = False
-    """There is a third operand, one element for each output, which stays in a register."""
+    """There is a third operand with one element for each output. It stays in a register."""
 
     @property
     def element(self) -> Any:
@@ -52,7 +52,9 @@ class Term:
 
 def term(site: str, many_taps: bool = False) -> Term:
     """The term of "adder", "mac", "binary", "adder_u8", "adder_u8_scaled", "adder_gradient" or
-    "adder_gradient_sign". `many_taps` says that a filter has more than `SHORT_TAPS`."""
+    "adder_gradient_sign".
+
+    many_taps: a filter has more than `SHORT_TAPS` taps, so sums of bytes need 32 bits."""
     if site.startswith("adder_u8"):
         scaled = site == "adder_u8_scaled"
         return Term(
@@ -86,7 +88,8 @@ def term(site: str, many_taps: bool = False) -> Term:
 
 
 def _subtract_difference(code: Any, total: Any, x: Any, w: Any) -> Any:
-    # A multiply-add of -1 that only the run knows, for the reason that `dense.sites.Site.sign` gives.
+    # A multiply-add with a factor of -1 that the compiler does not know, for the reason that
+    # `dense.sites.Site.sign` gives.
     minus = code.module.globals.get("minus")
     if minus is None:
         minus = ir.GlobalVariable(code.module, total.type, "minus")
@@ -96,7 +99,8 @@ def _subtract_difference(code: Any, total: Any, x: Any, w: Any) -> Any:
 
 
 def _add_sign_product(code: Any, total: Any, x: Any, w: Any) -> Any:
-    # ±1 by the weight's lowest bit and the sign of x. Adding zero to x makes -0, whose sign is +1, a +0.
+    # ±1 from the weight's lowest bit and the sign of x. Adding zero to x turns -0, whose sign counts as +1,
+    # into +0.
     words = vector(I32, total.type.count)
     weight = code.or_(code.shl(w, constant(words, 31)), constant(words, 127 << 23))
     sign = code.and_(code.bitcast(code.fadd(x, zeros(x.type)), words), constant(words, -(1 << 31)))
@@ -104,7 +108,7 @@ def _add_sign_product(code: Any, total: Any, x: Any, w: Any) -> Any:
 
 
 def _add_clipped(code: Any, total: Any, x: Any, w: Any, stationary: Any) -> Any:
-    # x is the output's gradient, and the layer's input is stationary.
+    # Here x is the output's gradient, and the layer's input is the stationary operand.
     one, minus = (constant(total.type, value) for value in (1.0, -1.0))
     slope = code.fsub(w, stationary)
     slope = code.select(code.fcmp_ordered("<", slope, minus), minus, slope)

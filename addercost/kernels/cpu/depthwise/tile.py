@@ -1,9 +1,9 @@
 """What the depthwise loops share, in LLVM IR: a tile of sums in registers, and the function around it.
 
-That is i32 convolve(weights, factors, stationary, source, target, numbers), where the numbers are an array of
-`DepthwiseNumbers`. Where the site has them, `factors` are a factor for each channel and then an addend for
-each, and `stationary` is the third operand. It returns whether an input is not finite, if the site is
-watched.
+The function is i32 convolve(weights, factors, stationary, source, target, numbers). `numbers` is an array of
+`DepthwiseNumbers`. `factors` are one factor for each channel and then one addend for each, where the
+arithmetic has them; `stationary` is the third operand, where there is one. The function returns 1 if an input
+is not finite and the arithmetic is watched, else 0.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from addercost.kernels.cpu.ir.vectors import any_set, fma, splat, vector, zeros
 
 
 class DepthwiseNumbers(NamedTuple):
-    """What a depthwise loop is given beside its memory. `source`, `target` begin with the first image."""
+    """The sizes, strides and addresses of one call. `source` and `target` point to the first image of the
+    call.
+    """
 
     n: int
     """Images."""
     begin: int
     """The first of the output's rows (`across_channels`) or channels (`along_rows`)."""
     length: int
-    """How many of those."""
+    """How many of these rows or channels to compute."""
     c: int
     h: int
     w: int
@@ -37,26 +39,26 @@ class DepthwiseNumbers(NamedTuple):
     padding_y: int
     padding_x: int
     sn: int
-    """Strides in elements: of the source by image, channel, row and column."""
+    """Strides of the source by image, channel, row and column, in elements."""
     sc: int
     sy: int
     sx: int
     tn: int
-    """Of the target."""
+    """Strides of the target, likewise."""
     tc: int
     ty: int
     tx: int
     blank: int
-    """The address of what is read in place of a pixel, or a row, beyond the image."""
+    """The address that is read in place of a pixel, or a row, outside the image."""
     fill: int
     """The value of a padded tap."""
     hn: int
-    """Strides of the stationary operand."""
+    """Strides of the stationary operand, likewise."""
     hc: int
     hy: int
     hx: int
     stationary_first: int
-    """Where the first image's stationary operand begins."""
+    """Elements from the stationary operand's address to where it begins for the call's first image."""
 
 
 class DepthwiseLoop(NamedTuple):
@@ -64,27 +66,29 @@ class DepthwiseLoop(NamedTuple):
 
     site: str
     many_taps: bool
-    """As `term` takes it."""
+    """As in `term`."""
     lanes: int
     tile: int
-    """Vectors of sums in registers, of neighbouring pixels or rows. The output has at least as many."""
+    """Vectors of sums in registers, for neighbouring pixels or rows. The output has at least as many."""
     filter_x: int
     stride_x: int
     dilation_x: int
     filter_rows: int = 1
-    """Along rows: so many of the filter's rows are written out; they divide it."""
+    """For `along_rows`: how many rows of the filter are unrolled. The number of rows is a multiple of it."""
     stride_y: int = 1
     dilation_y: int = 1
     whole: bool = True
-    """Along rows: each has at least `lanes` outputs."""
+    """For `along_rows`: each row of the output has at least `lanes` pixels."""
 
 
 _WATCHES = 2
-"""Sums that the watched inputs enter in turn: with one, each addition would wait for the last."""
+"""Sums that the watched inputs are added to in turn. With a single one, each addition would wait for the
+last.
+"""
 
 
 class TileCode:
-    """The function `convolve` while it is written."""
+    """The builder of one function `convolve`."""
 
     def __init__(self, loop: DepthwiseLoop) -> None:
         self.loop, self.term = loop, term(loop.site, loop.many_taps)
@@ -93,7 +97,7 @@ class TileCode:
             code.function.args
         )
         self._sum, self._floats = vector(self.term.sum, loop.lanes), vector(FLOAT, loop.lanes)
-        # LLVM keeps these in registers.
+        # LLVM keeps these stack slots in registers.
         self._sums = [code.alloca(self._sum) for _ in range(loop.tile)]
         self._watches = [code.alloca(self._floats) for _ in range(_WATCHES if self.term.watched else 0)]
         for watch in self._watches:
@@ -101,11 +105,13 @@ class TileCode:
         self.numbers = loaded(code, DepthwiseNumbers, numbers)
         self.blank = code.inttoptr(self.numbers.blank, POINTER)
         self.filter_size = code.mul(self.numbers.r, I64(loop.filter_x))
-        """Weights of a filter."""
+        """Weights in a filter."""
 
     @contextmanager
     def images(self) -> Iterator[tuple[Any, Any, Any]]:
-        """A loop over the images, for where each has its source, its stationary operand and its target."""
+        """A loop over the images. It yields the addresses of each image's source, stationary operand and
+        target.
+        """
         code, numbers = self.code, self.numbers
         with counted(code, numbers.n) as image:
             yield (
@@ -115,7 +121,7 @@ class TileCode:
             )
 
     def first(self, output: Any, stride: Any, padding: Any) -> Any:
-        """The row or column of the input under an output's first tap."""
+        """The row or column of the input at an output's first tap."""
         return self.code.sub(self.code.mul(output, stride), padding)
 
     def clear(self) -> None:
@@ -125,18 +131,18 @@ class TileCode:
 
     @contextmanager
     def sums(self) -> Iterator[list[Any]]:
-        """The tile's sums so far; what is in the list at the end is kept."""
+        """Yields the tile's sums so far, and afterwards stores what the list then holds."""
         sums = [self.code.load(place) for place in self._sums]
         yield sums
         for value, place in zip(sums, self._sums, strict=True):
             self.code.store(value, place)
 
     def added(self, sums: list[Any], u: int, x: Any, weight: Any, stationary: list[Any]) -> Any:
-        """The sum `u` and the term of an input and a weight."""
+        """The sum number u plus the term of one input and one weight."""
         return self.term.add(self.code, sums[u], x, weight, *stationary[u : u + 1])
 
     def watch(self, x: Any, number: int) -> None:
-        """Adds the input times zero to a sum, which makes it NaN where the input is not finite."""
+        """Adds zero times the input to a sum, which becomes NaN if the input is not finite."""
         if not self.term.watched:
             return
         place = self._watches[number % _WATCHES]
@@ -144,8 +150,8 @@ class TileCode:
         self.code.store(fma(self.code, x, zeros(self._floats), watched), place)
 
     def factors(self, channel: Any, of_one: bool = False) -> list[Any]:
-        """The factors and the addends of `lanes` channels, or those of one in every lane; nothing where the
-        site has none."""
+        """The factors and the addends of `lanes` channels; with `of_one`, those of one channel in every lane.
+        Empty for an arithmetic without them."""
         if not self.term.scaled:
             return []
         code = self.code
@@ -156,7 +162,7 @@ class TileCode:
         return [code.load(place, align=4, typ=self._floats) for place in places]
 
     def finished(self, u: int, factors: list[Any]) -> Any:
-        """The outputs of the sum `u`."""
+        """The outputs made of sum number u."""
         return self.term.finish(self.code, self.code.load(self._sums[u]), *factors)
 
     def compiled(self) -> Any:

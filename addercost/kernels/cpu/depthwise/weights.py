@@ -13,7 +13,9 @@ from addercost.kernels.cpu.ir.build import FLOAT, POINTER, as_array, at, compile
 
 
 class WeightNumbers(NamedTuple):
-    """Channels and taps; strides in elements of the weights as they are and as they are wanted."""
+    """Channels and taps, and the weights' strides in elements: first as they are given, then as the loop
+    needs them.
+    """
 
     channels: int
     taps: int
@@ -24,8 +26,8 @@ class WeightNumbers(NamedTuple):
 
 
 def in_loop_order(taps: Tensor, tap_major: bool, dtype: torch.dtype) -> Tensor:
-    """`taps` [C, R·S] as a dense tensor, [R·S, C] where `tap_major`. Floats become an int32 of 1 where
-    negative, else 0, if `dtype` is int32."""
+    """`taps` [C, R·S] as a dense tensor of `dtype`; with `tap_major`, as [R·S, C]. Floats that become int32
+    are 1 where negative, else 0."""
     if taps.dtype == dtype and taps.is_contiguous() and not tap_major:
         return taps
     channels, number = taps.shape
@@ -38,7 +40,9 @@ def in_loop_order(taps: Tensor, tap_major: bool, dtype: torch.dtype) -> Tensor:
 
 @cache
 def _loop(given: torch.dtype, wanted: torch.dtype) -> Any:
-    """void copy(source, target, numbers), an element at a time: torch's copy takes three times as long."""
+    """A function void copy(source, target, numbers) that copies one element at a time. Torch's copy takes
+    three times as long.
+    """
     code = function("copy", POINTER, POINTER, POINTER)
     source, target, pointer = code.function.args
     numbers, element, stored = loaded(code, WeightNumbers, pointer), IR_TYPES[given], IR_TYPES[wanted]

@@ -1,1 +1,1 @@
-"""LLVM IR: what the hand-written loops are made of and compiled with."""
+"""Tools to write loops in LLVM IR and to compile them."""

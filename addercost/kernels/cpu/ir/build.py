@@ -1,6 +1,6 @@
 """What the loops are built from, on top of llvmlite's `IRBuilder`: functions, counted loops, addresses.
 
-A builder is called `code` throughout: it appends instructions to the function that is being written.
+A builder is always called `code`. It appends instructions to the function that is being written.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 FLOAT, POINTER, VOID = ir.FloatType(), ir.PointerType(), ir.VoidType()
 
 Fields = TypeVar("Fields")
-"""A NamedTuple of numbers: of Python's where a function is called, of values where it is written."""
+"""A NamedTuple of numbers: Python's own where a function is called, LLVM values inside the function."""
 
 _CTYPES = {
     str(VOID): None,
@@ -30,10 +30,10 @@ _CTYPES = {
 
 
 def function(name: str, *arguments: Any, result: Any = VOID) -> Any:
-    """A builder at the beginning of a new function whose arguments have these types. LLVM may assume that no
-    two of its pointers reach the same memory."""
+    """A builder at the beginning of a new function with these argument types. LLVM may assume that no two of
+    its pointers refer to the same memory."""
     module = ir.Module()
-    # LLVM takes the host's where a module names none.
+    # With an empty triple, LLVM compiles for the host.
     module.triple = ""
     made = ir.Function(module, ir.FunctionType(result, arguments), name)
     for argument in made.args:
@@ -43,19 +43,19 @@ def function(name: str, *arguments: Any, result: Any = VOID) -> Any:
 
 
 def compiled(code: Any, optimised: bool = True) -> Any:
-    """The finished function as a callable of ctypes."""
+    """The finished function, compiled, as a ctypes callable."""
     made = code.function
     signature = [_CTYPES[str(kind)] for kind in (made.function_type.return_type, *made.function_type.args)]
     return NativeCode(str(made.module), optimised).function(made.name, *signature)
 
 
 def as_array(numbers: tuple[int, ...]) -> Any:
-    """The numbers as 64-bit integers in memory, for a function that reads them by `loaded`."""
+    """The numbers as an array of 64-bit integers, for a function that reads them by `loaded`."""
     return (ctypes.c_int64 * len(numbers))(*numbers)
 
 
 def loaded(code: Any, fields: type[Fields], pointer: Any) -> Fields:
-    """The fields of a NamedTuple, read from the array at `pointer`."""
+    """The fields of a NamedTuple, as values read from the array at `pointer`."""
     names: Any = fields
     places = (code.gep(pointer, [I64(index)], source_etype=I64) for index in range(len(names._fields)))
     return fields(*(code.load(place, typ=I64) for place in places))
@@ -63,7 +63,9 @@ def loaded(code: Any, fields: type[Fields], pointer: Any) -> Fields:
 
 @contextmanager
 def counted(code: Any, count: Any, step: int = 1) -> Iterator[Any]:
-    """A loop around what is built inside, for an index from 0 below `count`."""
+    """A loop around the code that is built inside the `with` block. Its index counts from 0 by `step` and
+    stays below `count`.
+    """
     before, head, body = code.block, code.append_basic_block("head"), code.append_basic_block("body")
     code.branch(head)
     code.position_at_end(head)
@@ -83,8 +85,8 @@ def counted(code: Any, count: Any, step: int = 1) -> Iterator[Any]:
 
 
 def at(code: Any, element: Any, start: Any, *terms: tuple[Any, Any]) -> Any:
-    """The address `start` + Σ index · stride, counted in elements of this type. Each is a value or a Python
-    number."""
+    """The address `start` + Σ index · stride, counted in elements of this type. Each index and stride is an
+    LLVM value or a Python number."""
     for index, stride in terms:
         if isinstance(index, int) and isinstance(stride, int):
             by = I64(index * stride)
@@ -106,7 +108,7 @@ def least(code: Any, a: Any, b: Any) -> Any:
 
 
 def call(code: Any, name: str, result: Any, *arguments: Any) -> Any:
-    """A call of an intrinsic, which is declared where it is not yet."""
+    """A call of an LLVM intrinsic. It is declared in the module if it is not there yet."""
     module = code.module
     intrinsic = module.globals.get(name)
     if intrinsic is None:
@@ -116,7 +118,9 @@ def call(code: Any, name: str, result: Any, *arguments: Any) -> Any:
 
 
 class Carried:
-    """Values that a loop hands from each round to the next: what they are, and what they become."""
+    """Values that a loop passes from each round to the next. `values`: those of this round. `following`:
+    those of the next.
+    """
 
     def __init__(self, index: Any, values: list[Any]) -> None:
         self.index, self.values = index, values
@@ -125,8 +129,8 @@ class Carried:
 
 @contextmanager
 def repeated(code: Any, count: Any, *starts: Any) -> Iterator[Carried]:
-    """A loop of `count` rounds, at least one, whose values begin as `starts`; what is built inside sets
-    `following`. After the loop, `following` is what the last round made."""
+    """A loop of `count` rounds, at least one. Its values begin as `starts`, and the `with` block must set
+    `following`. After the loop, `following` is what the last round computed."""
     before, body = code.block, code.append_basic_block("round")
     code.branch(body)
     code.position_at_end(body)

@@ -1,4 +1,4 @@
-"""LLVM IR compiled for the processor that it runs on."""
+"""LLVM IR, compiled for the processor that this process runs on."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import llvmlite.binding as llvm
 
 
 class NativeCode:
-    """The functions of a module of LLVM IR, given as text.
+    """The compiled functions of one module of LLVM IR, which is given as text.
 
-    `optimised` runs LLVM's passes over it first; without them its instructions stay as they are written.
+    optimised: LLVM's passes run over the module first. Otherwise its instructions stay as they are written.
     """
 
     def __init__(self, text: str, optimised: bool = True) -> None:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
-        # For modules with inline assembly.
+        # Modules with inline assembly need this.
         llvm.initialize_native_asmparser()
         module = llvm.parse_assembly(text)
         module.verify()
@@ -32,10 +32,10 @@ class NativeCode:
         self._engine.finalize_object()
 
     def function(self, name: str, result: Any, *arguments: Any) -> Any:
-        """The function `name`, called with and returning values of these ctypes types. It does not hold the
-        interpreter's lock while it runs."""
+        """The function `name` as a ctypes callable with these types. It runs without the
+        interpreter's lock."""
         function: Any = ctypes.CFUNCTYPE(result, *arguments)(self._engine.get_function_address(name))
-        # The engine owns the code, so the function keeps the engine alive.
+        # The engine owns the code, so the callable keeps the engine alive.
         function.engine = self._engine
         return function
 
@@ -48,14 +48,14 @@ def host_core() -> str:
 
 @cache
 def host_features() -> frozenset[str]:
-    """LLVM's names of the features that this processor has."""
+    """LLVM's names for the features of this processor."""
     return frozenset(name for name, present in llvm.get_host_cpu_features().items() if present)
 
 
 @cache
 def masks_bytes() -> bool:
-    """Whether one instruction can load or store the bytes of a vector that a mask names.
+    """Whether one instruction can load or store those bytes of a vector that a mask selects.
 
-    Elsewhere LLVM makes a branch for each byte.
+    Without such an instruction, LLVM makes a branch for each byte.
     """
     return not host_features().isdisjoint({"avx512bw", "sve"})

@@ -1,4 +1,4 @@
-"""Vectors in LLVM IR: constants, masks, and memory of which a mask says what is read and written."""
+"""Vectors in LLVM IR: constants, masks, and loads and stores of the lanes that a mask selects."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import llvmlite.ir as ir
 from addercost.kernels.cpu.ir.build import FLOAT, I1, I32, I64, POINTER, VOID, call
 
 vector = ir.VectorType
-"""The type of so many lanes: vector(element, lanes)."""
+"""The type vector(element, lanes)."""
 
 
 def constant(kind: Any, value: float | Sequence[int]) -> Any:
-    """A vector with the same number in every lane, or with one for each."""
+    """A constant vector: the same number in every lane, or one number for each lane."""
     return _constant(kind, tuple(value) if isinstance(value, Sequence) else value)
 
 
@@ -25,17 +25,17 @@ def zeros(kind: Any) -> Any:
 
 @cache
 def _constant(kind: Any, value: float | tuple[int, ...]) -> Any:
-    # Kept, because llvmlite takes longer to spell a vector of floats than most instructions.
+    # The result is cached, because llvmlite takes longer to print a vector of floats than most instructions.
     return ir.Constant(kind, list(value) if isinstance(value, tuple) else value)
 
 
 def bits(kind: Any) -> Any:
-    """The type of a mask of as many lanes."""
+    """The type of a mask with this many lanes."""
     return vector(I1, kind.count)
 
 
 def splat(code: Any, value: Any, lanes: int) -> Any:
-    """The value in every lane."""
+    """A vector with this value in every lane."""
     kind = vector(value.type, lanes)
     undefined = ir.Constant(kind, ir.Undefined)
     first = code.insert_element(undefined, value, I64(0))
@@ -43,23 +43,23 @@ def splat(code: Any, value: Any, lanes: int) -> Any:
 
 
 def picked(code: Any, a: Any, b: Any, lanes: Sequence[int]) -> Any:
-    """These lanes of two vectors, which are numbered through."""
+    """The chosen lanes of two vectors. The lanes of the second are numbered after those of the first."""
     return code.shuffle_vector(a, b, constant(vector(I32, len(lanes)), lanes))
 
 
 def picked_of(code: Any, a: Any, lanes: Sequence[int]) -> Any:
-    """These lanes of one vector."""
+    """The chosen lanes of one vector."""
     return picked(code, a, ir.Constant(a.type, ir.Undefined), lanes)
 
 
 def lanes_below(code: Any, limit: Any, lanes: int) -> Any:
-    """A mask of the lanes whose number is below a 64-bit integer."""
+    """A mask of the lanes whose number is below `count`, a 64-bit integer."""
     limits = splat(code, code.trunc(limit, I32), lanes)
     return code.icmp_signed("<", constant(vector(I32, lanes), range(lanes)), limits)
 
 
 def any_set(code: Any, mask: Any) -> Any:
-    """Whether a bit of the mask is set."""
+    """Whether any bit of the mask is set."""
     word = code.bitcast(mask, ir.IntType(mask.type.count))
     return code.icmp_unsigned("!=", word, word.type(0))
 
@@ -70,12 +70,12 @@ def fma(code: Any, a: Any, b: Any, c: Any) -> Any:
 
 
 def absolute(code: Any, a: Any) -> Any:
-    """|a| of floats."""
+    """The absolute values of a vector of floats."""
     return call(code, f"llvm.fabs.{_suffix(a.type)}", a.type, a)
 
 
 def lane_sum(code: Any, a: Any) -> Any:
-    """The sum of all lanes, halves first."""
+    """The sum of all lanes. Each step adds the two halves of the vector."""
     add = code.fadd if a.type.element == FLOAT else code.add
     while a.type.count > 1:
         half = a.type.count // 2
@@ -84,15 +84,17 @@ def lane_sum(code: Any, a: Any) -> Any:
 
 
 def addresses(code: Any, element: Any, start: Any, offsets: Any) -> Any:
-    """The address of `start` plus each of a vector of offsets, counted in elements of this type."""
+    """The addresses `start` + offset for each of a vector of offsets, counted in elements of this type."""
     places = code.gep(start, [offsets], source_etype=element)
-    # The builder takes the type of `start`.
+    # The builder takes the result's type from `start`.
     places.type = vector(POINTER, offsets.type.count)
     return places
 
 
 def masked_load(code: Any, kind: Any, place: Any, mask: Any, align: int, others: Any = None) -> Any:
-    """The vector at `place`, with `others`, by default zeros, in the lanes that the mask leaves out."""
+    """The vector at address `place`. Lanes that the mask does not select have the value of `others`, by
+    default zero.
+    """
     others = zeros(kind) if others is None else others
     return call(code, f"llvm.masked.load.{_suffix(kind)}.p0", kind, place, I32(align), mask, others)
 
@@ -102,17 +104,17 @@ def masked_store(code: Any, value: Any, place: Any, mask: Any, align: int) -> No
 
 
 def masked_gather(code: Any, kind: Any, places: Any, mask: Any, align: int, others: Any) -> Any:
-    """One element from each of a vector of addresses, as `masked_load` otherwise."""
+    """One element from each of a vector of addresses; unselected lanes as in `masked_load`."""
     name = f"llvm.masked.gather.{_suffix(kind)}.v{kind.count}p0"
     return call(code, name, kind, places, I32(align), mask, others)
 
 
 def masked_scatter(code: Any, value: Any, places: Any, mask: Any, align: int) -> None:
-    """One element to each of a vector of addresses."""
+    """Stores one element to each selected address."""
     name = f"llvm.masked.scatter.{_suffix(value.type)}.v{value.type.count}p0"
     call(code, name, VOID, value, places, I32(align), mask)
 
 
 def _suffix(kind: Any) -> str:
-    """A vector type's name in that of an intrinsic."""
+    """The part of an LLVM intrinsic's name that gives a vector's type, such as `v16f32`."""
     return f"v{kind.count}{'f32' if kind.element == FLOAT else kind.element}"

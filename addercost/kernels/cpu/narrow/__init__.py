@@ -1,1 +1,1 @@
-"""Products with weights of 2 and 4 bits for one or a few rows, which read every weight once."""
+"""Products of one or a few rows with weights of 2 and 4 bits. Each weight is read from memory once."""

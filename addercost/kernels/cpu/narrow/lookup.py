@@ -1,4 +1,4 @@
-"""A product of a few rows of int8 with weights as indices of tables, on the CPU."""
+"""The product of a few rows of int8 and weights that are stored as indices of tables, on the CPU."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.narrow_lookup import CHUNK, FORMS, ROWS, LookupWeights
 
 MOST_ROWS = 4
-"""Rows of x that are looked up by the same indices."""
+"""The most rows of x that share one pass over the indices."""
 
 STREAMS = 2
 """Places of the weights that are read at once for one row of x."""
 
 
 def lookup_product(x: Tensor, weights: LookupWeights) -> Tensor | None:
-    """x: [B, K] int8, to [B, N], as `addercost.kernels.narrow_lookup.reference`. None where the processor
-    looks nothing up in registers. Raises ShapeError.
+    """The product of x [B, K] int8 and the weights, as [B, N]: the result of
+    `addercost.kernels.narrow_lookup.reference`. Returns None on a processor that cannot look bytes up in a
+    register. Raises ShapeError if `x` has another shape or type.
     """
     if x.dim() != 2 or x.shape[1] != weights.features or x.dtype != torch.int8:
         raise ShapeError(

@@ -1,4 +1,4 @@
-"""The loops of products by table look-up, in LLVM IR: a shuffle of bytes looks 64 rows up at once."""
+"""The loops of products by table look-up, in LLVM IR. One shuffle of bytes looks up 64 rows at once."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ BYTES, HALVES = vector(I8, 64), vector(I16, 32)
 WORDS, FLOATS = vector(I32, 16), vector(FLOAT, 16)
 
 ROUND = 8
-"""Look-ups whose bytes are added before they are widened: 8 low bytes of up to 31 are at most 248, and 8 high
-ones of -16 to 15 are at least -128."""
+"""Look-ups whose bytes are added before they are widened. The sum of 8 low bytes, each at most 31, is at most
+248. The sum of 8 high bytes, each from -16 to 15, is at least -128."""
 
 LOW_BITS = 5
 TABLE_BYTES = 32
-"""16 low bytes and 16 high ones: of 10 bits a sum of four int8 has, the lowest 5 and the others."""
+"""Bytes of a table. A sum of four int8 has 10 bits: 16 bytes hold the lowest 5 bits of each sum, and 16 bytes
+the others.
+"""
 
 _SHUFFLES = {
     "avx512bw": (64, "llvm.x86.avx512.pshuf.b.512"),
@@ -41,18 +43,22 @@ _SHUFFLES = {
     "ssse3": (16, "llvm.x86.ssse3.pshuf.b.128"),
     "neon": (16, "llvm.aarch64.neon.tbl1.v16i8"),
 }
-"""By the feature that a processor needs for it: bytes at once, and LLVM's name."""
+"""By the processor feature that it needs: how many bytes a shuffle looks up at once, and the intrinsic's name
+in LLVM.
+"""
 
 
 @cache
 def shuffles_here() -> bool:
-    """Whether this processor looks bytes up in a register. Kept, since to ask takes 0.15 ms."""
+    """Whether this processor can look bytes up in a register. The answer is cached, because asking takes 0.15
+    ms.
+    """
     return not host_features().isdisjoint(_SHUFFLES)
 
 
 class LookupSizes(NamedTuple):
-    """blocks: of ROWS rows of weights. chunks: of CHUNK inputs. tables, outputs: how many bytes lie between
-    the tables, and elements between the results, of two rows of x.
+    """blocks: of ROWS rows of weights. chunks: of CHUNK inputs. tables: bytes from the tables of one row of x
+    to those of the next. outputs: elements from the results of one row of x to those of the next.
     """
 
     blocks: Any
@@ -63,7 +69,9 @@ class LookupSizes(NamedTuple):
 
 @cache
 def tables_of_rows(bits: int) -> Any:
-    """A function (x, tables, count): `count` tables of as many inputs each as the form says, int8."""
+    """A function (x, tables, count) that fills `count` tables. Each is made from as many int8 inputs as the
+    `LookupForm` has.
+    """
     form = FORMS[bits]
     code = function(f"lookup_tables_{bits}", POINTER, POINTER, I64)
     x, tables, count = code.function.args
@@ -85,10 +93,11 @@ def tables_of_rows(bits: int) -> Any:
 
 @cache
 def lookups_of_blocks(bits: int, batch: int, streams: int) -> Any:
-    """A function (words, tables, scales, out, sizes): sums of `batch` rows of tables.
+    """A function (words, tables, scales, out, sizes) that computes the products of `batch` rows of x, given
+    as tables.
 
-    streams: so many equal parts of the blocks, which sizes.blocks is a multiple of, are read at once. out:
-    int32 of ternary weights, else fp32.
+    streams: how many equal parts of the blocks are read at once; sizes.blocks is a multiple of it. out: int32
+    for ternary weights, fp32 for 4-bit ones.
     """
     form = FORMS[bits]
     code = function(f"lookup_{bits}_{batch}_{streams}", *(POINTER,) * 5)
@@ -129,7 +138,9 @@ def lookups_of_blocks(bits: int, batch: int, streams: int) -> Any:
 
 
 def _chunk(code: Any, form: LookupForm, pieces: list[Any], of_rows: list[Any]) -> list[Any]:
-    """The sums of a chunk: of each stream, each row of x, four vectors of 16 rows of weights, as int32."""
+    """The sums of one chunk, as int32: for each stream and each row of x, four vectors of 16 rows of
+    weights.
+    """
     rounds = form.tables // ROUND
     pairs = [(piece, table) for piece in pieces for table in of_rows]
     with repeated(code, I64(rounds), *[zeros(HALVES)] * (4 * len(pairs))) as turn:
@@ -139,7 +150,8 @@ def _chunk(code: Any, form: LookupForm, pieces: list[Any], of_rows: list[Any]) -
     for i in range(0, len(turn.following), 4):
         quarters = [_quarters(code, value) for value in turn.following[i : i + 4]]
         (low_even, low_odd), (high_even, high_odd) = quarters[:2], quarters[2:]
-        # Byte 4 i + s has row 16 s + i: even bytes are rows of s = 0 and 2, odd ones of s = 1 and 3.
+        # Byte 4 i + s belongs to row 16 s + i. Even bytes are the rows with s = 0 and 2, odd bytes those with
+        # s = 1 and 3.
         for lows, highs, s in ((low_even, high_even, 0), (low_odd, high_odd, 0), (low_even, high_even, 1),
                                (low_odd, high_odd, 1)):  # fmt: skip
             found.append(code.add(lows[s], code.shl(highs[s], constant(WORDS, LOW_BITS))))
@@ -147,8 +159,8 @@ def _chunk(code: Any, form: LookupForm, pieces: list[Any], of_rows: list[Any]) -
 
 
 def _round(code: Any, form: LookupForm, index: Any, pieces: list[Any], of_rows: list[Any]) -> list[Any]:
-    """Sums of ROUND tables for each stream and row of x: low bytes of even rows, of odd rows, high bytes of
-    both, as int16."""
+    """The sums of ROUND tables as int16, for each stream and row of x: low bytes of even rows, low bytes of
+    odd rows, then the high bytes of both."""
     planes, mask = len(form.factors), constant(BYTES, 15)
     sums: dict[tuple[int, int, int, int], Any] = {}
     vectors: dict[tuple[int, int], Any] = {}
@@ -178,7 +190,9 @@ def _round(code: Any, form: LookupForm, index: Any, pieces: list[Any], of_rows: 
 
 
 def _widened(code: Any, form: LookupForm, planes: list[Any], high: int) -> list[Any]:
-    """Even bytes and odd ones as int16, times the planes' factors and added up."""
+    """Widens even and odd bytes to int16, multiplies them by the factor of their plane of indices, and adds
+    up the planes.
+    """
     shift = code.ashr if high else code.lshr
     eight, found = constant(HALVES, 8), [zeros(HALVES), zeros(HALVES)]
     for factor, value in zip(form.factors, planes, strict=True):
@@ -190,13 +204,13 @@ def _widened(code: Any, form: LookupForm, planes: list[Any], high: int) -> list[
 
 
 def _quarters(code: Any, halves: Any) -> tuple[Any, Any]:
-    """Even and odd lanes of int16, as int32."""
+    """The even and the odd lanes of int16, each widened to int32."""
     both, sixteen = code.bitcast(halves, WORDS), constant(WORDS, 16)
     return code.ashr(code.shl(both, sixteen), sixteen), code.ashr(both, sixteen)
 
 
 def _table(code: Any, tables: Any, index: Any, table: int) -> list[Any]:
-    """Its low bytes and its high ones, each in all four parts of a vector."""
+    """The low bytes and the high bytes of a table, each copied to all four parts of a vector."""
     found = []
     for half in range(2):
         place = at(code, I8, tables, (index, ROUND * TABLE_BYTES), (table, TABLE_BYTES), (half, 16))

@@ -28,8 +28,8 @@ BYTES, WORDS, FLOATS = vector(I8, 64), vector(I32, 16), vector(FLOAT, 16)
 
 
 class ProductSizes(NamedTuple):
-    """rows: of weights. pieces: of 64 bytes a row. inputs, starts, outputs: how many elements lie between two
-    rows of x, of the starts and of the result.
+    """rows: of weights. pieces: of 64 bytes in a row. inputs, starts, outputs: elements from one row of x to
+    the next, in x, in the starts and in the result.
     """
 
     rows: Any
@@ -41,11 +41,13 @@ class ProductSizes(NamedTuple):
 
 @cache
 def product_of_rows(bits: int, batch: int, streams: int) -> Any:
-    """A function (words, x, starts, scales, out, sizes): for `batch` rows of int8, the sums of x times codes.
+    """A function (words, x, starts, scales, out, sizes): for `batch` rows of int8, the sums of x times the
+    weights.
 
-    streams: so many equal parts of the rows, which sizes.rows is a multiple of, are read at once: memory
-    gives more to a core that reads several places. starts: of `starts_of_rows`, what the codes' middle takes
-    off. scales: fp32, one a piece, of 4-bit weights. out: int32 of ternary weights, else fp32.
+    streams: how many equal parts of the rows are read at once; sizes.rows is a multiple of it. A core reads
+    more bytes a second when it reads from several places. starts: from `starts_of_rows`, the values that the
+    sums begin with. scales: fp32, one for each piece, of 4-bit weights. out: int32 for ternary weights, fp32
+    for 4-bit ones.
     """
     code = function(f"narrow_{bits}_{batch}_{streams}", *(POINTER,) * 6)
     words, x, starts, scales, out, numbers = code.function.args
@@ -67,7 +69,7 @@ def product_of_rows(bits: int, batch: int, streams: int) -> Any:
 
 
 def _ternary(code: Any, batch: int, sizes: ProductSizes, firsts: list[Any], x: Any, starts: Any) -> list[Any]:
-    """A sum for each row of weights and each row of x, the latter innermost."""
+    """One sum for each row of weights and each row of x. The rows of x are innermost."""
     chains = 4 if _has_vnni() else 1
     begins = [zeros(WORDS)] * (chains * batch * len(firsts))
     for i in range(0, len(begins), chains):
@@ -94,7 +96,7 @@ def _ternary(code: Any, batch: int, sizes: ProductSizes, firsts: list[Any], x: A
 def _four_bits(
     code: Any, batch: int, sizes: ProductSizes, firsts: list[Any], x: Any, starts: Any, scales: list[Any]
 ) -> list[Any]:
-    """As `_ternary`."""
+    """Likewise for 4-bit weights, whose pieces have scales."""
     with repeated(code, sizes.pieces, *[zeros(FLOATS)] * (batch * len(firsts))) as turn:
         pieces = [_load(code, at(code, I8, first, (turn.index, 64)), WORDS) for first in firsts]
         of_pieces = [
@@ -120,8 +122,11 @@ def _four_bits(
 
 @cache
 def starts_of_rows(bits: int) -> Any:
-    """A function (x, starts, sizes): for each of sizes.rows rows of int8, -middle times the sums of x, spread
-    over the lanes of one vector for a row of ternary weights, and of one for each piece of 4-bit ones.
+    """A function (x, starts, sizes) that computes what the sums begin with.
+
+    A weight is its code minus a middle, so the sums of x times codes begin at -middle · Σ x. For each of
+    sizes.rows rows of int8, the function stores this value, spread over the lanes of a vector: one vector for
+    ternary weights, and one for each piece of 4-bit weights.
     """
     code = function(f"narrow_starts_{bits}", *(POINTER,) * 3)
     x, starts, numbers = code.function.args
@@ -154,7 +159,7 @@ def _load(code: Any, place: Any, kind: Any) -> Any:
 
 
 def _codes(code: Any, piece: Any, bits: int, j: int) -> Any:
-    """The j-th codes of all bytes, as bytes."""
+    """The j-th code of each byte, as a vector of bytes."""
     shifted = code.lshr(piece, constant(WORDS, bits * j)) if j else piece
     mask = (2**bits - 1) * 0x01010101
     return code.bitcast(code.and_(shifted, constant(WORDS, mask)), BYTES)
@@ -165,8 +170,8 @@ def _has_vnni() -> bool:
 
 
 def _dot(code: Any, sums: Any, codes: list[Any], values: list[Any]) -> Any:
-    """sums + Σ codes·values, four neighbours in a lane. codes: unsigned bytes up to 15, four vectors at most;
-    values: signed.
+    """sums + Σ codes·values, where each lane sums four neighbours. codes: up to four vectors of unsigned
+    bytes, at most 15. values: signed bytes.
     """
     if _has_vnni():
         for of, by in zip(codes, values, strict=True):
@@ -183,8 +188,8 @@ def _dot(code: Any, sums: Any, codes: list[Any], values: list[Any]) -> Any:
 
 
 def _dot_by_halves(code: Any, codes: list[Any], values: list[Any]) -> Any:
-    """Σ codes·values in 16 lanes, by AVX2's products of bytes whose sums of two neighbours have 16 bits: four
-    of them are at most 4·2·15·128 = 15,360, so that none saturates.
+    """Σ codes·values in 16 lanes, by an AVX2 instruction that sums two neighbouring products of bytes in 16
+    bits. Four such sums are at most 4·2·15·128 = 15,360, so none saturates.
     """
     shorts = vector(I16, 16)
     halves = []
@@ -205,7 +210,7 @@ def _dot_by_halves(code: Any, codes: list[Any], values: list[Any]) -> Any:
 
 
 def _tree(code: Any, values: list[Any]) -> Any:
-    """The sum of vectors, in pairs."""
+    """The sum of the vectors, added in pairs."""
     while len(values) > 1:
         values = [code.add(*values[i : i + 2]) for i in range(0, len(values), 2)]
     return values[0]

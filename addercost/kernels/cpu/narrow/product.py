@@ -1,4 +1,4 @@
-"""A product of a few rows of int8 with packed weights, on the CPU."""
+"""The product of a few rows of int8 and packed weights, on the CPU."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.narrow import PIECE, PackedWeights
 
 MOST_ROWS = 4
-"""Rows of x that pass a row of weights together: their sums stay in registers."""
+"""The most rows of x that share one pass over the weights. Their sums stay in registers."""
 
 MOST_STREAMS = 4
-"""Places of the weights that are read at once, times rows of x: as many sums stay in registers."""
+"""The most places of the weights that are read at once, times rows of x. That many sums stay in registers."""
 
 
 def narrow_product(x: Tensor, packed: PackedWeights) -> Tensor:
-    """x: [B, K] int8, to [B, N], as `addercost.kernels.narrow.reference`. Raises ShapeError."""
+    """The product of x [B, K] int8 and the weights, as [B, N]: the result of
+    `addercost.kernels.narrow.reference`. Raises ShapeError if `x` has another shape or type.
+    """
     if x.dim() != 2 or x.shape[1] != packed.features or x.dtype != torch.int8:
         raise ShapeError(
             f"expected input [rows, {packed.features}] of int8, got {tuple(x.shape)} of {x.dtype}"
@@ -39,7 +41,7 @@ def _block(x: Tensor, packed: PackedWeights, out: Tensor) -> None:
     pieces = row_bytes // PIECE
     lacking = row_bytes * 8 // packed.bits - packed.features
     padded = torch.nn.functional.pad(x, (0, lacking)) if lacking else x.contiguous()
-    # Of ternary weights all pieces have one scale, so the codes' middle is taken off once.
+    # All pieces of ternary weights share one scale, so the middle of the codes is subtracted once.
     n_starts = 1 if packed.bits == 2 else pieces
     starts = torch.empty(batch, n_starts, 16, dtype=torch.int32)
     of_starts = ProductSizes(batch, pieces, padded.shape[1], n_starts * 16, 0)

@@ -1,1 +1,3 @@
-"""Adder layers of a few rows: linear layers at small batch, read at memory's speed."""
+"""Adder layers of a few rows, such as linear layers at small batch. They take as long as reading their
+weights from memory.
+"""

@@ -1,6 +1,6 @@
 """The loop of L1 distances between a few rows of inputs and rows of weights, in LLVM IR.
 
-Its vectors lie along the channels, so that weights are read in the order in which they are stored.
+Its vectors run along the channels, so weights are read in the order in which they are stored.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from addercost.kernels.cpu.ir.vectors import (
 
 
 class RowSizes(NamedTuple):
-    """Rows of weights and channels; strides in elements: of x by row, of the weights by row, of the output by
-    row of x and by row of weights."""
+    """The number of weight rows and channels, and strides in elements. x_row: of x by row. weight_row: of the
+    weights by row. out_row, out_weight: of the output by row of x and by row of weights."""
 
     rows: int
     channels: int
@@ -32,10 +32,11 @@ class RowSizes(NamedTuple):
 
 @cache
 def distances(lanes: int, batch: int, together: int) -> Any:
-    """void distances(weights, x, out, sizes): -Σ|x - w| of `batch` rows of x with each row of weights.
+    """A function void distances(weights, x, out, sizes) that computes -Σ|x - w| for `batch` rows of x and
+    each row of weights.
 
-    lanes: of a vector of fp32. together: so many rows of weights are read at once; there are at least as
-    many, and the last ones are moved back to where they fit.
+    lanes: of a vector of fp32. together: how many rows of weights are read at once. There must be at least
+    that many; the last ones are moved back to end at the last row.
     """
     code = function(f"distances_{lanes}_{batch}_{together}", *(POINTER,) * 4)
     weights, x, out, numbers = code.function.args
@@ -44,14 +45,14 @@ def distances(lanes: int, batch: int, together: int) -> Any:
     pairs = [(row, b) for row in range(together) for b in range(batch)]
     whole = code.and_(sizes.channels, I64(-lanes))
     mask = lanes_below(code, code.sub(sizes.channels, whole), lanes)
-    # LLVM keeps these in registers.
+    # LLVM keeps these stack slots in registers.
     sums = [code.alloca(floats) for _ in pairs]
     with counted(code, sizes.rows, together) as block:
         first = least(code, block, code.sub(sizes.rows, I64(together)))
         rows = [code.add(first, I64(row)) for row in range(together)]
         weight_rows = [at(code, FLOAT, weights, (row, sizes.weight_row)) for row in rows]
         x_rows = [at(code, FLOAT, x, (b, sizes.x_row)) for b in range(batch)]
-        # The channels that are left after whole vectors come first: a sum has to begin with something.
+        # The channels left over after whole vectors come first, so they can initialise the sums.
         w, values = (
             [masked_load(code, floats, at(code, FLOAT, row, (whole, 1)), mask, align=4) for row in of]
             for of in (weight_rows, x_rows)

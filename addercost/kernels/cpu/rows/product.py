@@ -1,4 +1,4 @@
-"""Adder layers of 1×1 filters over a few pixels, which take as long as reading their weights once."""
+"""Adder layers of 1×1 filters over a few pixels. They take as long as reading their weights once."""
 
 from __future__ import annotations
 
@@ -18,19 +18,23 @@ from addercost.kernels.cpu.shares import NativeCall, run_shares, shares
 from addercost.kernels.problem import Geometry, output_layout
 
 MOST_ROWS = 4
-"""Pixels that pass the weights together. With more, a kernel that keeps tiles of outputs is faster."""
+"""The most pixels that share one pass over the weights. For more, a kernel that keeps tiles of outputs in
+registers is faster.
+"""
 _SUMS = 4
-"""Sums in registers: an addition waits for the one before it, and meanwhile those of other sums begin."""
+"""Sums in registers. An addition waits for the previous one to the same sum, and meanwhile those to other
+sums start.
+"""
 _BYTES = 4
 
 
 def convolve(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
-    """-Σ|x - w| of input [N, C, H, W] and weight [K, C, 1, 1] as [N, K, H, W] in the input's layout, fp32.
+    """-Σ|x - w| of input [N, C, H, W] and weight [K, C, 1, 1], as [N, K, H, W] fp32 in the input's layout.
 
-    None but for 1×1 filters without groups, padding and strides, at most `MOST_ROWS` pixels, and channels
-    that are neighbours.
+    Returns None unless the filters are 1×1 without groups, padding and strides, there are at most `MOST_ROWS`
+    pixels, and channels are neighbours in memory.
     """
-    # Nearly every layer ends here, and a plan would be looked up at each of its calls.
+    # Nearly every layer returns here. Looking up a plan at each of its calls would cost more.
     if input.numel() > MOST_ROWS * input.shape[1] or weight.shape[2:] != (1, 1):
         return None
     if input.dtype != torch.float32 or weight.dtype != torch.float32:
@@ -46,7 +50,7 @@ def convolve(input: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Some rows of the weights: the loop, where they and their outputs begin, and its sizes."""
+    """A share of the weight rows: the loop, where the rows and their outputs begin, and the loop's sizes."""
 
     loop: Callable[[int, int, int, Any], None]
     weight_byte: int
@@ -61,7 +65,7 @@ class _Plan:
     parts: tuple[_Part, ...]
 
     def calls(self, x: int) -> tuple[NativeCall, ...]:
-        """For inputs at the address `x`."""
+        """The calls of the loop for inputs at the address `x`."""
 
         def run(weights: int, out: int, part: _Part) -> None:
             part.loop(weights, x, out, part.sizes)
@@ -79,7 +83,9 @@ def _plan(
     layout: torch.memory_format,
     threads: int,
 ) -> _Plan | None:
-    """Of 1×1 filters on at most `MOST_ROWS` pixels; None where the rest of the layer does not fit."""
+    """The plan for 1×1 filters on at most `MOST_ROWS` pixels; None where strides, groups or the memory layout
+    do not suit the loop.
+    """
     (n, channels, h, w), filters, pixels = size, weight_size[0], math.prod(size) // max(size[1], 1)
     along = [axis for axis in (0, 2, 3) if size[axis] > 1]
     neighbours = channels == 1 or stride[1] == weight_stride[1] == 1

@@ -1,1 +1,3 @@
-"""8-bit adder convolutions: bytes in words of eight channels, and the dense kernel on those."""
+"""8-bit adder convolutions: bytes are grouped into words of eight channels, which the dense kernel computes
+on.
+"""

@@ -1,4 +1,4 @@
-"""The 8-bit adder convolution: bytes are copied into words of eight channels, with the image's border."""
+"""The 8-bit adder convolution. Bytes are copied into words of eight channels, with the image's border."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from addercost.kernels.store import PLAIN, Codes, Store
 def convolve_quantized(
     input: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None, zero: int, geometry: Geometry
 ) -> Tensor:
-    """-scale · Σ|q(x) - w| + bias of an fp32 input, as `reference.adder_quantized_forward`."""
+    """-scale · Σ|q(x) - w| + bias of an fp32 input; the result of `reference.adder_quantized_forward`."""
     factors = pack_factors(scale.expand(weight.shape[0]), bias, geometry.groups)
     return convolve_coded(input, weight, factors, Codes(float(scale), zero), geometry, PLAIN)
 
@@ -48,8 +48,9 @@ def convolve_quantized(
 def convolve_coded(
     input: Tensor, weight: Tensor, factors: Tensor, codes: Codes, geometry: Geometry, store: Store
 ) -> Tensor:
-    """What `store` makes of -Σ|q(x) - w|, of an fp32 input or its codes already, a padded tap having the code
-    of 0. As `reference.adder_coded_forward`."""
+    """`store` applied to -Σ|q(x) - w|; the result of `reference.adder_coded_forward`.
+
+    input: fp32, or its byte codes. A padded tap has the code of 0."""
     layout, zero = output_layout(input), codes.zero
     if input.dtype == torch.float32:
         input = _codes(input, codes)
@@ -58,7 +59,8 @@ def convolve_coded(
         sums = depthwise.convolve("adder_u8_scaled", input, weight, geometry, layout, each, zero)
         return sums if store == PLAIN else store.of(sums, *_NO_FACTORS)
     if zero and weight.shape[1] % WORD and geometry.padding != (0, 0):
-        # Channels are rounded up with zeros, but a border of `zero` would fill those places with `zero`.
+        # Channels are rounded up to whole words with zeros. A border filled with `zero` would fill those
+        # places with `zero` instead.
         (top, left) = geometry.padding
         input, zero = F.pad(input, (left, left, top, top), value=zero), 0
         geometry = replace(geometry, padding=(0, 0))
@@ -69,7 +71,7 @@ _NO_FACTORS = torch.ones(1), torch.zeros(1)
 
 
 def _codes(input: Tensor, codes: Codes) -> Tensor:
-    """The codes of an fp32 image, in its layout."""
+    """The codes of an fp32 image, in the image's layout."""
     if not input.is_contiguous() and not input.is_contiguous(memory_format=torch.channels_last):
         input = input.contiguous()
     made, count = torch.empty_like(input, dtype=torch.uint8), input.numel()
@@ -87,9 +89,11 @@ def convolve(
     schedule: Schedule | None = None,
     store: Store = PLAIN,
 ) -> Tensor:
-    """-Σ|x - w| of bytes [N, C, H, W] and [K, C/G, R, S] as [N, K, P, Q] int32, a padded tap having x = fill;
-    with `factors` of `kernels.signs`, what `store` makes of it, in fp32 or as codes. The channels of a group
-    divide into words where `fill` is not 0, and a depthwise layer has a plain store."""
+    """-Σ|x - w| of bytes [N, C, H, W] and [K, C/G, R, S], as [N, K, P, Q] int32. A padded tap has x = fill.
+
+    factors: of `kernels.signs`; with them, `store` is applied to the sums, and the output is fp32 or byte
+    codes. Where `fill` is not 0, the channels of a group must divide into words. For a depthwise layer
+    `store` must be `PLAIN`."""
     layout = layout or output_layout(input)
     site = "adder_u8" if factors is None else "adder_u8_scaled" if store.codes is None else "adder_u8_coded"
     if depthwise.takes(weight.shape, geometry.groups):
@@ -116,14 +120,14 @@ def convolve(
 
 
 def request_of(input: Tensor, weight: Tensor, geometry: Geometry) -> KernelRequest:
-    """What `convolve` asks for when it computes this with factors, `input` being dense."""
+    """The request that `convolve` makes when there are factors. `input` must be dense in memory."""
     place = (input.shape, input.stride(), weight.shape, geometry, output_layout(input))
     return _plan("adder_u8_scaled", *place, torch.get_num_threads()).kernel.request
 
 
 def _readable(image: Tensor, groups: int) -> bool:
-    """Whether rows are contiguous, or pixels are and the channels of each of several groups divide into
-    words."""
+    """Whether rows are contiguous, or the channels of each pixel are; in the second case the channels of each
+    of several groups must divide into words."""
     if image.shape[3] == 1 or image.stride(3) == 1 or image.shape[1] == 1:
         return True
     return image.stride(1) == 1 and (groups == 1 or image.shape[1] // groups % WORD == 0)
@@ -131,14 +135,14 @@ def _readable(image: Tensor, groups: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Relayout:
-    """A copy of bytes into another layout, in fresh memory."""
+    """How to copy bytes into another layout."""
 
     calls: tuple[NativeCall, ...]
     bytes: int
     bordered: bool
 
     def fresh(self, fill: int) -> Tensor:
-        """Memory for the copy, its border filled."""
+        """Memory for the copy. A border in it has the value `fill`."""
         if self.bordered:
             return filled(self.bytes, torch.uint8, fill)
         return torch.empty(self.bytes, dtype=torch.uint8)
@@ -151,11 +155,11 @@ class U8Plan:
     launch: Launch
     weight_in_place: bool
     run: int
-    """Bytes of a filter's row and pixel that are padded to whole words together."""
+    """Bytes under a row of the filter, or in a pixel, that are padded to whole words together."""
 
 
 def _padded_weight(weight: Tensor, plan: U8Plan) -> Tensor:
-    """[K, R, S, C/G] with zeros behind each run."""
+    """The weights [K, R, S, C/G] with zeros after each run of `plan.run` bytes."""
     rows = weight.permute(0, 2, 3, 1).reshape(-1, plan.run)
     return F.pad(rows, (0, -plan.run % WORD)).contiguous()
 
@@ -174,17 +178,17 @@ def _plan(
 ) -> U8Plan:
     (n, c, height, width), (k, channels, r, s) = size, weight_size
     if width == 1:
-        # Torch gives a single column any stride.
+        # Torch may give a single column any stride.
         stride = (*stride[:3], c if stride[1] == 1 else 1)
     if r == 1 and geometry.padding[0] == 0 and geometry.stride[0] > 1:
-        # Rows between the strides are not copied.
+        # Rows that the stride skips are not copied.
         height, step = geometry.output_size((height, width), (r, s))[0], geometry.stride[0]
         stride = (*stride[:2], stride[2] * step, stride[3])
         geometry = replace(geometry, stride=(1, geometry.stride[1]))
     groups, (top, left), step_x = geometry.groups, geometry.padding, geometry.stride[1]
     columns = geometry.output_size((height, width), (r, s))[1]
     rows = height + 2 * top
-    # With so few channels, a filter's row is one run of bytes, which is copied for each pixel of the output.
+    # With so few channels, the bytes under a filter's row are copied as one run for each pixel of the output.
     patched = (
         groups == 1 and channels < WORD and geometry.dilation[1] == 1 and _whole(s * channels) < s * WORD
     )
@@ -208,7 +212,7 @@ def _plan(
     image, steps = _Image((n, c, height, width), stride, groups), []
     pixel = channels if patched else groups * _whole(channels)
     if patched or (top, left) != (0, 0) or not image.readable(pixel, kernel.slack_pixels):
-        # A kernel's last tile reads beyond the last pixel, and so does a word that is longer than a pixel.
+        # The last tile of a kernel reads beyond the last pixel. So does a word that is longer than a pixel.
         slack_bytes = WORD if patched else kernel.slack_pixels * pixel
         steps.append(image.copied(pixel, (top, left), slack_bytes, threads))
         row = (width + 2 * left) * pixel
@@ -236,7 +240,9 @@ class _Image:
         return dense or self.size[1] == 1
 
     def readable(self, pixel: int, slack: int) -> bool:
-        """Whether a kernel can read the image in place, with its pixels `pixel` bytes apart."""
+        """Whether a kernel can read the image in place, with pixels `pixel` bytes apart and `slack` pixels
+        behind the last.
+        """
         _, c, h, w = self.size
         if not self.channels_last:
             return False
@@ -246,13 +252,14 @@ class _Image:
         return c == pixel and slack == 0 and matches
 
     def copied(self, pixel: int, padding: tuple[int, int], slack_bytes: int, threads: int) -> Relayout:
-        """The copy that is channels-last and has a border, each group's channels rounded up to whole
-        words."""
+        """The plan of a channels-last copy with a border, in which each group's channels are rounded up to
+        whole words."""
         (n, c, h, w), (top, left) = self.size, padding
         row = (w + 2 * left) * pixel
         target = ((h + 2 * top) * row, row, pixel)
         if pixel < WORD:
-            # A pixel overwrites the zeros behind the one before it, which only one thread does in order.
+            # Each pixel overwrites the zeros behind the pixel before it, so one thread must copy them in
+            # order.
             threads = 1
         calls = []
         for share in shares(n, h, n * c * h * w, threads):
@@ -263,7 +270,7 @@ class _Image:
         return Relayout(tuple(calls), n * target[0] + slack_bytes, bool(top or left))
 
     def _loops(self, n: int, h: int, target: tuple[int, int, int]) -> tuple[Any, Any]:
-        """The loop that copies so many images and rows, and its numbers."""
+        """The loop that copies n images of h rows, and its numbers."""
         (_, c, _, w), (sn, sc, sy, sx), (_, row, pixel) = self.size, self.stride, target
         channels = c // self.groups
         if sy == w * sx and row == w * pixel:
@@ -274,7 +281,7 @@ class _Image:
                 run, space, w = w * c, w * c, 1
             return copy_runs(masks_bytes()), as_array(CopyNumbers(n, h, w, run, space, sn, sy, sx, *target))
         divides = channels % WORD == 0
-        # With masks in hardware a short row is one step.
+        # With mask registers, a short row takes one step.
         pixels = next((fit for fit in TRANSPOSED_PIXELS if fit <= w), TRANSPOSED_PIXELS[0])
         masked = w < pixels or (masks_bytes() and not (divides and pixels == TRANSPOSED_PIXELS[0]))
         pixels = TRANSPOSED_PIXELS[0] if masked else pixels
@@ -292,8 +299,8 @@ def _patches(
     kernel: BorderedKernel,
     threads: int,
 ) -> Relayout:
-    """The copy that gives each of (N, rows, columns) pixels the run of a filter's row, rounded up to
-    words."""
+    """The plan of a copy that gives each of (N, rows, columns) output pixels the bytes under a filter's row,
+    rounded up to whole words."""
     (n, h, w), room = size, _whole(run)
     target = (h * w * room, w * room, room)
     calls = []

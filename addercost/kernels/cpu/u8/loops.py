@@ -1,7 +1,7 @@
-"""The loops that quantise bytes and copy them into the 8-bit kernel's layout, in LLVM IR.
+"""The loops that quantise values and copy bytes into the layout of the 8-bit kernel, in LLVM IR.
 
-All but `quantize` are void copy(source, target, numbers), where the numbers are an array of `CopyNumbers` or
-`TransposeNumbers`: extents first, then strides in bytes.
+All except `quantize` are functions void copy(source, target, numbers). `numbers` is an array of `CopyNumbers`
+or `TransposeNumbers`: sizes first, then strides in bytes.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ from addercost.kernels.cpu.ir.vectors import (
 WORD = 8
 """Channels whose differences one lane of the SAD instruction sums."""
 TRANSPOSED_PIXELS = (16, 8)
-"""Pixels that `transpose` takes at a time: longer vectors take more steps in registers and are slower."""
+"""Pixels that `transpose` handles at a time. Longer vectors take more steps in registers and are slower."""
 FLOATS = 16
-"""Values that `quantize` takes at a time."""
+"""Values that `quantize` handles at a time."""
 _CHUNK, _VECTOR = 64, 32
-"""Bytes that `copy_runs` takes at a time, with a mask and without one."""
+"""Bytes that `copy_runs` copies at a time: with a mask, and without one."""
 _STRETCH = 256
-"""Pixels of a row that `transpose` does for all channels before it goes on: what is written stays in the
-cache."""
+"""Pixels of a row that `transpose` handles for all channels before it goes on, so that what it writes stays
+in the cache."""
 
 
 class CopyNumbers(NamedTuple):
-    """Images, rows, pixels; the bytes that a pixel has and those that are written for it; the strides of
-    source and target by image, row and pixel."""
+    """n, h, w: images, rows and pixels of a row. run: bytes of a pixel. room: bytes that are written for a
+    pixel. sn, sy, sx, tn, ty, tx: strides of source and target by image, row and pixel, in bytes."""
 
     n: int
     h: int
@@ -70,8 +70,9 @@ class CopyNumbers(NamedTuple):
 
 
 class TransposeNumbers(NamedTuple):
-    """Images, rows, pixels, groups, the eights of a group's channels and those channels; the strides of the
-    source by image, channel, row and pixel, of the target by image, row and pixel."""
+    """n, h, w: images, rows and pixels of a row. groups: of channels. words: of eight channels in a group.
+    channels: in a group. sn, sc, sy, sx: strides of the source by image, channel, row and pixel, in bytes.
+    tn, ty, tx: strides of the target by image, row and pixel, in bytes."""
 
     n: int
     h: int
@@ -90,15 +91,18 @@ class TransposeNumbers(NamedTuple):
 
 @cache
 def quantize(few: bool) -> Any:
-    """void quantize(source, target, count, scale, zero): fp32 values to byte codes, as `codes.quantize`;
-    `few` says that there are fewer than `FLOATS`."""
+    """A function void quantize(source, target, count, scale, zero): fp32 values to byte codes, as
+    `codes.quantize`.
+
+    few: `count` is below `FLOATS`."""
     code = function("quantize", POINTER, POINTER, I64, FLOAT, FLOAT)
     source, target, count, scale, zero = code.function.args
     floats, nothing = vector(FLOAT, FLOATS), zeros(vector(FLOAT, FLOATS))
     scales, zero_codes = splat(code, scale, FLOATS), splat(code, zero, FLOATS)
     most = constant(floats, float(LEVELS))
     with counted(code, count, FLOATS) as i:
-        # The last vector ends where the values do: a masked store takes longer than all the rest of the loop.
+        # The last vector is moved back to end at the last value: a masked store takes longer than the rest of
+        # the loop.
         fits = code.sub(count, I64(FLOATS))
         first = call(code, "llvm.smax.i64", I64, least(code, i, fits), I64(0))
         place, to = at(code, FLOAT, source, (first, 1)), at(code, I8, target, (first, 1))
@@ -109,7 +113,7 @@ def quantize(few: bool) -> Any:
             x = code.load(place, align=4, typ=floats)
         rounded = call(code, f"llvm.roundeven.v{FLOATS}f32", floats, code.fdiv(x, scales))
         moved = code.fadd(rounded, zero_codes)
-        # A NaN is not above 0, so its code is 0.
+        # A comparison with NaN is false, so NaN gets code 0.
         above = code.select(code.fcmp_ordered(">", moved, nothing), moved, nothing)
         inside = code.select(code.fcmp_ordered("<", above, most), above, most)
         codes = code.fptoui(inside, vector(I8, FLOATS))
@@ -123,9 +127,11 @@ def quantize(few: bool) -> Any:
 
 @cache
 def copy_runs(masked: bool) -> Any:
-    """Copies the bytes of each pixel, which are neighbours, and writes zeros behind them up to `room`.
+    """Copies the bytes of each pixel, which are neighbours, and writes zeros after them until there are
+    `room` bytes.
 
-    masked: the last bytes of a run are one vector under a mask; else they are words and single bytes.
+    masked: the last bytes of a run are copied as one vector under a mask. Otherwise they are copied as words
+    and single bytes.
     """
     code, source, target, numbers = _layout(CopyNumbers)
     n, h, w, run, room, sn, sy, sx, tn, ty, tx = numbers
@@ -141,7 +147,7 @@ def copy_runs(masked: bool) -> Any:
         else:
             done = I64(0)
             for kind, size in ((vector(I8, _VECTOR), _VECTOR), (I64, WORD), (I8, 1)):
-                # The last vector, word or byte that is whole ends here.
+                # The last whole vector, word or byte ends here.
                 end = code.and_(run, I64(-size))
                 with counted(code, code.sub(end, done), size) as byte:
                     at_byte = code.add(done, byte)
@@ -156,7 +162,9 @@ def copy_runs(masked: bool) -> Any:
 
 @cache
 def copy_words() -> Any:
-    """As `copy_runs`, for short runs: it reads whole words, so the source must have all bytes of the last."""
+    """As `copy_runs`, for short runs. It reads whole words, so the source must have all bytes of the last
+    word.
+    """
     code, source, target, numbers = _layout(CopyNumbers)
     n, h, w, run, room, sn, sy, sx, tn, ty, tx = numbers
     with (
@@ -179,12 +187,13 @@ def copy_words() -> Any:
 
 @cache
 def transpose(channels: int, pixels: int, divides: bool, masked: bool) -> Any:
-    """Transposes the rows of 8 or 16 channels into as many bytes of each pixel, so many pixels at a time.
+    """Transposes the rows of `channels` channels, 8 or 16, into as many bytes of each pixel, for `pixels`
+    pixels at a time.
 
-    divides: a group's channels divide into these; else `channels` is 8, and missing channels become zeros.
-    Without `masked`, a row has at least `pixels`, of which the last are moved back to where they fit. Where
-    pixels are less than eight bytes apart they are written in order, so that each overwrites the zeros of the
-    one before.
+    divides: the channels of a group are a multiple of `channels`. Otherwise `channels` is 8, and missing
+    channels become zeros. masked: a row may have fewer than `pixels` pixels. Otherwise the last ones are
+    moved back to end at the last pixel. Where pixels are less than eight bytes apart they are written in
+    order, so that each overwrites the zeros of the one before it.
     """
     code, source, target, numbers = _layout(TransposeNumbers)
     n, h, w, groups, words, group_channels, sn, sc, sy, sx, tn, ty, tx = numbers
@@ -215,7 +224,7 @@ def transpose(channels: int, pixels: int, divides: bool, masked: bool) -> Any:
                     mask = code.select(there, inside, zeros(vector(I1, pixels)))
                     rows.append(masked_load(code, row_type, at(code, I8, place, (sc, b)), mask, align=1))
                     continue
-                # The first channel is there, and is read in place of one that is not.
+                # The group's first channel always exists. It is read in place of one that does not.
                 row = at(code, I8, place, (sc, code.select(there, I64(b), I64(0))))
                 x = code.load(row, align=1, typ=row_type)
                 rows.append(code.select(there, x, zeros(row_type)))
@@ -234,8 +243,8 @@ def transpose(channels: int, pixels: int, divides: bool, masked: bool) -> Any:
 
 
 def _interleaved(code: Any, rows: list[Any]) -> Any:
-    """The elements of these vectors interleaved. Each step interleaves the first half of them with the
-    second."""
+    """The elements of these vectors, interleaved. Each step interleaves the first half of the vectors with
+    the second."""
     while len(rows) > 1:
         length, half = rows[0].type.count, len(rows) // 2
         order = [lane // 2 + lane % 2 * length for lane in range(2 * length)]
@@ -244,7 +253,7 @@ def _interleaved(code: Any, rows: list[Any]) -> Any:
 
 
 def _layout(fields: Any) -> tuple[Any, Any, Any, Any]:
-    """A builder at the beginning of `copy`, its source and target, and its numbers."""
+    """A builder at the beginning of `copy`, the function's source and target, and its numbers."""
     code = function("copy", POINTER, POINTER, POINTER)
     source, target, numbers = code.function.args
     return code, source, target, loaded(code, fields, numbers)
